@@ -1,0 +1,21 @@
+"""Class activation maps in 2D and 3D: tensors in, raw signed maps out."""
+
+from cam.capture import Capture, capture
+from cam.explain import Explanation, explain
+from cam.layers import choose_layer, spatial_layers
+from cam.registry import METHODS, Method
+from cam.resize import resize
+from cam.targets import Target
+
+__all__ = [
+    "METHODS",
+    "Capture",
+    "Explanation",
+    "Method",
+    "Target",
+    "capture",
+    "choose_layer",
+    "explain",
+    "resize",
+    "spatial_layers",
+]

@@ -1,0 +1,227 @@
+"""What an audit is asked to do: ``audit.yaml`` as frozen, checked data."""
+
+import difflib
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.errors import ConfigError
+
+__all__ = ["AuditConfig", "Criterion", "digest_of", "load_config"]
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Archive(_Part):
+    """Where the studies lie. Without ``manifest`` they are discovered by their file names.
+
+    Discovery knows no labels: ``label`` states the label that a discovered mask annotates and its study carries.
+    """
+
+    path: Path
+    manifest: Path | None = None
+    label: str | None = None
+
+
+class Model(_Part):
+    """The classifier: a MONAI ``bundle`` directory, or a ``factory`` (package.module:function) with ``weights``.
+
+    ``output`` tells how logits become probabilities: ``softmax`` over the labels, ``sigmoid`` for each label
+    (multi-label), or ``single_logit`` (two labels, the sigmoid of one logit is the second's probability).
+    """
+
+    name: str
+    version: str = "not stated"
+    bundle: Path | None = None
+    factory: str | None = None
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    weights: Path | None = None
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    labels: Annotated[tuple[str, ...], Field(min_length=2)]
+    output: Literal["softmax", "sigmoid", "single_logit"] = "softmax"
+    threshold: Share = 0.5
+    layers: tuple[str, ...] = ("auto",)
+    training_data: str = "not disclosed"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.bundle is None) == (self.factory is None):
+            raise ValueError("give either bundle or factory")
+        if self.bundle is not None and (self.weights is not None or self.arguments):
+            raise ValueError("weights and arguments go with factory; a bundle brings its own")
+        if self.output == "single_logit" and len(self.labels) != 2:
+            raise ValueError(f"a single logit has two labels (negative, positive), not {len(self.labels)}")
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"labels must differ from each other: {list(self.labels)}")
+        return self
+
+
+class Explain(_Part):
+    """Which maps: methods, and whose logit each explains.
+
+    ``targets``: ``reference`` (each label that the reference says is present), ``predicted``, or a label's name.
+    """
+
+    methods: Annotated[tuple[str, ...], Field(min_length=1)] = ("gradcam",)
+    targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("reference",)
+
+
+class Overlap(_Part):
+    """How a map becomes a region: Otsu on its positive part, or a share of its maximum."""
+
+    threshold: Literal["otsu"] | Annotated[float, Field(gt=0, lt=1)] = "otsu"
+
+
+class Criterion(_Part):
+    """One acceptance criterion, decided on the bound of an interval.
+
+    A metric of a method (``hit_rate`` of ``gradcam``) or of the classifier (``accuracy``, no method), among a
+    stratum, at least or at most a number, or better than a baseline (paired by study).
+    """
+
+    metric: str
+    method: str | None = None
+    among: Literal["all", "reference_positive", "true_positive", "false_negative"] = "reference_positive"
+    at_least: float | None = None
+    at_most: float | None = None
+    better_than: Literal["random_map", "centre_prior"] | None = None
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if sum(bound is not None for bound in (self.at_least, self.at_most, self.better_than)) != 1:
+            raise ValueError("give exactly one of at_least, at_most, better_than")
+        return self
+
+
+class Cases(_Part):
+    """How many cases the report shows, by rule."""
+
+    worst: Annotated[int, Field(ge=0)] = 2
+    best: Annotated[int, Field(ge=0)] = 2
+    random: Annotated[int, Field(ge=0)] = 2
+
+
+class Report(_Part):
+    """What the report says besides the findings. ``window`` is the display window (low, high) of pictures."""
+
+    title: str = "Saliency audit"
+    organisation: str = "not stated"
+    prepared_by: str = "not stated"
+    intended_use: str = "not stated"
+    reference_standard: str = "not stated"
+    cases: Cases | Literal["all"] = Cases()
+    window: tuple[float, float] | None = None
+
+
+class Run(_Part):
+    """Where and how the run works. None of it but ``seed`` changes a number."""
+
+    output: Path = Path("runs")
+    device: str = "auto"
+    seed: Annotated[int, Field(ge=0)] = 0
+    batch_size: Annotated[int, Field(ge=1)] = 8
+    shard_size: Annotated[int, Field(ge=1)] | None = None
+    replicates: Annotated[int, Field(ge=200)] = 2000
+
+
+class AuditConfig(_Part):
+    """The whole of ``audit.yaml``. Relative paths are relative to its folder."""
+
+    name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
+    archive: Archive
+    model: Model
+    prepare: Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
+    explain: Explain = Explain()
+    overlap: Overlap = Overlap()
+    criteria: tuple[Criterion, ...] = ()
+    report: Report = Report()
+    run: Run = Run()
+
+    def recipe(self) -> str:
+        """Return the digest of everything that changes a study's row: model, preparation, maps, overlap, seed."""
+        parts = self.model_dump(mode="json", include={"model", "prepare", "explain", "overlap"})
+        for free_text in ("name", "version", "training_data"):
+            del parts["model"][free_text]
+        for path in ("bundle", "weights"):  # the weights count by their own hash, not by where they lie
+            del parts["model"][path]
+        return digest_of({**parts, "seed": self.run.seed})
+
+    def criteria_digest(self) -> str:
+        """Return the digest of the acceptance criteria."""
+        return digest_of([criterion.model_dump(mode="json") for criterion in self.criteria])
+
+
+def digest_of(value: object) -> str:
+    """Return the SHA-256 of a value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def load_config(path: Path) -> AuditConfig:
+    """Read ``audit.yaml``; relative paths become absolute, from its folder.
+
+    Raises:
+        ConfigError: one line that names the key, the rule and the value, and the nearest right key for a wrong one.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: must hold keys such as name, archive, model, prepare; it holds {content!r:.60}")
+    try:
+        config = AuditConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_first_fault(error)}") from None
+    return _resolved(config, path.resolve().parent)
+
+
+def _first_fault(error: ValidationError) -> str:
+    faults = error.errors()
+    fault = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
+    # union branches carry their type's name in the location; a user knows keys only
+    where = ".".join(str(part) for part in fault["loc"] if not str(part).startswith(("function-", "literal[")))
+    if fault["type"] == "extra_forbidden":
+        *parents, wrong = fault["loc"]
+        near = difflib.get_close_matches(str(wrong), _keys_at(parents), n=1, cutoff=0.5)
+        advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_keys_at(parents))}"
+        return f"unknown key {where!r}; {advice}"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    shown = "" if fault["type"] in ("missing", "value_error") else f", not {fault['input']!r:.80}"
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return f"{where or 'the configuration'}: {message[0].lower() + message[1:]}{shown}{more}"
+
+
+def _keys_at(parents: list[str | int]) -> list[str]:
+    """Return the keys that are allowed below ``parents`` (names and list positions)."""
+    parts: dict[str, type[_Part]] = {
+        "archive": Archive, "model": Model, "explain": Explain, "overlap": Overlap,
+        "criteria": Criterion, "cases": Cases, "report": Report, "run": Run,
+    }  # fmt: skip
+    names = [str(part) for part in parents if str(part) in parts]
+    return sorted((parts[names[-1]] if names else AuditConfig).model_fields)
+
+
+def _resolved(config: AuditConfig, folder: Path) -> AuditConfig:
+    def absolute(part: _Part, *names: str) -> dict[str, Path]:
+        values = {name: getattr(part, name) for name in names}
+        return {name: folder / value.expanduser() for name, value in values.items() if value is not None}
+
+    return config.model_copy(
+        update={
+            "archive": config.archive.model_copy(update=absolute(config.archive, "path", "manifest")),
+            "model": config.model.model_copy(update=absolute(config.model, "bundle", "weights")),
+            "run": config.run.model_copy(update=absolute(config.run, "output")),
+        }
+    )

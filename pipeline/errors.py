@@ -1,0 +1,94 @@
+"""Every error that camaudit raises on purpose.
+
+AuditError                  one clear sentence: what, where, what to do
+├── ConfigError             the configuration or the command line is wrong     (exit code 2)
+├── ModelError              the model cannot be loaded, hashed or explained    (exit code 2)
+├── ArchiveError            the archive or its manifest cannot be used         (exit code 2)
+├── OutputError             the run's folder cannot be written or read         (exit code 2)
+└── StudyError              one study cannot be audited; becomes a row         (the run goes on)
+
+A ``StudyError`` carries the stage that it broke at and a reason code from ``Reason``, so that
+n in = n analysed + n excluded + n failed can be counted. Its message never holds a path, a UID or a header's
+text: it reaches the record and the report.
+"""
+
+from enum import StrEnum
+
+__all__ = [
+    "ArchiveError",
+    "AuditError",
+    "ConfigError",
+    "ModelError",
+    "OutputError",
+    "Reason",
+    "Stage",
+    "StudyError",
+]
+
+
+class Stage(StrEnum):
+    """Where in the walk of a study something went wrong."""
+
+    READ = "read"
+    PREPARE = "prepare"
+    INFER = "infer"
+    EXPLAIN = "explain"
+    MEASURE = "measure"
+
+
+class Reason(StrEnum):
+    """Why a study was not audited. The values are stable: they stand in records and reports."""
+
+    MISSING_FILE = "missing_file"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    NOT_READABLE = "not_readable"
+    TRUNCATED = "truncated"
+    TOO_LARGE = "too_large"
+    NO_GEOMETRY = "no_geometry"
+    IRREGULAR_SERIES = "irregular_series"
+    MIXED_SERIES = "mixed_series"
+    NOT_A_SINGLE_CHANNEL = "not_a_single_channel"
+    NOT_FINITE = "not_finite"
+    OTHER_GRID = "other_grid"
+    OTHER_FRAME_OF_REFERENCE = "other_frame_of_reference"
+    OTHER_IMAGE = "other_image"
+    MASK_MISSING_LABEL = "mask_missing_label"
+    MASK_EMPTY_FOR_POSITIVE = "mask_empty_for_positive"
+    UNKNOWN_LABEL = "unknown_label"
+    PREPARATION_FAILED = "preparation_failed"
+    MODEL_FAILED = "model_failed"
+    OUT_OF_MEMORY = "out_of_memory"
+    UNEXPECTED = "unexpected"
+
+
+class AuditError(Exception):
+    """The root: everything that a user can mend by reading one line."""
+
+
+class ConfigError(AuditError):
+    """The configuration or the command line is wrong."""
+
+
+class ModelError(AuditError):
+    """The model cannot be loaded, is not the one that was named, or cannot be explained."""
+
+
+class ArchiveError(AuditError):
+    """The archive or its manifest cannot be used."""
+
+
+class OutputError(AuditError):
+    """The run's folder cannot be written or read."""
+
+
+class StudyError(AuditError):
+    """One study cannot be audited; the run goes on without it.
+
+    ``excluded`` tells a study that the archive itself rules out (an empty mask, another grid) from one that failed.
+    """
+
+    def __init__(self, stage: Stage, reason: Reason, message: str, *, excluded: bool = False) -> None:
+        super().__init__(message)
+        self.stage = stage
+        self.reason = reason
+        self.excluded = excluded

@@ -1,0 +1,1 @@
+"""Maps and masks to scores, cohort and verdicts."""

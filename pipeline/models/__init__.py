@@ -1,0 +1,1 @@
+"""``Study`` to model input to output: MONAI lives here."""

@@ -1,0 +1,300 @@
+"""What an audit leaves behind, as data: rows, estimates, verdicts, cases, and how they are read back.
+
+``Results`` is ``results.json``: every number that the PDF prints. The report reads this module and nothing that
+computes, so a report can be rendered again from the run's folder alone.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from pipeline.errors import OutputError
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Agreement",
+    "CaseEntry",
+    "Estimate",
+    "Finding",
+    "Flow",
+    "LayerFacts",
+    "Lock",
+    "MethodFacts",
+    "MetricFacts",
+    "ModelFacts",
+    "Provenance",
+    "Results",
+    "Score",
+    "StudyAudit",
+    "Verdict",
+    "load_results",
+]
+
+SCHEMA_VERSION = 1
+
+Stratum = Literal["all", "reference_positive", "true_positive", "false_negative"]
+Answer = Literal["MET", "NOT MET", "INCONCLUSIVE", "NOT EVALUATED"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Score(_Frozen):
+    """One metric of one map against one mask: a value, or the reason why there is none."""
+
+    name: str
+    value: float | None = None
+    reason: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.value is None) == (self.reason is None):
+            raise ValueError(f"score {self.name!r} needs a value or a reason, not both or neither")
+        return self
+
+
+class Finding(_Frozen):
+    """One map of one study against one reader's mask (``reader`` None: no mask to compare with).
+
+    ``map`` is the map's key in the run's maps files; baselines have none. ``cell_mm`` is the size of a layer's cell.
+    ``seen_share`` is the share of the mask's voxels that lie in the model's field of view.
+    """
+
+    target: str
+    method: str
+    layer: str | None
+    reader: str | None
+    map: str | None = None
+    map_sha256: str | None = None
+    cell_mm: tuple[float, ...] | None = None
+    degenerate: bool = False
+    seen_share: float | None = None
+    scores: tuple[Score, ...] = ()
+
+
+class StudyAudit(_Frozen):
+    """One study: what the model said, what was measured, or where and why it stopped."""
+
+    study: str
+    patient: str
+    source_sha256: str
+    status: Literal["analysed", "excluded", "failed"]
+    stage: str | None = None
+    reason: str | None = None
+    message: str | None = None
+    reference: tuple[str, ...] | None = None
+    predicted: tuple[str, ...] = ()
+    probabilities: Mapping[str, float] = {}
+    strata: Mapping[str, str] = {}
+    findings: tuple[Finding, ...] = ()
+
+    @model_validator(mode="after")
+    def _reason_when_not_analysed(self) -> Self:
+        if (self.status == "analysed") != (self.reason is None):
+            raise ValueError(f"a study that is {self.status!r} cannot have the reason {self.reason!r}")
+        return self
+
+
+class Estimate(_Frozen):
+    """A number about the cohort with its interval.
+
+    ``method`` is a map's name, a baseline's (``random_map``, ``centre_prior``) or ``classifier``. ``group`` is a
+    subgroup such as ``site=A``. ``value`` is None with a ``reason`` when nothing could be estimated; ``low`` and
+    ``high`` are None when there are too few patients for an interval. ``undefined`` counts missing scores by reason.
+    """
+
+    metric: str
+    method: str
+    among: Stratum
+    group: str | None = None
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    confidence: float
+    interval: str
+    patients: int
+    studies: int
+    undefined: Mapping[str, int] = {}
+    chance: float | None = None
+    reason: str | None = None
+
+
+class Agreement(_Frozen):
+    """How well two experts agree with each other by the same metric: the ceiling for a map."""
+
+    metric: str
+    readers: tuple[str, str]
+    estimate: Estimate
+
+
+class Verdict(_Frozen):
+    """One criterion and its answer, decided on the interval's bound."""
+
+    criterion: str
+    metric: str
+    method: str
+    among: Stratum
+    rule: str
+    estimate: Estimate
+    answer: Answer
+    reason: str
+
+
+class Flow(_Frozen):
+    """n in = n analysed + n excluded + n failed, with reasons. ``computed`` were new in this run, ``reused`` not."""
+
+    found: int
+    analysed: int
+    excluded: Mapping[str, int]
+    failed: Mapping[str, int]
+    patients: int
+    computed: int
+    reused: int
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.found != self.analysed + sum(self.excluded.values()) + sum(self.failed.values()):
+            raise ValueError(f"{self.found} studies in, but {self.analysed} analysed, {self.excluded}, {self.failed}")
+        if self.found != self.computed + self.reused:
+            raise ValueError(f"{self.found} studies in, but {self.computed} computed and {self.reused} reused")
+        return self
+
+
+class Lock(_Frozen):
+    """What was fixed before the first inference.
+
+    ``exploratory`` lists why the run is stamped EXPLORATORY; empty: it was locked beforehand.
+    """
+
+    locked_at: str | None
+    recipe: str
+    criteria: str
+    model: str
+    cohort: str
+    exploratory: tuple[str, ...] = ()
+
+
+class LayerFacts(_Frozen):
+    """A layer that maps were taken from. ``requested`` is what the configuration says (``auto`` or a name)."""
+
+    name: str
+    requested: str
+    shape: tuple[int, ...]
+    cell_mm: tuple[float, ...]
+
+
+class ModelFacts(_Frozen):
+    """The model's identity."""
+
+    name: str
+    version: str
+    source: str
+    architecture: str
+    parameters: int
+    sha256: str
+    labels: tuple[str, ...]
+    output: str
+    threshold: float
+    layers: tuple[LayerFacts, ...]
+    training_data: str
+
+
+class MethodFacts(_Frozen):
+    """What a reader must know of a map."""
+
+    name: str
+    title: str
+    paper: str
+    formula: str
+    limits: str
+
+
+class MetricFacts(_Frozen):
+    """What a reader must know of a metric."""
+
+    name: str
+    title: str
+    definition: str
+    better: Literal["higher", "lower"]
+    unit: str
+
+
+class CaseEntry(_Frozen):
+    """A study that the report shows, why, and the file of its panels (``cases/<study>.npz``; None: withheld)."""
+
+    study: str
+    rule: str
+    panels: str | None
+    note: str | None = None
+    audit: StudyAudit
+
+
+class Provenance(_Frozen):
+    """What made the run."""
+
+    camaudit: str
+    command: str
+    started_at: str
+    finished_at: str
+    seconds: float
+    device: str
+    platform: str
+    python: str
+    libraries: Mapping[str, str]
+    seed: int
+    replicates: int
+    determinism: str
+    flow_run: str | None = None
+    previous_run: str | None = None
+    ledger_head: str | None = None
+    ledger_length: int = 0
+
+
+class Results(_Frozen):
+    """``results.json``."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    audit: str
+    run: str
+    title: str
+    organisation: str
+    prepared_by: str
+    intended_use: str
+    reference_standard: str
+    lock: Lock
+    provenance: Provenance
+    model: ModelFacts
+    preparation: tuple[str, ...]
+    overlap_rule: str
+    methods: tuple[MethodFacts, ...]
+    metrics: tuple[MetricFacts, ...]
+    flow: Flow
+    cohort_facts: Mapping[str, Mapping[str, int]]
+    classification: tuple[Estimate, ...]
+    estimates: tuple[Estimate, ...]
+    agreements: tuple[Agreement, ...]
+    equivalent_methods: tuple[tuple[str, ...], ...] = ()
+    verdicts: tuple[Verdict, ...]
+    case_rule: str
+    cases: tuple[CaseEntry, ...]
+    not_analysed: tuple[StudyAudit, ...]
+
+
+def load_results(run: Path) -> Results:
+    """Read ``results.json`` of a run's folder.
+
+    Raises:
+        OutputError: when it is missing or of another schema.
+    """
+    path = run / "results.json"
+    try:
+        return Results.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be read ({error.strerror}); is this the folder of a finished run?") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise OutputError(f"{path}: is not a result of schema {SCHEMA_VERSION}: {where}: {first['msg']}") from None

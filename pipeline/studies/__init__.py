@@ -1,0 +1,1 @@
+"""Files to ``Study``: geometry, volumes, readers, archives, privacy."""

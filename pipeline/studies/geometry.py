@@ -1,0 +1,252 @@
+"""Where voxels lie, and how values get from one grid to another.
+
+One convention everywhere: an affine maps a voxel's index (of its centre, axes in the array's own order) to
+millimetres in RAS+, as NIfTI does. DICOM and NRRD files speak LPS+; ``lps_to_ras`` is the only place that turns it.
+A 2D grid has two axes and still a 4x4 affine: its third column is the plane's unit normal.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+
+__all__ = [
+    "CORNER_TOLERANCE_MM",
+    "Geometry",
+    "GeometryError",
+    "Resampling",
+    "cells",
+    "lps_to_ras",
+    "place_on",
+    "plan",
+    "same_grid",
+]
+
+Affine = NDArray[np.float64]
+
+CORNER_TOLERANCE_MM = 0.05
+"""Two grids are the same when none of their corners lie further apart than this."""
+
+
+class GeometryError(ValueError):
+    """Two grids do not belong together, or a grid is impossible."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A grid in the patient: spatial shape (2 or 3 axes), affine (4, 4) to RAS+ mm, frame of reference.
+
+    ``oriented`` is False when the anatomical directions are unknown (a projection without a patient orientation):
+    distances hold, letters do not.
+
+    Raises:
+        GeometryError: for a shape of another number of axes, or an affine that is not (4, 4), finite and regular.
+    """
+
+    shape: tuple[int, ...]
+    affine: Affine
+    frame_of_reference: str | None = None
+    oriented: bool = True
+
+    def __post_init__(self) -> None:
+        affine = np.array(self.affine, dtype=np.float64)
+        shape = tuple(int(size) for size in self.shape)
+        if len(shape) not in (2, 3) or min(shape) < 1:
+            raise GeometryError(f"shape must have 2 or 3 positive axes, not {shape}")
+        if affine.shape != (4, 4) or not np.isfinite(affine).all() or not np.array_equal(affine[3], (0, 0, 0, 1)):
+            raise GeometryError(f"affine must be a finite 4x4 matrix with last row 0 0 0 1, not {affine.tolist()}")
+        scale = np.prod(np.linalg.norm(affine[:3, :3], axis=0))
+        if scale == 0 or abs(np.linalg.det(affine[:3, :3])) < 1e-6 * scale:
+            raise GeometryError(f"affine must not be singular, but its columns are {affine[:3, :3].T.tolist()}")
+        affine.setflags(write=False)
+        object.__setattr__(self, "affine", affine)
+        object.__setattr__(self, "shape", shape)
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Distance in mm between neighbours along each axis."""
+        return tuple(float(step) for step in np.linalg.norm(self.affine[:3, : len(self.shape)], axis=0))
+
+    @cached_property
+    def corners(self) -> NDArray[np.float64]:
+        """World positions (mm) of the outermost voxels' centres, shape (2**axes, 3)."""
+        ends = [(0, size - 1) for size in self.shape]
+        return self.world(np.stack(np.meshgrid(*ends, indexing="ij"), -1).reshape(-1, len(self.shape)))
+
+    def world(self, index: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
+        """Return positions (mm) of indices (N, axes), shape (N, 3)."""
+        axes = len(self.shape)
+        return np.asarray(index, dtype=np.float64) @ self.affine[:3, :axes].T + self.affine[:3, 3]
+
+    def letters(self) -> tuple[tuple[str, str], ...]:
+        """Return, for each axis, the anatomical letters at its low and its high end; empty when unknown."""
+        if not self.oriented:
+            return (("", ""),) * len(self.shape)
+        ends = (("L", "R"), ("P", "A"), ("I", "S"))
+        directions = self.affine[:3, : len(self.shape)]
+        found = []
+        for direction in directions.T:
+            world_axis = int(np.argmax(np.abs(direction)))
+            low, high = ends[world_axis]
+            found.append((low, high) if direction[world_axis] > 0 else (high, low))
+        return tuple(found)
+
+
+def lps_to_ras(affine: NDArray[np.floating]) -> Affine:
+    """Turn an affine to LPS+ mm (DICOM, NRRD, ITK) into one to RAS+ mm."""
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(affine, dtype=np.float64)
+
+
+def same_grid(one: Geometry, other: Geometry) -> bool:
+    """Tell whether two grids have the same voxels: shape equal, corners within ``CORNER_TOLERANCE_MM``."""
+    return one.shape == other.shape and bool(
+        np.linalg.norm(one.corners - other.corners, axis=1).max() <= CORNER_TOLERANCE_MM
+    )
+
+
+def place_on(mask: NDArray[np.bool_], source: Geometry, target: Geometry, *, partial: bool) -> NDArray[np.bool_]:
+    """Carry a mask to a grid that shares its voxels, by reordering axes alone; nothing is interpolated.
+
+    With ``partial`` the source may cover a part of the target (a sparse DICOM SEG); the rest is background.
+
+    Raises:
+        GeometryError: when the frames of reference differ, when a voxel of the source does not fall on a voxel of
+            the target, when a marked voxel falls outside it, or when (not ``partial``) the two do not coincide.
+    """
+    frames = (source.frame_of_reference, target.frame_of_reference)
+    if None not in frames and frames[0] != frames[1]:
+        raise GeometryError("the mask lies in another frame of reference than the image")
+    axes = len(target.shape)
+    if len(source.shape) != axes:
+        raise GeometryError(f"the mask has {len(source.shape)} axes, the image {axes}")
+    step = np.linalg.inv(target.affine) @ source.affine
+    turn, offset = np.rint(step[:axes, :axes]).astype(int), np.rint(step[:axes, 3]).astype(int)
+    exact = np.eye(4)
+    exact[:axes, :axes], exact[:axes, 3] = turn, offset
+    snapped = Geometry(source.shape, target.affine @ exact) if _is_reordering(turn) else None
+    if snapped is None or not same_grid(snapped, source):
+        raise GeometryError(f"the mask's grid {_describe(source)} is not the image's {_describe(target)}")
+    if not partial and sorted(source.shape) != sorted(target.shape):
+        raise GeometryError(f"the mask's shape {source.shape} is not the image's {target.shape}")
+    marked = np.argwhere(mask) @ turn.T + offset
+    outside = int(((marked < 0) | (marked >= target.shape)).any(axis=1).sum())
+    if outside or (not partial and not _covers(source, turn, offset, target)):
+        raise GeometryError(f"the mask's grid {_describe(source)} is shifted against the image's {_describe(target)}")
+    placed = np.zeros(target.shape, dtype=bool)
+    placed[tuple(marked.T)] = True
+    return placed
+
+
+def _is_reordering(turn: NDArray[np.integer]) -> bool:
+    return bool((np.abs(turn).sum(axis=0) == 1).all() and (np.abs(turn).sum(axis=1) == 1).all())
+
+
+def _covers(source: Geometry, turn: NDArray[np.integer], offset: NDArray[np.integer], target: Geometry) -> bool:
+    ends = np.stack([offset, turn @ (np.array(source.shape) - 1) + offset])
+    return bool((ends.min(axis=0) == 0).all() and (ends.max(axis=0) == np.array(target.shape) - 1).all())
+
+
+def _describe(geometry: Geometry) -> str:
+    spacing = " x ".join(f"{step:.3f}" for step in geometry.spacing)
+    origin = ", ".join(f"{value:.2f}" for value in geometry.affine[:3, 3])
+    return f"{geometry.shape} at {spacing} mm from ({origin})"
+
+
+def cells(grid: Geometry, shape: Sequence[int]) -> Geometry:
+    """Return the grid of ``shape`` whose cells tile the field of view of ``grid`` edge to edge (a layer's grid)."""
+    axes = len(grid.shape)
+    if len(shape) != axes:
+        raise GeometryError(f"a layer with {len(shape)} axes cannot tile a grid with {axes}")
+    ratio = np.array(grid.shape) / np.array(shape)
+    scale = np.eye(4)
+    scale[range(axes), range(axes)] = ratio
+    scale[:axes, 3] = (ratio - 1) / 2
+    return Geometry(tuple(shape), grid.affine @ scale, grid.frame_of_reference, grid.oriented)
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """A plan, made once and used for every map of a layer: linear values from one grid at the voxels of another.
+
+    ``seen`` tells which target voxels lie inside the source's field of view (edge to edge); the others get 0.
+    Between the border cells' centres and their edges the border cell's value holds.
+    """
+
+    shape: tuple[int, ...]
+    step: NDArray[np.float64]
+    source_shape: tuple[int, ...]
+    seen: NDArray[np.bool_]
+
+    def apply(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return values (source shape) at the target's voxels, float32 (target shape), 0 where unseen."""
+        if values.shape != self.source_shape:
+            raise GeometryError(f"values must have the plan's source shape {self.source_shape}, not {values.shape}")
+        axes = self._axes()
+        field = self._general(values) if axes is None else self._separable(values, axes)
+        field[~self.seen] = 0
+        return field
+
+    def _axes(self) -> tuple[int, ...] | None:
+        """Return which target axis each source axis depends on, or None when one depends on several."""
+        axes = len(self.shape)
+        reach = np.abs(self.step[:axes, :axes]) * (np.array(self.shape) - 1)
+        main = reach.argmax(axis=1)
+        rest = reach.sum(axis=1) - reach[range(axes), main]
+        if (rest > 1e-4).any() or len(set(main.tolist())) < axes:
+            return None
+        return tuple(int(axis) for axis in main)
+
+    def _separable(self, values: NDArray[np.floating], axes: tuple[int, ...]) -> NDArray[np.float32]:
+        field = np.asarray(values, dtype=np.float32)
+        for source_axis, target_axis in enumerate(axes):
+            position = self.step[source_axis, target_axis] * np.arange(self.shape[target_axis]) + self.step[source_axis, 3]
+            weights = _linear_weights(position, self.source_shape[source_axis])
+            field = np.moveaxis(np.tensordot(weights, field, axes=(1, source_axis)), 0, source_axis)
+        return np.ascontiguousarray(field.transpose(np.argsort(axes)))
+
+    def _general(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
+        axes = len(self.shape)
+        field = np.empty(self.shape, dtype=np.float32)
+        rest = np.indices(self.shape[1:]).reshape(axes - 1, -1)
+        for first in range(self.shape[0]):  # slab by slab: the coordinates of a whole volume would be three volumes
+            index = np.vstack([np.full((1, rest.shape[1]), first), rest])
+            position = self.step[:axes, :axes] @ index + self.step[:axes, 3:]
+            slab = map_coordinates(values.astype(np.float64), position, order=1, mode="nearest")
+            field[first] = slab.reshape(self.shape[1:])
+        return field
+
+
+def plan(source: Geometry, target: Geometry) -> Resampling:
+    """Plan how values on ``source`` (a layer's grid) are read at the voxels of ``target`` (the mask's grid).
+
+    Raises:
+        GeometryError: when one is 2D and the other 3D, or the frames of reference differ.
+    """
+    axes = len(target.shape)
+    if len(source.shape) != axes:
+        raise GeometryError(f"a {len(source.shape)}D grid cannot be read at the voxels of a {axes}D grid")
+    if source.frame_of_reference != target.frame_of_reference:
+        raise GeometryError("source and target lie in different frames of reference")
+    step = np.linalg.inv(source.affine) @ target.affine
+    seen = np.ones(target.shape, dtype=bool)
+    grids = np.ogrid[tuple(slice(size) for size in target.shape)]
+    for axis in range(axes):
+        position = step[axis, 3] + sum(step[axis, other] * grids[other] for other in range(axes))
+        seen &= (position >= -0.5 - 1e-6) & (position <= source.shape[axis] - 0.5 + 1e-6)
+    seen.setflags(write=False)
+    return Resampling(target.shape, step, source.shape, seen)
+
+
+def _linear_weights(position: NDArray[np.float64], size: int) -> NDArray[np.float32]:
+    """Return the matrix (len(position), size) of linear interpolation, the border value held outside."""
+    clamped = np.clip(position, 0, size - 1)
+    low = np.minimum(clamped.astype(int), max(size - 2, 0))
+    high = np.minimum(low + 1, size - 1)
+    weights = np.zeros((len(position), size), dtype=np.float32)
+    rows = np.arange(len(position))
+    np.add.at(weights, (rows, low), 1 - (clamped - low))
+    np.add.at(weights, (rows, high), clamped - low)
+    return weights
