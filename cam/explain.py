@@ -18,7 +18,8 @@ __all__ = ["Explanation", "explain"]
 class Explanation:
     """The maps of one batch, raw, at the layer's own resolution.
 
-    ``maps`` goes from (method, layer, number of the target) to a detached tensor (B, *S); ``logits`` is (B, K).
+    ``maps`` goes from (method, layer, number of the target) to a detached tensor (B, *S).
+    ``logits`` is (B, K).
     """
 
     logits: Tensor
@@ -49,9 +50,9 @@ def explain(
     passed = capture(model, x, names)
     gradients = passed.gradients(wanted) if wanted else {}
     maps = {
-        (method, layer, number): METHODS[method].function(passed.activations[layer].detach(), gradients[layer][number])
+        (method, layer, number): METHODS[method].function(passed.activations[layer].detach(), gradient)
         for layer in gradients
-        for number in range(len(wanted))
+        for number, gradient in enumerate(gradients[layer])
         for method in methods
     }
     return Explanation(passed.logits.detach(), maps)

@@ -1,23 +1,42 @@
 """Which layer a map is taken from: by name, or the last one that still has spatial extent."""
 
+from math import prod
+
 import torch
 from torch import Tensor, nn
 
-__all__ = ["choose_layer", "resolve", "spatial_layers"]
+__all__ = ["choose_layer", "refuse_training", "resolve", "spatial_layers"]
+
+
+def refuse_training(model: nn.Module) -> None:
+    """Refuse a model in training mode: a forward would change its statistics and draw random numbers.
+
+    Raises:
+        ValueError: naming the first module that is in training mode.
+    """
+    for name, module in model.named_modules():
+        if module.training:
+            where = name or type(model).__name__
+            raise ValueError(f"the model must be in evaluation mode (call model.eval()); in training mode: {where}")
 
 
 def spatial_layers(model: nn.Module, x: Tensor) -> dict[str, tuple[int, ...]]:
     """Run one forward and list the layers that a map can be taken from, in the order in which they finished.
 
-    A layer is listed when it is called once and returns one tensor (B, C, *S) whose spatial shape S has more than
-    one element and as many axes as the input's. ``x`` has shape (B, C, *S); its first sample suffices.
+    A layer is listed when it is called once and returns one tensor (B, C, *S) whose spatial shape S has more
+    than one element and as many axes as the input's. ``x`` has shape (B, C, *S); its first sample suffices.
 
     Returns:
         The layer's name to its spatial shape S.
+
+    Raises:
+        ValueError: when the model is in training mode.
     """
-    finished: list[tuple[str, object]] = []
+    refuse_training(model)
+    # shapes alone: the outputs themselves would hold the whole trunk in memory
+    finished: list[tuple[str, tuple[int, ...] | None]] = []
     hooks = [
-        module.register_forward_hook(lambda _m, _i, output, name=name: finished.append((name, output)))
+        module.register_forward_hook(lambda _m, _i, out, name=name: finished.append((name, _shape(out))))
         for name, module in model.named_modules()
         if name
     ]
@@ -29,13 +48,14 @@ def spatial_layers(model: nn.Module, x: Tensor) -> dict[str, tuple[int, ...]]:
             hook.remove()
     calls = [name for name, _ in finished]
     return {
-        name: tuple(output.shape[2:])
-        for name, output in finished
-        if isinstance(output, Tensor)
-        and output.ndim == x.ndim
-        and output.shape[2:].numel() > 1
-        and calls.count(name) == 1
+        name: shape[2:]
+        for name, shape in finished
+        if shape and len(shape) == x.ndim and shape[0] == 1 and prod(shape[2:]) > 1 and calls.count(name) == 1
     }
+
+
+def _shape(output: object) -> tuple[int, ...] | None:
+    return tuple(output.shape) if isinstance(output, Tensor) else None
 
 
 def choose_layer(model: nn.Module, x: Tensor) -> str:
@@ -56,7 +76,7 @@ def resolve(model: nn.Module, name: str, x: Tensor) -> nn.Module:
     Raises:
         ValueError: when there is none; the message lists the layers that would do.
     """
-    module = dict(model.named_modules()).get(name) if name else None
+    module: nn.Module | None = dict(model.named_modules()).get(name) if name else None
     if module is None:
         raise ValueError(f"layer {name!r} does not exist in {type(model).__name__}; {_would_do(model, x)}")
     return module

@@ -1,27 +1,37 @@
-"""The pictures' data: panels of a case, cut so that a report only has to draw them."""
+"""The cases that a report shows: chosen by a stated rule, their panels cut so that a report only has to draw them."""
 
 import json
-from collections.abc import Mapping
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
+from pipeline.config import Cases
 from pipeline.errors import OutputError
+from pipeline.files import written
+from pipeline.record import StudyAudit
+from pipeline.studies.geometry import Geometry
+from pipeline.studies.volume import Heatmap, Mask, Volume
 
-__all__ = ["CasePanels", "View", "load_panels", "save_panels"]
+__all__ = ["CasePanels", "View", "choose_cases", "cut_panels", "load_panels", "save_panels"]
 
 Plane = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class View:
-    """One plane of a study: image, masks and maps on the very same pixels, rows from the top, columns from the left.
+    """One plane of a study: image, masks and maps on the same pixels, rows from the top, columns from the left.
 
-    ``pixel_mm`` is (height, width) of a pixel. ``letters`` are the anatomical directions at (left, right, top,
-    bottom), empty where unknown. ``caption`` says which plane it is and by what rule. ``masks`` goes from a reader to
-    a bool plane, ``maps`` from a method to the raw signed map; ``seen`` marks the pixels that the model saw.
+    ``pixel_mm`` is (height, width) of a pixel. ``letters`` are the anatomical directions at (left, right,
+    top, bottom), empty where unknown. ``caption`` says which plane it is and by what rule. ``masks`` goes
+    from a reader to a bool plane, ``maps`` from a method to the raw signed map; ``seen`` marks the pixels
+    that the model saw.
     """
 
     image: Plane
@@ -37,9 +47,10 @@ class View:
 class CasePanels:
     """All views of a case.
 
-    ``window`` is the display window (low, high) in the image's values; ``ranges`` gives each method's (minimum,
-    maximum) over the whole image, so that a colour means the same in every view. ``thresholds`` gives the value
-    above which a method's map counts as its region (None: no region). ``target`` is the explained label.
+    ``window`` is the display window (low, high) in the image's values; ``ranges`` gives each method's
+    (minimum, maximum) over the whole image, so that a colour means the same in every view. ``thresholds``
+    gives the value above which a method's map counts as its region (None: no region). ``target`` is the
+    explained label.
     """
 
     study: str
@@ -49,6 +60,147 @@ class CasePanels:
     ranges: Mapping[str, tuple[float, float]]
     thresholds: Mapping[str, float | None]
     views: tuple[View, ...]
+
+
+def choose_cases(
+    audits: Sequence[StudyAudit], scores: Mapping[str, float], cases: Cases | Literal["all"], seed: int
+) -> tuple[list[tuple[str, str]], str]:
+    """Choose the studies to show; the choice depends on the scores and the seed alone.
+
+    ``scores`` ranks the studies (higher is better); only studies in it are worst or best. Correct and wrong
+    predictions are chosen apart, because the same overlap means different things in the two.
+
+    Returns:
+        Pairs of study and why it is shown, and the rule in words.
+    """
+    mapped = sorted((audit for audit in audits if audit.findings), key=lambda audit: audit.study)
+    if cases == "all":
+        return [(audit.study, "every study with a map is shown") for audit in mapped], "every study with a map is shown"
+    chosen: dict[str, str] = {}
+    generator = np.random.Generator(np.random.PCG64(seed))
+    for group, correct in (("correct prediction", True), ("wrong prediction", False)):
+        members = [audit.study for audit in mapped if _correct(audit) == correct]
+        ranked = sorted((study for study in members if study in scores), key=lambda study: (scores[study], study))
+        for study in ranked[: cases.worst]:
+            chosen.setdefault(study, f"worst overlap, {group}")
+        for study in reversed(ranked[-cases.best :] if cases.best else []):
+            chosen.setdefault(study, f"best overlap, {group}")
+        rest = [study for study in members if study not in chosen]
+        for index in generator.permutation(len(rest))[: cases.random]:
+            chosen[rest[index]] = f"drawn at random, {group}"
+    rule = (
+        f"the {cases.worst} worst, the {cases.best} best and {cases.random} at random (PCG64, seed {seed}) "
+        "of the correct and of the wrong predictions"
+    )
+    return list(chosen.items()), rule
+
+
+def _correct(audit: StudyAudit) -> bool | None:
+    return None if audit.reference is None else set(audit.reference) == set(audit.predicted)
+
+
+def cut_panels(
+    image: Volume,
+    masks: Sequence[Mask],
+    heatmaps: Mapping[str, Heatmap],
+    thresholds: Mapping[str, float | None],
+    *,
+    study: str,
+    window: tuple[float, float] | None = None,
+    unit: str = "",
+) -> CasePanels:
+    """Cut one study's panels: a projection whole, a volume in the planes that matter.
+
+    A volume is cut across its coarsest axis, where the masks are largest and, when that is another plane, where the
+    first map has its maximum. Planes are turned by whole voxels only: axial ones with anterior on top, coronal and
+    sagittal ones with superior on top, the patient's right (or anterior) on the left.
+    """
+    geometry = image.geometry
+    low, high = window or (float(v) for v in np.percentile(image.array, (0.5, 99.5)))
+    views = []
+    for cut, caption in _cuts(geometry, masks, heatmaps):
+        pick = cut.apply
+        views.append(
+            View(
+                pick(image.array),
+                cut.pixel_mm,
+                cut.letters,
+                caption,
+                {mask.reader: pick(mask.array) for mask in masks},
+                {name: pick(heatmap.array) for name, heatmap in heatmaps.items()},
+                pick(next(iter(heatmaps.values())).seen) if heatmaps else np.ones_like(pick(image.array), bool),
+            )
+        )
+    ranges = {name: (float(one.array.min()), float(one.array.max())) for name, one in heatmaps.items()}
+    target = next(iter(heatmaps.values())).target if heatmaps else ""
+    return CasePanels(study, target, unit, (low, max(high, low + 1e-6)), ranges, dict(thresholds), tuple(views))
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A plane of a grid: ``index`` along ``axis`` (None in 2D), then the axes for (rows, columns), then flips."""
+
+    axis: int | None
+    index: int
+    order: tuple[int, int]
+    flips: tuple[int, ...]
+    pixel_mm: tuple[float, float]
+    letters: tuple[str, str, str, str]
+
+    def apply(self, array: NDArray[np.generic]) -> NDArray:  # type: ignore[type-arg]
+        plane = array if self.axis is None else np.take(array, self.index, axis=self.axis)
+        if self.order[0] > self.order[1]:
+            plane = plane.T
+        return np.ascontiguousarray(np.flip(plane, self.flips))
+
+
+def _cuts(geometry: Geometry, masks: Sequence[Mask], heatmaps: Mapping[str, Heatmap]) -> list[tuple[_Cut, str]]:
+    letters = geometry.letters()
+    if len(geometry.shape) == 2:
+        (top, bottom), (left, right) = letters
+        spacing = (geometry.spacing[0], geometry.spacing[1])
+        return [(_Cut(None, 0, (0, 1), (), spacing, (left, right, top, bottom)), "projection")]
+    axis = _through_plane(geometry)
+    found = []
+    marked = [mask.array for mask in masks if mask.array.any()]
+    if marked:
+        others = tuple(one for one in range(3) if one != axis)
+        area = sum(mask.sum(axis=others) for mask in marked)
+        found.append((int(np.argmax(area)), "where the experts' masks are largest"))
+    if heatmaps:
+        first = next(iter(heatmaps.values()))
+        peak = int(np.unravel_index(np.argmax(np.where(first.seen, first.array, -np.inf)), first.array.shape)[axis])
+        found.append((peak, f"where the map ({next(iter(heatmaps))}) has its maximum"))
+    planes: dict[int, list[str]] = {}
+    for index, why in found or [(geometry.shape[axis] // 2, "the middle plane")]:
+        planes.setdefault(index, []).append(why)
+    size = geometry.shape[axis]
+    return [
+        (_cut(geometry, axis, index), f"plane {index + 1} of {size}: {' and '.join(why)}")
+        for index, why in planes.items()
+    ]
+
+
+def _through_plane(geometry: Geometry) -> int:
+    """Return the coarsest axis; when spacings are alike, the one nearest to head-foot."""
+    spacing = np.array(geometry.spacing)
+    if spacing.max() > 1.01 * np.median(spacing):
+        return int(spacing.argmax())
+    return int(np.flatnonzero(io_orientation(geometry.affine)[:, 0] == 2)[0])
+
+
+def _cut(geometry: Geometry, axis: int, index: int) -> _Cut:
+    world_axes = io_orientation(geometry.affine)  # for each array axis: (world axis, +1 or -1)
+    across = int(world_axes[axis, 0])
+    row_world, column_world = {0: (2, 1), 1: (2, 0), 2: (1, 0)}[across]
+    place = {int(world): number for number, (world, _) in enumerate(world_axes)}
+    rows, columns = place[row_world], place[column_world]
+    # rows run from superior (anterior) down, columns from right (anterior) on: all against the RAS+ directions
+    flips = tuple(number for number, one in enumerate((rows, columns)) if world_axes[one, 1] > 0)
+    ends = {0: ("L", "R"), 1: ("P", "A"), 2: ("I", "S")}
+    (bottom, top), (right, left) = ends[row_world], ends[column_world]
+    names = (left, right, top, bottom) if geometry.oriented else ("", "", "", "")
+    return _Cut(axis, index, (rows, columns), flips, (geometry.spacing[rows], geometry.spacing[columns]), names)
 
 
 def save_panels(panels: CasePanels, path: Path) -> None:
@@ -62,7 +214,7 @@ def save_panels(panels: CasePanels, path: Path) -> None:
         views.append({"pixel_mm": view.pixel_mm, "letters": view.letters, "caption": view.caption})
     facts = {name: getattr(panels, name) for name in ("study", "target", "unit", "window", "ranges", "thresholds")}
     arrays["facts"] = np.array(json.dumps({**facts, "views": views}))
-    with path.open("wb") as file:
+    with written(path) as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
@@ -76,11 +228,12 @@ def load_panels(path: Path) -> CasePanels:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
         facts = json.loads(str(arrays.pop("facts")))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise OutputError(f"{path}: the case's panels cannot be read; run the audit again") from error
     views = []
     for number, view in enumerate(facts.pop("views")):
-        def part(kind: str, number: int = number) -> dict[str, NDArray[np.generic]]:
+
+        def part(kind: str, number: int = number) -> dict[str, NDArray[Any]]:
             start = f"{number}/{kind}/"
             return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
 

@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -17,13 +18,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="strings")
 
 
 class Archive(_Part):
     """Where the studies lie. Without ``manifest`` they are discovered by their file names.
 
-    Discovery knows no labels: ``label`` states the label that a discovered mask annotates and its study carries.
+    Discovery knows no labels: ``label`` states the label that a discovered mask annotates and its study
+    carries.
     """
 
     path: Path
@@ -32,7 +34,7 @@ class Archive(_Part):
 
 
 class Model(_Part):
-    """The classifier: a MONAI ``bundle`` directory, or a ``factory`` (package.module:function) with ``weights``.
+    """The classifier: a MONAI ``bundle`` directory, or a ``factory`` (package.module:function) with weights.
 
     ``output`` tells how logits become probabilities: ``softmax`` over the labels, ``sigmoid`` for each label
     (multi-label), or ``single_logit`` (two labels, the sigmoid of one logit is the second's probability).
@@ -67,7 +69,8 @@ class Model(_Part):
 class Explain(_Part):
     """Which maps: methods, and whose logit each explains.
 
-    ``targets``: ``reference`` (each label that the reference says is present), ``predicted``, or a label's name.
+    ``targets``: ``reference`` (each label that the reference says is present), ``predicted``, or a label's
+    name.
     """
 
     methods: Annotated[tuple[str, ...], Field(min_length=1)] = ("gradcam",)
@@ -121,6 +124,12 @@ class Report(_Part):
     cases: Cases | Literal["all"] = Cases()
     window: tuple[float, float] | None = None
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.window is not None and self.window[0] >= self.window[1]:
+            raise ValueError(f"window must be (low, high) with low below high, not {list(self.window)}")
+        return self
+
 
 class Run(_Part):
     """Where and how the run works. None of it but ``seed`` changes a number."""
@@ -146,14 +155,27 @@ class AuditConfig(_Part):
     report: Report = Report()
     run: Run = Run()
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        known = ("reference", "predicted", *self.model.labels)
+        unknown = [target for target in self.explain.targets if target not in known]
+        if unknown:
+            raise ValueError(f"explain.targets must be among {', '.join(known)}, not {unknown[0]!r}")
+        if self.archive.label is not None and self.archive.label not in self.model.labels:
+            raise ValueError(f"archive.label must be among model.labels, not {self.archive.label!r}")
+        return self
+
     def recipe(self) -> str:
-        """Return the digest of everything that changes a study's row: model, preparation, maps, overlap, seed."""
-        parts = self.model_dump(mode="json", include={"model", "prepare", "explain", "overlap"})
+        """Return the digest of everything that changes a study's row.
+
+        That is the label of discovered masks, model, preparation, maps, overlap and seed.
+        """
+        parts = json.loads(self.model_dump_json(include={"model", "prepare", "explain", "overlap"}))
         for free_text in ("name", "version", "training_data"):
             del parts["model"][free_text]
         for path in ("bundle", "weights"):  # the weights count by their own hash, not by where they lie
             del parts["model"][path]
-        return digest_of({**parts, "seed": self.run.seed})
+        return digest_of({**parts, "label": self.archive.label, "seed": self.run.seed})
 
     def criteria_digest(self) -> str:
         """Return the digest of the acceptance criteria."""
@@ -170,10 +192,11 @@ def load_config(path: Path) -> AuditConfig:
     """Read ``audit.yaml``; relative paths become absolute, from its folder.
 
     Raises:
-        ConfigError: one line that names the key, the rule and the value, and the nearest right key for a wrong one.
+        ConfigError: one line that names the key, the rule and the value, and the nearest right key for a
+            wrong one.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -187,20 +210,47 @@ def load_config(path: Path) -> AuditConfig:
     return _resolved(config, path.resolve().parent)
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """A safe loader that refuses a key given twice; YAML's own rule would drop the first without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping from its node, each key once."""
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        twice = [key for number, key in enumerate(keys) if key in keys[:number]]
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"key {twice[0]!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def _first_fault(error: ValidationError) -> str:
-    faults = error.errors()
-    fault = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
-    # union branches carry their type's name in the location; a user knows keys only
-    where = ".".join(str(part) for part in fault["loc"] if not str(part).startswith(("function-", "literal[")))
+    faults = [(_where(fault["loc"]), fault) for fault in error.errors()]
+    where, fault = next((one for one in faults if one[1]["type"] == "extra_forbidden"), faults[0])
     if fault["type"] == "extra_forbidden":
         *parents, wrong = fault["loc"]
         near = difflib.get_close_matches(str(wrong), _keys_at(parents), n=1, cutoff=0.5)
         advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_keys_at(parents))}"
         return f"unknown key {where!r}; {advice}"
-    message = str(fault["msg"]).removeprefix("Value error, ")
+    message = " or ".join(_words(other["msg"]) for place, other in faults if place == where)
     shown = "" if fault["type"] in ("missing", "value_error") else f", not {fault['input']!r:.80}"
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return f"{where or 'the configuration'}: {message[0].lower() + message[1:]}{shown}{more}"
+    # a fault above or below this one is another branch of the same union, not another mistake
+    others = {place for place, _ in faults if not place.startswith(where) and not where.startswith(place)}
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{where or 'the configuration'}: {message}{shown}{more}"
+
+
+def _where(location: tuple[str | int, ...]) -> str:
+    """Write a fault's place as a user knows it: keys and list positions, no names of types."""
+    *parents, last = location or ("",)
+    branches = ("function-", "literal[", "constrained-", "Cases", "float")
+    return ".".join(str(part) for part in (*parents, last) if not str(part).startswith(branches))
+
+
+def _words(message: str) -> str:
+    """Say what pydantic says in the words of a YAML file."""
+    message = message.removeprefix("Value error, ").split(" after validation")[0]
+    message = re.sub("a valid dictionary or (instance|object) .*", "a mapping of keys", message)
+    message = message.replace("Tuple should", "The list should").replace("tuple", "list")
+    return message[0].lower() + message[1:]
 
 
 def _keys_at(parents: list[str | int]) -> list[str]:

@@ -12,7 +12,9 @@ n in = n analysed + n excluded + n failed can be counted. Its message never hold
 text: it reaches the record and the report.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 
 __all__ = [
     "ArchiveError",
@@ -84,7 +86,8 @@ class OutputError(AuditError):
 class StudyError(AuditError):
     """One study cannot be audited; the run goes on without it.
 
-    ``excluded`` tells a study that the archive itself rules out (an empty mask, another grid) from one that failed.
+    ``excluded`` tells a study that the archive itself rules out (an empty mask, another grid) from one that
+    failed.
     """
 
     def __init__(self, stage: Stage, reason: Reason, message: str, *, excluded: bool = False) -> None:
@@ -92,3 +95,7 @@ class StudyError(AuditError):
         self.stage = stage
         self.reason = reason
         self.excluded = excluded
+
+    def __reduce__(self) -> tuple[Callable[..., "StudyError"], tuple[Stage, Reason, str]]:
+        """Travel between processes: an exception's default way would lose the stage and the reason."""
+        return partial(StudyError, excluded=self.excluded), (self.stage, self.reason, str(self))

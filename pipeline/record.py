@@ -1,7 +1,7 @@
 """What an audit leaves behind, as data: rows, estimates, verdicts, cases, and how they are read back.
 
-``Results`` is ``results.json``: every number that the PDF prints. The report reads this module and nothing that
-computes, so a report can be rendered again from the run's folder alone.
+``Results`` is ``results.json``: every number that the PDF prints. The report reads this module and nothing
+that computes, so a report can be rendered again from the run's folder alone.
 """
 
 from collections.abc import Mapping
@@ -24,6 +24,7 @@ __all__ = [
     "MethodFacts",
     "MetricFacts",
     "ModelFacts",
+    "PairAgreement",
     "Provenance",
     "Results",
     "Score",
@@ -32,7 +33,7 @@ __all__ = [
     "load_results",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 Stratum = Literal["all", "reference_positive", "true_positive", "false_negative"]
 Answer = Literal["MET", "NOT MET", "INCONCLUSIVE", "NOT EVALUATED"]
@@ -59,8 +60,10 @@ class Score(_Frozen):
 class Finding(_Frozen):
     """One map of one study against one reader's mask (``reader`` None: no mask to compare with).
 
-    ``map`` is the map's key in the run's maps files; baselines have none. ``cell_mm`` is the size of a layer's cell.
-    ``seen_share`` is the share of the mask's voxels that lie in the model's field of view.
+    ``map`` is the map's key in the run's maps files; baselines have none. ``cell_mm`` is the size of a
+    layer's cell. ``seen_share`` is the share of the mask's voxels that lie in the model's field of view,
+    ``mask_share`` the mask's share of that field of view (the level of chance for energy and average
+    precision).
     """
 
     target: str
@@ -72,11 +75,24 @@ class Finding(_Frozen):
     cell_mm: tuple[float, ...] | None = None
     degenerate: bool = False
     seen_share: float | None = None
+    mask_share: float | None = None
     scores: tuple[Score, ...] = ()
 
 
+class PairAgreement(_Frozen):
+    """How well two readers agree on one label in one study."""
+
+    label: str
+    readers: tuple[str, str]
+    scores: tuple[Score, ...]
+
+
 class StudyAudit(_Frozen):
-    """One study: what the model said, what was measured, or where and why it stopped."""
+    """One study: what the model said, what was measured, or where and why it stopped.
+
+    ``facts`` holds allow-listed facts of the image (modality, how values were made); ``reference`` is None when
+    nobody said what is present.
+    """
 
     study: str
     patient: str
@@ -89,6 +105,8 @@ class StudyAudit(_Frozen):
     predicted: tuple[str, ...] = ()
     probabilities: Mapping[str, float] = {}
     strata: Mapping[str, str] = {}
+    facts: Mapping[str, str] = {}
+    agreement: tuple[PairAgreement, ...] = ()
     findings: tuple[Finding, ...] = ()
 
     @model_validator(mode="after")
@@ -101,9 +119,10 @@ class StudyAudit(_Frozen):
 class Estimate(_Frozen):
     """A number about the cohort with its interval.
 
-    ``method`` is a map's name, a baseline's (``random_map``, ``centre_prior``) or ``classifier``. ``group`` is a
-    subgroup such as ``site=A``. ``value`` is None with a ``reason`` when nothing could be estimated; ``low`` and
-    ``high`` are None when there are too few patients for an interval. ``undefined`` counts missing scores by reason.
+    ``method`` is a map's name, a baseline's (``random_map``, ``centre_prior``) or ``classifier``. ``group``
+    is a subgroup such as ``site=A``. ``value`` is None with a ``reason`` when nothing could be estimated;
+    ``low`` and ``high`` are None when there are too few patients for an interval. ``undefined`` counts
+    missing scores by reason.
     """
 
     metric: str
@@ -144,7 +163,7 @@ class Verdict(_Frozen):
 
 
 class Flow(_Frozen):
-    """n in = n analysed + n excluded + n failed, with reasons. ``computed`` were new in this run, ``reused`` not."""
+    """n in = n analysed + n excluded + n failed, with reasons; ``computed`` in this run, or ``reused``."""
 
     found: int
     analysed: int
@@ -178,7 +197,7 @@ class Lock(_Frozen):
 
 
 class LayerFacts(_Frozen):
-    """A layer that maps were taken from. ``requested`` is what the configuration says (``auto`` or a name)."""
+    """A layer that maps were taken from. ``requested`` is the configuration's word (``auto`` or a name)."""
 
     name: str
     requested: str
@@ -223,7 +242,7 @@ class MetricFacts(_Frozen):
 
 
 class CaseEntry(_Frozen):
-    """A study that the report shows, why, and the file of its panels (``cases/<study>.npz``; None: withheld)."""
+    """A study that the report shows, why, and its panels' file (``cases/<study>.npz``; None: withheld)."""
 
     study: str
     rule: str
@@ -293,7 +312,9 @@ def load_results(run: Path) -> Results:
     try:
         return Results.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise OutputError(f"{path}: cannot be read ({error.strerror}); is this the folder of a finished run?") from error
+        raise OutputError(
+            f"{path}: cannot be read ({error.strerror}); is this the folder of a finished run?"
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

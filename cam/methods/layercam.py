@@ -10,7 +10,7 @@ from cam.registry import method
     title="Layer-CAM",
     paper="Jiang et al., IEEE Transactions on Image Processing 30, 2021",
     formula="ReLU of the sum over channels of ReLU(G) x A",
-    limits="Evidence against the target is dropped before the sum, so the map can look broader than the evidence.",
+    limits="Evidence against the target is dropped before the sum, so the map can look broader than it is.",
     signed=False,
 )
 def layercam(A: Tensor, G: Tensor) -> Tensor:

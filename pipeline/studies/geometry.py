@@ -1,13 +1,14 @@
 """Where voxels lie, and how values get from one grid to another.
 
 One convention everywhere: an affine maps a voxel's index (of its centre, axes in the array's own order) to
-millimetres in RAS+, as NIfTI does. DICOM and NRRD files speak LPS+; ``lps_to_ras`` is the only place that turns it.
-A 2D grid has two axes and still a 4x4 affine: its third column is the plane's unit normal.
+millimetres in RAS+, as NIfTI does. DICOM and NRRD files speak LPS+; ``lps_to_ras`` is the only place that
+turns it. A 2D grid has two axes and still a 4x4 affine: its third column is the plane's unit normal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,22 +29,23 @@ __all__ = [
 Affine = NDArray[np.float64]
 
 CORNER_TOLERANCE_MM = 0.05
-"""Two grids are the same when none of their corners lie further apart than this."""
+"""Two grids are the same when no corners lie further apart than this, or than a tenth of a voxel."""
 
 
 class GeometryError(ValueError):
     """Two grids do not belong together, or a grid is impossible."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Geometry:
     """A grid in the patient: spatial shape (2 or 3 axes), affine (4, 4) to RAS+ mm, frame of reference.
 
-    ``oriented`` is False when the anatomical directions are unknown (a projection without a patient orientation):
-    distances hold, letters do not.
+    ``oriented`` is False when the anatomical directions are unknown (a projection without a patient
+    orientation): distances hold, letters do not.
 
     Raises:
-        GeometryError: for a shape of another number of axes, or an affine that is not (4, 4), finite and regular.
+        GeometryError: for a shape of another number of axes, or an affine that is not (4, 4), finite and
+            regular.
     """
 
     shape: tuple[int, ...]
@@ -56,7 +58,8 @@ class Geometry:
         shape = tuple(int(size) for size in self.shape)
         if len(shape) not in (2, 3) or min(shape) < 1:
             raise GeometryError(f"shape must have 2 or 3 positive axes, not {shape}")
-        if affine.shape != (4, 4) or not np.isfinite(affine).all() or not np.array_equal(affine[3], (0, 0, 0, 1)):
+        regular = affine.shape == (4, 4) and np.isfinite(affine).all()
+        if not regular or not np.array_equal(affine[3], (0, 0, 0, 1)):
             raise GeometryError(f"affine must be a finite 4x4 matrix with last row 0 0 0 1, not {affine.tolist()}")
         scale = np.prod(np.linalg.norm(affine[:3, :3], axis=0))
         if scale == 0 or abs(np.linalg.det(affine[:3, :3])) < 1e-6 * scale:
@@ -86,13 +89,13 @@ class Geometry:
         if not self.oriented:
             return (("", ""),) * len(self.shape)
         ends = (("L", "R"), ("P", "A"), ("I", "S"))
-        directions = self.affine[:3, : len(self.shape)]
-        found = []
-        for direction in directions.T:
-            world_axis = int(np.argmax(np.abs(direction)))
-            low, high = ends[world_axis]
-            found.append((low, high) if direction[world_axis] > 0 else (high, low))
-        return tuple(found)
+        axes = len(self.shape)
+        directions = self.affine[:3, :axes] / self.spacing
+        # the assignment as a whole, so that in an oblique grid no two axes claim the same letters
+        nearest = max(permutations(range(3), axes), key=lambda worlds: np.abs(directions[worlds, range(axes)]).sum())
+        return tuple(
+            ends[world] if directions[world, axis] > 0 else ends[world][::-1] for axis, world in enumerate(nearest)
+        )
 
 
 def lps_to_ras(affine: NDArray[np.floating]) -> Affine:
@@ -101,10 +104,12 @@ def lps_to_ras(affine: NDArray[np.floating]) -> Affine:
 
 
 def same_grid(one: Geometry, other: Geometry) -> bool:
-    """Tell whether two grids have the same voxels: shape equal, corners within ``CORNER_TOLERANCE_MM``."""
-    return one.shape == other.shape and bool(
-        np.linalg.norm(one.corners - other.corners, axis=1).max() <= CORNER_TOLERANCE_MM
-    )
+    """Tell whether two grids have the same voxels: shape equal, corners within ``CORNER_TOLERANCE_MM``.
+
+    Where a voxel is smaller than half a millimetre (mammography), within a tenth of it.
+    """
+    tolerance = min(CORNER_TOLERANCE_MM, 0.1 * min(one.spacing + other.spacing))
+    return one.shape == other.shape and bool(np.linalg.norm(one.corners - other.corners, axis=1).max() <= tolerance)
 
 
 def place_on(mask: NDArray[np.bool_], source: Geometry, target: Geometry, *, partial: bool) -> NDArray[np.bool_]:
@@ -113,12 +118,15 @@ def place_on(mask: NDArray[np.bool_], source: Geometry, target: Geometry, *, par
     With ``partial`` the source may cover a part of the target (a sparse DICOM SEG); the rest is background.
 
     Raises:
-        GeometryError: when the frames of reference differ, when a voxel of the source does not fall on a voxel of
-            the target, when a marked voxel falls outside it, or when (not ``partial``) the two do not coincide.
+        GeometryError: when the frames of reference differ, when a voxel of the source does not fall on a
+            voxel of the target, when a marked voxel falls outside it, or when (not ``partial``) the two do
+            not coincide.
     """
     frames = (source.frame_of_reference, target.frame_of_reference)
     if None not in frames and frames[0] != frames[1]:
         raise GeometryError("the mask lies in another frame of reference than the image")
+    if mask.shape != source.shape:
+        raise GeometryError(f"the mask's array has shape {mask.shape}, its grid {source.shape}")
     axes = len(target.shape)
     if len(source.shape) != axes:
         raise GeometryError(f"the mask has {len(source.shape)} axes, the image {axes}")
@@ -156,7 +164,7 @@ def _describe(geometry: Geometry) -> str:
 
 
 def cells(grid: Geometry, shape: Sequence[int]) -> Geometry:
-    """Return the grid of ``shape`` whose cells tile the field of view of ``grid`` edge to edge (a layer's grid)."""
+    """Return a layer's grid: ``shape`` cells that tile the field of view of ``grid`` edge to edge."""
     axes = len(grid.shape)
     if len(shape) != axes:
         raise GeometryError(f"a layer with {len(shape)} axes cannot tile a grid with {axes}")
@@ -167,12 +175,12 @@ def cells(grid: Geometry, shape: Sequence[int]) -> Geometry:
     return Geometry(tuple(shape), grid.affine @ scale, grid.frame_of_reference, grid.oriented)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Resampling:
-    """A plan, made once and used for every map of a layer: linear values from one grid at the voxels of another.
+    """A plan, made once and used for every map of a layer: values from one grid at the voxels of another.
 
-    ``seen`` tells which target voxels lie inside the source's field of view (edge to edge); the others get 0.
-    Between the border cells' centres and their edges the border cell's value holds.
+    Interpolation is linear. ``seen`` tells which target voxels lie inside the source's field of view (edge to
+    edge); the others get 0. Between the border cells' centres and their edges the border cell's value holds.
     """
 
     shape: tuple[int, ...]
@@ -202,20 +210,17 @@ class Resampling:
     def _separable(self, values: NDArray[np.floating], axes: tuple[int, ...]) -> NDArray[np.float32]:
         field = np.asarray(values, dtype=np.float32)
         for source_axis, target_axis in enumerate(axes):
-            position = self.step[source_axis, target_axis] * np.arange(self.shape[target_axis]) + self.step[source_axis, 3]
+            scale, shift = self.step[source_axis, target_axis], self.step[source_axis, 3]
+            position = scale * np.arange(self.shape[target_axis]) + shift
             weights = _linear_weights(position, self.source_shape[source_axis])
             field = np.moveaxis(np.tensordot(weights, field, axes=(1, source_axis)), 0, source_axis)
         return np.ascontiguousarray(field.transpose(np.argsort(axes)))
 
     def _general(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
-        axes = len(self.shape)
         field = np.empty(self.shape, dtype=np.float32)
-        rest = np.indices(self.shape[1:]).reshape(axes - 1, -1)
-        for first in range(self.shape[0]):  # slab by slab: the coordinates of a whole volume would be three volumes
-            index = np.vstack([np.full((1, rest.shape[1]), first), rest])
-            position = self.step[:axes, :axes] @ index + self.step[:axes, 3:]
-            slab = map_coordinates(values.astype(np.float64), position, order=1, mode="nearest")
-            field[first] = slab.reshape(self.shape[1:])
+        exact = values.astype(np.float64)
+        for first, position in enumerate(_slabs(self.step, self.shape)):
+            field[first] = map_coordinates(exact, position, order=1, mode="nearest")
         return field
 
 
@@ -223,21 +228,44 @@ def plan(source: Geometry, target: Geometry) -> Resampling:
     """Plan how values on ``source`` (a layer's grid) are read at the voxels of ``target`` (the mask's grid).
 
     Raises:
-        GeometryError: when one is 2D and the other 3D, or the frames of reference differ.
+        GeometryError: when one is 2D and the other 3D, two 2D grids do not lie in one plane, or the frames of
+            reference differ.
     """
     axes = len(target.shape)
     if len(source.shape) != axes:
         raise GeometryError(f"a {len(source.shape)}D grid cannot be read at the voxels of a {axes}D grid")
     if source.frame_of_reference != target.frame_of_reference:
         raise GeometryError("source and target lie in different frames of reference")
+    if axes == 2 and _out_of_plane(source, target) > CORNER_TOLERANCE_MM:
+        raise GeometryError("source and target lie in different planes")
     step = np.linalg.inv(source.affine) @ target.affine
     seen = np.ones(target.shape, dtype=bool)
-    grids = np.ogrid[tuple(slice(size) for size in target.shape)]
-    for axis in range(axes):
-        position = step[axis, 3] + sum(step[axis, other] * grids[other] for other in range(axes))
-        seen &= (position >= -0.5 - 1e-6) & (position <= source.shape[axis] - 0.5 + 1e-6)
+    for first, position in enumerate(_slabs(step, target.shape)):
+        for along, size in zip(position, source.shape, strict=True):
+            seen[first] &= (along >= -0.5 - 1e-6) & (along <= size - 0.5 + 1e-6)
     seen.setflags(write=False)
     return Resampling(target.shape, step, source.shape, seen)
+
+
+def _out_of_plane(source: Geometry, target: Geometry) -> float:
+    """Return how far (mm) the corners of a 2D grid lie from the plane of another."""
+    normal = np.cross(source.affine[:3, 0], source.affine[:3, 1])
+    heights = (target.corners - source.affine[:3, 3]) @ (normal / np.linalg.norm(normal))
+    return float(np.abs(heights).max())
+
+
+def _slabs(step: NDArray[np.float64], shape: tuple[int, ...]) -> Iterator[list[NDArray[np.float64]]]:
+    """Yield, for each index along the first axis of ``shape``, its voxels' places along the source's axes.
+
+    Slab by slab, because the positions of a whole volume would take as much memory as a dozen volumes.
+    """
+    axes = len(shape)
+    rest = np.ogrid[tuple(slice(size) for size in shape[1:])]
+    for first in range(shape[0]):
+        yield [
+            sum((row[1 + axis] * rest[axis] for axis in range(axes - 1)), row[0] * first + row[axes])
+            for row in step[:axes, [*range(axes), 3]]
+        ]
 
 
 def _linear_weights(position: NDArray[np.float64], size: int) -> NDArray[np.float32]:

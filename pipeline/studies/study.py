@@ -12,8 +12,9 @@ __all__ = ["Study"]
 class Study:
     """One image with what the experts said of it.
 
-    ``identity`` and ``patient`` are keyed pseudonyms. ``reference`` holds the labels that are present (empty: none),
-    or None when nobody said. Every mask lies on the image's own grid. ``header`` holds allow-listed facts only.
+    ``identity`` and ``patient`` are keyed pseudonyms. ``reference`` holds the labels that are present (empty:
+    none), or None when nobody said. Every mask lies on the image's own grid. ``header`` holds allow-listed
+    facts only.
     """
 
     identity: str

@@ -10,7 +10,7 @@ from pipeline.studies.geometry import Geometry, GeometryError
 __all__ = ["Heatmap", "Mask", "Volume"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Volume:
     """An image: float32 values (HU for CT, stored values after the modality transform otherwise) on a grid.
 
@@ -25,12 +25,12 @@ class Volume:
         _freeze(self, np.float32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mask:
     """One reader's annotation of one label: True inside.
 
     Raises:
-        GeometryError: when the array's shape is not the grid's.
+        GeometryError: when the array's shape is not the grid's, or it holds anything but 0 and 1.
     """
 
     array: NDArray[np.bool_]
@@ -42,12 +42,13 @@ class Mask:
         _freeze(self, np.bool_)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Heatmap:
     """A raw, signed map on a grid, with the voxels that the model saw.
 
     Raises:
-        GeometryError: when the array's or ``seen``'s shape is not the grid's, or the array holds NaN or infinity.
+        GeometryError: when the shape of the array or of ``seen`` is not the grid's, or a value is NaN or
+            infinite.
     """
 
     array: NDArray[np.float32]
@@ -59,16 +60,18 @@ class Heatmap:
 
     def __post_init__(self) -> None:
         _freeze(self, np.float32)
-        if self.seen.shape != self.geometry.shape:
-            raise GeometryError(f"seen must have the grid's shape {self.geometry.shape}, not {self.seen.shape}")
+        _freeze(self, np.bool_, "seen")
 
 
-def _freeze(holder: Volume | Mask | Heatmap, kind: type[np.generic]) -> None:
-    array = np.ascontiguousarray(holder.array, dtype=kind)
-    if array.shape != holder.geometry.shape:
-        raise GeometryError(f"the array's shape {array.shape} is not the grid's {holder.geometry.shape}")
+def _freeze(holder: Volume | Mask | Heatmap, kind: type[np.generic], name: str = "array") -> None:
+    given: NDArray[np.generic] = np.asarray(getattr(holder, name))
+    if given.shape != holder.geometry.shape:
+        raise GeometryError(f"{name} must have the grid's shape {holder.geometry.shape}, not {given.shape}")
+    if kind is np.bool_ and given.dtype != np.bool_ and not np.isin(given, (0, 1)).all():
+        raise GeometryError(f"{name} must hold True and False (or 1 and 0) only")
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity, which is refused below
+        array = np.ascontiguousarray(given, dtype=kind).view()
     if kind is np.float32 and not np.isfinite(array).all():
-        raise GeometryError("the array holds NaN or infinity")
-    array = array.view()
+        raise GeometryError(f"{name} holds NaN or infinity")
     array.setflags(write=False)
-    object.__setattr__(holder, "array", array)
+    object.__setattr__(holder, name, array)

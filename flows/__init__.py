@@ -1,0 +1,1 @@
+"""When, where and how often: the Prefect flow, the schedule, the command line, the demo."""

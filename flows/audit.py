@@ -1,0 +1,54 @@
+"""The audit as a Prefect flow: one task a shard, no arithmetic here.
+
+Deferred annotations would break deployed runs (Prefect builds the parameters' schema from them): keep them out.
+"""
+
+from pathlib import Path
+
+from prefect import flow, runtime, task
+from prefect.cache_policies import NO_CACHE
+
+from flows.watch import current
+from pipeline.config import load_config
+from pipeline.errors import AuditError
+from pipeline.ledger import Ledger
+from pipeline.results import finish
+from pipeline.run import begin, read_run, work
+from reports.pdf import render
+
+__all__ = ["audit"]
+
+
+def _run_name() -> str:
+    """Name a flow run after the audit; the name is shown everywhere and holds nothing of a study."""
+    try:
+        return f"audit-{load_config(Path(runtime.flow_run.parameters['config'])).name}"
+    except AuditError:
+        return "audit"
+
+
+@task(name="audit-shard", task_run_name="shard-{shard}", cache_policy=NO_CACHE, persist_result=False)
+def audit_shard(folder: str, config: str, shard: int) -> int:
+    """Audit one shard; its studies' faults become rows, so a failed task means a fault of the run itself."""
+    return work(Path(folder), Path(config), shard, current().study_done)
+
+
+@flow(name="audit", flow_run_name=_run_name, persist_result=False)
+def audit(config: str, command: str = "camaudit schedule") -> str:
+    """Audit the archive that ``config`` (the path of an ``audit.yaml``) names; return the run's folder.
+
+    Studies that an earlier run of the same audit has answered are carried over, not computed again.
+    """
+    path = Path(config)
+    try:
+        folder = begin(path, command)
+        run, members = read_run(folder)
+        current().started(len(members), sum(member.shard is not None for member in members))
+        for shard in range(run.shards):
+            audit_shard(str(folder), config, shard)
+        finish(folder, path, flow_run=str(runtime.flow_run.name))
+        report = render(folder)
+    except AuditError as error:
+        raise error from None  # a chained library error can quote a file's content into Prefect's logs
+    Ledger(folder / "ledger.jsonl").append("report.rendered", report=report.name)
+    return str(folder)

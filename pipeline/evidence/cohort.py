@@ -1,0 +1,323 @@
+"""Many studies to one cohort: estimates with intervals, by stratum and subgroup.
+
+The unit is a study and a target. Its score is the mean over the readers whose mask defines one. Strata are named for
+what they are: ``reference_positive`` holds every unit whose target the reference says is present, found or not;
+``true_positive`` and ``false_negative`` split it by the classifier's answer.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal, cast
+
+import numpy as np
+
+from pipeline.evidence.localisation import METRICS
+from pipeline.evidence.statistics import auroc, auroc_interval, mean_interval
+from pipeline.record import Agreement, Estimate, Finding, Flow, Score, Stratum, StudyAudit
+
+__all__ = [
+    "CLASSIFIER_METRICS",
+    "Bootstrap",
+    "Unit",
+    "agreements",
+    "classification",
+    "equivalent_methods",
+    "estimates",
+    "flow_of",
+    "in_stratum",
+    "map_name",
+    "mean_estimate",
+    "paired_difference",
+    "units_of",
+]
+
+STRATA: tuple[Stratum, ...] = ("reference_positive", "true_positive", "false_negative")
+
+CLASSIFIER_METRICS = ("accuracy", "sensitivity", "specificity", "auroc")
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How intervals are made."""
+
+    replicates: int
+    seed: int
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A study and a target with its scores. ``scores`` goes from (map, metric) to a value or a reason."""
+
+    study: str
+    patient: str
+    target: str
+    positive: bool
+    predicted: bool
+    strata: Mapping[str, str]
+    scores: Mapping[tuple[str, str], float | str]
+    chance: float | None
+
+
+def map_name(finding: Finding, layers: int) -> str:
+    """Return what a map is called in tables: its method, with the layer when there are several."""
+    return finding.method if layers < 2 or finding.layer is None else f"{finding.method}@{finding.layer}"
+
+
+def units_of(audits: Iterable[StudyAudit]) -> tuple[Unit, ...]:
+    """Cut the analysed studies into units."""
+    rows = [audit for audit in audits if audit.status == "analysed"]
+    layers = len({finding.layer for audit in rows for finding in audit.findings if finding.layer is not None})
+    return tuple(
+        _unit(audit, target, [finding for finding in audit.findings if finding.target == target], layers)
+        for audit in rows
+        for target in dict.fromkeys(finding.target for finding in audit.findings)
+    )
+
+
+def _unit(audit: StudyAudit, target: str, findings: Sequence[Finding], layers: int) -> Unit:
+    by_map: dict[str, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        by_map[map_name(finding, layers)].append(finding)
+    scores = {(name, metric): _over_readers(metric, of) for name, of in by_map.items() for metric in METRICS}
+    shares = [finding.mask_share for finding in findings if finding.mask_share is not None]
+    return Unit(
+        audit.study,
+        audit.patient,
+        target,
+        audit.reference is not None and target in audit.reference,
+        target in audit.predicted,
+        audit.strata,
+        scores,
+        float(np.mean(shares)) if shares else None,
+    )
+
+
+def _over_readers(metric: str, findings: Sequence[Finding]) -> float | str:
+    scores = [score for finding in findings for score in finding.scores if score.name == metric]
+    values = [score.value for score in scores if score.value is not None]
+    if values:
+        return float(np.mean(values))
+    return next((score.reason for score in scores if score.reason is not None), "no_mask")
+
+
+def in_stratum(unit: Unit, among: Stratum) -> bool:
+    """Tell whether a unit belongs to a stratum."""
+    return {
+        "all": True,
+        "reference_positive": unit.positive,
+        "true_positive": unit.positive and unit.predicted,
+        "false_negative": unit.positive and not unit.predicted,
+    }[among]
+
+
+def mean_estimate(
+    units: Sequence[Unit],
+    metric: str,
+    name: str,
+    among: Stratum,
+    bootstrap: Bootstrap,
+    group: str | None = None,
+) -> Estimate:
+    """Return the mean of a map's metric over the units of a stratum."""
+    chosen = [unit for unit in units if in_stratum(unit, among)]
+    scored = [(unit, unit.scores.get((name, metric), "no_map")) for unit in chosen]
+    return _mean(
+        [(unit, value) for unit, value in scored if not isinstance(value, str)],
+        Counter(value for _, value in scored if isinstance(value, str)),
+        bootstrap,
+        {"metric": metric, "method": name, "among": among, "group": group},
+    )
+
+
+def paired_difference(
+    units: Sequence[Unit], metric: str, names: tuple[str, str], among: Stratum, bootstrap: Bootstrap
+) -> Estimate:
+    """Return the mean of one map's metric minus another's, over the units where both are defined."""
+    chosen = [unit for unit in units if in_stratum(unit, among)]
+    pairs = [(unit, unit.scores.get((names[0], metric)), unit.scores.get((names[1], metric))) for unit in chosen]
+    defined = [(unit, one - other) for unit, one, other in pairs if isinstance(one, float) and isinstance(other, float)]
+    missing = Counter({"one_of_the_pair_undefined": len(chosen) - len(defined)})
+    label = {"metric": metric, "method": f"{names[0]} - {names[1]}", "among": among, "group": None}
+    return _mean(defined, +missing, bootstrap, label).model_copy(update={"chance": None})
+
+
+def _mean(
+    defined: Sequence[tuple[Unit, float]],
+    undefined: Mapping[str, int],
+    bootstrap: Bootstrap,
+    label: Mapping[str, str | None],
+) -> Estimate:
+    common = {**label, "confidence": bootstrap.confidence, "undefined": dict(sorted(undefined.items()))}
+    if not defined:
+        reason = "no study in this stratum" if not undefined else "undefined for every study"
+        return Estimate.model_validate(
+            {**common, "value": None, "interval": "none", "patients": 0, "studies": 0, "reason": reason}
+        )
+    values, patients = [value for _, value in defined], [unit.patient for unit, _ in defined]
+    interval = mean_interval(
+        values,
+        patients,
+        confidence=bootstrap.confidence,
+        replicates=bootstrap.replicates,
+        seed=bootstrap.seed,
+    )
+    metric = METRICS.get(str(label["metric"]))
+    chances = [unit.chance for unit, _ in defined if unit.chance is not None]
+    return Estimate.model_validate(
+        {
+            **common,
+            "value": float(np.mean(values)),
+            "low": interval.low,
+            "high": interval.high,
+            "interval": interval.how,
+            "patients": len(set(patients)),
+            "studies": len({unit.study for unit, _ in defined}),
+            "chance": float(np.mean(chances)) if chances and metric and metric.chance else None,
+        }
+    )
+
+
+def estimates(units: Sequence[Unit], bootstrap: Bootstrap) -> tuple[Estimate, ...]:
+    """Return every map's every metric in every stratum, and in the subgroups of the reference-positive units."""
+    names = list(dict.fromkeys(name for unit in units for name, _ in unit.scores))
+    whole = [
+        mean_estimate(units, metric, name, among, bootstrap) for among in STRATA for name in names for metric in METRICS
+    ]
+    parts = [
+        mean_estimate(part, metric, name, "reference_positive", bootstrap, group)
+        for group, part in _subgroups(units).items()
+        for name in names
+        for metric in METRICS
+    ]
+    return (*whole, *parts)
+
+
+def _subgroups(units: Sequence[Unit]) -> dict[str, list[Unit]]:
+    groups: dict[str, list[Unit]] = defaultdict(list)
+    for unit in units:
+        for column, value in unit.strata.items():
+            groups[f"{column}={value or 'not stated'}"].append(unit)
+    return dict(sorted(groups.items()))
+
+
+def classification(audits: Sequence[StudyAudit], labels: Sequence[str], bootstrap: Bootstrap) -> tuple[Estimate, ...]:
+    """Return the classifier's own results on the studies with a reference.
+
+    ``labels`` are those that count as findings. Accuracy is the share of studies whose predicted labels are exactly
+    the reference's; sensitivity, specificity and AUROC are given for each label.
+    """
+    rows = [audit for audit in audits if audit.status == "analysed" and audit.reference is not None]
+    right = [(row, float(set(row.predicted) == set(row.reference or ()))) for row in rows]
+    found = [_share("accuracy", right, bootstrap, None)]
+    for label in labels:
+        group = f"label={label}" if len(labels) > 1 else None
+        present = [row for row in rows if label in (row.reference or ())]
+        absent = [row for row in rows if label not in (row.reference or ())]
+        found += [
+            _share("sensitivity", [(row, float(label in row.predicted)) for row in present], bootstrap, group),
+            _share("specificity", [(row, float(label not in row.predicted)) for row in absent], bootstrap, group),
+            _auroc(rows, label, bootstrap, group),
+        ]
+    return tuple(found)
+
+
+def _share(metric: str, rows: Sequence[tuple[StudyAudit, float]], bootstrap: Bootstrap, group: str | None) -> Estimate:
+    units = [(Unit(row.study, row.patient, "", False, False, {}, {}, None), value) for row, value in rows]
+    return _mean(units, {}, bootstrap, {"metric": metric, "method": "classifier", "among": "all", "group": group})
+
+
+def _auroc(rows: Sequence[StudyAudit], label: str, bootstrap: Bootstrap, group: str | None) -> Estimate:
+    scores = np.array([row.probabilities[label] for row in rows])
+    positive = np.array([label in (row.reference or ()) for row in rows], dtype=bool)
+    patients = [row.patient for row in rows]
+    value = auroc(scores, positive) if rows else None
+    common = {
+        "metric": "auroc",
+        "method": "classifier",
+        "among": "all",
+        "group": group,
+        "confidence": bootstrap.confidence,
+        "patients": len(set(patients)),
+        "studies": len(rows),
+    }
+    if value is None:
+        reason = "needs studies with and without the label"
+        return Estimate.model_validate({**common, "value": None, "interval": "none", "reason": reason})
+    interval = auroc_interval(
+        scores,
+        positive,
+        patients,
+        confidence=bootstrap.confidence,
+        replicates=bootstrap.replicates,
+        seed=bootstrap.seed,
+    )
+    bounds = {"low": interval.low, "high": interval.high, "interval": interval.how, "chance": 0.5}
+    return Estimate.model_validate({**common, "value": value, **bounds})
+
+
+def agreements(
+    scores: Mapping[str, tuple[str, Mapping[tuple[str, str, str], Sequence[Score]]]], bootstrap: Bootstrap
+) -> tuple[Agreement, ...]:
+    """Return how well each pair of readers agrees; ``scores`` goes from a study to (patient, agreement by pair)."""
+    collected: dict[tuple[str, str, str], list[tuple[Unit, float | str]]] = defaultdict(list)
+    for study, (patient, pairs) in scores.items():
+        for (label, one, other), found in pairs.items():
+            unit = Unit(study, patient, label, True, False, {}, {}, None)
+            for score in found:
+                value = score.value if score.value is not None else str(score.reason)
+                collected[score.name, one, other].append((unit, value))
+    return tuple(
+        Agreement(
+            metric=metric,
+            readers=(one, other),
+            estimate=_mean(
+                [(unit, value) for unit, value in rows if not isinstance(value, str)],
+                Counter(value for _, value in rows if isinstance(value, str)),
+                bootstrap,
+                {"metric": metric, "method": f"{one} vs {other}", "among": "all", "group": None},
+            ),
+        )
+        for (metric, one, other), rows in sorted(collected.items())
+    )
+
+
+def equivalent_methods(units: Sequence[Unit], baselines: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """Return groups of maps whose every score agrees in every unit: one piece of evidence, not several."""
+    names = [name for name in dict.fromkeys(n for unit in units for n, _ in unit.scores) if name not in baselines]
+    same: Callable[[str, str], bool] = lambda one, other: all(  # noqa: E731 - reads as the definition
+        _agree(unit.scores.get((one, metric)), unit.scores.get((other, metric))) for unit in units for metric in METRICS
+    )
+    groups: list[list[str]] = [[name] for name in names]
+    for one, other in combinations(names, 2):
+        if same(one, other):
+            first, second = (next(group for group in groups if name in group) for name in (one, other))
+            if first is not second:
+                first.extend(second)
+                groups.remove(second)
+    return tuple(tuple(group) for group in groups if len(group) > 1)
+
+
+def _agree(one: float | str | None, other: float | str | None) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return abs(one - other) <= 1e-4
+    return one == other
+
+
+def flow_of(audits: Sequence[StudyAudit], computed: int) -> Flow:
+    """Count the studies by what became of them."""
+    outcomes = {
+        status: Counter(str(audit.reason) for audit in audits if audit.status == status)
+        for status in cast(tuple[Literal["excluded", "failed"], ...], ("excluded", "failed"))
+    }
+    return Flow(
+        found=len(audits),
+        analysed=sum(audit.status == "analysed" for audit in audits),
+        excluded=dict(sorted(outcomes["excluded"].items())),
+        failed=dict(sorted(outcomes["failed"].items())),
+        patients=len({audit.patient for audit in audits}),
+        computed=computed,
+        reused=len(audits) - computed,
+    )

@@ -1,0 +1,136 @@
+"""Acceptance criteria to answers, decided on the interval's bound and never on the estimate alone."""
+
+import difflib
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from pipeline.config import Criterion
+from pipeline.errors import ConfigError
+from pipeline.evidence.cohort import (
+    CLASSIFIER_METRICS,
+    Bootstrap,
+    Unit,
+    classification,
+    mean_estimate,
+    paired_difference,
+)
+from pipeline.evidence.localisation import METRICS
+from pipeline.record import Answer, Estimate, StudyAudit, Verdict
+
+__all__ = ["check_criteria", "closest", "judge", "judge_all"]
+
+
+def check_criteria(criteria: Sequence[Criterion], maps: Collection[str]) -> None:
+    """Refuse a criterion that nothing in this audit could answer. ``maps`` are the names that maps will have.
+
+    Raises:
+        ConfigError: naming the criterion, the unknown name and the nearest right one.
+    """
+    for number, criterion in enumerate(criteria):
+        where = f"criteria.{number}"
+        if criterion.method is None:
+            _known(f"{where}.metric (no method: the classifier's own)", criterion.metric, CLASSIFIER_METRICS)
+            if criterion.better_than:
+                raise ConfigError(f"{where}.better_than: compares maps; name the method of the map")
+            if "among" in criterion.model_fields_set and criterion.among != "all":
+                raise ConfigError(f"{where}.among: the classifier is judged on all studies, not on {criterion.among!r}")
+        else:
+            _known(f"{where}.metric", criterion.metric, METRICS)
+            _known(f"{where}.method", criterion.method, maps)
+
+
+def _known(where: str, name: str, names: Collection[str]) -> None:
+    if name not in names:
+        raise ConfigError(f"{where}: unknown name {name!r}; {closest(name, names)}")
+
+
+def closest(name: str, names: Collection[str]) -> str:
+    """Advise on a wrong name: the nearest right one, or all of them."""
+    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.4)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+
+
+def judge_all(
+    criteria: Sequence[Criterion],
+    units: Sequence[Unit],
+    audits: Sequence[StudyAudit],
+    labels: Sequence[str],
+    bootstrap: Bootstrap,
+) -> tuple[Verdict, ...]:
+    """Answer every criterion."""
+    return tuple(
+        _verdict(
+            criterion,
+            _estimate(criterion, units, audits, labels, replace(bootstrap, confidence=criterion.confidence)),
+        )
+        for criterion in criteria
+    )
+
+
+def _estimate(
+    criterion: Criterion,
+    units: Sequence[Unit],
+    audits: Sequence[StudyAudit],
+    labels: Sequence[str],
+    bootstrap: Bootstrap,
+) -> Estimate:
+    if criterion.method is None:
+        found = [one for one in classification(audits, labels, bootstrap) if one.metric == criterion.metric]
+        # several labels: the criterion has to hold for the worst of them
+        sign = -1 if criterion.at_most is not None else 1
+        return min(found, key=lambda one: float("-inf") if one.value is None else sign * one.value)
+    if criterion.better_than is not None:
+        names = (criterion.method, criterion.better_than)
+        return paired_difference(units, criterion.metric, names, criterion.among, bootstrap)
+    return mean_estimate(units, criterion.metric, criterion.method, criterion.among, bootstrap)
+
+
+def _verdict(criterion: Criterion, estimate: Estimate) -> Verdict:
+    answer, reason = judge(criterion, estimate)
+    rule = (
+        f"at least {criterion.at_least:g}"
+        if criterion.at_least is not None
+        else f"at most {criterion.at_most:g}"
+        if criterion.at_most is not None
+        else f"better than {criterion.better_than}"
+    )
+    method = criterion.method or "classifier"
+    return Verdict(
+        criterion=f"{criterion.metric} of {method} among {estimate.among}: {rule}",
+        metric=criterion.metric,
+        method=method,
+        among=estimate.among,
+        rule=rule,
+        estimate=estimate,
+        answer=answer,
+        reason=reason,
+    )
+
+
+def judge(criterion: Criterion, estimate: Estimate) -> tuple[Answer, str]:
+    """Answer one criterion from its estimate: the whole interval has to lie on one side of the threshold.
+
+    For ``better_than`` the estimate is the paired difference and the threshold 0, which the interval must exceed.
+    """
+    if estimate.value is None:
+        return "NOT EVALUATED", estimate.reason or "nothing to estimate"
+    if estimate.low is None or estimate.high is None:
+        return "NOT EVALUATED", f"no interval: {estimate.interval}"
+    level = f"{100 * estimate.confidence:g} % interval"
+    if criterion.better_than is not None:
+        if estimate.low > 0:
+            return "MET", f"the whole {level} of the difference lies above 0"
+        if estimate.high <= 0:
+            return "NOT MET", f"the whole {level} of the difference lies at or below 0"
+        return "INCONCLUSIVE", f"the {level} of the difference includes 0"
+    upper = criterion.at_most is not None
+    bound = criterion.at_most if criterion.at_most is not None else criterion.at_least
+    assert bound is not None  # noqa: S101 - the configuration guarantees one of the three
+    met, missed = (
+        (estimate.high <= bound, estimate.low > bound) if upper else (estimate.low >= bound, estimate.high < bound)
+    )
+    if met:
+        return "MET", f"the whole {level} meets the threshold"
+    if missed:
+        return "NOT MET", f"the whole {level} misses the threshold"
+    return "INCONCLUSIVE", f"the {level} straddles the threshold"

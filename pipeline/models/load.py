@@ -1,0 +1,217 @@
+"""A classifier from disk: a MONAI bundle, or a factory with weights; hashed, and never unpickled."""
+
+import hashlib
+import importlib
+import pickle
+import sys
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import safetensors.torch
+import torch
+from monai.bundle import ConfigParser
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from pipeline.config import Model
+from pipeline.errors import ConfigError, ModelError
+
+__all__ = ["LoadedModel", "build_network", "choose_device", "load_model", "probabilities"]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A classifier in evaluation mode and its identity. ``sha256`` is the weights file's (or the weights' own)."""
+
+    network: nn.Module
+    sha256: str
+    source: str
+
+    @property
+    def architecture(self) -> str:
+        """The network's class."""
+        return type(self.network).__name__
+
+    @property
+    def parameters(self) -> int:
+        """How many parameters the network has."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+
+def load_model(model: Model, folder: Path, device: torch.device) -> LoadedModel:
+    """Load the classifier that the configuration names; ``folder`` is where a factory's module is looked for first.
+
+    Raises:
+        ModelError: when a file is missing, the hash is another, the checkpoint needs unpickling of code, or the
+            weights do not fit the network.
+        ConfigError: when the factory cannot be imported.
+    """
+    weights: Path | None
+    if model.bundle is not None:
+        network, weights = _from_bundle(model.bundle)
+        source = "MONAI bundle"
+    else:
+        network, weights = _from_factory(cast(str, model.factory), model.arguments, folder), model.weights
+        source = f"factory {model.factory}"
+    sha256 = _file_digest(weights) if weights is not None else _weights_digest(network)
+    if model.sha256 is not None and sha256 != model.sha256:
+        raise ModelError(
+            f"model.sha256: the weights{f' {weights}' if weights else ''} have the hash {sha256}, "
+            f"not the configured {model.sha256}; audit the model that was named, or correct the configuration"
+        )
+    if weights is not None:
+        _load_weights(network, weights)
+    else:
+        source += ", weights as the factory set them"
+    return LoadedModel(network.to(device).eval(), sha256, source)
+
+
+def build_network(definition: Mapping[str, Any]) -> nn.Module:
+    """Build a network from its definition in MONAI's ``_target_`` syntax.
+
+    Raises:
+        ModelError: when it cannot be built or is not a network.
+    """
+    return _instantiate(ConfigParser({"network_def": dict(definition)}), "network_def", "the network definition")
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called ``name``; ``auto`` is the first CUDA device, or the CPU.
+
+    Raises:
+        ConfigError: when torch does not know the device or has none such.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(f"run.device: {name!r} is not available here; use auto or cpu") from error
+    return device
+
+
+def probabilities(logits: Tensor, output: str) -> Tensor:
+    """Turn logits (B, K) into a probability for each label, shape (B, labels), float32 on the CPU."""
+    logits = logits.detach().float().cpu()
+    if output == "softmax":
+        return logits.softmax(dim=1)
+    positive = logits.sigmoid()
+    return torch.cat([1 - positive, positive], dim=1) if output == "single_logit" else positive
+
+
+def _from_bundle(bundle: Path) -> tuple[nn.Module, Path]:
+    if not bundle.is_dir():
+        raise ModelError(f"model.bundle: {bundle} is not a folder; a MONAI bundle is one with configs/ and models/")
+    config = _first(bundle, "configs", ("inference.json", "inference.yaml", "inference.yml"))
+    weights = _first(bundle, "models", ("model.safetensors", "model.pt", "model.pth"))
+    parser = ConfigParser()
+    try:
+        parser.read_config(str(config))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"model.bundle: {config} cannot be read: {error}") from error
+    key = next((key for key in ("network_def", "network", "net") if key in parser), None)
+    if key is None:
+        raise ModelError(f"model.bundle: {config} has no network_def")
+    return _instantiate(parser, key, str(config)), weights
+
+
+def _first(bundle: Path, folder: str, names: tuple[str, ...]) -> Path:
+    for name in names:
+        if (bundle / folder / name).is_file():
+            return bundle / folder / name
+    raise ModelError(f"model.bundle: {bundle / folder} holds none of {', '.join(names)}")
+
+
+def _instantiate(parser: ConfigParser, key: str, where: str) -> nn.Module:
+    try:
+        network = parser.get_parsed_content(key)
+    except Exception as error:  # whatever the network's constructor raises
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise ModelError(f"{where}: {key} cannot be built: {' '.join(str(cause).split())[:200]}") from error
+    if not isinstance(network, nn.Module):
+        raise ModelError(f"{where}: {key} is a {type(network).__name__}, not a network")
+    return network
+
+
+def _from_factory(factory: str, arguments: dict[str, Any], folder: Path) -> nn.Module:
+    module_name, _, function_name = factory.partition(":")
+    with _importable(folder):
+        try:
+            function = getattr(importlib.import_module(module_name), function_name)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ConfigError(
+                f"model.factory: {factory!r} cannot be imported (package.module:function): {error}"
+            ) from error
+    try:
+        network = function(**arguments)
+    except Exception as error:  # the factory is the user's own code
+        raise ModelError(f"model.factory: {factory} raised {type(error).__name__}: {error}") from error
+    if not isinstance(network, nn.Module):
+        raise ModelError(f"model.factory: {factory} returned a {type(network).__name__}, not a torch module")
+    return network
+
+
+@contextmanager
+def _importable(folder: Path) -> Any:  # noqa: ANN401 - contextmanager's own generator type says nothing more
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _load_weights(network: nn.Module, path: Path) -> None:
+    state = _read_state(path)
+    try:
+        missing, unexpected = network.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        first = next((line.strip() for line in str(error).splitlines()[1:]), str(error))
+        raise ModelError(f"{path}: the weights do not fit {type(network).__name__}: {first}") from error
+    if missing or unexpected:
+        raise ModelError(
+            f"{path}: the weights do not fit {type(network).__name__}: "
+            f"{len(missing)} missing (first: {next(iter(missing), '-')}), "
+            f"{len(unexpected)} unexpected (first: {next(iter(unexpected), '-')})"
+        )
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path}: the checkpoint needs unpickling of code, which can run anything; "
+            "save its state_dict() alone, best as .safetensors"
+        ) from error
+    except (OSError, SafetensorError, RuntimeError, EOFError) as error:
+        raise ModelError(f"{path}: cannot be read as weights: {' '.join(str(error).split())[:160]}") from error
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise ModelError(f"{path}: holds no state dict of tensors; save the network's state_dict()")
+    return content
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"model.weights: {path} cannot be read: {error.strerror}") from error
+
+
+def _weights_digest(network: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

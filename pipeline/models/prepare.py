@@ -1,0 +1,158 @@
+"""From a volume to the model's input, with the grid on which that input lies.
+
+The transforms are MONAI's, named in the configuration in MONAI's own ``_target_`` syntax. They work on one
+channel-first image that carries its affine; the affine that comes out is what brings a map back to the patient.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+from monai.data import MetaTensor
+from monai.transforms import Compose, MapTransform, Randomizable, Transform
+from torch import Tensor
+
+from pipeline.errors import ConfigError, Reason, Stage, StudyError
+from pipeline.studies.geometry import Affine, Geometry, GeometryError
+from pipeline.studies.volume import Volume
+
+__all__ = ["Preparation", "Prepared", "build_transforms"]
+
+_LOSES_THE_GRID = frozenset(
+    {"Transpose", "Lambda", "SqueezeDim", "AsChannelLast", "GridDistortion", "GridPatch", "GridSplit"}
+)
+"""Transforms that can move voxels without changing the affine (MONAI 1.6.1, a marked voxel sent through each)."""
+
+_SHIFTED_BY_NEAREST = frozenset({"Resize", "Zoom"})
+"""With mode ``nearest`` these sample half a cell beside what their affine says; ``nearest-exact`` does not."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model input of shape (C, *S), float32, and the grid of its S voxels in the patient."""
+
+    x: Tensor
+    grid: Geometry
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """The configured transforms. ``steps`` describes each as a reader of the report sees it."""
+
+    transform: Callable[[MetaTensor], Any]
+    steps: tuple[str, ...]
+
+    def __call__(self, image: Volume) -> Prepared:
+        """Prepare one image.
+
+        Raises:
+            StudyError: when a transform fails on this image, loses its affine or its spatial axes, or leaves NaN.
+        """
+        source = image.geometry
+        plane = _plane(source)
+        # a copy: the volume is read-only and some transforms write in place
+        tensor = torch.from_numpy(image.array[None].astype(np.float32, copy=True))
+        try:
+            with torch.no_grad():
+                result = self.transform(MetaTensor(tensor, affine=torch.from_numpy(plane.copy())))
+        except Exception as error:  # a transform may raise anything; its text can quote the image's metadata
+            raise _failed(f"a transform raised {type(error).__name__}") from error
+        if not isinstance(result, MetaTensor) or result.ndim != len(source.shape) + 1:
+            raise _failed(f"the transforms must return one image of {len(source.shape)} spatial axes with its affine")
+        x = result.as_tensor().to(torch.float32).contiguous()
+        if not bool(torch.isfinite(x).all()):
+            raise _failed("the prepared image holds NaN or infinity")
+        world = source.affine @ np.linalg.inv(plane) @ _affine_of(result)
+        try:
+            grid = Geometry(tuple(x.shape[1:]), world, source.frame_of_reference, source.oriented)
+        except GeometryError as error:
+            raise _failed(f"the transforms leave an impossible grid: {error}") from error
+        return Prepared(x, grid)
+
+
+def build_transforms(prepare: Sequence[dict[str, Any]]) -> Preparation:
+    """Build the transforms of the configuration's ``prepare``.
+
+    Raises:
+        ConfigError: when one does not exist, is random, works on dictionaries, or loses the image's grid.
+    """
+    parser = ConfigParser({"prepare": [dict(step) for step in prepare]})
+    steps = []
+    for number, step in enumerate(prepare):
+        where = f"prepare.{number}"
+        name = str(step.get("_target_", "")).rpartition(".")[2]
+        if not name:
+            raise ConfigError(f"{where}: must name a MONAI transform as _target_, not {step!r:.80}")
+        try:
+            transform = parser.get_parsed_content(f"prepare#{number}")
+        except Exception as error:  # MONAI raises many kinds here, chained; the innermost names the cause
+            raise ConfigError(f"{where}: {name} cannot be built: {_innermost(error)}") from error
+        _check(where, transform)
+        steps.append((transform, _describe(name, step)))
+    return Preparation(Compose([transform for transform, _ in steps]), tuple(text for _, text in steps))
+
+
+def _check(where: str, transform: object) -> None:
+    for part in _parts(transform):
+        name = type(part).__name__
+        if isinstance(part, Randomizable):
+            raise ConfigError(f"{where}: {name} is random; an audit needs transforms that always do the same")
+        if isinstance(part, MapTransform):
+            raise ConfigError(f"{where}: {name} works on dictionaries; name its array twin {name.removesuffix('d')!r}")
+        if name in _LOSES_THE_GRID:
+            raise ConfigError(f"{where}: {name} moves voxels without recording where; a map could not go back")
+        if name in _SHIFTED_BY_NEAREST and getattr(part, "mode", None) == "nearest":
+            raise ConfigError(
+                f"{where}: {name} with mode 'nearest' shifts the image by half a cell; use 'nearest-exact'"
+            )
+        if not isinstance(part, Transform) or not type(part).__module__.startswith("monai.transforms."):
+            raise ConfigError(f"{where}: {name} is not one of MONAI's transforms; whether it keeps the grid is unknown")
+
+
+def _parts(transform: object) -> Iterator[object]:
+    # Compose is Randomizable by inheritance: what counts is what it holds
+    if isinstance(transform, Compose):
+        for part in transform.transforms:
+            yield from _parts(part)
+    else:
+        yield transform
+        for held in vars(transform).values() if isinstance(transform, Transform) else ():
+            if isinstance(held, Transform):
+                yield from _parts(held)
+
+
+def _plane(geometry: Geometry) -> Affine:
+    """Return the affine that MONAI sees: the patient's own in 3D, millimetres in the plane in 2D.
+
+    MONAI cuts a 2D image's affine down to two world axes, which a plane in the patient does not have.
+    """
+    if len(geometry.shape) == 3:
+        return np.array(geometry.affine)
+    return np.diag([*geometry.spacing, 1.0, 1.0])
+
+
+def _affine_of(image: MetaTensor) -> Affine:
+    affine = np.asarray(image.affine, dtype=np.float64)
+    if affine.shape == (4, 4):
+        return affine
+    full = np.eye(4)  # some 2D transforms answer with a 3x3 affine
+    full[:2, :2], full[:2, 3] = affine[:2, :2], affine[:2, 2]
+    return full
+
+
+def _describe(name: str, step: dict[str, Any]) -> str:
+    arguments = ", ".join(f"{key}={value}" for key, value in step.items() if key != "_target_")
+    return f"{name}({arguments})"
+
+
+def _innermost(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())[:200]
+
+
+def _failed(message: str) -> StudyError:
+    return StudyError(Stage.PREPARE, Reason.PREPARATION_FAILED, message)

@@ -1,0 +1,311 @@
+"""From a run's shards to its conclusions: cohort, verdicts, cases, ``results.json`` and ``per_study.csv``."""
+
+import csv
+import io
+import platform
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from cam import METHODS
+from pipeline.audit import Auditor, StudySource, audit_studies, negative_label
+from pipeline.cases import choose_cases, cut_panels, save_panels
+from pipeline.config import AuditConfig
+from pipeline.errors import OutputError, StudyError
+from pipeline.evidence.baselines import BASELINES
+from pipeline.evidence.cohort import (
+    Bootstrap,
+    Unit,
+    agreements,
+    classification,
+    equivalent_methods,
+    estimates,
+    flow_of,
+    map_name,
+    units_of,
+)
+from pipeline.evidence.criteria import judge_all
+from pipeline.evidence.localisation import METRICS, Evidence
+from pipeline.files import written
+from pipeline.ledger import Ledger
+from pipeline.lock import camaudit_version
+from pipeline.record import CaseEntry, MethodFacts, ModelFacts, Provenance, Results, StudyAudit
+from pipeline.run import LIBRARIES, RunFile, find_rows, library_versions, open_auditor, read_run
+from pipeline.shards import load_map, read_shard
+from pipeline.studies.archive import read_study
+from pipeline.studies.geometry import Geometry, plan
+from pipeline.studies.study import Study
+from pipeline.studies.volume import Heatmap
+
+__all__ = ["finish"]
+
+
+def finish(folder: Path, config_path: Path, flow_run: str | None = None) -> Results:
+    """Draw the conclusions of a run whose shards are done, and write them.
+
+    Raises:
+        OutputError: when a shard is missing or the folder cannot be written.
+    """
+    run, members = read_run(folder)
+    auditor = open_auditor(config_path, tuple(layer.name for layer in run.layers))
+    by_study = {
+        audit.study: audit for path in sorted((folder / "shards").glob("*.parquet")) for audit in read_shard(path)
+    }
+    missing = [member.study for member in members if member.study not in by_study]
+    if missing:
+        raise OutputError(f"{folder}: {len(missing)} of {len(members)} studies were never audited, first {missing[0]}")
+    audits = [by_study[member.study] for member in members]
+    sources = find_rows(config_path, auditor.pseudonyms)
+    cases, case_rule = _cases(folder, auditor, audits, sources)
+    computed = [member.study for member in members if member.shard is not None]
+    repeat = _repeatability([by_study[study] for study in computed], auditor, sources)
+    ledger = Ledger(folder / "ledger.jsonl")
+    ledger.append("inference.finished", studies=len(audits), computed=len(computed))
+    results = _results(auditor, run, audits, len(computed)).model_copy(
+        update={
+            "cases": cases,
+            "case_rule": case_rule,
+            "provenance": _provenance(auditor.config, run, ledger, repeat, flow_run),
+        }
+    )
+    _write_csv(folder / "per_study.csv", audits)
+    with written(folder / "results.json") as file:
+        file.write(results.model_dump_json(indent=1).encode())
+    return results
+
+
+def _results(auditor: Auditor, run: RunFile, audits: Sequence[StudyAudit], computed: int) -> Results:
+    config = auditor.config
+    bootstrap = Bootstrap(config.run.replicates, config.run.seed)
+    units = units_of(audits)
+    labels = [label for label in config.model.labels if label != negative_label(config)]
+    pairs = {
+        audit.study: (audit.patient, {(pair.label, *pair.readers): pair.scores for pair in audit.agreement})
+        for audit in audits
+    }
+    return Results(
+        audit=config.name,
+        run=run.run,
+        title=config.report.title,
+        organisation=config.report.organisation,
+        prepared_by=config.report.prepared_by,
+        intended_use=config.report.intended_use,
+        reference_standard=config.report.reference_standard,
+        lock=run.lock,
+        provenance=_provenance(config, run, None, "", None),
+        model=_model_facts(auditor, run),
+        preparation=auditor.preparation.steps,
+        overlap_rule=_overlap_rule(config),
+        methods=tuple(_method_facts(name) for name in config.explain.methods),
+        metrics=tuple(metric.facts for metric in METRICS.values()),
+        flow=flow_of(audits, computed),
+        cohort_facts=_cohort_facts(audits),
+        classification=classification(audits, labels, bootstrap),
+        estimates=estimates(units, bootstrap),
+        agreements=agreements(pairs, bootstrap),
+        equivalent_methods=equivalent_methods(units, BASELINES),
+        verdicts=judge_all(config.criteria, units, audits, labels, bootstrap),
+        case_rule="",
+        cases=(),
+        not_analysed=tuple(audit for audit in audits if audit.status != "analysed"),
+    )
+
+
+def _model_facts(auditor: Auditor, run: RunFile) -> ModelFacts:
+    model = auditor.config.model
+    return ModelFacts(
+        name=model.name,
+        version=model.version,
+        source=auditor.model.source,
+        architecture=auditor.model.architecture,
+        parameters=auditor.model.parameters,
+        sha256=auditor.model.sha256,
+        labels=model.labels,
+        output=model.output,
+        threshold=model.threshold,
+        layers=run.layers,
+        training_data=model.training_data,
+    )
+
+
+def _method_facts(name: str) -> MethodFacts:
+    method = METHODS[name]
+    return MethodFacts(name=name, title=method.title, paper=method.paper, formula=method.formula, limits=method.limits)
+
+
+def _overlap_rule(config: AuditConfig) -> str:
+    if config.overlap.threshold == "otsu":
+        return "a voxel belongs to the map's region when its positive part exceeds Otsu's threshold (256 bins)"
+    return f"a voxel belongs to the map's region when it exceeds {config.overlap.threshold:g} of the map's maximum"
+
+
+def _cohort_facts(audits: Sequence[StudyAudit]) -> dict[str, dict[str, int]]:
+    """Count the studies by reference, by each stratum's column, and by modality."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for audit in audits:
+        if audit.status == "analysed":
+            counts["reference"][
+                "; ".join(audit.reference or ()) or ("none" if audit.reference == () else "not stated")
+            ] += 1
+            counts["modality"][audit.facts.get("Modality", "not stated")] += 1
+        for column, value in audit.strata.items():
+            counts[column][value or "not stated"] += 1
+    return {column: dict(sorted(counter.items())) for column, counter in counts.items()}
+
+
+def _provenance(
+    config: AuditConfig, run: RunFile, ledger: Ledger | None, determinism: str, flow_run: str | None
+) -> Provenance:
+    finished = datetime.now(UTC)
+    return Provenance(
+        camaudit=camaudit_version(),
+        command=run.command,
+        started_at=run.started_at,
+        finished_at=finished.isoformat(timespec="seconds"),
+        seconds=round((finished - datetime.fromisoformat(run.started_at)).total_seconds(), 1),
+        device=run.device,
+        platform=f"{platform.system()} {platform.machine()}",
+        python=sys.version.split()[0],
+        libraries=library_versions(LIBRARIES),
+        seed=config.run.seed,
+        replicates=config.run.replicates,
+        determinism=determinism,
+        flow_run=flow_run,
+        previous_run=run.previous_run,
+        ledger_head=ledger.head if ledger else None,
+        ledger_length=ledger.length if ledger else 0,
+    )
+
+
+def _repeatability(audits: Sequence[StudyAudit], auditor: Auditor, sources: Mapping[str, StudySource]) -> str:
+    """Audit the first study with a map once more and compare the maps bit by bit."""
+    first = next((audit for audit in audits if audit.status == "analysed" and audit.findings), None)
+    if first is None:
+        return "not checked: no map was computed in this run"
+    again, _ = audit_studies(auditor, [sources[first.study]], lambda: None)
+    same = [one.map_sha256 for one in again[0].findings] == [one.map_sha256 for one in first.findings]
+    verdict = "bit for bit" if same else "NOT bit for bit (batched and single runs round differently)"
+    return f"{first.study} was computed twice, the second time alone: its maps repeat {verdict}"
+
+
+def _cases(
+    folder: Path, auditor: Auditor, audits: Sequence[StudyAudit], sources: Mapping[str, StudySource]
+) -> tuple[tuple[CaseEntry, ...], str]:
+    config = auditor.config
+    metric, method = _primary(config)
+    scores = _scores(units_of(audits), method, metric)
+    chosen, rule = choose_cases(audits, scores, config.report.cases, config.run.seed)
+    by_study = {audit.study: audit for audit in audits}
+    entries = [_case(folder, auditor, by_study[study], why, sources.get(study)) for study, why in chosen]
+    return tuple(entries), f"{rule}; overlap is {METRICS[metric].facts.title} of {method}"
+
+
+def _primary(config: AuditConfig) -> tuple[str, str]:
+    """Return the metric and map that rank the cases: those of the first criterion about a map, or IoU of the first."""
+    for criterion in config.criteria:
+        if criterion.method is not None and criterion.metric != "hit_rate":
+            return criterion.metric, criterion.method
+    return "iou", config.explain.methods[0]
+
+
+def _scores(units: Sequence[Unit], method: str, metric: str) -> dict[str, float]:
+    found: dict[str, list[float]] = defaultdict(list)
+    for unit in units:
+        value = unit.scores.get((method, metric))
+        if isinstance(value, float):
+            found[unit.study].append(value)
+    return {study: float(np.mean(values)) for study, values in found.items()}
+
+
+def _case(folder: Path, auditor: Auditor, audit: StudyAudit, why: str, source: StudySource | None) -> CaseEntry:
+    entry = partial(CaseEntry, study=audit.study, rule=why, audit=audit)
+    if source is None:
+        return entry(panels=None, note="the study is no longer in the archive, so it cannot be shown")
+    try:
+        study = read_study(source.row, auditor.pseudonyms)
+    except StudyError as fault:
+        return entry(panels=None, note=f"the study can no longer be read: {fault}")
+    target = audit.findings[0].target
+    heatmaps = _heatmaps(folder, audit, target, study)
+    thresholds = {name: Evidence(one, auditor.config.overlap.threshold).threshold for name, one in heatmaps.items()}
+    panels = cut_panels(
+        study.image,
+        [mask for mask in study.masks if mask.label == target],
+        heatmaps,
+        thresholds,
+        study=audit.study,
+        window=auditor.config.report.window,
+        unit="HU" if audit.facts.get("Modality") == "CT" else "",
+    )
+    name = f"cases/{audit.study}.npz"
+    save_panels(panels, folder / name)
+    others = sorted({finding.target for finding in audit.findings} - {target})
+    return entry(panels=name, note=f"maps for {', '.join(others)} are in the record" if others else None)
+
+
+def _heatmaps(folder: Path, audit: StudyAudit, target: str, study: Study) -> dict[str, Heatmap]:
+    """Read a study's maps back and carry them to the image's grid, one for each map name."""
+    findings = [finding for finding in audit.findings if finding.target == target and finding.map is not None]
+    layers = len({finding.layer for finding in findings})
+    found: dict[str, Heatmap] = {}
+    for finding in findings:
+        name = map_name(finding, layers)
+        if name not in found:
+            values, affine = load_map(folder, str(finding.map))
+            geometry = study.image.geometry
+            grid = Geometry(values.shape, affine, geometry.frame_of_reference, geometry.oriented)
+            resampling = plan(grid, geometry)
+            field = resampling.apply(values)
+            found[name] = Heatmap(field, geometry, resampling.seen, finding.method, str(finding.layer), target)
+    return found
+
+
+_CSV_COLUMNS = (
+    "study", "patient", "status", "stage", "reason", "reference", "predicted", "probability", "target", "method",
+    "layer", "reader", "degenerate", "seen_share", "mask_share",
+)  # fmt: skip
+
+
+def _write_csv(path: Path, audits: Sequence[StudyAudit]) -> None:
+    """Write one row for each study x target x method x reader; a study without a map has one row.
+
+    An undefined score is empty and its reason stands in the column beside it.
+    """
+    strata = sorted({column for audit in audits for column in audit.strata})
+    metrics = [column for name in METRICS for column in (name, f"{name}_undefined")]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*_CSV_COLUMNS, *metrics, *(f"stratum_{neutral(column)}" for column in strata)])
+    for audit in audits:
+        for row in _csv_rows(audit):
+            cells = [row.get(column) for column in (*_CSV_COLUMNS, *metrics)]
+            writer.writerow([neutral(cell) for cell in (*cells, *(audit.strata.get(column) for column in strata))])
+    with written(path) as file:
+        file.write(text.getvalue().encode("utf-8"))
+
+
+def _csv_rows(audit: StudyAudit) -> list[dict[str, object]]:
+    study: dict[str, object] = audit.model_dump(include={"study", "patient", "status", "stage", "reason"})
+    study["reference"] = None if audit.reference is None else ";".join(audit.reference)
+    study["predicted"] = ";".join(audit.predicted)
+    rows = []
+    for finding in audit.findings:
+        facts = finding.model_dump(
+            include={"target", "method", "layer", "reader", "degenerate", "seen_share", "mask_share"}
+        )
+        scores = {score.name: score.value for score in finding.scores}
+        reasons = {f"{score.name}_undefined": score.reason for score in finding.scores}
+        rows.append({**study, **facts, "probability": audit.probabilities.get(finding.target), **scores, **reasons})
+    return rows or [study]
+
+
+def neutral(cell: object) -> object:
+    """Return a cell that no spreadsheet takes for a formula."""
+    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{cell}"
+    return cell

@@ -1,0 +1,383 @@
+"""A run from its first hash to its shards: what is fixed before the first inference, and the work that follows.
+
+``begin`` reads, hashes and locks, and cuts the studies that are new into shards; ``work`` audits one shard. Each takes
+paths and numbers only, so that any process that sees the folder can do a part. ``results.py`` draws the conclusions.
+"""
+
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from cam import METHODS, capture, choose_layer
+from pipeline.audit import Auditor, StudySource, audit_studies
+from pipeline.config import AuditConfig, digest_of, load_config
+from pipeline.errors import ArchiveError, ConfigError, ModelError, OutputError, StudyError
+from pipeline.evidence.baselines import BASELINES
+from pipeline.evidence.criteria import check_criteria, closest
+from pipeline.files import written
+from pipeline.ledger import Ledger
+from pipeline.lock import camaudit_version, compare, read_lock
+from pipeline.models.load import choose_device, load_model
+from pipeline.models.prepare import build_transforms
+from pipeline.record import LayerFacts, Lock, StudyAudit
+from pipeline.shards import Maps, load_map, read_recipe, read_shard, write_maps, write_shard
+from pipeline.studies.archive import StudyRow, list_studies, read_study, source_digest
+from pipeline.studies.geometry import cells
+from pipeline.studies.privacy import Pseudonyms, load_key
+
+__all__ = [
+    "LIBRARIES",
+    "Member",
+    "RunFile",
+    "begin",
+    "find_rows",
+    "find_sources",
+    "library_versions",
+    "open_auditor",
+    "read_run",
+    "work",
+]
+
+LIBRARIES = ("torch", "monai", "numpy", "scipy", "scikit-image", "pydicom", "highdicom", "nibabel", "pynrrd")
+"""The libraries whose versions can change a number."""
+
+REUSED = "reused"
+"""The shard that holds the studies carried over from earlier runs."""
+
+
+class Member(BaseModel):
+    """A study of the cohort: pseudonyms, the hash of its files, and the shard that audits it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    study: str
+    patient: str
+    source_sha256: str
+    shard: int | None
+
+
+class RunFile(BaseModel):
+    """``audit.lock.yaml``: everything that was fixed before the first inference.
+
+    ``rows`` is the digest that decides whether an earlier run's rows may be reused: the recipe, the weights, the
+    versions of this program and of the libraries, and the kind of device.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str
+    command: str
+    started_at: str
+    device: str
+    lock: Lock
+    rows: str
+    layers: tuple[LayerFacts, ...]
+    shards: int
+    previous_run: str | None
+    configuration: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Cohort:
+    sources: tuple[StudySource, ...]
+
+    def hashes(self) -> list[str]:
+        return [source.sha256 for source in self.sources]
+
+
+def begin(config_path: Path, command: str) -> Path:
+    """Check, hash and lock everything, carry over what earlier runs computed, and cut the rest into shards.
+
+    Nothing is written before every check has passed.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        AuditError: one line that says what is wrong with the configuration, the model, the archive or the folder.
+    """
+    auditor = open_auditor(config_path)
+    config = auditor.config
+    cohort = _Cohort(find_sources(config, auditor.pseudonyms))
+    _check_labels(config, cohort)
+    layers = _resolve_layers(auditor, cohort)
+    check_criteria(config.criteria, [*_map_names(config, layers), *BASELINES])
+    lock = _looked_before(compare(read_lock(config_path), config, auditor.model.sha256, cohort.hashes()), config)
+    rows = digest_of([lock.recipe, lock.model, camaudit_version(), library_versions(LIBRARIES), auditor.device.type])
+    reused, previous = _earlier(config, rows, cohort)
+    new = [source for source in cohort.sources if source.study not in reused]
+    size = config.run.shard_size or min(max(len(cohort.sources) // 20, 1), 500)
+    shard_of = {source.study: number // size for number, source in enumerate(new)}
+    started = datetime.now(UTC)
+    run = RunFile(
+        run=f"{started:%Y%m%dT%H%M%S%f}"[:-3] + f"Z-{lock.recipe[:8]}",
+        command=command,
+        started_at=started.isoformat(timespec="seconds"),
+        device=_device_name(auditor.device),
+        lock=lock,
+        rows=rows,
+        layers=layers,
+        shards=-(-len(new) // size),
+        previous_run=previous.name if previous else None,
+        configuration=yaml.safe_load(config_path.read_text(encoding="utf-8")),
+    )
+    members = [
+        Member(study=one.study, patient=one.patient, source_sha256=one.sha256, shard=shard_of.get(one.study))
+        for one in cohort.sources
+    ]
+    return _write_start(config.run.output / config.name / run.run, run, members, reused)
+
+
+def work(folder: Path, config_path: Path, shard: int, on_study: Callable[[], None] = lambda: None) -> int:
+    """Audit one shard of a run and write its rows and maps; return how many studies it held.
+
+    Raises:
+        AuditError: when the configuration or the archive is no longer what ``begin`` saw.
+    """
+    run, members = read_run(folder)
+    auditor = open_auditor(config_path, tuple(layer.name for layer in run.layers))
+    if auditor.config.recipe() != run.lock.recipe or auditor.model.sha256 != run.lock.model:
+        raise ConfigError(f"{config_path}: was changed while the run was under way; start the run again")
+    known = find_rows(config_path, auditor.pseudonyms)
+    mine = [member for member in members if member.shard == shard]
+    gone = [member.study for member in mine if member.study not in known]
+    if gone:
+        raise ArchiveError(
+            f"{len(gone)} studies vanished from the archive while the run was under way, first {gone[0]}"
+        )
+    sources = [replace(known[one.study], sha256=one.source_sha256) for one in mine]
+    audits, maps = audit_studies(auditor, sources, on_study)
+    name = f"{shard:04d}"
+    write_maps(folder / "maps" / f"{name}.npz", maps)
+    write_shard(folder / "shards" / f"{name}.parquet", [_referring(audit, name) for audit in audits], run.rows)
+    return len(audits)
+
+
+def read_run(folder: Path) -> tuple[RunFile, list[Member]]:
+    """Read what ``begin`` fixed.
+
+    Raises:
+        OutputError: when the folder is not a run's.
+    """
+    try:
+        run = RunFile.model_validate(yaml.safe_load((folder / "audit.lock.yaml").read_text(encoding="utf-8")))
+        members = json.loads((folder / "cohort.json").read_text(encoding="utf-8"))
+        return run, [Member.model_validate(member) for member in members]
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise OutputError(f"{folder}: is not the folder of a run of this version") from error
+
+
+def open_auditor(config_path: Path, layers: tuple[str, ...] | None = None) -> Auditor:
+    """Load configuration, transforms and model; the same unchanged file gives the same object again.
+
+    Raises:
+        AuditError: one line that says what is wrong.
+    """
+    auditor = _opened(config_path.resolve(), _stamp(config_path))
+    return replace(auditor, layers=layers) if layers else auditor
+
+
+@lru_cache(maxsize=1)
+def _opened(config_path: Path, _digest: str) -> Auditor:
+    config = load_config(config_path)
+    unknown = [name for name in config.explain.methods if name not in METHODS]
+    if unknown:
+        raise ConfigError(f"explain.methods: unknown method {unknown[0]!r}; {closest(unknown[0], METHODS)}")
+    preparation = build_transforms(config.prepare)
+    device = choose_device(config.run.device)
+    model = load_model(config.model, config_path.parent, device)
+    pseudonyms = Pseudonyms(load_key(config.run.output))
+    return Auditor(config, model, preparation, device, config.model.layers, pseudonyms)
+
+
+def find_sources(config: AuditConfig, pseudonyms: Pseudonyms) -> tuple[StudySource, ...]:
+    """List the archive's studies with pseudonyms and the hashes of their files.
+
+    Raises:
+        ArchiveError: when the archive or its manifest cannot be used.
+    """
+    archive = config.archive
+    rows = list_studies(archive.path, archive.manifest, archive.label)
+    return tuple(_source(row, pseudonyms, source_digest(row)) for row in rows)
+
+
+def find_rows(config_path: Path, pseudonyms: Pseudonyms) -> dict[str, StudySource]:
+    """List the archive's studies by pseudonym, without hashing their files again."""
+    archive = load_config(config_path).archive
+    rows = list_studies(archive.path, archive.manifest, archive.label)
+    return {source.study: source for source in (_source(row, pseudonyms, "") for row in rows)}
+
+
+def _source(row: StudyRow, pseudonyms: Pseudonyms, sha256: str) -> StudySource:
+    return StudySource(row, pseudonyms.study(row.patient, row.study), pseudonyms.patient(row.patient), sha256)
+
+
+def _stamp(config_path: Path) -> str:
+    """Return a digest of the configuration's file; an absent file is ``load_config``'s to report."""
+    return hashlib.sha256(config_path.read_bytes()).hexdigest() if config_path.is_file() else "absent"
+
+
+def _check_labels(config: AuditConfig, cohort: _Cohort) -> None:
+    """Refuse an archive none of whose labels the model has: that is a misspelling, not a cohort."""
+    found = {label for source in cohort.sources for label in source.row.reference or ()}
+    if found and not found & set(config.model.labels):
+        first = min(found)
+        raise ArchiveError(
+            f"{config.archive.path}: label {first!r} is not one of the model's labels; {closest(first, config.model.labels)}"
+        )
+
+
+def _resolve_layers(auditor: Auditor, cohort: _Cohort) -> tuple[LayerFacts, ...]:
+    """Choose and check the layers on a ramp of the shape of the first readable study: no study is shown to the model."""
+    fault: StudyError | None = None
+    for source in cohort.sources:
+        try:
+            prepared = auditor.preparation(read_study(source.row, auditor.pseudonyms).image)
+            break
+        except StudyError as error:
+            fault = fault or error
+    else:
+        raise ArchiveError(f"none of the {len(cohort.sources)} studies can be read; the first: {fault}")
+    ramp = torch.linspace(0, 1, prepared.x.numel(), device=auditor.device).reshape(1, *prepared.x.shape)
+    network = auditor.model.network
+    try:
+        requested = auditor.config.model.layers
+        names = [choose_layer(network, ramp) if name == "auto" else name for name in requested]
+        passed = capture(network, ramp, list(dict.fromkeys(names)))
+    except ValueError as error:
+        raise ModelError(f"model.layers: {error}") from error
+    except RuntimeError as error:
+        shape = tuple(prepared.x.shape)
+        raise ModelError(
+            f"the model does not take an input of shape {shape} (channels, ...): {str(error).splitlines()[0]}"
+        ) from error
+    _check_outputs(auditor.config, passed.logits.shape[1])
+    shapes = {name: tuple(passed.activations[name].shape[2:]) for name in names}
+    return tuple(
+        LayerFacts(name=name, requested=asked, shape=shapes[name], cell_mm=cells(prepared.grid, shapes[name]).spacing)
+        for name, asked in dict(zip(names, requested, strict=True)).items()
+    )
+
+
+def _check_outputs(config: AuditConfig, outputs: int) -> None:
+    expected = 1 if config.model.output == "single_logit" else len(config.model.labels)
+    if outputs != expected:
+        raise ModelError(
+            f"model.labels: output {config.model.output!r} with {len(config.model.labels)} labels needs {expected} "
+            f"output(s), but the model returns {outputs}"
+        )
+
+
+def _map_names(config: AuditConfig, layers: Sequence[LayerFacts]) -> list[str]:
+    methods = config.explain.methods
+    return list(methods) if len(layers) < 2 else [f"{method}@{layer.name}" for method in methods for layer in layers]
+
+
+def library_versions(names: Sequence[str]) -> dict[str, str]:
+    """Return the installed version of each library."""
+    return {name: version(name) for name in names}
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({platform.machine()}, {torch.get_num_threads()} threads)"
+
+
+def _earlier(config: AuditConfig, rows: str, cohort: _Cohort) -> tuple[dict[str, tuple[Path, StudyAudit]], Path | None]:
+    """Find the studies that earlier runs of this audit, finished or not, have already answered; newest first.
+
+    Failures are tried again. A study counts as the same when the hash of its files and reference is.
+    """
+    wanted = {(source.study, source.sha256) for source in cohort.sources}
+    found: dict[str, tuple[Path, StudyAudit]] = {}
+    runs = sorted((config.run.output / config.name).glob("*/audit.lock.yaml"), reverse=True)
+    for folder in (path.parent for path in runs):
+        for shard in sorted((folder / "shards").glob("*.parquet")):
+            if read_recipe(shard) != rows:
+                continue
+            for audit in read_shard(shard):
+                if audit.status != "failed" and (audit.study, audit.source_sha256) in wanted:
+                    found.setdefault(audit.study, (folder, audit))
+    finished = [path.parent for path in runs if (path.parent / "results.json").exists()]
+    return found, finished[0] if finished else None
+
+
+def _looked_before(lock: Lock, config: AuditConfig) -> Lock:
+    """Call a run exploratory when the same weights and configuration were run before the lock was set.
+
+    Whoever saw those results could have chosen the criteria to fit them.
+    """
+    if lock.locked_at is None:
+        return lock
+    for path in sorted((config.run.output / config.name).glob("*/audit.lock.yaml")):
+        earlier, _ = read_run(path.parent)
+        same = (earlier.lock.recipe, earlier.lock.model) == (lock.recipe, lock.model)
+        if same and datetime.fromisoformat(earlier.started_at) < datetime.fromisoformat(lock.locked_at):
+            why = f"run {earlier.run} looked at results before the lock was set"
+            return lock.model_copy(update={"exploratory": (*lock.exploratory, why)})
+    return lock
+
+
+def _write_start(
+    folder: Path, run: RunFile, members: Sequence[Member], reused: Mapping[str, tuple[Path, StudyAudit]]
+) -> Path:
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}; choose another run.output") from error
+    try:
+        _carry_over(folder, run.rows, reused)
+        with written(folder / "cohort.json") as file:
+            file.write(json.dumps([member.model_dump() for member in members], indent=1).encode())
+        with written(folder / "audit.lock.yaml") as file:
+            file.write(yaml.safe_dump(run.model_dump(mode="json"), sort_keys=False).encode())
+        ledger = Ledger(folder / "ledger.jsonl")
+        ledger.append("criteria.locked", criteria=run.lock.criteria, locked_at=run.lock.locked_at)
+        ledger.append("configuration.locked", recipe=run.lock.recipe, exploratory=list(run.lock.exploratory))
+        ledger.append("model.hashed", sha256=run.lock.model)
+        ledger.append("cohort.locked", cohort=run.lock.cohort, studies=len(members), reused=len(reused))
+        ledger.append("inference.started", shards=run.shards)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder
+
+
+def _carry_over(folder: Path, rows: str, reused: Mapping[str, tuple[Path, StudyAudit]]) -> None:
+    """Copy rows and maps of earlier runs, so that the new folder stands alone."""
+    if not reused:
+        return
+    maps: Maps = {}
+    audits = []
+    for earlier, audit in reused.values():
+        for finding in audit.findings:
+            if finding.map is not None:
+                key = finding.map.partition("#")[2]
+                maps[key], maps[f"{key}/affine"] = load_map(earlier, finding.map)
+        audits.append(_referring(audit, REUSED))
+    write_maps(folder / "maps" / f"{REUSED}.npz", maps)
+    write_shard(folder / "shards" / f"{REUSED}.parquet", audits, rows)
+
+
+def _referring(audit: StudyAudit, shard: str) -> StudyAudit:
+    """Point a study's findings at the maps file of its shard."""
+    findings = tuple(
+        finding.model_copy(update={"map": f"maps/{shard}.npz#{finding.map.rpartition('#')[2]}"})
+        if finding.map is not None
+        else finding
+        for finding in audit.findings
+    )
+    return audit.model_copy(update={"findings": findings})

@@ -1,0 +1,134 @@
+"""A shard on disk: its studies as Parquet, its maps as arrays at the layer's own resolution.
+
+The Parquet file has one row for each finding (study x target x layer x method x reader); a study without findings has
+one row, so that none is lost. The recipe in the file's metadata tells which configuration the rows answer to.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.errors import OutputError
+from pipeline.files import written
+from pipeline.record import Finding, StudyAudit
+
+__all__ = ["Maps", "load_map", "read_recipe", "read_shard", "write_maps", "write_shard"]
+
+Maps = dict[str, NDArray[Any]]
+"""A map's key, or its layer's ``<key>/affine``, to its array."""
+
+_SCORES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64()), ("reason", pa.string())]))
+_STUDY = pa.schema(
+    [
+        ("study", pa.string()),
+        ("patient", pa.string()),
+        ("source_sha256", pa.string()),
+        ("status", pa.string()),
+        ("stage", pa.string()),
+        ("reason", pa.string()),
+        ("message", pa.string()),
+        ("reference", pa.list_(pa.string())),
+        ("predicted", pa.list_(pa.string())),
+        ("probabilities", pa.map_(pa.string(), pa.float64())),
+        ("strata", pa.map_(pa.string(), pa.string())),
+        ("facts", pa.map_(pa.string(), pa.string())),
+        (
+            "agreement",
+            pa.list_(pa.struct([("label", pa.string()), ("readers", pa.list_(pa.string())), ("scores", _SCORES)])),
+        ),
+    ]
+)
+_FINDING = pa.schema(
+    [
+        ("target", pa.string()),
+        ("method", pa.string()),
+        ("layer", pa.string()),
+        ("reader", pa.string()),
+        ("map", pa.string()),
+        ("map_sha256", pa.string()),
+        ("cell_mm", pa.list_(pa.float64())),
+        ("degenerate", pa.bool_()),
+        ("seen_share", pa.float64()),
+        ("mask_share", pa.float64()),
+        ("scores", _SCORES),
+    ]
+)
+_SCHEMA = pa.schema([*_STUDY, *_FINDING])
+
+
+def write_shard(path: Path, audits: Iterable[StudyAudit], recipe: str) -> None:
+    """Write a shard's studies, complete or not at all.
+
+    Raises:
+        OutputError: when the file cannot be written.
+    """
+    rows = []
+    for audit in audits:
+        content = audit.model_dump(mode="json")
+        findings = content.pop("findings") or [{}]
+        rows += [{**content, **finding} for finding in findings]
+    table = pa.Table.from_pylist(rows, schema=_SCHEMA.with_metadata({"recipe": recipe}))
+    with written(path) as file:
+        pq.write_table(table, file, compression="zstd")
+
+
+def read_shard(path: Path) -> list[StudyAudit]:
+    """Read a shard's studies back.
+
+    Raises:
+        OutputError: when the file is missing or not a shard.
+    """
+    try:
+        rows = pq.read_table(path, schema=_SCHEMA).to_pylist(maps_as_pydicts="strict")
+    except (OSError, pa.ArrowException) as error:
+        raise OutputError(f"{path}: cannot be read as a shard of this version") from error
+    return [_study(list(group)) for _, group in groupby(rows, key=lambda row: row["study"])]
+
+
+def read_recipe(path: Path) -> str | None:
+    """Return the recipe that a shard's rows answer to, or None when the file does not say."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowException):
+        return None
+    return metadata.get(b"recipe", b"").decode() or None
+
+
+def _study(rows: Sequence[Mapping[str, Any]]) -> StudyAudit:
+    study = {name: rows[0][name] for name in _STUDY.names}
+    findings = [
+        Finding.model_validate({name: row[name] for name in _FINDING.names})
+        for row in rows
+        if row["target"] is not None
+    ]
+    return StudyAudit.model_validate({**study, "findings": findings})
+
+
+def write_maps(path: Path, maps: Maps) -> None:
+    """Write a shard's maps as one ``.npz`` without pickles.
+
+    Raises:
+        OutputError: when the file cannot be written.
+    """
+    with written(path) as file:
+        np.savez_compressed(file, allow_pickle=False, **maps)
+
+
+def load_map(run: Path, reference: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return a map and its layer's affine (4, 4) to RAS+ mm, from a finding's ``map`` (``maps/<shard>.npz#<key>``).
+
+    Raises:
+        OutputError: when it is not there.
+    """
+    name, _, key = reference.partition("#")
+    try:
+        with np.load(run / name, allow_pickle=False) as file:
+            return file[key], file[f"{key}/affine"]
+    except (OSError, KeyError, ValueError) as error:
+        raise OutputError(f"{run / name}: the map of this run is missing or damaged") from error

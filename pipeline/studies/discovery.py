@@ -1,0 +1,111 @@
+"""Studies found by their file names, where there is no manifest.
+
+A study is one of:
+
+- a sub-folder with an image, ``image.<ending>`` or a folder ``image/`` or ``dicom/`` of DICOM slices, and any
+  number of masks ``mask.<ending>`` or ``mask_<reader>.<ending>``;
+- files beside each other: ``<study>.<ending>`` or ``<study>_image.<ending>``, and any number of masks
+  ``<study>_mask.<ending>``, ``<study>_mask_<reader>.<ending>`` or ``<study>.seg.nrrd``.
+
+``seg`` may stand for ``mask``. The endings are .nii.gz, .nii, .nrrd and .dcm, for masks also .seg.nrrd;
+hidden files are passed over. A sub-folder's file with such an ending and another name refuses the archive: a mask
+passed over would make its study a negative. A mask without an image is a study all the same: it fails when it
+is read, and is counted. The patient is the study.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.errors import ArchiveError
+from pipeline.studies.rows import MaskSource, StudyRow, inside
+
+__all__ = ["UNNAMED_READER", "discover"]
+
+UNNAMED_READER = "expert"
+"""The reader of a mask whose file name states none."""
+
+_ENDING = r"\.(?:nii\.gz|nii|seg\.nrrd|nrrd|dcm)"
+_MASK = rf"(?:mask|seg)(?:_(?P<reader>.+?))?{_ENDING}"
+_MASK_INSIDE = re.compile(_MASK, re.IGNORECASE)
+_MASK_BESIDE = re.compile(rf"(?P<study>.+)_{_MASK}", re.IGNORECASE)
+_SEGMENTS_BESIDE = re.compile(r"(?P<study>.+)(?P<reader>)\.seg\.nrrd", re.IGNORECASE)
+_IMAGE_INSIDE = re.compile(rf"image(?!\.seg){_ENDING}", re.IGNORECASE)
+_IMAGE_BESIDE = re.compile(rf"(?P<study>.+?)(?:_image)?{_ENDING}", re.IGNORECASE)
+_ANY = re.compile(rf".*{_ENDING}", re.IGNORECASE)
+_SLICES = ("image", "dicom")
+
+
+@dataclass
+class _Found:
+    images: list[Path] = field(default_factory=list)
+    masks: list[tuple[str, Path]] = field(default_factory=list)
+    unknown: int = 0
+
+    def is_double(self) -> bool:
+        readers = {reader for reader, _ in self.masks}
+        return len(self.images) > 1 or len(readers) < len(self.masks)
+
+
+def discover(root: Path, label: str | None) -> tuple[StudyRow, ...]:
+    """Return the studies under ``root`` by name; with ``label``, those with a mask have it, the others none.
+
+    Raises:
+        ArchiveError: when ``root`` cannot be listed, a path leads out of it, a study has two images or two
+            masks of one reader, or a study's folder holds a file that is neither.
+    """
+    try:
+        found = _studies(root)
+    except OSError as error:
+        raise ArchiveError(f"{root}: cannot be read: {error.strerror}") from error
+    doubled = sum(one.is_double() for one in found.values())
+    if doubled:
+        raise ArchiveError(f"{root}: {doubled} of {len(found)} studies have two images, or two masks of one reader")
+    unknown = sum(one.unknown for one in found.values())
+    if unknown:
+        message = f"{root}: {unknown} files in studies' folders are named neither image nor mask; use a manifest"
+        raise ArchiveError(message)
+    real_root = root.resolve()
+    return tuple(_row(real_root, root, name, found[name], label) for name in sorted(found))
+
+
+def _studies(root: Path) -> dict[str, _Found]:
+    studies: dict[str, _Found] = defaultdict(_Found)
+    for entry in _visible(root):
+        if entry.is_dir():
+            _add_folder(studies, entry)
+        elif match := _MASK_BESIDE.fullmatch(entry.name) or _SEGMENTS_BESIDE.fullmatch(entry.name):
+            studies[match["study"]].masks.append((match["reader"] or UNNAMED_READER, entry))
+        elif match := _IMAGE_BESIDE.fullmatch(entry.name):
+            studies[match["study"]].images.append(entry)
+    return studies
+
+
+def _add_folder(studies: dict[str, _Found], folder: Path) -> None:
+    images, masks, unknown = [], [], 0
+    for entry in _visible(folder):
+        if entry.is_dir():
+            images += [entry] if entry.name.lower() in _SLICES else []
+        elif match := _MASK_INSIDE.fullmatch(entry.name):
+            masks.append((match["reader"] or UNNAMED_READER, entry))
+        elif _IMAGE_INSIDE.fullmatch(entry.name):
+            images.append(entry)
+        else:
+            unknown += _ANY.fullmatch(entry.name) is not None
+    if images or masks or unknown:
+        studies[folder.name].images += images
+        studies[folder.name].masks += masks
+        studies[folder.name].unknown += unknown
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    return (entry for entry in sorted(folder.iterdir()) if not entry.name.startswith("."))
+
+
+def _row(real_root: Path, root: Path, name: str, found: _Found, label: str | None) -> StudyRow:
+    image = found.images[0] if found.images else root / name / "image.nii.gz"
+    masks = tuple(MaskSource(reader, label, inside(real_root, path, f"{root}: a mask")) for reader, path in found.masks)
+    reference = None if label is None else (label,) if masks else ()
+    return StudyRow(name, name, inside(real_root, image, f"{root}: an image"), masks, reference, {})

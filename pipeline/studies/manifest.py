@@ -1,0 +1,134 @@
+"""A manifest (CSV) as study rows.
+
+Columns: ``study``, ``patient``, ``image``; ``mask:<reader>`` or ``mask:<reader>:<label>``, any number;
+``label`` (``a;b`` for several, empty for none present). Every other column is a stratum. Errors name lines
+and columns, never values: a value may name a patient.
+"""
+
+import csv
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pipeline.errors import ArchiveError
+from pipeline.studies.rows import MaskSource, StudyRow, inside
+
+__all__ = ["read_manifest"]
+
+_NEEDED = ("study", "patient", "image")
+_LABEL = "label"
+_MASK = "mask:"
+_LIKELY_MISSPELT = 0.8
+_IDENTIFYING = re.compile(
+    r"(patient|subject|first|last|family|given|full)?(name|id|mrn|birthdate|birthday|dob|address|ssn|phone|email)"
+    r"|dateofbirth|medicalrecordnumber|accession(number)?|(study|series|sop)instanceuid"
+)
+
+
+def read_manifest(root: Path, manifest: Path) -> tuple[StudyRow, ...]:
+    """Return the manifest's rows in its order; relative paths start at ``root``.
+
+    Raises:
+        ArchiveError: one line, when the manifest is missing, unreadable, lacks a column, or a row is wrong.
+    """
+    try:
+        with manifest.open(encoding="utf-8-sig", newline="") as file:
+            table = csv.reader(file, strict=True)
+            columns = [name.strip() for name in next(table, [])]
+            _check_columns(manifest, columns)
+            lines = [(table.line_num, cells) for cells in table if cells]
+    except OSError as error:
+        raise ArchiveError(f"{manifest}: cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ArchiveError(f"{manifest}: is not CSV in UTF-8") from error
+    rows = tuple(_rows(root.resolve(), root, manifest, columns, lines))
+    _check_distinct(manifest, lines, rows)
+    return rows
+
+
+def _check_columns(manifest: Path, columns: Sequence[str]) -> None:
+    for name in _NEEDED:
+        if name not in columns:
+            near = difflib.get_close_matches(name, columns, n=1, cutoff=0.6)
+            advice = f"; is {near[0]!r} meant?" if near else f"; it has {', '.join(columns) or 'none'}"
+            raise ArchiveError(f"{manifest}: column {name!r} is missing{advice}")
+    doubled = [name for name, count in Counter(columns).items() if count > 1 or not name]
+    if doubled:
+        raise ArchiveError(f"{manifest}: the column name {doubled[0]!r} is empty or stands twice")
+    for name in columns:
+        _check_column(manifest, name)
+    _check_readers(manifest, [_reader_and_label(name) for name in columns if _is_mask(name)])
+
+
+def _check_readers(manifest: Path, columns: Sequence[tuple[str, str | None]]) -> None:
+    """Refuse columns that could give one study two masks of one reader and one label."""
+    for reader, label in columns:
+        others = [other for name, other in columns if name == reader]
+        if others.count(label) > 1 or (label is None and len(others) > 1):
+            raise ArchiveError(f"{manifest}: the mask columns of reader {reader!r} contradict each other")
+
+
+def _check_column(manifest: Path, name: str) -> None:
+    """Refuse a column that would pass for a stratum and is none: a slip of the pen, or an identity."""
+    if name in (*_NEEDED, _LABEL):
+        return
+    if _is_mask(name):
+        if not all(part.strip() for part in name.split(":")) or name.count(":") > 2:
+            raise ArchiveError(f"{manifest}: column {name!r} must be mask:<reader> or mask:<reader>:<label>")
+        return
+    if name.lower().startswith(("mask", "seg")):
+        raise ArchiveError(f"{manifest}: column {name!r} is unknown; masks stand in mask:<reader>")
+    near = difflib.get_close_matches(name.lower(), (*_NEEDED, _LABEL), n=1, cutoff=_LIKELY_MISSPELT)
+    if near:
+        raise ArchiveError(f"{manifest}: column {name!r} is unknown; is {near[0]!r} meant?")
+    if _IDENTIFYING.fullmatch(re.sub(r"[^a-z]", "", name.lower())):
+        raise ArchiveError(f"{manifest}: column {name!r} would carry patients' identity into the report; remove it")
+
+
+def _is_mask(name: str) -> bool:
+    return name.startswith(_MASK)
+
+
+def _reader_and_label(name: str) -> tuple[str, str | None]:
+    _, reader, *label = (part.strip() for part in name.split(":"))
+    return reader, label[0] if label else None
+
+
+def _rows(
+    real_root: Path,
+    root: Path,
+    manifest: Path,
+    columns: Sequence[str],
+    lines: Sequence[tuple[int, list[str]]],
+) -> Iterator[StudyRow]:
+    for line, cells in lines:
+        if len(cells) != len(columns):
+            message = f"{manifest}: line {line} has {len(cells)} cells for {len(columns)} columns"
+            raise ArchiveError(message)
+        values = dict(zip(columns, (cell.strip() for cell in cells), strict=True))
+        for name in _NEEDED:
+            if not values[name]:
+                raise ArchiveError(f"{manifest}: line {line}: column {name!r} is empty")
+        paths = {
+            name: inside(real_root, root / values[name], f"{manifest}: line {line}, column {name!r}")
+            for name in columns
+            if values[name] and (name == "image" or _is_mask(name))
+        }
+        masks = tuple(MaskSource(*_reader_and_label(name), paths[name]) for name in paths if _is_mask(name))
+        strata = {name: values[name] for name in columns if name not in (*_NEEDED, _LABEL) and not _is_mask(name)}
+        reference = _labels(values[_LABEL]) if _LABEL in values else None
+        yield StudyRow(values["study"], values["patient"], paths["image"], masks, reference, strata)
+
+
+def _labels(cell: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(label for label in map(str.strip, cell.split(";")) if label))
+
+
+def _check_distinct(manifest: Path, lines: Sequence[tuple[int, list[str]]], rows: Sequence[StudyRow]) -> None:
+    first: dict[tuple[str, str], int] = {}
+    for (line, _), row in zip(lines, rows, strict=True):
+        other = first.setdefault((row.patient, row.study), line)
+        if other != line:
+            raise ArchiveError(f"{manifest}: lines {other} and {line} name the same study of the same patient")

@@ -1,0 +1,156 @@
+"""What may leave the loader: keyed pseudonyms, and DICOM attributes by an allow-list of names and values."""
+
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydicom import Dataset
+
+from pipeline.errors import ConfigError
+
+__all__ = ["KEY_FILE", "KEY_VARIABLE", "Pseudonyms", "allowed_header", "load_key"]
+
+KEY_VARIABLE = "CAMAUDIT_KEY"
+KEY_FILE = "pseudonym.key"
+_SHORTEST_KEY = 32  # characters
+
+
+@dataclass(frozen=True)
+class Pseudonyms:
+    """Keyed pseudonyms: one name and key give one pseudonym, and without the key nothing is learnt.
+
+    A pseudonym is 40 bits of HMAC-SHA256. Two of n share one with odds of about n squared / 2.2e12:
+    1 in 22,000 for 10,000 studies, 1 in 220 for 100,000.
+    """
+
+    key: bytes = field(repr=False)
+
+    def study(self, patient: str, study: str) -> str:
+        """Return ``S-`` and 10 hex digits; a study's name counts within its patient."""
+        return f"S-{self._digits('study', patient, study)}"
+
+    def patient(self, patient: str) -> str:
+        """Return ``P-`` and 10 hex digits."""
+        return f"P-{self._digits('patient', patient)}"
+
+    def frame(self, uid: str) -> str:
+        """Return ``F-`` and 10 hex digits for a frame of reference: grids still tell whether they share one."""
+        return f"F-{self._digits('frame', uid)}"
+
+    def _digits(self, *parts: str) -> str:
+        message = json.dumps(parts).encode()  # quoted parts: ("a", "bc") is not ("ab", "c")
+        return hmac.new(self.key, message, hashlib.sha256).hexdigest()[:10]
+
+
+def load_key(folder: Path) -> bytes:
+    """Return the secret key: from the environment, or from ``folder``'s key file, made at the first use.
+
+    Raises:
+        ConfigError: when the key is short, the file is readable by others (POSIX) or cannot be read or made.
+    """
+    given = os.environ.get(KEY_VARIABLE)
+    if given is not None:
+        if len(given) < _SHORTEST_KEY:
+            raise ConfigError(f"{KEY_VARIABLE}: must have {_SHORTEST_KEY} characters or more, not {len(given)}")
+        return given.encode()
+    path = folder / KEY_FILE
+    try:
+        if not path.exists():
+            _create(path)
+        return _read(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be used: {error.strerror}; or set {KEY_VARIABLE}") from error
+
+
+def _create(path: Path) -> None:
+    """Write a new key under another name, then link it: it is whole or absent, and the first writer wins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32))
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):  # another process was first: its key holds
+            path.hardlink_to(draft)
+    finally:
+        draft.unlink()
+
+
+def _read(path: Path) -> bytes:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if os.name == "posix" and mode & 0o077:
+        raise ConfigError(f"{path}: others may read it (mode {mode:o}); the key must be yours alone: chmod 600")
+    key = path.read_bytes().strip()
+    if len(key) < _SHORTEST_KEY:
+        raise ConfigError(f"{path}: must hold {_SHORTEST_KEY} characters or more, not {len(key)}")
+    return key
+
+
+def _one_of(text: str) -> Callable[[str], str | None]:
+    allowed = frozenset(text.split())
+    return lambda value: value if value in allowed else None
+
+
+def _vendor(value: str) -> str | None:
+    words = re.split(r"[^A-Z0-9]+", value.upper())
+    return next((vendor for vendor in _VENDORS if vendor in words), None)
+
+
+def _presentation(value: str) -> str | None:
+    return value if value in ("FOR PRESENTATION", "FOR PROCESSING") else None
+
+
+_VENDORS = (
+    "AGFA", "CANON", "CARESTREAM", "ELSCINT", "FUJI", "FUJIFILM", "GE", "HITACHI", "HOLOGIC", "HYPERFINE",
+    "KODAK", "KONICA", "LORAD", "MINDRAY", "NEUSOFT", "PHILIPS", "PICKER", "SAMSUNG", "SHIMADZU", "SIEMENS",
+    "TOSHIBA", "VAREX", "VARIAN",
+)  # fmt: skip
+
+_ALLOWED: Mapping[str, Callable[[str], str | None]] = {
+    "Modality": _one_of("BMD CR CT DX IO IVOCT MG MR NM OCT OPT PT PX RF RG RTIMAGE US XA XC"),
+    "Manufacturer": _vendor,
+    "BodyPartExamined": _one_of(
+        "ABDOMEN ABDOMENPELVIS ADRENAL ANKLE AORTA ARM AXILLA BACK BLADDER BRAIN BREAST BRONCHUS "
+        "BUTTOCK CALCANEUS CALF  CAROTID CEREBELLUM CHEST CHESTABDOMEN CHESTABDPELVIS "
+        "CHESTABDOMENPELVIS CLAVICLE COCCYX COLON CSPINE CTSPINE  ELBOW ESOPHAGUS EXTREMITY EYE "
+        "FACE FEMUR FINGER FOOT GALLBLADDER HAND HEAD HEADNECK HEART HIP HUMERUS ILIUM  JAW KIDNEY "
+        "KNEE LARYNX LEG LIVER LSPINE LSSPINE LUNG MAXILLA MEDIASTINUM MOUTH NECK NECKCHEST NOSE "
+        "ORBIT  PANCREAS PAROTID PATELLA PELVIS PHARYNX PROSTATE RECTUM RIB SCALP SCAPULA SHOULDER "
+        "SKULL SPINE SPLEEN  SSPINE STERNUM STOMACH TESTIS THIGH THORAX THUMB THYMUS THYROID TIBIA "
+        "TLSPINE TMJ TOE TONGUE TRACHEA TSPINE  UTERUS VAGINA WHOLEBODY WRIST ZYGOMA"
+    ),
+    "ViewPosition": _one_of("AP PA LL RL LLD RLD LLO RLO LAT CC MLO ML LM XCC XCCL XCCM FB SIO LMO CV"),
+    "Laterality": _one_of("L R B U"),
+    "ImageLaterality": _one_of("L R B U"),
+    "PatientSex": _one_of("F M O"),
+    "PatientPosition": _one_of("HFS HFP HFDL HFDR FFS FFP FFDL FFDR"),
+    "PhotometricInterpretation": _one_of("MONOCHROME1 MONOCHROME2"),
+    "PresentationIntentType": _presentation,
+    "BurnedInAnnotation": _one_of("YES NO"),
+    "LossyImageCompression": _one_of("00 01"),
+    "RescaleType": _one_of("HU US OD MGML Z_EFF ED EDW PCT"),
+}
+
+
+def allowed_header(dataset: Dataset) -> dict[str, str]:
+    """Return the DICOM attributes that may leave, by keyword: coded values from closed lists, nothing else.
+
+    A value that stands on no list is dropped: people write names into coded fields. Manufacturer becomes the
+    vendor's bare name.
+    """
+    facts = {}
+    for keyword, allowed in _ALLOWED.items():
+        value = allowed(str(dataset.get(keyword) or "").strip())
+        if value is not None:
+            facts[keyword] = value
+    return facts

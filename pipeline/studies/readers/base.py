@@ -1,0 +1,219 @@
+"""What every reader shares: what it returns, how it refuses, and how a mask gets to the image's grid."""
+
+import gzip
+import logging
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import Reason, Stage, StudyError
+from pipeline.studies.geometry import Geometry, GeometryError, place_on
+from pipeline.studies.volume import Volume
+
+__all__ = [
+    "CAP_BYTES",
+    "ImageFile",
+    "MaskFile",
+    "carry",
+    "check_size",
+    "first_bytes",
+    "guarded",
+    "inflates_within",
+    "is_gzip",
+    "label_map",
+    "refused",
+    "series_files",
+    "thin",
+    "volume_of",
+]
+
+CAP_BYTES = 2 * 1024**3
+"""No array larger than this is decoded: header fields are not to be trusted with the host's memory."""
+
+_CHUNK = 1024**2
+_LIBRARIES = {"nibabel", "pydicom", "pylibjpeg"}
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image as read: volume, facts that may leave, and its instances' UIDs, which may not."""
+
+    volume: Volume
+    header: Mapping[str, str] = field(default_factory=dict)
+    instances: frozenset[str] = field(default=frozenset(), repr=False)
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """A mask as read: True inside, on the image's own grid, with what the reader decided on the way."""
+
+    marked: NDArray[np.bool_]
+    header: Mapping[str, str] = field(default_factory=dict)
+
+
+def refused(reason: Reason, message: str, *, excluded: bool = False) -> StudyError:
+    """Return the error of a file that cannot be used; ``message`` holds no path, UID or header text."""
+    return StudyError(Stage.READ, reason, message, excluded=excluded)
+
+
+def guarded(what: str, read: Callable[[], Found]) -> Found:
+    """Run ``read`` and turn whatever a library raises into a StudyError that quotes nothing of it.
+
+    Libraries quote header values in errors and warnings, and one decoder's panic is no ``Exception``. The new
+    error is raised after the old one is gone, so that no log shows the old one as its context.
+
+    Raises:
+        StudyError: for everything but KeyboardInterrupt and SystemExit.
+    """
+    try:
+        with _silence():
+            return read()
+    except (StudyError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - a panic of a Rust decoder derives from BaseException
+        reason, kind = _reason(error), type(error).__name__
+    raise refused(reason, f"{what} cannot be read ({kind})")
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep the libraries' warnings and log records, which quote headers, out of the run's log."""
+    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in _LIBRARIES]
+    loggers = [logging.getLogger(name) for name in names]
+
+    def mute(_: logging.LogRecord) -> bool:
+        return False
+
+    for logger in loggers:
+        logger.addFilter(mute)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(mute)
+
+
+def _reason(error: BaseException) -> Reason:
+    if isinstance(error, MemoryError):
+        return Reason.OUT_OF_MEMORY
+    if isinstance(error, FileNotFoundError):
+        return Reason.MISSING_FILE
+    if isinstance(error, GeometryError):
+        return Reason.NO_GEOMETRY
+    return Reason.TRUNCATED if isinstance(error, EOFError) else Reason.NOT_READABLE
+
+
+def first_bytes(path: Path, count: int) -> bytes:
+    """Return up to ``count`` bytes of a regular file's beginning, inflated when it is gzip; else none."""
+    if not path.is_file():
+        return b""
+    if not is_gzip(path):
+        with path.open("rb") as file:
+            return file.read(count)
+    try:
+        with gzip.open(path) as file:
+            return file.read(count)
+    except (OSError, EOFError, zlib.error):
+        return b""
+
+
+def is_gzip(path: Path) -> bool:
+    """Tell by its first two bytes whether the file is gzip."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def series_files(path: Path) -> tuple[Path, ...]:
+    """Return the files that make up ``path``: itself, or a folder's regular, unhidden files by name."""
+    if not path.is_dir():
+        return (path,)
+    return tuple(sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")))
+
+
+def check_size(predicted: int) -> None:
+    """Refuse an array that would take more than ``CAP_BYTES``, before anything is decoded.
+
+    Raises:
+        StudyError: TOO_LARGE, with both sizes.
+    """
+    if predicted > CAP_BYTES:
+        message = f"the array would take {predicted / 2**20:.0f} MiB; the cap is {CAP_BYTES / 2**20:.0f} MiB"
+        raise refused(Reason.TOO_LARGE, message)
+
+
+def inflates_within(file: BinaryIO, cap: int, window_bits: int) -> bool:
+    """Tell whether the deflated rest of ``file`` inflates to at most ``cap`` bytes, without keeping them."""
+    inflator, total = zlib.decompressobj(window_bits), 0
+    while total <= cap and not inflator.eof:
+        chunk = inflator.unconsumed_tail or file.read(_CHUNK)
+        if not chunk:
+            break
+        total += len(inflator.decompress(chunk, _CHUNK))
+    return total <= cap
+
+
+def volume_of(values: NDArray[np.generic], geometry: Geometry) -> Volume:
+    """Return the image; NaN and infinity are refused by their own reason.
+
+    Raises:
+        StudyError: NOT_FINITE, with the number of such voxels.
+    """
+    array = np.asarray(values, dtype=np.float32)
+    wrong = array.size - int(np.isfinite(array).sum())
+    if wrong:
+        raise refused(Reason.NOT_FINITE, f"{wrong} of {array.size} voxels are NaN or infinite")
+    return Volume(array, geometry)
+
+
+def label_map(values: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Return where a binary label map is not zero.
+
+    Raises:
+        StudyError: NOT_FINITE, or UNSUPPORTED_FORMAT for several labels: nothing tells which is meant.
+    """
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise refused(Reason.NOT_FINITE, "the mask holds NaN or infinity")
+    marked: NDArray[np.bool_] = values.astype(bool)
+    inside = values[marked]
+    if inside.size and inside.min() != inside.max():
+        count = len(np.unique(inside))
+        message = f"the mask holds {count} values besides 0: store one label a file"
+        raise refused(Reason.UNSUPPORTED_FORMAT, message)
+    return marked
+
+
+def carry(marked: NDArray[np.bool_], source: Geometry, image: Geometry) -> NDArray[np.bool_]:
+    """Return ``marked`` on the image's grid; its voxels must be the image's, in whatever order of axes.
+
+    Raises:
+        StudyError: excluded; OTHER_FRAME_OF_REFERENCE, or OTHER_GRID with both grids.
+    """
+    frames = (source.frame_of_reference, image.frame_of_reference)
+    if None not in frames and frames[0] != frames[1]:
+        message = "the mask's frame of reference differs from the image's"
+        raise refused(Reason.OTHER_FRAME_OF_REFERENCE, message, excluded=True)
+    try:
+        return place_on(marked, thin(source), thin(image), partial=False)
+    except GeometryError as error:  # the words are our own: sizes, spacings, positions
+        message = str(error)
+    raise refused(Reason.OTHER_GRID, message, excluded=True)
+
+
+def thin(grid: Geometry) -> Geometry:
+    """Return the grid with 1 mm steps along axes of one voxel: writers differ on them, and no voxel moves."""
+    affine = grid.affine.copy()
+    for axis, size in enumerate(grid.shape):
+        if size == 1:
+            affine[:3, axis] /= np.linalg.norm(affine[:3, axis])
+    return replace(grid, affine=affine)

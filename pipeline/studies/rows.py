@@ -1,0 +1,52 @@
+"""One study as the archive names it, before any file is read; paths that must not leave the archive."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.errors import ArchiveError
+
+__all__ = ["MaskSource", "StudyRow", "inside"]
+
+
+@dataclass(frozen=True)
+class MaskSource:
+    """Where one reader's mask lies, and the label it annotates when that is stated."""
+
+    reader: str
+    label: str | None
+    path: Path = field(repr=False)
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One study as listed. ``study`` and ``patient`` are the archive's own names: they stay in the loader.
+
+    ``reference`` holds the labels that are present (empty: none), or None when the archive does not say.
+    """
+
+    study: str = field(repr=False)
+    patient: str = field(repr=False)
+    image: Path = field(repr=False)
+    masks: tuple[MaskSource, ...]
+    reference: tuple[str, ...] | None
+    strata: Mapping[str, str]
+
+
+def inside(root: Path, path: Path, where: str) -> Path:
+    """Return ``path`` when it, and what lies in it, stay under ``root``, also through symbolic links.
+
+    ``root`` is resolved already; ``where`` names the place for the error (line and column), not the value.
+
+    Raises:
+        ArchiveError: when something leads out of the archive, or cannot be followed.
+    """
+    try:
+        targets = [path.resolve()]
+        if targets[0].is_dir():
+            targets += [entry.resolve() for entry in path.iterdir() if entry.is_symlink()]
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links; a character no path can have
+        raise ArchiveError(f"{where}: the path cannot be followed") from error
+    if not all(target.is_relative_to(root) for target in targets):
+        raise ArchiveError(f"{where}: the path leads out of the archive")
+    return path

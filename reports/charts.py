@@ -1,0 +1,152 @@
+"""Vector drawings made of numbers: the flow of studies and the forest plot."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from reportlab.graphics.shapes import Circle, Drawing, Line, Polygon, Rect, String
+from reportlab.lib.colors import HexColor, white
+from reportlab.platypus import Table, TableStyle
+
+from pipeline.record import Estimate, Flow, Results
+from reports.fonts import BOLD, REGULAR
+from reports.layout import ACCENT, CONTENT, GREY, INK, PALE, RULE, Flowable
+from reports.numbers import count, number
+from reports.text import fitted
+from reports.wording import is_baseline, measured, method, methods_in_order, words
+
+__all__ = ["axis", "flow_chart", "forest_plot"]
+
+_LINE = 9.5
+
+
+def flow_chart(flow: Flow) -> Drawing:
+    """Return n in = n analysed + n excluded + n failed as boxes and arrows."""
+    sides = [_reasons("Excluded", flow.excluded), _reasons("Failed", flow.failed)]
+    heights = [_LINE * len(lines) + 10 for lines in sides]
+    total = sum(heights) + 12 + 2 * 40
+    drawing = Drawing(CONTENT, total)
+    width, spine = 0.42 * CONTENT, 0.21 * CONTENT
+    _box(drawing, 0, total - 26, width, [f"Found: {count(flow.found)}"])
+    _box(drawing, 0, 0, width, [f"Analysed: {count(flow.analysed)}"])
+    _arrow(drawing, (spine, total - 26), (spine, 26))
+    top = total - 38
+    for lines, height in zip(sides, heights, strict=True):
+        _box(drawing, 0.52 * CONTENT, top - height, 0.48 * CONTENT, lines, height)
+        _arrow(drawing, (spine, top - height / 2), (0.52 * CONTENT, top - height / 2))
+        top -= height + 12
+    return drawing
+
+
+def _reasons(title: str, reasons: Mapping[str, int]) -> list[str]:
+    ordered = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [
+        f"{title}: {count(sum(reasons.values()))}",
+        *(f"{words(why)}: {count(many)}" for why, many in ordered),
+    ]
+
+
+def _box(drawing: Drawing, x: float, y: float, width: float, lines: Sequence[str], height: float = 26) -> None:
+    drawing.add(Rect(x, y, width, height, fillColor=HexColor(PALE), strokeColor=HexColor(ACCENT), strokeWidth=0.6))
+    first = y + (height + _LINE * len(lines)) / 2 - 7.2
+    for place, line in enumerate(lines):
+        _text(drawing, x + 9, first - place * _LINE, fitted(line, width - 18, 7.4), bold=place == 0)
+
+
+def _arrow(drawing: Drawing, start: tuple[float, float], end: tuple[float, float]) -> None:
+    colour = HexColor(ACCENT)
+    drawing.add(Line(*start, *end, strokeColor=colour, strokeWidth=0.7))
+    x, y = end
+    head = [x, y, x - 5, y + 2.4, x - 5, y - 2.4] if start[1] == end[1] else [x, y, x - 2.4, y + 5, x + 2.4, y + 5]
+    drawing.add(Polygon(head, fillColor=colour, strokeColor=None))
+
+
+def _text(
+    drawing: Drawing,
+    x: float,
+    y: float,
+    text: str,
+    *,
+    bold: bool = False,
+    anchor: str = "start",
+    grey: bool = False,
+) -> None:
+    font, colour = BOLD if bold else REGULAR, HexColor(GREY if grey else INK)
+    size = 6.2 if grey else 7.4 if bold else 7
+    drawing.add(String(x, y, text, fontName=font, fontSize=size, fillColor=colour, textAnchor=anchor))
+
+
+def axis(values: Sequence[float]) -> tuple[float, float, list[float]]:
+    """Return an axis' low and high end and its ticks: 0 to 1 for shares, else round numbers."""
+    low, high = min(0.0, *values), max(values)
+    if low >= 0 and high <= 1 and high > 0.2:
+        return 0.0, 1.0, [0.0, 0.25, 0.5, 0.75, 1.0]
+    high = high if high > low else low + 1
+    power = 10.0 ** math.floor(math.log10((high - low) / 4))
+    step = next(base * power for base in (1, 2, 2.5, 5, 10) if (high - low) / (base * power) <= 5)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    ticks = [step * place for place in range(first, last + 1)]
+    return ticks[0], ticks[-1], ticks
+
+
+def forest_plot(results: Results, found: Sequence[Estimate]) -> list[Flowable]:
+    """Return the estimates as points with their intervals, one small plot a metric, two side by side."""
+    metrics = dict.fromkeys(one.metric for one in found)
+    plots = [_plot(results, [one for one in found if one.metric == name]) for name in metrics]
+    style = TableStyle(
+        [
+            ("FONT", (0, 0), (-1, -1), REGULAR, 7),
+            ("VALIGN", (0, 0), (-1, -1), "TOP"),
+            ("LEFTPADDING", (0, 0), (-1, -1), 0),
+            ("RIGHTPADDING", (0, 0), (-1, -1), 0),
+            ("BOTTOMPADDING", (0, 0), (-1, -1), 8),
+        ]
+    )
+    pairs = [plots[start : start + 2] for start in range(0, len(plots), 2)]
+    return [Table([[*pair, *[""] * (2 - len(pair))]], colWidths=[CONTENT / 2] * 2, style=style) for pair in pairs]
+
+
+def _plot(results: Results, found: Sequence[Estimate]) -> Drawing:
+    order = methods_in_order(results, (one.method for one in found))
+    rows = sorted(found, key=lambda one: order.index(one.method))
+    name = rows[0].metric
+    ceiling = [one.estimate.value for one in results.agreements if one.metric == name]
+    experts = [value for value in ceiling if value is not None]
+    edges = [edge for one in rows for edge in (one.value, one.low, one.high) if edge is not None]
+    low, high, ticks = axis([*edges, *experts])
+    width, left, bottom = CONTENT / 2 - 12, 92.0, 24.0
+    drawing = Drawing(width, bottom + 12 * len(rows) + 16)
+
+    def place(value: float) -> float:
+        return float(left + (width - left - 8) * (value - low) / (high - low))
+
+    better = next((facts.better for facts in results.metrics if facts.name == name), None)
+    top = bottom + 12 * len(rows)
+    _text(drawing, 0, top + 6, fitted(measured(results, name), left + 60, 7.4, BOLD), bold=True)
+    if better:
+        _text(drawing, width - 8, top + 6, f"{better} is better", anchor="end", grey=True)
+    _grid(drawing, [(place(tick), number(tick, like=tuple(ticks))) for tick in ticks], bottom, top)
+    for value in experts:
+        drawing.add(Line(place(value), bottom, place(value), top, strokeColor=HexColor(GREY), strokeDashArray=[2, 1.6]))
+    if experts:
+        _text(drawing, left, 2, "dashed: agreement between experts", grey=True)
+    for row, one in enumerate(rows):
+        y = top - 12 * row - 6
+        _text(drawing, 0, y - 2.4, fitted(method(results, one.method), left - 6, 7), grey=False)
+        _point(drawing, one, y, [None if v is None else place(v) for v in (one.low, one.value, one.high)])
+    return drawing
+
+
+def _grid(drawing: Drawing, ticks: Sequence[tuple[float, str]], bottom: float, top: float) -> None:
+    for x, label in ticks:
+        drawing.add(Line(x, bottom, x, top, strokeColor=HexColor(RULE), strokeWidth=0.3))
+        _text(drawing, x, bottom - 8, label, anchor="middle", grey=True)
+    drawing.add(Line(ticks[0][0], bottom, ticks[-1][0], bottom, strokeColor=HexColor(GREY), strokeWidth=0.5))
+
+
+def _point(drawing: Drawing, found: Estimate, y: float, places: Sequence[float | None]) -> None:
+    low, value, high = places
+    colour = HexColor(GREY if is_baseline(found.method) else ACCENT)
+    if low is not None and high is not None:
+        drawing.add(Line(low, y, high, y, strokeColor=colour, strokeWidth=1))
+    fill = white if is_baseline(found.method) else colour
+    drawing.add(Circle(value, y, 2.3, fillColor=fill, strokeColor=colour, strokeWidth=0.9))

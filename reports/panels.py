@@ -1,0 +1,283 @@
+"""A case's pictures on the page: rows of panels in identical geometry, with what it takes to read them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from reportlab.lib.colors import Color, HexColor
+from reportlab.lib.utils import ImageReader
+from reportlab.platypus import Flowable
+
+from pipeline.cases import CasePanels, View
+from reports import draw
+from reports.fonts import BOLD, REGULAR, width_of
+from reports.layout import CONTENT, GREY, INK, RULE
+from reports.numbers import number
+from reports.text import fitted
+
+__all__ = ["OVERHEAD", "PER_ROW", "Legend", "PictureRow", "readers_of", "rows_of"]
+
+PER_ROW = 4
+_GAP = 2.0
+_GUTTER = 8.0  # room for an orientation letter at each side of a picture
+_CELL = (CONTENT - (PER_ROW - 1) * _GAP) / PER_ROW
+_TITLE, _LETTER, _FOOT = 9.5, 7.5, 17.0
+_SIZE = 5.8
+OVERHEAD = _TITLE + 2 * _LETTER + _FOOT
+
+
+Polygons = Mapping[str, list[list[tuple[int, int]]]]
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """A picture, whose outlines lie over it, and what stands below it: a colour bar, a scale bar or words."""
+
+    title: str
+    picture: Callable[[], Image.Image]
+    outlined: bool = False
+    bar: draw.Range | None = None
+    scale: bool = False
+    foot: str = ""
+
+
+def readers_of(case: CasePanels) -> tuple[str, ...]:
+    """Return the experts of all views, in a fixed order: a reader keeps colour and line through the case."""
+    return tuple(dict.fromkeys(reader for view in case.views for reader in sorted(view.masks)))
+
+
+def rows_of(view: View) -> int:
+    """Return how many rows of panels a view takes: image, outlines, and two panels a method."""
+    return -(-(2 + 2 * len(view.maps)) // PER_ROW)
+
+
+def _panels(case: CasePanels, view: View, titles: Mapping[str, str]) -> list[_Panel]:
+    """Return all panels of a view; what a picture takes to make is done when it is asked for."""
+    grey = draw.grey(view.image, case.window)
+    found = [f"{reader}: {int(mask.sum())} px" for reader, mask in view.masks.items()]
+    raw = partial(_raw, grey, view)
+    panels = [
+        _Panel("Image", raw, scale=True),
+        _Panel("Experts' outlines", raw, outlined=True, foot=" · ".join(found) or "no expert's mask"),
+    ]
+    for method in view.maps:
+        panels += _method_panels(case, view, grey, (method, titles.get(method, method)))
+    return panels
+
+
+def _raw(grey: draw.Raster, view: View) -> Image.Image:
+    return draw.fit(grey, view.pixel_mm).convert("L")
+
+
+def _method_panels(case: CasePanels, view: View, grey: draw.Raster, names: tuple[str, str]) -> list[_Panel]:
+    """Return the two panels of a method, given as (name, title): the map, and its region against the first expert."""
+    method, title = names
+    values, threshold = view.maps[method], case.thresholds.get(method)
+    limits = draw.Range(*case.ranges[method])
+    reader = next((one for one in readers_of(case) if one in view.masks), None)
+
+    def coloured() -> Image.Image:
+        return draw.fit(draw.map_over(grey, values, limits, view.seen), view.pixel_mm, ~view.seen)
+
+    def compared() -> Image.Image:
+        mask = None if reader is None else view.masks[reader]
+        categories = draw.overlap(values, threshold, mask, view.seen)
+        return draw.fit(draw.overlap_over(grey, categories), view.pixel_mm, ~view.seen)
+
+    region = "map has no region" if threshold is None else f"region: map > {number(threshold)}"
+    return [
+        _Panel(title, coloured, outlined=True, bar=limits),
+        _Panel(f"{title} against {reader or 'no expert'}", compared, outlined=True, foot=region),
+    ]
+
+
+class PictureRow(Flowable):  # type: ignore[misc]  # ReportLab has no types
+    """One row of a view's panels. The arrays are loaded again when it is drawn, so a long report stays small.
+
+    ``load`` returns the case, ``view`` and ``row`` say which part; ``tallest`` limits a picture's height in
+    points.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], CasePanels],
+        view: int,
+        row: int,
+        titles: Mapping[str, str],
+        tallest: float,
+    ) -> None:
+        super().__init__()
+        self._load, self._view, self._row, self._titles = load, view, row, titles
+        plane = load().views[view]
+        rows, columns = plane.image.shape
+        tall, wide = rows * plane.pixel_mm[0], columns * plane.pixel_mm[1]
+        scale = min((_CELL - 2 * _GUTTER) / wide, tallest / tall)
+        self._size = (wide * scale, tall * scale)
+        self._per_mm = scale
+        self.width, self.height = CONTENT, self._size[1] + OVERHEAD
+
+    def wrap(self, *_available: float) -> tuple[float, float]:
+        """Return its own size, whatever is available."""
+        return self.width, self.height
+
+    def draw(self) -> None:
+        """Draw the row's panels from left to right."""
+        # the first of the document's passes only counts pages; pictures are by far the most of the work
+        if not getattr(getattr(self.canv, "_doctemplate", None), "pictures", True):
+            return
+        case = self._load()
+        view = case.views[self._view]
+        polygons = {reader: draw.outline(mask) for reader, mask in view.masks.items()}
+        panels = _panels(case, view, self._titles)[self._row * PER_ROW : (self._row + 1) * PER_ROW]
+        for place, panel in enumerate(panels):
+            left = place * (_CELL + _GAP)
+            x, y = left + (_CELL - self._size[0]) / 2, _FOOT + _LETTER
+            self._panel(panel, left, x, y)
+            if panel.outlined:
+                self._outlines(polygons, readers_of(case), view.image.shape, (x, y))
+            self._letters(view.letters, x, y)
+            self._below(panel, x, y - _LETTER)
+
+    def _panel(self, panel: _Panel, left: float, x: float, y: float) -> None:
+        width, height = self._size
+        canvas = self.canv
+        canvas.setFillColor(HexColor(INK))
+        canvas.setFont(BOLD, _SIZE)
+        title = fitted(panel.title, _CELL - _GUTTER / 2, _SIZE, BOLD)
+        canvas.drawString(left + _GUTTER / 2, y + height + _LETTER + 2.5, title)
+        canvas.drawImage(ImageReader(panel.picture()), x, y, width, height)
+        _stroke(canvas, HexColor(RULE), 0.3, ())
+        canvas.rect(x, y, width, height)
+
+    def _outlines(
+        self, polygons: Polygons, readers: Sequence[str], shape: tuple[int, ...], corner: tuple[float, float]
+    ) -> None:
+        """Draw each expert's outline along the pixels' edges, on a dark casing that shows on any ground."""
+        (x, y), (width, height), (rows, columns) = corner, self._size, shape
+        for reader, found in polygons.items():
+            colour, dashes = draw.READERS[readers.index(reader) % len(draw.READERS)]
+            path = self.canv.beginPath()
+            for polygon in found:
+                corners = [(x + c * width / columns, y + height - r * height / rows) for r, c in polygon]
+                path.moveTo(*corners[0])
+                for place in corners[1:]:
+                    path.lineTo(*place)
+                path.close()
+            for stroke, thickness, dash in ((Color(0, 0, 0, 0.55), 1.5, ()), (HexColor(colour), 0.75, dashes)):
+                _stroke(self.canv, stroke, thickness, dash)
+                self.canv.drawPath(path, stroke=1, fill=0)
+        self.canv.setDash()
+
+    def _letters(self, letters: tuple[str, str, str, str], x: float, y: float) -> None:
+        width, height = self._size
+        left, right, top, bottom = (fitted(letter, 2 * _GUTTER, _SIZE) for letter in letters)
+        canvas = self.canv
+        canvas.setFillColor(HexColor(GREY))
+        canvas.setFont(REGULAR, _SIZE)
+        canvas.drawRightString(x - 1.6, y + height / 2 - 2, left)
+        canvas.drawString(x + width + 1.6, y + height / 2 - 2, right)
+        canvas.drawCentredString(x + width / 2, y + height + 1.8, top)
+        canvas.drawCentredString(x + width / 2, y - 5.8, bottom)
+
+    def _below(self, panel: _Panel, x: float, y: float) -> None:
+        width = self._size[0]
+        canvas = self.canv
+        canvas.setFillColor(HexColor(GREY))
+        canvas.setFont(REGULAR, _SIZE)
+        if panel.bar is not None:
+            _colour_bar(canvas, panel.bar, x, y - 6.5, width)
+        elif panel.scale:
+            length = draw.scale_bar_mm(width / self._per_mm)
+            _stroke(canvas, HexColor(INK), 1.1, ())
+            canvas.line(x, y - 4, x + length * self._per_mm, y - 4)
+            canvas.drawString(x + length * self._per_mm + 3, y - 6, f"{length:g} mm")
+        else:
+            words = fitted(panel.foot, _CELL - 2, _SIZE)
+            canvas.drawCentredString(x + width / 2, y - 6, words)
+
+
+def _stroke(canvas: Any, colour: Color, thickness: float, dashes: Sequence[float]) -> None:  # noqa: ANN401
+    canvas.setStrokeColor(colour)
+    canvas.setLineWidth(thickness)
+    canvas.setDash(list(dashes)) if dashes else canvas.setDash()
+
+
+def _colour_bar(canvas: Any, limits: draw.Range, x: float, y: float, width: float) -> None:  # noqa: ANN401
+    """Draw a bar 4.5 points high from the range's low to its high value, with the raw values below it."""
+    if limits.constant:
+        canvas.drawCentredString(x + width / 2, y, f"constant map: {number(limits.low)} everywhere")
+        return
+    steps = 96
+    values = limits.low + (limits.high - limits.low) * (np.arange(steps) + 0.5) / steps
+    for step, colour in enumerate(draw.colours_of(values, limits).tolist()):
+        canvas.setFillColorRGB(*(part / 255 for part in colour))
+        canvas.rect(x + width * step / steps, y, width / steps + 0.15, 4.5, stroke=0, fill=1)
+    _stroke(canvas, HexColor(RULE), 0.3, ())
+    canvas.rect(x, y, width, 4.5)
+    canvas.setFillColor(HexColor(GREY))
+    like = (limits.low, limits.high)
+    canvas.drawString(x, y - 6.5, number(limits.low, like=like))
+    canvas.drawRightString(x + width, y - 6.5, number(limits.high, like=like))
+    if limits.signed and 0.2 < -limits.low / (limits.high - limits.low) < 0.8:
+        zero = x + width * -limits.low / (limits.high - limits.low)
+        canvas.drawCentredString(zero, y - 6.5, "0")
+        _stroke(canvas, HexColor(INK), 0.5, ())
+        canvas.line(zero, y, zero, y + 4.5)
+
+
+class Legend(Flowable):  # type: ignore[misc]
+    """What colours, lines and hatching mean, for all pictures of a case."""
+
+    def __init__(self, case: CasePanels) -> None:
+        super().__init__()
+        hatched = any(not view.seen.all() for view in case.views)
+        marks: list[tuple[str, Any, str]] = [
+            ("line", draw.READERS[place % len(draw.READERS)], f"outline by {reader}")
+            for place, reader in enumerate(readers_of(case))
+        ]
+        marks += [("box", colour, words) for words, colour in draw.CATEGORIES.values()]
+        marks += [("hatch", None, "not seen by the model")] if hatched else []
+        self._places: list[tuple[float, float, str, Any, str]] = []
+        x, y = 0.0, 0.0
+        for kind, look, label in marks:
+            words = fitted(label, 150, _SIZE + 0.4)
+            width = 24 + width_of(words, _SIZE + 0.4)
+            if x + width > CONTENT and x:
+                x, y = 0.0, y + 10
+            self._places.append((x, y, kind, look, words))
+            x += width + 8
+        self.width, self.height = CONTENT, y + 11
+
+    def wrap(self, *_available: float) -> tuple[float, float]:
+        """Return its own size, whatever is available."""
+        return self.width, self.height
+
+    def draw(self) -> None:
+        """Draw the marks and their meaning, in as many lines as they take."""
+        for x, y, kind, look, words in self._places:
+            self._mark(kind, look, x, self.height - 8 - y)
+            self.canv.setFillColor(HexColor(INK))
+            self.canv.setFont(REGULAR, _SIZE + 0.4)
+            self.canv.drawString(x + 20, self.height - 7.6 - y, words)
+
+    def _mark(self, kind: str, look: Any, x: float, y: float) -> None:  # noqa: ANN401
+        canvas = self.canv
+        if kind == "line":
+            for stroke, thickness, dash in (
+                (Color(0, 0, 0, 0.75), 2.4, ()),
+                (HexColor(look[0]), 1.2, look[1]),
+            ):
+                _stroke(canvas, stroke, thickness, dash)
+                canvas.line(x, y + 2.4, x + 16, y + 2.4)
+            canvas.setDash()
+            return
+        canvas.setFillColorRGB(*(part / 255 for part in look or (150, 150, 150)))
+        _stroke(canvas, HexColor(GREY), 0.3, ())
+        canvas.rect(x + 5, y - 0.6, 11, 6, fill=1)
+        if kind == "hatch":
+            _stroke(canvas, HexColor("#ffffff"), 0.7, ())
+            for offset in (0.0, 3.5, 7.0):
+                canvas.line(x + 5 + offset, y - 0.6, x + 9 + offset, y + 5.4)

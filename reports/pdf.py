@@ -1,0 +1,95 @@
+"""From a run's folder to its report."""
+
+import contextlib
+import hashlib
+import io
+import os
+from pathlib import Path
+
+from reportlab.platypus import PageBreak
+from reportlab.platypus.doctemplate import LayoutError
+
+import reports.sections  # noqa: F401  # fills the registry
+from pipeline.errors import OutputError
+from pipeline.record import load_results
+from reports.archive_pdf import archivable
+from reports.document import Document, contents
+from reports.layout import Flowable, heading, subheading
+from reports.numbers import when
+from reports.registry import Context, sections
+
+__all__ = ["render"]
+
+_NEEDED = ("results.json", "per_study.csv")
+_CARRIED = (*_NEEDED, "audit.lock.yaml")
+
+
+def render(run: Path, target: Path | None = None) -> Path:
+    """Write a run's report and return its path; ``target`` defaults to ``report.pdf`` in the run's folder.
+
+    The run's ``results.json``, ``per_study.csv`` and ``audit.lock.yaml`` (where there is one) are embedded.
+    The same folder gives the same bytes at any time: the document's date is the run's end. The file is
+    complete or absent.
+
+    Raises:
+        OutputError: when the folder does not hold a finished run, or the report cannot be written.
+    """
+    target = run / "report.pdf" if target is None else target
+    if not run.is_dir():
+        raise OutputError(f"{run}: there is no such folder; give the folder of a finished run")
+    if not target.parent.is_dir():
+        raise OutputError(f"{target}: cannot be written: {target.parent} is no folder")
+    results = load_results(run)
+    files = {name: _read(run / name) for name in _CARRIED if name in _NEEDED or (run / name).exists()}
+    made = when(results.provenance.finished_at)
+    context = Context(results, run, hashlib.sha256(files["results.json"]).hexdigest(), files)
+    _write(archivable(_pages(context), results, files, made), target)
+    return target
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be read ({error.strerror}); is the run finished?") from error
+
+
+def _pages(context: Context) -> bytes:
+    """Return the pages as PDF."""
+    target = io.BytesIO()
+    try:
+        Document(target, context).multiBuild(_story(context))
+    except LayoutError as error:
+        raise OutputError(f"{context.run}: the report cannot be laid out: {str(error)[:200]}") from error
+    return target.getvalue()
+
+
+def _story(context: Context) -> list[Flowable]:
+    """Return all sections; the contents stand after the cover, which has no heading."""
+    story: list[Flowable] = []
+    number = 0
+    for part in sections():
+        if not part.title:
+            story += [*part.build(context), *subheading("Contents"), contents(), PageBreak()]
+            continue
+        number += 1
+        story += [PageBreak()] if part.fresh else []
+        content = part.build(context)
+        story += [*heading(f"{number}  {part.title}", 0, part.key, content), *content]
+    return story
+
+
+def _write(content: bytes, target: Path) -> None:
+    """Write to a temporary name beside the target, then rename: a reader never sees half a file."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,7 @@
+"""One file a section. Importing this package fills the registry: a new file here is a new section."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")

@@ -1,0 +1,191 @@
+"""The cases: one page for each study that a rule chose."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from reportlab.platypus import PageBreak
+
+from pipeline.cases import CasePanels
+from pipeline.errors import OutputError
+from pipeline.record import CaseEntry, Finding, Results
+from reports.document import PAGE_HEIGHT
+from reports.layout import (
+    CONTENT,
+    Chip,
+    Flowable,
+    callout,
+    columns,
+    facts,
+    heading,
+    note,
+    paragraph,
+    small,
+    table,
+    together,
+)
+from reports.numbers import number
+from reports.panels import OVERHEAD, Legend, PictureRow, rows_of
+from reports.registry import Context, section
+from reports.text import DASH, bold, joined
+from reports.wording import is_baseline, measured, method, methods_in_order, words
+
+_WARNING = (
+    "How to read these pictures. A map shows where one attribution method places importance for one output "
+    "of this one "
+    "version of the model; other methods can place it elsewhere. It is no outline of a lesion and no "
+    "account of "
+    "why the model decided. Agreement with an expert's mask does not show that the model is right or safe, "
+    "and "
+    "disagreement alone does not show that it is wrong. Not for the care of this patient."
+)
+_LEAST, _MOST, _OVER_PAGES = 76.0, 176.0, 128.0
+
+
+@section(120, "Cases", fresh=True)
+def build(context: Context) -> list[Flowable]:
+    """Return the rule and a page for each case."""
+    results = context.results
+    if not results.cases:
+        return [paragraph("No case is shown: ", results.case_rule)]
+    content: list[Flowable] = [
+        paragraph(bold("Rule: "), results.case_rule),
+        note(
+            "Map values are raw; colours span the smallest to the largest value of the whole map, so they "
+            "compare "
+            "views of one case, not one case with another. Colours are laid over the image at 60 %."
+        ),
+    ]
+    taken = 40 + _height(content)  # of the first case's page: the section's heading and what stands above
+    for place, case in enumerate(results.cases, 1):
+        content += [PageBreak()] if place > 1 else []
+        content += _case(context, case, place, PAGE_HEIGHT - (taken if place == 1 else 0))
+    return [*content, PageBreak()]
+
+
+def _height(flowables: Sequence[Flowable]) -> float:
+    each = (one.wrap(CONTENT, 10_000)[1] + one.getSpaceBefore() + one.getSpaceAfter() for one in flowables)
+    return float(sum(each))
+
+
+def _case(context: Context, case: CaseEntry, place: int, room: float) -> list[Flowable]:
+    """Return a case's flowables; ``room`` is the height in points that its first page has left."""
+    results = context.results
+    head = [*heading(f"Case {place}: {case.study}", 1, f"case-{place}"), _facts(case)]
+    scores = _scores(results, case)
+    warning = callout(small(_WARNING))
+    load = _loader(context, case)
+    if isinstance(load, str):
+        return [*head, callout(paragraph(bold("No picture. "), load), colour="#7a4d00"), *scores]
+    room -= _height([*head[1:], warning]) + 8
+    return [*head, *_pictures(results, load, (room - _height(scores), room)), warning, together(scores)]
+
+
+def _facts(case: CaseEntry) -> Flowable:
+    audit = case.audit
+    likely = sorted(audit.probabilities.items(), key=lambda pair: (-pair[1], pair[0]))
+    said = ", ".join(audit.predicted) or "none of the labels"
+    truth = DASH if audit.reference is None else ", ".join(audit.reference) or "none of the labels"
+    odds = " · ".join(f"{label} {number(value, like=(1.0,), more=1)}" for label, value in likely)
+    rows: list[tuple[str, object]] = [
+        ("Shown because", case.rule),
+        ("Reference", truth),
+        ("Prediction", joined(bold(said), f" ({odds})" if odds else "")),
+        ("Outcome", _badge(case)),
+    ]
+    if audit.strata:
+        rows.append(("Groups", " · ".join(f"{name}: {value}" for name, value in sorted(audit.strata.items()))))
+    if case.note:
+        rows.append(("Note", case.note))
+    return facts(rows, label=0.2, compact=True)
+
+
+def _badge(case: CaseEntry) -> Flowable:
+    audit = case.audit
+    if audit.reference is None:
+        return Chip("REFERENCE NOT KNOWN", "none", 5.8)
+    right = set(audit.reference) == set(audit.predicted)
+    return Chip("CORRECT", "good", 5.8) if right else Chip("WRONG", "bad", 5.8)
+
+
+def _loader(context: Context, case: CaseEntry) -> Callable[[], CasePanels] | str:
+    """Return what loads the case's panels, or the sentence that says why there is no picture."""
+    if case.panels is None:
+        return "The pictures of this case were withheld from the run's folder."
+    try:
+        views = context.panels(case.panels).views
+    except OutputError:
+        return f"The file of panels {case.panels} is missing or cannot be read; the scores do not need it."
+    return partial(context.panels, case.panels) if views else "The file of panels holds no view."
+
+
+def _pictures(results: Results, load: Callable[[], CasePanels], rooms: Sequence[float]) -> list[Flowable]:
+    """Return rows of panels, view by view, as tall as the first of ``rooms`` that holds them allows.
+
+    When none does, they are tall enough to be read and run over pages.
+    """
+    case = load()
+    titles = {name: method(results, name) for view in case.views for name in view.maps}
+    lines = sum(rows_of(view) for view in case.views)
+    heights = ((room - 20 - 14 * len(case.views)) / lines - OVERHEAD for room in rooms)
+    tallest = min(_MOST, next((height for height in heights if height >= _LEAST), _OVER_PAGES))
+    content: list[Flowable] = []
+    for place, view in enumerate(case.views):
+        rows = [PictureRow(load, place, row, titles, tallest) for row in range(rows_of(view))]
+        explained = small(bold(view.caption), f" · explained label: {case.target}")
+        content += [together([explained, rows[0]]), *rows[1:]]
+    legend = Legend(case)
+    return [*content[:-1], together([content[-1], legend])] if content else [legend]
+
+
+def _scores(results: Results, case: CaseEntry) -> list[Flowable]:
+    found = [one for one in case.audit.findings if one.scores]
+    if not found:
+        return [note("There are no scores: no map could be compared with a mask.")]
+    known = [facts_.name for facts_ in results.metrics]
+    names = list(dict.fromkeys(one.name for finding in found for one in finding.scores))
+    names.sort(key=lambda name: known.index(name) if name in known else len(known))
+    order = methods_in_order(results, (one.method for one in found))
+    found.sort(key=lambda one: (one.target, order.index(one.method), one.layer or "", one.reader or ""))
+    several = len({one.target for one in found}) > 1 or len({one.layer for one in found if one.layer}) > 1
+    shape = columns(
+        ("Map", 26),
+        ("Expert", 14),
+        *((measured(results, name), max(8, 56 / len(names)), True) for name in names),
+    )
+    every = [one for finding in found for one in finding.scores]
+    like = {name: tuple(one.value for one in every if one.name == name) for name in names}
+    rows = [_score_row(results, one, like, several) for one in found]
+    return [table(shape, rows, compact=True), *_reasons(results, found)]
+
+
+Likes = Mapping[str, tuple[float | None, ...]]
+
+
+def _score_row(results: Results, found: Finding, like: Likes, several: bool) -> tuple[object, ...]:
+    values = {one.name: number(one.value, like=like[one.name]) for one in found.scores}
+    title = method(results, found.method)
+    if several and not is_baseline(found.method):
+        title = f"{title} of {found.target} at {found.layer}"
+    if found.degenerate:
+        title = f"{title} (constant map)"
+    return title, found.reader or DASH, *(values.get(name, "") for name in like)
+
+
+def _reasons(results: Results, found: list[Finding]) -> list[Flowable]:
+    """Return one line that says why scores are undefined."""
+    why: dict[str, list[str]] = {}
+    for one in found:
+        for missing in one.scores:
+            if missing.reason is not None:
+                where = f"{method(results, one.method)}, {one.reader or 'no expert'}"
+                why.setdefault(words(missing.reason), []).append(where)
+    everywhere = sum(len(one.scores) for one in found)
+    sentences = [
+        f"{reason}: {'throughout' if len(places) == everywhere else '; '.join(dict.fromkeys(places))}"
+        for reason, places in why.items()
+    ]
+    unseen = [one.seen_share for one in found if one.seen_share is not None and one.seen_share < 1]
+    lines = [f"{DASH} undefined. {'. '.join(sentences)}."] if sentences else []
+    if unseen:
+        lines.append(f"The model saw as little as {number(min(unseen))} of a mask's pixels.")
+    return [note(" ".join(lines))] if lines else []

@@ -1,0 +1,24 @@
+"""How well the classifier classifies, before anything is said of its maps."""
+
+from reports.estimates import among_rows, estimate_columns
+from reports.layout import Flowable, note, paragraph, table
+from reports.registry import Context, section
+from reports.wording import intervals
+
+
+@section(80, "Results: the classifier")
+def build(context: Context) -> list[Flowable]:
+    """Return the classifier's estimates."""
+    found = context.results.classification
+    if not found:
+        return [paragraph("The classifier's performance could not be estimated: the results hold no estimate.")]
+    rows, rules = among_rows(context.results, found, by_method=False)
+    return [
+        paragraph(
+            "Performance comes first: overlap on a study that the model got wrong means something else than "
+            "overlap "
+            "on one that it got right."
+        ),
+        table(estimate_columns(found, by_method=False), rows, rules=rules),
+        note(intervals(found)),
+    ]

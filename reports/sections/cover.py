@@ -1,0 +1,137 @@
+"""The cover: what was audited, the verdicts, whether it was locked, what it is not, who signs."""
+
+from reports.layout import (
+    GREY,
+    Flowable,
+    bullets,
+    callout,
+    columns,
+    facts,
+    gap,
+    note,
+    paragraph,
+    small,
+    subheading,
+    table,
+    title,
+    together,
+)
+from reports.numbers import bounds, moment, number, plural
+from reports.registry import Context, section
+from reports.text import bold, coloured, digest, joined
+from reports.wording import chip, interval_head, intervals, method, metric, stratum
+
+_SHORT = 12
+
+_NOT = (
+    "It is technical evidence on one model version, one preparation and one cohort. It is not clinical "
+    "evidence, "
+    "and it does not say that the model is safe, effective or fit for a purpose.",
+    "It is no statement of conformity with a law or a standard.",
+    "It does not explain single decisions: overlap with an expert's mask neither shows why a model decided "
+    "nor that "
+    "it decided rightly.",
+    "It is not for the care of the patients whose studies appear in it.",
+)
+
+
+@section(0, "")
+def build(context: Context) -> list[Flowable]:
+    """Return the first page or two."""
+    return [*_identity(context), *_verdicts(context), *_lock(context), *_not(), *_sign_off()]
+
+
+def _identity(context: Context) -> list[Flowable]:
+    results = context.results
+    flow = results.flow
+    studies = f"{plural(flow.analysed, 'study', 'studies')} analysed of {flow.found} found"
+    return [
+        gap(2),
+        title(results.title),
+        facts(
+            [
+                ("Organisation", results.organisation),
+                ("Prepared by", results.prepared_by),
+                ("Audit and run", f"{results.audit} · {results.run}"),
+                ("Run finished", moment(results.provenance.finished_at)),
+                (
+                    "Model",
+                    joined(
+                        bold(results.model.name),
+                        f", version {results.model.version}, weights SHA-256 ",
+                        digest(results.model.sha256, _SHORT),
+                        " …",
+                    ),
+                ),
+                ("Cohort", f"{studies}, {plural(flow.patients, 'patient')}"),
+            ],
+            label=0.18,
+        ),
+    ]
+
+
+def _verdicts(context: Context) -> list[Flowable]:
+    results = context.results
+    head = subheading("Verdicts on the acceptance criteria")
+    if not results.verdicts:
+        return [*head, paragraph("No acceptance criterion was stated, so there is no verdict.")]
+    interval = interval_head(verdict.estimate for verdict in results.verdicts)
+    shape = columns(
+        ("Criterion", 34), ("Rule", 17), ("Estimate", 11, True), (interval, 17, True),
+        ("Patients / studies", 13, True), ("Verdict", 22),
+    )  # fmt: skip
+    rows = []
+    for verdict in results.verdicts:
+        found = verdict.estimate
+        subject = (
+            f"{metric(results, verdict.metric)}, {method(results, verdict.method)}, {stratum(verdict.among).lower()}"
+        )
+        rows.append(
+            (
+                [bold(verdict.criterion), coloured(subject, GREY), coloured(verdict.reason, GREY)],
+                verdict.rule,
+                number(found.value, like=(found.low, found.high), more=1),
+                bounds(found, more=1),
+                f"{found.patients} / {found.studies}",
+                chip(verdict.answer),
+            )
+        )
+    explained = (
+        intervals(verdict.estimate for verdict in results.verdicts),
+        " A criterion is MET, or NOT MET, only when the whole interval lies on that side of the bound; an "
+        "interval "
+        "that holds the bound is INCONCLUSIVE; NOT EVALUATED means that there was nothing to decide on.",
+    )
+    return [*head, table(shape, rows), note(*explained)]
+
+
+def _lock(context: Context) -> list[Flowable]:
+    lock = context.results.lock
+    hashes = joined(
+        *(
+            joined(f"{name} ", digest(value, _SHORT))
+            for name, value in (
+                ("criteria", lock.criteria), ("cohort", lock.cohort),
+                ("recipe", lock.recipe), ("model", lock.model),
+            )
+        ),
+        by=" · ",
+    )  # fmt: skip
+    about = small("SHA-256, first 12 digits: ", hashes, colour=GREY)
+    if lock.exploratory:
+        words = "EXPLORATORY. What follows was not fixed before the first inference, or not wholly:"
+        content = [paragraph(bold(words)), *bullets(lock.exploratory), about]
+        return [together([callout(*content, colour="#9a1b1b")])]
+    words = f"LOCKED {moment(lock.locked_at)}."
+    locked = paragraph(bold(words), " Criteria, cohort, model and recipe were fixed before the first inference.")
+    return [together([callout(locked, about)])]
+
+
+def _not() -> list[Flowable]:
+    return [together([*subheading("What this report is not")[1:], *bullets(_NOT)])]
+
+
+def _sign_off() -> list[Flowable]:
+    shape = columns(("Name", 24), ("Role", 20), ("Meaning", 20), ("Date and time", 18), ("Signature", 28))
+    rows = [("", "", small(meaning, colour=GREY), gap(9), "") for meaning in ("Author", "Review", "Approval")]
+    return [together([*subheading("Sign-off")[1:], table(shape, rows)])]

@@ -1,0 +1,23 @@
+"""The metrics and their definitions."""
+
+from reports.layout import Flowable, columns, note, paragraph, table
+from reports.registry import Context, section
+from reports.text import bold
+
+
+@section(70, "Metrics")
+def build(context: Context) -> list[Flowable]:
+    """Return what each metric measures."""
+    metrics = context.results.metrics
+    if not metrics:
+        return [paragraph("The results describe no metric.")]
+    shape = columns(("Metric", 24), ("Definition", 52), ("Better", 10), ("Unit", 12))
+    rows = [(bold(one.title), one.definition, one.better, one.unit or "none") for one in metrics]
+    return [
+        table(shape, rows),
+        note(
+            "A score that is not defined (an empty mask, a constant map) is left out and counted with its "
+            "reason; it "
+            "is never taken as zero."
+        ),
+    ]

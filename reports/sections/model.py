@@ -1,0 +1,44 @@
+"""The model's identity."""
+
+from reports.layout import Flowable, columns, facts, paragraph, subheading, table
+from reports.numbers import count, number
+from reports.registry import Context, section
+from reports.text import digest
+from reports.wording import by
+
+
+@section(30, "Model identity")
+def build(context: Context) -> list[Flowable]:
+    """Return what was audited, exactly enough to find it again."""
+    model = context.results.model
+    labels = ", ".join(f"{index} = {label}" for index, label in enumerate(model.labels))
+    identity = facts(
+        [
+            ("Name and version", f"{model.name}, {model.version}"),
+            ("Weights SHA-256", digest(model.sha256)),
+            ("Source", model.source),
+            ("Architecture", model.architecture),
+            ("Parameters", count(model.parameters)),
+            ("Outputs (index = label)", labels),
+            ("Output to probability", f"{model.output}; positive from {number(model.threshold)}"),
+            ("Training data", model.training_data),
+        ]
+    )
+    return [identity, *subheading("Layers that the maps come from"), *_layers(context)]
+
+
+def _layers(context: Context) -> list[Flowable]:
+    layers = context.results.model.layers
+    if not layers:
+        return [paragraph("No layer was explained.")]
+    shape = columns(("Layer", 46), ("Asked for", 22), ("Grid", 16, True), ("Cell, mm", 20, True))
+    rows = [
+        (
+            layer.name,
+            layer.requested,
+            by(layer.shape),
+            by(number(size) for size in layer.cell_mm),
+        )
+        for layer in layers
+    ]
+    return [table(shape, rows)]

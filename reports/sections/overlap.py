@@ -1,0 +1,50 @@
+"""Overlap of maps with experts' masks, beside maps that know nothing of the model."""
+
+from pipeline.record import Estimate, Results
+from reports.charts import forest_plot
+from reports.estimates import among_rows, estimate_columns
+from reports.layout import Flowable, note, paragraph, subheading, table, together
+from reports.registry import Context, section
+from reports.wording import STRATA, intervals, stratum
+
+_MEANING = {
+    "all": "Every study that was analysed.",
+    "reference_positive": "Studies in which the reference says that the finding is present.",
+    "true_positive": "Reference positive, and the model said so: did it look at the finding?",
+    "false_negative": "Reference positive, but the model missed it: did it look at the finding all the same?",
+}
+
+
+@section(90, "Results: overlap with the experts' masks")
+def build(context: Context) -> list[Flowable]:
+    """Return a forest plot of the primary stratum and one table for each stratum."""
+    results = context.results
+    whole = [one for one in results.estimates if one.group is None]
+    if not whole:
+        return [paragraph("No overlap could be estimated: the results hold no estimate.")]
+    content = _forest(results, whole)
+    for among in STRATA:
+        found = [one for one in whole if one.among == among]
+        if found:
+            rows, rules = among_rows(results, found)
+            content += subheading(f"{stratum(among)} studies")
+            content += [note(_MEANING[among]), table(estimate_columns(found), rows, rules=rules)]
+    return [*content, note(intervals(whole), " ", _READING)]
+
+
+_READING = (
+    "Chance is the value to expect of a map that is placed at random. A map that does no better than a "
+    "baseline "
+    "has shown nothing about where the model looked."
+)
+
+
+def _forest(results: Results, whole: list[Estimate]) -> list[Flowable]:
+    found = {one.among for one in whole}
+    among = next((one for one in STRATA if one in found and one != "all"), next(iter(found)))
+    primary = [one for one in whole if one.among == among and one.value is not None]
+    plots = forest_plot(results, primary)
+    if not plots:
+        return []
+    caption = f"{stratum(among)} studies: estimates (points) with their intervals (lines); baselines are hollow."
+    return [together([*subheading("At a glance")[1:], note(caption), *plots[:3]]), *plots[3:]]

@@ -1,0 +1,63 @@
+"""What it takes to make the run again and to check that this is its report."""
+
+import hashlib
+
+from reports.layout import Flowable, columns, facts, note, subheading, table
+from reports.numbers import count, moment, number
+from reports.registry import Context, section
+from reports.text import DASH, digest
+
+
+@section(150, "Reproducibility")
+def build(context: Context) -> list[Flowable]:
+    """Return versions, settings, hashes and the ledger's head."""
+    return [*_run(context), *_hashes(context), *_libraries(context)]
+
+
+def _run(context: Context) -> list[Flowable]:
+    made = context.results.provenance
+    rows: list[tuple[str, object]] = [
+        ("Command", made.command),
+        ("camaudit", made.camaudit),
+        (
+            "Started, finished",
+            f"{moment(made.started_at)}, {moment(made.finished_at)} ({number(made.seconds)} s)",
+        ),
+        ("Device", made.device),
+        ("Platform", f"{made.platform}, Python {made.python}"),
+        ("Seed, bootstrap replicates", f"{made.seed}, {count(made.replicates)}"),
+        ("Determinism", made.determinism),
+        ("Flow run", made.flow_run or DASH),
+        ("Previous run", made.previous_run or DASH),
+    ]
+    return [*subheading("Run"), facts(rows)]
+
+
+def _hashes(context: Context) -> list[Flowable]:
+    lock, made = context.results.lock, context.results.provenance
+    rows: list[tuple[str, object]] = [
+        ("Locked", moment(lock.locked_at)),
+        ("Recipe", digest(lock.recipe)),
+        ("Criteria", digest(lock.criteria)),
+        ("Model", digest(lock.model)),
+        ("Cohort", digest(lock.cohort)),
+        ("Ledger head", digest(made.ledger_head) if made.ledger_head else DASH),
+        ("Ledger entries", count(made.ledger_length)),
+        *((name, digest(hashlib.sha256(data).hexdigest())) for name, data in context.files.items()),
+    ]
+    words = (
+        "The files named here are embedded in this PDF as they are. Each number on these pages is read from "
+        "results.json; the last digits of a number are rounded for print."
+    )
+    return [*subheading("Hashes (SHA-256)"), facts(rows), note(words)]
+
+
+def _libraries(context: Context) -> list[Flowable]:
+    libraries = sorted(context.results.provenance.libraries.items(), key=lambda pair: pair[0].lower())
+    if not libraries:
+        return [*subheading("Libraries"), note("The results name no library.")]
+    half = -(-len(libraries) // 2)
+    padded = [*libraries, ("", "")]
+    rows = [(*libraries[row], *(padded[half + row] if half + row < len(padded) else ("", ""))) for row in range(half)]
+    shape = columns(("Library", 26), ("Version", 24), ("Library", 26), ("Version", 24))
+    return [*subheading("Libraries"), table(shape, rows)]

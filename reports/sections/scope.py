@@ -1,0 +1,26 @@
+"""Scope and intended use."""
+
+from reports.layout import Flowable, facts
+from reports.registry import Context, section
+
+
+@section(20, "Scope and intended use")
+def build(context: Context) -> list[Flowable]:
+    """Return what the model is for and what this audit looked at."""
+    results = context.results
+    return [
+        facts(
+            [
+                ("Intended use of the model", results.intended_use),
+                (
+                    "Question of the audit",
+                    "Whether attribution maps of the model overlap with experts' masks.",
+                ),
+                ("Organisation", results.organisation),
+                ("Prepared by", results.prepared_by),
+                ("Reference standard", results.reference_standard),
+                ("Region of a map", results.overlap_rule),
+                ("Rule for the cases shown", results.case_rule),
+            ]
+        )
+    ]

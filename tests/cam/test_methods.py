@@ -1,0 +1,156 @@
+"""Each registered method against its oracle, and the identities that hold for any right implementation."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cam import METHODS, Target, explain
+from cam.registry import method
+from tests.cam.networks import conv, images, pool, small
+from tests.oracles import ORACLES, by_oracle
+
+KINDS = {
+    "affine-signed": {"rectified": False, "affine": True},
+    "affine-rectified": {"rectified": True, "affine": True},
+    "affine-inplace": {"rectified": False, "affine": True, "inplace": True},
+    "nonaffine-signed": {"rectified": False, "affine": False},
+    "nonaffine-rectified": {"rectified": True, "affine": False},
+    "nonaffine-inplace": {"rectified": False, "affine": False, "inplace": True},
+    "single-logit": {"rectified": False, "affine": False, "labels": 1},
+}
+
+
+def test_every_method_has_an_oracle_and_every_oracle_a_method():
+    assert set(ORACLES) == set(METHODS)
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_method_equals_oracle(axes, kind):
+    model, x = small(axes, **KINDS[kind]), images(axes)
+    labels = [1, 0, 1] if kind == "single-logit" else [2, 0, 1]
+    found = explain(model, x, [Target(labels)], methods=list(METHODS), layers=["layer"]).maps
+    for name, expected in by_oracle(model, x, "layer", labels).items():
+        np.testing.assert_allclose(found[name, "layer", 0], expected, rtol=1e-6, atol=1e-8, err_msg=name)
+        assert np.abs(expected).max() > 1e-4, f"{name}: an empty map proves nothing"
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_several_layers_and_targets_at_once_equal_the_oracle(axes):
+    model, x = small(axes, rectified=True, affine=False).requires_grad_(False), images(axes, batch=2)
+    targets = [[0, 2], [1, 1]]
+    layers = ["layer", "tail.0"]
+    found = explain(model, x, [Target(one) for one in targets], methods=list(METHODS), layers=layers).maps
+    assert len(found) == len(METHODS) * 2 * 2
+    for layer, (number, labels) in itertools.product(layers, enumerate(targets)):
+        for name, expected in by_oracle(model, x, layer, labels).items():
+            np.testing.assert_allclose(found[name, layer, number], expected, rtol=1e-6, atol=1e-8, err_msg=name)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_sign_is_the_declared_one(name):
+    model, x = small(2, rectified=False, affine=False), images(2, batch=16)
+    lowest = min(float(maps.min()) for _, maps in explain(model, x, [0, 1, 2], methods=[name], layers=["layer"]))
+    assert (lowest < 0) == METHODS[name].signed
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_with_a_pooled_linear_tail_hirescam_sums_to_the_logit_without_its_bias(axes):
+    model, x = small(axes, rectified=False, affine=True), images(axes)
+    found = explain(model, x, [0, 1, 2], methods=["hirescam"], layers=["layer"])
+    for label in range(3):
+        total = found.maps["hirescam", "layer", label].flatten(1).sum(1)
+        torch.testing.assert_close(total, found.logits[:, label] - model.tail[2].bias[label])
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_with_a_pooled_linear_tail_gradcam_is_the_rectified_hirescam(axes):
+    model, x = small(axes, rectified=False, affine=True), images(axes)
+    maps = explain(model, x, [1], methods=["gradcam", "hirescam"], layers=["layer"]).maps
+    torch.testing.assert_close(maps["gradcam", "layer", 0], maps["hirescam", "layer", 0].relu())
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+@pytest.mark.parametrize("name", METHODS)
+def test_a_batch_is_its_samples_one_by_one(axes, name):
+    model, x = small(axes, rectified=False, affine=False), images(axes, batch=2)
+    whole = explain(model, x, [Target([2, 0])], methods=[name], layers=["layer"]).maps[name, "layer", 0]
+    for number, label in enumerate([2, 0]):
+        alone = explain(model, x[[number]], [label], methods=[name], layers=["layer"]).maps[name, "layer", 0]
+        torch.testing.assert_close(whole[[number]], alone)
+
+
+def pointwise(axes):
+    torch.manual_seed(3)
+    layers = [conv(axes, 1, 4, 1), nn.ReLU(), conv(axes, 4, 3, 1), pool(axes), nn.Flatten(), nn.Linear(3, 2)]
+    return nn.Sequential(*layers).double().eval()
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+@pytest.mark.parametrize("name", METHODS)
+def test_flipping_and_permuting_the_image_flips_and_permutes_the_map(axes, name):
+    model = pointwise(axes)
+    x = torch.randn(2, 1, *range(4, 4 + axes), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def maps(image):
+        return explain(model, image, [1], methods=[name], layers=["2"]).maps[name, "2", 0]
+
+    upright = maps(x)
+    for axis in range(axes):
+        torch.testing.assert_close(maps(x.flip(2 + axis)), upright.flip(1 + axis))
+    for order in itertools.permutations(range(axes)):
+        moved = maps(x.permute(0, 1, *(2 + axis for axis in order)))
+        torch.testing.assert_close(moved, upright.permute(0, *(1 + axis for axis in order)))
+
+
+def detector(axes, weight):
+    """Logit 1 reads brightness, logit 0 a constant."""
+    model = nn.Sequential(conv(axes, 1, 1, 1), nn.ReLU(), pool(axes), nn.Flatten(), nn.Linear(1, 2)).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        model[0].weight.fill_(1)
+        model[4].weight[1] = weight
+    return model
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+@pytest.mark.parametrize("name", METHODS)
+def test_the_map_of_a_blob_detector_peaks_in_the_blob(axes, name):
+    blob = (1, 4, 2)[:axes]
+    x = torch.zeros(1, 1, *(6, 7, 5)[:axes], dtype=torch.float64)
+    x[(0, 0, *blob)] = 1
+    (found,) = explain(detector(axes, 1.0), x, [1], methods=[name], layers=["1"]).maps.values()
+    assert np.unravel_index(int(found[0].argmax()), found[0].shape) == blob
+    assert float(found[0][blob]) > 0
+    assert int((found != 0).sum()) == 1
+
+    (against,) = explain(detector(axes, -1.0), x, [1], methods=[name], layers=["1"]).maps.values()
+    if METHODS[name].signed:
+        torch.testing.assert_close(against, -found)
+    else:
+        assert not against.any()
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_the_negative_class_of_a_single_logit_is_the_negation(axes):
+    model, x = small(axes, rectified=False, affine=False, labels=1), images(axes)
+    maps = explain(model, x, [1, 0], methods=["hirescam"], layers=["layer"]).maps
+    torch.testing.assert_close(maps["hirescam", "layer", 1], -maps["hirescam", "layer", 0])
+
+
+def test_each_sample_is_explained_for_its_own_target():
+    model, x = small(2, rectified=False, affine=False), images(2, batch=3)
+    maps = explain(model, x, [Target([2, 0, 1]), 0, 1, 2], methods=["hirescam"], layers=["layer"]).maps
+    mixed = maps["hirescam", "layer", 0]
+    for number, label in enumerate([2, 0, 1]):
+        torch.testing.assert_close(mixed[number], maps["hirescam", "layer", 1 + label][number])
+        assert not torch.allclose(mixed[number], maps["hirescam", "layer", 1 + (label + 1) % 3][number])
+
+
+def test_a_name_is_registered_once():
+    with pytest.raises(ValueError, match="method 'gradcam' is registered twice"):
+        method("gradcam", title="", paper="", formula="", limits="", signed=False)(lambda A, _G: A)

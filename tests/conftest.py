@@ -1,0 +1,18 @@
+"""What every test stands on: one thread, and the shared folder of real studies where there is one."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real studies: CAMAUDIT_DATA, or shared/data beside the repository."""
+    folder = Path(os.environ.get("CAMAUDIT_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip("no folder of real studies: set CAMAUDIT_DATA")
+    return folder

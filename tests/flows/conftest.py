@@ -1,0 +1,18 @@
+import os
+import tempfile
+
+import pytest
+
+# read by Prefect when it is first imported
+os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("PREFECT_HOME", tempfile.mkdtemp(prefix="camaudit-prefect-"))
+
+
+@pytest.fixture(scope="session")
+def prefect():
+    """One server for all flow tests: starting one takes seconds."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield

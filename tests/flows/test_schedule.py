@@ -1,0 +1,122 @@
+"""A schedule against a real Prefect server: it fires by itself, twice, and computes only what is new."""
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from tests.pipeline.planted import plant, write_manifest, write_study
+
+pytestmark = pytest.mark.slow
+
+
+def wait_for(found, seconds, what):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = found()
+        if value:
+            return value
+        time.sleep(0.5)
+    pytest.fail(f"{what} did not happen within {seconds} s")
+    return None
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers(address):
+    try:
+        with urllib.request.urlopen(f"{address}/health", timeout=2) as reply:
+            return reply.status == 200
+    except OSError:
+        return False
+
+
+def runs_of(address):
+    body = json.dumps({"sort": "START_TIME_ASC"}).encode()
+    request = urllib.request.Request(f"{address}/flow_runs/filter", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as reply:
+        return json.load(reply)
+
+
+@pytest.fixture
+def stopping():
+    """Collect processes and end them, and only them, afterwards."""
+    started = []
+    yield started
+    for process in reversed(started):
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def server(tmp_path, stopping):
+    port = free_port()
+    environment = {
+        **os.environ,
+        "PREFECT_HOME": str(tmp_path / "prefect"),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_LOGGING_LEVEL": "ERROR",
+    }
+    environment.pop("PREFECT_API_DATABASE_CONNECTION_URL", None)
+    command = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "server",
+        "start",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--no-ui",
+    ]
+    log = (tmp_path / "server.log").open("w")
+    stopping.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+    address = environment["PREFECT_API_URL"]
+    wait_for(lambda: answers(address), 120, "the server's first answer")
+    return address, environment
+
+
+def finished(config):
+    return sorted(path.parent for path in config.parent.glob("runs/planted/*/report.pdf"))
+
+
+def test_a_schedule_fires_twice_and_audits_only_the_new_study(tmp_path, server, stopping):
+    address, environment = server
+    config = plant(tmp_path / "hospital", 4)
+    log = (tmp_path / "serve.log").open("w")
+    command = [sys.executable, "-m", "flows.cli", "schedule", str(config), "--cron", "* * * * *"]
+    stopping.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+    wait_for(lambda: len(finished(config)) >= 1, 200, "the first scheduled run")
+    archive = config.parent / "archive"
+    with (archive / "manifest.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    write_manifest(archive, [*rows, write_study(archive, 9, True)])
+    known = len(finished(config))  # a run may have started before the study was added
+
+    def grown():
+        flows = [json.loads((run / "results.json").read_text())["flow"] for run in finished(config)[known - 1 :]]
+        return [flow for flow in flows if flow["found"] == 5]
+
+    flow = wait_for(grown, 200, "a scheduled run with the new study")[0]
+    assert (flow["computed"], flow["reused"]) == (1, 4)
+    scheduled = [run for run in runs_of(address) if run["state_type"] == "COMPLETED"]
+    assert len(scheduled) >= 2
+    assert all(run["auto_scheduled"] for run in scheduled)
+    assert {run["name"] for run in scheduled} == {"audit-planted"}

@@ -1,0 +1,193 @@
+import pytest
+
+from pipeline.config import Criterion
+from pipeline.errors import ConfigError
+from pipeline.evidence.cohort import (
+    Bootstrap,
+    agreements,
+    classification,
+    equivalent_methods,
+    estimates,
+    flow_of,
+    mean_estimate,
+    paired_difference,
+    units_of,
+)
+from pipeline.evidence.criteria import check_criteria, judge, judge_all
+from pipeline.record import Estimate, Finding, Score, StudyAudit
+
+BOOTSTRAP = Bootstrap(500, 0)
+
+
+def finding(method, reader, iou, target="nodule"):
+    score = Score(name="iou", value=iou) if isinstance(iou, float) else Score(name="iou", reason=iou)
+    return Finding(target=target, method=method, layer="l", reader=reader, mask_share=0.1, scores=(score,))
+
+
+def study(number, *findings, reference=("nodule",), predicted=("nodule",), probability=0.9, **rest):
+    return StudyAudit(
+        study=f"S-{number}",
+        patient=f"P-{number}",
+        source_sha256="0",
+        status="analysed",
+        reference=reference,
+        predicted=predicted,
+        probabilities={"clear": 1 - probability, "nodule": probability},
+        findings=findings,
+        **rest,
+    )
+
+
+def cohort(count=20):
+    return [
+        study(
+            n,
+            finding("gradcam", "a", 0.4 + 0.01 * n),
+            finding("gradcam", "b", 0.6 + 0.01 * n),
+            finding("centre_prior", "a", 0.1),
+            predicted=("nodule",) if n % 4 else (),
+            probability=0.9 if n % 4 else 0.2,
+            strata={"site": "A" if n % 2 else "B"},
+        )
+        for n in range(count)
+    ]
+
+
+def test_readers_are_averaged_within_a_study():
+    (unit, *_) = units_of(cohort())
+    assert unit.scores["gradcam", "iou"] == pytest.approx(0.5)
+
+
+def test_one_readers_undefined_score_leaves_the_other():
+    (unit,) = units_of([study(0, finding("gradcam", "a", "empty_mask"), finding("gradcam", "b", 0.3))])
+    assert unit.scores["gradcam", "iou"] == pytest.approx(0.3)
+
+
+def test_strata_are_what_they_are_called():
+    units = units_of(cohort())
+    n = {
+        among: mean_estimate(units, "iou", "gradcam", among, BOOTSTRAP).studies
+        for among in ("reference_positive", "true_positive", "false_negative")
+    }
+    assert n == {"reference_positive": 20, "true_positive": 15, "false_negative": 5}
+
+
+def test_undefined_scores_are_counted_by_reason_not_averaged():
+    rows = [*cohort(12), study(90, finding("gradcam", "a", "empty_mask")), study(91, finding("gradcam", None, 0.0))]
+    rows[-1] = study(91, Finding(target="nodule", method="gradcam", layer="l", reader=None))
+    estimate = mean_estimate(units_of(rows), "iou", "gradcam", "reference_positive", BOOTSTRAP)
+    assert estimate.studies == 12
+    assert estimate.undefined == {"empty_mask": 1, "no_mask": 1}
+    assert estimate.value == pytest.approx(sum(0.5 + 0.01 * n for n in range(12)) / 12)
+
+
+def test_subgroups_and_small_groups_are_kept():
+    found = [one for one in estimates(units_of(cohort(12)), BOOTSTRAP) if one.group and one.metric == "iou"]
+    sites = {(one.group, one.method): one for one in found}
+    assert sites["site=A", "gradcam"].studies == 6
+    assert sites["site=A", "gradcam"].low is None  # fewer than ten patients: shown without an interval
+
+
+def test_paired_difference_is_paired():
+    rows = [
+        study(n, finding("gradcam", "a", 0.2 + 0.03 * n), finding("centre_prior", "a", 0.1 + 0.03 * n))
+        for n in range(20)
+    ]
+    estimate = paired_difference(units_of(rows), "iou", ("gradcam", "centre_prior"), "reference_positive", BOOTSTRAP)
+    assert estimate.value == pytest.approx(0.1)
+    assert estimate.low == pytest.approx(0.1)  # studies differ by far more; the pairs do not
+
+
+def test_classification_by_hand():
+    rows = [
+        *(study(n) for n in range(8)),
+        *(study(10 + n, predicted=(), probability=0.3) for n in range(2)),
+        *(study(20 + n, reference=(), predicted=(), probability=0.1) for n in range(9)),
+        study(30, reference=(), predicted=("nodule",), probability=0.7),
+        study(31, reference=None),
+    ]
+    found = {one.metric: one for one in classification(rows, ["nodule"], BOOTSTRAP)}
+    assert found["accuracy"].value == pytest.approx(17 / 20)
+    assert found["sensitivity"].value == pytest.approx(8 / 10)
+    assert found["specificity"].value == pytest.approx(9 / 10)
+    assert found["auroc"].value == pytest.approx((10 * 10 - 2) / 100)
+    assert found["accuracy"].studies == 20  # a study without a reference says nothing of the classifier
+
+
+def test_equal_evidence_is_counted_once():
+    rows = [
+        study(n, finding("gradcam", "a", 0.3), finding("hirescam", "a", 0.3), finding("layercam", "a", 0.2))
+        for n in range(3)
+    ]
+    assert equivalent_methods(units_of(rows), ["centre_prior"]) == (("gradcam", "hirescam"),)
+
+
+def test_agreement_of_readers():
+    scores = {f"S-{n}": (f"P-{n}", {("nodule", "a", "b"): (Score(name="iou", value=0.8),)}) for n in range(11)}
+    (found,) = agreements(scores, BOOTSTRAP)
+    assert found.readers == ("a", "b")
+    assert found.estimate.value == pytest.approx(0.8)
+
+
+def test_flow_adds_up():
+    failed = StudyAudit(study="S-x", patient="P-x", source_sha256="", status="failed", stage="read", reason="truncated")
+    flow = flow_of([*cohort(3), failed], computed=2)
+    assert (flow.found, flow.analysed, flow.failed, flow.reused) == (4, 3, {"truncated": 1}, 2)
+
+
+def estimate(value, low, high):
+    return Estimate(
+        metric="iou", method="gradcam", among="all", value=value, low=low, high=high,
+        confidence=0.95, interval="i", patients=20, studies=20, reason=None if value is not None else "none",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rule", "numbers", "answer"),
+    [
+        ({"at_least": 0.5}, (0.7, 0.5, 0.9), "MET"),
+        ({"at_least": 0.5}, (0.7, 0.49, 0.9), "INCONCLUSIVE"),
+        ({"at_least": 0.5}, (0.3, 0.1, 0.49), "NOT MET"),
+        ({"at_least": 0.5}, (0.4, 0.3, 0.5), "INCONCLUSIVE"),
+        ({"at_most": 0.5}, (0.3, 0.1, 0.5), "MET"),
+        ({"at_most": 0.5}, (0.7, 0.51, 0.9), "NOT MET"),
+        ({"at_most": 0.5}, (0.5, 0.4, 0.6), "INCONCLUSIVE"),
+        ({"better_than": "centre_prior"}, (0.1, 0.01, 0.2), "MET"),
+        ({"better_than": "centre_prior"}, (0.1, 0.0, 0.2), "INCONCLUSIVE"),
+        ({"better_than": "centre_prior"}, (-0.1, -0.2, 0.0), "NOT MET"),
+        ({"at_least": 0.5}, (0.9, None, None), "NOT EVALUATED"),
+        ({"at_least": 0.5}, (None, None, None), "NOT EVALUATED"),
+    ],
+)
+def test_answers_come_from_the_bound(rule, numbers, answer):
+    criterion = Criterion(metric="iou", method="gradcam", **rule)
+    assert judge(criterion, estimate(*numbers))[0] == answer
+
+
+def test_verdicts_name_what_they_judge():
+    criteria = [
+        Criterion(metric="iou", method="gradcam", at_least=0.4),
+        Criterion(metric="accuracy", at_least=0.5),
+        Criterion(metric="iou", method="gradcam", better_than="centre_prior", confidence=0.9),
+    ]
+    rows = cohort()
+    verdicts = judge_all(criteria, units_of(rows), rows, ["nodule"], BOOTSTRAP)
+    assert [one.answer for one in verdicts] == ["MET", "MET", "MET"]
+    assert verdicts[0].criterion == "iou of gradcam among reference_positive: at least 0.4"
+    assert verdicts[1].method == "classifier"
+    assert verdicts[2].estimate.confidence == 0.9
+
+
+@pytest.mark.parametrize(
+    ("criterion", "words"),
+    [
+        ({"metric": "iuo", "method": "gradcam", "at_least": 0.1}, "did you mean 'iou'"),
+        ({"metric": "iou", "method": "grdcam", "at_least": 0.1}, "did you mean 'gradcam'"),
+        ({"metric": "acuracy", "at_least": 0.1}, "did you mean 'accuracy'"),
+        ({"metric": "accuracy", "among": "true_positive", "at_least": 0.1}, "judged on all studies"),
+        ({"metric": "accuracy", "better_than": "random_map"}, "name the method"),
+    ],
+)
+def test_a_criterion_that_nothing_answers_is_refused(criterion, words):
+    with pytest.raises(ConfigError, match=words):
+        check_criteria([Criterion.model_validate(criterion)], ["gradcam"])

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+
+from pipeline.evidence.statistics import BOOTSTRAP, EXACT, auroc, auroc_interval, mean_interval
+
+SETTINGS = {"confidence": 0.95, "replicates": 400, "seed": 3}
+
+
+def patients_with_two_views(generator, count):
+    """Scores around 0.5: patients differ, the two views of a patient hardly."""
+    centre = generator.normal(0.5, 0.12, count)
+    values = (centre[:, None] + generator.normal(0, 0.03, (count, 2))).ravel()
+    return values, [f"p{number}" for number in range(count) for _ in range(2)]
+
+
+def test_interval_covers_the_truth_as_often_as_it_says():
+    generator = np.random.default_rng(0)
+    covered = 0
+    for _ in range(300):
+        values, patients = patients_with_two_views(generator, 60)
+        interval = mean_interval(values, patients, **SETTINGS)
+        covered += interval.low <= 0.5 <= interval.high
+    assert 0.90 <= covered / 300 <= 0.99
+
+
+def test_patients_are_drawn_not_studies():
+    values, patients = patients_with_two_views(np.random.default_rng(1), 100)
+    clustered = mean_interval(values, patients, **SETTINGS)
+    naive = mean_interval(values, [str(n) for n in range(len(values))], **SETTINGS)
+    assert clustered.high - clustered.low > 1.25 * (naive.high - naive.low)
+
+
+def test_bootstrap_equals_a_loop_over_drawn_patients():
+    values, patients = patients_with_two_views(np.random.default_rng(2), 15)
+    interval = mean_interval(values, patients, **SETTINGS)
+    names = sorted(set(patients))
+    by_patient = {name: [v for v, p in zip(values, patients, strict=True) if p == name] for name in names}
+    generator = np.random.Generator(np.random.PCG64(SETTINGS["seed"]))
+    drawn = generator.integers(0, len(names), size=(400, len(names)))
+    means = [np.mean([v for i in row for v in by_patient[names[i]]]) for row in drawn]
+    assert (interval.low, interval.high) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])))
+    assert interval.how == BOOTSTRAP
+
+
+def test_same_seed_same_interval():
+    values, patients = patients_with_two_views(np.random.default_rng(2), 30)
+    assert mean_interval(values, patients, **SETTINGS) == mean_interval(values, patients, **SETTINGS)
+
+
+def test_few_patients_get_no_interval():
+    interval = mean_interval([0.1 * n for n in range(9)], [str(n) for n in range(9)], **SETTINGS)
+    assert interval.low is None
+    assert "fewer than 10" in interval.how
+
+
+@pytest.mark.parametrize(("value", "low", "high"), [(1.0, 0.7353, 1.0), (0.0, 0.0, 0.2647)])
+def test_all_alike_is_not_certainty(value, low, high):
+    # Clopper-Pearson for 12 of 12 (0 of 12): (alpha / 2) ** (1 / n)
+    interval = mean_interval([value] * 12, [str(n) for n in range(12)], **SETTINGS)
+    assert interval.low == pytest.approx(low, abs=1e-4)
+    assert interval.high == pytest.approx(high, abs=1e-4)
+    assert interval.how == EXACT
+
+
+def test_auroc_counts_pairs():
+    generator = np.random.default_rng(4)
+    scores, positive = generator.integers(0, 6, 40).astype(float), generator.random(40) < 0.4
+    wins = [
+        1.0 if one > other else 0.5 if one == other else 0.0 for one in scores[positive] for other in scores[~positive]
+    ]
+    assert auroc(scores, positive) == pytest.approx(np.mean(wins))
+    assert auroc(scores, np.zeros(40, bool)) is None
+
+
+def test_auroc_interval_covers_the_truth():
+    generator = np.random.default_rng(5)
+    truth = 0.76025  # P(N(1,1) > N(0,1)) = Phi(1 / sqrt(2))
+    covered = 0
+    for _ in range(150):
+        positive = np.arange(80) % 2 == 0
+        scores = generator.normal(positive.astype(float), 1)
+        interval = auroc_interval(scores, positive, [str(n) for n in range(80)], **SETTINGS)
+        covered += interval.low <= truth <= interval.high
+    assert 0.88 <= covered / 150 <= 1.0
+
+
+def test_perfect_separation_gives_no_interval():
+    positive = np.arange(20) >= 10
+    interval = auroc_interval(np.arange(20.0), positive, [str(n) for n in range(20)], **SETTINGS)
+    assert interval.low is None
+    assert "separated" in interval.how

@@ -1,0 +1,270 @@
+import copy
+
+import highdicom
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.sequence import Sequence
+from pydicom.uid import generate_uid
+
+from pipeline.errors import Reason
+from pipeline.studies.geometry import Geometry
+from pipeline.studies.readers import read_image, read_mask
+from pipeline.studies.readers.base import ImageFile
+from pipeline.studies.volume import Volume
+from tests.pipeline.studies.writers import (
+    OBLIQUE,
+    edited,
+    grid,
+    nifti,
+    projection,
+    refusal,
+    save,
+    segmentation,
+    slices,
+)
+
+SHAPE = (8, 6, 5)
+ROTATED = grid(OBLIQUE, (0.7, 0.9, 2.5), (40.0, -12.5, 100.25))
+DOWN = ROTATED @ np.diag([1, 1, -1, 1])
+TILTED = grid(np.diag([-1, -1, 1]), (0.7, 0.9, 2.5), (40.0, -12.5, 100.25))
+TILTED[1, 2] = 0.9
+
+
+def blobs():
+    """Return masks (slice, row, column, segment): two that overlap, each with empty slices."""
+    masks = np.zeros((5, 6, 8, 2), dtype=bool)
+    masks[1, 2:4, 5:8, 0] = True
+    masks[4, 0, 1, 0] = True
+    masks[1, 3:6, 6, 1] = True
+    return masks
+
+
+def placed(masks, affine, geometry):
+    """Return where written masks (slice, row, column) lie on a grid, each voxel by its own position."""
+    expected = np.zeros(geometry.shape, bool)
+    for k, j, i in np.argwhere(masks):
+        index = np.linalg.solve(geometry.affine, affine @ (i, j, k, 1))[:3]
+        np.testing.assert_allclose(index, np.rint(index), atol=1e-4)
+        expected[tuple(np.rint(index).astype(int))] = True
+    return expected
+
+
+def study(folder, affine=ROTATED):
+    images = slices(np.zeros(SHAPE, np.int16), affine)
+    return read_image(save(folder / "image", images)), images
+
+
+@pytest.mark.parametrize("affine", [ROTATED, DOWN, TILTED])
+@pytest.mark.parametrize(("label", "segment"), [("Lesion", 0), ("lesion", 0), ("VESSEL", 1)])
+def test_overlapping_sparse_segments_land_each_on_its_own(tmp_path, affine, label, segment):
+    image, images = study(tmp_path, affine)
+    path = segmentation(tmp_path / "seg.dcm", images, blobs(), ["Lesion", "Vessel"])
+    marked = read_mask(path, image, label).marked
+    np.testing.assert_array_equal(marked, placed(blobs()[..., segment], affine, image.volume.geometry))
+    assert len(dcmread(path).PerFrameFunctionalGroupsSequence) < 5
+
+
+def test_frames_in_reverse_order_land_on_the_same_slices(tmp_path):
+    image, images = study(tmp_path)
+    path = segmentation(tmp_path / "seg.dcm", images, blobs()[..., :1], ["Lesion"])
+
+    def reverse(dataset):
+        frames = dataset.pixel_array
+        dataset.PerFrameFunctionalGroupsSequence = Sequence(reversed(dataset.PerFrameFunctionalGroupsSequence))
+        dataset.PixelData = np.packbits(frames[::-1].ravel(), bitorder="little").tobytes()
+
+    expected = read_mask(path, image, None).marked
+    assert expected.sum() == 7
+    np.testing.assert_array_equal(read_mask(edited(path, reverse), image, None).marked, expected)
+
+
+def test_the_volume_of_another_program_is_the_same(tmp_path):
+    image, images = study(tmp_path)
+    path = segmentation(tmp_path / "seg.dcm", images, blobs(), ["Lesion", "Vessel"])
+    volume = highdicom.seg.segread(path).get_volume(segment_numbers=[1], combine_segments=False)
+    for voxel in np.argwhere(volume.array[..., 0]):
+        position = np.array([-1, -1, 1]) * (volume.affine @ (*voxel, 1))[:3]
+        index = np.linalg.solve(image.volume.geometry.affine, (*position, 1))[:3]
+        assert read_mask(path, image, "lesion").marked[tuple(np.rint(index).astype(int))]
+    assert volume.array.sum() == read_mask(path, image, "lesion").marked.sum()
+
+
+def test_several_lesions_of_one_label_are_one_mask(tmp_path):
+    image, images = study(tmp_path)
+    path = segmentation(tmp_path / "seg.dcm", images, blobs(), ["Lesion", "lesion"])
+    assert read_mask(path, image, "lesion").marked.sum() == blobs().any(-1).sum()
+
+
+def test_fractions_count_from_half_of_the_maximum(tmp_path):
+    image, images = study(tmp_path)
+    fractions = np.zeros((5, 6, 8, 1), np.float32)
+    fractions[2, 3, 4:8, 0] = (0.45, 0.5, 0.55, 1)
+    more = {"kind": "FRACTIONAL", "max_fractional_value": 100}
+    path = segmentation(tmp_path / "seg.dcm", images, fractions, ["Lesion"], **more)
+    found = read_mask(path, image, None)
+    np.testing.assert_array_equal(found.marked, placed(fractions[..., 0] >= 0.5, ROTATED, image.volume.geometry))
+    assert found.header == {"mask threshold": "half of the maximum fractional value"}
+
+
+def test_a_label_map_is_read(tmp_path):
+    image, images = study(tmp_path)
+    labels = np.zeros((5, 6, 8), np.uint8)
+    labels[1, 2:4, 5:8], labels[4, 0, 1] = 1, 2
+    path = segmentation(tmp_path / "seg.dcm", images, labels, ["Lesion", "Vessel"], kind="LABELMAP")
+    found = read_mask(path, image, "vessel").marked
+    np.testing.assert_array_equal(found, placed(labels == 2, ROTATED, image.volume.geometry))
+
+
+def test_a_segmentation_lands_on_a_nifti_of_its_image(tmp_path):
+    _, images = study(tmp_path)
+    turned = ROTATED @ np.array([[0.0, 0, -1, 7], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+    image = read_image(nifti(tmp_path / "image.nii", np.zeros((6, 5, 8), np.int16), turned))
+    path = segmentation(tmp_path / "seg.dcm", images, blobs()[..., :1], ["Lesion"])
+    expected = placed(blobs()[..., 0], ROTATED, image.volume.geometry)
+    np.testing.assert_array_equal(read_mask(path, image, None).marked, expected)
+
+
+def test_no_wanted_label(tmp_path):
+    image, images = study(tmp_path)
+    path = segmentation(tmp_path / "SECRET.dcm", images, blobs(), ["SECRET", "Vessel"])
+    for label in ("lesion", None):
+        words = refusal(Reason.MASK_MISSING_LABEL, lambda label=label: read_mask(path, image, label), excluded=True)
+        assert "2 segments" in words
+    only = segmentation(path, images, blobs()[..., :1], ["SECRET"])
+    assert read_mask(only, image, "lesion").marked.sum() == 7
+
+
+def test_another_frame_of_reference_is_excluded(tmp_path):
+    image, images = study(tmp_path)
+    path = segmentation(tmp_path / "SECRET.dcm", images, blobs()[..., :1], ["Lesion"])
+    other = edited(path, lambda dataset: setattr(dataset, "FrameOfReferenceUID", generate_uid()))
+    words = refusal(Reason.OTHER_FRAME_OF_REFERENCE, lambda: read_mask(other, image, None), excluded=True)
+    assert words == "the mask's frame of reference differs from the image's"
+
+
+def test_a_mask_of_another_image_is_excluded(tmp_path):
+    image, _ = study(tmp_path)
+    others = slices(np.zeros(SHAPE, np.int16), ROTATED)
+    path = segmentation(tmp_path / "SECRET.dcm", others, blobs()[..., :1], ["Lesion"])
+    words = refusal(Reason.OTHER_IMAGE, lambda: read_mask(path, image, None), excluded=True)
+    assert words == "the mask names 5 images, and the study's image is none of them"
+
+
+def crop(dataset):
+    frames = dataset.pixel_array[:, :, :-1]
+    dataset.Columns = 7
+    dataset.PixelData = np.packbits(frames.ravel(), bitorder="little").tobytes()
+
+
+def move(millimetres):
+    def apply(dataset):
+        for frame in dataset.PerFrameFunctionalGroupsSequence:
+            frame.PlanePositionSequence[0].ImagePositionPatient[2] += millimetres
+
+    return apply
+
+
+def coarsen(dataset):
+    dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing = [1.8, 1.4]
+
+
+def turn(dataset):
+    orientation = dataset.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0]
+    orientation.ImageOrientationPatient = [1, 0, 0, 0, 0.8, 0.6]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (crop, "(7, 6, 1)"),
+        (move(0.3), "is not the image's"),
+        (move(50), "on slice"),
+        (coarsen, "1.4 x 1.8 mm"),
+        (turn, "do not lie in planes"),
+    ],
+)
+def test_another_grid_is_excluded(tmp_path, change, words):
+    image, images = study(tmp_path)
+    path = segmentation(tmp_path / "SECRET.dcm", images, blobs()[..., :1], ["Lesion"])
+    edited(path, change)
+    assert words in refusal(Reason.OTHER_GRID, lambda: read_mask(path, image, None), excluded=True)
+
+
+def test_a_frame_without_position_is_refused(tmp_path):
+    image, images = study(tmp_path)
+    path = segmentation(tmp_path / "SECRET.dcm", images, blobs()[..., :1], ["Lesion"])
+
+    def lose(dataset):
+        del dataset.PerFrameFunctionalGroupsSequence[1].PlanePositionSequence
+
+    refusal(Reason.NO_GEOMETRY, lambda: read_mask(edited(path, lose), image, None))
+
+
+def test_truncated_and_foreign_files_are_refused(tmp_path):
+    image, images = study(tmp_path)
+    path = segmentation(tmp_path / "SECRET.dcm", images, blobs()[..., :1], ["Lesion"])
+    edited(path, lambda dataset: setattr(dataset, "PixelData", b"\0\0"))
+    refusal(Reason.TRUNCATED, lambda: read_mask(path, image, None))
+    edited(path, lambda dataset: setattr(dataset, "NumberOfFrames", 10**9))
+    refusal(Reason.TOO_LARGE, lambda: read_mask(path, image, None))
+    slice_file = next((tmp_path / "image").iterdir())
+    refusal(Reason.UNSUPPORTED_FORMAT, lambda: read_mask(slice_file, image, None))
+    refusal(Reason.UNSUPPORTED_FORMAT, lambda: read_mask(tmp_path / "image", image, None))
+
+
+@pytest.fixture
+def film(tmp_path):
+    path = projection(
+        tmp_path / "film.dcm", np.zeros((6, 8), np.uint8), PixelSpacing=[0.2, 0.3], PatientOrientation=["L", "F"]
+    )
+    return read_image(path), dcmread(path)
+
+
+def test_a_projection_is_marked_by_its_own_frames(tmp_path, film):
+    image, source = film
+    marked = np.zeros((1, 6, 8, 1), bool)
+    marked[0, 1, 5:, 0] = True
+    path = segmentation(tmp_path / "seg.dcm", [source], marked, ["Lesion"])
+    found = read_mask(path, image, "lesion").marked
+    np.testing.assert_array_equal(found, marked[0, :, :, 0])
+
+
+def test_frames_of_another_projection_are_left_out(tmp_path, film):
+    image, source = film
+    marked = np.zeros((2, 6, 8), bool)
+    marked[0, 1, 5:], marked[1, 4, :2] = True, True
+    path = segmentation(tmp_path / "seg.dcm", [source], marked[:1, ..., None], ["Lesion"])
+
+    def add_other(dataset):
+        second = copy.deepcopy(dataset.PerFrameFunctionalGroupsSequence[0])
+        second.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID = generate_uid()
+        dataset.PerFrameFunctionalGroupsSequence.append(second)
+        dataset.NumberOfFrames = 2
+        dataset.PixelData = np.packbits(marked.ravel(), bitorder="little").tobytes()
+
+    edited(path, add_other)
+    np.testing.assert_array_equal(read_mask(path, image, None).marked, marked[0])
+
+
+def test_a_projections_mask_must_name_it_and_cover_it(tmp_path, film):
+    image, source = film
+    path = segmentation(tmp_path / "SECRET.dcm", [source], np.ones((1, 6, 8, 1), bool), ["Lesion"])
+    stranger = ImageFile(image.volume, {}, frozenset({"1.2.3.4"}))
+    refusal(Reason.OTHER_IMAGE, lambda: read_mask(path, stranger, None), excluded=True)
+    small = ImageFile(Volume(np.zeros((6, 7), np.float32), Geometry((6, 7), np.eye(4))), {}, image.instances)
+    assert "(6, 8)" in refusal(Reason.OTHER_GRID, lambda: read_mask(path, small, None), excluded=True)
+
+    def derived(dataset):
+        group = dataset.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence[0]
+        group.SourceImageSequence[0].SpatialLocationsPreserved = "NO"
+
+    edited(path, derived)
+    refusal(Reason.OTHER_GRID, lambda: read_mask(path, image, None), excluded=True)
+
+    def nameless(dataset):
+        del dataset.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence
+        del dataset.ReferencedSeriesSequence
+
+    edited(path, nameless)
+    refusal(Reason.OTHER_IMAGE, lambda: read_mask(path, image, None), excluded=True)

@@ -1,0 +1,382 @@
+import json
+import os
+import re
+import shutil
+import traceback
+
+import numpy as np
+import pytest
+
+from pipeline.errors import ArchiveError, Reason, StudyError
+from pipeline.studies import readers
+from pipeline.studies.archive import MaskSource, StudyRow, list_studies, read_study, source_digest
+from pipeline.studies.privacy import Pseudonyms
+from tests.pipeline.studies.writers import FRAME, SECRET, dot, grid, nifti, refusal, save, segmentation, slices
+
+SHAPE, MARK = (7, 5, 6), (5, 1, 4)
+AFFINE = grid(np.diag([-1, -1, 1]), (0.7, 0.9, 2.5), (40.0, -12.5, 100.25))
+NAMES = Pseudonyms(b"0123456789abcdef0123456789abcdef")
+
+
+def manifest(folder, text, encoding="utf-8"):
+    path = folder / "manifest.csv"
+    path.write_text(text, encoding=encoding)
+    return path
+
+
+def refused(words, *arguments):
+    """Assert one clear line that holds ``words`` and names no patient."""
+    with pytest.raises(ArchiveError, match=words) as caught:
+        list_studies(*arguments)
+    assert "\n" not in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+# -- the manifest
+
+
+def test_a_manifest_becomes_rows(tmp_path):
+    text = (
+        "study,patient,image,mask:r1,mask:r2:effusion,label,site\n"
+        "s1,p1,a.nii,m/a1.nii,,nodule; effusion ;nodule,north\n"
+        '"s,2",p1,b,,m/b.dcm,,\n'
+    )
+    rows = list_studies(tmp_path, manifest(tmp_path, text, "utf-8-sig"))
+    assert rows == (
+        StudyRow(
+            "s1",
+            "p1",
+            tmp_path / "a.nii",
+            (MaskSource("r1", None, tmp_path / "m/a1.nii"),),
+            ("nodule", "effusion"),
+            {"site": "north"},
+        ),
+        StudyRow("s,2", "p1", tmp_path / "b", (MaskSource("r2", "effusion", tmp_path / "m/b.dcm"),), (), {"site": ""}),
+    )
+
+
+def test_without_a_label_column_nobody_said(tmp_path):
+    (row,) = list_studies(tmp_path, manifest(tmp_path, "study,patient,image\ns,p,a.nii\n"))
+    assert (row.reference, row.masks, row.strata) == (None, (), {})
+
+
+def test_one_study_name_may_stand_for_two_patients(tmp_path):
+    rows = list_studies(tmp_path, manifest(tmp_path, "study,patient,image\n1,p,a.nii\n1,q,b.nii\n"))
+    assert len({NAMES.study(row.patient, row.study) for row in rows}) == 2
+
+
+def test_rows_do_not_print_names(tmp_path):
+    rows = list_studies(tmp_path, manifest(tmp_path, "study,patient,image,mask:r\nSECRET,SECRET,SECRET,SECRET\n"))
+    assert SECRET not in repr(rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "column 'study' is missing; it has none"),
+        ("study,pateint,image\n", "column 'patient' is missing; is 'pateint' meant"),
+        ("study,patient\n", "column 'image' is missing; it has study, patient"),
+        ("study,patient,image,study\n", "'study' is empty or stands twice"),
+        ("study,patient,image,\n", "'' is empty or stands twice"),
+        ("study,patient,image,labels\n", "column 'labels' is unknown; is 'label' meant"),
+        ("study,patient,image,Label\n", "column 'Label' is unknown; is 'label' meant"),
+        ("study,patient,image,mask\n", "column 'mask' is unknown"),
+        ("study,patient,image,Mask:r\n", "column 'Mask:r' is unknown"),
+        ("study,patient,image,seg_r1\n", "column 'seg_r1' is unknown"),
+        ("study,patient,image,mask:\n", "must be mask:<reader>"),
+        ("study,patient,image,mask:r::a\n", "must be mask:<reader>"),
+        ("study,patient,image,mask:r,mask:r:a\n", "reader 'r' contradict"),
+        ("study,patient,image,mask:r:a,mask: r:a\n", "reader 'r' contradict"),
+        ("study,patient,image,Patient_Name\n", "'Patient_Name' would carry patients' identity"),
+        ("study,patient,image,dob\n", "'dob' would carry"),
+        ("study,patient,image\n", "holds no studies"),
+        ("study,patient,image\nSECRET,SECRET\n", "line 2 has 2 cells for 3 columns"),
+        ("study,patient,image\n\nSECRET,,a\n", "line 3: column 'patient' is empty"),
+        ("study,patient,image\nSECRET,p,a\ns,p,a\nSECRET,p,b\n", "lines 2 and 4 name the same study"),
+        ("study,patient,image\ns,p,../SECRET.nii\n", "line 2, column 'image': the path leads out"),
+        ("study,patient,image\ns,p,/SECRET.nii\n", "line 2, column 'image': the path leads out"),
+        ("study,patient,image,mask:r\ns,p,a,x/../../SECRET\n", "line 2, column 'mask:r': the path leads out"),
+        ("study,patient,image\ns,p,SECRET\0\n", "is not CSV|cannot be followed"),
+        ('study,patient,image\ns,p,"SECRET\n', "is not CSV"),
+    ],
+)
+def test_a_wrong_manifest_is_refused_in_one_line(tmp_path, text, words):
+    refused(words, tmp_path, manifest(tmp_path, text))
+
+
+def test_links_that_lead_out_are_refused(tmp_path):
+    root = tmp_path / "archive"
+    (root / "slices").mkdir(parents=True)
+    (tmp_path / "SECRET.nii").write_text("")
+    (root / "link.nii").symlink_to(tmp_path / "SECRET.nii")
+    (root / "slices" / "1.dcm").symlink_to(tmp_path / "SECRET.nii")
+    (root / "loop.nii").symlink_to(root / "loop.nii")
+    (root / "fine.nii").symlink_to(root / "slices")
+    for name, words in [("link.nii", "leads out"), ("slices", "leads out"), ("loop.nii", "cannot be followed")]:
+        refused(words, root, manifest(tmp_path, f"study,patient,image\ns,p,{name}\n"))
+    (root / "slices" / "1.dcm").unlink()
+    assert list_studies(root, manifest(tmp_path, "study,patient,image\ns,p,fine.nii\n"))
+
+
+def test_a_missing_archive_or_manifest_is_refused(tmp_path):
+    refused("not there", tmp_path / "none", None)
+    refused("cannot be read: No such file", tmp_path, tmp_path / "none.csv")
+    refused("holds no studies", tmp_path)
+    refused("goes without a manifest", tmp_path, manifest(tmp_path, "study,patient,image\n"), "nodule")
+    (tmp_path / "bad.csv").write_bytes(b"study,patient,image\n\xff\xfe,p,a\n")
+    refused("is not CSV in UTF-8", tmp_path, tmp_path / "bad.csv")
+
+
+# -- discovery
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("")
+
+
+def found(root, label=None):
+    return {
+        row.study: (
+            row.image.relative_to(root).as_posix(),
+            sorted((mask.reader, mask.label, mask.path.relative_to(root).as_posix()) for mask in row.masks),
+            row.reference,
+        )
+        for row in list_studies(root, None, label)
+    }
+
+
+def test_studies_are_found_in_folders(tmp_path):
+    touch(tmp_path, "a/image.nii.gz", "a/mask.nii.gz", "a/mask_r1.seg.nrrd", "a/notes.txt", "b/dicom/1.dcm")
+    touch(tmp_path, "b/SEG_r 2.dcm", "c/IMAGE.NII", "d/mask.nii", "empty/notes.txt", ".git/image.nii")
+    assert found(tmp_path, "nodule") == {
+        "a": (
+            "a/image.nii.gz",
+            [("expert", "nodule", "a/mask.nii.gz"), ("r1", "nodule", "a/mask_r1.seg.nrrd")],
+            ("nodule",),
+        ),
+        "b": ("b/dicom", [("r 2", "nodule", "b/SEG_r 2.dcm")], ("nodule",)),
+        "c": ("c/IMAGE.NII", [], ()),
+        "d": ("d/image.nii.gz", [("expert", "nodule", "d/mask.nii")], ("nodule",)),
+    }
+
+
+def test_studies_are_found_as_files_beside_each_other(tmp_path):
+    touch(tmp_path, "x_1.nii.gz", "x_1_mask.nii.gz", "y_image.nrrd", "y_seg_r_1.nrrd", "z.dcm", "z.seg.nrrd", "a.txt")
+    assert found(tmp_path) == {
+        "x_1": ("x_1.nii.gz", [("expert", None, "x_1_mask.nii.gz")], None),
+        "y": ("y_image.nrrd", [("r_1", None, "y_seg_r_1.nrrd")], None),
+        "z": ("z.dcm", [("expert", None, "z.seg.nrrd")], None),
+    }
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("SECRET/image.nii", "SECRET/image.dcm"),
+        ("SECRET/image.nii", "SECRET/dicom/1.dcm"),
+        ("SECRET.nii", "SECRET_image.nii"),
+        ("SECRET.nii", "SECRET_mask.nii", "SECRET_seg.nii"),
+        ("SECRET.nii", "SECRET/image.nii"),
+    ],
+)
+def test_a_study_with_two_images_or_two_masks_of_a_reader_is_refused(tmp_path, names):
+    touch(tmp_path, *names)
+    refused("1 of 1 studies have two images", tmp_path)
+
+
+def test_a_mask_of_another_name_is_not_passed_over(tmp_path):
+    touch(tmp_path, "SECRET/image.nii", "SECRET/segmentation.nii")
+    refused("1 files in studies' folders are named neither image nor mask", tmp_path)
+
+
+def test_discovered_links_that_lead_out_are_refused(tmp_path):
+    touch(tmp_path, "out/SECRET.nii", "archive/notes.txt")
+    (tmp_path / "archive" / "s.nii").symlink_to(tmp_path / "out" / "SECRET.nii")
+    refused("leads out", tmp_path / "archive")
+
+
+# -- the digest
+
+
+@pytest.fixture
+def row(tmp_path):
+    """A study of DICOM slices with two readers' masks; every name and folder is a secret."""
+    folder = tmp_path / "SECRET"
+    images = slices(dot(SHAPE, MARK), AFFINE)
+    save(folder / "image", images)
+    nifti(folder / "mask.nii.gz", dot(SHAPE, MARK, 1), AFFINE)
+    marked = np.zeros((6, 5, 7, 1), bool)
+    marked[4, 1, 5] = True
+    segmentation(folder / "mask.dcm", images, marked, ["Nodule"])
+    masks = (MaskSource("r1", None, folder / "mask.nii.gz"), MaskSource("r2", "nodule", folder / "mask.dcm"))
+    return StudyRow("SECRET study", "SECRET patient", folder / "image", masks, ("nodule",), {"site": "north"})
+
+
+def altered(row, **changes):
+    return StudyRow(**{name: changes.get(name, getattr(row, name)) for name in row.__dataclass_fields__})
+
+
+def test_the_digest_knows_contents_and_not_paths(tmp_path, row):
+    before = source_digest(row)
+    elsewhere = tmp_path / "elsewhere"
+    shutil.move(tmp_path / "SECRET", elsewhere)
+    (elsewhere / "image" / "SECRET000.dcm").rename(elsewhere / "image" / "zzz.dcm")
+    masks = tuple(MaskSource(one.reader, one.label, elsewhere / one.path.name) for one in row.masks[::-1])
+    moved = altered(row, study="other", patient="other", image=elsewhere / "image", masks=masks)
+    assert source_digest(moved) == before
+    assert len(before) == 64
+
+
+def test_the_digest_changes_with_every_part(row):
+    first, second = row.masks
+    changes = [
+        {"reference": ()},
+        {"reference": None},
+        {"strata": {"site": "south"}},
+        {"masks": (first,)},
+        {"masks": (MaskSource("r3", None, first.path), second)},
+        {"masks": (MaskSource("r1", "nodule", first.path), second)},
+        {"masks": (MaskSource("r1", None, second.path), MaskSource("r2", "nodule", first.path))},
+        {"image": row.image / "SECRET000.dcm"},
+        {"image": row.image / "none"},
+    ]
+    digests = {source_digest(row), *(source_digest(altered(row, **change)) for change in changes)}
+    assert len(digests) == len(changes) + 1
+    for path in (row.image / "SECRET003.dcm", first.path, second.path):
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+        digests.add(source_digest(row))
+    assert len(digests) == len(changes) + 4
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are POSIX")
+def test_a_pipe_does_not_hold_the_run(tmp_path):
+    os.mkfifo(tmp_path / "SECRET")
+    pipe = StudyRow("s", "p", tmp_path / "SECRET", (), None, {})
+    assert source_digest(pipe) == source_digest(pipe)
+    refusal(Reason.NOT_READABLE, lambda: read_study(pipe, NAMES))
+
+
+# -- the study
+
+
+def test_a_study_is_read_with_its_masks_on_its_grid(row):
+    study = read_study(row, NAMES)
+    assert study.identity == NAMES.study("SECRET patient", "SECRET study")
+    assert study.patient == NAMES.patient("SECRET patient")
+    assert [(mask.reader, mask.label) for mask in study.masks] == [("r1", "nodule"), ("r2", "nodule")]
+    for mask in study.masks:
+        assert mask.geometry is study.image.geometry
+        assert np.argwhere(mask.array).tolist() == [list(MARK)]
+    assert (study.reference, study.strata) == (("nodule",), {"site": "north"})
+    assert study.source_sha256 == source_digest(row)
+
+
+def test_nothing_of_the_patient_is_in_the_study(row):
+    study = read_study(row, NAMES)
+    said = repr(study) + json.dumps([study.header, study.strata, study.identity, study.patient])
+    assert SECRET not in said
+    assert "1970" not in said
+    assert str(row.image) not in said
+    assert not re.search(r"\d+\.\d+\.\d+", said), "a UID"
+    assert study.image.geometry.frame_of_reference == NAMES.frame(FRAME)
+
+
+@pytest.mark.parametrize("reference", [(), None, ("nodule", "effusion")])
+def test_a_mask_without_a_label(row, reference):
+    unlabelled = altered(row, masks=row.masks[:1], reference=reference)
+    words = refusal(Reason.MASK_MISSING_LABEL, lambda: read_study(unlabelled, NAMES), excluded=True)
+    assert "nothing tells which label" in words
+    nifti(row.masks[0].path, np.zeros(SHAPE, np.uint8), AFFINE)
+    (mask,) = read_study(unlabelled, NAMES).masks
+    assert (mask.label, mask.array.any()) == ("", False)
+
+
+def test_a_positive_study_that_nobody_marked_is_excluded(row):
+    nifti(row.masks[0].path, np.zeros(SHAPE, np.uint8), AFFINE)
+    one, both = altered(row, masks=row.masks[:1]), row
+    words = refusal(Reason.MASK_EMPTY_FOR_POSITIVE, lambda: read_study(one, NAMES), excluded=True)
+    assert "1 masks are empty" in words
+    assert [mask.array.any() for mask in read_study(both, NAMES).masks] == [False, True]
+    labelled = (MaskSource("r1", "nodule", row.masks[0].path),)
+    for reference in ((), None, ("effusion",)):
+        assert read_study(altered(row, masks=labelled, reference=reference), NAMES).masks
+
+
+def test_a_mask_of_another_grid_is_told_by_its_number(row):
+    moved = AFFINE.copy()
+    moved[0, 3] += 5
+    nifti(row.masks[0].path, dot(SHAPE, MARK, 1), moved)
+    words = refusal(Reason.OTHER_GRID, lambda: read_study(row, NAMES), excluded=True)
+    assert words.startswith("mask 1 of 2: ")
+    assert "40.00" in words
+    assert "45.00" in words
+
+
+def test_missing_files_are_the_studys_own_failure(row):
+    refusal(Reason.MISSING_FILE, lambda: read_study(altered(row, image=row.image / "SECRET"), NAMES))
+    row.masks[1].path.unlink()
+    assert "mask 2 of 2" in refusal(Reason.MISSING_FILE, lambda: read_study(row, NAMES))
+
+
+class Panic(BaseException):
+    """What a decoder written in Rust raises."""
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (Panic("SECRET"), Reason.NOT_READABLE),
+        (ValueError("SECRET"), Reason.NOT_READABLE),
+        (RecursionError("SECRET"), Reason.NOT_READABLE),
+        (EOFError("SECRET"), Reason.TRUNCATED),
+        (MemoryError("SECRET"), Reason.OUT_OF_MEMORY),
+        (FileNotFoundError(2, "SECRET", "/SECRET"), Reason.MISSING_FILE),
+    ],
+)
+def test_no_librarys_words_get_out(row, monkeypatch, error, reason):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(readers.dicom_series, "read", fail)
+    words = refusal(reason, lambda: read_study(row, NAMES))
+    assert type(error).__name__ in words
+    with pytest.raises(StudyError) as caught:
+        read_study(row, NAMES)
+    assert SECRET not in "".join(traceback.format_exception_only(caught.value))
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_a_stop_is_a_stop(row, monkeypatch, error):
+    def stop(_):
+        raise error
+
+    monkeypatch.setattr(readers.dicom_series, "read", stop)
+    with pytest.raises(error):
+        read_study(row, NAMES)
+
+
+def test_warnings_and_logs_of_libraries_stay_inside(row, caplog, recwarn):
+    for path in row.image.iterdir():
+        path.write_bytes(path.read_bytes().replace(b"SECRETID", b"SECRET\0\xff").replace(b"19700101", b"SECRETxx"))
+    read_study(row, NAMES)
+    assert not caplog.records
+    assert not [one for one in recwarn if SECRET in str(one.message)]
+
+
+def test_an_error_survives_its_way_between_processes(row):
+    import pickle
+
+    with pytest.raises(StudyError) as caught:
+        read_study(altered(row, reference=()), NAMES)
+    back = pickle.loads(pickle.dumps(caught.value))
+    assert (str(back), back.reason, back.stage, back.excluded) == (
+        str(caught.value),
+        Reason.MASK_MISSING_LABEL,
+        caught.value.stage,
+        True,
+    )

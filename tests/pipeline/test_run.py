@@ -1,0 +1,309 @@
+"""The whole walk over a small archive whose truth is planted, without Prefect."""
+
+import csv
+import json
+import shutil
+
+import nibabel
+import numpy as np
+import pytest
+import yaml
+
+from pipeline.config import load_config
+from pipeline.errors import ArchiveError, AuditError, ConfigError, ModelError
+from pipeline.ledger import verify_chain
+from pipeline.lock import write_lock
+from pipeline.record import load_results
+from pipeline.results import finish, neutral
+from pipeline.run import begin, find_sources, open_auditor, read_run, work
+from pipeline.shards import load_map, read_shard
+from tests.pipeline.planted import affine_of, plant, write_manifest, write_study
+
+
+def complete(config):
+    folder = begin(config, "camaudit run audit.yaml")
+    for shard in range(read_run(folder)[0].shards):
+        work(folder, config, shard)
+    return folder, finish(folder, config)
+
+
+def change(config, **keys):
+    content = yaml.safe_load(config.read_text())
+    for name, value in keys.items():
+        content[name] = {**content.get(name, {}), **value} if isinstance(value, dict) else value
+    config.write_text(yaml.safe_dump(content))
+
+
+def lock(config, cohort_open=False):
+    auditor = open_auditor(config)
+    hashes = [source.sha256 for source in find_sources(auditor.config, auditor.pseudonyms)]
+    return write_lock(config, auditor.config, auditor.model.sha256, hashes, cohort_open=cohort_open)
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory):
+    config = plant(tmp_path_factory.mktemp("planted"))
+    lock(config)
+    return config, *complete(config)
+
+
+@pytest.fixture
+def small(tmp_path):
+    return plant(tmp_path, 3)
+
+
+def test_a_network_that_looks_right_meets_its_criteria(audited):
+    _, _, results = audited
+    assert [verdict.answer for verdict in results.verdicts] == ["MET", "MET", "MET"]
+    assert results.flow.found == results.flow.analysed == 24
+    assert results.lock.exploratory == ()
+
+
+def test_the_map_peaks_where_the_truth_was_planted(audited):
+    """World millimetres through oblique, flipped, anisotropic affines, the layer's grid and back."""
+    config, folder, results = audited
+    auditor = open_auditor(config)
+    names = {s.study: s.row.study for s in find_sources(auditor.config, auditor.pseudonyms)}
+    audits = [audit for path in (folder / "shards").glob("*.parquet") for audit in read_shard(path)]
+    checked = 0
+    for audit in audits:
+        finding = next((one for one in audit.findings if one.method == "hirescam"), None)
+        if finding is None:
+            continue
+        number = int(names[audit.study].removeprefix("study"))
+        mask = nibabel.load(config.parent / "archive" / f"study{number:02}_anna.nii.gz")
+        truth = affine_of(number) @ [*np.argwhere(mask.get_fdata()).mean(axis=0), 1]
+        values, affine = load_map(folder, finding.map)
+        weights = np.maximum(values, 0)
+        centroid = affine @ [*(np.argwhere(weights) * weights[weights > 0][:, None]).sum(axis=0) / weights.sum(), 1]
+        assert np.linalg.norm((centroid - truth)[:3]) < 0.5 * max(affine_scale(affine))
+        checked += 1
+    assert checked == 16
+
+
+def affine_scale(affine):
+    return np.linalg.norm(affine[:3, :3], axis=0)
+
+
+def test_a_network_with_its_sign_flipped_does_not(tmp_path):
+    config = plant(tmp_path, 24)
+    change(config, model={"arguments": {"sign": -1.0}})
+    _, results = complete(config)
+    assert [verdict.answer for verdict in results.verdicts][0] in ("NOT MET", "NOT EVALUATED")
+    assert results.verdicts[2].answer == "NOT MET"
+
+
+def test_the_folder_holds_what_the_design_says(audited):
+    _, folder, results = audited
+    names = {path.relative_to(folder).parts[0] for path in folder.rglob("*")}
+    assert names >= {
+        "audit.lock.yaml",
+        "cohort.json",
+        "ledger.jsonl",
+        "shards",
+        "maps",
+        "cases",
+        "results.json",
+        "per_study.csv",
+    }
+    assert load_results(folder) == results
+    head, length = verify_chain(folder / "ledger.jsonl")
+    assert (results.provenance.ledger_head, results.provenance.ledger_length) == (head, length)
+    events = [json.loads(line)["event"] for line in (folder / "ledger.jsonl").read_text().splitlines()]
+    assert events[:5] == [
+        "criteria.locked", "configuration.locked", "model.hashed", "cohort.locked", "inference.started",
+    ]  # fmt: skip
+
+
+def test_the_csv_has_a_row_for_every_study_target_method_and_reader(audited):
+    _, folder, _ = audited
+    rows = list(csv.DictReader((folder / "per_study.csv").open()))
+    # 16 positive studies x (3 methods + 2 baselines) x 2 readers, and one row for each of the 8 others
+    assert len(rows) == 16 * 5 * 2 + 8
+    assert {row["stratum_site"] for row in rows} == {"a", "b"}
+    row = next(row for row in rows if row["method"] == "gradcam")
+    assert 0.4 < float(row["iou"]) <= 1
+
+
+def test_no_name_of_the_archive_leaves_the_loader(audited):
+    _, folder, _ = audited
+    for path in folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert b"patient0" not in content, path
+            assert b"study0" not in content.replace(b"per_study", b""), path
+            assert "study0" not in path.name
+
+
+def test_expert_agreement_is_reported_beside_the_maps(audited):
+    results = audited[2]
+    found = {one.metric: one.estimate.value for one in results.agreements}
+    assert found["iou"] == pytest.approx(6**3 / 8**3)  # a cube of 6 in one of 8
+
+
+def test_maps_that_are_one_piece_of_evidence_are_said_to_be(audited):
+    assert audited[2].equivalent_methods == (("gradcam", "hirescam", "layercam"),)
+
+
+def test_only_what_is_new_is_computed_again(tmp_path):
+    config = plant(tmp_path, 6)
+    first, results = complete(config)
+    archive = tmp_path / "archive"
+    rows = list(csv.DictReader((archive / "manifest.csv").open()))
+    write_manifest(archive, [*rows, write_study(archive, 7, True)])
+    second, again = complete(config)
+    assert (again.flow.found, again.flow.computed, again.flow.reused) == (7, 1, 6)
+    assert again.provenance.previous_run == first.name
+    shutil.rmtree(first)  # the second run stands alone
+    assert all(
+        load_map(second, one.map)[0].size
+        for audit in read_shard(second / "shards/reused.parquet")
+        for one in audit.findings
+        if one.map
+    )
+    change(config, overlap={"threshold": 0.5})
+    assert complete(config)[1].flow.computed == 7  # another recipe: nothing is carried over
+
+
+def test_a_changed_mask_or_label_is_a_new_study(tmp_path):
+    config = plant(tmp_path, 4)
+    complete(config)
+    mask = tmp_path / "archive" / "study00_anna.nii.gz"
+    image = nibabel.load(mask)
+    nibabel.save(nibabel.Nifti1Image(np.roll(image.get_fdata(), 1, axis=0).astype(np.uint8), image.affine), mask)
+    assert complete(config)[1].flow.computed == 1
+
+
+def test_a_killed_run_is_taken_up_where_it_stopped(tmp_path):
+    config = plant(tmp_path, 12)
+    folder = begin(config, "c")
+    work(folder, config, 0)  # killed after the first shard of five
+    _, results = complete(config)
+    assert (results.flow.computed, results.flow.reused) == (7, 5)
+
+
+def test_every_study_that_fails_is_a_row(tmp_path):
+    config = plant(tmp_path, 9)
+    archive = tmp_path / "archive"
+    (archive / "study00.nii.gz").unlink()
+    (archive / "study01.nii.gz").write_bytes(b"garbage")
+    shifted = nibabel.load(archive / "study03_anna.nii.gz")
+    nibabel.save(
+        nibabel.Nifti1Image(shifted.get_fdata(), shifted.affine @ np.diag([1, 1, 1.1, 1])),
+        archive / "study03_anna.nii.gz",
+    )
+    for reader in ("anna", "ben"):
+        empty = nibabel.load(archive / f"study04_{reader}.nii.gz")
+        nibabel.save(
+            nibabel.Nifti1Image(np.zeros(empty.shape, np.uint8), empty.affine), archive / f"study04_{reader}.nii.gz"
+        )
+    rows = list(csv.DictReader((archive / "manifest.csv").open()))
+    rows[6]["label"] = "leision"
+    write_manifest(archive, rows)
+    _, results = complete(config)
+    assert results.flow.analysed == 4
+    assert results.flow.failed == {"missing_file": 1, "not_readable": 1} or sum(results.flow.failed.values()) == 2
+    assert results.flow.excluded == {"mask_empty_for_positive": 1, "other_grid": 1, "unknown_label": 1}
+    assert {audit.stage for audit in results.not_analysed} == {"read"}
+
+
+def test_criteria_changed_after_the_lock_make_the_run_exploratory(small):
+    lock(small)
+    change(small, criteria=[{"metric": "iou", "method": "gradcam", "at_least": 0.01}])
+    assert complete(small)[1].lock.exploratory == ("the acceptance criteria were changed after the lock",)
+
+
+def test_results_seen_before_the_lock_make_the_run_exploratory(small):
+    complete(small)
+    import time
+
+    time.sleep(1.1)  # the lock's time has whole seconds
+    lock(small)
+    (reason,) = complete(small)[1].lock.exploratory
+    assert "looked at results before the lock" in reason
+
+
+def test_an_open_cohort_may_grow_a_closed_one_may_not(tmp_path):
+    for cohort_open, reasons in ((True, 0), (False, 1)):
+        config = plant(tmp_path / str(cohort_open), 3)
+        lock(config, cohort_open)
+        archive = config.parent / "archive"
+        rows = list(csv.DictReader((archive / "manifest.csv").open()))
+        write_manifest(archive, [*rows, write_study(archive, 4, True)])
+        assert len(complete(config)[1].lock.exploratory) == reasons
+
+
+@pytest.mark.parametrize(
+    ("keys", "kind", "words"),
+    [
+        ({"explain": {"methods": ["gradcma"]}}, ConfigError, "did you mean 'gradcam'"),
+        ({"explain": {"targets": ["lession"]}}, ConfigError, "lession"),
+        ({"model": {"layers": ["9"]}}, ModelError, "layer '9' does not exist.*layers that would do: 0, 1, 2"),
+        ({"model": {"layers": ["5"]}}, ModelError, "no spatial extent"),
+        ({"model": {"labels": ["a", "b", "lesion"]}}, ModelError, "needs 3 output"),
+        ({"model": {"labels": ["clear", "fracture"]}}, ArchiveError, "'lesion' is not one of the model's labels"),
+        ({"model": {"sha256": "0" * 64}}, ModelError, "have the hash"),
+        ({"prepare": [{"_target_": "RandFlip"}]}, ConfigError, "is random"),
+        ({"prepare": [{"_target_": "Resize", "spatial_size": [1, 1, 1]}]}, ModelError, "."),
+        (
+            {"criteria": [{"metric": "hit", "method": "gradcam", "at_least": 0.5}]},
+            ConfigError,
+            "did you mean 'hit_rate'",
+        ),
+        ({"archive": {"path": "nowhere"}}, ArchiveError, "nowhere"),
+        ({"run": {"device": "abacus"}}, ConfigError, "abacus"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_left_behind(small, keys, kind, words):
+    change(small, **keys)
+    with pytest.raises(kind, match=words) as caught:
+        begin(small, "c")
+    assert "\n" not in str(caught.value)
+    assert not (small.parent / "runs" / "planted").exists()
+
+
+def test_an_archive_of_unreadable_studies_is_refused(small):
+    for path in (small.parent / "archive").glob("*.nii.gz"):
+        path.write_bytes(b"garbage")
+    with pytest.raises(ArchiveError, match="none of the 3 studies can be read"):
+        begin(small, "c")
+
+
+def test_a_configuration_changed_under_way_is_refused(small):
+    folder = begin(small, "c")
+    change(small, overlap={"threshold": 0.5})
+    with pytest.raises(AuditError, match="was changed while the run was under way"):
+        work(folder, small, 0)
+
+
+def test_batches_do_not_mix_studies(tmp_path):
+    one, many = (
+        plant(tmp_path / str(size), 6, run={"batch_size": size, "shard_size": 6, "device": "cpu"}) for size in (1, 6)
+    )
+    values = []
+    for config in (one, many):
+        folder, _ = complete(config)
+        auditor = open_auditor(config)
+        names = {s.study: s.row.study for s in find_sources(auditor.config, auditor.pseudonyms)}
+        audits = read_shard(folder / "shards/0000.parquet")
+        values.append({names[a.study]: load_map(folder, a.findings[0].map)[0] for a in audits if a.findings})
+    assert values[0].keys() == values[1].keys()
+    for name, array in values[0].items():
+        assert np.allclose(array, values[1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_formulas_are_neutralised():
+    assert [neutral(cell) for cell in ("=1+1", "@x", "-1", "plain", -1.0, None)] == [
+        "'=1+1",
+        "'@x",
+        "'-1",
+        "plain",
+        -1.0,
+        None,
+    ]
+
+
+def test_the_lock_is_the_configurations_alone(small):
+    path = lock(small)
+    assert path.name == "audit.lock.yaml"
+    assert yaml.safe_load(path.read_text())["criteria"] == load_config(small).criteria_digest()

@@ -1,0 +1,87 @@
+import os
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import OutputError
+from pipeline.files import written
+from pipeline.record import Finding, PairAgreement, Score, StudyAudit
+from pipeline.shards import load_map, read_recipe, read_shard, write_maps, write_shard
+
+SCORES = (Score(name="iou", value=0.25), Score(name="hit_rate", reason="constant_map"))
+ANALYSED = StudyAudit(
+    study="S-1", patient="P-1", source_sha256="ab", status="analysed", reference=("nodule",), predicted=(),
+    probabilities={"clear": 0.75, "nodule": 0.25}, strata={"site": "A", "sex": ""}, facts={"modality": "DX"},
+    agreement=(PairAgreement(label="nodule", readers=("a", "b"), scores=SCORES[:1]),),
+    findings=(
+        Finding(target="nodule", method="gradcam", layer="l", reader="a", map="maps/0000.npz#k", map_sha256="cd",
+                cell_mm=(1.0, 2.5), seen_share=1.0, mask_share=0.5, scores=SCORES),
+        Finding(target="nodule", method="centre_prior", layer=None, reader=None, degenerate=True),
+    ),
+)  # fmt: skip
+FAILED = StudyAudit(
+    study="S-2", patient="P-1", source_sha256="", status="failed", stage="read", reason="truncated", message="m"
+)
+NEGATIVE = StudyAudit(study="S-3", patient="P-3", source_sha256="x", status="analysed", reference=())
+
+
+def test_a_shard_comes_back_as_it_went(tmp_path):
+    path = tmp_path / "shards" / "0000.parquet"
+    write_shard(path, [ANALYSED, FAILED, NEGATIVE], "recipe")
+    assert read_shard(path) == [ANALYSED, FAILED, NEGATIVE]
+    assert read_recipe(path) == "recipe"
+    assert pq.read_table(path).num_rows == 4  # one a finding, one for each study without
+
+
+def test_an_empty_shard_is_a_shard(tmp_path):
+    write_shard(tmp_path / "s.parquet", [], "r")
+    assert read_shard(tmp_path / "s.parquet") == []
+
+
+def test_maps_come_back_with_their_affine(tmp_path):
+    values, affine = np.arange(6, dtype=np.float32).reshape(2, 3), np.diag([1.0, 2, 3, 1])
+    write_maps(tmp_path / "maps" / "0000.npz", {"k": values, "k/affine": affine})
+    found, where = load_map(tmp_path, "maps/0000.npz#k")
+    assert np.array_equal(found, values)
+    assert found.dtype == np.float32
+    assert np.array_equal(where, affine)
+    with pytest.raises(OutputError, match="missing or damaged"):
+        load_map(tmp_path, "maps/0000.npz#other")
+
+
+def test_a_failed_write_leaves_nothing(tmp_path):
+    def interrupted():
+        with written(tmp_path / "file") as file:
+            file.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    (tmp_path / "file").write_bytes(b"old")
+    with pytest.raises(RuntimeError), written(tmp_path / "file") as file:
+        file.write(b"new")
+        raise RuntimeError
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path):
+    def write():
+        with written(tmp_path / "file"):
+            raise OSError(28, os.strerror(28))
+
+    with pytest.raises(OutputError, match="cannot be written: No space left on device"):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_garbage_is_not_a_shard(tmp_path):
+    (tmp_path / "s.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(OutputError, match="cannot be read as a shard"):
+        read_shard(tmp_path / "s.parquet")
+    assert read_recipe(tmp_path / "s.parquet") is None

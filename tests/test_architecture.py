@@ -1,0 +1,190 @@
+"""Who may import whom, read from the source; and what that promises when a module is really imported."""
+
+import ast
+import importlib.util
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("cam", "pipeline", "reports", "flows")
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in PACKAGES
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+
+# A module may import ours from these beginnings; the longest beginning of its own name decides.
+OURS = {
+    "cam": ("cam",),
+    "pipeline": ("cam", "pipeline"),
+    "pipeline.errors": (),
+    "pipeline.config": ("pipeline.errors",),
+    "pipeline.record": ("pipeline.errors",),
+    "pipeline.ledger": ("pipeline.errors", "pipeline.config"),
+    "pipeline.studies": ("pipeline.studies", "pipeline.errors"),
+    "pipeline.models": ("pipeline.models", "pipeline.studies", "pipeline.errors", "pipeline.config", "cam"),
+    "pipeline.evidence": (
+        "pipeline.evidence",
+        "pipeline.studies",
+        "pipeline.record",
+        "pipeline.errors",
+        "pipeline.config",
+        "cam",
+    ),
+    "reports": (
+        "reports",
+        "pipeline.record",
+        "pipeline.cases",
+        "pipeline.evidence.cohort",
+        "pipeline.errors",
+        "pipeline.studies.geometry",
+        "pipeline.studies.volume",
+    ),
+    "flows": ("flows", "cam", "pipeline", "reports"),
+}
+# These third parties may be imported below these beginnings only.
+THIRD = {
+    "monai": ("pipeline.models", "pipeline.evidence"),
+    "prefect": ("flows",),
+    "dask": ("flows",),
+    "typer": ("flows",),
+    "rich": ("flows",),
+    "torch": ("cam", "pipeline", "flows"),
+    "captum": ("cam.methods",),
+    "skimage": ("cam.methods", "pipeline"),
+    "reportlab": ("reports",),
+    "pikepdf": ("reports",),
+    "pyhanko": ("reports",),
+    "matplotlib": ("reports",),
+}
+CAM_THIRD = {"torch", "numpy", "captum", "skimage"}
+
+
+def below(name, beginnings):
+    return any(name == beginning or name.startswith(f"{beginning}.") for beginning in beginnings)
+
+
+def imports_of(path, module):
+    """Yield the full names that a file imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = (module if path.name == "__init__.py" else module.rpartition(".")[0]).split(".")
+            start = parents[: len(parents) - node.level + 1] if node.level else []
+            base = ".".join([*start, *([node.module] if node.module else [])])
+            for alias in node.names:
+                whole = f"{base}.{alias.name}"
+                yield whole if whole in FILES else base
+
+
+IMPORTS = {module: list(imports_of(path, module)) for module, path in FILES.items()}
+
+
+def test_the_reader_of_imports_reads_every_kind(tmp_path):
+    path = tmp_path / "example.py"
+    path.write_text("import os.path\nfrom . import errors\nfrom ..cam import explain\ndef f():\n    import torch\n")
+    assert list(imports_of(path, "pipeline.example")) == [
+        "os.path",
+        "pipeline.errors",
+        "cam.explain",
+        "torch",
+    ]
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_imports_of_ours_keep_the_order(module):
+    allowed = OURS[max((start for start in OURS if below(module, [start])), key=len)]
+    for name in IMPORTS[module]:
+        if name.split(".")[0] in PACKAGES:
+            assert below(name, allowed), f"{module} must not import {name}"
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_third_parties_stay_in_their_place(module):
+    for name in IMPORTS[module]:
+        party = name.split(".")[0]
+        assert below(module, THIRD.get(party, PACKAGES)), f"{module} must not import {party}"
+        if module.startswith("cam") and party not in sys.stdlib_module_names and party != "cam":
+            assert party in CAM_THIRD, f"{module} must not import {party}"
+        assert party != "tests", f"{module} must not import tests"
+
+
+def test_no_module_imports_itself_in_a_circle():
+    """Imports inside functions count too: a circle is a circle, however it is put off."""
+    edges = {module: {name for name in found if name in FILES} - {module} for module, found in IMPORTS.items()}
+    left = dict(edges)
+    while left:
+        free = [module for module, found in left.items() if not found & left.keys()]
+        assert free, f"these import each other in a circle: {sorted(left)}"
+        for module in free:
+            del left[module]
+
+
+def public_names(path):
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and any(getattr(target, "id", "") == "__all__" for target in node.targets):
+            return ast.literal_eval(node.value)
+    return []
+
+
+def bound_names(path, *, imported):
+    """Return the names that a module binds at its top, with or without those that it imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    bound = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            bound |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.AnnAssign):
+            bound.add(node.target.id)
+        elif imported and isinstance(node, (ast.Import, ast.ImportFrom)):
+            bound |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    return bound
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_public_name_is_defined_once_in_a_package(package):
+    owners = {}
+    for module, path in FILES.items():
+        one_interface = module.startswith("pipeline.studies.readers.")  # readers answer to the same names by design
+        if module.split(".")[0] == package and not one_interface:
+            for name in set(public_names(path)) & bound_names(path, imported=False):
+                owners.setdefault(name, []).append(module)
+    assert not {name: found for name, found in owners.items() if len(found) > 1}
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_what_a_module_declares_public_exists(module):
+    assert set(public_names(FILES[module])) <= bound_names(FILES[module], imported=True)
+
+
+def test_every_folder_with_code_is_packaged():
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {".".join(path.relative_to(ROOT).parent.parts) for path in FILES.values()}
+    assert folders <= set(packages)
+    assert {package.split(".")[0] for package in packages} == set(PACKAGES)
+
+
+LIGHT = [
+    ("reports.pdf", ("torch", "monai", "prefect", "pipeline.models", "pipeline.audit")),
+    ("reports", ("torch", "monai", "prefect")),
+    ("flows.cli", ("torch", "monai", "prefect")),
+    ("pipeline.record", ("torch", "monai")),
+    ("pipeline.config", ("torch", "monai", "numpy")),
+    ("pipeline.studies.geometry", ("torch", "monai")),
+    ("pipeline.studies.volume", ("torch", "monai")),
+    ("cam", ("monai", "scipy", "pipeline")),
+]
+
+
+@pytest.mark.parametrize(("module", "absent"), LIGHT, ids=[module for module, _ in LIGHT])
+def test_importing_one_does_not_load_the_other(module, absent):
+    if module not in FILES or importlib.util.find_spec(module) is None:
+        pytest.skip(f"{module} is not there yet")
+    code = f"import sys, {module}; print(*[name for name in {absent!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.stderr[-500:]) == ([], "")
