@@ -1,5 +1,6 @@
 """Class activation maps in 2D and 3D: tensors in, raw signed maps out."""
 
+from cam.alignment import cell_shift
 from cam.capture import Capture, capture
 from cam.explain import Explanation, explain
 from cam.layers import choose_layer, spatial_layers
@@ -14,6 +15,7 @@ __all__ = [
     "Method",
     "Target",
     "capture",
+    "cell_shift",
     "choose_layer",
     "explain",
     "resize",

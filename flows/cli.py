@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,7 +91,7 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Where to make the demo.")] = Path("demo"),
     as_json: AsJson = False,
 ) -> None:
-    """Make a synthetic archive, train two models a modality, audit all four and show how the reports tell them apart."""
+    """Make a synthetic archive, train a sound and a shortcut model for each modality, and audit all four."""
     from flows.demo import make_demo
 
     _clear_demo(folder)

@@ -67,7 +67,7 @@ def _libraries() -> list[Check]:
 
 
 def _decoders() -> list[Check]:
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels import get_decoder  # type: ignore[attr-defined]  # public, but not in its __all__
 
     checks = []
     for name, syntax in _SYNTAXES.items():

@@ -1,8 +1,10 @@
 """A schedule: a served deployment that audits what is new since the last run."""
 
-import httpx
-from prefect.settings import PREFECT_API_URL
 from pathlib import Path
+
+import httpx
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.settings import PREFECT_API_URL
 
 from flows.audit import audit
 from pipeline.config import load_config
@@ -18,18 +20,19 @@ def serve(config_path: Path, cron: str) -> None:
         ConfigError: when the configuration or the cron expression is wrong, or no Prefect server answers.
     """
     config = load_config(config_path)
-    require_server()
     try:
-        audit.serve(
-            name=config.name,
-            cron=cron,
-            parameters={"config": str(config_path.resolve())},
-            limit=1,
-            pause_on_shutdown=True,
-            print_starting_message=False,
-        )
+        CronSchedule(cron=cron)
     except ValueError as error:
         raise ConfigError(f"--cron: {cron!r} is not a cron expression such as '0 2 * * *'") from error
+    require_server()
+    audit.serve(
+        name=config.name,
+        cron=cron,
+        parameters={"config": str(config_path.resolve())},
+        limit=1,
+        pause_on_shutdown=True,
+        print_starting_message=False,
+    )
 
 
 def require_server() -> str:
@@ -38,7 +41,7 @@ def require_server() -> str:
     Raises:
         ConfigError: when none is configured or it does not answer.
     """
-    address = PREFECT_API_URL.value()
+    address: str | None = PREFECT_API_URL.value()
     if not address:
         raise ConfigError(
             "no Prefect server: start one with 'prefect server start' and set PREFECT_API_URL to its /api"

@@ -146,8 +146,8 @@ def _record(
     auditor: Auditor, one: _Ready, share: torch.Tensor, raw: Mapping[MapKey, NDArray[np.float32]]
 ) -> tuple[StudyAudit, Maps]:
     study, prepared = one.study, one.prepared
-    assert study is not None  # noqa: S101 - the batch holds readable studies only
-    assert prepared is not None  # noqa: S101
+    assert study is not None
+    assert prepared is not None
     findings: list[Finding] = []
     kept: Maps = {}
     plans = {layer: _to_mask_grid(prepared.grid, values, study) for (_, _, layer), values in raw.items()}

@@ -157,6 +157,12 @@ class AuditConfig(_Part):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        reserved = {"reference", "predicted"} & set(self.model.labels)
+        if reserved:
+            raise ValueError(f"model.labels: {min(reserved)!r} has a meaning of its own in explain.targets; rename it")
+        for key, names in (("explain.methods", self.explain.methods), ("model.layers", self.model.layers)):
+            if len(set(names)) < len(names):
+                raise ValueError(f"{key} must differ from each other: {list(names)}")
         known = ("reference", "predicted", *self.model.labels)
         unknown = [target for target in self.explain.targets if target not in known]
         if unknown:

@@ -197,12 +197,17 @@ class Lock(_Frozen):
 
 
 class LayerFacts(_Frozen):
-    """A layer that maps were taken from. ``requested`` is the configuration's word (``auto`` or a name)."""
+    """A layer that maps were taken from. ``requested`` is what the configuration says (``auto`` or a name).
+
+    ``shift_mm`` is how far beside the place where it is drawn the middle cell looks, along each axis of the model's
+    input; measured on the network, None when the cell does not react.
+    """
 
     name: str
     requested: str
     shape: tuple[int, ...]
     cell_mm: tuple[float, ...]
+    shift_mm: tuple[float, ...] | None = None
 
 
 class ModelFacts(_Frozen):

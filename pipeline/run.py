@@ -6,6 +6,7 @@ paths and numbers only, so that any process that sees the folder can do a part. 
 
 import hashlib
 import json
+import math
 import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -19,8 +20,9 @@ from typing import Any
 import torch
 import yaml
 from pydantic import BaseModel, ConfigDict
+from torch import Tensor
 
-from cam import METHODS, capture, choose_layer
+from cam import METHODS, capture, cell_shift, choose_layer
 from pipeline.audit import Auditor, StudySource, audit_studies
 from pipeline.config import AuditConfig, digest_of, load_config
 from pipeline.errors import ArchiveError, ConfigError, ModelError, OutputError, StudyError
@@ -30,7 +32,7 @@ from pipeline.files import written
 from pipeline.ledger import Ledger
 from pipeline.lock import camaudit_version, compare, read_lock
 from pipeline.models.load import choose_device, load_model
-from pipeline.models.prepare import build_transforms
+from pipeline.models.prepare import Prepared, build_transforms
 from pipeline.record import LayerFacts, Lock, StudyAudit
 from pipeline.shards import Maps, load_map, read_recipe, read_shard, write_maps, write_shard
 from pipeline.studies.archive import StudyRow, list_studies, read_study, source_digest
@@ -234,50 +236,64 @@ def _check_labels(config: AuditConfig, cohort: _Cohort) -> None:
     found = {label for source in cohort.sources for label in source.row.reference or ()}
     if found and not found & set(config.model.labels):
         first = min(found)
-        raise ArchiveError(
-            f"{config.archive.path}: label {first!r} is not one of the model's labels; {closest(first, config.model.labels)}"
-        )
+        advice = closest(first, config.model.labels)
+        raise ArchiveError(f"{config.archive.path}: label {first!r} is not one of the model's labels; {advice}")
 
 
 def _resolve_layers(auditor: Auditor, cohort: _Cohort) -> tuple[LayerFacts, ...]:
-    """Choose and check the layers on a ramp of the shape of the first readable study: no study is shown to the model."""
-    fault: StudyError | None = None
-    for source in cohort.sources:
-        try:
-            prepared = auditor.preparation(read_study(source.row, auditor.pseudonyms).image)
-            break
-        except StudyError as error:
-            fault = fault or error
-    else:
-        raise ArchiveError(f"none of the {len(cohort.sources)} studies can be read; the first: {fault}")
-    ramp = torch.linspace(0, 1, prepared.x.numel(), device=auditor.device).reshape(1, *prepared.x.shape)
+    """Choose, check and measure the layers on noise of the shape of a study: no study is shown to the model yet."""
+    prepared = _first_prepared(auditor, cohort)
+    shape = tuple(prepared.x.shape)
+    probe = torch.rand(1, *shape, generator=torch.Generator().manual_seed(auditor.config.run.seed)).to(auditor.device)
     network = auditor.model.network
+    requested = auditor.config.model.layers
     try:
-        requested = auditor.config.model.layers
-        names = [choose_layer(network, ramp) if name == "auto" else name for name in requested]
-        passed = capture(network, ramp, list(dict.fromkeys(names)))
+        names = [choose_layer(network, probe) if name == "auto" else name for name in requested]
+        passed = capture(network, probe, list(dict.fromkeys(names)))
     except ValueError as error:
         raise ModelError(f"model.layers: {error}") from error
     except RuntimeError as error:
-        shape = tuple(prepared.x.shape)
-        raise ModelError(
-            f"the model does not take an input of shape {shape} (channels, ...): {str(error).splitlines()[0]}"
-        ) from error
-    _check_outputs(auditor.config, passed.logits.shape[1])
-    shapes = {name: tuple(passed.activations[name].shape[2:]) for name in names}
+        fault = str(error).splitlines()[0]
+        raise ModelError(f"the model does not take an input of shape {shape} (channels, ...): {fault}") from error
+    _check_outputs(auditor.config, passed.logits.detach())
     return tuple(
-        LayerFacts(name=name, requested=asked, shape=shapes[name], cell_mm=cells(prepared.grid, shapes[name]).spacing)
+        _layer_facts(auditor, prepared, probe, name, asked)
         for name, asked in dict(zip(names, requested, strict=True)).items()
     )
 
 
-def _check_outputs(config: AuditConfig, outputs: int) -> None:
+def _first_prepared(auditor: Auditor, cohort: _Cohort) -> Prepared:
+    faults = []
+    for source in cohort.sources:
+        try:
+            return auditor.preparation(read_study(source.row, auditor.pseudonyms).image)
+        except StudyError as fault:
+            faults.append(fault)
+    raise ArchiveError(f"none of the {len(cohort.sources)} studies can be read; the first: {faults[0]}")
+
+
+def _layer_facts(auditor: Auditor, prepared: Prepared, probe: Tensor, name: str, requested: str) -> LayerFacts:
+    shape = tuple(capture(auditor.model.network, probe, [name]).activations[name].shape[2:])
+    shift = cell_shift(auditor.model.network, name, probe)
+    return LayerFacts(
+        name=name,
+        requested=requested,
+        shape=shape,
+        cell_mm=cells(prepared.grid, shape).spacing,
+        shift_mm=tuple(map(math.prod, zip(shift, prepared.grid.spacing, strict=True))) if shift else None,
+    )
+
+
+def _check_outputs(config: AuditConfig, logits: Tensor) -> None:
+    outputs = logits.shape[1]
     expected = 1 if config.model.output == "single_logit" else len(config.model.labels)
     if outputs != expected:
         raise ModelError(
             f"model.labels: output {config.model.output!r} with {len(config.model.labels)} labels needs {expected} "
             f"output(s), but the model returns {outputs}"
         )
+    if outputs > 1 and bool((logits >= 0).all()) and bool(torch.isclose(logits.sum(dim=1), logits.new_ones(1)).all()):
+        raise ModelError("the model ends in a softmax; a map explains the logit before it: leave the softmax out")
 
 
 def _map_names(config: AuditConfig, layers: Sequence[LayerFacts]) -> list[str]:

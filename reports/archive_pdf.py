@@ -45,8 +45,8 @@ def archivable(pages: bytes, results: Results, files: Mapping[str, bytes], made:
 
 
 def _attach(pdf: pikepdf.Pdf, files: Mapping[str, bytes], made: datetime) -> None:
+    """Embed the files; pikepdf also lists them as the document's associated files and adds size and checksum."""
     date = f"{made:D:%Y%m%d%H%M%S}Z"
-    listed = pikepdf.Array()
     for name, data in files.items():
         suffix = "." + name.rpartition(".")[2]
         pdf.attachments[name] = pikepdf.AttachedFileSpec(
@@ -58,8 +58,6 @@ def _attach(pdf: pikepdf.Pdf, files: Mapping[str, bytes], made: datetime) -> Non
             mod_date=date,
             relationship=pikepdf.Name(_RELATION.get(name, "/Supplement")),
         )
-        listed.append(pdf.attachments[name].obj)
-    pdf.Root.AF = listed
 
 
 def _describe(pdf: pikepdf.Pdf, results: Results, made: datetime) -> None:

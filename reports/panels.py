@@ -18,14 +18,13 @@ from reports.layout import CONTENT, GREY, INK, RULE
 from reports.numbers import number
 from reports.text import fitted
 
-__all__ = ["OVERHEAD", "PER_ROW", "Legend", "PictureRow", "readers_of", "rows_of"]
+__all__ = ["OVERHEAD", "Grid", "Legend", "PictureRow", "grid_for", "readers_of"]
 
-PER_ROW = 4
 _GAP = 2.0
 _GUTTER = 8.0  # room for an orientation letter at each side of a picture
-_CELL = (CONTENT - (PER_ROW - 1) * _GAP) / PER_ROW
 _TITLE, _LETTER, _FOOT = 9.5, 7.5, 17.0
 _SIZE = 5.8
+_CAPTION = 14.0
 OVERHEAD = _TITLE + 2 * _LETTER + _FOOT
 
 
@@ -49,9 +48,42 @@ def readers_of(case: CasePanels) -> tuple[str, ...]:
     return tuple(dict.fromkeys(reader for view in case.views for reader in sorted(view.masks)))
 
 
-def rows_of(view: View) -> int:
-    """Return how many rows of panels a view takes: image, outlines, and two panels a method."""
-    return -(-(2 + 2 * len(view.maps)) // PER_ROW)
+@dataclass(frozen=True)
+class Grid:
+    """How many panels stand in a row, and how high a picture may be, in points."""
+
+    per_row: int
+    tallest: float
+
+    @property
+    def cell(self) -> float:
+        """The width of a panel in points."""
+        return float(CONTENT - (self.per_row - 1) * _GAP) / self.per_row
+
+    def rows(self, view: View) -> int:
+        """Return how many rows a view takes: image, outlines, and two panels a method."""
+        return -(-(2 + 2 * len(view.maps)) // self.per_row)
+
+    def size(self, view: View) -> tuple[float, float]:
+        """Return a picture's (width, height) in points, at its true aspect."""
+        tall, wide = (pixels * length for pixels, length in zip(view.image.shape, view.pixel_mm, strict=True))
+        scale = min((self.cell - 2 * _GUTTER) / wide, self.tallest / tall)
+        return wide * scale, tall * scale
+
+
+def grid_for(case: CasePanels, room: float, limits: tuple[float, float]) -> Grid | None:
+    """Return the grid with the largest pictures that fits ``room`` points, or None when none does.
+
+    ``limits`` are the smallest and the largest height of a picture; a wide one may stay below the smallest.
+    """
+    found: dict[float, Grid] = {}
+    for per_row in (4, 3, 2):  # the same size in fewer rows is better
+        rows = sum(Grid(per_row, 0).rows(view) for view in case.views)
+        tallest = min(limits[1], (room - _CAPTION * len(case.views)) / rows - OVERHEAD)
+        if tallest >= limits[0]:
+            grid = Grid(per_row, tallest)
+            found.setdefault(round(sum(grid.size(view)[1] for view in case.views)), grid)
+    return found[max(found)] if found else None
 
 
 def _panels(case: CasePanels, view: View, titles: Mapping[str, str]) -> list[_Panel]:
@@ -97,26 +129,17 @@ def _method_panels(case: CasePanels, view: View, grey: draw.Raster, names: tuple
 class PictureRow(Flowable):  # type: ignore[misc]  # ReportLab has no types
     """One row of a view's panels. The arrays are loaded again when it is drawn, so a long report stays small.
 
-    ``load`` returns the case, ``view`` and ``row`` say which part; ``tallest`` limits a picture's height in
-    points.
+    ``load`` returns the case; ``view`` and ``row`` say which part of it.
     """
 
     def __init__(
-        self,
-        load: Callable[[], CasePanels],
-        view: int,
-        row: int,
-        titles: Mapping[str, str],
-        tallest: float,
+        self, load: Callable[[], CasePanels], view: int, row: int, titles: Mapping[str, str], grid: Grid
     ) -> None:
         super().__init__()
-        self._load, self._view, self._row, self._titles = load, view, row, titles
+        self._load, self._view, self._row, self._titles, self._grid = load, view, row, titles, grid
         plane = load().views[view]
-        rows, columns = plane.image.shape
-        tall, wide = rows * plane.pixel_mm[0], columns * plane.pixel_mm[1]
-        scale = min((_CELL - 2 * _GUTTER) / wide, tallest / tall)
-        self._size = (wide * scale, tall * scale)
-        self._per_mm = scale
+        self._size = grid.size(plane)
+        self._per_mm = self._size[0] / (plane.image.shape[1] * plane.pixel_mm[1])
         self.width, self.height = CONTENT, self._size[1] + OVERHEAD
 
     def wrap(self, *_available: float) -> tuple[float, float]:
@@ -131,10 +154,10 @@ class PictureRow(Flowable):  # type: ignore[misc]  # ReportLab has no types
         case = self._load()
         view = case.views[self._view]
         polygons = {reader: draw.outline(mask) for reader, mask in view.masks.items()}
-        panels = _panels(case, view, self._titles)[self._row * PER_ROW : (self._row + 1) * PER_ROW]
-        for place, panel in enumerate(panels):
-            left = place * (_CELL + _GAP)
-            x, y = left + (_CELL - self._size[0]) / 2, _FOOT + _LETTER
+        first, cell = self._row * self._grid.per_row, self._grid.cell
+        for place, panel in enumerate(_panels(case, view, self._titles)[first : first + self._grid.per_row]):
+            left = place * (cell + _GAP)
+            x, y = left + (cell - self._size[0]) / 2, _FOOT + _LETTER
             self._panel(panel, left, x, y)
             if panel.outlined:
                 self._outlines(polygons, readers_of(case), view.image.shape, (x, y))
@@ -146,7 +169,7 @@ class PictureRow(Flowable):  # type: ignore[misc]  # ReportLab has no types
         canvas = self.canv
         canvas.setFillColor(HexColor(INK))
         canvas.setFont(BOLD, _SIZE)
-        title = fitted(panel.title, _CELL - _GUTTER / 2, _SIZE, BOLD)
+        title = fitted(panel.title, self._grid.cell - _GUTTER / 2, _SIZE, BOLD)
         canvas.drawString(left + _GUTTER / 2, y + height + _LETTER + 2.5, title)
         canvas.drawImage(ImageReader(panel.picture()), x, y, width, height)
         _stroke(canvas, HexColor(RULE), 0.3, ())
@@ -195,7 +218,7 @@ class PictureRow(Flowable):  # type: ignore[misc]  # ReportLab has no types
             canvas.line(x, y - 4, x + length * self._per_mm, y - 4)
             canvas.drawString(x + length * self._per_mm + 3, y - 6, f"{length:g} mm")
         else:
-            words = fitted(panel.foot, _CELL - 2, _SIZE)
+            words = fitted(panel.foot, self._grid.cell - 2, _SIZE)
             canvas.drawCentredString(x + width / 2, y - 6, words)
 
 

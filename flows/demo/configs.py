@@ -2,10 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
-
-import yaml
 
 __all__ = ["CT", "DX", "KINDS", "MODALITIES", "Kind", "Modality", "write_config"]
 

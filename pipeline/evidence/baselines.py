@@ -11,7 +11,7 @@ __all__ = ["BASELINES", "centre_prior", "random_map"]
 
 BASELINES = {
     "random_map": "uniform noise on the layer's grid, seeded by run and study, carried to the mask's grid like a map",
-    "centre_prior": "a Gaussian at the image's centre with a standard deviation of a quarter of its extent on each axis",
+    "centre_prior": "a Gaussian at the image's centre, its standard deviation a quarter of the extent on each axis",
 }
 
 

@@ -125,7 +125,7 @@ def judge(criterion: Criterion, estimate: Estimate) -> tuple[Answer, str]:
         return "INCONCLUSIVE", f"the {level} of the difference includes 0"
     upper = criterion.at_most is not None
     bound = criterion.at_most if criterion.at_most is not None else criterion.at_least
-    assert bound is not None  # noqa: S101 - the configuration guarantees one of the three
+    assert bound is not None
     met, missed = (
         (estimate.high <= bound, estimate.low > bound) if upper else (estimate.low >= bound, estimate.high < bound)
     )

@@ -106,7 +106,6 @@ def _read(row: StudyRow, pseudonyms: Pseudonyms) -> Study:
         reference=row.reference,
         strata=dict(row.strata),
         header=header,
-        source_sha256=source_digest(row),
     )
 
 

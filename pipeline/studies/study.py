@@ -24,4 +24,3 @@ class Study:
     reference: tuple[str, ...] | None
     strata: Mapping[str, str] = field(default_factory=dict)
     header: Mapping[str, str] = field(default_factory=dict)
-    source_sha256: str = ""

@@ -24,7 +24,7 @@ from reports.layout import (
     together,
 )
 from reports.numbers import number
-from reports.panels import OVERHEAD, Legend, PictureRow, rows_of
+from reports.panels import Grid, Legend, PictureRow, grid_for
 from reports.registry import Context, section
 from reports.text import DASH, bold, joined
 from reports.wording import is_baseline, measured, method, methods_in_order, words
@@ -38,7 +38,7 @@ _WARNING = (
     "and "
     "disagreement alone does not show that it is wrong. Not for the care of this patient."
 )
-_LEAST, _MOST, _OVER_PAGES = 76.0, 176.0, 128.0
+_LEAST, _MOST, _OVER_PAGES = 76.0, 200.0, Grid(4, 128.0)
 
 
 @section(120, "Cases", fresh=True)
@@ -125,16 +125,15 @@ def _pictures(results: Results, load: Callable[[], CasePanels], rooms: Sequence[
     """
     case = load()
     titles = {name: method(results, name) for view in case.views for name in view.maps}
-    lines = sum(rows_of(view) for view in case.views)
-    heights = ((room - 20 - 14 * len(case.views)) / lines - OVERHEAD for room in rooms)
-    tallest = min(_MOST, next((height for height in heights if height >= _LEAST), _OVER_PAGES))
-    content: list[Flowable] = []
+    fitting = (grid_for(case, room - 24, (_LEAST, _MOST)) for room in rooms)
+    grid = next((one for one in fitting if one is not None), _OVER_PAGES)
+    groups: list[list[Flowable]] = []
     for place, view in enumerate(case.views):
-        rows = [PictureRow(load, place, row, titles, tallest) for row in range(rows_of(view))]
+        rows = [PictureRow(load, place, row, titles, grid) for row in range(grid.rows(view))]
         explained = small(bold(view.caption), f" · explained label: {case.target}")
-        content += [together([explained, rows[0]]), *rows[1:]]
-    legend = Legend(case)
-    return [*content[:-1], together([content[-1], legend])] if content else [legend]
+        groups += [[explained, rows[0]], *([row] for row in rows[1:])]
+    groups[-1].append(Legend(case))
+    return [together(group) for group in groups]
 
 
 def _scores(results: Results, case: CaseEntry) -> list[Flowable]:

@@ -61,7 +61,7 @@ def test_a_network_that_looks_right_meets_its_criteria(audited):
 
 def test_the_map_peaks_where_the_truth_was_planted(audited):
     """World millimetres through oblique, flipped, anisotropic affines, the layer's grid and back."""
-    config, folder, results = audited
+    config, folder, _ = audited
     auditor = open_auditor(config)
     names = {s.study: s.row.study for s in find_sources(auditor.config, auditor.pseudonyms)}
     audits = [audit for path in (folder / "shards").glob("*.parquet") for audit in read_shard(path)]
@@ -89,7 +89,7 @@ def test_a_network_with_its_sign_flipped_does_not(tmp_path):
     config = plant(tmp_path, 24)
     change(config, model={"arguments": {"sign": -1.0}})
     _, results = complete(config)
-    assert [verdict.answer for verdict in results.verdicts][0] in ("NOT MET", "NOT EVALUATED")
+    assert results.verdicts[0].answer in ("NOT MET", "NOT EVALUATED")
     assert results.verdicts[2].answer == "NOT MET"
 
 
@@ -147,7 +147,7 @@ def test_maps_that_are_one_piece_of_evidence_are_said_to_be(audited):
 
 def test_only_what_is_new_is_computed_again(tmp_path):
     config = plant(tmp_path, 6)
-    first, results = complete(config)
+    first, _ = complete(config)
     archive = tmp_path / "archive"
     rows = list(csv.DictReader((archive / "manifest.csv").open()))
     write_manifest(archive, [*rows, write_study(archive, 7, True)])

@@ -63,9 +63,14 @@ def test_a_failed_write_leaves_nothing(tmp_path):
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     (tmp_path / "file").write_bytes(b"old")
-    with pytest.raises(RuntimeError), written(tmp_path / "file") as file:
-        file.write(b"new")
-        raise RuntimeError
+
+    def fail():
+        with written(tmp_path / "file") as file:
+            file.write(b"new")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert (tmp_path / "file").read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == 1
 

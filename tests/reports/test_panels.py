@@ -12,7 +12,7 @@ from reportlab.pdfgen.canvas import Canvas
 from pipeline.cases import CasePanels, View
 from reports import draw
 from reports.layout import CONTENT
-from reports.panels import Legend, PictureRow, readers_of, rows_of
+from reports.panels import OVERHEAD, Grid, Legend, PictureRow, grid_for, readers_of
 
 DPI = 216
 
@@ -50,7 +50,7 @@ def box_of(where):
 )
 def test_a_pixel_and_its_outline_are_where_they_should_be(shape, pixel_mm, where, tmp_path):
     case = single(shape, pixel_mm, where)
-    row = PictureRow(lambda: case, 0, 0, {"cam": "CAM"}, 120)
+    row = PictureRow(lambda: case, 0, 0, {"cam": "CAM"}, Grid(4, 120))
     page = page_of(row, tmp_path)
     width, height = row._size
     assert width / height == pytest.approx(shape[1] * pixel_mm[1] / (shape[0] * pixel_mm[0]))
@@ -85,7 +85,7 @@ def test_a_colour_bar_runs_over_the_whole_range(tmp_path, monkeypatch):
     words = []
     for name in ("drawString", "drawRightString"):
         monkeypatch.setattr(Canvas, name, lambda *at_text, **_: words.append(at_text[3]))
-    row = PictureRow(lambda: case, 0, 0, {"cam": "CAM"}, 120)
+    row = PictureRow(lambda: case, 0, 0, {"cam": "CAM"}, Grid(4, 120))
     row.drawOn(Canvas(str(tmp_path / "x.pdf")), 0, 0)
     assert {limits for _, limits in seen} == {draw.Range(-0.5, 7.25)}
     steps = next(values for values, _ in seen if np.ndim(values) == 1)
@@ -101,7 +101,25 @@ def test_readers_keep_their_line_and_views_count_their_rows():
     assert readers_of(both) == ("A", "B", "C")
     for methods, rows in ((1, 1), (2, 2), (3, 2), (4, 3)):
         maps = {str(number): view.maps["cam"] for number in range(methods)}
-        assert rows_of(View(**{**vars(view), "maps": maps})) == rows
+        assert Grid(4, 100).rows(View(**{**vars(view), "maps": maps})) == rows
+
+
+@pytest.mark.parametrize("room", [150.0, 250.0, 420.0, 600.0])
+@pytest.mark.parametrize("shape", [(30, 30), (20, 60), (60, 20)])
+def test_a_grid_has_the_largest_pictures_that_fit(room, shape):
+    case = single(shape, (1.0, 1.0), (0, 0))
+    view = case.views[0]
+    grid = grid_for(case, room, (70, 200))
+    if grid is None:
+        assert room < 70 + OVERHEAD + 14 + 1 or shape == (20, 60)
+        return
+    width, height = grid.size(view)
+    assert grid.rows(view) * (height + OVERHEAD) <= room
+    assert width / height == pytest.approx(shape[1] / shape[0])
+    assert height <= 200
+    for per_row in (2, 3, 4):
+        tallest = min(200.0, (room - 14) / Grid(per_row, 0).rows(view) - OVERHEAD)
+        assert tallest < 70 or Grid(per_row, tallest).size(view)[1] <= height + 1
 
 
 def test_the_legend_names_hatching_only_where_there_is_some():

@@ -174,11 +174,11 @@ def test_exploratory_is_stamped_on_every_page(tmp_path):
 def test_a_case_says_why_there_is_no_picture(run, tmp_path):
     assert "cases/S0044.npz is missing" in text_of(run / "report.pdf")
     entry = example.results().cases[0].model_copy(update={"panels": None})
-    outside = entry.model_copy(update={"panels": "../../secret.npz"})
-    render(example.write_run(tmp_path, example.results(cases=(entry, outside))))
-    text = text_of(tmp_path / "report.pdf")
+    outside = entry.model_copy(update={"panels": "../secret.npz"})
+    save_panels(example.panels("S0007", example.view()), tmp_path / "secret.npz")
+    text = text_of(render(example.write_run(tmp_path / "run", example.results(cases=(entry, outside)))))
     assert "withheld" in text
-    assert "../../secret.npz is missing" in text
+    assert "../secret.npz is missing" in text
 
 
 def test_words_stay_inside_the_page(tmp_path):

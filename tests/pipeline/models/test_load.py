@@ -62,7 +62,7 @@ def test_factory_with_weights(folder, name):
 
 
 def test_checkpoint_with_a_nested_state_dict(folder):
-    path, state = weights_of(folder)
+    _, state = weights_of(folder)
     torch.save({"state_dict": state, "epoch": 3}, folder / "nested.pt")
     loaded = load_model(model(factory="makers:build", weights=folder / "nested.pt"), folder, CPU)
     assert torch.equal(loaded.network[0].weight, state["0.weight"])

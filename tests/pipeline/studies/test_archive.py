@@ -272,7 +272,6 @@ def test_a_study_is_read_with_its_masks_on_its_grid(row):
         assert mask.geometry is study.image.geometry
         assert np.argwhere(mask.array).tolist() == [list(MARK)]
     assert (study.reference, study.strata) == (("nodule",), {"site": "north"})
-    assert study.source_sha256 == source_digest(row)
 
 
 def test_nothing_of_the_patient_is_in_the_study(row):
