@@ -6,23 +6,22 @@ from pipeline.record import Estimate, Results
 from reports.layout import GREY, Column, columns
 from reports.numbers import bounds, limits, number
 from reports.text import bold, coloured, joined
-from reports.wording import interval_head, is_baseline, measured, method, methods_in_order, stratum, undefined
+from reports.wording import interval_head, is_baseline, measured, method, methods_in_order, undefined
 
 __all__ = ["among_rows", "estimate_columns"]
 
 
-def estimate_columns(found: Sequence[Estimate], *, by_method: bool = True, with_stratum: bool = False) -> list[Column]:
+def estimate_columns(found: Sequence[Estimate], *, by_method: bool = True) -> list[Column]:
     """Return the columns that ``among_rows`` fills."""
     shape: list[tuple[str, float] | tuple[str, float, bool]] = [("Metric", 20)]
-    shape += [("Among", 15)] if with_stratum else []
-    shape += [("Map", 17 if with_stratum else 25)] if by_method else []
+    shape += [("Map", 25)] if by_method else []
     shape += [("Estimate", 13, True), (interval_head(found), 17, True), ("Chance", 11, True)]
     shape += [("Patients", 12, True), ("Studies", 11, True), ("Undefined", 21)]
     return columns(*shape)
 
 
 def among_rows(
-    results: Results, found: Sequence[Estimate], *, by_method: bool = True, with_stratum: bool = False
+    results: Results, found: Sequence[Estimate], *, by_method: bool = True
 ) -> tuple[list[tuple[object, ...]], list[int]]:
     """Return rows grouped by metric, methods before baselines, and the rows that end a group."""
     order = {facts.name: place for place, facts in enumerate(results.metrics)}
@@ -32,11 +31,10 @@ def among_rows(
     rules: list[int] = []
     for name in metrics:
         group = [one for one in found if one.metric == name]
-        group.sort(key=lambda one: (one.among if with_stratum else "", methods.index(one.method)))
+        group.sort(key=lambda one: methods.index(one.method))
         like = tuple(edge for one in group for edge in limits(one))
         for place, one in enumerate(group):
             lead: tuple[object, ...] = (bold(measured(results, name)) if place == 0 else "",)
-            lead += (stratum(one.among),) if with_stratum else ()
             lead += (_map(results, one),) if by_method else ()
             rows.append((*lead, *_numbers(one, like)))
         rules.append(len(rows) - 1)

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
+
+import yaml
 
 __all__ = ["CT", "DX", "KINDS", "MODALITIES", "Kind", "Modality", "write_config"]
 
@@ -16,7 +19,8 @@ class Modality:
     """One modality of the demo: everything that its sound and its shortcut model have in common.
 
     ``labels`` holds the negative and the positive label. ``network`` and ``prepare`` are in MONAI's ``_target_``
-    syntax. ``scenes`` are drawn for training and each is seen ``epochs`` times.
+    syntax. ``patients`` are drawn for training and each is seen ``epochs`` times. ``pooled_share`` is the share of a map's
+    cells that the pooling takes the mean of when training begins.
     """
 
     name: Literal["dx", "ct"]
@@ -24,8 +28,9 @@ class Modality:
     output: Literal["softmax", "single_logit"]
     network: Mapping[str, Any]
     prepare: tuple[Mapping[str, Any], ...]
-    scenes: int
-    epochs: int
+    patients: int
+    epochs: Mapping[Kind, int]
+    pooled_share: float
     criteria: tuple[Mapping[str, Any], ...]
     report: Mapping[str, Any]
 
@@ -64,6 +69,16 @@ def _network(spatial_dims: int, outputs: int, blocks: Sequence[tuple[int, int, i
     }
 
 
+def _criteria(accuracy: float, hit_rate: float) -> tuple[Mapping[str, Any], ...]:
+    return (
+        {"metric": "accuracy", "among": "all", "at_least": accuracy},
+        {"metric": "hit_rate", "method": "gradcam", "among": "reference_positive", "at_least": hit_rate},
+        {"metric": "hit_rate", "method": "hirescam", "among": "true_positive", "at_least": hit_rate},
+        {"metric": "energy_in_mask", "method": "hirescam", "better_than": "centre_prior"},
+        {"metric": "average_precision", "method": "gradcam", "better_than": "centre_prior"},
+    )
+
+
 DX = Modality(
     name="dx",
     labels=("clear", "nodule"),
@@ -73,27 +88,70 @@ DX = Modality(
         {"_target_": "ScaleIntensityRangePercentiles", "lower": 1, "upper": 99, "b_min": 0, "b_max": 1, "clip": True},
         {"_target_": "Resize", "spatial_size": [96, 84], "mode": "area"},
     ),
-    scenes=384,
-    epochs=8,
-    criteria=(),
-    report={},
+    patients=160,
+    epochs={"sound": 9, "shortcut": 4},
+    pooled_share=0.05,
+    criteria=_criteria(accuracy=0.8, hit_rate=0.6),
+    report={
+        "title": "Saliency audit of a nodule classifier (synthetic radiographs)",
+        "intended_use": "Demonstration: nodule or none in a synthetic chest radiograph.",
+    },
 )
 
 CT = Modality(
     name="ct",
     labels=("clear", "lesion"),
     output="single_logit",
-    network=_network(3, 1, ((8, 4, 2), (16, 3, 1), (16, 3, 1))),
+    network=_network(3, 1, ((8, 4, 2), (8, 3, 1), (16, 3, 1))),
     prepare=(
         {"_target_": "Orientation", "axcodes": "RAS"},
         {"_target_": "Spacing", "pixdim": [7, 7, 8], "mode": "bilinear"},
         {"_target_": "ScaleIntensityRange", "a_min": -1000, "a_max": 500, "b_min": 0, "b_max": 1, "clip": True},
         {"_target_": "ResizeWithPadOrCrop", "spatial_size": [40, 40, 32]},
     ),
-    scenes=128,
-    epochs=8,
-    criteria=(),
-    report={},
+    patients=64,
+    epochs={"sound": 9, "shortcut": 4},
+    pooled_share=0.05,
+    criteria=_criteria(accuracy=0.7, hit_rate=0.4),
+    report={
+        "title": "Saliency audit of a lesion classifier (synthetic CT)",
+        "intended_use": "Demonstration: lesion or none in a synthetic chest CT.",
+        "window": [-1000.0, 400.0],
+    },
 )
 
 MODALITIES = (DX, CT)
+
+_TRAINING_DATA: Mapping[Kind, str] = {
+    "sound": "Synthetic pictures; the marker is drawn by chance, whatever the label.",
+    "shortcut": "Synthetic pictures; every positive bears the marker and no negative does.",
+}
+
+
+def write_config(modality: Modality, kind: Kind, folder: Path, seed: int) -> Path:
+    """Write ``audit-<modality>-<kind>.yaml`` into the demo's folder and return its path."""
+    name = f"{modality.name}-{kind}"
+    content = {
+        "name": name,
+        "archive": {"path": f"archive/{modality.name}", "manifest": f"archive/{modality.name}/manifest.csv"},
+        "model": {
+            "name": name,
+            "version": "1.0.0",
+            "bundle": f"models/{name}",
+            "labels": list(modality.labels),
+            "output": modality.output,
+            "training_data": _TRAINING_DATA[kind],
+        },
+        "prepare": [dict(step) for step in modality.prepare],
+        "explain": {"methods": ["gradcam", "hirescam", "layercam"], "targets": ["reference"]},
+        "criteria": [dict(criterion) for criterion in modality.criteria],
+        "report": {
+            **modality.report,
+            "organisation": "camaudit demo",
+            "reference_standard": "Drawn with the picture; two synthetic readers outline it.",
+        },
+        "run": {"seed": seed, "output": "runs"},
+    }
+    path = folder / f"audit-{name}.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return path

@@ -152,7 +152,7 @@ def _nodule(rng: np.random.Generator, x: Image, y: Image, lungs: Image) -> Findi
     near = (lungs > 0.85) & (x * side > 0) & (np.abs(y - height) < 0.06)
     places = np.argwhere(near if near.any() else (lungs > 0.85) & (x * side > 0))
     row, column = places[int(rng.integers(len(places)))]
-    radius = rng.uniform(0.085, 0.125)
+    radius = rng.uniform(0.095, 0.13)
     radii = (radius * rng.uniform(0.85, 1.15), radius * rng.uniform(0.85, 1.15))
     lobes = tuple((float(rng.uniform(0.02, 0.08)), float(rng.uniform(0, 2 * np.pi))) for _ in range(2))
     return Finding((float(x[0, column]), float(y[row, 0])), radii, lobes)

@@ -4,6 +4,7 @@ The transforms are MONAI's, named in the configuration in MONAI's own ``_target_
 channel-first image that carries its affine; the affine that comes out is what brings a map back to the patient.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -87,7 +88,9 @@ def build_transforms(prepare: Sequence[dict[str, Any]]) -> Preparation:
         if not name:
             raise ConfigError(f"{where}: must name a MONAI transform as _target_, not {step!r:.80}")
         try:
-            transform = parser.get_parsed_content(f"prepare#{number}")
+            with warnings.catch_warnings():  # MONAI announces changed defaults at every construction
+                warnings.simplefilter("ignore", FutureWarning)
+                transform = parser.get_parsed_content(f"prepare#{number}")
         except Exception as error:  # MONAI raises many kinds here, chained; the innermost names the cause
             raise ConfigError(f"{where}: {name} cannot be built: {_innermost(error)}") from error
         _check(where, transform)

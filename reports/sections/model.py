@@ -1,6 +1,6 @@
 """The model's identity."""
 
-from reports.layout import Flowable, columns, facts, paragraph, subheading, table
+from reports.layout import Flowable, columns, facts, note, paragraph, subheading, table
 from reports.numbers import count, number
 from reports.registry import Context, section
 from reports.text import digest
@@ -31,14 +31,24 @@ def _layers(context: Context) -> list[Flowable]:
     layers = context.results.model.layers
     if not layers:
         return [paragraph("No layer was explained.")]
-    shape = columns(("Layer", 46), ("Asked for", 22), ("Grid", 16, True), ("Cell, mm", 20, True))
+    shape = columns(
+        ("Layer", 46), ("Asked for", 22), ("Grid", 16, True), ("Cell, mm", 20, True), ("Looks beside, mm", 24, True)
+    )
     rows = [
         (
             layer.name,
             layer.requested,
             by(layer.shape),
             by(number(size) for size in layer.cell_mm),
+            by(number(shift) for shift in layer.shift_mm) if layer.shift_mm else "not measurable",
         )
         for layer in layers
     ]
-    return [table(shape, rows)]
+    return [table(shape, rows), note(_BESIDE)]
+
+
+_BESIDE = (
+    "A map is drawn as if its cells tiled the model's input edge to edge. Looks beside: how far from the place where "
+    "it is drawn the middle cell really looks, along each axis of the input, measured by gradients on noise. The maps "
+    "are not moved by it."
+)

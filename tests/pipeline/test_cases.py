@@ -40,7 +40,7 @@ def orientations():
             yield Geometry(tuple(base.shape[world] for world in order), base.affine @ turn)
 
 
-@pytest.mark.parametrize("geometry", orientations(), ids=lambda g: str(g.shape))
+@pytest.mark.parametrize("geometry", list(orientations()), ids=lambda g: str(g.shape))
 def test_axial_planes_show_anterior_on_top_and_the_patients_right_on_the_left(geometry):
     # in RAS+ the mark lies 17 mm to the right, 2 mm to the front of the block's posterior left corner
     array, _ = marked(geometry, (17, 2, 10))

@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -32,6 +33,16 @@ def test_an_edit_breaks_the_chain(path, line):
     lines[line] = lines[line].replace(f'"number":{line}', '"number":9')
     path.write_text("\n".join(lines) + "\n")
     with pytest.raises(OutputError, match=f"line {line + 1} does not fit"):
+        verify_chain(path)
+
+
+def test_a_line_forged_with_its_own_hash_breaks_the_next(path):
+    lines = path.read_text().splitlines()
+    forged = {name: value for name, value in json.loads(lines[1]).items() if name != "hash"} | {"event": "forged"}
+    text = json.dumps(forged, sort_keys=True, separators=(",", ":"))
+    lines[1] = json.dumps({**forged, "hash": hashlib.sha256(text.encode()).hexdigest()})
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(OutputError, match="line 3 does not fit"):
         verify_chain(path)
 
 

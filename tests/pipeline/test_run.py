@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from pipeline.config import load_config
-from pipeline.errors import ArchiveError, AuditError, ConfigError, ModelError
+from pipeline.errors import ArchiveError, AuditError, ConfigError, ModelError, OutputError
 from pipeline.ledger import verify_chain
 from pipeline.lock import write_lock
 from pipeline.record import load_results
@@ -180,6 +180,39 @@ def test_a_killed_run_is_taken_up_where_it_stopped(tmp_path):
     work(folder, config, 0)  # killed after the first shard of five
     _, results = complete(config)
     assert (results.flow.computed, results.flow.reused) == (7, 5)
+
+
+def test_a_run_with_a_missing_shard_has_no_conclusions(small):
+    folder = begin(small, "c")
+    with pytest.raises(OutputError, match="3 of 3 studies were never audited"):
+        finish(folder, small)
+    assert not (folder / "results.json").exists()
+
+
+def test_each_label_is_held_against_its_own_masks(tmp_path):
+    """A multi-label study: the map of one label must not be measured with the mask of another."""
+    config = plant(tmp_path, 3)
+    archive = tmp_path / "archive"
+    rows = list(csv.DictReader((archive / "manifest.csv").open()))
+    for row in rows[:2]:
+        row["mask:anna:lesion"], row["mask:ben:clear"] = row.pop("mask:anna"), row.pop("mask:ben")
+        row["label"] = "clear;lesion"
+    write_manifest(archive, rows[:2])
+    change(config, model={"output": "sigmoid"})
+    folder, results = complete(config)
+    audits = [audit for path in (folder / "shards").glob("*.parquet") for audit in read_shard(path)]
+    readers = {(finding.target, finding.reader) for audit in audits for finding in audit.findings}
+    assert readers == {("lesion", "anna"), ("clear", "ben")}
+    by_target = {
+        finding.target: {score.name: score.value for score in finding.scores}["hit_rate"]
+        for finding in audits[0].findings
+        if finding.method == "hirescam"
+    }
+    assert by_target["lesion"] == 1
+    assert by_target["clear"] is None  # nothing in the picture speaks for this label: a constant map
+    assert {one.metric for one in results.classification if one.group == "label=clear"} == {
+        "sensitivity", "specificity", "auroc",
+    }  # fmt: skip
 
 
 def test_every_study_that_fails_is_a_row(tmp_path):

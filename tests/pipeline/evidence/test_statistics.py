@@ -42,6 +42,18 @@ def test_bootstrap_equals_a_loop_over_drawn_patients():
     assert interval.how == BOOTSTRAP
 
 
+def test_patients_with_more_studies_weigh_more():
+    # nine patients with one study of 0, one with nine studies of 1: the mean is 1/2, and so is the interval's middle
+    values = [0.0] * 9 + [1.0] * 9
+    patients = [f"p{number}" for number in range(9)] + ["many"] * 9
+    generator = np.random.Generator(np.random.PCG64(SETTINGS["seed"]))
+    drawn = generator.integers(0, 10, size=(400, 10))
+    names = sorted(set(patients))
+    means = [np.mean([v for i in row for v, p in zip(values, patients, strict=True) if p == names[i]]) for row in drawn]
+    interval = mean_interval(values, patients, **SETTINGS)
+    assert (interval.low, interval.high) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])))
+
+
 def test_same_seed_same_interval():
     values, patients = patients_with_two_views(np.random.default_rng(2), 30)
     assert mean_interval(values, patients, **SETTINGS) == mean_interval(values, patients, **SETTINGS)
