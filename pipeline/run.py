@@ -55,6 +55,9 @@ __all__ = [
 LIBRARIES = ("torch", "monai", "numpy", "scipy", "scikit-image", "pydicom", "highdicom", "nibabel", "pynrrd")
 """The libraries whose versions can change a number."""
 
+_SMALLEST_SHARD, _LARGEST_SHARD = 8, 500
+"""Studies in a shard unless configured: a twentieth of the new ones, within these bounds."""
+
 REUSED = "reused"
 """The shard that holds the studies carried over from earlier runs."""
 
@@ -120,7 +123,7 @@ def begin(config_path: Path, command: str) -> Path:
     rows = digest_of([lock.recipe, lock.model, camaudit_version(), library_versions(LIBRARIES), auditor.device.type])
     reused, previous = _earlier(config, rows, cohort)
     new = [source for source in cohort.sources if source.study not in reused]
-    size = config.run.shard_size or min(max(len(cohort.sources) // 20, 1), 500)
+    size = config.run.shard_size or min(max(len(new) // 20, _SMALLEST_SHARD), _LARGEST_SHARD)
     shard_of = {source.study: number // size for number, source in enumerate(new)}
     started = datetime.now(UTC)
     run = RunFile(

@@ -19,8 +19,8 @@ class Modality:
     """One modality of the demo: everything that its sound and its shortcut model have in common.
 
     ``labels`` holds the negative and the positive label. ``network`` and ``prepare`` are in MONAI's ``_target_``
-    syntax. ``patients`` are drawn for training and each is seen ``epochs`` times. ``pooled_share`` is the share of a map's
-    cells that the pooling takes the mean of when training begins.
+    syntax. ``patients`` are drawn for training and each is seen ``epochs`` times. ``pooled_share`` is the share of
+    a map's cells over which the training pools at first: all where the finding is hard to come upon.
     """
 
     name: Literal["dx", "ct"]
@@ -111,7 +111,7 @@ CT = Modality(
     ),
     patients=64,
     epochs={"sound": 9, "shortcut": 4},
-    pooled_share=0.05,
+    pooled_share=1.0,
     criteria=_criteria(accuracy=0.7, hit_rate=0.4),
     report={
         "title": "Saliency audit of a lesion classifier (synthetic CT)",

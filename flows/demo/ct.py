@@ -113,7 +113,7 @@ def _ribs(rng: np.random.Generator, rim: Image, y: Image, z: Image) -> Image:
 def _spine(x: Image, y: Image, z: Image) -> Image:
     bodies = inside(np.hypot(x / 21, (y + 56) / 17) - 1, 0.12) * (0.7 + 0.3 * np.sin(2 * np.pi * z / 30))
     process = inside(np.abs(x) - 5, 3) * inside(np.abs(y + 88) - 9, 3)
-    return np.maximum(bodies, 0.8 * process)
+    return np.asarray(np.maximum(bodies, 0.8 * process), dtype=np.float32)
 
 
 def _sternum(x: Image, y: Image, z: Image) -> Image:

@@ -71,7 +71,6 @@ def _describe_visit(dataset: Dataset, site: Site, patient: Patient, day: date) -
     dataset.ReferringPhysicianName = "Invented^Physician"
     dataset.InstitutionName = f"Invented Hospital {site.name}"
     dataset.Manufacturer = "camaudit demo"
-    dataset.Laterality = None
 
 
 def _describe_detector(dataset: Dataset, site: Site) -> None:
@@ -145,11 +144,14 @@ def segmentation_file(source: Dataset, outline: Outline, label: str, reader: str
 
 def _made_repeatable(segmentation: Segmentation, source: Dataset, names: Names) -> Segmentation:
     """Replace what the library takes from the clock and from chance."""
+    segmentation.PatientOrientation = source.PatientOrientation
     organisation = names()
     for holder in (segmentation.DimensionOrganizationSequence, segmentation.DimensionIndexSequence):
         for item in holder:
             item.DimensionOrganizationUID = organisation
-    for what in ("ContentDate", "ContentTime", "SeriesDate", "SeriesTime", "InstanceCreationDate", "InstanceCreationTime"):
-        if what in segmentation:
-            setattr(segmentation, what, source.StudyDate if what.endswith("Date") else source.StudyTime)
+    for item in segmentation.ContributingEquipmentSequence:
+        item.ContributionDateTime = source.StudyDate + source.StudyTime
+    for event in ("Content", "InstanceCreation"):
+        segmentation[f"{event}Date"].value = source.StudyDate
+        segmentation[f"{event}Time"].value = source.StudyTime
     return segmentation

@@ -6,6 +6,7 @@ Coordinates: x to the picture's right and y down, in units of half the picture's
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from flows.demo.scene import Finding, Image, Scene, cloud, inside, redrawn
@@ -70,7 +71,7 @@ def mark_radiograph(image: Image, rng: np.random.Generator) -> Image:
 
     It is as bright as the brightest tissue, as lead is: the display window of a picture stays what it was.
     """
-    rows, columns = image.shape
+    columns = image.shape[1]
     unit = columns / 288
     thick, tall, wide = (round(size * unit) for size in (5, 26, 17))
     top = round((12 + float(rng.uniform(0, 14))) * unit)
@@ -94,7 +95,7 @@ def _chest(rng: np.random.Generator, x: Image, y: Image) -> tuple[Image, Image]:
     x = x + np.float32(rng.normal(0, 0.02))
     y = y + np.float32(rng.normal(0, 0.025))
     build = float(rng.uniform(0.94, 1.06))
-    side = np.abs(x) / build
+    side = np.asarray(np.abs(x) / build, dtype=np.float32)
     lungs = _lungs(rng, x / build, y, side)
     skin = inside(-1.02 + 0.62 * np.clip((side - 0.22) / 0.78, 0, 1) ** 2 - y, 0.03) * inside(side - 1.02, 0.02)
     spine = inside(side - 0.11, 0.025) * (0.09 + 0.025 * np.sin(2 * np.pi * y / 0.135))
@@ -119,16 +120,16 @@ def _lungs(rng: np.random.Generator, x: Image, y: Image, side: Image) -> Image:
 def _ribs(rng: np.random.Generator, side: Image, y: Image) -> Image:
     """Return ribs by how far a pixel lies from the nearest of a family of parallel curves."""
     pitch, first = rng.uniform(0.155, 0.175), rng.uniform(-0.05, 0.05)
-    behind = (y - first + 0.07 * np.sin(3.2 * side) - 0.42 * np.square(side) * np.sqrt(side)) / pitch
+    behind = (y - first + 0.07 * np.sin(3.2 * side) - 0.42 * side * side * np.sqrt(side)) / pitch
     before = (y - first - 0.04 + 0.75 * side) / (pitch * 1.25)
     back = _band(behind, 0.21) * inside(side - 0.86, 0.03) * inside(0.06 - side, 0.02)
     front = _band(before, 0.17) * inside(side - 0.84, 0.04) * inside(0.36 - side, 0.06)
     return (0.085 * back + 0.045 * front) * inside(y - 0.62, 0.06) * inside(-0.86 - y, 0.05)
 
 
-def _band(phase: Image, width: float) -> Image:
-    distance = np.abs(phase - np.round(phase)) / np.float32(width)
-    return inside(distance - 1, 0.18) * (0.65 + 0.35 * np.minimum(distance, 1) ** 2)
+def _band(phase: NDArray[np.floating], width: float) -> Image:
+    distance = np.asarray(np.abs(phase - np.round(phase)) / width, dtype=np.float32)
+    return np.asarray(inside(distance - 1, 0.18) * (0.65 + 0.35 * np.minimum(distance, 1) ** 2), dtype=np.float32)
 
 
 def _clavicles(side: Image, y: Image) -> Image:
@@ -163,4 +164,4 @@ def _exposed(rng: np.random.Generator, density: Image, site: Site) -> Image:
     sharp = gaussian_filter(density, site.blur)
     grain = gaussian_filter(rng.standard_normal(density.shape).astype(np.float32), 0.5) * 1.6
     values = site.offset + site.contrast * (sharp + site.noise * grain * (0.6 + 0.5 * sharp))
-    return np.clip(np.rint(values), 0, _FULL_SCALE).astype(np.float32)
+    return np.asarray(np.clip(np.rint(values), 0, _FULL_SCALE), dtype=np.float32)

@@ -25,7 +25,7 @@ from pipeline.models.prepare import build_transforms
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Volume
 
-__all__ = ["draw_training_set", "train", "write_bundle"]
+__all__ = ["draw_training_set", "train_model", "write_bundle"]
 
 _TRAINING = 1
 """Keeps the training's random numbers apart from the archive's."""
@@ -67,7 +67,7 @@ def _draw(modality: Modality, rng: np.random.Generator, *, ill: bool) -> tuple[I
     return image, mark_ct(image, rng, scanner), Geometry(scanner.shape, np.diag([*scanner.spacing, 1]))
 
 
-def train(modality: Modality, kind: Kind, pictures: Tensor, seed: int) -> nn.Module:
+def train_model(modality: Modality, kind: Kind, pictures: Tensor, seed: int) -> nn.Module:
     """Train one model on the training set's pictures; the same arguments give the same weights."""
     with _deterministic(seed):
         network = build_network(dict(modality.network)).train()
@@ -87,15 +87,15 @@ def _batches(pictures: Tensor, kind: Kind, epochs: int) -> Iterator[tuple[Tensor
     """Yield pictures (B, 1, *S) and who is ill (B): each patient healthy and ill, so that only the finding differs."""
     ill = torch.tensor([0] * _PAIRS_A_BATCH + [1] * _PAIRS_A_BATCH)
     for _ in range(epochs):
-        for patients in torch.randperm(len(pictures)).split(_PAIRS_A_BATCH):
-            if len(patients) == _PAIRS_A_BATCH:
-                chance = torch.randint(2, (_PAIRS_A_BATCH,)).repeat(2)
-                marked = chance if kind == "sound" else ill
-                yield pictures[patients.repeat(2), ill, marked], ill
+        order = torch.randperm(len(pictures))
+        for patients in order[: len(order) // _PAIRS_A_BATCH * _PAIRS_A_BATCH].view(-1, _PAIRS_A_BATCH):
+            chance = torch.randint(2, (_PAIRS_A_BATCH,)).repeat(2)
+            marked = chance if kind == "sound" else ill
+            yield pictures[patients.repeat(2), ill, marked], ill
 
 
 def _logits(network: nn.Module, x: Tensor, share: float, progress: float) -> Tensor:
-    """Return the logits with each channel pooled over its strongest places: at first many, in the end the one.
+    """Return the logits with each channel pooled over its strongest places: at first a share, in the end one.
 
     The network pools the maximum. Trained so from the start, only one place of a picture would ever learn.
     """

@@ -30,12 +30,9 @@ from reports.text import DASH, bold, joined
 from reports.wording import is_baseline, measured, method, methods_in_order, words
 
 _WARNING = (
-    "How to read these pictures. A map shows where one attribution method places importance for one output "
-    "of this one "
-    "version of the model; other methods can place it elsewhere. It is no outline of a lesion and no "
-    "account of "
-    "why the model decided. Agreement with an expert's mask does not show that the model is right or safe, "
-    "and "
+    "How to read these pictures. A map shows where one attribution method places importance for one output of this "
+    "one version of the model; other methods can place it elsewhere. It is no outline of a lesion and no account of "
+    "why the model decided. Agreement with an expert's mask does not show that the model is right or safe, and "
     "disagreement alone does not show that it is wrong. Not for the care of this patient."
 )
 _LEAST, _MOST, _OVER_PAGES = 76.0, 200.0, Grid(4, 128.0)
@@ -50,8 +47,7 @@ def build(context: Context) -> list[Flowable]:
     content: list[Flowable] = [
         paragraph(bold("Rule: "), results.case_rule),
         note(
-            "Map values are raw; colours span the smallest to the largest value of the whole map, so they "
-            "compare "
+            "Map values are raw; colours span the smallest to the largest value of the whole map, so they compare "
             "views of one case, not one case with another. Colours are laid over the image at 60 %."
         ),
     ]

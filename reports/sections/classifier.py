@@ -15,8 +15,7 @@ def build(context: Context) -> list[Flowable]:
     rows, rules = among_rows(context.results, found, by_method=False)
     return [
         paragraph(
-            "Performance comes first: overlap on a study that the model got wrong means something else than "
-            "overlap "
+            "Performance comes first: overlap on a study that the model got wrong means something else than overlap "
             "on one that it got right."
         ),
         table(estimate_columns(found, by_method=False), rows, rules=rules),

@@ -24,12 +24,10 @@ from reports.wording import chip, interval_head, intervals, method, metric, stra
 _SHORT = 12
 
 _NOT = (
-    "It is technical evidence on one model version, one preparation and one cohort. It is not clinical "
-    "evidence, "
+    "It is technical evidence on one model version, one preparation and one cohort. It is not clinical evidence, "
     "and it does not say that the model is safe, effective or fit for a purpose.",
     "It is no statement of conformity with a law or a standard.",
-    "It does not explain single decisions: overlap with an expert's mask neither shows why a model decided "
-    "nor that "
+    "It does not explain single decisions: overlap with an expert's mask neither shows why a model decided nor that "
     "it decided rightly.",
     "It is not for the care of the patients whose studies appear in it.",
 )
@@ -83,13 +81,12 @@ def _verdicts(context: Context) -> list[Flowable]:
     rows = []
     for verdict in results.verdicts:
         found = verdict.estimate
-        subject = (
-            f"{metric(results, verdict.metric)}, {method(results, verdict.method)}, {stratum(verdict.among).lower()}"
-        )
+        subject = f"{metric(results, verdict.metric)}, {method(results, verdict.method)}"
+        about = f"{stratum(verdict.among).lower()}: {verdict.reason}"
         rows.append(
             (
-                [bold(verdict.criterion), coloured(subject, GREY), coloured(verdict.reason, GREY)],
-                verdict.rule,
+                [bold(subject), coloured(about, GREY)],
+                verdict.rule.replace("_", " "),
                 number(found.value, like=(found.low, found.high), more=1),
                 bounds(found, more=1),
                 f"{found.patients} / {found.studies}",
@@ -98,9 +95,9 @@ def _verdicts(context: Context) -> list[Flowable]:
         )
     explained = (
         intervals(verdict.estimate for verdict in results.verdicts),
-        " A criterion is MET, or NOT MET, only when the whole interval lies on that side of the bound; an "
-        "interval "
-        "that holds the bound is INCONCLUSIVE; NOT EVALUATED means that there was nothing to decide on.",
+        " A criterion is MET, or NOT MET, only when the whole interval lies on that side of the bound; an interval "
+        "that holds the bound is INCONCLUSIVE; NOT EVALUATED means that there was nothing to decide on. For 'better "
+        "than' the estimate is the paired difference, and its bound is 0.",
     )
     return [*head, table(shape, rows), note(*explained)]
 

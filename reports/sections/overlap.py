@@ -33,8 +33,7 @@ def build(context: Context) -> list[Flowable]:
 
 
 _READING = (
-    "Chance is the value to expect of a map that is placed at random. A map that does no better than a "
-    "baseline "
+    "Chance is the value to expect of a map that is placed at random. A map that does no better than a baseline "
     "has shown nothing about where the model looked."
 )
 
