@@ -22,7 +22,7 @@ check: .venv/dev
 # torch first and by itself: pip finds a CPU build where the user has configured one, and what follows keeps it
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch uv
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt torch uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e .
 	touch $@
 

@@ -6,11 +6,10 @@ paths and numbers only, so that any process that sees the folder can do a part. 
 
 import hashlib
 import json
-import math
 import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
@@ -20,23 +19,23 @@ from typing import Any
 import torch
 import yaml
 from pydantic import BaseModel, ConfigDict
-from torch import Tensor
 
-from cam import METHODS, capture, cell_shift, choose_layer
+from cam import METHODS
 from pipeline.audit import Auditor, StudySource, audit_studies
 from pipeline.config import AuditConfig, digest_of, load_config
-from pipeline.errors import ArchiveError, ConfigError, ModelError, OutputError, StudyError
+from pipeline.errors import ArchiveError, ConfigError, OutputError
 from pipeline.evidence.baselines import BASELINES
 from pipeline.evidence.criteria import check_criteria, closest
 from pipeline.files import written
 from pipeline.ledger import Ledger
 from pipeline.lock import camaudit_version, compare, read_lock
 from pipeline.models.load import choose_device, load_model
-from pipeline.models.prepare import Prepared, build_transforms
+from pipeline.models.prepare import build_transforms
+from pipeline.probe import resolve_layers
 from pipeline.record import LayerFacts, Lock, StudyAudit
-from pipeline.shards import Maps, load_map, read_recipe, read_shard, write_maps, write_shard
-from pipeline.studies.archive import StudyRow, list_studies, read_study, source_digest
-from pipeline.studies.geometry import cells
+from pipeline.reuse import carry_over, earlier_audits, earlier_runs, referring
+from pipeline.shards import Maps, write_maps, write_shard
+from pipeline.studies.archive import StudyRow, list_studies, source_digest
 from pipeline.studies.privacy import Pseudonyms, load_key
 
 __all__ = [
@@ -57,9 +56,6 @@ LIBRARIES = ("torch", "monai", "numpy", "scipy", "scikit-image", "pydicom", "hig
 
 _SMALLEST_SHARD, _LARGEST_SHARD = 8, 500
 """Studies in a shard unless configured: a twentieth of the new ones, within these bounds."""
-
-REUSED = "reused"
-"""The shard that holds the studies carried over from earlier runs."""
 
 
 class Member(BaseModel):
@@ -94,14 +90,6 @@ class RunFile(BaseModel):
     configuration: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class _Cohort:
-    sources: tuple[StudySource, ...]
-
-    def hashes(self) -> list[str]:
-        return [source.sha256 for source in self.sources]
-
-
 def begin(config_path: Path, command: str) -> Path:
     """Check, hash and lock everything, carry over what earlier runs computed, and cut the rest into shards.
 
@@ -115,14 +103,16 @@ def begin(config_path: Path, command: str) -> Path:
     """
     auditor = open_auditor(config_path)
     config = auditor.config
-    cohort = _Cohort(find_sources(config, auditor.pseudonyms))
-    _check_labels(config, cohort)
-    layers = _resolve_layers(auditor, cohort)
+    sources = find_sources(config, auditor.pseudonyms)
+    _check_labels(config, sources)
+    layers = resolve_layers(auditor, [source.row for source in sources])
     check_criteria(config.criteria, [*_map_names(config, layers), *BASELINES])
-    lock = _looked_before(compare(read_lock(config_path), config, auditor.model.sha256, cohort.hashes()), config)
+    runs = earlier_runs(config.run.output / config.name)
+    hashes = [source.sha256 for source in sources]
+    lock = _looked_before(compare(read_lock(config_path), config, auditor.model.sha256, hashes), runs)
     rows = digest_of([lock.recipe, lock.model, camaudit_version(), library_versions(LIBRARIES), auditor.device.type])
-    reused, previous = _earlier(config, rows, cohort)
-    new = [source for source in cohort.sources if source.study not in reused]
+    reused, maps = earlier_audits(runs, rows, {(source.study, source.sha256) for source in sources})
+    new = [source for source in sources if source.study not in reused]
     size = config.run.shard_size or min(max(len(new) // 20, _SMALLEST_SHARD), _LARGEST_SHARD)
     shard_of = {source.study: number // size for number, source in enumerate(new)}
     started = datetime.now(UTC)
@@ -135,14 +125,14 @@ def begin(config_path: Path, command: str) -> Path:
         rows=rows,
         layers=layers,
         shards=-(-len(new) // size),
-        previous_run=previous.name if previous else None,
+        previous_run=next((run.name for run in runs if (run / "results.json").exists()), None),
         configuration=yaml.safe_load(config_path.read_text(encoding="utf-8")),
     )
     members = [
         Member(study=one.study, patient=one.patient, source_sha256=one.sha256, shard=shard_of.get(one.study))
-        for one in cohort.sources
+        for one in sources
     ]
-    return _write_start(config.run.output / config.name / run.run, run, members, reused)
+    return _write_start(config.run.output / config.name / run.run, run, members, (reused, maps))
 
 
 def work(folder: Path, config_path: Path, shard: int, on_study: Callable[[], None] = lambda: None) -> int:
@@ -166,7 +156,7 @@ def work(folder: Path, config_path: Path, shard: int, on_study: Callable[[], Non
     audits, maps = audit_studies(auditor, sources, on_study)
     name = f"{shard:04d}"
     write_maps(folder / "maps" / f"{name}.npz", maps)
-    write_shard(folder / "shards" / f"{name}.parquet", [_referring(audit, name) for audit in audits], run.rows)
+    write_shard(folder / "shards" / f"{name}.parquet", [referring(audit, name) for audit in audits], run.rows)
     return len(audits)
 
 
@@ -234,69 +224,13 @@ def _stamp(config_path: Path) -> str:
     return hashlib.sha256(config_path.read_bytes()).hexdigest() if config_path.is_file() else "absent"
 
 
-def _check_labels(config: AuditConfig, cohort: _Cohort) -> None:
+def _check_labels(config: AuditConfig, sources: Sequence[StudySource]) -> None:
     """Refuse an archive none of whose labels the model has: that is a misspelling, not a cohort."""
-    found = {label for source in cohort.sources for label in source.row.reference or ()}
+    found = {label for source in sources for label in source.row.reference or ()}
     if found and not found & set(config.model.labels):
         first = min(found)
         advice = closest(first, config.model.labels)
         raise ArchiveError(f"{config.archive.path}: label {first!r} is not one of the model's labels; {advice}")
-
-
-def _resolve_layers(auditor: Auditor, cohort: _Cohort) -> tuple[LayerFacts, ...]:
-    """Choose, check and measure the layers on noise of the shape of a study: no study is shown to the model yet."""
-    prepared = _first_prepared(auditor, cohort)
-    shape = tuple(prepared.x.shape)
-    probe = torch.rand(1, *shape, generator=torch.Generator().manual_seed(auditor.config.run.seed)).to(auditor.device)
-    network = auditor.model.network
-    requested = auditor.config.model.layers
-    try:
-        names = [choose_layer(network, probe) if name == "auto" else name for name in requested]
-        passed = capture(network, probe, list(dict.fromkeys(names)))
-    except ValueError as error:
-        raise ModelError(f"model.layers: {error}") from error
-    except RuntimeError as error:
-        fault = str(error).splitlines()[0]
-        raise ModelError(f"the model does not take an input of shape {shape} (channels, ...): {fault}") from error
-    _check_outputs(auditor.config, passed.logits.detach())
-    return tuple(
-        _layer_facts(auditor, prepared, probe, name, asked)
-        for name, asked in dict(zip(names, requested, strict=True)).items()
-    )
-
-
-def _first_prepared(auditor: Auditor, cohort: _Cohort) -> Prepared:
-    faults = []
-    for source in cohort.sources:
-        try:
-            return auditor.preparation(read_study(source.row, auditor.pseudonyms).image)
-        except StudyError as fault:
-            faults.append(fault)
-    raise ArchiveError(f"none of the {len(cohort.sources)} studies can be read; the first: {faults[0]}")
-
-
-def _layer_facts(auditor: Auditor, prepared: Prepared, probe: Tensor, name: str, requested: str) -> LayerFacts:
-    shape = tuple(capture(auditor.model.network, probe, [name]).activations[name].shape[2:])
-    shift = cell_shift(auditor.model.network, name, probe)
-    return LayerFacts(
-        name=name,
-        requested=requested,
-        shape=shape,
-        cell_mm=cells(prepared.grid, shape).spacing,
-        shift_mm=tuple(map(math.prod, zip(shift, prepared.grid.spacing, strict=True))) if shift else None,
-    )
-
-
-def _check_outputs(config: AuditConfig, logits: Tensor) -> None:
-    outputs = logits.shape[1]
-    expected = 1 if config.model.output == "single_logit" else len(config.model.labels)
-    if outputs != expected:
-        raise ModelError(
-            f"model.labels: output {config.model.output!r} with {len(config.model.labels)} labels needs {expected} "
-            f"output(s), but the model returns {outputs}"
-        )
-    if outputs > 1 and bool((logits >= 0).all()) and bool(torch.isclose(logits.sum(dim=1), logits.new_ones(1)).all()):
-        raise ModelError("the model ends in a softmax; a map explains the logit before it: leave the softmax out")
 
 
 def _map_names(config: AuditConfig, layers: Sequence[LayerFacts]) -> list[str]:
@@ -315,34 +249,18 @@ def _device_name(device: torch.device) -> str:
     return f"{device.type} ({platform.machine()}, {torch.get_num_threads()} threads)"
 
 
-def _earlier(config: AuditConfig, rows: str, cohort: _Cohort) -> tuple[dict[str, tuple[Path, StudyAudit]], Path | None]:
-    """Find the studies that earlier runs of this audit, finished or not, have already answered; newest first.
-
-    Failures are tried again. A study counts as the same when the hash of its files and reference is.
-    """
-    wanted = {(source.study, source.sha256) for source in cohort.sources}
-    found: dict[str, tuple[Path, StudyAudit]] = {}
-    runs = sorted((config.run.output / config.name).glob("*/audit.lock.yaml"), reverse=True)
-    for folder in (path.parent for path in runs):
-        for shard in sorted((folder / "shards").glob("*.parquet")):
-            if read_recipe(shard) != rows:
-                continue
-            for audit in read_shard(shard):
-                if audit.status != "failed" and (audit.study, audit.source_sha256) in wanted:
-                    found.setdefault(audit.study, (folder, audit))
-    finished = [path.parent for path in runs if (path.parent / "results.json").exists()]
-    return found, finished[0] if finished else None
-
-
-def _looked_before(lock: Lock, config: AuditConfig) -> Lock:
+def _looked_before(lock: Lock, runs: Sequence[Path]) -> Lock:
     """Call a run exploratory when the same weights and configuration were run before the lock was set.
 
     Whoever saw those results could have chosen the criteria to fit them.
     """
     if lock.locked_at is None:
         return lock
-    for path in sorted((config.run.output / config.name).glob("*/audit.lock.yaml")):
-        earlier, _ = read_run(path.parent)
+    for folder in runs:
+        try:
+            earlier, _ = read_run(folder)
+        except OutputError:
+            continue  # of another version
         same = (earlier.lock.recipe, earlier.lock.model) == (lock.recipe, lock.model)
         if same and datetime.fromisoformat(earlier.started_at) < datetime.fromisoformat(lock.locked_at):
             why = f"run {earlier.run} looked at results before the lock was set"
@@ -351,14 +269,16 @@ def _looked_before(lock: Lock, config: AuditConfig) -> Lock:
 
 
 def _write_start(
-    folder: Path, run: RunFile, members: Sequence[Member], reused: Mapping[str, tuple[Path, StudyAudit]]
+    folder: Path, run: RunFile, members: Sequence[Member], reused: tuple[Mapping[str, StudyAudit], Maps]
 ) -> Path:
     try:
         folder.mkdir(parents=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made: {error.strerror}; choose another run.output") from error
     try:
-        _carry_over(folder, run.rows, reused)
+        audits, maps = reused
+        if audits:
+            carry_over(folder, audits.values(), maps, run.rows)
         with written(folder / "cohort.json") as file:
             file.write(json.dumps([member.model_dump() for member in members], indent=1).encode())
         with written(folder / "audit.lock.yaml") as file:
@@ -367,36 +287,9 @@ def _write_start(
         ledger.append("criteria.locked", criteria=run.lock.criteria, locked_at=run.lock.locked_at)
         ledger.append("configuration.locked", recipe=run.lock.recipe, exploratory=list(run.lock.exploratory))
         ledger.append("model.hashed", sha256=run.lock.model)
-        ledger.append("cohort.locked", cohort=run.lock.cohort, studies=len(members), reused=len(reused))
+        ledger.append("cohort.locked", cohort=run.lock.cohort, studies=len(members), reused=len(audits))
         ledger.append("inference.started", shards=run.shards)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return folder
-
-
-def _carry_over(folder: Path, rows: str, reused: Mapping[str, tuple[Path, StudyAudit]]) -> None:
-    """Copy rows and maps of earlier runs, so that the new folder stands alone."""
-    if not reused:
-        return
-    maps: Maps = {}
-    audits = []
-    for earlier, audit in reused.values():
-        for finding in audit.findings:
-            if finding.map is not None:
-                key = finding.map.partition("#")[2]
-                maps[key], maps[f"{key}/affine"] = load_map(earlier, finding.map)
-        audits.append(_referring(audit, REUSED))
-    write_maps(folder / "maps" / f"{REUSED}.npz", maps)
-    write_shard(folder / "shards" / f"{REUSED}.parquet", audits, rows)
-
-
-def _referring(audit: StudyAudit, shard: str) -> StudyAudit:
-    """Point a study's findings at the maps file of its shard."""
-    findings = tuple(
-        finding.model_copy(update={"map": f"maps/{shard}.npz#{finding.map.rpartition('#')[2]}"})
-        if finding.map is not None
-        else finding
-        for finding in audit.findings
-    )
-    return audit.model_copy(update={"findings": findings})

@@ -4,6 +4,7 @@ The Parquet file has one row for each finding (study x target x layer x method x
 one row, so that none is lost. The recipe in the file's metadata tells which configuration the rows answer to.
 """
 
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -18,7 +19,7 @@ from pipeline.errors import OutputError
 from pipeline.files import written
 from pipeline.record import Finding, StudyAudit
 
-__all__ = ["Maps", "load_map", "read_recipe", "read_shard", "write_maps", "write_shard"]
+__all__ = ["Maps", "load_map", "load_maps", "read_recipe", "read_shard", "write_maps", "write_shard"]
 
 Maps = dict[str, NDArray[Any]]
 """A map's key, or its layer's ``<key>/affine``, to its array."""
@@ -130,5 +131,27 @@ def load_map(run: Path, reference: str) -> tuple[NDArray[np.float32], NDArray[np
     try:
         with np.load(run / name, allow_pickle=False) as file:
             return file[key], file[f"{key}/affine"]
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise OutputError(f"{run / name}: the map of this run is missing or damaged") from error
+
+
+def load_maps(run: Path, audits: Iterable[StudyAudit]) -> Maps:
+    """Return all maps of some studies of a run, with their affines, by key; each file is opened once.
+
+    Raises:
+        OutputError: when one is not there.
+    """
+    wanted: dict[str, list[str]] = {}
+    for audit in audits:
+        for finding in audit.findings:
+            if finding.map is not None:
+                name, _, key = finding.map.partition("#")
+                wanted.setdefault(name, []).append(key)
+    maps: Maps = {}
+    for name, keys in wanted.items():
+        try:
+            with np.load(run / name, allow_pickle=False) as file:
+                maps |= {part: file[part] for key in dict.fromkeys(keys) for part in (key, f"{key}/affine")}
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise OutputError(f"{run / name}: the maps of this run are missing or damaged") from error
+    return maps

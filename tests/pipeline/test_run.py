@@ -340,3 +340,15 @@ def test_the_lock_is_the_configurations_alone(small):
     path = lock(small)
     assert path.name == "audit.lock.yaml"
     assert yaml.safe_load(path.read_text())["criteria"] == load_config(small).criteria_digest()
+
+
+def test_a_damaged_or_foreign_earlier_run_is_passed_over(tmp_path):
+    config = plant(tmp_path, 4)
+    first, _ = complete(config)
+    (first / "maps" / "0000.npz").write_bytes(b"damaged")
+    foreign = first.parent / "19990101T000000Z-old"
+    foreign.mkdir()
+    (foreign / "audit.lock.yaml").write_text("another: version")
+    lock(config)
+    _, results = complete(config)
+    assert results.flow.computed == 4
