@@ -202,7 +202,12 @@ def _cases(
     chosen, rule = choose_cases(audits, scores, config.report.cases, config.run.seed)
     by_study = {audit.study: audit for audit in audits}
     entries = [_case(folder, auditor, by_study[study], why, sources.get(study)) for study, why in chosen]
-    return tuple(entries), f"{rule}; overlap is {METRICS[metric].facts.title} of {method}"
+    return tuple(entries), f"{rule}; overlap means {METRICS[metric].facts.title.lower()} of {_title(method)}"
+
+
+def _title(name: str) -> str:
+    method, at, layer = name.partition("@")
+    return f"{METHODS[method].title}{at}{layer}"
 
 
 def _primary(config: AuditConfig) -> tuple[str, str]:

@@ -20,7 +20,7 @@ class Modality:
 
     ``labels`` holds the negative and the positive label. ``network`` and ``prepare`` are in MONAI's ``_target_``
     syntax. ``patients`` are drawn for training and each is seen ``epochs`` times. ``pooled_share`` is the share of
-    a map's cells over which the training pools at first: all where the finding is hard to come upon.
+    a map's cells over which the training pools at first.
     """
 
     name: Literal["dx", "ct"]
@@ -109,8 +109,8 @@ CT = Modality(
         {"_target_": "ResizeWithPadOrCrop", "spatial_size": [40, 40, 32]},
     ),
     patients=64,
-    epochs={"sound": 9, "shortcut": 4},
-    pooled_share=1.0,
+    epochs={"sound": 9, "shortcut": 5},
+    pooled_share=0.4,
     criteria=_criteria(accuracy=0.7, hit_rate=0.4),
     report={
         "title": "Saliency audit of a lesion classifier (synthetic CT)",

@@ -127,7 +127,7 @@ def _lesion(rng: np.random.Generator, axes: tuple[Image, Image, Image], lungs: I
     near = own & (np.abs(axes[2] - height) < 8)
     places = np.argwhere(near if near.any() else own)
     place = places[int(rng.integers(len(places)))]
-    radius = rng.uniform(25, 32)
+    radius = rng.uniform(27, 33)
     radii = tuple(radius * rng.uniform(0.9, 1.1) for _ in axes)
     lobes = tuple((float(rng.uniform(0.02, 0.07)), float(rng.uniform(0, 2 * np.pi))) for _ in axes)
     centre = tuple(float(axis.flat[index]) for axis, index in zip(axes, place, strict=True))
