@@ -84,8 +84,8 @@ DX = Modality(
     output="softmax",
     network=_network(2, 2, ((12, 4, 2), (24, 4, 2), (24, 3, 1))),
     prepare=(
-        {"_target_": "ScaleIntensityRangePercentiles", "lower": 1, "upper": 99, "b_min": 0, "b_max": 1, "clip": True},
         {"_target_": "Resize", "spatial_size": [96, 84], "mode": "area"},
+        {"_target_": "ScaleIntensityRangePercentiles", "lower": 1, "upper": 99, "b_min": 0, "b_max": 1, "clip": True},
     ),
     patients=160,
     epochs={"sound": 9, "shortcut": 4},
@@ -109,7 +109,7 @@ CT = Modality(
         {"_target_": "ResizeWithPadOrCrop", "spatial_size": [40, 40, 32]},
     ),
     patients=64,
-    epochs={"sound": 9, "shortcut": 5},
+    epochs={"sound": 11, "shortcut": 4},
     pooled_share=0.4,
     criteria=_criteria(accuracy=0.7, hit_rate=0.4),
     report={
@@ -148,6 +148,7 @@ def write_config(modality: Modality, kind: Kind, folder: Path, seed: int) -> Pat
             **modality.report,
             "organisation": "camaudit demo",
             "reference_standard": "Drawn with the picture; two synthetic readers outline it.",
+            "cases": {"worst": 1, "best": 1, "random": 1},
         },
         "run": {"seed": seed, "output": "runs"},
     }
