@@ -1,9 +1,11 @@
 """The command line. Each command imports what it needs when it runs, so that ``--help`` answers at once."""
 
+import contextlib
 import json
 import os
 import shutil
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,7 +98,10 @@ def demo(
 
     _clear_demo(folder)
     os.environ.setdefault("PREFECT_HOME", str((folder / ".prefect").resolve()))
+    warming = threading.Thread(target=_start_server, daemon=True)  # its own process: it starts while the models train
+    warming.start()
     configs = make_demo(folder, on_step=lambda text: None if as_json else typer.echo(text))
+    warming.join()
     runs = []
     for config in configs:
         _lock(config)
@@ -147,6 +152,14 @@ def _run(config: Path, *, quiet: bool) -> Path:
 
         with watching(status, quiet=quiet):
             return Path(audit(str(config), command=f"camaudit run {config.name}"))
+
+
+def _start_server() -> None:
+    """Start the Prefect server that a run in this process will use; without one, the run itself does."""
+    from prefect.client.orchestration import get_client
+
+    with contextlib.suppress(Exception), get_client(sync_client=True) as client:
+        client.hello()
 
 
 def _tell(folder: Path, *, as_json: bool) -> None:
