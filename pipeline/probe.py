@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cam import capture, cell_shift, choose_layer
 from pipeline.audit import Auditor
@@ -13,7 +13,7 @@ from pipeline.errors import ArchiveError, ModelError, StudyError
 from pipeline.models.prepare import Prepared
 from pipeline.record import LayerFacts
 from pipeline.studies.archive import StudyRow, read_study
-from pipeline.studies.geometry import cells
+from pipeline.studies.geometry import Geometry, cells
 
 __all__ = ["resolve_layers"]
 
@@ -40,7 +40,13 @@ def resolve_layers(auditor: Auditor, rows: Sequence[StudyRow]) -> tuple[LayerFac
         raise ModelError(f"the model does not take an input of shape {shape} (channels, ...): {fault}") from error
     _check_outputs(auditor.config, passed.logits.detach())
     return tuple(
-        _layer_facts(auditor, prepared, probe, name, asked)
+        LayerFacts(
+            name=name,
+            requested=asked,
+            shape=(layer := tuple(passed.activations[name].shape[2:])),
+            cell_mm=cells(prepared.grid, layer).spacing,
+            shift_mm=_shift_mm(network, name, probe, prepared.grid),
+        )
         for name, asked in dict(zip(names, requested, strict=True)).items()
     )
 
@@ -55,16 +61,9 @@ def _first_prepared(auditor: Auditor, rows: Sequence[StudyRow]) -> Prepared:
     raise ArchiveError(f"none of the {len(rows)} studies can be read; the first: {faults[0]}")
 
 
-def _layer_facts(auditor: Auditor, prepared: Prepared, probe: Tensor, name: str, requested: str) -> LayerFacts:
-    shape = tuple(capture(auditor.model.network, probe, [name]).activations[name].shape[2:])
-    shift = cell_shift(auditor.model.network, name, probe)
-    return LayerFacts(
-        name=name,
-        requested=requested,
-        shape=shape,
-        cell_mm=cells(prepared.grid, shape).spacing,
-        shift_mm=tuple(map(math.prod, zip(shift, prepared.grid.spacing, strict=True))) if shift else None,
-    )
+def _shift_mm(network: nn.Module, layer: str, probe: Tensor, grid: Geometry) -> tuple[float, ...] | None:
+    shift = cell_shift(network, layer, probe)
+    return tuple(map(math.prod, zip(shift, grid.spacing, strict=True))) if shift else None
 
 
 def _check_outputs(config: AuditConfig, logits: Tensor) -> None:

@@ -66,12 +66,9 @@ def finish(folder: Path, config_path: Path, flow_run: str | None = None) -> Resu
     repeat = _repeatability([by_study[study] for study in computed], auditor, sources)
     ledger = Ledger(folder / "ledger.jsonl")
     ledger.append("inference.finished", studies=len(audits), computed=len(computed))
-    results = _results(auditor, run, audits, len(computed)).model_copy(
-        update={
-            "cases": cases,
-            "case_rule": case_rule,
-            "provenance": _provenance(auditor.config, run, ledger, repeat, flow_run),
-        }
+    provenance = _provenance(auditor.config, run, ledger, repeat, flow_run)
+    results = _results(auditor, run, audits, len(computed), provenance).model_copy(
+        update={"cases": cases, "case_rule": case_rule}
     )
     _write_csv(folder / "per_study.csv", audits)
     with written(folder / "results.json") as file:
@@ -79,7 +76,9 @@ def finish(folder: Path, config_path: Path, flow_run: str | None = None) -> Resu
     return results
 
 
-def _results(auditor: Auditor, run: RunFile, audits: Sequence[StudyAudit], computed: int) -> Results:
+def _results(
+    auditor: Auditor, run: RunFile, audits: Sequence[StudyAudit], computed: int, provenance: Provenance
+) -> Results:
     config = auditor.config
     bootstrap = Bootstrap(config.run.replicates, config.run.seed)
     units = units_of(audits)
@@ -97,7 +96,7 @@ def _results(auditor: Auditor, run: RunFile, audits: Sequence[StudyAudit], compu
         intended_use=config.report.intended_use,
         reference_standard=config.report.reference_standard,
         lock=run.lock,
-        provenance=_provenance(config, run, None, "", None),
+        provenance=provenance,
         model=_model_facts(auditor, run),
         preparation=auditor.preparation.steps,
         overlap_rule=_overlap_rule(config),
@@ -159,7 +158,7 @@ def _cohort_facts(audits: Sequence[StudyAudit]) -> dict[str, dict[str, int]]:
 
 
 def _provenance(
-    config: AuditConfig, run: RunFile, ledger: Ledger | None, determinism: str, flow_run: str | None
+    config: AuditConfig, run: RunFile, ledger: Ledger, determinism: str, flow_run: str | None
 ) -> Provenance:
     finished = datetime.now(UTC)
     return Provenance(
@@ -177,8 +176,8 @@ def _provenance(
         determinism=determinism,
         flow_run=flow_run,
         previous_run=run.previous_run,
-        ledger_head=ledger.head if ledger else None,
-        ledger_length=ledger.length if ledger else 0,
+        ledger_head=ledger.head,
+        ledger_length=ledger.length,
     )
 
 
