@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cam.layers import refuse_training, resolve
-from cam.targets import Target
+from cam.targets import Scalar
 
 __all__ = ["Capture", "capture"]
 
@@ -26,13 +26,13 @@ class Capture:
     """What one forward left behind.
 
     ``activations`` maps a layer's name to its output (B, C, *S); ``logits`` is (B, K). Both hang on the
-    tail's graph, which lives as long as this object.
+    tail's graph, which lives as long as this object. For a segmentation network ``logits`` is (B, K, *S).
     """
 
     activations: Mapping[str, Tensor]
     logits: Tensor
 
-    def gradients(self, targets: Sequence[Target]) -> dict[str, Tensor]:
+    def gradients(self, targets: Sequence[Scalar]) -> dict[str, Tensor]:
         """Return d score / d activation for every target in one batched backward through the tail.
 
         Samples do not mix in evaluation mode, so the sum over the batch gives each sample its own gradient.
@@ -77,8 +77,6 @@ def capture(model: nn.Module, x: Tensor, layers: Sequence[str]) -> Capture:
             than once, has no spatial extent, holds NaN or infinity or is overwritten by another name, or the
             output is not (B, K).
     """
-    if not layers:
-        raise ValueError("layers must name at least one layer")
     refuse_training(model)
     seen: _Calls = {name: [] for name in layers}
     modules = {name: resolve(model, name, x) for name in layers}
@@ -112,7 +110,7 @@ def _recording(modules: Mapping[str, nn.Module], seen: _Calls) -> Iterator[None]
 
 
 def _check_output(logits: object, x: Tensor) -> None:
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(x):
+    if not isinstance(logits, Tensor) or logits.ndim < 2 or len(logits) != len(x):
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ValueError(f"the model's output must have shape ({len(x)}, labels), not {shape}")
 

@@ -1,58 +1,141 @@
 """All methods, targets and layers of a batch from one forward."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 import cam.methods  # noqa: F401 - fills the registry
-from cam.capture import capture
+from cam.capture import Capture, capture
+from cam.equivalence import equivalent
 from cam.layers import choose_layer
-from cam.registry import METHODS
-from cam.targets import Target
+from cam.question import Found, Question, widened
+from cam.registry import METHODS, Method
+from cam.targets import Asked, Scalar, answered
 
-__all__ = ["Explanation", "explain"]
+__all__ = ["INPUT", "Explanation", "explain"]
+
+INPUT = "input"
+"""Stands for the layer in the key of a map that is taken at the input."""
+
+Options = Mapping[str, Mapping[str, object]]
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """The maps of one batch, raw, at the layer's own resolution.
+    """The maps of one batch, raw.
 
-    ``maps`` goes from (method, layer, number of the target) to a detached tensor (B, *S).
-    ``logits`` is (B, K).
+    ``maps`` goes from (method, layer, number of the target) to a detached tensor (B, *S) at the layer's own resolution;
+    the layer is ``"input"`` for a method at the input, and ``"one+other"`` for one across layers. ``logits`` is
+    (B, K). ``targets`` are those explained, by number. ``notes`` tells, by method and layer, how maps were got where
+    there was more than one way. ``equivalent`` holds, by layer, groups of methods whose maps are one and the same
+    up to a positive factor and a final ReLU: one piece of evidence, not several.
     """
 
     logits: Tensor
+    targets: tuple[Scalar, ...]
     maps: Mapping[tuple[str, str, int], Tensor]
+    notes: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[tuple[tuple[str, str, int], Tensor]]:
         return iter(self.maps.items())
+
+    @property
+    def equivalent(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
+        """Groups of methods, by layer, that give the same map for every sample and target of this batch."""
+        return equivalent(self.maps)
+
+    @property
+    def empty(self) -> tuple[tuple[str, str, int, int], ...]:
+        """The maps that hold nothing but 0, as (method, layer, number of the target, sample): say so, don't draw them.
+
+        A dead layer gives one, and so does a rectified method where all evidence speaks against the target.
+        """
+        return tuple(
+            (*key, sample)
+            for key, one in self.maps.items()
+            for sample, values in enumerate(one)
+            if not bool(values.any())
+        )
 
 
 def explain(
     model: nn.Module,
     x: Tensor,
-    targets: Sequence[Target | int],
+    targets: Sequence[Asked],
     *,
     methods: Sequence[str] = ("gradcam",),
     layers: Sequence[str] = ("auto",),
+    options: Options | None = None,
+    rows: int | None = None,
 ) -> Explanation:
     """Explain ``model`` on ``x`` (B, C, *S) with every method, target and layer from one forward.
 
+    ``options`` sets a method's own parameters, by its name. ``rows`` bounds how many inputs a method that runs the
+    model again shows it together; by default as many as is sensible for their size, halved when memory runs out.
+
     Raises:
-        ValueError: for an unknown method, a layer that does not do, a target out of range (see ``capture``).
+        ValueError: for an unknown method or option, a layer that does not do, a target out of range (see ``capture``),
+            or a method that this model does not allow.
     """
-    unknown = [name for name in methods if name not in METHODS]
+    asked = _checked(methods, options or {})
+    names = _layers(model, x, layers) if any(METHODS[name].at != "input" for name in methods) else ()
+    passed = capture(model, x, names)
+    wanted = answered(targets, passed.logits)
+    question = Question(model, x, wanted, passed.logits.detach(), names, passed, rows)
+    maps: dict[tuple[str, str, int], Tensor] = {}
+    notes: dict[tuple[str, str], str] = {}
+    if wanted:
+        for (method, layer), found in _answers(question, asked):
+            maps |= {(method, layer, number): one.detach() for number, one in enumerate(found.maps)}
+            notes |= {(method, layer): found.note} if found.note else {}
+    return Explanation(passed.logits.detach(), wanted, maps, notes)
+
+
+def _checked(methods: Sequence[str], options: Options) -> Options:
+    unknown = [name for name in (*methods, *options) if name not in METHODS]
     if unknown:
         raise ValueError(f"methods must be among {sorted(METHODS)}, not {unknown}")
-    wanted = [target if isinstance(target, Target) else Target(target) for target in targets]
-    names = list(dict.fromkeys(choose_layer(model, x) if name == "auto" else name for name in layers))
-    passed = capture(model, x, names)
-    gradients = passed.gradients(wanted) if wanted else {}
-    maps = {
-        (method, layer, number): METHODS[method].function(passed.activations[layer].detach(), gradient)
-        for layer in gradients
-        for number, gradient in enumerate(gradients[layer])
-        for method in methods
-    }
-    return Explanation(passed.logits.detach(), maps)
+    for name, given in options.items():
+        known = METHODS[name].options
+        wrong = [option for option in given if option not in known]
+        if wrong:
+            raise ValueError(f"options of {name!r} must be among {sorted(known)}, not {wrong}")
+    return {name: options.get(name, {}) for name in methods}
+
+
+def _layers(model: nn.Module, x: Tensor, layers: Sequence[str]) -> tuple[str, ...]:
+    if not layers:
+        raise ValueError("layers must name at least one layer")
+    return tuple(dict.fromkeys(choose_layer(model, x) if name == "auto" else name for name in layers))
+
+
+def _answers(question: Question, asked: Options) -> Iterator[tuple[tuple[str, str], Found]]:
+    gradients: dict[str, Tensor] = {}
+    if any(METHODS[name].is_formula for name in asked):
+        gradients = question.passed.gradients(question.targets)
+    for name, options in asked.items():
+        method = METHODS[name]
+        for layers in _places(method, question.layers):
+            place = "+".join(layers) or INPUT
+            if method.is_formula:
+                activation = widened(question.passed.activations[place].detach())
+                maps = [method.function(activation, widened(one), **options) for one in gradients[place]]
+                yield (name, place), Found(torch.stack(maps))  # type: ignore[arg-type]
+            else:
+                yield (name, place), _put(method, question, layers, options)
+
+
+def _places(method: Method, layers: tuple[str, ...]) -> Sequence[tuple[str, ...]]:
+    if method.at == "layer":
+        return [(layer,) for layer in layers]
+    return [layers] if method.at == "layers" else [()]
+
+
+def _put(method: Method, question: Question, layers: tuple[str, ...], options: Mapping[str, object]) -> Found:
+    narrowed = Capture({layer: question.passed.activations[layer] for layer in layers}, question.passed.logits)
+    put = Question(question.model, question.x, question.targets, question.logits, layers, narrowed, question.rows)
+    found = method.function(put, **options)
+    assert isinstance(found, Found)
+    return found

@@ -1,21 +1,31 @@
 """The single list of methods: the command line, the record, the report and the docs read it."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 from torch import Tensor
 
-__all__ = ["METHODS", "Method", "method"]
+from cam.question import Found
 
-MapFunction = Callable[[Tensor, Tensor], Tensor]
+__all__ = ["METHODS", "Method", "Place", "method", "procedure"]
+
+Formula = TypeVar("Formula", bound=Callable[..., Tensor])
+Procedure = TypeVar("Procedure", bound=Callable[..., Found])
+Place = Literal["layer", "layers", "input"]
 
 
 @dataclass(frozen=True)
 class Method:
     """A map and what a reader must know of it.
 
-    ``function`` takes activations A and gradients G, both (B, C, *S), and returns the raw map (B, *S).
-    ``signed`` tells whether the map can be negative (evidence against the target).
+    ``at`` tells where the map is taken: at one ``layer`` (on its grid), across several ``layers``, or at the
+    ``input`` (on the image's grid, no layer needed). ``signed`` tells whether the map can be negative (evidence
+    against the target). ``cost`` is counted in forwards of the whole model beyond the one that all share.
+
+    A ``formula`` takes activations A and gradients G, both (B, C, *S), and returns the raw map (B, *S). A method that
+    needs more takes a ``Question`` and returns ``Found``. Keyword parameters of either are its options.
     """
 
     name: str
@@ -24,7 +34,16 @@ class Method:
     formula: str
     limits: str
     signed: bool
-    function: MapFunction
+    at: Place
+    cost: str
+    is_formula: bool
+    function: Callable[..., object]
+
+    @property
+    def options(self) -> Mapping[str, object]:
+        """The method's options and their defaults."""
+        parameters = inspect.signature(self.function).parameters.values()
+        return {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
 
 
 METHODS: dict[str, Method] = {}
@@ -32,17 +51,38 @@ METHODS: dict[str, Method] = {}
 
 def method(
     name: str, *, title: str, paper: str, formula: str, limits: str, signed: bool
-) -> Callable[[MapFunction], MapFunction]:
-    """Register the decorated function as a method.
+) -> Callable[[Formula], Formula]:
+    """Register the decorated formula of A and G as a method at a layer.
 
     Raises:
         ValueError: when the name is taken.
     """
 
-    def register(function: MapFunction) -> MapFunction:
-        if name in METHODS:
-            raise ValueError(f"method {name!r} is registered twice")
-        METHODS[name] = Method(name, title, paper, formula, limits, signed, function)
+    def register(function: Formula) -> Formula:
+        cost = "none; the tail's backward, shared by all such methods"
+        _add(Method(name, title, paper, formula, limits, signed, "layer", cost, is_formula=True, function=function))
         return function
 
     return register
+
+
+def procedure(
+    name: str, *, title: str, paper: str, formula: str, limits: str, signed: bool, at: Place, cost: str
+) -> Callable[[Procedure], Procedure]:
+    """Register the decorated function of a ``Question`` as a method.
+
+    Raises:
+        ValueError: when the name is taken.
+    """
+
+    def register(function: Procedure) -> Procedure:
+        _add(Method(name, title, paper, formula, limits, signed, at, cost, is_formula=False, function=function))
+        return function
+
+    return register
+
+
+def _add(one: Method) -> None:
+    if one.name in METHODS:
+        raise ValueError(f"method {one.name!r} is registered twice")
+    METHODS[one.name] = one

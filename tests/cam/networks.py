@@ -45,3 +45,17 @@ def small(axes, seed=0, **options):
 def images(axes, batch=3, seed=1):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(batch, 1, *[SIDE[axes]] * axes, generator=generator, dtype=torch.float64)
+
+
+KINDS = {
+    "affine-signed": lambda axes: small(axes, rectified=False, affine=True),
+    "affine-rectified": lambda axes: small(axes, rectified=True, affine=True),
+    "affine-inplace": lambda axes: small(axes, rectified=False, affine=True, inplace=True),
+    "nonaffine-signed": lambda axes: small(axes, rectified=False, affine=False),
+    "nonaffine-rectified": lambda axes: small(axes, rectified=True, affine=False),
+    "nonaffine-inplace": lambda axes: small(axes, rectified=False, affine=False, inplace=True),
+    "single-logit": lambda axes: small(axes, rectified=False, affine=False, labels=1),
+}
+"""Networks by name: each a function of the number of axes, in float64, taking ``images(axes)``."""
+
+CONVOLUTIONAL = tuple(KINDS)

@@ -262,7 +262,7 @@ def test_gradients_that_are_not_finite_are_refused():
 
 def test_no_layer_is_refused():
     with pytest.raises(ValueError, match="layers must name at least one layer"):
-        capture(small(2, rectified=True, affine=True), images(2), [])
+        explain(small(2, rectified=True, affine=True), images(2), [0], layers=[])
 
 
 @pytest.mark.parametrize(("end", "shape"), [(nn.Flatten(0), r"\(9,\)"), (Pair(), "tuple")])

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from cam import Target, explain
-from tests.cam.networks import images, small
+from cam import Difference, Positive, Predicted, Region, Target, explain
+from cam.targets import answered
+from tests.cam.networks import conv, images, small
 
 LOGITS = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
 
@@ -70,3 +72,70 @@ def test_what_explain_returns_holds_no_graph():
     found = explain(small(2, rectified=True, affine=False), images(2), [0], methods=["gradcam"], layers=["layer"])
     assert not found.logits.requires_grad
     assert not any(maps.requires_grad for _, maps in found)
+
+
+def test_a_difference_is_one_logit_minus_another_sample_by_sample():
+    assert Difference([0, 2], 1).scores(LOGITS).tolist() == [1 - 2, 6 - 5]
+    with pytest.raises(ValueError, match=r"must lie in 0..2"):
+        Difference(0, 3).scores(LOGITS)
+
+
+def test_a_region_sums_a_labels_logits_over_the_mask():
+    logits = torch.arange(16.0).reshape(2, 2, 2, 2)
+    mask = torch.tensor([[[1, 0], [0, 1]], [[0, 1], [0, 0]]])
+    assert Region([0, 1], mask).scores(logits).tolist() == [0 + 3, 13]
+    for wrong in (mask[:, :1], mask[:1]):
+        with pytest.raises(ValueError, match=r"region.mask must have the output's shape without its labels"):
+            Region(0, wrong).scores(logits)
+    with pytest.raises(ValueError, match=r"region.mask must have"):
+        Region(0, mask).scores(LOGITS)
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_a_segmentation_network_is_explained_over_a_mask(axes):
+    """Seg-Grad-CAM: the map of the mask's logits is the sum of the maps of its voxels, before the ReLU."""
+    torch.manual_seed(0)
+    model = nn.Sequential(conv(axes, 1, 3, 3, padding=1), nn.Tanh(), conv(axes, 3, 2, 3, padding=1)).double().eval()
+    x = images(axes, batch=2)
+    mask = torch.rand(2, *x.shape[2:], generator=torch.Generator().manual_seed(2)) > 0.7
+    found = explain(model, x, [Region(1, mask)], methods=["hirescam"], layers=["1"]).maps["hirescam", "1", 0]
+    activation = model[1](model[0](x)).detach().requires_grad_()
+    (gradient,) = torch.autograd.grad((model[2](activation)[:, 1] * mask).sum(), activation)
+    torch.testing.assert_close(found, (activation * gradient).sum(1).detach())
+
+
+def test_what_is_asked_is_answered_by_the_logits():
+    logits = torch.tensor([[1.0, -2.0, 3.0], [4.0, -5.0, -6.0]])
+    assert answered([1, Predicted(), Positive(), Difference(0, 1)], logits) == (
+        Target(1), Target([2, 0]), Target(0), Target(2), Difference(0, 1),
+    )  # fmt: skip
+    assert answered([Positive(3.5)], logits) == (Target(0),)
+    assert answered([Positive(9)], logits) == ()
+    single = torch.tensor([[2.0], [-3.0]])
+    assert answered([Predicted(), Positive()], single) == (Target([1, 0]), Target(1))
+    assert answered([Positive()], -single.abs()) == ()
+    with pytest.raises(ValueError, match=r"Predicted\(\) needs logits of shape \(batch, labels\)"):
+        answered([Predicted()], logits[..., None])
+
+
+@pytest.mark.parametrize("target", [Target([2, 0]), Target(1), Difference([0, 2], 1), Difference(0, [1, 2])])
+def test_rows_that_show_samples_keep_each_samples_target(target):
+    rows = torch.tensor([1, 1, 0, 1])
+    assert target.select(rows).scores(LOGITS[rows]).tolist() == target.scores(LOGITS)[rows].tolist()
+
+
+def test_rows_keep_each_samples_region():
+    logits = torch.arange(24.0).reshape(2, 3, 4)
+    region = Region([2, 0], torch.tensor([[1, 0, 0, 1], [0, 1, 1, 0]]))
+    rows = torch.tensor([1, 0, 1])
+    assert region.select(rows).scores(logits[rows]).tolist() == region.scores(logits)[rows].tolist()
+
+
+def test_the_predicted_labels_maps_are_those_of_the_labels():
+    model, x = small(2, rectified=False, affine=False), images(2, batch=4)
+    found = explain(model, x, [Predicted()], methods=["hirescam"], layers=["layer"])
+    best = model(x).argmax(1).tolist()
+    assert found.targets == (Target(best),)
+    assert len(set(best)) > 1, "one label for all would prove little"
+    named = explain(model, x, [Target(best)], methods=["hirescam"], layers=["layer"])
+    torch.testing.assert_close(found.maps, named.maps)

@@ -1,0 +1,57 @@
+"""What a method may use when the activation and its gradient alone do not do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from cam.capture import Capture
+from cam.targets import Scalar
+
+__all__ = ["Found", "Question"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A model, its input and what is asked of it, with what the one forward left behind.
+
+    ``x`` is (B, C, *S), ``logits`` (B, K). ``layers`` are those that the maps are to be taken from: one for a method
+    at a layer, all of them for one across layers, none for a method at the input; ``passed`` holds their activations.
+    ``rows`` is how many inputs the model may be shown together (None: as many as is sensible for their size).
+    """
+
+    model: nn.Module
+    x: Tensor
+    targets: tuple[Scalar, ...]
+    logits: Tensor
+    layers: tuple[str, ...]
+    passed: Capture
+    rows: int | None = None
+
+    @property
+    def layer(self) -> str:
+        """The one layer of a method at a layer."""
+        (layer,) = self.layers
+        return layer
+
+    @property
+    def A(self) -> Tensor:  # noqa: N802 - the papers' own symbol
+        """The layer's activations (B, C, *S), detached, float32 or better."""
+        return widened(self.passed.activations[self.layer].detach())
+
+    def gradients(self, targets: Sequence[Scalar] | None = None) -> Tensor:
+        """Return the gradients (T, B, C, *S) at the layer, for these targets or those that are asked."""
+        return widened(self.passed.gradients(self.targets if targets is None else targets)[self.layer])
+
+
+@dataclass(frozen=True)
+class Found:
+    """A method's raw maps (T, B, *S), and in a few words how it got them when there was more than one way."""
+
+    maps: Tensor
+    note: str = ""
+
+
+def widened(values: Tensor) -> Tensor:
+    """Return half-precision values (autocast) as float32: sums over a layer lose them otherwise."""
+    return values.float() if values.element_size() < 4 else values

@@ -1,0 +1,65 @@
+"""Maps that are one piece of evidence are told as one, and no others."""
+
+import pytest
+import torch
+
+from cam import explain
+from cam.equivalence import equivalent
+from tests.cam.networks import images, small
+
+METHODS = ["gradcam", "hirescam", "layercam"]
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_with_a_pooled_tail_gradcam_and_hirescam_are_one(axes):
+    model, x = small(axes, rectified=False, affine=True), images(axes)
+    assert explain(model, x, [0, 1], methods=METHODS, layers=["layer"]).equivalent == {
+        "layer": (("gradcam", "hirescam"),)
+    }
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_with_a_gradient_that_varies_in_space_they_are_two(axes):
+    model, x = small(axes, rectified=False, affine=False), images(axes)
+    assert explain(model, x, [0, 1], methods=METHODS, layers=["layer"]).equivalent == {}
+
+
+ROW = torch.tensor([[[0.0, 1.0, -2.0, 3.0]]])
+NOTHING = torch.zeros(1, 1, 4)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (ROW, 5 * ROW, True),
+        (ROW, ROW.relu(), True),
+        (ROW, -ROW, False),
+        (ROW, ROW + 1, False),
+        (ROW, ROW + torch.tensor([0, 0.01, 0, 0]), False),
+        (ROW, NOTHING, False),
+        (NOTHING, NOTHING, False),
+        (ROW, ROW[..., :3], False),
+        (torch.cat([ROW, NOTHING]), torch.cat([2 * ROW, NOTHING]), True),
+        (torch.cat([ROW, NOTHING]), torch.cat([ROW, ROW]), False),
+        (torch.cat([ROW, ROW]), torch.cat([ROW, ROW.flip(2)]), False),
+    ],
+)
+def test_what_counts_as_the_same(one, other, same):
+    found = equivalent({("a", "layer", 0): one, ("b", "layer", 0): other})
+    assert found == ({"layer": (("a", "b"),)} if same else {})
+
+
+def test_every_target_and_only_one_layer_counts():
+    maps = {("a", "x", 0): ROW, ("b", "x", 0): ROW, ("a", "x", 1): ROW, ("b", "x", 1): ROW + 1}
+    assert equivalent(maps) == {}
+    assert equivalent({("a", "x", 0): ROW, ("b", "y", 0): ROW}) == {}
+
+
+def test_a_dead_layer_gives_empty_maps_that_are_named():
+    model, x = small(2, rectified=True, affine=True), images(2, batch=2)
+    torch.nn.init.constant_(model.layer[0].bias, -100.0)
+    found = explain(model, x, [1], methods=["gradcam", "hirescam"], layers=["layer"])
+    assert set(found.empty) == {(name, "layer", 0, sample) for name in ("gradcam", "hirescam") for sample in (0, 1)}
+    assert found.equivalent == {}
+    alive = explain(small(2, rectified=False, affine=True), x, [1], methods=["hirescam"], layers=["layer"])
+    assert alive.empty == ()
