@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow check clean
+.PHONY: demo test test-slow mutants bench fuzz check clean
 
 demo: .venv/installed
 	$(BIN)/camaudit demo --folder demo
@@ -12,6 +12,17 @@ test: .venv/dev
 
 test-slow: .venv/dev
 	$(BIN)/python -m pytest -m slow
+
+mutants: .venv/dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutants
+
+bench: .venv/dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --no-deps grad-cam torchcam medcam ttach
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt opencv-python-headless scikit-learn pandas
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.cams --quick --write
+
+fuzz: .venv/dev
+	$(BIN)/python -m tests.fuzz
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

@@ -1,13 +1,15 @@
 """Class activation maps in 2D and 3D: tensors in, raw signed maps out."""
 
 from cam.alignment import cell_shift
+from cam.auto import choose_layer
 from cam.capture import Capture, capture
-from cam.explain import INPUT, Explanation, explain
-from cam.layers import choose_layer, spatial_layers
+from cam.explain import Explanation, explain
+from cam.layers import spatial_layers
 from cam.question import Found, Question
-from cam.registry import METHODS, Method
+from cam.registry import INPUT, METHODS, Method
 from cam.resize import resize
 from cam.targets import Asked, Difference, Positive, Predicted, Region, Scalar, Target
+from cam.tokens import TokenGrid
 
 __all__ = [
     "INPUT",
@@ -24,6 +26,7 @@ __all__ = [
     "Region",
     "Scalar",
     "Target",
+    "TokenGrid",
     "capture",
     "cell_shift",
     "choose_layer",

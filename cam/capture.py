@@ -7,33 +7,51 @@ differentiated.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from cam.layers import refuse_training, resolve
+from cam.reading import Reader
 from cam.targets import Scalar
+from cam.tokens import TokenGrid
 
 __all__ = ["Capture", "capture"]
 
-_Calls = dict[str, list[tuple[Tensor, int]]]  # a layer's outputs, one a call, each with its write count
 _NO_PATH = "do not influence the model's output by a path with gradients"
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What a layer returned in one call: laid out as (B, C, *S), as it was, and how often it had been written to."""
+
+    activation: Tensor
+    output: Tensor
+    grid: TokenGrid
+    version: int
+
+
+_Calls = dict[str, list[_Call]]
 
 
 @dataclass(frozen=True)
 class Capture:
     """What one forward left behind.
 
-    ``activations`` maps a layer's name to its output (B, C, *S); ``logits`` is (B, K). Both hang on the
+    ``activations`` maps a layer's name to its output, laid out as (B, C, *S); ``logits`` is (B, K). Both hang on the
     tail's graph, which lives as long as this object. For a segmentation network ``logits`` is (B, K, *S).
+    ``outputs`` are the layers' outputs as they were, detached; ``grids`` tells how those are laid out, and holds what
+    the caller stated of other layers.
     """
 
     activations: Mapping[str, Tensor]
     logits: Tensor
+    outputs: Mapping[str, Tensor] = field(default_factory=dict)
+    grids: Mapping[str, TokenGrid] = field(default_factory=dict)
 
     def gradients(self, targets: Sequence[Scalar]) -> dict[str, Tensor]:
-        """Return d score / d activation for every target in one batched backward through the tail.
+        """Return d score / d activation for every target, by a backward each through the tail alone.
 
         Samples do not mix in evaluation mode, so the sum over the batch gives each sample its own gradient.
 
@@ -44,66 +62,89 @@ class Capture:
             ValueError: for a target out of range, a layer that the output does not depend on, or gradients
                 that hold NaN or infinity.
         """
-        with torch.inference_mode(False), torch.enable_grad():
-            scores = torch.stack([target.scores(self.logits).sum() for target in targets])
-        if not scores.requires_grad:
-            raise ValueError(f"layers {list(self.activations)} {_NO_PATH}")
-        names, layers = zip(*self.activations.items(), strict=True)
-        gradients = torch.autograd.grad(
-            scores,
-            layers,
-            grad_outputs=torch.eye(len(targets), dtype=scores.dtype, device=scores.device),
-            is_grads_batched=True,
-            retain_graph=True,
-            allow_unused=True,
-        )
-        unused = [name for name, gradient in zip(names, gradients, strict=True) if gradient is None]
-        if unused:
-            raise ValueError(f"layers {unused} {_NO_PATH}")
-        for name, gradient in zip(names, gradients, strict=True):
+        by_target = [self._gradients(target) for target in targets]
+        gradients = {name: torch.stack([one[name] for one in by_target]) for name in self.activations}
+        for name, gradient in gradients.items():
             if not bool(torch.isfinite(gradient).all()):
                 raise ValueError(f"the gradients at layer {name!r} hold NaN or infinity for this input")
-        return dict(zip(names, gradients, strict=True))
+        return gradients
+
+    def as_output(self, layer: str, values: Tensor, samples: Tensor) -> Tensor:
+        """Return what ``layer`` would have returned had its cells held ``values`` (n, C, *S).
+
+        ``samples`` (n,) says whose prefix tokens (class, registers) go with each row. The result has the layer's own
+        form and precision, (n, N, C) for tokens, and shares no memory with ``values``.
+        """
+        return self.grids[layer].put_back(values, self.outputs[layer][samples])
+
+    def _gradients(self, target: Scalar) -> dict[str, Tensor]:
+        with torch.inference_mode(False), torch.enable_grad():
+            score = target.scores(self.logits).sum()
+        if not score.requires_grad:
+            raise ValueError(f"layers {list(self.activations)} {_NO_PATH}")
+        layers = list(self.activations.values())
+        found = torch.autograd.grad(score, layers, retain_graph=True, allow_unused=True)
+        unused = [name for name, one in zip(self.activations, found, strict=True) if one is None]
+        if unused:
+            raise ValueError(f"layers {unused} {_NO_PATH}")
+        return dict(zip(self.activations, found, strict=True))
 
 
-def capture(model: nn.Module, x: Tensor, layers: Sequence[str]) -> Capture:
+def capture(
+    model: nn.Module, x: Tensor, layers: Sequence[str], *, grids: Mapping[str, TokenGrid] | None = None
+) -> Capture:
     """Run ``model`` once on ``x`` (B, C, *S) and capture the named layers.
 
     The model is left as it was found: hooks are removed, no mode, parameter, ``.grad`` or flag is touched,
     also when the forward raises. Frozen parameters and in-place operations after the layer are fine.
 
+    A layer that returns tokens, or has its channels last, is laid out as (B, C, *S) where the network itself tells how
+    (see ``cam.tokens``); ``grids`` states it, by layer, where it does not.
+
     Raises:
         ValueError: when the model is in training mode, a layer does not exist, is not reached, is called more
-            than once, has no spatial extent, holds NaN or infinity or is overwritten by another name, or the
-            output is not (B, K).
+            than once, has no spatial extent or none that is known, holds NaN or infinity, is overwritten by another
+            name or takes no hooks, or the output is not (B, K).
     """
     refuse_training(model)
     seen: _Calls = {name: [] for name in layers}
     modules = {name: resolve(model, name, x) for name in layers}
-    with _recording(modules, seen), torch.inference_mode(False), torch.no_grad():
+    reader = Reader(model, x, grids)
+    with _recording(modules, seen, reader), torch.inference_mode(False), torch.no_grad():
         logits = model(x)
     _check_output(logits, x)
-    return Capture({name: _check_layer(name, calls, x) for name, calls in seen.items()}, logits)
+    calls = {name: _check_layer(name, seen[name], reader) for name in seen}
+    return Capture(
+        {name: call.activation for name, call in calls.items()},
+        logits,
+        {name: call.output for name, call in calls.items()},
+        {**(grids or {}), **{name: call.grid for name, call in calls.items()}},
+    )
 
 
 @contextmanager
-def _recording(modules: Mapping[str, nn.Module], seen: _Calls) -> Iterator[None]:
+def _recording(modules: Mapping[str, nn.Module], seen: _Calls, reader: Reader) -> Iterator[None]:
     def hook_for(name: str) -> object:
         def hook(_module: nn.Module, _inputs: object, output: object) -> Tensor | None:
+            if reader.busy:
+                return None
             if not isinstance(output, Tensor):
                 raise ValueError(f"layer {name!r} must return one tensor, not {type(output).__name__}")  # noqa: TRY004 - callers expect one error type for an unfit layer
+            grid = reader.grid(name, output.shape)
             torch.set_grad_enabled(True)  # the tail begins; the caller's no_grad block restores the mode
-            leaf = output if output.requires_grad else output.detach().requires_grad_()
-            seen[name].append((leaf, leaf._version))  # noqa: SLF001 - the only count of in-place writes there is
-            return leaf.clone()  # an in-place operation behind the layer must not overwrite the activation
+            laid_out = grid.lay_out(output)
+            leaf = laid_out if output.requires_grad else laid_out.detach().requires_grad_()
+            seen[name].append(_Call(leaf, output.detach(), grid, leaf._version))  # noqa: SLF001 - the only count of in-place writes there is
+            return grid.put_back(leaf, output)  # a copy: an in-place operation behind must not overwrite the activation
 
         return hook
 
     hooks: list[torch.utils.hooks.RemovableHandle] = []
     try:
-        for name, module in modules.items():
-            hooks.append(module.register_forward_hook(hook_for(name)))  # type: ignore[arg-type]
-        yield
+        with reader.watching():
+            for name, module in modules.items():
+                hooks.append(module.register_forward_hook(hook_for(name)))  # type: ignore[arg-type]
+            yield
     finally:
         for hook in hooks:
             hook.remove()
@@ -115,18 +156,15 @@ def _check_output(logits: object, x: Tensor) -> None:
         raise ValueError(f"the model's output must have shape ({len(x)}, labels), not {shape}")
 
 
-def _check_layer(name: str, calls: list[tuple[Tensor, int]], x: Tensor) -> Tensor:
+def _check_layer(name: str, calls: list[_Call], reader: Reader) -> _Call:
     if len(calls) != 1:
         fault = "is never reached" if not calls else f"is called {len(calls)} times"
         raise ValueError(f"layer {name!r} {fault} in one forward; a map needs a layer that is called once")
-    ((activation, version),) = calls
-    if activation._version != version:  # noqa: SLF001
+    (call,) = calls
+    if call.activation._version != call.version:  # noqa: SLF001
         raise ValueError(f"layer {name!r} passes on a tensor that is overwritten later; take the layer before it")
-    shape = tuple(activation.shape)
-    if activation.ndim != x.ndim or activation.shape[2:].numel() < 2:
-        raise ValueError(f"layer {name!r} has no spatial extent: its output has shape {shape}")
-    if len(activation) != len(x):
-        raise ValueError(f"layer {name!r} returns shape {shape} for {len(x)} samples; a map needs one each")
-    if not bool(torch.isfinite(activation).all()):
+    if reader.grid(name, call.output.shape) != call.grid:  # what the rest of the forward showed may speak against it
+        raise ValueError(f"layer {name!r} may be laid out in two ways; state which: grids={{{name!r}: TokenGrid(...)}}")
+    if not bool(torch.isfinite(call.activation).all()):
         raise ValueError(f"layer {name!r} holds NaN or infinity for this input")
-    return activation
+    return call

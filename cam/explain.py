@@ -1,23 +1,21 @@
 """All methods, targets and layers of a batch from one forward."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
 import cam.methods  # noqa: F401 - fills the registry
-from cam.capture import Capture, capture
+from cam.auto import choose_layer
+from cam.capture import capture
 from cam.equivalence import equivalent
-from cam.layers import choose_layer
 from cam.question import Found, Question, widened
 from cam.registry import METHODS, Method
 from cam.targets import Asked, Scalar, answered
+from cam.tokens import TokenGrid
 
-__all__ = ["INPUT", "Explanation", "explain"]
-
-INPUT = "input"
-"""Stands for the layer in the key of a map that is taken at the input."""
+__all__ = ["Explanation", "explain"]
 
 Options = Mapping[str, Mapping[str, object]]
 
@@ -69,19 +67,21 @@ def explain(
     layers: Sequence[str] = ("auto",),
     options: Options | None = None,
     rows: int | None = None,
+    grids: Mapping[str, TokenGrid] | None = None,
 ) -> Explanation:
     """Explain ``model`` on ``x`` (B, C, *S) with every method, target and layer from one forward.
 
     ``options`` sets a method's own parameters, by its name. ``rows`` bounds how many inputs a method that runs the
     model again shows it together; by default as many as is sensible for their size, halved when memory runs out.
+    ``grids`` states, by layer, where its tokens lie in the image when the network does not tell (``cam.tokens``).
 
     Raises:
         ValueError: for an unknown method or option, a layer that does not do, a target out of range (see ``capture``),
             or a method that this model does not allow.
     """
     asked = _checked(methods, options or {})
-    names = _layers(model, x, layers) if any(METHODS[name].at != "input" for name in methods) else ()
-    passed = capture(model, x, names)
+    names = _layers(model, x, layers, grids) if any(METHODS[name].at != "input" for name in methods) else ()
+    passed = capture(model, x, names, grids=grids)
     wanted = answered(targets, passed.logits)
     question = Question(model, x, wanted, passed.logits.detach(), names, passed, rows)
     maps: dict[tuple[str, str, int], Tensor] = {}
@@ -105,10 +105,12 @@ def _checked(methods: Sequence[str], options: Options) -> Options:
     return {name: options.get(name, {}) for name in methods}
 
 
-def _layers(model: nn.Module, x: Tensor, layers: Sequence[str]) -> tuple[str, ...]:
+def _layers(
+    model: nn.Module, x: Tensor, layers: Sequence[str], grids: Mapping[str, TokenGrid] | None
+) -> tuple[str, ...]:
     if not layers:
         raise ValueError("layers must name at least one layer")
-    return tuple(dict.fromkeys(choose_layer(model, x) if name == "auto" else name for name in layers))
+    return tuple(dict.fromkeys(choose_layer(model, x, grids) if name == "auto" else name for name in layers))
 
 
 def _answers(question: Question, asked: Options) -> Iterator[tuple[tuple[str, str], Found]]:
@@ -117,8 +119,7 @@ def _answers(question: Question, asked: Options) -> Iterator[tuple[tuple[str, st
         gradients = question.passed.gradients(question.targets)
     for name, options in asked.items():
         method = METHODS[name]
-        for layers in _places(method, question.layers):
-            place = "+".join(layers) or INPUT
+        for place, layers in method.places(question.layers).items():
             if method.is_formula:
                 activation = widened(question.passed.activations[place].detach())
                 maps = [method.function(activation, widened(one), **options) for one in gradients[place]]
@@ -127,15 +128,9 @@ def _answers(question: Question, asked: Options) -> Iterator[tuple[tuple[str, st
                 yield (name, place), _put(method, question, layers, options)
 
 
-def _places(method: Method, layers: tuple[str, ...]) -> Sequence[tuple[str, ...]]:
-    if method.at == "layer":
-        return [(layer,) for layer in layers]
-    return [layers] if method.at == "layers" else [()]
-
-
 def _put(method: Method, question: Question, layers: tuple[str, ...], options: Mapping[str, object]) -> Found:
-    narrowed = Capture({layer: question.passed.activations[layer] for layer in layers}, question.passed.logits)
-    put = Question(question.model, question.x, question.targets, question.logits, layers, narrowed, question.rows)
+    passed = replace(question.passed, activations={layer: question.passed.activations[layer] for layer in layers})
+    put = replace(question, layers=layers, passed=passed)
     found = method.function(put, **options)
     assert isinstance(found, Found)
     return found

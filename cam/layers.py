@@ -1,11 +1,16 @@
-"""Which layer a map is taken from: by name, or the last one that still has spatial extent."""
+"""Which layers a map can be taken from, and how their outputs are laid out."""
 
-from math import prod
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["choose_layer", "refuse_training", "resolve", "spatial_layers"]
+from cam.reading import Reader, hookable
+from cam.tokens import TokenGrid
+
+__all__ = ["readable", "refuse_training", "resolve", "spatial_layers"]
+
+Grids = Mapping[str, TokenGrid]
 
 
 def refuse_training(model: nn.Module) -> None:
@@ -20,66 +25,81 @@ def refuse_training(model: nn.Module) -> None:
             raise ValueError(f"the model must be in evaluation mode (call model.eval()); in training mode: {where}")
 
 
-def spatial_layers(model: nn.Module, x: Tensor) -> dict[str, tuple[int, ...]]:
+def spatial_layers(model: nn.Module, x: Tensor, grids: Grids | None = None) -> dict[str, tuple[int, ...]]:
     """Run one forward and list the layers that a map can be taken from, in the order in which they finished.
 
-    A layer is listed when it is called once and returns one tensor (B, C, *S) whose spatial shape S has more
-    than one element and as many axes as the input's. ``x`` has shape (B, C, *S); its first sample suffices.
+    A layer is listed when it is called once and returns one tensor that reads as (B, C, *S) in one way only, with
+    more than one element in S and as many axes as the input's: (B, C, *S) itself, channels last, or the tokens of a
+    grid (see ``cam.tokens``). ``x`` has shape (B, C, *S); its first sample suffices. ``grids`` states what no
+    evidence tells.
 
     Returns:
         The layer's name to its spatial shape S.
 
     Raises:
-        ValueError: when the model is in training mode.
+        ValueError: when the model is in training mode or takes no hooks, or ``grids`` names no layer of it.
     """
+    return {name: grid.shape for name, grid in readable(model, x, grids).items()}
+
+
+def readable(model: nn.Module, x: Tensor, grids: Grids | None = None) -> dict[str, TokenGrid]:
+    """Return the layers that ``spatial_layers`` lists, each with how its output is laid out."""
     refuse_training(model)
+    _refuse_unwatchable(model)
+    reader = Reader(model, x[:1], grids)
     # shapes alone: the outputs themselves would hold the whole trunk in memory
     finished: list[tuple[str, tuple[int, ...] | None]] = []
     hooks = [
         module.register_forward_hook(lambda _m, _i, out, name=name: finished.append((name, _shape(out))))
-        for name, module in model.named_modules()
+        for name, module in hookable(model)
         if name
     ]
     try:
-        with torch.no_grad():
+        with reader.watching(), torch.no_grad():
             model(x[:1])
     finally:
         for hook in hooks:
             hook.remove()
     calls = [name for name, _ in finished]
-    return {
-        name: shape[2:]
-        for name, shape in finished
-        if shape and len(shape) == x.ndim and shape[0] == 1 and prod(shape[2:]) > 1 and calls.count(name) == 1
-    }
+    found = {name: _grid(reader, name, shape) for name, shape in finished if shape and calls.count(name) == 1}
+    return {name: grid for name, grid in found.items() if grid}
 
 
 def _shape(output: object) -> tuple[int, ...] | None:
     return tuple(output.shape) if isinstance(output, Tensor) else None
 
 
-def choose_layer(model: nn.Module, x: Tensor) -> str:
-    """Return the layer that ``auto`` stands for: the last to finish that still has spatial extent.
-
-    Raises:
-        ValueError: when no layer has spatial extent.
-    """
-    layers = spatial_layers(model, x)
-    if not layers:
-        raise ValueError(f"layer 'auto' found no layer with spatial extent in {type(model).__name__}")
-    return next(reversed(layers))
+def _grid(reader: Reader, name: str, shape: tuple[int, ...]) -> TokenGrid | None:
+    try:
+        return reader.grid(name, shape)
+    except ValueError:
+        return None
 
 
 def resolve(model: nn.Module, name: str, x: Tensor) -> nn.Module:
     """Return the module called ``name``.
 
     Raises:
-        ValueError: when there is none; the message lists the layers that would do.
+        ValueError: when there is none (the message lists the layers that would do), or when it takes no hooks.
     """
+    _refuse_unwatchable(model)
     module: nn.Module | None = dict(model.named_modules()).get(name) if name else None
     if module is None:
         raise ValueError(f"layer {name!r} does not exist in {type(model).__name__}; {_would_do(model, x)}")
+    _refuse_unwatchable(module, f"layer {name!r}")
     return module
+
+
+def _refuse_unwatchable(module: nn.Module, what: str = "the model") -> None:
+    kinds = {
+        torch.jit.ScriptModule: "is TorchScript, which takes no hooks; pass the nn.Module that it was made from, or "
+        "ask for methods at the input, which need no layer",
+        nn.DataParallel: "is wrapped in nn.DataParallel, which calls a layer once a device; pass its .module, and a "
+        "part of the batch to a process of its own on each device",
+    }
+    fault = next((text for kind, text in kinds.items() if isinstance(module, kind)), "")
+    if fault:
+        raise ValueError(f"{what} {fault}")
 
 
 def _would_do(model: nn.Module, x: Tensor) -> str:

@@ -1,7 +1,7 @@
 """The single list of methods: the command line, the record, the report and the docs read it."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -9,11 +9,13 @@ from torch import Tensor
 
 from cam.question import Found
 
-__all__ = ["METHODS", "Method", "Place", "method", "procedure"]
+__all__ = ["INPUT", "METHODS", "Method", "Place", "method", "procedure"]
 
 Formula = TypeVar("Formula", bound=Callable[..., Tensor])
 Procedure = TypeVar("Procedure", bound=Callable[..., Found])
 Place = Literal["layer", "layers", "input"]
+INPUT = "input"
+"""Stands for the layer in the key of a map that is taken at the input."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,12 @@ class Method:
         """The method's options and their defaults."""
         parameters = inspect.signature(self.function).parameters.values()
         return {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
+
+    def places(self, layers: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+        """Return where the method's maps are taken when these layers are asked for: the place's name to its layers."""
+        if self.at == "input":
+            return {INPUT: ()}
+        return {"+".join(layers): tuple(layers)} if self.at == "layers" else {layer: (layer,) for layer in layers}
 
 
 METHODS: dict[str, Method] = {}

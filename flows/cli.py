@@ -63,6 +63,38 @@ def lock(
 
 
 @app.command()
+def link(config: ConfigPath) -> None:
+    """Write which of the archive's own names each pseudonym stands for; keep the file from others, or delete it."""
+    from pipeline.links import write_links
+
+    typer.echo(write_links(config))
+
+
+@app.command()
+def scan(
+    archive: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="The folder to walk.")],
+    as_json: AsJson = False,
+    write_manifest: Annotated[
+        Path | None, typer.Option("--write-manifest", metavar="FILE", help="List the usable images for camaudit run.")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option("--export", metavar="FILE.parquet", help="Write the catalogue under pseudonyms.")
+    ] = None,
+    index: Annotated[
+        Path | None, typer.Option("--index", metavar="FILE", help="Where the private working index lies.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=0, help="Processes; 0 reads in this one, unguarded.")] = 2,
+) -> None:
+    """Find what is in an archive: studies by modality, usable or excluded by a reason.
+
+    Nothing in the archive is changed. A second scan opens only what is new or changed.
+    """
+    from flows.scanning import scan_archive
+
+    scan_archive(archive, as_json=as_json, outputs=(write_manifest, export), index=index, workers=workers)
+
+
+@app.command()
 def schedule(
     config: ConfigPath,
     cron: Annotated[str, typer.Option("--cron", help="When, as a cron expression, e.g. '0 2 * * *'.")],

@@ -1,8 +1,9 @@
 """The walk of a study, on one screen: read, prepare, explain, carry to the mask's grid, measure, record."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -17,15 +18,18 @@ from pipeline.evidence.experts import agreement
 from pipeline.evidence.localisation import Evidence, score_all
 from pipeline.models.load import LoadedModel, probabilities
 from pipeline.models.prepare import Preparation, Prepared
+from pipeline.prefetch import prefetched
 from pipeline.record import Finding, PairAgreement, StudyAudit
 from pipeline.shards import Maps
 from pipeline.studies.archive import StudyRow, read_study
 from pipeline.studies.geometry import Geometry, Resampling, cells, plan
+from pipeline.studies.isolation import DECODING, isolated_map
 from pipeline.studies.privacy import Pseudonyms
+from pipeline.studies.readers.base import ReadOptions
 from pipeline.studies.study import Study
 from pipeline.studies.volume import Heatmap, Mask
 
-__all__ = ["Auditor", "StudySource", "audit_studies", "negative_label", "predicted_labels"]
+__all__ = ["Auditor", "StudySource", "audit_studies", "negative_label", "predicted_labels", "read_studies"]
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,14 @@ class StudySource:
 
 
 def audit_studies(
-    auditor: Auditor, sources: Iterable[StudySource], on_study: Callable[[], None]
+    auditor: Auditor, sources: Sequence[StudySource], on_study: Callable[[], None]
 ) -> tuple[list[StudyAudit], Maps]:
     """Audit studies in order; one that fails becomes a row with its stage and reason. Maps are kept by key."""
     audits: list[StudyAudit] = []
     maps: Maps = {}
-    for batch in _batches(_read_and_prepare(auditor, sources), auditor.config.run.batch_size):
+    size = auditor.config.run.batch_size
+    ready = _read_and_prepare(auditor, sources)
+    for batch in _batches(prefetched(ready, size) if auditor.config.run.workers else ready, size):
         for audit, kept in _audit_batch(auditor, batch):
             audits.append(audit)
             maps.update(kept)
@@ -74,14 +80,27 @@ class _Ready:
     fault: StudyError | None = None
 
 
-def _read_and_prepare(auditor: Auditor, sources: Iterable[StudySource]) -> Iterator[_Ready]:
-    for source in sources:
-        try:
-            study = read_study(source.row, auditor.pseudonyms)
-            _check_reference(study, auditor.config)
-            yield _Ready(source, study, auditor.preparation(study.image))
-        except StudyError as fault:
-            yield _Ready(source, fault=fault)
+def _read_and_prepare(auditor: Auditor, sources: Sequence[StudySource]) -> Generator[_Ready, None, None]:
+    for source, study in zip(sources, read_studies(auditor, [source.row for source in sources]), strict=True):
+        yield _prepare(auditor, source, study)
+
+
+def read_studies(auditor: Auditor, rows: Iterable[StudyRow]) -> Iterator[Study | StudyError]:
+    """Read studies in order, each in a worker process that may fail without harm; the fault is its answer then."""
+    archive = auditor.config.archive
+    options = ReadOptions(archive.voi, archive.volume, archive.consensus)
+    read = partial(read_study, pseudonyms=auditor.pseudonyms, options=options)
+    return isolated_map(read, rows, workers=auditor.config.run.workers, limits=DECODING)
+
+
+def _prepare(auditor: Auditor, source: StudySource, study: Study | StudyError) -> _Ready:
+    if isinstance(study, StudyError):
+        return _Ready(source, fault=study)
+    try:
+        _check_reference(study, auditor.config)
+        return _Ready(source, study, auditor.preparation(study.image))
+    except StudyError as fault:
+        return _Ready(source, fault=fault)
 
 
 def _batches(ready: Iterable[_Ready], size: int) -> Iterator[list[_Ready]]:
@@ -120,6 +139,7 @@ def _analyse(auditor: Auditor, batch: Sequence[_Ready]) -> list[tuple[StudyAudit
         [Target(labels.index(label)) for label in union],
         methods=auditor.config.explain.methods,
         layers=auditor.layers,
+        options=auditor.config.explain.options,
     )
     shares = probabilities(explanation.logits, auditor.config.model.output)
     return [
@@ -159,7 +179,7 @@ def _record(
         digest = hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
         findings += _measure(auditor, study, heatmap, {"map": key, "map_sha256": digest, "cell_mm": grid.spacing})
     for target in dict.fromkeys(target for target, _, _ in raw):
-        findings += _measure_baselines(auditor, study, target, plans[auditor.layers[0]])
+        findings += _measure_baselines(auditor, study, target, next(iter(plans.values())))
     return _analysed(auditor, one.source, study, share, findings), kept
 
 

@@ -19,7 +19,7 @@ from pipeline.record import StudyAudit
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap, Mask, Volume
 
-__all__ = ["CasePanels", "View", "choose_cases", "cut_panels", "load_panels", "save_panels"]
+__all__ = ["CasePanels", "View", "choose_cases", "cut_panels", "load_panels", "save_panels", "withheld"]
 
 Plane = NDArray[np.float32]
 
@@ -97,6 +97,19 @@ def choose_cases(
 
 def _correct(audit: StudyAudit) -> bool | None:
     return None if audit.reference is None else set(audit.reference) == set(audit.predicted)
+
+
+def withheld(facts: Mapping[str, str], pictures: Literal["not_burned_in", "all"]) -> str | None:
+    """Return why an image with these facts must not be shown, or None when it may be.
+
+    Names and dates that are burned into the pixels reach every copy of a picture. DICOM's BurnedInAnnotation
+    (0028,0301) is optional: absent, as in most archives and in every other format, it says nothing.
+    """
+    burned_in = facts.get("BurnedInAnnotation")
+    if pictures == "all" or burned_in == "NO":
+        return None
+    said = "says that annotation is" if burned_in == "YES" else "does not say that no annotation is"
+    return f"the pictures are withheld: the image's header {said} burned into the pixels (report.pictures)"
 
 
 def cut_panels(

@@ -25,12 +25,18 @@ class Archive(_Part):
     """Where the studies lie. Without ``manifest`` they are discovered by their file names.
 
     Discovery knows no labels: ``label`` states the label that a discovered mask annotates and its study
-    carries.
+    carries. ``voi``: whether projections and captures get the display transform (window or table) that they
+    state. ``volume``: which volume of a file with several (4D NIfTI and NRRD, frames of an angiogram) is read,
+    counted from 0; without it such a study is refused. ``consensus``: what several readers of one label say
+    together (majority vote or STAPLE), as a reader of its own.
     """
 
     path: Path
     manifest: Path | None = None
     label: str | None = None
+    voi: Literal["none", "apply"] = "none"
+    volume: Annotated[int, Field(ge=0)] | None = None
+    consensus: Literal["none", "majority", "staple"] = "none"
 
 
 class Model(_Part):
@@ -69,11 +75,12 @@ class Model(_Part):
 class Explain(_Part):
     """Which maps: methods, and whose logit each explains.
 
-    ``targets``: ``reference`` (each label that the reference says is present), ``predicted``, or a label's
-    name.
+    ``options`` sets a method's own parameters, by its name: ``{rise: {masks: 4000}}``. ``targets``: ``reference`` (each
+    label that the reference says is present), ``predicted``, or a label's name.
     """
 
     methods: Annotated[tuple[str, ...], Field(min_length=1)] = ("gradcam",)
+    options: dict[str, dict[str, Any]] = Field(default_factory=dict)
     targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("reference",)
 
 
@@ -114,7 +121,11 @@ class Cases(_Part):
 
 
 class Report(_Part):
-    """What the report says besides the findings. ``window`` is the display window (low, high) of pictures."""
+    """What the report says besides the findings. ``window`` is the display window (low, high) of pictures.
+
+    ``pictures``: of images whose header says that no annotation is burned into the pixels, or of ``all``. A format
+    without such a header says nothing.
+    """
 
     title: str = "Saliency audit"
     organisation: str = "not stated"
@@ -123,6 +134,7 @@ class Report(_Part):
     reference_standard: str = "not stated"
     cases: Cases | Literal["all"] = Cases()
     window: tuple[float, float] | None = None
+    pictures: Literal["not_burned_in", "all"] = "not_burned_in"
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -132,13 +144,18 @@ class Report(_Part):
 
 
 class Run(_Part):
-    """Where and how the run works. None of it but ``seed`` changes a number."""
+    """Where and how the run works. None of it but ``seed`` changes a number.
+
+    ``workers`` processes read studies while others are analysed; 0 reads them in the run's own process, where a
+    hostile file can end the run.
+    """
 
     output: Path = Path("runs")
     device: str = "auto"
     seed: Annotated[int, Field(ge=0)] = 0
     batch_size: Annotated[int, Field(ge=1)] = 8
     shard_size: Annotated[int, Field(ge=1)] | None = None
+    workers: Annotated[int, Field(ge=0, le=64)] = 1
     replicates: Annotated[int, Field(ge=200)] = 2000
 
 
@@ -174,14 +191,15 @@ class AuditConfig(_Part):
     def recipe(self) -> str:
         """Return the digest of everything that changes a study's row.
 
-        That is the label of discovered masks, model, preparation, maps, overlap and seed.
+        That is what is read of the archive's files, model, preparation, maps, overlap and seed.
         """
         parts = json.loads(self.model_dump_json(include={"model", "prepare", "explain", "overlap"}))
         for free_text in ("name", "version", "training_data"):
             del parts["model"][free_text]
         for path in ("bundle", "weights"):  # the weights count by their own hash, not by where they lie
             del parts["model"][path]
-        return digest_of({**parts, "label": self.archive.label, "seed": self.run.seed})
+        read = self.archive.model_dump(mode="json", include={"label", "voi", "volume", "consensus"})
+        return digest_of({**parts, **read, "seed": self.run.seed})
 
     def criteria_digest(self) -> str:
         """Return the digest of the acceptance criteria."""

@@ -13,8 +13,10 @@ __all__ = ["written"]
 
 
 @contextmanager
-def written(path: Path) -> Iterator[IO[bytes]]:
+def written(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
     """Yield a file that becomes ``path`` when the block ends, and vanishes when it raises.
+
+    A ``private`` one is the owner's alone from its first byte on (mode 0600).
 
     Raises:
         OutputError: when the folder cannot be written or the disk is full.
@@ -28,7 +30,8 @@ def written(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        if not private:
+            temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
         temporary = None
     except OSError as error:

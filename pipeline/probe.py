@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from cam import capture, cell_shift, choose_layer
-from pipeline.audit import Auditor
+from cam import capture, cell_shift, choose_layer, explain
+from pipeline.audit import Auditor, read_studies
 from pipeline.config import AuditConfig
 from pipeline.errors import ArchiveError, ModelError, StudyError
 from pipeline.models.prepare import Prepared
 from pipeline.record import LayerFacts
-from pipeline.studies.archive import StudyRow, read_study
+from pipeline.studies.archive import StudyRow
 from pipeline.studies.geometry import Geometry, cells
 
 __all__ = ["resolve_layers"]
@@ -39,6 +39,7 @@ def resolve_layers(auditor: Auditor, rows: Sequence[StudyRow]) -> tuple[LayerFac
         fault = str(error).splitlines()[0]
         raise ModelError(f"the model does not take an input of shape {shape} (channels, ...): {fault}") from error
     _check_outputs(auditor.config, passed.logits.detach())
+    _try_methods(auditor, probe, names)
     return tuple(
         LayerFacts(
             name=name,
@@ -51,11 +52,25 @@ def resolve_layers(auditor: Auditor, rows: Sequence[StudyRow]) -> tuple[LayerFac
     )
 
 
+def _try_methods(auditor: Auditor, probe: Tensor, layers: Sequence[str]) -> None:
+    """Run every method once: one that this model does not allow is refused now, not study by study."""
+    asked = auditor.config.explain
+    for method in asked.methods:
+        options = {name: given for name, given in asked.options.items() if name == method}
+        try:
+            explain(auditor.model.network, probe, [0], methods=[method], layers=layers, options=options)
+        except (ValueError, TypeError) as error:
+            raise ModelError(f"explain.methods: {method}: {error}") from error
+
+
 def _first_prepared(auditor: Auditor, rows: Sequence[StudyRow]) -> Prepared:
     faults = []
     for row in rows:
+        (study,) = read_studies(auditor, [row])
         try:
-            return auditor.preparation(read_study(row, auditor.pseudonyms).image)
+            if not isinstance(study, StudyError):
+                return auditor.preparation(study.image)
+            faults.append(study)
         except StudyError as fault:
             faults.append(fault)
     raise ArchiveError(f"none of the {len(rows)} studies can be read; the first: {faults[0]}")
@@ -67,6 +82,8 @@ def _shift_mm(network: nn.Module, layer: str, probe: Tensor, grid: Geometry) -> 
 
 
 def _check_outputs(config: AuditConfig, logits: Tensor) -> None:
+    if logits.ndim != 2:
+        raise ModelError(f"the model's output must have shape (batch, labels), not {tuple(logits.shape)}")
     outputs = logits.shape[1]
     expected = 1 if config.model.output == "single_logit" else len(config.model.labels)
     if outputs != expected:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from cam import METHODS
-from pipeline.audit import Auditor, StudySource, audit_studies, negative_label
-from pipeline.cases import choose_cases, cut_panels, save_panels
+from pipeline.audit import Auditor, StudySource, audit_studies, negative_label, read_studies
+from pipeline.cases import choose_cases, cut_panels, save_panels, withheld
 from pipeline.config import AuditConfig
 from pipeline.errors import OutputError, StudyError
 from pipeline.evidence.baselines import BASELINES
@@ -27,6 +27,7 @@ from pipeline.evidence.cohort import (
     estimates,
     flow_of,
     map_name,
+    methods_at_layers,
     units_of,
 )
 from pipeline.evidence.criteria import judge_all
@@ -37,7 +38,6 @@ from pipeline.lock import camaudit_version
 from pipeline.record import CaseEntry, MethodFacts, ModelFacts, Provenance, Results, StudyAudit
 from pipeline.run import LIBRARIES, RunFile, find_rows, library_versions, open_auditor, read_run
 from pipeline.shards import load_map, read_shard
-from pipeline.studies.archive import read_study
 from pipeline.studies.geometry import Geometry, plan
 from pipeline.studies.study import Study
 from pipeline.studies.volume import Heatmap
@@ -230,10 +230,12 @@ def _case(folder: Path, auditor: Auditor, audit: StudyAudit, why: str, source: S
     entry = partial(CaseEntry, study=audit.study, rule=why, audit=audit)
     if source is None:
         return entry(panels=None, note="the study is no longer in the archive, so it cannot be shown")
-    try:
-        study = read_study(source.row, auditor.pseudonyms)
-    except StudyError as fault:
-        return entry(panels=None, note=f"the study can no longer be read: {fault}")
+    why_not = withheld(audit.facts, auditor.config.report.pictures)
+    if why_not is not None:
+        return entry(panels=None, note=why_not)
+    (study,) = read_studies(auditor, [source.row])
+    if isinstance(study, StudyError):
+        return entry(panels=None, note=f"the study can no longer be read: {study}")
     target = audit.findings[0].target
     heatmaps = _heatmaps(folder, audit, target, study)
     thresholds = {name: Evidence(one, auditor.config.overlap.threshold).threshold for name, one in heatmaps.items()}
@@ -255,10 +257,10 @@ def _case(folder: Path, auditor: Auditor, audit: StudyAudit, why: str, source: S
 def _heatmaps(folder: Path, audit: StudyAudit, target: str, study: Study) -> dict[str, Heatmap]:
     """Read a study's maps back and carry them to the image's grid, one for each map name."""
     findings = [finding for finding in audit.findings if finding.target == target and finding.map is not None]
-    layers = len({finding.layer for finding in findings})
+    at_layers = methods_at_layers([audit])
     found: dict[str, Heatmap] = {}
     for finding in findings:
-        name = map_name(finding, layers)
+        name = map_name(finding, at_layers)
         if name not in found:
             values, affine = load_map(folder, str(finding.map))
             geometry = study.image.geometry

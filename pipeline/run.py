@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cam import METHODS
 from pipeline.audit import Auditor, StudySource, audit_studies
-from pipeline.config import AuditConfig, digest_of, load_config
+from pipeline.config import AuditConfig, Explain, digest_of, load_config
 from pipeline.errors import ArchiveError, ConfigError, OutputError
 from pipeline.evidence.baselines import BASELINES
 from pipeline.evidence.criteria import check_criteria, closest
@@ -187,14 +187,25 @@ def open_auditor(config_path: Path, layers: tuple[str, ...] | None = None) -> Au
 @lru_cache(maxsize=1)
 def _opened(config_path: Path, _digest: str) -> Auditor:
     config = load_config(config_path)
-    unknown = [name for name in config.explain.methods if name not in METHODS]
-    if unknown:
-        raise ConfigError(f"explain.methods: unknown method {unknown[0]!r}; {closest(unknown[0], METHODS)}")
+    _check_methods(config.explain)
     preparation = build_transforms(config.prepare)
     device = choose_device(config.run.device)
     model = load_model(config.model, config_path.parent, device)
     pseudonyms = Pseudonyms(load_key(config.run.output))
     return Auditor(config, model, preparation, device, config.model.layers, pseudonyms)
+
+
+def _check_methods(asked: Explain) -> None:
+    unknown = [name for name in asked.methods if name not in METHODS]
+    if unknown:
+        raise ConfigError(f"explain.methods: unknown method {unknown[0]!r}; {closest(unknown[0], METHODS)}")
+    for name, options in asked.options.items():
+        if name not in asked.methods:
+            raise ConfigError(f"explain.options: {name!r} is not among explain.methods {list(asked.methods)}")
+        wrong = [option for option in options if option not in METHODS[name].options]
+        if wrong:
+            known = closest(wrong[0], METHODS[name].options)
+            raise ConfigError(f"explain.options.{name}: unknown option {wrong[0]!r}; {known}")
 
 
 def find_sources(config: AuditConfig, pseudonyms: Pseudonyms) -> tuple[StudySource, ...]:
@@ -234,8 +245,12 @@ def _check_labels(config: AuditConfig, sources: Sequence[StudySource]) -> None:
 
 
 def _map_names(config: AuditConfig, layers: Sequence[LayerFacts]) -> list[str]:
-    methods = config.explain.methods
-    return list(methods) if len(layers) < 2 else [f"{method}@{layer.name}" for method in methods for layer in layers]
+    """Return what the run's maps are called: the method, with the place where it has several."""
+    names: list[str] = []
+    for method in config.explain.methods:
+        places = METHODS[method].places([layer.name for layer in layers])
+        names += [method] if len(places) < 2 else [f"{method}@{place}" for place in places]
+    return names
 
 
 def library_versions(names: Sequence[str]) -> dict[str, str]:

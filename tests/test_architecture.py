@@ -177,7 +177,7 @@ LIGHT = [
     ("pipeline.config", ("torch", "monai", "numpy")),
     ("pipeline.studies.geometry", ("torch", "monai")),
     ("pipeline.studies.volume", ("torch", "monai")),
-    ("cam", ("monai", "scipy", "pipeline")),
+    ("cam", ("monai", "scipy", "pipeline", "captum", "skimage", "matplotlib")),
 ]
 
 

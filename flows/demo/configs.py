@@ -149,6 +149,7 @@ def write_config(modality: Modality, kind: Kind, folder: Path, seed: int) -> Pat
             "organisation": "camaudit demo",
             "reference_standard": "Drawn with the picture; two synthetic readers outline it.",
             "cases": {"worst": 1, "best": 1, "random": 1},
+            "pictures": "all",  # they are synthetic: no annotation was ever burned in
         },
         "run": {"seed": seed, "output": "runs"},
     }

@@ -6,7 +6,7 @@ what they are: ``reference_positive`` holds every unit whose target the referenc
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, cast
@@ -29,6 +29,7 @@ __all__ = [
     "in_stratum",
     "map_name",
     "mean_estimate",
+    "methods_at_layers",
     "paired_difference",
     "units_of",
 ]
@@ -61,26 +62,33 @@ class Unit:
     chance: float | None
 
 
-def map_name(finding: Finding, layers: int) -> str:
-    """Return what a map is called in tables: its method, with the layer when there are several."""
-    return finding.method if layers < 2 or finding.layer is None else f"{finding.method}@{finding.layer}"
+def map_name(finding: Finding, at_layers: Collection[str]) -> str:
+    """Return what a map is called in tables: its method, with the layer for those of ``at_layers``."""
+    return f"{finding.method}@{finding.layer}" if finding.method in at_layers else finding.method
+
+
+def methods_at_layers(audits: Iterable[StudyAudit]) -> frozenset[str]:
+    """Return the methods whose maps were taken at more than one layer."""
+    places = {(finding.method, finding.layer) for audit in audits for finding in audit.findings}
+    counts = Counter(method for method, _ in places)
+    return frozenset(method for method, count in counts.items() if count > 1)
 
 
 def units_of(audits: Iterable[StudyAudit]) -> tuple[Unit, ...]:
     """Cut the analysed studies into units."""
     rows = [audit for audit in audits if audit.status == "analysed"]
-    layers = len({finding.layer for audit in rows for finding in audit.findings if finding.layer is not None})
+    at_layers = methods_at_layers(rows)
     return tuple(
-        _unit(audit, target, [finding for finding in audit.findings if finding.target == target], layers)
+        _unit(audit, target, [finding for finding in audit.findings if finding.target == target], at_layers)
         for audit in rows
         for target in dict.fromkeys(finding.target for finding in audit.findings)
     )
 
 
-def _unit(audit: StudyAudit, target: str, findings: Sequence[Finding], layers: int) -> Unit:
+def _unit(audit: StudyAudit, target: str, findings: Sequence[Finding], at_layers: Collection[str]) -> Unit:
     by_map: dict[str, list[Finding]] = defaultdict(list)
     for finding in findings:
-        by_map[map_name(finding, layers)].append(finding)
+        by_map[map_name(finding, at_layers)].append(finding)
     scores = {(name, metric): _over_readers(metric, of) for name, of in by_map.items() for metric in METRICS}
     shares = [finding.mask_share for finding in findings if finding.mask_share is not None]
     return Unit(

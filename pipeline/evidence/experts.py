@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 
 from pipeline.record import Score
+from pipeline.studies.consensus import CONSENSUS
 from pipeline.studies.volume import Mask
 
 __all__ = ["agreement"]
@@ -13,9 +14,10 @@ __all__ = ["agreement"]
 def agreement(masks: tuple[Mask, ...]) -> dict[tuple[str, str, str], tuple[Score, ...]]:
     """Return IoU and Dice of each pair of readers for each label, keyed by (label, reader, other reader).
 
-    Undefined (``empty_masks``) when both readers marked nothing.
+    A consensus is made of the readers and is none of them. Undefined (``empty_masks``) when both marked nothing.
     """
-    pairs = [(one, other) for one, other in combinations(masks, 2) if one.label == other.label]
+    drawn = [mask for mask in masks if not mask.reader.startswith(CONSENSUS)]
+    pairs = [(one, other) for one, other in combinations(drawn, 2) if one.label == other.label]
     return {
         (one.label, *sorted((one.reader, other.reader))): _overlap(one, other)  # type: ignore[misc]
         for one, other in pairs

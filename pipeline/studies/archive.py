@@ -11,11 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.errors import ArchiveError, Reason, StudyError
+from pipeline.studies.consensus import with_consensus
+from pipeline.studies.conventions import conventional
 from pipeline.studies.discovery import discover
+from pipeline.studies.gathering import gathered, is_list, list_digests
 from pipeline.studies.manifest import read_manifest
 from pipeline.studies.privacy import Pseudonyms
-from pipeline.studies.readers import ImageFile, read_image, read_mask
+from pipeline.studies.readers import AS_STORED, ImageFile, ReadOptions, Wanted, read_image, read_mask
+from pipeline.studies.readers.annotations import covers_many, image_key, kept_by_file
 from pipeline.studies.readers.base import guarded, refused, series_files
+from pipeline.studies.readers.sidecars import sidecar_of
 from pipeline.studies.rows import MaskSource, StudyRow
 from pipeline.studies.study import Study
 from pipeline.studies.volume import Mask
@@ -33,10 +38,16 @@ def list_studies(path: Path, manifest: Path | None = None, label: str | None = N
         raise ArchiveError(f"{path}: the archive is not there or is no folder")
     if manifest is not None and label is not None:
         raise ArchiveError(f"{manifest}: archive.label goes without a manifest, which has its own column 'label'")
-    rows = discover(path, label) if manifest is None else read_manifest(path, manifest)
+    rows = _found(path, label) if manifest is None else read_manifest(path, manifest)
     if not rows:
         raise ArchiveError(f"{manifest or path}: holds no studies")
     return rows
+
+
+def _found(path: Path, label: str | None) -> tuple[StudyRow, ...]:
+    """Return the studies that a known convention lays out, or else those that the file names tell of."""
+    rows = conventional(path, label)
+    return discover(path, label) if rows is None else rows
 
 
 def source_digest(row: StudyRow) -> str:
@@ -45,9 +56,9 @@ def source_digest(row: StudyRow) -> str:
     No path counts. A file that is missing or cannot be read counts as that: its study stays in the cohort and
     fails there.
     """
-    masks = [{"reader": one.reader, "label": one.label, "sha256": _contents(one.path)} for one in row.masks]
+    masks = [_mask_parts(row, one) for one in row.masks]
     parts = {
-        "image": _contents(row.image),
+        "image": _contents(row.image, row.root),
         "masks": sorted(masks, key=lambda mask: json.dumps(mask, sort_keys=True)),
         "reference": row.reference,
         "strata": dict(row.strata),
@@ -55,13 +66,28 @@ def source_digest(row: StudyRow) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _contents(path: Path) -> list[str]:
-    """Return the sorted hashes of a file, or of the files of a folder."""
+def _mask_parts(row: StudyRow, mask: MaskSource) -> dict[str, object]:
+    """Return what a mask is read from; whatever names its values or its entry counts where it is used."""
+    parts: dict[str, object] = {"reader": mask.reader, "label": mask.label, "sha256": _contents(mask.path, row.root)}
+    sidecar = sidecar_of(mask.path) if mask.value is None else None
+    parts |= {"sidecar": _contents(sidecar)} if sidecar else {}
+    parts |= {"value": mask.value} if mask.value is not None else {}
+    return parts | ({"key": _key(row, mask)} if covers_many(mask.path) else {})
+
+
+def _key(row: StudyRow, mask: MaskSource) -> str:
+    return image_key(row.image.name) if mask.key is None else mask.key
+
+
+def _contents(path: Path, root: Path | None = None) -> list[str]:
+    """Return the sorted hashes of a file, of the files of a folder, or of those that a list names."""
     try:
-        return sorted(map(_sha256, series_files(path)))
+        if root is not None and is_list(path):
+            return list_digests(path, root)
+        return [_shared_sha256(path)] if covers_many(path) else sorted(map(_sha256, series_files(path)))
     except FileNotFoundError:
         return ["missing"]
-    except OSError:
+    except (OSError, ArchiveError, StudyError):
         return ["unreadable"]
 
 
@@ -72,7 +98,10 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_study(row: StudyRow, pseudonyms: Pseudonyms) -> Study:
+_shared_sha256 = kept_by_file(_sha256)
+
+
+def read_study(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions = AS_STORED) -> Study:
     """Read one study: its image, and every mask on the image's own grid; names become pseudonyms.
 
     A mask whose source states no label has the study's only reference label. Without one it can only say that
@@ -81,21 +110,24 @@ def read_study(row: StudyRow, pseudonyms: Pseudonyms) -> Study:
     Raises:
         StudyError: stage READ, with the reason; ``excluded`` when the archive itself rules the study out.
     """
-    return guarded("the study", lambda: _read(row, pseudonyms))
+    return guarded("the study", lambda: _read(row, pseudonyms, options))
 
 
-def _read(row: StudyRow, pseudonyms: Pseudonyms) -> Study:
-    image = read_image(row.image)
+def _read(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions) -> Study:
+    with gathered(row.image, row.root) as path:
+        image = read_image(path, options)
     header, masks = dict(image.header), []
     for number, source in enumerate(row.masks, start=1):
         try:
-            mask, facts = _read_mask(source, row.reference, image)
+            mask, facts = _read_mask(source, row, image)
         except StudyError as error:
             which = f"mask {number} of {len(row.masks)}: " if len(row.masks) > 1 else ""
             raise refused(error.reason, f"{which}{error}", excluded=error.excluded) from None
         masks.append(mask)
-        header |= facts
+        header |= {f"{name} ({mask.reader}, {mask.label or 'no label'})": fact for name, fact in facts.items()}
     _check_positive(row.reference, masks)
+    if options.consensus != "none":
+        masks = with_consensus(masks, options.consensus)
     frame = image.volume.geometry.frame_of_reference
     geometry = replace(image.volume.geometry, frame_of_reference=frame and pseudonyms.frame(frame))
     return Study(
@@ -109,13 +141,12 @@ def _read(row: StudyRow, pseudonyms: Pseudonyms) -> Study:
     )
 
 
-def _read_mask(
-    source: MaskSource, reference: tuple[str, ...] | None, image: ImageFile
-) -> tuple[Mask, Mapping[str, str]]:
-    label = source.label
+def _read_mask(source: MaskSource, row: StudyRow, image: ImageFile) -> tuple[Mask, Mapping[str, str]]:
+    label, reference = source.label, row.reference
     if label is None and reference is not None and len(reference) == 1:
         label = reference[0]
-    found = read_mask(source.path, image, label)
+    with gathered(source.path, row.root) as path:
+        found = read_mask(path, image, Wanted(label, source.value, _key(row, source), source.reader))
     if label is None and found.marked.any():
         said = "is not stated" if reference is None else f"has {len(reference)} labels"
         message = f"the mask is marked, but nothing tells which label it shows: the reference {said}"

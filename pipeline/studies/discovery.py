@@ -7,10 +7,10 @@ A study is one of:
 - files beside each other: ``<study>.<ending>`` or ``<study>_image.<ending>``, and any number of masks
   ``<study>_mask.<ending>``, ``<study>_mask_<reader>.<ending>`` or ``<study>.seg.nrrd``.
 
-``seg`` may stand for ``mask``. The endings are .nii.gz, .nii, .nrrd and .dcm, for masks also .seg.nrrd;
-hidden files are passed over. A sub-folder's file with such an ending and another name refuses the archive: a mask
-passed over would make its study a negative. A mask without an image is a study all the same: it fails when it
-is read, and is counted. The patient is the study.
+``seg`` may stand for ``mask``. The endings are .nii.gz, .nii, .nrrd, .dcm and .png, for masks also .seg.nrrd;
+hidden files are passed over. A sub-folder's file with such an ending (but .png, which may be a preview) and another
+name refuses the archive: a mask passed over would make its study a negative. A mask without an image is a study all
+the same: it fails when it is read, and is counted. The patient is the study.
 """
 
 import re
@@ -22,20 +22,23 @@ from pathlib import Path
 from pipeline.errors import ArchiveError
 from pipeline.studies.rows import MaskSource, StudyRow, inside
 
-__all__ = ["UNNAMED_READER", "discover"]
+__all__ = ["UNNAMED_READER", "discover", "mask_name"]
 
 UNNAMED_READER = "expert"
 """The reader of a mask whose file name states none."""
 
-_ENDING = r"\.(?:nii\.gz|nii|seg\.nrrd|nrrd|dcm)"
+_ENDING = r"\.(?:nii\.gz|nii|seg\.nrrd|nrrd|dcm|png)"
 _MASK = rf"(?:mask|seg)(?:_(?P<reader>.+?))?{_ENDING}"
 _MASK_INSIDE = re.compile(_MASK, re.IGNORECASE)
 _MASK_BESIDE = re.compile(rf"(?P<study>.+)_{_MASK}", re.IGNORECASE)
 _SEGMENTS_BESIDE = re.compile(r"(?P<study>.+)(?P<reader>)\.seg\.nrrd", re.IGNORECASE)
 _IMAGE_INSIDE = re.compile(rf"image(?!\.seg){_ENDING}", re.IGNORECASE)
 _IMAGE_BESIDE = re.compile(rf"(?P<study>.+?)(?:_image)?{_ENDING}", re.IGNORECASE)
-_ANY = re.compile(rf".*{_ENDING}", re.IGNORECASE)
+_ANY = re.compile(rf".*{_ENDING}(?<!png)", re.IGNORECASE)  # a picture may be a preview
 _SLICES = ("image", "dicom")
+_LIKE_A_MASK = re.compile(
+    r"(?:(?P<study>.+?)[_.-])??[a-z]*(?:mask|seg|segmentation|labels?|roi|dseg)(?:[_.-](?P<reader>.+))?", re.IGNORECASE
+)
 
 
 @dataclass
@@ -69,6 +72,16 @@ def discover(root: Path, label: str | None) -> tuple[StudyRow, ...]:
         raise ArchiveError(message)
     real_root = root.resolve()
     return tuple(_row(real_root, root, name, found[name], label) for name in sorted(found))
+
+
+def mask_name(stem: str) -> tuple[str, str] | None:
+    """Return the study and the reader that a mask's name (without ending) tells of, or None for an image's name.
+
+    Wider than what ``discover`` takes, for archives that nobody laid out for us: ``t2_seg-manual``, ``a_gmseg_jd``,
+    ``b_label``. Nothing is taken for an image that may be a mask.
+    """
+    match = _LIKE_A_MASK.fullmatch(stem)
+    return (match["study"] or "", match["reader"] or UNNAMED_READER) if match else None
 
 
 def _studies(root: Path) -> dict[str, _Found]:

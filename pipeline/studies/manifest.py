@@ -1,8 +1,11 @@
 """A manifest (CSV) as study rows.
 
-Columns: ``study``, ``patient``, ``image``; ``mask:<reader>`` or ``mask:<reader>:<label>``, any number;
-``label`` (``a;b`` for several, empty for none present). Every other column is a stratum. Errors name lines
-and columns, never values: a value may name a patient.
+Columns: ``study``, ``patient``, ``image``; ``mask:<reader>``, ``mask:<reader>:<label>`` or, where a label map shows
+several labels by their numbers, ``mask:<reader>:<label>=<number>``, any number of them; ``label`` (``a;b`` for several,
+empty for none present). Every other column is a stratum. A mask in a file that covers many images (JSON, CSV) is
+``path`` where the image's file bears the name that the file knows, else ``path#name``. A path that ends in ``.files``
+is a list of files beside the manifest, as ``camaudit scan`` writes it. Errors name lines and columns,
+never values: a value may name a patient.
 """
 
 import csv
@@ -13,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.errors import ArchiveError
+from pipeline.studies.gathering import is_list
 from pipeline.studies.rows import MaskSource, StudyRow, inside
 
 __all__ = ["read_manifest"]
@@ -20,6 +24,8 @@ __all__ = ["read_manifest"]
 _NEEDED = ("study", "patient", "image")
 _LABEL = "label"
 _MASK = "mask:"
+_MASK_COLUMN = re.compile(r"mask:(\s*[^:\s][^:]*)(?::(\s*[^:=\s][^:=]*)(?:=\s*([1-9]\d*)\s*)?)?")
+_KEYED = re.compile(r"(.+\.(?:json|csv))#(.+)", re.IGNORECASE)
 _LIKELY_MISSPELT = 0.8
 _IDENTIFYING = re.compile(
     r"(patient|subject|first|last|family|given|full)?(name|id|mrn|birthdate|birthday|dob|address|ssn|phone|email)"
@@ -59,7 +65,7 @@ def _check_columns(manifest: Path, columns: Sequence[str]) -> None:
         raise ArchiveError(f"{manifest}: the column name {doubled[0]!r} is empty or stands twice")
     for name in columns:
         _check_column(manifest, name)
-    _check_readers(manifest, [_reader_and_label(name) for name in columns if _is_mask(name)])
+    _check_readers(manifest, [_mask_column(name)[:2] for name in columns if _is_mask(name)])
 
 
 def _check_readers(manifest: Path, columns: Sequence[tuple[str, str | None]]) -> None:
@@ -75,8 +81,9 @@ def _check_column(manifest: Path, name: str) -> None:
     if name in (*_NEEDED, _LABEL):
         return
     if _is_mask(name):
-        if not all(part.strip() for part in name.split(":")) or name.count(":") > 2:
-            raise ArchiveError(f"{manifest}: column {name!r} must be mask:<reader> or mask:<reader>:<label>")
+        if not _MASK_COLUMN.fullmatch(name):
+            form = "mask:<reader>, mask:<reader>:<label> or mask:<reader>:<label>=<number above 0>"
+            raise ArchiveError(f"{manifest}: column {name!r} must be {form}")
         return
     if name.lower().startswith(("mask", "seg")):
         raise ArchiveError(f"{manifest}: column {name!r} is unknown; masks stand in mask:<reader>")
@@ -91,9 +98,11 @@ def _is_mask(name: str) -> bool:
     return name.startswith(_MASK)
 
 
-def _reader_and_label(name: str) -> tuple[str, str | None]:
-    _, reader, *label = (part.strip() for part in name.split(":"))
-    return reader, label[0] if label else None
+def _mask_column(name: str) -> tuple[str, str | None, int | None]:
+    """Return reader, label and value of a mask's column."""
+    match = _MASK_COLUMN.fullmatch(name)
+    reader, label, value = match.groups() if match else (name, None, None)
+    return reader.strip(), label and label.strip(), int(value) if value else None
 
 
 def _rows(
@@ -111,15 +120,35 @@ def _rows(
         for name in _NEEDED:
             if not values[name]:
                 raise ArchiveError(f"{manifest}: line {line}: column {name!r} is empty")
+        cells_of = {name: _path_and_key(name, values[name]) for name in columns if values[name]}
         paths = {
-            name: inside(real_root, root / values[name], f"{manifest}: line {line}, column {name!r}")
-            for name in columns
-            if values[name] and (name == "image" or _is_mask(name))
+            name: _path(real_root, root, manifest, path, f"{manifest}: line {line}, column {name!r}")
+            for name, (path, _) in cells_of.items()
+            if name == "image" or _is_mask(name)
         }
-        masks = tuple(MaskSource(*_reader_and_label(name), paths[name]) for name in paths if _is_mask(name))
+        masks = tuple(_source(name, path, cells_of[name][1]) for name, path in paths.items() if _is_mask(name))
         strata = {name: values[name] for name in columns if name not in (*_NEEDED, _LABEL) and not _is_mask(name)}
         reference = _labels(values[_LABEL]) if _LABEL in values else None
-        yield StudyRow(values["study"], values["patient"], paths["image"], masks, reference, strata)
+        listed = root if any(map(is_list, paths.values())) else None
+        yield StudyRow(values["study"], values["patient"], paths["image"], masks, reference, strata, listed)
+
+
+def _path(real_root: Path, root: Path, manifest: Path, cell: str, where: str) -> Path:
+    """Return a cell's path below the archive's root; a list of files lies beside the manifest."""
+    if is_list(Path(cell)):
+        return inside(manifest.parent.resolve(), manifest.parent / cell, where)
+    return inside(real_root, root / cell, where)
+
+
+def _path_and_key(name: str, cell: str) -> tuple[str, str | None]:
+    """Return a cell's path, and the image's name in the file where ``path#name`` states it."""
+    match = _KEYED.fullmatch(cell) if _is_mask(name) else None
+    return (match[1], match[2]) if match else (cell, None)
+
+
+def _source(name: str, path: Path, key: str | None) -> MaskSource:
+    reader, label, value = _mask_column(name)
+    return MaskSource(reader, label, path, value, key)
 
 
 def _labels(cell: str) -> tuple[str, ...]:

@@ -11,18 +11,25 @@ __all__ = ["MaskSource", "StudyRow", "inside"]
 
 @dataclass(frozen=True)
 class MaskSource:
-    """Where one reader's mask lies, and the label it annotates when that is stated."""
+    """Where one reader's mask lies, and the label it annotates when that is stated.
+
+    ``value`` is the label's number in a label map that shows several; ``key`` the image's name in a file that
+    covers many images, when it is not the image file's own.
+    """
 
     reader: str
     label: str | None
     path: Path = field(repr=False)
+    value: int | None = None
+    key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
 class StudyRow:
     """One study as listed. ``study`` and ``patient`` are the archive's own names: they stay in the loader.
 
-    ``reference`` holds the labels that are present (empty: none), or None when the archive does not say.
+    ``reference`` holds the labels that are present (empty: none), or None when the archive does not say. ``root`` is
+    the archive's, where a path may be a list of files in it (see ``gathering``).
     """
 
     study: str = field(repr=False)
@@ -31,6 +38,7 @@ class StudyRow:
     masks: tuple[MaskSource, ...]
     reference: tuple[str, ...] | None
     strata: Mapping[str, str]
+    root: Path | None = field(default=None, repr=False)
 
 
 def inside(root: Path, path: Path, where: str) -> Path:

@@ -70,7 +70,7 @@ def _freeze(holder: Volume | Mask | Heatmap, kind: type[np.generic], name: str =
     if kind is np.bool_ and given.dtype != np.bool_ and not np.isin(given, (0, 1)).all():
         raise GeometryError(f"{name} must hold True and False (or 1 and 0) only")
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity, which is refused below
-        array = np.ascontiguousarray(given, dtype=kind).view()
+        array = np.asarray(given, dtype=kind).view()  # in whatever order: a copy of a volume costs more than its file
     if kind is np.float32 and not np.isfinite(array).all():
         raise GeometryError(f"{name} holds NaN or infinity")
     array.setflags(write=False)

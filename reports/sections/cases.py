@@ -46,6 +46,7 @@ def build(context: Context) -> list[Flowable]:
         return [paragraph("No case is shown: ", results.case_rule)]
     content: list[Flowable] = [
         paragraph(bold("Rule: "), results.case_rule),
+        *_without_pictures(results.cases),
         note(
             "Map values are raw; colours span the smallest to the largest value of the whole map, so they compare "
             "views of one case, not one case with another. Colours are laid over the image at 60 %."
@@ -56,6 +57,12 @@ def build(context: Context) -> list[Flowable]:
         content += [PageBreak()] if place > 1 else []
         content += _case(context, case, place, PAGE_HEIGHT - (taken if place == 1 else 0))
     return [*content, PageBreak()]
+
+
+def _without_pictures(cases: Sequence[CaseEntry]) -> list[Flowable]:
+    count = sum(case.panels is None for case in cases)
+    words = f"{count} of the {len(cases)} cases are described without pictures; each says why."
+    return [paragraph(bold("Pictures: "), words)] if count else []
 
 
 def _height(flowables: Sequence[Flowable]) -> float:

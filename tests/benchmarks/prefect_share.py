@@ -36,9 +36,9 @@ def main(count: int) -> None:
         audit(str(flowing))
         inside = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{count} studies in {shards} shards")  # noqa: T201
-    print(f"without Prefect {alone:.1f} s, as a flow {inside:.1f} s: Prefect's share {inside - alone:.1f} s")  # noqa: T201
-    print(f"peak memory of this process {peak:.2f} GiB")  # noqa: T201
+    print(f"{count} studies in {shards} shards")
+    print(f"without Prefect {alone:.1f} s, as a flow {inside:.1f} s: Prefect's share {inside - alone:.1f} s")
+    print(f"peak memory of this process {peak:.2f} GiB")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,14 @@ def test_the_shift_is_what_arithmetic_says(dims, kernel, stride, padding):
     assert cell_shift(model, str(count - 1), x) == pytest.approx([expected] * dims, abs=1e-4)
 
 
+def test_where_a_cell_looks_counts_evidence_against_as_much_as_evidence_for():
+    layer = nn.Conv2d(1, 1, (1, 3), padding=(0, 1), bias=False)
+    layer.weight.data = torch.tensor([[[[1.0, -1.0, 2.0]]]])
+    model = nn.Sequential(layer, nn.Flatten(), nn.Linear(25, 2)).eval()
+    across = (-1 * 1 + 0 * 1 + 1 * 2) / (1 + 1 + 2)
+    assert cell_shift(model, "0", torch.ones(1, 1, 5, 5)) == pytest.approx([0, across])
+
+
 def test_a_resnet_looks_half_a_cell_beside():
     torch.manual_seed(0)
     model = resnet18(spatial_dims=2, n_input_channels=1, num_classes=2, conv1_t_stride=2).eval()

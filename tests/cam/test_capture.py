@@ -278,3 +278,94 @@ def test_nested_and_parallel_layers_get_their_own_gradients():
     found = capture(model, x, ["trunk", "layer.0", "layer", "tail.1"]).gradients([Target(1)])
     for expected, gradients in zip(whole, found.values(), strict=True):
         torch.testing.assert_close(gradients[0], expected)
+
+
+REFUSED_MODELS = {
+    "scripted": (torch.jit.script, "the model is TorchScript, which takes no hooks; pass the nn.Module"),
+    "parallel": (nn.DataParallel, r"the model is wrapped in nn.DataParallel, .* pass its .module"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("kind", REFUSED_MODELS)
+@pytest.mark.parametrize("layer", ["auto", "layer", "nowhere"])
+def test_a_model_whose_layers_cannot_be_watched_is_refused(kind, layer):
+    wrap, fault = REFUSED_MODELS[kind]
+    model = wrap(small(2, rectified=True, affine=True)).eval()
+    with pytest.raises(ValueError, match=fault):
+        explain(model, images(2), [0], layers=[layer])
+    assert capture(model, images(2), []).logits.shape == (3, 3)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_part_in_torchscript_is_refused_as_a_layer_and_passed_over_otherwise():
+    model, x = small(2, rectified=True, affine=False), images(2)
+    expected = explain(model, x, [0], layers=["act"]).maps["gradcam", "act", 0]
+    model.layer = torch.jit.script(model.layer)
+    with pytest.raises(ValueError, match="layer 'layer' is TorchScript, which takes no hooks"):
+        capture(model, x, ["layer"])
+    torch.testing.assert_close(explain(model, x, [0], layers=["act"]).maps["gradcam", "act", 0], expected)
+    assert explain(model, x, [0], layers=["auto"]).maps
+
+
+class Branches(nn.Module):
+    """Two layers side by side, neither behind the other, and one behind both."""
+
+    def __init__(self):
+        super().__init__()
+        self.trunk, self.left, self.right, self.last = (conv(2, *size, 3, padding=1) for size in PLANES)
+
+    def forward(self, x):
+        hidden = self.trunk(x).relu_()
+        both = torch.cat([self.left(hidden).relu_(), self.right(hidden).sigmoid()], dim=1)
+        return self.last(both).relu_().mean((2, 3))
+
+
+PLANES = [(1, 2), (2, 3), (2, 4), (7, 3)]
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["free", "frozen"])
+def test_layers_side_by_side_get_their_own_gradients(frozen):
+    torch.manual_seed(0)
+    model, x = Branches().double().eval(), images(2)
+    names = ["right", "last", "left"]
+    whole = [full_graph(model, x, name, [0, 2])[1:] for name in names]
+    passed = capture(model.requires_grad_(not frozen), x, names)
+    gradients = passed.gradients([Target(0), Target(2)])
+    for name, (activation, expected) in zip(names, whole, strict=True):
+        assert torch.equal(passed.activations[name], activation)
+        torch.testing.assert_close(gradients[name], torch.stack(expected))
+
+
+@pytest.mark.parametrize(("make", "axes", "layer"), NETWORKS)
+def test_autocast_is_what_the_whole_network_does_under_autocast(make, axes, layer):
+    model, x = built(make, axes)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, activation, (gradient,) = full_graph(model, x, layer, [1])
+        passed = capture(model, x, [layer])
+        found = passed.gradients([Target(1)])[layer][0]
+        maps = explain(model, x, [1], layers=[layer]).maps
+    assert torch.equal(passed.logits, logits)
+    assert torch.equal(passed.activations[layer], activation)
+    torch.testing.assert_close(found, gradient, rtol=2e-2, atol=1e-2 * float(gradient.abs().max()))
+    assert all(one.dtype is torch.float32 for one in maps.values())
+
+
+@pytest.mark.parametrize(("make", "axes", "layer"), NETWORKS)
+def test_the_channels_last_memory_format_changes_nothing(make, axes, layer):
+    model, x = built(make, axes)
+    expected = explain(model, x, [0, 2], methods=["gradcam", "layercam"], layers=[layer])
+    memory_format = {2: torch.channels_last, 3: torch.channels_last_3d}[axes]
+    model, x = model.to(memory_format=memory_format), x.to(memory_format=memory_format)
+    found = explain(model, x, [0, 2], methods=["gradcam", "layercam"], layers=[layer])
+    for key, maps in found:
+        torch.testing.assert_close(maps, expected.maps[key], rtol=1e-3, atol=1e-4 * float(expected.maps[key].max()))
+
+
+@pytest.mark.parametrize(("make", "axes", "layer"), NETWORKS)
+def test_a_batch_of_targets_has_the_gradients_of_each_alone(make, axes, layer):
+    model, x = built(make, axes)
+    passed = capture(model, x, [layer])
+    together = passed.gradients([Target(0), Target(2)])[layer]
+    for number, label in enumerate([0, 2]):
+        assert torch.equal(together[[number]], passed.gradients([Target(label)])[layer])

@@ -88,7 +88,7 @@ def plant(folder: Path, count: int = 24, **changes: object) -> Path:
             {"metric": "energy_in_mask", "method": "gradcam", "better_than": "centre_prior"},
             {"metric": "accuracy", "at_least": 0.7},
         ],
-        "report": {"cases": {"worst": 1, "best": 1, "random": 1}},
+        "report": {"cases": {"worst": 1, "best": 1, "random": 1}, "pictures": "all"},
         "run": {"batch_size": 4, "shard_size": 5, "device": "cpu", "replicates": 200},
     } | changes
     path = folder / "audit.yaml"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.cases import choose_cases, cut_panels, load_panels, save_panels
+from pipeline.cases import choose_cases, cut_panels, load_panels, save_panels, withheld
 from pipeline.config import Cases
 from pipeline.errors import OutputError
 from pipeline.record import Finding, StudyAudit
@@ -147,3 +147,20 @@ def test_cases_are_chosen_by_rule_alone():
 def test_all_cases():
     chosen, _ = choose_cases(audits(7), {}, "all", seed=0)
     assert len(chosen) == 7
+
+
+@pytest.mark.parametrize(
+    ("facts", "shown"),
+    [
+        ({"BurnedInAnnotation": "NO"}, True),
+        ({"BurnedInAnnotation": "YES"}, False),
+        ({"Modality": "CT"}, False),
+        ({}, False),
+    ],
+)
+def test_only_a_header_that_says_no_lets_pictures_out(facts, shown):
+    reason = withheld(facts, "not_burned_in")
+    assert (reason is None) == shown
+    assert withheld(facts, "all") is None
+    if not shown:
+        assert ("says that annotation is burned" in reason) == (facts.get("BurnedInAnnotation") == "YES")

@@ -93,7 +93,7 @@ MISSPELT = [
     ("report.organization", "unknown key 'report.organization'; did you mean 'organisation'?"),
     ("report.cases.wurst", "unknown key 'report.cases.wurst'; did you mean 'worst'?"),
     ("run.sead", "unknown key 'run.sead'; did you mean 'seed'?"),
-    ("run.xyz", "unknown key 'run.xyz'; known: batch_size, device, output, replicates, seed, shard_size"),
+    ("run.xyz", "unknown key 'run.xyz'; known: batch_size, device, output, replicates, seed, shard_size, workers"),
 ]
 
 
@@ -224,6 +224,9 @@ def test_yaml_anchors_and_merges_still_work(tmp_path):
 
 NUMBER_CHANGING = {
     "archive.label": "malignant",
+    "archive.voi": "apply",
+    "archive.volume": 0,
+    "archive.consensus": "staple",
     "model.factory": "package.module:other",
     "model.arguments.depth": 34,
     "model.labels": ["malignant", "benign"],
@@ -233,6 +236,7 @@ NUMBER_CHANGING = {
     "model.sha256": "0" * 64,
     "prepare.0.a_min": -900,
     "explain.methods": ["gradcam"],
+    "explain.options": {"gradcam": {}},
     "explain.targets": ["reference"],
     "overlap.threshold": 0.5,
     "run.seed": 1,
@@ -252,12 +256,14 @@ OF_NO_EFFECT = {
     "report.intended_use": "none",
     "report.reference_standard": "two readers",
     "report.cases": "all",
+    "report.pictures": "all",
     "report.window": [-160, 240],
     "run.output": "elsewhere",
     "run.device": "cpu",
     "run.batch_size": 2,
     "run.shard_size": 16,
     "run.replicates": 500,
+    "run.workers": 2,
 }
 
 

@@ -352,3 +352,15 @@ def test_a_damaged_or_foreign_earlier_run_is_passed_over(tmp_path):
     lock(config)
     _, results = complete(config)
     assert results.flow.computed == 4
+
+
+def test_pictures_are_withheld_unless_a_header_or_the_user_vouches_for_them(small):
+    change(small, report={"pictures": "not_burned_in"})
+    folder, results = complete(small)
+    assert results.cases
+    assert all(case.panels is None for case in results.cases)
+    assert {case.note for case in results.cases} == {
+        "the pictures are withheld: the image's header does not say that no annotation is burned into the pixels "
+        "(report.pictures)"
+    }
+    assert not (folder / "cases").exists()

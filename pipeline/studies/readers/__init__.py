@@ -1,68 +1,109 @@
 """One file a format. Readers sniff magic bytes; the first that accepts a path reads it.
 
-A reader is a module with ``accepts(path)``, and ``read(path)`` for images, or
-``read_mask(path, image, label)`` for masks, or both.
+A reader is a module with ``accepts(path)``, and ``read(path, options)`` for images, or
+``read_mask(path, image, wanted)`` for masks, or both.
 """
 
 from pathlib import Path
 from types import ModuleType
 
 from pipeline.errors import Reason
-from pipeline.studies.readers import dicom_projection, dicom_seg, dicom_series, nifti, nrrd
-from pipeline.studies.readers.base import ImageFile, MaskFile, guarded, refused, series_files
+from pipeline.studies.readers import (
+    boxes,
+    coco,
+    dicom_enhanced,
+    dicom_projection,
+    dicom_seg,
+    dicom_series,
+    nifti,
+    nrrd,
+    picture,
+    png_mask,
+    polygons,
+    rtstruct,
+)
+from pipeline.studies.readers.base import (
+    AS_STORED,
+    ImageFile,
+    MaskFile,
+    ReadOptions,
+    Wanted,
+    guarded,
+    refused,
+    series_files,
+)
 
-__all__ = ["IMAGE_READERS", "MASK_READERS", "ImageFile", "MaskFile", "read_image", "read_mask"]
+__all__ = [
+    "AS_STORED",
+    "IMAGE_READERS",
+    "MASK_READERS",
+    "ImageFile",
+    "MaskFile",
+    "ReadOptions",
+    "Wanted",
+    "read_image",
+    "read_mask",
+]
 
 IMAGE_READERS: tuple[ModuleType, ...] = (
     nifti,  # four magic bytes, the cheapest to tell
     nrrd,  # likewise
-    dicom_projection,  # before the series, which takes any DICOM image
-    dicom_series,  # last: it takes folders and whatever DICOM image is left, and refuses by its own reasons
+    picture,  # likewise
+    dicom_enhanced,  # told by the meta group alone, before a reader that parses the header
+    dicom_projection,  # before the series, which takes any DICOM file
+    dicom_series,  # last: it takes folders and whatever DICOM is left, and refuses by its own reasons
 )
 
 MASK_READERS: tuple[ModuleType, ...] = (
     nifti,  # as above
     nrrd,
+    png_mask,  # likewise
     dicom_seg,  # reads the meta group to tell a segmentation from other DICOM objects
+    rtstruct,  # likewise
+    boxes,  # text has no magic bytes: told by its ending
+    coco,  # before the polygons, which take any other JSON
+    polygons,
 )
 
 
-def read_image(path: Path) -> ImageFile:
+def read_image(path: Path, options: ReadOptions = AS_STORED) -> ImageFile:
     """Read an image: one file, or a folder of DICOM slices (a folder of one file is that file).
 
     Raises:
         StudyError: stage READ, with the reason; no path, UID or header text in its message.
     """
-    return guarded("the image", lambda: _read_image(path))
+    return guarded("the image", lambda: _read_image(path, options))
 
 
-def read_mask(path: Path, image: ImageFile, label: str | None) -> MaskFile:
-    """Read one label's mask, on the image's own grid; ``label`` chooses among several in one file.
+def read_mask(path: Path, image: ImageFile, wanted: Wanted | str | None = None) -> MaskFile:
+    """Read one label's mask, on the image's own grid; ``wanted`` (a label, or more) chooses among several.
 
     Raises:
         StudyError: stage READ; ``excluded`` when the mask does not belong to the image.
     """
-    return guarded("the mask", lambda: _read_mask(path, image, label))
+    meant = wanted if isinstance(wanted, Wanted) else Wanted(wanted)
+    return guarded("the mask", lambda: _read_mask(path, image, meant))
 
 
-def _read_image(path: Path) -> ImageFile:
+def _read_image(path: Path, options: ReadOptions) -> ImageFile:
     _check_there(path, "image")
     files = series_files(path)
     only = files[0] if len(files) == 1 else path
     for reader in IMAGE_READERS:
         if reader.accepts(only):
-            found: ImageFile = reader.read(only)
+            found: ImageFile = reader.read(only, options)
             return found
-    raise refused(Reason.UNSUPPORTED_FORMAT, "the image is neither NIfTI nor NRRD nor a DICOM image")
+    raise refused(Reason.UNSUPPORTED_FORMAT, "the image is neither NIfTI, NRRD, PNG, JPEG nor DICOM")
 
 
-def _read_mask(path: Path, image: ImageFile, label: str | None) -> MaskFile:
+def _read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
     _check_there(path, "mask")
     for reader in MASK_READERS:
         if reader.accepts(path):
-            found: MaskFile = reader.read_mask(path, image, label)
+            found: MaskFile = reader.read_mask(path, image, wanted)
             return found
-    raise refused(Reason.UNSUPPORTED_FORMAT, "the mask is neither NIfTI nor NRRD nor a DICOM segmentation")
+    message = "the mask is neither NIfTI, NRRD, PNG, DICOM segmentation or structure set, nor a JSON or CSV file"
+    raise refused(Reason.UNSUPPORTED_FORMAT, message)
 
 
 def _check_there(path: Path, what: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,16 @@ from pipeline.studies.geometry import Geometry, GeometryError, place_on
 from pipeline.studies.volume import Volume
 
 __all__ = [
+    "AS_STORED",
     "CAP_BYTES",
     "ImageFile",
     "MaskFile",
+    "ReadOptions",
+    "Wanted",
     "carry",
+    "check_frame",
     "check_size",
+    "chosen",
     "first_bytes",
     "guarded",
     "inflates_within",
@@ -44,6 +49,23 @@ Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
+class ReadOptions:
+    """What the user has chosen where a study's files leave a choice.
+
+    ``voi``: whether projections and captures get the display transform that they state. ``volume``: which
+    volume or frame of a file that holds several, counted from 0; without it such a file is refused.
+    """
+
+    voi: Literal["none", "apply"] = "none"
+    volume: int | None = None
+    consensus: Literal["none", "majority", "staple"] = "none"
+
+
+AS_STORED = ReadOptions()
+"""No choice: what needs one is refused."""
+
+
+@dataclass(frozen=True)
 class ImageFile:
     """An image as read: volume, facts that may leave, and its instances' UIDs, which may not."""
 
@@ -58,6 +80,20 @@ class MaskFile:
 
     marked: NDArray[np.bool_]
     header: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which of a file's masks is meant.
+
+    ``label`` chooses among several in one file, ``value`` is its number in a label map. In a file that covers
+    many images ``key`` is the image's name there, and ``reader`` whose rows count where the file tells.
+    """
+
+    label: str | None = None
+    value: int | None = None
+    key: str | None = field(default=None, repr=False)
+    reader: str | None = None
 
 
 def refused(reason: Reason, message: str, *, excluded: bool = False) -> StudyError:
@@ -152,6 +188,23 @@ def check_size(predicted: int) -> None:
         raise refused(Reason.TOO_LARGE, message)
 
 
+def chosen(count: int, options: ReadOptions, what: str) -> tuple[int, dict[str, str]]:
+    """Return which of a file's volumes or frames is read, and the fact that tells of the choice.
+
+    Raises:
+        StudyError: SEVERAL_VOLUMES when there are several and none of them is chosen.
+    """
+    if count == 1:
+        return 0, {}
+    wanted = options.volume
+    if wanted is None:
+        raise refused(Reason.SEVERAL_VOLUMES, f"the file holds {count} {what}; archive.volume would choose one")
+    if not 0 <= wanted < count:
+        message = f"archive.volume is {wanted}, and the file holds {what} 0 to {count - 1}"
+        raise refused(Reason.SEVERAL_VOLUMES, message)
+    return wanted, {"volume": f"{what} 0 to {count - 1}: {wanted} chosen"}
+
+
 def inflates_within(file: BinaryIO, cap: int, window_bits: int) -> bool:
     """Tell whether the deflated rest of ``file`` inflates to at most ``cap`` bytes, without keeping them."""
     inflator, total = zlib.decompressobj(window_bits), 0
@@ -169,26 +222,32 @@ def volume_of(values: NDArray[np.generic], geometry: Geometry) -> Volume:
     Raises:
         StudyError: NOT_FINITE, with the number of such voxels.
     """
-    array = np.asarray(values, dtype=np.float32)
-    wrong = array.size - int(np.isfinite(array).sum())
-    if wrong:
-        raise refused(Reason.NOT_FINITE, f"{wrong} of {array.size} voxels are NaN or infinite")
-    return Volume(array, geometry)
+    with np.errstate(over="ignore"):  # beyond float32 is infinity, which is refused
+        array = np.asarray(values, dtype=np.float32)
+    try:
+        return Volume(array, geometry)
+    except GeometryError:
+        wrong = array.size - int(np.isfinite(array).sum())
+        if not wrong:
+            raise
+    raise refused(Reason.NOT_FINITE, f"{wrong} of {array.size} voxels are NaN or infinite")
 
 
-def label_map(values: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Return where a binary label map is not zero.
+def label_map(values: NDArray[np.generic], numbers: frozenset[int] | None = None) -> NDArray[np.bool_]:
+    """Return where a label map holds one of ``numbers``; without them, where a binary one is not zero.
 
     Raises:
         StudyError: NOT_FINITE, or UNSUPPORTED_FORMAT for several labels: nothing tells which is meant.
     """
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise refused(Reason.NOT_FINITE, "the mask holds NaN or infinity")
+    if numbers is not None:
+        return np.isin(values, sorted(numbers))
     marked: NDArray[np.bool_] = values.astype(bool)
     inside = values[marked]
     if inside.size and inside.min() != inside.max():
         count = len(np.unique(inside))
-        message = f"the mask holds {count} values besides 0: store one label a file"
+        message = f"the mask holds {count} values besides 0, and nothing tells which is meant"
         raise refused(Reason.UNSUPPORTED_FORMAT, message)
     return marked
 
@@ -199,15 +258,23 @@ def carry(marked: NDArray[np.bool_], source: Geometry, image: Geometry) -> NDArr
     Raises:
         StudyError: excluded; OTHER_FRAME_OF_REFERENCE, or OTHER_GRID with both grids.
     """
-    frames = (source.frame_of_reference, image.frame_of_reference)
-    if None not in frames and frames[0] != frames[1]:
-        message = "the mask's frame of reference differs from the image's"
-        raise refused(Reason.OTHER_FRAME_OF_REFERENCE, message, excluded=True)
+    check_frame(source.frame_of_reference, image)
     try:
         return place_on(marked, thin(source), thin(image), partial=False)
     except GeometryError as error:  # the words are our own: sizes, spacings, positions
         message = str(error)
     raise refused(Reason.OTHER_GRID, message, excluded=True)
+
+
+def check_frame(frame: str | None, image: Geometry) -> None:
+    """Refuse a mask that lies in another frame of reference than the image; silent when one is not stated.
+
+    Raises:
+        StudyError: OTHER_FRAME_OF_REFERENCE, excluded; the frames are UIDs, which stay in the loader.
+    """
+    if frame and image.frame_of_reference and frame != image.frame_of_reference:
+        message = "the mask's frame of reference differs from the image's"
+        raise refused(Reason.OTHER_FRAME_OF_REFERENCE, message, excluded=True)
 
 
 def thin(grid: Geometry) -> Geometry:

@@ -13,19 +13,22 @@ from pydicom import Dataset
 
 from pipeline.errors import Reason
 from pipeline.studies.geometry import Affine, Geometry
-from pipeline.studies.readers.base import ImageFile, MaskFile, carry, refused
+from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, carry, check_frame, refused
 from pipeline.studies.readers.dicom import (
     SEGMENTATIONS,
-    decoded,
     file_class,
     is_dicom,
     number,
     open_whole,
     plane_affine,
 )
+from pipeline.studies.readers.dicom_frames import frames_of
+from pipeline.studies.readers.dicom_references import check_references, items
+from pipeline.studies.readers.labels import check_meant, matching
 
 __all__ = ["accepts", "read_mask"]
 
+_WHAT = "segments"
 
 _Frame = tuple[int, NDArray[np.bool_]]
 
@@ -35,48 +38,42 @@ def accepts(path: Path) -> bool:
     return is_dicom(path) and file_class(path) in SEGMENTATIONS
 
 
-def read_mask(path: Path, image: ImageFile, label: str | None) -> MaskFile:
-    """Read the segment that bears ``label``, or the only segment, onto the image's grid.
+def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
+    """Read the segment that bears the wanted label, or the only segment, onto the image's grid.
 
     Raises:
         StudyError: excluded; MASK_MISSING_LABEL when none of several segments is the wanted one; OTHER_IMAGE,
             OTHER_FRAME_OF_REFERENCE or OTHER_GRID when it does not lie on the image.
     """
     dataset = open_whole(path)
-    _check_reference(dataset, image)
-    segments = _wanted(dataset, label)
+    check_references(_referenced(dataset), image)
+    segments = matching(_named(dataset), wanted.label, _WHAT)
     frames = _marked_frames(dataset, segments)
     on_plane = len(image.volume.geometry.shape) == 2
     marked = _project(dataset, frames, image) if on_plane else _stack(dataset, frames, image)
-    if len(segments) > 1 and label is None and marked.any():
-        message = f"the mask has {len(segments)} segments, and nothing tells which is meant"
-        raise refused(Reason.MASK_MISSING_LABEL, message, excluded=True)
+    check_meant(segments, wanted.label, bool(marked.any()), _WHAT)
     fractional = dataset.SegmentationType == "FRACTIONAL"
     return MaskFile(marked, {"mask threshold": "half of the maximum fractional value"} if fractional else {})
 
 
-def _wanted(dataset: Dataset, label: str | None) -> set[int]:
-    """Return the numbers of the segments that bear the label (several lesions may); all without a label."""
-    described = [one for one in dataset.SegmentSequence if int(one.SegmentNumber) > 0]
-    numbers = {int(one.SegmentNumber) for one in described}
-    if label is None or len(numbers) == 1:
-        return numbers
-    named = label.strip().lower()
-    found = {int(one.SegmentNumber) for one in described if str(one.get("SegmentLabel", "")).strip().lower() == named}
-    if not found:
-        message = f"none of the mask's {len(numbers)} segments bears the wanted label"
-        raise refused(Reason.MASK_MISSING_LABEL, message, excluded=True)
-    return found
+def _named(dataset: Dataset) -> list[tuple[str, int]]:
+    """Return labels and numbers of the segments; a label map's background is none (PS3.3 C.8.20.2)."""
+    background = int(dataset.get("PixelPaddingValue") or 0) if dataset.SegmentationType == "LABELMAP" else 0
+    described = [(str(one.get("SegmentLabel", "")), int(one.SegmentNumber)) for one in dataset.SegmentSequence]
+    return [(label, number) for label, number in described if number not in (0, background)]
 
 
-def _marked_frames(dataset: Dataset, segments: set[int]) -> Iterator[_Frame]:
+def _marked_frames(dataset: Dataset, segments: frozenset[int]) -> Iterator[_Frame]:
     """Yield the index and the marked pixels (row, column) of each frame that shows a wanted segment."""
     kind = dataset.SegmentationType
     half = int(dataset.MaximumFractionalValue) / 2 if kind == "FRACTIONAL" else 0.5
-    frames = decoded(dataset).reshape(-1, int(dataset.Rows), int(dataset.Columns))
+    frames = frames_of(dataset)
+    groups = len(dataset.PerFrameFunctionalGroupsSequence)
+    if groups != len(frames):
+        raise refused(Reason.NOT_READABLE, f"the mask has {len(frames)} frames and describes {groups}")
     for index, frame in enumerate(frames):
         if kind == "LABELMAP":
-            yield index, np.isin(frame, list(segments))
+            yield index, np.isin(frame, sorted(segments))
         elif int(_group(dataset, index, "SegmentIdentificationSequence").ReferencedSegmentNumber) in segments:
             yield index, frame >= half
 
@@ -95,10 +92,7 @@ def _group(dataset: Dataset, frame: int, name: str) -> Dataset:
 def _stack(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> NDArray[np.bool_]:
     """Return the mask (the image's shape) of frames that state where they lie in the patient."""
     grid = image.volume.geometry
-    reference = dataset.get("FrameOfReferenceUID")
-    if reference and grid.frame_of_reference and str(reference) != grid.frame_of_reference:
-        message = "the mask's frame of reference differs from the image's"
-        raise refused(Reason.OTHER_FRAME_OF_REFERENCE, message, excluded=True)
+    check_frame(str(dataset.get("FrameOfReferenceUID") or ""), grid)
     marked = np.zeros(grid.shape, dtype=bool)
     for index, pixels in frames:
         plane = _frame_affine(dataset, index)
@@ -165,33 +159,20 @@ def _project(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> ND
     return marked
 
 
-def _check_reference(dataset: Dataset, image: ImageFile) -> None:
-    """Refuse a mask that names other images only; on a projection nothing else ties the two together."""
-    named = _referenced(dataset)
-    loose = len(image.volume.geometry.shape) == 2 and not named
-    if loose or (named and image.instances and not named & image.instances):
-        message = f"the mask names {len(named)} images, and the study's image is none of them"
-        raise refused(Reason.OTHER_IMAGE, message, excluded=True)
-
-
 def _referenced(dataset: Dataset) -> set[str]:
     """Return the UIDs of all instances that the mask names as its source."""
     listed = [
         one
-        for series in _items(dataset, "ReferencedSeriesSequence")
-        for one in _items(series, "ReferencedInstanceSequence")
+        for series in items(dataset, "ReferencedSeriesSequence")
+        for one in items(series, "ReferencedInstanceSequence")
     ]
     frames = [
-        *_items(dataset, "PerFrameFunctionalGroupsSequence"),
-        *_items(dataset, "SharedFunctionalGroupsSequence"),
+        *items(dataset, "PerFrameFunctionalGroupsSequence"),
+        *items(dataset, "SharedFunctionalGroupsSequence"),
     ]
-    drawn = [one for frame in frames for one in _sources(_items(frame, "DerivationImageSequence"))]
+    drawn = [one for frame in frames for one in _sources(items(frame, "DerivationImageSequence"))]
     return {str(one.ReferencedSOPInstanceUID) for one in (*listed, *drawn)}
 
 
 def _sources(derivations: Iterable[Dataset]) -> list[Dataset]:
-    return [one for derivation in derivations for one in _items(derivation, "SourceImageSequence")]
-
-
-def _items(dataset: Dataset, name: str) -> list[Dataset]:
-    return list(dataset.get(name) or ())
+    return [one for derivation in derivations for one in items(derivation, "SourceImageSequence")]

@@ -14,17 +14,21 @@ from numpy.typing import NDArray
 from pipeline.errors import Reason
 from pipeline.studies.geometry import CORNER_TOLERANCE_MM, Geometry
 from pipeline.studies.readers.base import (
+    AS_STORED,
     CAP_BYTES,
     ImageFile,
     MaskFile,
+    ReadOptions,
+    Wanted,
     carry,
     check_size,
+    chosen,
     first_bytes,
     is_gzip,
-    label_map,
     refused,
     volume_of,
 )
+from pipeline.studies.readers.sidecars import where_meant
 
 __all__ = ["accepts", "read", "read_mask"]
 
@@ -38,23 +42,24 @@ def accepts(path: Path) -> bool:
     return start[344:348] in (b"n+1\0", b"ni1\0") or start[4:8] in (b"n+2\0", b"ni2\0")
 
 
-def read(path: Path) -> ImageFile:
-    """Read an image: array (i, j, k) as stored, scaled by its slope and intercept.
+def read(path: Path, options: ReadOptions) -> ImageFile:
+    """Read an image: array (i, j, k) as stored, scaled by its slope and intercept; of four axes, the chosen volume.
 
     Raises:
-        StudyError: without geometry, with a contradictory one, with a fourth axis, colour, or too few bytes.
+        StudyError: SEVERAL_VOLUMES of which none is chosen; without geometry, with a contradictory one, colour, or
+            too few bytes.
     """
-    values, geometry, header = _load(path)
+    values, geometry, header = _load(path, options)
     return ImageFile(volume_of(values, geometry), header)
 
 
-def read_mask(path: Path, image: ImageFile, label: str | None) -> MaskFile:  # noqa: ARG001 - one file, one label
-    """Read a binary label map onto the image's grid."""
+def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
+    """Read a label map onto the image's grid: a binary one, or of several labels with the value that is meant."""
     values, geometry, _ = _load(path)
-    return MaskFile(carry(label_map(values), geometry, image.volume.geometry))
+    return MaskFile(carry(where_meant(values, path, wanted), geometry, image.volume.geometry))
 
 
-def _load(path: Path) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]:
+def _load(path: Path, options: ReadOptions = AS_STORED) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]:
     start = first_bytes(path, 348)
     if start[344:347] == b"ni1" or start[4:7] == b"ni2":
         raise refused(
@@ -62,14 +67,15 @@ def _load(path: Path) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]:
         )
     kind = nibabel.Nifti2Image if start[4:7] == b"n+2" else nibabel.Nifti1Image
     found = kind.from_bytes(_content(path, kind))
-    shape = _three_axes(found.shape)
+    shape, volumes = _axes(found.shape)
+    volume, choice = chosen(volumes, options, "volumes")
     if found.get_data_dtype().fields:
         raise refused(Reason.NOT_A_SINGLE_CHANNEL, "the file holds colours, not one value a voxel")
     affine, facts = _affine(found.header, shape)
-    values = np.asanyarray(found.dataobj).reshape(shape)
+    values = np.asanyarray(found.dataobj[:, :, :, volume] if volumes > 1 else found.dataobj).reshape(shape)
     if np.iscomplexobj(values):
         raise refused(Reason.NOT_A_SINGLE_CHANNEL, "the file holds complex numbers, not one value a voxel")
-    return values, Geometry(shape, affine), facts
+    return values, Geometry(shape, affine), facts | choice
 
 
 def _content(path: Path, kind: type[nibabel.Nifti1Image]) -> bytes:
@@ -88,12 +94,12 @@ def _content(path: Path, kind: type[nibabel.Nifti1Image]) -> bytes:
     return content
 
 
-def _three_axes(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Return the shape without trailing axes of one, and with one slice when there are two axes."""
-    padded = (*shape, 1, 1, 1)[: max(3, len(shape))]
-    if len(shape) < 2 or any(size != 1 for size in padded[3:]):
+def _axes(shape: tuple[int, ...]) -> tuple[tuple[int, int, int], int]:
+    """Return the spatial axes, with one slice when there are two, and the number of volumes along the fourth."""
+    padded = (*shape, 1, 1, 1)[: max(4, len(shape))]
+    if len(shape) < 2 or any(size != 1 for size in padded[4:]):
         raise refused(Reason.UNSUPPORTED_FORMAT, f"the file has shape {shape}; one 3D volume is read")
-    return int(padded[0]), int(padded[1]), int(padded[2])
+    return (int(padded[0]), int(padded[1]), int(padded[2])), int(padded[3])
 
 
 def _affine(header: nibabel.Nifti1Header, shape: tuple[int, int, int]) -> tuple[NDArray[np.float64], dict[str, str]]:

@@ -4,6 +4,7 @@
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,18 @@ from pipeline.studies.readers.base import (
     CAP_BYTES,
     ImageFile,
     MaskFile,
+    ReadOptions,
+    Wanted,
     carry,
     check_size,
+    chosen,
     first_bytes,
     inflates_within,
-    label_map,
     refused,
     volume_of,
 )
+from pipeline.studies.readers.labels import check_meant, matching
+from pipeline.studies.readers.sidecars import where_meant
 
 __all__ = ["accepts", "read", "read_mask"]
 
@@ -32,6 +37,7 @@ _TO_LPS = {"left-posterior-superior": (1, 1, 1), "right-anterior-superior": (-1,
            "left-anterior-superior": (1, -1, 1)}  # fmt: skip
 _SHORT = {"lps": "left-posterior-superior", "ras": "right-anterior-superior", "las": "left-anterior-superior"}
 _SPATIAL = {"domain", "space"}
+_VOLUMES = {"list", "time"}
 _GZIP = 31  # zlib's window bits for a gzip stream
 _WIDEST = 8  # bytes a voxel of NRRD's widest type
 _FLOAT = 4  # and of the image as it travels
@@ -42,35 +48,66 @@ def accepts(path: Path) -> bool:
     return re.match(rb"NRRD000[1-5]\r?\n", first_bytes(path, 10)) is not None
 
 
-def read(path: Path) -> ImageFile:
-    """Read an image: array (i, j, k) as stored, the first axis fastest.
+def read(path: Path, options: ReadOptions) -> ImageFile:
+    """Read an image: array (i, j, k) as stored, the first axis fastest; of four axes, the chosen volume.
 
     Raises:
-        StudyError: without anatomical space, with axes that are not spatial, with its voxels in another file.
+        StudyError: SEVERAL_VOLUMES of which none is chosen; without anatomical space, with axes that are not
+            spatial, with its voxels in another file.
     """
-    values, geometry, _ = _load(path)
-    return ImageFile(volume_of(values, geometry))
-
-
-def read_mask(path: Path, image: ImageFile, label: str | None) -> MaskFile:
-    """Read a binary label map, or the segment named ``label`` of a .seg.nrrd, onto the image's grid."""
     values, geometry, header = _load(path)
+    axis = _volume_axis(header)
+    if axis is None:
+        return ImageFile(volume_of(values, geometry))
+    volume, choice = chosen(values.shape[axis], options, "volumes")
+    return ImageFile(volume_of(np.take(values, volume, axis), geometry), choice)
+
+
+def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
+    """Read a label map, or the segment named as wanted of a .seg.nrrd, onto the image's grid.
+
+    Segments that overlap lie in layers along a fourth axis, as 3D Slicer writes them.
+    """
+    values, geometry, header = _load(path)
+    axis = _volume_axis(header)
+    layers = values[None] if axis is None else np.moveaxis(values, axis, 0)
     segments = _segments(header)
-    if len(segments) > 1:
-        wanted = [value for name, value in segments if label is not None and name.lower() == label.lower()]
-        if not wanted and values.any():
-            message = f"none of the mask's {len(segments)} segments bears the wanted label"
-            raise refused(Reason.MASK_MISSING_LABEL, message, excluded=True)
-        marked = np.isin(values, wanted)
+    if len(segments) > 1 and wanted.value is None:
+        marked = _chosen(layers, segments, wanted)
+    elif len(layers) == 1:
+        marked = where_meant(layers[0], path, wanted)
     else:
-        marked = label_map(values)
+        message = f"the mask has {len(layers)} layers, and nothing tells which is meant; one 3D volume is read"
+        raise refused(Reason.UNSUPPORTED_FORMAT, message)
     return MaskFile(carry(marked, geometry, image.volume.geometry))
 
 
-def _segments(header: dict[str, Any]) -> list[tuple[str, int]]:
-    """Return names and values of a .seg.nrrd's segments; empty for a plain label map."""
-    keys = [key for key in header if re.fullmatch(r"Segment\d+_LabelValue", key)]
-    return [(str(header.get(key.replace("_LabelValue", "_Name"), "")).strip(), int(header[key])) for key in keys]
+@dataclass(frozen=True)
+class _Segment:
+    name: str
+    value: int
+    layer: int
+
+
+def _segments(header: dict[str, Any]) -> list[_Segment]:
+    """Return a .seg.nrrd's segments; none for a plain label map."""
+    stems = [key.removesuffix("_LabelValue") for key in header if re.fullmatch(r"Segment\d+_LabelValue", key)]
+    return [
+        _Segment(
+            str(header.get(f"{stem}_Name", "")), int(header[f"{stem}_LabelValue"]), int(header.get(f"{stem}_Layer", 0))
+        )
+        for stem in stems
+    ]
+
+
+def _chosen(layers: NDArray[np.generic], segments: list[_Segment], wanted: Wanted) -> NDArray[np.bool_]:
+    """Return where the segments of the wanted name are; several may bear it."""
+    numbers = matching([(one.name, number) for number, one in enumerate(segments)], wanted.label, "segments")
+    marked = np.zeros(layers.shape[1:], dtype=bool)
+    for number in numbers:
+        marked |= layers[segments[number].layer] == segments[number].value
+    check_meant(numbers, wanted.label, bool(marked.any()), "segments")
+    return marked
 
 
 def _load(path: Path) -> tuple[NDArray[np.generic], Geometry, dict[str, Any]]:
@@ -95,10 +132,21 @@ def _check_layout(header: dict[str, Any]) -> None:
         raise refused(Reason.UNSUPPORTED_FORMAT, message)
     if header["encoding"] not in ("raw", "gzip", "gz"):
         raise refused(Reason.UNSUPPORTED_FORMAT, "the voxels are neither raw nor gzip; store them as one of these")
-    kinds = set(header.get("kinds", ())) - _SPATIAL
-    if header["dimension"] != 3 or kinds:
+    axis = _volume_axis(header)
+    kinds = {kind for place, kind in enumerate(header.get("kinds", ())) if place != axis} - _SPATIAL
+    if header["dimension"] != (3 if axis is None else 4) or kinds:
         message = f"the file has {header['dimension']} axes, {len(kinds)} kinds not spatial; one 3D volume is read"
         raise refused(Reason.UNSUPPORTED_FORMAT, message)
+
+
+def _volume_axis(header: dict[str, Any]) -> int | None:
+    """Return the axis along which several volumes lie: the fourth, which states no direction in space."""
+    directions = header.get("space directions")
+    if header["dimension"] != 4 or directions is None:
+        return None
+    aimless = np.flatnonzero(np.isnan(np.asarray(directions, dtype=np.float64)).all(axis=1))
+    kinds = header.get("kinds", ["list"] * 4)
+    return int(aimless[0]) if len(aimless) == 1 and kinds[aimless[0]] in _VOLUMES else None
 
 
 def _geometry(header: dict[str, Any]) -> Geometry:
@@ -110,7 +158,9 @@ def _geometry(header: dict[str, Any]) -> Geometry:
         raise refused(Reason.NO_GEOMETRY, message)
     if {str(unit).strip('"').lower() for unit in header.get("space units", ())} - {"mm", ""}:
         raise refused(Reason.NO_GEOMETRY, "the file's space units are not mm")
+    axis = _volume_axis(header)
+    spatial = [place for place in range(header["dimension"]) if place != axis]
     affine = np.eye(4)
-    affine[:3, :3] = np.asarray(directions, dtype=np.float64).T  # one row a voxel axis in the file
+    affine[:3, :3] = np.asarray(directions, dtype=np.float64)[spatial].T  # one row a voxel axis in the file
     affine[:3, 3] = np.asarray(origin, dtype=np.float64)
-    return Geometry(tuple(header["sizes"]), lps_to_ras(np.diag([*signs, 1.0]) @ affine))
+    return Geometry(tuple(header["sizes"][place] for place in spatial), lps_to_ras(np.diag([*signs, 1.0]) @ affine))

@@ -6,11 +6,13 @@ import traceback
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.errors import ArchiveError, Reason, StudyError
 from pipeline.studies import readers
 from pipeline.studies.archive import MaskSource, StudyRow, list_studies, read_study, source_digest
 from pipeline.studies.privacy import Pseudonyms
+from pipeline.studies.readers import ReadOptions
 from tests.pipeline.studies.writers import FRAME, SECRET, dot, grid, nifti, refusal, save, segmentation, slices
 
 SHAPE, MARK = (7, 5, 6), (5, 1, 4)
@@ -55,6 +57,28 @@ def test_a_manifest_becomes_rows(tmp_path):
     )
 
 
+def test_a_masks_column_may_state_a_labels_value(tmp_path):
+    text = "study,patient,image,mask: r1 :lung = 1 ,mask:r1:nodule=12,mask:r2:a b\ns,p,a.nii,m.nii,m.nii,n.nii\n"
+    (row,) = list_studies(tmp_path, manifest(tmp_path, text))
+    assert row.masks == (
+        MaskSource("r1", "lung", tmp_path / "m.nii", 1),
+        MaskSource("r1", "nodule", tmp_path / "m.nii", 12),
+        MaskSource("r2", "a b", tmp_path / "n.nii"),
+    )
+
+
+def test_a_masks_cell_may_name_its_entry(tmp_path):
+    text = "study,patient,image,mask:r1,mask:r2,mask:r3\ns,p,a#b.png,x/m.JSON#k/1#2.png,m.csv,m#1.nii\n"
+    (row,) = list_studies(tmp_path, manifest(tmp_path, text))
+    assert row.image == tmp_path / "a#b.png"
+    assert [(mask.path.relative_to(tmp_path).as_posix(), mask.key) for mask in row.masks] == [
+        ("x/m.JSON", "k/1#2.png"),
+        ("m.csv", None),
+        ("m#1.nii", None),
+    ]
+    refused("leads out", tmp_path, manifest(tmp_path, "study,patient,image,mask:r\ns,p,a,../SECRET.json#k\n"))
+
+
 def test_without_a_label_column_nobody_said(tmp_path):
     (row,) = list_studies(tmp_path, manifest(tmp_path, "study,patient,image\ns,p,a.nii\n"))
     assert (row.reference, row.masks, row.strata) == (None, (), {})
@@ -85,6 +109,12 @@ def test_rows_do_not_print_names(tmp_path):
         ("study,patient,image,seg_r1\n", "column 'seg_r1' is unknown"),
         ("study,patient,image,mask:\n", "must be mask:<reader>"),
         ("study,patient,image,mask:r::a\n", "must be mask:<reader>"),
+        ("study,patient,image,mask:r:a:b\n", "must be mask:<reader>"),
+        ("study,patient,image,mask:r:a=\n", "must be mask:<reader>"),
+        ("study,patient,image,mask:r:a=0\n", "<number above 0>"),
+        ("study,patient,image,mask:r:a=b\n", "<number above 0>"),
+        ("study,patient,image,mask:r:=1\n", "<number above 0>"),
+        ("study,patient,image,mask:r:a=1,mask:r:a=2\n", "reader 'r' contradict"),
         ("study,patient,image,mask:r,mask:r:a\n", "reader 'r' contradict"),
         ("study,patient,image,mask:r:a,mask: r:a\n", "reader 'r' contradict"),
         ("study,patient,image,Patient_Name\n", "'Patient_Name' would carry patients' identity"),
@@ -171,6 +201,15 @@ def test_studies_are_found_as_files_beside_each_other(tmp_path):
     }
 
 
+def test_pictures_are_found_and_previews_are_not_in_the_way(tmp_path):
+    touch(tmp_path, "a/image.png", "a/mask_r1.png", "b.png", "b_mask.png", "c/image.nii", "c/preview.png")
+    assert found(tmp_path) == {
+        "a": ("a/image.png", [("r1", None, "a/mask_r1.png")], None),
+        "b": ("b.png", [("expert", None, "b_mask.png")], None),
+        "c": ("c/image.nii", [], None),
+    }
+
+
 @pytest.mark.parametrize(
     "names",
     [
@@ -238,6 +277,8 @@ def test_the_digest_changes_with_every_part(row):
         {"masks": (first,)},
         {"masks": (MaskSource("r3", None, first.path), second)},
         {"masks": (MaskSource("r1", "nodule", first.path), second)},
+        {"masks": (MaskSource("r1", None, first.path, 1), second)},
+        {"masks": (MaskSource("r1", None, first.path, 2), second)},
         {"masks": (MaskSource("r1", None, second.path), MaskSource("r2", "nodule", first.path))},
         {"image": row.image / "SECRET000.dcm"},
         {"image": row.image / "none"},
@@ -250,6 +291,23 @@ def test_the_digest_changes_with_every_part(row):
         path.write_bytes(content)
         digests.add(source_digest(row))
     assert len(digests) == len(changes) + 4
+
+
+def test_the_digest_knows_the_entry_and_the_sidecar(tmp_path, row):
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("image,x_min,y_min,x_max,y_max\n")
+    plain = altered(row, masks=(MaskSource("r1", "nodule", boxes),))
+    keyed = altered(row, masks=(MaskSource("r1", "nodule", boxes, None, "a"),))
+    digests = {source_digest(plain), source_digest(keyed)}
+    assert source_digest(altered(keyed, masks=(MaskSource("r1", "nodule", boxes, None, "image"),))) in digests
+    boxes.write_text("image,x_min,y_min,x_max,y_max\na,1,1,2,2\n")
+    digests.add(source_digest(keyed))
+    digests.add(source_digest(row))
+    (row.masks[0].path.parent / "dataset.json").write_text('{"labels": {"nodule": 1}}')
+    digests.add(source_digest(row))
+    (row.masks[0].path.parent / "dataset.json").write_text('{"labels": {"nodule": 2}}')
+    digests.add(source_digest(row))
+    assert len(digests) == 6
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are POSIX")
@@ -272,6 +330,36 @@ def test_a_study_is_read_with_its_masks_on_its_grid(row):
         assert mask.geometry is study.image.geometry
         assert np.argwhere(mask.array).tolist() == [list(MARK)]
     assert (study.reference, study.strata) == (("nodule",), {"site": "north"})
+
+
+def test_a_label_of_several_is_read_by_its_stated_value(row):
+    values = dot(SHAPE, MARK, 2)
+    values[0, 0, 0] = 1
+    nifti(row.masks[0].path, values, AFFINE)
+    masks = (MaskSource("r1", "nodule", row.masks[0].path, 2), MaskSource("r1", "mass", row.masks[0].path, 1))
+    study = read_study(altered(row, masks=masks), NAMES)
+    assert [np.argwhere(mask.array).tolist() for mask in study.masks] == [[list(MARK)], [[0, 0, 0]]]
+
+
+def test_an_entry_is_found_by_the_images_name_its_key_and_its_reader(row):
+    picture = row.image.parent / "SECRET.png"
+    Image.fromarray(np.zeros((6, 9), np.uint8)).save(picture)
+    table = picture.with_name("SECRET.csv")
+    table.write_text("image,reader,x_min,y_min,x_max,y_max\nSECRET,r1,1,1,2,2\nSECRET,r2,3,3,4,4\nb,r1,5,5,6,6\n")
+    masks = tuple(
+        MaskSource(reader, "nodule", table, None, key) for reader, key in [("r1", None), ("r2", None), ("r1", "b")]
+    )
+    study = read_study(altered(row, image=picture, masks=masks), NAMES)
+    assert [np.argwhere(mask.array).tolist() for mask in study.masks] == [[[1, 1]], [[3, 3]], [[5, 5]]]
+    assert study.header["mask drawn from (r2, nodule)"] == "boxes"
+
+
+def test_a_consensus_is_a_reader_of_its_own(row):
+    assert [mask.reader for mask in read_study(row, NAMES).masks] == ["r1", "r2"]
+    study = read_study(row, NAMES, ReadOptions(consensus="majority"))
+    assert [(mask.reader, mask.label) for mask in study.masks[2:]] == [("consensus:majority", "nodule")]
+    assert np.argwhere(study.masks[2].array).tolist() == [list(MARK)]
+    assert study.masks[2].geometry is study.image.geometry
 
 
 def test_nothing_of_the_patient_is_in_the_study(row):
@@ -321,6 +409,14 @@ def test_missing_files_are_the_studys_own_failure(row):
     assert "mask 2 of 2" in refusal(Reason.MISSING_FILE, lambda: read_study(row, NAMES))
 
 
+def test_what_the_user_chose_reaches_the_file_and_the_facts(row):
+    several = np.stack([dot(SHAPE, MARK), dot(SHAPE, MARK, 500)], axis=-1)
+    chosen = altered(row, image=nifti(row.image / "several.nii", several, AFFINE), masks=row.masks[:1])
+    study = read_study(chosen, NAMES, ReadOptions(volume=1))
+    assert (study.image.array[MARK], study.header["volume"]) == (500, "volumes 0 to 1: 1 chosen")
+    refusal(Reason.SEVERAL_VOLUMES, lambda: read_study(chosen, NAMES))
+
+
 class Panic(BaseException):
     """What a decoder written in Rust raises."""
 
@@ -337,7 +433,7 @@ class Panic(BaseException):
     ],
 )
 def test_no_librarys_words_get_out(row, monkeypatch, error, reason):
-    def fail(_):
+    def fail(*_):
         raise error
 
     monkeypatch.setattr(readers.dicom_series, "read", fail)
@@ -351,7 +447,7 @@ def test_no_librarys_words_get_out(row, monkeypatch, error, reason):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_a_stop_is_a_stop(row, monkeypatch, error):
-    def stop(_):
+    def stop(*_):
         raise error
 
     monkeypatch.setattr(readers.dicom_series, "read", stop)

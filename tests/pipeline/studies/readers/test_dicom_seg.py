@@ -1,11 +1,14 @@
 import copy
+import zlib
 
 import highdicom
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
-from pydicom.uid import generate_uid
+from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless, generate_uid
+from rle.rle import encode_row
 
 from pipeline.errors import Reason
 from pipeline.studies.geometry import Geometry
@@ -24,6 +27,7 @@ from tests.pipeline.studies.writers import (
     slices,
 )
 
+DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 SHAPE = (8, 6, 5)
 ROTATED = grid(OBLIQUE, (0.7, 0.9, 2.5), (40.0, -12.5, 100.25))
 DOWN = ROTATED @ np.diag([1, 1, -1, 1])
@@ -268,3 +272,174 @@ def test_a_projections_mask_must_name_it_and_cover_it(tmp_path, film):
 
     edited(path, nameless)
     refusal(Reason.OTHER_IMAGE, lambda: read_mask(path, image, None), excluded=True)
+
+
+# -- what a frame says of itself comes before what all frames share
+
+
+@pytest.mark.parametrize("name", ["PlaneOrientationSequence", "PixelMeasuresSequence"])
+def test_a_frames_own_group_comes_before_the_shared_one(tmp_path, name):
+    image, images = study(tmp_path)
+    path = segmentation(tmp_path / "seg.dcm", images, blobs()[..., :1], ["Lesion"])
+    expected = read_mask(path, image, None).marked
+
+    def contradict(dataset):
+        shared = dataset.SharedFunctionalGroupsSequence[0]
+        for frame in dataset.PerFrameFunctionalGroupsSequence:
+            setattr(frame, name, copy.deepcopy(shared.get(name)))
+        shared.PlaneOrientationSequence[0].ImageOrientationPatient = [0, 1, 0, 1, 0, 0]
+        shared.PixelMeasuresSequence[0].PixelSpacing = [1.8, 1.4]
+        for other in {"PlaneOrientationSequence", "PixelMeasuresSequence"} - {name}:
+            setattr(shared, other, copy.deepcopy(before[other]))
+
+    shared = dcmread(path).SharedFunctionalGroupsSequence[0]
+    before = {
+        other: copy.deepcopy(shared.get(other)) for other in ("PlaneOrientationSequence", "PixelMeasuresSequence")
+    }
+    np.testing.assert_array_equal(read_mask(edited(path, contradict), image, None).marked, expected)
+
+
+def test_a_frames_own_segment_comes_before_the_shared_one(tmp_path):
+    image, images = study(tmp_path)
+    path = segmentation(tmp_path / "seg.dcm", images, blobs(), ["Lesion", "Vessel"])
+    expected = read_mask(path, image, "lesion").marked
+    assert "SegmentIdentificationSequence" in dcmread(path).PerFrameFunctionalGroupsSequence[0]
+
+    def contradict(dataset):
+        own = dataset.PerFrameFunctionalGroupsSequence[-1].SegmentIdentificationSequence
+        dataset.SharedFunctionalGroupsSequence[0].SegmentIdentificationSequence = copy.deepcopy(own)
+
+    np.testing.assert_array_equal(read_mask(edited(path, contradict), image, "lesion").marked, expected)
+
+
+def test_a_segment_that_all_frames_share_is_theirs(tmp_path):
+    image, images = study(tmp_path)
+    path = segmentation(tmp_path / "seg.dcm", images, blobs()[..., :1], ["Lesion"])
+    dataset = dcmread(path)
+    assert "SegmentIdentificationSequence" in dataset.SharedFunctionalGroupsSequence[0]
+    assert "SegmentIdentificationSequence" not in dataset.PerFrameFunctionalGroupsSequence[0]
+    assert read_mask(path, image, None).marked.sum() == 7
+
+
+# -- encodings
+
+
+def packed(frame):
+    return np.packbits(frame.ravel(), bitorder="little").tobytes()
+
+
+def run_lengths(content):
+    """Return one RLE frame of one segment, encoded by pylibjpeg."""
+    segment = bytes(encode_row(content))
+    return np.array([1, 64, *[0] * 14], "<u4").tobytes() + segment + b"\0" * (len(segment) % 2)
+
+
+def deflated(content):
+    squeeze = zlib.compressobj(wbits=-15)
+    return squeeze.compress(content) + squeeze.flush()
+
+
+def encode(path, syntax, encoded):
+    """Put encoded frames into a file; pydicom does not know every syntax that it writes."""
+    dataset = dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.PixelData = encapsulate([one + b"\0" * (len(one) % 2) for one in encoded])
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+    dataset.save_as(path, implicit_vr=False, little_endian=True, force_encoding=True)
+
+
+@pytest.mark.parametrize("pixels", [packed, lambda frame: frame.astype(np.uint8).tobytes()], ids=["bits", "bytes"])
+@pytest.mark.parametrize(("syntax", "squeeze"), [(RLELossless, run_lengths), (DEFLATED_FRAMES, deflated)])
+def test_encoded_frames_of_one_bit(tmp_path, pixels, syntax, squeeze):
+    """The masks are 6 x 7: no frame ends with a whole byte."""
+    affine = grid(OBLIQUE, (0.7, 0.9, 2.5), (40.0, -12.5, 100.25))
+    images = slices(np.zeros((7, 6, 5), np.int16), affine)
+    image = read_image(save(tmp_path / "image", images))
+    masks = np.random.default_rng(0).random((5, 6, 7, 1)) < 0.5
+    path = segmentation(tmp_path / "seg.dcm", images, masks, ["Lesion"])
+    expected = read_mask(path, image, None).marked
+    assert expected.sum() == masks.sum()
+    frames = dcmread(path).pixel_array
+    encode(path, syntax, [squeeze(pixels(frame)) for frame in frames])
+    np.testing.assert_array_equal(read_mask(path, image, None).marked, expected)
+
+
+def test_deflated_frames_of_fractions(tmp_path):
+    image, images = study(tmp_path)
+    fractions = np.zeros((5, 6, 8, 1), np.float32)
+    fractions[2, 3, 4:8, 0] = (0.45, 0.5, 0.55, 1)
+    path = segmentation(
+        tmp_path / "seg.dcm", images, fractions, ["Lesion"], kind="FRACTIONAL", max_fractional_value=100
+    )
+    expected = read_mask(path, image, None).marked
+    frames = dcmread(path).pixel_array.reshape(-1, 6, 8)
+    encode(path, DEFLATED_FRAMES, [deflated(frame.tobytes()) for frame in frames])
+    np.testing.assert_array_equal(read_mask(path, image, None).marked, expected)
+    assert expected.sum() == 3
+
+
+def test_encoded_frames_that_are_short_or_missing_are_refused(tmp_path):
+    image, images = study(tmp_path)
+    path = segmentation(tmp_path / "SECRET.dcm", images, blobs()[..., :1], ["Lesion"])
+    frames = dcmread(path).pixel_array
+    for encoded in ([deflated(b"")] * 2, [deflated(packed(frames[0])[:-1])] * 2, [deflated(packed(frames[0]))]):
+        encode(path, DEFLATED_FRAMES, encoded)
+        refusal(Reason.TRUNCATED, lambda: read_mask(path, image, None))
+    broken = run_lengths(packed(frames[0]))
+    encode(path, RLELossless, [b"\2" + broken[1:]] * 2)
+    assert "not 2" in refusal(Reason.NOT_READABLE, lambda: read_mask(path, image, None))
+    encode(path, RLELossless, [broken[:66]] * 2)
+    refusal(Reason.TRUNCATED, lambda: read_mask(path, image, None))
+    bomb = deflated(bytes(10**7))
+    encode(path, DEFLATED_FRAMES, [bomb] * 2)
+    assert not read_mask(path, image, None).marked.any()
+    encode(path, RLELossless, [broken] * 2)
+    edited(path, lambda dataset: setattr(dataset, "NumberOfFrames", 10**9))
+    refusal(Reason.TOO_LARGE, lambda: read_mask(path, image, None))
+
+
+def test_a_deflated_file_is_read(tmp_path):
+    image, images = study(tmp_path)
+    path = segmentation(tmp_path / "seg.dcm", images, blobs()[..., :1], ["Lesion"])
+    expected = read_mask(path, image, None).marked
+    deflate = DeflatedExplicitVRLittleEndian
+    edited(path, lambda dataset: setattr(dataset.file_meta, "TransferSyntaxUID", deflate))
+    np.testing.assert_array_equal(read_mask(path, image, None).marked, expected)
+
+
+def test_frames_that_are_not_described_are_refused(tmp_path):
+    image, images = study(tmp_path)
+    path = segmentation(tmp_path / "SECRET.dcm", images, blobs()[..., :1], ["Lesion"])
+    edited(path, lambda dataset: dataset.PerFrameFunctionalGroupsSequence.pop())
+    words = refusal(Reason.NOT_READABLE, lambda: read_mask(path, image, None))
+    assert words == "the mask has 2 frames and describes 1"
+
+
+def test_the_background_of_a_label_map_is_no_segment(tmp_path):
+    """Its number is 0, or what PixelPaddingValue says."""
+    image, images = study(tmp_path)
+    labels = np.zeros((5, 6, 8), np.uint8)
+    labels[1, 2:4, 5:8], labels[4, 0, 1] = 1, 2
+    path = segmentation(tmp_path / "seg.dcm", images, labels, ["Lesion", "Vessel"], kind="LABELMAP")
+    assert dcmread(path).SegmentSequence[0].SegmentNumber == 0
+    edited(path, lambda dataset: setattr(dataset, "PixelPaddingValue", 2))
+    np.testing.assert_array_equal(
+        read_mask(path, image, None).marked, placed(labels == 1, ROTATED, image.volume.geometry)
+    )
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+def test_each_segment_is_highdicoms(tmp_path, kind):
+    image, images = study(tmp_path)
+    masks = blobs() & ~np.roll(blobs(), 1, axis=-1) if kind == "LABELMAP" else blobs()
+    path = segmentation(tmp_path / "seg.dcm", images, masks, ["Lesion", "Vessel"], kind=kind)
+    for number, label in enumerate(("lesion", "vessel"), start=1):
+        volume = highdicom.seg.segread(path).get_volume(segment_numbers=[number], combine_segments=False)
+        affine = np.diag([-1.0, -1, 1, 1]) @ volume.affine
+        marked = np.argwhere(volume.array[..., 0])
+        places = marked @ affine[:3, :3].T + affine[:3, 3]
+        into = np.linalg.inv(image.volume.geometry.affine)
+        expected = np.zeros(image.volume.geometry.shape, bool)
+        expected[tuple(np.rint(places @ into[:3, :3].T + into[:3, 3]).astype(int).T)] = True
+        np.testing.assert_array_equal(read_mask(path, image, label).marked, expected)

@@ -8,7 +8,7 @@ import SimpleITK
 
 from pipeline.errors import Reason
 from pipeline.studies.geometry import Geometry
-from pipeline.studies.readers import base, read_image, read_mask
+from pipeline.studies.readers import ReadOptions, base, read_image, read_mask
 from pipeline.studies.readers.base import ImageFile
 from pipeline.studies.volume import Volume
 from tests.pipeline.studies.writers import OBLIQUE, dot, grid, nifti, refusal
@@ -105,7 +105,8 @@ def test_nifti_2_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("array", "reason"),
     [
-        (np.zeros((7, 5, 6, 2), np.int16), Reason.UNSUPPORTED_FORMAT),
+        (np.zeros((7, 5, 6, 2), np.int16), Reason.SEVERAL_VOLUMES),
+        (np.zeros((7, 5, 6, 1, 3), np.int16), Reason.UNSUPPORTED_FORMAT),
         (np.zeros((7, 5, 6), [("R", "u1"), ("G", "u1"), ("B", "u1")]), Reason.NOT_A_SINGLE_CHANNEL),
         (np.zeros((7, 5, 6), np.complex64), Reason.NOT_A_SINGLE_CHANNEL),
         (np.full((7, 5, 6), np.nan, np.float32), Reason.NOT_FINITE),
@@ -114,6 +115,40 @@ def test_nifti_2_is_read(tmp_path):
 def test_what_is_no_volume_is_refused(tmp_path, array, reason):
     path = nifti(tmp_path / "SECRET.nii", array, STRAIGHT)
     refusal(reason, lambda: read_image(path))
+
+
+@pytest.mark.parametrize("shape", [(7, 5, 6, 3), (7, 5, 6, 3, 1), (7, 5, 1, 3)])
+@pytest.mark.parametrize("ending", ["nii", "nii.gz"])
+def test_one_of_several_volumes_is_read_when_it_is_chosen(tmp_path, shape, ending):
+    array = np.random.default_rng(0).integers(0, 1000, shape).astype(np.int16)
+    path = nifti(tmp_path / f"SECRET.{ending}", array, ROTATED)
+    for volume in range(3):
+        image = read_image(path, ReadOptions(volume=volume))
+        np.testing.assert_array_equal(image.volume.array, array.reshape(*shape[:3], 3)[..., volume])
+        assert image.header["volume"] == f"volumes 0 to 2: {volume} chosen"
+    np.testing.assert_allclose(image.volume.geometry.affine, ROTATED, atol=1e-5)
+    words = refusal(Reason.SEVERAL_VOLUMES, lambda: read_image(path))
+    assert words == "the file holds 3 volumes; archive.volume would choose one"
+    assert "is 3, and" in refusal(Reason.SEVERAL_VOLUMES, lambda: read_image(path, ReadOptions(volume=3)))
+
+
+def test_the_chosen_volume_is_scaled(tmp_path):
+    array = np.arange(7 * 5 * 6 * 2, dtype=np.int16).reshape(7, 5, 6, 2)
+    path = nifti(tmp_path / "a.nii", array, STRAIGHT)
+    stored = bytearray(path.read_bytes())
+    stored[112:120] = np.array([0.5, -10], "<f4").tobytes()
+    path.write_bytes(stored)
+    np.testing.assert_array_equal(read_image(path, ReadOptions(volume=1)).volume.array, array[..., 1] * 0.5 - 10)
+
+
+SHEARED = STRAIGHT.copy()
+SHEARED[1, 2] = 0.9
+
+
+@pytest.mark.parametrize("affine", [SHEARED, FLIPPED @ np.diag([1, 1, 1, 1]), ROTATED @ np.diag([1, 3, 0.2, 1])])
+def test_sheared_flipped_and_anisotropic_grids_keep_a_marked_voxel(tmp_path, affine):
+    image = read_image(nifti(tmp_path / "a.nii", dot(SHAPE, MARK), affine))
+    np.testing.assert_allclose(found(image), (affine @ (*MARK, 1))[:3], atol=1e-4)
 
 
 def test_a_pair_is_refused(tmp_path):

@@ -5,9 +5,9 @@ import SimpleITK
 
 from pipeline.errors import Reason
 from pipeline.studies.geometry import Geometry
+from pipeline.studies.readers import ReadOptions, read_image, read_mask
 from pipeline.studies.readers import nrrd as nrrd_reader
-from pipeline.studies.readers import read_image, read_mask
-from pipeline.studies.readers.base import ImageFile
+from pipeline.studies.readers.base import ImageFile, Wanted
 from pipeline.studies.volume import Volume
 from tests.pipeline.studies.writers import OBLIQUE, dot, grid, refusal
 
@@ -57,13 +57,34 @@ def test_what_is_no_placed_volume_is_refused(tmp_path, header, reason, words):
     assert words in refusal(reason, lambda: read_image(path))
 
 
-def test_a_fourth_axis_is_refused(tmp_path):
-    directions = np.vstack([np.full(3, np.nan), RAS[:3, :3].T])
-    kinds = ["list", "domain", "domain", "domain"]
-    path = write(
-        tmp_path / "a.nrrd", np.zeros((2, *SHAPE), np.uint8), **{"space directions": directions, "kinds": kinds}
-    )
-    assert "4 axes" in refusal(Reason.UNSUPPORTED_FORMAT, lambda: read_image(path))
+def write_volumes(path, array, axis, kind="list", **header):
+    """Write a fourth axis at this place; the space states no direction for it."""
+    lps = (np.diag([-1, -1, 1, 1.0]) @ RAS)[:3, :3].T
+    directions = np.insert(lps, axis, np.nan, axis=0)
+    kinds = ["domain"] * 3
+    kinds.insert(axis, kind)
+    return write(path, array, **{"space directions": directions, "kinds": kinds, **header})
+
+
+@pytest.mark.parametrize("encoding", ["raw", "gzip"])
+@pytest.mark.parametrize("kind", ["list", "time"])
+@pytest.mark.parametrize("axis", [0, 3])
+def test_one_of_several_volumes_is_read_when_it_is_chosen(tmp_path, axis, kind, encoding):
+    volumes = np.random.default_rng(0).integers(0, 1000, (3, *SHAPE)).astype(np.int16)
+    array = np.moveaxis(volumes, 0, axis)
+    path = write_volumes(tmp_path / "SECRET.nrrd", np.asfortranarray(array), axis, kind, encoding=encoding)
+    image = read_image(path, ReadOptions(volume=1))
+    np.testing.assert_array_equal(image.volume.array, volumes[1])
+    np.testing.assert_allclose(image.volume.geometry.affine, RAS, atol=1e-9)
+    assert image.header == {"volume": "volumes 0 to 2: 1 chosen"}
+    assert "holds 3 volumes" in refusal(Reason.SEVERAL_VOLUMES, lambda: read_image(path))
+
+
+@pytest.mark.parametrize("kind", ["vector", "RGB-color", "covariant-vector"])
+def test_an_axis_of_components_is_refused(tmp_path, kind):
+    path = write_volumes(tmp_path / "SECRET.nrrd", np.zeros((3, *SHAPE), np.uint8), 0, kind)
+    refused = refusal(Reason.UNSUPPORTED_FORMAT, lambda: read_image(path, ReadOptions(volume=0)))
+    assert "4 axes" in refused
 
 
 def test_voxels_in_another_file_are_not_followed(tmp_path):
@@ -105,3 +126,34 @@ def test_a_segment_is_chosen_by_its_name(tmp_path, image):
     assert not read_mask(empty, image, None).marked.any()
     only = write(path, dot(SHAPE, MARK, 1), **segments("Lung"))
     assert read_mask(only, image, "nodule").marked.sum() == 1
+
+
+def test_segments_that_overlap_lie_in_layers(tmp_path, image):
+    """As 3D Slicer writes them: a first axis of layers, which has no direction in space."""
+    array = np.zeros((2, *SHAPE), np.uint8)
+    array[(0, *MARK)], array[0, 0, 0, 0], array[(1, *MARK)], array[1, 2, 2, 2] = 1, 2, 1, 1
+    fields = segments("Lung", "Rib", "Nodule") | {"Segment0_Layer": "0", "Segment1_Layer": "0", "Segment2_Layer": "1"}
+    fields |= {"Segment2_LabelValue": "1", "kinds": ["list", "domain", "domain", "domain"]}
+    directions = np.vstack([np.full(3, np.nan), (np.diag([-1, -1, 1]) @ RAS[:3, :3]).T])
+    path = write(tmp_path / "SECRET.seg.nrrd", array, **fields, **{"space directions": directions})
+    for name, expected in [("lung", [list(MARK)]), ("rib", [[0, 0, 0]]), ("nodule", [[2, 2, 2], list(MARK)])]:
+        assert np.argwhere(read_mask(path, image, name).marked).tolist() == expected
+    refusal(Reason.MASK_MISSING_LABEL, lambda: read_mask(path, image, "heart"), excluded=True)
+    assert "2 layers" in refusal(Reason.UNSUPPORTED_FORMAT, lambda: read_mask(path, image, Wanted("lung", 1)))
+
+
+def test_segments_of_one_name_are_one_mask(tmp_path, image):
+    array = dot(SHAPE, MARK, 2)
+    array[0, 0, 0], array[1, 1, 1] = 1, 3
+    path = write(tmp_path / "a.seg.nrrd", array, **segments("Nodule", "nodule", "Lung"))
+    assert np.argwhere(read_mask(path, image, "NODULE").marked).tolist() == [[0, 0, 0], list(MARK)]
+
+
+def test_a_stated_value_is_what_is_meant(tmp_path, image):
+    array = dot(SHAPE, MARK, 2)
+    array[0, 0, 0] = 1
+    path = write(tmp_path / "a.nrrd", array)
+    assert "2 values besides 0" in refusal(Reason.UNSUPPORTED_FORMAT, lambda: read_mask(path, image, "nodule"))
+    assert np.argwhere(read_mask(path, image, Wanted("nodule", 2)).marked).tolist() == [list(MARK)]
+    path = write(tmp_path / "b.seg.nrrd", array, **segments("Nodule", "Lung"))
+    assert np.argwhere(read_mask(path, image, Wanted("nodule", 2)).marked).tolist() == [list(MARK)]

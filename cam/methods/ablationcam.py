@@ -1,0 +1,59 @@
+"""Ablation-CAM."""
+
+import torch
+from torch import Tensor
+
+from cam.masks import channel_sum
+from cam.perturb import own_scores
+from cam.question import Found, Question
+from cam.registry import procedure
+from cam.tail import is_affine, tail
+
+
+@procedure(
+    "ablationcam",
+    title="Ablation-CAM",
+    paper="Desai and Ramaswamy, WACV 2020",
+    formula="ReLU of the sum over channels of ((y - y without A_k) / y) x A",
+    limits="Where the target's logit y is negative every weight changes its sign, and where it is 0 there is no map "
+    "(the note counts both).",
+    signed=False,
+    at="layer",
+    cost="none behind an affine tail; else the tail alone, once for each channel of each sample that is not 0",
+)
+def ablationcam(question: Question) -> Found:
+    """Return maps (T, B, *S) whose weights are (y - y_k) / y, y_k being the logit y with channel k set to 0.
+
+    Where y is 0 the map is empty. Behind an affine tail y - y_k is the sum over space of G_k A_k, and nothing is run.
+    """
+    A = question.A
+    if is_affine(question):
+        drops, way = (question.gradients() * A).flatten(3).sum(dim=3), "affine tail: no further forward"
+    else:
+        drops, way = _drops(question)
+    y = own_scores(question).to(A.device)
+    weights = drops / torch.where(y == 0, torch.inf, y)[:, :, None]
+    return Found(channel_sum(weights, A).relu(), way + _signs(y))
+
+
+def _drops(question: Question) -> tuple[Tensor, str]:
+    """Return y - y_k (T, B, C); a channel that is 0 already takes nothing away, so it is not run."""
+    A, way = question.A, tail(question)
+    samples, channels = torch.nonzero(A.flatten(2).any(dim=2), as_tuple=True)
+
+    def build(chunk: slice) -> Tensor:
+        rows = A[samples[chunk]]
+        rows[torch.arange(len(rows), device=A.device), channels[chunk]] = 0
+        return rows
+
+    y = own_scores(question).to(A.device)
+    drops = y.new_zeros(len(y), *A.shape[:2])
+    if len(samples):
+        drops[:, samples, channels] = y[:, samples] - way.rescored(question, samples, build).to(A.device)
+    return drops, way.note
+
+
+def _signs(y: Tensor) -> str:
+    below, none = int((y < 0).sum()), int((y == 0).sum())
+    notes = [f"; y is negative, which turns every sign, in {below} of {y.numel()} maps"] if below else []
+    return "".join([*notes, *([f"; y is 0, so there is no map, in {none} of {y.numel()}"] if none else [])])

@@ -1,0 +1,51 @@
+"""Gradient-weighted attention relevance."""
+
+import torch
+from torch import Tensor
+
+from cam.attention import Attended, attended, onto_grid
+from cam.perturb import exact
+from cam.question import Found, Question, widened
+from cam.registry import procedure
+from cam.targets import Scalar
+
+
+@procedure(
+    "attention_relevance",
+    title="Gradient-weighted attention relevance",
+    paper="Chefer, Gur and Wolf, ICCV 2021, arXiv:2103.15679 (the rule for self-attention)",
+    formula="R = I, then for each attention R + mean over heads of ReLU(dA x A) R, dA the target's gradient; "
+    "row of the class token, or mean over the rows of a network that pools",
+    limits="Only what attention mixes is traced: the value projections, norms and perceptrons between are passed over. "
+    "Evidence against the target is dropped.",
+    signed=False,
+    at="input",
+    cost="1 that keeps its graph, a backward for each target, and 1 of a single sample",
+)
+def attention_relevance(question: Question) -> Found:
+    """Return R after R <- R + mean_h ReLU(dA_l x A_l) R over the attentions l in their order; maps on the tokens' grid.
+
+    Raises:
+        ValueError: when an attention, or where the tokens lie in the image, is not known.
+    """
+    samples = torch.split(torch.arange(len(question.x)), question.rows or len(question.x))
+    chunks = []
+    for chosen in samples:
+        passed = attended(question.model, question.x[chosen.to(question.x.device)], differentiable=True)
+        chunks.append(torch.stack([_relevance(passed, target.select(chosen)) for target in question.targets]))
+    relevance = torch.cat(chunks, dim=1)
+    maps, note = onto_grid(question, passed.names, relevance.flatten(0, 1))
+    return Found(maps.reshape(*relevance.shape[:2], *maps.shape[1:]), note)
+
+
+def _relevance(passed: Attended, target: Scalar) -> Tensor:
+    """Return R (B, N, N) of each sample."""
+    with torch.inference_mode(False), torch.enable_grad():
+        score = target.scores(passed.logits).sum()
+        gradients = torch.autograd.grad(score, passed.weights, retain_graph=True)
+    with exact(score):
+        relevance = torch.eye(passed.weights[0].shape[3]).to(widened(passed.weights[0].detach()))
+        for weights, gradient in zip(passed.weights, gradients, strict=True):
+            flow = (widened(gradient) * widened(weights.detach())).relu().mean(dim=1)
+            relevance = relevance + flow @ relevance
+    return relevance

@@ -1,0 +1,44 @@
+"""Attention rollout."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from cam.attention import attended, onto_grid
+from cam.perturb import exact
+from cam.question import Found, Question, widened
+from cam.registry import procedure
+
+
+@procedure(
+    "attention_rollout",
+    title="Attention rollout",
+    paper="Abnar and Zuidema, ACL 2020, arXiv:2005.00928",
+    formula="product over attentions of (A + I) / 2, A the mean over heads, rows summing to 1; "
+    "row of the class token, or mean over the rows of a network that pools",
+    limits="Blind to the target: the same map for every label. Tells how information could flow, not what it was "
+    "used for.",
+    signed=False,
+    at="input",
+    cost="1, and 1 of a single sample",
+)
+def attention_rollout(question: Question) -> Found:
+    """Return prod_l (0.5 A_l + 0.5 I), rows normalised, later attentions on the left; maps on the grid of the tokens.
+
+    Raises:
+        ValueError: when an attention, or where the tokens lie in the image, is not known.
+    """
+    passed = attended(question.model, question.x, differentiable=False)
+    with exact(question.x):
+        rollout = _rollout([widened(one).mean(dim=1) for one in passed.weights])
+    maps, note = onto_grid(question, passed.names, rollout)
+    return Found(maps.expand(len(question.targets), *maps.shape), note)
+
+
+def _rollout(weights: Sequence[Tensor]) -> Tensor:
+    rollout = identity = torch.eye(weights[0].shape[2]).to(weights[0])
+    for one in weights:
+        step = 0.5 * one + 0.5 * identity
+        rollout = (step / step.sum(dim=2, keepdim=True)) @ rollout
+    return rollout

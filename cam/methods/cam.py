@@ -1,0 +1,45 @@
+"""CAM."""
+
+from torch import Tensor
+
+from cam.question import Found, Question
+from cam.registry import procedure
+from cam.tail import is_affine
+
+_TOLERANCE = 1e-4  # of the largest gradient
+
+
+@procedure(
+    "cam",
+    title="CAM",
+    paper="Zhou et al., CVPR 2016, arXiv:1512.04150",
+    formula="sum over channels of (the classifier's weight) x A, signed, without the bias",
+    limits="Only for pooling by the mean and one linear layer, where Grad-CAM and HiResCAM are the same evidence.",
+    signed=True,
+    at="layer",
+    cost="none; the tail's backward, and 3 forwards once for a model to see that its tail is affine",
+)
+def cam(question: Question) -> Found:
+    """Return sum_k w_k A_k, equation 2 of the paper: A is (B, C, *S), the maps are (T, B, *S).
+
+    The weight of a linear layer behind the spatial mean is the sum of the gradient over space, w_k = sum G_k, so no
+    layer has to be found by its name.
+
+    Raises:
+        ValueError: when the layer is not followed by pooling and a linear layer alone.
+    """
+    G = question.gradients()
+    fault = "" if _constant_in_space(G) else "the gradient varies in space"
+    fault = fault or ("" if is_affine(question) else "the logits are not an affine function of A")
+    if fault:
+        raise ValueError(
+            f"method 'cam' needs a layer that only pooling by the mean and one linear layer follow; at layer "
+            f"{question.layer!r} {fault}, so channels have no weight in the logit: take 'hirescam' or 'gradcam'"
+        )
+    weights = G.sum(dim=tuple(range(3, G.ndim)), keepdim=True)
+    return Found((weights * question.A).sum(dim=2))
+
+
+def _constant_in_space(G: Tensor) -> bool:
+    flat = G.flatten(3)
+    return bool((flat.amax(3) - flat.amin(3)).amax() <= _TOLERANCE * flat.abs().amax())

@@ -1,0 +1,34 @@
+"""IS-CAM."""
+
+from torch import Tensor
+
+from cam.masks import distinct_masks, scored_masks, weighted
+from cam.question import Found, Question
+from cam.registry import procedure
+
+
+@procedure(
+    "iscam",
+    title="IS-CAM (masks within [0, 1])",
+    paper="Naidu et al., 2020, arXiv:2010.03023",
+    formula="Score-CAM whose score is the mean over masks (i/N) A_k, i = 1..N",
+    limits="Masks are scaled by i/N and stay within [0, 1]; implementations that add the scaled masks up leave that "
+    "range and give other maps.",
+    signed=False,
+    at="layer",
+    cost="10 (by default) for each distinct channel of each sample, the same for all targets",
+)
+def iscam(question: Question, *, steps: int = 10) -> Found:
+    """Return Score-CAM's maps (T, B, *S) with each channel's logit a mean over its mask times i/N, i = 1..N.
+
+    Raises:
+        ValueError: when ``steps``, N, is less than 1.
+    """
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, not {steps}")
+
+    def dimmed(masks: Tensor, number: Tensor) -> Tensor:
+        return masks * ((number + 1) / steps).view(-1, *[1] * (masks.ndim - 1))
+
+    masks = distinct_masks(question.A)
+    return weighted(question.A, scored_masks(question, masks, dimmed, steps))

@@ -1,0 +1,49 @@
+"""Recipro-CAM."""
+
+import torch
+from torch import Tensor
+
+from cam.perturb import own_scores
+from cam.question import Found, Question
+from cam.registry import procedure
+from cam.tail import is_affine, tail
+
+
+@procedure(
+    "reciprocam",
+    title="Recipro-CAM (single positions)",
+    paper="Byun and Lee, CVPR Workshops 2024, arXiv:2209.14074",
+    formula="at each position the logit of a layer that keeps A there and is 0 elsewhere",
+    limits="The model never met a layer that is empty but for one cell. The logit is taken, not its softmax, and the "
+    "mask is one cell, not the paper's Gaussian of three; only differences within a map mean something.",
+    signed=True,
+    at="layer",
+    cost="none behind an affine tail; else the tail alone, once for each position of each sample",
+)
+def reciprocam(question: Question) -> Found:
+    """Return maps (T, B, *S): at each position the target's logit when all other positions of the layer are 0.
+
+    Behind an affine tail that is the logit with an empty layer plus the sum over channels of G A, and nothing is run.
+    """
+    if is_affine(question):
+        shares = question.gradients() * question.A
+        empty = own_scores(question).to(shares.device) - shares.flatten(2).sum(dim=2)
+        maps = shares.sum(dim=2) + empty.view(*empty.shape, *[1] * (shares.ndim - 3))
+        return Found(maps, "affine tail: no further forward")
+    return _kept_alone(question)
+
+
+def _kept_alone(question: Question) -> Found:
+    A, way = question.A, tail(question)
+    cells = A.flatten(2)
+    samples = torch.arange(len(A), device=A.device).repeat_interleave(cells.shape[2])
+    positions = torch.arange(cells.shape[2], device=A.device).repeat(len(A))
+
+    def build(chunk: slice) -> Tensor:
+        rows = cells.new_zeros(len(samples[chunk]), *cells.shape[1:])
+        number = torch.arange(len(rows), device=A.device)
+        rows[number, :, positions[chunk]] = cells[samples[chunk], :, positions[chunk]]
+        return rows.view(-1, *A.shape[1:])
+
+    scores = way.rescored(question, samples, build).to(A.device)
+    return Found(scores.view(-1, len(A), *A.shape[2:]), way.note)

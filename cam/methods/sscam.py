@@ -1,0 +1,40 @@
+"""SS-CAM."""
+
+import torch
+from torch import Tensor
+
+from cam.masks import distinct_masks, scored_masks, weighted
+from cam.question import Found, Question
+from cam.registry import procedure
+
+
+@procedure(
+    "sscam",
+    title="SS-CAM (noise on the masks)",
+    paper="Wang, Naidu et al., 2020, arXiv:2006.14255",
+    formula="Score-CAM whose score is the mean over noisy masks A_k + d, d normal",
+    limits="With the paper's noise (standard deviation 2 on masks in [0, 1]) the inputs are mostly noise. All channels "
+    "see the same noises here, so that they differ by their masks alone.",
+    signed=False,
+    at="layer",
+    cost="35 (by default) for each distinct channel of each sample, the same for all targets",
+)
+def sscam(question: Question, *, samples: int = 35, deviation: float = 2.0, seed: int = 0) -> Found:
+    """Return Score-CAM's maps (T, B, *S) with each channel's logit a mean over ``samples`` noisy masks.
+
+    Noise of standard deviation ``deviation`` is added to the mask after it was brought to [0, 1]; the sum is used as it
+    is. The noises are drawn on the CPU from ``seed``, one after the other, and shared by all channels and samples.
+
+    Raises:
+        ValueError: when ``samples`` is less than 1 or ``deviation`` is negative.
+    """
+    if samples < 1 or deviation < 0:
+        raise ValueError(f"samples must be at least 1 and deviation at least 0, not {samples} and {deviation}")
+    noise = deviation * torch.randn(samples, *question.x.shape[2:], generator=torch.Generator().manual_seed(seed))
+    noise = noise.to(question.x.device)
+
+    def noisy(masks: Tensor, number: Tensor) -> Tensor:
+        return masks + noise[number]
+
+    masks = distinct_masks(question.A)
+    return weighted(question.A, scored_masks(question, masks, noisy, samples))

@@ -1,0 +1,33 @@
+"""The methods as a Markdown table, from the registry: ``python -m cam.table > docs/methods.md``."""
+
+from cam.registry import METHODS, Method
+
+__all__ = ["markdown"]
+
+_HEAD = """# Methods
+
+Made from the registry by `python -m cam.table > docs/methods.md`. Every method works in 2D and 3D, on batches with a
+target for each sample, and returns raw maps. A is a layer's activation, G the gradient of the target with respect to
+it. "At" tells whose grid the map lies on. The cost is in forwards of the whole model beyond the one that all methods of
+a call share.
+"""
+
+
+def markdown() -> str:
+    """Return the document: a table of all methods, then each with its formula, options and limits."""
+    rows = [
+        f"| [`{one.name}`](#{one.name}) | {one.title} | {one.at} | {'yes' if one.signed else 'no'} | {one.cost} |"
+        for one in METHODS.values()
+    ]
+    table = ["| name | method | at | signed | cost |", "|---|---|---|---|---|", *rows]
+    return "\n".join([_HEAD, *table, "", *(_entry(one) for one in METHODS.values())])
+
+
+def _entry(one: Method) -> str:
+    options = ", ".join(f"`{name}` ({default!r})" for name, default in one.options.items())
+    lines = [f"## {one.name}", "", f"{one.title}. {one.paper}.", "", f"- Map: {one.formula}", f"- Limits: {one.limits}"]
+    return "\n".join([*lines, *([f"- Options: {options}"] if options else []), ""])
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")  # noqa: T201 - the program's output

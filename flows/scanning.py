@@ -1,0 +1,141 @@
+"""``camaudit scan``: a bar while it walks, tables whose rows add up when it is done."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from pipeline.errors import ArchiveError
+from pipeline.files import written
+from pipeline.studies.catalogue import Catalogue, open_catalogue
+from pipeline.studies.listing import write_manifest
+from pipeline.studies.privacy import Pseudonyms, load_key
+from pipeline.studies.scan import Summary, scan, summary
+
+__all__ = ["scan_archive"]
+
+
+def scan_archive(
+    archive: Path, *, as_json: bool, outputs: tuple[Path | None, Path | None], index: Path | None, workers: int
+) -> None:
+    """Scan, write what is asked for (manifest, export) and print the summary; all of it readable by the owner only.
+
+    Raises:
+        AuditError: one line, when the archive cannot be listed or something cannot be written.
+    """
+    if not archive.is_dir():
+        raise ArchiveError(f"{archive}: the archive is not there or is no folder")
+    root = archive.resolve()
+    manifest, export = outputs
+    index = index or (manifest.parent if manifest else Path()) / f"camaudit-{_short(root)}.sqlite"
+    before = os.umask(0o077)  # paths name patients, and so does the index
+    try:
+        with open_catalogue(index, root) as catalogue:
+            with _counting(quiet=as_json) as met:
+                scan(root, catalogue, workers=workers, apart=_beside(index), on_files=met)
+            _write(root, catalogue, manifest, export, index.parent)
+            found = summary(root, catalogue)
+    finally:
+        os.umask(before)
+    _tell(found, [path for path in outputs if path], as_json=as_json)
+
+
+def _short(root: Path) -> str:
+    return hashlib.sha256(os.fsencode(root)).hexdigest()[:10]
+
+
+def _beside(index: Path) -> frozenset[Path]:
+    """Return the index and the files that SQLite keeps beside it."""
+    place = index.resolve()
+    return frozenset(place.with_name(f"{place.name}{ending}") for ending in ("", "-wal", "-shm", "-journal"))
+
+
+def _write(root: Path, catalogue: Catalogue, manifest: Path | None, export: Path | None, folder: Path) -> None:
+    if manifest is None and export is None:
+        return
+    pseudonyms = Pseudonyms(load_key(folder))
+    if manifest is not None:
+        write_manifest(root, catalogue, manifest, pseudonyms, written)
+    if export is not None:
+        with written(export) as file:
+            catalogue.export(file, pseudonyms)
+
+
+def _tell(found: Summary, paths: list[Path], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({**dataclasses.asdict(found), "written": [str(path) for path in paths]}))  # noqa: T201
+        return
+    console = Console()
+    console.print(*_tables(found), sep="\n")
+    for path in paths:
+        console.print(f"written: {path}", soft_wrap=True, markup=False, highlight=False)
+
+
+@contextmanager
+def _counting(*, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Show how many files were met and how many a second; yield what is told of each further number."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("scanning: {task.completed:.0f} files"),
+        TextColumn("{task.fields[speed]}"),
+        TimeElapsedColumn(),
+    )
+    progress = Progress(*columns, console=Console(stderr=True, quiet=quiet))
+    with progress:
+        bar = progress.add_task("scanning", total=None, speed="")
+
+        def met(files: int) -> None:
+            task = progress.tasks[bar]
+            rate = (task.completed + files) / max(task.elapsed or 0.0, 0.1)
+            progress.update(bar, advance=files, speed=f"{rate:.0f} files/s")
+
+        yield met
+
+
+def _tables(found: Summary) -> tuple[Table, ...]:
+    """Return the images by modality, the files by outcome, and what is to be said of masks and DICOMDIRs."""
+    return (_images(found), _files(found))
+
+
+def _images(found: Summary) -> Table:
+    table = Table(title="Images: found = usable + excluded", title_justify="left")
+    table.add_column("modality")
+    for name in ("patients", "studies", "found", "usable", "excluded"):
+        table.add_column(name, justify="right")
+    table.add_column("why excluded")
+    for one in found.modalities:
+        counts = (one.patients, one.studies, one.images, one.usable, one.images - one.usable)
+        table.add_row(one.name, *map(str, counts), _reasons(one.excluded))
+    table.add_section()
+    total = (found.patients, found.studies, found.images, found.usable, found.images - found.usable)
+    table.add_row("all", *map(str, total), "patients and studies may have several modalities")
+    return table
+
+
+def _files(found: Summary) -> Table:
+    table = Table(title="Files: found = used + excluded", title_justify="left")
+    table.add_column("outcome")
+    table.add_column("files", justify="right")
+    table.add_row("used", str(found.used))
+    for reason, number in found.excluded.items():
+        table.add_row(f"excluded: {reason}", str(number))
+    table.add_section()
+    table.add_row("all", str(found.files))
+    table.caption = f"{found.masks} masks found, {found.masks_used} on a usable image"
+    if found.named:
+        table.caption += (
+            f"; of {found.named} files that DICOMDIRs name, {found.named_missing} are not there and "
+            f"{found.named_outside} lead out"
+        )
+    return table
+
+
+def _reasons(excluded: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {reason}" for reason, number in excluded.items())

@@ -1,0 +1,110 @@
+"""What a label map's values mean: the one that is stated, or by the file that its archive keeps beside it.
+
+Read are BIDS label tables (``*dseg.tsv``: beside the map or further up to the folder that holds
+``dataset_description.json``; every part of the table's name must be in the map's) and the ``labels`` of a
+``dataset.json`` of the Medical Segmentation Decathlon or of nnU-Net (in the map's folder or the one above).
+Symbolic links are not followed. 0 is the background.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import Reason
+from pipeline.studies.readers.base import Wanted, label_map, refused
+from pipeline.studies.readers.labels import check_meant, matching
+
+__all__ = ["named_values", "sidecar_of", "where_meant"]
+
+_CAP = 1024**2
+_BIDS_ROOT = "dataset_description.json"
+_DATASET = "dataset.json"
+
+
+def sidecar_of(path: Path) -> Path | None:
+    """Return the file that names a label map's values, or None."""
+    return next(_tables(path), None) or next(_datasets(path), None)
+
+
+def where_meant(values: NDArray[np.generic], path: Path, wanted: Wanted) -> NDArray[np.bool_]:
+    """Return where a label map holds what is meant; a binary map needs no telling.
+
+    Raises:
+        StudyError: NOT_READABLE when the sidecar is not what its name says; MASK_MISSING_LABEL, excluded, when it
+            names several labels and the wanted one is none of them, or as ``label_map``.
+    """
+    if wanted.value is not None:
+        return label_map(values, frozenset({wanted.value}))
+    named = named_values(path)
+    if not named:
+        return label_map(values)
+    numbers = matching(named, wanted.label, "labels")
+    marked = label_map(values, numbers)
+    check_meant(numbers, wanted.label, bool(marked.any()), "labels")
+    return marked
+
+
+def named_values(path: Path) -> tuple[tuple[str, int], ...]:
+    """Return the names and the values of the labels that a map's sidecar states; empty without a sidecar.
+
+    Raises:
+        StudyError: NOT_READABLE when the sidecar is not what its name says.
+    """
+    sidecar = sidecar_of(path)
+    if sidecar is None:
+        return ()
+    text = sidecar.read_text(encoding="utf-8-sig") if sidecar.stat().st_size <= _CAP else ""
+    try:
+        stated = tuple(_of_dataset(json.loads(text)) if sidecar.name == _DATASET else _of_table(text))
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        stated = ()
+    found = tuple((name, value) for name, value in stated if value != 0)
+    if not found:
+        raise refused(Reason.NOT_READABLE, "the file beside the mask that should name its values names none")
+    return found
+
+
+def _tables(path: Path) -> Iterator[Path]:
+    parts = set(path.name.split(".")[0].split("_"))
+    for folder in _bids_folders(path):
+        fitting = [
+            table
+            for table in sorted(folder.glob("*dseg.tsv"))
+            if _is_plain(table) and set(table.name.removesuffix(".tsv").split("_")) <= parts
+        ]
+        yield from sorted(fitting, key=lambda table: -len(table.name.split("_")))
+
+
+def _bids_folders(path: Path) -> tuple[Path, ...]:
+    """Return the map's folder and those above it, up to the data set's; only its own outside of a data set."""
+    above = tuple(takewhile(lambda folder: not (folder / _BIDS_ROOT).is_file(), path.parents))
+    return (*above, path.parents[len(above)]) if len(above) < len(path.parents) else (path.parent,)
+
+
+def _datasets(path: Path) -> Iterator[Path]:
+    return (folder / _DATASET for folder in path.parents[:2] if _is_plain(folder / _DATASET))
+
+
+def _is_plain(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def _of_table(text: str) -> Iterator[tuple[str, int]]:
+    for row in csv.DictReader(io.StringIO(text), delimiter="\t"):
+        yield row["name"].strip(), int(row["index"])
+
+
+def _of_dataset(content: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Yield ``{"1": "tumour"}`` (Decathlon) and ``{"tumour": 1}`` or ``{"tumour": [1, 2]}`` (nnU-Net)."""
+    for key, stated in content["labels"].items():
+        if key.isdecimal():
+            yield str(stated), int(key)
+        else:
+            yield from ((key, int(value)) for value in (stated if isinstance(stated, list) else [stated]))

@@ -1,0 +1,144 @@
+"""What a scan costs: headers a second, two processes against one, a second scan, memory at a million rows.
+
+python -m tests.benchmarks.scanning [FILES] [ROWS]      (0 leaves a part out)
+
+The corpus is copies of three real headers that pydicom ships (CT, MR, and a CT with many private elements), each with
+UIDs of its own. Trust the CPU seconds: they hold on a machine that others use, the wall times do not.
+"""
+
+import gc
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.uid import generate_uid
+
+from pipeline.studies.catalogue import open_catalogue
+from pipeline.studies.headers import _TAGS
+from pipeline.studies.privacy import Pseudonyms
+from pipeline.studies.scan import _described, scan, summary
+
+_SLICES = 100
+
+
+def main(count: int, rows: int) -> None:
+    """Print the numbers."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        root = folder / "archive"
+        if count:
+            _plant(root, count)
+            _headers(root)
+            for workers in (1, 2):
+                _scan(root, folder / f"{workers}.sqlite", workers)
+            _rescan(root, folder / "1.sqlite", count)
+        if rows:
+            _million(folder, rows)
+
+
+def _plant(root: Path, count: int) -> None:
+    """Write series of slices: 1 of 10 files from the header with many elements."""
+    sources = [dcmread(get_testdata_file(name)) for name in ("MR_small.dcm", "CT_small.dcm", "693_J2KI.dcm")]
+    for number in range(0, count, _SLICES):
+        source = sources[(number // _SLICES) % 10 if (number // _SLICES) % 10 < 2 else 2]
+        source.SeriesInstanceUID, source.StudyInstanceUID = generate_uid(), generate_uid()
+        place = root / f"{number:07d}"
+        place.mkdir(parents=True)
+        for index in range(min(_SLICES, count - number)):
+            source.SOPInstanceUID = source.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+            source.ImagePositionPatient = [0, 0, index]
+            source.save_as(place / f"{index:04d}.dcm")
+
+
+def _headers(root: Path) -> None:
+    stamps = [(os.fspath(path.relative_to(root)), 0, 0, 0) for path in root.rglob("*.dcm")]
+    start = time.process_time()
+    facts = _described(os.fspath(root), stamps)
+    spent = time.process_time() - start
+    usable = sum(one["reason"] is None for one in facts)
+    start = time.process_time()
+    for path, _, _, _ in stamps:
+        dcmread(root / path, stop_before_pixels=True, specific_tags=[*_TAGS])
+    peer = time.process_time() - start
+    print(
+        f"headers in one process: {len(stamps) / spent:.0f} a CPU second ({usable} of {len(stamps)} usable); "
+        f"pydicom's dcmread with stop_before_pixels and specific_tags: {len(stamps) / peer:.0f}"
+    )
+
+
+def _scan(root: Path, index: Path, workers: int) -> None:
+    with open_catalogue(index, root) as catalogue:
+        scan(root / "0000000", catalogue, workers=workers, on_files=lambda _: None)  # the processes start
+    index.unlink()
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    start = time.perf_counter()
+    with open_catalogue(index, root) as catalogue:
+        scan(root, catalogue, workers=workers, on_files=lambda _: None)
+        found = summary(root, catalogue)
+    wall = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(
+        f"scan with {workers} processes: {found.files / wall:.0f} files/s by the wall, {wall:.1f} s, "
+        f"{spent:.1f} CPU s in the parent"
+    )
+
+
+def _rescan(root: Path, index: Path, count: int) -> None:
+    with open_catalogue(index, root) as catalogue:
+        start, wall = time.process_time(), time.perf_counter()
+        scan(root, catalogue, workers=1, on_files=lambda _: None)
+        spent, wall = time.process_time() - start, time.perf_counter() - wall
+    print(f"second scan of {count} unchanged files: {wall:.1f} s, {spent:.1f} CPU s")
+
+
+def _million(folder: Path, rows: int) -> None:
+    """Fill, group, count and export a catalogue of synthetic rows; print the peak of this process's memory."""
+    from pipeline.studies.grouping import group
+
+    root = folder / "none"
+    root.mkdir()
+    gc.collect()
+    start = time.perf_counter()
+    with open_catalogue(folder / "million.sqlite", root) as catalogue:
+        for first in range(0, rows, 1000):
+            catalogue.add(_synthetic(number) for number in range(first, min(first + 1000, rows)))
+        filled = time.perf_counter()
+        group(root, catalogue)
+        found = summary(root, catalogue)
+        with (folder / "million.parquet").open("wb") as file:
+            catalogue.export(file, Pseudonyms(bytes(32)))
+    size = (folder / "million.sqlite").stat().st_size / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    print(
+        f"{found.files} rows, {found.usable} series: filled in {filled - start:.0f} s, grouped, counted and exported "
+        f"in {time.perf_counter() - filled:.0f} s, index of {size:.0f} MiB, peak memory {peak:.0f} MiB"
+    )
+
+
+def _synthetic(number: int) -> tuple[tuple[str, int, int, int], dict[str, str | int | None]]:
+    series, index = divmod(number, _SLICES)
+    uid = "1.2.826.0.1.3680043.8.498.123456789012345678901234567"
+    facts: dict[str, str | int | None] = {
+        "kind": "dicom slice", "reason": None, "series": f"{uid}.{series}", "study": f"{uid}.9.{series // 3}",
+        "instance": f"{uid}.{series}.{index}", "patient": f"PATIENT{series // 6}", "modality": "CT", "rows": 512,
+        "columns": 512, "samples": 1, "photometric": "MONOCHROME2", "bits": 16, "image_type": "ORIGINAL\\PRIMARY",
+        "class": "1.2.840.10008.5.1.4.1.1.2", "frame_of_reference": f"{uid}.8.{series}", "acquisition": "1",
+        "position": f"-250\\-250\\{index * 2.5}", "orientation": "1\\0\\0\\0\\1\\0", "spacing": "0.9765625\\0.9765625",
+        "thickness": "2.5", "transfer_syntax": "1.2.840.10008.1.2.1",
+    }  # fmt: skip
+    return (
+        f"hospital/patient{series // 6:06d}/study{series // 3:06d}/{series:06d}/{index:04d}.dcm",
+        526000,
+        1,
+        number,
+    ), facts
+
+
+if __name__ == "__main__":
+    main(*(int(one) for one in [*sys.argv[1:3], *["20000", "1000000"][len(sys.argv) - 1 :]]))

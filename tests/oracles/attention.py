@@ -1,0 +1,128 @@
+"""Oracles of the methods that follow attention: weights and outputs by hand from the parameters, entry by entry.
+
+The gradient by a weight is taken by central differences: the attention's output is made from weights of which one is
+moved, and the score is read again.
+"""
+
+import numpy as np
+import torch
+from torch import nn
+
+from tests.cam.networks import ATTENTIVE
+from tests.oracles.base import oracle, score_of
+
+
+class Attention:
+    """One attention of one sample: its weights (heads, N, N), and its output from other weights."""
+
+    def __init__(self, block, tokens):
+        self.block, self.torch_own = block, isinstance(block, nn.MultiheadAttention)
+        weight = (block.in_proj_weight if self.torch_own else block.qkv.weight).detach().numpy()
+        bias = block.in_proj_bias if self.torch_own else block.qkv.bias
+        bias = np.zeros(len(weight)) if bias is None else bias.detach().numpy()
+        heads, width = block.num_heads, len(weight) // 3
+        size = width // heads
+        self.values, rows = [], []
+        for head in range(heads):
+            parts = []
+            for which in range(3):
+                start = which * width + head * size
+                parts.append(tokens @ weight[start : start + size].T + bias[start : start + size])
+            query, key, value = parts
+            rows.append(
+                [softmax([query[i] @ key[j] / np.sqrt(size) for j in range(len(tokens))]) for i in range(len(tokens))]
+            )
+            self.values.append(value)
+        self.weights = np.array(rows)
+
+    def output(self, weights):
+        project = self.block.out_proj
+        mixed = np.concatenate([one @ value for one, value in zip(weights, self.values, strict=True)], axis=1)
+        return mixed @ project.weight.detach().numpy().T + project.bias.detach().numpy()
+
+
+def softmax(scores):
+    powers = np.exp(np.array(scores) - max(scores))
+    return powers / powers.sum()
+
+
+def is_attention(module):
+    return isinstance(module, nn.MultiheadAttention) or type(module).__name__ == "SABlock"
+
+
+def attentions(case):
+    """Return the model's attentions with what they see in this sample, in their order."""
+    blocks = [module for module in case.model.modules() if is_attention(module)]
+    seen = {}
+    hooks = [
+        block.register_forward_pre_hook(lambda block, given: seen.update({block: given[0][0].numpy()}))
+        for block in blocks
+    ]
+    case.score(case.x)
+    for hook in hooks:
+        hook.remove()
+    return [Attention(block, seen[block]) for block in blocks]
+
+
+def score_with(case, attention, weights):
+    output = torch.from_numpy(attention.output(weights))[None]
+    hook = attention.block.register_forward_hook(lambda *_: (output, None) if attention.torch_own else output)
+    try:
+        with torch.no_grad():
+            return score_of(case.model(case.x), case.label)
+    finally:
+        hook.remove()
+
+
+def slopes(case, attention, step=1e-6):
+    """Return d score / d weight (heads, N, N)."""
+    found = np.zeros(attention.weights.shape)
+    for index in np.ndindex(*found.shape):
+        ends = []
+        for sign in (1, -1):
+            moved = attention.weights.copy()
+            moved[index] += sign * step
+            ends.append(score_with(case, attention, moved))
+        found[index] = (ends[0] - ends[1]) / (2 * step)
+    return found
+
+
+def mapped(case, relevance):
+    """The row of the class token, or the mean of all rows where the network pools, on the grid of the patches."""
+    axes = case.x.ndim - 2
+    shape = {2: (3, 2), 3: (2, 2, 1)}[axes]
+    has_class_token = hasattr(getattr(case.model, "network", None), "cls_token")
+    row = relevance[0, 1:] if has_class_token else relevance.mean(axis=0)
+    result = np.zeros(shape)
+    for number, place in enumerate(np.ndindex(*shape)):
+        result[place] = row[number]
+    return result
+
+
+@oracle("attention_rollout", kinds=ATTENTIVE)
+def attention_rollout(case):
+    """Abnar and Zuidema: A = 0.5 W + 0.5 I, re-normalised; rollout(l) = A(l) rollout(l - 1)."""
+    product = None
+    for attention in attentions(case):
+        size = attention.weights.shape[1]
+        step = np.zeros((size, size))
+        for i, j in np.ndindex(size, size):
+            step[i, j] = 0.5 * sum(head[i, j] for head in attention.weights) / len(attention.weights) + 0.5 * (i == j)
+        step = np.array([row / sum(row) for row in step])
+        product = step if product is None else step @ product
+    return mapped(case, product)
+
+
+@oracle("attention_relevance", kinds=ATTENTIVE, tolerance=1e-5)
+def attention_relevance(case):
+    """Chefer et al., the rule for self-attention: A = E_h((dA x A)^+); R = R + A R, from R = I."""
+    relevance = None
+    for attention in attentions(case):
+        slope, size = slopes(case, attention), attention.weights.shape[1]
+        flow = np.zeros((size, size))
+        for i, j in np.ndindex(size, size):
+            products = [max(slope[h, i, j] * attention.weights[h, i, j], 0.0) for h in range(len(slope))]
+            flow[i, j] = sum(products) / len(products)
+        relevance = np.eye(size) if relevance is None else relevance
+        relevance = relevance + flow @ relevance
+    return mapped(case, relevance)

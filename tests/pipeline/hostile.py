@@ -1,0 +1,21 @@
+"""A reader that some studies harm. A module of its own: the worker that imports it must not load torch."""
+
+import os
+
+import numpy as np
+
+from pipeline.studies.archive import StudyRow, read_study
+from pipeline.studies.privacy import Pseudonyms
+from pipeline.studies.study import Study
+
+
+def hostile(row: StudyRow, pseudonyms: Pseudonyms) -> Study:
+    """Read a study as ``read_study`` does, with some whose decoder does its worst."""
+    if row.study == "study01":
+        os._exit(7)
+    if row.study == "study02":
+        while True:
+            pass
+    if row.study == "study03":
+        np.zeros(10**12, dtype=np.uint8)
+    return read_study(row, pseudonyms)
