@@ -1,5 +1,7 @@
 """Gradient-weighted attention relevance."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -40,12 +42,15 @@ def attention_relevance(question: Question) -> Found:
 
 def _relevance(passed: Attended, target: Scalar) -> Tensor:
     """Return R (B, N, N) of each sample."""
-    with torch.inference_mode(False), torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad(), exact(passed.logits):
         score = target.scores(passed.logits).sum()
         gradients = torch.autograd.grad(score, passed.weights, retain_graph=True)
-    with exact(score):
-        relevance = torch.eye(passed.weights[0].shape[3]).to(widened(passed.weights[0].detach()))
-        for weights, gradient in zip(passed.weights, gradients, strict=True):
-            flow = (widened(gradient) * widened(weights.detach())).relu().mean(dim=1)
-            relevance = relevance + flow @ relevance
+        return _product([widened(one.detach()) for one in passed.weights], [widened(one) for one in gradients])
+
+
+def _product(weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
+    relevance = torch.eye(weights[0].shape[3]).to(weights[0])
+    for weight, gradient in zip(weights, gradients, strict=True):
+        flow = (gradient * weight).relu().mean(dim=1)
+        relevance = relevance + flow @ relevance
     return relevance

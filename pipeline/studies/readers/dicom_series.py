@@ -51,7 +51,7 @@ _NEEDED = tuple(
     Tag(keyword)
     for keyword in (
         *_ALIKE, "SOPInstanceUID", "ImageType", "SharedFunctionalGroupsSequence", "ImagePositionPatient",
-        "ImageOrientationPatient", "PixelSpacing", "SliceThickness",
+        "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "BurnedInAnnotation",
     )
 )  # fmt: skip
 
@@ -90,7 +90,16 @@ def read(path: Path, options: ReadOptions) -> ImageFile:  # noqa: ARG001 - a ser
     volume = volume_of(_voxels(slices), geometry)
     facts = {**stack.facts, "rescale": rescale_told(one.header for one in slices), "voi lut": "not applied"}
     instances = frozenset(str(one.header.SOPInstanceUID) for one in slices)
-    return ImageFile(volume, {**allowed_header(open_header(slices[0].file.path)), **facts}, instances)
+    return ImageFile(volume, {**_header(slices), **facts}, instances)
+
+
+def _header(slices: list[_Slice]) -> dict[str, str]:
+    """Return what may leave of the first slice; that nothing is burned in has to be said of every slice."""
+    header = allowed_header(open_header(slices[0].file.path))
+    said = {str(one.header.get("BurnedInAnnotation") or "") for one in slices}
+    if said != {"NO"}:
+        header.pop("BurnedInAnnotation", None)
+    return {**header, "BurnedInAnnotation": "YES"} if "YES" in said else header
 
 
 def _slice_files(path: Path) -> list[OpenFile]:

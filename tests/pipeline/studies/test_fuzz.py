@@ -1,7 +1,7 @@
 """A few hundred damaged files; ``make fuzz`` takes ten thousand."""
 
-from tests.fuzz import PARENT_LIMIT, fuzz, table, write_sources
 from tests.damaged import mutant
+from tests.fuzz import PARENT_LIMIT, fuzz, table, write_sources
 
 
 def test_every_mutant_becomes_a_study_or_a_reason(tmp_path):

@@ -276,6 +276,18 @@ def test_only_coded_facts_leave(tmp_path, images):
     }
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [(["NO"] * 6, "NO"), (["NO"] * 5 + [None], None), ([None] + ["NO"] * 5, None), (["NO"] * 5 + ["YES"], "YES")],
+    ids=["all", "not the last", "not the first", "one yes"],
+)
+def test_that_nothing_is_burned_in_has_to_be_said_of_every_slice(tmp_path, images, said, told):
+    for image, word in zip(images, said, strict=True):
+        if word:
+            image.BurnedInAnnotation = word
+    assert read_image(save(tmp_path, images)).header.get("BurnedInAnnotation") == told
+
+
 # -- series with one property changed: every case of a study of four readers, none of which got all of them right
 
 NOISE = np.random.default_rng(0).integers(-500, 1000, SHAPE).astype(np.int16)
