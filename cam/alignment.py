@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cam.layers import refuse_training, resolve
+from cam.reading import Reader
 
 __all__ = ["cell_shift"]
 
@@ -26,9 +27,15 @@ def cell_shift(model: nn.Module, layer: str, x: Tensor) -> tuple[float, ...] | N
     """
     refuse_training(model)
     found: list[Tensor] = []
-    hook = resolve(model, layer, x).register_forward_hook(lambda _module, _inputs, output: found.append(output.clone()))
+    module, reader = resolve(model, layer, x), Reader(model, x)
+
+    def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+        if not reader.busy:
+            found.append(reader.grid(layer, output.shape).lay_out(output).clone())
+
+    hook = module.register_forward_hook(keep)
     try:
-        with torch.inference_mode(False), torch.enable_grad():
+        with reader.watching(), torch.inference_mode(False), torch.enable_grad():
             probe = x.detach().clone().requires_grad_()
             model(probe)
     finally:

@@ -114,6 +114,5 @@ def _part(
     copies = {node: graph.placeholder(node.name) for node in inputs}
     for node in nodes:
         copies[node] = graph.node_copy(node, copies.__getitem__)
-        copies[node].meta = {}  # what tracing knew of shapes holds the trace alive
     graph.output(tuple(copies[node] for node in outputs))
     return fx.GraphModule(whole, graph)

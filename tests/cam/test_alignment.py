@@ -4,6 +4,7 @@ from monai.networks.nets import resnet18
 from torch import nn
 
 from cam import cell_shift
+from tests.cam.networks import KINDS, PATCH, images
 
 
 def convolutions(dims, kernel, stride, padding, count):
@@ -50,6 +51,15 @@ def test_a_resnet_looks_half_a_cell_beside():
     model = resnet18(spatial_dims=2, n_input_channels=1, num_classes=2, conv1_t_stride=2).eval()
     shift = cell_shift(model, "layer3", torch.rand(1, 1, 128, 128))
     assert all(-0.6 < one / 16 < -0.35 for one in shift)
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_a_token_looks_inside_its_patch(axes):
+    model, patch = KINDS["vit"](axes), PATCH[axes]
+    shift = cell_shift(model, "network.blocks.0.norm1", images(axes, batch=1))
+    assert len(shift) == axes
+    assert any(shift)
+    assert all(abs(one) < side / 2 for one, side in zip(shift, patch, strict=True))
 
 
 def test_a_dead_layer_has_no_place():

@@ -549,6 +549,26 @@ def test_fullgrad_counts_windows_for_their_sample():
     torch.testing.assert_close(whole[:, [1]], explained("fullgrad", model, x[[1]], [1]))
 
 
+class Coordinates(nn.Module):
+    """A layer that sees no sample, but a grid of coordinates that all share."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.own = model, nn.Conv2d(1, 1, 2)
+
+    def forward(self, x):
+        grid = torch.linspace(0, 1, 49, dtype=x.dtype).view(1, 1, 7, 7)
+        return self.model(x + 9 * self.own(grid))
+
+
+def test_fullgrad_leaves_out_what_belongs_to_no_sample_and_tells():
+    torch.manual_seed(0)
+    model, x = Coordinates(small(2, rectified=True, affine=False)).double().eval(), images(2, batch=5)
+    found = explain(model, x, [1], methods=["fullgrad"])
+    assert found.maps["fullgrad", "input", 0].shape == x[:, 0].shape
+    assert "a part of it is in no module" in found.notes["fullgrad", "input"]
+
+
 class Attending(nn.Module):
     """Patches, attention, a class token: much of the score is in no module's bias."""
 
