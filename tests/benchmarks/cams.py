@@ -153,25 +153,29 @@ def rescoring(method: str, title: str, subjects: Sequence[tuple], table: Callabl
         model, x = build(axes), images(axes, side, 1)
         channels = channels_of(model, x, layer)
         forward, batch = best_forward(model, x, quick)
-        call = partial(ours, model, x, method, layer, batch)
+        rows_together = batch if method == "scorecam" else None  # a tail alone has another best size
+        call = partial(ours, model, x, method, layer, rows_together)
         functions: dict[str, Callable[[], object]] = {
             "camaudit, 1 target": partial(call, LABELS[:1]),
             "camaudit, 3 targets": partial(call, LABELS),
         }
         if with_peers:
-            functions |= {peer: partial(run, model, x, layer, 1) for peer, run in table(batch).items()}
+            theirs = copy.deepcopy(model)  # one that fails leaves its model with another layer in it
+            functions |= {peer: partial(run, theirs, x, layer, 1) for peer, run in table(batch).items()}
         with quiet():
-            explain(model, x, [0], methods=[method], layers=[layer], rows=batch)
+            call(LABELS[:1])
             found = paired(functions, 1 if quick else 3)
             forward = statistics.median([forward, best_forward(model, x, quick)[0]])  # before and after
         where = f"{name} {axes}D {side}, `{layer}`"
         for who, value in found.items():
             ratio = value if isinstance(value, str) else f"{value / (channels * forward):.3f}"
             rows.append([where, who, str(channels), str(batch), ratio])
-    return Table(title, ("model and layer", "library", "N", "rows together", "share of N plain forwards"), rows)
+    return Table(title, ("model and layer", "library", "N", "plain rows together", "share of N plain forwards"), rows)
 
 
-def ours(model: torch.nn.Module, x: torch.Tensor, method: str, layer: str, rows: int, labels: Sequence[int]) -> object:
+def ours(
+    model: torch.nn.Module, x: torch.Tensor, method: str, layer: str, rows: int | None, labels: Sequence[int]
+) -> object:
     return explain(model, x, labels, methods=[method], layers=[layer], rows=rows)
 
 
