@@ -6,10 +6,11 @@ import numpy as np
 
 from pipeline.studies.archive import StudyRow, read_study
 from pipeline.studies.privacy import Pseudonyms
+from pipeline.studies.readers.base import ReadOptions
 from pipeline.studies.study import Study
 
 
-def hostile(row: StudyRow, pseudonyms: Pseudonyms) -> Study:
+def hostile(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions) -> Study:
     """Read a study as ``read_study`` does, with some whose decoder does its worst."""
     if row.study == "study01":
         os._exit(7)
@@ -18,4 +19,4 @@ def hostile(row: StudyRow, pseudonyms: Pseudonyms) -> Study:
             pass
     if row.study == "study03":
         np.zeros(10**12, dtype=np.uint8)
-    return read_study(row, pseudonyms)
+    return read_study(row, pseudonyms, options)
