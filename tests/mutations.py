@@ -446,7 +446,7 @@ MUTANTS: list[Mutant] = [
     *of(
         "cam/methods/eigencam.py",
         ("squares[:, -1:].clamp(min=0).sqrt()", "squares[:, -1:].clamp(min=0)"),
-        tests=("tests/cam/test_identities.py", "-k", "eigen"),
+        tests=("tests/cam/test_identities.py", "-k", "gram"),
     ),
     *of(
         "cam/methods/finercam.py",
