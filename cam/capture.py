@@ -40,7 +40,7 @@ class Capture:
     """What one forward left behind.
 
     ``activations`` maps a layer's name to its output, laid out as (B, C, *S); ``logits`` is (B, K). Both hang on the
-    tail's graph, which lives as long as this object. For a segmentation network ``logits`` is (B, K, *S).
+    tail's graph, if one was kept, which lives as long as this object; for a segmentation network they are (B, K, *S).
     ``outputs`` are the layers' outputs as they were, detached; ``grids`` tells how those are laid out, and holds what
     the caller stated of other layers.
     """
@@ -91,9 +91,16 @@ class Capture:
 
 
 def capture(
-    model: nn.Module, x: Tensor, layers: Sequence[str], *, grids: Mapping[str, TokenGrid] | None = None
+    model: nn.Module,
+    x: Tensor,
+    layers: Sequence[str],
+    *,
+    grids: Mapping[str, TokenGrid] | None = None,
+    graph: bool = True,
 ) -> Capture:
     """Run ``model`` once on ``x`` (B, C, *S) and capture the named layers.
+
+    Without ``graph`` the tail keeps nothing for backward either: there are no gradients to ask for.
 
     The model is left as it was found: hooks are removed, no mode, parameter, ``.grad`` or flag is touched,
     also when the forward raises. Frozen parameters and in-place operations after the layer are fine.
@@ -110,7 +117,7 @@ def capture(
     seen: _Calls = {name: [] for name in layers}
     modules = {name: resolve(model, name, x) for name in layers}
     reader = Reader(model, x, grids)
-    with _recording(modules, seen, reader), torch.inference_mode(False), torch.no_grad():
+    with _recording(modules, seen, reader, graph), torch.inference_mode(False), torch.no_grad():
         logits = model(x)
     _check_output(logits, x)
     calls = {name: _check_layer(name, seen[name], reader) for name in seen}
@@ -123,7 +130,7 @@ def capture(
 
 
 @contextmanager
-def _recording(modules: Mapping[str, nn.Module], seen: _Calls, reader: Reader) -> Iterator[None]:
+def _recording(modules: Mapping[str, nn.Module], seen: _Calls, reader: Reader, graph: bool) -> Iterator[None]:
     def hook_for(name: str) -> object:
         def hook(_module: nn.Module, _inputs: object, output: object) -> Tensor | None:
             if reader.busy:
@@ -131,9 +138,9 @@ def _recording(modules: Mapping[str, nn.Module], seen: _Calls, reader: Reader) -
             if not isinstance(output, Tensor):
                 raise ValueError(f"layer {name!r} must return one tensor, not {type(output).__name__}")  # noqa: TRY004 - callers expect one error type for an unfit layer
             grid = reader.grid(name, output.shape)
-            torch.set_grad_enabled(True)  # the tail begins; the caller's no_grad block restores the mode
+            torch.set_grad_enabled(graph)  # the tail begins; the caller's no_grad block restores the mode
             laid_out = grid.lay_out(output)
-            leaf = laid_out if output.requires_grad else laid_out.detach().requires_grad_()
+            leaf = laid_out if output.requires_grad else laid_out.detach().requires_grad_(graph)
             seen[name].append(_Call(leaf, output.detach(), grid, leaf._version))  # noqa: SLF001 - the only count of in-place writes there is
             return grid.put_back(leaf, output)  # a copy: an in-place operation behind must not overwrite the activation
 

@@ -81,7 +81,7 @@ def explain(
     """
     asked = _checked(methods, options or {})
     names = _layers(model, x, layers, grids) if any(METHODS[name].at != "input" for name in methods) else ()
-    passed = capture(model, x, names, grids=grids)
+    passed = capture(model, x, names, grids=grids, graph=any(METHODS[name].backward for name in methods))
     wanted = answered(targets, passed.logits)
     question = Question(model, x, wanted, passed.logits.detach(), names, passed, rows)
     maps: dict[tuple[str, str, int], Tensor] = {}

@@ -24,7 +24,8 @@ class Method:
 
     ``at`` tells where the map is taken: at one ``layer`` (on its grid), across several ``layers``, or at the
     ``input`` (on the image's grid, no layer needed). ``signed`` tells whether the map can be negative (evidence
-    against the target). ``cost`` is counted in forwards of the whole model beyond the one that all share.
+    against the target). ``cost`` is counted in forwards of the whole model beyond the one that all share. ``backward``
+    tells whether the tail of that one is differentiated; where no method does, it keeps no graph.
 
     A ``formula`` takes activations A and gradients G, both (B, C, *S), and returns the raw map (B, *S). A method that
     needs more takes a ``Question`` and returns ``Found``. Keyword parameters of either are its options.
@@ -38,6 +39,7 @@ class Method:
     signed: bool
     at: Place
     cost: str
+    backward: bool
     is_formula: bool
     function: Callable[..., object]
 
@@ -68,14 +70,24 @@ def method(
 
     def register(function: Formula) -> Formula:
         cost = "none; the tail's backward, shared by all such methods"
-        _add(Method(name, title, paper, formula, limits, signed, "layer", cost, is_formula=True, function=function))
+        kinds = {"backward": True, "is_formula": True}
+        _add(Method(name, title, paper, formula, limits, signed, "layer", cost, function=function, **kinds))
         return function
 
     return register
 
 
 def procedure(
-    name: str, *, title: str, paper: str, formula: str, limits: str, signed: bool, at: Place, cost: str
+    name: str,
+    *,
+    title: str,
+    paper: str,
+    formula: str,
+    limits: str,
+    signed: bool,
+    at: Place,
+    cost: str,
+    backward: bool = False,
 ) -> Callable[[Procedure], Procedure]:
     """Register the decorated function of a ``Question`` as a method.
 
@@ -84,7 +96,8 @@ def procedure(
     """
 
     def register(function: Procedure) -> Procedure:
-        _add(Method(name, title, paper, formula, limits, signed, at, cost, is_formula=False, function=function))
+        kinds = {"backward": backward, "is_formula": False}
+        _add(Method(name, title, paper, formula, limits, signed, at, cost, function=function, **kinds))
         return function
 
     return register

@@ -155,6 +155,11 @@ MUTANTS: list[Mutant] = [
         tests=("tests/cam/test_methods.py", "-k", "fullgrad- and 2d"),
     ),
     *of(
+        "cam/methods/fullgrad.py",
+        ("(-1, *beside)", "(-1, *beside) * 2"),
+        tests=("tests/cam/test_identities.py", "-k", "fullgrads_terms"),
+    ),
+    *of(
         "cam/perturb.py",
         ("size = (chunk.stop - chunk.start) // 2", "size = chunk.stop - chunk.start - 1"),
         tests=(
@@ -354,10 +359,15 @@ MUTANTS: list[Mutant] = [
         tests=("tests/cam/test_tokens.py",),
     ),
     *of(
+        "cam/capture.py",
+        ("torch.set_grad_enabled(graph)", "torch.set_grad_enabled(True)"),
+        tests=("tests/cam/test_capture.py", "-k", "only_where_a_method_differentiates"),
+    ),
+    *of(
         "cam/auto.py",
         ("[*norms, *names]", "names"),
         ("if not layers[names[0]].prefix:", "if True:"),
-        tests=("tests/cam/test_auto.py",),
+        tests=("tests/cam/test_tokens.py", "-k", "auto"),
     ),
     *of(
         "cam/attention.py",
@@ -382,17 +392,13 @@ MUTANTS: list[Mutant] = [
     *of(
         "cam/layers.py",
         ("nn.DataParallel: ", "nn.Bilinear: "),
-        tests=(
-            "tests/cam/test_tokens.py",
-            "tests/cam/test_attention.py",
-            "tests/cam/test_auto.py",
-        ),
+        tests=("tests/cam/test_capture.py", "-k", "cannot_be_watched"),
     ),
     *of(
         "cam/methods/saliency.py",
         (".abs().amax(dim=1)", ".amax(dim=1)"),
         (".abs().amax(dim=1)", ".abs().mean(dim=1)"),
-        tests=("tests/cam/test_methods.py", "-k", "saliency- and 2d"),
+        tests=("tests/cam/test_attribution.py", "-k", "equals_oracle and saliency"),
     ),
     *of(
         "cam/methods/smoothgrad.py",

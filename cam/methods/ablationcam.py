@@ -20,6 +20,7 @@ from cam.tail import is_affine, tail
     signed=False,
     at="layer",
     cost="none behind an affine tail; else the tail alone, once for each channel of each sample that is not 0",
+    backward=True,
 )
 def ablationcam(question: Question) -> Found:
     """Return maps (T, B, *S) whose weights are (y - y_k) / y, y_k being the logit y with channel k set to 0.

@@ -18,6 +18,7 @@ _TOLERANCE = 1e-4  # of the largest gradient
     signed=True,
     at="layer",
     cost="none; the tail's backward, and 3 forwards once for a model to see that its tail is affine",
+    backward=True,
 )
 def cam(question: Question) -> Found:
     """Return sum_k w_k A_k, equation 2 of the paper: A is (B, C, *S), the maps are (T, B, *S).

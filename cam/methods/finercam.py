@@ -20,6 +20,7 @@ from cam.targets import Scalar, Target
     signed=False,
     at="layer",
     cost="none; a backward of the tail of its own",
+    backward=True,
 )
 def finercam(question: Question, *, gamma: float = 0.6, compare: int = 3) -> Found:
     """Return Grad-CAM of y_c - gamma mean_t y_{d_t}: maps (T, B, *S).

@@ -18,6 +18,7 @@ from cam.resize import resize
     signed=True,
     at="layer",
     cost="3 a target: a forward and a backward through the whole model",
+    backward=True,
 )
 def guided_gradcam(question: Question) -> Found:
     """Return up(Grad-CAM) * sum_c guided gradient, on the input's grid; up is linear (captum's is nearest).

@@ -18,6 +18,7 @@ from cam.resize import resize
     signed=False,
     at="layers",
     cost="none; the tail's backward, from the earliest layer",
+    backward=True,
 )
 def layercam_fusion(question: Question) -> Found:
     """Return max_l tanh(2 M_l / max M_l), on the grid of the layer with the most cells: maps (T, B, *S).

@@ -19,6 +19,7 @@ from cam.tail import is_affine, tail
     signed=True,
     at="layer",
     cost="none behind an affine tail; else the tail alone, once for each position of each sample",
+    backward=True,
 )
 def reciprocam(question: Question) -> Found:
     """Return maps (T, B, *S): at each position the target's logit when all other positions of the layer are 0.

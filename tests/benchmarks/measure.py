@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 GIB = 2**30
+_FREED_AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}  # bytes; glibc's own settings
 
 
 def paired(functions: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float | str]:
@@ -48,12 +49,17 @@ def told(error: Exception) -> str:
 def peak_memory(function: Callable[..., object], *arguments: object) -> float | str:
     """Return by how many bytes the resident memory of a fresh process peaks above its start during the call.
 
-    ``function(*arguments)`` returns what is to be measured as a callable, so that making it does not count.
+    ``function(*arguments)`` returns what is to be measured as a callable, so that making it does not count. In that
+    process memory that is freed goes back to the system at once, or the peak would tell of earlier calls.
     """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_peak, args=(there, function, arguments))
+    before = dict(os.environ)
+    os.environ |= _FREED_AT_ONCE  # read when the process starts
     process.start()
+    os.environ.clear()
+    os.environ |= before
     there.close()
     try:
         found: float | str = here.recv()

@@ -43,6 +43,15 @@ def test_a_network_that_pools_is_shown_by_the_mean_over_its_rows():
     torch.testing.assert_close(rollout.sum((1, 2)), torch.ones(2, dtype=torch.float64))
 
 
+def test_the_mean_over_the_rows_is_each_tokens_share_of_all():
+    model, x = encoder((4, 3), layers=1), image((8, 9))
+    (weights,) = attended(model, x, differentiable=False).weights
+    expected = 0.5 * weights.mean(dim=(1, 2)) + 0.5 / 6
+    found = maps_of(model, x, methods=["attention_rollout"])["attention_rollout", "input", 0]
+    torch.testing.assert_close(found.flatten(1), expected)
+    assert not torch.allclose(weights.mean(dim=(1, 2)), weights[:, :, 0].mean(dim=1), rtol=0.05)
+
+
 def parts(change):
     """The same ViT with its attentions changed in place."""
     model = made(2)[0]

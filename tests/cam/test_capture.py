@@ -161,6 +161,21 @@ def test_nothing_is_kept_for_backward_before_the_layer(make, axes, layer):
     assert sum(late) > 50_000, "the counter sees what a plain forward keeps"
 
 
+@pytest.mark.parametrize(("methods", "keeps"), [(["eigencam", "randomcam"], False), (["eigencam", "gradcam"], True)])
+def test_the_tail_keeps_a_graph_only_where_a_method_differentiates_it(methods, keeps):
+    model, x = built(resnet, 2)
+    kept = []
+
+    def pack(tensor):
+        kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        explain(model, x, [0], methods=methods, layers=["layer3"])
+    assert bool(kept) is keeps
+    assert capture(model, x, ["layer3"], graph=keeps).logits.requires_grad is keeps
+
+
 def test_an_in_place_relu_behind_the_layer_does_not_reach_the_activation():
     model, x = small(2, rectified=False, affine=True, inplace=True), images(2)
     activation = capture(model, x, ["layer"]).activations["layer"]
