@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow mutants bench fuzz check clean
+.PHONY: demo test test-slow test-pacs mutants bench fuzz check clean
 
 demo: .venv/installed
 	$(BIN)/camaudit demo --folder demo
@@ -12,6 +12,12 @@ test: .venv/dev
 
 test-slow: .venv/dev
 	$(BIN)/python -m pytest -m slow
+
+# Orthanc listens on every interface: it is started where there is only the loopback
+NAMESPACE := unshare --net $(if $(filter 0,$(shell id -u)),,--map-root-user)
+
+test-pacs: .venv/dev
+	$(NAMESPACE) sh -c 'ip link set lo up && exec $(BIN)/python -m pytest -m pacs tests/pacs'
 
 mutants: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutants

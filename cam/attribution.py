@@ -1,10 +1,12 @@
 """What the methods at the input share: the explained scalar as a function of the image, in batches that fit."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from cam.perturb import halving
 from cam.question import Question, widened
 from cam.targets import Scalar
 
@@ -46,13 +48,7 @@ def attributed(question: Question, attribute: Callable[[Score, Tensor, Tensor, i
         ValueError: when a map holds NaN or infinity.
     """
     rows = question.rows or max(1, _VOXELS // question.x[0].numel())
-    while True:
-        try:
-            return _maps(question, attribute, rows)
-        except torch.OutOfMemoryError:
-            if rows == 1:
-                raise
-        rows //= 2  # outside the handler: the traceback would keep the tensors that did not fit
+    return halving(rows, partial(_maps, question, attribute))
 
 
 def _maps(question: Question, attribute: Callable[[Score, Tensor, Tensor, int], Tensor], rows: int) -> Tensor:

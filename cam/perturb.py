@@ -5,6 +5,7 @@ chunk's inputs are built when its turn comes, never all at once.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -12,13 +13,15 @@ from torch import Tensor
 from cam.question import Question, widened
 from cam.targets import Scalar
 
-__all__ = ["Build", "Forward", "default_rows", "exact", "logits_of", "own_scores", "rescored", "scores_of"]
+__all__ = ["Build", "Forward", "default_rows", "exact", "halving", "logits_of", "own_scores", "rescored", "scores_of"]
 
 Build = Callable[[slice], Tensor]
 """Makes the inputs of these rows."""
 
 Forward = Callable[[Tensor, Tensor], Tensor]
 """Runs inputs (rows, ...) that show these samples (rows,); returns logits (rows, K, ...)."""
+
+Answer = TypeVar("Answer")
 
 _ROWS, _ELEMENTS = 64, 2**23  # measured on a CPU: larger chunks leave the cache and win nothing
 _GPU_ROWS, _LAYERS = 512, 256  # how often a row's own size a forward without a graph is assumed to need at most
@@ -38,6 +41,24 @@ def default_rows(elements: int, device: torch.device, most: int = _ROWS) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         return max(1, min(_GPU_ROWS, free // (4 * elements * _LAYERS)))
     return max(1, min(most, _ELEMENTS // elements))
+
+
+def halving(rows: int, attempt: Callable[[int], Answer]) -> Answer:
+    """Return ``attempt(rows)``, with half as many rows each time that memory runs out.
+
+    Raises:
+        torch.OutOfMemoryError: when even one row alone does not fit.
+    """
+    while True:
+        try:
+            return attempt(rows)
+        except torch.OutOfMemoryError:
+            if rows == 1:
+                raise
+        # outside the handler: the exception's frames would keep what did not fit
+        rows //= 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
 
 def rescored(

@@ -72,7 +72,7 @@ def link(config: ConfigPath) -> None:
 
 @app.command()
 def scan(
-    archive: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="The folder to walk.")],
+    archive: Annotated[str, typer.Argument(metavar="ARCHIVE", help="The folder to walk, or a DICOMweb server's URL.")],
     as_json: AsJson = False,
     write_manifest: Annotated[
         Path | None, typer.Option("--write-manifest", metavar="FILE", help="List the usable images for camaudit run.")
@@ -87,7 +87,8 @@ def scan(
 ) -> None:
     """Find what is in an archive: studies by modality, usable or excluded by a reason.
 
-    Nothing in the archive is changed. A second scan opens only what is new or changed.
+    Nothing in the archive is changed. A second scan opens only what is new or changed. Of a server (https://...) only
+    metadata is read, each time; CAMAUDIT_DICOMWEB_AUTHORIZATION is sent as its Authorization.
     """
     from flows.scanning import scan_archive
 

@@ -12,9 +12,11 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pipeline.errors import ArchiveError
+from pipeline.errors import ArchiveError, OutputError
 from pipeline.files import written
 from pipeline.studies.catalogue import Catalogue, open_catalogue
+from pipeline.studies.dicomweb import is_url, open_server
+from pipeline.studies.dicomweb_scan import scan_server, server_root
 from pipeline.studies.listing import write_manifest
 from pipeline.studies.privacy import Pseudonyms, load_key
 from pipeline.studies.scan import Summary, scan, summary
@@ -23,28 +25,51 @@ __all__ = ["scan_archive"]
 
 
 def scan_archive(
-    archive: Path, *, as_json: bool, outputs: tuple[Path | None, Path | None], index: Path | None, workers: int
+    archive: str, *, as_json: bool, outputs: tuple[Path | None, Path | None], index: Path | None, workers: int
 ) -> None:
     """Scan, write what is asked for (manifest, export) and print the summary; all of it readable by the owner only.
+
+    ``archive`` is a folder's path or a DICOMweb server's URL.
 
     Raises:
         AuditError: one line, when the archive cannot be listed or something cannot be written.
     """
-    if not archive.is_dir():
-        raise ArchiveError(f"{archive}: the archive is not there or is no folder")
-    root = archive.resolve()
+    server = open_server(archive) if is_url(archive) else None
+    root = _folder(archive) if server is None else server_root(server)
     manifest, export = outputs
+    for path in filter(None, outputs):
+        _check_output(path)
     index = index or (manifest.parent if manifest else Path()) / f"camaudit-{_short(root)}.sqlite"
     before = os.umask(0o077)  # paths name patients, and so does the index
     try:
         with open_catalogue(index, root) as catalogue:
             with _counting(quiet=as_json) as met:
-                scan(root, catalogue, workers=workers, apart=_beside(index), on_files=met)
+                if server is None:
+                    scan(root, catalogue, workers=workers, apart=_beside(index), on_files=met)
+                else:
+                    scan_server(server, catalogue, workers=workers, on_files=met)
             _write(root, catalogue, manifest, export, index.parent)
             found = summary(root, catalogue)
     finally:
         os.umask(before)
     _tell(found, [path for path in outputs if path], as_json=as_json)
+
+
+def _check_output(path: Path) -> None:
+    """Refuse, before the scan and not after hours of it, a file that cannot be written."""
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file")
+    folder = next(one for one in path.absolute().parents if one.exists())
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"{path}: cannot be written: no permission in {folder}")
+
+
+def _folder(archive: str) -> Path:
+    if not archive:
+        raise ArchiveError("ARCHIVE must name a folder or a URL, not ''")
+    if not Path(archive).is_dir():
+        raise ArchiveError(f"{archive}: the archive is not there or is no folder")
+    return Path(archive).resolve()
 
 
 def _short(root: Path) -> str:
@@ -73,7 +98,7 @@ def _tell(found: Summary, paths: list[Path], *, as_json: bool) -> None:
         print(json.dumps({**dataclasses.asdict(found), "written": [str(path) for path in paths]}))  # noqa: T201
         return
     console = Console()
-    console.print(*_tables(found), sep="\n")
+    console.print(_images(found), _files(found), _masks(found), sep="\n")
     for path in paths:
         console.print(f"written: {path}", soft_wrap=True, markup=False, highlight=False)
 
@@ -99,23 +124,19 @@ def _counting(*, quiet: bool) -> Iterator[Callable[[int], None]]:
         yield met
 
 
-def _tables(found: Summary) -> tuple[Table, ...]:
-    """Return the images by modality, the files by outcome, and what is to be said of masks and DICOMDIRs."""
-    return (_images(found), _files(found))
-
-
 def _images(found: Summary) -> Table:
     table = Table(title="Images: found = usable + excluded", title_justify="left")
     table.add_column("modality")
     for name in ("patients", "studies", "found", "usable", "excluded"):
         table.add_column(name, justify="right")
-    table.add_column("why excluded")
+    table.add_column("why excluded", overflow="fold")
     for one in found.modalities:
         counts = (one.patients, one.studies, one.images, one.usable, one.images - one.usable)
         table.add_row(one.name, *map(str, counts), _reasons(one.excluded))
     table.add_section()
     total = (found.patients, found.studies, found.images, found.usable, found.images - found.usable)
-    table.add_row("all", *map(str, total), "patients and studies may have several modalities")
+    table.add_row("all", *map(str, total))
+    table.caption = "a patient or a study may have several modalities"
     return table
 
 
@@ -128,14 +149,16 @@ def _files(found: Summary) -> Table:
         table.add_row(f"excluded: {reason}", str(number))
     table.add_section()
     table.add_row("all", str(found.files))
-    table.caption = f"{found.masks} masks found, {found.masks_used} on a usable image"
-    if found.named:
-        table.caption += (
-            f"; of {found.named} files that DICOMDIRs name, {found.named_missing} are not there and "
-            f"{found.named_outside} lead out"
-        )
     return table
 
 
+def _masks(found: Summary) -> str:
+    told = f"{found.masks} masks found, {found.masks_used} on a usable image"
+    if found.named:
+        told += f"; of {found.named} files that DICOMDIRs name, {found.named_missing} are not there and "
+        told += f"{found.named_outside} lead out"
+    return told
+
+
 def _reasons(excluded: Mapping[str, int]) -> str:
-    return ", ".join(f"{number} {reason}" for reason, number in excluded.items())
+    return "\n".join(f"{number} {reason}" for reason, number in excluded.items())

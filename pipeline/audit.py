@@ -11,14 +11,16 @@ import torch
 from numpy.typing import NDArray
 
 from cam import Explanation, Target, explain
+from pipeline.archives import read_rows
 from pipeline.config import AuditConfig
 from pipeline.errors import Reason, Stage, StudyError
 from pipeline.evidence.baselines import centre_prior, random_map
 from pipeline.evidence.experts import agreement
 from pipeline.evidence.localisation import Evidence, score_all
 from pipeline.models.load import LoadedModel, probabilities
-from pipeline.models.prepare import Preparation, Prepared
+from pipeline.models.prepare import Preparation
 from pipeline.prefetch import prefetched
+from pipeline.prepared import Kept, PreparedStudy, prepared_study
 from pipeline.record import Finding, PairAgreement, StudyAudit
 from pipeline.shards import Maps
 from pipeline.studies.archive import StudyRow, read_study
@@ -42,6 +44,7 @@ class Auditor:
     device: torch.device
     layers: tuple[str, ...]
     pseudonyms: Pseudonyms
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True)
@@ -75,22 +78,38 @@ class _Ready:
     """A study that can be shown to the model, or the fault that prevents it."""
 
     source: StudySource
-    study: Study | None = None
-    prepared: Prepared | None = None
+    study: PreparedStudy | None = None
     fault: StudyError | None = None
 
 
 def _read_and_prepare(auditor: Auditor, sources: Sequence[StudySource]) -> Generator[_Ready, None, None]:
-    for source, study in zip(sources, read_studies(auditor, [source.row for source in sources]), strict=True):
-        yield _prepare(auditor, source, study)
+    kept = auditor.kept
+    held = [kept is not None and kept.holds(source.study, source.sha256) for source in sources]
+    rest = read_studies(auditor, [source.row for source, known in zip(sources, held, strict=True) if not known])
+    for source, known in zip(sources, held, strict=True):
+        found = kept.load(source.study, source.sha256) if kept and known else None
+        if found is not None:
+            yield _check(auditor, source, found)
+            continue
+        (study,) = read_studies(auditor, [source.row]) if known else (next(rest),)  # known, and damaged
+        ready = _prepare(auditor, source, study)
+        if kept and ready.study:
+            kept.store(ready.study, source.sha256)
+        yield ready
+    if kept:
+        kept.make_room()
 
 
 def read_studies(auditor: Auditor, rows: Iterable[StudyRow]) -> Iterator[Study | StudyError]:
-    """Read studies in order, each in a worker process that may fail without harm; the fault is its answer then."""
+    """Read studies in order, each in a worker process that may fail without harm; the fault is its answer then.
+
+    A server's studies are fetched as they are asked for.
+    """
     archive = auditor.config.archive
     options = ReadOptions(archive.voi, archive.volume, archive.consensus)
     read = partial(read_study, pseudonyms=auditor.pseudonyms, options=options)
-    return isolated_map(read, rows, workers=auditor.config.run.workers, limits=DECODING)
+    mapped = partial(isolated_map, workers=auditor.config.run.workers, limits=DECODING)
+    return read_rows(archive, rows, read, mapped)
 
 
 def _prepare(auditor: Auditor, source: StudySource, study: Study | StudyError) -> _Ready:
@@ -98,14 +117,22 @@ def _prepare(auditor: Auditor, source: StudySource, study: Study | StudyError) -
         return _Ready(source, fault=study)
     try:
         _check_reference(study, auditor.config)
-        return _Ready(source, study, auditor.preparation(study.image))
+        return _Ready(source, prepared_study(study, auditor.preparation(study.image)))
     except StudyError as fault:
         return _Ready(source, fault=fault)
 
 
+def _check(auditor: Auditor, source: StudySource, study: PreparedStudy) -> _Ready:
+    try:
+        _check_reference(study, auditor.config)
+    except StudyError as fault:
+        return _Ready(source, fault=fault)
+    return _Ready(source, study)
+
+
 def _batches(ready: Iterable[_Ready], size: int) -> Iterator[list[_Ready]]:
     """Group neighbours whose inputs have the same shape, at most ``size`` together; a fault is a batch of its own."""
-    for _, group in groupby(ready, key=lambda one: one.prepared and one.prepared.x.shape):
+    for _, group in groupby(ready, key=lambda one: one.study and one.study.prepared.x.shape):
         batch: list[_Ready] = []
         for one in group:
             batch.append(one)
@@ -130,7 +157,7 @@ def _analyse(auditor: Auditor, batch: Sequence[_Ready]) -> list[tuple[StudyAudit
     if batch[0].study is None:
         return [(_not_analysed(one.source, one.fault or _as_fault(ValueError())), {}) for one in batch]
     labels = auditor.config.model.labels
-    x = torch.stack([one.prepared.x for one in batch if one.prepared is not None]).to(auditor.device)
+    x = torch.stack([one.study.prepared.x for one in batch if one.study is not None]).to(auditor.device)
     wanted = _targets(auditor, batch, x)
     union = list(dict.fromkeys(label for targets in wanted for label in targets))
     explanation = explain(
@@ -165,17 +192,16 @@ def _maps_of(
 def _record(
     auditor: Auditor, one: _Ready, share: torch.Tensor, raw: Mapping[MapKey, NDArray[np.float32]]
 ) -> tuple[StudyAudit, Maps]:
-    study, prepared = one.study, one.prepared
+    study = one.study
     assert study is not None
-    assert prepared is not None
     findings: list[Finding] = []
     kept: Maps = {}
-    plans = {layer: _to_mask_grid(prepared.grid, values, study) for (_, _, layer), values in raw.items()}
+    plans = {layer: _to_mask_grid(values, study) for (_, _, layer), values in raw.items()}
     for (target, method, layer), values in raw.items():
         grid, resampling = plans[layer]
         key = f"{study.identity}/{target}/{method}/{layer}"
         kept |= {key: values, f"{key}/affine": grid.affine}
-        heatmap = Heatmap(resampling.apply(values), study.image.geometry, resampling.seen, method, layer, target)
+        heatmap = Heatmap(resampling.apply(values), study.geometry, resampling.seen, method, layer, target)
         digest = hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
         findings += _measure(auditor, study, heatmap, {"map": key, "map_sha256": digest, "cell_mm": grid.spacing})
     for target in dict.fromkeys(target for target, _, _ in raw):
@@ -183,12 +209,12 @@ def _record(
     return _analysed(auditor, one.source, study, share, findings), kept
 
 
-def _to_mask_grid(grid: Geometry, values: NDArray[np.float32], study: Study) -> tuple[Geometry, Resampling]:
-    layer_grid = cells(grid, values.shape)
-    return layer_grid, plan(layer_grid, study.image.geometry)
+def _to_mask_grid(values: NDArray[np.float32], study: PreparedStudy) -> tuple[Geometry, Resampling]:
+    layer_grid = cells(study.prepared.grid, values.shape)
+    return layer_grid, plan(layer_grid, study.geometry)
 
 
-def _measure(auditor: Auditor, study: Study, heatmap: Heatmap, facts: Mapping[str, object]) -> list[Finding]:
+def _measure(auditor: Auditor, study: PreparedStudy, heatmap: Heatmap, facts: Mapping[str, object]) -> list[Finding]:
     evidence = Evidence(heatmap, auditor.config.overlap.threshold)
     common = {
         **facts,
@@ -215,11 +241,11 @@ def _shares(mask: Mask, heatmap: Heatmap) -> dict[str, float | None]:
 
 
 def _measure_baselines(
-    auditor: Auditor, study: Study, target: str, layer: tuple[Geometry, Resampling]
+    auditor: Auditor, study: PreparedStudy, target: str, layer: tuple[Geometry, Resampling]
 ) -> list[Finding]:
     grid, resampling = layer
     noise = random_map(grid.shape, auditor.config.run.seed, study.identity)
-    geometry = study.image.geometry
+    geometry = study.geometry
     baselines = {"random_map": resampling.apply(noise), "centre_prior": centre_prior(geometry)}
     return [
         finding
@@ -262,7 +288,7 @@ def predicted_labels(config: AuditConfig, share: torch.Tensor) -> tuple[str, ...
     return () if best == negative_label(config) else (best,)
 
 
-def _check_reference(study: Study, config: AuditConfig) -> None:
+def _check_reference(study: Study | PreparedStudy, config: AuditConfig) -> None:
     # an unmarked mask of a study without findings has no label
     named = {*(study.reference or ()), *(mask.label for mask in study.masks)} - {""}
     if not named <= set(config.model.labels):
@@ -271,7 +297,7 @@ def _check_reference(study: Study, config: AuditConfig) -> None:
 
 
 def _analysed(
-    auditor: Auditor, source: StudySource, study: Study, share: torch.Tensor, findings: Sequence[Finding]
+    auditor: Auditor, source: StudySource, study: PreparedStudy, share: torch.Tensor, findings: Sequence[Finding]
 ) -> StudyAudit:
     negative = negative_label(auditor.config)
     reference = None if study.reference is None else tuple(label for label in study.reference if label != negative)

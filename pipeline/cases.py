@@ -16,6 +16,7 @@ from pipeline.config import Cases
 from pipeline.errors import OutputError
 from pipeline.files import written
 from pipeline.record import StudyAudit
+from pipeline.studies.consensus import CONSENSUS
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap, Mask, Volume
 
@@ -50,7 +51,7 @@ class CasePanels:
     ``window`` is the display window (low, high) in the image's values; ``ranges`` gives each method's
     (minimum, maximum) over the whole image, so that a colour means the same in every view. ``thresholds``
     gives the value above which a method's map counts as its region (None: no region). ``target`` is the
-    explained label.
+    explained label. ``length_unit`` is ``px`` where the image states no physical size: its lengths are no mm.
     """
 
     study: str
@@ -60,6 +61,7 @@ class CasePanels:
     ranges: Mapping[str, tuple[float, float]]
     thresholds: Mapping[str, float | None]
     views: tuple[View, ...]
+    length_unit: str = "mm"
 
 
 def choose_cases(
@@ -139,14 +141,20 @@ def cut_panels(
                 cut.pixel_mm,
                 cut.letters,
                 caption,
-                {mask.reader: pick(mask.array) for mask in masks},
+                {mask.reader: pick(mask.array) for mask in sorted(masks, key=_standing)},
                 {name: pick(heatmap.array) for name, heatmap in heatmaps.items()},
                 pick(next(iter(heatmaps.values())).seen) if heatmaps else np.ones_like(pick(image.array), bool),
             )
         )
     ranges = {name: (float(one.array.min()), float(one.array.max())) for name, one in heatmaps.items()}
     target = next(iter(heatmaps.values())).target if heatmaps else ""
-    return CasePanels(study, target, unit, (low, max(high, low + 1e-6)), ranges, dict(thresholds), tuple(views))
+    shown = (low, max(high, low + 1e-6))
+    return CasePanels(study, target, unit, shown, ranges, dict(thresholds), tuple(views), geometry.unit)
+
+
+def _standing(mask: Mask) -> tuple[bool, str]:
+    """Order the readers by name, behind their consensus: the first is what a map's region is drawn against."""
+    return not mask.reader.startswith(CONSENSUS), mask.reader
 
 
 @dataclass(frozen=True)
@@ -225,7 +233,8 @@ def save_panels(panels: CasePanels, path: Path) -> None:
         arrays |= {f"{number}/mask/{reader}": mask for reader, mask in view.masks.items()}
         arrays |= {f"{number}/map/{method}": plane for method, plane in view.maps.items()}
         views.append({"pixel_mm": view.pixel_mm, "letters": view.letters, "caption": view.caption})
-    facts = {name: getattr(panels, name) for name in ("study", "target", "unit", "window", "ranges", "thresholds")}
+    names = ("study", "target", "unit", "window", "ranges", "thresholds", "length_unit")
+    facts = {name: getattr(panels, name) for name in names}
     arrays["facts"] = np.array(json.dumps({**facts, "views": views}))
     with written(path) as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)

@@ -29,14 +29,25 @@ class Archive(_Part):
     state. ``volume``: which volume of a file with several (4D NIfTI and NRRD, frames of an angiogram) is read,
     counted from 0; without it such a study is refused. ``consensus``: what several readers of one label say
     together (majority vote or STAPLE), as a reader of its own.
+
+    ``dicomweb``: the URL of a DICOMweb server that holds the studies; ``path`` is then the folder where what is fetched
+    is kept, up to ``cache_gib`` besides the studies that are being read.
     """
 
     path: Path
     manifest: Path | None = None
+    dicomweb: str | None = None
+    cache_gib: Annotated[float, Field(gt=0)] = 20.0
     label: str | None = None
     voi: Literal["none", "apply"] = "none"
     volume: Annotated[int, Field(ge=0)] | None = None
     consensus: Literal["none", "majority", "staple"] = "none"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.dicomweb is not None and self.manifest is None:
+            raise ValueError("dicomweb needs a manifest: make one with camaudit scan URL --write-manifest FILE")
+        return self
 
 
 class Model(_Part):
@@ -147,10 +158,13 @@ class Run(_Part):
     """Where and how the run works. None of it but ``seed`` changes a number.
 
     ``workers`` processes read studies while others are analysed; 0 reads them in the run's own process, where a
-    hostile file can end the run.
+    hostile file can end the run. ``cache``: a folder that keeps prepared studies for the next run, up to
+    ``cache_gib`` after each shard.
     """
 
     output: Path = Path("runs")
+    cache: Path | None = None
+    cache_gib: Annotated[float, Field(gt=0)] = 20.0
     device: str = "auto"
     seed: Annotated[int, Field(ge=0)] = 0
     batch_size: Annotated[int, Field(ge=1)] = 8
@@ -198,8 +212,14 @@ class AuditConfig(_Part):
             del parts["model"][free_text]
         for path in ("bundle", "weights"):  # the weights count by their own hash, not by where they lie
             del parts["model"][path]
-        read = self.archive.model_dump(mode="json", include={"label", "voi", "volume", "consensus"})
-        return digest_of({**parts, **read, "seed": self.run.seed})
+        return digest_of({**parts, **self._read(), "seed": self.run.seed})
+
+    def preparation(self) -> str:
+        """Return the digest of everything that changes a model input or a mask: how files are read and prepared."""
+        return digest_of({**self.model_dump(mode="json", include={"prepare"}), **self._read()})
+
+    def _read(self) -> dict[str, Any]:
+        return self.archive.model_dump(mode="json", include={"label", "voi", "volume", "consensus"})
 
     def criteria_digest(self) -> str:
         """Return the digest of the acceptance criteria."""
@@ -296,6 +316,6 @@ def _resolved(config: AuditConfig, folder: Path) -> AuditConfig:
         update={
             "archive": config.archive.model_copy(update=absolute(config.archive, "path", "manifest")),
             "model": config.model.model_copy(update=absolute(config.model, "bundle", "weights")),
-            "run": config.run.model_copy(update=absolute(config.run, "output")),
+            "run": config.run.model_copy(update=absolute(config.run, "output", "cache")),
         }
     )

@@ -42,6 +42,7 @@ class Reason(StrEnum):
     """Why a study was not audited. The values are stable: they stand in records and reports."""
 
     MISSING_FILE = "missing_file"
+    NOT_FETCHED = "not_fetched"
     UNSUPPORTED_FORMAT = "unsupported_format"
     NOT_READABLE = "not_readable"
     TRUNCATED = "truncated"

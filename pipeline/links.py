@@ -4,9 +4,9 @@ import csv
 import io
 from pathlib import Path
 
+from pipeline.archives import archive_rows
 from pipeline.config import load_config
 from pipeline.files import written
-from pipeline.studies.archive import list_studies
 from pipeline.studies.privacy import Pseudonyms, load_key
 
 __all__ = ["LINKS_FILE", "write_links"]
@@ -21,8 +21,8 @@ def write_links(config_path: Path) -> Path:
         AuditError: when the configuration, the archive or the key cannot be used, or the file cannot be written.
     """
     config = load_config(config_path)
-    archive, names = config.archive, Pseudonyms(load_key(config.run.output))
-    rows = list_studies(archive.path, archive.manifest, archive.label)
+    names = Pseudonyms(load_key(config.run.output))
+    rows = archive_rows(config.archive)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["study", "patient", "archive_study", "archive_patient"])

@@ -47,6 +47,7 @@ def resolve_layers(auditor: Auditor, rows: Sequence[StudyRow]) -> tuple[LayerFac
             shape=(layer := tuple(passed.activations[name].shape[2:])),
             cell_mm=cells(prepared.grid, layer).spacing,
             shift_mm=_shift_mm(network, name, probe, prepared.grid),
+            unit=prepared.grid.unit,
         )
         for name, asked in dict(zip(names, requested, strict=True)).items()
     )

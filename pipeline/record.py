@@ -200,7 +200,8 @@ class LayerFacts(_Frozen):
     """A layer that maps were taken from. ``requested`` is what the configuration says (``auto`` or a name).
 
     ``shift_mm`` is how far beside the place where it is drawn the middle cell looks, along each axis of the model's
-    input; measured on the network, None when the cell does not react.
+    input; measured on the network, None when the cell does not react. ``unit`` is that of both: ``px`` where the first
+    study states no physical size.
     """
 
     name: str
@@ -208,6 +209,7 @@ class LayerFacts(_Frozen):
     shape: tuple[int, ...]
     cell_mm: tuple[float, ...]
     shift_mm: tuple[float, ...] | None = None
+    unit: str = "mm"
 
 
 class ModelFacts(_Frozen):

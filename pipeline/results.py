@@ -6,6 +6,7 @@ import platform
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -38,7 +39,7 @@ from pipeline.lock import camaudit_version
 from pipeline.record import CaseEntry, MethodFacts, ModelFacts, Provenance, Results, StudyAudit
 from pipeline.run import LIBRARIES, RunFile, find_rows, library_versions, open_auditor, read_run
 from pipeline.shards import load_map, read_shard
-from pipeline.studies.geometry import Geometry, plan
+from pipeline.studies.geometry import plan
 from pipeline.studies.study import Study
 from pipeline.studies.volume import Heatmap
 
@@ -264,8 +265,7 @@ def _heatmaps(folder: Path, audit: StudyAudit, target: str, study: Study) -> dic
         if name not in found:
             values, affine = load_map(folder, str(finding.map))
             geometry = study.image.geometry
-            grid = Geometry(values.shape, affine, geometry.frame_of_reference, geometry.oriented)
-            resampling = plan(grid, geometry)
+            resampling = plan(replace(geometry, shape=values.shape, affine=affine), geometry)
             field = resampling.apply(values)
             found[name] = Heatmap(field, geometry, resampling.seen, finding.method, str(finding.layer), target)
     return found

@@ -21,6 +21,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from cam import METHODS
+from pipeline.archives import archive_rows, row_digest
 from pipeline.audit import Auditor, StudySource, audit_studies
 from pipeline.config import AuditConfig, Explain, digest_of, load_config
 from pipeline.errors import ArchiveError, ConfigError, OutputError
@@ -31,11 +32,12 @@ from pipeline.ledger import Ledger
 from pipeline.lock import camaudit_version, compare, read_lock
 from pipeline.models.load import choose_device, load_model
 from pipeline.models.prepare import build_transforms
+from pipeline.prepared import Kept
 from pipeline.probe import resolve_layers
 from pipeline.record import LayerFacts, Lock, StudyAudit
 from pipeline.reuse import carry_over, earlier_audits, earlier_runs, referring
 from pipeline.shards import Maps, write_maps, write_shard
-from pipeline.studies.archive import StudyRow, list_studies, source_digest
+from pipeline.studies.archive import StudyRow
 from pipeline.studies.privacy import Pseudonyms, load_key
 
 __all__ = [
@@ -192,7 +194,14 @@ def _opened(config_path: Path, _digest: str) -> Auditor:
     device = choose_device(config.run.device)
     model = load_model(config.model, config_path.parent, device)
     pseudonyms = Pseudonyms(load_key(config.run.output))
-    return Auditor(config, model, preparation, device, config.model.layers, pseudonyms)
+    return Auditor(config, model, preparation, device, config.model.layers, pseudonyms, _kept(config))
+
+
+def _kept(config: AuditConfig) -> Kept | None:
+    if config.run.cache is None:
+        return None
+    recipe = digest_of([config.preparation(), camaudit_version(), library_versions(LIBRARIES)])
+    return Kept(config.run.cache, int(config.run.cache_gib * 1024**3), recipe)
 
 
 def _check_methods(asked: Explain) -> None:
@@ -214,15 +223,13 @@ def find_sources(config: AuditConfig, pseudonyms: Pseudonyms) -> tuple[StudySour
     Raises:
         ArchiveError: when the archive or its manifest cannot be used.
     """
-    archive = config.archive
-    rows = list_studies(archive.path, archive.manifest, archive.label)
-    return tuple(_source(row, pseudonyms, source_digest(row)) for row in rows)
+    rows = archive_rows(config.archive)
+    return tuple(_source(row, pseudonyms, row_digest(config.archive, row)) for row in rows)
 
 
 def find_rows(config_path: Path, pseudonyms: Pseudonyms) -> dict[str, StudySource]:
     """List the archive's studies by pseudonym, without hashing their files again."""
-    archive = load_config(config_path).archive
-    rows = list_studies(archive.path, archive.manifest, archive.label)
+    rows = archive_rows(load_config(config_path).archive)
     return {source.study: source for source in (_source(row, pseudonyms, "") for row in rows)}
 
 

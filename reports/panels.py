@@ -44,8 +44,8 @@ class _Panel:
 
 
 def readers_of(case: CasePanels) -> tuple[str, ...]:
-    """Return the experts of all views, in a fixed order: a reader keeps colour and line through the case."""
-    return tuple(dict.fromkeys(reader for view in case.views for reader in sorted(view.masks)))
+    """Return the experts of all views, in the views' order: a reader keeps colour and line through the case."""
+    return tuple(dict.fromkeys(reader for view in case.views for reader in view.masks))
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class PictureRow(Flowable):  # type: ignore[misc]  # ReportLab has no types
             if panel.outlined:
                 self._outlines(polygons, readers_of(case), view.image.shape, (x, y))
             self._letters(view.letters, x, y)
-            self._below(panel, x, y - _LETTER)
+            self._below(panel, x, y - _LETTER, case.length_unit)
 
     def _panel(self, panel: _Panel, left: float, x: float, y: float) -> None:
         width, height = self._size
@@ -205,7 +205,7 @@ class PictureRow(Flowable):  # type: ignore[misc]  # ReportLab has no types
         canvas.drawCentredString(x + width / 2, y + height + 1.8, top)
         canvas.drawCentredString(x + width / 2, y - 5.8, bottom)
 
-    def _below(self, panel: _Panel, x: float, y: float) -> None:
+    def _below(self, panel: _Panel, x: float, y: float, unit: str) -> None:
         width = self._size[0]
         canvas = self.canv
         canvas.setFillColor(HexColor(GREY))
@@ -216,7 +216,7 @@ class PictureRow(Flowable):  # type: ignore[misc]  # ReportLab has no types
             length = draw.scale_bar_mm(width / self._per_mm)
             _stroke(canvas, HexColor(INK), 1.1, ())
             canvas.line(x, y - 4, x + length * self._per_mm, y - 4)
-            canvas.drawString(x + length * self._per_mm + 3, y - 6, f"{length:g} mm")
+            canvas.drawString(x + length * self._per_mm + 3, y - 6, f"{length:g} {unit}")
         else:
             words = fitted(panel.foot, self._grid.cell - 2, _SIZE)
             canvas.drawCentredString(x + width / 2, y - 6, words)

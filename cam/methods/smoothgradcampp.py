@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cam.capture import capture
 from cam.methods.smoothgrad import gaussian_fields
-from cam.perturb import default_rows
+from cam.perturb import default_rows, halving
 from cam.question import Found, Question, widened
 from cam.registry import procedure
 
@@ -39,18 +39,14 @@ def smoothgradcampp(question: Question, *, samples: int = 10, noise: float = 0.1
     if samples < 1 or noise < 0:
         raise ValueError(f"smoothgradcampp needs samples >= 1 and noise >= 0, not {samples} and {noise}")
     rows = question.rows or default_rows(question.x[0].numel(), question.x.device)
-    while True:
-        try:
-            moments = [
-                _moments(question, some, gaussian_fields(question.x, samples, seed, max(1, rows // len(some))), noise)
-                for some in torch.split(torch.arange(len(question.x), device=question.x.device), rows)
-            ]
-            break
-        except torch.OutOfMemoryError:
-            if rows == 1:
-                raise
-        rows //= 2  # outside the handler: the traceback would keep the tensors that did not fit
-    d1, d2, d3 = (torch.cat(parts, dim=1) for parts in zip(*moments, strict=True))
+
+    def moments(rows: int) -> list[_Moments]:
+        return [
+            _moments(question, some, gaussian_fields(question.x, samples, seed, max(1, rows // len(some))), noise)
+            for some in torch.split(torch.arange(len(question.x), device=question.x.device), rows)
+        ]
+
+    d1, d2, d3 = (torch.cat(parts, dim=1) for parts in zip(*halving(rows, moments), strict=True))
     return Found(_map(question.A, d1, d2, d3))
 
 

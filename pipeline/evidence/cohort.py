@@ -1,6 +1,7 @@
 """Many studies to one cohort: estimates with intervals, by stratum and subgroup.
 
-The unit is a study and a target. Its score is the mean over the readers whose mask defines one. Strata are named for
+The unit is a study and a target. Its score is the mean over the readers whose mask defines one; where their consensus
+was asked for, it is the consensus's alone, which is made of them. Strata are named for
 what they are: ``reference_positive`` holds every unit whose target the reference says is present, found or not;
 ``true_positive`` and ``false_negative`` split it by the classifier's answer.
 """
@@ -16,6 +17,7 @@ import numpy as np
 from pipeline.evidence.localisation import METRICS
 from pipeline.evidence.statistics import auroc, auroc_interval, mean_interval
 from pipeline.record import Agreement, Estimate, Finding, Flow, Score, Stratum, StudyAudit
+from pipeline.studies.consensus import CONSENSUS
 
 __all__ = [
     "CLASSIFIER_METRICS",
@@ -79,10 +81,15 @@ def units_of(audits: Iterable[StudyAudit]) -> tuple[Unit, ...]:
     rows = [audit for audit in audits if audit.status == "analysed"]
     at_layers = methods_at_layers(rows)
     return tuple(
-        _unit(audit, target, [finding for finding in audit.findings if finding.target == target], at_layers)
+        _unit(audit, target, _decisive([one for one in audit.findings if one.target == target]), at_layers)
         for audit in rows
         for target in dict.fromkeys(finding.target for finding in audit.findings)
     )
+
+
+def _decisive(findings: Sequence[Finding]) -> Sequence[Finding]:
+    """Return what is held against the reference: the readers' consensus where there is one, else every reader."""
+    return [one for one in findings if (one.reader or "").startswith(CONSENSUS)] or findings
 
 
 def _unit(audit: StudyAudit, target: str, findings: Sequence[Finding], at_layers: Collection[str]) -> Unit:

@@ -6,7 +6,7 @@ channel-first image that carries its affine; the affine that comes out is what b
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,7 @@ class Preparation:
             raise _failed("the prepared image holds NaN or infinity")
         world = source.affine @ np.linalg.inv(plane) @ _affine_of(result)
         try:
-            grid = Geometry(tuple(x.shape[1:]), world, source.frame_of_reference, source.oriented)
+            grid = replace(source, shape=tuple(x.shape[1:]), affine=world)
         except GeometryError as error:
             raise _failed(f"the transforms leave an impossible grid: {error}") from error
         return Prepared(x, grid)

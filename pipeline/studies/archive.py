@@ -6,7 +6,7 @@ for; an archive that cannot be listed is an ``ArchiveError`` before anything is 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from pipeline.studies.rows import MaskSource, StudyRow
 from pipeline.studies.study import Study
 from pipeline.studies.volume import Mask
 
-__all__ = ["MaskSource", "StudyRow", "list_studies", "read_study", "source_digest"]
+__all__ = ["MaskSource", "StudyRow", "contents", "list_studies", "read_study", "source_digest"]
 
 
 def list_studies(path: Path, manifest: Path | None = None, label: str | None = None) -> tuple[StudyRow, ...]:
@@ -50,36 +50,7 @@ def _found(path: Path, label: str | None) -> tuple[StudyRow, ...]:
     return discover(path, label) if rows is None else rows
 
 
-def source_digest(row: StudyRow) -> str:
-    """Return the SHA-256 of what a study is read from: contents, readers, labels, reference, strata.
-
-    No path counts. A file that is missing or cannot be read counts as that: its study stays in the cohort and
-    fails there.
-    """
-    masks = [_mask_parts(row, one) for one in row.masks]
-    parts = {
-        "image": _contents(row.image, row.root),
-        "masks": sorted(masks, key=lambda mask: json.dumps(mask, sort_keys=True)),
-        "reference": row.reference,
-        "strata": dict(row.strata),
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _mask_parts(row: StudyRow, mask: MaskSource) -> dict[str, object]:
-    """Return what a mask is read from; whatever names its values or its entry counts where it is used."""
-    parts: dict[str, object] = {"reader": mask.reader, "label": mask.label, "sha256": _contents(mask.path, row.root)}
-    sidecar = sidecar_of(mask.path) if mask.value is None else None
-    parts |= {"sidecar": _contents(sidecar)} if sidecar else {}
-    parts |= {"value": mask.value} if mask.value is not None else {}
-    return parts | ({"key": _key(row, mask)} if covers_many(mask.path) else {})
-
-
-def _key(row: StudyRow, mask: MaskSource) -> str:
-    return image_key(row.image.name) if mask.key is None else mask.key
-
-
-def _contents(path: Path, root: Path | None = None) -> list[str]:
+def contents(path: Path, root: Path | None = None) -> list[str]:
     """Return the sorted hashes of a file, of the files of a folder, or of those that a list names."""
     try:
         if root is not None and is_list(path):
@@ -89,6 +60,35 @@ def _contents(path: Path, root: Path | None = None) -> list[str]:
         return ["missing"]
     except (OSError, ArchiveError, StudyError):
         return ["unreadable"]
+
+
+def source_digest(row: StudyRow, told: Callable[[Path, Path | None], list[str]] = contents) -> str:
+    """Return the SHA-256 of what a study is read from: contents, readers, labels, reference, strata.
+
+    No path counts. A file that is missing or cannot be read counts as that: its study stays in the cohort and
+    fails there. ``told``: what a path and its archive's root stand for, where that is not what the files hold now.
+    """
+    masks = [_mask_parts(row, one, told) for one in row.masks]
+    parts = {
+        "image": told(row.image, row.root),
+        "masks": sorted(masks, key=lambda mask: json.dumps(mask, sort_keys=True)),
+        "reference": row.reference,
+        "strata": dict(row.strata),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _mask_parts(row: StudyRow, mask: MaskSource, told: Callable[[Path, Path | None], list[str]]) -> dict[str, object]:
+    """Return what a mask is read from; whatever names its values or its entry counts where it is used."""
+    parts: dict[str, object] = {"reader": mask.reader, "label": mask.label, "sha256": told(mask.path, row.root)}
+    sidecar = sidecar_of(mask.path) if mask.value is None else None
+    parts |= {"sidecar": contents(sidecar)} if sidecar else {}
+    parts |= {"value": mask.value} if mask.value is not None else {}
+    return parts | ({"key": _key(row, mask)} if covers_many(mask.path) else {})
+
+
+def _key(row: StudyRow, mask: MaskSource) -> str:
+    return image_key(row.image.name) if mask.key is None else mask.key
 
 
 def _sha256(path: Path) -> str:

@@ -17,8 +17,8 @@ import pyarrow
 from pyarrow import parquet
 from pydicom import Dataset
 
-from pipeline.errors import ArchiveError
-from pipeline.studies.headers import ATTRIBUTES, Facts
+from pipeline.errors import ArchiveError, Reason
+from pipeline.studies.headers import ATTRIBUTES, Facts, Kind
 from pipeline.studies.privacy import Pseudonyms, allowed_header
 
 __all__ = ["Catalogue", "Entry", "Stamp", "known_modality", "open_catalogue"]
@@ -34,8 +34,8 @@ _KEYS = ("path", "member", "size", "mtime_ns", "inode")
 _COLUMNS = (*_KEYS, "folder", *ATTRIBUTES)
 _NUMBERS = {"size", "mtime_ns", "inode", "samples", "rows", "columns", "bits"}
 _IMAGE = ("series", "study", "patient", "modality", "kind", "origin", "frame_of_reference", "files", "reason")
-_EXPORTED = 20_000  # rows a group
-_CACHE_KIB = 64 * 1024  # of the indices: UIDs come in no order
+_EXPORTED = 5_000  # rows a group
+_CACHE_KIB = 16 * 1024  # of the indices: UIDs come in no order; sorting takes as much again
 
 # outcome: NULL until grouping has decided, then '' (used) or the reason; image: what the file belongs to;
 # role: of a NIfTI, NRRD or picture that is a mask, whose it is
@@ -117,8 +117,14 @@ class Catalogue:
         self._scan = self._one("SELECT coalesce(max(seen), 0) FROM files") + 1
 
     def unchanged(self, stamps: Sequence[Stamp]) -> list[bool]:
-        """Tell which files are as they were when they were last read, and count those as seen by this scan."""
-        query = "SELECT 1 FROM files WHERE path = ? AND member = '' AND size = ? AND mtime_ns = ? AND inode = ?"
+        """Tell which files are as they were when they were last read, and count those as seen by this scan.
+
+        One that could not be opened is not among them: a permission leaves no trace in the stamp.
+        """
+        query = (
+            "SELECT 1 FROM files WHERE path = ? AND member = '' AND size = ? AND mtime_ns = ? AND inode = ? "
+            f"AND NOT (kind = '{Kind.OTHER}' AND reason IS '{Reason.NOT_READABLE}')"
+        )
         known = [self._connection.execute(query, stamp).fetchone() is not None for stamp in stamps]
         seen = [(self._scan, stamp[0]) for stamp, same in zip(stamps, known, strict=True) if same]
         with self._connection:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ArchiveError, StudyError
-from pipeline.studies.discovery import UNNAMED_READER
+from pipeline.studies.discovery import UNNAMED_READER, check_readers
 from pipeline.studies.readers.sidecars import named_values
 from pipeline.studies.rows import MaskSource, StudyRow, inside
 
@@ -55,7 +55,8 @@ def conventional(root: Path, label: str | None = None) -> tuple[StudyRow, ...] |
     With ``label``, only masks of that label count: images that have one are positive, the others negative.
 
     Raises:
-        ArchiveError: one line, when the marker is there and the rest is not as the convention says.
+        ArchiveError: one line, when the marker is there and the rest is not as the convention says, or when two
+            images are one study by their names.
     """
     try:
         rows = _rows(root)
@@ -67,6 +68,10 @@ def conventional(root: Path, label: str | None = None) -> tuple[StudyRow, ...] |
         raise ArchiveError(f"{root}: the file that describes the archive is not what its convention says") from error
     if rows is None:
         return None
+    doubled = len(rows) - len({row.study for row in rows})
+    if doubled:
+        raise ArchiveError(f"{root}: {doubled} images bear the name of another one; use a manifest")
+    check_readers(root, (mask.reader for row in rows for mask in row.masks))
     return rows if label is None else tuple(_about(row, label) for row in rows)
 
 

@@ -7,34 +7,34 @@ A study is one of:
 - files beside each other: ``<study>.<ending>`` or ``<study>_image.<ending>``, and any number of masks
   ``<study>_mask.<ending>``, ``<study>_mask_<reader>.<ending>`` or ``<study>.seg.nrrd``.
 
-``seg`` may stand for ``mask``. The endings are .nii.gz, .nii, .nrrd, .dcm and .png, for masks also .seg.nrrd;
-hidden files are passed over. A sub-folder's file with such an ending (but .png, which may be a preview) and another
-name refuses the archive: a mask passed over would make its study a negative. A mask without an image is a study all
-the same: it fails when it is read, and is counted. The patient is the study.
+``seg`` may stand for ``mask``. The endings are .nii.gz, .nii, .nrrd, .dcm, .png, .jpg and .jpeg, for masks also
+.seg.nrrd; hidden files are passed over. A sub-folder's file with such an ending (but a picture, which may be a preview)
+and another name refuses the archive: a mask passed over would make its study a negative. A mask without an image, or as
+JPEG, is a study all the same: it fails when it is read, and is counted. The patient is the study.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import ArchiveError
 from pipeline.studies.rows import MaskSource, StudyRow, inside
 
-__all__ = ["UNNAMED_READER", "discover", "mask_name"]
+__all__ = ["UNNAMED_READER", "check_readers", "discover", "mask_name"]
 
 UNNAMED_READER = "expert"
 """The reader of a mask whose file name states none."""
 
-_ENDING = r"\.(?:nii\.gz|nii|seg\.nrrd|nrrd|dcm|png)"
+_ENDING = r"\.(?:nii\.gz|nii|seg\.nrrd|nrrd|dcm|png|jpe?g)"
 _MASK = rf"(?:mask|seg)(?:_(?P<reader>.+?))?{_ENDING}"
 _MASK_INSIDE = re.compile(_MASK, re.IGNORECASE)
 _MASK_BESIDE = re.compile(rf"(?P<study>.+)_{_MASK}", re.IGNORECASE)
 _SEGMENTS_BESIDE = re.compile(r"(?P<study>.+)(?P<reader>)\.seg\.nrrd", re.IGNORECASE)
 _IMAGE_INSIDE = re.compile(rf"image(?!\.seg){_ENDING}", re.IGNORECASE)
 _IMAGE_BESIDE = re.compile(rf"(?P<study>.+?)(?:_image)?{_ENDING}", re.IGNORECASE)
-_ANY = re.compile(rf".*{_ENDING}(?<!png)", re.IGNORECASE)  # a picture may be a preview
+_ANY = re.compile(rf".*{_ENDING}(?<!png)(?<!jpg)(?<!jpeg)", re.IGNORECASE)  # a picture may be a preview
 _SLICES = ("image", "dicom")
 _LIKE_A_MASK = re.compile(
     r"(?:(?P<study>.+?)[_.-])??[a-z]*(?:mask|seg|segmentation|labels?|roi|dseg)(?:[_.-](?P<reader>.+))?", re.IGNORECASE
@@ -57,7 +57,7 @@ def discover(root: Path, label: str | None) -> tuple[StudyRow, ...]:
 
     Raises:
         ArchiveError: when ``root`` cannot be listed, a path leads out of it, a study has two images or two
-            masks of one reader, or a study's folder holds a file that is neither.
+            masks of one reader, or a study's folder holds a file that is neither; as ``check_readers``.
     """
     try:
         found = _studies(root)
@@ -70,8 +70,20 @@ def discover(root: Path, label: str | None) -> tuple[StudyRow, ...]:
     if unknown:
         message = f"{root}: {unknown} files in studies' folders are named neither image nor mask; use a manifest"
         raise ArchiveError(message)
+    check_readers(root, (reader for one in found.values() for reader, _ in one.masks))
     real_root = root.resolve()
     return tuple(_row(real_root, root, name, found[name], label) for name in sorted(found))
+
+
+def check_readers(root: Path, readers: Iterable[str]) -> None:
+    """Refuse names that a colon makes something else: a reader's label, or a consensus.
+
+    Raises:
+        ArchiveError: as said.
+    """
+    wrong = sum(":" in reader for reader in readers)
+    if wrong:
+        raise ArchiveError(f"{root}: {wrong} masks state a reader whose name holds a colon; rename them")
 
 
 def mask_name(stem: str) -> tuple[str, str] | None:

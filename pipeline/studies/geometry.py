@@ -6,7 +6,7 @@ turns it. A 2D grid has two axes and still a 4x4 affine: its third column is the
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import permutations
 
@@ -41,7 +41,8 @@ class Geometry:
     """A grid in the patient: spatial shape (2 or 3 axes), affine (4, 4) to RAS+ mm, frame of reference.
 
     ``oriented`` is False when the anatomical directions are unknown (a projection without a patient
-    orientation): distances hold, letters do not.
+    orientation): distances hold, letters do not. ``scaled`` is False when no physical size is known (a photograph, a
+    screenshot): distances are in pixels then, and nothing may call them mm.
 
     Raises:
         GeometryError: for a shape of another number of axes, or an affine that is not (4, 4), finite and
@@ -52,6 +53,7 @@ class Geometry:
     affine: Affine
     frame_of_reference: str | None = None
     oriented: bool = True
+    scaled: bool = True
 
     def __post_init__(self) -> None:
         affine = np.array(self.affine, dtype=np.float64)
@@ -67,6 +69,11 @@ class Geometry:
         affine.setflags(write=False)
         object.__setattr__(self, "affine", affine)
         object.__setattr__(self, "shape", shape)
+
+    @property
+    def unit(self) -> str:
+        """The unit of distances: ``mm``, or ``px`` where no physical size is known."""
+        return "mm" if self.scaled else "px"
 
     @property
     def spacing(self) -> tuple[float, ...]:
@@ -172,7 +179,7 @@ def cells(grid: Geometry, shape: Sequence[int]) -> Geometry:
     scale = np.eye(4)
     scale[range(axes), range(axes)] = ratio
     scale[:axes, 3] = (ratio - 1) / 2
-    return Geometry(tuple(shape), grid.affine @ scale, grid.frame_of_reference, grid.oriented)
+    return replace(grid, shape=tuple(shape), affine=grid.affine @ scale)
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,7 +44,8 @@ def write_manifest(root: Path, catalogue: Catalogue, path: Path, pseudonyms: Pse
     rows = _conventional_rows(root, catalogue, pseudonyms)
     lists = path.with_suffix(".lists")
     if rows is None:
-        rows = [_row(catalogue, image, lists, pseudonyms) for image in _usable(catalogue)]
+        on_disk = root.is_dir()
+        rows = [_row(catalogue, image, lists, pseudonyms, on_disk=on_disk) for image in _usable(catalogue)]
     if not rows:
         raise ArchiveError(f"{root}: holds no usable image: there is nothing to write a manifest of")
     _consistent(rows)
@@ -73,8 +74,11 @@ def _usable(catalogue: Catalogue) -> Iterator[Entry]:
     return catalogue.select("SELECT * FROM images WHERE reason IS NULL ORDER BY patient, study, series, id")
 
 
-def _row(catalogue: Catalogue, image: Entry, lists: Path, pseudonyms: Pseudonyms) -> _Cells:
-    """Return an image's row; several images of one series are told apart by their files."""
+def _row(catalogue: Catalogue, image: Entry, lists: Path, pseudonyms: Pseudonyms, *, on_disk: bool) -> _Cells:
+    """Return an image's row; several images of one series are told apart by their files.
+
+    A folder stands for its files only ``on_disk``: a server's are not there to be listed.
+    """
     query = "SELECT * FROM files WHERE image = ? AND outcome = '' ORDER BY path, member"
     files = list(catalogue.select(query, image["id"]))
     slices = [one for one in files if one["kind"] == image["kind"] and one["role"] is None]
@@ -85,7 +89,7 @@ def _row(catalogue: Catalogue, image: Entry, lists: Path, pseudonyms: Pseudonyms
     places: dict[str, _Places] = {}
     drawn = [(name, [one]) for name, one in _columns([one for one in files if one not in slices])]
     for name, parts in [("image", slices), *drawn]:
-        plain = _plain(catalogue, parts)
+        plain = _plain(catalogue, parts) if on_disk or len(parts) == 1 else None
         if plain is None:
             plain = f"{lists.name}/{parts[0]['id']:09d}{LIST}"
             places[name] = [[one["path"], one["member"]] if one["member"] else [one["path"]] for one in parts]

@@ -117,7 +117,9 @@ _VENDORS = (
 )  # fmt: skip
 
 _ALLOWED: Mapping[str, Callable[[str], str | None]] = {
-    "Modality": _one_of("BMD CR CT DX IO IVOCT MG MR NM OCT OPT PT PX RF RG RTIMAGE US XA XC"),
+    "Modality": _one_of(
+        "BI BMD CR CT DG DX ES GM IO IVOCT IVUS LS MG MR NM OCT OP OPT OT PT PX RF RG RTIMAGE SM TG US XA XC"
+    ),
     "Manufacturer": _vendor,
     "BodyPartExamined": _one_of(
         "ABDOMEN ABDOMENPELVIS ADRENAL ANKLE AORTA ARM AXILLA BACK BLADDER BRAIN BREAST BRONCHUS "

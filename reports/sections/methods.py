@@ -34,7 +34,7 @@ def _row(facts: MethodFacts) -> tuple[object, ...]:
 def _layers(context: Context) -> list[Flowable]:
     layers = context.results.model.layers
     cells = "; ".join(
-        f"{layer.name}: {by(layer.shape)} cells of {by(map(number, layer.cell_mm))} mm" for layer in layers
+        f"{layer.name}: {by(layer.shape)} cells of {by(map(number, layer.cell_mm))} {layer.unit}" for layer in layers
     )
     words = "A map cannot be finer than a cell of its layer; between cells it is interpolated. "
     return [note(words, cells)] if layers else []

@@ -32,15 +32,15 @@ def _layers(context: Context) -> list[Flowable]:
     if not layers:
         return [paragraph("No layer was explained.")]
     shape = columns(
-        ("Layer", 46), ("Asked for", 22), ("Grid", 16, True), ("Cell, mm", 20, True), ("Looks beside, mm", 24, True)
+        ("Layer", 46), ("Asked for", 22), ("Grid", 16, True), ("Cell", 20, True), ("Looks beside", 24, True)
     )
     rows = [
         (
             layer.name,
             layer.requested,
             by(layer.shape),
-            by(number(size) for size in layer.cell_mm),
-            by(number(shift) for shift in layer.shift_mm) if layer.shift_mm else "not measurable",
+            f"{by(number(size) for size in layer.cell_mm)} {layer.unit}",
+            f"{by(number(shift) for shift in layer.shift_mm)} {layer.unit}" if layer.shift_mm else "not measurable",
         )
         for layer in layers
     ]

@@ -115,6 +115,7 @@ def test_nothing_that_identifies_a_patient_comes_out(tmp_path, monkeypatch, capf
     write_manifest(tmp_path / "archive", [*rows, *write_patient(tmp_path / "archive")])
     content = yaml.safe_load(config.read_text())
     content["report"]["cases"] = "all"
+    content.setdefault("run", {})["cache"] = "runs/prepared"
     config.write_text(yaml.safe_dump(content))
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(sys, "argv", ["camaudit", "run", str(config)])

@@ -103,9 +103,18 @@ def test_the_map_has_its_own_plane_when_it_looks_elsewhere():
     assert [bool(view.masks["r"].any()) for view in panels.views] == [True, False]
 
 
-def test_panels_come_back_as_they_went(tmp_path):
+def test_readers_stand_in_order_behind_their_consensus():
+    geometry = Geometry((6, 6, 5), AXIAL)
+    array, _ = marked(geometry, (2, 3, 10))
+    masks = [Mask(array > 0, geometry, "nodule", reader) for reader in ("ben", "anna", "consensus:staple")]
+    panels = cut_panels(Volume(array, geometry), masks, {}, {}, study="S")
+    assert [list(view.masks) for view in panels.views] == [["consensus:staple", "anna", "ben"]]
+
+
+@pytest.mark.parametrize(("scaled", "unit"), [(True, "mm"), (False, "px")])
+def test_panels_come_back_as_they_went(scaled, unit, tmp_path):
     array, _ = marked(Geometry((6, 6, 5), AXIAL), (2, 3, 10))
-    panels = panels_of(Geometry((6, 6, 5), AXIAL), array)
+    panels = panels_of(Geometry((6, 6, 5), AXIAL, scaled=scaled), array)
     save_panels(panels, tmp_path / "p.npz")
     found = load_panels(tmp_path / "p.npz")
     assert (found.study, found.window, found.ranges, found.thresholds) == (
@@ -114,6 +123,7 @@ def test_panels_come_back_as_they_went(tmp_path):
         {"gradcam": (0, 1)},
         {"gradcam": 0.5},
     )
+    assert (found.length_unit, panels.length_unit) == (unit, unit)
     for one, other in zip(found.views, panels.views, strict=True):
         assert one.letters == other.letters
         assert np.array_equal(one.image, other.image)

@@ -93,7 +93,11 @@ MISSPELT = [
     ("report.organization", "unknown key 'report.organization'; did you mean 'organisation'?"),
     ("report.cases.wurst", "unknown key 'report.cases.wurst'; did you mean 'worst'?"),
     ("run.sead", "unknown key 'run.sead'; did you mean 'seed'?"),
-    ("run.xyz", "unknown key 'run.xyz'; known: batch_size, device, output, replicates, seed, shard_size, workers"),
+    (
+        "run.xyz",
+        "unknown key 'run.xyz'; known: batch_size, cache, cache_gib, device, output, replicates, seed, shard_size, "
+        "workers",
+    ),
 ]
 
 
@@ -245,6 +249,8 @@ OF_NO_EFFECT = {
     "name": "other",
     "archive.path": "elsewhere",
     "archive.manifest": "elsewhere.csv",
+    "archive.dicomweb": "https://pacs/dicom-web",
+    "archive.cache_gib": 2.5,
     "model.name": "Other",
     "model.version": "2",
     "model.training_data": "1000 studies",
@@ -259,6 +265,8 @@ OF_NO_EFFECT = {
     "report.pictures": "all",
     "report.window": [-160, 240],
     "run.output": "elsewhere",
+    "run.cache": "prepared",
+    "run.cache_gib": 2.5,
     "run.device": "cpu",
     "run.batch_size": 2,
     "run.shard_size": 16,

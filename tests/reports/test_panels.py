@@ -74,6 +74,16 @@ def test_a_pixel_and_its_outline_are_where_they_should_be(shape, pixel_mm, where
     np.testing.assert_allclose(box_of(cyan), expected + np.array([shift, 0, shift, 0]), atol=1.2)
 
 
+@pytest.mark.parametrize("unit", ["mm", "px"])
+def test_a_scale_bar_names_the_unit_of_the_images_lengths(unit, tmp_path, monkeypatch):
+    case = single((10, 12), (1.0, 1.0), (1, 8))
+    case = CasePanels(**{**vars(case), "length_unit": unit})
+    words = []
+    monkeypatch.setattr(Canvas, "drawString", lambda *at_text, **_: words.append(at_text[3]))
+    PictureRow(lambda: case, 0, 0, {"cam": "CAM"}, Grid(4, 120)).drawOn(Canvas(str(tmp_path / "x.pdf")), 0, 0)
+    assert f"2 {unit}" in words
+
+
 def test_a_colour_bar_runs_over_the_whole_range(tmp_path, monkeypatch):
     case = single((10, 12), (1.0, 1.0), (1, 8))
     case = CasePanels(**{**vars(case), "ranges": {"cam": (-0.5, 7.25)}})
@@ -98,7 +108,7 @@ def test_readers_keep_their_line_and_views_count_their_rows():
     view = case.views[0]
     other = View(**{**vars(view), "masks": {"C": view.masks["A"], "B": view.masks["A"]}})
     both = CasePanels(**{**vars(case), "views": (view, other)})
-    assert readers_of(both) == ("A", "B", "C")
+    assert readers_of(both) == ("A", "C", "B")
     for methods, rows in ((1, 1), (2, 2), (3, 2), (4, 3)):
         maps = {str(number): view.maps["cam"] for number in range(methods)}
         assert Grid(4, 100).rows(View(**{**vars(view), "maps": maps})) == rows

@@ -7,11 +7,13 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.config import disable_value_validation
 
 from pipeline.errors import Reason, Stage, StudyError
 from pipeline.studies.geometry import Geometry, GeometryError, place_on
@@ -67,11 +69,15 @@ AS_STORED = ReadOptions()
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image as read: volume, facts that may leave, and its instances' UIDs, which may not."""
+    """An image as read: volume, facts that may leave, and its instances' UIDs, which may not.
+
+    ``frame`` is the number, counted from 1 as DICOM does, of the frame that was chosen among an instance's several.
+    """
 
     volume: Volume
     header: Mapping[str, str] = field(default_factory=dict)
     instances: frozenset[str] = field(default=frozenset(), repr=False)
+    frame: int | None = None
 
 
 @dataclass(frozen=True)
@@ -123,8 +129,7 @@ def guarded(what: str, read: Callable[[], Found]) -> Found:
 @contextmanager
 def _silence() -> Iterator[None]:
     """Keep the libraries' warnings and log records, which quote headers, out of the run's log."""
-    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in _LIBRARIES]
-    loggers = [logging.getLogger(name) for name in names]
+    loggers = _loggers(len(logging.root.manager.loggerDict))
 
     def mute(_: logging.LogRecord) -> bool:
         return False
@@ -132,12 +137,19 @@ def _silence() -> Iterator[None]:
     for logger in loggers:
         logger.addFilter(mute)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), disable_value_validation():  # it would only warn, and costs a twentieth
             warnings.simplefilter("ignore")
             yield
     finally:
         for logger in loggers:
             logger.removeFilter(mute)
+
+
+@lru_cache(maxsize=1)
+def _loggers(count: int) -> list[logging.Logger]:  # noqa: ARG001 - where there are more, some are new
+    """Return the libraries' loggers; a scan asks once a header."""
+    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in _LIBRARIES]
+    return [logging.getLogger(name) for name in names]
 
 
 def _reason(error: BaseException) -> Reason:

@@ -59,9 +59,10 @@ def read(path: Path, options: ReadOptions) -> ImageFile:
     frame, choice = chosen(frames, options, "frames")
     stored = decoded(dataset, frame if frames > 1 else None)
     values, facts = _coloured(dataset, stored) if stored.ndim > 2 else _grey(dataset, stored, options)
-    geometry = flat_geometry(values.shape, spacing, _directions(dataset.get("PatientOrientation")))
+    geometry = flat_geometry(values.shape, spacing, _directions(dataset.get("PatientOrientation")), source)
     facts = {**allowed_header(dataset), **facts, **choice, "pixel spacing": source}
-    return ImageFile(volume_of(values, geometry), facts, frozenset({str(dataset.SOPInstanceUID)}))
+    instances = frozenset({str(dataset.SOPInstanceUID)})
+    return ImageFile(volume_of(values, geometry), facts, instances, frame + 1 if frames > 1 else None)
 
 
 def _coloured(dataset: Dataset, rgb: NDArray[np.generic]) -> tuple[NDArray[np.float64], dict[str, str]]:

@@ -19,7 +19,7 @@ def check_references(named: set[str], image: ImageFile) -> None:
     Raises:
         StudyError: OTHER_IMAGE, excluded, with the number of images named.
     """
-    loose = len(image.volume.geometry.shape) == 2 and not named
-    if loose or (named and image.instances and not named & image.instances):
+    has_to_name = len(image.volume.geometry.shape) == 2 or (named and image.instances)
+    if has_to_name and not named & image.instances:
         message = f"the mask names {len(named)} images, and the study's image is none of them"
         raise refused(Reason.OTHER_IMAGE, message, excluded=True)

@@ -146,17 +146,38 @@ def _project(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> ND
     """Return the mask (rows, columns) of the frames that were drawn on this projection."""
     shape = image.volume.geometry.shape
     marked = np.zeros(shape, dtype=bool)
+    _check_chosen_frame(dataset, image)
     for index, pixels in frames:
         sources = _sources(_groups(dataset, index, "DerivationImageSequence"))
-        named = {str(one.ReferencedSOPInstanceUID) for one in sources} or _referenced(dataset)
-        if not named & image.instances:
+        own = [one for one in sources if _names(one, image) and _shows(one, image)]
+        if sources and not own:
             continue
-        preserved = {str(one.get("SpatialLocationsPreserved", "YES")) for one in sources}
+        preserved = {str(one.get("SpatialLocationsPreserved", "YES")) for one in own}
         if pixels.shape != shape or preserved - {"YES"}:
             message = f"the mask's frames of {pixels.shape} do not cover the image {shape} pixel by pixel"
             raise refused(Reason.OTHER_GRID, message, excluded=True)
         marked |= pixels
     return marked
+
+
+def _check_chosen_frame(dataset: Dataset, image: ImageFile) -> None:
+    """Refuse a mask of which every frame names other frames of this image: the chosen one was not looked at."""
+    own = [one for one in _derived(dataset) if _names(one, image)]
+    if own and not any(_shows(one, image) for one in own):
+        message = f"the mask was drawn on other frames of the image than frame {image.frame}, which is read"
+        raise refused(Reason.OTHER_IMAGE, message, excluded=True)
+
+
+def _names(source: Dataset, image: ImageFile) -> bool:
+    return str(source.ReferencedSOPInstanceUID) in image.instances
+
+
+def _shows(source: Dataset, image: ImageFile) -> bool:
+    """Tell whether a source that names the image is, of its frames, the one that is read; none stated means all."""
+    stated = source.get("ReferencedFrameNumber")
+    if image.frame is None or stated is None:
+        return True
+    return image.frame in {int(one) for one in ([stated] if isinstance(stated, int) else stated)}
 
 
 def _referenced(dataset: Dataset) -> set[str]:
@@ -166,12 +187,14 @@ def _referenced(dataset: Dataset) -> set[str]:
         for series in items(dataset, "ReferencedSeriesSequence")
         for one in items(series, "ReferencedInstanceSequence")
     ]
-    frames = [
-        *items(dataset, "PerFrameFunctionalGroupsSequence"),
-        *items(dataset, "SharedFunctionalGroupsSequence"),
-    ]
-    drawn = [one for frame in frames for one in _sources(items(frame, "DerivationImageSequence"))]
-    return {str(one.ReferencedSOPInstanceUID) for one in (*listed, *drawn)}
+    return {str(one.ReferencedSOPInstanceUID) for one in (*listed, *_derived(dataset))}
+
+
+def _derived(dataset: Dataset) -> list[Dataset]:
+    """Return the sources that frames name, each for itself or for all."""
+    groups = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
+    frames = [frame for name in groups for frame in items(dataset, name)]
+    return [one for frame in frames for one in _sources(items(frame, "DerivationImageSequence"))]
 
 
 def _sources(derivations: Iterable[Dataset]) -> list[Dataset]:

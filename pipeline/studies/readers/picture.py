@@ -58,7 +58,7 @@ def read(path: Path, options: ReadOptions) -> ImageFile:  # noqa: ARG001 - a pic
             message = "the picture is stored turned (EXIF orientation): nothing tells whether its masks are"
             raise refused(Reason.NO_GEOMETRY, message)
         values, photometric = _grey(picture, first_bytes(path, _DEPTH + 1)[_DEPTH])
-    geometry = flat_geometry(values.shape, np.ones(2), None)
+    geometry = flat_geometry(values.shape, np.ones(2), None, NO_SPACING)
     facts = {"photometric": photometric, "pixel spacing": NO_SPACING, "voi lut": "none stated"}
     return ImageFile(volume_of(values, geometry), facts)
 

@@ -63,6 +63,17 @@ def test_one_readers_undefined_score_leaves_the_other():
     assert unit.scores["gradcam", "iou"] == pytest.approx(0.3)
 
 
+def test_a_consensus_stands_for_the_readers_it_is_made_of():
+    readers = [finding("gradcam", "a", 0.2), finding("gradcam", "b", 0.4), finding("centre_prior", "a", 0.1)]
+    agreed = [finding("gradcam", "consensus:majority", 0.9), finding("centre_prior", "consensus:majority", 0.3)]
+    agreed = [one.model_copy(update={"mask_share": 0.5}) for one in agreed]
+    both, alone = units_of([study(0, *readers, *agreed), study(1, *readers)])
+    assert (both.scores["gradcam", "iou"], both.scores["centre_prior", "iou"], both.chance) == (0.9, 0.3, 0.5)
+    assert alone.scores["gradcam", "iou"] == pytest.approx(0.3)
+    (empty,) = units_of([study(0, *readers, finding("gradcam", "consensus:staple", "empty_mask"))])
+    assert empty.scores["gradcam", "iou"] == "empty_mask"
+
+
 def test_strata_are_what_they_are_called():
     units = units_of(cohort())
     n = {

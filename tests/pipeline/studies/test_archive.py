@@ -203,11 +203,28 @@ def test_studies_are_found_as_files_beside_each_other(tmp_path):
 
 def test_pictures_are_found_and_previews_are_not_in_the_way(tmp_path):
     touch(tmp_path, "a/image.png", "a/mask_r1.png", "b.png", "b_mask.png", "c/image.nii", "c/preview.png")
+    touch(tmp_path, "c/view.jpg", "c/side.jpeg", "d/image.JPG", "d/mask.png", "e.jpeg", "e_mask.png", "f.jpg")
     assert found(tmp_path) == {
         "a": ("a/image.png", [("r1", None, "a/mask_r1.png")], None),
         "b": ("b.png", [("expert", None, "b_mask.png")], None),
         "c": ("c/image.nii", [], None),
+        "d": ("d/image.JPG", [("expert", None, "d/mask.png")], None),
+        "e": ("e.jpeg", [("expert", None, "e_mask.png")], None),
+        "f": ("f.jpg", [], None),
     }
+
+
+def test_a_mask_as_jpeg_is_no_image_and_fails_as_a_mask(tmp_path):
+    for name in ("a.png", "a_mask.jpg"):
+        Image.fromarray(np.zeros((6, 8), np.uint8)).save(tmp_path / name)
+    (row,) = list_studies(tmp_path)
+    refusal(Reason.UNSUPPORTED_FORMAT, lambda: read_study(row, NAMES))
+
+
+@pytest.mark.parametrize("names", [("a.nii", "a_mask_consensus:majority.nii"), ("a/image.nii", "a/mask_SECRET:x.nii")])
+def test_a_reader_is_not_called_like_a_consensus(tmp_path, names):
+    touch(tmp_path, *names)
+    refused("1 masks state a reader whose name holds a colon", tmp_path)
 
 
 @pytest.mark.parametrize(

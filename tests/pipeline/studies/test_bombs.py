@@ -1,4 +1,4 @@
-"""Files made to harm whoever reads them, each through ``read_study`` in a worker process with its limits."""
+"""Files made to harm whoever reads them, each through ``read_study`` and ``scan`` in processes with limits."""
 
 import gzip
 import os
@@ -25,8 +25,10 @@ from pydicom.uid import (
 
 from pipeline.errors import ArchiveError, Reason, StudyError
 from pipeline.studies.archive import StudyRow, list_studies, read_study
+from pipeline.studies.catalogue import open_catalogue
 from pipeline.studies.isolation import DECODING, Limits, isolated_map
 from pipeline.studies.privacy import Pseudonyms
+from pipeline.studies.scan import scan
 from pipeline.studies.study import Study
 from tests.pipeline.studies.writers import dot, grid, nifti, save, slices
 
@@ -37,10 +39,22 @@ ENDED = (Reason.NOT_READABLE, Reason.TRUNCATED, Reason.TIMEOUT, Reason.OUT_OF_ME
 """What may become of a file that takes long, where it is not read after all."""
 
 
+def scanned(root: Path, path: Path) -> str:
+    """Scan an archive of this file and a sound one; return the outcome of the file, which costs no other."""
+    with open_catalogue(root.parent / f"{root.name}.sqlite", root.resolve()) as catalogue:
+        scan(root.resolve(), catalogue, workers=1, on_files=lambda _: None)
+        files = {row["path"]: str(row["outcome"]) for row in catalogue.select("SELECT path, outcome FROM files")}
+    assert files["sound.nii.gz"] == ""
+    assert None not in files.values()
+    return files.get(os.path.relpath(path, root), "")
+
+
 def read(path: Path, limits: Limits = DECODING) -> Study | StudyError:
-    """Read a study of this one image in a worker process, and a sound one after it in the same call."""
+    """Scan, and read a study of this one image in a worker process, and a sound one after it in the same call."""
     sound = nifti(path.parent / "sound.nii.gz", dot((3, 4, 5), (1, 1, 1)), grid(np.eye(3), (1, 1, 1), (0, 0, 0)))
     rows = [StudyRow("SECRET", "SECRET", one, (), None, {}) for one in (path, sound)]
+    outcome = scanned(path.parent, path)
+    assert outcome != Reason.UNEXPECTED
     found, after = isolated_map(READ, rows, workers=1, limits=limits)
     assert isinstance(after, Study)
     if isinstance(found, StudyError):

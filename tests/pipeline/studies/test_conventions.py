@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.errors import ArchiveError
+from pipeline.errors import ArchiveError, Reason, StudyError
 from pipeline.files import written
 from pipeline.studies.archive import list_studies, read_study
 from pipeline.studies.catalogue import open_catalogue
@@ -154,6 +154,100 @@ def test_a_broken_description_is_refused_in_one_line(tmp_path, text):
         told(tmp_path)
     assert SECRET not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"training": [{"image": "imagesTr/SECRET.nii.gz"}]},
+        {"training": ["imagesTr/a.nii.gz"]},
+        {"test": 3},
+        {"labels": ["SECRET"]},
+        {"labels": {"SECRET": "SECRET"}},
+        {"labels": {}},
+    ],
+)
+def test_a_damaged_decathlon_is_refused(decathlon, damage):
+    about = json.loads((decathlon / "dataset.json").read_text()) | damage
+    (decathlon / "dataset.json").write_text(json.dumps(about))
+    with pytest.raises(ArchiveError) as caught:
+        told(decathlon)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe{}", b"[" * 100_000, b'{"labels": {"a": 1}}' + b" " * 16 * 1024**2])
+def test_a_description_that_is_no_json_is_refused(nnunet, content):
+    (nnunet / "dataset.json").write_bytes(content)
+    with pytest.raises(ArchiveError, match="not what its convention says"):
+        told(nnunet)
+
+
+def test_a_listed_image_that_is_gone_is_a_study_that_fails(decathlon):
+    (decathlon / "imagesTr" / "a.nii.gz").unlink()
+    (decathlon / "labelsTr" / "b.nii.gz").unlink()
+    reasons = []
+    for row in list_studies(decathlon):
+        try:
+            reasons.append(read_study(row, NAMES).reference)
+        except StudyError as error:
+            reasons.append(error.reason)
+    assert reasons == [Reason.MISSING_FILE, Reason.MISSING_FILE, None]
+
+
+def test_images_of_one_name_are_refused(decathlon):
+    about = json.loads((decathlon / "dataset.json").read_text()) | {"test": ["imagesTs/a.nii.gz"]}
+    (decathlon / "dataset.json").write_text(json.dumps(about))
+    with pytest.raises(ArchiveError, match="1 images bear the name of another one"):
+        told(decathlon)
+
+
+def test_a_reader_is_not_called_like_a_consensus(bids):
+    drawn = bids / "derivatives" / "manual"
+    drawn.rename(bids / "derivatives" / "consensus:staple")
+    with pytest.raises(ArchiveError, match="3 masks state a reader whose name holds a colon"):
+        told(bids)
+
+
+def test_folders_of_nnunet_without_their_description_are_refused(nnunet):
+    (nnunet / "dataset.json").unlink()
+    with pytest.raises(ArchiveError, match="named neither image nor mask; use a manifest"):
+        told(nnunet)
+
+
+def test_a_case_without_labels_has_no_mask(nnunet):
+    (nnunet / "labelsTr" / "liver_007.nii.gz").rename(nnunet / "labelsTr" / "liver_009.nii.gz")
+    assert [len(masks) for _, _, masks, _ in told(nnunet)] == [0, 0, 0]
+
+
+def test_regions_of_nnunet_are_the_union_of_their_values(nnunet):
+    about = {"labels": {"background": 0, "whole": [1, 2], "core": 2}}
+    (nnunet / "dataset.json").write_text(json.dumps(about))
+    assert marked(nnunet)[0] == {"whole": [[1, 2, 3], [4, 3, 1]], "core": [[4, 3, 1]]}
+
+
+def test_a_bids_mask_without_its_image_or_with_a_broken_sidecar_is_refused(bids):
+    drawn = bids / "derivatives" / "manual" / "sub-02" / "anat"
+    put(bids / "sub-02" / "anat" / "sub-02_T1w.nii.gz")
+    (drawn / "sub-02_dseg.json").write_text("[")
+    with pytest.raises(ArchiveError, match="not what its convention says"):
+        told(bids)
+    (drawn / "sub-02_dseg.json").write_text('{"Sources": [3]}')
+    with pytest.raises(ArchiveError, match="1 masks in derivatives fit no image, or several"):
+        told(bids)
+    (drawn / "sub-02_dseg.json").unlink()
+    (bids / "sub-02" / "anat" / "sub-02_T1w.nii.gz").unlink()
+    (bids / "sub-02" / "anat" / "sub-02_FLAIR.nii.gz").unlink()
+    with pytest.raises(ArchiveError, match="1 masks in derivatives fit no image"):
+        told(bids)
+
+
+def test_a_bids_segmentation_without_a_table_has_no_labels(bids):
+    (bids / "derivatives" / "manual" / "dseg.tsv").unlink()
+    assert told(bids)[2][2] == [("manual", None, "sub-02_dseg.nii.gz")]
+    (bids / "derivatives" / "manual" / "dseg.tsv").write_text("SECRET\n1\n")
+    with pytest.raises(ArchiveError, match="names none") as caught:
+        told(bids)
+    assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["../SECRET.nii", "/SECRET.nii"])

@@ -166,11 +166,11 @@ def test_half_a_pixel_of_a_mammogram_is_another_grid():
 
 
 def test_cells_tile_the_field_of_view_edge_to_edge_by_hand():
-    grid = Geometry((8, 6, 4), affine_of((1, 2, 3), origin=(100, 0, 0)), "1.2.3", oriented=False)
+    grid = Geometry((8, 6, 4), affine_of((1, 2, 3), origin=(100, 0, 0)), "1.2.3", oriented=False, scaled=False)
     layer = cells(grid, (2, 3, 4))
     assert layer.spacing == (4, 4, 3)
     assert layer.world(np.array([[0, 0, 0], [1, 2, 3]])).tolist() == [[101.5, 1, 0], [105.5, 9, 9]]
-    assert (layer.frame_of_reference, layer.oriented) == ("1.2.3", False)
+    assert (layer.frame_of_reference, layer.oriented, layer.unit) == ("1.2.3", False, "px")
 
 
 @pytest.mark.parametrize("name", AFFINES)

@@ -85,6 +85,13 @@ def test_only_coded_values_of_listed_attributes_leave():
     }
 
 
+@pytest.mark.parametrize("code", ["OT", "NM", "SM", "IVUS"])
+def test_modalities_are_told_by_their_codes(code):
+    header = Dataset()
+    header.Modality = code
+    assert allowed_header(header) == {"Modality": code}
+
+
 @pytest.mark.parametrize("keyword", ["Modality", "BodyPartExamined", "ViewPosition", "PatientSex", "Manufacturer"])
 @pytest.mark.parametrize("value", ["DOE", "1234567", "", "CT DOE", None])
 def test_values_off_the_list_are_dropped(keyword, value):

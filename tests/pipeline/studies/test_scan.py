@@ -148,8 +148,17 @@ def test_files_that_are_no_image_have_their_reason(root):
     (root / "sr.dcm").write_bytes(Path(get_testdata_file("test-SR.dcm")).read_bytes())
     assert scanned(root)[1] == {
         "empty": "truncated", "notes.txt": "not_an_image", "weights.pt": "not_an_image", "cut.dcm": "truncated",
-        "cut-header.dcm": "not_an_image", "sr.dcm": "not_an_image",
+        "cut-header.dcm": "not_readable", "sr.dcm": "not_an_image",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("kept", [200, 350, 700])
+def test_a_slice_whose_header_is_cut_is_damaged_and_not_another_object(root, kept):
+    """By its class it is an image: a series that it is missing from must not look whole."""
+    save(root, series())
+    path = root / "SECRET000.dcm"
+    path.write_bytes(path.read_bytes()[:kept])
+    assert scanned(root)[1][path.name] == "not_readable"
 
 
 def test_a_file_that_breaks_its_process_costs_no_other(root, monkeypatch):
@@ -181,8 +190,10 @@ def test_it_works_in_processes_with_limits(root):
 def test_unchanged_files_are_not_opened_again_and_changed_ones_are(root, opened):
     save(root / "a", series())
     nifti(root / "b.nii", dot(SHAPE, (1, 1, 1)), AFFINE)
+    (root / "README").write_text("SECRET")
+    (root / "broken.dcm").write_bytes((root / "a" / "SECRET000.dcm").read_bytes()[:700])
     first = scanned(root)
-    assert len(opened) == 5
+    assert len(opened) == 7
     opened.clear()
     assert scanned(root) == first
     assert not opened
@@ -203,6 +214,24 @@ def test_unchanged_files_are_not_opened_again_and_changed_ones_are(root, opened)
     copy.replace(path)  # same name, size and time
     scanned(root)
     assert opened == [path]
+
+
+def test_a_file_that_could_not_be_opened_is_tried_again(root, monkeypatch):
+    """Giving a permission changes neither size nor time."""
+    (path,) = save(root, series(1)).iterdir()
+    nifti(root / "b.nii", dot(SHAPE, (1, 1, 1)), AFFINE)
+    real = os.open
+
+    def locked(name, *flags):
+        if os.fspath(name) == os.fspath(path.resolve()):
+            raise PermissionError(13, "Permission denied")
+        return real(name, *flags)
+
+    monkeypatch.setattr(scanning.os, "open", locked)
+    assert scanned(root)[0].excluded == {"not_readable": 1}
+    monkeypatch.setattr(scanning.os, "open", real)
+    found, _ = scanned(root)
+    assert (found.used, found.usable, found.excluded) == (2, 2, {})
 
 
 def test_a_slice_that_comes_or_goes_is_grouped_with_its_series(root):

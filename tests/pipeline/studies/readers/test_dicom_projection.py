@@ -236,7 +236,7 @@ def test_a_capture_without_spacing_is_in_pixels_and_says_so(tmp_path):
     image = read_image(capture(tmp_path / "a.dcm", ARRAY))
     np.testing.assert_array_equal(image.volume.array, ARRAY)
     assert (image.volume.geometry.spacing, image.volume.geometry.oriented) == ((1, 1), False)
-    assert image.header["pixel spacing"] == "not stated; 1 mm taken"
+    assert image.header["pixel spacing"] == "not stated; distances in pixels"
 
 
 @pytest.mark.parametrize(
@@ -244,14 +244,15 @@ def test_a_capture_without_spacing_is_in_pixels_and_says_so(tmp_path):
     [
         ({"PixelSpacing": [0.2, 0.3]}, (0.2, 0.3), "PixelSpacing"),
         ({"NominalScannedPixelSpacing": [0.4, 0.5]}, (0.4, 0.5), "NominalScannedPixelSpacing"),
-        ({"PixelAspectRatio": ["4", "3"]}, (4 / 3, 1), "not stated; 1 mm taken, by the aspect ratio"),
-        ({"PixelSpacing": [0, 0]}, (1, 1), "not stated; 1 mm taken"),
+        ({"PixelAspectRatio": ["4", "3"]}, (4 / 3, 1), "not stated; distances in pixels, by the aspect ratio"),
+        ({"PixelSpacing": [0, 0]}, (1, 1), "not stated; distances in pixels"),
     ],
 )
 def test_a_captures_spacing(tmp_path, attributes, spacing, source):
     image = read_image(capture(tmp_path / "a.dcm", ARRAY, **attributes))
     assert image.volume.geometry.spacing == pytest.approx(spacing)
     assert image.header["pixel spacing"] == source
+    assert image.volume.geometry.unit == ("px" if source.startswith("not stated") else "mm")
 
 
 def region(**attributes):

@@ -1,20 +1,31 @@
 import copy
 import zlib
+from pathlib import Path
 
 import highdicom
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
+from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
-from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless, generate_uid
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+    XRayAngiographicImageStorage,
+    generate_uid,
+)
 from rle.rle import encode_row
 
 from pipeline.errors import Reason
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.readers import read_image, read_mask
-from pipeline.studies.readers.base import ImageFile
+from pipeline.studies.readers.base import ImageFile, ReadOptions
 from pipeline.studies.volume import Volume
+from tests.pipeline.studies.enhanced import enhanced
 from tests.pipeline.studies.writers import (
     OBLIQUE,
     edited,
@@ -215,6 +226,27 @@ def test_truncated_and_foreign_files_are_refused(tmp_path):
     slice_file = next((tmp_path / "image").iterdir())
     refusal(Reason.UNSUPPORTED_FORMAT, lambda: read_mask(slice_file, image, None))
     refusal(Reason.UNSUPPORTED_FORMAT, lambda: read_mask(tmp_path / "image", image, None))
+    report = Path(get_testdata_file("test-SR.dcm", download=False))
+    refusal(Reason.UNSUPPORTED_FORMAT, lambda: read_mask(report, image, None))
+
+
+def test_a_segmentation_lands_on_the_enhanced_image_that_it_names(tmp_path):
+    """Its frames name frames of one file; where they lie is what counts, also when the numbers are wrong."""
+    images = slices(np.zeros(SHAPE, np.int16), ROTATED)
+    path = segmentation(tmp_path / "seg.dcm", images, blobs(), ["Lesion", "Vessel"])
+    source = enhanced(tmp_path / "image.dcm", np.zeros(SHAPE, np.int16), ROTATED, order=[3, 0, 4, 1, 2])
+    image = read_image(source)
+
+    def rename(dataset):
+        (uid,) = image.instances
+        for item in dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence:
+            item.ReferencedSOPInstanceUID = uid
+        for frame in dataset.PerFrameFunctionalGroupsSequence:
+            one = frame.DerivationImageSequence[0].SourceImageSequence[0]
+            one.ReferencedSOPInstanceUID, one.ReferencedFrameNumber = uid, 5
+
+    marked = read_mask(edited(path, rename), image, "lesion").marked
+    np.testing.assert_array_equal(marked, placed(blobs()[..., 0], ROTATED, image.volume.geometry))
 
 
 @pytest.fixture
@@ -266,12 +298,70 @@ def test_a_projections_mask_must_name_it_and_cover_it(tmp_path, film):
     edited(path, derived)
     refusal(Reason.OTHER_GRID, lambda: read_mask(path, image, None), excluded=True)
 
-    def nameless(dataset):
+    def of_the_whole(dataset):
         del dataset.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence
+
+    edited(path, of_the_whole)
+    assert read_mask(path, image, None).marked.all()
+
+    def nameless(dataset):
         del dataset.ReferencedSeriesSequence
 
     edited(path, nameless)
     refusal(Reason.OTHER_IMAGE, lambda: read_mask(path, image, None), excluded=True)
+
+
+def test_a_picture_that_is_no_instance_cannot_be_named(tmp_path, film):
+    """Were the mask's frames only left out, the picture would pass for one on which nothing is marked."""
+    image, source = film
+    path = segmentation(tmp_path / "SECRET.dcm", [source], np.ones((1, 6, 8, 1), bool), ["Lesion"])
+    picture = ImageFile(image.volume)
+    words = refusal(Reason.OTHER_IMAGE, lambda: read_mask(path, picture, None), excluded=True)
+    assert words == "the mask names 1 images, and the study's image is none of them"
+
+
+@pytest.fixture
+def angiogram(tmp_path):
+    """An XA of four frames, and a segmentation whose first frame was drawn on 2, whose second on 3 and 4."""
+    path = projection(tmp_path / "SECRET_xa.dcm", np.zeros((6, 8), np.uint8), ImagerPixelSpacing=[0.2, 0.3])
+    source = dcmread(path)
+    marked = np.zeros((2, 6, 8), bool)
+    marked[0, 1, 5:], marked[1, 4, :2] = True, True
+    mask = segmentation(tmp_path / "SECRET.dcm", [source], marked[:1, ..., None], ["Lesion"])
+
+    def several(dataset):
+        dataset.Modality, dataset.SOPClassUID, dataset.NumberOfFrames = "XA", XRayAngiographicImageStorage, 4
+        dataset.file_meta.MediaStorageSOPClassUID = XRayAngiographicImageStorage
+        dataset.PixelData = bytes(4 * 6 * 8)
+
+    def drawn(dataset):
+        dataset.PerFrameFunctionalGroupsSequence.append(copy.deepcopy(dataset.PerFrameFunctionalGroupsSequence[0]))
+        dataset.NumberOfFrames = 2
+        dataset.PixelData = np.packbits(marked.ravel(), bitorder="little").tobytes()
+        for frame, numbers in zip(dataset.PerFrameFunctionalGroupsSequence, (2, [3, 4]), strict=True):
+            frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber = numbers
+
+    return edited(path, several), edited(mask, drawn), marked
+
+
+@pytest.mark.parametrize(("chosen", "frame"), [(1, 0), (2, 1), (3, 1)])
+def test_a_frame_is_marked_by_what_was_drawn_on_it(angiogram, chosen, frame):
+    path, mask, marked = angiogram
+    found = read_mask(mask, read_image(path, ReadOptions(volume=chosen)), None).marked
+    np.testing.assert_array_equal(found, marked[frame])
+
+
+def test_a_frame_that_nobody_looked_at_has_no_mask(angiogram):
+    path, mask, marked = angiogram
+    first = read_image(path, ReadOptions(volume=0))
+    words = refusal(Reason.OTHER_IMAGE, lambda: read_mask(mask, first, None), excluded=True)
+    assert words == "the mask was drawn on other frames of the image than frame 1, which is read"
+
+    def of_all(dataset):
+        (derivation,) = dataset.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence
+        del derivation.SourceImageSequence[0].ReferencedFrameNumber
+
+    np.testing.assert_array_equal(read_mask(edited(mask, of_all), first, None).marked, marked[0])
 
 
 # -- what a frame says of itself comes before what all frames share
@@ -322,6 +412,41 @@ def test_a_segment_that_all_frames_share_is_theirs(tmp_path):
 
 
 # -- encodings
+
+
+@pytest.mark.parametrize(
+    "syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless, ExplicitVRBigEndian], ids=lambda syntax: syntax.keyword
+)
+def test_fractions_in_every_transfer_syntax(tmp_path, syntax):
+    images = slices(np.zeros((40, 36, 2), np.int16), ROTATED)
+    image = read_image(save(tmp_path / "image", images))
+    fractions = np.linspace(0, 1, 2 * 36 * 40, dtype=np.float32).reshape(2, 36, 40, 1)
+    path = segmentation(tmp_path / "seg.dcm", images, fractions, ["Lesion"], kind="FRACTIONAL")
+    expected = read_mask(path, image, None).marked
+    assert expected.sum() == 36 * 40
+    dataset = dcmread(path)
+    if syntax.is_encapsulated:
+        dataset.compress(syntax, generate_instance_uid=False)
+        dataset.save_as(path)
+    else:
+        plain = Dataset(dataset)
+        plain.file_meta = dataset.file_meta
+        plain.file_meta.TransferSyntaxUID = syntax
+        plain.save_as(path, enforce_file_format=True)
+    np.testing.assert_array_equal(read_mask(path, image, None).marked, expected)
+
+
+def test_bits_in_big_endian(tmp_path):
+    """Which highdicom refuses: bits are packed into bytes, which have no order of their own (PS3.5 8.1.1 and D.3)."""
+    image, images = study(tmp_path)
+    path = segmentation(tmp_path / "seg.dcm", images, blobs()[..., :1], ["Lesion"])
+    expected, dataset = read_mask(path, image, None).marked, dcmread(path)
+    plain = Dataset(dataset)
+    plain.file_meta = dataset.file_meta
+    plain.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    plain.save_as(path, enforce_file_format=True)
+    assert expected.sum() == 7
+    np.testing.assert_array_equal(read_mask(path, image, None).marked, expected)
 
 
 def packed(frame):

@@ -66,9 +66,10 @@ def test_slices_written_against_the_normal_are_turned(tmp_path):
     np.testing.assert_allclose(found(image), (down @ (*MARK, 1))[:3], atol=1e-5)
 
 
-def test_tilted_gantry_keeps_its_sheared_affine(tmp_path):
+@pytest.mark.parametrize(("axis", "shift"), [(1, 0.9), (1, -0.9), (0, 0.9)])
+def test_tilted_gantry_keeps_its_sheared_affine(tmp_path, axis, shift):
     tilted = STRAIGHT.copy()
-    tilted[1, 2] = 0.9
+    tilted[axis, 2] = shift
     image = read_image(save(tmp_path, slices(dot(SHAPE, MARK), tilted)))
     np.testing.assert_allclose(image.volume.geometry.affine, tilted, atol=1e-5)
     np.testing.assert_allclose(found(image), (tilted @ (*MARK, 1))[:3], atol=1e-5)
@@ -363,6 +364,22 @@ def scout(images):
     return [*images, other]
 
 
+def taller_once(images):
+    (other,) = slices(np.zeros((SHAPE[0], SHAPE[1] + 1, 1), np.int16), STRAIGHT)
+    other.ImagePositionPatient = images[3].ImagePositionPatient
+    return [*images[:3], other, *images[4:]]
+
+
+def coarser_once(images):
+    images[4].PixelSpacing = [0.9, 0.71]
+    return images
+
+
+def constant_once(images):
+    images[1].RescaleSlope = 0
+    return images
+
+
 def acquired_twice(images):
     """A tilted gantry, and a second acquisition with another step."""
     for index, image in enumerate(images):
@@ -380,6 +397,9 @@ def acquired_twice(images):
         pytest.param(thrice, Reason.IRREGULAR_SERIES, id="one step, then three"),
         pytest.param(second_series, Reason.MIXED_SERIES, id="two series"),
         pytest.param(scout, Reason.MIXED_SERIES, id="a localizer among the slices"),
+        pytest.param(coarser_once, Reason.MIXED_SERIES, id="PixelSpacing differs on one slice"),
+        pytest.param(taller_once, Reason.MIXED_SERIES, id="Rows differ on one slice"),
+        pytest.param(constant_once, Reason.NOT_READABLE, id="RescaleSlope is 0"),
         pytest.param(acquired_twice, Reason.IRREGULAR_SERIES, id="tilt and two acquisitions"),
     ],
 )

@@ -24,10 +24,11 @@ def test_a_grey_picture_is_row_by_column_in_pixels(tmp_path):
     np.testing.assert_array_equal(image.volume.array, GREY)
     geometry = image.volume.geometry
     assert (geometry.shape, geometry.spacing, geometry.oriented) == ((6, 4), (1, 1), False)
+    assert geometry.unit == "px"
     assert geometry.letters() == (("", ""), ("", ""))
     assert image.header == {
         "photometric": "grey",
-        "pixel spacing": "not stated; 1 mm taken",
+        "pixel spacing": "not stated; distances in pixels",
         "voi lut": "none stated",
     }
 

@@ -1,0 +1,233 @@
+"""A whole audit over a real Orthanc, against the same audit over the same files on a disk.
+
+Orthanc listens on every interface of the machine, whatever it is told: it is started in a network namespace of its own
+only, where there is nothing but the loopback (``make test-pacs``).
+"""
+
+import base64
+import csv
+import fcntl
+import json
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import yaml
+from pydicom import dcmread
+from pydicom.uid import RLELossless, generate_uid
+
+from flows import cli
+from pipeline.record import load_results
+from pipeline.results import finish
+from pipeline.run import begin, read_run, work
+from pipeline.shards import load_map, read_shard
+from pipeline.studies.dicomweb import AUTHORIZATION_VARIABLE
+from pipeline.studies.dicomweb_cache import CONTENT_FACT
+from tests.pipeline.planted import plant
+from tests.pipeline.studies.readers.test_rtstruct import structure_set
+from tests.pipeline.studies.writers import OBLIQUE, grid, segmentation, slices
+
+pytestmark = pytest.mark.pacs
+
+PLUGINS = (Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so"), Path("/usr/local/share/orthanc/plugins"))
+AUTHORIZATION = "Basic " + base64.b64encode(b"audit:word").decode()
+SHAPE = (24, 22, 10)
+_FLAGS, _UP = 0x8913, 1  # SIOCGIFFLAGS, IFF_UP
+
+
+def reachable_interfaces():
+    """Return the names of the interfaces that are up."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        names = [name for _, name in socket.if_nameindex()]
+        told = {name: fcntl.ioctl(asking, _FLAGS, struct.pack("16sH14s", name.encode(), 0, b"")) for name in names}
+    return {name for name, answer in told.items() if struct.unpack("16sH14s", answer)[1] & _UP}
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory):
+    """The URL of a running Orthanc's root; only the process that was started here is ended."""
+    program = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin")
+    plugin = next((path for path in PLUGINS if path.exists()), None)
+    if program is None or plugin is None:
+        pytest.skip("no Orthanc with its DICOMweb plugin: apt-get install orthanc orthanc-dicomweb")
+    if reachable_interfaces() != {"lo"}:
+        pytest.skip("Orthanc would listen on the network: run make test-pacs, which starts it apart from it")
+    folder = tmp_path_factory.mktemp("orthanc")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {
+        "Name": "test", "StorageDirectory": str(folder), "IndexDirectory": str(folder), "HttpPort": port,
+        "DicomServerEnabled": False, "RemoteAccessAllowed": False, "AuthenticationEnabled": True,
+        "RegisteredUsers": {"audit": "word"}, "Plugins": [str(plugin)], "DicomWeb": {"Enable": True},
+    }  # fmt: skip
+    (folder / "orthanc.json").write_text(json.dumps(settings))
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([program, str(folder / "orthanc.json")], stdout=log, stderr=log)
+    try:
+        wait_for(process, f"http://127.0.0.1:{port}/dicom-web/studies", folder / "log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def asked(method, url, **more):
+    with httpx.Client(trust_env=False, headers={"Authorization": AUTHORIZATION}, timeout=30) as client:
+        return client.request(method, url, **more)
+
+
+def wait_for(process, url, log):
+    end = time.monotonic() + 60
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            assert asked("GET", url).status_code == 200
+        except httpx.TransportError:
+            time.sleep(0.1)  # another program's start: nothing tells of it
+        else:
+            return
+    pytest.fail(log.read_text())
+
+
+def patient(number):
+    """Return a patient's CT with a bright block, and the mask (slice, row, column, segment) of the block."""
+    generator = np.random.default_rng(number)
+    values, corner = np.zeros(SHAPE, np.int16), generator.integers(2, (14, 12, 4)) // 2 * 2
+    values[tuple(slice(start, start + 6) for start in corner)] = number != 3
+    affine = grid(OBLIQUE, (1.0, 1.5, 2.0), tuple(generator.integers(-80, 80, 3)))
+    images = slices(values, affine)
+    study, series, frame = generate_uid(), generate_uid(), generate_uid()
+    for one in images:
+        one.StudyInstanceUID, one.SeriesInstanceUID, one.FrameOfReferenceUID = study, series, frame
+        one.PatientID, one.SOPInstanceUID = f"SECRET{number}", generate_uid()
+        one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID
+    return images, values.transpose(2, 1, 0)[..., None].astype(np.uint8), affine
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory):
+    """CTs on a disk: two with segmentations (one in RLE), one with structures, one with nothing in it."""
+    root = tmp_path_factory.mktemp("disk")
+    for number in range(4):
+        images, marked, affine = patient(number)
+        folder = root / str(number)
+        folder.mkdir()
+        if number < 2:
+            segmentation(folder / "mask.dcm", images, np.ascontiguousarray(marked), ["Liver"])
+        elif number == 2:
+            drawn = structure_set(folder / "mask.dcm", [("Liver", outlines(marked))], affine, frame=frame_of(images))
+            about_series(drawn, images[0])
+        if number == 1:
+            for one in images:
+                one.compress(RLELossless, generate_instance_uid=False)
+        for one in images:  # by UID: the first name makes the pseudonym
+            one.save_as(folder / f"{one.SOPInstanceUID}.dcm", enforce_file_format=True)
+    return root
+
+
+def frame_of(images):
+    return images[0].FrameOfReferenceUID
+
+
+def outlines(marked):
+    """Return the corners of the block in voxel indices, half a voxel around its centres, slice by slice."""
+    found = []
+    for place in np.flatnonzero(marked.any(axis=(1, 2, 3))):
+        rows, columns = np.nonzero(marked[place, :, :, 0])
+        left, right, top, bottom = columns.min() - 0.5, columns.max() + 0.5, rows.min() - 0.5, rows.max() + 0.5
+        found.append(np.array([(left, top, place), (right, top, place), (right, bottom, place), (left, bottom, place)]))
+    return found
+
+
+def about_series(path, image):
+    dataset = dcmread(path)
+    (study,) = dataset.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence
+    study.RTReferencedSeriesSequence[0].SeriesInstanceUID = image.SeriesInstanceUID
+    dataset.StudyInstanceUID, dataset.PatientID = image.StudyInstanceUID, image.PatientID
+    dataset.SeriesInstanceUID = generate_uid()
+    dataset.save_as(path)
+
+
+def camaudit(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["camaudit", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    output = capsys.readouterr()
+    assert (stopped.value.code, output.err) == (0, "")
+    return json.loads(output.out)
+
+
+def labelled(manifest):
+    """Say of each study whether the label is present, as a user does after a scan."""
+    with manifest.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with manifest.open("w", newline="") as file:
+        table = csv.DictWriter(file, [*rows[0], "label"])
+        table.writeheader()
+        table.writerows({**row, "label": "liver" if row["mask:expert:liver"] else ""} for row in rows)
+    return len(rows)
+
+
+def configured(folder, archive):
+    config = plant(folder, 1)
+    content = yaml.safe_load(config.read_text())
+    content["archive"] = archive
+    content["model"]["labels"] = ["clear", "liver"]
+    config.write_text(yaml.safe_dump(content))
+    return config
+
+
+def audited(config):
+    folder = begin(config, "camaudit run audit.yaml")
+    for shard in range(read_run(folder)[0].shards):
+        work(folder, config, shard)
+    finish(folder, config)
+    audits = [audit for path in sorted((folder / "shards").glob("*.parquet")) for audit in read_shard(path)]
+    return folder, {audit.study: audit for audit in audits}
+
+
+def plain(audit):
+    """Return what must not depend on where the files came from."""
+    facts = {name: fact for name, fact in audit.facts.items() if name != CONTENT_FACT}
+    return audit.model_copy(update={"source_sha256": "", "facts": facts})
+
+
+def test_an_audit_over_orthanc_is_the_audit_over_its_files(orthanc, disk, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CAMAUDIT_KEY", "k" * 40)
+    for path in sorted(disk.rglob("*.dcm")):
+        assert asked("POST", f"{orthanc}/instances", content=path.read_bytes()).json()["Status"] == "Success"
+    url = f"{orthanc}/dicom-web"
+    monkeypatch.setenv(AUTHORIZATION_VARIABLE, AUTHORIZATION)
+    served, local = tmp_path / "served.csv", tmp_path / "local.csv"
+    told = camaudit(monkeypatch, capsys, "scan", url, "--json", "--write-manifest", served)
+    expected = camaudit(monkeypatch, capsys, "scan", disk, "--json", "--write-manifest", local)
+    assert {**told, "written": []} == {**expected, "written": []}
+    assert (told["files"], told["usable"], told["masks_used"]) == (43, 4, 3)
+    assert labelled(served) == labelled(local) == 4
+
+    remote = configured(
+        tmp_path / "remote", {"path": "cache", "dicomweb": url, "manifest": str(served), "cache_gib": 6e-5}
+    )
+    folder, found = audited(remote)
+    other_folder, wanted = audited(configured(tmp_path / "local", {"path": str(disk), "manifest": str(local)}))
+    assert {name: plain(one) for name, one in found.items()} == {name: plain(one) for name, one in wanted.items()}
+    for one in found.values():
+        for finding in (finding for finding in one.findings if finding.map):
+            for array, other in zip(load_map(folder, finding.map), load_map(other_folder, finding.map), strict=True):
+                np.testing.assert_array_equal(array, other)
+    assert [one.status for one in found.values()] == ["analysed"] * 4
+    assert {one.facts[CONTENT_FACT] for one in found.values()} == {one.source_sha256 for one in wanted.values()}
+    assert load_results(folder).flow.analysed == 4
+    assert sum(len(one.findings) for one in found.values()) > 9
+
+    cached = list((tmp_path / "remote" / "cache").rglob("*.dcm"))
+    assert 0 < len(cached) < 43, "not all of it fits into the cache"
+    again = begin(remote, "camaudit run audit.yaml")
+    assert read_run(again)[0].shards == 0, "what was answered is carried over, fetched or not"
