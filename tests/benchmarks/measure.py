@@ -2,13 +2,14 @@
 
 import multiprocessing
 import os
-import resource
 import statistics
 import time
 import traceback
 from collections.abc import Callable, Mapping
 
 import torch
+
+from tests.benchmarks.resident import peak_resident, reset_peak, resident
 
 GIB = 2**30
 _FREED_AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}  # bytes; glibc's own settings
@@ -73,27 +74,11 @@ def _peak(pipe, function: Callable[..., Callable[[], object]], arguments: tuple[
     torch.set_num_threads(1)
     try:
         call = function(*arguments)
-        before = _resident()
-        _reset_peak()
+        before = resident()
+        reset_peak()
         call()
-        pipe.send(_peak_resident() - before)
+        pipe.send(peak_resident() - before)
     except Exception as error:
         traceback.print_exc()
         pipe.send(told(error))
     pipe.close()
-
-
-def _resident() -> int:
-    with open("/proc/self/statm") as file:  # noqa: PTH123 - a path that only Linux has, read in one line
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _reset_peak() -> None:
-    with open("/proc/self/clear_refs", "w") as file:  # noqa: PTH123 - 5 sets the peak back to what is resident now
-        file.write("5")
-
-
-def _peak_resident() -> int:
-    with open("/proc/self/status") as file:  # noqa: PTH123
-        lines = dict(line.split(":", 1) for line in file)
-    return int(lines["VmHWM"].split()[0]) * 1024 if "VmHWM" in lines else resource.getrusage(0).ru_maxrss * 1024
