@@ -150,6 +150,17 @@ def test_a_damaged_entry_is_read_anew(damage, tmp_path, reads):
     assert not reads, "the damaged entry was replaced"
 
 
+def test_a_damaged_entry_is_read_anew_beside_what_other_processes_read(tmp_path):
+    auditor, sources = opened(plant(tmp_path, 5, run=RUN | {"workers": 1}))
+    expected = audit_studies(auditor, sources, lambda: None)[0]
+    absent, damaged = (auditor.kept._path(sources[number].study, sources[number].sha256) for number in (0, 2))
+    absent.unlink()
+    damaged.write_bytes(b"")
+    auditor.kept._path(sources[4].study, sources[4].sha256).unlink()
+    assert audit_studies(auditor, sources, lambda: None)[0] == expected
+    assert len(entries(auditor)) == 5
+
+
 def test_a_study_that_cannot_be_read_is_not_kept(tmp_path):
     config = plant(tmp_path, 3, run=RUN)
     (tmp_path / "archive" / "study01.nii.gz").write_bytes(b"broken")
