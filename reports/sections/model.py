@@ -32,7 +32,7 @@ def _layers(context: Context) -> list[Flowable]:
     if not layers:
         return [paragraph("No layer was explained.")]
     shape = columns(
-        ("Layer", 46), ("Asked for", 22), ("Grid", 16, True), ("Cell", 20, True), ("Looks beside", 24, True)
+        ("Layer", 37), ("Asked for", 16), ("Grid", 17, True), ("Cell", 28, True), ("Looks beside", 30, True)
     )
     rows = [
         (
