@@ -89,7 +89,7 @@ def _read_and_prepare(auditor: Auditor, sources: Sequence[StudySource]) -> Gener
     for source, known in zip(sources, held, strict=True):
         found = kept.load(source.study, source.sha256) if kept and known else None
         if found is not None:
-            yield _check(auditor, source, found)
+            yield _prepare(auditor, source, found)
             continue
         (study,) = read_studies(auditor, [source.row]) if known else (next(rest),)  # known, and damaged
         ready = _prepare(auditor, source, study)
@@ -112,19 +112,13 @@ def read_studies(auditor: Auditor, rows: Iterable[StudyRow]) -> Iterator[Study |
     return read_rows(archive, rows, read, mapped)
 
 
-def _prepare(auditor: Auditor, source: StudySource, study: Study | StudyError) -> _Ready:
+def _prepare(auditor: Auditor, source: StudySource, study: Study | PreparedStudy | StudyError) -> _Ready:
     if isinstance(study, StudyError):
         return _Ready(source, fault=study)
     try:
         _check_reference(study, auditor.config)
-        return _Ready(source, prepared_study(study, auditor.preparation(study.image)))
-    except StudyError as fault:
-        return _Ready(source, fault=fault)
-
-
-def _check(auditor: Auditor, source: StudySource, study: PreparedStudy) -> _Ready:
-    try:
-        _check_reference(study, auditor.config)
+        if isinstance(study, Study):
+            study = prepared_study(study, auditor.preparation(study.image))
     except StudyError as fault:
         return _Ready(source, fault=fault)
     return _Ready(source, study)

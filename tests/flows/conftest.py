@@ -1,4 +1,5 @@
 import os
+import sys
 import tempfile
 
 import pytest
@@ -16,3 +17,18 @@ def prefect():
 
     with prefect_test_harness(server_startup_timeout=120):
         yield
+
+
+@pytest.fixture
+def camaudit(monkeypatch, capsys):
+    """Return a function that runs the command line in this process: exit code, standard output, standard error."""
+    from flows import cli
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["camaudit", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        output = capsys.readouterr()
+        return stopped.value.code, output.out, output.err
+
+    return call

@@ -6,22 +6,7 @@ import time
 import pytest
 import yaml
 
-from flows import cli
 from tests.pipeline.planted import plant
-
-
-@pytest.fixture
-def camaudit(monkeypatch, capsys):
-    """Return a function that runs the command line in this process: exit code, standard output, standard error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["camaudit", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        output = capsys.readouterr()
-        return stopped.value.code, output.out, output.err
-
-    return call
 
 
 @pytest.mark.usefixtures("prefect")

@@ -3,30 +3,14 @@
 import json
 import os
 import stat
-import sys
 
 import numpy as np
 import pytest
 
-from flows import cli
 from pipeline.studies.archive import list_studies
 from tests.pipeline.studies.writers import SECRET, dot, grid, nifti, save, segmentation, slices
 
 AFFINE = grid(np.diag([-1, -1, 1]), (0.7, 0.9, 2.5), (40.0, -12.5, 100.25))
-
-
-@pytest.fixture
-def camaudit(monkeypatch, capsys):
-    """Return a function that runs the command line in this process: exit code, standard output, standard error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["camaudit", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        output = capsys.readouterr()
-        return stopped.value.code, output.out, output.err
-
-    return call
 
 
 @pytest.fixture
