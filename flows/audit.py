@@ -9,7 +9,7 @@ from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.watch import current
-from pipeline.config import load_config
+from pipeline.config_file import load_config
 from pipeline.errors import AuditError
 from pipeline.ledger import Ledger
 from pipeline.results import finish
@@ -21,8 +21,9 @@ __all__ = ["audit"]
 
 def _run_name() -> str:
     """Name a flow run after the audit; the name is shown everywhere and holds nothing of a study."""
+    parameters = runtime.flow_run.parameters
     try:
-        return f"audit-{load_config(Path(runtime.flow_run.parameters['config'])).name}"
+        return f"audit-{load_config(Path(parameters['config']), parameters['overrides'] or ()).name}"
     except AuditError:
         return "audit"
 
@@ -34,14 +35,18 @@ def audit_shard(folder: str, config: str, shard: int) -> int:
 
 
 @flow(name="audit", flow_run_name=_run_name, persist_result=False)
-def audit(config: str, command: str = "camaudit schedule") -> str:
+def audit(
+    config: str, command: str = "camaudit schedule", overrides: list[str] | None = None, deep: bool = False
+) -> str:
     """Audit the archive that ``config`` (the path of an ``audit.yaml``) names; return the run's folder.
+
+    ``overrides`` are ``key=value``; ``deep`` hashes every file again.
 
     Studies that an earlier run of the same audit has answered are carried over, not computed again.
     """
     path = Path(config)
     try:
-        folder = begin(path, command)
+        folder = begin(path, command, overrides or (), deep=deep)
         run, members = read_run(folder)
         current().started(len(members), sum(member.shard is not None for member in members))
         for shard in range(run.shards):

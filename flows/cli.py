@@ -1,4 +1,7 @@
-"""The command line. Each command imports what it needs when it runs, so that ``--help`` answers at once."""
+"""The command line. Each command imports what it needs when it runs, so that ``--help`` answers at once.
+
+What the configuration alone can tell is checked before anything heavy is imported (``pipeline.preflight``).
+"""
 
 import contextlib
 import json
@@ -6,13 +9,14 @@ import os
 import shutil
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from pipeline.record import Results
+from flows.outcome import OUTCOMES, outcomes_of, parse_outcomes, print_results
+from pipeline.errors import AuditError, ConfigError, OutputError
 
 __all__ = ["app", "main"]
 
@@ -20,17 +24,36 @@ app = typer.Typer(
     name="camaudit",
     help="Audit where a medical-imaging classifier looked: class activation maps against the experts' masks.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="AUDIT.YAML", help="The audit's configuration.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, and only the result's path.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. --set run.seed=3. May be repeated."),
+]
+AllowMissing = Annotated[
+    bool, typer.Option("--allow-missing", help="Go on although studies or masks are missing or cannot be used.")
+]
+Deep = Annotated[bool, typer.Option("--deep", help="Hash every file again, also those that look unchanged.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from pipeline.lock import camaudit_version
+
+        typer.echo(f"camaudit {camaudit_version()}")
+        raise typer.Exit
 
 
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[  # noqa: ARG001 - the callback answers
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Set what holds for every command."""
     # how the command line runs Prefect; what a user has set already wins
@@ -42,24 +65,69 @@ def _options(
 
 
 @app.command()
-def run(config: ConfigPath, as_json: AsJson = False) -> None:
+def run(
+    config: ConfigPath,
+    overrides: Overrides = None,
+    fail_on: Annotated[
+        str, typer.Option("--fail-on", metavar="LIST", help=f"End with exit code 1 on any of: {', '.join(OUTCOMES)}.")
+    ] = "",
+    deep: Deep = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
     """Audit an archive and render the report.
 
     Studies that an earlier run of the same audit has answered are carried over.
     """
-    _tell(_run(config, quiet=as_json), as_json=as_json)
+    from pipeline.preflight import checked_config
+
+    unwanted = parse_outcomes(fail_on)
+    checked_config(config, overrides or ())
+    folder = _run(config, overrides or (), deep=deep, quiet=quiet or as_json)
+    results = print_results(folder, as_json=as_json, quiet=quiet)
+    if unwanted & outcomes_of(results):
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    config: ConfigPath,
+    overrides: Overrides = None,
+    first: Annotated[
+        bool, typer.Option("--first", help="Look at the first study only, not at every file of the archive.")
+    ] = False,
+    allow_missing: AllowMissing = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look at configuration, model, layers, methods and every study, and estimate the run; nothing is audited."""
+    from pipeline.preflight import checked_config
+
+    checked_config(config, overrides or ())
+    from flows.checking import check_audit
+
+    check_audit(config, overrides or (), first_only=first, allow_missing=allow_missing, as_json=as_json)
 
 
 @app.command()
 def lock(
     config: ConfigPath,
+    overrides: Overrides = None,
     open_cohort: Annotated[
         bool,
         typer.Option("--open-cohort", help="Let studies be added later (monitoring); all else stays fixed."),
     ] = False,
+    allow_missing: AllowMissing = False,
+    deep: Deep = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Fix configuration, criteria, weights and cohort before the first inference."""
-    typer.echo(_lock(config, open_cohort=open_cohort))
+    """Look at every study, then fix configuration, criteria, weights and cohort before the first inference."""
+    from pipeline.preflight import checked_config
+
+    checked_config(config, overrides or ())
+    from flows.checking import lock_audit
+
+    choices = {"open_cohort": open_cohort, "allow_missing": allow_missing, "deep": deep}
+    typer.echo(lock_audit(config, overrides or (), quiet=quiet, **choices))
 
 
 @app.command()
@@ -99,15 +167,22 @@ def scan(
 def schedule(
     config: ConfigPath,
     cron: Annotated[str, typer.Option("--cron", help="When, as a cron expression, e.g. '0 2 * * *'.")],
+    overrides: Overrides = None,
 ) -> None:
     """Serve the audit on a schedule; each run audits only the studies that are new.
 
     Needs a Prefect server (prefect server start) named by PREFECT_API_URL.
     """
+    from pipeline.preflight import checked_config, is_cron
+
+    if not is_cron(cron):
+        raise ConfigError(f"--cron: {cron!r} is not a cron expression such as '0 2 * * *'")
+    checked_config(config, overrides or ())
     from flows.schedule import serve
 
-    typer.echo(f"serving {config} at '{cron}' until interrupted")
-    serve(config, cron)
+    serve(
+        config, cron, overrides or (), on_serving=lambda: typer.echo(f"serving {config} at '{cron}' until interrupted")
+    )
 
 
 @app.command()
@@ -125,22 +200,25 @@ def report(
 def demo(
     folder: Annotated[Path, typer.Option(help="Where to make the demo.")] = Path("demo"),
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make a synthetic archive, train a sound and a shortcut model for each modality, and audit all four."""
+    from flows.checking import lock_audit
     from flows.demo import make_demo
 
+    silent = quiet or as_json
     _clear_demo(folder)
     os.environ.setdefault("PREFECT_HOME", str((folder / ".prefect").resolve()))
     warming = threading.Thread(target=_start_server, daemon=True)  # its own process: it starts while the models train
     warming.start()
-    configs = make_demo(folder, on_step=lambda text: None if as_json else typer.echo(text))
+    configs = make_demo(folder, on_step=lambda text: None if silent else typer.echo(text))
     warming.join()
     runs = []
     for config in configs:
-        _lock(config)
-        runs.append(_run(config, quiet=as_json))
-    for one in runs:
-        _tell(one, as_json=as_json)
+        lock_audit(config, quiet=True)
+        runs.append(_run(config, quiet=silent))
+    for folder in runs:
+        print_results(folder, as_json=as_json, quiet=quiet)
 
 
 @app.command()
@@ -166,16 +244,7 @@ def schema() -> None:
     typer.echo(json.dumps(AuditConfig.model_json_schema(), indent=2))
 
 
-def _lock(config: Path, *, open_cohort: bool = False) -> Path:
-    from pipeline.lock import write_lock
-    from pipeline.run import find_sources, open_auditor
-
-    auditor = open_auditor(config)
-    hashes = [source.sha256 for source in find_sources(auditor.config, auditor.pseudonyms)]
-    return write_lock(config, auditor.config, auditor.model.sha256, hashes, cohort_open=open_cohort)
-
-
-def _run(config: Path, *, quiet: bool) -> Path:
+def _run(config: Path, overrides: Sequence[str] = (), *, deep: bool = False, quiet: bool) -> Path:
     from rich.console import Console
 
     from flows.progress import watching
@@ -184,7 +253,7 @@ def _run(config: Path, *, quiet: bool) -> Path:
         from flows.audit import audit  # Prefect and torch take seconds to import
 
         with watching(status, quiet=quiet):
-            return Path(audit(str(config), command=f"camaudit run {config.name}"))
+            return Path(audit(str(config), f"camaudit run {config.name}", list(overrides), deep))
 
 
 def _start_server() -> None:
@@ -195,49 +264,11 @@ def _start_server() -> None:
         client.hello()
 
 
-def _tell(folder: Path, *, as_json: bool) -> None:
-    """Say what a run found; the report's path comes last."""
-    from pipeline.record import load_results
-
-    results = load_results(folder)
-    pdf = folder / "report.pdf"
-    if as_json:
-        answers = [{"criterion": verdict.criterion, "answer": verdict.answer} for verdict in results.verdicts]
-        content = {
-            "run": str(folder),
-            "report": str(pdf),
-            "flow": results.flow.model_dump(),
-            "verdicts": answers,
-        }
-        typer.echo(json.dumps({**content, "exploratory": list(results.lock.exploratory)}))
-        return
-    for line in _summary(results):
-        typer.echo(line)
-    typer.echo(f"  report: {pdf}")
-
-
-def _summary(results: "Results") -> list[str]:
-    flow = results.flow
-    lines = [
-        f"{results.audit}: {flow.found} studies = {flow.analysed} analysed + {sum(flow.excluded.values())} excluded "
-        f"+ {sum(flow.failed.values())} failed ({flow.reused} carried over)"
-    ]
-    lines += [f"  {'EXPLORATORY':<14} {reason}" for reason in results.lock.exploratory]
-    for verdict in results.verdicts:
-        estimate = verdict.estimate
-        value = "-" if estimate.value is None else f"{estimate.value:.2f}"
-        bounds = "" if estimate.low is None else f" [{estimate.low:.2f}, {estimate.high:.2f}]"
-        lines.append(f"  {verdict.answer:<14} {verdict.criterion} ({value}{bounds})")
-    return lines
-
-
 _DEMO_MARK = ".camaudit-demo"
 
 
 def _clear_demo(folder: Path) -> None:
     """Empty a folder that an earlier demo made; refuse any other that holds something."""
-    from pipeline.errors import ConfigError, OutputError
-
     try:
         if (folder / _DEMO_MARK).exists():
             shutil.rmtree(folder)
@@ -250,15 +281,18 @@ def _clear_demo(folder: Path) -> None:
 
 
 def main() -> None:
-    """Run the command line: exit code 0, or 2 with one clear line on bad input."""
-    from pipeline.errors import AuditError
+    """Run the command line.
 
+    Exit code 0: done. 1: an outcome of ``--fail-on``, or something missing for ``doctor``. 2: bad input, in one line
+    for each mistake.
+    """
     try:
         app()
     except AuditError as error:
         if "--debug" in sys.argv:
             raise
-        typer.echo(f"camaudit: {error}", err=True)
+        for line in str(error).splitlines():
+            typer.echo(f"camaudit: {line}", err=True)
         sys.exit(2)
 
 

@@ -1,5 +1,6 @@
 """A schedule: a served deployment that audits what is new since the last run."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
@@ -7,28 +8,29 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.settings import PREFECT_API_URL
 
 from flows.audit import audit
-from pipeline.config import load_config
+from pipeline.config_file import load_config
 from pipeline.errors import ConfigError
 
 __all__ = ["require_server", "serve"]
 
 
-def serve(config_path: Path, cron: str) -> None:
+def serve(config_path: Path, cron: str, overrides: Sequence[str], on_serving: Callable[[], None]) -> None:
     """Serve the audit on a schedule until interrupted; every run computes only the studies that are new.
 
     Raises:
         ConfigError: when the configuration or the cron expression is wrong, or no Prefect server answers.
     """
-    config = load_config(config_path)
+    config = load_config(config_path, overrides)
     try:
         CronSchedule(cron=cron)
     except ValueError as error:
         raise ConfigError(f"--cron: {cron!r} is not a cron expression such as '0 2 * * *'") from error
     require_server()
+    on_serving()
     audit.serve(
         name=config.name,
         cron=cron,
-        parameters={"config": str(config_path.resolve())},
+        parameters={"config": str(config_path.resolve()), "overrides": list(overrides)},
         limit=1,
         pause_on_shutdown=True,
         print_starting_message=False,

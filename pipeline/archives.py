@@ -9,6 +9,7 @@ from pipeline.errors import StudyError
 from pipeline.studies.archive import StudyRow, list_studies, source_digest
 from pipeline.studies.dicomweb import open_server
 from pipeline.studies.dicomweb_cache import make_folder, open_cache, read_fetched, served_digest
+from pipeline.studies.file_hashes import FileHashes
 from pipeline.studies.study import Study
 
 __all__ = ["archive_rows", "read_rows", "row_digest"]
@@ -38,9 +39,11 @@ def archive_rows(archive: Archive) -> tuple[StudyRow, ...]:
     return list_studies(archive.path, archive.manifest, archive.label)
 
 
-def row_digest(archive: Archive, row: StudyRow) -> str:
+def row_digest(archive: Archive, row: StudyRow, hashes: FileHashes) -> str:
     """Return the SHA-256 of what a study is read from: its files' contents, or a server's instances by name."""
-    return source_digest(row) if archive.dicomweb is None else served_digest(row, archive.path)
+    if archive.dicomweb is None:
+        return source_digest(row, hashes.contents)
+    return served_digest(row, archive.path)
 
 
 def read_rows(

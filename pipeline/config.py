@@ -1,20 +1,30 @@
 """What an audit is asked to do: ``audit.yaml`` as frozen, checked data."""
 
-import difflib
 import hashlib
 import json
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from pipeline.errors import ConfigError
-
-__all__ = ["AuditConfig", "Criterion", "digest_of", "load_config"]
+__all__ = ["AuditConfig", "Criterion", "digest_of", "resolved"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _listed(value: object) -> object:
+    """Take a single name for a list of one: ``layers: auto``."""
+    return (value,) if isinstance(value, str) else value
+
+
+def _rising(window: tuple[float, float]) -> tuple[float, float]:
+    if window[0] >= window[1]:
+        raise ValueError(f"must be (low, high) with low below high, not {list(window)}")
+    return window
+
+
+Names = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)]
+Window = Annotated[tuple[float, float], AfterValidator(_rising)]
 
 
 class _Part(BaseModel):
@@ -67,7 +77,7 @@ class Model(_Part):
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
     output: Literal["softmax", "sigmoid", "single_logit"] = "softmax"
     threshold: Share = 0.5
-    layers: tuple[str, ...] = ("auto",)
+    layers: Names = ("auto",)
     training_data: str = "not disclosed"
 
     @model_validator(mode="after")
@@ -90,9 +100,9 @@ class Explain(_Part):
     label that the reference says is present), ``predicted``, or a label's name.
     """
 
-    methods: Annotated[tuple[str, ...], Field(min_length=1)] = ("gradcam",)
+    methods: Names = ("gradcam",)
     options: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("reference",)
+    targets: Names = ("reference",)
 
 
 class Overlap(_Part):
@@ -114,7 +124,7 @@ class Criterion(_Part):
     at_least: float | None = None
     at_most: float | None = None
     better_than: Literal["random_map", "centre_prior"] | None = None
-    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    confidence: Annotated[float, Field(ge=0.9, lt=1)] = 0.95
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -126,9 +136,9 @@ class Criterion(_Part):
 class Cases(_Part):
     """How many cases the report shows, by rule."""
 
-    worst: Annotated[int, Field(ge=0)] = 2
-    best: Annotated[int, Field(ge=0)] = 2
-    random: Annotated[int, Field(ge=0)] = 2
+    worst: Annotated[int, Field(ge=0, le=1000)] = 2
+    best: Annotated[int, Field(ge=0, le=1000)] = 2
+    random: Annotated[int, Field(ge=0, le=1000)] = 2
 
 
 class Report(_Part):
@@ -144,18 +154,14 @@ class Report(_Part):
     intended_use: str = "not stated"
     reference_standard: str = "not stated"
     cases: Cases | Literal["all"] = Cases()
-    window: tuple[float, float] | None = None
+    window: Window | None = None
     pictures: Literal["not_burned_in", "all"] = "not_burned_in"
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.window is not None and self.window[0] >= self.window[1]:
-            raise ValueError(f"window must be (low, high) with low below high, not {list(self.window)}")
-        return self
 
 
 class Run(_Part):
     """Where and how the run works. None of it but ``seed`` changes a number.
+
+    A run that loses more than ``lost_at_most`` of its studies (excluded or failed) says so; the share is locked.
 
     ``workers`` processes read studies while others are analysed; 0 reads them in the run's own process, where a
     hostile file can end the run. ``cache``: a folder that keeps prepared studies for the next run, up to
@@ -166,11 +172,12 @@ class Run(_Part):
     cache: Path | None = None
     cache_gib: Annotated[float, Field(gt=0)] = 20.0
     device: str = "auto"
-    seed: Annotated[int, Field(ge=0)] = 0
-    batch_size: Annotated[int, Field(ge=1)] = 8
-    shard_size: Annotated[int, Field(ge=1)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 8
+    shard_size: Annotated[int, Field(ge=1, le=100_000)] | None = None
     workers: Annotated[int, Field(ge=0, le=64)] = 1
-    replicates: Annotated[int, Field(ge=200)] = 2000
+    replicates: Annotated[int, Field(ge=200, le=100_000)] = 2000
+    lost_at_most: Share = 0.05
 
 
 class AuditConfig(_Part):
@@ -185,22 +192,6 @@ class AuditConfig(_Part):
     criteria: tuple[Criterion, ...] = ()
     report: Report = Report()
     run: Run = Run()
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        reserved = {"reference", "predicted"} & set(self.model.labels)
-        if reserved:
-            raise ValueError(f"model.labels: {min(reserved)!r} has a meaning of its own in explain.targets; rename it")
-        for key, names in (("explain.methods", self.explain.methods), ("model.layers", self.model.layers)):
-            if len(set(names)) < len(names):
-                raise ValueError(f"{key} must differ from each other: {list(names)}")
-        known = ("reference", "predicted", *self.model.labels)
-        unknown = [target for target in self.explain.targets if target not in known]
-        if unknown:
-            raise ValueError(f"explain.targets must be among {', '.join(known)}, not {unknown[0]!r}")
-        if self.archive.label is not None and self.archive.label not in self.model.labels:
-            raise ValueError(f"archive.label must be among model.labels, not {self.archive.label!r}")
-        return self
 
     def recipe(self) -> str:
         """Return the digest of everything that changes a study's row.
@@ -222,8 +213,9 @@ class AuditConfig(_Part):
         return self.archive.model_dump(mode="json", include={"label", "voi", "volume", "consensus"})
 
     def criteria_digest(self) -> str:
-        """Return the digest of the acceptance criteria."""
-        return digest_of([criterion.model_dump(mode="json") for criterion in self.criteria])
+        """Return the digest of the acceptance criteria, the share of studies that may be lost among them."""
+        criteria = [criterion.model_dump(mode="json") for criterion in self.criteria]
+        return digest_of({"criteria": criteria, "lost_at_most": self.run.lost_at_most})
 
 
 def digest_of(value: object) -> str:
@@ -232,82 +224,9 @@ def digest_of(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def load_config(path: Path) -> AuditConfig:
-    """Read ``audit.yaml``; relative paths become absolute, from its folder.
+def resolved(config: AuditConfig, folder: Path) -> AuditConfig:
+    """Return the configuration with its relative paths made absolute, from ``folder``."""
 
-    Raises:
-        ConfigError: one line that names the key, the rule and the value, and the nearest right key for a
-            wrong one.
-    """
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: must hold keys such as name, archive, model, prepare; it holds {content!r:.60}")
-    try:
-        config = AuditConfig.model_validate(content)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {_first_fault(error)}") from None
-    return _resolved(config, path.resolve().parent)
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """A safe loader that refuses a key given twice; YAML's own rule would drop the first without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping from its node, each key once."""
-        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        twice = [key for number, key in enumerate(keys) if key in keys[:number]]
-        if twice:
-            raise yaml.constructor.ConstructorError(None, None, f"key {twice[0]!r} is given twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def _first_fault(error: ValidationError) -> str:
-    faults = [(_where(fault["loc"]), fault) for fault in error.errors()]
-    where, fault = next((one for one in faults if one[1]["type"] == "extra_forbidden"), faults[0])
-    if fault["type"] == "extra_forbidden":
-        *parents, wrong = fault["loc"]
-        near = difflib.get_close_matches(str(wrong), _keys_at(parents), n=1, cutoff=0.5)
-        advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_keys_at(parents))}"
-        return f"unknown key {where!r}; {advice}"
-    message = " or ".join(_words(other["msg"]) for place, other in faults if place == where)
-    shown = "" if fault["type"] in ("missing", "value_error") else f", not {fault['input']!r:.80}"
-    # a fault above or below this one is another branch of the same union, not another mistake
-    others = {place for place, _ in faults if not place.startswith(where) and not where.startswith(place)}
-    more = f" (and {len(others)} more)" if others else ""
-    return f"{where or 'the configuration'}: {message}{shown}{more}"
-
-
-def _where(location: tuple[str | int, ...]) -> str:
-    """Write a fault's place as a user knows it: keys and list positions, no names of types."""
-    *parents, last = location or ("",)
-    branches = ("function-", "literal[", "constrained-", "Cases", "float")
-    return ".".join(str(part) for part in (*parents, last) if not str(part).startswith(branches))
-
-
-def _words(message: str) -> str:
-    """Say what pydantic says in the words of a YAML file."""
-    message = message.removeprefix("Value error, ").split(" after validation")[0]
-    message = re.sub("a valid dictionary or (instance|object) .*", "a mapping of keys", message)
-    message = message.replace("Tuple should", "The list should").replace("tuple", "list")
-    return message[0].lower() + message[1:]
-
-
-def _keys_at(parents: list[str | int]) -> list[str]:
-    """Return the keys that are allowed below ``parents`` (names and list positions)."""
-    parts: dict[str, type[_Part]] = {
-        "archive": Archive, "model": Model, "explain": Explain, "overlap": Overlap,
-        "criteria": Criterion, "cases": Cases, "report": Report, "run": Run,
-    }  # fmt: skip
-    names = [str(part) for part in parents if str(part) in parts]
-    return sorted((parts[names[-1]] if names else AuditConfig).model_fields)
-
-
-def _resolved(config: AuditConfig, folder: Path) -> AuditConfig:
     def absolute(part: _Part, *names: str) -> dict[str, Path]:
         values = {name: getattr(part, name) for name in names}
         return {name: folder / value.expanduser() for name, value in values.items() if value is not None}

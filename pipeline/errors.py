@@ -12,7 +12,8 @@ n in = n analysed + n excluded + n failed can be counted. Its message never hold
 text: it reaches the record and the report.
 """
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Collection
 from enum import StrEnum
 from functools import partial
 
@@ -25,6 +26,7 @@ __all__ = [
     "Reason",
     "Stage",
     "StudyError",
+    "closest",
 ]
 
 
@@ -113,3 +115,9 @@ class StudyError(AuditError):
     def __reduce__(self) -> tuple[Callable[..., "StudyError"], tuple[Stage, Reason, str]]:
         """Travel between processes: an exception's default way would lose the stage and the reason."""
         return partial(StudyError, excluded=self.excluded), (self.stage, self.reason, str(self))
+
+
+def closest(name: str, names: Collection[str]) -> str:
+    """Advise on a wrong name: the nearest right one, or all of them."""
+    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.4)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"

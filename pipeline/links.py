@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 
 from pipeline.archives import archive_rows
-from pipeline.config import load_config
+from pipeline.config_file import load_config
 from pipeline.files import written
 from pipeline.studies.privacy import Pseudonyms, load_key
 

@@ -280,7 +280,7 @@ class Provenance(_Frozen):
 
 
 class Results(_Frozen):
-    """``results.json``."""
+    """``results.json``. ``lost_at_most`` is the locked share of studies that may be excluded or fail unnoticed."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     audit: str
@@ -306,6 +306,7 @@ class Results(_Frozen):
     verdicts: tuple[Verdict, ...]
     case_rule: str
     cases: tuple[CaseEntry, ...]
+    lost_at_most: float = 0.05
     not_analysed: tuple[StudyAudit, ...]
 
 

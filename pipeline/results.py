@@ -53,7 +53,7 @@ def finish(folder: Path, config_path: Path, flow_run: str | None = None) -> Resu
         OutputError: when a shard is missing or the folder cannot be written.
     """
     run, members = read_run(folder)
-    auditor = open_auditor(config_path, tuple(layer.name for layer in run.layers))
+    auditor = open_auditor(config_path, run.overrides, layers=tuple(layer.name for layer in run.layers))
     by_study = {
         audit.study: audit for path in sorted((folder / "shards").glob("*.parquet")) for audit in read_shard(path)
     }
@@ -61,7 +61,7 @@ def finish(folder: Path, config_path: Path, flow_run: str | None = None) -> Resu
     if missing:
         raise OutputError(f"{folder}: {len(missing)} of {len(members)} studies were never audited, first {missing[0]}")
     audits = [by_study[member.study] for member in members]
-    sources = find_rows(config_path, auditor.pseudonyms)
+    sources = find_rows(auditor.config, auditor.pseudonyms)
     cases, case_rule = _cases(folder, auditor, audits, sources)
     computed = [member.study for member in members if member.shard is not None]
     repeat = _repeatability([by_study[study] for study in computed], auditor, sources)
@@ -112,6 +112,7 @@ def _results(
         verdicts=judge_all(config.criteria, units, audits, labels, bootstrap),
         case_rule="",
         cases=(),
+        lost_at_most=config.run.lost_at_most,
         not_analysed=tuple(audit for audit in audits if audit.status != "analysed"),
     )
 

@@ -23,21 +23,24 @@ from pydantic import BaseModel, ConfigDict
 from cam import METHODS
 from pipeline.archives import archive_rows, row_digest
 from pipeline.audit import Auditor, StudySource, audit_studies
-from pipeline.config import AuditConfig, Explain, digest_of, load_config
+from pipeline.config import AuditConfig, digest_of
+from pipeline.config_file import read_document
 from pipeline.errors import ArchiveError, ConfigError, OutputError
 from pipeline.evidence.baselines import BASELINES
-from pipeline.evidence.criteria import check_criteria, closest
+from pipeline.evidence.criteria import check_criteria
 from pipeline.files import written
 from pipeline.ledger import Ledger
 from pipeline.lock import camaudit_version, compare, read_lock
 from pipeline.models.load import choose_device, load_model
 from pipeline.models.prepare import build_transforms
+from pipeline.preflight import check_names, checked_config
 from pipeline.prepared import Kept
 from pipeline.probe import resolve_layers
 from pipeline.record import LayerFacts, Lock, StudyAudit
 from pipeline.reuse import carry_over, earlier_audits, earlier_runs, referring
 from pipeline.shards import Maps, write_maps, write_shard
 from pipeline.studies.archive import StudyRow
+from pipeline.studies.file_hashes import open_file_hashes
 from pipeline.studies.privacy import Pseudonyms, load_key
 
 __all__ = [
@@ -90,12 +93,14 @@ class RunFile(BaseModel):
     shards: int
     previous_run: str | None
     configuration: dict[str, Any]
+    overrides: tuple[str, ...] = ()
 
 
-def begin(config_path: Path, command: str) -> Path:
+def begin(config_path: Path, command: str, overrides: Sequence[str] = (), *, deep: bool = False) -> Path:
     """Check, hash and lock everything, carry over what earlier runs computed, and cut the rest into shards.
 
-    Nothing is written before every check has passed.
+    Nothing is written before every check has passed. ``overrides`` are ``key=value``, as in ``load_config``; ``deep``
+    as in ``find_sources``.
 
     Returns:
         The run's folder.
@@ -103,10 +108,10 @@ def begin(config_path: Path, command: str) -> Path:
     Raises:
         AuditError: one line that says what is wrong with the configuration, the model, the archive or the folder.
     """
-    auditor = open_auditor(config_path)
+    checked_config(config_path, overrides)
+    auditor = open_auditor(config_path, overrides)
     config = auditor.config
-    sources = find_sources(config, auditor.pseudonyms)
-    _check_labels(config, sources)
+    sources = find_sources(config, auditor.pseudonyms, deep=deep)
     layers = resolve_layers(auditor, [source.row for source in sources])
     check_criteria(config.criteria, [*_map_names(config, layers), *BASELINES])
     runs = earlier_runs(config.run.output / config.name)
@@ -128,7 +133,8 @@ def begin(config_path: Path, command: str) -> Path:
         layers=layers,
         shards=-(-len(new) // size),
         previous_run=next((run.name for run in runs if (run / "results.json").exists()), None),
-        configuration=yaml.safe_load(config_path.read_text(encoding="utf-8")),
+        configuration=dict(read_document(config_path, overrides).content),
+        overrides=tuple(overrides),
     )
     members = [
         Member(study=one.study, patient=one.patient, source_sha256=one.sha256, shard=shard_of.get(one.study))
@@ -144,10 +150,10 @@ def work(folder: Path, config_path: Path, shard: int, on_study: Callable[[], Non
         AuditError: when the configuration or the archive is no longer what ``begin`` saw.
     """
     run, members = read_run(folder)
-    auditor = open_auditor(config_path, tuple(layer.name for layer in run.layers))
+    auditor = open_auditor(config_path, run.overrides, layers=tuple(layer.name for layer in run.layers))
     if auditor.config.recipe() != run.lock.recipe or auditor.model.sha256 != run.lock.model:
         raise ConfigError(f"{config_path}: was changed while the run was under way; start the run again")
-    known = find_rows(config_path, auditor.pseudonyms)
+    known = find_rows(auditor.config, auditor.pseudonyms)
     mine = [member for member in members if member.shard == shard]
     gone = [member.study for member in mine if member.study not in known]
     if gone:
@@ -176,20 +182,19 @@ def read_run(folder: Path) -> tuple[RunFile, list[Member]]:
         raise OutputError(f"{folder}: is not the folder of a run of this version") from error
 
 
-def open_auditor(config_path: Path, layers: tuple[str, ...] | None = None) -> Auditor:
+def open_auditor(config_path: Path, overrides: Sequence[str] = (), *, layers: tuple[str, ...] | None = None) -> Auditor:
     """Load configuration, transforms and model; the same unchanged file gives the same object again.
 
     Raises:
         AuditError: one line that says what is wrong.
     """
-    auditor = _opened(config_path.resolve(), _stamp(config_path))
+    auditor = _opened(config_path.resolve(), tuple(overrides), _stamp(config_path))
     return replace(auditor, layers=layers) if layers else auditor
 
 
 @lru_cache(maxsize=1)
-def _opened(config_path: Path, _digest: str) -> Auditor:
-    config = load_config(config_path)
-    _check_methods(config.explain)
+def _opened(config_path: Path, overrides: tuple[str, ...], _digest: str) -> Auditor:
+    config = check_names(config_path, overrides)
     preparation = build_transforms(config.prepare)
     device = choose_device(config.run.device)
     model = load_model(config.model, config_path.parent, device)
@@ -204,33 +209,23 @@ def _kept(config: AuditConfig) -> Kept | None:
     return Kept(config.run.cache, int(config.run.cache_gib * 1024**3), recipe)
 
 
-def _check_methods(asked: Explain) -> None:
-    unknown = [name for name in asked.methods if name not in METHODS]
-    if unknown:
-        raise ConfigError(f"explain.methods: unknown method {unknown[0]!r}; {closest(unknown[0], METHODS)}")
-    for name, options in asked.options.items():
-        if name not in asked.methods:
-            raise ConfigError(f"explain.options: {name!r} is not among explain.methods {list(asked.methods)}")
-        wrong = [option for option in options if option not in METHODS[name].options]
-        if wrong:
-            known = closest(wrong[0], METHODS[name].options)
-            raise ConfigError(f"explain.options.{name}: unknown option {wrong[0]!r}; {known}")
-
-
-def find_sources(config: AuditConfig, pseudonyms: Pseudonyms) -> tuple[StudySource, ...]:
+def find_sources(config: AuditConfig, pseudonyms: Pseudonyms, *, deep: bool = False) -> tuple[StudySource, ...]:
     """List the archive's studies with pseudonyms and the hashes of their files.
+
+    Hashes of files that look unchanged are those that were kept in ``run.output``, unless ``deep``.
 
     Raises:
         ArchiveError: when the archive or its manifest cannot be used.
+        OutputError: when ``run.output`` cannot be written.
     """
     rows = archive_rows(config.archive)
-    return tuple(_source(row, pseudonyms, row_digest(config.archive, row)) for row in rows)
+    with open_file_hashes(config.run.output, deep=deep) as hashes:
+        return tuple(_source(row, pseudonyms, row_digest(config.archive, row, hashes)) for row in rows)
 
 
-def find_rows(config_path: Path, pseudonyms: Pseudonyms) -> dict[str, StudySource]:
+def find_rows(config: AuditConfig, pseudonyms: Pseudonyms) -> dict[str, StudySource]:
     """List the archive's studies by pseudonym, without hashing their files again."""
-    rows = archive_rows(load_config(config_path).archive)
-    return {source.study: source for source in (_source(row, pseudonyms, "") for row in rows)}
+    return {source.study: source for source in (_source(row, pseudonyms, "") for row in archive_rows(config.archive))}
 
 
 def _source(row: StudyRow, pseudonyms: Pseudonyms, sha256: str) -> StudySource:
@@ -240,15 +235,6 @@ def _source(row: StudyRow, pseudonyms: Pseudonyms, sha256: str) -> StudySource:
 def _stamp(config_path: Path) -> str:
     """Return a digest of the configuration's file; an absent file is ``load_config``'s to report."""
     return hashlib.sha256(config_path.read_bytes()).hexdigest() if config_path.is_file() else "absent"
-
-
-def _check_labels(config: AuditConfig, sources: Sequence[StudySource]) -> None:
-    """Refuse an archive none of whose labels the model has: that is a misspelling, not a cohort."""
-    found = {label for source in sources for label in source.row.reference or ()}
-    if found and not found & set(config.model.labels):
-        first = min(found)
-        advice = closest(first, config.model.labels)
-        raise ArchiveError(f"{config.archive.path}: label {first!r} is not one of the model's labels; {advice}")
 
 
 def _map_names(config: AuditConfig, layers: Sequence[LayerFacts]) -> list[str]:

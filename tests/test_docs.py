@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from cam.table import markdown
-from pipeline.config import AuditConfig, load_config
+from pipeline.config import AuditConfig
+from pipeline.config_file import load_config
 from pipeline.errors import Reason
 from pipeline.evidence.localisation import METRICS
 

@@ -1,53 +1,32 @@
 """Acceptance criteria to answers, decided on the interval's bound and never on the estimate alone."""
 
-import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from pipeline.config import Criterion
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, closest
 from pipeline.evidence.cohort import (
-    CLASSIFIER_METRICS,
     Bootstrap,
     Unit,
     classification,
     mean_estimate,
     paired_difference,
 )
-from pipeline.evidence.localisation import METRICS
 from pipeline.record import Answer, Estimate, StudyAudit, Verdict
 
-__all__ = ["check_criteria", "closest", "judge", "judge_all"]
+__all__ = ["check_criteria", "judge", "judge_all"]
 
 
 def check_criteria(criteria: Sequence[Criterion], maps: Collection[str]) -> None:
-    """Refuse a criterion that nothing in this audit could answer. ``maps`` are the names that maps will have.
+    """Refuse a criterion about a map that this audit will not have; ``maps`` are the names that its maps will have.
 
     Raises:
         ConfigError: naming the criterion, the unknown name and the nearest right one.
     """
     for number, criterion in enumerate(criteria):
-        where = f"criteria.{number}"
-        if criterion.method is None:
-            _known(f"{where}.metric (no method: the classifier's own)", criterion.metric, CLASSIFIER_METRICS)
-            if criterion.better_than:
-                raise ConfigError(f"{where}.better_than: compares maps; name the method of the map")
-            if "among" in criterion.model_fields_set and criterion.among != "all":
-                raise ConfigError(f"{where}.among: the classifier is judged on all studies, not on {criterion.among!r}")
-        else:
-            _known(f"{where}.metric", criterion.metric, METRICS)
-            _known(f"{where}.method", criterion.method, maps)
-
-
-def _known(where: str, name: str, names: Collection[str]) -> None:
-    if name not in names:
-        raise ConfigError(f"{where}: unknown name {name!r}; {closest(name, names)}")
-
-
-def closest(name: str, names: Collection[str]) -> str:
-    """Advise on a wrong name: the nearest right one, or all of them."""
-    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.4)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+        if criterion.method is not None and criterion.method not in maps:
+            advice = closest(criterion.method, maps)
+            raise ConfigError(f"criteria.{number}.method: unknown name {criterion.method!r}; {advice}")
 
 
 def judge_all(

@@ -14,18 +14,18 @@ from pipeline.errors import ArchiveError, Reason, StudyError
 from pipeline.studies.consensus import with_consensus
 from pipeline.studies.conventions import conventional
 from pipeline.studies.discovery import discover
-from pipeline.studies.gathering import gathered, is_list, list_digests
+from pipeline.studies.gathering import gathered, list_digests
 from pipeline.studies.manifest import read_manifest
 from pipeline.studies.privacy import Pseudonyms
 from pipeline.studies.readers import AS_STORED, ImageFile, ReadOptions, Wanted, read_image, read_mask
-from pipeline.studies.readers.annotations import covers_many, image_key, kept_by_file
+from pipeline.studies.readers.annotations import covers_many, image_key
 from pipeline.studies.readers.base import guarded, refused, series_files
 from pipeline.studies.readers.sidecars import sidecar_of
-from pipeline.studies.rows import MaskSource, StudyRow
+from pipeline.studies.rows import MaskSource, StudyRow, is_list
 from pipeline.studies.study import Study
 from pipeline.studies.volume import Mask
 
-__all__ = ["MaskSource", "StudyRow", "contents", "list_studies", "read_study", "source_digest"]
+__all__ = ["MaskSource", "StudyRow", "contents", "list_studies", "read_study", "sha256_of", "source_digest"]
 
 
 def list_studies(path: Path, manifest: Path | None = None, label: str | None = None) -> tuple[StudyRow, ...]:
@@ -50,12 +50,24 @@ def _found(path: Path, label: str | None) -> tuple[StudyRow, ...]:
     return discover(path, label) if rows is None else rows
 
 
-def contents(path: Path, root: Path | None = None) -> list[str]:
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content; what is no regular file has none.
+
+    Raises:
+        OSError: when it cannot be read.
+    """
+    if not path.is_file() and path.exists():
+        return "no regular file"  # opening a pipe would wait for ever
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def contents(path: Path, root: Path | None = None, sha256: Callable[[Path], str] = sha256_of) -> list[str]:
     """Return the sorted hashes of a file, of the files of a folder, or of those that a list names."""
     try:
         if root is not None and is_list(path):
-            return list_digests(path, root)
-        return [_shared_sha256(path)] if covers_many(path) else sorted(map(_sha256, series_files(path)))
+            return list_digests(path, root, sha256)
+        return sorted(map(sha256, series_files(path)))
     except FileNotFoundError:
         return ["missing"]
     except (OSError, ArchiveError, StudyError):
@@ -89,16 +101,6 @@ def _mask_parts(row: StudyRow, mask: MaskSource, told: Callable[[Path, Path | No
 
 def _key(row: StudyRow, mask: MaskSource) -> str:
     return image_key(row.image.name) if mask.key is None else mask.key
-
-
-def _sha256(path: Path) -> str:
-    if not path.is_file() and path.exists():
-        return "no regular file"  # opening a pipe would wait for ever
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-_shared_sha256 = kept_by_file(_sha256)
 
 
 def read_study(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions = AS_STORED) -> Study:

@@ -22,8 +22,9 @@ import httpx
 from pipeline.errors import ArchiveError, Reason, StudyError
 from pipeline.studies.archive import StudyRow, contents, source_digest
 from pipeline.studies.dicomweb import Instance, Server, instance_at, is_uid, open_client, retrieve
-from pipeline.studies.gathering import is_list, read_list
+from pipeline.studies.gathering import read_list
 from pipeline.studies.readers.base import refused
+from pipeline.studies.rows import is_list
 from pipeline.studies.study import Study
 
 __all__ = ["CONTENT_FACT", "Cache", "make_folder", "open_cache", "read_fetched", "served_digest"]

@@ -10,7 +10,7 @@ import hashlib
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -18,20 +18,12 @@ from typing import BinaryIO
 from pipeline.errors import ArchiveError, Reason
 from pipeline.studies.containers import opened_members
 from pipeline.studies.readers.base import check_size, refused
-from pipeline.studies.rows import inside
+from pipeline.studies.rows import inside, is_list
 
-__all__ = ["LIST", "gathered", "is_list", "list_digests", "read_list"]
-
-LIST = ".files"
-"""The ending of a list's name."""
+__all__ = ["gathered", "list_digests", "read_list"]
 
 _CAP = 64 * 1024**2
 _CHUNK = 1024**2
-
-
-def is_list(path: Path) -> bool:
-    """Tell by its name whether a path of a manifest is a list of files."""
-    return path.suffix == LIST
 
 
 def read_list(path: Path, root: Path) -> tuple[tuple[Path, str], ...]:
@@ -115,8 +107,8 @@ def _by_container(files: Sequence[tuple[Path, str]]) -> dict[Path, dict[str, int
     return found
 
 
-def list_digests(path: Path, root: Path) -> list[str]:
-    """Return the sorted SHA-256 of the contents that a list names.
+def list_digests(path: Path, root: Path, sha256: Callable[[Path], str]) -> list[str]:
+    """Return the sorted SHA-256 of the contents that a list names; ``sha256`` is asked for those of plain files.
 
     Raises:
         ArchiveError: as ``read_list``.
@@ -127,8 +119,7 @@ def list_digests(path: Path, root: Path) -> list[str]:
     found = []
     for plain, member in files:
         if not member:
-            with plain.open("rb") as file:
-                found.append(_digest(file))
+            found.append(sha256(plain))
     for container, numbers in _by_container(files).items():
         with opened_members(container, frozenset(numbers)) as streams:
             found += [_digest(stream) for _, stream in streams]

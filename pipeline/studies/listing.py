@@ -20,9 +20,9 @@ from pipeline.errors import ArchiveError, Reason
 from pipeline.studies.catalogue import Catalogue, Entry
 from pipeline.studies.conventions import conventional
 from pipeline.studies.discovery import UNNAMED_READER
-from pipeline.studies.gathering import LIST
 from pipeline.studies.headers import Kind
 from pipeline.studies.privacy import Pseudonyms
+from pipeline.studies.rows import LIST
 
 __all__ = ["write_manifest"]
 

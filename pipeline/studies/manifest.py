@@ -16,8 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.errors import ArchiveError
-from pipeline.studies.gathering import is_list
-from pipeline.studies.rows import MaskSource, StudyRow, inside
+from pipeline.studies.rows import MaskSource, StudyRow, inside, is_list
 
 __all__ = ["read_manifest"]
 

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from pipeline.errors import ArchiveError
 
-__all__ = ["MaskSource", "StudyRow", "inside"]
+__all__ = ["LIST", "MaskSource", "StudyRow", "inside", "is_list"]
+
+LIST = ".files"
+"""The ending of the name of a list of files (see ``gathering``)."""
+
+
+def is_list(path: Path) -> bool:
+    """Tell by its name whether a path of a manifest is a list of files."""
+    return path.suffix == LIST
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from monai.bundle import ConfigParser
 from cam.layers import spatial_layers
 from flows.demo.configs import CT, DX, KINDS, MODALITIES, write_config
 from flows.demo.train import draw_training_set, train_model, write_bundle
-from pipeline.config import load_config
+from pipeline.config_file import load_config
 from pipeline.models.load import build_network, load_model
 
 

@@ -23,7 +23,7 @@ def opened(folder, workers, count=5):
     auditor = open_auditor(config)
     sources = find_sources(auditor.config, auditor.pseudonyms)
     layers = resolve_layers(auditor, [source.row for source in sources])
-    return open_auditor(config, tuple(layer.name for layer in layers)), sources
+    return open_auditor(config, layers=tuple(layer.name for layer in layers)), sources
 
 
 def test_workers_change_neither_order_nor_numbers(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import csv
 import stat
 
+from pipeline.config_file import load_config
 from pipeline.links import LINKS_FILE, write_links
 from pipeline.run import find_rows
 from pipeline.studies.privacy import Pseudonyms, load_key
@@ -16,7 +17,7 @@ def test_the_table_ties_every_pseudonym_to_its_name(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with path.open() as file:
         rows = list(csv.DictReader(file))
-    found = find_rows(config, Pseudonyms(load_key(tmp_path / "runs")))
+    found = find_rows(load_config(config), Pseudonyms(load_key(tmp_path / "runs")))
     assert {row["study"]: row["archive_study"] for row in rows} == {key: one.row.study for key, one in found.items()}
     assert {row["patient"]: row["archive_patient"] for row in rows} == {
         one.patient: one.row.patient for one in found.values()

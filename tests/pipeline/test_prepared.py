@@ -40,7 +40,7 @@ def opened(config):
     auditor = open_auditor(config)
     sources = find_sources(auditor.config, auditor.pseudonyms)
     layers = resolve_layers(auditor, [source.row for source in sources])
-    return open_auditor(config, tuple(layer.name for layer in layers)), sources
+    return open_auditor(config, layers=tuple(layer.name for layer in layers)), sources
 
 
 def audited(config):
@@ -110,7 +110,7 @@ def test_another_way_to_read_or_prepare_reads_anew(change, tmp_path, reads):
 def test_other_methods_do_not_read_anew(tmp_path, reads):
     config = plant(tmp_path, 2, run=RUN)
     audited(config)
-    changed(config, explain__methods=["hirescam", "layercam"])
+    changed(config, explain__methods=["hirescam", "layercam"], criteria=[])
     auditor, sources = opened(config)
     reads.clear()
     audits, _ = audit_studies(auditor, sources, lambda: None)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline.config import load_config
+from pipeline.config_file import load_config
 from pipeline.errors import ArchiveError, AuditError, ConfigError, ModelError, OutputError
 from pipeline.ledger import verify_chain
 from pipeline.lock import write_lock
@@ -274,7 +274,7 @@ def test_an_open_cohort_may_grow_a_closed_one_may_not(tmp_path):
         ({"model": {"layers": ["9"]}}, ModelError, "layer '9' does not exist.*layers that would do: 0, 1, 2"),
         ({"model": {"layers": ["5"]}}, ModelError, "no spatial extent"),
         ({"model": {"labels": ["a", "b", "lesion"]}}, ModelError, "needs 3 output"),
-        ({"model": {"labels": ["clear", "fracture"]}}, ArchiveError, "'lesion' is not one of the model's labels"),
+        ({"model": {"labels": ["clear", "fracture"]}}, ConfigError, "'lesion' is not one of the model's labels"),
         ({"model": {"sha256": "0" * 64}}, ModelError, "have the hash"),
         ({"prepare": [{"_target_": "RandFlip"}]}, ConfigError, "is random"),
         ({"prepare": [{"_target_": "Resize", "spatial_size": [1, 1, 1]}]}, ModelError, "."),
@@ -283,7 +283,7 @@ def test_an_open_cohort_may_grow_a_closed_one_may_not(tmp_path):
             ConfigError,
             "did you mean 'hit_rate'",
         ),
-        ({"archive": {"path": "nowhere"}}, ArchiveError, "nowhere"),
+        ({"archive": {"path": "nowhere"}}, ConfigError, "nowhere"),
         ({"run": {"device": "abacus"}}, ConfigError, "abacus"),
     ],
 )

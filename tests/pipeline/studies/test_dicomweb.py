@@ -19,7 +19,8 @@ from pydicom.uid import generate_uid
 
 from flows import cli
 from pipeline.audit import read_studies
-from pipeline.config import AuditConfig, load_config
+from pipeline.config import AuditConfig
+from pipeline.config_file import load_config
 from pipeline.errors import ArchiveError, ConfigError, Reason, StudyError
 from pipeline.files import written
 from pipeline.run import begin, find_sources, open_auditor, read_run, work
