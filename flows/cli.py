@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from flows.outcome import OUTCOMES, outcomes_of, parse_outcomes, print_results
-from pipeline.errors import AuditError, ConfigError, OutputError
+from pipeline.errors import ArchiveError, AuditError, ConfigError, OutputError
 
 __all__ = ["app", "main"]
 
@@ -158,6 +158,8 @@ def scan(
     Nothing in the archive is changed. A second scan opens only what is new or changed. Of a server (https://...) only
     metadata is read, each time; CAMAUDIT_DICOMWEB_AUTHORIZATION is sent as its Authorization.
     """
+    if not archive.startswith(("http://", "https://")) and not Path(archive or "?").is_dir():
+        raise ArchiveError(f"ARCHIVE: must name a folder or a DICOMweb server's URL, not {archive!r}")
     from flows.scanning import scan_archive
 
     scan_archive(archive, as_json=as_json, outputs=(write_manifest, export), index=index, workers=workers)
@@ -191,6 +193,8 @@ def report(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write the PDF.")] = None,
 ) -> None:
     """Render the report of a run again, from its folder alone."""
+    if not (run / "results.json").is_file():
+        raise OutputError(f"{run}: holds no results.json; give the folder of a finished run")
     from reports.pdf import render
 
     typer.echo(render(run, output))
@@ -203,11 +207,11 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Make a synthetic archive, train a sound and a shortcut model for each modality, and audit all four."""
+    silent = quiet or as_json
+    _clear_demo(folder)
     from flows.checking import lock_audit
     from flows.demo import make_demo
 
-    silent = quiet or as_json
-    _clear_demo(folder)
     os.environ.setdefault("PREFECT_HOME", str((folder / ".prefect").resolve()))
     warming = threading.Thread(target=_start_server, daemon=True)  # its own process: it starts while the models train
     warming.start()

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pipeline.errors import ArchiveError, OutputError
+from pipeline.errors import OutputError
 from pipeline.files import written
 from pipeline.studies.catalogue import Catalogue, open_catalogue
 from pipeline.studies.dicomweb import is_url, open_server
@@ -35,7 +35,7 @@ def scan_archive(
         AuditError: one line, when the archive cannot be listed or something cannot be written.
     """
     server = open_server(archive) if is_url(archive) else None
-    root = _folder(archive) if server is None else server_root(server)
+    root = Path(archive).resolve() if server is None else server_root(server)
     manifest, export = outputs
     for path in filter(None, outputs):
         _check_output(path)
@@ -62,14 +62,6 @@ def _check_output(path: Path) -> None:
     folder = next(one for one in path.absolute().parents if one.exists())
     if not os.access(folder, os.W_OK):
         raise OutputError(f"{path}: cannot be written: no permission in {folder}")
-
-
-def _folder(archive: str) -> Path:
-    if not archive:
-        raise ArchiveError("ARCHIVE must name a folder or a URL, not ''")
-    if not Path(archive).is_dir():
-        raise ArchiveError(f"{archive}: the archive is not there or is no folder")
-    return Path(archive).resolve()
 
 
 def _short(root: Path) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Protocol, TypeVar
 
-from pipeline.config import Archive
+from pipeline.config import Archive, digest_of
 from pipeline.errors import StudyError
 from pipeline.studies.archive import StudyRow, list_studies, source_digest
 from pipeline.studies.dicomweb import open_server
@@ -12,9 +12,10 @@ from pipeline.studies.dicomweb_cache import make_folder, open_cache, read_fetche
 from pipeline.studies.file_hashes import FileHashes
 from pipeline.studies.study import Study
 
-__all__ = ["archive_rows", "read_rows", "row_digest"]
+__all__ = ["archive_rows", "image_digest", "read_rows", "row_digest"]
 
 _GIB = 1024**3
+_SHA256_DIGITS = 64
 Argument = TypeVar("Argument")
 
 
@@ -44,6 +45,13 @@ def row_digest(archive: Archive, row: StudyRow, hashes: FileHashes) -> str:
     if archive.dicomweb is None:
         return source_digest(row, hashes.contents)
     return served_digest(row, archive.path)
+
+
+def image_digest(archive: Archive, row: StudyRow, hashes: FileHashes) -> str:
+    """Return the SHA-256 of what an image is read from, '' where nothing of it is here: a server's."""
+    contents = hashes.contents(row.image, row.root) if archive.dicomweb is None else []
+    known = [digest for digest in contents if len(digest) == _SHA256_DIGITS]
+    return digest_of(known) if known else ""
 
 
 def read_rows(

@@ -31,7 +31,15 @@ from pipeline.studies.readers.base import ReadOptions
 from pipeline.studies.study import Study
 from pipeline.studies.volume import Heatmap, Mask
 
-__all__ = ["Auditor", "StudySource", "audit_studies", "negative_label", "predicted_labels", "read_studies"]
+__all__ = [
+    "Auditor",
+    "StudySource",
+    "audit_studies",
+    "check_reference",
+    "negative_label",
+    "predicted_labels",
+    "read_studies",
+]
 
 
 @dataclass(frozen=True)
@@ -49,12 +57,13 @@ class Auditor:
 
 @dataclass(frozen=True)
 class StudySource:
-    """A row of the archive with its pseudonyms and the hash of its files."""
+    """A row of the archive with its pseudonyms and the hash of its files; ``image_sha256`` is the image's alone."""
 
     row: StudyRow
     study: str
     patient: str
     sha256: str
+    image_sha256: str = ""
 
 
 def audit_studies(
@@ -116,7 +125,7 @@ def _prepare(auditor: Auditor, source: StudySource, study: Study | PreparedStudy
     if isinstance(study, StudyError):
         return _Ready(source, fault=study)
     try:
-        _check_reference(study, auditor.config)
+        check_reference(study, auditor.config)
         if isinstance(study, Study):
             study = prepared_study(study, auditor.preparation(study.image))
     except StudyError as fault:
@@ -282,7 +291,12 @@ def predicted_labels(config: AuditConfig, share: torch.Tensor) -> tuple[str, ...
     return () if best == negative_label(config) else (best,)
 
 
-def _check_reference(study: Study | PreparedStudy, config: AuditConfig) -> None:
+def check_reference(study: Study | PreparedStudy, config: AuditConfig) -> None:
+    """Refuse a study whose labels the model does not have.
+
+    Raises:
+        StudyError: READ, UNKNOWN_LABEL.
+    """
     # an unmarked mask of a study without findings has no label
     named = {*(study.reference or ()), *(mask.label for mask in study.masks)} - {""}
     if not named <= set(config.model.labels):

@@ -286,6 +286,7 @@ def _bundle(config: AuditConfig, _: Path) -> Iterator[Fault]:
             yield _fault("model", "bundle", says=f"{bundle / part} holds none of {', '.join(names)}")
         elif part == "configs":
             yield from _bundle_text(paths[0])
+            yield from _channels(config, bundle / part / "metadata.json")
         else:
             yield from _hash(config, paths[0])
 
@@ -300,6 +301,21 @@ def _bundle_text(path: Path) -> Iterator[Fault]:
         return
     if not isinstance(content, dict) or not {"network_def", "network", "net"} & set(content):
         yield _fault("model", "bundle", says=f"{path} has no network_def")
+
+
+def _channels(config: AuditConfig, metadata: Path) -> Iterator[Fault]:
+    """Hold the labels against the names that a bundle gives its outputs: the same names in another order are a slip."""
+    try:
+        outputs = json.loads(metadata.read_text(encoding="utf-8"))["network_data_format"]["outputs"]
+        channels = next(iter(outputs.values()))["channel_def"]
+        stated = [str(channels[str(number)]) for number in range(len(channels))]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration):
+        return  # most bundles say nothing of the kind
+    labels = config.model.labels
+    plain, configured = ([re.sub(r"[\W_]+", " ", name).casefold() for name in names] for names in (stated, labels))
+    if plain != configured and sorted(plain) == sorted(configured):
+        says = f"the bundle's outputs are {stated}, in this order, not {list(labels)}"
+        yield _fault("model", "labels", says=says)
 
 
 def _weights(config: AuditConfig, _: Path) -> Iterator[Fault]:

@@ -1,80 +1,170 @@
 """What a run must know of the model before the lock, found without showing it a study."""
 
 import math
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from cam import capture, cell_shift, choose_layer, explain
+from cam import Capture, capture, cell_shift, choose_layer, explain
 from pipeline.audit import Auditor, read_studies
 from pipeline.config import AuditConfig
-from pipeline.errors import ArchiveError, ModelError, StudyError
-from pipeline.models.prepare import Prepared
+from pipeline.errors import ArchiveError, ConfigError, ModelError, StudyError
+from pipeline.models.prepare import Prepared, StepError
 from pipeline.record import LayerFacts
 from pipeline.studies.archive import StudyRow
 from pipeline.studies.geometry import Geometry, cells
 
-__all__ = ["resolve_layers"]
+__all__ = ["Probe", "probe_model"]
+
+_PREPARED_AT_MOST = 3  # a step that fails on three studies is at fault, not they
+_READ_AT_MOST = 25
 
 
-def resolve_layers(auditor: Auditor, rows: Sequence[StudyRow]) -> tuple[LayerFacts, ...]:
-    """Choose, check and measure the layers on noise of the shape of the first readable study.
+@dataclass(frozen=True)
+class Probe:
+    """What the model and the first study told: layers, the model's input, and what a map costs.
+
+    ``shape`` (channels, ...) and the values are those of the first study's input. ``seconds`` goes from a method to the
+    time of one map of one study, the model's forward, ``forward_seconds``, included. ``peak_bytes`` is the most memory
+    that this process has held so far.
+    """
+
+    layers: tuple[LayerFacts, ...]
+    shape: tuple[int, ...]
+    minimum: float
+    mean: float
+    maximum: float
+    forward_seconds: float
+    seconds: Mapping[str, float]
+    peak_bytes: int
+
+
+def probe_model(auditor: Auditor, rows: Sequence[StudyRow]) -> Probe:
+    """Choose, check and measure the layers on noise of the shape of the first readable study; try every method once.
 
     Raises:
         ArchiveError: when no study can be read.
+        ConfigError: when a transform fails on the first studies.
         ModelError: when a layer does not do, or the model's outputs are not what the configuration says.
     """
     prepared = _first_prepared(auditor, rows)
     shape = tuple(prepared.x.shape)
-    probe = torch.rand(1, *shape, generator=torch.Generator().manual_seed(auditor.config.run.seed)).to(auditor.device)
-    network = auditor.model.network
-    requested = auditor.config.model.layers
+    noise = torch.rand(1, *shape, generator=torch.Generator().manual_seed(auditor.config.run.seed)).to(auditor.device)
+    names, passed = _passed(auditor, noise)
+    _check_outputs(auditor.config, passed.logits.detach())
+    forward = _seconds(auditor, lambda: _forward(auditor.model.network, noise))
+    return Probe(
+        layers=_layer_facts(auditor, noise, prepared, names, passed),
+        shape=shape,
+        minimum=float(prepared.x.min()),
+        mean=float(prepared.x.mean()),
+        maximum=float(prepared.x.max()),
+        forward_seconds=forward,
+        seconds=_try_methods(auditor, noise, names),
+        peak_bytes=_peak_bytes(),
+    )
+
+
+def _passed(auditor: Auditor, noise: Tensor) -> tuple[list[str], Capture]:
+    network, requested = auditor.model.network, auditor.config.model.layers
     try:
-        names = [choose_layer(network, probe) if name == "auto" else name for name in requested]
-        passed = capture(network, probe, list(dict.fromkeys(names)))
+        names = [choose_layer(network, noise) if name == "auto" else name for name in requested]
+        return names, capture(network, noise, list(dict.fromkeys(names)))
     except ValueError as error:
         raise ModelError(f"model.layers: {error}") from error
     except RuntimeError as error:
         fault = str(error).splitlines()[0]
+        shape = tuple(noise.shape[1:])
         raise ModelError(f"the model does not take an input of shape {shape} (channels, ...): {fault}") from error
-    _check_outputs(auditor.config, passed.logits.detach())
-    _try_methods(auditor, probe, names)
+
+
+def _layer_facts(
+    auditor: Auditor, noise: Tensor, prepared: Prepared, names: Sequence[str], passed: Capture
+) -> tuple[LayerFacts, ...]:
     return tuple(
         LayerFacts(
             name=name,
             requested=asked,
             shape=(layer := tuple(passed.activations[name].shape[2:])),
             cell_mm=cells(prepared.grid, layer).spacing,
-            shift_mm=_shift_mm(network, name, probe, prepared.grid),
+            shift_mm=_shift_mm(auditor.model.network, name, noise, prepared.grid),
             unit=prepared.grid.unit,
         )
-        for name, asked in dict(zip(names, requested, strict=True)).items()
+        for name, asked in dict(zip(names, auditor.config.model.layers, strict=True)).items()
     )
 
 
-def _try_methods(auditor: Auditor, probe: Tensor, layers: Sequence[str]) -> None:
+def _try_methods(auditor: Auditor, noise: Tensor, layers: Sequence[str]) -> dict[str, float]:
     """Run every method once: one that this model does not allow is refused now, not study by study."""
     asked = auditor.config.explain
+    seconds = {}
     for method in asked.methods:
         options = {name: given for name, given in asked.options.items() if name == method}
+        call = partial(explain, auditor.model.network, noise, [0], methods=[method], layers=layers, options=options)
         try:
-            explain(auditor.model.network, probe, [0], methods=[method], layers=layers, options=options)
+            seconds[method] = _seconds(auditor, call)
         except (ValueError, TypeError) as error:
             raise ModelError(f"explain.methods: {method}: {error}") from error
+    return seconds
+
+
+def _forward(network: nn.Module, x: Tensor) -> None:
+    with torch.no_grad():
+        network(x)
+
+
+def _seconds(auditor: Auditor, call: Callable[[], object]) -> float:
+    """Return how long a call takes, a device's queue emptied before and after it."""
+    _wait(auditor.device)
+    started = time.perf_counter()
+    call()
+    _wait(auditor.device)
+    return time.perf_counter() - started
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _peak_bytes() -> int:
+    import resource  # there is none on Windows
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _first_prepared(auditor: Auditor, rows: Sequence[StudyRow]) -> Prepared:
-    faults = []
+    """Return the first study that can be read, prepared for the model. Few are tried, never the whole archive.
+
+    Raises:
+        ArchiveError: when none of the first studies can be read.
+        ConfigError: when the transforms fail on studies that can be read; it names the step.
+    """
+    unreadable: list[StudyError] = []
+    unprepared: list[StudyError] = []
     for row in rows:
         (study,) = read_studies(auditor, [row])
         try:
             if not isinstance(study, StudyError):
                 return auditor.preparation(study.image)
-            faults.append(study)
+            unreadable.append(study)
         except StudyError as fault:
-            faults.append(fault)
-    raise ArchiveError(f"none of the {len(rows)} studies can be read; the first: {faults[0]}")
+            unprepared.append(fault)
+        if len(unprepared) == _PREPARED_AT_MOST or len(unreadable) == _READ_AT_MOST:
+            break
+    if unprepared:
+        first = unprepared[0]
+        cause = f": {first.cause}" if isinstance(first, StepError) else ""
+        where = "" if isinstance(first, StepError) else "prepare: "
+        raise ConfigError(f"{where}{first}{cause} (on the first study that can be read)")
+    tried = f"the first {len(unreadable)} of {len(rows)}" if len(unreadable) < len(rows) else f"the {len(rows)}"
+    raise ArchiveError(f"none of {tried} studies can be read; the first: {unreadable[0]}")
 
 
 def _shift_mm(network: nn.Module, layer: str, probe: Tensor, grid: Geometry) -> tuple[float, ...] | None:

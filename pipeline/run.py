@@ -21,7 +21,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from cam import METHODS
-from pipeline.archives import archive_rows, row_digest
+from pipeline.archives import archive_rows, image_digest, row_digest
 from pipeline.audit import Auditor, StudySource, audit_studies
 from pipeline.config import AuditConfig, digest_of
 from pipeline.config_file import read_document
@@ -35,7 +35,7 @@ from pipeline.models.load import choose_device, load_model
 from pipeline.models.prepare import build_transforms
 from pipeline.preflight import check_names, checked_config
 from pipeline.prepared import Kept
-from pipeline.probe import resolve_layers
+from pipeline.probe import Probe, probe_model
 from pipeline.record import LayerFacts, Lock, StudyAudit
 from pipeline.reuse import carry_over, earlier_audits, earlier_runs, referring
 from pipeline.shards import Maps, write_maps, write_shard
@@ -51,6 +51,7 @@ __all__ = [
     "find_rows",
     "find_sources",
     "library_versions",
+    "look_at_model",
     "open_auditor",
     "read_run",
     "work",
@@ -112,8 +113,7 @@ def begin(config_path: Path, command: str, overrides: Sequence[str] = (), *, dee
     auditor = open_auditor(config_path, overrides)
     config = auditor.config
     sources = find_sources(config, auditor.pseudonyms, deep=deep)
-    layers = resolve_layers(auditor, [source.row for source in sources])
-    check_criteria(config.criteria, [*_map_names(config, layers), *BASELINES])
+    layers = look_at_model(auditor, sources).layers
     runs = earlier_runs(config.run.output / config.name)
     hashes = [source.sha256 for source in sources]
     lock = _looked_before(compare(read_lock(config_path), config, auditor.model.sha256, hashes), runs)
@@ -220,16 +220,31 @@ def find_sources(config: AuditConfig, pseudonyms: Pseudonyms, *, deep: bool = Fa
     """
     rows = archive_rows(config.archive)
     with open_file_hashes(config.run.output, deep=deep) as hashes:
-        return tuple(_source(row, pseudonyms, row_digest(config.archive, row, hashes)) for row in rows)
+        return tuple(
+            _source(row, pseudonyms, row_digest(config.archive, row, hashes), image_digest(config.archive, row, hashes))
+            for row in rows
+        )
 
 
 def find_rows(config: AuditConfig, pseudonyms: Pseudonyms) -> dict[str, StudySource]:
     """List the archive's studies by pseudonym, without hashing their files again."""
-    return {source.study: source for source in (_source(row, pseudonyms, "") for row in archive_rows(config.archive))}
+    return {source.study: source for source in (_source(row, pseudonyms) for row in archive_rows(config.archive))}
 
 
-def _source(row: StudyRow, pseudonyms: Pseudonyms, sha256: str) -> StudySource:
-    return StudySource(row, pseudonyms.study(row.patient, row.study), pseudonyms.patient(row.patient), sha256)
+def look_at_model(auditor: Auditor, sources: Sequence[StudySource]) -> Probe:
+    """Try the model, its layers, the methods and the transforms, and hold the criteria against the maps there will be.
+
+    Raises:
+        AuditError: as ``probe_model``; for a criterion about a map that there will not be.
+    """
+    probe = probe_model(auditor, [source.row for source in sources])
+    check_criteria(auditor.config.criteria, [*_map_names(auditor.config, probe.layers), *BASELINES])
+    return probe
+
+
+def _source(row: StudyRow, pseudonyms: Pseudonyms, sha256: str = "", image_sha256: str = "") -> StudySource:
+    study, patient = pseudonyms.study(row.patient, row.study), pseudonyms.patient(row.patient)
+    return StudySource(row, study, patient, sha256, image_sha256)
 
 
 def _stamp(config_path: Path) -> str:

@@ -20,7 +20,7 @@ from pipeline.errors import ConfigError, Reason, Stage, StudyError
 from pipeline.studies.geometry import Affine, Geometry, GeometryError
 from pipeline.studies.volume import Volume
 
-__all__ = ["Preparation", "Prepared", "build_transforms"]
+__all__ = ["Preparation", "Prepared", "StepError", "build_transforms"]
 
 _LOSES_THE_GRID = frozenset(
     {"Transpose", "Lambda", "SqueezeDim", "AsChannelLast", "GridDistortion", "GridPatch", "GridSplit"}
@@ -39,28 +39,41 @@ class Prepared:
     grid: Geometry
 
 
+class StepError(StudyError):
+    """A transform raised on an image. ``cause`` is its text, for the console alone: it can quote the image."""
+
+    def __init__(self, number: int, step: str, error: Exception) -> None:
+        name = step.partition("(")[0]
+        message = f"prepare.{number}: {name} raised {type(error).__name__}"
+        super().__init__(Stage.PREPARE, Reason.PREPARATION_FAILED, message)
+        self.cause = _innermost(error)
+
+
 @dataclass(frozen=True)
 class Preparation:
     """The configured transforms. ``steps`` describes each as a reader of the report sees it."""
 
-    transform: Callable[[MetaTensor], Any]
+    transforms: tuple[Callable[[Any], Any], ...]
     steps: tuple[str, ...]
 
     def __call__(self, image: Volume) -> Prepared:
         """Prepare one image.
 
         Raises:
-            StudyError: when a transform fails on this image, loses its affine or its spatial axes, or leaves NaN.
+            StudyError: when a transform fails on this image, loses its affine or its spatial axes, or leaves NaN; a
+                ``StepError`` where one step of the configuration is at fault.
         """
         source = image.geometry
         plane = _plane(source)
         # a copy: the volume is read-only and some transforms write in place
         tensor = torch.from_numpy(image.array[None].astype(np.float32, copy=True))
-        try:
-            with torch.no_grad():
-                result = self.transform(MetaTensor(tensor, affine=torch.from_numpy(plane.copy())))
-        except Exception as error:  # a transform may raise anything; its text can quote the image's metadata
-            raise _failed(f"a transform raised {type(error).__name__}") from error
+        result: Any = MetaTensor(tensor, affine=torch.from_numpy(plane.copy()))
+        for number, transform in enumerate(self.transforms):
+            try:
+                with torch.no_grad():
+                    result = transform(result)
+            except Exception as error:
+                raise StepError(number, self.steps[number], error) from error
         if not isinstance(result, MetaTensor) or result.ndim != len(source.shape) + 1:
             raise _failed(f"the transforms must return one image of {len(source.shape)} spatial axes with its affine")
         x = result.as_tensor().to(torch.float32).contiguous()
@@ -95,7 +108,7 @@ def build_transforms(prepare: Sequence[dict[str, Any]]) -> Preparation:
             raise ConfigError(f"{where}: {name} cannot be built: {_innermost(error)}") from error
         _check(where, transform)
         steps.append((transform, _describe(name, step)))
-    return Preparation(Compose([transform for transform, _ in steps]), tuple(text for _, text in steps))
+    return Preparation(tuple(transform for transform, _ in steps), tuple(text for _, text in steps))
 
 
 def _check(where: str, transform: object) -> None:

@@ -8,7 +8,7 @@ import pytest
 from pipeline import audit
 from pipeline.audit import audit_studies, read_studies
 from pipeline.errors import Reason
-from pipeline.probe import resolve_layers
+from pipeline.probe import probe_model
 from pipeline.run import find_sources, open_auditor
 from pipeline.studies.archive import read_study
 from pipeline.studies.isolation import Limits
@@ -22,7 +22,7 @@ def opened(folder, workers, count=5):
     config = plant(folder, count, run=RUN | {"workers": workers})
     auditor = open_auditor(config)
     sources = find_sources(auditor.config, auditor.pseudonyms)
-    layers = resolve_layers(auditor, [source.row for source in sources])
+    layers = probe_model(auditor, [source.row for source in sources]).layers
     return open_auditor(config, layers=tuple(layer.name for layer in layers)), sources
 
 

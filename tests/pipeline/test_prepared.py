@@ -10,7 +10,7 @@ from pipeline import audit
 from pipeline.audit import audit_studies
 from pipeline.errors import OutputError, Reason
 from pipeline.prepared import Kept
-from pipeline.probe import resolve_layers
+from pipeline.probe import probe_model
 from pipeline.run import find_sources, open_auditor
 from pipeline.studies.archive import read_study
 from tests.pipeline.planted import plant
@@ -39,7 +39,7 @@ def reads(monkeypatch):
 def opened(config):
     auditor = open_auditor(config)
     sources = find_sources(auditor.config, auditor.pseudonyms)
-    layers = resolve_layers(auditor, [source.row for source in sources])
+    layers = probe_model(auditor, [source.row for source in sources]).layers
     return open_auditor(config, layers=tuple(layer.name for layer in layers)), sources
 
 
