@@ -60,7 +60,7 @@ def recipes_of(config: AuditConfig, layers: Sequence[str], foundation: Sequence[
 
     def digest(place: Place) -> str:
         # a baseline is noise on the grid of the first map
-        own = list(places[0]) if place[0] in BASELINES else options.get(place[0], {})
+        own = places[0][1] if place[0] in BASELINES else options.get(place[0], {})
         return digest_of([study, scoring, *place, own])
 
     return Recipes(study, {place: digest(place) for place in places})
