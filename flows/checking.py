@@ -12,7 +12,7 @@ from rich.table import Table
 
 from pipeline.audit import Auditor, StudySource
 from pipeline.errors import ArchiveError
-from pipeline.estimate import Estimate, estimate_run
+from pipeline.estimate import RunEstimate, estimate_run
 from pipeline.lock import write_lock
 from pipeline.probe import Probe
 from pipeline.run import find_sources, look_at_model, open_auditor
@@ -108,8 +108,8 @@ def _print_model(console: Console, auditor: Auditor, probe: Probe) -> None:
     console.print(table)
 
 
-def _print_estimate(console: Console, auditor: Auditor, estimate: Estimate, studies: int) -> None:
-    table = Table(title=f"Estimate for {studies} studies", title_justify="left")
+def _print_estimate(console: Console, auditor: Auditor, estimate: RunEstimate, studies: int) -> None:
+    table = Table(title=f"RunEstimate for {studies} studies", title_justify="left")
     table.add_column("method")
     table.add_column("seconds a map", justify="right")
     table.add_column("share of the time", justify="right")
@@ -149,7 +149,7 @@ def _losses_in_words(separator: str, losses: Losses) -> str:
     return separator + ", ".join(reasons) if reasons else ""
 
 
-def _as_json(auditor: Auditor, probe: Probe, estimate: Estimate, survey: Survey | None) -> Mapping[str, object]:
+def _as_json(auditor: Auditor, probe: Probe, estimate: RunEstimate, survey: Survey | None) -> Mapping[str, object]:
     return {
         "model": {"architecture": auditor.model.architecture, "sha256": auditor.model.sha256},
         "input": {"shape": probe.shape, "minimum": probe.minimum, "mean": probe.mean, "maximum": probe.maximum},

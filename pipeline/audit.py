@@ -1,8 +1,9 @@
 """The walk of a study, on one screen: read, prepare, explain, carry to the mask's grid, measure, record."""
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import groupby
 
@@ -10,36 +11,39 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cam import Explanation, Target, explain
+from cam import Target, explain
 from pipeline.archives import read_rows
 from pipeline.config import AuditConfig
 from pipeline.errors import Reason, Stage, StudyError
-from pipeline.evidence.baselines import centre_prior, random_map
+from pipeline.evidence.baselines import BASELINES, centre_prior, random_map
 from pipeline.evidence.experts import agreement
-from pipeline.evidence.localisation import Evidence, score_all
+from pipeline.evidence.localisation import METRICS, Evidence, score_all
 from pipeline.models.load import LoadedModel, probabilities
 from pipeline.models.prepare import Preparation
 from pipeline.prefetch import prefetched
 from pipeline.prepared import Kept, PreparedStudy, prepared_study
-from pipeline.record import Finding, PairAgreement, StudyAudit
+from pipeline.record import Finding, InputFacts, PairAgreement, RefusedMask, Score, StudyAudit
 from pipeline.shards import Maps
 from pipeline.studies.archive import StudyRow, read_study
+from pipeline.studies.consensus import CONSENSUS
 from pipeline.studies.geometry import Geometry, Resampling, cells, plan
 from pipeline.studies.isolation import DECODING, isolated_map
 from pipeline.studies.privacy import Pseudonyms
 from pipeline.studies.readers.base import ReadOptions
-from pipeline.studies.study import Study
+from pipeline.studies.study import PASSING, Study, faults_of
 from pipeline.studies.volume import Heatmap, Mask
+from pipeline.wanted import (
+    Wanted,
+    calls_for,
+    in_order,
+    missing_maps,
+    negative_label,
+    places_of,
+    predicted_labels,
+    targets_of,
+)
 
-__all__ = [
-    "Auditor",
-    "StudySource",
-    "audit_studies",
-    "check_reference",
-    "negative_label",
-    "predicted_labels",
-    "read_studies",
-]
+__all__ = ["Auditor", "StudySource", "audit_studies", "check_reference", "read_studies"]
 
 
 @dataclass(frozen=True)
@@ -57,13 +61,17 @@ class Auditor:
 
 @dataclass(frozen=True)
 class StudySource:
-    """A row of the archive with its pseudonyms and the hash of its files; ``image_sha256`` is the image's alone."""
+    """A row of the archive with its pseudonyms and the hash of its files; ``image_sha256`` is the image's alone.
+
+    ``carried`` is what earlier runs have answered of it: only the maps that it lacks are computed.
+    """
 
     row: StudyRow
     study: str
     patient: str
     sha256: str
     image_sha256: str = ""
+    carried: StudyAudit | None = None
 
 
 def audit_studies(
@@ -74,7 +82,7 @@ def audit_studies(
     maps: Maps = {}
     size = auditor.config.run.batch_size
     ready = _read_and_prepare(auditor, sources)
-    for batch in _batches(prefetched(ready, size) if auditor.config.run.workers else ready, size):
+    for batch in _batches(auditor, prefetched(ready, size) if auditor.config.run.workers else ready, size):
         for audit, kept in _audit_batch(auditor, batch):
             audits.append(audit)
             maps.update(kept)
@@ -90,6 +98,15 @@ class _Ready:
     study: PreparedStudy | None = None
     fault: StudyError | None = None
 
+    @property
+    def carried(self) -> StudyAudit | None:
+        """What earlier runs answered, unless the study does not read as it did then (a server's may change)."""
+        audit, study = self.source.carried, self.study
+        if audit is None or study is None:
+            return None
+        same = dict(audit.facts) == dict(study.header) and audit.mask_faults == _refused(study)
+        return audit if same else None
+
 
 def _read_and_prepare(auditor: Auditor, sources: Sequence[StudySource]) -> Generator[_Ready, None, None]:
     kept = auditor.kept
@@ -102,7 +119,7 @@ def _read_and_prepare(auditor: Auditor, sources: Sequence[StudySource]) -> Gener
             continue
         (study,) = read_studies(auditor, [source.row]) if known else (next(rest),)  # known, and damaged
         ready = _prepare(auditor, source, study)
-        if kept and ready.study:
+        if kept and ready.study and not any(fault.reason in PASSING for fault in ready.study.mask_faults):
             kept.store(ready.study, source.sha256)
         yield ready
     if kept:
@@ -112,13 +129,45 @@ def _read_and_prepare(auditor: Auditor, sources: Sequence[StudySource]) -> Gener
 def read_studies(auditor: Auditor, rows: Iterable[StudyRow]) -> Iterator[Study | StudyError]:
     """Read studies in order, each in a worker process that may fail without harm; the fault is its answer then.
 
-    A server's studies are fetched as they are asked for.
+    A server's studies are fetched as they are asked for. Where a mask ends the process or cannot be fetched, the study
+    is read without it.
     """
     archive = auditor.config.archive
-    options = ReadOptions(archive.voi, archive.volume, archive.consensus)
+    options = ReadOptions(archive.voi, archive.volume, archive.consensus, auditor.config.model.labels)
     read = partial(read_study, pseudonyms=auditor.pseudonyms, options=options)
     mapped = partial(isolated_map, workers=auditor.config.run.workers, limits=DECODING)
-    return read_rows(archive, rows, read, mapped)
+    under_way: deque[StudyRow] = deque()
+
+    def noted() -> Iterator[StudyRow]:
+        for row in rows:
+            under_way.append(row)
+            yield row
+
+    def read_alone(row: StudyRow) -> Study | StudyError:
+        (study,) = read_rows(archive, [row], read, mapped)
+        return study
+
+    for study in read_rows(archive, noted(), read, mapped):
+        row = under_way.popleft()
+        fatal = isinstance(study, StudyError) and study.reason in PASSING and row.masks
+        yield _without_fatal_masks(row, study, read_alone) if fatal and isinstance(study, StudyError) else study
+
+
+def _without_fatal_masks(
+    row: StudyRow, fault: StudyError, read_alone: Callable[[StudyRow], Study | StudyError]
+) -> Study | StudyError:
+    """Read a study whose reading was ended without the masks that end it; all of them where no single one does."""
+    if isinstance(read_alone(replace(row, masks=())), StudyError):
+        return fault
+    alone = [read_alone(replace(row, masks=(mask,))) for mask in row.masks]
+    faults = [study if isinstance(study, StudyError) else None for study in alone]
+    if not any(faults):
+        faults = [fault] * len(faults)
+    masks = [
+        mask if own is None else replace(mask, refused=(own.reason, str(own)))
+        for mask, own in zip(row.masks, faults, strict=True)
+    ]
+    return read_alone(replace(row, masks=tuple(masks)))
 
 
 def _prepare(auditor: Auditor, source: StudySource, study: Study | PreparedStudy | StudyError) -> _Ready:
@@ -133,9 +182,13 @@ def _prepare(auditor: Auditor, source: StudySource, study: Study | PreparedStudy
     return _Ready(source, study)
 
 
-def _batches(ready: Iterable[_Ready], size: int) -> Iterator[list[_Ready]]:
-    """Group neighbours whose inputs have the same shape, at most ``size`` together; a fault is a batch of its own."""
-    for _, group in groupby(ready, key=lambda one: one.study and one.study.prepared.x.shape):
+def _batches(auditor: Auditor, ready: Iterable[_Ready], size: int) -> Iterator[list[_Ready]]:
+    """Group neighbours with inputs of one shape that lack the same maps, at most ``size``; faults stay apart."""
+
+    def kind(one: _Ready) -> object:
+        return one.study and (one.study.prepared.x.shape, one.carried and set(_missing(auditor, one.carried).values()))
+
+    for _, group in groupby(ready, key=kind):
         batch: list[_Ready] = []
         for one in group:
             batch.append(one)
@@ -159,21 +212,16 @@ def _audit_batch(auditor: Auditor, batch: Sequence[_Ready]) -> list[tuple[StudyA
 def _analyse(auditor: Auditor, batch: Sequence[_Ready]) -> list[tuple[StudyAudit, Maps]]:
     if batch[0].study is None:
         return [(_not_analysed(one.source, one.fault or _as_fault(ValueError())), {}) for one in batch]
-    labels = auditor.config.model.labels
     x = torch.stack([one.study.prepared.x for one in batch if one.study is not None]).to(auditor.device)
-    wanted = _targets(auditor, batch, x)
-    union = list(dict.fromkeys(label for targets in wanted for label in targets))
-    explanation = explain(
-        auditor.model.network,
-        x,
-        [Target(labels.index(label)) for label in union],
-        methods=auditor.config.explain.methods,
-        layers=auditor.layers,
-        options=auditor.config.explain.options,
-    )
-    shares = probabilities(explanation.logits, auditor.config.model.output)
+    carried = all(one.carried for one in batch)
+    first_look = "predicted" in auditor.config.explain.targets and not carried
+    shares = _shares(auditor, auditor.model.network, x) if first_look else None
+    wanted = [_wanted(auditor, one, shares[number] if shares is not None else None) for number, one in enumerate(batch)]
+    logits, maps = _explained(auditor, x, wanted)
+    if shares is None and not carried:
+        shares = _shares(auditor, lambda x: auditor.model.network(x) if logits is None else logits, x)
     return [
-        _record(auditor, one, shares[number], _maps_of(explanation, union, wanted[number], number))
+        _record(auditor, one, shares[number] if shares is not None else None, (wanted[number], maps[number]))
         for number, one in enumerate(batch)
     ]
 
@@ -181,20 +229,60 @@ def _analyse(auditor: Auditor, batch: Sequence[_Ready]) -> list[tuple[StudyAudit
 MapKey = tuple[str, str, str]
 """(target, method, layer)."""
 
+RawMaps = dict[MapKey, NDArray[np.float32]]
 
-def _maps_of(
-    explanation: Explanation, union: Sequence[str], wanted: Sequence[str], sample: int
-) -> dict[MapKey, NDArray[np.float32]]:
-    return {
-        (union[target], method, layer): values[sample].float().cpu().numpy()
-        for (method, layer, target), values in explanation
-        if union[target] in wanted
-    }
+
+def _shares(auditor: Auditor, forward: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """Return the probabilities (studies, labels)."""
+    with torch.no_grad():
+        return probabilities(forward(x), auditor.config.model.output)
+
+
+def _explained(
+    auditor: Auditor, x: torch.Tensor, wanted: Sequence[Wanted]
+) -> tuple[torch.Tensor | None, list[RawMaps]]:
+    """Return each study's maps, and the logits (studies, labels) where the model had to be run for them."""
+    labels, options = auditor.config.model.labels, auditor.config.explain.options
+    logits, maps = None, [RawMaps() for _ in wanted]
+    for call in calls_for(wanted, auditor.layers):
+        explanation = explain(
+            auditor.model.network,
+            x,
+            [Target(labels.index(label)) for label in call.targets],
+            methods=call.methods,
+            layers=call.layers,
+            options={name: given for name, given in options.items() if name in call.methods},
+        )
+        logits = explanation.logits
+        for (method, layer, number), values in explanation:
+            target = call.targets[number]
+            for sample, study in enumerate(wanted):
+                if (method, layer) in study.get(target, ()):
+                    maps[sample][target, method, layer] = values[sample].float().cpu().numpy()
+    return logits, maps
+
+
+def _wanted(auditor: Auditor, one: _Ready, share: torch.Tensor | None) -> Wanted:
+    """Return what is to be computed for a study: what earlier runs lack, or everything."""
+    if one.carried is not None:
+        return _missing(auditor, one.carried)
+    assert one.study is not None
+    predicted = () if share is None else predicted_labels(auditor.config, share)
+    targets = targets_of(auditor.config, one.study.reference, predicted)
+    return dict.fromkeys(targets, places_of(auditor.config, auditor.layers))
+
+
+def _missing(auditor: Auditor, carried: StudyAudit) -> Wanted:
+    return missing_maps(carried, auditor.config, auditor.layers)
 
 
 def _record(
-    auditor: Auditor, one: _Ready, share: torch.Tensor, raw: Mapping[MapKey, NDArray[np.float32]]
+    auditor: Auditor,
+    one: _Ready,
+    share: torch.Tensor | None,
+    computed: tuple[Wanted, RawMaps],
 ) -> tuple[StudyAudit, Maps]:
+    wanted, raw = computed
     study = one.study
     assert study is not None
     findings: list[Finding] = []
@@ -207,9 +295,17 @@ def _record(
         heatmap = Heatmap(resampling.apply(values), study.geometry, resampling.seen, method, layer, target)
         digest = hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
         findings += _measure(auditor, study, heatmap, {"map": key, "map_sha256": digest, "cell_mm": grid.spacing})
-    for target in dict.fromkeys(target for target, _, _ in raw):
-        findings += _measure_baselines(auditor, study, target, next(iter(plans.values())))
-    return _analysed(auditor, one.source, study, share, findings), kept
+    _, first = places_of(auditor.config, auditor.layers)[0]
+    for target, places in wanted.items():
+        if any(name in BASELINES for name, _ in places):
+            findings += _measure_baselines(auditor, study, target, plans[first])
+    if one.carried is None:
+        assert share is not None
+        return _analysed(auditor, one.source, study, share, findings), kept
+    new = {(finding.target, finding.method, finding.layer) for finding in findings}
+    held = [one for one in one.carried.findings if (one.target, one.method, one.layer) not in new]
+    audit = one.carried.model_copy(update={"findings": (*held, *findings)})
+    return in_order(audit, auditor.config, auditor.layers), kept
 
 
 def _to_mask_grid(values: NDArray[np.float32], study: PreparedStudy) -> tuple[Geometry, Resampling]:
@@ -227,17 +323,16 @@ def _measure(auditor: Auditor, study: PreparedStudy, heatmap: Heatmap, facts: Ma
         "degenerate": evidence.degenerate,
     }
     masks = [mask for mask in study.masks if mask.label == heatmap.target]
-    if not masks:
-        return [Finding.model_validate({**common, "reader": None})]
-    return [
-        Finding.model_validate(
-            {**common, "reader": mask.reader, "scores": score_all(evidence, mask), **_shares(mask, heatmap)}
-        )
-        for mask in masks
+    rows: list[dict[str, object]] = [
+        {"reader": mask.reader, "scores": score_all(evidence, mask), **_mask_shares(mask, heatmap)} for mask in masks
     ]
+    for fault in faults_of(heatmap.target, study.masks, study.mask_faults):
+        scores = [Score(name=name, reason=fault.reason) for name in METRICS]
+        rows.append({"reader": fault.reader, "scores": scores})
+    return [Finding.model_validate({**common, **row}) for row in rows or [{"reader": None}]]
 
 
-def _shares(mask: Mask, heatmap: Heatmap) -> dict[str, float | None]:
+def _mask_shares(mask: Mask, heatmap: Heatmap) -> dict[str, float | None]:
     marked, seen = int(mask.array.sum()), int(heatmap.seen.sum())
     both = int((mask.array & heatmap.seen).sum())
     return {"seen_share": both / marked if marked else None, "mask_share": both / seen if seen else None}
@@ -257,50 +352,14 @@ def _measure_baselines(
     ]
 
 
-def _targets(auditor: Auditor, batch: Sequence[_Ready], x: torch.Tensor) -> list[list[str]]:
-    """Return the labels to explain for each study of the batch."""
-    asked = auditor.config.explain.targets
-    predicted: list[tuple[str, ...]] = [()] * len(batch)
-    if "predicted" in asked:
-        with torch.no_grad():
-            shares = probabilities(auditor.model.network(x), auditor.config.model.output)
-        predicted = [predicted_labels(auditor.config, share) for share in shares]
-    negative = negative_label(auditor.config)
-    found = []
-    for one, guess in zip(batch, predicted, strict=True):
-        reference = (one.study.reference if one.study else None) or ()
-        named = [label for label in asked if label not in ("predicted", "reference")]
-        labels = [*(reference if "reference" in asked else ()), *guess, *named]
-        found.append(list(dict.fromkeys(label for label in labels if label != negative or label in named)))
-    return found
-
-
-def negative_label(config: AuditConfig) -> str | None:
-    """Return the label that means "nothing found": the first, unless labels are independent (multi-label)."""
-    return None if config.model.output == "sigmoid" else config.model.labels[0]
-
-
-def predicted_labels(config: AuditConfig, share: torch.Tensor) -> tuple[str, ...]:
-    """Return the findings that the model calls, from its probabilities (labels,); the negative label is no finding."""
-    labels, threshold = config.model.labels, config.model.threshold
-    if config.model.output == "sigmoid":
-        return tuple(label for label, value in zip(labels, share.tolist(), strict=True) if value > threshold)
-    if len(labels) == 2:
-        return (labels[1],) if float(share[1]) > threshold else ()
-    best = labels[int(share.argmax())]
-    return () if best == negative_label(config) else (best,)
-
-
 def check_reference(study: Study | PreparedStudy, config: AuditConfig) -> None:
-    """Refuse a study whose labels the model does not have.
+    """Refuse a study whose reference has a label that the model does not have.
 
     Raises:
         StudyError: READ, UNKNOWN_LABEL.
     """
-    # an unmarked mask of a study without findings has no label
-    named = {*(study.reference or ()), *(mask.label for mask in study.masks)} - {""}
-    if not named <= set(config.model.labels):
-        message = "the reference or a mask has a label that the model does not have"
+    if not set(study.reference or ()) <= set(config.model.labels):
+        message = "the reference has a label that the model does not have"
         raise StudyError(Stage.READ, Reason.UNKNOWN_LABEL, message, excluded=True)
 
 
@@ -319,11 +378,30 @@ def _analysed(
         probabilities=dict(zip(auditor.config.model.labels, map(float, share), strict=True)),
         strata=study.strata,
         facts=study.header,
+        masks=sum(not mask.reader.startswith(CONSENSUS) for mask in study.masks),
+        mask_faults=_refused(study),
+        model_input=_input_facts(study.prepared.x),
         agreement=tuple(
             PairAgreement(label=label, readers=(one, other), scores=scores)
             for (label, one, other), scores in agreement(study.masks).items()
         ),
         findings=tuple(findings),
+    )
+
+
+def _refused(study: PreparedStudy) -> tuple[RefusedMask, ...]:
+    return tuple(RefusedMask.model_validate(asdict(fault)) for fault in study.mask_faults)
+
+
+def _input_facts(x: torch.Tensor) -> InputFacts:
+    """Describe a model input (channels, ...); the sums are taken in double precision."""
+    mean = float(x.mean(dtype=torch.float64))
+    return InputFacts(
+        shape=tuple(x.shape),
+        minimum=float(x.min()),
+        mean=mean,
+        maximum=float(x.max()),
+        deviation=float((x - mean).square_().mean(dtype=torch.float64).sqrt()),
     )
 
 

@@ -8,14 +8,14 @@ from cam import METHODS
 from pipeline.config import AuditConfig
 from pipeline.probe import Probe
 
-__all__ = ["Estimate", "estimate_run", "in_words"]
+__all__ = ["RunEstimate", "estimate_run", "in_words"]
 
 _BYTES = 4  # of a map's value
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RunEstimate:
     """Seconds, bytes of memory and bytes on disk of a run; ``shares`` is each method's part of the maps' time.
 
     A study is taken to have one target for each that is asked for. Reading the files comes on top, beside the model's
@@ -40,7 +40,7 @@ class Estimate:
         )
 
 
-def estimate_run(config: AuditConfig, probe: Probe, studies: int) -> Estimate:
+def estimate_run(config: AuditConfig, probe: Probe, studies: int) -> RunEstimate:
     """Return the estimate for a number of studies that are to be computed."""
     targets = len(config.explain.targets)
     layers = [layer.name for layer in probe.layers]
@@ -54,7 +54,7 @@ def estimate_run(config: AuditConfig, probe: Probe, studies: int) -> Estimate:
         for name, count in places.items()
     )
     inputs = math.prod(probe.shape) * _BYTES * config.run.batch_size * 3  # one batch at the model, two made ready
-    return Estimate(
+    return RunEstimate(
         seconds=studies * (probe.forward_seconds + sum(seconds.values())),
         memory_bytes=probe.peak_bytes + inputs,
         disk_bytes=studies * targets * cells * _BYTES,

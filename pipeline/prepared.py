@@ -11,7 +11,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,18 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.config import digest_of
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, Reason
 from pipeline.files import written
 from pipeline.models.prepare import Prepared
 from pipeline.studies.geometry import Geometry
-from pipeline.studies.study import Study
+from pipeline.studies.study import MaskFault, Study
 from pipeline.studies.volume import Mask
 
 __all__ = ["Kept", "PreparedStudy", "prepared_study"]
 
 _ENDING = ".npz"
+_FORMAT = 2
+"""Of an entry: one of another format, which may lack what a study holds today, bears another name."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,13 @@ class PreparedStudy:
     reference: tuple[str, ...] | None
     strata: Mapping[str, str]
     header: Mapping[str, str]
+    mask_faults: tuple[MaskFault, ...]
     prepared: Prepared
 
 
 def prepared_study(study: Study, prepared: Prepared) -> PreparedStudy:
     """Put a study and its model input together, and let the image's pixels go."""
-    said = (study.masks, study.reference, study.strata, study.header)
+    said = (study.masks, study.reference, study.strata, study.header, study.mask_faults)
     return PreparedStudy(study.identity, study.patient, study.image.geometry, *said, prepared)
 
 
@@ -109,7 +112,7 @@ class Kept:
             total -= found.st_size
 
     def _path(self, study: str, source_sha256: str) -> Path:
-        return self.folder / f"{digest_of([self.recipe, study, source_sha256])}{_ENDING}"
+        return self.folder / f"{digest_of([_FORMAT, self.recipe, study, source_sha256])}{_ENDING}"
 
 
 def _packed(study: PreparedStudy) -> dict[str, NDArray[Any]]:
@@ -124,6 +127,7 @@ def _packed(study: PreparedStudy) -> dict[str, NDArray[Any]]:
         "reference": study.reference,
         "strata": dict(study.strata),
         "header": dict(study.header),
+        "mask_faults": [astuple(fault) for fault in study.mask_faults],
     }
     return {
         "x": study.prepared.x.numpy(),
@@ -149,6 +153,10 @@ def _unpacked(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> P
         reference=None if reference is None else tuple(reference),
         strata=facts["strata"],
         header=facts["header"],
+        mask_faults=tuple(
+            MaskFault(reader, label, Reason(reason), message, count)
+            for reader, label, reason, message, count in facts["mask_faults"]
+        ),
         prepared=Prepared(x, replace(geometry, shape=tuple(x.shape[1:]), affine=affines[1])),
     )
 

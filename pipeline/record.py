@@ -19,6 +19,8 @@ __all__ = [
     "Estimate",
     "Finding",
     "Flow",
+    "InputFacts",
+    "InputSummary",
     "LayerFacts",
     "Lock",
     "MethodFacts",
@@ -26,6 +28,7 @@ __all__ = [
     "ModelFacts",
     "PairAgreement",
     "Provenance",
+    "RefusedMask",
     "Results",
     "Score",
     "StudyAudit",
@@ -60,6 +63,8 @@ class Score(_Frozen):
 class Finding(_Frozen):
     """One map of one study against one reader's mask (``reader`` None: no mask to compare with).
 
+    Where the reader's mask could not be used, every score is undefined for that reason.
+
     ``map`` is the map's key in the run's maps files; baselines have none. ``cell_mm`` is the size of a
     layer's cell. ``seen_share`` is the share of the mask's voxels that lie in the model's field of view,
     ``mask_share`` the mask's share of that field of view (the level of chance for energy and average
@@ -87,11 +92,36 @@ class PairAgreement(_Frozen):
     scores: tuple[Score, ...]
 
 
+class RefusedMask(_Frozen):
+    """A reader's mask of an analysed study that could not be used, and why.
+
+    ``label`` is None where nothing tells which label it shows, or the model does not have it. ``masks`` is the number
+    of masks that this stands for.
+    """
+
+    reader: str
+    label: str | None
+    reason: str
+    message: str
+    masks: int = 1
+
+
+class InputFacts(_Frozen):
+    """What the model was shown of one study: the input's shape (channels, ...) and its values."""
+
+    shape: tuple[int, ...]
+    minimum: float
+    mean: float
+    maximum: float
+    deviation: float
+
+
 class StudyAudit(_Frozen):
     """One study: what the model said, what was measured, or where and why it stopped.
 
     ``facts`` holds allow-listed facts of the image (modality, how values were made); ``reference`` is None when
-    nobody said what is present.
+    nobody said what is present. ``masks`` counts the experts' masks that could be used, ``mask_faults`` tells of
+    the others; ``model_input`` is None for a study that the model was not shown.
     """
 
     study: str
@@ -106,6 +136,9 @@ class StudyAudit(_Frozen):
     probabilities: Mapping[str, float] = {}
     strata: Mapping[str, str] = {}
     facts: Mapping[str, str] = {}
+    masks: int = 0
+    mask_faults: tuple[RefusedMask, ...] = ()
+    model_input: InputFacts | None = None
     agreement: tuple[PairAgreement, ...] = ()
     findings: tuple[Finding, ...] = ()
 
@@ -163,7 +196,12 @@ class Verdict(_Frozen):
 
 
 class Flow(_Frozen):
-    """n in = n analysed + n excluded + n failed, with reasons; ``computed`` in this run, or ``reused``."""
+    """n in = n analysed + n excluded + n failed, with reasons; ``computed`` in this run, or ``reused``.
+
+    ``mask_faults`` counts the masks of analysed studies that could not be used, by reason, and ``without_mask`` the
+    analysed studies that are left with none although masks were named. A study with one new map is ``computed``;
+    ``maps_reused`` of all ``maps`` were carried over from earlier runs.
+    """
 
     found: int
     analysed: int
@@ -172,6 +210,10 @@ class Flow(_Frozen):
     patients: int
     computed: int
     reused: int
+    mask_faults: Mapping[str, int] = {}
+    without_mask: int = 0
+    maps: int = 0
+    maps_reused: int = 0
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
@@ -279,8 +321,31 @@ class Provenance(_Frozen):
     ledger_length: int = 0
 
 
+class InputSummary(_Frozen):
+    """The model's inputs over the analysed studies.
+
+    ``minimum`` and ``maximum`` are the lowest and highest value of all, ``mean`` and ``deviation`` the means of the
+    studies' own. ``shapes`` counts the studies by shape, such as ``1 x 48 x 48 x 48``. ``notes`` are facts that a
+    reader should weigh. ``picture`` is the file with a plane of the first study's input (None: ``picture_note`` says
+    why).
+    """
+
+    studies: int
+    shapes: Mapping[str, int]
+    minimum: float
+    mean: float
+    maximum: float
+    deviation: float
+    notes: tuple[str, ...] = ()
+    picture: str | None = None
+    picture_note: str | None = None
+
+
 class Results(_Frozen):
-    """``results.json``. ``lost_at_most`` is the locked share of studies that may be excluded or fail unnoticed."""
+    """``results.json``. ``mask_faults`` goes from a study to its masks that could not be used.
+
+    ``lost_at_most`` is the locked share of studies that may be excluded or fail without a warning.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     audit: str
@@ -294,6 +359,7 @@ class Results(_Frozen):
     provenance: Provenance
     model: ModelFacts
     preparation: tuple[str, ...]
+    inputs: InputSummary | None = None
     overlap_rule: str
     methods: tuple[MethodFacts, ...]
     metrics: tuple[MetricFacts, ...]
@@ -308,6 +374,7 @@ class Results(_Frozen):
     cases: tuple[CaseEntry, ...]
     lost_at_most: float = 0.05
     not_analysed: tuple[StudyAudit, ...]
+    mask_faults: Mapping[str, tuple[RefusedMask, ...]] = {}
 
 
 def load_results(run: Path) -> Results:

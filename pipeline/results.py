@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from cam import METHODS
-from pipeline.audit import Auditor, StudySource, audit_studies, negative_label, read_studies
+from pipeline.audit import Auditor, StudySource, read_studies
 from pipeline.cases import choose_cases, cut_panels, save_panels, withheld
 from pipeline.config import AuditConfig
 from pipeline.errors import OutputError, StudyError
@@ -34,16 +34,22 @@ from pipeline.evidence.cohort import (
 from pipeline.evidence.criteria import judge_all
 from pipeline.evidence.localisation import METRICS, Evidence
 from pipeline.files import written
+from pipeline.inputs import summarised
 from pipeline.ledger import Ledger
 from pipeline.lock import camaudit_version
-from pipeline.record import CaseEntry, MethodFacts, ModelFacts, Provenance, Results, StudyAudit
+from pipeline.record import CaseEntry, InputSummary, MethodFacts, ModelFacts, Provenance, Results, StudyAudit
+from pipeline.repeatability import repeatability
+from pipeline.reuse import is_carried, run_answers
 from pipeline.run import LIBRARIES, RunFile, find_rows, library_versions, open_auditor, read_run
-from pipeline.shards import load_map, read_shard
+from pipeline.shards import load_map
 from pipeline.studies.geometry import plan
 from pipeline.studies.study import Study
-from pipeline.studies.volume import Heatmap
+from pipeline.studies.volume import Heatmap, Volume
+from pipeline.wanted import negative_label
 
 __all__ = ["finish"]
+
+_INPUT_PICTURE = "model-input.npz"
 
 
 def finish(folder: Path, config_path: Path, flow_run: str | None = None) -> Results:
@@ -54,9 +60,7 @@ def finish(folder: Path, config_path: Path, flow_run: str | None = None) -> Resu
     """
     run, members = read_run(folder)
     auditor = open_auditor(config_path, run.overrides, layers=tuple(layer.name for layer in run.layers))
-    by_study = {
-        audit.study: audit for path in sorted((folder / "shards").glob("*.parquet")) for audit in read_shard(path)
-    }
+    by_study = run_answers(folder, {member.study: member.shard for member in members})
     missing = [member.study for member in members if member.study not in by_study]
     if missing:
         raise OutputError(f"{folder}: {len(missing)} of {len(members)} studies were never audited, first {missing[0]}")
@@ -64,12 +68,12 @@ def finish(folder: Path, config_path: Path, flow_run: str | None = None) -> Resu
     sources = find_rows(auditor.config, auditor.pseudonyms)
     cases, case_rule = _cases(folder, auditor, audits, sources)
     computed = [member.study for member in members if member.shard is not None]
-    repeat = _repeatability([by_study[study] for study in computed], auditor, sources)
+    repeat = repeatability(folder, audits, auditor, sources)
     ledger = Ledger(folder / "ledger.jsonl")
     ledger.append("inference.finished", studies=len(audits), computed=len(computed))
     provenance = _provenance(auditor.config, run, ledger, repeat, flow_run)
     results = _results(auditor, run, audits, len(computed), provenance).model_copy(
-        update={"cases": cases, "case_rule": case_rule}
+        update={"cases": cases, "case_rule": case_rule, "inputs": _inputs(folder, auditor, audits, sources)}
     )
     _write_csv(folder / "per_study.csv", audits)
     with written(folder / "results.json") as file:
@@ -103,7 +107,7 @@ def _results(
         overlap_rule=_overlap_rule(config),
         methods=tuple(_method_facts(name) for name in config.explain.methods),
         metrics=tuple(metric.facts for metric in METRICS.values()),
-        flow=flow_of(audits, computed),
+        flow=flow_of(audits, computed).model_copy(update=_map_counts(audits)),
         cohort_facts=_cohort_facts(audits),
         classification=classification(audits, labels, bootstrap),
         estimates=estimates(units, bootstrap),
@@ -114,7 +118,47 @@ def _results(
         cases=(),
         lost_at_most=config.run.lost_at_most,
         not_analysed=tuple(audit for audit in audits if audit.status != "analysed"),
+        mask_faults={audit.study: audit.mask_faults for audit in audits if audit.mask_faults},
     )
+
+
+def _map_counts(audits: Sequence[StudyAudit]) -> dict[str, int]:
+    """Count the run's maps, and those of them that were carried over."""
+    maps = {finding.map: is_carried(finding) for audit in audits for finding in audit.findings if finding.map}
+    return {"maps": len(maps), "maps_reused": sum(maps.values())}
+
+
+def _inputs(
+    folder: Path, auditor: Auditor, audits: Sequence[StudyAudit], sources: Mapping[str, StudySource]
+) -> InputSummary | None:
+    """Describe what the model was shown, and keep a plane of the first study's input where it may be shown."""
+    first = next((audit for audit in audits if audit.model_input is not None), None)
+    summary = summarised(audits)
+    if first is None or summary is None:
+        return None
+    picture, note = _input_picture(folder, auditor, first, sources.get(first.study))
+    return summary.model_copy(update={"picture": picture, "picture_note": note})
+
+
+def _input_picture(
+    folder: Path, auditor: Auditor, audit: StudyAudit, source: StudySource | None
+) -> tuple[str | None, str | None]:
+    """Cut the middle plane of the model's input, its first channel; return the file's name, or why there is none."""
+    if source is None:
+        return None, "the study is no longer in the archive, so it cannot be shown"
+    why_not = withheld(audit.facts, auditor.config.report.pictures)
+    if why_not is not None:
+        return None, why_not
+    (study,) = read_studies(auditor, [source.row])
+    try:
+        if isinstance(study, StudyError):
+            raise study
+        prepared = auditor.preparation(study.image)
+    except StudyError as fault:
+        return None, f"the study can no longer be read: {fault}"
+    plane = Volume(prepared.x[0].numpy(), prepared.grid)
+    save_panels(cut_panels(plane, [], {}, {}, study=audit.study), folder / _INPUT_PICTURE)
+    return _INPUT_PICTURE, None
 
 
 def _model_facts(auditor: Auditor, run: RunFile) -> ModelFacts:
@@ -181,17 +225,6 @@ def _provenance(
         ledger_head=ledger.head,
         ledger_length=ledger.length,
     )
-
-
-def _repeatability(audits: Sequence[StudyAudit], auditor: Auditor, sources: Mapping[str, StudySource]) -> str:
-    """Audit the first study with a map once more and compare the maps bit by bit."""
-    first = next((audit for audit in audits if audit.status == "analysed" and audit.findings), None)
-    if first is None:
-        return "not checked: no map was computed in this run"
-    again, _ = audit_studies(auditor, [sources[first.study]], lambda: None)
-    same = [one.map_sha256 for one in again[0].findings] == [one.map_sha256 for one in first.findings]
-    verdict = "bit for bit" if same else "NOT bit for bit (batched and single runs round differently)"
-    return f"{first.study} was computed twice, the second time alone: its maps repeat {verdict}"
 
 
 def _cases(
@@ -274,14 +307,15 @@ def _heatmaps(folder: Path, audit: StudyAudit, target: str, study: Study) -> dic
 
 _CSV_COLUMNS = (
     "study", "patient", "status", "stage", "reason", "reference", "predicted", "probability", "target", "method",
-    "layer", "reader", "degenerate", "seen_share", "mask_share",
+    "layer", "reader", "degenerate", "seen_share", "mask_share", "mask_faults",
 )  # fmt: skip
 
 
 def _write_csv(path: Path, audits: Sequence[StudyAudit]) -> None:
     """Write one row for each study x target x method x reader; a study without a map has one row.
 
-    An undefined score is empty and its reason stands in the column beside it.
+    An undefined score is empty and its reason stands in the column beside it; so it is for a mask that could not be
+    used. ``mask_faults`` counts all such masks of the study by reason.
     """
     strata = sorted({column for audit in audits for column in audit.strata})
     metrics = [column for name in METRICS for column in (name, f"{name}_undefined")]
@@ -300,6 +334,10 @@ def _csv_rows(audit: StudyAudit) -> list[dict[str, object]]:
     study: dict[str, object] = audit.model_dump(include={"study", "patient", "status", "stage", "reason"})
     study["reference"] = None if audit.reference is None else ";".join(audit.reference)
     study["predicted"] = ";".join(audit.predicted)
+    refused: Counter[str] = Counter()
+    for fault in audit.mask_faults:
+        refused[fault.reason] += fault.masks
+    study["mask_faults"] = ";".join(f"{reason}={count}" for reason, count in sorted(refused.items()))
     rows = []
     for finding in audit.findings:
         facts = finding.model_dump(

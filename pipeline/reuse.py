@@ -1,13 +1,28 @@
-"""What earlier runs of the same audit have already answered, carried over so that the new folder stands alone."""
+"""What earlier runs of the same audit have already answered, carried over so that the new folder stands alone.
 
-from collections.abc import Iterable, Iterator
+An answer is taken map by map: a study with all that is wanted now is carried over whole, one that lacks some maps is
+shown to the model for those alone. Both stand in the shard ``reused``; a study that is completed stands in the shard
+that completes it as well.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pipeline.errors import OutputError
-from pipeline.record import StudyAudit
-from pipeline.shards import Maps, load_maps, read_recipe, read_shard, write_maps, write_shard
+from pipeline.record import Finding, StudyAudit
+from pipeline.shards import Maps, load_maps, read_answers, read_shard, write_maps, write_shard
+from pipeline.studies.study import PASSING
+from pipeline.wanted import Recipes
 
-__all__ = ["carry_over", "earlier_audits", "earlier_runs", "referring"]
+__all__ = [
+    "carried_answers",
+    "carry_over",
+    "earlier_answers",
+    "earlier_runs",
+    "is_carried",
+    "referring",
+    "run_answers",
+]
 
 _SHARD = "reused"
 
@@ -17,53 +32,120 @@ def earlier_runs(audits: Path) -> list[Path]:
     return sorted((path.parent for path in audits.glob("*/audit.lock.yaml")), reverse=True)
 
 
-def earlier_audits(
-    runs: Iterable[Path], recipe: str, wanted: set[tuple[str, str]]
+def earlier_answers(
+    runs: Iterable[Path], recipes: Recipes, sources: Mapping[str, str], complete: Callable[[StudyAudit], bool]
 ) -> tuple[dict[str, StudyAudit], Maps]:
-    """Find the studies, as (pseudonym, hash of files and reference), that a run with the same recipe has answered.
+    """Collect what runs, newest first, have answered of the studies of ``sources`` (pseudonym to hash of its files).
 
-    The newest answer counts. Failures are to be tried again, and so is what can no longer be read.
+    The newest answer to a study and to each of its maps counts; older runs are asked until it is ``complete``. Failures
+    are to be tried again, and so are masks that failed for a passing reason, and what can no longer be read.
     """
-    audits: dict[str, StudyAudit] = {}
+    answers: dict[str, StudyAudit] = {}
     maps: Maps = {}
-    for shard in _shards(runs, recipe):
+    open_ones = set(sources)
+    for shard in _shards(runs):
+        if not open_ones:
+            break
         try:
-            found = [
-                audit
-                for audit in read_shard(shard)
-                if audit.status != "failed"
-                and (audit.study, audit.source_sha256) in wanted
-                and audit.study not in audits
-            ]
-            kept = load_maps(shard.parents[1], found)
+            audits = [audit for audit in read_answers(shard, recipes) if audit.study in open_ones]
+            audits = [audit for audit in audits if audit.source_sha256 == sources[audit.study] and _settled(audit)]
+            audits = [_lacking(audit, answers.get(audit.study)) for audit in audits]
+            kept = load_maps(shard.parents[1], audits)
         except OutputError:
-            continue  # damaged: its studies are new
-        audits |= {audit.study: audit for audit in found}
+            continue  # damaged, or of another version: its studies are new
         maps |= kept
-    return audits, maps
+        for audit in audits:
+            answers[audit.study] = _joined(answers.get(audit.study), audit)
+            if complete(answers[audit.study]):
+                open_ones.remove(audit.study)
+    return answers, maps
 
 
-def _shards(runs: Iterable[Path], recipe: str) -> Iterator[Path]:
+def _shards(runs: Iterable[Path]) -> Iterator[Path]:
     for run in runs:
-        yield from (path for path in sorted((run / "shards").glob("*.parquet")) if read_recipe(path) == recipe)
+        yield from sorted((run / "shards").glob("*.parquet"))
 
 
-def carry_over(folder: Path, audits: Iterable[StudyAudit], maps: Maps, recipe: str) -> None:
+def _settled(audit: StudyAudit) -> bool:
+    return audit.status != "failed" and not any(fault.reason in PASSING for fault in audit.mask_faults)
+
+
+def _lacking(audit: StudyAudit, newer: StudyAudit | None) -> StudyAudit:
+    """Return an audit without the maps that a newer answer holds; without any where the study read otherwise then."""
+    if newer is None:
+        return audit
+    same = (audit.facts, audit.mask_faults) == (newer.facts, newer.mask_faults)
+    held = {_place(finding) for finding in newer.findings}
+    findings = tuple(finding for finding in audit.findings if same and _place(finding) not in held)
+    return audit.model_copy(update={"findings": findings})
+
+
+def _place(finding: Finding) -> tuple[str, str, str | None]:
+    return finding.target, finding.method, finding.layer
+
+
+def _joined(newer: StudyAudit | None, older: StudyAudit) -> StudyAudit:
+    if newer is None:
+        return older
+    return newer.model_copy(update={"findings": (*newer.findings, *older.findings)})
+
+
+def carry_over(folder: Path, audits: Iterable[StudyAudit], maps: Maps, recipes: Recipes) -> None:
     """Write what earlier runs answered as a shard of the new one.
 
     Raises:
         OutputError: when it cannot be written.
     """
+    audits = [
+        audit.model_copy(update={"findings": tuple(_pointing(finding, _SHARD) for finding in audit.findings)})
+        for audit in audits
+    ]
+    wanted = {_key(finding.map) for audit in audits for finding in audit.findings if finding.map is not None}
+    maps = {name: values for name, values in maps.items() if name.removesuffix("/affine") in wanted}
     write_maps(folder / "maps" / f"{_SHARD}.npz", maps)
-    write_shard(folder / "shards" / f"{_SHARD}.parquet", [referring(audit, _SHARD) for audit in audits], recipe)
+    write_shard(folder / "shards" / f"{_SHARD}.parquet", audits, recipes)
+
+
+def carried_answers(folder: Path) -> dict[str, StudyAudit]:
+    """Return what a run carried over, whole or in part, by study.
+
+    Raises:
+        OutputError: when it cannot be read.
+    """
+    path = folder / "shards" / f"{_SHARD}.parquet"
+    return {audit.study: audit for audit in read_shard(path)} if path.exists() else {}
+
+
+def run_answers(folder: Path, shards: Mapping[str, int | None]) -> dict[str, StudyAudit]:
+    """Return every study of a run that has been answered; ``shards`` tells by study which shard completes it.
+
+    Raises:
+        OutputError: when a shard cannot be read.
+    """
+    answers = {study: audit for study, audit in carried_answers(folder).items() if shards.get(study) is None}
+    for path in sorted((folder / "shards").glob("*.parquet")):
+        if path.stem != _SHARD:
+            answers |= {audit.study: audit for audit in read_shard(path)}
+    return answers
 
 
 def referring(audit: StudyAudit, shard: str) -> StudyAudit:
-    """Point a study's findings at the maps file of its shard."""
-    findings = tuple(
-        finding.model_copy(update={"map": f"maps/{shard}.npz#{finding.map.rpartition('#')[2]}"})
-        if finding.map is not None
-        else finding
-        for finding in audit.findings
-    )
+    """Point a study's new findings at the maps file of its shard; those carried over keep theirs."""
+    findings = tuple(finding if is_carried(finding) else _pointing(finding, shard) for finding in audit.findings)
     return audit.model_copy(update={"findings": findings})
+
+
+def is_carried(finding: Finding) -> bool:
+    """Tell whether a finding's map lies among those that its run carried over."""
+    return finding.map is not None and finding.map.startswith(f"maps/{_SHARD}.npz#")
+
+
+def _pointing(finding: Finding, shard: str) -> Finding:
+    if finding.map is None:
+        return finding
+    return finding.model_copy(update={"map": f"maps/{shard}.npz#{_key(finding.map)}"})
+
+
+def _key(reference: str) -> str:
+    """Return a map's key: a new finding has it bare, one that was written before behind its file's name."""
+    return reference.partition("#")[2] if reference.startswith("maps/") else reference

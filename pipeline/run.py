@@ -9,7 +9,7 @@ import json
 import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
@@ -37,11 +37,12 @@ from pipeline.preflight import check_names, checked_config
 from pipeline.prepared import Kept
 from pipeline.probe import Probe, probe_model
 from pipeline.record import LayerFacts, Lock, StudyAudit
-from pipeline.reuse import carry_over, earlier_audits, earlier_runs, referring
+from pipeline.reuse import carried_answers, carry_over, earlier_answers, earlier_runs, referring
 from pipeline.shards import Maps, write_maps, write_shard
 from pipeline.studies.archive import StudyRow
 from pipeline.studies.file_hashes import open_file_hashes
 from pipeline.studies.privacy import Pseudonyms, load_key
+from pipeline.wanted import Recipes, in_order, missing_maps, recipes_of
 
 __all__ = [
     "LIBRARIES",
@@ -78,8 +79,9 @@ class Member(BaseModel):
 class RunFile(BaseModel):
     """``audit.lock.yaml``: everything that was fixed before the first inference.
 
-    ``rows`` is the digest that decides whether an earlier run's rows may be reused: the recipe, the weights, the
-    versions of this program and of the libraries, and the kind of device.
+    ``rows`` is the digest that decides whether what an earlier run said of a study may be reused: how files are read
+    and prepared, the model, the versions of this program and of the libraries, and the kind of device. Each map has its
+    own, which follows from it (``Recipes``).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -117,9 +119,8 @@ def begin(config_path: Path, command: str, overrides: Sequence[str] = (), *, dee
     runs = earlier_runs(config.run.output / config.name)
     hashes = [source.sha256 for source in sources]
     lock = _looked_before(compare(read_lock(config_path), config, auditor.model.sha256, hashes), runs)
-    rows = digest_of([lock.recipe, lock.model, camaudit_version(), library_versions(LIBRARIES), auditor.device.type])
-    reused, maps = earlier_audits(runs, rows, {(source.study, source.sha256) for source in sources})
-    new = [source for source in sources if source.study not in reused]
+    carried = _carried(replace(auditor, layers=tuple(layer.name for layer in layers)), runs, sources)
+    new = [source for source in sources if source.study not in carried.whole]
     size = config.run.shard_size or min(max(len(new) // 20, _SMALLEST_SHARD), _LARGEST_SHARD)
     shard_of = {source.study: number // size for number, source in enumerate(new)}
     started = datetime.now(UTC)
@@ -129,7 +130,7 @@ def begin(config_path: Path, command: str, overrides: Sequence[str] = (), *, dee
         started_at=started.isoformat(timespec="seconds"),
         device=_device_name(auditor.device),
         lock=lock,
-        rows=rows,
+        rows=carried.recipes.study,
         layers=layers,
         shards=-(-len(new) // size),
         previous_run=next((run.name for run in runs if (run / "results.json").exists()), None),
@@ -140,7 +141,29 @@ def begin(config_path: Path, command: str, overrides: Sequence[str] = (), *, dee
         Member(study=one.study, patient=one.patient, source_sha256=one.sha256, shard=shard_of.get(one.study))
         for one in sources
     ]
-    return _write_start(config.run.output / config.name / run.run, run, members, (reused, maps))
+    return _write_start(config.run.output / config.name / run.run, run, members, carried)
+
+
+@dataclass(frozen=True)
+class _Carried:
+    """What earlier runs have answered: studies, their maps, and which of the studies lack nothing."""
+
+    audits: Mapping[str, StudyAudit]
+    maps: Maps
+    whole: frozenset[str]
+    recipes: Recipes
+
+
+def _carried(auditor: Auditor, runs: Sequence[Path], sources: Sequence[StudySource]) -> _Carried:
+    config, layers, recipes = auditor.config, auditor.layers, _recipes(auditor, auditor.layers)
+
+    def is_whole(audit: StudyAudit) -> bool:
+        return not missing_maps(audit, config, layers)
+
+    hashes = {source.study: source.sha256 for source in sources}
+    answers, maps = earlier_answers(runs, recipes, hashes, is_whole)
+    audits = {study: in_order(audit, config, layers) for study, audit in answers.items()}
+    return _Carried(audits, maps, frozenset(study for study, audit in audits.items() if is_whole(audit)), recipes)
 
 
 def work(folder: Path, config_path: Path, shard: int, on_study: Callable[[], None] = lambda: None) -> int:
@@ -160,12 +183,22 @@ def work(folder: Path, config_path: Path, shard: int, on_study: Callable[[], Non
         raise ArchiveError(
             f"{len(gone)} studies vanished from the archive while the run was under way, first {gone[0]}"
         )
-    sources = [replace(known[one.study], sha256=one.source_sha256) for one in mine]
+    carried = carried_answers(folder)
+    sources = [replace(known[one.study], sha256=one.source_sha256, carried=carried.get(one.study)) for one in mine]
     audits, maps = audit_studies(auditor, sources, on_study)
     name = f"{shard:04d}"
     write_maps(folder / "maps" / f"{name}.npz", maps)
-    write_shard(folder / "shards" / f"{name}.parquet", [referring(audit, name) for audit in audits], run.rows)
+    write_shard(
+        folder / "shards" / f"{name}.parquet",
+        [referring(audit, name) for audit in audits],
+        _recipes(auditor, auditor.layers),
+    )
     return len(audits)
+
+
+def _recipes(auditor: Auditor, layers: Sequence[str]) -> Recipes:
+    foundation = [auditor.model.sha256, camaudit_version(), library_versions(LIBRARIES), auditor.device.type]
+    return recipes_of(auditor.config, layers, foundation)
 
 
 def read_run(folder: Path) -> tuple[RunFile, list[Member]]:
@@ -205,7 +238,9 @@ def _opened(config_path: Path, overrides: tuple[str, ...], _digest: str) -> Audi
 def _kept(config: AuditConfig) -> Kept | None:
     if config.run.cache is None:
         return None
-    recipe = digest_of([config.preparation(), camaudit_version(), library_versions(LIBRARIES)])
+    recipe = digest_of(
+        [config.preparation(), config.model.labels, camaudit_version(), library_versions(LIBRARIES)]
+    )  # the labels, since masks of others are refused
     return Kept(config.run.cache, int(config.run.cache_gib * 1024**3), recipe)
 
 
@@ -291,17 +326,14 @@ def _looked_before(lock: Lock, runs: Sequence[Path]) -> Lock:
     return lock
 
 
-def _write_start(
-    folder: Path, run: RunFile, members: Sequence[Member], reused: tuple[Mapping[str, StudyAudit], Maps]
-) -> Path:
+def _write_start(folder: Path, run: RunFile, members: Sequence[Member], carried: _Carried) -> Path:
     try:
         folder.mkdir(parents=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made: {error.strerror}; choose another run.output") from error
     try:
-        audits, maps = reused
-        if audits:
-            carry_over(folder, audits.values(), maps, run.rows)
+        if carried.audits:
+            carry_over(folder, carried.audits.values(), carried.maps, carried.recipes)
         with written(folder / "cohort.json") as file:
             file.write(json.dumps([member.model_dump() for member in members], indent=1).encode())
         with written(folder / "audit.lock.yaml") as file:
@@ -310,7 +342,7 @@ def _write_start(
         ledger.append("criteria.locked", criteria=run.lock.criteria, locked_at=run.lock.locked_at)
         ledger.append("configuration.locked", recipe=run.lock.recipe, exploratory=list(run.lock.exploratory))
         ledger.append("model.hashed", sha256=run.lock.model)
-        ledger.append("cohort.locked", cohort=run.lock.cohort, studies=len(members), reused=len(audits))
+        ledger.append("cohort.locked", cohort=run.lock.cohort, studies=len(members), reused=len(carried.whole))
         ledger.append("inference.started", shards=run.shards)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,8 @@
 """A shard on disk: its studies as Parquet, its maps as arrays at the layer's own resolution.
 
 The Parquet file has one row for each finding (study x target x layer x method x reader); a study without findings has
-one row, so that none is lost. The recipe in the file's metadata tells which configuration the rows answer to.
+one row, so that none is lost. Two columns tell what a row answers to: ``study_recipe`` digests what the study's own
+facts follow from, ``map_recipe`` what the map and its scores do.
 """
 
 import zipfile
@@ -18,13 +19,32 @@ from numpy.typing import NDArray
 from pipeline.errors import OutputError
 from pipeline.files import written
 from pipeline.record import Finding, StudyAudit
+from pipeline.wanted import Recipes
 
-__all__ = ["Maps", "load_map", "load_maps", "read_recipe", "read_shard", "write_maps", "write_shard"]
+__all__ = ["Maps", "load_map", "load_maps", "read_answers", "read_shard", "write_maps", "write_shard"]
 
 Maps = dict[str, NDArray[Any]]
 """A map's key, or its layer's ``<key>/affine``, to its array."""
 
 _SCORES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64()), ("reason", pa.string())]))
+_REFUSED = pa.struct(
+    [
+        ("reader", pa.string()),
+        ("label", pa.string()),
+        ("reason", pa.string()),
+        ("message", pa.string()),
+        ("masks", pa.int64()),
+    ]
+)
+_INPUT = pa.struct(
+    [
+        ("shape", pa.list_(pa.int64())),
+        ("minimum", pa.float64()),
+        ("mean", pa.float64()),
+        ("maximum", pa.float64()),
+        ("deviation", pa.float64()),
+    ]
+)
 _STUDY = pa.schema(
     [
         ("study", pa.string()),
@@ -39,6 +59,9 @@ _STUDY = pa.schema(
         ("probabilities", pa.map_(pa.string(), pa.float64())),
         ("strata", pa.map_(pa.string(), pa.string())),
         ("facts", pa.map_(pa.string(), pa.string())),
+        ("masks", pa.int64()),
+        ("mask_faults", pa.list_(_REFUSED)),
+        ("model_input", _INPUT),
         (
             "agreement",
             pa.list_(pa.struct([("label", pa.string()), ("readers", pa.list_(pa.string())), ("scores", _SCORES)])),
@@ -60,11 +83,12 @@ _FINDING = pa.schema(
         ("scores", _SCORES),
     ]
 )
-_SCHEMA = pa.schema([*_STUDY, *_FINDING])
+_RECIPES = pa.schema([("study_recipe", pa.string()), ("map_recipe", pa.string())])
+_SCHEMA = pa.schema([*_STUDY, *_FINDING, *_RECIPES])
 
 
-def write_shard(path: Path, audits: Iterable[StudyAudit], recipe: str) -> None:
-    """Write a shard's studies, complete or not at all.
+def write_shard(path: Path, audits: Iterable[StudyAudit], recipes: Recipes) -> None:
+    """Write a shard's studies, complete or not at all; every row answers to ``recipes``.
 
     Raises:
         OutputError: when the file cannot be written.
@@ -72,9 +96,10 @@ def write_shard(path: Path, audits: Iterable[StudyAudit], recipe: str) -> None:
     rows = []
     for audit in audits:
         content = audit.model_dump(mode="json")
+        content["study_recipe"] = recipes.study
         findings = content.pop("findings") or [{}]
-        rows += [{**content, **finding} for finding in findings]
-    table = pa.Table.from_pylist(rows, schema=_SCHEMA.with_metadata({"recipe": recipe}))
+        rows += [{**content, **finding, "map_recipe": recipes.of_row(finding)} for finding in findings]
+    table = pa.Table.from_pylist(rows, schema=_SCHEMA)
     with written(path) as file:
         pq.write_table(table, file, compression="zstd")
 
@@ -85,27 +110,41 @@ def read_shard(path: Path) -> list[StudyAudit]:
     Raises:
         OutputError: when the file is missing or not a shard.
     """
+    return [_study(group) for group in _by_study(_rows(path))]
+
+
+def read_answers(path: Path, recipes: Recipes) -> list[StudyAudit]:
+    """Read the studies of a shard whose facts answer to ``recipes``, each with those of its findings that do.
+
+    Raises:
+        OutputError: when the file is missing or not a shard.
+    """
+    rows = [row for row in _rows(path) if row["study_recipe"] == recipes.study]
+    return [
+        _study(group, [row for row in group if row["map_recipe"] == recipes.of_row(row)]) for group in _by_study(rows)
+    ]
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
     try:
-        rows = pq.read_table(path, schema=_SCHEMA).to_pylist(maps_as_pydicts="strict")
+        table = pq.read_table(path)
+        if table.schema.names != _SCHEMA.names:  # of another version: a missing column would read as null
+            raise OutputError(f"{path}: is a shard of another version")
+        return list(table.cast(_SCHEMA).to_pylist(maps_as_pydicts="strict"))
     except (OSError, pa.ArrowException) as error:
         raise OutputError(f"{path}: cannot be read as a shard of this version") from error
-    return [_study(list(group)) for _, group in groupby(rows, key=lambda row: row["study"])]
 
 
-def read_recipe(path: Path) -> str | None:
-    """Return the recipe that a shard's rows answer to, or None when the file does not say."""
-    try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (OSError, pa.ArrowException):
-        return None
-    return metadata.get(b"recipe", b"").decode() or None
+def _by_study(rows: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    return [list(group) for _, group in groupby(rows, key=lambda row: row["study"])]
 
 
-def _study(rows: Sequence[Mapping[str, Any]]) -> StudyAudit:
+def _study(rows: Sequence[Mapping[str, Any]], chosen: Sequence[Mapping[str, Any]] | None = None) -> StudyAudit:
+    """Return a study from its rows, with the findings of all of them or of those that are chosen."""
     study = {name: rows[0][name] for name in _STUDY.names}
     findings = [
         Finding.model_validate({name: row[name] for name in _FINDING.names})
-        for row in rows
+        for row in (rows if chosen is None else chosen)
         if row["target"] is not None
     ]
     return StudyAudit.model_validate({**study, "findings": findings})

@@ -18,13 +18,14 @@ from reports.layout import CONTENT, GREY, INK, RULE
 from reports.numbers import number
 from reports.text import fitted
 
-__all__ = ["OVERHEAD", "Grid", "Legend", "PictureRow", "grid_for", "readers_of"]
+__all__ = ["OVERHEAD", "Grid", "Legend", "PictureRow", "PlanePicture", "grid_for", "readers_of"]
 
 _GAP = 2.0
 _GUTTER = 8.0  # room for an orientation letter at each side of a picture
 _TITLE, _LETTER, _FOOT = 9.5, 7.5, 17.0
 _SIZE = 5.8
 _CAPTION = 14.0
+_PLANE = 120.0
 OVERHEAD = _TITLE + 2 * _LETTER + _FOOT
 
 
@@ -249,6 +250,27 @@ def _colour_bar(canvas: Any, limits: draw.Range, x: float, y: float, width: floa
         canvas.drawCentredString(zero, y - 6.5, "0")
         _stroke(canvas, HexColor(INK), 0.5, ())
         canvas.line(zero, y, zero, y + 4.5)
+
+
+class PlanePicture(Flowable):  # type: ignore[misc]
+    """One plane in grey at its true aspect, black and white at the ends of ``window``; nothing lies over it."""
+
+    def __init__(self, view: View, window: tuple[float, float]) -> None:
+        super().__init__()
+        tall, wide = (pixels * length for pixels, length in zip(view.image.shape, view.pixel_mm, strict=True))
+        scale = min(CONTENT / wide, _PLANE / tall)
+        self.width, self.height = wide * scale, tall * scale
+        self._picture = partial(_raw, draw.grey(view.image, window), view)
+
+    def wrap(self, *_available: float) -> tuple[float, float]:
+        """Return its own size, whatever is available."""
+        return self.width, self.height
+
+    def draw(self) -> None:
+        """Draw the picture and a line around it."""
+        self.canv.drawImage(ImageReader(self._picture()), 0, 0, self.width, self.height)
+        _stroke(self.canv, HexColor(RULE), 0.3, ())
+        self.canv.rect(0, 0, self.width, self.height)
 
 
 class Legend(Flowable):  # type: ignore[misc]

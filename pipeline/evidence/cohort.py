@@ -322,17 +322,24 @@ def _agree(one: float | str | None, other: float | str | None) -> bool:
 
 
 def flow_of(audits: Sequence[StudyAudit], computed: int) -> Flow:
-    """Count the studies by what became of them."""
+    """Count the studies by what became of them, and the masks of those analysed that could not be used."""
+    analysed = [audit for audit in audits if audit.status == "analysed"]
+    mask_faults: Counter[str] = Counter()
+    for audit in analysed:
+        for fault in audit.mask_faults:
+            mask_faults[fault.reason] += fault.masks
     outcomes = {
         status: Counter(str(audit.reason) for audit in audits if audit.status == status)
         for status in cast(tuple[Literal["excluded", "failed"], ...], ("excluded", "failed"))
     }
     return Flow(
         found=len(audits),
-        analysed=sum(audit.status == "analysed" for audit in audits),
+        analysed=len(analysed),
         excluded=dict(sorted(outcomes["excluded"].items())),
         failed=dict(sorted(outcomes["failed"].items())),
         patients=len({audit.patient for audit in audits}),
         computed=computed,
         reused=len(audits) - computed,
+        mask_faults=dict(sorted(mask_faults.items())),
+        without_mask=sum(bool(audit.mask_faults) and not audit.masks for audit in analysed),
     )

@@ -6,8 +6,10 @@ for; an archive that cannot be listed is an ``ArchiveError`` before anything is 
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pipeline.errors import ArchiveError, Reason, StudyError
@@ -22,7 +24,7 @@ from pipeline.studies.readers.annotations import covers_many, image_key
 from pipeline.studies.readers.base import guarded, refused, series_files
 from pipeline.studies.readers.sidecars import sidecar_of
 from pipeline.studies.rows import MaskSource, StudyRow, is_list
-from pipeline.studies.study import Study
+from pipeline.studies.study import MaskFault, Study
 from pipeline.studies.volume import Mask
 
 __all__ = ["MaskSource", "StudyRow", "contents", "list_studies", "read_study", "sha256_of", "source_digest"]
@@ -107,7 +109,8 @@ def read_study(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions = AS_
     """Read one study: its image, and every mask on the image's own grid; names become pseudonyms.
 
     A mask whose source states no label has the study's only reference label. Without one it can only say that
-    nothing is marked: its label is empty.
+    nothing is marked: its label is empty. A mask that cannot be used is one of ``mask_faults``: the image alone
+    decides whether the study is read.
 
     Raises:
         StudyError: stage READ, with the reason; ``excluded`` when the archive itself rules the study out.
@@ -118,18 +121,11 @@ def read_study(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions = AS_
 def _read(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions) -> Study:
     with gathered(row.image, row.root) as path:
         image = read_image(path, options)
-    header, masks = dict(image.header), []
-    for number, source in enumerate(row.masks, start=1):
-        try:
-            mask, facts = _read_mask(source, row, image)
-        except StudyError as error:
-            which = f"mask {number} of {len(row.masks)}: " if len(row.masks) > 1 else ""
-            raise refused(error.reason, f"{which}{error}", excluded=error.excluded) from None
-        masks.append(mask)
-        header |= {f"{name} ({mask.reader}, {mask.label or 'no label'})": fact for name, fact in facts.items()}
-    _check_positive(row.reference, masks)
+    masks, faults, facts = _read_masks(row, image, options)
+    masks, empty = _without_empty(row.reference, masks)
+    faults += empty
     if options.consensus != "none":
-        masks = with_consensus(masks, options.consensus)
+        masks, faults = with_consensus(masks, faults, options.consensus)
     frame = image.volume.geometry.frame_of_reference
     geometry = replace(image.volume.geometry, frame_of_reference=frame and pseudonyms.frame(frame))
     return Study(
@@ -139,27 +135,79 @@ def _read(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions) -> Study:
         masks=tuple(replace(mask, geometry=geometry) for mask in masks),
         reference=row.reference,
         strata=dict(row.strata),
-        header=header,
+        header={**image.header, **facts},
+        mask_faults=tuple(faults),
     )
 
 
-def _read_mask(source: MaskSource, row: StudyRow, image: ImageFile) -> tuple[Mask, Mapping[str, str]]:
-    label, reference = source.label, row.reference
-    if label is None and reference is not None and len(reference) == 1:
-        label = reference[0]
+def _read_masks(
+    row: StudyRow, image: ImageFile, options: ReadOptions
+) -> tuple[list[Mask], list[MaskFault], dict[str, str]]:
+    """Read every mask by itself; return those that can be used, why the others cannot, and facts.
+
+    Raises:
+        StudyError: OUT_OF_MEMORY, which a process that has read nothing before may not meet.
+    """
+    masks: list[Mask] = []
+    faults: list[MaskFault] = []
+    facts: dict[str, str] = {}
+    for number, source in enumerate(row.masks, start=1):
+        label = _label_of(source, row.reference)
+        try:
+            mask, found = guarded("the mask", partial(_read_mask, source, label, row, (image, options)))
+        except StudyError as error:
+            if error.reason is Reason.OUT_OF_MEMORY and source.refused is None:
+                raise
+            which = f"mask {number} of {len(row.masks)}: " if len(row.masks) > 1 else ""
+            faults.append(MaskFault(source.reader, label, error.reason, f"{which}{error}"))
+            continue
+        masks.append(mask)
+        facts |= {f"{name} ({mask.reader}, {mask.label or 'no label'})": fact for name, fact in found.items()}
+    return masks, _unknown_together(faults), facts
+
+
+def _label_of(source: MaskSource, reference: tuple[str, ...] | None) -> str | None:
+    only = reference[0] if reference is not None and len(reference) == 1 else None
+    return only if source.label is None else source.label
+
+
+def _read_mask(
+    source: MaskSource, label: str | None, row: StudyRow, how: tuple[ImageFile, ReadOptions]
+) -> tuple[Mask, Mapping[str, str]]:
+    image, options = how
+    if source.refused is not None:
+        raise refused(*source.refused)
+    if options.labels is not None and label is not None and label not in options.labels:
+        raise refused(Reason.UNKNOWN_LABEL, "the mask has a label that the model does not have", excluded=True)
     with gathered(source.path, row.root) as path:
         found = read_mask(path, image, Wanted(label, source.value, _key(row, source), source.reader))
     if label is None and found.marked.any():
-        said = "is not stated" if reference is None else f"has {len(reference)} labels"
+        said = "is not stated" if row.reference is None else f"has {len(row.reference)} labels"
         message = f"the mask is marked, but nothing tells which label it shows: the reference {said}"
         raise refused(Reason.MASK_MISSING_LABEL, message, excluded=True)
     return Mask(found.marked, image.volume.geometry, label or "", source.reader), found.header
 
 
-def _check_positive(reference: tuple[str, ...] | None, masks: list[Mask]) -> None:
-    """Exclude a study that its reference calls positive and in which no reader marked that label."""
+def _unknown_together(faults: Iterable[MaskFault]) -> list[MaskFault]:
+    """Put each reader's masks of unknown labels together: an archive of organs has a hundred a study.
+
+    Their labels are left out. Nobody has vouched for them: some are the names of files.
+    """
+    faults = list(faults)
+    unknown = Counter(fault.reader for fault in faults if fault.reason is Reason.UNKNOWN_LABEL)
+    message = "the label is none of the model's"
+    return [fault for fault in faults if fault.reason is not Reason.UNKNOWN_LABEL] + [
+        MaskFault(reader, None, Reason.UNKNOWN_LABEL, message, count) for reader, count in unknown.items()
+    ]
+
+
+def _without_empty(reference: tuple[str, ...] | None, masks: list[Mask]) -> tuple[list[Mask], list[MaskFault]]:
+    """Set the masks of a label aside that the reference calls present and in which no reader marked it."""
+    faults: list[MaskFault] = []
     for label in reference or ():
         drawn = [mask for mask in masks if mask.label == label]
         if drawn and not any(mask.array.any() for mask in drawn):
             message = f"the reference says that the label is present; its {len(drawn)} masks are empty"
-            raise refused(Reason.MASK_EMPTY_FOR_POSITIVE, message, excluded=True)
+            faults += [MaskFault(mask.reader, label, Reason.MASK_EMPTY_FOR_POSITIVE, message) for mask in drawn]
+    empty = {fault.label for fault in faults}
+    return [mask for mask in masks if mask.label not in empty], faults

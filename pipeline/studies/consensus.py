@@ -11,8 +11,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import Reason
+from pipeline.errors import Reason, StudyError
 from pipeline.studies.readers.base import refused
+from pipeline.studies.study import MaskFault, faults_of
 from pipeline.studies.volume import Mask
 
 __all__ = ["CONSENSUS", "METHODS", "with_consensus"]
@@ -28,15 +29,28 @@ Votes = NDArray[np.bool_]
 Counts = NDArray[np.float64]
 
 
-def with_consensus(masks: Sequence[Mask], method: str) -> list[Mask]:
-    """Return the masks, and for each label of at least two readers what they say together (``majority``, ``staple``).
+def with_consensus(
+    masks: Sequence[Mask], faults: Sequence[MaskFault], method: str
+) -> tuple[list[Mask], list[MaskFault]]:
+    """Return both, with what at least two readers of a label say together (``majority``, ``staple``) or why nothing.
 
-    Raises:
-        StudyError: NO_CONSENSUS for more than 16 readers of one label, or when STAPLE does not settle.
+    There is no consensus (NO_CONSENSUS) where a reader's mask cannot be used, since that of the others would be another
+    reference; for more than 16 readers; and when STAPLE does not settle.
     """
-    labels = dict.fromkeys(mask.label for mask in masks if mask.label)
-    groups = [[mask for mask in masks if mask.label == label] for label in labels]
-    return [*masks, *(_together(group, method) for group in groups if len(group) > 1)]
+    agreed, open_ones = list(masks), list(faults)
+    named = [mask.label for mask in masks if mask.label] + [fault.label for fault in faults if fault.label]
+    for label in dict.fromkeys(named):
+        group = [mask for mask in masks if mask.label == label]
+        unusable = faults_of(label, masks, faults)
+        if len(group) + len(unusable) < 2:
+            continue
+        try:
+            if unusable:
+                raise refused(Reason.NO_CONSENSUS, f"the masks of {len(unusable)} of its readers cannot be used")
+            agreed.append(_together(group, method))
+        except StudyError as error:
+            open_ones.append(MaskFault(f"{CONSENSUS}{method}", label, error.reason, str(error)))
+    return agreed, open_ones
 
 
 def _together(masks: Sequence[Mask], method: str) -> Mask:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.errors import ArchiveError
+from pipeline.errors import ArchiveError, Reason
 
 __all__ = ["LIST", "MaskSource", "StudyRow", "inside", "is_list"]
 
@@ -22,7 +22,8 @@ class MaskSource:
     """Where one reader's mask lies, and the label it annotates when that is stated.
 
     ``value`` is the label's number in a label map that shows several; ``key`` the image's name in a file that
-    covers many images, when it is not the image file's own.
+    covers many images, when it is not the image file's own. ``refused`` tells why it must not be read again: an
+    earlier attempt ended the process that read it.
     """
 
     reader: str
@@ -30,6 +31,7 @@ class MaskSource:
     path: Path = field(repr=False)
     value: int | None = None
     key: str | None = field(default=None, repr=False)
+    refused: tuple[Reason, str] | None = None
 
 
 @dataclass(frozen=True)

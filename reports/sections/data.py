@@ -1,5 +1,6 @@
 """The data's identity: from studies found to studies analysed, and what the cohort consists of."""
 
+from pipeline.record import Flow
 from reports.charts import flow_chart
 from reports.layout import Flowable, facts, note, paragraph, subheading
 from reports.numbers import count, plural
@@ -19,9 +20,10 @@ def build(context: Context) -> list[Flowable]:
         note(
             f"{plural(flow.found, 'study', 'studies')} = {flow.analysed} analysed + "
             f"{sum(flow.excluded.values())} excluded + {sum(flow.failed.values())} failed. "
-            f"{flow.computed} computed in this run, {flow.reused} reused from an earlier one with the same "
-            f"recipe."
+            f"{flow.computed} computed in this run, {flow.reused} reused from earlier ones with the same recipe; "
+            f"{flow.maps_reused} of {plural(flow.maps, 'map')} carried over."
         ),
+        *_masks(flow),
         *subheading("Cohort"),
         facts(
             [
@@ -35,6 +37,22 @@ def build(context: Context) -> list[Flowable]:
     if not results.cohort_facts:
         content.append(paragraph("Nothing is known of sites, devices, age or sex."))
     return content
+
+
+def _masks(flow: Flow) -> list[Flowable]:
+    """Say how many of the analysed studies' masks could not be used, and why; nothing where all could."""
+    if not flow.mask_faults:
+        return []
+    reasons = ", ".join(f"{words(why)} {count(many)}" for why, many in flow.mask_faults.items())
+    refused = sum(flow.mask_faults.values())
+    return [
+        paragraph(
+            f"{plural(refused, 'mask')} of analysed studies could not be used ({reasons}); "
+            f"{plural(flow.without_mask, 'study is', 'studies are')} left without any. The classifier is judged on "
+            "these studies all the same; a map's scores against such a mask are undefined, and every estimate counts "
+            "them."
+        )
+    ]
 
 
 def _label(name: str) -> str:

@@ -1,7 +1,10 @@
-"""Every study that was found but not analysed."""
+"""Every study that was found but not analysed, and every mask that could not be used."""
 
-from pipeline.record import StudyAudit
-from reports.layout import Flowable, columns, note, paragraph, table
+from collections.abc import Sequence
+from itertools import groupby
+
+from pipeline.record import RefusedMask, Results, StudyAudit
+from reports.layout import Flowable, columns, note, paragraph, subheading, table
 from reports.registry import Context, section
 from reports.text import DASH
 from reports.wording import words
@@ -9,8 +12,11 @@ from reports.wording import words
 
 @section(130, "Exclusions and failures")
 def build(context: Context) -> list[Flowable]:
-    """Return one row a study."""
-    results = context.results
+    """Return one row a study, and one for each study and reason with masks that could not be used."""
+    return [*_studies(context.results), *_masks(context.results)]
+
+
+def _studies(results: Results) -> list[Flowable]:
     if not results.not_analysed:
         return [paragraph("Every study that was found was analysed.")]
     shape = columns(("Study", 24), ("Status", 11), ("Stage", 11), ("Reason", 22), ("Message", 42))
@@ -20,6 +26,25 @@ def build(context: Context) -> list[Flowable]:
         table(shape, rows),
         note(f"{len(rows)} rows. Excluded: ruled out by the archive itself. Failed: something broke; see the message."),
     ]
+
+
+def _masks(results: Results) -> list[Flowable]:
+    if not results.mask_faults:
+        return []
+    shape = columns(("Study", 24), ("Experts", 22), ("Masks", 8, True), ("Reason", 20), ("Message", 38))
+    rows = [
+        (study, *_refused(list(faults)))
+        for study, every in sorted(results.mask_faults.items())
+        for _, faults in groupby(sorted(every, key=lambda fault: fault.reason), key=lambda fault: fault.reason)
+    ]
+    words_ = "Studies that were analysed. The scores of maps against these masks are undefined for the reason given."
+    return [*subheading("Masks that could not be used"), table(shape, rows), note(words_)]
+
+
+def _refused(faults: Sequence[RefusedMask]) -> tuple[object, ...]:
+    """Return the cells of one study's masks that share a reason; the first one's message stands for all."""
+    readers = ", ".join(dict.fromkeys(fault.reader for fault in faults))
+    return readers, str(sum(fault.masks for fault in faults)), words(faults[0].reason), faults[0].message
 
 
 def _row(audit: StudyAudit) -> tuple[object, ...]:

@@ -1,12 +1,20 @@
 """The preparation of images for the model."""
 
-from reports.layout import Flowable, columns, note, paragraph, table
+from pipeline.errors import OutputError
+from pipeline.record import InputSummary
+from reports.layout import Flowable, bullets, columns, facts, note, paragraph, subheading, table
+from reports.numbers import number
+from reports.panels import PlanePicture
 from reports.registry import Context, section
 
 
 @section(50, "Preparation")
 def build(context: Context) -> list[Flowable]:
-    """Return the ordered steps."""
+    """Return the ordered steps, and what they made of the images."""
+    return [*_steps(context), *_inputs(context)]
+
+
+def _steps(context: Context) -> list[Flowable]:
     steps = context.results.preparation
     if not steps:
         return [paragraph("The results list no preparation step.")]
@@ -19,3 +27,34 @@ def build(context: Context) -> list[Flowable]:
             "the prepared image. Pixels outside the model's field of view count as unseen, not as zero."
         ),
     ]
+
+
+def _inputs(context: Context) -> list[Flowable]:
+    inputs = context.results.inputs
+    if inputs is None:
+        return []
+    like = (inputs.minimum, inputs.maximum)
+    rows: list[tuple[str, object]] = [
+        ("Shape (channels, ...)", " \u00b7 ".join(f"{shape}: {many}" for shape, many in inputs.shapes.items())),
+        ("Lowest, highest value", f"{number(inputs.minimum, like=like)}, {number(inputs.maximum, like=like)}"),
+        ("Mean, standard deviation", f"{number(inputs.mean)}, {number(inputs.deviation)} (means over the studies)"),
+    ]
+    return [
+        *subheading("The input as the model saw it"),
+        facts(rows),
+        *bullets(inputs.notes),
+        *_picture(context, inputs),
+    ]
+
+
+def _picture(context: Context, inputs: InputSummary) -> list[Flowable]:
+    """Return one plane of the first study's input, or why it is not shown."""
+    if inputs.picture is None:
+        return [note(f"No picture: {inputs.picture_note}.")]
+    try:
+        panels = context.panels(inputs.picture)
+    except OutputError:
+        return [note(f"No picture: the file {inputs.picture} is missing or cannot be read.")]
+    low, high = (number(value, like=panels.window) for value in panels.window)
+    caption = f"First analysed study, {panels.views[0].caption}, first channel; black at {low}, white at {high}."
+    return [PlanePicture(panels.views[0], panels.window), note(caption)]

@@ -7,7 +7,7 @@ from reports.layout import Flowable, bullets, paragraph, subheading
 from reports.numbers import estimate, plural
 from reports.registry import Context, section
 from reports.text import Markup, bold, joined
-from reports.wording import is_baseline, method, metric, stratum
+from reports.wording import is_baseline, method, metric, stratum, words
 
 _ANSWERS: tuple[Answer, ...] = ("MET", "NOT MET", "INCONCLUSIVE", "NOT EVALUATED")
 _ORDER = ("NOT MET", "INCONCLUSIVE", "NOT EVALUATED", "MET")
@@ -88,6 +88,15 @@ def _limits(results: Results) -> list[Markup]:
     limits = ["Overlap says where a map is high, not why the model decided: a low value can be the map's fault."]
     if results.lock.exploratory:
         limits.insert(0, f"The run is exploratory: {'; '.join(results.lock.exploratory)}.")
+    if flow.without_mask:
+        reasons = ", ".join(f"{words(why)} {many}" for why, many in flow.mask_faults.items())
+        limits.append(
+            f"{flow.without_mask} of {plural(flow.analysed, 'analysed study', 'analysed studies')} could not be "
+            f"compared with any expert: no mask could be used (masks refused: {reasons})."
+        )
+    elif flow.mask_faults:
+        refused = plural(sum(flow.mask_faults.values()), "mask")
+        limits.append(f"{refused} could not be used; the scores against them are undefined, and each is listed.")
     if left_out:
         limits.append(f"{left_out} of {plural(flow.found, 'study', 'studies')} could not be used; each is listed.")
     if not results.agreements:

@@ -20,3 +20,10 @@ def hostile(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions) -> Stud
     if row.study == "study03":
         np.zeros(10**12, dtype=np.uint8)
     return read_study(row, pseudonyms, options)
+
+
+def deadly_mask(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions) -> Study:
+    """Read a study as ``read_study`` does, but for one reader's mask of one study, which ends the process."""
+    if row.study == "study00" and any(mask.reader == "ben" and mask.refused is None for mask in row.masks):
+        os._exit(7)
+    return read_study(row, pseudonyms, options)

@@ -162,7 +162,10 @@ def test_only_what_is_new_is_computed_again(tmp_path):
         if one.map
     )
     change(config, overlap={"threshold": 0.5})
-    assert complete(config)[1].flow.computed == 7  # another recipe: nothing is carried over
+    rescored = complete(config)[1].flow
+    assert (rescored.computed, rescored.maps_reused) == (5, 0)  # no map is carried over; 2 studies have none
+    change(config, prepare=[{"_target_": "Resize", "spatial_size": [20, 24, 16]}])
+    assert complete(config)[1].flow.computed == 7  # another input: nothing is
 
 
 def test_a_changed_mask_or_label_is_a_new_study(tmp_path):
@@ -234,9 +237,12 @@ def test_every_study_that_fails_is_a_row(tmp_path):
     rows[6]["label"] = "leision"
     write_manifest(archive, rows)
     _, results = complete(config)
-    assert results.flow.analysed == 4
-    assert results.flow.failed == {"missing_file": 1, "not_readable": 1} or sum(results.flow.failed.values()) == 2
-    assert results.flow.excluded == {"mask_empty_for_positive": 1, "other_grid": 1, "unknown_label": 1}
+    assert results.flow.analysed == 6
+    assert sum(results.flow.failed.values()) == 2
+    assert results.flow.failed["missing_file"] == 1
+    assert results.flow.excluded == {"unknown_label": 1}
+    assert results.flow.mask_faults == {"mask_empty_for_positive": 2, "other_grid": 1}
+    assert results.flow.without_mask == 1
     assert {audit.stage for audit in results.not_analysed} == {"read"}
 
 

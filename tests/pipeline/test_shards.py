@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -6,13 +7,16 @@ import pytest
 
 from pipeline.errors import OutputError
 from pipeline.files import written
-from pipeline.record import Finding, PairAgreement, Score, StudyAudit
-from pipeline.shards import load_map, read_recipe, read_shard, write_maps, write_shard
+from pipeline.record import Finding, InputFacts, PairAgreement, RefusedMask, Score, StudyAudit
+from pipeline.shards import load_map, read_answers, read_shard, write_maps, write_shard
+from pipeline.wanted import Recipes
 
 SCORES = (Score(name="iou", value=0.25), Score(name="hit_rate", reason="constant_map"))
 ANALYSED = StudyAudit(
     study="S-1", patient="P-1", source_sha256="ab", status="analysed", reference=("nodule",), predicted=(),
     probabilities={"clear": 0.75, "nodule": 0.25}, strata={"site": "A", "sex": ""}, facts={"modality": "DX"},
+    masks=1, mask_faults=(RefusedMask(reader="c", label=None, reason="truncated", message="m", masks=3),),
+    model_input=InputFacts(shape=(1, 4, 5), minimum=-1.0, mean=0.25, maximum=2.0, deviation=0.5),
     agreement=(PairAgreement(label="nodule", readers=("a", "b"), scores=SCORES[:1]),),
     findings=(
         Finding(target="nodule", method="gradcam", layer="l", reader="a", map="maps/0000.npz#k", map_sha256="cd",
@@ -23,19 +27,19 @@ ANALYSED = StudyAudit(
 FAILED = StudyAudit(
     study="S-2", patient="P-1", source_sha256="", status="failed", stage="read", reason="truncated", message="m"
 )
+RECIPES = Recipes("study", {("gradcam", "l"): "one", ("centre_prior", ""): "two"})
 NEGATIVE = StudyAudit(study="S-3", patient="P-3", source_sha256="x", status="analysed", reference=())
 
 
 def test_a_shard_comes_back_as_it_went(tmp_path):
     path = tmp_path / "shards" / "0000.parquet"
-    write_shard(path, [ANALYSED, FAILED, NEGATIVE], "recipe")
-    assert read_shard(path) == [ANALYSED, FAILED, NEGATIVE]
-    assert read_recipe(path) == "recipe"
+    write_shard(path, [ANALYSED, FAILED, NEGATIVE], RECIPES)
+    assert read_shard(path) == read_answers(path, RECIPES) == [ANALYSED, FAILED, NEGATIVE]
     assert pq.read_table(path).num_rows == 4  # one a finding, one for each study without
 
 
 def test_an_empty_shard_is_a_shard(tmp_path):
-    write_shard(tmp_path / "s.parquet", [], "r")
+    write_shard(tmp_path / "s.parquet", [], RECIPES)
     assert read_shard(tmp_path / "s.parquet") == []
 
 
@@ -89,4 +93,25 @@ def test_garbage_is_not_a_shard(tmp_path):
     (tmp_path / "s.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(OutputError, match="cannot be read as a shard"):
         read_shard(tmp_path / "s.parquet")
-    assert read_recipe(tmp_path / "s.parquet") is None
+
+
+def test_a_shard_of_another_version_is_no_shard_of_this(tmp_path):
+    """A column that is not there would read as nothing: no faults of masks, where nobody had looked for them."""
+    path = tmp_path / "s.parquet"
+    write_shard(path, [ANALYSED], RECIPES)
+    pq.write_table(pq.read_table(path).drop_columns(["mask_faults"]), path)
+    with pytest.raises(OutputError, match="of another version"):
+        read_answers(path, RECIPES)
+
+
+def test_only_what_answers_to_the_same_recipe_is_an_answer(tmp_path):
+    path = tmp_path / "s.parquet"
+    write_shard(path, [ANALYSED, FAILED, NEGATIVE], RECIPES)
+    other_map = replace(RECIPES, maps={**RECIPES.maps, ("gradcam", "l"): "another"})
+    kept, *rest = read_answers(path, other_map)
+    assert [finding.method for finding in kept.findings] == ["centre_prior"]
+    assert kept.model_copy(update={"findings": ANALYSED.findings}) == ANALYSED
+    assert rest == [FAILED, NEGATIVE]
+    (gone, *_) = read_answers(path, replace(RECIPES, maps={}))
+    assert gone.findings == ()
+    assert read_answers(path, replace(RECIPES, study="another")) == []

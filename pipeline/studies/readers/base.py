@@ -55,12 +55,14 @@ class ReadOptions:
     """What the user has chosen where a study's files leave a choice.
 
     ``voi``: whether projections and captures get the display transform that they state. ``volume``: which
-    volume or frame of a file that holds several, counted from 0; without it such a file is refused.
+    volume or frame of a file that holds several, counted from 0; without it such a file is refused. ``labels``: those
+    that the model has; a mask of any other is refused unread (None: every mask is read).
     """
 
     voi: Literal["none", "apply"] = "none"
     volume: int | None = None
     consensus: Literal["none", "majority", "staple"] = "none"
+    labels: tuple[str, ...] | None = None
 
 
 AS_STORED = ReadOptions()

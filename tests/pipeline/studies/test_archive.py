@@ -1,5 +1,6 @@
 import json
 import os
+import pickle
 import re
 import shutil
 import traceback
@@ -8,12 +9,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.errors import ArchiveError, Reason, StudyError
+from pipeline.errors import ArchiveError, Reason, Stage, StudyError
 from pipeline.studies import readers
 from pipeline.studies.archive import MaskSource, StudyRow, list_studies, read_study, source_digest
 from pipeline.studies.privacy import Pseudonyms
-from pipeline.studies.readers import ReadOptions
-from tests.pipeline.studies.writers import FRAME, SECRET, dot, grid, nifti, refusal, save, segmentation, slices
+from pipeline.studies.readers import AS_STORED, ReadOptions
+from pipeline.studies.study import MaskFault, faults_of
+from pipeline.studies.volume import Mask
+from tests.pipeline.studies.writers import (
+    FRAME,
+    SECRET,
+    dot,
+    grid,
+    names_nobody,
+    nifti,
+    refusal,
+    save,
+    segmentation,
+    slices,
+)
 
 SHAPE, MARK = (7, 5, 6), (5, 1, 4)
 AFFINE = grid(np.diag([-1, -1, 1]), (0.7, 0.9, 2.5), (40.0, -12.5, 100.25))
@@ -218,7 +232,8 @@ def test_a_mask_as_jpeg_is_no_image_and_fails_as_a_mask(tmp_path):
     for name in ("a.png", "a_mask.jpg"):
         Image.fromarray(np.zeros((6, 8), np.uint8)).save(tmp_path / name)
     (row,) = list_studies(tmp_path)
-    refusal(Reason.UNSUPPORTED_FORMAT, lambda: read_study(row, NAMES))
+    (fault,) = read_study(row, NAMES).mask_faults
+    assert fault.reason is Reason.UNSUPPORTED_FORMAT
 
 
 @pytest.mark.parametrize("names", [("a.nii", "a_mask_consensus:majority.nii"), ("a/image.nii", "a/mask_SECRET:x.nii")])
@@ -389,41 +404,128 @@ def test_nothing_of_the_patient_is_in_the_study(row):
     assert study.image.geometry.frame_of_reference == NAMES.frame(FRAME)
 
 
+def faults(row, options=AS_STORED):
+    """Return (reader, label, reason) of the masks that could not be used, and what is said of them."""
+    study = read_study(row, NAMES, options)
+    for fault in study.mask_faults:
+        names_nobody(fault.message)
+    words = [fault.message for fault in study.mask_faults]
+    return [(fault.reader, fault.label, fault.reason) for fault in study.mask_faults], words, study
+
+
 @pytest.mark.parametrize("reference", [(), None, ("nodule", "effusion")])
 def test_a_mask_without_a_label(row, reference):
     unlabelled = altered(row, masks=row.masks[:1], reference=reference)
-    words = refusal(Reason.MASK_MISSING_LABEL, lambda: read_study(unlabelled, NAMES), excluded=True)
+    found, (words,), study = faults(unlabelled)
+    assert found == [("r1", None, Reason.MASK_MISSING_LABEL)]
     assert "nothing tells which label" in words
+    assert study.masks == ()
     nifti(row.masks[0].path, np.zeros(SHAPE, np.uint8), AFFINE)
     (mask,) = read_study(unlabelled, NAMES).masks
     assert (mask.label, mask.array.any()) == ("", False)
 
 
-def test_a_positive_study_that_nobody_marked_is_excluded(row):
+def test_masks_of_a_positive_study_that_nobody_marked_are_set_aside(row):
     nifti(row.masks[0].path, np.zeros(SHAPE, np.uint8), AFFINE)
     one, both = altered(row, masks=row.masks[:1]), row
-    words = refusal(Reason.MASK_EMPTY_FOR_POSITIVE, lambda: read_study(one, NAMES), excluded=True)
+    found, (words,), study = faults(one)
+    assert found == [("r1", "nodule", Reason.MASK_EMPTY_FOR_POSITIVE)]
     assert "1 masks are empty" in words
+    assert study.masks == ()
     assert [mask.array.any() for mask in read_study(both, NAMES).masks] == [False, True]
     labelled = (MaskSource("r1", "nodule", row.masks[0].path),)
     for reference in ((), None, ("effusion",)):
         assert read_study(altered(row, masks=labelled, reference=reference), NAMES).masks
 
 
-def test_a_mask_of_another_grid_is_told_by_its_number(row):
+def test_a_mask_of_another_grid_costs_neither_the_study_nor_the_other_reader(row):
     moved = AFFINE.copy()
     moved[0, 3] += 5
     nifti(row.masks[0].path, dot(SHAPE, MARK, 1), moved)
-    words = refusal(Reason.OTHER_GRID, lambda: read_study(row, NAMES), excluded=True)
+    found, (words,), study = faults(row)
+    assert found == [("r1", "nodule", Reason.OTHER_GRID)]
     assert words.startswith("mask 1 of 2: ")
     assert "40.00" in words
     assert "45.00" in words
+    assert [(mask.reader, mask.array.sum()) for mask in study.masks] == [("r2", 1)]
 
 
-def test_missing_files_are_the_studys_own_failure(row):
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda path: path.unlink(), Reason.MISSING_FILE),
+        (lambda path: path.write_bytes(b""), Reason.TRUNCATED),
+        (lambda path: path.write_bytes(b"SECRET" * 99), Reason.UNSUPPORTED_FORMAT),
+        (lambda path: path.write_bytes(path.read_bytes()[:400]), Reason.NOT_READABLE),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_its_readers_own_fault(row, spoil, reason):
+    spoil(row.masks[1].path)
+    found, (words,), study = faults(row)
+    assert found == [("r2", "nodule", reason)]
+    assert words.startswith("mask 2 of 2: ")
+    assert [mask.reader for mask in study.masks] == ["r1"]
     refusal(Reason.MISSING_FILE, lambda: read_study(altered(row, image=row.image / "SECRET"), NAMES))
+
+
+def test_masks_of_labels_that_the_model_lacks_are_not_opened_and_not_named(row):
+    organs = tuple(MaskSource("r1", f"SECRET organ {number}", row.masks[0].path / "gone") for number in range(3))
+    found, words, study = faults(altered(row, masks=(*organs, *row.masks)), ReadOptions(labels=("clear", "nodule")))
+    assert found == [("r1", None, Reason.UNKNOWN_LABEL)]
+    assert words == ["the label is none of the model's"]
+    assert study.mask_faults[0].masks == 3
+    assert [mask.reader for mask in study.masks] == ["r1", "r2"]
+
+
+def test_what_any_library_raises_for_a_mask_is_the_masks_fault(row, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "SECRET", "/SECRET")
+
+    monkeypatch.setattr("pipeline.studies.archive.Wanted", fail)
+    assert {reason for *_, reason in faults(row)[0]} == {Reason.NOT_READABLE}
+
+
+def test_memory_is_the_processs_not_the_masks(row, monkeypatch):
+    """Only a process that had read nothing before may blame the file: the isolation reads it again in one."""
+
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(readers.nifti, "read_mask", fail)
+    refusal(Reason.OUT_OF_MEMORY, lambda: read_study(row, NAMES))
+    given_up = (MaskSource("r1", None, row.masks[0].path, refused=(Reason.OUT_OF_MEMORY, "too large")), row.masks[1])
+    found, words, study = faults(altered(row, masks=given_up))
+    assert (found, words) == ([("r1", "nodule", Reason.OUT_OF_MEMORY)], ["mask 1 of 2: too large"])
+    assert [mask.reader for mask in study.masks] == ["r2"]
+
+
+def test_a_reader_whose_mask_cannot_be_used_leaves_no_consensus(row):
     row.masks[1].path.unlink()
-    assert "mask 2 of 2" in refusal(Reason.MISSING_FILE, lambda: read_study(row, NAMES))
+    third = MaskSource("r3", "nodule", row.masks[0].path)
+    found, words, study = faults(altered(row, masks=(*row.masks, third)), ReadOptions(consensus="majority"))
+    assert found == [
+        ("r2", "nodule", Reason.MISSING_FILE),
+        ("consensus:majority", "nodule", Reason.NO_CONSENSUS),
+    ]
+    assert words[1] == "the masks of 1 of its readers cannot be used"
+    assert [mask.reader for mask in study.masks] == ["r1", "r3"]
+
+
+def test_a_label_of_one_reader_needs_no_consensus(row):
+    row.masks[0].path.unlink()
+    found, _, study = faults(altered(row, masks=row.masks[:1]), ReadOptions(consensus="majority"))
+    assert found == [("r1", "nodule", Reason.MISSING_FILE)]
+    assert study.masks == ()
+
+
+def test_a_fault_concerns_its_label_or_each_that_its_reader_has_no_mask_of(row):
+    (mask, _) = read_study(row, NAMES).masks
+    named = MaskFault("r2", "nodule", Reason.TRUNCATED, "")
+    again = MaskFault("r2", None, Reason.OTHER_GRID, "")
+    unnamed = MaskFault("r1", None, Reason.OTHER_GRID, "")
+    assert faults_of("nodule", [mask], [again, named, unnamed]) == (named,)
+    assert faults_of("effusion", [mask], [named, unnamed]) == (unnamed,)
+    assert faults_of("effusion", [Mask(mask.array, mask.geometry, "effusion", "r1")], [unnamed]) == ()
 
 
 def test_what_the_user_chose_reaches_the_file_and_the_facts(row):
@@ -480,15 +582,7 @@ def test_warnings_and_logs_of_libraries_stay_inside(row, caplog, recwarn):
     assert not [one for one in recwarn if SECRET in str(one.message)]
 
 
-def test_an_error_survives_its_way_between_processes(row):
-    import pickle
-
-    with pytest.raises(StudyError) as caught:
-        read_study(altered(row, reference=()), NAMES)
-    back = pickle.loads(pickle.dumps(caught.value))
-    assert (str(back), back.reason, back.stage, back.excluded) == (
-        str(caught.value),
-        Reason.MASK_MISSING_LABEL,
-        caught.value.stage,
-        True,
-    )
+def test_an_error_survives_its_way_between_processes():
+    error = StudyError(Stage.PREPARE, Reason.LOCALIZER, "words", excluded=True)
+    back = pickle.loads(pickle.dumps(error))
+    assert (str(back), back.reason, back.stage, back.excluded) == ("words", Reason.LOCALIZER, Stage.PREPARE, True)

@@ -7,7 +7,6 @@ from pipeline.studies import consensus
 from pipeline.studies.consensus import with_consensus
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Mask
-from tests.pipeline.studies.writers import refusal
 
 SHAPE = (8, 12, 14)
 GRID = Geometry(SHAPE, np.eye(4))
@@ -18,7 +17,9 @@ def masks(arrays, label="nodule"):
 
 
 def together(arrays, method):
-    return with_consensus(masks(arrays), method)[-1].array
+    agreed, faults = with_consensus(masks(arrays), [], method)
+    assert not faults
+    return agreed[-1].array
 
 
 def balls(seed, readers):
@@ -75,7 +76,7 @@ def test_readers_who_agree_are_their_own_consensus(method):
 def test_each_label_of_two_readers_gets_a_consensus():
     arrays = balls(1, 3)
     given = [*masks(arrays), *masks(arrays[:1], "mass"), *masks(arrays[1:], "effusion"), *masks(arrays[:2], "")]
-    found = with_consensus(given, "majority")
+    found, _ = with_consensus(given, [], "majority")
     assert found[: len(given)] == given
     assert [(mask.label, mask.reader) for mask in found[len(given) :]] == [
         ("nodule", "consensus:majority"),
@@ -85,8 +86,16 @@ def test_each_label_of_two_readers_gets_a_consensus():
     np.testing.assert_array_equal(found[-1].array, arrays[1] & arrays[2])
 
 
-def test_too_many_readers_and_no_end_are_refused(monkeypatch):
+def test_too_many_readers_and_no_end_are_no_consensus(monkeypatch):
     array = balls(0, 1)[0]
-    assert "16 readers, not 17" in refusal(Reason.NO_CONSENSUS, lambda: together([array] * 17, "majority"))
+    assert "16 readers, not 17" in without_end(masks([array] * 17), "majority")
     monkeypatch.setattr(consensus, "_ITERATIONS", 2)
-    assert "after 2 rounds" in refusal(Reason.NO_CONSENSUS, lambda: together(balls(0, 3), "staple"))
+    assert "after 2 rounds" in without_end(masks(balls(0, 3)), "staple")
+
+
+def without_end(given, method):
+    """Return why the readers' masks stay and come to no consensus."""
+    agreed, (fault,) = with_consensus(given, [], method)
+    assert agreed == given
+    assert (fault.reader, fault.label, fault.reason) == (f"consensus:{method}", "nodule", Reason.NO_CONSENSUS)
+    return fault.message

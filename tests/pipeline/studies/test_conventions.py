@@ -182,16 +182,16 @@ def test_a_description_that_is_no_json_is_refused(nnunet, content):
         told(nnunet)
 
 
-def test_a_listed_image_that_is_gone_is_a_study_that_fails(decathlon):
+def test_a_listed_image_that_is_gone_is_a_study_that_fails_and_a_mask_is_not(decathlon):
     (decathlon / "imagesTr" / "a.nii.gz").unlink()
     (decathlon / "labelsTr" / "b.nii.gz").unlink()
     reasons = []
     for row in list_studies(decathlon):
         try:
-            reasons.append(read_study(row, NAMES).reference)
+            reasons.append([fault.reason for fault in read_study(row, NAMES).mask_faults])
         except StudyError as error:
             reasons.append(error.reason)
-    assert reasons == [Reason.MISSING_FILE, Reason.MISSING_FILE, None]
+    assert reasons == [[Reason.MISSING_FILE] * 2, Reason.MISSING_FILE, []]
 
 
 def test_images_of_one_name_are_refused(decathlon):

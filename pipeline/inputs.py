@@ -1,0 +1,45 @@
+"""The model's inputs over a cohort, and what a reader should know when they look unusual."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.record import InputFacts, InputSummary, StudyAudit
+
+__all__ = ["summarised"]
+
+_LARGE = 50.0
+"""Scaled inputs stay within a few units, or a few standard deviations, of 0; unscaled CT reaches thousands."""
+
+
+def summarised(audits: Sequence[StudyAudit]) -> InputSummary | None:
+    """Describe what the model was shown of the studies; None when it was shown nothing."""
+    facts = [audit.model_input for audit in audits if audit.model_input is not None]
+    if not facts:
+        return None
+    shapes = Counter(" x ".join(map(str, one.shape)) for one in facts)
+    return InputSummary(
+        studies=len(facts),
+        shapes=dict(sorted(shapes.items())),
+        minimum=min(one.minimum for one in facts),
+        mean=float(np.mean([one.mean for one in facts])),
+        maximum=max(one.maximum for one in facts),
+        deviation=float(np.mean([one.deviation for one in facts])),
+        notes=tuple(_notes(facts)),
+    )
+
+
+def _notes(facts: Sequence[InputFacts]) -> list[str]:
+    """State what is unusual, as a fact: whether it is wrong depends on how the model was trained."""
+    notes = []
+    constant = sum(one.minimum == one.maximum for one in facts)
+    if constant:
+        notes.append(f"{constant} of {len(facts)} inputs are constant: the model was shown nothing there")
+    large = sum(max(-one.minimum, one.maximum) > _LARGE for one in facts)
+    if large:
+        notes.append(
+            f"{large} of {len(facts)} inputs hold values beyond {_LARGE:g} in size, as unscaled images do; "
+            "compare the steps with those that the model was trained with"
+        )
+    return notes

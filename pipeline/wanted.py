@@ -1,0 +1,170 @@
+"""Which maps a study needs, what each follows from, and the fewest calls that give those that are missing."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from cam import METHODS
+from pipeline.config import AuditConfig, digest_of
+from pipeline.evidence.baselines import BASELINES
+from pipeline.record import Finding, StudyAudit
+
+__all__ = [
+    "Call",
+    "Place",
+    "Recipes",
+    "Wanted",
+    "calls_for",
+    "in_order",
+    "missing_maps",
+    "negative_label",
+    "places_of",
+    "predicted_labels",
+    "recipes_of",
+    "targets_of",
+]
+
+Place = tuple[str, str]
+"""(method, layer) of a map; a baseline's layer is empty."""
+
+Wanted = Mapping[str, tuple[Place, ...]]
+"""A study's targets, each with the maps that are to be computed for it."""
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """Digests of what an answer follows from: where they are equal, an earlier answer is this one.
+
+    ``study`` covers what is read of the files, preparation, model, versions and device. ``maps`` adds to it, for each
+    map and baseline, the method's options, the layer and how overlap is scored; its keys are in a run's own order.
+    """
+
+    study: str
+    maps: Mapping[Place, str]
+
+    def of_row(self, finding: Mapping[str, Any]) -> str | None:
+        """Return the digest of a finding (or of a study's row without one: None) by its method and layer."""
+        return self.maps.get((finding.get("method") or "", finding.get("layer") or ""))
+
+
+def recipes_of(config: AuditConfig, layers: Sequence[str], foundation: Sequence[object]) -> Recipes:
+    """Return a run's recipes; ``foundation`` is what is not in the configuration: weights, versions, device."""
+    model = config.model.model_dump(
+        mode="json", exclude={"name", "version", "training_data", "bundle", "weights", "sha256", "layers"}
+    )  # the weights count by their own hash, the layers map by map
+    study = digest_of([config.preparation(), model, config.run.seed, *foundation])
+    scoring, options = config.overlap.model_dump(mode="json"), config.explain.model_dump(mode="json")["options"]
+    places = places_of(config, layers)
+
+    def digest(place: Place) -> str:
+        # a baseline is noise on the grid of the first map
+        own = places[0][1] if place[0] in BASELINES else options.get(place[0], {})
+        return digest_of([study, scoring, *place, own])
+
+    return Recipes(study, {place: digest(place) for place in places})
+
+
+def places_of(config: AuditConfig, layers: Sequence[str]) -> tuple[Place, ...]:
+    """Return the maps of every target in the order of a run, and behind them the baselines."""
+    maps = [(method, layer) for method in config.explain.methods for layer in METHODS[method].places(layers)]
+    return (*maps, *((name, "") for name in BASELINES))
+
+
+def negative_label(config: AuditConfig) -> str | None:
+    """Return the label that means "nothing found": the first, unless labels are independent (multi-label)."""
+    return None if config.model.output == "sigmoid" else config.model.labels[0]
+
+
+def predicted_labels(config: AuditConfig, share: Tensor) -> tuple[str, ...]:
+    """Return the findings that the model calls, from its probabilities (labels,); the negative label is no finding."""
+    labels, threshold = config.model.labels, config.model.threshold
+    if config.model.output == "sigmoid":
+        return tuple(label for label, value in zip(labels, share.tolist(), strict=True) if value > threshold)
+    if len(labels) == 2:
+        return (labels[1],) if float(share[1]) > threshold else ()
+    best = labels[int(share.argmax())]
+    return () if best == negative_label(config) else (best,)
+
+
+def targets_of(config: AuditConfig, reference: tuple[str, ...] | None, predicted: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the labels to explain for a study of this reference and prediction."""
+    asked, negative = config.explain.targets, negative_label(config)
+    named = [label for label in asked if label not in ("predicted", "reference")]
+    present = (reference or ()) if "reference" in asked else ()
+    called = predicted if "predicted" in asked else ()
+    labels = [*present, *called, *named]
+    return tuple(dict.fromkeys(label for label in labels if label != negative or label in named))
+
+
+def missing_maps(audit: StudyAudit, config: AuditConfig, layers: Sequence[str]) -> Wanted:
+    """Return what an earlier answer lacks of what is wanted now; nothing for a study that was not analysed.
+
+    Baselines are made on the grid of the first map: where one is missing, that map is computed with it.
+    """
+    if audit.status != "analysed":
+        return {}
+    places = places_of(config, layers)
+    held = {(finding.target, finding.method, finding.layer or "") for finding in audit.findings}
+    wanted = {}
+    for target in targets_of(config, audit.reference, audit.predicted):
+        lacking = {place for place in places if (target, *place) not in held}
+        if any(name in BASELINES for name, _ in lacking):
+            lacking.add(places[0])
+        if lacking:
+            wanted[target] = tuple(place for place in places if place in lacking)
+    return wanted
+
+
+def in_order(audit: StudyAudit, config: AuditConfig, layers: Sequence[str]) -> StudyAudit:
+    """Return a study with the findings that are wanted now, in the order of a run that computes them all."""
+    targets = {target: n for n, target in enumerate(targets_of(config, audit.reference, audit.predicted))}
+    places = {place: n for n, place in enumerate(places_of(config, layers))}
+
+    def rank(finding: Finding) -> tuple[int, int, int]:
+        place, target = places[finding.method, finding.layer or ""], targets[finding.target]
+        return (1, target, place) if finding.method in BASELINES else (0, place, target)
+
+    wanted = [
+        finding
+        for finding in audit.findings
+        if finding.target in targets and (finding.method, finding.layer or "") in places
+    ]
+    return audit.model_copy(update={"findings": tuple(sorted(wanted, key=rank))})
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call that explains: every target by every method at every layer."""
+
+    methods: tuple[str, ...]
+    layers: tuple[str, ...]
+    targets: tuple[str, ...]
+
+
+def calls_for(wanted: Iterable[Wanted], layers: Sequence[str]) -> tuple[Call, ...]:
+    """Return calls that give all that the studies of a batch want, each map once; one for a batch of new studies."""
+    targets: dict[tuple[Place, ...], dict[str, None]] = {}
+    for study in wanted:
+        for target, places in study.items():
+            targets.setdefault(tuple(place for place in places if place[0] not in BASELINES), {})[target] = None
+    return tuple(
+        Call(methods, at, tuple(of))
+        for places, of in targets.items()
+        for at, methods in _by_layers(places, layers).items()
+    )
+
+
+def _by_layers(places: Iterable[Place], layers: Sequence[str]) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """Group methods by the layers that they need; those at the input join another group, they need none."""
+    needed: dict[str, set[str]] = {}
+    for method, place in places:
+        needed.setdefault(method, set()).update(METHODS[method].places(layers)[place])
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for method, of in needed.items():
+        groups.setdefault(tuple(layer for layer in layers if layer in of), []).append(method)
+    if len(groups) > 1 and () in groups:
+        at_input = groups.pop(())
+        groups[next(iter(groups))] += at_input
+    return {at: tuple(method for method in needed if method in group) for at, group in groups.items()}
