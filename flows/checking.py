@@ -109,7 +109,7 @@ def _print_model(console: Console, auditor: Auditor, probe: Probe) -> None:
 
 
 def _print_estimate(console: Console, auditor: Auditor, estimate: RunEstimate, studies: int) -> None:
-    table = Table(title=f"RunEstimate for {studies} studies", title_justify="left")
+    table = Table(title=f"Estimate for {studies} studies", title_justify="left")
     table.add_column("method")
     table.add_column("seconds a map", justify="right")
     table.add_column("share of the time", justify="right")
