@@ -13,9 +13,9 @@ MUTANTS: list[Mutant] = [
         ("G.mean(", "-G.mean("),
         ("G.mean(", "G.amax("),
         ("range(2, G.ndim)", "range(1, G.ndim)"),
-        (".sum(dim=1).relu()", ".sum(dim=1)"),
-        (".sum(dim=1).relu()", ".relu().sum(dim=1)"),
-        (".sum(dim=1).relu()", ".mean(dim=1).relu()"),
+        ("rectified=True", "rectified=False"),
+        ("(weights * A).sum(dim=1)", "(weights * A).relu().sum(dim=1)"),
+        ("(weights * A).sum(dim=1)", "(weights * A).mean(dim=1)"),
         tests=("tests/cam/test_methods.py", "-k", "gradcam- and 2d"),
     ),
     *of(
@@ -29,7 +29,7 @@ MUTANTS: list[Mutant] = [
         "cam/methods/layercam.py",
         ("(G.relu() * A)", "(G * A)"),
         ("(G.relu() * A)", "(G.relu() * A).relu()"),
-        (".sum(dim=1).relu()", ".sum(dim=1)"),
+        ("rectified=True", "rectified=False"),
         tests=("tests/cam/test_methods.py", "-k", "layercam- and 2d"),
     ),
     *of(
@@ -54,10 +54,12 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "cam/equivalence.py",
-        (".relu()", ".abs()"),
-        ("flat / torch.where(peak > 0, peak, 1)", "flat"),
-        ("or not bool(one.any())", ""),
-        (".abs().max() <= _TOLERANCE", ".abs().min() <= _TOLERANCE"),
+        ("flat.relu()", "flat.abs()"),
+        ("flat.relu() / peak", "flat.relu()"),
+        ("if not bool(first.any()) and", "if False and"),
+        ("apart <= rounding).all()", "apart <= rounding).any()"),
+        ("_TOLERANCE + _ROUNDING *", "_TOLERANCE + 0 *"),
+        (".clamp(max=_MOST)", ""),
         tests=("tests/cam/test_equivalence.py",),
     ),
     *of(
@@ -102,7 +104,7 @@ MUTANTS: list[Mutant] = [
         ),
         ("(G * A).sum", "(G + A).sum"),
         ("total = A.sum", "total = A.abs().sum"),
-        (".sum(dim=1).relu()", ".sum(dim=1)"),
+        ("rectified=True", "rectified=False"),
         tests=("tests/cam/test_methods.py", "-k", "xgradcam- and 2d"),
     ),
     *of(
@@ -197,7 +199,7 @@ MUTANTS: list[Mutant] = [
             "used = resize(unit_range(cells[drawn % count]), tuple(x.shape[2:]))",
         ),
         ("weights = scores.softmax(dim=2)", "weights = scores.softmax(dim=1)"),
-        ("channel_sum(weights, A).relu(), note", "channel_sum(weights, A), note"),
+        ("channel_sum(weights, A), note", "channel_sum(weights, A.relu()), note"),
         tests=(
             "tests/cam/test_methods.py",
             "-k",
@@ -429,6 +431,7 @@ MUTANTS: list[Mutant] = [
         "cam/methods/guided_gradcam.py",
         ("resize(one, shape)", "torch.nn.functional.interpolate(one[:, None], size=shape)[:, 0]"),
         (".to(guided.dtype) * guided", ".to(guided.dtype) * guided.relu()"),
+        ("gradcam(question.A, gradient).relu()", "gradcam(question.A, gradient)"),
         tests=("tests/cam/test_methods.py", "-k", "guided_gradcam- and 2d"),
     ),
     *of(
