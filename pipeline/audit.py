@@ -161,6 +161,7 @@ def _analyse(auditor: Auditor, batch: Sequence[_Ready]) -> list[tuple[StudyAudit
         methods=auditor.config.explain.methods,
         layers=auditor.layers,
         options=auditor.config.explain.options,
+        rectify=False,  # a map is carried to the mask's grid first, and rectified there
     )
     shares = probabilities(explanation.logits, auditor.config.model.output)
     return [

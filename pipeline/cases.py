@@ -31,8 +31,8 @@ class View:
 
     ``pixel_mm`` is (height, width) of a pixel. ``letters`` are the anatomical directions at (left, right,
     top, bottom), empty where unknown. ``caption`` says which plane it is and by what rule. ``masks`` goes
-    from a reader to a bool plane, ``maps`` from a method to the raw signed map; ``seen`` marks the pixels
-    that the model saw.
+    from a reader to a bool plane, ``maps`` from a method to its map in raw values, negative ones among them
+    only where the method is signed; ``seen`` marks the pixels that the model saw.
     """
 
     image: Plane

@@ -60,10 +60,10 @@ class Score(_Frozen):
 class Finding(_Frozen):
     """One map of one study against one reader's mask (``reader`` None: no mask to compare with).
 
-    ``map`` is the map's key in the run's maps files; baselines have none. ``cell_mm`` is the size of a
-    layer's cell. ``seen_share`` is the share of the mask's voxels that lie in the model's field of view,
-    ``mask_share`` the mask's share of that field of view (the level of chance for energy and average
-    precision).
+    ``map`` is the map's key in the run's maps files, where it is kept before the ReLU that may end its
+    formula; baselines have none. ``cell_mm`` is the size of a layer's cell. ``seen_share`` is the share of
+    the mask's voxels that lie in the model's field of view, ``mask_share`` the mask's share of that field of
+    view (the level of chance for energy and average precision).
     """
 
     target: str

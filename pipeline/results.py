@@ -5,7 +5,7 @@ import io
 import platform
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,13 +18,11 @@ from pipeline.audit import Auditor, StudySource, audit_studies, negative_label, 
 from pipeline.cases import choose_cases, cut_panels, save_panels, withheld
 from pipeline.config import AuditConfig
 from pipeline.errors import OutputError, StudyError
-from pipeline.evidence.baselines import BASELINES
 from pipeline.evidence.cohort import (
     Bootstrap,
     Unit,
     agreements,
     classification,
-    equivalent_methods,
     estimates,
     flow_of,
     map_name,
@@ -32,13 +30,14 @@ from pipeline.evidence.cohort import (
     units_of,
 )
 from pipeline.evidence.criteria import judge_all
+from pipeline.evidence.equivalence import StudyMaps, equivalent_methods
 from pipeline.evidence.localisation import METRICS, Evidence
 from pipeline.files import written
 from pipeline.ledger import Ledger
 from pipeline.lock import camaudit_version
 from pipeline.record import CaseEntry, MethodFacts, ModelFacts, Provenance, Results, StudyAudit
 from pipeline.run import LIBRARIES, RunFile, find_rows, library_versions, open_auditor, read_run
-from pipeline.shards import load_map, read_shard
+from pipeline.shards import load_map, maps_by_study, read_shard
 from pipeline.studies.geometry import plan
 from pipeline.studies.study import Study
 from pipeline.studies.volume import Heatmap
@@ -69,7 +68,7 @@ def finish(folder: Path, config_path: Path, flow_run: str | None = None) -> Resu
     ledger.append("inference.finished", studies=len(audits), computed=len(computed))
     provenance = _provenance(auditor.config, run, ledger, repeat, flow_run)
     results = _results(auditor, run, audits, len(computed), provenance).model_copy(
-        update={"cases": cases, "case_rule": case_rule}
+        update={"cases": cases, "case_rule": case_rule, "equivalent_methods": _equivalent(folder, audits)}
     )
     _write_csv(folder / "per_study.csv", audits)
     with written(folder / "results.json") as file:
@@ -108,7 +107,6 @@ def _results(
         classification=classification(audits, labels, bootstrap),
         estimates=estimates(units, bootstrap),
         agreements=agreements(pairs, bootstrap),
-        equivalent_methods=equivalent_methods(units, BASELINES),
         verdicts=judge_all(config.criteria, units, audits, labels, bootstrap),
         case_rule="",
         cases=(),
@@ -205,6 +203,24 @@ def _cases(
     return tuple(entries), f"{rule}; overlap means {METRICS[metric].facts.title.lower()} of {_title(method)}"
 
 
+def _equivalent(folder: Path, audits: Sequence[StudyAudit]) -> tuple[tuple[str, ...], ...]:
+    """Return the groups of maps that are one piece of evidence, from the run's stored maps."""
+    at_layers = methods_at_layers(audits)
+    mapped = [finding for audit in audits for finding in audit.findings if finding.map is not None]
+    names = list(dict.fromkeys(map_name(finding, at_layers) for finding in mapped))
+
+    def studies() -> Iterator[StudyMaps]:
+        for audit, maps in maps_by_study(folder, audits):
+            keys = {
+                (map_name(finding, at_layers), finding.target): finding.map.partition("#")[2]
+                for finding in audit.findings
+                if finding.map is not None
+            }
+            yield {name: maps[key] for name, key in keys.items() if key in maps}
+
+    return equivalent_methods(names, studies())
+
+
 def _title(name: str) -> str:
     method, at, layer = name.partition("@")
     return f"{METHODS[method].title}{at}{layer}"
@@ -256,7 +272,10 @@ def _case(folder: Path, auditor: Auditor, audit: StudyAudit, why: str, source: S
 
 
 def _heatmaps(folder: Path, audit: StudyAudit, target: str, study: Study) -> dict[str, Heatmap]:
-    """Read a study's maps back and carry them to the image's grid, one for each map name."""
+    """Read a study's maps back and carry them to the image's grid, one for each map name.
+
+    What is kept is signed; what is shown is the method's own map, rectified where its formula ends so.
+    """
     findings = [finding for finding in audit.findings if finding.target == target and finding.map is not None]
     at_layers = methods_at_layers([audit])
     found: dict[str, Heatmap] = {}
@@ -267,6 +286,8 @@ def _heatmaps(folder: Path, audit: StudyAudit, target: str, study: Study) -> dic
             geometry = study.image.geometry
             resampling = plan(replace(geometry, shape=values.shape, affine=affine), geometry)
             field = resampling.apply(values)
+            if METHODS[finding.method].rectified:
+                field = np.maximum(field, 0)
             found[name] = Heatmap(field, geometry, resampling.seen, finding.method, str(finding.layer), target)
     return found
 
