@@ -227,7 +227,8 @@ def _summary(results: "Results") -> list[str]:
         estimate = verdict.estimate
         value = "-" if estimate.value is None else f"{estimate.value:.2f}"
         bounds = "" if estimate.low is None else f" [{estimate.low:.2f}, {estimate.high:.2f}]"
-        lines.append(f"  {verdict.answer:<14} {verdict.criterion} ({value}{bounds})")
+        difference = "difference " if verdict.better_than and estimate.value is not None else ""
+        lines.append(f"  {verdict.answer:<14} {verdict.criterion} ({difference}{value}{bounds})")
     return lines
 
 

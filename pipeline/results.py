@@ -35,7 +35,16 @@ from pipeline.evidence.localisation import METRICS, Evidence
 from pipeline.files import written
 from pipeline.ledger import Ledger
 from pipeline.lock import camaudit_version
-from pipeline.record import CaseEntry, MethodFacts, ModelFacts, Provenance, Results, StudyAudit
+from pipeline.record import (
+    CaseEntry,
+    Compared,
+    LayerFacts,
+    MethodFacts,
+    ModelFacts,
+    Provenance,
+    Results,
+    StudyAudit,
+)
 from pipeline.run import LIBRARIES, RunFile, find_rows, library_versions, open_auditor, read_run
 from pipeline.shards import load_map, maps_by_study, read_shard
 from pipeline.studies.geometry import plan
@@ -97,13 +106,14 @@ def _results(
         reference_standard=config.report.reference_standard,
         lock=run.lock,
         provenance=provenance,
-        model=_model_facts(auditor, run),
+        model=_model_facts(auditor, run, audits),
         preparation=auditor.preparation.steps,
         overlap_rule=_overlap_rule(config),
         methods=tuple(_method_facts(name) for name in config.explain.methods),
         metrics=tuple(metric.facts for metric in METRICS.values()),
         flow=flow_of(audits, computed),
-        cohort_facts=_cohort_facts(audits),
+        compared=_compared(audits),
+        cohort_facts=_cohort_facts(audits, negative_label(config)),
         classification=classification(audits, labels, bootstrap),
         estimates=estimates(units, bootstrap),
         agreements=agreements(pairs, bootstrap),
@@ -114,7 +124,7 @@ def _results(
     )
 
 
-def _model_facts(auditor: Auditor, run: RunFile) -> ModelFacts:
+def _model_facts(auditor: Auditor, run: RunFile, audits: Sequence[StudyAudit]) -> ModelFacts:
     model = auditor.config.model
     return ModelFacts(
         name=model.name,
@@ -126,9 +136,34 @@ def _model_facts(auditor: Auditor, run: RunFile) -> ModelFacts:
         labels=model.labels,
         output=model.output,
         threshold=model.threshold,
-        layers=run.layers,
+        layers=tuple(_with_range(layer, audits) for layer in run.layers),
         training_data=model.training_data,
     )
+
+
+def _with_range(layer: LayerFacts, audits: Sequence[StudyAudit]) -> LayerFacts:
+    """Add how large the layer's cells are over all studies; the first study's alone stand for no other."""
+    sizes = [
+        finding.cell_mm
+        for audit in audits
+        for finding in audit.findings
+        if finding.layer == layer.name and finding.cell_mm is not None and len(finding.cell_mm) == len(layer.cell_mm)
+    ]
+    extremes = tuple((min(axis), max(axis)) for axis in zip(*sizes, strict=True))
+    return layer.model_copy(update={"cell_range": extremes or None})
+
+
+def _compared(audits: Sequence[StudyAudit]) -> Compared:
+    mapped = [audit for audit in audits if any(finding.map is not None for finding in audit.findings)]
+    scored = [
+        audit
+        for audit in mapped
+        if any(
+            finding.map is not None and any(score.value is not None for score in finding.scores)
+            for finding in audit.findings
+        )
+    ]
+    return Compared(mapped=len(mapped), studies=len(scored), patients=len({audit.patient for audit in scored}))
 
 
 def _method_facts(name: str) -> MethodFacts:
@@ -142,18 +177,29 @@ def _overlap_rule(config: AuditConfig) -> str:
     return f"a voxel belongs to the map's region when it exceeds {config.overlap.threshold:g} of the map's maximum"
 
 
-def _cohort_facts(audits: Sequence[StudyAudit]) -> dict[str, dict[str, int]]:
-    """Count the studies by reference, by each stratum's column, and by modality."""
+_REFERENCE, _MODALITY = "reference", "modality (image header)"
+
+
+def _cohort_facts(audits: Sequence[StudyAudit], negative: str | None) -> dict[str, dict[str, int]]:
+    """Count the analysed studies by reference, by the modality that their header states, and by the manifest's columns.
+
+    ``negative`` is the label of a study whose reference names no finding; labels that are independent have none.
+    """
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for audit in audits:
         if audit.status == "analysed":
-            counts["reference"][
-                "; ".join(audit.reference or ()) or ("none" if audit.reference == () else "not stated")
-            ] += 1
-            counts["modality"][audit.facts.get("Modality", "not stated")] += 1
-        for column, value in audit.strata.items():
-            counts[column][value or "not stated"] += 1
+            nothing = "not stated" if audit.reference is None else negative or "none of the labels"
+            counts[_REFERENCE]["; ".join(audit.reference or ()) or nothing] += 1
+            counts[_MODALITY][audit.facts.get("Modality", "not stated")] += 1
+            for column, value in audit.strata.items():
+                counts[_apart(column)][value or "not stated"] += 1
     return {column: dict(sorted(counter.items())) for column, counter in counts.items()}
+
+
+def _apart(column: str) -> str:
+    """Return what a column of the manifest is called beside what the audit counts itself."""
+    taken = column.strip().casefold() in ("modality", _REFERENCE, _MODALITY)
+    return f"{column} (manifest)" if taken else column
 
 
 def _provenance(
@@ -200,7 +246,7 @@ def _cases(
     chosen, rule = choose_cases(audits, scores, config.report.cases, config.run.seed)
     by_study = {audit.study: audit for audit in audits}
     entries = [_case(folder, auditor, by_study[study], why, sources.get(study)) for study, why in chosen]
-    return tuple(entries), f"{rule}; overlap means {METRICS[metric].facts.title.lower()} of {_title(method)}"
+    return tuple(entries), f"{rule}; overlap means {METRICS[metric].facts.title} of {_title(method)}"
 
 
 def _equivalent(folder: Path, audits: Sequence[StudyAudit]) -> tuple[tuple[str, ...], ...]:

@@ -2,6 +2,7 @@
 
 from pipeline.record import StudyAudit
 from reports.layout import Flowable, columns, note, paragraph, table
+from reports.numbers import plural
 from reports.registry import Context, section
 from reports.text import DASH
 from reports.wording import words
@@ -18,7 +19,10 @@ def build(context: Context) -> list[Flowable]:
     rows = [_row(audit) for audit in ordered]
     return [
         table(shape, rows),
-        note(f"{len(rows)} rows. Excluded: ruled out by the archive itself. Failed: something broke; see the message."),
+        note(
+            f"{plural(len(rows), 'row')}. Excluded: ruled out by the archive itself. Failed: something broke; see the "
+            "message."
+        ),
     ]
 
 
