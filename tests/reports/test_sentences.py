@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from reportlab.platypus import Paragraph, Table
 
+import reports.sections  # noqa: F401 - fills the registry
 from flows.cli import _summary
 from pipeline.record import (
     Compared,
