@@ -95,16 +95,16 @@ def subject(results: Results, verdict: Verdict) -> str:
     title = metric(results, verdict.metric)
     if verdict.method == _CLASSIFIER:
         label = label_of(verdict.estimate)
-        return f"{title} of the classifier" + (f" for {label}, the label that decides" if label else "")
+        return f"{title} of the classifier" + (f" for {label} (the label that decides)" if label else "")
     whole = f"{title} of {method(results, verdict.method)}"
-    return f"{whole} minus that of {method(results, verdict.better_than)}" if verdict.better_than else whole
-
-
-def asked_for(results: Results, verdict: Verdict) -> str:
-    """Return a verdict's rule in words; of a difference, with its bound."""
     if verdict.better_than is None:
-        return verdict.rule
-    return f"better than {method(results, verdict.better_than)}, so a difference above 0"
+        return whole
+    return f"{whole} minus that of {in_sentence(method(results, verdict.better_than))}"
+
+
+def asked_for(verdict: Verdict) -> str:
+    """Return a verdict's rule in words, on the scale of its estimate: of a difference, a bound of the difference."""
+    return verdict.rule if verdict.better_than is None else "a difference above 0"
 
 
 def label_of(found: Estimate) -> str | None:

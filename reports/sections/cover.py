@@ -86,7 +86,7 @@ def _verdicts(context: Context) -> list[Flowable]:
         rows.append(
             (
                 [bold(subject(results, verdict)), coloured(about, GREY)],
-                asked_for(results, verdict),
+                asked_for(verdict),
                 number(found.value, like=(found.low, found.high), more=1),
                 bounds(found, more=1),
                 f"{found.patients} / {found.studies}",

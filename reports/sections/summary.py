@@ -63,7 +63,7 @@ def _found(results: Results) -> list[Markup]:
 
 
 def _verdict(results: Results, verdict: Verdict) -> Markup:
-    what, rule = subject(results, verdict), asked_for(results, verdict)
+    what, rule = subject(results, verdict), asked_for(verdict)
     if verdict.estimate.value is None:
         return joined(bold(verdict.answer), f": {what}: {verdict.reason}; asked for: {rule}.")
     return joined(
