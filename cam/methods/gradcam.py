@@ -19,7 +19,7 @@ def gradcam(A: Tensor, G: Tensor) -> Tensor:
     """Return sum_k mean(G_k) A_k, whose ReLU is the map: A and G are (B, C, *S), the map is (B, *S).
 
     The mean is taken in float64, so that the mean of equal gradients is that gradient: where G is constant in space
-    this is HiResCAM to the last bit.
+    this is HiResCAM to the last bit, its sum taken in the same order whatever the tensors' layout.
     """
     weights = G.mean(dim=tuple(range(2, G.ndim)), keepdim=True, dtype=torch.float64).to(G.dtype)
-    return (weights * A).sum(dim=1)
+    return (weights * A).contiguous().sum(dim=1)

@@ -25,7 +25,7 @@ _BINS = 256
 _CONSTANT = 8 * float(np.finfo(np.float32).eps)
 """Interpolation leaves a flat map with differences of a few float32 roundings: relative to the maximum, this much is
 still flat."""
-_CHUNK = 2**20  # values whose float64 copies exist together
+_CHUNK = 2**16  # values whose float64 copies exist together, and stay in the processor's cache
 
 
 class Undefined(Exception):  # noqa: N818 - not an error: an answer
@@ -93,10 +93,12 @@ def _otsu(values: NDArray[np.float32], low: float, high: float) -> float:
     The bin is the first after which a cut separates the two classes best. The values are scaled and summed in float64,
     so a factor on all of them changes nothing: exactly for powers of two, up to rounding for others.
     """
-    counts = np.zeros(_BINS)
+    counts, scale = np.zeros(_BINS + 1), _BINS / (high - low)
     for start in range(0, values.size, _CHUNK):
-        share = (values[start : start + _CHUNK].astype(np.float64) - low) / (high - low)
-        counts += np.bincount(np.minimum(_BINS * share, _BINS - 1).astype(np.intp), minlength=_BINS)
+        place = (values[start : start + _CHUNK].astype(np.float64) - low) * scale
+        counts += np.bincount(place.astype(np.intp), minlength=_BINS + 1)
+    counts[-2] += counts[-1]  # the largest value itself
+    counts = counts[:-1]
     below = np.cumsum(counts)[:-1]
     above = values.size - below
     sums = np.cumsum(counts * np.arange(_BINS))  # neither class is ever empty: both ends of the range are taken

@@ -66,10 +66,9 @@ def _verdict(results: Results, verdict: Verdict) -> Markup:
     what, rule = subject(results, verdict), asked_for(verdict)
     if verdict.estimate.value is None:
         return joined(bold(verdict.answer), f": {what}: {verdict.reason}; asked for: {rule}.")
-    return joined(
-        bold(verdict.answer), f": {what} among {population(verdict)} is {estimate(verdict.estimate)}; "
-        f"asked for: {rule}.",
-    )  # fmt: skip
+    why = f" ({verdict.reason})" if verdict.answer == "NOT EVALUATED" else ""
+    value = f"{estimate(verdict.estimate)}{why}"
+    return joined(bold(verdict.answer), f": {what} among {population(verdict)} is {value}; asked for: {rule}.")
 
 
 def _classifier(results: Results) -> list[Markup]:

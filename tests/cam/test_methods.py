@@ -205,9 +205,10 @@ def test_a_rectified_map_of_evidence_against_alone_is_empty_with_and_without_its
 def test_behind_pooling_gradcam_and_hirescam_are_the_same_bits_in_float32(axes, side):
     """7 x 7 equal gradients sum to something else than 49 of them in float32, and their mean to another number."""
     torch.manual_seed(side)
-    layers = [conv(axes, 1, 64, 1), nn.Tanh(), pool(axes), nn.Flatten(), nn.Linear(64, 3)]
-    x = torch.randn(2, 1, *[side] * axes)
-    model = nn.Sequential(*layers).eval()
+    layers = [conv(axes, 1, 64, 3, padding=1), nn.Tanh(), pool(axes), nn.Flatten(), nn.Linear(64, 3)]
+    layout = {2: torch.channels_last, 3: torch.channels_last_3d}[axes] if side == 9 else torch.contiguous_format
+    x = torch.randn(2, 1, *[side] * axes).to(memory_format=layout)
+    model = nn.Sequential(*layers).eval().to(memory_format=layout)
     maps = explain(model, x, [0, 1, 2], methods=["gradcam", "hirescam"], layers=["1"], rectify=False).maps
     for target in range(3):
         assert torch.equal(maps["gradcam", "1", target], maps["hirescam", "1", target])

@@ -99,6 +99,12 @@ def test_the_action_list_names_case_pages_only_where_there_are_some():
     assert "Read the case pages" in said("Summary", example.results())
 
 
+def test_a_verdict_without_an_interval_says_why_it_has_no_answer():
+    found = verdict(answer="NOT EVALUATED", reason="no interval: too few", estimate={"low": None, "high": None})
+    text = said("Summary", example.results(verdicts=(found,)))
+    assert "IoU of Grad-CAM among reference positive studies is 0.40 (no interval: too few); asked for" in text
+
+
 # differences
 
 
