@@ -3,6 +3,7 @@
 from cam.alignment import cell_shift
 from cam.auto import choose_layer
 from cam.capture import Capture, capture
+from cam.equivalence import same_evidence
 from cam.explain import Explanation, explain
 from cam.layers import spatial_layers
 from cam.question import Found, Question
@@ -32,5 +33,6 @@ __all__ = [
     "choose_layer",
     "explain",
     "resize",
+    "same_evidence",
     "spatial_layers",
 ]

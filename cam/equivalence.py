@@ -5,9 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-__all__ = ["equivalent"]
+__all__ = ["equivalent", "same_evidence"]
 
-_TOLERANCE = 1e-4  # float32 sums over a thousand channels agree to about 1e-6 of the largest value
+_TOLERANCE = 1e-4  # of the largest evidence for the target
+_ROUNDING = 1e-6  # of the largest value of either sign: what float32 sums over a thousand channels agree to
+_MOST = 1e-2  # whatever the rounding, maps that are further apart are two
 
 
 def equivalent(maps: Mapping[tuple[str, str, int], Tensor]) -> dict[str, tuple[tuple[str, ...], ...]]:
@@ -17,36 +19,51 @@ def equivalent(maps: Mapping[tuple[str, str, int], Tensor]) -> dict[str, tuple[t
     every target agrees; a sample where both maps are empty tells nothing, and one where all are groups nothing. Where
     the gradient is constant in space (pooling before the classifier) CAM, Grad-CAM, XGrad-CAM and HiResCAM always are.
     """
-    shapes: dict[str, dict[str, Tensor]] = {}
+    groups: dict[str, tuple[tuple[str, ...], ...]] = {}
     for layer in dict.fromkeys(layer for _, layer, _ in maps):
         methods = dict.fromkeys(method for method, at, _ in maps if at == layer)
-        shapes[layer] = {
-            method: _scaled(torch.stack([one for (name, at, _), one in maps.items() if (name, at) == (method, layer)]))
-            for method in methods
-        }
-    found = {layer: _groups(by_method) for layer, by_method in shapes.items()}
-    return {layer: groups for layer, groups in found.items() if groups}
+        found = _groups(
+            {
+                method: torch.cat([one for (name, at, _), one in maps.items() if (name, at) == (method, layer)])
+                for method in methods
+            }
+        )
+        groups |= {layer: found} if found else {}
+    return groups
 
 
-def _scaled(maps: Tensor) -> Tensor:
-    """Return the positive parts (T x B, cells), each with a largest value of 1; empty maps stay 0."""
-    flat = maps.flatten(0, 1).flatten(1).relu()
+def same_evidence(one: Tensor, other: Tensor) -> bool | None:
+    """Tell whether maps (B, *S) are the same evidence for the target, sample by sample: up to a factor and a ReLU.
+
+    None when neither holds any evidence for the target in any sample: that tells nothing of the two.
+    """
+    if one.shape != other.shape:
+        return False
+    (first, first_error), (second, second_error) = _evidence(one), _evidence(other)
+    if not bool(first.any()) and not bool(second.any()):
+        return None
+    apart, rounding = (first - second).abs().amax(dim=1), torch.maximum(first_error, second_error)
+    return bool((apart <= rounding).all())
+
+
+def _evidence(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the positive parts (B, cells), each with a largest value of 1, and how exact each is (B,).
+
+    Empty maps stay 0. Where little is left of large terms of both signs, their rounding is large beside it.
+    """
+    flat = maps.flatten(1)
     peak = flat.amax(dim=1, keepdim=True)
-    return flat / torch.where(peak > 0, peak, 1)
+    peak = torch.where(peak > 0, peak, torch.inf)
+    error = _TOLERANCE + _ROUNDING * (flat.abs() / peak).amax(dim=1)
+    return flat.relu() / peak, error.clamp(max=_MOST)
 
 
 def _groups(maps: Mapping[str, Tensor]) -> tuple[tuple[str, ...], ...]:
     groups: list[list[str]] = []
     for method, values in maps.items():
-        home = next((group for group in groups if _agree(maps[group[0]], values)), None)
+        home = next((group for group in groups if same_evidence(maps[group[0]], values)), None)
         if home is None:
             groups.append([method])
         else:
             home.append(method)
     return tuple(tuple(group) for group in groups if len(group) > 1)
-
-
-def _agree(one: Tensor, other: Tensor) -> bool:
-    if one.shape != other.shape or not bool(one.any()):
-        return False
-    return bool((one - other).abs().max() <= _TOLERANCE)

@@ -53,7 +53,7 @@ class Explanation:
         return tuple(
             (*key, sample)
             for key, one in self.maps.items()
-            for sample, values in enumerate(one)
+            for sample, values in enumerate(_final(one, key[0], rectify=True))
             if not bool(values.any())
         )
 
@@ -67,13 +67,16 @@ def explain(
     layers: Sequence[str] = ("auto",),
     options: Options | None = None,
     rows: int | None = None,
+    rectify: bool = True,
     grids: Mapping[str, TokenGrid] | None = None,
 ) -> Explanation:
     """Explain ``model`` on ``x`` (B, C, *S) with every method, target and layer from one forward.
 
     ``options`` sets a method's own parameters, by its name. ``rows`` bounds how many inputs a method that runs the
     model again shows it together; by default as many as is sensible for their size, halved when memory runs out.
-    ``grids`` states, by layer, where its tokens lie in the image when the network does not tell (``cam.tokens``).
+    ``rectify=False`` leaves out the ReLU that ends a method's formula (``Method.rectified``), for maps that are carried
+    to another grid and rectified there. ``grids`` states, by layer, where its tokens lie in the image when the network
+    does not tell (``cam.tokens``).
 
     Raises:
         ValueError: for an unknown method or option, a layer that does not do, a target out of range (see ``capture``),
@@ -88,9 +91,15 @@ def explain(
     notes: dict[tuple[str, str], str] = {}
     if wanted:
         for (method, layer), found in _answers(question, asked):
-            maps |= {(method, layer, number): one.detach() for number, one in enumerate(found.maps)}
+            final = _final(found.maps.detach(), method, rectify=rectify)
+            maps |= {(method, layer, number): one for number, one in enumerate(final)}
             notes |= {(method, layer): found.note} if found.note else {}
     return Explanation(passed.logits.detach(), wanted, maps, notes)
+
+
+def _final(maps: Tensor, method: str, *, rectify: bool) -> Tensor:
+    """Return maps of any shape with the last step of the method's formula, where that is a ReLU and it is asked for."""
+    return maps.relu() if rectify and METHODS[method].rectified else maps
 
 
 def _checked(methods: Sequence[str], options: Options) -> Options:

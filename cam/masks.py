@@ -60,7 +60,7 @@ def scored_masks(
 
 
 def weighted(A: Tensor, scores: Tensor) -> Found:
-    """Return ReLU(sum_k softmax_k(scores) A_k) from activations (B, C, *S) and scores (T, B, C).
+    """Return sum_k softmax_k(scores) A_k, whose ReLU is the map, from activations (B, C, *S) and scores (T, B, C).
 
     The note tells how even the weights are, as their entropy divided by that of equal weights: near 0 one channel
     makes the map, near 1 the map is the mean of the channels whatever the target.
@@ -69,7 +69,7 @@ def weighted(A: Tensor, scores: Tensor) -> Found:
     entropy = torch.special.entr(weights).sum(dim=2) / log(max(A.shape[1], 2))
     low, high = torch.stack(entropy.aminmax()).tolist()
     note = f"entropy of the weights over that of equal ones: {low:.3f} to {high:.3f}"
-    return Found(channel_sum(weights, A).relu(), note)
+    return Found(channel_sum(weights, A), note)
 
 
 def channel_sum(weights: Tensor, A: Tensor) -> Tensor:

@@ -24,8 +24,11 @@ class Method:
 
     ``at`` tells where the map is taken: at one ``layer`` (on its grid), across several ``layers``, or at the
     ``input`` (on the image's grid, no layer needed). ``signed`` tells whether the map can be negative (evidence
-    against the target). ``cost`` is counted in forwards of the whole model beyond the one that all share. ``backward``
-    tells whether the tail of that one is differentiated; where no method does, it keeps no graph.
+    against the target). ``rectified`` tells that the formula's last step is a ReLU: the function leaves it to
+    ``explain``, which leaves it to a caller who carries the map to another grid first (interpolated, then rectified,
+    two names of one map stay one map); a ReLU inside a sum or a product is the function's own. ``cost`` is counted in
+    forwards of the whole model beyond the one that all share. ``backward`` tells whether the tail of that one is
+    differentiated; where no method does, it keeps no graph.
 
     A ``formula`` takes activations A and gradients G, both (B, C, *S), and returns the raw map (B, *S). A method that
     needs more takes a ``Question`` and returns ``Found``. Keyword parameters of either are its options.
@@ -37,6 +40,7 @@ class Method:
     formula: str
     limits: str
     signed: bool
+    rectified: bool
     at: Place
     cost: str
     backward: bool
@@ -60,18 +64,18 @@ METHODS: dict[str, Method] = {}
 
 
 def method(
-    name: str, *, title: str, paper: str, formula: str, limits: str, signed: bool
+    name: str, *, title: str, paper: str, formula: str, limits: str, signed: bool, rectified: bool = False
 ) -> Callable[[Formula], Formula]:
     """Register the decorated formula of A and G as a method at a layer.
 
     Raises:
-        ValueError: when the name is taken.
+        ValueError: when the name is taken, or the method is said to be both signed and rectified.
     """
 
     def register(function: Formula) -> Formula:
         cost = "none; the tail's backward, shared by all such methods"
-        kinds = {"backward": True, "is_formula": True}
-        _add(Method(name, title, paper, formula, limits, signed, "layer", cost, function=function, **kinds))
+        kinds = {"rectified": rectified, "backward": True, "is_formula": True}
+        _add(Method(name, title, paper, formula, limits, signed, at="layer", cost=cost, function=function, **kinds))
         return function
 
     return register
@@ -88,16 +92,17 @@ def procedure(
     at: Place,
     cost: str,
     backward: bool = False,
+    rectified: bool = False,
 ) -> Callable[[Procedure], Procedure]:
     """Register the decorated function of a ``Question`` as a method.
 
     Raises:
-        ValueError: when the name is taken.
+        ValueError: when the name is taken, or the method is said to be both signed and rectified.
     """
 
     def register(function: Procedure) -> Procedure:
-        kinds = {"backward": backward, "is_formula": False}
-        _add(Method(name, title, paper, formula, limits, signed, at, cost, function=function, **kinds))
+        kinds = {"rectified": rectified, "backward": backward, "is_formula": False}
+        _add(Method(name, title, paper, formula, limits, signed, at=at, cost=cost, function=function, **kinds))
         return function
 
     return register
@@ -106,4 +111,6 @@ def procedure(
 def _add(one: Method) -> None:
     if one.name in METHODS:
         raise ValueError(f"method {one.name!r} is registered twice")
+    if one.signed and one.rectified:
+        raise ValueError(f"method {one.name!r} cannot be signed and rectified: a ReLU leaves nothing negative")
     METHODS[one.name] = one

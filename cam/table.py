@@ -8,19 +8,25 @@ _HEAD = """# Methods
 
 Made from the registry by `python -m cam.table > docs/methods.md`. Every method works in 2D and 3D, on batches with a
 target for each sample, and returns raw maps. A is a layer's activation, G the gradient of the target with respect to
-it. "At" tells whose grid the map lies on. The cost is in forwards of the whole model beyond the one that all methods of
-a call share.
+it. "At" tells whose grid the map lies on. "Ends in ReLU" tells that the map is rectified as its last step, which
+`explain(..., rectify=False)` leaves out so that the map can be carried to another grid first; an audit does so. The
+cost is in forwards of the whole model beyond the one that all methods of a call share.
 """
 
 
 def markdown() -> str:
     """Return the document: a table of all methods, then each with its formula, options and limits."""
     rows = [
-        f"| [`{one.name}`](#{one.name}) | {one.title} | {one.at} | {'yes' if one.signed else 'no'} | {one.cost} |"
+        f"| [`{one.name}`](#{one.name}) | {one.title} | {one.at} | {_yes(one.signed)} | {_yes(one.rectified)} "
+        f"| {one.cost} |"
         for one in METHODS.values()
     ]
-    table = ["| name | method | at | signed | cost |", "|---|---|---|---|---|", *rows]
+    table = ["| name | method | at | signed | ends in ReLU | cost |", "|---|---|---|---|---|---|", *rows]
     return "\n".join([_HEAD, *table, "", *(_entry(one) for one in METHODS.values())])
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else "no"
 
 
 def _entry(one: Method) -> str:

@@ -252,6 +252,7 @@ def _explained(
             methods=call.methods,
             layers=call.layers,
             options={name: given for name, given in options.items() if name in call.methods},
+            rectify=False,  # a map is carried to the mask's grid first, and rectified there
         )
         logits = explanation.logits
         for (method, layer, number), values in explanation:

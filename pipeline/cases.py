@@ -31,8 +31,8 @@ class View:
 
     ``pixel_mm`` is (height, width) of a pixel. ``letters`` are the anatomical directions at (left, right,
     top, bottom), empty where unknown. ``caption`` says which plane it is and by what rule. ``masks`` goes
-    from a reader to a bool plane, ``maps`` from a method to the raw signed map; ``seen`` marks the pixels
-    that the model saw.
+    from a reader to a bool plane, ``maps`` from a method to its map in raw values, negative ones among them
+    only where the method is signed; ``seen`` marks the pixels that the model saw.
     """
 
     image: Plane
@@ -188,10 +188,10 @@ def _cuts(geometry: Geometry, masks: Sequence[Mask], heatmaps: Mapping[str, Heat
         others = tuple(one for one in range(3) if one != axis)
         area = sum(mask.sum(axis=others) for mask in marked)
         found.append((int(np.argmax(area)), "where the experts' masks are largest"))
-    if heatmaps:
-        first = next(iter(heatmaps.values()))
-        peak = int(np.unravel_index(np.argmax(np.where(first.seen, first.array, -np.inf)), first.array.shape)[axis])
-        found.append((peak, f"where the map ({next(iter(heatmaps))}) has its maximum"))
+    for name, heatmap in list(heatmaps.items())[:1]:
+        peak = _peak(heatmap, axis)
+        if peak is not None:
+            found.append((peak, f"where the map ({name}) has its maximum"))
     planes: dict[int, list[str]] = {}
     for index, why in found or [(geometry.shape[axis] // 2, "the middle plane")]:
         planes.setdefault(index, []).append(why)
@@ -200,6 +200,15 @@ def _cuts(geometry: Geometry, masks: Sequence[Mask], heatmaps: Mapping[str, Heat
         (_cut(geometry, axis, index), f"plane {index + 1} of {size}: {' and '.join(why)}")
         for index, why in planes.items()
     ]
+
+
+def _peak(heatmap: Heatmap, axis: int) -> int | None:
+    """Return the plane of the map's maximum, or None for a map that is the same everywhere: it has none."""
+    values = heatmap.array[heatmap.seen]
+    if not values.size or values.min() == values.max():
+        return None
+    place = np.argmax(np.where(heatmap.seen, heatmap.array, -np.inf))
+    return int(np.unravel_index(place, heatmap.array.shape)[axis])
 
 
 def _through_plane(geometry: Geometry) -> int:

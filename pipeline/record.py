@@ -16,6 +16,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Agreement",
     "CaseEntry",
+    "Compared",
     "Estimate",
     "Finding",
     "Flow",
@@ -65,10 +66,10 @@ class Finding(_Frozen):
 
     Where the reader's mask could not be used, every score is undefined for that reason.
 
-    ``map`` is the map's key in the run's maps files; baselines have none. ``cell_mm`` is the size of a
-    layer's cell. ``seen_share`` is the share of the mask's voxels that lie in the model's field of view,
-    ``mask_share`` the mask's share of that field of view (the level of chance for energy and average
-    precision).
+    ``map`` is the map's key in the run's maps files, where it is kept before the ReLU that may end its
+    formula; baselines have none. ``cell_mm`` is the size of a layer's cell. ``seen_share`` is the share of
+    the mask's voxels that lie in the model's field of view, ``mask_share`` the mask's share of that field of
+    view (the level of chance for energy and average precision).
     """
 
     target: str
@@ -183,7 +184,11 @@ class Agreement(_Frozen):
 
 
 class Verdict(_Frozen):
-    """One criterion and its answer, decided on the interval's bound."""
+    """One criterion and its answer, decided on the interval's bound.
+
+    ``rule`` is ``at least 0.7``, ``at most 0.2`` or ``better than centre_prior``; for the last the estimate is the
+    difference to that map.
+    """
 
     criterion: str
     metric: str
@@ -193,6 +198,12 @@ class Verdict(_Frozen):
     estimate: Estimate
     answer: Answer
     reason: str
+
+    @property
+    def better_than(self) -> str | None:
+        """The map that the method is held against; the estimate is then a difference, and no value of the metric."""
+        said, rule, name = self.rule.partition("better than ")
+        return name if rule and not said else None
 
 
 class Flow(_Frozen):
@@ -224,6 +235,17 @@ class Flow(_Frozen):
         return self
 
 
+class Compared(_Frozen):
+    """What was held against the experts' masks: ``studies`` with a map that was scored, and their ``patients``.
+
+    ``mapped`` counts the studies that have a map at all.
+    """
+
+    mapped: int
+    studies: int
+    patients: int
+
+
 class Lock(_Frozen):
     """What was fixed before the first inference.
 
@@ -242,8 +264,9 @@ class LayerFacts(_Frozen):
     """A layer that maps were taken from. ``requested`` is what the configuration says (``auto`` or a name).
 
     ``shift_mm`` is how far beside the place where it is drawn the middle cell looks, along each axis of the model's
-    input; measured on the network, None when the cell does not react. ``unit`` is that of both: ``px`` where the first
-    study states no physical size.
+    input; measured on the network, None when the cell does not react. ``shift_mm`` and ``cell_mm`` are the first
+    study's; ``cell_range`` is the smallest and the largest size of a cell over all studies, along each axis. ``unit``
+    is that of all: ``px`` where the first study states no physical size.
     """
 
     name: str
@@ -252,6 +275,7 @@ class LayerFacts(_Frozen):
     cell_mm: tuple[float, ...]
     shift_mm: tuple[float, ...] | None = None
     unit: str = "mm"
+    cell_range: tuple[tuple[float, float], ...] | None = None
 
 
 class ModelFacts(_Frozen):
@@ -268,6 +292,11 @@ class ModelFacts(_Frozen):
     threshold: float
     layers: tuple[LayerFacts, ...]
     training_data: str
+
+    @property
+    def negative_label(self) -> str | None:
+        """The label that means "nothing found": the first, unless labels are independent of each other (sigmoid)."""
+        return None if self.output == "sigmoid" else self.labels[0]
 
 
 class MethodFacts(_Frozen):
@@ -364,6 +393,7 @@ class Results(_Frozen):
     methods: tuple[MethodFacts, ...]
     metrics: tuple[MetricFacts, ...]
     flow: Flow
+    compared: Compared | None = None
     cohort_facts: Mapping[str, Mapping[str, int]]
     classification: tuple[Estimate, ...]
     estimates: tuple[Estimate, ...]

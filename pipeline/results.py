@@ -5,7 +5,7 @@ import io
 import platform
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,13 +18,11 @@ from pipeline.audit import Auditor, StudySource, read_studies
 from pipeline.cases import choose_cases, cut_panels, save_panels, withheld
 from pipeline.config import AuditConfig
 from pipeline.errors import OutputError, StudyError
-from pipeline.evidence.baselines import BASELINES
 from pipeline.evidence.cohort import (
     Bootstrap,
     Unit,
     agreements,
     classification,
-    equivalent_methods,
     estimates,
     flow_of,
     map_name,
@@ -32,16 +30,27 @@ from pipeline.evidence.cohort import (
     units_of,
 )
 from pipeline.evidence.criteria import judge_all
+from pipeline.evidence.equivalence import StudyMaps, equivalent_methods
 from pipeline.evidence.localisation import METRICS, Evidence
 from pipeline.files import written
 from pipeline.inputs import summarised
 from pipeline.ledger import Ledger
 from pipeline.lock import camaudit_version
-from pipeline.record import CaseEntry, InputSummary, MethodFacts, ModelFacts, Provenance, Results, StudyAudit
+from pipeline.record import (
+    CaseEntry,
+    Compared,
+    InputSummary,
+    LayerFacts,
+    MethodFacts,
+    ModelFacts,
+    Provenance,
+    Results,
+    StudyAudit,
+)
 from pipeline.repeatability import repeatability
 from pipeline.reuse import is_carried, run_answers
 from pipeline.run import LIBRARIES, RunFile, find_rows, library_versions, open_auditor, read_run
-from pipeline.shards import load_map
+from pipeline.shards import load_map, maps_by_study
 from pipeline.studies.geometry import plan
 from pipeline.studies.study import Study
 from pipeline.studies.volume import Heatmap, Volume
@@ -73,7 +82,12 @@ def finish(folder: Path, config_path: Path, flow_run: str | None = None) -> Resu
     ledger.append("inference.finished", studies=len(audits), computed=len(computed))
     provenance = _provenance(auditor.config, run, ledger, repeat, flow_run)
     results = _results(auditor, run, audits, len(computed), provenance).model_copy(
-        update={"cases": cases, "case_rule": case_rule, "inputs": _inputs(folder, auditor, audits, sources)}
+        update={
+            "cases": cases,
+            "case_rule": case_rule,
+            "equivalent_methods": _equivalent(folder, audits),
+            "inputs": _inputs(folder, auditor, audits, sources),
+        }
     )
     _write_csv(folder / "per_study.csv", audits)
     with written(folder / "results.json") as file:
@@ -102,17 +116,17 @@ def _results(
         reference_standard=config.report.reference_standard,
         lock=run.lock,
         provenance=provenance,
-        model=_model_facts(auditor, run),
+        model=_model_facts(auditor, run, audits),
         preparation=auditor.preparation.steps,
         overlap_rule=_overlap_rule(config),
         methods=tuple(_method_facts(name) for name in config.explain.methods),
         metrics=tuple(metric.facts for metric in METRICS.values()),
         flow=flow_of(audits, computed).model_copy(update=_map_counts(audits)),
-        cohort_facts=_cohort_facts(audits),
+        compared=_compared(audits),
+        cohort_facts=_cohort_facts(audits, negative_label(config)),
         classification=classification(audits, labels, bootstrap),
         estimates=estimates(units, bootstrap),
         agreements=agreements(pairs, bootstrap),
-        equivalent_methods=equivalent_methods(units, BASELINES),
         verdicts=judge_all(config.criteria, units, audits, labels, bootstrap),
         case_rule="",
         cases=(),
@@ -161,7 +175,7 @@ def _input_picture(
     return _INPUT_PICTURE, None
 
 
-def _model_facts(auditor: Auditor, run: RunFile) -> ModelFacts:
+def _model_facts(auditor: Auditor, run: RunFile, audits: Sequence[StudyAudit]) -> ModelFacts:
     model = auditor.config.model
     return ModelFacts(
         name=model.name,
@@ -173,9 +187,34 @@ def _model_facts(auditor: Auditor, run: RunFile) -> ModelFacts:
         labels=model.labels,
         output=model.output,
         threshold=model.threshold,
-        layers=run.layers,
+        layers=tuple(_with_range(layer, audits) for layer in run.layers),
         training_data=model.training_data,
     )
+
+
+def _with_range(layer: LayerFacts, audits: Sequence[StudyAudit]) -> LayerFacts:
+    """Add how large the layer's cells are over all studies; the first study's alone stand for no other."""
+    sizes = [
+        finding.cell_mm
+        for audit in audits
+        for finding in audit.findings
+        if finding.layer == layer.name and finding.cell_mm is not None and len(finding.cell_mm) == len(layer.cell_mm)
+    ]
+    extremes = tuple((min(axis), max(axis)) for axis in zip(*sizes, strict=True))
+    return layer.model_copy(update={"cell_range": extremes or None})
+
+
+def _compared(audits: Sequence[StudyAudit]) -> Compared:
+    mapped = [audit for audit in audits if any(finding.map is not None for finding in audit.findings)]
+    scored = [
+        audit
+        for audit in mapped
+        if any(
+            finding.map is not None and any(score.value is not None for score in finding.scores)
+            for finding in audit.findings
+        )
+    ]
+    return Compared(mapped=len(mapped), studies=len(scored), patients=len({audit.patient for audit in scored}))
 
 
 def _method_facts(name: str) -> MethodFacts:
@@ -189,18 +228,29 @@ def _overlap_rule(config: AuditConfig) -> str:
     return f"a voxel belongs to the map's region when it exceeds {config.overlap.threshold:g} of the map's maximum"
 
 
-def _cohort_facts(audits: Sequence[StudyAudit]) -> dict[str, dict[str, int]]:
-    """Count the studies by reference, by each stratum's column, and by modality."""
+_REFERENCE, _MODALITY = "reference", "modality (image header)"
+
+
+def _cohort_facts(audits: Sequence[StudyAudit], negative: str | None) -> dict[str, dict[str, int]]:
+    """Count the analysed studies by reference, by the modality that their header states, and by the manifest's columns.
+
+    ``negative`` is the label of a study whose reference names no finding; labels that are independent have none.
+    """
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for audit in audits:
         if audit.status == "analysed":
-            counts["reference"][
-                "; ".join(audit.reference or ()) or ("none" if audit.reference == () else "not stated")
-            ] += 1
-            counts["modality"][audit.facts.get("Modality", "not stated")] += 1
-        for column, value in audit.strata.items():
-            counts[column][value or "not stated"] += 1
+            nothing = "not stated" if audit.reference is None else negative or "none of the labels"
+            counts[_REFERENCE]["; ".join(audit.reference or ()) or nothing] += 1
+            counts[_MODALITY][audit.facts.get("Modality", "not stated")] += 1
+            for column, value in audit.strata.items():
+                counts[_apart(column)][value or "not stated"] += 1
     return {column: dict(sorted(counter.items())) for column, counter in counts.items()}
+
+
+def _apart(column: str) -> str:
+    """Return what a column of the manifest is called beside what the audit counts itself."""
+    taken = column.strip().casefold() in ("modality", _REFERENCE, _MODALITY)
+    return f"{column} (manifest)" if taken else column
 
 
 def _provenance(
@@ -236,7 +286,25 @@ def _cases(
     chosen, rule = choose_cases(audits, scores, config.report.cases, config.run.seed)
     by_study = {audit.study: audit for audit in audits}
     entries = [_case(folder, auditor, by_study[study], why, sources.get(study)) for study, why in chosen]
-    return tuple(entries), f"{rule}; overlap means {METRICS[metric].facts.title.lower()} of {_title(method)}"
+    return tuple(entries), f"{rule}; overlap means {METRICS[metric].facts.title} of {_title(method)}"
+
+
+def _equivalent(folder: Path, audits: Sequence[StudyAudit]) -> tuple[tuple[str, ...], ...]:
+    """Return the groups of maps that are one piece of evidence, from the run's stored maps."""
+    at_layers = methods_at_layers(audits)
+    mapped = [finding for audit in audits for finding in audit.findings if finding.map is not None]
+    names = list(dict.fromkeys(map_name(finding, at_layers) for finding in mapped))
+
+    def studies() -> Iterator[StudyMaps]:
+        for audit, maps in maps_by_study(folder, audits):
+            keys = {
+                (map_name(finding, at_layers), finding.target): finding.map.partition("#")[2]
+                for finding in audit.findings
+                if finding.map is not None
+            }
+            yield {name: maps[key] for name, key in keys.items() if key in maps}
+
+    return equivalent_methods(names, studies())
 
 
 def _title(name: str) -> str:
@@ -290,7 +358,10 @@ def _case(folder: Path, auditor: Auditor, audit: StudyAudit, why: str, source: S
 
 
 def _heatmaps(folder: Path, audit: StudyAudit, target: str, study: Study) -> dict[str, Heatmap]:
-    """Read a study's maps back and carry them to the image's grid, one for each map name."""
+    """Read a study's maps back and carry them to the image's grid, one for each map name.
+
+    What is kept is signed; what is shown is the method's own map, rectified where its formula ends so.
+    """
     findings = [finding for finding in audit.findings if finding.target == target and finding.map is not None]
     at_layers = methods_at_layers([audit])
     found: dict[str, Heatmap] = {}
@@ -301,6 +372,8 @@ def _heatmaps(folder: Path, audit: StudyAudit, target: str, study: Study) -> dic
             geometry = study.image.geometry
             resampling = plan(replace(geometry, shape=values.shape, affine=affine), geometry)
             field = resampling.apply(values)
+            if METHODS[finding.method].rectified:
+                field = np.maximum(field, 0)
             found[name] = Heatmap(field, geometry, resampling.seen, finding.method, str(finding.layer), target)
     return found
 

@@ -6,7 +6,7 @@ facts follow from, ``map_recipe`` what the map and its scores do.
 """
 
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from pipeline.files import written
 from pipeline.record import Finding, StudyAudit
 from pipeline.wanted import Recipes
 
-__all__ = ["Maps", "load_map", "load_maps", "read_answers", "read_shard", "write_maps", "write_shard"]
+__all__ = ["Maps", "load_map", "load_maps", "maps_by_study", "read_answers", "read_shard", "write_maps", "write_shard"]
 
 Maps = dict[str, NDArray[Any]]
 """A map's key, or its layer's ``<key>/affine``, to its array."""
@@ -172,6 +172,28 @@ def load_map(run: Path, reference: str) -> tuple[NDArray[np.float32], NDArray[np
             return file[key], file[f"{key}/affine"]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise OutputError(f"{run / name}: the map of this run is missing or damaged") from error
+
+
+def maps_by_study(run: Path, audits: Iterable[StudyAudit]) -> Iterator[tuple[StudyAudit, Maps]]:
+    """Yield studies with their maps by key, without affines: each file opened once, one study in memory at a time.
+
+    Studies come in the order of their files; those without a map are left out.
+
+    Raises:
+        OutputError: when a map is not there.
+    """
+    by_file: dict[str, list[tuple[StudyAudit, list[str]]]] = {}
+    for audit in audits:
+        places = [finding.map.partition("#") for finding in audit.findings if finding.map is not None]
+        if places:  # a study's maps lie together, in the file of its shard
+            by_file.setdefault(places[0][0], []).append((audit, list(dict.fromkeys(key for _, _, key in places))))
+    for name, studies in by_file.items():
+        try:
+            with np.load(run / name, allow_pickle=False) as file:
+                for audit, keys in studies:
+                    yield audit, {key: file[key] for key in keys}
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise OutputError(f"{run / name}: the maps of this run are missing or damaged") from error
 
 
 def load_maps(run: Path, audits: Iterable[StudyAudit]) -> Maps:

@@ -1,4 +1,4 @@
-"""Tables of estimates: the same columns wherever estimates stand."""
+"""Tables of estimates: the same columns wherever estimates stand, and a label's where they are about several."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from pipeline.record import Estimate, Results
 from reports.layout import GREY, Column, columns
 from reports.numbers import bounds, limits, number
 from reports.text import bold, coloured, joined
-from reports.wording import interval_head, is_baseline, measured, method, methods_in_order, undefined
+from reports.wording import interval_head, is_baseline, label_of, measured, method, methods_in_order, undefined
 
 __all__ = ["among_rows", "estimate_columns"]
 
@@ -15,6 +15,7 @@ def estimate_columns(found: Sequence[Estimate], *, by_method: bool = True) -> li
     """Return the columns that ``among_rows`` fills."""
     shape: list[tuple[str, float] | tuple[str, float, bool]] = [("Metric", 20)]
     shape += [("Map", 25)] if by_method else []
+    shape += [("Label", 20)] if _by_label(found) else []
     shape += [("Estimate", 13, True), (interval_head(found), 17, True), ("Chance", 11, True)]
     shape += [("Patients", 12, True), ("Studies", 11, True), ("Undefined", 21)]
     return columns(*shape)
@@ -36,9 +37,14 @@ def among_rows(
         for place, one in enumerate(group):
             lead: tuple[object, ...] = (bold(measured(results, name)) if place == 0 else "",)
             lead += (_map(results, one),) if by_method else ()
+            lead += (label_of(one) or one.group or "all",) if _by_label(found) else ()
             rows.append((*lead, *_numbers(one, like)))
         rules.append(len(rows) - 1)
     return rows, rules
+
+
+def _by_label(found: Sequence[Estimate]) -> bool:
+    return any(one.group is not None for one in found)
 
 
 def _map(results: Results, found: Estimate) -> object:

@@ -3,24 +3,31 @@
 from collections.abc import Iterable
 from typing import Final
 
-from pipeline.record import Estimate, Results, Stratum
+from pipeline.record import Estimate, LayerFacts, Results, Stratum, Verdict
 from reports.layout import Chip
-from reports.numbers import count, share
+from reports.numbers import count, number, share
 from reports.text import DASH
 
 __all__ = [
     "BASELINES",
     "STRATA",
+    "asked_for",
     "by",
+    "cells",
     "chip",
+    "in_sentence",
     "interval_head",
     "intervals",
     "is_baseline",
+    "label_of",
     "measured",
     "method",
     "methods_in_order",
     "metric",
+    "nothing_called",
+    "population",
     "stratum",
+    "subject",
     "undefined",
     "words",
 ]
@@ -29,10 +36,14 @@ BASELINES: Final = {"random_map": "Random map (baseline)", "centre_prior": "Cent
 
 STRATA: Final[dict[Stratum, str]] = {
     "all": "All studies",
-    "reference_positive": "Reference positive",
-    "true_positive": "True positive",
-    "false_negative": "False negative",
+    "reference_positive": "Reference positive studies",
+    "true_positive": "True positive studies",
+    "false_negative": "False negative studies",
 }
+
+_CLASSIFIER: Final = "classifier"
+_SPELT: Final = {"auroc": "AUROC"}
+_LABEL: Final = "label="
 
 _KIND: Final = {"MET": "good", "NOT MET": "bad", "INCONCLUSIVE": "open", "NOT EVALUATED": "none"}
 
@@ -43,16 +54,17 @@ def words(name: str) -> str:
 
 
 def method(results: Results, name: str) -> str:
-    """Return a method's, baseline's or classifier's title."""
-    known = {facts.name: facts.title for facts in results.methods} | BASELINES
-    return known.get(name, "Classifier" if name == "classifier" else name)
+    """Return a method's, baseline's or classifier's title; with its layer where maps were taken at several."""
+    known = {facts.name: facts.title for facts in results.methods} | BASELINES | {_CLASSIFIER: "Classifier"}
+    base, at, layer = name.partition("@")
+    return f"{known.get(base, base)} at {layer}" if at else known.get(name, name)
 
 
 def metric(results: Results, name: str) -> str:
     """Return a metric's title; its name as words when the results do not describe it."""
     known = {facts.name: facts.title for facts in results.metrics}
     plain = words(name)
-    return known.get(name, plain[:1].upper() + plain[1:])
+    return known.get(name, _SPELT.get(name, plain[:1].upper() + plain[1:]))
 
 
 def measured(results: Results, name: str) -> str:
@@ -62,8 +74,47 @@ def measured(results: Results, name: str) -> str:
 
 
 def stratum(name: Stratum) -> str:
-    """Return a stratum's title."""
+    """Return a stratum's title: ``True positive studies``."""
     return STRATA[name]
+
+
+def in_sentence(title: str) -> str:
+    """Return a title as it stands within a sentence: ``Hit rate`` in small letters, ``IoU`` as it is."""
+    return title if title[1:] != title[1:].lower() else title.lower()
+
+
+def population(verdict: Verdict) -> str:
+    """Return the studies that a verdict speaks of, within a sentence."""
+    if verdict.method == _CLASSIFIER:
+        return "all studies with a reference"
+    return in_sentence(stratum(verdict.among))
+
+
+def subject(results: Results, verdict: Verdict) -> str:
+    """Return what a verdict's estimate is: a map's metric, its difference to another map's, or the classifier's own."""
+    title = metric(results, verdict.metric)
+    if verdict.method == _CLASSIFIER:
+        label = label_of(verdict.estimate)
+        return f"{title} of the classifier" + (f" for {label} (the label that decides)" if label else "")
+    whole = f"{title} of {method(results, verdict.method)}"
+    if verdict.better_than is None:
+        return whole
+    return f"{whole} minus that of {in_sentence(method(results, verdict.better_than))}"
+
+
+def asked_for(verdict: Verdict) -> str:
+    """Return a verdict's rule in words, on the scale of its estimate: of a difference, a bound of the difference."""
+    return verdict.rule if verdict.better_than is None else "a difference above 0"
+
+
+def label_of(found: Estimate) -> str | None:
+    """Return the label that an estimate of the classifier is about, or None when it is about all."""
+    return found.group.removeprefix(_LABEL) if found.group and found.group.startswith(_LABEL) else None
+
+
+def nothing_called(results: Results) -> str:
+    """Return what a study without a finding is called: the model's own negative label, where it has one."""
+    return results.model.negative_label or "none of the labels"
 
 
 def is_baseline(name: str) -> bool:
@@ -73,9 +124,9 @@ def is_baseline(name: str) -> bool:
 
 def methods_in_order(results: Results, names: Iterable[str]) -> list[str]:
     """Return the distinct names: methods as the results list them, then others, baselines last."""
-    known = [facts.name for facts in results.methods]
+    known = {facts.name: place for place, facts in enumerate(results.methods)}
     unique = dict.fromkeys(names)
-    return sorted(unique, key=lambda name: (is_baseline(name), known.index(name) if name in known else len(known)))
+    return sorted(unique, key=lambda name: (is_baseline(name), known.get(name.partition("@")[0], len(known))))
 
 
 def chip(answer: str) -> Chip:
@@ -97,6 +148,13 @@ def by(sizes: Iterable[object]) -> str:
     return " \u00d7 ".join(map(str, sizes)) or DASH
 
 
+def cells(layer: LayerFacts) -> str:
+    """Return the size of a layer's cells over all studies, ``11.2 x 11.2 mm`` or ``9.8-12.1 x 9.8-12.1 mm``."""
+    ranges = layer.cell_range or tuple((size, size) for size in layer.cell_mm)
+    ends = [(number(low, like=(high,)), number(high, like=(low,))) for low, high in ranges]
+    return by(low if low == high else f"{low}\u2013{high}" for low, high in ends) + f" {layer.unit}"
+
+
 def interval_head(estimates: Iterable[Estimate]) -> str:
     """Return the heading of a column of intervals: ``95 % CI``, or ``Interval`` when their confidence differs."""
     kinds = {one.confidence for one in estimates}
@@ -105,7 +163,9 @@ def interval_head(estimates: Iterable[Estimate]) -> str:
 
 def intervals(estimates: Iterable[Estimate]) -> str:
     """Return one sentence on the intervals of the estimates: confidence and procedure."""
-    kinds = sorted({(one.confidence, one.interval) for one in estimates if one.low is not None})
+    found = list(estimates)
+    kinds = sorted({(one.confidence, one.interval) for one in found if one.low is not None})
     if not kinds:
-        return "No intervals: there are too few patients for any."
+        some = any(one.value is not None for one in found)
+        return f"No intervals: {'there are too few patients for any' if some else 'nothing could be estimated'}."
     return "Intervals: " + "; ".join(f"{share(confidence)}, {how}" for confidence, how in kinds) + "."

@@ -18,12 +18,13 @@ from cam.tail import is_affine, tail
     limits="Where the target's logit y is negative every weight changes its sign, and where it is 0 there is no map "
     "(the note counts both).",
     signed=False,
+    rectified=True,
     at="layer",
     cost="none behind an affine tail; else the tail alone, once for each channel of each sample that is not 0",
     backward=True,
 )
 def ablationcam(question: Question) -> Found:
-    """Return maps (T, B, *S) whose weights are (y - y_k) / y, y_k being the logit y with channel k set to 0.
+    """Return maps (T, B, *S), before their ReLU, of weights (y - y_k) / y, y_k the logit y with channel k set to 0.
 
     Where y is 0 the map is empty. Behind an affine tail y - y_k is the sum over space of G_k A_k, and nothing is run.
     """
@@ -34,7 +35,7 @@ def ablationcam(question: Question) -> Found:
         drops, way = _drops(question)
     y = own_scores(question).to(A.device)
     weights = drops / torch.where(y == 0, torch.inf, y)[:, :, None]
-    return Found(channel_sum(weights, A).relu(), way + _signs(y))
+    return Found(channel_sum(weights, A), way + _signs(y))
 
 
 def _drops(question: Question) -> tuple[Tensor, str]:

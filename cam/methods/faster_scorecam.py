@@ -12,6 +12,7 @@ from cam.registry import procedure
     formula="Score-CAM of the N channels whose activation varies most over space",
     limits="Approximate: every other channel is left out, and a channel that varies little may matter most.",
     signed=False,
+    rectified=True,
     at="layer",
     cost="at most N for each sample (10 by default), the same for all targets",
 )

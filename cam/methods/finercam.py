@@ -18,12 +18,13 @@ from cam.targets import Scalar, Target
     formula="Grad-CAM of y - gamma x (mean of the logits of the most similar other labels)",
     limits="Tells what sets the label apart from its rivals; what they share is left out, however much it matters.",
     signed=False,
+    rectified=True,
     at="layer",
     cost="none; a backward of the tail of its own",
     backward=True,
 )
 def finercam(question: Question, *, gamma: float = 0.6, compare: int = 3) -> Found:
-    """Return Grad-CAM of y_c - gamma mean_t y_{d_t}: maps (T, B, *S).
+    """Return Grad-CAM, before its ReLU, of y_c - gamma mean_t y_{d_t}: maps (T, B, *S).
 
     The d_t are the ``compare`` other labels with the sample's largest logits, or all where there are fewer; for the
     predicted label these are the closest ones, the paper's most similar. They are chosen first and then fixed, with

@@ -27,6 +27,6 @@ def guided_gradcam(question: Question) -> Found:
         ValueError: as ``guided_backprop``.
     """
     guided, note = guided_gradient(question)
-    coarse = [gradcam(question.A, gradient) for gradient in question.gradients()]
+    coarse = [gradcam(question.A, gradient).relu() for gradient in question.gradients()]
     shape = tuple(question.x.shape[2:])
     return Found(torch.stack([resize(one, shape) for one in coarse]).to(guided.dtype) * guided, note)

@@ -15,4 +15,4 @@ from cam.registry import method
 )
 def hirescam(A: Tensor, G: Tensor) -> Tensor:
     """Return sum_k G_k A_k, signed: A and G are (B, C, *S), the map is (B, *S)."""
-    return (G * A).sum(dim=1)
+    return (G * A).contiguous().sum(dim=1)

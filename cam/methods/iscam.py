@@ -15,6 +15,7 @@ from cam.registry import procedure
     limits="Masks are scaled by i/N and stay within [0, 1]; implementations that add the scaled masks up leave that "
     "range and give other maps.",
     signed=False,
+    rectified=True,
     at="layer",
     cost="10 (by default) for each distinct channel of each sample, the same for all targets",
 )

@@ -12,7 +12,8 @@ from cam.registry import method
     formula="ReLU of the sum over channels of ReLU(G) x A",
     limits="Evidence against the target is dropped before the sum, so the map can look broader than it is.",
     signed=False,
+    rectified=True,
 )
 def layercam(A: Tensor, G: Tensor) -> Tensor:
-    """Return ReLU(sum_k ReLU(G_k) A_k): A and G are (B, C, *S), the map is (B, *S)."""
-    return (G.relu() * A).sum(dim=1).relu()
+    """Return sum_k ReLU(G_k) A_k, whose ReLU is the map: A and G are (B, C, *S), the map is (B, *S)."""
+    return (G.relu() * A).sum(dim=1)

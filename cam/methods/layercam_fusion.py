@@ -35,7 +35,7 @@ def layercam_fusion(question: Question) -> Found:
     activations = {name: widened(question.passed.activations[name].detach()) for name in question.layers}
     shape = max((tuple(one.shape[2:]) for one in activations.values()), key=lambda sizes: torch.Size(sizes).numel())
     maps = [
-        torch.stack([resize(_scaled(layercam(A, widened(G))), shape) for G in gradients[name]])
+        torch.stack([resize(_scaled(layercam(A, widened(G)).relu()), shape) for G in gradients[name]])
         for name, A in activations.items()
     ]
     return Found(torch.stack(maps).amax(dim=0))

@@ -13,6 +13,7 @@ from cam.registry import procedure
     limits="A masked image is unlike any that the model was trained on; the softmax over channels makes the weights "
     "almost equal when the logits are small and almost one-hot when they are large (the note gives their entropy).",
     signed=False,
+    rectified=True,
     at="layer",
     cost="one for each distinct channel of each sample, the same for all targets",
 )

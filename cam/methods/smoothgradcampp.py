@@ -21,11 +21,12 @@ _Moments = tuple[Tensor, Tensor, Tensor]  # means of g, g^2 and g^3 over the noi
     formula="Grad-CAM++ from the means of G, G^2 and G^3 over noisy copies of the image",
     limits="The noise makes images that the model was not trained on; the weights have the pole of Grad-CAM++.",
     signed=False,
+    rectified=True,
     at="layer",
     cost="samples (10)",
 )
 def smoothgradcampp(question: Question, *, samples: int = 10, noise: float = 0.15, seed: int = 0) -> Found:
-    """Return ReLU(sum_k w_k A_k), w_k = sum alpha ReLU(D1), alpha = D2 / (2 D2 + S_k D3); maps (T, B, *S).
+    """Return maps (T, B, *S), before their ReLU: sum_k w_k A_k, w_k = sum alpha ReLU(D1), alpha = D2 / (2 D2 + S_k D3).
 
     D_p is the mean of g^p over ``samples`` noisy copies of the image, A and S_k = sum A_k are the image's own. alpha is
     0 where its denominator is. The paper prints D1 as alpha's numerator; this is D2, as its derivation from Grad-CAM++
@@ -74,4 +75,4 @@ def _map(A: Tensor, d1: Tensor, d2: Tensor, d3: Tensor) -> Tensor:
     denominator = 2 * d2 + A.sum(dim=axes, keepdim=True) * d3
     alpha = torch.where(denominator == 0, 0, d2 / denominator)
     weights = (alpha * d1.relu()).flatten(3).sum(dim=3)
-    return torch.einsum("tbc,bc...->tb...", weights, A).relu()
+    return torch.einsum("tbc,bc...->tb...", weights, A)

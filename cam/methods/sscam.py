@@ -16,6 +16,7 @@ from cam.registry import procedure
     limits="With the paper's noise (standard deviation 2 on masks in [0, 1]) the inputs are mostly noise. All channels "
     "see the same noises here, so that they differ by their masks alone.",
     signed=False,
+    rectified=True,
     at="layer",
     cost="35 (by default) for each distinct channel of each sample, the same for all targets",
 )

@@ -13,13 +13,14 @@ from cam.registry import method
     formula="ReLU of the sum over channels of (sum of G x A / sum of A) x A",
     limits="A channel whose activations nearly cancel gets a weight of any size: meant for layers behind a ReLU.",
     signed=False,
+    rectified=True,
 )
 def xgradcam(A: Tensor, G: Tensor) -> Tensor:
-    """Return ReLU(sum_k a_k A_k), a_k = sum(G_k A_k) / sum(A_k): A and G are (B, C, *S), the map is (B, *S).
+    """Return sum_k a_k A_k, whose ReLU is the map, a_k = sum(G_k A_k) / sum(A_k): A, G (B, C, *S), map (B, *S).
 
     A channel whose activations sum to 0 has weight 0; there is no epsilon, which would shrink weak channels.
     """
     axes = tuple(range(2, A.ndim))
     total = A.sum(dim=axes, keepdim=True)
     weights = torch.where(total == 0, 0, (G * A).sum(dim=axes, keepdim=True) / total)
-    return (weights * A).sum(dim=1).relu()
+    return (weights * A).sum(dim=1)

@@ -7,9 +7,8 @@ what they are: ``reference_positive`` holds every unit whose target the referenc
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Literal, cast
 
 import numpy as np
@@ -25,7 +24,6 @@ __all__ = [
     "Unit",
     "agreements",
     "classification",
-    "equivalent_methods",
     "estimates",
     "flow_of",
     "in_stratum",
@@ -297,28 +295,6 @@ def agreements(
         )
         for (metric, one, other), rows in sorted(collected.items())
     )
-
-
-def equivalent_methods(units: Sequence[Unit], baselines: Iterable[str]) -> tuple[tuple[str, ...], ...]:
-    """Return groups of maps whose every score agrees in every unit: one piece of evidence, not several."""
-    names = [name for name in dict.fromkeys(n for unit in units for n, _ in unit.scores) if name not in baselines]
-    same: Callable[[str, str], bool] = lambda one, other: all(  # noqa: E731 - reads as the definition
-        _agree(unit.scores.get((one, metric)), unit.scores.get((other, metric))) for unit in units for metric in METRICS
-    )
-    groups: list[list[str]] = [[name] for name in names]
-    for one, other in combinations(names, 2):
-        if same(one, other):
-            first, second = (next(group for group in groups if name in group) for name in (one, other))
-            if first is not second:
-                first.extend(second)
-                groups.remove(second)
-    return tuple(tuple(group) for group in groups if len(group) > 1)
-
-
-def _agree(one: float | str | None, other: float | str | None) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return abs(one - other) <= 1e-4
-    return one == other
 
 
 def flow_of(audits: Sequence[StudyAudit], computed: int) -> Flow:

@@ -1,6 +1,8 @@
 """How a map overlaps with an expert's mask: one function a metric, each with what it does when it is undefined.
 
-All metrics use the map's positive part H = max(map, 0) on the mask's own grid: evidence for the target. Voxels that
+All metrics use the map's positive part H = max(map, 0) on the mask's own grid: evidence for the target. The map comes
+signed and is rectified here, after its interpolation, whatever its method: two names of one map then have one score.
+No metric depends on the map's scale, from float32's smallest number to its largest. Voxels that
 the model never saw carry no evidence; a mask's voxels among them stay in IoU and Dice (they were missed) and are left
 out of the rank- and energy-based metrics, whose chance level is defined on the seen voxels.
 """
@@ -12,12 +14,18 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.filters import threshold_otsu
 
 from pipeline.record import MetricFacts, Score
 from pipeline.studies.volume import Heatmap, Mask
 
 __all__ = ["METRICS", "Evidence", "Metric", "Overlap", "score_all"]
+
+
+_BINS = 256
+_CONSTANT = 8 * float(np.finfo(np.float32).eps)
+"""Interpolation leaves a flat map with differences of a few float32 roundings: relative to the maximum, this much is
+still flat."""
+_CHUNK = 2**16  # values whose float64 copies exist together, and stay in the processor's cache
 
 
 class Undefined(Exception):  # noqa: N818 - not an error: an answer
@@ -40,19 +48,26 @@ class Evidence:
         return np.where(self.heatmap.seen, np.maximum(self.heatmap.array, 0), np.float32(0))
 
     @cached_property
-    def degenerate(self) -> bool:
-        """Whether H is constant over the seen voxels: it points nowhere."""
+    def extremes(self) -> tuple[float, float]:
+        """The smallest and the largest H of the seen voxels; (0, 0) when none was seen."""
         values = self.positive[self.heatmap.seen]
-        return values.size == 0 or bool(values.min() == values.max())
+        return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+
+    @cached_property
+    def degenerate(self) -> bool:
+        """Whether H is constant over the seen voxels, up to the rounding of float32: it points nowhere."""
+        low, high = self.extremes
+        return high - low <= _CONSTANT * high
 
     @cached_property
     def threshold(self) -> float | None:
-        """The value above which a voxel belongs to the region; None for a degenerate map."""
+        """The value above which a voxel belongs to the region, a float32 number; None for a degenerate map."""
         if self.degenerate:
             return None
+        low, high = self.extremes
         if self.rule == "otsu":
-            return float(threshold_otsu(self.positive[self.heatmap.seen]))
-        return self.rule * float(self.positive.max())
+            return _below(low + (high - low) * _otsu(self.positive[self.heatmap.seen], low, high))
+        return _below(self.rule * high)
 
     @cached_property
     def region(self) -> NDArray[np.bool_]:
@@ -67,8 +82,34 @@ class Evidence:
         seen = np.flatnonzero(self.heatmap.seen)
         values = self.positive.ravel()[seen]
         order = np.argsort(-values, kind="stable")
-        ends = np.append(np.flatnonzero(np.diff(values[order])), len(order) - 1)
+        ordered = values[order]
+        ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(order) - 1)
         return seen[order], ends
+
+
+def _otsu(values: NDArray[np.float32], low: float, high: float) -> float:
+    """Return Otsu's threshold (1979) of values in low..high as a share of that range: the centre of a bin of 256.
+
+    The bin is the first after which a cut separates the two classes best. The values are scaled and summed in float64,
+    so a factor on all of them changes nothing: exactly for powers of two, up to rounding for others.
+    """
+    counts, scale = np.zeros(_BINS + 1), _BINS / (high - low)
+    for start in range(0, values.size, _CHUNK):
+        place = (values[start : start + _CHUNK].astype(np.float64) - low) * scale
+        counts += np.bincount(place.astype(np.intp), minlength=_BINS + 1)
+    counts[-2] += counts[-1]  # the largest value itself
+    counts = counts[:-1]
+    below = np.cumsum(counts)[:-1]
+    above = values.size - below
+    sums = np.cumsum(counts * np.arange(_BINS))  # neither class is ever empty: both ends of the range are taken
+    between = below * above * (sums[:-1] / below - (sums[-1] - sums[:-1]) / above) ** 2
+    return float(np.argmax(between) + 0.5) / _BINS
+
+
+def _below(threshold: float) -> float:
+    """Return the largest float32 number that is not above the threshold: the same float32 values exceed both."""
+    rounded = np.float32(threshold)
+    return float(rounded if float(rounded) <= threshold else np.nextafter(rounded, np.float32(-np.inf)))
 
 
 @dataclass(frozen=True)
@@ -180,8 +221,8 @@ def hit_rate(overlap: Overlap) -> float:
 def energy_in_mask(overlap: Overlap) -> float:
     """Return sum(H in mask) / sum(H) (energy-based pointing game, Wang et al. 2020)."""
     overlap.require_ranking()
-    positive = overlap.evidence.positive.astype(np.float64)
-    return _share(positive[overlap.visible].sum(), positive.sum())
+    positive = overlap.evidence.positive
+    return _share(positive[overlap.visible].sum(dtype=np.float64), positive.sum(dtype=np.float64))
 
 
 @_metric(

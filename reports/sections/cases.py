@@ -23,11 +23,11 @@ from reports.layout import (
     table,
     together,
 )
-from reports.numbers import number
+from reports.numbers import number, plural
 from reports.panels import Grid, Legend, PictureRow, grid_for
 from reports.registry import Context, section
 from reports.text import DASH, bold, joined
-from reports.wording import is_baseline, measured, method, methods_in_order, words
+from reports.wording import is_baseline, measured, method, methods_in_order, nothing_called, words
 
 _WARNING = (
     "How to read these pictures. A map shows where one attribution method places importance for one output of this "
@@ -43,7 +43,8 @@ def build(context: Context) -> list[Flowable]:
     """Return the rule and a page for each case."""
     results = context.results
     if not results.cases:
-        return [paragraph("No case is shown: ", results.case_rule)]
+        rule = [bold(" The rule was: "), results.case_rule] if results.case_rule else []
+        return [paragraph("No case is shown.", *rule)]
     content: list[Flowable] = [
         paragraph(bold("Rule: "), results.case_rule),
         *_without_pictures(results.cases),
@@ -61,7 +62,7 @@ def build(context: Context) -> list[Flowable]:
 
 def _without_pictures(cases: Sequence[CaseEntry]) -> list[Flowable]:
     count = sum(case.panels is None for case in cases)
-    words = f"{count} of the {len(cases)} cases are described without pictures; each says why."
+    words = f"{count} of {plural(len(cases), 'case')} without; where they would stand it says why."
     return [paragraph(bold("Pictures: "), words)] if count else []
 
 
@@ -73,7 +74,7 @@ def _height(flowables: Sequence[Flowable]) -> float:
 def _case(context: Context, case: CaseEntry, place: int, room: float) -> list[Flowable]:
     """Return a case's flowables; ``room`` is the height in points that its first page has left."""
     results = context.results
-    head = [*heading(f"Case {place}: {case.study}", 1, f"case-{place}"), _facts(case)]
+    head = [*heading(f"Case {place}: {case.study}", 1, f"case-{place}"), _facts(results, case)]
     scores = _scores(results, case)
     warning = callout(small(_WARNING))
     load = _loader(context, case)
@@ -83,11 +84,11 @@ def _case(context: Context, case: CaseEntry, place: int, room: float) -> list[Fl
     return [*head, *_pictures(results, load, (room - _height(scores), room)), warning, together(scores)]
 
 
-def _facts(case: CaseEntry) -> Flowable:
-    audit = case.audit
+def _facts(results: Results, case: CaseEntry) -> Flowable:
+    audit, nothing = case.audit, nothing_called(results)
     likely = sorted(audit.probabilities.items(), key=lambda pair: (-pair[1], pair[0]))
-    said = ", ".join(audit.predicted) or "none of the labels"
-    truth = DASH if audit.reference is None else ", ".join(audit.reference) or "none of the labels"
+    said = ", ".join(audit.predicted) or nothing
+    truth = DASH if audit.reference is None else ", ".join(audit.reference) or nothing
     odds = " · ".join(f"{label} {number(value, like=(1.0,), more=1)}" for label, value in likely)
     rows: list[tuple[str, object]] = [
         ("Shown because", case.rule),
@@ -97,7 +98,7 @@ def _facts(case: CaseEntry) -> Flowable:
     ]
     if audit.strata:
         rows.append(("Groups", " · ".join(f"{name}: {value}" for name, value in sorted(audit.strata.items()))))
-    if case.note:
+    if case.note and case.panels is not None:  # else it stands in the pictures' place
         rows.append(("Note", case.note))
     return facts(rows, label=0.2, compact=True)
 
@@ -113,7 +114,7 @@ def _badge(case: CaseEntry) -> Flowable:
 def _loader(context: Context, case: CaseEntry) -> Callable[[], CasePanels] | str:
     """Return what loads the case's panels, or the sentence that says why there is no picture."""
     if case.panels is None:
-        return "The pictures of this case were withheld from the run's folder."
+        return case.note or "The run's folder holds no pictures of this case."
     try:
         views = context.panels(case.panels).views
     except OutputError:

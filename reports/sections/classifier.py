@@ -3,21 +3,28 @@
 from reports.estimates import among_rows, estimate_columns
 from reports.layout import Flowable, note, paragraph, table
 from reports.registry import Context, section
-from reports.wording import intervals
+from reports.wording import intervals, label_of
 
 
 @section(80, "Results: the classifier")
 def build(context: Context) -> list[Flowable]:
-    """Return the classifier's estimates."""
+    """Return the classifier's estimates, a label's in a row that names it."""
     found = context.results.classification
     if not found:
         return [paragraph("The classifier's performance could not be estimated: the results hold no estimate.")]
     rows, rules = among_rows(context.results, found, by_method=False)
+    several = any(label_of(one) for one in found)
     return [
         paragraph(
             "Performance comes first: overlap on a study that the model got wrong means something else than overlap "
-            "on one that it got right."
+            "on one that it got right. The classifier is judged on the studies with a reference."
         ),
         table(estimate_columns(found, by_method=False), rows, rules=rules),
-        note(intervals(found)),
+        note(intervals(found), _SEVERAL if several else ""),
     ]
+
+
+_SEVERAL = (
+    " A study counts as accurate when its called labels are exactly the reference's; sensitivity, specificity and "
+    "AUROC are those of one label."
+)

@@ -19,7 +19,7 @@ from reports.layout import (
 from reports.numbers import bounds, moment, number, plural
 from reports.registry import Context, section
 from reports.text import bold, coloured, digest, joined
-from reports.wording import chip, interval_head, intervals, method, metric, stratum
+from reports.wording import asked_for, chip, interval_head, intervals, population, subject
 
 _SHORT = 12
 
@@ -43,6 +43,7 @@ def _identity(context: Context) -> list[Flowable]:
     results = context.results
     flow = results.flow
     studies = f"{plural(flow.analysed, 'study', 'studies')} analysed of {flow.found} found"
+    patients = f"{plural(flow.patients, 'patient')} among those found"
     return [
         gap(2),
         title(results.title),
@@ -61,7 +62,7 @@ def _identity(context: Context) -> list[Flowable]:
                         " …",
                     ),
                 ),
-                ("Cohort", f"{studies}, {plural(flow.patients, 'patient')}"),
+                ("Cohort", f"{studies}; {patients}"),
             ],
             label=0.18,
         ),
@@ -81,12 +82,11 @@ def _verdicts(context: Context) -> list[Flowable]:
     rows = []
     for verdict in results.verdicts:
         found = verdict.estimate
-        subject = f"{metric(results, verdict.metric)}, {method(results, verdict.method)}"
-        about = f"{stratum(verdict.among).lower()}: {verdict.reason}"
+        about = f"{population(verdict)}: {verdict.reason}"
         rows.append(
             (
-                [bold(subject), coloured(about, GREY)],
-                verdict.rule.replace("_", " "),
+                [bold(subject(results, verdict)), coloured(about, GREY)],
+                asked_for(verdict),
                 number(found.value, like=(found.low, found.high), more=1),
                 bounds(found, more=1),
                 f"{found.patients} / {found.studies}",
@@ -96,8 +96,9 @@ def _verdicts(context: Context) -> list[Flowable]:
     explained = (
         intervals(verdict.estimate for verdict in results.verdicts),
         " A criterion is MET, or NOT MET, only when the whole interval lies on that side of the bound; an interval "
-        "that holds the bound is INCONCLUSIVE; NOT EVALUATED means that there was nothing to decide on. For 'better "
-        "than' the estimate is the paired difference, and its bound is 0.",
+        "that reaches to both sides is INCONCLUSIVE; NOT EVALUATED means that there was nothing to decide on, or too "
+        "few patients for an interval. For 'better than' the estimate is the mean difference within studies, not the "
+        "metric itself, and its bound is 0.",
     )
     return [*head, table(shape, rows), note(*explained)]
 

@@ -1,6 +1,9 @@
 """The data's identity: from studies found to studies analysed, and what the cohort consists of."""
 
-from pipeline.record import Flow
+from collections import Counter
+from collections.abc import Iterable
+
+from pipeline.record import Flow, Results
 from reports.charts import flow_chart
 from reports.layout import Flowable, facts, note, paragraph, subheading
 from reports.numbers import count, plural
@@ -27,14 +30,17 @@ def build(context: Context) -> list[Flowable]:
         *subheading("Cohort"),
         facts(
             [
-                ("Patients", count(flow.patients)),
+                ("Patients of all studies found", count(flow.patients)),
+                *_compared(results),
                 ("Cohort SHA-256", digest(results.lock.cohort)),
                 ("Reference standard", results.reference_standard),
-                *((_label(name), _values(values)) for name, values in results.cohort_facts.items()),
+                *zip(_labels(results.cohort_facts), map(_values, results.cohort_facts.values()), strict=True),
             ]
         ),
     ]
-    if not results.cohort_facts:
+    if results.cohort_facts:
+        content.append(note(f"Groups are counted over the {plural(flow.analysed, 'study', 'studies')} analysed."))
+    else:
         content.append(paragraph("Nothing is known of sites, devices, age or sex."))
     return content
 
@@ -55,9 +61,19 @@ def _masks(flow: Flow) -> list[Flowable]:
     ]
 
 
-def _label(name: str) -> str:
-    plain = words(name)
-    return plain[:1].upper() + plain[1:]
+def _compared(results: Results) -> list[tuple[str, object]]:
+    found = results.compared
+    if found is None:
+        return []
+    studies = plural(found.studies, "study", "studies")
+    return [("With a map and a mask to compare", f"{studies} of {plural(found.patients, 'patient')}")]
+
+
+def _labels(names: Iterable[str]) -> list[str]:
+    """Return the names as headings; two that would become one stay as they are."""
+    plain = {name: words(name)[:1].upper() + words(name)[1:] for name in names}
+    often = Counter(plain.values())
+    return [heading if often[heading] == 1 else name for name, heading in plain.items()]
 
 
 def _values(values: object) -> str:

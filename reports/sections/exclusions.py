@@ -5,6 +5,7 @@ from itertools import groupby
 
 from pipeline.record import RefusedMask, Results, StudyAudit
 from reports.layout import Flowable, columns, note, paragraph, subheading, table
+from reports.numbers import plural
 from reports.registry import Context, section
 from reports.text import DASH
 from reports.wording import words
@@ -24,7 +25,10 @@ def _studies(results: Results) -> list[Flowable]:
     rows = [_row(audit) for audit in ordered]
     return [
         table(shape, rows),
-        note(f"{len(rows)} rows. Excluded: ruled out by the archive itself. Failed: something broke; see the message."),
+        note(
+            f"{plural(len(rows), 'row')}. Excluded: ruled out by the archive itself. Failed: something broke; see the "
+            "message."
+        ),
     ]
 
 

@@ -2,10 +2,9 @@
 
 from pipeline.record import MethodFacts
 from reports.layout import GREY, Flowable, columns, note, paragraph, table
-from reports.numbers import number
 from reports.registry import Context, section
 from reports.text import bold, coloured
-from reports.wording import by, method
+from reports.wording import by, cells, is_baseline, method
 
 
 @section(60, "Methods and their limits")
@@ -33,22 +32,23 @@ def _row(facts: MethodFacts) -> tuple[object, ...]:
 
 def _layers(context: Context) -> list[Flowable]:
     layers = context.results.model.layers
-    cells = "; ".join(
-        f"{layer.name}: {by(layer.shape)} cells of {by(map(number, layer.cell_mm))} {layer.unit}" for layer in layers
+    sizes = "; ".join(f"{layer.name}: {by(layer.shape)} cells of {cells(layer)}" for layer in layers)
+    words = (
+        "A map cannot be finer than a cell of its layer; between cells it is interpolated, before the ReLU that ends "
+        "some formulas. "
     )
-    words = "A map cannot be finer than a cell of its layer; between cells it is interpolated. "
-    return [note(words, cells)] if layers else []
+    return [note(words, sizes)] if layers else []
 
 
 def _equivalent(context: Context) -> list[Flowable]:
     results = context.results
     groups = [" = ".join(method(results, name) for name in group) for group in results.equivalent_methods]
-    if not groups:
-        return [note("No two methods gave the same maps throughout.")]
-    return [
-        paragraph(
-            bold("Same maps: "),
-            f"{'; '.join(groups)}. For this model these methods are the same function: their agreement is no "
-            "independent support.",
+    if groups:
+        words = (
+            f"{'; '.join(groups)}. In every study of this run these maps mark the same places with the same weight, up "
+            "to a factor: they are one piece of evidence, and their agreement is no independent support."
         )
-    ]
+        return [paragraph(bold("Same maps: "), words)]
+    several = len({one.method for one in results.estimates if not is_baseline(one.method)}) > 1
+    nothing = results.compared is not None and not results.compared.mapped
+    return [note("No two methods gave the same maps in every study.")] if several and not nothing else []

@@ -16,8 +16,7 @@ def build(context: Context) -> list[Flowable]:
     return [
         table(shape, rows),
         note(
-            "A score that is not defined (an empty mask, a constant map) is left out and counted with its "
-            "reason; it "
-            "is never taken as zero."
+            "A score that a definition leaves undefined (for an empty mask, say) is left out and counted with its "
+            "reason; it is never taken as zero."
         ),
     ]

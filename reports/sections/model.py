@@ -1,10 +1,11 @@
 """The model's identity."""
 
+from pipeline.record import ModelFacts
 from reports.layout import Flowable, columns, facts, note, paragraph, subheading, table
 from reports.numbers import count, number
 from reports.registry import Context, section
 from reports.text import digest
-from reports.wording import by
+from reports.wording import by, cells, words
 
 
 @section(30, "Model identity")
@@ -20,11 +21,19 @@ def build(context: Context) -> list[Flowable]:
             ("Architecture", model.architecture),
             ("Parameters", count(model.parameters)),
             ("Outputs (index = label)", labels),
-            ("Output to probability", f"{model.output}; positive from {number(model.threshold)}"),
+            ("Output to probability", f"{words(model.output)}; {_called(model)}"),
             ("Training data", model.training_data),
         ]
     )
     return [identity, *subheading("Layers that the maps come from"), *_layers(context)]
+
+
+def _called(model: ModelFacts) -> str:
+    """Return by what rule a label is called."""
+    above = f"called above {number(model.threshold, more=1)}"
+    if model.output == "sigmoid":
+        return f"each label by itself, {above}"
+    return f"{model.labels[1]} is {above}" if len(model.labels) == 2 else "the most probable label is called"
 
 
 def _layers(context: Context) -> list[Flowable]:
@@ -39,7 +48,7 @@ def _layers(context: Context) -> list[Flowable]:
             layer.name,
             layer.requested,
             by(layer.shape),
-            f"{by(number(size) for size in layer.cell_mm)} {layer.unit}",
+            cells(layer),
             f"{by(number(shift) for shift in layer.shift_mm)} {layer.unit}" if layer.shift_mm else "not measurable",
         )
         for layer in layers
@@ -48,7 +57,8 @@ def _layers(context: Context) -> list[Flowable]:
 
 
 _BESIDE = (
-    "A map is drawn as if its cells tiled the model's input edge to edge. Looks beside: how far from the place where "
+    "Cell: from the smallest to the largest over the studies, where they differ; the rest is the first study's. A map "
+    "is drawn as if its cells tiled the model's input edge to edge. Looks beside: how far from the place where "
     "it is drawn the middle cell really looks, along each axis of the input, measured by gradients on noise. The maps "
     "are not moved by it."
 )

@@ -8,7 +8,7 @@ from reports.registry import Context, section
 from reports.wording import STRATA, intervals, stratum
 
 _MEANING = {
-    "all": "Every study that was analysed.",
+    "all": "Every study with a map.",
     "reference_positive": "Studies in which the reference says that the finding is present.",
     "true_positive": "Reference positive, and the model said so: did it look at the finding?",
     "false_negative": "Reference positive, but the model missed it: did it look at the finding all the same?",
@@ -27,7 +27,7 @@ def build(context: Context) -> list[Flowable]:
         found = [one for one in whole if one.among == among]
         if found:
             rows, rules = among_rows(results, found)
-            content += subheading(f"{stratum(among)} studies")
+            content += subheading(stratum(among))
             content += [note(_MEANING[among]), table(estimate_columns(found), rows, rules=rules)]
     return [*content, note(intervals(whole), " ", _READING)]
 
@@ -45,5 +45,5 @@ def _forest(results: Results, whole: list[Estimate]) -> list[Flowable]:
     plots = forest_plot(results, primary)
     if not plots:
         return []
-    caption = f"{stratum(among)} studies: estimates (points) with their intervals (lines); baselines are hollow."
+    caption = f"{stratum(among)}: estimates (points) with their intervals (lines); baselines are hollow."
     return [together([*subheading("At a glance")[1:], note(caption), *plots[:3]]), *plots[3:]]

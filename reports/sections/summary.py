@@ -4,10 +4,10 @@ from collections import Counter
 
 from pipeline.record import Answer, Estimate, Results, Verdict
 from reports.layout import Flowable, bullets, paragraph, subheading
-from reports.numbers import estimate, plural
+from reports.numbers import count, estimate, plural
 from reports.registry import Context, section
 from reports.text import Markup, bold, joined
-from reports.wording import is_baseline, method, metric, stratum, words
+from reports.wording import asked_for, in_sentence, is_baseline, label_of, method, metric, population, subject, words
 
 _ANSWERS: tuple[Answer, ...] = ("MET", "NOT MET", "INCONCLUSIVE", "NOT EVALUATED")
 _ORDER = ("NOT MET", "INCONCLUSIVE", "NOT EVALUATED", "MET")
@@ -32,14 +32,22 @@ def build(context: Context) -> list[Flowable]:
 
 def _asked(results: Results) -> Markup:
     maps = ", ".join(facts.title for facts in results.methods) or "no map"
-    criteria = plural(len(results.verdicts), "criterion", "criteria")
-    return joined(
-        f"Does {results.model.name}, version {results.model.version}, look where the experts marked the "
-        f"finding? "
-        f"The maps ({maps}) of {plural(results.flow.analysed, 'study', 'studies')} from "
-        f"{plural(results.flow.patients, 'patient')} were compared with the experts' masks and judged by "
-        f"{criteria}."
-    )
+    name = f"{results.model.name}, version {results.model.version},"
+    judged = plural(len(results.verdicts), "criterion", "criteria") if results.verdicts else "no criterion"
+    question = f"Does {name} look where the experts marked findings? "
+    return joined(question, _compared(results, maps), f" judged by {judged}.")
+
+
+def _compared(results: Results, maps: str) -> str:
+    found = results.compared
+    if found is None:  # written before this was counted
+        return f"The maps ({maps}) were compared with the experts' masks, where a study has both, and"
+    if not found.studies:
+        return f"No map ({maps}) could be compared with an expert's mask. The run was"
+    studies, patients = plural(found.studies, "study", "studies"), plural(found.patients, "patient")
+    rest = results.flow.analysed - found.studies
+    without = f" ({count(rest)} more analysed, without a map and a mask to compare)" if rest > 0 else ""
+    return f"The maps ({maps}) of {studies} from {patients} were compared with the experts' masks{without} and"
 
 
 def _found(results: Results) -> list[Markup]:
@@ -49,21 +57,36 @@ def _found(results: Results) -> list[Markup]:
     by_weight = sorted(results.verdicts, key=lambda verdict: _ORDER.index(verdict.answer))
     found += [_verdict(results, verdict) for verdict in by_weight[:_MOST]]
     if len(by_weight) > _MOST:
-        found.append(joined(f"{len(by_weight) - _MOST} more verdicts stand on the cover."))
-    for one in results.classification[:2]:
-        if one.value is not None and one.group is None:
-            found.append(joined(f"The classifier itself: {metric(results, one.metric).lower()} {estimate(one)}."))
-    return found + _against_baselines(results)
+        rest = plural(len(by_weight) - _MOST, "more verdict stands", "more verdicts stand")
+        found.append(joined(f"{rest} on the cover."))
+    return found + _classifier(results) + _against_baselines(results)
 
 
 def _verdict(results: Results, verdict: Verdict) -> Markup:
-    subject = f"{metric(results, verdict.metric)} of {method(results, verdict.method)}"
+    what, rule = subject(results, verdict), asked_for(verdict)
     if verdict.estimate.value is None:
-        return joined(bold(verdict.answer), f": {subject}: {verdict.reason}; asked for: {verdict.rule}.")
-    return joined(
-        bold(verdict.answer), f": {subject} among {stratum(verdict.among).lower()} studies is "
-        f"{estimate(verdict.estimate)}; asked for: {verdict.rule}.",
-    )  # fmt: skip
+        return joined(bold(verdict.answer), f": {what}: {verdict.reason}; asked for: {rule}.")
+    why = f" ({verdict.reason})" if verdict.answer == "NOT EVALUATED" else ""
+    value = f"{estimate(verdict.estimate)}{why}"
+    return joined(bold(verdict.answer), f": {what} among {population(verdict)} is {value}; asked for: {rule}.")
+
+
+def _classifier(results: Results) -> list[Markup]:
+    """Return a line each for accuracy, sensitivity and specificity; of many labels the worst and the best."""
+    lines = []
+    for name in ("accuracy", "sensitivity", "specificity"):
+        found = [one for one in results.classification if one.metric == name and one.value is not None]
+        if found:
+            lines.append(joined(f"The classifier itself: {in_sentence(metric(results, name))} {_of_labels(found)}."))
+    return lines
+
+
+def _of_labels(found: list[Estimate]) -> str:
+    told = [f"{label_of(one)} {estimate(one)}" if label_of(one) else estimate(one) for one in found]
+    if len(found) <= _MOST:
+        return "; ".join(told)
+    order = sorted(range(len(found)), key=lambda place: found[place].value or 0.0)
+    return f"from {told[order[0]]} to {told[order[-1]]}, over {len(found)} labels"
 
 
 def _main(results: Results) -> list[Estimate]:
@@ -99,7 +122,7 @@ def _limits(results: Results) -> list[Markup]:
         limits.append(f"{refused} could not be used; the scores against them are undefined, and each is listed.")
     if left_out:
         limits.append(f"{left_out} of {plural(flow.found, 'study', 'studies')} could not be used; each is listed.")
-    if not results.agreements:
+    if all(one.estimate.value is None for one in results.agreements):
         limits.append("Agreement between experts is unknown, so the highest overlap to hope for is unknown too.")
     thin = [one for one in results.estimates if one.value is not None and one.low is None]
     if thin:
@@ -113,12 +136,14 @@ def _actions(results: Results) -> list[Markup]:
     if results.lock.exploratory:
         actions.append("Lock the criteria and the cohort, then run again, before relying on any verdict.")
     if "NOT MET" in answers:
-        actions.append("Find the cause of each criterion that is not met, with the cases at hand, before release.")
+        at_hand = ", with the cases at hand," if results.cases else ""
+        actions.append(f"Find the cause of each criterion that is not met{at_hand} before release.")
     if "INCONCLUSIVE" in answers:
         actions.append("Add patients where a verdict is inconclusive: the interval is too wide to decide.")
     if "NOT EVALUATED" in answers:
         actions.append("Provide what the criteria that were not evaluated lack, or withdraw them with a reason.")
     if results.flow.failed:
         actions.append("Look into the studies that failed: they may differ from the others.")
-    actions.append("Read the case pages with a clinician, note disagreement, and sign on the cover.")
+    reading = "Read the case pages with a clinician, note disagreement, and sign" if results.cases else "Sign"
+    actions.append(f"{reading} on the cover.")
     return [joined(action) for action in actions]

@@ -25,6 +25,6 @@ def build(context: Context) -> list[Flowable]:
         gaps.append("In this run: baselines.")
     if not any(one.group is not None for one in results.estimates):
         gaps.append("In this run: subgroups.")
-    if not results.agreements:
+    if all(one.estimate.value is None for one in results.agreements):
         gaps.append("In this run: agreement between experts.")
     return [paragraph("Nothing in this report speaks to the following."), *bullets(gaps)]

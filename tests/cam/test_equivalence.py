@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cam import explain
-from cam.equivalence import equivalent
+from cam.equivalence import equivalent, same_evidence
 from tests.cam.networks import images, small
 
 METHODS = ["gradcam", "hirescam", "layercam"]
@@ -47,6 +47,22 @@ NOTHING = torch.zeros(1, 1, 4)
 def test_what_counts_as_the_same(one, other, same):
     found = equivalent({("a", "layer", 0): one, ("b", "layer", 0): other})
     assert found == ({"layer": (("a", "b"),)} if same else {})
+
+
+NEARLY_AGAINST = torch.tensor([[[1e-3, 2e-3, -100.0, 0.0]]])
+
+
+def test_where_little_is_left_of_large_terms_their_rounding_is_no_difference():
+    other = NEARLY_AGAINST + torch.tensor([[[1e-6, 0, 5e-6, 0]]])
+    assert same_evidence(NEARLY_AGAINST[0], other[0]) is True
+    assert same_evidence(NEARLY_AGAINST[0], other[0].relu()) is True
+    assert same_evidence(NEARLY_AGAINST[0].relu(), other[0].relu()) is False
+    assert same_evidence(1e-6 * torch.tensor([[1.0, 2, -1e9]]), 1e-6 * torch.tensor([[2.0, 1, -1e9]])) is False
+
+
+def test_what_one_map_says_and_another_does_not_is_a_difference_at_any_scale():
+    assert same_evidence(1e9 * ROW[0], -1e9 * ROW[0].abs()) is False
+    assert same_evidence(-1e9 * ROW[0].abs(), NOTHING[0]) is None
 
 
 def test_every_target_and_only_one_layer_counts():

@@ -154,3 +154,61 @@ def test_each_sample_is_explained_for_its_own_target():
 def test_a_name_is_registered_once():
     with pytest.raises(ValueError, match="method 'gradcam' is registered twice"):
         method("gradcam", title="", paper="", formula="", limits="", signed=False)(lambda A, _G: A)
+
+
+def test_no_method_is_both_signed_and_rectified():
+    with pytest.raises(ValueError, match="method 'both' cannot be signed and rectified"):
+        method("both", title="", paper="", formula="", limits="", signed=True, rectified=True)(lambda A, _G: A)
+    assert "both" not in METHODS
+
+
+RECTIFIED = [name for name, one in METHODS.items() if one.rectified]
+
+
+def test_the_methods_that_end_in_a_relu_are_those_whose_formula_does():
+    said = {name for name, one in METHODS.items() if one.formula.startswith("ReLU of")}
+    relatives = {"finercam", "smoothgradcampp", "faster_scorecam", "iscam", "sscam"}  # told as another's formula
+    assert set(RECTIFIED) == said | relatives
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_without_the_last_relu_a_map_is_the_same_but_for_its_negative_part(axes, name):
+    oracle = ORACLES[name]
+    model, x = KINDS[oracle.kinds[0]](axes), images(axes)
+    asked = {"methods": [name], "layers": oracle.layers, "options": {name: oracle.options}}
+    (whole,) = explain(model, x, [Target([2, 0, 1])], **asked).maps.values()
+    (left,) = explain(model, x, [Target([2, 0, 1])], rectify=False, **asked).maps.values()
+    if METHODS[name].rectified:
+        assert torch.equal(left.relu(), whole)
+        assert not bool((whole < 0).any())
+    else:
+        assert torch.equal(left, whole)
+
+
+@pytest.mark.parametrize("name", [name for name in RECTIFIED if METHODS[name].is_formula])
+def test_without_the_last_relu_evidence_against_is_there(name):
+    model, x = small(2, rectified=False, affine=False), images(2, batch=16)
+    found = explain(model, x, [0, 1, 2], methods=[name], layers=["layer"], rectify=False)
+    assert min(float(maps.min()) for _, maps in found) < 0
+
+
+def test_a_rectified_map_of_evidence_against_alone_is_empty_with_and_without_its_relu():
+    x = torch.ones(1, 1, 4, 4, dtype=torch.float64)
+    for rectify in (True, False):
+        found = explain(detector(2, -1.0), x, [1], methods=["gradcam", "hirescam"], layers=["1"], rectify=rectify)
+        assert found.empty == (("gradcam", "1", 0, 0),)
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+@pytest.mark.parametrize("side", [7, 9, 10])
+def test_behind_pooling_gradcam_and_hirescam_are_the_same_bits_in_float32(axes, side):
+    """7 x 7 equal gradients sum to something else than 49 of them in float32, and their mean to another number."""
+    torch.manual_seed(side)
+    layers = [conv(axes, 1, 64, 3, padding=1), nn.Tanh(), pool(axes), nn.Flatten(), nn.Linear(64, 3)]
+    layout = {2: torch.channels_last, 3: torch.channels_last_3d}[axes] if side == 9 else torch.contiguous_format
+    x = torch.randn(2, 1, *[side] * axes).to(memory_format=layout)
+    model = nn.Sequential(*layers).eval().to(memory_format=layout)
+    maps = explain(model, x, [0, 1, 2], methods=["gradcam", "hirescam"], layers=["1"], rectify=False).maps
+    for target in range(3):
+        assert torch.equal(maps["gradcam", "1", target], maps["hirescam", "1", target])

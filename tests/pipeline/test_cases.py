@@ -103,6 +103,19 @@ def test_the_map_has_its_own_plane_when_it_looks_elsewhere():
     assert [bool(view.masks["r"].any()) for view in panels.views] == [True, False]
 
 
+@pytest.mark.parametrize(("level", "marked_too", "caption"), [
+    (0.0, True, "plane 2 of 5: where the experts' masks are largest"),
+    (3.0, False, "plane 3 of 5: the middle plane"),
+])  # fmt: skip
+def test_a_constant_map_has_no_plane_of_its_maximum(level, marked_too, caption):
+    geometry = Geometry((6, 6, 5), AXIAL)
+    mask = np.zeros(geometry.shape, bool)
+    mask[2, 2, 1] = marked_too
+    flat = Heatmap(np.full(geometry.shape, level), geometry, np.ones(geometry.shape, bool), "gradcam", "l", "nodule")
+    panels = cut_panels(Volume(mask, geometry), [Mask(mask, geometry, "nodule", "r")], {"gradcam": flat}, {}, study="S")
+    assert [view.caption for view in panels.views] == [caption]
+
+
 def test_readers_stand_in_order_behind_their_consensus():
     geometry = Geometry((6, 6, 5), AXIAL)
     array, _ = marked(geometry, (2, 3, 10))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from pipeline.cases import load_panels
 from pipeline.config_file import load_config
 from pipeline.errors import ArchiveError, AuditError, ConfigError, ModelError, OutputError
 from pipeline.ledger import verify_chain
@@ -143,6 +144,42 @@ def test_expert_agreement_is_reported_beside_the_maps(audited):
 
 def test_maps_that_are_one_piece_of_evidence_are_said_to_be(audited):
     assert audited[2].equivalent_methods == (("gradcam", "hirescam", "layercam"),)
+
+
+SIGNED_NETWORK = """
+import torch
+from torch import nn
+
+
+def build(sign: float = 1.0) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv3d(1, 8, 3, stride=3), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(8, 2))
+"""
+
+
+def test_a_map_that_ends_in_a_relu_is_kept_signed_and_scored_and_shown_without_its_negative_part(tmp_path):
+    config = plant(tmp_path, 6)
+    (tmp_path / "signed_network.py").write_text(SIGNED_NETWORK)
+    change(config, model={"factory": "signed_network:build"})
+    folder, results = complete(config)
+    audits = [audit for path in (folder / "shards").glob("*.parquet") for audit in read_shard(path) if audit.findings]
+    for audit in audits:
+        gradcam, hirescam = (
+            [(one.reader, one.scores) for one in audit.findings if one.method == name]
+            for name in ("gradcam", "hirescam")
+        )
+        assert gradcam == hirescam
+        kept = {one.method: load_map(folder, one.map)[0] for one in audit.findings if one.map}
+        assert kept["gradcam"].min() < 0
+        assert np.array_equal(kept["gradcam"], kept["hirescam"])
+    shown = [load_panels(folder / case.panels) for case in results.cases if case.panels]
+    assert any(case.ranges["gradcam"][1] > 0 for case in shown)
+    for case in shown:
+        assert case.ranges["gradcam"][0] == 0 > case.ranges["hirescam"][0]
+        assert case.ranges["gradcam"][1] == max(case.ranges["hirescam"][1], 0)
+        assert case.thresholds["gradcam"] == case.thresholds["hirescam"]
+        assert all((view.maps["gradcam"] >= 0).all() for view in case.views)
+    assert results.equivalent_methods == (("gradcam", "hirescam"),)
 
 
 def test_only_what_is_new_is_computed_again(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from pipeline.errors import OutputError
 from pipeline.files import written
 from pipeline.record import Finding, InputFacts, PairAgreement, RefusedMask, Score, StudyAudit
-from pipeline.shards import load_map, read_answers, read_shard, write_maps, write_shard
+from pipeline.shards import load_map, maps_by_study, read_answers, read_shard, write_maps, write_shard
 from pipeline.wanted import Recipes
 
 SCORES = (Score(name="iou", value=0.25), Score(name="hit_rate", reason="constant_map"))
@@ -52,6 +52,28 @@ def test_maps_come_back_with_their_affine(tmp_path):
     assert np.array_equal(where, affine)
     with pytest.raises(OutputError, match="missing or damaged"):
         load_map(tmp_path, "maps/0000.npz#other")
+
+
+def test_maps_come_study_by_study_from_every_file(tmp_path):
+    studies = []
+    for number in range(3):
+        file = f"maps/000{number % 2}.npz"
+        keys = [f"S-{number}/{method}" for method in ("gradcam", "hirescam")]
+        findings = [ANALYSED.findings[0].model_copy(update={"map": f"{file}#{key}"}) for key in keys]
+        studies.append(ANALYSED.model_copy(update={"study": f"S-{number}", "findings": (*findings, *findings)}))
+    for file in (0, 1):
+        arrays = {
+            f"S-{n}/{m}": np.full((2, 2), n, np.float32) for n in (file, file + 2) for m in ("gradcam", "hirescam")
+        }
+        write_maps(tmp_path / "maps" / f"000{file}.npz", arrays)
+    found = list(maps_by_study(tmp_path, [*studies, FAILED, NEGATIVE]))
+    assert sorted(audit.study for audit, _ in found) == ["S-0", "S-1", "S-2"]
+    for audit, maps in found:
+        assert list(maps) == [f"{audit.study}/gradcam", f"{audit.study}/hirescam"]
+        assert {float(one.max()) for one in maps.values()} == {float(audit.study[2:])}
+    (tmp_path / "maps" / "0001.npz").unlink()
+    with pytest.raises(OutputError, match="missing or damaged"):
+        list(maps_by_study(tmp_path, studies))
 
 
 def test_a_failed_write_leaves_nothing(tmp_path):

@@ -178,7 +178,7 @@ def test_a_case_says_why_there_is_no_picture(run, tmp_path):
     outside = entry.model_copy(update={"panels": "../secret.npz"})
     save_panels(example.panels("S0007", example.view()), tmp_path / "secret.npz")
     text = text_of(render(example.write_run(tmp_path / "run", example.results(cases=(entry, outside)))))
-    assert "withheld" in text
+    assert "The run's folder holds no pictures of this case." in text
     assert "../secret.npz is missing" in text
 
 

@@ -6,7 +6,6 @@ from pipeline.evidence.cohort import (
     Bootstrap,
     agreements,
     classification,
-    equivalent_methods,
     estimates,
     flow_of,
     mean_estimate,
@@ -123,14 +122,6 @@ def test_classification_by_hand():
     assert found["specificity"].value == pytest.approx(9 / 10)
     assert found["auroc"].value == pytest.approx((10 * 10 - 2) / 100)
     assert found["accuracy"].studies == 20  # a study without a reference says nothing of the classifier
-
-
-def test_equal_evidence_is_counted_once():
-    rows = [
-        study(n, finding("gradcam", "a", 0.3), finding("hirescam", "a", 0.3), finding("layercam", "a", 0.2))
-        for n in range(3)
-    ]
-    assert equivalent_methods(units_of(rows), ["centre_prior"]) == (("gradcam", "hirescam"),)
 
 
 def test_agreement_of_readers():

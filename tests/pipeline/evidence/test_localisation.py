@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from skimage.filters import threshold_otsu
 
 from pipeline.evidence.localisation import METRICS, Evidence, Overlap, score_all
 from pipeline.studies.geometry import Geometry
@@ -123,3 +124,97 @@ def test_otsu_splits_two_populations():
 def test_overlap_needs_no_square():
     one = evidence(np.arange(6).reshape(1, 6))
     assert Overlap(one, np.array([[0, 0, 0, 0, 0, 1]], bool)).visible.sum() == 1
+
+
+FLOAT32 = np.finfo(np.float32)
+
+
+def blob(shape=(24, 20)):
+    """Return a smooth map with negative parts and a mask beside its peak."""
+    rows, columns = np.indices(shape)
+    values = np.exp(-(((rows - 9) / 5) ** 2) - ((columns - 12) / 4) ** 2) - 0.1 * np.sin(rows)
+    return values.astype(np.float32), np.hypot(rows - 8, columns - 10) < 5
+
+
+@pytest.mark.parametrize("rule", ["otsu", 0.3])
+@pytest.mark.parametrize("power", [-120, -40, -1, 1, 60, 126])
+def test_a_power_of_two_changes_no_score(rule, power):
+    values, mask = blob()
+    values[np.abs(values) < 2.0**-6] = 0  # smaller values would be rounded at the lower end
+    assert scores(np.ldexp(values, power), mask, rule=rule) == scores(values, mask, rule=rule)
+
+
+@pytest.mark.parametrize("rule", ["otsu", 0.3])
+@pytest.mark.parametrize("scale", [1e-38, 1e-37, 1e-30, 1e-12, 3.0, 1e12, 1e37, 1e38, 2.9e38])
+def test_no_factor_changes_a_score_by_more_than_rounding(rule, scale):
+    values, mask = blob()
+    scaled = (values.astype(np.float64) * scale).astype(np.float32)
+    assert scores(scaled, mask, rule=rule) == pytest.approx(scores(values, mask, rule=rule), abs=1e-5)
+
+
+def odd_maps():
+    one, top, least = np.float32(1), FLOAT32.max, FLOAT32.smallest_subnormal
+    corner = np.zeros((5, 5), np.float32)
+    corner[2, 2] = 1
+    return {
+        "constant": np.full((5, 5), one),
+        "an ulp apart": np.where(corner, np.nextafter(one, np.float32(2)), one),
+        "rounding": one + np.random.default_rng(0).integers(-2, 3, (5, 5)).astype(np.float32) * FLOAT32.eps,
+        "single voxel": corner,
+        "two values": 1 + corner,
+        "hardly two values": 1 + 1e-5 * corner,
+        "a millionth in the way": np.where(np.eye(5), 1e-6, 0).astype(np.float32) + corner,
+        "largest": top * corner,
+        "all largest": np.full((5, 5), top),
+        "both ends": np.where(np.eye(5), -top, top),
+        "smallest": least * corner,
+        "least and largest": np.where(corner, top, least),
+        "nothing": np.zeros((5, 5), np.float32),
+        "against": -corner,
+    }
+
+
+FLAT = {"constant", "an ulp apart", "rounding", "all largest", "nothing", "against"}
+
+
+@pytest.mark.parametrize("rule", ["otsu", 0.2, 0.5, 0.999])
+@pytest.mark.parametrize("name", list(odd_maps()))
+def test_no_finite_map_raises(name, rule):
+    values, mask = odd_maps()[name].astype(np.float32), np.eye(5, dtype=bool)
+    one = evidence(values, rule=rule)
+    assert one.degenerate == (name in FLAT)
+    for score in scores(values, mask, rule=rule).values():
+        assert score in ("constant_map",) or 0 <= score <= 1
+    assert bool(one.region.any()) != one.degenerate
+    assert one.threshold is None or np.float32(one.threshold) == one.threshold
+
+
+@pytest.mark.parametrize("name", sorted(set(odd_maps()) - FLAT))
+def test_two_populations_are_told_apart_at_any_scale(name):
+    values = odd_maps()[name].astype(np.float32)
+    assert evidence(values, rule="otsu").region.tolist() == (values == values.max()).tolist()
+
+
+def test_random_maps_at_random_scales_never_raise():
+    generator = np.random.default_rng(5)
+    for _ in range(200):
+        values = generator.normal(size=(4, 4)) ** generator.integers(1, 9) * 10.0 ** generator.uniform(-45, 37)
+        found = scores(np.clip(values, -FLOAT32.max, FLOAT32.max), generator.random((4, 4)) < 0.3, rule="otsu")
+        assert all(isinstance(one, str) or 0 <= one <= 1 for one in found.values())
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.7])
+def test_otsu_is_scikit_images_in_float64(offset):
+    generator = np.random.default_rng(3)
+    for size in (3, 40, 3000):
+        values = (offset + generator.gamma(2, size=size) ** 2).astype(np.float32).reshape(1, -1)
+        expected = threshold_otsu(values.astype(np.float64))
+        assert evidence(values, rule="otsu").threshold == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_threshold_marks_the_same_voxels_wherever_it_is_compared():
+    """The report draws the region again from float32 planes and the threshold that was kept."""
+    values = np.float32([[1, 1 + FLOAT32.eps, 1 + 2 * FLOAT32.eps, 3]])
+    one = evidence(values, rule=float((1 + 1.4 * FLOAT32.eps) / 3))
+    assert one.region.tolist() == [[False, False, True, True]]
+    assert (values > one.threshold).tolist() == (values > np.float64(one.threshold)).tolist() == one.region.tolist()

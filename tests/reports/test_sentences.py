@@ -1,0 +1,358 @@
+"""What the report says in words is what the data say: every sentence against data that could contradict it."""
+
+import re
+from pathlib import Path
+
+import pytest
+from reportlab.platypus import Paragraph, Table
+
+import reports.sections  # noqa: F401 - fills the registry
+from flows.outcome import _summary
+from pipeline.record import (
+    Compared,
+    Estimate,
+    Finding,
+    Flow,
+    LayerFacts,
+    MethodFacts,
+    Score,
+    Verdict,
+)
+from reports import wording
+from reports.layout import Chip
+from reports.registry import Context, sections
+from tests.reports import example
+
+
+def words_of(flowable):
+    """Return a flowable's text, cells and paragraphs parted by bars."""
+    if isinstance(flowable, list | tuple):
+        return " | ".join(filter(None, map(words_of, flowable)))
+    if isinstance(flowable, Paragraph):
+        return flowable.getPlainText()
+    if isinstance(flowable, Table):
+        return words_of([cell for row in flowable._cellvalues for cell in row])
+    if isinstance(flowable, Chip):
+        return flowable._words
+    return words_of(getattr(flowable, "_content", []))
+
+
+def said(title, results):
+    """Return what a section says, as one line; '' is the cover."""
+    (section,) = [one for one in sections() if one.title == title]
+    context = Context(results, Path("nowhere"), "0" * 64, {})
+    return " ".join(words_of(section.build(context)).split())
+
+
+def everything(results):
+    return " ".join(said(section.title, results) for section in sections())
+
+
+def verdict(metric="iou", method="gradcam", among="reference_positive", rule="at least 0.5", value=0.4, **more):
+    estimate = example.estimate(metric, method, value, among, **more.pop("estimate", {}))
+    answer = "NOT EVALUATED" if value is None else "NOT MET"
+    return Verdict(criterion="c", metric=metric, method=method, among=among, rule=rule, estimate=estimate,
+                   answer=more.pop("answer", answer), reason=more.pop("reason", "the reason"))  # fmt: skip
+
+
+LABELS = ("effusion", "nodule", "oedema")
+
+
+def several_labels(labels=LABELS):
+    """Return results of a model with independent labels, each with estimates of its own."""
+    found = [example.estimate("accuracy", "classifier", 0.51, "all")]
+    for place, label in enumerate(labels):
+        for metric, base in (("sensitivity", 0.61), ("specificity", 0.81), ("auroc", 0.71)):
+            found.append(example.estimate(metric, "classifier", base + 0.02 * place, "all", group=f"label={label}"))
+    model = example.results().model.model_copy(update={"labels": tuple(labels), "output": "sigmoid"})
+    return example.results(classification=tuple(found), model=model)
+
+
+# the summary
+
+
+def test_the_summary_counts_what_was_compared_and_not_what_was_analysed():
+    text = said("Summary", example.results(compared=Compared(mapped=40, studies=33, patients=29)))
+    assert "of 33 studies from 29 patients were compared with the experts' masks (11 more analysed" in text
+    assert "44 studies from" not in text
+    whole = said("Summary", example.results(compared=Compared(mapped=44, studies=44, patients=41)))
+    assert "of 44 studies from 41 patients were compared with the experts' masks and judged by 4 criteria" in whole
+
+
+def test_the_summary_of_a_run_without_a_comparison_claims_none():
+    nothing = example.results(compared=Compared(mapped=0, studies=0, patients=0), verdicts=())
+    text = said("Summary", nothing)
+    assert "No map (Grad-CAM, HiResCAM, LayerCAM) could be compared with an expert's mask." in text
+    assert "were compared" not in text
+    assert "judged by no criterion" in text
+    one = said("Summary", example.results(compared=Compared(mapped=1, studies=1, patients=1)))
+    assert "of 1 study from 1 patient were compared" in one
+
+
+def test_what_was_written_before_the_count_claims_no_number():
+    assert "studies from" not in said("Summary", example.results())
+
+
+def test_the_action_list_names_case_pages_only_where_there_are_some():
+    text = said("Summary", example.results(cases=()))
+    assert "case" not in text.partition("What to do")[2]
+    assert "Read the case pages" in said("Summary", example.results())
+
+
+def test_a_verdict_without_an_interval_says_why_it_has_no_answer():
+    found = verdict(answer="NOT EVALUATED", reason="no interval: too few", estimate={"low": None, "high": None})
+    text = said("Summary", example.results(verdicts=(found,)))
+    assert "IoU of Grad-CAM among reference positive studies is 0.40 (no interval: too few); asked for" in text
+
+
+# differences
+
+
+BETTER = verdict("energy_in_mask", rule="better than centre_prior", value=-0.022, among="all")
+
+
+@pytest.mark.parametrize("title", ["Summary", ""])
+def test_a_difference_is_never_printed_as_the_metric(title):
+    text = said(title, example.results(verdicts=(BETTER,)))
+    assert "Energy in mask of Grad-CAM minus that of centre prior (baseline)" in text
+    assert "a difference above 0" in text
+    assert not re.search(r"Energy in mask of Grad-CAM (among|is|,)", text)
+    assert "centre_prior" not in text
+
+
+def test_the_console_says_that_a_difference_is_one():
+    lines = _summary(example.results(verdicts=(BETTER, verdict())))
+    assert "(difference -0.02 [" in lines[-2]
+    assert "difference" not in lines[-1]
+
+
+# studies
+
+
+@pytest.mark.parametrize("among", list(wording.STRATA))
+def test_no_stratum_is_called_studies_twice(among):
+    estimates = tuple(example.estimate("iou", name, 0.3, among) for name in (*example.METHODS, *example.BASELINES))
+    grouped = tuple(example.estimate("iou", "gradcam", 0.3, among, group="site=A") for _ in range(1))
+    text = everything(example.results(verdicts=(verdict(among=among),), estimates=(*estimates, *grouped)))
+    assert "studies studies" not in text.lower()
+    assert wording.STRATA[among].lower() in text.lower()
+
+
+def test_the_classifier_is_judged_on_the_studies_with_a_reference():
+    text = said("Summary", example.results(verdicts=(verdict("accuracy", "classifier", "all", value=0.8),)))
+    assert "Accuracy of the classifier among all studies with a reference is 0.80" in text
+
+
+# labels
+
+
+def test_every_row_of_a_classifier_with_several_labels_names_its_label():
+    (tables,) = ([one for one in _built("Results: the classifier", several_labels()) if isinstance(one, Table)],)
+    (table,) = tables
+    head, *rows = [[words_of(cell) for cell in row] for row in table._cellvalues]
+    place = head.index("Label")
+    assert [row[place] for row in rows] == ["all", *LABELS * 3]
+    metrics = [row[0] for row in rows if row[0]]
+    assert metrics == ["Accuracy", "Sensitivity", "Specificity", "AUROC"]
+
+
+def _built(title, results):
+    (section,) = [one for one in sections() if one.title == title]
+    return section.build(Context(results, Path("nowhere"), "0" * 64, {}))
+
+
+def test_a_classifier_of_one_finding_needs_no_column_of_labels():
+    assert "Label" not in said("Results: the classifier", example.results())
+
+
+def test_the_summary_names_the_label_of_every_number():
+    text = said("Summary", several_labels())
+    assert "sensitivity effusion 0.61 [0.53, 0.69]; nodule 0.63" in text
+    assert "specificity effusion 0.81" in text
+    assert "accuracy 0.51" in text
+    many = said("Summary", several_labels([f"label {number}" for number in range(14)]))
+    assert "sensitivity from label 0 0.61 [0.53, 0.69] to label 13 0.87 [0.75, 0.99], over 14 labels" in many
+
+
+def test_a_verdict_on_a_classifier_of_several_labels_names_the_one_that_decides():
+    found = verdict("sensitivity", "classifier", "all", value=0.61, estimate={"group": "label=effusion"})
+    results = several_labels().model_copy(update={"verdicts": (found,)})
+    for title in ("Summary", ""):
+        assert "Sensitivity of the classifier for effusion (the label that decides)" in said(title, results)
+
+
+def test_labels_are_no_subgroups():
+    text = said("Results: subgroups", several_labels().model_copy(update={"estimates": ()}))
+    assert text == "No subgroup was estimated: the archive states none."
+
+
+@pytest.mark.parametrize(
+    ("output", "labels", "name"),
+    [("softmax", ("clear", "nodule"), "clear"), ("single_logit", ("healthy", "nodule"), "healthy"),
+     ("softmax", ("normal", "a", "b"), "normal"), ("sigmoid", ("effusion", "nodule"), "none of the labels")],
+)  # fmt: skip
+def test_a_normal_has_the_models_own_name(output, labels, name):
+    base = example.results()
+    normal = base.cases[0].model_copy(
+        update={"audit": base.cases[0].audit.model_copy(update={"reference": (), "predicted": ()})}
+    )
+    model = base.model.model_copy(update={"output": output, "labels": labels})
+    text = said("Cases", example.results(model=model, cases=(normal,)))
+    assert f"Reference | {name} |" in text
+    assert f"Prediction | {name} (" in text
+    assert ("none of the labels" in text) == (output == "sigmoid")
+
+
+@pytest.mark.parametrize(
+    ("output", "labels", "rule"),
+    [("softmax", ("clear", "nodule"), "nodule is called above 0.500"),
+     ("single_logit", ("clear", "nodule"), "single logit; nodule is called above 0.500"),
+     ("softmax", ("clear", "a", "b"), "softmax; the most probable label is called"),
+     ("sigmoid", ("a", "b"), "each label by itself, called above 0.500")],
+)  # fmt: skip
+def test_the_model_section_says_by_what_rule_a_label_is_called(output, labels, rule):
+    model = example.results().model.model_copy(update={"output": output, "labels": labels})
+    assert rule in said("Model identity", example.results(model=model))
+
+
+# methods and layers
+
+
+def many_methods(number):
+    names = [f"m{place}" for place in range(number)]
+    methods = tuple(MethodFacts(name=name, title=name.upper(), paper="p", formula="f", limits="l") for name in names)
+    estimates = tuple(
+        example.estimate(metric, name, 0.31 + 0.01 * place, group=group)
+        for metric in ("iou", "hit_rate")
+        for group in (None, "site=A", "site=B")
+        for place, name in enumerate(names)
+    )
+    return example.results(methods=methods, estimates=estimates, equivalent_methods=())
+
+
+@pytest.mark.parametrize("number", [1, 3, 4, 5, 7])
+def test_no_method_is_missing_from_the_subgroups(number):
+    tables = [one for one in _built("Results: subgroups", many_methods(number)) if isinstance(one, Table)]
+    shown = [head for one in tables for head in map(words_of, one._cellvalues[0]) if head.startswith("M")]
+    assert sorted(shown) == sorted(f"M{place}" for place in range(number) for _ in ("iou", "hit_rate"))
+    assert all(words_of(one._cellvalues[row][0]) == f"site={'AB'[row - 1]}" for one in tables for row in (1, 2))
+    text = said("Results: subgroups", many_methods(number))
+    assert ("(1 of" in text) == (number > 3)
+
+
+def test_a_subgroups_counts_are_those_of_its_numbers():
+    estimates = (
+        example.estimate("iou", "gradcam", 0.3, group="site=A", patients=9, studies=12),
+        example.estimate("iou", "layercam", 0.2, group="site=A", patients=8, studies=10),
+        example.estimate("iou", "hirescam", 0.2, group="site=B", patients=7, studies=7),
+    )
+    text = said("Results: subgroups", example.results(estimates=estimates))
+    assert "site=A | 8\u20139 | 10\u201312 |" in text
+    assert "site=B | 7 | 7 | \u2014 |" in text
+
+
+def test_one_method_is_not_said_to_differ_from_others():
+    assert "same maps" not in said("Methods and their limits", many_methods(1))
+    assert "No two methods gave the same maps in every study." in said("Methods and their limits", many_methods(2))
+    unmapped = many_methods(2).model_copy(update={"compared": Compared(mapped=0, studies=0, patients=0)})
+    assert "same maps" not in said("Methods and their limits", unmapped)
+
+
+def test_maps_at_several_layers_have_their_methods_title():
+    names = ("gradcam@features.a", "gradcam@features.b")
+    estimates = tuple(example.estimate("iou", name, 0.3) for name in (*names, "centre_prior"))
+    results = example.results(estimates=estimates, equivalent_methods=(names,))
+    text = everything(results)
+    assert "Grad-CAM at features.a" in text
+    assert "gradcam@" not in text
+    assert wording.methods_in_order(results, ["centre_prior", "z", *names]) == [*names, "z", "centre_prior"]
+
+
+@pytest.mark.parametrize(
+    ("cell_range", "words"),
+    [(((9.75, 12.125), (11.2, 11.2)), "9.8\u201312.1 \u00d7 11.2 mm"), (None, "11.2 \u00d7 11.2 mm"),
+     (((11.2, 11.204), (11.2, 11.2)), "11.2 \u00d7 11.2 mm")],
+)  # fmt: skip
+def test_the_cells_of_all_studies_are_told(cell_range, words):
+    layer = LayerFacts(name="l", requested="auto", shape=(8, 8), cell_mm=(11.2, 11.2), cell_range=cell_range)
+    results = example.results(model=example.results().model.model_copy(update={"layers": (layer,)}))
+    for title in ("Model identity", "Methods and their limits"):
+        assert words in said(title, results)
+
+
+# odd data
+
+
+def test_two_columns_that_differ_by_a_capital_keep_their_names():
+    facts = {"modality (image header)": {"CT": 3}, "Modality (manifest)": {"CT": 2}, "site": {"A": 1}, "Site": {"A": 2}}
+    text = said("Data identity", example.results(cohort_facts=facts))
+    assert "Modality (image header) | CT: 3 | Modality (manifest) | CT: 2 | site | A: 1 | Site | A: 2" in text
+
+
+def test_one_row_is_one_row():
+    assert "1 row. Excluded" in said("Exclusions and failures", example.results(missing=1))
+    assert "2 rows. Excluded" in said("Exclusions and failures", example.results(missing=2))
+
+
+def test_no_interval_has_its_reason():
+    nothing = example.estimate("iou", "gradcam", None, reason="no study in this stratum", patients=0, studies=0)
+    assert "nothing could be estimated" in said(
+        "Results: overlap with the experts' masks", example.results(estimates=(nothing,))
+    )
+    few = example.estimate("iou", "gradcam", 0.3, low=None, high=None)
+    assert "too few patients for any" in said(
+        "Results: overlap with the experts' masks", example.results(estimates=(few,))
+    )
+
+
+def test_a_withheld_picture_says_why_once():
+    entry = example.results().cases[0].model_copy(update={"panels": None, "note": "the study can no longer be read"})
+    text = said("Cases", example.results(cases=(entry,)))
+    assert text.count("the study can no longer be read") == 1
+    assert "withheld" not in text
+    assert "1 of 1 case without" in text
+
+
+def test_readers_who_gave_no_score_leave_the_ceiling_unknown():
+    undefined = Estimate(metric="iou", method="a vs b", among="all", value=None, confidence=0.95, interval="none",
+                         patients=0, studies=0, reason="undefined for every study")  # fmt: skip
+    pair = example.results().agreements[0].model_copy(update={"estimate": undefined})
+    results = example.results(agreements=(pair,))
+    assert "Agreement between experts is unknown" in said("Summary", results)
+    assert "agreement between experts" in said("Not measured", results)
+
+
+NOTHING = {"classification": (), "estimates": (), "agreements": (), "verdicts": (), "cases": (),
+           "equivalent_methods": ()}  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_hardly_any_study_is_told_without_a_false_plural(number):
+    flow = Flow(found=number, analysed=number, excluded={}, failed={}, patients=number, computed=number, reused=0)
+    results = example.results(flow=flow, missing=0, cohort_facts={}, case_rule="",
+                              compared=Compared(mapped=0, studies=0, patients=0), **NOTHING)  # fmt: skip
+    text = everything(results)
+    assert not re.search(r"\b1 (studies|patients|criteria|cases|rows|estimates)\b", text)
+    assert "were compared" not in text
+    assert "No case is shown." in text
+    assert "No two methods" not in text
+
+
+def test_a_run_whose_studies_were_all_excluded_claims_nothing_of_maps():
+    left_out = example.not_analysed(3)
+    flow = Flow(found=3, analysed=0, excluded={"mask_empty_for_positive": 1}, failed={"truncated": 2},
+                patients=3, computed=3, reused=0)  # fmt: skip
+    results = example.results(flow=flow, not_analysed=left_out, cohort_facts={}, missing=3,
+                              compared=Compared(mapped=0, studies=0, patients=0), **NOTHING)  # fmt: skip
+    text = everything(results)
+    assert "0 studies analysed of 3 found; 3 patients among those found" in text
+    assert "3 of 3 studies could not be used" in text
+    assert "were compared" not in text
+
+
+def test_scores_of_a_case_name_what_is_constant():
+    base = example.results().cases[0]
+    flat = Finding(target="nodule", method="gradcam", layer="l", reader="A", degenerate=True,
+                   scores=(Score(name="iou", value=0.0), Score(name="hit_rate", reason="constant_map")))  # fmt: skip
+    entry = base.model_copy(update={"audit": base.audit.model_copy(update={"findings": (flat,)}), "panels": None})
+    assert "Grad-CAM (constant map) | A | \u2014 | 0.00" in said("Cases", example.results(cases=(entry,)))
