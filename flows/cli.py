@@ -42,7 +42,7 @@ Deep = Annotated[bool, typer.Option("--deep", help="Hash every file again, also 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from pipeline.lock import camaudit_version
+        from pipeline.program import camaudit_version
 
         typer.echo(f"camaudit {camaudit_version()}")
         raise typer.Exit

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import yaml
@@ -11,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline.config import AuditConfig, digest_of
 from pipeline.errors import ConfigError
 from pipeline.files import written
+from pipeline.program import camaudit_version
 from pipeline.record import Lock
 
-__all__ = ["OPEN", "LockFile", "camaudit_version", "compare", "lock_path", "read_lock", "write_lock"]
+__all__ = ["OPEN", "LockFile", "compare", "lock_path", "read_lock", "write_lock"]
 
 OPEN = "open"
 """The cohort of a lock that lets studies be added (monitoring); configuration, criteria and model stay fixed."""
@@ -36,14 +36,6 @@ class LockFile(BaseModel):
 def lock_path(config_path: Path) -> Path:
     """Return where the lock of a configuration lies: ``audit.yaml`` has ``audit.lock.yaml``."""
     return config_path.with_name(f"{config_path.stem}.lock.yaml")
-
-
-def camaudit_version() -> str:
-    """Return the installed version, or ``source`` when run from a tree that is not installed."""
-    try:
-        return version("camaudit")
-    except PackageNotFoundError:
-        return "source"
 
 
 def cohort_digest(sources: Sequence[str]) -> str:

@@ -35,7 +35,7 @@ from pipeline.evidence.localisation import METRICS, Evidence
 from pipeline.files import written
 from pipeline.inputs import summarised
 from pipeline.ledger import Ledger
-from pipeline.lock import camaudit_version
+from pipeline.program import camaudit_version
 from pipeline.record import (
     CaseEntry,
     Compared,

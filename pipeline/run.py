@@ -30,12 +30,13 @@ from pipeline.evidence.baselines import BASELINES
 from pipeline.evidence.criteria import check_criteria
 from pipeline.files import written
 from pipeline.ledger import Ledger
-from pipeline.lock import camaudit_version, compare, read_lock
+from pipeline.lock import compare, read_lock
 from pipeline.models.load import choose_device, load_model
 from pipeline.models.prepare import build_transforms
 from pipeline.preflight import check_names, checked_config
 from pipeline.prepared import Kept
 from pipeline.probe import Probe, probe_model
+from pipeline.program import program_digest
 from pipeline.record import LayerFacts, Lock, StudyAudit
 from pipeline.reuse import carried_answers, carry_over, earlier_answers, earlier_runs, referring
 from pipeline.shards import Maps, write_maps, write_shard
@@ -197,7 +198,7 @@ def work(folder: Path, config_path: Path, shard: int, on_study: Callable[[], Non
 
 
 def _recipes(auditor: Auditor, layers: Sequence[str]) -> Recipes:
-    foundation = [auditor.model.sha256, camaudit_version(), library_versions(LIBRARIES), auditor.device.type]
+    foundation = [auditor.model.sha256, program_digest(), library_versions(LIBRARIES), auditor.device.type]
     return recipes_of(auditor.config, layers, foundation)
 
 
@@ -239,7 +240,7 @@ def _kept(config: AuditConfig) -> Kept | None:
     if config.run.cache is None:
         return None
     recipe = digest_of(
-        [config.preparation(), config.model.labels, camaudit_version(), library_versions(LIBRARIES)]
+        [config.preparation(), config.model.labels, program_digest(), library_versions(LIBRARIES)]
     )  # the labels, since masks of others are refused
     return Kept(config.run.cache, int(config.run.cache_gib * 1024**3), recipe)
 
