@@ -96,7 +96,7 @@ class Model(_Part):
 class Explain(_Part):
     """Which maps: methods, and whose logit each explains.
 
-    ``options`` sets a method's own parameters, by its name: ``{rise: {masks: 4000}}``. ``targets``: ``reference`` (each
+    ``options`` sets a method's own parameters, by its name: ``{rise: {count: 4000}}``. ``targets``: ``reference`` (each
     label that the reference says is present), ``predicted``, or a label's name.
     """
 

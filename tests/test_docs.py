@@ -1,10 +1,12 @@
 """The documents say what the program does."""
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from cam import METHODS
 from cam.table import markdown
 from pipeline.config import AuditConfig
 from pipeline.config_file import load_config
@@ -48,7 +50,92 @@ def test_the_examples_are_valid(path):
         load_config(path)
 
 
-def test_links_lead_somewhere():
-    for name in ("README.md", "CONTRIBUTING.md"):
-        links = [part.split(")")[0] for part in read(name).split("](")[1:]]
-        assert [link for link in links if not link.startswith("http") and not (ROOT / link).exists()] == []
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+SECTIONS = {
+    name: field.annotation.model_fields
+    for name, field in AuditConfig.model_fields.items()
+    if hasattr(field.annotation, "model_fields")
+}
+
+
+def code_in(name):
+    """Return everything that a document sets as code."""
+    text = read(name)
+    return [*re.findall(r"`([^`\n]+)`", text), *re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_key_that_is_named_is_a_key(name):
+    keys = [key for code in code_in(name) for key in re.findall(r"(?<![\w./])([a-z_]+\.[a-z_]+)(?![\w./(])", code)]
+    named = [key.split(".") for key in keys if key.split(".")[0] in SECTIONS]
+    endings = {"yaml", "py", "json", "csv", "pdf", "safetensors"}
+    wrong = [f"{part}.{key}" for part, key in named if key not in SECTIONS[part] and key not in endings]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_option_of_a_method_that_is_named_is_one(name):
+    for code in code_in(name):
+        for method, options in re.findall(r"\{(\w+): \{([^{}]+)\}\}", code):
+            if method in METHODS:
+                given = yaml.safe_load("{" + options + "}")
+                assert set(given) <= set(METHODS[method].options), code
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_command_and_option_that_is_named_exists(name):
+    import typer.main
+
+    from flows.cli import app
+
+    commands = typer.main.get_command(app).commands
+    options = {
+        command: {option for parameter in found.params for option in parameter.opts}
+        for command, found in commands.items()
+    }
+    for code in code_in(name):
+        for line in code.splitlines():
+            match = re.search(r"(?:^|\s|bin/)camaudit ([a-z]+)\b(.*)", line.split("#")[0])
+            if match is None:
+                continue
+            assert match[1] in commands, line
+            assert set(re.findall(r"(?<!\w)--[a-z-]+", match[2])) <= options[match[1]], line
+        if re.fullmatch(r"--[a-z-]+", code):
+            assert any(code in known for known in options.values()) or code in ALSO_OPTIONS, code
+
+
+ALSO_OPTIONS = {"--quick", "--write", "--debug", "--version"}  # of the benchmarks; of the command line itself
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_module_and_target_that_is_named_exists(name):
+    targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
+    for code in code_in(name):
+        for module in re.findall(r"python -m ([\w.]+)", code):
+            path = ROOT.joinpath(*module.split("."))
+            assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), code
+        for target in re.findall(r"(?:^|\n)make ([a-z-]+)", code):
+            assert target in targets, code
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_file_of_the_project_that_is_named_exists(name):
+    for code in code_in(name):
+        for path in re.findall(
+            r"(?<![\w/.<])((?:cam|pipeline|reports|flows|tests|docs)/[\w/]+\.(?:py|md|csv|yaml|png))", code
+        ):
+            assert (ROOT / path).exists(), code
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_link_leads_to_a_file_and_a_heading(name):
+    for link in re.findall(r"\]\(([^)\s]+)\)", read(name)):
+        if link.startswith("http"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / name).parent / path if path else ROOT / name
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+            assert anchor in slugs, link

@@ -29,5 +29,5 @@ def test_another_program_computes_anew(tmp_path, monkeypatch):
     work(folder, config, 0)
     assert read_run(begin(config, "c"))[0].shards == 0
     monkeypatch.setattr("pipeline.run.program_digest", lambda: "another")
-    run, members = read_run(begin(config, "c"))
+    _, members = read_run(begin(config, "c"))
     assert [member.shard for member in members] == [0, 0, 0]
