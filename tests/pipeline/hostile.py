@@ -27,3 +27,10 @@ def deadly_mask(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions) -> 
     if row.study == "study00" and any(mask.reader == "ben" and mask.refused is None for mask in row.masks):
         os._exit(7)
     return read_study(row, pseudonyms, options)
+
+
+def deadly_together(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions) -> Study:
+    """Read a study as ``read_study`` does, but for one whose masks are too much for the process together."""
+    if row.study == "study00" and sum(mask.refused is None for mask in row.masks) > 1:
+        os._exit(7)
+    return read_study(row, pseudonyms, options)

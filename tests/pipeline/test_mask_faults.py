@@ -14,7 +14,7 @@ from pipeline.evidence.localisation import METRICS
 from pipeline.reuse import run_answers
 from pipeline.run import find_sources, open_auditor
 from pipeline.studies.isolation import Limits
-from tests.pipeline.hostile import deadly_mask
+from tests.pipeline.hostile import deadly_mask, deadly_together
 from tests.pipeline.planted import plant, write_manifest
 from tests.pipeline.test_prepared import opened
 from tests.pipeline.test_run import change, complete
@@ -145,18 +145,23 @@ def test_no_consensus_is_put_in_the_place_of_one_that_lacks_a_reader(tmp_path):
     assert {one.undefined.get("no_consensus", 0) for one in primary if one.group is None} >= {1}
 
 
-@pytest.mark.parametrize("workers", [1])
-def test_a_mask_that_ends_the_process_costs_neither_the_study_nor_the_other_mask(workers, tmp_path, monkeypatch):
-    auditor, sources = opened(plant(tmp_path, 3, run={"batch_size": 2, "device": "cpu", "workers": workers}))
-    monkeypatch.setattr(audit, "read_study", deadly_mask)
+@pytest.mark.parametrize(
+    ("read", "faults", "masks"),
+    [
+        (deadly_mask, [("ben", Reason.CRASHED)], 1),
+        (deadly_together, [("anna", Reason.CRASHED), ("ben", Reason.CRASHED)], 0),
+    ],
+)
+def test_masks_that_end_the_process_do_not_cost_the_study(read, faults, masks, tmp_path, monkeypatch):
+    auditor, sources = opened(plant(tmp_path, 2, run={"batch_size": 2, "device": "cpu", "workers": 1}))
+    monkeypatch.setattr(audit, "read_study", read)
     monkeypatch.setattr(audit, "DECODING", Limits(4 * 1024**3, cpu_seconds=60, wall_seconds=120))
-    audits, _ = audit_studies(auditor, sources, lambda: None)
-    assert [one.status for one in audits] == ["analysed"] * 3
-    assert [[(fault.reader, fault.reason) for fault in one.mask_faults] for one in audits] == [
-        [("ben", Reason.CRASHED)], [], [],
-    ]  # fmt: skip
-    assert isinstance(scores(audits[0], "anna")["iou"], float)
-    assert scores(audits[0], "ben")["iou"] == "crashed"
+    (first, second), _ = audit_studies(auditor, sources, lambda: None)
+    assert (first.status, first.masks, second.status, second.masks) == ("analysed", masks, "analysed", 2)
+    assert [(fault.reader, fault.reason) for fault in first.mask_faults] == faults
+    assert second.mask_faults == ()
+    assert scores(first, "ben")["iou"] == "crashed"
+    assert isinstance(scores(first, "anna")["iou"], float) == (masks == 1)
 
 
 def test_what_may_pass_is_neither_kept_nor_carried_over(tmp_path, monkeypatch):

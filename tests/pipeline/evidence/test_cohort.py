@@ -13,7 +13,7 @@ from pipeline.evidence.cohort import (
     units_of,
 )
 from pipeline.evidence.criteria import check_criteria, judge, judge_all
-from pipeline.record import Estimate, Finding, Score, StudyAudit
+from pipeline.record import Estimate, Finding, RefusedMask, Score, StudyAudit
 
 BOOTSTRAP = Bootstrap(500, 0)
 
@@ -135,6 +135,19 @@ def test_flow_adds_up():
     failed = StudyAudit(study="S-x", patient="P-x", source_sha256="", status="failed", stage="read", reason="truncated")
     flow = flow_of([*cohort(3), failed], computed=2)
     assert (flow.found, flow.analysed, flow.failed, flow.reused) == (4, 3, {"truncated": 1}, 2)
+
+
+def test_masks_that_could_not_be_used_are_counted_one_by_one():
+    organs = RefusedMask(reader="a", label=None, reason="unknown_label", message="", masks=103)
+    gone = RefusedMask(reader="b", label="nodule", reason="missing_file", message="")
+    rows = [study(0, masks=1, mask_faults=(organs, gone)), study(1, mask_faults=(gone,)), study(2), study(3, masks=2)]
+    flow = flow_of(rows, computed=4)
+    assert (flow.mask_faults, flow.without_mask) == ({"missing_file": 2, "unknown_label": 103}, 1)
+
+
+def test_a_fault_of_one_reader_leaves_the_mean_to_the_others():
+    (unit,) = units_of([study(0, finding("gradcam", "a", 0.25), finding("gradcam", "b", "missing_file"))])
+    assert unit.scores["gradcam", "iou"] == 0.25
 
 
 def estimate(value, low, high):
