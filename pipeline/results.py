@@ -40,20 +40,21 @@ from pipeline.record import CaseEntry, MethodFacts, ModelFacts, Provenance, Resu
 from pipeline.run import LIBRARIES, RunFile, find_rows, library_versions, open_auditor, read_run
 from pipeline.shards import load_map, read_shard
 from pipeline.studies.geometry import plan
+from pipeline.studies.isolation import WorkerPool
 from pipeline.studies.study import Study
 from pipeline.studies.volume import Heatmap
 
 __all__ = ["finish"]
 
 
-def finish(folder: Path, config_path: Path, flow_run: str | None = None) -> Results:
+def finish(folder: Path, config_path: Path, flow_run: str | None = None, *, pool: WorkerPool | None = None) -> Results:
     """Draw the conclusions of a run whose shards are done, and write them.
 
     Raises:
         OutputError: when a shard is missing or the folder cannot be written.
     """
     run, members = read_run(folder)
-    auditor = open_auditor(config_path, tuple(layer.name for layer in run.layers))
+    auditor = open_auditor(config_path, tuple(layer.name for layer in run.layers), pool=pool)
     by_study = {
         audit.study: audit for path in sorted((folder / "shards").glob("*.parquet")) for audit in read_shard(path)
     }

@@ -38,6 +38,7 @@ from pipeline.record import LayerFacts, Lock, StudyAudit
 from pipeline.reuse import carry_over, earlier_audits, earlier_runs, referring
 from pipeline.shards import Maps, write_maps, write_shard
 from pipeline.studies.archive import StudyRow
+from pipeline.studies.isolation import WorkerPool
 from pipeline.studies.privacy import Pseudonyms, load_key
 
 __all__ = [
@@ -92,7 +93,7 @@ class RunFile(BaseModel):
     configuration: dict[str, Any]
 
 
-def begin(config_path: Path, command: str) -> Path:
+def begin(config_path: Path, command: str, *, pool: WorkerPool | None = None) -> Path:
     """Check, hash and lock everything, carry over what earlier runs computed, and cut the rest into shards.
 
     Nothing is written before every check has passed.
@@ -103,7 +104,7 @@ def begin(config_path: Path, command: str) -> Path:
     Raises:
         AuditError: one line that says what is wrong with the configuration, the model, the archive or the folder.
     """
-    auditor = open_auditor(config_path)
+    auditor = open_auditor(config_path, pool=pool)
     config = auditor.config
     sources = find_sources(config, auditor.pseudonyms)
     _check_labels(config, sources)
@@ -137,14 +138,21 @@ def begin(config_path: Path, command: str) -> Path:
     return _write_start(config.run.output / config.name / run.run, run, members, (reused, maps))
 
 
-def work(folder: Path, config_path: Path, shard: int, on_study: Callable[[], None] = lambda: None) -> int:
+def work(
+    folder: Path,
+    config_path: Path,
+    shard: int,
+    on_study: Callable[[], None] = lambda: None,
+    *,
+    pool: WorkerPool | None = None,
+) -> int:
     """Audit one shard of a run and write its rows and maps; return how many studies it held.
 
     Raises:
         AuditError: when the configuration or the archive is no longer what ``begin`` saw.
     """
     run, members = read_run(folder)
-    auditor = open_auditor(config_path, tuple(layer.name for layer in run.layers))
+    auditor = open_auditor(config_path, tuple(layer.name for layer in run.layers), pool=pool)
     if auditor.config.recipe() != run.lock.recipe or auditor.model.sha256 != run.lock.model:
         raise ConfigError(f"{config_path}: was changed while the run was under way; start the run again")
     known = find_rows(config_path, auditor.pseudonyms)
@@ -176,14 +184,18 @@ def read_run(folder: Path) -> tuple[RunFile, list[Member]]:
         raise OutputError(f"{folder}: is not the folder of a run of this version") from error
 
 
-def open_auditor(config_path: Path, layers: tuple[str, ...] | None = None) -> Auditor:
-    """Load configuration, transforms and model; the same unchanged file gives the same object again.
+def open_auditor(
+    config_path: Path, layers: tuple[str, ...] | None = None, *, pool: WorkerPool | None = None
+) -> Auditor:
+    """Load configuration, transforms and model; the same unchanged file gives the same model again.
+
+    Studies are read by the processes of ``pool``, which is the caller's to open and to leave.
 
     Raises:
         AuditError: one line that says what is wrong.
     """
     auditor = _opened(config_path.resolve(), _stamp(config_path))
-    return replace(auditor, layers=layers) if layers else auditor
+    return replace(auditor, layers=layers or auditor.layers, pool=pool)
 
 
 @lru_cache(maxsize=1)

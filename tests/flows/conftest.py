@@ -15,7 +15,7 @@ def prefect():
     """One server for all flow tests: starting one takes seconds."""
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
+    with prefect_test_harness(server_startup_timeout=3600):
         yield
 
 

@@ -32,7 +32,7 @@ from pipeline.studies.dicomweb_cache import CONTENT_FACT, Cache, read_fetched, s
 from pipeline.studies.dicomweb_multipart import IncompleteError, only_part
 from pipeline.studies.dicomweb_scan import scan_server, server_root
 from pipeline.studies.headers import describe, describe_json
-from pipeline.studies.isolation import DECODING, isolated_map
+from pipeline.studies.isolation import DECODING, WorkerPool, isolated_map
 from pipeline.studies.listing import write_manifest
 from pipeline.studies.privacy import Pseudonyms
 from pipeline.studies.scan import scan, summary
@@ -705,9 +705,10 @@ def test_a_study_that_is_not_fetched_is_a_row_and_is_tried_again(tmp_path):
         away = place(missing[2])
         web.objects[f"{away}/away"] = web.objects.pop(away)
         for expected in ({"analysed", "failed"}, {"analysed"}):
-            folder = begin(config, "camaudit run")
-            for shard in range(read_run(folder)[0].shards):
-                work(folder, config, shard)
+            with WorkerPool() as pool:
+                folder = begin(config, "camaudit run", pool=pool)
+                for shard in range(read_run(folder)[0].shards):
+                    work(folder, config, shard, pool=pool)
             audits = [audit for path in (folder / "shards").glob("*.parquet") for audit in read_shard(path)]
             assert {audit.status for audit in audits} == expected
             assert {audit.reason for audit in audits if audit.reason} <= {"not_fetched"}
