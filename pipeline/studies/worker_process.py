@@ -9,7 +9,7 @@ import sys
 import threading
 
 from pipeline.errors import AuditError, Reason, StudyError
-from pipeline.import_path import import_path
+from pipeline.studies.import_path import import_path
 from pipeline.studies.worker_loop import NOTE, fault, receive
 
 __all__ = ["ProcessEnded", "WorkerProcess"]

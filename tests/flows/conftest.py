@@ -31,4 +31,7 @@ def camaudit(monkeypatch, capsys):
         output = capsys.readouterr()
         return stopped.value.code, output.out, output.err
 
-    return call
+    before = os.environ.get("PYTHONSAFEPATH")
+    yield call
+    if before is None:  # the command line sets it, for the processes that it starts
+        os.environ.pop("PYTHONSAFEPATH", None)

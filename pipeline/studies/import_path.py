@@ -8,7 +8,7 @@ from pathlib import Path
 
 __all__ = ["import_path"]
 
-_OWN_FOLDER = Path(__file__).resolve().parents[1]
+_OWN_FOLDER = Path(__file__).resolve().parents[2]
 
 
 def import_path(entries: Sequence[str], own_folder: Path = _OWN_FOLDER) -> list[str]:
