@@ -7,7 +7,14 @@ import pytest
 # read by Prefect when it is first imported
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-os.environ.setdefault("PREFECT_HOME", tempfile.mkdtemp(prefix="camaudit-prefect-"))
+os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="camaudit-prefect-")  # each process of pytest-xdist its own
+
+
+def pytest_collection_modifyitems(items):
+    """Keep what needs the server in one process of pytest-xdist: each would start a server of its own."""
+    for item in items:
+        if "prefect" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("prefect"))
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def test_workers_change_neither_order_nor_numbers(tmp_path, pool, monkeypatch):
 def test_a_study_that_kills_its_reader_is_a_row_beside_the_others(workers, tmp_path, pool, monkeypatch):
     auditor, sources = opened(tmp_path, workers, pool)
     monkeypatch.setattr(audit, "read_study", hostile)
-    monkeypatch.setattr(audit, "DECODING", Limits(4 * 1024**3, cpu_seconds=2, wall_seconds=10.0**6))
+    monkeypatch.setattr(audit, "DECODING", Limits(4 * 1024**3, cpu_seconds=4, wall_seconds=10.0**6))
     heard = []
     audits, _ = audit_studies(auditor, sources, lambda: heard.append(1))
     assert [one.study for one in audits] == [source.study for source in sources]

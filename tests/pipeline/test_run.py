@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from datetime import datetime, timedelta
 
 import nibabel
 import numpy as np
@@ -257,10 +258,10 @@ def test_criteria_changed_after_the_lock_make_the_run_exploratory(small):
 
 def test_results_seen_before_the_lock_make_the_run_exploratory(small):
     complete(small)
-    import time
-
-    time.sleep(1.1)  # the lock's time has whole seconds
-    lock(small)
+    path = lock(small)
+    content = yaml.safe_load(path.read_text())
+    locked_at = datetime.fromisoformat(content["locked_at"]) + timedelta(seconds=1)  # it has whole seconds
+    path.write_text(yaml.safe_dump(content | {"locked_at": locked_at.isoformat()}))
     (reason,) = complete(small)[1].lock.exploratory
     assert "looked at results before the lock" in reason
 

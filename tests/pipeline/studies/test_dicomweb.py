@@ -54,7 +54,7 @@ from tests.pipeline.studies.writers import OBLIQUE, dicom, grid, projection, seg
 NAMES = Pseudonyms(b"0123456789abcdef0123456789abcdef")
 AFFINE = grid(OBLIQUE, (0.7, 0.9, 2.5), (40.0, -12.5, 100.25))
 SHAPE = (18, 15, 6)
-HASTY = Patience(pause=0.0, longest_pause=0.0, silence=5.0)
+HASTY = Patience(pause=0.0, longest_pause=0.0, silence=600.0)
 MIB = 1024**2
 
 
@@ -419,7 +419,7 @@ def test_an_oversize_instance_is_cut_off_and_not_kept(lone, tmp_path, monkeypatc
 def test_a_silent_server_is_not_waited_for(lone, tmp_path):
     cache, rows = opened(lone, tmp_path)
     cache._server = replace(cache._server, patience=replace(HASTY, silence=0.05, tries=2))
-    lone.always = lambda *_: lone.hold.wait(30)
+    lone.always = lambda *_: lone.hold.wait()
     (fault,) = read_all(cache, rows[:1])
     assert (fault.reason, "ReadTimeout" in str(fault)) == (Reason.NOT_FETCHED, True)
 
