@@ -2,13 +2,30 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-pacs mutants bench fuzz check clean
+.PHONY: demo test stress test-slow test-pacs mutants bench fuzz check clean
 
 demo: .venv/installed
 	$(BIN)/camaudit demo --folder demo
 
+# each process loads torch: more than cores, or than a gigabyte of memory each, makes it slower
+JOBS ?= 2
+SUITE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup
+
 test: .venv/dev
-	$(BIN)/python -m pytest
+	$(SUITE)
+
+# a test that needs luck or a quiet machine is red here; the busy loops end with the shell that started them
+RUNS ?= 10
+TESTS ?= tests
+BUSY := import os; parent = os.getppid()\nwhile os.getppid() == parent: pass
+
+stress: .venv/dev
+	@loads=; trap 'kill $$loads' EXIT; trap 'exit 130' INT TERM; \
+	for load in 1 2; do $(BIN)/python -c "$$(printf '$(BUSY)')" & loads="$$loads $$!"; done; \
+	run=1; while [ $$run -le $(RUNS) ]; do \
+		$(SUITE) -q -p no:cacheprovider $(TESTS) || { echo "stress: run $$run of $(RUNS) is red"; exit 1; }; \
+		echo "stress: run $$run of $(RUNS) is green"; run=$$((run + 1)); \
+	done
 
 test-slow: .venv/dev
 	$(BIN)/python -m pytest -m slow

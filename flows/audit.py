@@ -14,6 +14,7 @@ from pipeline.errors import AuditError
 from pipeline.ledger import Ledger
 from pipeline.results import finish
 from pipeline.run import begin, read_run, work
+from pipeline.studies.isolation import WorkerPool
 from reports.pdf import render
 
 __all__ = ["audit"]
@@ -29,9 +30,9 @@ def _run_name() -> str:
 
 
 @task(name="audit-shard", task_run_name="shard-{shard}", cache_policy=NO_CACHE, persist_result=False)
-def audit_shard(folder: str, config: str, shard: int) -> int:
+def audit_shard(folder: str, config: str, shard: int, pool: WorkerPool) -> int:
     """Audit one shard; its studies' faults become rows, so a failed task means a fault of the run itself."""
-    return work(Path(folder), Path(config), shard, current().study_done)
+    return work(Path(folder), Path(config), shard, current().study_done, pool=pool)
 
 
 @flow(name="audit", flow_run_name=_run_name, persist_result=False)
@@ -46,12 +47,13 @@ def audit(
     """
     path = Path(config)
     try:
-        folder = begin(path, command, overrides or (), deep=deep)
-        run, members = read_run(folder)
-        current().started(len(members), sum(member.shard is not None for member in members))
-        for shard in range(run.shards):
-            audit_shard(str(folder), config, shard)
-        finish(folder, path, flow_run=str(runtime.flow_run.name))
+        with WorkerPool() as pool:
+            folder = begin(path, command, overrides or (), deep=deep, pool=pool)
+            run, members = read_run(folder)
+            current().started(len(members), sum(member.shard is not None for member in members))
+            for shard in range(run.shards):
+                audit_shard(str(folder), config, shard, pool)
+            finish(folder, path, flow_run=str(runtime.flow_run.name), pool=pool)
         report = render(folder)
     except AuditError as error:
         raise error from None  # a chained library error can quote a file's content into Prefect's logs

@@ -16,6 +16,7 @@ from pipeline.estimate import RunEstimate, estimate_run
 from pipeline.lock import write_lock
 from pipeline.probe import Probe
 from pipeline.run import find_sources, look_at_model, open_auditor
+from pipeline.studies.isolation import WorkerPool
 from pipeline.survey import Losses, Survey, survey_studies
 
 __all__ = ["check_audit", "lock_audit"]
@@ -30,14 +31,15 @@ def check_audit(
         AuditError: one line; an archive with holes is one, unless ``allow_missing``.
     """
     console = Console(quiet=as_json)
-    with Console(stderr=True, quiet=as_json).status("loading the model, reading the first study"):
-        auditor = open_auditor(config_path, overrides)
-        sources = find_sources(auditor.config, auditor.pseudonyms)
-        probe = look_at_model(auditor, sources)
-    estimate = estimate_run(auditor.config, probe, len(sources))
-    _print_model(console, auditor, probe)
-    _print_estimate(console, auditor, estimate, len(sources))
-    survey = None if first_only else _surveyed(auditor, sources, quiet=as_json)
+    with WorkerPool() as pool:
+        with Console(stderr=True, quiet=as_json).status("loading the model, reading the first study"):
+            auditor = open_auditor(config_path, overrides, pool=pool)
+            sources = find_sources(auditor.config, auditor.pseudonyms)
+            probe = look_at_model(auditor, sources)
+        estimate = estimate_run(auditor.config, probe, len(sources))
+        _print_model(console, auditor, probe)
+        _print_estimate(console, auditor, estimate, len(sources))
+        survey = None if first_only else _surveyed(auditor, sources, quiet=as_json)
     if survey is not None:
         _print_survey(console, survey)
     if as_json:
@@ -60,10 +62,11 @@ def lock_audit(
     Raises:
         AuditError: one line, and nothing is locked; an archive with holes is one, unless ``allow_missing``.
     """
-    auditor = open_auditor(config_path, overrides)
-    sources = find_sources(auditor.config, auditor.pseudonyms, deep=deep)
-    look_at_model(auditor, sources)
-    survey = _surveyed(auditor, sources, quiet=quiet)
+    with WorkerPool() as pool:
+        auditor = open_auditor(config_path, overrides, pool=pool)
+        sources = find_sources(auditor.config, auditor.pseudonyms, deep=deep)
+        look_at_model(auditor, sources)
+        survey = _surveyed(auditor, sources, quiet=quiet)
     _print_survey(Console(quiet=quiet), survey)
     if not allow_missing:
         _refuse_holes(survey)

@@ -56,6 +56,8 @@ def _options(
     ] = False,
 ) -> None:
     """Set what holds for every command."""
+    # Prefect's server is started with "python -m", which would run the modules of the working folder
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     # how the command line runs Prefect; what a user has set already wins
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")

@@ -27,7 +27,7 @@ from pipeline.shards import Maps
 from pipeline.studies.archive import StudyRow, read_study
 from pipeline.studies.consensus import CONSENSUS
 from pipeline.studies.geometry import Geometry, Resampling, cells, plan
-from pipeline.studies.isolation import DECODING, isolated_map
+from pipeline.studies.isolation import DECODING, WorkerPool, isolated_map
 from pipeline.studies.privacy import Pseudonyms
 from pipeline.studies.readers.base import ReadOptions
 from pipeline.studies.study import PASSING, Study, faults_of
@@ -48,7 +48,10 @@ __all__ = ["Auditor", "StudySource", "audit_studies", "check_reference", "read_s
 
 @dataclass(frozen=True)
 class Auditor:
-    """Everything that is the same for every study of a run. ``layers`` are names, ``auto`` resolved."""
+    """Everything that is the same for every study of a run. ``layers`` are names, ``auto`` resolved.
+
+    ``pool`` is whose processes read the studies; without one, each call of ``read_studies`` has its own.
+    """
 
     config: AuditConfig
     model: LoadedModel
@@ -57,6 +60,7 @@ class Auditor:
     layers: tuple[str, ...]
     pseudonyms: Pseudonyms
     kept: Kept | None = None
+    pool: WorkerPool | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ def read_studies(auditor: Auditor, rows: Iterable[StudyRow]) -> Iterator[Study |
     archive = auditor.config.archive
     options = ReadOptions(archive.voi, archive.volume, archive.consensus, auditor.config.model.labels)
     read = partial(read_study, pseudonyms=auditor.pseudonyms, options=options)
-    mapped = partial(isolated_map, workers=auditor.config.run.workers, limits=DECODING)
+    mapped = partial(isolated_map, workers=auditor.config.run.workers, limits=DECODING, pool=auditor.pool)
     under_way: deque[StudyRow] = deque()
 
     def noted() -> Iterator[StudyRow]:

@@ -52,6 +52,7 @@ from pipeline.reuse import is_carried, run_answers
 from pipeline.run import LIBRARIES, RunFile, find_rows, library_versions, open_auditor, read_run
 from pipeline.shards import load_map, maps_by_study
 from pipeline.studies.geometry import plan
+from pipeline.studies.isolation import WorkerPool
 from pipeline.studies.study import Study
 from pipeline.studies.volume import Heatmap, Volume
 from pipeline.wanted import negative_label
@@ -61,14 +62,14 @@ __all__ = ["finish"]
 _INPUT_PICTURE = "model-input.npz"
 
 
-def finish(folder: Path, config_path: Path, flow_run: str | None = None) -> Results:
+def finish(folder: Path, config_path: Path, flow_run: str | None = None, *, pool: WorkerPool | None = None) -> Results:
     """Draw the conclusions of a run whose shards are done, and write them.
 
     Raises:
         OutputError: when a shard is missing or the folder cannot be written.
     """
     run, members = read_run(folder)
-    auditor = open_auditor(config_path, run.overrides, layers=tuple(layer.name for layer in run.layers))
+    auditor = open_auditor(config_path, run.overrides, layers=tuple(layer.name for layer in run.layers), pool=pool)
     by_study = run_answers(folder, {member.study: member.shard for member in members})
     missing = [member.study for member in members if member.study not in by_study]
     if missing:

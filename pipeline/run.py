@@ -42,6 +42,7 @@ from pipeline.reuse import carried_answers, carry_over, earlier_answers, earlier
 from pipeline.shards import Maps, write_maps, write_shard
 from pipeline.studies.archive import StudyRow
 from pipeline.studies.file_hashes import open_file_hashes
+from pipeline.studies.isolation import WorkerPool
 from pipeline.studies.privacy import Pseudonyms, load_key
 from pipeline.wanted import Recipes, in_order, missing_maps, recipes_of
 
@@ -100,7 +101,14 @@ class RunFile(BaseModel):
     overrides: tuple[str, ...] = ()
 
 
-def begin(config_path: Path, command: str, overrides: Sequence[str] = (), *, deep: bool = False) -> Path:
+def begin(
+    config_path: Path,
+    command: str,
+    overrides: Sequence[str] = (),
+    *,
+    deep: bool = False,
+    pool: WorkerPool | None = None,
+) -> Path:
     """Check, hash and lock everything, carry over what earlier runs computed, and cut the rest into shards.
 
     Nothing is written before every check has passed. ``overrides`` are ``key=value``, as in ``load_config``; ``deep``
@@ -113,7 +121,7 @@ def begin(config_path: Path, command: str, overrides: Sequence[str] = (), *, dee
         AuditError: one line that says what is wrong with the configuration, the model, the archive or the folder.
     """
     checked_config(config_path, overrides)
-    auditor = open_auditor(config_path, overrides)
+    auditor = open_auditor(config_path, overrides, pool=pool)
     config = auditor.config
     sources = find_sources(config, auditor.pseudonyms, deep=deep)
     layers = look_at_model(auditor, sources).layers
@@ -167,14 +175,21 @@ def _carried(auditor: Auditor, runs: Sequence[Path], sources: Sequence[StudySour
     return _Carried(audits, maps, frozenset(study for study, audit in audits.items() if is_whole(audit)), recipes)
 
 
-def work(folder: Path, config_path: Path, shard: int, on_study: Callable[[], None] = lambda: None) -> int:
+def work(
+    folder: Path,
+    config_path: Path,
+    shard: int,
+    on_study: Callable[[], None] = lambda: None,
+    *,
+    pool: WorkerPool | None = None,
+) -> int:
     """Audit one shard of a run and write its rows and maps; return how many studies it held.
 
     Raises:
         AuditError: when the configuration or the archive is no longer what ``begin`` saw.
     """
     run, members = read_run(folder)
-    auditor = open_auditor(config_path, run.overrides, layers=tuple(layer.name for layer in run.layers))
+    auditor = open_auditor(config_path, run.overrides, layers=tuple(layer.name for layer in run.layers), pool=pool)
     if auditor.config.recipe() != run.lock.recipe or auditor.model.sha256 != run.lock.model:
         raise ConfigError(f"{config_path}: was changed while the run was under way; start the run again")
     known = find_rows(auditor.config, auditor.pseudonyms)
@@ -216,14 +231,22 @@ def read_run(folder: Path) -> tuple[RunFile, list[Member]]:
         raise OutputError(f"{folder}: is not the folder of a run of this version") from error
 
 
-def open_auditor(config_path: Path, overrides: Sequence[str] = (), *, layers: tuple[str, ...] | None = None) -> Auditor:
-    """Load configuration, transforms and model; the same unchanged file gives the same object again.
+def open_auditor(
+    config_path: Path,
+    overrides: Sequence[str] = (),
+    *,
+    layers: tuple[str, ...] | None = None,
+    pool: WorkerPool | None = None,
+) -> Auditor:
+    """Load configuration, transforms and model; the same unchanged file gives the same model again.
+
+    Studies are read by the processes of ``pool``, which is the caller's to open and to leave.
 
     Raises:
         AuditError: one line that says what is wrong.
     """
     auditor = _opened(config_path.resolve(), tuple(overrides), _stamp(config_path))
-    return replace(auditor, layers=layers) if layers else auditor
+    return replace(auditor, layers=layers or auditor.layers, pool=pool)
 
 
 @lru_cache(maxsize=1)

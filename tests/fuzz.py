@@ -26,7 +26,7 @@ from tests.damaged import IMAGE, MASK, Outcome, examine, peak_memory
 from tests.pipeline.studies.readers.test_rtstruct import circle, structure_set
 from tests.pipeline.studies.writers import dot, grid, nifti, projection, segmentation, slices
 
-LIMITS = Limits(DECODING.memory_bytes, cpu_seconds=30, wall_seconds=60)
+LIMITS = Limits(DECODING.memory_bytes, cpu_seconds=30, wall_seconds=600)
 FINDINGS = (Reason.UNEXPECTED, Reason.CRASHED, Reason.TIMEOUT)
 PARENT_LIMIT = 1024**3
 SHIPPED = (

@@ -1,11 +1,8 @@
 """A classifier from disk: a MONAI bundle, or a factory with weights; hashed, and never unpickled."""
 
 import hashlib
-import importlib
 import pickle
-import sys
 from collections.abc import Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +15,7 @@ from torch import Tensor, nn
 
 from pipeline.config import Model
 from pipeline.errors import ConfigError, ModelError
+from pipeline.models.factory import build_from_factory
 
 __all__ = ["LoadedModel", "build_network", "choose_device", "load_model", "probabilities"]
 
@@ -140,30 +138,10 @@ def _instantiate(parser: ConfigParser, key: str, where: str) -> nn.Module:
 
 
 def _from_factory(factory: str, arguments: dict[str, Any], folder: Path) -> nn.Module:
-    module_name, _, function_name = factory.partition(":")
-    with _importable(folder):
-        try:
-            function = getattr(importlib.import_module(module_name), function_name)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise ConfigError(
-                f"model.factory: {factory!r} cannot be imported (package.module:function): {error}"
-            ) from error
-    try:
-        network = function(**arguments)
-    except Exception as error:  # the factory is the user's own code
-        raise ModelError(f"model.factory: {factory} raised {type(error).__name__}: {error}") from error
+    network = build_from_factory(factory, arguments, folder)
     if not isinstance(network, nn.Module):
         raise ModelError(f"model.factory: {factory} returned a {type(network).__name__}, not a torch module")
     return network
-
-
-@contextmanager
-def _importable(folder: Path) -> Any:  # noqa: ANN401 - contextmanager's own generator type says nothing more
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
 
 
 def _load_weights(network: nn.Module, path: Path) -> None:

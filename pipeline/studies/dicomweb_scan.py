@@ -14,7 +14,7 @@ from pipeline.studies.catalogue import Catalogue, Stamp
 from pipeline.studies.dicomweb import Server, is_uid, opaque, study_entries, study_page
 from pipeline.studies.grouping import group
 from pipeline.studies.headers import Facts, Kind
-from pipeline.studies.isolation import Limits, isolated_map
+from pipeline.studies.isolation import Limits, WorkerPool, isolated_map
 
 __all__ = ["METADATA", "scan_server", "server_root"]
 
@@ -36,22 +36,24 @@ def scan_server(server: Server, catalogue: Catalogue, *, workers: int, on_files:
         ArchiveError: when the server does not list its studies.
     """
     sent: deque[str] = deque()
-    studies = _tasks(server, catalogue, workers, sent, on_files)
-    for answer in isolated_map(partial(study_entries, server), studies, workers=workers, limits=METADATA):
-        study = sent.popleft()
-        found = [(study, _excluded(answer.reason))] if isinstance(answer, StudyError) else answer
-        catalogue.add((_stamp(path), facts) for path, facts in found)
-        on_files(len(found))
+    read_entries = partial(study_entries, server)
+    with WorkerPool() as pool:
+        tasks = _tasks(_studies(server, workers, pool), catalogue, sent, on_files)
+        for answer in isolated_map(read_entries, tasks, workers=workers, limits=METADATA, pool=pool):
+            study = sent.popleft()
+            entries = [(study, _excluded(answer.reason))] if isinstance(answer, StudyError) else answer
+            catalogue.add((_stamp(path), facts) for path, facts in entries)
+            on_files(len(entries))
     catalogue.forget_unseen()
     if not catalogue.is_decided():
         group(server_root(server), catalogue)
 
 
 def _tasks(
-    server: Server, catalogue: Catalogue, workers: int, sent: deque[str], on_files: Callable[[int], None]
+    studies: Iterator[str], catalogue: Catalogue, sent: deque[str], on_files: Callable[[int], None]
 ) -> Iterator[str]:
     """Yield the studies that can be asked for, noting each in ``sent``; exclude the rest."""
-    for study in _studies(server, workers):
+    for study in studies:
         if is_uid(study):
             sent.append(study)
             yield study
@@ -60,12 +62,13 @@ def _tasks(
             on_files(1)
 
 
-def _studies(server: Server, workers: int) -> Iterator[str]:
+def _studies(server: Server, workers: int, pool: WorkerPool) -> Iterator[str]:
     """Yield the server's studies until a page brings nothing new: some servers know no pages."""
+    read_page = partial(study_page, server)
     seen: set[str] = set()
     asked = 0
     while True:
-        (page,) = isolated_map(partial(study_page, server), [asked], workers=min(workers, 1), limits=METADATA)
+        (page,) = isolated_map(read_page, [asked], workers=min(workers, 1), limits=METADATA, pool=pool)
         if isinstance(page, StudyError):
             raise ArchiveError(str(page))
         new = [study for study in dict.fromkeys(page) if study not in seen]

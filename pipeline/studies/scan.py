@@ -22,7 +22,7 @@ from pipeline.studies.catalogue import Catalogue, Stamp, known_modality
 from pipeline.studies.containers import members
 from pipeline.studies.grouping import VOLUMES, group
 from pipeline.studies.headers import Facts, Kind, describe
-from pipeline.studies.isolation import HEADERS, Limits, isolated_map
+from pipeline.studies.isolation import HEADERS, Limits, WorkerPool, isolated_map, own_or_new
 from pipeline.studies.readers.base import guarded
 
 __all__ = ["CONTAINERS", "Modality", "Summary", "scan", "summary"]
@@ -46,12 +46,13 @@ def scan(
     workers: int,
     apart: frozenset[Path] = frozenset(),
     on_files: Callable[[int], None],
+    pool: WorkerPool | None = None,
 ) -> None:
     """Bring the catalogue up to date with the archive and group its files.
 
     Unchanged files (size, time of change, inode) are not opened again, and a scan that was killed goes on where the
     last commit left it. ``apart``: files of our own that may lie in the archive. ``on_files`` is told how many
-    files more were dealt with.
+    files more were dealt with. Headers are read by the processes of ``pool``, or of one for this call.
 
     Raises:
         ArchiveError: when the archive is no folder that can be listed.
@@ -59,13 +60,14 @@ def scan(
     sent: deque[list[Stamp]] = deque()
     tasks = _tasks(catalogue, _batches(_walk(root, apart), _BATCH), sent, on_files)
     describe_all = partial(_described, os.fspath(root))
-    for answer in isolated_map(describe_all, tasks, workers=workers, limits=HEADERS):
-        batch = sent.popleft()
-        facts = _one_by_one(describe_all, batch, workers) if isinstance(answer, StudyError) else answer
-        catalogue.add(zip(batch, facts, strict=True))
-        on_files(len(batch))
-    catalogue.forget_unseen()
-    _read_containers(root, catalogue, workers, on_files)
+    with own_or_new(pool) as own:
+        for answer in isolated_map(describe_all, tasks, workers=workers, limits=HEADERS, pool=own):
+            batch = sent.popleft()
+            facts = _one_by_one(describe_all, batch, workers, own) if isinstance(answer, StudyError) else answer
+            catalogue.add(zip(batch, facts, strict=True))
+            on_files(len(batch))
+        catalogue.forget_unseen()
+        _read_containers(root, catalogue, workers, own, on_files)
     if not catalogue.is_decided():
         group(root, catalogue)
 
@@ -140,10 +142,10 @@ def _tasks(
 
 
 def _one_by_one(
-    describe_all: Callable[[Sequence[Stamp]], list[Facts]], batch: Sequence[Stamp], workers: int
+    describe_all: Callable[[Sequence[Stamp]], list[Facts]], batch: Sequence[Stamp], workers: int, pool: WorkerPool
 ) -> list[Facts]:
     """Return the facts of a batch that broke its process: now only the file at fault is lost."""
-    alone = isolated_map(describe_all, [[one] for one in batch], workers=workers, limits=HEADERS)
+    alone = isolated_map(describe_all, [[one] for one in batch], workers=workers, limits=HEADERS, pool=pool)
     return [_of_error(one) if isinstance(one, StudyError) else one[0] for one in alone]
 
 
@@ -292,14 +294,16 @@ def _named_where(root: Path, catalogue: Catalogue, name: str) -> str:
 # Containers.
 
 
-def _read_containers(root: Path, catalogue: Catalogue, workers: int, on_files: Callable[[int], None]) -> None:
+def _read_containers(
+    root: Path, catalogue: Catalogue, workers: int, pool: WorkerPool, on_files: Callable[[int], None]
+) -> None:
     """List the containers that no scan has finished; each is entered whole."""
     query = "SELECT * FROM files WHERE kind = ? AND member = '' AND outcome IS NULL AND reason IS NULL"
     open_ones = [
         (row["path"], row["size"], row["mtime_ns"], row["inode"]) for row in catalogue.select(query, Kind.ARCHIVE)
     ]
     paths = [root / stamp[0] for stamp in open_ones]
-    answers = isolated_map(_described_members, paths, workers=workers, limits=CONTAINERS)
+    answers = isolated_map(_described_members, paths, workers=workers, limits=CONTAINERS, pool=pool)
     for stamp, answer in zip(open_ones, answers, strict=True):
         failed = isinstance(answer, StudyError)
         found = [] if isinstance(answer, StudyError) else answer

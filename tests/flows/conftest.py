@@ -7,7 +7,14 @@ import pytest
 # read by Prefect when it is first imported
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-os.environ.setdefault("PREFECT_HOME", tempfile.mkdtemp(prefix="camaudit-prefect-"))
+os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="camaudit-prefect-")  # each process of pytest-xdist its own
+
+
+def pytest_collection_modifyitems(items):
+    """Keep what needs the server in one process of pytest-xdist: each would start a server of its own."""
+    for item in items:
+        if "prefect" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("prefect"))
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +22,7 @@ def prefect():
     """One server for all flow tests: starting one takes seconds."""
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
+    with prefect_test_harness(server_startup_timeout=3600):
         yield
 
 
@@ -31,4 +38,7 @@ def camaudit(monkeypatch, capsys):
         output = capsys.readouterr()
         return stopped.value.code, output.out, output.err
 
-    return call
+    before = os.environ.get("PYTHONSAFEPATH")
+    yield call
+    if before is None:  # the command line sets it, for the processes that it starts
+        os.environ.pop("PYTHONSAFEPATH", None)

@@ -1,7 +1,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 import yaml
@@ -120,7 +119,5 @@ def test_help_loads_nothing_heavy_and_answers_at_once():
         "except SystemExit: pass\n"
         "print([m for m in ('torch','monai','prefect','numpy','pyarrow') if m in sys.modules])"
     )
-    started = time.process_time()
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-    assert time.process_time() - started < 5  # the subprocess's own time is a benchmark's matter; a hang is a fault

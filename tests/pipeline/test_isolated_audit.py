@@ -11,26 +11,32 @@ from pipeline.errors import Reason
 from pipeline.probe import probe_model
 from pipeline.run import find_sources, open_auditor
 from pipeline.studies.archive import read_study
-from pipeline.studies.isolation import Limits
+from pipeline.studies.isolation import Limits, WorkerPool
 from tests.pipeline.hostile import hostile
 from tests.pipeline.planted import plant
 
 RUN = {"batch_size": 2, "device": "cpu", "replicates": 200}
 
 
-def opened(folder, workers, count=5):
+@pytest.fixture(scope="module")
+def pool():
+    with WorkerPool() as pool:
+        yield pool
+
+
+def opened(folder, workers, pool, count=5):
     config = plant(folder, count, run=RUN | {"workers": workers})
-    auditor = open_auditor(config)
+    auditor = open_auditor(config, pool=pool)
     sources = find_sources(auditor.config, auditor.pseudonyms)
     layers = probe_model(auditor, [source.row for source in sources]).layers
-    return open_auditor(config, layers=tuple(layer.name for layer in layers)), sources
+    return open_auditor(config, layers=tuple(layer.name for layer in layers), pool=pool), sources
 
 
-def test_workers_change_neither_order_nor_numbers(tmp_path, monkeypatch):
+def test_workers_change_neither_order_nor_numbers(tmp_path, pool, monkeypatch):
     monkeypatch.setenv("CAMAUDIT_KEY", "k" * 32)
     found = []
     for workers in (0, 1, 2):
-        auditor, sources = opened(tmp_path / str(workers), workers)
+        auditor, sources = opened(tmp_path / str(workers), workers, pool)
         found.append(audit_studies(auditor, sources, lambda: None))
     (alone, maps), *others = found
     assert [one.study for one in alone] == [source.study for source in sources]
@@ -43,10 +49,10 @@ def test_workers_change_neither_order_nor_numbers(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_study_that_kills_its_reader_is_a_row_beside_the_others(workers, tmp_path, monkeypatch):
-    auditor, sources = opened(tmp_path, workers)
+def test_a_study_that_kills_its_reader_is_a_row_beside_the_others(workers, tmp_path, pool, monkeypatch):
+    auditor, sources = opened(tmp_path, workers, pool)
     monkeypatch.setattr(audit, "read_study", hostile)
-    monkeypatch.setattr(audit, "DECODING", Limits(4 * 1024**3, cpu_seconds=2, wall_seconds=60))
+    monkeypatch.setattr(audit, "DECODING", Limits(4 * 1024**3, cpu_seconds=4, wall_seconds=10.0**6))
     heard = []
     audits, _ = audit_studies(auditor, sources, lambda: heard.append(1))
     assert [one.study for one in audits] == [source.study for source in sources]
@@ -56,8 +62,8 @@ def test_a_study_that_kills_its_reader_is_a_row_beside_the_others(workers, tmp_p
     assert len(heard) == 5
 
 
-def test_what_was_read_elsewhere_cannot_be_changed(tmp_path):
-    auditor, sources = opened(tmp_path, 1, count=1)
+def test_what_was_read_elsewhere_cannot_be_changed(tmp_path, pool):
+    auditor, sources = opened(tmp_path, 1, pool, count=1)
     (study,) = read_studies(auditor, [sources[0].row])
     arrays = [study.image.array, study.image.geometry.affine, *(mask.array for mask in study.masks)]
     assert len(arrays) == 4

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from datetime import datetime, timedelta
 
 import nibabel
 import numpy as np
@@ -19,13 +20,14 @@ from pipeline.results import finish, neutral
 from pipeline.run import begin, find_sources, open_auditor, read_run, work
 from pipeline.shards import load_map, read_shard
 from tests.pipeline.planted import affine_of, plant, write_manifest, write_study
+from tests.pipeline.shared_pool import POOL
 
 
 def complete(config):
-    folder = begin(config, "camaudit run audit.yaml")
+    folder = begin(config, "camaudit run audit.yaml", pool=POOL)
     for shard in range(read_run(folder)[0].shards):
-        work(folder, config, shard)
-    return folder, finish(folder, config)
+        work(folder, config, shard, pool=POOL)
+    return folder, finish(folder, config, pool=POOL)
 
 
 def change(config, **keys):
@@ -216,16 +218,16 @@ def test_a_changed_mask_or_label_is_a_new_study(tmp_path):
 
 def test_a_killed_run_is_taken_up_where_it_stopped(tmp_path):
     config = plant(tmp_path, 12)
-    folder = begin(config, "c")
-    work(folder, config, 0)  # killed after the first shard of five
+    folder = begin(config, "c", pool=POOL)
+    work(folder, config, 0, pool=POOL)  # killed after the first shard of five
     _, results = complete(config)
     assert (results.flow.computed, results.flow.reused) == (7, 5)
 
 
 def test_a_run_with_a_missing_shard_has_no_conclusions(small):
-    folder = begin(small, "c")
+    folder = begin(small, "c", pool=POOL)
     with pytest.raises(OutputError, match="3 of 3 studies were never audited"):
-        finish(folder, small)
+        finish(folder, small, pool=POOL)
     assert not (folder / "results.json").exists()
 
 
@@ -291,10 +293,10 @@ def test_criteria_changed_after_the_lock_make_the_run_exploratory(small):
 
 def test_results_seen_before_the_lock_make_the_run_exploratory(small):
     complete(small)
-    import time
-
-    time.sleep(1.1)  # the lock's time has whole seconds
-    lock(small)
+    path = lock(small)
+    content = yaml.safe_load(path.read_text())
+    locked_at = datetime.fromisoformat(content["locked_at"]) + timedelta(seconds=1)  # it has whole seconds
+    path.write_text(yaml.safe_dump(content | {"locked_at": locked_at.isoformat()}))
     (reason,) = complete(small)[1].lock.exploratory
     assert "looked at results before the lock" in reason
 
@@ -333,7 +335,7 @@ def test_an_open_cohort_may_grow_a_closed_one_may_not(tmp_path):
 def test_bad_input_is_one_line_and_nothing_is_left_behind(small, keys, kind, words):
     change(small, **keys)
     with pytest.raises(kind, match=words) as caught:
-        begin(small, "c")
+        begin(small, "c", pool=POOL)
     assert "\n" not in str(caught.value)
     assert not (small.parent / "runs" / "planted").exists()
 
@@ -342,14 +344,14 @@ def test_an_archive_of_unreadable_studies_is_refused(small):
     for path in (small.parent / "archive").glob("*.nii.gz"):
         path.write_bytes(b"garbage")
     with pytest.raises(ArchiveError, match="none of the 3 studies can be read"):
-        begin(small, "c")
+        begin(small, "c", pool=POOL)
 
 
 def test_a_configuration_changed_under_way_is_refused(small):
-    folder = begin(small, "c")
+    folder = begin(small, "c", pool=POOL)
     change(small, overlap={"threshold": 0.5})
     with pytest.raises(AuditError, match="was changed while the run was under way"):
-        work(folder, small, 0)
+        work(folder, small, 0, pool=POOL)
 
 
 def test_batches_do_not_mix_studies(tmp_path):

@@ -26,7 +26,7 @@ from pydicom.uid import (
 from pipeline.errors import ArchiveError, Reason, StudyError
 from pipeline.studies.archive import StudyRow, list_studies, read_study
 from pipeline.studies.catalogue import open_catalogue
-from pipeline.studies.isolation import DECODING, Limits, isolated_map
+from pipeline.studies.isolation import DECODING, Limits, WorkerPool, isolated_map
 from pipeline.studies.privacy import Pseudonyms
 from pipeline.studies.scan import scan
 from pipeline.studies.study import Study
@@ -34,15 +34,23 @@ from tests.pipeline.studies.writers import dot, grid, nifti, save, slices
 
 READ = partial(read_study, pseudonyms=Pseudonyms(b"k" * 32))
 MANY = 100_000
-QUICK = Limits(DECODING.memory_bytes, cpu_seconds=3, wall_seconds=120)
+QUICK = Limits(DECODING.memory_bytes, cpu_seconds=3, wall_seconds=10.0**6)
 ENDED = (Reason.NOT_READABLE, Reason.TRUNCATED, Reason.TIMEOUT, Reason.OUT_OF_MEMORY)
 """What may become of a file that takes long, where it is not read after all."""
+
+POOL = WorkerPool()  # starts nothing by itself
+
+
+@pytest.fixture(scope="module", autouse=True)
+def reading_processes():
+    with POOL:
+        yield
 
 
 def scanned(root: Path, path: Path) -> str:
     """Scan an archive of this file and a sound one; return the outcome of the file, which costs no other."""
     with open_catalogue(root.parent / f"{root.name}.sqlite", root.resolve()) as catalogue:
-        scan(root.resolve(), catalogue, workers=1, on_files=lambda _: None)
+        scan(root.resolve(), catalogue, workers=1, on_files=lambda _: None, pool=POOL)
         files = {row["path"]: str(row["outcome"]) for row in catalogue.select("SELECT path, outcome FROM files")}
     assert files["sound.nii.gz"] == ""
     assert None not in files.values()
@@ -55,7 +63,7 @@ def read(path: Path, limits: Limits = DECODING) -> Study | StudyError:
     rows = [StudyRow("SECRET", "SECRET", one, (), None, {}) for one in (path, sound)]
     outcome = scanned(path.parent, path)
     assert outcome != Reason.UNEXPECTED
-    found, after = isolated_map(READ, rows, workers=1, limits=limits)
+    found, after = isolated_map(READ, rows, workers=1, limits=limits, pool=POOL)
     assert isinstance(after, Study)
     if isinstance(found, StudyError):
         assert "SECRET" not in str(found)

@@ -33,7 +33,7 @@ from pipeline.studies.dicomweb_cache import CONTENT_FACT, Cache, read_fetched, s
 from pipeline.studies.dicomweb_multipart import IncompleteError, only_part
 from pipeline.studies.dicomweb_scan import scan_server, server_root
 from pipeline.studies.headers import describe, describe_json
-from pipeline.studies.isolation import DECODING, isolated_map
+from pipeline.studies.isolation import DECODING, WorkerPool, isolated_map
 from pipeline.studies.listing import write_manifest
 from pipeline.studies.privacy import Pseudonyms
 from pipeline.studies.scan import scan, summary
@@ -55,7 +55,7 @@ from tests.pipeline.studies.writers import OBLIQUE, dicom, grid, projection, seg
 NAMES = Pseudonyms(b"0123456789abcdef0123456789abcdef")
 AFFINE = grid(OBLIQUE, (0.7, 0.9, 2.5), (40.0, -12.5, 100.25))
 SHAPE = (18, 15, 6)
-HASTY = Patience(pause=0.0, longest_pause=0.0, silence=5.0)
+HASTY = Patience(pause=0.0, longest_pause=0.0, silence=600.0)
 MIB = 1024**2
 
 
@@ -420,7 +420,7 @@ def test_an_oversize_instance_is_cut_off_and_not_kept(lone, tmp_path, monkeypatc
 def test_a_silent_server_is_not_waited_for(lone, tmp_path):
     cache, rows = opened(lone, tmp_path)
     cache._server = replace(cache._server, patience=replace(HASTY, silence=0.05, tries=2))
-    lone.always = lambda *_: lone.hold.wait(30)
+    lone.always = lambda *_: lone.hold.wait()
     (fault,) = read_all(cache, rows[:1])
     assert (fault.reason, "ReadTimeout" in str(fault)) == (Reason.NOT_FETCHED, True)
 
@@ -706,9 +706,10 @@ def test_a_study_that_is_not_fetched_is_a_row_and_is_tried_again(tmp_path):
         away = place(missing[2])
         web.objects[f"{away}/away"] = web.objects.pop(away)
         for expected in ({"analysed", "failed"}, {"analysed"}):
-            folder = begin(config, "camaudit run")
-            for shard in range(read_run(folder)[0].shards):
-                work(folder, config, shard)
+            with WorkerPool() as pool:
+                folder = begin(config, "camaudit run", pool=pool)
+                for shard in range(read_run(folder)[0].shards):
+                    work(folder, config, shard, pool=pool)
             audits = [audit for path in (folder / "shards").glob("*.parquet") for audit in read_shard(path)]
             assert {audit.status for audit in audits} == expected
             assert {audit.reason for audit in audits if audit.reason} <= {"not_fetched"}

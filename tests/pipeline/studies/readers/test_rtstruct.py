@@ -319,7 +319,7 @@ def plastimatch(folder, path, affine, shape, order=(0, 1, 2)):
     SimpleITK.WriteImage(image, str(folder / "grid.mha"))
     call = ["plastimatch", "convert", "--input", path, "--fixed", folder / "grid.mha", "--xor-contours"]
     call += ["--output-prefix", folder / "out", "--prefix-format", "mha"]
-    subprocess.run([str(part) for part in call], check=True, capture_output=True, timeout=60)
+    subprocess.run([str(part) for part in call], check=True, capture_output=True)
     (written,) = (folder / "out").iterdir()
     return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(written))).transpose(2, 1, 0) != 0
 
