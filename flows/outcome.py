@@ -72,6 +72,12 @@ def _as_json(folder: Path, pdf: Path, results: "Results") -> dict[str, object]:
             {"status": status, "reason": reason, "studies": count, "first": first}
             for (status, reason), (count, first) in _reasons(results.not_analysed).items()
         ],
+        "masks_refused": [
+            {"study": study, **fault.model_dump(mode="json")}
+            for study, faults in results.mask_faults.items()
+            for fault in faults
+        ],
+        "inputs": None if results.inputs is None else results.inputs.model_dump(mode="json"),
         "verdicts": [{"criterion": verdict.criterion, "answer": verdict.answer} for verdict in results.verdicts],
         "exploratory": list(results.lock.exploratory),
         "warning": _lost(results),
@@ -89,8 +95,32 @@ def _summary(results: "Results") -> list[str]:
         lines.append(f"  {status:<14} {count} {reason.replace('_', ' ')}, first {first}")
     if len(reasons) > _MOST_REASONS:
         lines.append(f"  {'':<14} and {len(reasons) - _MOST_REASONS} more reasons, in the report")
+    lines += _masks(results) + _inputs(results)
     lines += [f"  {'EXPLORATORY':<14} {reason}" for reason in results.lock.exploratory]
     return lines + [_verdict(verdict) for verdict in results.verdicts]
+
+
+def _masks(results: "Results") -> list[str]:
+    """Return why masks could not be used, with the first study of each reason."""
+    first: dict[str, str] = {}
+    for study, faults in results.mask_faults.items():
+        for fault in faults:
+            first.setdefault(fault.reason, study)
+    counts = results.flow.mask_faults.items()
+    return [
+        f"  {'mask refused':<14} {count} {reason.replace('_', ' ')}, first {first[reason]}" for reason, count in counts
+    ]
+
+
+def _inputs(results: "Results") -> list[str]:
+    """Return what the model was shown: a forgotten scaling shows here first."""
+    inputs = results.inputs
+    if inputs is None:
+        return []
+    shapes = ", ".join(inputs.shapes)
+    values = f"values {inputs.minimum:.3g} to {inputs.maximum:.3g}, mean {inputs.mean:.3g}"
+    lines = [f"  {'input':<14} {shapes}, {values}"]
+    return lines + [f"  {'look':<14} {note}" for note in inputs.notes]
 
 
 def _verdict(verdict: "Verdict") -> str:

@@ -45,6 +45,8 @@ from pipeline.wanted import (
 
 __all__ = ["Auditor", "StudySource", "audit_studies", "check_reference", "read_studies"]
 
+_READ_AHEAD = 16  # studies in memory besides those of the batch that is analysed, whatever the size of a batch
+
 
 @dataclass(frozen=True)
 class Auditor:
@@ -86,7 +88,9 @@ def audit_studies(
     maps: Maps = {}
     size = auditor.config.run.batch_size
     ready = _read_and_prepare(auditor, sources)
-    for batch in _batches(auditor, prefetched(ready, size) if auditor.config.run.workers else ready, size):
+    for batch in _batches(
+        auditor, prefetched(ready, min(size, _READ_AHEAD)) if auditor.config.run.workers else ready, size
+    ):
         for audit, kept in _audit_batch(auditor, batch):
             audits.append(audit)
             maps.update(kept)

@@ -14,6 +14,7 @@ from pipeline.probe import probe_model
 from pipeline.run import find_sources, open_auditor
 from pipeline.studies.archive import read_study
 from tests.pipeline.planted import plant
+from tests.pipeline.shared_pool import POOL
 
 RUN = {"batch_size": 2, "device": "cpu", "replicates": 200, "workers": 0, "cache": "cache"}
 
@@ -37,10 +38,10 @@ def reads(monkeypatch):
 
 
 def opened(config):
-    auditor = open_auditor(config)
+    auditor = open_auditor(config, pool=POOL)
     sources = find_sources(auditor.config, auditor.pseudonyms)
     layers = probe_model(auditor, [source.row for source in sources]).layers
-    return open_auditor(config, layers=tuple(layer.name for layer in layers)), sources
+    return open_auditor(config, layers=tuple(layer.name for layer in layers), pool=POOL), sources
 
 
 def audited(config):
