@@ -21,7 +21,7 @@ from pydicom.uid import generate_uid
 
 from pipeline.studies.catalogue import open_catalogue
 from pipeline.studies.headers import _TAGS
-from pipeline.studies.isolation import HEADERS, isolated_map
+from pipeline.studies.isolation import HEADERS, WorkerPool
 from pipeline.studies.privacy import Pseudonyms
 from pipeline.studies.scan import _BATCH, _batches, _described, _walk, scan, summary
 from tests.benchmarks.resident import peak_resident
@@ -85,10 +85,11 @@ def _processes(root: Path) -> None:
     walls: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(_ROUNDS):
         for workers, found in walls.items():
-            list(isolated_map(work, stamps[:4], workers=workers, limits=HEADERS))  # the processes start
-            start = time.perf_counter()
-            read = sum(map(len, isolated_map(work, stamps, workers=workers, limits=HEADERS)))
-            found.append(time.perf_counter() - start)
+            with WorkerPool() as pool:
+                list(pool.map(work, stamps[:4], workers=workers, limits=HEADERS))  # the processes start
+                start = time.perf_counter()
+                read = sum(map(len, pool.map(work, stamps, workers=workers, limits=HEADERS)))
+                found.append(time.perf_counter() - start)
     one, two = (min(found) for found in walls.values())
     print(
         f"{read} headers by one process {one:.2f} s, by two {two:.2f} s: {one / two:.2f} times, shortest of {_ROUNDS}"
