@@ -1,6 +1,6 @@
 """All methods, targets and layers of a batch from one forward."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -68,12 +68,14 @@ def explain(
     options: Options | None = None,
     rows: int | None = None,
     grids: Mapping[str, TokenGrid] | None = None,
+    on_maps: Callable[[int], None] = lambda count: None,  # noqa: ARG005 - the name is the documentation
 ) -> Explanation:
     """Explain ``model`` on ``x`` (B, C, *S) with every method, target and layer from one forward.
 
     ``options`` sets a method's own parameters, by its name. ``rows`` bounds how many inputs a method that runs the
     model again shows it together; by default as many as is sensible for their size, halved when memory runs out.
     ``grids`` states, by layer, where its tokens lie in the image when the network does not tell (``cam.tokens``).
+    ``on_maps`` is called after each method and layer with the number of maps made, one for each target and sample.
 
     Raises:
         ValueError: for an unknown method or option, a layer that does not do, a target out of range (see ``capture``),
@@ -90,6 +92,7 @@ def explain(
         for (method, layer), found in _answers(question, asked):
             maps |= {(method, layer, number): one.detach() for number, one in enumerate(found.maps)}
             notes |= {(method, layer): found.note} if found.note else {}
+            on_maps(len(wanted) * len(x))
     return Explanation(passed.logits.detach(), wanted, maps, notes)
 
 

@@ -1,22 +1,37 @@
 """The audit as a Prefect flow: one task a shard, no arithmetic here.
 
+Prefect is told of the work and never decides what it came to (``flows.engines``): a server that dies costs its page.
+
 Deferred annotations would break deployed runs (Prefect builds the parameters' schema from them): keep them out.
 """
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
+from prefect.settings import (
+    PREFECT_API_REQUEST_TIMEOUT,
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    temporary_settings,
+)
+from prefect.settings.legacy import Setting
 
-from flows.watch import current
+from flows.conduct import DriveShard, begun, conduct
+from flows.engines import Engine, WorkError, driven
+from flows.interrupts import interruptible
+from flows.server import shown
+from flows.watch import Watcher
 from pipeline.config import load_config
 from pipeline.errors import AuditError
-from pipeline.ledger import Ledger
-from pipeline.results import finish
-from pipeline.run import begin, read_run, work
-from reports.pdf import render
+from pipeline.faults import package_logger
 
-__all__ = ["audit"]
+__all__ = ["audit", "follow"]
+
+_PATIENCE: dict[Setting, float] = {PREFECT_CLIENT_MAX_RETRIES: 1, PREFECT_API_REQUEST_TIMEOUT: 10.0}
+"""How long a server that has died may keep a run waiting, unless the user has set it."""
 
 
 def _run_name() -> str:
@@ -28,9 +43,9 @@ def _run_name() -> str:
 
 
 @task(name="audit-shard", task_run_name="shard-{shard}", cache_policy=NO_CACHE, persist_result=False)
-def audit_shard(folder: str, config: str, shard: int) -> int:
+def audit_shard(run: Callable[[], None], shard: int) -> None:  # noqa: ARG001 - the shard is the task run's name
     """Audit one shard; its studies' faults become rows, so a failed task means a fault of the run itself."""
-    return work(Path(folder), Path(config), shard, current().study_done)
+    run()
 
 
 @flow(name="audit", flow_run_name=_run_name, persist_result=False)
@@ -40,15 +55,58 @@ def audit(config: str, command: str = "camaudit schedule") -> str:
     Studies that an earlier run of the same audit has answered are carried over, not computed again.
     """
     path = Path(config)
+    engine = Engine(package_logger().warning, flow_run=str(runtime.flow_run.name))
     try:
-        folder = begin(path, command)
-        run, members = read_run(folder)
-        current().started(len(members), sum(member.shard is not None for member in members))
-        for shard in range(run.shards):
-            audit_shard(str(folder), config, shard)
-        finish(folder, path, flow_run=str(runtime.flow_run.name))
-        report = render(folder)
-    except AuditError as error:
-        raise error from None  # a chained library error can quote a file's content into Prefect's logs
-    Ledger(folder / "ledger.jsonl").append("report.rendered", report=report.name)
-    return str(folder)
+        with temporary_settings(_patience()):
+            return str(conduct(begun(path, command), path, engine, Watcher(), _as_tasks(engine)))
+    except Exception as error:  # noqa: BLE001 - a chained library error can quote a file's content into Prefect's logs
+        fault = error
+    raise fault if isinstance(fault, AuditError) else WorkError(str(fault)) from None
+
+
+def follow(folder: Path, config: Path, command: str, engine: Engine, watcher: Watcher, address: str) -> Path:
+    """Conduct a run that has begun as a flow of the Prefect server at ``address``, and without it where that fails.
+
+    Raises:
+        AuditError: as ``conduct`` does.
+        InternalError: as ``conduct`` does.
+    """
+
+    def drive(run: Callable[[], None]) -> None:
+        def body(config: str, command: str) -> None:  # noqa: ARG001 - shown as the flow run's parameters
+            engine.flow_run = str(runtime.flow_run.name)
+            with interruptible():  # Prefect has set a handler of its own
+                run()
+
+        with temporary_settings({PREFECT_API_URL: address, **_patience()}):
+            flow(name="audit", flow_run_name=_run_name, persist_result=False)(body)(str(config), command)
+
+    def lose(fault: Exception) -> None:
+        engine.lose(_reason(fault, address))
+
+    def work() -> Path:
+        return conduct(folder, config, engine, watcher, _as_tasks(engine))
+
+    return driven(work, drive, lose)
+
+
+def _as_tasks(engine: Engine) -> DriveShard:
+    """Drive each shard as a task run, as long as Prefect does not fail; after that, plainly."""
+
+    def lose(fault: Exception) -> None:
+        engine.lose(_reason(fault, PREFECT_API_URL.value()))
+
+    def drive_shard(shard: int, work: Callable[[], int]) -> int:
+        if not engine.is_prefect:
+            return work()
+        return driven(work, lambda run: audit_shard(run, shard), lose)
+
+    return drive_shard
+
+
+def _reason(fault: Exception, address: str | None) -> str:
+    return f"the Prefect server at {shown(address or 'an unknown address')} failed ({type(fault).__name__})"
+
+
+def _patience() -> dict[Setting, float]:
+    return {setting: value for setting, value in _PATIENCE.items() if setting.name not in os.environ}

@@ -1,17 +1,16 @@
 """The command line. Each command imports what it needs when it runs, so that ``--help`` answers at once."""
 
-import contextlib
 import json
 import os
 import shutil
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from flows.server import Server, UnreachableError
     from pipeline.record import Results
 
 __all__ = ["app", "main"]
@@ -128,19 +127,17 @@ def demo(
 ) -> None:
     """Make a synthetic archive, train a sound and a shortcut model for each modality, and audit all four."""
     from flows.demo import make_demo
+    from flows.server import prefect_server
 
     _clear_demo(folder)
     os.environ.setdefault("PREFECT_HOME", str((folder / ".prefect").resolve()))
-    warming = threading.Thread(target=_start_server, daemon=True)  # its own process: it starts while the models train
-    warming.start()
-    configs = make_demo(folder, on_step=lambda text: None if as_json else typer.echo(text))
-    warming.join()
-    runs = []
-    for config in configs:
-        _lock(config)
-        runs.append(_run(config, quiet=as_json))
-    for one in runs:
-        _tell(one, as_json=as_json)
+    with prefect_server() as server:  # its own process: a temporary one starts while the models train
+        configs = make_demo(folder, on_step=lambda text: None if as_json else typer.echo(text))
+        for config in configs:
+            _lock(config)
+        runs = [_run(config, quiet=as_json, server=server) for config in configs]
+    for run_folder in runs:
+        _tell(run_folder, as_json=as_json)
 
 
 @app.command()
@@ -175,24 +172,16 @@ def _lock(config: Path, *, open_cohort: bool = False) -> Path:
     return write_lock(config, auditor.config, auditor.model.sha256, hashes, cohort_open=open_cohort)
 
 
-def _run(config: Path, *, quiet: bool) -> Path:
-    from rich.console import Console
-
+def _run(config: Path, *, quiet: bool, server: "Server | UnreachableError | None" = None) -> Path:
     from flows.progress import watching
+    from flows.running import run_audit
 
-    with Console(stderr=True, quiet=quiet).status(f"{config}: checking, hashing, locking") as status:
-        from flows.audit import audit  # Prefect and torch take seconds to import
-
-        with watching(status, quiet=quiet):
-            return Path(audit(str(config), command=f"camaudit run {config.name}"))
+    with watching(f"{config}: checking, hashing, locking", quiet=quiet) as watcher:
+        return run_audit(config, f"camaudit run {config.name}", watcher, _warn, server)
 
 
-def _start_server() -> None:
-    """Start the Prefect server that a run in this process will use; without one, the run itself does."""
-    from prefect.client.orchestration import get_client
-
-    with contextlib.suppress(Exception), get_client(sync_client=True) as client:
-        client.hello()
+def _warn(text: str) -> None:
+    typer.echo(f"camaudit: {text}", err=True)
 
 
 def _tell(folder: Path, *, as_json: bool) -> None:
@@ -250,16 +239,11 @@ def _clear_demo(folder: Path) -> None:
 
 
 def main() -> None:
-    """Run the command line: exit code 0, or 2 with one clear line on bad input."""
-    from pipeline.errors import AuditError
+    """Run the command line: exit code 0, or one clear line and 2 (bad input), 3 (our own fault), 130, 143 (ended)."""
+    from flows.ending import one_line_at_the_end
 
-    try:
+    with one_line_at_the_end(debug="--debug" in sys.argv):
         app()
-    except AuditError as error:
-        if "--debug" in sys.argv:
-            raise
-        typer.echo(f"camaudit: {error}", err=True)
-        sys.exit(2)
 
 
 if __name__ == "__main__":

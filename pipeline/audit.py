@@ -17,10 +17,13 @@ from pipeline.errors import Reason, Stage, StudyError
 from pipeline.evidence.baselines import centre_prior, random_map
 from pipeline.evidence.experts import agreement
 from pipeline.evidence.localisation import Evidence, score_all
+from pipeline.fault_origin import is_out_of_memory, origin_of
+from pipeline.faults import internal_error, log_fault
 from pipeline.models.load import LoadedModel, probabilities
 from pipeline.models.prepare import Preparation
 from pipeline.prefetch import prefetched
 from pipeline.prepared import Kept, PreparedStudy, prepared_study
+from pipeline.progress import BatchProgress, Progress, expected_maps, silent
 from pipeline.record import Finding, PairAgreement, StudyAudit
 from pipeline.shards import Maps
 from pipeline.studies.archive import StudyRow, read_study
@@ -58,18 +61,25 @@ class StudySource:
 
 
 def audit_studies(
-    auditor: Auditor, sources: Sequence[StudySource], on_study: Callable[[], None]
+    auditor: Auditor, sources: Sequence[StudySource], on_maps: Progress = silent
 ) -> tuple[list[StudyAudit], Maps]:
-    """Audit studies in order; one that fails becomes a row with its stage and reason. Maps are kept by key."""
+    """Audit studies in order; one that fails becomes a row with its stage and reason. Maps are kept by key.
+
+    Raises:
+        InternalError: when camaudit's own code fails, whatever the study.
+    """
     audits: list[StudyAudit] = []
     maps: Maps = {}
     size = auditor.config.run.batch_size
+    expected = expected_maps(auditor.config, auditor.layers)
     ready = _read_and_prepare(auditor, sources)
     for batch in _batches(prefetched(ready, size) if auditor.config.run.workers else ready, size):
-        for audit, kept in _audit_batch(auditor, batch):
+        told = BatchProgress(on_maps, expected * len(batch))
+        before = len(maps)
+        for audit, kept in _audit_batch(auditor, batch, told.on_maps):
             audits.append(audit)
             maps.update(kept)
-            on_study()
+        told.finish((len(maps) - before) // 2)  # a map and its affine
     return audits, maps
 
 
@@ -137,19 +147,33 @@ def _batches(ready: Iterable[_Ready], size: int) -> Iterator[list[_Ready]]:
             yield batch
 
 
-def _audit_batch(auditor: Auditor, batch: Sequence[_Ready]) -> list[tuple[StudyAudit, Maps]]:
+def _audit_batch(
+    auditor: Auditor, batch: Sequence[_Ready], on_maps: Callable[[int], None]
+) -> list[tuple[StudyAudit, Maps]]:
+    faults = [(ready.source, ready.fault) for ready in batch if ready.fault is not None]
+    if faults:
+        return [(_logged(source, fault, fault), {}) for source, fault in faults]
     try:
-        return _analyse(auditor, batch)
-    except Exception as error:  # noqa: BLE001 - whatever one study does to the model, the run goes on
-        if len(batch) > 1:  # find the one at fault; halving also serves a device that is out of memory
-            half = len(batch) // 2
-            return _audit_batch(auditor, batch[:half]) + _audit_batch(auditor, batch[half:])
-        return [(_not_analysed(batch[0].source, _as_fault(error)), {})]
+        return _analyse(auditor, batch, on_maps)
+    except Exception as error:  # noqa: BLE001 - what one study does to the model is its own fault; the run goes on
+        fault = _as_fault(auditor, batch, error)
+        if len(batch) == 1:
+            return [(_logged(batch[0].source, fault, error), {})]
+    # outside the handler, whose exception keeps what did not fit the memory: halves, to find the study at fault
+    half = len(batch) // 2
+    return _audit_batch(auditor, batch[:half], on_maps) + _audit_batch(auditor, batch[half:], on_maps)
 
 
-def _analyse(auditor: Auditor, batch: Sequence[_Ready]) -> list[tuple[StudyAudit, Maps]]:
-    if batch[0].study is None:
-        return [(_not_analysed(one.source, one.fault or _as_fault(ValueError())), {}) for one in batch]
+def _logged(source: StudySource, fault: StudyError, error: Exception) -> StudyAudit:
+    """Return the row of a study that ``error`` stopped; what the archive itself rules out leaves no trace."""
+    if not fault.excluded:
+        log_fault(error, fault.stage, [source.study])
+    return _not_analysed(source, fault)
+
+
+def _analyse(
+    auditor: Auditor, batch: Sequence[_Ready], on_maps: Callable[[int], None]
+) -> list[tuple[StudyAudit, Maps]]:
     labels = auditor.config.model.labels
     x = torch.stack([one.study.prepared.x for one in batch if one.study is not None]).to(auditor.device)
     wanted = _targets(auditor, batch, x)
@@ -161,6 +185,7 @@ def _analyse(auditor: Auditor, batch: Sequence[_Ready]) -> list[tuple[StudyAudit
         methods=auditor.config.explain.methods,
         layers=auditor.layers,
         options=auditor.config.explain.options,
+        on_maps=on_maps,
     )
     shares = probabilities(explanation.logits, auditor.config.model.output)
     return [
@@ -326,10 +351,18 @@ def _not_analysed(source: StudySource, fault: StudyError) -> StudyAudit:
     )
 
 
-def _as_fault(error: Exception) -> StudyError:
-    """Turn a fault of the model into a row; the library's own text stays behind, it can quote the input."""
+def _as_fault(auditor: Auditor, batch: Sequence[_Ready], error: Exception) -> StudyError:
+    """Turn a fault of the model into a row's; the library's own text stays behind, it can quote the input.
+
+    Raises:
+        InternalError: when the fault is our own.
+    """
     if isinstance(error, StudyError):
         return error
-    if isinstance(error, torch.OutOfMemoryError):
-        return StudyError(Stage.INFER, Reason.OUT_OF_MEMORY, "the device ran out of memory for this study alone")
-    return StudyError(Stage.EXPLAIN, Reason.MODEL_FAILED, f"the model or a map raised {type(error).__name__}")
+    origin = origin_of(error, auditor.model.network)
+    if origin.ours:
+        log_fault(error, origin.stage, [one.source.study for one in batch])
+        raise internal_error(error) from error
+    if is_out_of_memory(error):
+        return StudyError(origin.stage, Reason.OUT_OF_MEMORY, "memory ran out for this study alone")
+    return StudyError(origin.stage, Reason.MODEL_FAILED, f"the model or a map raised {type(error).__name__}")

@@ -157,12 +157,16 @@ class Report(_Part):
 class Run(_Part):
     """Where and how the run works. None of it but ``seed`` changes a number.
 
+    ``engine``: ``prefect`` shows the run on a Prefect server and goes on without it where that fails; ``local`` does
+    not ask for one.
+
     ``workers`` processes read studies while others are analysed; 0 reads them in the run's own process, where a
     hostile file can end the run. ``cache``: a folder that keeps prepared studies for the next run, up to
     ``cache_gib`` after each shard.
     """
 
     output: Path = Path("runs")
+    engine: Literal["prefect", "local"] = "prefect"
     cache: Path | None = None
     cache_gib: Annotated[float, Field(gt=0)] = 20.0
     device: str = "auto"

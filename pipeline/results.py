@@ -46,7 +46,7 @@ from pipeline.studies.volume import Heatmap
 __all__ = ["finish"]
 
 
-def finish(folder: Path, config_path: Path, flow_run: str | None = None) -> Results:
+def finish(folder: Path, config_path: Path, *, flow_run: str | None = None, engine: str = "local") -> Results:
     """Draw the conclusions of a run whose shards are done, and write them.
 
     Raises:
@@ -67,7 +67,9 @@ def finish(folder: Path, config_path: Path, flow_run: str | None = None) -> Resu
     repeat = _repeatability([by_study[study] for study in computed], auditor, sources)
     ledger = Ledger(folder / "ledger.jsonl")
     ledger.append("inference.finished", studies=len(audits), computed=len(computed))
-    provenance = _provenance(auditor.config, run, ledger, repeat, flow_run)
+    provenance = _provenance(auditor.config, run, ledger, repeat).model_copy(
+        update={"engine": engine, "flow_run": flow_run}
+    )
     results = _results(auditor, run, audits, len(computed), provenance).model_copy(
         update={"cases": cases, "case_rule": case_rule}
     )
@@ -158,9 +160,7 @@ def _cohort_facts(audits: Sequence[StudyAudit]) -> dict[str, dict[str, int]]:
     return {column: dict(sorted(counter.items())) for column, counter in counts.items()}
 
 
-def _provenance(
-    config: AuditConfig, run: RunFile, ledger: Ledger, determinism: str, flow_run: str | None
-) -> Provenance:
+def _provenance(config: AuditConfig, run: RunFile, ledger: Ledger, determinism: str) -> Provenance:
     finished = datetime.now(UTC)
     return Provenance(
         camaudit=camaudit_version(),
@@ -175,7 +175,6 @@ def _provenance(
         seed=config.run.seed,
         replicates=config.run.replicates,
         determinism=determinism,
-        flow_run=flow_run,
         previous_run=run.previous_run,
         ledger_head=ledger.head,
         ledger_length=ledger.length,
@@ -187,7 +186,7 @@ def _repeatability(audits: Sequence[StudyAudit], auditor: Auditor, sources: Mapp
     first = next((audit for audit in audits if audit.status == "analysed" and audit.findings), None)
     if first is None:
         return "not checked: no map was computed in this run"
-    again, _ = audit_studies(auditor, [sources[first.study]], lambda: None)
+    again, _ = audit_studies(auditor, [sources[first.study]])
     same = [one.map_sha256 for one in again[0].findings] == [one.map_sha256 for one in first.findings]
     verdict = "bit for bit" if same else "NOT bit for bit (batched and single runs round differently)"
     return f"{first.study} was computed twice, the second time alone: its maps repeat {verdict}"

@@ -8,7 +8,7 @@ import hashlib
 import json
 import platform
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -34,6 +34,7 @@ from pipeline.models.load import choose_device, load_model
 from pipeline.models.prepare import build_transforms
 from pipeline.prepared import Kept
 from pipeline.probe import resolve_layers
+from pipeline.progress import Progress, silent
 from pipeline.record import LayerFacts, Lock, StudyAudit
 from pipeline.reuse import carry_over, earlier_audits, earlier_runs, referring
 from pipeline.shards import Maps, write_maps, write_shard
@@ -137,7 +138,7 @@ def begin(config_path: Path, command: str) -> Path:
     return _write_start(config.run.output / config.name / run.run, run, members, (reused, maps))
 
 
-def work(folder: Path, config_path: Path, shard: int, on_study: Callable[[], None] = lambda: None) -> int:
+def work(folder: Path, config_path: Path, shard: int, on_maps: Progress = silent) -> int:
     """Audit one shard of a run and write its rows and maps; return how many studies it held.
 
     Raises:
@@ -155,7 +156,7 @@ def work(folder: Path, config_path: Path, shard: int, on_study: Callable[[], Non
             f"{len(gone)} studies vanished from the archive while the run was under way, first {gone[0]}"
         )
     sources = [replace(known[one.study], sha256=one.source_sha256) for one in mine]
-    audits, maps = audit_studies(auditor, sources, on_study)
+    audits, maps = audit_studies(auditor, sources, on_maps)
     name = f"{shard:04d}"
     write_maps(folder / "maps" / f"{name}.npz", maps)
     write_shard(folder / "shards" / f"{name}.parquet", [referring(audit, name) for audit in audits], run.rows)

@@ -1,0 +1,146 @@
+"""A run with a Prefect server that is not there, does not start, or dies: the report is made, nothing is done twice."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows import server as servers
+from flows.conduct import conduct
+from flows.running import run_audit
+from flows.watch import Watcher
+from pipeline import run as pipeline_run
+from pipeline.record import load_results
+from tests.pipeline.planted import plant
+
+
+def events(folder):
+    entries = [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
+    return {entry["event"]: entry["body"] for entry in entries}
+
+
+def check(folder, studies):
+    results = load_results(folder)
+    assert (results.flow.found, results.flow.analysed, results.flow.computed) == (studies, studies, studies)
+    assert (folder / "report.pdf").read_bytes().startswith(b"%PDF-")
+    return results
+
+
+@pytest.fixture
+def works(monkeypatch):
+    """Count how often each study is shown to the model."""
+    seen = Counter()
+    sound = pipeline_run.audit_studies
+
+    def counted(auditor, sources, on_maps):
+        seen.update(source.study for source in sources)
+        return sound(auditor, sources, on_maps)
+
+    monkeypatch.setattr(pipeline_run, "audit_studies", counted)
+    return seen
+
+
+def test_a_server_that_does_not_answer(tmp_path, works):
+    config, said = plant(tmp_path, 3), []
+    with temporary_settings({PREFECT_API_URL: "http://user:password@127.0.0.1:9/api"}):
+        folder = run_audit(config, "camaudit run", Watcher(), said.append)
+    results = check(folder, 3)
+    reason = "the Prefect server at http://127.0.0.1:9/api does not answer"
+    assert said == [f"{reason}: the run goes on without it"]
+    assert results.provenance.engine == f"local ({reason})"
+    assert results.provenance.flow_run is None
+    assert events(folder)["engine.chosen"] == {"engine": f"local ({reason})"}
+    assert set(works.values()) == {1}
+
+
+def test_a_server_that_dies_after_the_first_shard(tmp_path, works):
+    config, said = plant(tmp_path, 6, run={"shard_size": 2, "batch_size": 2, "device": "cpu", "replicates": 200}), []
+    server = servers._started()
+    done = []
+
+    def on_maps(maps, more=0, /):
+        done.append(maps)
+        if sum(done) >= 6 and server.process.poll() is None:
+            server.process.kill()
+            server.process.wait()
+
+    try:
+        folder = run_audit(config, "camaudit run", Watcher(on_maps=on_maps), said.append, server)
+    finally:
+        servers._end(server.process)
+    assert server.process.returncode == -9
+    results = check(folder, 6)
+    assert len(works) == 6
+    assert set(works.values()) == {1}
+    assert results.provenance.flow_run == "audit-planted"
+    assert events(folder)["engine.chosen"] == {"engine": "prefect"}
+    (line,) = said
+    assert line.startswith("the Prefect server at http://127.0.0.1:")
+    assert line.endswith(": the run goes on without it")
+
+
+def test_a_server_that_is_there(tmp_path, works, prefect):
+    config, said = plant(tmp_path, 3), []
+    folder = run_audit(config, "camaudit run", Watcher(), said.append)
+    results = check(folder, 3)
+    assert (said, results.provenance.engine) == ([], "prefect")
+    assert set(works.values()) == {1}
+
+
+def test_no_server_is_asked_for(tmp_path, monkeypatch):
+    config = plant(tmp_path, 3, run={"engine": "local", "device": "cpu", "replicates": 200})
+    monkeypatch.setattr(servers, "_found", lambda: pytest.fail("a server was looked for"))
+    results = check(run_audit(config, "camaudit run", Watcher(), pytest.fail), 3)
+    assert results.provenance.engine == "local"
+
+
+def test_a_fault_of_the_run_is_not_the_servers(tmp_path, prefect, monkeypatch):
+    from pipeline.errors import ArchiveError
+
+    config, said = plant(tmp_path, 3), []
+
+    def gone(*arguments):
+        raise ArchiveError("3 studies vanished")
+
+    monkeypatch.setattr("flows.conduct.work", gone)
+    with pytest.raises(ArchiveError, match="3 studies vanished"):
+        run_audit(config, "camaudit run", Watcher(), said.append)
+    assert said == []
+
+
+def run_in_a_process(config, **environment):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return subprocess.run(
+        [sys.executable, "-m", "flows.cli", "run", str(config)],
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def one_line(done):
+    lines = [line for line in done.stderr.splitlines() if line.startswith("camaudit: ")]
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "3 studies = 3 analysed" in done.stdout
+    (line,) = lines
+    assert line.endswith(": the run goes on without it")
+    return line
+
+
+def test_a_database_that_is_none(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "prefect.db").write_bytes(os.urandom(5000))
+    line = one_line(run_in_a_process(plant(tmp_path / "audit", 3), PREFECT_HOME=str(home)))
+    assert "the temporary Prefect server ended at its start (exit code 3)" in line
+
+
+def test_no_place_for_prefect(tmp_path):
+    (tmp_path / "file").touch()
+    one_line(run_in_a_process(plant(tmp_path / "audit", 3), PREFECT_HOME=str(tmp_path / "file" / "prefect")))
