@@ -7,10 +7,12 @@ Deferred annotations would break deployed runs (Prefect builds the parameters' s
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
+from prefect.events.worker import EventsWorker
 from prefect.settings import (
     PREFECT_API_REQUEST_TIMEOUT,
     PREFECT_API_URL,
@@ -22,7 +24,7 @@ from prefect.settings.legacy import Setting
 from flows.conduct import DriveShard, begun, conduct
 from flows.engines import Engine, WorkError, driven
 from flows.interrupts import interruptible
-from flows.server import shown
+from flows.server import shown, silence
 from flows.watch import Watcher
 from pipeline.config import load_config
 from pipeline.errors import AuditError
@@ -55,7 +57,8 @@ def audit(config: str, command: str = "camaudit schedule") -> str:
     Studies that an earlier run of the same audit has answered are carried over, not computed again.
     """
     path = Path(config)
-    engine = Engine(package_logger().warning, flow_run=str(runtime.flow_run.name))
+    address = PREFECT_API_URL.value() or ""
+    engine = Engine(package_logger().warning, probe=partial(silence, address), flow_run=str(runtime.flow_run.name))
     try:
         with temporary_settings(_patience()):
             return str(conduct(begun(path, command), path, engine, Watcher(), _as_tasks(engine)))
@@ -87,7 +90,19 @@ def follow(folder: Path, config: Path, command: str, engine: Engine, watcher: Wa
     def work() -> Path:
         return conduct(folder, config, engine, watcher, _as_tasks(engine))
 
-    return driven(work, drive, lose)
+    engine.probe = partial(silence, address)
+    try:
+        return driven(work, drive, lose)
+    finally:
+        if not engine.is_prefect:
+            _forget_events()
+
+
+def _forget_events() -> None:
+    """Drop what a dead server was to be told: Prefect would try each event for seconds before this process may end."""
+    for worker in tuple(EventsWorker._instances.values()):  # type: ignore[misc]  # noqa: SLF001 - Prefect has no other way
+        with worker._queue.mutex:  # noqa: SLF001
+            worker._queue.queue.clear()  # noqa: SLF001
 
 
 def _as_tasks(engine: Engine) -> DriveShard:

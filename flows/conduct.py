@@ -57,11 +57,13 @@ def conduct(folder: Path, config: Path, engine: Engine, watcher: Watcher, drive_
         studies = sum(member.shard is not None for member in members)
         _note(folder, "engine.chosen", engine=str(engine))
         watcher.started(len(members), studies, studies * expected_maps(auditor.config, auditor.layers))
+        was_prefect = engine.is_prefect
         for shard in range(run.shards):
-            was_prefect = engine.is_prefect
+            engine.check()
             drive_shard(shard, partial(work, folder, config, shard, watcher.on_maps))
-            if was_prefect and not engine.is_prefect:
-                _note(folder, "engine.lost", shard=shard, reason=engine.lost)
+        engine.check()
+        if was_prefect and not engine.is_prefect:
+            _note(folder, "engine.lost", reason=engine.lost)
         finish(folder, config, flow_run=engine.flow_run, engine=str(engine))
         report = render(folder)
         _note(folder, "report.rendered", report=report.name)

@@ -90,11 +90,13 @@ def driven(
 class Engine:
     """Which engine a run has had so far, and why it is not Prefect any more.
 
-    ``say`` is told in one line, once, when the run goes on without Prefect.
+    ``say`` is told in one line, once, when the run goes on without Prefect. ``probe`` returns why its server does not
+    answer, or None: Prefect itself would notice a dead server only when the flow ends.
     """
 
     say: Callable[[str], None]
     asked: str = "prefect"
+    probe: Callable[[], str | None] = lambda: None
     flow_run: str | None = None
     lost: str | None = field(default=None, init=False)
 
@@ -102,6 +104,11 @@ class Engine:
     def is_prefect(self) -> bool:
         """Whether Prefect is still told."""
         return self.asked == "prefect" and self.lost is None
+
+    def check(self) -> None:
+        """Ask whether Prefect's server still answers; go on without it otherwise."""
+        if self.is_prefect and (reason := self.probe()):
+            self.lose(reason)
 
     def lose(self, reason: str) -> None:
         """Go on without Prefect from here on."""

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-__all__ = ["Server", "UnreachableError", "prefect_server", "shown"]
+__all__ = ["Server", "UnreachableError", "prefect_server", "shown", "silence"]
 
 _START_SECONDS = 120.0  # the first start on a machine makes a database
 _END_SECONDS = 10.0
@@ -54,10 +54,10 @@ class Server:
         Raises:
             UnreachableError: when it does not, or has ended.
         """
-        if self.process is None:
-            _probe(self)
-        else:
+        if self.process is not None:
             _wait_for_start(self, self.process)
+        elif reason := silence(self.address):
+            raise UnreachableError(reason)
         return self.address
 
 
@@ -133,16 +133,20 @@ def _wait_for_start(server: Server, process: subprocess.Popen[bytes]) -> None:
     raise UnreachableError("the temporary Prefect server does not answer")
 
 
-def _probe(server: Server) -> None:
+def silence(address: str) -> str | None:
+    """Return why the server whose API is at ``address`` does not answer, None when it does."""
     from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
     try:
-        with get_client(httpx_settings={"timeout": _PROBE_SECONDS}, sync_client=True) as client:
+        with (
+            temporary_settings({PREFECT_API_URL: address, PREFECT_CLIENT_MAX_RETRIES: 0}),
+            get_client(httpx_settings={"timeout": _PROBE_SECONDS}, sync_client=True) as client,
+        ):
             fault = client.api_healthcheck()
     except Exception as error:  # noqa: BLE001 - whatever keeps the client from asking
         fault = error
-    if fault is not None:
-        raise UnreachableError(f"the Prefect server at {shown(server.address)} does not answer")
+    return None if fault is None else f"the Prefect server at {shown(address)} does not answer"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

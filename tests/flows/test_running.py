@@ -10,7 +10,6 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows import server as servers
-from flows.conduct import conduct
 from flows.running import run_audit
 from flows.watch import Watcher
 from pipeline import run as pipeline_run

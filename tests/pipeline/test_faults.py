@@ -174,7 +174,7 @@ def misshapen(A, G):
 
 def misread(A, G):
     first, second, third = A, G
-    return first
+    return first + second + third
 
 
 def test_a_formula_that_breaks_is_ours(monkeypatch):
