@@ -7,9 +7,9 @@ from pathlib import Path
 from flows.engines import Engine
 from flows.watch import Watcher
 from pipeline.errors import AuditError
+from pipeline.estimate import expected_maps
 from pipeline.faults import FAULTS, own_faults
 from pipeline.ledger import Ledger
-from pipeline.progress import expected_maps
 from pipeline.results import finish
 from pipeline.run import begin, open_auditor, read_run, work
 from reports.pdf import render

@@ -1,9 +1,10 @@
-"""``camaudit run``: the server starts beside the hashing, the model is loaded before Prefect's threads start."""
+"""``camaudit run``: the server starts beside imports and hashing; the model is loaded before Prefect starts threads."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from flows.conduct import begun, conduct, plainly
 from flows.engines import Engine
 from flows.server import Server, UnreachableError, prefect_server
 from flows.watch import Watcher
@@ -29,24 +30,51 @@ def run_audit(
         InternalError: when camaudit's own code fails.
     """
     if load_config(config).run.engine == "local":
-        return conduct(begun(config, command), config, Engine(say, "local"), watcher, plainly)
+        return _run_with(None, config, command, Engine(say, "local"), watcher)
     if server is not None:
         return _run_with(server, config, command, Engine(say), watcher)
     with prefect_server() as own:
         return _run_with(own, config, command, Engine(say), watcher)
 
 
-def _run_with(server: Server | UnreachableError, config: Path, command: str, engine: Engine, watcher: Watcher) -> Path:
+def _run_with(
+    server: Server | UnreachableError | None, config: Path, command: str, engine: Engine, watcher: Watcher
+) -> Path:
+    with _collection_paused():
+        from flows.conduct import begun, conduct, plainly  # torch and MONAI: by now the server is starting beside
+
     folder = begun(config, command)
+    address = _address(server, engine)
+    if address is None:
+        return conduct(folder, config, engine, watcher, plainly)
+    from flows.audit import follow
+
+    return follow(folder, config, command, engine, watcher, address)
+
+
+def _address(server: Server | UnreachableError | None, engine: Engine) -> str | None:
+    """Return the address of the server once it answers, None when the run has to do without."""
     try:
-        if isinstance(server, UnreachableError):
-            raise server  # noqa: TRY301 - one way out for every reason
-        address = server.wait()
-        from flows.audit import follow
+        if isinstance(server, Server):
+            from flows import audit  # noqa: F401 - Prefect, which may not be importable here
+
+            return server.wait()
     except UnreachableError as reason:
         engine.lose(str(reason))
     except Exception as fault:  # noqa: BLE001 - whatever keeps Prefect from being imported
         engine.lose(f"Prefect cannot be loaded ({type(fault).__name__})")
-    else:
-        return follow(folder, config, command, engine, watcher, address)
-    return conduct(folder, config, engine, watcher, plainly)
+    if isinstance(server, UnreachableError):
+        engine.lose(str(server))
+    return None
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Import without looking for garbage meanwhile: what modules make is there to stay, and there is much of it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

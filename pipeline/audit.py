@@ -14,6 +14,7 @@ from cam import Explanation, Target, explain
 from pipeline.archives import read_rows
 from pipeline.config import AuditConfig
 from pipeline.errors import Reason, Stage, StudyError
+from pipeline.estimate import expected_maps
 from pipeline.evidence.baselines import centre_prior, random_map
 from pipeline.evidence.experts import agreement
 from pipeline.evidence.localisation import Evidence, score_all
@@ -23,7 +24,7 @@ from pipeline.models.load import LoadedModel, probabilities
 from pipeline.models.prepare import Preparation
 from pipeline.prefetch import prefetched
 from pipeline.prepared import Kept, PreparedStudy, prepared_study
-from pipeline.progress import BatchProgress, Progress, expected_maps, silent
+from pipeline.progress import BatchProgress, Progress, silent
 from pipeline.record import Finding, PairAgreement, StudyAudit
 from pipeline.shards import Maps
 from pipeline.studies.archive import StudyRow, read_study

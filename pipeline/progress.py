@@ -1,13 +1,9 @@
 """How far the work is, counted in maps: one study, one target, one method at one place."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cam import METHODS
-from pipeline.config import AuditConfig
-
-__all__ = ["BatchProgress", "Progress", "expected_maps", "silent"]
+__all__ = ["BatchProgress", "Progress", "silent"]
 
 
 class Progress(Protocol):
@@ -23,16 +19,6 @@ class Progress(Protocol):
 
 def silent(done: int, more: int = 0, /) -> None:
     """Tell nobody."""
-
-
-def expected_maps(config: AuditConfig, layers: Sequence[str]) -> int:
-    """Return how many maps a study is expected to need before anything is known of it.
-
-    A study whose targets follow from its reference or its prediction is taken to have one.
-    """
-    named = [target for target in config.explain.targets if target in config.model.labels]
-    targets = len(named) + (len(named) < len(config.explain.targets))
-    return targets * sum(len(METHODS[name].places(layers)) for name in config.explain.methods)
 
 
 @dataclass

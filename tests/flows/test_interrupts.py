@@ -82,14 +82,18 @@ def test_a_run_that_is_interrupted_says_how_to_go_on(tmp_path, engine, number):
     assert int(summary.partition("(")[2].split()[0]) >= 3
 
 
+def impatient(number):
+    try:
+        os.kill(os.getpid(), number)
+    finally:
+        os.kill(os.getpid(), number)  # does not disturb what is being put in order
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_raised_once_and_the_handlers_come_back(number):
     before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(Interrupted) as interrupted, interruptible():
-        try:
-            os.kill(os.getpid(), number)
-        finally:
-            os.kill(os.getpid(), number)  # an impatient second one does not disturb what is put in order
+        impatient(number)
     assert interrupted.value.exit_code == 128 + number
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
 

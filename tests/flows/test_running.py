@@ -143,3 +143,45 @@ def test_a_database_that_is_none(tmp_path):
 def test_no_place_for_prefect(tmp_path):
     (tmp_path / "file").touch()
     one_line(run_in_a_process(plant(tmp_path / "audit", 3), PREFECT_HOME=str(tmp_path / "file" / "prefect")))
+
+
+def test_our_own_fault_ends_in_one_line_and_exit_code_3(tmp_path, camaudit, monkeypatch):
+    from pipeline import audit
+
+    config = plant(tmp_path, 3, run={"engine": "local", "device": "cpu", "replicates": 200})
+    monkeypatch.setattr(audit, "score_all", lambda *_: {}["SECRET^PETER"])
+    code, out, err = camaudit("run", config)
+    assert (code, out) == (3, "")
+    line = err.splitlines()[-1]
+    assert line.startswith("camaudit: camaudit itself failed at pipeline/audit.py:")
+    (trace,) = tmp_path.glob("runs/planted/*/faults.log")
+    assert str(trace) in line
+    assert trace.stat().st_mode & 0o777 == 0o600
+    assert json.loads(trace.read_text())["exceptions"][0]["type"] == "KeyError"
+    assert "SECRET" not in err + trace.read_text()
+    code, out, _ = camaudit("report", trace.parent)
+    assert code == 2  # it has no results: nobody takes it for a finished run
+
+
+@pytest.mark.parametrize("place", ["begin", "finish", "render"])
+def test_our_own_fault_beside_the_studies(tmp_path, camaudit, monkeypatch, place, prefect):
+    config = plant(tmp_path, 3)
+    monkeypatch.setattr(f"flows.conduct.{place}", lambda *_, **__: {}["SECRET^PETER"])
+    code, _, err = camaudit("run", config)
+    assert code == 3
+    assert "camaudit itself failed at flows/conduct.py:" in err.splitlines()[-1]
+    assert "SECRET" not in err
+    assert ("--debug" in err.splitlines()[-1]) == (place == "begin")  # there is no folder yet that a trace could lie in
+
+
+def test_what_a_server_learns_of_our_own_fault(tmp_path, camaudit, monkeypatch, prefect):
+    from prefect.client.orchestration import get_client
+
+    config = plant(tmp_path, 3)
+    monkeypatch.setattr("pipeline.audit.score_all", lambda *_: {}["SECRET^PETER"])
+    assert camaudit("run", config)[0] == 3
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs()
+        logs = client.request("POST", "/logs/filter", json={"limit": 200}).json()
+    assert "FAILED" in {run.state.type.value for run in runs}
+    assert "SECRET" not in "".join(run.model_dump_json() for run in runs) + str(logs)

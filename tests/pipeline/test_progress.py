@@ -6,7 +6,8 @@ import torch
 from cam import explain
 from pipeline.audit import audit_studies
 from pipeline.config import load_config
-from pipeline.progress import BatchProgress, expected_maps
+from pipeline.estimate import expected_maps
+from pipeline.progress import BatchProgress
 from pipeline.shards import Maps
 from tests.pipeline.planted import plant
 from tests.pipeline.test_faults import fail_for, opened
