@@ -30,7 +30,7 @@ def one_line_at_the_end(*, debug: bool) -> Iterator[None]:
             yield
     except Interrupted as interruption:
         _say(ADVICE)
-        leave(interruption.exit_code)
+        leave(interruption)
     except (AuditError, InternalError) as error:
         if debug:
             raise

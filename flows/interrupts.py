@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +15,15 @@ ADVICE = "interrupted; what was finished is kept: run the same command again to 
 _PATIENCE = 10.0  # seconds that threads get to finish what they have in hand
 
 
-class Interrupted(BaseException):
-    """Somebody asked this process to end. No ``KeyboardInterrupt``: libraries answer that one in their own ways."""
+class Interrupted(SystemExit):
+    """Somebody asked this process to end, by this signal; ``code`` is its exit code.
+
+    A ``SystemExit``, since every library lets that one through, and no ``KeyboardInterrupt``, which many answer in
+    their own ways.
+    """
 
     def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.exit_code = 128 + number
+        super().__init__(128 + number)
 
 
 @contextmanager
@@ -44,13 +46,13 @@ def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
     raise Interrupted(number)
 
 
-def leave(exit_code: int) -> NoReturn:
-    """End the process with ``exit_code``; threads and exit hooks that would keep it waiting are cut short.
+def leave(interruption: Interrupted) -> NoReturn:
+    """End the process as it was asked; threads and exit hooks that would keep it waiting are cut short.
 
     Raises:
-        SystemExit: always.
+        Interrupted: always.
     """
-    timer = threading.Timer(_PATIENCE, os._exit, [exit_code])
+    timer = threading.Timer(_PATIENCE, os._exit, [interruption.code])
     timer.daemon = True
     timer.start()
-    sys.exit(exit_code)
+    raise interruption

@@ -156,7 +156,9 @@ def _audit_batch(
         return [(_logged(source, fault, fault), {}) for source, fault in faults]
     try:
         return _analyse(auditor, batch, on_maps)
-    except Exception as error:  # noqa: BLE001 - what one study does to the model is its own fault; the run goes on
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit) and type(error) is not SystemExit:
+            raise  # this process is asked to end; a network that says sys.exit() is at fault like any other
         fault = _as_fault(auditor, batch, error)
         if len(batch) == 1:
             return [(_logged(batch[0].source, fault, error), {})]
@@ -165,7 +167,7 @@ def _audit_batch(
     return _audit_batch(auditor, batch[:half], on_maps) + _audit_batch(auditor, batch[half:], on_maps)
 
 
-def _logged(source: StudySource, fault: StudyError, error: Exception) -> StudyAudit:
+def _logged(source: StudySource, fault: StudyError, error: BaseException) -> StudyAudit:
     """Return the row of a study that ``error`` stopped; what the archive itself rules out leaves no trace."""
     if not fault.excluded:
         log_fault(error, fault.stage, [source.study])
@@ -352,7 +354,7 @@ def _not_analysed(source: StudySource, fault: StudyError) -> StudyAudit:
     )
 
 
-def _as_fault(auditor: Auditor, batch: Sequence[_Ready], error: Exception) -> StudyError:
+def _as_fault(auditor: Auditor, batch: Sequence[_Ready], error: BaseException) -> StudyError:
     """Turn a fault of the model into a row's; the library's own text stays behind, it can quote the input.
 
     Raises:

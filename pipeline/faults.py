@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from traceback import walk_tb
 from types import CodeType
 
-from pipeline.errors import AuditError, InternalError
+from pipeline.errors import AuditError, InternalError, ModelError
 
 __all__ = ["FAULTS", "Frame", "fault_log", "frames_of", "internal_error", "log_fault", "own_faults", "package_logger"]
 
@@ -80,12 +80,17 @@ def own_faults(path: Path | None = None) -> Iterator[None]:
 
     Raises:
         InternalError: for every exception that was not raised on purpose.
+        ModelError: for an attempt to end the process; only the user's code makes one.
     """
     with fault_log(path) if path else nullcontext():
         try:
             yield
         except (AuditError, InternalError):
             raise
+        except SystemExit as error:
+            if type(error) is not SystemExit:
+                raise  # this process is asked to end
+            raise ModelError("the model's code ended the process (sys.exit); it must raise what is wrong") from error
         except Exception as error:
             log_fault(error, "run")
             raise internal_error(error) from error

@@ -94,7 +94,7 @@ def test_a_signal_is_raised_once_and_the_handlers_come_back(number):
     before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(Interrupted) as interrupted, interruptible():
         impatient(number)
-    assert interrupted.value.exit_code == 128 + number
+    assert interrupted.value.code == 128 + number
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
 
 

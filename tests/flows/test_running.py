@@ -1,9 +1,11 @@
 """A run with a Prefect server that is not there, does not start, or dies: the report is made, nothing is done twice."""
 
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
 from collections import Counter
 
 import pytest
@@ -54,6 +56,43 @@ def test_a_server_that_does_not_answer(tmp_path, works):
     assert results.provenance.flow_run is None
     assert events(folder)["engine.chosen"] == {"engine": f"local ({reason})"}
     assert set(works.values()) == {1}
+
+
+class Nonsense(http.server.BaseHTTPRequestHandler):
+    """Answers every request with 200 and something that is not what was asked for."""
+
+    def do_GET(self):
+        body = b"true"
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self):
+        self.do_GET()
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_server_that_is_not_prefects(tmp_path, works):
+    config, said = plant(tmp_path, 3), []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Nonsense) as other:
+        thread = threading.Thread(target=other.serve_forever)
+        thread.start()
+        try:
+            with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{other.server_port}/api"}):
+                folder = run_audit(config, "camaudit run", Watcher(), said.append)
+        finally:
+            other.shutdown()
+            thread.join()
+    results = check(folder, 3)
+    assert set(works.values()) == {1}
+    (line,) = said
+    assert line.endswith(": the run goes on without it")
+    assert results.provenance.engine.startswith("local (the Prefect server at http://127.0.0.1:")
 
 
 def test_a_server_that_dies_after_the_first_shard(tmp_path, works):

@@ -11,11 +11,12 @@ import torch
 import yaml
 
 from cam import METHODS, explain
+from flows.interrupts import Interrupted
 from pipeline import audit
 from pipeline.audit import audit_studies
-from pipeline.errors import AuditError, InternalError, Reason, Stage, StudyError
+from pipeline.errors import AuditError, InternalError, ModelError, Reason, Stage, StudyError
 from pipeline.fault_origin import Origin, origin_of
-from pipeline.faults import fault_log, frames_of, log_fault, package_logger
+from pipeline.faults import fault_log, frames_of, log_fault, own_faults, package_logger
 from pipeline.probe import resolve_layers
 from pipeline.run import find_sources, open_auditor
 from pipeline.studies.geometry import Resampling
@@ -52,21 +53,22 @@ def traces(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_a_model_that_fails_for_one_study_loses_that_study_alone(tmp_path):
+@pytest.mark.parametrize("raised", [KeyError(SECRET), SystemExit(SECRET)], ids=["raise", "exit"])
+def test_a_model_that_fails_for_one_study_loses_that_study_alone(tmp_path, raised):
     auditor, sources = opened(tmp_path, 20)
-    fail_for(auditor, 7, KeyError(SECRET))
+    fail_for(auditor, 7, raised)
     with fault_log(tmp_path / "faults.log"):
         audits, _ = audit_studies(auditor, sources)
     assert [row.status for row in audits] == ["failed" if number == 7 else "analysed" for number in range(20)]
     failed = audits[7]
     assert (failed.stage, failed.reason) == ("infer", Reason.MODEL_FAILED)
-    assert "KeyError" in failed.message
+    assert type(raised).__name__ in failed.message
     assert SECRET not in failed.message
     (trace,) = traces(tmp_path / "faults.log")
     assert trace["studies"] == [failed.study]
     assert trace["stage"] == "infer"
     (error,) = trace["exceptions"]
-    assert error["type"] == "KeyError"
+    assert error["type"] == type(raised).__name__
     assert error["frames"][-1]["function"].endswith("hook")
     assert SECRET not in (tmp_path / "faults.log").read_text()
     assert stat.S_IMODE((tmp_path / "faults.log").stat().st_mode) == 0o600
@@ -214,3 +216,15 @@ def test_frames_name_no_folder_of_the_machine(tmp_path):
     assert frames[1].file == "yaml/__init__.py"
     assert not any(frame.file.startswith("/") for frame in frames)
     assert str(tmp_path) not in str(frames)
+
+
+def leave(error):
+    with own_faults():
+        raise error
+
+
+def test_a_model_that_ends_the_process_does_not_end_it_as_if_all_were_done():
+    with pytest.raises(ModelError, match="sys.exit"):
+        leave(SystemExit(0))
+    with pytest.raises(Interrupted):
+        leave(Interrupted(15))
