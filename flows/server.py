@@ -4,6 +4,7 @@ The temporary one starts while the rest of the run is made ready, and ends with 
 with this process, whatever ends that. Nothing here raises: what is wrong with a server is something to be told.
 """
 
+import contextlib
 import http.client
 import os
 import re
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 __all__ = ["Server", "UnreachableError", "prefect_server", "shown", "silence"]
 
 _START_SECONDS = 120.0  # the first start on a machine makes a database
-_END_SECONDS = 10.0
+_END_SECONDS = 3.0
 _PROBE_SECONDS = 5.0
 _PROGRAM = """
 import os, signal, socket, sys, threading
@@ -150,11 +151,9 @@ def silence(address: str) -> str | None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the server to end. One that is still making its database is left to end by itself: it would be half made."""
     process.terminate()
     if process.stdin is not None:
         process.stdin.close()
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -116,6 +116,8 @@ def test_a_server_that_dies_after_the_first_shard(tmp_path, works):
     assert set(works.values()) == {1}
     assert results.provenance.flow_run == "audit-planted"
     assert events(folder)["engine.chosen"] == {"engine": "prefect"}
+    assert events(folder)["engine.lost"]["reason"].endswith("does not answer")
+    assert results.provenance.engine.startswith("prefect, then local (the Prefect server at http://127.0.0.1:")
     (line,) = said
     assert line.startswith("the Prefect server at http://127.0.0.1:")
     assert line.endswith(": the run goes on without it")

@@ -4,6 +4,7 @@ import json
 import logging
 import stat
 from dataclasses import replace
+from types import FunctionType
 
 import numpy as np
 import pytest
@@ -182,7 +183,8 @@ def misread(A, G):
 def test_a_formula_that_breaks_is_ours(monkeypatch):
     network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()).eval()
     for broken in (misshapen, misread):
-        monkeypatch.setitem(METHODS, "gradcam", replace(METHODS["gradcam"], function=broken))
+        within_cam = FunctionType(broken.__code__, {"__name__": "cam.methods.gradcam"})
+        monkeypatch.setitem(METHODS, "gradcam", replace(METHODS["gradcam"], function=within_cam))
         assert origin_in(network) == Origin(Stage.EXPLAIN, ours=True)
 
 
@@ -224,7 +226,7 @@ def leave(error):
 
 
 def test_a_model_that_ends_the_process_does_not_end_it_as_if_all_were_done():
-    with pytest.raises(ModelError, match="sys.exit"):
+    with pytest.raises(ModelError, match="ended the process"):
         leave(SystemExit(0))
     with pytest.raises(Interrupted):
         leave(Interrupted(15))
