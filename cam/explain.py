@@ -1,6 +1,6 @@
 """All methods, targets and layers of a batch from one forward."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -69,6 +69,7 @@ def explain(
     rows: int | None = None,
     rectify: bool = True,
     grids: Mapping[str, TokenGrid] | None = None,
+    on_maps: Callable[[int], None] = lambda count: None,  # noqa: ARG005 - the name is the documentation
 ) -> Explanation:
     """Explain ``model`` on ``x`` (B, C, *S) with every method, target and layer from one forward.
 
@@ -76,7 +77,8 @@ def explain(
     model again shows it together; by default as many as is sensible for their size, halved when memory runs out.
     ``rectify=False`` leaves out the ReLU that ends a method's formula (``Method.rectified``), for maps that are carried
     to another grid and rectified there. ``grids`` states, by layer, where its tokens lie in the image when the network
-    does not tell (``cam.tokens``).
+    does not tell (``cam.tokens``). ``on_maps`` is called after each method and layer with the number of maps made, one
+    for each target and sample.
 
     Raises:
         ValueError: for an unknown method or option, a layer that does not do, a target out of range (see ``capture``),
@@ -94,6 +96,7 @@ def explain(
             final = _final(found.maps.detach(), method, rectify=rectify)
             maps |= {(method, layer, number): one for number, one in enumerate(final)}
             notes |= {(method, layer): found.note} if found.note else {}
+            on_maps(len(wanted) * len(x))
     return Explanation(passed.logits.detach(), wanted, maps, notes)
 
 

@@ -1,38 +1,55 @@
 """The audit as a Prefect flow: one task a shard, no arithmetic here.
 
+Prefect is told of the work and never decides what it came to (``flows.engines``): a server that dies costs its page.
+
 Deferred annotations would break deployed runs (Prefect builds the parameters' schema from them): keep them out.
 """
 
+import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
+from prefect.events.worker import EventsWorker
+from prefect.settings import (
+    PREFECT_API_REQUEST_TIMEOUT,
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    temporary_settings,
+)
+from prefect.settings.legacy import Setting
 
-from flows.watch import current
+from flows.conduct import BegunRun, DriveShard, beginning, conduct
+from flows.engines import Engine, WorkError, driven
+from flows.interrupts import interruptible
+from flows.request import AuditRequest
+from flows.server import shown, silence
+from flows.watch import Watcher
 from pipeline.config_file import load_config
 from pipeline.errors import AuditError
-from pipeline.ledger import Ledger
-from pipeline.results import finish
-from pipeline.run import begin, read_run, work
-from pipeline.studies.isolation import WorkerPool
-from reports.pdf import render
+from pipeline.faults import package_logger
 
-__all__ = ["audit"]
+__all__ = ["audit", "follow"]
+
+_PATIENCE: dict[Setting, float] = {PREFECT_CLIENT_MAX_RETRIES: 1, PREFECT_API_REQUEST_TIMEOUT: 10.0}
+"""How long a server that has died may keep a run waiting, unless the user has set it."""
 
 
 def _run_name() -> str:
     """Name a flow run after the audit; the name is shown everywhere and holds nothing of a study."""
     parameters = runtime.flow_run.parameters
     try:
-        return f"audit-{load_config(Path(parameters['config']), parameters['overrides'] or ()).name}"
+        return f"audit-{load_config(Path(parameters['config']), parameters.get('overrides') or ()).name}"
     except AuditError:
         return "audit"
 
 
 @task(name="audit-shard", task_run_name="shard-{shard}", cache_policy=NO_CACHE, persist_result=False)
-def audit_shard(folder: str, config: str, shard: int, pool: WorkerPool) -> int:
+def audit_shard(run: Callable[[], None], shard: int) -> None:  # noqa: ARG001 - the shard is the task run's name
     """Audit one shard; its studies' faults become rows, so a failed task means a fault of the run itself."""
-    return work(Path(folder), Path(config), shard, current().study_done, pool=pool)
+    run()
 
 
 @flow(name="audit", flow_run_name=_run_name, persist_result=False)
@@ -41,21 +58,77 @@ def audit(
 ) -> str:
     """Audit the archive that ``config`` (the path of an ``audit.yaml``) names; return the run's folder.
 
-    ``overrides`` are ``key=value``; ``deep`` hashes every file again.
-
-    Studies that an earlier run of the same audit has answered are carried over, not computed again.
+    Studies that an earlier run of the same audit has answered are carried over, not computed again. ``overrides`` are
+    ``key=value``; ``deep`` hashes every file again.
     """
-    path = Path(config)
+    request = AuditRequest(Path(config), command, tuple(overrides or ()), deep)
+    address = PREFECT_API_URL.value() or ""
+    engine = Engine(package_logger().warning, probe=partial(silence, address), flow_run=str(runtime.flow_run.name))
     try:
-        with WorkerPool() as pool:
-            folder = begin(path, command, overrides or (), deep=deep, pool=pool)
-            run, members = read_run(folder)
-            current().started(len(members), sum(member.shard is not None for member in members))
-            for shard in range(run.shards):
-                audit_shard(str(folder), config, shard, pool)
-            finish(folder, path, flow_run=str(runtime.flow_run.name), pool=pool)
-        report = render(folder)
-    except AuditError as error:
-        raise error from None  # a chained library error can quote a file's content into Prefect's logs
-    Ledger(folder / "ledger.jsonl").append("report.rendered", report=report.name)
-    return str(folder)
+        with temporary_settings(_patience()), beginning(request, Watcher()) as run:
+            return str(conduct(run, engine, Watcher(), _as_tasks(engine)))
+    except Exception as error:  # noqa: BLE001 - a chained library error can quote a file's content into Prefect's logs
+        fault = error
+    raise fault if isinstance(fault, AuditError) else WorkError(str(fault)) from None
+
+
+def follow(begun: BegunRun, engine: Engine, watcher: Watcher, address: str) -> Path:
+    """Conduct a run that has begun as a flow of the Prefect server at ``address``, and without it where that fails.
+
+    Raises:
+        AuditError: as ``conduct`` does.
+        InternalError: as ``conduct`` does.
+    """
+
+    def drive(run: Callable[[], None]) -> None:
+        def body(config: str, command: str, overrides: list[str]) -> None:  # noqa: ARG001 - shown as the flow run's parameters
+            engine.flow_run = str(runtime.flow_run.name)
+            with interruptible():  # Prefect has set a handler of its own
+                run()
+
+        with temporary_settings({PREFECT_API_URL: address, **_patience()}):
+            flow(name="audit", flow_run_name=_run_name, persist_result=False)(body)(
+                str(begun.request.config), begun.request.command, list(begun.request.overrides)
+            )
+
+    def lose(fault: Exception) -> None:
+        engine.lose(_reason(fault, address))
+
+    def work() -> Path:
+        return conduct(begun, engine, watcher, _as_tasks(engine))
+
+    engine.probe = partial(silence, address)
+    try:
+        return driven(work, drive, lose)
+    finally:
+        if not engine.is_prefect:
+            _forget_events()
+
+
+def _forget_events() -> None:
+    """Drop what a dead server was to be told: Prefect would try each event for seconds before this process may end."""
+    for worker in tuple(EventsWorker._instances.values()):  # type: ignore[misc]  # noqa: SLF001 - Prefect has no other way
+        with worker._queue.mutex:  # noqa: SLF001
+            worker._queue.queue.clear()  # noqa: SLF001
+
+
+def _as_tasks(engine: Engine) -> DriveShard:
+    """Drive each shard as a task run, as long as Prefect does not fail; after that, plainly."""
+
+    def lose(fault: Exception) -> None:
+        engine.lose(_reason(fault, PREFECT_API_URL.value()))
+
+    def drive_shard(shard: int, work: Callable[[], int]) -> int:
+        if not engine.is_prefect:
+            return work()
+        return driven(work, lambda run: audit_shard(run, shard), lose)
+
+    return drive_shard
+
+
+def _reason(fault: Exception, address: str | None) -> str:
+    return f"the Prefect server at {shown(address or 'an unknown address')} failed ({type(fault).__name__})"
+
+
+def _patience() -> dict[Setting, float]:
+    return {setting: value for setting, value in _PATIENCE.items() if setting.name not in os.environ}

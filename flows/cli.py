@@ -3,20 +3,21 @@
 What the configuration alone can tell is checked before anything heavy is imported (``pipeline.preflight``).
 """
 
-import contextlib
 import json
 import os
 import shutil
 import sys
-import threading
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.outcome import OUTCOMES, outcomes_of, parse_outcomes, print_results
-from pipeline.errors import ArchiveError, AuditError, ConfigError, OutputError
+from pipeline.errors import ArchiveError, ConfigError, OutputError
+
+if TYPE_CHECKING:
+    from flows.request import AuditRequest
+    from flows.server import Server, UnreachableError
 
 __all__ = ["app", "main"]
 
@@ -63,6 +64,7 @@ def _options(
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "DEBUG" if debug else "CRITICAL")
+    os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "DEBUG" if debug else "CRITICAL")
     os.environ.setdefault("PREFECT_SERVER_LOGGING_LEVEL", "DEBUG" if debug else "CRITICAL")
 
 
@@ -81,11 +83,13 @@ def run(
 
     Studies that an earlier run of the same audit has answered are carried over.
     """
+    from flows.request import AuditRequest
     from pipeline.preflight import checked_config
 
     unwanted = parse_outcomes(fail_on)
     checked_config(config, overrides or ())
-    folder = _run(config, overrides or (), deep=deep, quiet=quiet or as_json)
+    request = AuditRequest(config, f"camaudit run {config.name}", tuple(overrides or ()), deep)
+    folder = _run(request, quiet=quiet or as_json)
     results = print_results(folder, as_json=as_json, quiet=quiet)
     if unwanted & outcomes_of(results):
         raise typer.Exit(1)
@@ -209,22 +213,23 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Make a synthetic archive, train a sound and a shortcut model for each modality, and audit all four."""
+    from flows.request import AuditRequest
+    from flows.server import prefect_server
+
     silent = quiet or as_json
     _clear_demo(folder)
-    from flows.checking import lock_audit
-    from flows.demo import make_demo
-
     os.environ.setdefault("PREFECT_HOME", str((folder / ".prefect").resolve()))
-    warming = threading.Thread(target=_start_server, daemon=True)  # its own process: it starts while the models train
-    warming.start()
-    configs = make_demo(folder, on_step=lambda text: None if silent else typer.echo(text))
-    warming.join()
-    runs = []
-    for config in configs:
-        lock_audit(config, quiet=True)
-        runs.append(_run(config, quiet=silent))
-    for folder in runs:
-        print_results(folder, as_json=as_json, quiet=quiet)
+    with prefect_server() as server:  # its own process: a temporary one starts while the models train
+        from flows.checking import lock_audit
+        from flows.demo import make_demo
+
+        configs = make_demo(folder, on_step=lambda text: None if silent else typer.echo(text))
+        runs = []
+        for config in configs:
+            lock_audit(config, quiet=True)
+            runs.append(_run(AuditRequest(config, f"camaudit run {config.name}"), quiet=silent, server=server))
+    for run_folder in runs:
+        print_results(run_folder, as_json=as_json, quiet=quiet)
 
 
 @app.command()
@@ -250,24 +255,16 @@ def schema() -> None:
     typer.echo(json.dumps(AuditConfig.model_json_schema(), indent=2))
 
 
-def _run(config: Path, overrides: Sequence[str] = (), *, deep: bool = False, quiet: bool) -> Path:
-    from rich.console import Console
-
+def _run(request: "AuditRequest", *, quiet: bool, server: "Server | UnreachableError | None" = None) -> Path:
     from flows.progress import watching
+    from flows.running import run_audit
 
-    with Console(stderr=True, quiet=quiet).status(f"{config}: checking, hashing, locking") as status:
-        from flows.audit import audit  # Prefect and torch take seconds to import
-
-        with watching(status, quiet=quiet):
-            return Path(audit(str(config), f"camaudit run {config.name}", list(overrides), deep))
+    with watching(f"{request.config}: checking, hashing, locking", quiet=quiet) as watcher:
+        return run_audit(request, watcher, _warn, server)
 
 
-def _start_server() -> None:
-    """Start the Prefect server that a run in this process will use; without one, the run itself does."""
-    from prefect.client.orchestration import get_client
-
-    with contextlib.suppress(Exception), get_client(sync_client=True) as client:
-        client.hello()
+def _warn(text: str) -> None:
+    typer.echo(f"camaudit: {text}", err=True)
 
 
 _DEMO_MARK = ".camaudit-demo"
@@ -289,17 +286,13 @@ def _clear_demo(folder: Path) -> None:
 def main() -> None:
     """Run the command line.
 
-    Exit code 0: done. 1: an outcome of ``--fail-on``, or something missing for ``doctor``. 2: bad input, in one line
-    for each mistake.
+    Exit code 0: done. 1: an outcome of ``--fail-on``, or something missing for ``doctor``. In a line each: 2 for every
+    mistake of the input, 3 for our own fault, 130 and 143 for an interruption.
     """
-    try:
+    from flows.ending import one_line_at_the_end
+
+    with one_line_at_the_end(debug="--debug" in sys.argv):
         app()
-    except AuditError as error:
-        if "--debug" in sys.argv:
-            raise
-        for line in str(error).splitlines():
-            typer.echo(f"camaudit: {line}", err=True)
-        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -1,38 +1,24 @@
-"""Who is told of a run's progress in this process.
+"""Who is told of a run's progress in this process."""
 
-Apart from the flow, because a served flow is pickled with everything that its functions name.
-"""
-
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-__all__ = ["Watcher", "current", "watched_by"]
+from pipeline.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from pipeline.estimate import RunEstimate
+
+__all__ = ["Watcher"]
 
 
 @dataclass(frozen=True)
 class Watcher:
-    """Two callbacks: ``started(found, new)`` once the studies are known, ``study_done()`` after each new one."""
+    """Callbacks: ``estimated(estimate)`` before anything is computed, ``started(studies, new, maps)``, ``on_maps``.
 
-    started: Callable[[int, int], None] = lambda found, new: None  # noqa: ARG005 - the names are the documentation
-    study_done: Callable[[], None] = lambda: None
+    ``new`` are the studies that no earlier run has answered, ``maps`` how many they are expected to need.
+    """
 
-
-_NOBODY = Watcher()
-_watcher: ContextVar[Watcher] = ContextVar("watcher", default=_NOBODY)
-
-
-def current() -> Watcher:
-    """Return the watcher of the run in this context."""
-    return _watcher.get()
-
-
-@contextmanager
-def watched_by(watcher: Watcher) -> Iterator[None]:
-    """Tell ``watcher`` of the runs inside the block."""
-    token = _watcher.set(watcher)
-    try:
-        yield
-    finally:
-        _watcher.reset(token)
+    started: Callable[[int, int, int], None] = lambda studies, new, maps: None  # noqa: ARG005 - the names are the documentation
+    on_maps: Progress = silent
+    estimated: Callable[["RunEstimate"], None] = lambda estimate: None  # noqa: ARG005

@@ -18,10 +18,13 @@ from pipeline.errors import Reason, Stage, StudyError
 from pipeline.evidence.baselines import BASELINES, centre_prior, random_map
 from pipeline.evidence.experts import agreement
 from pipeline.evidence.localisation import METRICS, Evidence, score_all
+from pipeline.fault_origin import is_out_of_memory, origin_of
+from pipeline.faults import internal_error, log_fault
 from pipeline.models.load import LoadedModel, probabilities
 from pipeline.models.prepare import Preparation
 from pipeline.prefetch import prefetched
 from pipeline.prepared import Kept, PreparedStudy, prepared_study
+from pipeline.progress import BatchProgress, Progress, silent
 from pipeline.record import Finding, InputFacts, PairAgreement, RefusedMask, Score, StudyAudit
 from pipeline.shards import Maps
 from pipeline.studies.archive import StudyRow, read_study
@@ -35,6 +38,7 @@ from pipeline.studies.volume import Heatmap, Mask
 from pipeline.wanted import (
     Wanted,
     calls_for,
+    expected_maps,
     in_order,
     missing_maps,
     negative_label,
@@ -81,20 +85,26 @@ class StudySource:
 
 
 def audit_studies(
-    auditor: Auditor, sources: Sequence[StudySource], on_study: Callable[[], None]
+    auditor: Auditor, sources: Sequence[StudySource], on_maps: Progress = silent
 ) -> tuple[list[StudyAudit], Maps]:
-    """Audit studies in order; one that fails becomes a row with its stage and reason. Maps are kept by key."""
+    """Audit studies in order; one that fails becomes a row with its stage and reason. Maps are kept by key.
+
+    Raises:
+        InternalError: when camaudit's own code fails, whatever the study.
+    """
     audits: list[StudyAudit] = []
     maps: Maps = {}
     size = auditor.config.run.batch_size
+    expected = expected_maps(auditor.config, auditor.layers)
     ready = _read_and_prepare(auditor, sources)
-    for batch in _batches(
-        auditor, prefetched(ready, min(size, _READ_AHEAD)) if auditor.config.run.workers else ready, size
-    ):
-        for audit, kept in _audit_batch(auditor, batch):
+    ahead = prefetched(ready, min(size, _READ_AHEAD)) if auditor.config.run.workers else ready
+    for batch in _batches(auditor, ahead, size):
+        told = BatchProgress(on_maps, expected * len(batch))
+        before = len(maps)
+        for audit, kept in _audit_batch(auditor, batch, told.on_maps):
             audits.append(audit)
             maps.update(kept)
-            on_study()
+        told.finish((len(maps) - before) // 2)  # a map and its affine
     return audits, maps
 
 
@@ -207,25 +217,41 @@ def _batches(auditor: Auditor, ready: Iterable[_Ready], size: int) -> Iterator[l
             yield batch
 
 
-def _audit_batch(auditor: Auditor, batch: Sequence[_Ready]) -> list[tuple[StudyAudit, Maps]]:
+def _audit_batch(
+    auditor: Auditor, batch: Sequence[_Ready], on_maps: Callable[[int], None]
+) -> list[tuple[StudyAudit, Maps]]:
+    faults = [(ready.source, ready.fault) for ready in batch if ready.fault is not None]
+    if faults:
+        return [(_logged(source, fault, fault), {}) for source, fault in faults]
     try:
-        return _analyse(auditor, batch)
-    except Exception as error:  # noqa: BLE001 - whatever one study does to the model, the run goes on
-        if len(batch) > 1:  # find the one at fault; halving also serves a device that is out of memory
-            half = len(batch) // 2
-            return _audit_batch(auditor, batch[:half]) + _audit_batch(auditor, batch[half:])
-        return [(_not_analysed(batch[0].source, _as_fault(error)), {})]
+        return _analyse(auditor, batch, on_maps)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit) and type(error) is not SystemExit:
+            raise  # this process is asked to end; a network that says sys.exit() is at fault like any other
+        fault = _as_fault(auditor, batch, error)
+        if len(batch) == 1:
+            return [(_logged(batch[0].source, fault, error), {})]
+    # outside the handler, whose exception keeps what did not fit the memory: halves, to find the study at fault
+    half = len(batch) // 2
+    return _audit_batch(auditor, batch[:half], on_maps) + _audit_batch(auditor, batch[half:], on_maps)
 
 
-def _analyse(auditor: Auditor, batch: Sequence[_Ready]) -> list[tuple[StudyAudit, Maps]]:
-    if batch[0].study is None:
-        return [(_not_analysed(one.source, one.fault or _as_fault(ValueError())), {}) for one in batch]
+def _logged(source: StudySource, fault: StudyError, error: BaseException) -> StudyAudit:
+    """Return the row of a study that ``error`` stopped; what the archive itself rules out leaves no trace."""
+    if not fault.excluded:
+        log_fault(error, fault.stage, [source.study])
+    return _not_analysed(source, fault)
+
+
+def _analyse(
+    auditor: Auditor, batch: Sequence[_Ready], on_maps: Callable[[int], None]
+) -> list[tuple[StudyAudit, Maps]]:
     x = torch.stack([one.study.prepared.x for one in batch if one.study is not None]).to(auditor.device)
     carried = all(one.carried for one in batch)
     first_look = "predicted" in auditor.config.explain.targets and not carried
     shares = _shares(auditor, auditor.model.network, x) if first_look else None
     wanted = [_wanted(auditor, one, shares[number] if shares is not None else None) for number, one in enumerate(batch)]
-    logits, maps = _explained(auditor, x, wanted)
+    logits, maps = _explained(auditor, x, wanted, on_maps)
     if shares is None and not carried:
         shares = _shares(auditor, lambda x: auditor.model.network(x) if logits is None else logits, x)
     return [
@@ -247,7 +273,7 @@ def _shares(auditor: Auditor, forward: Callable[[torch.Tensor], torch.Tensor], x
 
 
 def _explained(
-    auditor: Auditor, x: torch.Tensor, wanted: Sequence[Wanted]
+    auditor: Auditor, x: torch.Tensor, wanted: Sequence[Wanted], on_maps: Callable[[int], None]
 ) -> tuple[torch.Tensor | None, list[RawMaps]]:
     """Return each study's maps, and the logits (studies, labels) where the model had to be run for them."""
     labels, options = auditor.config.model.labels, auditor.config.explain.options
@@ -260,6 +286,7 @@ def _explained(
             methods=call.methods,
             layers=call.layers,
             options={name: given for name, given in options.items() if name in call.methods},
+            on_maps=on_maps,
             rectify=False,  # a map is carried to the mask's grid first, and rectified there
         )
         logits = explanation.logits
@@ -427,10 +454,18 @@ def _not_analysed(source: StudySource, fault: StudyError) -> StudyAudit:
     )
 
 
-def _as_fault(error: Exception) -> StudyError:
-    """Turn a fault of the model into a row; the library's own text stays behind, it can quote the input."""
+def _as_fault(auditor: Auditor, batch: Sequence[_Ready], error: BaseException) -> StudyError:
+    """Turn a fault of the model into a row's; the library's own text stays behind, it can quote the input.
+
+    Raises:
+        InternalError: when the fault is our own.
+    """
     if isinstance(error, StudyError):
         return error
-    if isinstance(error, torch.OutOfMemoryError):
-        return StudyError(Stage.INFER, Reason.OUT_OF_MEMORY, "the device ran out of memory for this study alone")
-    return StudyError(Stage.EXPLAIN, Reason.MODEL_FAILED, f"the model or a map raised {type(error).__name__}")
+    origin = origin_of(error, auditor.model.network)
+    if origin.ours:
+        log_fault(error, origin.stage, [one.source.study for one in batch])
+        raise internal_error(error) from error
+    if is_out_of_memory(error):
+        return StudyError(origin.stage, Reason.OUT_OF_MEMORY, "memory ran out for this study alone")
+    return StudyError(origin.stage, Reason.MODEL_FAILED, f"the model or a map raised {type(error).__name__}")

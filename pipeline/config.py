@@ -162,6 +162,8 @@ class Run(_Part):
     """Where and how the run works. None of it but ``seed`` changes a number.
 
     A run that loses more than ``lost_at_most`` of its studies (excluded or failed) says so; the share is locked.
+    ``engine``: ``prefect`` shows the run on a Prefect server and goes on without it where that fails; ``local`` does
+    not ask for one.
 
     ``workers`` processes read studies while others are analysed; 0 reads them in the run's own process, where a
     hostile file can end the run. ``cache``: a folder that keeps prepared studies for the next run, up to
@@ -169,6 +171,7 @@ class Run(_Part):
     """
 
     output: Path = Path("runs")
+    engine: Literal["prefect", "local"] = "prefect"
     cache: Path | None = None
     cache_gib: Annotated[float, Field(gt=0)] = 20.0
     device: str = "auto"

@@ -7,6 +7,8 @@ AuditError                  one clear sentence: what, where, what to do
 ├── OutputError             the run's folder cannot be written or read         (exit code 2)
 └── StudyError              one study cannot be audited; becomes a row         (the run goes on)
 
+InternalError               camaudit itself is wrong: no user and no study is to blame (exit code 3)
+
 A ``StudyError`` carries the stage that it broke at and a reason code from ``Reason``, so that
 n in = n analysed + n excluded + n failed can be counted. Its message never holds a path, a UID or a header's
 text: it reaches the record and the report.
@@ -16,11 +18,13 @@ import difflib
 from collections.abc import Callable, Collection
 from enum import StrEnum
 from functools import partial
+from pathlib import Path
 
 __all__ = [
     "ArchiveError",
     "AuditError",
     "ConfigError",
+    "InternalError",
     "ModelError",
     "OutputError",
     "Reason",
@@ -97,6 +101,21 @@ class ArchiveError(AuditError):
 
 class OutputError(AuditError):
     """The run's folder cannot be written or read."""
+
+
+class InternalError(Exception):
+    """A fault of camaudit's own code, where it broke and where its trace lies; no ``AuditError``: no user can mend it.
+
+    ``place`` is a file and a line of ours. ``trace`` is the private file that holds the frames, where there is one.
+    The message holds nothing of what was worked on.
+    """
+
+    def __init__(self, place: str, kind: str, trace: Path | None = None) -> None:
+        where = f"the trace is in {trace}" if trace else "run it again with --debug for the trace"
+        super().__init__(f"camaudit itself failed at {place} ({kind}); {where}; what was done is kept")
+        self.place = place
+        self.kind = kind
+        self.trace = trace
 
 
 class StudyError(AuditError):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cam import METHODS
 from pipeline.config import AuditConfig
 from pipeline.probe import Probe
+from pipeline.wanted import expected_targets
 
 __all__ = ["RunEstimate", "estimate_run", "in_words"]
 
@@ -18,7 +19,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 class RunEstimate:
     """Seconds, bytes of memory and bytes on disk of a run; ``shares`` is each method's part of the maps' time.
 
-    A study is taken to have one target for each that is asked for. Reading the files comes on top, beside the model's
+    A study is taken to have the targets of ``expected_targets``. Reading the files comes on top, beside the model's
     work where ``run.workers`` is not 0.
     """
 
@@ -42,7 +43,7 @@ class RunEstimate:
 
 def estimate_run(config: AuditConfig, probe: Probe, studies: int) -> RunEstimate:
     """Return the estimate for a number of studies that are to be computed."""
-    targets = len(config.explain.targets)
+    targets = expected_targets(config)
     layers = [layer.name for layer in probe.layers]
     places = {name: len(METHODS[name].places(layers)) for name in config.explain.methods}
     # what was measured holds the forward, which all maps of a study share
@@ -72,9 +73,10 @@ def in_words(seconds: float) -> str:
     """Return a duration as a person would say it: ``40 s``, ``12 min``, ``3 h 20 min``, ``2 days 5 h``."""
     if seconds < _MINUTE:
         return f"{math.ceil(seconds)} s"
-    if seconds < _HOUR:
-        return f"{round(seconds / _MINUTE)} min"
+    minutes = round(seconds / _MINUTE)
+    if minutes < _HOUR // _MINUTE:
+        return f"{minutes} min"
     if seconds < _DAY:
-        return f"{int(seconds // _HOUR)} h {int(seconds % _HOUR // _MINUTE)} min"
-    days, hours = int(seconds // _DAY), int(seconds % _DAY // _HOUR)
-    return f"{days} {'day' if days == 1 else 'days'} {hours} h"
+        return f"{minutes // 60} h {minutes % 60} min"
+    hours = round(seconds / _HOUR)
+    return f"{hours // 24} {'day' if hours < 48 else 'days'} {hours % 24} h"

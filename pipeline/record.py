@@ -330,7 +330,7 @@ class CaseEntry(_Frozen):
 
 
 class Provenance(_Frozen):
-    """What made the run."""
+    """What made the run. ``engine`` is what drove its shards, and why where it was not Prefect throughout."""
 
     camaudit: str
     command: str
@@ -344,6 +344,7 @@ class Provenance(_Frozen):
     seed: int
     replicates: int
     determinism: str
+    engine: str = "local"
     flow_run: str | None = None
     previous_run: str | None = None
     ledger_head: str | None = None

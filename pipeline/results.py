@@ -62,7 +62,14 @@ __all__ = ["finish"]
 _INPUT_PICTURE = "model-input.npz"
 
 
-def finish(folder: Path, config_path: Path, flow_run: str | None = None, *, pool: WorkerPool | None = None) -> Results:
+def finish(
+    folder: Path,
+    config_path: Path,
+    *,
+    flow_run: str | None = None,
+    engine: str = "local",
+    pool: WorkerPool | None = None,
+) -> Results:
     """Draw the conclusions of a run whose shards are done, and write them.
 
     Raises:
@@ -81,7 +88,9 @@ def finish(folder: Path, config_path: Path, flow_run: str | None = None, *, pool
     repeat = repeatability(folder, audits, auditor, sources)
     ledger = Ledger(folder / "ledger.jsonl")
     ledger.append("inference.finished", studies=len(audits), computed=len(computed))
-    provenance = _provenance(auditor.config, run, ledger, repeat, flow_run)
+    provenance = _provenance(auditor.config, run, ledger, repeat).model_copy(
+        update={"engine": engine, "flow_run": flow_run}
+    )
     results = _results(auditor, run, audits, len(computed), provenance).model_copy(
         update={
             "cases": cases,
@@ -254,9 +263,7 @@ def _apart(column: str) -> str:
     return f"{column} (manifest)" if taken else column
 
 
-def _provenance(
-    config: AuditConfig, run: RunFile, ledger: Ledger, determinism: str, flow_run: str | None
-) -> Provenance:
+def _provenance(config: AuditConfig, run: RunFile, ledger: Ledger, determinism: str) -> Provenance:
     finished = datetime.now(UTC)
     return Provenance(
         camaudit=camaudit_version(),
@@ -271,7 +278,6 @@ def _provenance(
         seed=config.run.seed,
         replicates=config.run.replicates,
         determinism=determinism,
-        flow_run=flow_run,
         previous_run=run.previous_run,
         ledger_head=ledger.head,
         ledger_length=ledger.length,

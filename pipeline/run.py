@@ -26,6 +26,7 @@ from pipeline.audit import Auditor, StudySource, audit_studies
 from pipeline.config import AuditConfig, digest_of
 from pipeline.config_file import read_document
 from pipeline.errors import ArchiveError, ConfigError, OutputError
+from pipeline.estimate import RunEstimate, estimate_run
 from pipeline.evidence.baselines import BASELINES
 from pipeline.evidence.criteria import check_criteria
 from pipeline.files import written
@@ -37,6 +38,7 @@ from pipeline.preflight import check_names, checked_config
 from pipeline.prepared import Kept
 from pipeline.probe import Probe, probe_model
 from pipeline.program import program_digest
+from pipeline.progress import Progress, silent
 from pipeline.record import LayerFacts, Lock, StudyAudit
 from pipeline.reuse import carried_answers, carry_over, earlier_answers, earlier_runs, referring
 from pipeline.shards import Maps, write_maps, write_shard
@@ -108,11 +110,12 @@ def begin(
     *,
     deep: bool = False,
     pool: WorkerPool | None = None,
+    on_estimate: Callable[[RunEstimate], None] = lambda estimate: None,  # noqa: ARG005 - the name is the documentation
 ) -> Path:
     """Check, hash and lock everything, carry over what earlier runs computed, and cut the rest into shards.
 
     Nothing is written before every check has passed. ``overrides`` are ``key=value``, as in ``load_config``; ``deep``
-    as in ``find_sources``.
+    as in ``find_sources``. ``on_estimate`` is told what the new studies will take.
 
     Returns:
         The run's folder.
@@ -124,12 +127,14 @@ def begin(
     auditor = open_auditor(config_path, overrides, pool=pool)
     config = auditor.config
     sources = find_sources(config, auditor.pseudonyms, deep=deep)
-    layers = look_at_model(auditor, sources).layers
+    probe = look_at_model(auditor, sources)
+    layers = probe.layers
     runs = earlier_runs(config.run.output / config.name)
     hashes = [source.sha256 for source in sources]
     lock = _looked_before(compare(read_lock(config_path), config, auditor.model.sha256, hashes), runs)
     carried = _carried(replace(auditor, layers=tuple(layer.name for layer in layers)), runs, sources)
     new = [source for source in sources if source.study not in carried.whole]
+    on_estimate(estimate_run(config, probe, len(new)))
     size = config.run.shard_size or min(max(len(new) // 20, _SMALLEST_SHARD), _LARGEST_SHARD)
     shard_of = {source.study: number // size for number, source in enumerate(new)}
     started = datetime.now(UTC)
@@ -179,7 +184,7 @@ def work(
     folder: Path,
     config_path: Path,
     shard: int,
-    on_study: Callable[[], None] = lambda: None,
+    on_maps: Progress = silent,
     *,
     pool: WorkerPool | None = None,
 ) -> int:
@@ -201,7 +206,7 @@ def work(
         )
     carried = carried_answers(folder)
     sources = [replace(known[one.study], sha256=one.source_sha256, carried=carried.get(one.study)) for one in mine]
-    audits, maps = audit_studies(auditor, sources, on_study)
+    audits, maps = audit_studies(auditor, sources, on_maps)
     name = f"{shard:04d}"
     write_maps(folder / "maps" / f"{name}.npz", maps)
     write_shard(

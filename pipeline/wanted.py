@@ -17,6 +17,8 @@ __all__ = [
     "Recipes",
     "Wanted",
     "calls_for",
+    "expected_maps",
+    "expected_targets",
     "in_order",
     "missing_maps",
     "negative_label",
@@ -70,6 +72,20 @@ def places_of(config: AuditConfig, layers: Sequence[str]) -> tuple[Place, ...]:
     """Return the maps of every target in the order of a run, and behind them the baselines."""
     maps = [(method, layer) for method in config.explain.methods for layer in METHODS[method].places(layers)]
     return (*maps, *((name, "") for name in BASELINES))
+
+
+def expected_targets(config: AuditConfig) -> int:
+    """Return how many targets a study is expected to have before anything is known of it.
+
+    A study whose targets follow from its reference or its prediction is taken to have one.
+    """
+    named = [target for target in config.explain.targets if target in config.model.labels]
+    return len(named) + (len(named) < len(config.explain.targets))
+
+
+def expected_maps(config: AuditConfig, layers: Sequence[str]) -> int:
+    """Return how many maps a study is expected to need before anything is known of it."""
+    return expected_targets(config) * sum(len(METHODS[name].places(layers)) for name in config.explain.methods)
 
 
 def negative_label(config: AuditConfig) -> str | None:

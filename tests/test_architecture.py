@@ -170,6 +170,7 @@ def test_every_folder_with_code_is_packaged():
 
 
 LIGHT = [
+    ("flows.running", ("torch", "monai", "prefect", "numpy", "matplotlib")),
     ("reports.pdf", ("torch", "monai", "prefect", "pipeline.models", "pipeline.audit")),
     ("reports", ("torch", "monai", "prefect")),
     ("flows.cli", ("torch", "monai", "prefect")),

@@ -27,6 +27,7 @@ def _run(context: Context) -> list[Flowable]:
         ("Platform", f"{made.platform}, Python {made.python}"),
         ("Seed, bootstrap replicates", f"{made.seed}, {count(made.replicates)}"),
         ("Determinism", made.determinism),
+        ("Engine", made.engine),
         ("Flow run", made.flow_run or DASH),
         ("Previous run", made.previous_run or DASH),
     ]

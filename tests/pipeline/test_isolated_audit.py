@@ -37,7 +37,7 @@ def test_workers_change_neither_order_nor_numbers(tmp_path, pool, monkeypatch):
     found = []
     for workers in (0, 1, 2):
         auditor, sources = opened(tmp_path / str(workers), workers, pool)
-        found.append(audit_studies(auditor, sources, lambda: None))
+        found.append(audit_studies(auditor, sources))
     (alone, maps), *others = found
     assert [one.study for one in alone] == [source.study for source in sources]
     assert all(one.status == "analysed" for one in alone)
@@ -54,12 +54,13 @@ def test_a_study_that_kills_its_reader_is_a_row_beside_the_others(workers, tmp_p
     monkeypatch.setattr(audit, "read_study", hostile)
     monkeypatch.setattr(audit, "DECODING", Limits(4 * 1024**3, cpu_seconds=4, wall_seconds=10.0**6))
     heard = []
-    audits, _ = audit_studies(auditor, sources, lambda: heard.append(1))
+    audits, _ = audit_studies(auditor, sources, lambda done, more=0: heard.append((done, more)))
     assert [one.study for one in audits] == [source.study for source in sources]
     assert [one.reason for one in audits] == [None, Reason.CRASHED, Reason.TIMEOUT, Reason.OUT_OF_MEMORY, None]
     assert [one.status for one in audits] == ["analysed", "failed", "failed", "failed", "analysed"]
     assert {one.stage for one in audits[1:4]} == {"read"}
-    assert len(heard) == 5
+    made = sum(len({one.map for one in row.findings if one.map}) for row in audits)
+    assert sum(done for done, _ in heard) == made == 5 * 3 + sum(more for _, more in heard)
 
 
 def test_what_was_read_elsewhere_cannot_be_changed(tmp_path, pool):

@@ -46,7 +46,7 @@ def opened(config):
 
 def audited(config):
     auditor, sources = opened(config)
-    return audit_studies(auditor, sources, lambda: None)
+    return audit_studies(auditor, sources)
 
 
 def changed(config, **changes):
@@ -61,10 +61,10 @@ def test_a_second_run_reads_no_study_and_finds_the_same(tmp_path, reads):
     config = plant(tmp_path, 5, run=RUN)
     auditor, sources = opened(config)
     reads.clear()
-    audits, maps = audit_studies(auditor, sources, lambda: None)
+    audits, maps = audit_studies(auditor, sources)
     assert sorted(reads) == sorted(source.row.study for source in sources)
     reads.clear()
-    again, same = audit_studies(auditor, sources, lambda: None)
+    again, same = audit_studies(auditor, sources)
     assert not reads
     assert again == audits
     assert all(one.status == "analysed" for one in again)
@@ -74,7 +74,7 @@ def test_a_second_run_reads_no_study_and_finds_the_same(tmp_path, reads):
 
 def test_what_is_kept_is_the_study_itself(tmp_path):
     auditor, sources = opened(plant(tmp_path, 2, run=RUN))
-    audit_studies(auditor, sources, lambda: None)
+    audit_studies(auditor, sources)
     study = read_study(sources[0].row, auditor.pseudonyms)
     found = auditor.kept.load(sources[0].study, sources[0].sha256)
     np.testing.assert_array_equal(found.prepared.x, auditor.preparation(study.image).x)
@@ -104,7 +104,7 @@ def test_another_way_to_read_or_prepare_reads_anew(change, tmp_path, reads):
     auditor, sources = opened(config)
     assert not any(auditor.kept.holds(one.study, one.sha256) for one in sources)
     reads.clear()
-    audit_studies(auditor, sources, lambda: None)
+    audit_studies(auditor, sources)
     assert len(reads) == 2
 
 
@@ -114,14 +114,14 @@ def test_other_methods_do_not_read_anew(tmp_path, reads):
     changed(config, explain__methods=["hirescam", "layercam"], criteria=[])
     auditor, sources = opened(config)
     reads.clear()
-    audits, _ = audit_studies(auditor, sources, lambda: None)
+    audits, _ = audit_studies(auditor, sources)
     assert not reads
     assert {one.method for one in audits[0].findings} >= {"hirescam", "layercam"}
 
 
 def test_other_content_under_the_same_name_is_read(tmp_path):
     auditor, sources = opened(plant(tmp_path, 1, run=RUN))
-    audit_studies(auditor, sources, lambda: None)
+    audit_studies(auditor, sources)
     assert auditor.kept.holds(sources[0].study, sources[0].sha256)
     assert not auditor.kept.holds(sources[0].study, "0" * 64)
     assert not auditor.kept.holds("another", sources[0].sha256)
@@ -144,21 +144,21 @@ def test_a_damaged_entry_is_read_anew(damage, tmp_path, reads):
     else:
         entry.write_bytes(auditor.kept._path(sources[0].study, sources[0].sha256).read_bytes())
     reads.clear()
-    assert audit_studies(auditor, sources, lambda: None)[0] == expected
+    assert audit_studies(auditor, sources)[0] == expected
     assert reads == [sources[1].row.study]
     reads.clear()
-    assert audit_studies(auditor, sources, lambda: None)[0] == expected
+    assert audit_studies(auditor, sources)[0] == expected
     assert not reads, "the damaged entry was replaced"
 
 
 def test_a_damaged_entry_is_read_anew_beside_what_other_processes_read(tmp_path):
     auditor, sources = opened(plant(tmp_path, 5, run=RUN | {"workers": 1}))
-    expected = audit_studies(auditor, sources, lambda: None)[0]
+    expected = audit_studies(auditor, sources)[0]
     absent, damaged = (auditor.kept._path(sources[number].study, sources[number].sha256) for number in (0, 2))
     absent.unlink()
     damaged.write_bytes(b"")
     auditor.kept._path(sources[4].study, sources[4].sha256).unlink()
-    assert audit_studies(auditor, sources, lambda: None)[0] == expected
+    assert audit_studies(auditor, sources)[0] == expected
     assert len(entries(auditor)) == 5
 
 
@@ -167,17 +167,17 @@ def test_a_study_that_cannot_be_read_is_not_kept(tmp_path):
     (tmp_path / "archive" / "study01.nii.gz").write_bytes(b"broken")
     auditor, sources = opened(config)
     for _ in range(2):
-        audits, _ = audit_studies(auditor, sources, lambda: None)
+        audits, _ = audit_studies(auditor, sources)
         assert [one.status for one in audits] == ["analysed", "failed", "analysed"]
     assert len(entries(auditor)) == 2
 
 
 def test_labels_that_the_model_does_not_have_are_refused_also_from_the_folder(tmp_path):
     auditor, sources = opened(plant(tmp_path, 2, run=RUN))
-    audit_studies(auditor, sources, lambda: None)
+    audit_studies(auditor, sources)
     other = auditor.config.model.model_copy(update={"labels": ("healthy", "something else")})
     auditor = replace(auditor, config=auditor.config.model_copy(update={"model": other}))
-    audits, _ = audit_studies(auditor, sources, lambda: None)
+    audits, _ = audit_studies(auditor, sources)
     positive = [one for one, source in zip(audits, sources, strict=True) if source.row.reference]
     assert positive
     assert all((one.status, one.reason) == ("excluded", Reason.UNKNOWN_LABEL) for one in positive)
@@ -185,7 +185,7 @@ def test_labels_that_the_model_does_not_have_are_refused_also_from_the_folder(tm
 
 def test_the_folder_stays_within_its_bound_and_loses_what_was_not_used_for_longest(tmp_path):
     auditor, sources = opened(plant(tmp_path, 4, run=RUN))
-    audit_studies(auditor, sources, lambda: None)
+    audit_studies(auditor, sources)
     size = max(path.stat().st_size for path in entries(auditor))
     used = auditor.kept.load(sources[0].study, sources[0].sha256)
     assert used is not None
@@ -196,7 +196,7 @@ def test_the_folder_stays_within_its_bound_and_loses_what_was_not_used_for_longe
 
 def test_the_folder_is_its_owners_and_names_nobody(tmp_path):
     auditor, sources = opened(plant(tmp_path, 2, run=RUN))
-    audit_studies(auditor, sources, lambda: None)
+    audit_studies(auditor, sources)
     assert auditor.kept.folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in entries(auditor)} == {0o600}
     for path in entries(auditor):
@@ -207,7 +207,7 @@ def test_the_folder_is_its_owners_and_names_nobody(tmp_path):
 def test_a_disk_that_takes_nothing_costs_no_study(tmp_path, monkeypatch):
     auditor, sources = opened(plant(tmp_path, 2, run=RUN))
     monkeypatch.setattr("numpy.savez", full_disk)
-    audits, _ = audit_studies(auditor, sources, lambda: None)
+    audits, _ = audit_studies(auditor, sources)
     assert [one.status for one in audits] == ["analysed"] * 2
     assert not entries(auditor)
 

@@ -1,0 +1,80 @@
+"""``camaudit run``: the server starts beside imports and hashing; the model is loaded before Prefect starts threads."""
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flows.engines import Engine
+from flows.request import AuditRequest
+from flows.server import Server, UnreachableError, prefect_server
+from flows.watch import Watcher
+from pipeline.config_file import load_config
+
+__all__ = ["run_audit"]
+
+
+def run_audit(
+    request: AuditRequest,
+    watcher: Watcher,
+    say: Callable[[str], None],
+    server: Server | UnreachableError | None = None,
+) -> Path:
+    """Audit the archive that a configuration names and render the report; return the run's folder.
+
+    ``say`` is told in one line when the run goes on without Prefect. ``server`` is one that the caller owns; without
+    it the run finds or starts its own.
+
+    Raises:
+        AuditError: one line that says what is wrong.
+        InternalError: when camaudit's own code fails.
+    """
+    if load_config(request.config, request.overrides).run.engine == "local":
+        return _run_with(None, request, Engine(say, "local"), watcher)
+    if server is not None:
+        return _run_with(server, request, Engine(say), watcher)
+    with prefect_server() as own:
+        return _run_with(own, request, Engine(say), watcher)
+
+
+def _run_with(
+    server: Server | UnreachableError | None, request: AuditRequest, engine: Engine, watcher: Watcher
+) -> Path:
+    with _collection_paused():
+        from flows.conduct import beginning, conduct, plainly  # torch and MONAI: by now the server starts beside
+
+    with beginning(request, watcher) as run:
+        address = _address(server, engine)
+        if address is None:
+            return conduct(run, engine, watcher, plainly)
+        from flows.audit import follow
+
+        return follow(run, engine, watcher, address)
+
+
+def _address(server: Server | UnreachableError | None, engine: Engine) -> str | None:
+    """Return the address of the server once it answers, None when the run has to do without."""
+    try:
+        if isinstance(server, Server):
+            from flows import audit  # noqa: F401 - Prefect, which may not be importable here
+
+            return server.wait()
+    except UnreachableError as reason:
+        engine.lose(str(reason))
+    except Exception as fault:  # noqa: BLE001 - whatever keeps Prefect from being imported
+        engine.lose(f"Prefect cannot be loaded ({type(fault).__name__})")
+    if isinstance(server, UnreachableError):
+        engine.lose(str(server))
+    return None
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Import without looking for garbage meanwhile: what modules make is there to stay, and there is much of it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
