@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from flows.interrupts import ADVICE, Interrupted, interruptible, leave
 from pipeline.errors import AuditError, InternalError
@@ -22,11 +22,8 @@ def one_line_at_the_end(*, debug: bool) -> Iterator[None]:
     Raises:
         SystemExit: with that code.
     """
-    if debug:
-        package_logger().addHandler(logging.StreamHandler())
-        package_logger().setLevel(logging.DEBUG)
     try:
-        with interruptible():
+        with interruptible(), _shown_logs() if debug else nullcontext():
             yield
     except Interrupted as interruption:
         _say(ADVICE)
@@ -36,6 +33,18 @@ def one_line_at_the_end(*, debug: bool) -> Iterator[None]:
             raise
         _say(str(error))
         sys.exit(3 if isinstance(error, InternalError) else 2)
+
+
+@contextmanager
+def _shown_logs() -> Iterator[None]:
+    handler, level = logging.StreamHandler(), package_logger().level
+    package_logger().addHandler(handler)
+    package_logger().setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        package_logger().removeHandler(handler)
+        package_logger().setLevel(level)
 
 
 def _say(line: str) -> None:

@@ -7,6 +7,7 @@ facts follow from, ``map_recipe`` what the map and its scores do.
 
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -175,25 +176,28 @@ def load_map(run: Path, reference: str) -> tuple[NDArray[np.float32], NDArray[np
 
 
 def maps_by_study(run: Path, audits: Iterable[StudyAudit]) -> Iterator[tuple[StudyAudit, Maps]]:
-    """Yield studies with their maps by key, without affines: each file opened once, one study in memory at a time.
+    """Yield studies with their maps by key, without affines, one study in memory at a time.
 
-    Studies come in the order of their files; those without a map are left out.
+    A study's maps may lie in several files: what was carried over, and what this run added. Studies come in the order
+    of their files, so that each file is opened seldom; those without a map are left out.
 
     Raises:
         OutputError: when a map is not there.
     """
-    by_file: dict[str, list[tuple[StudyAudit, list[str]]]] = {}
+    groups: dict[tuple[str, ...], list[tuple[StudyAudit, dict[str, str]]]] = {}
     for audit in audits:
         places = [finding.map.partition("#") for finding in audit.findings if finding.map is not None]
-        if places:  # a study's maps lie together, in the file of its shard
-            by_file.setdefault(places[0][0], []).append((audit, list(dict.fromkeys(key for _, _, key in places))))
-    for name, studies in by_file.items():
+        files = {key: name for name, _, key in places}
+        if files:
+            groups.setdefault(tuple(sorted(set(files.values()))), []).append((audit, files))
+    for names, studies in groups.items():
         try:
-            with np.load(run / name, allow_pickle=False) as file:
-                for audit, keys in studies:
-                    yield audit, {key: file[key] for key in keys}
+            with ExitStack() as opened:
+                arrays = {name: opened.enter_context(np.load(run / name, allow_pickle=False)) for name in names}
+                for audit, files in studies:
+                    yield audit, {key: arrays[name][key] for key, name in files.items()}
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise OutputError(f"{run / name}: the maps of this run are missing or damaged") from error
+            raise OutputError(f"{run / names[0]}: the maps of this run are missing or damaged") from error
 
 
 def load_maps(run: Path, audits: Iterable[StudyAudit]) -> Maps:

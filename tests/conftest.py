@@ -9,6 +9,12 @@ import torch
 torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Let weights that a test leaves to chance be the same in every order of the tests."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of real studies: CAMAUDIT_DATA, or shared/data beside the repository."""

@@ -73,8 +73,8 @@ def test_the_users_umask_is_as_before(archive, camaudit, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["none"], "is not there or is no folder"),
-        (["archive/README"], "is not there or is no folder"),
+        (["none"], "must name a folder or a DICOMweb server's URL"),
+        (["archive/README"], "must name a folder or a DICOMweb server's URL"),
         (["archive", "--index", "archive/README"], "index"),
         (["empty", "--write-manifest", "m.csv"], "holds no usable image"),
     ],

@@ -98,8 +98,8 @@ MISSPELT = [
     ("run.sead", "unknown key 'run.sead'; did you mean 'seed'?"),
     (
         "run.xyz",
-        "unknown key 'run.xyz'; known: batch_size, cache, cache_gib, device, lost_at_most, output, replicates, seed, "
-        "shard_size, workers",
+        "unknown key 'run.xyz'; known: batch_size, cache, cache_gib, device, engine, lost_at_most, output, "
+        "replicates, seed, shard_size, workers",
     ),
 ]
 
@@ -295,6 +295,7 @@ OF_NO_EFFECT = {
     "run.shard_size": 16,
     "run.replicates": 500,
     "run.workers": 2,
+    "run.engine": "local",
     "run.lost_at_most": 0.5,
 }
 

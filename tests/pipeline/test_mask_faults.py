@@ -156,7 +156,7 @@ def test_masks_that_end_the_process_do_not_cost_the_study(read, faults, masks, t
     auditor, sources = opened(plant(tmp_path, 2, run={"batch_size": 2, "device": "cpu", "workers": 1}))
     monkeypatch.setattr(audit, "read_study", read)
     monkeypatch.setattr(audit, "DECODING", Limits(4 * 1024**3, cpu_seconds=60, wall_seconds=120))
-    (first, second), _ = audit_studies(auditor, sources, lambda: None)
+    (first, second), _ = audit_studies(auditor, sources)
     assert (first.status, first.masks, second.status, second.masks) == ("analysed", masks, "analysed", 2)
     assert [(fault.reader, fault.reason) for fault in first.mask_faults] == faults
     assert second.mask_faults == ()
@@ -192,9 +192,9 @@ def test_kept_studies_remember_the_faults_of_their_masks(tmp_path):
     config = plant(tmp_path, 2, run={"device": "cpu", "workers": 0, "cache": "cache"})
     (config.parent / "archive" / "study00_ben.nii.gz").unlink()
     auditor, sources = opened(config)
-    first, _ = audit_studies(auditor, sources, lambda: None)
+    first, _ = audit_studies(auditor, sources)
     assert auditor.kept.load(sources[0].study, sources[0].sha256).mask_faults
-    again, _ = audit_studies(auditor, sources, lambda: None)
+    again, _ = audit_studies(auditor, sources)
     assert again == first
     assert [fault.reason for fault in again[0].mask_faults] == ["missing_file"]
 
@@ -203,7 +203,7 @@ def test_a_model_of_other_labels_does_not_take_what_was_kept_for_this_one(tmp_pa
     """The masks of labels that a model lacks are not read, so what is kept is the model's own."""
     config = plant(tmp_path, 2, run={"device": "cpu", "workers": 0, "cache": "cache"})
     auditor, sources = opened(config)
-    audit_studies(auditor, sources, lambda: None)
+    audit_studies(auditor, sources)
     change(config, model={"labels": ["lesion", "clear"]})
     other = open_auditor(config)
     assert auditor.kept.holds(sources[0].study, sources[0].sha256)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pipeline.config_file import load_config
 from pipeline.repeatability import _difference, repeatability
 from pipeline.reuse import run_answers
 from pipeline.run import begin, find_rows, open_auditor, read_run, work
@@ -53,9 +54,9 @@ def test_what_cannot_be_checked_says_why(config):
         work(folder, config, shard)
     (folder / "maps" / "0000.npz").write_bytes(b"damaged")
     run, members = read_run(folder)
-    auditor = open_auditor(config, tuple(layer.name for layer in run.layers))
+    auditor = open_auditor(config, layers=tuple(layer.name for layer in run.layers))
     audits = list(run_answers(folder, {member.study: member.shard for member in members}).values())
-    sources = find_rows(config, auditor.pseudonyms)
+    sources = find_rows(load_config(config), auditor.pseudonyms)
     assert "the stored maps of" in repeatability(folder, audits, auditor, sources)
     assert "no longer in the archive" in repeatability(folder, audits, auditor, {})
     assert repeatability(folder, [], auditor, sources) == "not checked: the run has no map"

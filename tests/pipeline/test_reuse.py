@@ -30,9 +30,9 @@ def calls(monkeypatch):
     seen = []
     explain = audit.explain
 
-    def counting(network, x, targets, *, methods, layers, options):
+    def counting(network, x, targets, *, methods, layers, **others):
         seen.append((len(x), tuple(methods), tuple(layers), len(targets)))
-        return explain(network, x, targets, methods=methods, layers=layers, options=options)
+        return explain(network, x, targets, methods=methods, layers=layers, **others)
 
     monkeypatch.setattr(audit, "explain", counting)
     return seen
