@@ -143,10 +143,13 @@ def _read(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions) -> Study:
 
 def _read_mask(source: MaskSource, row: StudyRow, image: ImageFile) -> tuple[Mask, Mapping[str, str]]:
     label, reference = source.label, row.reference
+    known = frozenset(one.value for one in row.masks if one.path == source.path and one.value is not None)
     if label is None and reference is not None and len(reference) == 1:
         label = reference[0]
     with gathered(source.path, row.root) as path:
-        found = read_mask(path, image, Wanted(label, source.value, _key(row, source), source.reader))
+        found = read_mask(
+            path, image, Wanted(label, source.value, _key(row, source), source.reader, source.label is None, known)
+        )
     if label is None and found.marked.any():
         said = "is not stated" if reference is None else f"has {len(reference)} labels"
         message = f"the mask is marked, but nothing tells which label it shows: the reference {said}"

@@ -22,11 +22,18 @@ _length = struct.Struct("<I").unpack_from
 
 
 def first_elements(
-    data: bytes, at: int, *, wanted: Container[int], last: int, implicit: bool = False
+    data: bytes,
+    at: int,
+    *,
+    wanted: Container[int],
+    last: int,
+    implicit: bool = False,
+    kinds: dict[int, bytes] | None = None,
 ) -> tuple[dict[int, bytes], int, bool]:
     """Return the values of the wanted elements from ``at`` on, where it stopped, and whether beyond ``last``.
 
-    It stops before the first tag beyond ``last``, or where the data end; sequences are no values.
+    It stops before the first tag beyond ``last``, or where the data end; of sequences of undefined length only that
+    they are there is told. ``kinds`` is given the value representations of the wanted elements, where they are explicit.
 
     Raises:
         ValueError: when an element is not encoded as the standard says, or reaches beyond the data.
@@ -34,18 +41,26 @@ def first_elements(
     """
     found: dict[int, bytes] = {}
     while at < len(data):
-        group, number, _, _ = _explicit(data, at)
-        if group << 16 | number > last:
+        group, number, kind, length = _explicit(data, at)
+        tag = group << 16 | number
+        if tag > last:
             return found, at, True
-        length, start, plain = _value(data, at, implicit)
-        if length == _UNDEFINED:
-            at = _behind(data, start, plain)
-            continue
+        if not implicit and kind in _SHORT:
+            start = at + 8
+        else:
+            length, start, plain = _value(data, at, implicit)
+            if length == _UNDEFINED:
+                at = _behind(data, start, plain)
+                if tag in wanted:
+                    found[tag] = data[start:at]
+                continue
         at = start + length
         if at > len(data):
             raise ValueError("an element reaches beyond the data")
-        if group << 16 | number in wanted:
-            found[group << 16 | number] = data[start:at]
+        if tag in wanted:
+            found[tag] = data[start:at]
+            if kinds is not None and not implicit:
+                kinds[tag] = kind
     return found, at, False
 
 
