@@ -33,7 +33,7 @@ def first_elements(
     """Return the values of the wanted elements from ``at`` on, where it stopped, and whether beyond ``last``.
 
     It stops before the first tag beyond ``last``, or where the data end; of sequences of undefined length only that
-    they are there is told. ``kinds`` is given the value representations of the wanted elements, where they are explicit.
+    they are there is told. ``kinds`` is given the value representations of the wanted elements, if explicit.
 
     Raises:
         ValueError: when an element is not encoded as the standard says, or reaches beyond the data.

@@ -74,7 +74,7 @@ def volume_of_slices(headers: Sequence[Header], planes: Sequence[Plane]) -> tupl
     Raises:
         StudyError: MIXED_SERIES, with the attribute, for slices that are not of one volume; as ``stacked``.
     """
-    hard = differing(headers, (*ALIKE, *ROUNDED))
+    hard = differing(headers, (*ALIKE, *ROUNDED)) or _stated_in_part(headers, "temporal_position")
     if hard:
         message = f"the {len(headers)} slices have {_values(headers, hard[0])} different values of {keyword(hard[0])}"
         raise refused(Reason.MIXED_SERIES, message)
@@ -90,6 +90,10 @@ def volume_of_slices(headers: Sequence[Header], planes: Sequence[Plane]) -> tupl
         raise error or refused(Reason.IRREGULAR_SERIES, "the slices are no volume")
     varying = [name for name in (*BLOCKS, *ROUNDED) if _values(headers, name) > 1]
     return stack, {"differs along the stack": ", ".join(map(keyword, varying))} if varying else {}
+
+
+def _stated_in_part(headers: Sequence[Header], name: str) -> list[str]:
+    return [name] if len({bool(header.get(name)) for header in headers}) > 1 else []
 
 
 def _values(headers: Sequence[Header], name: str) -> int:

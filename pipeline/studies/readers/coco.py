@@ -64,7 +64,7 @@ def _by_image(annotations: list[Any], labels: dict[int | str, str]) -> dict[int 
     return shapes
 
 
-def _size(entry: Any) -> tuple[int, int]:
+def _size(entry: object) -> tuple[int, int]:
     rows, columns = (stated(entry, key, (int, float), "an image") for key in ("height", "width"))
     return int(rows), int(columns)
 

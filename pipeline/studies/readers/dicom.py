@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from pipeline.errors import Reason
 from pipeline.studies.elements import first_elements
@@ -21,7 +21,7 @@ from pipeline.studies.readers.base import check_size, first_bytes, inflates_with
 from pipeline.studies.readers.dicom_header import TAGS, Header, Kind, header_of, kind_of, text_of
 from pipeline.studies.readers.lookup_table import table_of
 from pipeline.studies.readers.pixel_format import PixelFormat, Rescale, check_syntax
-from pipeline.studies.readers.pixel_values import pixels_of
+from pipeline.studies.readers.pixel_values import excess_of, pixels_of
 from pipeline.studies.readers.pixel_values import stored_values as values_of_pixels
 
 __all__ = [
@@ -93,7 +93,7 @@ def _quick_header(head: bytes, complete: bool) -> tuple[dict[str, str | None], i
         stated, at, _ = first_elements(head, _PREAMBLE, wanted=_META, last=_LAST_OF_META)
         meta = {_META[tag]: value.decode("ascii").strip("\0 ") or None for tag, value in stated.items()}
         syntax = meta.get("transfer_syntax")
-        if syntax is None:
+        if syntax is None or syntax == ExplicitVRBigEndian:
             return None
         body, at = (inflated(head[at:], _DEFLATED_HEAD), 0) if _is_deflated(syntax) else (head, at)
         kinds: dict[int, bytes] = {}
@@ -101,7 +101,7 @@ def _quick_header(head: bytes, complete: bool) -> tuple[dict[str, str | None], i
         raw, at, past = first_elements(body, at, wanted=TAGS, last=_LAST, implicit=implicit, kinds=kinds)
     except (ValueError, IndexError, struct.error):
         return None  # the slow way meets it again, or gets round it
-    if not past and not complete:
+    if not raw or not (past or complete):
         return None
     found = {TAGS[tag]: text_of(tag, kinds.get(tag, b"").decode("ascii"), value) for tag, value in raw.items()}
     return meta | {name: text for name, text in found.items() if text or name not in meta}, at
@@ -225,15 +225,16 @@ def check_encoding(header: Header, layout: PixelFormat, *, from_file: bool) -> N
         check_syntax(header, layout)
 
 
-def stored_values(opened: OpenFile, header: Header, layout: PixelFormat) -> NDArray[np.integer]:
-    """Return the stored values of an opened file, which keeps nothing of them.
+def stored_values(opened: OpenFile, header: Header, layout: PixelFormat) -> tuple[NDArray[np.integer], int]:
+    """Return the stored values of an opened file, which keeps nothing of them, and how many bytes lie behind them.
 
     Raises:
         StudyError: as the path of all pixels (``pixel_values``).
     """
     dataset, syntax = opened.dataset, str(header["transfer_syntax"])
     if opened.pixels_at is None:
-        return values_of_pixels(pixels_of(dcmread(opened.path), syntax, layout), layout)
+        pixels = pixels_of(dcmread(opened.path), syntax, layout)
+        return values_of_pixels(pixels, layout), excess_of(pixels, layout)
     check_size(opened.path.stat().st_size)
     implicit, little = dataset.original_encoding
     with opened.path.open("rb") as file:
@@ -242,7 +243,8 @@ def stored_values(opened: OpenFile, header: Header, layout: PixelFormat) -> NDAr
     for tag in _OF_PIXELS:
         if tag in dataset:
             pixels[tag] = dataset[tag]
-    return values_of_pixels(pixels_of(pixels, syntax, layout), layout)
+    own = pixels_of(pixels, syntax, layout)
+    return values_of_pixels(own, layout), excess_of(own, layout)
 
 
 def rescaled(dataset: Dataset, rescale: Rescale, stored: NDArray[np.generic], lowest: int) -> NDArray[np.floating]:

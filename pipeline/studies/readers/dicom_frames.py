@@ -17,7 +17,7 @@ from pydicom.uid import UID, RLELossless
 from pipeline.errors import Reason
 from pipeline.studies.readers.base import check_size, refused
 from pipeline.studies.readers.pixel_format import PixelFormat
-from pipeline.studies.readers.pixel_values import check_length, pixels_of, stored_values
+from pipeline.studies.readers.pixel_values import pixels_of, stored_values
 
 __all__ = ["frames_of"]
 
@@ -55,7 +55,10 @@ def _packed(content: bytes, layout: PixelFormat) -> NDArray[np.integer]:
     gapless, aligned = layout.bytes_, layout.frames * ((size + 7) // 8)
     fits = [length for length in (gapless, aligned) if length <= len(content) <= length + length % 2]
     if not fits:
-        check_length(len(content), gapless)
+        message = (
+            f"PixelData holds {len(content)} bytes, and NumberOfFrames, Rows and Columns make {gapless} or {aligned}"
+        )
+        raise refused(Reason.TRUNCATED if len(content) < gapless else Reason.NOT_READABLE, message)
     bits = np.unpackbits(np.frombuffer(content, np.uint8), bitorder="little")
     shape = (layout.frames, layout.rows, layout.columns)
     ways = []

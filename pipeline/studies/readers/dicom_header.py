@@ -211,5 +211,6 @@ def _is_image(sop_class: str) -> bool:
 
 
 def is_cut_image(header: Header) -> bool:
-    """Tell whether what has no rows is of an image's class: a header that ends early."""
-    return "Image Storage" in UID(str(header.get("class") or "")).name
+    """Tell whether what has no rows is of an image's class, or of none: a header that ends early, or is damaged."""
+    sop_class = header.get("class")
+    return not sop_class or "Image Storage" in UID(sop_class).name

@@ -24,7 +24,7 @@ from pipeline.studies.readers.dicom_header import CAPTURES, Header, Kind, number
 from pipeline.studies.readers.display import displayed
 from pipeline.studies.readers.flat import NO_SPACING, Direction, flat_geometry
 from pipeline.studies.readers.pixel_format import PixelFormat, format_of, padding_of, rescale_of
-from pipeline.studies.readers.pixel_values import pixels_of, stored_values
+from pipeline.studies.readers.pixel_values import excess_of, pixels_of, stored_values
 
 __all__ = ["accepts", "checked_flat", "read"]
 
@@ -63,6 +63,8 @@ def read(path: Path, options: ReadOptions) -> ImageFile:
     coloured = layout.samples > 1
     values, facts = _coloured(stored) if coloured else _grey(dataset, header, layout, stored, options)
     geometry = flat_geometry(values.shape, spacing, _directions(dataset.get("PatientOrientation")), source)
+    excess = excess_of(pixels, layout)
+    facts |= {"bytes behind the pixels": f"{excess}, all 0"} if excess else {}
     facts = {**allowed_header(dataset), **facts, **choice, "pixel spacing": source}
     instances = frozenset({str(header["instance"])})
     return ImageFile(volume_of(values, geometry), facts, instances, frame + 1 if several else None)

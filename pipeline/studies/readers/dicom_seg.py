@@ -48,7 +48,7 @@ def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
     kind = str(dataset.get("SegmentationType") or "")
     if kind not in ("BINARY", "FRACTIONAL", "LABELMAP"):
         raise refused(Reason.NOT_READABLE, "SegmentationType is neither BINARY, FRACTIONAL nor LABELMAP")
-    background = _background(dataset, header) if kind == "LABELMAP" else None
+    background = _background(dataset, header) if kind == "LABELMAP" else frozenset()
     named = _named(dataset, background)
     segments = matching(named, wanted, _WHAT)
     pixels = _pixels(dataset, header)
@@ -78,30 +78,30 @@ def _pixels(dataset: Dataset, header: Header) -> NDArray[np.integer]:
     return pixels
 
 
-def _background(dataset: Dataset, header: Header) -> int | None:
-    """Return a label map's value that is no segment (PS3.3 C.8.20.2): its PixelPaddingValue, or a 0 that is none."""
-    if header.get("padding"):
-        return whole(header, "padding")
+def _background(dataset: Dataset, header: Header) -> frozenset[int]:
+    """Return a label map's values that are no segments (PS3.3 C.8.20.2): PixelPaddingValue, and a 0 that is none."""
+    stated = frozenset((whole(header, "padding"),)) if header.get("padding") else frozenset()
     zero = [one for one in items(dataset, "SegmentSequence") if whole_number(one, "SegmentNumber") == 0]
-    meant = any("background" not in str(one.get("SegmentLabel") or "").lower() for one in zero)
-    return None if meant else 0
+    undescribed = not zero and not stated
+    by_name = any("background" in str(one.get("SegmentLabel") or "").lower() for one in zero)
+    return stated | ({0} if undescribed or by_name else set())
 
 
-def _named(dataset: Dataset, background: int | None) -> list[tuple[str, int]]:
+def _named(dataset: Dataset, background: frozenset[int]) -> list[tuple[str, int]]:
     """Return labels and numbers of the segments, without a label map's background."""
     described = [
         (str(one.get("SegmentLabel") or ""), whole_number(one, "SegmentNumber"))
         for one in items(dataset, "SegmentSequence")
     ]
     check_distinct((number for _, number in described), "SegmentNumber")
-    return [(label, number) for label, number in described if number != background]
+    return [(label, number) for label, number in described if number not in background]
 
 
-def _shown(dataset: Dataset, pixels: NDArray[np.integer], kind: str, background: int | None) -> frozenset[int]:
+def _shown(dataset: Dataset, pixels: NDArray[np.integer], kind: str, background: frozenset[int]) -> frozenset[int]:
     """Return the segments' numbers that the frames bear."""
     if kind == "LABELMAP":
         zero = {0} if (pixels == 0).any() else set()
-        return (present(pixels) | zero) - {background}
+        return (present(pixels) | zero) - background
     return frozenset(_segment(dataset, index) for index in range(len(pixels)))
 
 

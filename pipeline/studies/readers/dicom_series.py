@@ -151,14 +151,16 @@ def _voxels(slices: list[_Slice], opened: Sequence[OpenFile]) -> tuple[NDArray[n
     """Return the voxels (column, row, slice), each slice after its own transform, and the share that is padding."""
     first = slices[0].layout
     array = np.empty((len(slices), first.rows, first.columns), dtype=np.float32)
-    stated, count = False, 0
+    stated, count, excess = False, 0, 0
     with np.errstate(over="ignore"):  # beyond float32 is infinity, which is refused
         for plane, one, file in zip(array, slices, opened, strict=True):
-            stored = stored_values(file, one.header, one.layout)
+            stored, behind = stored_values(file, one.header, one.layout)
+            excess = max(excess, behind)
             padding = padding_of(one.header, one.layout)
             if padding is not None:
                 stated = True
                 count += int(np.count_nonzero((stored >= padding[0]) & (stored <= padding[1])))
             plane[:] = rescaled(file.dataset, one.rescale, stored, one.layout.ends[0])
     facts = {"pixel padding": f"{100 * count / array.size:.1f} % of the voxels"} if stated else {}
+    facts |= {"bytes behind the pixels": f"{excess}, all 0"} if excess else {}
     return array.transpose(2, 1, 0), facts

@@ -6,6 +6,7 @@ numbers beside them.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ def whole_values(values: NDArray[np.generic]) -> NDArray[np.integer]:
         StudyError: NOT_FINITE; NOT_READABLE for values further than a thousandth from a whole number.
     """
     if values.dtype.kind in "bui":
-        whole: NDArray[np.integer] = values.view(np.uint8) if values.dtype.kind == "b" else values
+        whole: NDArray[Any] = values.view(np.uint8) if values.dtype.kind == "b" else values
         return whole
     if not np.isfinite(values).all():
         raise refused(Reason.NOT_FINITE, "the mask holds NaN or infinity")
@@ -41,7 +42,8 @@ def whole_values(values: NDArray[np.generic]) -> NDArray[np.integer]:
         raise refused(Reason.NOT_READABLE, message)
     if np.abs(rounded).max(initial=0) > _LARGEST:
         raise refused(Reason.NOT_READABLE, f"the mask holds values beyond {_LARGEST}, which are no labels")
-    return rounded.astype(np.int32)
+    numbers: NDArray[np.integer] = rounded.astype(np.int32)
+    return numbers
 
 
 def present(values: NDArray[np.integer]) -> frozenset[int]:
@@ -98,7 +100,7 @@ def named_values_facts(there: frozenset[int], named: frozenset[int], meant: froz
     """Return the fact of values that a mask holds and its table does not name.
 
     Raises:
-        StudyError: MASK_MISSING_LABEL, excluded, when what is meant is absent beside such values: it may be one of them.
+        StudyError: MASK_MISSING_LABEL, excluded, when what is meant is absent beside them: it may be one.
     """
     unnamed = there - named
     if unnamed and not there & meant:

@@ -22,10 +22,15 @@ _WORD = 2**16
 
 @dataclass(frozen=True)
 class LookupTable:
-    """Entries for the values from ``first`` on; values below and above get the first and the last entry."""
+    """Entries for the values from ``first`` on; values below and above get the first and the last entry.
+
+    ``highest`` ends the range of what comes out: that of the bits that are stated where an entry needs them all, else
+    the highest entry.
+    """
 
     first: int
     entries: NDArray[np.float64]
+    highest: float
 
     def apply(self, values: NDArray[np.generic]) -> NDArray[np.float64]:
         """Return the entries of values, which count as the whole numbers nearest to them."""
@@ -35,8 +40,8 @@ class LookupTable:
 
     @property
     def ends(self) -> NDArray[np.float64]:
-        """The lowest and the highest entry."""
-        return np.array([self.entries.min(), self.entries.max()])
+        """The range of what comes out."""
+        return np.array([0.0, self.highest])
 
 
 def table_of(item: Dataset, lowest: float) -> LookupTable:
@@ -59,7 +64,13 @@ def table_of(item: Dataset, lowest: float) -> LookupTable:
     else:
         message = f"a table's LUTData holds {len(data)} bytes, and its LUTDescriptor states {count} entries"
         raise refused(Reason.NOT_READABLE, message)
-    return LookupTable(first, np.frombuffer(data, kind, count=count).astype(np.float64))
+    entries = np.frombuffer(data, kind, count=count).astype(np.float64)
+    return LookupTable(first, entries, _highest(float(entries.max()), int(described[2])))
+
+
+def _highest(entry: float, bits: int) -> float:
+    stated = 2.0**bits - 1
+    return stated if (stated + 1) / 2 <= entry <= stated else entry
 
 
 def _words(item: Dataset, keyword: str) -> tuple[bytes, str]:
@@ -67,8 +78,7 @@ def _words(item: Dataset, keyword: str) -> tuple[bytes, str]:
     element = item.get_item(keyword)
     value = None if element is None else element.value
     if isinstance(value, bytes):
-        raw = isinstance(element, RawDataElement)
-        little = element.is_little_endian if raw else item.original_encoding[1] is not False
+        little = bool(element.is_little_endian) if isinstance(element, RawDataElement) else _is_little(item)
         return value, "<u2" if little else ">u2"
     if value is None:
         raise refused(Reason.NOT_READABLE, f"a table states no {keyword}")
@@ -77,3 +87,7 @@ def _words(item: Dataset, keyword: str) -> tuple[bytes, str]:
     except (ValueError, TypeError):
         numbers = np.empty(0, dtype=np.int64)
     return (numbers % _WORD).astype("<u2").tobytes(), "<u2"
+
+
+def _is_little(item: Dataset) -> bool:
+    return item.original_encoding[1] is not False

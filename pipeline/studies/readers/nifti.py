@@ -12,6 +12,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
+from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from pipeline.errors import Reason
@@ -121,7 +122,7 @@ def _axes(header: nibabel.Nifti1Header) -> tuple[tuple[int, int, int], int]:
 def _type(header: nibabel.Nifti1Header) -> np.dtype[np.generic]:
     try:
         dtype: np.dtype[np.generic] | None = header.get_data_dtype()
-    except nibabel.spatialimages.HeaderDataError:
+    except HeaderDataError:
         dtype = None
     if dtype is None or not dtype.itemsize:
         raise refused(Reason.NOT_READABLE, f"datatype {int(header['datatype'])} is no type of NIfTI's that is read")

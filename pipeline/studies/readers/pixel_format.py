@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, RLELossless
 
 from pipeline.errors import Reason
@@ -107,11 +107,7 @@ def check_syntax(header: Header, layout: PixelFormat) -> None:
         message = "the DICOM file states no TransferSyntaxUID: nothing tells how its pixels are encoded"
         raise refused(Reason.NOT_READABLE, message)
     syntax = UID(stated)
-    try:
-        get_decoder(syntax)
-    except NotImplementedError:
-        syntax = None
-    if syntax is None:
+    if not _is_read(syntax):
         raise refused(
             Reason.UNSUPPORTED_FORMAT, "the DICOM file's TransferSyntaxUID is of an encoding that is not read"
         )
@@ -120,6 +116,14 @@ def check_syntax(header: Header, layout: PixelFormat) -> None:
             f"HighBit is {layout.stored + layout.shift - 1} beside {layout.stored} BitsStored in compressed pixels"
         )
         raise refused(Reason.UNSUPPORTED_FORMAT, f"{message}: nothing tells where a pixel's bits lie")
+
+
+def _is_read(syntax: UID) -> bool:
+    try:
+        get_decoder(syntax)
+    except NotImplementedError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -170,12 +174,12 @@ def padding_of(header: Header, layout: PixelFormat) -> tuple[int, int] | None:
     ends = [_stored(header, name, layout) for name in ("padding", "padding_limit") if header.get(name)]
     if not header.get("padding"):
         return None
-    return min(ends), max(ends)
+    return int(min(ends)), int(max(ends))
 
 
 def _stored(header: Header, name: str, layout: PixelFormat) -> int:
     """Return a value as a pixel's word holds it: writers choose its sign by chance."""
     found = numbers(header, name, 1)
     value = whole(header, name) if found is not None else 0
-    span = 2**layout.allocated
+    span = 1 << layout.allocated
     return value % span - (span if layout.signed and value % span >= span // 2 else 0)

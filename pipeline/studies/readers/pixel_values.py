@@ -18,7 +18,7 @@ from pipeline.errors import Reason, StudyError
 from pipeline.studies.readers.base import check_size, refused
 from pipeline.studies.readers.pixel_format import PixelFormat
 
-__all__ = ["check_length", "pixels_of", "stored_values"]
+__all__ = ["check_length", "excess_of", "pixels_of", "stored_values"]
 
 _CARRIED = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
 
@@ -66,7 +66,7 @@ def stored_values(pixels: Dataset, layout: PixelFormat, frame: int | None = None
     if syntax.is_compressed:
         _check_frames(pixels, syntax, layout)
     else:
-        check_length(len(pixels.PixelData), layout.bytes_)
+        check_length(pixels.PixelData, layout)
     values = _decoded(pixels, syntax, frame)
     single = layout.frames == 1 or frame is not None
     expected = (*(() if single else (layout.frames,)), layout.rows, layout.columns)
@@ -88,18 +88,27 @@ def _decoded(pixels: Dataset, syntax: UID, frame: int | None) -> NDArray[np.inte
     raise refused(Reason.NOT_READABLE, f"the PixelData cannot be decoded as {syntax.name}: damaged, or of another kind")
 
 
-def check_length(length: int, needed: int) -> None:
-    """Refuse native pixels of another length than the header announces; one byte may make it even.
+def check_length(content: bytes, layout: PixelFormat) -> None:
+    """Refuse native pixels of another length than the header announces; zeros behind them may fill less than a frame.
 
     Raises:
         StudyError: TRUNCATED for fewer bytes, NOT_READABLE for more.
     """
-    if length < needed:
-        message = f"the pixels take {length} bytes of the {needed} that the header announces"
+    needed = layout.bytes_
+    if len(content) < needed:
+        message = f"the pixels take {len(content)} bytes of the {needed} that the header announces"
         raise refused(Reason.TRUNCATED, message)
-    if length > needed + needed % 2:
-        message = f"PixelData holds {length} bytes, and Rows, Columns, NumberOfFrames and BitsAllocated make {needed}"
-        raise refused(Reason.NOT_READABLE, f"{message}: nothing tells which of them is wrong")
+    excess = len(content) - needed - needed % 2
+    if excess > 0 and (excess >= needed // layout.frames or any(content[needed:])):
+        message = f"PixelData holds {len(content)} bytes, and Rows, Columns, NumberOfFrames and BitsAllocated make "
+        raise refused(Reason.NOT_READABLE, f"{message}{needed}: nothing tells which of them is wrong")
+
+
+def excess_of(pixels: Dataset, layout: PixelFormat) -> int:
+    """Return how many bytes lie behind native pixels, but for the one that makes their number even."""
+    if UID(pixels.file_meta.TransferSyntaxUID).is_compressed:
+        return 0
+    return max(0, len(pixels.PixelData) - layout.bytes_ - layout.bytes_ % 2)
 
 
 def _check_frames(pixels: Dataset, syntax: UID, layout: PixelFormat) -> None:
@@ -122,4 +131,5 @@ def _bits(words: NDArray[np.integer], layout: PixelFormat) -> NDArray[np.integer
         return words
     above = layout.allocated - layout.stored - layout.shift
     values: NDArray[np.integer] = np.left_shift(words, above) if above else words
-    return np.right_shift(values, layout.allocated - layout.stored)
+    pixels: NDArray[np.integer] = np.right_shift(values, layout.allocated - layout.stored)
+    return pixels

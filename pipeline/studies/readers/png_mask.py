@@ -1,7 +1,8 @@
 """A mask as PNG, of one grey or palette value a pixel: 0 outside, one other value inside, or a label's own value.
 
 Grey that is stored as RGB, or with an alpha channel that hides nothing, is grey. A palette's index is the value; where
-index 0 is not the palette's black, nothing tells what is background, and the mask is refused.
+nothing says what it stands for and index 0 is not the palette's black, nothing tells what is background, and the mask
+is refused.
 """
 
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 
 from pipeline.errors import Reason
 from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, check_size, first_bytes, refused
-from pipeline.studies.readers.sidecars import where_meant
+from pipeline.studies.readers.sidecars import sidecar_of, where_meant
 
 __all__ = ["accepts", "read_mask"]
 
@@ -38,19 +39,20 @@ def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
     start = first_bytes(path, _HEADER)
     check_size(int.from_bytes(start[16:20]) * int.from_bytes(start[20:24]) * _WIDEST)
     with Image.open(path, formats=("PNG",)) as picture:
-        values = _values(picture)
+        told = wanted.value is not None or sidecar_of(path) is not None
+        values = _values(picture, told=told)
     shape = image.volume.geometry.shape
     if values.shape != shape:
         raise refused(Reason.OTHER_GRID, f"the mask has {values.shape} pixels, the image {shape}", excluded=True)
     return MaskFile(*where_meant(values, path, wanted))
 
 
-def _values(picture: Image.Image) -> NDArray[np.generic]:
-    """Return one value a pixel (rows, columns)."""
+def _values(picture: Image.Image, *, told: bool) -> NDArray[np.generic]:
+    """Return one value a pixel (rows, columns); ``told``: what an index stands for is stated elsewhere."""
     if picture.mode in _VALUES:
         return np.asarray(picture)
     if picture.mode == "P":
-        return _indices(picture)
+        return np.asarray(picture) if told else _indices(picture)
     if picture.mode not in _GREY_IN_COLOUR:
         raise refused(Reason.NOT_A_SINGLE_CHANNEL, f"the mask is stored as {picture.mode}; one value a pixel is read")
     channels = np.asarray(picture)

@@ -10,7 +10,7 @@ from pipeline.studies.readers.labels import check_distinct
 __all__ = ["stated", "unique_json"]
 
 
-def unique_json(text: str) -> Any:
+def unique_json(text: str) -> Any:  # noqa: ANN401 - JSON
     """Return the content of JSON.
 
     Raises:
@@ -30,7 +30,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def stated(entry: Any, key: str, kind: type | tuple[type, ...], what: str) -> Any:
+def stated(entry: object, key: str, kind: type | tuple[type, ...], what: str) -> Any:  # noqa: ANN401 - JSON
     """Return what an entry of JSON states under ``key``.
 
     Raises:

@@ -103,7 +103,7 @@ def test_a_modality_table_is_applied(tmp_path):
                 "PlanarConfiguration": 0,
                 "PixelData": bytes(96),
             },
-            Reason.NOT_READABLE,
+            Reason.NOT_A_SINGLE_CHANNEL,
         ),
         ({"SharedFunctionalGroupsSequence": [Dataset()]}, Reason.UNSUPPORTED_FORMAT),
         ({"PixelData": b"\0\0"}, Reason.TRUNCATED),
