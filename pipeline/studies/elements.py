@@ -40,12 +40,13 @@ def first_elements(
         struct.error: when the data end within an element's header.
     """
     found: dict[int, bytes] = {}
-    while at < len(data):
-        group, number, kind, length = _explicit(data, at)
+    unpack, size = _explicit, len(data)
+    while at < size:
+        group, number, kind, length = unpack(data, at)
         tag = group << 16 | number
         if tag > last:
             return found, at, True
-        if not implicit and kind in _SHORT:
+        if kind in _SHORT and not implicit:
             start = at + 8
         else:
             length, start, plain = _value(data, at, implicit)
@@ -55,12 +56,12 @@ def first_elements(
                     found[tag] = data[start:at]
                 continue
         at = start + length
-        if at > len(data):
-            raise ValueError("an element reaches beyond the data")
         if tag in wanted:
             found[tag] = data[start:at]
             if kinds is not None and not implicit:
                 kinds[tag] = kind
+    if at > size:
+        raise ValueError("an element reaches beyond the data")
     return found, at, False
 
 

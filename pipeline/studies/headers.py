@@ -13,11 +13,11 @@ from typing import BinaryIO
 import nrrd
 from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
-from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from pipeline.errors import Reason, StudyError
+from pipeline.studies.geometry import GeometryError
 from pipeline.studies.readers.base import AS_STORED, chosen, guarded, refused
-from pipeline.studies.readers.dicom import inflated, read_header
+from pipeline.studies.readers.dicom import inflated, quick_header, read_header
 from pipeline.studies.readers.dicom_enhanced import checked_frames
 from pipeline.studies.readers.dicom_header import TAGS, Header, Kind, header_of, is_cut_image, kind_of, whole
 from pipeline.studies.readers.dicom_projection import checked_flat
@@ -26,6 +26,7 @@ from pipeline.studies.readers.dicom_series import checked_slice
 from pipeline.studies.readers.nifti import HEADER_BYTES, parsed_header
 from pipeline.studies.readers.nrrd import _check_layout as check_nrrd_layout
 from pipeline.studies.readers.nrrd import _geometry as nrrd_geometry
+from pipeline.studies.readers.pixel_format import NATIVE
 
 __all__ = ["ATTRIBUTES", "Facts", "Kind", "describe", "describe_json"]
 
@@ -38,6 +39,8 @@ _OF_PIXELS_ONLY = {
 }  # fmt: skip
 _NUMBERS = ("samples", "rows", "columns", "bits")
 _SYNTAX_NAME = "transfer_syntax"
+
+More = Callable[[list[str]], Dataset]
 
 ATTRIBUTES = (
     "kind", "reason", "fault", *(name for name in TAGS.values() if name not in _OF_PIXELS_ONLY), _SYNTAX_NAME,
@@ -77,10 +80,19 @@ def describe(file: BinaryIO, size: int) -> Facts:
     Facts without ``reason`` are an image's or a mask's; with it, the file is none or cannot be read. An image with
     ``fault`` is one that its reader refuses for that reason. Whatever a library raises becomes a reason.
     """
+    head = file.read(_HEAD)
     try:
-        return guarded("the file", lambda: _described(file, size))
+        return _quick(head, size) or guarded("the file", lambda: _described(file, size, head))
     except StudyError as error:
         return {"kind": Kind.OBJECT, "reason": error.reason}
+
+
+def _quick(head: bytes, size: int) -> Facts | None:
+    """Return what a slice or a picture is, for which no library is asked: there is nothing to silence, nor to catch."""
+    quick = quick_header(head, size) if head[128:_META] == b"DICM" else None
+    if quick is None or kind_of(quick[0]) not in (Kind.SLICE, Kind.PROJECTION):
+        return None
+    return _judged(quick[0], None, size - quick[1])
 
 
 def describe_json(metadata: Mapping[str, object]) -> Facts:
@@ -96,12 +108,11 @@ def _of_json(metadata: Mapping[str, object]) -> Facts:
     return _judged(header_of(dataset), lambda _: dataset, None)
 
 
-def _described(file: BinaryIO, size: int) -> Facts:
-    head = file.read(_HEAD)
+def _described(file: BinaryIO, size: int, head: bytes) -> Facts:
     if not head:
         return {"kind": Kind.OTHER, "reason": Reason.TRUNCATED}
     if head[128:_META] == b"DICM":
-        return _dicom(file, size)
+        return _dicom(file, size, head)
     kind = _by_magic(head)
     return {"kind": kind, "reason": Reason.NOT_AN_IMAGE if kind is Kind.OTHER else _refusal(kind, head, size)}
 
@@ -147,8 +158,8 @@ def _by_magic(head: bytes) -> Kind:
     return Kind.RASTER if head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) else Kind.OTHER
 
 
-def _dicom(file: BinaryIO, size: int) -> Facts:
-    header, start = read_header(file, size)
+def _dicom(file: BinaryIO, size: int, head: bytes) -> Facts:
+    header, start = read_header(file, size, head)
 
     def more(names: list[str]) -> Dataset:
         file.seek(0)
@@ -157,22 +168,20 @@ def _dicom(file: BinaryIO, size: int) -> Facts:
     return _judged(header, more, size - start)
 
 
-def _judged(header: dict[str, str | None], more: Callable[[list[str]], Dataset], left: int | None) -> Facts:
+def _judged(header: dict[str, str | None], more: More | None, left: int | None) -> Facts:
     """Return the attributes with the kind that they tell, and the reason where the object is of no use.
 
-    ``more`` returns further attributes of the file; ``left``: the bytes behind the header, or None where they are not
-    at hand.
+    ``more`` returns further attributes of the file, where they may be needed; ``left``: the bytes behind the header, or
+    None where they are not at hand.
     """
     kind, reason, fault = kind_of(header), None, None
-    found: Facts = {name: header.get(name) for name in (*TAGS.values(), _SYNTAX_NAME)}
+    found: Facts = {**header}
     if kind in (Kind.OBJECT, Kind.DIRECTORY):
         reason = Reason.NOT_READABLE if is_cut_image(header) else Reason.NOT_AN_IMAGE
     elif kind in (Kind.SEGMENTATION, Kind.STRUCTURES):
-        found |= _of_mask(more(_MASK_TAGS))
+        found |= _of_mask(more(_MASK_TAGS) if more else Dataset())
     else:
-        fault = _fault(kind, header, more, from_file=left is not None)
-        if fault is None and left is not None and _is_cut(header, left):
-            fault = Reason.TRUNCATED
+        fault = _fault(kind, header, more, left)
         reason = fault if fault in (Reason.NOT_READABLE, Reason.TRUNCATED) and not header.get("series") else None
     numbers = {name: _small(header, name) for name in _NUMBERS}
     return {**found, **numbers, "kind": kind, "reason": reason, "fault": fault}
@@ -180,40 +189,33 @@ def _judged(header: dict[str, str | None], more: Callable[[list[str]], Dataset],
 
 def _small(header: Header, name: str) -> int | None:
     """Return a whole number for the index, which holds no other."""
+    text = header.get(name)
+    if not text:
+        return None
     try:
-        value = whole(header, name, 0)
+        value = whole(header, name)
     except StudyError:
         return None
-    return value if header.get(name) and abs(value) < 2**31 else None
+    return value if abs(value) < 2**31 else None
 
 
-def _fault(kind: Kind, header: Header, more: Callable[[list[str]], Dataset], *, from_file: bool) -> Reason | None:
-    """Return why an image's reader refuses it by its header; None when it does not."""
-
-    def check() -> None:
-        if kind is Kind.SLICE:
-            checked_slice(header, from_file=from_file)
-        elif kind is Kind.FRAMES:
-            checked_frames(more(_FRAME_TAGS), header, from_file=from_file)
-        else:
-            chosen(checked_flat(header, from_file=from_file).frames, AS_STORED, "frames")
-
+def _fault(kind: Kind, header: Header, more: More | None, left: int | None) -> Reason | None:
+    """Return why an image's reader refuses it by its header, or by the bytes that are left; None when it does not."""
+    from_file = left is not None
     try:
-        guarded("the image", check)
+        if kind is Kind.SLICE:
+            layout, _ = checked_slice(header, from_file=from_file)
+        elif kind is Kind.FRAMES and more is not None:
+            layout, _, _ = guarded("the image", lambda: checked_frames(more(_FRAME_TAGS), header, from_file=from_file))
+        else:
+            layout = checked_flat(header, from_file=from_file)
+            chosen(layout.frames, AS_STORED, "frames")
+    except GeometryError:
+        return Reason.NO_GEOMETRY
     except StudyError as error:
         return error.reason
-    return None
-
-
-def _is_cut(header: Header, left: int) -> bool:
-    """Tell whether the rest of an uncompressed file is shorter than the pixels that its header announces."""
-    syntax = UID(str(header.get(_SYNTAX_NAME) or ImplicitVRLittleEndian))
-    if not syntax.is_transfer_syntax or syntax.is_compressed or syntax.is_deflated:
-        return False
-    if header.get("photometric") == "YBR_FULL_422":
-        return False  # subsampled
-    count = whole(header, "rows", 0) * whole(header, "columns", 0) * whole(header, "frames", 1)
-    return count * whole(header, "samples", 1) * whole(header, "bits", 8) // 8 > left
+    is_native = header.get(_SYNTAX_NAME) in NATIVE
+    return Reason.TRUNCATED if left is not None and is_native and layout.bytes_ > left else None
 
 
 def _of_mask(dataset: Dataset) -> Facts:

@@ -153,7 +153,8 @@ def _of_error(error: StudyError) -> Facts:
 
 def _described(root: str, stamps: Sequence[Stamp]) -> list[Facts]:
     """Describe files; runs in a worker."""
-    return [_describe_file(Path(root) / path) for path, _, _, _ in stamps]
+    folder = Path(root)
+    return [_describe_file(folder / path) for path, _, _, _ in stamps]
 
 
 def _describe_file(path: Path) -> Facts:

@@ -4,6 +4,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import hypot
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,12 +14,13 @@ from pydicom import Dataset, dcmread
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.valuerep import VR
 
 from pipeline.errors import Reason
 from pipeline.studies.elements import first_elements
 from pipeline.studies.geometry import Affine, GeometryError, lps_to_ras
 from pipeline.studies.readers.base import check_size, first_bytes, inflates_within, refused
-from pipeline.studies.readers.dicom_header import TAGS, Header, Kind, header_of, kind_of, text_of
+from pipeline.studies.readers.dicom_header import BLANKS, TAGS, TEXTS, Header, Kind, header_of, kind_of, text_of
 from pipeline.studies.readers.lookup_table import table_of
 from pipeline.studies.readers.pixel_format import PixelFormat, Rescale, check_syntax
 from pipeline.studies.readers.pixel_values import excess_of, pixels_of
@@ -29,6 +31,7 @@ __all__ = [
     "check_encoding",
     "check_grey",
     "check_kind",
+    "check_plane",
     "file_kind",
     "inflated",
     "is_dicom",
@@ -36,6 +39,7 @@ __all__ = [
     "open_header",
     "open_whole",
     "plane_affine",
+    "quick_header",
     "read_header",
     "rescale_told",
     "rescaled",
@@ -52,6 +56,8 @@ _DIRECTION_TOLERANCE = 1e-3
 _PIXEL_DATA = 0x7FE00010
 _LAST = max(TAGS)
 _META = {0x00020002: "class", 0x00020003: "instance", 0x00020010: "transfer_syntax"}
+_REPRESENTATIONS = {kind.encode(): kind for kind in map(str, VR)}
+_TEXTS = frozenset(kind.encode() for kind in TEXTS)
 _LAST_OF_META = 0x0002FFFF
 _OF_PIXELS = tuple(Tag(keyword) for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"))
 
@@ -70,22 +76,23 @@ def is_dicom(path: Path) -> bool:
     return first_bytes(path, _PREAMBLE)[128:] == b"DICM"
 
 
-def read_header(file: BinaryIO, size: int) -> tuple[dict[str, str | None], int]:
-    """Return a DICOM file's header, and where it was read to; ``file`` can seek.
+def read_header(file: BinaryIO, size: int, head: bytes = b"") -> tuple[dict[str, str | None], int]:
+    """Return a DICOM file's header, and where it was read to; ``file`` can seek, ``head`` is its beginning if known.
 
     The first elements are read by our own walk; what that cannot read is left to pydicom.
 
     Raises:
         StudyError: TOO_LARGE for a deflated header beyond what is inflated.
     """
-    file.seek(0)
-    head = file.read(_HEAD)
-    quick = _quick_header(head, len(head) == size)
+    if not head:
+        file.seek(0)
+        head = file.read(_HEAD)
+    quick = quick_header(head, size)
     return quick or (_slow_header(file), 0)
 
 
-def _quick_header(head: bytes, complete: bool) -> tuple[dict[str, str | None], int] | None:
-    """Return the header of the file's beginning and where it ended; None when it may go on further behind.
+def quick_header(head: bytes, size: int) -> tuple[dict[str, str | None], int] | None:
+    """Return the header of the beginning of a file of this size and where it ended; None when it may go on behind.
 
     Also None for big endian, which is rare, and for whatever is not written by the standard.
     """
@@ -101,10 +108,20 @@ def _quick_header(head: bytes, complete: bool) -> tuple[dict[str, str | None], i
         raw, at, past = first_elements(body, at, wanted=TAGS, last=_LAST, implicit=implicit, kinds=kinds)
     except (ValueError, IndexError, struct.error):
         return None  # the slow way meets it again, or gets round it
-    if not raw or not (past or complete):
+    if not raw or not (past or len(head) == size):
         return None
-    found = {TAGS[tag]: text_of(tag, kinds.get(tag, b"").decode("ascii"), value) for tag, value in raw.items()}
-    return meta | {name: text for name, text in found.items() if text or name not in meta}, at
+    header = meta
+    for tag, value in raw.items():
+        kind = kinds.get(tag, b"")
+        if kind in _TEXTS:  # the short way of ``text_of`` for nearly all values
+            text = value.decode("latin-1").strip(BLANKS)
+        elif kind == b"US" and len(value) == 2:
+            text = str(value[0] | value[1] << 8)
+        else:
+            text = text_of(tag, _REPRESENTATIONS.get(kind, ""), value) or ""
+        if text:
+            header[TAGS[tag]] = text
+    return header, at
 
 
 def _is_deflated(syntax: str) -> bool:
@@ -196,7 +213,7 @@ def check_kind(image_types: Iterable[str | None]) -> None:
     Raises:
         StudyError: MOSAIC for several slices tiled into one picture, LOCALIZER for a planning view.
     """
-    said = {value.strip() for stated in image_types for value in (stated or "").split("\\")}
+    said = {value.strip() for stated in image_types if stated for value in stated.split("\\")}
     if "MOSAIC" in said:
         raise refused(Reason.MOSAIC, "the image is a mosaic of slices, which is not read")
     if "LOCALIZER" in said:
@@ -266,6 +283,20 @@ def rescale_told(transforms: Iterable[Rescale]) -> str:
     return met.pop() if len(met) == 1 else "differs by slice, each applied"
 
 
+def check_plane(orientation: Sequence[float], spacing: Sequence[float]) -> None:
+    """Refuse directions that are not perpendicular unit vectors, and spacings that are not positive.
+
+    Raises:
+        GeometryError: as said.
+    """
+    row, column = orientation[:3], orientation[3:]
+    lengths = hypot(*row) - 1, hypot(*column) - 1, sum(one * other for one, other in zip(row, column, strict=True))
+    if max(map(abs, lengths)) > _DIRECTION_TOLERANCE or min(spacing) <= 0:
+        raise GeometryError(
+            "ImageOrientationPatient must hold perpendicular unit vectors, PixelSpacing positive numbers"
+        )
+
+
 def plane_affine(
     orientation: NDArray[np.float64], spacing: NDArray[np.float64], position: NDArray[np.float64]
 ) -> Affine:
@@ -277,12 +308,8 @@ def plane_affine(
     Raises:
         GeometryError: when the directions are not perpendicular unit vectors, or a spacing is not positive.
     """
+    check_plane(orientation.tolist(), spacing.tolist())
     along_row, along_column = orientation[:3], orientation[3:]
-    lengths = np.linalg.norm(along_row), np.linalg.norm(along_column), 1 + along_row @ along_column
-    if np.abs(np.array(lengths) - 1).max() > _DIRECTION_TOLERANCE or spacing.min() <= 0:
-        raise GeometryError(
-            "ImageOrientationPatient must hold perpendicular unit vectors, PixelSpacing positive numbers"
-        )
     affine = np.eye(4)
     affine[:3, 0] = along_row * spacing[1]
     affine[:3, 1] = along_column * spacing[0]

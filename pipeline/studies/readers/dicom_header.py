@@ -8,6 +8,7 @@ value is quoted: it may be anything.
 import struct
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +21,15 @@ from pipeline.errors import Reason
 from pipeline.studies.readers.base import refused
 
 __all__ = [
+    "BLANKS",
     "CAPTURES",
     "SEGMENTATIONS",
     "STRUCTURE_SET",
     "TAGS",
+    "TEXTS",
     "Header",
     "Kind",
+    "floats",
     "header_of",
     "keyword",
     "kind_of",
@@ -51,7 +55,7 @@ _PROJECTING = frozenset(("CR", "DR", "DX", "IO", "MG", "PX", "RF", "RG", "XA"))
 # segmentations and registrations; reports and key objects; presentation states; RT; documents; waveforms;
 # parametric maps; spectroscopy; real-world values; surfaces
 _NO_IMAGES = tuple(
-    f"1.2.840.10008.5.1.4.1.1.{kind}"
+    f"1.2.840.10008.5.1.4.1.1.{kind}."
     for kind in ("66", "88", "11", "481", "104", "9", "30", "4.2", "67", "68")
 )  # fmt: skip
 
@@ -73,6 +77,12 @@ _NAMES = {name: keyword_for_tag(tag) for tag, name in TAGS.items()}
 _VRS = {tag: dictionary_VR(tag).split(" ")[0] for tag in TAGS}
 _FORMATS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
 _UNTOLD = {"UN", "OB", "OW", ""}  # no writer of a number chooses these: read as the dictionary has it
+TEXTS = frozenset(("CS", "UI", "DS", "IS", "LO", "SH"))
+"""Value representations that are text of one line."""
+
+BLANKS = "\0 \t\r\n"
+"""What surrounds a text and is no part of it."""
+
 _NO_NUMBER = "?"  # of bytes that are no such numbers
 
 
@@ -97,12 +107,18 @@ def text_of(tag: int, representation: str, value: bytes, *, little: bool = True)
     """Return an element's value as text, several values with backslashes between; None for an empty one."""
     if not value:
         return None
-    kind = _VRS[tag] if representation in _UNTOLD else representation
+    kind = representation
+    if kind in _UNTOLD:
+        kind = _VRS[tag]
+    if kind in TEXTS:
+        return value.decode("latin-1").strip(BLANKS) or None
+    if kind == "US" and len(value) == 2:  # nearly all numbers in bytes
+        return str(int.from_bytes(value, "little" if little else "big"))
     if kind == "SQ" or representation == "SQ":
         return "sequence"
     letter = _FORMATS.get(kind)
     if letter is None:
-        return value.decode("latin-1").strip("\0 \t\r\n") or None
+        return value.decode("latin-1").strip(BLANKS) or None
     size = struct.calcsize(letter)
     if len(value) % size:
         return _NO_NUMBER
@@ -152,13 +168,22 @@ def numbers(header: Header, name: str, count: int) -> NDArray[np.float64] | None
     text = header.get(name)
     if not text:
         return None
+    return np.array(floats(text, name, count))
+
+
+def floats(text: str, name: str, count: int) -> list[float]:
+    """Return the numbers of an attribute's text.
+
+    Raises:
+        StudyError: NOT_READABLE when it does not hold ``count`` of them.
+    """
     try:
         parts = [float(part) for part in text.split("\\")]
     except ValueError:
         parts = []
-    if len(parts) != count or not np.isfinite(parts).all():
+    if len(parts) != count or not all(map(isfinite, parts)):
         raise refused(Reason.NOT_READABLE, f"{keyword(name)} does not hold {count} finite numbers")
-    return np.array(parts)
+    return parts
 
 
 def real(header: Header, name: str, default: float) -> float:
@@ -167,8 +192,8 @@ def real(header: Header, name: str, default: float) -> float:
     Raises:
         StudyError: NOT_READABLE when it states something else.
     """
-    found = numbers(header, name, 1)
-    return default if found is None else float(found[0])
+    text = header.get(name)
+    return floats(text, name, 1)[0] if text else default
 
 
 def whole(header: Header, name: str, default: int | None = None) -> int:
@@ -182,10 +207,12 @@ def whole(header: Header, name: str, default: int | None = None) -> int:
         if default is None:
             raise refused(Reason.NOT_READABLE, f"the DICOM file states no {keyword(name)}")
         return default
-    found = numbers(header, name, 1)
-    if found is None or not float(found[0]).is_integer():
+    if text.isdecimal():
+        return int(text)
+    value = floats(text, name, 1)[0]
+    if not value.is_integer():
         raise refused(Reason.NOT_READABLE, f"{keyword(name)} does not hold a whole number")
-    return int(found[0])
+    return int(value)
 
 
 def kind_of(header: Header) -> Kind:
@@ -207,7 +234,7 @@ def kind_of(header: Header) -> Kind:
 
 def _is_image(sop_class: str) -> bool:
     """Tell by the class; a file that states none is a slice, so that it is not lost."""
-    return not any(sop_class == other or sop_class.startswith(f"{other}.") for other in _NO_IMAGES)
+    return not f"{sop_class}.".startswith(_NO_IMAGES)
 
 
 def is_cut_image(header: Header) -> bool:

@@ -33,7 +33,7 @@ from pipeline.studies.readers.dicom import (
 )
 from pipeline.studies.readers.dicom_header import Header, Kind, is_cut_image, kind_of, whole
 from pipeline.studies.readers.pixel_format import PixelFormat, Rescale, format_of, padding_of, rescale_of
-from pipeline.studies.readers.planes import Plane, plane_of
+from pipeline.studies.readers.planes import Plane, check_placed, plane_of
 
 __all__ = ["accepts", "checked_slice", "read"]
 
@@ -79,8 +79,8 @@ def read(path: Path, options: ReadOptions) -> ImageFile:  # noqa: ARG001 - a ser
     return ImageFile(volume_of(array, geometry), {**_header(slices[0].path, opened), **facts}, instances)
 
 
-def checked_slice(header: Header, *, from_file: bool = True) -> tuple[PixelFormat, Plane, Rescale]:
-    """Return what a slice's header says of its pixels, its place and its values.
+def checked_slice(header: Header, *, from_file: bool = True) -> tuple[PixelFormat, Rescale]:
+    """Return what a slice's header says of its pixels and its values; where it lies is checked too.
 
     Raises:
         StudyError: for whatever in the header keeps the slice from being read.
@@ -92,7 +92,8 @@ def checked_slice(header: Header, *, from_file: bool = True) -> tuple[PixelForma
     check_grey(layout)
     check_encoding(header, layout, from_file=from_file)
     padding_of(header, layout)
-    return layout, plane_of(header, header, header), rescale_of(header)
+    check_placed(header, header, header)
+    return layout, rescale_of(header)
 
 
 def _header(path: Path, opened: Sequence[OpenFile]) -> dict[str, str]:
@@ -115,7 +116,8 @@ def _slices(path: Path) -> list[_Slice]:
             header, _ = read_header(content, file.stat().st_size)
         kind = kind_of(header)
         if kind in (Kind.SLICE, Kind.FRAMES, Kind.PROJECTION):
-            found.append(_Slice(file, header, *checked_slice(header)))
+            layout, rescale = checked_slice(header)
+            found.append(_Slice(file, header, layout, plane_of(header, header, header), rescale))
         elif kind is Kind.OBJECT and is_cut_image(header):
             raise refused(Reason.NOT_READABLE, "a DICOM file of the series states no Rows and Columns")
         else:

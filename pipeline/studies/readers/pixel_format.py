@@ -9,16 +9,29 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, RLELossless
+from pydicom.uid import UID, AllTransferSyntaxes, RLELossless
 
 from pipeline.errors import Reason
 from pipeline.studies.readers.base import check_size, refused
 from pipeline.studies.readers.dicom_header import Header, keyword, numbers, real, whole
 
-__all__ = ["PixelFormat", "Rescale", "check_syntax", "format_of", "padding_of", "rescale_of"]
+__all__ = ["NATIVE", "PixelFormat", "Rescale", "check_syntax", "format_of", "padding_of", "rescale_of"]
 
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _ALLOCATED = (1, 8, 16, 32)
+NATIVE = frozenset(("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"))
+"""Transfer syntaxes in which the file's bytes are the pixels'."""
+
+
+def _is_read(syntax: UID) -> bool:
+    try:
+        get_decoder(syntax)
+    except NotImplementedError:
+        return False
+    return True
+
+
+_READ = frozenset(str(syntax) for syntax in AllTransferSyntaxes if _is_read(syntax))
 
 
 @dataclass(frozen=True)
@@ -106,24 +119,15 @@ def check_syntax(header: Header, layout: PixelFormat) -> None:
     if not stated:
         message = "the DICOM file states no TransferSyntaxUID: nothing tells how its pixels are encoded"
         raise refused(Reason.NOT_READABLE, message)
-    syntax = UID(stated)
-    if not _is_read(syntax):
+    if stated not in _READ:
         raise refused(
             Reason.UNSUPPORTED_FORMAT, "the DICOM file's TransferSyntaxUID is of an encoding that is not read"
         )
-    if layout.shift and syntax.is_compressed and syntax != RLELossless:
+    if layout.shift and stated not in NATIVE and stated != RLELossless:
         message = (
             f"HighBit is {layout.stored + layout.shift - 1} beside {layout.stored} BitsStored in compressed pixels"
         )
         raise refused(Reason.UNSUPPORTED_FORMAT, f"{message}: nothing tells where a pixel's bits lie")
-
-
-def _is_read(syntax: UID) -> bool:
-    try:
-        get_decoder(syntax)
-    except NotImplementedError:
-        return False
-    return True
 
 
 @dataclass(frozen=True)
@@ -171,9 +175,9 @@ def padding_of(header: Header, layout: PixelFormat) -> tuple[int, int] | None:
     Raises:
         StudyError: NOT_READABLE for what is no whole number.
     """
-    ends = [_stored(header, name, layout) for name in ("padding", "padding_limit") if header.get(name)]
     if not header.get("padding"):
         return None
+    ends = [_stored(header, name, layout) for name in ("padding", "padding_limit") if header.get(name)]
     return int(min(ends)), int(max(ends))
 
 

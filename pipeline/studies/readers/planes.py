@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pipeline.errors import Reason, StudyError
 from pipeline.studies.geometry import CORNER_TOLERANCE_MM, Affine, lps_to_ras
 from pipeline.studies.readers.base import refused
-from pipeline.studies.readers.dicom import plane_affine
-from pipeline.studies.readers.dicom_header import Header, keyword, numbers, real
+from pipeline.studies.readers.dicom import check_plane, plane_affine
+from pipeline.studies.readers.dicom_header import Header, floats, keyword, real
 
-__all__ = ["Plane", "Stack", "plane_of", "stacked"]
+__all__ = ["Plane", "Stack", "check_placed", "plane_of", "stacked"]
 
 _SAME_DIRECTION = 1e-4
 _SAME_SPACING = 1e-4  # mm
@@ -55,26 +55,40 @@ def plane_of(position: Header, orientation: Header, measures: Header) -> Plane:
 
     Raises:
         StudyError: NO_GEOMETRY when one of the three is absent, or is not what it should be.
+        GeometryError: as ``check_plane``.
     """
-    corner = _placing(position, "position", 3)
-    directions = _placing(orientation, "orientation", 6)
-    spacing = _placing(measures, "spacing", 2)
-    plane_affine(directions, spacing, corner)
+    corner, directions, spacing = check_placed(position, orientation, measures)
     try:
         thickness = real(measures, "thickness", 0.0)
     except StudyError:
         thickness = 0.0  # it counts for a single slice only, and there 1 mm is taken, with a fact
-    return Plane(corner, directions, spacing, thickness)
+    return Plane(np.array(corner), np.array(directions), np.array(spacing), thickness)
 
 
-def _placing(header: Header, name: str, count: int) -> Vector:
-    try:
-        found = numbers(header, name, count)
-    except StudyError as error:
-        message = str(error)
+def check_placed(
+    position: Header, orientation: Header, measures: Header
+) -> tuple[list[float], list[float], list[float]]:
+    """Return the numbers of a plane's position, orientation and spacing.
+
+    Raises:
+        StudyError: NO_GEOMETRY when one of the three is absent, or is not what it should be.
+        GeometryError: as ``check_plane``.
+    """
+    corner = _placing(position, "position", 3)
+    directions = _placing(orientation, "orientation", 6)
+    spacing = _placing(measures, "spacing", 2)
+    check_plane(directions, spacing)
+    return corner, directions, spacing
+
+
+def _placing(header: Header, name: str, count: int) -> list[float]:
+    text = header.get(name)
+    if text:
+        try:
+            return floats(text, name, count)
+        except StudyError as error:
+            message = str(error)
     else:
-        if found is not None:
-            return found
         message = f"a slice states no {keyword(name)}"
     raise refused(Reason.NO_GEOMETRY, f"{message}: nothing tells where it lies")
 

@@ -124,7 +124,7 @@ def test_a_segment_is_chosen_by_its_name(tmp_path, image):
         refusal(Reason.MASK_MISSING_LABEL, lambda label=label: read_mask(path, image, label), excluded=True)
     empty = write(path, np.zeros(SHAPE, np.uint8), **segments("Lung", "Nodule"))
     assert not read_mask(empty, image, None).marked.any()
-    only = write(path, dot(SHAPE, MARK, 1), **segments("Lung"))
+    only = write(path, dot(SHAPE, MARK, 1), **segments("Segment_1"))
     assert read_mask(only, image, "nodule").marked.sum() == 1
 
 
