@@ -191,6 +191,7 @@ class Summary:
 
     ``masks`` = ``masks_used`` + the masks that fit no usable image. ``named`` counts what DICOMDIRs name,
     ``named_missing`` what of it the walk has not met, ``named_outside`` what would lead out of the archive.
+    ``differing`` counts excluded series by the attributes in which their slices differ.
     """
 
     files: int
@@ -206,6 +207,7 @@ class Summary:
     named: int
     named_missing: int
     named_outside: int
+    differing: Mapping[str, int]
 
 
 def summary(root: Path, catalogue: Catalogue) -> Summary:
@@ -229,7 +231,13 @@ def summary(root: Path, catalogue: Catalogue) -> Summary:
         named=named,
         named_missing=missing,
         named_outside=outside,
+        differing=_differing(catalogue),
     )
+
+
+def _differing(catalogue: Catalogue) -> dict[str, int]:
+    query = "SELECT differing, count(*) n FROM images WHERE reason IS NOT NULL AND differing IS NOT NULL GROUP BY 1"
+    return {row["differing"]: row["n"] for row in catalogue.select(query)}
 
 
 _PATIENT = "coalesce(patient, study)"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pydicom import Dataset, FileDataset
+from pydicom.config import disable_value_validation
 from pydicom.dataelem import DataElement
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
@@ -20,7 +21,9 @@ def mutants(image: FileDataset) -> Iterator[tuple[str, FileDataset]]:
                 continue
             for how in ("absent", "empty", "as text", "as nonsense", "as bytes", "as a float"):
                 changed = copy.deepcopy(image)
-                if _change(_part(changed, place), tag, how):
+                with disable_value_validation():
+                    sensible = _change(_part(changed, place), tag, how)
+                if sensible:
                     yield f"{place} {_part(image, place)[tag].keyword or tag} {how}", changed
 
 
@@ -46,7 +49,7 @@ def _change(part: Dataset, tag: int, how: str) -> bool:
     elif how == "as nonsense":
         part.add(DataElement(tag, "LO", "nonsense"))
     elif how == "as bytes":
-        part.add(DataElement(tag, "UN", text.encode() + b" " * (len(text) % 2)))
+        part.add(DataElement(tag, "OB", text.encode() + b" " * (len(text) % 2)))
     else:
         try:
             numbers = [float(one) for one in parts]

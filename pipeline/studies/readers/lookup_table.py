@@ -22,15 +22,10 @@ _WORD = 2**16
 
 @dataclass(frozen=True)
 class LookupTable:
-    """Entries for the values from ``first`` on; values below and above get the first and the last entry.
-
-    ``highest`` ends the range of what comes out: that of the bits that are stated where an entry needs them all, else
-    the highest entry.
-    """
+    """Entries for the values from ``first`` on; values below and above get the first and the last entry."""
 
     first: int
     entries: NDArray[np.float64]
-    highest: float
 
     def apply(self, values: NDArray[np.generic]) -> NDArray[np.float64]:
         """Return the entries of values, which count as the whole numbers nearest to them."""
@@ -40,8 +35,8 @@ class LookupTable:
 
     @property
     def ends(self) -> NDArray[np.float64]:
-        """The range of what comes out."""
-        return np.array([0.0, self.highest])
+        """The lowest and the highest entry."""
+        return np.array([self.entries.min(), self.entries.max()])
 
 
 def table_of(item: Dataset, lowest: float) -> LookupTable:
@@ -64,13 +59,7 @@ def table_of(item: Dataset, lowest: float) -> LookupTable:
     else:
         message = f"a table's LUTData holds {len(data)} bytes, and its LUTDescriptor states {count} entries"
         raise refused(Reason.NOT_READABLE, message)
-    entries = np.frombuffer(data, kind, count=count).astype(np.float64)
-    return LookupTable(first, entries, _highest(float(entries.max()), int(described[2])))
-
-
-def _highest(entry: float, bits: int) -> float:
-    stated = 2.0**bits - 1
-    return stated if (stated + 1) / 2 <= entry <= stated else entry
+    return LookupTable(first, np.frombuffer(data, kind, count=count).astype(np.float64))
 
 
 def _words(item: Dataset, keyword: str) -> tuple[bytes, str]:

@@ -122,7 +122,7 @@ def _axes(header: nibabel.Nifti1Header) -> tuple[tuple[int, int, int], int]:
 def _type(header: nibabel.Nifti1Header) -> np.dtype[np.generic]:
     try:
         dtype: np.dtype[np.generic] | None = header.get_data_dtype()
-    except HeaderDataError:
+    except (HeaderDataError, KeyError):
         dtype = None
     if dtype is None or not dtype.itemsize:
         raise refused(Reason.NOT_READABLE, f"datatype {int(header['datatype'])} is no type of NIfTI's that is read")

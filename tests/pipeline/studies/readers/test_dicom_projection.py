@@ -164,7 +164,7 @@ def test_a_table_goes_before_a_window(tmp_path, photometric):
     expected = np.clip(ARRAY.astype(int) - 3, 0, 23) ** 2
     image = read_image(path, APPLY)
     inverted = photometric == "MONOCHROME1"
-    np.testing.assert_array_equal(image.volume.array, 1023 - expected if inverted else expected)
+    np.testing.assert_array_equal(image.volume.array, 23**2 - expected if inverted else expected)
     assert image.header["voi lut"] == "table applied"
 
 
