@@ -119,7 +119,7 @@ def _read(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions) -> Study:
     header, masks = dict(image.header), []
     for number, source in enumerate(row.masks, start=1):
         try:
-            mask, facts = _read_mask(source, row, image)
+            mask, facts = _read_mask(source, row, image, options)
         except StudyError as error:
             which = f"mask {number} of {len(row.masks)}: " if len(row.masks) > 1 else ""
             raise refused(error.reason, f"{which}{error}", excluded=error.excluded) from None
@@ -141,15 +141,18 @@ def _read(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions) -> Study:
     )
 
 
-def _read_mask(source: MaskSource, row: StudyRow, image: ImageFile) -> tuple[Mask, Mapping[str, str]]:
+def _read_mask(
+    source: MaskSource, row: StudyRow, image: ImageFile, options: ReadOptions
+) -> tuple[Mask, Mapping[str, str]]:
     label, reference = source.label, row.reference
     known = frozenset(one.value for one in row.masks if one.path == source.path and one.value is not None)
     if label is None and reference is not None and len(reference) == 1:
         label = reference[0]
+    wanted = Wanted(
+        label, source.value, _key(row, source), source.reader, source.label is None, known, options.contours
+    )
     with gathered(source.path, row.root) as path:
-        found = read_mask(
-            path, image, Wanted(label, source.value, _key(row, source), source.reader, source.label is None, known)
-        )
+        found = read_mask(path, image, wanted)
     if label is None and found.marked.any():
         said = "is not stated" if reference is None else f"has {len(reference)} labels"
         message = f"the mask is marked, but nothing tells which label it shows: the reference {said}"

@@ -220,3 +220,42 @@ def test_of_two_images_of_one_name_neither_is_meant(tmp_path):
 
 def test_a_volume_is_read_as_before(tmp_path):
     np.testing.assert_array_equal(volume(tmp_path).volume.array, RAMP)
+
+
+def squares(path, *corners):
+    """Write one structure whose contours on slice 3 are squares (first corner, side) in voxels."""
+    structure_set(path, [("GTV", [circle(20, 20, 2, 5)])], AFFINE)
+    lps = np.diag([-1.0, -1, 1, 1]) @ AFFINE
+    drawn = []
+    for x, y, side in corners:
+        outline = np.array([[0, 0], [side, 0], [side, side], [0, side]]) + np.array([x + 0.5, y + 0.5])
+        points = np.c_[outline, np.full(4, 3)] @ lps[:3, :3].T + lps[:3, 3]
+        about = {"ContourGeometricType": "CLOSED_PLANAR", "NumberOfContourPoints": 4}
+        drawn.append(item(**about, ContourData=[f"{part:.4f}" for part in points.ravel()]))
+    dataset = dcmread(path)
+    dataset.ROIContourSequence[0].ContourSequence = drawn
+    dataset.save_as(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("corners", "even_odd", "union"),
+    [
+        ([(5, 5, 10), (5, 5, 10)], None, 100), ([(5, 5, 10), (5, 5, 10), (20, 20, 3)], 9, 109),
+        ([(5, 5, 10), (10, 10, 10)], 150, 175), ([(5, 5, 10), (7, 7, 3)], 91, 91),
+        ([(5, 5, 10), (20, 5, 10)], 200, 200),
+        ([(5, 5, 10), (15, 5, 10)], 200, 200), ([(5, 5, 10), (7, 7, 3), (5, 5, 10)], 9, 91),
+    ],
+    ids=["twice", "twice and another", "overlap", "hole", "apart", "side by side", "twice with a hole"],
+)  # fmt: skip
+def test_contours_that_cancel_out_are_told_or_united(tmp_path, corners, even_odd, union):
+    planned(tmp_path)
+    image, path = image_of(tmp_path / "ct"), squares(tmp_path / "rt.dcm", *corners)
+    united = mask(path, image, label="GTV", contours="union")
+    assert united.marked.sum() == union
+    found = mask(path, image, label="GTV")
+    if even_odd is None:
+        refused(found, "mask_without_area")
+        return
+    assert found.marked.sum() == even_odd
+    assert ("voxels where contours overlap" in found.header) is (even_odd != union)

@@ -51,17 +51,22 @@ _LIBRARIES = {"nibabel", "pydicom", "pylibjpeg"}
 Found = TypeVar("Found")
 
 
+Contours = Literal["even-odd", "union"]
+
+
 @dataclass(frozen=True)
 class ReadOptions:
     """What the user has chosen where a study's files leave a choice.
 
     ``voi``: whether projections and captures get the display transform that they state. ``volume``: which
-    volume or frame of a file that holds several, counted from 0; without it such a file is refused.
+    volume or frame of a file that holds several, counted from 0; without it such a file is refused. ``contours``:
+    whether voxels where contours of one structure overlap are inside (``union``); holes are holes in both.
     """
 
     voi: Literal["none", "apply"] = "none"
     volume: int | None = None
     consensus: Literal["none", "majority", "staple"] = "none"
+    contours: Contours = "even-odd"
 
 
 AS_STORED = ReadOptions()
@@ -105,6 +110,7 @@ class Wanted:
     reader: str | None = None
     by_reference: bool = False
     known: frozenset[int] = frozenset()
+    contours: Contours = "even-odd"
 
 
 def refused(reason: Reason, message: str, *, excluded: bool = False) -> StudyError:

@@ -22,7 +22,7 @@ from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, check_fra
 from pipeline.studies.readers.dicom import file_kind, open_whole
 from pipeline.studies.readers.dicom_header import Kind
 from pipeline.studies.readers.dicom_references import check_references, items
-from pipeline.studies.readers.even_odd import filled
+from pipeline.studies.readers.even_odd import filled, united
 from pipeline.studies.readers.item_numbers import whole_number
 from pipeline.studies.readers.labels import check_distinct, check_meant, matching, name_facts
 
@@ -77,7 +77,7 @@ def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
     drawn = {number: _contours(dataset, number) for number in sorted(numbers)}
     check_meant(numbers, wanted, any(drawn.values()), _WHAT)
     _check_references(dataset, [one for found in drawn.values() for one in found], image)
-    mask = _draw(list(drawn.values()), grid)
+    mask = _draw(list(drawn.values()), grid, union=wanted.contours == "union")
     return replace(mask, header={**mask.header, **(name_facts(names, wanted) if len(names) == 1 else {})})
 
 
@@ -130,14 +130,16 @@ def _check_references(dataset: Dataset, contours: Iterable[Dataset], image: Imag
     check_references({str(one.get("ReferencedSOPInstanceUID") or "") for one in own or listed} - {""}, image)
 
 
-def _draw(structures: Sequence[Sequence[Dataset]], grid: Geometry) -> MaskFile:
+def _draw(structures: Sequence[Sequence[Dataset]], grid: Geometry, *, union: bool) -> MaskFile:
     """Return the structures' contours as one mask, each structure by even-odd, with what was left out."""
     marked, lost, count, facts = np.zeros(grid.shape, dtype=bool), 0, 0, dict[str, str]()
+    cancelling = 0
     for contours in structures:
         closed = [_points(one) for one in contours if _kind(one) in _CLOSED]
         if closed:
             placed = _placed(closed, grid)
-            lost += _fill(marked, placed)
+            without, overlapping = _fill(marked, placed, union=union)
+            lost, cancelling = lost + without, cancelling + overlapping
             count += len(closed)
             facts |= _told(placed, grid)
     kinds = Counter(_kind(one) for contours in structures for one in contours)
@@ -149,6 +151,8 @@ def _draw(structures: Sequence[Sequence[Dataset]], grid: Geometry) -> MaskFile:
         message = f"{count} closed contours enclose no voxel's centre; left out: {skipped or 'none'}"
         raise refused(Reason.MASK_WITHOUT_AREA, message, excluded=True)
     facts |= {"contours left out": skipped} if skipped else {}
+    done = "counted as inside" if union else "left out by even-odd"
+    facts |= {"voxels where contours overlap": f"{cancelling}, {done}"} if cancelling else {}
     return MaskFile(marked, facts | ({"contours smaller than a voxel": f"{lost} of {count}"} if lost else {}))
 
 
@@ -238,15 +242,23 @@ def _check_inside(contours: Sequence[Points], axis: int, grid: Geometry) -> None
             raise refused(Reason.OTHER_GRID, message, excluded=True)
 
 
-def _fill(marked: NDArray[np.bool_], placed: _OnGrid) -> int:
-    """Mark what the contours enclose; return how many of them hold no voxel's centre."""
-    lost, planes = 0, np.moveaxis(marked, placed.axis, 0)
+def _fill(marked: NDArray[np.bool_], placed: _OnGrid, *, union: bool) -> tuple[int, int]:
+    """Mark what the contours enclose; return how many hold no voxel's centre, and the voxels where they cancel out.
+
+    With ``union`` they do not (``united``).
+    """
+    lost, cancelling, planes = 0, 0, np.moveaxis(marked, placed.axis, 0)
     for place in np.unique(placed.slices):
         on_slice = [placed.contours[number] for number in np.flatnonzero(placed.slices == place)]
-        inside, without = filled([np.delete(one, placed.axis, axis=1) for one in on_slice], planes.shape[1:])
+        outlines = [np.delete(one, placed.axis, axis=1) for one in on_slice]
+        inside, without = filled(outlines, planes.shape[1:])
+        if len(outlines) > 1:
+            whole = united(outlines, planes.shape[1:])
+            cancelling += int((whole != inside).sum())
+            inside = whole if union else inside
         planes[place] |= inside
         lost += without
-    return lost
+    return lost, cancelling
 
 
 def _told(placed: _OnGrid, grid: Geometry) -> dict[str, str]:
