@@ -125,6 +125,7 @@ def _read(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions) -> Study:
             raise refused(error.reason, f"{which}{error}", excluded=error.excluded) from None
         masks.append(mask)
         header |= {f"{name} ({mask.reader}, {mask.label or 'no label'})": fact for name, fact in facts.items()}
+    masks = _united(masks)
     _check_positive(row.reference, masks)
     if options.consensus != "none":
         masks = with_consensus(masks, options.consensus)
@@ -139,6 +140,15 @@ def _read(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions) -> Study:
         strata=dict(row.strata),
         header=header,
     )
+
+
+def _united(masks: list[Mask]) -> list[Mask]:
+    """Return one mask a reader and label: several files of one expert are one mask."""
+    united: dict[tuple[str, str], Mask] = {}
+    for mask in masks:
+        key = mask.reader, mask.label
+        united[key] = replace(mask, array=united[key].array | mask.array) if key in united else mask
+    return list(united.values())
 
 
 def _read_mask(

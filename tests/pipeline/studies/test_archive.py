@@ -364,7 +364,8 @@ def test_an_entry_is_found_by_the_images_name_its_key_and_its_reader(row):
     table = picture.with_name("SECRET.csv")
     table.write_text("image,reader,x_min,y_min,x_max,y_max\nSECRET,r1,1,1,2,2\nSECRET,r2,3,3,4,4\nb,r1,5,5,6,6\n")
     masks = tuple(
-        MaskSource(reader, "nodule", table, None, key) for reader, key in [("r1", None), ("r2", None), ("r1", "b")]
+        MaskSource(reader, label, table, None, key)
+        for reader, label, key in [("r1", "nodule", None), ("r2", "nodule", None), ("r1", "mass", "b")]
     )
     study = read_study(altered(row, image=picture, masks=masks), NAMES)
     assert [np.argwhere(mask.array).tolist() for mask in study.masks] == [[[1, 1]], [[3, 3]], [[5, 5]]]
