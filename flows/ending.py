@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 from flows.interrupts import ADVICE, Interrupted, interruptible, leave
 from pipeline.errors import AuditError, InternalError
@@ -23,7 +23,7 @@ def one_line_at_the_end(*, debug: bool) -> Iterator[None]:
         SystemExit: with that code.
     """
     try:
-        with interruptible(), _shown_logs() if debug else nullcontext():
+        with interruptible(), _own_log(shown=debug):
             yield
     except Interrupted as interruption:
         _say(ADVICE)
@@ -36,15 +36,20 @@ def one_line_at_the_end(*, debug: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _shown_logs() -> Iterator[None]:
-    handler, level = logging.StreamHandler(), package_logger().level
-    package_logger().addHandler(handler)
-    package_logger().setLevel(logging.DEBUG)
+def _own_log(*, shown: bool) -> Iterator[None]:
+    """Keep what the package logs from handlers that libraries hang on the root; show it by our own, or not at all."""
+    logger, handler = package_logger(), logging.StreamHandler()
+    level, propagated = logger.level, logger.propagate
+    logger.propagate = False
+    if shown:
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG)
     try:
         yield
     finally:
-        package_logger().removeHandler(handler)
-        package_logger().setLevel(level)
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagated
 
 
 def _say(line: str) -> None:

@@ -151,7 +151,14 @@ def read_studies(auditor: Auditor, rows: Iterable[StudyRow]) -> Iterator[Study |
     is read without it.
     """
     archive = auditor.config.archive
-    options = ReadOptions(archive.voi, archive.volume, archive.consensus, auditor.config.model.labels)
+    options = ReadOptions(
+        voi=archive.voi,
+        volume=archive.volume,
+        consensus=archive.consensus,
+        labels=auditor.config.model.labels,
+        negative=negative_label(auditor.config),
+        contours=archive.contours,
+    )
     read = partial(read_study, pseudonyms=auditor.pseudonyms, options=options)
     mapped = partial(isolated_map, workers=auditor.config.run.workers, limits=DECODING, pool=auditor.pool)
     under_way: deque[StudyRow] = deque()

@@ -38,7 +38,8 @@ class Archive(_Part):
     carries. ``voi``: whether projections and captures get the display transform (window or table) that they
     state. ``volume``: which volume of a file with several (4D NIfTI and NRRD, frames of an angiogram) is read,
     counted from 0; without it such a study is refused. ``consensus``: what several readers of one label say
-    together (majority vote or STAPLE), as a reader of its own.
+    together (majority vote or STAPLE), as a reader of its own. ``contours``: whether voxels where contours of one
+    structure overlap, or a contour is stored twice, are left out (``even-odd``) or inside (``union``).
 
     ``dicomweb``: the URL of a DICOMweb server that holds the studies; ``path`` is then the folder where what is fetched
     is kept, up to ``cache_gib`` besides the studies that are being read.
@@ -52,6 +53,7 @@ class Archive(_Part):
     voi: Literal["none", "apply"] = "none"
     volume: Annotated[int, Field(ge=0)] | None = None
     consensus: Literal["none", "majority", "staple"] = "none"
+    contours: Literal["even-odd", "union"] = "even-odd"
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -213,7 +215,7 @@ class AuditConfig(_Part):
         return digest_of({**self.model_dump(mode="json", include={"prepare"}), **self._read()})
 
     def _read(self) -> dict[str, Any]:
-        return self.archive.model_dump(mode="json", include={"label", "voi", "volume", "consensus"})
+        return self.archive.model_dump(mode="json", include={"label", "voi", "volume", "consensus", "contours"})
 
     def criteria_digest(self) -> str:
         """Return the digest of the acceptance criteria, the share of studies that may be lost among them."""

@@ -121,8 +121,9 @@ def read_study(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions = AS_
 def _read(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions) -> Study:
     with gathered(row.image, row.root) as path:
         image = read_image(path, options)
-    masks, faults, facts = _read_masks(row, image, options)
-    masks, empty = _without_empty(row.reference, masks)
+    findings = None if row.reference is None else tuple(one for one in row.reference if one != options.negative)
+    masks, faults, facts = _read_masks(replace(row, reference=findings), image, options)
+    masks, empty = _without_empty(findings, masks)
     faults += empty
     if options.consensus != "none":
         masks, faults = with_consensus(masks, faults, options.consensus)
@@ -148,8 +149,9 @@ def _read_masks(
     Raises:
         StudyError: OUT_OF_MEMORY, which a process that has read nothing before may not meet.
     """
-    masks: list[Mask] = []
+    masks: list[tuple[MaskSource, Mask]] = []
     faults: list[MaskFault] = []
+    torn: set[tuple[str, str | None]] = set()  # several files are one mask: without a part of it there is none
     facts: dict[str, str] = {}
     for number, source in enumerate(row.masks, start=1):
         label = _label_of(source, row.reference)
@@ -160,10 +162,21 @@ def _read_masks(
                 raise
             which = f"mask {number} of {len(row.masks)}: " if len(row.masks) > 1 else ""
             faults.append(MaskFault(source.reader, label, error.reason, f"{which}{error}"))
+            torn.add((source.reader, source.label))
             continue
-        masks.append(mask)
+        masks.append((source, mask))
         facts |= {f"{name} ({mask.reader}, {mask.label or 'no label'})": fact for name, fact in found.items()}
-    return masks, _unknown_together(faults), facts
+    whole = [mask for source, mask in masks if (source.reader, source.label) not in torn]
+    return _united(whole), _unknown_together(faults), facts
+
+
+def _united(masks: list[Mask]) -> list[Mask]:
+    """Return one mask a reader and label: several files of one expert are one mask."""
+    united: dict[tuple[str, str], Mask] = {}
+    for mask in masks:
+        key = mask.reader, mask.label
+        united[key] = replace(mask, array=united[key].array | mask.array) if key in united else mask
+    return list(united.values())
 
 
 def _label_of(source: MaskSource, reference: tuple[str, ...] | None) -> str | None:
@@ -179,8 +192,12 @@ def _read_mask(
         raise refused(*source.refused)
     if options.labels is not None and label is not None and label not in options.labels:
         raise refused(Reason.UNKNOWN_LABEL, "the mask has a label that the model does not have", excluded=True)
+    known = frozenset(one.value for one in row.masks if one.path == source.path and one.value is not None)
+    by_reference = source.label is None
+    key = _key(row, source)
+    wanted = Wanted(label, source.value, key, source.reader, by_reference, known, options.contours)
     with gathered(source.path, row.root) as path:
-        found = read_mask(path, image, Wanted(label, source.value, _key(row, source), source.reader))
+        found = read_mask(path, image, wanted)
     if label is None and found.marked.any():
         said = "is not stated" if row.reference is None else f"has {len(row.reference)} labels"
         message = f"the mask is marked, but nothing tells which label it shows: the reference {said}"

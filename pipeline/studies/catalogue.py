@@ -29,11 +29,12 @@ Stamp = tuple[str, int, int, int]
 Entry = dict[str, Any]
 """A row by column."""
 
-_APPLICATION, _VERSION = 0x63616D61, 1  # "cama"
+_APPLICATION, _VERSION = 0x63616D61, 2  # "cama"
 _KEYS = ("path", "member", "size", "mtime_ns", "inode")
 _COLUMNS = (*_KEYS, "folder", *ATTRIBUTES)
 _NUMBERS = {"size", "mtime_ns", "inode", "samples", "rows", "columns", "bits"}
-_IMAGE = ("series", "study", "patient", "modality", "kind", "origin", "frame_of_reference", "files", "reason")
+_IMAGE = ("series", "study", "patient", "modality", "kind", "origin", "frame_of_reference", "files", "reason",
+          "differing")  # fmt: skip
 _EXPORTED = 5_000  # rows a group
 _CACHE_KIB = 16 * 1024  # of the indices: UIDs come in no order; sorting takes as much again
 
@@ -156,7 +157,8 @@ class Catalogue:
         path, size, mtime, inode = stamp
         keys = {"path": path, "member": member, "size": size, "mtime_ns": mtime, "inode": inode, "seen": self._scan}
         inside = f"{path}!/{os.path.dirname(member)}" if member else os.path.dirname(path)  # noqa: PTH120 - text, no path
-        return dict.fromkeys(_COLUMNS) | facts | keys | {"folder": inside}
+        known = {name: facts.get(name) for name in _COLUMNS}
+        return known | keys | {"folder": inside}
 
     def forget_unseen(self) -> int:
         """Forget the files that this scan has not met, and return how many."""

@@ -10,7 +10,8 @@ A study is one of:
 ``seg`` may stand for ``mask``. The endings are .nii.gz, .nii, .nrrd, .dcm, .png, .jpg and .jpeg, for masks also
 .seg.nrrd; hidden files are passed over. A sub-folder's file with such an ending (but a picture, which may be a preview)
 and another name refuses the archive: a mask passed over would make its study a negative. A mask without an image, or as
-JPEG, is a study all the same: it fails when it is read, and is counted. The patient is the study.
+JPEG, is a study all the same: it fails when it is read, and is counted. The patient is the study. Beside ``x_mask``,
+``x_mask_1`` and ``x_mask_2`` are no further readers but parts of it.
 """
 
 import re
@@ -22,7 +23,7 @@ from pathlib import Path
 from pipeline.errors import ArchiveError
 from pipeline.studies.rows import MaskSource, StudyRow, inside
 
-__all__ = ["UNNAMED_READER", "check_readers", "discover", "mask_name"]
+__all__ = ["UNNAMED_READER", "check_readers", "discover", "is_next_part", "mask_name", "names_image"]
 
 UNNAMED_READER = "expert"
 """The reader of a mask whose file name states none."""
@@ -36,6 +37,7 @@ _IMAGE_INSIDE = re.compile(rf"image(?!\.seg){_ENDING}", re.IGNORECASE)
 _IMAGE_BESIDE = re.compile(rf"(?P<study>.+?)(?:_image)?{_ENDING}", re.IGNORECASE)
 _ANY = re.compile(rf".*{_ENDING}(?<!png)(?<!jpg)(?<!jpeg)", re.IGNORECASE)  # a picture may be a preview
 _SLICES = ("image", "dicom")
+_LONGEST_COUNT = 4  # digits
 _LIKE_A_MASK = re.compile(
     r"(?:(?P<study>.+?)[_.-])??[a-z]*(?:mask|seg|segmentation|labels?|roi|dseg)(?:[_.-](?P<reader>.+))?", re.IGNORECASE
 )
@@ -96,6 +98,38 @@ def mask_name(stem: str) -> tuple[str, str] | None:
     return (match["study"] or "", match["reader"] or UNNAMED_READER) if match else None
 
 
+# parts of a file's name that tell of no study: what is shown, how it was taken, who drew it
+_NO_STUDY = re.compile(
+    r"(?:ct|cta|mr|mri|us|pet|pt|xr|cr|dx|t1c?|t1w|t2w?|pd|flair|dwi|adc|swi|dce|t1n|t2f|img|image|images|scan|volume|"
+    r"vol|data|input|raw|orig|original|gt|truth|ground|manual|auto|final|new|v|r|rater|reader|expert|annotator|"
+    r"desc|label|dseg|seg|segmentation|mask|roi|labels?|lesions?|tumou?rs?|nodules?|organs?|findings?|mass|masses|"
+    r"liver|kidneys?|lungs?|brain|heart|spleen|pancreas|prostate|spine|bladder|breast|gm|wm|csf|gtv|ctv|ptv|"
+    r"left|right|whole|core|all|binary|combined|merged|anat|nii|space)\d*"
+)
+
+
+def names_image(study: str, stem: str, folder: str) -> bool:
+    """Tell whether what a mask's name tells of may be this image, the only one of its folder.
+
+    It may when the name tells of no study, of the folder, or of the image but for words that tell of none.
+    """
+    words, own = _words(study), _words(stem)
+    if not words or words == _words(re.split(r"[/\\]", folder)[-1]):
+        return True
+    return words == own
+
+
+def _words(name: str) -> list[str]:
+    """Return the parts of a name that may tell of a study."""
+    parts = [part for part in re.split(r"[^a-z0-9-]+", name.lower()) if part]
+    return [part for part in parts if not all(_NO_STUDY.fullmatch(piece) or not piece for piece in part.split("-"))]
+
+
+def is_next_part(reader: str) -> bool:
+    """Tell whether what a mask's name states of its reader counts files: ``x_mask``, ``x_mask_1``, ``x_mask_2``."""
+    return reader.isdecimal() and len(reader) < _LONGEST_COUNT
+
+
 def _studies(root: Path) -> dict[str, _Found]:
     studies: dict[str, _Found] = defaultdict(_Found)
     for entry in _visible(root):
@@ -131,6 +165,14 @@ def _visible(folder: Path) -> Iterator[Path]:
 
 def _row(real_root: Path, root: Path, name: str, found: _Found, label: str | None) -> StudyRow:
     image = found.images[0] if found.images else root / name / "image.nii.gz"
-    masks = tuple(MaskSource(reader, label, inside(real_root, path, f"{root}: a mask")) for reader, path in found.masks)
+    unnamed = any(reader == UNNAMED_READER for reader, _ in found.masks)
+    masks = tuple(
+        MaskSource(
+            UNNAMED_READER if unnamed and is_next_part(reader) else reader,
+            label,
+            inside(real_root, path, f"{root}: a mask"),
+        )
+        for reader, path in found.masks
+    )
     reference = None if label is None else (label,) if masks else ()
     return StudyRow(name, name, inside(real_root, image, f"{root}: an image"), masks, reference, {})

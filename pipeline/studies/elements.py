@@ -22,30 +22,46 @@ _length = struct.Struct("<I").unpack_from
 
 
 def first_elements(
-    data: bytes, at: int, *, wanted: Container[int], last: int, implicit: bool = False
+    data: bytes,
+    at: int,
+    *,
+    wanted: Container[int],
+    last: int,
+    implicit: bool = False,
+    kinds: dict[int, bytes] | None = None,
 ) -> tuple[dict[int, bytes], int, bool]:
     """Return the values of the wanted elements from ``at`` on, where it stopped, and whether beyond ``last``.
 
-    It stops before the first tag beyond ``last``, or where the data end; sequences are no values.
+    It stops before the first tag beyond ``last``, or where the data end; of sequences of undefined length only that
+    they are there is told. ``kinds`` is given the value representations of the wanted elements, if explicit.
 
     Raises:
         ValueError: when an element is not encoded as the standard says, or reaches beyond the data.
         struct.error: when the data end within an element's header.
     """
     found: dict[int, bytes] = {}
-    while at < len(data):
-        group, number, _, _ = _explicit(data, at)
-        if group << 16 | number > last:
+    unpack, size = _explicit, len(data)
+    while at < size:
+        group, number, kind, length = unpack(data, at)
+        tag = group << 16 | number
+        if tag > last:
             return found, at, True
-        length, start, plain = _value(data, at, implicit)
-        if length == _UNDEFINED:
-            at = _behind(data, start, plain)
-            continue
+        if kind in _SHORT and not implicit:
+            start = at + 8
+        else:
+            length, start, plain = _value(data, at, implicit)
+            if length == _UNDEFINED:
+                at = _behind(data, start, plain)
+                if tag in wanted:
+                    found[tag] = data[start:at]
+                continue
         at = start + length
-        if at > len(data):
-            raise ValueError("an element reaches beyond the data")
-        if group << 16 | number in wanted:
-            found[group << 16 | number] = data[start:at]
+        if tag in wanted:
+            found[tag] = data[start:at]
+            if kinds is not None and not implicit:
+                kinds[tag] = kind
+    if at > size:
+        raise ValueError("an element reaches beyond the data")
     return found, at, False
 
 

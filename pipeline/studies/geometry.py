@@ -20,6 +20,7 @@ __all__ = [
     "GeometryError",
     "Resampling",
     "cells",
+    "described_apart",
     "lps_to_ras",
     "place_on",
     "plan",
@@ -30,6 +31,8 @@ Affine = NDArray[np.float64]
 
 CORNER_TOLERANCE_MM = 0.05
 """Two grids are the same when no corners lie further apart than this, or than a tenth of a voxel."""
+
+_SAME_DIRECTION = 1e-6
 
 
 class GeometryError(ValueError):
@@ -143,13 +146,15 @@ def place_on(mask: NDArray[np.bool_], source: Geometry, target: Geometry, *, par
     exact[:axes, :axes], exact[:axes, 3] = turn, offset
     snapped = Geometry(source.shape, target.affine @ exact) if _is_reordering(turn) else None
     if snapped is None or not same_grid(snapped, source):
-        raise GeometryError(f"the mask's grid {_describe(source)} is not the image's {_describe(target)}")
+        own, others = described_apart(source, target)
+        raise GeometryError(f"the mask's grid {own} is not the image's {others}")
     if not partial and sorted(source.shape) != sorted(target.shape):
         raise GeometryError(f"the mask's shape {source.shape} is not the image's {target.shape}")
     marked = np.argwhere(mask) @ turn.T + offset
     outside = int(((marked < 0) | (marked >= target.shape)).any(axis=1).sum())
     if outside or (not partial and not _covers(source, turn, offset, target)):
-        raise GeometryError(f"the mask's grid {_describe(source)} is shifted against the image's {_describe(target)}")
+        own, others = described_apart(source, target)
+        raise GeometryError(f"the mask's grid {own} is shifted against the image's {others}")
     placed = np.zeros(target.shape, dtype=bool)
     placed[tuple(marked.T)] = True
     return placed
@@ -164,10 +169,30 @@ def _covers(source: Geometry, turn: NDArray[np.integer], offset: NDArray[np.inte
     return bool((ends.min(axis=0) == 0).all() and (ends.max(axis=0) == np.array(target.shape) - 1).all())
 
 
-def _describe(geometry: Geometry) -> str:
-    spacing = " x ".join(f"{step:.3f}" for step in geometry.spacing)
-    origin = ", ".join(f"{value:.2f}" for value in geometry.affine[:3, 3])
-    return f"{geometry.shape} at {spacing} mm from ({origin})"
+def described_apart(one: Geometry, other: Geometry) -> tuple[str, str]:
+    """Return two grids in words, with as many digits as it takes to see that they differ."""
+    turned = (
+        len(one.shape) == len(other.shape) and np.abs(_directions(one) - _directions(other)).max() > _SAME_DIRECTION
+    )
+    for digits in range(2, 16):
+        texts = _describe(one, digits, turned=turned), _describe(other, digits, turned=turned)
+        if texts[0] != texts[1]:
+            break
+    return texts
+
+
+def _directions(geometry: Geometry) -> NDArray[np.float64]:
+    """Return the axes' directions, unit vectors as columns (3, axes)."""
+    axes: NDArray[np.float64] = geometry.affine[:3, : len(geometry.shape)] / geometry.spacing
+    return axes + 0.0  # no minus before a zero
+
+
+def _describe(geometry: Geometry, digits: int, *, turned: bool) -> str:
+    spacing = " x ".join(f"{step:.{digits + 1}f}" for step in geometry.spacing)
+    origin = ", ".join(f"{value:.{digits}f}" for value in geometry.affine[:3, 3])
+    text = f"{geometry.shape} at {spacing} mm from ({origin})"
+    along = ", ".join(f"({' '.join(f'{part:.{digits}f}' for part in axis)})" for axis in _directions(geometry).T)
+    return f"{text} along {along}" if turned else text
 
 
 def cells(grid: Geometry, shape: Sequence[int]) -> Geometry:

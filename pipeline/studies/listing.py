@@ -19,7 +19,7 @@ from typing import IO
 from pipeline.errors import ArchiveError, Reason
 from pipeline.studies.catalogue import Catalogue, Entry
 from pipeline.studies.conventions import conventional
-from pipeline.studies.discovery import UNNAMED_READER
+from pipeline.studies.discovery import UNNAMED_READER, is_next_part
 from pipeline.studies.headers import Kind
 from pipeline.studies.privacy import Pseudonyms
 from pipeline.studies.rows import LIST
@@ -28,7 +28,7 @@ __all__ = ["write_manifest"]
 
 _MOST_COLUMNS = 64
 _NEEDED = ("study", "patient", "image")
-_NO_CELL = re.compile(r"^\s|\s$|[\n\r#]")
+_NO_CELL = re.compile(r"^\s|\s$|[\n\r#;]")
 _READER = re.compile(r"(r|reader|rater|expert|annotator)[_-]?\d*|manual|auto")  # a file's name may hold a person's
 
 Opener = Callable[[Path], AbstractContextManager[IO[bytes]]]
@@ -53,9 +53,9 @@ def write_manifest(root: Path, catalogue: Catalogue, path: Path, pseudonyms: Pse
     if len(masks) > _MOST_COLUMNS:
         raise ArchiveError(f"{root}: the masks have {len(masks)} readers and labels; a manifest takes {_MOST_COLUMNS}")
     shutil.rmtree(lists, ignore_errors=True)
-    for cells, places in rows:
+    for _, places in rows:
         for name, files in places.items():
-            with opened(path.parent / cells[name]) as file:
+            with opened(path.parent / name) as file:
                 file.write(json.dumps(files).encode())
     with opened(path) as file:
         table = csv.DictWriter(text := io.StringIO(newline=""), [*_NEEDED, *masks], restval="")
@@ -67,7 +67,7 @@ def write_manifest(root: Path, catalogue: Catalogue, path: Path, pseudonyms: Pse
 
 _Places = list[list[str]]
 _Cells = tuple[dict[str, str], dict[str, _Places]]
-"""A row's cells by column, and the lists that some of them name."""
+"""A row's cells by column, and the lists that some of them name, by their paths."""
 
 
 def _usable(catalogue: Catalogue) -> Iterator[Entry]:
@@ -92,8 +92,8 @@ def _row(catalogue: Catalogue, image: Entry, lists: Path, pseudonyms: Pseudonyms
         plain = _plain(catalogue, parts) if on_disk or len(parts) == 1 else None
         if plain is None:
             plain = f"{lists.name}/{parts[0]['id']:09d}{LIST}"
-            places[name] = [[one["path"], one["member"]] if one["member"] else [one["path"]] for one in parts]
-        cells[name] = plain
+            places[plain] = [[one["path"], one["member"]] if one["member"] else [one["path"]] for one in parts]
+        cells[name] = f"{cells[name]};{plain}" if name in cells else plain
     return cells, places
 
 
@@ -123,6 +123,9 @@ def _columns(masks: Sequence[Entry]) -> Iterator[tuple[str, Entry]]:
         stated = json.loads(one["role"])["reader"] if one["role"] else UNNAMED_READER
         reader = stated.lower() if _READER.fullmatch(stated.lower()) else UNNAMED_READER
         labels = [label for label in json.loads(one["labels"] or "[]") if label] or [None]
+        if is_next_part(stated) and _column(UNNAMED_READER, None) in taken:
+            yield _column(UNNAMED_READER, None), one
+            continue
         for number in count(1):
             names = {_column(f"{reader}{number if number > 1 else ''}", label) for label in labels}
             if not names & taken:
@@ -138,11 +141,9 @@ def _column(reader: str, label: str | None) -> str:
 def _consistent(rows: Sequence[_Cells]) -> None:
     """Rename the unlabelled masks of readers who have labelled ones too: a manifest takes one of both."""
     labelled = {name.split(":")[1] for cells, _ in rows for name in cells if name.count(":") == 2}
-    for cells, places in rows:
+    for cells, _ in rows:
         for name in [name for name in cells if name.count(":") == 1 and name.split(":")[1] in labelled]:
             cells[f"{name}-unlabelled"] = cells.pop(name)
-            if name in places:
-                places[f"{name}-unlabelled"] = places.pop(name)
 
 
 def _conventional_rows(root: Path, catalogue: Catalogue, pseudonyms: Pseudonyms) -> list[_Cells] | None:

@@ -3,7 +3,8 @@
 Columns: ``study``, ``patient``, ``image``; ``mask:<reader>``, ``mask:<reader>:<label>`` or, where a label map shows
 several labels by their numbers, ``mask:<reader>:<label>=<number>``, any number of them; ``label`` (``a;b`` for several,
 empty for none present). Every other column is a stratum. A mask in a file that covers many images (JSON, CSV) is
-``path`` where the image's file bears the name that the file knows, else ``path#name``. A path that ends in ``.files``
+``path`` where the image's file bears the name that the file knows, else ``path#name``. Several files in one cell,
+``a.png;b.png``, are one mask. A path that ends in ``.files``
 is a list of files beside the manifest, as ``camaudit scan`` writes it. Errors name lines and columns,
 never values: a value may name a patient.
 """
@@ -119,17 +120,18 @@ def _rows(
         for name in _NEEDED:
             if not values[name]:
                 raise ArchiveError(f"{manifest}: line {line}: column {name!r} is empty")
-        cells_of = {name: _path_and_key(name, values[name]) for name in columns if values[name]}
-        paths = {
-            name: _path(real_root, root, manifest, path, f"{manifest}: line {line}, column {name!r}")
-            for name, (path, _) in cells_of.items()
-            if name == "image" or _is_mask(name)
-        }
-        masks = tuple(_source(name, path, cells_of[name][1]) for name, path in paths.items() if _is_mask(name))
+        where = f"{manifest}: line {line}, column "
+        image = _path(real_root, root, manifest, values["image"], f"{where}'image'")
+        masks = tuple(
+            _source(name, _path(real_root, root, manifest, path, f"{where}{name!r}"), key)
+            for name in columns
+            if _is_mask(name)
+            for path, key in _paths_and_keys(values[name])
+        )
         strata = {name: values[name] for name in columns if name not in (*_NEEDED, _LABEL) and not _is_mask(name)}
         reference = _labels(values[_LABEL]) if _LABEL in values else None
-        listed = root if any(map(is_list, paths.values())) else None
-        yield StudyRow(values["study"], values["patient"], paths["image"], masks, reference, strata, listed)
+        listed = root if any(map(is_list, (image, *(mask.path for mask in masks)))) else None
+        yield StudyRow(values["study"], values["patient"], image, masks, reference, strata, listed)
 
 
 def _path(real_root: Path, root: Path, manifest: Path, cell: str, where: str) -> Path:
@@ -139,10 +141,14 @@ def _path(real_root: Path, root: Path, manifest: Path, cell: str, where: str) ->
     return inside(real_root, root / cell, where)
 
 
-def _path_and_key(name: str, cell: str) -> tuple[str, str | None]:
-    """Return a cell's path, and the image's name in the file where ``path#name`` states it."""
-    match = _KEYED.fullmatch(cell) if _is_mask(name) else None
-    return (match[1], match[2]) if match else (cell, None)
+def _paths_and_keys(cell: str) -> Iterator[tuple[str, str | None]]:
+    """Yield the paths of a mask's cell, and the image's name in the file where ``path#name`` states it.
+
+    Several files, ``a.png;b.png``, are one reader's mask of one label together.
+    """
+    for path in filter(None, map(str.strip, cell.split(";"))):
+        match = _KEYED.fullmatch(path)
+        yield (match[1], match[2]) if match else (path, None)
 
 
 def _source(name: str, path: Path, key: str | None) -> MaskSource:

@@ -155,7 +155,8 @@ def _of_error(error: StudyError) -> Facts:
 
 def _described(root: str, stamps: Sequence[Stamp]) -> list[Facts]:
     """Describe files; runs in a worker."""
-    return [_describe_file(Path(root) / path) for path, _, _, _ in stamps]
+    folder = Path(root)
+    return [_describe_file(folder / path) for path, _, _, _ in stamps]
 
 
 def _describe_file(path: Path) -> Facts:
@@ -192,6 +193,7 @@ class Summary:
 
     ``masks`` = ``masks_used`` + the masks that fit no usable image. ``named`` counts what DICOMDIRs name,
     ``named_missing`` what of it the walk has not met, ``named_outside`` what would lead out of the archive.
+    ``differing`` counts excluded series by the attributes in which their slices differ.
     """
 
     files: int
@@ -207,6 +209,7 @@ class Summary:
     named: int
     named_missing: int
     named_outside: int
+    differing: Mapping[str, int]
 
 
 def summary(root: Path, catalogue: Catalogue) -> Summary:
@@ -230,7 +233,13 @@ def summary(root: Path, catalogue: Catalogue) -> Summary:
         named=named,
         named_missing=missing,
         named_outside=outside,
+        differing=_differing(catalogue),
     )
+
+
+def _differing(catalogue: Catalogue) -> dict[str, int]:
+    query = "SELECT differing, count(*) n FROM images WHERE reason IS NOT NULL AND differing IS NOT NULL GROUP BY 1"
+    return {row["differing"]: row["n"] for row in catalogue.select(query)}
 
 
 _PATIENT = "coalesce(patient, study)"

@@ -254,6 +254,7 @@ NUMBER_CHANGING = {
     "archive.voi": "apply",
     "archive.volume": 0,
     "archive.consensus": "staple",
+    "archive.contours": "union",
     "model.factory": "package.module:other",
     "model.arguments.depth": 34,
     "model.labels": ["malignant", "benign"],

@@ -94,6 +94,7 @@ def test_what_is_kept_is_the_study_itself(tmp_path):
     [
         {"prepare": [{"_target_": "Resize", "spatial_size": [10, 12, 8]}]},
         {"archive__consensus": "majority"},
+        {"archive__contours": "union"},
         {"archive__voi": "apply"},
     ],
 )

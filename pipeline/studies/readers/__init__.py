@@ -12,6 +12,7 @@ from pipeline.studies.readers import (
     boxes,
     coco,
     dicom_enhanced,
+    dicom_picture_mask,
     dicom_projection,
     dicom_seg,
     dicom_series,
@@ -60,6 +61,7 @@ MASK_READERS: tuple[ModuleType, ...] = (
     png_mask,  # likewise
     dicom_seg,  # reads the meta group to tell a segmentation from other DICOM objects
     rtstruct,  # likewise
+    dicom_picture_mask,  # likewise
     boxes,  # text has no magic bytes: told by its ending
     coco,  # before the polygons, which take any other JSON
     polygons,
@@ -102,7 +104,7 @@ def _read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
         if reader.accepts(path):
             found: MaskFile = reader.read_mask(path, image, wanted)
             return found
-    message = "the mask is neither NIfTI, NRRD, PNG, DICOM segmentation or structure set, nor a JSON or CSV file"
+    message = "the mask is neither NIfTI, NRRD, PNG, DICOM segmentation, structure set or picture, nor JSON or CSV"
     raise refused(Reason.UNSUPPORTED_FORMAT, message)
 
 

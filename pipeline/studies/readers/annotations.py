@@ -20,6 +20,7 @@ from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, refused
 from pipeline.studies.readers.even_odd import filled
 from pipeline.studies.readers.labels import same_label
 from pipeline.studies.readers.run_length import expanded
+from pipeline.studies.readers.unique_keys import stated
 
 __all__ = [
     "Annotations",
@@ -62,10 +63,14 @@ class Marks:
 
 @dataclass(frozen=True)
 class Annotations:
-    """What is stated of all images, by their names in the file, and every label that the file knows."""
+    """What is stated of all images, by their names in the file, and every label that the file knows.
+
+    ``stray`` counts shapes of images that the file does not list.
+    """
 
     images: Mapping[str, Marks]
     labels: frozenset[str]
+    stray: int = 0
 
 
 def image_key(name: str) -> str:
@@ -139,7 +144,9 @@ def drawn(annotations: Annotations, image: ImageFile, wanted: Wanted) -> MaskFil
         message = f"the mask's {lost} shapes enclose no pixel's centre"
         raise refused(Reason.MASK_WITHOUT_AREA, message, excluded=True)
     facts = {"mask drawn from": " and ".join(sorted({one.form for one in shapes}))} if shapes else {}
-    return MaskFile(marked, facts | ({"shapes smaller than a pixel": f"{lost} of {len(shapes)}"} if lost else {}))
+    facts |= {"shapes smaller than a pixel": f"{lost} of {len(shapes)}"} if lost else {}
+    facts |= {"shapes of images that the file does not list": str(annotations.stray)} if annotations.stray else {}
+    return MaskFile(marked, facts)
 
 
 def _entry(annotations: Annotations, wanted: Wanted) -> Marks:
@@ -178,9 +185,11 @@ def _check_size(stated: tuple[int, int], shape: tuple[int, ...]) -> None:
 
 
 def _runs(one: Shape, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], int]:
-    size = (int(one.content["size"][0]), int(one.content["size"][1]))
-    _check_size(size, shape)
-    return expanded(size, one.content["counts"]), 0
+    size = stated(one.content, "size", list, "a mask of run lengths")
+    if len(size) != 2 or not all(isinstance(axis, int) for axis in size):
+        raise refused(Reason.NOT_READABLE, "a mask of run lengths states a size that is not rows and columns")
+    _check_size((size[0], size[1]), shape)
+    return expanded((size[0], size[1]), stated(one.content, "counts", (str, list), "a mask of run lengths")), 0
 
 
 def _outline(one: Shape, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], int]:
@@ -194,7 +203,15 @@ def _outline(one: Shape, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], int
 
 def _points(content: Sequence[Any]) -> NDArray[np.float64]:
     """Return points (n, 2), given as pairs or one after the other."""
-    points = np.asarray(content, dtype=np.float64)
-    if points.size % 2 or (points.ndim == 2 and points.shape[1] != 2) or not np.isfinite(points).all():
+    try:
+        points = np.asarray(content, dtype=np.float64)
+    except (ValueError, TypeError):
+        points = np.full((1, 1), np.nan)
+    if (
+        points.ndim not in (1, 2)
+        or points.size % 2
+        or (points.ndim == 2 and points.shape[1] != 2)
+        or not np.isfinite(points).all()
+    ):
         raise refused(Reason.NOT_READABLE, f"an outline's {points.size} numbers are no points in a plane")
     return points.reshape(-1, 2)

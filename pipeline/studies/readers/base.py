@@ -1,6 +1,8 @@
 """What every reader shares: what it returns, how it refuses, and how a mask gets to the image's grid."""
 
+import csv
 import gzip
+import json
 import logging
 import warnings
 import zlib
@@ -34,7 +36,6 @@ __all__ = [
     "guarded",
     "inflates_within",
     "is_gzip",
-    "label_map",
     "refused",
     "series_files",
     "thin",
@@ -50,19 +51,26 @@ _LIBRARIES = {"nibabel", "pydicom", "pylibjpeg"}
 Found = TypeVar("Found")
 
 
+Contours = Literal["even-odd", "union"]
+
+
 @dataclass(frozen=True)
 class ReadOptions:
     """What the user has chosen where a study's files leave a choice.
 
     ``voi``: whether projections and captures get the display transform that they state. ``volume``: which
     volume or frame of a file that holds several, counted from 0; without it such a file is refused. ``labels``: those
-    that the model has; a mask of any other is refused unread (None: every mask is read).
+    that the model has; a mask of any other is refused unread (None: every mask is read). ``negative``: the one of them
+    that means "nothing found", so that an empty mask is what such a study should have. ``contours``: whether voxels
+    where contours of one structure overlap are inside (``union``); holes are holes in both.
     """
 
     voi: Literal["none", "apply"] = "none"
     volume: int | None = None
     consensus: Literal["none", "majority", "staple"] = "none"
     labels: tuple[str, ...] | None = None
+    negative: str | None = None
+    contours: Contours = "even-odd"
 
 
 AS_STORED = ReadOptions()
@@ -94,14 +102,19 @@ class MaskFile:
 class Wanted:
     """Which of a file's masks is meant.
 
-    ``label`` chooses among several in one file, ``value`` is its number in a label map. In a file that covers
-    many images ``key`` is the image's name there, and ``reader`` whose rows count where the file tells.
+    ``label`` chooses among several in one file, ``value`` is its number there. In a file that covers many images
+    ``key`` is the image's name there, and ``reader`` whose rows count where the file tells. ``by_reference``: the
+    label is the study's own, and nobody has said that this file shows it. ``known``: the numbers that are told of this
+    file for any label.
     """
 
     label: str | None = None
     value: int | None = None
     key: str | None = field(default=None, repr=False)
     reader: str | None = None
+    by_reference: bool = False
+    known: frozenset[int] = frozenset()
+    contours: Contours = "even-odd"
 
 
 def refused(reason: Reason, message: str, *, excluded: bool = False) -> StudyError:
@@ -124,8 +137,8 @@ def guarded(what: str, read: Callable[[], Found]) -> Found:
     except (StudyError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001 - a panic of a Rust decoder derives from BaseException
-        reason, kind = _reason(error), type(error).__name__
-    raise refused(reason, f"{what} cannot be read ({kind})")
+        reason, why = _reason(error)
+    raise refused(reason, f"{what} cannot be read: {why}")
 
 
 @contextmanager
@@ -154,14 +167,29 @@ def _loggers(count: int) -> list[logging.Logger]:  # noqa: ARG001 - where there 
     return [logging.getLogger(name) for name in names]
 
 
-def _reason(error: BaseException) -> Reason:
-    if isinstance(error, MemoryError):
-        return Reason.OUT_OF_MEMORY
-    if isinstance(error, FileNotFoundError):
-        return Reason.MISSING_FILE
+def _reason(error: BaseException) -> tuple[Reason, str]:
+    """Return the reason and a sentence; of the error itself only a grid's words, which are our own, are quoted."""
     if isinstance(error, GeometryError):
-        return Reason.NO_GEOMETRY
-    return Reason.TRUNCATED if isinstance(error, EOFError) else Reason.NOT_READABLE
+        return Reason.NO_GEOMETRY, str(error)
+    for kinds, reason, why in _SENTENCES:
+        if isinstance(error, kinds):
+            return reason, why
+    return Reason.NOT_READABLE, "its content is damaged, or is not what its format says"
+
+
+_SENTENCES: tuple[tuple[tuple[type[BaseException], ...], Reason, str], ...] = (
+    ((MemoryError,), Reason.OUT_OF_MEMORY, "it needs more memory than there is"),
+    ((FileNotFoundError,), Reason.MISSING_FILE, "its file is not there"),
+    ((PermissionError,), Reason.NOT_READABLE, "its file may not be opened"),
+    ((EOFError,), Reason.TRUNCATED, "its file ends early"),
+    ((gzip.BadGzipFile, zlib.error), Reason.NOT_READABLE, "the gzip or deflate stream is damaged"),
+    ((UnicodeError,), Reason.NOT_READABLE, "its text is not UTF-8"),
+    ((json.JSONDecodeError,), Reason.NOT_READABLE, "it is not JSON"),
+    ((csv.Error,), Reason.NOT_READABLE, "it is not CSV"),
+    ((RecursionError,), Reason.NOT_READABLE, "its items are nested too deep"),
+    ((NotImplementedError,), Reason.UNSUPPORTED_FORMAT, "its encoding is not read"),
+    ((OSError,), Reason.NOT_READABLE, "its file cannot be read to the end"),
+)
 
 
 def first_bytes(path: Path, count: int) -> bytes:
@@ -245,25 +273,6 @@ def volume_of(values: NDArray[np.generic], geometry: Geometry) -> Volume:
         if not wrong:
             raise
     raise refused(Reason.NOT_FINITE, f"{wrong} of {array.size} voxels are NaN or infinite")
-
-
-def label_map(values: NDArray[np.generic], numbers: frozenset[int] | None = None) -> NDArray[np.bool_]:
-    """Return where a label map holds one of ``numbers``; without them, where a binary one is not zero.
-
-    Raises:
-        StudyError: NOT_FINITE, or UNSUPPORTED_FORMAT for several labels: nothing tells which is meant.
-    """
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise refused(Reason.NOT_FINITE, "the mask holds NaN or infinity")
-    if numbers is not None:
-        return np.isin(values, sorted(numbers))
-    marked: NDArray[np.bool_] = values.astype(bool)
-    inside = values[marked]
-    if inside.size and inside.min() != inside.max():
-        count = len(np.unique(inside))
-        message = f"the mask holds {count} values besides 0, and nothing tells which is meant"
-        raise refused(Reason.UNSUPPORTED_FORMAT, message)
-    return marked
 
 
 def carry(marked: NDArray[np.bool_], source: Geometry, image: Geometry) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ the image was looked at and nothing was marked, as in the sets of RSNA and VinDr
 
 import csv
 import io
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 from pipeline.errors import Reason
 from pipeline.studies.readers.annotations import Annotations, Marks, Shape, box, drawn, kept_by_file, text_of
 from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, refused
+from pipeline.studies.readers.labels import check_distinct
 
 __all__ = ["accepts", "read_mask"]
 
@@ -43,6 +45,7 @@ def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
 def _annotations(path: Path) -> Annotations:
     table = csv.DictReader(io.StringIO(text_of(path), newline=""), restval="")
     columns = table.fieldnames or ()
+    check_distinct((name for name in columns if name), "the table's columns")
     corners = _CORNERS if set(_CORNERS) <= set(columns) else _EXTENT
     if not set(corners) <= set(columns) or _first(_IMAGE, columns) is None:
         message = "the table of boxes has no column image, or not x_min, y_min, x_max, y_max or x, y, width, height"
@@ -50,6 +53,8 @@ def _annotations(path: Path) -> Annotations:
     rows: dict[str, list[Row]] = defaultdict(list)
     image, label = str(_first(_IMAGE, columns)), _first(_LABEL, columns)
     for row in table:
+        if None in row:
+            raise refused(Reason.NOT_READABLE, f"line {table.line_num} of the table has more cells than its head")
         rows[row[image].strip()].append(row)
     labels = frozenset(row[label].strip() for found in rows.values() for row in found) if label else frozenset()
     return Annotations({name: _marks(found, corners) for name, found in rows.items()}, labels)
@@ -62,7 +67,7 @@ def _first(names: tuple[str, ...], columns: object) -> str | None:
 def _marks(rows: list[Row], corners: tuple[str, ...]) -> Marks:
     """Return one image's boxes, and whose lines there are."""
     label, reader = _first(_LABEL, rows[0]), _first(_READER, rows[0])
-    sizes = {tuple(int(float(row[name])) for name in _SIZE) for row in rows if all(row.get(name) for name in _SIZE)}
+    sizes = {tuple(int(_number(row, name)) for name in _SIZE) for row in rows if all(row.get(name) for name in _SIZE)}
     if len(sizes) > 1:
         raise refused(Reason.NOT_READABLE, f"the lines of one image state {len(sizes)} different sizes of it")
     shapes = tuple(
@@ -75,6 +80,16 @@ def _marks(rows: list[Row], corners: tuple[str, ...]) -> Marks:
     return Marks(size, shapes, readers)
 
 
+def _number(row: Row, name: str) -> float:
+    try:
+        value = float(row[name])
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise refused(Reason.NOT_READABLE, f"a line of the table has no number in its column {name}")
+    return value
+
+
 def _box(row: Row, corners: tuple[str, ...]) -> list[tuple[float, float]]:
-    left, top, third, fourth = (float(row[name]) for name in corners)
+    left, top, third, fourth = (_number(row, name) for name in corners)
     return box(left, top, third, fourth) if corners == _CORNERS else box(left, top, left + third, top + fourth)

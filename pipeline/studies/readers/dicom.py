@@ -1,70 +1,73 @@
-"""What the DICOM readers share: opening a file without trusting it, decoding its pixels, their meaning."""
+"""What the DICOM readers share: opening a file without trusting it, its header, its pixels and their meaning."""
 
+import struct
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import hypot
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_dataset, read_file_meta_info
-from pydicom.pixels.processing import apply_modality_lut
-from pydicom.pixels.utils import pixel_array
+from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.valuerep import VR
 
 from pipeline.errors import Reason
+from pipeline.studies.elements import first_elements
 from pipeline.studies.geometry import Affine, GeometryError, lps_to_ras
 from pipeline.studies.readers.base import check_size, first_bytes, inflates_within, refused
+from pipeline.studies.readers.dicom_header import BLANKS, TAGS, TEXTS, Header, Kind, header_of, kind_of, text_of
+from pipeline.studies.readers.lookup_table import table_of
+from pipeline.studies.readers.pixel_format import PixelFormat, Rescale, check_syntax
+from pipeline.studies.readers.pixel_values import excess_of, pixels_of
+from pipeline.studies.readers.pixel_values import stored_values as values_of_pixels
 
 __all__ = [
-    "SEGMENTATIONS",
     "OpenFile",
+    "check_encoding",
     "check_grey",
     "check_kind",
-    "decoded",
-    "file_class",
+    "check_plane",
+    "file_kind",
+    "inflated",
     "is_dicom",
-    "meta_group",
-    "number",
     "open_file",
     "open_header",
     "open_whole",
     "plane_affine",
-    "real_values",
+    "quick_header",
+    "read_header",
     "rescale_told",
-    "stored_range",
+    "rescaled",
     "stored_values",
 ]
 
-SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
-
 _PREAMBLE = 132
+_HEAD = 64 * 1024  # holds nearly every header up to _LAST
+_DEFLATED_HEAD = 4 * 1024**2
 _DEFLATED_FILE_CAP = 8 * 1024**2
 _DEFLATED_CAP = 256 * 1024**2
 _RAW_DEFLATE = -15  # zlib's window bits for a stream without a header
-_GROUP_LENGTH = 12  # bytes of the element that states the length of the meta group
 _DIRECTION_TOLERANCE = 1e-3
 _PIXEL_DATA = 0x7FE00010
-# PS3.3 C.7.6.3 and C.11.1, without the pixels themselves
-_OF_PIXELS = tuple(
-    Tag(keyword)
-    for keyword in (
-        "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames",
-        "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "ExtendedOffsetTable",
-        "ExtendedOffsetTableLengths", "ModalityLUTSequence", "RescaleSlope", "RescaleIntercept",
-    )
-)  # fmt: skip
-_EXACT = 2.0**22  # whole numbers of 16 bits and these added are exact in float32
+_LAST = max(TAGS)
+_META = {0x00020002: "class", 0x00020003: "instance", 0x00020010: "transfer_syntax"}
+_REPRESENTATIONS = {kind.encode(): kind for kind in map(str, VR)}
+_TEXTS = frozenset(kind.encode() for kind in TEXTS)
+_LAST_OF_META = 0x0002FFFF
+_OF_PIXELS = tuple(Tag(keyword) for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"))
 
 
 @dataclass(frozen=True)
 class OpenFile:
-    """A DICOM file opened once: its header, and where its pixels begin (None: in the header, inflated)."""
+    """A DICOM file opened once: its data set, and where its pixels begin (None: in the data set, inflated)."""
 
     path: Path = field(repr=False)
-    header: Dataset = field(repr=False)
+    dataset: Dataset = field(repr=False)
     pixels_at: int | None
 
 
@@ -73,33 +76,98 @@ def is_dicom(path: Path) -> bool:
     return first_bytes(path, _PREAMBLE)[128:] == b"DICM"
 
 
-def file_class(path: Path) -> str:
-    """Return the SOP class UID that the file's meta group states; empty when it states none."""
-    return str(read_file_meta_info(path).get("MediaStorageSOPClassUID", ""))
+def read_header(file: BinaryIO, size: int, head: bytes = b"") -> tuple[dict[str, str | None], int]:
+    """Return a DICOM file's header, and where it was read to; ``file`` can seek, ``head`` is its beginning if known.
+
+    The first elements are read by our own walk; what that cannot read is left to pydicom.
+
+    Raises:
+        StudyError: TOO_LARGE for a deflated header beyond what is inflated.
+    """
+    if not head:
+        file.seek(0)
+        head = file.read(_HEAD)
+    quick = quick_header(head, size)
+    return quick or (_slow_header(file), 0)
 
 
-def meta_group(path: Path) -> Dataset | None:
-    """Return the file's meta group, which tells its class and encoding; None for a file that is no DICOM."""
+def quick_header(head: bytes, size: int) -> tuple[dict[str, str | None], int] | None:
+    """Return the header of the beginning of a file of this size and where it ended; None when it may go on behind.
+
+    Also None for big endian, which is rare, and for whatever is not written by the standard.
+    """
     try:
-        return read_file_meta_info(path)
-    except InvalidDicomError:
+        stated, at, _ = first_elements(head, _PREAMBLE, wanted=_META, last=_LAST_OF_META)
+        meta = {_META[tag]: value.decode("ascii").strip("\0 ") or None for tag, value in stated.items()}
+        syntax = meta.get("transfer_syntax")
+        if syntax is None or syntax == ExplicitVRBigEndian:
+            return None
+        body, at = (inflated(head[at:], _DEFLATED_HEAD), 0) if _is_deflated(syntax) else (head, at)
+        kinds: dict[int, bytes] = {}
+        implicit = syntax == ImplicitVRLittleEndian
+        raw, at, past = first_elements(body, at, wanted=TAGS, last=_LAST, implicit=implicit, kinds=kinds)
+    except (ValueError, IndexError, struct.error):
+        return None  # the slow way meets it again, or gets round it
+    if not raw or not (past or len(head) == size):
         return None
+    header = meta
+    for tag, value in raw.items():
+        kind = kinds.get(tag, b"")
+        if kind in _TEXTS:  # the short way of ``text_of`` for nearly all values
+            text = value.decode("latin-1").strip(BLANKS)
+        elif kind == b"US" and len(value) == 2:
+            text = str(value[0] | value[1] << 8)
+        else:
+            text = text_of(tag, _REPRESENTATIONS.get(kind, ""), value) or ""
+        if text:
+            header[TAGS[tag]] = text
+    return header, at
 
 
-def open_file(path: Path, meta: Dataset, tags: Sequence[BaseTag]) -> OpenFile:
-    """Return these of a file's attributes and those of its pixels.
+def _is_deflated(syntax: str) -> bool:
+    return syntax == str(DeflatedExplicitVRLittleEndian)
 
-    ``stored_values`` reads on from where the header ends, so that nothing is parsed twice.
+
+def inflated(data: bytes, count: int, window_bits: int = _RAW_DEFLATE) -> bytes:
+    """Return up to ``count`` bytes of a deflated stream's beginning; none of what is damaged."""
+    try:
+        return zlib.decompressobj(window_bits).decompress(data, count)
+    except zlib.error:
+        return b""
+
+
+def _slow_header(file: BinaryIO) -> dict[str, str | None]:
+    """Return the same by a whole parse; a deflated file would be inflated whole, so it ends here."""
+    file.seek(0)
+    if DeflatedExplicitVRLittleEndian.encode() + b"\0" in file.read(1024):
+        raise refused(Reason.TOO_LARGE, "the deflated header is larger than is inflated, or is damaged")
+    file.seek(0)
+    dataset = dcmread(file, stop_before_pixels=True, specific_tags=[*TAGS])
+    meta = dataset.file_meta
+    return header_of(dataset, meta) | {"transfer_syntax": str(meta.get("TransferSyntaxUID") or "") or None}
+
+
+def _header_at(path: Path) -> dict[str, str | None]:
+    with path.open("rb") as file:
+        return read_header(file, path.stat().st_size)[0]
+
+
+def file_kind(path: Path) -> Kind | None:
+    """Return what a DICOM file is, or None for a file that is no DICOM."""
+    return kind_of(_header_at(path)) if is_dicom(path) else None
+
+
+def open_file(path: Path, tags: Sequence[BaseTag]) -> OpenFile:
+    """Return these of a file's attributes; ``stored_values`` reads on from where they end.
 
     Raises:
         StudyError: TOO_LARGE for a deflated file that inflates to more than an image should.
     """
-    _refuse_bomb(path, meta)
-    if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-        return OpenFile(path, dcmread(path), None)
+    _refuse_bomb(path)
     with path.open("rb") as file:
-        header = dcmread(file, stop_before_pixels=True, specific_tags=[*tags, *_OF_PIXELS])
-        return OpenFile(path, header, file.tell())
+        dataset = dcmread(file, stop_before_pixels=True, specific_tags=[*tags, *_OF_PIXELS])
+        deflated = _is_deflated(str(dataset.file_meta.get("TransferSyntaxUID", "")))
+        return OpenFile(path, dataset, None if deflated else file.tell())
 
 
 def open_header(path: Path) -> Dataset:
@@ -108,145 +176,125 @@ def open_header(path: Path) -> Dataset:
     Raises:
         StudyError: TOO_LARGE for a deflated file that inflates to more than a header should.
     """
-    _refuse_bomb(path, read_file_meta_info(path))
+    _refuse_bomb(path)
     return dcmread(path, stop_before_pixels=True)
 
 
-def open_whole(path: Path) -> Dataset:
-    """Return a file's data set with its pixels, still encoded.
+def open_whole(path: Path) -> tuple[Dataset, dict[str, str | None]]:
+    """Return a file's data set with its pixels, still encoded, and its header.
 
     Raises:
         StudyError: TOO_LARGE for a file larger than any array may be, or that inflates to more than an image should.
     """
     check_size(path.stat().st_size)
-    _refuse_bomb(path, read_file_meta_info(path))
-    return dcmread(path)
+    _refuse_bomb(path)
+    return dcmread(path), _header_at(path)
 
 
-def _refuse_bomb(path: Path, meta: Dataset) -> None:
+def _refuse_bomb(path: Path) -> None:
     """Refuse a deflated file that is or grows large: pydicom inflates it whole before parsing."""
-    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-        return
-    size = path.stat().st_size
-    if size > _DEFLATED_FILE_CAP:
-        message = f"the deflated file has {size / 2**20:.0f} MiB; the cap is {_DEFLATED_FILE_CAP / 2**20:.0f} MiB"
-        raise refused(Reason.TOO_LARGE, message)
     with path.open("rb") as file:
-        file.seek(_PREAMBLE + _GROUP_LENGTH + int(meta.FileMetaInformationGroupLength))
+        head = file.read(1024)
+        if DeflatedExplicitVRLittleEndian.encode() not in head:
+            return
+        size = path.stat().st_size
+        if size > _DEFLATED_FILE_CAP:
+            message = f"the deflated file has {size / 2**20:.0f} MiB; the cap is {_DEFLATED_FILE_CAP / 2**20:.0f} MiB"
+            raise refused(Reason.TOO_LARGE, message)
+        _, at, _ = first_elements(head, _PREAMBLE, wanted=(), last=_LAST_OF_META)
+        file.seek(at)
         if not inflates_within(file, _DEFLATED_CAP, _RAW_DEFLATE):
             raise refused(Reason.TOO_LARGE, f"the deflated file inflates beyond {_DEFLATED_CAP / 2**20:.0f} MiB")
 
 
-def check_kind(header: Dataset, frame_types: Iterable[object] = ()) -> None:
+def check_kind(image_types: Iterable[str | None]) -> None:
     """Refuse an image that is no slice of the patient though its class is one's.
 
     Raises:
         StudyError: MOSAIC for several slices tiled into one picture, LOCALIZER for a planning view.
     """
-    said = {str(value) for kind in (header.get("ImageType"), *frame_types) for value in kind or ()}
+    said = {value.strip() for stated in image_types if stated for value in stated.split("\\")}
     if "MOSAIC" in said:
         raise refused(Reason.MOSAIC, "the image is a mosaic of slices, which is not read")
     if "LOCALIZER" in said:
         raise refused(Reason.LOCALIZER, "the image is a localizer, drawn for planning; it is no slice of a volume")
 
 
-def check_grey(header: Dataset) -> None:
+def check_grey(layout: PixelFormat) -> None:
     """Refuse colour.
 
     Raises:
         StudyError: NOT_A_SINGLE_CHANNEL.
     """
-    samples = int(header.get("SamplesPerPixel") or 1)
-    if samples != 1 or header.get("PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2"):
+    if not layout.is_grey:
         raise refused(Reason.NOT_A_SINGLE_CHANNEL, "the image is in colour; one grey value a pixel is read")
 
 
-def stored_values(opened: OpenFile) -> NDArray[np.integer]:
-    """Return the stored values of an opened file, which keeps nothing of them.
+def check_encoding(header: Header, layout: PixelFormat, *, from_file: bool) -> None:
+    """Refuse what cannot be told apart or decoded: no instance UID, no transfer syntax that is read.
 
     Raises:
-        StudyError: as ``decoded``.
+        StudyError: NOT_READABLE, or as ``check_syntax``.
     """
-    header = opened.header
+    if not header.get("instance"):
+        raise refused(Reason.NOT_READABLE, "the DICOM file states no SOPInstanceUID")
+    if from_file:
+        check_syntax(header, layout)
+
+
+def stored_values(opened: OpenFile, header: Header, layout: PixelFormat) -> tuple[NDArray[np.integer], int]:
+    """Return the stored values of an opened file, which keeps nothing of them, and how many bytes lie behind them.
+
+    Raises:
+        StudyError: as the path of all pixels (``pixel_values``).
+    """
+    dataset, syntax = opened.dataset, str(header["transfer_syntax"])
     if opened.pixels_at is None:
-        return decoded(header)
+        pixels = pixels_of(dcmread(opened.path), syntax, layout)
+        return values_of_pixels(pixels, layout), excess_of(pixels, layout)
     check_size(opened.path.stat().st_size)
-    implicit, little = header.original_encoding
+    implicit, little = dataset.original_encoding
     with opened.path.open("rb") as file:
         file.seek(opened.pixels_at)
         pixels = read_dataset(file, bool(implicit), bool(little), stop_when=lambda tag, _, __: tag > _PIXEL_DATA)
-    header.update(pixels)
-    try:
-        return decoded(header)
-    finally:
-        for tag in pixels.keys():  # noqa: SIM118 - a data set iterates over its elements
-            del header[tag]
+    for tag in _OF_PIXELS:
+        if tag in dataset:
+            pixels[tag] = dataset[tag]
+    own = pixels_of(pixels, syntax, layout)
+    return values_of_pixels(own, layout), excess_of(own, layout)
 
 
-def decoded(dataset: Dataset, frame: int | None = None) -> NDArray[np.integer]:
-    """Return the stored values, (rows, columns) or (frames, rows, columns), of all frames or of one.
-
-    Colour has a last axis of three; YBR is RGB by then. The size is checked beforehand. The array may be read-only.
-
-    Raises:
-        StudyError: TOO_LARGE; TRUNCATED for fewer bytes than announced; NOT_READABLE without pixels.
-    """
-    frames = int(dataset.get("NumberOfFrames") or 1)
-    values = int(dataset.Rows) * int(dataset.Columns) * frames * int(dataset.get("SamplesPerPixel") or 1)
-    check_size(values * max(int(dataset.BitsAllocated), 8) // 8 // (1 if frame is None else frames))
-    if "PixelData" not in dataset:
-        raise refused(Reason.NOT_READABLE, "the DICOM file holds no pixels")
-    subsampled = dataset.get("PhotometricInterpretation") == "YBR_FULL_422"  # two thirds are stored
-    needed = (values * int(dataset.BitsAllocated) // (3 if subsampled else 1) * (2 if subsampled else 1) + 7) // 8
-    if not UID(dataset.file_meta.TransferSyntaxUID).is_compressed and len(dataset.PixelData) < needed:
-        message = f"the pixels take {len(dataset.PixelData)} bytes of the {needed} that the header announces"
-        raise refused(Reason.TRUNCATED, message)
-    return pixel_array(dataset, index=frame, view_only=True)
-
-
-def real_values(dataset: Dataset, stored: NDArray[np.generic]) -> NDArray[np.floating]:
+def rescaled(dataset: Dataset, rescale: Rescale, stored: NDArray[np.generic], lowest: int) -> NDArray[np.floating]:
     """Return stored values after the modality transform (HU for CT; PS3.3 C.11.1), float32 where that is exact.
 
+    ``lowest`` is the lowest value that a pixel can store.
+
     Raises:
-        StudyError: NOT_READABLE when the rescale slope is zero or not finite: the image would be constant.
+        StudyError: NOT_READABLE for a table that is none.
     """
-    if "ModalityLUTSequence" in dataset:
-        return np.asarray(apply_modality_lut(stored, dataset), dtype=np.float64)
-    slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
-    if slope == 0 or not np.isfinite([slope, intercept]).all():
-        raise refused(Reason.NOT_READABLE, f"the rescale slope is {slope:g} and the intercept {intercept:g}")
-    exact = slope == 1 and intercept.is_integer() and abs(intercept) < _EXACT and stored.dtype.itemsize <= 2
-    values: NDArray[np.floating] = stored.astype(np.float32 if exact else np.float64)
-    if not exact:
-        values *= slope
-    values += intercept
-    return values
+    if not rescale.table:
+        return rescale.apply(stored)
+    return table_of(dataset.ModalityLUTSequence[0], lowest).apply(stored)
 
 
-def rescale_told(transforms: Iterable[Dataset]) -> str:
+def rescale_told(transforms: Iterable[Rescale]) -> str:
     """Say which modality transform the slices went through."""
-    met = {
-        "table"
-        if "ModalityLUTSequence" in one
-        else f"slope {one.get('RescaleSlope', 1):g}, intercept {one.get('RescaleIntercept', 0):g}"
-        for one in transforms
-    }
+    met = {str(one) for one in transforms}
     return met.pop() if len(met) == 1 else "differs by slice, each applied"
 
 
-def stored_range(dataset: Dataset) -> tuple[int, int]:
-    """Return the lowest and the highest value that a pixel can store."""
-    bits = int(dataset.BitsStored)
-    return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if dataset.PixelRepresentation else (0, 2**bits - 1)
+def check_plane(orientation: Sequence[float], spacing: Sequence[float]) -> None:
+    """Refuse directions that are not perpendicular unit vectors, and spacings that are not positive.
 
-
-def number(dataset: Dataset, keyword: str, count: int) -> NDArray[np.float64] | None:
-    """Return ``count`` finite numbers of an attribute, or None when it is absent, empty or something else."""
-    value = dataset.get(keyword)
-    if value is None or not isinstance(value, Sequence) or isinstance(value, str) or len(value) != count:
-        return None
-    numbers = np.array([float(part) for part in value])
-    return numbers if np.isfinite(numbers).all() else None
+    Raises:
+        GeometryError: as said.
+    """
+    row, column = orientation[:3], orientation[3:]
+    lengths = hypot(*row) - 1, hypot(*column) - 1, sum(one * other for one, other in zip(row, column, strict=True))
+    if max(map(abs, lengths)) > _DIRECTION_TOLERANCE or min(spacing) <= 0:
+        raise GeometryError(
+            "ImageOrientationPatient must hold perpendicular unit vectors, PixelSpacing positive numbers"
+        )
 
 
 def plane_affine(
@@ -260,10 +308,8 @@ def plane_affine(
     Raises:
         GeometryError: when the directions are not perpendicular unit vectors, or a spacing is not positive.
     """
+    check_plane(orientation.tolist(), spacing.tolist())
     along_row, along_column = orientation[:3], orientation[3:]
-    lengths = np.linalg.norm(along_row), np.linalg.norm(along_column), 1 + along_row @ along_column
-    if np.abs(np.array(lengths) - 1).max() > _DIRECTION_TOLERANCE or spacing.min() <= 0:
-        raise GeometryError("a plane's directions must be perpendicular unit vectors and its spacings positive")
     affine = np.eye(4)
     affine[:3, 0] = along_row * spacing[1]
     affine[:3, 1] = along_column * spacing[0]

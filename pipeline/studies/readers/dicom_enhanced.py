@@ -18,21 +18,21 @@ from pipeline.studies.geometry import Geometry
 from pipeline.studies.privacy import allowed_header
 from pipeline.studies.readers.base import ImageFile, ReadOptions, check_size, refused, volume_of
 from pipeline.studies.readers.dicom import (
+    check_encoding,
     check_grey,
     check_kind,
-    decoded,
-    file_class,
-    is_dicom,
+    file_kind,
     open_whole,
-    real_values,
     rescale_told,
+    rescaled,
 )
-from pipeline.studies.readers.planes import plane_of, stacked
+from pipeline.studies.readers.dicom_header import Header, Kind, header_of
+from pipeline.studies.readers.pixel_format import PixelFormat, Rescale, format_of, padding_of, rescale_of
+from pipeline.studies.readers.pixel_values import pixels_of, stored_values
+from pipeline.studies.readers.planes import Stack, plane_of, stacked
 
-__all__ = ["accepts", "read"]
+__all__ = ["accepts", "checked_frames", "read"]
 
-# enhanced CT, MR and PET, and what was converted into them
-_CLASSES = tuple(f"1.2.840.10008.5.1.4.1.1.{kind}" for kind in ("2.1", "2.2", "4.1", "4.4", "130", "128.1"))
 _FRAME_TYPES = ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence", "PETFrameTypeSequence")
 _PLACE = ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence")
 _FLOAT = 4
@@ -50,8 +50,8 @@ _WITHIN_A_VOLUME = (
 
 
 def accepts(path: Path) -> bool:
-    """Tell by the class in the meta group whether the file is an enhanced CT, MR or PET image."""
-    return is_dicom(path) and file_class(path) in _CLASSES
+    """Tell by its class whether the file is an enhanced CT, MR or PET image."""
+    return file_kind(path) is Kind.FRAMES
 
 
 @dataclass(frozen=True)
@@ -74,29 +74,47 @@ def read(path: Path, options: ReadOptions) -> ImageFile:  # noqa: ARG001 - sever
             UNSUPPORTED_FORMAT for a part of a concatenation, LOCALIZER, NOT_A_SINGLE_CHANNEL, as ``stacked`` or
             as ``decoded``.
     """
-    dataset = open_whole(path)
-    if int(dataset.get("InConcatenationTotalNumber") or 1) > 1 or "ConcatenationUID" in dataset:
+    dataset, header = open_whole(path)
+    layout, stack, transforms = checked_frames(dataset, header)
+    reference = header.get("frame_of_reference")
+    geometry = Geometry((layout.columns, layout.rows, layout.frames), stack.affine, reference or None)
+    array, padding = _voxels(dataset, header, layout, stack.order, transforms)
+    facts = {**stack.facts, "rescale": rescale_told(transforms), "voi lut": "not applied", **padding}
+    instances = frozenset({str(header["instance"])})
+    return ImageFile(volume_of(array, geometry), {**allowed_header(dataset), **facts}, instances)
+
+
+def checked_frames(
+    dataset: Dataset, header: Header, *, from_file: bool = True
+) -> tuple[PixelFormat, Stack, list[Rescale]]:
+    """Return what the header says of the pixels, of the volume that the frames make up, and of each frame's values.
+
+    Raises:
+        StudyError: for whatever in the header keeps the file from being read.
+    """
+    if "ConcatenationUID" in dataset or str(dataset.get("InConcatenationTotalNumber") or 1) != "1":
         raise refused(Reason.UNSUPPORTED_FORMAT, "the file is one part of a concatenation, which is not read")
-    frames = _frames(dataset)
-    check_kind(dataset, (frame.group(keyword).get("FrameType") for frame in frames for keyword in _FRAME_TYPES))
-    check_grey(dataset)
+    layout = format_of(header)
+    frames = _frames(dataset, layout.frames)
+    check_kind([header.get("image_type"), *(_type(frame, keyword) for frame in frames for keyword in _FRAME_TYPES)])
+    check_grey(layout)
+    check_encoding(header, layout, from_file=from_file)
+    padding_of(header, layout)
     _check_one_volume(dataset, frames)
-    stack = stacked([plane_of(*map(frame.group, _PLACE)) for frame in frames])
-    reference = dataset.get("FrameOfReferenceUID")
-    shape = (int(dataset.Columns), int(dataset.Rows), len(frames))
-    check_size(int(np.prod(shape, dtype=object)) * _FLOAT)
-    geometry = Geometry(shape, stack.affine, str(reference) if reference else None)
-    transforms = [_transform(dataset, frame) for frame in frames]
-    volume = volume_of(_voxels(dataset, stack.order, transforms), geometry)
-    facts = {**stack.facts, "rescale": rescale_told(transforms), "voi lut": "not applied"}
-    return ImageFile(volume, {**allowed_header(dataset), **facts}, frozenset({str(dataset.SOPInstanceUID)}))
+    stack = stacked([plane_of(*(header_of(frame.group(keyword)) for keyword in _PLACE)) for frame in frames])
+    check_size(layout.values * _FLOAT)
+    return layout, stack, [_transform(header, frame) for frame in frames]
 
 
-def _frames(dataset: Dataset) -> list[_Frame]:
+def _type(frame: _Frame, keyword: str) -> str:
+    value = frame.group(keyword).get("FrameType")
+    return value if isinstance(value, str) else "\\".join(map(str, value or ()))
+
+
+def _frames(dataset: Dataset, announced: int) -> list[_Frame]:
     own = list(dataset.get("PerFrameFunctionalGroupsSequence") or ())
-    announced = int(dataset.get("NumberOfFrames") or 1)
     if len(own) != announced:
-        message = f"the file announces {announced} frames and describes {len(own)}"
+        message = f"NumberOfFrames is {announced}, and PerFrameFunctionalGroupsSequence describes {len(own)}"
         raise refused(Reason.NOT_READABLE, message)
     shared = next(iter(dataset.get("SharedFunctionalGroupsSequence") or ()), Dataset())
     return [_Frame(one, shared) for one in own]
@@ -118,22 +136,32 @@ def _check_one_volume(dataset: Dataset, frames: Sequence[_Frame]) -> None:
 
 
 def _indices(content: Dataset, count: int) -> list[int]:
-    value = content.get("DimensionIndexValues", [])
-    indices = [int(one) for one in ([value] if isinstance(value, int) else value)]
+    value = content.get("DimensionIndexValues") or []
+    try:
+        indices = [int(one) for one in ([value] if isinstance(value, int) else value)]
+    except (ValueError, TypeError):
+        indices = []
     return indices if len(indices) == count else [0] * count
 
 
-def _transform(dataset: Dataset, frame: _Frame) -> Dataset:
-    """Return what holds a frame's rescale; some writers state it once for the file."""
-    found = frame.group("PixelValueTransformationSequence")
-    return found if "RescaleSlope" in found else dataset
+def _transform(header: Header, frame: _Frame) -> Rescale:
+    """Return a frame's rescale; some writers state it once for the file."""
+    own = header_of(frame.group("PixelValueTransformationSequence"))
+    return rescale_of(own if own.get("slope") else header)
 
 
-def _voxels(dataset: Dataset, order: Sequence[int], transforms: Sequence[Dataset]) -> NDArray[np.float32]:
-    """Return the voxels (column, row, slice) of the frames in this order, each after its own transform."""
-    stored = decoded(dataset).reshape(len(order), int(dataset.Rows), int(dataset.Columns))
+def _voxels(
+    dataset: Dataset, header: Header, layout: PixelFormat, order: Sequence[int], transforms: Sequence[Rescale]
+) -> tuple[NDArray[np.float32], dict[str, str]]:
+    """Return the voxels (column, row, slice) of the frames in this order, each after its own transform; facts."""
+    stored = stored_values(pixels_of(dataset, str(header["transfer_syntax"]), layout), layout)
+    stored = stored.reshape(len(order), layout.rows, layout.columns)
     array = np.empty(stored.shape, dtype=np.float32)
     with np.errstate(over="ignore"):  # beyond float32 is infinity, which is refused
         for plane, index in zip(array, order, strict=True):
-            plane[:] = real_values(transforms[index], stored[index])
-    return array.transpose(2, 1, 0)
+            plane[:] = rescaled(dataset, transforms[index], stored[index], layout.ends[0])
+    padding = padding_of(header, layout)
+    if padding is None:
+        return array.transpose(2, 1, 0), {}
+    share = np.count_nonzero((stored >= padding[0]) & (stored <= padding[1])) / stored.size
+    return array.transpose(2, 1, 0), {"pixel padding": f"{100 * share:.1f} % of the voxels"}

@@ -1,4 +1,4 @@
-"""The frames of a segmentation in the two encodings that pydicom does not decode: packed bits in RLE, and deflate.
+"""The frames of a segmentation, also in the encodings that pydicom does not decode: packed bits in RLE, and deflate.
 
 RLE (PS3.5 annex G) of one-bit pixels is met in two forms: eight pixels a byte, and one. In Deflated Image Frame
 Compression (PS3.5 A.4.13) each frame is a raw deflate stream of its own. Packed frames begin with the lowest bit of
@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.encaps import generate_frames
-from pydicom.uid import RLELossless
+from pydicom.uid import UID, RLELossless
 
 from pipeline.errors import Reason
 from pipeline.studies.readers.base import check_size, refused
-from pipeline.studies.readers.dicom import decoded
+from pipeline.studies.readers.pixel_format import PixelFormat
+from pipeline.studies.readers.pixel_values import pixels_of, stored_values
 
 __all__ = ["frames_of"]
 
@@ -25,31 +26,65 @@ _RAW_DEFLATE = -15  # zlib's window bits for a stream without a header
 _RLE_HEADER = 64  # bytes: the number of segments and the places of up to 15
 
 
-def frames_of(dataset: Dataset) -> NDArray[np.integer]:
+def frames_of(dataset: Dataset, syntax: str, layout: PixelFormat) -> NDArray[np.integer]:
     """Return the stored values (frames, rows, columns).
 
     Raises:
-        StudyError: TOO_LARGE; TRUNCATED for fewer frames, or shorter ones, than announced; NOT_READABLE.
+        StudyError: TOO_LARGE; TRUNCATED for fewer frames, or shorter ones, than announced; NOT_READABLE for more, and
+            where nothing tells in which of two ways one-bit pixels are packed.
     """
-    syntax = dataset.file_meta.TransferSyntaxUID
+    if "PixelData" not in dataset:
+        raise refused(Reason.NOT_READABLE, "the mask holds no PixelData")
+    check_size(layout.values * max(layout.allocated, 8) // 8)
     if syntax == _DEFLATED_FRAMES:
-        return _each(dataset, _inflated)
-    if syntax == RLELossless and int(dataset.BitsAllocated) == 1:
-        return _each(dataset, _run_lengths)
-    return decoded(dataset).reshape(-1, int(dataset.Rows), int(dataset.Columns))
+        return _each(dataset, layout, _inflated)
+    if syntax == RLELossless and layout.allocated == 1:
+        return _each(dataset, layout, _run_lengths)
+    if layout.allocated == 1 and not UID(syntax).is_compressed:
+        return _packed(dataset.PixelData, layout)
+    return stored_values(pixels_of(dataset, syntax, layout), layout).reshape(-1, layout.rows, layout.columns)
 
 
-def _each(dataset: Dataset, decode: Callable[[bytes, int], bytes]) -> NDArray[np.integer]:
-    count, rows, columns = (int(dataset.get(name) or 1) for name in ("NumberOfFrames", "Rows", "Columns"))
-    width = max(int(dataset.BitsAllocated) // 8, 1)
-    check_size(count * rows * columns * width)
-    if int(dataset.BitsAllocated) not in (1, 8, 16):
-        raise refused(Reason.NOT_READABLE, f"a mask's pixels take 1, 8 or 16 bits, not {int(dataset.BitsAllocated)}")
-    frames = np.zeros((count, rows, columns), dtype=f"<u{width}")
+def _packed(content: bytes, layout: PixelFormat) -> NDArray[np.integer]:
+    """Return native one-bit pixels, packed without gaps (PS3.5 8.1.1) or with each frame in bytes of its own.
+
+    The length tells which it is. Where it fits both, the bits that are no pixels decide; where those are 0 in both
+    ways, and the ways differ in what they show, nothing does.
+    """
+    size = layout.rows * layout.columns
+    gapless, aligned = layout.bytes_, layout.frames * ((size + 7) // 8)
+    fits = [length for length in (gapless, aligned) if length <= len(content) <= length + length % 2]
+    if not fits:
+        message = (
+            f"PixelData holds {len(content)} bytes, and NumberOfFrames, Rows and Columns make {gapless} or {aligned}"
+        )
+        raise refused(Reason.TRUNCATED if len(content) < gapless else Reason.NOT_READABLE, message)
+    bits = np.unpackbits(np.frombuffer(content, np.uint8), bitorder="little")
+    shape = (layout.frames, layout.rows, layout.columns)
+    ways = []
+    if gapless in fits and not bits[layout.values :].any():
+        ways.append(bits[: layout.values].reshape(shape))
+    framed = bits[: 8 * aligned].reshape(layout.frames, -1) if aligned in fits else None
+    if framed is not None and not framed[:, size:].any() and not bits[8 * aligned :].any():
+        ways.append(framed[:, :size].reshape(shape))
+    if not ways and gapless in fits:  # what follows the pixels is no part of them
+        ways.append(bits[: layout.values].reshape(shape))
+    if not ways or not np.array_equal(ways[0], ways[-1]):
+        message = f"PixelData of {len(content)} bytes fits one-bit frames packed without gaps and in bytes of their own"
+        raise refused(Reason.NOT_READABLE, f"{message}: nothing tells which is meant")
+    return ways[0]
+
+
+def _each(dataset: Dataset, layout: PixelFormat, decode: Callable[[bytes, int], bytes]) -> NDArray[np.integer]:
+    count, width = layout.frames, max(layout.allocated // 8, 1)
+    if layout.allocated not in (1, 8, 16) or layout.shift:
+        raise refused(Reason.NOT_READABLE, f"a mask's pixels take 1, 8 or 16 bits, not {layout.allocated}")
+    frames = np.zeros((count, layout.rows, layout.columns), dtype=f"<u{width}")
     found = 0
-    for frame, encoded in zip(frames, generate_frames(dataset.PixelData, number_of_frames=count), strict=False):
-        content = decode(encoded, frame.nbytes)
-        frame[:] = _pixels(content, frame, packed=int(dataset.BitsAllocated) == 1)
+    for encoded in generate_frames(dataset.PixelData, number_of_frames=count):
+        if found == count:
+            raise refused(Reason.NOT_READABLE, f"the mask holds more frames than the {count} that it announces")
+        frames[found] = _pixels(decode(encoded, frames[found].nbytes), frames[found], packed=layout.allocated == 1)
         found += 1
     if found < count:
         raise refused(Reason.TRUNCATED, f"the mask holds {found} frames of the {count} that it announces")

@@ -1,7 +1,8 @@
 """A DICOM picture in one plane without a place in the patient: projection, secondary capture, ultrasound.
 
-Every picture reaches the model in one polarity, bright where it is dense: MONOCHROME1 is stored dense = dark and
-is inverted within the range that its pixels can take. Colour becomes luminance. The display transform (VOI LUT,
+Every picture reaches the model in one polarity, bright where it is dense: MONOCHROME1 is stored dense = dark and is
+inverted within the range that its pixels can take, and so is a Presentation LUT Shape of INVERSE, which says the same
+of what is stored (together they are one inversion, not two). Colour becomes luminance. The display transform (VOI LUT,
 PS3.3 C.11.2) is applied when the user asks for it. What was done stands in the facts.
 """
 
@@ -12,23 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.multival import MultiValue
-from pydicom.pixels.processing import apply_color_lut, apply_voi_lut
+from pydicom.pixels.processing import apply_color_lut
 
-from pipeline.errors import Reason
+from pipeline.errors import Reason, StudyError
 from pipeline.studies.privacy import allowed_header
 from pipeline.studies.readers.base import ImageFile, ReadOptions, chosen, refused, volume_of
 from pipeline.studies.readers.colour import LUMINANCE, luminance
-from pipeline.studies.readers.dicom import decoded, is_dicom, number, open_header, open_whole, real_values, stored_range
+from pipeline.studies.readers.dicom import check_encoding, file_kind, open_whole, rescaled
+from pipeline.studies.readers.dicom_header import CAPTURES, Header, Kind, numbers
+from pipeline.studies.readers.display import displayed
 from pipeline.studies.readers.flat import NO_SPACING, Direction, flat_geometry
+from pipeline.studies.readers.pixel_format import PixelFormat, format_of, padding_of, rescale_of
+from pipeline.studies.readers.pixel_values import excess_of, pixels_of, stored_values
 
-__all__ = ["accepts", "read"]
+__all__ = ["accepts", "checked_flat", "read"]
 
-_MODALITIES = {"CR", "DR", "DX", "IO", "MG", "PX", "RF", "RG", "XA"}
-# ultrasound and secondary capture, single and multi-frame: the only ones that may go without a spacing
-_CAPTURES = {f"1.2.840.10008.5.1.4.1.1.{kind}" for kind in ("3.1", "6.1", "7", "7.1", "7.2", "7.3", "7.4")}
 _DECODED_AS_RGB = {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT"}
 # the first is corrected for magnification where the two differ
-_SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+_SPACINGS = {
+    "spacing": "PixelSpacing", "imager_spacing": "ImagerPixelSpacing", "scanned_spacing": "NominalScannedPixelSpacing"
+}  # fmt: skip
 _TO_LPS: Mapping[str, Direction] = {
     "L": (1, 0, 0), "R": (-1, 0, 0), "P": (0, 1, 0), "A": (0, -1, 0), "H": (0, 0, 1), "F": (0, 0, -1),
 }  # fmt: skip
@@ -37,11 +41,7 @@ _TISSUE, _CENTIMETRE = 1, 3  # an ultrasound region's 2D format and its units (P
 
 def accepts(path: Path) -> bool:
     """Tell whether the file is DICOM, a projection or capture, and states no place in the patient."""
-    if not is_dicom(path):
-        return False
-    header = open_header(path)
-    flat = header.get("Modality") in _MODALITIES or header.get("SOPClassUID") in _CAPTURES
-    return flat and "Rows" in header and "ImageOrientationPatient" not in header
+    return file_kind(path) is Kind.PROJECTION
 
 
 def read(path: Path, options: ReadOptions) -> ImageFile:
@@ -49,73 +49,125 @@ def read(path: Path, options: ReadOptions) -> ImageFile:
 
     Raises:
         StudyError: NO_GEOMETRY for a projection without pixel spacing; SEVERAL_VOLUMES for several frames of
-            which none is chosen; NOT_A_SINGLE_CHANNEL for colours of another kind; as ``decoded``.
+            which none is chosen; NOT_A_SINGLE_CHANNEL for colours of another kind; as the path of all pixels.
     """
-    dataset = open_whole(path)
+    dataset, header = open_whole(path)
     if "SharedFunctionalGroupsSequence" in dataset:
         raise refused(Reason.UNSUPPORTED_FORMAT, "the picture is an enhanced projection, which is not read")
-    spacing, source = _spacing(dataset)
-    frames = int(dataset.get("NumberOfFrames") or 1)
-    frame, choice = chosen(frames, options, "frames")
-    stored = decoded(dataset, frame if frames > 1 else None)
-    values, facts = _coloured(dataset, stored) if stored.ndim > 2 else _grey(dataset, stored, options)
+    layout = checked_flat(header)
+    spacing, source = _spacing(dataset, header)
+    frame, choice = chosen(layout.frames, options, "frames")
+    several = layout.frames > 1
+    pixels = pixels_of(dataset, str(header["transfer_syntax"]), layout)
+    stored = stored_values(pixels, layout, frame if several else None)
+    coloured = layout.samples > 1
+    values, facts = _coloured(stored) if coloured else _grey(dataset, header, layout, stored, options)
     geometry = flat_geometry(values.shape, spacing, _directions(dataset.get("PatientOrientation")), source)
+    excess = excess_of(pixels, layout)
+    facts |= {"bytes behind the pixels": f"{excess}, all 0"} if excess else {}
     facts = {**allowed_header(dataset), **facts, **choice, "pixel spacing": source}
-    instances = frozenset({str(dataset.SOPInstanceUID)})
-    return ImageFile(volume_of(values, geometry), facts, instances, frame + 1 if frames > 1 else None)
+    instances = frozenset({str(header["instance"])})
+    return ImageFile(volume_of(values, geometry), facts, instances, frame + 1 if several else None)
 
 
-def _coloured(dataset: Dataset, rgb: NDArray[np.generic]) -> tuple[NDArray[np.float64], dict[str, str]]:
-    if dataset.PhotometricInterpretation not in _DECODED_AS_RGB or rgb.shape[2:] != (3,):
+def checked_flat(header: Header, *, from_file: bool = True) -> PixelFormat:
+    """Return what a picture's header says of its pixels.
+
+    Raises:
+        StudyError: for whatever in the header keeps the picture from being read, but the choice of a frame.
+    """
+    layout = format_of(header)
+    known = layout.is_grey or (layout.samples == 1 and layout.photometric == "PALETTE COLOR")
+    if not known and (layout.samples != 3 or layout.photometric not in _DECODED_AS_RGB):
         raise refused(Reason.NOT_A_SINGLE_CHANNEL, "the picture's colours are neither grey, palette, RGB nor YBR")
+    check_encoding(header, layout, from_file=from_file)
+    stated_spacing(header)
+    padding_of(header, layout)
+    rescale_of(header)
+    return layout
+
+
+def _coloured(rgb: NDArray[np.generic]) -> tuple[NDArray[np.float64], dict[str, str]]:
     return luminance(rgb), {"photometric": f"RGB to {LUMINANCE}", "voi lut": "not applied"}
 
 
 def _grey(
-    dataset: Dataset, stored: NDArray[np.generic], options: ReadOptions
+    dataset: Dataset, header: Header, layout: PixelFormat, stored: NDArray[np.integer], options: ReadOptions
 ) -> tuple[NDArray[np.float64], dict[str, str]]:
     """Return values of one sample a pixel, dense = bright, and what was done to them."""
-    photometric = str(dataset.PhotometricInterpretation)
-    if photometric == "PALETTE COLOR":
-        values = luminance(apply_color_lut(stored, dataset)[..., :3])
-        return values, {"photometric": f"palette to {LUMINANCE}", "voi lut": "not applied"}
-    if photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise refused(Reason.NOT_A_SINGLE_CHANNEL, "the picture's colours are neither grey, palette, RGB nor YBR")
-    values = np.asarray(real_values(dataset, stored), dtype=np.float64)
-    ends = np.asarray(real_values(dataset, np.array(stored_range(dataset), dtype=np.int64)))
-    values, ends, told = _displayed(dataset, values, ends) if options.voi == "apply" else (values, ends, "not applied")
+    if layout.photometric == "PALETTE COLOR":
+        return _palette(dataset, stored)
+    rescale, lowest = rescale_of(header), layout.ends[0]
+    values = np.asarray(rescaled(dataset, rescale, stored, lowest), dtype=np.float64)
+    ends = np.asarray(rescaled(dataset, rescale, np.array(layout.ends, dtype=np.int64), lowest), dtype=np.float64)
+    told = "not applied"
+    if options.voi == "apply":
+        values, ends, told = displayed(dataset, header, values, ends)
+    values, photometric = _dense_is_bright(dataset, layout.photometric, values, ends)
+    return values, {"photometric": photometric, "voi lut": told, **_padding(header, layout, stored)}
+
+
+def _dense_is_bright(
+    dataset: Dataset, photometric: str, values: NDArray[np.float64], ends: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], str]:
+    shape = str(dataset.get("PresentationLUTShape") or "").strip().upper()
     if photometric == "MONOCHROME1":
-        values, photometric = ends.sum() - values, "MONOCHROME1 inverted"
-    return values, {"photometric": photometric, "voi lut": told}
+        contradicted = " against the Presentation LUT Shape IDENTITY" if shape == "IDENTITY" else ""
+        return ends.sum() - values, f"MONOCHROME1 inverted{contradicted}"
+    if shape == "INVERSE":
+        return ends.sum() - values, "MONOCHROME2 inverted by its Presentation LUT Shape"
+    return values, photometric
 
 
-def _displayed(
-    dataset: Dataset, values: NDArray[np.float64], ends: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
-    """Return values after the first display transform that is stated, the ends of their range, and which it was."""
-    tables = dataset.get("VOILUTSequence")
-    if tables:
-        whole = np.rint(values).astype(np.int64)  # a table has whole numbers as its input
-        highest = 2.0 ** int(tables[0].LUTDescriptor[2]) - 1
-        shown = np.asarray(apply_voi_lut(whole, dataset), dtype=np.float64)
-        return shown, np.array([0.0, highest]), "table applied"
-    if dataset.get("WindowWidth") is None or dataset.get("WindowCenter") is None:
-        return values, ends, "none stated"
-    return np.asarray(apply_voi_lut(values, dataset), dtype=np.float64), ends, "window applied"
+def _padding(header: Header, layout: PixelFormat, stored: NDArray[np.integer]) -> dict[str, str]:
+    padding = padding_of(header, layout)
+    if padding is None:
+        return {}
+    share = np.count_nonzero((stored >= padding[0]) & (stored <= padding[1])) / stored.size
+    return {"pixel padding": f"{100 * share:.1f} % of the pixels"}
 
 
-def _spacing(dataset: Dataset) -> tuple[NDArray[np.float64], str]:
-    """Return the distances (mm) between rows and between columns, and what states them."""
-    for keyword in _SPACINGS:
-        spacing = number(dataset, keyword, 2)
+def _palette(dataset: Dataset, stored: NDArray[np.integer]) -> tuple[NDArray[np.float64], dict[str, str]]:
+    try:
+        colours = apply_color_lut(stored, dataset)
+    except (ValueError, AttributeError, TypeError, KeyError, IndexError, NotImplementedError):
+        colours = None
+    if colours is None:
+        message = "the picture's PaletteColorLookupTable descriptors or data are absent, or contradict each other"
+        raise refused(Reason.NOT_READABLE, message)
+    return luminance(colours[..., :3]), {"photometric": f"palette to {LUMINANCE}", "voi lut": "not applied"}
+
+
+def stated_spacing(header: Header) -> tuple[NDArray[np.float64], str] | None:
+    """Return the distances (mm) between rows and between columns that an attribute states, and which it is.
+
+    Raises:
+        StudyError: NO_GEOMETRY when a projection states none; a capture may.
+    """
+    for name, keyword in _SPACINGS.items():
+        try:
+            spacing = numbers(header, name, 2)
+        except StudyError:
+            spacing = None
         if spacing is not None and spacing.min() > 0:
             return spacing, keyword
-    if dataset.SOPClassUID not in _CAPTURES:
-        raise refused(Reason.NO_GEOMETRY, "the image states neither PixelSpacing nor ImagerPixelSpacing")
+    if header.get("class") not in CAPTURES:
+        raise refused(Reason.NO_GEOMETRY, "the image states neither PixelSpacing nor ImagerPixelSpacing above 0")
+    return None
+
+
+def _spacing(dataset: Dataset, header: Header) -> tuple[NDArray[np.float64], str]:
+    """Return the distances (mm) between rows and between columns, and what states them."""
+    stated = stated_spacing(header)
+    if stated is not None:
+        return stated
     region = _region(dataset)
     if region is not None:
         return region, "ultrasound region"
-    aspect = number(dataset, "PixelAspectRatio", 2)
+    try:
+        aspect = numbers(header, "aspect", 2)
+    except StudyError:
+        aspect = None
     if aspect is not None and aspect.min() > 0:  # height to width
         return np.array([aspect[0] / aspect[1], 1.0]), f"{NO_SPACING}, by the aspect ratio"
     return np.ones(2), NO_SPACING
@@ -127,7 +179,10 @@ def _region(dataset: Dataset) -> NDArray[np.float64] | None:
     if len(regions) != 1 or regions[0].get("RegionSpatialFormat") != _TISSUE:
         return None
     units = {regions[0].get("PhysicalUnitsXDirection"), regions[0].get("PhysicalUnitsYDirection")}
-    steps = np.abs([float(regions[0].get(f"PhysicalDelta{axis}") or 0) for axis in "YX"])
+    try:
+        steps = np.abs([float(regions[0].get(f"PhysicalDelta{axis}") or 0) for axis in "YX"])
+    except (ValueError, TypeError):
+        return None
     return 10 * steps if units == {_CENTIMETRE} and steps.min() > 0 else None
 
 

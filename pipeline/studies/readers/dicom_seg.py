@@ -14,17 +14,15 @@ from pydicom import Dataset
 from pipeline.errors import Reason
 from pipeline.studies.geometry import Affine, Geometry
 from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, carry, check_frame, refused
-from pipeline.studies.readers.dicom import (
-    SEGMENTATIONS,
-    file_class,
-    is_dicom,
-    number,
-    open_whole,
-    plane_affine,
-)
+from pipeline.studies.readers.dicom import file_kind, open_whole, plane_affine
 from pipeline.studies.readers.dicom_frames import frames_of
-from pipeline.studies.readers.dicom_references import check_references, items
-from pipeline.studies.readers.labels import check_meant, matching
+from pipeline.studies.readers.dicom_header import Header, Kind, header_of, whole
+from pipeline.studies.readers.dicom_references import check_references, derived, instances_named, items
+from pipeline.studies.readers.item_numbers import whole_number
+from pipeline.studies.readers.label_maps import named_values_facts, present
+from pipeline.studies.readers.labels import check_distinct, check_meant, matching, name_facts
+from pipeline.studies.readers.pixel_format import format_of
+from pipeline.studies.readers.planes import plane_of
 
 __all__ = ["accepts", "read_mask"]
 
@@ -35,7 +33,7 @@ _Frame = tuple[int, NDArray[np.bool_]]
 
 def accepts(path: Path) -> bool:
     """Tell whether the file is a DICOM segmentation."""
-    return is_dicom(path) and file_class(path) in SEGMENTATIONS
+    return file_kind(path) is Kind.SEGMENTATION
 
 
 def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
@@ -45,44 +43,91 @@ def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
         StudyError: excluded; MASK_MISSING_LABEL when none of several segments is the wanted one; OTHER_IMAGE,
             OTHER_FRAME_OF_REFERENCE or OTHER_GRID when it does not lie on the image.
     """
-    dataset = open_whole(path)
-    check_references(_referenced(dataset), image)
-    segments = matching(_named(dataset), wanted.label, _WHAT)
-    frames = _marked_frames(dataset, segments)
+    dataset, header = open_whole(path)
+    check_references(instances_named(dataset), image)
+    kind = str(dataset.get("SegmentationType") or "")
+    if kind not in ("BINARY", "FRACTIONAL", "LABELMAP"):
+        raise refused(Reason.NOT_READABLE, "SegmentationType is neither BINARY, FRACTIONAL nor LABELMAP")
+    background = _background(dataset, header) if kind == "LABELMAP" else frozenset()
+    named = _named(dataset, background)
+    segments = matching(named, wanted, _WHAT)
+    pixels = _pixels(dataset, header)
+    facts = name_facts(named, wanted) if len(named) == 1 else {}
+    shown = _shown(dataset, pixels, kind, background)
+    facts |= named_values_facts(shown, frozenset(number for _, number in named), segments)
+    frames = _marked_frames(dataset, pixels, segments, kind)
     on_plane = len(image.volume.geometry.shape) == 2
     marked = _project(dataset, frames, image) if on_plane else _stack(dataset, frames, image)
-    check_meant(segments, wanted.label, bool(marked.any()), _WHAT)
-    fractional = dataset.SegmentationType == "FRACTIONAL"
-    return MaskFile(marked, {"mask threshold": "half of the maximum fractional value"} if fractional else {})
+    check_meant(segments, wanted, bool(marked.any()), _WHAT)
+    half = {"mask threshold": "half of the maximum fractional value"} if kind == "FRACTIONAL" else {}
+    return MaskFile(marked, facts | half)
 
 
-def _named(dataset: Dataset) -> list[tuple[str, int]]:
-    """Return labels and numbers of the segments; a label map's background is none (PS3.3 C.8.20.2)."""
-    background = int(dataset.get("PixelPaddingValue") or 0) if dataset.SegmentationType == "LABELMAP" else 0
-    described = [(str(one.get("SegmentLabel", "")), int(one.SegmentNumber)) for one in dataset.SegmentSequence]
-    return [(label, number) for label, number in described if number not in (0, background)]
+def _pixels(dataset: Dataset, header: Header) -> NDArray[np.integer]:
+    """Return the stored values (frame, row, column), one group of attributes a frame."""
+    layout = format_of(header)
+    syntax = header.get("transfer_syntax")
+    if layout.samples != 1 or not syntax:
+        message = f"SamplesPerPixel is {layout.samples} and must be 1, and a TransferSyntaxUID has to be stated"
+        raise refused(Reason.NOT_READABLE, message)
+    pixels = frames_of(dataset, syntax, layout)
+    groups = len(items(dataset, "PerFrameFunctionalGroupsSequence"))
+    if groups != len(pixels):
+        message = f"the mask has {len(pixels)} frames, and PerFrameFunctionalGroupsSequence describes {groups}"
+        raise refused(Reason.NOT_READABLE, message)
+    return pixels
 
 
-def _marked_frames(dataset: Dataset, segments: frozenset[int]) -> Iterator[_Frame]:
+def _background(dataset: Dataset, header: Header) -> frozenset[int]:
+    """Return a label map's values that are no segments (PS3.3 C.8.20.2): PixelPaddingValue, and a 0 that is none."""
+    stated = frozenset((whole(header, "padding"),)) if header.get("padding") else frozenset()
+    zero = [one for one in items(dataset, "SegmentSequence") if whole_number(one, "SegmentNumber") == 0]
+    undescribed = not zero and not stated
+    by_name = any("background" in str(one.get("SegmentLabel") or "").lower() for one in zero)
+    return stated | ({0} if undescribed or by_name else set())
+
+
+def _named(dataset: Dataset, background: frozenset[int]) -> list[tuple[str, int]]:
+    """Return labels and numbers of the segments, without a label map's background."""
+    described = [
+        (str(one.get("SegmentLabel") or ""), whole_number(one, "SegmentNumber"))
+        for one in items(dataset, "SegmentSequence")
+    ]
+    check_distinct((number for _, number in described), "SegmentNumber")
+    return [(label, number) for label, number in described if number not in background]
+
+
+def _shown(dataset: Dataset, pixels: NDArray[np.integer], kind: str, background: frozenset[int]) -> frozenset[int]:
+    """Return the segments' numbers that the frames bear."""
+    if kind == "LABELMAP":
+        zero = {0} if (pixels == 0).any() else set()
+        return (present(pixels) | zero) - background
+    return frozenset(_segment(dataset, index) for index in range(len(pixels)))
+
+
+def _segment(dataset: Dataset, frame: int) -> int:
+    return whole_number(_group(dataset, frame, "SegmentIdentificationSequence"), "ReferencedSegmentNumber")
+
+
+def _marked_frames(
+    dataset: Dataset, pixels: NDArray[np.integer], segments: frozenset[int], kind: str
+) -> Iterator[_Frame]:
     """Yield the index and the marked pixels (row, column) of each frame that shows a wanted segment."""
-    kind = dataset.SegmentationType
-    half = int(dataset.MaximumFractionalValue) / 2 if kind == "FRACTIONAL" else 0.5
-    frames = frames_of(dataset)
-    groups = len(dataset.PerFrameFunctionalGroupsSequence)
-    if groups != len(frames):
-        raise refused(Reason.NOT_READABLE, f"the mask has {len(frames)} frames and describes {groups}")
-    for index, frame in enumerate(frames):
+    half = 0.5
+    if kind == "FRACTIONAL":
+        half = whole_number(dataset, "MaximumFractionalValue") / 2
+    for index, frame in enumerate(pixels):
         if kind == "LABELMAP":
             yield index, np.isin(frame, sorted(segments))
-        elif int(_group(dataset, index, "SegmentIdentificationSequence").ReferencedSegmentNumber) in segments:
+        elif _segment(dataset, index) in segments:
             yield index, frame >= half
 
 
 def _groups(dataset: Dataset, frame: int, name: str) -> list[Dataset]:
     """Return a functional group's items: the frame's own, or those that all frames share."""
     own: Dataset = dataset.PerFrameFunctionalGroupsSequence[frame]
-    shared = list(dataset.get("SharedFunctionalGroupsSequence") or ())
-    return next((list(holder.get(name)) for holder in (own, *shared) if holder.get(name)), [])
+    shared = items(dataset, "SharedFunctionalGroupsSequence")
+    return next((found for holder in (own, *shared) if (found := items(holder, name))), [])
 
 
 def _group(dataset: Dataset, frame: int, name: str) -> Dataset:
@@ -106,13 +151,9 @@ def _stack(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> NDAr
 
 
 def _frame_affine(dataset: Dataset, frame: int) -> Affine:
-    orientation = number(_group(dataset, frame, "PlaneOrientationSequence"), "ImageOrientationPatient", 6)
-    spacing = number(_group(dataset, frame, "PixelMeasuresSequence"), "PixelSpacing", 2)
-    position = number(_group(dataset, frame, "PlanePositionSequence"), "ImagePositionPatient", 3)
-    if orientation is None or spacing is None or position is None:
-        message = "a frame of the mask states no position, orientation or spacing: nothing tells where it lies"
-        raise refused(Reason.NO_GEOMETRY, message)
-    return plane_affine(orientation, spacing, position)
+    places = ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence")
+    plane = plane_of(*(header_of(_group(dataset, frame, name)) for name in places))
+    return plane_affine(plane.orientation, plane.spacing, plane.position)
 
 
 def _nearest_slice(plane: Affine, size: tuple[int, ...], grid: Geometry) -> tuple[int, int]:
@@ -121,10 +162,10 @@ def _nearest_slice(plane: Affine, size: tuple[int, ...], grid: Geometry) -> tupl
     turn = np.abs(np.rint(into[:3, :2]))
     across = np.flatnonzero(turn.sum(axis=1) == 0)
     if len(across) != 1 or turn.max() != 1 or (turn.sum(axis=0) != 1).any():
-        spacing = np.linalg.norm(plane[:3, :2], axis=0).round(3)
+        spacing = np.linalg.norm(plane[:3, :2], axis=0)
         message = (
-            f"the mask's frames of {size[1]} x {size[0]} pixels at {spacing[0]} x {spacing[1]} mm do not lie "
-            f"in planes of the image {grid.shape} at {' x '.join(f'{step:.3f}' for step in grid.spacing)} mm: "
+            f"the mask's frames of {size[1]} x {size[0]} pixels at {spacing[0]:.7g} x {spacing[1]:.7g} mm do not lie "
+            f"in planes of the image {grid.shape} at {' x '.join(f'{step:.7g}' for step in grid.spacing)} mm: "
             "another spacing or orientation"
         )
         raise refused(Reason.OTHER_GRID, message, excluded=True)
@@ -162,14 +203,14 @@ def _project(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> ND
 
 def _check_chosen_frame(dataset: Dataset, image: ImageFile) -> None:
     """Refuse a mask of which every frame names other frames of this image: the chosen one was not looked at."""
-    own = [one for one in _derived(dataset) if _names(one, image)]
+    own = [one for one in derived(dataset) if _names(one, image)]
     if own and not any(_shows(one, image) for one in own):
         message = f"the mask was drawn on other frames of the image than frame {image.frame}, which is read"
         raise refused(Reason.OTHER_IMAGE, message, excluded=True)
 
 
 def _names(source: Dataset, image: ImageFile) -> bool:
-    return str(source.ReferencedSOPInstanceUID) in image.instances
+    return str(source.get("ReferencedSOPInstanceUID") or "") in image.instances
 
 
 def _shows(source: Dataset, image: ImageFile) -> bool:
@@ -178,23 +219,6 @@ def _shows(source: Dataset, image: ImageFile) -> bool:
     if image.frame is None or stated is None:
         return True
     return image.frame in {int(one) for one in ([stated] if isinstance(stated, int) else stated)}
-
-
-def _referenced(dataset: Dataset) -> set[str]:
-    """Return the UIDs of all instances that the mask names as its source."""
-    listed = [
-        one
-        for series in items(dataset, "ReferencedSeriesSequence")
-        for one in items(series, "ReferencedInstanceSequence")
-    ]
-    return {str(one.ReferencedSOPInstanceUID) for one in (*listed, *_derived(dataset))}
-
-
-def _derived(dataset: Dataset) -> list[Dataset]:
-    """Return the sources that frames name, each for itself or for all."""
-    groups = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
-    frames = [frame for name in groups for frame in items(dataset, name)]
-    return [one for frame in frames for one in _sources(items(frame, "DerivationImageSequence"))]
 
 
 def _sources(derivations: Iterable[Dataset]) -> list[Dataset]:

@@ -1,69 +1,53 @@
 """A classic DICOM series (CT, MR, PT): a folder of slices, or one slice, as one volume through the geometry gate.
 
-Each file's header is parsed once, and its pixels are read from where the header ended once the whole series has
+Each file's header is read once, by what reads it for the scan too, and its pixels are read once the whole series has
 passed the gate.
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
 from pydicom.tag import Tag
 
 from pipeline.errors import Reason
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.privacy import allowed_header
+from pipeline.studies.readers.alike import volume_of_slices
 from pipeline.studies.readers.base import ImageFile, ReadOptions, check_size, refused, series_files, volume_of
 from pipeline.studies.readers.dicom import (
     OpenFile,
+    check_encoding,
     check_grey,
     check_kind,
     is_dicom,
-    meta_group,
     open_file,
     open_header,
-    real_values,
+    read_header,
     rescale_told,
+    rescaled,
     stored_values,
 )
-from pipeline.studies.readers.planes import Plane, plane_of, stacked
+from pipeline.studies.readers.dicom_header import Header, Kind, is_cut_image, kind_of, whole
+from pipeline.studies.readers.pixel_format import PixelFormat, Rescale, format_of, padding_of, rescale_of
+from pipeline.studies.readers.planes import Plane, check_placed, plane_of
 
-__all__ = ["accepts", "read"]
+__all__ = ["accepts", "checked_slice", "read"]
 
-# segmentations and registrations; reports and key objects; presentation states; RT; documents; waveforms;
-# parametric maps; spectroscopy; real-world values; surfaces
-_NO_IMAGES = tuple(
-    f"1.2.840.10008.5.1.4.1.1.{kind}"
-    for kind in ("66", "88", "11", "481", "104", "9", "30", "4.2", "67", "68")
-)  # fmt: skip
-_DIRECTORY = "1.2.840.10008.1.3.10"
 _FLOAT = 4
-
-_ALIKE = {
-    "SeriesInstanceUID": "series", "FrameOfReferenceUID": "frames of reference", "Modality": "modalities",
-    "Rows": "heights", "Columns": "widths", "PhotometricInterpretation": "photometric interpretations",
-    "EchoTime": "echo times", "DiffusionBValue": "b-values", "TemporalPositionIdentifier": "temporal positions",
-}  # fmt: skip
-_NEEDED = tuple(
-    Tag(keyword)
-    for keyword in (
-        *_ALIKE, "SOPInstanceUID", "ImageType", "SharedFunctionalGroupsSequence", "ImagePositionPatient",
-        "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "BurnedInAnnotation",
-    )
-)  # fmt: skip
+_NEEDED = (Tag("SharedFunctionalGroupsSequence"), Tag("BurnedInAnnotation"), Tag("ModalityLUTSequence"))
 
 
 @dataclass(frozen=True)
 class _Slice:
-    file: OpenFile
+    path: Path = field(repr=False)
+    header: Header = field(repr=False)
+    layout: PixelFormat
     plane: Plane
-
-    @property
-    def header(self) -> Dataset:
-        return self.file.header
+    rescale: Rescale
 
 
 def accepts(path: Path) -> bool:
@@ -76,42 +60,68 @@ def read(path: Path, options: ReadOptions) -> ImageFile:  # noqa: ARG001 - a ser
 
     Raises:
         StudyError: NOT_AN_IMAGE, MISSING_FILE, MIXED_SERIES, LOCALIZER, MOSAIC, NOT_A_SINGLE_CHANNEL, as
-            ``stacked`` for what is no volume, or as ``stored_values``.
+            ``stacked`` for what is no volume, or as the path of all pixels.
     """
-    slices = _distinct([_slice(file) for file in _slice_files(path)])
-    _check_one_series(slices)
-    stack = stacked([one.plane for one in slices])
+    slices = _distinct(_slices(path))
+    stack, alike = volume_of_slices([one.header for one in slices], [one.plane for one in slices])
     slices = [slices[index] for index in stack.order]
-    first = slices[0].header
-    columns, rows = int(first.Columns), int(first.Rows)
-    check_size(columns * rows * len(slices) * _FLOAT)
-    frame = first.get("FrameOfReferenceUID")
-    geometry = Geometry((columns, rows, len(slices)), stack.affine, str(frame) if frame else None)
-    volume = volume_of(_voxels(slices), geometry)
-    facts = {**stack.facts, "rescale": rescale_told(one.header for one in slices), "voi lut": "not applied"}
-    instances = frozenset(str(one.header.SOPInstanceUID) for one in slices)
-    return ImageFile(volume, {**_header(slices), **facts}, instances)
+    first = slices[0]
+    shape = (first.layout.columns, first.layout.rows, len(slices))
+    check_size(int(np.prod(shape, dtype=object)) * _FLOAT)
+    frame = first.header.get("frame_of_reference")
+    geometry = Geometry(shape, stack.affine, frame or None)
+    opened = [open_file(one.path, _NEEDED) for one in slices]
+    _check_classic(opened)
+    array, padding = _voxels(slices, opened)
+    facts = {**stack.facts, **alike, "rescale": rescale_told(one.rescale for one in slices), "voi lut": "not applied"}
+    facts |= padding
+    instances = frozenset(str(one.header["instance"]) for one in slices)
+    return ImageFile(volume_of(array, geometry), {**_header(slices[0].path, opened), **facts}, instances)
 
 
-def _header(slices: list[_Slice]) -> dict[str, str]:
+def checked_slice(header: Header, *, from_file: bool = True) -> tuple[PixelFormat, Rescale]:
+    """Return what a slice's header says of its pixels and its values; where it lies is checked too.
+
+    Raises:
+        StudyError: for whatever in the header keeps the slice from being read.
+    """
+    check_kind([header.get("image_type")])
+    if whole(header, "frames", 1) > 1:
+        raise refused(Reason.UNSUPPORTED_FORMAT, "a file holds several frames: it is no slice of a classic series")
+    layout = format_of(header)
+    check_grey(layout)
+    check_encoding(header, layout, from_file=from_file)
+    padding_of(header, layout)
+    check_placed(header, header, header)
+    return layout, rescale_of(header)
+
+
+def _header(path: Path, opened: Sequence[OpenFile]) -> dict[str, str]:
     """Return what may leave of the first slice; that nothing is burned in has to be said of every slice."""
-    header = allowed_header(open_header(slices[0].file.path))
-    said = {str(one.header.get("BurnedInAnnotation") or "") for one in slices}
+    header = allowed_header(open_header(path))
+    said = {str(one.dataset.get("BurnedInAnnotation") or "") for one in opened}
     if said != {"NO"}:
         header.pop("BurnedInAnnotation", None)
     return {**header, "BurnedInAnnotation": "YES"} if "YES" in said else header
 
 
-def _slice_files(path: Path) -> list[OpenFile]:
+def _slices(path: Path) -> list[_Slice]:
     found, others = [], 0
     for file in series_files(path):
-        meta = meta_group(file)
-        if meta is None and file.suffix.lower() in (".dcm", ".ima"):
-            raise refused(Reason.NOT_READABLE, "a file of the series is named as DICOM and is none")
-        if meta is not None and _is_image(str(meta.get("MediaStorageSOPClassUID", ""))):
-            found.append(open_file(file, meta, _NEEDED))
+        if not is_dicom(file):
+            if file.suffix.lower() in (".dcm", ".ima"):
+                raise refused(Reason.NOT_READABLE, "a file of the series is named as DICOM and is none")
+            continue
+        with file.open("rb") as content:
+            header, _ = read_header(content, file.stat().st_size)
+        kind = kind_of(header)
+        if kind in (Kind.SLICE, Kind.FRAMES, Kind.PROJECTION):
+            layout, rescale = checked_slice(header)
+            found.append(_Slice(file, header, layout, plane_of(header, header, header), rescale))
+        elif kind is Kind.OBJECT and is_cut_image(header):
+            raise refused(Reason.NOT_READABLE, "a DICOM file of the series states no Rows and Columns")
         else:
-            others += meta is not None
+            others += 1
     if not found and others:
         raise refused(Reason.NOT_AN_IMAGE, "the DICOM file holds a report, a plan, a dose, a signal or the like")
     if not found:
@@ -119,28 +129,17 @@ def _slice_files(path: Path) -> list[OpenFile]:
     return found
 
 
-def _is_image(kind: str) -> bool:
-    """Tell by the class in the meta group; a file that states none is a slice, so that it is not lost."""
-    return kind != _DIRECTORY and not any(kind == other or kind.startswith(f"{other}.") for other in _NO_IMAGES)
-
-
-def _slice(file: OpenFile) -> _Slice:
-    header = file.header
-    if int(header.get("NumberOfFrames") or 1) > 1 or "SharedFunctionalGroupsSequence" in header:
-        raise refused(Reason.UNSUPPORTED_FORMAT, "a file holds several frames: it is no slice of a classic series")
-    if "Rows" not in header or "Columns" not in header:
-        raise refused(Reason.NOT_READABLE, "a DICOM file of the series holds no image")
-    check_kind(header)
-    check_grey(header)
-    return _Slice(file, plane_of(header, header, header))
+def _check_classic(opened: Sequence[OpenFile]) -> None:
+    if any("SharedFunctionalGroupsSequence" in one.dataset for one in opened):
+        raise refused(Reason.UNSUPPORTED_FORMAT, "a file holds functional groups: it is no slice of a classic series")
 
 
 def _distinct(slices: list[_Slice]) -> list[_Slice]:
     """Return one slice for each SOP instance; copies must be identical to the byte."""
     kept: dict[str, _Slice] = {}
     for one in slices:
-        first = kept.setdefault(str(one.header.SOPInstanceUID), one)
-        if first is not one and _content(first.file.path) != _content(one.file.path):
+        first = kept.setdefault(str(one.header["instance"]), one)
+        if first is not one and _content(first.path) != _content(one.path):
             raise refused(Reason.MIXED_SERIES, "two files bear the same instance UID and differ in content")
     return list(kept.values())
 
@@ -150,17 +149,20 @@ def _content(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def _check_one_series(slices: list[_Slice]) -> None:
-    for keyword, what in _ALIKE.items():
-        count = len({one.header.get(keyword) for one in slices})
-        if count > 1:
-            raise refused(Reason.MIXED_SERIES, f"the folder's {len(slices)} slices have {count} different {what}")
-
-
-def _voxels(slices: list[_Slice]) -> NDArray[np.float32]:
-    """Return the voxels (column, row, slice), each slice after its own transform."""
-    array = np.empty((len(slices), int(slices[0].header.Rows), int(slices[0].header.Columns)), dtype=np.float32)
+def _voxels(slices: list[_Slice], opened: Sequence[OpenFile]) -> tuple[NDArray[np.float32], dict[str, str]]:
+    """Return the voxels (column, row, slice), each slice after its own transform, and the share that is padding."""
+    first = slices[0].layout
+    array = np.empty((len(slices), first.rows, first.columns), dtype=np.float32)
+    stated, count, excess = False, 0, 0
     with np.errstate(over="ignore"):  # beyond float32 is infinity, which is refused
-        for plane, one in zip(array, slices, strict=True):
-            plane[:] = real_values(one.header, stored_values(one.file))
-    return array.transpose(2, 1, 0)
+        for plane, one, file in zip(array, slices, opened, strict=True):
+            stored, behind = stored_values(file, one.header, one.layout)
+            excess = max(excess, behind)
+            padding = padding_of(one.header, one.layout)
+            if padding is not None:
+                stated = True
+                count += int(np.count_nonzero((stored >= padding[0]) & (stored <= padding[1])))
+            plane[:] = rescaled(file.dataset, one.rescale, stored, one.layout.ends[0])
+    facts = {"pixel padding": f"{100 * count / array.size:.1f} % of the voxels"} if stated else {}
+    facts |= {"bytes behind the pixels": f"{excess}, all 0"} if excess else {}
+    return array.transpose(2, 1, 0), facts

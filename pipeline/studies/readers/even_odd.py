@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["filled"]
+__all__ = ["filled", "united"]
 
 _DECIMALS = 6
 _EDGES_AT_ONCE = 4096
@@ -33,6 +33,28 @@ def filled(contours: Sequence[Points], shape: tuple[int, int]) -> tuple[NDArray[
         turns.ravel()[own] ^= True
     marked: NDArray[np.bool_] = np.logical_xor.accumulate(turns, axis=1)[:, :-1]
     return marked, without_centre
+
+
+def united(contours: Sequence[Points], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the pixels (rows, columns) inside contours that do not cancel out: holes are holes all the same.
+
+    A contour that is stored twice counts once, and where two overlap and neither lies within the other is inside.
+    """
+    regions = [filled([contour], shape)[0] for contour in contours]
+    distinct: list[NDArray[np.bool_]] = []
+    for region in regions:
+        if not any(np.array_equal(region, other) for other in distinct):
+            distinct.append(region)
+    lost = np.zeros(shape, dtype=bool)
+    once = np.zeros(shape, dtype=bool)
+    for place, region in enumerate(distinct):
+        once ^= region
+        for other in distinct[:place]:
+            both = region & other
+            if both.any() and (region & ~other).any() and (other & ~region).any():
+                lost |= both
+    inside: NDArray[np.bool_] = once | lost
+    return inside
 
 
 def _turns(contour: Points, shape: tuple[int, int]) -> NDArray[np.intp]:

@@ -1,21 +1,24 @@
-"""NIfTI-1 and -2, one file (.nii, .nii.gz): nibabel reads, the affine is checked here.
+"""NIfTI-1 and -2, one file (.nii, .nii.gz): nibabel reads the voxels, where they lie is told by ``nifti_forms``.
 
-nibabel takes the sform even when it is zero or contradicts the qform, and makes an affine up when there is
-neither. All three are refused here: a wrong affine is a shifted mask.
+A header that contradicts itself or the file's length is refused: a wrong offset shifts every voxel.
 """
 
 import gzip
+import io
+import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
+from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from pipeline.errors import Reason
-from pipeline.studies.geometry import CORNER_TOLERANCE_MM, Geometry
+from pipeline.studies.geometry import Geometry
 from pipeline.studies.readers.base import (
     AS_STORED,
-    CAP_BYTES,
     ImageFile,
     MaskFile,
     ReadOptions,
@@ -28,12 +31,34 @@ from pipeline.studies.readers.base import (
     refused,
     volume_of,
 )
+from pipeline.studies.readers.nifti_forms import affine_of
 from pipeline.studies.readers.sidecars import where_meant
 
-__all__ = ["accepts", "read", "read_mask"]
+__all__ = ["HEADER_BYTES", "NiftiFile", "accepts", "parsed_header", "read", "read_mask"]
 
-_MM_PER_UNIT = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
-_SLACK = 1024**2  # header and extensions around the voxels
+HEADER_BYTES = 544
+"""As many bytes as the longer of the two headers has, with what tells of extensions."""
+
+_LOWEST_OFFSET = {348: 352, 540: 544}  # by the header's size
+_MOST_AXES = 7
+
+
+@dataclass(frozen=True)
+class NiftiFile:
+    """What a header says: shape (with volumes as a fourth axis), type, place of the voxels, scale, grid and facts."""
+
+    shape: tuple[int, int, int]
+    volumes: int
+    dtype: np.dtype[np.generic]
+    offset: int
+    scale: tuple[float, float]
+    geometry: Geometry
+    facts: dict[str, str]
+
+    @property
+    def size(self) -> int:
+        """The bytes of the file, inflated."""
+        return self.offset + int(np.prod([*self.shape, self.volumes], dtype=object)) * self.dtype.itemsize
 
 
 def accepts(path: Path) -> bool:
@@ -47,7 +72,7 @@ def read(path: Path, options: ReadOptions) -> ImageFile:
 
     Raises:
         StudyError: SEVERAL_VOLUMES of which none is chosen; without geometry, with a contradictory one, colour, or
-            too few bytes.
+            another number of bytes than the header announces.
     """
     values, geometry, header = _load(path, options)
     return ImageFile(volume_of(values, geometry), header)
@@ -56,60 +81,108 @@ def read(path: Path, options: ReadOptions) -> ImageFile:
 def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
     """Read a label map onto the image's grid: a binary one, or of several labels with the value that is meant."""
     values, geometry, _ = _load(path)
-    return MaskFile(carry(where_meant(values, path, wanted), geometry, image.volume.geometry))
+    marked, facts = where_meant(values, path, wanted)
+    return MaskFile(carry(marked, geometry, image.volume.geometry), facts)
 
 
-def _load(path: Path, options: ReadOptions = AS_STORED) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]:
-    start = first_bytes(path, 348)
+def parsed_header(start: bytes) -> NiftiFile:
+    """Return what the first bytes of a file (inflated) say.
+
+    Raises:
+        StudyError: for whatever in a header keeps the file from being read.
+    """
     if start[344:347] == b"ni1" or start[4:7] == b"ni2":
         raise refused(
             Reason.UNSUPPORTED_FORMAT, "a NIfTI pair (.hdr and .img) is not read; store header and voxels in one file"
         )
-    kind = nibabel.Nifti2Image if start[4:7] == b"n+2" else nibabel.Nifti1Image
-    found = kind.from_bytes(_content(path, kind))
-    shape, volumes = _axes(found.shape)
-    volume, choice = chosen(volumes, options, "volumes")
-    if found.get_data_dtype().fields:
-        raise refused(Reason.NOT_A_SINGLE_CHANNEL, "the file holds colours, not one value a voxel")
-    affine, facts = _affine(found.header, shape)
-    values = np.asanyarray(found.dataobj[:, :, :, volume] if volumes > 1 else found.dataobj).reshape(shape)
-    if np.iscomplexobj(values):
-        raise refused(Reason.NOT_A_SINGLE_CHANNEL, "the file holds complex numbers, not one value a voxel")
-    return values, Geometry(shape, affine), facts | choice
+    kind = nibabel.Nifti2Header if start[4:7] == b"n+2" else nibabel.Nifti1Header
+    length = kind.template_dtype.itemsize
+    if len(start) < length:
+        raise refused(Reason.TRUNCATED, f"the file holds {len(start)} bytes of a header of {length}")
+    header = kind(start[:length], check=False)
+    shape, volumes = _axes(header)
+    dtype = _type(header)
+    check_size(int(np.prod([*shape, volumes], dtype=object)) * dtype.itemsize)
+    affine, facts = affine_of(header, shape)
+    return NiftiFile(shape, volumes, dtype, _offset(header, length), _scale(header), Geometry(shape, affine), facts)
 
 
-def _content(path: Path, kind: type[nibabel.Nifti1Image]) -> bytes:
-    """Return the whole file, inflated to its announced end so that gzip's checksum is verified."""
-    with gzip.open(path) if is_gzip(path) else path.open("rb") as file:
-        header = kind.header_class.from_fileobj(file, check=False)
-        voxels = int(np.prod(header.get_data_shape(), dtype=object)) * header.get_data_dtype().itemsize
-        check_size(voxels)
-        needed = int(header["vox_offset"]) + voxels
-        file.seek(0)
-        content: bytes = file.read(min(needed, CAP_BYTES) + _SLACK)
-    if len(content) < needed:
-        raise refused(Reason.TRUNCATED, f"the file holds {len(content)} bytes of the {needed} its header announces")
-    if len(content) >= needed + _SLACK:
-        raise refused(Reason.NOT_READABLE, "the file is far longer than its header announces")
-    return content
-
-
-def _axes(shape: tuple[int, ...]) -> tuple[tuple[int, int, int], int]:
+def _axes(header: nibabel.Nifti1Header) -> tuple[tuple[int, int, int], int]:
     """Return the spatial axes, with one slice when there are two, and the number of volumes along the fourth."""
+    dim = [int(size) for size in header["dim"]]
+    if not 1 <= dim[0] <= _MOST_AXES or min(dim[1 : dim[0] + 1]) < 1:
+        raise refused(Reason.NOT_READABLE, f"dim states {dim[0]} axes of {dim[1:]} voxels: that is no array")
+    shape = dim[1 : dim[0] + 1]
     padded = (*shape, 1, 1, 1)[: max(4, len(shape))]
     if len(shape) < 2 or any(size != 1 for size in padded[4:]):
-        raise refused(Reason.UNSUPPORTED_FORMAT, f"the file has shape {shape}; one 3D volume is read")
-    return (int(padded[0]), int(padded[1]), int(padded[2])), int(padded[3])
+        raise refused(Reason.UNSUPPORTED_FORMAT, f"the file has shape {tuple(shape)}; one 3D volume is read")
+    return (padded[0], padded[1], padded[2]), padded[3]
 
 
-def _affine(header: nibabel.Nifti1Header, shape: tuple[int, int, int]) -> tuple[NDArray[np.float64], dict[str, str]]:
-    forms = [form for form in (header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]) if form is not None]
-    if not forms:
-        raise refused(Reason.NO_GEOMETRY, "neither sform nor qform is set: nothing tells where the voxels lie")
-    unit = header.get_xyzt_units()[0]
-    scale = np.diag([*[_MM_PER_UNIT[unit]] * 3, 1.0])
-    grids = [Geometry(shape, scale @ form) for form in forms]
-    apart = float(np.linalg.norm(grids[0].corners - grids[-1].corners, axis=1).max())
-    if apart > CORNER_TOLERANCE_MM:
-        raise refused(Reason.NO_GEOMETRY, f"sform and qform disagree by {apart:.2f} mm: nothing tells which is right")
-    return grids[0].affine, {"length unit": "not stated, taken as mm" if unit == "unknown" else str(unit)}
+def _type(header: nibabel.Nifti1Header) -> np.dtype[np.generic]:
+    try:
+        dtype: np.dtype[np.generic] | None = header.get_data_dtype()
+    except (HeaderDataError, KeyError):
+        dtype = None
+    if dtype is None or not dtype.itemsize:
+        raise refused(Reason.NOT_READABLE, f"datatype {int(header['datatype'])} is no type of NIfTI's that is read")
+    if dtype.fields:
+        raise refused(Reason.NOT_A_SINGLE_CHANNEL, "the file holds colours, not one value a voxel")
+    if dtype.kind == "c":
+        raise refused(Reason.NOT_A_SINGLE_CHANNEL, "the file holds complex numbers, not one value a voxel")
+    if int(header["bitpix"]) != 8 * dtype.itemsize:
+        message = (
+            f"bitpix is {int(header['bitpix'])}, and datatype {int(header['datatype'])} takes {8 * dtype.itemsize}"
+        )
+        raise refused(Reason.NOT_READABLE, f"{message} bits: nothing tells which is right")
+    return dtype
+
+
+def _offset(header: nibabel.Nifti1Header, length: int) -> int:
+    """Return where the voxels begin; before the header's end they cannot."""
+    offset = float(header["vox_offset"])
+    if not np.isfinite(offset) or not offset.is_integer() or offset < _LOWEST_OFFSET[length]:
+        message = f"vox_offset is {offset:g}: the voxels of one file begin at {_LOWEST_OFFSET[length]} or later"
+        raise refused(Reason.NOT_READABLE, message)
+    return int(offset)
+
+
+def _scale(header: nibabel.Nifti1Header) -> tuple[float, float]:
+    """Return slope and intercept; a slope of 0, or none that is a number, says that there is no scale."""
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if slope == 0 or not np.isfinite(slope):
+        return 1.0, 0.0
+    if not np.isfinite(intercept):
+        raise refused(Reason.NOT_READABLE, f"scl_inter is {intercept:g} beside a scl_slope of {slope:g}")
+    return slope, intercept
+
+
+def _load(path: Path, options: ReadOptions = AS_STORED) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]:
+    file = parsed_header(first_bytes(path, HEADER_BYTES))
+    volume, choice = chosen(file.volumes, options, "volumes")
+    content = _content(path, file.size)
+    shape = (*file.shape, file.volumes) if file.volumes > 1 else file.shape
+    data = ArrayProxy(io.BytesIO(content), (shape, file.dtype, file.offset, *file.scale), mmap=False)
+    values = np.asanyarray(data[:, :, :, volume] if file.volumes > 1 else data)
+    return values, file.geometry, file.facts | choice
+
+
+def _content(path: Path, size: int) -> bytes:
+    """Return the whole file, inflated to its end so that gzip's checksum is verified; it has just this size.
+
+    Raises:
+        StudyError: TRUNCATED, or NOT_READABLE for a file longer than announced or a damaged gzip stream.
+    """
+    try:
+        with gzip.open(path) if is_gzip(path) else path.open("rb") as file:
+            content: bytes = file.read(size + 1)
+    except (gzip.BadGzipFile, zlib.error):
+        content = b""
+    if not content:
+        raise refused(Reason.NOT_READABLE, "the gzip stream is damaged: its checksum or its blocks are wrong")
+    if len(content) < size:
+        raise refused(Reason.TRUNCATED, f"the file holds {len(content)} bytes of the {size} its header announces")
+    if len(content) > size:
+        message = f"the file is longer than the {size} bytes its header announces: dim or vox_offset may be wrong"
+        raise refused(Reason.NOT_READABLE, message)
+    return content

@@ -4,7 +4,6 @@
 """
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,8 @@ from pipeline.studies.readers.base import (
     refused,
     volume_of,
 )
-from pipeline.studies.readers.labels import check_meant, matching
 from pipeline.studies.readers.sidecars import where_meant
+from pipeline.studies.readers.slicer_segments import placed, segments_of, union
 
 __all__ = ["accepts", "read", "read_mask"]
 
@@ -71,43 +70,16 @@ def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
     values, geometry, header = _load(path)
     axis = _volume_axis(header)
     layers = values[None] if axis is None else np.moveaxis(values, axis, 0)
-    segments = _segments(header)
-    if len(segments) > 1 and wanted.value is None:
-        marked = _chosen(layers, segments, wanted)
-    elif len(layers) == 1:
-        marked = where_meant(layers[0], path, wanted)
-    else:
+    segments = segments_of(header, len(layers))
+    if segments and (wanted.value is None or len(segments) > 1):
+        marked, facts = union(layers, segments, wanted)
+        on_image, extent = placed(marked, geometry, image.volume.geometry, header)
+        return MaskFile(on_image, facts | extent)
+    if len(layers) > 1:
         message = f"the mask has {len(layers)} layers, and nothing tells which is meant; one 3D volume is read"
         raise refused(Reason.UNSUPPORTED_FORMAT, message)
-    return MaskFile(carry(marked, geometry, image.volume.geometry))
-
-
-@dataclass(frozen=True)
-class _Segment:
-    name: str
-    value: int
-    layer: int
-
-
-def _segments(header: dict[str, Any]) -> list[_Segment]:
-    """Return a .seg.nrrd's segments; none for a plain label map."""
-    stems = [key.removesuffix("_LabelValue") for key in header if re.fullmatch(r"Segment\d+_LabelValue", key)]
-    return [
-        _Segment(
-            str(header.get(f"{stem}_Name", "")), int(header[f"{stem}_LabelValue"]), int(header.get(f"{stem}_Layer", 0))
-        )
-        for stem in stems
-    ]
-
-
-def _chosen(layers: NDArray[np.generic], segments: list[_Segment], wanted: Wanted) -> NDArray[np.bool_]:
-    """Return where the segments of the wanted name are; several may bear it."""
-    numbers = matching([(one.name, number) for number, one in enumerate(segments)], wanted.label, "segments")
-    marked = np.zeros(layers.shape[1:], dtype=bool)
-    for number in numbers:
-        marked |= layers[segments[number].layer] == segments[number].value
-    check_meant(numbers, wanted.label, bool(marked.any()), "segments")
-    return marked
+    marked, facts = where_meant(layers[0], path, wanted)
+    return MaskFile(carry(marked, geometry, image.volume.geometry), facts)
 
 
 def _load(path: Path) -> tuple[NDArray[np.generic], Geometry, dict[str, Any]]:

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
 
-from pipeline.errors import Reason
+from pipeline.errors import Reason, StudyError
 from pipeline.studies.geometry import CORNER_TOLERANCE_MM, Affine, lps_to_ras
 from pipeline.studies.readers.base import refused
-from pipeline.studies.readers.dicom import number, plane_affine
+from pipeline.studies.readers.dicom import check_plane, plane_affine
+from pipeline.studies.readers.dicom_header import Header, floats, keyword, real
 
-__all__ = ["Plane", "Stack", "plane_of", "stacked"]
+__all__ = ["Plane", "Stack", "check_placed", "plane_of", "stacked"]
 
 _SAME_DIRECTION = 1e-4
 _SAME_SPACING = 1e-4  # mm
@@ -50,19 +50,47 @@ class Stack:
     facts: Mapping[str, str]
 
 
-def plane_of(position: Dataset, orientation: Dataset, measures: Dataset) -> Plane:
-    """Return a plane from the data sets that hold its position, its orientation and its spacing.
+def plane_of(position: Header, orientation: Header, measures: Header) -> Plane:
+    """Return a plane from the headers that hold its position, its orientation and its spacing.
 
     Raises:
-        StudyError: NO_GEOMETRY when one of the three is absent.
+        StudyError: NO_GEOMETRY when one of the three is absent, or is not what it should be.
+        GeometryError: as ``check_plane``.
     """
-    corner = number(position, "ImagePositionPatient", 3)
-    directions = number(orientation, "ImageOrientationPatient", 6)
-    spacing = number(measures, "PixelSpacing", 2)
-    if corner is None or directions is None or spacing is None:
-        message = "a slice states no position, orientation or pixel spacing: nothing tells where it lies"
-        raise refused(Reason.NO_GEOMETRY, message)
-    return Plane(corner, directions, spacing, float(measures.get("SliceThickness") or 0))
+    corner, directions, spacing = check_placed(position, orientation, measures)
+    try:
+        thickness = real(measures, "thickness", 0.0)
+    except StudyError:
+        thickness = 0.0  # it counts for a single slice only, and there 1 mm is taken, with a fact
+    return Plane(np.array(corner), np.array(directions), np.array(spacing), thickness)
+
+
+def check_placed(
+    position: Header, orientation: Header, measures: Header
+) -> tuple[list[float], list[float], list[float]]:
+    """Return the numbers of a plane's position, orientation and spacing.
+
+    Raises:
+        StudyError: NO_GEOMETRY when one of the three is absent, or is not what it should be.
+        GeometryError: as ``check_plane``.
+    """
+    corner = _placing(position, "position", 3)
+    directions = _placing(orientation, "orientation", 6)
+    spacing = _placing(measures, "spacing", 2)
+    check_plane(directions, spacing)
+    return corner, directions, spacing
+
+
+def _placing(header: Header, name: str, count: int) -> list[float]:
+    text = header.get(name)
+    if text:
+        try:
+            return floats(text, name, count)
+        except StudyError as error:
+            message = str(error)
+    else:
+        message = f"a slice states no {keyword(name)}"
+    raise refused(Reason.NO_GEOMETRY, f"{message}: nothing tells where it lies")
 
 
 def stacked(planes: Sequence[Plane]) -> Stack:

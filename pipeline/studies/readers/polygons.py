@@ -5,7 +5,6 @@
 that is not listed is not marked.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from pipeline.errors import Reason
 from pipeline.studies.readers.annotations import Annotations, Marks, Shape, drawn, kept_by_file, text_of
 from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, refused
+from pipeline.studies.readers.unique_keys import unique_json
 
 __all__ = ["accepts", "read_mask"]
 
@@ -35,7 +35,7 @@ def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
 
 @kept_by_file
 def _annotations(path: Path) -> Annotations:
-    content = json.loads(text_of(path))
+    content = unique_json(text_of(path))
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         raise refused(Reason.NOT_READABLE, "the JSON file is neither COCO nor a mapping of images to labels")
     labels = frozenset(label for entry in content.values() for label in entry) - {_SIZE}
@@ -45,7 +45,10 @@ def _annotations(path: Path) -> Annotations:
 def _marks(entry: dict[str, Any]) -> Marks:
     shapes = tuple(shape for label, stated in entry.items() if label != _SIZE for shape in _shapes(label, stated))
     if _SIZE in entry:
-        return Marks((int(entry[_SIZE][0]), int(entry[_SIZE][1])), shapes)
+        size = entry[_SIZE]
+        if not isinstance(size, list) or len(size) != 2 or not all(isinstance(axis, int) for axis in size):
+            raise refused(Reason.NOT_READABLE, "img_size of an image is not rows and columns")
+        return Marks((size[0], size[1]), shapes)
     if any(shape.form == "polygons" for shape in shapes):
         message = "polygons are listed without img_size: nothing tells which size of the image they were drawn on"
         raise refused(Reason.NO_GEOMETRY, message)
@@ -55,5 +58,7 @@ def _marks(entry: dict[str, Any]) -> Marks:
 def _shapes(label: str, stated: dict[str, Any] | list[Any]) -> Iterator[Shape]:
     if isinstance(stated, dict):
         yield Shape(label, "run lengths", stated)
-    else:
+    elif isinstance(stated, list):
         yield from (Shape(label, "polygons", outline) for outline in stated)
+    else:
+        raise refused(Reason.NOT_READABLE, "a label of an image holds neither polygons nor run lengths")

@@ -3,12 +3,13 @@
 Contours are laid on the image by their positions alone, whatever images they name. A contour belongs to the slice
 whose plane it lies in, within half a slice; on oblique and tilted volumes as well. Several contours of one structure
 on one slice combine by even-odd (PS3.3 C.8.8.6.3 leaves CLOSED_PLANAR open; writers draw holes as inner contours or
-keyholes, and both come out right). Points and open contours enclose nothing and are left out, which is recorded.
+keyholes, and both come out right). INTERPOLATED_PLANAR, which OsiriX writes between drawn ones, is closed too. Points
+and open contours enclose nothing and are left out, which is recorded.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +19,18 @@ from pydicom import Dataset
 from pipeline.errors import Reason
 from pipeline.studies.geometry import CORNER_TOLERANCE_MM, Geometry
 from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, check_frame, refused
-from pipeline.studies.readers.dicom import file_class, is_dicom, open_whole
+from pipeline.studies.readers.dicom import file_kind, open_whole
+from pipeline.studies.readers.dicom_header import Kind
 from pipeline.studies.readers.dicom_references import check_references, items
-from pipeline.studies.readers.even_odd import filled
-from pipeline.studies.readers.labels import check_meant, matching
+from pipeline.studies.readers.even_odd import filled, united
+from pipeline.studies.readers.item_numbers import whole_number
+from pipeline.studies.readers.labels import check_distinct, check_meant, matching, name_facts
 
 __all__ = ["accepts", "read_mask"]
 
-_STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
-_CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
+_CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "INTERPOLATED_PLANAR")
 _OTHERS = ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR")
+_UNKNOWN = "of another type"
 _TO_RAS = (-1.0, -1.0, 1.0)
 _TOLERANCE = 0.501  # of a slice: half of it, and what rounding millimetres takes
 _SAME_HEIGHT = 0.1  # of a slice: contours further apart were drawn on other slices than the image's
@@ -50,7 +53,7 @@ class _OnGrid:
 
 def accepts(path: Path) -> bool:
     """Tell whether the file is a DICOM RT structure set."""
-    return is_dicom(path) and file_class(path) == _STRUCTURE_SET
+    return file_kind(path) is Kind.STRUCTURES
 
 
 def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
@@ -67,28 +70,51 @@ def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
     if len(grid.shape) != 3:
         message = f"a structure set is drawn in a volume; the image {grid.shape} is none"
         raise refused(Reason.OTHER_GRID, message, excluded=True)
-    dataset = open_whole(path)
-    structures = {int(one.ROINumber): one for one in items(dataset, "StructureSetROISequence")}
-    names = [(str(one.get("ROIName", "")), number) for number, one in structures.items()]
-    numbers = matching(names, wanted.label, _WHAT)
+    dataset, _ = open_whole(path)
+    structures = _structures(dataset, grid)
+    names = [(str(one.get("ROIName") or ""), number) for number, one in structures.items()]
+    numbers = matching(names, wanted, _WHAT)
     drawn = {number: _contours(dataset, number) for number in sorted(numbers)}
-    check_meant(numbers, wanted.label, any(drawn.values()), _WHAT)
-    for number in numbers:
-        check_frame(_frame(dataset, structures[number]), grid)
+    check_meant(numbers, wanted, any(drawn.values()), _WHAT)
     _check_references(dataset, [one for found in drawn.values() for one in found], image)
-    return _draw(list(drawn.values()), grid)
+    mask = _draw(list(drawn.values()), grid, union=wanted.contours == "union")
+    return replace(mask, header={**mask.header, **(name_facts(names, wanted) if len(names) == 1 else {})})
+
+
+def _structures(dataset: Dataset, grid: Geometry) -> dict[int, Dataset]:
+    """Return the structures that lie in the image's frame of reference, or state none, by their numbers.
+
+    Raises:
+        StudyError: NOT_READABLE for a number that stands twice; OTHER_FRAME_OF_REFERENCE, excluded, when all lie in
+            another one.
+    """
+    listed = items(dataset, "StructureSetROISequence")
+    numbers = [whole_number(one, "ROINumber") for one in listed]
+    check_distinct(numbers, "ROINumber")
+    holders = [whole_number(one, "ReferencedROINumber") for one in items(dataset, "ROIContourSequence")]
+    check_distinct(holders, "ReferencedROINumber")
+    frames = {number: _frame(dataset, one) for number, one in zip(numbers, listed, strict=True)}
+    own = {
+        number: one
+        for number, one in zip(numbers, listed, strict=True)
+        if not frames[number] or not grid.frame_of_reference or frames[number] == grid.frame_of_reference
+    }
+    if listed and not own:
+        check_frame(frames[numbers[0]], grid)
+    return own
 
 
 def _contours(dataset: Dataset, number: int) -> list[Dataset]:
-    holders = [one for one in items(dataset, "ROIContourSequence") if int(one.ReferencedROINumber) == number]
+    sets = items(dataset, "ROIContourSequence")
+    holders = [one for one in sets if whole_number(one, "ReferencedROINumber") == number]
     return [contour for holder in holders for contour in items(holder, "ContourSequence")]
 
 
 def _frame(dataset: Dataset, structure: Dataset) -> str | None:
-    """Return the frame of reference of a structure, or of the whole set when that states one."""
-    stated = [structure.get("ReferencedFrameOfReferenceUID")]
-    stated += [one.get("FrameOfReferenceUID") for one in items(dataset, "ReferencedFrameOfReferenceSequence")[:1]]
-    return next((str(uid) for uid in stated if uid), None)
+    """Return the frame of reference of a structure, or of the whole set when that states just one."""
+    stated = structure.get("ReferencedFrameOfReferenceUID")
+    of_set = {str(one.get("FrameOfReferenceUID") or "") for one in items(dataset, "ReferencedFrameOfReferenceSequence")}
+    return str(stated) if stated else of_set.pop() or None if len(of_set) == 1 else None
 
 
 def _check_references(dataset: Dataset, contours: Iterable[Dataset], image: ImageFile) -> None:
@@ -101,32 +127,39 @@ def _check_references(dataset: Dataset, contours: Iterable[Dataset], image: Imag
         for series in items(study, "RTReferencedSeriesSequence")
         for one in items(series, "ContourImageSequence")
     ]
-    check_references({str(one.ReferencedSOPInstanceUID) for one in own or listed}, image)
+    check_references({str(one.get("ReferencedSOPInstanceUID") or "") for one in own or listed} - {""}, image)
 
 
-def _draw(structures: Sequence[Sequence[Dataset]], grid: Geometry) -> MaskFile:
+def _draw(structures: Sequence[Sequence[Dataset]], grid: Geometry, *, union: bool) -> MaskFile:
     """Return the structures' contours as one mask, each structure by even-odd, with what was left out."""
     marked, lost, count, facts = np.zeros(grid.shape, dtype=bool), 0, 0, dict[str, str]()
+    cancelling = 0
     for contours in structures:
         closed = [_points(one) for one in contours if _kind(one) in _CLOSED]
         if closed:
             placed = _placed(closed, grid)
-            lost += _fill(marked, placed)
+            without, overlapping = _fill(marked, placed, union=union)
+            lost, cancelling = lost + without, cancelling + overlapping
             count += len(closed)
             facts |= _told(placed, grid)
     kinds = Counter(_kind(one) for contours in structures for one in contours)
+    if _UNKNOWN in kinds:
+        message = f"{kinds[_UNKNOWN]} contours state no ContourGeometricType that the standard knows"
+        raise refused(Reason.NOT_READABLE, f"{message}: nothing tells whether they enclose anything")
     skipped = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()) if kind not in _CLOSED)
     if kinds and not marked.any():
         message = f"{count} closed contours enclose no voxel's centre; left out: {skipped or 'none'}"
         raise refused(Reason.MASK_WITHOUT_AREA, message, excluded=True)
     facts |= {"contours left out": skipped} if skipped else {}
+    done = "counted as inside" if union else "left out by even-odd"
+    facts |= {"voxels where contours overlap": f"{cancelling}, {done}"} if cancelling else {}
     return MaskFile(marked, facts | ({"contours smaller than a voxel": f"{lost} of {count}"} if lost else {}))
 
 
 def _kind(contour: Dataset) -> str:
     """Return the contour's type from the closed list of them: header text does not leave."""
     stated = str(contour.get("ContourGeometricType", "")).strip().upper()
-    return stated if stated in (*_CLOSED, *_OTHERS) else "of another type"
+    return stated if stated in (*_CLOSED, *_OTHERS) else _UNKNOWN
 
 
 def _points(contour: Dataset) -> Points:
@@ -134,10 +167,14 @@ def _points(contour: Dataset) -> Points:
     stated = contour.get_item("ContourData")
     value = b"" if stated is None or stated.value is None else stated.value
     parts = value.strip(b" \0").split(b"\\") if isinstance(value, bytes) else list(np.atleast_1d(value))
-    numbers = np.array([part for part in parts if part != b""], dtype=np.float64)
+    try:
+        numbers = np.array([part for part in parts if part != b""], dtype=np.float64)
+    except (ValueError, TypeError):
+        numbers = np.array([np.nan])
     if numbers.size % 3 or not np.isfinite(numbers).all():
         raise refused(Reason.NOT_READABLE, f"a contour's {numbers.size} numbers are no points in space")
-    announced = int(contour.get("NumberOfContourPoints") or numbers.size // 3)
+    stated_count = contour.get("NumberOfContourPoints") is not None and contour.NumberOfContourPoints != ""
+    announced = whole_number(contour, "NumberOfContourPoints") if stated_count else numbers.size // 3
     if announced != numbers.size // 3:
         message = f"a contour holds {numbers.size // 3} points of the {announced} that it announces"
         raise refused(Reason.TRUNCATED, message)
@@ -205,15 +242,23 @@ def _check_inside(contours: Sequence[Points], axis: int, grid: Geometry) -> None
             raise refused(Reason.OTHER_GRID, message, excluded=True)
 
 
-def _fill(marked: NDArray[np.bool_], placed: _OnGrid) -> int:
-    """Mark what the contours enclose; return how many of them hold no voxel's centre."""
-    lost, planes = 0, np.moveaxis(marked, placed.axis, 0)
+def _fill(marked: NDArray[np.bool_], placed: _OnGrid, *, union: bool) -> tuple[int, int]:
+    """Mark what the contours enclose; return how many hold no voxel's centre, and the voxels where they cancel out.
+
+    With ``union`` they do not (``united``).
+    """
+    lost, cancelling, planes = 0, 0, np.moveaxis(marked, placed.axis, 0)
     for place in np.unique(placed.slices):
         on_slice = [placed.contours[number] for number in np.flatnonzero(placed.slices == place)]
-        inside, without = filled([np.delete(one, placed.axis, axis=1) for one in on_slice], planes.shape[1:])
+        outlines = [np.delete(one, placed.axis, axis=1) for one in on_slice]
+        inside, without = filled(outlines, planes.shape[1:])
+        if len(outlines) > 1:
+            whole = united(outlines, planes.shape[1:])
+            cancelling += int((whole != inside).sum())
+            inside = whole if union else inside
         planes[place] |= inside
         lost += without
-    return lost
+    return lost, cancelling
 
 
 def _told(placed: _OnGrid, grid: Geometry) -> dict[str, str]:

@@ -19,8 +19,11 @@ def expanded(size: tuple[int, int], counts: str | Sequence[int]) -> NDArray[np.b
     Raises:
         StudyError: NOT_READABLE when the runs are not those of a mask of this size.
     """
-    runs = np.array(_parsed(counts) if isinstance(counts, str) else counts, dtype=np.int64)
     check_size(size[0] * size[1])
+    try:
+        runs = np.array(_parsed(counts) if isinstance(counts, str) else counts, dtype=np.int64)
+    except (ValueError, TypeError, OverflowError):
+        runs = np.array([-1])
     if runs.ndim != 1 or (runs < 0).any() or runs.sum() != size[0] * size[1]:
         message = f"the runs cover {runs.sum()} pixels, not the {size[0]} x {size[1]} that the mask states"
         raise refused(Reason.NOT_READABLE, message)

@@ -8,8 +8,8 @@ Symbolic links are not followed. 0 is the background.
 
 import csv
 import io
-import json
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import Reason
-from pipeline.studies.readers.base import Wanted, label_map, refused
-from pipeline.studies.readers.labels import check_meant, matching
+from pipeline.studies.readers.base import Wanted, refused
+from pipeline.studies.readers.label_maps import binary, holding, named_values_facts, present, stated_value, whole_values
+from pipeline.studies.readers.labels import check_distinct, check_meant, matching, name_facts
+from pipeline.studies.readers.unique_keys import unique_json
 
 __all__ = ["named_values", "sidecar_of", "where_meant"]
 
@@ -33,22 +35,25 @@ def sidecar_of(path: Path) -> Path | None:
     return next(_tables(path), None) or next(_datasets(path), None)
 
 
-def where_meant(values: NDArray[np.generic], path: Path, wanted: Wanted) -> NDArray[np.bool_]:
-    """Return where a label map holds what is meant; a binary map needs no telling.
+def where_meant(values: NDArray[np.generic], path: Path, wanted: Wanted) -> tuple[NDArray[np.bool_], dict[str, str]]:
+    """Return where a label map holds what is meant, with what should be known of it; a binary map needs no telling.
 
     Raises:
-        StudyError: NOT_READABLE when the sidecar is not what its name says; MASK_MISSING_LABEL, excluded, when it
-            names several labels and the wanted one is none of them, or as ``label_map``.
+        StudyError: NOT_FINITE or NOT_READABLE for values that are no labels, or when the sidecar is not what its name
+            says; MASK_MISSING_LABEL, excluded, when the sidecar does not name the wanted label, or a value that the
+            map holds; UNSUPPORTED_FORMAT for several labels that nothing names.
     """
+    whole = whole_values(values)
     if wanted.value is not None:
-        return label_map(values, frozenset({wanted.value}))
+        return stated_value(whole, wanted)
     named = named_values(path)
     if not named:
-        return label_map(values)
-    numbers = matching(named, wanted.label, "labels")
-    marked = label_map(values, numbers)
-    check_meant(numbers, wanted.label, bool(marked.any()), "labels")
-    return marked
+        return binary(whole)
+    numbers = matching(named, wanted, "labels")
+    facts = named_values_facts(present(whole), frozenset(number for _, number in named), numbers)
+    marked = holding(whole, numbers)
+    check_meant(numbers, wanted, bool(marked.any()), "labels")
+    return marked, facts | name_facts(named, wanted)
 
 
 def named_values(path: Path) -> tuple[tuple[str, int], ...]:
@@ -62,13 +67,23 @@ def named_values(path: Path) -> tuple[tuple[str, int], ...]:
         return ()
     text = sidecar.read_text(encoding="utf-8-sig") if sidecar.stat().st_size <= _CAP else ""
     try:
-        stated = tuple(_of_dataset(json.loads(text)) if sidecar.name == _DATASET else _of_table(text))
+        stated = tuple(_of_dataset(unique_json(text)) if sidecar.name == _DATASET else _of_table(text))
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         stated = ()
+    _check_numbers(stated, regions=sidecar.name == _DATASET)
     found = tuple((name, value) for name, value in stated if value != 0)
     if not found:
         raise refused(Reason.NOT_READABLE, "the file beside the mask that should name its values names none")
     return found
+
+
+def _check_numbers(stated: Sequence[tuple[str, int]], *, regions: bool) -> None:
+    """Refuse a table in which one value has two names; nnU-Net's regions may overlap, but no two are the same."""
+    values: dict[str, set[int]] = defaultdict(set)
+    for name, value in stated:
+        values[name.strip().lower()].add(value)
+    keys = [frozenset(numbers) for numbers in values.values()]
+    check_distinct(keys if regions else [number for numbers in keys for number in numbers], "the label table's index")
 
 
 def _tables(path: Path) -> Iterator[Path]:

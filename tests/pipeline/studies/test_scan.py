@@ -425,7 +425,7 @@ def test_directions_that_differ_by_less_than_the_gates_tolerance_are_one(root):
     images[1].ImageOrientationPatient = [1, 0.0003, 0, -0.0003, 1, 0]
     save(root, images)
     found, _ = scanned(root)
-    assert (found.images, found.usable) == (2, 1)
+    assert (found.images, found.usable, found.excluded) == (1, 0, {"mixed_series": 4})  # no piece is an image
 
 
 def broken(name):
@@ -599,15 +599,17 @@ def test_names_tell_masks_from_images_in_any_folder(root):
     nifti(deep / "stray_mask.nii.gz", volume, AFFINE)
     nifti(root / "only.nii", volume, AFFINE)
     nifti(root / "anything_mask.nii", volume, AFFINE)
+    nifti(root / "lesion_mask.nii", volume, AFFINE)
     found, outcomes = scanned(root)
-    assert {path: outcome for path, outcome in outcomes.items() if outcome} == {"x/y/stray_mask.nii.gz": "other_image"}
-    assert (found.images, found.usable, found.masks, found.masks_used) == (4, 4, 5, 4)
+    stray = {"x/y/stray_mask.nii.gz": "other_image", "anything_mask.nii": "other_image"}
+    assert {path: outcome for path, outcome in outcomes.items() if outcome} == stray
+    assert (found.images, found.usable, found.masks, found.masks_used) == (4, 4, 6, 4)
     drawn_on = {row.image.name: [(mask.reader, mask.path.name) for mask in row.masks] for row in listed(root)}
     assert drawn_on == {
         "t2.nii.gz": [("manual", "t2_seg-manual.nii.gz")],
         "brain_image.nii.gz": [("expert", "brain_label.nii.gz")],
         "lonely.nii.gz": [("r1", "lonely_mask_r1.nii.gz")],
-        "only.nii": [("expert", "anything_mask.nii")],
+        "only.nii": [("expert", "lesion_mask.nii")],
     }
 
 

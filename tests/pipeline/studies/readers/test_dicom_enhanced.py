@@ -173,15 +173,19 @@ def no_slope(dataset):
         (per_frame(turned, 2), Reason.MIXED_SERIES, "orientations"),
         (per_frame(coarse, 2), Reason.MIXED_SERIES, "pixel spacings"),
         (per_frame(stack_of), Reason.MIXED_SERIES, "2 stacks"),
-        (per_frame(unplaced, 2), Reason.NO_GEOMETRY, "no position"),
+        (per_frame(unplaced, 2), Reason.NO_GEOMETRY, "no ImagePositionPatient"),
         (per_frame(localizer, 4), Reason.LOCALIZER, "localizer"),
         (set_to("ImageType", ["ORIGINAL", "PRIMARY", "LOCALIZER"]), Reason.LOCALIZER, "localizer"),
         (set_to("PhotometricInterpretation", "PALETTE COLOR"), Reason.NOT_A_SINGLE_CHANNEL, "colour"),
         (set_to("ConcatenationUID", generate_uid()), Reason.UNSUPPORTED_FORMAT, "concatenation"),
         (set_to("InConcatenationTotalNumber", 2), Reason.UNSUPPORTED_FORMAT, "concatenation"),
-        (set_to("NumberOfFrames", 5), Reason.NOT_READABLE, "announces 5 frames and describes 6"),
+        (
+            set_to("NumberOfFrames", 5),
+            Reason.NOT_READABLE,
+            "NumberOfFrames is 5, and PerFrameFunctionalGroupsSequence describes 6",
+        ),
         (set_to("PixelData", b"\0" * 10), Reason.TRUNCATED, "10 bytes of the 420"),
-        (no_slope, Reason.NOT_READABLE, "slope is 0"),
+        (no_slope, Reason.NOT_READABLE, "RescaleSlope is 0"),
     ],
 )
 def test_what_is_no_volume_is_refused(tmp_path, damage, reason, words):

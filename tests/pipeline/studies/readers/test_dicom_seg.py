@@ -22,7 +22,7 @@ from rle.rle import encode_row
 
 from pipeline.errors import Reason
 from pipeline.studies.geometry import Geometry
-from pipeline.studies.readers import read_image, read_mask
+from pipeline.studies.readers import Wanted, read_image, read_mask
 from pipeline.studies.readers.base import ImageFile, ReadOptions
 from pipeline.studies.volume import Volume
 from tests.pipeline.studies.enhanced import enhanced
@@ -146,8 +146,18 @@ def test_no_wanted_label(tmp_path):
     for label in ("lesion", None):
         words = refusal(Reason.MASK_MISSING_LABEL, lambda label=label: read_mask(path, image, label), excluded=True)
         assert "2 segments" in words
-    only = segmentation(path, images, blobs()[..., :1], ["SECRET"])
+    only = segmentation(path, images, blobs()[..., :1], ["Segment_1"])
     assert read_mask(only, image, "lesion").marked.sum() == 7
+
+
+def test_an_only_segment_of_another_name_is_not_the_wanted_one(tmp_path):
+    image, images = study(tmp_path)
+    path = segmentation(tmp_path / "SECRET.dcm", images, blobs()[..., :1], ["SECRET"])
+    words = refusal(Reason.MASK_MISSING_LABEL, lambda: read_mask(path, image, "nodule"), excluded=True)
+    assert "its number" in words
+    assert read_mask(path, image, Wanted("nodule", 1)).marked.sum() == 7
+    by_study = read_mask(path, image, Wanted("nodule", by_reference=True))
+    assert (by_study.marked.sum(), list(by_study.header)) == (7, ["label's name"])
 
 
 def test_another_frame_of_reference_is_excluded(tmp_path):
@@ -167,8 +177,8 @@ def test_a_mask_of_another_image_is_excluded(tmp_path):
 
 
 def crop(dataset):
-    frames = dataset.pixel_array[:, :, :-1]
-    dataset.Columns = 7
+    frames = dataset.pixel_array[:, :-2, :-4]
+    dataset.Rows, dataset.Columns = 4, 4
     dataset.PixelData = np.packbits(frames.ravel(), bitorder="little").tobytes()
 
 
@@ -192,7 +202,7 @@ def turn(dataset):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (crop, "(7, 6, 1)"),
+        (crop, "(4, 4, 1)"),
         (move(0.3), "is not the image's"),
         (move(50), "on slice"),
         (coarsen, "1.4 x 1.8 mm"),
@@ -305,7 +315,9 @@ def test_a_projections_mask_must_name_it_and_cover_it(tmp_path, film):
     assert read_mask(path, image, None).marked.all()
 
     def nameless(dataset):
-        del dataset.ReferencedSeriesSequence
+        for name in ("ReferencedSeriesSequence", "SourceImageSequence", "ReferencedImageSequence"):
+            if name in dataset:
+                delattr(dataset, name)
 
     edited(path, nameless)
     refusal(Reason.OTHER_IMAGE, lambda: read_mask(path, image, None), excluded=True)
@@ -538,7 +550,7 @@ def test_frames_that_are_not_described_are_refused(tmp_path):
     path = segmentation(tmp_path / "SECRET.dcm", images, blobs()[..., :1], ["Lesion"])
     edited(path, lambda dataset: dataset.PerFrameFunctionalGroupsSequence.pop())
     words = refusal(Reason.NOT_READABLE, lambda: read_mask(path, image, None))
-    assert words == "the mask has 2 frames and describes 1"
+    assert words == "the mask has 2 frames, and PerFrameFunctionalGroupsSequence describes 1"
 
 
 def test_the_background_of_a_label_map_is_no_segment(tmp_path):

@@ -25,6 +25,7 @@ from pydicom.uid import (
 from pipeline.errors import Reason
 from pipeline.studies.readers import base, dicom_series, read_image
 from pipeline.studies.readers import dicom as dicom_shared
+from pipeline.studies.readers.pixel_format import format_of
 from tests.pipeline.studies.peers import assert_same, by_dcm2niix, by_simpleitk
 from tests.pipeline.studies.writers import FRAME, OBLIQUE, SERIES, dicom, dot, grid, refusal, save, slices
 
@@ -163,25 +164,41 @@ def shifted(axis, millimetres):
         (shifted(2, 0.05), Reason.IRREGULAR_SERIES, "mm apart"),
         (shifted(0, 0.2), Reason.IRREGULAR_SERIES, "off a straight, even row"),
         (shifted(2, 2.5), Reason.IRREGULAR_SERIES, "repeat a position"),
-        (change("SeriesInstanceUID", generate_uid(), 3, 4), Reason.MIXED_SERIES, "2 different series"),
-        (change("FrameOfReferenceUID", generate_uid(), 3), Reason.MIXED_SERIES, "frames of reference"),
+        (
+            change("SeriesInstanceUID", generate_uid(), 3, 4),
+            Reason.MIXED_SERIES,
+            "2 different values of SeriesInstanceUID",
+        ),
+        (
+            change("FrameOfReferenceUID", generate_uid(), 3),
+            Reason.MIXED_SERIES,
+            "2 different values of FrameOfReferenceUID",
+        ),
         (change("ImageOrientationPatient", [1, 0, 0, 0, 0, -1], 0), Reason.MIXED_SERIES, "localizer"),
         (change("PixelSpacing", [0.9, 0.71], 1), Reason.MIXED_SERIES, "pixel spacings"),
         (change("PixelSpacing", [0, 0.7]), Reason.NO_GEOMETRY, "cannot be read"),
-        (change("ImagePositionPatient", None, 1), Reason.NO_GEOMETRY, "no position"),
-        (change("RescaleSlope", 0, 1), Reason.NOT_READABLE, "slope is 0"),
+        (change("ImagePositionPatient", None, 1), Reason.NO_GEOMETRY, "no ImagePositionPatient"),
+        (change("RescaleSlope", 0, 1), Reason.NOT_READABLE, "RescaleSlope is 0"),
         (change("NumberOfFrames", 2), Reason.UNSUPPORTED_FORMAT, "several frames"),
         (change("ImageType", ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]), Reason.MOSAIC, "mosaic"),
         (change("ImageType", ["ORIGINAL", "PRIMARY", "LOCALIZER"], 2), Reason.LOCALIZER, "localizer"),
-        (change("EchoTime", 80, 0, 2, 4), Reason.MIXED_SERIES, "2 different echo times"),
-        (change("DiffusionBValue", 1000.0, 3, 4, 5), Reason.MIXED_SERIES, "2 different b-values"),
-        (change("TemporalPositionIdentifier", 2, 5), Reason.MIXED_SERIES, "2 different temporal positions"),
-        (change("Modality", "MR", 5), Reason.MIXED_SERIES, "2 different modalities"),
-        (change("ImageOrientationPatient", None, 1), Reason.NO_GEOMETRY, "no position"),
-        (change("PixelSpacing", None), Reason.NO_GEOMETRY, "no position"),
+        (change("EchoTime", 80, 0, 2, 4), Reason.MIXED_SERIES, "2 different values of EchoTime"),
+        (change("DiffusionBValue", 1000.0, 3, 4, 5), Reason.MIXED_SERIES, "2 different values of DiffusionBValue"),
+        (
+            change("TemporalPositionIdentifier", 2, 5),
+            Reason.MIXED_SERIES,
+            "2 different values of TemporalPositionIdentifier",
+        ),
+        (change("Modality", "MR", 5), Reason.MIXED_SERIES, "2 different values of Modality"),
+        (change("ImageOrientationPatient", None, 1), Reason.NO_GEOMETRY, "no ImageOrientationPatient"),
+        (change("PixelSpacing", None), Reason.NO_GEOMETRY, "no PixelSpacing"),
         (change("SamplesPerPixel", 3), Reason.NOT_A_SINGLE_CHANNEL, "colour"),
         (change("PhotometricInterpretation", "PALETTE COLOR"), Reason.NOT_A_SINGLE_CHANNEL, "colour"),
-        (change("PhotometricInterpretation", "MONOCHROME1", 5), Reason.MIXED_SERIES, "photometric"),
+        (
+            change("PhotometricInterpretation", "MONOCHROME1", 5),
+            Reason.MIXED_SERIES,
+            "2 different values of PhotometricInterpretation",
+        ),
         (change("PixelData", b"\0" * 20, 5), Reason.TRUNCATED, "20 bytes of the 70"),
         (change("RescaleSlope", "1e308", 4), Reason.NOT_FINITE, "NaN or infinite"),
     ],
@@ -193,7 +210,7 @@ def test_what_is_no_volume_is_refused(tmp_path, images, damage, reason, words):
 
 def test_a_file_of_another_size_is_refused(tmp_path, images):
     other = slices(np.zeros((8, 5, 6), np.int16), STRAIGHT)
-    assert "2 different widths" in refusal(
+    assert "2 different values of Columns" in refusal(
         Reason.MIXED_SERIES, lambda: read_image(save(tmp_path, images[:3] + other[3:]))
     )
 
@@ -515,9 +532,12 @@ def test_nothing_leaks_from_a_guarded_read(tmp_path, images, recwarn):
 
 def test_pixels_are_let_go(tmp_path, images):
     path = next(save(tmp_path, images).iterdir())
-    opened = dicom_shared.open_file(path, dicom_shared.meta_group(path), [])
-    assert dicom_shared.stored_values(opened).shape == (5, 7)
-    assert "PixelData" not in opened.header
+    with path.open("rb") as file:
+        header, _ = dicom_shared.read_header(file, path.stat().st_size)
+    opened = dicom_shared.open_file(path, [])
+    stored, behind = dicom_shared.stored_values(opened, header, format_of(header))
+    assert (stored.shape, behind) == ((5, 7), 0)
+    assert "PixelData" not in opened.dataset
 
 
 def test_a_file_larger_than_any_array_is_not_read(tmp_path, images, monkeypatch):

@@ -181,7 +181,7 @@ def image():
     return ImageFile(Volume(np.zeros(SHAPE, np.float32), Geometry(SHAPE, ROTATED, "1.2.3.4")))
 
 
-@pytest.mark.parametrize("value", [1, 255, -1, 0.5])
+@pytest.mark.parametrize("value", [1, 255, -1, 1.0004])
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
 def test_a_mask_with_reordered_axes_lands_on_the_image(tmp_path, image, order, value):
     marked = np.zeros(SHAPE, np.float32)

@@ -124,7 +124,7 @@ def test_a_segment_is_chosen_by_its_name(tmp_path, image):
         refusal(Reason.MASK_MISSING_LABEL, lambda label=label: read_mask(path, image, label), excluded=True)
     empty = write(path, np.zeros(SHAPE, np.uint8), **segments("Lung", "Nodule"))
     assert not read_mask(empty, image, None).marked.any()
-    only = write(path, dot(SHAPE, MARK, 1), **segments("Lung"))
+    only = write(path, dot(SHAPE, MARK, 1), **segments("Segment_1"))
     assert read_mask(only, image, "nodule").marked.sum() == 1
 
 
@@ -139,7 +139,8 @@ def test_segments_that_overlap_lie_in_layers(tmp_path, image):
     for name, expected in [("lung", [list(MARK)]), ("rib", [[0, 0, 0]]), ("nodule", [[2, 2, 2], list(MARK)])]:
         assert np.argwhere(read_mask(path, image, name).marked).tolist() == expected
     refusal(Reason.MASK_MISSING_LABEL, lambda: read_mask(path, image, "heart"), excluded=True)
-    assert "2 layers" in refusal(Reason.UNSUPPORTED_FORMAT, lambda: read_mask(path, image, Wanted("lung", 1)))
+    by_number = lambda: read_mask(path, image, Wanted("lung", 1))  # noqa: E731
+    assert "2 of the mask's 3 segments" in refusal(Reason.MASK_MISSING_LABEL, by_number, excluded=True)
 
 
 def test_segments_of_one_name_are_one_mask(tmp_path, image):

@@ -63,9 +63,30 @@ def test_another_size_is_excluded(tmp_path, image):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
-def test_colour_is_refused(tmp_path, image, mode):
-    path = png(tmp_path / "SECRET.png", marked(255), mode)
-    refusal(Reason.NOT_A_SINGLE_CHANNEL, lambda: read_mask(path, image, "n"))
+def test_grey_that_is_stored_as_colour_is_grey(tmp_path, image, mode):
+    path = png(tmp_path / "mask.png", marked(255), mode)
+    assert np.argwhere(read_mask(path, image, "n").marked).tolist() == [list(MARK)]
+
+
+@pytest.mark.parametrize(("mode", "pixel"), [("RGB", (255, 0, 0)), ("RGBA", (255, 255, 255, 0)), ("LA", (255, 254))])
+def test_colour_and_what_shines_through_are_refused(tmp_path, image, mode, pixel):
+    picture = Image.open(png(tmp_path / "SECRET.png", marked(255), mode))
+    picture.putpixel((0, 0), pixel)
+    picture.save(tmp_path / "SECRET.png")
+    refusal(Reason.NOT_A_SINGLE_CHANNEL, lambda: read_mask(tmp_path / "SECRET.png", image, "n"))
+
+
+@pytest.mark.parametrize("first", [(255, 255, 255), (0, 0, 0)])
+def test_a_palettes_background_is_the_one_that_looks_so(tmp_path, image, first):
+    picture = Image.new("P", SHAPE[::-1])
+    picture.putpalette([*first, 200, 30, 0])
+    picture.putpixel(MARK[::-1], 1)
+    picture.save(tmp_path / "SECRET.png")
+    if first == (0, 0, 0):
+        assert np.argwhere(read_mask(tmp_path / "SECRET.png", image, "n").marked).tolist() == [list(MARK)]
+    else:
+        words = refusal(Reason.UNSUPPORTED_FORMAT, lambda: read_mask(tmp_path / "SECRET.png", image, "n"))
+        assert "palette" in words
 
 
 def test_damaged_and_huge_pictures_are_refused(tmp_path, image):

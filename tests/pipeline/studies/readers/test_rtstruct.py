@@ -197,11 +197,21 @@ def test_open_contours_and_points_are_left_out_and_told(tmp_path):
 
     def open_up(dataset):
         contours = dataset.ROIContourSequence[0].ContourSequence
-        contours[4].ContourGeometricType, contours[5].ContourGeometricType = "POINT", "SECRET"
+        contours[4].ContourGeometricType, contours[5].ContourGeometricType = "POINT", "OPEN_PLANAR"
 
     found = read_mask(edited(path, open_up), image, None)
     np.testing.assert_array_equal(found.marked, on_image(EXPECTED, STRAIGHT, image))
-    assert found.header == {"contours left out": "1 POINT, 1 of another type"}
+    assert found.header == {"contours left out": "1 OPEN_PLANAR, 1 POINT"}
+
+
+@pytest.mark.parametrize("kind", ["SECRET", ""])
+def test_a_contour_of_a_type_that_nobody_knows_is_refused(tmp_path, kind):
+    image = study(tmp_path)
+    path = structure_set(tmp_path / "SECRET.dcm", [("Lesion", NESTED)], STRAIGHT)
+    edited(
+        path, lambda dataset: setattr(dataset.ROIContourSequence[0].ContourSequence[1], "ContourGeometricType", kind)
+    )
+    assert "ContourGeometricType" in refusal(Reason.NOT_READABLE, lambda: read_mask(path, image, None))
 
 
 @pytest.mark.parametrize("kind", ["POINT", "OPEN_PLANAR", "OPEN_NONPLANAR"])

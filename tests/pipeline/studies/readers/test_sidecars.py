@@ -51,9 +51,9 @@ def test_a_stated_value_is_what_is_meant(tmp_path, image):
         ({"0": "background", "1": "lung", "7": "Nodule"}, [[3, 3, 3]]),
         ({"background": 0, "lung": 1, "NODULE": 7}, [[3, 3, 3]]),
         ({"background": 0, "lung": 1, "nodule": [2, 7]}, [[2, 2, 2], [3, 3, 3]]),
-        ({"0": "background", "1": "cancer"}, [[1, 1, 1]]),
+        ({"0": "background", "1": "label 1", "2": "nodule", "7": "x"}, [[2, 2, 2]]),
     ],
-    ids=["decathlon", "nnunet", "regions", "only"],
+    ids=["decathlon", "nnunet", "regions", "all"],
 )
 @pytest.mark.parametrize("folder", ["labelsTr", "."])
 def test_a_dataset_names_its_values(tmp_path, image, labels, expected, folder):
