@@ -1,70 +1,237 @@
-"""Which layer ``auto`` stands for."""
+"""Which layer ``auto`` stands for: the last one that all of the evidence passes.
 
-from collections.abc import Mapping, Sequence
-from weakref import WeakKeyDictionary, ref
+A map of a layer that part of the evidence goes round shows that layer, not the network: one branch beside a residual
+path, one of two views, an attention's weights. Whether a layer is a **cut** is read from autograd's own record of one
+forward, which holds every path from the image to the logits.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
-from cam.capture import capture
-from cam.layers import readable, refuse_training
+from cam.graph import GradThroughout, Record, saving_nothing, vertex_of
+from cam.layers import FinishedLayer, LayerReader, refuse_training, watched
+from cam.memory import Memory
+from cam.outputs import Output, as_logits, plain
+from cam.passage import Passage
+from cam.reading import Reader
 from cam.tokens import TokenGrid
 
-__all__ = ["choose_layer"]
+__all__ = ["LayerChoice", "choose_layer", "find_layer"]
 
-_Modules = tuple["ref[nn.Module]", ...]
-_chosen: "WeakKeyDictionary[nn.Module, dict[object, tuple[_Modules, str]]]" = WeakKeyDictionary()
+_NAMED = 6  # candidates that a refusal names
+_MEASURED = 16  # out of so many, the last
+_MOST_BEHIND = 0.5  # share of the layers with weights
+
+Grids = Mapping[str, TokenGrid] | None
 
 
-def choose_layer(model: nn.Module, x: Tensor, grids: Mapping[str, TokenGrid] | None = None) -> str:
-    """Return the layer that ``auto`` stands for: the last to finish that still has spatial extent.
+@dataclass(frozen=True)
+class LayerChoice:
+    """The layer that ``auto`` stands for, and why.
 
-    Behind the last attention of a transformer with a class token, only that token reaches the output: no evidence
-    lies at the patches any more. There ``auto`` is the last normalisation whose patches the output depends on, which
-    is what the last attention reads (the last such layer of any kind where no normalisation is).
+    ``past`` is the share of the input's gradient that does not pass the layer's cells: 0 for a cut, None where the
+    gradient is 0 throughout.
+    """
 
-    ``x`` has shape (B, C, *S); its first sample suffices. The choice is remembered for as long as the model lives and
-    consists of the same modules, by the shape of ``x`` and ``grids``.
+    name: str
+    past: float | None
+    reason: str
+
+    @property
+    def note(self) -> str:
+        """The choice in a sentence."""
+        share = "no share is known, as the input's gradient is 0" if self.past is None else f"{self.past:.3f}"
+        return f"auto took {self.reason}; share of the input's gradient that goes past it: {share}"
+
+
+def choose_layer(
+    model: nn.Module, x: Tensor, grids: Grids = None, *, output: Output = None, memory: Memory | None = None
+) -> str:
+    """Return the name of the layer that ``auto`` stands for: see ``find_layer``."""
+    return find_layer(model, x, grids, output=output, memory=memory).name
+
+
+def find_layer(
+    model: nn.Module,
+    x: Tensor,
+    grids: Grids = None,
+    *,
+    output: Output = None,
+    memory: Memory | None = None,
+    on_logits: Callable[[Tensor], object] | None = None,
+) -> LayerChoice:
+    """Return the layer that ``auto`` stands for, and why.
+
+    It is the last layer to finish that has cells and that every path from the image to the logits passes; that is
+    neither pooling, padding nor upsampling, nor the output itself (nothing with weights follows it); and that most of
+    the network does not lie behind. Behind the last attention of a transformer with a class token only that token
+    reaches the output: there it is what the last attention reads of the patches, a normalisation where there is one.
+
+    ``x`` has shape (B, C, *S); its first sample suffices. ``output`` names the logits in what the model returns, where
+    they are not obvious. One forward, a second for a class token. ``memory`` remembers the choice for as long as the
+    model consists of the same modules, by the shape of ``x`` and ``grids``; when it is made anew, ``on_logits`` is
+    handed the logits of the one sample.
 
     Raises:
-        ValueError: when no layer has spatial extent, or as ``spatial_layers``.
+        ValueError: when no layer does, naming those that come nearest with the share that goes past each; or as
+            ``cam.capture``.
     """
     refuse_training(model)
-    modules = tuple(model.modules())
-    asked = (tuple(x.shape[1:]), tuple(sorted((grids or {}).items(), key=lambda item: item[0])))
-    known, name = _chosen.get(model, {}).get(asked, ((), ""))
-    if len(known) == len(modules) and all(one() is module for one, module in zip(known, modules, strict=True)):
-        return name
-    name = _choose(model, x[:1], grids)
-    _chosen.setdefault(model, {})[asked] = (tuple(map(ref, modules)), name)
-    return name
+    x = plain(x[:1])
+    stated = tuple(sorted((grids or {}).items(), key=lambda item: item[0]))
+    key = ("auto", tuple(x.shape[1:]), x.dtype, stated, output)
+
+    def choose() -> LayerChoice:
+        survey = _surveyed(model, x, grids, output)
+        if on_logits is not None:
+            on_logits(survey.logits)
+        return _chosen(survey)
+
+    return (memory or Memory()).recall(model, key, choose)
 
 
-def _choose(model: nn.Module, x: Tensor, grids: Mapping[str, TokenGrid] | None) -> str:
-    layers = readable(model, x, grids)
-    if not layers:
-        raise ValueError(f"layer 'auto' found no layer with spatial extent in {type(model).__name__}")
-    names = list(reversed(layers))
-    if not layers[names[0]].prefix:
-        return names[0]
-    norms = [name for name in names if isinstance(model.get_submodule(name), nn.LayerNorm | nn.RMSNorm)]
-    found = _last_read(model, x, [*norms, *names], grids)
-    if found is None:
-        raise ValueError(f"layer 'auto' found no layer in {type(model).__name__} whose patches reach the output")
-    return found
+@dataclass(frozen=True)
+class _Survey:
+    """One forward of one sample (1, C, *S), what its record tells, and how its layers are laid out."""
+
+    model: nn.Module
+    x: Tensor
+    output: Output
+    stated: Sequence[str]
+    logits: Tensor
+    record: Record
+    finished: Sequence[FinishedLayer]
+    layers: LayerReader
+
+    @cached_property
+    def grids(self) -> dict[int, TokenGrid]:
+        """The grids of the layers that a map can be taken from, by their place in ``finished``."""
+        pairs = ((place, self.layers.grid(one)) for place, one in enumerate(self.finished))
+        return {place: grid for place, grid in pairs if grid}
+
+    @cached_property
+    def features(self) -> list[int]:
+        """Those that neither pool, pad nor upsample: they have cells of their own."""
+        resampled = {one.vertex for one in self.finished if one.resamples}
+        return [place for place in self.grids if self.finished[place].vertex not in resampled]
+
+    def weights_behind(self, place: int) -> bool:
+        """Tell whether weights come after this cut: behind them alone is what the network returns."""
+        vertex = self.finished[place].vertex
+        later = (one for one in self.finished[place + 1 :] if one.has_weights and one.vertex != vertex)
+        recorded = vertex is not None and self.record.weights_behind(vertex)
+        return recorded or any(self.record.lies_between(one.vertex) for one in later)
+
+    def share_behind(self, place: int) -> float:
+        """Return the share of the layers with weights and cells that come after this one.
+
+        Behind tokens that stand for no place, those whose cells are known do not count: no evidence lies at them.
+        """
+        tokens = bool(self.grids[place].prefix)
+        vertex = self.finished[place].vertex
+        working = [
+            number
+            for number, one in enumerate(self.finished)
+            if one.has_weights and one.has_cells and self.record.lies_between(one.vertex)
+        ]
+        behind = [number for number in working if number > place and self.finished[number].vertex != vertex]
+        behind = [number for number in behind if not (tokens and number in self.grids)]
+        return len(behind) / max(len(working), 1)
 
 
-def _last_read(model: nn.Module, x: Tensor, names: Sequence[str], grids: Mapping[str, TokenGrid] | None) -> str | None:
-    return next((name for name in names if _is_read(model, x, name, grids)), None)
+def _surveyed(model: nn.Module, x: Tensor, grids: Grids, output: Output) -> _Survey:
+    reader = Reader(model, x, grids)
+    with torch.inference_mode(False), torch.enable_grad(), watched(model) as finished, reader.watching():
+        probe = x.detach().clone().requires_grad_()
+        with saving_nothing(), GradThroughout():
+            logits = as_logits(model(probe.clone()), 1, output)  # a copy: models may write to their input
+        record = Record(vertex_of(logits), vertex_of(probe))
+    return _Survey(model, x, output, tuple(grids or ()), logits, record, finished, LayerReader(reader, finished))
 
 
-def _is_read(model: nn.Module, x: Tensor, name: str, grids: Mapping[str, TokenGrid] | None) -> bool:
-    passed = capture(model, x, [name], grids=grids)
-    logits = passed.logits
-    if not logits.requires_grad:
-        return False
-    weights = torch.arange(1, 1 + logits[0].numel(), device=logits.device)  # a plain sum may not depend on anything
-    with torch.inference_mode(False), torch.enable_grad():
-        score = (logits[0].flatten() * weights).sum()
-        (gradient,) = torch.autograd.grad(score, passed.activations[name], allow_unused=True)
-    return gradient is not None and bool(gradient.any())
+def _chosen(survey: _Survey) -> LayerChoice:
+    name = type(survey.model).__name__
+    if not survey.grids:
+        raise ValueError(f"layer 'auto' found no layer with spatial extent in {name}{_repeated(survey)}")
+    if not survey.record.connected:
+        raise ValueError(f"layer 'auto' needs gradients, and the output of {name} {_why_without(survey)}")
+    cuts = [place for place in survey.features if survey.record.is_cut(survey.finished[place].vertex)]
+    fit = [place for place in cuts if survey.weights_behind(place)] or (cuts if survey.logits.ndim == 2 else [])
+    if not fit:
+        raise _refusal(survey, f"layer 'auto' found no layer in {name} that all of the evidence passes")
+    choice = _among_tokens(survey, fit) if survey.grids[fit[-1]].prefix else _cut(survey, fit[-1])
+    place = max(number for number, one in enumerate(survey.finished) if one.name == choice.name)
+    if survey.share_behind(place) > _MOST_BEHIND and choice.name not in survey.stated:
+        raise _refusal(
+            survey,
+            f"layer 'auto' is refused: {choice.name!r} is the last in {name} that all of the evidence passes and whose "
+            f"cells are known, but {survey.share_behind(place):.0%} of the layers with weights lie behind it (state "
+            "where theirs are by grids=)",
+        )
+    return choice
+
+
+def _cut(survey: _Survey, place: int) -> LayerChoice:
+    return LayerChoice(survey.finished[place].name, 0.0, "the last layer that all of the evidence passes")
+
+
+def _among_tokens(survey: _Survey, fit: Sequence[int]) -> LayerChoice:
+    """Return the choice among layers with tokens that stand for no place: they may carry all that is read."""
+    norms = [
+        place
+        for place in survey.grids
+        if re.search("norm", type(survey.model.get_submodule(survey.finished[place].name)).__name__, re.IGNORECASE)
+    ]
+    watched_names = {survey.finished[place].name: survey.grids[place] for place in sorted({*fit, *norms})}
+    passage = Passage(survey.model, survey.x, watched_names, survey.output)
+    read = next((place for place in reversed(fit) if passage.reached(survey.finished[place].name)), None)
+    if read is None:
+        raise ValueError(
+            f"layer 'auto' found no layer in {type(survey.model).__name__} whose patches reach the output: only tokens "
+            "that stand for no place do; name a layer inside an attention, or take attention_rollout"
+        )
+    name, reason = survey.finished[read].name, "the last layer whose patches the output depends on"
+    for place in reversed([place for place in norms if place > read]):
+        inside = survey.finished[place].name
+        if passage.reached(inside) and not passage.reached(name, without=inside):
+            name, reason = inside, "what the last attention reads of the patches"
+            break
+    return LayerChoice(name, passage.past(name), reason)
+
+
+def _refusal(survey: _Survey, fault: str) -> ValueError:
+    by_vertex = {survey.finished[place].vertex: place for place in survey.features}
+    between = [place for vertex, place in by_vertex.items() if survey.record.lies_between(vertex)]
+    near = {survey.finished[place].name: survey.grids[place] for place in sorted(between)[-_MEASURED:]}
+    passage = Passage(survey.model, survey.x, near, survey.output)
+    shares = {name: passage.past(name) for name in near}
+    best = sorted(shares, key=lambda name: 1.0 if shares[name] is None else shares[name])[:_NAMED]  # type: ignore[arg-type, return-value]
+    listed = ", ".join(f"{name} ({'?' if shares[name] is None else format(shares[name], '.2f')})" for name in best)
+    return ValueError(
+        f"{fault}; name a layer, of which (share of the input's gradient that goes past) {listed or 'none'} come "
+        f"nearest{_repeated(survey)}"
+    )
+
+
+def _repeated(survey: _Survey) -> str:
+    counts = Counter(one.name for one in survey.finished if one.has_cells)
+    names = [name for name, count in counts.items() if count > 1]
+    return f"; called more than once in a forward: {', '.join(names[-_NAMED:])}" if names else ""
+
+
+def _why_without(survey: _Survey) -> str:
+    if any(one.is_inference for one in survey.finished):
+        return (
+            "is made in its own torch.inference_mode() block, whose tensors never have gradients: write "
+            "torch.no_grad() there instead"
+        )
+    return (
+        "does not depend on its input by a path with gradients (quantised weights, argmax, rounding): take the network "
+        "as it was trained, or methods at the input that only run the model again, as occlusion and rise"
+    )

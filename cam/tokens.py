@@ -104,7 +104,9 @@ class _Reached(BaseException):  # not an Exception: no model may take it for a f
 def _first_sequence(model: nn.Module, probe: Tensor, tokens: int) -> Tensor | None:
     def look(*values: object) -> None:
         for value in values:
-            if isinstance(value, Tensor) and value.ndim == 3 and value.shape[:2] in ((1, tokens), (tokens, 1)):
+            if not isinstance(value, Tensor) or not value.requires_grad:  # a table of positions, and not the image's
+                continue
+            if value.ndim == 3 and value.shape[:2] in ((1, tokens), (tokens, 1)):
                 raise _Reached(value.flatten(0, 1))
 
     hooks = []
@@ -128,7 +130,9 @@ def _patch_of(sequence: Tensor, row: int, probe: Tensor) -> _Box | None:
     """Return the box of voxels that a token depends on, None when it depends on none."""
     weights = torch.arange(1, 1 + sequence.shape[1], device=sequence.device)  # a plain sum is constant after a norm
     score = (sequence[row] * weights).sum()
-    (gradient,) = torch.autograd.grad(score, probe, retain_graph=True)
+    (gradient,) = torch.autograd.grad(score, probe, retain_graph=True, allow_unused=True)
+    if gradient is None:
+        return None
     touched = (gradient[0] != 0).any(dim=0)
     if not bool(touched.any()):
         return None

@@ -361,7 +361,7 @@ def test_measuring_leaves_the_model_and_the_random_numbers_as_they_were(axes):
     before = copy.deepcopy(state_of(model))
     assert measured(model, x, 1 + grid[0] * 3 * (grid[2] if axes == 3 else 1)) == TokenGrid(grid, 1)
     assert measured(model, x, 99) is None
-    explain(model, x, [0, 1], methods=["hirescam"], layers=["auto", "network.blocks.0"])
+    explain(model, x, [Target(0), Target(1)], methods=["hirescam"], layers=["auto", "network.blocks.0"])
     assert state_of(model) == before
 
 
