@@ -14,7 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from cam.graph import GradThroughout, Record, saving_nothing, vertex_of
+from cam.graph import GradThroughout, Record, Vertex, saving_nothing, vertex_of
 from cam.layers import FinishedLayer, LayerReader, refuse_training, watched
 from cam.memory import Memory
 from cam.outputs import Output, as_logits, plain
@@ -118,15 +118,24 @@ class _Survey:
     @cached_property
     def features(self) -> list[int]:
         """Those that neither pool, pad nor upsample: they have cells of their own."""
-        resampled = {one.vertex for one in self.finished if one.resamples}
-        return [place for place in self.grids if self.finished[place].vertex not in resampled]
+        resampled = {self.values[place] for place, one in enumerate(self.finished) if one.resamples}
+        return [place for place in self.grids if self.values[place] not in resampled]
+
+    @cached_property
+    def values(self) -> list[Vertex | None]:
+        """What each call returned: the same for a block and the layer in it that made it, copies or not."""
+        original: dict[Vertex | None, Vertex | None] = {}
+        for one in self.finished:
+            original[one.vertex] = original.get(one.made, one.made)
+        return [original[one.vertex] for one in self.finished]
 
     def weights_behind(self, place: int) -> bool:
         """Tell whether weights come after this cut: behind them alone is what the network returns."""
-        vertex = self.finished[place].vertex
-        later = (one for one in self.finished[place + 1 :] if one.has_weights and one.vertex != vertex)
+        vertex, value = self.finished[place].vertex, self.values[place]
+        later = (number for number in range(place + 1, len(self.finished)) if self.values[number] != value)
+        weighing = (self.finished[number].vertex for number in later if self.finished[number].has_weights)
         recorded = vertex is not None and self.record.weights_behind(vertex)
-        return recorded or any(self.record.lies_between(one.vertex) for one in later)
+        return recorded or any(map(self.record.lies_between, weighing))
 
     def share_behind(self, place: int) -> float:
         """Return the share of the layers with weights and cells that come after this one.
@@ -134,13 +143,13 @@ class _Survey:
         Behind tokens that stand for no place, those whose cells are known do not count: no evidence lies at them.
         """
         tokens = bool(self.grids[place].prefix)
-        vertex = self.finished[place].vertex
+        value = self.values[place]
         working = [
             number
             for number, one in enumerate(self.finished)
             if one.has_weights and one.has_cells and self.record.lies_between(one.vertex)
         ]
-        behind = [number for number in working if number > place and self.finished[number].vertex != vertex]
+        behind = [number for number in working if number > place and self.values[number] != value]
         behind = [number for number in behind if not (tokens and number in self.grids)]
         return len(behind) / max(len(working), 1)
 
@@ -206,13 +215,13 @@ def _among_tokens(survey: _Survey, fit: Sequence[int]) -> LayerChoice:
 
 
 def _refusal(survey: _Survey, fault: str) -> ValueError:
-    by_vertex = {survey.finished[place].vertex: place for place in survey.features}
-    between = [place for vertex, place in by_vertex.items() if survey.record.lies_between(vertex)]
+    by_value = {survey.values[place]: place for place in survey.features}
+    between = [place for place in by_value.values() if survey.record.lies_between(survey.finished[place].vertex)]
     near = {survey.finished[place].name: survey.grids[place] for place in sorted(between)[-_MEASURED:]}
     passage = Passage(survey.model, survey.x, near, survey.output)
     shares = {name: passage.past(name) for name in near}
-    best = sorted(shares, key=lambda name: 1.0 if shares[name] is None else shares[name])[:_NAMED]  # type: ignore[arg-type, return-value]
-    listed = ", ".join(f"{name} ({'?' if shares[name] is None else format(shares[name], '.2f')})" for name in best)
+    known = {round(share, 3): name for name, share in shares.items() if share is not None}  # the last of one branch
+    listed = ", ".join(f"{name} ({share:.2f})" for share, name in sorted(known.items())[:_NAMED])
     return ValueError(
         f"{fault}; name a layer, of which (share of the input's gradient that goes past) {listed or 'none'} come "
         f"nearest{_repeated(survey)}"

@@ -52,14 +52,16 @@ def spatial_layers(model: nn.Module, x: Tensor, grids: Grids | None = None) -> d
 class FinishedLayer:
     """A module's call, noted when it returned.
 
-    ``shape`` is that of the tensor it returned (None for anything else), ``vertex`` that tensor's place in autograd's
-    record. ``has_weights`` tells whether the module has any of its own, ``has_cells`` whether its output has more than
-    one place, and ``resamples`` whether it only changes the cells: pooling, padding, upsampling. ``is_inference`` tells
-    of a tensor from inference mode, which has no record.
+    ``shape`` is that of the tensor it returned (None for anything else), ``made`` that tensor's place in autograd's
+    record, and ``vertex`` that of the copy which went on in its stead: a module that returns its input is no cut for
+    what else reads that input. ``has_weights`` tells whether the module has any of its own, ``has_cells`` whether its
+    output has more than one place, and ``resamples`` whether it only changes the cells: pooling, padding, upsampling.
+    ``is_inference`` tells of a tensor from inference mode, which has no record.
     """
 
     name: str
     shape: tuple[int, ...] | None = None
+    made: Vertex | None = None
     vertex: Vertex | None = None
     has_weights: bool = False
     has_cells: bool = False
@@ -69,7 +71,7 @@ class FinishedLayer:
 
 @contextmanager
 def watched(model: nn.Module) -> Iterator[list[FinishedLayer]]:
-    """Note every module's call, in the order in which they finish.
+    """Note every module's call, in the order in which they finish; where a record is kept, each goes on with a copy.
 
     Raises:
         ValueError: when the model takes no hooks.
@@ -77,8 +79,13 @@ def watched(model: nn.Module) -> Iterator[list[FinishedLayer]]:
     _refuse_unwatchable(model)
     finished: list[FinishedLayer] = []
 
-    def hook_for(name: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
-        return lambda module, given, output: finished.append(_noted(name, module, given, output))
+    def hook_for(name: str) -> Callable[[nn.Module, tuple[object, ...], object], Tensor | None]:
+        def hook(module: nn.Module, given: tuple[object, ...], output: object) -> Tensor | None:
+            copy = output.clone() if isinstance(output, Tensor) and output.requires_grad else None
+            finished.append(_noted(name, module, given, output, copy))
+            return copy
+
+        return hook
 
     hooks = [module.register_forward_hook(hook_for(name)) for name, module in hookable(model) if name]
     try:
@@ -114,7 +121,9 @@ def _readable(model: nn.Module, x: Tensor, grids: Grids | None) -> dict[str, Tok
     return {one.name: grid for one in finished if (grid := layers.grid(one))}
 
 
-def _noted(name: str, module: nn.Module, given: tuple[object, ...], output: object) -> FinishedLayer:
+def _noted(
+    name: str, module: nn.Module, given: tuple[object, ...], output: object, copy: Tensor | None
+) -> FinishedLayer:
     value = output[0] if isinstance(output, tuple) and output else output
     if not isinstance(value, Tensor):
         return FinishedLayer(name)
@@ -122,6 +131,7 @@ def _noted(name: str, module: nn.Module, given: tuple[object, ...], output: obje
         name,
         tuple(output.shape) if isinstance(output, Tensor) else None,  # shapes alone: outputs would hold the memory
         vertex_of(value),
+        vertex_of(value if copy is None else copy),
         has_weights=any(True for _ in module.parameters(recurse=False)),
         has_cells=value.ndim > 2 and sum(size > 1 for size in value.shape[1:]) > 1,
         resamples=_resamples(module, given, value),

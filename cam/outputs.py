@@ -36,7 +36,7 @@ _SQUASHING = {
 _UNCHANGED = (
     "View UnsafeView ReshapeAlias Reshape Squeeze Unsqueeze Permute Transpose T Clone ToCopy Expand "
     "Alias Select Slice Split Unbind Index Gather IndexSelect Repeat Cat Stack Add Sub Rsub Neg Mul Div "
-    "Mean Sum Exp Log Clamp ClampMin ClampMax AsStrided Log1P Logaddexp Copy"
+    "Mean Sum Exp Log ClampMin ClampMax AsStrided Log1P Logaddexp Copy"
 )
 
 
@@ -123,7 +123,7 @@ def _parts(returned: object) -> dict[str | int, Tensor]:
         found |= dict(zip(getattr(returned, "_fields", ()), returned, strict=False))
         found |= enumerate(returned)
     elif hasattr(returned, "__dict__"):
-        found |= vars(returned)
+        found.update(vars(returned).items())
     return {name: one for name, one in found.items() if isinstance(one, Tensor)}
 
 
@@ -170,12 +170,13 @@ def _squashed(vertex: Vertex, known: dict[Vertex, str]) -> str:
         return known[vertex]
     kind = kind_of(vertex[0])
     known[vertex] = _SQUASHING.get(kind, "")
-    if not known[vertex] and kind in _UNCHANGED.split():
+    if not known[vertex] and (kind in _UNCHANGED.split() or kind == "Clamp"):
         values = [
             one for one in inputs_of(vertex[0]) if not isinstance(getattr(one[0], "variable", None), nn.Parameter)
         ]
         parts = [_squashed(one, known) for one in values]
-        known[vertex] = parts[0] if parts and all(parts) else ""
+        bounded = kind == "Clamp" and None not in (vertex[0]._saved_min, vertex[0]._saved_max)  # type: ignore[attr-defined] # noqa: SLF001
+        known[vertex] = parts[0] if parts and all(parts) else "clamp" if bounded else ""
     return known[vertex]
 
 

@@ -14,6 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from cam.graph import GradThroughout, Record, vertex_of
+
 __all__ = ["TokenGrid", "measured"]
 
 _Box = tuple[tuple[int, int], ...]  # first voxel and the one past the last, along each axis
@@ -104,9 +106,9 @@ class _Reached(BaseException):  # not an Exception: no model may take it for a f
 def _first_sequence(model: nn.Module, probe: Tensor, tokens: int) -> Tensor | None:
     def look(*values: object) -> None:
         for value in values:
-            if not isinstance(value, Tensor) or not value.requires_grad:  # a table of positions, and not the image's
+            if not isinstance(value, Tensor) or value.ndim != 3 or value.shape[:2] not in ((1, tokens), (tokens, 1)):
                 continue
-            if value.ndim == 3 and value.shape[:2] in ((1, tokens), (tokens, 1)):
+            if Record(vertex_of(value), vertex_of(probe)).connected:  # a table of positions is not
                 raise _Reached(value.flatten(0, 1))
 
     hooks = []
@@ -117,7 +119,8 @@ def _first_sequence(model: nn.Module, probe: Tensor, tokens: int) -> Tensor | No
                     lambda _module, given, named: look(*given, *named.values()), with_kwargs=True
                 )
                 hooks += [enter, module.register_forward_hook(lambda _module, _given, output: look(output))]
-        model(probe.clone())
+        with GradThroughout():
+            model(probe.clone())
     except _Reached as reached:
         return reached.sequence
     finally:

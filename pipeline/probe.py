@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from cam import capture, cell_shift, choose_layer, explain
+from cam import capture, cell_shift, choose_layer, explain, squashing
 from pipeline.audit import Auditor, read_studies
 from pipeline.config import AuditConfig
 from pipeline.errors import ArchiveError, ModelError, StudyError
@@ -16,6 +16,9 @@ from pipeline.studies.archive import StudyRow
 from pipeline.studies.geometry import Geometry, cells
 
 __all__ = ["resolve_layers"]
+
+_ENOUGH = 4  # outputs, before their range says anything
+_NEAR = 0.9  # how near to 1 a tanh comes
 
 
 def resolve_layers(auditor: Auditor, rows: Sequence[StudyRow]) -> tuple[LayerFacts, ...]:
@@ -38,7 +41,7 @@ def resolve_layers(auditor: Auditor, rows: Sequence[StudyRow]) -> tuple[LayerFac
     except RuntimeError as error:
         fault = str(error).splitlines()[0]
         raise ModelError(f"the model does not take an input of shape {shape} (channels, ...): {fault}") from error
-    _check_outputs(auditor.config, passed.logits.detach())
+    _check_outputs(auditor.config, passed.logits)
     _try_methods(auditor, probe, names)
     return tuple(
         LayerFacts(
@@ -92,5 +95,24 @@ def _check_outputs(config: AuditConfig, logits: Tensor) -> None:
             f"model.labels: output {config.model.output!r} with {len(config.model.labels)} labels needs {expected} "
             f"output(s), but the model returns {outputs}"
         )
-    if outputs > 1 and bool((logits >= 0).all()) and bool(torch.isclose(logits.sum(dim=1), logits.new_ones(1)).all()):
-        raise ModelError("the model ends in a softmax; a map explains the logit before it: leave the softmax out")
+    _check_squashing(logits, config.model.output)
+
+
+def _check_squashing(logits: Tensor, output: str) -> None:
+    """Refuse probabilities taken for logits: a sigmoid would be taken of a sigmoid, and every study be positive."""
+    named = squashing(logits) or ("" if logits.requires_grad else _range_of(logits))
+    if named:
+        raise ModelError(
+            f"model.output: {output!r} says that the model returns logits, and it ends in a {named}: leave that out of "
+            "the network, for a map explains the logit before it"
+        )
+
+
+def _range_of(values: Tensor) -> str:
+    """Name what numbers without autograd's record look squashed by; a few small ones may be logits after all."""
+    if values.numel() < _ENOUGH or not bool(values.std() > 0):
+        return ""
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high <= 1:
+        return "sigmoid (all outputs lie within 0 and 1)"
+    return "tanh (all outputs lie within -1 and 1)" if low >= -1 and high <= 1 and max(-low, high) > _NEAR else ""
