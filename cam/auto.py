@@ -7,7 +7,7 @@ forward, which holds every path from the image to the logits.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -112,14 +112,31 @@ class _Survey:
     @cached_property
     def grids(self) -> dict[int, TokenGrid]:
         """The grids of the layers that a map can be taken from, by their place in ``finished``."""
-        pairs = ((place, self.layers.grid(one)) for place, one in enumerate(self.finished))
-        return {place: grid for place, grid in pairs if grid}
+        return {place: grid for place in range(len(self.finished)) if (grid := self._read(place))}
+
+    def _read(self, place: int) -> TokenGrid | None:
+        return self.layers.grid(self.finished[place])
+
+    def grid(self, place: int) -> TokenGrid:
+        """Return the grid of a layer that a map can be taken from."""
+        grid = self._read(place)
+        assert grid is not None
+        return grid
 
     @cached_property
-    def features(self) -> list[int]:
-        """Those that neither pool, pad nor upsample: they have cells of their own."""
-        resampled = {self.values[place] for place, one in enumerate(self.finished) if one.resamples}
-        return [place for place in self.grids if self.values[place] not in resampled]
+    def resampled(self) -> set[Vertex | None]:
+        """What pooling, padding and upsampling returned: cells that are not the features' own."""
+        return {self.values[place] for place, one in enumerate(self.finished) if one.resamples}
+
+    def cuts(self, *, behind: bool) -> Iterator[int]:
+        """Yield the layers with cells that all of the evidence passes, the last first; with weights behind, or any.
+
+        A layer is read when its turn comes: where tokens lie may have to be measured.
+        """
+        for place in reversed(range(len(self.finished))):
+            cut = self.record.is_cut(self.finished[place].vertex) and self.values[place] not in self.resampled
+            if cut and (not behind or self.weights_behind(place)) and self._read(place):
+                yield place
 
     @cached_property
     def values(self) -> list[Vertex | None]:
@@ -142,7 +159,7 @@ class _Survey:
 
         Behind tokens that stand for no place, those whose cells are known do not count: no evidence lies at them.
         """
-        tokens = bool(self.grids[place].prefix)
+        tokens = bool(self.grid(place).prefix)
         value = self.values[place]
         working = [
             number
@@ -150,7 +167,7 @@ class _Survey:
             if one.has_weights and one.has_cells and self.record.lies_between(one.vertex)
         ]
         behind = [number for number in working if number > place and self.values[number] != value]
-        behind = [number for number in behind if not (tokens and number in self.grids)]
+        behind = [number for number in behind if not (tokens and self._read(number))]
         return len(behind) / max(len(working), 1)
 
 
@@ -166,15 +183,14 @@ def _surveyed(model: nn.Module, x: Tensor, grids: Grids, output: Output) -> _Sur
 
 def _chosen(survey: _Survey) -> LayerChoice:
     name = type(survey.model).__name__
-    if not survey.grids:
-        raise ValueError(f"layer 'auto' found no layer with spatial extent in {name}{_repeated(survey)}")
-    if not survey.record.connected:
+    if not survey.record.connected and survey.grids:
         raise ValueError(f"layer 'auto' needs gradients, and the output of {name} {_why_without(survey)}")
-    cuts = [place for place in survey.features if survey.record.is_cut(survey.finished[place].vertex)]
-    fit = [place for place in cuts if survey.weights_behind(place)] or (cuts if survey.logits.ndim == 2 else [])
-    if not fit:
+    fit = next(survey.cuts(behind=True), None)
+    if fit is None and survey.logits.ndim == 2:  # what is pooled is the output: class maps
+        fit = next(survey.cuts(behind=False), None)
+    if fit is None:
         raise _refusal(survey, f"layer 'auto' found no layer in {name} that all of the evidence passes")
-    choice = _among_tokens(survey, fit) if survey.grids[fit[-1]].prefix else _cut(survey, fit[-1])
+    choice = _among_tokens(survey) if survey.grid(fit).prefix else _cut(survey, fit)
     place = max(number for number, one in enumerate(survey.finished) if one.name == choice.name)
     if survey.share_behind(place) > _MOST_BEHIND and choice.name not in survey.stated:
         raise _refusal(
@@ -190,8 +206,9 @@ def _cut(survey: _Survey, place: int) -> LayerChoice:
     return LayerChoice(survey.finished[place].name, 0.0, "the last layer that all of the evidence passes")
 
 
-def _among_tokens(survey: _Survey, fit: Sequence[int]) -> LayerChoice:
+def _among_tokens(survey: _Survey) -> LayerChoice:
     """Return the choice among layers with tokens that stand for no place: they may carry all that is read."""
+    fit = sorted(survey.cuts(behind=True)) or sorted(survey.cuts(behind=False))
     norms = [
         place
         for place in survey.grids
@@ -215,7 +232,10 @@ def _among_tokens(survey: _Survey, fit: Sequence[int]) -> LayerChoice:
 
 
 def _refusal(survey: _Survey, fault: str) -> ValueError:
-    by_value = {survey.values[place]: place for place in survey.features}
+    if not survey.grids:
+        name = type(survey.model).__name__
+        return ValueError(f"layer 'auto' found no layer with spatial extent in {name}{_repeated(survey)}")
+    by_value = {survey.values[place]: place for place in survey.grids if survey.values[place] not in survey.resampled}
     between = [place for place in by_value.values() if survey.record.lies_between(survey.finished[place].vertex)]
     near = {survey.finished[place].name: survey.grids[place] for place in sorted(between)[-_MEASURED:]}
     passage = Passage(survey.model, survey.x, near, survey.output)

@@ -20,6 +20,8 @@ __all__ = ["TokenGrid", "measured"]
 
 _Box = tuple[tuple[int, int], ...]  # first voxel and the one past the last, along each axis
 _MOST_PREFIX_TOKENS = 64
+_ORDERED, _DISORDERED = 0.9, 0.7  # correlations: at least, and of any other grid at most
+_SLOPES = 0.7, 1.4  # a grid of twice or half as many cells along an axis has half or twice the slope
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,13 @@ def measured(model: nn.Module, x: Tensor, tokens: int) -> TokenGrid | None:
     looks at the image's corner gives the patch, and the next one along each axis and the last one must look where the
     grid says.
 
+    Where they look at more than a tile (patches that overlap, tokens that have seen their neighbours), their order is
+    read off instead: the gradient of all tokens, each weighted by its number, over that of all tokens alike, is at each
+    place of the image about the number of the token that looks there. It has to rise as in one grid, and in no other.
+
     Returns:
-        The grid, or None where the tokens' patches are not the tiles of a grid in the order of the axes: patches that
-        overlap, tokens that have already seen each other, prefix tokens at the end.
+        The grid, or None where the tokens' patches are in no grid in the order of the axes, or prefix tokens have
+        already seen the image or come last.
     """
     noise = torch.rand(1, *x.shape[1:], generator=torch.Generator().manual_seed(0)).to(x)
     with torch.inference_mode(False), torch.enable_grad():
@@ -95,7 +101,8 @@ def measured(model: nn.Module, x: Tensor, tokens: int) -> TokenGrid | None:
         sequence = _first_sequence(model, probe, tokens)
         if sequence is None or not sequence.requires_grad:
             return None
-        return _grid_of(cache(lambda row: _patch_of(sequence, row, probe)), tokens, x.shape[2:])
+        found = _grid_of(cache(lambda row: _patch_of(sequence, row, probe)), tokens, x.shape[2:])
+        return found or _grid_by_order(sequence, probe, tokens)
 
 
 class _Reached(BaseException):  # not an Exception: no model may take it for a fault of its own
@@ -159,3 +166,58 @@ def _grid_of(patch_of: Callable[[int], _Box | None], tokens: int, extent: Sequen
         if patch_of(prefix + row) != tile:
             return None
     return TokenGrid(shape, prefix)
+
+
+def _grid_by_order(sequence: Tensor, probe: Tensor, tokens: int) -> TokenGrid | None:
+    generator = torch.Generator().manual_seed(0)
+    channels = torch.randn(sequence.shape[1], generator=generator).to(sequence)
+    values = sequence @ channels
+    numbers = torch.arange(tokens).to(values)
+    alike, numbered = (_looked_at(values @ weights, probe) for weights in (torch.ones_like(numbers), numbers))
+    if alike is None or numbered is None:
+        return None
+    extent = tuple(probe.shape[2:])
+    fits = {shape: _fit(alike, numbered, shape) for shape in _shapes(tokens, extent)}
+    ranked = sorted(fits, key=lambda shape: fits[shape], reverse=True)
+    if not ranked or fits[ranked[0]] < _ORDERED or any(fits[other] > _DISORDERED for other in ranked[1:]):
+        return None
+    return TokenGrid(ranked[0])
+
+
+def _looked_at(score: Tensor, probe: Tensor) -> Tensor | None:
+    (gradient,) = torch.autograd.grad(score, probe, retain_graph=True, allow_unused=True)
+    return None if gradient is None else gradient[0].double()
+
+
+def _shapes(tokens: int, extent: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return the grids of so many cells that are no finer than the image, with two cells or more along each axis."""
+    if len(extent) == 1:
+        return [(tokens,)] if 1 < tokens <= extent[0] else []
+    firsts = [size for size in range(2, extent[0] + 1) if tokens % size == 0]
+    return [(size, *rest) for size in firsts for rest in _shapes(tokens // size, extent[1:])]
+
+
+def _fit(alike: Tensor, numbered: Tensor, shape: tuple[int, ...]) -> float:
+    """Return how well the numbers of the tokens, read off in each cell of such a grid, rise as in it: a correlation."""
+    owner = torch.zeros(alike.shape[1:], dtype=torch.long, device=alike.device)
+    for axis, (size, cells) in enumerate(zip(alike.shape[1:], shape, strict=True)):
+        index = (torch.arange(size, device=alike.device) * cells) // size
+        owner = owner * cells + index.view([-1 if other == axis else 1 for other in range(len(shape))])
+    flat, count = owner.flatten(), prod(shape)
+    top = torch.zeros(count, dtype=torch.double, device=alike.device)
+    bottom = torch.zeros_like(top)
+    for one, other in zip(alike.flatten(1), numbered.flatten(1), strict=True):
+        top.index_add_(0, flat, one * other)  # least squares: the number that takes the one gradient to the other
+        bottom.index_add_(0, flat, one * one)
+    if not bool((bottom > 0).all()):
+        return 0.0
+    numbers, steps = (top / bottom).view(shape), torch.arange(count).to(top).view(shape)
+    return min((_rise(numbers, steps, axis) for axis, cells in enumerate(shape) if cells > 1), default=0.0)
+
+
+def _rise(numbers: Tensor, steps: Tensor, axis: int) -> float:
+    """Return how well ``numbers`` rise along an axis as ``steps`` do: a correlation, 0 where the slope is another."""
+    numbers, steps = (one - one.mean(axis, keepdim=True) for one in (numbers, steps))
+    slope = float((numbers * steps).sum() / (steps * steps).sum())
+    correlation = float((numbers * steps).sum() / (numbers.norm() * steps.norm()))
+    return correlation if _SLOPES[0] < slope < _SLOPES[1] else 0.0
