@@ -8,6 +8,7 @@ forward, which holds every path from the image to the logits.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -172,10 +173,19 @@ class _Survey:
 
 
 def _surveyed(model: nn.Module, x: Tensor, grids: Grids, output: Output) -> _Survey:
+    try:
+        return _recorded(model, x, grids, output, GradThroughout())
+    except RuntimeError:  # a model may need what it detaches: for numpy, for writing to a weight
+        return _recorded(model, x, grids, output, nullcontext())
+
+
+def _recorded(
+    model: nn.Module, x: Tensor, grids: Grids, output: Output, passing: AbstractContextManager[object]
+) -> _Survey:
     reader = Reader(model, x, grids)
     with torch.inference_mode(False), torch.enable_grad(), watched(model) as finished, reader.watching():
         probe = x.detach().clone().requires_grad_()
-        with saving_nothing(), GradThroughout():
+        with saving_nothing(), passing:
             logits = as_logits(model(probe.clone()), 1, output)  # a copy: models may write to their input
         record = Record(vertex_of(logits), vertex_of(probe))
     return _Survey(model, x, output, tuple(grids or ()), logits, record, finished, LayerReader(reader, finished))
@@ -242,10 +252,13 @@ def _refusal(survey: _Survey, fault: str) -> ValueError:
     shares = {name: passage.past(name) for name in near}
     known = {round(share, 3): name for name, share in shares.items() if share is not None}  # the last of one branch
     listed = ", ".join(f"{name} ({share:.2f})" for share, name in sorted(known.items())[:_NAMED])
-    return ValueError(
-        f"{fault}; name a layer, of which (share of the input's gradient that goes past) {listed or 'none'} come "
-        f"nearest{_repeated(survey)}"
-    )
+    cure = f"name a layer, of which (share of the input's gradient that goes past) {listed} come nearest"
+    if not listed:
+        cure = (
+            "none of its layers has a gradient: name one, or give torch.utils.checkpoint use_reentrant=False where the "
+            "network uses it"
+        )
+    return ValueError(f"{fault}; {cure}{_repeated(survey)}")
 
 
 def _repeated(survey: _Survey) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from cam.graph import GradThroughout
+from cam.graph import GradThroughout, depends_on
 from cam.layers import refuse_training, resolve
 from cam.outputs import Output, as_logits, plain
 from cam.reading import Reader
@@ -127,7 +127,7 @@ def capture(
     refuse_training(model)
     x = plain(x)
     made = _captured(model, x, layers, grids, graph=graph, output=output)
-    if graph and layers and not made.logits.requires_grad:
+    if graph and not all(depends_on(made.logits, one) for one in made.activations.values()):
         made = _captured(model, x, layers, grids, graph=graph, output=output, throughout=True)
     return made
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node, get_gradient_edge
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["GradThroughout", "Record", "Vertex", "inputs_of", "kind_of", "saving_nothing", "vertex_of"]
+__all__ = ["GradThroughout", "Record", "Vertex", "depends_on", "inputs_of", "kind_of", "saving_nothing", "vertex_of"]
 
 Vertex = tuple[Node, int]
 """One value in the record: the node that made it, and which of the node's results it is."""
@@ -53,6 +53,20 @@ def vertex_of(value: Tensor) -> Vertex | None:
     with torch.inference_mode(False), torch.enable_grad():
         edge = get_gradient_edge(value)
     return edge.node, edge.output_nr
+
+
+def depends_on(value: Tensor, other: Tensor) -> bool:
+    """Tell whether a path of the record leads from ``other`` to ``value``."""
+    end, start = vertex_of(value), vertex_of(other)
+    reached, waiting = {end}, [end] if end and start else []
+    while waiting:
+        vertex = waiting.pop()
+        if vertex == start:
+            return True
+        below = [one for one in inputs_of(vertex[0]) if one not in reached]
+        reached.update(below)
+        waiting += below
+    return False
 
 
 class Record:

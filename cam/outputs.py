@@ -1,7 +1,7 @@
 """What a model returns, as logits: which tensor it is, in which shape, and whether it is a logit at all."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields, is_dataclass
 from typing import Literal
 
@@ -149,9 +149,19 @@ def adapted(model: nn.Module, output: Output = None, kind: OutputKind = "logits"
         return
     handle = model.register_forward_hook(hook)
     try:
-        yield
+        with _eagerly(model):
+            yield
     finally:
         handle.remove()
+
+
+def _eagerly(model: nn.Module) -> AbstractContextManager[object]:
+    """Run what ``torch.compile`` has compiled as it was written: compiled code looks past the hooks of its parts."""
+    compiled = any(
+        type(one).__name__ == "OptimizedModule" or getattr(one, "_compiled_call_impl", None) is not None
+        for one in model.modules()
+    )
+    return torch.compiler.set_stance("force_eager") if compiled else nullcontext()
 
 
 def squashing(logits: Tensor) -> str:

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from cam.graph import GradThroughout, Record, vertex_of
+from cam.graph import GradThroughout, depends_on
 
 __all__ = ["TokenGrid", "measured"]
 
@@ -115,7 +115,7 @@ def _first_sequence(model: nn.Module, probe: Tensor, tokens: int) -> Tensor | No
         for value in values:
             if not isinstance(value, Tensor) or value.ndim != 3 or value.shape[:2] not in ((1, tokens), (tokens, 1)):
                 continue
-            if Record(vertex_of(value), vertex_of(probe)).connected:  # a table of positions is not
+            if depends_on(value, probe):  # a table of positions is not
                 raise _Reached(value.flatten(0, 1))
 
     hooks = []

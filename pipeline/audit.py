@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cam import Explanation, Target, explain
+from cam import Explanation, Memory, Target, explain
 from pipeline.archives import read_rows
 from pipeline.config import AuditConfig
 from pipeline.errors import Reason, Stage, StudyError
@@ -45,6 +45,7 @@ class Auditor:
     layers: tuple[str, ...]
     pseudonyms: Pseudonyms
     kept: Kept | None = None
+    memory: Memory = field(default_factory=Memory)
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,7 @@ def _analyse(auditor: Auditor, batch: Sequence[_Ready]) -> list[tuple[StudyAudit
         methods=auditor.config.explain.methods,
         layers=auditor.layers,
         options=auditor.config.explain.options,
+        memory=auditor.memory,
     )
     shares = probabilities(explanation.logits, auditor.config.model.output)
     return [

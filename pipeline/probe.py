@@ -34,7 +34,7 @@ def resolve_layers(auditor: Auditor, rows: Sequence[StudyRow]) -> tuple[LayerFac
     network = auditor.model.network
     requested = auditor.config.model.layers
     try:
-        names = [choose_layer(network, probe) if name == "auto" else name for name in requested]
+        names = [choose_layer(network, probe, memory=auditor.memory) if name == "auto" else name for name in requested]
         passed = capture(network, probe, list(dict.fromkeys(names)))
     except ValueError as error:
         raise ModelError(f"model.layers: {error}") from error

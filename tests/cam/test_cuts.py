@@ -317,3 +317,66 @@ def test_a_network_of_a_frozen_backbone_is_as_one_that_is_not():
 def test_the_whole_of_what_a_pooled_convolution_returns_is_a_class_map_where_nothing_else_has_cells():
     model = nn.Sequential(conv(2, 1, 3, 3), pool(2), nn.Flatten()).double().eval()
     assert choose_layer(model, image()) == "0"
+
+
+def through_numpy(net, x):
+    return torch.from_numpy(net.head(net.features(x).mean((2, 3))).detach().numpy())
+
+
+def probed_by_detach(net, x):
+    return net.head(net.features(x).detach().mean((2, 3)))
+
+
+def checkpointed(net, x):
+    return net.head(torch.utils.checkpoint.checkpoint(net.features, x, use_reentrant=True).mean((2, 3)))
+
+
+def test_a_detached_backbone_has_the_gradient_from_its_features_on():
+    model, x = network(probed_by_detach, features=convolutions(), **HEAD), image()
+    found = explain(model, x, [1], methods=["hirescam"]).maps["hirescam", "features", 0]
+    plain = network(plainly, features=convolutions(), **HEAD)
+    torch.testing.assert_close(found, explain(plain, x, [1], methods=["hirescam"]).maps["hirescam", "features", 0])
+    with pytest.raises(ValueError, match="does not depend on its input by a path with gradients"):
+        explain(model, x, [1], methods=["saliency"])
+
+
+def test_a_model_that_leaves_torch_is_refused():
+    model = network(through_numpy, features=convolutions(), **HEAD)
+    with pytest.raises(ValueError, match="does not depend on its input by a path with gradients"):
+        choose_layer(model, image())
+
+
+def test_a_reentrant_checkpoint_is_refused_by_its_name():
+    model = network(checkpointed, features=convolutions(), **HEAD)
+    with pytest.raises(ValueError, match=r"give torch.utils.checkpoint use_reentrant=False"):
+        choose_layer(model, image())
+
+
+def test_a_compiled_model_is_explained_as_the_one_that_it_was_made_from():
+    model, x = network(plainly, features=convolutions(), **HEAD), image()
+    expected = explain(model, x, [1], methods=["gradcam", "scorecam"]).maps
+    found = explain(torch.compile(model, backend="eager"), x, [1], methods=["gradcam", "scorecam"]).maps
+    for (method, layer, number), maps in expected.items():
+        torch.testing.assert_close(found[method, f"_orig_mod.{layer}", number], maps)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(("size", "grid"), [((24, 36), (3, 4)), ((12, 16, 20), (3, 4, 5))])
+def test_tokens_of_overlapping_patches_are_read_by_their_order(size, grid, turned):
+    """A second convolution makes each token see its neighbours, so no token looks at a tile of its own."""
+    axes, stride = len(size), tuple(side // cells for side, cells in zip(size, grid, strict=True))
+    embed = nn.Sequential(conv(axes, 1, 7, stride, stride=stride), conv(axes, 7, 7, 3, padding=1))
+
+    def forward(net, x):
+        cells = net.embed(x).mT if turned else net.embed(x)
+        return net.head(net.norm(cells.flatten(2).transpose(1, 2)).mean(1))
+
+    model = network(forward, embed=embed, norm=nn.LayerNorm(7), head=nn.Linear(7, 3))
+    with torch.no_grad():
+        embed[1].weight += 4 * nn.init.dirac_(torch.empty_like(embed[1].weight))
+    x = torch.rand(2, 1, *size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    if turned:
+        assert choose_layer(model, x) == "embed", "the tokens run down the columns first: not read"
+    else:
+        assert choose_layer(model, x) == "norm"
+        assert explain(model, x, [1]).maps["gradcam", "norm", 0].shape == (2, *grid)
