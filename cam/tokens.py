@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
-from math import prod
+from math import inf, prod
 from typing import Literal
 
 import torch
@@ -20,8 +20,7 @@ __all__ = ["TokenGrid", "measured"]
 
 _Box = tuple[tuple[int, int], ...]  # first voxel and the one past the last, along each axis
 _MOST_PREFIX_TOKENS = 64
-_ORDERED, _DISORDERED = 0.9, 0.7  # correlations: at least, and of any other grid at most
-_SLOPES = 0.7, 1.4  # a grid of twice or half as many cells along an axis has half or twice the slope
+_ORDERED, _CLEARLY = 0.4, 1.5  # how far off a grid may be, in steps, and by which factor every other is worse
 
 
 @dataclass(frozen=True)
@@ -177,11 +176,10 @@ def _grid_by_order(sequence: Tensor, probe: Tensor, tokens: int) -> TokenGrid | 
     if alike is None or numbered is None:
         return None
     extent = tuple(probe.shape[2:])
-    fits = {shape: _fit(alike, numbered, shape) for shape in _shapes(tokens, extent)}
-    ranked = sorted(fits, key=lambda shape: fits[shape], reverse=True)
-    if not ranked or fits[ranked[0]] < _ORDERED or any(fits[other] > _DISORDERED for other in ranked[1:]):
-        return None
-    return TokenGrid(ranked[0])
+    misfits = {shape: _misfit(alike, numbered, shape) for shape in _shapes(tokens, extent)}
+    best, *others = sorted(misfits, key=misfits.__getitem__) or [()]
+    clear = all(misfits[other] > _CLEARLY * misfits[best] for other in others)
+    return TokenGrid(best) if best and clear and misfits[best] < _ORDERED else None
 
 
 def _looked_at(score: Tensor, probe: Tensor) -> Tensor | None:
@@ -197,8 +195,11 @@ def _shapes(tokens: int, extent: Sequence[int]) -> list[tuple[int, ...]]:
     return [(size, *rest) for size in firsts for rest in _shapes(tokens // size, extent[1:])]
 
 
-def _fit(alike: Tensor, numbered: Tensor, shape: tuple[int, ...]) -> float:
-    """Return how well the numbers of the tokens, read off in each cell of such a grid, rise as in it: a correlation."""
+def _misfit(alike: Tensor, numbered: Tensor, shape: tuple[int, ...]) -> float:
+    """Return how far the numbers of the tokens, read off in each cell of such a grid, are from those of its cells.
+
+    Along each axis, in steps of that axis: a root mean square, of the axis that fits worst.
+    """
     owner = torch.zeros(alike.shape[1:], dtype=torch.long, device=alike.device)
     for axis, (size, cells) in enumerate(zip(alike.shape[1:], shape, strict=True)):
         index = (torch.arange(size, device=alike.device) * cells) // size
@@ -210,14 +211,12 @@ def _fit(alike: Tensor, numbered: Tensor, shape: tuple[int, ...]) -> float:
         top.index_add_(0, flat, one * other)  # least squares: the number that takes the one gradient to the other
         bottom.index_add_(0, flat, one * one)
     if not bool((bottom > 0).all()):
-        return 0.0
-    numbers, steps = (top / bottom).view(shape), torch.arange(count).to(top).view(shape)
-    return min((_rise(numbers, steps, axis) for axis, cells in enumerate(shape) if cells > 1), default=0.0)
+        return inf
+    off = (top / bottom - torch.arange(count).to(top)).view(shape)
+    return max(_off_along(off, axis) for axis in range(len(shape)))
 
 
-def _rise(numbers: Tensor, steps: Tensor, axis: int) -> float:
-    """Return how well ``numbers`` rise along an axis as ``steps`` do: a correlation, 0 where the slope is another."""
-    numbers, steps = (one - one.mean(axis, keepdim=True) for one in (numbers, steps))
-    slope = float((numbers * steps).sum() / (steps * steps).sum())
-    correlation = float((numbers * steps).sum() / (numbers.norm() * steps.norm()))
-    return correlation if _SLOPES[0] < slope < _SLOPES[1] else 0.0
+def _off_along(off: Tensor, axis: int) -> float:
+    """Return the root mean square of what differs along one axis, in steps of it."""
+    step = prod(off.shape[axis + 1 :])
+    return float((off - off.mean(axis, keepdim=True)).square().mean().sqrt()) / step

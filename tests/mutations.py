@@ -430,7 +430,7 @@ MUTANTS: list[Mutant] = [
     *of(
         "cam/tokens.py",
         ("if depends_on(value, probe):", "if True:"),
-        ("return correlation if _SLOPES[0] < slope < _SLOPES[1] else 0.0", "return correlation"),
+        ("_ORDERED, _CLEARLY = 0.4, 1.5", "_ORDERED, _CLEARLY = 99, 1.5"),
         ("return found or _grid_by_order(sequence, probe, tokens)", "return found"),
         tests=("tests/cam/test_cuts.py", "-k", "order"),
     ),
