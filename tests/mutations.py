@@ -368,7 +368,7 @@ MUTANTS: list[Mutant] = [
         ("if passage.reached(inside) and not passage.reached(name, without=inside):", "if False:"),
         ("if passage.reached(survey.finished[place].name)), None)", "if True), None)"),
         ("if survey.grid(fit).prefix else", "if False else"),
-        ("            if not (tokens and self._read(number))", ""),
+        ("if not (tokens and self._read(number))", "if True"),
         tests=("tests/cam/test_tokens.py", "-k", "auto or known or certain"),
     ),
     *of(
