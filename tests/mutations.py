@@ -430,6 +430,10 @@ MUTANTS: list[Mutant] = [
     *of(
         "cam/tokens.py",
         ("if depends_on(value, probe):", "if True:"),
+        tests=("tests/cam/test_tokens.py", "-k", "table"),
+    ),
+    *of(
+        "cam/tokens.py",
         ("_ORDERED, _CLEARLY = 0.4, 1.5", "_ORDERED, _CLEARLY = 99, 1.5"),
         ("return found or _grid_by_order(sequence, probe, tokens)", "return found"),
         tests=("tests/cam/test_cuts.py", "-k", "order"),

@@ -139,6 +139,10 @@ CUTS = {
         lambda: network(upsampled, features=convolutions(), grow=nn.MaxPool2d(2), **HEAD),
         "features",
     ),
+    "pooling that keeps the cells": (
+        lambda: network(upsampled, features=convolutions(), grow=nn.MaxPool2d(3, 1, 1), **HEAD),
+        "features",
+    ),
     "pooling at the end of a block": (
         lambda: network(plainly, features=convolutions().append(nn.AvgPool2d(2)), **HEAD),
         "features.3",
@@ -361,7 +365,7 @@ def test_a_compiled_model_is_explained_as_the_one_that_it_was_made_from():
 
 
 @pytest.mark.parametrize("turned", [False, True])
-@pytest.mark.parametrize(("size", "grid"), [((24, 36), (4, 6)), ((12, 20, 24), (3, 5, 6))])
+@pytest.mark.parametrize(("size", "grid"), [((24, 36), (4, 6)), ((16, 16), (2, 2)), ((12, 20, 24), (3, 5, 6))])
 def test_tokens_of_overlapping_patches_are_read_by_their_order(size, grid, turned):
     """A second convolution makes each token see its neighbours, so no token looks at a tile of its own."""
     axes, stride = len(size), tuple(side // cells for side, cells in zip(size, grid, strict=True))

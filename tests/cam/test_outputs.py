@@ -137,6 +137,7 @@ LOGITS = {
     "centred logits": lambda z: z - z.mean(1, keepdim=True),
     "a sigmoid inside": lambda z: functional.linear(z.sigmoid(), torch.eye(3).to(z)),
     "logits times a gate": lambda z: z * z.sigmoid(),
+    "a gate times logits": lambda z: z.sigmoid() * z,
     "logits weighed by an attention": lambda z: (z * z.softmax(1))[:, :2],
     "clipped below": lambda z: z.clamp(min=0),
 }
