@@ -1,15 +1,17 @@
 """Class activation maps in 2D and 3D: tensors in, raw signed maps out."""
 
 from cam.alignment import cell_shift
-from cam.auto import choose_layer
+from cam.auto import LayerChoice, choose_layer, find_layer
 from cam.capture import Capture, capture
 from cam.equivalence import same_evidence
 from cam.explain import Explanation, explain
 from cam.layers import spatial_layers
+from cam.memory import Memory
+from cam.outputs import as_logits, squashing
 from cam.question import Found, Question
 from cam.registry import INPUT, METHODS, Method
 from cam.resize import resize
-from cam.targets import Asked, Difference, Positive, Predicted, Region, Scalar, Target
+from cam.targets import Asked, Difference, PerSample, Positive, Predicted, Region, Scalar, Target, Value
 from cam.tokens import TokenGrid
 
 __all__ = [
@@ -20,7 +22,10 @@ __all__ = [
     "Difference",
     "Explanation",
     "Found",
+    "LayerChoice",
+    "Memory",
     "Method",
+    "PerSample",
     "Positive",
     "Predicted",
     "Question",
@@ -28,11 +33,15 @@ __all__ = [
     "Scalar",
     "Target",
     "TokenGrid",
+    "Value",
+    "as_logits",
     "capture",
     "cell_shift",
     "choose_layer",
     "explain",
+    "find_layer",
     "resize",
     "same_evidence",
     "spatial_layers",
+    "squashing",
 ]

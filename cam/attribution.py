@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from cam.graph import depends_on
 from cam.perturb import halving
 from cam.question import Question, widened
 from cam.targets import Scalar
@@ -27,7 +28,7 @@ def score_of(model: nn.Module, target: Scalar) -> Score:
 
     def score(rows: Tensor, samples: Tensor) -> Tensor:
         scores = target.select(samples).scores(model(rows))
-        if rows.requires_grad and not scores.requires_grad:
+        if rows.requires_grad and not depends_on(scores, rows):
             raise ValueError("the model's output does not depend on its input by a path with gradients")
         if not bool(torch.isfinite(scores).all()):
             raise ValueError("the model's output holds NaN or infinity for this input")

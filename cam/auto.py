@@ -1,70 +1,279 @@
-"""Which layer ``auto`` stands for."""
+"""Which layer ``auto`` stands for: the last one that all of the evidence passes.
 
-from collections.abc import Mapping, Sequence
-from weakref import WeakKeyDictionary, ref
+A map of a layer that part of the evidence goes round shows that layer, not the network: one branch beside a residual
+path, one of two views, an attention's weights. Whether a layer is a **cut** is read from autograd's own record of one
+forward, which holds every path from the image to the logits.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
-from cam.capture import capture
-from cam.layers import readable, refuse_training
+from cam.graph import GradThroughout, Record, Vertex, saving_nothing, vertex_of
+from cam.layers import FinishedLayer, LayerReader, refuse_training, watched
+from cam.memory import Memory
+from cam.outputs import Output, as_logits, plain
+from cam.passage import Passage
+from cam.reading import Reader
 from cam.tokens import TokenGrid
 
-__all__ = ["choose_layer"]
+__all__ = ["LayerChoice", "choose_layer", "find_layer"]
 
-_Modules = tuple["ref[nn.Module]", ...]
-_chosen: "WeakKeyDictionary[nn.Module, dict[object, tuple[_Modules, str]]]" = WeakKeyDictionary()
+_NAMED = 6  # candidates that a refusal names
+_MEASURED = 16  # out of so many, the last
+_MOST_BEHIND = 0.5  # share of the layers with weights
+
+Grids = Mapping[str, TokenGrid] | None
 
 
-def choose_layer(model: nn.Module, x: Tensor, grids: Mapping[str, TokenGrid] | None = None) -> str:
-    """Return the layer that ``auto`` stands for: the last to finish that still has spatial extent.
+@dataclass(frozen=True)
+class LayerChoice:
+    """The layer that ``auto`` stands for, and why.
 
-    Behind the last attention of a transformer with a class token, only that token reaches the output: no evidence
-    lies at the patches any more. There ``auto`` is the last normalisation whose patches the output depends on, which
-    is what the last attention reads (the last such layer of any kind where no normalisation is).
+    ``past`` is the share of the input's gradient that does not pass the layer's cells: 0 for a cut, None where the
+    gradient is 0 throughout.
+    """
 
-    ``x`` has shape (B, C, *S); its first sample suffices. The choice is remembered for as long as the model lives and
-    consists of the same modules, by the shape of ``x`` and ``grids``.
+    name: str
+    past: float | None
+    reason: str
+
+    @property
+    def note(self) -> str:
+        """The choice in a sentence."""
+        share = "no share is known, as the input's gradient is 0" if self.past is None else f"{self.past:.3f}"
+        return f"auto took {self.reason}; share of the input's gradient that goes past it: {share}"
+
+
+def choose_layer(
+    model: nn.Module, x: Tensor, grids: Grids = None, *, output: Output = None, memory: Memory | None = None
+) -> str:
+    """Return the name of the layer that ``auto`` stands for: see ``find_layer``."""
+    return find_layer(model, x, grids, output=output, memory=memory).name
+
+
+def find_layer(
+    model: nn.Module,
+    x: Tensor,
+    grids: Grids = None,
+    *,
+    output: Output = None,
+    memory: Memory | None = None,
+    on_logits: Callable[[Tensor], object] | None = None,
+) -> LayerChoice:
+    """Return the layer that ``auto`` stands for, and why.
+
+    It is the last layer to finish that has cells and that every path from the image to the logits passes; that is
+    neither pooling, padding nor upsampling, nor the output itself (nothing with weights follows it); and that most of
+    the network does not lie behind. Behind the last attention of a transformer with a class token only that token
+    reaches the output: there it is what the last attention reads of the patches, a normalisation where there is one.
+
+    ``x`` has shape (B, C, *S); its first sample suffices. ``output`` names the logits in what the model returns, where
+    they are not obvious. One forward, a second for a class token. ``memory`` remembers the choice for as long as the
+    model consists of the same modules, by the shape of ``x`` and ``grids``; when it is made anew, ``on_logits`` is
+    handed the logits of the one sample.
 
     Raises:
-        ValueError: when no layer has spatial extent, or as ``spatial_layers``.
+        ValueError: when no layer does, naming those that come nearest with the share that goes past each; or as
+            ``cam.capture``.
     """
     refuse_training(model)
-    modules = tuple(model.modules())
-    asked = (tuple(x.shape[1:]), tuple(sorted((grids or {}).items(), key=lambda item: item[0])))
-    known, name = _chosen.get(model, {}).get(asked, ((), ""))
-    if len(known) == len(modules) and all(one() is module for one, module in zip(known, modules, strict=True)):
-        return name
-    name = _choose(model, x[:1], grids)
-    _chosen.setdefault(model, {})[asked] = (tuple(map(ref, modules)), name)
-    return name
+    x = plain(x[:1])
+    stated = tuple(sorted((grids or {}).items(), key=lambda item: item[0]))
+    key = ("auto", tuple(x.shape[1:]), x.dtype, stated, output)
+
+    def choose() -> LayerChoice:
+        survey = _surveyed(model, x, grids, output)
+        if on_logits is not None:
+            on_logits(survey.logits)
+        return _chosen(survey)
+
+    return (memory or Memory()).recall(model, key, choose)
 
 
-def _choose(model: nn.Module, x: Tensor, grids: Mapping[str, TokenGrid] | None) -> str:
-    layers = readable(model, x, grids)
-    if not layers:
-        raise ValueError(f"layer 'auto' found no layer with spatial extent in {type(model).__name__}")
-    names = list(reversed(layers))
-    if not layers[names[0]].prefix:
-        return names[0]
-    norms = [name for name in names if isinstance(model.get_submodule(name), nn.LayerNorm | nn.RMSNorm)]
-    found = _last_read(model, x, [*norms, *names], grids)
-    if found is None:
-        raise ValueError(f"layer 'auto' found no layer in {type(model).__name__} whose patches reach the output")
-    return found
+@dataclass(frozen=True)
+class _Survey:
+    """One forward of one sample (1, C, *S), what its record tells, and how its layers are laid out."""
+
+    model: nn.Module
+    x: Tensor
+    output: Output
+    stated: Sequence[str]
+    logits: Tensor
+    record: Record
+    finished: Sequence[FinishedLayer]
+    layers: LayerReader
+
+    @cached_property
+    def grids(self) -> dict[int, TokenGrid]:
+        """The grids of the layers that a map can be taken from, by their place in ``finished``."""
+        return {place: grid for place in range(len(self.finished)) if (grid := self._read(place))}
+
+    def _read(self, place: int) -> TokenGrid | None:
+        return self.layers.grid(self.finished[place])
+
+    def grid(self, place: int) -> TokenGrid:
+        """Return the grid of a layer that a map can be taken from."""
+        grid = self._read(place)
+        assert grid is not None
+        return grid
+
+    @cached_property
+    def resampled(self) -> set[Vertex | None]:
+        """What pooling, padding and upsampling returned: cells that are not the features' own."""
+        return {self.values[place] for place, one in enumerate(self.finished) if one.resamples}
+
+    def cuts(self, *, behind: bool) -> Iterator[int]:
+        """Yield the layers with cells that all of the evidence passes, the last first; with weights behind, or any.
+
+        A layer is read when its turn comes: where tokens lie may have to be measured.
+        """
+        for place in reversed(range(len(self.finished))):
+            cut = self.record.is_cut(self.finished[place].vertex) and self.values[place] not in self.resampled
+            if cut and (not behind or self.weights_behind(place)) and self._read(place):
+                yield place
+
+    @cached_property
+    def values(self) -> list[Vertex | None]:
+        """What each call returned: the same for a block and the layer in it that made it, copies or not."""
+        original: dict[Vertex | None, Vertex | None] = {}
+        for one in self.finished:
+            original[one.vertex] = original.get(one.made, one.made)
+        return [original[one.vertex] for one in self.finished]
+
+    def weights_behind(self, place: int) -> bool:
+        """Tell whether weights come after this cut: behind them alone is what the network returns."""
+        vertex, value = self.finished[place].vertex, self.values[place]
+        later = (number for number in range(place + 1, len(self.finished)) if self.values[number] != value)
+        weighing = (self.finished[number].vertex for number in later if self.finished[number].has_weights)
+        recorded = vertex is not None and self.record.weights_behind(vertex)
+        return recorded or any(map(self.record.lies_between, weighing))
+
+    def share_behind(self, place: int) -> float:
+        """Return the share of the layers with weights and cells that come after this one.
+
+        Behind tokens that stand for no place, those whose cells are known do not count: no evidence lies at them.
+        """
+        tokens = bool(self.grid(place).prefix)
+        value = self.values[place]
+        working = [
+            number
+            for number, one in enumerate(self.finished)
+            if one.has_weights and one.has_cells and self.record.lies_between(one.vertex)
+        ]
+        behind = [number for number in working if number > place and self.values[number] != value]
+        behind = [number for number in behind if not (tokens and self._read(number))]
+        return len(behind) / max(len(working), 1)
 
 
-def _last_read(model: nn.Module, x: Tensor, names: Sequence[str], grids: Mapping[str, TokenGrid] | None) -> str | None:
-    return next((name for name in names if _is_read(model, x, name, grids)), None)
+def _surveyed(model: nn.Module, x: Tensor, grids: Grids, output: Output) -> _Survey:
+    try:
+        return _recorded(model, x, grids, output, GradThroughout())
+    except RuntimeError:  # a model may need what it detaches: for numpy, for writing to a weight
+        return _recorded(model, x, grids, output, nullcontext())
 
 
-def _is_read(model: nn.Module, x: Tensor, name: str, grids: Mapping[str, TokenGrid] | None) -> bool:
-    passed = capture(model, x, [name], grids=grids)
-    logits = passed.logits
-    if not logits.requires_grad:
-        return False
-    weights = torch.arange(1, 1 + logits[0].numel(), device=logits.device)  # a plain sum may not depend on anything
-    with torch.inference_mode(False), torch.enable_grad():
-        score = (logits[0].flatten() * weights).sum()
-        (gradient,) = torch.autograd.grad(score, passed.activations[name], allow_unused=True)
-    return gradient is not None and bool(gradient.any())
+def _recorded(
+    model: nn.Module, x: Tensor, grids: Grids, output: Output, passing: AbstractContextManager[object]
+) -> _Survey:
+    reader = Reader(model, x, grids)
+    with torch.inference_mode(False), torch.enable_grad(), watched(model) as finished, reader.watching():
+        probe = x.detach().clone().requires_grad_()
+        with saving_nothing(), passing:
+            logits = as_logits(model(probe.clone()), 1, output)  # a copy: models may write to their input
+        record = Record(vertex_of(logits), vertex_of(probe))
+    return _Survey(model, x, output, tuple(grids or ()), logits, record, finished, LayerReader(reader, finished))
+
+
+def _chosen(survey: _Survey) -> LayerChoice:
+    name = type(survey.model).__name__
+    if not survey.record.connected and survey.grids:
+        raise ValueError(f"layer 'auto' needs gradients, and the output of {name} {_why_without(survey)}")
+    fit = next(survey.cuts(behind=True), None)
+    if fit is None and survey.logits.ndim == 2:  # what is pooled is the output: class maps
+        fit = next(survey.cuts(behind=False), None)
+    if fit is None:
+        raise _refusal(survey, f"layer 'auto' found no layer in {name} that all of the evidence passes")
+    choice = _among_tokens(survey) if survey.grid(fit).prefix else _cut(survey, fit)
+    place = max(number for number, one in enumerate(survey.finished) if one.name == choice.name)
+    if survey.share_behind(place) > _MOST_BEHIND and choice.name not in survey.stated:
+        raise _refusal(
+            survey,
+            f"layer 'auto' is refused: {choice.name!r} is the last in {name} that all of the evidence passes and whose "
+            f"cells are known, but {survey.share_behind(place):.0%} of the layers with weights lie behind it (state "
+            "where theirs are by grids=)",
+        )
+    return choice
+
+
+def _cut(survey: _Survey, place: int) -> LayerChoice:
+    return LayerChoice(survey.finished[place].name, 0.0, "the last layer that all of the evidence passes")
+
+
+def _among_tokens(survey: _Survey) -> LayerChoice:
+    """Return the choice among layers with tokens that stand for no place: they may carry all that is read."""
+    fit = sorted(survey.cuts(behind=True)) or sorted(survey.cuts(behind=False))
+    norms = [
+        place
+        for place in survey.grids
+        if re.search("norm", type(survey.model.get_submodule(survey.finished[place].name)).__name__, re.IGNORECASE)
+    ]
+    watched_names = {survey.finished[place].name: survey.grids[place] for place in sorted({*fit, *norms})}
+    passage = Passage(survey.model, survey.x, watched_names, survey.output)
+    read = next((place for place in reversed(fit) if passage.reached(survey.finished[place].name)), None)
+    if read is None:
+        raise ValueError(
+            f"layer 'auto' found no layer in {type(survey.model).__name__} whose patches reach the output: only tokens "
+            "that stand for no place do; name a layer inside an attention, or take attention_rollout"
+        )
+    name, reason = survey.finished[read].name, "the last layer whose patches the output depends on"
+    for place in reversed([place for place in norms if place > read]):
+        inside = survey.finished[place].name
+        if passage.reached(inside) and not passage.reached(name, without=inside):
+            name, reason = inside, "what the last attention reads of the patches"
+            break
+    return LayerChoice(name, passage.past(name), reason)
+
+
+def _refusal(survey: _Survey, fault: str) -> ValueError:
+    if not survey.grids:
+        name = type(survey.model).__name__
+        return ValueError(f"layer 'auto' found no layer with spatial extent in {name}{_repeated(survey)}")
+    by_value = {survey.values[place]: place for place in survey.grids if survey.values[place] not in survey.resampled}
+    between = [place for place in by_value.values() if survey.record.lies_between(survey.finished[place].vertex)]
+    near = {survey.finished[place].name: survey.grids[place] for place in sorted(between)[-_MEASURED:]}
+    passage = Passage(survey.model, survey.x, near, survey.output)
+    shares = {name: passage.past(name) for name in near}
+    known = {round(share, 3): name for name, share in shares.items() if share is not None}  # the last of one branch
+    listed = ", ".join(f"{name} ({share:.2f})" for share, name in sorted(known.items())[:_NAMED])
+    cure = f"name a layer, of which (share of the input's gradient that goes past) {listed} come nearest"
+    if not listed:
+        cure = (
+            "none of its layers has a gradient: name one, or give torch.utils.checkpoint use_reentrant=False where the "
+            "network uses it"
+        )
+    return ValueError(f"{fault}; {cure}{_repeated(survey)}")
+
+
+def _repeated(survey: _Survey) -> str:
+    counts = Counter(one.name for one in survey.finished if one.has_cells)
+    names = [name for name, count in counts.items() if count > 1]
+    return f"; called more than once in a forward: {', '.join(names[-_NAMED:])}" if names else ""
+
+
+def _why_without(survey: _Survey) -> str:
+    if any(one.is_inference for one in survey.finished):
+        return (
+            "is made in its own torch.inference_mode() block, whose tensors never have gradients: write "
+            "torch.no_grad() there instead"
+        )
+    return (
+        "does not depend on its input by a path with gradients (quantised weights, argmax, rounding): take the network "
+        "as it was trained, or methods at the input that only run the model again, as occlusion and rise"
+    )

@@ -6,13 +6,15 @@ differentiated.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from cam.graph import GradThroughout, depends_on
 from cam.layers import refuse_training, resolve
+from cam.outputs import Output, as_logits, plain
 from cam.reading import Reader
 from cam.targets import Scalar
 from cam.tokens import TokenGrid
@@ -20,6 +22,10 @@ from cam.tokens import TokenGrid
 __all__ = ["Capture", "capture"]
 
 _NO_PATH = "do not influence the model's output by a path with gradients"
+_INFERENCE = (
+    "runs in the model's own torch.inference_mode() block, whose tensors never have gradients: write torch.no_grad() "
+    "there instead"
+)
 
 
 @dataclass(frozen=True)
@@ -97,10 +103,15 @@ def capture(
     *,
     grids: Mapping[str, TokenGrid] | None = None,
     graph: bool = True,
+    output: Output = None,
 ) -> Capture:
     """Run ``model`` once on ``x`` (B, C, *S) and capture the named layers.
 
-    Without ``graph`` the tail keeps nothing for backward either: there are no gradients to ask for.
+    Without ``graph`` the tail keeps nothing for backward either: there are no gradients to ask for. ``output`` names
+    the logits in what the model returns, where they are not obvious (``cam.outputs``).
+
+    A model that switches gradients off behind the layer (its own ``torch.no_grad()``, ``detach()``: linear probes) is
+    run a second time with that switched off: from the layer on there is a gradient.
 
     The model is left as it was found: hooks are removed, no mode, parameter, ``.grad`` or flag is touched,
     also when the forward raises. Frozen parameters and in-place operations after the layer are fine.
@@ -111,15 +122,32 @@ def capture(
     Raises:
         ValueError: when the model is in training mode, a layer does not exist, is not reached, is called more
             than once, has no spatial extent or none that is known, holds NaN or infinity, is overwritten by another
-            name or takes no hooks, or the output is not (B, K).
+            name, runs in inference mode or takes no hooks, or no logits (B, K) are found in what the model returns.
     """
     refuse_training(model)
+    x = plain(x)
+    made = _captured(model, x, layers, grids, graph=graph, output=output)
+    if graph and not all(depends_on(made.logits, one) for one in made.activations.values()):
+        made = _captured(model, x, layers, grids, graph=graph, output=output, throughout=True)
+    return made
+
+
+def _captured(
+    model: nn.Module,
+    x: Tensor,
+    layers: Sequence[str],
+    grids: Mapping[str, TokenGrid] | None,
+    *,
+    graph: bool,
+    output: Output,
+    throughout: bool = False,
+) -> Capture:
     seen: _Calls = {name: [] for name in layers}
     modules = {name: resolve(model, name, x) for name in layers}
     reader = Reader(model, x, grids)
-    with _recording(modules, seen, reader, graph), torch.inference_mode(False), torch.no_grad():
-        logits = model(x)
-    _check_output(logits, x)
+    passing = GradThroughout(from_start=False) if throughout else nullcontext()
+    with _recording(modules, seen, reader, graph), torch.inference_mode(False), torch.no_grad(), passing:
+        logits = as_logits(model(x), len(x), output)
     calls = {name: _check_layer(name, seen[name], reader) for name in seen}
     return Capture(
         {name: call.activation for name, call in calls.items()},
@@ -137,11 +165,13 @@ def _recording(modules: Mapping[str, nn.Module], seen: _Calls, reader: Reader, g
                 return None
             if not isinstance(output, Tensor):
                 raise ValueError(f"layer {name!r} must return one tensor, not {type(output).__name__}")  # noqa: TRY004 - callers expect one error type for an unfit layer
+            if output.is_inference():
+                raise ValueError(f"layer {name!r} {_INFERENCE}")
             grid = reader.grid(name, output.shape)
             torch.set_grad_enabled(graph)  # the tail begins; the caller's no_grad block restores the mode
             laid_out = grid.lay_out(output)
-            leaf = laid_out if output.requires_grad else laid_out.detach().requires_grad_(graph)
-            seen[name].append(_Call(leaf, output.detach(), grid, leaf._version))  # noqa: SLF001 - the only count of in-place writes there is
+            leaf = laid_out if output.requires_grad else _detached(laid_out).requires_grad_(graph)
+            seen[name].append(_Call(leaf, _detached(output), grid, leaf._version))  # noqa: SLF001 - the only count of in-place writes there is
             return grid.put_back(leaf, output)  # a copy: an in-place operation behind must not overwrite the activation
 
         return hook
@@ -157,10 +187,9 @@ def _recording(modules: Mapping[str, nn.Module], seen: _Calls, reader: Reader, g
             hook.remove()
 
 
-def _check_output(logits: object, x: Tensor) -> None:
-    if not isinstance(logits, Tensor) or logits.ndim < 2 or len(logits) != len(x):
-        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ValueError(f"the model's output must have shape ({len(x)}, labels), not {shape}")
+def _detached(value: Tensor) -> Tensor:
+    with torch._C.DisableTorchFunction():  # noqa: SLF001 - ``GradThroughout`` keeps the model from detaching, not this
+        return value.detach()
 
 
 def _check_layer(name: str, calls: list[_Call], reader: Reader) -> _Call:

@@ -2,17 +2,23 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 import cam.methods  # noqa: F401 - fills the registry
-from cam.auto import choose_layer
-from cam.capture import capture
+from cam.auto import LayerChoice, find_layer
+from cam.capture import Capture, capture
 from cam.equivalence import equivalent
+from cam.graph import saving_nothing
+from cam.layers import refuse_training
+from cam.memory import Memory
+from cam.outputs import Output, OutputKind, adapted, as_logits, plain, refuse_squashed
 from cam.question import Found, Question, widened
 from cam.registry import METHODS, Method
-from cam.targets import Asked, Scalar, answered
+from cam.steady import check_steady, mixes_samples
+from cam.targets import Asked, PerSample, Scalar, answered
 from cam.tokens import TokenGrid
 
 __all__ = ["Explanation", "explain"]
@@ -27,8 +33,9 @@ class Explanation:
     ``maps`` goes from (method, layer, number of the target) to a detached tensor (B, *S) at the layer's own resolution;
     the layer is ``"input"`` for a method at the input, and ``"one+other"`` for one across layers. ``logits`` is
     (B, K). ``targets`` are those explained, by number. ``notes`` tells, by method and layer, how maps were got where
-    there was more than one way. ``equivalent`` holds, by layer, groups of methods whose maps are one and the same
-    up to a positive factor and a final ReLU: one piece of evidence, not several.
+    there was more than one way; under the method ``"auto"`` it tells why this layer was taken, and what goes past it.
+    ``equivalent`` holds, by layer, groups of methods whose maps are one and the same up to a positive factor and a
+    final ReLU: one piece of evidence, not several.
     """
 
     logits: Tensor
@@ -61,7 +68,7 @@ class Explanation:
 def explain(
     model: nn.Module,
     x: Tensor,
-    targets: Sequence[Asked],
+    targets: Sequence[Asked] | PerSample,
     *,
     methods: Sequence[str] = ("gradcam",),
     layers: Sequence[str] = ("auto",),
@@ -70,6 +77,9 @@ def explain(
     rectify: bool = True,
     grids: Mapping[str, TokenGrid] | None = None,
     on_maps: Callable[[int], None] = lambda count: None,  # noqa: ARG005 - the name is the documentation
+    output: Output = None,
+    output_kind: OutputKind = "logits",
+    memory: Memory | None = None,
 ) -> Explanation:
     """Explain ``model`` on ``x`` (B, C, *S) with every method, target and layer from one forward.
 
@@ -80,24 +90,69 @@ def explain(
     does not tell (``cam.tokens``). ``on_maps`` is called after each method and layer with the number of maps made, one
     for each target and sample.
 
+    ``output`` names the logits in what the model returns (a key, a field, a position) where they are not obvious.
+    ``output_kind`` tells what they are: ``"probability"`` is mapped back to log-odds (independent labels) or logarithms
+    (those that sum to one); of ``"regression"`` a bare index is the output itself, of one output too.
+
+    ``memory`` keeps what is found out about the model from call to call: the layer that ``auto`` stands for, how a
+    layer's tail can be run alone. Hand the same one to all calls of a run.
+
+    One call at a time may work on a model: hooks are set on it meanwhile. Other threads need a copy of their own.
+
     Raises:
         ValueError: for an unknown method or option, a layer that does not do, a target out of range (see ``capture``),
-            or a method that this model does not allow.
+            an output that is no logit, a model that gives other logits in a second forward, or a method that this
+            model does not allow.
     """
     asked = _checked(methods, options or {})
-    names = _layers(model, x, layers, grids) if any(METHODS[name].at != "input" for name in methods) else ()
-    passed = capture(model, x, names, grids=grids, graph=any(METHODS[name].backward for name in methods))
-    wanted = answered(targets, passed.logits)
-    question = Question(model, x, wanted, passed.logits.detach(), names, passed, rows)
+    x, memory = plain(x), memory or Memory()
+    refuse_training(model)
+    rows = 1 if mixes_samples(model, x) else rows  # it is refused for more samples than one
+    with adapted(model, output, output_kind):
+        names, notes = tuple[str, ...](), dict[tuple[str, str], str]()
+        alone: list[Tensor] = []
+        if any(METHODS[name].at != "input" for name in asked):
+            find = partial(find_layer, model, x, grids, memory=memory, on_logits=alone.append)
+            names, notes = _layers(layers, find)
+        passed = _passed(model, x, names, grids, graph=any(METHODS[name].backward for name in asked))
+        if output_kind == "logits":
+            refuse_squashed(passed.logits)
+        check_steady(model, x, passed.logits, alone)
+        wanted = answered(targets, passed.logits, regression=output_kind == "regression")
+        question = Question(model, x, wanted, passed.logits.detach(), names, passed, rows, memory)
+        return _explained(question, asked, notes, partial(_final, rectify=rectify), on_maps)
+
+
+def _passed(
+    model: nn.Module, x: Tensor, names: Sequence[str], grids: Mapping[str, TokenGrid] | None, *, graph: bool
+) -> Capture:
+    """Return what one forward leaves; its logits are always on a record, by which a squashing end is known."""
+    if names and not graph:
+        with saving_nothing():
+            return capture(model, x, names, grids=grids)
+    if names or isinstance(model, torch.jit.ScriptModule):
+        return capture(model, x, names, grids=grids)
+    with torch.inference_mode(False), torch.enable_grad(), saving_nothing():
+        logits = as_logits(model(x.detach().clone().requires_grad_()), len(x))
+    return Capture({}, logits, grids=dict(grids or {}))
+
+
+def _explained(
+    question: Question,
+    asked: Options,
+    notes: Mapping[tuple[str, str], str],
+    final: Callable[[Tensor, str], Tensor],
+    on_maps: Callable[[int], None],
+) -> Explanation:
     maps: dict[tuple[str, str, int], Tensor] = {}
-    notes: dict[tuple[str, str], str] = {}
-    if wanted:
+    notes = dict(notes)
+    if question.targets:
         for (method, layer), found in _answers(question, asked):
-            final = _final(found.maps.detach(), method, rectify=rectify)
-            maps |= {(method, layer, number): one for number, one in enumerate(final)}
+            made = final(found.maps.detach(), method)
+            maps |= {(method, layer, number): one for number, one in enumerate(made)}
             notes |= {(method, layer): found.note} if found.note else {}
-            on_maps(len(wanted) * len(x))
-    return Explanation(passed.logits.detach(), wanted, maps, notes)
+            on_maps(len(question.targets) * len(question.x))
+    return Explanation(question.logits, question.targets, maps, notes)
 
 
 def _final(maps: Tensor, method: str, *, rectify: bool) -> Tensor:
@@ -118,11 +173,17 @@ def _checked(methods: Sequence[str], options: Options) -> Options:
 
 
 def _layers(
-    model: nn.Module, x: Tensor, layers: Sequence[str], grids: Mapping[str, TokenGrid] | None
-) -> tuple[str, ...]:
+    layers: Sequence[str], find: Callable[[], LayerChoice]
+) -> tuple[tuple[str, ...], dict[tuple[str, str], str]]:
+    """Return the layers' names, ``auto`` resolved, and the note of why it stands for the one that it does."""
     if not layers:
         raise ValueError("layers must name at least one layer")
-    return tuple(dict.fromkeys(choose_layer(model, x, grids) if name == "auto" else name for name in layers))
+    if "auto" not in layers:
+        return tuple(dict.fromkeys(layers)), {}
+    choice = find()
+    return tuple(dict.fromkeys(choice.name if name == "auto" else name for name in layers)), {
+        ("auto", choice.name): choice.note
+    }
 
 
 def _answers(question: Question, asked: Options) -> Iterator[tuple[tuple[str, str], Found]]:

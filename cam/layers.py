@@ -1,14 +1,20 @@
 """Which layers a map can be taken from, and how their outputs are laid out."""
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from cam.graph import Vertex, vertex_of
+from cam.outputs import plain
 from cam.reading import Reader, hookable
 from cam.tokens import TokenGrid
 
-__all__ = ["readable", "refuse_training", "resolve", "spatial_layers"]
+__all__ = ["FinishedLayer", "LayerReader", "refuse_training", "resolve", "spatial_layers", "watched"]
 
 Grids = Mapping[str, TokenGrid]
 
@@ -39,41 +45,107 @@ def spatial_layers(model: nn.Module, x: Tensor, grids: Grids | None = None) -> d
     Raises:
         ValueError: when the model is in training mode or takes no hooks, or ``grids`` names no layer of it.
     """
-    return {name: grid.shape for name, grid in readable(model, x, grids).items()}
+    return {name: grid.shape for name, grid in _readable(model, x, grids).items()}
 
 
-def readable(model: nn.Module, x: Tensor, grids: Grids | None = None) -> dict[str, TokenGrid]:
-    """Return the layers that ``spatial_layers`` lists, each with how its output is laid out."""
-    refuse_training(model)
+@dataclass(frozen=True)
+class FinishedLayer:
+    """A module's call, noted when it returned.
+
+    ``shape`` is that of the tensor it returned (None for anything else), ``made`` that tensor's place in autograd's
+    record, and ``vertex`` that of the copy which went on in its stead: a module that returns its input is no cut for
+    what else reads that input. ``has_weights`` tells whether the module has any of its own, ``has_cells`` whether its
+    output has more than one place, and ``resamples`` whether it only changes the cells: pooling, padding, upsampling.
+    ``is_inference`` tells of a tensor from inference mode, which has no record.
+    """
+
+    name: str
+    shape: tuple[int, ...] | None = None
+    made: Vertex | None = None
+    vertex: Vertex | None = None
+    has_weights: bool = False
+    has_cells: bool = False
+    resamples: bool = False
+    is_inference: bool = False
+
+
+@contextmanager
+def watched(model: nn.Module) -> Iterator[list[FinishedLayer]]:
+    """Note every module's call, in the order in which they finish; where a record is kept, each goes on with a copy.
+
+    Raises:
+        ValueError: when the model takes no hooks.
+    """
     _refuse_unwatchable(model)
-    reader = Reader(model, x[:1], grids)
-    # shapes alone: the outputs themselves would hold the whole trunk in memory
-    finished: list[tuple[str, tuple[int, ...] | None]] = []
-    hooks = [
-        module.register_forward_hook(lambda _m, _i, out, name=name: finished.append((name, _shape(out))))
-        for name, module in hookable(model)
-        if name
-    ]
+    finished: list[FinishedLayer] = []
+
+    def hook_for(name: str) -> Callable[[nn.Module, tuple[object, ...], object], Tensor | None]:
+        def hook(module: nn.Module, given: tuple[object, ...], output: object) -> Tensor | None:
+            copy = output.clone() if isinstance(output, Tensor) and output.requires_grad else None
+            finished.append(_noted(name, module, given, output, copy))
+            return copy
+
+        return hook
+
+    hooks = [module.register_forward_hook(hook_for(name)) for name, module in hookable(model) if name]
     try:
-        with reader.watching(), torch.no_grad():
-            model(x[:1])
+        yield finished
     finally:
         for hook in hooks:
             hook.remove()
-    calls = [name for name, _ in finished]
-    found = {name: _grid(reader, name, shape) for name, shape in finished if shape and calls.count(name) == 1}
-    return {name: grid for name, grid in found.items() if grid}
 
 
-def _shape(output: object) -> tuple[int, ...] | None:
-    return tuple(output.shape) if isinstance(output, Tensor) else None
+class LayerReader:
+    """Tells how the layers of one watched forward are laid out."""
+
+    def __init__(self, reader: Reader, finished: Iterable[FinishedLayer]) -> None:
+        self._reader, self._calls = reader, Counter(one.name for one in finished)
+
+    def grid(self, layer: FinishedLayer) -> TokenGrid | None:
+        """Return the layer's grid, or None for a layer that no map can be taken from."""
+        if layer.shape is None or self._calls[layer.name] != 1:
+            return None
+        try:
+            return self._reader.grid(layer.name, layer.shape)
+        except ValueError:
+            return None
 
 
-def _grid(reader: Reader, name: str, shape: tuple[int, ...]) -> TokenGrid | None:
-    try:
-        return reader.grid(name, shape)
-    except ValueError:
-        return None
+def _readable(model: nn.Module, x: Tensor, grids: Grids | None) -> dict[str, TokenGrid]:
+    refuse_training(model)
+    x = plain(x[:1])
+    reader = Reader(model, x, grids)
+    with watched(model) as finished, reader.watching(), torch.no_grad():
+        model(x)
+    layers = LayerReader(reader, finished)
+    return {one.name: grid for one in finished if (grid := layers.grid(one))}
+
+
+def _noted(
+    name: str, module: nn.Module, given: tuple[object, ...], output: object, copy: Tensor | None
+) -> FinishedLayer:
+    value = output[0] if isinstance(output, tuple) and output else output
+    if not isinstance(value, Tensor):
+        return FinishedLayer(name)
+    return FinishedLayer(
+        name,
+        tuple(output.shape) if isinstance(output, Tensor) else None,  # shapes alone: outputs would hold the memory
+        vertex_of(value),
+        vertex_of(value if copy is None else copy),
+        has_weights=any(True for _ in module.parameters(recurse=False)),
+        has_cells=value.ndim > 2 and sum(size > 1 for size in value.shape[1:]) > 1,
+        resamples=_resamples(module, given, value),
+        is_inference=value.is_inference(),
+    )
+
+
+def _resamples(module: nn.Module, given: tuple[object, ...], output: Tensor) -> bool:
+    """Tell whether a module without weights changes the number of cells: a permutation of the axes does not."""
+    if any(True for _ in module.parameters()):
+        return False
+    first = given[0] if given else None
+    changed = isinstance(first, Tensor) and first.ndim == output.ndim and sorted(first.shape) != sorted(output.shape)
+    return changed or bool(re.search("pool|pad|upsample|interpolate|blur", type(module).__name__, re.IGNORECASE))
 
 
 def resolve(model: nn.Module, name: str, x: Tensor) -> nn.Module:

@@ -1,11 +1,12 @@
 """What a method may use when the activation and its gradient alone do not do."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
 from cam.capture import Capture
+from cam.memory import Memory
 from cam.targets import Scalar
 
 __all__ = ["Found", "Question"]
@@ -17,7 +18,8 @@ class Question:
 
     ``x`` is (B, C, *S), ``logits`` (B, K). ``layers`` are those that the maps are to be taken from: one for a method
     at a layer, all of them for one across layers, none for a method at the input; ``passed`` holds their activations.
-    ``rows`` is how many inputs the model may be shown together (None: as many as is sensible for their size).
+    ``rows`` is how many inputs the model may be shown together (None: as many as is sensible for their size), and
+    ``memory`` keeps what a method finds out about the model itself.
     """
 
     model: nn.Module
@@ -27,6 +29,7 @@ class Question:
     layers: tuple[str, ...]
     passed: Capture
     rows: int | None = None
+    memory: Memory = field(default_factory=Memory)
 
     @property
     def layer(self) -> str:

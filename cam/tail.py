@@ -4,26 +4,24 @@ The trunk's work is the same for every change, so it is left out where that can 
 way below is trusted, each is compared with full forwards before it is used.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
-from weakref import WeakKeyDictionary, ref
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from cam.affine import affine_by_record
 from cam.perturb import Build, Forward, default_rows, logits_of, rescored
 from cam.question import Question
 from cam.split import Split, split
 
 __all__ = ["Tail", "is_affine", "tail"]
 
-Answer = TypeVar("Answer")
-
-_MEMORY: WeakKeyDictionary[nn.Module, tuple[object, dict[object, object]]] = WeakKeyDictionary()
-
 _RESUMED = 256  # rows: each chunk of a resumed tail costs the trunk once more
+_STEPS = (4, 4, 100)  # of the largest activation: near bends and far ones
+_TRIALS = len(_STEPS)
 
 
 @dataclass(frozen=True)
@@ -62,23 +60,36 @@ def tail(question: Question) -> Tail:
 
 
 def is_affine(question: Question) -> bool:
-    """Tell whether the logits are an affine function of the layer's output, by trial.
+    """Tell whether the logits are an affine function of the layer's output.
 
-    f(A + D + E) - f(A) = (f(A + D) - f(A)) + (f(A + E) - f(A)) has to hold for two random changes D and E, several
-    times as large as A, so that they cross every rectifier behind the layer. That takes three forwards of the batch,
-    once for a model, layer and shape: the answer is remembered until a module or a weight is another.
+    Autograd's record of the tail tells, where it holds only operations that are known: no forward is needed. Where it
+    holds another, it is tried, by forwards of the batch whose answer is remembered (``question.memory``) for the model,
+    the layer and the input's shape, until a module or a weight is another.
     """
+    known = affine_by_record(question.passed.logits, question.passed.activations[question.layer])
+    if known is not None:
+        return known
     activation = _activation(question)
-    key = ("affine", question.layer, activation.shape[1:], activation.dtype)
-    return _remembered(question.model, key, lambda: _adds_up(question))
+    key = ("affine", question.layer, question.x.shape[1:], activation.dtype)
+    return question.memory.recall(question.model, key, partial(_adds_up, question), weights=True)
 
 
 def _adds_up(question: Question) -> bool:
+    """Try f(A + D + E) - f(A) = (f(A + D) - f(A)) + (f(A + E) - f(A)) for random D and E.
+
+    They are several times as large as A, so that they cross a rectifier behind the layer, and half of each is one
+    value for a whole channel: what differs from cell to cell alone, pooling by the mean takes away.
+    """
+    return all(_adds_up_for(question, seed) for seed in range(_TRIALS))
+
+
+def _adds_up_for(question: Question, seed: int) -> bool:
     activation, batch = _activation(question), len(question.x)
-    generator = torch.Generator().manual_seed(0)
-    steps = torch.randn(2, *activation.shape[1:], generator=generator).to(activation)
+    generator = torch.Generator().manual_seed(seed)
+    cells = torch.randn(2, *activation.shape[1:], generator=generator).to(activation)
+    whole = torch.randn(2, activation.shape[1], *[1] * (activation.ndim - 2), generator=generator).to(activation)
     peak = activation.abs().amax()
-    steps = 4 * torch.where(peak > 0, peak, 1) * steps
+    steps = _STEPS[seed] * torch.where(peak > 0, peak, 1) * (cells + whole)
     steps = torch.cat([steps, steps.sum(dim=0, keepdim=True)])
     samples = torch.arange(3 * batch, device=activation.device)
     logits = _whole(question).logits(
@@ -164,7 +175,9 @@ def _exported(question: Question) -> Tail | None:
 
 def _split_of(question: Question) -> Split | None:
     key = ("split", question.layer, question.x.shape[1:], question.x.dtype)
-    return _remembered(question.model, key, lambda: split(question.model, question.layer, question.x))
+    return question.memory.recall(
+        question.model, key, lambda: split(question.model, question.layer, question.x), weights=True
+    )
 
 
 def _activation(question: Question) -> Tensor:
@@ -185,20 +198,3 @@ def _replaced(question: Question, rows: Tensor, samples: Tensor) -> Iterator[Non
         yield
     finally:
         hook.remove()
-
-
-def _remembered(model: nn.Module, key: object, ask: Callable[[], Answer]) -> Answer:
-    signature = _signature(model)
-    known = _MEMORY.get(model)
-    if known is None or known[0] != signature:
-        known = _MEMORY[model] = (signature, {})
-    if key not in known[1]:
-        known[1][key] = ask()
-    answer: Answer = known[1][key]  # type: ignore[assignment]
-    return answer
-
-
-def _signature(model: nn.Module) -> object:
-    """Return what changes when a module or a weight does; weak, so that a module's place in memory is not its name."""
-    weights = [(id(one), one.data_ptr(), 0 if one.is_inference() else one._version) for one in model.parameters()]  # noqa: SLF001 - the only count of in-place writes there is
-    return tuple(ref(module) for module in model.modules()), tuple(weights)

@@ -7,12 +7,24 @@ inputs keeps asking about the label that was predicted for the image as it was.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Protocol, Self
 
 import torch
 from torch import Tensor, as_tensor, long
 
-__all__ = ["Asked", "Difference", "Positive", "Predicted", "Region", "Scalar", "Target", "answered"]
+__all__ = [
+    "Asked",
+    "Difference",
+    "PerSample",
+    "Positive",
+    "Predicted",
+    "Region",
+    "Scalar",
+    "Target",
+    "Value",
+    "answered",
+]
 
 
 class Scalar(Protocol):
@@ -52,6 +64,40 @@ class Target:
     def select(self, samples: Tensor) -> "Target":
         """Return the target of the rows that show these samples."""
         return Target(_select(self.label, samples))
+
+
+@dataclass(frozen=True)
+class Value:
+    """One of the model's outputs as it is, for regression and survival: a higher number is what is explained.
+
+    ``index`` is its place among the outputs, one for the whole batch or one for each sample.
+    """
+
+    index: int | Sequence[int] = 0
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """Return the output of each sample, shape (B,), from outputs of shape (B, K).
+
+        Raises:
+            ValueError: when the outputs are not (B, K), or the index is out of range or of another batch size.
+        """
+        if logits.ndim != 2:
+            raise ValueError(f"outputs must have shape (batch, outputs), not {tuple(logits.shape)}")
+        return logits.gather(1, _labels(self.index, logits, logits.shape[1])[:, None])[:, 0]
+
+    def select(self, samples: Tensor) -> "Value":
+        """Return the output of the rows that show these samples."""
+        return Value(_select(self.index, samples))
+
+
+@dataclass(frozen=True)
+class PerSample:
+    """One label for each sample of the batch, in its order.
+
+    ``PerSample([2, 0])`` is label 2 of the first sample and label 0 of the second: one map for each, as of one target.
+    """
+
+    labels: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -132,29 +178,50 @@ class Positive:
         return tuple(Target(label) for label in found.tolist())
 
 
-Asked = Scalar | Predicted | Positive | int
-"""What a caller may ask for; a bare index is a ``Target``."""
+Asked = Scalar | PerSample | Predicted | Positive | int
+"""What a caller may ask for; a bare index is a ``Target``, or a ``Value`` of a regression."""
 
 
-def answered(asked: Sequence[Asked], logits: Tensor) -> tuple[Scalar, ...]:
+def answered(asked: "Sequence[Asked] | PerSample", logits: Tensor, *, regression: bool = False) -> tuple[Scalar, ...]:
     """Return the scalars that are asked of this batch, from its logits (B, K) or (B, K, *S).
 
     Raises:
-        ValueError: when ``Predicted`` or ``Positive`` is asked of an output that is not (B, K).
+        ValueError: when ``Predicted`` or ``Positive`` is asked of an output that is not (B, K) or no logit, or when as
+            many bare indices are asked as there are samples: other packages take them for one of each sample.
     """
+    if isinstance(asked, PerSample):
+        asked = [asked]
+    asked = list(asked)
+    if len(logits) > 1 and len(asked) == len(logits) and all(isinstance(one, Integral) for one in asked):
+        named = [int(one) for one in asked]  # type: ignore[arg-type]
+        raise ValueError(
+            f"targets={named} of a batch of {len(logits)} may mean one target for each sample, PerSample({named}), or "
+            f"that many for all of them, [{', '.join(f'Target({label})' for label in named)}]: say which"
+        )
     found: list[Scalar] = []
     for one in asked:
         if isinstance(one, Predicted | Positive):
-            if logits.ndim != 2:
-                raise ValueError(f"{one} needs logits of shape (batch, labels), not {tuple(logits.shape)}")
+            if logits.ndim != 2 or regression:
+                what = "a regression has none" if regression else f"not {tuple(logits.shape)}"
+                raise ValueError(f"{one} needs logits of shape (batch, labels), {what}")
             found += one.answer(logits.detach())
+        elif isinstance(one, PerSample | Integral):
+            label = _each(one, logits) if isinstance(one, PerSample) else int(one)
+            found.append(Value(label) if regression else Target(label))
         else:
-            found.append(Target(one) if isinstance(one, int) else one)
+            found.append(one)  # type: ignore[arg-type]  # mypy does not know that an int is Integral
     return tuple(found)
 
 
-def _labels(label: int | Sequence[int], logits: Tensor) -> Tensor:
-    """Return one index a sample, shape (B,), checked against the logits (B, K)."""
+def _each(asked: PerSample, logits: Tensor) -> list[int]:
+    labels = as_tensor(asked.labels).tolist()
+    if not isinstance(labels, list) or len(labels) != len(logits):
+        raise ValueError(f"PerSample needs one index for each of {len(logits)} samples, not {asked.labels}")
+    return labels
+
+
+def _labels(label: int | Sequence[int], logits: Tensor, known: int | None = None) -> Tensor:
+    """Return one index a sample, shape (B,), checked against the logits (B, K), of which ``known`` may be named."""
     batch, outputs = logits.shape
     labels = as_tensor(label, device=logits.device)
     if labels.dtype is torch.bool or labels.is_floating_point():
@@ -162,7 +229,7 @@ def _labels(label: int | Sequence[int], logits: Tensor) -> Tensor:
     labels = labels.to(long)
     if labels.ndim > 1 or (labels.ndim == 1 and len(labels) != batch):
         raise ValueError(f"target.label must be one index, or one for each of {batch} samples, not {label}")
-    known = max(outputs, 2)
+    known = known or max(outputs, 2)
     if bool(((labels < 0) | (labels >= known)).any()):
         raise ValueError(f"target.label must lie in 0..{known - 1} for a model of {outputs} logit(s), not {label}")
     return labels.expand(batch)

@@ -8,16 +8,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
-from math import prod
+from math import inf, prod
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from cam.graph import GradThroughout, depends_on
+
 __all__ = ["TokenGrid", "measured"]
 
 _Box = tuple[tuple[int, int], ...]  # first voxel and the one past the last, along each axis
 _MOST_PREFIX_TOKENS = 64
+_ORDERED, _CLEARLY = 0.4, 1.5  # how far off a grid may be, in steps, and by which factor every other is worse
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,13 @@ def measured(model: nn.Module, x: Tensor, tokens: int) -> TokenGrid | None:
     looks at the image's corner gives the patch, and the next one along each axis and the last one must look where the
     grid says.
 
+    Where they look at more than a tile (patches that overlap, tokens that have seen their neighbours), their order is
+    read off instead: the gradient of all tokens, each weighted by its number, over that of all tokens alike, is at each
+    place of the image about the number of the token that looks there. It has to rise as in one grid, and in no other.
+
     Returns:
-        The grid, or None where the tokens' patches are not the tiles of a grid in the order of the axes: patches that
-        overlap, tokens that have already seen each other, prefix tokens at the end.
+        The grid, or None where the tokens' patches are in no grid in the order of the axes, or prefix tokens have
+        already seen the image or come last.
     """
     noise = torch.rand(1, *x.shape[1:], generator=torch.Generator().manual_seed(0)).to(x)
     with torch.inference_mode(False), torch.enable_grad():
@@ -93,7 +100,8 @@ def measured(model: nn.Module, x: Tensor, tokens: int) -> TokenGrid | None:
         sequence = _first_sequence(model, probe, tokens)
         if sequence is None or not sequence.requires_grad:
             return None
-        return _grid_of(cache(lambda row: _patch_of(sequence, row, probe)), tokens, x.shape[2:])
+        found = _grid_of(cache(lambda row: _patch_of(sequence, row, probe)), tokens, x.shape[2:])
+        return found or _grid_by_order(sequence, probe, tokens)
 
 
 class _Reached(BaseException):  # not an Exception: no model may take it for a fault of its own
@@ -104,7 +112,9 @@ class _Reached(BaseException):  # not an Exception: no model may take it for a f
 def _first_sequence(model: nn.Module, probe: Tensor, tokens: int) -> Tensor | None:
     def look(*values: object) -> None:
         for value in values:
-            if isinstance(value, Tensor) and value.ndim == 3 and value.shape[:2] in ((1, tokens), (tokens, 1)):
+            if not isinstance(value, Tensor) or value.ndim != 3 or value.shape[:2] not in ((1, tokens), (tokens, 1)):
+                continue
+            if depends_on(value, probe):  # a table of positions is not
                 raise _Reached(value.flatten(0, 1))
 
     hooks = []
@@ -115,7 +125,8 @@ def _first_sequence(model: nn.Module, probe: Tensor, tokens: int) -> Tensor | No
                     lambda _module, given, named: look(*given, *named.values()), with_kwargs=True
                 )
                 hooks += [enter, module.register_forward_hook(lambda _module, _given, output: look(output))]
-        model(probe.clone())
+        with GradThroughout():
+            model(probe.clone())
     except _Reached as reached:
         return reached.sequence
     finally:
@@ -128,7 +139,9 @@ def _patch_of(sequence: Tensor, row: int, probe: Tensor) -> _Box | None:
     """Return the box of voxels that a token depends on, None when it depends on none."""
     weights = torch.arange(1, 1 + sequence.shape[1], device=sequence.device)  # a plain sum is constant after a norm
     score = (sequence[row] * weights).sum()
-    (gradient,) = torch.autograd.grad(score, probe, retain_graph=True)
+    (gradient,) = torch.autograd.grad(score, probe, retain_graph=True, allow_unused=True)
+    if gradient is None:
+        return None
     touched = (gradient[0] != 0).any(dim=0)
     if not bool(touched.any()):
         return None
@@ -152,3 +165,58 @@ def _grid_of(patch_of: Callable[[int], _Box | None], tokens: int, extent: Sequen
         if patch_of(prefix + row) != tile:
             return None
     return TokenGrid(shape, prefix)
+
+
+def _grid_by_order(sequence: Tensor, probe: Tensor, tokens: int) -> TokenGrid | None:
+    generator = torch.Generator().manual_seed(0)
+    channels = torch.randn(sequence.shape[1], generator=generator).to(sequence)
+    values = sequence @ channels
+    numbers = torch.arange(tokens).to(values)
+    alike, numbered = (_looked_at(values @ weights, probe) for weights in (torch.ones_like(numbers), numbers))
+    if alike is None or numbered is None:
+        return None
+    extent = tuple(probe.shape[2:])
+    misfits = {shape: _misfit(alike, numbered, shape) for shape in _shapes(tokens, extent)}
+    best, *others = sorted(misfits, key=misfits.__getitem__) or [()]
+    clear = all(misfits[other] > _CLEARLY * misfits[best] for other in others)
+    return TokenGrid(best) if best and clear and misfits[best] < _ORDERED else None
+
+
+def _looked_at(score: Tensor, probe: Tensor) -> Tensor | None:
+    (gradient,) = torch.autograd.grad(score, probe, retain_graph=True, allow_unused=True)
+    return None if gradient is None else gradient[0].double()
+
+
+def _shapes(tokens: int, extent: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return the grids of so many cells that are no finer than the image, with two cells or more along each axis."""
+    if len(extent) == 1:
+        return [(tokens,)] if 1 < tokens <= extent[0] else []
+    firsts = [size for size in range(2, extent[0] + 1) if tokens % size == 0]
+    return [(size, *rest) for size in firsts for rest in _shapes(tokens // size, extent[1:])]
+
+
+def _misfit(alike: Tensor, numbered: Tensor, shape: tuple[int, ...]) -> float:
+    """Return how far the numbers of the tokens, read off in each cell of such a grid, are from those of its cells.
+
+    Along each axis, in steps of that axis: a root mean square, of the axis that fits worst.
+    """
+    owner = torch.zeros(alike.shape[1:], dtype=torch.long, device=alike.device)
+    for axis, (size, cells) in enumerate(zip(alike.shape[1:], shape, strict=True)):
+        index = (torch.arange(size, device=alike.device) * cells) // size
+        owner = owner * cells + index.view([-1 if other == axis else 1 for other in range(len(shape))])
+    flat, count = owner.flatten(), prod(shape)
+    top = torch.zeros(count, dtype=torch.double, device=alike.device)
+    bottom = torch.zeros_like(top)
+    for one, other in zip(alike.flatten(1), numbered.flatten(1), strict=True):
+        top.index_add_(0, flat, one * other)  # least squares: the number that takes the one gradient to the other
+        bottom.index_add_(0, flat, one * one)
+    if not bool((bottom > 0).all()):
+        return inf
+    off = (top / bottom - torch.arange(count).to(top)).view(shape)
+    return max(_off_along(off, axis) for axis in range(len(shape)))
+
+
+def _off_along(off: Tensor, axis: int) -> float:
+    """Return the root mean square of what differs along one axis, in steps of it."""
+    step = prod(off.shape[axis + 1 :])
+    return float((off - off.mean(axis, keepdim=True)).square().mean().sqrt()) / step

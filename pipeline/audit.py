@@ -3,7 +3,7 @@
 import hashlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import groupby
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cam import Target, explain
+from cam import Memory, Target, explain
 from pipeline.archives import read_rows
 from pipeline.config import AuditConfig
 from pipeline.errors import Reason, Stage, StudyError
@@ -67,6 +67,7 @@ class Auditor:
     pseudonyms: Pseudonyms
     kept: Kept | None = None
     pool: WorkerPool | None = None
+    memory: Memory = field(default_factory=Memory)
 
 
 @dataclass(frozen=True)
@@ -293,6 +294,7 @@ def _explained(
             methods=call.methods,
             layers=call.layers,
             options={name: given for name, given in options.items() if name in call.methods},
+            memory=auditor.memory,
             on_maps=on_maps,
             rectify=False,  # a map is carried to the mask's grid first, and rectified there
         )

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from cam import Capture, capture, cell_shift, choose_layer, explain
+from cam import Capture, capture, cell_shift, choose_layer, explain, squashing
 from pipeline.audit import Auditor, read_studies
 from pipeline.config import AuditConfig
 from pipeline.errors import ArchiveError, ConfigError, ModelError, StudyError
@@ -23,6 +23,9 @@ __all__ = ["Probe", "probe_model"]
 
 _PREPARED_AT_MOST = 3  # a step that fails on three studies is at fault, not they
 _READ_AT_MOST = 25
+
+_ENOUGH = 4  # outputs, before their range says anything
+_NEAR = 0.9  # how near to 1 a tanh comes
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def probe_model(auditor: Auditor, rows: Sequence[StudyRow]) -> Probe:
     shape = tuple(prepared.x.shape)
     noise = torch.rand(1, *shape, generator=torch.Generator().manual_seed(auditor.config.run.seed)).to(auditor.device)
     names, passed = _passed(auditor, noise)
-    _check_outputs(auditor.config, passed.logits.detach())
+    _check_outputs(auditor.config, passed.logits)
     forward = _seconds(auditor, lambda: _forward(auditor.model.network, noise))
     return Probe(
         layers=_layer_facts(auditor, noise, prepared, names, passed),
@@ -73,7 +76,7 @@ def probe_model(auditor: Auditor, rows: Sequence[StudyRow]) -> Probe:
 def _passed(auditor: Auditor, noise: Tensor) -> tuple[list[str], Capture]:
     network, requested = auditor.model.network, auditor.config.model.layers
     try:
-        names = [choose_layer(network, noise) if name == "auto" else name for name in requested]
+        names = [choose_layer(network, noise, memory=auditor.memory) if name == "auto" else name for name in requested]
         return names, capture(network, noise, list(dict.fromkeys(names)))
     except ValueError as error:
         raise ModelError(f"model.layers: {error}") from error
@@ -105,7 +108,16 @@ def _try_methods(auditor: Auditor, noise: Tensor, layers: Sequence[str]) -> dict
     seconds = {}
     for method in asked.methods:
         options = {name: given for name, given in asked.options.items() if name == method}
-        call = partial(explain, auditor.model.network, noise, [0], methods=[method], layers=layers, options=options)
+        call = partial(
+            explain,
+            auditor.model.network,
+            noise,
+            [0],
+            methods=[method],
+            layers=layers,
+            options=options,
+            memory=auditor.memory,
+        )
         try:
             seconds[method] = _seconds(auditor, call)
         except (ValueError, TypeError) as error:
@@ -182,5 +194,24 @@ def _check_outputs(config: AuditConfig, logits: Tensor) -> None:
             f"model.labels: output {config.model.output!r} with {len(config.model.labels)} labels needs {expected} "
             f"output(s), but the model returns {outputs}"
         )
-    if outputs > 1 and bool((logits >= 0).all()) and bool(torch.isclose(logits.sum(dim=1), logits.new_ones(1)).all()):
-        raise ModelError("the model ends in a softmax; a map explains the logit before it: leave the softmax out")
+    _check_squashing(logits, config.model.output)
+
+
+def _check_squashing(logits: Tensor, output: str) -> None:
+    """Refuse probabilities taken for logits: a sigmoid would be taken of a sigmoid, and every study be positive."""
+    named = squashing(logits) or ("" if logits.requires_grad else _range_of(logits))
+    if named:
+        raise ModelError(
+            f"model.output: {output!r} says that the model returns logits, and it ends in a {named}: leave that out of "
+            "the network, for a map explains the logit before it"
+        )
+
+
+def _range_of(values: Tensor) -> str:
+    """Name what numbers without autograd's record look squashed by; a few small ones may be logits after all."""
+    if values.numel() < _ENOUGH or not bool(values.std() > 0):
+        return ""
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high <= 1:
+        return "sigmoid (all outputs lie within 0 and 1)"
+    return "tanh (all outputs lie within -1 and 1)" if low >= -1 and high <= 1 and max(-low, high) > _NEAR else ""

@@ -17,7 +17,7 @@ _TOLERANCE = 1e-4  # of the largest gradient
     limits="Only for pooling by the mean and one linear layer, where Grad-CAM and HiResCAM are the same evidence.",
     signed=True,
     at="layer",
-    cost="none; the tail's backward, and 3 forwards once for a model to see that its tail is affine",
+    cost="none; the tail's backward, and 9 forwards once where an operation behind the layer is not known",
     backward=True,
 )
 def cam(question: Question) -> Found:

@@ -20,6 +20,10 @@ from pipeline.models.factory import build_from_factory
 __all__ = ["LoadedModel", "build_network", "choose_device", "load_model", "probabilities"]
 
 
+_CONTAINERS = ("state_dict", "model_state_dict", "network_weights", "model", "net", "network", "ema", "model_ema")
+_PREFIXES = ("module.", "model.", "_orig_mod.", "network.", "net.")
+
+
 @dataclass(frozen=True)
 class LoadedModel:
     """A classifier in evaluation mode and its identity. ``sha256`` is the weights file's (or the weights' own)."""
@@ -145,7 +149,7 @@ def _from_factory(factory: str, arguments: dict[str, Any], folder: Path) -> nn.M
 
 
 def _load_weights(network: nn.Module, path: Path) -> None:
-    state = _read_state(path)
+    state = _without_prefix(_read_state(path), network.state_dict())
     try:
         missing, unexpected = network.load_state_dict(state, strict=False)
     except RuntimeError as error:
@@ -157,6 +161,21 @@ def _load_weights(network: nn.Module, path: Path) -> None:
             f"{len(missing)} missing (first: {next(iter(missing), '-')}), "
             f"{len(unexpected)} unexpected (first: {next(iter(unexpected), '-')})"
         )
+
+
+def _without_prefix(state: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights without one prefix that all of their names share, where the network's own names lack it.
+
+    ``module.`` is of DataParallel, ``model.`` and ``net.`` of Lightning, ``_orig_mod.`` of torch.compile.
+    """
+    for prefix in _PREFIXES:
+        stripped = {name.removeprefix(prefix): value for name, value in state.items()}
+        if all(name.startswith(prefix) for name in state) and not state.keys() & wanted.keys():
+            if stripped.keys() & wanted.keys():
+                return stripped
+            if any(name.startswith(_PREFIXES) for name in stripped):  # compiled, then trained: model._orig_mod.
+                return _without_prefix(stripped, wanted)
+    return state
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
@@ -171,7 +190,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         ) from error
     except (OSError, SafetensorError, RuntimeError, EOFError) as error:
         raise ModelError(f"{path}: cannot be read as weights: {' '.join(str(error).split())[:160]}") from error
-    for key in ("state_dict", "model_state_dict", "model"):
+    for key in _CONTAINERS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):

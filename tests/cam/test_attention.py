@@ -26,7 +26,7 @@ def maps_of(model, x, targets=(1,), methods=BOTH, **options):
 def test_one_block_of_rollout_is_the_class_tokens_row_patch_by_patch(axes, proj_type):
     size, patch, grid = PLACES[axes]
     model, x = vit(size, patch, num_layers=1, proj_type=proj_type, save_attn=True), image(size)
-    found = explain(model, x, [0, 2], methods=["attention_rollout"])
+    found = explain(model, x, [Target(0), Target(2)], methods=["attention_rollout"])
     model(x)
     weights = model.network.blocks[0].attn.att_mat.mean(dim=1)
     expected = by_hand(0.5 * weights[:, 0, :, None], 1, grid)[:, 0]

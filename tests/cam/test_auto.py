@@ -1,4 +1,4 @@
-"""The choice that ``auto`` stands for is remembered for as long as it holds."""
+"""The choice that ``auto`` stands for is remembered by whoever owns the memory, for as long as it holds."""
 
 import gc
 import weakref
@@ -6,7 +6,7 @@ import weakref
 import torch
 from torch import nn
 
-from cam import TokenGrid, auto, choose_layer
+from cam import Memory, TokenGrid, choose_layer, explain
 from tests.cam.networks import conv, images, small
 
 
@@ -16,35 +16,45 @@ def counted(model):
     return calls
 
 
-def test_a_choice_is_made_once_for_a_model_and_a_shape():
-    model = small(2, rectified=True, affine=True)
+def test_a_choice_is_made_once_for_a_memory_a_model_and_a_shape():
+    model, memory = small(2, rectified=True, affine=True), Memory()
     calls = counted(model)
-    assert [choose_layer(model, images(2, seed=seed)) for seed in (1, 2)] == ["act", "act"]
-    assert choose_layer(model, images(2)[:1]) == "act"
+    assert [choose_layer(model, images(2, seed=seed), memory=memory) for seed in (1, 2)] == ["act", "act"]
+    assert choose_layer(model, images(2)[:1], memory=memory) == "act"
     assert len(calls) == 1
-    choose_layer(model, images(2)[:, :, 1:])
+    choose_layer(model, images(2)[:, :, 1:], memory=memory)
     assert len(calls) == 2
-    choose_layer(model, images(2), {"layer": TokenGrid((4, 4), channels="first")})
+    choose_layer(model, images(2), {"layer": TokenGrid((4, 4), channels="first")}, memory=memory)
     assert len(calls) == 3
+    choose_layer(model, images(2))
+    assert len(calls) == 4, "what nobody keeps is not remembered"
+
+
+def test_explaining_with_a_memory_chooses_once():
+    model, memory = small(2, rectified=True, affine=True), Memory()
+    calls = counted(model)
+    for _ in range(3):
+        explain(model, images(2), [1], memory=memory)
+    assert len(calls) == 1 + 3
 
 
 def test_a_choice_is_made_again_when_a_module_is_another():
-    model = small(2, rectified=True, affine=True)
+    model, memory = small(2, rectified=True, affine=True), Memory()
     calls = counted(model)
-    choose_layer(model, images(2))
+    choose_layer(model, images(2), memory=memory)
     model.act = nn.Tanh().eval()
-    assert choose_layer(model, images(2)) == "act"
+    assert choose_layer(model, images(2), memory=memory) == "act"
     assert len(calls) == 2
     model.act = nn.Flatten()
     model.tail = nn.Linear(48, 3).double().eval()
-    assert choose_layer(model.eval(), images(2)) == "layer"
+    assert choose_layer(model.eval(), images(2), memory=memory) == "layer"
     assert len(calls) == 3
 
 
-def test_a_choice_does_not_keep_a_model_alive():
-    model = small(2, rectified=True, affine=True)
-    choose_layer(model, images(2))
-    assert model in auto._chosen
+def test_a_memory_does_not_keep_a_model_alive():
+    model, memory = small(2, rectified=True, affine=True), Memory()
+    choose_layer(model, images(2), memory=memory)
+    assert model in memory
     gone = weakref.ref(model)
     del model
     gc.collect()
@@ -53,6 +63,7 @@ def test_a_choice_does_not_keep_a_model_alive():
 
 def test_models_alike_are_not_mistaken_for_each_other():
     one, other = (nn.Sequential(conv(2, 1, 2, 3), nn.ReLU(), nn.Flatten()).eval() for _ in range(2))
-    calls = counted(other)
-    assert choose_layer(one, torch.zeros(1, 1, 6, 6)) == choose_layer(other, torch.zeros(1, 1, 6, 6)) == "1"
+    calls, memory = counted(other), Memory()
+    x = torch.zeros(1, 1, 6, 6)
+    assert choose_layer(one, x, memory=memory) == choose_layer(other, x, memory=memory) == "1"
     assert len(calls) == 1

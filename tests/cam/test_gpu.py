@@ -5,7 +5,7 @@ import torch
 from monai.networks.nets import DenseNet121
 from torch import nn
 
-from cam import METHODS, explain
+from cam import METHODS, Target, explain
 from tests.cam.networks import conv, pool
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
@@ -26,8 +26,8 @@ def images(axes):
 def test_the_device_gives_the_processors_maps(axes):
     methods, layers = [*FORMULAS, "scorecam", "ablationcam"], ["class_layers.relu"]
     model, x = densenet(axes), images(axes)
-    here = explain(model, x, [0, 2], methods=methods, layers=layers)
-    there = explain(model.cuda(), x.cuda(), [0, 2], methods=methods, layers=layers)
+    here = explain(model, x, [Target(0), Target(2)], methods=methods, layers=layers)
+    there = explain(model.cuda(), x.cuda(), [Target(0), Target(2)], methods=methods, layers=layers)
     for key, maps in here:
         assert there.maps[key].device.type == "cuda"
         scale = float(maps.abs().max())
@@ -65,8 +65,8 @@ class Split(nn.Module):
 def test_a_model_on_two_devices_is_explained(layers):
     torch.manual_seed(0)
     model, x = Split(3, "cuda", "cpu").eval(), images(3)[..., :16, :16, :16]
-    found = explain(model, x.cuda(), [0, 1], methods=FORMULAS, layers=layers)
+    found = explain(model, x.cuda(), [Target(0), Target(1)], methods=FORMULAS, layers=layers)
     model.second = "cpu"
-    alone = explain(model.cpu(), x, [0, 1], methods=FORMULAS, layers=layers)
+    alone = explain(model.cpu(), x, [Target(0), Target(1)], methods=FORMULAS, layers=layers)
     for key, maps in alone:
         torch.testing.assert_close(found.maps[key].cpu(), maps, rtol=1e-3, atol=1e-5)

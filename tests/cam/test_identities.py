@@ -59,7 +59,7 @@ def test_with_a_pooled_linear_tail_cam_gradcam_xgradcam_and_hirescam_are_one(axe
 @pytest.mark.parametrize("axes", [2, 3])
 def test_the_mean_of_cam_is_the_logit_without_its_bias(axes):
     model, x = small(axes, rectified=True, affine=True), images(axes)
-    found = explain(model, x, [0, 1, 2], methods=["cam"], layers=["layer"])
+    found = explain(model, x, list(map(Target, [0, 1, 2])), methods=["cam"], layers=["layer"])
     for label in range(3):
         mean = found.maps["cam", "layer", label].flatten(1).mean(1)
         torch.testing.assert_close(mean, found.logits[:, label] - model.tail[2].bias[label])
@@ -213,7 +213,7 @@ def test_randomcams_weights_are_uniform_and_the_same_for_every_sample_and_target
     side = {2: 16, 3: 8}[axes]
     x = torch.eye(side**axes)[: 2 * 128].reshape(1, 256, *[side] * axes)  # channel k is 1 in cell k alone
     model = nn.Sequential(nn.Identity(), pool(axes), nn.Flatten(), nn.Linear(256, 2)).eval()
-    found = explained("randomcam", model, torch.cat([x, 3 * x]), [0, 1], "0")
+    found = explained("randomcam", model, torch.cat([x, 3 * x]), [Target(0), Target(1)], "0")
     weights = found[0, 0].flatten()[:256]
     assert float(weights.min()) < -0.95
     assert float(weights.max()) > 0.95

@@ -60,7 +60,7 @@ def test_the_sign_is_the_declared_one(name):
 @pytest.mark.parametrize("axes", [2, 3])
 def test_with_a_pooled_linear_tail_hirescam_sums_to_the_logit_without_its_bias(axes):
     model, x = small(axes, rectified=False, affine=True), images(axes)
-    found = explain(model, x, [0, 1, 2], methods=["hirescam"], layers=["layer"])
+    found = explain(model, x, [Target(0), Target(1), Target(2)], methods=["hirescam"], layers=["layer"])
     for label in range(3):
         total = found.maps["hirescam", "layer", label].flatten(1).sum(1)
         torch.testing.assert_close(total, found.logits[:, label] - model.tail[2].bias[label])

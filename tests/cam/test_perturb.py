@@ -174,7 +174,7 @@ def test_how_often_the_processor_waits_does_not_grow_with_the_number_of_chunks(n
 def test_three_targets_need_the_forwards_of_one(name, affine):
     model, x = Counting(small(2, rectified=False, affine=affine)), images(2)
     seen = []
-    for targets in ([0], [0], [0, 1, 2]):  # the first may ask whether the tail is affine
+    for targets in ([0], [0], list(map(Target, [0, 1, 2]))):
         model.rows.clear()
         explain(model, x, targets, methods=[name], layers=["model.layer"], options=options(name))
         seen.append(list(model.rows))

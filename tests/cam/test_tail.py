@@ -3,6 +3,7 @@
 import copy
 import gc
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ import torch
 from monai.networks.nets import DenseNet, UNet
 from torch import nn
 
-from cam import Region, Target, explain
+from cam import Memory, Region, Target, explain
 from cam import tail as tails
+from cam.affine import affine_by_record
 from cam.tail import is_affine, tail
 from tests.cam.networks import CONVOLUTIONAL, KINDS, conv, encoder, images, pool, small
 from tests.cam.test_capture import state_of
@@ -140,10 +142,11 @@ def test_a_resumed_tail_takes_more_rows_together_than_full_forwards():
 
 def test_the_exported_trunk_runs_once_for_each_sample():
     model, x = skipping(2, "concatenated"), images(2)
-    explain(model, x, [1], methods=["ablationcam"], layers=["layer"])
+    memory = Memory()
+    explain(model, x, [1], methods=["ablationcam"], layers=["layer"], memory=memory)
     rows = []
     with model.first.register_forward_pre_hook(lambda _module, inputs: rows.append(len(inputs[0]))):
-        explain(model, x, [1], methods=["ablationcam"], layers=["layer"], rows=2)
+        explain(model, x, [1], methods=["ablationcam"], layers=["layer"], rows=2, memory=memory)
     assert rows == [3, 2, 2, 2, 1]  # the image, the trial in full, and one image resumed in vain
 
 
@@ -154,10 +157,11 @@ def exports(monkeypatch):
 
 
 def test_a_model_is_exported_once_until_it_changes(monkeypatch):
-    counted, model, x = exports(monkeypatch), skipping(2, "concatenated"), images(2)
+    counted, model, x, memory = exports(monkeypatch), skipping(2, "concatenated"), images(2), Memory()
 
     def maps():
-        return explain(model, x, [1], methods=["ablationcam", "reciprocam"], layers=["layer"]).maps
+        methods = ["ablationcam", "reciprocam"]
+        return explain(model, x, [1], methods=methods, layers=["layer"], memory=memory).maps
 
     maps(), maps()
     assert len(counted) == 1
@@ -170,11 +174,11 @@ def test_a_model_is_exported_once_until_it_changes(monkeypatch):
 
 
 def test_what_is_remembered_of_a_model_does_not_keep_it():
-    for make in (lambda: skipping(2, "concatenated"), lambda: small(2, rectified=False, affine=True)):
-        model = make()
-        explain(model, images(2), [1], methods=["ablationcam"], layers=["layer"])
+    for make in (lambda: skipping(2, "concatenated"), lambda: unknown(small(2, rectified=False, affine=True))):
+        model, memory = make(), Memory()
+        explain(model, images(2), [1], methods=["ablationcam"], layers=["layer"], memory=memory)
         gone = weakref.ref(model)
-        assert model in tails._MEMORY
+        assert model in memory
         del model
         gc.collect()
         assert gone() is None
@@ -240,26 +244,108 @@ def test_a_dead_layer_is_tried_all_the_same():
         assert is_affine(asked(model, images(2), layers=["layer"])) != rectified
 
 
-def test_the_question_is_asked_once_until_something_changes():
-    model, x = Counting(small(2, rectified=False, affine=True)), images(2)
+class Unheard(torch.autograd.Function):
+    """An operation that no record can tell anything of: twice its input."""
+
+    @staticmethod
+    def forward(_context, x):
+        return 2 * x
+
+    @staticmethod
+    def backward(_context, gradient):
+        return 2 * gradient
+
+
+class Apply(nn.Module):
+    def forward(self, x):
+        return Unheard.apply(x)
+
+
+def unknown(model):
+    """The same network behind an operation that is not known, so that the tail has to be tried."""
+    model.tail = nn.Sequential(Apply(), *model.tail).eval()
+    return model
+
+
+def test_a_tail_of_known_operations_is_judged_without_a_forward():
+    for affine in (True, False):
+        model, x = Counting(small(2, rectified=False, affine=affine)), images(2)
+        question = asked(model, x, layers=["model.layer"])
+        model.rows.clear()
+        assert is_affine(question) == affine
+        assert model.rows == []
+
+
+def test_a_tail_of_an_unknown_operation_is_tried_once_until_something_changes():
+    model, x, memory = Counting(unknown(small(2, rectified=False, affine=True))), images(2), Memory()
 
     def forwards(layer="model.layer", image=x):
-        question = asked(model, image, layers=[layer])
+        question = replace(asked(model, image, layers=[layer]), memory=memory)
         model.rows.clear()
         return is_affine(question), sum(model.rows)
 
-    assert forwards() == (True, 9)
+    assert forwards() == (True, 27)
     assert forwards() == (True, 0)
-    assert forwards("model.trunk") == (True, 9)
-    assert forwards(image=torch.cat([x, x], dim=2)) == (True, 9)
-    model.model.tail = nn.Sequential(nn.ReLU(), *model.model.tail).eval()
-    assert forwards() == (False, 9)
-    assert forwards() == (False, 0)
+    assert forwards("model.trunk") == (True, 27)
+    assert forwards(image=torch.cat([x, x], dim=2)) == (True, 27)
     with torch.no_grad():
         model.model.tail[3].weight.zero_()
-    assert forwards() == (True, 9)
+    assert forwards() == (True, 27)
     model.model.tail[3].weight = nn.Parameter(torch.ones_like(model.model.tail[3].weight))
-    assert forwards() == (False, 9)
+    assert forwards() == (True, 27)
+
+
+def pooled(axes, side, unheard):
+    """Pooling, then a rectifier that most images cross and noise from cell to cell does not."""
+    torch.manual_seed(1)
+    first = nn.Sequential(conv(axes, 1, 8, 3, padding=1), nn.ReLU())
+    head = [nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)]
+    model = nn.Sequential(first, Apply() if unheard else nn.Identity(), pool(axes), nn.Flatten(), *head).eval()
+    with torch.no_grad():
+        head[0].bias.fill_(3.0)
+    return model, torch.rand(2, 1, *[side] * axes)
+
+
+@pytest.mark.parametrize("unheard", [False, True], ids=["by record", "by trial"])
+@pytest.mark.parametrize(("axes", "side"), [(2, 64), (2, 128), (3, 16), (3, 24)])
+def test_a_rectifier_behind_the_pooling_of_a_fine_grid_is_found(axes, side, unheard):
+    model, x = pooled(axes, side, unheard)
+    assert not is_affine(asked(model, x, layers=["0"]))
+    with pytest.raises(ValueError, match="'cam' needs a layer that only pooling by the mean and one linear layer"):
+        explain(model, x, [1], methods=["cam"], layers=["0"])
+
+
+class Tail(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.layer, self.function = conv(2, 1, 3, 3), function
+
+    def forward(self, x):
+        return self.function(self.layer(x))
+
+
+TAILS = {
+    "a sum of two readings": (lambda A: A.mean((2, 3)) + A[..., 0, 0], True),
+    "batch normalisation by running statistics": (lambda A: nn.BatchNorm2d(3).double().eval()(A).mean((2, 3)), True),
+    "batch normalisation by the batch": (
+        lambda A: nn.BatchNorm2d(3, track_running_stats=False).double()(A).mean((2, 3)),
+        False,
+    ),
+    "a product of two readings": (lambda A: A.mean((2, 3)) * A.amax((2, 3)).detach() * A.mean((2, 3)), False),
+    "one weighted by the other": (lambda A: (A * A[:, :1].sigmoid()).mean((2, 3)), False),
+    "divided by a constant": (lambda A: A.mean((2, 3)) / 3, True),
+    "divided by itself": (lambda A: A.mean((2, 3)) / A.sum((1, 2, 3))[:, None], False),
+    "a constant divided by it": (lambda A: 3 / A.mean((2, 3)), False),
+    "the largest cell": (lambda A: A.amax((2, 3)), False),
+}
+
+
+@pytest.mark.parametrize("kind", TAILS)
+def test_the_record_tells_an_affine_tail(kind):
+    function, affine = TAILS[kind]
+    torch.manual_seed(0)
+    question = asked(Tail(function).double().eval(), images(2), layers=["layer"])
+    assert affine_by_record(question.passed.logits, question.passed.activations["layer"]) is affine
 
 
 @pytest.mark.parametrize(("axes", "patch"), [(2, (2, 3)), (3, (2, 2, 5))])

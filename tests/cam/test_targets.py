@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from cam import Difference, Positive, Predicted, Region, Target, explain
+from cam import Difference, PerSample, Positive, Predicted, Region, Target, explain
 from cam.targets import answered
 from tests.cam.networks import conv, images, small
 
@@ -139,3 +139,32 @@ def test_the_predicted_labels_maps_are_those_of_the_labels():
     assert len(set(best)) > 1, "one label for all would prove little"
     named = explain(model, x, [Target(best)], methods=["hirescam"], layers=["layer"])
     torch.testing.assert_close(found.maps, named.maps)
+
+
+def test_as_many_bare_indices_as_samples_are_refused_and_both_readings_named():
+    model, x = small(2, rectified=True, affine=True), images(2, batch=2)
+    with pytest.raises(ValueError, match=r"PerSample\(\[2, 0\]\), or that many for all of them, \[Target\(2\), Target"):
+        explain(model, x, [2, 0], layers=["layer"])
+    for targets in ([2, 0, 1], [2], [Target(2), 0]):
+        assert len(explain(model, x, targets, layers=["layer"]).targets) == len(targets)
+    assert len(explain(model, x[:1], [2], layers=["layer"]).targets) == 1
+
+
+@pytest.mark.parametrize("targets", [PerSample([2, 0]), [PerSample((2, 0))], [PerSample(np.array([2, 0]))]])
+def test_one_target_for_each_sample_is_one_map_for_each(targets):
+    model, x = small(2, rectified=False, affine=False), images(2, batch=2)
+    found = explain(model, x, targets, methods=["hirescam"], layers=["layer"])
+    assert found.targets == (Target([2, 0]),)
+    for sample, label in enumerate([2, 0]):
+        alone = explain(model, x[sample : sample + 1], [label], methods=["hirescam"], layers=["layer"])
+        torch.testing.assert_close(found.maps["hirescam", "layer", 0][[sample]], alone.maps["hirescam", "layer", 0])
+
+
+@pytest.mark.parametrize("labels", [[2], [2, 0, 1], 2])
+def test_labels_that_are_not_one_for_each_sample_are_refused(labels):
+    with pytest.raises(ValueError, match="PerSample needs one index for each of 2 samples"):
+        explain(small(2, rectified=True, affine=True), images(2, batch=2), [PerSample(labels)], layers=["layer"])
+
+
+def test_an_index_of_numpy_is_an_index():
+    assert answered([np.int64(2)], LOGITS) == (Target(2),)

@@ -361,7 +361,7 @@ def test_measuring_leaves_the_model_and_the_random_numbers_as_they_were(axes):
     before = copy.deepcopy(state_of(model))
     assert measured(model, x, 1 + grid[0] * 3 * (grid[2] if axes == 3 else 1)) == TokenGrid(grid, 1)
     assert measured(model, x, 99) is None
-    explain(model, x, [0, 1], methods=["hirescam"], layers=["auto", "network.blocks.0"])
+    explain(model, x, [Target(0), Target(1)], methods=["hirescam"], layers=["auto", "network.blocks.0"])
     assert state_of(model) == before
 
 
@@ -388,3 +388,24 @@ def test_an_input_that_the_network_writes_to_is_measured_all_the_same():
 def test_wrapping_a_network_changes_nothing():
     model, x, grid = made(2)
     assert spatial_layers(First(model.network).eval(), x)["network.blocks.0"] == grid
+
+
+class Positioned(nn.Module):
+    """Positions looked up in a table: a sequence of the tokens' length that knows nothing of the image."""
+
+    def __init__(self, patch, count):
+        super().__init__()
+        self.patches, self.positions = conv(len(patch), 1, 8, patch, stride=patch), nn.Embedding(count, 8)
+        self.norm, self.head = nn.LayerNorm(8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        positions = self.positions(torch.arange(self.positions.num_embeddings, device=x.device)[None])
+        return self.head(self.norm(self.patches(x).flatten(2).transpose(1, 2) + positions).mean(1))
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_a_table_of_positions_is_not_taken_for_the_tokens(axes):
+    size, patch, grid = PLACES[axes]
+    model = vivid(Positioned(patch, prod(grid)))
+    assert choose_layer(model, image(size)) == "norm"
+    assert capture(model, image(size), ["norm"]).grids["norm"] == TokenGrid(grid)

@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 
 from pipeline.config import Model
 from pipeline.errors import ConfigError, ModelError
+from pipeline.models import load
 from pipeline.models.load import choose_device, load_model, probabilities
 
 CPU = torch.device("cpu")
@@ -155,3 +156,21 @@ def test_devices():
     assert choose_device("cpu").type == "cpu"
     with pytest.raises(ConfigError, match="'abacus' is not available"):
         choose_device("abacus")
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.", "module._orig_mod."])
+@pytest.mark.parametrize("container", [None, "state_dict", "network_weights", "net", "network", "ema"])
+def test_weights_as_tools_write_them_are_loaded(tmp_path, prefix, container):
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2))
+    state = {prefix + name: value for name, value in network.state_dict().items()}
+    torch.save(state if container is None else {container: state, "epoch": 3}, tmp_path / "w.pt")
+    empty = torch.nn.Sequential(torch.nn.Linear(2, 2))
+    load._load_weights(empty, tmp_path / "w.pt")
+    assert torch.equal(empty[0].weight, network[0].weight)
+
+
+def test_a_prefix_is_kept_where_the_networks_own_names_have_it():
+    wanted = torch.nn.ModuleDict({"model": torch.nn.Linear(2, 2)}).state_dict()
+    assert load._without_prefix(dict(wanted), wanted) == wanted
+    mixed = {"model.weight": torch.zeros(1), "other.weight": torch.zeros(1)}
+    assert load._without_prefix(mixed, {"weight": torch.zeros(1)}) == mixed
