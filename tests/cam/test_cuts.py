@@ -200,7 +200,7 @@ def test_auto_is_the_last_cut_and_not(kind):
         assert past(model, image(), expected) == 0
     found = explain(model, image(), [1], methods=["gradcam", "hirescam"])
     assert found.notes["auto", expected].endswith("goes past it: 0.000")
-    assert all(bool(maps.any()) for _, maps in found if found.maps)
+    assert bool(found.maps["hirescam", expected, 0].any())  # Grad-CAM is rectified and may be empty
 
 
 def test_the_features_of_a_linear_probe_have_the_gradient_of_its_head():

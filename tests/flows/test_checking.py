@@ -160,12 +160,11 @@ def test_overrides_reach_the_check(audit, camaudit):
     )
 
 
-@pytest.mark.usefixtures("prefect")
 def test_a_run_says_what_it_lost_and_ends_as_it_was_asked_to(audit, camaudit):
     for number in (0, 1):
         (audit.parent / "archive" / f"study0{number}.nii.gz").unlink()
     shift(audit.parent / "archive" / "study03_anna.nii.gz")
-    code, out, err = camaudit("run", audit, "--fail-on", "lost-studies,not-met")
+    code, out, err = camaudit("run", audit, "--set", "run.engine=local", "--fail-on", "lost-studies,not-met")
     assert code == 1
     assert "planted: 6 studies = 4 analysed + 0 excluded + 2 failed" in out
     assert "failed         2 missing file, first S-" in out
@@ -173,16 +172,17 @@ def test_a_run_says_what_it_lost_and_ends_as_it_was_asked_to(audit, camaudit):
     assert "input          1 x 48 x 48 x 48, values -0.0" in out
     last = err.strip().splitlines()[-1]
     assert last == "camaudit: 2 of 6 studies were lost (33 %), more than run.lost_at_most allows (5 %)"
-    code, out, err = camaudit("run", audit, "--json", "--set", "run.lost_at_most=0.5", "--set", "run.seed=1")
+    code, out, err = camaudit(
+        "run", audit, "--set", "run.engine=local", "--json", "--set", "run.lost_at_most=0.5", "--set", "run.seed=1"
+    )
     answer = json.loads(out)
     assert (code, answer["warning"]) == (0, None)
     (reason,) = answer["reasons"]
     assert (reason["status"], reason["reason"], reason["studies"]) == ("failed", "missing_file", 2)
 
 
-@pytest.mark.usefixtures("prefect")
 def test_quiet_prints_the_path_alone(audit, camaudit):
-    code, out, _ = camaudit("run", audit, "--quiet")
+    code, out, _ = camaudit("run", audit, "--set", "run.engine=local", "--quiet")
     assert code == 0
     assert out.strip().endswith("report.pdf")
     assert len(out.splitlines()) == 1

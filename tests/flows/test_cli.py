@@ -28,7 +28,6 @@ def test_run_lock_and_report(tmp_path, camaudit):
     assert (tmp_path / "again.pdf").read_bytes() == open(answer["report"], "rb").read()  # noqa: SIM115, PTH123
 
 
-@pytest.mark.usefixtures("prefect")
 def test_a_fault_of_the_run_is_one_line_and_exit_code_2(tmp_path, camaudit):
     config = plant(tmp_path, 3)
     content = yaml.safe_load(config.read_text())
@@ -41,7 +40,6 @@ def test_a_fault_of_the_run_is_one_line_and_exit_code_2(tmp_path, camaudit):
     assert "unknown key 'explian'; did you mean 'explain'?" in line
 
 
-@pytest.mark.usefixtures("prefect")
 def test_a_folder_that_cannot_be_written(tmp_path, camaudit):
     config = plant(tmp_path, 3, run={"output": "file/runs"})
     (tmp_path / "file").write_text("in the way")

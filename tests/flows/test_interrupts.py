@@ -46,7 +46,7 @@ def wait_until(condition, seconds=600.0):
 @pytest.mark.parametrize(
     ("engine", "number"),
     [
-        ("local", signal.SIGINT),
+        pytest.param("local", signal.SIGINT, marks=pytest.mark.slow),
         ("prefect", signal.SIGTERM),
         pytest.param("prefect", signal.SIGINT, marks=pytest.mark.slow),
     ],

@@ -182,6 +182,7 @@ def test_a_database_that_is_none(tmp_path):
     assert "the temporary Prefect server ended at its start (exit code 3)" in line
 
 
+@pytest.mark.slow
 def test_no_place_for_prefect(tmp_path):
     (tmp_path / "file").touch()
     one_line(run_in_a_process(plant(tmp_path / "audit", 3), PREFECT_HOME=str(tmp_path / "file" / "prefect")))

@@ -165,7 +165,8 @@ def test_masks_that_end_the_process_do_not_cost_the_study(read, faults, masks, t
 
 
 def test_what_may_pass_is_neither_kept_nor_carried_over(tmp_path, monkeypatch):
-    config = plant(tmp_path, 3, run={"device": "cpu", "replicates": 200, "workers": 1, "cache": "cache"})
+    run = {"device": "cpu", "replicates": 200, "workers": 1, "cache": "cache"}
+    config = plant(tmp_path, 3, run=run, report={})  # no picture: each would be read once more
     monkeypatch.setattr(audit, "read_study", deadly_mask)
     _, first = complete(config)
     assert first.flow.mask_faults == {"crashed": 1}
