@@ -53,15 +53,17 @@ check: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
-# torch first and by itself: pip finds a CPU build where the user has configured one, and what follows keeps it
+# torch first and by itself: pip finds a CPU build where the user has configured one, and what follows keeps it.
+# Compiled at once: where Python may not write bytecode, a command would else compile torch and MONAI at every start.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt torch uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e .
+	$(BIN)/python -m compileall -qq -j 0 $(BIN)/../lib cam pipeline reports flows || true  # some files are of later Pythons
 	touch $@
 
 .venv/dev: .venv/installed
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]'
 	touch $@
 
 clean:

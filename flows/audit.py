@@ -21,7 +21,7 @@ from prefect.settings import (
 )
 from prefect.settings.legacy import Setting
 
-from flows.conduct import BegunRun, DriveShard, beginning, conduct
+from flows.conduct import BegunRun, DriveShard, begun, conduct
 from flows.engines import Engine, WorkError, driven
 from flows.interrupts import interruptible
 from flows.request import AuditRequest
@@ -30,6 +30,7 @@ from flows.watch import Watcher
 from pipeline.config_file import load_config
 from pipeline.errors import AuditError
 from pipeline.faults import package_logger
+from pipeline.studies.isolation import WorkerPool
 
 __all__ = ["audit", "follow"]
 
@@ -65,14 +66,14 @@ def audit(
     address = PREFECT_API_URL.value() or ""
     engine = Engine(package_logger().warning, probe=partial(silence, address), flow_run=str(runtime.flow_run.name))
     try:
-        with temporary_settings(_patience()), beginning(request, Watcher()) as run:
-            return str(conduct(run, engine, Watcher(), _as_tasks(engine)))
+        with temporary_settings(_patience()), WorkerPool() as pool:
+            return str(conduct(begun(request, Watcher(), pool), engine, Watcher(), _as_tasks(engine)))
     except Exception as error:  # noqa: BLE001 - a chained library error can quote a file's content into Prefect's logs
         fault = error
     raise fault if isinstance(fault, AuditError) else WorkError(str(fault)) from None
 
 
-def follow(begun: BegunRun, engine: Engine, watcher: Watcher, address: str) -> Path:
+def follow(run: BegunRun, engine: Engine, watcher: Watcher, address: str) -> Path:
     """Conduct a run that has begun as a flow of the Prefect server at ``address``, and without it where that fails.
 
     Raises:
@@ -80,22 +81,22 @@ def follow(begun: BegunRun, engine: Engine, watcher: Watcher, address: str) -> P
         InternalError: as ``conduct`` does.
     """
 
-    def drive(run: Callable[[], None]) -> None:
+    def drive(work_once: Callable[[], None]) -> None:
         def body(config: str, command: str, overrides: list[str]) -> None:  # noqa: ARG001 - shown as the flow run's parameters
             engine.flow_run = str(runtime.flow_run.name)
             with interruptible():  # Prefect has set a handler of its own
-                run()
+                work_once()
 
         with temporary_settings({PREFECT_API_URL: address, **_patience()}):
             flow(name="audit", flow_run_name=_run_name, persist_result=False)(body)(
-                str(begun.request.config), begun.request.command, list(begun.request.overrides)
+                str(run.request.config), run.request.command, list(run.request.overrides)
             )
 
     def lose(fault: Exception) -> None:
         engine.lose(_reason(fault, address))
 
     def work() -> Path:
-        return conduct(begun, engine, watcher, _as_tasks(engine))
+        return conduct(run, engine, watcher, _as_tasks(engine))
 
     engine.probe = partial(silence, address)
     try:

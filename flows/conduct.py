@@ -1,7 +1,6 @@
 """A run from its folder to its report, in plain functions; how its shards are driven is somebody else's."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from pipeline.studies.isolation import WorkerPool
 from pipeline.wanted import expected_maps
 from reports.pdf import render
 
-__all__ = ["BegunRun", "DriveShard", "beginning", "conduct", "plainly"]
+__all__ = ["BegunRun", "DriveShard", "begun", "conduct", "plainly"]
 
 DriveShard = Callable[[int, Callable[[], int]], int]
 """Drives the work on one shard, given its number; returns what the work returns."""
@@ -40,9 +39,8 @@ class BegunRun:
     pool: WorkerPool
 
 
-@contextmanager
-def beginning(request: AuditRequest, watcher: Watcher) -> Iterator[BegunRun]:
-    """Begin a run and own its reading processes for the block.
+def begun(request: AuditRequest, watcher: Watcher, pool: WorkerPool) -> BegunRun:
+    """Begin a run whose studies are read by the processes of ``pool``.
 
     Where other threads are importing, MONAI may stumble over that, and is asked again.
 
@@ -50,10 +48,8 @@ def beginning(request: AuditRequest, watcher: Watcher) -> Iterator[BegunRun]:
         AuditError: one line that says what is wrong.
         InternalError: when camaudit's own code fails.
     """
-    with WorkerPool() as pool:
-        with own_faults():
-            folder = _begun(request, watcher, pool)
-        yield BegunRun(folder, request, pool)
+    with own_faults():
+        return BegunRun(_begun(request, watcher, pool), request, pool)
 
 
 def _begun(request: AuditRequest, watcher: Watcher, pool: WorkerPool) -> Path:
@@ -75,29 +71,29 @@ def _begun(request: AuditRequest, watcher: Watcher, pool: WorkerPool) -> Path:
     return attempt()
 
 
-def conduct(begun: BegunRun, engine: Engine, watcher: Watcher, drive_shard: DriveShard) -> Path:
+def conduct(run: BegunRun, engine: Engine, watcher: Watcher, drive_shard: DriveShard) -> Path:
     """Work every shard of a run that has begun, draw the conclusions and render the report; return the folder.
 
     Raises:
         AuditError: when the configuration or the archive changed meanwhile, or the folder cannot be written.
         InternalError: when camaudit's own code fails; the trace is in the folder.
     """
-    folder, config = begun.folder, begun.request.config
+    folder, config, pool = run.folder, run.request.config, run.pool
     with own_faults(folder / FAULTS):
-        run, members = read_run(folder)
-        layers = tuple(layer.name for layer in run.layers)
-        auditor = open_auditor(config, run.overrides, layers=layers, pool=begun.pool)
+        start, members = read_run(folder)
+        layers = tuple(layer.name for layer in start.layers)
+        auditor = open_auditor(config, start.overrides, layers=layers, pool=pool)
         studies = sum(member.shard is not None for member in members)
         _note(folder, "engine.chosen", engine=str(engine))
         watcher.started(len(members), studies, studies * expected_maps(auditor.config, auditor.layers))
         was_prefect = engine.is_prefect
-        for shard in range(run.shards):
+        for shard in range(start.shards):
             engine.check()
-            drive_shard(shard, partial(work, folder, config, shard, watcher.on_maps, pool=begun.pool))
+            drive_shard(shard, partial(work, folder, config, shard, watcher.on_maps, pool=pool))
         engine.check()
         if was_prefect and not engine.is_prefect:
             _note(folder, "engine.lost", reason=engine.lost)
-        finish(folder, config, flow_run=engine.flow_run, engine=str(engine), pool=begun.pool)
+        finish(folder, config, flow_run=engine.flow_run, engine=str(engine), pool=pool)
         report = render(folder)
         _note(folder, "report.rendered", report=report.name)
     return folder

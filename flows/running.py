@@ -10,6 +10,8 @@ from flows.request import AuditRequest
 from flows.server import Server, UnreachableError, prefect_server
 from flows.watch import Watcher
 from pipeline.config_file import load_config
+from pipeline.studies.isolation import WorkerPool
+from pipeline.studies.warm_up import warm_up
 
 __all__ = ["run_audit"]
 
@@ -40,10 +42,12 @@ def run_audit(
 def _run_with(
     server: Server | UnreachableError | None, request: AuditRequest, engine: Engine, watcher: Watcher
 ) -> Path:
-    with _collection_paused():
-        from flows.conduct import beginning, conduct, plainly  # torch and MONAI: by now the server starts beside
+    with WorkerPool() as pool:
+        warm_up(pool)
+        with _collection_paused():
+            from flows.conduct import begun, conduct, plainly  # torch and MONAI: by now the server starts beside
 
-    with beginning(request, watcher) as run:
+        run = begun(request, watcher, pool)
         address = _address(server, engine)
         if address is None:
             return conduct(run, engine, watcher, plainly)

@@ -75,3 +75,8 @@ def hold(pipe: Path, how: str) -> object:
 def unpicklable(_: int) -> object:
     """Return something that cannot leave."""
     return lambda: None
+
+
+def loaded_modules(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of the modules that this process has imported."""
+    return tuple(name for name in names if name in sys.modules)
