@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from cam import find_layer
 from tests.cam.networks import vit
 from tests.cam.test_cuts import CUTS, image
 from tests.cam.test_cuts import past as past_by_one_label
@@ -69,6 +70,23 @@ def test_the_first_of_many_layers_and_the_output_itself_are_wrong():
 def test_only_what_the_last_attention_reads_is_right_beside_a_class_token(layer, sentence):
     row = verdict_on(vit((16, 16), 4), image(1), layer, (4, 4))
     assert row.sentence == sentence
+
+
+def test_the_share_beside_a_class_token_is_what_that_token_carries():
+    model, x = vit((16, 16), 4).float(), image(1).float()
+    choice = find_layer(model, x)
+    assert choice.past > 0.05
+    assert verdict_on(model, x, choice.name, (4, 4)).past == pytest.approx(choice.past, rel=1e-4)
+
+
+def test_a_network_without_a_gradient_and_a_map_that_is_not_finite_are_wrong():
+    model = CUTS["pooling"][0]()
+    candidate, x = Candidate("group", "name", nn.Identity, (1,)), image(1).float()
+    row = judged(candidate, model.float(), x, "features", torch.full((1, 8, 8), torch.inf))
+    assert (row.verdict, row.sentence) == ("wrong", "its map is not finite")
+    nn.init.zeros_(model.head.weight)
+    row = verdict_on(model, x, "features", (8, 8))
+    assert (row.verdict, row.sentence) == ("wrong", "no gradient reaches the image, so nothing is measured")
 
 
 def test_the_share_is_that_of_a_second_writing():

@@ -7,7 +7,7 @@ from tests.zoo.trial import Row
 
 BEGIN, END = "<!-- zoo: made by python -m tests.zoo -->\n", "<!-- /zoo -->\n"
 _HEAD = (
-    "| networks, random weights | version | tried | right as they are | refused, with a remedy | wrong or crashed |\n"
+    "| networks, random weights | version | tried | right as they are | refused | wrong or crashed |\n"
     "|---|---|---|---|---|---|\n"
 )
 

@@ -39,9 +39,17 @@ def candidates() -> Iterator[Candidate]:
         import timm
 
     def made(name: str) -> nn.Module:
-        return timm.create_model(name, pretrained=False, num_classes=3)
+        return _with_a_classifier(timm.create_model(name, pretrained=False, num_classes=3))
 
     for name in (CONVOLUTIONAL + TRANSFORMERS).split():
         settings = timm.get_pretrained_cfg(name)
         size = settings.input_size[1:] if settings.fixed_input_size else (SIDE, SIDE)
         yield Candidate(GROUP, name, lambda name=name: made(name), (3, *size))
+
+
+def _with_a_classifier(model: nn.Module) -> nn.Module:
+    """Draw the weights that start at zero: behind a classifier of zeros no logit depends on the image."""
+    for part in model.modules():
+        if isinstance(part, nn.Linear) and not bool(part.weight.any()):
+            nn.init.normal_(part.weight, std=0.02)
+    return model
