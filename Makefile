@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test stress test-slow test-pacs mutants bench fuzz check clean
+.PHONY: demo test stress test-slow test-pacs mutants bench zoo fuzz check clean
 
 demo: .venv/installed
 	$(BIN)/camaudit demo --folder demo
@@ -43,6 +43,10 @@ bench: .venv/dev
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --no-deps grad-cam torchcam medcam ttach
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt opencv-python-headless scikit-learn pandas
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.cams --quick --write
+
+zoo: .venv/dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[zoo]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.zoo --write
 
 fuzz: .venv/dev
 	$(BIN)/python -m tests.fuzz
