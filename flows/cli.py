@@ -3,6 +3,8 @@
 What the configuration alone can tell is checked before anything heavy is imported (``pipeline.preflight``).
 """
 
+import atexit
+import gc
 import json
 import os
 import shutil
@@ -291,6 +293,9 @@ def main() -> None:
     """
     from flows.ending import one_line_at_the_end
 
+    atexit.register(
+        gc.freeze
+    )  # looking through torch once more before the end takes a second
     with one_line_at_the_end(debug="--debug" in sys.argv):
         app()
 
