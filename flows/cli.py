@@ -293,9 +293,7 @@ def main() -> None:
     """
     from flows.ending import one_line_at_the_end
 
-    atexit.register(
-        gc.freeze
-    )  # looking through torch once more before the end takes a second
+    atexit.register(gc.freeze)  # looking through torch once more before the end takes a second
     with one_line_at_the_end(debug="--debug" in sys.argv):
         app()
 

@@ -16,14 +16,18 @@ text: it reaches the record and the report.
 
 import difflib
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
+from traceback import walk_tb
+from types import CodeType
 
 __all__ = [
     "ArchiveError",
     "AuditError",
     "ConfigError",
+    "Frame",
     "InternalError",
     "ModelError",
     "OutputError",
@@ -31,6 +35,7 @@ __all__ = [
     "Stage",
     "StudyError",
     "closest",
+    "frames_of",
 ]
 
 
@@ -83,6 +88,30 @@ class Reason(StrEnum):
     UNEXPECTED = "unexpected"
 
 
+@dataclass(frozen=True)
+class Frame:
+    """A place in the code. ``file`` is relative to the folder that its package lies in."""
+
+    file: str
+    line: int
+    function: str
+
+
+def frames_of(error: BaseException) -> tuple[Frame, ...]:
+    """Return where an exception came through, outermost first."""
+    return tuple(
+        Frame(_file(frame.f_code, str(frame.f_globals.get("__name__", ""))), line, frame.f_code.co_qualname)
+        for frame, line in walk_tb(error.__traceback__)
+    )
+
+
+def _file(code: CodeType, module: str) -> str:
+    """Return a file's path from its package's folder on: the rest of the path can name people and places."""
+    path = PurePath(code.co_filename)
+    depth = module.count(".") + (2 if path.stem == "__init__" and module else 1)
+    return "/".join(path.parts[-depth:])
+
+
 class AuditError(Exception):
     """The root: everything that a user can mend by reading one line."""
 
@@ -122,18 +151,22 @@ class StudyError(AuditError):
     """One study cannot be audited; the run goes on without it.
 
     ``excluded`` tells a study that the archive itself rules out (an empty mask, another grid) from one that
-    failed.
+    failed. ``trace`` is where a library's exception, which this stands for, came through: another process may have
+    read the study.
     """
 
-    def __init__(self, stage: Stage, reason: Reason, message: str, *, excluded: bool = False) -> None:
+    def __init__(
+        self, stage: Stage, reason: Reason, message: str, *, excluded: bool = False, trace: tuple[Frame, ...] = ()
+    ) -> None:
         super().__init__(message)
         self.stage = stage
         self.reason = reason
         self.excluded = excluded
+        self.trace = trace
 
     def __reduce__(self) -> tuple[Callable[..., "StudyError"], tuple[Stage, Reason, str]]:
         """Travel between processes: an exception's default way would lose the stage and the reason."""
-        return partial(StudyError, excluded=self.excluded), (self.stage, self.reason, str(self))
+        return partial(StudyError, excluded=self.excluded, trace=self.trace), (self.stage, self.reason, str(self))
 
 
 def closest(name: str, names: Collection[str]) -> str:

@@ -9,15 +9,13 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path, PurePath
-from traceback import walk_tb
-from types import CodeType
+from pathlib import Path
 
-from pipeline.errors import AuditError, InternalError, ModelError
+from pipeline.errors import AuditError, Frame, InternalError, ModelError, StudyError, frames_of
 
-__all__ = ["FAULTS", "Frame", "fault_log", "frames_of", "internal_error", "log_fault", "own_faults", "package_logger"]
+__all__ = ["FAULTS", "fault_log", "internal_error", "log_fault", "own_faults", "package_logger"]
 
 FAULTS = "faults.log"
 """The name of the file in a run's folder."""
@@ -35,32 +33,15 @@ def package_logger() -> logging.Logger:
 package_logger().addHandler(logging.NullHandler())
 
 
-@dataclass(frozen=True)
-class Frame:
-    """A place in the code. ``file`` is relative to the folder that its package lies in."""
-
-    file: str
-    line: int
-    function: str
-
-
-def frames_of(error: BaseException) -> tuple[Frame, ...]:
-    """Return where an exception came through, outermost first."""
-    return tuple(
-        Frame(_file(frame.f_code, str(frame.f_globals.get("__name__", ""))), line, frame.f_code.co_qualname)
-        for frame, line in walk_tb(error.__traceback__)
-    )
-
-
 def log_fault(error: BaseException, stage: str, studies: Sequence[str] = ()) -> None:
     """Log that ``error`` broke a ``stage`` of the work on these studies (pseudonyms)."""
     chain = _chain(error)
-    innermost = frames_of(chain[-1])
+    innermost = _trace_of(chain[-1])
     where = f"{innermost[-1].file}:{innermost[-1].line}" if innermost else "a place that left no trace"
     trace = {
         "studies": list(studies),
         "stage": stage,
-        "exceptions": [{"type": _kind(one), "frames": [asdict(frame) for frame in frames_of(one)]} for one in chain],
+        "exceptions": [{"type": _kind(one), "frames": [asdict(frame) for frame in _trace_of(one)]} for one in chain],
     }
     package_logger().error(
         "%s: %s at %s, stage %s", ", ".join(studies) or "the run", _kind(chain[-1]), where, stage, extra={_TRACE: trace}
@@ -148,13 +129,11 @@ def _chain(error: BaseException) -> list[BaseException]:
     return chain
 
 
+def _trace_of(error: BaseException) -> tuple[Frame, ...]:
+    """Return where an exception came through, in the process that it came from."""
+    return (isinstance(error, StudyError) and error.trace) or frames_of(error)
+
+
 def _kind(error: BaseException) -> str:
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _file(code: CodeType, module: str) -> str:
-    """Return a file's path from its package's folder on: the rest of the path can name people and places."""
-    path = PurePath(code.co_filename)
-    depth = module.count(".") + (2 if path.stem == "__init__" and module else 1)
-    return "/".join(path.parts[-depth:])

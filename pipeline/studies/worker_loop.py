@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO, TypeVar
 
-from pipeline.errors import Reason, Stage, StudyError
+from pipeline.errors import Frame, Reason, Stage, StudyError, frames_of
 
 __all__ = ["NOTE", "Job", "Limits", "attempt", "fault", "receive", "serve"]
 
@@ -58,16 +58,16 @@ def attempt(compute: Callable[[], Result]) -> Result | StudyError:
     except (KeyboardInterrupt, SystemExit):
         raise
     except StudyError as error:  # a copy, without the frames that hold the arrays of the attempt
-        return StudyError(error.stage, error.reason, str(error), excluded=error.excluded)
+        return StudyError(error.stage, error.reason, str(error), excluded=error.excluded, trace=error.trace)
     except MemoryError:
         return fault(Reason.OUT_OF_MEMORY, "reading takes more memory than is allowed")
     except BaseException as error:  # noqa: BLE001 - a panic of a Rust decoder derives from BaseException
-        return fault(Reason.UNEXPECTED, f"reading raised {type(error).__name__}")
+        return fault(Reason.UNEXPECTED, f"reading raised {type(error).__name__}", frames_of(error))
 
 
-def fault(reason: Reason, message: str) -> StudyError:
+def fault(reason: Reason, message: str, trace: tuple[Frame, ...] = ()) -> StudyError:
     """Return a fault of reading."""
-    return StudyError(Stage.READ, reason, message)
+    return StudyError(Stage.READ, reason, message, trace=trace)
 
 
 def serve(handle: int) -> None:

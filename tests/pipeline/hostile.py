@@ -34,3 +34,10 @@ def deadly_together(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions)
     if row.study == "study00" and sum(mask.refused is None for mask in row.masks) > 1:
         os._exit(7)
     return read_study(row, pseudonyms, options)
+
+
+def buggy(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions) -> Study:
+    """Read a study as ``read_study`` does, but for one that our own code stumbles over."""
+    if row.study == "study01":
+        raise KeyError("SECRET^PETER")
+    return read_study(row, pseudonyms, options)

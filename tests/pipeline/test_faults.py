@@ -15,12 +15,13 @@ from cam import METHODS, explain
 from flows.interrupts import Interrupted
 from pipeline import audit
 from pipeline.audit import audit_studies
-from pipeline.errors import AuditError, InternalError, ModelError, Reason, Stage, StudyError
+from pipeline.errors import AuditError, InternalError, ModelError, Reason, Stage, StudyError, frames_of
 from pipeline.fault_origin import Origin, origin_of
-from pipeline.faults import fault_log, frames_of, log_fault, own_faults, package_logger
+from pipeline.faults import fault_log, log_fault, own_faults, package_logger
 from pipeline.probe import probe_model
 from pipeline.run import find_sources, open_auditor
 from pipeline.studies.geometry import Resampling
+from tests.pipeline.hostile import buggy
 from tests.pipeline.planted import plant
 from tests.pipeline.shared_pool import POOL
 
@@ -231,3 +232,28 @@ def test_a_model_that_ends_the_process_does_not_end_it_as_if_all_were_done():
         leave(SystemExit(0))
     with pytest.raises(Interrupted):
         leave(Interrupted(15))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_raises_in_a_reading_process_leaves_its_frames(tmp_path, monkeypatch, workers):
+    auditor, sources = opened(tmp_path / "a", 3, workers=workers)
+    monkeypatch.setattr(audit, "read_study", buggy)
+    with fault_log(tmp_path / "faults.log"):
+        audits, _ = audit_studies(auditor, sources)
+    assert [row.reason for row in audits] == [None, Reason.UNEXPECTED, None]
+    (trace,) = traces(tmp_path / "faults.log")
+    assert (trace["stage"], trace["studies"]) == ("read", [audits[1].study])
+    last = trace["exceptions"][0]["frames"][-1]
+    assert (last["file"], last["function"]) == ("tests/pipeline/hostile.py", "buggy")
+    assert SECRET not in (tmp_path / "faults.log").read_text()
+
+
+def test_what_a_library_raises_over_a_file_leaves_its_frames(tmp_path):
+    auditor, sources = opened(tmp_path / "a", 2)
+    image = tmp_path / "a" / "archive" / "study01.nii.gz"
+    image.write_bytes(image.read_bytes()[:3000])
+    with fault_log(tmp_path / "faults.log"):
+        audits, _ = audit_studies(auditor, sources)
+    assert audits[1].status == "failed"
+    (trace,) = traces(tmp_path / "faults.log")
+    assert trace["exceptions"][0]["frames"]

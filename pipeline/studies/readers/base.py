@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.config import disable_value_validation
 
-from pipeline.errors import Reason, Stage, StudyError
+from pipeline.errors import Reason, Stage, StudyError, frames_of
 from pipeline.studies.geometry import Geometry, GeometryError, place_on
 from pipeline.studies.volume import Volume
 
@@ -137,8 +137,10 @@ def guarded(what: str, read: Callable[[], Found]) -> Found:
     except (StudyError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001 - a panic of a Rust decoder derives from BaseException
-        reason, why = _reason(error)
-    raise refused(reason, f"{what} cannot be read: {why}")
+        (reason, why), trace = _reason(error), frames_of(error)
+    fault = refused(reason, f"{what} cannot be read: {why}")
+    fault.trace = trace
+    raise fault
 
 
 @contextmanager
