@@ -108,9 +108,19 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Look at configuration, model, layers, methods and every study, and estimate the run; nothing is audited."""
+    from pipeline.config_file import ConfigFaultsError
     from pipeline.preflight import checked_config
 
-    checked_config(config, overrides or ())
+    try:
+        checked_config(config, overrides or ())
+    except ConfigFaultsError as error:
+        if as_json:
+            faults = [
+                {"place": place, "key": ".".join(map(str, fault.key)), "message": fault.message}
+                for place, fault in error.faults
+            ]
+            typer.echo(json.dumps({"faults": faults}))
+        raise
     from flows.checking import check_audit
 
     check_audit(config, overrides or (), first_only=first, allow_missing=allow_missing, as_json=as_json)

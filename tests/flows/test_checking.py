@@ -151,6 +151,14 @@ def test_first_looks_at_no_further_study(audit, camaudit, monkeypatch):
     assert (code, answer["archive"]) == (0, None)
 
 
+def test_mistakes_are_told_to_machines_too(audit, camaudit):
+    code, answer, err = checked(camaudit, audit, "--set", "run.sead=1", "--set", "explain.methods=[gradcm]")
+    assert code == 2
+    told = {(fault["place"], fault["key"]) for fault in answer["faults"]}
+    assert told == {("--set run.sead=1", "run.sead"), ("--set explain.methods=[gradcm]", "explain.methods")}
+    assert len(err.splitlines()) == len(answer["faults"]) == 2
+
+
 def test_overrides_reach_the_check(audit, camaudit):
     assert (
         checked(camaudit, audit, "--first", "--set", "explain.methods=[gradcam]", "--set", "criteria=[]")[1][
