@@ -28,7 +28,6 @@ Check = Callable[[AuditConfig, Path], Iterator[Fault]]
 """From a configuration and the folder of its file to what is wrong with it."""
 
 _MOST_REPEATS = 1_000_000  # a method's own samples, masks or steps: beyond it one map takes days
-_BLOCK = 1024**2  # bytes
 _FACTORY = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
 _DEVICE = re.compile(r"auto|cpu|(?:cuda|mps|xpu|hpu)(?::\d{1,3})?")
 
