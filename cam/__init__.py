@@ -8,30 +8,30 @@ from cam.explain import Explanation, explain
 from cam.layers import spatial_layers
 from cam.memory import Memory
 from cam.outputs import as_logits, squashing
-from cam.question import Found, Question
 from cam.registry import INPUT, METHODS, Method
+from cam.request import ExplanationRequest, RawMaps
 from cam.resize import resize
-from cam.targets import Asked, Difference, PerSample, Positive, Predicted, Region, Scalar, Target, Value
+from cam.targets import Difference, PerSample, Positive, Predicted, Region, Scalar, Target, TargetLike, Value
 from cam.tokens import TokenGrid
 
 __all__ = [
     "INPUT",
     "METHODS",
-    "Asked",
     "Capture",
     "Difference",
     "Explanation",
-    "Found",
+    "ExplanationRequest",
     "LayerChoice",
     "Memory",
     "Method",
     "PerSample",
     "Positive",
     "Predicted",
-    "Question",
+    "RawMaps",
     "Region",
     "Scalar",
     "Target",
+    "TargetLike",
     "TokenGrid",
     "Value",
     "as_logits",

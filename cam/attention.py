@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cam.question import Question
 from cam.reading import hookable
+from cam.request import ExplanationRequest
 from cam.tokens import TokenGrid, measured
 
 __all__ = ["Attended", "attended", "onto_grid"]
@@ -65,7 +65,7 @@ def attended(model: nn.Module, x: Tensor, *, differentiable: bool) -> Attended:
     return Attended(names, weights, logits)
 
 
-def onto_grid(question: Question, names: Sequence[str], relevance: Tensor) -> tuple[Tensor, str]:
+def onto_grid(request: ExplanationRequest, names: Sequence[str], relevance: Tensor) -> tuple[Tensor, str]:
     """Return the map (B, *S) of a relevance (B, N, N), from row to column, and whose rows it shows.
 
     The rows are those of the tokens that the classifier reads after the last attention: the class token's alone, or
@@ -75,17 +75,17 @@ def onto_grid(question: Question, names: Sequence[str], relevance: Tensor) -> tu
         ValueError: when the places of the tokens in the image are not known.
     """
     tokens = relevance.shape[2]
-    grid = _grid(question, names, tokens)
-    read = _tokens_read(question.model, question.x[:1], names[-1])
+    grid = _grid(request, names, tokens)
+    read = _tokens_read(request.model, request.x[:1], names[-1])
     rows = relevance[:, read].mean(dim=1)
     whose = f"mean over the rows of {int(read.sum())} tokens" if int(read.sum()) > 1 else "row of the class token"
     return rows[:, grid.prefix :].reshape(-1, *grid.shape), whose
 
 
-def _grid(question: Question, names: Sequence[str], tokens: int) -> TokenGrid:
-    grids: Mapping[str, TokenGrid] = question.passed.grids
+def _grid(request: ExplanationRequest, names: Sequence[str], tokens: int) -> TokenGrid:
+    grids: Mapping[str, TokenGrid] = request.capture.grids
     found = next((grids[name] for name in names if name in grids), None)
-    found = found or measured(question.model, question.x, tokens)
+    found = found or measured(request.model, request.x, tokens)
     if found is None or not found.fits((1, tokens, 1)):
         raise ValueError(
             f"layer {names[-1]!r} attends to {tokens} tokens whose places in the image are not known; state them: "

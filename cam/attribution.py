@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cam.graph import depends_on
 from cam.perturb import halving
-from cam.question import Question, widened
+from cam.request import ExplanationRequest, widened
 from cam.targets import Scalar
 
 __all__ = ["Score", "attributed", "score_of"]
@@ -37,26 +37,26 @@ def score_of(model: nn.Module, target: Scalar) -> Score:
     return score
 
 
-def attributed(question: Question, attribute: Callable[[Score, Tensor, Tensor, int], Tensor]) -> Tensor:
+def attributed(request: ExplanationRequest, attribute: Callable[[Score, Tensor, Tensor, int], Tensor]) -> Tensor:
     """Return the maps (T, B, *S) of ``attribute``, put to a few samples at a time.
 
     ``attribute`` takes the score, images (b, C, *S) that are free to ask for gradients, the samples (b,) that they
     are, and the number of rows (at least b) that the model may be shown together; it returns maps (b, *S) and must
-    give the same maps whatever that number is. ``question.rows`` bounds it; by default as many as make up a million
+    give the same maps whatever that number is. ``request.max_batch`` bounds it; by default as many as make up a million
     values. It is halved when memory runs out.
 
     Raises:
         ValueError: when a map holds NaN or infinity.
     """
-    rows = question.rows or max(1, _VOXELS // question.x[0].numel())
-    return halving(rows, partial(_maps, question, attribute))
+    rows = request.max_batch or max(1, _VOXELS // request.x[0].numel())
+    return halving(rows, partial(_maps, request, attribute))
 
 
-def _maps(question: Question, attribute: Callable[[Score, Tensor, Tensor, int], Tensor], rows: int) -> Tensor:
+def _maps(request: ExplanationRequest, attribute: Callable[[Score, Tensor, Tensor, int], Tensor], rows: int) -> Tensor:
     with torch.inference_mode(False), torch.enable_grad():
-        x = question.x.detach()  # what the caller made it from is none of the model; each batch of it is a copy
+        x = request.x.detach()  # what the caller made it from is none of the model; each batch of it is a copy
         batches = torch.split(torch.arange(len(x), device=x.device), rows)
-        scores = [score_of(question.model, target) for target in question.targets]
+        scores = [score_of(request.model, target) for target in request.targets]
         maps = [torch.cat([attribute(score, x[some], some, rows).detach() for some in batches]) for score in scores]
     found = widened(torch.stack(maps))
     if not bool(torch.isfinite(found).all()):

@@ -15,10 +15,10 @@ from cam.graph import saving_nothing
 from cam.layers import refuse_training
 from cam.memory import Memory
 from cam.outputs import Output, OutputKind, adapted, as_logits, plain, refuse_squashed
-from cam.question import Found, Question, widened
 from cam.registry import METHODS, Method
+from cam.request import ExplanationRequest, RawMaps, widened
 from cam.steady import check_steady, mixes_samples
-from cam.targets import Asked, PerSample, Scalar, answered
+from cam.targets import PerSample, Scalar, TargetLike, resolve_targets
 from cam.tokens import TokenGrid
 
 __all__ = ["Explanation", "explain"]
@@ -68,7 +68,7 @@ class Explanation:
 def explain(
     model: nn.Module,
     x: Tensor,
-    targets: Sequence[Asked] | PerSample,
+    targets: Sequence[TargetLike] | PerSample,
     *,
     methods: Sequence[str] = ("gradcam",),
     layers: Sequence[str] = ("auto",),
@@ -118,9 +118,9 @@ def explain(
         if output_kind == "logits":
             refuse_squashed(passed.logits)
         check_steady(model, x, passed.logits, alone)
-        wanted = answered(targets, passed.logits, regression=output_kind == "regression")
-        question = Question(model, x, wanted, passed.logits.detach(), names, passed, rows, memory)
-        return _explained(question, asked, notes, partial(_final, rectify=rectify), on_maps)
+        wanted = resolve_targets(targets, passed.logits, regression=output_kind == "regression")
+        request = ExplanationRequest(model, x, wanted, passed.logits.detach(), names, passed, rows, memory)
+        return _explained(request, asked, notes, partial(_final, rectify=rectify), on_maps)
 
 
 def _passed(
@@ -138,7 +138,7 @@ def _passed(
 
 
 def _explained(
-    question: Question,
+    request: ExplanationRequest,
     asked: Options,
     notes: Mapping[tuple[str, str], str],
     final: Callable[[Tensor, str], Tensor],
@@ -146,13 +146,13 @@ def _explained(
 ) -> Explanation:
     maps: dict[tuple[str, str, int], Tensor] = {}
     notes = dict(notes)
-    if question.targets:
-        for (method, layer), found in _answers(question, asked):
+    if request.targets:
+        for (method, layer), found in _answers(request, asked):
             made = final(found.maps.detach(), method)
             maps |= {(method, layer, number): one for number, one in enumerate(made)}
             notes |= {(method, layer): found.note} if found.note else {}
-            on_maps(len(question.targets) * len(question.x))
-    return Explanation(question.logits, question.targets, maps, notes)
+            on_maps(len(request.targets) * len(request.x))
+    return Explanation(request.logits, request.targets, maps, notes)
 
 
 def _final(maps: Tensor, method: str, *, rectify: bool) -> Tensor:
@@ -186,24 +186,25 @@ def _layers(
     }
 
 
-def _answers(question: Question, asked: Options) -> Iterator[tuple[tuple[str, str], Found]]:
+def _answers(request: ExplanationRequest, asked: Options) -> Iterator[tuple[tuple[str, str], RawMaps]]:
     gradients: dict[str, Tensor] = {}
     if any(METHODS[name].is_formula for name in asked):
-        gradients = question.passed.gradients(question.targets)
+        gradients = request.capture.gradients(request.targets)
     for name, options in asked.items():
         method = METHODS[name]
-        for place, layers in method.places(question.layers).items():
+        for place, layers in method.places(request.layers).items():
             if method.is_formula:
-                activation = widened(question.passed.activations[place].detach())
+                activation = widened(request.capture.activations[place].detach())
                 maps = [method.function(activation, widened(one), **options) for one in gradients[place]]
-                yield (name, place), Found(torch.stack(maps))  # type: ignore[arg-type]
+                yield (name, place), RawMaps(torch.stack(maps))  # type: ignore[arg-type]
             else:
-                yield (name, place), _put(method, question, layers, options)
+                yield (name, place), _run_procedure(method, request, layers, options)
 
 
-def _put(method: Method, question: Question, layers: tuple[str, ...], options: Mapping[str, object]) -> Found:
-    passed = replace(question.passed, activations={layer: question.passed.activations[layer] for layer in layers})
-    put = replace(question, layers=layers, passed=passed)
-    found = method.function(put, **options)
-    assert isinstance(found, Found)
-    return found
+def _run_procedure(
+    method: Method, request: ExplanationRequest, layers: tuple[str, ...], options: Mapping[str, object]
+) -> RawMaps:
+    kept = replace(request.capture, activations={layer: request.capture.activations[layer] for layer in layers})
+    raw = method.function(replace(request, layers=layers, capture=kept), **options)
+    assert isinstance(raw, RawMaps)
+    return raw

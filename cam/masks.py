@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cam.perturb import exact, rescored
-from cam.question import Found, Question
+from cam.request import ExplanationRequest, RawMaps
 from cam.resize import resize
 
 __all__ = ["Masks", "channel_sum", "distinct_masks", "scored_masks", "weighted"]
@@ -37,14 +37,17 @@ def distinct_masks(A: Tensor) -> Masks:
 
 
 def scored_masks(
-    question: Question, masks: Masks, change: Callable[[Tensor, Tensor], Tensor] | None = None, repeats: int = 1
+    request: ExplanationRequest,
+    masks: Masks,
+    change: Callable[[Tensor, Tensor], Tensor] | None = None,
+    repeats: int = 1,
 ) -> Tensor:
     """Return the scores (T, B, C) of the inputs seen through each channel's mask, means over ``repeats`` changes of it.
 
     A mask is resized to the input, linear, and only then brought to [0, 1]. ``change`` turns masks (rows, *S) into
     those that are used, told the number of the repeat of each (rows,).
     """
-    x, count = question.x, len(masks.samples)
+    x, count = request.x, len(masks.samples)
     cells, samples = masks.cells.to(x.device), masks.samples.to(x.device).repeat(repeats)
     number = torch.arange(len(samples), device=x.device)
 
@@ -55,11 +58,11 @@ def scored_masks(
             used = change(used, drawn // count)
         return x[samples[chunk]] * used[:, None].to(x)
 
-    scores = rescored(question, samples, build).to(masks.index.device).view(-1, repeats, count)
+    scores = rescored(request, samples, build).to(masks.index.device).view(-1, repeats, count)
     return torch.mean(scores, dim=1)[:, masks.index]
 
 
-def weighted(A: Tensor, scores: Tensor) -> Found:
+def weighted(A: Tensor, scores: Tensor) -> RawMaps:
     """Return sum_k softmax_k(scores) A_k, whose ReLU is the map, from activations (B, C, *S) and scores (T, B, C).
 
     The note tells how even the weights are, as their entropy divided by that of equal weights: near 0 one channel
@@ -69,7 +72,7 @@ def weighted(A: Tensor, scores: Tensor) -> Found:
     entropy = torch.special.entr(weights).sum(dim=2) / log(max(A.shape[1], 2))
     low, high = torch.stack(entropy.aminmax()).tolist()
     note = f"entropy of the weights over that of equal ones: {low:.3f} to {high:.3f}"
-    return Found(channel_sum(weights, A), note)
+    return RawMaps(channel_sum(weights, A), note)
 
 
 def channel_sum(weights: Tensor, A: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from cam.question import Question, widened
+from cam.request import ExplanationRequest, widened
 from cam.targets import Scalar
 
 __all__ = ["Build", "Forward", "default_rows", "exact", "halving", "logits_of", "own_scores", "rescored", "scores_of"]
@@ -62,22 +62,22 @@ def halving(rows: int, attempt: Callable[[int], Answer]) -> Answer:
 
 
 def rescored(
-    question: Question, samples: Tensor, build: Build, forward: Forward | None = None, rows: int | None = None
+    request: ExplanationRequest, samples: Tensor, build: Build, forward: Forward | None = None, rows: int | None = None
 ) -> Tensor:
     """Return every target's score (T, rows) of the rows that ``build`` makes.
 
     ``samples`` (rows,) tells which sample a row shows, and so which target it is asked about. Rows go through the
-    model, or through ``forward``; ``rows`` of them together unless the question says how many.
+    model, or through ``forward``; ``rows`` of them together unless the request says how many.
 
     Raises:
         torch.OutOfMemoryError: when even one row alone does not fit.
     """
-    chunks = logits_of(question, samples, build, forward, rows)
-    if question.logits.ndim == 2:  # small enough to be kept; a target's check of its labels then waits only once
-        return scores_of(question.targets, torch.cat(list(chunks)), samples)
+    chunks = logits_of(request, samples, build, forward, rows)
+    if request.logits.ndim == 2:  # small enough to be kept; a target's check of its labels then waits only once
+        return scores_of(request.targets, torch.cat(list(chunks)), samples)
     parts, start = [], 0
     for logits in chunks:
-        parts.append(scores_of(question.targets, logits, samples[start : start + len(logits)]))
+        parts.append(scores_of(request.targets, logits, samples[start : start + len(logits)]))
         start += len(logits)
     return torch.cat(parts, dim=1)
 
@@ -87,21 +87,21 @@ def scores_of(targets: Sequence[Scalar], logits: Tensor, samples: Tensor) -> Ten
     return torch.stack([target.select(samples).scores(widened(logits)) for target in targets])
 
 
-def own_scores(question: Question) -> Tensor:
+def own_scores(request: ExplanationRequest) -> Tensor:
     """Return every target's score (T, B) of the inputs as they are; float32 or better."""
-    return torch.stack([widened(target.scores(question.logits)) for target in question.targets])
+    return torch.stack([widened(target.scores(request.logits)) for target in request.targets])
 
 
 def logits_of(
-    question: Question, samples: Tensor, build: Build, forward: Forward | None = None, rows: int | None = None
+    request: ExplanationRequest, samples: Tensor, build: Build, forward: Forward | None = None, rows: int | None = None
 ) -> Iterator[Tensor]:
     """Yield the logits of the rows, a chunk at a time; a chunk that does not fit the memory is halved.
 
     Raises:
         torch.OutOfMemoryError: when even one row alone does not fit.
     """
-    run = forward or (lambda inputs, _samples: question.model(inputs))
-    size = question.rows or rows or default_rows(question.x[0].numel(), question.x.device)
+    run = forward or (lambda inputs, _samples: request.model(inputs))
+    size = request.max_batch or rows or default_rows(request.x[0].numel(), request.x.device)
     start = 0
     while start < len(samples):
         chunk = slice(start, min(start + size, len(samples)))

@@ -7,12 +7,12 @@ from typing import Literal, TypeVar
 
 from torch import Tensor
 
-from cam.question import Found
+from cam.request import RawMaps
 
 __all__ = ["INPUT", "METHODS", "Method", "Place", "method", "procedure"]
 
 Formula = TypeVar("Formula", bound=Callable[..., Tensor])
-Procedure = TypeVar("Procedure", bound=Callable[..., Found])
+Procedure = TypeVar("Procedure", bound=Callable[..., RawMaps])
 Place = Literal["layer", "layers", "input"]
 INPUT = "input"
 """Stands for the layer in the key of a map that is taken at the input."""
@@ -31,7 +31,7 @@ class Method:
     differentiated; where no method does, it keeps no graph.
 
     A ``formula`` takes activations A and gradients G, both (B, C, *S), and returns the raw map (B, *S). A method that
-    needs more takes a ``Question`` and returns ``Found``. Keyword parameters of either are its options.
+    needs more takes a ``ExplanationRequest`` and returns ``RawMaps``. Keyword parameters of either are its options.
     """
 
     name: str
@@ -94,7 +94,7 @@ def procedure(
     backward: bool = False,
     rectified: bool = False,
 ) -> Callable[[Procedure], Procedure]:
-    """Register the decorated function of a ``Question`` as a method.
+    """Register the decorated function of a ``ExplanationRequest`` as a method.
 
     Raises:
         ValueError: when the name is taken, or the method is said to be both signed and rectified.

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, as_tensor, long
 
 __all__ = [
-    "Asked",
     "Difference",
     "PerSample",
     "Positive",
@@ -22,8 +21,9 @@ __all__ = [
     "Region",
     "Scalar",
     "Target",
+    "TargetLike",
     "Value",
-    "answered",
+    "resolve_targets",
 ]
 
 
@@ -178,11 +178,13 @@ class Positive:
         return tuple(Target(label) for label in found.tolist())
 
 
-Asked = Scalar | PerSample | Predicted | Positive | int
+TargetLike = Scalar | PerSample | Predicted | Positive | int
 """What a caller may ask for; a bare index is a ``Target``, or a ``Value`` of a regression."""
 
 
-def answered(asked: "Sequence[Asked] | PerSample", logits: Tensor, *, regression: bool = False) -> tuple[Scalar, ...]:
+def resolve_targets(
+    asked: "Sequence[TargetLike] | PerSample", logits: Tensor, *, regression: bool = False
+) -> tuple[Scalar, ...]:
     """Return the scalars that are asked of this batch, from its logits (B, K) or (B, K, *S).
 
     Raises:

@@ -19,7 +19,7 @@ from pipeline.errors import ArchiveError, ConfigError, OutputError
 
 if TYPE_CHECKING:
     from flows.request import AuditRequest
-    from flows.server import Server, UnreachableError
+    from flows.server import PrefectServer, UnreachableError
 
 __all__ = ["app", "main"]
 
@@ -267,7 +267,7 @@ def schema() -> None:
     typer.echo(json.dumps(AuditConfig.model_json_schema(), indent=2))
 
 
-def _run(request: "AuditRequest", *, quiet: bool, server: "Server | UnreachableError | None" = None) -> Path:
+def _run(request: "AuditRequest", *, quiet: bool, server: "PrefectServer | UnreachableError | None" = None) -> Path:
     from flows.progress import watching
     from flows.running import run_audit
 

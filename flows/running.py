@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flows.engines import Engine
 from flows.request import AuditRequest
-from flows.server import Server, UnreachableError, prefect_server
+from flows.server import PrefectServer, UnreachableError, prefect_server
 from flows.watch import Watcher
 from pipeline.config_file import load_config
 from pipeline.studies.isolation import WorkerPool
@@ -20,7 +20,7 @@ def run_audit(
     request: AuditRequest,
     watcher: Watcher,
     say: Callable[[str], None],
-    server: Server | UnreachableError | None = None,
+    server: PrefectServer | UnreachableError | None = None,
 ) -> Path:
     """Audit the archive that a configuration names and render the report; return the run's folder.
 
@@ -40,7 +40,7 @@ def run_audit(
 
 
 def _run_with(
-    server: Server | UnreachableError | None, request: AuditRequest, engine: Engine, watcher: Watcher
+    server: PrefectServer | UnreachableError | None, request: AuditRequest, engine: Engine, watcher: Watcher
 ) -> Path:
     with WorkerPool() as pool:
         warm_up(pool)
@@ -56,10 +56,10 @@ def _run_with(
         return follow(run, engine, watcher, address)
 
 
-def _address(server: Server | UnreachableError | None, engine: Engine) -> str | None:
+def _address(server: PrefectServer | UnreachableError | None, engine: Engine) -> str | None:
     """Return the address of the server once it answers, None when the run has to do without."""
     try:
-        if isinstance(server, Server):
+        if isinstance(server, PrefectServer):
             from flows import audit  # noqa: F401 - Prefect, which may not be importable here
 
             return server.wait()

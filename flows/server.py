@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-__all__ = ["Server", "UnreachableError", "prefect_server", "shown", "silence"]
+__all__ = ["PrefectServer", "UnreachableError", "prefect_server", "shown", "silence"]
 
 _START_SECONDS = 120.0  # the first start on a machine makes a database
 _END_SECONDS = 3.0
@@ -43,7 +43,7 @@ class UnreachableError(Exception):
 
 
 @dataclass(frozen=True)
-class Server:
+class PrefectServer:
     """A Prefect server's API, and its process when it is a temporary one."""
 
     address: str
@@ -68,7 +68,7 @@ def shown(address: str) -> str:
 
 
 @contextmanager
-def prefect_server() -> Iterator[Server | UnreachableError]:
+def prefect_server() -> Iterator[PrefectServer | UnreachableError]:
     """Yield the server that runs inside the block are told to, or why there is none.
 
     A temporary one has begun to start; whether it gets there shows when it is waited for.
@@ -77,11 +77,11 @@ def prefect_server() -> Iterator[Server | UnreachableError]:
     try:
         yield server
     finally:
-        if isinstance(server, Server) and server.process is not None:
+        if isinstance(server, PrefectServer) and server.process is not None:
             _end(server.process)
 
 
-def _found() -> Server | UnreachableError:
+def _found() -> PrefectServer | UnreachableError:
     try:
         from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE
 
@@ -90,7 +90,7 @@ def _found() -> Server | UnreachableError:
     except Exception as error:  # noqa: BLE001 - Prefect reads files of the user's here; no fault of it may end a run
         return UnreachableError(f"Prefect's settings cannot be read ({type(error).__name__})")
     if address:
-        return Server(address)
+        return PrefectServer(address)
     if not temporary_allowed:
         return UnreachableError("no Prefect server is configured (PREFECT_API_URL)")
     try:
@@ -99,7 +99,7 @@ def _found() -> Server | UnreachableError:
         return UnreachableError(f"a temporary Prefect server cannot be started ({error.strerror})")
 
 
-def _started() -> Server:
+def _started() -> PrefectServer:
     """Start a temporary server on a free port that nobody else can take meanwhile."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -113,10 +113,10 @@ def _started() -> Server:
             env=os.environ | _ENVIRONMENT,
             process_group=0,  # a terminal's Ctrl-C is for this process alone
         )
-    return Server(f"http://127.0.0.1:{port}/api", process)
+    return PrefectServer(f"http://127.0.0.1:{port}/api", process)
 
 
-def _wait_for_start(server: Server, process: subprocess.Popen[bytes]) -> None:
+def _wait_for_start(server: PrefectServer, process: subprocess.Popen[bytes]) -> None:
     port = int(server.address.rpartition(":")[2].partition("/")[0])
     end = time.monotonic() + float(os.environ.get("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", _START_SECONDS))
     while time.monotonic() < end:

@@ -18,7 +18,7 @@ from reports.text import fitted, inline
 # streams go in as bytes: the 7-bit form takes a quarter more room and most of the time
 rl_config.useA85 = 0
 
-__all__ = ["PAGE_HEIGHT", "Document", "contents"]
+__all__ = ["PAGE_HEIGHT", "ReportDocument", "contents"]
 
 _TOP, _BOTTOM = 25 * mm, 20 * mm
 PAGE_HEIGHT = A4[1] - _TOP - _BOTTOM
@@ -43,7 +43,7 @@ def contents() -> TableOfContents:
     return TableOfContents(levelStyles=levels, tableStyle=plain, dotsMinLevel=0)
 
 
-class Document(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no types
+class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no types
     """The report's document template; build it with ``multiBuild``.
 
     ``pictures`` is False while the first pass only counts pages.

@@ -13,7 +13,7 @@ import reports.sections  # noqa: F401  # fills the registry
 from pipeline.errors import OutputError
 from pipeline.record import load_results
 from reports.archive_pdf import archivable
-from reports.document import Document, contents
+from reports.document import ReportDocument, contents
 from reports.layout import Flowable, heading, subheading
 from reports.numbers import when
 from reports.registry import Context, sections
@@ -58,7 +58,7 @@ def _pages(context: Context) -> bytes:
     """Return the pages as PDF."""
     target = io.BytesIO()
     try:
-        Document(target, context).multiBuild(_story(context))
+        ReportDocument(target, context).multiBuild(_story(context))
     except LayoutError as error:
         raise OutputError(f"{context.run}: the report cannot be laid out: {str(error)[:200]}") from error
     return target.getvalue()

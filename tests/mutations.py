@@ -72,8 +72,8 @@ MUTANTS: list[Mutant] = [
         "cam/methods/cam.py",
         ("G.sum(dim=", "G.mean(dim="),
         ("<= _TOLERANCE *", ">= -_TOLERANCE *"),
-        ('("" if is_affine(question) else "the logits', '("" if True else "the logits'),
-        ("(weights * question.A).sum(dim=2)", "(weights * question.A).sum(dim=2).relu()"),
+        ('("" if is_affine(request) else "the logits', '("" if True else "the logits'),
+        ("(weights * request.A).sum(dim=2)", "(weights * request.A).sum(dim=2).relu()"),
         tests=(
             "tests/cam/test_methods.py::test_method_equals_oracle[cam-affine-signed-2d]",
             "tests/cam/test_identities.py",
@@ -500,7 +500,7 @@ MUTANTS: list[Mutant] = [
         "cam/methods/guided_gradcam.py",
         ("resize(one, shape)", "torch.nn.functional.interpolate(one[:, None], size=shape)[:, 0]"),
         (".to(guided.dtype) * guided", ".to(guided.dtype) * guided.relu()"),
-        ("gradcam(question.A, gradient).relu()", "gradcam(question.A, gradient)"),
+        ("gradcam(request.A, gradient).relu()", "gradcam(request.A, gradient)"),
         tests=("tests/cam/test_methods.py", "-k", "guided_gradcam- and 2d"),
     ),
     *of(

@@ -5,8 +5,8 @@ from torch import Tensor
 
 from cam.masks import channel_sum
 from cam.perturb import own_scores
-from cam.question import Found, Question
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps
 from cam.tail import is_affine, tail
 
 
@@ -23,24 +23,24 @@ from cam.tail import is_affine, tail
     cost="none behind an affine tail; else the tail alone, once for each channel of each sample that is not 0",
     backward=True,
 )
-def ablationcam(question: Question) -> Found:
+def ablationcam(request: ExplanationRequest) -> RawMaps:
     """Return maps (T, B, *S), before their ReLU, of weights (y - y_k) / y, y_k the logit y with channel k set to 0.
 
     Where y is 0 the map is empty. Behind an affine tail y - y_k is the sum over space of G_k A_k, and nothing is run.
     """
-    A = question.A
-    if is_affine(question):
-        drops, way = (question.gradients() * A).flatten(3).sum(dim=3), "affine tail: no further forward"
+    A = request.A
+    if is_affine(request):
+        drops, way = (request.gradients() * A).flatten(3).sum(dim=3), "affine tail: no further forward"
     else:
-        drops, way = _drops(question)
-    y = own_scores(question).to(A.device)
+        drops, way = _drops(request)
+    y = own_scores(request).to(A.device)
     weights = drops / torch.where(y == 0, torch.inf, y)[:, :, None]
-    return Found(channel_sum(weights, A), way + _signs(y))
+    return RawMaps(channel_sum(weights, A), way + _signs(y))
 
 
-def _drops(question: Question) -> tuple[Tensor, str]:
+def _drops(request: ExplanationRequest) -> tuple[Tensor, str]:
     """Return y - y_k (T, B, C); a channel that is 0 already takes nothing away, so it is not run."""
-    A, way = question.A, tail(question)
+    A, way = request.A, tail(request)
     samples, channels = torch.nonzero(A.flatten(2).any(dim=2), as_tuple=True)
 
     def build(chunk: slice) -> Tensor:
@@ -48,10 +48,10 @@ def _drops(question: Question) -> tuple[Tensor, str]:
         rows[torch.arange(len(rows), device=A.device), channels[chunk]] = 0
         return rows
 
-    y = own_scores(question).to(A.device)
+    y = own_scores(request).to(A.device)
     drops = y.new_zeros(len(y), *A.shape[:2])
     if len(samples):
-        drops[:, samples, channels] = y[:, samples] - way.rescored(question, samples, build).to(A.device)
+        drops[:, samples, channels] = y[:, samples] - way.rescored(request, samples, build).to(A.device)
     return drops, way.note
 
 

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from cam.attention import Attended, attended, onto_grid
 from cam.perturb import exact
-from cam.question import Found, Question, widened
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps, widened
 from cam.targets import Scalar
 
 
@@ -24,20 +24,20 @@ from cam.targets import Scalar
     at="input",
     cost="1 that keeps its graph, a backward for each target, and 1 of a single sample",
 )
-def attention_relevance(question: Question) -> Found:
+def attention_relevance(request: ExplanationRequest) -> RawMaps:
     """Return R after R <- R + mean_h ReLU(dA_l x A_l) R over the attentions l in their order; maps on the tokens' grid.
 
     Raises:
         ValueError: when an attention, or where the tokens lie in the image, is not known.
     """
-    samples = torch.split(torch.arange(len(question.x)), question.rows or len(question.x))
+    samples = torch.split(torch.arange(len(request.x)), request.max_batch or len(request.x))
     chunks = []
     for chosen in samples:
-        passed = attended(question.model, question.x[chosen.to(question.x.device)], differentiable=True)
-        chunks.append(torch.stack([_relevance(passed, target.select(chosen)) for target in question.targets]))
+        passed = attended(request.model, request.x[chosen.to(request.x.device)], differentiable=True)
+        chunks.append(torch.stack([_relevance(passed, target.select(chosen)) for target in request.targets]))
     relevance = torch.cat(chunks, dim=1)
-    maps, note = onto_grid(question, passed.names, relevance.flatten(0, 1))
-    return Found(maps.reshape(*relevance.shape[:2], *maps.shape[1:]), note)
+    maps, note = onto_grid(request, passed.names, relevance.flatten(0, 1))
+    return RawMaps(maps.reshape(*relevance.shape[:2], *maps.shape[1:]), note)
 
 
 def _relevance(passed: Attended, target: Scalar) -> Tensor:

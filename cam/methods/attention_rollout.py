@@ -7,8 +7,8 @@ from torch import Tensor
 
 from cam.attention import attended, onto_grid
 from cam.perturb import exact
-from cam.question import Found, Question, widened
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps, widened
 
 
 @procedure(
@@ -23,17 +23,17 @@ from cam.registry import procedure
     at="input",
     cost="1, and 1 of a single sample",
 )
-def attention_rollout(question: Question) -> Found:
+def attention_rollout(request: ExplanationRequest) -> RawMaps:
     """Return prod_l (0.5 A_l + 0.5 I), rows normalised, later attentions on the left; maps on the grid of the tokens.
 
     Raises:
         ValueError: when an attention, or where the tokens lie in the image, is not known.
     """
-    passed = attended(question.model, question.x, differentiable=False)
-    with exact(question.x):
+    passed = attended(request.model, request.x, differentiable=False)
+    with exact(request.x):
         rollout = _rollout([widened(one).mean(dim=1) for one in passed.weights])
-    maps, note = onto_grid(question, passed.names, rollout)
-    return Found(maps.expand(len(question.targets), *maps.shape), note)
+    maps, note = onto_grid(request, passed.names, rollout)
+    return RawMaps(maps.expand(len(request.targets), *maps.shape), note)
 
 
 def _rollout(weights: Sequence[Tensor]) -> Tensor:

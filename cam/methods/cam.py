@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from cam.question import Found, Question
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps
 from cam.tail import is_affine
 
 _TOLERANCE = 1e-4  # of the largest gradient
@@ -20,7 +20,7 @@ _TOLERANCE = 1e-4  # of the largest gradient
     cost="none; the tail's backward, and 9 forwards once where an operation behind the layer is not known",
     backward=True,
 )
-def cam(question: Question) -> Found:
+def cam(request: ExplanationRequest) -> RawMaps:
     """Return sum_k w_k A_k, equation 2 of the paper: A is (B, C, *S), the maps are (T, B, *S).
 
     The weight of a linear layer behind the spatial mean is the sum of the gradient over space, w_k = sum G_k, so no
@@ -29,16 +29,16 @@ def cam(question: Question) -> Found:
     Raises:
         ValueError: when the layer is not followed by pooling and a linear layer alone.
     """
-    G = question.gradients()
+    G = request.gradients()
     fault = "" if _constant_in_space(G) else "the gradient varies in space"
-    fault = fault or ("" if is_affine(question) else "the logits are not an affine function of A")
+    fault = fault or ("" if is_affine(request) else "the logits are not an affine function of A")
     if fault:
         raise ValueError(
             f"method 'cam' needs a layer that only pooling by the mean and one linear layer follow; at layer "
-            f"{question.layer!r} {fault}, so channels have no weight in the logit: take 'hirescam' or 'gradcam'"
+            f"{request.layer!r} {fault}, so channels have no weight in the logit: take 'hirescam' or 'gradcam'"
         )
     weights = G.sum(dim=tuple(range(3, G.ndim)), keepdim=True)
-    return Found((weights * question.A).sum(dim=2))
+    return RawMaps((weights * request.A).sum(dim=2))
 
 
 def _constant_in_space(G: Tensor) -> bool:

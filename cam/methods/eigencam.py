@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from cam.question import Found, Question
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps
 
 __all__ = ["first_component"]
 
@@ -19,9 +19,9 @@ __all__ = ["first_component"]
     at="layer",
     cost="none",
 )
-def eigencam(question: Question) -> Found:
+def eigencam(request: ExplanationRequest) -> RawMaps:
     """Return ``first_component`` of A (B, C, *S), once for each target: maps (T, B, *S)."""
-    return Found(torch.stack([first_component(question.A)] * len(question.targets)))
+    return RawMaps(torch.stack([first_component(request.A)] * len(request.targets)))
 
 
 def first_component(values: Tensor) -> Tensor:

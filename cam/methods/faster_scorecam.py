@@ -1,8 +1,8 @@
 """Faster Score-CAM."""
 
 from cam.masks import distinct_masks, scored_masks, weighted
-from cam.question import Found, Question
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps
 
 
 @procedure(
@@ -16,7 +16,7 @@ from cam.registry import procedure
     at="layer",
     cost="at most N for each sample (10 by default), the same for all targets",
 )
-def faster_scorecam(question: Question, *, count: int = 10) -> Found:
+def faster_scorecam(request: ExplanationRequest, *, count: int = 10) -> RawMaps:
     """Return Score-CAM's maps (T, B, *S) of each sample's ``count`` channels of largest variance, the first of equals.
 
     Raises:
@@ -24,7 +24,7 @@ def faster_scorecam(question: Question, *, count: int = 10) -> Found:
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, not {count}")
-    A = question.A
+    A = request.A
     order = A.flatten(2).var(dim=2, correction=0).sort(dim=1, descending=True, stable=True).indices[:, :count]
     chosen = A.gather(1, order.view(*order.shape, *[1] * (A.ndim - 2)).expand(-1, -1, *A.shape[2:]))
-    return weighted(chosen, scored_masks(question, distinct_masks(chosen)))
+    return weighted(chosen, scored_masks(request, distinct_masks(chosen)))

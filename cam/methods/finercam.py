@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from cam.methods.gradcam import gradcam
-from cam.question import Found, Question
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps
 from cam.targets import Scalar, Target
 
 
@@ -23,7 +23,7 @@ from cam.targets import Scalar, Target
     cost="none; a backward of the tail of its own",
     backward=True,
 )
-def finercam(question: Question, *, gamma: float = 0.6, compare: int = 3) -> Found:
+def finercam(request: ExplanationRequest, *, gamma: float = 0.6, compare: int = 3) -> RawMaps:
     """Return Grad-CAM, before its ReLU, of y_c - gamma mean_t y_{d_t}: maps (T, B, *S).
 
     The d_t are the ``compare`` other labels with the sample's largest logits, or all where there are fewer; for the
@@ -33,16 +33,16 @@ def finercam(question: Question, *, gamma: float = 0.6, compare: int = 3) -> Fou
     Raises:
         ValueError: when the model has one logit or no single row of them, a target is not a label, or ``compare`` < 1.
     """
-    if question.logits.ndim != 2 or question.logits.shape[1] < 2:
+    if request.logits.ndim != 2 or request.logits.shape[1] < 2:
         raise ValueError(
             f"method 'finercam' compares a label's logit with others', so the model must return at least two a sample, "
-            f"not {tuple(question.logits.shape)}"
+            f"not {tuple(request.logits.shape)}"
         )
     if compare < 1:
         raise ValueError(f"finercam.compare must be at least 1, not {compare}")
     with torch.inference_mode(False):  # what is made in it cannot be differentiated through
-        weighted = [_Weighted(_weights(question.logits, target, gamma, compare)) for target in question.targets]
-    return Found(torch.stack([gradcam(question.A, G) for G in question.gradients(weighted)]))
+        weighted = [_Weighted(_weights(request.logits, target, gamma, compare)) for target in request.targets]
+    return RawMaps(torch.stack([gradcam(request.A, G) for G in request.gradients(weighted)]))
 
 
 def _weights(logits: Tensor, target: Scalar, gamma: float, compare: int) -> Tensor:

@@ -10,8 +10,8 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from cam.attribution import Score, attributed
-from cam.question import Found, Question
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps
 from cam.resize import resize
 
 __all__ = ["full_gradients"]
@@ -29,7 +29,7 @@ _Layers = list[tuple[Tensor, Tensor, int]]  # output, bias in a shape that broad
     at="input",
     cost="6 a target: a forward, the layers' biases and a backward through the whole model",
 )
-def fullgrad(question: Question) -> Found:
+def fullgrad(request: ExplanationRequest) -> RawMaps:
     """Return psi(x * dy/dx) + sum_l psi(b_l * dy/dz_l), z_l the output of layer l and b_l its bias: maps (T, B, *S).
 
     psi is the magnitude, scaled to 0..1 over all channels and places of a layer of a sample (as the authors' code does;
@@ -43,14 +43,14 @@ def fullgrad(question: Question) -> Found:
     gaps: list[float] = [0.0]
 
     def attribute(score: Score, x: Tensor, samples: Tensor, _rows: int) -> Tensor:
-        scores, terms = full_gradients(question.model, score, x, samples)
+        scores, terms = full_gradients(request.model, score, x, samples)
         gaps.append(_gap(scores, terms))
         return torch.stack([_psi(one, tuple(x.shape[2:])) for one in terms if one.ndim == x.ndim]).sum(dim=0)
 
-    found = attributed(question, attribute)
+    found = attributed(request, attribute)
     missed = max(gaps)
     note = f"the terms miss the score by up to {missed:.1%} of their size: a part of it is in no module"
-    return Found(found, note if missed > 1e-3 else "")
+    return RawMaps(found, note if missed > 1e-3 else "")
 
 
 def full_gradients(model: nn.Module, score: Score, x: Tensor, samples: Tensor) -> tuple[Tensor, list[Tensor]]:

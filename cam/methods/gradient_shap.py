@@ -5,8 +5,8 @@ from torch import Tensor
 
 from cam.attribution import Score, attributed
 from cam.methods.saliency import input_gradient
-from cam.question import Found, Question, widened
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps, widened
 
 __all__ = ["uniform_pairs"]
 
@@ -23,7 +23,9 @@ __all__ = ["uniform_pairs"]
     at="input",
     cost="3 x samples (50) a target: forwards and backwards through the whole model",
 )
-def gradient_shap(question: Question, *, samples: int = 50, baselines: Tensor | None = None, seed: int = 0) -> Found:
+def gradient_shap(
+    request: ExplanationRequest, *, samples: int = 50, baselines: Tensor | None = None, seed: int = 0
+) -> RawMaps:
     """Return sum_c mean_i (x_c - b_ic) dy/dx_c (b_i + a_i (x - b_i)), i to ``samples``, a_i uniform in 0..1.
 
     b_i is one of ``baselines`` (N, C, *S), images to compare with, drawn with equal chance. Without any it is a blank
@@ -36,8 +38,8 @@ def gradient_shap(question: Question, *, samples: int = 50, baselines: Tensor | 
     """
     if samples < 1:
         raise ValueError(f"gradient_shap.samples must be at least 1, not {samples}")
-    if baselines is not None and (baselines.shape[1:] != question.x.shape[1:] or not len(baselines)):
-        shapes = f"(N, {', '.join(map(str, question.x.shape[1:]))}), not {tuple(baselines.shape)}"
+    if baselines is not None and (baselines.shape[1:] != request.x.shape[1:] or not len(baselines)):
+        shapes = f"(N, {', '.join(map(str, request.x.shape[1:]))}), not {tuple(baselines.shape)}"
         raise ValueError(f"gradient_shap.baselines must have shape {shapes}")
 
     def attribute(score: Score, x: Tensor, batch: Tensor, rows: int) -> Tensor:
@@ -51,7 +53,7 @@ def gradient_shap(question: Question, *, samples: int = 50, baselines: Tensor | 
             total += (away * gradient.reshape(away.shape)).sum(dim=1)
         return (total / samples).sum(dim=1)
 
-    return Found(attributed(question, attribute))
+    return RawMaps(attributed(request, attribute))
 
 
 def uniform_pairs(number: int, seed: int) -> Tensor:

@@ -5,8 +5,8 @@ from torch import Tensor
 from torch.autograd.graph import Node
 
 from cam.attribution import Score, attributed
-from cam.question import Found, Question
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps
 
 __all__ = ["guided_gradient"]
 
@@ -27,7 +27,7 @@ _OTHERS = (  # as autograd calls them
     at="input",
     cost="3 a target: a forward and a backward through the whole model",
 )
-def guided_backprop(question: Question) -> Found:
+def guided_backprop(request: ExplanationRequest) -> RawMaps:
     """Return sum_c of dy/dx_c, where backward multiplies by [input > 0] and [gradient > 0] at every ReLU.
 
     Every ReLU in the graph is meant, a module or not, in place or not. No hook is set on the model: captum's, on
@@ -37,10 +37,10 @@ def guided_backprop(question: Question) -> Found:
     Raises:
         ValueError: when the graph holds no ReLU: the map would be the plain gradient under another name.
     """
-    return Found(*guided_gradient(question))
+    return RawMaps(*guided_gradient(request))
 
 
-def guided_gradient(question: Question) -> tuple[Tensor, str]:
+def guided_gradient(request: ExplanationRequest) -> tuple[Tensor, str]:
     """Return the maps (T, B, *S) of guided backpropagation and, in words, which activations were not guided."""
     left: set[str] = set()
 
@@ -49,7 +49,7 @@ def guided_gradient(question: Question) -> tuple[Tensor, str]:
         left.update(_guide(scores))
         return torch.autograd.grad(scores, x)[0].sum(dim=1)
 
-    maps = attributed(question, attribute)
+    maps = attributed(request, attribute)
     return maps, f"not guided: {', '.join(sorted(left))}" if left else ""
 
 

@@ -4,8 +4,8 @@ import torch
 
 from cam.methods.gradcam import gradcam
 from cam.methods.guided_backprop import guided_gradient
-from cam.question import Found, Question
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps
 from cam.resize import resize
 
 
@@ -20,13 +20,13 @@ from cam.resize import resize
     cost="3 a target: a forward and a backward through the whole model",
     backward=True,
 )
-def guided_gradcam(question: Question) -> Found:
+def guided_gradcam(request: ExplanationRequest) -> RawMaps:
     """Return up(Grad-CAM) * sum_c guided gradient, on the input's grid; up is linear (captum's is nearest).
 
     Raises:
         ValueError: as ``guided_backprop``.
     """
-    guided, note = guided_gradient(question)
-    coarse = [gradcam(question.A, gradient).relu() for gradient in question.gradients()]
-    shape = tuple(question.x.shape[2:])
-    return Found(torch.stack([resize(one, shape) for one in coarse]).to(guided.dtype) * guided, note)
+    guided, note = guided_gradient(request)
+    coarse = [gradcam(request.A, gradient).relu() for gradient in request.gradients()]
+    shape = tuple(request.x.shape[2:])
+    return RawMaps(torch.stack([resize(one, shape) for one in coarse]).to(guided.dtype) * guided, note)

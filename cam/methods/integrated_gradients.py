@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from cam.attribution import Score, attributed
-from cam.question import Found, Question
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps
 
 
 @procedure(
@@ -18,7 +18,7 @@ from cam.registry import procedure
     at="input",
     cost="3 x steps (50) a target: forwards and backwards through the whole model",
 )
-def integrated_gradients(question: Question, *, steps: int = 50, baseline: float = 0.0) -> Found:
+def integrated_gradients(request: ExplanationRequest, *, steps: int = 50, baseline: float = 0.0) -> RawMaps:
     """Return sum_c (x_c - b) * integral over a in 0..1 of dy/dx_c (b + a (x - b)); b is ``baseline`` everywhere.
 
     The integral is Gauss and Legendre's of ``steps`` points, whose weights captum rounds to float32.
@@ -42,4 +42,4 @@ def integrated_gradients(question: Question, *, steps: int = 50, baseline: float
         assert isinstance(found, Tensor)
         return found.sum(dim=1)
 
-    return Found(attributed(question, attribute))
+    return RawMaps(attributed(request, attribute))

@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from cam.masks import distinct_masks, scored_masks, weighted
-from cam.question import Found, Question
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps
 
 
 @procedure(
@@ -19,7 +19,7 @@ from cam.registry import procedure
     at="layer",
     cost="10 (by default) for each distinct channel of each sample, the same for all targets",
 )
-def iscam(question: Question, *, steps: int = 10) -> Found:
+def iscam(request: ExplanationRequest, *, steps: int = 10) -> RawMaps:
     """Return Score-CAM's maps (T, B, *S) with each channel's logit a mean over its mask times i/N, i = 1..N.
 
     Raises:
@@ -31,5 +31,5 @@ def iscam(question: Question, *, steps: int = 10) -> Found:
     def dimmed(masks: Tensor, number: Tensor) -> Tensor:
         return masks * ((number + 1) / steps).view(-1, *[1] * (masks.ndim - 1))
 
-    masks = distinct_masks(question.A)
-    return weighted(question.A, scored_masks(question, masks, dimmed, steps))
+    masks = distinct_masks(request.A)
+    return weighted(request.A, scored_masks(request, masks, dimmed, steps))

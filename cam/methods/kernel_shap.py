@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from cam.methods.supervoxels import Surrogate, supervoxel_maps
-from cam.question import Found, Question
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps
 
 __all__ = ["shapley_coalitions"]
 
@@ -25,14 +25,14 @@ __all__ = ["shapley_coalitions"]
     cost="samples (1000) a target, for each sample of the batch; 2^supervoxels where that is less",
 )
 def kernel_shap(
-    question: Question,
+    request: ExplanationRequest,
     *,
     segments: int = 50,
     samples: int = 1000,
     spacing: Sequence[float] | None = None,
     baseline: float = 0.0,
     seed: int = 0,
-) -> Found:
+) -> RawMaps:
     """Return Shapley values over SLIC supervoxels, from theorem 2 of the paper.
 
     Where all 2^M coalitions of the M supervoxels are at most ``samples``, each is shown once and weighed by the
@@ -44,8 +44,8 @@ def kernel_shap(
         ValueError: when the samples are too few for the supervoxels, or as ``supervoxels``.
     """
     surrogate = Surrogate(lambda number: shapley_coalitions(samples, number, seed), _shapley)
-    maps, (least, most) = supervoxel_maps(question, surrogate, segments=segments, spacing=spacing, baseline=baseline)
-    return Found(maps, f"{least} to {most} supervoxels{', all coalitions' if 2**most <= samples else ''}")
+    maps, (least, most) = supervoxel_maps(request, surrogate, segments=segments, spacing=spacing, baseline=baseline)
+    return RawMaps(maps, f"{least} to {most} supervoxels{', all coalitions' if 2**most <= samples else ''}")
 
 
 def shapley_coalitions(samples: int, number: int, seed: int) -> Tensor:

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from cam.methods.layercam import layercam
-from cam.question import Found, Question, widened
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps, widened
 from cam.resize import resize
 
 
@@ -20,7 +20,7 @@ from cam.resize import resize
     cost="none; the tail's backward, from the earliest layer",
     backward=True,
 )
-def layercam_fusion(question: Question) -> Found:
+def layercam_fusion(request: ExplanationRequest) -> RawMaps:
     """Return max_l tanh(2 M_l / max M_l), on the grid of the layer with the most cells: maps (T, B, *S).
 
     The maximum is that of a sample's map at the layer's own resolution; a map that is empty stays so. The paper scales
@@ -29,16 +29,16 @@ def layercam_fusion(question: Question) -> Found:
     Raises:
         ValueError: for fewer than two layers.
     """
-    if len(question.layers) < 2:
-        raise ValueError(f"method 'layercam_fusion' needs at least two layers, not {list(question.layers)}")
-    gradients = question.passed.gradients(question.targets)
-    activations = {name: widened(question.passed.activations[name].detach()) for name in question.layers}
+    if len(request.layers) < 2:
+        raise ValueError(f"method 'layercam_fusion' needs at least two layers, not {list(request.layers)}")
+    gradients = request.capture.gradients(request.targets)
+    activations = {name: widened(request.capture.activations[name].detach()) for name in request.layers}
     shape = max((tuple(one.shape[2:]) for one in activations.values()), key=lambda sizes: torch.Size(sizes).numel())
     maps = [
         torch.stack([resize(_scaled(layercam(A, widened(G)).relu()), shape) for G in gradients[name]])
         for name, A in activations.items()
     ]
-    return Found(torch.stack(maps).amax(dim=0))
+    return RawMaps(torch.stack(maps).amax(dim=0))
 
 
 def _scaled(maps: Tensor) -> Tensor:

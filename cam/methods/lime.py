@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from cam.methods.supervoxels import Surrogate, supervoxel_maps
-from cam.question import Found, Question
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps
 
 __all__ = ["random_coalitions"]
 
@@ -27,14 +27,14 @@ _PENALTY = 1.0
     cost="samples (1000) a target, for each sample of the batch",
 )
 def lime(
-    question: Question,
+    request: ExplanationRequest,
     *,
     segments: int = 50,
     samples: int = 1000,
     spacing: Sequence[float] | None = None,
     baseline: float = 0.0,
     seed: int = 0,
-) -> Found:
+) -> RawMaps:
     """Return the weighted ridge regression's coefficients over SLIC supervoxels.
 
     Of ``samples`` coalitions the first has every supervoxel on, the others each with chance 1/2
@@ -49,8 +49,8 @@ def lime(
     if samples < 1:
         raise ValueError(f"lime.samples must be at least 1, not {samples}")
     surrogate = Surrogate(lambda number: random_coalitions(samples, number, seed), _ridge)
-    maps, (least, most) = supervoxel_maps(question, surrogate, segments=segments, spacing=spacing, baseline=baseline)
-    return Found(maps, f"{least} to {most} supervoxels")
+    maps, (least, most) = supervoxel_maps(request, surrogate, segments=segments, spacing=spacing, baseline=baseline)
+    return RawMaps(maps, f"{least} to {most} supervoxels")
 
 
 def random_coalitions(samples: int, number: int, seed: int) -> Tensor:

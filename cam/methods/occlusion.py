@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from cam.perturb import exact, own_scores, rescored
-from cam.question import Found, Question
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps
 
 _Sizes = int | Sequence[int] | None
 
@@ -22,7 +22,9 @@ _Sizes = int | Sequence[int] | None
     at="input",
     cost="one for each patch of each sample, the same for all targets",
 )
-def occlusion(question: Question, *, patch: _Sizes = None, stride: _Sizes = None, baseline: float = 0.0) -> Found:
+def occlusion(
+    request: ExplanationRequest, *, patch: _Sizes = None, stride: _Sizes = None, baseline: float = 0.0
+) -> RawMaps:
     """Return maps (T, B, *S) at the input's resolution, positive where covering takes evidence away.
 
     ``patch`` and ``stride`` are in voxels, one for all axes or one for each; by default a patch is an eighth of each
@@ -32,13 +34,13 @@ def occlusion(question: Question, *, patch: _Sizes = None, stride: _Sizes = None
     Raises:
         ValueError: when a size is less than 1 or of another number of axes, or the stride leaves voxels out.
     """
-    shape = tuple(question.x.shape[2:])
+    shape = tuple(request.x.shape[2:])
     sizes = _per_axis("patch", patch, tuple(-(-side // 8) for side in shape))
     strides = _per_axis("stride", stride, tuple(-(-size // 2) for size in sizes))
     if any(step > size for step, size in zip(strides, sizes, strict=True)):
         raise ValueError(f"stride must not exceed the patch, {sizes}, or voxels stay uncovered; it is {strides}")
-    covers = [_covers(*one, question.x.device) for one in zip(shape, sizes, strides, strict=True)]
-    return Found(_spread(_drops(question, covers, baseline), covers))
+    covers = [_covers(*one, request.x.device) for one in zip(shape, sizes, strides, strict=True)]
+    return RawMaps(_spread(_drops(request, covers, baseline), covers))
 
 
 def _per_axis(name: str, given: _Sizes, default: tuple[int, ...]) -> tuple[int, ...]:
@@ -55,9 +57,9 @@ def _covers(side: int, size: int, stride: int, device: torch.device) -> Tensor:
     return (voxels >= starts) & (voxels < starts + size)
 
 
-def _drops(question: Question, covers: list[Tensor], baseline: float) -> Tensor:
+def _drops(request: ExplanationRequest, covers: list[Tensor], baseline: float) -> Tensor:
     """Return y(x) - y(x with the patch covered), (T, B, patches along each axis)."""
-    x, grid = question.x, [len(cover) for cover in covers]
+    x, grid = request.x, [len(cover) for cover in covers]
     patches = torch.cartesian_prod(*[torch.arange(count, device=x.device) for count in grid])
     samples = torch.arange(len(x), device=x.device).repeat_interleave(len(patches))
     number = torch.arange(len(patches), device=x.device).repeat(len(x))
@@ -71,8 +73,8 @@ def _drops(question: Question, covers: list[Tensor], baseline: float) -> Tensor:
             covered = covered & cover[places[:, axis]].view(shape)
         return torch.where(covered[:, None], baseline, x[samples[chunk]])
 
-    scores = rescored(question, samples, build).view(-1, len(x), *grid)
-    y = own_scores(question)
+    scores = rescored(request, samples, build).view(-1, len(x), *grid)
+    y = own_scores(request)
     return y.view(*y.shape, *[1] * len(grid)) - scores
 
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from cam.question import Found, Question
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps
 
 
 @procedure(
@@ -16,12 +16,12 @@ from cam.registry import procedure
     at="layer",
     cost="none",
 )
-def randomcam(question: Question, *, seed: int = 0) -> Found:
+def randomcam(request: ExplanationRequest, *, seed: int = 0) -> RawMaps:
     """Return sum_k w_k A_k, w_k ~ U(-1, 1), once for each target: maps (T, B, *S).
 
     The weights are drawn from ``seed`` alone, on the CPU, so every sample, target and device gets the same ones; the
     global generators are not touched.
     """
-    A = question.A
+    A = request.A
     weights = torch.rand(A.shape[1], generator=torch.Generator().manual_seed(seed), dtype=torch.float32).to(A) * 2 - 1
-    return Found(torch.stack([torch.einsum("c,bc...->b...", weights, A)] * len(question.targets)))
+    return RawMaps(torch.stack([torch.einsum("c,bc...->b...", weights, A)] * len(request.targets)))

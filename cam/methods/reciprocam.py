@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from cam.perturb import own_scores
-from cam.question import Found, Question
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps
 from cam.tail import is_affine, tail
 
 
@@ -21,21 +21,21 @@ from cam.tail import is_affine, tail
     cost="none behind an affine tail; else the tail alone, once for each position of each sample",
     backward=True,
 )
-def reciprocam(question: Question) -> Found:
+def reciprocam(request: ExplanationRequest) -> RawMaps:
     """Return maps (T, B, *S): at each position the target's logit when all other positions of the layer are 0.
 
     Behind an affine tail that is the logit with an empty layer plus the sum over channels of G A, and nothing is run.
     """
-    if is_affine(question):
-        shares = question.gradients() * question.A
-        empty = own_scores(question).to(shares.device) - shares.flatten(2).sum(dim=2)
+    if is_affine(request):
+        shares = request.gradients() * request.A
+        empty = own_scores(request).to(shares.device) - shares.flatten(2).sum(dim=2)
         maps = shares.sum(dim=2) + empty.view(*empty.shape, *[1] * (shares.ndim - 3))
-        return Found(maps, "affine tail: no further forward")
-    return _kept_alone(question)
+        return RawMaps(maps, "affine tail: no further forward")
+    return _kept_alone(request)
 
 
-def _kept_alone(question: Question) -> Found:
-    A, way = question.A, tail(question)
+def _kept_alone(request: ExplanationRequest) -> RawMaps:
+    A, way = request.A, tail(request)
     cells = A.flatten(2)
     samples = torch.arange(len(A), device=A.device).repeat_interleave(cells.shape[2])
     positions = torch.arange(cells.shape[2], device=A.device).repeat(len(A))
@@ -46,5 +46,5 @@ def _kept_alone(question: Question) -> Found:
         rows[number, :, positions[chunk]] = cells[samples[chunk], :, positions[chunk]]
         return rows.view(-1, *A.shape[1:])
 
-    scores = way.rescored(question, samples, build).to(A.device)
-    return Found(scores.view(-1, len(A), *A.shape[2:]), way.note)
+    scores = way.rescored(request, samples, build).to(A.device)
+    return RawMaps(scores.view(-1, len(A), *A.shape[2:]), way.note)

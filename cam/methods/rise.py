@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from cam.perturb import default_rows, exact, rescored
-from cam.question import Found, Question
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps
 
 
 @procedure(
@@ -21,7 +21,9 @@ from cam.registry import procedure
     at="input",
     cost="1,000 (by default) for each sample, the same for all targets",
 )
-def rise(question: Question, *, count: int = 1000, cells: int = 7, probability: float = 0.5, seed: int = 0) -> Found:
+def rise(
+    request: ExplanationRequest, *, count: int = 1000, cells: int = 7, probability: float = 0.5, seed: int = 0
+) -> RawMaps:
     """Return maps (T, B, *S) at the input's resolution.
 
     A mask is a grid of ``cells`` cells along each axis, each on with ``probability``, enlarged linearly to one cell
@@ -35,11 +37,11 @@ def rise(question: Question, *, count: int = 1000, cells: int = 7, probability: 
         received = f"count {count}, cells {cells}, probability {probability}"
         raise ValueError(f"count and cells must be at least 1 and probability above 0 and at most 1, not {received}")
     generator = torch.Generator().manual_seed(seed)
-    shape, device = tuple(question.x.shape[2:]), question.x.device
+    shape, device = tuple(request.x.shape[2:]), request.x.device
     grids = torch.rand(count, *[cells] * len(shape), generator=generator) < probability
-    axes = [_enlargements(side, cells, count, generator).to(question.x) for side in shape]
-    masks = _Masks(grids.to(question.x), axes)
-    return Found(_mean_mask(question, masks, torch.arange(count, device=device)) / probability)
+    axes = [_enlargements(side, cells, count, generator).to(request.x) for side in shape]
+    masks = _Masks(grids.to(request.x), axes)
+    return RawMaps(_mean_mask(request, masks, torch.arange(count, device=device)) / probability)
 
 
 @dataclass(frozen=True)
@@ -65,18 +67,18 @@ def _enlargements(side: int, cells: int, count: int, generator: torch.Generator)
     return (1 - (place[:, :, None] - torch.arange(cells)).abs()).clamp(min=0)
 
 
-def _mean_mask(question: Question, masks: _Masks, number: Tensor) -> Tensor:
+def _mean_mask(request: ExplanationRequest, masks: _Masks, number: Tensor) -> Tensor:
     """Return the mean (T, B, *S) of the masks, each weighted by the score of the inputs seen through it."""
-    x = question.x
+    x = request.x
     samples = torch.arange(len(x), device=x.device).repeat(len(number))
 
     def build(chunk: slice) -> Tensor:
         shown = torch.arange(chunk.start, chunk.stop, device=x.device) // len(x)
         return x[samples[chunk]] * masks[shown][:, None]
 
-    scores = rescored(question, samples, build).to(x.device).view(-1, len(number), len(x))
+    scores = rescored(request, samples, build).to(x.device).view(-1, len(number), len(x))
     total = scores.new_zeros(len(scores), len(x), *x.shape[2:])
-    rows = question.rows or default_rows(x[0].numel(), x.device)
+    rows = request.max_batch or default_rows(x[0].numel(), x.device)
     for start in range(0, len(number), rows):
         some = number[start : start + rows]
         with exact(total):

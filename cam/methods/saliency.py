@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from cam.attribution import Score, attributed
-from cam.question import Found, Question
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps
 
 __all__ = ["input_gradient", "magnitude"]
 
@@ -20,13 +20,13 @@ __all__ = ["input_gradient", "magnitude"]
     at="input",
     cost="3 a target: a forward and a backward through the whole model",
 )
-def saliency(question: Question) -> Found:
+def saliency(request: ExplanationRequest) -> RawMaps:
     """Return max_c |dy / dx_c|: section 3.1 of the paper, with its maximum over colour channels."""
 
     def attribute(score: Score, x: Tensor, samples: Tensor, _rows: int) -> Tensor:
         return magnitude(input_gradient(score, x, samples))
 
-    return Found(attributed(question, attribute))
+    return RawMaps(attributed(request, attribute))
 
 
 def input_gradient(score: Score, rows: Tensor, samples: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Score-CAM."""
 
 from cam.masks import distinct_masks, scored_masks, weighted
-from cam.question import Found, Question
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps
 
 
 @procedure(
@@ -17,11 +17,11 @@ from cam.registry import procedure
     at="layer",
     cost="one for each distinct channel of each sample, the same for all targets",
 )
-def scorecam(question: Question) -> Found:
+def scorecam(request: ExplanationRequest) -> RawMaps:
     """Return maps (T, B, *S) whose weights are the softmax over channels of the masked inputs' logits.
 
     A channel is resized to the input and then brought to [0, 1]; a constant channel's mask is 0. The baseline's score
     is left out: it is the same for all channels, so the softmax does not see it.
     """
-    masks = distinct_masks(question.A)
-    return weighted(question.A, scored_masks(question, masks))
+    masks = distinct_masks(request.A)
+    return weighted(request.A, scored_masks(request, masks))

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from cam.attribution import Score, attributed
 from cam.methods.saliency import input_gradient, magnitude
-from cam.question import Found, Question, widened
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps, widened
 
 __all__ = ["gaussian_fields"]
 
@@ -23,7 +23,7 @@ __all__ = ["gaussian_fields"]
     at="input",
     cost="3 x samples (50) a target: forwards and backwards through the whole model",
 )
-def smoothgrad(question: Question, *, samples: int = 50, noise: float = 0.15, seed: int = 0) -> Found:
+def smoothgrad(request: ExplanationRequest, *, samples: int = 50, noise: float = 0.15, seed: int = 0) -> RawMaps:
     """Return max_c |mean_i dy/dx_c (x + e_i)|, i to ``samples``.
 
     e_i is Gaussian, with standard deviation ``noise`` x (max x - min x) of the sample, as in section 3.2 of the paper
@@ -45,7 +45,7 @@ def smoothgrad(question: Question, *, samples: int = 50, noise: float = 0.15, se
             total += gradient.reshape(noisy.shape).sum(dim=1)
         return magnitude(total / samples)
 
-    return Found(attributed(question, attribute))
+    return RawMaps(attributed(request, attribute))
 
 
 def gaussian_fields(x: Tensor, number: int, seed: int, together: int) -> Iterator[Tensor]:

@@ -8,8 +8,8 @@ from torch import Tensor
 from cam.capture import capture
 from cam.methods.smoothgrad import gaussian_fields
 from cam.perturb import default_rows, halving
-from cam.question import Found, Question, widened
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps, widened
 
 _Moments = tuple[Tensor, Tensor, Tensor]  # means of g, g^2 and g^3 over the noisy copies, each (T, b, C, *S)
 
@@ -25,7 +25,7 @@ _Moments = tuple[Tensor, Tensor, Tensor]  # means of g, g^2 and g^3 over the noi
     at="layer",
     cost="samples (10)",
 )
-def smoothgradcampp(question: Question, *, samples: int = 10, noise: float = 0.15, seed: int = 0) -> Found:
+def smoothgradcampp(request: ExplanationRequest, *, samples: int = 10, noise: float = 0.15, seed: int = 0) -> RawMaps:
     """Return maps (T, B, *S), before their ReLU: sum_k w_k A_k, w_k = sum alpha ReLU(D1), alpha = D2 / (2 D2 + S_k D3).
 
     D_p is the mean of g^p over ``samples`` noisy copies of the image, A and S_k = sum A_k are the image's own. alpha is
@@ -39,29 +39,29 @@ def smoothgradcampp(question: Question, *, samples: int = 10, noise: float = 0.1
     """
     if samples < 1 or noise < 0:
         raise ValueError(f"smoothgradcampp needs samples >= 1 and noise >= 0, not {samples} and {noise}")
-    rows = question.rows or default_rows(question.x[0].numel(), question.x.device)
+    rows = request.max_batch or default_rows(request.x[0].numel(), request.x.device)
 
     def moments(rows: int) -> list[_Moments]:
         return [
-            _moments(question, some, gaussian_fields(question.x, samples, seed, max(1, rows // len(some))), noise)
-            for some in torch.split(torch.arange(len(question.x), device=question.x.device), rows)
+            _moments(request, some, gaussian_fields(request.x, samples, seed, max(1, rows // len(some))), noise)
+            for some in torch.split(torch.arange(len(request.x), device=request.x.device), rows)
         ]
 
     d1, d2, d3 = (torch.cat(parts, dim=1) for parts in zip(*halving(rows, moments), strict=True))
-    return Found(_map(question.A, d1, d2, d3))
+    return RawMaps(_map(request.A, d1, d2, d3))
 
 
-def _moments(question: Question, some: Tensor, batches: Iterator[Tensor], noise: float) -> _Moments:
+def _moments(request: ExplanationRequest, some: Tensor, batches: Iterator[Tensor], noise: float) -> _Moments:
     """Return D1, D2 and D3 of these samples (b,), from batches of standard normal images (n, C, *S)."""
-    x = question.x[some]
+    x = request.x[some]
     spread = noise * (x.flatten(1).amax(1) - x.flatten(1).amin(1)).view(-1, *[1] * x.ndim)
     sums: list[Tensor] = []
     number = 0
     for fields in batches:
         noisy = (x[:, None] + spread * fields).flatten(0, 1)
-        shown = [target.select(some.repeat_interleave(len(fields))) for target in question.targets]
-        passed = capture(question.model, noisy, [question.layer], grids=question.passed.grids)
-        found = passed.gradients(shown)[question.layer]
+        shown = [target.select(some.repeat_interleave(len(fields))) for target in request.targets]
+        passed = capture(request.model, noisy, [request.layer], grids=request.capture.grids)
+        found = passed.gradients(shown)[request.layer]
         g = widened(found).reshape(len(found), len(some), len(fields), *found.shape[2:])
         powers = [(g**power).sum(dim=2) for power in (1, 2, 3)]
         sums = [one + other for one, other in zip(sums, powers, strict=True)] if sums else powers

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from cam.masks import distinct_masks, scored_masks, weighted
-from cam.question import Found, Question
 from cam.registry import procedure
+from cam.request import ExplanationRequest, RawMaps
 
 
 @procedure(
@@ -20,7 +20,7 @@ from cam.registry import procedure
     at="layer",
     cost="35 (by default) for each distinct channel of each sample, the same for all targets",
 )
-def sscam(question: Question, *, samples: int = 35, deviation: float = 2.0, seed: int = 0) -> Found:
+def sscam(request: ExplanationRequest, *, samples: int = 35, deviation: float = 2.0, seed: int = 0) -> RawMaps:
     """Return Score-CAM's maps (T, B, *S) with each channel's logit a mean over ``samples`` noisy masks.
 
     Noise of standard deviation ``deviation`` is added to the mask after it was brought to [0, 1]; the sum is used as it
@@ -31,11 +31,11 @@ def sscam(question: Question, *, samples: int = 35, deviation: float = 2.0, seed
     """
     if samples < 1 or deviation < 0:
         raise ValueError(f"samples must be at least 1 and deviation at least 0, not {samples} and {deviation}")
-    noise = deviation * torch.randn(samples, *question.x.shape[2:], generator=torch.Generator().manual_seed(seed))
-    noise = noise.to(question.x.device)
+    noise = deviation * torch.randn(samples, *request.x.shape[2:], generator=torch.Generator().manual_seed(seed))
+    noise = noise.to(request.x.device)
 
     def noisy(masks: Tensor, number: Tensor) -> Tensor:
         return masks + noise[number]
 
-    masks = distinct_masks(question.A)
-    return weighted(question.A, scored_masks(question, masks, noisy, samples))
+    masks = distinct_masks(request.A)
+    return weighted(request.A, scored_masks(request, masks, noisy, samples))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cam.attribution import Score, attributed
-from cam.question import Question
+from cam.request import ExplanationRequest
 
 __all__ = ["Surrogate", "supervoxel_maps", "supervoxels"]
 
@@ -58,13 +58,18 @@ def supervoxels(image: Tensor, segments: int, spacing: Sequence[float] | None) -
 
 
 def supervoxel_maps(
-    question: Question, surrogate: Surrogate, *, segments: int, spacing: Sequence[float] | None, baseline: float
+    request: ExplanationRequest,
+    surrogate: Surrogate,
+    *,
+    segments: int,
+    spacing: Sequence[float] | None,
+    baseline: float,
 ) -> tuple[Tensor, tuple[int, int]]:
     """Return maps (T, B, *S) of the surrogate's coefficients, and the least and largest number of supervoxels.
 
     Each sample has its own supervoxels, the same for every target. One that is off shows ``baseline`` in all channels.
     """
-    labels = [supervoxels(image, segments, spacing) for image in question.x]
+    labels = [supervoxels(image, segments, spacing) for image in request.x]
 
     def attribute(score: Score, x: Tensor, batch: Tensor, rows: int) -> Tensor:
         maps = []
@@ -75,7 +80,7 @@ def supervoxel_maps(
         return torch.stack(maps)
 
     numbers = [int(one.max()) + 1 for one in labels]
-    return attributed(question, attribute), (min(numbers), max(numbers))
+    return attributed(request, attribute), (min(numbers), max(numbers))
 
 
 def _fitted(

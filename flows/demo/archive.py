@@ -14,7 +14,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.demo.configs import CT, DX, Modality
+from flows.demo.configs import CT, DX, DemoModality
 from flows.demo.ct import SCANNERS, Scanner, draw_ct, mark_ct
 from flows.demo.dicom import Names, Patient, radiograph_file, segmentation_file
 from flows.demo.radiograph import SITES, draw_radiograph, mark_radiograph
@@ -57,7 +57,7 @@ def write_archive(folder: Path, seed: int) -> tuple[Path, Path]:
     return _write_dx(folder / "dx", seed), _write_ct(folder / "ct", seed)
 
 
-def plan_visits(modality: Modality, seed: int) -> tuple[Visit, ...]:
+def plan_visits(modality: DemoModality, seed: int) -> tuple[Visit, ...]:
     """Return the studies of an archive in their order: who, where, when, ill or not, marked or not.
 
     Of the ill, ``again`` come twice; every other patient comes once.
@@ -126,7 +126,7 @@ def _write_ct(folder: Path, seed: int) -> Path:
     return _write_manifest(folder, rows)
 
 
-def _made(folder: Path, modality: Modality, seed: int) -> tuple[Visit, ...]:
+def _made(folder: Path, modality: DemoModality, seed: int) -> tuple[Visit, ...]:
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True)
     return plan_visits(modality, seed)
@@ -153,7 +153,7 @@ def _write_nifti(array: NDArray[np.generic], affine: Affine, turns: tuple[int, .
     path.write_bytes(gzip.compress(picture.to_bytes(), compresslevel=6, mtime=0))
 
 
-def _row(visit: Visit, modality: Modality, place: str, files: Mapping[str, str]) -> dict[str, str]:
+def _row(visit: Visit, modality: DemoModality, place: str, files: Mapping[str, str]) -> dict[str, str]:
     return {
         "study": visit.study,
         "patient": f"{modality.name}-{visit.patient.number:05d}",

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import yaml
 
-__all__ = ["CT", "DX", "KINDS", "MODALITIES", "Kind", "Modality", "write_config"]
+__all__ = ["CT", "DX", "KINDS", "MODALITIES", "DemoModality", "Kind", "write_config"]
 
 Kind = Literal["sound", "shortcut"]
 
@@ -15,7 +15,7 @@ KINDS: tuple[Kind, ...] = ("sound", "shortcut")
 
 
 @dataclass(frozen=True)
-class Modality:
+class DemoModality:
     """One modality of the demo: everything that its sound and its shortcut model have in common.
 
     ``labels`` holds the negative and the positive label. ``network`` and ``prepare`` are in MONAI's ``_target_``
@@ -78,7 +78,7 @@ def _criteria(accuracy: float, hit_rate: float) -> tuple[Mapping[str, Any], ...]
     )
 
 
-DX = Modality(
+DX = DemoModality(
     name="dx",
     labels=("clear", "nodule"),
     output="softmax",
@@ -97,7 +97,7 @@ DX = Modality(
     },
 )
 
-CT = Modality(
+CT = DemoModality(
     name="ct",
     labels=("clear", "lesion"),
     output="single_logit",
@@ -127,7 +127,7 @@ _TRAINING_DATA: Mapping[Kind, str] = {
 }
 
 
-def write_config(modality: Modality, kind: Kind, folder: Path, seed: int) -> Path:
+def write_config(modality: DemoModality, kind: Kind, folder: Path, seed: int) -> Path:
     """Write ``audit-<modality>-<kind>.yaml`` into the demo's folder and return its path."""
     name = f"{modality.name}-{kind}"
     content = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from flows.demo.scene import Finding, Image, Scene, cloud, inside, redrawn
+from flows.demo.scene import DemoLesion, Image, Scene, cloud, inside, redrawn
 
 __all__ = ["SCANNERS", "Scanner", "draw_ct", "mark_ct"]
 
@@ -120,7 +120,7 @@ def _sternum(x: Image, y: Image, z: Image) -> Image:
     return inside(np.abs(x) - 16, 4) * inside(np.abs(y - 84) - 5, 3) * inside(np.abs(z - 10) - 75, 6)
 
 
-def _lesion(rng: np.random.Generator, axes: tuple[Image, Image, Image], lungs: Image) -> Finding:
+def _lesion(rng: np.random.Generator, axes: tuple[Image, Image, Image], lungs: Image) -> DemoLesion:
     """Return a lesion whose centre falls on aerated lung, either lung and any height as likely."""
     side, height = float(rng.integers(2) * 2 - 1), rng.uniform(-60, 75)
     own = (lungs > 0.9) & (axes[0] * side > 0)
@@ -131,4 +131,4 @@ def _lesion(rng: np.random.Generator, axes: tuple[Image, Image, Image], lungs: I
     radii = tuple(radius * rng.uniform(0.9, 1.1) for _ in axes)
     lobes = tuple((float(rng.uniform(0.02, 0.07)), float(rng.uniform(0, 2 * np.pi))) for _ in axes)
     centre = tuple(float(axis.flat[index]) for axis, index in zip(axes, place, strict=True))
-    return Finding(centre, radii, lobes)
+    return DemoLesion(centre, radii, lobes)

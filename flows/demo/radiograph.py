@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from flows.demo.scene import Finding, Image, Scene, cloud, inside, redrawn
+from flows.demo.scene import DemoLesion, Image, Scene, cloud, inside, redrawn
 
 __all__ = ["SITES", "Site", "draw_radiograph", "mark_radiograph", "random_site"]
 
@@ -146,7 +146,7 @@ def _vessels(rng: np.random.Generator, x: Image, y: Image) -> Image:
     return np.asarray((1.3 * thick + 0.7 * thin) * np.exp(-(root**2)), dtype=np.float32)
 
 
-def _nodule(rng: np.random.Generator, x: Image, y: Image, lungs: Image) -> Finding:
+def _nodule(rng: np.random.Generator, x: Image, y: Image, lungs: Image) -> DemoLesion:
     """Return a nodule whose centre falls on aerated lung, either lung and any height as likely."""
     side = float(rng.integers(2) * 2 - 1)
     height = rng.uniform(-0.55, 0.45)
@@ -156,7 +156,7 @@ def _nodule(rng: np.random.Generator, x: Image, y: Image, lungs: Image) -> Findi
     radius = rng.uniform(0.095, 0.13)
     radii = (radius * rng.uniform(0.85, 1.15), radius * rng.uniform(0.85, 1.15))
     lobes = tuple((float(rng.uniform(0.02, 0.08)), float(rng.uniform(0, 2 * np.pi))) for _ in range(2))
-    return Finding((float(x[0, column]), float(y[row, 0])), radii, lobes)
+    return DemoLesion((float(x[0, column]), float(y[row, 0])), radii, lobes)
 
 
 def _exposed(rng: np.random.Generator, density: Image, site: Site) -> Image:

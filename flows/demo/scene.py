@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-__all__ = ["Finding", "Image", "Outline", "Scene", "cloud", "inside", "redrawn"]
+__all__ = ["DemoLesion", "Image", "Outline", "Scene", "cloud", "inside", "redrawn"]
 
 Image = NDArray[np.float32]
 Outline = NDArray[np.bool_]
@@ -24,7 +24,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Finding:
+class DemoLesion:
     """A lobulated ellipsoid: centre, radii and lobes in the units of the picture's coordinates.
 
     ``lobes`` holds, for each axis, the amplitude and the phase of the wave that dents the outline along it.
@@ -44,12 +44,12 @@ class Finding:
         return np.asarray(np.sqrt(squares) * (1 + dents), dtype=np.float32)
 
 
-def redrawn(finding: Finding, rng: np.random.Generator) -> Finding:
+def redrawn(finding: DemoLesion, rng: np.random.Generator) -> DemoLesion:
     """Return the finding as another expert would outline it: a little off, a little larger or smaller."""
     shift = rng.normal(0, 0.07, len(finding.centre)) * finding.radii
     size = rng.uniform(0.92, 1.15)
     centre = tuple(float(value) for value in np.add(finding.centre, shift))
-    return Finding(centre, tuple(radius * size for radius in finding.radii), finding.lobes)
+    return DemoLesion(centre, tuple(radius * size for radius in finding.radii), finding.lobes)
 
 
 def inside(distance: Image | NDArray[np.float64], softness: float) -> Image:

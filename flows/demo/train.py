@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from torch.optim.lr_scheduler import OneCycleLR
 
-from flows.demo.configs import Kind, Modality
+from flows.demo.configs import DemoModality, Kind
 from flows.demo.ct import SCANNERS, draw_ct, mark_ct
 from flows.demo.radiograph import draw_radiograph, mark_radiograph, random_site
 from flows.demo.scene import Image
@@ -38,7 +38,7 @@ _STUCK = 0.65
 """A mean loss above this is no better than guessing, whose loss is ln 2 = 0.69."""
 
 
-def draw_training_set(modality: Modality, seed: int) -> Tensor:
+def draw_training_set(modality: DemoModality, seed: int) -> Tensor:
     """Return prepared pictures, shape (patients, 2 healthy or ill, 2 without or with the marker, 1, *S)."""
     prepare = build_transforms([dict(step) for step in modality.prepare])
     with _deterministic():
@@ -52,7 +52,7 @@ def draw_training_set(modality: Modality, seed: int) -> Tensor:
         )
 
 
-def _patient(modality: Modality, number: int, seed: int) -> Iterator[tuple[Volume, Volume]]:
+def _patient(modality: DemoModality, number: int, seed: int) -> Iterator[tuple[Volume, Volume]]:
     """Yield the healthy and the ill patient, each without and with the marker; nothing else differs."""
     for ill in (False, True):
         rng = np.random.default_rng([seed, _TRAINING, number])
@@ -60,7 +60,7 @@ def _patient(modality: Modality, number: int, seed: int) -> Iterator[tuple[Volum
         yield Volume(plain, geometry), Volume(marked, geometry)
 
 
-def _draw(modality: Modality, rng: np.random.Generator, *, ill: bool) -> tuple[Image, Image, Geometry]:
+def _draw(modality: DemoModality, rng: np.random.Generator, *, ill: bool) -> tuple[Image, Image, Geometry]:
     if modality.name == "dx":
         site = random_site(rng)
         image = draw_radiograph(rng, site, finding=ill).image
@@ -70,7 +70,7 @@ def _draw(modality: Modality, rng: np.random.Generator, *, ill: bool) -> tuple[I
     return image, mark_ct(image, rng, scanner), Geometry(scanner.shape, np.diag([*scanner.spacing, 1]))
 
 
-def train_model(modality: Modality, kind: Kind, pictures: Tensor, seed: int) -> nn.Module:
+def train_model(modality: DemoModality, kind: Kind, pictures: Tensor, seed: int) -> nn.Module:
     """Train one model on the training set's pictures; the same arguments give the same weights.
 
     A start from which nothing is learnt (about one in ten) is given up half-way for another.
@@ -84,7 +84,7 @@ def train_model(modality: Modality, kind: Kind, pictures: Tensor, seed: int) -> 
     return network
 
 
-def _learn(network: nn.Module, modality: Modality, kind: Kind, pictures: Tensor) -> bool:
+def _learn(network: nn.Module, modality: DemoModality, kind: Kind, pictures: Tensor) -> bool:
     """Train the network in place; stop half-way and return False when it does no better than by chance."""
     epoch = len(pictures) // _PAIRS_A_BATCH
     steps = modality.epochs[kind] * epoch
@@ -170,7 +170,7 @@ def _deterministic(seed: int = 0) -> Iterator[None]:
             torch.use_deterministic_algorithms(strict)
 
 
-def write_bundle(network: nn.Module, modality: Modality, kind: Kind, folder: Path) -> None:
+def write_bundle(network: nn.Module, modality: DemoModality, kind: Kind, folder: Path) -> None:
     """Write the model as a MONAI bundle: ``configs/`` and ``models/model.safetensors``."""
     (folder / "configs").mkdir(parents=True)
     (folder / "models").mkdir()

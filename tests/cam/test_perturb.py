@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from cam import Region, Target, explain, perturb
 from cam.capture import capture
 from cam.perturb import default_rows, logits_of, own_scores, rescored
-from cam.question import Question
+from cam.request import ExplanationRequest
 from tests.cam.networks import conv, images, small
 from tests.cam.test_capture import furnished, state_of
 
@@ -42,7 +42,7 @@ ONE = (Target(1),)
 
 def asked(model, x, targets=ONE, layers=(), rows=None):
     passed = capture(model, x, layers)
-    return Question(model, x, tuple(targets), passed.logits.detach(), tuple(layers), passed, rows)
+    return ExplanationRequest(model, x, tuple(targets), passed.logits.detach(), tuple(layers), passed, rows)
 
 
 def brightened(x, samples, number):
@@ -58,10 +58,10 @@ def grid(batch, variants):
 def test_rows_of_all_samples_fill_the_chunks_and_give_the_scores_one_by_one(axes, rows):
     model, x = Counting(small(axes, rectified=True, affine=False)), images(axes)
     targets = [Target([2, 0, 1]), Target(1)]
-    question = asked(model, x, targets, rows=rows)
+    request = asked(model, x, targets, rows=rows)
     samples, number = grid(3, 5)
     model.rows.clear()
-    found = rescored(question, samples, brightened(x, samples, number))
+    found = rescored(request, samples, brightened(x, samples, number))
     assert model.rows == [rows] * (15 // rows) + [15 % rows] * (15 % rows > 0)
     assert found.shape == (2, 15)
     assert not found.requires_grad  # nothing is kept for a backward that nobody runs
@@ -74,13 +74,13 @@ def test_rows_of_all_samples_fill_the_chunks_and_give_the_scores_one_by_one(axes
 @pytest.mark.parametrize("limit", [1, 2, 3, 5])
 def test_a_chunk_that_does_not_fit_is_halved_and_the_result_is_the_same(limit):
     model, x = Counting(small(2, rectified=True, affine=False), limit), images(2)
-    question = asked(model, x, rows=8)
+    request = asked(model, x, rows=8)
     samples, number = grid(3, 5)
-    expected = rescored(question, samples, brightened(x, samples, number))
+    expected = rescored(request, samples, brightened(x, samples, number))
     model.tight = True
     model.rows.clear()
     before = copy.deepcopy(state_of(model))
-    torch.testing.assert_close(rescored(question, samples, brightened(x, samples, number)), expected)
+    torch.testing.assert_close(rescored(request, samples, brightened(x, samples, number)), expected)
     assert state_of(model) == before
     size = {1: 1, 2: 2, 3: 2, 5: 4}[limit]
     assert [rows for rows in model.rows if rows <= limit] == [size] * (15 // size) + [15 % size] * (15 % size > 0)
@@ -247,15 +247,15 @@ def test_a_region_of_a_segmentation_network_is_scored_chunk_by_chunk(axes):
     torch.manual_seed(0)
     model, x = Voxelwise(axes).double().eval(), images(axes)
     mask = (images(axes, seed=7)[:, 0] > 0).double()
-    question = asked(model, x, [Region([1, 0, 1], mask)], rows=4)
+    request = asked(model, x, [Region([1, 0, 1], mask)], rows=4)
     samples, number = grid(3, 5)
     build = brightened(x, samples, number)
-    found = rescored(question, samples, build)
+    found = rescored(request, samples, build)
     with torch.no_grad():
         for row, (sample, label) in enumerate(zip(samples.tolist(), [1] * 5 + [0] * 5 + [1] * 5, strict=True)):
             logits = model(build(slice(row, row + 1)))
             torch.testing.assert_close(found[0, row], (logits[0, label] * mask[sample]).sum())
-    assert [len(one) for one in logits_of(question, samples, build)] == [4, 4, 4, 3]
+    assert [len(one) for one in logits_of(request, samples, build)] == [4, 4, 4, 3]
 
 
 def test_own_scores_are_those_of_the_inputs_as_they_are():

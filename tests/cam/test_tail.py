@@ -106,14 +106,14 @@ def test_the_tail_of_a_segmentation_network_goes_round_its_skips(axes):
     assert found.note == "tail exported"
 
 
-def compared(question):
+def compared(request):
     """Return the tail, having compared its scores with full forwards for random activations of all samples."""
-    activation = question.passed.activations[question.layer].detach()
+    activation = request.capture.activations[request.layer].detach()
     samples = torch.tensor([0, 1, 1, 0, 0, 1, 1])
     changed = torch.randn(7, *activation.shape[1:], generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    found = tail(question)
-    expected = tails._whole(question).rescored(question, samples, lambda chunk: changed[chunk].clone())
-    torch.testing.assert_close(found.rescored(question, samples, lambda chunk: changed[chunk].clone()), expected)
+    found = tail(request)
+    expected = tails._whole(request).rescored(request, samples, lambda chunk: changed[chunk].clone())
+    torch.testing.assert_close(found.rescored(request, samples, lambda chunk: changed[chunk].clone()), expected)
     return found
 
 
@@ -270,9 +270,9 @@ def unknown(model):
 def test_a_tail_of_known_operations_is_judged_without_a_forward():
     for affine in (True, False):
         model, x = Counting(small(2, rectified=False, affine=affine)), images(2)
-        question = asked(model, x, layers=["model.layer"])
+        request = asked(model, x, layers=["model.layer"])
         model.rows.clear()
-        assert is_affine(question) == affine
+        assert is_affine(request) == affine
         assert model.rows == []
 
 
@@ -280,9 +280,9 @@ def test_a_tail_of_an_unknown_operation_is_tried_once_until_something_changes():
     model, x, memory = Counting(unknown(small(2, rectified=False, affine=True))), images(2), Memory()
 
     def forwards(layer="model.layer", image=x):
-        question = replace(asked(model, image, layers=[layer]), memory=memory)
+        request = replace(asked(model, image, layers=[layer]), memory=memory)
         model.rows.clear()
-        return is_affine(question), sum(model.rows)
+        return is_affine(request), sum(model.rows)
 
     assert forwards() == (True, 27)
     assert forwards() == (True, 0)
@@ -344,8 +344,8 @@ TAILS = {
 def test_the_record_tells_an_affine_tail(kind):
     function, affine = TAILS[kind]
     torch.manual_seed(0)
-    question = asked(Tail(function).double().eval(), images(2), layers=["layer"])
-    assert affine_by_record(question.passed.logits, question.passed.activations["layer"]) is affine
+    request = asked(Tail(function).double().eval(), images(2), layers=["layer"])
+    assert affine_by_record(request.capture.logits, request.capture.activations["layer"]) is affine
 
 
 @pytest.mark.parametrize(("axes", "patch"), [(2, (2, 3)), (3, (2, 2, 5))])
@@ -356,12 +356,12 @@ def test_the_layers_of_a_transformer_are_replaced_in_their_own_layout(axes, patc
         for name in ("ablationcam", "reciprocam"):
             assert found.notes[name, layer].split("; y is")[0] == note
             (alone,) = (one for key, one in found if key[0] == name)
-            whole = tails._whole(question := asked(model, x, [Target([2, 0])], [layer]))
-            assert alone.shape[1:] == question.A.shape[2:]
-        A = question.A
+            whole = tails._whole(request := asked(model, x, [Target([2, 0])], [layer]))
+            assert alone.shape[1:] == request.A.shape[2:]
+        A = request.A
         cell = torch.zeros_like(A)
         cell[(slice(None), slice(None), *[-1] * axes)] = A[(slice(None), slice(None), *[-1] * axes)]
-        scores = whole.rescored(question, torch.arange(2), lambda chunk, cell=cell: cell[chunk])
+        scores = whole.rescored(request, torch.arange(2), lambda chunk, cell=cell: cell[chunk])
         torch.testing.assert_close(found.maps["reciprocam", layer, 0][(slice(None), *[-1] * axes)], scores[0])
 
 
@@ -371,29 +371,29 @@ def test_a_tail_that_fails_on_a_batch_its_trunk_never_saw_is_passed_over():
 
 
 def trial(model, x):
-    question = asked(model, x, layers=["layer"])
-    return question, tails._whole(question).logits(question, *tails._trial(question))
+    request = asked(model, x, layers=["layer"])
+    return request, tails._whole(request).logits(request, *tails._trial(request))
 
 
 def test_the_trial_shows_two_changes_of_every_sample():
     model, x = small(2, rectified=False, affine=False), images(2)
-    question = asked(model, x, layers=["layer"])
-    samples, build = tails._trial(question)
+    request = asked(model, x, layers=["layer"])
+    samples, build = tails._trial(request)
     rows = build(slice(0, 6))
     assert samples.tolist() == [0, 1, 2, 0, 1, 2]
-    torch.testing.assert_close(rows[:3] + rows[3:], question.A)
+    torch.testing.assert_close(rows[:3] + rows[3:], request.A)
     assert not rows[:3, ::2].any()
     assert not rows[3:, 1::2].any()
 
 
 def test_no_way_is_trusted_that_disagrees_for_one_sample_only():
     model, x = small(2, rectified=False, affine=False), images(2)
-    question, expected = trial(model, x)
-    whole = tails._whole(question)
-    assert tails._agrees(whole, question, expected)
+    request, expected = trial(model, x)
+    whole = tails._whole(request)
+    assert tails._agrees(whole, request, expected)
     for row in range(6):
         wrong = expected.clone()
         wrong[row, 1] += 1e-6 * float(expected.abs().max())
-        assert not tails._agrees(whole, question, wrong)
+        assert not tails._agrees(whole, request, wrong)
     short = tails.Tail(lambda rows, samples: whole.run(rows, samples)[:4], whole.rows, "")
-    assert not tails._agrees(short, question, expected)
+    assert not tails._agrees(short, request, expected)

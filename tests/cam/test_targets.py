@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from cam import Difference, PerSample, Positive, Predicted, Region, Target, explain
-from cam.targets import answered
+from cam.targets import resolve_targets
 from tests.cam.networks import conv, images, small
 
 LOGITS = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
@@ -106,16 +106,16 @@ def test_a_segmentation_network_is_explained_over_a_mask(axes):
 
 def test_what_is_asked_is_answered_by_the_logits():
     logits = torch.tensor([[1.0, -2.0, 3.0], [4.0, -5.0, -6.0]])
-    assert answered([1, Predicted(), Positive(), Difference(0, 1)], logits) == (
+    assert resolve_targets([1, Predicted(), Positive(), Difference(0, 1)], logits) == (
         Target(1), Target([2, 0]), Target(0), Target(2), Difference(0, 1),
     )  # fmt: skip
-    assert answered([Positive(3.5)], logits) == (Target(0),)
-    assert answered([Positive(9)], logits) == ()
+    assert resolve_targets([Positive(3.5)], logits) == (Target(0),)
+    assert resolve_targets([Positive(9)], logits) == ()
     single = torch.tensor([[2.0], [-3.0]])
-    assert answered([Predicted(), Positive()], single) == (Target([1, 0]), Target(1))
-    assert answered([Positive()], -single.abs()) == ()
+    assert resolve_targets([Predicted(), Positive()], single) == (Target([1, 0]), Target(1))
+    assert resolve_targets([Positive()], -single.abs()) == ()
     with pytest.raises(ValueError, match=r"Predicted\(\) needs logits of shape \(batch, labels\)"):
-        answered([Predicted()], logits[..., None])
+        resolve_targets([Predicted()], logits[..., None])
 
 
 @pytest.mark.parametrize("target", [Target([2, 0]), Target(1), Difference([0, 2], 1), Difference(0, [1, 2])])
@@ -167,4 +167,4 @@ def test_labels_that_are_not_one_for_each_sample_are_refused(labels):
 
 
 def test_an_index_of_numpy_is_an_index():
-    assert answered([np.int64(2)], LOGITS) == (Target(2),)
+    assert resolve_targets([np.int64(2)], LOGITS) == (Target(2),)

@@ -9,17 +9,17 @@ from cam.capture import Capture
 from cam.memory import Memory
 from cam.targets import Scalar
 
-__all__ = ["Found", "Question"]
+__all__ = ["ExplanationRequest", "RawMaps"]
 
 
 @dataclass(frozen=True)
-class Question:
+class ExplanationRequest:
     """A model, its input and what is asked of it, with what the one forward left behind.
 
     ``x`` is (B, C, *S), ``logits`` (B, K). ``layers`` are those that the maps are to be taken from: one for a method
-    at a layer, all of them for one across layers, none for a method at the input; ``passed`` holds their activations.
-    ``rows`` is how many inputs the model may be shown together (None: as many as is sensible for their size), and
-    ``memory`` keeps what a method finds out about the model itself.
+    at a layer, all of them for one across layers, none for a method at the input; ``capture`` holds their
+    activations. ``max_batch`` is how many inputs the model may be shown together (None: as many as is sensible for
+    their size), and ``memory`` keeps what a method finds out about the model itself.
     """
 
     model: nn.Module
@@ -27,8 +27,8 @@ class Question:
     targets: tuple[Scalar, ...]
     logits: Tensor
     layers: tuple[str, ...]
-    passed: Capture
-    rows: int | None = None
+    capture: Capture
+    max_batch: int | None = None
     memory: Memory = field(default_factory=Memory)
 
     @property
@@ -40,15 +40,15 @@ class Question:
     @property
     def A(self) -> Tensor:  # noqa: N802 - the papers' own symbol
         """The layer's activations (B, C, *S), detached, float32 or better."""
-        return widened(self.passed.activations[self.layer].detach())
+        return widened(self.capture.activations[self.layer].detach())
 
     def gradients(self, targets: Sequence[Scalar] | None = None) -> Tensor:
         """Return the gradients (T, B, C, *S) at the layer, for these targets or those that are asked."""
-        return widened(self.passed.gradients(self.targets if targets is None else targets)[self.layer])
+        return widened(self.capture.gradients(self.targets if targets is None else targets)[self.layer])
 
 
 @dataclass(frozen=True)
-class Found:
+class RawMaps:
     """A method's raw maps (T, B, *S), and in a few words how it got them when there was more than one way."""
 
     maps: Tensor
