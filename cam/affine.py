@@ -42,14 +42,14 @@ def affine_by_record(logits: Tensor, activation: Tensor) -> bool | None:
     if not record.connected:
         return None
     verdicts = [_affine(node, record) for node in {vertex[0] for vertex in record.between} - {start[0]}]
-    if any(one is False for one in verdicts):
+    if any(verdict is False for verdict in verdicts):
         return False
     return True if all(verdicts) else None
 
 
 def _affine(node: Node, record: Record) -> bool | None:
     kind = kind_of(node)
-    changing: list[Vertex] = [one for one in inputs_of(node) if record.lies_between(one)]
+    changing: list[Vertex] = [vertex for vertex in inputs_of(node) if record.lies_between(vertex)]
     if kind in _LINEAR.split():
         return True
     if kind in _BILINEAR:

@@ -26,12 +26,12 @@ def cell_shift(model: nn.Module, layer: str, x: Tensor) -> tuple[float, ...] | N
         ValueError: when the layer does not exist or the model is in training mode.
     """
     refuse_training(model)
-    found: list[Tensor] = []
+    activations: list[Tensor] = []
     module, reader = resolve(model, layer, x), Reader(model, x)
 
     def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
         if not reader.busy:
-            found.append(reader.grid(layer, output.shape).lay_out(output).clone())
+            activations.append(reader.grid(layer, output.shape).lay_out(output).clone())
 
     hook = module.register_forward_hook(keep)
     try:
@@ -40,13 +40,13 @@ def cell_shift(model: nn.Module, layer: str, x: Tensor) -> tuple[float, ...] | N
             model(probe)
     finally:
         hook.remove()
-    activation = found[0]
+    activation = activations[0]
     middles = [sorted({(size - 1) // 2, size // 2}) for size in activation.shape[2:]]
     shifts = [_shift_of(activation, cell, probe) for cell in product(*middles)]
     known = [shift for shift in shifts if shift is not None]
     if not known:
         return None
-    return tuple(sum(one[axis] for one in known) / len(known) for axis in range(len(middles)))
+    return tuple(sum(shift[axis] for shift in known) / len(known) for axis in range(len(middles)))
 
 
 def _shift_of(activation: Tensor, cell: tuple[int, ...], probe: Tensor) -> list[float] | None:

@@ -58,9 +58,9 @@ def attended(model: nn.Module, x: Tensor, *, differentiable: bool) -> Attended:
     if not calls:
         raise ValueError(f"{type(model).__name__} calls no attention that is known: {_KNOWN}")
     names, weights = zip(*calls, strict=True)
-    shapes = {(len(one), *one.shape[2:]) for one in weights}
+    shapes = {(len(weight), *weight.shape[2:]) for weight in weights}
     if len(shapes) != 1 or shapes.pop()[0] != len(x):
-        seen = {name: tuple(one.shape) for name, one in calls}
+        seen = {name: tuple(weight.shape) for name, weight in calls}
         raise ValueError(f"every attention must see the same tokens of {len(x)} samples; weights have shapes {seen}")
     return Attended(names, weights, logits)
 
@@ -84,14 +84,14 @@ def onto_grid(request: ExplanationRequest, names: Sequence[str], relevance: Tens
 
 def _grid(request: ExplanationRequest, names: Sequence[str], tokens: int) -> TokenGrid:
     grids: Mapping[str, TokenGrid] = request.capture.grids
-    found = next((grids[name] for name in names if name in grids), None)
-    found = found or measured(request.model, request.x, tokens)
-    if found is None or not found.fits((1, tokens, 1)):
+    grid = next((grids[name] for name in names if name in grids), None)
+    grid = grid or measured(request.model, request.x, tokens)
+    if grid is None or not grid.fits((1, tokens, 1)):
         raise ValueError(
             f"layer {names[-1]!r} attends to {tokens} tokens whose places in the image are not known; state them: "
             f"grids={{{names[-1]!r}: TokenGrid(spatial shape of the patches, tokens in front of them)}}"
         )
-    return found
+    return grid
 
 
 def _tokens_read(model: nn.Module, x: Tensor, name: str) -> Tensor:
@@ -127,9 +127,9 @@ def _replacing(model: nn.Module, replace: Callable[[str, Tensor], Tensor]) -> It
         def hook(module: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor], output: object) -> object:
             weights, answer = _recompute(name, module, given, named)
             first = output if isinstance(output, Tensor) else output[0]  # type: ignore[index]
-            found = answer(replace(name, weights)).to(first.dtype)
-            _check_equal(name, found.detach(), first.detach())
-            return found if isinstance(output, Tensor) else (found, *output[1:])  # type: ignore[index]
+            recomputed = answer(replace(name, weights)).to(first.dtype)
+            _check_equal(name, recomputed.detach(), first.detach())
+            return recomputed if isinstance(output, Tensor) else (recomputed, *output[1:])  # type: ignore[index]
 
         return hook
 
@@ -159,13 +159,13 @@ def _is_known(module: nn.Module) -> bool:
 
 def _is_other(module: nn.Module) -> bool:
     named = re.search("attention|attn|sablock", type(module).__name__, re.IGNORECASE)
-    return bool(named) and not any(_is_known(one) for one in module.modules())
+    return bool(named) and not any(_is_known(submodule) for submodule in module.modules())
 
 
 def _recompute(name: str, module: nn.Module, given: Sequence[Tensor], named: Mapping[str, Tensor]) -> _Recomputed:
     if _is_monai(module):
         return _of_monai(module, given[0] if given else named["x"])
-    query, key, value = [*given, *(named[one] for one in ("query", "key", "value") if one in named)][:3]
+    query, key, value = [*given, *(named[role] for role in ("query", "key", "value") if role in named)][:3]
     if query is not key or key is not value:
         raise ValueError(f"attention {name!r} attends from one sequence to another; known are {_KNOWN}")
     assert isinstance(module, nn.MultiheadAttention)
@@ -176,7 +176,8 @@ def _of_monai(block: nn.Module, x: Tensor) -> _Recomputed:
     if block.use_combined_linear:
         query, key, value = block.input_rearrange(block.qkv(x))  # type: ignore[operator]
     else:
-        query, key, value = (block.input_rearrange(one(x)) for one in (block.to_q, block.to_k, block.to_v))  # type: ignore[operator]
+        projections = (block.to_q, block.to_k, block.to_v)
+        query, key, value = (block.input_rearrange(project(x)) for project in projections)  # type: ignore[operator]
     scores = query @ key.transpose(-2, -1) * block.scale
     if block.rel_positional_embedding is not None:
         scores = block.rel_positional_embedding(x, scores, query)  # type: ignore[operator]
@@ -192,13 +193,13 @@ def _of_torch(name: str, block: nn.MultiheadAttention, x: Tensor) -> _Recomputed
 
     def answer(weights: Tensor) -> Tensor:
         heads = (weights.to(value) @ value).transpose(1, 2).flatten(2)
-        found = functional.linear(heads, block.out_proj.weight, block.out_proj.bias)
-        return found if block.batch_first else found.transpose(0, 1)
+        mixed = functional.linear(heads, block.out_proj.weight, block.out_proj.bias)
+        return mixed if block.batch_first else mixed.transpose(0, 1)
 
     return (query @ key.transpose(-2, -1) * block.head_dim**-0.5).softmax(dim=-1), answer
 
 
-def _check_equal(name: str, found: Tensor, given: Tensor) -> None:
+def _check_equal(name: str, recomputed: Tensor, given: Tensor) -> None:
     allowed = torch.finfo(given.dtype).eps ** 0.5 * given.abs().max()
-    if not bool((found - given).abs().max() <= allowed):
+    if not bool((recomputed - given).abs().max() <= allowed):
         raise ValueError(f"attention {name!r} does more than its weights and values tell; known are {_KNOWN}")

@@ -58,7 +58,7 @@ def _maps(request: ExplanationRequest, attribute: Callable[[Score, Tensor, Tenso
         batches = torch.split(torch.arange(len(x), device=x.device), rows)
         scores = [score_of(request.model, target) for target in request.targets]
         maps = [torch.cat([attribute(score, x[some], some, rows).detach() for some in batches]) for score in scores]
-    found = widened(torch.stack(maps))
-    if not bool(torch.isfinite(found).all()):
+    stacked = widened(torch.stack(maps))
+    if not bool(torch.isfinite(stacked).all()):
         raise ValueError("the gradients at the input hold NaN or infinity for this input")
-    return found
+    return stacked

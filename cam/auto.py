@@ -127,7 +127,7 @@ class _Survey:
     @cached_property
     def resampled(self) -> set[Vertex | None]:
         """What pooling, padding and upsampling returned: cells that are not the features' own."""
-        return {self.values[place] for place, one in enumerate(self.finished) if one.resamples}
+        return {self.values[place] for place, layer in enumerate(self.finished) if layer.resamples}
 
     def cuts(self, *, behind: bool) -> Iterator[int]:
         """Yield the layers with cells that all of the evidence passes, the last first; with weights behind, or any.
@@ -143,9 +143,9 @@ class _Survey:
     def values(self) -> list[Vertex | None]:
         """What each call returned: the same for a block and the layer in it that made it, copies or not."""
         original: dict[Vertex | None, Vertex | None] = {}
-        for one in self.finished:
-            original[one.vertex] = original.get(one.made, one.made)
-        return [original[one.vertex] for one in self.finished]
+        for layer in self.finished:
+            original[layer.vertex] = original.get(layer.made, layer.made)
+        return [original[layer.vertex] for layer in self.finished]
 
     def weights_behind(self, place: int) -> bool:
         """Tell whether weights come after this cut: behind them alone is what the network returns."""
@@ -164,8 +164,8 @@ class _Survey:
         value = self.values[place]
         working = [
             number
-            for number, one in enumerate(self.finished)
-            if one.has_weights and one.has_cells and self.record.lies_between(one.vertex)
+            for number, layer in enumerate(self.finished)
+            if layer.has_weights and layer.has_cells and self.record.lies_between(layer.vertex)
         ]
         behind = [number for number in working if number > place and self.values[number] != value]
         behind = [number for number in behind if not (tokens and self._read(number))]
@@ -201,7 +201,7 @@ def _chosen(survey: _Survey) -> LayerChoice:
     if fit is None:
         raise _refusal(survey, f"layer 'auto' found no layer in {name} that all of the evidence passes")
     choice = _among_tokens(survey) if survey.grid(fit).prefix else _cut(survey, fit)
-    place = max(number for number, one in enumerate(survey.finished) if one.name == choice.name)
+    place = max(number for number, layer in enumerate(survey.finished) if layer.name == choice.name)
     if survey.share_behind(place) > _MOST_BEHIND and choice.name not in survey.stated:
         raise _refusal(
             survey,
@@ -262,13 +262,13 @@ def _refusal(survey: _Survey, fault: str) -> ValueError:
 
 
 def _repeated(survey: _Survey) -> str:
-    counts = Counter(one.name for one in survey.finished if one.has_cells)
+    counts = Counter(layer.name for layer in survey.finished if layer.has_cells)
     names = [name for name, count in counts.items() if count > 1]
     return f"; called more than once in a forward: {', '.join(names[-_NAMED:])}" if names else ""
 
 
 def _why_without(survey: _Survey) -> str:
-    if any(one.is_inference for one in survey.finished):
+    if any(layer.is_inference for layer in survey.finished):
         return (
             "is made in its own torch.inference_mode() block, whose tensors never have gradients: write "
             "torch.no_grad() there instead"

@@ -69,7 +69,7 @@ class Capture:
                 that hold NaN or infinity.
         """
         by_target = [self._gradients(target) for target in targets]
-        gradients = {name: torch.stack([one[name] for one in by_target]) for name in self.activations}
+        gradients = {name: torch.stack([by_layer[name] for by_layer in by_target]) for name in self.activations}
         for name, gradient in gradients.items():
             if not bool(torch.isfinite(gradient).all()):
                 raise ValueError(f"the gradients at layer {name!r} hold NaN or infinity for this input")
@@ -89,11 +89,11 @@ class Capture:
         if not score.requires_grad:
             raise ValueError(f"layers {list(self.activations)} {_NO_PATH}")
         layers = list(self.activations.values())
-        found = torch.autograd.grad(score, layers, retain_graph=True, allow_unused=True)
-        unused = [name for name, one in zip(self.activations, found, strict=True) if one is None]
+        gradients = torch.autograd.grad(score, layers, retain_graph=True, allow_unused=True)
+        unused = [name for name, gradient in zip(self.activations, gradients, strict=True) if gradient is None]
         if unused:
             raise ValueError(f"layers {unused} {_NO_PATH}")
-        return dict(zip(self.activations, found, strict=True))
+        return dict(zip(self.activations, gradients, strict=True))
 
 
 def capture(
@@ -127,7 +127,7 @@ def capture(
     refuse_training(model)
     x = plain(x)
     made = _captured(model, x, layers, grids, graph=graph, output=output)
-    if graph and not all(depends_on(made.logits, one) for one in made.activations.values()):
+    if graph and not all(depends_on(made.logits, activation) for activation in made.activations.values()):
         made = _captured(model, x, layers, grids, graph=graph, output=output, throughout=True)
     return made
 

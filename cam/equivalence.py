@@ -22,24 +22,24 @@ def equivalent(maps: Mapping[tuple[str, str, int], Tensor]) -> dict[str, tuple[t
     groups: dict[str, tuple[tuple[str, ...], ...]] = {}
     for layer in dict.fromkeys(layer for _, layer, _ in maps):
         methods = dict.fromkeys(method for method, at, _ in maps if at == layer)
-        found = _groups(
+        at_layer = _groups(
             {
-                method: torch.cat([one for (name, at, _), one in maps.items() if (name, at) == (method, layer)])
+                method: torch.cat([values for (name, at, _), values in maps.items() if (name, at) == (method, layer)])
                 for method in methods
             }
         )
-        groups |= {layer: found} if found else {}
+        groups |= {layer: at_layer} if at_layer else {}
     return groups
 
 
-def same_evidence(one: Tensor, other: Tensor) -> bool | None:
+def same_evidence(maps_a: Tensor, maps_b: Tensor) -> bool | None:
     """Tell whether maps (B, *S) are the same evidence for the target, sample by sample: up to a factor and a ReLU.
 
     None when neither holds any evidence for the target in any sample: that tells nothing of the two.
     """
-    if one.shape != other.shape:
+    if maps_a.shape != maps_b.shape:
         return False
-    (first, first_error), (second, second_error) = _evidence(one), _evidence(other)
+    (first, first_error), (second, second_error) = _evidence(maps_a), _evidence(maps_b)
     if not bool(first.any()) and not bool(second.any()):
         return None
     apart, rounding = (first - second).abs().amax(dim=1), torch.maximum(first_error, second_error)

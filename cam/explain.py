@@ -59,8 +59,8 @@ class Explanation:
         """
         return tuple(
             (*key, sample)
-            for key, one in self.maps.items()
-            for sample, values in enumerate(_final(one, key[0], rectify=True))
+            for key, maps in self.maps.items()
+            for sample, values in enumerate(_final(maps, key[0], rectify=True))
             if not bool(values.any())
         )
 
@@ -104,23 +104,23 @@ def explain(
             an output that is no logit, a model that gives other logits in a second forward, or a method that this
             model does not allow.
     """
-    asked = _checked(methods, options or {})
+    method_options = _checked(methods, options or {})
     x, memory = plain(x), memory or Memory()
     refuse_training(model)
     rows = 1 if mixes_samples(model, x) else rows  # it is refused for more samples than one
     with adapted(model, output, output_kind):
         names, notes = tuple[str, ...](), dict[tuple[str, str], str]()
         alone: list[Tensor] = []
-        if any(METHODS[name].at != "input" for name in asked):
+        if any(METHODS[name].at != "input" for name in method_options):
             find = partial(find_layer, model, x, grids, memory=memory, on_logits=alone.append)
             names, notes = _layers(layers, find)
-        passed = _passed(model, x, names, grids, graph=any(METHODS[name].backward for name in asked))
+        passed = _passed(model, x, names, grids, graph=any(METHODS[name].backward for name in method_options))
         if output_kind == "logits":
             refuse_squashed(passed.logits)
         check_steady(model, x, passed.logits, alone)
         wanted = resolve_targets(targets, passed.logits, regression=output_kind == "regression")
         request = ExplanationRequest(model, x, wanted, passed.logits.detach(), names, passed, rows, memory)
-        return _explained(request, asked, notes, partial(_final, rectify=rectify), on_maps)
+        return _explained(request, method_options, notes, partial(_final, rectify=rectify), on_maps)
 
 
 def _passed(
@@ -139,7 +139,7 @@ def _passed(
 
 def _explained(
     request: ExplanationRequest,
-    asked: Options,
+    method_options: Options,
     notes: Mapping[tuple[str, str], str],
     final: Callable[[Tensor, str], Tensor],
     on_maps: Callable[[int], None],
@@ -147,10 +147,10 @@ def _explained(
     maps: dict[tuple[str, str, int], Tensor] = {}
     notes = dict(notes)
     if request.targets:
-        for (method, layer), found in _answers(request, asked):
-            made = final(found.maps.detach(), method)
-            maps |= {(method, layer, number): one for number, one in enumerate(made)}
-            notes |= {(method, layer): found.note} if found.note else {}
+        for (method, layer), raw in _answers(request, method_options):
+            made = final(raw.maps.detach(), method)
+            maps |= {(method, layer, number): values for number, values in enumerate(made)}
+            notes |= {(method, layer): raw.note} if raw.note else {}
             on_maps(len(request.targets) * len(request.x))
     return Explanation(request.logits, request.targets, maps, notes)
 
@@ -186,16 +186,16 @@ def _layers(
     }
 
 
-def _answers(request: ExplanationRequest, asked: Options) -> Iterator[tuple[tuple[str, str], RawMaps]]:
+def _answers(request: ExplanationRequest, method_options: Options) -> Iterator[tuple[tuple[str, str], RawMaps]]:
     gradients: dict[str, Tensor] = {}
-    if any(METHODS[name].is_formula for name in asked):
+    if any(METHODS[name].is_formula for name in method_options):
         gradients = request.capture.gradients(request.targets)
-    for name, options in asked.items():
+    for name, options in method_options.items():
         method = METHODS[name]
         for place, layers in method.places(request.layers).items():
             if method.is_formula:
                 activation = widened(request.capture.activations[place].detach())
-                maps = [method.function(activation, widened(one), **options) for one in gradients[place]]
+                maps = [method.function(activation, widened(gradient), **options) for gradient in gradients[place]]
                 yield (name, place), RawMaps(torch.stack(maps))  # type: ignore[arg-type]
             else:
                 yield (name, place), _run_procedure(method, request, layers, options)

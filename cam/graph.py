@@ -55,15 +55,15 @@ def vertex_of(value: Tensor) -> Vertex | None:
     return edge.node, edge.output_nr
 
 
-def depends_on(value: Tensor, other: Tensor) -> bool:
-    """Tell whether a path of the record leads from ``other`` to ``value``."""
-    end, start = vertex_of(value), vertex_of(other)
+def depends_on(value: Tensor, source: Tensor) -> bool:
+    """Tell whether a path of the record leads from ``source`` to ``value``."""
+    end, start = vertex_of(value), vertex_of(source)
     reached, waiting = {end}, [end] if end and start else []
     while waiting:
         vertex = waiting.pop()
         if vertex == start:
             return True
-        below = [one for one in inputs_of(vertex[0]) if one not in reached]
+        below = [operand for operand in inputs_of(vertex[0]) if operand not in reached]
         reached.update(below)
         waiting += below
     return False
@@ -78,10 +78,10 @@ class Record:
         above = _counted(self._order, end) if end else {}
         below = {start: 1} if start else {}
         for vertex in reversed(self._order):
-            below.setdefault(vertex, sum(below[one] for one in inputs_of(vertex[0])))
+            below.setdefault(vertex, sum(below[operand] for operand in inputs_of(vertex[0])))
         every = below.get(end, 0) if end else 0
-        self.between = frozenset(one for one in self._order if below[one]) if every else frozenset()
-        self._cuts = {one for one in self.between if above[one] * below[one] == every}
+        self.between = frozenset(value for value in self._order if below[value]) if every else frozenset()
+        self._cuts = {value for value in self.between if above[value] * below[value] == every}
 
     @property
     def connected(self) -> bool:
@@ -101,12 +101,12 @@ class Record:
 
     def weights_behind(self, cut: Vertex) -> bool:
         """Tell whether what comes after this value has weights that are recorded (they are not when frozen)."""
-        reached, waiting = {cut, self._end}, [one for one in [self._end] if one and one != cut]
+        reached, waiting = {cut, self._end}, [end for end in [self._end] if end and end != cut]
         while waiting:
             vertex = waiting.pop()
             if isinstance(getattr(vertex[0], "variable", None), nn.Parameter):
                 return True
-            below = [one for one in inputs_of(vertex[0]) if one not in reached]
+            below = [operand for operand in inputs_of(vertex[0]) if operand not in reached]
             reached.update(below)
             waiting += below
         return False
@@ -128,7 +128,7 @@ def _sorted(end: Vertex) -> list[Vertex]:
     entered, waiting = {end}, [(end, iter(inputs_of(end[0])))]
     while waiting:
         vertex, rest = waiting[-1]
-        below = next((one for one in rest if one not in entered), None)
+        below = next((operand for operand in rest if operand not in entered), None)
         if below is None:
             finished[vertex] = None
             waiting.pop()

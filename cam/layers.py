@@ -99,7 +99,7 @@ class LayerReader:
     """Tells how the layers of one watched forward are laid out."""
 
     def __init__(self, reader: Reader, finished: Iterable[FinishedLayer]) -> None:
-        self._reader, self._calls = reader, Counter(one.name for one in finished)
+        self._reader, self._calls = reader, Counter(layer.name for layer in finished)
 
     def grid(self, layer: FinishedLayer) -> TokenGrid | None:
         """Return the layer's grid, or None for a layer that no map can be taken from."""
@@ -118,7 +118,7 @@ def _readable(model: nn.Module, x: Tensor, grids: Grids | None) -> dict[str, Tok
     with watched(model) as finished, reader.watching(), torch.no_grad():
         model(x)
     layers = LayerReader(reader, finished)
-    return {one.name: grid for one in finished if (grid := layers.grid(one))}
+    return {layer.name: grid for layer in finished if (grid := layers.grid(layer))}
 
 
 def _noted(

@@ -51,6 +51,6 @@ def _signature(model: nn.Module, weights: bool) -> object:
     if not weights:
         return modules
     return modules, tuple(
-        (id(one), one.data_ptr(), 0 if one.is_inference() else one._version)  # noqa: SLF001 - the only count of in-place writes there is
-        for one in model.parameters()
+        (id(parameter), parameter.data_ptr(), 0 if parameter.is_inference() else parameter._version)  # noqa: SLF001 - the only count of in-place writes there is
+        for parameter in model.parameters()
     )

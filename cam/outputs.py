@@ -100,9 +100,11 @@ def _named(returned: object, output: Output, batch: int | None) -> Tensor:
     usual = next((parts[name] for name in _NAMES if name in parts), None)
     if usual is not None:
         return usual
-    distinct = list({id(one): one for one in parts.values()}.values())
+    distinct = list({id(tensor): tensor for tensor in parts.values()}.values())
     likely = (
-        distinct if len(distinct) == 1 else [one for one in distinct if one.ndim == 2 and batch in (None, len(one))]
+        distinct
+        if len(distinct) == 1
+        else [tensor for tensor in distinct if tensor.ndim == 2 and batch in (None, len(tensor))]
     )
     if len(likely) != 1:
         raise ValueError(
@@ -114,21 +116,21 @@ def _named(returned: object, output: Output, batch: int | None) -> Tensor:
 
 def _parts(returned: object) -> dict[str | int, Tensor]:
     """Return the tensors in what was returned, by key (or field) and by position."""
-    found: dict[str | int, object] = {}
+    parts: dict[str | int, object] = {}
     if isinstance(returned, Mapping):
-        found |= returned
+        parts |= returned
     elif is_dataclass(returned):
-        found |= ((one.name, getattr(returned, one.name)) for one in fields(returned))
+        parts |= ((field.name, getattr(returned, field.name)) for field in fields(returned))
     elif isinstance(returned, tuple | list):
-        found |= dict(zip(getattr(returned, "_fields", ()), returned, strict=False))
-        found |= enumerate(returned)
+        parts |= dict(zip(getattr(returned, "_fields", ()), returned, strict=False))
+        parts |= enumerate(returned)
     elif hasattr(returned, "__dict__"):
-        found.update(vars(returned).items())
-    return {name: one for name, one in found.items() if isinstance(one, Tensor)}
+        parts.update(vars(returned).items())
+    return {name: value for name, value in parts.items() if isinstance(value, Tensor)}
 
 
 def _listed(parts: Mapping[str | int, Tensor]) -> str:
-    return ", ".join(f"{name!r} {tuple(one.shape)}" for name, one in parts.items()) or "no tensor"
+    return ", ".join(f"{name!r} {tuple(tensor.shape)}" for name, tensor in parts.items()) or "no tensor"
 
 
 @contextmanager
@@ -158,8 +160,8 @@ def adapted(model: nn.Module, output: Output = None, kind: OutputKind = "logits"
 def _eagerly(model: nn.Module) -> AbstractContextManager[object]:
     """Run what ``torch.compile`` has compiled as it was written: compiled code looks past the hooks of its parts."""
     compiled = any(
-        type(one).__name__ == "OptimizedModule" or getattr(one, "_compiled_call_impl", None) is not None
-        for one in model.modules()
+        type(module).__name__ == "OptimizedModule" or getattr(module, "_compiled_call_impl", None) is not None
+        for module in model.modules()
     )
     return torch.compiler.set_stance("force_eager") if compiled else nullcontext()
 
@@ -182,9 +184,11 @@ def _squashed(vertex: Vertex, known: dict[Vertex, str]) -> str:
     known[vertex] = _SQUASHING.get(kind, "")
     if not known[vertex] and (kind in _UNCHANGED.split() or kind == "Clamp"):
         values = [
-            one for one in inputs_of(vertex[0]) if not isinstance(getattr(one[0], "variable", None), nn.Parameter)
+            operand
+            for operand in inputs_of(vertex[0])
+            if not isinstance(getattr(operand[0], "variable", None), nn.Parameter)
         ]
-        parts = [_squashed(one, known) for one in values]
+        parts = [_squashed(operand, known) for operand in values]
         bounded = kind == "Clamp" and None not in (vertex[0]._saved_min, vertex[0]._saved_max)  # type: ignore[attr-defined] # noqa: SLF001
         known[vertex] = parts[0] if parts and all(parts) else "clamp" if bounded else ""
     return known[vertex]

@@ -38,7 +38,7 @@ class _Seen:
 
 def hookable(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Return the modules that take hooks, by name: all but those compiled to TorchScript."""
-    return ((name, one) for name, one in model.named_modules() if not isinstance(one, torch.jit.ScriptModule))
+    return ((name, module) for name, module in model.named_modules() if not isinstance(module, torch.jit.ScriptModule))
 
 
 class Reader:
@@ -145,15 +145,15 @@ def _by_evidence(shape: tuple[int, ...], seen: Sequence[_Seen]) -> _Channels | N
     seen; and in a network that nowhere works on a last axis, channels come first.
     """
     alike = len(set(shape)) == 1
-    readings = {one.channels for one in seen if alike or one.shape == shape}
+    readings = {output.channels for output in seen if alike or output.shape == shape}
     if len(readings) != 1:
-        grids = {one.grid for one in seen}
+        grids = {output.grid for output in seen}
         both: tuple[tuple[_Channels, tuple[int, ...]], ...] = (("first", shape[1:]), ("last", shape[:-1]))
         readings = {channels for channels, grid in both if grid in grids}
-    if len(readings) != 1 and all(one.channels == "first" for one in seen):
+    if len(readings) != 1 and all(output.channels == "first" for output in seen):
         return "first"
     return readings.pop() if len(readings) == 1 else None
 
 
 def _sequence_first(model: nn.Module) -> bool:
-    return any(isinstance(one, nn.MultiheadAttention) and not one.batch_first for one in model.modules())
+    return any(isinstance(module, nn.MultiheadAttention) and not module.batch_first for module in model.modules())

@@ -51,7 +51,9 @@ class Method:
     def options(self) -> Mapping[str, object]:
         """The method's options and their defaults."""
         parameters = inspect.signature(self.function).parameters.values()
-        return {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
+        return {
+            parameter.name: parameter.default for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY
+        }
 
     def places(self, layers: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         """Return where the method's maps are taken when these layers are asked for: the place's name to its layers."""
@@ -108,9 +110,9 @@ def procedure(
     return register
 
 
-def _add(one: Method) -> None:
-    if one.name in METHODS:
-        raise ValueError(f"method {one.name!r} is registered twice")
-    if one.signed and one.rectified:
-        raise ValueError(f"method {one.name!r} cannot be signed and rectified: a ReLU leaves nothing negative")
-    METHODS[one.name] = one
+def _add(entry: Method) -> None:
+    if entry.name in METHODS:
+        raise ValueError(f"method {entry.name!r} is registered twice")
+    if entry.signed and entry.rectified:
+        raise ValueError(f"method {entry.name!r} cannot be signed and rectified: a ReLU leaves nothing negative")
+    METHODS[entry.name] = entry

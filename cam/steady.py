@@ -17,7 +17,9 @@ def mixes_samples(model: nn.Module, x: Tensor) -> bool:
     Raises:
         ValueError: when it does and ``x`` (B, C, *S) holds more than one sample.
     """
-    names = [name for name, one in model.named_modules() if isinstance(one, _BatchNorm) and one.running_mean is None]
+    names = [
+        name for name, module in model.named_modules() if isinstance(module, _BatchNorm) and module.running_mean is None
+    ]
     if names and len(x) > 1:
         raise ValueError(
             f"{names[0] or type(model).__name__!r} has no running statistics and normalises over the batch, so a "
@@ -47,10 +49,10 @@ def check_steady(model: nn.Module, x: Tensor, logits: Tensor, alone: Sequence[Te
 _ALONE = "explain one sample at a time (x[i : i + 1])"
 
 
-def _alike(one: Tensor, other: Tensor) -> bool:
-    if one.shape != other.shape:
+def _alike(first: Tensor, second: Tensor) -> bool:
+    if first.shape != second.shape:
         return False
-    rounding = max(torch.finfo(one.dtype).eps, torch.finfo(other.dtype).eps) ** 0.5  # kernels differ by batch size
-    one, other = one.detach().double(), other.detach().double()
-    largest = torch.maximum(one.abs().amax(), other.abs().amax())
-    return not bool((one - other).abs().amax() > 8 * rounding * largest)  # NaN is told elsewhere
+    rounding = max(torch.finfo(first.dtype).eps, torch.finfo(second.dtype).eps) ** 0.5  # kernels differ by batch size
+    first, second = first.detach().double(), second.detach().double()
+    largest = torch.maximum(first.abs().amax(), second.abs().amax())
+    return not bool((first - second).abs().amax() > 8 * rounding * largest)  # NaN is told elsewhere

@@ -17,21 +17,28 @@ cost is in forwards of the whole model beyond the one that all methods of a call
 def markdown() -> str:
     """Return the document: a table of all methods, then each with its formula, options and limits."""
     rows = [
-        f"| [`{one.name}`](#{one.name}) | {one.title} | {one.at} | {_yes(one.signed)} | {_yes(one.rectified)} "
-        f"| {one.cost} |"
-        for one in METHODS.values()
+        f"| [`{method.name}`](#{method.name}) | {method.title} | {method.at} "
+        f"| {_yes(method.signed)} | {_yes(method.rectified)} | {method.cost} |"
+        for method in METHODS.values()
     ]
     table = ["| name | method | at | signed | ends in ReLU | cost |", "|---|---|---|---|---|---|", *rows]
-    return "\n".join([_HEAD, *table, "", *(_entry(one) for one in METHODS.values())])
+    return "\n".join([_HEAD, *table, "", *(_entry(method) for method in METHODS.values())])
 
 
 def _yes(holds: bool) -> str:
     return "yes" if holds else "no"
 
 
-def _entry(one: Method) -> str:
-    options = ", ".join(f"`{name}` ({default!r})" for name, default in one.options.items())
-    lines = [f"## {one.name}", "", f"{one.title}. {one.paper}.", "", f"- Map: {one.formula}", f"- Limits: {one.limits}"]
+def _entry(method: Method) -> str:
+    options = ", ".join(f"`{name}` ({default!r})" for name, default in method.options.items())
+    lines = [
+        f"## {method.name}",
+        "",
+        f"{method.title}. {method.paper}.",
+        "",
+        f"- Map: {method.formula}",
+        f"- Limits: {method.limits}",
+    ]
     return "\n".join([*lines, *([f"- Options: {options}"] if options else []), ""])
 
 

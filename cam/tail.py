@@ -51,9 +51,9 @@ def tail(request: ExplanationRequest) -> Tail:
     expected = whole.logits(request, samples, build)
     cut: Split | None = None
     for way in (_resumed, _exported):
-        found = way(request)
-        if found is not None and _agrees(found, request, expected):
-            return found
+        candidate = way(request)
+        if candidate is not None and _agrees(candidate, request, expected):
+            return candidate
     cut = _split_of(request)
     reason = "torch.export refused" if cut is None else "the exported tail disagreed"
     return Tail(whole.run, whole.rows, f"full forwards: {reason}")
@@ -95,8 +95,8 @@ def _adds_up_for(request: ExplanationRequest, seed: int) -> bool:
     logits = _whole(request).logits(
         request, samples % batch, lambda rows: activation[samples[rows] % batch] + steps[samples[rows] // batch]
     )
-    one, other, both = (logits.double() - request.logits.double().repeat(3, *[1] * (logits.ndim - 1))).chunk(3)
-    return _same(one + other, both, _precision(activation, request.logits))
+    first, second, both = (logits.double() - request.logits.double().repeat(3, *[1] * (logits.ndim - 1))).chunk(3)
+    return _same(first + second, both, _precision(activation, request.logits))
 
 
 def _trial(request: ExplanationRequest) -> tuple[Tensor, Build]:
@@ -115,22 +115,22 @@ def _trial(request: ExplanationRequest) -> tuple[Tensor, Build]:
 def _agrees(way: Tail, request: ExplanationRequest, expected: Tensor) -> bool:
     samples, build = _trial(request)
     try:
-        found = way.logits(request, samples, build)
+        logits = way.logits(request, samples, build)
     except torch.OutOfMemoryError:
         raise
     except Exception:  # noqa: BLE001 - whatever a tail makes of a batch that its trunk never saw
         return False
-    return found.shape == expected.shape and _same(found, expected, _precision(_activation(request), found))
+    return logits.shape == expected.shape and _same(logits, expected, _precision(_activation(request), logits))
 
 
-def _same(one: Tensor, other: Tensor, precision: float) -> bool:
-    scale = torch.maximum(one.abs().amax(), other.abs().amax())
-    return bool((one - other).abs().amax() <= precision * scale)
+def _same(first: Tensor, second: Tensor, precision: float) -> bool:
+    scale = torch.maximum(first.abs().amax(), second.abs().amax())
+    return bool((first - second).abs().amax() <= precision * scale)
 
 
 def _precision(*tensors: Tensor) -> float:
     """Return the root of the coarsest rounding: far above what sums lose, far below what a rectifier changes."""
-    rounding = max(torch.finfo(one.dtype).eps for one in tensors)
+    rounding = max(torch.finfo(tensor.dtype).eps for tensor in tensors)
     if tensors[0].is_cuda and (torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32):
         rounding = max(rounding, 2.0**-10)  # TensorFloat-32 rounds float32 so inside convolutions
     return float(rounding**0.5)

@@ -174,8 +174,8 @@ class Positive:
     def answer(self, logits: Tensor) -> tuple[Target, ...]:
         """Return a target for each such label, possibly none."""
         first = 1 if logits.shape[1] == 1 else 0
-        found = torch.nonzero((logits > self.threshold).any(dim=0))[:, 0] + first
-        return tuple(Target(label) for label in found.tolist())
+        labels = torch.nonzero((logits > self.threshold).any(dim=0))[:, 0] + first
+        return tuple(Target(label) for label in labels.tolist())
 
 
 TargetLike = Scalar | PerSample | Predicted | Positive | int
@@ -183,7 +183,7 @@ TargetLike = Scalar | PerSample | Predicted | Positive | int
 
 
 def resolve_targets(
-    asked: "Sequence[TargetLike] | PerSample", logits: Tensor, *, regression: bool = False
+    targets: "Sequence[TargetLike] | PerSample", logits: Tensor, *, regression: bool = False
 ) -> tuple[Scalar, ...]:
     """Return the scalars that are asked of this batch, from its logits (B, K) or (B, K, *S).
 
@@ -191,34 +191,34 @@ def resolve_targets(
         ValueError: when ``Predicted`` or ``Positive`` is asked of an output that is not (B, K) or no logit, or when as
             many bare indices are asked as there are samples: other packages take them for one of each sample.
     """
-    if isinstance(asked, PerSample):
-        asked = [asked]
-    asked = list(asked)
-    if len(logits) > 1 and len(asked) == len(logits) and all(isinstance(one, Integral) for one in asked):
-        named = [int(one) for one in asked]  # type: ignore[arg-type]
+    if isinstance(targets, PerSample):
+        targets = [targets]
+    targets = list(targets)
+    if len(logits) > 1 and len(targets) == len(logits) and all(isinstance(target, Integral) for target in targets):
+        named = [int(target) for target in targets]  # type: ignore[arg-type]
         raise ValueError(
             f"targets={named} of a batch of {len(logits)} may mean one target for each sample, PerSample({named}), or "
             f"that many for all of them, [{', '.join(f'Target({label})' for label in named)}]: say which"
         )
-    found: list[Scalar] = []
-    for one in asked:
-        if isinstance(one, Predicted | Positive):
+    resolved: list[Scalar] = []
+    for target in targets:
+        if isinstance(target, Predicted | Positive):
             if logits.ndim != 2 or regression:
                 what = "a regression has none" if regression else f"not {tuple(logits.shape)}"
-                raise ValueError(f"{one} needs logits of shape (batch, labels), {what}")
-            found += one.answer(logits.detach())
-        elif isinstance(one, PerSample | Integral):
-            label = _each(one, logits) if isinstance(one, PerSample) else int(one)
-            found.append(Value(label) if regression else Target(label))
+                raise ValueError(f"{target} needs logits of shape (batch, labels), {what}")
+            resolved += target.answer(logits.detach())
+        elif isinstance(target, PerSample | Integral):
+            label = _each(target, logits) if isinstance(target, PerSample) else int(target)
+            resolved.append(Value(label) if regression else Target(label))
         else:
-            found.append(one)  # type: ignore[arg-type]  # mypy does not know that an int is Integral
-    return tuple(found)
+            resolved.append(target)  # type: ignore[arg-type]  # mypy does not know that an int is Integral
+    return tuple(resolved)
 
 
-def _each(asked: PerSample, logits: Tensor) -> list[int]:
-    labels = as_tensor(asked.labels).tolist()
+def _each(per_sample: PerSample, logits: Tensor) -> list[int]:
+    labels = as_tensor(per_sample.labels).tolist()
     if not isinstance(labels, list) or len(labels) != len(logits):
-        raise ValueError(f"PerSample needs one index for each of {len(logits)} samples, not {asked.labels}")
+        raise ValueError(f"PerSample needs one index for each of {len(logits)} samples, not {per_sample.labels}")
     return labels
 
 

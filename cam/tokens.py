@@ -100,8 +100,8 @@ def measured(model: nn.Module, x: Tensor, tokens: int) -> TokenGrid | None:
         sequence = _first_sequence(model, probe, tokens)
         if sequence is None or not sequence.requires_grad:
             return None
-        found = _grid_of(cache(lambda row: _patch_of(sequence, row, probe)), tokens, x.shape[2:])
-        return found or _grid_by_order(sequence, probe, tokens)
+        grid = _grid_of(cache(lambda row: _patch_of(sequence, row, probe)), tokens, x.shape[2:])
+        return grid or _grid_by_order(sequence, probe, tokens)
 
 
 class _Reached(BaseException):  # not an Exception: no model may take it for a fault of its own
@@ -207,9 +207,11 @@ def _misfit(alike: Tensor, numbered: Tensor, shape: tuple[int, ...]) -> float:
     flat, count = owner.flatten(), prod(shape)
     top = torch.zeros(count, dtype=torch.double, device=alike.device)
     bottom = torch.zeros_like(top)
-    for one, other in zip(alike.flatten(1), numbered.flatten(1), strict=True):
-        top.index_add_(0, flat, one * other)  # least squares: the number that takes the one gradient to the other
-        bottom.index_add_(0, flat, one * one)
+    for gradient, weighted in zip(alike.flatten(1), numbered.flatten(1), strict=True):
+        top.index_add_(
+            0, flat, gradient * weighted
+        )  # least squares: the number that takes the one gradient to the other
+        bottom.index_add_(0, flat, gradient * gradient)
     if not bool((bottom > 0).all()):
         return inf
     off = (top / bottom - torch.arange(count).to(top)).view(shape)

@@ -49,17 +49,17 @@ def scan_archive(
                 else:
                     scan_server(server, catalogue, workers=workers, on_files=met)
             _write(root, catalogue, manifest, export, index.parent)
-            found = summary(root, catalogue)
+            scanned = summary(root, catalogue)
     finally:
         os.umask(before)
-    _tell(found, [path for path in outputs if path], as_json=as_json)
+    _tell(scanned, [path for path in outputs if path], as_json=as_json)
 
 
 def _check_output(path: Path) -> None:
     """Refuse, before the scan and not after hours of it, a file that cannot be written."""
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; name a file")
-    folder = next(one for one in path.absolute().parents if one.exists())
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not os.access(folder, os.W_OK):
         raise OutputError(f"{path}: cannot be written: no permission in {folder}")
 
@@ -85,12 +85,12 @@ def _write(root: Path, catalogue: Catalogue, manifest: Path | None, export: Path
             catalogue.export(file, pseudonyms)
 
 
-def _tell(found: Summary, paths: list[Path], *, as_json: bool) -> None:
+def _tell(scanned: Summary, paths: list[Path], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({**dataclasses.asdict(found), "written": [str(path) for path in paths]}))  # noqa: T201
+        print(json.dumps({**dataclasses.asdict(scanned), "written": [str(path) for path in paths]}))  # noqa: T201
         return
     console = Console()
-    console.print(_images(found), _files(found), _masks(found), sep="\n")
+    console.print(_images(scanned), _files(scanned), _masks(scanned), sep="\n")
     for path in paths:
         console.print(f"written: {path}", soft_wrap=True, markup=False, highlight=False)
 
@@ -116,40 +116,46 @@ def _counting(*, quiet: bool) -> Iterator[Callable[[int], None]]:
         yield met
 
 
-def _images(found: Summary) -> Table:
+def _images(scanned: Summary) -> Table:
     table = Table(title="Images: found = usable + excluded", title_justify="left")
     table.add_column("modality")
     for name in ("patients", "studies", "found", "usable", "excluded"):
         table.add_column(name, justify="right")
     table.add_column("why excluded", overflow="fold")
-    for one in found.modalities:
-        counts = (one.patients, one.studies, one.images, one.usable, one.images - one.usable)
-        table.add_row(one.name, *map(str, counts), _reasons(one.excluded))
+    for modality in scanned.modalities:
+        counts = (
+            modality.patients,
+            modality.studies,
+            modality.images,
+            modality.usable,
+            modality.images - modality.usable,
+        )
+        table.add_row(modality.name, *map(str, counts), _reasons(modality.excluded))
     table.add_section()
-    total = (found.patients, found.studies, found.images, found.usable, found.images - found.usable)
+    total = (scanned.patients, scanned.studies, scanned.images, scanned.usable, scanned.images - scanned.usable)
     table.add_row("all", *map(str, total))
     table.caption = "a patient or a study may have several modalities"
     return table
 
 
-def _files(found: Summary) -> Table:
+def _files(scanned: Summary) -> Table:
     table = Table(title="Files: found = used + excluded", title_justify="left")
     table.add_column("outcome")
     table.add_column("files", justify="right")
-    table.add_row("used", str(found.used))
-    for reason, number in found.excluded.items():
+    table.add_row("used", str(scanned.used))
+    for reason, number in scanned.excluded.items():
         table.add_row(f"excluded: {reason}", str(number))
     table.add_section()
-    table.add_row("all", str(found.files))
+    table.add_row("all", str(scanned.files))
     return table
 
 
-def _masks(found: Summary) -> str:
-    told = f"{found.masks} masks found, {found.masks_used} on a usable image"
-    if found.named:
-        told += f"; of {found.named} files that DICOMDIRs name, {found.named_missing} are not there and "
-        told += f"{found.named_outside} lead out"
-    return told
+def _masks(scanned: Summary) -> str:
+    sentence = f"{scanned.masks} masks found, {scanned.masks_used} on a usable image"
+    if scanned.named:
+        sentence += f"; of {scanned.named} files that DICOMDIRs name, {scanned.named_missing} are not there and "
+        sentence += f"{scanned.named_outside} lead out"
+    return sentence
 
 
 def _reasons(excluded: Mapping[str, int]) -> str:

@@ -88,10 +88,10 @@ def axis(values: Sequence[float]) -> tuple[float, float, list[float]]:
     return ticks[0], ticks[-1], ticks
 
 
-def forest_plot(results: Results, found: Sequence[Estimate]) -> list[Flowable]:
+def forest_plot(results: Results, estimates: Sequence[Estimate]) -> list[Flowable]:
     """Return the estimates as points with their intervals, one small plot a metric, two side by side."""
-    metrics = dict.fromkeys(one.metric for one in found)
-    plots = [_plot(results, [one for one in found if one.metric == name]) for name in metrics]
+    metrics = dict.fromkeys(estimate.metric for estimate in estimates)
+    plots = [_plot(results, [estimate for estimate in estimates if estimate.metric == name]) for name in metrics]
     style = TableStyle(
         [
             ("FONT", (0, 0), (-1, -1), REGULAR, 7),
@@ -105,13 +105,13 @@ def forest_plot(results: Results, found: Sequence[Estimate]) -> list[Flowable]:
     return [Table([[*pair, *[""] * (2 - len(pair))]], colWidths=[CONTENT / 2] * 2, style=style) for pair in pairs]
 
 
-def _plot(results: Results, found: Sequence[Estimate]) -> Drawing:
-    order = methods_in_order(results, (one.method for one in found))
-    rows = sorted(found, key=lambda one: order.index(one.method))
+def _plot(results: Results, estimates: Sequence[Estimate]) -> Drawing:
+    order = methods_in_order(results, (estimate.method for estimate in estimates))
+    rows = sorted(estimates, key=lambda estimate: order.index(estimate.method))
     name = rows[0].metric
-    ceiling = [one.estimate.value for one in results.agreements if one.metric == name]
+    ceiling = [agreement.estimate.value for agreement in results.agreements if agreement.metric == name]
     experts = [value for value in ceiling if value is not None]
-    edges = [edge for one in rows for edge in (one.value, one.low, one.high) if edge is not None]
+    edges = [edge for estimate in rows for edge in (estimate.value, estimate.low, estimate.high) if edge is not None]
     low, high, ticks = axis([*edges, *experts])
     width, left, bottom = CONTENT / 2 - 12, 92.0, 24.0
     drawing = Drawing(width, bottom + 12 * len(rows) + 16)
@@ -129,10 +129,10 @@ def _plot(results: Results, found: Sequence[Estimate]) -> Drawing:
         drawing.add(Line(place(value), bottom, place(value), top, strokeColor=HexColor(GREY), strokeDashArray=[2, 1.6]))
     if experts:
         _text(drawing, left, 2, "dashed: agreement between experts", grey=True)
-    for row, one in enumerate(rows):
+    for row, point in enumerate(rows):
         y = top - 12 * row - 6
-        _text(drawing, 0, y - 2.4, fitted(method(results, one.method), left - 6, 7), grey=False)
-        _point(drawing, one, y, [None if v is None else place(v) for v in (one.low, one.value, one.high)])
+        _text(drawing, 0, y - 2.4, fitted(method(results, point.method), left - 6, 7), grey=False)
+        _point(drawing, point, y, [None if v is None else place(v) for v in (point.low, point.value, point.high)])
     return drawing
 
 
@@ -143,10 +143,10 @@ def _grid(drawing: Drawing, ticks: Sequence[tuple[float, str]], bottom: float, t
     drawing.add(Line(ticks[0][0], bottom, ticks[-1][0], bottom, strokeColor=HexColor(GREY), strokeWidth=0.5))
 
 
-def _point(drawing: Drawing, found: Estimate, y: float, places: Sequence[float | None]) -> None:
+def _point(drawing: Drawing, estimates: Estimate, y: float, places: Sequence[float | None]) -> None:
     low, value, high = places
-    colour = HexColor(GREY if is_baseline(found.method) else ACCENT)
+    colour = HexColor(GREY if is_baseline(estimates.method) else ACCENT)
     if low is not None and high is not None:
         drawing.add(Line(low, y, high, y, strokeColor=colour, strokeWidth=1))
-    fill = white if is_baseline(found.method) else colour
+    fill = white if is_baseline(estimates.method) else colour
     drawing.add(Circle(value, y, 2.3, fillColor=fill, strokeColor=colour, strokeWidth=0.9))

@@ -86,12 +86,12 @@ def heading(text: object, level: int, key: str, content: Sequence[Flowable] = ()
 def _opening(content: Sequence[Flowable]) -> float:
     """Return the height of what must stand below a heading: up to the first thing that is no heading itself."""
     height = 0.0
-    for one in content:
-        parts = one._content if isinstance(one, KeepTogether) else [one]  # noqa: SLF001  # it has no other name
+    for flowable in content:
+        parts = flowable._content if isinstance(flowable, KeepTogether) else [flowable]  # noqa: SLF001  # it has no other name
         height += sum(part.wrap(CONTENT, 10_000)[1] + part.getSpaceBefore() for part in parts)
-        if isinstance(one, Table) or (isinstance(one, Paragraph) and one.style is not _TITLES[2]):
+        if isinstance(flowable, Table) or (isinstance(flowable, Paragraph) and flowable.style is not _TITLES[2]):
             return float(min(height, 55 * mm))
-        if not isinstance(one, CondPageBreak | Paragraph):
+        if not isinstance(flowable, CondPageBreak | Paragraph):
             break
     return float(min(height, 200 * mm))
 
@@ -147,8 +147,8 @@ class Column:
 
 def columns(*specification: tuple[str, float] | tuple[str, float, bool]) -> list[Column]:
     """Return columns from (heading, share of the page's width, holds numbers)."""
-    total = sum(one[1] for one in specification)
-    return [Column(one[0], CONTENT * one[1] / total, len(one) == 3 and one[2]) for one in specification]
+    total = sum(column[1] for column in specification)
+    return [Column(column[0], CONTENT * column[1] / total, len(column) == 3 and column[2]) for column in specification]
 
 
 def table(
@@ -203,7 +203,7 @@ def _cell(value: object, numbers: bool) -> Flowable | list[Flowable]:
     if isinstance(value, Flowable):
         return value
     if isinstance(value, list):
-        return [_cell(one, numbers) for one in value]
+        return [_cell(part, numbers) for part in value]
     return Paragraph(inline(value), _NUMBER if numbers else SMALL)
 
 

@@ -29,24 +29,24 @@ def number(value: float | None, *, like: tuple[float | None, ...] = (), more: in
     return f"\u2212{text}" if value < 0 and any(digit in text for digit in "123456789") else text
 
 
-def limits(found: Estimate) -> tuple[float | None, ...]:
+def limits(statistic: Estimate) -> tuple[float | None, ...]:
     """Return an estimate's numbers, for printing others ``like`` them."""
-    return found.value, found.low, found.high
+    return statistic.value, statistic.low, statistic.high
 
 
-def estimate(found: Estimate, *, more: int = 0) -> str:
+def estimate(statistic: Estimate, *, more: int = 0) -> str:
     """Return ``0.62 [0.48, 0.75]``, ``0.62`` when there is no interval, or a dash."""
-    value = number(found.value, like=limits(found), more=more)
-    interval = bounds(found, more=more)
+    value = number(statistic.value, like=limits(statistic), more=more)
+    interval = bounds(statistic, more=more)
     return value if interval == DASH else f"{value} {interval}"
 
 
-def bounds(found: Estimate, *, like: tuple[float | None, ...] = (), more: int = 0) -> str:
+def bounds(statistic: Estimate, *, like: tuple[float | None, ...] = (), more: int = 0) -> str:
     """Return ``[0.48, 0.75]``, or a dash when there is no interval."""
-    if found.low is None or found.high is None:
+    if statistic.low is None or statistic.high is None:
         return DASH
-    like = (*limits(found), *like)
-    return f"[{number(found.low, like=like, more=more)}, {number(found.high, like=like, more=more)}]"
+    like = (*limits(statistic), *like)
+    return f"[{number(statistic.low, like=like, more=more)}, {number(statistic.high, like=like, more=more)}]"
 
 
 def share(value: float) -> str:

@@ -77,24 +77,24 @@ def grid_for(case: CasePanels, room: float, limits: tuple[float, float]) -> Grid
 
     ``limits`` are the smallest and the largest height of a picture; a wide one may stay below the smallest.
     """
-    found: dict[float, Grid] = {}
+    grids: dict[float, Grid] = {}
     for per_row in (4, 3, 2):  # the same size in fewer rows is better
         rows = sum(Grid(per_row, 0).rows(view) for view in case.views)
         tallest = min(limits[1], (room - _CAPTION * len(case.views)) / rows - OVERHEAD)
         if tallest >= limits[0]:
             grid = Grid(per_row, tallest)
-            found.setdefault(round(sum(grid.size(view)[1] for view in case.views)), grid)
-    return found[max(found)] if found else None
+            grids.setdefault(round(sum(grid.size(view)[1] for view in case.views)), grid)
+    return grids[max(grids)] if grids else None
 
 
 def _panels(case: CasePanels, view: View, titles: Mapping[str, str]) -> list[_Panel]:
     """Return all panels of a view; what a picture takes to make is done when it is asked for."""
     grey = draw.grey(view.image, case.window)
-    found = [f"{reader}: {int(mask.sum())} px" for reader, mask in view.masks.items()]
+    sizes = [f"{reader}: {int(mask.sum())} px" for reader, mask in view.masks.items()]
     raw = partial(_raw, grey, view)
     panels = [
         _Panel("Image", raw, scale=True),
-        _Panel("Experts' outlines", raw, outlined=True, foot=" · ".join(found) or "no expert's mask"),
+        _Panel("Experts' outlines", raw, outlined=True, foot=" · ".join(sizes) or "no expert's mask"),
     ]
     for method in view.maps:
         panels += _method_panels(case, view, grey, (method, titles.get(method, method)))
@@ -110,7 +110,7 @@ def _method_panels(case: CasePanels, view: View, grey: draw.Raster, names: tuple
     method, title = names
     values, threshold = view.maps[method], case.thresholds.get(method)
     limits = draw.Range(*case.ranges[method])
-    reader = next((one for one in readers_of(case) if one in view.masks), None)
+    reader = next((name for name in readers_of(case) if name in view.masks), None)
 
     def coloured() -> Image.Image:
         return draw.fit(draw.map_over(grey, values, limits, view.seen), view.pixel_mm, ~view.seen)
@@ -181,10 +181,10 @@ class PictureRow(Flowable):  # type: ignore[misc]  # ReportLab has no types
     ) -> None:
         """Draw each expert's outline along the pixels' edges, on a dark casing that shows on any ground."""
         (x, y), (width, height), (rows, columns) = corner, self._size, shape
-        for reader, found in polygons.items():
+        for reader, outlines in polygons.items():
             colour, dashes = draw.READERS[readers.index(reader) % len(draw.READERS)]
             path = self.canv.beginPath()
-            for polygon in found:
+            for polygon in outlines:
                 corners = [(x + c * width / columns, y + height - r * height / rows) for r, c in polygon]
                 path.moveTo(*corners[0])
                 for place in corners[1:]:

@@ -72,9 +72,11 @@ def section(order: int, title: str, *, fresh: bool = False) -> Callable[[Build],
     """
 
     def register(build: Build) -> Build:
-        for other in _SECTIONS.values():
-            if order == other.order or title == other.title:
-                raise ValueError(f"section {order} {title!r} clashes with section {other.order} {other.title!r}")
+        for registered in _SECTIONS.values():
+            if order == registered.order or title == registered.title:
+                raise ValueError(
+                    f"section {order} {title!r} clashes with section {registered.order} {registered.title!r}"
+                )
         _SECTIONS[order] = Section(order, title, build, fresh)
         return build
 

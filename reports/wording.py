@@ -107,9 +107,9 @@ def asked_for(verdict: Verdict) -> str:
     return verdict.rule if verdict.better_than is None else "a difference above 0"
 
 
-def label_of(found: Estimate) -> str | None:
+def label_of(estimate: Estimate) -> str | None:
     """Return the label that an estimate of the classifier is about, or None when it is about all."""
-    return found.group.removeprefix(_LABEL) if found.group and found.group.startswith(_LABEL) else None
+    return estimate.group.removeprefix(_LABEL) if estimate.group and estimate.group.startswith(_LABEL) else None
 
 
 def nothing_called(results: Results) -> str:
@@ -134,12 +134,12 @@ def chip(answer: str) -> Chip:
     return Chip(answer, _KIND[answer])
 
 
-def undefined(found: Estimate) -> str:
+def undefined(estimate: Estimate) -> str:
     """Return how many scores are missing and why: ``3 (empty mask 2, constant map 1)``."""
-    total = sum(found.undefined.values())
+    total = sum(estimate.undefined.values())
     if not total:
         return "none"
-    reasons = ", ".join(f"{words(why)} {many}" for why, many in sorted(found.undefined.items()))
+    reasons = ", ".join(f"{words(why)} {many}" for why, many in sorted(estimate.undefined.items()))
     return f"{count(total)} ({reasons})"
 
 
@@ -157,15 +157,15 @@ def cells(layer: LayerFacts) -> str:
 
 def interval_head(estimates: Iterable[Estimate]) -> str:
     """Return the heading of a column of intervals: ``95 % CI``, or ``Interval`` when their confidence differs."""
-    kinds = {one.confidence for one in estimates}
+    kinds = {estimate.confidence for estimate in estimates}
     return f"{share(kinds.pop())} CI" if len(kinds) == 1 else "Interval"
 
 
 def intervals(estimates: Iterable[Estimate]) -> str:
     """Return one sentence on the intervals of the estimates: confidence and procedure."""
-    found = list(estimates)
-    kinds = sorted({(one.confidence, one.interval) for one in found if one.low is not None})
+    listed = list(estimates)
+    kinds = sorted({(estimate.confidence, estimate.interval) for estimate in listed if estimate.low is not None})
     if not kinds:
-        some = any(one.value is not None for one in found)
+        some = any(estimate.value is not None for estimate in listed)
         return f"No intervals: {'there are too few patients for any' if some else 'nothing could be estimated'}."
     return "Intervals: " + "; ".join(f"{share(confidence)}, {how}" for confidence, how in kinds) + "."

@@ -45,7 +45,9 @@ def _relevance(passed: Attended, target: Scalar) -> Tensor:
     with torch.inference_mode(False), torch.enable_grad(), exact(passed.logits):
         score = target.scores(passed.logits).sum()
         gradients = torch.autograd.grad(score, passed.weights, retain_graph=True)
-        return _product([widened(one.detach()) for one in passed.weights], [widened(one) for one in gradients])
+        return _product(
+            [widened(weight.detach()) for weight in passed.weights], [widened(gradient) for gradient in gradients]
+        )
 
 
 def _product(weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:

@@ -31,14 +31,14 @@ def attention_rollout(request: ExplanationRequest) -> RawMaps:
     """
     passed = attended(request.model, request.x, differentiable=False)
     with exact(request.x):
-        rollout = _rollout([widened(one).mean(dim=1) for one in passed.weights])
+        rollout = _rollout([widened(weight).mean(dim=1) for weight in passed.weights])
     maps, note = onto_grid(request, passed.names, rollout)
     return RawMaps(maps.expand(len(request.targets), *maps.shape), note)
 
 
 def _rollout(weights: Sequence[Tensor]) -> Tensor:
     rollout = identity = torch.eye(weights[0].shape[2]).to(weights[0])
-    for one in weights:
-        step = 0.5 * one + 0.5 * identity
+    for weight in weights:
+        step = 0.5 * weight + 0.5 * identity
         rollout = (step / step.sum(dim=2, keepdim=True)) @ rollout
     return rollout

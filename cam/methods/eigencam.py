@@ -36,9 +36,9 @@ def first_component(values: Tensor) -> Tensor:
     flat = values.flatten(2)
     if flat.shape[1] <= flat.shape[2]:
         _, vectors = torch.linalg.eigh(flat @ flat.mT)
-        found = torch.einsum("bcz,bc->bz", flat, vectors[..., -1])
+        component = torch.einsum("bcz,bc->bz", flat, vectors[..., -1])
     else:
         squares, vectors = torch.linalg.eigh(flat.mT @ flat)
-        found = vectors[..., -1] * squares[:, -1:].clamp(min=0).sqrt()
-    along = (found * flat.sum(dim=1)).sum(dim=1, keepdim=True)
-    return torch.where(along < 0, -found, found).view(len(values), *values.shape[2:])
+        component = vectors[..., -1] * squares[:, -1:].clamp(min=0).sqrt()
+    along = (component * flat.sum(dim=1)).sum(dim=1, keepdim=True)
+    return torch.where(along < 0, -component, component).view(len(values), *values.shape[2:])

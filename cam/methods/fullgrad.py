@@ -45,12 +45,12 @@ def fullgrad(request: ExplanationRequest) -> RawMaps:
     def attribute(score: Score, x: Tensor, samples: Tensor, _rows: int) -> Tensor:
         scores, terms = full_gradients(request.model, score, x, samples)
         gaps.append(_gap(scores, terms))
-        return torch.stack([_psi(one, tuple(x.shape[2:])) for one in terms if one.ndim == x.ndim]).sum(dim=0)
+        return torch.stack([_psi(term, tuple(x.shape[2:])) for term in terms if term.ndim == x.ndim]).sum(dim=0)
 
-    found = attributed(request, attribute)
+    maps = attributed(request, attribute)
     missed = max(gaps)
     note = f"the terms miss the score by up to {missed:.1%} of their size: a part of it is in no module"
-    return RawMaps(found, note if missed > 1e-3 else "")
+    return RawMaps(maps, note if missed > 1e-3 else "")
 
 
 def full_gradients(model: nn.Module, score: Score, x: Tensor, samples: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -67,9 +67,9 @@ def full_gradients(model: nn.Module, score: Score, x: Tensor, samples: Tensor) -
     gradients = torch.autograd.grad(scores.sum(), [x, *(output for output, _, _ in kept)], allow_unused=True)
     factors = [(x.detach(), 1), *((bias, axis) for _, bias, axis in kept)]
     terms = [
-        _by_sample((factor * one).movedim(axis, 1), len(x))
-        for (factor, axis), one in zip(factors, gradients, strict=True)
-        if one is not None and len(one) % len(x) == 0
+        _by_sample((factor * gradient).movedim(axis, 1), len(x))
+        for (factor, axis), gradient in zip(factors, gradients, strict=True)
+        if gradient is not None and len(gradient) % len(x) == 0
     ]
     return scores.detach(), terms
 
@@ -86,8 +86,8 @@ def _recording(model: nn.Module) -> Iterator[_Layers]:
     axis = 1
 
     def before(module: nn.Module, inputs: tuple[object, ...]) -> None:
-        one = inputs[0] if len(inputs) == 1 else None
-        known = one if isinstance(one, Tensor) and one.is_floating_point() else None
+        single = inputs[0] if len(inputs) == 1 else None
+        known = single if isinstance(single, Tensor) and single.is_floating_point() else None
         inputs_of[module] = None if known is None else known.detach().clone()  # the module may overwrite it
 
     def after(module: nn.Module, _inputs: object, output: object) -> Tensor | None:
@@ -147,7 +147,7 @@ def _peak(values: Tensor) -> Tensor:
 
 def _gap(scores: Tensor, terms: list[Tensor]) -> float:
     """Return the largest part of a sample's score that its terms lack, relative to the terms' magnitudes."""
-    sums = torch.stack([one.flatten(1).sum(dim=1) for one in terms])
+    sums = torch.stack([term.flatten(1).sum(dim=1) for term in terms])
     size = torch.maximum(sums.abs().sum(dim=0), scores.abs())
     return float(((scores - sums.sum(dim=0)).abs() / torch.where(size > 0, size, 1)).amax())
 

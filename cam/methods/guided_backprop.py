@@ -65,18 +65,18 @@ def _guide(scores: Tensor) -> set[str]:
 
 
 def _positive(gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
-    return tuple(one if one is None else one.relu() for one in gradients)
+    return tuple(gradient if gradient is None else gradient.relu() for gradient in gradients)
 
 
 def _graph(scores: Tensor) -> set[Node]:
-    found: set[Node] = set()
+    nodes: set[Node] = set()
     waiting = [scores.grad_fn]
     while waiting:
         node = waiting.pop()
-        if node is not None and node not in found:
-            found.add(node)
+        if node is not None and node not in nodes:
+            nodes.add(node)
             waiting += [below for below, _ in node.next_functions]
-    return found
+    return nodes
 
 
 def _kind(node: Node) -> str:

@@ -29,4 +29,4 @@ def guided_gradcam(request: ExplanationRequest) -> RawMaps:
     guided, note = guided_gradient(request)
     coarse = [gradcam(request.A, gradient).relu() for gradient in request.gradients()]
     shape = tuple(request.x.shape[2:])
-    return RawMaps(torch.stack([resize(one, shape) for one in coarse]).to(guided.dtype) * guided, note)
+    return RawMaps(torch.stack([resize(heatmap, shape) for heatmap in coarse]).to(guided.dtype) * guided, note)

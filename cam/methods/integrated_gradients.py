@@ -32,14 +32,14 @@ def integrated_gradients(request: ExplanationRequest, *, steps: int = 50, baseli
         raise ValueError(f"integrated_gradients.steps must be at least 1, not {steps}")
 
     def attribute(score: Score, x: Tensor, samples: Tensor, rows: int) -> Tensor:
-        found = IntegratedGradients(score).attribute(
+        attributions = IntegratedGradients(score).attribute(
             x,
             baselines=float(baseline),
             additional_forward_args=(samples,),
             n_steps=steps,
             internal_batch_size=rows,
         )
-        assert isinstance(found, Tensor)
-        return found.sum(dim=1)
+        assert isinstance(attributions, Tensor)
+        return attributions.sum(dim=1)
 
     return RawMaps(attributed(request, attribute))

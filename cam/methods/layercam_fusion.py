@@ -33,7 +33,10 @@ def layercam_fusion(request: ExplanationRequest) -> RawMaps:
         raise ValueError(f"method 'layercam_fusion' needs at least two layers, not {list(request.layers)}")
     gradients = request.capture.gradients(request.targets)
     activations = {name: widened(request.capture.activations[name].detach()) for name in request.layers}
-    shape = max((tuple(one.shape[2:]) for one in activations.values()), key=lambda sizes: torch.Size(sizes).numel())
+    shape = max(
+        (tuple(activation.shape[2:]) for activation in activations.values()),
+        key=lambda sizes: torch.Size(sizes).numel(),
+    )
     maps = [
         torch.stack([resize(_scaled(layercam(A, widened(G)).relu()), shape) for G in gradients[name]])
         for name, A in activations.items()

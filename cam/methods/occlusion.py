@@ -39,7 +39,9 @@ def occlusion(
     strides = _per_axis("stride", stride, tuple(-(-size // 2) for size in sizes))
     if any(step > size for step, size in zip(strides, sizes, strict=True)):
         raise ValueError(f"stride must not exceed the patch, {sizes}, or voxels stay uncovered; it is {strides}")
-    covers = [_covers(*one, request.x.device) for one in zip(shape, sizes, strides, strict=True)]
+    covers = [
+        _covers(side, size, step, request.x.device) for side, size, step in zip(shape, sizes, strides, strict=True)
+    ]
     return RawMaps(_spread(_drops(request, covers, baseline), covers))
 
 

@@ -33,9 +33,9 @@ def input_gradient(score: Score, rows: Tensor, samples: Tensor) -> Tensor:
     """Return the gradient (R, C, *S) of each row's score at that row (R, C, *S)."""
     from captum.attr import Saliency  # loads matplotlib, which nothing else here needs
 
-    found = Saliency(score).attribute(rows.requires_grad_(), abs=False, additional_forward_args=(samples,))
-    assert isinstance(found, Tensor)
-    return found
+    gradient = Saliency(score).attribute(rows.requires_grad_(), abs=False, additional_forward_args=(samples,))
+    assert isinstance(gradient, Tensor)
+    return gradient
 
 
 def magnitude(gradient: Tensor) -> Tensor:

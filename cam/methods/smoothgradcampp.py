@@ -61,12 +61,12 @@ def _moments(request: ExplanationRequest, some: Tensor, batches: Iterator[Tensor
         noisy = (x[:, None] + spread * fields).flatten(0, 1)
         shown = [target.select(some.repeat_interleave(len(fields))) for target in request.targets]
         passed = capture(request.model, noisy, [request.layer], grids=request.capture.grids)
-        found = passed.gradients(shown)[request.layer]
-        g = widened(found).reshape(len(found), len(some), len(fields), *found.shape[2:])
+        gradient = passed.gradients(shown)[request.layer]
+        g = widened(gradient).reshape(len(gradient), len(some), len(fields), *gradient.shape[2:])
         powers = [(g**power).sum(dim=2) for power in (1, 2, 3)]
-        sums = [one + other for one, other in zip(sums, powers, strict=True)] if sums else powers
+        sums = [total + power for total, power in zip(sums, powers, strict=True)] if sums else powers
         number += len(fields)
-    d1, d2, d3 = (one / number for one in sums)
+    d1, d2, d3 = (total / number for total in sums)
     return d1, d2, d3
 
 

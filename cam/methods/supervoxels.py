@@ -41,20 +41,20 @@ def supervoxels(image: Tensor, segments: int, spacing: Sequence[float] | None) -
     from skimage.segmentation import slic  # slow to load, for these two methods alone
 
     axes = image.ndim - 1
-    spacing = tuple(float(one) for one in spacing or (1.0,) * axes)
-    if segments < 1 or len(spacing) != axes or not all(0 < one < math.inf for one in spacing):
+    spacing = tuple(float(length) for length in spacing or (1.0,) * axes)
+    if segments < 1 or len(spacing) != axes or not all(0 < length < math.inf for length in spacing):
         raise ValueError(f"segments and {axes} values of spacing must be positive, not {segments} and {spacing}")
     scale = math.prod(spacing) ** (1 / axes)
-    found = slic(
+    labels = slic(
         image.detach().double().movedim(0, -1).cpu().numpy(),
         n_segments=segments,
         compactness=_COMPACTNESS,
-        spacing=[one / scale for one in spacing],
+        spacing=[length / scale for length in spacing],
         channel_axis=-1,
         convert2lab=False,  # three channels are taken for red, green and blue otherwise
         start_label=0,
     )
-    return torch.from_numpy(found).to(image.device)
+    return torch.from_numpy(labels).to(image.device)
 
 
 def supervoxel_maps(
@@ -79,7 +79,7 @@ def supervoxel_maps(
             maps.append(coefficients.to(image)[here])
         return torch.stack(maps)
 
-    numbers = [int(one.max()) + 1 for one in labels]
+    numbers = [int(label_map.max()) + 1 for label_map in labels]
     return attributed(request, attribute), (min(numbers), max(numbers))
 
 
@@ -102,7 +102,7 @@ def _fitted(
         perturb_func=one_by_one,
     )
     with torch.no_grad(), torch.random.fork_rng(devices=[]):  # captum's data loader draws a seed it does not use
-        found = lime.attribute(
+        coefficients = lime.attribute(
             image,
             baselines=float(baseline),
             additional_forward_args=(sample,),
@@ -111,8 +111,8 @@ def _fitted(
             perturbations_per_eval=rows,
             return_input_shape=False,
         )
-    assert isinstance(found, Tensor)
-    return found
+    assert isinstance(coefficients, Tensor)
+    return coefficients
 
 
 class _Fit:

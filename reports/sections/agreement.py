@@ -10,28 +10,28 @@ from reports.wording import interval_head, intervals, measured, undefined
 def build(context: Context) -> list[Flowable]:
     """Return how well two experts agree by the same metrics."""
     results = context.results
-    found = results.agreements
-    if not found:
+    agreements = results.agreements
+    if not agreements:
         return [paragraph("Agreement could not be estimated: no study was marked by two experts.")]
-    head = interval_head(one.estimate for one in found)
+    head = interval_head(agreement.estimate for agreement in agreements)
     shape = columns(
         ("Metric", 26), ("Experts", 26), ("Estimate", 12, True), (head, 18, True),
         ("Patients", 11, True), ("Studies", 11, True), ("Undefined", 22),
     )  # fmt: skip
     rows = [
         (
-            measured(results, one.metric),
-            " and ".join(one.readers),
-            number(one.estimate.value, like=(one.estimate.low, one.estimate.high)),
-            bounds(one.estimate),
-            f"{one.estimate.patients}",
-            f"{one.estimate.studies}",
-            one.estimate.reason or undefined(one.estimate),
+            measured(results, agreement.metric),
+            " and ".join(agreement.readers),
+            number(agreement.estimate.value, like=(agreement.estimate.low, agreement.estimate.high)),
+            bounds(agreement.estimate),
+            f"{agreement.estimate.patients}",
+            f"{agreement.estimate.studies}",
+            agreement.estimate.reason or undefined(agreement.estimate),
         )
-        for one in found
+        for agreement in agreements
     ]
     return [
         paragraph("A map cannot be asked to agree with an expert better than another expert does."),
         table(shape, rows),
-        note(intervals(one.estimate for one in found)),
+        note(intervals(agreement.estimate for agreement in agreements)),
     ]

@@ -67,7 +67,10 @@ def _without_pictures(cases: Sequence[CaseEntry]) -> list[Flowable]:
 
 
 def _height(flowables: Sequence[Flowable]) -> float:
-    each = (one.wrap(CONTENT, 10_000)[1] + one.getSpaceBefore() + one.getSpaceAfter() for one in flowables)
+    each = (
+        flowable.wrap(CONTENT, 10_000)[1] + flowable.getSpaceBefore() + flowable.getSpaceAfter()
+        for flowable in flowables
+    )
     return float(sum(each))
 
 
@@ -130,7 +133,7 @@ def _pictures(results: Results, load: Callable[[], CasePanels], rooms: Sequence[
     case = load()
     titles = {name: method(results, name) for view in case.views for name in view.maps}
     fitting = (grid_for(case, room - 24, (_LEAST, _MOST)) for room in rooms)
-    grid = next((one for one in fitting if one is not None), _OVER_PAGES)
+    grid = next((candidate for candidate in fitting if candidate is not None), _OVER_PAGES)
     groups: list[list[Flowable]] = []
     for place, view in enumerate(case.views):
         rows = [PictureRow(load, place, row, titles, grid) for row in range(grid.rows(view))]
@@ -141,53 +144,67 @@ def _pictures(results: Results, load: Callable[[], CasePanels], rooms: Sequence[
 
 
 def _scores(results: Results, case: CaseEntry) -> list[Flowable]:
-    found = [one for one in case.audit.findings if one.scores]
-    if not found:
+    scored = [map_scores for map_scores in case.audit.findings if map_scores.scores]
+    if not scored:
         return [note("There are no scores: no map could be compared with a mask.")]
     known = [facts_.name for facts_ in results.metrics]
-    names = list(dict.fromkeys(one.name for finding in found for one in finding.scores))
+    names = list(dict.fromkeys(score.name for map_scores in scored for score in map_scores.scores))
     names.sort(key=lambda name: known.index(name) if name in known else len(known))
-    order = methods_in_order(results, (one.method for one in found))
-    found.sort(key=lambda one: (one.target, order.index(one.method), one.layer or "", one.reader or ""))
-    several = len({one.target for one in found}) > 1 or len({one.layer for one in found if one.layer}) > 1
+    order = methods_in_order(results, (map_scores.method for map_scores in scored))
+    scored.sort(
+        key=lambda map_scores: (
+            map_scores.target,
+            order.index(map_scores.method),
+            map_scores.layer or "",
+            map_scores.reader or "",
+        )
+    )
+    several = (
+        len({map_scores.target for map_scores in scored}) > 1
+        or len({map_scores.layer for map_scores in scored if map_scores.layer}) > 1
+    )
     shape = columns(
         ("Map", 26),
         ("Expert", 14),
         *((measured(results, name), max(8, 56 / len(names)), True) for name in names),
     )
-    every = [one for finding in found for one in finding.scores]
-    like = {name: tuple(one.value for one in every if one.name == name) for name in names}
-    rows = [_score_row(results, one, like, several) for one in found]
-    return [table(shape, rows, compact=True), *_reasons(results, found)]
+    every = [score for map_scores in scored for score in map_scores.scores]
+    like = {name: tuple(score.value for score in every if score.name == name) for name in names}
+    rows = [_score_row(results, map_scores, like, several) for map_scores in scored]
+    return [table(shape, rows, compact=True), *_reasons(results, scored)]
 
 
 Likes = Mapping[str, tuple[float | None, ...]]
 
 
-def _score_row(results: Results, found: Finding, like: Likes, several: bool) -> tuple[object, ...]:
-    values = {one.name: number(one.value, like=like[one.name]) for one in found.scores}
-    title = method(results, found.method)
-    if several and not is_baseline(found.method):
-        title = f"{title} of {found.target} at {found.layer}"
-    if found.degenerate:
+def _score_row(results: Results, map_scores: Finding, like: Likes, several: bool) -> tuple[object, ...]:
+    values = {score.name: number(score.value, like=like[score.name]) for score in map_scores.scores}
+    title = method(results, map_scores.method)
+    if several and not is_baseline(map_scores.method):
+        title = f"{title} of {map_scores.target} at {map_scores.layer}"
+    if map_scores.degenerate:
         title = f"{title} (constant map)"
-    return title, found.reader or DASH, *(values.get(name, "") for name in like)
+    return title, map_scores.reader or DASH, *(values.get(name, "") for name in like)
 
 
-def _reasons(results: Results, found: list[Finding]) -> list[Flowable]:
+def _reasons(results: Results, scored: list[Finding]) -> list[Flowable]:
     """Return one line that says why scores are undefined."""
     why: dict[str, list[str]] = {}
-    for one in found:
-        for missing in one.scores:
+    for map_scores in scored:
+        for missing in map_scores.scores:
             if missing.reason is not None:
-                where = f"{method(results, one.method)}, {one.reader or 'no expert'}"
+                where = f"{method(results, map_scores.method)}, {map_scores.reader or 'no expert'}"
                 why.setdefault(words(missing.reason), []).append(where)
-    everywhere = sum(len(one.scores) for one in found)
+    everywhere = sum(len(map_scores.scores) for map_scores in scored)
     sentences = [
         f"{reason}: {'throughout' if len(places) == everywhere else '; '.join(dict.fromkeys(places))}"
         for reason, places in why.items()
     ]
-    unseen = [one.seen_share for one in found if one.seen_share is not None and one.seen_share < 1]
+    unseen = [
+        map_scores.seen_share
+        for map_scores in scored
+        if map_scores.seen_share is not None and map_scores.seen_share < 1
+    ]
     lines = [f"{DASH} undefined. {'. '.join(sentences)}."] if sentences else []
     if unseen:
         lines.append(f"The model saw as little as {number(min(unseen))} of a mask's pixels.")

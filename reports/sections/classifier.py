@@ -9,18 +9,18 @@ from reports.wording import intervals, label_of
 @section(80, "Results: the classifier")
 def build(context: Context) -> list[Flowable]:
     """Return the classifier's estimates, a label's in a row that names it."""
-    found = context.results.classification
-    if not found:
+    estimates = context.results.classification
+    if not estimates:
         return [paragraph("The classifier's performance could not be estimated: the results hold no estimate.")]
-    rows, rules = among_rows(context.results, found, by_method=False)
-    several = any(label_of(one) for one in found)
+    rows, rules = among_rows(context.results, estimates, by_method=False)
+    several = any(label_of(estimate) for estimate in estimates)
     return [
         paragraph(
             "Performance comes first: overlap on a study that the model got wrong means something else than overlap "
             "on one that it got right. The classifier is judged on the studies with a reference."
         ),
-        table(estimate_columns(found, by_method=False), rows, rules=rules),
-        note(intervals(found), _SEVERAL if several else ""),
+        table(estimate_columns(estimates, by_method=False), rows, rules=rules),
+        note(intervals(estimates), _SEVERAL if several else ""),
     ]
 
 

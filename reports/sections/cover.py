@@ -81,15 +81,15 @@ def _verdicts(context: Context) -> list[Flowable]:
     )  # fmt: skip
     rows = []
     for verdict in results.verdicts:
-        found = verdict.estimate
+        estimate = verdict.estimate
         about = f"{population(verdict)}: {verdict.reason}"
         rows.append(
             (
                 [bold(subject(results, verdict)), coloured(about, GREY)],
                 asked_for(verdict),
-                number(found.value, like=(found.low, found.high), more=1),
-                bounds(found, more=1),
-                f"{found.patients} / {found.studies}",
+                number(estimate.value, like=(estimate.low, estimate.high), more=1),
+                bounds(estimate, more=1),
+                f"{estimate.patients} / {estimate.studies}",
                 chip(verdict.answer),
             )
         )

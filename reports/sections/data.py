@@ -62,11 +62,11 @@ def _masks(flow: Flow) -> list[Flowable]:
 
 
 def _compared(results: Results) -> list[tuple[str, object]]:
-    found = results.compared
-    if found is None:
+    compared = results.compared
+    if compared is None:
         return []
-    studies = plural(found.studies, "study", "studies")
-    return [("With a map and a mask to compare", f"{studies} of {plural(found.patients, 'patient')}")]
+    studies = plural(compared.studies, "study", "studies")
+    return [("With a map and a mask to compare", f"{studies} of {plural(compared.patients, 'patient')}")]
 
 
 def _labels(names: Iterable[str]) -> list[str]:

@@ -49,6 +49,6 @@ def _equivalent(context: Context) -> list[Flowable]:
             "to a factor: they are one piece of evidence, and their agreement is no independent support."
         )
         return [paragraph(bold("Same maps: "), words)]
-    several = len({one.method for one in results.estimates if not is_baseline(one.method)}) > 1
+    several = len({estimate.method for estimate in results.estimates if not is_baseline(estimate.method)}) > 1
     nothing = results.compared is not None and not results.compared.mapped
     return [note("No two methods gave the same maps in every study.")] if several and not nothing else []

@@ -12,7 +12,7 @@ def build(context: Context) -> list[Flowable]:
     if not metrics:
         return [paragraph("The results describe no metric.")]
     shape = columns(("Metric", 24), ("Definition", 52), ("Better", 10), ("Unit", 12))
-    rows = [(bold(one.title), one.definition, one.better, one.unit or "none") for one in metrics]
+    rows = [(bold(metric.title), metric.definition, metric.better, metric.unit or "none") for metric in metrics]
     return [
         table(shape, rows),
         note(

@@ -19,16 +19,16 @@ _MEANING = {
 def build(context: Context) -> list[Flowable]:
     """Return a forest plot of the primary stratum and one table for each stratum."""
     results = context.results
-    whole = [one for one in results.estimates if one.group is None]
+    whole = [estimate for estimate in results.estimates if estimate.group is None]
     if not whole:
         return [paragraph("No overlap could be estimated: the results hold no estimate.")]
     content = _forest(results, whole)
     for among in STRATA:
-        found = [one for one in whole if one.among == among]
-        if found:
-            rows, rules = among_rows(results, found)
+        in_stratum = [estimate for estimate in whole if estimate.among == among]
+        if in_stratum:
+            rows, rules = among_rows(results, in_stratum)
             content += subheading(stratum(among))
-            content += [note(_MEANING[among]), table(estimate_columns(found), rows, rules=rules)]
+            content += [note(_MEANING[among]), table(estimate_columns(in_stratum), rows, rules=rules)]
     return [*content, note(intervals(whole), " ", _READING)]
 
 
@@ -39,9 +39,9 @@ _READING = (
 
 
 def _forest(results: Results, whole: list[Estimate]) -> list[Flowable]:
-    found = {one.among for one in whole}
-    among = next((one for one in STRATA if one in found and one != "all"), next(iter(found)))
-    primary = [one for one in whole if one.among == among and one.value is not None]
+    strata = {estimate.among for estimate in whole}
+    among = next((candidate for candidate in STRATA if candidate in strata and candidate != "all"), next(iter(strata)))
+    primary = [estimate for estimate in whole if estimate.among == among and estimate.value is not None]
     plots = forest_plot(results, primary)
     if not plots:
         return []

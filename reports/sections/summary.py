@@ -39,13 +39,13 @@ def _asked(results: Results) -> Markup:
 
 
 def _compared(results: Results, maps: str) -> str:
-    found = results.compared
-    if found is None:  # written before this was counted
+    compared = results.compared
+    if compared is None:  # written before this was counted
         return f"The maps ({maps}) were compared with the experts' masks, where a study has both, and"
-    if not found.studies:
+    if not compared.studies:
         return f"No map ({maps}) could be compared with an expert's mask. The run was"
-    studies, patients = plural(found.studies, "study", "studies"), plural(found.patients, "patient")
-    rest = results.flow.analysed - found.studies
+    studies, patients = plural(compared.studies, "study", "studies"), plural(compared.patients, "patient")
+    rest = results.flow.analysed - compared.studies
     without = f" ({count(rest)} more analysed, without a map and a mask to compare)" if rest > 0 else ""
     return f"The maps ({maps}) of {studies} from {patients} were compared with the experts' masks{without} and"
 
@@ -53,13 +53,13 @@ def _compared(results: Results, maps: str) -> str:
 def _found(results: Results) -> list[Markup]:
     tally = Counter(verdict.answer for verdict in results.verdicts)
     answers = ", ".join(f"{tally[answer]} {answer}" for answer in _ANSWERS if tally[answer])
-    found = [joined("Of the criteria: ", bold(answers), ".")] if answers else [joined("There are no criteria.")]
+    lines = [joined("Of the criteria: ", bold(answers), ".")] if answers else [joined("There are no criteria.")]
     by_weight = sorted(results.verdicts, key=lambda verdict: _ORDER.index(verdict.answer))
-    found += [_verdict(results, verdict) for verdict in by_weight[:_MOST]]
+    lines += [_verdict(results, verdict) for verdict in by_weight[:_MOST]]
     if len(by_weight) > _MOST:
         rest = plural(len(by_weight) - _MOST, "more verdict stands", "more verdicts stand")
-        found.append(joined(f"{rest} on the cover."))
-    return found + _classifier(results) + _against_baselines(results)
+        lines.append(joined(f"{rest} on the cover."))
+    return lines + _classifier(results) + _against_baselines(results)
 
 
 def _verdict(results: Results, verdict: Verdict) -> Markup:
@@ -75,33 +75,48 @@ def _classifier(results: Results) -> list[Markup]:
     """Return a line each for accuracy, sensitivity and specificity; of many labels the worst and the best."""
     lines = []
     for name in ("accuracy", "sensitivity", "specificity"):
-        found = [one for one in results.classification if one.metric == name and one.value is not None]
-        if found:
-            lines.append(joined(f"The classifier itself: {in_sentence(metric(results, name))} {_of_labels(found)}."))
+        classification = [
+            statistic
+            for statistic in results.classification
+            if statistic.metric == name and statistic.value is not None
+        ]
+        if classification:
+            lines.append(
+                joined(f"The classifier itself: {in_sentence(metric(results, name))} {_of_labels(classification)}.")
+            )
     return lines
 
 
-def _of_labels(found: list[Estimate]) -> str:
-    told = [f"{label_of(one)} {estimate(one)}" if label_of(one) else estimate(one) for one in found]
-    if len(found) <= _MOST:
-        return "; ".join(told)
-    order = sorted(range(len(found)), key=lambda place: found[place].value or 0.0)
-    return f"from {told[order[0]]} to {told[order[-1]]}, over {len(found)} labels"
+def _of_labels(statistics: list[Estimate]) -> str:
+    phrases = [
+        f"{label_of(statistic)} {estimate(statistic)}" if label_of(statistic) else estimate(statistic)
+        for statistic in statistics
+    ]
+    if len(statistics) <= _MOST:
+        return "; ".join(phrases)
+    order = sorted(range(len(statistics)), key=lambda place: statistics[place].value or 0.0)
+    return f"from {phrases[order[0]]} to {phrases[order[-1]]}, over {len(statistics)} labels"
 
 
 def _main(results: Results) -> list[Estimate]:
     """Return the first metric's estimates among all that should be found, in no subgroup."""
-    primary = [one for one in results.estimates if one.among == "reference_positive" and one.group is None]
-    return [one for one in primary if one.metric == primary[0].metric]
+    primary = [
+        statistic
+        for statistic in results.estimates
+        if statistic.among == "reference_positive" and statistic.group is None
+    ]
+    return [statistic for statistic in primary if statistic.metric == primary[0].metric]
 
 
 def _against_baselines(results: Results) -> list[Markup]:
-    main = [one for one in _main(results) if one.value is not None]
-    maps = [one for one in main if not is_baseline(one.method)]
-    baselines = [one for one in main if is_baseline(one.method)]
+    main = [statistic for statistic in _main(results) if statistic.value is not None]
+    maps = [statistic for statistic in main if not is_baseline(statistic.method)]
+    baselines = [statistic for statistic in main if is_baseline(statistic.method)]
     if not maps or not baselines:
         return []
-    values = "; ".join(f"{method(results, one.method)} {estimate(one)}" for one in (*maps, *baselines))
+    values = "; ".join(
+        f"{method(results, statistic.method)} {estimate(statistic)}" for statistic in (*maps, *baselines)
+    )
     return [joined(f"{metric(results, maps[0].metric)} beside maps that know nothing of the model: {values}.")]
 
 
@@ -122,9 +137,9 @@ def _limits(results: Results) -> list[Markup]:
         limits.append(f"{refused} could not be used; the scores against them are undefined, and each is listed.")
     if left_out:
         limits.append(f"{left_out} of {plural(flow.found, 'study', 'studies')} could not be used; each is listed.")
-    if all(one.estimate.value is None for one in results.agreements):
+    if all(agreement.estimate.value is None for agreement in results.agreements):
         limits.append("Agreement between experts is unknown, so the highest overlap to hope for is unknown too.")
-    thin = [one for one in results.estimates if one.value is not None and one.low is None]
+    thin = [statistic for statistic in results.estimates if statistic.value is not None and statistic.low is None]
     if thin:
         limits.append(f"{plural(len(thin), 'estimate')} had too few patients for an interval.")
     return [joined(limit) for limit in limits[:5]]

@@ -21,10 +21,10 @@ def build(context: Context) -> list[Flowable]:
     """Return the gaps of the method and of this run."""
     results = context.results
     gaps = list(_STANDING)
-    if not any(is_baseline(one.method) for one in results.estimates):
+    if not any(is_baseline(estimate.method) for estimate in results.estimates):
         gaps.append("In this run: baselines.")
-    if not any(one.group is not None for one in results.estimates):
+    if not any(estimate.group is not None for estimate in results.estimates):
         gaps.append("In this run: subgroups.")
-    if all(one.estimate.value is None for one in results.agreements):
+    if all(agreement.estimate.value is None for agreement in results.agreements):
         gaps.append("In this run: agreement between experts.")
     return [paragraph("Nothing in this report speaks to the following."), *bullets(gaps)]
