@@ -124,8 +124,8 @@ MUTANTS: list[Mutant] = [
     *of(
         "cam/methods/eigencam.py",
         ("vectors[..., -1])", "vectors[..., 0])"),
-        ("torch.where(along < 0, -found, found)", "found"),
-        ("torch.where(along < 0, -found, found)", "torch.where(along < 0, found, -found)"),
+        ("torch.where(along < 0, -component, component)", "component"),
+        ("torch.where(along < 0, -component, component)", "torch.where(along < 0, component, -component)"),
         tests=("tests/cam/test_methods.py", "-k", "eigencam- and 2d"),
     ),
     *of(
@@ -305,7 +305,7 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "cam/tail.py",
-        ("return _same(one + other, both,", "return _same(one, one,"),
+        ("return _same(first + second, both,", "return _same(first, first,"),
         tests=(
             "tests/cam/test_tail.py",
             "-k",
@@ -380,12 +380,12 @@ MUTANTS: list[Mutant] = [
         ("(not behind or self.weights_behind(place))", "True"),
         ("if survey.share_behind(place) > _MOST_BEHIND", "if False"),
         ("_recorded(model, x, grids, output, GradThroughout())", "_recorded(model, x, grids, output, nullcontext())"),
-        ("original.get(one.made, one.made)", "one.made"),
+        ("original.get(layer.made, layer.made)", "layer.made"),
         tests=("tests/cam/test_cuts.py",),
     ),
     *of(
         "cam/graph.py",
-        ("above[one] * below[one] == every", "above[one] + below[one] > 0"),
+        ("above[value] * below[value] == every", "above[value] + below[value] > 0"),
         ("paths[below] += paths[vertex]", "paths[below] = paths[vertex]"),
         ("if self._on and function is Tensor.detach:", "if False:"),
         ("return None if self._on and not args[0] else function(*args)", "return function(*args)"),
@@ -437,7 +437,7 @@ MUTANTS: list[Mutant] = [
     *of(
         "cam/tokens.py",
         ("_ORDERED, _CLEARLY = 0.4, 1.5", "_ORDERED, _CLEARLY = 99, 1.5"),
-        ("return found or _grid_by_order(sequence, probe, tokens)", "return found"),
+        ("return grid or _grid_by_order(sequence, probe, tokens)", "return grid"),
         tests=("tests/cam/test_cuts.py", "-k", "order"),
     ),
     *of(
@@ -445,12 +445,12 @@ MUTANTS: list[Mutant] = [
         ("relevance[:, read].mean(dim=1)", "relevance[:, 0]"),
         ("relevance[:, read].mean", "relevance.mT[:, read].mean"),
         ("rows[:, grid.prefix :]", "rows[:, : rows.shape[1] - grid.prefix]"),
-        ("    if not bool((found - given).abs().max() <= allowed):", "    if False:"),
+        ("    if not bool((recomputed - given).abs().max() <= allowed):", "    if False:"),
         tests=("tests/cam/test_attention.py",),
     ),
     *of(
         "cam/methods/attention_rollout.py",
-        ("0.5 * one + 0.5 * identity", "one + 0.0 * identity"),
+        ("0.5 * weight + 0.5 * identity", "weight + 0.0 * identity"),
         ("@ rollout\n", "@ rollout if rollout is identity else rollout @ (step / step.sum(dim=2, keepdim=True))\n"),
         tests=("tests/cam/test_methods.py", "-k", "attention_rollout- and 2d"),
     ),
@@ -492,13 +492,13 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "cam/methods/guided_backprop.py",
-        ("one.relu()", "one"),
-        ("one.relu()", "one.abs()"),
+        ("gradient.relu()", "gradient"),
+        ("gradient.relu()", "gradient.abs()"),
         tests=("tests/cam/test_methods.py", "-k", "guided_backprop- and 2d"),
     ),
     *of(
         "cam/methods/guided_gradcam.py",
-        ("resize(one, shape)", "torch.nn.functional.interpolate(one[:, None], size=shape)[:, 0]"),
+        ("resize(heatmap, shape)", "torch.nn.functional.interpolate(heatmap[:, None], size=shape)[:, 0]"),
         (".to(guided.dtype) * guided", ".to(guided.dtype) * guided.relu()"),
         ("gradcam(request.A, gradient).relu()", "gradcam(request.A, gradient)"),
         tests=("tests/cam/test_methods.py", "-k", "guided_gradcam- and 2d"),
