@@ -186,7 +186,8 @@ def test_the_reader_of_names_reads_every_binding(tmp_path):
     path = tmp_path / "example.py"
     path.write_text(
         "one = 1\nfor found, _ in []: pass\n[told for told in []]\nlambda one: 0\n(found := 1)\n"
-        "def f(*told): pass\nwith f() as one: pass\ndone, foundation = one, f(found)\nNamed.found = 1\nclass C:\n    found: int\n"
+        "def f(*told): pass\nwith f() as one: pass\ndone, foundation = one, f(found)\nNamed.found = 1\n"
+        "class C:\n    found: int\n"
     )
     assert riddles_of(path) == [1, 2, 3, 4, 5, 6, 7]
 
