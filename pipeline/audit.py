@@ -100,12 +100,12 @@ def audit_studies(
     ready = _read_and_prepare(auditor, sources)
     ahead = prefetched(ready, min(size, _READ_AHEAD)) if auditor.config.run.workers else ready
     for batch in _batches(auditor, ahead, size):
-        told = BatchProgress(on_maps, expected * len(batch))
+        progress = BatchProgress(on_maps, expected * len(batch))
         before = len(maps)
-        for audit, kept in _audit_batch(auditor, batch, told.on_maps):
+        for audit, kept in _audit_batch(auditor, batch, progress.on_maps):
             audits.append(audit)
             maps.update(kept)
-        told.finish((len(maps) - before) // 2)  # a map and its affine
+        progress.finish((len(maps) - before) // 2)  # a map and its affine
     return audits, maps
 
 
@@ -128,21 +128,21 @@ class _Ready:
 
 
 def _read_and_prepare(auditor: Auditor, sources: Sequence[StudySource]) -> Generator[_Ready, None, None]:
-    kept = auditor.kept
-    held = [kept is not None and kept.holds(source.study, source.sha256) for source in sources]
+    cache = auditor.kept
+    held = [cache is not None and cache.holds(source.study, source.sha256) for source in sources]
     rest = read_studies(auditor, [source.row for source, known in zip(sources, held, strict=True) if not known])
     for source, known in zip(sources, held, strict=True):
-        found = kept.load(source.study, source.sha256) if kept and known else None
-        if found is not None:
-            yield _prepare(auditor, source, found)
+        stored = cache.load(source.study, source.sha256) if cache and known else None
+        if stored is not None:
+            yield _prepare(auditor, source, stored)
             continue
         (study,) = read_studies(auditor, [source.row]) if known else (next(rest),)  # known, and damaged
         ready = _prepare(auditor, source, study)
-        if kept and ready.study and not any(fault.reason in PASSING for fault in ready.study.mask_faults):
-            kept.store(ready.study, source.sha256)
+        if cache and ready.study and not any(fault.reason in PASSING for fault in ready.study.mask_faults):
+            cache.store(ready.study, source.sha256)
         yield ready
-    if kept:
-        kept.make_room()
+    if cache:
+        cache.make_room()
 
 
 def read_studies(auditor: Auditor, rows: Iterable[StudyRow]) -> Iterator[Study | StudyError]:
@@ -211,13 +211,16 @@ def _prepare(auditor: Auditor, source: StudySource, study: Study | PreparedStudy
 def _batches(auditor: Auditor, ready: Iterable[_Ready], size: int) -> Iterator[list[_Ready]]:
     """Group neighbours with inputs of one shape that lack the same maps, at most ``size``; faults stay apart."""
 
-    def kind(one: _Ready) -> object:
-        return one.study and (one.study.prepared.x.shape, one.carried and set(_missing(auditor, one.carried).values()))
+    def kind(outcome: _Ready) -> object:
+        return outcome.study and (
+            outcome.study.prepared.x.shape,
+            outcome.carried and set(_missing(auditor, outcome.carried).values()),
+        )
 
     for _, group in groupby(ready, key=kind):
         batch: list[_Ready] = []
-        for one in group:
-            batch.append(one)
+        for outcome in group:
+            batch.append(outcome)
             if len(batch) == size:
                 yield batch
                 batch = []
@@ -254,17 +257,20 @@ def _logged(source: StudySource, fault: StudyError, error: BaseException) -> Stu
 def _analyse(
     auditor: Auditor, batch: Sequence[_Ready], on_maps: Callable[[int], None]
 ) -> list[tuple[StudyAudit, Maps]]:
-    x = torch.stack([one.study.prepared.x for one in batch if one.study is not None]).to(auditor.device)
-    carried = all(one.carried for one in batch)
+    x = torch.stack([outcome.study.prepared.x for outcome in batch if outcome.study is not None]).to(auditor.device)
+    carried = all(outcome.carried for outcome in batch)
     first_look = "predicted" in auditor.config.explain.targets and not carried
     shares = _shares(auditor, auditor.model.network, x) if first_look else None
-    wanted = [_wanted(auditor, one, shares[number] if shares is not None else None) for number, one in enumerate(batch)]
+    wanted = [
+        _wanted(auditor, outcome, shares[number] if shares is not None else None)
+        for number, outcome in enumerate(batch)
+    ]
     logits, maps = _explained(auditor, x, wanted, on_maps)
     if shares is None and not carried:
         shares = _shares(auditor, lambda x: auditor.model.network(x) if logits is None else logits, x)
     return [
-        _record(auditor, one, shares[number] if shares is not None else None, (wanted[number], maps[number]))
-        for number, one in enumerate(batch)
+        _record(auditor, outcome, shares[number] if shares is not None else None, (wanted[number], maps[number]))
+        for number, outcome in enumerate(batch)
     ]
 
 
@@ -307,13 +313,13 @@ def _explained(
     return logits, maps
 
 
-def _wanted(auditor: Auditor, one: _Ready, share: torch.Tensor | None) -> Wanted:
+def _wanted(auditor: Auditor, outcome: _Ready, share: torch.Tensor | None) -> Wanted:
     """Return what is to be computed for a study: what earlier runs lack, or everything."""
-    if one.carried is not None:
-        return _missing(auditor, one.carried)
-    assert one.study is not None
+    if outcome.carried is not None:
+        return _missing(auditor, outcome.carried)
+    assert outcome.study is not None
     predicted = () if share is None else predicted_labels(auditor.config, share)
-    targets = targets_of(auditor.config, one.study.reference, predicted)
+    targets = targets_of(auditor.config, outcome.study.reference, predicted)
     return dict.fromkeys(targets, places_of(auditor.config, auditor.layers))
 
 
@@ -323,12 +329,12 @@ def _missing(auditor: Auditor, carried: StudyAudit) -> Wanted:
 
 def _record(
     auditor: Auditor,
-    one: _Ready,
+    outcome: _Ready,
     share: torch.Tensor | None,
     computed: tuple[Wanted, RawMaps],
 ) -> tuple[StudyAudit, Maps]:
     wanted, raw = computed
-    study = one.study
+    study = outcome.study
     assert study is not None
     findings: list[Finding] = []
     kept: Maps = {}
@@ -344,12 +350,14 @@ def _record(
     for target, places in wanted.items():
         if any(name in BASELINES for name, _ in places):
             findings += _measure_baselines(auditor, study, target, plans[first])
-    if one.carried is None:
+    if outcome.carried is None:
         assert share is not None
-        return _analysed(auditor, one.source, study, share, findings), kept
+        return _analysed(auditor, outcome.source, study, share, findings), kept
     new = {(finding.target, finding.method, finding.layer) for finding in findings}
-    held = [one for one in one.carried.findings if (one.target, one.method, one.layer) not in new]
-    audit = one.carried.model_copy(update={"findings": (*held, *findings)})
+    held = [
+        finding for finding in outcome.carried.findings if (finding.target, finding.method, finding.layer) not in new
+    ]
+    audit = outcome.carried.model_copy(update={"findings": (*held, *findings)})
     return in_order(audit, auditor.config, auditor.layers), kept
 
 
@@ -427,8 +435,8 @@ def _analysed(
         mask_faults=_refused(study),
         model_input=_input_facts(study.prepared.x),
         agreement=tuple(
-            PairAgreement(label=label, readers=(one, other), scores=scores)
-            for (label, one, other), scores in agreement(study.masks).items()
+            PairAgreement(label=label, readers=(first, second), scores=scores)
+            for (label, first, second), scores in agreement(study.masks).items()
         ),
         findings=tuple(findings),
     )
@@ -473,7 +481,7 @@ def _as_fault(auditor: Auditor, batch: Sequence[_Ready], error: BaseException) -
         return error
     origin = origin_of(error, auditor.model.network)
     if origin.ours:
-        log_fault(error, origin.stage, [one.source.study for one in batch])
+        log_fault(error, origin.stage, [outcome.source.study for outcome in batch])
         raise internal_error(error) from error
     if is_out_of_memory(error):
         return StudyError(origin.stage, Reason.OUT_OF_MEMORY, "memory ran out for this study alone")

@@ -152,8 +152,10 @@ def begin(
         overrides=tuple(overrides),
     )
     members = [
-        Member(study=one.study, patient=one.patient, source_sha256=one.sha256, shard=shard_of.get(one.study))
-        for one in sources
+        Member(
+            study=source.study, patient=source.patient, source_sha256=source.sha256, shard=shard_of.get(source.study)
+        )
+        for source in sources
     ]
     return _write_start(config.run.output / config.name / run.run, run, members, carried)
 
@@ -205,7 +207,9 @@ def work(
             f"{len(gone)} studies vanished from the archive while the run was under way, first {gone[0]}"
         )
     carried = carried_answers(folder)
-    sources = [replace(known[one.study], sha256=one.source_sha256, carried=carried.get(one.study)) for one in mine]
+    sources = [
+        replace(known[member.study], sha256=member.source_sha256, carried=carried.get(member.study)) for member in mine
+    ]
     audits, maps = audit_studies(auditor, sources, on_maps)
     name = f"{shard:04d}"
     write_maps(folder / "maps" / f"{name}.npz", maps)

@@ -106,10 +106,10 @@ def predicted_labels(config: AuditConfig, share: Tensor) -> tuple[str, ...]:
 
 def targets_of(config: AuditConfig, reference: tuple[str, ...] | None, predicted: tuple[str, ...]) -> tuple[str, ...]:
     """Return the labels to explain for a study of this reference and prediction."""
-    asked, negative = config.explain.targets, negative_label(config)
-    named = [label for label in asked if label not in ("predicted", "reference")]
-    present = (reference or ()) if "reference" in asked else ()
-    called = predicted if "predicted" in asked else ()
+    targets, negative = config.explain.targets, negative_label(config)
+    named = [label for label in targets if label not in ("predicted", "reference")]
+    present = (reference or ()) if "reference" in targets else ()
+    called = predicted if "predicted" in targets else ()
     labels = [*present, *called, *named]
     return tuple(dict.fromkeys(label for label in labels if label != negative or label in named))
 

@@ -298,18 +298,18 @@ def study_entries(server: Server, study: str) -> list[tuple[str, Facts]]:
     Raises:
         StudyError: as ``study_page``.
     """
-    found: dict[str, Facts] = {}
+    entries: dict[str, Facts] = {}
     for item in _json(server, f"studies/{study}/metadata"):
         path, facts = guarded("the server's answer", partial(_entry, study, item))
-        found.setdefault(path, facts)
-    return list(found.items())
+        entries.setdefault(path, facts)
+    return list(entries.items())
 
 
 def _entry(study: str, item: dict[str, Any]) -> tuple[str, Facts]:
-    one = Instance(study, _value(item, _SERIES), _value(item, _INSTANCE))
-    if is_uid(one.series) and is_uid(one.instance):
-        return one.name, describe_json(item)
-    return f"{study}/{opaque(one.name)}", {"kind": Kind.OBJECT, "reason": Reason.NOT_READABLE}
+    instance = Instance(study, _value(item, _SERIES), _value(item, _INSTANCE))
+    if is_uid(instance.series) and is_uid(instance.instance):
+        return instance.name, describe_json(item)
+    return f"{study}/{opaque(instance.name)}", {"kind": Kind.OBJECT, "reason": Reason.NOT_READABLE}
 
 
 def _value(item: dict[str, Any], tag: str) -> str:
@@ -322,13 +322,13 @@ def _json(server: Server, place: str) -> list[Any]:
 
     with open_client(server) as client:
         body = _requested(server, client, place, "application/dicom+json", take)
-    found = guarded("the server's answer", lambda: json.loads(body)) if body else []
-    if not isinstance(found, list):
+    answer = guarded("the server's answer", lambda: json.loads(body)) if body else []
+    if not isinstance(answer, list):
         raise refused(Reason.NOT_READABLE, "the server's answer is no list of DICOM JSON")
-    return found
+    return answer
 
 
-def retrieve(server: Server, client: httpx.Client, one: Instance, file: BinaryIO) -> int:
+def retrieve(server: Server, client: httpx.Client, instance: Instance, file: BinaryIO) -> int:
     """Write one instance as it is stored (WADO-RS) into ``file``, unread, and return its bytes.
 
     Raises:
@@ -341,7 +341,7 @@ def retrieve(server: Server, client: httpx.Client, one: Instance, file: BinaryIO
         file.truncate()
         return sum(file.write(chunk) for chunk in _content(response, _chunks(server, response, INSTANCE_CAP)))
 
-    place = f"studies/{one.study}/series/{one.series}/instances/{one.instance}"
+    place = f"studies/{instance.study}/series/{instance.series}/instances/{instance.instance}"
     return _requested(server, client, place, _ONE_FILE, take)
 
 

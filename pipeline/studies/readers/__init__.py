@@ -93,8 +93,8 @@ def _read_image(path: Path, options: ReadOptions) -> ImageFile:
     only = files[0] if len(files) == 1 else path
     for reader in IMAGE_READERS:
         if reader.accepts(only):
-            found: ImageFile = reader.read(only, options)
-            return found
+            image: ImageFile = reader.read(only, options)
+            return image
     raise refused(Reason.UNSUPPORTED_FORMAT, "the image is neither NIfTI, NRRD, PNG, JPEG nor DICOM")
 
 
@@ -102,8 +102,8 @@ def _read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
     _check_there(path, "mask")
     for reader in MASK_READERS:
         if reader.accepts(path):
-            found: MaskFile = reader.read_mask(path, image, wanted)
-            return found
+            mask: MaskFile = reader.read_mask(path, image, wanted)
+            return mask
     message = "the mask is neither NIfTI, NRRD, PNG, DICOM segmentation, structure set or picture, nor JSON or CSV"
     raise refused(Reason.UNSUPPORTED_FORMAT, message)
 

@@ -56,8 +56,10 @@ def _annotations(path: Path) -> Annotations:
         if None in row:
             raise refused(Reason.NOT_READABLE, f"line {table.line_num} of the table has more cells than its head")
         rows[row[image].strip()].append(row)
-    labels = frozenset(row[label].strip() for found in rows.values() for row in found) if label else frozenset()
-    return Annotations({name: _marks(found, corners) for name, found in rows.items()}, labels)
+    labels = (
+        frozenset(row[label].strip() for image_rows in rows.values() for row in image_rows) if label else frozenset()
+    )
+    return Annotations({name: _marks(image_rows, corners) for name, image_rows in rows.items()}, labels)
 
 
 def _first(names: tuple[str, ...], columns: object) -> str | None:

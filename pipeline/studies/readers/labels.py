@@ -21,9 +21,9 @@ _SIDES = frozenset(("left", "right", "upper", "lower", "middle", "lobe", "area",
 _STEM = 5  # letters that words of one root share: nodule and nodules, metastasis and metastases
 
 
-def same_label(one: str, other: str) -> bool:
+def same_label(first: str, second: str) -> bool:
     """Tell whether two names are one label: case and outer blanks do not count."""
-    return one.strip().lower() == other.strip().lower()
+    return first.strip().lower() == second.strip().lower()
 
 
 def matching(named: Named, wanted: Wanted, what: str) -> frozenset[int]:
@@ -67,15 +67,15 @@ def name_facts(named: Named, wanted: Wanted) -> dict[str, str]:
 def _fits(name: str, label: str) -> bool:
     if same_label(name, label) or _GENERIC.fullmatch(name.strip()):
         return True
-    return any(_related(one, other) for one in _words(name) for other in _words(label))
+    return any(_related(name_word, label_word) for name_word in _words(name) for label_word in _words(label))
 
 
 def _words(text: str) -> set[str]:
     return {word.replace("our", "or") for word in re.findall(r"[^\W\d_]{3,}", text.lower())} - _SIDES
 
 
-def _related(one: str, other: str) -> bool:
-    return one == other or (min(len(one), len(other)) >= _STEM and one[:_STEM] == other[:_STEM])
+def _related(first: str, second: str) -> bool:
+    return first == second or (min(len(first), len(second)) >= _STEM and first[:_STEM] == second[:_STEM])
 
 
 def check_meant(numbers: frozenset[int], wanted: Wanted, marked: bool, what: str) -> None:

@@ -71,10 +71,10 @@ def named_values(path: Path) -> tuple[tuple[str, int], ...]:
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         stated = ()
     _check_numbers(stated, regions=sidecar.name == _DATASET)
-    found = tuple((name, value) for name, value in stated if value != 0)
-    if not found:
+    named = tuple((name, value) for name, value in stated if value != 0)
+    if not named:
         raise refused(Reason.NOT_READABLE, "the file beside the mask that should name its values names none")
-    return found
+    return named
 
 
 def _check_numbers(stated: Sequence[tuple[str, int]], *, regions: bool) -> None:

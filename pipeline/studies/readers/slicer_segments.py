@@ -58,8 +58,8 @@ def segments_of(header: dict[str, Any], layers: int) -> tuple[Segment, ...]:
         )
         for number, stem in enumerate(stems)
     )
-    check_distinct(((one.layer, one.value) for one in segments), "the segments' LabelValue within a layer")
-    if any(not 0 <= one.layer < layers for one in segments):
+    check_distinct(((segment.layer, segment.value) for segment in segments), "the segments' LabelValue within a layer")
+    if any(not 0 <= segment.layer < layers for segment in segments):
         raise refused(Reason.NOT_READABLE, f"a segment states a Layer that is none of the mask's {layers}")
     return segments
 
@@ -79,11 +79,11 @@ def union(
     Raises:
         StudyError: MASK_MISSING_LABEL, excluded, when none bears it, or a layer holds what no segment is.
     """
-    wanted_numbers = {number for number, one in enumerate(segments) if one.value == wanted.value}
+    wanted_numbers = {number for number, segment in enumerate(segments) if segment.value == wanted.value}
     if wanted.value is not None and len(wanted_numbers) != 1:
         message = f"{len(wanted_numbers)} of the mask's {len(segments)} segments bear the wanted number {wanted.value}"
         raise refused(Reason.MASK_MISSING_LABEL, message, excluded=True)
-    named = [(one.name, number) for number, one in enumerate(segments)]
+    named = [(segment.name, number) for number, segment in enumerate(segments)]
     by_name = Wanted(wanted.label, by_reference=wanted.by_reference)
     numbers = frozenset(wanted_numbers) if wanted_numbers else matching(named, by_name, _WHAT)
     marked, facts = np.zeros(layers.shape[1:], dtype=bool), dict[str, str]()
@@ -91,7 +91,7 @@ def union(
         meant = frozenset(segments[number].value for number in numbers if segments[number].layer == place)
         if meant:
             whole = whole_values(layer)
-            named_here = frozenset(one.value for one in segments if one.layer == place)
+            named_here = frozenset(segment.value for segment in segments if segment.layer == place)
             facts |= named_values_facts(present(whole), named_here, meant)
             marked |= holding(whole, meant)
     check_meant(numbers, wanted, bool(marked.any()), _WHAT)
