@@ -23,7 +23,7 @@ from pipeline.faults import internal_error, log_fault
 from pipeline.models.load import LoadedModel, probabilities
 from pipeline.models.prepare import Preparation
 from pipeline.prefetch import prefetched
-from pipeline.prepared import Kept, PreparedStudy, prepared_study
+from pipeline.prepared import PreparedCache, PreparedStudy, prepared_study
 from pipeline.progress import BatchProgress, Progress, silent
 from pipeline.record import Finding, InputFacts, PairAgreement, RefusedMask, Score, StudyAudit
 from pipeline.shards import Maps
@@ -36,7 +36,7 @@ from pipeline.studies.readers.base import ReadOptions
 from pipeline.studies.study import PASSING, Study, faults_of
 from pipeline.studies.volume import Heatmap, Mask
 from pipeline.wanted import (
-    Wanted,
+    MapsToCompute,
     calls_for,
     expected_maps,
     in_order,
@@ -65,7 +65,7 @@ class Auditor:
     device: torch.device
     layers: tuple[str, ...]
     pseudonyms: Pseudonyms
-    kept: Kept | None = None
+    prepared_cache: PreparedCache | None = None
     pool: WorkerPool | None = None
     memory: Memory = field(default_factory=Memory)
 
@@ -110,7 +110,7 @@ def audit_studies(
 
 
 @dataclass(frozen=True)
-class _Ready:
+class _ReadOutcome:
     """A study that can be shown to the model, or the fault that prevents it."""
 
     source: StudySource
@@ -127,8 +127,8 @@ class _Ready:
         return audit if same else None
 
 
-def _read_and_prepare(auditor: Auditor, sources: Sequence[StudySource]) -> Generator[_Ready, None, None]:
-    cache = auditor.kept
+def _read_and_prepare(auditor: Auditor, sources: Sequence[StudySource]) -> Generator[_ReadOutcome, None, None]:
+    cache = auditor.prepared_cache
     held = [cache is not None and cache.holds(source.study, source.sha256) for source in sources]
     rest = read_studies(auditor, [source.row for source, known in zip(sources, held, strict=True) if not known])
     for source, known in zip(sources, held, strict=True):
@@ -196,29 +196,29 @@ def _without_fatal_masks(
     return read_alone(replace(row, masks=tuple(masks)))
 
 
-def _prepare(auditor: Auditor, source: StudySource, study: Study | PreparedStudy | StudyError) -> _Ready:
+def _prepare(auditor: Auditor, source: StudySource, study: Study | PreparedStudy | StudyError) -> _ReadOutcome:
     if isinstance(study, StudyError):
-        return _Ready(source, fault=study)
+        return _ReadOutcome(source, fault=study)
     try:
         check_reference(study, auditor.config)
         if isinstance(study, Study):
             study = prepared_study(study, auditor.preparation(study.image))
     except StudyError as fault:
-        return _Ready(source, fault=fault)
-    return _Ready(source, study)
+        return _ReadOutcome(source, fault=fault)
+    return _ReadOutcome(source, study)
 
 
-def _batches(auditor: Auditor, ready: Iterable[_Ready], size: int) -> Iterator[list[_Ready]]:
+def _batches(auditor: Auditor, ready: Iterable[_ReadOutcome], size: int) -> Iterator[list[_ReadOutcome]]:
     """Group neighbours with inputs of one shape that lack the same maps, at most ``size``; faults stay apart."""
 
-    def kind(outcome: _Ready) -> object:
+    def kind(outcome: _ReadOutcome) -> object:
         return outcome.study and (
             outcome.study.prepared.x.shape,
             outcome.carried and set(_missing(auditor, outcome.carried).values()),
         )
 
     for _, group in groupby(ready, key=kind):
-        batch: list[_Ready] = []
+        batch: list[_ReadOutcome] = []
         for outcome in group:
             batch.append(outcome)
             if len(batch) == size:
@@ -229,7 +229,7 @@ def _batches(auditor: Auditor, ready: Iterable[_Ready], size: int) -> Iterator[l
 
 
 def _audit_batch(
-    auditor: Auditor, batch: Sequence[_Ready], on_maps: Callable[[int], None]
+    auditor: Auditor, batch: Sequence[_ReadOutcome], on_maps: Callable[[int], None]
 ) -> list[tuple[StudyAudit, Maps]]:
     faults = [(ready.source, ready.fault) for ready in batch if ready.fault is not None]
     if faults:
@@ -255,7 +255,7 @@ def _logged(source: StudySource, fault: StudyError, error: BaseException) -> Stu
 
 
 def _analyse(
-    auditor: Auditor, batch: Sequence[_Ready], on_maps: Callable[[int], None]
+    auditor: Auditor, batch: Sequence[_ReadOutcome], on_maps: Callable[[int], None]
 ) -> list[tuple[StudyAudit, Maps]]:
     x = torch.stack([outcome.study.prepared.x for outcome in batch if outcome.study is not None]).to(auditor.device)
     carried = all(outcome.carried for outcome in batch)
@@ -287,7 +287,7 @@ def _shares(auditor: Auditor, forward: Callable[[torch.Tensor], torch.Tensor], x
 
 
 def _explained(
-    auditor: Auditor, x: torch.Tensor, wanted: Sequence[Wanted], on_maps: Callable[[int], None]
+    auditor: Auditor, x: torch.Tensor, wanted: Sequence[MapsToCompute], on_maps: Callable[[int], None]
 ) -> tuple[torch.Tensor | None, list[RawMaps]]:
     """Return each study's maps, and the logits (studies, labels) where the model had to be run for them."""
     labels, options = auditor.config.model.labels, auditor.config.explain.options
@@ -313,7 +313,7 @@ def _explained(
     return logits, maps
 
 
-def _wanted(auditor: Auditor, outcome: _Ready, share: torch.Tensor | None) -> Wanted:
+def _wanted(auditor: Auditor, outcome: _ReadOutcome, share: torch.Tensor | None) -> MapsToCompute:
     """Return what is to be computed for a study: what earlier runs lack, or everything."""
     if outcome.carried is not None:
         return _missing(auditor, outcome.carried)
@@ -323,15 +323,15 @@ def _wanted(auditor: Auditor, outcome: _Ready, share: torch.Tensor | None) -> Wa
     return dict.fromkeys(targets, places_of(auditor.config, auditor.layers))
 
 
-def _missing(auditor: Auditor, carried: StudyAudit) -> Wanted:
+def _missing(auditor: Auditor, carried: StudyAudit) -> MapsToCompute:
     return missing_maps(carried, auditor.config, auditor.layers)
 
 
 def _record(
     auditor: Auditor,
-    outcome: _Ready,
+    outcome: _ReadOutcome,
     share: torch.Tensor | None,
-    computed: tuple[Wanted, RawMaps],
+    computed: tuple[MapsToCompute, RawMaps],
 ) -> tuple[StudyAudit, Maps]:
     wanted, raw = computed
     study = outcome.study
@@ -471,7 +471,7 @@ def _not_analysed(source: StudySource, fault: StudyError) -> StudyAudit:
     )
 
 
-def _as_fault(auditor: Auditor, batch: Sequence[_Ready], error: BaseException) -> StudyError:
+def _as_fault(auditor: Auditor, batch: Sequence[_ReadOutcome], error: BaseException) -> StudyError:
     """Turn a fault of the model into a row's; the library's own text stays behind, it can quote the input.
 
     Raises:

@@ -27,7 +27,7 @@ from pipeline.studies.geometry import Geometry
 from pipeline.studies.study import MaskFault, Study
 from pipeline.studies.volume import Mask
 
-__all__ = ["Kept", "PreparedStudy", "prepared_study"]
+__all__ = ["PreparedCache", "PreparedStudy", "prepared_study"]
 
 _ENDING = ".npz"
 _FORMAT = 2
@@ -59,7 +59,7 @@ def prepared_study(study: Study, prepared: Prepared) -> PreparedStudy:
 
 
 @dataclass(frozen=True)
-class Kept:
+class PreparedCache:
     """A folder of prepared studies, at most ``limit`` bytes after ``make_room``.
 
     ``recipe`` digests what an entry follows from beside the study's own files.

@@ -19,7 +19,7 @@ from pipeline.studies.discovery import discover
 from pipeline.studies.gathering import gathered, list_digests
 from pipeline.studies.manifest import read_manifest
 from pipeline.studies.privacy import Pseudonyms
-from pipeline.studies.readers import AS_STORED, ImageFile, ReadOptions, Wanted, read_image, read_mask
+from pipeline.studies.readers import AS_STORED, ImageFile, MaskRequest, ReadOptions, read_image, read_mask
 from pipeline.studies.readers.annotations import covers_many, image_key
 from pipeline.studies.readers.base import guarded, refused, series_files
 from pipeline.studies.readers.sidecars import sidecar_of
@@ -80,7 +80,8 @@ def source_digest(row: StudyRow, digests_of: Callable[[Path, Path | None], list[
     """Return the SHA-256 of what a study is read from: contents, readers, labels, reference, strata.
 
     No path counts. A file that is missing or cannot be read counts as that: its study stays in the cohort and
-    fails there. ``digests_of``: what a path and its archive's root stand for, where that is not what the files hold now.
+    fails there. ``digests_of``: what a path and its archive's root stand for, where that is not what the files hold
+    now.
     """
     masks = [_mask_parts(row, mask, digests_of) for mask in row.masks]
     parts = {
@@ -197,7 +198,7 @@ def _read_mask(
     known = frozenset(mask.value for mask in row.masks if mask.path == source.path and mask.value is not None)
     by_reference = source.label is None
     key = _key(row, source)
-    wanted = Wanted(label, source.value, key, source.reader, by_reference, known, options.contours)
+    wanted = MaskRequest(label, source.value, key, source.reader, by_reference, known, options.contours)
     with gathered(source.path, row.root) as path:
         mask_file = read_mask(path, image, wanted)
     if label is None and mask_file.marked.any():

@@ -226,7 +226,9 @@ class Catalogue:
         with parquet.ParquetWriter(file, _EXPORT, compression="zstd") as writer:
             cursor = self._connection.execute(query)
             while rows := cursor.fetchmany(_EXPORTED):
-                writer.write_batch(pyarrow.RecordBatch.from_pylist([_told(row, pseudonyms) for row in rows], _EXPORT))
+                writer.write_batch(
+                    pyarrow.RecordBatch.from_pylist([_exported_row(row, pseudonyms) for row in rows], _EXPORT)
+                )
 
 
 _EXPORT = pyarrow.schema(
@@ -239,7 +241,7 @@ _EXPORT = pyarrow.schema(
 )
 
 
-def _told(row: sqlite3.Row, pseudonyms: Pseudonyms) -> dict[str, object]:
+def _exported_row(row: sqlite3.Row, pseudonyms: Pseudonyms) -> dict[str, object]:
     patient, study, series = row["patient"] or row["study"], row["study"], row["series"]
     return {
         "patient": pseudonyms.patient(patient) if patient else None,

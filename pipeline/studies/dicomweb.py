@@ -36,7 +36,7 @@ from pipeline.studies.readers.base import guarded, refused
 __all__ = [
     "AUTHORIZATION_VARIABLE",
     "Instance",
-    "Patience",
+    "RetryPolicy",
     "Server",
     "instance_at",
     "is_uid",
@@ -69,11 +69,11 @@ _CHUNK = 1024**2
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 _ONE_FILE = 'multipart/related; type="application/dicom"; transfer-syntax=*'  # as it is stored, nothing re-coded
 
-Found = TypeVar("Found")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How a request is tried; seconds. A pause doubles each time, give or take a half.
 
     ``longest_pause`` bounds what a server may ask for (Retry-After), ``silence`` the wait for the next byte, ``whole``
@@ -93,7 +93,7 @@ class Server:
 
     url: str
     authorization: str | None = field(default=None, repr=False)
-    patience: Patience = Patience()
+    patience: RetryPolicy = RetryPolicy()
 
     @property
     def host(self) -> str:
@@ -184,8 +184,8 @@ def _trust() -> ssl.SSLContext:
 
 
 def _requested(
-    server: Server, client: httpx.Client, place: str, accept: str, take: Callable[[httpx.Response], Found]
-) -> Found:
+    server: Server, client: httpx.Client, place: str, accept: str, take: Callable[[httpx.Response], Item]
+) -> Item:
     """Return what ``take`` makes of the answer, trying again after failures that may pass.
 
     Raises:
@@ -205,8 +205,8 @@ def _requested(
 
 
 def _once(
-    server: Server, client: httpx.Client, place: str, accept: str, take: Callable[[httpx.Response], Found]
-) -> Found:
+    server: Server, client: httpx.Client, place: str, accept: str, take: Callable[[httpx.Response], Item]
+) -> Item:
     try:
         with client.stream("GET", f"{server.url}/{place}", headers={"Accept": accept}) as response:
             _check_status(server, response)

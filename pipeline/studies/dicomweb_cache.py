@@ -33,7 +33,7 @@ CONTENT_FACT = "files sha256"
 """The fact that tells what was really read: the digest that a study of the same files on a disk has."""
 
 _CONNECTIONS = 4
-_IN_VAIN = 20
+_MOST_FAILED_IN_A_ROW = 20
 """Studies in a row that could not be fetched, after which each is asked for only once: the server is away."""
 
 Answer = TypeVar("Answer")
@@ -56,10 +56,10 @@ def served_digest(row: StudyRow, folder: Path) -> str:
 
     A name stands for the content: DICOM gives changed pixels a new UID. The user's own files count by content.
     """
-    return source_digest(row, partial(_told, folder=folder))
+    return source_digest(row, partial(_instance_names, folder=folder))
 
 
-def _told(path: Path, root: Path | None, *, folder: Path) -> list[str]:
+def _instance_names(path: Path, root: Path | None, *, folder: Path) -> list[str]:
     try:
         instances = _instances_at(path, root, folder)
     except StudyError:
@@ -113,7 +113,7 @@ class Cache:
         self._server, self._folder, self._limit = server, folder, limit
         self._bytes = _sizes(folder)  # by study, the least recently used first
         self._held = Counter[str]()
-        self._in_vain = 0
+        self._failed_in_a_row = 0
 
     def through(
         self,
@@ -171,9 +171,9 @@ class Cache:
 
     def _fetch_all(self, missing: Sequence[Instance]) -> None:
         server, total = self._server, 0
-        if self._in_vain >= _IN_VAIN:
+        if self._failed_in_a_row >= _MOST_FAILED_IN_A_ROW:
             server = replace(server, patience=replace(server.patience, tries=1))
-        self._in_vain += 1
+        self._failed_in_a_row += 1
         with open_client(server) as client, ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="fetch") as threads:
             sizes = threads.map(partial(self._fetch_one, server, client), missing)
             try:
@@ -183,7 +183,7 @@ class Cache:
                         raise refused(Reason.TOO_LARGE, "the study is larger than archive.cache_gib")
             finally:
                 threads.shutdown(cancel_futures=True)
-        self._in_vain = 0
+        self._failed_in_a_row = 0
 
     def _fetch_one(self, server: Server, client: httpx.Client, instance: Instance) -> int:
         target, temporary = self._folder / instance.name, None

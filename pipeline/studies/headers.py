@@ -224,11 +224,11 @@ def _of_mask(dataset: Dataset) -> Facts:
     drawn_on = {"series": sorted(refers.series), "instances": sorted(refers.instances)[:_MOST_REFERENCES]}
     labels = [segment.get("SegmentLabel") for segment in items(dataset, "SegmentSequence")]
     labels += [structure.get("ROIName") for structure in items(dataset, "StructureSetROISequence")]
-    facts: Facts = {"refers": json.dumps(drawn_on), "labels": json.dumps([_told(label) for label in labels])}
+    facts: Facts = {"refers": json.dumps(drawn_on), "labels": json.dumps([_allowed_words(label) for label in labels])}
     return facts | ({"frame_of_reference": "\\".join(sorted(refers.frames))} if refers.frames else {})
 
 
-def _told(label: object) -> str | None:
+def _allowed_words(label: object) -> str | None:
     """Return a label whose every word stands on the closed list; else nothing, it may name a person."""
     text = str(label or "").strip().lower()
     words = text.replace("_", " ").replace("-", " ").split()

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import Reason
-from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, refused
+from pipeline.studies.readers.base import ImageFile, MaskFile, MaskRequest, refused
 from pipeline.studies.readers.even_odd import filled
 from pipeline.studies.readers.labels import same_label
 from pipeline.studies.readers.run_length import expanded
@@ -39,7 +39,7 @@ _ENDING = re.compile(r"\.(?:nii\.gz|nii|nrrd|dcm|dicom|ima|png|jpe?g)$", re.IGNO
 _CENTRE = 0.5
 _BEYOND = 1.0  # pixels that a shape may reach over the image's edge
 
-Found = TypeVar("Found")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,14 @@ def text_of(path: Path) -> str:
     return path.read_text(encoding="utf-8-sig")
 
 
-def kept_by_file(read: Callable[[Path], Found]) -> Callable[[Path], Found]:
+def kept_by_file(read: Callable[[Path], Item]) -> Callable[[Path], Item]:
     """Keep what ``read`` made of the last files: one that covers an archive is not read again for each study."""
 
     @lru_cache(maxsize=4)
-    def keep(path: Path, size: int, time: int) -> Found:  # noqa: ARG001 - a changed file is another one
+    def keep(path: Path, size: int, time: int) -> Item:  # noqa: ARG001 - a changed file is another one
         return read(path)
 
-    def kept(path: Path) -> Found:
+    def kept(path: Path) -> Item:
         state = path.stat()
         return keep(path, state.st_size, state.st_mtime_ns)
 
@@ -120,7 +120,7 @@ def box(left: float, top: float, right: float, bottom: float) -> list[tuple[floa
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
-def drawn(annotations: Annotations, image: ImageFile, wanted: Wanted) -> MaskFile:
+def drawn(annotations: Annotations, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     """Return the wanted label's shapes on the image's pixels; an image that is listed without any is empty.
 
     Raises:
@@ -151,7 +151,7 @@ def drawn(annotations: Annotations, image: ImageFile, wanted: Wanted) -> MaskFil
     return MaskFile(marked, facts)
 
 
-def _entry(annotations: Annotations, wanted: Wanted) -> Marks:
+def _entry(annotations: Annotations, wanted: MaskRequest) -> Marks:
     images, key = annotations.images, wanted.key or ""
     fitting = [images[key]] if key in images else [marks for name, marks in images.items() if image_key(name) == key]
     if len(fitting) != 1:
@@ -167,7 +167,7 @@ def _entry(annotations: Annotations, wanted: Wanted) -> Marks:
     return fitting[0]
 
 
-def _wanted_shapes(annotations: Annotations, marks: Marks, wanted: Wanted) -> list[Shape]:
+def _wanted_shapes(annotations: Annotations, marks: Marks, wanted: MaskRequest) -> list[Shape]:
     own = [shape for shape in marks.shapes if shape.reader is None or same_label(shape.reader, wanted.reader or "")]
     count = len(annotations.labels)
     if wanted.label is None:

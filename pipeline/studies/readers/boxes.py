@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pipeline.errors import Reason
 from pipeline.studies.readers.annotations import Annotations, Marks, Shape, box, drawn, kept_by_file, text_of
-from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, refused
+from pipeline.studies.readers.base import ImageFile, MaskFile, MaskRequest, refused
 from pipeline.studies.readers.labels import check_distinct
 
 __all__ = ["accepts", "read_mask"]
@@ -32,7 +32,7 @@ def accepts(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() == ".csv"
 
 
-def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
+def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     """Draw the boxes of the image's lines.
 
     Raises:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.errors import Reason
 from pipeline.studies.readers.annotations import Annotations, Marks, Shape, box, drawn, kept_by_file, text_of
-from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, first_bytes, refused
+from pipeline.studies.readers.base import ImageFile, MaskFile, MaskRequest, first_bytes, refused
 from pipeline.studies.readers.labels import check_distinct
 from pipeline.studies.readers.unique_keys import stated, unique_json
 
@@ -28,7 +28,7 @@ def accepts(path: Path) -> bool:
     return path.suffix.lower() == ".json" and _KEY.match(first_bytes(path, 256)) is not None
 
 
-def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
+def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     """Draw the wanted category of the image whose ``file_name`` is the study's.
 
     Raises:

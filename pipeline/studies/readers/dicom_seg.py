@@ -13,7 +13,7 @@ from pydicom import Dataset
 
 from pipeline.errors import Reason
 from pipeline.studies.geometry import Affine, Geometry
-from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, carry, check_frame, refused
+from pipeline.studies.readers.base import ImageFile, MaskFile, MaskRequest, carry, check_frame, refused
 from pipeline.studies.readers.dicom import file_kind, open_whole, plane_affine
 from pipeline.studies.readers.dicom_frames import frames_of
 from pipeline.studies.readers.dicom_header import Header, Kind, header_of, whole
@@ -36,7 +36,7 @@ def accepts(path: Path) -> bool:
     return file_kind(path) is Kind.SEGMENTATION
 
 
-def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
+def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     """Read the segment that bears the wanted label, or the only segment, onto the image's grid.
 
     Raises:

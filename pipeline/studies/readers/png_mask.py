@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import Reason
-from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, check_size, first_bytes, refused
+from pipeline.studies.readers.base import ImageFile, MaskFile, MaskRequest, check_size, first_bytes, refused
 from pipeline.studies.readers.sidecars import sidecar_of, where_meant
 
 __all__ = ["accepts", "read_mask"]
@@ -30,7 +30,7 @@ def accepts(path: Path) -> bool:
     return first_bytes(path, len(_SIGNATURE)) == _SIGNATURE
 
 
-def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
+def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     """Read a label map (rows, columns) for an image of two axes; a palette's index is the value.
 
     Raises:

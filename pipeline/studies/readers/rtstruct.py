@@ -18,7 +18,7 @@ from pydicom import Dataset
 
 from pipeline.errors import Reason
 from pipeline.studies.geometry import CORNER_TOLERANCE_MM, Geometry
-from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, check_frame, refused
+from pipeline.studies.readers.base import ImageFile, MaskFile, MaskRequest, check_frame, refused
 from pipeline.studies.readers.dicom import file_kind, open_whole
 from pipeline.studies.readers.dicom_header import Kind
 from pipeline.studies.readers.dicom_references import check_references, items
@@ -56,7 +56,7 @@ def accepts(path: Path) -> bool:
     return file_kind(path) is Kind.STRUCTURES
 
 
-def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
+def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     """Draw the structure that bears the wanted label, or the only one, on the image's grid.
 
     Several structures of that label are one mask; a structure without contours is an empty one.
@@ -143,7 +143,7 @@ def _draw(structures: Sequence[Sequence[Dataset]], grid: Geometry, *, union: boo
             without, overlapping = _fill(marked, placed, union=union)
             lost, cancelling = lost + without, cancelling + overlapping
             count += len(closed)
-            facts |= _told(placed, grid)
+            facts |= _contour_facts(placed, grid)
     kinds = Counter(_kind(contour) for contours in structures for contour in contours)
     if _UNKNOWN in kinds:
         message = f"{kinds[_UNKNOWN]} contours state no ContourGeometricType that the standard knows"
@@ -263,7 +263,7 @@ def _fill(marked: NDArray[np.bool_], placed: _OnGrid, *, union: bool) -> tuple[i
     return lost, cancelling
 
 
-def _told(placed: _OnGrid, grid: Geometry) -> dict[str, str]:
+def _contour_facts(placed: _OnGrid, grid: Geometry) -> dict[str, str]:
     """Return what a reader of the report should know of the contours' places."""
     step = 1 / float(np.linalg.norm(np.linalg.inv(grid.affine)[placed.axis, :3]))
     off = float(np.abs(placed.heights - placed.slices).max(initial=0)) * step

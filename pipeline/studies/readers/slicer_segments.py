@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import Reason
 from pipeline.studies.geometry import Geometry, GeometryError, place_on
-from pipeline.studies.readers.base import Wanted, check_frame, refused, thin
+from pipeline.studies.readers.base import MaskRequest, check_frame, refused, thin
 from pipeline.studies.readers.label_maps import holding, named_values_facts, present, whole_values
 from pipeline.studies.readers.labels import check_distinct, check_meant, matching, name_facts
 
@@ -72,7 +72,7 @@ def _whole(header: dict[str, Any], key: str, default: int | None = None) -> int:
 
 
 def union(
-    layers: NDArray[np.generic], segments: Sequence[Segment], wanted: Wanted
+    layers: NDArray[np.generic], segments: Sequence[Segment], wanted: MaskRequest
 ) -> tuple[NDArray[np.bool_], dict[str, str]]:
     """Return where the segments of the wanted name are (several may bear it) and what should be known of it.
 
@@ -84,7 +84,7 @@ def union(
         message = f"{len(wanted_numbers)} of the mask's {len(segments)} segments bear the wanted number {wanted.value}"
         raise refused(Reason.MASK_MISSING_LABEL, message, excluded=True)
     named = [(segment.name, number) for number, segment in enumerate(segments)]
-    by_name = Wanted(wanted.label, by_reference=wanted.by_reference)
+    by_name = MaskRequest(wanted.label, by_reference=wanted.by_reference)
     numbers = frozenset(wanted_numbers) if wanted_numbers else matching(named, by_name, _WHAT)
     marked, facts = np.zeros(layers.shape[1:], dtype=bool), dict[str, str]()
     for place, layer in enumerate(layers):
