@@ -23,7 +23,7 @@ from pipeline.faults import internal_error, log_fault
 from pipeline.models.load import LoadedModel, probabilities
 from pipeline.models.prepare import Preparation
 from pipeline.prefetch import prefetched
-from pipeline.prepared import Kept, PreparedStudy, prepared_study
+from pipeline.prepared import PreparedCache, PreparedStudy, prepared_study
 from pipeline.progress import BatchProgress, Progress, silent
 from pipeline.record import Finding, InputFacts, PairAgreement, RefusedMask, Score, StudyAudit
 from pipeline.shards import Maps
@@ -36,7 +36,7 @@ from pipeline.studies.readers.base import ReadOptions
 from pipeline.studies.study import PASSING, Study, faults_of
 from pipeline.studies.volume import Heatmap, Mask
 from pipeline.wanted import (
-    Wanted,
+    MapsToCompute,
     calls_for,
     expected_maps,
     in_order,
@@ -65,7 +65,7 @@ class Auditor:
     device: torch.device
     layers: tuple[str, ...]
     pseudonyms: Pseudonyms
-    kept: Kept | None = None
+    prepared_cache: PreparedCache | None = None
     pool: WorkerPool | None = None
     memory: Memory = field(default_factory=Memory)
 
@@ -100,17 +100,17 @@ def audit_studies(
     ready = _read_and_prepare(auditor, sources)
     ahead = prefetched(ready, min(size, _READ_AHEAD)) if auditor.config.run.workers else ready
     for batch in _batches(auditor, ahead, size):
-        told = BatchProgress(on_maps, expected * len(batch))
+        progress = BatchProgress(on_maps, expected * len(batch))
         before = len(maps)
-        for audit, kept in _audit_batch(auditor, batch, told.on_maps):
+        for audit, kept in _audit_batch(auditor, batch, progress.on_maps):
             audits.append(audit)
             maps.update(kept)
-        told.finish((len(maps) - before) // 2)  # a map and its affine
+        progress.finish((len(maps) - before) // 2)  # a map and its affine
     return audits, maps
 
 
 @dataclass(frozen=True)
-class _Ready:
+class _ReadOutcome:
     """A study that can be shown to the model, or the fault that prevents it."""
 
     source: StudySource
@@ -127,22 +127,22 @@ class _Ready:
         return audit if same else None
 
 
-def _read_and_prepare(auditor: Auditor, sources: Sequence[StudySource]) -> Generator[_Ready, None, None]:
-    kept = auditor.kept
-    held = [kept is not None and kept.holds(source.study, source.sha256) for source in sources]
+def _read_and_prepare(auditor: Auditor, sources: Sequence[StudySource]) -> Generator[_ReadOutcome, None, None]:
+    cache = auditor.prepared_cache
+    held = [cache is not None and cache.holds(source.study, source.sha256) for source in sources]
     rest = read_studies(auditor, [source.row for source, known in zip(sources, held, strict=True) if not known])
     for source, known in zip(sources, held, strict=True):
-        found = kept.load(source.study, source.sha256) if kept and known else None
-        if found is not None:
-            yield _prepare(auditor, source, found)
+        stored = cache.load(source.study, source.sha256) if cache and known else None
+        if stored is not None:
+            yield _prepare(auditor, source, stored)
             continue
         (study,) = read_studies(auditor, [source.row]) if known else (next(rest),)  # known, and damaged
         ready = _prepare(auditor, source, study)
-        if kept and ready.study and not any(fault.reason in PASSING for fault in ready.study.mask_faults):
-            kept.store(ready.study, source.sha256)
+        if cache and ready.study and not any(fault.reason in PASSING for fault in ready.study.mask_faults):
+            cache.store(ready.study, source.sha256)
         yield ready
-    if kept:
-        kept.make_room()
+    if cache:
+        cache.make_room()
 
 
 def read_studies(auditor: Auditor, rows: Iterable[StudyRow]) -> Iterator[Study | StudyError]:
@@ -196,28 +196,31 @@ def _without_fatal_masks(
     return read_alone(replace(row, masks=tuple(masks)))
 
 
-def _prepare(auditor: Auditor, source: StudySource, study: Study | PreparedStudy | StudyError) -> _Ready:
+def _prepare(auditor: Auditor, source: StudySource, study: Study | PreparedStudy | StudyError) -> _ReadOutcome:
     if isinstance(study, StudyError):
-        return _Ready(source, fault=study)
+        return _ReadOutcome(source, fault=study)
     try:
         check_reference(study, auditor.config)
         if isinstance(study, Study):
             study = prepared_study(study, auditor.preparation(study.image))
     except StudyError as fault:
-        return _Ready(source, fault=fault)
-    return _Ready(source, study)
+        return _ReadOutcome(source, fault=fault)
+    return _ReadOutcome(source, study)
 
 
-def _batches(auditor: Auditor, ready: Iterable[_Ready], size: int) -> Iterator[list[_Ready]]:
+def _batches(auditor: Auditor, ready: Iterable[_ReadOutcome], size: int) -> Iterator[list[_ReadOutcome]]:
     """Group neighbours with inputs of one shape that lack the same maps, at most ``size``; faults stay apart."""
 
-    def kind(one: _Ready) -> object:
-        return one.study and (one.study.prepared.x.shape, one.carried and set(_missing(auditor, one.carried).values()))
+    def kind(outcome: _ReadOutcome) -> object:
+        return outcome.study and (
+            outcome.study.prepared.x.shape,
+            outcome.carried and set(_missing(auditor, outcome.carried).values()),
+        )
 
     for _, group in groupby(ready, key=kind):
-        batch: list[_Ready] = []
-        for one in group:
-            batch.append(one)
+        batch: list[_ReadOutcome] = []
+        for outcome in group:
+            batch.append(outcome)
             if len(batch) == size:
                 yield batch
                 batch = []
@@ -226,7 +229,7 @@ def _batches(auditor: Auditor, ready: Iterable[_Ready], size: int) -> Iterator[l
 
 
 def _audit_batch(
-    auditor: Auditor, batch: Sequence[_Ready], on_maps: Callable[[int], None]
+    auditor: Auditor, batch: Sequence[_ReadOutcome], on_maps: Callable[[int], None]
 ) -> list[tuple[StudyAudit, Maps]]:
     faults = [(ready.source, ready.fault) for ready in batch if ready.fault is not None]
     if faults:
@@ -252,19 +255,22 @@ def _logged(source: StudySource, fault: StudyError, error: BaseException) -> Stu
 
 
 def _analyse(
-    auditor: Auditor, batch: Sequence[_Ready], on_maps: Callable[[int], None]
+    auditor: Auditor, batch: Sequence[_ReadOutcome], on_maps: Callable[[int], None]
 ) -> list[tuple[StudyAudit, Maps]]:
-    x = torch.stack([one.study.prepared.x for one in batch if one.study is not None]).to(auditor.device)
-    carried = all(one.carried for one in batch)
+    x = torch.stack([outcome.study.prepared.x for outcome in batch if outcome.study is not None]).to(auditor.device)
+    carried = all(outcome.carried for outcome in batch)
     first_look = "predicted" in auditor.config.explain.targets and not carried
     shares = _shares(auditor, auditor.model.network, x) if first_look else None
-    wanted = [_wanted(auditor, one, shares[number] if shares is not None else None) for number, one in enumerate(batch)]
+    wanted = [
+        _wanted(auditor, outcome, shares[number] if shares is not None else None)
+        for number, outcome in enumerate(batch)
+    ]
     logits, maps = _explained(auditor, x, wanted, on_maps)
     if shares is None and not carried:
         shares = _shares(auditor, lambda x: auditor.model.network(x) if logits is None else logits, x)
     return [
-        _record(auditor, one, shares[number] if shares is not None else None, (wanted[number], maps[number]))
-        for number, one in enumerate(batch)
+        _record(auditor, outcome, shares[number] if shares is not None else None, (wanted[number], maps[number]))
+        for number, outcome in enumerate(batch)
     ]
 
 
@@ -281,7 +287,7 @@ def _shares(auditor: Auditor, forward: Callable[[torch.Tensor], torch.Tensor], x
 
 
 def _explained(
-    auditor: Auditor, x: torch.Tensor, wanted: Sequence[Wanted], on_maps: Callable[[int], None]
+    auditor: Auditor, x: torch.Tensor, wanted: Sequence[MapsToCompute], on_maps: Callable[[int], None]
 ) -> tuple[torch.Tensor | None, list[RawMaps]]:
     """Return each study's maps, and the logits (studies, labels) where the model had to be run for them."""
     labels, options = auditor.config.model.labels, auditor.config.explain.options
@@ -307,28 +313,28 @@ def _explained(
     return logits, maps
 
 
-def _wanted(auditor: Auditor, one: _Ready, share: torch.Tensor | None) -> Wanted:
+def _wanted(auditor: Auditor, outcome: _ReadOutcome, share: torch.Tensor | None) -> MapsToCompute:
     """Return what is to be computed for a study: what earlier runs lack, or everything."""
-    if one.carried is not None:
-        return _missing(auditor, one.carried)
-    assert one.study is not None
+    if outcome.carried is not None:
+        return _missing(auditor, outcome.carried)
+    assert outcome.study is not None
     predicted = () if share is None else predicted_labels(auditor.config, share)
-    targets = targets_of(auditor.config, one.study.reference, predicted)
+    targets = targets_of(auditor.config, outcome.study.reference, predicted)
     return dict.fromkeys(targets, places_of(auditor.config, auditor.layers))
 
 
-def _missing(auditor: Auditor, carried: StudyAudit) -> Wanted:
+def _missing(auditor: Auditor, carried: StudyAudit) -> MapsToCompute:
     return missing_maps(carried, auditor.config, auditor.layers)
 
 
 def _record(
     auditor: Auditor,
-    one: _Ready,
+    outcome: _ReadOutcome,
     share: torch.Tensor | None,
-    computed: tuple[Wanted, RawMaps],
+    computed: tuple[MapsToCompute, RawMaps],
 ) -> tuple[StudyAudit, Maps]:
     wanted, raw = computed
-    study = one.study
+    study = outcome.study
     assert study is not None
     findings: list[Finding] = []
     kept: Maps = {}
@@ -344,12 +350,14 @@ def _record(
     for target, places in wanted.items():
         if any(name in BASELINES for name, _ in places):
             findings += _measure_baselines(auditor, study, target, plans[first])
-    if one.carried is None:
+    if outcome.carried is None:
         assert share is not None
-        return _analysed(auditor, one.source, study, share, findings), kept
+        return _analysed(auditor, outcome.source, study, share, findings), kept
     new = {(finding.target, finding.method, finding.layer) for finding in findings}
-    held = [one for one in one.carried.findings if (one.target, one.method, one.layer) not in new]
-    audit = one.carried.model_copy(update={"findings": (*held, *findings)})
+    held = [
+        finding for finding in outcome.carried.findings if (finding.target, finding.method, finding.layer) not in new
+    ]
+    audit = outcome.carried.model_copy(update={"findings": (*held, *findings)})
     return in_order(audit, auditor.config, auditor.layers), kept
 
 
@@ -427,8 +435,8 @@ def _analysed(
         mask_faults=_refused(study),
         model_input=_input_facts(study.prepared.x),
         agreement=tuple(
-            PairAgreement(label=label, readers=(one, other), scores=scores)
-            for (label, one, other), scores in agreement(study.masks).items()
+            PairAgreement(label=label, readers=(first, second), scores=scores)
+            for (label, first, second), scores in agreement(study.masks).items()
         ),
         findings=tuple(findings),
     )
@@ -463,7 +471,7 @@ def _not_analysed(source: StudySource, fault: StudyError) -> StudyAudit:
     )
 
 
-def _as_fault(auditor: Auditor, batch: Sequence[_Ready], error: BaseException) -> StudyError:
+def _as_fault(auditor: Auditor, batch: Sequence[_ReadOutcome], error: BaseException) -> StudyError:
     """Turn a fault of the model into a row's; the library's own text stays behind, it can quote the input.
 
     Raises:
@@ -473,7 +481,7 @@ def _as_fault(auditor: Auditor, batch: Sequence[_Ready], error: BaseException) -
         return error
     origin = origin_of(error, auditor.model.network)
     if origin.ours:
-        log_fault(error, origin.stage, [one.source.study for one in batch])
+        log_fault(error, origin.stage, [outcome.source.study for outcome in batch])
         raise internal_error(error) from error
     if is_out_of_memory(error):
         return StudyError(origin.stage, Reason.OUT_OF_MEMORY, "memory ran out for this study alone")

@@ -146,7 +146,7 @@ def cut_panels(
                 pick(next(iter(heatmaps.values())).seen) if heatmaps else np.ones_like(pick(image.array), bool),
             )
         )
-    ranges = {name: (float(one.array.min()), float(one.array.max())) for name, one in heatmaps.items()}
+    ranges = {name: (float(heatmap.array.min()), float(heatmap.array.max())) for name, heatmap in heatmaps.items()}
     target = next(iter(heatmaps.values())).target if heatmaps else ""
     shown = (low, max(high, low + 1e-6))
     return CasePanels(study, target, unit, shown, ranges, dict(thresholds), tuple(views), geometry.unit)
@@ -182,18 +182,18 @@ def _cuts(geometry: Geometry, masks: Sequence[Mask], heatmaps: Mapping[str, Heat
         spacing = (geometry.spacing[0], geometry.spacing[1])
         return [(_Cut(None, 0, (0, 1), (), spacing, (left, right, top, bottom)), "projection")]
     axis = _through_plane(geometry)
-    found = []
+    places = []
     marked = [mask.array for mask in masks if mask.array.any()]
     if marked:
-        others = tuple(one for one in range(3) if one != axis)
+        others = tuple(number for number in range(3) if number != axis)
         area = sum(mask.sum(axis=others) for mask in marked)
-        found.append((int(np.argmax(area)), "where the experts' masks are largest"))
+        places.append((int(np.argmax(area)), "where the experts' masks are largest"))
     for name, heatmap in list(heatmaps.items())[:1]:
         peak = _peak(heatmap, axis)
         if peak is not None:
-            found.append((peak, f"where the map ({name}) has its maximum"))
+            places.append((peak, f"where the map ({name}) has its maximum"))
     planes: dict[int, list[str]] = {}
-    for index, why in found or [(geometry.shape[axis] // 2, "the middle plane")]:
+    for index, why in places or [(geometry.shape[axis] // 2, "the middle plane")]:
         planes.setdefault(index, []).append(why)
     size = geometry.shape[axis]
     return [
@@ -226,7 +226,7 @@ def _cut(geometry: Geometry, axis: int, index: int) -> _Cut:
     place = {int(world): number for number, (world, _) in enumerate(world_axes)}
     rows, columns = place[row_world], place[column_world]
     # rows run from superior (anterior) down, columns from right (anterior) on: all against the RAS+ directions
-    flips = tuple(number for number, one in enumerate((rows, columns)) if world_axes[one, 1] > 0)
+    flips = tuple(number for number, array_axis in enumerate((rows, columns)) if world_axes[array_axis, 1] > 0)
     ends = {0: ("L", "R"), 1: ("P", "A"), 2: ("I", "S")}
     (bottom, top), (right, left) = ends[row_world], ends[column_world]
     names = (left, right, top, bottom) if geometry.oriented else ("", "", "", "")

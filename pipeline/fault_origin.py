@@ -89,4 +89,4 @@ def _is_raised_on_purpose(error: BaseException) -> bool:
 
 
 def _within(name: str, beginnings: Sequence[str]) -> bool:
-    return any(name == one or name.startswith(f"{one}.") for one in beginnings)
+    return any(name == beginning or name.startswith(f"{beginning}.") for beginning in beginnings)

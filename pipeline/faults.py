@@ -41,7 +41,10 @@ def log_fault(error: BaseException, stage: str, studies: Sequence[str] = ()) -> 
     trace = {
         "studies": list(studies),
         "stage": stage,
-        "exceptions": [{"type": _kind(one), "frames": [asdict(frame) for frame in _trace_of(one)]} for one in chain],
+        "exceptions": [
+            {"type": _kind(exception), "frames": [asdict(frame) for frame in _trace_of(exception)]}
+            for exception in chain
+        ],
     }
     package_logger().error(
         "%s: %s at %s, stage %s", ", ".join(studies) or "the run", _kind(chain[-1]), where, stage, extra={_TRACE: trace}

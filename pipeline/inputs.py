@@ -18,14 +18,14 @@ def summarised(audits: Sequence[StudyAudit]) -> InputSummary | None:
     facts = [audit.model_input for audit in audits if audit.model_input is not None]
     if not facts:
         return None
-    shapes = Counter(" x ".join(map(str, one.shape)) for one in facts)
+    shapes = Counter(" x ".join(map(str, fact.shape)) for fact in facts)
     return InputSummary(
         studies=len(facts),
         shapes=dict(sorted(shapes.items())),
-        minimum=min(one.minimum for one in facts),
-        mean=float(np.mean([one.mean for one in facts])),
-        maximum=max(one.maximum for one in facts),
-        deviation=float(np.mean([one.deviation for one in facts])),
+        minimum=min(fact.minimum for fact in facts),
+        mean=float(np.mean([fact.mean for fact in facts])),
+        maximum=max(fact.maximum for fact in facts),
+        deviation=float(np.mean([fact.deviation for fact in facts])),
         notes=tuple(_notes(facts)),
     )
 
@@ -33,10 +33,10 @@ def summarised(audits: Sequence[StudyAudit]) -> InputSummary | None:
 def _notes(facts: Sequence[InputFacts]) -> list[str]:
     """State what is unusual, as a fact: whether it is wrong depends on how the model was trained."""
     notes = []
-    constant = sum(one.minimum == one.maximum for one in facts)
+    constant = sum(fact.minimum == fact.maximum for fact in facts)
     if constant:
         notes.append(f"{constant} of {len(facts)} inputs are constant: the model was shown nothing there")
-    large = sum(max(-one.minimum, one.maximum) > _LARGE for one in facts)
+    large = sum(max(-fact.minimum, fact.maximum) > _LARGE for fact in facts)
     if large:
         notes.append(
             f"{large} of {len(facts)} inputs hold values beyond {_LARGE:g} in size, as unscaled images do; "

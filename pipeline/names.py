@@ -49,7 +49,9 @@ def registered_names() -> dict[str, Any]:
     from pipeline.evidence.localisation import METRICS
 
     table = {
-        "methods": {name: {"at": one.at, "options": dict(one.options)} for name, one in sorted(METHODS.items())},
+        "methods": {
+            name: {"at": method.at, "options": dict(method.options)} for name, method in sorted(METHODS.items())
+        },
         "metrics": {name: list(metric.range) for name, metric in METRICS.items()},
         "classifier_metrics": list(CLASSIFIER_METRICS),
         "baselines": list(BASELINES),

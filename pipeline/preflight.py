@@ -78,9 +78,9 @@ def _further(parsed: ParsedConfig, path: Path, checks: Sequence[tuple[Sequence[s
                 yield fault
 
 
-def _overlap(one: str, other: str) -> bool:
+def _overlap(first: str, second: str) -> bool:
     """Tell whether two keys are the same or one holds the other."""
-    return one == other or one.startswith(f"{other}.") or other.startswith(f"{one}.")
+    return first == second or first.startswith(f"{second}.") or second.startswith(f"{first}.")
 
 
 def _fault(*key: str | int, says: str) -> Fault:

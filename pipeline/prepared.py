@@ -27,7 +27,7 @@ from pipeline.studies.geometry import Geometry
 from pipeline.studies.study import MaskFault, Study
 from pipeline.studies.volume import Mask
 
-__all__ = ["Kept", "PreparedStudy", "prepared_study"]
+__all__ = ["PreparedCache", "PreparedStudy", "prepared_study"]
 
 _ENDING = ".npz"
 _FORMAT = 2
@@ -59,7 +59,7 @@ def prepared_study(study: Study, prepared: Prepared) -> PreparedStudy:
 
 
 @dataclass(frozen=True)
-class Kept:
+class PreparedCache:
     """A folder of prepared studies, at most ``limit`` bytes after ``make_room``.
 
     ``recipe`` digests what an entry follows from beside the study's own files.
@@ -87,11 +87,11 @@ class Kept:
         path = self._path(study, source_sha256)
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                found = _unpacked(arrays, json.loads(arrays["facts"].tobytes()))
+                entry = _unpacked(arrays, json.loads(arrays["facts"].tobytes()))
             os.utime(path)
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
             return None
-        return found if found.identity == study else None
+        return entry if entry.identity == study else None
 
     def store(self, study: PreparedStudy, source_sha256: str) -> None:
         """Keep a study; where the disk does not take it, the next run prepares it again."""
@@ -104,12 +104,12 @@ class Kept:
     def make_room(self) -> None:
         """Delete the entries that were not used for longest until the others stay within the limit."""
         entries = [(path, path.stat()) for path in self.folder.glob(f"*{_ENDING}")]
-        total = sum(found.st_size for _, found in entries)
-        for path, found in sorted(entries, key=lambda entry: entry[1].st_mtime_ns):
+        total = sum(status.st_size for _, status in entries)
+        for path, status in sorted(entries, key=lambda entry: entry[1].st_mtime_ns):
             if total <= self.limit:
                 return
             path.unlink(missing_ok=True)
-            total -= found.st_size
+            total -= status.st_size
 
     def _path(self, study: str, source_sha256: str) -> Path:
         return self.folder / f"{digest_of([_FORMAT, self.recipe, study, source_sha256])}{_ENDING}"

@@ -92,22 +92,22 @@ def _layer_facts(
     return tuple(
         LayerFacts(
             name=name,
-            requested=asked,
+            requested=requested,
             shape=(layer := tuple(passed.activations[name].shape[2:])),
             cell_mm=cells(prepared.grid, layer).spacing,
             shift_mm=_shift_mm(auditor.model.network, name, noise, prepared.grid),
             unit=prepared.grid.unit,
         )
-        for name, asked in dict(zip(names, auditor.config.model.layers, strict=True)).items()
+        for name, requested in dict(zip(names, auditor.config.model.layers, strict=True)).items()
     )
 
 
 def _try_methods(auditor: Auditor, noise: Tensor, layers: Sequence[str]) -> dict[str, float]:
     """Run every method once: one that this model does not allow is refused now, not study by study."""
-    asked = auditor.config.explain
+    settings = auditor.config.explain
     seconds = {}
-    for method in asked.methods:
-        options = {name: given for name, given in asked.options.items() if name == method}
+    for method in settings.methods:
+        options = {name: given for name, given in settings.options.items() if name == method}
         call = partial(
             explain,
             auditor.model.network,

@@ -35,7 +35,7 @@ def repeatability(
     except OutputError:
         return f"not checked: the stored maps of {audit.study} cannot be read"
     source = replace(sources[audit.study], sha256=audit.source_sha256, carried=None)
-    (again,), maps = audit_studies(replace(auditor, kept=None), [source])
+    (again,), maps = audit_studies(replace(auditor, prepared_cache=None), [source])
     if again.status != "analysed":
         return f"not checked: {audit.study} could not be analysed again: {again.message}"
     return f"{audit.study} was computed again, alone{_origin(audit)}: {_difference(kept, maps)}"

@@ -328,12 +328,12 @@ def _primary(config: AuditConfig) -> tuple[str, str]:
 
 
 def _scores(units: Sequence[Unit], method: str, metric: str) -> dict[str, float]:
-    found: dict[str, list[float]] = defaultdict(list)
+    by_study: dict[str, list[float]] = defaultdict(list)
     for unit in units:
         value = unit.scores.get((method, metric))
         if isinstance(value, float):
-            found[unit.study].append(value)
-    return {study: float(np.mean(values)) for study, values in found.items()}
+            by_study[unit.study].append(value)
+    return {study: float(np.mean(values)) for study, values in by_study.items()}
 
 
 def _case(folder: Path, auditor: Auditor, audit: StudyAudit, why: str, source: StudySource | None) -> CaseEntry:
@@ -348,7 +348,9 @@ def _case(folder: Path, auditor: Auditor, audit: StudyAudit, why: str, source: S
         return entry(panels=None, note=f"the study can no longer be read: {study}")
     target = audit.findings[0].target
     heatmaps = _heatmaps(folder, audit, target, study)
-    thresholds = {name: Evidence(one, auditor.config.overlap.threshold).threshold for name, one in heatmaps.items()}
+    thresholds = {
+        name: Evidence(heatmap, auditor.config.overlap.threshold).threshold for name, heatmap in heatmaps.items()
+    }
     panels = cut_panels(
         study.image,
         [mask for mask in study.masks if mask.label == target],
@@ -371,18 +373,18 @@ def _heatmaps(folder: Path, audit: StudyAudit, target: str, study: Study) -> dic
     """
     findings = [finding for finding in audit.findings if finding.target == target and finding.map is not None]
     at_layers = methods_at_layers([audit])
-    found: dict[str, Heatmap] = {}
+    heatmaps: dict[str, Heatmap] = {}
     for finding in findings:
         name = map_name(finding, at_layers)
-        if name not in found:
+        if name not in heatmaps:
             values, affine = load_map(folder, str(finding.map))
             geometry = study.image.geometry
             resampling = plan(replace(geometry, shape=values.shape, affine=affine), geometry)
             field = resampling.apply(values)
             if METHODS[finding.method].rectified:
                 field = np.maximum(field, 0)
-            found[name] = Heatmap(field, geometry, resampling.seen, finding.method, str(finding.layer), target)
-    return found
+            heatmaps[name] = Heatmap(field, geometry, resampling.seen, finding.method, str(finding.layer), target)
+    return heatmaps
 
 
 _CSV_COLUMNS = (

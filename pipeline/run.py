@@ -35,7 +35,7 @@ from pipeline.lock import compare, read_lock
 from pipeline.models.load import choose_device, load_model
 from pipeline.models.prepare import build_transforms
 from pipeline.preflight import check_names, checked_config
-from pipeline.prepared import Kept
+from pipeline.prepared import PreparedCache
 from pipeline.probe import Probe, probe_model
 from pipeline.program import program_digest
 from pipeline.progress import Progress, silent
@@ -152,8 +152,10 @@ def begin(
         overrides=tuple(overrides),
     )
     members = [
-        Member(study=one.study, patient=one.patient, source_sha256=one.sha256, shard=shard_of.get(one.study))
-        for one in sources
+        Member(
+            study=source.study, patient=source.patient, source_sha256=source.sha256, shard=shard_of.get(source.study)
+        )
+        for source in sources
     ]
     return _write_start(config.run.output / config.name / run.run, run, members, carried)
 
@@ -205,7 +207,9 @@ def work(
             f"{len(gone)} studies vanished from the archive while the run was under way, first {gone[0]}"
         )
     carried = carried_answers(folder)
-    sources = [replace(known[one.study], sha256=one.source_sha256, carried=carried.get(one.study)) for one in mine]
+    sources = [
+        replace(known[member.study], sha256=member.source_sha256, carried=carried.get(member.study)) for member in mine
+    ]
     audits, maps = audit_studies(auditor, sources, on_maps)
     name = f"{shard:04d}"
     write_maps(folder / "maps" / f"{name}.npz", maps)
@@ -261,16 +265,16 @@ def _opened(config_path: Path, overrides: tuple[str, ...], _digest: str) -> Audi
     device = choose_device(config.run.device)
     model = load_model(config.model, config_path.parent, device)
     pseudonyms = Pseudonyms(load_key(config.run.output))
-    return Auditor(config, model, preparation, device, config.model.layers, pseudonyms, _kept(config))
+    return Auditor(config, model, preparation, device, config.model.layers, pseudonyms, _prepared_cache(config))
 
 
-def _kept(config: AuditConfig) -> Kept | None:
+def _prepared_cache(config: AuditConfig) -> PreparedCache | None:
     if config.run.cache is None:
         return None
     recipe = digest_of(
         [config.preparation(), config.model.labels, program_digest(), library_versions(LIBRARIES)]
     )  # the labels, since masks of others are refused
-    return Kept(config.run.cache, int(config.run.cache_gib * 1024**3), recipe)
+    return PreparedCache(config.run.cache, int(config.run.cache_gib * 1024**3), recipe)
 
 
 def find_sources(config: AuditConfig, pseudonyms: Pseudonyms, *, deep: bool = False) -> tuple[StudySource, ...]:

@@ -13,9 +13,9 @@ from pipeline.record import Finding, StudyAudit
 
 __all__ = [
     "Call",
+    "MapsToCompute",
     "Place",
     "Recipes",
-    "Wanted",
     "calls_for",
     "expected_maps",
     "expected_targets",
@@ -31,7 +31,7 @@ __all__ = [
 Place = tuple[str, str]
 """(method, layer) of a map; a baseline's layer is empty."""
 
-Wanted = Mapping[str, tuple[Place, ...]]
+MapsToCompute = Mapping[str, tuple[Place, ...]]
 """A study's targets, each with the maps that are to be computed for it."""
 
 
@@ -106,15 +106,15 @@ def predicted_labels(config: AuditConfig, share: Tensor) -> tuple[str, ...]:
 
 def targets_of(config: AuditConfig, reference: tuple[str, ...] | None, predicted: tuple[str, ...]) -> tuple[str, ...]:
     """Return the labels to explain for a study of this reference and prediction."""
-    asked, negative = config.explain.targets, negative_label(config)
-    named = [label for label in asked if label not in ("predicted", "reference")]
-    present = (reference or ()) if "reference" in asked else ()
-    called = predicted if "predicted" in asked else ()
+    targets, negative = config.explain.targets, negative_label(config)
+    named = [label for label in targets if label not in ("predicted", "reference")]
+    present = (reference or ()) if "reference" in targets else ()
+    called = predicted if "predicted" in targets else ()
     labels = [*present, *called, *named]
     return tuple(dict.fromkeys(label for label in labels if label != negative or label in named))
 
 
-def missing_maps(audit: StudyAudit, config: AuditConfig, layers: Sequence[str]) -> Wanted:
+def missing_maps(audit: StudyAudit, config: AuditConfig, layers: Sequence[str]) -> MapsToCompute:
     """Return what an earlier answer lacks of what is wanted now; nothing for a study that was not analysed.
 
     Baselines are made on the grid of the first map: where one is missing, that map is computed with it.
@@ -159,7 +159,7 @@ class Call:
     targets: tuple[str, ...]
 
 
-def calls_for(wanted: Iterable[Wanted], layers: Sequence[str]) -> tuple[Call, ...]:
+def calls_for(wanted: Iterable[MapsToCompute], layers: Sequence[str]) -> tuple[Call, ...]:
     """Return calls that give all that the studies of a batch want, each map once; one for a batch of new studies."""
     targets: dict[tuple[Place, ...], dict[str, None]] = {}
     for study in wanted:

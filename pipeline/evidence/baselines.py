@@ -27,5 +27,5 @@ def centre_prior(geometry: Geometry) -> NDArray[np.float32]:
     for axis, size in enumerate(geometry.shape):
         offset = (np.arange(size) - (size - 1) / 2) / max(size / 4, 1e-9)
         profile = np.exp(-0.5 * offset**2).astype(np.float32)
-        field = field * profile.reshape([-1 if one == axis else 1 for one in range(len(geometry.shape))])
+        field = field * profile.reshape([-1 if number == axis else 1 for number in range(len(geometry.shape))])
     return field

@@ -79,7 +79,7 @@ def units_of(audits: Iterable[StudyAudit]) -> tuple[Unit, ...]:
     rows = [audit for audit in audits if audit.status == "analysed"]
     at_layers = methods_at_layers(rows)
     return tuple(
-        _unit(audit, target, _decisive([one for one in audit.findings if one.target == target]), at_layers)
+        _unit(audit, target, _decisive([finding for finding in audit.findings if finding.target == target]), at_layers)
         for audit in rows
         for target in dict.fromkeys(finding.target for finding in audit.findings)
     )
@@ -87,7 +87,7 @@ def units_of(audits: Iterable[StudyAudit]) -> tuple[Unit, ...]:
 
 def _decisive(findings: Sequence[Finding]) -> Sequence[Finding]:
     """Return what is held against the reference: the readers' consensus where there is one, else every reader."""
-    return [one for one in findings if (one.reader or "").startswith(CONSENSUS)] or findings
+    return [finding for finding in findings if (finding.reader or "").startswith(CONSENSUS)] or findings
 
 
 def _unit(audit: StudyAudit, target: str, findings: Sequence[Finding], at_layers: Collection[str]) -> Unit:
@@ -151,7 +151,11 @@ def paired_difference(
     """Return the mean of one map's metric minus another's, over the units where both are defined."""
     chosen = [unit for unit in units if in_stratum(unit, among)]
     pairs = [(unit, unit.scores.get((names[0], metric)), unit.scores.get((names[1], metric))) for unit in chosen]
-    defined = [(unit, one - other) for unit, one, other in pairs if isinstance(one, float) and isinstance(other, float)]
+    defined = [
+        (unit, first - second)
+        for unit, first, second in pairs
+        if isinstance(first, float) and isinstance(second, float)
+    ]
     missing = Counter({"one_of_the_pair_undefined": len(chosen) - len(defined)})
     label = {"metric": metric, "method": f"{names[0]} - {names[1]}", "among": among, "group": None}
     return _mean(defined, +missing, bootstrap, label).model_copy(update={"chance": None})
@@ -224,17 +228,17 @@ def classification(audits: Sequence[StudyAudit], labels: Sequence[str], bootstra
     """
     rows = [audit for audit in audits if audit.status == "analysed" and audit.reference is not None]
     right = [(row, float(set(row.predicted) == set(row.reference or ()))) for row in rows]
-    found = [_share("accuracy", right, bootstrap, None)]
+    shares = [_share("accuracy", right, bootstrap, None)]
     for label in labels:
         group = f"label={label}" if len(labels) > 1 else None
         present = [row for row in rows if label in (row.reference or ())]
         absent = [row for row in rows if label not in (row.reference or ())]
-        found += [
+        shares += [
             _share("sensitivity", [(row, float(label in row.predicted)) for row in present], bootstrap, group),
             _share("specificity", [(row, float(label not in row.predicted)) for row in absent], bootstrap, group),
             _auroc(rows, label, bootstrap, group),
         ]
-    return tuple(found)
+    return tuple(shares)
 
 
 def _share(metric: str, rows: Sequence[tuple[StudyAudit, float]], bootstrap: Bootstrap, group: str | None) -> Estimate:
@@ -277,23 +281,23 @@ def agreements(
     """Return how well each pair of readers agrees; ``scores`` goes from a study to (patient, agreement by pair)."""
     collected: dict[tuple[str, str, str], list[tuple[Unit, float | str]]] = defaultdict(list)
     for study, (patient, pairs) in scores.items():
-        for (label, one, other), found in pairs.items():
+        for (label, first, second), pair_scores in pairs.items():
             unit = Unit(study, patient, label, True, False, {}, {}, None)
-            for score in found:
+            for score in pair_scores:
                 value = score.value if score.value is not None else str(score.reason)
-                collected[score.name, one, other].append((unit, value))
+                collected[score.name, first, second].append((unit, value))
     return tuple(
         Agreement(
             metric=metric,
-            readers=(one, other),
+            readers=(first, second),
             estimate=_mean(
                 [(unit, value) for unit, value in rows if not isinstance(value, str)],
                 Counter(value for _, value in rows if isinstance(value, str)),
                 bootstrap,
-                {"metric": metric, "method": f"{one} vs {other}", "among": "all", "group": None},
+                {"metric": metric, "method": f"{first} vs {second}", "among": "all", "group": None},
             ),
         )
-        for (metric, one, other), rows in sorted(collected.items())
+        for (metric, first, second), rows in sorted(collected.items())
     )
 
 

@@ -54,10 +54,12 @@ def _estimate(
     bootstrap: Bootstrap,
 ) -> Estimate:
     if criterion.method is None:
-        found = [one for one in classification(audits, labels, bootstrap) if one.metric == criterion.metric]
+        estimates = [
+            estimate for estimate in classification(audits, labels, bootstrap) if estimate.metric == criterion.metric
+        ]
         # several labels: the criterion has to hold for the worst of them
         sign = -1 if criterion.at_most is not None else 1
-        return min(found, key=lambda one: float("-inf") if one.value is None else sign * one.value)
+        return min(estimates, key=lambda estimate: float("-inf") if estimate.value is None else sign * estimate.value)
     if criterion.better_than is not None:
         names = (criterion.method, criterion.better_than)
         return paired_difference(units, criterion.metric, names, criterion.among, bootstrap)

@@ -22,26 +22,26 @@ def equivalent_methods(names: Sequence[str], studies: Iterable[StudyMaps]) -> tu
     A map that a study lacks while it has the other is a difference. ``studies`` is read one at a time, and no further
     than until no pair is left.
     """
-    told = dict.fromkeys(combinations(names, 2), False)
+    pairs = dict.fromkeys(combinations(names, 2), False)
     maps = iter(studies)
-    while told and (study := next(maps, None)) is not None:
+    while pairs and (study := next(maps, None)) is not None:
         for target in dict.fromkeys(target for _, target in study):
-            told = _still_the_same(told, {name: values for (name, at), values in study.items() if at == target})
-    return _joined(names, [pair for pair, said in told.items() if said])
+            pairs = _still_the_same(pairs, {name: values for (name, at), values in study.items() if at == target})
+    return _joined(names, [pair for pair, said in pairs.items() if said])
 
 
 def _still_the_same(
-    told: Mapping[tuple[str, str], bool], maps: Mapping[str, NDArray[np.float32]]
+    pairs: Mapping[tuple[str, str], bool], maps: Mapping[str, NDArray[np.float32]]
 ) -> dict[tuple[str, str], bool]:
     """Return the pairs that agree here too, and whether they have ever said something."""
     left: dict[tuple[str, str], bool] = {}
     tensors = {name: torch.from_numpy(values)[None] for name, values in maps.items()}
-    for (one, other), said in told.items():
-        if (one in maps) != (other in maps):
+    for (first, second), said in pairs.items():
+        if (first in maps) != (second in maps):
             continue
-        same = same_evidence(tensors[one], tensors[other]) if one in maps else None
+        same = same_evidence(tensors[first], tensors[second]) if first in maps else None
         if same is not False:
-            left[one, other] = said or same is True
+            left[first, second] = said or same is True
     return left
 
 

@@ -17,17 +17,17 @@ def agreement(masks: tuple[Mask, ...]) -> dict[tuple[str, str, str], tuple[Score
     A consensus is made of the readers and is none of them. Undefined (``empty_masks``) when both marked nothing.
     """
     drawn = [mask for mask in masks if not mask.reader.startswith(CONSENSUS)]
-    pairs = [(one, other) for one, other in combinations(drawn, 2) if one.label == other.label]
+    pairs = [(first, second) for first, second in combinations(drawn, 2) if first.label == second.label]
     return {
-        (one.label, *sorted((one.reader, other.reader))): _overlap(one, other)  # type: ignore[misc]
-        for one, other in pairs
-        if one.reader != other.reader
+        (first.label, *sorted((first.reader, second.reader))): _overlap(first, second)  # type: ignore[misc]
+        for first, second in pairs
+        if first.reader != second.reader
     }
 
 
-def _overlap(one: Mask, other: Mask) -> tuple[Score, ...]:
-    both = int(np.count_nonzero(one.array & other.array))
-    total = int(np.count_nonzero(one.array)) + int(np.count_nonzero(other.array))
+def _overlap(first: Mask, second: Mask) -> tuple[Score, ...]:
+    both = int(np.count_nonzero(first.array & second.array))
+    total = int(np.count_nonzero(first.array)) + int(np.count_nonzero(second.array))
     if total == 0:
         return (Score(name="iou", reason="empty_masks"), Score(name="dice", reason="empty_masks"))
     return (Score(name="iou", value=both / (total - both)), Score(name="dice", value=2 * both / total))

@@ -236,10 +236,10 @@ def average_precision(overlap: Overlap) -> float:
     """Return sum over thresholds of (recall step) x precision; voxels with the same H enter together."""
     overlap.require_ranking()
     order, ends = overlap.evidence.ranking
-    found = np.cumsum(overlap.mask.ravel()[order], dtype=np.int64)[ends]
-    precision = found / (ends + 1)
-    steps = np.diff(found, prepend=0)
-    return float((steps * precision).sum() / found[-1])
+    true_positives = np.cumsum(overlap.mask.ravel()[order], dtype=np.int64)[ends]
+    precision = true_positives / (ends + 1)
+    steps = np.diff(true_positives, prepend=0)
+    return float((steps * precision).sum() / true_positives[-1])
 
 
 def score_all(evidence: Evidence, mask: Mask) -> tuple[Score, ...]:

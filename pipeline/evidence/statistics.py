@@ -72,11 +72,11 @@ def auroc_interval(
     if len(names) < MINIMUM_PATIENTS:
         return Interval(None, None, NONE)
     areas = [_weighted_auroc(scores, positive, weights[:, index]) for weights in _draws(len(names), replicates, seed)]
-    found = np.concatenate(areas)
-    found = found[~np.isnan(found)]
-    if not len(found) or found.min() == found.max():
+    drawn_areas = np.concatenate(areas)
+    drawn_areas = drawn_areas[~np.isnan(drawn_areas)]
+    if not len(drawn_areas) or drawn_areas.min() == drawn_areas.max():
         return Interval(None, None, "none (the classes are perfectly separated: no spread to draw from)")
-    return _percentile(found, confidence)
+    return _percentile(drawn_areas, confidence)
 
 
 def _by_patient(values: Sequence[float], patients: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -44,7 +44,7 @@ def build_from_factory(factory: str, arguments: Mapping[str, Any], folder: Path)
         try:
             return function(**arguments)
         except (Exception, SystemExit) as error:
-            raise ModelError(f"model.factory: {factory} raised {_told(error, folder)}") from error
+            raise ModelError(f"model.factory: {factory} raised {_described(error, folder)}") from error
 
 
 def _imported(name: str, package: str, folder: Path) -> ModuleType:
@@ -62,14 +62,14 @@ def _imported(name: str, package: str, folder: Path) -> ModuleType:
             near = _advice(name, [path.stem for path in folder.glob("*.py")])
             words = f"no module {name!r} lies beside the configuration or is installed{near}"
         else:
-            words = f"importing {name} raised {_told(error, folder)}"
+            words = f"importing {name} raised {_described(error, folder)}"
         raise ConfigError(f"model.factory: {words}") from error
     except SyntaxError as error:
         raise ConfigError(f"model.factory: {_place(error, folder)}: {error.msg}") from error
     except BaseException as error:  # a module can raise anything, sys.exit and a decoder's panic included
         if isinstance(error, KeyboardInterrupt):
             raise
-        raise ConfigError(f"model.factory: importing {name} raised {_told(error, folder)}") from error
+        raise ConfigError(f"model.factory: importing {name} raised {_described(error, folder)}") from error
 
 
 def _function_of(module: ModuleType, module_name: str, function_name: str) -> Callable[..., object]:
@@ -87,7 +87,7 @@ def _advice(name: str, names: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _told(error: BaseException, folder: Path) -> str:
+def _described(error: BaseException, folder: Path) -> str:
     """Return an error in one line: its kind, its words, and the last line of the user's own that it came through."""
     words = re.sub(rf"\b{_PACKAGE}_\d+\.", "", str(error))  # the private name tells nobody anything
     words = " ".join(re.sub(rf"'{_PACKAGE}_\d+' \(.*?\)", "the configuration's folder", words).split())[:200]

@@ -19,7 +19,7 @@ from pipeline.studies.discovery import discover
 from pipeline.studies.gathering import gathered, list_digests
 from pipeline.studies.manifest import read_manifest
 from pipeline.studies.privacy import Pseudonyms
-from pipeline.studies.readers import AS_STORED, ImageFile, ReadOptions, Wanted, read_image, read_mask
+from pipeline.studies.readers import AS_STORED, ImageFile, MaskRequest, ReadOptions, read_image, read_mask
 from pipeline.studies.readers.annotations import covers_many, image_key
 from pipeline.studies.readers.base import guarded, refused, series_files
 from pipeline.studies.readers.sidecars import sidecar_of
@@ -76,15 +76,16 @@ def contents(path: Path, root: Path | None = None, sha256: Callable[[Path], str]
         return ["unreadable"]
 
 
-def source_digest(row: StudyRow, told: Callable[[Path, Path | None], list[str]] = contents) -> str:
+def source_digest(row: StudyRow, digests_of: Callable[[Path, Path | None], list[str]] = contents) -> str:
     """Return the SHA-256 of what a study is read from: contents, readers, labels, reference, strata.
 
     No path counts. A file that is missing or cannot be read counts as that: its study stays in the cohort and
-    fails there. ``told``: what a path and its archive's root stand for, where that is not what the files hold now.
+    fails there. ``digests_of``: what a path and its archive's root stand for, where that is not what the files hold
+    now.
     """
-    masks = [_mask_parts(row, one, told) for one in row.masks]
+    masks = [_mask_parts(row, mask, digests_of) for mask in row.masks]
     parts = {
-        "image": told(row.image, row.root),
+        "image": digests_of(row.image, row.root),
         "masks": sorted(masks, key=lambda mask: json.dumps(mask, sort_keys=True)),
         "reference": row.reference,
         "strata": dict(row.strata),
@@ -92,9 +93,11 @@ def source_digest(row: StudyRow, told: Callable[[Path, Path | None], list[str]] 
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _mask_parts(row: StudyRow, mask: MaskSource, told: Callable[[Path, Path | None], list[str]]) -> dict[str, object]:
+def _mask_parts(
+    row: StudyRow, mask: MaskSource, digests_of: Callable[[Path, Path | None], list[str]]
+) -> dict[str, object]:
     """Return what a mask is read from; whatever names its values or its entry counts where it is used."""
-    parts: dict[str, object] = {"reader": mask.reader, "label": mask.label, "sha256": told(mask.path, row.root)}
+    parts: dict[str, object] = {"reader": mask.reader, "label": mask.label, "sha256": digests_of(mask.path, row.root)}
     sidecar = sidecar_of(mask.path) if mask.value is None else None
     parts |= {"sidecar": contents(sidecar)} if sidecar else {}
     parts |= {"value": mask.value} if mask.value is not None else {}
@@ -121,7 +124,7 @@ def read_study(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions = AS_
 def _read(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions) -> Study:
     with gathered(row.image, row.root) as path:
         image = read_image(path, options)
-    findings = None if row.reference is None else tuple(one for one in row.reference if one != options.negative)
+    findings = None if row.reference is None else tuple(label for label in row.reference if label != options.negative)
     masks, faults, facts = _read_masks(replace(row, reference=findings), image, options)
     masks, empty = _without_empty(findings, masks)
     faults += empty
@@ -156,7 +159,7 @@ def _read_masks(
     for number, source in enumerate(row.masks, start=1):
         label = _label_of(source, row.reference)
         try:
-            mask, found = guarded("the mask", partial(_read_mask, source, label, row, (image, options)))
+            mask, mask_facts = guarded("the mask", partial(_read_mask, source, label, row, (image, options)))
         except StudyError as error:
             if error.reason is Reason.OUT_OF_MEMORY and source.refused is None:
                 raise
@@ -165,7 +168,7 @@ def _read_masks(
             torn.add((source.reader, source.label))
             continue
         masks.append((source, mask))
-        facts |= {f"{name} ({mask.reader}, {mask.label or 'no label'})": fact for name, fact in found.items()}
+        facts |= {f"{name} ({mask.reader}, {mask.label or 'no label'})": fact for name, fact in mask_facts.items()}
     whole = [mask for source, mask in masks if (source.reader, source.label) not in torn]
     return _united(whole), _unknown_together(faults), facts
 
@@ -192,17 +195,17 @@ def _read_mask(
         raise refused(*source.refused)
     if options.labels is not None and label is not None and label not in options.labels:
         raise refused(Reason.UNKNOWN_LABEL, "the mask has a label that the model does not have", excluded=True)
-    known = frozenset(one.value for one in row.masks if one.path == source.path and one.value is not None)
+    known = frozenset(mask.value for mask in row.masks if mask.path == source.path and mask.value is not None)
     by_reference = source.label is None
     key = _key(row, source)
-    wanted = Wanted(label, source.value, key, source.reader, by_reference, known, options.contours)
+    wanted = MaskRequest(label, source.value, key, source.reader, by_reference, known, options.contours)
     with gathered(source.path, row.root) as path:
-        found = read_mask(path, image, wanted)
-    if label is None and found.marked.any():
+        mask_file = read_mask(path, image, wanted)
+    if label is None and mask_file.marked.any():
         said = "is not stated" if row.reference is None else f"has {len(row.reference)} labels"
         message = f"the mask is marked, but nothing tells which label it shows: the reference {said}"
         raise refused(Reason.MASK_MISSING_LABEL, message, excluded=True)
-    return Mask(found.marked, image.volume.geometry, label or "", source.reader), found.header
+    return Mask(mask_file.marked, image.volume.geometry, label or "", source.reader), mask_file.header
 
 
 def _unknown_together(faults: Iterable[MaskFault]) -> list[MaskFault]:

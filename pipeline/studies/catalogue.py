@@ -132,18 +132,18 @@ class Catalogue:
             self._connection.executemany("UPDATE files SET seen = ? WHERE path = ?", seen)
         return known
 
-    def add(self, found: Iterable[tuple[Stamp, Facts]]) -> None:
+    def add(self, entries: Iterable[tuple[Stamp, Facts]]) -> None:
         """Enter files that were read, in place of what was known of them and, for a container, of its members."""
-        rows = [self._row(stamp, "", facts) for stamp, facts in found]
+        rows = [self._row(stamp, "", facts) for stamp, facts in entries]
         with self._connection:
             self._forget("path = ?", [(row["path"],) for row in rows if self._knows(row["path"])])
             self._connection.executemany(_INSERT_FILE, rows)
 
-    def add_members(self, container: Stamp, facts: Facts, found: Iterable[tuple[str, int, Facts]]) -> None:
+    def add_members(self, container: Stamp, facts: Facts, members: Iterable[tuple[str, int, Facts]]) -> None:
         """Enter a container's members with the container's own fate: all of it or, after a kill, none."""
         with self._connection:
             self._forget("path = ? AND member <> ''", [(container[0],)])
-            rows = (self._row((container[0], size, 0, 0), name, one) for name, size, one in found)
+            rows = (self._row((container[0], size, 0, 0), name, member_facts) for name, size, member_facts in members)
             self._connection.executemany(_INSERT_FILE, rows)
             self._connection.execute(
                 "UPDATE files SET reason = ?, outcome = ? WHERE path = ? AND member = ''",
@@ -213,7 +213,7 @@ class Catalogue:
         row = dict.fromkeys(_IMAGE) | {**image, "files": len(files)}
         number = self._connection.execute(_INSERT_IMAGE, row).lastrowid
         outcome = str(image.get("reason") or "")
-        self.write("UPDATE files SET image = ?, outcome = ? WHERE id = ?", ((number, outcome, one) for one in files))
+        self.write("UPDATE files SET image = ?, outcome = ? WHERE id = ?", ((number, outcome, file) for file in files))
 
     def _one(self, query: str, *values: object) -> int:
         return int(self._connection.execute(query, values).fetchone()[0])
@@ -226,7 +226,9 @@ class Catalogue:
         with parquet.ParquetWriter(file, _EXPORT, compression="zstd") as writer:
             cursor = self._connection.execute(query)
             while rows := cursor.fetchmany(_EXPORTED):
-                writer.write_batch(pyarrow.RecordBatch.from_pylist([_told(row, pseudonyms) for row in rows], _EXPORT))
+                writer.write_batch(
+                    pyarrow.RecordBatch.from_pylist([_exported_row(row, pseudonyms) for row in rows], _EXPORT)
+                )
 
 
 _EXPORT = pyarrow.schema(
@@ -239,7 +241,7 @@ _EXPORT = pyarrow.schema(
 )
 
 
-def _told(row: sqlite3.Row, pseudonyms: Pseudonyms) -> dict[str, object]:
+def _exported_row(row: sqlite3.Row, pseudonyms: Pseudonyms) -> dict[str, object]:
     patient, study, series = row["patient"] or row["study"], row["study"], row["series"]
     return {
         "patient": pseudonyms.patient(patient) if patient else None,

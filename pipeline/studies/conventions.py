@@ -146,8 +146,8 @@ def _nnunet(root: Path) -> Iterator[StudyRow]:
             name = _without_ending(path)
             channel = _CHANNEL.fullmatch(name)
             case = channel["case"] if channel else name
-            found = drawn.get(case) if folder == "imagesTr" else None
-            masks = _known_masks(known, inside(real_root, found, where)) if found else ()
+            mask = drawn.get(case) if folder == "imagesTr" else None
+            masks = _known_masks(known, inside(real_root, mask, where)) if mask else ()
             yield StudyRow(name, case, inside(real_root, path, where), masks, None, {})
 
 
@@ -226,5 +226,5 @@ def _names(path: Path, image: Path) -> bool:
         return False
     about = _json(sidecar)
     sources = [about.get(key) for key in ("Sources", "RawSources", "SpatialReference")]
-    flat = [one for source in sources for one in (source if isinstance(source, list) else [source])]
-    return any(isinstance(one, str) and os.path.basename(one) == image.name for one in flat)  # noqa: PTH119 - a URI
+    flat = [uri for source in sources for uri in (source if isinstance(source, list) else [source])]
+    return any(isinstance(uri, str) and os.path.basename(uri) == image.name for uri in flat)  # noqa: PTH119 - a URI

@@ -36,7 +36,7 @@ from pipeline.studies.readers.base import guarded, refused
 __all__ = [
     "AUTHORIZATION_VARIABLE",
     "Instance",
-    "Patience",
+    "RetryPolicy",
     "Server",
     "instance_at",
     "is_uid",
@@ -69,11 +69,11 @@ _CHUNK = 1024**2
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 _ONE_FILE = 'multipart/related; type="application/dicom"; transfer-syntax=*'  # as it is stored, nothing re-coded
 
-Found = TypeVar("Found")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How a request is tried; seconds. A pause doubles each time, give or take a half.
 
     ``longest_pause`` bounds what a server may ask for (Retry-After), ``silence`` the wait for the next byte, ``whole``
@@ -93,7 +93,7 @@ class Server:
 
     url: str
     authorization: str | None = field(default=None, repr=False)
-    patience: Patience = Patience()
+    patience: RetryPolicy = RetryPolicy()
 
     @property
     def host(self) -> str:
@@ -184,8 +184,8 @@ def _trust() -> ssl.SSLContext:
 
 
 def _requested(
-    server: Server, client: httpx.Client, place: str, accept: str, take: Callable[[httpx.Response], Found]
-) -> Found:
+    server: Server, client: httpx.Client, place: str, accept: str, take: Callable[[httpx.Response], Item]
+) -> Item:
     """Return what ``take`` makes of the answer, trying again after failures that may pass.
 
     Raises:
@@ -205,8 +205,8 @@ def _requested(
 
 
 def _once(
-    server: Server, client: httpx.Client, place: str, accept: str, take: Callable[[httpx.Response], Found]
-) -> Found:
+    server: Server, client: httpx.Client, place: str, accept: str, take: Callable[[httpx.Response], Item]
+) -> Item:
     try:
         with client.stream("GET", f"{server.url}/{place}", headers={"Accept": accept}) as response:
             _check_status(server, response)
@@ -298,18 +298,18 @@ def study_entries(server: Server, study: str) -> list[tuple[str, Facts]]:
     Raises:
         StudyError: as ``study_page``.
     """
-    found: dict[str, Facts] = {}
+    entries: dict[str, Facts] = {}
     for item in _json(server, f"studies/{study}/metadata"):
         path, facts = guarded("the server's answer", partial(_entry, study, item))
-        found.setdefault(path, facts)
-    return list(found.items())
+        entries.setdefault(path, facts)
+    return list(entries.items())
 
 
 def _entry(study: str, item: dict[str, Any]) -> tuple[str, Facts]:
-    one = Instance(study, _value(item, _SERIES), _value(item, _INSTANCE))
-    if is_uid(one.series) and is_uid(one.instance):
-        return one.name, describe_json(item)
-    return f"{study}/{opaque(one.name)}", {"kind": Kind.OBJECT, "reason": Reason.NOT_READABLE}
+    instance = Instance(study, _value(item, _SERIES), _value(item, _INSTANCE))
+    if is_uid(instance.series) and is_uid(instance.instance):
+        return instance.name, describe_json(item)
+    return f"{study}/{opaque(instance.name)}", {"kind": Kind.OBJECT, "reason": Reason.NOT_READABLE}
 
 
 def _value(item: dict[str, Any], tag: str) -> str:
@@ -322,13 +322,13 @@ def _json(server: Server, place: str) -> list[Any]:
 
     with open_client(server) as client:
         body = _requested(server, client, place, "application/dicom+json", take)
-    found = guarded("the server's answer", lambda: json.loads(body)) if body else []
-    if not isinstance(found, list):
+    answer = guarded("the server's answer", lambda: json.loads(body)) if body else []
+    if not isinstance(answer, list):
         raise refused(Reason.NOT_READABLE, "the server's answer is no list of DICOM JSON")
-    return found
+    return answer
 
 
-def retrieve(server: Server, client: httpx.Client, one: Instance, file: BinaryIO) -> int:
+def retrieve(server: Server, client: httpx.Client, instance: Instance, file: BinaryIO) -> int:
     """Write one instance as it is stored (WADO-RS) into ``file``, unread, and return its bytes.
 
     Raises:
@@ -341,7 +341,7 @@ def retrieve(server: Server, client: httpx.Client, one: Instance, file: BinaryIO
         file.truncate()
         return sum(file.write(chunk) for chunk in _content(response, _chunks(server, response, INSTANCE_CAP)))
 
-    place = f"studies/{one.study}/series/{one.series}/instances/{one.instance}"
+    place = f"studies/{instance.study}/series/{instance.series}/instances/{instance.instance}"
     return _requested(server, client, place, _ONE_FILE, take)
 
 

@@ -33,7 +33,7 @@ CONTENT_FACT = "files sha256"
 """The fact that tells what was really read: the digest that a study of the same files on a disk has."""
 
 _CONNECTIONS = 4
-_IN_VAIN = 20
+_MOST_FAILED_IN_A_ROW = 20
 """Studies in a row that could not be fetched, after which each is asked for only once: the server is away."""
 
 Answer = TypeVar("Answer")
@@ -56,15 +56,15 @@ def served_digest(row: StudyRow, folder: Path) -> str:
 
     A name stands for the content: DICOM gives changed pixels a new UID. The user's own files count by content.
     """
-    return source_digest(row, partial(_told, folder=folder))
+    return source_digest(row, partial(_instance_names, folder=folder))
 
 
-def _told(path: Path, root: Path | None, *, folder: Path) -> list[str]:
+def _instance_names(path: Path, root: Path | None, *, folder: Path) -> list[str]:
     try:
-        found = _instances_at(path, root, folder)
+        instances = _instances_at(path, root, folder)
     except StudyError:
         return ["no instance"]
-    return sorted(one.name for one in found) if found else contents(path, root)
+    return sorted(instance.name for instance in instances) if instances else contents(path, root)
 
 
 def _instances_at(path: Path, root: Path | None, folder: Path) -> list[Instance]:
@@ -80,16 +80,19 @@ def _instances_at(path: Path, root: Path | None, folder: Path) -> list[Instance]
         except ArchiveError:
             return []  # the study's reader refuses it
     below = [PurePath(os.path.relpath(file, folder)) for file in files]
-    found = [one for file in below if (one := instance_at(file))]
+    instances = [instance for file in below if (instance := instance_at(file))]
     own = [file for file in below if not instance_at(file)]
-    if own and (found or any(file.parts and is_uid(file.parts[0]) for file in own)):
+    if own and (instances or any(file.parts and is_uid(file.parts[0]) for file in own)):
         raise refused(Reason.MISSING_FILE, "the manifest names more, or less, of a study than instances of the server")
-    return found
+    return instances
 
 
 def _instances(row: StudyRow, folder: Path) -> list[Instance]:
     paths = [row.image, *(mask.path for mask in row.masks)]
-    return sorted({one for path in paths for one in _instances_at(path, row.root, folder)}, key=lambda one: one.name)
+    return sorted(
+        {instance for path in paths for instance in _instances_at(path, row.root, folder)},
+        key=lambda instance: instance.name,
+    )
 
 
 @lru_cache(maxsize=4)
@@ -110,7 +113,7 @@ class Cache:
         self._server, self._folder, self._limit = server, folder, limit
         self._bytes = _sizes(folder)  # by study, the least recently used first
         self._held = Counter[str]()
-        self._in_vain = 0
+        self._failed_in_a_row = 0
 
     def through(
         self,
@@ -128,7 +131,7 @@ class Cache:
                 out.append(frozenset())
                 try:
                     wanted = _instances(row, self._folder)
-                    out[-1] = frozenset(one.study for one in wanted)
+                    out[-1] = frozenset(instance.study for instance in wanted)
                     self._held.update(out[-1])
                     self._fetch(wanted)
                 except StudyError as fault:
@@ -154,13 +157,13 @@ class Cache:
             StudyError: NOT_FETCHED, or TOO_LARGE for a study that is larger than the cache may be.
             OSError: when the folder cannot be written.
         """
-        missing = [one for one in wanted if not (self._folder / one.name).is_file()]
+        missing = [instance for instance in wanted if not (self._folder / instance.name).is_file()]
         try:
             if missing:
                 self._make_room()
                 self._fetch_all(missing)
         finally:
-            for study in dict.fromkeys(one.study for one in wanted):
+            for study in dict.fromkeys(instance.study for instance in wanted):
                 self._bytes.pop(study, None)
                 self._bytes[study] = _size(self._folder / study)
                 with contextlib.suppress(OSError):
@@ -168,9 +171,9 @@ class Cache:
 
     def _fetch_all(self, missing: Sequence[Instance]) -> None:
         server, total = self._server, 0
-        if self._in_vain >= _IN_VAIN:
+        if self._failed_in_a_row >= _MOST_FAILED_IN_A_ROW:
             server = replace(server, patience=replace(server.patience, tries=1))
-        self._in_vain += 1
+        self._failed_in_a_row += 1
         with open_client(server) as client, ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="fetch") as threads:
             sizes = threads.map(partial(self._fetch_one, server, client), missing)
             try:
@@ -180,16 +183,16 @@ class Cache:
                         raise refused(Reason.TOO_LARGE, "the study is larger than archive.cache_gib")
             finally:
                 threads.shutdown(cancel_futures=True)
-        self._in_vain = 0
+        self._failed_in_a_row = 0
 
-    def _fetch_one(self, server: Server, client: httpx.Client, one: Instance) -> int:
-        target, temporary = self._folder / one.name, None
+    def _fetch_one(self, server: Server, client: httpx.Client, instance: Instance) -> int:
+        target, temporary = self._folder / instance.name, None
         try:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".")
             temporary = Path(name)
             with os.fdopen(descriptor, "wb") as file:
-                size = retrieve(server, client, one, file)
+                size = retrieve(server, client, instance, file)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(target)

@@ -66,16 +66,16 @@ def _studies(server: Server, workers: int, pool: WorkerPool) -> Iterator[str]:
     """Yield the server's studies until a page brings nothing new: some servers know no pages."""
     read_page = partial(study_page, server)
     seen: set[str] = set()
-    asked = 0
+    offset = 0
     while True:
-        (page,) = isolated_map(read_page, [asked], workers=min(workers, 1), limits=METADATA, pool=pool)
+        (page,) = isolated_map(read_page, [offset], workers=min(workers, 1), limits=METADATA, pool=pool)
         if isinstance(page, StudyError):
             raise ArchiveError(str(page))
         new = [study for study in dict.fromkeys(page) if study not in seen]
         if not new:
             return
         seen.update(new)
-        asked += len(page)
+        offset += len(page)
         yield from new
 
 

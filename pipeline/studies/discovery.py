@@ -62,19 +62,19 @@ def discover(root: Path, label: str | None) -> tuple[StudyRow, ...]:
             masks of one reader, or a study's folder holds a file that is neither; as ``check_readers``.
     """
     try:
-        found = _studies(root)
+        studies = _studies(root)
     except OSError as error:
         raise ArchiveError(f"{root}: cannot be read: {error.strerror}") from error
-    doubled = sum(one.is_double() for one in found.values())
+    doubled = sum(study.is_double() for study in studies.values())
     if doubled:
-        raise ArchiveError(f"{root}: {doubled} of {len(found)} studies have two images, or two masks of one reader")
-    unknown = sum(one.unknown for one in found.values())
+        raise ArchiveError(f"{root}: {doubled} of {len(studies)} studies have two images, or two masks of one reader")
+    unknown = sum(study.unknown for study in studies.values())
     if unknown:
         message = f"{root}: {unknown} files in studies' folders are named neither image nor mask; use a manifest"
         raise ArchiveError(message)
-    check_readers(root, (reader for one in found.values() for reader, _ in one.masks))
+    check_readers(root, (reader for study in studies.values() for reader, _ in study.masks))
     real_root = root.resolve()
-    return tuple(_row(real_root, root, name, found[name], label) for name in sorted(found))
+    return tuple(_row(real_root, root, name, studies[name], label) for name in sorted(studies))
 
 
 def check_readers(root: Path, readers: Iterable[str]) -> None:
@@ -163,16 +163,16 @@ def _visible(folder: Path) -> Iterator[Path]:
     return (entry for entry in sorted(folder.iterdir()) if not entry.name.startswith("."))
 
 
-def _row(real_root: Path, root: Path, name: str, found: _Found, label: str | None) -> StudyRow:
-    image = found.images[0] if found.images else root / name / "image.nii.gz"
-    unnamed = any(reader == UNNAMED_READER for reader, _ in found.masks)
+def _row(real_root: Path, root: Path, name: str, study: _Found, label: str | None) -> StudyRow:
+    image = study.images[0] if study.images else root / name / "image.nii.gz"
+    unnamed = any(reader == UNNAMED_READER for reader, _ in study.masks)
     masks = tuple(
         MaskSource(
             UNNAMED_READER if unnamed and is_next_part(reader) else reader,
             label,
             inside(real_root, path, f"{root}: a mask"),
         )
-        for reader, path in found.masks
+        for reader, path in study.masks
     )
     reference = None if label is None else (label,) if masks else ()
     return StudyRow(name, name, inside(real_root, image, f"{root}: an image"), masks, reference, {})

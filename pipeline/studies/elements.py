@@ -39,13 +39,13 @@ def first_elements(
         ValueError: when an element is not encoded as the standard says, or reaches beyond the data.
         struct.error: when the data end within an element's header.
     """
-    found: dict[int, bytes] = {}
+    values: dict[int, bytes] = {}
     unpack, size = _explicit, len(data)
     while at < size:
         group, number, kind, length = unpack(data, at)
         tag = group << 16 | number
         if tag > last:
-            return found, at, True
+            return values, at, True
         if kind in _SHORT and not implicit:
             start = at + 8
         else:
@@ -53,16 +53,16 @@ def first_elements(
             if length == _UNDEFINED:
                 at = _behind(data, start, plain)
                 if tag in wanted:
-                    found[tag] = data[start:at]
+                    values[tag] = data[start:at]
                 continue
         at = start + length
         if tag in wanted:
-            found[tag] = data[start:at]
+            values[tag] = data[start:at]
             if kinds is not None and not implicit:
                 kinds[tag] = kind
     if at > size:
         raise ValueError("an element reaches beyond the data")
-    return found, at, False
+    return values, at, False
 
 
 def _value(data: bytes, at: int, implicit: bool) -> tuple[int, int, bool]:

@@ -101,10 +101,10 @@ def _prepared(path: Path) -> sqlite3.Connection:
 
 
 def _state(path: Path) -> str:
-    found = path.stat()
-    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino} {found.st_dev}"
+    status = path.stat()
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino} {status.st_dev}"
 
 
 def _latest(path: Path) -> int:
-    found = path.stat()
-    return max(found.st_mtime_ns, found.st_ctime_ns)
+    status = path.stat()
+    return max(status.st_mtime_ns, status.st_ctime_ns)

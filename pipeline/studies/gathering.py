@@ -100,11 +100,11 @@ def _stream(folder: Path, files: Sequence[tuple[Path, str]]) -> None:
 
 
 def _by_container(files: Sequence[tuple[Path, str]]) -> dict[Path, dict[str, int]]:
-    found: dict[Path, dict[str, int]] = defaultdict(dict)
+    by_container: dict[Path, dict[str, int]] = defaultdict(dict)
     for number, (path, member) in enumerate(files):
         if member:
-            found[path][member] = number
-    return found
+            by_container[path][member] = number
+    return by_container
 
 
 def list_digests(path: Path, root: Path, sha256: Callable[[Path], str]) -> list[str]:
@@ -116,14 +116,14 @@ def list_digests(path: Path, root: Path, sha256: Callable[[Path], str]) -> list[
         StudyError: when a container cannot.
     """
     files = read_list(path, root)
-    found = []
+    digests = []
     for plain, member in files:
         if not member:
-            found.append(sha256(plain))
+            digests.append(sha256(plain))
     for container, numbers in _by_container(files).items():
         with opened_members(container, frozenset(numbers)) as streams:
-            found += [_digest(stream) for _, stream in streams]
-    return sorted(found)
+            digests += [_digest(stream) for _, stream in streams]
+    return sorted(digests)
 
 
 def _digest(file: BinaryIO) -> str:

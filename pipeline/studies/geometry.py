@@ -113,13 +113,15 @@ def lps_to_ras(affine: NDArray[np.floating]) -> Affine:
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(affine, dtype=np.float64)
 
 
-def same_grid(one: Geometry, other: Geometry) -> bool:
+def same_grid(first: Geometry, second: Geometry) -> bool:
     """Tell whether two grids have the same voxels: shape equal, corners within ``CORNER_TOLERANCE_MM``.
 
     Where a voxel is smaller than half a millimetre (mammography), within a tenth of it.
     """
-    tolerance = min(CORNER_TOLERANCE_MM, 0.1 * min(one.spacing + other.spacing))
-    return one.shape == other.shape and bool(np.linalg.norm(one.corners - other.corners, axis=1).max() <= tolerance)
+    tolerance = min(CORNER_TOLERANCE_MM, 0.1 * min(first.spacing + second.spacing))
+    return first.shape == second.shape and bool(
+        np.linalg.norm(first.corners - second.corners, axis=1).max() <= tolerance
+    )
 
 
 def place_on(mask: NDArray[np.bool_], source: Geometry, target: Geometry, *, partial: bool) -> NDArray[np.bool_]:
@@ -169,13 +171,14 @@ def _covers(source: Geometry, turn: NDArray[np.integer], offset: NDArray[np.inte
     return bool((ends.min(axis=0) == 0).all() and (ends.max(axis=0) == np.array(target.shape) - 1).all())
 
 
-def described_apart(one: Geometry, other: Geometry) -> tuple[str, str]:
+def described_apart(first: Geometry, second: Geometry) -> tuple[str, str]:
     """Return two grids in words, with as many digits as it takes to see that they differ."""
     turned = (
-        len(one.shape) == len(other.shape) and np.abs(_directions(one) - _directions(other)).max() > _SAME_DIRECTION
+        len(first.shape) == len(second.shape)
+        and np.abs(_directions(first) - _directions(second)).max() > _SAME_DIRECTION
     )
     for digits in range(2, 16):
-        texts = _describe(one, digits, turned=turned), _describe(other, digits, turned=turned)
+        texts = _describe(first, digits, turned=turned), _describe(second, digits, turned=turned)
         if texts[0] != texts[1]:
             break
     return texts

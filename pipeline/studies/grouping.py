@@ -75,38 +75,38 @@ def _group_dicom(root: Path, catalogue: Catalogue) -> None:
 def _group_series(root: Path, catalogue: Catalogue, series: Iterator[Entry]) -> None:
     kept: list[Entry] = []
     doubtful: set[str] = set()
-    for one in _without_damaged_copies(catalogue, series):
-        if kept and one["instance"] and one["instance"] == kept[-1]["instance"]:
-            reason = _copy(root, kept[-1], one)
-            _exclude(catalogue, one, reason)
-            doubtful |= {one["instance"]} if reason is Reason.MIXED_SERIES else set()
+    for file in _without_damaged_copies(catalogue, series):
+        if kept and file["instance"] and file["instance"] == kept[-1]["instance"]:
+            reason = _copy(root, kept[-1], file)
+            _exclude(catalogue, file, reason)
+            doubtful |= {file["instance"]} if reason is Reason.MIXED_SERIES else set()
         else:
-            kept.append(one)
-    for one in kept:
-        one["doubtful"] = one["instance"] in doubtful
-    slices = [one for one in kept if one["kind"] == Kind.SLICE]
-    for part in _split(slices, lambda one: None if one["series"] else one["folder"]):
+            kept.append(file)
+    for file in kept:
+        file["doubtful"] = file["instance"] in doubtful
+    slices = [file for file in kept if file["kind"] == Kind.SLICE]
+    for part in _split(slices, lambda file: None if file["series"] else file["folder"]):
         for image in images_of(part):
             _add(catalogue, image.files, image.reason, image.differing)
-    for one in kept:
-        if one["kind"] != Kind.SLICE:
-            doubt = Reason.MIXED_SERIES if one["doubtful"] else None
-            _add(catalogue, [one], one["reason"] or doubt or one["fault"])
+    for file in kept:
+        if file["kind"] != Kind.SLICE:
+            doubt = Reason.MIXED_SERIES if file["doubtful"] else None
+            _add(catalogue, [file], file["reason"] or doubt or file["fault"])
 
 
 def _without_damaged_copies(catalogue: Catalogue, series: Iterator[Entry]) -> list[Entry]:
     """Return a series' files but the damaged ones of which there is another copy, and what goes beyond the cap."""
     files: list[Entry] = []
-    for one in series:
+    for file in series:
         if len(files) < _LARGEST_SERIES:
-            files.append(one)
+            files.append(file)
         else:
-            _exclude(catalogue, one, Reason.TOO_LARGE)
-    whole = {one["instance"] for one in files if one["fault"] not in _DAMAGED}
-    for one in files:
-        if one["fault"] in _DAMAGED and one["instance"] in whole:
-            _exclude(catalogue, one, one["fault"])
-    return [one for one in files if one["fault"] not in _DAMAGED or one["instance"] not in whole]
+            _exclude(catalogue, file, Reason.TOO_LARGE)
+    whole = {file["instance"] for file in files if file["fault"] not in _DAMAGED}
+    for file in files:
+        if file["fault"] in _DAMAGED and file["instance"] in whole:
+            _exclude(catalogue, file, file["fault"])
+    return [file for file in files if file["fault"] not in _DAMAGED or file["instance"] not in whole]
 
 
 def _add(catalogue: Catalogue, files: Sequence[Entry], reason: Reason | None, differing: Sequence[str] = ()) -> None:
@@ -114,11 +114,11 @@ def _add(catalogue: Catalogue, files: Sequence[Entry], reason: Reason | None, di
     names = ("series", "study", "patient", "modality", "kind", "frame_of_reference")
     image = {**{name: first[name] for name in names}, "origin": first["folder"], "reason": reason}
     image["differing"] = ", ".join(differing) or None
-    catalogue.add_image(image, [one["id"] for one in files])
+    catalogue.add_image(image, [file["id"] for file in files])
 
 
-def _exclude(catalogue: Catalogue, one: Entry, reason: Reason) -> None:
-    catalogue.write("UPDATE files SET outcome = ?, image = NULL WHERE id = ?", [(reason, one["id"])])
+def _exclude(catalogue: Catalogue, file: Entry, reason: Reason) -> None:
+    catalogue.write("UPDATE files SET outcome = ?, image = NULL WHERE id = ?", [(reason, file["id"])])
 
 
 def _copy(root: Path, first: Entry, second: Entry) -> Reason:
@@ -139,10 +139,10 @@ def _digest(path: Path) -> bytes | None:
 
 
 def _split(slices: Iterable[Entry], key: Callable[[Entry], object]) -> list[list[Entry]]:
-    found: dict[object, list[Entry]] = defaultdict(list)
-    for one in slices:
-        found[key(one)].append(one)
-    return list(found.values())
+    groups: dict[object, list[Entry]] = defaultdict(list)
+    for file in slices:
+        groups[key(file)].append(file)
+    return list(groups.values())
 
 
 # Files whose names tell images from masks.
@@ -173,27 +173,27 @@ def _drawn_on(root: Path) -> dict[str, str]:
 
 def _group_folder(catalogue: Catalogue, folder: str, files: Sequence[Entry], drawn_on: dict[str, str]) -> None:
     names: dict[str, list[Entry]] = defaultdict(list)
-    for one in files:
-        names[_stem(one)].append(one)
-    for one in files:
-        stem = _stem(one)
-        told = mask_name(stem)
-        by_rule = None if one["member"] else drawn_on.get(one["path"])
-        if by_rule is None and told is None:
-            image = {"study": f"{folder}/{stem}", "patient": f"{folder}/{stem}", "kind": one["kind"], "origin": folder}
-            image["reason"] = one["reason"]
-            catalogue.add_image(image, [one["id"]])
+    for file in files:
+        names[_stem(file)].append(file)
+    for file in files:
+        stem = _stem(file)
+        named = mask_name(stem)
+        by_rule = None if file["member"] else drawn_on.get(file["path"])
+        if by_rule is None and named is None:
+            image = {"study": f"{folder}/{stem}", "patient": f"{folder}/{stem}", "kind": file["kind"], "origin": folder}
+            image["reason"] = file["reason"]
+            catalogue.add_image(image, [file["id"]])
             continue
-        target = by_rule or _beside(told[0] if told else "", names)
-        about = {"reader": told[1] if told else UNNAMED_READER, "image": target, "folder": folder}
-        role = json.dumps({**about, "study": told[0] if told else ""})
-        catalogue.write("UPDATE files SET role = ?, outcome = NULL WHERE id = ?", [(role, one["id"])])
+        target = by_rule or _beside(named[0] if named else "", names)
+        about = {"reader": named[1] if named else UNNAMED_READER, "image": target, "folder": folder}
+        role = json.dumps({**about, "study": named[0] if named else ""})
+        catalogue.write("UPDATE files SET role = ?, outcome = NULL WHERE id = ?", [(role, file["id"])])
 
 
 def _beside(study: str, names: Mapping[str, Sequence[Entry]]) -> str | None:
     """Return the place of the only image in a mask's folder that bears the name which the mask tells of."""
     for stem in (study, f"{study}_image") if study else ("image",):
-        images = [one for one in names.get(stem, ()) if mask_name(stem) is None]
+        images = [file for file in names.get(stem, ()) if mask_name(stem) is None]
         if images:
             return _place(images[0]) if len(images) == 1 else _NO_PLACE
     return None
@@ -202,13 +202,13 @@ def _beside(study: str, names: Mapping[str, Sequence[Entry]]) -> str | None:
 _NO_PLACE = "\0"  # two images of one name: neither is meant
 
 
-def _stem(one: Entry) -> str:
-    name = PurePosixPath(one["member"] or one["path"]).name
+def _stem(file: Entry) -> str:
+    name = PurePosixPath(file["member"] or file["path"]).name
     return _ENDINGS.sub("", name)
 
 
-def _place(one: Entry) -> str:
-    return f"{one['path']}\0{one['member']}" if one["member"] else str(one["path"])
+def _place(file: Entry) -> str:
+    return f"{file['path']}\0{file['member']}" if file["member"] else str(file["path"])
 
 
 # Masks.
@@ -218,7 +218,7 @@ def _match_masks(catalogue: Catalogue) -> None:
     """Put every mask on its usable image, or exclude it."""
     dicom = ", ".join(f"'{kind}'" for kind in MASKS)
     query = f"SELECT * FROM files WHERE reason IS NULL AND (kind IN ({dicom}) OR role IS NOT NULL) ORDER BY id"
-    ids = [one["id"] for one in catalogue.select(query.replace("*", "id", 1))]
+    ids = [row["id"] for row in catalogue.select(query.replace("*", "id", 1))]
     for number in ids:
         (mask,) = catalogue.select("SELECT * FROM files WHERE id = ?", number)
         image = _image_of_name(catalogue, mask) if mask["role"] else _image_of_references(catalogue, mask)
@@ -264,24 +264,24 @@ def _image_of_references(catalogue: Catalogue, mask: Entry) -> int | None:
         "SELECT DISTINCT images.id FROM files JOIN images ON images.id = files.image WHERE images.reason IS NULL AND"
     )
     listed = "IN (SELECT value FROM json_each(?))"
-    found = _some(catalogue, f"{drawn} files.instance {listed} AND files.role IS NULL LIMIT 2", json.dumps(instances))
-    if instances and not found:
+    images = _some(catalogue, f"{drawn} files.instance {listed} AND files.role IS NULL LIMIT 2", json.dumps(instances))
+    if instances and not images:
         present = f"SELECT count(*) FROM files WHERE instance {listed}"
         if catalogue.count(present, json.dumps(instances)):
             return None  # its images are here, and none is usable
-    if not found and series:
+    if not images and series:
         query = f"SELECT id FROM images WHERE reason IS NULL AND series {listed} LIMIT 2"
-        found = _some(catalogue, query, json.dumps(series))
-    if not found and not series and not instances and mask["frame_of_reference"]:
+        images = _some(catalogue, query, json.dumps(series))
+    if not images and not series and not instances and mask["frame_of_reference"]:
         query = f"SELECT id FROM images WHERE reason IS NULL AND frame_of_reference {listed} LIMIT 2"
-        found = _some(catalogue, query, json.dumps(mask["frame_of_reference"].split("\\")))
-    return found[0] if len(found) == 1 else None
+        images = _some(catalogue, query, json.dumps(mask["frame_of_reference"].split("\\")))
+    return images[0] if len(images) == 1 else None
 
 
 def _some(catalogue: Catalogue, query: str, *values: object) -> list[int]:
-    return [one["id"] for one in catalogue.select(query, *values)]
+    return [row["id"] for row in catalogue.select(query, *values)]
 
 
 def _only(catalogue: Catalogue, query: str, *values: object) -> int | None:
-    found = _some(catalogue, query, *values)
-    return found[0] if len(found) == 1 else None
+    ids = _some(catalogue, query, *values)
+    return ids[0] if len(ids) == 1 else None

@@ -131,11 +131,11 @@ def _refusal(kind: Kind, head: bytes, size: int) -> Reason | None:
 
 def _check_nifti(head: bytes, size: int) -> None:
     packed = head.startswith(_GZIP_MAGIC)
-    found = parsed_header(inflated(head, HEADER_BYTES, _GZIP) if packed else head)
-    chosen(found.volumes, AS_STORED, "volumes")
-    if not packed and found.size != size:
-        reason = Reason.TRUNCATED if size < found.size else Reason.NOT_READABLE
-        raise refused(reason, f"the file holds {size} bytes of the {found.size} its header announces")
+    header = parsed_header(inflated(head, HEADER_BYTES, _GZIP) if packed else head)
+    chosen(header.volumes, AS_STORED, "volumes")
+    if not packed and header.size != size:
+        reason = Reason.TRUNCATED if size < header.size else Reason.NOT_READABLE
+        raise refused(reason, f"the file holds {size} bytes of the {header.size} its header announces")
 
 
 def _check_nrrd(head: bytes, size: int) -> None:  # noqa: ARG001 - its voxels are counted when they are inflated
@@ -175,16 +175,16 @@ def _judged(header: dict[str, str | None], more: More | None, left: int | None) 
     None where they are not at hand.
     """
     kind, reason, fault = kind_of(header), None, None
-    found: Facts = {**header}
+    facts: Facts = {**header}
     if kind in (Kind.OBJECT, Kind.DIRECTORY):
         reason = Reason.NOT_READABLE if is_cut_image(header) else Reason.NOT_AN_IMAGE
     elif kind in (Kind.SEGMENTATION, Kind.STRUCTURES):
-        found |= _of_mask(more(_MASK_TAGS) if more else Dataset())
+        facts |= _of_mask(more(_MASK_TAGS) if more else Dataset())
     else:
         fault = _fault(kind, header, more, left)
         reason = fault if fault in (Reason.NOT_READABLE, Reason.TRUNCATED) and not header.get("series") else None
     numbers = {name: _small(header, name) for name in _NUMBERS}
-    return {**found, **numbers, "kind": kind, "reason": reason, "fault": fault}
+    return {**facts, **numbers, "kind": kind, "reason": reason, "fault": fault}
 
 
 def _small(header: Header, name: str) -> int | None:
@@ -222,13 +222,13 @@ def _of_mask(dataset: Dataset) -> Facts:
     """Return what a mask says it was drawn on, and the labels that may be told."""
     refers = references_of(dataset)
     drawn_on = {"series": sorted(refers.series), "instances": sorted(refers.instances)[:_MOST_REFERENCES]}
-    labels = [one.get("SegmentLabel") for one in items(dataset, "SegmentSequence")]
-    labels += [one.get("ROIName") for one in items(dataset, "StructureSetROISequence")]
-    found: Facts = {"refers": json.dumps(drawn_on), "labels": json.dumps([_told(one) for one in labels])}
-    return found | ({"frame_of_reference": "\\".join(sorted(refers.frames))} if refers.frames else {})
+    labels = [segment.get("SegmentLabel") for segment in items(dataset, "SegmentSequence")]
+    labels += [structure.get("ROIName") for structure in items(dataset, "StructureSetROISequence")]
+    facts: Facts = {"refers": json.dumps(drawn_on), "labels": json.dumps([_allowed_words(label) for label in labels])}
+    return facts | ({"frame_of_reference": "\\".join(sorted(refers.frames))} if refers.frames else {})
 
 
-def _told(label: object) -> str | None:
+def _allowed_words(label: object) -> str | None:
     """Return a label whose every word stands on the closed list; else nothing, it may name a person."""
     text = str(label or "").strip().lower()
     words = text.replace("_", " ").replace("-", " ").split()

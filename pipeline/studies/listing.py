@@ -81,30 +81,30 @@ def _row(catalogue: Catalogue, image: Entry, lists: Path, pseudonyms: Pseudonyms
     """
     query = "SELECT * FROM files WHERE image = ? AND outcome = '' ORDER BY path, member"
     files = list(catalogue.select(query, image["id"]))
-    slices = [one for one in files if one["kind"] == image["kind"] and one["role"] is None]
+    slices = [file for file in files if file["kind"] == image["kind"] and file["role"] is None]
     patient = image["patient"] or image["study"] or image["origin"]
     first = slices[0]
     study = pseudonyms.study(patient, first["instance"] or f"{first['path']}\0{first['member']}")
     cells = {"study": study, "patient": pseudonyms.patient(patient)}
     places: dict[str, _Places] = {}
-    drawn = [(name, [one]) for name, one in _columns([one for one in files if one not in slices])]
+    drawn = [(name, [file]) for name, file in _columns([file for file in files if file not in slices])]
     for name, parts in [("image", slices), *drawn]:
         plain = _plain(catalogue, parts) if on_disk or len(parts) == 1 else None
         if plain is None:
             plain = f"{lists.name}/{parts[0]['id']:09d}{LIST}"
-            places[plain] = [[one["path"], one["member"]] if one["member"] else [one["path"]] for one in parts]
+            places[plain] = [[part["path"], part["member"]] if part["member"] else [part["path"]] for part in parts]
         cells[name] = f"{cells[name]};{plain}" if name in cells else plain
     return cells, places
 
 
 def _plain(catalogue: Catalogue, files: Sequence[Entry]) -> str | None:
     """Return the file, or the folder all of whose files these are; None when it takes a list."""
-    if any(one["member"] or _NO_CELL.search(one["path"]) for one in files):
+    if any(file["member"] or _NO_CELL.search(file["path"]) for file in files):
         return None
     if len(files) == 1:
         return str(files[0]["path"])
     folder = files[0]["folder"]
-    if any(one["folder"] != folder or PurePath(one["path"]).name.startswith(".") for one in files):
+    if any(file["folder"] != folder or PurePath(file["path"]).name.startswith(".") for file in files):
         return None
     # what the reader of a folder would take besides, or stumble over: a link, a copy, junk that is named as DICOM
     beside = f"SELECT count(*) FROM files WHERE folder = ? AND member = '' AND NOT ({_PASSED_OVER})"
@@ -119,19 +119,19 @@ _PASSED_OVER = (
 def _columns(masks: Sequence[Entry]) -> Iterator[tuple[str, Entry]]:
     """Yield an image's masks by column; where a reader has a second one of a label: expert, expert2."""
     taken: set[str] = set()
-    for one in masks:
-        stated = json.loads(one["role"])["reader"] if one["role"] else UNNAMED_READER
+    for mask in masks:
+        stated = json.loads(mask["role"])["reader"] if mask["role"] else UNNAMED_READER
         reader = stated.lower() if _READER.fullmatch(stated.lower()) else UNNAMED_READER
-        labels = [label for label in json.loads(one["labels"] or "[]") if label] or [None]
+        labels = [label for label in json.loads(mask["labels"] or "[]") if label] or [None]
         if is_next_part(stated) and _column(UNNAMED_READER, None) in taken:
-            yield _column(UNNAMED_READER, None), one
+            yield _column(UNNAMED_READER, None), mask
             continue
         for number in count(1):
             names = {_column(f"{reader}{number if number > 1 else ''}", label) for label in labels}
             if not names & taken:
                 break
         taken |= names
-        yield from ((name, one) for name in sorted(names))
+        yield from ((name, mask) for name in sorted(names))
 
 
 def _column(reader: str, label: str | None) -> str:

@@ -71,7 +71,7 @@ def _check_columns(manifest: Path, columns: Sequence[str]) -> None:
 def _check_readers(manifest: Path, columns: Sequence[tuple[str, str | None]]) -> None:
     """Refuse columns that could give one study two masks of one reader and one label."""
     for reader, label in columns:
-        others = [other for name, other in columns if name == reader]
+        others = [other_label for name, other_label in columns if name == reader]
         if others.count(label) > 1 or (label is None and len(others) > 1):
             raise ArchiveError(f"{manifest}: the mask columns of reader {reader!r} contradict each other")
 
@@ -163,6 +163,6 @@ def _labels(cell: str) -> tuple[str, ...]:
 def _check_distinct(manifest: Path, lines: Sequence[tuple[int, list[str]]], rows: Sequence[StudyRow]) -> None:
     first: dict[tuple[str, str], int] = {}
     for (line, _), row in zip(lines, rows, strict=True):
-        other = first.setdefault((row.patient, row.study), line)
-        if other != line:
-            raise ArchiveError(f"{manifest}: lines {other} and {line} name the same study of the same patient")
+        first_line = first.setdefault((row.patient, row.study), line)
+        if first_line != line:
+            raise ArchiveError(f"{manifest}: lines {first_line} and {line} name the same study of the same patient")

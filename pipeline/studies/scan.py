@@ -95,13 +95,13 @@ def _walk(root: Path, apart: frozenset[Path]) -> Iterator[_Found]:
 def _met(root: Path, entry: os.DirEntry[str]) -> _Found:
     path = _relative(root, entry.path)
     try:
-        found = entry.stat(follow_symlinks=False)
+        status = entry.stat(follow_symlinks=False)
     except OSError:
         return (path, 0, 0, 0), _excluded(Reason.NOT_READABLE)
-    stamp = (path, found.st_size, found.st_mtime_ns, found.st_ino)
-    if stat.S_ISLNK(found.st_mode):
+    stamp = (path, status.st_size, status.st_mtime_ns, status.st_ino)
+    if stat.S_ISLNK(status.st_mode):
         return stamp, _excluded(_link(root, Path(entry.path)))
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         return stamp, _excluded(Reason.NOT_REGULAR)
     unspeakable = path != _relative(root, entry.path, "surrogateescape")
     return stamp, _excluded(Reason.NOT_READABLE) if unspeakable else None
@@ -132,7 +132,7 @@ def _tasks(
     """Yield what is new and to be opened, noting it in ``sent``; enter the rest."""
     for batch in batches:
         known = catalogue.unchanged([stamp for stamp, _ in batch])
-        new = [found for found, same in zip(batch, known, strict=True) if not same]
+        new = [entry for entry, same in zip(batch, known, strict=True) if not same]
         catalogue.add((stamp, facts) for stamp, facts in new if facts is not None)
         unread = [stamp for stamp, facts in new if facts is None]
         on_files(len(batch) - len(unread))
@@ -145,8 +145,8 @@ def _one_by_one(
     describe_all: Callable[[Sequence[Stamp]], list[Facts]], batch: Sequence[Stamp], workers: int, pool: WorkerPool
 ) -> list[Facts]:
     """Return the facts of a batch that broke its process: now only the file at fault is lost."""
-    alone = isolated_map(describe_all, [[one] for one in batch], workers=workers, limits=HEADERS, pool=pool)
-    return [_of_error(one) if isinstance(one, StudyError) else one[0] for one in alone]
+    alone = isolated_map(describe_all, [[stamp] for stamp in batch], workers=workers, limits=HEADERS, pool=pool)
+    return [_of_error(answer) if isinstance(answer, StudyError) else answer[0] for answer in alone]
 
 
 def _of_error(error: StudyError) -> Facts:
@@ -166,10 +166,10 @@ def _describe_file(path: Path) -> Facts:
     except OSError:
         return _excluded(Reason.NOT_READABLE)
     with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
             return _excluded(Reason.NOT_REGULAR)
-        facts = describe(file, found.st_size)
+        facts = describe(file, status.st_size)
     if facts["kind"] == Kind.ARCHIVE and not path.name.lower().endswith(_CONTAINER_NAMES):
         return _excluded(Reason.NOT_AN_IMAGE)  # a document, a package, weights: zip is many things' form
     return facts
@@ -283,12 +283,12 @@ def _named_by_directories(root: Path, catalogue: Catalogue) -> tuple[int, int, i
 def _named(path: Path) -> list[str]:
     """Return the paths that a DICOMDIR names; runs in a worker."""
     records = guarded("the directory", lambda: dcmread(path).get("DirectoryRecordSequence") or [])
-    found = []
+    paths = []
     for record in islice(records, _CHECKED):
         parts = record.get("ReferencedFileID")
         if parts:
-            found.append(os.fspath(path.parent.joinpath(*([parts] if isinstance(parts, str) else parts))))
-    return found
+            paths.append(os.fspath(path.parent.joinpath(*([parts] if isinstance(parts, str) else parts))))
+    return paths
 
 
 def _named_where(root: Path, catalogue: Catalogue, name: str) -> str:
@@ -315,10 +315,10 @@ def _read_containers(
     answers = isolated_map(_described_members, paths, workers=workers, limits=CONTAINERS, pool=pool)
     for stamp, answer in zip(open_ones, answers, strict=True):
         failed = isinstance(answer, StudyError)
-        found = [] if isinstance(answer, StudyError) else answer
+        member_entries = [] if isinstance(answer, StudyError) else answer
         reason = answer.reason if isinstance(answer, StudyError) else None
-        catalogue.add_members(stamp, {"reason": reason}, found)
-        on_files(0 if failed else len(found))
+        catalogue.add_members(stamp, {"reason": reason}, member_entries)
+        on_files(0 if failed else len(member_entries))
 
 
 def _described_members(path: Path) -> list[tuple[str, int, Facts]]:

@@ -45,26 +45,26 @@ class SeriesImage:
 def images_of(slices: Sequence[Slice]) -> list[SeriesImage]:
     """Return the images of one series' slices; every slice is in one of them."""
     directions = _by_direction(slices)
-    is_planning = [all(one["fault"] == Reason.LOCALIZER for one in part) for part in directions]
+    is_planning = [all(header["fault"] == Reason.LOCALIZER for header in part) for part in directions]
     aside = [part for part, planned in zip(directions, is_planning, strict=True) if planned]
     rest = [part for part, planned in zip(directions, is_planning, strict=True) if not planned]
     if not rest:
         return [SeriesImage(tuple(slices), Reason.LOCALIZER)] if slices else []
-    planning = [SeriesImage(tuple(one for part in aside for one in part), Reason.LOCALIZER)] if aside else []
+    planning = [SeriesImage(tuple(header for part in aside for header in part), Reason.LOCALIZER)] if aside else []
     parts = [alike for part in rest for alike in _split(part, _identity)]
     images = [image for part in parts for image in _stacks(part, _PARTING)]
     if len(parts) == 1 or all(image.stands for image in images):
         return planning + images
-    whole = tuple(one for part in rest for one in part)
-    faults = {one["fault"] for one in whole}
+    whole = tuple(header for part in rest for header in part)
+    faults = {header["fault"] for header in whole}
     names = tuple(map(keyword, differing(whole, ALIKE)))
     names += ("ImageOrientationPatient or PixelSpacing",) if len(rest) > 1 else ()
     reason = Reason(faults.pop()) if len(faults) == 1 and None not in faults else Reason.MIXED_SERIES
     return [*planning, SeriesImage(whole, reason, names)]
 
 
-def _identity(one: Slice) -> tuple[object, ...]:
-    return tuple(one.get(name) or None for name in ALIKE)
+def _identity(header: Slice) -> tuple[object, ...]:
+    return tuple(header.get(name) or None for name in ALIKE)
 
 
 def _stacks(slices: list[Slice], names: Sequence[str]) -> list[SeriesImage]:
@@ -73,7 +73,7 @@ def _stacks(slices: list[Slice], names: Sequence[str]) -> list[SeriesImage]:
     if reason is None:
         return [SeriesImage(tuple(slices))]
     for place, name in enumerate(names):
-        parts = _split(slices, lambda one, name=name: rounded(one, name))  # type: ignore[misc]
+        parts = _split(slices, lambda header, name=name: rounded(header, name))  # type: ignore[misc]
         if len(parts) > 1:
             images = [image for part in parts for image in _stacks(part, names[place + 1 :])]
             if all(image.stands for image in images):
@@ -83,13 +83,13 @@ def _stacks(slices: list[Slice], names: Sequence[str]) -> list[SeriesImage]:
 
 def _gate(slices: Sequence[Slice]) -> Reason | None:
     """Return why slices are no volume, by what the series reader refuses; None when they are one."""
-    fault = next((one["fault"] for one in slices if one["fault"]), None)
+    fault = next((header["fault"] for header in slices if header["fault"]), None)
     if fault:
         return Reason(fault)
-    if any(one["doubtful"] for one in slices):
+    if any(header["doubtful"] for header in slices):
         return Reason.MIXED_SERIES
     try:
-        volume_of_slices(slices, [plane_of(one, one, one) for one in slices])
+        volume_of_slices(slices, [plane_of(header, header, header) for header in slices])
     except GeometryError:
         return Reason.NO_GEOMETRY
     except StudyError as error:
@@ -99,28 +99,28 @@ def _gate(slices: Sequence[Slice]) -> Reason | None:
 
 def _by_direction(slices: Sequence[Slice]) -> list[list[Slice]]:
     """Part slices by direction and spacing, within the tolerance of the gate."""
-    found: list[tuple[np.ndarray[Any, np.dtype[np.float64]], list[Slice]]] = []
-    for same in _split(slices, lambda one: (one["orientation"], one["spacing"])):
+    groups: list[tuple[np.ndarray[Any, np.dtype[np.float64]], list[Slice]]] = []
+    for same in _split(slices, lambda header: (header["orientation"], header["spacing"])):
         grid = np.concatenate([_numbers(same[0], "orientation", 6), _numbers(same[0], "spacing", 2)])
-        near = (part for other, part in found if other.shape == grid.shape and (abs(other - grid) <= _TOLERANCE).all())
+        near = (part for other, part in groups if other.shape == grid.shape and (abs(other - grid) <= _TOLERANCE).all())
         part = next(near, None)
         if part is None:
-            found.append((grid, same))
+            groups.append((grid, same))
         else:
             part += same
-    return [part for _, part in found]
+    return [part for _, part in groups]
 
 
-def _numbers(one: Slice, name: str, count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _numbers(header: Slice, name: str, count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     try:
-        found = numbers(one, name, count)
+        values = numbers(header, name, count)
     except StudyError:
-        found = None
-    return np.empty(0) if found is None else found
+        values = None
+    return np.empty(0) if values is None else values
 
 
 def _split(slices: Iterable[Slice], key: Callable[[Slice], object]) -> list[list[Slice]]:
-    found: dict[object, list[Slice]] = defaultdict(list)
-    for one in slices:
-        found[key(one)].append(one)
-    return list(found.values())
+    groups: dict[object, list[Slice]] = defaultdict(list)
+    for header in slices:
+        groups[key(header)].append(header)
+    return list(groups.values())

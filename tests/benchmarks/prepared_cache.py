@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.models.prepare import build_transforms
-from pipeline.prepared import Kept, prepared_study
+from pipeline.prepared import PreparedCache, prepared_study
 from pipeline.studies.readers import read_image
 from pipeline.studies.study import Study
 from pipeline.studies.volume import Mask
@@ -28,7 +28,7 @@ def main(count: int, rounds: int) -> None:
     """Prepare the same study both ways, compare once, and print the ratio of the medians."""
     preparation = build_transforms(PREPARE)
     with tempfile.TemporaryDirectory() as name:
-        series, kept = Path(name) / "series", Kept(Path(name) / "cache", 2**40, "")
+        series, cache = Path(name) / "series", PreparedCache(Path(name) / "cache", 2**40, "")
         series.mkdir()
         write(series, count)
 
@@ -39,11 +39,11 @@ def main(count: int, rounds: int) -> None:
             study = Study("study", "patient", volume, (Mask(marked, volume.geometry, "lesion", "expert"),), ("lesion",))
             return prepared_study(study, preparation(volume))
 
-        kept.store(decoded(), "files")
-        found = kept.load("study", "files")
+        cache.store(decoded(), "files")
+        found = cache.load("study", "files")
         assert np.array_equal(found.prepared.x, decoded().prepared.x)
-        times = paired({"decoded": decoded, "kept": lambda: kept.load("study", "files")}, rounds)
-        size = sum(path.stat().st_size for path in kept.folder.iterdir())
+        times = paired({"decoded": decoded, "kept": lambda: cache.load("study", "files")}, rounds)
+        size = sum(path.stat().st_size for path in cache.folder.iterdir())
     print(f"{count} slices of 512 x 512: decoded and prepared {times['decoded']:.3f} CPU s, kept {times['kept']:.3f}")
     print(f"{times['decoded'] / times['kept']:.0f} times; {size / 2**20:.1f} MiB on disk")
 

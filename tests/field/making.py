@@ -11,7 +11,7 @@ from pipeline.studies.archive import list_studies, read_study
 from pipeline.studies.catalogue import open_catalogue
 from pipeline.studies.listing import write_manifest
 from pipeline.studies.privacy import Pseudonyms
-from pipeline.studies.readers import ReadOptions, Wanted, read_image, read_mask
+from pipeline.studies.readers import MaskRequest, ReadOptions, read_image, read_mask
 from pipeline.studies.scan import scan, summary
 from tests.pipeline.studies.writers import dicom, grid, nifti, save, slices
 
@@ -95,7 +95,7 @@ def attempt(read):
 
 
 def mask(path, image, **wanted):
-    return attempt(lambda: read_mask(path, image, Wanted(**wanted)))
+    return attempt(lambda: read_mask(path, image, MaskRequest(**wanted)))
 
 
 def image_of(path, **options):

@@ -194,7 +194,7 @@ def test_kept_studies_remember_the_faults_of_their_masks(tmp_path):
     (config.parent / "archive" / "study00_ben.nii.gz").unlink()
     auditor, sources = opened(config)
     first, _ = audit_studies(auditor, sources)
-    assert auditor.kept.load(sources[0].study, sources[0].sha256).mask_faults
+    assert auditor.prepared_cache.load(sources[0].study, sources[0].sha256).mask_faults
     again, _ = audit_studies(auditor, sources)
     assert again == first
     assert [fault.reason for fault in again[0].mask_faults] == ["missing_file"]
@@ -207,5 +207,5 @@ def test_a_model_of_other_labels_does_not_take_what_was_kept_for_this_one(tmp_pa
     audit_studies(auditor, sources)
     change(config, model={"labels": ["lesion", "clear"]})
     other = open_auditor(config)
-    assert auditor.kept.holds(sources[0].study, sources[0].sha256)
-    assert not replace(other).kept.holds(sources[0].study, sources[0].sha256)
+    assert auditor.prepared_cache.holds(sources[0].study, sources[0].sha256)
+    assert not replace(other).prepared_cache.holds(sources[0].study, sources[0].sha256)

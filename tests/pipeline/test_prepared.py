@@ -9,7 +9,7 @@ import yaml
 from pipeline import audit
 from pipeline.audit import audit_studies
 from pipeline.errors import OutputError, Reason
-from pipeline.prepared import Kept
+from pipeline.prepared import PreparedCache
 from pipeline.probe import probe_model
 from pipeline.run import find_sources, open_auditor
 from pipeline.studies.archive import read_study
@@ -76,7 +76,7 @@ def test_what_is_kept_is_the_study_itself(tmp_path):
     auditor, sources = opened(plant(tmp_path, 2, run=RUN))
     audit_studies(auditor, sources)
     study = read_study(sources[0].row, auditor.pseudonyms)
-    found = auditor.kept.load(sources[0].study, sources[0].sha256)
+    found = auditor.prepared_cache.load(sources[0].study, sources[0].sha256)
     np.testing.assert_array_equal(found.prepared.x, auditor.preparation(study.image).x)
     np.testing.assert_array_equal(found.prepared.grid.affine, auditor.preparation(study.image).grid.affine)
     np.testing.assert_array_equal(found.geometry.affine, study.image.geometry.affine)
@@ -103,7 +103,7 @@ def test_another_way_to_read_or_prepare_reads_anew(change, tmp_path, reads):
     audited(config)
     changed(config, **change)
     auditor, sources = opened(config)
-    assert not any(auditor.kept.holds(one.study, one.sha256) for one in sources)
+    assert not any(auditor.prepared_cache.holds(one.study, one.sha256) for one in sources)
     reads.clear()
     audit_studies(auditor, sources)
     assert len(reads) == 2
@@ -123,9 +123,9 @@ def test_other_methods_do_not_read_anew(tmp_path, reads):
 def test_other_content_under_the_same_name_is_read(tmp_path):
     auditor, sources = opened(plant(tmp_path, 1, run=RUN))
     audit_studies(auditor, sources)
-    assert auditor.kept.holds(sources[0].study, sources[0].sha256)
-    assert not auditor.kept.holds(sources[0].study, "0" * 64)
-    assert not auditor.kept.holds("another", sources[0].sha256)
+    assert auditor.prepared_cache.holds(sources[0].study, sources[0].sha256)
+    assert not auditor.prepared_cache.holds(sources[0].study, "0" * 64)
+    assert not auditor.prepared_cache.holds("another", sources[0].sha256)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "another's"])
@@ -133,7 +133,9 @@ def test_a_damaged_entry_is_read_anew(damage, tmp_path, reads):
     config = plant(tmp_path, 3, run=RUN)
     expected = audited(config)[0]
     auditor, sources = opened(config)
-    (entry,) = [path for path in entries(auditor) if path == auditor.kept._path(sources[1].study, sources[1].sha256)]
+    (entry,) = [
+        path for path in entries(auditor) if path == auditor.prepared_cache._path(sources[1].study, sources[1].sha256)
+    ]
     content = bytearray(entry.read_bytes())
     if damage == "cut":
         entry.write_bytes(content[: len(content) // 2])
@@ -143,7 +145,7 @@ def test_a_damaged_entry_is_read_anew(damage, tmp_path, reads):
     elif damage == "empty":
         entry.write_bytes(b"")
     else:
-        entry.write_bytes(auditor.kept._path(sources[0].study, sources[0].sha256).read_bytes())
+        entry.write_bytes(auditor.prepared_cache._path(sources[0].study, sources[0].sha256).read_bytes())
     reads.clear()
     assert audit_studies(auditor, sources)[0] == expected
     assert reads == [sources[1].row.study]
@@ -155,10 +157,10 @@ def test_a_damaged_entry_is_read_anew(damage, tmp_path, reads):
 def test_a_damaged_entry_is_read_anew_beside_what_other_processes_read(tmp_path):
     auditor, sources = opened(plant(tmp_path, 5, run=RUN | {"workers": 1}))
     expected = audit_studies(auditor, sources)[0]
-    absent, damaged = (auditor.kept._path(sources[number].study, sources[number].sha256) for number in (0, 2))
+    absent, damaged = (auditor.prepared_cache._path(sources[number].study, sources[number].sha256) for number in (0, 2))
     absent.unlink()
     damaged.write_bytes(b"")
-    auditor.kept._path(sources[4].study, sources[4].sha256).unlink()
+    auditor.prepared_cache._path(sources[4].study, sources[4].sha256).unlink()
     assert audit_studies(auditor, sources)[0] == expected
     assert len(entries(auditor)) == 5
 
@@ -188,17 +190,17 @@ def test_the_folder_stays_within_its_bound_and_loses_what_was_not_used_for_longe
     auditor, sources = opened(plant(tmp_path, 4, run=RUN))
     audit_studies(auditor, sources)
     size = max(path.stat().st_size for path in entries(auditor))
-    used = auditor.kept.load(sources[0].study, sources[0].sha256)
+    used = auditor.prepared_cache.load(sources[0].study, sources[0].sha256)
     assert used is not None
-    replace(auditor.kept, limit=2 * size).make_room()
-    kept = [one.study for one in sources if auditor.kept.holds(one.study, one.sha256)]
+    replace(auditor.prepared_cache, limit=2 * size).make_room()
+    kept = [one.study for one in sources if auditor.prepared_cache.holds(one.study, one.sha256)]
     assert kept == [sources[0].study, sources[3].study]
 
 
 def test_the_folder_is_its_owners_and_names_nobody(tmp_path):
     auditor, sources = opened(plant(tmp_path, 2, run=RUN))
     audit_studies(auditor, sources)
-    assert auditor.kept.folder.stat().st_mode & 0o777 == 0o700
+    assert auditor.prepared_cache.folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in entries(auditor)} == {0o600}
     for path in entries(auditor):
         content = path.read_bytes()
@@ -220,8 +222,8 @@ def full_disk(*_arguments, **_named):
 def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"file/cache: run.cache cannot be made: Not a directory"):
-        Kept(tmp_path / "file" / "cache", 1, "")
+        PreparedCache(tmp_path / "file" / "cache", 1, "")
 
 
 def entries(auditor):
-    return sorted(auditor.kept.folder.iterdir())
+    return sorted(auditor.prepared_cache.folder.iterdir())

@@ -27,8 +27,8 @@ from pipeline.studies.readers.base import (
     AS_STORED,
     ImageFile,
     MaskFile,
+    MaskRequest,
     ReadOptions,
-    Wanted,
     guarded,
     refused,
     series_files,
@@ -40,8 +40,8 @@ __all__ = [
     "MASK_READERS",
     "ImageFile",
     "MaskFile",
+    "MaskRequest",
     "ReadOptions",
-    "Wanted",
     "read_image",
     "read_mask",
 ]
@@ -77,13 +77,13 @@ def read_image(path: Path, options: ReadOptions = AS_STORED) -> ImageFile:
     return guarded("the image", lambda: _read_image(path, options))
 
 
-def read_mask(path: Path, image: ImageFile, wanted: Wanted | str | None = None) -> MaskFile:
+def read_mask(path: Path, image: ImageFile, wanted: MaskRequest | str | None = None) -> MaskFile:
     """Read one label's mask, on the image's own grid; ``wanted`` (a label, or more) chooses among several.
 
     Raises:
         StudyError: stage READ; ``excluded`` when the mask does not belong to the image.
     """
-    meant = wanted if isinstance(wanted, Wanted) else Wanted(wanted)
+    meant = wanted if isinstance(wanted, MaskRequest) else MaskRequest(wanted)
     return guarded("the mask", lambda: _read_mask(path, image, meant))
 
 
@@ -93,17 +93,17 @@ def _read_image(path: Path, options: ReadOptions) -> ImageFile:
     only = files[0] if len(files) == 1 else path
     for reader in IMAGE_READERS:
         if reader.accepts(only):
-            found: ImageFile = reader.read(only, options)
-            return found
+            image: ImageFile = reader.read(only, options)
+            return image
     raise refused(Reason.UNSUPPORTED_FORMAT, "the image is neither NIfTI, NRRD, PNG, JPEG nor DICOM")
 
 
-def _read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
+def _read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     _check_there(path, "mask")
     for reader in MASK_READERS:
         if reader.accepts(path):
-            found: MaskFile = reader.read_mask(path, image, wanted)
-            return found
+            mask: MaskFile = reader.read_mask(path, image, wanted)
+            return mask
     message = "the mask is neither NIfTI, NRRD, PNG, DICOM segmentation, structure set or picture, nor JSON or CSV"
     raise refused(Reason.UNSUPPORTED_FORMAT, message)
 

@@ -60,12 +60,12 @@ def interleaved(headers: Sequence[Header], planes: Sequence[Plane], names: Seque
     first = planes[0].orientation
     normal = np.cross(first[:3], first[3:])
     order = np.argsort([plane.position @ normal for plane in planes], kind="stable")
-    found = []
+    returning = []
     for name in names:
         runs = [value for value, _ in groupby(headers[index].get(name) or None for index in order)]
         if len(runs) > len(set(runs)):
-            found.append(name)
-    return found
+            returning.append(name)
+    return returning
 
 
 def volume_of_slices(headers: Sequence[Header], planes: Sequence[Plane]) -> tuple[Stack, dict[str, str]]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import Reason
-from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, refused
+from pipeline.studies.readers.base import ImageFile, MaskFile, MaskRequest, refused
 from pipeline.studies.readers.even_odd import filled
 from pipeline.studies.readers.labels import same_label
 from pipeline.studies.readers.run_length import expanded
@@ -39,7 +39,7 @@ _ENDING = re.compile(r"\.(?:nii\.gz|nii|nrrd|dcm|dicom|ima|png|jpe?g)$", re.IGNO
 _CENTRE = 0.5
 _BEYOND = 1.0  # pixels that a shape may reach over the image's edge
 
-Found = TypeVar("Found")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,14 @@ def text_of(path: Path) -> str:
     return path.read_text(encoding="utf-8-sig")
 
 
-def kept_by_file(read: Callable[[Path], Found]) -> Callable[[Path], Found]:
+def kept_by_file(read: Callable[[Path], Item]) -> Callable[[Path], Item]:
     """Keep what ``read`` made of the last files: one that covers an archive is not read again for each study."""
 
     @lru_cache(maxsize=4)
-    def keep(path: Path, size: int, time: int) -> Found:  # noqa: ARG001 - a changed file is another one
+    def keep(path: Path, size: int, time: int) -> Item:  # noqa: ARG001 - a changed file is another one
         return read(path)
 
-    def kept(path: Path) -> Found:
+    def kept(path: Path) -> Item:
         state = path.stat()
         return keep(path, state.st_size, state.st_mtime_ns)
 
@@ -120,7 +120,7 @@ def box(left: float, top: float, right: float, bottom: float) -> list[tuple[floa
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
-def drawn(annotations: Annotations, image: ImageFile, wanted: Wanted) -> MaskFile:
+def drawn(annotations: Annotations, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     """Return the wanted label's shapes on the image's pixels; an image that is listed without any is empty.
 
     Raises:
@@ -136,20 +136,22 @@ def drawn(annotations: Annotations, image: ImageFile, wanted: Wanted) -> MaskFil
     _check_size(marks.size or (shape[0], shape[1]), shape)
     shapes = _wanted_shapes(annotations, marks, wanted)
     marked, lost = np.zeros(shape, dtype=bool), 0
-    for one in shapes:
-        inside, without = _runs(one, shape) if one.form == "run lengths" else _outline(one, shape)
+    for drawn_shape in shapes:
+        inside, without = (
+            _runs(drawn_shape, shape) if drawn_shape.form == "run lengths" else _outline(drawn_shape, shape)
+        )
         marked |= inside
         lost += without
     if lost and not marked.any():
         message = f"the mask's {lost} shapes enclose no pixel's centre"
         raise refused(Reason.MASK_WITHOUT_AREA, message, excluded=True)
-    facts = {"mask drawn from": " and ".join(sorted({one.form for one in shapes}))} if shapes else {}
+    facts = {"mask drawn from": " and ".join(sorted({drawn_shape.form for drawn_shape in shapes}))} if shapes else {}
     facts |= {"shapes smaller than a pixel": f"{lost} of {len(shapes)}"} if lost else {}
     facts |= {"shapes of images that the file does not list": str(annotations.stray)} if annotations.stray else {}
     return MaskFile(marked, facts)
 
 
-def _entry(annotations: Annotations, wanted: Wanted) -> Marks:
+def _entry(annotations: Annotations, wanted: MaskRequest) -> Marks:
     images, key = annotations.images, wanted.key or ""
     fitting = [images[key]] if key in images else [marks for name, marks in images.items() if image_key(name) == key]
     if len(fitting) != 1:
@@ -159,14 +161,14 @@ def _entry(annotations: Annotations, wanted: Wanted) -> Marks:
         )
         raise refused(Reason.MASK_MISSING_ENTRY, message, excluded=True)
     readers = fitting[0].readers
-    if readers and not any(same_label(one, wanted.reader or "") for one in readers):
+    if readers and not any(same_label(reader, wanted.reader or "") for reader in readers):
         message = f"the mask's file lists {len(readers)} readers for this image, and the wanted one is none of them"
         raise refused(Reason.MASK_MISSING_ENTRY, message, excluded=True)
     return fitting[0]
 
 
-def _wanted_shapes(annotations: Annotations, marks: Marks, wanted: Wanted) -> list[Shape]:
-    own = [one for one in marks.shapes if one.reader is None or same_label(one.reader, wanted.reader or "")]
+def _wanted_shapes(annotations: Annotations, marks: Marks, wanted: MaskRequest) -> list[Shape]:
+    own = [shape for shape in marks.shapes if shape.reader is None or same_label(shape.reader, wanted.reader or "")]
     count = len(annotations.labels)
     if wanted.label is None:
         if count > 1 and own:
@@ -176,7 +178,7 @@ def _wanted_shapes(annotations: Annotations, marks: Marks, wanted: Wanted) -> li
     if count and not any(same_label(label, wanted.label) for label in annotations.labels):
         message = f"none of the {count} labels of the mask's file is the wanted one"
         raise refused(Reason.MASK_MISSING_LABEL, message, excluded=True)
-    return [one for one in own if one.label is None or same_label(one.label, wanted.label)]
+    return [shape for shape in own if shape.label is None or same_label(shape.label, wanted.label)]
 
 
 def _check_size(stated: tuple[int, int], shape: tuple[int, ...]) -> None:
@@ -184,16 +186,16 @@ def _check_size(stated: tuple[int, int], shape: tuple[int, ...]) -> None:
         raise refused(Reason.OTHER_GRID, f"the mask was drawn on {stated} pixels, the image has {shape}", excluded=True)
 
 
-def _runs(one: Shape, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], int]:
-    size = stated(one.content, "size", list, "a mask of run lengths")
+def _runs(drawn_shape: Shape, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], int]:
+    size = stated(drawn_shape.content, "size", list, "a mask of run lengths")
     if len(size) != 2 or not all(isinstance(axis, int) for axis in size):
         raise refused(Reason.NOT_READABLE, "a mask of run lengths states a size that is not rows and columns")
     _check_size((size[0], size[1]), shape)
-    return expanded((size[0], size[1]), stated(one.content, "counts", (str, list), "a mask of run lengths")), 0
+    return expanded((size[0], size[1]), stated(drawn_shape.content, "counts", (str, list), "a mask of run lengths")), 0
 
 
-def _outline(one: Shape, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], int]:
-    points = _points(one.content)
+def _outline(drawn_shape: Shape, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], int]:
+    points = _points(drawn_shape.content)
     low, high = points.min(axis=0, initial=0), points.max(axis=0, initial=0)
     if (low < -_BEYOND).any() or (high > np.array(shape[::-1]) + _BEYOND).any():
         message = f"the mask reaches from {low.tolist()} to {high.tolist()}, the image to {list(shape[::-1])} (x, y)"

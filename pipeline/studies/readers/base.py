@@ -26,8 +26,8 @@ __all__ = [
     "CAP_BYTES",
     "ImageFile",
     "MaskFile",
+    "MaskRequest",
     "ReadOptions",
-    "Wanted",
     "carry",
     "check_frame",
     "check_size",
@@ -48,7 +48,7 @@ CAP_BYTES = 2 * 1024**3
 _CHUNK = 1024**2
 _LIBRARIES = {"nibabel", "pydicom", "pylibjpeg"}
 
-Found = TypeVar("Found")
+Item = TypeVar("Item")
 
 
 Contours = Literal["even-odd", "union"]
@@ -99,7 +99,7 @@ class MaskFile:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class MaskRequest:
     """Which of a file's masks is meant.
 
     ``label`` chooses among several in one file, ``value`` is its number there. In a file that covers many images
@@ -122,7 +122,7 @@ def refused(reason: Reason, message: str, *, excluded: bool = False) -> StudyErr
     return StudyError(Stage.READ, reason, message, excluded=excluded)
 
 
-def guarded(what: str, read: Callable[[], Found]) -> Found:
+def guarded(what: str, read: Callable[[], Item]) -> Item:
     """Run ``read`` and turn whatever a library raises into a StudyError that quotes nothing of it.
 
     Libraries quote header values in errors and warnings, and one decoder's panic is no ``Exception``. The new

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pipeline.errors import Reason
 from pipeline.studies.readers.annotations import Annotations, Marks, Shape, box, drawn, kept_by_file, text_of
-from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, refused
+from pipeline.studies.readers.base import ImageFile, MaskFile, MaskRequest, refused
 from pipeline.studies.readers.labels import check_distinct
 
 __all__ = ["accepts", "read_mask"]
@@ -32,7 +32,7 @@ def accepts(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() == ".csv"
 
 
-def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
+def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     """Draw the boxes of the image's lines.
 
     Raises:
@@ -56,8 +56,10 @@ def _annotations(path: Path) -> Annotations:
         if None in row:
             raise refused(Reason.NOT_READABLE, f"line {table.line_num} of the table has more cells than its head")
         rows[row[image].strip()].append(row)
-    labels = frozenset(row[label].strip() for found in rows.values() for row in found) if label else frozenset()
-    return Annotations({name: _marks(found, corners) for name, found in rows.items()}, labels)
+    labels = (
+        frozenset(row[label].strip() for image_rows in rows.values() for row in image_rows) if label else frozenset()
+    )
+    return Annotations({name: _marks(image_rows, corners) for name, image_rows in rows.items()}, labels)
 
 
 def _first(names: tuple[str, ...], columns: object) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.errors import Reason
 from pipeline.studies.readers.annotations import Annotations, Marks, Shape, box, drawn, kept_by_file, text_of
-from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, first_bytes, refused
+from pipeline.studies.readers.base import ImageFile, MaskFile, MaskRequest, first_bytes, refused
 from pipeline.studies.readers.labels import check_distinct
 from pipeline.studies.readers.unique_keys import stated, unique_json
 
@@ -28,7 +28,7 @@ def accepts(path: Path) -> bool:
     return path.suffix.lower() == ".json" and _KEY.match(first_bytes(path, 256)) is not None
 
 
-def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
+def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     """Draw the wanted category of the image whose ``file_name`` is the study's.
 
     Raises:
@@ -41,8 +41,13 @@ def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
 def _annotations(path: Path) -> Annotations:
     content = unique_json(text_of(path))
     listed = [stated(content, key, list, "the head") for key in ("categories", "images", "annotations")]
-    labels = [(stated(one, "id", _ID, "a category"), stated(one, "name", str, "a category")) for one in listed[0]]
-    images = [(stated(one, "id", _ID, "an image"), stated(one, "file_name", str, "an image")) for one in listed[1]]
+    labels = [
+        (stated(category, "id", _ID, "a category"), stated(category, "name", str, "a category"))
+        for category in listed[0]
+    ]
+    images = [
+        (stated(image, "id", _ID, "an image"), stated(image, "file_name", str, "an image")) for image in listed[1]
+    ]
     check_distinct((number for number, _ in labels), "the categories' id")
     check_distinct((number for number, _ in images), "the images' id")
     check_distinct((name for _, name in images), "the images' file_name")
@@ -56,11 +61,11 @@ def _annotations(path: Path) -> Annotations:
 
 def _by_image(annotations: list[Any], labels: dict[int | str, str]) -> dict[int | str, list[Shape]]:
     shapes: dict[int | str, list[Shape]] = defaultdict(list)
-    for one in annotations:
-        category = stated(one, "category_id", _ID, "an annotation")
+    for annotation in annotations:
+        category = stated(annotation, "category_id", _ID, "an annotation")
         if category not in labels:
             raise refused(Reason.NOT_READABLE, "an annotation's category_id is that of no category of the JSON file")
-        shapes[stated(one, "image_id", _ID, "an annotation")] += _shapes(one, labels[category])
+        shapes[stated(annotation, "image_id", _ID, "an annotation")] += _shapes(annotation, labels[category])
     return shapes
 
 
@@ -77,7 +82,7 @@ def _shapes(annotation: dict[str, Any], label: str) -> Iterator[Shape]:
         yield from (Shape(label, "polygons", outline) for outline in segmentation)
     else:
         numbers = stated(annotation, "bbox", list, "an annotation without a segmentation")
-        if len(numbers) != 4 or not all(isinstance(one, (int, float)) for one in numbers):
+        if len(numbers) != 4 or not all(isinstance(number, (int, float)) for number in numbers):
             raise refused(Reason.NOT_READABLE, "an annotation's bbox is not x, y, width, height")
         left, top, width, height = numbers
         yield Shape(label, "boxes", box(left, top, left + width, top + height))

@@ -279,7 +279,7 @@ def rescaled(dataset: Dataset, rescale: Rescale, stored: NDArray[np.generic], lo
 
 def rescale_told(transforms: Iterable[Rescale]) -> str:
     """Say which modality transform the slices went through."""
-    met = {str(one) for one in transforms}
+    met = {str(transform) for transform in transforms}
     return met.pop() if len(met) == 1 else "differs by slice, each applied"
 
 
@@ -290,7 +290,11 @@ def check_plane(orientation: Sequence[float], spacing: Sequence[float]) -> None:
         GeometryError: as said.
     """
     row, column = orientation[:3], orientation[3:]
-    lengths = hypot(*row) - 1, hypot(*column) - 1, sum(one * other for one, other in zip(row, column, strict=True))
+    lengths = (
+        hypot(*row) - 1,
+        hypot(*column) - 1,
+        sum(of_row * of_column for of_row, of_column in zip(row, column, strict=True)),
+    )
     if max(map(abs, lengths)) > _DIRECTION_TOLERANCE or min(spacing) <= 0:
         raise GeometryError(
             "ImageOrientationPatient must hold perpendicular unit vectors, PixelSpacing positive numbers"

@@ -117,7 +117,7 @@ def _frames(dataset: Dataset, announced: int) -> list[_Frame]:
         message = f"NumberOfFrames is {announced}, and PerFrameFunctionalGroupsSequence describes {len(own)}"
         raise refused(Reason.NOT_READABLE, message)
     shared = next(iter(dataset.get("SharedFunctionalGroupsSequence") or ()), Dataset())
-    return [_Frame(one, shared) for one in own]
+    return [_Frame(groups, shared) for groups in own]
 
 
 def _check_one_volume(dataset: Dataset, frames: Sequence[_Frame]) -> None:
@@ -138,7 +138,7 @@ def _check_one_volume(dataset: Dataset, frames: Sequence[_Frame]) -> None:
 def _indices(content: Dataset, count: int) -> list[int]:
     value = content.get("DimensionIndexValues") or []
     try:
-        indices = [int(one) for one in ([value] if isinstance(value, int) else value)]
+        indices = [int(index) for index in ([value] if isinstance(value, int) else value)]
     except (ValueError, TypeError):
         indices = []
     return indices if len(indices) == count else [0] * count

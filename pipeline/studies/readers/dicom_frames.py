@@ -80,14 +80,14 @@ def _each(dataset: Dataset, layout: PixelFormat, decode: Callable[[bytes, int], 
     if layout.allocated not in (1, 8, 16) or layout.shift:
         raise refused(Reason.NOT_READABLE, f"a mask's pixels take 1, 8 or 16 bits, not {layout.allocated}")
     frames = np.zeros((count, layout.rows, layout.columns), dtype=f"<u{width}")
-    found = 0
+    filled = 0
     for encoded in generate_frames(dataset.PixelData, number_of_frames=count):
-        if found == count:
+        if filled == count:
             raise refused(Reason.NOT_READABLE, f"the mask holds more frames than the {count} that it announces")
-        frames[found] = _pixels(decode(encoded, frames[found].nbytes), frames[found], packed=layout.allocated == 1)
-        found += 1
-    if found < count:
-        raise refused(Reason.TRUNCATED, f"the mask holds {found} frames of the {count} that it announces")
+        frames[filled] = _pixels(decode(encoded, frames[filled].nbytes), frames[filled], packed=layout.allocated == 1)
+        filled += 1
+    if filled < count:
+        raise refused(Reason.TRUNCATED, f"the mask holds {filled} frames of the {count} that it announces")
     return frames
 
 
@@ -112,15 +112,15 @@ def _run_lengths(encoded: bytes, limit: int) -> bytes:
     segments, place = (int(value) for value in np.frombuffer(encoded, "<u4", count=2))
     if segments != 1 or place < _RLE_HEADER:
         raise refused(Reason.NOT_READABLE, f"a frame of one-bit pixels has one RLE segment, not {segments}")
-    found = bytearray()
-    while place + 1 < len(encoded) and len(found) < limit:
+    unpacked = bytearray()
+    while place + 1 < len(encoded) and len(unpacked) < limit:
         count = encoded[place]
         if count < 128:
-            found += encoded[place + 1 : place + 2 + count]
+            unpacked += encoded[place + 1 : place + 2 + count]
             place += 2 + count
         elif count > 128:
-            found += encoded[place + 1 : place + 2] * (257 - count)
+            unpacked += encoded[place + 1 : place + 2] * (257 - count)
             place += 2
         else:
             place += 1
-    return bytes(found)
+    return bytes(unpacked)

@@ -7,7 +7,7 @@ Nothing is inverted or rescaled: values are labels.
 from pathlib import Path
 
 from pipeline.errors import Reason
-from pipeline.studies.readers.base import AS_STORED, ImageFile, MaskFile, Wanted, chosen, refused
+from pipeline.studies.readers.base import AS_STORED, ImageFile, MaskFile, MaskRequest, chosen, refused
 from pipeline.studies.readers.dicom import check_encoding, file_kind, open_whole
 from pipeline.studies.readers.dicom_header import Kind
 from pipeline.studies.readers.dicom_references import instances_named
@@ -23,7 +23,7 @@ def accepts(path: Path) -> bool:
     return file_kind(path) is Kind.PROJECTION
 
 
-def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
+def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     """Read a label map (rows, columns) of stored values for an image of two axes.
 
     Raises:

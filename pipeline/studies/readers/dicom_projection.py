@@ -100,11 +100,11 @@ def _grey(
     rescale, lowest = rescale_of(header), layout.ends[0]
     values = np.asarray(rescaled(dataset, rescale, stored, lowest), dtype=np.float64)
     ends = np.asarray(rescaled(dataset, rescale, np.array(layout.ends, dtype=np.int64), lowest), dtype=np.float64)
-    told = "not applied"
+    voi = "not applied"
     if options.voi == "apply":
-        values, ends, told = displayed(dataset, header, values, ends)
+        values, ends, voi = displayed(dataset, header, values, ends)
     values, photometric = _dense_is_bright(dataset, layout.photometric, values, ends)
-    return values, {"photometric": photometric, "voi lut": told, **_padding(header, layout, stored)}
+    return values, {"photometric": photometric, "voi lut": voi, **_padding(header, layout, stored)}
 
 
 def _dense_is_bright(
@@ -190,7 +190,7 @@ def _directions(letters: object) -> tuple[Direction, Direction] | None:
     """Return where a row and a column run to (LPS+), by their first letters; None when that is not said."""
     if not isinstance(letters, (MultiValue, list)) or len(letters) != 2:
         return None
-    found = [_TO_LPS.get(str(letter)[:1]) for letter in letters]
-    if found[0] is None or found[1] is None or np.dot(found[0], found[1]) != 0:
+    directions = [_TO_LPS.get(str(letter)[:1]) for letter in letters]
+    if directions[0] is None or directions[1] is None or np.dot(directions[0], directions[1]) != 0:
         return None
-    return found[0], found[1]
+    return directions[0], directions[1]

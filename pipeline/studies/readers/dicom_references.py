@@ -38,7 +38,7 @@ def items(dataset: Dataset, name: str) -> list[Dataset]:
     value = dataset.get(name)
     if value is None or isinstance(value, (str, bytes, int, float)):
         return []
-    return [one for one in value if isinstance(one, Dataset)]
+    return [item for item in value if isinstance(item, Dataset)]
 
 
 def references_of(dataset: Dataset) -> References:
@@ -46,12 +46,12 @@ def references_of(dataset: Dataset) -> References:
     drawn = _uids(_of_contours(dataset))
     series = [*items(dataset, "ReferencedSeriesSequence"), *_structure_series(dataset)]
     listed = [
-        one
+        item
         for holder in series
         for name in ("ReferencedInstanceSequence", "ContourImageSequence")
-        for one in items(holder, name)
+        for item in items(holder, name)
     ]
-    frames = {_uid(one, "FrameOfReferenceUID") for one in items(dataset, "ReferencedFrameOfReferenceSequence")}
+    frames = {_uid(frame, "FrameOfReferenceUID") for frame in items(dataset, "ReferencedFrameOfReferenceSequence")}
     instances = drawn or _uids([*listed, *_of_object(dataset), *derived(dataset)])
     return References(
         frozenset({_uid(holder, "SeriesInstanceUID") for holder in series} - {""}),
@@ -63,9 +63,9 @@ def references_of(dataset: Dataset) -> References:
 def instances_named(dataset: Dataset) -> frozenset[str]:
     """Return the instances that a segmentation names, for the whole object or for a frame."""
     listed = [
-        one
+        instance
         for series in items(dataset, "ReferencedSeriesSequence")
-        for one in items(series, "ReferencedInstanceSequence")
+        for instance in items(series, "ReferencedInstanceSequence")
     ]
     return _uids([*listed, *_of_object(dataset), *derived(dataset)])
 
@@ -102,7 +102,7 @@ def _uid(dataset: Dataset, keyword: str) -> str:
 
 
 def _uids(sources: Iterable[Dataset]) -> frozenset[str]:
-    return frozenset({_uid(one, "ReferencedSOPInstanceUID") for one in sources} - {""})
+    return frozenset({_uid(source, "ReferencedSOPInstanceUID") for source in sources} - {""})
 
 
 def check_references(named: frozenset[str] | set[str], image: ImageFile) -> None:

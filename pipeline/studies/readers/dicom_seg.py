@@ -13,7 +13,7 @@ from pydicom import Dataset
 
 from pipeline.errors import Reason
 from pipeline.studies.geometry import Affine, Geometry
-from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, carry, check_frame, refused
+from pipeline.studies.readers.base import ImageFile, MaskFile, MaskRequest, carry, check_frame, refused
 from pipeline.studies.readers.dicom import file_kind, open_whole, plane_affine
 from pipeline.studies.readers.dicom_frames import frames_of
 from pipeline.studies.readers.dicom_header import Header, Kind, header_of, whole
@@ -36,7 +36,7 @@ def accepts(path: Path) -> bool:
     return file_kind(path) is Kind.SEGMENTATION
 
 
-def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
+def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     """Read the segment that bears the wanted label, or the only segment, onto the image's grid.
 
     Raises:
@@ -81,17 +81,17 @@ def _pixels(dataset: Dataset, header: Header) -> NDArray[np.integer]:
 def _background(dataset: Dataset, header: Header) -> frozenset[int]:
     """Return a label map's values that are no segments (PS3.3 C.8.20.2): PixelPaddingValue, and a 0 that is none."""
     stated = frozenset((whole(header, "padding"),)) if header.get("padding") else frozenset()
-    zero = [one for one in items(dataset, "SegmentSequence") if whole_number(one, "SegmentNumber") == 0]
+    zero = [segment for segment in items(dataset, "SegmentSequence") if whole_number(segment, "SegmentNumber") == 0]
     undescribed = not zero and not stated
-    by_name = any("background" in str(one.get("SegmentLabel") or "").lower() for one in zero)
+    by_name = any("background" in str(segment.get("SegmentLabel") or "").lower() for segment in zero)
     return stated | ({0} if undescribed or by_name else set())
 
 
 def _named(dataset: Dataset, background: frozenset[int]) -> list[tuple[str, int]]:
     """Return labels and numbers of the segments, without a label map's background."""
     described = [
-        (str(one.get("SegmentLabel") or ""), whole_number(one, "SegmentNumber"))
-        for one in items(dataset, "SegmentSequence")
+        (str(segment.get("SegmentLabel") or ""), whole_number(segment, "SegmentNumber"))
+        for segment in items(dataset, "SegmentSequence")
     ]
     check_distinct((number for _, number in described), "SegmentNumber")
     return [(label, number) for label, number in described if number not in background]
@@ -127,7 +127,7 @@ def _groups(dataset: Dataset, frame: int, name: str) -> list[Dataset]:
     """Return a functional group's items: the frame's own, or those that all frames share."""
     own: Dataset = dataset.PerFrameFunctionalGroupsSequence[frame]
     shared = items(dataset, "SharedFunctionalGroupsSequence")
-    return next((found for holder in (own, *shared) if (found := items(holder, name))), [])
+    return next((group for holder in (own, *shared) if (group := items(holder, name))), [])
 
 
 def _group(dataset: Dataset, frame: int, name: str) -> Dataset:
@@ -190,10 +190,10 @@ def _project(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> ND
     _check_chosen_frame(dataset, image)
     for index, pixels in frames:
         sources = _sources(_groups(dataset, index, "DerivationImageSequence"))
-        own = [one for one in sources if _names(one, image) and _shows(one, image)]
+        own = [source for source in sources if _names(source, image) and _shows(source, image)]
         if sources and not own:
             continue
-        preserved = {str(one.get("SpatialLocationsPreserved", "YES")) for one in own}
+        preserved = {str(source.get("SpatialLocationsPreserved", "YES")) for source in own}
         if pixels.shape != shape or preserved - {"YES"}:
             message = f"the mask's frames of {pixels.shape} do not cover the image {shape} pixel by pixel"
             raise refused(Reason.OTHER_GRID, message, excluded=True)
@@ -203,8 +203,8 @@ def _project(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> ND
 
 def _check_chosen_frame(dataset: Dataset, image: ImageFile) -> None:
     """Refuse a mask of which every frame names other frames of this image: the chosen one was not looked at."""
-    own = [one for one in derived(dataset) if _names(one, image)]
-    if own and not any(_shows(one, image) for one in own):
+    own = [source for source in derived(dataset) if _names(source, image)]
+    if own and not any(_shows(source, image) for source in own):
         message = f"the mask was drawn on other frames of the image than frame {image.frame}, which is read"
         raise refused(Reason.OTHER_IMAGE, message, excluded=True)
 
@@ -218,8 +218,8 @@ def _shows(source: Dataset, image: ImageFile) -> bool:
     stated = source.get("ReferencedFrameNumber")
     if image.frame is None or stated is None:
         return True
-    return image.frame in {int(one) for one in ([stated] if isinstance(stated, int) else stated)}
+    return image.frame in {int(number) for number in ([stated] if isinstance(stated, int) else stated)}
 
 
 def _sources(derivations: Iterable[Dataset]) -> list[Dataset]:
-    return [one for derivation in derivations for one in items(derivation, "SourceImageSequence")]
+    return [source for derivation in derivations for source in items(derivation, "SourceImageSequence")]

@@ -63,19 +63,26 @@ def read(path: Path, options: ReadOptions) -> ImageFile:  # noqa: ARG001 - a ser
             ``stacked`` for what is no volume, or as the path of all pixels.
     """
     slices = _distinct(_slices(path))
-    stack, alike = volume_of_slices([one.header for one in slices], [one.plane for one in slices])
+    stack, alike = volume_of_slices(
+        [dicom_slice.header for dicom_slice in slices], [dicom_slice.plane for dicom_slice in slices]
+    )
     slices = [slices[index] for index in stack.order]
     first = slices[0]
     shape = (first.layout.columns, first.layout.rows, len(slices))
     check_size(int(np.prod(shape, dtype=object)) * _FLOAT)
     frame = first.header.get("frame_of_reference")
     geometry = Geometry(shape, stack.affine, frame or None)
-    opened = [open_file(one.path, _NEEDED) for one in slices]
+    opened = [open_file(dicom_slice.path, _NEEDED) for dicom_slice in slices]
     _check_classic(opened)
     array, padding = _voxels(slices, opened)
-    facts = {**stack.facts, **alike, "rescale": rescale_told(one.rescale for one in slices), "voi lut": "not applied"}
+    facts = {
+        **stack.facts,
+        **alike,
+        "rescale": rescale_told(dicom_slice.rescale for dicom_slice in slices),
+        "voi lut": "not applied",
+    }
     facts |= padding
-    instances = frozenset(str(one.header["instance"]) for one in slices)
+    instances = frozenset(str(dicom_slice.header["instance"]) for dicom_slice in slices)
     return ImageFile(volume_of(array, geometry), {**_header(slices[0].path, opened), **facts}, instances)
 
 
@@ -99,14 +106,14 @@ def checked_slice(header: Header, *, from_file: bool = True) -> tuple[PixelForma
 def _header(path: Path, opened: Sequence[OpenFile]) -> dict[str, str]:
     """Return what may leave of the first slice; that nothing is burned in has to be said of every slice."""
     header = allowed_header(open_header(path))
-    said = {str(one.dataset.get("BurnedInAnnotation") or "") for one in opened}
+    said = {str(file.dataset.get("BurnedInAnnotation") or "") for file in opened}
     if said != {"NO"}:
         header.pop("BurnedInAnnotation", None)
     return {**header, "BurnedInAnnotation": "YES"} if "YES" in said else header
 
 
 def _slices(path: Path) -> list[_Slice]:
-    found, others = [], 0
+    slices, others = [], 0
     for file in series_files(path):
         if not is_dicom(file):
             if file.suffix.lower() in (".dcm", ".ima"):
@@ -117,29 +124,29 @@ def _slices(path: Path) -> list[_Slice]:
         kind = kind_of(header)
         if kind in (Kind.SLICE, Kind.FRAMES, Kind.PROJECTION):
             layout, rescale = checked_slice(header)
-            found.append(_Slice(file, header, layout, plane_of(header, header, header), rescale))
+            slices.append(_Slice(file, header, layout, plane_of(header, header, header), rescale))
         elif kind is Kind.OBJECT and is_cut_image(header):
             raise refused(Reason.NOT_READABLE, "a DICOM file of the series states no Rows and Columns")
         else:
             others += 1
-    if not found and others:
+    if not slices and others:
         raise refused(Reason.NOT_AN_IMAGE, "the DICOM file holds a report, a plan, a dose, a signal or the like")
-    if not found:
+    if not slices:
         raise refused(Reason.MISSING_FILE, "the folder holds no DICOM slice")
-    return found
+    return slices
 
 
 def _check_classic(opened: Sequence[OpenFile]) -> None:
-    if any("SharedFunctionalGroupsSequence" in one.dataset for one in opened):
+    if any("SharedFunctionalGroupsSequence" in file.dataset for file in opened):
         raise refused(Reason.UNSUPPORTED_FORMAT, "a file holds functional groups: it is no slice of a classic series")
 
 
 def _distinct(slices: list[_Slice]) -> list[_Slice]:
     """Return one slice for each SOP instance; copies must be identical to the byte."""
     kept: dict[str, _Slice] = {}
-    for one in slices:
-        first = kept.setdefault(str(one.header["instance"]), one)
-        if first is not one and _content(first.path) != _content(one.path):
+    for dicom_slice in slices:
+        first = kept.setdefault(str(dicom_slice.header["instance"]), dicom_slice)
+        if first is not dicom_slice and _content(first.path) != _content(dicom_slice.path):
             raise refused(Reason.MIXED_SERIES, "two files bear the same instance UID and differ in content")
     return list(kept.values())
 
@@ -155,14 +162,14 @@ def _voxels(slices: list[_Slice], opened: Sequence[OpenFile]) -> tuple[NDArray[n
     array = np.empty((len(slices), first.rows, first.columns), dtype=np.float32)
     stated, count, excess = False, 0, 0
     with np.errstate(over="ignore"):  # beyond float32 is infinity, which is refused
-        for plane, one, file in zip(array, slices, opened, strict=True):
-            stored, behind = stored_values(file, one.header, one.layout)
+        for plane, dicom_slice, file in zip(array, slices, opened, strict=True):
+            stored, behind = stored_values(file, dicom_slice.header, dicom_slice.layout)
             excess = max(excess, behind)
-            padding = padding_of(one.header, one.layout)
+            padding = padding_of(dicom_slice.header, dicom_slice.layout)
             if padding is not None:
                 stated = True
                 count += int(np.count_nonzero((stored >= padding[0]) & (stored <= padding[1])))
-            plane[:] = rescaled(file.dataset, one.rescale, stored, one.layout.ends[0])
+            plane[:] = rescaled(file.dataset, dicom_slice.rescale, stored, dicom_slice.layout.ends[0])
     facts = {"pixel padding": f"{100 * count / array.size:.1f} % of the voxels"} if stated else {}
     facts |= {"bytes behind the pixels": f"{excess}, all 0"} if excess else {}
     return array.transpose(2, 1, 0), facts

@@ -63,8 +63,8 @@ def _turns(contour: Points, shape: tuple[int, int]) -> NDArray[np.intp]:
     upper = ends[:, :, 0].argmin(axis=1)  # each edge in one direction: there and back it crosses at the same places
     edges = np.concatenate([ends[range(len(ends)), upper], ends[range(len(ends)), 1 - upper]], axis=1)
     blocks = range(0, len(edges), _EDGES_AT_ONCE)
-    found = [_crossings(edges[start : start + _EDGES_AT_ONCE], shape) for start in blocks]
-    places, counts = np.unique(np.concatenate([np.empty(0, np.intp), *found]), return_counts=True)
+    crossings = [_crossings(edges[start : start + _EDGES_AT_ONCE], shape) for start in blocks]
+    places, counts = np.unique(np.concatenate([np.empty(0, np.intp), *crossings]), return_counts=True)
     once: NDArray[np.intp] = places[counts % 2 == 1]
     return once
 

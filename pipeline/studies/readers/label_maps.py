@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import Reason
-from pipeline.studies.readers.base import Wanted, refused
+from pipeline.studies.readers.base import MaskRequest, refused
 
 __all__ = ["binary", "holding", "named_values_facts", "present", "stated_value", "whole_values"]
 
@@ -78,7 +78,7 @@ def binary(values: NDArray[np.integer]) -> tuple[NDArray[np.bool_], dict[str, st
     return marked, {"mask extent": "the whole image: it holds no 0"} if inside.size == values.size else {}
 
 
-def stated_value(values: NDArray[np.integer], wanted: Wanted) -> tuple[NDArray[np.bool_], dict[str, str]]:
+def stated_value(values: NDArray[np.integer], wanted: MaskRequest) -> tuple[NDArray[np.bool_], dict[str, str]]:
     """Return where a map holds the number that the manifest states, and what else is there.
 
     Raises:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from pipeline.errors import Reason
-from pipeline.studies.readers.base import Wanted, refused
+from pipeline.studies.readers.base import MaskRequest, refused
 
 __all__ = ["check_distinct", "check_meant", "matching", "name_facts", "same_label"]
 
@@ -21,12 +21,12 @@ _SIDES = frozenset(("left", "right", "upper", "lower", "middle", "lobe", "area",
 _STEM = 5  # letters that words of one root share: nodule and nodules, metastasis and metastases
 
 
-def same_label(one: str, other: str) -> bool:
+def same_label(first: str, second: str) -> bool:
     """Tell whether two names are one label: case and outer blanks do not count."""
-    return one.strip().lower() == other.strip().lower()
+    return first.strip().lower() == second.strip().lower()
 
 
-def matching(named: Named, wanted: Wanted, what: str) -> frozenset[int]:
+def matching(named: Named, wanted: MaskRequest, what: str) -> frozenset[int]:
     """Return the numbers that bear the wanted label (several may) or number, or all that there are.
 
     A file's only number is meant when its name says nothing ("Segment_1") or shares a word with the label; by another
@@ -56,7 +56,7 @@ def matching(named: Named, wanted: Wanted, what: str) -> frozenset[int]:
     raise refused(Reason.MASK_MISSING_LABEL, message, excluded=True)
 
 
-def name_facts(named: Named, wanted: Wanted) -> dict[str, str]:
+def name_facts(named: Named, wanted: MaskRequest) -> dict[str, str]:
     """Return the fact of a file whose only label was taken though it has another name than the study's."""
     label = wanted.label
     if label is None or wanted.value is not None or any(_fits(name, label) for name, _ in named):
@@ -67,18 +67,18 @@ def name_facts(named: Named, wanted: Wanted) -> dict[str, str]:
 def _fits(name: str, label: str) -> bool:
     if same_label(name, label) or _GENERIC.fullmatch(name.strip()):
         return True
-    return any(_related(one, other) for one in _words(name) for other in _words(label))
+    return any(_related(name_word, label_word) for name_word in _words(name) for label_word in _words(label))
 
 
 def _words(text: str) -> set[str]:
     return {word.replace("our", "or") for word in re.findall(r"[^\W\d_]{3,}", text.lower())} - _SIDES
 
 
-def _related(one: str, other: str) -> bool:
-    return one == other or (min(len(one), len(other)) >= _STEM and one[:_STEM] == other[:_STEM])
+def _related(first: str, second: str) -> bool:
+    return first == second or (min(len(first), len(second)) >= _STEM and first[:_STEM] == second[:_STEM])
 
 
-def check_meant(numbers: frozenset[int], wanted: Wanted, marked: bool, what: str) -> None:
+def check_meant(numbers: frozenset[int], wanted: MaskRequest, marked: bool, what: str) -> None:
     """Refuse several of a file's labels as one mask when no label was asked for and something is marked.
 
     Raises:

@@ -21,8 +21,8 @@ from pipeline.studies.readers.base import (
     AS_STORED,
     ImageFile,
     MaskFile,
+    MaskRequest,
     ReadOptions,
-    Wanted,
     carry,
     check_size,
     chosen,
@@ -78,7 +78,7 @@ def read(path: Path, options: ReadOptions) -> ImageFile:
     return ImageFile(volume_of(values, geometry), header)
 
 
-def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
+def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     """Read a label map onto the image's grid: a binary one, or of several labels with the value that is meant."""
     values, geometry, _ = _load(path)
     marked, facts = where_meant(values, path, wanted)

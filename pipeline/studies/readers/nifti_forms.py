@@ -39,9 +39,9 @@ def affine_of(header: nibabel.Nifti1Header, shape: tuple[int, int, int]) -> tupl
     if int(header["sform_code"]) > 0:
         grids.append(_grid("sform", shape, scale @ _sform(header)))
     if int(header["qform_code"]) > 0:
-        form, told = _qform(header)
+        form, qform_facts = _qform(header)
         grids.append(_grid("qform", shape, scale @ form))
-        facts |= told
+        facts |= qform_facts
     if not grids:
         raise refused(Reason.NO_GEOMETRY, "neither sform nor qform is set: nothing tells where the voxels lie")
     apart = float(np.linalg.norm(grids[0].corners - grids[-1].corners, axis=1).max())

@@ -17,8 +17,8 @@ from pipeline.studies.readers.base import (
     CAP_BYTES,
     ImageFile,
     MaskFile,
+    MaskRequest,
     ReadOptions,
-    Wanted,
     carry,
     check_size,
     chosen,
@@ -62,7 +62,7 @@ def read(path: Path, options: ReadOptions) -> ImageFile:
     return ImageFile(volume_of(np.take(values, volume, axis), geometry), choice)
 
 
-def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
+def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     """Read a label map, or the segment named as wanted of a .seg.nrrd, onto the image's grid.
 
     Segments that overlap lie in layers along a fourth axis, as 3D Slicer writes them.

@@ -99,11 +99,11 @@ def format_of(header: Header) -> PixelFormat:
     if signed not in (0, 1) or planar not in (0, 1):
         message = f"PixelRepresentation is {signed} and PlanarConfiguration {planar}; both are 0 or 1"
         raise refused(Reason.NOT_READABLE, message)
-    found = PixelFormat(
+    layout = PixelFormat(
         rows, columns, frames, samples, photometric, planar, allocated, stored, high + 1 - stored, bool(signed)
     )
     check_size(rows * columns * samples * max(allocated, 8) // 8)
-    return found
+    return layout
 
 
 _SIZES = ("rows", "columns", "frames")
@@ -183,7 +183,7 @@ def padding_of(header: Header, layout: PixelFormat) -> tuple[int, int] | None:
 
 def _stored(header: Header, name: str, layout: PixelFormat) -> int:
     """Return a value as a pixel's word holds it: writers choose its sign by chance."""
-    found = numbers(header, name, 1)
-    value = whole(header, name) if found is not None else 0
+    stated = numbers(header, name, 1)
+    value = whole(header, name) if stated is not None else 0
     span = 1 << layout.allocated
     return value % span - (span if layout.signed and value % span >= span // 2 else 0)

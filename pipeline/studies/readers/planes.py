@@ -102,13 +102,13 @@ def stacked(planes: Sequence[Plane]) -> Stack:
         GeometryError: when directions are not perpendicular unit vectors, or a spacing is not positive.
     """
     first = planes[0]
-    for one in planes:
-        if np.abs(one.orientation - first.orientation).max() > _SAME_DIRECTION:
+    for plane in planes:
+        if np.abs(plane.orientation - first.orientation).max() > _SAME_DIRECTION:
             raise refused(Reason.MIXED_SERIES, "the slices have different orientations: is a localizer among them?")
-        if np.abs(one.spacing - first.spacing).max() > _SAME_SPACING:
+        if np.abs(plane.spacing - first.spacing).max() > _SAME_SPACING:
             raise refused(Reason.MIXED_SERIES, "the slices have different pixel spacings")
     normal = np.cross(first.orientation[:3], first.orientation[3:])
-    heights = np.array([one.position @ normal for one in planes])
+    heights = np.array([plane.position @ normal for plane in planes])
     order = np.argsort(heights)
     _check_regular(heights[order])
     affine, facts = _affine([planes[index] for index in order])
@@ -137,7 +137,7 @@ def _affine(planes: Sequence[Plane]) -> tuple[Affine, dict[str, str]]:
     if len(planes) == 1:
         affine[:3, 2] *= first.thickness if first.thickness > 0 else 1.0
         return affine, {"slice step": "one slice; its thickness" if first.thickness > 0 else "one slice; 1 mm taken"}
-    positions = np.array([one.position for one in planes])
+    positions = np.array([plane.position for plane in planes])
     step = (positions[-1] - positions[0]) / (len(planes) - 1)
     even = positions[0] + np.arange(len(planes))[:, None] * step
     off_line = float(np.linalg.norm(positions - even, axis=1).max())

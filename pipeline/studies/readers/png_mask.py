@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import Reason
-from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, check_size, first_bytes, refused
+from pipeline.studies.readers.base import ImageFile, MaskFile, MaskRequest, check_size, first_bytes, refused
 from pipeline.studies.readers.sidecars import sidecar_of, where_meant
 
 __all__ = ["accepts", "read_mask"]
@@ -30,7 +30,7 @@ def accepts(path: Path) -> bool:
     return first_bytes(path, len(_SIGNATURE)) == _SIGNATURE
 
 
-def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
+def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     """Read a label map (rows, columns) for an image of two axes; a palette's index is the value.
 
     Raises:
@@ -39,20 +39,20 @@ def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
     start = first_bytes(path, _HEADER)
     check_size(int.from_bytes(start[16:20]) * int.from_bytes(start[20:24]) * _WIDEST)
     with Image.open(path, formats=("PNG",)) as picture:
-        told = wanted.value is not None or sidecar_of(path) is not None
-        values = _values(picture, told=told)
+        named_elsewhere = wanted.value is not None or sidecar_of(path) is not None
+        values = _values(picture, named_elsewhere=named_elsewhere)
     shape = image.volume.geometry.shape
     if values.shape != shape:
         raise refused(Reason.OTHER_GRID, f"the mask has {values.shape} pixels, the image {shape}", excluded=True)
     return MaskFile(*where_meant(values, path, wanted))
 
 
-def _values(picture: Image.Image, *, told: bool) -> NDArray[np.generic]:
-    """Return one value a pixel (rows, columns); ``told``: what an index stands for is stated elsewhere."""
+def _values(picture: Image.Image, *, named_elsewhere: bool) -> NDArray[np.generic]:
+    """Return one value a pixel (rows, columns); ``named_elsewhere``: what an index stands for is stated elsewhere."""
     if picture.mode in _VALUES:
         return np.asarray(picture)
     if picture.mode == "P":
-        return np.asarray(picture) if told else _indices(picture)
+        return np.asarray(picture) if named_elsewhere else _indices(picture)
     if picture.mode not in _GREY_IN_COLOUR:
         raise refused(Reason.NOT_A_SINGLE_CHANNEL, f"the mask is stored as {picture.mode}; one value a pixel is read")
     channels = np.asarray(picture)

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.errors import Reason
 from pipeline.studies.readers.annotations import Annotations, Marks, Shape, drawn, kept_by_file, text_of
-from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, refused
+from pipeline.studies.readers.base import ImageFile, MaskFile, MaskRequest, refused
 from pipeline.studies.readers.unique_keys import unique_json
 
 __all__ = ["accepts", "read_mask"]
@@ -24,7 +24,7 @@ def accepts(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() == ".json"
 
 
-def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
+def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     """Draw the wanted label of the image's entry.
 
     Raises:

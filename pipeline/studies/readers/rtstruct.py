@@ -18,7 +18,7 @@ from pydicom import Dataset
 
 from pipeline.errors import Reason
 from pipeline.studies.geometry import CORNER_TOLERANCE_MM, Geometry
-from pipeline.studies.readers.base import ImageFile, MaskFile, Wanted, check_frame, refused
+from pipeline.studies.readers.base import ImageFile, MaskFile, MaskRequest, check_frame, refused
 from pipeline.studies.readers.dicom import file_kind, open_whole
 from pipeline.studies.readers.dicom_header import Kind
 from pipeline.studies.readers.dicom_references import check_references, items
@@ -56,7 +56,7 @@ def accepts(path: Path) -> bool:
     return file_kind(path) is Kind.STRUCTURES
 
 
-def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
+def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     """Draw the structure that bears the wanted label, or the only one, on the image's grid.
 
     Several structures of that label are one mask; a structure without contours is an empty one.
@@ -72,11 +72,11 @@ def read_mask(path: Path, image: ImageFile, wanted: Wanted) -> MaskFile:
         raise refused(Reason.OTHER_GRID, message, excluded=True)
     dataset, _ = open_whole(path)
     structures = _structures(dataset, grid)
-    names = [(str(one.get("ROIName") or ""), number) for number, one in structures.items()]
+    names = [(str(structure.get("ROIName") or ""), number) for number, structure in structures.items()]
     numbers = matching(names, wanted, _WHAT)
     drawn = {number: _contours(dataset, number) for number in sorted(numbers)}
     check_meant(numbers, wanted, any(drawn.values()), _WHAT)
-    _check_references(dataset, [one for found in drawn.values() for one in found], image)
+    _check_references(dataset, [contour for contours in drawn.values() for contour in contours], image)
     mask = _draw(list(drawn.values()), grid, union=wanted.contours == "union")
     return replace(mask, header={**mask.header, **(name_facts(names, wanted) if len(names) == 1 else {})})
 
@@ -89,14 +89,14 @@ def _structures(dataset: Dataset, grid: Geometry) -> dict[int, Dataset]:
             another one.
     """
     listed = items(dataset, "StructureSetROISequence")
-    numbers = [whole_number(one, "ROINumber") for one in listed]
+    numbers = [whole_number(structure, "ROINumber") for structure in listed]
     check_distinct(numbers, "ROINumber")
-    holders = [whole_number(one, "ReferencedROINumber") for one in items(dataset, "ROIContourSequence")]
+    holders = [whole_number(contour_set, "ReferencedROINumber") for contour_set in items(dataset, "ROIContourSequence")]
     check_distinct(holders, "ReferencedROINumber")
-    frames = {number: _frame(dataset, one) for number, one in zip(numbers, listed, strict=True)}
+    frames = {number: _frame(dataset, structure) for number, structure in zip(numbers, listed, strict=True)}
     own = {
-        number: one
-        for number, one in zip(numbers, listed, strict=True)
+        number: structure
+        for number, structure in zip(numbers, listed, strict=True)
         if not frames[number] or not grid.frame_of_reference or frames[number] == grid.frame_of_reference
     }
     if listed and not own:
@@ -106,28 +106,30 @@ def _structures(dataset: Dataset, grid: Geometry) -> dict[int, Dataset]:
 
 def _contours(dataset: Dataset, number: int) -> list[Dataset]:
     sets = items(dataset, "ROIContourSequence")
-    holders = [one for one in sets if whole_number(one, "ReferencedROINumber") == number]
+    holders = [contour_set for contour_set in sets if whole_number(contour_set, "ReferencedROINumber") == number]
     return [contour for holder in holders for contour in items(holder, "ContourSequence")]
 
 
 def _frame(dataset: Dataset, structure: Dataset) -> str | None:
     """Return the frame of reference of a structure, or of the whole set when that states just one."""
     stated = structure.get("ReferencedFrameOfReferenceUID")
-    of_set = {str(one.get("FrameOfReferenceUID") or "") for one in items(dataset, "ReferencedFrameOfReferenceSequence")}
+    of_set = {
+        str(frame.get("FrameOfReferenceUID") or "") for frame in items(dataset, "ReferencedFrameOfReferenceSequence")
+    }
     return str(stated) if stated else of_set.pop() or None if len(of_set) == 1 else None
 
 
 def _check_references(dataset: Dataset, contours: Iterable[Dataset], image: ImageFile) -> None:
     """Compare the images that the contours name, or that the whole set does; neither has to name any."""
-    own = [one for contour in contours for one in items(contour, "ContourImageSequence")]
+    own = [source for contour in contours for source in items(contour, "ContourImageSequence")]
     listed = [
-        one
+        source
         for frame in items(dataset, "ReferencedFrameOfReferenceSequence")
         for study in items(frame, "RTReferencedStudySequence")
         for series in items(study, "RTReferencedSeriesSequence")
-        for one in items(series, "ContourImageSequence")
+        for source in items(series, "ContourImageSequence")
     ]
-    check_references({str(one.get("ReferencedSOPInstanceUID") or "") for one in own or listed} - {""}, image)
+    check_references({str(source.get("ReferencedSOPInstanceUID") or "") for source in own or listed} - {""}, image)
 
 
 def _draw(structures: Sequence[Sequence[Dataset]], grid: Geometry, *, union: bool) -> MaskFile:
@@ -135,14 +137,14 @@ def _draw(structures: Sequence[Sequence[Dataset]], grid: Geometry, *, union: boo
     marked, lost, count, facts = np.zeros(grid.shape, dtype=bool), 0, 0, dict[str, str]()
     cancelling = 0
     for contours in structures:
-        closed = [_points(one) for one in contours if _kind(one) in _CLOSED]
+        closed = [_points(contour) for contour in contours if _kind(contour) in _CLOSED]
         if closed:
             placed = _placed(closed, grid)
             without, overlapping = _fill(marked, placed, union=union)
             lost, cancelling = lost + without, cancelling + overlapping
             count += len(closed)
-            facts |= _told(placed, grid)
-    kinds = Counter(_kind(one) for contours in structures for one in contours)
+            facts |= _contour_facts(placed, grid)
+    kinds = Counter(_kind(contour) for contours in structures for contour in contours)
     if _UNKNOWN in kinds:
         message = f"{kinds[_UNKNOWN]} contours state no ContourGeometricType that the standard knows"
         raise refused(Reason.NOT_READABLE, f"{message}: nothing tells whether they enclose anything")
@@ -190,10 +192,10 @@ def _placed(closed: Sequence[Points], grid: Geometry) -> _OnGrid:
     """
     into = np.linalg.inv(grid.affine)
     contours = tuple(points @ into[:3, :3].T + into[:3, 3] for points in closed if len(points))
-    spreads = np.array([np.ptp(one, axis=0) for one in contours]).reshape(-1, 3).max(axis=0, initial=0)
+    spreads = np.array([np.ptp(contour, axis=0) for contour in contours]).reshape(-1, 3).max(axis=0, initial=0)
     axis = int(2 - spreads[::-1].argmin())  # of equals the last: across which slices are mostly stored
     step = 1 / float(np.linalg.norm(into[axis, :3]))
-    heights = np.array([(one[:, axis].min() + one[:, axis].max()) / 2 for one in contours]).round(_DECIMALS)
+    heights = np.array([(contour[:, axis].min() + contour[:, axis].max()) / 2 for contour in contours]).round(_DECIMALS)
     slices = np.floor(heights + 0.5).astype(np.intp)
     _check_planes(contours, axis, slices, step)
     _check_slices(heights, slices, grid.shape[axis], step)
@@ -202,7 +204,7 @@ def _placed(closed: Sequence[Points], grid: Geometry) -> _OnGrid:
 
 
 def _check_planes(contours: Sequence[Points], axis: int, slices: NDArray[np.intp], step: float) -> None:
-    gaps = [np.abs(one[:, axis] - place).max() for one, place in zip(contours, slices, strict=True)]
+    gaps = [np.abs(contour[:, axis] - place).max() for contour, place in zip(contours, slices, strict=True)]
     far = float(max(gaps, default=0))
     if far > _TOLERANCE:
         message = (
@@ -233,8 +235,8 @@ def _check_slices(heights: NDArray[np.float64], slices: NDArray[np.intp], count:
 def _check_inside(contours: Sequence[Points], axis: int, grid: Geometry) -> None:
     """Refuse contours that leave the image by more than a voxel within its planes: they would be cut off."""
     size = np.delete(grid.shape, axis)
-    for one in contours:
-        index = np.delete(one, axis, axis=1)
+    for contour in contours:
+        index = np.delete(contour, axis, axis=1)
         low, high = index.min(axis=0), index.max(axis=0)
         if (low < -_BEYOND).any() or (high > size - 1 + _BEYOND).any():
             reach = " x ".join(f"{start:.1f} to {end:.1f}" for start, end in zip(low, high, strict=True))
@@ -250,7 +252,7 @@ def _fill(marked: NDArray[np.bool_], placed: _OnGrid, *, union: bool) -> tuple[i
     lost, cancelling, planes = 0, 0, np.moveaxis(marked, placed.axis, 0)
     for place in np.unique(placed.slices):
         on_slice = [placed.contours[number] for number in np.flatnonzero(placed.slices == place)]
-        outlines = [np.delete(one, placed.axis, axis=1) for one in on_slice]
+        outlines = [np.delete(contour, placed.axis, axis=1) for contour in on_slice]
         inside, without = filled(outlines, planes.shape[1:])
         if len(outlines) > 1:
             whole = united(outlines, planes.shape[1:])
@@ -261,7 +263,7 @@ def _fill(marked: NDArray[np.bool_], placed: _OnGrid, *, union: bool) -> tuple[i
     return lost, cancelling
 
 
-def _told(placed: _OnGrid, grid: Geometry) -> dict[str, str]:
+def _contour_facts(placed: _OnGrid, grid: Geometry) -> dict[str, str]:
     """Return what a reader of the report should know of the contours' places."""
     step = 1 / float(np.linalg.norm(np.linalg.inv(grid.affine)[placed.axis, :3]))
     off = float(np.abs(placed.heights - placed.slices).max(initial=0)) * step

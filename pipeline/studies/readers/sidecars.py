@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import Reason
-from pipeline.studies.readers.base import Wanted, refused
+from pipeline.studies.readers.base import MaskRequest, refused
 from pipeline.studies.readers.label_maps import binary, holding, named_values_facts, present, stated_value, whole_values
 from pipeline.studies.readers.labels import check_distinct, check_meant, matching, name_facts
 from pipeline.studies.readers.unique_keys import unique_json
@@ -35,7 +35,9 @@ def sidecar_of(path: Path) -> Path | None:
     return next(_tables(path), None) or next(_datasets(path), None)
 
 
-def where_meant(values: NDArray[np.generic], path: Path, wanted: Wanted) -> tuple[NDArray[np.bool_], dict[str, str]]:
+def where_meant(
+    values: NDArray[np.generic], path: Path, wanted: MaskRequest
+) -> tuple[NDArray[np.bool_], dict[str, str]]:
     """Return where a label map holds what is meant, with what should be known of it; a binary map needs no telling.
 
     Raises:
@@ -71,10 +73,10 @@ def named_values(path: Path) -> tuple[tuple[str, int], ...]:
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         stated = ()
     _check_numbers(stated, regions=sidecar.name == _DATASET)
-    found = tuple((name, value) for name, value in stated if value != 0)
-    if not found:
+    named = tuple((name, value) for name, value in stated if value != 0)
+    if not named:
         raise refused(Reason.NOT_READABLE, "the file beside the mask that should name its values names none")
-    return found
+    return named
 
 
 def _check_numbers(stated: Sequence[tuple[str, int]], *, regions: bool) -> None:

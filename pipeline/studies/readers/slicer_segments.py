@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import Reason
 from pipeline.studies.geometry import Geometry, GeometryError, place_on
-from pipeline.studies.readers.base import Wanted, check_frame, refused, thin
+from pipeline.studies.readers.base import MaskRequest, check_frame, refused, thin
 from pipeline.studies.readers.label_maps import holding, named_values_facts, present, whole_values
 from pipeline.studies.readers.labels import check_distinct, check_meant, matching, name_facts
 
@@ -58,8 +58,8 @@ def segments_of(header: dict[str, Any], layers: int) -> tuple[Segment, ...]:
         )
         for number, stem in enumerate(stems)
     )
-    check_distinct(((one.layer, one.value) for one in segments), "the segments' LabelValue within a layer")
-    if any(not 0 <= one.layer < layers for one in segments):
+    check_distinct(((segment.layer, segment.value) for segment in segments), "the segments' LabelValue within a layer")
+    if any(not 0 <= segment.layer < layers for segment in segments):
         raise refused(Reason.NOT_READABLE, f"a segment states a Layer that is none of the mask's {layers}")
     return segments
 
@@ -72,26 +72,26 @@ def _whole(header: dict[str, Any], key: str, default: int | None = None) -> int:
 
 
 def union(
-    layers: NDArray[np.generic], segments: Sequence[Segment], wanted: Wanted
+    layers: NDArray[np.generic], segments: Sequence[Segment], wanted: MaskRequest
 ) -> tuple[NDArray[np.bool_], dict[str, str]]:
     """Return where the segments of the wanted name are (several may bear it) and what should be known of it.
 
     Raises:
         StudyError: MASK_MISSING_LABEL, excluded, when none bears it, or a layer holds what no segment is.
     """
-    wanted_numbers = {number for number, one in enumerate(segments) if one.value == wanted.value}
+    wanted_numbers = {number for number, segment in enumerate(segments) if segment.value == wanted.value}
     if wanted.value is not None and len(wanted_numbers) != 1:
         message = f"{len(wanted_numbers)} of the mask's {len(segments)} segments bear the wanted number {wanted.value}"
         raise refused(Reason.MASK_MISSING_LABEL, message, excluded=True)
-    named = [(one.name, number) for number, one in enumerate(segments)]
-    by_name = Wanted(wanted.label, by_reference=wanted.by_reference)
+    named = [(segment.name, number) for number, segment in enumerate(segments)]
+    by_name = MaskRequest(wanted.label, by_reference=wanted.by_reference)
     numbers = frozenset(wanted_numbers) if wanted_numbers else matching(named, by_name, _WHAT)
     marked, facts = np.zeros(layers.shape[1:], dtype=bool), dict[str, str]()
     for place, layer in enumerate(layers):
         meant = frozenset(segments[number].value for number in numbers if segments[number].layer == place)
         if meant:
             whole = whole_values(layer)
-            named_here = frozenset(one.value for one in segments if one.layer == place)
+            named_here = frozenset(segment.value for segment in segments if segment.layer == place)
             facts |= named_values_facts(present(whole), named_here, meant)
             marked |= holding(whole, meant)
     check_meant(numbers, wanted, bool(marked.any()), _WHAT)

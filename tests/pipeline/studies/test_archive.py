@@ -502,7 +502,7 @@ def test_what_any_library_raises_for_a_mask_is_the_masks_fault(row, monkeypatch)
     def fail(*_):
         raise OSError(28, "SECRET", "/SECRET")
 
-    monkeypatch.setattr("pipeline.studies.archive.Wanted", fail)
+    monkeypatch.setattr("pipeline.studies.archive.MaskRequest", fail)
     assert {reason for *_, reason in faults(row)[0]} == {Reason.NOT_READABLE}
 
 

@@ -28,7 +28,7 @@ from pipeline.shards import read_shard
 from pipeline.studies import dicomweb, dicomweb_cache
 from pipeline.studies.archive import list_studies, read_study, source_digest
 from pipeline.studies.catalogue import open_catalogue
-from pipeline.studies.dicomweb import Patience, Server, open_server
+from pipeline.studies.dicomweb import RetryPolicy, Server, open_server
 from pipeline.studies.dicomweb_cache import CONTENT_FACT, Cache, read_fetched, served_digest
 from pipeline.studies.dicomweb_multipart import IncompleteError, only_part
 from pipeline.studies.dicomweb_scan import scan_server, server_root
@@ -55,7 +55,7 @@ from tests.pipeline.studies.writers import OBLIQUE, dicom, grid, projection, seg
 NAMES = Pseudonyms(b"0123456789abcdef0123456789abcdef")
 AFFINE = grid(OBLIQUE, (0.7, 0.9, 2.5), (40.0, -12.5, 100.25))
 SHAPE = (18, 15, 6)
-HASTY = Patience(pause=0.0, longest_pause=0.0, silence=600.0)
+HASTY = RetryPolicy(pause=0.0, longest_pause=0.0, silence=600.0)
 MIB = 1024**2
 
 
@@ -434,7 +434,7 @@ def test_an_answer_that_trickles_is_cut_off(web, tmp_path):
 
 
 def test_a_server_that_is_away_fails_every_study_and_is_asked_once_each_in_the_end(lone, tmp_path, monkeypatch):
-    monkeypatch.setattr(dicomweb_cache, "_IN_VAIN", 2)
+    monkeypatch.setattr(dicomweb_cache, "_MOST_FAILED_IN_A_ROW", 2)
     cache, rows = opened(lone, tmp_path)
     lone.asked.clear()
     lone.always = status(503)
@@ -443,7 +443,7 @@ def test_a_server_that_is_away_fails_every_study_and_is_asked_once_each_in_the_e
     assert len(lone.asked) == 4 + 4 + 1 + 1
     lone.always = None
     assert not [study for study in read_all(cache, rows) if isinstance(study, StudyError)]
-    assert cache._in_vain == 0
+    assert cache._failed_in_a_row == 0
 
 
 def test_the_authorization_is_sent_and_never_shown(lone, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ from rle.rle import encode_row
 
 from pipeline.errors import Reason
 from pipeline.studies.geometry import Geometry
-from pipeline.studies.readers import Wanted, read_image, read_mask
+from pipeline.studies.readers import MaskRequest, read_image, read_mask
 from pipeline.studies.readers.base import ImageFile, ReadOptions
 from pipeline.studies.volume import Volume
 from tests.pipeline.studies.enhanced import enhanced
@@ -155,8 +155,8 @@ def test_an_only_segment_of_another_name_is_not_the_wanted_one(tmp_path):
     path = segmentation(tmp_path / "SECRET.dcm", images, blobs()[..., :1], ["SECRET"])
     words = refusal(Reason.MASK_MISSING_LABEL, lambda: read_mask(path, image, "nodule"), excluded=True)
     assert "its number" in words
-    assert read_mask(path, image, Wanted("nodule", 1)).marked.sum() == 7
-    by_study = read_mask(path, image, Wanted("nodule", by_reference=True))
+    assert read_mask(path, image, MaskRequest("nodule", 1)).marked.sum() == 7
+    by_study = read_mask(path, image, MaskRequest("nodule", by_reference=True))
     assert (by_study.marked.sum(), list(by_study.header)) == (7, ["label's name"])
 
 

@@ -7,7 +7,7 @@ from pipeline.errors import Reason
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.readers import ReadOptions, read_image, read_mask
 from pipeline.studies.readers import nrrd as nrrd_reader
-from pipeline.studies.readers.base import ImageFile, Wanted
+from pipeline.studies.readers.base import ImageFile, MaskRequest
 from pipeline.studies.volume import Volume
 from tests.pipeline.studies.writers import OBLIQUE, dot, grid, refusal
 
@@ -139,7 +139,7 @@ def test_segments_that_overlap_lie_in_layers(tmp_path, image):
     for name, expected in [("lung", [list(MARK)]), ("rib", [[0, 0, 0]]), ("nodule", [[2, 2, 2], list(MARK)])]:
         assert np.argwhere(read_mask(path, image, name).marked).tolist() == expected
     refusal(Reason.MASK_MISSING_LABEL, lambda: read_mask(path, image, "heart"), excluded=True)
-    by_number = lambda: read_mask(path, image, Wanted("lung", 1))  # noqa: E731
+    by_number = lambda: read_mask(path, image, MaskRequest("lung", 1))  # noqa: E731
     assert "2 of the mask's 3 segments" in refusal(Reason.MASK_MISSING_LABEL, by_number, excluded=True)
 
 
@@ -155,6 +155,6 @@ def test_a_stated_value_is_what_is_meant(tmp_path, image):
     array[0, 0, 0] = 1
     path = write(tmp_path / "a.nrrd", array)
     assert "2 values besides 0" in refusal(Reason.UNSUPPORTED_FORMAT, lambda: read_mask(path, image, "nodule"))
-    assert np.argwhere(read_mask(path, image, Wanted("nodule", 2)).marked).tolist() == [list(MARK)]
+    assert np.argwhere(read_mask(path, image, MaskRequest("nodule", 2)).marked).tolist() == [list(MARK)]
     path = write(tmp_path / "b.seg.nrrd", array, **segments("Nodule", "Lung"))
-    assert np.argwhere(read_mask(path, image, Wanted("nodule", 2)).marked).tolist() == [list(MARK)]
+    assert np.argwhere(read_mask(path, image, MaskRequest("nodule", 2)).marked).tolist() == [list(MARK)]

@@ -6,7 +6,7 @@ from PIL import Image
 
 from pipeline.errors import Reason
 from pipeline.studies.geometry import Geometry
-from pipeline.studies.readers import Wanted, read_mask
+from pipeline.studies.readers import MaskRequest, read_mask
 from pipeline.studies.readers.base import ImageFile
 from pipeline.studies.volume import Volume
 from tests.pipeline.studies.writers import refusal
@@ -43,7 +43,7 @@ def test_a_palettes_index_is_the_value(tmp_path, image):
     picture.putpalette([255, 0, 0, 0, 0, 0, 0, 255, 0])
     picture.putpixel(MARK[::-1], 2)
     picture.save(tmp_path / "mask.png")
-    assert np.argwhere(read_mask(tmp_path / "mask.png", image, Wanted("n", 2)).marked).tolist() == [list(MARK)]
+    assert np.argwhere(read_mask(tmp_path / "mask.png", image, MaskRequest("n", 2)).marked).tolist() == [list(MARK)]
 
 
 def test_a_value_is_chosen_by_the_manifest_or_the_dataset(tmp_path, image):
@@ -51,7 +51,7 @@ def test_a_value_is_chosen_by_the_manifest_or_the_dataset(tmp_path, image):
     array[0, 0] = 1
     path = png(tmp_path / "mask.png", array)
     assert "2 values besides 0" in refusal(Reason.UNSUPPORTED_FORMAT, lambda: read_mask(path, image, "nodule"))
-    assert np.argwhere(read_mask(path, image, Wanted("nodule", 3)).marked).tolist() == [list(MARK)]
+    assert np.argwhere(read_mask(path, image, MaskRequest("nodule", 3)).marked).tolist() == [list(MARK)]
     (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "lung": 1, "nodule": 3}}))
     assert np.argwhere(read_mask(path, image, "nodule").marked).tolist() == [list(MARK)]
 

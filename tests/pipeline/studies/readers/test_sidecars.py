@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.errors import Reason
 from pipeline.studies.geometry import Geometry
-from pipeline.studies.readers import Wanted, read_mask
+from pipeline.studies.readers import MaskRequest, read_mask
 from pipeline.studies.readers.base import ImageFile
 from pipeline.studies.readers.sidecars import named_values, sidecar_of
 from pipeline.studies.volume import Volume
@@ -41,8 +41,8 @@ def places(path, image, wanted):
 def test_a_stated_value_is_what_is_meant(tmp_path, image):
     put(tmp_path / "dataset.json", {"labels": {"1": "nodule", "2": "lung"}})
     path = map_at(tmp_path / "a.nii.gz")
-    assert places(path, image, Wanted("nodule", 2)) == [[2, 2, 2]]
-    assert places(path, image, Wanted("nodule", 9)) == []
+    assert places(path, image, MaskRequest("nodule", 2)) == [[2, 2, 2]]
+    assert places(path, image, MaskRequest("nodule", 9)) == []
 
 
 @pytest.mark.parametrize(
