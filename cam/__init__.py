@@ -1,18 +1,18 @@
 """Class activation maps in 2D and 3D: tensors in, raw signed maps out."""
 
-from cam.alignment import cell_shift
-from cam.auto import LayerChoice, choose_layer, find_layer
 from cam.capture import Capture, capture
 from cam.equivalence import same_evidence
 from cam.explain import Explanation, explain
-from cam.layers import spatial_layers
+from cam.layers.alignment import cell_shift
+from cam.layers.auto import LayerChoice, choose_layer, find_layer
+from cam.layers.spatial import spatial_layers
+from cam.layers.tokens import TokenGrid
 from cam.memory import Memory
-from cam.outputs import as_logits, squashing
+from cam.network.outputs import as_logits, squashing
 from cam.registry import INPUT, METHODS, Method
 from cam.request import ExplanationRequest, RawMaps
 from cam.resize import resize
 from cam.targets import Difference, PerSample, Positive, Predicted, Region, Scalar, Target, TargetLike, Value
-from cam.tokens import TokenGrid
 
 __all__ = [
     "INPUT",

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from cam.graph import GradThroughout, depends_on
-from cam.layers import refuse_training, resolve
-from cam.outputs import Output, as_logits, plain
-from cam.reading import Reader
+from cam.layers.axis_layout import Reader
+from cam.layers.spatial import refuse_training, resolve
+from cam.layers.tokens import TokenGrid
+from cam.network.graph import GradThroughout, depends_on
+from cam.network.outputs import Output, as_logits, plain
 from cam.targets import Scalar
-from cam.tokens import TokenGrid
 
 __all__ = ["Capture", "capture"]
 
@@ -108,7 +108,7 @@ def capture(
     """Run ``model`` once on ``x`` (B, C, *S) and capture the named layers.
 
     Without ``graph`` the tail keeps nothing for backward either: there are no gradients to ask for. ``output`` names
-    the logits in what the model returns, where they are not obvious (``cam.outputs``).
+    the logits in what the model returns, where they are not obvious (``cam.network.outputs``).
 
     A model that switches gradients off behind the layer (its own ``torch.no_grad()``, ``detach()``: linear probes) is
     run a second time with that switched off: from the layer on there is a gradient.
@@ -117,7 +117,7 @@ def capture(
     also when the forward raises. Frozen parameters and in-place operations after the layer are fine.
 
     A layer that returns tokens, or has its channels last, is laid out as (B, C, *S) where the network itself tells how
-    (see ``cam.tokens``); ``grids`` states it, by layer, where it does not.
+    (see ``cam.layers.tokens``); ``grids`` states it, by layer, where it does not.
 
     Raises:
         ValueError: when the model is in training mode, a layer does not exist, is not reached, is called more

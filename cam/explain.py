@@ -8,18 +8,18 @@ import torch
 from torch import Tensor, nn
 
 import cam.methods  # noqa: F401 - fills the registry
-from cam.auto import LayerChoice, find_layer
 from cam.capture import Capture, capture
 from cam.equivalence import equivalent
-from cam.graph import saving_nothing
-from cam.layers import refuse_training
+from cam.layers.auto import LayerChoice, find_layer
+from cam.layers.spatial import refuse_training
+from cam.layers.tokens import TokenGrid
 from cam.memory import Memory
-from cam.outputs import Output, OutputKind, adapted, as_logits, plain, refuse_squashed
+from cam.network.graph import saving_nothing
+from cam.network.outputs import Output, OutputKind, adapted, as_logits, plain, refuse_squashed
+from cam.network.steady import check_steady, mixes_samples
 from cam.registry import METHODS, Method
 from cam.request import ExplanationRequest, RawMaps, widened
-from cam.steady import check_steady, mixes_samples
 from cam.targets import PerSample, Scalar, TargetLike, resolve_targets
-from cam.tokens import TokenGrid
 
 __all__ = ["Explanation", "explain"]
 
@@ -87,8 +87,8 @@ def explain(
     model again shows it together; by default as many as is sensible for their size, halved when memory runs out.
     ``rectify=False`` leaves out the ReLU that ends a method's formula (``Method.rectified``), for maps that are carried
     to another grid and rectified there. ``grids`` states, by layer, where its tokens lie in the image when the network
-    does not tell (``cam.tokens``). ``on_maps`` is called after each method and layer with the number of maps made, one
-    for each target and sample.
+    does not tell (``cam.layers.tokens``). ``on_maps`` is called after each method and layer with the number of maps
+    made, one for each target and sample.
 
     ``output`` names the logits in what the model returns (a key, a field, a position) where they are not obvious.
     ``output_kind`` tells what they are: ``"probability"`` is mapped back to log-odds (independent labels) or logarithms

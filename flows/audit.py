@@ -21,16 +21,16 @@ from prefect.settings import (
 )
 from prefect.settings.legacy import Setting
 
+from flows.commands.interrupts import interruptible
 from flows.conduct import BegunRun, DriveShard, begun, conduct
 from flows.engines import Engine, WorkError, driven
-from flows.interrupts import interruptible
 from flows.request import AuditRequest
 from flows.server import shown, silence
 from flows.watch import Watcher
 from pipeline.config_file import load_config
 from pipeline.errors import AuditError
 from pipeline.faults import package_logger
-from pipeline.studies.isolation import WorkerPool
+from pipeline.studies.untrusted.workers import WorkerPool
 
 __all__ = ["audit", "follow"]
 

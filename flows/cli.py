@@ -1,6 +1,6 @@
 """The command line. Each command imports what it needs when it runs, so that ``--help`` answers at once.
 
-What the configuration alone can tell is checked before anything heavy is imported (``pipeline.preflight``).
+What the configuration alone can tell is checked before anything heavy is imported (``pipeline.checks.config_checks``).
 """
 
 import atexit
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.outcome import OUTCOMES, outcomes_of, parse_outcomes, print_results
+from flows.commands.outcome import OUTCOMES, outcomes_of, parse_outcomes, print_results
 from pipeline.errors import ArchiveError, ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def run(
     Studies that an earlier run of the same audit has answered are carried over.
     """
     from flows.request import AuditRequest
-    from pipeline.preflight import checked_config
+    from pipeline.checks.config_checks import checked_config
 
     unwanted = parse_outcomes(fail_on)
     checked_config(config, overrides or ())
@@ -108,8 +108,8 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Look at configuration, model, layers, methods and every study, and estimate the run; nothing is audited."""
+    from pipeline.checks.config_checks import checked_config
     from pipeline.config_file import ConfigFaultsError
-    from pipeline.preflight import checked_config
 
     try:
         checked_config(config, overrides or ())
@@ -121,7 +121,7 @@ def check(
             ]
             typer.echo(json.dumps({"faults": faults}))
         raise
-    from flows.checking import check_audit
+    from flows.commands.check import check_audit
 
     check_audit(config, overrides or (), first_only=first, allow_missing=allow_missing, as_json=as_json)
 
@@ -139,10 +139,10 @@ def lock(
     quiet: Quiet = False,
 ) -> None:
     """Look at every study, then fix configuration, criteria, weights and cohort before the first inference."""
-    from pipeline.preflight import checked_config
+    from pipeline.checks.config_checks import checked_config
 
     checked_config(config, overrides or ())
-    from flows.checking import lock_audit
+    from flows.commands.check import lock_audit
 
     choices = {"open_cohort": open_cohort, "allow_missing": allow_missing, "deep": deep}
     typer.echo(lock_audit(config, overrides or (), quiet=quiet, **choices))
@@ -151,7 +151,7 @@ def lock(
 @app.command()
 def link(config: ConfigPath) -> None:
     """Write which of the archive's own names each pseudonym stands for; keep the file from others, or delete it."""
-    from pipeline.links import write_links
+    from pipeline.runs.pseudonym_links import write_links
 
     typer.echo(write_links(config))
 
@@ -178,7 +178,7 @@ def scan(
     """
     if not archive.startswith(("http://", "https://")) and not Path(archive or "?").is_dir():
         raise ArchiveError(f"ARCHIVE: must name a folder or a DICOMweb server's URL, not {archive!r}")
-    from flows.scanning import scan_archive
+    from flows.commands.scan import scan_archive
 
     scan_archive(archive, as_json=as_json, outputs=(write_manifest, export), index=index, workers=workers)
 
@@ -193,7 +193,7 @@ def schedule(
 
     Needs a Prefect server (prefect server start) named by PREFECT_API_URL.
     """
-    from pipeline.preflight import checked_config, is_cron
+    from pipeline.checks.config_checks import checked_config, is_cron
 
     if not is_cron(cron):
         raise ConfigError(f"--cron: {cron!r} is not a cron expression such as '0 2 * * *'")
@@ -232,7 +232,7 @@ def demo(
     _clear_demo(folder)
     os.environ.setdefault("PREFECT_HOME", str((folder / ".prefect").resolve()))
     with prefect_server() as server:  # its own process: a temporary one starts while the models train
-        from flows.checking import lock_audit
+        from flows.commands.check import lock_audit
         from flows.demo import make_demo
 
         configs = make_demo(folder, on_step=lambda text: None if silent else typer.echo(text))
@@ -247,7 +247,7 @@ def demo(
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Check what an audit needs: device, libraries, decoders, fonts, Prefect server."""
-    from flows.doctor import examine
+    from flows.commands.doctor import examine
 
     checks = examine()
     if as_json:
@@ -268,7 +268,7 @@ def schema() -> None:
 
 
 def _run(request: "AuditRequest", *, quiet: bool, server: "PrefectServer | UnreachableError | None" = None) -> Path:
-    from flows.progress import watching
+    from flows.commands.progress import watching
     from flows.running import run_audit
 
     with watching(f"{request.config}: checking, hashing, locking", quiet=quiet) as watcher:
@@ -301,7 +301,7 @@ def main() -> None:
     Exit code 0: done. 1: an outcome of ``--fail-on``, or something missing for ``doctor``. In a line each: 2 for every
     mistake of the input, 3 for our own fault, 130 and 143 for an interruption.
     """
-    from flows.ending import one_line_at_the_end
+    from flows.commands.ending import one_line_at_the_end
 
     atexit.register(gc.freeze)  # looking through torch once more before the end takes a second
     with one_line_at_the_end(debug="--debug" in sys.argv):

@@ -10,11 +10,11 @@ from flows.request import AuditRequest
 from flows.watch import Watcher
 from pipeline.errors import AuditError
 from pipeline.faults import FAULTS, own_faults
-from pipeline.ledger import Ledger
-from pipeline.results import finish
-from pipeline.run import begin, open_auditor, read_run, work
-from pipeline.studies.isolation import WorkerPool
-from pipeline.wanted import expected_maps
+from pipeline.findings.ledger import Ledger
+from pipeline.runs.conclude import finish
+from pipeline.runs.run import begin, open_auditor, read_run, work
+from pipeline.studies.untrusted.workers import WorkerPool
+from pipeline.walk.map_plan import expected_maps
 from reports.pdf import render
 
 __all__ = ["BegunRun", "DriveShard", "begun", "conduct", "plainly"]

@@ -10,7 +10,7 @@ from flows.request import AuditRequest
 from flows.server import PrefectServer, UnreachableError, prefect_server
 from flows.watch import Watcher
 from pipeline.config_file import load_config
-from pipeline.studies.isolation import WorkerPool
+from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.studies.warm_up import warm_up
 
 __all__ = ["run_audit"]

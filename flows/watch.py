@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from pipeline.estimate import RunEstimate
+    from pipeline.checks.estimate import RunEstimate
 
 __all__ = ["Watcher"]
 

@@ -31,7 +31,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="strings")
 
 
-class Archive(_Part):
+class ArchiveConfig(_Part):
     """Where the studies lie. Without ``manifest`` they are discovered by their file names.
 
     Discovery knows no labels: ``label`` states the label that a discovered mask annotates and its study
@@ -62,7 +62,7 @@ class Archive(_Part):
         return self
 
 
-class Model(_Part):
+class ModelConfig(_Part):
     """The classifier: a MONAI ``bundle`` directory, or a ``factory`` (package.module:function) with weights.
 
     ``output`` tells how logits become probabilities: ``softmax`` over the labels, ``sigmoid`` for each label
@@ -95,7 +95,7 @@ class Model(_Part):
         return self
 
 
-class Explain(_Part):
+class ExplainConfig(_Part):
     """Which maps: methods, and whose logit each explains.
 
     ``options`` sets a method's own parameters, by its name: ``{rise: {count: 4000}}``. ``targets``: ``reference`` (each
@@ -107,7 +107,7 @@ class Explain(_Part):
     targets: Names = ("reference",)
 
 
-class Overlap(_Part):
+class OverlapConfig(_Part):
     """How a map becomes a region: Otsu on its positive part, or a share of its maximum."""
 
     threshold: Literal["otsu"] | Annotated[float, Field(gt=0, lt=1)] = "otsu"
@@ -135,7 +135,7 @@ class Criterion(_Part):
         return self
 
 
-class Cases(_Part):
+class CasesConfig(_Part):
     """How many cases the report shows, by rule."""
 
     worst: Annotated[int, Field(ge=0, le=1000)] = 2
@@ -143,7 +143,7 @@ class Cases(_Part):
     random: Annotated[int, Field(ge=0, le=1000)] = 2
 
 
-class Report(_Part):
+class ReportConfig(_Part):
     """What the report says besides the findings. ``window`` is the display window (low, high) of pictures.
 
     ``pictures``: of images whose header says that no annotation is burned into the pixels, or of ``all``. A format
@@ -155,12 +155,12 @@ class Report(_Part):
     prepared_by: str = "not stated"
     intended_use: str = "not stated"
     reference_standard: str = "not stated"
-    cases: Cases | Literal["all"] = Cases()
+    cases: CasesConfig | Literal["all"] = CasesConfig()
     window: Window | None = None
     pictures: Literal["not_burned_in", "all"] = "not_burned_in"
 
 
-class Run(_Part):
+class RunConfig(_Part):
     """Where and how the run works. None of it but ``seed`` changes a number.
 
     A run that loses more than ``lost_at_most`` of its studies (excluded or failed) says so; the share is locked.
@@ -189,14 +189,14 @@ class AuditConfig(_Part):
     """The whole of ``audit.yaml``. Relative paths are relative to its folder."""
 
     name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
-    archive: Archive
-    model: Model
+    archive: ArchiveConfig
+    model: ModelConfig
     prepare: Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
-    explain: Explain = Explain()
-    overlap: Overlap = Overlap()
+    explain: ExplainConfig = ExplainConfig()
+    overlap: OverlapConfig = OverlapConfig()
     criteria: tuple[Criterion, ...] = ()
-    report: Report = Report()
-    run: Run = Run()
+    report: ReportConfig = ReportConfig()
+    run: RunConfig = RunConfig()
 
     def recipe(self) -> str:
         """Return the digest of everything that changes a study's row.

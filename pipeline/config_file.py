@@ -11,7 +11,18 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from pipeline.config import Archive, AuditConfig, Cases, Criterion, Explain, Model, Overlap, Report, Run, resolved
+from pipeline.config import (
+    ArchiveConfig,
+    AuditConfig,
+    CasesConfig,
+    Criterion,
+    ExplainConfig,
+    ModelConfig,
+    OverlapConfig,
+    ReportConfig,
+    RunConfig,
+    resolved,
+)
 from pipeline.errors import ConfigError
 
 __all__ = ["ConfigFaultsError", "Document", "Fault", "ParsedConfig", "load_config", "parse_config", "read_document"]
@@ -280,8 +291,8 @@ def _words(message: str) -> str:
 def _keys_at(parents: Sequence[str | int]) -> list[str]:
     """Return the keys that are allowed below ``parents`` (names and list positions)."""
     parts: dict[str, type[BaseModel]] = {
-        "archive": Archive, "model": Model, "explain": Explain, "overlap": Overlap,
-        "criteria": Criterion, "cases": Cases, "report": Report, "run": Run,
+        "archive": ArchiveConfig, "model": ModelConfig, "explain": ExplainConfig, "overlap": OverlapConfig,
+        "criteria": Criterion, "cases": CasesConfig, "report": ReportConfig, "run": RunConfig,
     }  # fmt: skip
     names = [str(part) for part in parents if str(part) in parts]
     return sorted((parts[names[-1]] if names else AuditConfig).model_fields)

@@ -7,11 +7,11 @@ from reportlab.graphics.shapes import Circle, Drawing, Line, Polygon, Rect, Stri
 from reportlab.lib.colors import HexColor, white
 from reportlab.platypus import Table, TableStyle
 
-from pipeline.record import Estimate, Flow, Results
-from reports.fonts import BOLD, REGULAR
-from reports.layout import ACCENT, CONTENT, GREY, INK, PALE, RULE, Flowable
+from pipeline.findings.record import Estimate, Flow, Results
 from reports.numbers import count, number
-from reports.text import fitted
+from reports.page.fonts import BOLD, REGULAR
+from reports.page.layout import ACCENT, CONTENT, GREY, INK, PALE, RULE, Flowable
+from reports.page.text import fitted
 from reports.wording import is_baseline, measured, method, methods_in_order, words
 
 __all__ = ["axis", "flow_chart", "forest_plot"]

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from pipeline.record import Estimate, Results
-from reports.layout import GREY, Column, columns
+from pipeline.findings.record import Estimate, Results
 from reports.numbers import bounds, limits, number
-from reports.text import bold, coloured, joined
+from reports.page.layout import GREY, Column, columns
+from reports.page.text import bold, coloured, joined
 from reports.wording import interval_head, is_baseline, label_of, measured, method, methods_in_order, undefined
 
 __all__ = ["among_rows", "estimate_columns"]

@@ -4,8 +4,8 @@ import math
 from datetime import UTC, datetime
 
 from pipeline.errors import OutputError
-from pipeline.record import Estimate
-from reports.text import DASH
+from pipeline.findings.record import Estimate
+from reports.page.text import DASH
 
 __all__ = ["bounds", "count", "estimate", "limits", "moment", "number", "plural", "share", "when"]
 

@@ -11,12 +11,12 @@ from reportlab.lib.colors import Color, HexColor
 from reportlab.lib.utils import ImageReader
 from reportlab.platypus import Flowable
 
-from pipeline.cases import CasePanels, View
-from reports import draw
-from reports.fonts import BOLD, REGULAR, width_of
-from reports.layout import CONTENT, GREY, INK, RULE
+from pipeline.conclusions.cases import CasePanels, View
 from reports.numbers import number
-from reports.text import fitted
+from reports.page import draw
+from reports.page.fonts import BOLD, REGULAR, width_of
+from reports.page.layout import CONTENT, GREY, INK, RULE
+from reports.page.text import fitted
 
 __all__ = ["OVERHEAD", "Grid", "Legend", "PictureRow", "PlanePicture", "grid_for", "readers_of"]
 

@@ -11,11 +11,11 @@ from reportlab.platypus.doctemplate import LayoutError
 
 import reports.sections  # noqa: F401  # fills the registry
 from pipeline.errors import OutputError
-from pipeline.record import load_results
-from reports.archive_pdf import archivable
-from reports.document import ReportDocument, contents
-from reports.layout import Flowable, heading, subheading
+from pipeline.findings.record import load_results
 from reports.numbers import when
+from reports.page.archive_pdf import archivable
+from reports.page.document import ReportDocument, contents
+from reports.page.layout import Flowable, heading, subheading
 from reports.registry import Context, sections
 
 __all__ = ["render"]

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.cases import CasePanels, load_panels
+from pipeline.conclusions.cases import CasePanels, load_panels
 from pipeline.errors import OutputError
-from pipeline.record import Results
-from reports.layout import Flowable
+from pipeline.findings.record import Results
+from reports.page.layout import Flowable
 
 __all__ = ["Context", "Section", "section", "sections"]
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Final
 
-from pipeline.record import Estimate, LayerFacts, Results, Stratum, Verdict
-from reports.layout import Chip
+from pipeline.findings.record import Estimate, LayerFacts, Results, Stratum, Verdict
 from reports.numbers import count, number, share
-from reports.text import DASH
+from reports.page.layout import Chip
+from reports.page.text import DASH
 
 __all__ = [
     "BASELINES",

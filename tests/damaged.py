@@ -15,7 +15,7 @@ from pydicom.dataelem import DataElement
 from pydicom.sequence import Sequence
 
 from pipeline.errors import StudyError
-from pipeline.studies.headers import describe
+from pipeline.studies.index.headers import describe
 from pipeline.studies.readers import read_image, read_mask
 
 MASK = "mask_"

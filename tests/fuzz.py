@@ -21,9 +21,9 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
 from pipeline.errors import Reason, StudyError
-from pipeline.studies.isolation import DECODING, Limits, isolated_map
+from pipeline.studies.untrusted.workers import DECODING, Limits, isolated_map
 from tests.damaged import IMAGE, MASK, Outcome, examine, peak_memory
-from tests.pipeline.studies.readers.test_rtstruct import circle, structure_set
+from tests.pipeline.studies.readers.masks.test_rtstruct import circle, structure_set
 from tests.pipeline.studies.writers import dot, grid, nifti, projection, segmentation, slices
 
 LIMITS = Limits(DECODING.memory_bytes, cpu_seconds=30, wall_seconds=600)

@@ -18,28 +18,30 @@ FILES = {
 }
 
 # A module may import ours from these beginnings; the longest beginning of its own name decides.
+ROOMS = ("findings", "studies", "models", "evidence", "conclusions", "walk", "checks", "runs")
+EVERYBODY = (
+    "pipeline.config",
+    "pipeline.config_file",
+    "pipeline.errors",
+    "pipeline.faults",
+    "pipeline.files",
+    "pipeline.program",
+    "pipeline.progress",
+)
 OURS = {
     "cam": ("cam",),
-    "pipeline": ("cam", "pipeline"),
+    "pipeline": ("pipeline.errors", "pipeline.config", "pipeline.files"),
     "pipeline.errors": (),
     "pipeline.config": ("pipeline.errors",),
-    "pipeline.record": ("pipeline.errors",),
-    "pipeline.ledger": ("pipeline.errors", "pipeline.config"),
-    "pipeline.studies": ("pipeline.studies", "pipeline.errors"),
-    "pipeline.models": ("pipeline.models", "pipeline.studies", "pipeline.errors", "pipeline.config", "cam"),
-    "pipeline.evidence": (
-        "pipeline.evidence",
-        "pipeline.studies",
-        "pipeline.record",
-        "pipeline.errors",
-        "pipeline.config",
-        "cam",
-    ),
+    **{
+        f"pipeline.{room}": ("cam", *EVERYBODY, *(f"pipeline.{lower}" for lower in ROOMS[: floor + 1]))
+        for floor, room in enumerate(ROOMS)
+    },
     "reports": (
         "reports",
-        "pipeline.record",
-        "pipeline.cases",
+        "pipeline.findings",
         "pipeline.evidence.cohort",
+        "pipeline.conclusions.cases",
         "pipeline.errors",
         "pipeline.studies.geometry",
         "pipeline.studies.volume",
@@ -208,10 +210,10 @@ def test_every_folder_with_code_is_packaged():
 
 LIGHT = [
     ("flows.running", ("torch", "monai", "prefect", "numpy", "matplotlib")),
-    ("reports.pdf", ("torch", "monai", "prefect", "pipeline.models", "pipeline.audit")),
+    ("reports.pdf", ("torch", "monai", "prefect", "pipeline.models", "pipeline.walk.study_walk")),
     ("reports", ("torch", "monai", "prefect")),
     ("flows.cli", ("torch", "monai", "prefect")),
-    ("pipeline.record", ("torch", "monai")),
+    ("pipeline.findings.record", ("torch", "monai")),
     ("pipeline.config", ("torch", "monai", "numpy")),
     ("pipeline.studies.geometry", ("torch", "monai")),
     ("pipeline.studies.volume", ("torch", "monai")),

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from cam.masks import channel_sum
-from cam.perturb import own_scores
+from cam.network.last_layers import is_affine, tail
+from cam.procedures.masks import channel_sum
+from cam.procedures.perturb import own_scores
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps
-from cam.tail import is_affine, tail
 
 
 @procedure(

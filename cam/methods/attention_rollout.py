@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cam.attention import attended, onto_grid
-from cam.perturb import exact
+from cam.procedures.attention import attended, onto_grid
+from cam.procedures.perturb import exact
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps, widened
 

@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
+from cam.network.last_layers import is_affine
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps
-from cam.tail import is_affine
 
 _TOLERANCE = 1e-4  # of the largest gradient
 

@@ -9,7 +9,7 @@ from torch.autograd.functional import jvp
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from cam.attribution import Score, attributed
+from cam.procedures.attribution import Score, attributed
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps
 from cam.resize import resize

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from cam.attribution import Score, attributed
 from cam.methods.saliency import input_gradient
+from cam.procedures.attribution import Score, attributed
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps, widened
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
-from cam.attribution import Score, attributed
+from cam.procedures.attribution import Score, attributed
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps
 

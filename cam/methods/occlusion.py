@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cam.perturb import exact, own_scores, rescored
+from cam.procedures.perturb import exact, own_scores, rescored
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps
 

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from cam.perturb import own_scores
+from cam.network.last_layers import is_affine, tail
+from cam.procedures.perturb import own_scores
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps
-from cam.tail import is_affine, tail
 
 
 @procedure(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cam.perturb import default_rows, exact, rescored
+from cam.procedures.perturb import default_rows, exact, rescored
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps
 

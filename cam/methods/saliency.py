@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from cam.attribution import Score, attributed
+from cam.procedures.attribution import Score, attributed
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps
 

@@ -1,6 +1,6 @@
 """Score-CAM."""
 
-from cam.masks import distinct_masks, scored_masks, weighted
+from cam.procedures.masks import distinct_masks, scored_masks, weighted
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from cam.attribution import Score, attributed
 from cam.methods.saliency import input_gradient, magnitude
+from cam.procedures.attribution import Score, attributed
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps, widened
 

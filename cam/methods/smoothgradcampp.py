@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cam.capture import capture
 from cam.methods.smoothgrad import gaussian_fields
-from cam.perturb import default_rows, halving
+from cam.procedures.perturb import default_rows, halving
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps, widened
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from cam.masks import distinct_masks, scored_masks, weighted
+from cam.procedures.masks import distinct_masks, scored_masks, weighted
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps
 

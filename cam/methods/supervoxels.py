@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cam.attribution import Score, attributed
+from cam.procedures.attribution import Score, attributed
 from cam.request import ExplanationRequest
 
 __all__ = ["Surrogate", "supervoxel_maps", "supervoxels"]

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.evidence.localisation import METRICS
 from pipeline.evidence.statistics import auroc, auroc_interval, mean_interval
-from pipeline.record import Agreement, Estimate, Finding, Flow, Score, Stratum, StudyAudit
+from pipeline.findings.record import Agreement, Estimate, Flow, MapScores, Score, Stratum, StudyAudit
 from pipeline.studies.consensus import CONSENSUS
 
 __all__ = [
@@ -62,14 +62,14 @@ class Unit:
     chance: float | None
 
 
-def map_name(finding: Finding, at_layers: Collection[str]) -> str:
+def map_name(entry: MapScores, at_layers: Collection[str]) -> str:
     """Return what a map is called in tables: its method, with the layer for those of ``at_layers``."""
-    return f"{finding.method}@{finding.layer}" if finding.method in at_layers else finding.method
+    return f"{entry.method}@{entry.layer}" if entry.method in at_layers else entry.method
 
 
 def methods_at_layers(audits: Iterable[StudyAudit]) -> frozenset[str]:
     """Return the methods whose maps were taken at more than one layer."""
-    places = {(finding.method, finding.layer) for audit in audits for finding in audit.findings}
+    places = {(entry.method, entry.layer) for audit in audits for entry in audit.map_scores}
     counts = Counter(method for method, _ in places)
     return frozenset(method for method, count in counts.items() if count > 1)
 
@@ -79,23 +79,23 @@ def units_of(audits: Iterable[StudyAudit]) -> tuple[Unit, ...]:
     rows = [audit for audit in audits if audit.status == "analysed"]
     at_layers = methods_at_layers(rows)
     return tuple(
-        _unit(audit, target, _decisive([finding for finding in audit.findings if finding.target == target]), at_layers)
+        _unit(audit, target, _decisive([entry for entry in audit.map_scores if entry.target == target]), at_layers)
         for audit in rows
-        for target in dict.fromkeys(finding.target for finding in audit.findings)
+        for target in dict.fromkeys(entry.target for entry in audit.map_scores)
     )
 
 
-def _decisive(findings: Sequence[Finding]) -> Sequence[Finding]:
+def _decisive(map_scores: Sequence[MapScores]) -> Sequence[MapScores]:
     """Return what is held against the reference: the readers' consensus where there is one, else every reader."""
-    return [finding for finding in findings if (finding.reader or "").startswith(CONSENSUS)] or findings
+    return [entry for entry in map_scores if (entry.reader or "").startswith(CONSENSUS)] or map_scores
 
 
-def _unit(audit: StudyAudit, target: str, findings: Sequence[Finding], at_layers: Collection[str]) -> Unit:
-    by_map: dict[str, list[Finding]] = defaultdict(list)
-    for finding in findings:
-        by_map[map_name(finding, at_layers)].append(finding)
+def _unit(audit: StudyAudit, target: str, map_scores: Sequence[MapScores], at_layers: Collection[str]) -> Unit:
+    by_map: dict[str, list[MapScores]] = defaultdict(list)
+    for entry in map_scores:
+        by_map[map_name(entry, at_layers)].append(entry)
     scores = {(name, metric): _over_readers(metric, of) for name, of in by_map.items() for metric in METRICS}
-    shares = [finding.mask_share for finding in findings if finding.mask_share is not None]
+    shares = [entry.mask_share for entry in map_scores if entry.mask_share is not None]
     return Unit(
         audit.study,
         audit.patient,
@@ -108,8 +108,8 @@ def _unit(audit: StudyAudit, target: str, findings: Sequence[Finding], at_layers
     )
 
 
-def _over_readers(metric: str, findings: Sequence[Finding]) -> float | str:
-    scores = [score for finding in findings for score in finding.scores if score.name == metric]
+def _over_readers(metric: str, map_scores: Sequence[MapScores]) -> float | str:
+    scores = [score for entry in map_scores for score in entry.scores if score.name == metric]
     values = [score.value for score in scores if score.value is not None]
     if values:
         return float(np.mean(values))

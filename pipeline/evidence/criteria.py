@@ -12,7 +12,7 @@ from pipeline.evidence.cohort import (
     mean_estimate,
     paired_difference,
 )
-from pipeline.record import Answer, Estimate, StudyAudit, Verdict
+from pipeline.findings.record import Answer, Estimate, StudyAudit, Verdict
 
 __all__ = ["check_criteria", "judge", "judge_all"]
 

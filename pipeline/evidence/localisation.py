@@ -15,10 +15,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.record import MetricFacts, Score
+from pipeline.findings.record import MetricFacts, Score
 from pipeline.studies.volume import Heatmap, Mask
 
-__all__ = ["METRICS", "Evidence", "Metric", "Overlap", "score_all"]
+__all__ = ["METRICS", "MaskedEvidence", "Metric", "RegionOverlap", "score_all"]
 
 
 _BINS = 256
@@ -33,7 +33,7 @@ class Undefined(Exception):  # noqa: N818 - not an error: an answer
 
 
 @dataclass(frozen=True)
-class Evidence:
+class MaskedEvidence:
     """A map as evidence: positive part, region above the threshold, ranking; computed once for all masks.
 
     ``rule`` is ``otsu`` (256 bins over the seen voxels) or a share of the maximum.
@@ -113,10 +113,10 @@ def _below(threshold: float) -> float:
 
 
 @dataclass(frozen=True)
-class Overlap:
+class RegionOverlap:
     """One map's evidence against one mask."""
 
-    evidence: Evidence
+    evidence: MaskedEvidence
     mask: NDArray[np.bool_]
 
     @cached_property
@@ -147,7 +147,7 @@ class Metric:
     """
 
     facts: MetricFacts
-    function: Callable[[Overlap], float]
+    function: Callable[[RegionOverlap], float]
     range: tuple[float, float]
     scale_invariant: bool
     chance: Literal["mask_share"] | None
@@ -158,8 +158,8 @@ METRICS: dict[str, Metric] = {}
 
 def _metric(
     name: str, title: str, definition: str, *, chance: Literal["mask_share"] | None
-) -> Callable[[Callable[[Overlap], float]], Callable[[Overlap], float]]:
-    def register(function: Callable[[Overlap], float]) -> Callable[[Overlap], float]:
+) -> Callable[[Callable[[RegionOverlap], float]], Callable[[RegionOverlap], float]]:
+    def register(function: Callable[[RegionOverlap], float]) -> Callable[[RegionOverlap], float]:
         if name in METRICS:
             raise ValueError(f"metric {name!r} is registered twice")
         facts = MetricFacts(name=name, title=title, definition=definition, better="higher", unit="1")
@@ -176,7 +176,7 @@ def _metric(
     "undefined when the mask is empty",
     chance=None,
 )
-def iou(overlap: Overlap) -> float:
+def iou(overlap: RegionOverlap) -> float:
     """Return the intersection of region and mask over their union (Jaccard)."""
     overlap.require_mask()
     region = overlap.evidence.region
@@ -190,7 +190,7 @@ def iou(overlap: Overlap) -> float:
     "undefined when the mask is empty",
     chance=None,
 )
-def dice(overlap: Overlap) -> float:
+def dice(overlap: RegionOverlap) -> float:
     """Return twice the intersection of region and mask over the sum of their sizes."""
     overlap.require_mask()
     region = overlap.evidence.region
@@ -204,7 +204,7 @@ def dice(overlap: Overlap) -> float:
     "proportion; undefined for a constant map",
     chance="mask_share",
 )
-def hit_rate(overlap: Overlap) -> float:
+def hit_rate(overlap: RegionOverlap) -> float:
     """Return the share of the voxels with the highest H that lie in the mask (pointing game, Zhang et al. 2018)."""
     overlap.require_ranking()
     order, ends = overlap.evidence.ranking
@@ -218,7 +218,7 @@ def hit_rate(overlap: Overlap) -> float:
     "share of the map's positive sum that lies in the mask; undefined for a constant map",
     chance="mask_share",
 )
-def energy_in_mask(overlap: Overlap) -> float:
+def energy_in_mask(overlap: RegionOverlap) -> float:
     """Return sum(H in mask) / sum(H) (energy-based pointing game, Wang et al. 2020)."""
     overlap.require_ranking()
     positive = overlap.evidence.positive
@@ -232,7 +232,7 @@ def energy_in_mask(overlap: Overlap) -> float:
     "constant map",
     chance="mask_share",
 )
-def average_precision(overlap: Overlap) -> float:
+def average_precision(overlap: RegionOverlap) -> float:
     """Return sum over thresholds of (recall step) x precision; voxels with the same H enter together."""
     overlap.require_ranking()
     order, ends = overlap.evidence.ranking
@@ -242,13 +242,13 @@ def average_precision(overlap: Overlap) -> float:
     return float((steps * precision).sum() / true_positives[-1])
 
 
-def score_all(evidence: Evidence, mask: Mask) -> tuple[Score, ...]:
+def score_all(evidence: MaskedEvidence, mask: Mask) -> tuple[Score, ...]:
     """Return every registered metric of a map against a mask on the same grid."""
-    overlap = Overlap(evidence, mask.array)
+    overlap = RegionOverlap(evidence, mask.array)
     return tuple(_score(name, overlap) for name in METRICS)
 
 
-def _score(name: str, overlap: Overlap) -> Score:
+def _score(name: str, overlap: RegionOverlap) -> Score:
     try:
         return Score(name=name, value=METRICS[name].function(overlap))
     except Undefined as undefined:

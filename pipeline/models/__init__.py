@@ -1,1 +1,4 @@
-"""``Study`` to model input to output: MONAI lives here."""
+"""The classifier and what it is shown: loading, transforms, prepared inputs. MONAI lives here.
+
+May import studies and ``cam``; neither evidence nor runs.
+"""

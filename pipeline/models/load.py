@@ -13,7 +13,7 @@ from monai.bundle import ConfigParser
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from pipeline.config import Model
+from pipeline.config import ModelConfig
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.factory import build_from_factory
 
@@ -43,7 +43,7 @@ class LoadedModel:
         return sum(parameter.numel() for parameter in self.network.parameters())
 
 
-def load_model(model: Model, folder: Path, device: torch.device) -> LoadedModel:
+def load_model(model: ModelConfig, folder: Path, device: torch.device) -> LoadedModel:
     """Load the classifier that the configuration names; ``folder`` is where a factory's module is looked for first.
 
     Raises:

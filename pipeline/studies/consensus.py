@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import Reason, StudyError
-from pipeline.studies.readers.base import refused
+from pipeline.studies.readers.shared.base import refused
 from pipeline.studies.study import MaskFault, faults_of
 from pipeline.studies.volume import Mask
 

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from pipeline.errors import OutputError
-from pipeline.studies.archive import contents, sha256_of
+from pipeline.studies.read_study import contents, sha256_of
 
 __all__ = ["FileHashes", "open_file_hashes"]
 

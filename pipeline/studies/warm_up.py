@@ -4,7 +4,7 @@ import contextlib
 import threading
 
 from pipeline.errors import AuditError
-from pipeline.studies.isolation import DECODING, WorkerPool
+from pipeline.studies.untrusted.workers import DECODING, WorkerPool
 
 __all__ = ["warm_up"]
 
@@ -22,4 +22,4 @@ def _load(pool: WorkerPool) -> None:
 
 
 def _load_readers(_: None) -> None:
-    import pipeline.studies.archive  # noqa: F401 - in the worker: this process has yet to need it
+    import pipeline.studies.read_study  # noqa: F401 - in the worker: this process has yet to need it

@@ -1,7 +1,7 @@
 """Agreement between experts: the ceiling for a map."""
 
-from reports.layout import Flowable, columns, note, paragraph, table
 from reports.numbers import bounds, number
+from reports.page.layout import Flowable, columns, note, paragraph, table
 from reports.registry import Context, section
 from reports.wording import interval_head, intervals, measured, undefined
 

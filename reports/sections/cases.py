@@ -5,11 +5,12 @@ from functools import partial
 
 from reportlab.platypus import PageBreak
 
-from pipeline.cases import CasePanels
+from pipeline.conclusions.cases import CasePanels
 from pipeline.errors import OutputError
-from pipeline.record import CaseEntry, Finding, Results
-from reports.document import PAGE_HEIGHT
-from reports.layout import (
+from pipeline.findings.record import CaseEntry, MapScores, Results
+from reports.numbers import number, plural
+from reports.page.document import PAGE_HEIGHT
+from reports.page.layout import (
     CONTENT,
     Chip,
     Flowable,
@@ -23,10 +24,9 @@ from reports.layout import (
     table,
     together,
 )
-from reports.numbers import number, plural
+from reports.page.text import DASH, bold, joined
 from reports.panels import Grid, Legend, PictureRow, grid_for
 from reports.registry import Context, section
-from reports.text import DASH, bold, joined
 from reports.wording import is_baseline, measured, method, methods_in_order, nothing_called, words
 
 _WARNING = (
@@ -144,7 +144,7 @@ def _pictures(results: Results, load: Callable[[], CasePanels], rooms: Sequence[
 
 
 def _scores(results: Results, case: CaseEntry) -> list[Flowable]:
-    scored = [map_scores for map_scores in case.audit.findings if map_scores.scores]
+    scored = [map_scores for map_scores in case.audit.map_scores if map_scores.scores]
     if not scored:
         return [note("There are no scores: no map could be compared with a mask.")]
     known = [facts_.name for facts_ in results.metrics]
@@ -177,7 +177,7 @@ def _scores(results: Results, case: CaseEntry) -> list[Flowable]:
 Likes = Mapping[str, tuple[float | None, ...]]
 
 
-def _score_row(results: Results, map_scores: Finding, like: Likes, several: bool) -> tuple[object, ...]:
+def _score_row(results: Results, map_scores: MapScores, like: Likes, several: bool) -> tuple[object, ...]:
     values = {score.name: number(score.value, like=like[score.name]) for score in map_scores.scores}
     title = method(results, map_scores.method)
     if several and not is_baseline(map_scores.method):
@@ -187,7 +187,7 @@ def _score_row(results: Results, map_scores: Finding, like: Likes, several: bool
     return title, map_scores.reader or DASH, *(values.get(name, "") for name in like)
 
 
-def _reasons(results: Results, scored: list[Finding]) -> list[Flowable]:
+def _reasons(results: Results, scored: list[MapScores]) -> list[Flowable]:
     """Return one line that says why scores are undefined."""
     why: dict[str, list[str]] = {}
     for map_scores in scored:

@@ -1,7 +1,7 @@
 """How well the classifier classifies, before anything is said of its maps."""
 
 from reports.estimates import among_rows, estimate_columns
-from reports.layout import Flowable, note, paragraph, table
+from reports.page.layout import Flowable, note, paragraph, table
 from reports.registry import Context, section
 from reports.wording import intervals, label_of
 

@@ -1,6 +1,7 @@
 """The cover: what was audited, the verdicts, whether it was locked, what it is not, who signs."""
 
-from reports.layout import (
+from reports.numbers import bounds, moment, number, plural
+from reports.page.layout import (
     GREY,
     Flowable,
     bullets,
@@ -16,9 +17,8 @@ from reports.layout import (
     title,
     together,
 )
-from reports.numbers import bounds, moment, number, plural
+from reports.page.text import bold, coloured, digest, joined
 from reports.registry import Context, section
-from reports.text import bold, coloured, digest, joined
 from reports.wording import asked_for, chip, interval_head, intervals, population, subject
 
 _SHORT = 12

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from pipeline.record import Flow, Results
+from pipeline.findings.record import Flow, Results
 from reports.charts import flow_chart
-from reports.layout import Flowable, facts, note, paragraph, subheading
 from reports.numbers import count, plural
+from reports.page.layout import Flowable, facts, note, paragraph, subheading
+from reports.page.text import digest
 from reports.registry import Context, section
-from reports.text import digest
 from reports.wording import words
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from pipeline.record import RefusedMask, Results, StudyAudit
-from reports.layout import Flowable, columns, note, paragraph, subheading, table
+from pipeline.findings.record import RefusedMask, Results, StudyAudit
 from reports.numbers import plural
+from reports.page.layout import Flowable, columns, note, paragraph, subheading, table
+from reports.page.text import DASH
 from reports.registry import Context, section
-from reports.text import DASH
 from reports.wording import words
 
 

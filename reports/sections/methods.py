@@ -1,9 +1,9 @@
 """The maps: formula, source, limits, and which of them came out the same."""
 
-from pipeline.record import MethodFacts
-from reports.layout import GREY, Flowable, columns, note, paragraph, table
+from pipeline.findings.record import MethodFacts
+from reports.page.layout import GREY, Flowable, columns, note, paragraph, table
+from reports.page.text import bold, coloured
 from reports.registry import Context, section
-from reports.text import bold, coloured
 from reports.wording import by, cells, is_baseline, method
 
 

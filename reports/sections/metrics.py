@@ -1,8 +1,8 @@
 """The metrics and their definitions."""
 
-from reports.layout import Flowable, columns, note, paragraph, table
+from reports.page.layout import Flowable, columns, note, paragraph, table
+from reports.page.text import bold
 from reports.registry import Context, section
-from reports.text import bold
 
 
 @section(70, "Metrics")

@@ -1,10 +1,10 @@
 """The model's identity."""
 
-from pipeline.record import ModelFacts
-from reports.layout import Flowable, columns, facts, note, paragraph, subheading, table
+from pipeline.findings.record import ModelFacts
 from reports.numbers import count, number
+from reports.page.layout import Flowable, columns, facts, note, paragraph, subheading, table
+from reports.page.text import digest
 from reports.registry import Context, section
-from reports.text import digest
 from reports.wording import by, cells, words
 
 

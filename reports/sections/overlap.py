@@ -1,9 +1,9 @@
 """Overlap of maps with experts' masks, beside maps that know nothing of the model."""
 
-from pipeline.record import Estimate, Results
+from pipeline.findings.record import Estimate, Results
 from reports.charts import forest_plot
 from reports.estimates import among_rows, estimate_columns
-from reports.layout import Flowable, note, paragraph, subheading, table, together
+from reports.page.layout import Flowable, note, paragraph, subheading, table, together
 from reports.registry import Context, section
 from reports.wording import STRATA, intervals, stratum
 

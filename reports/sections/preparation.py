@@ -1,9 +1,9 @@
 """The preparation of images for the model."""
 
 from pipeline.errors import OutputError
-from pipeline.record import InputSummary
-from reports.layout import Flowable, bullets, columns, facts, note, paragraph, subheading, table
+from pipeline.findings.record import InputSummary
 from reports.numbers import number
+from reports.page.layout import Flowable, bullets, columns, facts, note, paragraph, subheading, table
 from reports.panels import PlanePicture
 from reports.registry import Context, section
 

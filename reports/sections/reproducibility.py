@@ -2,10 +2,10 @@
 
 import hashlib
 
-from reports.layout import Flowable, columns, facts, note, subheading, table
 from reports.numbers import count, moment, number
+from reports.page.layout import Flowable, columns, facts, note, subheading, table
+from reports.page.text import DASH, digest
 from reports.registry import Context, section
-from reports.text import DASH, digest
 
 
 @section(150, "Reproducibility")

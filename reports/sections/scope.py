@@ -1,6 +1,6 @@
 """Scope and intended use."""
 
-from reports.layout import Flowable, facts
+from reports.page.layout import Flowable, facts
 from reports.registry import Context, section
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from pipeline.record import Estimate, Results
-from reports.layout import Flowable, columns, note, paragraph, subheading, table
+from pipeline.findings.record import Estimate, Results
 from reports.numbers import count, estimate
+from reports.page.layout import Flowable, columns, note, paragraph, subheading, table
+from reports.page.text import DASH
 from reports.registry import Context, section
-from reports.text import DASH
 from reports.wording import in_sentence, intervals, is_baseline, measured, method, methods_in_order, stratum
 
 _ACROSS = 3

@@ -2,11 +2,11 @@
 
 from collections import Counter
 
-from pipeline.record import Answer, Estimate, Results, Verdict
-from reports.layout import Flowable, bullets, paragraph, subheading
+from pipeline.findings.record import Answer, Estimate, Results, Verdict
 from reports.numbers import count, estimate, plural
+from reports.page.layout import Flowable, bullets, paragraph, subheading
+from reports.page.text import Markup, bold, joined
 from reports.registry import Context, section
-from reports.text import Markup, bold, joined
 from reports.wording import asked_for, in_sentence, is_baseline, label_of, method, metric, population, subject, words
 
 _ANSWERS: tuple[Answer, ...] = ("MET", "NOT MET", "INCONCLUSIVE", "NOT EVALUATED")

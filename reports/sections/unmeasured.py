@@ -1,6 +1,6 @@
 """What this audit did not measure."""
 
-from reports.layout import Flowable, bullets, paragraph
+from reports.page.layout import Flowable, bullets, paragraph
 from reports.registry import Context, section
 from reports.wording import is_baseline
 

@@ -18,8 +18,8 @@ def main(count: int) -> None:
         os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
         os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "120"
         from flows.audit import audit
-        from pipeline.results import finish
-        from pipeline.run import begin, read_run, work
+        from pipeline.runs.conclude import finish
+        from pipeline.runs.run import begin, read_run, work
         from reports.pdf import render
         from tests.pipeline.planted import plant
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.models.prepare import build_transforms
-from pipeline.prepared import PreparedCache, prepared_study
+from pipeline.models.prepared_studies import PreparedCache, prepared_study
 from pipeline.studies.readers import read_image
 from pipeline.studies.study import Study
 from pipeline.studies.volume import Mask

@@ -19,11 +19,11 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 
-from pipeline.studies.catalogue import open_catalogue
-from pipeline.studies.headers import _TAGS
-from pipeline.studies.isolation import HEADERS, WorkerPool
-from pipeline.studies.privacy import Pseudonyms
-from pipeline.studies.scan import _BATCH, _batches, _described, _walk, scan, summary
+from pipeline.studies.index.catalogue import open_catalogue
+from pipeline.studies.index.headers import _TAGS
+from pipeline.studies.index.scan import _BATCH, _batches, _described, _walk, scan, summary
+from pipeline.studies.pseudonyms import Pseudonyms
+from pipeline.studies.untrusted.workers import HEADERS, WorkerPool
 from tests.benchmarks.resident import peak_resident
 
 _SLICES = 100
@@ -125,7 +125,7 @@ def _rescan(root: Path, index: Path, count: int) -> None:
 
 def _million(folder: Path, rows: int) -> None:
     """Fill, group, count and export a catalogue of synthetic rows; print the peak of this process's memory."""
-    from pipeline.studies.grouping import group
+    from pipeline.studies.index.group_series import group
 
     root = folder / "none"
     root.mkdir()

@@ -8,7 +8,7 @@ from monai.networks.nets import UNet, VNet
 from torch import nn
 
 from cam import Region, TokenGrid, choose_layer, explain, find_layer
-from cam.passage import Passage
+from cam.layers.passage import Passage
 from tests.cam.networks import conv, pool
 from tests.cam.test_capture import state_of
 

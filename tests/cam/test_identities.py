@@ -13,11 +13,11 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cam import METHODS, Difference, Region, Target, explain
-from cam.attribution import score_of
 from cam.methods.eigencam import first_component
 from cam.methods.fullgrad import full_gradients
 from cam.methods.gradcampp import gradcampp
 from cam.methods.xgradcam import xgradcam
+from cam.procedures.attribution import score_of
 from tests.cam.networks import conv, images, normed, pool, small
 from tests.cam.test_capture import Breaking, furnished, state_of
 from tests.cam.test_methods import detector, pointwise

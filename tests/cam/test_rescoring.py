@@ -9,7 +9,7 @@ from torch import nn
 
 from cam import Target, explain
 from tests.cam.networks import conv, images, pool, small
-from tests.cam.test_perturb import FEW, Counting
+from tests.cam.procedures.test_perturb import FEW, Counting
 from tests.oracles import by_oracle
 
 MASKED = ("scorecam", "faster_scorecam", "sscam", "iscam")

@@ -7,12 +7,12 @@ from pydicom import Dataset
 
 from pipeline.errors import ArchiveError, Reason, StudyError
 from pipeline.files import written
-from pipeline.studies.archive import list_studies, read_study
-from pipeline.studies.catalogue import open_catalogue
-from pipeline.studies.listing import write_manifest
-from pipeline.studies.privacy import Pseudonyms
+from pipeline.studies.index.catalogue import open_catalogue
+from pipeline.studies.index.scan import scan, summary
+from pipeline.studies.listing.write_manifest import write_manifest
+from pipeline.studies.pseudonyms import Pseudonyms
+from pipeline.studies.read_study import list_studies, read_study
 from pipeline.studies.readers import MaskRequest, ReadOptions, read_image, read_mask
-from pipeline.studies.scan import scan, summary
 from tests.pipeline.studies.writers import dicom, grid, nifti, save, slices
 
 AFFINE = grid(np.diag([-1, -1, 1]), (0.7, 0.8, 2.5), (20.0, 30.0, 0.0))

@@ -11,7 +11,7 @@ from PIL import Image
 from pydicom import dcmread
 
 from tests.field.making import AFFINE, RAMP, SHAPE, film, image_of, label_map, mask, refused, series, volume
-from tests.pipeline.studies.readers.test_rtstruct import circle, structure_set
+from tests.pipeline.studies.readers.masks.test_rtstruct import circle, structure_set
 from tests.pipeline.studies.writers import save, segmentation
 
 

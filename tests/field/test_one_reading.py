@@ -5,7 +5,7 @@ import pytest
 from pydicom.dataelem import DataElement
 
 from pipeline.errors import StudyError
-from pipeline.studies.headers import describe
+from pipeline.studies.index.headers import describe
 from tests.field.making import RAMP, image_of, scanned, series
 from tests.field.mutants import mutants, write
 from tests.pipeline.studies.enhanced import enhanced

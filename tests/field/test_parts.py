@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.studies.archive import list_studies, read_study
+from pipeline.studies.read_study import list_studies, read_study
 from tests.field.making import NAMES, listed, scanned
 
 CORNERS = [(10, 10), (60, 80), (40, 20)]

@@ -24,7 +24,7 @@ from tests.field.making import (
     series,
     volume,
 )
-from tests.pipeline.studies.readers.test_rtstruct import circle, structure_set
+from tests.pipeline.studies.readers.masks.test_rtstruct import circle, structure_set
 from tests.pipeline.studies.writers import save, segmentation
 
 BIG = (40, 40, 7)

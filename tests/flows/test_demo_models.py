@@ -5,7 +5,7 @@ import safetensors.torch
 import torch
 from monai.bundle import ConfigParser
 
-from cam.layers import spatial_layers
+from cam.layers.spatial import spatial_layers
 from flows.demo.configs import CT, DX, KINDS, MODALITIES, write_config
 from flows.demo.train import draw_training_set, train_model, write_bundle
 from pipeline.config_file import load_config

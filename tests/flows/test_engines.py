@@ -4,8 +4,8 @@ import contextlib
 
 import pytest
 
+from flows.commands.interrupts import Interrupted
 from flows.engines import Attempt, Engine, WorkError, driven
-from flows.interrupts import Interrupted
 from pipeline.errors import ConfigError
 
 

@@ -15,8 +15,8 @@ from flows import server as servers
 from flows.request import AuditRequest
 from flows.running import run_audit
 from flows.watch import Watcher
-from pipeline import run as pipeline_run
-from pipeline.record import load_results
+from pipeline.findings.record import load_results
+from pipeline.runs import run as pipeline_run
 from tests.pipeline.planted import plant
 
 
@@ -189,14 +189,14 @@ def test_no_place_for_prefect(tmp_path):
 
 
 def test_our_own_fault_ends_in_one_line_and_exit_code_3(tmp_path, camaudit, monkeypatch):
-    from pipeline import audit
+    from pipeline.walk import study_walk as audit
 
     config = plant(tmp_path, 3, run={"engine": "local", "device": "cpu", "replicates": 200})
     monkeypatch.setattr(audit, "score_all", lambda *_: {}["SECRET^PETER"])
     code, out, err = camaudit("run", config)
     assert (code, out) == (3, "")
     line = err.splitlines()[-1]
-    assert line.startswith("camaudit: camaudit itself failed at pipeline/audit.py:")
+    assert line.startswith("camaudit: camaudit itself failed at pipeline/walk/study_walk.py:")
     (trace,) = tmp_path.glob("runs/planted/*/faults.log")
     assert str(trace) in line
     assert trace.stat().st_mode & 0o777 == 0o600
@@ -221,7 +221,7 @@ def test_what_a_server_learns_of_our_own_fault(tmp_path, camaudit, monkeypatch, 
     from prefect.client.orchestration import get_client
 
     config = plant(tmp_path, 3)
-    monkeypatch.setattr("pipeline.audit.score_all", lambda *_: {}["SECRET^PETER"])
+    monkeypatch.setattr("pipeline.walk.study_walk.score_all", lambda *_: {}["SECRET^PETER"])
     assert camaudit("run", config)[0] == 3
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs()

@@ -24,14 +24,14 @@ from pydicom import dcmread
 from pydicom.uid import RLELossless, generate_uid
 
 from flows import cli
-from pipeline.record import load_results
-from pipeline.results import finish
-from pipeline.run import begin, read_run, work
-from pipeline.shards import load_map, read_shard
-from pipeline.studies.dicomweb import AUTHORIZATION_VARIABLE
-from pipeline.studies.dicomweb_cache import CONTENT_FACT
+from pipeline.findings.record import load_results
+from pipeline.findings.shards import load_map, read_shard
+from pipeline.runs.conclude import finish
+from pipeline.runs.run import begin, read_run, work
+from pipeline.studies.dicomweb.cache import CONTENT_FACT
+from pipeline.studies.dicomweb.client import AUTHORIZATION_VARIABLE
 from tests.pipeline.planted import plant
-from tests.pipeline.studies.readers.test_rtstruct import structure_set
+from tests.pipeline.studies.readers.masks.test_rtstruct import structure_set
 from tests.pipeline.studies.writers import OBLIQUE, grid, segmentation, slices
 
 pytestmark = pytest.mark.pacs

@@ -4,9 +4,9 @@ import os
 
 import numpy as np
 
-from pipeline.studies.archive import StudyRow, read_study
-from pipeline.studies.privacy import Pseudonyms
-from pipeline.studies.readers.base import ReadOptions
+from pipeline.studies.pseudonyms import Pseudonyms
+from pipeline.studies.read_study import StudyRow, read_study
+from pipeline.studies.readers.shared.base import ReadOptions
 from pipeline.studies.study import Study
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.checks.config_checks import check_names
 from pipeline.config import AuditConfig
 from pipeline.config_file import load_config
 from pipeline.errors import ConfigError
-from pipeline.preflight import check_names
 
 CONTENT = {
     "name": "nodule-ct",

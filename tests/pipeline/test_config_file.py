@@ -5,9 +5,9 @@ import re
 import pytest
 import yaml
 
+from pipeline.checks.names import TABLE, registered_names
 from pipeline.config_file import ConfigFaultsError, load_config
 from pipeline.errors import ConfigError
-from pipeline.names import TABLE, registered_names
 from tests.pipeline.test_config import CONTENT, changed
 
 TEXT = """\
@@ -42,7 +42,7 @@ def load(tmp_path):
 def test_the_table_of_names_is_the_registries():
     import json
 
-    assert json.loads(TABLE.read_text()) == registered_names(), "run: python -m pipeline.names"
+    assert json.loads(TABLE.read_text()) == registered_names(), "run: python -m pipeline.checks.names"
 
 
 def test_all_faults_are_told_each_with_its_line(load):

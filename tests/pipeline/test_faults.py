@@ -12,15 +12,15 @@ import torch
 import yaml
 
 from cam import METHODS, explain
-from flows.interrupts import Interrupted
-from pipeline import audit
-from pipeline.audit import audit_studies
+from flows.commands.interrupts import Interrupted
+from pipeline.checks.model_check import probe_model
 from pipeline.errors import AuditError, InternalError, ModelError, Reason, Stage, StudyError, frames_of
-from pipeline.fault_origin import Origin, origin_of
 from pipeline.faults import fault_log, log_fault, own_faults, package_logger
-from pipeline.probe import probe_model
-from pipeline.run import find_sources, open_auditor
+from pipeline.runs.run import find_sources, open_auditor
 from pipeline.studies.geometry import Resampling
+from pipeline.walk import study_walk as audit
+from pipeline.walk.fault_origin import Origin, origin_of
+from pipeline.walk.study_walk import audit_studies
 from tests.pipeline.hostile import buggy
 from tests.pipeline.planted import plant
 from tests.pipeline.shared_pool import POOL
@@ -88,7 +88,7 @@ def test_a_fault_of_our_own_blames_no_study(tmp_path, monkeypatch):
         audit_studies(auditor, sources)
     assert not isinstance(ended.value, AuditError)
     assert ended.value.kind == "KeyError"
-    assert ended.value.place.startswith("pipeline/audit.py:")
+    assert ended.value.place.startswith("pipeline/walk/study_walk.py:")
     assert SECRET not in str(ended.value)
     (trace,) = traces(tmp_path / "faults.log")
     assert trace["stage"] == "measure"

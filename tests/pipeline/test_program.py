@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline import program
 from pipeline.program import program_digest
-from pipeline.run import begin, read_run, work
+from pipeline.runs.run import begin, read_run, work
 from tests.pipeline.planted import plant
 
 ROOT = Path(program.__file__).resolve().parents[1]
@@ -28,6 +28,6 @@ def test_another_program_computes_anew(tmp_path, monkeypatch):
     folder = begin(config, "c")
     work(folder, config, 0)
     assert read_run(begin(config, "c"))[0].shards == 0
-    monkeypatch.setattr("pipeline.run.program_digest", lambda: "another")
+    monkeypatch.setattr("pipeline.runs.run.program_digest", lambda: "another")
     _, members = read_run(begin(config, "c"))
     assert [member.shard for member in members] == [0, 0, 0]

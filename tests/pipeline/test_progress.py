@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from cam import explain
-from pipeline.audit import audit_studies
 from pipeline.config_file import load_config
+from pipeline.findings.shards import Maps
 from pipeline.progress import BatchProgress
-from pipeline.shards import Maps
-from pipeline.wanted import expected_maps
+from pipeline.walk.map_plan import expected_maps
+from pipeline.walk.study_walk import audit_studies
 from tests.pipeline.planted import plant
 from tests.pipeline.test_faults import fail_for, opened
 

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.cases import CasePanels, View, save_panels
-from pipeline.record import (
+from pipeline.conclusions.cases import CasePanels, View, save_panels
+from pipeline.findings.record import (
     Agreement,
     CaseEntry,
     Estimate,
-    Finding,
     Flow,
     LayerFacts,
     Lock,
+    MapScores,
     MethodFacts,
     MetricFacts,
     ModelFacts,
@@ -124,7 +124,7 @@ def verdicts():
 
 def audit(study, *, reference=("nodule",), predicted=("nodule",), readers=READERS, empty=False):
     """Return an analysed study with scores for every map and reader."""
-    findings = []
+    map_scores = []
     for place, method in enumerate((*METHODS, *BASELINES)):
         for reader in readers:
             scores = [
@@ -132,8 +132,8 @@ def audit(study, *, reference=("nodule",), predicted=("nodule",), readers=READER
                 for name in METRICS
             ]
             layer = None if method in BASELINES else "features.denseblock4"
-            findings.append(
-                Finding(target="nodule", method=method, layer=layer, reader=reader, seen_share=0.97, scores=scores)
+            map_scores.append(
+                MapScores(target="nodule", method=method, layer=layer, reader=reader, seen_share=0.97, scores=scores)
             )
     return StudyAudit(
         study=study,
@@ -144,7 +144,7 @@ def audit(study, *, reference=("nodule",), predicted=("nodule",), readers=READER
         predicted=predicted,
         probabilities={"nodule": 0.934, "none": 0.066},
         strata={"site": "Nord"},
-        findings=findings,
+        map_scores=map_scores,
     )
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.cases import save_panels
-from pipeline.record import InputSummary, RefusedMask
+from pipeline.conclusions.cases import save_panels
+from pipeline.findings.record import InputSummary, RefusedMask
 from reports.pdf import render
 from tests.reports import example
 from tests.reports.test_pdf import NASTY, text_of

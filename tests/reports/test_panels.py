@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
-from pipeline.cases import CasePanels, View
-from reports import draw
-from reports.layout import CONTENT
+from pipeline.conclusions.cases import CasePanels, View
+from reports.page import draw
+from reports.page.layout import CONTENT
 from reports.panels import OVERHEAD, Grid, Legend, PictureRow, grid_for, readers_of
 
 DPI = 216

@@ -12,13 +12,13 @@ import pikepdf
 import pytest
 
 import reports
-from pipeline.cases import CasePanels, save_panels
+from pipeline.conclusions.cases import CasePanels, save_panels
 from pipeline.errors import OutputError
-from pipeline.record import Flow, LayerFacts, StudyAudit
+from pipeline.findings.record import Flow, LayerFacts, StudyAudit
 from reports import pdf
 from reports.pdf import render
 from tests.reports import example
-from tests.reports.test_text import NASTY
+from tests.reports.page.test_text import NASTY
 
 REASONS = ("criteria were locked after the first inference", "the cohort has no lock")
 
@@ -304,8 +304,8 @@ def test_only_the_layout_makes_paragraphs():
 
 def test_imports_stay_inside_the_rule():
     allowed = {
-        "pipeline.record",
-        "pipeline.cases",
+        "pipeline.findings.record",
+        "pipeline.conclusions.cases",
         "pipeline.errors",
         "pipeline.studies.geometry",
         "pipeline.studies.volume",

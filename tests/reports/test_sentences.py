@@ -7,19 +7,19 @@ import pytest
 from reportlab.platypus import Paragraph, Table
 
 import reports.sections  # noqa: F401 - fills the registry
-from flows.outcome import _summary
-from pipeline.record import (
+from flows.commands.outcome import _summary
+from pipeline.findings.record import (
     Compared,
     Estimate,
-    Finding,
     Flow,
     LayerFacts,
+    MapScores,
     MethodFacts,
     Score,
     Verdict,
 )
 from reports import wording
-from reports.layout import Chip
+from reports.page.layout import Chip
 from reports.registry import Context, sections
 from tests.reports import example
 
@@ -352,7 +352,7 @@ def test_a_run_whose_studies_were_all_excluded_claims_nothing_of_maps():
 
 def test_scores_of_a_case_name_what_is_constant():
     base = example.results().cases[0]
-    flat = Finding(target="nodule", method="gradcam", layer="l", reader="A", degenerate=True,
+    flat = MapScores(target="nodule", method="gradcam", layer="l", reader="A", degenerate=True,
                    scores=(Score(name="iou", value=0.0), Score(name="hit_rate", reason="constant_map")))  # fmt: skip
-    entry = base.model_copy(update={"audit": base.audit.model_copy(update={"findings": (flat,)}), "panels": None})
+    entry = base.model_copy(update={"audit": base.audit.model_copy(update={"map_scores": (flat,)}), "panels": None})
     assert "Grad-CAM (constant map) | A | \u2014 | 0.00" in said("Cases", example.results(cases=(entry,)))

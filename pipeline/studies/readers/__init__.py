@@ -8,22 +8,9 @@ from pathlib import Path
 from types import ModuleType
 
 from pipeline.errors import Reason
-from pipeline.studies.readers import (
-    boxes,
-    coco,
-    dicom_enhanced,
-    dicom_picture_mask,
-    dicom_projection,
-    dicom_seg,
-    dicom_series,
-    nifti,
-    nrrd,
-    picture,
-    png_mask,
-    polygons,
-    rtstruct,
-)
-from pipeline.studies.readers.base import (
+from pipeline.studies.readers.images import dicom_enhanced, dicom_projection, dicom_series, nifti, nrrd, picture
+from pipeline.studies.readers.masks import boxes, coco, dicom_picture_mask, dicom_seg, png_mask, polygons, rtstruct
+from pipeline.studies.readers.shared.base import (
     AS_STORED,
     ImageFile,
     MaskFile,

@@ -13,17 +13,17 @@ from pipeline.evidence.cohort import (
     units_of,
 )
 from pipeline.evidence.criteria import check_criteria, judge, judge_all
-from pipeline.record import Estimate, Finding, RefusedMask, Score, StudyAudit
+from pipeline.findings.record import Estimate, MapScores, RefusedMask, Score, StudyAudit
 
 BOOTSTRAP = Bootstrap(500, 0)
 
 
-def finding(method, reader, iou, target="nodule"):
+def entry(method, reader, iou, target="nodule"):
     score = Score(name="iou", value=iou) if isinstance(iou, float) else Score(name="iou", reason=iou)
-    return Finding(target=target, method=method, layer="l", reader=reader, mask_share=0.1, scores=(score,))
+    return MapScores(target=target, method=method, layer="l", reader=reader, mask_share=0.1, scores=(score,))
 
 
-def study(number, *findings, reference=("nodule",), predicted=("nodule",), probability=0.9, **rest):
+def study(number, *map_scores, reference=("nodule",), predicted=("nodule",), probability=0.9, **rest):
     return StudyAudit(
         study=f"S-{number}",
         patient=f"P-{number}",
@@ -32,7 +32,7 @@ def study(number, *findings, reference=("nodule",), predicted=("nodule",), proba
         reference=reference,
         predicted=predicted,
         probabilities={"clear": 1 - probability, "nodule": probability},
-        findings=findings,
+        map_scores=map_scores,
         **rest,
     )
 
@@ -41,9 +41,9 @@ def cohort(count=20):
     return [
         study(
             n,
-            finding("gradcam", "a", 0.4 + 0.01 * n),
-            finding("gradcam", "b", 0.6 + 0.01 * n),
-            finding("centre_prior", "a", 0.1),
+            entry("gradcam", "a", 0.4 + 0.01 * n),
+            entry("gradcam", "b", 0.6 + 0.01 * n),
+            entry("centre_prior", "a", 0.1),
             predicted=("nodule",) if n % 4 else (),
             probability=0.9 if n % 4 else 0.2,
             strata={"site": "A" if n % 2 else "B"},
@@ -58,18 +58,18 @@ def test_readers_are_averaged_within_a_study():
 
 
 def test_one_readers_undefined_score_leaves_the_other():
-    (unit,) = units_of([study(0, finding("gradcam", "a", "empty_mask"), finding("gradcam", "b", 0.3))])
+    (unit,) = units_of([study(0, entry("gradcam", "a", "empty_mask"), entry("gradcam", "b", 0.3))])
     assert unit.scores["gradcam", "iou"] == pytest.approx(0.3)
 
 
 def test_a_consensus_stands_for_the_readers_it_is_made_of():
-    readers = [finding("gradcam", "a", 0.2), finding("gradcam", "b", 0.4), finding("centre_prior", "a", 0.1)]
-    agreed = [finding("gradcam", "consensus:majority", 0.9), finding("centre_prior", "consensus:majority", 0.3)]
+    readers = [entry("gradcam", "a", 0.2), entry("gradcam", "b", 0.4), entry("centre_prior", "a", 0.1)]
+    agreed = [entry("gradcam", "consensus:majority", 0.9), entry("centre_prior", "consensus:majority", 0.3)]
     agreed = [one.model_copy(update={"mask_share": 0.5}) for one in agreed]
     both, alone = units_of([study(0, *readers, *agreed), study(1, *readers)])
     assert (both.scores["gradcam", "iou"], both.scores["centre_prior", "iou"], both.chance) == (0.9, 0.3, 0.5)
     assert alone.scores["gradcam", "iou"] == pytest.approx(0.3)
-    (empty,) = units_of([study(0, *readers, finding("gradcam", "consensus:staple", "empty_mask"))])
+    (empty,) = units_of([study(0, *readers, entry("gradcam", "consensus:staple", "empty_mask"))])
     assert empty.scores["gradcam", "iou"] == "empty_mask"
 
 
@@ -83,8 +83,8 @@ def test_strata_are_what_they_are_called():
 
 
 def test_undefined_scores_are_counted_by_reason_not_averaged():
-    rows = [*cohort(12), study(90, finding("gradcam", "a", "empty_mask")), study(91, finding("gradcam", None, 0.0))]
-    rows[-1] = study(91, Finding(target="nodule", method="gradcam", layer="l", reader=None))
+    rows = [*cohort(12), study(90, entry("gradcam", "a", "empty_mask")), study(91, entry("gradcam", None, 0.0))]
+    rows[-1] = study(91, MapScores(target="nodule", method="gradcam", layer="l", reader=None))
     estimate = mean_estimate(units_of(rows), "iou", "gradcam", "reference_positive", BOOTSTRAP)
     assert estimate.studies == 12
     assert estimate.undefined == {"empty_mask": 1, "no_mask": 1}
@@ -100,8 +100,7 @@ def test_subgroups_and_small_groups_are_kept():
 
 def test_paired_difference_is_paired():
     rows = [
-        study(n, finding("gradcam", "a", 0.2 + 0.03 * n), finding("centre_prior", "a", 0.1 + 0.03 * n))
-        for n in range(20)
+        study(n, entry("gradcam", "a", 0.2 + 0.03 * n), entry("centre_prior", "a", 0.1 + 0.03 * n)) for n in range(20)
     ]
     estimate = paired_difference(units_of(rows), "iou", ("gradcam", "centre_prior"), "reference_positive", BOOTSTRAP)
     assert estimate.value == pytest.approx(0.1)
@@ -146,7 +145,7 @@ def test_masks_that_could_not_be_used_are_counted_one_by_one():
 
 
 def test_a_fault_of_one_reader_leaves_the_mean_to_the_others():
-    (unit,) = units_of([study(0, finding("gradcam", "a", 0.25), finding("gradcam", "b", "missing_file"))])
+    (unit,) = units_of([study(0, entry("gradcam", "a", 0.25), entry("gradcam", "b", "missing_file"))])
     assert unit.scores["gradcam", "iou"] == 0.25
 
 

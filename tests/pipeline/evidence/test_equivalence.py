@@ -9,7 +9,7 @@ from torch import nn
 
 from cam import METHODS, explain
 from pipeline.evidence.equivalence import equivalent_methods
-from pipeline.evidence.localisation import Evidence, score_all
+from pipeline.evidence.localisation import MaskedEvidence, score_all
 from pipeline.studies.geometry import Geometry, cells, plan
 from pipeline.studies.volume import Heatmap, Mask
 
@@ -95,7 +95,7 @@ def measured(model, axes, methods):
                 resampling = plan(cells(own, values.shape), grid)
                 marked = np.random.default_rng(9).random(grid.shape) < 0.1
                 heatmap = Heatmap(resampling.apply(values), grid, resampling.seen, name, layer, str(target))
-                scores[name] += score_all(Evidence(heatmap, "otsu"), Mask(marked, grid, "t", "r"))
+                scores[name] += score_all(MaskedEvidence(heatmap, "otsu"), Mask(marked, grid, "t", "r"))
     studies = [{(name, str(target)): maps[sample].numpy() for (name, _, target), maps in found} for sample in range(4)]
     return scores, studies
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from skimage.filters import threshold_otsu
 
-from pipeline.evidence.localisation import METRICS, Evidence, Overlap, score_all
+from pipeline.evidence.localisation import METRICS, MaskedEvidence, RegionOverlap, score_all
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap, Mask
 
@@ -12,7 +12,7 @@ SHAPES = [(6, 7), (5, 6, 4)]
 def evidence(values, seen=None, rule=0.5):
     values = np.asarray(values, dtype=np.float32)
     seen = np.ones(values.shape, bool) if seen is None else np.asarray(seen, bool)
-    return Evidence(Heatmap(values, Geometry(values.shape, np.eye(4)), seen, "m", "l", "t"), rule)
+    return MaskedEvidence(Heatmap(values, Geometry(values.shape, np.eye(4)), seen, "m", "l", "t"), rule)
 
 
 def scores(values, mask, seen=None, rule=0.5):
@@ -123,7 +123,7 @@ def test_otsu_splits_two_populations():
 
 def test_overlap_needs_no_square():
     one = evidence(np.arange(6).reshape(1, 6))
-    assert Overlap(one, np.array([[0, 0, 0, 0, 0, 1]], bool)).visible.sum() == 1
+    assert RegionOverlap(one, np.array([[0, 0, 0, 0, 0, 1]], bool)).visible.sum() == 1
 
 
 FLOAT32 = np.finfo(np.float32)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pipeline.config import Model
+from pipeline.config import ModelConfig
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models import load
 from pipeline.models.load import choose_device, load_model, probabilities
@@ -38,7 +38,7 @@ def folder(tmp_path):
 
 
 def model(**keys):
-    return Model.model_validate({"name": "m", "labels": ["clear", "nodule"], **keys})
+    return ModelConfig.model_validate({"name": "m", "labels": ["clear", "nodule"], **keys})
 
 
 def weights_of(folder, name="w.safetensors", outputs=2):

@@ -11,11 +11,11 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from pipeline.errors import Reason
-from pipeline.studies.archive import MaskSource, StudyRow, read_study
 from pipeline.studies.geometry import Geometry
-from pipeline.studies.privacy import Pseudonyms
+from pipeline.studies.pseudonyms import Pseudonyms
+from pipeline.studies.read_study import MaskSource, StudyRow, read_study
 from pipeline.studies.readers import ReadOptions, read_image, read_mask
-from pipeline.studies.readers.base import ImageFile
+from pipeline.studies.readers.shared.base import ImageFile
 from pipeline.studies.volume import Volume
 from tests.pipeline.studies.peers import assert_same, by_dcm2niix, by_simpleitk
 from tests.pipeline.studies.writers import refusal

@@ -2,7 +2,7 @@
 
 import threading
 
-from pipeline.studies.isolation import DECODING, WorkerPool
+from pipeline.studies.untrusted.workers import DECODING, WorkerPool
 from pipeline.studies.warm_up import warm_up
 from tests.pipeline.studies.misbehaving import loaded_modules
 

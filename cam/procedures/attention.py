@@ -1,0 +1,205 @@
+"""What the attentions of a transformer looked at.
+
+An attention module keeps its weights to itself, and its fast paths never form them. So they are computed a second time
+from the module's own input and parameters, and the module's output is replaced by what these weights give: the weights
+then lie on the path to the logits, and have a gradient. The two outputs must agree, so that no mask, bias or variant
+that is not known here can go unnoticed.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cam.layers.axis_layout import hookable
+from cam.layers.tokens import TokenGrid, measured
+from cam.request import ExplanationRequest
+
+__all__ = ["Attended", "attended", "onto_grid"]
+
+_KNOWN = "nn.MultiheadAttention and MONAI's SABlock, both as self-attention without masks"
+_Recomputed = tuple[Tensor, Callable[[Tensor], Tensor]]  # weights (B, heads, N, N), and weights to output
+
+
+@dataclass(frozen=True)
+class Attended:
+    """The attention weights of one forward, (B, heads, N, N) each, in the order of the calls, and the logits (B, K)."""
+
+    names: tuple[str, ...]
+    weights: tuple[Tensor, ...]
+    logits: Tensor
+
+
+def attended(model: nn.Module, x: Tensor, *, differentiable: bool) -> Attended:
+    """Run ``model`` on ``x`` (B, C, *S) and return every attention's weights.
+
+    ``differentiable`` keeps the graph from the first attention to the logits, by which the logits have a gradient with
+    respect to every one of the weights. The model is left as it was found, also when the forward raises.
+
+    Raises:
+        ValueError: when the model has no attention that is known here, has another kind beside, attends with masks or
+            across sequences, or its attentions do not all see the same tokens of each sample.
+    """
+    calls: list[tuple[str, Tensor]] = []
+
+    def replace(name: str, weights: Tensor) -> Tensor:
+        if differentiable:
+            torch.set_grad_enabled(True)  # the caller's no_grad block restores the mode
+            weights = weights if weights.requires_grad else weights.detach().requires_grad_()
+        calls.append((name, weights))
+        return weights
+
+    with _replacing(model, replace), torch.inference_mode(False), torch.no_grad():
+        logits = model(x)
+    if not calls:
+        raise ValueError(f"{type(model).__name__} calls no attention that is known: {_KNOWN}")
+    names, weights = zip(*calls, strict=True)
+    shapes = {(len(weight), *weight.shape[2:]) for weight in weights}
+    if len(shapes) != 1 or shapes.pop()[0] != len(x):
+        seen = {name: tuple(weight.shape) for name, weight in calls}
+        raise ValueError(f"every attention must see the same tokens of {len(x)} samples; weights have shapes {seen}")
+    return Attended(names, weights, logits)
+
+
+def onto_grid(request: ExplanationRequest, names: Sequence[str], relevance: Tensor) -> tuple[Tensor, str]:
+    """Return the map (B, *S) of a relevance (B, N, N), from row to column, and whose rows it shows.
+
+    The rows are those of the tokens that the classifier reads after the last attention: the class token's alone, or
+    the mean over all where it pools. Which they are is measured by the gradient.
+
+    Raises:
+        ValueError: when the places of the tokens in the image are not known.
+    """
+    tokens = relevance.shape[2]
+    grid = _grid(request, names, tokens)
+    read = _tokens_read(request.model, request.x[:1], names[-1])
+    rows = relevance[:, read].mean(dim=1)
+    whose = f"mean over the rows of {int(read.sum())} tokens" if int(read.sum()) > 1 else "row of the class token"
+    return rows[:, grid.prefix :].reshape(-1, *grid.shape), whose
+
+
+def _grid(request: ExplanationRequest, names: Sequence[str], tokens: int) -> TokenGrid:
+    grids: Mapping[str, TokenGrid] = request.capture.grids
+    grid = next((grids[name] for name in names if name in grids), None)
+    grid = grid or measured(request.model, request.x, tokens)
+    if grid is None or not grid.fits((1, tokens, 1)):
+        raise ValueError(
+            f"layer {names[-1]!r} attends to {tokens} tokens whose places in the image are not known; state them: "
+            f"grids={{{names[-1]!r}: TokenGrid(spatial shape of the patches, tokens in front of them)}}"
+        )
+    return grid
+
+
+def _tokens_read(model: nn.Module, x: Tensor, name: str) -> Tensor:
+    """Return which tokens (N,) of the last attention's output the logits of one sample depend on."""
+    module, leaves = model.get_submodule(name), []
+
+    def start(_module: nn.Module, _inputs: object, output: Tensor | tuple[Tensor, ...]) -> object:
+        torch.set_grad_enabled(True)
+        first = output if isinstance(output, Tensor) else output[0]
+        leaves.append(first.detach().requires_grad_())
+        return leaves[-1].clone() if isinstance(output, Tensor) else (leaves[-1].clone(), *output[1:])
+
+    hook = module.register_forward_hook(start)
+    try:
+        with torch.inference_mode(False), torch.no_grad():
+            logits = model(x)
+    finally:
+        hook.remove()
+    with torch.inference_mode(False), torch.enable_grad():
+        weights = torch.arange(1, 1 + logits.shape[1], device=logits.device)  # a plain sum may depend on nothing
+        (gradient,) = torch.autograd.grad((logits * weights).sum(), leaves[-1])
+    read = (gradient != 0).any(dim=2).flatten()  # (1, N) or, for sequences first, (N, 1)
+    if not bool(read.any()):
+        raise ValueError(f"the logits do not depend on the last attention {name!r}")
+    return read
+
+
+@contextmanager
+def _replacing(model: nn.Module, replace: Callable[[str, Tensor], Tensor]) -> Iterator[None]:
+    """Hand every attention's weights to ``replace``, and let the model go on with those that it returns."""
+
+    def hook_for(name: str) -> Callable[..., object]:
+        def hook(module: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor], output: object) -> object:
+            weights, answer = _recompute(name, module, given, named)
+            first = output if isinstance(output, Tensor) else output[0]  # type: ignore[index]
+            recomputed = answer(replace(name, weights)).to(first.dtype)
+            _check_equal(name, recomputed.detach(), first.detach())
+            return recomputed if isinstance(output, Tensor) else (recomputed, *output[1:])  # type: ignore[index]
+
+        return hook
+
+    def refuse(module: nn.Module, _inputs: object) -> None:
+        raise ValueError(f"attention of type {type(module).__name__} is not known; known are {_KNOWN}")
+
+    hooks = []
+    try:
+        for name, module in hookable(model):
+            if _is_known(module):
+                hooks.append(module.register_forward_hook(hook_for(name), with_kwargs=True))
+            elif _is_other(module):
+                hooks.append(module.register_forward_pre_hook(refuse))
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _is_monai(module: nn.Module) -> bool:  # by name: MONAI is not needed to explain models without it
+    return type(module).__name__ == "SABlock" and type(module).__module__.startswith("monai.")
+
+
+def _is_known(module: nn.Module) -> bool:
+    return isinstance(module, nn.MultiheadAttention) or _is_monai(module)
+
+
+def _is_other(module: nn.Module) -> bool:
+    named = re.search("attention|attn|sablock", type(module).__name__, re.IGNORECASE)
+    return bool(named) and not any(_is_known(submodule) for submodule in module.modules())
+
+
+def _recompute(name: str, module: nn.Module, given: Sequence[Tensor], named: Mapping[str, Tensor]) -> _Recomputed:
+    if _is_monai(module):
+        return _of_monai(module, given[0] if given else named["x"])
+    query, key, value = [*given, *(named[role] for role in ("query", "key", "value") if role in named)][:3]
+    if query is not key or key is not value:
+        raise ValueError(f"attention {name!r} attends from one sequence to another; known are {_KNOWN}")
+    assert isinstance(module, nn.MultiheadAttention)
+    return _of_torch(name, module, query)
+
+
+def _of_monai(block: nn.Module, x: Tensor) -> _Recomputed:
+    if block.use_combined_linear:
+        query, key, value = block.input_rearrange(block.qkv(x))  # type: ignore[operator]
+    else:
+        projections = (block.to_q, block.to_k, block.to_v)
+        query, key, value = (block.input_rearrange(project(x)) for project in projections)  # type: ignore[operator]
+    scores = query @ key.transpose(-2, -1) * block.scale
+    if block.rel_positional_embedding is not None:
+        scores = block.rel_positional_embedding(x, scores, query)  # type: ignore[operator]
+    return scores.softmax(dim=-1), lambda weights: block.out_proj(block.out_rearrange(weights.to(value) @ value))  # type: ignore[operator]
+
+
+def _of_torch(name: str, block: nn.MultiheadAttention, x: Tensor) -> _Recomputed:
+    if block.in_proj_weight is None or x.ndim != 3:
+        raise ValueError(f"attention {name!r} has query, key and value of different sizes; known are {_KNOWN}")
+    tokens = x if block.batch_first else x.transpose(0, 1)
+    projected = functional.linear(tokens, block.in_proj_weight, block.in_proj_bias)
+    query, key, value = projected.reshape(*tokens.shape[:2], 3, block.num_heads, block.head_dim).permute(2, 0, 3, 1, 4)
+
+    def answer(weights: Tensor) -> Tensor:
+        heads = (weights.to(value) @ value).transpose(1, 2).flatten(2)
+        mixed = functional.linear(heads, block.out_proj.weight, block.out_proj.bias)
+        return mixed if block.batch_first else mixed.transpose(0, 1)
+
+    return (query @ key.transpose(-2, -1) * block.head_dim**-0.5).softmax(dim=-1), answer
+
+
+def _check_equal(name: str, recomputed: Tensor, given: Tensor) -> None:
+    allowed = torch.finfo(given.dtype).eps ** 0.5 * given.abs().max()
+    if not bool((recomputed - given).abs().max() <= allowed):
+        raise ValueError(f"attention {name!r} does more than its weights and values tell; known are {_KNOWN}")

@@ -1,0 +1,435 @@
+"""Everything that the file, the file system and the tables of names can tell, before torch, MONAI or Prefect load.
+
+Each check is a function of the configuration. It is left out where a value that it needs is faulty itself, so that one
+mistake is told once. What needs the model is checked next, see ``probe.py``.
+"""
+
+import ast
+import hashlib
+import importlib.util
+import json
+import os
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from pipeline.checks.names import KnownNames, known_names
+from pipeline.config import AuditConfig, Criterion
+from pipeline.config_file import Fault, Key, ParsedConfig, parse_config, read_document
+from pipeline.errors import ArchiveError, ConfigError, closest
+from pipeline.findings.lock import read_lock
+from pipeline.studies.listing.manifest import read_manifest
+
+__all__ = ["check_names", "checked_config", "is_cron"]
+
+Check = Callable[[AuditConfig, Path], Iterator[Fault]]
+"""From a configuration and the folder of its file to what is wrong with it."""
+
+_MOST_REPEATS = 1_000_000  # a method's own samples, masks or steps: beyond it one map takes days
+_FACTORY = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
+_DEVICE = re.compile(r"auto|cpu|(?:cuda|mps|xpu|hpu)(?::\d{1,3})?")
+
+
+def checked_config(path: Path, overrides: Sequence[str] = ()) -> AuditConfig:
+    """Read ``audit.yaml`` and look at everything that it names; ``overrides`` as in ``load_config``.
+
+    Raises:
+        ConfigError: a line for each mistake, with its place.
+    """
+    document = read_document(path, overrides)
+    parsed = parse_config(document)
+    faults = [*parsed.faults, *_further(parsed, path, (*_OF_NAMES, *_OF_FILES)), *_of_the_lock(path)]
+    if faults:
+        raise document.refusal(faults)
+    return parsed.config
+
+
+def check_names(path: Path, overrides: Sequence[str] = ()) -> AuditConfig:
+    """Read ``audit.yaml`` and look at the names that it uses, at none of its files.
+
+    Raises:
+        ConfigError: as ``checked_config``.
+    """
+    document = read_document(path, overrides)
+    parsed = parse_config(document)
+    faults = [*parsed.faults, *_further(parsed, path, _OF_NAMES)]
+    if faults:
+        raise document.refusal(faults)
+    return parsed.config
+
+
+def is_cron(expression: str) -> bool:
+    """Tell whether an expression is a cron expression such as ``0 2 * * *``."""
+    from croniter import croniter
+
+    return bool(croniter.is_valid(expression))
+
+
+def _further(parsed: ParsedConfig, path: Path, checks: Sequence[tuple[Sequence[str], Check]]) -> Iterator[Fault]:
+    unknown = [".".join(map(str, key)) for key in parsed.unknown]
+    folder = path.resolve().parent
+    for needs, check in checks:
+        if any(_overlap(need, key) for need in needs for key in unknown):
+            continue
+        for fault in check(parsed.config, folder):
+            if not any(_overlap(".".join(map(str, fault.key)), key) for key in unknown):
+                yield fault
+
+
+def _overlap(first: str, second: str) -> bool:
+    """Tell whether two keys are the same or one holds the other."""
+    return first == second or first.startswith(f"{second}.") or second.startswith(f"{first}.")
+
+
+def _fault(*key: str | int, says: str) -> Fault:
+    return Fault(key, f"{'.'.join(map(str, key))}: {says}")
+
+
+# Names.
+
+
+def _labels(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    reserved = sorted({"reference", "predicted"} & set(config.model.labels))
+    if reserved:
+        says = f"{reserved[0]!r} has a meaning of its own in explain.targets; rename it"
+        yield _fault("model", "labels", says=says)
+
+
+def _archive_label(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    label = config.archive.label
+    if label is not None and label not in config.model.labels:
+        says = f"must be one of model.labels, not {label!r}; {closest(label, config.model.labels)}"
+        yield _fault("archive", "label", says=says)
+    if label is not None and config.archive.manifest is not None:
+        yield _fault("archive", "label", says="goes without a manifest, which has its own column 'label'")
+
+
+def _targets(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    known = ("reference", "predicted", *config.model.labels)
+    for target in config.explain.targets:
+        if target not in known:
+            yield _fault("explain", "targets", says=f"must be among {', '.join(known)}, not {target!r}")
+
+
+def _doubled(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    listed: Mapping[Key, Sequence[str]] = {
+        ("explain", "methods"): config.explain.methods,
+        ("explain", "targets"): config.explain.targets,
+        ("model", "layers"): config.model.layers,
+    }
+    for key, names in listed.items():
+        if len(set(names)) < len(names):
+            yield _fault(*key, says=f"must differ from each other: {list(names)}")
+
+
+def _methods(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    known = known_names()
+    for name in config.explain.methods:
+        if name not in known.methods:
+            yield _fault("explain", "methods", says=f"unknown method {name!r}; {closest(name, known.methods)}")
+    for name, given in config.explain.options.items():
+        if name not in config.explain.methods:
+            says = f"{name!r} is not among explain.methods {list(config.explain.methods)}"
+            yield _fault("explain", "options", name, says=says)
+        else:
+            yield from _options(known, name, given)
+
+
+def _options(known: KnownNames, method: str, given: Mapping[str, object]) -> Iterator[Fault]:
+    defaults = known.options.get(method, {})
+    for option, value in given.items():
+        key = ("explain", "options", method, option)
+        if option not in defaults:
+            yield _fault(*key, says=f"unknown option {option!r}; {closest(option, defaults) if defaults else 'none'}")
+            continue
+        default = defaults[option]
+        if not _fits(value, default):
+            yield _fault(*key, says=f"must be a {type(default).__name__} as its default {default!r}, not {value!r:.60}")
+        elif isinstance(default, int) and option != "seed" and not 1 <= int(str(value)) <= _MOST_REPEATS:
+            yield _fault(*key, says=f"must lie within 1 and {_MOST_REPEATS}, not {value!r:.60}")
+
+
+def _fits(value: object, default: object) -> bool:
+    """Tell whether an option's value is of its default's kind; a default of None says nothing."""
+    if default is None:
+        return True
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(value, bool) and isinstance(default, bool)
+    if isinstance(default, float):
+        return isinstance(value, (int, float)) and float("-inf") < value < float("inf")
+    return isinstance(value, type(default))
+
+
+def _criteria(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    known = known_names()
+    for number, criterion in enumerate(config.criteria):
+        if criterion.method is None:
+            yield from _of_the_classifier(known, number, criterion)
+        else:
+            yield from _of_a_map(config, known, number, criterion)
+
+
+def _of_the_classifier(known: KnownNames, number: int, criterion: Criterion) -> Iterator[Fault]:
+    if criterion.metric not in known.classifier_metrics:
+        if criterion.metric in known.metrics:
+            yield _fault("criteria", number, says=f"{criterion.metric} is a map's; name the method of the map")
+        else:
+            says = f"unknown name {criterion.metric!r}; {closest(criterion.metric, known.classifier_metrics)}"
+            yield _fault("criteria", number, "metric", says=f"(no method: the classifier's own) {says}")
+    if criterion.better_than:
+        yield _fault("criteria", number, "better_than", says="compares maps; name the method of the map")
+    if "among" in criterion.model_fields_set and criterion.among != "all":
+        says = f"the classifier is judged on all studies, not on {criterion.among!r}"
+        yield _fault("criteria", number, "among", says=says)
+    yield from _bounds(number, criterion, (0.0, 1.0))
+
+
+def _of_a_map(config: AuditConfig, known: KnownNames, number: int, criterion: Criterion) -> Iterator[Fault]:
+    if criterion.metric not in known.metrics:
+        says = f"unknown name {criterion.metric!r}; {closest(criterion.metric, known.metrics)}"
+        yield _fault("criteria", number, "metric", says=says)
+    maps = [*config.explain.methods, *known.baselines]
+    misspelt = not set(config.explain.methods) <= set(known.methods)  # told by itself; then this may be the right name
+    if not misspelt and str(criterion.method).partition("@")[0] not in maps:
+        says = f"unknown name {criterion.method!r}; {closest(str(criterion.method), maps)}"
+        yield _fault("criteria", number, "method", says=says)
+    yield from _bounds(number, criterion, known.metrics.get(criterion.metric, (float("-inf"), float("inf"))))
+
+
+def _bounds(number: int, criterion: Criterion, span: tuple[float, float]) -> Iterator[Fault]:
+    for name in ("at_least", "at_most"):
+        bound = getattr(criterion, name)
+        if bound is not None and not span[0] <= bound <= span[1]:
+            percent = f"; is {bound / 100:g} meant?" if span == (0.0, 1.0) and 1 < bound <= 100 else ""
+            says = f"{criterion.metric} lies within {span[0]:g} and {span[1]:g}, not {bound:g}{percent}"
+            yield _fault("criteria", number, name, says=says)
+
+
+def _prepare(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    known = _transforms()
+    for number, step in enumerate(config.prepare):
+        target = step.get("_target_")
+        if not isinstance(target, str) or not target:
+            says = f"must name a MONAI transform as _target_, not {step!r:.80}"
+            yield _fault("prepare", number, says=says)
+            continue
+        name, module = target.rpartition(".")[2], target.rpartition(".")[0]
+        if name in known or module not in ("", "monai.transforms"):
+            continue  # of another module: what it is shows when it is built
+        yield _fault("prepare", number, "_target_", says=f"unknown transform {target!r}; {closest(name, known)}")
+
+
+def _transforms() -> Collection[str]:
+    """Return the names that MONAI's transforms export, read from its source: importing them takes seconds."""
+    spec = importlib.util.find_spec("monai")
+    if spec is None or spec.origin is None:
+        return ()
+    tree = ast.parse((Path(spec.origin).parent / "transforms" / "__init__.py").read_text(encoding="utf-8"))
+    return [
+        alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    ]
+
+
+def _device(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    if not _DEVICE.fullmatch(config.run.device):
+        yield _fault("run", "device", says=f"must be auto, cpu, cuda or cuda:<number>, not {config.run.device!r}")
+
+
+# Files.
+
+
+def _archive(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    archive = config.archive
+    if archive.dicomweb is None and not archive.path.is_dir():
+        yield _fault("archive", "path", says=f"{archive.path} is not there or is no folder")
+    if archive.manifest is not None and not archive.manifest.is_file():
+        yield _fault("archive", "manifest", says=f"{archive.manifest} is not there or is no file")
+
+
+def _manifest(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    archive = config.archive
+    if archive.manifest is None or not archive.manifest.is_file():
+        return
+    if archive.dicomweb is None and not archive.path.is_dir():
+        return
+    try:
+        rows = read_manifest(archive.path, archive.manifest)
+    except ArchiveError as error:
+        yield _fault("archive", "manifest", says=str(error))
+        return
+    if not rows:
+        yield _fault("archive", "manifest", says=f"{archive.manifest} holds no studies")
+    labels = sorted({label for row in rows for label in row.reference or ()})
+    if labels and not set(labels) & set(config.model.labels):
+        advice = closest(labels[0], config.model.labels)
+        says = f"{archive.manifest}: label {labels[0]!r} is not one of the model's labels; {advice}"
+        yield _fault("archive", "manifest", says=says)
+
+
+def _bundle(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    bundle = config.model.bundle
+    if bundle is None:
+        return
+    if not bundle.is_dir():
+        says = f"{bundle} is not a folder; a MONAI bundle is one with configs/ and models/"
+        yield _fault("model", "bundle", says=says)
+        return
+    for part, names in (
+        ("configs", ("inference.json", "inference.yaml", "inference.yml")),
+        ("models", ("model.safetensors", "model.pt", "model.pth")),
+    ):
+        paths = [bundle / part / name for name in names if (bundle / part / name).is_file()]
+        if not paths:
+            yield _fault("model", "bundle", says=f"{bundle / part} holds none of {', '.join(names)}")
+        elif part == "configs":
+            yield from _bundle_text(paths[0])
+            yield from _channels(config, bundle / part / "metadata.json")
+        else:
+            yield from _hash(config, paths[0])
+
+
+def _bundle_text(path: Path) -> Iterator[Fault]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        kind = "JSON" if path.suffix == ".json" else "YAML"
+        yield _fault("model", "bundle", says=f"{path} is not {kind}: {' '.join(str(error).split())[:120]}")
+        return
+    if not isinstance(content, dict) or not {"network_def", "network", "net"} & set(content):
+        yield _fault("model", "bundle", says=f"{path} has no network_def")
+
+
+def _channels(config: AuditConfig, metadata: Path) -> Iterator[Fault]:
+    """Hold the labels against the names that a bundle gives its outputs: the same names in another order are a slip."""
+    try:
+        outputs = json.loads(metadata.read_text(encoding="utf-8"))["network_data_format"]["outputs"]
+        channels = next(iter(outputs.values()))["channel_def"]
+        stated = [str(channels[str(number)]) for number in range(len(channels))]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration):
+        return  # most bundles say nothing of the kind
+    labels = config.model.labels
+    plain, configured = ([re.sub(r"[\W_]+", " ", name).casefold() for name in names] for names in (stated, labels))
+    if plain != configured and sorted(plain) == sorted(configured):
+        says = f"the bundle's outputs are {stated}, in this order, not {list(labels)}"
+        yield _fault("model", "labels", says=says)
+
+
+def _weights(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    weights = config.model.weights
+    if weights is None:
+        return
+    if not weights.is_file():
+        yield _fault("model", "weights", says=f"{weights} is not there or is no file")
+    else:
+        yield from _hash(config, weights)
+
+
+def _hash(config: AuditConfig, weights: Path) -> Iterator[Fault]:
+    if config.model.sha256 is None:
+        return
+    try:
+        with weights.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        yield _fault("model", "weights", says=f"{weights} cannot be read: {error.strerror}")
+        return
+    if digest != config.model.sha256:
+        says = (
+            f"the weights {weights} have the hash {digest}, not the configured {config.model.sha256}; "
+            "audit the model that was named, or correct the configuration"
+        )
+        yield _fault("model", "sha256", says=says)
+
+
+def _factory(config: AuditConfig, folder: Path) -> Iterator[Fault]:
+    """Look for the factory's module beside the configuration and read, not run, it; else only whether it exists."""
+    factory = config.model.factory
+    if factory is None:
+        return
+    match = _FACTORY.fullmatch(factory)
+    if match is None:
+        yield _fault("model", "factory", says=f"must be package.module:function, not {factory!r}")
+        return
+    module, function = match.groups()
+    path = _beside(folder, module)
+    if path is not None:
+        yield from _factory_text(path, function)
+    elif importlib.util.find_spec(module.partition(".")[0]) is None:
+        places = f"neither beside the configuration in {folder} nor installed"
+        yield _fault("model", "factory", says=f"module {module!r} is {places}")
+
+
+def _beside(folder: Path, module: str) -> Path | None:
+    stem = folder.joinpath(*module.split("."))
+    paths = (stem.with_name(f"{stem.name}.py"), stem / "__init__.py")
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _factory_text(path: Path, function: str) -> Iterator[Fault]:
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        yield _fault("model", "factory", says=f"{path}{line}: is not Python: {getattr(error, 'msg', error)}")
+        return
+    names = _defined(tree)
+    if function not in names and "*" not in names:
+        says = f"{path} defines no {function!r}; {closest(function, sorted(names))}"
+        yield _fault("model", "factory", says=says)
+
+
+def _defined(tree: ast.Module) -> set[str]:
+    """Return the names that a module binds; ``*`` where it imports whatever another one holds."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+def _output(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    for name in ("output", "cache"):
+        folder: Path | None = getattr(config.run, name)
+        if folder is None:
+            continue
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not existing.is_dir():
+            yield _fault("run", name, says=f"{folder} cannot be made: {existing} is a file")
+        elif not os.access(existing, os.W_OK):
+            yield _fault("run", name, says=f"{folder} cannot be written: no permission in {existing}")
+
+
+def _of_the_lock(path: Path) -> Iterator[Fault]:
+    try:
+        read_lock(path)
+    except ConfigError as error:
+        yield Fault((), str(error))
+
+
+_OF_NAMES: tuple[tuple[Sequence[str], Check], ...] = (
+    (("model.labels",), _labels),
+    (("archive.label", "archive.manifest", "model.labels"), _archive_label),
+    (("explain.targets", "model.labels"), _targets),
+    (("explain.methods", "explain.targets", "model.layers"), _doubled),
+    (("explain.methods", "explain.options"), _methods),
+    (("explain.methods",), _criteria),
+    ((), _prepare),
+    (("run.device",), _device),
+)
+"""Checks with the keys whose values they rely on."""
+
+_OF_FILES: tuple[tuple[Sequence[str], Check], ...] = (
+    (("archive.path", "archive.manifest", "archive.dicomweb"), _archive),
+    (("archive.path", "archive.manifest", "archive.dicomweb", "model.labels"), _manifest),
+    (("model.bundle",), _bundle),
+    (("model.weights",), _weights),
+    (("model.factory",), _factory),
+    (("run.output", "run.cache"), _output),
+)

@@ -1,0 +1,235 @@
+"""What one file of an archive is, told by its first bytes and, for DICOM, by what its reader will ask of its header.
+
+Nothing is decoded. A header is read and judged by the readers' own functions: what they refuse by it is refused here.
+The answer holds identifying values (UIDs, the patient's ID): it goes into the working index and nowhere else. Text of a
+label leaves only when it stands on a closed list.
+"""
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from typing import BinaryIO
+
+import nrrd
+from pydicom import Dataset, dcmread
+from pydicom.datadict import tag_for_keyword
+
+from pipeline.errors import Reason, StudyError
+from pipeline.studies.geometry import GeometryError
+from pipeline.studies.readers.dicom.data_set import inflated, quick_header, read_header
+from pipeline.studies.readers.dicom.header import TAGS, Header, Kind, header_of, is_cut_image, kind_of, whole
+from pipeline.studies.readers.dicom.pixel_format import NATIVE
+from pipeline.studies.readers.dicom.references import REFERENCES, items, references_of
+from pipeline.studies.readers.images.dicom_enhanced import checked_frames
+from pipeline.studies.readers.images.dicom_projection import checked_flat
+from pipeline.studies.readers.images.dicom_series import checked_slice
+from pipeline.studies.readers.images.nifti import HEADER_BYTES, parsed_header
+from pipeline.studies.readers.images.nrrd import _check_layout as check_nrrd_layout
+from pipeline.studies.readers.images.nrrd import _geometry as nrrd_geometry
+from pipeline.studies.readers.shared.base import AS_STORED, chosen, guarded, refused
+
+__all__ = ["ATTRIBUTES", "Facts", "Kind", "describe", "describe_json"]
+
+Facts = dict[str, str | int | None]
+
+_TAGS = TAGS
+_OF_PIXELS_ONLY = {
+    "planar", "aspect", "stored_bits", "high_bit", "signed", "padding", "padding_limit", "window_centre",
+    "window_width", "intercept", "slope", "window_function", "modality_table",
+}  # fmt: skip
+_NUMBERS = ("samples", "rows", "columns", "bits")
+_SYNTAX_NAME = "transfer_syntax"
+
+More = Callable[[list[str]], Dataset]
+
+ATTRIBUTES = (
+    "kind", "reason", "fault", *(name for name in TAGS.values() if name not in _OF_PIXELS_ONLY), _SYNTAX_NAME,
+    "refers", "labels",
+)  # fmt: skip
+"""The keys of ``Facts`` that the index keeps."""
+
+_HEAD = 64 * 1024
+_META = 132
+_GZIP, _GZIP_MAGIC = 31, b"\x1f\x8b"  # zlib's window bits
+_MOST_REFERENCES = 20_000
+_NAMES = ("SegmentSequence", "StructureSetROISequence")
+_MASK_TAGS = [*REFERENCES, *_NAMES]
+_FRAME_TAGS = [
+    "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence", "DimensionIndexSequence", "ConcatenationUID",
+    "InConcatenationTotalNumber",
+]  # fmt: skip
+_JSON_TAGS = frozenset(f"{tag:08X}" for tag in (*TAGS, *map(tag_for_keyword, (*_MASK_TAGS, *_FRAME_TAGS))) if tag)
+
+# words that name a structure or a finding and no person; any other label of a mask stays in its file
+_LISTED = (
+    "abdomen adrenal aneurysm aorta atelectasis bladder bone bowel brain brainstem breast calcification "
+    "cardiomegaly cerebellum colon consolidation cord covid cyst duodenum edema effusion embolism emphysema "
+    "esophagus femur fibrosis fracture gallbladder hemorrhage heart hematoma infarct infiltration kidney lesion "
+    "liver lung lymph lymphadenopathy mandible mass metastasis muscle nerve nodule node opacity ovary pancreas "
+    "parotid pelvis plaque pleura pneumonia pneumothorax polyp portal prostate rectum rib skin skull spinal spine "
+    "spleen sternum stenosis stomach stroke thyroid trachea tumor tumour ulcer ureter uterus vein vena cava "
+    "ventricle vertebra vessel left right upper lower middle lobe body external enhancing necrotic whole core "
+    "canal gtv ctv ptv oar"
+)
+_WORDS = frozenset(_LISTED.split())
+
+
+def describe(file: BinaryIO, size: int) -> Facts:
+    """Return what a file is; ``file`` stands at its beginning and can seek.
+
+    Facts without ``reason`` are an image's or a mask's; with it, the file is none or cannot be read. An image with
+    ``fault`` is one that its reader refuses for that reason. Whatever a library raises becomes a reason.
+    """
+    head = file.read(_HEAD)
+    try:
+        return _quick(head, size) or guarded("the file", lambda: _described(file, size, head))
+    except StudyError as error:
+        return {"kind": Kind.OBJECT, "reason": error.reason}
+
+
+def _quick(head: bytes, size: int) -> Facts | None:
+    """Return what a slice or a picture is, for which no library is asked: there is nothing to silence, nor to catch."""
+    quick = quick_header(head, size) if head[128:_META] == b"DICM" else None
+    if quick is None or kind_of(quick[0]) not in (Kind.SLICE, Kind.PROJECTION):
+        return None
+    return _judged(quick[0], None, size - quick[1])
+
+
+def describe_json(metadata: Mapping[str, object]) -> Facts:
+    """Return what an instance is by its metadata in the DICOM JSON model (PS3.18 F), as a DICOMweb server sends it."""
+    try:
+        return guarded("the metadata", lambda: _of_json(metadata))
+    except StudyError as error:
+        return {"kind": Kind.OBJECT, "reason": error.reason}
+
+
+def _of_json(metadata: Mapping[str, object]) -> Facts:
+    dataset = Dataset.from_json({tag: metadata[tag] for tag in _JSON_TAGS & metadata.keys()})
+    return _judged(header_of(dataset), lambda _: dataset, None)
+
+
+def _described(file: BinaryIO, size: int, head: bytes) -> Facts:
+    if not head:
+        return {"kind": Kind.OTHER, "reason": Reason.TRUNCATED}
+    if head[128:_META] == b"DICM":
+        return _dicom(file, size, head)
+    kind = _by_magic(head)
+    return {"kind": kind, "reason": Reason.NOT_AN_IMAGE if kind is Kind.OTHER else _refusal(kind, head, size)}
+
+
+def _refusal(kind: Kind, head: bytes, size: int) -> Reason | None:
+    """Return why a NIfTI or NRRD file is not read, by its reader's own checks of the header; None when it is."""
+    check = {Kind.NIFTI: _check_nifti, Kind.NRRD: _check_nrrd}.get(kind)
+    if check is None:
+        return None
+    try:
+        guarded("the file", lambda: check(head, size))
+    except StudyError as error:
+        return error.reason
+    return None
+
+
+def _check_nifti(head: bytes, size: int) -> None:
+    packed = head.startswith(_GZIP_MAGIC)
+    header = parsed_header(inflated(head, HEADER_BYTES, _GZIP) if packed else head)
+    chosen(header.volumes, AS_STORED, "volumes")
+    if not packed and header.size != size:
+        reason = Reason.TRUNCATED if size < header.size else Reason.NOT_READABLE
+        raise refused(reason, f"the file holds {size} bytes of the {header.size} its header announces")
+
+
+def _check_nrrd(head: bytes, size: int) -> None:  # noqa: ARG001 - its voxels are counted when they are inflated
+    header = nrrd.read_header(io.BytesIO(head))
+    check_nrrd_layout(header)
+    nrrd_geometry(header)
+
+
+def _by_magic(head: bytes) -> Kind:
+    """Tell formats other than DICOM by their first bytes; gzip by what is inside."""
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")) or head[257:262] == b"ustar":
+        return Kind.ARCHIVE
+    if head.startswith(_GZIP_MAGIC):
+        inner = inflated(head, 512, _GZIP)
+        return Kind.OTHER if inner.startswith(_GZIP_MAGIC) else _by_magic(inner)
+    if head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (b"n+2\0", b"ni2\0"):
+        return Kind.NIFTI
+    if head.startswith(b"NRRD000"):
+        return Kind.NRRD
+    return Kind.RASTER if head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) else Kind.OTHER
+
+
+def _dicom(file: BinaryIO, size: int, head: bytes) -> Facts:
+    header, start = read_header(file, size, head)
+
+    def more(names: list[str]) -> Dataset:
+        file.seek(0)
+        return dcmread(file, stop_before_pixels=True, specific_tags=[*names])
+
+    return _judged(header, more, size - start)
+
+
+def _judged(header: dict[str, str | None], more: More | None, left: int | None) -> Facts:
+    """Return the attributes with the kind that they tell, and the reason where the object is of no use.
+
+    ``more`` returns further attributes of the file, where they may be needed; ``left``: the bytes behind the header, or
+    None where they are not at hand.
+    """
+    kind, reason, fault = kind_of(header), None, None
+    facts: Facts = {**header}
+    if kind in (Kind.OBJECT, Kind.DIRECTORY):
+        reason = Reason.NOT_READABLE if is_cut_image(header) else Reason.NOT_AN_IMAGE
+    elif kind in (Kind.SEGMENTATION, Kind.STRUCTURES):
+        facts |= _of_mask(more(_MASK_TAGS) if more else Dataset())
+    else:
+        fault = _fault(kind, header, more, left)
+        reason = fault if fault in (Reason.NOT_READABLE, Reason.TRUNCATED) and not header.get("series") else None
+    numbers = {name: _small(header, name) for name in _NUMBERS}
+    return {**facts, **numbers, "kind": kind, "reason": reason, "fault": fault}
+
+
+def _small(header: Header, name: str) -> int | None:
+    """Return a whole number for the index, which holds no other."""
+    text = header.get(name)
+    if not text:
+        return None
+    try:
+        value = whole(header, name)
+    except StudyError:
+        return None
+    return value if abs(value) < 2**31 else None
+
+
+def _fault(kind: Kind, header: Header, more: More | None, left: int | None) -> Reason | None:
+    """Return why an image's reader refuses it by its header, or by the bytes that are left; None when it does not."""
+    from_file = left is not None
+    try:
+        if kind is Kind.SLICE:
+            layout, _ = checked_slice(header, from_file=from_file)
+        elif kind is Kind.FRAMES and more is not None:
+            layout, _, _ = guarded("the image", lambda: checked_frames(more(_FRAME_TAGS), header, from_file=from_file))
+        else:
+            layout = checked_flat(header, from_file=from_file)
+            chosen(layout.frames, AS_STORED, "frames")
+    except GeometryError:
+        return Reason.NO_GEOMETRY
+    except StudyError as error:
+        return error.reason
+    is_native = header.get(_SYNTAX_NAME) in NATIVE
+    return Reason.TRUNCATED if left is not None and is_native and layout.bytes_ > left else None
+
+
+def _of_mask(dataset: Dataset) -> Facts:
+    """Return what a mask says it was drawn on, and the labels that may be told."""
+    refers = references_of(dataset)
+    drawn_on = {"series": sorted(refers.series), "instances": sorted(refers.instances)[:_MOST_REFERENCES]}
+    labels = [segment.get("SegmentLabel") for segment in items(dataset, "SegmentSequence")]
+    labels += [structure.get("ROIName") for structure in items(dataset, "StructureSetROISequence")]
+    facts: Facts = {"refers": json.dumps(drawn_on), "labels": json.dumps([_allowed_words(label) for label in labels])}
+    return facts | ({"frame_of_reference": "\\".join(sorted(refers.frames))} if refers.frames else {})
+
+
+def _allowed_words(label: object) -> str | None:
+    """Return a label whose every word stands on the closed list; else nothing, it may name a person."""
+    text = str(label or "").strip().lower()
+    words = text.replace("_", " ").replace("-", " ").split()
+    return text if words and set(words) <= _WORDS else None

@@ -1,0 +1,178 @@
+"""Studies found by their file names, where there is no manifest.
+
+A study is one of:
+
+- a sub-folder with an image, ``image.<ending>`` or a folder ``image/`` or ``dicom/`` of DICOM slices, and any
+  number of masks ``mask.<ending>`` or ``mask_<reader>.<ending>``;
+- files beside each other: ``<study>.<ending>`` or ``<study>_image.<ending>``, and any number of masks
+  ``<study>_mask.<ending>``, ``<study>_mask_<reader>.<ending>`` or ``<study>.seg.nrrd``.
+
+``seg`` may stand for ``mask``. The endings are .nii.gz, .nii, .nrrd, .dcm, .png, .jpg and .jpeg, for masks also
+.seg.nrrd; hidden files are passed over. A sub-folder's file with such an ending (but a picture, which may be a preview)
+and another name refuses the archive: a mask passed over would make its study a negative. A mask without an image, or as
+JPEG, is a study all the same: it fails when it is read, and is counted. The patient is the study. Beside ``x_mask``,
+``x_mask_1`` and ``x_mask_2`` are no further readers but parts of it.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.errors import ArchiveError
+from pipeline.studies.listing.study_row import MaskSource, StudyRow, inside
+
+__all__ = ["UNNAMED_READER", "check_readers", "discover", "is_next_part", "mask_name", "names_image"]
+
+UNNAMED_READER = "expert"
+"""The reader of a mask whose file name states none."""
+
+_ENDING = r"\.(?:nii\.gz|nii|seg\.nrrd|nrrd|dcm|png|jpe?g)"
+_MASK = rf"(?:mask|seg)(?:_(?P<reader>.+?))?{_ENDING}"
+_MASK_INSIDE = re.compile(_MASK, re.IGNORECASE)
+_MASK_BESIDE = re.compile(rf"(?P<study>.+)_{_MASK}", re.IGNORECASE)
+_SEGMENTS_BESIDE = re.compile(r"(?P<study>.+)(?P<reader>)\.seg\.nrrd", re.IGNORECASE)
+_IMAGE_INSIDE = re.compile(rf"image(?!\.seg){_ENDING}", re.IGNORECASE)
+_IMAGE_BESIDE = re.compile(rf"(?P<study>.+?)(?:_image)?{_ENDING}", re.IGNORECASE)
+_ANY = re.compile(rf".*{_ENDING}(?<!png)(?<!jpg)(?<!jpeg)", re.IGNORECASE)  # a picture may be a preview
+_SLICES = ("image", "dicom")
+_LONGEST_COUNT = 4  # digits
+_LIKE_A_MASK = re.compile(
+    r"(?:(?P<study>.+?)[_.-])??[a-z]*(?:mask|seg|segmentation|labels?|roi|dseg)(?:[_.-](?P<reader>.+))?", re.IGNORECASE
+)
+
+
+@dataclass
+class _Found:
+    images: list[Path] = field(default_factory=list)
+    masks: list[tuple[str, Path]] = field(default_factory=list)
+    unknown: int = 0
+
+    def is_double(self) -> bool:
+        readers = {reader for reader, _ in self.masks}
+        return len(self.images) > 1 or len(readers) < len(self.masks)
+
+
+def discover(root: Path, label: str | None) -> tuple[StudyRow, ...]:
+    """Return the studies under ``root`` by name; with ``label``, those with a mask have it, the others none.
+
+    Raises:
+        ArchiveError: when ``root`` cannot be listed, a path leads out of it, a study has two images or two
+            masks of one reader, or a study's folder holds a file that is neither; as ``check_readers``.
+    """
+    try:
+        studies = _studies(root)
+    except OSError as error:
+        raise ArchiveError(f"{root}: cannot be read: {error.strerror}") from error
+    doubled = sum(study.is_double() for study in studies.values())
+    if doubled:
+        raise ArchiveError(f"{root}: {doubled} of {len(studies)} studies have two images, or two masks of one reader")
+    unknown = sum(study.unknown for study in studies.values())
+    if unknown:
+        message = f"{root}: {unknown} files in studies' folders are named neither image nor mask; use a manifest"
+        raise ArchiveError(message)
+    check_readers(root, (reader for study in studies.values() for reader, _ in study.masks))
+    real_root = root.resolve()
+    return tuple(_row(real_root, root, name, studies[name], label) for name in sorted(studies))
+
+
+def check_readers(root: Path, readers: Iterable[str]) -> None:
+    """Refuse names that a colon makes something else: a reader's label, or a consensus.
+
+    Raises:
+        ArchiveError: as said.
+    """
+    wrong = sum(":" in reader for reader in readers)
+    if wrong:
+        raise ArchiveError(f"{root}: {wrong} masks state a reader whose name holds a colon; rename them")
+
+
+def mask_name(stem: str) -> tuple[str, str] | None:
+    """Return the study and the reader that a mask's name (without ending) tells of, or None for an image's name.
+
+    Wider than what ``discover`` takes, for archives that nobody laid out for us: ``t2_seg-manual``, ``a_gmseg_jd``,
+    ``b_label``. Nothing is taken for an image that may be a mask.
+    """
+    match = _LIKE_A_MASK.fullmatch(stem)
+    return (match["study"] or "", match["reader"] or UNNAMED_READER) if match else None
+
+
+# parts of a file's name that tell of no study: what is shown, how it was taken, who drew it
+_NO_STUDY = re.compile(
+    r"(?:ct|cta|mr|mri|us|pet|pt|xr|cr|dx|t1c?|t1w|t2w?|pd|flair|dwi|adc|swi|dce|t1n|t2f|img|image|images|scan|volume|"
+    r"vol|data|input|raw|orig|original|gt|truth|ground|manual|auto|final|new|v|r|rater|reader|expert|annotator|"
+    r"desc|label|dseg|seg|segmentation|mask|roi|labels?|lesions?|tumou?rs?|nodules?|organs?|findings?|mass|masses|"
+    r"liver|kidneys?|lungs?|brain|heart|spleen|pancreas|prostate|spine|bladder|breast|gm|wm|csf|gtv|ctv|ptv|"
+    r"left|right|whole|core|all|binary|combined|merged|anat|nii|space)\d*"
+)
+
+
+def names_image(study: str, stem: str, folder: str) -> bool:
+    """Tell whether what a mask's name tells of may be this image, the only one of its folder.
+
+    It may when the name tells of no study, of the folder, or of the image but for words that tell of none.
+    """
+    words, own = _words(study), _words(stem)
+    if not words or words == _words(re.split(r"[/\\]", folder)[-1]):
+        return True
+    return words == own
+
+
+def _words(name: str) -> list[str]:
+    """Return the parts of a name that may tell of a study."""
+    parts = [part for part in re.split(r"[^a-z0-9-]+", name.lower()) if part]
+    return [part for part in parts if not all(_NO_STUDY.fullmatch(piece) or not piece for piece in part.split("-"))]
+
+
+def is_next_part(reader: str) -> bool:
+    """Tell whether what a mask's name states of its reader counts files: ``x_mask``, ``x_mask_1``, ``x_mask_2``."""
+    return reader.isdecimal() and len(reader) < _LONGEST_COUNT
+
+
+def _studies(root: Path) -> dict[str, _Found]:
+    studies: dict[str, _Found] = defaultdict(_Found)
+    for entry in _visible(root):
+        if entry.is_dir():
+            _add_folder(studies, entry)
+        elif match := _MASK_BESIDE.fullmatch(entry.name) or _SEGMENTS_BESIDE.fullmatch(entry.name):
+            studies[match["study"]].masks.append((match["reader"] or UNNAMED_READER, entry))
+        elif match := _IMAGE_BESIDE.fullmatch(entry.name):
+            studies[match["study"]].images.append(entry)
+    return studies
+
+
+def _add_folder(studies: dict[str, _Found], folder: Path) -> None:
+    images, masks, unknown = [], [], 0
+    for entry in _visible(folder):
+        if entry.is_dir():
+            images += [entry] if entry.name.lower() in _SLICES else []
+        elif match := _MASK_INSIDE.fullmatch(entry.name):
+            masks.append((match["reader"] or UNNAMED_READER, entry))
+        elif _IMAGE_INSIDE.fullmatch(entry.name):
+            images.append(entry)
+        else:
+            unknown += _ANY.fullmatch(entry.name) is not None
+    if images or masks or unknown:
+        studies[folder.name].images += images
+        studies[folder.name].masks += masks
+        studies[folder.name].unknown += unknown
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    return (entry for entry in sorted(folder.iterdir()) if not entry.name.startswith("."))
+
+
+def _row(real_root: Path, root: Path, name: str, study: _Found, label: str | None) -> StudyRow:
+    image = study.images[0] if study.images else root / name / "image.nii.gz"
+    unnamed = any(reader == UNNAMED_READER for reader, _ in study.masks)
+    masks = tuple(
+        MaskSource(
+            UNNAMED_READER if unnamed and is_next_part(reader) else reader,
+            label,
+            inside(real_root, path, f"{root}: a mask"),
+        )
+        for reader, path in study.masks
+    )
+    reference = None if label is None else (label,) if masks else ()
+    return StudyRow(name, name, inside(real_root, image, f"{root}: an image"), masks, reference, {})

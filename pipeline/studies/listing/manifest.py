@@ -1,0 +1,168 @@
+"""A manifest (CSV) as study rows.
+
+Columns: ``study``, ``patient``, ``image``; ``mask:<reader>``, ``mask:<reader>:<label>`` or, where a label map shows
+several labels by their numbers, ``mask:<reader>:<label>=<number>``, any number of them; ``label`` (``a;b`` for several,
+empty for none present). Every other column is a stratum. A mask in a file that covers many images (JSON, CSV) is
+``path`` where the image's file bears the name that the file knows, else ``path#name``. Several files in one cell,
+``a.png;b.png``, are one mask. A path that ends in ``.files``
+is a list of files beside the manifest, as ``camaudit scan`` writes it. Errors name lines and columns,
+never values: a value may name a patient.
+"""
+
+import csv
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pipeline.errors import ArchiveError
+from pipeline.studies.listing.study_row import MaskSource, StudyRow, inside, is_list
+
+__all__ = ["read_manifest"]
+
+_NEEDED = ("study", "patient", "image")
+_LABEL = "label"
+_MASK = "mask:"
+_MASK_COLUMN = re.compile(r"mask:(\s*[^:\s][^:]*)(?::(\s*[^:=\s][^:=]*)(?:=\s*([1-9]\d*)\s*)?)?")
+_KEYED = re.compile(r"(.+\.(?:json|csv))#(.+)", re.IGNORECASE)
+_LIKELY_MISSPELT = 0.8
+_IDENTIFYING = re.compile(
+    r"(patient|subject|first|last|family|given|full)?(name|id|mrn|birthdate|birthday|dob|address|ssn|phone|email)"
+    r"|dateofbirth|medicalrecordnumber|accession(number)?|(study|series|sop)instanceuid"
+)
+
+
+def read_manifest(root: Path, manifest: Path) -> tuple[StudyRow, ...]:
+    """Return the manifest's rows in its order; relative paths start at ``root``.
+
+    Raises:
+        ArchiveError: one line, when the manifest is missing, unreadable, lacks a column, or a row is wrong.
+    """
+    try:
+        with manifest.open(encoding="utf-8-sig", newline="") as file:
+            table = csv.reader(file, strict=True)
+            columns = [name.strip() for name in next(table, [])]
+            _check_columns(manifest, columns)
+            lines = [(table.line_num, cells) for cells in table if cells]
+    except OSError as error:
+        raise ArchiveError(f"{manifest}: cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ArchiveError(f"{manifest}: is not CSV in UTF-8") from error
+    rows = tuple(_rows(root.resolve(), root, manifest, columns, lines))
+    _check_distinct(manifest, lines, rows)
+    return rows
+
+
+def _check_columns(manifest: Path, columns: Sequence[str]) -> None:
+    for name in _NEEDED:
+        if name not in columns:
+            near = difflib.get_close_matches(name, columns, n=1, cutoff=0.6)
+            advice = f"; is {near[0]!r} meant?" if near else f"; it has {', '.join(columns) or 'none'}"
+            raise ArchiveError(f"{manifest}: column {name!r} is missing{advice}")
+    doubled = [name for name, count in Counter(columns).items() if count > 1 or not name]
+    if doubled:
+        raise ArchiveError(f"{manifest}: the column name {doubled[0]!r} is empty or stands twice")
+    for name in columns:
+        _check_column(manifest, name)
+    _check_readers(manifest, [_mask_column(name)[:2] for name in columns if _is_mask(name)])
+
+
+def _check_readers(manifest: Path, columns: Sequence[tuple[str, str | None]]) -> None:
+    """Refuse columns that could give one study two masks of one reader and one label."""
+    for reader, label in columns:
+        others = [other_label for name, other_label in columns if name == reader]
+        if others.count(label) > 1 or (label is None and len(others) > 1):
+            raise ArchiveError(f"{manifest}: the mask columns of reader {reader!r} contradict each other")
+
+
+def _check_column(manifest: Path, name: str) -> None:
+    """Refuse a column that would pass for a stratum and is none: a slip of the pen, or an identity."""
+    if name in (*_NEEDED, _LABEL):
+        return
+    if _is_mask(name):
+        if not _MASK_COLUMN.fullmatch(name):
+            form = "mask:<reader>, mask:<reader>:<label> or mask:<reader>:<label>=<number above 0>"
+            raise ArchiveError(f"{manifest}: column {name!r} must be {form}")
+        return
+    if name.lower().startswith(("mask", "seg")):
+        raise ArchiveError(f"{manifest}: column {name!r} is unknown; masks stand in mask:<reader>")
+    near = difflib.get_close_matches(name.lower(), (*_NEEDED, _LABEL), n=1, cutoff=_LIKELY_MISSPELT)
+    if near:
+        raise ArchiveError(f"{manifest}: column {name!r} is unknown; is {near[0]!r} meant?")
+    if _IDENTIFYING.fullmatch(re.sub(r"[^a-z]", "", name.lower())):
+        raise ArchiveError(f"{manifest}: column {name!r} would carry patients' identity into the report; remove it")
+
+
+def _is_mask(name: str) -> bool:
+    return name.startswith(_MASK)
+
+
+def _mask_column(name: str) -> tuple[str, str | None, int | None]:
+    """Return reader, label and value of a mask's column."""
+    match = _MASK_COLUMN.fullmatch(name)
+    reader, label, value = match.groups() if match else (name, None, None)
+    return reader.strip(), label and label.strip(), int(value) if value else None
+
+
+def _rows(
+    real_root: Path,
+    root: Path,
+    manifest: Path,
+    columns: Sequence[str],
+    lines: Sequence[tuple[int, list[str]]],
+) -> Iterator[StudyRow]:
+    for line, cells in lines:
+        if len(cells) != len(columns):
+            message = f"{manifest}: line {line} has {len(cells)} cells for {len(columns)} columns"
+            raise ArchiveError(message)
+        values = dict(zip(columns, (cell.strip() for cell in cells), strict=True))
+        for name in _NEEDED:
+            if not values[name]:
+                raise ArchiveError(f"{manifest}: line {line}: column {name!r} is empty")
+        where = f"{manifest}: line {line}, column "
+        image = _path(real_root, root, manifest, values["image"], f"{where}'image'")
+        masks = tuple(
+            _source(name, _path(real_root, root, manifest, path, f"{where}{name!r}"), key)
+            for name in columns
+            if _is_mask(name)
+            for path, key in _paths_and_keys(values[name])
+        )
+        strata = {name: values[name] for name in columns if name not in (*_NEEDED, _LABEL) and not _is_mask(name)}
+        reference = _labels(values[_LABEL]) if _LABEL in values else None
+        listed = root if any(map(is_list, (image, *(mask.path for mask in masks)))) else None
+        yield StudyRow(values["study"], values["patient"], image, masks, reference, strata, listed)
+
+
+def _path(real_root: Path, root: Path, manifest: Path, cell: str, where: str) -> Path:
+    """Return a cell's path below the archive's root; a list of files lies beside the manifest."""
+    if is_list(Path(cell)):
+        return inside(manifest.parent.resolve(), manifest.parent / cell, where)
+    return inside(real_root, root / cell, where)
+
+
+def _paths_and_keys(cell: str) -> Iterator[tuple[str, str | None]]:
+    """Yield the paths of a mask's cell, and the image's name in the file where ``path#name`` states it.
+
+    Several files, ``a.png;b.png``, are one reader's mask of one label together.
+    """
+    for path in filter(None, map(str.strip, cell.split(";"))):
+        match = _KEYED.fullmatch(path)
+        yield (match[1], match[2]) if match else (path, None)
+
+
+def _source(name: str, path: Path, key: str | None) -> MaskSource:
+    reader, label, value = _mask_column(name)
+    return MaskSource(reader, label, path, value, key)
+
+
+def _labels(cell: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(label for label in map(str.strip, cell.split(";")) if label))
+
+
+def _check_distinct(manifest: Path, lines: Sequence[tuple[int, list[str]]], rows: Sequence[StudyRow]) -> None:
+    first: dict[tuple[str, str], int] = {}
+    for (line, _), row in zip(lines, rows, strict=True):
+        first_line = first.setdefault((row.patient, row.study), line)
+        if first_line != line:
+            raise ArchiveError(f"{manifest}: lines {first_line} and {line} name the same study of the same patient")

@@ -1,0 +1,188 @@
+"""NIfTI-1 and -2, one file (.nii, .nii.gz): nibabel reads the voxels, where they lie is told by ``nifti_forms``.
+
+A header that contradicts itself or the file's length is refused: a wrong offset shifts every voxel.
+"""
+
+import gzip
+import io
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from nibabel.arrayproxy import ArrayProxy
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from pipeline.errors import Reason
+from pipeline.studies.geometry import Geometry
+from pipeline.studies.readers.images.nifti_forms import affine_of
+from pipeline.studies.readers.shared.base import (
+    AS_STORED,
+    ImageFile,
+    MaskFile,
+    MaskRequest,
+    ReadOptions,
+    carry,
+    check_size,
+    chosen,
+    first_bytes,
+    is_gzip,
+    refused,
+    volume_of,
+)
+from pipeline.studies.readers.shared.sidecars import where_meant
+
+__all__ = ["HEADER_BYTES", "NiftiFile", "accepts", "parsed_header", "read", "read_mask"]
+
+HEADER_BYTES = 544
+"""As many bytes as the longer of the two headers has, with what tells of extensions."""
+
+_LOWEST_OFFSET = {348: 352, 540: 544}  # by the header's size
+_MOST_AXES = 7
+
+
+@dataclass(frozen=True)
+class NiftiFile:
+    """What a header says: shape (with volumes as a fourth axis), type, place of the voxels, scale, grid and facts."""
+
+    shape: tuple[int, int, int]
+    volumes: int
+    dtype: np.dtype[np.generic]
+    offset: int
+    scale: tuple[float, float]
+    geometry: Geometry
+    facts: dict[str, str]
+
+    @property
+    def size(self) -> int:
+        """The bytes of the file, inflated."""
+        return self.offset + int(np.prod([*self.shape, self.volumes], dtype=object)) * self.dtype.itemsize
+
+
+def accepts(path: Path) -> bool:
+    """Tell by the magic bytes whether the file is NIfTI (or half of a pair, which ``read`` refuses)."""
+    start = first_bytes(path, 348)
+    return start[344:348] in (b"n+1\0", b"ni1\0") or start[4:8] in (b"n+2\0", b"ni2\0")
+
+
+def read(path: Path, options: ReadOptions) -> ImageFile:
+    """Read an image: array (i, j, k) as stored, scaled by its slope and intercept; of four axes, the chosen volume.
+
+    Raises:
+        StudyError: SEVERAL_VOLUMES of which none is chosen; without geometry, with a contradictory one, colour, or
+            another number of bytes than the header announces.
+    """
+    values, geometry, header = _load(path, options)
+    return ImageFile(volume_of(values, geometry), header)
+
+
+def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
+    """Read a label map onto the image's grid: a binary one, or of several labels with the value that is meant."""
+    values, geometry, _ = _load(path)
+    marked, facts = where_meant(values, path, wanted)
+    return MaskFile(carry(marked, geometry, image.volume.geometry), facts)
+
+
+def parsed_header(start: bytes) -> NiftiFile:
+    """Return what the first bytes of a file (inflated) say.
+
+    Raises:
+        StudyError: for whatever in a header keeps the file from being read.
+    """
+    if start[344:347] == b"ni1" or start[4:7] == b"ni2":
+        raise refused(
+            Reason.UNSUPPORTED_FORMAT, "a NIfTI pair (.hdr and .img) is not read; store header and voxels in one file"
+        )
+    kind = nibabel.Nifti2Header if start[4:7] == b"n+2" else nibabel.Nifti1Header
+    length = kind.template_dtype.itemsize
+    if len(start) < length:
+        raise refused(Reason.TRUNCATED, f"the file holds {len(start)} bytes of a header of {length}")
+    header = kind(start[:length], check=False)
+    shape, volumes = _axes(header)
+    dtype = _type(header)
+    check_size(int(np.prod([*shape, volumes], dtype=object)) * dtype.itemsize)
+    affine, facts = affine_of(header, shape)
+    return NiftiFile(shape, volumes, dtype, _offset(header, length), _scale(header), Geometry(shape, affine), facts)
+
+
+def _axes(header: nibabel.Nifti1Header) -> tuple[tuple[int, int, int], int]:
+    """Return the spatial axes, with one slice when there are two, and the number of volumes along the fourth."""
+    dim = [int(size) for size in header["dim"]]
+    if not 1 <= dim[0] <= _MOST_AXES or min(dim[1 : dim[0] + 1]) < 1:
+        raise refused(Reason.NOT_READABLE, f"dim states {dim[0]} axes of {dim[1:]} voxels: that is no array")
+    shape = dim[1 : dim[0] + 1]
+    padded = (*shape, 1, 1, 1)[: max(4, len(shape))]
+    if len(shape) < 2 or any(size != 1 for size in padded[4:]):
+        raise refused(Reason.UNSUPPORTED_FORMAT, f"the file has shape {tuple(shape)}; one 3D volume is read")
+    return (padded[0], padded[1], padded[2]), padded[3]
+
+
+def _type(header: nibabel.Nifti1Header) -> np.dtype[np.generic]:
+    try:
+        dtype: np.dtype[np.generic] | None = header.get_data_dtype()
+    except (HeaderDataError, KeyError):
+        dtype = None
+    if dtype is None or not dtype.itemsize:
+        raise refused(Reason.NOT_READABLE, f"datatype {int(header['datatype'])} is no type of NIfTI's that is read")
+    if dtype.fields:
+        raise refused(Reason.NOT_A_SINGLE_CHANNEL, "the file holds colours, not one value a voxel")
+    if dtype.kind == "c":
+        raise refused(Reason.NOT_A_SINGLE_CHANNEL, "the file holds complex numbers, not one value a voxel")
+    if int(header["bitpix"]) != 8 * dtype.itemsize:
+        message = (
+            f"bitpix is {int(header['bitpix'])}, and datatype {int(header['datatype'])} takes {8 * dtype.itemsize}"
+        )
+        raise refused(Reason.NOT_READABLE, f"{message} bits: nothing tells which is right")
+    return dtype
+
+
+def _offset(header: nibabel.Nifti1Header, length: int) -> int:
+    """Return where the voxels begin; before the header's end they cannot."""
+    offset = float(header["vox_offset"])
+    if not np.isfinite(offset) or not offset.is_integer() or offset < _LOWEST_OFFSET[length]:
+        message = f"vox_offset is {offset:g}: the voxels of one file begin at {_LOWEST_OFFSET[length]} or later"
+        raise refused(Reason.NOT_READABLE, message)
+    return int(offset)
+
+
+def _scale(header: nibabel.Nifti1Header) -> tuple[float, float]:
+    """Return slope and intercept; a slope of 0, or none that is a number, says that there is no scale."""
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if slope == 0 or not np.isfinite(slope):
+        return 1.0, 0.0
+    if not np.isfinite(intercept):
+        raise refused(Reason.NOT_READABLE, f"scl_inter is {intercept:g} beside a scl_slope of {slope:g}")
+    return slope, intercept
+
+
+def _load(path: Path, options: ReadOptions = AS_STORED) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]:
+    file = parsed_header(first_bytes(path, HEADER_BYTES))
+    volume, choice = chosen(file.volumes, options, "volumes")
+    content = _content(path, file.size)
+    shape = (*file.shape, file.volumes) if file.volumes > 1 else file.shape
+    data = ArrayProxy(io.BytesIO(content), (shape, file.dtype, file.offset, *file.scale), mmap=False)
+    values = np.asanyarray(data[:, :, :, volume] if file.volumes > 1 else data)
+    return values, file.geometry, file.facts | choice
+
+
+def _content(path: Path, size: int) -> bytes:
+    """Return the whole file, inflated to its end so that gzip's checksum is verified; it has just this size.
+
+    Raises:
+        StudyError: TRUNCATED, or NOT_READABLE for a file longer than announced or a damaged gzip stream.
+    """
+    try:
+        with gzip.open(path) if is_gzip(path) else path.open("rb") as file:
+            content: bytes = file.read(size + 1)
+    except (gzip.BadGzipFile, zlib.error):
+        content = b""
+    if not content:
+        raise refused(Reason.NOT_READABLE, "the gzip stream is damaged: its checksum or its blocks are wrong")
+    if len(content) < size:
+        raise refused(Reason.TRUNCATED, f"the file holds {len(content)} bytes of the {size} its header announces")
+    if len(content) > size:
+        message = f"the file is longer than the {size} bytes its header announces: dim or vox_offset may be wrong"
+        raise refused(Reason.NOT_READABLE, message)
+    return content

@@ -1,0 +1,76 @@
+"""PNG and JPEG: a 2D picture as public sets ship them, without a place in the patient and without a spacing.
+
+What the picture's file says of dots per inch is about printing, so 1 mm a pixel is taken and recorded: distances
+in such a study are in pixels.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from pipeline.errors import Reason
+from pipeline.studies.readers.shared.base import (
+    AS_STORED,
+    ImageFile,
+    ReadOptions,
+    check_size,
+    chosen,
+    first_bytes,
+    refused,
+    volume_of,
+)
+from pipeline.studies.readers.shared.colour import LUMINANCE, luminance
+from pipeline.studies.readers.shared.flat import NO_SPACING, flat_geometry
+
+__all__ = ["accepts", "read"]
+
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+_DEPTH = 24  # byte of a PNG that holds the bits a sample (PNG 3rd edition, 11.2.1)
+_BYTES = 8  # a pixel, at most, while it is decoded
+_GREY = {"1", "L", "I;16", "I"}
+_COLOUR = {"RGB", "P", "RGBA", "LA", "PA"}
+
+
+def accepts(path: Path) -> bool:
+    """Tell by the magic bytes whether the file is PNG or JPEG."""
+    return first_bytes(path, len(_PNG)).startswith((_PNG, _JPEG))
+
+
+def read(path: Path, options: ReadOptions) -> ImageFile:  # noqa: ARG001 - a picture leaves no choice
+    """Read a picture: array (row, column) of stored values; colour becomes luminance.
+
+    Raises:
+        StudyError: TOO_LARGE; NO_GEOMETRY for a picture that is to be turned; SEVERAL_VOLUMES for an animation;
+            NOT_A_SINGLE_CHANNEL for transparency, CMYK and 16-bit colour.
+    """
+    try:
+        picture = Image.open(path, formats=("PNG", "JPEG"))
+    except Image.DecompressionBombError:
+        picture = None
+    if picture is None:
+        raise refused(Reason.TOO_LARGE, "the picture has more pixels than can be decoded")
+    with picture:
+        check_size(picture.width * picture.height * _BYTES)
+        chosen(getattr(picture, "n_frames", 1), AS_STORED, "frames")
+        if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+            message = "the picture is stored turned (EXIF orientation): nothing tells whether its masks are"
+            raise refused(Reason.NO_GEOMETRY, message)
+        values, photometric = _grey(picture, first_bytes(path, _DEPTH + 1)[_DEPTH])
+    geometry = flat_geometry(values.shape, np.ones(2), None, NO_SPACING)
+    facts = {"photometric": photometric, "pixel spacing": NO_SPACING, "voi lut": "none stated"}
+    return ImageFile(volume_of(values, geometry), facts)
+
+
+def _grey(picture: Image.Image, depth: int) -> tuple[NDArray[np.generic], str]:
+    """Return one value a pixel (row, column), and what the picture stored."""
+    if picture.mode in _GREY:
+        return np.asarray(picture), "grey"
+    if picture.mode not in _COLOUR or (picture.format == "PNG" and depth > 8):
+        message = f"the picture's colours ({picture.mode}) are neither grey nor 8-bit RGB"
+        raise refused(Reason.NOT_A_SINGLE_CHANNEL, message)
+    whole = np.asarray(picture.convert("RGBA"))
+    if (whole[..., 3] != 255).any():
+        raise refused(Reason.NOT_A_SINGLE_CHANNEL, "the picture is transparent in parts: what lies behind is unknown")
+    return luminance(whole[..., :3]), f"RGB to {LUMINANCE}"

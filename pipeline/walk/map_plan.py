@@ -1,0 +1,165 @@
+"""Which maps a study needs, what each follows from, and the fewest calls that give those that are missing."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from cam import METHODS
+from pipeline.config import AuditConfig, digest_of
+from pipeline.evidence.baselines import BASELINES
+from pipeline.findings.recipes import Place, Recipes
+from pipeline.findings.record import MapScores, StudyAudit
+
+__all__ = [
+    "Call",
+    "MapsToCompute",
+    "Place",
+    "Recipes",
+    "calls_for",
+    "expected_maps",
+    "expected_targets",
+    "in_order",
+    "missing_maps",
+    "negative_label",
+    "places_of",
+    "predicted_labels",
+    "recipes_of",
+    "targets_of",
+]
+
+MapsToCompute = Mapping[str, tuple[Place, ...]]
+"""A study's targets, each with the maps that are to be computed for it."""
+
+
+def recipes_of(config: AuditConfig, layers: Sequence[str], foundation: Sequence[object]) -> Recipes:
+    """Return a run's recipes; ``foundation`` is what is not in the configuration: weights, versions, device."""
+    model = config.model.model_dump(
+        mode="json", exclude={"name", "version", "training_data", "bundle", "weights", "sha256", "layers"}
+    )  # the weights count by their own hash, the layers map by map
+    study = digest_of([config.preparation(), model, config.run.seed, *foundation])
+    scoring, options = config.overlap.model_dump(mode="json"), config.explain.model_dump(mode="json")["options"]
+    places = places_of(config, layers)
+
+    def digest(place: Place) -> str:
+        # a baseline is noise on the grid of the first map
+        own = places[0][1] if place[0] in BASELINES else options.get(place[0], {})
+        return digest_of([study, scoring, *place, own])
+
+    return Recipes(study, {place: digest(place) for place in places})
+
+
+def places_of(config: AuditConfig, layers: Sequence[str]) -> tuple[Place, ...]:
+    """Return the maps of every target in the order of a run, and behind them the baselines."""
+    maps = [(method, layer) for method in config.explain.methods for layer in METHODS[method].places(layers)]
+    return (*maps, *((name, "") for name in BASELINES))
+
+
+def expected_targets(config: AuditConfig) -> int:
+    """Return how many targets a study is expected to have before anything is known of it.
+
+    A study whose targets follow from its reference or its prediction is taken to have one.
+    """
+    named = [target for target in config.explain.targets if target in config.model.labels]
+    return len(named) + (len(named) < len(config.explain.targets))
+
+
+def expected_maps(config: AuditConfig, layers: Sequence[str]) -> int:
+    """Return how many maps a study is expected to need before anything is known of it."""
+    return expected_targets(config) * sum(len(METHODS[name].places(layers)) for name in config.explain.methods)
+
+
+def negative_label(config: AuditConfig) -> str | None:
+    """Return the label that means "nothing found": the first, unless labels are independent (multi-label)."""
+    return None if config.model.output == "sigmoid" else config.model.labels[0]
+
+
+def predicted_labels(config: AuditConfig, share: Tensor) -> tuple[str, ...]:
+    """Return the findings that the model calls, from its probabilities (labels,); the negative label is no finding."""
+    labels, threshold = config.model.labels, config.model.threshold
+    if config.model.output == "sigmoid":
+        return tuple(label for label, value in zip(labels, share.tolist(), strict=True) if value > threshold)
+    if len(labels) == 2:
+        return (labels[1],) if float(share[1]) > threshold else ()
+    best = labels[int(share.argmax())]
+    return () if best == negative_label(config) else (best,)
+
+
+def targets_of(config: AuditConfig, reference: tuple[str, ...] | None, predicted: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the labels to explain for a study of this reference and prediction."""
+    targets, negative = config.explain.targets, negative_label(config)
+    named = [label for label in targets if label not in ("predicted", "reference")]
+    present = (reference or ()) if "reference" in targets else ()
+    called = predicted if "predicted" in targets else ()
+    labels = [*present, *called, *named]
+    return tuple(dict.fromkeys(label for label in labels if label != negative or label in named))
+
+
+def missing_maps(audit: StudyAudit, config: AuditConfig, layers: Sequence[str]) -> MapsToCompute:
+    """Return what an earlier answer lacks of what is wanted now; nothing for a study that was not analysed.
+
+    Baselines are made on the grid of the first map: where one is missing, that map is computed with it.
+    """
+    if audit.status != "analysed":
+        return {}
+    places = places_of(config, layers)
+    held = {(entry.target, entry.method, entry.layer or "") for entry in audit.map_scores}
+    wanted = {}
+    for target in targets_of(config, audit.reference, audit.predicted):
+        lacking = {place for place in places if (target, *place) not in held}
+        if any(name in BASELINES for name, _ in lacking):
+            lacking.add(places[0])
+        if lacking:
+            wanted[target] = tuple(place for place in places if place in lacking)
+    return wanted
+
+
+def in_order(audit: StudyAudit, config: AuditConfig, layers: Sequence[str]) -> StudyAudit:
+    """Return a study with the findings that are wanted now, in the order of a run that computes them all."""
+    targets = {target: n for n, target in enumerate(targets_of(config, audit.reference, audit.predicted))}
+    places = {place: n for n, place in enumerate(places_of(config, layers))}
+
+    def rank(entry: MapScores) -> tuple[int, int, int]:
+        place, target = places[entry.method, entry.layer or ""], targets[entry.target]
+        return (1, target, place) if entry.method in BASELINES else (0, place, target)
+
+    wanted = [
+        entry for entry in audit.map_scores if entry.target in targets and (entry.method, entry.layer or "") in places
+    ]
+    return audit.model_copy(update={"map_scores": tuple(sorted(wanted, key=rank))})
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call that explains: every target by every method at every layer."""
+
+    methods: tuple[str, ...]
+    layers: tuple[str, ...]
+    targets: tuple[str, ...]
+
+
+def calls_for(wanted: Iterable[MapsToCompute], layers: Sequence[str]) -> tuple[Call, ...]:
+    """Return calls that give all that the studies of a batch want, each map once; one for a batch of new studies."""
+    targets: dict[tuple[Place, ...], dict[str, None]] = {}
+    for study in wanted:
+        for target, places in study.items():
+            targets.setdefault(tuple(place for place in places if place[0] not in BASELINES), {})[target] = None
+    return tuple(
+        Call(methods, at, tuple(of))
+        for places, of in targets.items()
+        for at, methods in _by_layers(places, layers).items()
+    )
+
+
+def _by_layers(places: Iterable[Place], layers: Sequence[str]) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """Group methods by the layers that they need; those at the input join another group, they need none."""
+    needed: dict[str, set[str]] = {}
+    for method, place in places:
+        needed.setdefault(method, set()).update(METHODS[method].places(layers)[place])
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for method, of in needed.items():
+        groups.setdefault(tuple(layer for layer in layers if layer in of), []).append(method)
+    if len(groups) > 1 and () in groups:
+        at_input = groups.pop(())
+        groups[next(iter(groups))] += at_input
+    return {at: tuple(method for method in needed if method in group) for at, group in groups.items()}

@@ -1,0 +1,281 @@
+"""The report's look: one family, four sizes, one accent; and the few building blocks that sections use.
+
+The only place that makes paragraphs and tables, so no string reaches one without going through
+``reports.page.text``.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reportlab.lib.colors import HexColor
+from reportlab.lib.enums import TA_RIGHT
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import mm
+from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Paragraph, Spacer, Table, TableStyle
+
+from reports.page.fonts import BOLD, REGULAR, width_of
+from reports.page.text import coloured, fitted, inline, joined
+
+__all__ = [
+    "ACCENT", "BODY", "CONTENT", "GREY", "INK", "MARGIN", "PALE", "RULE", "SMALL", "Chip", "Column",
+    "Flowable", "Heading", "bullets", "callout", "columns", "facts", "gap", "heading", "note", "paragraph",
+    "small", "subheading", "table", "title", "together",
+]  # fmt: skip
+
+MARGIN = 20 * mm
+CONTENT = A4[0] - 2 * MARGIN
+
+INK = "#1b1f24"
+GREY = "#5b6570"
+RULE = "#c9cfd6"
+PALE = "#f3f5f8"
+ACCENT = "#1f3a5f"
+
+BODY = ParagraphStyle(
+    "body",
+    fontName=REGULAR,
+    fontSize=8.5,
+    leading=13,
+    textColor=HexColor(INK),
+    bulletFontName=REGULAR,
+    spaceAfter=5,
+)
+SMALL = ParagraphStyle("small", parent=BODY, fontSize=7, leading=9.6, spaceAfter=0)
+_NUMBER = ParagraphStyle("number", parent=SMALL, alignment=TA_RIGHT)
+_HEAD = ParagraphStyle("head", parent=SMALL, fontName=BOLD, textColor=HexColor(ACCENT))
+_NUMBER_HEAD = ParagraphStyle("number-head", parent=_HEAD, alignment=TA_RIGHT)
+_NOTE = ParagraphStyle("note", parent=SMALL, textColor=HexColor(GREY), spaceBefore=3, spaceAfter=6)
+_BULLET = ParagraphStyle("bullet", parent=BODY, leftIndent=13, bulletIndent=0, spaceAfter=3)
+_TITLES = (
+    ParagraphStyle("title", parent=BODY, fontName=BOLD, fontSize=18, leading=24, textColor=HexColor(ACCENT)),
+    ParagraphStyle(
+        "section", parent=BODY, fontName=BOLD, fontSize=13, leading=17, spaceBefore=14, spaceAfter=7,
+        textColor=HexColor(ACCENT),
+    ),
+    ParagraphStyle(
+        "subsection", parent=BODY, fontName=BOLD, fontSize=9.5, leading=13, spaceBefore=9, spaceAfter=4,
+        textColor=HexColor(ACCENT),
+    ),
+)  # fmt: skip
+
+
+class Heading(Paragraph):  # type: ignore[misc]  # ReportLab has no types
+    """A heading that the document lists in its contents and bookmarks under ``key``.
+
+    ``level`` is 0 for a section, 1 for a part of one; ``plain`` is the text without markup.
+    """
+
+    def __init__(self, text: object, level: int, key: str) -> None:
+        self.level, self.key = level, key
+        style = _TITLES[level + 1]
+        self.plain = fitted(text, 1.6 * CONTENT, style.fontSize, BOLD)
+        super().__init__(inline(self.plain), style)
+
+    def split(self, *_available: float) -> list[Flowable]:
+        """Return nothing: a heading moves on whole."""
+        return []
+
+
+def heading(text: object, level: int, key: str, content: Sequence[Flowable] = ()) -> list[Flowable]:
+    """Return a listed heading that is never left alone at a page's foot, where ``content`` is what follows it."""
+    return [CondPageBreak(max(40 * mm, 34 + _opening(content))), Heading(text, level, key)]
+
+
+def _opening(content: Sequence[Flowable]) -> float:
+    """Return the height of what must stand below a heading: up to the first thing that is no heading itself."""
+    height = 0.0
+    for flowable in content:
+        parts = flowable._content if isinstance(flowable, KeepTogether) else [flowable]  # noqa: SLF001  # it has no other name
+        height += sum(part.wrap(CONTENT, 10_000)[1] + part.getSpaceBefore() for part in parts)
+        if isinstance(flowable, Table) or (isinstance(flowable, Paragraph) and flowable.style is not _TITLES[2]):
+            return float(min(height, 55 * mm))
+        if not isinstance(flowable, CondPageBreak | Paragraph):
+            break
+    return float(min(height, 200 * mm))
+
+
+def subheading(text: object) -> list[Flowable]:
+    """Return a heading inside a section, not listed in the contents and never left alone at a page's foot."""
+    return [CondPageBreak(35 * mm), Paragraph(inline(text), _TITLES[2])]
+
+
+def title(text: object) -> Paragraph:
+    """Return the document's title."""
+    return Paragraph(inline(text), _TITLES[0])
+
+
+def paragraph(*parts: object) -> Paragraph:
+    """Return a paragraph of body text; parts are data, or markup from ``reports.page.text``."""
+    return Paragraph(joined(*parts), BODY)
+
+
+def small(*parts: object, colour: str = INK) -> Paragraph:
+    """Return a paragraph in the tables' size."""
+    return Paragraph(coloured(joined(*parts), colour), SMALL)
+
+
+def note(*parts: object) -> Paragraph:
+    """Return a paragraph in small grey, as under a table."""
+    return Paragraph(joined(*parts), _NOTE)
+
+
+def bullets(items: Iterable[object]) -> list[Flowable]:
+    """Return one bulleted paragraph for each item."""
+    return [Paragraph(inline(item), _BULLET, bulletText="•") for item in items]
+
+
+def gap(height_mm: float) -> Spacer:
+    """Return white space."""
+    return Spacer(1, height_mm * mm)
+
+
+def together(flowables: Sequence[Flowable]) -> KeepTogether:
+    """Return flowables that stay on one page when they fit on one."""
+    return KeepTogether(list(flowables))
+
+
+@dataclass(frozen=True)
+class Column:
+    """A table's column: heading, width in points, and whether it holds numbers (set flush right)."""
+
+    head: str
+    width: float
+    numbers: bool = False
+
+
+def columns(*specification: tuple[str, float] | tuple[str, float, bool]) -> list[Column]:
+    """Return columns from (heading, share of the page's width, holds numbers)."""
+    total = sum(column[1] for column in specification)
+    return [Column(column[0], CONTENT * column[1] / total, len(column) == 3 and column[2]) for column in specification]
+
+
+def table(
+    shape: Sequence[Column],
+    rows: Sequence[Sequence[object]],
+    *,
+    rules: Sequence[int] | None = None,
+    compact: bool = False,
+) -> Table:
+    """Return a table with a repeated head row, thin rules and rows that break where a page ends.
+
+    Cells are data, markup or flowables. ``rules`` are the rows (from 0) with a rule below; None: all of them.
+    ``compact`` sets the rows closer.
+    """
+    head = [Paragraph(inline(column.head), _NUMBER_HEAD if column.numbers else _HEAD) for column in shape]
+    body = [[_cell(value, column.numbers) for value, column in zip(row, shape, strict=True)] for row in rows]
+    below = range(len(rows)) if rules is None else rules
+    lines: list[tuple[Any, ...]] = [("LINEBELOW", (0, row + 1), (-1, row + 1), 0.35, HexColor(RULE)) for row in below]
+    if compact:
+        lines += [(side, (0, 1), (-1, -1), 1.3) for side in ("TOPPADDING", "BOTTOMPADDING")]
+    for place in range(1, len(shape)):
+        if shape[place - 1].numbers and not shape[place].numbers:  # or the two would seem one
+            lines.append(("LEFTPADDING", (place, 0), (place, -1), 9))
+    lines += [
+        ("LINEBELOW", (0, 0), (-1, 0), 0.8, HexColor(ACCENT)),
+        ("BOTTOMPADDING", (0, 0), (-1, 0), 4),
+    ]
+    # a row higher than a page must break inside, or the build stops
+    return Table(
+        [head, *body],
+        colWidths=[column.width for column in shape],
+        style=TableStyle([*_PLAIN, *lines]),
+        repeatRows=1,
+        splitInRow=1,
+        spaceBefore=2,
+        spaceAfter=6,
+    )
+
+
+_PLAIN: list[tuple[Any, ...]] = [
+    ("FONT", (0, 0), (-1, -1), REGULAR, 7),  # the default would be Helvetica, which is not embedded
+    ("VALIGN", (0, 0), (-1, -1), "TOP"),
+    ("LEFTPADDING", (0, 0), (-1, -1), 0),
+    ("RIGHTPADDING", (0, 0), (-1, -1), 7),
+    ("RIGHTPADDING", (-1, 0), (-1, -1), 0),
+    ("TOPPADDING", (0, 0), (-1, -1), 3.2),
+    ("BOTTOMPADDING", (0, 0), (-1, -1), 3.2),
+]
+
+
+def _cell(value: object, numbers: bool) -> Flowable | list[Flowable]:
+    if isinstance(value, Flowable):
+        return value
+    if isinstance(value, list):
+        return [_cell(part, numbers) for part in value]
+    return Paragraph(inline(value), _NUMBER if numbers else SMALL)
+
+
+def facts(rows: Iterable[tuple[str, object]], *, label: float = 0.27, compact: bool = False) -> Table:
+    """Return labelled facts, one a row: label in grey, value beside it; ``compact`` sets rows closer."""
+    cells = [[Paragraph(coloured(name, GREY), SMALL), _cell(value, False)] for name, value in rows]
+    style = [*_PLAIN, ("LINEBELOW", (0, 0), (-1, -1), 0.35, HexColor(RULE))]
+    if compact:
+        style += [(side, (0, 0), (-1, -1), 1.6) for side in ("TOPPADDING", "BOTTOMPADDING")]
+    return Table(
+        cells,
+        colWidths=[CONTENT * label, CONTENT * (1 - label)],
+        style=TableStyle(style),
+        splitInRow=1,
+        spaceBefore=2,
+        spaceAfter=6,
+    )
+
+
+def callout(*content: Flowable, colour: str = ACCENT) -> Table:
+    """Return content on a pale ground with a coloured edge."""
+    style = [
+        ("FONT", (0, 0), (-1, -1), REGULAR, 7),
+        ("BACKGROUND", (0, 0), (-1, -1), HexColor(PALE)),
+        ("LINEBEFORE", (0, 0), (0, -1), 2.2, HexColor(colour)),
+        ("LEFTPADDING", (0, 0), (-1, -1), 9),
+        ("RIGHTPADDING", (0, 0), (-1, -1), 9),
+        ("TOPPADDING", (0, 0), (-1, -1), 6),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 6),
+    ]
+    return Table(
+        [[list(content)]],
+        colWidths=[CONTENT],
+        style=TableStyle(style),
+        splitInRow=1,
+        spaceBefore=4,
+        spaceAfter=7,
+    )
+
+
+class Chip(Flowable):  # type: ignore[misc]
+    """A verdict or badge. Sign, words, fill and frame differ, so it reads without colour too.
+
+    ``kind`` is good, bad, open or none.
+    """
+
+    _LOOK = {  # noqa: RUF012  # never changed
+        "good": ("✓", "#1d6b45", "#ffffff", None),
+        "bad": ("✕", "#8f1d1d", "#ffffff", None),
+        "open": ("?", "#ffffff", "#7a4d00", None),
+        "none": ("\u2013", "#ffffff", "#5b6570", (2, 1.5)),
+    }
+
+    def __init__(self, words: str, kind: str, size: float = 6.6) -> None:
+        super().__init__()
+        sign, self._fill, self._ink, self._dash = self._LOOK[kind]
+        self._words, self._size = f"{sign} {words}", size
+        self.width, self.height = width_of(self._words, size, BOLD) + 9, size + 5
+
+    def wrap(self, *_available: float) -> tuple[float, float]:
+        """Return its own size, whatever is available."""
+        return self.width, self.height
+
+    def draw(self) -> None:
+        """Draw a rounded box with the sign and the words."""
+        canvas = self.canv
+        canvas.setFillColor(HexColor(self._fill))
+        canvas.setStrokeColor(HexColor(self._ink if self._fill == "#ffffff" else self._fill))
+        canvas.setLineWidth(0.9)
+        if self._dash:
+            canvas.setDash(*self._dash)
+        canvas.roundRect(0.5, 0.5, self.width - 1, self.height - 1, 2.2, fill=1, stroke=1)
+        canvas.setFillColor(HexColor(self._ink))
+        canvas.setFont(BOLD, self._size)
+        canvas.drawString(4.5, 3.1, self._words)

@@ -1,0 +1,54 @@
+"""How long a run takes is told before it starts, and whose cost it is."""
+
+import pytest
+
+from pipeline.checks.estimate import estimate_run, in_words
+from pipeline.checks.model_check import Probe
+from pipeline.config import AuditConfig
+from pipeline.findings.record import LayerFacts
+from tests.pipeline.test_config import CONTENT, changed
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "1 s"),
+        (59, "59 s"),
+        (90, "2 min"),
+        (3599, "1 h 0 min"),
+        (7800, "2 h 10 min"),
+        (90_000, "1 day 1 h"),
+        (200_000, "2 days 8 h"),
+    ],
+)
+def test_a_duration_is_said_as_a_person_would(seconds, words):
+    assert in_words(seconds) == words
+
+
+def probe(**seconds):
+    layers = [LayerFacts(name=name, requested="auto", shape=(4, 5), cell_mm=(1.0, 1.0)) for name in ("a", "b")]
+    return Probe(tuple(layers), (3, 10, 10), 0.0, 0.5, 1.0, 0.5, seconds, 1000)
+
+
+def config(**changes):
+    return AuditConfig.model_validate(changed(CONTENT, changes))
+
+
+def test_a_forward_is_shared_and_every_study_target_and_layer_counts():
+    asked = config(**{"explain.methods": ["gradcam", "saliency"], "explain.targets": ["benign", "malignant"]})
+    estimate = estimate_run(asked, probe(gradcam=0.6, saliency=1.5), 100)
+    assert estimate.seconds == pytest.approx(100 * (0.5 + 2 * (0.1 + 1.0)))
+    assert estimate.shares == pytest.approx({"gradcam": 0.1 / 1.1, "saliency": 1.0 / 1.1})
+    assert estimate.maps == 100 * 2 * (2 + 1)
+    assert estimate.disk_bytes == 100 * 2 * (2 * 20 + 100) * 4
+    assert "600 maps in about 4 min, saliency takes 91 %" in estimate.sentence
+
+
+def test_reference_and_prediction_are_taken_for_one_target():
+    one = estimate_run(config(**{"explain.targets": ["reference", "predicted"]}), probe(gradcam=0.6, hirescam=0.6), 10)
+    assert one.maps == 10 * 2 * 2
+
+
+def test_a_method_that_measures_below_the_forward_costs_nothing():
+    estimate = estimate_run(config(**{"explain.methods": ["gradcam"], "criteria": []}), probe(gradcam=0.4), 10)
+    assert (estimate.seconds, estimate.shares) == (pytest.approx(5.0), {"gradcam": 0.0})

@@ -1,0 +1,112 @@
+"""What is counted over a run's studies."""
+
+import csv
+
+import pytest
+
+from pipeline.findings.record import Compared, LayerFacts, MapScores, Score, StudyAudit, Verdict
+from pipeline.findings.shards import read_shard
+from pipeline.runs import conclude as results
+from tests.pipeline.planted import plant, write_manifest
+from tests.pipeline.runs.test_run import complete
+
+SCORED = (Score(name="iou", value=0.5), Score(name="hit_rate", reason="constant_map"))
+UNDEFINED = (Score(name="iou", reason="empty_mask"),)
+
+
+def entry(method="gradcam", *, layer="l", map_="maps/0.npz#k", scores=SCORED, cell_mm=(2.0, 3.0), reader="a"):
+    return MapScores(target="nodule", method=method, layer=layer, reader=reader, map=map_, scores=scores,
+                   cell_mm=cell_mm)  # fmt: skip
+
+
+def study(number, *map_scores, reference=(), patient=None, **more):
+    fields = {"status": "analysed", "reference": reference, "map_scores": map_scores, **more}
+    return StudyAudit(study=f"S{number}", patient=patient or f"P{number}", source_sha256="0", **fields)
+
+
+def failed(number, **more):
+    return StudyAudit(
+        study=f"S{number}", patient=f"P{number}", source_sha256="0", status="failed", stage="read", reason="r", **more
+    )
+
+
+def test_what_was_compared_needs_a_map_and_a_score():
+    baseline = entry("centre_prior", layer=None, map_=None, cell_mm=None)
+    audits = [
+        study(0, entry(), baseline, patient="P"),
+        study(1, entry(), entry("hirescam"), patient="P"),
+        study(2, entry(scores=(), reader=None)),  # no mask
+        study(3, entry(scores=UNDEFINED)),  # an empty mask
+        study(4, baseline),  # a baseline is no map of the model
+        study(5),
+        failed(6),
+    ]
+    assert results._compared(audits) == Compared(mapped=4, studies=2, patients=1)
+    assert results._compared([]) == Compared(mapped=0, studies=0, patients=0)
+
+
+def test_the_manifests_modality_and_the_headers_are_two_rows():
+    audits = [
+        study(number, strata={"modality": "dx", "Modality": "X-ray", "site": ""}, facts={"Modality": "DX"})
+        for number in range(3)
+    ]
+    assert results._cohort_facts([*audits, failed(9, strata={"site": "A"})], "clear") == {
+        "reference": {"clear": 3},
+        "modality (image header)": {"DX": 3},
+        "modality (manifest)": {"dx": 3},
+        "Modality (manifest)": {"X-ray": 3},
+        "site": {"not stated": 3},
+    }
+
+
+@pytest.mark.parametrize("column", ["reference", "Reference", " modality", "modality (image header)"])
+def test_no_column_is_added_to_what_the_audit_counts(column):
+    found = results._cohort_facts([study(0, strata={column: "x"})], None)
+    assert found[f"{column} (manifest)"] == {"x": 1}
+    assert all(sum(counts.values()) == 1 for counts in found.values())
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize(("negative", "name"), [("clear", "clear"), (None, "none of the labels")])
+def test_a_study_without_a_finding_is_counted_under_the_models_own_name(negative, name):
+    audits = [study(0), study(1, reference=None), study(2, reference=("a", "b"))]
+    assert results._cohort_facts(audits, negative)["reference"] == {name: 1, "not stated": 1, "a; b": 1}
+
+
+def test_the_cells_range_is_that_of_all_studies_at_the_layer():
+    layer = LayerFacts(name="l", requested="auto", shape=(8, 8), cell_mm=(2.0, 3.0))
+    audits = [
+        study(0, entry(), entry("other", layer="k", cell_mm=(9.0, 9.0))),
+        study(1, entry(cell_mm=(2.5, 2.75))),
+        study(2, entry("centre_prior", layer=None, map_=None, cell_mm=None)),
+    ]
+    assert results._with_range(layer, audits).cell_range == ((2.0, 2.5), (2.75, 3.0))
+    assert results._with_range(layer, []).cell_range is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "other"),
+    [("better than centre_prior", "centre_prior"), ("at least 0.7", None), ("no better than chance", None)],
+)
+def test_a_verdict_knows_what_it_is_held_against(rule, other):
+    fields = dict.fromkeys(("criterion", "metric", "method", "reason"), "x")
+    estimate = {"metric": "x", "method": "x", "among": "all", "value": 0.0, "confidence": 0.9, "interval": "i",
+                "patients": 1, "studies": 1}  # fmt: skip
+    found = Verdict.model_validate({**fields, "among": "all", "rule": rule, "estimate": estimate, "answer": "MET"})
+    assert found.better_than == other
+
+
+def test_a_run_says_what_it_compared_and_how_large_its_cells_are(tmp_path):
+    config = plant(tmp_path, 6)
+    archive = tmp_path / "archive"
+    rows = list(csv.DictReader((archive / "manifest.csv").open()))
+    write_manifest(archive, [{**row, "modality": "CT"} for row in rows])
+    folder, found = complete(config)
+    audits = [audit for path in (folder / "shards").glob("*.parquet") for audit in read_shard(path)]
+    assert found.compared == Compared(mapped=4, studies=4, patients=len({a.patient for a in audits if a.map_scores}))
+    (layer,) = found.model.layers
+    assert layer.cell_range == tuple((pytest.approx(2.0), pytest.approx(2.0)) for _ in range(3))
+    assert found.cohort_facts["modality (image header)"] == {"not stated": 6}
+    assert found.cohort_facts["modality (manifest)"] == {"CT": 6}
+    assert found.cohort_facts["reference"] == {"clear": 2, "lesion": 4}
+    assert found.model.negative_label == "clear"

@@ -1,0 +1,34 @@
+"""The one file that ties pseudonyms to names: made on request, for its owner alone."""
+
+import csv
+import stat
+
+from pipeline.config_file import load_config
+from pipeline.runs.pseudonym_links import LINKS_FILE, write_links
+from pipeline.runs.run import find_rows
+from pipeline.studies.pseudonyms import Pseudonyms, load_key
+from tests.pipeline.planted import plant
+
+
+def test_the_table_ties_every_pseudonym_to_its_name(tmp_path):
+    config = plant(tmp_path, 3)
+    path = write_links(config)
+    assert path == tmp_path / "runs" / LINKS_FILE
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    found = find_rows(load_config(config), Pseudonyms(load_key(tmp_path / "runs")))
+    assert {row["study"]: row["archive_study"] for row in rows} == {key: one.row.study for key, one in found.items()}
+    assert {row["patient"]: row["archive_patient"] for row in rows} == {
+        one.patient: one.row.patient for one in found.values()
+    }
+    assert len(rows) == 3
+
+
+def test_it_can_be_written_again_and_stays_private(tmp_path):
+    config = plant(tmp_path, 3)
+    write_links(config).unlink()
+    path = write_links(config)
+    first = path.read_bytes()
+    assert write_links(config).read_bytes() == first
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

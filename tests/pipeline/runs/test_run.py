@@ -1,0 +1,411 @@
+"""The whole walk over a small archive whose truth is planted, without Prefect."""
+
+import csv
+import json
+import shutil
+from datetime import datetime, timedelta
+
+import nibabel
+import numpy as np
+import pytest
+import yaml
+
+from pipeline.conclusions.cases import load_panels
+from pipeline.config_file import load_config
+from pipeline.errors import ArchiveError, AuditError, ConfigError, ModelError, OutputError
+from pipeline.findings.ledger import verify_chain
+from pipeline.findings.lock import write_lock
+from pipeline.findings.record import load_results
+from pipeline.findings.shards import load_map, read_shard
+from pipeline.runs.conclude import finish, neutral
+from pipeline.runs.run import begin, find_sources, open_auditor, read_run, work
+from tests.pipeline.planted import affine_of, plant, write_manifest, write_study
+from tests.pipeline.shared_pool import POOL
+
+
+def complete(config):
+    folder = begin(config, "camaudit run audit.yaml", pool=POOL)
+    for shard in range(read_run(folder)[0].shards):
+        work(folder, config, shard, pool=POOL)
+    return folder, finish(folder, config, pool=POOL)
+
+
+def change(config, **keys):
+    content = yaml.safe_load(config.read_text())
+    for name, value in keys.items():
+        content[name] = {**content.get(name, {}), **value} if isinstance(value, dict) else value
+    config.write_text(yaml.safe_dump(content))
+
+
+def lock(config, cohort_open=False):
+    auditor = open_auditor(config)
+    hashes = [source.sha256 for source in find_sources(auditor.config, auditor.pseudonyms)]
+    return write_lock(config, auditor.config, auditor.model.sha256, hashes, cohort_open=cohort_open)
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory):
+    config = plant(tmp_path_factory.mktemp("planted"))
+    lock(config)
+    return config, *complete(config)
+
+
+@pytest.fixture
+def small(tmp_path):
+    return plant(tmp_path, 3)
+
+
+def test_a_network_that_looks_right_meets_its_criteria(audited):
+    _, _, results = audited
+    assert [verdict.answer for verdict in results.verdicts] == ["MET", "MET", "MET"]
+    assert results.flow.found == results.flow.analysed == 24
+    assert results.lock.exploratory == ()
+
+
+def test_the_map_peaks_where_the_truth_was_planted(audited):
+    """World millimetres through oblique, flipped, anisotropic affines, the layer's grid and back."""
+    config, folder, _ = audited
+    auditor = open_auditor(config)
+    names = {s.study: s.row.study for s in find_sources(auditor.config, auditor.pseudonyms)}
+    audits = [audit for path in (folder / "shards").glob("*.parquet") for audit in read_shard(path)]
+    checked = 0
+    for audit in audits:
+        entry = next((one for one in audit.map_scores if one.method == "hirescam"), None)
+        if entry is None:
+            continue
+        number = int(names[audit.study].removeprefix("study"))
+        mask = nibabel.load(config.parent / "archive" / f"study{number:02}_anna.nii.gz")
+        truth = affine_of(number) @ [*np.argwhere(mask.get_fdata()).mean(axis=0), 1]
+        values, affine = load_map(folder, entry.map)
+        weights = np.maximum(values, 0)
+        centroid = affine @ [*(np.argwhere(weights) * weights[weights > 0][:, None]).sum(axis=0) / weights.sum(), 1]
+        assert np.linalg.norm((centroid - truth)[:3]) < 0.5 * max(affine_scale(affine))
+        checked += 1
+    assert checked == 16
+
+
+def affine_scale(affine):
+    return np.linalg.norm(affine[:3, :3], axis=0)
+
+
+def test_a_network_with_its_sign_flipped_does_not(tmp_path):
+    config = plant(tmp_path, 24)
+    change(config, model={"arguments": {"sign": -1.0}})
+    _, results = complete(config)
+    assert results.verdicts[0].answer in ("NOT MET", "NOT EVALUATED")
+    assert results.verdicts[2].answer == "NOT MET"
+
+
+def test_the_folder_holds_what_the_design_says(audited):
+    _, folder, results = audited
+    names = {path.relative_to(folder).parts[0] for path in folder.rglob("*")}
+    assert names >= {
+        "audit.lock.yaml",
+        "cohort.json",
+        "ledger.jsonl",
+        "shards",
+        "maps",
+        "cases",
+        "results.json",
+        "per_study.csv",
+    }
+    assert load_results(folder) == results
+    head, length = verify_chain(folder / "ledger.jsonl")
+    assert (results.provenance.ledger_head, results.provenance.ledger_length) == (head, length)
+    events = [json.loads(line)["event"] for line in (folder / "ledger.jsonl").read_text().splitlines()]
+    assert events[:5] == [
+        "criteria.locked", "configuration.locked", "model.hashed", "cohort.locked", "inference.started",
+    ]  # fmt: skip
+
+
+def test_the_csv_has_a_row_for_every_study_target_method_and_reader(audited):
+    _, folder, _ = audited
+    rows = list(csv.DictReader((folder / "per_study.csv").open()))
+    # 16 positive studies x (3 methods + 2 baselines) x 2 readers, and one row for each of the 8 others
+    assert len(rows) == 16 * 5 * 2 + 8
+    assert {row["stratum_site"] for row in rows} == {"a", "b"}
+    row = next(row for row in rows if row["method"] == "gradcam")
+    assert 0.4 < float(row["iou"]) <= 1
+
+
+def test_no_name_of_the_archive_leaves_the_loader(audited):
+    _, folder, _ = audited
+    for path in folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert b"patient0" not in content, path
+            assert b"study0" not in content.replace(b"per_study", b""), path
+            assert "study0" not in path.name
+
+
+def test_expert_agreement_is_reported_beside_the_maps(audited):
+    results = audited[2]
+    found = {one.metric: one.estimate.value for one in results.agreements}
+    assert found["iou"] == pytest.approx(6**3 / 8**3)  # a cube of 6 in one of 8
+
+
+def test_maps_that_are_one_piece_of_evidence_are_said_to_be(audited):
+    assert audited[2].equivalent_methods == (("gradcam", "hirescam", "layercam"),)
+
+
+SIGNED_NETWORK = """
+import torch
+from torch import nn
+
+
+def build(sign: float = 1.0) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv3d(1, 8, 3, stride=3), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(8, 2))
+"""
+
+
+def test_a_map_that_ends_in_a_relu_is_kept_signed_and_scored_and_shown_without_its_negative_part(tmp_path):
+    config = plant(tmp_path, 6)
+    (tmp_path / "signed_network.py").write_text(SIGNED_NETWORK)
+    change(config, model={"factory": "signed_network:build"})
+    folder, results = complete(config)
+    audits = [audit for path in (folder / "shards").glob("*.parquet") for audit in read_shard(path) if audit.map_scores]
+    for audit in audits:
+        gradcam, hirescam = (
+            [(one.reader, one.scores) for one in audit.map_scores if one.method == name]
+            for name in ("gradcam", "hirescam")
+        )
+        assert gradcam == hirescam
+        kept = {one.method: load_map(folder, one.map)[0] for one in audit.map_scores if one.map}
+        assert kept["gradcam"].min() < 0
+        assert np.array_equal(kept["gradcam"], kept["hirescam"])
+    shown = [load_panels(folder / case.panels) for case in results.cases if case.panels]
+    assert any(case.ranges["gradcam"][1] > 0 for case in shown)
+    for case in shown:
+        assert case.ranges["gradcam"][0] == 0 > case.ranges["hirescam"][0]
+        assert case.ranges["gradcam"][1] == max(case.ranges["hirescam"][1], 0)
+        assert case.thresholds["gradcam"] == case.thresholds["hirescam"]
+        assert all((view.maps["gradcam"] >= 0).all() for view in case.views)
+    assert results.equivalent_methods == (("gradcam", "hirescam"),)
+
+
+def test_only_what_is_new_is_computed_again(tmp_path):
+    config = plant(tmp_path, 6)
+    first, _ = complete(config)
+    archive = tmp_path / "archive"
+    rows = list(csv.DictReader((archive / "manifest.csv").open()))
+    write_manifest(archive, [*rows, write_study(archive, 7, True)])
+    second, again = complete(config)
+    assert (again.flow.found, again.flow.computed, again.flow.reused) == (7, 1, 6)
+    assert again.provenance.previous_run == first.name
+    shutil.rmtree(first)  # the second run stands alone
+    assert all(
+        load_map(second, one.map)[0].size
+        for audit in read_shard(second / "shards/reused.parquet")
+        for one in audit.map_scores
+        if one.map
+    )
+    change(config, overlap={"threshold": 0.5})
+    rescored = complete(config)[1].flow
+    assert (rescored.computed, rescored.maps_reused) == (5, 0)  # no map is carried over; 2 studies have none
+    change(config, prepare=[{"_target_": "Resize", "spatial_size": [20, 24, 16]}])
+    assert complete(config)[1].flow.computed == 7  # another input: nothing is
+
+
+def test_a_changed_mask_or_label_is_a_new_study(tmp_path):
+    config = plant(tmp_path, 4)
+    complete(config)
+    mask = tmp_path / "archive" / "study00_anna.nii.gz"
+    image = nibabel.load(mask)
+    nibabel.save(nibabel.Nifti1Image(np.roll(image.get_fdata(), 1, axis=0).astype(np.uint8), image.affine), mask)
+    assert complete(config)[1].flow.computed == 1
+
+
+def test_a_killed_run_is_taken_up_where_it_stopped(tmp_path):
+    config = plant(tmp_path, 12)
+    folder = begin(config, "c", pool=POOL)
+    work(folder, config, 0, pool=POOL)  # killed after the first shard of five
+    _, results = complete(config)
+    assert (results.flow.computed, results.flow.reused) == (7, 5)
+
+
+def test_a_run_with_a_missing_shard_has_no_conclusions(small):
+    folder = begin(small, "c", pool=POOL)
+    with pytest.raises(OutputError, match="3 of 3 studies were never audited"):
+        finish(folder, small, pool=POOL)
+    assert not (folder / "results.json").exists()
+
+
+def test_each_label_is_held_against_its_own_masks(tmp_path):
+    """A multi-label study: the map of one label must not be measured with the mask of another."""
+    config = plant(tmp_path, 3)
+    archive = tmp_path / "archive"
+    rows = list(csv.DictReader((archive / "manifest.csv").open()))
+    for row in rows[:2]:
+        row["mask:anna:lesion"], row["mask:ben:clear"] = row.pop("mask:anna"), row.pop("mask:ben")
+        row["label"] = "clear;lesion"
+    write_manifest(archive, rows[:2])
+    change(config, model={"output": "sigmoid"})
+    folder, results = complete(config)
+    audits = [audit for path in (folder / "shards").glob("*.parquet") for audit in read_shard(path)]
+    readers = {(entry.target, entry.reader) for audit in audits for entry in audit.map_scores}
+    assert readers == {("lesion", "anna"), ("clear", "ben")}
+    by_target = {
+        entry.target: {score.name: score.value for score in entry.scores}["hit_rate"]
+        for entry in audits[0].map_scores
+        if entry.method == "hirescam"
+    }
+    assert by_target["lesion"] == 1
+    assert by_target["clear"] is None  # nothing in the picture speaks for this label: a constant map
+    assert {one.metric for one in results.classification if one.group == "label=clear"} == {
+        "sensitivity", "specificity", "auroc",
+    }  # fmt: skip
+
+
+def test_every_study_that_fails_is_a_row(tmp_path):
+    config = plant(tmp_path, 9)
+    archive = tmp_path / "archive"
+    (archive / "study00.nii.gz").unlink()
+    (archive / "study01.nii.gz").write_bytes(b"garbage")
+    shifted = nibabel.load(archive / "study03_anna.nii.gz")
+    nibabel.save(
+        nibabel.Nifti1Image(shifted.get_fdata(), shifted.affine @ np.diag([1, 1, 1.1, 1])),
+        archive / "study03_anna.nii.gz",
+    )
+    for reader in ("anna", "ben"):
+        empty = nibabel.load(archive / f"study04_{reader}.nii.gz")
+        nibabel.save(
+            nibabel.Nifti1Image(np.zeros(empty.shape, np.uint8), empty.affine), archive / f"study04_{reader}.nii.gz"
+        )
+    rows = list(csv.DictReader((archive / "manifest.csv").open()))
+    rows[6]["label"] = "leision"
+    write_manifest(archive, rows)
+    _, results = complete(config)
+    assert results.flow.analysed == 6
+    assert sum(results.flow.failed.values()) == 2
+    assert results.flow.failed["missing_file"] == 1
+    assert results.flow.excluded == {"unknown_label": 1}
+    assert results.flow.mask_faults == {"mask_empty_for_positive": 2, "other_grid": 1}
+    assert results.flow.without_mask == 1
+    assert {audit.stage for audit in results.not_analysed} == {"read"}
+
+
+def test_criteria_changed_after_the_lock_make_the_run_exploratory(small):
+    lock(small)
+    change(small, criteria=[{"metric": "iou", "method": "gradcam", "at_least": 0.01}])
+    assert complete(small)[1].lock.exploratory == ("the acceptance criteria were changed after the lock",)
+
+
+def test_results_seen_before_the_lock_make_the_run_exploratory(small):
+    complete(small)
+    path = lock(small)
+    content = yaml.safe_load(path.read_text())
+    locked_at = datetime.fromisoformat(content["locked_at"]) + timedelta(seconds=1)  # it has whole seconds
+    path.write_text(yaml.safe_dump(content | {"locked_at": locked_at.isoformat()}))
+    (reason,) = complete(small)[1].lock.exploratory
+    assert "looked at results before the lock" in reason
+
+
+def test_an_open_cohort_may_grow_a_closed_one_may_not(tmp_path):
+    for cohort_open, reasons in ((True, 0), (False, 1)):
+        config = plant(tmp_path / str(cohort_open), 3)
+        lock(config, cohort_open)
+        archive = config.parent / "archive"
+        rows = list(csv.DictReader((archive / "manifest.csv").open()))
+        write_manifest(archive, [*rows, write_study(archive, 4, True)])
+        assert len(complete(config)[1].lock.exploratory) == reasons
+
+
+@pytest.mark.parametrize(
+    ("keys", "kind", "words"),
+    [
+        ({"explain": {"methods": ["gradcma"]}}, ConfigError, "did you mean 'gradcam'"),
+        ({"explain": {"targets": ["lession"]}}, ConfigError, "lession"),
+        ({"model": {"layers": ["9"]}}, ModelError, "layer '9' does not exist.*layers that would do: 0, 1, 2"),
+        ({"model": {"layers": ["5"]}}, ModelError, "no spatial extent"),
+        ({"model": {"labels": ["a", "b", "lesion"]}}, ModelError, "needs 3 output"),
+        ({"model": {"labels": ["clear", "fracture"]}}, ConfigError, "'lesion' is not one of the model's labels"),
+        ({"model": {"sha256": "0" * 64}}, ModelError, "have the hash"),
+        ({"prepare": [{"_target_": "RandFlip"}]}, ConfigError, "is random"),
+        ({"prepare": [{"_target_": "Resize", "spatial_size": [1, 1, 1]}]}, ModelError, "."),
+        (
+            {"criteria": [{"metric": "hit", "method": "gradcam", "at_least": 0.5}]},
+            ConfigError,
+            "did you mean 'hit_rate'",
+        ),
+        ({"archive": {"path": "nowhere"}}, ConfigError, "nowhere"),
+        ({"run": {"device": "abacus"}}, ConfigError, "abacus"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_left_behind(small, keys, kind, words):
+    change(small, **keys)
+    with pytest.raises(kind, match=words) as caught:
+        begin(small, "c", pool=POOL)
+    assert "\n" not in str(caught.value)
+    assert not (small.parent / "runs" / "planted").exists()
+
+
+def test_an_archive_of_unreadable_studies_is_refused(small):
+    for path in (small.parent / "archive").glob("*.nii.gz"):
+        path.write_bytes(b"garbage")
+    with pytest.raises(ArchiveError, match="none of the 3 studies can be read"):
+        begin(small, "c", pool=POOL)
+
+
+def test_a_configuration_changed_under_way_is_refused(small):
+    folder = begin(small, "c", pool=POOL)
+    change(small, overlap={"threshold": 0.5})
+    with pytest.raises(AuditError, match="was changed while the run was under way"):
+        work(folder, small, 0, pool=POOL)
+
+
+def test_batches_do_not_mix_studies(tmp_path):
+    one, many = (
+        plant(tmp_path / str(size), 6, run={"batch_size": size, "shard_size": 6, "device": "cpu"}) for size in (1, 6)
+    )
+    values = []
+    for config in (one, many):
+        folder, _ = complete(config)
+        auditor = open_auditor(config)
+        names = {s.study: s.row.study for s in find_sources(auditor.config, auditor.pseudonyms)}
+        audits = read_shard(folder / "shards/0000.parquet")
+        values.append({names[a.study]: load_map(folder, a.map_scores[0].map)[0] for a in audits if a.map_scores})
+    assert values[0].keys() == values[1].keys()
+    for name, array in values[0].items():
+        assert np.allclose(array, values[1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_formulas_are_neutralised():
+    assert [neutral(cell) for cell in ("=1+1", "@x", "-1", "plain", -1.0, None)] == [
+        "'=1+1",
+        "'@x",
+        "'-1",
+        "plain",
+        -1.0,
+        None,
+    ]
+
+
+def test_the_lock_is_the_configurations_alone(small):
+    path = lock(small)
+    assert path.name == "audit.lock.yaml"
+    assert yaml.safe_load(path.read_text())["criteria"] == load_config(small).criteria_digest()
+
+
+def test_a_damaged_or_foreign_earlier_run_is_passed_over(tmp_path):
+    config = plant(tmp_path, 4)
+    first, _ = complete(config)
+    (first / "maps" / "0000.npz").write_bytes(b"damaged")
+    foreign = first.parent / "19990101T000000Z-old"
+    foreign.mkdir()
+    (foreign / "audit.lock.yaml").write_text("another: version")
+    lock(config)
+    _, results = complete(config)
+    assert results.flow.computed == 4
+
+
+def test_pictures_are_withheld_unless_a_header_or_the_user_vouches_for_them(small):
+    change(small, report={"pictures": "not_burned_in"})
+    folder, results = complete(small)
+    assert results.cases
+    assert all(case.panels is None for case in results.cases)
+    assert {case.note for case in results.cases} == {
+        "the pictures are withheld: the image's header does not say that no annotation is burned into the pixels "
+        "(report.pictures)"
+    }
+    assert not (folder / "cases").exists()

@@ -1,0 +1,100 @@
+import os
+import stat
+
+import pytest
+from pydicom import Dataset
+
+from pipeline.errors import ConfigError
+from pipeline.studies.pseudonyms import KEY_FILE, KEY_VARIABLE, Pseudonyms, allowed_header, load_key
+
+KEY = b"0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch):
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+
+
+def test_pseudonyms_are_keyed_hmacs():
+    names = Pseudonyms(KEY)
+    # printf '["patient", "Doe"]' | openssl dgst -sha256 -mac HMAC -macopt key:0123456789abcdef0123456789abcdef
+    assert names.patient("Doe") == "P-e7bf91cb5a"
+    assert names.study("Doe", "1") == Pseudonyms(KEY).study("Doe", "1")
+    assert names.study("Doe", "1") != Pseudonyms(KEY[::-1]).study("Doe", "1")
+    assert "0123" not in repr(names)
+
+
+def test_a_study_counts_within_its_patient():
+    names = Pseudonyms(KEY)
+    found = {names.study("ab", "c"), names.study("a", "bc"), names.study("c", "ab"), names.study("abc", "")}
+    assert len(found) == 4
+    assert all(one.startswith("S-") and len(one) == 12 for one in found)
+    assert names.patient("a")[2:] != names.study("a", "")[2:]
+
+
+def test_a_key_is_made_once_and_for_the_owner_alone(tmp_path):
+    key = load_key(tmp_path / "runs")
+    path = tmp_path / "runs" / KEY_FILE
+    assert len(key) == 64
+    assert load_key(tmp_path / "runs") == key
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [file.name for file in path.parent.iterdir()] == [KEY_FILE]
+    assert load_key(tmp_path / "other") != key
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX")
+@pytest.mark.parametrize("mode", [0o640, 0o604])
+def test_a_key_that_others_may_read_is_refused(tmp_path, mode):
+    load_key(tmp_path)
+    (tmp_path / KEY_FILE).chmod(mode)
+    with pytest.raises(ConfigError, match="others may read it"):
+        load_key(tmp_path)
+
+
+def test_a_key_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv(KEY_VARIABLE, KEY.decode())
+    assert load_key(tmp_path) == KEY
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setenv(KEY_VARIABLE, "short")
+    with pytest.raises(ConfigError, match="32 characters or more, not 5"):
+        load_key(tmp_path)
+
+
+def test_a_short_or_unreachable_key_is_refused(tmp_path):
+    path = tmp_path / KEY_FILE
+    path.write_text("short")
+    path.chmod(0o600)
+    with pytest.raises(ConfigError, match="32 characters or more, not 5"):
+        load_key(tmp_path)
+    with pytest.raises(ConfigError, match="cannot be used"):
+        load_key(path)
+
+
+def test_only_coded_values_of_listed_attributes_leave():
+    header = Dataset()
+    header.PatientName, header.PatientID, header.StudyDate = "DOE^JOHN", "CT", "20200101"
+    header.Modality, header.BodyPartExamined, header.ViewPosition = "CT", "CHEST", "PA"
+    header.Manufacturer, header.PatientSex, header.BurnedInAnnotation = "GE MEDICAL SYSTEMS", "F", "NO"
+    assert allowed_header(header) == {
+        "Modality": "CT",
+        "Manufacturer": "GE",
+        "BodyPartExamined": "CHEST",
+        "ViewPosition": "PA",
+        "PatientSex": "F",
+        "BurnedInAnnotation": "NO",
+    }
+
+
+@pytest.mark.parametrize("code", ["OT", "NM", "SM", "IVUS"])
+def test_modalities_are_told_by_their_codes(code):
+    header = Dataset()
+    header.Modality = code
+    assert allowed_header(header) == {"Modality": code}
+
+
+@pytest.mark.parametrize("keyword", ["Modality", "BodyPartExamined", "ViewPosition", "PatientSex", "Manufacturer"])
+@pytest.mark.parametrize("value", ["DOE", "1234567", "", "CT DOE", None])
+def test_values_off_the_list_are_dropped(keyword, value):
+    header = Dataset()
+    setattr(header, keyword, value)
+    assert allowed_header(header) == {}
