@@ -11,7 +11,7 @@ from reportlab.platypus.doctemplate import LayoutError
 
 import reports.sections  # noqa: F401  # fills the registry
 from pipeline.errors import OutputError
-from pipeline.findings.record import load_results
+from pipeline.findings.results import load_results
 from reports.numbers import when
 from reports.page.archive_pdf import archivable
 from reports.page.document import ReportDocument, contents

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.conclusions.cases import CasePanels, load_panels
 from pipeline.errors import OutputError
-from pipeline.findings.record import Results
+from pipeline.findings.panels import CasePanels, load_panels
+from pipeline.findings.results import Results
 from reports.page.layout import Flowable
 
 __all__ = ["Context", "Section", "section", "sections"]

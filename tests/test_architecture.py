@@ -40,8 +40,6 @@ OURS = {
     "reports": (
         "reports",
         "pipeline.findings",
-        "pipeline.evidence.cohort",
-        "pipeline.conclusions.cases",
         "pipeline.errors",
         "pipeline.studies.geometry",
         "pipeline.studies.volume",
@@ -213,7 +211,7 @@ LIGHT = [
     ("reports.pdf", ("torch", "monai", "prefect", "pipeline.models", "pipeline.walk.study_walk")),
     ("reports", ("torch", "monai", "prefect")),
     ("flows.cli", ("torch", "monai", "prefect")),
-    ("pipeline.findings.record", ("torch", "monai")),
+    ("pipeline.findings.results", ("torch", "monai")),
     ("pipeline.config", ("torch", "monai", "numpy")),
     ("pipeline.studies.geometry", ("torch", "monai")),
     ("pipeline.studies.volume", ("torch", "monai")),

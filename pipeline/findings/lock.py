@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline.config import AuditConfig, digest_of
 from pipeline.errors import ConfigError
 from pipeline.files import written
-from pipeline.findings.record import Lock
+from pipeline.findings.facts import Lock
 from pipeline.program import camaudit_version
 
 __all__ = ["OPEN", "LockFile", "compare", "lock_path", "read_lock", "write_lock"]

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from pipeline.errors import OutputError
 from pipeline.files import written
 from pipeline.findings.recipes import Recipes
-from pipeline.findings.record import MapScores, StudyAudit
+from pipeline.findings.scores import MapScores
+from pipeline.findings.study_audit import StudyAudit
 
 __all__ = ["Maps", "load_map", "load_maps", "maps_by_study", "read_answers", "read_shard", "write_maps", "write_shard"]
 

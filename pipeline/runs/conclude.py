@@ -14,38 +14,21 @@ from pathlib import Path
 import numpy as np
 
 from cam import METHODS
-from pipeline.conclusions.cases import choose_cases, cut_panels, save_panels, withheld
+from pipeline.conclusions.cases import choose_cases, cut_panels, withheld
 from pipeline.conclusions.input_summary import summarised
 from pipeline.config import AuditConfig
 from pipeline.errors import OutputError, StudyError
-from pipeline.evidence.cohort import (
-    Bootstrap,
-    Unit,
-    agreements,
-    classification,
-    estimates,
-    flow_of,
-    map_name,
-    methods_at_layers,
-    units_of,
-)
+from pipeline.evidence.cohort import Bootstrap, Unit, agreements, classification, estimates, flow_of, units_of
 from pipeline.evidence.criteria import judge_all
 from pipeline.evidence.equivalence import StudyMaps, equivalent_methods
 from pipeline.evidence.localisation import METRICS, MaskedEvidence
 from pipeline.files import written
+from pipeline.findings.facts import InputSummary, LayerFacts, MethodFacts, ModelFacts, Provenance
 from pipeline.findings.ledger import Ledger
-from pipeline.findings.record import (
-    CaseEntry,
-    Compared,
-    InputSummary,
-    LayerFacts,
-    MethodFacts,
-    ModelFacts,
-    Provenance,
-    Results,
-    StudyAudit,
-)
+from pipeline.findings.panels import save_panels
+from pipeline.findings.results import CaseEntry, Compared, Results
 from pipeline.findings.shards import load_map, maps_by_study
+from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layers
 from pipeline.program import camaudit_version
 from pipeline.runs.repeatability import repeatability
 from pipeline.runs.reuse import is_carried, run_answers

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pipeline.errors import OutputError
 from pipeline.findings.recipes import Recipes
-from pipeline.findings.record import MapScores, StudyAudit
+from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import Maps, load_maps, read_answers, read_shard, write_maps, write_shard
+from pipeline.findings.study_audit import StudyAudit
 from pipeline.studies.study import PASSING
 
 __all__ = [

@@ -30,11 +30,12 @@ from pipeline.errors import ArchiveError, ConfigError, OutputError
 from pipeline.evidence.baselines import BASELINES
 from pipeline.evidence.criteria import check_criteria
 from pipeline.files import written
+from pipeline.findings.facts import LayerFacts, Lock
 from pipeline.findings.ledger import Ledger
 from pipeline.findings.lock import compare, read_lock
 from pipeline.findings.recipes import Recipes
-from pipeline.findings.record import LayerFacts, Lock, StudyAudit
 from pipeline.findings.shards import Maps, write_maps, write_shard
+from pipeline.findings.study_audit import StudyAudit
 from pipeline.models.load import choose_device, load_model
 from pipeline.models.prepare import build_transforms
 from pipeline.models.prepared_studies import PreparedCache

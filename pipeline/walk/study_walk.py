@@ -18,8 +18,9 @@ from pipeline.evidence.baselines import BASELINES, centre_prior, random_map
 from pipeline.evidence.experts import agreement
 from pipeline.evidence.localisation import METRICS, MaskedEvidence, score_all
 from pipeline.faults import internal_error, log_fault
-from pipeline.findings.record import InputFacts, MapScores, PairAgreement, RefusedMask, Score, StudyAudit
+from pipeline.findings.scores import MapScores, PairAgreement, Score
 from pipeline.findings.shards import Maps
+from pipeline.findings.study_audit import InputFacts, RefusedMask, StudyAudit
 from pipeline.models.load import LoadedModel, probabilities
 from pipeline.models.prepare import Preparation
 from pipeline.models.prepared_studies import PreparedCache, PreparedStudy, prepared_study

@@ -15,7 +15,7 @@ from flows import server as servers
 from flows.request import AuditRequest
 from flows.running import run_audit
 from flows.watch import Watcher
-from pipeline.findings.record import load_results
+from pipeline.findings.results import load_results
 from pipeline.runs import run as pipeline_run
 from tests.pipeline.planted import plant
 

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 
-from pipeline.conclusions.cases import choose_cases, cut_panels, load_panels, save_panels, withheld
+from pipeline.conclusions.cases import choose_cases, cut_panels, withheld
 from pipeline.config import CasesConfig
 from pipeline.errors import OutputError
-from pipeline.findings.record import MapScores, StudyAudit
+from pipeline.findings.panels import load_panels, save_panels
+from pipeline.findings.scores import MapScores
+from pipeline.findings.study_audit import StudyAudit
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap, Mask, Volume
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline.conclusions.cases import load_panels
 from pipeline.config_file import load_config
 from pipeline.errors import ArchiveError, AuditError, ConfigError, ModelError, OutputError
 from pipeline.findings.ledger import verify_chain
 from pipeline.findings.lock import write_lock
-from pipeline.findings.record import load_results
+from pipeline.findings.panels import load_panels
+from pipeline.findings.results import load_results
 from pipeline.findings.shards import load_map, read_shard
 from pipeline.runs.conclude import finish, neutral
 from pipeline.runs.run import begin, find_sources, open_auditor, read_run, work
