@@ -9,7 +9,7 @@ from torch import nn
 
 from cam import Target, explain
 from tests.cam.networks import conv, images, pool, small
-from tests.cam.procedures.test_perturb import FEW, Counting
+from tests.cam.procedures.test_perturb import FEW, CountingRows
 from tests.oracles import by_oracle
 
 MASKED = ("scorecam", "faster_scorecam", "sscam", "iscam")
@@ -229,7 +229,7 @@ def test_sizes_may_differ_by_axis_and_exceed_the_image():
 
 
 def test_the_default_patch_is_an_eighth_and_the_default_stride_half_of_it():
-    model = Counting(nn.Module())
+    model = CountingRows(nn.Module())
     model.forward = lambda x: (model.rows.append(len(x)), x.flatten(1)[:, :2])[1]
     x = torch.randn(1, 1, 20, 16, 9, generator=torch.Generator().manual_seed(0))
     occluded(model, x)
@@ -274,7 +274,7 @@ def test_rise_masks_that_are_all_on_give_the_logit_everywhere(axes):
 
 
 def test_rise_masks_are_on_as_often_as_asked():
-    model = Counting(nn.Module())
+    model = CountingRows(nn.Module())
     model.forward = lambda x: (model.rows.append(x), x.flatten(1)[:, :2])[1]
     settings = {"rise": {"count": 2000, "cells": 4, "probability": 0.25}}
     explain(model, torch.ones(1, 1, 9, 13), [1], methods=["rise"], options=settings)

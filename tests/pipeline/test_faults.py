@@ -122,7 +122,7 @@ def origin_in(network, x=None, methods=("gradcam",), layers=("0",)):
     return None
 
 
-class Network(torch.nn.Module):
+class TruncatedNetwork(torch.nn.Module):
     def __init__(self, behind):
         super().__init__()
         self.first, self.behind = torch.nn.Conv2d(1, 2, 1), behind
@@ -157,7 +157,7 @@ class Infinite(torch.nn.Module):
 
 
 def eval_of(behind):
-    return Network(behind).eval()
+    return TruncatedNetwork(behind).eval()
 
 
 def test_a_network_that_raises_is_the_networks():

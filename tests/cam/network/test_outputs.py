@@ -228,7 +228,7 @@ class Dropping(nn.Module):
         return functional.dropout(x, 0.5)
 
 
-class Counting(nn.Module):
+class CountingState(nn.Module):
     """Holds a state: what it returns depends on how often it ran."""
 
     calls = 0
@@ -238,7 +238,7 @@ class Counting(nn.Module):
         return x * self.calls
 
 
-@pytest.mark.parametrize("part", [Dropping, Counting])
+@pytest.mark.parametrize("part", [Dropping, CountingState])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_model_that_answers_otherwise_each_time_is_refused(part, batch):
     torch.manual_seed(0)

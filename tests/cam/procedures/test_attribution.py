@@ -296,7 +296,7 @@ def test_smoothgrad_without_noise_is_saliency():
 # guided backpropagation
 
 
-class Reader(nn.Module):
+class RereadingNetwork(nn.Module):
     """Reads the ReLU's input a second time, as pre-activation residual networks do."""
 
     def __init__(self, rectify):
@@ -323,7 +323,7 @@ def test_guided_backprop_is_captums_where_relu_modules_have_inputs_of_their_own(
 @pytest.mark.parametrize("rectify", [nn.ReLU(), nn.functional.relu, torch.relu], ids=["module", "functional", "torch"])
 def test_what_else_reads_a_relus_input_is_not_guided(rectify):
     torch.manual_seed(5)
-    model, x = Reader(rectify).double().eval(), two_channels(2)
+    model, x = RereadingNetwork(rectify).double().eval(), two_channels(2)
     above = (model.last.weight[1] / 12)[None, :, None, None].expand(3, 3, 4, 3)  # the mean is over 4 x 3 cells
     seen = model.first(x)
     below = (seen > 0) * above.relu() - 2 * above

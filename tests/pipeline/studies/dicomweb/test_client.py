@@ -39,8 +39,7 @@ from pipeline.studies.read_study import list_studies, read_study, source_digest
 from pipeline.studies.untrusted.workers import DECODING, WorkerPool, isolated_map
 from pipeline.walk.study_walk import read_studies
 from tests.pipeline.planted import plant
-from tests.pipeline.studies.readers.masks.test_rtstruct import circle, structure_set
-from tests.pipeline.studies.web import (
+from tests.pipeline.studies.dicomweb.web import (
     BOUNDARY,
     cut,
     described,
@@ -51,6 +50,7 @@ from tests.pipeline.studies.web import (
     stored,
     unclosed,
 )
+from tests.pipeline.studies.readers.masks.test_rtstruct import circle, structure_set
 from tests.pipeline.studies.writers import OBLIQUE, dicom, grid, projection, segmentation, slices
 
 NAMES = Pseudonyms(b"0123456789abcdef0123456789abcdef")
