@@ -139,3 +139,24 @@ def test_every_link_leads_to_a_file_and_a_heading(name):
             headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
             slugs = {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
             assert anchor in slugs, link
+
+
+def test_the_glossary_has_a_sentence_for_each_word_in_order():
+    rows = re.findall(r"^\| (.+?) \| (.+) \|$", read("docs/glossary.md"), re.MULTILINE)[1:]
+    words = [word for word, _ in rows]
+    assert len(words) >= 30
+    assert words == sorted(set(words))
+    assert [word for word, sentence in rows if not re.fullmatch(r"[A-Z].*[^.]\.", sentence)] == []
+    for name in ("README.md", "CONTRIBUTING.md"):
+        assert "](docs/glossary.md)" in read(name), name
+
+
+def test_the_tree_in_contributing_is_the_tree():
+    tree = read("CONTRIBUTING.md").split("```")[1]
+    folders = {path.parent for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    names = {folder.name for folder in folders} | {"tests", "oracles"}
+    assert set(re.findall(r"(\w+)/", tree)) == names
+    assert set(re.findall(r"\w+\.py", tree)) <= {path.name for folder in folders for path in folder.glob("*.py")}
+
+
+PACKAGES = ("cam", "pipeline", "reports", "flows")
