@@ -33,7 +33,7 @@ class Context:
         """
         path = (self.run / name).resolve()
         if not path.is_relative_to(self.run.resolve()):
-            raise OutputError(f"{name}: lies outside the run's folder")
+            raise OutputError(f"{name}: lies outside the run's folder; a report shows only what the run wrote")
         if path not in self._last:
             self._last.clear()
             self._last[path] = load_panels(path)

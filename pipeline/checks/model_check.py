@@ -202,8 +202,8 @@ def _check_squashing(logits: Tensor, output: str) -> None:
     named = squashing(logits) or ("" if logits.requires_grad else _range_of(logits))
     if named:
         raise ModelError(
-            f"model.output: {output!r} says that the model returns logits, and it ends in a {named}: leave that out of "
-            "the network, for a map explains the logit before it"
+            f"model.output: {output!r} says that the model returns logits, and it ends in a {named}: remove that "
+            "from the network, since a map explains the logit before it"
         )
 
 

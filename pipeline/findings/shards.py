@@ -131,10 +131,10 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     try:
         table = pq.read_table(path)
         if table.schema.names != _SCHEMA.names:  # of another version: a missing column would read as null
-            raise OutputError(f"{path}: is a shard of another version")
+            raise OutputError(f"{path}: is a shard of another version; run the audit again with this one")
         return list(table.cast(_SCHEMA).to_pylist(maps_as_pydicts="strict"))
     except (OSError, pa.ArrowException) as error:
-        raise OutputError(f"{path}: cannot be read as a shard of this version") from error
+        raise OutputError(f"{path}: cannot be read as a shard of this version; run the audit again") from error
 
 
 def _by_study(rows: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
@@ -173,7 +173,7 @@ def load_map(run: Path, reference: str) -> tuple[NDArray[np.float32], NDArray[np
         with np.load(run / name, allow_pickle=False) as file:
             return file[key], file[f"{key}/affine"]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise OutputError(f"{run / name}: the map of this run is missing or damaged") from error
+        raise OutputError(f"{run / name}: the map of this run is missing or damaged; run the audit again") from error
 
 
 def maps_by_study(run: Path, audits: Iterable[StudyAudit]) -> Iterator[tuple[StudyAudit, Maps]]:
@@ -198,7 +198,9 @@ def maps_by_study(run: Path, audits: Iterable[StudyAudit]) -> Iterator[tuple[Stu
                 for audit, files in studies:
                     yield audit, {key: arrays[name][key] for key, name in files.items()}
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise OutputError(f"{run / names[0]}: the maps of this run are missing or damaged") from error
+            raise OutputError(
+                f"{run / names[0]}: the maps of this run are missing or damaged; run the audit again"
+            ) from error
 
 
 def load_maps(run: Path, audits: Iterable[StudyAudit]) -> Maps:
@@ -219,5 +221,7 @@ def load_maps(run: Path, audits: Iterable[StudyAudit]) -> Maps:
             with np.load(run / name, allow_pickle=False) as file:
                 maps |= {part: file[part] for key in dict.fromkeys(keys) for part in (key, f"{key}/affine")}
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise OutputError(f"{run / name}: the maps of this run are missing or damaged") from error
+            raise OutputError(
+                f"{run / name}: the maps of this run are missing or damaged; run the audit again"
+            ) from error
     return maps

@@ -199,7 +199,7 @@ class PassedOn(nn.Module):
 
 def test_a_layer_whose_input_is_overwritten_after_it_is_refused():
     model = PassedOn().double().eval()
-    with pytest.raises(ValueError, match="layer 'layer' passes on a tensor that is overwritten later"):
+    with pytest.raises(ValueError, match="layer 'layer' returns a tensor that the model later changes in place"):
         capture(model, images(2), ["layer"])
     capture(model, images(2), ["first"])
 

@@ -308,7 +308,7 @@ def test_an_output_without_a_path_of_gradients_is_refused_with_what_does():
         **HEAD,
     )
     with pytest.raises(
-        ValueError, match=r"does not depend on its input by a path with gradients .* occlusion and rise"
+        ValueError, match=r"does not depend on its input through operations with gradients .* occlusion and rise"
     ):
         choose_layer(model, image())
 
@@ -340,13 +340,13 @@ def test_a_detached_backbone_has_the_gradient_from_its_features_on():
     found = explain(model, x, [1], methods=["hirescam"]).maps["hirescam", "features", 0]
     plain = network(plainly, features=convolutions(), **HEAD)
     torch.testing.assert_close(found, explain(plain, x, [1], methods=["hirescam"]).maps["hirescam", "features", 0])
-    with pytest.raises(ValueError, match="does not depend on its input by a path with gradients"):
+    with pytest.raises(ValueError, match="does not depend on its input through operations with gradients"):
         explain(model, x, [1], methods=["saliency"])
 
 
 def test_a_model_that_leaves_torch_is_refused():
     model = network(through_numpy, features=convolutions(), **HEAD)
-    with pytest.raises(ValueError, match="does not depend on its input by a path with gradients"):
+    with pytest.raises(ValueError, match="does not depend on its input through operations with gradients"):
         choose_layer(model, image())
 
 

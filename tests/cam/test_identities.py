@@ -348,7 +348,7 @@ def test_finercam_refuses_what_has_no_rival():
 
 @pytest.mark.parametrize("options", [{"samples": 0}, {"noise": -0.1}])
 def test_smoothgradcampp_refuses_what_is_no_noise(options):
-    with pytest.raises(ValueError, match="smoothgradcampp needs samples >= 1 and noise >= 0, not"):
+    with pytest.raises(ValueError, match=r"smoothgradcampp\.samples must be at least 1 and noise at least 0, not"):
         explained("smoothgradcampp", small(2, rectified=True, affine=True), images(2), [0], **options)
 
 

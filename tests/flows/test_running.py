@@ -179,7 +179,7 @@ def test_a_database_that_is_none(tmp_path):
     home.mkdir()
     (home / "prefect.db").write_bytes(os.urandom(5000))
     line = one_line(run_in_a_process(plant(tmp_path / "audit", 3), PREFECT_HOME=str(home)))
-    assert "the temporary Prefect server ended at its start (exit code 3)" in line
+    assert "the temporary Prefect server ended while starting (exit code 3)" in line
 
 
 @pytest.mark.slow

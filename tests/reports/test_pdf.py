@@ -268,13 +268,13 @@ def test_errors_are_one_clear_line(tmp_path, run):
     with pytest.raises(OutputError, match=r"results\.json: cannot be read"):
         render(tmp_path)
     (tmp_path / "results.json").write_text('{"schema_version": 99}')
-    with pytest.raises(OutputError, match="is not a result of schema 1"):
+    with pytest.raises(OutputError, match="is not of schema 1, which this version reads"):
         render(tmp_path)
     folder = example.write_run(tmp_path / "half")
     (folder / "per_study.csv").unlink()
     with pytest.raises(OutputError, match=r"per_study\.csv: cannot be read \(No such file or directory\)"):
         render(folder)
-    with pytest.raises(OutputError, match=r"report\.pdf: cannot be written: .*missing is no folder"):
+    with pytest.raises(OutputError, match=r"report\.pdf: cannot be written: .*missing is not a folder"):
         render(run, tmp_path / "missing" / "report.pdf")
 
 

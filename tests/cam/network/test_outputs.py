@@ -243,7 +243,7 @@ class CountingState(nn.Module):
 def test_a_model_that_answers_otherwise_each_time_is_refused(part, batch):
     torch.manual_seed(0)
     model = nn.Sequential(conv(2, 1, 8, 3), nn.ReLU(), part(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
-    with pytest.raises(ValueError, match="the model gives other logits in a second forward of the same input"):
+    with pytest.raises(ValueError, match="the model's logits differ between two passes of the same input"):
         explain(model.double().eval(), images(2, batch), [1])
 
 
