@@ -251,7 +251,7 @@ REFUSED = {
     "pool": r"layer 'pool' has no spatial extent: its output has shape \(3, 2, 1, 1\)",
     "flat": r"layer 'flat' has no spatial extent: its output has shape \(3, 2\)",
     "fold": r"layer 'fold' returns shape \(6, 1, 6, 6\) for 3 samples; a map needs one each",
-    "nan": "layer 'nan' holds NaN or infinity for this input",
+    "nan": "layer 'nan' outputs NaN or infinity for this input",
     "nowhere": "layer 'nowhere' does not exist in OddLayers; layers that would do: first, dead, nan, root",
     "": "layer '' does not exist in OddLayers",
 }
