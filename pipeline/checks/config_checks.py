@@ -17,7 +17,7 @@ import yaml
 
 from pipeline.checks.names import KnownNames, known_names
 from pipeline.config import AuditConfig, Criterion
-from pipeline.config_file import Fault, Key, ParsedConfig, parse_config, read_document
+from pipeline.config_file import Fault, Key, LoadedConfig, ParsedConfig, parse_config, read_document
 from pipeline.errors import ArchiveError, ConfigError, closest
 from pipeline.findings.lock import read_lock
 from pipeline.studies.listing.manifest import read_manifest
@@ -32,7 +32,7 @@ _FACTORY = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
 _DEVICE = re.compile(r"auto|cpu|(?:cuda|mps|xpu|hpu)(?::\d{1,3})?")
 
 
-def checked_config(path: Path, overrides: Sequence[str] = ()) -> AuditConfig:
+def checked_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
     """Read ``audit.yaml`` and look at everything that it names; ``overrides`` as in ``load_config``.
 
     Raises:
@@ -43,7 +43,7 @@ def checked_config(path: Path, overrides: Sequence[str] = ()) -> AuditConfig:
     faults = [*parsed.faults, *_further(parsed, path, (*_OF_NAMES, *_OF_FILES)), *_of_the_lock(path)]
     if faults:
         raise document.refusal(faults)
-    return parsed.config
+    return LoadedConfig(parsed.config, document)
 
 
 def check_names(path: Path, overrides: Sequence[str] = ()) -> AuditConfig:
