@@ -25,6 +25,8 @@ OURS = {
     "pipeline.config": ("pipeline.errors",),
     "pipeline.record": ("pipeline.errors",),
     "pipeline.ledger": ("pipeline.errors", "pipeline.config"),
+    "pipeline.findings": ("pipeline.findings", "pipeline.errors", "pipeline.files", "pipeline.file_lock"),
+    "pipeline.file_lock": ("pipeline.errors",),
     "pipeline.studies": ("pipeline.studies", "pipeline.errors"),
     "pipeline.models": ("pipeline.models", "pipeline.studies", "pipeline.errors", "pipeline.config", "cam"),
     "pipeline.evidence": (
