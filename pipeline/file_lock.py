@@ -1,5 +1,6 @@
 """One process at a time on a file: an advisory lock that ends with its block, and with the process that holds it."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from pipeline.errors import OutputError
 
-__all__ = ["locked"]
+__all__ = ["locked", "read_unlocked"]
 
 
 @contextmanager
@@ -30,6 +31,18 @@ def locked(path: Path, *, create: bool = False) -> Iterator[int]:
         os.close(descriptor)  # the lock ends with it
 
 
+def read_unlocked(path: Path) -> bytes:
+    """Read a whole file while no ``locked`` block has it; where the file system knows no locks, read it all the same.
+
+    Raises:
+        OSError: when it cannot be read.
+    """
+    with path.open("rb") as file:
+        with contextlib.suppress(OSError):
+            _lock(file.fileno(), shared=True)
+        return file.read()
+
+
 def _open_locked(path: Path, flags: int) -> int:
     while True:
         descriptor = os.open(path, flags, 0o666)
@@ -43,12 +56,12 @@ def _open_locked(path: Path, flags: int) -> int:
         os.close(descriptor)  # removed or replaced while this process waited: what is there now is to be locked
 
 
-def _lock(descriptor: int) -> None:
+def _lock(descriptor: int, *, shared: bool = False) -> None:
     if os.name != "posix":
         return
     import fcntl  # there is none on Windows
 
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 
 
 def _is_still(path: Path, descriptor: int) -> bool:
