@@ -24,13 +24,14 @@ EVERYBODY = (
     "pipeline.config_file",
     "pipeline.errors",
     "pipeline.faults",
+    "pipeline.file_lock",
     "pipeline.files",
     "pipeline.program",
     "pipeline.progress",
 )
 OURS = {
     "cam": ("cam",),
-    "pipeline": ("pipeline.errors", "pipeline.config", "pipeline.files"),
+    "pipeline": ("pipeline.errors", "pipeline.config", "pipeline.files", "pipeline.file_lock"),
     "pipeline.errors": (),
     "pipeline.config": ("pipeline.errors",),
     **{
