@@ -89,8 +89,7 @@ def run(
     from pipeline.checks.config_checks import checked_config
 
     unwanted = parse_outcomes(fail_on)
-    checked_config(config, overrides or ())
-    request = AuditRequest(config, f"camaudit run {config.name}", tuple(overrides or ()), deep)
+    request = AuditRequest(checked_config(config, overrides or ()), f"camaudit run {config.name}", deep)
     folder = _run(request, quiet=quiet or as_json)
     results = print_results(folder, as_json=as_json, quiet=quiet)
     if unwanted & outcomes_of(results):
@@ -112,7 +111,7 @@ def check(
     from pipeline.config_file import ConfigFaultsError
 
     try:
-        checked_config(config, overrides or ())
+        loaded = checked_config(config, overrides or ())
     except ConfigFaultsError as error:
         if as_json:
             faults = [
@@ -123,7 +122,7 @@ def check(
         raise
     from flows.commands.check import check_audit
 
-    check_audit(config, overrides or (), first_only=first, allow_missing=allow_missing, as_json=as_json)
+    check_audit(loaded, first_only=first, allow_missing=allow_missing, as_json=as_json)
 
 
 @app.command()
@@ -141,11 +140,11 @@ def lock(
     """Look at every study, then fix configuration, criteria, weights and cohort before the first inference."""
     from pipeline.checks.config_checks import checked_config
 
-    checked_config(config, overrides or ())
+    loaded = checked_config(config, overrides or ())
     from flows.commands.check import lock_audit
 
     choices = {"open_cohort": open_cohort, "allow_missing": allow_missing, "deep": deep}
-    typer.echo(lock_audit(config, overrides or (), quiet=quiet, **choices))
+    typer.echo(lock_audit(loaded, quiet=quiet, **choices))
 
 
 @app.command()
@@ -234,12 +233,14 @@ def demo(
     with prefect_server() as server:  # its own process: a temporary one starts while the models train
         from flows.commands.check import lock_audit
         from flows.demo import make_demo
+        from pipeline.checks.config_checks import checked_config
 
         configs = make_demo(folder, on_step=lambda text: None if silent else typer.echo(text))
         runs = []
         for config in configs:
-            lock_audit(config, quiet=True)
-            runs.append(_run(AuditRequest(config, f"camaudit run {config.name}"), quiet=silent, server=server))
+            loaded = checked_config(config)
+            lock_audit(loaded, quiet=True)
+            runs.append(_run(AuditRequest(loaded, f"camaudit run {config.name}"), quiet=silent, server=server))
     for run_folder in runs:
         print_results(run_folder, as_json=as_json, quiet=quiet)
 
@@ -271,7 +272,7 @@ def _run(request: "AuditRequest", *, quiet: bool, server: "PrefectServer | Unrea
     from flows.commands.progress import watching
     from flows.running import run_audit
 
-    with watching(f"{request.config}: checking, hashing, locking", quiet=quiet) as watcher:
+    with watching(f"{request.loaded.path}: checking, hashing, locking", quiet=quiet) as watcher:
         return run_audit(request, watcher, _warn, server)
 
 

@@ -116,9 +116,7 @@ def chosen_cases(spec: RunSpec, audits: Sequence[StudyAudit]) -> tuple[list[tupl
     return chosen, f"{rule}; overlap means {metrics[metric]} of {titles[name]}{at}{layer}"
 
 
-def _cases(
-    spec: RunSpec, audits: Sequence[StudyAudit], shown: Shown
-) -> tuple[tuple[CaseEntry, ...], str]:
+def _cases(spec: RunSpec, audits: Sequence[StudyAudit], shown: Shown) -> tuple[tuple[CaseEntry, ...], str]:
     chosen, rule = chosen_cases(spec, audits)
     by_study = {audit.study: audit for audit in audits}
     entries = []

@@ -1,7 +1,7 @@
 """``run.json``: everything that a run is, written before its first inference, and all that is needed to open it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,18 @@ from pipeline.files import written
 from pipeline.findings.recipes import Place, Recipes
 from pipeline.findings.record import LayerFacts, Lock, MethodFacts, MetricFacts
 
-__all__ = ["COHORT_FILE", "SPEC_FILE", "Member", "ModelIdentity", "Program", "RunSpec", "read_members", "read_spec"]
+__all__ = [
+    "COHORT_FILE",
+    "SPEC_FILE",
+    "MapRecipe",
+    "Member",
+    "ModelIdentity",
+    "Program",
+    "RunSpec",
+    "read_members",
+    "read_spec",
+    "write_members",
+]
 
 SPEC_FILE, COHORT_FILE = "run.json", "cohort.json"
 SPEC_VERSION: Literal[1] = 1
@@ -141,6 +152,16 @@ def read_spec(folder: Path) -> RunSpec:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise OutputError(f"{path}: is not the specification of a run: {where}: {first['msg']}") from None
+
+
+def write_members(folder: Path, members: Iterable[Member]) -> None:
+    """Write the studies of a run, in the archive's order.
+
+    Raises:
+        OutputError: when the folder cannot be written.
+    """
+    with written(folder / COHORT_FILE) as file:
+        file.write(json.dumps([member.model_dump() for member in members], indent=1).encode())
 
 
 def read_members(folder: Path) -> tuple[Member, ...]:

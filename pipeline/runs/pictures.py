@@ -29,7 +29,11 @@ Picture = tuple[str | None, str | None]
 
 
 def cut_pictures(
-    folder: Path, auditor: Auditor, cases: Sequence[StudyAudit], first: StudyAudit | None, sources: Mapping[str, StudySource]
+    folder: Path,
+    auditor: Auditor,
+    cases: Sequence[StudyAudit],
+    first: StudyAudit | None,
+    sources: Mapping[str, StudySource],
 ) -> tuple[dict[str, Picture], Picture]:
     """Cut the panels of the chosen cases, and a plane of the model's input of the ``first`` study; each is read once.
 

@@ -55,7 +55,9 @@ def read_sources(run: Path) -> PrivateSources:
         studies = [_source(study) for study in content["studies"]]
         return PrivateSources(Path(content["folder"]), {source.study: source for source in studies})
     except OSError as error:
-        raise OutputError(f"{path}: cannot be read ({error.strerror}): where the studies lie is not known here") from error
+        raise OutputError(
+            f"{path}: cannot be read ({error.strerror}): where the studies lie is not known here"
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{path}: is damaged; where the studies lie is not known") from error
 

@@ -10,7 +10,9 @@ from pipeline.errors import OutputError
 from pipeline.findings.record import MapScores, StudyAudit
 from pipeline.findings.shards import Maps, load_maps
 from pipeline.runs.reuse import is_carried
-from pipeline.walk.study_walk import Auditor, StudySource, audit_studies
+from pipeline.walk.auditor import Auditor
+from pipeline.walk.sources import StudySource
+from pipeline.walk.study_walk import audit_studies
 
 __all__ = ["repeatability"]
 

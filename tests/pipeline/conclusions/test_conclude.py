@@ -4,9 +4,9 @@ import csv
 
 import pytest
 
+from pipeline.conclusions import conclude as results
 from pipeline.findings.record import Compared, LayerFacts, MapScores, Score, StudyAudit, Verdict
 from pipeline.findings.shards import read_shard
-from pipeline.runs import conclude as results
 from tests.pipeline.planted import plant, write_manifest
 from tests.pipeline.runs.test_run import complete
 
