@@ -13,7 +13,7 @@ from pipeline.errors import OutputError
 from pipeline.findings.site_key import SiteKey, fingerprint_of, verify_signature
 
 __all__ = [
-    "Entry",
+    "LedgerEntry",
     "LedgerError",
     "LedgerFault",
     "Tail",
@@ -66,7 +66,7 @@ class LedgerError(OutputError):
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """One event. ``time`` is UTC and later than that of the entry before; ``key`` is its key's fingerprint."""
 
     sequence: int
@@ -79,7 +79,7 @@ class Entry:
     signature: str
 
 
-def public_key(entries: Sequence[Entry]) -> str:
+def public_key(entries: Sequence[LedgerEntry]) -> str:
     """Return the public key that signed a verified log."""
     return str(entries[0].body["public"])
 
@@ -94,7 +94,7 @@ class Tail:
     public: str | None = None
 
 
-def signed_entry(tail: Tail, event: str, body: Mapping[str, object], key: SiteKey) -> Entry:
+def signed_entry(tail: Tail, event: str, body: Mapping[str, object], key: SiteKey) -> LedgerEntry:
     """Return the entry of an event that happens now, behind ``tail``.
 
     Times rise strictly. Where the clock is more than a second behind, what it says goes into the body as ``clock``.
@@ -114,7 +114,7 @@ def signed_entry(tail: Tail, event: str, body: Mapping[str, object], key: SiteKe
     return _entry({**content, "hash": digest, "signature": key.sign(_statement(digest))})
 
 
-def verified_entries(path: Path, lines: Sequence[bytes], tail: Tail) -> list[Entry]:
+def verified_entries(path: Path, lines: Sequence[bytes], tail: Tail) -> list[LedgerEntry]:
     """Verify lines that follow ``tail``: hash, link, time and signature of each.
 
     Raises:
@@ -132,7 +132,7 @@ def verified_entries(path: Path, lines: Sequence[bytes], tail: Tail) -> list[Ent
     return entries
 
 
-def _check(path: Path, entry: Entry, tail: Tail, public: str) -> None:
+def _check(path: Path, entry: LedgerEntry, tail: Tail, public: str) -> None:
     """Hold an entry against the chain before it and the key of the chain."""
     if entry.previous != tail.hash:
         raise _fault(path, entry.sequence, LedgerFault.MISSING, "does not follow the line before it")
@@ -145,14 +145,14 @@ def _check(path: Path, entry: Entry, tail: Tail, public: str) -> None:
         raise _fault(path, entry.sequence, LedgerFault.SIGNATURE, "has a signature that its key did not make")
 
 
-def _first_key(path: Path, entry: Entry) -> str:
+def _first_key(path: Path, entry: LedgerEntry) -> str:
     public = entry.body.get("public")
     if not isinstance(public, str) or not _is_digest(public):
         raise _fault(path, entry.sequence, LedgerFault.KEY, "does not hold the public key that signs the log")
     return public
 
 
-def _parsed(path: Path, number: int, line: bytes) -> Entry:
+def _parsed(path: Path, number: int, line: bytes) -> LedgerEntry:
     """Read a line, which must be what ``entry_line`` writes, to the byte, and fit its own hash."""
     try:
         content = json.loads(line)
@@ -171,7 +171,7 @@ def _parsed(path: Path, number: int, line: bytes) -> Entry:
     raise _fault(path, number, LedgerFault.EDITED, "was edited: its hash is not that of its content")
 
 
-def _out_of_sequence(path: Path, number: int, entry: Entry, lines: Sequence[bytes]) -> LedgerError:
+def _out_of_sequence(path: Path, number: int, entry: LedgerEntry, lines: Sequence[bytes]) -> LedgerError:
     """Tell lines that were moved or repeated from those that were removed."""
     if entry.sequence > number and number not in {_sequence(line) for line in lines}:
         why = f"is entry {entry.sequence + 1}: {entry.sequence - number} before it are missing"
@@ -207,11 +207,11 @@ def split_lines(path: Path, content: bytes, offset: int = 0) -> list[bytes]:
     return lines
 
 
-def _entry(content: Mapping[str, Any]) -> Entry:
-    return Entry(**{**content, "time": datetime.fromisoformat(content["time"])})
+def _entry(content: Mapping[str, Any]) -> LedgerEntry:
+    return LedgerEntry(**{**content, "time": datetime.fromisoformat(content["time"])})
 
 
-def entry_line(entry: Entry) -> bytes:
+def entry_line(entry: LedgerEntry) -> bytes:
     """Return an entry as its line, without the line's end: no other spelling is taken."""
     return _canonical({**vars(entry), "time": _time_text(entry.time)}).encode("ascii")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.errors import OutputError
 from pipeline.file_lock import locked, read_unlocked
 from pipeline.findings.chain import (
-    Entry,
+    LedgerEntry,
     LedgerError,
     LedgerFault,
     Tail,
@@ -25,7 +25,7 @@ from pipeline.findings.chain import (
 )
 from pipeline.findings.site_key import SiteKey
 
-__all__ = ["Entry", "Ledger", "LedgerError", "LedgerFault", "public_key", "read_ledger"]
+__all__ = ["Ledger", "LedgerEntry", "LedgerError", "LedgerFault", "public_key", "read_ledger"]
 
 _OPENED = "ledger.opened"
 
@@ -60,7 +60,7 @@ class Ledger:
         """How many entries this object has seen."""
         return self._tail.length
 
-    def append(self, event: str, **body: object) -> Entry:
+    def append(self, event: str, **body: object) -> LedgerEntry:
         """Add an event, flush it to the disk and return it.
 
         ``body`` holds hashes, counts and names that JSON can, never a patient's data. Entries that others added
@@ -89,7 +89,7 @@ class Ledger:
         if entries:
             self._seen(entries[-1], lines[-1] + b"\n", self._bytes + len(content) - seen)
 
-    def _write(self, descriptor: int, event: str, body: Mapping[str, object]) -> Entry:
+    def _write(self, descriptor: int, event: str, body: Mapping[str, object]) -> LedgerEntry:
         entry = signed_entry(self._tail, event, body, self._key)
         line = entry_line(entry) + b"\n"
         try:
@@ -99,13 +99,13 @@ class Ledger:
         self._seen(entry, line, self._bytes + len(line))
         return entry
 
-    def _seen(self, newest: Entry, line: bytes, size: int) -> None:
+    def _seen(self, newest: LedgerEntry, line: bytes, size: int) -> None:
         self._tail = Tail(newest.sequence + 1, newest.hash, newest.time, self._key.public)
         self._bytes = size
         self._last_line = line
 
 
-def read_ledger(path: Path, *, public: str | None = None) -> tuple[Entry, ...]:
+def read_ledger(path: Path, *, public: str | None = None) -> tuple[LedgerEntry, ...]:
     """Read a log and verify all of it: every hash, link, time and signature.
 
     ``public`` is the key that must have signed it; without it, any key that signed all of it.

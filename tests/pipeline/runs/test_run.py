@@ -109,8 +109,8 @@ def test_the_folder_holds_what_the_design_says(audited):
     newest = entries[-1]  # the results are recorded behind what they know of
     assert (results.provenance.ledger_head, results.provenance.ledger_length) == (newest.previous, len(entries) - 1)
     events = [json.loads(line)["event"] for line in (folder / "ledger.jsonl").read_text().splitlines()]
-    assert events[:5] == [
-        "criteria.locked", "configuration.locked", "model.hashed", "cohort.locked", "inference.started",
+    assert events[:6] == [
+        "ledger.opened", "criteria.locked", "configuration.locked", "model.hashed", "cohort.locked", "inference.started",
     ]  # fmt: skip
 
 
