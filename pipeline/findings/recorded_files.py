@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pipeline.errors import OutputError
-from pipeline.findings.ledger import Entry, Ledger
+from pipeline.findings.ledger import Ledger, LedgerEntry
 
 __all__ = ["check_file", "digest_of_file", "record_files", "recorded_files"]
 
@@ -19,7 +19,7 @@ def record_files(ledger: Ledger, event: str, folder: Path, names: Iterable[str],
     ledger.append(event, files={name: digest_of_file(folder / name) for name in names}, **body)
 
 
-def recorded_files(entries: Iterable[Entry]) -> dict[str, str]:
+def recorded_files(entries: Iterable[LedgerEntry]) -> dict[str, str]:
     """Return the SHA-256 of each file that a ledger tells of; where it was written again, the newest."""
     hashes: dict[str, str] = {}
     for entry in entries:
