@@ -17,11 +17,11 @@ from typing import Any
 from pipeline.errors import ConfigError, OutputError
 from pipeline.file_lock import locked
 from pipeline.files import written
-from pipeline.findings.ledger import LedgerEntry, Ledger, LedgerError, LedgerFault, public_key, read_ledger
+from pipeline.findings.ledger import Ledger, LedgerEntry, LedgerError, LedgerFault, public_key, read_ledger
 from pipeline.findings.site_key import SiteKey, verify_signature
 from pipeline.findings.state_folder import named_folder, private_folder, state_folder
 
-__all__ = ["Look", "LockFacts", "LookFacts", "Register", "cohort_digest", "enter_lock", "enter_look", "read_register"]
+__all__ = ["LockFacts", "Look", "LookFacts", "Register", "cohort_digest", "enter_lock", "enter_look", "read_register"]
 
 REGISTER_VARIABLE = "CAMAUDIT_REGISTER"
 _FILE, _HEAD, _COHORTS, _GUARD = "register.jsonl", "register.head.json", "cohorts", "register.lock"
