@@ -64,7 +64,7 @@ def test_a_process_with_the_number_of_a_dead_one_does_not_hold(tmp_path, left):
 
 def test_a_process_whose_start_is_not_known_holds(tmp_path, left):
     left(process=os.getpid(), started=None)
-    with pytest.raises(OutputError, match="wait for it or stop it$"):
+    with pytest.raises(OutputError, match=r"wait for it or stop it$"):
         held(tmp_path).__enter__()
 
 
