@@ -10,7 +10,9 @@ import typer
 from pipeline.errors import ConfigError, closest
 
 if TYPE_CHECKING:  # importing what reads results takes a while, and ``--help`` needs the names alone
-    from pipeline.findings.record import Results, StudyAudit, Verdict
+    from pipeline.findings.estimates import Verdict
+    from pipeline.findings.results import Results
+    from pipeline.findings.study_audit import StudyAudit
 
 __all__ = ["OUTCOMES", "outcomes_of", "parse_outcomes", "print_results"]
 
@@ -47,7 +49,7 @@ def outcomes_of(results: "Results") -> frozenset[str]:
 
 def print_results(folder: Path, *, as_json: bool, quiet: bool) -> "Results":
     """Say what a run found; the report's path comes last, and after it only what must not be overlooked."""
-    from pipeline.findings.record import load_results
+    from pipeline.findings.results import load_results
 
     results = load_results(folder)
     pdf = folder / "report.pdf"

@@ -1,6 +1,6 @@
 """The cover: what was audited, the verdicts, whether it was locked, what it is not, who signs."""
 
-from pipeline.findings.record import Amendment, Lock
+from pipeline.findings.facts import Amendment, Lock
 from reports.numbers import bounds, moment, number, plural
 from reports.page.layout import (
     GREY,

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from pipeline.findings.record import RegisterMark
+from pipeline.findings.facts import RegisterMark
 from reports.numbers import count, moment, number
 from reports.page.layout import Flowable, columns, facts, note, subheading, table
 from reports.page.text import DASH, digest
