@@ -22,14 +22,16 @@ from prefect.settings import (
 from prefect.settings.legacy import Setting
 
 from flows.commands.interrupts import interruptible
-from flows.conduct import BegunRun, DriveShard, begun, conduct
+from flows.conduct import DriveShard, begun, conduct
 from flows.engines import Engine, WorkError, driven
 from flows.request import AuditRequest
 from flows.server import shown, silence
 from flows.watch import Watcher
+from pipeline.checks.config_checks import checked_config
 from pipeline.config_file import load_config
 from pipeline.errors import AuditError
 from pipeline.faults import package_logger
+from pipeline.runs.run import Run
 from pipeline.studies.untrusted.workers import WorkerPool
 
 __all__ = ["audit", "follow"]
@@ -62,18 +64,18 @@ def audit(
     Studies that an earlier run of the same audit has answered are carried over, not computed again. ``overrides`` are
     ``key=value``; ``deep`` hashes every file again.
     """
-    request = AuditRequest(Path(config), command, tuple(overrides or ()), deep)
     address = PREFECT_API_URL.value() or ""
     engine = Engine(package_logger().warning, probe=partial(silence, address), flow_run=str(runtime.flow_run.name))
     try:
         with temporary_settings(_patience()), WorkerPool() as pool:
+            request = AuditRequest(checked_config(Path(config), overrides or ()), command, deep)
             return str(conduct(begun(request, Watcher(), pool), engine, Watcher(), _as_tasks(engine)))
     except Exception as error:  # noqa: BLE001 - a chained library error can quote a file's content into Prefect's logs
         fault = error
     raise fault if isinstance(fault, AuditError) else WorkError(str(fault)) from None
 
 
-def follow(run: BegunRun, engine: Engine, watcher: Watcher, address: str) -> Path:
+def follow(run: Run, engine: Engine, watcher: Watcher, address: str) -> Path:
     """Conduct a run that has begun as a flow of the Prefect server at ``address``, and without it where that fails.
 
     Raises:
@@ -82,14 +84,14 @@ def follow(run: BegunRun, engine: Engine, watcher: Watcher, address: str) -> Pat
     """
 
     def drive(work_once: Callable[[], None]) -> None:
-        def body(config: str, command: str, overrides: list[str]) -> None:  # noqa: ARG001 - shown as the flow run's parameters
+        def body(audit: str, command: str) -> None:  # noqa: ARG001 - shown as the flow run's parameters
             engine.flow_run = str(runtime.flow_run.name)
             with interruptible():  # Prefect has set a handler of its own
                 work_once()
 
         with temporary_settings({PREFECT_API_URL: address, **_patience()}):
-            flow(name="audit", flow_run_name=_run_name, persist_result=False)(body)(
-                str(run.request.config), run.request.command, list(run.request.overrides)
+            flow(name="audit", flow_run_name=f"audit-{run.spec.audit}", persist_result=False)(body)(
+                run.spec.audit, run.spec.command
             )
 
     def lose(fault: Exception) -> None:

@@ -1,7 +1,8 @@
 """What a user asks for with ``camaudit run``, or a schedule every night."""
 
 from dataclasses import dataclass
-from pathlib import Path
+
+from pipeline.config_file import LoadedConfig
 
 __all__ = ["AuditRequest"]
 
@@ -10,10 +11,9 @@ __all__ = ["AuditRequest"]
 class AuditRequest:
     """A configuration to audit.
 
-    ``command`` stands in the report; ``overrides`` are ``key=value``; ``deep`` hashes every file again.
+    ``command`` stands in the report; ``deep`` hashes every file again.
     """
 
-    config: Path
+    loaded: LoadedConfig
     command: str
-    overrides: tuple[str, ...] = ()
     deep: bool = False

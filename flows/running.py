@@ -9,7 +9,6 @@ from flows.engines import Engine
 from flows.request import AuditRequest
 from flows.server import PrefectServer, UnreachableError, prefect_server
 from flows.watch import Watcher
-from pipeline.config_file import load_config
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.studies.warm_up import warm_up
 
@@ -31,7 +30,7 @@ def run_audit(
         AuditError: one line that says what is wrong.
         InternalError: when camaudit's own code fails.
     """
-    if load_config(request.config, request.overrides).run.engine == "local":
+    if request.loaded.config.run.engine == "local":
         return _run_with(None, request, Engine(say, "local"), watcher)
     if server is not None:
         return _run_with(server, request, Engine(say), watcher)

@@ -82,6 +82,11 @@ class ModelConfig(_Part):
     layers: Names = ("auto",)
     training_data: str = "not disclosed"
 
+    @property
+    def negative_label(self) -> str | None:
+        """The label that means "nothing found": the first, unless labels are independent (multi-label)."""
+        return None if self.output == "sigmoid" else self.labels[0]
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.bundle is None) == (self.factory is None):
@@ -216,7 +221,17 @@ class AuditConfig(_Part):
 
     def preparation(self) -> str:
         """Return the digest of everything that changes a model input or a mask: how files are read and prepared."""
-        return digest_of({**self.model_dump(mode="json", include={"prepare"}), **self._read()})
+        return digest_of([self.image_preparation(), self.mask_reading()])
+
+    def image_preparation(self) -> str:
+        """Return the digest of everything that changes a model input: how images are read and prepared."""
+        read = self.archive.model_dump(mode="json", include={"voi", "volume"})
+        return digest_of({**self.model_dump(mode="json", include={"prepare"}), **read})
+
+    def mask_reading(self) -> str:
+        """Return the digest of everything that changes a mask or a reference but the files themselves."""
+        read = self.archive.model_dump(mode="json", include={"label", "consensus", "contours"})
+        return digest_of({**read, "labels": self.model.labels, "negative": self.model.negative_label})
 
     def _read(self) -> dict[str, Any]:
         return self.archive.model_dump(mode="json", include={"label", "voi", "volume", "consensus", "contours"})

@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,17 @@ from pipeline.config import (
 )
 from pipeline.errors import ConfigError
 
-__all__ = ["ConfigFaultsError", "Document", "Fault", "ParsedConfig", "load_config", "parse_config", "read_document"]
+__all__ = [
+    "ConfigFaultsError",
+    "Document",
+    "Fault",
+    "LoadedConfig",
+    "ParsedConfig",
+    "load_config",
+    "overridden",
+    "parse_config",
+    "read_document",
+]
 
 Key = tuple[str | int, ...]
 """A place in the configuration: names and list positions."""
@@ -90,6 +101,40 @@ class ParsedConfig:
     unknown: tuple[Key, ...] = ()
 
 
+@dataclass(frozen=True)
+class LoadedConfig:
+    """A configuration that holds no mistake, with the file that gave it; its relative paths are absolute."""
+
+    config: AuditConfig
+    document: Document
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.document.path
+
+    @property
+    def folder(self) -> Path:
+        """What relative paths are relative to."""
+        return self.document.path.resolve().parent
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """What the command line set: ``key=value``."""
+        return tuple(self.document.overrides.values())
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Every value, given or by default, as JSON has it; paths as they were given."""
+        return AuditConfig.model_validate(self.document.content).model_dump(mode="json")
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What the file and the command line gave, as JSON has it; all else has its default."""
+        content: dict[str, Any] = json.loads(json.dumps(self.document.content, default=str))
+        return content
+
+
 def load_config(path: Path, overrides: Sequence[str] = ()) -> AuditConfig:
     """Read ``audit.yaml``; relative paths become absolute, from its folder.
 
@@ -127,7 +172,7 @@ def read_document(path: Path, overrides: Sequence[str] = ()) -> Document:
         raise ConfigError(f"{path}: must hold keys such as name, archive, model, prepare; it holds {content!r:.60}")
     document = Document(path, content, dict(_lines(node, ())))
     for override in overrides:
-        document = _overridden(document, override)
+        document = overridden(document, override)
     return document
 
 
@@ -144,7 +189,12 @@ def _lines(node: yaml.Node | None, key: Key) -> Iterator[tuple[Key, int]]:
             yield from _lines(value, (*key, number))
 
 
-def _overridden(document: Document, override: str) -> Document:
+def overridden(document: Document, override: str) -> Document:
+    """Return the document with one ``key=value`` of the command line set.
+
+    Raises:
+        ConfigError: when that is not such, or there is nothing to set it in.
+    """
     name, equals, text = override.partition("=")
     if not equals or not name.strip():
         raise ConfigError(f"--set: must be key=value, such as run.seed=3, not {override!r}")

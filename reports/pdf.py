@@ -21,13 +21,13 @@ from reports.registry import Context, sections
 __all__ = ["render"]
 
 _NEEDED = ("results.json", "per_study.csv")
-_CARRIED = (*_NEEDED, "audit.lock.yaml")
+_CARRIED = (*_NEEDED, "run.json")
 
 
 def render(run: Path, target: Path | None = None) -> Path:
     """Write a run's report and return its path; ``target`` defaults to ``report.pdf`` in the run's folder.
 
-    The run's ``results.json``, ``per_study.csv`` and ``audit.lock.yaml`` (where there is one) are embedded.
+    The run's ``results.json``, ``per_study.csv`` and ``run.json`` (where there is one) are embedded.
     The same folder gives the same bytes at any time: the document's date is the run's end. The file is
     complete or absent.
 

@@ -11,20 +11,21 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainin
 from rich.table import Table
 
 from pipeline.checks.estimate import RunEstimate, estimate_run
-from pipeline.checks.model_check import Probe
+from pipeline.checks.model_check import Probe, check_model
 from pipeline.checks.survey import Losses, Survey, survey_studies
+from pipeline.config_file import LoadedConfig
 from pipeline.errors import ArchiveError
-from pipeline.findings.lock import write_lock
-from pipeline.runs.run import find_sources, look_at_model, open_auditor
+from pipeline.findings.site_key import load_site_key
+from pipeline.runs import locking
+from pipeline.runs.locking import subject_of
 from pipeline.studies.untrusted.workers import WorkerPool
-from pipeline.walk.study_walk import Auditor, StudySource
+from pipeline.walk.auditor import Auditor, open_auditor
+from pipeline.walk.sources import StudySource, find_sources
 
 __all__ = ["check_audit", "lock_audit"]
 
 
-def check_audit(
-    config_path: Path, overrides: Sequence[str] = (), *, first_only: bool, allow_missing: bool, as_json: bool
-) -> None:
+def check_audit(loaded: LoadedConfig, *, first_only: bool, allow_missing: bool, as_json: bool) -> None:
     """Look at the model, the first study, and, unless ``first_only``, at every other one; print what a run would do.
 
     Raises:
@@ -33,9 +34,9 @@ def check_audit(
     console = Console(quiet=as_json)
     with WorkerPool() as pool:
         with Console(stderr=True, quiet=as_json).status("loading the model, reading the first study"):
-            auditor = open_auditor(config_path, overrides, pool=pool)
+            auditor = open_auditor(loaded.config, loaded.folder, pool=pool)
             sources = find_sources(auditor.config, auditor.pseudonyms)
-            probe = look_at_model(auditor, sources)
+            probe = check_model(auditor, [source.row for source in sources])
         estimate = estimate_run(auditor.config, probe, len(sources))
         _print_model(console, auditor, probe)
         _print_estimate(console, auditor, estimate, len(sources))
@@ -49,29 +50,31 @@ def check_audit(
 
 
 def lock_audit(
-    config_path: Path,
-    overrides: Sequence[str] = (),
+    loaded: LoadedConfig,
     *,
     open_cohort: bool = False,
     allow_missing: bool = False,
     deep: bool = False,
+    amend: str | None = None,
     quiet: bool = False,
 ) -> Path:
     """Look at the model and at every study, then lock; return the lock's path.
+
+    ``amend`` is the reason for changing the lock that is there.
 
     Raises:
         AuditError: one line, and nothing is locked; an archive with holes is one, unless ``allow_missing``.
     """
     with WorkerPool() as pool:
-        auditor = open_auditor(config_path, overrides, pool=pool)
+        auditor = open_auditor(loaded.config, loaded.folder, pool=pool)
         sources = find_sources(auditor.config, auditor.pseudonyms, deep=deep)
-        look_at_model(auditor, sources)
+        check_model(auditor, [source.row for source in sources])
         survey = _surveyed(auditor, sources, quiet=quiet)
     _print_survey(Console(quiet=quiet), survey)
     if not allow_missing:
         _refuse_holes(survey)
-    hashes = [source.sha256 for source in sources]
-    return write_lock(config_path, auditor.config, auditor.model.sha256, hashes, cohort_open=open_cohort)
+    subject = subject_of(loaded.config, auditor, sources)
+    return locking.lock_audit(loaded.path, subject, load_site_key(), open_cohort=open_cohort, amend=amend)
 
 
 def _surveyed(auditor: Auditor, sources: Sequence[StudySource], *, quiet: bool) -> Survey:
@@ -95,7 +98,7 @@ def _refuse_holes(survey: Survey) -> None:
 
 
 def _print_model(console: Console, auditor: Auditor, probe: Probe) -> None:
-    model = auditor.model
+    model = auditor.loaded
     table = Table(title="Model", title_justify="left", show_header=False)
     table.add_row("network", f"{model.architecture}, {model.parameters:,} parameters, {model.source}")
     table.add_row("weights", f"sha256 {model.sha256}")
@@ -154,7 +157,7 @@ def _losses_in_words(separator: str, losses: Losses) -> str:
 
 def _as_json(auditor: Auditor, probe: Probe, estimate: RunEstimate, survey: Survey | None) -> Mapping[str, object]:
     return {
-        "model": {"architecture": auditor.model.architecture, "sha256": auditor.model.sha256},
+        "model": {"architecture": auditor.loaded.architecture, "sha256": auditor.loaded.sha256},
         "input": {"shape": probe.shape, "minimum": probe.minimum, "mean": probe.mean, "maximum": probe.maximum},
         "layers": [layer.model_dump() for layer in probe.layers],
         "estimate": asdict(estimate),

@@ -61,7 +61,7 @@ def _device() -> Check:
 
 
 def _libraries() -> list[Check]:
-    from pipeline.runs.run import library_versions
+    from pipeline.program import library_versions
 
     return [Check(name, version, sound=True, needed=True) for name, version in library_versions(_LIBRARIES).items()]
 

@@ -82,6 +82,7 @@ def _as_json(folder: Path, pdf: Path, results: "Results") -> dict[str, object]:
         "inputs": None if results.inputs is None else results.inputs.model_dump(mode="json"),
         "verdicts": [{"criterion": verdict.criterion, "answer": verdict.answer} for verdict in results.verdicts],
         "exploratory": list(results.lock.exploratory),
+        "amended": [amendment.reason for amendment in results.lock.amendments],
         "warning": _lost(results),
     }
 
@@ -99,6 +100,7 @@ def _summary(results: "Results") -> list[str]:
         lines.append(f"  {'':<14} and {len(reasons) - _MOST_REASONS} more reasons, in the report")
     lines += _masks(results) + _inputs(results)
     lines += [f"  {'EXPLORATORY':<14} {reason}" for reason in results.lock.exploratory]
+    lines += [f"  {'AMENDED':<14} {amendment.reason}" for amendment in results.lock.amendments]
     return lines + [_verdict(verdict) for verdict in results.verdicts]
 
 

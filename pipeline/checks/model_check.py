@@ -10,16 +10,19 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from cam import Capture, capture, cell_shift, choose_layer, explain, squashing
+from cam import METHODS, Capture, capture, cell_shift, choose_layer, explain, squashing
 from pipeline.config import AuditConfig
 from pipeline.errors import ArchiveError, ConfigError, ModelError, StudyError
+from pipeline.evidence.baselines import BASELINES
+from pipeline.evidence.criteria import check_criteria
 from pipeline.findings.facts import LayerFacts
 from pipeline.models.prepare import Prepared, StepError
 from pipeline.studies.geometry import Geometry, cells
 from pipeline.studies.read_study import StudyRow
-from pipeline.walk.study_walk import Auditor, read_studies
+from pipeline.walk.auditor import Auditor
+from pipeline.walk.reading import read_studies
 
-__all__ = ["Probe", "probe_model"]
+__all__ = ["Probe", "check_model", "probe_model"]
 
 _PREPARED_AT_MOST = 3  # a step that fails on three studies is at fault, not they
 _READ_AT_MOST = 25
@@ -47,6 +50,26 @@ class Probe:
     peak_bytes: int
 
 
+def check_model(auditor: Auditor, rows: Sequence[StudyRow]) -> Probe:
+    """Try the model, its layers, the methods and the transforms, and hold the criteria against the maps there will be.
+
+    Raises:
+        AuditError: as ``probe_model``; for a criterion about a map that there will not be.
+    """
+    probe = probe_model(auditor, rows)
+    check_criteria(auditor.config.criteria, [*_map_names(auditor.config, probe.layers), *BASELINES])
+    return probe
+
+
+def _map_names(config: AuditConfig, layers: Sequence[LayerFacts]) -> list[str]:
+    """Return what the run's maps are called: the method, with the place where it has several."""
+    names: list[str] = []
+    for method in config.explain.methods:
+        places = METHODS[method].places([layer.name for layer in layers])
+        names += [method] if len(places) < 2 else [f"{method}@{place}" for place in places]
+    return names
+
+
 def probe_model(auditor: Auditor, rows: Sequence[StudyRow]) -> Probe:
     """Choose, check and measure the layers on noise of the shape of the first readable study; try every method once.
 
@@ -60,7 +83,7 @@ def probe_model(auditor: Auditor, rows: Sequence[StudyRow]) -> Probe:
     noise = torch.rand(1, *shape, generator=torch.Generator().manual_seed(auditor.config.run.seed)).to(auditor.device)
     names, passed = _passed(auditor, noise)
     _check_outputs(auditor.config, passed.logits)
-    forward = _seconds(auditor, lambda: _forward(auditor.model.network, noise))
+    forward = _seconds(auditor, lambda: _forward(auditor.network, noise))
     return Probe(
         layers=_layer_facts(auditor, noise, prepared, names, passed),
         shape=shape,
@@ -74,7 +97,7 @@ def probe_model(auditor: Auditor, rows: Sequence[StudyRow]) -> Probe:
 
 
 def _passed(auditor: Auditor, noise: Tensor) -> tuple[list[str], Capture]:
-    network, requested = auditor.model.network, auditor.config.model.layers
+    network, requested = auditor.network, auditor.config.model.layers
     try:
         names = [choose_layer(network, noise, memory=auditor.memory) if name == "auto" else name for name in requested]
         return names, capture(network, noise, list(dict.fromkeys(names)))
@@ -95,7 +118,7 @@ def _layer_facts(
             requested=requested,
             shape=(layer := tuple(passed.activations[name].shape[2:])),
             cell_mm=cells(prepared.grid, layer).spacing,
-            shift_mm=_shift_mm(auditor.model.network, name, noise, prepared.grid),
+            shift_mm=_shift_mm(auditor.network, name, noise, prepared.grid),
             unit=prepared.grid.unit,
         )
         for name, requested in dict(zip(names, auditor.config.model.layers, strict=True)).items()
@@ -110,7 +133,7 @@ def _try_methods(auditor: Auditor, noise: Tensor, layers: Sequence[str]) -> dict
         options = {name: given for name, given in settings.options.items() if name == method}
         call = partial(
             explain,
-            auditor.model.network,
+            auditor.network,
             noise,
             [0],
             methods=[method],

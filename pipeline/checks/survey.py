@@ -11,7 +11,9 @@ import numpy as np
 
 from pipeline.errors import StudyError
 from pipeline.studies.study import Study
-from pipeline.walk.study_walk import Auditor, StudySource, check_reference, read_studies
+from pipeline.walk.auditor import Auditor
+from pipeline.walk.reading import check_reference, read_studies
+from pipeline.walk.sources import StudySource
 
 __all__ = ["Losses", "ModalityCounts", "Survey", "survey_studies"]
 

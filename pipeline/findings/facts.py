@@ -5,7 +5,17 @@ from typing import Literal
 
 from pipeline.findings.frozen_model import FrozenModel
 
-__all__ = ["InputSummary", "LayerFacts", "Lock", "MethodFacts", "MetricFacts", "ModelFacts", "Provenance"]
+__all__ = [
+    "Amendment",
+    "InputSummary",
+    "LayerFacts",
+    "Lock",
+    "MethodFacts",
+    "MetricFacts",
+    "ModelFacts",
+    "Provenance",
+    "RegisterMark",
+]
 
 
 class LayerFacts(FrozenModel):
@@ -87,18 +97,46 @@ class MetricFacts(FrozenModel):
     unit: str
 
 
-class Lock(FrozenModel):
-    """What was fixed before the first inference.
+class Amendment(FrozenModel):
+    """A lock that was changed in the open: when and why, what changed, and which runs had been looked at by then."""
 
-    ``exploratory`` lists why the run is stamped EXPLORATORY; empty: it was locked beforehand.
+    amended_at: str
+    reason: str
+    previous: str
+    previous_locked_at: str
+    changed: tuple[str, ...]
+    seen: tuple[str, ...]
+
+
+class RegisterMark(FrozenModel):
+    """What the register of looks held at a moment: since when it exists, its newest entry's hash, its length."""
+
+    since: str
+    head: str
+    length: int
+
+
+class Lock(FrozenModel):
+    """What was fixed before the first inference, and whether it was fixed before anybody looked.
+
+    ``exploratory`` lists why the run is stamped EXPLORATORY; empty: it was locked beforehand. ``digest`` is the lock's
+    in the register, ``site_key`` the fingerprint of the key that signs lock, register and ledger.
     """
 
     locked_at: str | None
+    digest: str | None = None
     recipe: str
     criteria: str
+    statistics: str = ""
+    shown: str = ""
     model: str
+    code: str = ""
+    program: str = ""
     cohort: str
     exploratory: tuple[str, ...] = ()
+    amendments: tuple[Amendment, ...] = ()
+    register_mark: RegisterMark | None = None
+    site_key: str | None = None
 
 
 class Provenance(FrozenModel):

@@ -1,82 +1,144 @@
-"""An append-only log of a run, each line chained to the one before by its hash.
+"""An append-only log: each line is chained to the one before by its hash, and signed with the site's key.
 
-An edit, a deletion or a reordering breaks the chain. Cutting off the end does not: that is found by comparing
-with the head hash that the report prints. Whoever can write the folder can rebuild the whole chain; the
-evidence starts when the head has left the machine.
+An edit, a deletion or a reordering breaks the chain, and whoever lacks the key cannot mend it. Cutting off the end
+breaks nothing: whoever holds the head's hash finds it. The owner of the key can write another chain from the start;
+that it is another shows where the head has left the machine.
 """
 
-import hashlib
-import json
 import os
+import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.errors import OutputError
+from pipeline.file_lock import locked, read_unlocked
+from pipeline.findings.chain import (
+    LedgerEntry,
+    LedgerError,
+    LedgerFault,
+    Tail,
+    entry_line,
+    public_key,
+    signed_entry,
+    split_lines,
+    verified_entries,
+)
+from pipeline.findings.site_key import SiteKey
 
-__all__ = ["Ledger", "verify_chain"]
+__all__ = ["Ledger", "LedgerEntry", "LedgerError", "LedgerFault", "public_key", "read_ledger"]
 
-_START = "0" * 64
+_OPENED = "ledger.opened"
 
 
 class Ledger:
-    """The event log ``ledger.jsonl`` of one run; a single writer."""
+    """A log to add to. Several processes may: each entry is added under a lock on the file, behind all others."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the log at ``path``, new or to be continued."""
-        self.path = path
-        self.head, self.length = verify_chain(path) if path.exists() else (_START, 0)
-
-    def append(self, event: str, **body: object) -> None:
-        """Add an event and flush it to the disk.
-
-        ``body`` holds hashes, counts and names, never a patient's data.
+    def __init__(self, path: Path, key: SiteKey, *, opening: str = _OPENED) -> None:
+        """Open the log at ``path``: verify what it holds, or begin it with the event ``opening`` and the public key.
 
         Raises:
-            OutputError: when it cannot be written.
+            LedgerError: when what it holds cannot be trusted, or was signed with another key.
+            OutputError: when it cannot be opened.
         """
-        entry = {
-            "sequence": self.length,
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "event": event,
-            "body": body,
-            "previous": self.head,
-        }
-        digest = _digest(entry)
+        self.path = path
+        self._key = key
+        self._tail = Tail(public=key.public)
+        self._bytes = 0
+        self._last_line = b""
+        with locked(path, create=True) as descriptor:
+            self._catch_up(descriptor)
+            if self.length == 0:
+                self._write(descriptor, opening, {"public": key.public, "chain": secrets.token_hex(16)})
+
+    @property
+    def head(self) -> str:
+        """The hash of the newest entry that this object has seen."""
+        return self._tail.hash
+
+    @property
+    def length(self) -> int:
+        """How many entries this object has seen."""
+        return self._tail.length
+
+    def append(self, event: str, **body: object) -> LedgerEntry:
+        """Add an event, flush it to the disk and return it.
+
+        ``body`` holds hashes, counts and names that JSON can, never a patient's data. Entries that others added
+        meanwhile are verified first; those that were verified before are not verified again. Where the clock is more
+        than a second behind the entry before, ``time`` is just after that entry, and the clock's goes into ``body`` as
+        ``clock``.
+
+        Raises:
+            LedgerError: when the log was changed since.
+            OutputError: when it cannot be written; then nothing is added.
+        """
+        with locked(self.path) as descriptor:
+            self._catch_up(descriptor)
+            return self._write(descriptor, event, body)
+
+    def _catch_up(self, descriptor: int) -> None:
+        """Verify what is new in the file; what was seen before must still lie before it."""
+        seen = len(self._last_line)
+        content = _read(self.path, descriptor, self._bytes - seen)
+        if len(content) < seen:
+            raise LedgerError(LedgerFault.MISSING, f"{self.path}: entries were removed while it was in use")
+        if content[:seen] != self._last_line:
+            raise LedgerError(LedgerFault.EDITED, f"{self.path}: entries were changed while it was in use")
+        lines = split_lines(self.path, content[seen:], self._bytes)
+        entries = verified_entries(self.path, lines, self._tail)
+        if entries:
+            self._seen(entries[-1], lines[-1] + b"\n", self._bytes + len(content) - seen)
+
+    def _write(self, descriptor: int, event: str, body: Mapping[str, object]) -> LedgerEntry:
+        entry = signed_entry(self._tail, event, body, self._key)
+        line = entry_line(entry) + b"\n"
         try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(_canonical({**entry, "hash": digest}) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            _write_whole(descriptor, line, self._bytes)
         except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from error
-        self.head, self.length = digest, self.length + 1
+            raise OutputError(f"{self.path}: cannot be written: {error.strerror or error}") from error
+        self._seen(entry, line, self._bytes + len(line))
+        return entry
+
+    def _seen(self, newest: LedgerEntry, line: bytes, size: int) -> None:
+        self._tail = Tail(newest.sequence + 1, newest.hash, newest.time, self._key.public)
+        self._bytes = size
+        self._last_line = line
 
 
-def verify_chain(path: Path) -> tuple[str, int]:
-    """Check every link; return the head's hash and the number of events.
+def read_ledger(path: Path, *, public: str | None = None) -> tuple[LedgerEntry, ...]:
+    """Read a log and verify all of it: every hash, link, time and signature.
+
+    ``public`` is the key that must have signed it; without it, any key that signed all of it.
 
     Raises:
-        OutputError: naming the first line that does not fit.
+        LedgerError: naming the first line that cannot be trusted, and why.
     """
-    previous = _START
-    lines = path.read_text(encoding="utf-8").splitlines()
-    for number, line in enumerate(lines):
-        try:
-            entry = json.loads(line)
-            claimed = entry.pop("hash")
-            sound = entry["previous"] == previous and entry["sequence"] == number and _digest(entry) == claimed
-        except (ValueError, KeyError, TypeError, AttributeError):
-            sound = False
-        if not sound:
-            raise OutputError(f"{path}: line {number + 1} does not fit the chain; the log was altered")
-        previous = claimed
-    return previous, len(lines)
+    try:
+        content = read_unlocked(path)
+    except OSError as error:
+        raise LedgerError(LedgerFault.UNREADABLE, f"{path}: cannot be read: {error.strerror or error}") from error
+    lines = split_lines(path, content)
+    if not lines:
+        raise LedgerError(LedgerFault.UNREADABLE, f"{path}: is empty; a log begins with its key")
+    return tuple(verified_entries(path, lines, Tail(public=public)))
 
 
-def _canonical(entry: Mapping[str, object]) -> str:
-    return json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+def _read(path: Path, descriptor: int, offset: int) -> bytes:
+    try:
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            file.seek(offset)
+            return file.read()
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _digest(entry: Mapping[str, object]) -> str:
-    return hashlib.sha256(_canonical(entry).encode()).hexdigest()
+def _write_whole(descriptor: int, data: bytes, offset: int) -> None:
+    """Write all or nothing: what a full disk leaves of a line is cut off again."""
+    try:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        while data:
+            data = data[os.write(descriptor, data) :]
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, offset)
+        raise

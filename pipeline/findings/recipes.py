@@ -12,15 +12,25 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True)
 class Recipes:
-    """Digests of what an answer follows from: where they are equal, an earlier answer is this one.
+    """Digests of what an answer follows from.
 
-    ``study`` covers what is read of the files, preparation, model, versions and device. ``maps`` adds to it, for each
-    map and baseline, the method's options, the layer and how overlap is scored; its keys are in a run's own order.
+    ``study`` covers how an image is read and prepared, the model with its code, the program, versions and device:
+    what the model says of a study. ``masks`` covers how masks are read. ``maps`` adds to ``study``, for each map and
+    baseline, the method's options and the layer; ``scores`` adds to that the masks and how overlap is measured: a new
+    threshold changes scores and leaves the maps. The keys of both are in a run's own order.
     """
 
     study: str
+    masks: str
     maps: Mapping[Place, str]
+    scores: Mapping[Place, str]
 
-    def of_row(self, entry: Mapping[str, Any]) -> str | None:
-        """Return the digest of a finding (or of a study's row without one: None) by its method and layer."""
-        return self.maps.get((entry.get("method") or "", entry.get("layer") or ""))
+    def columns_of(self, entry: Mapping[str, Any]) -> dict[str, str | None]:
+        """Return the columns that tell what a row answers to, by its method and layer (None: a row without a map)."""
+        place = (entry.get("method") or "", entry.get("layer") or "")
+        return {
+            "study_recipe": self.study,
+            "masks_recipe": self.masks,
+            "map_recipe": self.maps.get(place),
+            "score_recipe": self.scores.get(place),
+        }

@@ -1,13 +1,16 @@
 """A shard on disk: its studies as Parquet, its maps as arrays at the layer's own resolution.
 
 The Parquet file has one row for each finding (study x target x layer x method x reader); a study without findings has
-one row, so that none is lost. Two columns tell what a row answers to: ``study_recipe`` digests what the study's own
-facts follow from, ``map_recipe`` what the map and its scores do.
+one row, so that none is lost. Four columns tell what a row answers to (``Recipes``): what the model said of the study,
+what was read of masks, the map, its scores. A map is kept in the run that computed it; later runs refer to it.
 """
 
+import hashlib
+import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,14 +22,29 @@ from numpy.typing import NDArray
 
 from pipeline.errors import OutputError
 from pipeline.files import written
+from pipeline.findings.carried import Carried
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit
 
-__all__ = ["Maps", "load_map", "load_maps", "maps_by_study", "read_answers", "read_shard", "write_maps", "write_shard"]
+__all__ = [
+    "Maps",
+    "load_map",
+    "load_maps",
+    "map_digest",
+    "map_key",
+    "maps_by_study",
+    "maps_path",
+    "read_answers",
+    "read_shard",
+    "write_maps",
+    "write_shard",
+]
 
 Maps = dict[str, NDArray[Any]]
 """A map's key, or its layer's ``<key>/affine``, to its array."""
+
+_MAPS_NAME = re.compile(r"(?:\.\./[A-Za-z0-9-]+/)?maps/[a-z0-9]+\.npz")
 
 _SCORES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64()), ("reason", pa.string())]))
 _REFUSED = pa.struct(
@@ -85,25 +103,34 @@ _FINDING = pa.schema(
         ("scores", _SCORES),
     ]
 )
-_RECIPES = pa.schema([("study_recipe", pa.string()), ("map_recipe", pa.string())])
+_RECIPES = pa.schema([(name, pa.string()) for name in ("study_recipe", "masks_recipe", "map_recipe", "score_recipe")])
 _SCHEMA = pa.schema([*_STUDY, *_FINDING, *_RECIPES])
 
 
-def write_shard(path: Path, audits: Iterable[StudyAudit], recipes: Recipes) -> None:
-    """Write a shard's studies, complete or not at all; every row answers to ``recipes``.
+def write_shard(path: Path, studies: Iterable[StudyAudit | Carried], recipes: Recipes) -> None:
+    """Write a shard's studies, complete or not at all; every row answers to ``recipes`` but for what is stale.
 
     Raises:
         OutputError: when the file cannot be written.
     """
-    rows = []
-    for audit in audits:
-        content = audit.model_dump(mode="json")
-        content["study_recipe"] = recipes.study
-        map_scores = content.pop("map_scores") or [{}]
-        rows += [{**content, **entry, "map_recipe": recipes.of_row(entry)} for entry in map_scores]
+    rows = [row for study in studies for row in _rows_of(study, recipes)]
     table = pa.Table.from_pylist(rows, schema=_SCHEMA)
     with written(path) as file:
         pq.write_table(table, file, compression="zstd")
+
+
+def _rows_of(study: StudyAudit | Carried, recipes: Recipes) -> list[dict[str, object]]:
+    carried = study if isinstance(study, Carried) else Carried(study)
+    content = carried.audit.model_dump(mode="json")
+    rows = []
+    for entry in content.pop("map_scores") or [{}]:
+        columns = recipes.columns_of(entry)
+        if not carried.masks_hold:
+            columns["masks_recipe"] = None
+        if (entry.get("target"), entry.get("method"), entry.get("layer") or "") in carried.stale:
+            columns["score_recipe"] = None
+        rows.append({**content, **entry, **columns})
+    return rows
 
 
 def read_shard(path: Path) -> list[StudyAudit]:
@@ -115,16 +142,26 @@ def read_shard(path: Path) -> list[StudyAudit]:
     return [_study(group) for group in _by_study(_rows(path))]
 
 
-def read_answers(path: Path, recipes: Recipes) -> list[StudyAudit]:
-    """Read the studies of a shard whose facts answer to ``recipes``, each with those of its findings that do.
+def read_answers(path: Path, recipes: Recipes) -> list[Carried]:
+    """Read the studies of a shard whose model answers are those of ``recipes``, each with the maps that are.
 
     Raises:
         OutputError: when the file is missing or not a shard.
     """
     rows = [row for row in _rows(path) if row["study_recipe"] == recipes.study]
-    return [
-        _study(group, [row for row in group if row["map_recipe"] == recipes.of_row(row)]) for group in _by_study(rows)
-    ]
+    return [_carried(group, recipes) for group in _by_study(rows)]
+
+
+def _carried(rows: Sequence[Mapping[str, Any]], recipes: Recipes) -> Carried:
+    chosen, stale = [], set()
+    for row in rows:
+        columns = recipes.columns_of(row)
+        if row["map_recipe"] != columns["map_recipe"]:
+            continue
+        chosen.append(row)
+        if row["score_recipe"] != columns["score_recipe"] and row["target"] is not None:
+            stale.add((row["target"], row["method"], row["layer"] or ""))
+    return Carried(_study(rows, chosen), frozenset(stale), rows[0]["masks_recipe"] == recipes.masks)
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
@@ -162,66 +199,94 @@ def write_maps(path: Path, maps: Maps) -> None:
         np.savez_compressed(file, allow_pickle=False, **maps)
 
 
-def load_map(run: Path, reference: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Return a map and its layer's affine (4, 4) to RAS+ mm, from a finding's ``map`` (``maps/<shard>.npz#<key>``).
+def load_map(run: Path, entry: MapScores) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return an entry's map and its layer's affine (4, 4) to RAS+ mm.
 
     Raises:
-        OutputError: when it is not there.
+        OutputError: when it is not there, or is not the map that was measured.
     """
-    name, _, key = reference.partition("#")
-    try:
-        with np.load(run / name, allow_pickle=False) as file:
-            return file[key], file[f"{key}/affine"]
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise OutputError(f"{run / name}: the map of this run is missing or damaged; run the audit again") from error
+    maps = load_maps(run, [entry])
+    key = map_key(entry)
+    return maps[key], maps[f"{key}/affine"]
+
+
+def load_maps(run: Path, entries: Iterable[MapScores]) -> Maps:
+    """Return maps with their affines by key; each file is opened once, and each map held against its hash.
+
+    Raises:
+        OutputError: when one is not there, or is not the map that was measured.
+    """
+    wanted: dict[str, dict[str, str | None]] = {}
+    for entry in entries:
+        if entry.map is not None:
+            wanted.setdefault(entry.map.partition("#")[0], {})[map_key(entry)] = entry.map_sha256
+    maps: Maps = {}
+    for name, hashes in wanted.items():
+        path = maps_path(run, name)
+        with _reading(path), np.load(path, allow_pickle=False) as file:
+            for key, sha256 in hashes.items():
+                maps |= {key: _checked(path, file[key], sha256), f"{key}/affine": file[f"{key}/affine"]}
+    return maps
 
 
 def maps_by_study(run: Path, audits: Iterable[StudyAudit]) -> Iterator[tuple[StudyAudit, Maps]]:
     """Yield studies with their maps by key, without affines, one study in memory at a time.
 
-    A study's maps may lie in several files: what was carried over, and what this run added. Studies come in the order
+    A study's maps may lie in several files: what earlier runs keep, and what this run added. Studies come in the order
     of their files, so that each file is opened seldom; those without a map are left out.
 
     Raises:
-        OutputError: when a map is not there.
+        OutputError: when a map is not there, or is not the map that was measured.
     """
-    groups: dict[tuple[str, ...], list[tuple[StudyAudit, dict[str, str]]]] = {}
+    groups: dict[tuple[str, ...], list[tuple[StudyAudit, list[MapScores]]]] = {}
     for audit in audits:
-        places = [entry.map.partition("#") for entry in audit.map_scores if entry.map is not None]
-        files = {key: name for name, _, key in places}
-        if files:
-            groups.setdefault(tuple(sorted(set(files.values()))), []).append((audit, files))
+        entries = [entry for entry in audit.map_scores if entry.map is not None]
+        names = tuple(sorted({str(entry.map).partition("#")[0] for entry in entries}))
+        if names:
+            groups.setdefault(names, []).append((audit, entries))
     for names, studies in groups.items():
-        try:
-            with ExitStack() as opened:
-                arrays = {name: opened.enter_context(np.load(run / name, allow_pickle=False)) for name in names}
-                for audit, files in studies:
-                    yield audit, {key: arrays[name][key] for key, name in files.items()}
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise OutputError(
-                f"{run / names[0]}: the maps of this run are missing or damaged; run the audit again"
-            ) from error
+        paths = {name: maps_path(run, name) for name in names}
+        with _reading(paths[names[0]]), ExitStack() as opened:
+            arrays = {name: opened.enter_context(np.load(paths[name], allow_pickle=False)) for name in names}
+            for audit, entries in studies:
+                maps: Maps = {}
+                for entry in entries:
+                    name, _, key = str(entry.map).partition("#")
+                    if key not in maps:
+                        maps[key] = _checked(paths[name], arrays[name][key], entry.map_sha256)
+                yield audit, maps
 
 
-def load_maps(run: Path, audits: Iterable[StudyAudit]) -> Maps:
-    """Return all maps of some studies of a run, with their affines, by key; each file is opened once.
+def map_key(entry: MapScores) -> str:
+    """Return the key of an entry's map within its file."""
+    return str(entry.map).partition("#")[2]
+
+
+def maps_path(run: Path, name: str) -> Path:
+    """Return the file of maps that a reference names: ``maps/<shard>.npz``, or ``../<earlier run>/maps/<shard>.npz``.
 
     Raises:
-        OutputError: when one is not there.
+        OutputError: for every other name: a record must not lead elsewhere.
     """
-    wanted: dict[str, list[str]] = {}
-    for audit in audits:
-        for entry in audit.map_scores:
-            if entry.map is not None:
-                name, _, key = entry.map.partition("#")
-                wanted.setdefault(name, []).append(key)
-    maps: Maps = {}
-    for name, keys in wanted.items():
-        try:
-            with np.load(run / name, allow_pickle=False) as file:
-                maps |= {part: file[part] for key in dict.fromkeys(keys) for part in (key, f"{key}/affine")}
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise OutputError(
-                f"{run / name}: the maps of this run are missing or damaged; run the audit again"
-            ) from error
-    return maps
+    if not _MAPS_NAME.fullmatch(name):
+        raise OutputError(f"{run}: a record refers to {name!r}, which is no file of maps; the record was altered")
+    return run.parent / name[3:] if name.startswith("../") else run / name
+
+
+def _checked(path: Path, values: NDArray[Any], sha256: str | None) -> NDArray[Any]:
+    if sha256 != map_digest(values):
+        raise OutputError(f"{path}: a map is not the one that was measured; the file was altered or damaged")
+    return values
+
+
+def map_digest(values: NDArray[Any]) -> str:
+    """Return the SHA-256 of a map's values."""
+    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise OutputError(f"{path}: the maps of this run are missing or damaged") from error

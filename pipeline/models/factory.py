@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from pipeline.errors import ConfigError, ModelError
+from pipeline.models.code_digest import module_files
 
 __all__ = ["build_from_factory"]
 
@@ -28,8 +29,8 @@ _PACKAGE = "camaudit_factory"
 _OURS = ("cam", "pipeline", "reports", "flows")
 
 
-def build_from_factory(factory: str, arguments: Mapping[str, Any], folder: Path) -> object:
-    """Return what the function ``package.module:function`` returns for the arguments.
+def build_from_factory(factory: str, arguments: Mapping[str, Any], folder: Path) -> tuple[object, dict[str, Path]]:
+    """Return what the function ``package.module:function`` returns, and the files of the user's code by module.
 
     Raises:
         ConfigError: when the module or its function is not there or cannot be imported.
@@ -40,11 +41,14 @@ def build_from_factory(factory: str, arguments: Mapping[str, Any], folder: Path)
     if not all(part.isidentifier() for part in [*module_name.split("."), function_name]):
         raise ConfigError(f"model.factory: must be package.module:function, such as network:build, not {factory!r}")
     with _neighbours_importable(folder) as package:
-        function = _function_of(_imported(module_name, package, folder), module_name, function_name)
+        module = _imported(module_name, package, folder)
+        function = _function_of(module, module_name, function_name)
         try:
-            return function(**arguments)
+            network = function(**arguments)
         except (Exception, SystemExit) as error:
             raise ModelError(f"model.factory: {factory} raised {_described(error, folder)}") from error
+        names = [module.__name__, *(name for name in list(sys.modules) if name.startswith(f"{package}."))]
+        return network, module_files(names, f"{package}.")
 
 
 def _imported(name: str, package: str, folder: Path) -> ModuleType:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pipeline.config import ModelConfig
 from pipeline.errors import ConfigError, ModelError
+from pipeline.models.code_digest import code_digest
 from pipeline.models.factory import build_from_factory
 
 __all__ = ["LoadedModel", "build_network", "choose_device", "load_model", "probabilities"]
@@ -26,11 +27,15 @@ _PREFIXES = ("module.", "model.", "_orig_mod.", "network.", "net.")
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A classifier in evaluation mode and its identity. ``sha256`` is the weights file's (or the weights' own)."""
+    """A classifier in evaluation mode and its identity.
+
+    ``sha256`` is the weights file's (or the weights' own), ``code_sha256`` that of the code that builds the network.
+    """
 
     network: nn.Module
     sha256: str
     source: str
+    code_sha256: str
 
     @property
     def architecture(self) -> str:
@@ -53,10 +58,11 @@ def load_model(model: ModelConfig, folder: Path, device: torch.device) -> Loaded
     """
     weights: Path | None
     if model.bundle is not None:
-        network, weights = _from_bundle(model.bundle)
+        network, weights, files = _from_bundle(model.bundle)
         source = "MONAI bundle"
     else:
-        network, weights = _from_factory(cast(str, model.factory), model.arguments, folder), model.weights
+        network, files = _from_factory(cast(str, model.factory), model.arguments, folder)
+        weights = model.weights
         source = f"factory {model.factory}"
     sha256 = _file_digest(weights) if weights is not None else _weights_digest(network)
     if model.sha256 is not None and sha256 != model.sha256:
@@ -68,7 +74,7 @@ def load_model(model: ModelConfig, folder: Path, device: torch.device) -> Loaded
         _load_weights(network, weights)
     else:
         source += ", weights as the factory set them"
-    return LoadedModel(network.to(device).eval(), sha256, source)
+    return LoadedModel(network.to(device).eval(), sha256, source, code_digest(network, files))
 
 
 def build_network(definition: Mapping[str, Any]) -> nn.Module:
@@ -105,7 +111,7 @@ def probabilities(logits: Tensor, output: str) -> Tensor:
     return torch.cat([1 - positive, positive], dim=1) if output == "single_logit" else positive
 
 
-def _from_bundle(bundle: Path) -> tuple[nn.Module, Path]:
+def _from_bundle(bundle: Path) -> tuple[nn.Module, Path, dict[str, Path]]:
     if not bundle.is_dir():
         raise ModelError(f"model.bundle: {bundle} is not a folder; a MONAI bundle is one with configs/ and models/")
     config = _first(bundle, "configs", ("inference.json", "inference.yaml", "inference.yml"))
@@ -118,7 +124,7 @@ def _from_bundle(bundle: Path) -> tuple[nn.Module, Path]:
     key = next((key for key in ("network_def", "network", "net") if key in parser), None)
     if key is None:
         raise ModelError(f"model.bundle: {config} must define network_def, the network; it does not")
-    return _instantiate(parser, key, str(config)), weights
+    return _instantiate(parser, key, str(config)), weights, {f"configs/{config.name}": config}
 
 
 def _first(bundle: Path, folder: str, names: tuple[str, ...]) -> Path:
@@ -141,11 +147,11 @@ def _instantiate(parser: ConfigParser, key: str, where: str) -> nn.Module:
     return network
 
 
-def _from_factory(factory: str, arguments: dict[str, Any], folder: Path) -> nn.Module:
-    network = build_from_factory(factory, arguments, folder)
+def _from_factory(factory: str, arguments: dict[str, Any], folder: Path) -> tuple[nn.Module, dict[str, Path]]:
+    network, files = build_from_factory(factory, arguments, folder)
     if not isinstance(network, nn.Module):
         raise ModelError(f"model.factory: {factory} returned a {type(network).__name__}, not a torch module")
-    return network
+    return network, files
 
 
 def _load_weights(network: nn.Module, path: Path) -> None:

@@ -38,7 +38,8 @@ _FORMAT = 2
 class PreparedStudy:
     """What is left of a study once its image is prepared: the model's input, and what the experts said.
 
-    ``geometry`` is the image's own grid, on which the masks lie. The rest is as in ``Study``.
+    ``geometry`` is the image's own grid, on which the masks lie. ``prepared`` is None where the masks alone were
+    wanted. The rest is as in ``Study``.
     """
 
     identity: str
@@ -49,10 +50,21 @@ class PreparedStudy:
     strata: Mapping[str, str]
     header: Mapping[str, str]
     mask_faults: tuple[MaskFault, ...]
-    prepared: Prepared
+    prepared: Prepared | None
+
+    @property
+    def shown(self) -> Prepared:
+        """What the model is shown.
+
+        Raises:
+            RuntimeError: where the study was read for its masks alone.
+        """
+        if self.prepared is None:
+            raise RuntimeError("the study was read for its masks alone: it was not prepared for the model")
+        return self.prepared
 
 
-def prepared_study(study: Study, prepared: Prepared) -> PreparedStudy:
+def prepared_study(study: Study, prepared: Prepared | None) -> PreparedStudy:
     """Put a study and its model input together, and let the image's pixels go."""
     said = (study.masks, study.reference, study.strata, study.header, study.mask_faults)
     return PreparedStudy(study.identity, study.patient, study.image.geometry, *said, prepared)
@@ -130,8 +142,8 @@ def _packed(study: PreparedStudy) -> dict[str, NDArray[Any]]:
         "mask_faults": [astuple(fault) for fault in study.mask_faults],
     }
     return {
-        "x": study.prepared.x.numpy(),
-        "affines": np.stack([study.geometry.affine, study.prepared.grid.affine]),
+        "x": study.shown.x.numpy(),
+        "affines": np.stack([study.geometry.affine, study.shown.grid.affine]),
         "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8),
         **{f"mask{number}": np.packbits(mask.array) for number, mask in enumerate(study.masks)},
     }

@@ -11,7 +11,9 @@ from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import Maps, load_maps
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.runs.reuse import is_carried
-from pipeline.walk.study_walk import Auditor, StudySource, audit_studies
+from pipeline.walk.auditor import Auditor
+from pipeline.walk.sources import StudySource
+from pipeline.walk.study_walk import audit_studies
 
 __all__ = ["repeatability"]
 
@@ -29,10 +31,10 @@ def repeatability(
     audit = audit or next(iter(mapped), None)
     if audit is None:
         return "not checked: the run has no map"
-    if audit.study not in sources:
-        return f"not checked: {audit.study} is no longer in the archive"
+    if auditor.model is None:
+        return "not checked: the maps of an earlier run were scored again, and no model was run"
     try:
-        kept = load_maps(folder, [audit])
+        kept = load_maps(folder, audit.map_scores)
     except OutputError:
         return f"not checked: the stored maps of {audit.study} cannot be read"
     source = replace(sources[audit.study], sha256=audit.source_sha256, carried=None)

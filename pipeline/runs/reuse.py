@@ -1,21 +1,27 @@
-"""What earlier runs of the same audit have already answered, carried over so that the new folder stands alone.
+"""What earlier runs of the same audit have answered: taken where it is proved, by reference, and map by map.
 
-An answer is taken map by map: a study with all that is wanted now is carried over whole, one that lacks some maps is
-shown to the model for those alone. Both stand in the shard ``reused``; a study that is completed stands in the shard
-that completes it as well.
+Nothing is taken from a run whose ledger, signatures or files do not hold. Rows are copied into the shard ``reused`` of
+the new run, so that it can be read alone; a map stays where it was computed, and its row refers to it there.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.errors import OutputError
+from pipeline.findings.carried import Carried, MapPlace
+from pipeline.findings.ledger import read_ledger
 from pipeline.findings.recipes import Recipes
+from pipeline.findings.recorded_files import check_file, recorded_files
 from pipeline.findings.scores import MapScores
-from pipeline.findings.shards import Maps, load_maps, read_answers, read_shard, write_maps, write_shard
+from pipeline.findings.shards import maps_path, read_answers, read_shard, write_shard
+from pipeline.findings.spec import SPEC_FILE, Member
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.studies.study import PASSING
 
 __all__ = [
+    "REUSED",
+    "EarlierRuns",
     "carried_answers",
     "carry_over",
     "earlier_answers",
@@ -25,128 +31,191 @@ __all__ = [
     "run_answers",
 ]
 
-_SHARD = "reused"
+REUSED = "shards/reused.parquet"
 
 
 def earlier_runs(audits: Path) -> list[Path]:
     """Return the folders of an audit's runs, newest first; an interrupted run counts."""
-    return sorted((path.parent for path in audits.glob("*/audit.lock.yaml")), reverse=True)
+    return sorted((path.parent for path in audits.glob(f"*/{SPEC_FILE}")), reverse=True)
+
+
+@dataclass
+class EarlierRuns:
+    """Runs that are held against their ledgers, each once; ``refused`` says of what does not hold why.
+
+    ``public`` is the key that must have signed them: this site's.
+    """
+
+    public: str
+    refused: list[str] = field(default_factory=list)
+    _hashes: dict[Path, dict[str, str] | None] = field(default_factory=dict)
+    _files: dict[Path, bool] = field(default_factory=dict)
+
+    def holds(self, run: Path, name: str) -> bool:
+        """Tell whether a file of a run is the one that its ledger tells of."""
+        path = run / name
+        if path not in self._files:
+            self._files[path] = self._checked(run, name)
+        return self._files[path]
+
+    def _checked(self, run: Path, name: str) -> bool:
+        hashes = self._recorded(run)
+        if hashes is None:
+            return False
+        try:
+            check_file(run, name, hashes)
+        except OutputError as error:
+            self.refused.append(f"run {run.name}: {name} is not used: {_without_path(error)}")
+            return False
+        return True
+
+    def _recorded(self, run: Path) -> dict[str, str] | None:
+        if run not in self._hashes:
+            try:
+                self._hashes[run] = recorded_files(read_ledger(run / "ledger.jsonl", public=self.public))
+            except OutputError as error:
+                self.refused.append(f"run {run.name}: nothing of it is used: {_without_path(error)}")
+                self._hashes[run] = None
+        return self._hashes[run]
+
+
+def _without_path(error: OutputError) -> str:
+    return str(error).partition(": ")[2] or str(error)
 
 
 def earlier_answers(
-    runs: Iterable[Path], recipes: Recipes, sources: Mapping[str, str], complete: Callable[[StudyAudit], bool]
-) -> tuple[dict[str, StudyAudit], Maps]:
+    runs: Iterable[Path],
+    trust: EarlierRuns,
+    recipes: Recipes,
+    sources: Mapping[str, str],
+    complete: Callable[[Carried], bool],
+) -> dict[str, Carried]:
     """Collect what runs, newest first, have answered of the studies of ``sources`` (pseudonym to hash of its files).
 
     The newest answer to a study and to each of its maps counts; older runs are asked until it is ``complete``. Failures
-    are to be tried again, and so are masks that failed for a passing reason, and what can no longer be read.
+    are to be tried again, and so are masks that failed for a passing reason, and what does not hold any more.
     """
-    answers: dict[str, StudyAudit] = {}
-    maps: Maps = {}
-    open_ones = set(sources)
-    for shard in _shards(runs):
-        if not open_ones:
+    answers: dict[str, Carried] = {}
+    wanted = set(sources)
+    for run, shard in _shards(runs):
+        if not wanted:
             break
+        if not trust.holds(run, shard):
+            continue
         try:
-            audits = [audit for audit in read_answers(shard, recipes) if audit.study in open_ones]
-            audits = [audit for audit in audits if audit.source_sha256 == sources[audit.study] and _settled(audit)]
-            audits = [_lacking(audit, answers.get(audit.study)) for audit in audits]
-            kept = load_maps(shard.parents[1], audits)
+            earlier = read_answers(run / shard, recipes)
         except OutputError:
-            continue  # damaged, or of another version: its studies are new
-        maps |= kept
-        for audit in audits:
-            answers[audit.study] = _joined(answers.get(audit.study), audit)
+            continue  # of another version: its studies are new
+        for carried in earlier:
+            audit = carried.audit
+            if audit.study not in wanted or audit.source_sha256 != sources[audit.study] or not _settled(carried):
+                continue
+            proved = _with_proved_maps(run, carried, trust)
+            answers[audit.study] = _joined(answers.get(audit.study), proved)
             if complete(answers[audit.study]):
-                open_ones.remove(audit.study)
-    return answers, maps
+                wanted.remove(audit.study)
+    return answers
 
 
-def _shards(runs: Iterable[Path]) -> Iterator[Path]:
+def _shards(runs: Iterable[Path]) -> Iterator[tuple[Path, str]]:
     for run in runs:
-        yield from sorted((run / "shards").glob("*.parquet"))
+        for path in sorted((run / "shards").glob("*.parquet")):
+            yield run, f"shards/{path.name}"
 
 
-def _settled(audit: StudyAudit) -> bool:
+def _settled(carried: Carried) -> bool:
+    audit = carried.audit
+    if audit.status == "excluded" and not carried.masks_hold:
+        return False  # by what was read otherwise, perhaps
     return audit.status != "failed" and not any(fault.reason in PASSING for fault in audit.mask_faults)
 
 
-def _lacking(audit: StudyAudit, newer: StudyAudit | None) -> StudyAudit:
-    """Return an audit without the maps that a newer answer holds; without any where the study read otherwise then."""
-    if newer is None:
-        return audit
-    same = (audit.facts, audit.mask_faults) == (newer.facts, newer.mask_faults)
-    held = {_place(entry) for entry in newer.map_scores}
-    map_scores = tuple(entry for entry in audit.map_scores if same and _place(entry) not in held)
-    return audit.model_copy(update={"map_scores": map_scores})
+def _with_proved_maps(run: Path, carried: Carried, trust: EarlierRuns) -> Carried:
+    """Refer to the maps in the run that keeps them, and leave out those whose files do not hold."""
+    entries = [entry for entry in carried.audit.map_scores if entry.map is None or _proved(run, entry, trust)]
+    entries = [_in_run(entry, run.name) for entry in entries]
+    return replace(carried, audit=carried.audit.model_copy(update={"map_scores": tuple(entries)}))
 
 
-def _place(entry: MapScores) -> tuple[str, str, str | None]:
-    return entry.target, entry.method, entry.layer
+def _proved(run: Path, entry: MapScores, trust: EarlierRuns) -> bool:
+    path = maps_path(run, str(entry.map).partition("#")[0])
+    keeper = path.parents[1]
+    return trust.holds(keeper, f"maps/{path.name}")
 
 
-def _joined(newer: StudyAudit | None, older: StudyAudit) -> StudyAudit:
+def _in_run(entry: MapScores, run: str) -> MapScores:
+    if entry.map is None or is_carried(entry):
+        return entry
+    return entry.model_copy(update={"map": f"../{run}/{entry.map}"})
+
+
+def _joined(newer: Carried | None, older: Carried) -> Carried:
+    """Add what an older answer holds and a newer one lacks; nothing where the study read otherwise then."""
     if newer is None:
         return older
-    return newer.model_copy(update={"map_scores": (*newer.map_scores, *older.map_scores)})
+    if (older.audit.facts, older.audit.mask_faults) != (newer.audit.facts, newer.audit.mask_faults):
+        return newer
+    if older.masks_hold != newer.masks_hold:
+        return newer if newer.masks_hold else older
+    held = {_place(entry) for entry in newer.audit.map_scores}
+    better = {place for place in newer.stale if place not in older.stale} & {
+        _place(entry) for entry in older.audit.map_scores
+    }
+    kept = [entry for entry in newer.audit.map_scores if _place(entry) not in better]
+    added = [entry for entry in older.audit.map_scores if _place(entry) in better or _place(entry) not in held]
+    stale = (newer.stale - better) | {place for place in older.stale if place not in held}
+    return replace(newer, audit=newer.audit.model_copy(update={"map_scores": (*kept, *added)}), stale=stale)
 
 
-def carry_over(folder: Path, audits: Iterable[StudyAudit], maps: Maps, recipes: Recipes) -> None:
+def _place(entry: MapScores) -> MapPlace:
+    return entry.target, entry.method, entry.layer or ""
+
+
+def carry_over(folder: Path, studies: Iterable[Carried], recipes: Recipes) -> None:
     """Write what earlier runs answered as a shard of the new one.
 
     Raises:
         OutputError: when it cannot be written.
     """
-    audits = [
-        audit.model_copy(update={"map_scores": tuple(_pointing(entry, _SHARD) for entry in audit.map_scores)})
-        for audit in audits
-    ]
-    wanted = {_key(entry.map) for audit in audits for entry in audit.map_scores if entry.map is not None}
-    maps = {name: values for name, values in maps.items() if name.removesuffix("/affine") in wanted}
-    write_maps(folder / "maps" / f"{_SHARD}.npz", maps)
-    write_shard(folder / "shards" / f"{_SHARD}.parquet", audits, recipes)
+    write_shard(folder / REUSED, studies, recipes)
 
 
-def carried_answers(folder: Path) -> dict[str, StudyAudit]:
+def carried_answers(folder: Path, recipes: Recipes) -> dict[str, Carried]:
     """Return what a run carried over, whole or in part, by study.
 
     Raises:
         OutputError: when it cannot be read.
     """
-    path = folder / "shards" / f"{_SHARD}.parquet"
-    return {audit.study: audit for audit in read_shard(path)} if path.exists() else {}
+    path = folder / REUSED
+    return {carried.audit.study: carried for carried in read_answers(path, recipes)} if path.exists() else {}
 
 
-def run_answers(folder: Path, shards: Mapping[str, int | None]) -> dict[str, StudyAudit]:
-    """Return every study of a run that has been answered; ``shards`` tells by study which shard completes it.
+def run_answers(folder: Path, members: Iterable[Member]) -> dict[str, StudyAudit]:
+    """Return every study of a run that has been answered.
 
     Raises:
         OutputError: when a shard cannot be read.
     """
-    answers = {study: audit for study, audit in carried_answers(folder).items() if shards.get(study) is None}
+    whole = {member.study for member in members if member.shard is None}
+    answers: dict[str, StudyAudit] = {}
     for path in sorted((folder / "shards").glob("*.parquet")):
-        if path.stem != _SHARD:
-            answers |= {audit.study: audit for audit in read_shard(path)}
+        audits = read_shard(path)
+        chosen = [audit for audit in audits if audit.study in whole] if path.name == Path(REUSED).name else audits
+        answers |= {audit.study: audit for audit in chosen}
     return answers
 
 
 def referring(audit: StudyAudit, shard: str) -> StudyAudit:
-    """Point a study's new findings at the maps file of its shard; those carried over keep theirs."""
-    map_scores = tuple(entry if is_carried(entry) else _pointing(entry, shard) for entry in audit.map_scores)
-    return audit.model_copy(update={"map_scores": map_scores})
+    """Point a study's new maps at the maps file of its shard; those of earlier runs stay where they are."""
+    return audit.model_copy(update={"map_scores": tuple(_pointing(entry, shard) for entry in audit.map_scores)})
 
 
 def is_carried(entry: MapScores) -> bool:
-    """Tell whether a finding's map lies among those that its run carried over."""
-    return entry.map is not None and entry.map.startswith(f"maps/{_SHARD}.npz#")
+    """Tell whether an entry's map is one that an earlier run computed."""
+    return entry.map is not None and entry.map.startswith("../")
 
 
 def _pointing(entry: MapScores, shard: str) -> MapScores:
-    if entry.map is None:
+    if entry.map is None or is_carried(entry):
         return entry
-    return entry.model_copy(update={"map": f"maps/{shard}.npz#{_key(entry.map)}"})
-
-
-def _key(reference: str) -> str:
-    """Return a map's key: a new finding has it bare, one that was written before behind its file's name."""
-    return reference.partition("#")[2] if reference.startswith("maps/") else reference
+    return entry.model_copy(update={"map": f"maps/{shard}.npz#{entry.map}"})

@@ -1,385 +1,263 @@
-"""A run from its first hash to its shards: what is fixed before the first inference, and the work that follows.
+"""One owner of an audit: what was fixed before the first inference, the work on its shards, and its end.
 
-``begin`` reads, hashes and locks, and cuts the studies that are new into shards; ``work`` audits one shard. Each takes
-paths and numbers only, so that any process that sees the folder can do a part. ``results.py`` draws the conclusions.
+``Run.create`` checks, hashes and locks; ``Run.open`` needs nothing but the folder. A shard can be worked by any process
+that sees the folder. Model, worker processes and log belong to the run and end with its block.
 """
 
-import hashlib
-import json
-import platform
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
-from importlib.metadata import version
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Self
 
-import torch
-import yaml
-from pydantic import BaseModel, ConfigDict
-
-from cam import METHODS
-from pipeline.checks.config_checks import check_names, checked_config
-from pipeline.checks.estimate import RunEstimate, estimate_run
-from pipeline.checks.model_check import Probe, probe_model
-from pipeline.config import AuditConfig, digest_of
-from pipeline.config_file import read_document
-from pipeline.errors import ArchiveError, ConfigError, OutputError
-from pipeline.evidence.baselines import BASELINES
-from pipeline.evidence.criteria import check_criteria
+from pipeline.conclusions.conclude import Shown, chosen_cases, conclude
+from pipeline.conclusions.per_study_csv import CSV_FILE, per_study_csv
+from pipeline.config import AuditConfig, resolved
+from pipeline.config_file import LoadedConfig
+from pipeline.errors import ConfigError, OutputError
+from pipeline.faults import FAULTS, fault_log
 from pipeline.files import written
-from pipeline.findings.facts import LayerFacts, Lock
-from pipeline.findings.ledger import Ledger
-from pipeline.findings.lock import compare, read_lock
-from pipeline.findings.recipes import Recipes
-from pipeline.findings.shards import Maps, write_maps, write_shard
+from pipeline.findings.facts import Provenance
+from pipeline.findings.ledger import Ledger, read_ledger
+from pipeline.findings.recorded_files import check_file, record_files, recorded_files
+from pipeline.findings.results import Results
+from pipeline.findings.shards import write_maps, write_shard
+from pipeline.findings.site_key import load_site_key
+from pipeline.findings.spec import (
+    COHORT_FILE,
+    LEDGER_FILE,
+    SPEC_FILE,
+    Member,
+    RunSpec,
+    read_members,
+    read_spec,
+)
 from pipeline.findings.study_audit import StudyAudit
-from pipeline.models.load import choose_device, load_model
-from pipeline.models.prepare import build_transforms
-from pipeline.models.prepared_studies import PreparedCache
-from pipeline.program import program_digest
 from pipeline.progress import Progress, silent
-from pipeline.runs.reuse import carried_answers, carry_over, earlier_answers, earlier_runs, referring
-from pipeline.studies.file_hashes import open_file_hashes
-from pipeline.studies.pseudonyms import Pseudonyms, load_key
-from pipeline.studies.read_study import StudyRow
+from pipeline.runs.equivalent_maps import equivalent_maps
+from pipeline.runs.pictures import cut_pictures
+from pipeline.runs.private_sources import SOURCES_FILE, PrivateSources, read_sources
+from pipeline.runs.repeatability import repeatability
+from pipeline.runs.reuse import carried_answers, referring, run_answers
+from pipeline.runs.start import SILENT, StartWatch, alone_in, prepare_start, write_start
 from pipeline.studies.untrusted.workers import WorkerPool
-from pipeline.walk.map_plan import in_order, missing_maps, recipes_of
-from pipeline.walk.sources import archive_rows, image_digest, row_digest
-from pipeline.walk.study_walk import Auditor, StudySource, audit_studies
+from pipeline.walk.auditor import Auditor, open_auditor, open_scorer
+from pipeline.walk.study_walk import audit_studies
 
-__all__ = [
-    "LIBRARIES",
-    "Member",
-    "RunFile",
-    "begin",
-    "find_rows",
-    "find_sources",
-    "library_versions",
-    "look_at_model",
-    "open_auditor",
-    "read_run",
-    "work",
-]
-
-LIBRARIES = ("torch", "monai", "numpy", "scipy", "scikit-image", "pydicom", "highdicom", "nibabel", "pynrrd")
-"""The libraries whose versions can change a number."""
-
-_SMALLEST_SHARD, _LARGEST_SHARD = 8, 500
-"""Studies in a shard unless configured: a twentieth of the new ones, within these bounds."""
-
-
-class Member(BaseModel):
-    """A study of the cohort: pseudonyms, the hash of its files, and the shard that audits it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    study: str
-    patient: str
-    source_sha256: str
-    shard: int | None
-
-
-class RunFile(BaseModel):
-    """``audit.lock.yaml``: everything that was fixed before the first inference.
-
-    ``rows`` is the digest that decides whether what an earlier run said of a study may be reused: how files are read
-    and prepared, the model, the versions of this program and of the libraries, and the kind of device. Each map has its
-    own, which follows from it (``Recipes``).
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    run: str
-    command: str
-    started_at: str
-    device: str
-    lock: Lock
-    rows: str
-    layers: tuple[LayerFacts, ...]
-    shards: int
-    previous_run: str | None
-    configuration: dict[str, Any]
-    overrides: tuple[str, ...] = ()
-
-
-def begin(
-    config_path: Path,
-    command: str,
-    overrides: Sequence[str] = (),
-    *,
-    deep: bool = False,
-    pool: WorkerPool | None = None,
-    on_estimate: Callable[[RunEstimate], None] = lambda estimate: None,  # noqa: ARG005 - the name is the documentation
-) -> Path:
-    """Check, hash and lock everything, carry over what earlier runs computed, and cut the rest into shards.
-
-    Nothing is written before every check has passed. ``overrides`` are ``key=value``, as in ``load_config``; ``deep``
-    as in ``find_sources``. ``on_estimate`` is told what the new studies will take.
-
-    Returns:
-        The run's folder.
-
-    Raises:
-        AuditError: one line that says what is wrong with the configuration, the model, the archive or the folder.
-    """
-    checked_config(config_path, overrides)
-    auditor = open_auditor(config_path, overrides, pool=pool)
-    config = auditor.config
-    sources = find_sources(config, auditor.pseudonyms, deep=deep)
-    probe = look_at_model(auditor, sources)
-    layers = probe.layers
-    runs = earlier_runs(config.run.output / config.name)
-    hashes = [source.sha256 for source in sources]
-    lock = _looked_before(compare(read_lock(config_path), config, auditor.model.sha256, hashes), runs)
-    carried = _carried(replace(auditor, layers=tuple(layer.name for layer in layers)), runs, sources)
-    new = [source for source in sources if source.study not in carried.whole]
-    on_estimate(estimate_run(config, probe, len(new)))
-    size = config.run.shard_size or min(max(len(new) // 20, _SMALLEST_SHARD), _LARGEST_SHARD)
-    shard_of = {source.study: number // size for number, source in enumerate(new)}
-    started = datetime.now(UTC)
-    run = RunFile(
-        run=f"{started:%Y%m%dT%H%M%S%f}"[:-3] + f"Z-{lock.recipe[:8]}",
-        command=command,
-        started_at=started.isoformat(timespec="seconds"),
-        device=_device_name(auditor.device),
-        lock=lock,
-        rows=carried.recipes.study,
-        layers=layers,
-        shards=-(-len(new) // size),
-        previous_run=next((run.name for run in runs if (run / "results.json").exists()), None),
-        configuration=dict(read_document(config_path, overrides).content),
-        overrides=tuple(overrides),
-    )
-    members = [
-        Member(
-            study=source.study, patient=source.patient, source_sha256=source.sha256, shard=shard_of.get(source.study)
-        )
-        for source in sources
-    ]
-    return _write_start(config.run.output / config.name / run.run, run, members, carried)
+__all__ = ["Run", "RunStatus"]
 
 
 @dataclass(frozen=True)
-class _Carried:
-    """What earlier runs have answered: studies, their maps, and which of the studies lack nothing."""
+class RunStatus:
+    """How far a run has come: shards that are done, and whether its results are written."""
 
-    audits: Mapping[str, StudyAudit]
-    maps: Maps
-    whole: frozenset[str]
-    recipes: Recipes
-
-
-def _carried(auditor: Auditor, runs: Sequence[Path], sources: Sequence[StudySource]) -> _Carried:
-    config, layers, recipes = auditor.config, auditor.layers, _recipes(auditor, auditor.layers)
-
-    def is_whole(audit: StudyAudit) -> bool:
-        return not missing_maps(audit, config, layers)
-
-    hashes = {source.study: source.sha256 for source in sources}
-    answers, maps = earlier_answers(runs, recipes, hashes, is_whole)
-    audits = {study: in_order(audit, config, layers) for study, audit in answers.items()}
-    return _Carried(audits, maps, frozenset(study for study, audit in audits.items() if is_whole(audit)), recipes)
+    shards: int
+    done: tuple[int, ...]
+    finished: bool
 
 
-def work(
-    folder: Path,
-    config_path: Path,
-    shard: int,
-    on_maps: Progress = silent,
-    *,
-    pool: WorkerPool | None = None,
-) -> int:
-    """Audit one shard of a run and write its rows and maps; return how many studies it held.
+class Run:
+    """An audit's run. Made by ``create``, ``open`` and ``measured``; ``with`` ends what belongs to it.
 
-    Raises:
-        AuditError: when the configuration or the archive is no longer what ``begin`` saw.
+    ``folder`` is where it writes, ``spec`` what was fixed, ``members`` its studies.
     """
-    run, members = read_run(folder)
-    auditor = open_auditor(config_path, run.overrides, layers=tuple(layer.name for layer in run.layers), pool=pool)
-    if auditor.config.recipe() != run.lock.recipe or auditor.model.sha256 != run.lock.model:
-        raise ConfigError(f"{config_path}: was changed while the run was under way; start the run again")
-    known = find_rows(auditor.config, auditor.pseudonyms)
-    mine = [member for member in members if member.shard == shard]
-    gone = [member.study for member in mine if member.study not in known]
-    if gone:
-        raise ArchiveError(
-            f"{len(gone)} studies vanished from the archive while the run was under way, first {gone[0]}"
-        )
-    carried = carried_answers(folder)
-    sources = [
-        replace(known[member.study], sha256=member.source_sha256, carried=carried.get(member.study)) for member in mine
-    ]
-    audits, maps = audit_studies(auditor, sources, on_maps)
-    name = f"{shard:04d}"
-    write_maps(folder / "maps" / f"{name}.npz", maps)
-    write_shard(
-        folder / "shards" / f"{name}.parquet",
-        [referring(audit, name) for audit in audits],
-        _recipes(auditor, auditor.layers),
+
+    def __init__(
+        self,
+        folder: Path,
+        spec: RunSpec,
+        members: Sequence[Member],
+        pool: WorkerPool | None = None,
+        owned: ExitStack | None = None,
+    ) -> None:
+        """Take up the run of a folder.
+
+        ``pool`` is the caller's, without one the run has its own; ``owned`` is what ends with the run's block.
+        """
+        self.folder, self.spec, self.members = folder, spec, tuple(members)
+        self._given_pool = pool
+        self._owned = owned or ExitStack()
+
+    @classmethod
+    def create(cls, loaded: LoadedConfig, command: str, *, deep: bool = False, watch: StartWatch = SILENT) -> Self:
+        """Check and hash everything, take over what earlier runs proved, and cut the rest into shards.
+
+        Nothing is written before every check has passed. ``deep`` hashes every file of the archive again. Until the
+        run's block ends, no other run of this audit can be created.
+
+        Raises:
+            AuditError: one line that says what is wrong with the model, the archive or the folder; also when another
+                process has a run of this audit under way.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(alone_in(loaded.config.run.output / loaded.config.name, watch.say))
+            pool = watch.pool or stack.enter_context(WorkerPool())
+            start = prepare_start(loaded, command, pool, deep=deep, watch=watch)
+            folder, spec, members = write_start(start)
+            run = cls(folder, spec, members, pool, stack.pop_all())
+        run.__dict__["auditor"] = replace(start.auditor, pool=None)
+        return run
+
+    @classmethod
+    def open(cls, folder: Path, *, pool: WorkerPool | None = None) -> Self:
+        """Open the run of a folder.
+
+        Raises:
+            OutputError: when the folder is not a run's, is of another version, or is not what its ledger says.
+        """
+        spec, members = read_spec(folder), read_members(folder)
+        recorded = recorded_files(read_ledger(folder / LEDGER_FILE))
+        for name in (SPEC_FILE, COHORT_FILE):
+            check_file(folder, name, recorded)
+        return cls(folder, spec, members, pool)
+
+    def __enter__(self) -> Self:
+        """Log faults into the run's folder; whatever else the run needs is opened when it is needed."""
+        self._owned.enter_context(fault_log(self.folder / FAULTS))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        """End the processes that read, and let the model go."""
+        self.__dict__.pop("auditor", None)
+        return self._owned.__exit__(kind, error, trace)
+
+    @property
+    def status(self) -> RunStatus:
+        """How far the run has come, by its ledger."""
+        entries = read_ledger(self.folder / LEDGER_FILE)
+        done = {int(str(entry.body["shard"])) for entry in entries if entry.event == "shard.finished"}
+        finished = any(entry.event == "results.written" for entry in entries)
+        return RunStatus(self.spec.shards, tuple(sorted(done)), finished)
+
+    @cached_property
+    def config(self) -> AuditConfig:
+        """The configuration, its paths absolute."""
+        return resolved(self.spec.config, self.sources.folder)
+
+    @cached_property
+    def sources(self) -> PrivateSources:
+        """Where the studies lie."""
+        check_file(self.folder, SOURCES_FILE, recorded_files(read_ledger(self.folder / LEDGER_FILE)))
+        return read_sources(self.folder)
+
+    @cached_property
+    def auditor(self) -> Auditor:
+        """The model and all that studies are audited with; loaded when it is first asked for."""
+        layers = tuple(layer.name for layer in self.spec.layers)
+        if self.spec.measured is not None:
+            return open_scorer(self.config, layers, self.pool)
+        auditor = open_auditor(self.config, self.sources.folder, layers=layers)
+        known = (self.spec.model.sha256, self.spec.model.code_sha256)
+        if (auditor.loaded.sha256, auditor.loaded.code_sha256) != known:
+            raise ConfigError(f"{self.folder}: the model was changed while the run was under way; start the run again")
+        return auditor
+
+    @cached_property
+    def pool(self) -> WorkerPool:
+        """The processes that read studies: the caller's, or the run's own, which end with its block."""
+        return self._given_pool or self._owned.enter_context(WorkerPool())
+
+    def work(self, shard: int, on_maps: Progress = silent) -> int:
+        """Audit one shard and write its rows and maps; return how many studies it held.
+
+        Raises:
+            AuditError: when the model is no longer the one that ``create`` saw, or the folder cannot be written.
+        """
+        mine = [member for member in self.members if member.shard == shard]
+        carried = carried_answers(self.folder, self.spec.recipes)
+        sources = [
+            replace(self.sources.studies[member.study], carried=carried.get(member.study), kept_in=self.folder)
+            for member in mine
+        ]
+        audits, maps = audit_studies(replace(self.auditor, pool=self.pool), sources, on_maps)
+        name = f"{shard:04d}"
+        rows = [referring(audit, name) for audit in audits]
+        files = [f"maps/{name}.npz", f"shards/{name}.parquet"]
+        write_maps(self.folder / files[0], maps)
+        write_shard(self.folder / files[1], rows, self.spec.recipes)
+        record_files(self._ledger(), "shard.finished", self.folder, files, shard=shard, studies=len(audits))
+        return len(audits)
+
+    def finish(self, *, engine: str = "local", flow_run: str | None = None) -> Results:
+        """Draw the conclusions of a run whose shards are done, and write them.
+
+        Raises:
+            OutputError: when a shard is missing or is not the one that was written, or the folder cannot be written.
+        """
+        audits = self.audits()
+        auditor = replace(self.auditor, pool=self.pool)
+        sources = self.sources.studies
+        by_study = {audit.study: audit for audit in audits}
+        cases = [by_study[study] for study, _ in chosen_cases(self.spec, audits)[0]]
+        first = next((audit for audit in audits if audit.model_input is not None), None)
+        pictures, picture = cut_pictures(self.folder, auditor, cases, first, sources)
+        repeat = repeatability(self.folder, audits, auditor, sources)
+        ledger = self._ledger()
+        files = [name for name, _ in (*pictures.values(), picture) if name is not None]
+        computed = sum(member.shard is not None for member in self.members)
+        record_files(ledger, "inference.finished", self.folder, files, studies=len(audits), computed=computed)
+        provenance = _provenance(self.spec, ledger, repeat, engine, flow_run)
+        shown = Shown(provenance, pictures, picture, equivalent_maps(self.folder, audits))
+        results = conclude(self.spec, self.members, audits, shown)
+        with written(self.folder / CSV_FILE) as file:
+            file.write(per_study_csv(audits, [facts.name for facts in self.spec.metrics]))
+        with written(self.folder / "results.json") as file:
+            file.write(results.model_dump_json(indent=1).encode())
+        record_files(ledger, "results.written", self.folder, [CSV_FILE, "results.json"])
+        return results
+
+    def audits(self) -> list[StudyAudit]:
+        """Return the records of all studies, in the order of ``members``, each shard held against the ledger.
+
+        Raises:
+            OutputError: when a study was never audited, or a shard is not the one that was written.
+        """
+        recorded = recorded_files(read_ledger(self.folder / LEDGER_FILE))
+        for path in sorted((self.folder / "shards").glob("*.parquet")):
+            check_file(self.folder, f"shards/{path.name}", recorded)
+        by_study = run_answers(self.folder, self.members)
+        missing = [member.study for member in self.members if member.study not in by_study]
+        if missing:
+            raise OutputError(
+                f"{self.folder}: {len(missing)} of {len(self.members)} studies were never audited, first {missing[0]}"
+            )
+        return [by_study[member.study] for member in self.members]
+
+    def note(self, event: str, files: Iterable[str] = (), **body: object) -> None:
+        """Add an event to the run's ledger, with the hashes of files of its folder.
+
+        Raises:
+            OutputError: when it cannot be written.
+        """
+        record_files(self._ledger(), event, self.folder, files, **body)
+
+    def _ledger(self) -> Ledger:
+        return Ledger(self.folder / LEDGER_FILE, load_site_key())
+
+
+def _provenance(spec: RunSpec, ledger: Ledger, repeat: str, engine: str, flow_run: str | None) -> Provenance:
+    finished, program, config = datetime.now(UTC), spec.program, spec.config
+    return Provenance(
+        camaudit=program.camaudit,
+        command=spec.command,
+        started_at=spec.started_at,
+        finished_at=finished.isoformat(timespec="seconds"),
+        seconds=round((finished - datetime.fromisoformat(spec.started_at)).total_seconds(), 1),
+        device=program.device,
+        platform=program.platform,
+        python=program.python,
+        libraries=program.libraries,
+        seed=config.run.seed,
+        replicates=config.run.replicates,
+        determinism=repeat,
+        engine=engine,
+        flow_run=flow_run,
+        previous_run=spec.previous_run,
+        ledger_head=ledger.head,
+        ledger_length=ledger.length,
     )
-    return len(audits)
-
-
-def _recipes(auditor: Auditor, layers: Sequence[str]) -> Recipes:
-    foundation = [auditor.model.sha256, program_digest(), library_versions(LIBRARIES), auditor.device.type]
-    return recipes_of(auditor.config, layers, foundation)
-
-
-def read_run(folder: Path) -> tuple[RunFile, list[Member]]:
-    """Read what ``begin`` fixed.
-
-    Raises:
-        OutputError: when the folder is not a run's.
-    """
-    try:
-        run = RunFile.model_validate(yaml.safe_load((folder / "audit.lock.yaml").read_text(encoding="utf-8")))
-        members = json.loads((folder / "cohort.json").read_text(encoding="utf-8"))
-        return run, [Member.model_validate(member) for member in members]
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise OutputError(f"{folder}: is not the folder of a run of this version") from error
-
-
-def open_auditor(
-    config_path: Path,
-    overrides: Sequence[str] = (),
-    *,
-    layers: tuple[str, ...] | None = None,
-    pool: WorkerPool | None = None,
-) -> Auditor:
-    """Load configuration, transforms and model; the same unchanged file gives the same model again.
-
-    Studies are read by the processes of ``pool``, which is the caller's to open and to leave.
-
-    Raises:
-        AuditError: one line that says what is wrong.
-    """
-    auditor = _opened(config_path.resolve(), tuple(overrides), _stamp(config_path))
-    return replace(auditor, layers=layers or auditor.layers, pool=pool)
-
-
-@lru_cache(maxsize=1)
-def _opened(config_path: Path, overrides: tuple[str, ...], _digest: str) -> Auditor:
-    config = check_names(config_path, overrides)
-    preparation = build_transforms(config.prepare)
-    device = choose_device(config.run.device)
-    model = load_model(config.model, config_path.parent, device)
-    pseudonyms = Pseudonyms(load_key(config.run.output))
-    return Auditor(config, model, preparation, device, config.model.layers, pseudonyms, _prepared_cache(config))
-
-
-def _prepared_cache(config: AuditConfig) -> PreparedCache | None:
-    if config.run.cache is None:
-        return None
-    recipe = digest_of(
-        [config.preparation(), config.model.labels, program_digest(), library_versions(LIBRARIES)]
-    )  # the labels, since masks of others are refused
-    return PreparedCache(config.run.cache, int(config.run.cache_gib * 1024**3), recipe)
-
-
-def find_sources(config: AuditConfig, pseudonyms: Pseudonyms, *, deep: bool = False) -> tuple[StudySource, ...]:
-    """List the archive's studies with pseudonyms and the hashes of their files.
-
-    Hashes of files that look unchanged are those that were kept in ``run.output``, unless ``deep``.
-
-    Raises:
-        ArchiveError: when the archive or its manifest cannot be used.
-        OutputError: when ``run.output`` cannot be written.
-    """
-    rows = archive_rows(config.archive)
-    with open_file_hashes(config.run.output, deep=deep) as hashes:
-        return tuple(
-            _source(row, pseudonyms, row_digest(config.archive, row, hashes), image_digest(config.archive, row, hashes))
-            for row in rows
-        )
-
-
-def find_rows(config: AuditConfig, pseudonyms: Pseudonyms) -> dict[str, StudySource]:
-    """List the archive's studies by pseudonym, without hashing their files again."""
-    return {source.study: source for source in (_source(row, pseudonyms) for row in archive_rows(config.archive))}
-
-
-def look_at_model(auditor: Auditor, sources: Sequence[StudySource]) -> Probe:
-    """Try the model, its layers, the methods and the transforms, and hold the criteria against the maps there will be.
-
-    Raises:
-        AuditError: as ``probe_model``; for a criterion about a map that there will not be.
-    """
-    probe = probe_model(auditor, [source.row for source in sources])
-    check_criteria(auditor.config.criteria, [*_map_names(auditor.config, probe.layers), *BASELINES])
-    return probe
-
-
-def _source(row: StudyRow, pseudonyms: Pseudonyms, sha256: str = "", image_sha256: str = "") -> StudySource:
-    study, patient = pseudonyms.study(row.patient, row.study), pseudonyms.patient(row.patient)
-    return StudySource(row, study, patient, sha256, image_sha256)
-
-
-def _stamp(config_path: Path) -> str:
-    """Return a digest of the configuration's file; an absent file is ``load_config``'s to report."""
-    return hashlib.sha256(config_path.read_bytes()).hexdigest() if config_path.is_file() else "absent"
-
-
-def _map_names(config: AuditConfig, layers: Sequence[LayerFacts]) -> list[str]:
-    """Return what the run's maps are called: the method, with the place where it has several."""
-    names: list[str] = []
-    for method in config.explain.methods:
-        places = METHODS[method].places([layer.name for layer in layers])
-        names += [method] if len(places) < 2 else [f"{method}@{place}" for place in places]
-    return names
-
-
-def library_versions(names: Sequence[str]) -> dict[str, str]:
-    """Return the installed version of each library."""
-    return {name: version(name) for name in names}
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type} ({platform.machine()}, {torch.get_num_threads()} threads)"
-
-
-def _looked_before(lock: Lock, runs: Sequence[Path]) -> Lock:
-    """Call a run exploratory when the same weights and configuration were run before the lock was set.
-
-    Whoever saw those results could have chosen the criteria to fit them.
-    """
-    if lock.locked_at is None:
-        return lock
-    for folder in runs:
-        try:
-            earlier, _ = read_run(folder)
-        except OutputError:
-            continue  # of another version
-        same = (earlier.lock.recipe, earlier.lock.model) == (lock.recipe, lock.model)
-        if same and datetime.fromisoformat(earlier.started_at) < datetime.fromisoformat(lock.locked_at):
-            why = f"run {earlier.run} looked at results before the lock was set"
-            return lock.model_copy(update={"exploratory": (*lock.exploratory, why)})
-    return lock
-
-
-def _write_start(folder: Path, run: RunFile, members: Sequence[Member], carried: _Carried) -> Path:
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}; choose another run.output") from error
-    try:
-        if carried.audits:
-            carry_over(folder, carried.audits.values(), carried.maps, carried.recipes)
-        with written(folder / "cohort.json") as file:
-            file.write(json.dumps([member.model_dump() for member in members], indent=1).encode())
-        with written(folder / "audit.lock.yaml") as file:
-            file.write(yaml.safe_dump(run.model_dump(mode="json"), sort_keys=False).encode())
-        ledger = Ledger(folder / "ledger.jsonl")
-        ledger.append("criteria.locked", criteria=run.lock.criteria, locked_at=run.lock.locked_at)
-        ledger.append("configuration.locked", recipe=run.lock.recipe, exploratory=list(run.lock.exploratory))
-        ledger.append("model.hashed", sha256=run.lock.model)
-        ledger.append("cohort.locked", cohort=run.lock.cohort, studies=len(members), reused=len(carried.whole))
-        ledger.append("inference.started", shards=run.shards)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return folder

@@ -32,8 +32,8 @@ class Origin:
     ours: bool
 
 
-def origin_of(error: BaseException, network: nn.Module) -> Origin:
-    """Tell whose fault ``error`` is from the modules that it came through.
+def origin_of(error: BaseException, network: nn.Module | None) -> Origin:
+    """Tell whose fault ``error`` is from the modules that it came through; ``network`` is None where none was loaded.
 
     It is the network's when the network was running: beneath the last frame of ours is one of torch's machinery for
     modules and gradients, or of a module that one of the network's classes comes from. It is the network's, too, when
@@ -43,7 +43,7 @@ def origin_of(error: BaseException, network: nn.Module) -> Origin:
     modules = _modules(error.__traceback__)
     last = max((number for number, name in enumerate(modules) if _within(name, _OURS)), default=-1)
     below, caller = modules[last + 1 :], modules[last] if last >= 0 else ""
-    written_in = {type(module).__module__ for module in network.modules()}
+    written_in = {type(module).__module__ for module in network.modules()} if network is not None else set()
     running = [name for name in below if _within(name, (*_MODULES, *_GRADIENTS)) or name in written_in]
     forward = bool(running) and not _within(running[0], _GRADIENTS)  # a forward may hold a Function of torch.autograd
     if forward and (caller == "cam.capture" or _within(caller, ("pipeline",))):

@@ -15,17 +15,15 @@ from pipeline.findings.study_audit import StudyAudit
 __all__ = [
     "Call",
     "MapsToCompute",
-    "Place",
-    "Recipes",
     "calls_for",
     "expected_maps",
     "expected_targets",
     "in_order",
     "missing_maps",
-    "negative_label",
     "places_of",
     "predicted_labels",
     "recipes_of",
+    "score_recipes",
     "targets_of",
 ]
 
@@ -33,21 +31,30 @@ MapsToCompute = Mapping[str, tuple[Place, ...]]
 """A study's targets, each with the maps that are to be computed for it."""
 
 
-def recipes_of(config: AuditConfig, layers: Sequence[str], foundation: Sequence[object]) -> Recipes:
-    """Return a run's recipes; ``foundation`` is what is not in the configuration: weights, versions, device."""
+def recipes_of(
+    config: AuditConfig, layers: Sequence[str], foundation: Sequence[object], scoring: Sequence[object]
+) -> Recipes:
+    """Return a run's recipes.
+
+    ``foundation`` is what maps follow from beside the configuration: weights and code of the model, the program,
+    versions, the kind of device. ``scoring`` is what scores follow from beside it: the program and its metrics.
+    """
     model = config.model.model_dump(
         mode="json", exclude={"name", "version", "training_data", "bundle", "weights", "sha256", "layers"}
     )  # the weights count by their own hash, the layers map by map
-    study = digest_of([config.preparation(), model, config.run.seed, *foundation])
-    scoring, options = config.overlap.model_dump(mode="json"), config.explain.model_dump(mode="json")["options"]
+    study = digest_of([config.image_preparation(), model, config.run.seed, *foundation])
+    options = config.explain.model_dump(mode="json")["options"]
     places = places_of(config, layers)
+    # a baseline is noise on the grid of the first map
+    own = {place: places[0][1] if place[0] in BASELINES else options.get(place[0], {}) for place in places}
+    maps = {place: digest_of([study, *place, own[place]]) for place in places}
+    return Recipes(study, config.mask_reading(), maps, score_recipes(config, maps, scoring))
 
-    def digest(place: Place) -> str:
-        # a baseline is noise on the grid of the first map
-        own = places[0][1] if place[0] in BASELINES else options.get(place[0], {})
-        return digest_of([study, scoring, *place, own])
 
-    return Recipes(study, {place: digest(place) for place in places})
+def score_recipes(config: AuditConfig, maps: Mapping[Place, str], scoring: Sequence[object]) -> dict[Place, str]:
+    """Return what the scores of maps follow from, given what the maps do."""
+    overlap = config.overlap.model_dump(mode="json")
+    return {place: digest_of([made, config.mask_reading(), overlap, *scoring]) for place, made in maps.items()}
 
 
 def places_of(config: AuditConfig, layers: Sequence[str]) -> tuple[Place, ...]:
@@ -70,11 +77,6 @@ def expected_maps(config: AuditConfig, layers: Sequence[str]) -> int:
     return expected_targets(config) * sum(len(METHODS[name].places(layers)) for name in config.explain.methods)
 
 
-def negative_label(config: AuditConfig) -> str | None:
-    """Return the label that means "nothing found": the first, unless labels are independent (multi-label)."""
-    return None if config.model.output == "sigmoid" else config.model.labels[0]
-
-
 def predicted_labels(config: AuditConfig, share: Tensor) -> tuple[str, ...]:
     """Return the findings that the model calls, from its probabilities (labels,); the negative label is no finding."""
     labels, threshold = config.model.labels, config.model.threshold
@@ -83,12 +85,12 @@ def predicted_labels(config: AuditConfig, share: Tensor) -> tuple[str, ...]:
     if len(labels) == 2:
         return (labels[1],) if float(share[1]) > threshold else ()
     best = labels[int(share.argmax())]
-    return () if best == negative_label(config) else (best,)
+    return () if best == config.model.negative_label else (best,)
 
 
 def targets_of(config: AuditConfig, reference: tuple[str, ...] | None, predicted: tuple[str, ...]) -> tuple[str, ...]:
     """Return the labels to explain for a study of this reference and prediction."""
-    targets, negative = config.explain.targets, negative_label(config)
+    targets, negative = config.explain.targets, config.model.negative_label
     named = [label for label in targets if label not in ("predicted", "reference")]
     present = (reference or ()) if "reference" in targets else ()
     called = predicted if "predicted" in targets else ()

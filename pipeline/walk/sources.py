@@ -1,18 +1,22 @@
 """The archive that a configuration names: a folder, or a DICOMweb server whose files are fetched into one."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Protocol, TypeVar
 
-from pipeline.config import ArchiveConfig, digest_of
+from pipeline.config import ArchiveConfig, AuditConfig, digest_of
 from pipeline.errors import StudyError
+from pipeline.findings.carried import Carried
 from pipeline.studies.dicomweb.cache import make_folder, open_cache, read_fetched, served_digest
 from pipeline.studies.dicomweb.client import open_server
-from pipeline.studies.file_hashes import FileHashes
+from pipeline.studies.file_hashes import FileHashes, open_file_hashes
+from pipeline.studies.pseudonyms import Pseudonyms
 from pipeline.studies.read_study import StudyRow, list_studies, source_digest
 from pipeline.studies.study import Study
 
-__all__ = ["archive_rows", "image_digest", "read_rows", "row_digest"]
+__all__ = ["StudySource", "archive_rows", "find_sources", "image_digest", "read_rows", "row_digest"]
 
 _GIB = 1024**3
 _SHA256_DIGITS = 64
@@ -26,6 +30,46 @@ class Mapped(Protocol):
         self, function: Callable[[Argument], Study], arguments: Iterable[Argument], /
     ) -> Iterator[Study | StudyError]:
         """Yield each argument's study or its fault, in order."""
+
+
+@dataclass(frozen=True)
+class StudySource:
+    """A row of the archive with its pseudonyms and the hash of its files; ``image_sha256`` is the image's alone.
+
+    ``carried`` is what earlier runs have answered of it: only what it lacks is computed, and only what is stale is
+    measured again, from the maps that ``kept_in`` (a run's folder) or the runs beside it keep.
+    """
+
+    row: StudyRow
+    study: str
+    patient: str
+    sha256: str
+    image_sha256: str = ""
+    carried: Carried | None = None
+    kept_in: Path | None = None
+
+
+def find_sources(config: AuditConfig, pseudonyms: Pseudonyms, *, deep: bool = False) -> tuple[StudySource, ...]:
+    """List the archive's studies with pseudonyms and the hashes of their files.
+
+    Hashes of files that look unchanged are those that were kept in ``run.output``, unless ``deep``.
+
+    Raises:
+        ArchiveError: when the archive or its manifest cannot be used.
+        OutputError: when ``run.output`` cannot be written.
+    """
+    archive = config.archive
+    with open_file_hashes(config.run.output, deep=deep) as hashes:
+        return tuple(
+            StudySource(
+                row,
+                pseudonyms.study(row.patient, row.study),
+                pseudonyms.patient(row.patient),
+                row_digest(archive, row, hashes),
+                image_digest(archive, row, hashes),
+            )
+            for row in archive_rows(archive)
+        )
 
 
 def archive_rows(archive: ArchiveConfig) -> tuple[StudyRow, ...]:

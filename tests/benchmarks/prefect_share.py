@@ -18,18 +18,17 @@ def main(count: int) -> None:
         os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
         os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "120"
         from flows.audit import audit
-        from pipeline.runs.conclude import finish
-        from pipeline.runs.run import begin, read_run, work
         from reports.pdf import render
         from tests.pipeline.planted import plant
+        from tests.pipeline.steps import begin, finish, read_run, work
 
         plain, flowing = (plant(Path(folder) / name, count, run={"device": "cpu"}) for name in ("plain", "flow"))
         start = time.perf_counter()
         run = begin(plain, "benchmark")
         shards = read_run(run)[0].shards
         for shard in range(shards):
-            work(run, plain, shard)
-        finish(run, plain)
+            work(run, shard)
+        finish(run)
         render(run)
         alone = time.perf_counter() - start
         start = time.perf_counter()

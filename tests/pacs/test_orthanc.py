@@ -26,11 +26,10 @@ from pydicom.uid import RLELossless, generate_uid
 from flows import cli
 from pipeline.findings.results import load_results
 from pipeline.findings.shards import load_map, read_shard
-from pipeline.runs.conclude import finish
-from pipeline.runs.run import begin, read_run, work
 from pipeline.studies.dicomweb.cache import CONTENT_FACT
 from pipeline.studies.dicomweb.client import AUTHORIZATION_VARIABLE
 from tests.pipeline.planted import plant
+from tests.pipeline.steps import begin, finish, read_run, work
 from tests.pipeline.studies.readers.masks.test_rtstruct import structure_set
 from tests.pipeline.studies.writers import OBLIQUE, grid, segmentation, slices
 
@@ -186,8 +185,8 @@ def configured(folder, archive):
 def audited(config):
     folder = begin(config, "camaudit run audit.yaml")
     for shard in range(read_run(folder)[0].shards):
-        work(folder, config, shard)
-    finish(folder, config)
+        work(folder, shard)
+    finish(folder)
     audits = [audit for path in sorted((folder / "shards").glob("*.parquet")) for audit in read_shard(path)]
     return folder, {audit.study: audit for audit in audits}
 

@@ -16,14 +16,15 @@ from flows.commands.interrupts import Interrupted
 from pipeline.checks.model_check import probe_model
 from pipeline.errors import AuditError, InternalError, ModelError, Reason, Stage, StudyError, frames_of
 from pipeline.faults import fault_log, log_fault, own_faults, package_logger
-from pipeline.runs.run import find_sources, open_auditor
 from pipeline.studies.geometry import Resampling
 from pipeline.walk import study_walk as audit
 from pipeline.walk.fault_origin import Origin, origin_of
+from pipeline.walk.sources import find_sources
 from pipeline.walk.study_walk import audit_studies
 from tests.pipeline.hostile import buggy
 from tests.pipeline.planted import plant
 from tests.pipeline.shared_pool import POOL
+from tests.pipeline.steps import open_auditor
 
 SECRET = "SECRET^PETER"
 
@@ -48,7 +49,7 @@ def fail_for(auditor, number, raised):
             if seen.index(digest) == number:
                 raise raised
 
-    network = auditor.model.network
+    network = auditor.network
     network.register_forward_pre_hook(hook)
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pipeline import program
 from pipeline.program import program_digest
-from pipeline.runs.run import begin, read_run, work
 from tests.pipeline.planted import plant
+from tests.pipeline.steps import begin, read_run, work
 
 ROOT = Path(program.__file__).resolve().parents[1]
 
@@ -26,7 +26,7 @@ def test_the_digest_follows_the_sources(tmp_path, monkeypatch):
 def test_another_program_computes_anew(tmp_path, monkeypatch):
     config = plant(tmp_path, 3)
     folder = begin(config, "c")
-    work(folder, config, 0)
+    work(folder, 0)
     assert read_run(begin(config, "c"))[0].shards == 0
     monkeypatch.setattr("pipeline.runs.run.program_digest", lambda: "another")
     _, members = read_run(begin(config, "c"))

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline.conclusions.cases import choose_cases, cut_panels, withheld
+from pipeline.conclusions.cases import cut_panels, withheld
+from pipeline.conclusions.choose_cases import choose_cases
 from pipeline.config import CasesConfig
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit

@@ -7,10 +7,11 @@ from pipeline.conclusions.input_summary import summarised
 from pipeline.findings.panels import load_panels
 from pipeline.findings.study_audit import InputFacts, StudyAudit
 from pipeline.runs.reuse import run_answers
-from pipeline.runs.run import find_sources, open_auditor
 from pipeline.studies.read_study import read_study
+from pipeline.walk.sources import find_sources
 from tests.pipeline.planted import plant
 from tests.pipeline.runs.test_run import change, complete
+from tests.pipeline.steps import open_auditor
 
 
 def facts(**changes):

@@ -9,12 +9,13 @@ import yaml
 from pipeline.checks.model_check import probe_model
 from pipeline.errors import OutputError, Reason
 from pipeline.models.prepared_studies import PreparedCache
-from pipeline.runs.run import find_sources, open_auditor
 from pipeline.studies.read_study import read_study
 from pipeline.walk import study_walk as audit
+from pipeline.walk.sources import find_sources
 from pipeline.walk.study_walk import audit_studies
 from tests.pipeline.planted import plant
 from tests.pipeline.shared_pool import POOL
+from tests.pipeline.steps import open_auditor
 
 RUN = {"batch_size": 2, "device": "cpu", "replicates": 200, "workers": 0, "cache": "cache"}
 

@@ -5,7 +5,6 @@ import stat
 
 from pipeline.config_file import load_config
 from pipeline.runs.pseudonym_links import LINKS_FILE, write_links
-from pipeline.runs.run import find_rows
 from pipeline.studies.pseudonyms import Pseudonyms, load_key
 from tests.pipeline.planted import plant
 

@@ -6,9 +6,9 @@ import pytest
 from pipeline.config_file import load_config
 from pipeline.runs.repeatability import _difference, repeatability
 from pipeline.runs.reuse import run_answers
-from pipeline.runs.run import begin, find_rows, open_auditor, read_run, work
 from tests.pipeline.planted import plant
 from tests.pipeline.runs.test_run import change, complete
+from tests.pipeline.steps import begin, open_auditor, read_run, work
 
 RUN = {"batch_size": 1, "device": "cpu", "replicates": 200, "workers": 0}
 
@@ -51,7 +51,7 @@ def test_a_difference_has_a_size(config):
 def test_what_cannot_be_checked_says_why(config):
     folder = begin(config, "c")
     for shard in range(read_run(folder)[0].shards):
-        work(folder, config, shard)
+        work(folder, shard)
     (folder / "maps" / "0000.npz").write_bytes(b"damaged")
     run, members = read_run(folder)
     auditor = open_auditor(config, layers=tuple(layer.name for layer in run.layers))

@@ -8,12 +8,11 @@ import pytest
 
 from pipeline.errors import OutputError
 from pipeline.findings.shards import load_map, load_maps
-from pipeline.runs.conclude import finish
 from pipeline.runs.reuse import carried_answers
-from pipeline.runs.run import begin, read_run, work
 from pipeline.walk import study_walk as audit
 from tests.pipeline.planted import plant, write_manifest, write_study
 from tests.pipeline.runs.test_run import change, complete
+from tests.pipeline.steps import begin, finish, read_run, work
 from tests.pipeline.walk.test_mask_faults import audits_of
 
 METHODS = ["gradcam", "hirescam"]
@@ -47,7 +46,7 @@ def audited(config):
     """Run an audit as far as its shards: the calls that follow are of the repeatability check."""
     folder = begin(config, "c")
     for shard in range(read_run(folder)[0].shards):
-        work(folder, config, shard)
+        work(folder, shard)
     return folder
 
 
@@ -87,7 +86,7 @@ def test_a_new_method_is_all_that_the_model_is_asked_for(tmp_path, calls):
     second = audited(config)
     assert {methods for _, methods, _, _ in calls} == {("layercam",)}
     assert sum(studies for studies, *_ in calls) == 4  # the two normals have no map and need none
-    flow = finish(second, config).flow
+    flow = finish(second).flow
     assert (flow.computed, flow.reused, flow.maps, flow.maps_reused) == (4, 2, 12, 8)
     change(alone, explain={"methods": ["layercam", *METHODS]})
     assert_same(second, audited(alone), config, alone)
@@ -208,7 +207,7 @@ def test_new_studies_and_a_new_method_at_once(tmp_path, calls):
     calls.clear()
     folder = audited(config)
     assert sorted(calls) == [(1, (*METHODS, "layercam"), ("2",), 1), (3, ("layercam",), ("2",), 1)]
-    assert finish(folder, config).flow.analysed == 5
+    assert finish(folder).flow.analysed == 5
 
 
 def test_a_run_that_was_killed_while_it_completed_others_is_taken_up(tmp_path, calls):
@@ -217,7 +216,7 @@ def test_a_run_that_was_killed_while_it_completed_others_is_taken_up(tmp_path, c
     for one in (config, alone):
         change(one, explain={"methods": [*METHODS, "layercam"]})
     broken_off = begin(config, "c")
-    work(broken_off, config, 0)
+    work(broken_off, 0)
     calls.clear()
     folder = audited(config)
     assert sum(studies for studies, *_ in calls) == 2  # of six positives, four were completed before
@@ -231,7 +230,7 @@ def test_a_study_that_is_only_carried_in_part_is_not_taken_for_whole(tmp_path):
     folder = begin(config, "c")
     assert len(carried_answers(folder)) == 6
     with pytest.raises(OutputError, match="4 of 6 studies were never audited"):
-        finish(folder, config)
+        finish(folder)
 
 
 def test_a_new_folder_stands_alone_and_maps_of_several_runs_come_together(tmp_path, calls):
@@ -264,7 +263,7 @@ def test_a_file_that_reads_otherwise_than_its_name_promises_is_answered_anew(tmp
     calls.clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(audit, "read_study", otherwise)
-        work(folder, config, 0)
+        work(folder, 0)
     assert {methods for _, methods, _, _ in calls} == {(*METHODS, "layercam")}
     assert {study.facts["files sha256"] for study in audits_of(folder, config).values()} == {"another"}
 

@@ -7,13 +7,15 @@ import pytest
 
 from pipeline.checks.model_check import probe_model
 from pipeline.errors import Reason
-from pipeline.runs.run import find_sources, open_auditor
 from pipeline.studies.read_study import read_study
 from pipeline.studies.untrusted.workers import Limits, WorkerPool
 from pipeline.walk import study_walk as audit
-from pipeline.walk.study_walk import audit_studies, read_studies
+from pipeline.walk.reading import read_studies
+from pipeline.walk.sources import find_sources
+from pipeline.walk.study_walk import audit_studies
 from tests.pipeline.hostile import hostile
 from tests.pipeline.planted import plant
+from tests.pipeline.steps import open_auditor
 
 RUN = {"batch_size": 2, "device": "cpu", "replicates": 200}
 

@@ -10,14 +10,15 @@ import pytest
 from pipeline.errors import Reason
 from pipeline.evidence.localisation import METRICS
 from pipeline.runs.reuse import run_answers
-from pipeline.runs.run import find_sources, open_auditor
 from pipeline.studies.untrusted.workers import Limits
 from pipeline.walk import study_walk as audit
+from pipeline.walk.sources import find_sources
 from pipeline.walk.study_walk import audit_studies
 from tests.pipeline.hostile import deadly_mask, deadly_together
 from tests.pipeline.models.test_prepared_studies import opened
 from tests.pipeline.planted import plant, write_manifest
 from tests.pipeline.runs.test_run import change, complete
+from tests.pipeline.steps import open_auditor
 
 CLASSIFIER = ("accuracy", "sensitivity", "specificity", "auroc")
 

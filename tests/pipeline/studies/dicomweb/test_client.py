@@ -23,7 +23,6 @@ from pipeline.config_file import load_config
 from pipeline.errors import ArchiveError, ConfigError, Reason, StudyError
 from pipeline.files import written
 from pipeline.findings.shards import read_shard
-from pipeline.runs.run import begin, find_sources, open_auditor, read_run, work
 from pipeline.studies.dicomweb import cache as dicomweb_cache
 from pipeline.studies.dicomweb import client as dicomweb
 from pipeline.studies.dicomweb.cache import CONTENT_FACT, Cache, read_fetched, served_digest
@@ -37,8 +36,10 @@ from pipeline.studies.listing.write_manifest import write_manifest
 from pipeline.studies.pseudonyms import Pseudonyms
 from pipeline.studies.read_study import list_studies, read_study, source_digest
 from pipeline.studies.untrusted.workers import DECODING, WorkerPool, isolated_map
-from pipeline.walk.study_walk import read_studies
+from pipeline.walk.reading import read_studies
+from pipeline.walk.sources import find_sources
 from tests.pipeline.planted import plant
+from tests.pipeline.steps import begin, open_auditor, read_run, work
 from tests.pipeline.studies.dicomweb.web import (
     BOUNDARY,
     cut,
@@ -710,7 +711,7 @@ def test_a_study_that_is_not_fetched_is_a_row_and_is_tried_again(tmp_path):
             with WorkerPool() as pool:
                 folder = begin(config, "camaudit run", pool=pool)
                 for shard in range(read_run(folder)[0].shards):
-                    work(folder, config, shard, pool=pool)
+                    work(folder, shard, pool=pool)
             audits = [audit for path in (folder / "shards").glob("*.parquet") for audit in read_shard(path)]
             assert {audit.status for audit in audits} == expected
             assert {audit.reason for audit in audits if audit.reason} <= {"not_fetched"}

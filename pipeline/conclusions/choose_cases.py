@@ -1,0 +1,48 @@
+"""Which cases a report shows: chosen by a stated rule from scores and the seed alone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from pipeline.config import CasesConfig
+from pipeline.findings.study_audit import StudyAudit
+
+__all__ = ["choose_cases"]
+
+
+def choose_cases(
+    audits: Sequence[StudyAudit], scores: Mapping[str, float], cases: CasesConfig | Literal["all"], seed: int
+) -> tuple[list[tuple[str, str]], str]:
+    """Choose the studies to show; the choice depends on the scores and the seed alone.
+
+    ``scores`` ranks the studies (higher is better); only studies in it are worst or best. Correct and wrong
+    predictions are chosen apart, because the same overlap means different things in the two.
+
+    Returns:
+        Pairs of study and why it is shown, and the rule in words.
+    """
+    mapped = sorted((audit for audit in audits if audit.map_scores), key=lambda audit: audit.study)
+    if cases == "all":
+        return [(audit.study, "every study with a map is shown") for audit in mapped], "every study with a map is shown"
+    chosen: dict[str, str] = {}
+    generator = np.random.Generator(np.random.PCG64(seed))
+    for group, correct in (("correct prediction", True), ("wrong prediction", False)):
+        members = [audit.study for audit in mapped if _correct(audit) == correct]
+        ranked = sorted((study for study in members if study in scores), key=lambda study: (scores[study], study))
+        for study in ranked[: cases.worst]:
+            chosen.setdefault(study, f"worst overlap, {group}")
+        for study in reversed(ranked[-cases.best :] if cases.best else []):
+            chosen.setdefault(study, f"best overlap, {group}")
+        rest = [study for study in members if study not in chosen]
+        for index in generator.permutation(len(rest))[: cases.random]:
+            chosen[rest[index]] = f"drawn at random, {group}"
+    rule = (
+        f"the {cases.worst} worst, the {cases.best} best and {cases.random} at random (PCG64, seed {seed}) "
+        "of the correct and of the wrong predictions"
+    )
+    return list(chosen.items()), rule
+
+
+def _correct(audit: StudyAudit) -> bool | None:
+    return None if audit.reference is None else set(audit.reference) == set(audit.predicted)

@@ -1,0 +1,222 @@
+"""From a run's records to its results, in one pure function: a verification computes them again, without the model."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.conclusions.choose_cases import choose_cases
+from pipeline.conclusions.input_summary import summarised
+from pipeline.config import AuditConfig
+from pipeline.evidence.cohort import (
+    Bootstrap,
+    Unit,
+    agreements,
+    classification,
+    estimates,
+    flow_of,
+    units_of,
+)
+from pipeline.evidence.criteria import judge_all
+from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Provenance
+from pipeline.findings.results import CaseEntry, Compared, Results
+from pipeline.findings.spec import Member, RunSpec
+from pipeline.findings.study_audit import StudyAudit
+
+__all__ = ["Shown", "chosen_cases", "conclude", "shown_in"]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What conclusions do not follow from records alone: pictures, and how the run was done.
+
+    ``cases`` goes from a study that was chosen to its panels' file and a note. ``picture`` is the file with a plane of
+    the model's input and the note that stands in its place.
+    """
+
+    provenance: Provenance
+    cases: Mapping[str, tuple[str | None, str | None]]
+    picture: tuple[str | None, str | None]
+    equivalent: tuple[tuple[str, ...], ...]
+
+
+def shown_in(results: Results) -> Shown:
+    """Return what results say beside what can be computed from records."""
+    inputs = results.inputs
+    return Shown(
+        provenance=results.provenance,
+        cases={case.study: (case.panels, case.note) for case in results.cases},
+        picture=(inputs.picture, inputs.picture_note) if inputs else (None, None),
+        equivalent=results.equivalent_methods,
+    )
+
+
+def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAudit], shown: Shown) -> Results:
+    """Draw a run's conclusions from the records of all its studies, in the order of ``members``."""
+    config = spec.config
+    bootstrap = Bootstrap(config.run.replicates, config.run.seed)
+    units = units_of(audits)
+    negative = config.model.negative_label
+    labels = [label for label in config.model.labels if label != negative]
+    pairs = {
+        audit.study: (audit.patient, {(pair.label, *pair.readers): pair.scores for pair in audit.agreement})
+        for audit in audits
+    }
+    computed = sum(member.shard is not None for member in members)
+    cases, rule = _cases(spec, audits, shown)
+    return Results(
+        audit=config.name,
+        run=spec.run,
+        title=config.report.title,
+        organisation=config.report.organisation,
+        prepared_by=config.report.prepared_by,
+        intended_use=config.report.intended_use,
+        reference_standard=config.report.reference_standard,
+        lock=spec.lock,
+        provenance=shown.provenance,
+        model=_model_facts(spec, config, audits),
+        preparation=spec.preparation,
+        inputs=_inputs(audits, shown),
+        overlap_rule=_overlap_rule(config),
+        methods=spec.methods,
+        metrics=spec.metrics,
+        flow=flow_of(audits, computed).model_copy(update=_map_counts(audits)),
+        compared=_compared(audits),
+        cohort_facts=_cohort_facts(audits, negative),
+        classification=classification(audits, labels, bootstrap),
+        estimates=estimates(units, bootstrap),
+        agreements=agreements(pairs, bootstrap),
+        equivalent_methods=shown.equivalent,
+        verdicts=judge_all(config.criteria, units, audits, labels, bootstrap),
+        case_rule=rule,
+        cases=cases,
+        lost_at_most=config.run.lost_at_most,
+        not_analysed=tuple(audit for audit in audits if audit.status != "analysed"),
+        mask_faults={audit.study: audit.mask_faults for audit in audits if audit.mask_faults},
+    )
+
+
+def chosen_cases(spec: RunSpec, audits: Sequence[StudyAudit]) -> tuple[list[tuple[str, str]], str]:
+    """Return the studies to show with why each is shown, and the rule in words."""
+    config = spec.config
+    metric, method = _primary(config)
+    scores = _scores(units_of(audits), method, metric)
+    chosen, rule = choose_cases(audits, scores, config.report.cases, config.run.seed)
+    metrics = {facts.name: facts.title for facts in spec.metrics}
+    titles = {facts.name: facts.title for facts in spec.methods}
+    name, at, layer = method.partition("@")
+    return chosen, f"{rule}; overlap means {metrics[metric]} of {titles[name]}{at}{layer}"
+
+
+def _cases(spec: RunSpec, audits: Sequence[StudyAudit], shown: Shown) -> tuple[tuple[CaseEntry, ...], str]:
+    chosen, rule = chosen_cases(spec, audits)
+    by_study = {audit.study: audit for audit in audits}
+    entries = []
+    for study, why in chosen:
+        panels, note = shown.cases.get(study, (None, None))
+        entries.append(CaseEntry(study=study, rule=why, panels=panels, note=note, audit=by_study[study]))
+    return tuple(entries), rule
+
+
+def _inputs(audits: Sequence[StudyAudit], shown: Shown) -> InputSummary | None:
+    """Describe what the model was shown."""
+    summary = summarised(audits)
+    picture, note = shown.picture
+    return None if summary is None else summary.model_copy(update={"picture": picture, "picture_note": note})
+
+
+def _map_counts(audits: Sequence[StudyAudit]) -> dict[str, int]:
+    """Count the run's maps, and those of them that an earlier run computed."""
+    maps = {entry.map for audit in audits for entry in audit.map_scores if entry.map}
+    return {"maps": len(maps), "maps_reused": sum(reference.startswith("../") for reference in maps)}
+
+
+def _model_facts(spec: RunSpec, config: AuditConfig, audits: Sequence[StudyAudit]) -> ModelFacts:
+    model = config.model
+    return ModelFacts(
+        name=model.name,
+        version=model.version,
+        source=spec.model.source,
+        architecture=spec.model.architecture,
+        parameters=spec.model.parameters,
+        sha256=spec.model.sha256,
+        labels=model.labels,
+        output=model.output,
+        threshold=model.threshold,
+        layers=tuple(_with_range(layer, audits) for layer in spec.layers),
+        training_data=model.training_data,
+    )
+
+
+def _with_range(layer: LayerFacts, audits: Sequence[StudyAudit]) -> LayerFacts:
+    """Add how large the layer's cells are over all studies; the first study's alone stand for no other."""
+    sizes = [
+        entry.cell_mm
+        for audit in audits
+        for entry in audit.map_scores
+        if entry.layer == layer.name and entry.cell_mm is not None and len(entry.cell_mm) == len(layer.cell_mm)
+    ]
+    extremes = tuple((min(axis), max(axis)) for axis in zip(*sizes, strict=True))
+    return layer.model_copy(update={"cell_range": extremes or None})
+
+
+def _compared(audits: Sequence[StudyAudit]) -> Compared:
+    mapped = [audit for audit in audits if any(entry.map is not None for entry in audit.map_scores)]
+    scored = [
+        audit
+        for audit in mapped
+        if any(
+            entry.map is not None and any(score.value is not None for score in entry.scores)
+            for entry in audit.map_scores
+        )
+    ]
+    return Compared(mapped=len(mapped), studies=len(scored), patients=len({audit.patient for audit in scored}))
+
+
+def _overlap_rule(config: AuditConfig) -> str:
+    if config.overlap.threshold == "otsu":
+        return "a voxel belongs to the map's region when its positive part exceeds Otsu's threshold (256 bins)"
+    return f"a voxel belongs to the map's region when it exceeds {config.overlap.threshold:g} of the map's maximum"
+
+
+_REFERENCE, _MODALITY = "reference", "modality (image header)"
+
+
+def _cohort_facts(audits: Sequence[StudyAudit], negative: str | None) -> dict[str, dict[str, int]]:
+    """Count the analysed studies by reference, by the modality that their header states, and by the manifest's columns.
+
+    ``negative`` is the label of a study whose reference names no finding; labels that are independent have none.
+    """
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for audit in audits:
+        if audit.status == "analysed":
+            nothing = "not stated" if audit.reference is None else negative or "none of the labels"
+            counts[_REFERENCE]["; ".join(audit.reference or ()) or nothing] += 1
+            counts[_MODALITY][audit.facts.get("Modality", "not stated")] += 1
+            for column, value in audit.strata.items():
+                counts[_apart(column)][value or "not stated"] += 1
+    return {column: dict(sorted(counter.items())) for column, counter in counts.items()}
+
+
+def _apart(column: str) -> str:
+    """Return what a column of the manifest is called beside what the audit counts itself."""
+    taken = column.strip().casefold() in ("modality", _REFERENCE, _MODALITY)
+    return f"{column} (manifest)" if taken else column
+
+
+def _primary(config: AuditConfig) -> tuple[str, str]:
+    """Return the metric and map that rank the cases: those of the first criterion about a map, or IoU of the first."""
+    for criterion in config.criteria:
+        if criterion.method is not None and criterion.metric != "hit_rate":
+            return criterion.metric, criterion.method
+    return "iou", config.explain.methods[0]
+
+
+def _scores(units: Sequence[Unit], method: str, metric: str) -> dict[str, float]:
+    by_study: dict[str, list[float]] = defaultdict(list)
+    for unit in units:
+        value = unit.scores.get((method, metric))
+        if isinstance(value, float):
+            by_study[unit.study].append(value)
+    return {study: float(np.mean(values)) for study, values in by_study.items()}

@@ -1,0 +1,61 @@
+"""``per_study.csv``: one row for each study, target, method and reader, for spreadsheets."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+
+from pipeline.findings.study_audit import StudyAudit
+
+__all__ = ["CSV_FILE", "neutral", "per_study_csv"]
+
+CSV_FILE = "per_study.csv"
+
+_CSV_COLUMNS = (
+    "study", "patient", "status", "stage", "reason", "reference", "predicted", "probability", "target", "method",
+    "layer", "reader", "degenerate", "seen_share", "mask_share", "mask_faults",
+)  # fmt: skip
+
+
+def per_study_csv(audits: Sequence[StudyAudit], metrics: Sequence[str]) -> bytes:
+    """Return the table: one row for each study x target x method x reader; a study without a map has one row.
+
+    An undefined score is empty and its reason stands in the column beside it; so it is for a mask that could not be
+    used. ``mask_faults`` counts all such masks of the study by reason.
+    """
+    strata = sorted({column for audit in audits for column in audit.strata})
+    scores = [column for name in metrics for column in (name, f"{name}_undefined")]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*_CSV_COLUMNS, *scores, *(f"stratum_{neutral(column)}" for column in strata)])
+    for audit in audits:
+        for row in _csv_rows(audit):
+            cells = [row.get(column) for column in (*_CSV_COLUMNS, *scores)]
+            writer.writerow([neutral(cell) for cell in (*cells, *(audit.strata.get(column) for column in strata))])
+    return text.getvalue().encode("utf-8")
+
+
+def _csv_rows(audit: StudyAudit) -> list[dict[str, object]]:
+    study: dict[str, object] = audit.model_dump(include={"study", "patient", "status", "stage", "reason"})
+    study["reference"] = None if audit.reference is None else ";".join(audit.reference)
+    study["predicted"] = ";".join(audit.predicted)
+    refused: Counter[str] = Counter()
+    for fault in audit.mask_faults:
+        refused[fault.reason] += fault.masks
+    study["mask_faults"] = ";".join(f"{reason}={count}" for reason, count in sorted(refused.items()))
+    rows = []
+    for entry in audit.map_scores:
+        facts = entry.model_dump(
+            include={"target", "method", "layer", "reader", "degenerate", "seen_share", "mask_share"}
+        )
+        scores = {score.name: score.value for score in entry.scores}
+        reasons = {f"{score.name}_undefined": score.reason for score in entry.scores}
+        rows.append({**study, **facts, "probability": audit.probabilities.get(entry.target), **scores, **reasons})
+    return rows or [study]
+
+
+def neutral(cell: object) -> object:
+    """Return a cell that no spreadsheet takes for a formula."""
+    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{cell}"
+    return cell

@@ -1,0 +1,71 @@
+"""One process at a time on a file: an advisory lock that ends with its block, and with the process that holds it."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import OutputError
+
+__all__ = ["locked", "read_unlocked"]
+
+
+@contextmanager
+def locked(path: Path, *, create: bool = False) -> Iterator[int]:
+    """Yield a descriptor of a file, for reading and writing, that no other ``locked`` block has meanwhile.
+
+    Waits for the block that has it. With ``create`` an absent file is made, empty. On Windows, where one process does
+    everything, nothing is locked.
+
+    Raises:
+        OutputError: when the file cannot be opened, or its file system knows no locks.
+    """
+    try:
+        descriptor = _open_locked(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0))
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be opened and locked: {error.strerror or error}") from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)  # the lock ends with it
+
+
+def read_unlocked(path: Path) -> bytes:
+    """Read a whole file while no ``locked`` block has it; where the file system knows no locks, read it all the same.
+
+    Raises:
+        OSError: when it cannot be read.
+    """
+    with path.open("rb") as file:
+        with contextlib.suppress(OSError):
+            _lock(file.fileno(), shared=True)
+        return file.read()
+
+
+def _open_locked(path: Path, flags: int) -> int:
+    while True:
+        descriptor = os.open(path, flags, 0o666)
+        try:
+            _lock(descriptor)
+            if _is_still(path, descriptor):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # removed or replaced while this process waited: what is there now is to be locked
+
+
+def _lock(descriptor: int, *, shared: bool = False) -> None:
+    if os.name != "posix":
+        return
+    import fcntl  # there is none on Windows
+
+    fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,178 @@
+"""``run.json``: everything that a run is, written before its first inference, and all that is needed to open it."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.config import AuditConfig
+from pipeline.errors import OutputError
+from pipeline.files import written
+from pipeline.findings.facts import LayerFacts, Lock, MethodFacts, MetricFacts
+from pipeline.findings.recipes import Place, Recipes
+
+__all__ = [
+    "COHORT_FILE",
+    "LEDGER_FILE",
+    "SPEC_FILE",
+    "MapRecipe",
+    "Member",
+    "ModelIdentity",
+    "Program",
+    "RunSpec",
+    "read_members",
+    "read_spec",
+    "write_members",
+]
+
+SPEC_FILE, COHORT_FILE, LEDGER_FILE = "run.json", "cohort.json", "ledger.jsonl"
+SPEC_VERSION: Literal[1] = 1
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Member(_Frozen):
+    """A study of the cohort: pseudonyms, the hash of its files, and the shard that audits it (None: carried over)."""
+
+    study: str
+    patient: str
+    source_sha256: str
+    shard: int | None
+
+
+class ModelIdentity(_Frozen):
+    """The network: ``sha256`` is the weights' file's (or the weights' own), ``code_sha256`` of what builds it."""
+
+    source: str
+    architecture: str
+    parameters: int
+    sha256: str
+    code_sha256: str
+
+
+class Program(_Frozen):
+    """What computes: versions, the digest of the sources that make a number, and their revision where git tells it."""
+
+    camaudit: str
+    digest: str
+    revision: str | None
+    libraries: Mapping[str, str]
+    python: str
+    platform: str
+    device: str
+
+
+class MapRecipe(_Frozen):
+    """The digests of what one kind of map, and its scores, follow from."""
+
+    method: str
+    layer: str
+    map: str
+    scores: str
+
+
+class RunSpec(_Frozen):
+    """The specification of a run.
+
+    ``configuration`` holds every value, paths as they were given; ``given`` is the part of it that the file or the
+    command line gave, all else has its default. ``measured`` names the run whose maps were scored again, where
+    no model was run. ``not_carried`` says of earlier runs why nothing of theirs was used.
+    """
+
+    schema_version: Literal[1] = SPEC_VERSION
+    run: str
+    audit: str
+    command: str
+    started_at: str
+    configuration: Mapping[str, Any]
+    given: Mapping[str, Any]
+    lock: Lock
+    study_recipe: str
+    masks_recipe: str
+    maps: tuple[MapRecipe, ...]
+    layers: tuple[LayerFacts, ...]
+    model: ModelIdentity
+    preparation: tuple[str, ...]
+    methods: tuple[MethodFacts, ...]
+    metrics: tuple[MetricFacts, ...]
+    program: Program
+    shards: int
+    previous_run: str | None
+    measured: str | None = None
+    not_carried: tuple[str, ...] = ()
+
+    @property
+    def config(self) -> AuditConfig:
+        """The configuration; its relative paths are relative to the folder that the run's private file names."""
+        return AuditConfig.model_validate(self.configuration)
+
+    @property
+    def recipes(self) -> Recipes:
+        """The digests that the run's rows answer to."""
+        places: dict[Place, MapRecipe] = {(recipe.method, recipe.layer): recipe for recipe in self.maps}
+        return Recipes(
+            self.study_recipe,
+            self.masks_recipe,
+            {place: recipe.map for place, recipe in places.items()},
+            {place: recipe.scores for place, recipe in places.items()},
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write ``run.json``.
+
+        Raises:
+            OutputError: when the folder cannot be written.
+        """
+        with written(folder / SPEC_FILE) as file:
+            file.write(self.model_dump_json(indent=1).encode())
+
+
+def read_spec(folder: Path) -> RunSpec:
+    """Read a run's ``run.json``.
+
+    Raises:
+        OutputError: when the folder is not a run's, or a run of another version.
+    """
+    path = folder / SPEC_FILE
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise OutputError(f"{folder}: holds no {SPEC_FILE} ({error.strerror}); is this the folder of a run?") from error
+    except ValueError as error:
+        raise OutputError(f"{path}: is not JSON; the file was damaged or altered") from error
+    stated = content.get("schema_version") if isinstance(content, dict) else None
+    if stated != SPEC_VERSION:
+        raise OutputError(f"{path}: is of schema {stated}, and this version of camaudit reads schema {SPEC_VERSION}")
+    try:
+        return RunSpec.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise OutputError(f"{path}: is not the specification of a run: {where}: {first['msg']}") from None
+
+
+def write_members(folder: Path, members: Iterable[Member]) -> None:
+    """Write the studies of a run, in the archive's order.
+
+    Raises:
+        OutputError: when the folder cannot be written.
+    """
+    with written(folder / COHORT_FILE) as file:
+        file.write(json.dumps([member.model_dump() for member in members], indent=1).encode())
+
+
+def read_members(folder: Path) -> tuple[Member, ...]:
+    """Read the studies of a run, in the archive's order.
+
+    Raises:
+        OutputError: when the file is missing or damaged.
+    """
+    path = folder / COHORT_FILE
+    try:
+        return tuple(Member.model_validate(member) for member in json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise OutputError(f"{path}: is missing or damaged; the run's studies cannot be told") from error

@@ -1,0 +1,251 @@
+"""Who has locked what and who has looked: one signed, chained log for all audits of a user or a site.
+
+Beside it lie the cohorts, each a file named by its own digest with the hashes of its studies, because the question is
+whether weights were ever tried on any study of a cohort, whatever the run was called and wherever it was kept.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ConfigError, OutputError
+from pipeline.file_lock import locked
+from pipeline.files import written
+from pipeline.findings.ledger import Ledger, LedgerEntry, LedgerError, LedgerFault, public_key, read_ledger
+from pipeline.findings.site_key import SiteKey, verify_signature
+from pipeline.findings.state_folder import named_folder, private_folder, state_folder
+
+__all__ = ["LockFacts", "Look", "LookFacts", "Register", "cohort_digest", "enter_lock", "enter_look", "read_register"]
+
+REGISTER_VARIABLE = "CAMAUDIT_REGISTER"
+_FILE, _HEAD, _COHORTS, _GUARD = "register.jsonl", "register.head.json", "cohorts", "register.lock"
+_OPENED = "register.opened"
+
+
+@dataclass(frozen=True)
+class LockFacts:
+    """What a lock fixes: digests, and for an amendment the digest of the lock before it and the reason."""
+
+    audit: str
+    lock: str
+    weights: str
+    amended_from: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class LookFacts:
+    """What a start of a run is: its id, the weights' SHA-256 and the digest of its lock, if it has one."""
+
+    run: str
+    weights: str
+    lock: str | None = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """An earlier start of a run. ``doubt`` says why its studies are not known: then a look cannot be ruled out."""
+
+    run: str
+    weights: str
+    cohort: str
+    lock: str | None
+    time: datetime
+    doubt: str | None = None
+
+
+@dataclass(frozen=True)
+class Register:
+    """What the register held when it was read, every entry verified."""
+
+    folder: Path
+    entries: tuple[LedgerEntry, ...]
+
+    @property
+    def since(self) -> datetime:
+        """When the register was begun: nothing earlier is known."""
+        return self.entries[0].time
+
+    @property
+    def head(self) -> str:
+        """The hash of the newest entry."""
+        return self.entries[-1].hash
+
+    @property
+    def length(self) -> int:
+        """How many entries there are, the one that began it included."""
+        return len(self.entries)
+
+    @property
+    def public(self) -> str:
+        """The public key that signed it."""
+        return public_key(self.entries)
+
+    @property
+    def locks(self) -> tuple[LedgerEntry, ...]:
+        """The entries of locks, oldest first; the body holds ``LockFacts``, ``cohort`` and ``studies``."""
+        return tuple(entry for entry in self.entries if entry.event == "lock")
+
+    def holds(self, length: int, head: str) -> bool:
+        """Tell whether the register was once this long with this head: else it was cut or begun anew since."""
+        return 0 < length <= self.length and self.entries[length - 1].hash == head
+
+    def looks(self, weights: str, studies: Collection[str], before: datetime) -> tuple[Look, ...]:
+        """Return every start of a run with these weights on any of these studies before a time, oldest first.
+
+        ``studies`` are the studies' content hashes. A look whose cohort is lost or altered is among them, in doubt.
+        """
+        entries = [
+            entry
+            for entry in self.entries
+            if entry.event == "look" and entry.body["weights"] == weights and entry.time < before
+        ]
+        wanted = {study.encode("ascii") for study in studies}
+        overlaps: dict[str, tuple[bool, str | None]] = {}
+        for cohort in {entry.body["cohort"] for entry in entries}:
+            overlaps[cohort] = _overlap(self.folder, cohort, wanted)
+        return tuple(
+            Look(**entry.body, time=entry.time, doubt=overlaps[entry.body["cohort"]][1])
+            for entry in entries
+            if overlaps[entry.body["cohort"]][0]
+        )
+
+
+def read_register(folder: Path | None = None) -> Register:
+    """Read and verify the register in a folder, or in the one that ``CAMAUDIT_REGISTER`` or the state folder says.
+
+    Raises:
+        LedgerError: when there is none, or it was altered, cut or removed.
+    """
+    folder = folder or _folder()
+    entries = read_ledger(folder / _FILE)
+    _check_opening(folder, entries)
+    _check_head(folder, entries)
+    return Register(folder, entries)
+
+
+def enter_lock(key: SiteKey, facts: LockFacts, studies: Collection[str], folder: Path | None = None) -> LedgerEntry:
+    """Enter a lock, with the content hashes of its studies, and return the entry: its time is the lock's.
+
+    Raises:
+        ConfigError: when an amendment has no reason of one line, or a reason stands without an amendment.
+        LedgerError: when the register cannot be trusted; it is never begun again.
+        OutputError: when it cannot be written.
+    """
+    reason = facts.reason or ""
+    if bool(facts.amended_from) != bool(reason.strip()) or len(reason.splitlines()) > 1 or len(reason) > 500:
+        raise ConfigError(f"--amend: needs a reason of one line, 1 to 500 characters, not {facts.reason!r}")
+    count = len(set(studies))
+    return _enter(key, "lock", {**asdict(facts), "studies": count}, studies, folder or _folder())
+
+
+def enter_look(key: SiteKey, facts: LookFacts, studies: Collection[str], folder: Path | None = None) -> LedgerEntry:
+    """Enter the start of a run, before its first inference, and return the entry.
+
+    Raises:
+        LedgerError: when the register cannot be trusted; it is never begun again.
+        OutputError: when it cannot be written.
+    """
+    return _enter(key, "look", asdict(facts), studies, folder or _folder())
+
+
+def cohort_digest(studies: Collection[str]) -> str:
+    """Return the digest of a cohort from its studies' content hashes; neither order nor repetition counts."""
+    return hashlib.sha256(_cohort_content(studies)).hexdigest()
+
+
+def _folder() -> Path:
+    return named_folder(REGISTER_VARIABLE) or state_folder() / "register"
+
+
+def _enter(key: SiteKey, event: str, body: dict[str, Any], studies: Collection[str], folder: Path) -> LedgerEntry:
+    content = _cohort_content(studies)
+    cohort = hashlib.sha256(content).hexdigest()
+    with _opened(folder, key) as ledger:
+        path = _cohort_path(folder, cohort)
+        if not path.exists():
+            with written(path, private=True) as file:
+                file.write(content)
+        entry = ledger.append(event, **body, cohort=cohort)
+        _write_head(folder, key, entry)
+        return entry
+
+
+@contextmanager
+def _opened(folder: Path, key: SiteKey) -> Iterator[Ledger]:
+    """Yield the register to one process at a time; begin it where nothing of one is there."""
+    private_folder(folder, REGISTER_VARIABLE)
+    with locked(folder / _GUARD, create=True):
+        path = folder / _FILE
+        if (path.exists() and path.stat().st_size) or (folder / _HEAD).exists() or (folder / _COHORTS).exists():
+            entries = read_ledger(path, public=key.public)
+            _check_opening(folder, entries)
+            _check_head(folder, entries)
+            yield Ledger(path, key)
+        else:
+            ledger = Ledger(path, key, opening=_OPENED)
+            _write_head(folder, key, read_ledger(path)[0])
+            yield ledger
+
+
+def _check_opening(folder: Path, entries: tuple[LedgerEntry, ...]) -> None:
+    if entries[0].event != _OPENED:
+        raise LedgerError(LedgerFault.EDITED, f"{folder / _FILE}: is another log, put in the register's place")
+
+
+def _write_head(folder: Path, key: SiteKey, entry: LedgerEntry) -> None:
+    head = {"length": entry.sequence + 1, "head": entry.hash}
+    with written(folder / _HEAD, private=True) as file:
+        file.write(json.dumps({**head, "signature": key.sign(_head_statement(head))}).encode())
+
+
+def _check_head(folder: Path, entries: tuple[LedgerEntry, ...]) -> None:
+    """Find an end that was cut off: the head is kept beside the log, signed, and must lie on the chain."""
+    path = folder / _HEAD
+    try:
+        head = json.loads(path.read_bytes())
+        signature = head.pop("signature")
+        length, digest = int(head["length"]), str(head["head"])
+        sound = verify_signature(public_key(entries), _head_statement(head), signature)
+    except OSError as error:
+        why = f"cannot be read ({error.strerror}), so the register may have been cut; restore both from a backup"
+        raise LedgerError(LedgerFault.CUT, f"{path}: {why}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LedgerError(LedgerFault.EDITED, f"{path}: is not the head of a register") from error
+    if not sound:
+        raise LedgerError(LedgerFault.SIGNATURE, f"{path}: was not signed with the register's key")
+    if length > len(entries) or entries[length - 1].hash != digest:
+        why = f"had {length} entries and has {len(entries)} now: its end was cut off; restore it from a backup"
+        raise LedgerError(LedgerFault.CUT, f"{folder / _FILE}: {why}")
+
+
+def _head_statement(head: dict[str, Any]) -> bytes:
+    return f"camaudit register head 1\n{json.dumps(head, sort_keys=True)}".encode()
+
+
+def _cohort_path(folder: Path, digest: str) -> Path:
+    return folder / _COHORTS / f"{digest}.txt"
+
+
+def _cohort_content(studies: Collection[str]) -> bytes:
+    wrong = sum(len(study) != 64 or not set(study) <= set("0123456789abcdef") for study in studies)
+    if wrong:
+        raise OutputError(f"the register: a study stands in it by its SHA-256, 64 hex digits; {wrong} do not")
+    return "".join(f"{study}\n" for study in sorted(set(studies))).encode("ascii")
+
+
+def _overlap(folder: Path, digest: str, wanted: set[bytes]) -> tuple[bool, str | None]:
+    """Tell whether a cohort may hold one of the ``wanted`` studies, and what keeps that from being known."""
+    try:
+        content = _cohort_path(folder, digest).read_bytes()
+    except OSError as error:
+        return True, f"the list of its studies cannot be read: {error.strerror or os.strerror(error.errno or 0)}"
+    if hashlib.sha256(content).hexdigest() != digest:
+        return True, "the list of its studies was altered"
+    return not wanted.isdisjoint(content.splitlines()), None

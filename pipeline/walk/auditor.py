@@ -1,0 +1,89 @@
+"""Everything that is the same for every study of a run: configuration, model, transforms, device, helpers."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from cam import Memory
+from pipeline.config import AuditConfig, digest_of
+from pipeline.models.load import LoadedModel, choose_device, load_model
+from pipeline.models.prepare import Preparation, build_transforms
+from pipeline.models.prepared_studies import PreparedCache
+from pipeline.program import library_versions, program_digest
+from pipeline.studies.pseudonyms import Pseudonyms, load_key
+from pipeline.studies.untrusted.workers import WorkerPool
+
+__all__ = ["Auditor", "open_auditor", "open_scorer"]
+
+
+@dataclass(frozen=True)
+class Auditor:
+    """What studies are audited with. ``layers`` are names, ``auto`` resolved.
+
+    ``pool`` is whose processes read the studies; without one, each call of ``read_studies`` has its own. ``model`` is
+    None where maps are only scored again: nothing can be shown to it then.
+    """
+
+    config: AuditConfig
+    model: LoadedModel | None
+    preparation: Preparation
+    device: torch.device
+    layers: tuple[str, ...]
+    pseudonyms: Pseudonyms
+    prepared_cache: PreparedCache | None = None
+    pool: WorkerPool | None = None
+    memory: Memory = field(default_factory=Memory)
+
+    @property
+    def loaded(self) -> LoadedModel:
+        """The model.
+
+        Raises:
+            RuntimeError: where none was loaded.
+        """
+        if self.model is None:
+            raise RuntimeError("a map is to be computed, and this auditor was opened without the model")
+        return self.model
+
+    @property
+    def network(self) -> nn.Module:
+        """The model's network."""
+        return self.loaded.network
+
+
+def open_auditor(
+    config: AuditConfig, folder: Path, *, layers: tuple[str, ...] | None = None, pool: WorkerPool | None = None
+) -> Auditor:
+    """Load transforms and model; ``folder`` is where a factory's module is looked for first.
+
+    Studies are read by the processes of ``pool``, which is the caller's to open and to leave.
+
+    Raises:
+        AuditError: one line that says what is wrong.
+    """
+    preparation = build_transforms(config.prepare)
+    device = choose_device(config.run.device)
+    model = load_model(config.model, folder, device)
+    pseudonyms = Pseudonyms(load_key(config.run.output))
+    cache = _prepared_cache(config)
+    return Auditor(config, model, preparation, device, layers or config.model.layers, pseudonyms, cache, pool)
+
+
+def open_scorer(config: AuditConfig, layers: tuple[str, ...], pool: WorkerPool) -> Auditor:
+    """Return an auditor that can score kept maps and cannot compute one: no model is loaded.
+
+    Raises:
+        AuditError: when the transforms cannot be built or the pseudonym key not be read.
+    """
+    preparation = build_transforms(config.prepare)
+    pseudonyms = Pseudonyms(load_key(config.run.output))
+    return Auditor(config, None, preparation, torch.device("cpu"), layers, pseudonyms, pool=pool)
+
+
+def _prepared_cache(config: AuditConfig) -> PreparedCache | None:
+    if config.run.cache is None:
+        return None
+    recipe = digest_of([config.preparation(), config.model.labels, program_digest(), library_versions()])
+    return PreparedCache(config.run.cache, int(config.run.cache_gib * 1024**3), recipe)

@@ -1,0 +1,177 @@
+"""A study from its row in the archive to what can be shown to the model, or to the fault that prevents it."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+
+from pipeline.config import AuditConfig
+from pipeline.errors import Reason, Stage, StudyError
+from pipeline.evidence.experts import agreement
+from pipeline.findings.carried import Carried
+from pipeline.findings.scores import PairAgreement
+from pipeline.findings.study_audit import RefusedMask
+from pipeline.models.prepared_studies import PreparedStudy, prepared_study
+from pipeline.studies.consensus import CONSENSUS
+from pipeline.studies.read_study import StudyRow, read_study
+from pipeline.studies.readers.shared.base import ReadOptions
+from pipeline.studies.study import PASSING, Study
+from pipeline.studies.untrusted.workers import DECODING, isolated_map
+from pipeline.walk.auditor import Auditor
+from pipeline.walk.map_plan import MapsToCompute, missing_maps
+from pipeline.walk.sources import StudySource, read_rows
+
+__all__ = ["ReadOutcome", "check_reference", "read_and_prepare", "read_facts", "read_studies"]
+
+
+@dataclass(frozen=True)
+class ReadOutcome:
+    """A study that was read, or the fault that prevents it.
+
+    ``carried`` is what earlier runs answered, brought up to what was read now; None where the study does not read as it
+    did then (a server's may change). ``missing`` are the maps that are to be computed; where there is none, and the
+    study was answered before, it is not prepared for the model.
+    """
+
+    source: StudySource
+    study: PreparedStudy | None = None
+    fault: StudyError | None = None
+    carried: Carried | None = None
+    missing: MapsToCompute | None = None
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether the study is to be shown to the model."""
+        return self.study is not None and (self.carried is None or bool(self.missing))
+
+
+def read_and_prepare(auditor: Auditor, sources: Sequence[StudySource]) -> Generator[ReadOutcome, None, None]:
+    """Yield studies in order, read by worker processes and prepared here, or out of the cache of prepared ones."""
+    cache = auditor.prepared_cache
+    held = [cache is not None and cache.holds(source.study, source.sha256) for source in sources]
+    rest = read_studies(auditor, [source.row for source, known in zip(sources, held, strict=True) if not known])
+    for source, known in zip(sources, held, strict=True):
+        stored = cache.load(source.study, source.sha256) if cache and known else None
+        if stored is not None:
+            yield _outcome(auditor, source, stored)
+            continue
+        (study,) = read_studies(auditor, [source.row]) if known else (next(rest),)  # known, and damaged
+        outcome = _outcome(auditor, source, study)
+        if cache and outcome.study and _can_be_kept(outcome.study):
+            cache.store(outcome.study, source.sha256)
+        yield outcome
+    if cache:
+        cache.make_room()
+
+
+def _can_be_kept(study: PreparedStudy) -> bool:
+    return study.prepared is not None and not any(fault.reason in PASSING for fault in study.mask_faults)
+
+
+def _outcome(auditor: Auditor, source: StudySource, study: Study | PreparedStudy | StudyError) -> ReadOutcome:
+    if isinstance(study, StudyError):
+        return ReadOutcome(source, fault=study)
+    try:
+        check_reference(study, auditor.config)
+        carried = _brought_up_to(source.carried, auditor.config, study)
+        missing = missing_maps(carried.audit, auditor.config, auditor.layers) if carried else None
+        if isinstance(study, Study):
+            shown = None if carried and not missing else auditor.preparation(study.image)
+            study = prepared_study(study, shown)
+    except StudyError as fault:
+        return ReadOutcome(source, fault=fault)
+    return ReadOutcome(source, study, carried=carried, missing=missing)
+
+
+def _brought_up_to(carried: Carried | None, config: AuditConfig, study: Study | PreparedStudy) -> Carried | None:
+    """Return what was answered before with what was read of masks and reference now, where that is another reading."""
+    if carried is None or dict(carried.audit.facts) != dict(study.header):
+        return None
+    if not carried.masks_hold:
+        entries = carried.audit.map_scores
+        stale = frozenset((entry.target, entry.method, entry.layer or "") for entry in entries)
+        return Carried(carried.audit.model_copy(update=read_facts(config, study)), stale)
+    return carried if carried.audit.mask_faults == _refused(study) else None
+
+
+def read_facts(config: AuditConfig, study: Study | PreparedStudy) -> dict[str, object]:
+    """Return what a study's record says of the reading alone, whatever the model says."""
+    negative = config.model.negative_label
+    reference = None if study.reference is None else tuple(label for label in study.reference if label != negative)
+    return {
+        "reference": reference,
+        "strata": study.strata,
+        "facts": study.header,
+        "masks": sum(not mask.reader.startswith(CONSENSUS) for mask in study.masks),
+        "mask_faults": _refused(study),
+        "agreement": tuple(
+            PairAgreement(label=label, readers=(first, second), scores=scores)
+            for (label, first, second), scores in agreement(study.masks).items()
+        ),
+    }
+
+
+def _refused(study: Study | PreparedStudy) -> tuple[RefusedMask, ...]:
+    return tuple(RefusedMask.model_validate(asdict(fault)) for fault in study.mask_faults)
+
+
+def read_studies(auditor: Auditor, rows: Iterable[StudyRow]) -> Iterator[Study | StudyError]:
+    """Read studies in order, each in a worker process that may fail without harm; the fault is its answer then.
+
+    A server's studies are fetched as they are asked for. Where a mask ends the process or cannot be fetched, the study
+    is read without it.
+    """
+    archive = auditor.config.archive
+    options = ReadOptions(
+        voi=archive.voi,
+        volume=archive.volume,
+        consensus=archive.consensus,
+        labels=auditor.config.model.labels,
+        negative=auditor.config.model.negative_label,
+        contours=archive.contours,
+    )
+    read = partial(read_study, pseudonyms=auditor.pseudonyms, options=options)
+    mapped = partial(isolated_map, workers=auditor.config.run.workers, limits=DECODING, pool=auditor.pool)
+    under_way: deque[StudyRow] = deque()
+
+    def noted() -> Iterator[StudyRow]:
+        for row in rows:
+            under_way.append(row)
+            yield row
+
+    def read_alone(row: StudyRow) -> Study | StudyError:
+        (study,) = read_rows(archive, [row], read, mapped)
+        return study
+
+    for study in read_rows(archive, noted(), read, mapped):
+        row = under_way.popleft()
+        fatal = isinstance(study, StudyError) and study.reason in PASSING and row.masks
+        yield _without_fatal_masks(row, study, read_alone) if fatal and isinstance(study, StudyError) else study
+
+
+def _without_fatal_masks(
+    row: StudyRow, fault: StudyError, read_alone: Callable[[StudyRow], Study | StudyError]
+) -> Study | StudyError:
+    """Read a study whose reading was ended without the masks that end it; all of them where no single one does."""
+    if isinstance(read_alone(replace(row, masks=())), StudyError):
+        return fault
+    alone = [read_alone(replace(row, masks=(mask,))) for mask in row.masks]
+    faults = [study if isinstance(study, StudyError) else None for study in alone]
+    if not any(faults):
+        faults = [fault] * len(faults)
+    masks = [
+        mask if own is None else replace(mask, refused=(own.reason, str(own)))
+        for mask, own in zip(row.masks, faults, strict=True)
+    ]
+    return read_alone(replace(row, masks=tuple(masks)))
+
+
+def check_reference(study: Study | PreparedStudy, config: AuditConfig) -> None:
+    """Refuse a study whose reference has a label that the model does not have.
+
+    Raises:
+        StudyError: READ, UNKNOWN_LABEL.
+    """
+    if not set(study.reference or ()) <= set(config.model.labels):
+        message = "the reference has a label that the model does not have"
+        raise StudyError(Stage.READ, Reason.UNKNOWN_LABEL, message, excluded=True)
