@@ -121,4 +121,6 @@ def load_results(run: Path) -> Results:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise OutputError(f"{path}: is not a result of schema {SCHEMA_VERSION}: {where}: {first['msg']}") from None
+        raise OutputError(
+            f"{path}: is not of schema {SCHEMA_VERSION}, which this version reads: {where}: {first['msg']}"
+        ) from None
