@@ -11,6 +11,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from pipeline.errors import OutputError
+from pipeline.vocabulary import Answer, Better, Status, Stratum
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -39,19 +40,21 @@ __all__ = [
 
 SCHEMA_VERSION: Literal[1] = 1
 
-Stratum = Literal["all", "reference_positive", "true_positive", "false_negative"]
-Answer = Literal["MET", "NOT MET", "INCONCLUSIVE", "NOT EVALUATED"]
-
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Score(_Frozen):
-    """One metric of one map against one mask: a value, or the reason why there is none."""
+    """One metric of one map against one mask: a value, or the reason why there is none.
+
+    ``version`` is the metric's; ``chance`` the value to expect of a map that is placed at random, where there is one.
+    """
 
     name: str
+    version: int = 1
     value: float | None = None
+    chance: float | None = None
     reason: str | None = None
 
     @model_validator(mode="after")
@@ -69,7 +72,7 @@ class MapScores(_Frozen):
     ``map`` is the map's key in the run's maps files, where it is kept before the ReLU that may end its
     formula; baselines have none. ``cell_mm`` is the size of a layer's cell. ``seen_share`` is the share of
     the mask's voxels that lie in the model's field of view, ``mask_share`` the mask's share of that field of
-    view (the level of chance for energy and average precision).
+    view.
     """
 
     target: str
@@ -128,7 +131,7 @@ class StudyAudit(_Frozen):
     study: str
     patient: str
     source_sha256: str
-    status: Literal["analysed", "excluded", "failed"]
+    status: Status
     stage: str | None = None
     reason: str | None = None
     message: str | None = None
@@ -310,13 +313,24 @@ class MethodFacts(_Frozen):
 
 
 class MetricFacts(_Frozen):
-    """What a reader must know of a metric."""
+    """What a reader must know of a metric.
+
+    ``range`` is the lowest and the highest value it can have (None: open, or not stated), ``chance`` says what the
+    level of chance is, or why there is none. ``package``, ``package_version`` and ``source_sha256`` name the installed
+    distribution that a metric comes from, and its code; None for camaudit's own.
+    """
 
     name: str
     title: str
     definition: str
-    better: Literal["higher", "lower"]
+    better: Better
     unit: str
+    range: tuple[float | None, float | None] = (None, None)
+    chance: str = ""
+    version: int = 1
+    package: str | None = None
+    package_version: str | None = None
+    source_sha256: str | None = None
 
 
 class CaseEntry(_Frozen):

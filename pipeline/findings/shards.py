@@ -27,7 +27,17 @@ __all__ = ["Maps", "load_map", "load_maps", "maps_by_study", "read_answers", "re
 Maps = dict[str, NDArray[Any]]
 """A map's key, or its layer's ``<key>/affine``, to its array."""
 
-_SCORES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64()), ("reason", pa.string())]))
+_SCORES = pa.list_(
+    pa.struct(
+        [
+            ("name", pa.string()),
+            ("version", pa.int64()),
+            ("value", pa.float64()),
+            ("chance", pa.float64()),
+            ("reason", pa.string()),
+        ]
+    )
+)
 _REFUSED = pa.struct(
     [
         ("reader", pa.string()),

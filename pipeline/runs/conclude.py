@@ -31,7 +31,9 @@ from pipeline.evidence.cohort import (
 )
 from pipeline.evidence.criteria import judge_all
 from pipeline.evidence.equivalence import StudyMaps, equivalent_methods
-from pipeline.evidence.localisation import METRICS, MaskedEvidence
+from pipeline.evidence.metrics.declaration import Metric
+from pipeline.evidence.metrics.map_evidence import MaskedEvidence
+from pipeline.evidence.metrics.registry import directions
 from pipeline.files import written
 from pipeline.findings.ledger import Ledger
 from pipeline.findings.record import (
@@ -54,6 +56,7 @@ from pipeline.studies.geometry import plan
 from pipeline.studies.study import Study
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.studies.volume import Heatmap, Volume
+from pipeline.vocabulary import BETTER, CSV_COLUMNS
 from pipeline.walk.map_plan import negative_label
 from pipeline.walk.study_walk import Auditor, StudySource, read_studies
 
@@ -99,7 +102,7 @@ def finish(
             "inputs": _inputs(folder, auditor, audits, sources),
         }
     )
-    _write_csv(folder / "per_study.csv", audits)
+    _write_csv(folder / "per_study.csv", audits, list(auditor.metrics.values()))
     with written(folder / "results.json") as file:
         file.write(results.model_dump_json(indent=1).encode())
     return results
@@ -110,7 +113,7 @@ def _results(
 ) -> Results:
     config = auditor.config
     bootstrap = Bootstrap(config.run.replicates, config.run.seed)
-    units = units_of(audits)
+    units = units_of(audits, auditor.metrics)
     labels = [label for label in config.model.labels if label != negative_label(config)]
     pairs = {
         audit.study: (audit.patient, {(pair.label, *pair.readers): pair.scores for pair in audit.agreement})
@@ -130,14 +133,14 @@ def _results(
         preparation=auditor.preparation.steps,
         overlap_rule=_overlap_rule(config),
         methods=tuple(_method_facts(name) for name in config.explain.methods),
-        metrics=tuple(metric.facts for metric in METRICS.values()),
+        metrics=tuple(metric.facts for metric in auditor.metrics.values()),
         flow=flow_of(audits, computed).model_copy(update=_map_counts(audits)),
         compared=_compared(audits),
         cohort_facts=_cohort_facts(audits, negative_label(config)),
         classification=classification(audits, labels, bootstrap),
         estimates=estimates(units, bootstrap),
         agreements=agreements(pairs, bootstrap),
-        verdicts=judge_all(config.criteria, units, audits, labels, bootstrap),
+        verdicts=judge_all(config.criteria, units, audits, labels, bootstrap, directions(auditor.metrics.values())),
         case_rule="",
         cases=(),
         lost_at_most=config.run.lost_at_most,
@@ -288,12 +291,13 @@ def _cases(
     folder: Path, auditor: Auditor, audits: Sequence[StudyAudit], sources: Mapping[str, StudySource]
 ) -> tuple[tuple[CaseEntry, ...], str]:
     config = auditor.config
-    metric, method = _primary(config)
-    scores = _scores(units_of(audits), method, metric)
-    chosen, rule = choose_cases(audits, scores, config.report.cases, config.run.seed)
+    name, method = _primary(config)
+    metric = auditor.metrics[name]
+    scores = _scores(units_of(audits, auditor.metrics), method, name)
+    chosen, rule = choose_cases(audits, scores, config.report.cases, config.run.seed, metric.better)
     by_study = {audit.study: audit for audit in audits}
     entries = [_case(folder, auditor, by_study[study], why, sources.get(study)) for study, why in chosen]
-    return tuple(entries), f"{rule}; overlap means {METRICS[metric].facts.title} of {_title(method)}"
+    return tuple(entries), f"{rule}; overlap means {metric.title} of {_title(method)} ({BETTER[metric.better]})"
 
 
 def _equivalent(folder: Path, audits: Sequence[StudyAudit]) -> tuple[tuple[str, ...], ...]:
@@ -387,26 +391,22 @@ def _heatmaps(folder: Path, audit: StudyAudit, target: str, study: Study) -> dic
     return heatmaps
 
 
-_CSV_COLUMNS = (
-    "study", "patient", "status", "stage", "reason", "reference", "predicted", "probability", "target", "method",
-    "layer", "reader", "degenerate", "seen_share", "mask_share", "mask_faults",
-)  # fmt: skip
-
-
-def _write_csv(path: Path, audits: Sequence[StudyAudit]) -> None:
+def _write_csv(path: Path, audits: Sequence[StudyAudit], measured: Sequence[Metric]) -> None:
     """Write one row for each study x target x method x reader; a study without a map has one row.
 
     An undefined score is empty and its reason stands in the column beside it; so it is for a mask that could not be
-    used. ``mask_faults`` counts all such masks of the study by reason.
+    used. A metric with a unit says so in its column's name. ``mask_faults`` counts all such masks of the study by
+    reason.
     """
     strata = sorted({column for audit in audits for column in audit.strata})
-    metrics = [column for name in METRICS for column in (name, f"{name}_undefined")]
+    metrics = [name for metric in measured for name in (metric.name, f"{metric.name}_undefined")]
+    heads = [name for metric in measured for name in (metric.column, f"{metric.name}_undefined")]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_CSV_COLUMNS, *metrics, *(f"stratum_{neutral(column)}" for column in strata)])
+    writer.writerow([*CSV_COLUMNS, *heads, *(f"stratum_{neutral(column)}" for column in strata)])
     for audit in audits:
         for row in _csv_rows(audit):
-            cells = [row.get(column) for column in (*_CSV_COLUMNS, *metrics)]
+            cells = [row.get(column) for column in (*CSV_COLUMNS, *metrics)]
             writer.writerow([neutral(cell) for cell in (*cells, *(audit.strata.get(column) for column in strata))])
     with written(path) as file:
         file.write(text.getvalue().encode("utf-8"))

@@ -27,8 +27,8 @@ from pipeline.checks.model_check import Probe, probe_model
 from pipeline.config import AuditConfig, digest_of
 from pipeline.config_file import read_document
 from pipeline.errors import ArchiveError, ConfigError, OutputError
-from pipeline.evidence.baselines import BASELINES
 from pipeline.evidence.criteria import check_criteria
+from pipeline.evidence.metrics.plugins import load_metrics
 from pipeline.files import written
 from pipeline.findings.ledger import Ledger
 from pipeline.findings.lock import compare, read_lock
@@ -45,6 +45,7 @@ from pipeline.studies.file_hashes import open_file_hashes
 from pipeline.studies.pseudonyms import Pseudonyms, load_key
 from pipeline.studies.read_study import StudyRow
 from pipeline.studies.untrusted.workers import WorkerPool
+from pipeline.vocabulary import BASELINES
 from pipeline.walk.map_plan import in_order, missing_maps, recipes_of
 from pipeline.walk.sources import archive_rows, image_digest, row_digest
 from pipeline.walk.study_walk import Auditor, StudySource, audit_studies
@@ -224,7 +225,7 @@ def work(
 
 def _recipes(auditor: Auditor, layers: Sequence[str]) -> Recipes:
     foundation = [auditor.model.sha256, program_digest(), library_versions(LIBRARIES), auditor.device.type]
-    return recipes_of(auditor.config, layers, foundation)
+    return recipes_of(auditor.config, layers, foundation, auditor.metrics.values())
 
 
 def read_run(folder: Path) -> tuple[RunFile, list[Member]]:
@@ -266,7 +267,8 @@ def _opened(config_path: Path, overrides: tuple[str, ...], _digest: str) -> Audi
     device = choose_device(config.run.device)
     model = load_model(config.model, config_path.parent, device)
     pseudonyms = Pseudonyms(load_key(config.run.output))
-    return Auditor(config, model, preparation, device, config.model.layers, pseudonyms, _prepared_cache(config))
+    cache = _prepared_cache(config)
+    return Auditor(config, model, preparation, device, config.model.layers, pseudonyms, cache, metrics=load_metrics())
 
 
 def _prepared_cache(config: AuditConfig) -> PreparedCache | None:
@@ -307,7 +309,7 @@ def look_at_model(auditor: Auditor, sources: Sequence[StudySource]) -> Probe:
         AuditError: as ``probe_model``; for a criterion about a map that there will not be.
     """
     probe = probe_model(auditor, [source.row for source in sources])
-    check_criteria(auditor.config.criteria, [*_map_names(auditor.config, probe.layers), *BASELINES])
+    check_criteria(auditor.config.criteria, [*_map_names(auditor.config, probe.layers), *BASELINES], auditor.metrics)
     return probe
 
 

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from cam import METHODS
 from pipeline.config import AuditConfig, digest_of
-from pipeline.evidence.baselines import BASELINES
+from pipeline.evidence.metrics.declaration import Metric
 from pipeline.findings.recipes import Place, Recipes
 from pipeline.findings.record import MapScores, StudyAudit
+from pipeline.vocabulary import BASELINES
 
 __all__ = [
     "Call",
@@ -32,13 +33,16 @@ MapsToCompute = Mapping[str, tuple[Place, ...]]
 """A study's targets, each with the maps that are to be computed for it."""
 
 
-def recipes_of(config: AuditConfig, layers: Sequence[str], foundation: Sequence[object]) -> Recipes:
+def recipes_of(
+    config: AuditConfig, layers: Sequence[str], foundation: Sequence[object], metrics: Iterable[Metric]
+) -> Recipes:
     """Return a run's recipes; ``foundation`` is what is not in the configuration: weights, versions, device."""
     model = config.model.model_dump(
         mode="json", exclude={"name", "version", "training_data", "bundle", "weights", "sha256", "layers"}
     )  # the weights count by their own hash, the layers map by map
     study = digest_of([config.preparation(), model, config.run.seed, *foundation])
-    scoring, options = config.overlap.model_dump(mode="json"), config.explain.model_dump(mode="json")["options"]
+    scoring = [config.overlap.model_dump(mode="json"), [metric.identity for metric in metrics]]
+    options = config.explain.model_dump(mode="json")["options"]
     places = places_of(config, layers)
 
     def digest(place: Place) -> str:

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from cam import Memory, Target, explain
 from pipeline.config import AuditConfig
 from pipeline.errors import Reason, Stage, StudyError
-from pipeline.evidence.baselines import BASELINES, centre_prior, random_map
+from pipeline.evidence.baselines import centre_prior, random_map
 from pipeline.evidence.experts import agreement
-from pipeline.evidence.localisation import METRICS, MaskedEvidence, score_all
+from pipeline.evidence.metrics.declaration import Metric
+from pipeline.evidence.metrics.map_evidence import MaskedEvidence
+from pipeline.evidence.metrics.registry import METRICS, score_all, undefined_scores
 from pipeline.faults import internal_error, log_fault
-from pipeline.findings.record import InputFacts, MapScores, PairAgreement, RefusedMask, Score, StudyAudit
+from pipeline.findings.record import InputFacts, MapScores, PairAgreement, RefusedMask, StudyAudit
 from pipeline.findings.shards import Maps
 from pipeline.models.load import LoadedModel, probabilities
 from pipeline.models.prepare import Preparation
@@ -32,6 +34,7 @@ from pipeline.studies.readers.shared.base import ReadOptions
 from pipeline.studies.study import PASSING, Study, faults_of
 from pipeline.studies.untrusted.workers import DECODING, WorkerPool, isolated_map
 from pipeline.studies.volume import Heatmap, Mask
+from pipeline.vocabulary import BASELINES, Baseline
 from pipeline.walk.fault_origin import is_out_of_memory, origin_of
 from pipeline.walk.map_plan import (
     MapsToCompute,
@@ -56,6 +59,8 @@ _READ_AHEAD = 16  # studies in memory besides those of the batch that is analyse
 class Auditor:
     """Everything that is the same for every study of a run. ``layers`` are names, ``auto`` resolved.
 
+    ``metrics`` are camaudit's own and those of installed packages, by name.
+
     ``pool`` is whose processes read the studies; without one, each call of ``read_studies`` has its own.
     """
 
@@ -68,6 +73,7 @@ class Auditor:
     prepared_cache: PreparedCache | None = None
     pool: WorkerPool | None = None
     memory: Memory = field(default_factory=Memory)
+    metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)
 
 
 @dataclass(frozen=True)
@@ -374,12 +380,15 @@ def _measure(auditor: Auditor, study: PreparedStudy, heatmap: Heatmap, facts: Ma
         "degenerate": evidence.degenerate,
     }
     masks = [mask for mask in study.masks if mask.label == heatmap.target]
+    metrics = auditor.metrics.values()
     rows: list[dict[str, object]] = [
-        {"reader": mask.reader, "scores": score_all(evidence, mask), **_mask_shares(mask, heatmap)} for mask in masks
+        {"reader": mask.reader, "scores": score_all(evidence, mask, metrics), **_mask_shares(mask, heatmap)}
+        for mask in masks
     ]
-    for fault in faults_of(heatmap.target, study.masks, study.mask_faults):
-        scores = [Score(name=name, reason=fault.reason) for name in METRICS]
-        rows.append({"reader": fault.reader, "scores": scores})
+    rows += [
+        {"reader": fault.reader, "scores": undefined_scores(metrics, fault.reason)}
+        for fault in faults_of(heatmap.target, study.masks, study.mask_faults)
+    ]
     return [MapScores.model_validate({**common, **row}) for row in rows or [{"reader": None}]]
 
 
@@ -395,7 +404,10 @@ def _measure_baselines(
     grid, resampling = layer
     noise = random_map(grid.shape, auditor.config.run.seed, study.identity)
     geometry = study.geometry
-    baselines = {"random_map": resampling.apply(noise), "centre_prior": centre_prior(geometry)}
+    baselines: dict[Baseline, NDArray[np.float32]] = {
+        "random_map": resampling.apply(noise),
+        "centre_prior": centre_prior(geometry),
+    }
     return [
         entry
         for name, values in baselines.items()

@@ -27,7 +27,7 @@ from reports.page.layout import (
 from reports.page.text import DASH, bold, joined
 from reports.panels import Grid, Legend, PictureRow, grid_for
 from reports.registry import Context, section
-from reports.wording import is_baseline, measured, method, methods_in_order, nothing_called, words
+from reports.wording import better_of, is_baseline, measured, method, methods_in_order, nothing_called, words
 
 _WARNING = (
     "How to read these pictures. A map shows where one attribution method places importance for one output of this "
@@ -166,12 +166,18 @@ def _scores(results: Results, case: CaseEntry) -> list[Flowable]:
     shape = columns(
         ("Map", 26),
         ("Expert", 14),
-        *((measured(results, name), max(8, 56 / len(names)), True) for name in names),
+        *((_head(results, name), max(8, 56 / len(names)), True) for name in names),
     )
     every = [score for map_scores in scored for score in map_scores.scores]
     like = {name: tuple(score.value for score in every if score.name == name) for name in names}
     rows = [_score_row(results, map_scores, like, several) for map_scores in scored]
     return [table(shape, rows, compact=True), *_reasons(results, scored)]
+
+
+def _head(results: Results, name: str) -> str:
+    """Return a column's heading; where lower is better it says so."""
+    lower = " (lower is better)" if better_of(results, name) == "lower" else ""
+    return f"{measured(results, name)}{lower}"
 
 
 Likes = Mapping[str, tuple[float | None, ...]]

@@ -7,7 +7,7 @@ from reports.numbers import count, estimate
 from reports.page.layout import Flowable, columns, note, paragraph, subheading, table
 from reports.page.text import DASH
 from reports.registry import Context, section
-from reports.wording import in_sentence, intervals, is_baseline, measured, method, methods_in_order, stratum
+from reports.wording import better_of, in_sentence, intervals, is_baseline, measured, method, methods_in_order, stratum
 
 _ACROSS = 3
 """Maps that fit beside each other; more of them take further tables."""
@@ -35,7 +35,8 @@ def _maps(results: Results, estimates: Sequence[Estimate]) -> list[Flowable]:
         parts = [names[start : start + _ACROSS] for start in range(0, len(names), _ACROSS)]
         for number, part in enumerate(parts, 1):
             place = f" ({number} of {len(parts)})" if len(parts) > 1 else ""
-            content += subheading(f"{measured(results, metric)}, {in_sentence(stratum(among))}{place}")
+            lower = " (lower is better)" if better_of(results, metric) == "lower" else ""
+            content += subheading(f"{measured(results, metric)}{lower}, {in_sentence(stratum(among))}{place}")
             content.append(_table(results, [member for member in members if member.method in part], part))
     return content
 

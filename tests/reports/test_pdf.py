@@ -307,6 +307,7 @@ def test_imports_stay_inside_the_rule():
         "pipeline.findings.record",
         "pipeline.conclusions.cases",
         "pipeline.errors",
+        "pipeline.vocabulary",
         "pipeline.studies.geometry",
         "pipeline.studies.volume",
     }

@@ -9,7 +9,8 @@ from torch import nn
 
 from cam import METHODS, explain
 from pipeline.evidence.equivalence import equivalent_methods
-from pipeline.evidence.localisation import MaskedEvidence, score_all
+from pipeline.evidence.metrics.map_evidence import MaskedEvidence
+from pipeline.evidence.metrics.registry import score_all
 from pipeline.studies.geometry import Geometry, cells, plan
 from pipeline.studies.volume import Heatmap, Mask
 

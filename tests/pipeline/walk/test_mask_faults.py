@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import Reason
-from pipeline.evidence.localisation import METRICS
+from pipeline.evidence.metrics.registry import METRICS
 from pipeline.runs.reuse import run_answers
 from pipeline.runs.run import find_sources, open_auditor
 from pipeline.studies.untrusted.workers import Limits
