@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from pipeline.findings.record import Estimate, Results
 from reports.numbers import bounds, limits, number
 from reports.page.layout import GREY, Column, columns
-from reports.page.text import Markup, bold, coloured, joined
+from reports.page.text import bold, coloured, joined
 from reports.wording import (
-    better_of,
+    headed,
     interval_head,
     is_baseline,
     label_of,
-    measured,
     method,
     methods_in_order,
     undefined,
@@ -46,17 +45,12 @@ def among_rows(
         group.sort(key=lambda estimate: methods.index(estimate.method))
         like = tuple(edge for estimate in group for edge in limits(estimate))
         for place, member in enumerate(group):
-            lead: tuple[object, ...] = (_head(results, name) if place == 0 else "",)
+            lead: tuple[object, ...] = (bold(headed(results, name)) if place == 0 else "",)
             lead += (_map(results, member),) if by_method else ()
             lead += (label_of(member) or member.group or "all",) if _by_label(estimates) else ()
             rows.append((*lead, *_numbers(member, like)))
         rules.append(len(rows) - 1)
     return rows, rules
-
-
-def _head(results: Results, name: str) -> Markup:
-    lower = coloured("; lower is better", GREY) if better_of(results, name) == "lower" else ""
-    return joined(bold(measured(results, name)), lower)
 
 
 def _by_label(estimates: Sequence[Estimate]) -> bool:

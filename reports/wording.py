@@ -4,17 +4,19 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from pipeline.findings.record import Estimate, LayerFacts, Results, Verdict
-from pipeline.vocabulary import BASELINES, CLASSIFIER, CLASSIFIER_METRICS, STRATA, Better, Stratum
+from pipeline.vocabulary import BASELINES, BETTER, CLASSIFIER, CLASSIFIER_METRICS, STRATA, Better, Stratum
 from reports.numbers import count, number, share
 from reports.page.layout import Chip
 from reports.page.text import DASH
 
 __all__ = [
+    "arrow_note",
     "asked_for",
     "better_of",
     "by",
     "cells",
     "chip",
+    "headed",
     "in_sentence",
     "interval_head",
     "intervals",
@@ -61,6 +63,16 @@ def measured(results: Results, name: str) -> str:
     """Return a metric's title with its unit, ``Distance, mm``, where it has one."""
     unit = _unit(results, name)
     return metric(results, name) + (f", {unit}" if unit else "")
+
+
+def headed(results: Results, name: str) -> str:
+    """Return a metric's title and unit for the head of a table; an arrow where lower is better."""
+    return measured(results, name) + (" \u2193" if better_of(results, name) == "lower" else "")
+
+
+def arrow_note(results: Results) -> str:
+    """Return what the arrow of ``headed`` means, to follow other sentences; empty where no metric has it."""
+    return f" \u2193: {BETTER['lower']}." if any(facts.better == "lower" for facts in results.metrics) else ""
 
 
 def _unit(results: Results, name: str) -> str:

@@ -6,7 +6,7 @@ from reports.charts import forest_plot
 from reports.estimates import among_rows, estimate_columns
 from reports.page.layout import Flowable, note, paragraph, subheading, table, together
 from reports.registry import Context, section
-from reports.wording import intervals, stratum
+from reports.wording import arrow_note, intervals, stratum
 
 
 @section(90, "Results: overlap with the experts' masks")
@@ -23,7 +23,7 @@ def build(context: Context) -> list[Flowable]:
             rows, rules = among_rows(results, in_stratum)
             content += subheading(stratum(among))
             content += [note(STRATA_MEANING[among]), table(estimate_columns(in_stratum), rows, rules=rules)]
-    return [*content, note(intervals(whole), " ", _READING)]
+    return [*content, note(intervals(whole), " ", _READING, arrow_note(results))]
 
 
 _READING = (

@@ -30,7 +30,7 @@ def load_metrics(entries: Iterable[EntryPoint] | None = None) -> Mapping[str, Me
     """
     metrics = dict(METRICS)
     given = entry_points(group=_GROUP) if entries is None else entries
-    for entry in sorted(given, key=lambda entry: (entry.name, entry.value)):
+    for entry in sorted(given, key=lambda entry: (entry.name, _package(entry), entry.value)):
         fault, metric = _loaded(entry, metrics)
         if metric is None:
             raise ConfigError(
