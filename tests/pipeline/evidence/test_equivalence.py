@@ -71,6 +71,23 @@ def test_the_rule_is_that_of_cam():
     assert 30 < said.count(True) < 250
 
 
+@pytest.mark.parametrize(
+    ("against", "apart", "same"),
+    [
+        (0, 0.9e-4, True),
+        (0, 1.2e-4, False),
+        (1e3, 1.0e-3, True),
+        (1e3, 1.3e-3, False),
+        (1e6, 9e-3, True),
+        (1e6, 0.012, False),
+    ],
+)
+def test_how_far_apart_two_maps_of_one_evidence_may_be(against, apart, same):
+    """Of the largest evidence; more where large terms of the other sign show that little is left of them."""
+    first, second = np.float32([1, 0.5, -against]), np.float32([1, 0.5 + apart, -against])
+    assert agree(first, second) is same_evidence(*(torch.from_numpy(m)[None] for m in (first, second))) is same
+
+
 def test_every_target_counts():
     study = {("a", "s"): ROW, ("b", "s"): ROW, ("a", "t"): ROW, ("b", "t"): -ROW}
     assert equivalent_methods(["a", "b"], [study]) == ()
