@@ -263,12 +263,13 @@ def open_auditor(
 @lru_cache(maxsize=1)
 def _opened(config_path: Path, overrides: tuple[str, ...], _digest: str) -> Auditor:
     config = check_names(config_path, overrides)
+    metrics = load_metrics()  # before the model: its code may change where modules are found
     preparation = build_transforms(config.prepare)
     device = choose_device(config.run.device)
     model = load_model(config.model, config_path.parent, device)
     pseudonyms = Pseudonyms(load_key(config.run.output))
     cache = _prepared_cache(config)
-    return Auditor(config, model, preparation, device, config.model.layers, pseudonyms, cache, metrics=load_metrics())
+    return Auditor(config, model, preparation, device, config.model.layers, pseudonyms, cache, metrics=metrics)
 
 
 def _prepared_cache(config: AuditConfig) -> PreparedCache | None:

@@ -28,7 +28,8 @@ INVARIANCES = {
 """What a metric may declare; each is held against the metric by one generic check."""
 
 _NAME, _UNIT = re.compile(r"[a-z][a-z0-9_]{1,39}"), re.compile(r"1|[A-Za-z][A-Za-z0-9/]{0,9}")
-_TITLE, _PROSE = 40, 400  # the most characters: a title stands at the head of a column
+_TITLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ()-]{0,39}")  # no letter that only looks like another metric's
+_PROSE = 400  # the most characters
 
 
 @dataclass(frozen=True)
@@ -132,13 +133,13 @@ def metric(
 def _faults(declared: Metric) -> Iterator[str]:
     if not _matches(_NAME, declared.name) or declared.name.endswith("_undefined"):
         yield "name must be of a-z, 0-9 and _, from 2 to 40 characters, not ending in _undefined"
-    if not _printable(declared.title, _TITLE):
-        yield f"title must be one printable line of 1 to {_TITLE} characters, not {declared.title!r:.60}"
+    if not _matches(_TITLE, declared.title):
+        yield f"title must be 1 to 40 plain characters (letters, digits, space, brackets), not {declared.title!r:.60}"
     for part, text in (
         ("definition", declared.definition),
         ("chance, as a reason or a docstring,", declared.chance_text),
     ):
-        if not _printable(text, _PROSE):
+        if not _printable(text):
             yield f"{part} must be one printable line of 1 to {_PROSE} characters, not {text!r:.60}"
     if not _matches(_UNIT, declared.unit):
         yield f"unit must be '1' or such as 'mm' or 'mm3', not {declared.unit!r:.60}"
@@ -159,8 +160,8 @@ def _matches(pattern: re.Pattern[str], text: Any) -> bool:  # noqa: ANN401 - wha
     return isinstance(text, str) and pattern.fullmatch(text) is not None
 
 
-def _printable(text: Any, longest: int) -> bool:  # noqa: ANN401 - whatever a third party wrote
-    return isinstance(text, str) and len(text.strip()) > 0 and len(text) <= longest and text.isprintable()
+def _printable(text: Any) -> bool:  # noqa: ANN401 - whatever a third party wrote
+    return isinstance(text, str) and len(text.strip()) > 0 and len(text) <= _PROSE and text.isprintable()
 
 
 def _is_range(span: Any) -> bool:  # noqa: ANN401 - whatever a third party wrote

@@ -67,8 +67,18 @@ def _taken(metric: Metric, known: Mapping[str, Metric]) -> str | None:
     owners = {name: other.package or "camaudit" for name, other in known.items()}
     owners |= dict.fromkeys((*CLASSIFIER_METRICS, *CSV_COLUMNS), "camaudit")
     columns = {other.column: owners[name] for name, other in known.items()}
+    titles = {_plain(other.title): owners[name] for name, other in known.items()}
+    titles |= {_plain(title): "camaudit" for title in CLASSIFIER_METRICS.values()}
     owner = owners.get(metric.name) or columns.get(metric.column)
-    return None if owner is None else f"the name {metric.name!r} is taken by {owner}"
+    if owner is not None:
+        return f"the name {metric.name!r} is taken by {owner}"
+    owner = titles.get(_plain(metric.title))
+    return None if owner is None else f"the title {metric.title!r} is taken by {owner}"
+
+
+def _plain(title: str) -> str:
+    """Return a title as a reader may take it for another."""
+    return "".join(character for character in title.casefold() if character.isalnum())
 
 
 def _source(metric: Metric) -> str | None:

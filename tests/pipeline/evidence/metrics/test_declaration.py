@@ -137,8 +137,9 @@ def test_a_metric_without_a_stable_answer_is_found():
     [
         ({"name": "Sound"}, "name must be of a-z"),
         ({"name": "iou_undefined"}, "not ending in _undefined"),
-        ({"title": ""}, "title must be one printable line"),
-        ({"title": "two\nlines"}, "title must be one printable line"),
+        ({"title": ""}, "title must be 1 to 40 plain characters"),
+        ({"title": "\u0399oU"}, "title must be 1 to 40 plain"),  # a Greek letter
+        ({"title": "two\nlines"}, "title must be 1 to 40 plain"),
         ({"definition": "x" * 401}, "definition must be one printable line of 1 to 400"),
         ({"chance": ""}, "chance, as a reason or a docstring"),
         ({"chance": lambda overlap: 0.5}, "chance, as a reason or a docstring"),  # a lambda has no docstring

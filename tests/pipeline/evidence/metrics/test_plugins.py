@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[4]
 DECLARED = """
 from camaudit.metrics import Undefined, metric
 
-@metric({name!r}, title="T", definition="d", unit={unit!r}, better="higher", range=(0.0, 1.0), chance="none",
+@metric({name!r}, title={title!r}, definition="d", unit={unit!r}, better="higher", range=(0.0, 1.0), chance="none",
         invariant=(), version=1)
 def measure(overlap):
     {body}
@@ -36,9 +36,14 @@ SHARE = "overlap.require_mask(); return float((overlap.evidence.region & overlap
 def installed(tmp_path, monkeypatch):
     """Return a function that installs a module with a metric for this test, under a name of its own."""
 
-    def put(entry="extra", attribute="measure", name="extra", unit="1", body=SHARE, text=None):
-        module = f"plugin_of_{abs(hash((str(tmp_path), entry, attribute, name, unit, body, text)))}"
-        (tmp_path / f"{module}.py").write_text(text or DECLARED.format(name=name, unit=unit, body=body))
+    def put(entry="extra", attribute="measure", name="extra", unit="1", body=SHARE, text=None, title=None):
+        module = f"plugin_of_{abs(hash((str(tmp_path), entry, attribute, name, unit, body, text, title)))}"
+        (tmp_path / f"{module}.py").write_text(
+            text
+            or DECLARED.format(
+                name=name, unit=unit, body=body, title=title or f"Title of {name.replace(chr(95), chr(32))}"
+            )
+        )
         write_distribution(
             tmp_path,
             f"camaudit-{entry.replace('_', '-')}-{len(list(tmp_path.iterdir()))}",
@@ -80,6 +85,9 @@ def test_an_installed_metric_stands_behind_camaudits_own(installed, tmp_path):
         ({"entry": "auroc", "name": "auroc"}, "the name 'auroc' is taken by camaudit"),
         ({"entry": "patient", "name": "patient"}, "the name 'patient' is taken by camaudit"),
         ({"entry": "hd95_mm", "name": "hd95_mm"}, "the name 'hd95_mm' is taken by camaudit"),
+        ({"title": "IoU"}, "the title 'IoU' is taken by camaudit"),
+        ({"title": "hit-rate"}, "the title 'hit-rate' is taken by camaudit"),
+        ({"title": "Auroc"}, "the title 'Auroc' is taken by camaudit"),
         ({"body": "return 1.5"}, "metric 'extra' returns 1.5 on blob 0 in 2D, outside of its range (0.0, 1.0)"),
         ({"body": "return float('nan')"}, "metric 'extra' returns nan on blob 0 in 2D"),
         ({"body": "return 1 / overlap.mask.sum()"}, "metric 'extra' returns inf on an empty mask in 2D"),
