@@ -131,14 +131,16 @@ def test_what_a_score_follows_from_names_package_version_and_code(tmp_path, monk
             metrics = load_metrics().values()
             for name in [name for name in sys.modules if name.startswith("camaudit_energy_distance")]:
                 del sys.modules[name]
-        return recipes_of(config, ("1",), ["weights"], metrics).maps["gradcam", "1"]
+        return recipes_of(config, ("1",), ["weights"], [metric.identity for metric in metrics]).scores["gradcam", "1"]
 
     first = recipe("0.3.1")
     assert recipe("0.3.1") == first
     others = {
         recipe("0.3.2"),
         recipe("0.3.1", "\n# edited in place\n"),
-        recipes_of(config, ("1",), ["weights"], METRICS.values()).maps["gradcam", "1"],
+        recipes_of(config, ("1",), ["weights"], [metric.identity for metric in METRICS.values()]).scores[
+            "gradcam", "1"
+        ],
     }
     assert len(others | {first}) == 4
 
