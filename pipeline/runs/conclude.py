@@ -291,7 +291,7 @@ def _cases(
     folder: Path, auditor: Auditor, audits: Sequence[StudyAudit], sources: Mapping[str, StudySource]
 ) -> tuple[tuple[CaseEntry, ...], str]:
     config = auditor.config
-    name, method = _primary(config)
+    name, method = _primary(config, list(auditor.metrics))
     metric = auditor.metrics[name]
     scores = _scores(units_of(audits, auditor.metrics), method, name)
     chosen, rule = choose_cases(audits, scores, config.report.cases, config.run.seed, metric.better)
@@ -323,12 +323,12 @@ def _title(name: str) -> str:
     return f"{METHODS[method].title}{at}{layer}"
 
 
-def _primary(config: AuditConfig) -> tuple[str, str]:
-    """Return the metric and map that rank the cases: those of the first criterion about a map, or IoU of the first."""
+def _primary(config: AuditConfig, measured: Sequence[str]) -> tuple[str, str]:
+    """Return the metric and map that rank the cases: those of the first criterion about a map, or the first of each."""
     for criterion in config.criteria:
         if criterion.method is not None and criterion.metric != "hit_rate":
             return criterion.metric, criterion.method
-    return "iou", config.explain.methods[0]
+    return measured[0], config.explain.methods[0]
 
 
 def _scores(units: Sequence[Unit], method: str, metric: str) -> dict[str, float]:

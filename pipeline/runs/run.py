@@ -29,6 +29,7 @@ from pipeline.config_file import read_document
 from pipeline.errors import ArchiveError, ConfigError, OutputError
 from pipeline.evidence.criteria import check_criteria
 from pipeline.evidence.metrics.plugins import load_metrics
+from pipeline.evidence.metrics.registry import measured_metrics
 from pipeline.files import written
 from pipeline.findings.ledger import Ledger
 from pipeline.findings.lock import compare, read_lock
@@ -263,7 +264,7 @@ def open_auditor(
 @lru_cache(maxsize=1)
 def _opened(config_path: Path, overrides: tuple[str, ...], _digest: str) -> Auditor:
     config = check_names(config_path, overrides)
-    metrics = load_metrics()  # before the model: its code may change where modules are found
+    metrics = measured_metrics(config, load_metrics())  # before the model: its code may change where modules are found
     preparation = build_transforms(config.prepare)
     device = choose_device(config.run.device)
     model = load_model(config.model, config_path.parent, device)

@@ -41,7 +41,7 @@ def recipes_of(
         mode="json", exclude={"name", "version", "training_data", "bundle", "weights", "sha256", "layers"}
     )  # the weights count by their own hash, the layers map by map
     study = digest_of([config.preparation(), model, config.run.seed, *foundation])
-    scoring = [config.overlap.model_dump(mode="json"), [metric.identity for metric in metrics]]
+    scoring = [config.overlap.threshold, [metric.identity for metric in metrics]]
     options = config.explain.model_dump(mode="json")["options"]
     places = places_of(config, layers)
 
