@@ -7,8 +7,8 @@ import nibabel
 import numpy as np
 import pytest
 
+from pipeline.config import OverlapConfig
 from pipeline.errors import Reason
-from pipeline.evidence.metrics.registry import METRICS
 from pipeline.runs.reuse import run_answers
 from pipeline.studies.untrusted.workers import Limits
 from pipeline.walk import study_walk as audit
@@ -92,7 +92,7 @@ def test_one_readers_fault_leaves_the_other_readers_scores_as_they_are(tmp_path)
     found = audits_of(folder, broken)["study00"]
     assert scores(found, "anna") == scores(expected, "anna")
     for method in ("gradcam", "random_map"):
-        assert scores(found, "ben", method) == dict.fromkeys(METRICS, "other_grid")
+        assert scores(found, "ben", method) == dict.fromkeys(OverlapConfig().metrics, "other_grid")
     assert (found.masks, [fault.reason for fault in found.mask_faults]) == (1, ["other_grid"])
     assert results.flow.without_mask == 0
 
@@ -127,7 +127,7 @@ def test_a_label_of_a_mask_that_the_model_lacks_is_the_masks_fault_one_of_the_re
     assert results.flow.excluded == {"unknown_label": 1}
     assert results.flow.mask_faults == {"unknown_label": 3}
     found = audits_of(folder, config)["study00"]
-    assert scores(found, "ben") == dict.fromkeys(METRICS, "unknown_label")
+    assert scores(found, "ben") == dict.fromkeys(OverlapConfig().metrics, "unknown_label")
     assert isinstance(scores(found, "anna")["iou"], float)
     assert "leison" not in (folder / "results.json").read_text()
 
@@ -139,7 +139,7 @@ def test_no_consensus_is_put_in_the_place_of_one_that_lacks_a_reader(tmp_path):
     (config.parent / "archive" / "study00_ben.nii.gz").unlink()
     folder, results = complete(config)
     found = audits_of(folder, config)
-    assert scores(found["study00"], "consensus:majority") == dict.fromkeys(METRICS, "no_consensus")
+    assert scores(found["study00"], "consensus:majority") == dict.fromkeys(OverlapConfig().metrics, "no_consensus")
     assert isinstance(scores(found["study00"], "anna")["iou"], float)
     assert isinstance(scores(found["study01"], "consensus:majority")["iou"], float)
     primary = [one for one in results.estimates if (one.metric, one.method) == ("iou", "gradcam")]
