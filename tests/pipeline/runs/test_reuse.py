@@ -9,6 +9,7 @@ import pytest
 from pipeline.errors import OutputError
 from pipeline.findings.shards import load_map, load_maps
 from pipeline.runs.reuse import carried_answers
+from pipeline.walk import reading
 from pipeline.walk import study_walk as audit
 from tests.pipeline.planted import plant, write_manifest, write_study
 from tests.pipeline.runs.test_run import change, complete
@@ -66,7 +67,7 @@ def assert_same(folder, other, config, other_config):
                 assert (score.name, score.reason) == (same.name, same.reason)
                 assert score.value == pytest.approx(same.value, rel=1e-4, abs=1e-6)
             if row.map:
-                np.testing.assert_allclose(load_map(folder, row.map)[0], load_map(other, one.map)[0], rtol=1e-4)
+                np.testing.assert_allclose(load_map(folder, row)[0], load_map(other, one)[0], rtol=1e-4)
 
 
 def hashes(folder, config):
@@ -228,7 +229,7 @@ def test_a_study_that_is_only_carried_in_part_is_not_taken_for_whole(tmp_path):
     audited(config)
     change(config, explain={"methods": [*METHODS, "layercam"]})
     folder = begin(config, "c")
-    assert len(carried_answers(folder)) == 6
+    assert len(carried_answers(folder, read_run(folder)[0].recipes)) == 6
     with pytest.raises(OutputError, match="4 of 6 studies were never audited"):
         finish(folder)
 
@@ -254,7 +255,7 @@ def test_a_file_that_reads_otherwise_than_its_name_promises_is_answered_anew(tmp
     folder = audited(config)
     change(config, explain={"methods": [*METHODS, "layercam"]})
     folder = begin(config, "c")
-    auditor_reads = audit.read_study
+    auditor_reads = reading.read_study
 
     def otherwise(row, pseudonyms, options):
         study = auditor_reads(row, pseudonyms, options)
@@ -262,7 +263,7 @@ def test_a_file_that_reads_otherwise_than_its_name_promises_is_answered_anew(tmp
 
     calls.clear()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(audit, "read_study", otherwise)
+        patch.setattr(reading, "read_study", otherwise)
         work(folder, 0)
     assert {methods for _, methods, _, _ in calls} == {(*METHODS, "layercam")}
     assert {study.facts["files sha256"] for study in audits_of(folder, config).values()} == {"another"}
