@@ -3,10 +3,11 @@
 import csv
 import stat
 
-from pipeline.config_file import load_config
 from pipeline.runs.pseudonym_links import LINKS_FILE, write_links
 from pipeline.studies.pseudonyms import Pseudonyms, load_key
+from pipeline.walk.sources import find_sources
 from tests.pipeline.planted import plant
+from tests.pipeline.steps import open_auditor
 
 
 def test_the_table_ties_every_pseudonym_to_its_name(tmp_path):
@@ -16,7 +17,9 @@ def test_the_table_ties_every_pseudonym_to_its_name(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with path.open() as file:
         rows = list(csv.DictReader(file))
-    found = find_rows(load_config(config), Pseudonyms(load_key(tmp_path / "runs")))
+    found = {
+        one.study: one for one in find_sources(open_auditor(config).config, Pseudonyms(load_key(tmp_path / "runs")))
+    }
     assert {row["study"]: row["archive_study"] for row in rows} == {key: one.row.study for key, one in found.items()}
     assert {row["patient"]: row["archive_patient"] for row in rows} == {
         one.patient: one.row.patient for one in found.values()
