@@ -11,14 +11,14 @@ from pipeline.config import OverlapConfig
 from pipeline.errors import Reason
 from pipeline.runs.reuse import run_answers
 from pipeline.studies.untrusted.workers import Limits
-from pipeline.walk import study_walk as audit
+from pipeline.walk import reading
 from pipeline.walk.sources import find_sources
 from pipeline.walk.study_walk import audit_studies
 from tests.pipeline.hostile import deadly_mask, deadly_together
 from tests.pipeline.models.test_prepared_studies import opened
 from tests.pipeline.planted import plant, write_manifest
 from tests.pipeline.runs.test_run import change, complete
-from tests.pipeline.steps import open_auditor
+from tests.pipeline.steps import open_auditor, read_run
 
 CLASSIFIER = ("accuracy", "sensitivity", "specificity", "auroc")
 
@@ -44,7 +44,7 @@ def audits_of(folder, config):
     """Return the run's studies by the archive's own names."""
     auditor = open_auditor(config)
     names = {source.study: source.row.study for source in find_sources(auditor.config, auditor.pseudonyms)}
-    answers = run_answers(folder, dict.fromkeys(names))
+    answers = run_answers(folder, read_run(folder)[1])
     return {names[study]: found for study, found in answers.items()}
 
 
@@ -155,8 +155,8 @@ def test_no_consensus_is_put_in_the_place_of_one_that_lacks_a_reader(tmp_path):
 )
 def test_masks_that_end_the_process_do_not_cost_the_study(read, faults, masks, tmp_path, monkeypatch):
     auditor, sources = opened(plant(tmp_path, 2, run={"batch_size": 2, "device": "cpu", "workers": 1}))
-    monkeypatch.setattr(audit, "read_study", read)
-    monkeypatch.setattr(audit, "DECODING", Limits(4 * 1024**3, cpu_seconds=60, wall_seconds=120))
+    monkeypatch.setattr(reading, "read_study", read)
+    monkeypatch.setattr(reading, "DECODING", Limits(4 * 1024**3, cpu_seconds=60, wall_seconds=120))
     (first, second), _ = audit_studies(auditor, sources)
     assert (first.status, first.masks, second.status, second.masks) == ("analysed", masks, "analysed", 2)
     assert [(fault.reader, fault.reason) for fault in first.mask_faults] == faults
@@ -168,7 +168,7 @@ def test_masks_that_end_the_process_do_not_cost_the_study(read, faults, masks, t
 def test_what_may_pass_is_neither_kept_nor_carried_over(tmp_path, monkeypatch):
     run = {"device": "cpu", "replicates": 200, "workers": 1, "cache": "cache"}
     config = plant(tmp_path, 3, run=run, report={})  # no picture: each would be read once more
-    monkeypatch.setattr(audit, "read_study", deadly_mask)
+    monkeypatch.setattr(reading, "read_study", deadly_mask)
     _, first = complete(config)
     assert first.flow.mask_faults == {"crashed": 1}
     monkeypatch.undo()
