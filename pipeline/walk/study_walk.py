@@ -29,6 +29,7 @@ from pipeline.studies.geometry import Geometry, Resampling, cells, plan
 from pipeline.studies.pseudonyms import Pseudonyms
 from pipeline.studies.read_study import StudyRow, read_study
 from pipeline.studies.readers.shared.base import ReadOptions
+from pipeline.studies.readers.shared.kept_files import KeptFiles
 from pipeline.studies.study import PASSING, Study, faults_of
 from pipeline.studies.untrusted.workers import DECODING, WorkerPool, isolated_map
 from pipeline.studies.volume import Heatmap, Mask
@@ -45,7 +46,7 @@ from pipeline.walk.map_plan import (
     targets_of,
 )
 from pipeline.walk.read_ahead import prefetched
-from pipeline.walk.sources import read_rows
+from pipeline.walk.sources import ArchiveReader, bound
 
 __all__ = ["Auditor", "StudySource", "audit_studies", "check_reference", "read_studies"]
 
@@ -68,6 +69,7 @@ class Auditor:
     prepared_cache: PreparedCache | None = None
     pool: WorkerPool | None = None
     memory: Memory = field(default_factory=Memory)
+    archive_reader: ArchiveReader = field(default_factory=ArchiveReader)
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def _read_and_prepare(auditor: Auditor, sources: Sequence[StudySource]) -> Gener
             yield _prepare(auditor, source, stored)
             continue
         (study,) = read_studies(auditor, [source.row]) if known else (next(rest),)  # known, and damaged
-        ready = _prepare(auditor, source, study)
+        ready = _prepare(auditor, source, bound(study, source.sha256))
         if cache and ready.study and not any(fault.reason in PASSING for fault in ready.study.mask_faults):
             cache.store(ready.study, source.sha256)
         yield ready
@@ -160,7 +162,7 @@ def read_studies(auditor: Auditor, rows: Iterable[StudyRow]) -> Iterator[Study |
         negative=negative_label(auditor.config),
         contours=archive.contours,
     )
-    read = partial(read_study, pseudonyms=auditor.pseudonyms, options=options)
+    read = partial(read_study, pseudonyms=auditor.pseudonyms, options=options, kept=KeptFiles())
     mapped = partial(isolated_map, workers=auditor.config.run.workers, limits=DECODING, pool=auditor.pool)
     under_way: deque[StudyRow] = deque()
 
@@ -170,10 +172,10 @@ def read_studies(auditor: Auditor, rows: Iterable[StudyRow]) -> Iterator[Study |
             yield row
 
     def read_alone(row: StudyRow) -> Study | StudyError:
-        (study,) = read_rows(archive, [row], read, mapped)
+        (study,) = auditor.archive_reader.read(archive, [row], read, mapped)
         return study
 
-    for study in read_rows(archive, noted(), read, mapped):
+    for study in auditor.archive_reader.read(archive, noted(), read, mapped):
         row = under_way.popleft()
         fatal = isinstance(study, StudyError) and study.reason in PASSING and row.masks
         yield _without_fatal_masks(row, study, read_alone) if fatal and isinstance(study, StudyError) else study

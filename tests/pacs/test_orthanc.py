@@ -28,8 +28,8 @@ from pipeline.findings.record import load_results
 from pipeline.findings.shards import load_map, read_shard
 from pipeline.runs.conclude import finish
 from pipeline.runs.run import begin, read_run, work
-from pipeline.studies.dicomweb.cache import CONTENT_FACT
 from pipeline.studies.dicomweb.client import AUTHORIZATION_VARIABLE
+from pipeline.studies.read_study import CONTENT_FACT
 from tests.pipeline.planted import plant
 from tests.pipeline.studies.readers.masks.test_rtstruct import structure_set
 from tests.pipeline.studies.writers import OBLIQUE, grid, segmentation, slices

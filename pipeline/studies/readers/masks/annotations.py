@@ -6,11 +6,10 @@ label are united.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +29,6 @@ __all__ = [
     "covers_many",
     "drawn",
     "image_key",
-    "kept_by_file",
     "text_of",
 ]
 
@@ -38,8 +36,6 @@ _CAP = 256 * 1024**2
 _ENDING = re.compile(r"\.(?:nii\.gz|nii|nrrd|dcm|dicom|ima|png|jpe?g)$", re.IGNORECASE)
 _CENTRE = 0.5
 _BEYOND = 1.0  # pixels that a shape may reach over the image's edge
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -93,20 +89,6 @@ def text_of(path: Path) -> str:
     if size > _CAP:
         raise refused(Reason.TOO_LARGE, f"the file has {size / 2**20:.0f} MiB; the cap is {_CAP / 2**20:.0f} MiB")
     return path.read_text(encoding="utf-8-sig")
-
-
-def kept_by_file(read: Callable[[Path], Item]) -> Callable[[Path], Item]:
-    """Keep what ``read`` made of the last files: one that covers an archive is not read again for each study."""
-
-    @lru_cache(maxsize=4)
-    def keep(path: Path, size: int, time: int) -> Item:  # noqa: ARG001 - a changed file is another one
-        return read(path)
-
-    def kept(path: Path) -> Item:
-        state = path.stat()
-        return keep(path, state.st_size, state.st_mtime_ns)
-
-    return kept
 
 
 def box(left: float, top: float, right: float, bottom: float) -> list[tuple[float, float]]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.errors import Reason
-from pipeline.studies.readers.masks.annotations import Annotations, Marks, Shape, box, drawn, kept_by_file, text_of
+from pipeline.studies.readers.masks.annotations import Annotations, Marks, Shape, box, drawn, text_of
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, refused
 from pipeline.studies.readers.shared.labels import check_distinct
 
@@ -38,10 +38,9 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     Raises:
         StudyError: NOT_READABLE for a table without the columns or with cells that are no numbers; or as ``drawn``.
     """
-    return drawn(_annotations(path), image, wanted)
+    return drawn(wanted.kept.of(_annotations, path), image, wanted)
 
 
-@kept_by_file
 def _annotations(path: Path) -> Annotations:
     table = csv.DictReader(io.StringIO(text_of(path), newline=""), restval="")
     columns = table.fieldnames or ()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import Reason
-from pipeline.studies.readers.masks.annotations import Annotations, Marks, Shape, box, drawn, kept_by_file, text_of
+from pipeline.studies.readers.masks.annotations import Annotations, Marks, Shape, box, drawn, text_of
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, first_bytes, refused
 from pipeline.studies.readers.shared.labels import check_distinct
 from pipeline.studies.readers.shared.unique_keys import stated, unique_json
@@ -34,10 +34,9 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     Raises:
         StudyError: NOT_READABLE for an id or a file's name that stands twice, or for what is not COCO's; as ``drawn``.
     """
-    return drawn(_annotations(path), image, wanted)
+    return drawn(wanted.kept.of(_annotations, path), image, wanted)
 
 
-@kept_by_file
 def _annotations(path: Path) -> Annotations:
     content = unique_json(text_of(path))
     listed = [stated(content, key, list, "the head") for key in ("categories", "images", "annotations")]

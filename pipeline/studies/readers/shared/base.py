@@ -19,6 +19,7 @@ from pydicom.config import disable_value_validation
 
 from pipeline.errors import Reason, Stage, StudyError, frames_of
 from pipeline.studies.geometry import Geometry, GeometryError, place_on
+from pipeline.studies.readers.shared.kept_files import KeptFiles
 from pipeline.studies.volume import Volume
 
 __all__ = [
@@ -105,7 +106,7 @@ class MaskRequest:
     ``label`` chooses among several in one file, ``value`` is its number there. In a file that covers many images
     ``key`` is the image's name there, and ``reader`` whose rows count where the file tells. ``by_reference``: the
     label is the study's own, and nobody has said that this file shows it. ``known``: the numbers that are told of this
-    file for any label.
+    file for any label. ``kept`` holds what was made of the last files that cover many images.
     """
 
     label: str | None = None
@@ -115,6 +116,7 @@ class MaskRequest:
     by_reference: bool = False
     known: frozenset[int] = frozenset()
     contours: Contours = "even-odd"
+    kept: KeptFiles = field(default_factory=KeptFiles, compare=False, repr=False)
 
 
 def refused(reason: Reason, message: str, *, excluded: bool = False) -> StudyError:
