@@ -9,6 +9,7 @@ from pipeline.errors import Reason, Stage, StudyError
 from pipeline.studies.dicomweb.cache import Cache, instance_names, make_folder, read_fetched, served_digest
 from pipeline.studies.dicomweb.client import open_server
 from pipeline.studies.file_hashes import FileHashes
+from pipeline.studies.pseudonyms import Pseudonyms
 from pipeline.studies.read_study import StudyRow, list_studies, source_digest
 from pipeline.studies.study import Study
 
@@ -28,8 +29,10 @@ class Mapped(Protocol):
         """Yield each argument's study or its fault, in order."""
 
 
-def archive_rows(archive: ArchiveConfig) -> tuple[StudyRow, ...]:
+def archive_rows(archive: ArchiveConfig, pseudonyms: Pseudonyms | None = None) -> tuple[StudyRow, ...]:
     """Return the archive's studies as listed; of a server's, nothing is fetched.
+
+    With ``pseudonyms``, no two of them may bear the same one.
 
     Raises:
         ArchiveError: one line that says what is missing or wrong.
@@ -37,7 +40,10 @@ def archive_rows(archive: ArchiveConfig) -> tuple[StudyRow, ...]:
     if archive.dicomweb is not None:
         open_server(archive.dicomweb)  # refuses a URL that must not get into the lock
         make_folder(archive.path)
-    return list_studies(archive.path, archive.manifest, archive.label)
+    rows = list_studies(archive.path, archive.manifest, archive.label)
+    if pseudonyms is not None:
+        pseudonyms.check_distinct((row.patient, row.study) for row in rows)
+    return rows
 
 
 def row_digest(archive: ArchiveConfig, row: StudyRow, hashes: FileHashes) -> str:
