@@ -17,7 +17,7 @@ from pydicom import Dataset
 
 from pipeline.errors import ArchiveError, ConfigError
 
-__all__ = ["KEY_FILE", "KEY_VARIABLE", "Pseudonyms", "allowed_header", "load_key"]
+__all__ = ["KEY_FILE", "KEY_VARIABLE", "Pseudonyms", "allowed_header", "allowed_value", "load_key"]
 
 KEY_VARIABLE = "CAMAUDIT_KEY"
 KEY_FILE = "pseudonym.key"
@@ -172,9 +172,10 @@ def allowed_header(dataset: Dataset) -> dict[str, str]:
     A value that stands on no list is dropped: people write names into coded fields. Manufacturer becomes the
     vendor's bare name.
     """
-    facts = {}
-    for keyword, allowed in _ALLOWED.items():
-        value = allowed(str(dataset.get(keyword) or "").strip())
-        if value is not None:
-            facts[keyword] = value
-    return facts
+    facts = {keyword: allowed_value(keyword, dataset.get(keyword)) for keyword in _ALLOWED}
+    return {keyword: value for keyword, value in facts.items() if value is not None}
+
+
+def allowed_value(keyword: str, value: object) -> str | None:
+    """Return what may leave of an attribute's value, None where its list does not hold it."""
+    return _ALLOWED[keyword](str(value or "").strip())

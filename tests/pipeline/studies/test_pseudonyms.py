@@ -20,8 +20,8 @@ def no_key(monkeypatch):
 
 def test_pseudonyms_are_keyed_hmacs():
     names = Pseudonyms(KEY)
-    # printf '["patient", "Doe"]' | openssl dgst -sha256 -mac HMAC -macopt key:0123456789abcdef0123456789abcdef -binary \
-    # | head -c 10 | base32
+    # printf '["patient", "Doe"]' | openssl dgst -sha256 -mac HMAC -macopt key:0123456789abcdef0123456789abcdef \
+    # -binary | head -c 10 | base32
     assert names.patient("Doe") == "P-467ZDS22RONNGFNI"
     assert names.study("Doe", "1") == Pseudonyms(KEY).study("Doe", "1")
     assert names.study("Doe", "1") != Pseudonyms(KEY[::-1]).study("Doe", "1")

@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
 
@@ -47,7 +46,7 @@ CAP_BYTES = 2 * 1024**3
 """No array larger than this is decoded: header fields are not to be trusted with the host's memory."""
 
 _CHUNK = 1024**2
-_LIBRARIES = {"nibabel", "pydicom", "pylibjpeg"}
+_LIBRARIES = ("nibabel", "pydicom", "pylibjpeg")
 
 Item = TypeVar("Item")
 
@@ -148,7 +147,7 @@ def guarded(what: str, read: Callable[[], Item]) -> Item:
 @contextmanager
 def _silence() -> Iterator[None]:
     """Keep the libraries' warnings and log records, which quote headers, out of the run's log."""
-    loggers = _loggers(len(logging.root.manager.loggerDict))
+    loggers = _loggers()
 
     def mute(_: logging.LogRecord) -> bool:
         return False
@@ -164,10 +163,9 @@ def _silence() -> Iterator[None]:
             logger.removeFilter(mute)
 
 
-@lru_cache(maxsize=1)
-def _loggers(count: int) -> list[logging.Logger]:  # noqa: ARG001 - where there are more, some are new
-    """Return the libraries' loggers; a scan asks once a header."""
-    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in _LIBRARIES]
+def _loggers() -> list[logging.Logger]:
+    """Return the libraries' loggers; some are made late."""
+    names = [name for name in logging.root.manager.loggerDict if name.startswith(_LIBRARIES)]
     return [logging.getLogger(name) for name in names]
 
 
