@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("cam", "pipeline", "reports", "flows")
+PACKAGES = ("cam", "camaudit", "pipeline", "reports", "flows")
 FILES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for package in PACKAGES
@@ -47,6 +47,7 @@ OURS = {
         "pipeline.studies.volume",
     ),
     "flows": ("flows", "cam", "pipeline", "reports"),
+    "camaudit": ("camaudit", "cam", "pipeline", "reports"),
 }
 # These third parties may be imported below these beginnings only.
 THIRD = {

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from pipeline.errors import ArchiveError, StudyError
 from pipeline.studies.listing.file_lists import list_digests
 from pipeline.studies.listing.study_row import MaskSource, StudyRow, is_list
-from pipeline.studies.readers.masks.annotations import covers_many, image_key
+from pipeline.studies.readers import BUILT_IN
+from pipeline.studies.readers.masks.annotations import image_key
 from pipeline.studies.readers.shared.base import series_files
 from pipeline.studies.readers.shared.sidecars import sidecar_of
 
@@ -78,9 +79,9 @@ def _mask_parts(
     names = sidecar(mask.path) if mask.value is None else None
     parts |= {"sidecar": digests_of(names, None)} if names else {}
     parts |= {"value": mask.value} if mask.value is not None else {}
-    return parts | ({"key": entry_key(row, mask)} if covers_many(mask.path) else {})
+    return parts | ({"key": entry_key(row, mask)} if BUILT_IN.covers_many(mask.path) else {})
 
 
 def entry_key(row: StudyRow, mask: MaskSource) -> str:
     """Return the name of a study's image in a file that covers many images."""
-    return image_key(row.image.name) if mask.key is None else mask.key
+    return image_key(row.image.name, BUILT_IN.image_endings) if mask.key is None else mask.key

@@ -18,7 +18,7 @@ from pipeline.errors import Reason
 from pipeline.studies.content_digest import contents, sha256_of, source_digest
 from pipeline.studies.listing.file_lists import gathered
 from pipeline.studies.listing.study_row import StudyRow
-from pipeline.studies.readers.masks.annotations import covers_many
+from pipeline.studies.readers import BUILT_IN
 from pipeline.studies.readers.shared.base import refused
 from pipeline.studies.readers.shared.kept_files import FileIdentity, KeptFiles, identity_of, is_recent
 from pipeline.studies.readers.shared.sidecars import sidecar_of
@@ -90,7 +90,7 @@ class FilesRead:
     def _sha256(self, path: Path) -> str:
         if path not in self._hashes:
             self._watch(path)
-            shared = covers_many(path)
+            shared = BUILT_IN.covers_many(path)
             self._hashes[path] = self.kept.of(sha256_of, path) if shared else sha256_of(path)
             identity = self._states[path][0]
             if identity is not None and is_recent(identity, time.time_ns()):

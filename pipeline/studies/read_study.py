@@ -19,7 +19,16 @@ from pipeline.studies.listing.dataset_layouts import conventional
 from pipeline.studies.listing.manifest import read_manifest
 from pipeline.studies.listing.study_row import MaskSource, StudyRow
 from pipeline.studies.pseudonyms import Pseudonyms
-from pipeline.studies.readers import AS_STORED, ImageFile, MaskRequest, ReadOptions, read_image, read_mask
+from pipeline.studies.readers import (
+    AS_STORED,
+    BUILT_IN,
+    ImageFile,
+    MaskRequest,
+    Readers,
+    ReadOptions,
+    read_image,
+    read_mask,
+)
 from pipeline.studies.readers.shared.base import guarded, refused
 from pipeline.studies.readers.shared.kept_files import KeptFiles
 from pipeline.studies.study import MaskFault, Study
@@ -40,7 +49,9 @@ CONTENT_FACT = "files sha256"
 """The fact that tells what a server's files held: the digest that a study of the same files on a disk has."""
 
 
-def list_studies(path: Path, manifest: Path | None = None, label: str | None = None) -> tuple[StudyRow, ...]:
+def list_studies(
+    path: Path, manifest: Path | None = None, label: str | None = None, readers: Readers = BUILT_IN
+) -> tuple[StudyRow, ...]:
     """Return an archive's studies: the manifest's in its order, or those discovered, by name.
 
     Raises:
@@ -50,16 +61,16 @@ def list_studies(path: Path, manifest: Path | None = None, label: str | None = N
         raise ArchiveError(f"{path}: the archive is not there or is no folder")
     if manifest is not None and label is not None:
         raise ArchiveError(f"{manifest}: archive.label goes without a manifest, which has its own column 'label'")
-    rows = _found(path, label) if manifest is None else read_manifest(path, manifest)
+    rows = _found(path, label, readers) if manifest is None else read_manifest(path, manifest)
     if not rows:
         raise ArchiveError(f"{manifest or path}: holds no studies")
     return rows
 
 
-def _found(path: Path, label: str | None) -> tuple[StudyRow, ...]:
+def _found(path: Path, label: str | None, readers: Readers) -> tuple[StudyRow, ...]:
     """Return the studies that a known convention lays out, or else those that the file names tell of."""
     rows = conventional(path, label)
-    return discover(path, label) if rows is None else rows
+    return discover(path, label, readers) if rows is None else rows
 
 
 def read_study(
@@ -68,6 +79,7 @@ def read_study(
     options: ReadOptions = AS_STORED,
     kept: KeptFiles | None = None,
     named: InstanceNames | None = None,
+    readers: Readers = BUILT_IN,
 ) -> Study:
     """Read one study: its image, and every mask on the image's own grid; names become pseudonyms.
 
@@ -84,7 +96,7 @@ def read_study(
     """
     files = FilesRead(row, kept or KeptFiles(), named)
     try:
-        study = guarded("the study", lambda: _read(row, files, pseudonyms, options))
+        study = guarded("the study", lambda: _read(row, files, pseudonyms, (options, readers)))
     except StudyError as error:
         fault = error
     else:
@@ -95,11 +107,12 @@ def read_study(
     raise fault
 
 
-def _read(row: StudyRow, files: FilesRead, pseudonyms: Pseudonyms, options: ReadOptions) -> Study:
+def _read(row: StudyRow, files: FilesRead, pseudonyms: Pseudonyms, how: tuple[ReadOptions, Readers]) -> Study:
+    options, readers = how
     with files.opened(row.image) as path:
-        image = read_image(path, options)
+        image = read_image(path, options, readers)
     map_scores = None if row.reference is None else tuple(label for label in row.reference if label != options.negative)
-    masks, faults, facts = _read_masks(replace(row, reference=map_scores), files, (image, options))
+    masks, faults, facts = _read_masks(replace(row, reference=map_scores), files, (image, *how))
     masks, empty = _without_empty(map_scores, masks)
     faults += empty
     if options.consensus != "none":
@@ -119,7 +132,7 @@ def _read(row: StudyRow, files: FilesRead, pseudonyms: Pseudonyms, options: Read
 
 
 def _read_masks(
-    row: StudyRow, files: FilesRead, how: tuple[ImageFile, ReadOptions]
+    row: StudyRow, files: FilesRead, how: tuple[ImageFile, ReadOptions, Readers]
 ) -> tuple[list[Mask], list[MaskFault], dict[str, str]]:
     """Read every mask by itself; return those that can be used, why the others cannot, and facts.
 
@@ -162,9 +175,12 @@ def _label_of(source: MaskSource, reference: tuple[str, ...] | None) -> str | No
 
 
 def _read_mask(
-    source: MaskSource, label: str | None, study: tuple[StudyRow, FilesRead], how: tuple[ImageFile, ReadOptions]
+    source: MaskSource,
+    label: str | None,
+    study: tuple[StudyRow, FilesRead],
+    how: tuple[ImageFile, ReadOptions, Readers],
 ) -> tuple[Mask, Mapping[str, str]]:
-    (row, files), (image, options) = study, how
+    (row, files), (image, options, readers) = study, how
     if source.refused is not None:
         raise refused(*source.refused)
     if options.labels is not None and label is not None and label not in options.labels:
@@ -172,9 +188,11 @@ def _read_mask(
     known = frozenset(mask.value for mask in row.masks if mask.path == source.path and mask.value is not None)
     by_reference = source.label is None
     key = entry_key(row, source)
-    wanted = MaskRequest(label, source.value, key, source.reader, by_reference, known, options.contours, files.kept)
+    wanted = MaskRequest(
+        label, source.value, key, source.reader, by_reference, known, options.contours, kept=files.kept
+    )
     with files.opened(source.path) as path:
-        mask_file = read_mask(path, image, wanted)
+        mask_file = read_mask(path, image, wanted, readers)
     if label is None and mask_file.marked.any():
         said = "is not stated" if row.reference is None else f"has {len(row.reference)} labels"
         message = f"the mask is marked, but nothing tells which label it shows: the reference {said}"

@@ -11,6 +11,7 @@ from pipeline.studies.dicomweb.client import open_server
 from pipeline.studies.file_hashes import FileHashes
 from pipeline.studies.pseudonyms import Pseudonyms
 from pipeline.studies.read_study import StudyRow, list_studies, source_digest
+from pipeline.studies.readers.third_parties import load_readers
 from pipeline.studies.study import Study
 
 __all__ = ["ArchiveReader", "archive_rows", "bound", "image_digest", "row_digest"]
@@ -40,7 +41,7 @@ def archive_rows(archive: ArchiveConfig, pseudonyms: Pseudonyms | None = None) -
     if archive.dicomweb is not None:
         open_server(archive.dicomweb)  # refuses a URL that must not get into the lock
         make_folder(archive.path)
-    rows = list_studies(archive.path, archive.manifest, archive.label)
+    rows = list_studies(archive.path, archive.manifest, archive.label, load_readers())
     if pseudonyms is not None:
         pseudonyms.check_distinct((row.patient, row.study) for row in rows)
     return rows

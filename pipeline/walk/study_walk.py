@@ -30,6 +30,7 @@ from pipeline.studies.pseudonyms import Pseudonyms
 from pipeline.studies.read_study import StudyRow, read_study
 from pipeline.studies.readers.shared.base import ReadOptions
 from pipeline.studies.readers.shared.kept_files import KeptFiles
+from pipeline.studies.readers.third_parties import load_readers
 from pipeline.studies.study import PASSING, Study, faults_of
 from pipeline.studies.untrusted.workers import DECODING, WorkerPool, isolated_map
 from pipeline.studies.volume import Heatmap, Mask
@@ -162,7 +163,7 @@ def read_studies(auditor: Auditor, rows: Iterable[StudyRow]) -> Iterator[Study |
         negative=negative_label(auditor.config),
         contours=archive.contours,
     )
-    read = partial(read_study, pseudonyms=auditor.pseudonyms, options=options, kept=KeptFiles())
+    read = partial(read_study, pseudonyms=auditor.pseudonyms, options=options, kept=KeptFiles(), readers=load_readers())
     mapped = partial(isolated_map, workers=auditor.config.run.workers, limits=DECODING, pool=auditor.pool)
     under_way: deque[StudyRow] = deque()
 

@@ -24,6 +24,7 @@ from pipeline.studies.listing.by_file_name import UNNAMED_READER, is_next_part
 from pipeline.studies.listing.dataset_layouts import conventional
 from pipeline.studies.listing.study_row import LIST
 from pipeline.studies.pseudonyms import KEY_VARIABLE, Pseudonyms
+from pipeline.studies.readers.images.dicom_series import FACTS as DICOM
 
 __all__ = ["write_manifest"]
 
@@ -120,9 +121,8 @@ def _plain(catalogue: Catalogue, files: Sequence[Entry]) -> str | None:
     return str(folder or ".") if catalogue.count(beside, folder) == len(files) else None
 
 
-_PASSED_OVER = (
-    f"kind = '{Kind.OTHER}' AND reason = '{Reason.NOT_AN_IMAGE}' AND path NOT LIKE '%.dcm' AND path NOT LIKE '%.ima'"
-)
+_NOT_NAMED_AS_DICOM = " AND ".join(f"path NOT LIKE '%{ending}'" for ending in DICOM.endings)
+_PASSED_OVER = f"kind = '{Kind.OTHER}' AND reason = '{Reason.NOT_AN_IMAGE}' AND {_NOT_NAMED_AS_DICOM}"
 
 
 def _columns(masks: Sequence[Entry]) -> Iterator[tuple[str, Entry]]:

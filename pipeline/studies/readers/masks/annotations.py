@@ -26,14 +26,12 @@ __all__ = [
     "Marks",
     "Shape",
     "box",
-    "covers_many",
     "drawn",
     "image_key",
     "text_of",
 ]
 
 _CAP = 256 * 1024**2
-_ENDING = re.compile(r"\.(?:nii\.gz|nii|nrrd|dcm|dicom|ima|png|jpe?g)$", re.IGNORECASE)
 _CENTRE = 0.5
 _BEYOND = 1.0  # pixels that a shape may reach over the image's edge
 
@@ -69,14 +67,11 @@ class Annotations:
     stray: int = 0
 
 
-def image_key(name: str) -> str:
-    """Return an image's name in such files: its file's name without folder and ending."""
-    return _ENDING.sub("", re.split(r"[/\\]", name)[-1])
-
-
-def covers_many(path: Path) -> bool:
-    """Tell by the ending whether a mask's file lists many images."""
-    return path.suffix.lower() in (".json", ".csv")
+def image_key(name: str, endings: Sequence[str]) -> str:
+    """Return an image's name in such files: its file's name without folder and without one of these endings."""
+    plain = re.split(r"[/\\]", name)[-1]
+    borne = max((ending for ending in endings if plain.lower().endswith(ending)), key=len, default="")
+    return plain[: len(plain) - len(borne)]
 
 
 def text_of(path: Path) -> str:
@@ -135,7 +130,8 @@ def drawn(annotations: Annotations, image: ImageFile, wanted: MaskRequest) -> Ma
 
 def _entry(annotations: Annotations, wanted: MaskRequest) -> Marks:
     images, key = annotations.images, wanted.key or ""
-    fitting = [images[key]] if key in images else [marks for name, marks in images.items() if image_key(name) == key]
+    named = [images[key]] if key in images else None
+    fitting = named or [marks for name, marks in images.items() if image_key(name, wanted.endings) == key]
     if len(fitting) != 1:
         message = (
             f"the mask's file lists {len(images)} images, and {len(fitting)} of them bear this image's name; "

@@ -11,17 +11,21 @@ from typing import Any
 
 from pipeline.errors import Reason
 from pipeline.studies.readers.masks.annotations import Annotations, Marks, Shape, drawn, text_of
+from pipeline.studies.readers.masks.coco import FACTS as COCO
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, refused
+from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 from pipeline.studies.readers.shared.unique_keys import unique_json
 
-__all__ = ["accepts", "read_mask"]
+__all__ = ["FACTS", "accepts", "read_mask"]
+
+FACTS = ReaderFacts(title="JSON of polygons, by image and label", kind="polygons", reads="mask", covers_many=True)
 
 _SIZE = "img_size"
 
 
 def accepts(path: Path) -> bool:
     """Tell by the ending whether the file is JSON."""
-    return path.is_file() and path.suffix.lower() == ".json"
+    return path.is_file() and COCO.bears(path)
 
 
 def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:

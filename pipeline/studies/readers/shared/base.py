@@ -24,6 +24,8 @@ from pipeline.studies.volume import Volume
 __all__ = [
     "AS_STORED",
     "CAP_BYTES",
+    "GZIP",
+    "GZIP_MAGIC",
     "ImageFile",
     "MaskFile",
     "MaskRequest",
@@ -34,6 +36,7 @@ __all__ = [
     "chosen",
     "first_bytes",
     "guarded",
+    "inflated",
     "inflates_within",
     "is_gzip",
     "refused",
@@ -44,6 +47,12 @@ __all__ = [
 
 CAP_BYTES = 2 * 1024**3
 """No array larger than this is decoded: header fields are not to be trusted with the host's memory."""
+
+GZIP = 31
+"""Zlib's window bits for a gzip stream."""
+
+GZIP_MAGIC = b"\x1f\x8b"
+"""How a gzip stream begins."""
 
 _CHUNK = 1024**2
 _LIBRARIES = ("nibabel", "pydicom", "pylibjpeg")
@@ -105,7 +114,8 @@ class MaskRequest:
     ``label`` chooses among several in one file, ``value`` is its number there. In a file that covers many images
     ``key`` is the image's name there, and ``reader`` whose rows count where the file tells. ``by_reference``: the
     label is the study's own, and nobody has said that this file shows it. ``known``: the numbers that are told of this
-    file for any label. ``kept`` holds what was made of the last files that cover many images.
+    file for any label. ``endings`` are those that an image's name may bear.
+    ``kept`` holds what was made of the last files that cover many images.
     """
 
     label: str | None = None
@@ -115,6 +125,7 @@ class MaskRequest:
     by_reference: bool = False
     known: frozenset[int] = frozenset()
     contours: Contours = "even-odd"
+    endings: tuple[str, ...] = ()
     kept: KeptFiles = field(default_factory=KeptFiles, compare=False, repr=False)
 
 
@@ -211,7 +222,7 @@ def first_bytes(path: Path, count: int) -> bytes:
 def is_gzip(path: Path) -> bool:
     """Tell by its first two bytes whether the file is gzip."""
     with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
+        return file.read(2) == GZIP_MAGIC
 
 
 def series_files(path: Path) -> tuple[Path, ...]:
@@ -247,6 +258,14 @@ def chosen(count: int, options: ReadOptions, what: str) -> tuple[int, dict[str, 
         message = f"archive.volume is {wanted}, and the file holds {what} 0 to {count - 1}"
         raise refused(Reason.SEVERAL_VOLUMES, message)
     return wanted, {"volume": f"{what} 0 to {count - 1}: {wanted} chosen"}
+
+
+def inflated(data: bytes, count: int, window_bits: int = GZIP) -> bytes:
+    """Return up to ``count`` bytes of a deflated stream's beginning; none of what is damaged."""
+    try:
+        return zlib.decompressobj(window_bits).decompress(data, count)
+    except zlib.error:
+        return b""
 
 
 def inflates_within(file: BinaryIO, cap: int, window_bits: int) -> bool:
