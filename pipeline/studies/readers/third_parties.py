@@ -26,12 +26,12 @@ _WAYS = {"image": ("read",), "mask": ("read_mask",), "both": ("read", "read_mask
 
 def installed_readers() -> tuple[EntryPoint, ...]:
     """Return the readers that installed packages announce, by name; none from the working folder."""
-    found = {
+    entries = {
         (entry.name, entry.value): entry
         for distribution in distributions(path=import_path(import_entries))
         for entry in distribution.entry_points.select(group=GROUP)
     }
-    return tuple(found[key] for key in sorted(found))
+    return tuple(entries[key] for key in sorted(entries))
 
 
 def load_readers(entries: Iterable[EntryPoint] | None = None) -> Readers:
