@@ -1,15 +1,19 @@
-"""Which maps of a run are one piece of evidence: decided on the maps, study by study, not on their scores."""
+"""Which maps of a run are one piece of evidence: decided on the maps, study by study, not on their scores.
+
+A verification decides it again where no torch is; ``cam.same_evidence``, by the same rule, decides it for tensors.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from cam import same_evidence
+__all__ = ["StudyMaps", "equivalent_methods", "maps_agree"]
 
-__all__ = ["StudyMaps", "equivalent_methods"]
+_TOLERANCE = np.float32(1e-4)  # of the largest evidence for the target
+_ROUNDING = np.float32(1e-6)  # of the largest value of either sign: what sums over a thousand channels agree to
+_MOST = np.float32(1e-2)  # whatever the rounding, maps that are further apart are two
 
 StudyMaps = Mapping[tuple[str, str], NDArray[np.float32]]
 """A study's raw maps by (map's name, target)."""
@@ -35,14 +39,37 @@ def _still_the_same(
 ) -> dict[tuple[str, str], bool]:
     """Return the pairs that agree here too, and whether they have ever said something."""
     left: dict[tuple[str, str], bool] = {}
-    tensors = {name: torch.from_numpy(values)[None] for name, values in maps.items()}
     for (first, second), said in pairs.items():
         if (first in maps) != (second in maps):
             continue
-        same = same_evidence(tensors[first], tensors[second]) if first in maps else None
+        same = maps_agree(maps[first], maps[second]) if first in maps else None
         if same is not False:
             left[first, second] = said or same is True
     return left
+
+
+def maps_agree(first: NDArray[np.float32], second: NDArray[np.float32]) -> bool | None:
+    """Tell whether two raw maps are the same evidence for their target, up to a positive factor and a final ReLU.
+
+    None when neither holds any evidence for it: that tells nothing of the two.
+    """
+    if first.shape != second.shape:
+        return False
+    (evidence_a, error_a), (evidence_b, error_b) = _evidence(first), _evidence(second)
+    if not evidence_a.any() and not evidence_b.any():
+        return None
+    return bool(np.abs(evidence_a - evidence_b).max() <= max(error_a, error_b))
+
+
+def _evidence(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], np.float32]:
+    """Return the positive part with a largest value of 1 (an empty map stays 0), and how exact it is.
+
+    Where little is left of large terms of both signs, their rounding is large beside it.
+    """
+    peak = values.max()
+    peak = peak if peak > 0 else np.float32(np.inf)
+    error = _TOLERANCE + _ROUNDING * np.abs(values / peak).max()
+    return np.maximum(values, 0) / peak, np.minimum(error, _MOST)
 
 
 def _joined(names: Sequence[str], pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, ...], ...]:

@@ -15,6 +15,7 @@ from pipeline.findings.record import LayerFacts, Lock, MethodFacts, MetricFacts
 
 __all__ = [
     "COHORT_FILE",
+    "SOURCES_FILE",
     "SPEC_FILE",
     "MapRecipe",
     "Member",
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 SPEC_FILE, COHORT_FILE = "run.json", "cohort.json"
+SOURCES_FILE = "private/sources.json"
+"""Where the studies lie; a folder that is handed on goes without it."""
 SPEC_VERSION: Literal[1] = 1
 
 

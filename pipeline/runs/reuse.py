@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.errors import OutputError
-from pipeline.findings.carried import Carried, MapPlace
-from pipeline.findings.ledger import read_ledger
+from pipeline.findings.carried import REUSED, Carried, MapPlace
+from pipeline.findings.ledger import LEDGER_FILE, read_ledger
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.record import MapScores, StudyAudit
 from pipeline.findings.recorded_files import check_file, recorded_files
@@ -19,7 +19,6 @@ from pipeline.findings.spec import SPEC_FILE, Member
 from pipeline.studies.study import PASSING
 
 __all__ = [
-    "REUSED",
     "EarlierRuns",
     "carried_answers",
     "carry_over",
@@ -29,8 +28,6 @@ __all__ = [
     "referring",
     "run_answers",
 ]
-
-REUSED = "shards/reused.parquet"
 
 
 def earlier_runs(audits: Path) -> list[Path]:
@@ -71,7 +68,7 @@ class EarlierRuns:
     def _recorded(self, run: Path) -> dict[str, str] | None:
         if run not in self._hashes:
             try:
-                self._hashes[run] = recorded_files(read_ledger(run / "ledger.jsonl", public=self.public))
+                self._hashes[run] = recorded_files(read_ledger(run / LEDGER_FILE, public=self.public))
             except OutputError as error:
                 self.refused.append(f"run {run.name}: nothing of it is used: {_without_path(error)}")
                 self._hashes[run] = None

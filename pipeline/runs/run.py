@@ -22,6 +22,7 @@ from cam import METHODS
 from pipeline.checks.estimate import RunEstimate, estimate_run
 from pipeline.checks.model_check import Probe, check_model
 from pipeline.conclusions.conclude import Shown, chosen_cases, conclude
+from pipeline.conclusions.equivalent_maps import equivalent_maps
 from pipeline.conclusions.per_study_csv import CSV_FILE, per_study_csv
 from pipeline.config import AuditConfig, resolved
 from pipeline.config_file import LoadedConfig
@@ -29,8 +30,8 @@ from pipeline.errors import ConfigError, OutputError
 from pipeline.evidence.localisation import METRICS
 from pipeline.faults import FAULTS, fault_log
 from pipeline.files import written
-from pipeline.findings.carried import Carried
-from pipeline.findings.ledger import Ledger, read_ledger
+from pipeline.findings.carried import REUSED, Carried
+from pipeline.findings.ledger import LEDGER_FILE, Ledger, read_ledger
 from pipeline.findings.lock import compare, read_lock
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.record import Lock, MethodFacts, Provenance, Results, StudyAudit
@@ -39,6 +40,7 @@ from pipeline.findings.shards import write_maps, write_shard
 from pipeline.findings.site_key import SiteKey, load_site_key
 from pipeline.findings.spec import (
     COHORT_FILE,
+    SOURCES_FILE,
     SPEC_FILE,
     MapRecipe,
     Member,
@@ -51,12 +53,10 @@ from pipeline.findings.spec import (
 )
 from pipeline.program import camaudit_version, library_versions, program_digest, program_revision
 from pipeline.progress import Progress, silent
-from pipeline.runs.equivalent_maps import equivalent_maps
 from pipeline.runs.pictures import cut_pictures
-from pipeline.runs.private_sources import SOURCES_FILE, PrivateSources, read_sources, write_sources
+from pipeline.runs.private_sources import PrivateSources, read_sources, write_sources
 from pipeline.runs.repeatability import repeatability
 from pipeline.runs.reuse import (
-    REUSED,
     EarlierRuns,
     carried_answers,
     carry_over,
@@ -72,8 +72,6 @@ from pipeline.walk.sources import StudySource, find_sources
 from pipeline.walk.study_walk import audit_studies
 
 __all__ = ["Run", "RunStatus"]
-
-LEDGER_FILE = "ledger.jsonl"
 
 _SMALLEST_SHARD, _LARGEST_SHARD = 8, 500
 """Studies in a shard unless configured: a twentieth of the new ones, within these bounds."""

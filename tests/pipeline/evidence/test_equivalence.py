@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from cam import METHODS, explain
-from pipeline.evidence.equivalence import equivalent_methods
+from cam import METHODS, explain, same_evidence
+from pipeline.evidence.equivalence import equivalent_methods, maps_agree
 from pipeline.evidence.localisation import MaskedEvidence, score_all
 from pipeline.studies.geometry import Geometry, cells, plan
 from pipeline.studies.volume import Heatmap, Mask
@@ -43,6 +43,22 @@ def groups(*studies, names=("a", "b", "c")):
 )
 def test_what_counts_as_one_piece_of_evidence(studies, expected):
     assert groups(*studies) == expected
+
+
+def test_the_rule_for_arrays_is_that_for_tensors():
+    generator = np.random.default_rng(3)
+    answers = []
+    for _ in range(400):
+        first = (generator.normal(size=12) * 10.0 ** generator.integers(-3, 4, 12)).astype(np.float32)
+        second = first * np.float32(10.0 ** generator.integers(-3, 4))
+        gap = 10.0 ** generator.uniform(-7, -1) * np.abs(second).max()
+        second = (second + generator.normal(size=12) * gap).astype(np.float32)
+        if generator.random() < 0.2:
+            first, second = -np.abs(first), np.minimum(second, 0)
+        tensors = (torch.from_numpy(values)[None] for values in (first, second))
+        answers.append(maps_agree(first, second))
+        assert answers[-1] == same_evidence(*tensors)
+    assert min(answers.count(True), answers.count(False), answers.count(None)) > 20
 
 
 def test_every_target_counts():
