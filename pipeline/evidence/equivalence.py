@@ -69,7 +69,7 @@ def _evidence(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], np.floa
     peak = values.max()
     peak = peak if peak > 0 else np.float32(np.inf)
     error = _TOLERANCE + _ROUNDING * np.abs(values / peak).max()
-    return np.maximum(values, 0) / peak, np.minimum(error, _MOST)
+    return np.divide(np.maximum(values, 0), peak, dtype=np.float32), np.float32(min(error, _MOST))
 
 
 def _joined(names: Sequence[str], pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, ...], ...]:
