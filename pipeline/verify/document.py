@@ -11,9 +11,9 @@ from pipeline.program import camaudit_version
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder
 
-__all__ = ["REPORT_FILE", "PrintedPages", "ReportTools", "check_report"]
+__all__ = ["ALTERED_REPORT", "REPORT_FILE", "PrintedPages", "ReportTools", "check_report"]
 
-REPORT_FILE = "report.pdf"
+REPORT_FILE, ALTERED_REPORT = "report.pdf", "report-altered.pdf"
 
 
 class PrintedPages(Protocol):

@@ -9,12 +9,13 @@ from pipeline.faults import FAULTS
 from pipeline.findings.ledger import LEDGER_FILE
 from pipeline.findings.recorded_files import digest_of_file
 from pipeline.findings.spec import SOURCES_FILE
+from pipeline.verify.document import ALTERED_REPORT
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder
 
 __all__ = ["check_files"]
 
-_UNRECORDED = frozenset({LEDGER_FILE, FAULTS})
+_UNRECORDED = frozenset({LEDGER_FILE, FAULTS, ALTERED_REPORT})
 _MAY_BE_ABSENT = frozenset({SOURCES_FILE})
 
 
