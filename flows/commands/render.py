@@ -5,9 +5,10 @@ from pathlib import Path
 import typer
 
 from flows.commands.verify import alterations
-from pipeline.findings.ledger import LEDGER_FILE, Ledger, public_key, read_ledger
+from pipeline.findings.ledger import Ledger, public_key, read_ledger
 from pipeline.findings.recorded_files import digest_of_file, record_files, recorded_files
-from pipeline.findings.site_key import load_site_key, site_fingerprint, fingerprint_of
+from pipeline.findings.site_key import fingerprint_of, load_site_key, site_fingerprint
+from pipeline.findings.spec import LEDGER_FILE
 from pipeline.verify.document import ALTERED_REPORT, REPORT_FILE
 from pipeline.verify.failure import exit_code
 from reports.pdf import render

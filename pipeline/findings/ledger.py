@@ -25,10 +25,7 @@ from pipeline.findings.chain import (
 )
 from pipeline.findings.site_key import SiteKey
 
-__all__ = ["LEDGER_FILE", "Ledger", "LedgerEntry", "LedgerError", "LedgerFault", "public_key", "read_ledger"]
-
-LEDGER_FILE = "ledger.jsonl"
-"""The log of a run, in its folder."""
+__all__ = ["Ledger", "LedgerEntry", "LedgerError", "LedgerFault", "public_key", "read_ledger"]
 
 _OPENED = "ledger.opened"
 

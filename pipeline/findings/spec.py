@@ -15,6 +15,8 @@ from pipeline.findings.record import LayerFacts, Lock, MethodFacts, MetricFacts
 
 __all__ = [
     "COHORT_FILE",
+    "LEDGER_FILE",
+    "LOCK_FILE",
     "SOURCES_FILE",
     "SPEC_FILE",
     "MapRecipe",
@@ -27,7 +29,10 @@ __all__ = [
     "write_members",
 ]
 
-SPEC_FILE, COHORT_FILE = "run.json", "cohort.json"
+SPEC_FILE, COHORT_FILE, LEDGER_FILE = "run.json", "cohort.json", "ledger.jsonl"
+LOCK_FILE = "audit.lock.yaml"
+"""The lock as it lay beside the configuration at the start, where there was one."""
+
 SOURCES_FILE = "private/sources.json"
 """Where the studies lie; a folder that is handed on goes without it."""
 SPEC_VERSION: Literal[1] = 1
@@ -80,8 +85,8 @@ class MapRecipe(_Frozen):
 class RunSpec(_Frozen):
     """The specification of a run.
 
-    ``configuration`` holds every value, paths as they were given; ``given`` names the keys that the file or the
-    command line gave, all others have their defaults. ``measured`` names the run whose maps were scored again, where
+    ``configuration`` holds every value, paths as they were given; ``given`` is the part of it that the file or the
+    command line gave, all else has its default. ``measured`` names the run whose maps were scored again, where
     no model was run. ``not_carried`` says of earlier runs why nothing of theirs was used.
     """
 
@@ -91,7 +96,7 @@ class RunSpec(_Frozen):
     command: str
     started_at: str
     configuration: Mapping[str, Any]
-    given: tuple[str, ...]
+    given: Mapping[str, Any]
     lock: Lock
     study_recipe: str
     masks_recipe: str

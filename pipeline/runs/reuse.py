@@ -10,12 +10,12 @@ from pathlib import Path
 
 from pipeline.errors import OutputError
 from pipeline.findings.carried import REUSED, Carried, MapPlace
-from pipeline.findings.ledger import LEDGER_FILE, read_ledger
+from pipeline.findings.ledger import read_ledger
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.record import MapScores, StudyAudit
 from pipeline.findings.recorded_files import check_file, recorded_files
 from pipeline.findings.shards import maps_path, read_answers, read_shard, write_shard
-from pipeline.findings.spec import SPEC_FILE, Member
+from pipeline.findings.spec import LEDGER_FILE, SPEC_FILE, Member
 from pipeline.studies.study import PASSING
 
 __all__ = [

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from pipeline.errors import OutputError
 from pipeline.faults import FAULTS
-from pipeline.findings.ledger import LEDGER_FILE
 from pipeline.findings.recorded_files import digest_of_file
-from pipeline.findings.spec import SOURCES_FILE
+from pipeline.findings.spec import LEDGER_FILE, SOURCES_FILE
 from pipeline.verify.document import ALTERED_REPORT
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder

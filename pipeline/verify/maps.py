@@ -1,4 +1,4 @@
-"""Every map that is kept or referred to against the hash in its row, those of earlier runs against their ledgers too."""
+"""Every map that is kept or referred to against the hash in its row, those of earlier runs against their ledgers."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import OutputError
-from pipeline.findings.ledger import LEDGER_FILE, read_ledger
+from pipeline.findings.ledger import read_ledger
 from pipeline.findings.record import MapScores, StudyAudit
 from pipeline.findings.recorded_files import check_file, recorded_files
 from pipeline.findings.shards import load_maps, map_key, maps_path
+from pipeline.findings.spec import LEDGER_FILE
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder, without_path
 

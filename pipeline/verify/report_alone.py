@@ -48,7 +48,8 @@ def verify_report(path: Path, tools: ReportTools) -> Verification:
         failures += _head(report, results)
     made = results.provenance if results else None
     ordered = tuple(sorted(failures, key=lambda failure: failure.kind.code))
-    return Verification(ordered, _UNCHECKED, None, made and made.ledger_head, made.ledger_length if made else 0)
+    head, length = (made.ledger_head, made.ledger_length) if made else (None, 0)
+    return Verification(ordered, _UNCHECKED, None, head, length)
 
 
 def _results(files: Mapping[str, bytes]) -> tuple[Results | None, list[Failure]]:
@@ -74,7 +75,9 @@ def _printed(report: PrintedPages) -> Iterator[Failure]:
     words = "".join(report.pages)
     for name, content in report.files.items():
         if hashlib.sha256(content).hexdigest() not in words:
-            yield Failure(FailureKind.PDF_PAGES, f"the pages do not print the hash of the {_shown(name)} that is carried")
+            yield Failure(
+                FailureKind.PDF_PAGES, f"the pages do not print the hash of the {_shown(name)} that is carried"
+            )
     foot = f"ResultsSHA-256{hashlib.sha256(report.files.get(RESULTS_FILE, b'')).hexdigest()[:_SHORT]}"
     pages = [number for number, page in enumerate(report.pages, start=1) if foot not in page]
     if pages:
@@ -113,7 +116,9 @@ def _specification(files: Mapping[str, bytes], results: Results) -> Iterator[Fai
 def _table(files: Mapping[str, bytes], results: Results) -> Iterator[Failure]:
     studies = {line.split(b",", 1)[0] for line in files.get(CSV_FILE, b"").splitlines()[1:]}
     if len(studies) != results.flow.found:
-        sentence = f"{CSV_FILE} and {RESULTS_FILE} that are carried differ: {len(studies)} studies, {results.flow.found}"
+        sentence = (
+            f"{CSV_FILE} and {RESULTS_FILE} that are carried differ: {len(studies)} studies, {results.flow.found}"
+        )
         yield _attachment(sentence)
 
 

@@ -6,9 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.errors import ConfigError
-from pipeline.findings.ledger import LEDGER_FILE
 from pipeline.findings.site_key import fingerprint_of
-from pipeline.findings.spec import SOURCES_FILE
+from pipeline.findings.spec import LEDGER_FILE, SOURCES_FILE
 from pipeline.verify.conclusions import check_equivalent, check_pictures, check_results, check_table
 from pipeline.verify.document import REPORT_FILE, ReportTools, check_report
 from pipeline.verify.events import check_events, check_finished, check_provenance
@@ -16,6 +15,7 @@ from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.files import check_files
 from pipeline.verify.lock import check_lock
 from pipeline.verify.maps import check_maps
+from pipeline.verify.register import check_register, register_unchecked
 from pipeline.verify.rows import check_members, check_recipes, check_specification
 from pipeline.verify.run_folder import RunFolder, open_run_folder
 
@@ -37,6 +37,7 @@ _CHECKS: tuple[tuple[Check, FailureKind], ...] = (
     (check_pictures, FailureKind.PICTURES),
     (check_provenance, FailureKind.PROVENANCE),
     (check_lock, FailureKind.LOCK),
+    (check_register, FailureKind.REGISTER),
 )
 """Each with the kind that a record is of which breaks the check itself."""
 
@@ -127,4 +128,6 @@ def _unchecked(run: RunFolder) -> Iterator[str]:
         yield f"what needs {', '.join(missing)} was not checked"
     elif run.audits() is None:
         yield "the conclusions were not computed again, because the rows are not those of the cohort"
+    if sentence := register_unchecked(run):
+        yield sentence
     yield "images, masks and the model were not looked at: see --deep and --recompute"

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pipeline.errors import ConfigError, OutputError
 from pipeline.findings.ledger import Ledger, LedgerError, LedgerFault
 from pipeline.findings.site_key import SiteKey
-from pipeline.runs.register import LockFacts, LookFacts, cohort_digest, enter_lock, enter_look, read_register
+from pipeline.findings.register import LockFacts, LookFacts, cohort_digest, enter_lock, enter_look, read_register
 from tests.pipeline.at_once import at_once
 
 EVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -169,7 +169,7 @@ def test_processes_that_enter_at_once_leave_one_sound_register(tmp_path, monkeyp
     monkeypatch.delenv("CAMAUDIT_SITE_KEY", raising=False)
     script = """
 from pipeline.findings.site_key import load_site_key
-from pipeline.runs.register import LookFacts, enter_look
+from pipeline.findings.register import LookFacts, enter_look
 key = load_site_key()
 started()
 for number in range(5):

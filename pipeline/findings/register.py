@@ -21,7 +21,17 @@ from pipeline.findings.ledger import Ledger, LedgerEntry, LedgerError, LedgerFau
 from pipeline.findings.site_key import SiteKey, verify_signature
 from pipeline.findings.state_folder import named_folder, private_folder, state_folder
 
-__all__ = ["LockFacts", "Look", "LookFacts", "Register", "cohort_digest", "enter_lock", "enter_look", "read_register"]
+__all__ = [
+    "LockFacts",
+    "Look",
+    "LookFacts",
+    "Register",
+    "cohort_digest",
+    "enter_lock",
+    "enter_look",
+    "read_register",
+    "register_is_here",
+]
 
 REGISTER_VARIABLE = "CAMAUDIT_REGISTER"
 _FILE, _HEAD, _COHORTS, _GUARD = "register.jsonl", "register.head.json", "cohorts", "register.lock"
@@ -101,12 +111,26 @@ class Register:
 
         ``studies`` are the studies' content hashes. A look whose cohort is lost or altered is among them, in doubt.
         """
+        return self._looks(weights, {study.encode("ascii") for study in studies}, before)
+
+    def looks_at(self, look: LedgerEntry, before: datetime) -> tuple[Look, ...]:
+        """Return every start of a run before a time with the weights and on any study of an entered look.
+
+        Where the list of its own studies is lost or altered, which they were is not known, and there is none.
+        """
+        try:
+            content = _cohort_path(self.folder, look.body["cohort"]).read_bytes()
+        except OSError:
+            return ()
+        known = hashlib.sha256(content).hexdigest() == look.body["cohort"]
+        return self._looks(look.body["weights"], set(content.splitlines()), before) if known else ()
+
+    def _looks(self, weights: str, wanted: set[bytes], before: datetime) -> tuple[Look, ...]:
         entries = [
             entry
             for entry in self.entries
             if entry.event == "look" and entry.body["weights"] == weights and entry.time < before
         ]
-        wanted = {study.encode("ascii") for study in studies}
         overlaps: dict[str, tuple[bool, str | None]] = {}
         for cohort in {entry.body["cohort"] for entry in entries}:
             overlaps[cohort] = _overlap(self.folder, cohort, wanted)
@@ -128,6 +152,16 @@ def read_register(folder: Path | None = None) -> Register:
     _check_opening(folder, entries)
     _check_head(folder, entries)
     return Register(folder, entries)
+
+
+def register_is_here() -> bool:
+    """Tell whether anything of a register lies where ``CAMAUDIT_REGISTER`` or the state folder says.
+
+    Raises:
+        OutputError: when neither names a folder.
+    """
+    folder = _folder()
+    return any((folder / name).exists() for name in (_FILE, _HEAD, _COHORTS))
 
 
 def enter_lock(key: SiteKey, facts: LockFacts, studies: Collection[str], folder: Path | None = None) -> LedgerEntry:
