@@ -1,19 +1,22 @@
 """``camaudit verify``: what of a run or a report does not hold, in a sentence each, with an exit code for each kind."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import typer
 
+from pipeline.errors import ConfigError
+from pipeline.faults import own_faults
 from pipeline.findings.site_key import site_fingerprint
 from pipeline.verify.document import REPORT_FILE, ReportTools
 from pipeline.verify.failure import Failure, exit_code
 from pipeline.verify.report_alone import verify_report
-from pipeline.verify.verify import Verification, fingerprint_given, verify_run
+from pipeline.verify.verify import UNSEEN, Verification, fingerprint_given, verify_run
 from reports.page.read_back import read_report
 from reports.pdf import CARRIED, render
 
-__all__ = ["alterations", "print_verification", "verified"]
+__all__ = ["alterations", "print_verification", "verified", "verified_with_archive"]
 
 _TOOLS = ReportTools(read_report, render, CARRIED)
 
@@ -28,6 +31,31 @@ def verified(path: Path, key: str | None) -> Verification:
     if path.is_dir():
         return verify_run(path, _TOOLS, fingerprint=fingerprint)
     return verify_report(path, _TOOLS)
+
+
+def verified_with_archive(path: Path, key: str | None, *, deep: bool, recompute: int) -> Verification:
+    """Verify a run's folder, then hold it against its archive (``deep``) and its model (``recompute`` studies).
+
+    A folder that does not hold by itself is not held against anything else.
+
+    Raises:
+        AuditError: when the path is no run's folder, or its studies or its model are not here.
+    """
+    if not path.is_dir():
+        raise ConfigError("--deep, --recompute: need the folder of a run, not a report")
+    verification = verified(path, key)
+    if verification.failures:
+        return replace(
+            verification, unchecked=(*verification.unchecked, "--deep and --recompute: the run does not hold")
+        )
+    from pipeline.runs.verify_archive import check_archive, check_model  # torch and MONAI
+
+    with own_faults():
+        failures = [*(check_archive(path) if deep else ()), *(check_model(path, recompute) if recompute else ())]
+    unchecked = tuple(sentence for sentence in verification.unchecked if not sentence.startswith(UNSEEN))
+    unchecked += () if deep else ("images and masks were not looked at: see --deep",)
+    unchecked += () if recompute else ("the model was not asked: see --recompute",)
+    return replace(verification, failures=tuple(failures), unchecked=unchecked)
 
 
 def alterations(run: Path) -> tuple[Failure, ...]:

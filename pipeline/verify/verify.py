@@ -19,7 +19,10 @@ from pipeline.verify.register import check_register, register_unchecked
 from pipeline.verify.rows import check_members, check_recipes, check_specification
 from pipeline.verify.run_folder import RunFolder, open_run_folder
 
-__all__ = ["Verification", "check_fingerprint", "fingerprint_given", "verify_run"]
+__all__ = ["UNSEEN", "Verification", "check_fingerprint", "fingerprint_given", "verify_run"]
+
+UNSEEN = "images, masks and the model were not looked at"
+"""What a verification without the archive leaves open."""
 
 Check = Callable[[RunFolder], Iterable[Failure]]
 
@@ -130,4 +133,4 @@ def _unchecked(run: RunFolder) -> Iterator[str]:
         yield "the conclusions were not computed again, because the rows are not those of the cohort"
     if sentence := register_unchecked(run):
         yield sentence
-    yield "images, masks and the model were not looked at: see --deep and --recompute"
+    yield f"{UNSEEN}: see --deep and --recompute"
