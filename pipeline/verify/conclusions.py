@@ -7,6 +7,7 @@ from pipeline.conclusions.equivalent_maps import equivalent_maps
 from pipeline.conclusions.per_study_csv import CSV_FILE, per_study_csv
 from pipeline.errors import OutputError
 from pipeline.findings.record import Results
+from pipeline.findings.recorded_files import recorded_files
 from pipeline.findings.spec import RunSpec
 from pipeline.program import camaudit_version, program_digest
 from pipeline.verify.failure import Failure, FailureKind
@@ -81,15 +82,16 @@ def check_equivalent(run: RunFolder) -> Iterator[Failure]:
 
 
 def check_pictures(run: RunFolder) -> Iterator[Failure]:
-    """Yield pictures of the report that the ledger does not tell of, or that are another study's."""
+    """Yield pictures of the report that the run did not cut, or that are another study's."""
     if run.results is None or run.entries is None:
         return
+    pictures = recorded_files(entry for entry in run.entries if entry.event == "inference.finished")
     shown = {f"case of study {case.study}": case.panels for case in run.results.cases}
     if run.results.inputs is not None:
         shown["model's input"] = run.results.inputs.picture
     for what, name in shown.items():
-        if name is not None and name not in run.recorded:
-            sentence = f"the picture of the {what} is no file that the run wrote"
+        if name is not None and name not in pictures:
+            sentence = f"the picture of the {what} is none that the run cut"
             yield Failure(FailureKind.PICTURES, sentence, RESULTS_FILE)
     for case in run.results.cases:
         if case.panels not in (None, f"cases/{case.study}.npz"):

@@ -44,15 +44,17 @@ def _out_of_order(why: str) -> Failure:
 
 
 def _contradictions(run: RunFolder, spec: RunSpec, bodies: Mapping[str, Mapping[str, Any]]) -> Iterator[Failure]:
-    lock, members = spec.lock, run.members or ()
-    reused = sum(member.shard is None for member in members)
+    lock, members = spec.lock, run.members
     fixed: dict[str, dict[str, object]] = {
         "criteria.locked": {"criteria": lock.criteria, "locked_at": lock.locked_at},
         "configuration.locked": {"recipe": lock.recipe, "exploratory": list(lock.exploratory)},
         "model.hashed": {"sha256": lock.model, "code": spec.model.code_sha256},
-        "cohort.locked": {"cohort": lock.cohort, "studies": len(members), "reused": reused},
+        "cohort.locked": {"cohort": lock.cohort},
         _STARTED: {"shards": spec.shards, "not_carried": list(spec.not_carried)},
     }
+    if members is not None:
+        reused = sum(member.shard is None for member in members)
+        fixed["cohort.locked"] |= {"studies": len(members), "reused": reused}
     for event, expected in fixed.items():
         body = bodies[event]
         wrong = [name for name, value in expected.items() if body.get(name) != value]
