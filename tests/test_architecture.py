@@ -18,7 +18,7 @@ FILES = {
 }
 
 # A module may import ours from these beginnings; the longest beginning of its own name decides.
-ROOMS = ("findings", "studies", "models", "evidence", "conclusions", "walk", "checks", "runs")
+ROOMS = ("findings", "studies", "models", "evidence", "conclusions", "verify", "walk", "checks", "runs")
 EVERYBODY = (
     "pipeline.config",
     "pipeline.config_file",
@@ -38,6 +38,14 @@ OURS = {
         f"pipeline.{room}": ("cam", *EVERYBODY, *(f"pipeline.{lower}" for lower in ROOMS[: floor + 1]))
         for floor, room in enumerate(ROOMS)
     },
+    # a verification must do without the model, and without what made the run
+    "pipeline.verify": (
+        *EVERYBODY,
+        "pipeline.findings",
+        "pipeline.evidence",
+        "pipeline.conclusions",
+        "pipeline.verify",
+    ),
     "reports": (
         "reports",
         "pipeline.findings",
@@ -213,6 +221,8 @@ LIGHT = [
     ("flows.running", ("torch", "monai", "prefect", "numpy", "matplotlib")),
     ("reports.pdf", ("torch", "monai", "prefect", "pipeline.models", "pipeline.walk.study_walk")),
     ("reports", ("torch", "monai", "prefect")),
+    ("pipeline.verify.verify", ("torch", "monai", "prefect", "cam", "pipeline.models", "pipeline.runs", "pipeline.walk")),
+    ("flows.commands.verify", ("torch", "monai", "prefect", "cam", "pipeline.models", "pipeline.runs")),
     ("flows.cli", ("torch", "monai", "prefect")),
     ("pipeline.findings.record", ("torch", "monai")),
     ("pipeline.config", ("torch", "monai", "numpy")),

@@ -48,10 +48,10 @@ def verified_with_archive(path: Path, key: str | None, *, deep: bool, recompute:
         return replace(
             verification, unchecked=(*verification.unchecked, "--deep and --recompute: the run does not hold")
         )
-    from pipeline.runs.verify_archive import check_archive, check_model  # torch and MONAI
+    from pipeline.runs.verify_archive import audit_anew, check_archive  # torch and MONAI
 
     with own_faults():
-        failures = [*(check_archive(path) if deep else ()), *(check_model(path, recompute) if recompute else ())]
+        failures = [*(check_archive(path) if deep else ()), *(audit_anew(path, recompute) if recompute else ())]
     unchecked = tuple(sentence for sentence in verification.unchecked if not sentence.startswith(UNSEEN))
     unchecked += () if deep else ("images and masks were not looked at: see --deep",)
     unchecked += () if recompute else ("the model was not asked: see --recompute",)

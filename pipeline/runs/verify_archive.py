@@ -23,7 +23,7 @@ from pipeline.walk.auditor import Auditor, open_auditor, open_scorer
 from pipeline.walk.sources import StudySource, row_digest
 from pipeline.walk.study_walk import audit_studies
 
-__all__ = ["check_archive", "check_model"]
+__all__ = ["check_archive", "audit_anew"]
 
 _CLOSE = 1e-3
 """Of a map's largest value, and of a probability: a batch and a single study round differently."""
@@ -81,7 +81,7 @@ def _first_difference(then: tuple[MapScores, ...], now: tuple[MapScores, ...]) -
     return "the record has other scores than are measured now"
 
 
-def check_model(folder: Path, count: int) -> Iterator[Failure]:
+def audit_anew(folder: Path, count: int) -> Iterator[Failure]:
     """Audit studies anew, alone, with the model, and yield those whose answer or maps are not the record's.
 
     They are drawn by the system's randomness, which nobody can foresee.

@@ -219,16 +219,24 @@ AFTER_THE_LOCK = tuple(
     for name, falsify, says in (
         ("a threshold", changed(overlap={"threshold": 0.4}), "the configuration changed"),
         ("a method", changed(explain={"methods": ["gradcam"]}), "the configuration changed"),
-        ("the criteria", changed(criteria=[{"metric": "iou", "method": "gradcam", "at_least": 0.01}]), "the acceptance criteria changed"),
+        (
+            "the criteria",
+            changed(criteria=[{"metric": "iou", "method": "gradcam", "at_least": 0.01}]),
+            "the acceptance criteria changed",
+        ),
         ("the seed", changed(run={"seed": 7}), "the number of replicates or the seed changed"),
         ("the replicates", changed(run={"replicates": 300}), "the number of replicates or the seed changed"),
-        ("the cases that are shown", changed(report={"cases": {"worst": 0, "best": 3}}), "the choice of the cases that are shown changed"),
+        (
+            "the cases that are shown",
+            changed(report={"cases": {"worst": 0, "best": 3}}),
+            "the choice of the cases that are shown changed",
+        ),
         ("the weights", changed(model={"arguments": {"sign": -1.0}}), "the model's weights changed"),
         ("the model's code", code_altered, "the code that builds the model changed"),
         ("a mask", mask_altered, "altered in the cohort"),
         ("the cohort", study_removed, "removed from the cohort"),
     )
-)  # fmt: skip
+)
 
 LOOKS = tuple(
     Falsification(
@@ -246,35 +254,97 @@ LOOKS = tuple(
 )
 
 LOCKS = (
-    Falsification("camaudit edited after the lock", lambda world: None, "camaudit itself changed", by_another_program(by_exploratory)),
-    Falsification("nothing locked", lambda world: world.config.with_name("audit.lock.yaml").unlink(), "nothing was locked", by_exploratory),
-    Falsification("the lock's date set back", lock_edited(lambda lock: lock.update(locked_at="2020-01-01T00:00:00+00:00")), "is not as it was signed", by_refusal),
-    Falsification("a study struck from the lock", lock_edited(lambda lock: lock["studies"].popitem()), "is not as it was signed", by_refusal),
-    Falsification("the lock opened", lock_edited(lambda lock: lock.update(open_cohort=True)), "is not as it was signed", by_refusal),
-    Falsification("the lock signed with another key", lock_edited(lambda lock: None, own_key), "signed with another key", by_exploratory),
     Falsification(
-        "the lock's date set back, signed", lock_edited(lambda lock: lock.update(locked_at="2020-01-01T00:00:00+00:00"), this_site),
-        "the lock's time is not the one of its entry", by_exploratory,
+        "camaudit edited after the lock",
+        lambda world: None,
+        "camaudit itself changed",
+        by_another_program(by_exploratory),
     ),
-    Falsification("the register deleted after the lock", register_deleted, "there is no register of looks here", by_exploratory),
+    Falsification(
+        "nothing locked",
+        lambda world: world.config.with_name("audit.lock.yaml").unlink(),
+        "nothing was locked",
+        by_exploratory,
+    ),
+    Falsification(
+        "the lock's date set back",
+        lock_edited(lambda lock: lock.update(locked_at="2020-01-01T00:00:00+00:00")),
+        "is not as it was signed",
+        by_refusal,
+    ),
+    Falsification(
+        "a study struck from the lock",
+        lock_edited(lambda lock: lock["studies"].popitem()),
+        "is not as it was signed",
+        by_refusal,
+    ),
+    Falsification(
+        "the lock opened",
+        lock_edited(lambda lock: lock.update(open_cohort=True)),
+        "is not as it was signed",
+        by_refusal,
+    ),
+    Falsification(
+        "the lock signed with another key",
+        lock_edited(lambda lock: None, own_key),
+        "signed with another key",
+        by_exploratory,
+    ),
+    Falsification(
+        "the lock's date set back, signed",
+        lock_edited(lambda lock: lock.update(locked_at="2020-01-01T00:00:00+00:00"), this_site),
+        "the lock's time is not the one of its entry",
+        by_exploratory,
+    ),
+    Falsification(
+        "the register deleted after the lock", register_deleted, "there is no register of looks here", by_exploratory
+    ),
     Falsification("the register rebuilt after the lock", register_rebuilt, "does not know this lock", by_exploratory),
-    Falsification("the register's end cut off", register_lines(lambda lines: lines[:-1]), "its end was cut off", by_refusal),
-    Falsification("a look struck from the register", register_lines(lambda lines: [*lines[:2], *lines[3:]]), "missing", by_refusal),
-    Falsification("the register cut, after the run", register_lines(lambda lines: lines[:-1]), "61 register: the register of looks does not hold: it is cut"),
-    Falsification("the register deleted, after the run", register_deleted, "61 register: the register of looks that this site's key signs is not here"),
-    Falsification("the register rebuilt, after the run", register_rebuilt, "61 register: the register of looks is not the one"),
+    Falsification(
+        "the register's end cut off", register_lines(lambda lines: lines[:-1]), "its end was cut off", by_refusal
+    ),
+    Falsification(
+        "a look struck from the register", register_lines(lambda lines: [*lines[:2], *lines[3:]]), "missing", by_refusal
+    ),
+    Falsification(
+        "the register cut, after the run",
+        register_lines(lambda lines: lines[:-1]),
+        "61 register: the register of looks does not hold: it is cut",
+    ),
+    Falsification(
+        "the register deleted, after the run",
+        register_deleted,
+        "61 register: the register of looks that this site's key signs is not here",
+    ),
+    Falsification(
+        "the register rebuilt, after the run", register_rebuilt, "61 register: the register of looks is not the one"
+    ),
     Falsification("the register cut with its head, after the run", register_cut_with_its_head, "61 register"),
     Falsification("a look struck from the run", look_then_hidden, "61 register: run "),
     Falsification("a run under a name that the register does not know", look_unentered, "50 results"),
-)  # fmt: skip
+)
 
 CARRIED = (
-    Falsification("a forged shard, then a plain run", forged_shard, "is not used: is not the file that the run wrote", by_carrying_nothing),
+    Falsification(
+        "a forged shard, then a plain run",
+        forged_shard,
+        "is not used: is not the file that the run wrote",
+        by_carrying_nothing,
+    ),
     Falsification("a forged map, then a plain run", forged_map, "maps/0000.npz is not used", by_carrying_nothing),
-    Falsification("a ledger by another key, then a plain run", forged_ledger, "nothing of it is used", by_carrying_nothing),
+    Falsification(
+        "a ledger by another key, then a plain run", forged_ledger, "nothing of it is used", by_carrying_nothing
+    ),
     Falsification("an edited ledger, then a plain run", edited_ledger, "nothing of it is used", by_carrying_nothing),
-    Falsification("what was carried over forged, then a plain run", forged_reuse, "shards/reused.parquet is not used", by_carrying_nothing),
-    Falsification("another program, then a plain run", lambda world: None, "0 reused", by_another_program(by_carrying_nothing)),
-)  # fmt: skip
+    Falsification(
+        "what was carried over forged, then a plain run",
+        forged_reuse,
+        "shards/reused.parquet is not used",
+        by_carrying_nothing,
+    ),
+    Falsification(
+        "another program, then a plain run", lambda world: None, "0 reused", by_another_program(by_carrying_nothing)
+    ),
+)
 
 BEFORE_AND_AFTER = (*AFTER_THE_LOCK, *LOOKS, *LOCKS, *CARRIED)

@@ -110,9 +110,14 @@ def perfect(audit: StudyAudit) -> StudyAudit:
 def lost(audit: StudyAudit) -> StudyAudit:
     """Say that a study was excluded."""
     return StudyAudit(
-        study=audit.study, patient=audit.patient, source_sha256=audit.source_sha256, status="excluded", stage="read",
-        reason="other_grid", message="the mask lies on another grid",
-    )  # fmt: skip
+        study=audit.study,
+        patient=audit.patient,
+        source_sha256=audit.source_sha256,
+        status="excluded",
+        stage="read",
+        reason="other_grid",
+        message="the mask lies on another grid",
+    )
 
 
 def without_a_reader(audit: StudyAudit) -> StudyAudit:
@@ -302,7 +307,9 @@ INSIDERS = (
     Falsification("another map", lambda world: another_map(world, mended=False), "44 map"),
     Falsification("another map, its hash mended", lambda world: another_map(world, mended=True), "81 scores", by_deep),
     Falsification(
-        "another map, its hash mended, the model asked", lambda world: another_map(world, mended=True), "82 recomputed",
+        "another map, its hash mended, the model asked",
+        lambda world: another_map(world, mended=True),
+        "82 recomputed",
         by_recompute,
     ),
     Falsification("the table edited", table_edited, "51 table"),
@@ -312,26 +319,35 @@ INSIDERS = (
     Falsification("the ledger's times set back", times_set_back, "15 ledger_time"),
     Falsification("the start set back", specification(year_before), "54 provenance"),
     Falsification(
-        "the lock set back", specification(lambda spec: spec["lock"].update(locked_at="2020-01-01T00:00:00+00:00")),
+        "the lock set back",
+        specification(lambda spec: spec["lock"].update(locked_at="2020-01-01T00:00:00+00:00")),
         "60 lock",
     ),
     Falsification("the criteria eased afterwards", specification(easier), "60 lock: run.json: lock.criteria"),
     Falsification(
-        "the seed changed afterwards", specification(lambda spec: spec["configuration"]["run"].update(seed=7)),
+        "the seed changed afterwards",
+        specification(lambda spec: spec["configuration"]["run"].update(seed=7)),
         "60 lock",
     ),
     Falsification(
         "the replicates changed afterwards",
-        specification(lambda spec: spec["configuration"]["run"].update(replicates=300)), "60 lock: run.json: lock.statistics",
+        specification(lambda spec: spec["configuration"]["run"].update(replicates=300)),
+        "60 lock: run.json: lock.statistics",
     ),
     Falsification(
         "other weights named", specification(lambda spec: spec["model"].update(sha256="0" * 64)), "34 specification"
     ),
     Falsification(
-        "other code named", specification(lambda spec: spec["model"].update(code_sha256="0" * 64)), "60 lock: run.json: lock.code"
+        "other code named",
+        specification(lambda spec: spec["model"].update(code_sha256="0" * 64)),
+        "60 lock: run.json: lock.code",
     ),
     Falsification(
-        "another program named", specification(lambda spec: spec["program"].update(digest="0" * 64)), "60 lock: run.json: lock.program"
+        "another program named",
+        specification(lambda spec: spec["program"].update(digest="0" * 64)),
+        "60 lock: run.json: lock.program",
     ),
-    Falsification("a look hidden everywhere", look_hidden, "60 lock: run.json: recipe is not what was locked", of_the_look_hidden),
-)  # fmt: skip
+    Falsification(
+        "a look hidden everywhere", look_hidden, "60 lock: run.json: recipe is not what was locked", of_the_look_hidden
+    ),
+)

@@ -119,7 +119,9 @@ OUTSIDERS = (
         lines(lambda all: [*all[:4], entry_edited(all[4], hashed=True), *all[5:]]),
         "17 ledger_signature",
     ),
-    Falsification("two lines exchanged", lines(lambda all: [*all[:2], all[3], all[2], *all[4:]]), "13 ledger_reordered"),
+    Falsification(
+        "two lines exchanged", lines(lambda all: [*all[:2], all[3], all[2], *all[4:]]), "13 ledger_reordered"
+    ),
     Falsification("a line twice", lines(lambda all: [*all[:3], all[2], *all[3:]]), "13 ledger_reordered"),
     Falsification("a line taken out", lines(lambda all: [*all[:3], *all[4:]]), "14 ledger_missing"),
     Falsification("the last line cut off", lines(lambda all: all[:-1]), "32 file_unknown"),
@@ -134,7 +136,9 @@ OUTSIDERS = (
     Falsification("rebuilt with another key", another_key, "19 other_key", by_key),
     Falsification("rebuilt with another key, nobody asking for one", another_key, "60 lock"),
     # its files
-    Falsification("a verdict edited", results(lambda all: all["verdicts"][0].update(answer="NOT MET")), "30 file_altered"),
+    Falsification(
+        "a verdict edited", results(lambda all: all["verdicts"][0].update(answer="NOT MET")), "30 file_altered"
+    ),
     Falsification("a bound edited", results(lambda all: all["estimates"][0].update(low=0.9)), "30 file_altered"),
     Falsification("a look hidden", look_hidden, "30 file_altered", by_verify_of_the_other),
     Falsification("a number that is none", nan_in_results, "30 file_altered"),
@@ -149,11 +153,14 @@ OUTSIDERS = (
     Falsification("a bit of the specification", bit("run.json"), "30 file_altered"),
     Falsification("a bit of the cohort", bit("cohort.json"), "30 file_altered"),
     Falsification("a bit of the private file", bit("private/sources.json"), "30 file_altered"),
-    Falsification("a study dropped", lambda world: edit_json(world.run / "cohort.json", lambda all: all.pop()), "30 file_altered"),
+    Falsification(
+        "a study dropped", lambda world: edit_json(world.run / "cohort.json", lambda all: all.pop()), "30 file_altered"
+    ),
     Falsification("cases exchanged", cases_exchanged, "30 file_altered"),
     Falsification("cases removed", lambda world: shutil.rmtree(world.run / "cases"), "31 file_missing"),
     Falsification(
-        "a shard added", lambda world: shutil.copy(world.run / "shards/0000.parquet", world.run / "shards/0009.parquet"),
+        "a shard added",
+        lambda world: shutil.copy(world.run / "shards/0000.parquet", world.run / "shards/0009.parquet"),
         "32 file_unknown",
     ),
     Falsification("a link in a file's place", linked, "30 file_altered"),
@@ -162,9 +169,13 @@ OUTSIDERS = (
     Falsification("another cover", page_exchanged, "30 file_altered"),
     Falsification("another attachment, without the folder", attachment_exchanged, "71 pdf_attachment", by_report_alone),
     Falsification("another cover, without the folder", page_exchanged, "72 pdf_pages", by_report_alone),
-    Falsification("a map of an earlier run altered", map_of_the_earlier_run, "46 carried_altered", by_verify_of_the_other),
     Falsification(
-        "an earlier run removed", lambda world: shutil.rmtree(world.run), "45 carried_absent",
+        "a map of an earlier run altered", map_of_the_earlier_run, "46 carried_altered", by_verify_of_the_other
+    ),
+    Falsification(
+        "an earlier run removed",
+        lambda world: shutil.rmtree(world.run),
+        "45 carried_absent",
         by_verify_of_the_other,
     ),
-)  # fmt: skip
+)
