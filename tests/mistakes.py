@@ -121,6 +121,31 @@ MISTAKES = (
         "a rate in per cent", edited(("criteria.0.at_least", 70)), ("hit_rate lies within 0 and 1, not 70; is 0.7",)
     ),
     Mistake("a coin's confidence", edited(("criteria.0.confidence", 0.5)), ("greater than or equal to 0.9, not 0.5",)),
+    Mistake(
+        "a bound on the wrong side",
+        edited(("criteria.0.metric", "hd95"), ("criteria.0.at_least", 5)),
+        ("criteria.0.at_least: of hd95 lower is better, so it would ask for a bad value; write at_most",),
+    ),
+    Mistake(
+        "a rate at most",
+        edited(("criteria.0", {"metric": "hit_rate", "method": "gradcam", "at_most": 0.3})),
+        ("criteria.0.at_most: of hit_rate higher is better", "add reversed: true where that is meant"),
+    ),
+    Mistake(
+        "an accuracy at most",
+        edited(("criteria.2", {"metric": "accuracy", "at_most": 0.3})),
+        ("criteria.2.at_most: of accuracy higher is better",),
+    ),
+    Mistake(
+        "a right bound called wrong",
+        edited(("criteria.0.reversed", True)),
+        ("criteria.0.reversed: goes with a bound on the wrong side only",),
+    ),
+    Mistake(
+        "a negative distance",
+        edited(("criteria.0", {"metric": "hd95", "method": "gradcam", "at_most": -1})),
+        ("criteria.0.at_most: hd95 is at least 0, not -1",),
+    ),
     Mistake("two bounds", edited(("criteria.0.at_most", 0.9)), ("criteria.0: give exactly one of at_least",)),
     Mistake("a window turned round", edited(("report.window", [5, -5])), ("report.window: must be (low, high)",)),
     Mistake("a device that is none", edited(("run.device", "gpu")), ("run.device: must be auto, cpu, cuda",)),
@@ -146,13 +171,13 @@ MISTAKES = (
     Mistake(
         "a criterion's other method", edited(("criteria.0.method", "cam")), ("criteria.0.method: unknown name 'cam'",)
     ),
-    Mistake("a map's metric alone", edited(("criteria.2.metric", "iou")), ("iou is a map's; name the method",)),
+    Mistake("a map's metric alone", edited(("criteria.2.metric", "iou")), ("iou is measured on maps; add 'method:'",)),
     Mistake("a target that is none", edited(("explain.targets", ["lession"])), ("explain.targets: must be among",)),
     Mistake("a transform misspelt", edited(("prepare.1._target_", "Spacin")), ("did you mean 'Spacing'?",)),
     Mistake("a step without a name", edited(("prepare.1", {"pixdim": [1, 1, 1]})), ("prepare.1: must name a MONAI",)),
     # files
-    Mistake("no archive", edited(("archive.path", "nowhere")), ("archive.path: ", "is not there or is no folder")),
-    Mistake("no manifest", edited(("archive.manifest", "gone.csv")), ("archive.manifest: ", "gone.csv is not there")),
+    Mistake("no archive", edited(("archive.path", "nowhere")), ("archive.path: ", "does not exist or is not a folder")),
+    Mistake("no manifest", edited(("archive.manifest", "gone.csv")), ("archive.manifest: ", "gone.csv does not exist")),
     Mistake("a manifest without patients", manifest("patient,", "patnt,"), ("column 'patient' is missing",)),
     Mistake(
         "a manifest's path outside", manifest("study00.nii.gz", "../study00.nii.gz"), ("leads out of the archive",)
@@ -172,16 +197,16 @@ MISTAKES = (
         written("broken.py", "def build(:\n", ("model.factory", "broken:build")),
         ("broken.py, line 1: is not Python",),
     ),
-    Mistake("no weights", edited(("model.weights", "gone.pt")), ("model.weights: ", "gone.pt is not there")),
+    Mistake("no weights", edited(("model.weights", "gone.pt")), ("model.weights: ", "gone.pt does not exist")),
     Mistake(
         "other weights",
         written("weights.pt", "x", ("model.weights", "weights.pt"), ("model.sha256", "0" * 64)),
         ("have the hash 2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881, not the configured",),
     ),
     Mistake("a bundle that is no JSON", bundle("{"), ("inference.json is not JSON",)),
-    Mistake("a bundle without a network", bundle("{}"), ("inference.json has no network_def",)),
+    Mistake("a bundle without a network", bundle("{}"), ("inference.json must define network_def",)),
     Mistake(
-        "labels the other way round", bundle('{"network_def": {}}', CHANNELS), ("outputs are ['lesion', 'clear']",)
+        "labels the other way round", bundle('{"network_def": {}}', CHANNELS), ("outputs, ['lesion', 'clear'], not",)
     ),
     Mistake(
         "a file where runs should lie",
@@ -216,7 +241,7 @@ MISTAKES = (
             ("run.batch_size", 10**9),
             ("archive.manifest", "gone.csv"),
         ),
-        ("'criterias'", "'gradcm'", "is 0.7 meant?", "not 1000000000", "gone.csv is not there"),
+        ("'criterias'", "'gradcm'", "is 0.7 meant?", "not 1000000000", "gone.csv does not exist"),
     ),
     # the model and the first study
     Mistake("a layer that is none", edited(("model.layers", ["9"])), ("layer '9' does not exist",), needs_model=True),

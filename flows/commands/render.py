@@ -5,9 +5,9 @@ from pathlib import Path
 import typer
 
 from flows.commands.verify import alterations
-from pipeline.findings.ledger import Ledger, public_key, read_ledger
-from pipeline.findings.recorded_files import digest_of_file, record_files, recorded_files
-from pipeline.findings.site_key import fingerprint_of, load_site_key, site_fingerprint
+from pipeline.findings.custody.ledger import Ledger, public_key, read_ledger
+from pipeline.findings.custody.recorded_files import digest_of_file, record_files, recorded_files
+from pipeline.findings.custody.site_key import fingerprint_of, load_site_key, site_fingerprint
 from pipeline.findings.spec import LEDGER_FILE
 from pipeline.verify.document import ALTERED_REPORT, REPORT_FILE
 from pipeline.verify.failure import exit_code

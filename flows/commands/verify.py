@@ -8,7 +8,7 @@ import typer
 
 from pipeline.errors import ConfigError
 from pipeline.faults import own_faults
-from pipeline.findings.site_key import site_fingerprint
+from pipeline.findings.custody.site_key import site_fingerprint
 from pipeline.verify.document import REPORT_FILE, ReportTools
 from pipeline.verify.failure import Failure, exit_code
 from pipeline.verify.report_alone import verify_report

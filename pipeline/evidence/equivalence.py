@@ -1,6 +1,7 @@
 """Which maps of a run are one piece of evidence: decided on the maps, study by study, not on their scores.
 
-A verification decides it again where no torch is; ``cam.same_evidence``, by the same rule, decides it for tensors.
+It is the rule of ``cam.same_evidence`` for arrays, so that results can be recomputed where torch is not installed; a
+test holds the two together.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,11 +10,11 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["StudyMaps", "equivalent_methods", "maps_agree"]
+__all__ = ["StudyMaps", "agree", "equivalent_methods"]
 
-_TOLERANCE = np.float32(1e-4)  # of the largest evidence for the target
-_ROUNDING = np.float32(1e-6)  # of the largest value of either sign: what sums over a thousand channels agree to
-_MOST = np.float32(1e-2)  # whatever the rounding, maps that are further apart are two
+_TOLERANCE = 1e-4  # of the largest evidence for the target
+_ROUNDING = 1e-6  # of the largest value of either sign: what float32 sums over a thousand channels agree to
+_MOST = 1e-2  # whatever the rounding, maps that are further apart are two
 
 StudyMaps = Mapping[tuple[str, str], NDArray[np.float32]]
 """A study's raw maps by (map's name, target)."""
@@ -42,34 +43,35 @@ def _still_the_same(
     for (first, second), said in pairs.items():
         if (first in maps) != (second in maps):
             continue
-        same = maps_agree(maps[first], maps[second]) if first in maps else None
+        same = agree(maps[first], maps[second]) if first in maps else None
         if same is not False:
             left[first, second] = said or same is True
     return left
 
 
-def maps_agree(first: NDArray[np.float32], second: NDArray[np.float32]) -> bool | None:
-    """Tell whether two raw maps are the same evidence for their target, up to a positive factor and a final ReLU.
+def agree(map_a: NDArray[np.float32], map_b: NDArray[np.float32]) -> bool | None:
+    """Tell whether two maps of one shape are the same evidence for the target: up to a positive factor and a ReLU.
 
-    None when neither holds any evidence for it: that tells nothing of the two.
+    None when neither holds any evidence: that tells nothing of the two.
     """
-    if first.shape != second.shape:
+    if map_a.shape != map_b.shape:
         return False
-    (evidence_a, error_a), (evidence_b, error_b) = _evidence(first), _evidence(second)
-    if not evidence_a.any() and not evidence_b.any():
+    (first, first_error), (second, second_error) = _evidence(map_a), _evidence(map_b)
+    if not first.any() and not second.any():
         return None
-    return bool(np.abs(evidence_a - evidence_b).max() <= max(error_a, error_b))
+    return bool(np.abs(first - second).max(initial=0) <= max(first_error, second_error))
 
 
-def _evidence(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], np.float32]:
-    """Return the positive part with a largest value of 1 (an empty map stays 0), and how exact it is.
+def _evidence(values: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
+    """Return a map's positive part with a largest value of 1, and how exact it is; an empty one stays 0.
 
     Where little is left of large terms of both signs, their rounding is large beside it.
     """
-    peak = values.max()
-    peak = peak if peak > 0 else np.float32(np.inf)
-    error = _TOLERANCE + _ROUNDING * np.abs(values / peak).max()
-    return np.divide(np.maximum(values, 0), peak, dtype=np.float32), np.float32(min(error, _MOST))
+    exact = values.astype(np.float64)
+    peak = float(exact.max(initial=0))
+    if peak <= 0:
+        return np.zeros_like(exact), _TOLERANCE
+    return np.maximum(exact, 0) / peak, min(_TOLERANCE + _ROUNDING * float(np.abs(exact).max()) / peak, _MOST)
 
 
 def _joined(names: Sequence[str], pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, ...], ...]:

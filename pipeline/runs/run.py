@@ -21,11 +21,12 @@ from pipeline.config_file import LoadedConfig
 from pipeline.errors import ConfigError, OutputError
 from pipeline.faults import FAULTS, fault_log
 from pipeline.files import written
-from pipeline.findings.ledger import Ledger, read_ledger
-from pipeline.findings.record import Provenance, Results, StudyAudit
-from pipeline.findings.recorded_files import check_file, record_files, recorded_files
+from pipeline.findings.custody.ledger import Ledger, read_ledger
+from pipeline.findings.custody.recorded_files import check_file, record_files, recorded_files
+from pipeline.findings.custody.site_key import load_site_key
+from pipeline.findings.facts import Provenance
+from pipeline.findings.results import Results
 from pipeline.findings.shards import write_maps, write_shard
-from pipeline.findings.site_key import load_site_key
 from pipeline.findings.spec import (
     COHORT_FILE,
     LEDGER_FILE,
@@ -36,6 +37,7 @@ from pipeline.findings.spec import (
     read_members,
     read_spec,
 )
+from pipeline.findings.study_audit import StudyAudit
 from pipeline.progress import Progress, silent
 from pipeline.runs.pictures import cut_pictures
 from pipeline.runs.private_sources import PrivateSources, read_sources
@@ -204,7 +206,7 @@ class Run:
         shown = Shown(provenance, pictures, picture, equivalent_maps(self.folder, audits))
         results = conclude(self.spec, self.members, audits, shown)
         with written(self.folder / CSV_FILE) as file:
-            file.write(per_study_csv(audits, [facts.name for facts in self.spec.metrics]))
+            file.write(per_study_csv(audits, self.spec.metrics))
         with written(self.folder / "results.json") as file:
             file.write(results.model_dump_json(indent=1).encode())
         record_files(ledger, "results.written", self.folder, [CSV_FILE, "results.json"])

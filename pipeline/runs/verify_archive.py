@@ -11,9 +11,10 @@ import numpy as np
 
 from pipeline.errors import AuditError, InternalError, Stage
 from pipeline.findings.carried import Carried
-from pipeline.findings.record import MapScores, StudyAudit
+from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import Maps, load_maps, map_key
 from pipeline.findings.spec import Member
+from pipeline.findings.study_audit import StudyAudit
 from pipeline.runs.run import Run
 from pipeline.studies.file_hashes import FileHashes, open_file_hashes
 from pipeline.studies.study import PASSING
@@ -23,7 +24,7 @@ from pipeline.walk.auditor import Auditor, open_auditor, open_scorer
 from pipeline.walk.sources import StudySource, row_digest
 from pipeline.walk.study_walk import audit_studies
 
-__all__ = ["check_archive", "audit_anew"]
+__all__ = ["audit_anew", "check_archive"]
 
 _CLOSE = 1e-3
 """Of a map's largest value, and of a probability: a batch and a single study round differently."""

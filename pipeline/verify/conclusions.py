@@ -6,8 +6,8 @@ from pipeline.conclusions.conclude import conclude, shown_in
 from pipeline.conclusions.equivalent_maps import equivalent_maps
 from pipeline.conclusions.per_study_csv import CSV_FILE, per_study_csv
 from pipeline.errors import OutputError
-from pipeline.findings.record import Results
-from pipeline.findings.recorded_files import recorded_files
+from pipeline.findings.custody.recorded_files import recorded_files
+from pipeline.findings.results import Results
 from pipeline.findings.spec import RunSpec
 from pipeline.program import camaudit_version, program_digest
 from pipeline.verify.failure import Failure, FailureKind
@@ -62,7 +62,7 @@ def check_table(run: RunFolder) -> Iterator[Failure]:
     audits, path = run.audits(), run.path / CSV_FILE
     if run.spec is None or audits is None or not path.is_file():
         return
-    if path.read_bytes() != per_study_csv(audits, [facts.name for facts in run.spec.metrics]):
+    if path.read_bytes() != per_study_csv(audits, run.spec.metrics):
         sentence = f"{CSV_FILE} is not the table of the rows{_other_program(run.spec)}"
         yield Failure(FailureKind.TABLE, sentence, CSV_FILE)
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from pipeline.findings.ledger import LedgerEntry
-from pipeline.findings.record import Provenance
-from pipeline.findings.recorded_files import recorded_files
+from pipeline.findings.custody.ledger import LedgerEntry
+from pipeline.findings.custody.recorded_files import recorded_files
+from pipeline.findings.facts import Provenance
 from pipeline.findings.spec import LEDGER_FILE, SPEC_FILE, RunSpec
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RESULTS_FILE, RunFolder

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.errors import OutputError
 from pipeline.faults import FAULTS
-from pipeline.findings.recorded_files import digest_of_file
+from pipeline.findings.custody.recorded_files import digest_of_file
 from pipeline.findings.spec import LEDGER_FILE, SOURCES_FILE
 from pipeline.verify.document import ALTERED_REPORT
 from pipeline.verify.failure import Failure, FailureKind

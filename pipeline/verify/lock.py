@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from pipeline.errors import ConfigError
+from pipeline.findings.custody.site_key import fingerprint_of
+from pipeline.findings.facts import Lock
 from pipeline.findings.lock import LockFile, cohort_digest, fixed_by, read_lock
-from pipeline.findings.record import Lock
-from pipeline.findings.site_key import fingerprint_of
 from pipeline.findings.spec import LOCK_FILE, SPEC_FILE, RunSpec
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder

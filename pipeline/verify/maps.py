@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import OutputError
-from pipeline.findings.ledger import read_ledger
-from pipeline.findings.record import MapScores, StudyAudit
-from pipeline.findings.recorded_files import check_file, recorded_files
+from pipeline.findings.custody.ledger import read_ledger
+from pipeline.findings.custody.recorded_files import check_file, recorded_files
+from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import load_maps, map_key, maps_path
 from pipeline.findings.spec import LEDGER_FILE
+from pipeline.findings.study_audit import StudyAudit
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder, without_path
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from pipeline.errors import OutputError
-from pipeline.findings.ledger import LedgerEntry, LedgerError, LedgerFault
-from pipeline.findings.record import Lock
-from pipeline.findings.register import Register, read_register, register_is_here
-from pipeline.findings.site_key import fingerprint_of, site_fingerprint
+from pipeline.findings.custody.ledger import LedgerEntry, LedgerError, LedgerFault
+from pipeline.findings.custody.register import Register, read_register, register_is_here
+from pipeline.findings.custody.site_key import fingerprint_of, site_fingerprint
+from pipeline.findings.facts import Lock
 from pipeline.findings.spec import RunSpec
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from pipeline.conclusions.per_study_csv import CSV_FILE
 from pipeline.errors import OutputError
-from pipeline.findings.record import Results
+from pipeline.findings.results import Results
 from pipeline.findings.spec import SPEC_FILE, RunSpec
 from pipeline.verify.document import PrintedPages, ReportTools
 from pipeline.verify.failure import Failure, FailureKind

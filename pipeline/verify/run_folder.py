@@ -8,11 +8,12 @@ from typing import TypeVar
 
 from pipeline.errors import OutputError
 from pipeline.findings.carried import REUSED, Carried
-from pipeline.findings.ledger import LedgerEntry, LedgerError, public_key, read_ledger
-from pipeline.findings.record import Results, StudyAudit, load_results
-from pipeline.findings.recorded_files import recorded_files
+from pipeline.findings.custody.ledger import LedgerEntry, LedgerError, public_key, read_ledger
+from pipeline.findings.custody.recorded_files import recorded_files
+from pipeline.findings.results import Results, load_results
 from pipeline.findings.shards import read_answers, read_shard
 from pipeline.findings.spec import COHORT_FILE, LEDGER_FILE, SPEC_FILE, Member, RunSpec, read_members, read_spec
+from pipeline.findings.study_audit import StudyAudit
 from pipeline.verify.failure import Failure, FailureKind
 
 __all__ = ["RESULTS_FILE", "RunFolder", "Shard", "open_run_folder", "without_path"]

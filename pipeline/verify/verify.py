@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.errors import ConfigError
-from pipeline.findings.site_key import fingerprint_of
+from pipeline.findings.custody.site_key import fingerprint_of
 from pipeline.findings.spec import LEDGER_FILE, SOURCES_FILE
 from pipeline.verify.conclusions import check_equivalent, check_pictures, check_results, check_table
 from pipeline.verify.document import REPORT_FILE, ReportTools, check_report

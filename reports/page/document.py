@@ -90,11 +90,8 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
 
     def _decorate(self, canvas: Any, document: Any) -> None:  # noqa: ANN401
         results, right = self._context.results, A4[0] - MARGIN
-        stamps = [
-            name
-            for name, holds in (("EXPLORATORY", results.lock.exploratory), ("ALTERED", self._context.altered))
-            if holds
-        ]
+        state = "EXPLORATORY" if results.lock.exploratory else "AMENDED" if results.lock.amendments else ""
+        stamps = [word for word in (state, "ALTERED" if self._context.altered else "") if word]
         canvas.saveState()
         canvas.setStrokeColor(HexColor(RULE))
         canvas.setLineWidth(0.4)
@@ -108,12 +105,12 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
         canvas.drawString(MARGIN, 10.4 * mm, f"Results SHA-256 {self._context.digest[:12]}")
         canvas.setFillColor(HexColor(INK))
         canvas.drawRightString(right, 10.4 * mm, f"Page {document.page} of {self._pages or document.page}")
-        for number, words in enumerate(stamps):
-            _stamp(canvas, words, A4[0] / 2 + (number - (len(stamps) - 1) / 2) * 36 * mm)
+        for number, word in enumerate(stamps):
+            _stamp(canvas, word, A4[0] / 2 + (number - (len(stamps) - 1) / 2) * 36 * mm)
         canvas.restoreState()
 
 
-def _stamp(canvas: Any, words: str, middle: float) -> None:  # noqa: ANN401
+def _stamp(canvas: Any, word: str, middle: float) -> None:  # noqa: ANN401
     """Print a word in a frame in the header, around ``middle`` (points from the left)."""
     width, height = 34 * mm, 5.4 * mm
     x, y = middle - width / 2, A4[1] - 16 * mm
@@ -122,4 +119,4 @@ def _stamp(canvas: Any, words: str, middle: float) -> None:  # noqa: ANN401
     canvas.setLineWidth(1)
     canvas.roundRect(x, y, width, height, 2)
     canvas.setFont(BOLD, 8.5)
-    canvas.drawCentredString(middle, y + 4.4, words)
+    canvas.drawCentredString(middle, y + 4.4, word)

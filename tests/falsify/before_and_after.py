@@ -1,4 +1,4 @@
-"""What is done around a run: changes after the lock, looks before it, the register, and runs that build on forged ones."""
+"""What is done around a run: changes after the lock, looks before it, the register, runs that build on forged ones."""
 
 import csv
 import json
@@ -9,9 +9,9 @@ from unittest.mock import patch
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from pipeline.findings.custody.site_key import SiteKey
 from pipeline.findings.lock import LockFile
 from pipeline.findings.shards import write_shard
-from pipeline.findings.site_key import SiteKey
 from pipeline.findings.spec import read_spec
 from tests.falsify.falsification import Falsification
 from tests.falsify.insiders import edit_rows, perfect, said_in
@@ -117,7 +117,7 @@ def own_key() -> SiteKey:
 
 def this_site() -> SiteKey:
     """Return the site's key."""
-    from pipeline.findings.site_key import load_site_key
+    from pipeline.findings.custody.site_key import load_site_key
 
     return load_site_key()
 
@@ -155,7 +155,7 @@ def with_other_weights(world: World, act: Callable[[], object]) -> None:
 
 def register_cut_with_its_head(world: World) -> None:
     """Cut the register back to before this run, the head beside it, too: be whoever has the key."""
-    from pipeline.findings import register
+    from pipeline.findings.custody import register
 
     folder = world.root / "register"
     path = folder / "register.jsonl"

@@ -10,9 +10,11 @@ import numpy as np
 from pipeline.conclusions.conclude import conclude, shown_in
 from pipeline.conclusions.equivalent_maps import equivalent_maps
 from pipeline.conclusions.per_study_csv import per_study_csv
-from pipeline.findings.record import Score, StudyAudit, load_results
+from pipeline.findings.results import load_results
+from pipeline.findings.scores import Score
 from pipeline.findings.shards import map_digest, read_shard, write_shard
 from pipeline.findings.spec import read_members, read_spec
+from pipeline.findings.study_audit import StudyAudit
 from tests.falsify.falsification import Falsification
 from tests.falsify.outsiders import attachment_exchanged, page_exchanged
 from tests.falsify.world import World, by_deep, by_recompute, edit_json, sign_anew
@@ -58,7 +60,7 @@ def said_in(run: Path) -> Callable[[dict], None]:
 
 
 def rows(edit: Callable[[StudyAudit], StudyAudit], *, concluded: bool = False) -> Callable[[World], None]:
-    """Return what edits the first row with a map, and signs; conclusions are drawn from it where it is ``concluded``."""
+    """Return what edits the first row with a map, and signs; conclusions are drawn from it if ``concluded``."""
 
     def falsify(world: World) -> None:
         edit_rows(world.run, edit)
@@ -95,7 +97,7 @@ def conclude_anew(run: Path) -> None:
     shown = replace(shown, provenance=made, equivalent=equivalent_maps(run, audits))
     results = conclude(spec, members, audits, shown)
     (run / "results.json").write_text(results.model_dump_json(indent=1))
-    (run / "per_study.csv").write_bytes(per_study_csv(audits, [facts.name for facts in spec.metrics]))
+    (run / "per_study.csv").write_bytes(per_study_csv(audits, spec.metrics))
 
 
 def perfect(audit: StudyAudit) -> StudyAudit:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from pipeline.findings import chain
-from pipeline.findings.site_key import SiteKey
+from pipeline.findings.custody import chain
+from pipeline.findings.custody.site_key import SiteKey
 from tests.falsify.falsification import Falsification
 from tests.falsify.world import World, by_key, by_report_alone, by_verify_of_the_other, edit_json, flip, sign_anew
 
