@@ -30,7 +30,7 @@ def verified(path: Path, key: str | None) -> Verification:
     fingerprint = None if key is None else fingerprint_given(key)
     if path.is_dir():
         return verify_run(path, _TOOLS, fingerprint=fingerprint)
-    return verify_report(path, _TOOLS)
+    return verify_report(path, _TOOLS, fingerprint=fingerprint)
 
 
 def verified_with_archive(path: Path, key: str | None, *, deep: bool, recompute: int) -> Verification:
@@ -83,7 +83,12 @@ def print_verification(path: Path, verification: Verification, *, as_json: bool)
     if verification.head is not None:
         typer.echo(f"  ledger: {verification.length} entries, head {verification.head}")
     many = len(verification.failures)
-    typer.echo(f"{path}: {'sound' if not many else f'does NOT hold: {many} failure' + 's' * (many > 1)}")
+    if many:
+        typer.echo(f"{path}: does NOT hold: {many} failure{'s' if many > 1 else ''}")
+    elif path.is_dir():
+        typer.echo(f"{path}: sound")
+    else:
+        typer.echo(f"{path}: nothing is wrong in what could be checked without the run's folder")
     return code
 
 

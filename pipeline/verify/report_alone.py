@@ -26,8 +26,10 @@ _UNCHECKED = (
 )
 
 
-def verify_report(path: Path, tools: ReportTools) -> Verification:
+def verify_report(path: Path, tools: ReportTools, *, fingerprint: str | None = None) -> Verification:
     """Verify a report as far as it can be without its run's folder; what cannot be is said.
+
+    ``fingerprint`` is that of the key that must have signed, by what the report says.
 
     Raises:
         OutputError: when there is no such file.
@@ -46,10 +48,11 @@ def verify_report(path: Path, tools: ReportTools) -> Verification:
         failures += _specification(report.files, results)
         failures += _table(report.files, results)
         failures += _head(report, results)
+        failures += _key(results, fingerprint)
     made = results.provenance if results else None
     ordered = tuple(sorted(failures, key=lambda failure: failure.kind.code))
     head, length = (made.ledger_head, made.ledger_length) if made else (None, 0)
-    return Verification(ordered, _UNCHECKED, None, head, length)
+    return Verification(ordered, _UNCHECKED, results.lock.site_key if results else None, head, length)
 
 
 def _results(files: Mapping[str, bytes]) -> tuple[Results | None, list[Failure]]:
@@ -120,6 +123,12 @@ def _table(files: Mapping[str, bytes], results: Results) -> Iterator[Failure]:
             f"{CSV_FILE} and {RESULTS_FILE} that are carried differ: {len(studies)} studies, {results.flow.found}"
         )
         yield _attachment(sentence)
+
+
+def _key(results: Results, wanted: str | None) -> Iterator[Failure]:
+    if wanted is not None and results.lock.site_key != wanted:
+        sentence = f"the report says that it was signed with the key {results.lock.site_key}, not with {wanted}"
+        yield Failure(FailureKind.OTHER_KEY, sentence)
 
 
 def _head(report: PrintedPages, results: Results) -> Iterator[Failure]:
