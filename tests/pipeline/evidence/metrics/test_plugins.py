@@ -12,7 +12,7 @@ from pipeline.checks.names import installed_metric_names
 from pipeline.config_file import load_config
 from pipeline.errors import ConfigError
 from pipeline.evidence.metrics.plugins import load_metrics
-from pipeline.evidence.metrics.registry import METRICS
+from pipeline.evidence.metrics.registry import METRICS, measured_metrics
 from pipeline.walk.map_plan import recipes_of
 from tests.pipeline.planted import plant
 from tests.plugin_install import PACKAGE, install, write_distribution
@@ -107,6 +107,28 @@ def test_a_metric_that_does_not_hold_is_refused_with_the_reason(installed, plugi
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("overlap", "criteria", "more"),
+    [
+        ({}, [], set()),
+        ({"metrics": "hd95"}, [], {"hd95"}),
+        (
+            {},
+            [{"metric": "hd95", "method": "gradcam", "at_most": 9}, {"metric": "accuracy", "at_least": 0.5}],
+            {"hd95"},
+        ),
+    ],
+)
+def test_a_run_measures_what_is_named_and_what_is_installed(installed, tmp_path, overlap, criteria, more):
+    """Distances cost several times the other metrics together: they are measured where they are asked for."""
+    installed()
+    config = load_config(plant(tmp_path / "audit", 1, overlap=overlap, criteria=criteria))
+    usual = set() if "metrics" in overlap else set(list(METRICS)[:5])
+    measured = measured_metrics(config, load_metrics())
+    assert set(measured) == {"extra", *usual, *more}
+    assert list(measured) == [name for name in load_metrics() if name in measured]
+
+
 def test_two_packages_cannot_have_one_name(installed):
     installed()
     installed(body=f"{SHARE} ")
@@ -131,14 +153,16 @@ def test_what_a_score_follows_from_names_package_version_and_code(tmp_path, monk
             metrics = load_metrics().values()
             for name in [name for name in sys.modules if name.startswith("camaudit_energy_distance")]:
                 del sys.modules[name]
-        return recipes_of(config, ("1",), ["weights"], metrics).maps["gradcam", "1"]
+        return recipes_of(config, ("1",), ["weights"], [metric.identity for metric in metrics]).scores["gradcam", "1"]
 
     first = recipe("0.3.1")
     assert recipe("0.3.1") == first
     others = {
         recipe("0.3.2"),
         recipe("0.3.1", "\n# edited in place\n"),
-        recipes_of(config, ("1",), ["weights"], METRICS.values()).maps["gradcam", "1"],
+        recipes_of(config, ("1",), ["weights"], [metric.identity for metric in METRICS.values()]).scores[
+            "gradcam", "1"
+        ],
     }
     assert len(others | {first}) == 4
 

@@ -16,7 +16,7 @@ from pipeline.findings.custody.register import (
     studies_digest,
 )
 from pipeline.findings.custody.site_key import SiteKey
-from tests.pipeline.at_once import at_once
+from tests.pipeline.findings.custody.at_once import at_once
 
 EVER = datetime(9999, 1, 1, tzinfo=UTC)
 
