@@ -4,7 +4,7 @@ import pytest
 
 from tests.falsify.__main__ import what_is_said
 from tests.falsify.all import FALSIFICATIONS
-from tests.flows.finished import finished_world
+from tests.falsify.finished import finished_world
 
 QUICK = (
     "an entry edited, its hash mended", "the end cut off", "rebuilt with another key, nobody asking for one",

@@ -15,10 +15,10 @@ from pipeline.findings.custody.site_key import load_site_key
 from pipeline.verify.failure import FailureKind
 from pipeline.verify.verify import verify_run
 from reports.page.read_back import read_report
+from tests.falsify.finished import copy_of, finished_world
 from tests.falsify.world import edit_json, flip
-from tests.flows.finished import copy_of, finished_world
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
