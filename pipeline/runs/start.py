@@ -21,6 +21,7 @@ from pipeline.files import written
 from pipeline.findings.carried import REUSED, Carried
 from pipeline.findings.custody.ledger import Ledger
 from pipeline.findings.custody.recorded_files import record_files
+from pipeline.findings.custody.register import PLACE_FILE, write_place
 from pipeline.findings.custody.site_key import SiteKey, load_site_key
 from pipeline.findings.facts import Lock, MethodFacts
 from pipeline.findings.lock import LockFile, read_lock
@@ -284,10 +285,11 @@ def _cut(start: Start) -> tuple[tuple[Member, ...], int]:
 
 
 def _write(folder: Path, start: Start, spec: RunSpec, members: Sequence[Member]) -> None:
-    names = [SPEC_FILE, COHORT_FILE, SOURCES_FILE]
+    names = [SPEC_FILE, COHORT_FILE, SOURCES_FILE, PLACE_FILE]
     spec.write(folder)
     write_members(folder, members)
     write_sources(folder, PrivateSources(start.configuration, {source.study: source for source in start.sources}))
+    write_place(folder)
     if start.carried.answers:
         carry_over(folder, start.carried.answers.values(), spec.recipes)
         names.append(REUSED)

@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline.errors import OutputError
 from pipeline.faults import FAULTS
 from pipeline.findings.custody.recorded_files import digest_of_file
+from pipeline.findings.custody.register import PLACE_FILE
 from pipeline.findings.spec import LEDGER_FILE, SOURCES_FILE
 from pipeline.verify.document import ALTERED_REPORT
 from pipeline.verify.failure import Failure, FailureKind
@@ -15,7 +16,7 @@ from pipeline.verify.run_folder import RunFolder
 __all__ = ["check_files"]
 
 _UNRECORDED = frozenset({LEDGER_FILE, FAULTS, ALTERED_REPORT})
-_MAY_BE_ABSENT = frozenset({SOURCES_FILE})
+_MAY_BE_ABSENT = frozenset({SOURCES_FILE, PLACE_FILE})
 
 
 def check_files(run: RunFolder) -> Iterator[Failure]:

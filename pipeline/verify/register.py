@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pipeline.errors import OutputError
 from pipeline.findings.custody.ledger import LedgerEntry, LedgerError, LedgerFault
-from pipeline.findings.custody.register import Register, read_register, register_is_here
+from pipeline.findings.custody.register import Register, read_register, register_folder, register_is_here
 from pipeline.findings.custody.site_key import fingerprint_of, site_fingerprint
 from pipeline.findings.facts import Lock
 from pipeline.findings.spec import RunSpec
@@ -28,11 +28,12 @@ def check_register(run: RunFolder) -> Iterator[Failure]:
     """Yield what the register of this site says otherwise than the run that it signed."""
     if run.spec is None or register_unchecked(run) is not None:
         return
-    if not register_is_here():
+    folder = register_folder(run.path)
+    if not register_is_here(folder):
         yield _failure("the register of looks that this site's key signs is not here: it was moved or deleted")
         return
     try:
-        register = read_register()
+        register = read_register(folder)
     except LedgerError as error:
         yield _failure(f"the register of looks does not hold: it is {_WORDS[error.fault]}")
         return
@@ -64,7 +65,9 @@ def _entries(spec: RunSpec, register: Register, public: str) -> Iterator[Failure
     if register.public != public:
         yield _failure("the register of looks was signed with another key than the run")
     if mark is None or not register.holds(mark.length, mark.head):
-        yield _failure("the register of looks is not the one that the run was entered in: it was begun anew")
+        yield _failure(
+            "the register of looks is not the one that the run was entered in: it was begun anew, or is another"
+        )
         return
     looks = [entry for entry in register.entries if entry.event == "look" and entry.body.get("run") == spec.run]
     expected = {"run": spec.run, "weights": lock.model, "lock": lock.digest}

@@ -22,6 +22,7 @@ from pipeline.findings.custody.site_key import SiteKey, verify_signature
 from pipeline.findings.custody.state_folder import named_folder, private_folder, state_folder
 
 __all__ = [
+    "PLACE_FILE",
     "LockFacts",
     "Look",
     "LookFacts",
@@ -29,13 +30,18 @@ __all__ = [
     "enter_lock",
     "enter_look",
     "read_register",
+    "register_folder",
     "register_is_here",
     "studies_digest",
+    "write_place",
 ]
 
 REGISTER_VARIABLE = "CAMAUDIT_REGISTER"
 _FILE, _HEAD, _COHORTS, _GUARD = "register.jsonl", "register.head.json", "cohorts", "register.lock"
 _OPENED = "register.opened"
+
+PLACE_FILE = "private/register.json"
+"""Where the register lies that a run was entered in; a folder that is handed on goes without it."""
 
 
 @dataclass(frozen=True)
@@ -154,13 +160,35 @@ def read_register(folder: Path | None = None) -> Register:
     return Register(folder, entries)
 
 
-def register_is_here() -> bool:
-    """Tell whether anything of a register lies where ``CAMAUDIT_REGISTER`` or the state folder says.
+def write_place(run: Path) -> None:
+    """Write into a run's folder where its register lies.
 
     Raises:
-        OutputError: when neither names a folder.
+        OutputError: when it cannot be written.
     """
-    folder = _folder()
+    with written(run / PLACE_FILE, private=True) as file:
+        file.write(json.dumps({"folder": str(_folder())}).encode())
+
+
+def register_folder(run: Path) -> Path:
+    """Return where the register of a run is to be looked for.
+
+    That is where ``CAMAUDIT_REGISTER`` says, else where the run says, else in the state folder.
+
+    Raises:
+        OutputError: when none of them names a folder.
+    """
+    named = named_folder(REGISTER_VARIABLE)
+    if named is not None:
+        return named
+    try:
+        return Path(json.loads((run / PLACE_FILE).read_bytes())["folder"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return _folder()
+
+
+def register_is_here(folder: Path) -> bool:
+    """Tell whether anything of a register lies in a folder."""
     return any((folder / name).exists() for name in (_FILE, _HEAD, _COHORTS))
 
 

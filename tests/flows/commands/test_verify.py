@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from flows.commands.verify import verified
+from flows.commands.verify import verified, verified_with_archive
 from pipeline.findings.custody.site_key import load_site_key
 from pipeline.verify.failure import FailureKind
 from pipeline.verify.verify import verify_run
 from reports.page.read_back import read_report
 from tests.falsify.finished import copy_of, finished_world
 from tests.falsify.world import edit_json, flip
+from tests.pipeline.planted import write_manifest, write_study
+from tests.pipeline.steps import lock
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -71,6 +73,46 @@ def test_it_needs_neither_torch_nor_the_archive_nor_the_key(copy, tmp_path):
     assert "this site has no key of its own" in done.stdout
     assert "private/sources.json is not here" in done.stdout
     assert not (tmp_path / "nobody").exists(), "verifying makes no key"
+
+
+def amended(copy):
+    copy.change(overlap={"threshold": 0.4})
+    lock(copy.config, amend="Otsu's threshold was a mistake")
+
+
+def opened(copy):
+    lock(copy.config, cohort_open=True)
+    archive = copy.root / "audit" / "archive"
+    write_manifest(archive, [write_study(archive, number, number % 3 != 2) for number in range(8)])
+
+
+def damaged(copy):
+    archive = copy.root / "audit" / "archive"
+    (archive / "study00.nii.gz").write_bytes(b"no image")
+    (archive / "study01_anna.nii.gz").write_bytes(b"no mask")
+
+
+OTHER_RUNS = {
+    "nothing locked": lambda copy: copy.config.with_name("audit.lock.yaml").unlink(),
+    "amended": amended,
+    "studies added": opened,
+    "files damaged": damaged,
+    "a method more": lambda copy: copy.change(explain={"methods": ["gradcam", "scorecam", "hirescam"]}),
+    "nothing new": lambda copy: None,
+}
+
+
+@pytest.mark.parametrize("name", OTHER_RUNS)
+def test_runs_of_every_kind_are_sound_also_against_their_archive(copy, name):
+    OTHER_RUNS[name](copy)
+    run = copy.audit()
+    assert verified_with_archive(run, None, deep=True, recompute=1).failures == ()
+
+
+def test_a_measured_run_is_sound(copy, camaudit):
+    assert camaudit("measure", copy.audit(), "--set", "overlap.threshold=0.3", "--json")[0] == 0
+    assert len(copy.runs) == 4
+    assert verified_with_archive(copy.runs[-1], None, deep=True, recompute=1).failures == ()
 
 
 def files_of(run):
