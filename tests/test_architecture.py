@@ -387,6 +387,8 @@ LIGHT = [
     ("flows.running", ("torch", "monai", "prefect", "numpy", "matplotlib")),
     ("reports.pdf", ("torch", "monai", "prefect", "pipeline.models", "pipeline.walk.study_walk")),
     ("reports", ("torch", "monai", "prefect")),
+    ("pipeline.verify.verify", ("torch", "monai", "prefect", "cam", "pipeline.models", "pipeline.runs")),
+    ("flows.commands.verify", ("torch", "monai", "prefect", "cam", "pipeline.models", "pipeline.runs")),
     ("flows.cli", ("torch", "monai", "prefect")),
     ("pipeline.findings.results", ("torch", "monai")),
     ("pipeline.config", ("torch", "monai", "numpy")),
