@@ -253,6 +253,7 @@ def test_what_a_library_raises_over_a_file_leaves_its_frames(tmp_path):
     auditor, sources = opened(tmp_path / "a", 2)
     image = tmp_path / "a" / "archive" / "study01.nii.gz"
     image.write_bytes(image.read_bytes()[:3000])
+    sources = find_sources(auditor.config, auditor.pseudonyms)
     with fault_log(tmp_path / "faults.log"):
         audits, _ = audit_studies(auditor, sources)
     assert audits[1].status == "failed"
