@@ -7,7 +7,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-__all__ = ["AuditConfig", "Criterion", "digest_of", "resolved"]
+__all__ = ["CONFIG_VERSION", "AuditConfig", "Criterion", "digest_of", "resolved"]
+
+CONFIG_VERSION = 1
+"""The version of what may stand in ``audit.yaml``; its published schema names it."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

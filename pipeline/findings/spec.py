@@ -16,6 +16,7 @@ from pipeline.findings.record import LayerFacts, Lock, MethodFacts, MetricFacts
 __all__ = [
     "COHORT_FILE",
     "SPEC_FILE",
+    "SPEC_VERSION",
     "MapRecipe",
     "Member",
     "ModelIdentity",
