@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +40,9 @@ Overrides = Annotated[
 ]
 AllowMissing = Annotated[
     bool, typer.Option("--allow-missing", help="Go on although studies or masks are missing or cannot be used.")
+]
+FailOn = Annotated[
+    str, typer.Option("--fail-on", metavar="LIST", help=f"End with exit code 1 on any of: {', '.join(OUTCOMES)}.")
 ]
 Deep = Annotated[bool, typer.Option("--deep", help="Hash every file again, also those that look unchanged.")]
 
@@ -74,9 +78,7 @@ def _options(
 def run(
     config: ConfigPath,
     overrides: Overrides = None,
-    fail_on: Annotated[
-        str, typer.Option("--fail-on", metavar="LIST", help=f"End with exit code 1 on any of: {', '.join(OUTCOMES)}.")
-    ] = "",
+    fail_on: FailOn = "",
     deep: Deep = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -91,6 +93,24 @@ def run(
     unwanted = parse_outcomes(fail_on)
     request = AuditRequest(checked_config(config, overrides or ()), f"camaudit run {config.name}", deep)
     folder = _run(request, quiet=quiet or as_json)
+    results = print_results(folder, as_json=as_json, quiet=quiet)
+    if unwanted & outcomes_of(results):
+        raise typer.Exit(1)
+
+
+@app.command()
+def measure(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    overrides: Overrides = None,
+    fail_on: FailOn = "",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score the maps of a run again, without the model: another threshold, other criteria, a consensus of readers."""
+    unwanted = parse_outcomes(fail_on)
+    from flows.commands.measure import measure_again
+
+    folder = measure_again(run, overrides or (), _warn, quiet=quiet or as_json)
     results = print_results(folder, as_json=as_json, quiet=quiet)
     if unwanted & outcomes_of(results):
         raise typer.Exit(1)
@@ -133,18 +153,22 @@ def lock(
         bool,
         typer.Option("--open-cohort", help="Let studies be added later (monitoring); all else stays fixed."),
     ] = False,
+    amend: Annotated[
+        str | None,
+        typer.Option("--amend", metavar="REASON", help="Change the lock that is there, in the open; reports say why."),
+    ] = None,
     allow_missing: AllowMissing = False,
     deep: Deep = False,
     quiet: Quiet = False,
 ) -> None:
-    """Look at every study, then fix configuration, criteria, weights and cohort before the first inference."""
+    """Look at every study, then fix configuration, criteria, model and cohort before the first inference."""
     from pipeline.checks.config_checks import checked_config
 
     loaded = checked_config(config, overrides or ())
     from flows.commands.check import lock_audit
 
     choices = {"open_cohort": open_cohort, "allow_missing": allow_missing, "deep": deep}
-    typer.echo(lock_audit(loaded, quiet=quiet, **choices))
+    typer.echo(lock_audit(loaded, amend=amend, quiet=quiet, **choices))
 
 
 @app.command()
@@ -230,6 +254,7 @@ def demo(
     silent = quiet or as_json
     _clear_demo(folder)
     os.environ.setdefault("PREFECT_HOME", str((folder / ".prefect").resolve()))
+    os.environ.setdefault("CAMAUDIT_REGISTER", str((folder / ".register").resolve()))  # every demo is the first look
     with prefect_server() as server:  # its own process: a temporary one starts while the models train
         from flows.commands.check import lock_audit
         from flows.demo import make_demo
@@ -279,7 +304,7 @@ def _run(request: "AuditRequest", *, quiet: bool, server: "PrefectServer | Unrea
     from flows.running import run_audit
 
     with watching(f"{request.loaded.path}: checking, hashing, locking", quiet=quiet) as watcher:
-        return run_audit(request, watcher, _warn, server)
+        return run_audit(request, replace(watcher, said=_warn), _warn, server)
 
 
 def _warn(text: str) -> None:

@@ -10,6 +10,7 @@ from flows.watch import Watcher
 from pipeline.errors import AuditError
 from pipeline.faults import own_faults
 from pipeline.runs.run import Run
+from pipeline.runs.start import StartWatch
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.walk.map_plan import expected_maps
 from reports.pdf import render
@@ -36,9 +37,8 @@ def begun(request: AuditRequest, watcher: Watcher, pool: WorkerPool) -> Run:
         AuditError: one line that says what is wrong.
         InternalError: when camaudit's own code fails.
     """
-    create = partial(
-        Run.create, request.loaded, request.command, deep=request.deep, pool=pool, on_estimate=watcher.estimated
-    )
+    watch = StartWatch(pool, watcher.estimated, watcher.said)
+    create = partial(Run.create, request.loaded, request.command, deep=request.deep, watch=watch)
     with own_faults():
         for _ in range(_TRIES - 1):
             try:

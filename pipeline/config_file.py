@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -128,18 +129,10 @@ class LoadedConfig:
         return AuditConfig.model_validate(self.document.content).model_dump(mode="json")
 
     @property
-    def given(self) -> tuple[str, ...]:
-        """The dotted keys that the file or the command line gave."""
-        return tuple(_leaves(self.document.content))
-
-
-def _leaves(content: Mapping[str, Any], above: str = "") -> Iterator[str]:
-    for name, value in content.items():
-        key = f"{above}{name}"
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{key}.")
-        else:
-            yield key
+    def given(self) -> dict[str, Any]:
+        """What the file and the command line gave, as JSON has it; all else has its default."""
+        content: dict[str, Any] = json.loads(json.dumps(self.document.content, default=str))
+        return content
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> AuditConfig:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,14 @@ torch.set_num_threads(1)
 
 # the site's key and the register of looks are the user's: tests have their own, each process of pytest-xdist too
 os.environ["CAMAUDIT_STATE"] = tempfile.mkdtemp(prefix="camaudit-state-")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _register_of_the_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let no fixture that several tests share see what other modules have looked at."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CAMAUDIT_REGISTER", str(tmp_path_factory.mktemp("register", numbered=True)))
+        yield
 
 
 @pytest.fixture(autouse=True)

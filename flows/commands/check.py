@@ -15,7 +15,9 @@ from pipeline.checks.model_check import Probe, check_model
 from pipeline.checks.survey import Losses, Survey, survey_studies
 from pipeline.config_file import LoadedConfig
 from pipeline.errors import ArchiveError
-from pipeline.findings.lock import write_lock
+from pipeline.findings.site_key import load_site_key
+from pipeline.runs import locking
+from pipeline.runs.locking import subject_of
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.walk.auditor import Auditor, open_auditor
 from pipeline.walk.sources import StudySource, find_sources
@@ -53,9 +55,12 @@ def lock_audit(
     open_cohort: bool = False,
     allow_missing: bool = False,
     deep: bool = False,
+    amend: str | None = None,
     quiet: bool = False,
 ) -> Path:
     """Look at the model and at every study, then lock; return the lock's path.
+
+    ``amend`` is the reason for changing the lock that is there.
 
     Raises:
         AuditError: one line, and nothing is locked; an archive with holes is one, unless ``allow_missing``.
@@ -68,8 +73,8 @@ def lock_audit(
     _print_survey(Console(quiet=quiet), survey)
     if not allow_missing:
         _refuse_holes(survey)
-    hashes = [source.sha256 for source in sources]
-    return write_lock(loaded.path, auditor.config, auditor.loaded.sha256, hashes, cohort_open=open_cohort)
+    subject = subject_of(loaded.config, auditor, sources)
+    return locking.lock_audit(loaded.path, subject, load_site_key(), open_cohort=open_cohort, amend=amend)
 
 
 def _surveyed(auditor: Auditor, sources: Sequence[StudySource], *, quiet: bool) -> Survey:

@@ -17,12 +17,12 @@ import yaml
 
 from pipeline.checks.names import KnownNames, known_names
 from pipeline.config import AuditConfig, Criterion
-from pipeline.config_file import Fault, Key, LoadedConfig, ParsedConfig, parse_config, read_document
+from pipeline.config_file import Document, Fault, Key, LoadedConfig, ParsedConfig, parse_config, read_document
 from pipeline.errors import ArchiveError, ConfigError, closest
 from pipeline.findings.lock import read_lock
 from pipeline.studies.listing.manifest import read_manifest
 
-__all__ = ["check_names", "checked_config", "is_cron"]
+__all__ = ["check_content", "check_names", "checked_config", "is_cron"]
 
 Check = Callable[[AuditConfig, Path], Iterator[Fault]]
 """From a configuration and the folder of its file to what is wrong with it."""
@@ -58,6 +58,19 @@ def check_names(path: Path, overrides: Sequence[str] = ()) -> AuditConfig:
     if faults:
         raise document.refusal(faults)
     return parsed.config
+
+
+def check_content(document: Document) -> AuditConfig:
+    """Check the names that a configuration uses, which may be no file's; its paths are left as they are given.
+
+    Raises:
+        ConfigError: as ``checked_config``.
+    """
+    parsed = parse_config(document)
+    faults = [*parsed.faults, *_further(parsed, document.path, _OF_NAMES)]
+    if faults:
+        raise document.refusal(faults)
+    return AuditConfig.model_validate(document.content)
 
 
 def is_cron(expression: str) -> bool:

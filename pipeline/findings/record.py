@@ -15,6 +15,7 @@ from pipeline.errors import OutputError
 __all__ = [
     "SCHEMA_VERSION",
     "Agreement",
+    "Amendment",
     "CaseEntry",
     "Compared",
     "Estimate",
@@ -30,6 +31,7 @@ __all__ = [
     "PairAgreement",
     "Provenance",
     "RefusedMask",
+    "RegisterMark",
     "Results",
     "Score",
     "StudyAudit",
@@ -246,18 +248,46 @@ class Compared(_Frozen):
     patients: int
 
 
-class Lock(_Frozen):
-    """What was fixed before the first inference.
+class Amendment(_Frozen):
+    """A lock that was changed in the open: when and why, what changed, and which runs had been looked at by then."""
 
-    ``exploratory`` lists why the run is stamped EXPLORATORY; empty: it was locked beforehand.
+    amended_at: str
+    reason: str
+    previous: str
+    previous_locked_at: str
+    changed: tuple[str, ...]
+    seen: tuple[str, ...]
+
+
+class RegisterMark(_Frozen):
+    """What the register of looks held at a moment: since when it exists, its newest entry's hash, its length."""
+
+    since: str
+    head: str
+    length: int
+
+
+class Lock(_Frozen):
+    """What was fixed before the first inference, and whether it was fixed before anybody looked.
+
+    ``exploratory`` lists why the run is stamped EXPLORATORY; empty: it was locked beforehand. ``digest`` is the lock's
+    in the register, ``site_key`` the fingerprint of the key that signs lock, register and ledger.
     """
 
     locked_at: str | None
+    digest: str | None = None
     recipe: str
     criteria: str
+    statistics: str = ""
+    shown: str = ""
     model: str
+    code: str = ""
+    program: str = ""
     cohort: str
     exploratory: tuple[str, ...] = ()
+    amendments: tuple[Amendment, ...] = ()
+    register_mark: RegisterMark | None = None
+    site_key: str | None = None
 
 
 class LayerFacts(_Frozen):

@@ -15,6 +15,7 @@ from pipeline.findings.record import LayerFacts, Lock, MethodFacts, MetricFacts
 
 __all__ = [
     "COHORT_FILE",
+    "LEDGER_FILE",
     "SPEC_FILE",
     "SPEC_VERSION",
     "MapRecipe",
@@ -27,7 +28,7 @@ __all__ = [
     "write_members",
 ]
 
-SPEC_FILE, COHORT_FILE = "run.json", "cohort.json"
+SPEC_FILE, COHORT_FILE, LEDGER_FILE = "run.json", "cohort.json", "ledger.jsonl"
 SPEC_VERSION: Literal[1] = 1
 
 
@@ -78,8 +79,8 @@ class MapRecipe(_Frozen):
 class RunSpec(_Frozen):
     """The specification of a run.
 
-    ``configuration`` holds every value, paths as they were given; ``given`` names the keys that the file or the
-    command line gave, all others have their defaults. ``measured`` names the run whose maps were scored again, where
+    ``configuration`` holds every value, paths as they were given; ``given`` is the part of it that the file or the
+    command line gave, all else has its default. ``measured`` names the run whose maps were scored again, where
     no model was run. ``not_carried`` says of earlier runs why nothing of theirs was used.
     """
 
@@ -89,7 +90,7 @@ class RunSpec(_Frozen):
     command: str
     started_at: str
     configuration: Mapping[str, Any]
-    given: tuple[str, ...]
+    given: Mapping[str, Any]
     lock: Lock
     study_recipe: str
     masks_recipe: str

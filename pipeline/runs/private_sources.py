@@ -4,7 +4,7 @@ It holds the archive's own names and paths. Everything else of the folder names 
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,18 @@ SOURCES_FILE = "private/sources.json"
 
 @dataclass(frozen=True)
 class PrivateSources:
-    """``folder`` is that of the configuration, which relative paths are relative to."""
+    """The configuration's file, and the studies by pseudonym."""
 
-    folder: Path
+    configuration: Path
     studies: Mapping[str, StudySource]
 
+    @property
+    def folder(self) -> Path:
+        """What the configuration's relative paths are relative to."""
+        return self.configuration.parent
 
-def write_sources(run: Path, folder: Path, sources: Iterable[StudySource]) -> None:
+
+def write_sources(run: Path, sources: PrivateSources) -> None:
     """Write the file, its owner's alone.
 
     Raises:
@@ -38,7 +43,8 @@ def write_sources(run: Path, folder: Path, sources: Iterable[StudySource]) -> No
         path.parent.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{path.parent}: cannot be made: {error.strerror}") from error
-    content = {"folder": str(folder), "studies": [_as_json(source) for source in sources]}
+    studies = [_as_json(source) for source in sources.studies.values()]
+    content = {"configuration": str(sources.configuration), "studies": studies}
     with written(path, private=True) as file:
         file.write(json.dumps(content, indent=0).encode())
 
@@ -53,7 +59,7 @@ def read_sources(run: Path) -> PrivateSources:
     try:
         content = json.loads(path.read_bytes())
         studies = [_source(study) for study in content["studies"]]
-        return PrivateSources(Path(content["folder"]), {source.study: source for source in studies})
+        return PrivateSources(Path(content["configuration"]), {source.study: source for source in studies})
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be read ({error.strerror}): where the studies lie is not known here"

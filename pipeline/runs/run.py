@@ -4,10 +4,7 @@
 that sees the folder. Model, worker processes and log belong to the run and end with its block.
 """
 
-import platform
-import shutil
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,67 +13,39 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import torch
-
-from cam import METHODS
-from pipeline.checks.estimate import RunEstimate, estimate_run
-from pipeline.checks.model_check import Probe, check_model
 from pipeline.conclusions.conclude import Shown, chosen_cases, conclude
 from pipeline.conclusions.per_study_csv import CSV_FILE, per_study_csv
 from pipeline.config import AuditConfig, resolved
 from pipeline.config_file import LoadedConfig
 from pipeline.errors import ConfigError, OutputError
-from pipeline.evidence.localisation import METRICS
 from pipeline.faults import FAULTS, fault_log
 from pipeline.files import written
-from pipeline.findings.carried import Carried
 from pipeline.findings.ledger import Ledger, read_ledger
-from pipeline.findings.lock import compare, read_lock
-from pipeline.findings.recipes import Recipes
-from pipeline.findings.record import Lock, MethodFacts, Provenance, Results, StudyAudit
+from pipeline.findings.record import Provenance, Results, StudyAudit
 from pipeline.findings.recorded_files import check_file, record_files, recorded_files
 from pipeline.findings.shards import write_maps, write_shard
-from pipeline.findings.site_key import SiteKey, load_site_key
+from pipeline.findings.site_key import load_site_key
 from pipeline.findings.spec import (
     COHORT_FILE,
+    LEDGER_FILE,
     SPEC_FILE,
-    MapRecipe,
     Member,
-    ModelIdentity,
-    Program,
     RunSpec,
     read_members,
     read_spec,
-    write_members,
 )
-from pipeline.program import camaudit_version, library_versions, program_digest, program_revision
 from pipeline.progress import Progress, silent
 from pipeline.runs.equivalent_maps import equivalent_maps
 from pipeline.runs.pictures import cut_pictures
-from pipeline.runs.private_sources import SOURCES_FILE, PrivateSources, read_sources, write_sources
+from pipeline.runs.private_sources import SOURCES_FILE, PrivateSources, read_sources
 from pipeline.runs.repeatability import repeatability
-from pipeline.runs.reuse import (
-    REUSED,
-    EarlierRuns,
-    carried_answers,
-    carry_over,
-    earlier_answers,
-    earlier_runs,
-    referring,
-    run_answers,
-)
+from pipeline.runs.reuse import carried_answers, referring, run_answers
+from pipeline.runs.start import SILENT, StartWatch, alone_in, prepare_start, write_start
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.walk.auditor import Auditor, open_auditor, open_scorer
-from pipeline.walk.map_plan import in_order, missing_maps, recipes_of
-from pipeline.walk.sources import StudySource, find_sources
 from pipeline.walk.study_walk import audit_studies
 
 __all__ = ["Run", "RunStatus"]
-
-LEDGER_FILE = "ledger.jsonl"
-
-_SMALLEST_SHARD, _LARGEST_SHARD = 8, 500
-"""Studies in a shard unless configured: a twentieth of the new ones, within these bounds."""
 
 
 @dataclass(frozen=True)
@@ -94,44 +63,40 @@ class Run:
     ``folder`` is where it writes, ``spec`` what was fixed, ``members`` its studies.
     """
 
-    def __init__(self, folder: Path, spec: RunSpec, members: Sequence[Member], pool: WorkerPool | None = None) -> None:
-        """Take up the run of a folder; ``pool`` is the caller's, without one the run has its own."""
+    def __init__(
+        self,
+        folder: Path,
+        spec: RunSpec,
+        members: Sequence[Member],
+        pool: WorkerPool | None = None,
+        owned: ExitStack | None = None,
+    ) -> None:
+        """Take up the run of a folder.
+
+        ``pool`` is the caller's, without one the run has its own; ``owned`` is what ends with the run's block.
+        """
         self.folder, self.spec, self.members = folder, spec, tuple(members)
         self._given_pool = pool
-        self._owned = ExitStack()
+        self._owned = owned or ExitStack()
 
     @classmethod
-    def create(
-        cls,
-        loaded: LoadedConfig,
-        command: str,
-        *,
-        deep: bool = False,
-        pool: WorkerPool | None = None,
-        on_estimate: Callable[[RunEstimate], None] = lambda estimate: None,  # noqa: ARG005 - the name is the documentation
-    ) -> Self:
+    def create(cls, loaded: LoadedConfig, command: str, *, deep: bool = False, watch: StartWatch = SILENT) -> Self:
         """Check and hash everything, take over what earlier runs proved, and cut the rest into shards.
 
-        Nothing is written before every check has passed. ``deep`` hashes every file of the archive again;
-        ``on_estimate`` is told what the new studies will take.
+        Nothing is written before every check has passed. ``deep`` hashes every file of the archive again. Until the
+        run's block ends, no other run of this audit can be created.
 
         Raises:
-            AuditError: one line that says what is wrong with the model, the archive or the folder.
+            AuditError: one line that says what is wrong with the model, the archive or the folder; also when another
+                process has a run of this audit under way.
         """
-        key = load_site_key()
         with ExitStack() as stack:
-            readers = pool or stack.enter_context(WorkerPool())
-            opened = open_auditor(loaded.config, loaded.folder, pool=readers)
-            sources = find_sources(loaded.config, opened.pseudonyms, deep=deep)
-            probe = check_model(opened, [source.row for source in sources])
-        auditor = replace(opened, layers=tuple(layer.name for layer in probe.layers))
-        lock = _lock_of(loaded, auditor, sources)
-        start = _start_of(loaded, command, auditor, probe, lock)
-        trust = EarlierRuns(key.public)
-        carried = _carried(auditor, start.recipes, trust, sources)
-        on_estimate(estimate_run(loaded.config, probe, sum(source.study not in carried.whole for source in sources)))
-        run = cls._written(loaded.folder, loaded.config, start, sources, carried, trust, key, pool)
-        run.__dict__["auditor"] = replace(auditor, pool=None)
+            stack.enter_context(alone_in(loaded.config.run.output / loaded.config.name, watch.say))
+            pool = watch.pool or stack.enter_context(WorkerPool())
+            start = prepare_start(loaded, command, pool, deep=deep, watch=watch)
+            folder, spec, members = write_start(start)
+            run = cls(folder, spec, members, pool, stack.pop_all())
+        run.__dict__["auditor"] = replace(start.auditor, pool=None)
         return run
 
     @classmethod
@@ -271,160 +236,6 @@ class Run:
 
     def _ledger(self) -> Ledger:
         return Ledger(self.folder / LEDGER_FILE, load_site_key())
-
-    @classmethod
-    def _written(
-        cls,
-        base: Path,
-        config: AuditConfig,
-        start: RunSpec,
-        sources: Sequence[StudySource],
-        carried: "_Carried",
-        trust: EarlierRuns,
-        key: SiteKey,
-        pool: WorkerPool | None,
-    ) -> Self:
-        new = [source.study for source in sources if source.study not in carried.whole]
-        size = config.run.shard_size or min(max(len(new) // 20, _SMALLEST_SHARD), _LARGEST_SHARD)
-        shard_of = {study: number // size for number, study in enumerate(new)}
-        spec = start.model_copy(update={"shards": -(-len(new) // size), "not_carried": tuple(trust.refused)})
-        members = tuple(
-            Member(
-                study=source.study,
-                patient=source.patient,
-                source_sha256=source.sha256,
-                shard=shard_of.get(source.study),
-            )
-            for source in sources
-        )
-        folder = config.run.output / config.name / spec.run
-        try:
-            folder.mkdir(parents=True)
-        except OSError as error:
-            raise OutputError(f"{folder}: cannot be made: {error.strerror}; choose another run.output") from error
-        try:
-            _write_start(folder, base, spec, members, sources, carried, key)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        return cls(folder, spec, members, pool)
-
-
-@dataclass(frozen=True)
-class _Carried:
-    """What earlier runs have answered, and which of the studies lack nothing."""
-
-    answers: dict[str, Carried]
-    whole: frozenset[str]
-
-
-def _carried(auditor: Auditor, recipes: Recipes, trust: EarlierRuns, sources: Sequence[StudySource]) -> _Carried:
-    config, layers = auditor.config, auditor.layers
-
-    def is_whole(carried: Carried) -> bool:
-        return carried.holds and not missing_maps(carried.audit, config, layers)
-
-    hashes = {source.study: source.sha256 for source in sources}
-    answers = earlier_answers(earlier_runs(config.run.output / config.name), trust, recipes, hashes, is_whole)
-    ordered = {
-        study: replace(answer, audit=in_order(answer.audit, config, layers)) if answer.masks_hold else answer
-        for study, answer in answers.items()
-    }
-    return _Carried(ordered, frozenset(study for study, answer in ordered.items() if is_whole(answer)))
-
-
-def _lock_of(loaded: LoadedConfig, auditor: Auditor, sources: Sequence[StudySource]) -> Lock:
-    hashes = [source.sha256 for source in sources]
-    return compare(read_lock(loaded.path), loaded.config, auditor.loaded.sha256, hashes)
-
-
-def _start_of(loaded: LoadedConfig, command: str, auditor: Auditor, probe: Probe, lock: Lock) -> RunSpec:
-    model, config, program = auditor.loaded, loaded.config, _program(auditor.device)
-    foundation = [model.sha256, model.code_sha256, program.digest, dict(program.libraries), auditor.device.type]
-    recipes = recipes_of(config, auditor.layers, foundation, [program.digest])
-    started = datetime.now(UTC)
-    previous = [run for run in earlier_runs(config.run.output / config.name) if (run / "results.json").exists()]
-    return RunSpec(
-        run=f"{started:%Y%m%dT%H%M%S%f}"[:-3] + f"Z-{lock.recipe[:8]}",
-        audit=config.name,
-        command=command,
-        started_at=started.isoformat(timespec="seconds"),
-        configuration=loaded.values,
-        given=loaded.given,
-        lock=lock,
-        study_recipe=recipes.study,
-        masks_recipe=recipes.masks,
-        maps=_map_recipes(recipes),
-        layers=probe.layers,
-        model=ModelIdentity(
-            source=model.source,
-            architecture=model.architecture,
-            parameters=model.parameters,
-            sha256=model.sha256,
-            code_sha256=model.code_sha256,
-        ),
-        preparation=auditor.preparation.steps,
-        methods=tuple(_method_facts(name) for name in config.explain.methods),
-        metrics=tuple(metric.facts for metric in METRICS.values()),
-        program=program,
-        shards=0,
-        previous_run=previous[0].name if previous else None,
-    )
-
-
-def _map_recipes(recipes: Recipes) -> tuple[MapRecipe, ...]:
-    return tuple(
-        MapRecipe(method=method, layer=layer, map=made, scores=recipes.scores[method, layer])
-        for (method, layer), made in recipes.maps.items()
-    )
-
-
-def _method_facts(name: str) -> MethodFacts:
-    method = METHODS[name]
-    return MethodFacts(name=name, title=method.title, paper=method.paper, formula=method.formula, limits=method.limits)
-
-
-def _program(device: torch.device) -> Program:
-    return Program(
-        camaudit=camaudit_version(),
-        digest=program_digest(),
-        revision=program_revision(),
-        libraries=library_versions(),
-        python=sys.version.split()[0],
-        platform=f"{platform.system()} {platform.machine()}",
-        device=_device_name(device),
-    )
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type} ({platform.machine()}, {torch.get_num_threads()} threads)"
-
-
-def _write_start(
-    folder: Path,
-    base: Path,
-    spec: RunSpec,
-    members: Sequence[Member],
-    sources: Sequence[StudySource],
-    carried: _Carried,
-    key: SiteKey,
-) -> None:
-    names = [SPEC_FILE, COHORT_FILE, SOURCES_FILE]
-    spec.write(folder)
-    write_members(folder, members)
-    write_sources(folder, base, sources)
-    if carried.answers:
-        carry_over(folder, carried.answers.values(), spec.recipes)
-        names.append(REUSED)
-    ledger = Ledger(folder / LEDGER_FILE, key)
-    lock = spec.lock
-    ledger.append("criteria.locked", criteria=lock.criteria, locked_at=lock.locked_at)
-    ledger.append("configuration.locked", recipe=lock.recipe, exploratory=list(lock.exploratory))
-    ledger.append("model.hashed", sha256=lock.model, code=spec.model.code_sha256)
-    ledger.append("cohort.locked", cohort=lock.cohort, studies=len(members), reused=len(carried.whole))
-    record_files(ledger, "inference.started", folder, names, shards=spec.shards, not_carried=list(spec.not_carried))
 
 
 def _provenance(spec: RunSpec, ledger: Ledger, repeat: str, engine: str, flow_run: str | None) -> Provenance:

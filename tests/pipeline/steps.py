@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from pipeline.checks.config_checks import check_names, checked_config
-from pipeline.findings.lock import write_lock
+from pipeline.findings.site_key import load_site_key
 from pipeline.progress import silent
+from pipeline.runs.locking import lock_audit, subject_of
 from pipeline.runs.run import Run
+from pipeline.runs.start import StartWatch
 from pipeline.walk import auditor as auditors
 from pipeline.walk.sources import find_sources
 from tests.pipeline.shared_pool import POOL
@@ -13,7 +15,7 @@ from tests.pipeline.shared_pool import POOL
 
 def begin(config: Path, command: str = "camaudit run audit.yaml", overrides=(), *, pool=POOL, **options) -> Path:
     """Create a run and leave it."""
-    with Run.create(checked_config(config, overrides), command, pool=pool, **options) as run:
+    with Run.create(checked_config(config, overrides), command, watch=StartWatch(pool), **options) as run:
         return run.folder
 
 
@@ -40,8 +42,8 @@ def open_auditor(config: Path, overrides=(), *, layers=None, pool=POOL):
     return auditors.open_auditor(check_names(config, overrides), config.resolve().parent, layers=layers, pool=pool)
 
 
-def lock(config: Path, *, cohort_open: bool = False) -> Path:
+def lock(config: Path, *, cohort_open: bool = False, amend: str | None = None) -> Path:
     """Lock an audit."""
     auditor = open_auditor(config)
-    hashes = [source.sha256 for source in find_sources(auditor.config, auditor.pseudonyms)]
-    return write_lock(config, auditor.config, auditor.loaded.sha256, hashes, cohort_open=cohort_open)
+    subject = subject_of(auditor.config, auditor, find_sources(auditor.config, auditor.pseudonyms))
+    return lock_audit(config, subject, load_site_key(), open_cohort=cohort_open, amend=amend)

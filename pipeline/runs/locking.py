@@ -1,0 +1,183 @@
+"""Locking an audit, amending a lock in the open, and holding a run against lock and register."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pipeline.config import AuditConfig
+from pipeline.errors import ConfigError
+from pipeline.findings.ledger import LedgerError, LedgerFault
+from pipeline.findings.lock import Fixed, LockFile, cohort_digest, fixed_by, read_lock, save_lock
+from pipeline.findings.record import Amendment, Lock, RegisterMark
+from pipeline.findings.site_key import SiteKey
+from pipeline.program import camaudit_version, program_digest
+from pipeline.runs.register import LockFacts, LookFacts, Register, enter_lock, enter_look, read_register
+from pipeline.walk.auditor import Auditor
+from pipeline.walk.sources import StudySource
+
+__all__ = ["Subject", "compare", "enter_run", "lock_audit", "subject_of"]
+
+_CHANGED = {
+    "recipe": "the configuration",
+    "criteria": "the acceptance criteria",
+    "statistics": "the number of replicates or the seed",
+    "shown": "the choice of the cases that are shown",
+    "model": "the model's weights",
+    "code": "the code that builds the model",
+    "program": "camaudit itself",
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What an audit is about: what a lock fixes, and the studies.
+
+    ``studies`` goes from a pseudonym to the hash of the study's files; ``images`` are the hashes of their images alone,
+    by which the register knows a study, whatever masks it has.
+    """
+
+    audit: str
+    fixed: Fixed
+    studies: Mapping[str, str]
+    images: tuple[str, ...]
+    has_criteria: bool
+
+
+def subject_of(config: AuditConfig, auditor: Auditor, sources: Sequence[StudySource]) -> Subject:
+    """Return what an audit is about."""
+    model = auditor.loaded
+    return Subject(
+        config.name,
+        fixed_by(config, model.sha256, model.code_sha256, program_digest()),
+        {source.study: source.sha256 for source in sources},
+        tuple(sorted({source.image_sha256 or source.sha256 for source in sources})),
+        bool(config.criteria),
+    )
+
+
+def lock_audit(
+    config_path: Path, subject: Subject, key: SiteKey, *, open_cohort: bool = False, amend: str | None = None
+) -> Path:
+    """Lock an audit now, in the register first; ``amend`` is the reason for changing a lock that is there.
+
+    Raises:
+        ConfigError: when there is nothing to amend, or the lock that is there cannot be read.
+        OutputError: when lock or register cannot be written.
+    """
+    previous = read_lock(config_path) if amend is not None else None
+    if amend is not None and previous is None:
+        raise ConfigError(f"--amend: {config_path} has no lock to amend; lock it first with camaudit lock")
+    draft = LockFile(
+        audit=subject.audit,
+        locked_at="",
+        first_locked_at="",
+        camaudit=camaudit_version(),
+        fixed=subject.fixed,
+        open_cohort=open_cohort,
+        studies=dict(subject.studies),
+        amendments=previous.amendments if previous else (),
+        register_mark=RegisterMark(since="", head="", length=0),
+        public=key.public,
+    )
+    before = previous.digest if previous else None
+    facts = LockFacts(subject.audit, draft.digest, subject.fixed.model, before, amend)
+    entry = enter_lock(key, facts, subject.images)
+    register, now = read_register(), entry.time.isoformat()
+    if previous is not None and amend is not None:
+        seen = register.looks(subject.fixed.model, subject.images, entry.time)
+        since = datetime.fromisoformat(previous.first_locked_at)
+        amendment = Amendment(
+            amended_at=now,
+            reason=amend,
+            previous=previous.digest,
+            previous_locked_at=previous.locked_at,
+            changed=tuple(_differences(previous, subject)),
+            seen=tuple(look.run for look in seen if look.time >= since),
+        )
+        draft = draft.model_copy(update={"amendments": (*draft.amendments, amendment)})
+    first = previous.first_locked_at if previous else now
+    update = {"locked_at": now, "first_locked_at": first, "register_mark": _mark(register)}
+    return save_lock(config_path, draft.model_copy(update=update).signed(key))
+
+
+def compare(lock: LockFile | None, subject: Subject, key: SiteKey) -> Lock:
+    """Hold a run against its lock and the register; every difference is a reason to call the run exploratory.
+
+    Raises:
+        LedgerError: when the register was altered.
+    """
+    reasons = [] if subject.has_criteria else ["there are no acceptance criteria"]
+    if lock is None:
+        reasons.append("nothing was locked before the run")
+    else:
+        reasons += [f"{what} after the lock" for what in _differences(lock, subject)]
+        reasons += _by_the_register(lock, subject, key)
+    return Lock(
+        locked_at=lock.locked_at if lock else None,
+        digest=lock.digest if lock else None,
+        **subject.fixed.model_dump(),
+        cohort=cohort_digest(subject.studies),
+        exploratory=tuple(reasons),
+        amendments=lock.amendments if lock else (),
+        site_key=key.fingerprint,
+    )
+
+
+def enter_run(run: str, lock: Lock, subject: Subject, key: SiteKey) -> RegisterMark:
+    """Enter the start of a run in the register, before its first inference; return what the register holds then.
+
+    Raises:
+        LedgerError: when the register was altered.
+        OutputError: when it cannot be written.
+    """
+    enter_look(key, LookFacts(run, subject.fixed.model, lock.digest), subject.images)
+    return _mark(read_register())
+
+
+def _differences(lock: LockFile, subject: Subject) -> list[str]:
+    """Return what is not as it was locked, in words."""
+    then, now = lock.fixed.model_dump(), subject.fixed.model_dump()
+    changed = [f"{words} changed" for name, words in _CHANGED.items() if then[name] != now[name]]
+    added = [study for study in subject.studies if study not in lock.studies]
+    removed = [study for study in lock.studies if study not in subject.studies]
+    altered = [study for study, sha256 in subject.studies.items() if lock.studies.get(study, sha256) != sha256]
+    parts = [([] if lock.open_cohort else added, "added to"), (removed, "removed from"), (altered, "altered in")]
+    return changed + [f"{_counted(studies)} {what} the cohort" for studies, what in parts if studies]
+
+
+def _counted(studies: Sequence[str]) -> str:
+    return f"{len(studies)} {'study was' if len(studies) == 1 else 'studies were'} (first {studies[0]})"
+
+
+def _by_the_register(lock: LockFile, subject: Subject, key: SiteKey) -> list[str]:
+    if lock.public != key.public:
+        return ["the lock was signed with another key than this site's"]
+    try:
+        register = read_register()
+    except LedgerError as error:
+        if error.fault is LedgerFault.UNREADABLE:
+            return ["there is no register of looks here that knows this lock"]
+        raise
+    times = [entry.time.isoformat() for entry in register.locks if entry.body["lock"] == _entered(lock)]
+    if not times:
+        return ["the register of looks does not know this lock"]
+    if lock.locked_at not in times:
+        return ["the lock's time is not the one of its entry in the register"]
+    if not register.holds(lock.register_mark.length, lock.register_mark.head):
+        return ["the register of looks is not the one that the lock was entered in"]
+    looks = register.looks(subject.fixed.model, subject.images, datetime.fromisoformat(lock.first_locked_at))
+    return [
+        f"run {look.run} looked at these weights on studies of this cohort before the lock was set"
+        + (f" (cannot be ruled out: {look.doubt})" if look.doubt else "")
+        for look in looks
+    ]
+
+
+def _entered(lock: LockFile) -> str:
+    """Return a lock's digest in the register: without its last amendment, which names the time of that entry."""
+    return lock.digest if not lock.amendments else lock.model_copy(update={"amendments": lock.amendments[:-1]}).digest
+
+
+def _mark(register: Register) -> RegisterMark:
+    return RegisterMark(since=register.since.isoformat(timespec="seconds"), head=register.head, length=register.length)

@@ -1,0 +1,152 @@
+"""A run's maps scored again under another threshold, criteria or consensus of readers: no model, no forward pass."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline.checks.config_checks import check_content
+from pipeline.config import resolved
+from pipeline.config_file import Document, LoadedConfig, overridden
+from pipeline.errors import ConfigError, OutputError
+from pipeline.evidence.localisation import METRICS
+from pipeline.findings.carried import Carried
+from pipeline.findings.lock import fixed_by, read_lock
+from pipeline.findings.recipes import Recipes
+from pipeline.findings.site_key import load_site_key
+from pipeline.findings.spec import SPEC_FILE
+from pipeline.program import program_digest
+from pipeline.runs.locking import Subject, compare
+from pipeline.runs.reuse import EarlierRuns, earlier_answers
+from pipeline.runs.run import Run
+from pipeline.runs.start import (
+    SILENT,
+    CarriedStudies,
+    Start,
+    StartWatch,
+    alone_in,
+    map_recipes,
+    run_name,
+    this_program,
+    write_start,
+)
+from pipeline.studies.untrusted.workers import WorkerPool
+from pipeline.walk.auditor import Auditor, open_scorer
+from pipeline.walk.map_plan import in_order, missing_maps, score_recipes
+
+__all__ = ["measure_run"]
+
+_MEASURABLE = (
+    ("overlap",),
+    ("criteria",),
+    ("report",),
+    ("run", "replicates"),
+    ("run", "lost_at_most"),
+    ("archive", "consensus"),
+    ("archive", "contours"),
+)
+"""The keys that leave every map as it is."""
+
+
+def measure_run(folder: Path, command: str, overrides: Sequence[str], *, watch: StartWatch = SILENT) -> Run:
+    """Create a run that scores the maps of a finished one again; work and finish it like any other.
+
+    It is EXPLORATORY unless a lock that was set before anybody looked says the same.
+
+    Raises:
+        ConfigError: when an override is faulty, or would change a map.
+        OutputError: when the run is not finished, does not verify, or its maps are not here.
+    """
+    earlier = Run.open(folder)
+    loaded = _with_overrides(earlier, overrides)
+    layers = tuple(layer.name for layer in earlier.spec.layers)
+    with ExitStack() as stack:
+        stack.enter_context(alone_in(folder.resolve().parent, watch.say))
+        pool = watch.pool or stack.enter_context(WorkerPool())
+        start = _start(earlier, loaded, command, open_scorer(loaded.config, layers, pool))
+        created, spec, members = write_start(start)
+        return Run(created, spec, members, pool, stack.pop_all())
+
+
+def _with_overrides(earlier: Run, overrides: Sequence[str]) -> LoadedConfig:
+    document = Document(earlier.folder / SPEC_FILE, dict(earlier.spec.given), {})
+    for override in overrides:
+        document = overridden(document, override)
+    config = check_content(document)
+    changed = list(_changed(earlier.spec.config.model_dump(mode="json"), config.model_dump(mode="json")))
+    for key in changed:
+        if not any(key[: len(allowed)] == allowed for allowed in _MEASURABLE):
+            raise ConfigError(
+                f"--set {'.'.join(key)}: changes what the model says or its maps, which cannot be scored again from "
+                "maps that are kept; change the configuration and use camaudit run"
+            )
+    return LoadedConfig(resolved(config, earlier.sources.folder), document)
+
+
+def _changed(then: Mapping[str, Any], now: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name in now:
+        if isinstance(now[name], dict) and isinstance(then[name], dict) and len(above) < 1:
+            yield from _changed(then[name], now[name], (*above, name))
+        elif now[name] != then[name]:
+            yield (*above, name)
+
+
+def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor) -> Start:
+    key, config, private = load_site_key(), loaded.config, earlier.sources
+    program = this_program(auditor.device)
+    made = earlier.spec.recipes
+    scores = score_recipes(config, made.maps, [program.digest])
+    recipes = Recipes(made.study, config.mask_reading(), made.maps, scores)
+    carried = _carried(earlier, auditor, recipes, EarlierRuns(key.public))
+    model = earlier.spec.model
+    subject = Subject(
+        config.name,
+        fixed_by(config, model.sha256, model.code_sha256, program_digest()),
+        {source.study: source.sha256 for source in private.studies.values()},
+        tuple(sorted({source.image_sha256 or source.sha256 for source in private.studies.values()})),
+        bool(config.criteria),
+    )
+    lock = compare(read_lock(private.configuration), subject, key)
+    started = datetime.now(UTC)
+    spec = earlier.spec.model_copy(
+        update={
+            "run": run_name(started, lock.recipe),
+            "command": command,
+            "started_at": started.isoformat(timespec="seconds"),
+            "configuration": loaded.values,
+            "given": loaded.given,
+            "lock": lock,
+            "masks_recipe": recipes.masks,
+            "maps": map_recipes(recipes),
+            "metrics": tuple(metric.facts for metric in METRICS.values()),
+            "program": program,
+            "previous_run": earlier.spec.run,
+            "measured": earlier.spec.run,
+        }
+    )
+    members = tuple(private.studies[member.study] for member in earlier.members)
+    return Start(auditor, spec, subject, members, carried, private.configuration, key)
+
+
+def _carried(earlier: Run, auditor: Auditor, recipes: Recipes, trust: EarlierRuns) -> CarriedStudies:
+    """Take every answer of the run: what was analysed with its maps, and what failed or was excluded as it is."""
+    audits = {audit.study: audit for audit in earlier.audits()}
+    hashes = {study: audit.source_sha256 for study, audit in audits.items()}
+
+    def is_whole(carried: Carried) -> bool:
+        return carried.holds
+
+    answers = earlier_answers([earlier.folder], trust, recipes, hashes, is_whole)
+    if trust.refused:
+        raise OutputError(f"{earlier.folder}: cannot be scored again: {trust.refused[0]}")
+    for study, audit in audits.items():
+        if audit.status != "analysed" or study not in answers:
+            answers[study] = Carried(audit)
+    for study, carried in answers.items():
+        if missing_maps(carried.audit, auditor.config, auditor.layers):
+            raise OutputError(f"{earlier.folder}: a map of {study} is not kept; use camaudit run")
+        answers[study] = replace(carried, audit=in_order(carried.audit, auditor.config, auditor.layers))
+    whole = frozenset(study for study, carried in answers.items() if carried.holds)
+    return CarriedStudies(answers, whole)

@@ -1,0 +1,291 @@
+"""What a run is made of before its first inference: checked, hashed, held against lock and register, and written."""
+
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from cam import METHODS
+from pipeline.checks.estimate import RunEstimate, estimate_run
+from pipeline.checks.model_check import Probe, check_model
+from pipeline.config_file import LoadedConfig
+from pipeline.errors import OutputError
+from pipeline.evidence.localisation import METRICS
+from pipeline.faults import package_logger
+from pipeline.findings.carried import Carried
+from pipeline.findings.ledger import Ledger
+from pipeline.findings.lock import read_lock
+from pipeline.findings.recipes import Recipes
+from pipeline.findings.record import Lock, MethodFacts
+from pipeline.findings.recorded_files import record_files
+from pipeline.findings.site_key import SiteKey, load_site_key
+from pipeline.findings.spec import (
+    COHORT_FILE,
+    LEDGER_FILE,
+    SPEC_FILE,
+    MapRecipe,
+    Member,
+    ModelIdentity,
+    Program,
+    RunSpec,
+    write_members,
+)
+from pipeline.program import camaudit_version, library_versions, program_digest, program_revision
+from pipeline.runs.exclusive import exclusive
+from pipeline.runs.locking import Subject, compare, enter_run, subject_of
+from pipeline.runs.private_sources import SOURCES_FILE, PrivateSources, write_sources
+from pipeline.runs.reuse import REUSED, EarlierRuns, carry_over, earlier_answers, earlier_runs
+from pipeline.studies.untrusted.workers import WorkerPool
+from pipeline.walk.auditor import Auditor, open_auditor
+from pipeline.walk.map_plan import in_order, missing_maps, recipes_of
+from pipeline.walk.sources import StudySource, find_sources
+
+__all__ = [
+    "SILENT",
+    "CarriedStudies",
+    "Start",
+    "StartWatch",
+    "alone_in",
+    "map_recipes",
+    "prepare_start",
+    "run_name",
+    "this_program",
+    "write_start",
+]
+
+_SMALLEST_SHARD, _LARGEST_SHARD = 8, 500
+"""Studies in a shard unless configured: a twentieth of the new ones, within these bounds."""
+
+
+def _warn(sentence: str) -> None:
+    package_logger().warning(sentence)
+
+
+def _tell_nobody(estimate: RunEstimate) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class StartWatch:
+    """Who is told while a run is created, and whose processes read its studies (None: the run's own).
+
+    ``say`` is told when the folder of the audit's runs is taken over from a process that died.
+    """
+
+    pool: WorkerPool | None = None
+    on_estimate: Callable[[RunEstimate], None] = _tell_nobody
+    say: Callable[[str], None] = _warn
+
+
+SILENT = StartWatch()
+
+
+@dataclass(frozen=True)
+class CarriedStudies:
+    """What earlier runs have answered, which of the studies lack nothing, and why something was not taken."""
+
+    answers: dict[str, Carried]
+    whole: frozenset[str]
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Start:
+    """All that is known of a run before it is written. ``configuration`` is the file that gave it."""
+
+    auditor: Auditor
+    spec: RunSpec
+    subject: Subject
+    sources: tuple[StudySource, ...]
+    carried: CarriedStudies
+    configuration: Path
+    key: SiteKey
+
+
+@contextmanager
+def alone_in(audits: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the folder of an audit's runs; leave none behind where nothing came of it.
+
+    Raises:
+        OutputError: when another process holds it.
+    """
+    try:
+        with exclusive(audits, say):
+            yield
+    finally:
+        with suppress(OSError):  # it holds runs
+            audits.rmdir()
+
+
+def prepare_start(
+    loaded: LoadedConfig, command: str, pool: WorkerPool, *, deep: bool = False, watch: StartWatch = SILENT
+) -> Start:
+    """Load the model, list and hash the archive, try the model, and see what earlier runs proved. Nothing is written.
+
+    Raises:
+        AuditError: one line that says what is wrong.
+    """
+    config = loaded.config
+    opened = open_auditor(config, loaded.folder, pool=pool)
+    sources = find_sources(config, opened.pseudonyms, deep=deep)
+    probe = check_model(opened, [source.row for source in sources])
+    auditor = replace(opened, layers=tuple(layer.name for layer in probe.layers))
+    key = load_site_key()
+    subject = subject_of(config, auditor, sources)
+    spec = _spec(loaded, command, auditor, probe, compare(read_lock(loaded.path), subject, key))
+    carried = _carried(auditor, spec.recipes, EarlierRuns(key.public), sources)
+    watch.on_estimate(estimate_run(config, probe, sum(source.study not in carried.whole for source in sources)))
+    return Start(auditor, spec, subject, sources, carried, loaded.path.resolve(), key)
+
+
+def _carried(auditor: Auditor, recipes: Recipes, trust: EarlierRuns, sources: Sequence[StudySource]) -> CarriedStudies:
+    config, layers = auditor.config, auditor.layers
+
+    def is_whole(carried: Carried) -> bool:
+        return carried.holds and not missing_maps(carried.audit, config, layers)
+
+    hashes = {source.study: source.sha256 for source in sources}
+    answers = earlier_answers(earlier_runs(config.run.output / config.name), trust, recipes, hashes, is_whole)
+    ordered = {
+        study: replace(answer, audit=in_order(answer.audit, config, layers)) if answer.masks_hold else answer
+        for study, answer in answers.items()
+    }
+    whole = frozenset(study for study, answer in ordered.items() if is_whole(answer))
+    return CarriedStudies(ordered, whole, tuple(trust.refused))
+
+
+def _spec(loaded: LoadedConfig, command: str, auditor: Auditor, probe: Probe, lock: Lock) -> RunSpec:
+    model, config, program = auditor.loaded, loaded.config, this_program(auditor.device)
+    foundation = [model.sha256, model.code_sha256, program.digest, dict(program.libraries), auditor.device.type]
+    recipes = recipes_of(config, auditor.layers, foundation, [program.digest])
+    started = datetime.now(UTC)
+    previous = [run for run in earlier_runs(config.run.output / config.name) if (run / "results.json").exists()]
+    return RunSpec(
+        run=run_name(started, lock.recipe),
+        audit=config.name,
+        command=command,
+        started_at=started.isoformat(timespec="seconds"),
+        configuration=loaded.values,
+        given=loaded.given,
+        lock=lock,
+        study_recipe=recipes.study,
+        masks_recipe=recipes.masks,
+        maps=map_recipes(recipes),
+        layers=probe.layers,
+        model=ModelIdentity(
+            source=model.source,
+            architecture=model.architecture,
+            parameters=model.parameters,
+            sha256=model.sha256,
+            code_sha256=model.code_sha256,
+        ),
+        preparation=auditor.preparation.steps,
+        methods=tuple(_method_facts(name) for name in config.explain.methods),
+        metrics=tuple(metric.facts for metric in METRICS.values()),
+        program=program,
+        shards=0,
+        previous_run=previous[0].name if previous else None,
+    )
+
+
+def run_name(started: datetime, recipe: str) -> str:
+    """Return a run's name: when it started, and the beginning of its configuration's digest."""
+    return f"{started:%Y%m%dT%H%M%S%f}"[:-3] + f"Z-{recipe[:8]}"
+
+
+def map_recipes(recipes: Recipes) -> tuple[MapRecipe, ...]:
+    """Return recipes as a run's specification holds them."""
+    return tuple(
+        MapRecipe(method=method, layer=layer, map=made, scores=recipes.scores[method, layer])
+        for (method, layer), made in recipes.maps.items()
+    )
+
+
+def _method_facts(name: str) -> MethodFacts:
+    method = METHODS[name]
+    return MethodFacts(name=name, title=method.title, paper=method.paper, formula=method.formula, limits=method.limits)
+
+
+def this_program(device: torch.device) -> Program:
+    """Return what computes here, on this device."""
+    return Program(
+        camaudit=camaudit_version(),
+        digest=program_digest(),
+        revision=program_revision(),
+        libraries=library_versions(),
+        python=sys.version.split()[0],
+        platform=f"{platform.system()} {platform.machine()}",
+        device=_device_name(device),
+    )
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({platform.machine()}, {torch.get_num_threads()} threads)"
+
+
+def write_start(start: Start) -> tuple[Path, RunSpec, tuple[Member, ...]]:
+    """Enter the run in the register, cut the studies that are new into shards, and write the run's folder.
+
+    Returns:
+        The folder, what was fixed, and the studies.
+
+    Raises:
+        OutputError: when it cannot be written; then no folder is left.
+    """
+    config, spec = start.auditor.config, start.spec
+    members, shards = _cut(start)
+    folder = config.run.output / config.name / spec.run
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}; choose another run.output") from error
+    try:
+        mark = enter_run(spec.run, spec.lock, start.subject, start.key)
+        lock = spec.lock.model_copy(update={"register_mark": mark})
+        spec = spec.model_copy(update={"lock": lock, "shards": shards, "not_carried": start.carried.refused})
+        _write(folder, start, spec, members)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder, spec, members
+
+
+def _cut(start: Start) -> tuple[tuple[Member, ...], int]:
+    new = [source.study for source in start.sources if source.study not in start.carried.whole]
+    size = start.auditor.config.run.shard_size or min(max(len(new) // 20, _SMALLEST_SHARD), _LARGEST_SHARD)
+    shard_of = {study: number // size for number, study in enumerate(new)}
+    members = tuple(
+        Member(
+            study=source.study,
+            patient=source.patient,
+            source_sha256=source.sha256,
+            shard=shard_of.get(source.study),
+        )
+        for source in start.sources
+    )
+    return members, -(-len(new) // size)
+
+
+def _write(folder: Path, start: Start, spec: RunSpec, members: Sequence[Member]) -> None:
+    names = [SPEC_FILE, COHORT_FILE, SOURCES_FILE]
+    spec.write(folder)
+    write_members(folder, members)
+    write_sources(folder, PrivateSources(start.configuration, {source.study: source for source in start.sources}))
+    if start.carried.answers:
+        carry_over(folder, start.carried.answers.values(), spec.recipes)
+        names.append(REUSED)
+    ledger = Ledger(folder / LEDGER_FILE, start.key)
+    lock, whole = spec.lock, len(start.carried.whole)
+    ledger.append("criteria.locked", criteria=lock.criteria, locked_at=lock.locked_at)
+    ledger.append("configuration.locked", recipe=lock.recipe, exploratory=list(lock.exploratory))
+    ledger.append("model.hashed", sha256=lock.model, code=spec.model.code_sha256)
+    ledger.append("cohort.locked", cohort=lock.cohort, studies=len(members), reused=whole)
+    record_files(ledger, "inference.started", folder, names, shards=spec.shards, not_carried=list(spec.not_carried))
