@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cam.registry import METHODS, Method
     from camaudit.comparing import Comparison, compare
     from camaudit.finished_run import FinishedRun, read_run
-    from camaudit.running import audit
+    from camaudit.running import audit, measure
     from camaudit.study_map import StudyMap
     from camaudit.views import EstimateTable, Overlay
     from pipeline.conclusions.cases import CasePanels, View
@@ -41,6 +41,7 @@ __all__ = [
     "audit",
     "compare",
     "explain",
+    "measure",
     "read_run",
 ]
 
@@ -66,6 +67,7 @@ _HOMES = {
     "audit": "camaudit.running",
     "compare": "camaudit.comparing",
     "explain": "cam.explain",
+    "measure": "camaudit.running",
     "read_run": "camaudit.finished_run",
 }
 """Where each public name lives."""

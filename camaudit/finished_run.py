@@ -14,7 +14,7 @@ from pipeline.findings.ledger import read_ledger
 from pipeline.findings.record import MapScores, Results, StudyAudit, Verdict, load_results
 from pipeline.findings.recorded_files import check_file, recorded_files
 from pipeline.findings.shards import load_map
-from pipeline.findings.spec import COHORT_FILE, SPEC_FILE, RunSpec, read_members, read_spec
+from pipeline.findings.spec import COHORT_FILE, LEDGER_FILE, SPEC_FILE, RunSpec, read_members, read_spec
 from pipeline.runs.reuse import run_answers
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["FinishedRun", "read_run"]
 
 _LISTED = 12  # names in an error
-_LEDGER, _RESULTS, _REPORT = "ledger.jsonl", "results.json", "report.pdf"
+_RESULTS, _REPORT = "results.json", "report.pdf"
 
 
 def read_run(folder: str | Path) -> "FinishedRun":
@@ -39,7 +39,7 @@ def read_run(folder: str | Path) -> "FinishedRun":
     path = _run_folder(Path(folder))
     spec = read_spec(path)
     results = load_results(path)  # what it says of its version comes before what is wrong with its bytes
-    recorded = recorded_files(read_ledger(path / _LEDGER))
+    recorded = recorded_files(read_ledger(path / LEDGER_FILE))
     for name in (SPEC_FILE, COHORT_FILE, _RESULTS):
         check_file(path, name, recorded)
     return FinishedRun(path, spec, results, recorded)

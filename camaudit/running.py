@@ -1,16 +1,16 @@
-"""An audit from Python, in this process and without Prefect."""
+"""Audits from Python, in this process and without Prefect."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from camaudit.finished_run import FinishedRun, read_run
-from pipeline.checks.config_checks import checked_config
 
 if TYPE_CHECKING:
-    from pipeline.config_file import LoadedConfig
+    from flows.watch import Watcher
+    from pipeline.runs.run import Run
 
-__all__ = ["audit"]
+__all__ = ["audit", "measure"]
 
 OnProgress = Callable[[int, int], None]
 """Told as the work goes on: maps that are done, and how many there are to be."""
@@ -30,8 +30,42 @@ def audit(
     Raises:
         AuditError: one line for each mistake of the configuration, and one for what is wrong with model or archive.
     """
-    loaded = checked_config(Path(config), _settings(overrides or {}))
-    return read_run(_conducted(loaded, deep, on_progress))
+    from pipeline.checks.config_checks import checked_config
+
+    path = Path(config)
+    loaded = checked_config(path, _settings(overrides or {}))  # before anything heavy is imported
+    from flows.conduct import begun
+    from flows.request import AuditRequest
+    from pipeline.studies.untrusted.workers import WorkerPool
+    from pipeline.studies.warm_up import warm_up
+
+    watcher = _watcher(on_progress)
+    with WorkerPool() as pool:
+        warm_up(pool)
+        request = AuditRequest(loaded, f"camaudit.audit {path.name}", deep)
+        return read_run(_conducted(begun(request, watcher, pool), watcher))
+
+
+def measure(
+    run: FinishedRun | str | Path,
+    overrides: Mapping[str, object],
+    *,
+    on_progress: OnProgress = lambda done, expected: None,  # noqa: ARG005
+) -> FinishedRun:
+    """Score the maps of a finished run again, without the model, and return the new run.
+
+    ``overrides`` sets what leaves every map as it is: ``{"overlap.threshold": 0.5}``, criteria, consensus of readers.
+
+    Raises:
+        AuditError: one line that says which key would change a map, or what is wrong with the run.
+    """
+    from pipeline.faults import own_faults
+    from pipeline.runs.measure import measure_run
+
+    folder = run.folder if isinstance(run, FinishedRun) else read_run(run).folder
+    with own_faults():
+        again = measure_run(folder, f"camaudit.measure {folder.name}", _settings(overrides))
+    return read_run(_conducted(again, _watcher(on_progress)))
 
 
 def _settings(overrides: Mapping[str, object]) -> list[str]:
@@ -46,21 +80,19 @@ def _settings(overrides: Mapping[str, object]) -> list[str]:
     return [f"{key}={text(value)}" for key, value in overrides.items()]
 
 
-def _conducted(loaded: "LoadedConfig", deep: bool, on_progress: OnProgress) -> Path:
-    """Conduct a run with the local engine; return its folder."""
-    from flows.conduct import begun, conduct, plainly
+def _conducted(run: "Run", watcher: "Watcher") -> Path:
+    """Conduct a run that has begun, with the local engine; return its folder."""
+    from flows.conduct import conduct, plainly
     from flows.engines import Engine
-    from flows.request import AuditRequest
-    from flows.watch import Watcher
-    from pipeline.studies.untrusted.workers import WorkerPool
-    from pipeline.studies.warm_up import warm_up
 
-    request = AuditRequest(loaded, f"camaudit.audit {loaded.path.name}", deep)
+    return conduct(run, Engine(watcher.said, "local"), watcher, plainly)
+
+
+def _watcher(on_progress: OnProgress) -> "Watcher":
+    from flows.watch import Watcher
+
     counter = _Counter(on_progress)
-    watcher = Watcher(started=counter.started, on_maps=counter.on_maps)
-    with WorkerPool() as pool:
-        warm_up(pool)
-        return conduct(begun(request, watcher, pool), Engine(lambda _: None, "local"), watcher, plainly)
+    return Watcher(started=counter.started, on_maps=counter.on_maps)
 
 
 class _Counter:

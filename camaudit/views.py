@@ -1,7 +1,7 @@
 """What a notebook shows of a run: escaped, without any resource from elsewhere."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -14,7 +14,7 @@ from pipeline.conclusions.cases import CasePanels
 from pipeline.conclusions.comparison import RunDifferences
 from pipeline.errors import OutputError, closest
 from pipeline.files import written
-from pipeline.findings.record import Estimate, Results, Verdict
+from pipeline.findings.record import Estimate, Lock, Results, Verdict
 from reports import numbers, wording
 from reports.page import draw
 
@@ -119,17 +119,20 @@ def run_html(results: Results) -> str:
     counts = f"{flow.found} studies: {flow.analysed} analysed, {lost} excluded or failed; {flow.patients} patients"
     parts = [
         f"<p><b>{escape(results.title)}</b><br>{escape(f'{results.audit}/{results.run}')}<br>{escape(counts)}</p>",
-        _stamp(results.lock.exploratory),
+        _stamp(results.lock),
         _verdicts(results),
     ]
     return f"<div>{''.join(parts)}</div>"
 
 
-def _stamp(exploratory: Sequence[str]) -> str:
-    if not exploratory:
-        return "<p>Locked before the first inference.</p>"
-    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in exploratory)
-    return f'<p style="color:#a32020"><b>EXPLORATORY</b></p><ul>{reasons}</ul>'
+def _stamp(lock: Lock) -> str:
+    """Say whether the criteria stood before the first look, and how they were changed since."""
+    amended = [f"AMENDED on {entry.amended_at[:10]}: {entry.reason}" for entry in lock.amendments]
+    changes = "".join(f"<p><b>{escape(text)}</b></p>" for text in amended)
+    if not lock.exploratory:
+        return f"<p>Locked before the first inference.</p>{changes}"
+    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in lock.exploratory)
+    return f'<p style="color:#a32020"><b>EXPLORATORY</b></p><ul>{reasons}</ul>{changes}'
 
 
 def _verdicts(results: Results) -> str:

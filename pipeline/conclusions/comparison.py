@@ -117,7 +117,7 @@ def _units(run: RunRecords, paired: frozenset[str]) -> dict[tuple[str, str], Uni
 
 
 def _joined(a: Unit | None, b: Unit | None) -> Unit:
-    """Return one unit with the scores of both, ``a <map>`` and ``b <map>``; a target that a run lacks has none there."""
+    """Return one unit with the scores of both, ``a <map>`` and ``b <map>``; a run that lacks the target adds none."""
     known = a or b
     assert known is not None
     scores = {

@@ -22,7 +22,7 @@ __all__ = ["PUBLISHED", "PublishedSchema", "schema_text", "write_schemas"]
 
 @dataclass(frozen=True)
 class PublishedSchema:
-    """A document's model, its version, and whether it is written by camaudit (else by users, who may leave defaults)."""
+    """A document's model, its version, and whether camaudit writes it (else users do, who may leave out defaults)."""
 
     model: type[BaseModel]
     version: int

@@ -1,1 +1,1 @@
-"""Finished runs of each version of what a run leaves: they must be read by every later one, or refused in a sentence."""
+"""Finished runs of each version of a run's files: every later version reads them, or refuses them in a sentence."""
