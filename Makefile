@@ -55,6 +55,7 @@ check: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 # torch first and by itself: pip finds a CPU build where the user has configured one, and what follows keeps it.

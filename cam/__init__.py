@@ -1,4 +1,8 @@
-"""Class activation maps in 2D and 3D: tensors in, raw signed maps out."""
+"""Class activation maps in 2D and 3D: tensors in, raw signed maps out; ``explain`` is the way in.
+
+May import torch and numpy, and nothing else of this project: files, patients and reports are unknown here. Captum and
+scikit-image are imported by the few methods that wrap them, when such a method is called.
+"""
 
 from cam.capture import Capture, capture
 from cam.equivalence import same_evidence

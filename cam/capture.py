@@ -21,7 +21,7 @@ from cam.targets import Scalar
 
 __all__ = ["Capture", "capture"]
 
-_NO_PATH = "do not influence the model's output by a path with gradients"
+_NO_PATH = "do not influence the model's output through operations with gradients; name layers that do"
 _INFERENCE = (
     "runs in the model's own torch.inference_mode() block, whose tensors never have gradients: write torch.no_grad() "
     "there instead"
@@ -198,9 +198,13 @@ def _check_layer(name: str, calls: list[_Call], reader: Reader) -> _Call:
         raise ValueError(f"layer {name!r} {fault} in one forward; a map needs a layer that is called once")
     (call,) = calls
     if call.activation._version != call.version:  # noqa: SLF001
-        raise ValueError(f"layer {name!r} passes on a tensor that is overwritten later; take the layer before it")
+        raise ValueError(
+            f"layer {name!r} returns a tensor that the model later changes in place; name the layer before it"
+        )
     if reader.grid(name, call.output.shape) != call.grid:  # what the rest of the forward showed may speak against it
-        raise ValueError(f"layer {name!r} may be laid out in two ways; state which: grids={{{name!r}: TokenGrid(...)}}")
+        raise ValueError(
+            f"layer {name!r} fits two layouts of axes; state which one: grids={{{name!r}: TokenGrid(...)}}"
+        )
     if not bool(torch.isfinite(call.activation).all()):
-        raise ValueError(f"layer {name!r} holds NaN or infinity for this input")
+        raise ValueError(f"layer {name!r} outputs NaN or infinity for this input; check the input and the weights")
     return call

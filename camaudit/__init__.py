@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from cam.registry import METHODS, Method
     from camaudit.comparing import Comparison, compare
     from camaudit.finished_run import FinishedRun, read_run
+    from camaudit.placed_map import PlacedMap
     from camaudit.running import audit, measure
-    from camaudit.study_map import StudyMap
     from camaudit.views import EstimateTable, Overlay
-    from pipeline.conclusions.cases import CasePanels, View
     from pipeline.errors import AuditError
     from pipeline.evidence.localisation import Metric
-    from pipeline.findings.record import Estimate, MapScores, Results, Score, StudyAudit, Verdict
+    from pipeline.findings.estimates import Estimate, Verdict
+    from pipeline.findings.panels import CasePanels, View
+    from pipeline.findings.results import Results
+    from pipeline.findings.scores import MapScores, Score
+    from pipeline.findings.study_audit import StudyAudit
 
 __all__ = [
     "METHODS",
@@ -32,10 +35,10 @@ __all__ = [
     "Method",
     "Metric",
     "Overlay",
+    "PlacedMap",
     "Results",
     "Score",
     "StudyAudit",
-    "StudyMap",
     "Verdict",
     "View",
     "audit",
@@ -45,25 +48,24 @@ __all__ = [
     "read_run",
 ]
 
-_RECORD = "pipeline.findings.record"
 _HOMES = {
     "METHODS": "cam.registry",
     "AuditError": "pipeline.errors",
-    "CasePanels": "pipeline.conclusions.cases",
+    "CasePanels": "pipeline.findings.panels",
     "Comparison": "camaudit.comparing",
-    "Estimate": _RECORD,
+    "Estimate": "pipeline.findings.estimates",
     "EstimateTable": "camaudit.views",
     "FinishedRun": "camaudit.finished_run",
-    "MapScores": _RECORD,
+    "MapScores": "pipeline.findings.scores",
     "Method": "cam.registry",
     "Metric": "pipeline.evidence.localisation",
     "Overlay": "camaudit.views",
-    "Results": _RECORD,
-    "Score": _RECORD,
-    "StudyAudit": _RECORD,
-    "StudyMap": "camaudit.study_map",
-    "Verdict": _RECORD,
-    "View": "pipeline.conclusions.cases",
+    "Results": "pipeline.findings.results",
+    "Score": "pipeline.findings.scores",
+    "StudyAudit": "pipeline.findings.study_audit",
+    "PlacedMap": "camaudit.placed_map",
+    "Verdict": "pipeline.findings.estimates",
+    "View": "pipeline.findings.panels",
     "audit": "camaudit.running",
     "compare": "camaudit.comparing",
     "explain": "cam.explain",

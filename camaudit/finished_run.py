@@ -7,14 +7,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from camaudit.study_map import StudyMap
-from pipeline.conclusions.cases import CasePanels, load_panels
+from camaudit.placed_map import PlacedMap
 from pipeline.errors import OutputError
+from pipeline.findings.estimates import Verdict
 from pipeline.findings.ledger import read_ledger
-from pipeline.findings.record import MapScores, Results, StudyAudit, Verdict, load_results
+from pipeline.findings.panels import CasePanels, load_panels
 from pipeline.findings.recorded_files import check_file, recorded_files
+from pipeline.findings.results import Results, load_results
+from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import load_map
 from pipeline.findings.spec import COHORT_FILE, LEDGER_FILE, SPEC_FILE, RunSpec, read_members, read_spec
+from pipeline.findings.study_audit import StudyAudit
 from pipeline.runs.reuse import run_answers
 
 if TYPE_CHECKING:
@@ -147,7 +150,7 @@ class FinishedRun:
         by_name = {audit.study: audit for audit in self.audits}
         return by_name[_known("study", study, by_name, self.name)]
 
-    def map(self, study: str, method: str, *, target: str | None = None, layer: str | None = None) -> StudyMap:
+    def map(self, study: str, method: str, *, target: str | None = None, layer: str | None = None) -> PlacedMap:
         """Return a study's map. Target and layer need not be named where there is but one.
 
         Raises:
@@ -163,7 +166,7 @@ class FinishedRun:
         entry = _choose(entries, "layer", layer, study)[0]
         array, affine = load_map(self.folder, entry)
         array.setflags(write=False)
-        return StudyMap(study, entry.target, entry.method, entry.layer, array, affine)
+        return PlacedMap(study, entry.target, entry.method, entry.layer, array, affine)
 
     def case(self, study: str) -> CasePanels:
         """Return the panels of a study that the report shows: image, masks and maps in the planes that matter.

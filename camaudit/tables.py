@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
-from pipeline.findings.record import MapScores, Score, StudyAudit
+from pipeline.findings.scores import MapScores, Score
+from pipeline.findings.study_audit import StudyAudit
 
 __all__ = ["scores_table", "studies_table"]
 

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.conclusions.cases import CasePanels
 from pipeline.conclusions.comparison import RunDifferences
 from pipeline.errors import OutputError, closest
 from pipeline.files import written
-from pipeline.findings.record import Estimate, Lock, Results, Verdict
+from pipeline.findings.estimates import Estimate, Verdict
+from pipeline.findings.facts import Lock
+from pipeline.findings.panels import CasePanels
+from pipeline.findings.results import Results
 from reports import numbers, wording
 from reports.page import draw
 

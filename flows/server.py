@@ -121,7 +121,9 @@ def _wait_for_start(server: PrefectServer, process: subprocess.Popen[bytes]) -> 
     end = time.monotonic() + float(os.environ.get("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", _START_SECONDS))
     while time.monotonic() < end:
         if process.poll() is not None:
-            raise UnreachableError(f"the temporary Prefect server ended at its start (exit code {process.returncode})")
+            raise UnreachableError(
+                f"the temporary Prefect server ended while starting (exit code {process.returncode})"
+            )
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PROBE_SECONDS)
         try:
             connection.request("GET", "/api/health")

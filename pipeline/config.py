@@ -93,13 +93,17 @@ class ModelConfig(_Part):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.bundle is None) == (self.factory is None):
-            raise ValueError("give either bundle or factory")
+            raise ValueError("give exactly one of bundle and factory, not both or neither")
         if self.bundle is not None and (self.weights is not None or self.arguments):
-            raise ValueError("weights and arguments go with factory; a bundle brings its own")
+            raise ValueError(
+                "weights and arguments belong to factory; a bundle has its own: remove them, or use factory"
+            )
         if self.output == "single_logit" and len(self.labels) != 2:
-            raise ValueError(f"a single logit has two labels (negative, positive), not {len(self.labels)}")
+            raise ValueError(
+                f"a single logit needs two labels, the negative and the positive one, not {len(self.labels)}"
+            )
         if len(set(self.labels)) != len(self.labels):
-            raise ValueError(f"labels must differ from each other: {list(self.labels)}")
+            raise ValueError(f"labels must differ from each other, not {list(self.labels)}")
         return self
 
 

@@ -213,7 +213,7 @@ def overridden(document: Document, override: str) -> Document:
         elif isinstance(place, list) and isinstance(part, int) and part < len(place):
             place = place[part]
         else:
-            raise ConfigError(f"--set {override}: there is nothing at {part!r} to set it in")
+            raise ConfigError(f"--set {override}: there is no {part!r} in the configuration that could be set")
     return Document(document.path, content, document.lines, {**document.overrides, key: override})
 
 
@@ -224,7 +224,7 @@ def _put(place: object, part: str | int, value: object, override: str) -> None:
     if isinstance(place, list) and isinstance(part, int) and part < len(place):
         place[part] = value
         return
-    raise ConfigError(f"--set {override}: there is nothing at {part!r} to set it in")
+    raise ConfigError(f"--set {override}: there is no {part!r} in the configuration that could be set")
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -260,7 +260,9 @@ def parse_config(document: Document) -> ParsedConfig:
                 _take_out(content, fault.key, again=follows)
                 unknown.append(fault.key)
         except RuntimeError as error:  # a path begins with ~ and there is no home folder
-            raise ConfigError(f"{document.path}: a path begins with '~', but there is no home folder") from error
+            raise ConfigError(
+                f"{document.path}: a path begins with '~', but this account has no home folder; write the whole path"
+            ) from error
         else:
             return ParsedConfig(config, tuple(faults), tuple(unknown))
     raise document.refusal(faults)

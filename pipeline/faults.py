@@ -74,7 +74,9 @@ def own_faults(path: Path | None = None) -> Iterator[None]:
         except SystemExit as error:
             if type(error) is not SystemExit:
                 raise  # this process is asked to end
-            raise ModelError("the model's code ended the process (sys.exit); it must raise what is wrong") from error
+            raise ModelError(
+                "the model's code called sys.exit; it must raise an exception that says what is wrong"
+            ) from error
         except Exception as error:
             log_fault(error, "run")
             raise internal_error(error) from error

@@ -7,7 +7,8 @@ from reportlab.graphics.shapes import Circle, Drawing, Line, Polygon, Rect, Stri
 from reportlab.lib.colors import HexColor, white
 from reportlab.platypus import Table, TableStyle
 
-from pipeline.findings.record import Estimate, Flow, Results
+from pipeline.findings.estimates import Estimate
+from pipeline.findings.results import Flow, Results
 from reports.numbers import count, number
 from reports.page.fonts import BOLD, REGULAR
 from reports.page.layout import ACCENT, CONTENT, GREY, INK, PALE, RULE, Flowable

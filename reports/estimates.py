@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from pipeline.findings.record import Estimate, Results
+from pipeline.findings.estimates import Estimate
+from pipeline.findings.results import Results
 from reports.numbers import bounds, limits, number
 from reports.page.layout import GREY, Column, columns
 from reports.page.text import bold, coloured, joined

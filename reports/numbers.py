@@ -4,7 +4,7 @@ import math
 from datetime import UTC, datetime
 
 from pipeline.errors import OutputError
-from pipeline.findings.record import Estimate
+from pipeline.findings.estimates import Estimate
 from reports.page.text import DASH
 
 __all__ = ["bounds", "count", "estimate", "limits", "moment", "number", "plural", "share", "when"]

@@ -11,7 +11,7 @@ from reportlab.platypus.doctemplate import LayoutError
 
 import reports.sections  # noqa: F401  # fills the registry
 from pipeline.errors import OutputError
-from pipeline.findings.record import load_results
+from pipeline.findings.results import load_results
 from reports.numbers import when
 from reports.page.archive_pdf import archivable
 from reports.page.document import ReportDocument, contents
@@ -38,7 +38,7 @@ def render(run: Path, target: Path | None = None) -> Path:
     if not run.is_dir():
         raise OutputError(f"{run}: there is no such folder; give the folder of a finished run")
     if not target.parent.is_dir():
-        raise OutputError(f"{target}: cannot be written: {target.parent} is no folder")
+        raise OutputError(f"{target}: cannot be written: {target.parent} is not a folder; make it first")
     results = load_results(run)
     files = {name: _read(run / name) for name in _CARRIED if name in _NEEDED or (run / name).exists()}
     made = when(results.provenance.finished_at)
@@ -51,7 +51,9 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise OutputError(f"{path}: cannot be read ({error.strerror}); is the run finished?") from error
+        raise OutputError(
+            f"{path}: cannot be read ({error.strerror}); is this the folder of a finished run?"
+        ) from error
 
 
 def _pages(context: Context) -> bytes:

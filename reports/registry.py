@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.conclusions.cases import CasePanels, load_panels
 from pipeline.errors import OutputError
-from pipeline.findings.record import Results
+from pipeline.findings.panels import CasePanels, load_panels
+from pipeline.findings.results import Results
 from reports.page.layout import Flowable
 
 __all__ = ["Context", "Section", "section", "sections"]
@@ -33,7 +33,7 @@ class Context:
         """
         path = (self.run / name).resolve()
         if not path.is_relative_to(self.run.resolve()):
-            raise OutputError(f"{name}: lies outside the run's folder")
+            raise OutputError(f"{name}: lies outside the run's folder; a report shows only what the run wrote")
         if path not in self._last:
             self._last.clear()
             self._last[path] = load_panels(path)

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from typing import Final
 
-from pipeline.findings.record import Estimate, LayerFacts, Results, Stratum, Verdict
+from pipeline.findings.estimates import Estimate, Stratum, Verdict
+from pipeline.findings.facts import LayerFacts
+from pipeline.findings.results import Results
 from reports.numbers import count, number, share
 from reports.page.layout import Chip
 from reports.page.text import DASH

@@ -146,13 +146,13 @@ MISTAKES = (
     Mistake(
         "a criterion's other method", edited(("criteria.0.method", "cam")), ("criteria.0.method: unknown name 'cam'",)
     ),
-    Mistake("a map's metric alone", edited(("criteria.2.metric", "iou")), ("iou is a map's; name the method",)),
+    Mistake("a map's metric alone", edited(("criteria.2.metric", "iou")), ("iou is measured on maps; add 'method:'",)),
     Mistake("a target that is none", edited(("explain.targets", ["lession"])), ("explain.targets: must be among",)),
     Mistake("a transform misspelt", edited(("prepare.1._target_", "Spacin")), ("did you mean 'Spacing'?",)),
     Mistake("a step without a name", edited(("prepare.1", {"pixdim": [1, 1, 1]})), ("prepare.1: must name a MONAI",)),
     # files
-    Mistake("no archive", edited(("archive.path", "nowhere")), ("archive.path: ", "is not there or is no folder")),
-    Mistake("no manifest", edited(("archive.manifest", "gone.csv")), ("archive.manifest: ", "gone.csv is not there")),
+    Mistake("no archive", edited(("archive.path", "nowhere")), ("archive.path: ", "does not exist or is not a folder")),
+    Mistake("no manifest", edited(("archive.manifest", "gone.csv")), ("archive.manifest: ", "gone.csv does not exist")),
     Mistake("a manifest without patients", manifest("patient,", "patnt,"), ("column 'patient' is missing",)),
     Mistake(
         "a manifest's path outside", manifest("study00.nii.gz", "../study00.nii.gz"), ("leads out of the archive",)
@@ -172,16 +172,16 @@ MISTAKES = (
         written("broken.py", "def build(:\n", ("model.factory", "broken:build")),
         ("broken.py, line 1: is not Python",),
     ),
-    Mistake("no weights", edited(("model.weights", "gone.pt")), ("model.weights: ", "gone.pt is not there")),
+    Mistake("no weights", edited(("model.weights", "gone.pt")), ("model.weights: ", "gone.pt does not exist")),
     Mistake(
         "other weights",
         written("weights.pt", "x", ("model.weights", "weights.pt"), ("model.sha256", "0" * 64)),
         ("have the hash 2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881, not the configured",),
     ),
     Mistake("a bundle that is no JSON", bundle("{"), ("inference.json is not JSON",)),
-    Mistake("a bundle without a network", bundle("{}"), ("inference.json has no network_def",)),
+    Mistake("a bundle without a network", bundle("{}"), ("inference.json must define network_def",)),
     Mistake(
-        "labels the other way round", bundle('{"network_def": {}}', CHANNELS), ("outputs are ['lesion', 'clear']",)
+        "labels the other way round", bundle('{"network_def": {}}', CHANNELS), ("outputs, ['lesion', 'clear'], not",)
     ),
     Mistake(
         "a file where runs should lie",
@@ -216,7 +216,7 @@ MISTAKES = (
             ("run.batch_size", 10**9),
             ("archive.manifest", "gone.csv"),
         ),
-        ("'criterias'", "'gradcm'", "is 0.7 meant?", "not 1000000000", "gone.csv is not there"),
+        ("'criterias'", "'gradcm'", "is 0.7 meant?", "not 1000000000", "gone.csv does not exist"),
     ),
     # the model and the first study
     Mistake("a layer that is none", edited(("model.layers", ["9"])), ("layer '9' does not exist",), needs_model=True),

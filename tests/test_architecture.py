@@ -1,10 +1,16 @@
-"""Who may import whom, read from the source; and what that promises when a module is really imported."""
+"""What the import contracts in ``pyproject.toml`` cannot say; and that they can fail.
+
+Who may import whom of ours is written there and nowhere else (``lint-imports``). Here: where third parties may be
+imported, what importing a module really loads, circles, the size of folders, and names.
+"""
 
 import ast
 import importlib.util
+import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -17,39 +23,6 @@ FILES = {
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 
-# A module may import ours from these beginnings; the longest beginning of its own name decides.
-ROOMS = ("findings", "studies", "models", "evidence", "conclusions", "walk", "checks", "runs")
-EVERYBODY = (
-    "pipeline.config",
-    "pipeline.config_file",
-    "pipeline.errors",
-    "pipeline.faults",
-    "pipeline.file_lock",
-    "pipeline.files",
-    "pipeline.program",
-    "pipeline.progress",
-)
-OURS = {
-    "cam": ("cam",),
-    "pipeline": ("pipeline.errors", "pipeline.config", "pipeline.files", "pipeline.file_lock"),
-    "pipeline.errors": (),
-    "pipeline.config": ("pipeline.errors",),
-    **{
-        f"pipeline.{room}": ("cam", *EVERYBODY, *(f"pipeline.{lower}" for lower in ROOMS[: floor + 1]))
-        for floor, room in enumerate(ROOMS)
-    },
-    "reports": (
-        "reports",
-        "pipeline.findings",
-        "pipeline.evidence.cohort",
-        "pipeline.conclusions.cases",
-        "pipeline.errors",
-        "pipeline.studies.geometry",
-        "pipeline.studies.volume",
-    ),
-    "flows": ("flows", "cam", "pipeline", "reports"),
-    "camaudit": ("camaudit", "cam", "pipeline", "reports", "flows"),
-}
 # These third parties may be imported below these beginnings only.
 THIRD = {
     "monai": ("pipeline.models", "pipeline.evidence"),
@@ -64,6 +37,7 @@ THIRD = {
     "pikepdf": ("reports",),
     "pyhanko": ("reports",),
     "matplotlib": ("reports",),
+    "matplotlib.pyplot": (),  # keeps figures in a state of its own
 }
 CAM_THIRD = {"torch", "numpy", "captum", "skimage"}
 
@@ -100,22 +74,63 @@ def test_the_reader_of_imports_reads_every_kind(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("module", FILES)
-def test_imports_of_ours_keep_the_order(module):
-    allowed = OURS[max((start for start in OURS if below(module, [start])), key=len)]
-    for name in IMPORTS[module]:
-        if name.split(".")[0] in PACKAGES:
-            assert below(name, allowed), f"{module} must not import {name}"
+def lint_imports(folder):
+    """Hold a tree against its contracts; return how it ended and what was said."""
+    program = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([program, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_imports_keep_the_contracts():
+    code, said = lint_imports(ROOT)
+    assert code == 0, said
+
+
+@pytest.fixture(scope="module")
+def copied_tree(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tree")
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "contract"),
+    [
+        ("cam/resize.py", "import pipeline.errors", "packages"),
+        ("pipeline/runs/run.py", "import flows.cli", "packages"),
+        ("pipeline/findings/ledger.py", "def late():\n    import pipeline.studies.volume", "rooms"),
+        ("pipeline/a_module_without_a_place.py", "", "rooms"),
+        ("reports/numbers.py", "import pipeline.evidence.statistics", "reports"),
+        ("reports/sections/cover.py", "import pipeline.config", "reports"),
+        ("pipeline/files.py", "import torch", "light"),
+        ("flows/watch.py", "import tests.fuzz", "tests"),
+    ],
+)
+def test_a_contract_is_broken_by_an_import_against_it(file, line, contract, copied_tree):
+    path = copied_tree / file
+    before = path.read_text(encoding="utf-8") if path.exists() else None
+    path.write_text(f"{before or ''}\n{line}\n", encoding="utf-8")
+    code, said = lint_imports(copied_tree)
+    if before is None:
+        path.unlink()
+    else:
+        path.write_text(before, encoding="utf-8")
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    name = next(each["name"] for each in contracts if each["id"] == contract)
+    assert code == 1
+    assert f"{name} BROKEN" in " ".join(said.split())
 
 
 @pytest.mark.parametrize("module", FILES)
 def test_third_parties_stay_in_their_place(module):
     for name in IMPORTS[module]:
         party = name.split(".")[0]
-        assert below(module, THIRD.get(party, PACKAGES)), f"{module} must not import {party}"
+        for place in (party, name):
+            assert below(module, THIRD.get(place, PACKAGES)), f"{module} must not import {place}"
         if below(module, ["cam"]) and party not in sys.stdlib_module_names and party != "cam":
             assert party in CAM_THIRD, f"{module} must not import {party}"
-        assert party != "tests", f"{module} must not import tests"
 
 
 def test_no_module_imports_itself_in_a_circle():
@@ -165,6 +180,87 @@ def test_a_public_name_is_defined_once_in_a_package(package):
 @pytest.mark.parametrize("module", FILES)
 def test_what_a_module_declares_public_exists(module):
     assert set(public_names(FILES[module])) <= bound_names(FILES[module], imported=True)
+
+
+def public_classes():
+    """Return each class without an underscore, of the packages and of the tests, with the files that define it."""
+    owners = defaultdict(list)
+    for path in [*FILES.values(), *sorted((ROOT / "tests").rglob("*.py"))]:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                owners[node.name].append(str(path.relative_to(ROOT)))
+    return owners
+
+
+def test_a_public_class_name_means_one_thing_in_the_whole_project():
+    assert not {name: files for name, files in public_classes().items() if len(files) > 1}
+
+
+def is_private(name):
+    return name.startswith("_") and not name.startswith("__")
+
+
+def private_uses(path):
+    """Return the private names of our other modules that a file imports, or reads from a module that it imported."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    ours = [node for node in imports if getattr(node, "level", 0) or _head_of(node) in PACKAGES]
+    names = [alias for node in ours for alias in node.names]
+    bound = {alias.asname or alias.name.split(".")[0] for alias in names}
+    imported = {part for alias in names for part in alias.name.split(".") if is_private(part)}
+    read = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and _root_of(node) in bound
+    }
+    return sorted(imported | read)
+
+
+def _head_of(node):
+    name = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+    return (name or "").split(".")[0]
+
+
+def _root_of(node):
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return getattr(node, "id", None)
+
+
+def test_the_reader_of_private_names_reads_every_way(tmp_path):
+    path = tmp_path / "example.py"
+    path.write_text(
+        "from cam.resize import _a as a, public\nfrom cam import resize\nimport pipeline.files\n"
+        "from . import _b\nfrom torch.nn.modules import _c\nresize._d()\npipeline.files._e\n"
+        "self._f\npublic.__name__\n"
+    )
+    assert private_uses(path) == ["_a", "_b", "_d", "_e"]
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_a_modules_private_names_are_its_own(module):
+    assert private_uses(FILES[module]) == []
+
+
+ONE_FILE_EACH = {"cam/methods", "reports/sections"}
+"""Folders that grow by a file for each method and each section."""
+
+
+def test_a_folder_holds_at_most_twelve_files():
+    folders = Counter(
+        str(path.parent.relative_to(ROOT))
+        for package in (*PACKAGES, "tests")
+        for path in (ROOT / package).rglob("*.py")
+        if path.name != "__init__.py"
+    )
+    assert {folder for folder, count in folders.items() if count > 12} <= ONE_FILE_EACH
+
+
+@pytest.mark.parametrize("module", [module for module, path in FILES.items() if path.name == "__init__.py"])
+def test_a_folder_says_what_lives_there_and_what_it_may_import(module):
+    said = ast.get_docstring(ast.parse(FILES[module].read_text(encoding="utf-8"))) or ""
+    assert len([line for line in said.splitlines() if line.strip()]) >= 3
+    assert "import" in said
 
 
 RIDDLES = {"one", "found", "told"}
@@ -220,7 +316,7 @@ LIGHT = [
     ("reports.pdf", ("torch", "monai", "prefect", "pipeline.models", "pipeline.walk.study_walk")),
     ("reports", ("torch", "monai", "prefect")),
     ("flows.cli", ("torch", "monai", "prefect")),
-    ("pipeline.findings.record", ("torch", "monai")),
+    ("pipeline.findings.results", ("torch", "monai")),
     ("pipeline.config", ("torch", "monai", "numpy")),
     ("pipeline.studies.geometry", ("torch", "monai")),
     ("pipeline.studies.volume", ("torch", "monai")),

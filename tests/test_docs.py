@@ -1,6 +1,7 @@
 """The documents say what the program does."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,12 @@ def test_the_examples_are_valid(path):
         load_config(path)
 
 
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+]
 SECTIONS = {
     name: field.annotation.model_fields
     for name, field in AuditConfig.model_fields.items()
@@ -139,3 +145,40 @@ def test_every_link_leads_to_a_file_and_a_heading(name):
             headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
             slugs = {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
             assert anchor in slugs, link
+
+
+def test_the_glossary_has_a_sentence_for_each_word_in_order():
+    rows = re.findall(r"^\| (.+?) \| (.+) \|$", read("docs/glossary.md"), re.MULTILINE)[1:]
+    words = [word for word, _ in rows]
+    assert len(words) >= 30
+    assert words == sorted(set(words))
+    assert [word for word, sentence in rows if not re.fullmatch(r"[A-Z].*[^.]\.", sentence)] == []
+    for name in ("README.md", "CONTRIBUTING.md"):
+        assert "](docs/glossary.md)" in read(name), name
+
+
+def test_the_tree_in_contributing_is_the_tree():
+    tree = read("CONTRIBUTING.md").split("```")[1]
+    folders = {path.parent for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    names = {folder.name for folder in folders} | {"tests", "oracles"}
+    assert set(re.findall(r"(\w+)/", tree)) == names
+    assert set(re.findall(r"\w+\.py", tree)) <= {path.name for folder in folders for path in folder.glob("*.py")}
+
+
+PACKAGES = ("cam", "pipeline", "reports", "flows")
+
+
+def test_the_citation_is_of_this_project():
+    cited, project = yaml.safe_load(read("CITATION.cff")), tomllib.loads(read("pyproject.toml"))["project"]
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)
+    assert cited["title"].split(":")[0] == project["name"]
+    assert cited["license"] == project["license"]
+    assert project["urls"]["Documentation"].startswith(cited["repository-code"])
+
+
+def test_a_commit_is_held_to_what_make_check_runs():
+    recipe = read("Makefile").split("\ncheck: ")[1].split("\n\n")[0]
+    programs = set(re.findall(r"\$\(BIN\)/([\w-]+(?: format| check)?)", recipe)) - {"python"}
+    hooks = yaml.safe_load(read(".pre-commit-config.yaml"))["repos"][0]["hooks"]
+    entries = [hook["entry"].removeprefix(".venv/bin/") for hook in hooks]
+    assert {" ".join(part for part in entry.split() if part[0] != "-") for entry in entries} == programs

@@ -230,7 +230,8 @@ def _among_tokens(survey: _Survey) -> LayerChoice:
     if read is None:
         raise ValueError(
             f"layer 'auto' found no layer in {type(survey.model).__name__} whose patches reach the output: only tokens "
-            "that stand for no place do; name a layer inside an attention, or take attention_rollout"
+            "without a place in the image do (class, registers); name a layer inside an attention, or use "
+            "attention_rollout"
         )
     name, reason = survey.finished[read].name, "the last layer whose patches the output depends on"
     for place in reversed([place for place in norms if place > read]):

@@ -35,7 +35,7 @@ def cam(request: ExplanationRequest) -> RawMaps:
     if fault:
         raise ValueError(
             f"method 'cam' needs a layer that only pooling by the mean and one linear layer follow; at layer "
-            f"{request.layer!r} {fault}, so channels have no weight in the logit: take 'hirescam' or 'gradcam'"
+            f"{request.layer!r} {fault}, so no channel has its own weight in the logit: use 'hirescam' or 'gradcam'"
         )
     weights = G.sum(dim=tuple(range(3, G.ndim)), keepdim=True)
     return RawMaps((weights * request.A).sum(dim=2))

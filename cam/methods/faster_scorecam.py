@@ -23,7 +23,7 @@ def faster_scorecam(request: ExplanationRequest, *, count: int = 10) -> RawMaps:
         ValueError: when ``count`` is less than 1.
     """
     if count < 1:
-        raise ValueError(f"count must be at least 1, not {count}")
+        raise ValueError(f"faster_scorecam.count must be at least 1, not {count}")
     A = request.A
     order = A.flatten(2).var(dim=2, correction=0).sort(dim=1, descending=True, stable=True).indices[:, :count]
     chosen = A.gather(1, order.view(*order.shape, *[1] * (A.ndim - 2)).expand(-1, -1, *A.shape[2:]))

@@ -35,8 +35,8 @@ def finercam(request: ExplanationRequest, *, gamma: float = 0.6, compare: int = 
     """
     if request.logits.ndim != 2 or request.logits.shape[1] < 2:
         raise ValueError(
-            f"method 'finercam' compares a label's logit with others', so the model must return at least two a sample, "
-            f"not {tuple(request.logits.shape)}"
+            f"method 'finercam' compares a label's logit with those of others, so the model must return logits of "
+            f"shape (batch, at least 2), not {tuple(request.logits.shape)}"
         )
     if compare < 1:
         raise ValueError(f"finercam.compare must be at least 1, not {compare}")

@@ -58,7 +58,9 @@ def _guide(scores: Tensor) -> set[str]:
     nodes = _graph(scores)
     relus = [node for node in nodes if _kind(node) == "Relu"]
     if not relus:
-        raise ValueError("guided backpropagation needs ReLUs, and this model's graph holds none; take saliency instead")
+        raise ValueError(
+            "method 'guided_backprop' needs a model with ReLUs, and this one has none; use 'saliency' instead"
+        )
     for node in relus:
         node.register_prehook(_positive)
     return {_kind(node) for node in nodes} & set(_OTHERS.split())

@@ -26,7 +26,7 @@ def iscam(request: ExplanationRequest, *, steps: int = 10) -> RawMaps:
         ValueError: when ``steps``, N, is less than 1.
     """
     if steps < 1:
-        raise ValueError(f"steps must be at least 1, not {steps}")
+        raise ValueError(f"iscam.steps must be at least 1, not {steps}")
 
     def dimmed(masks: Tensor, number: Tensor) -> Tensor:
         return masks * ((number + 1) / steps).view(-1, *[1] * (masks.ndim - 1))

@@ -38,7 +38,9 @@ def occlusion(
     sizes = _per_axis("patch", patch, tuple(-(-side // 8) for side in shape))
     strides = _per_axis("stride", stride, tuple(-(-size // 2) for size in sizes))
     if any(step > size for step, size in zip(strides, sizes, strict=True)):
-        raise ValueError(f"stride must not exceed the patch, {sizes}, or voxels stay uncovered; it is {strides}")
+        raise ValueError(
+            f"occlusion.stride must not exceed the patch, {sizes}, or voxels stay uncovered; not {strides}"
+        )
     covers = [
         _covers(side, size, step, request.x.device) for side, size, step in zip(shape, sizes, strides, strict=True)
     ]
@@ -48,7 +50,9 @@ def occlusion(
 def _per_axis(name: str, given: _Sizes, default: tuple[int, ...]) -> tuple[int, ...]:
     sizes = default if given is None else (given,) * len(default) if isinstance(given, int) else tuple(given)
     if len(sizes) != len(default) or any(size < 1 for size in sizes):
-        raise ValueError(f"{name} must be at least 1, one for all or for each of {len(default)} axes, not {given}")
+        raise ValueError(
+            f"occlusion.{name} must be one number for all axes or {len(default)} numbers, each at least 1, not {given}"
+        )
     return sizes
 
 

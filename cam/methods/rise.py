@@ -35,7 +35,8 @@ def rise(
     """
     if count < 1 or cells < 1 or not 0 < probability <= 1:
         received = f"count {count}, cells {cells}, probability {probability}"
-        raise ValueError(f"count and cells must be at least 1 and probability above 0 and at most 1, not {received}")
+        rule = "rise.count and rise.cells must be at least 1, rise.probability above 0 and at most 1"
+        raise ValueError(f"{rule}; received {received}")
     generator = torch.Generator().manual_seed(seed)
     shape, device = tuple(request.x.shape[2:]), request.x.device
     grids = torch.rand(count, *[cells] * len(shape), generator=generator) < probability

@@ -34,7 +34,7 @@ def smoothgrad(request: ExplanationRequest, *, samples: int = 50, noise: float =
         ValueError: when there are no samples, or the noise is negative.
     """
     if samples < 1 or noise < 0:
-        raise ValueError(f"smoothgrad needs samples >= 1 and noise >= 0, not {samples} and {noise}")
+        raise ValueError(f"smoothgrad.samples must be at least 1 and noise at least 0, not {samples} and {noise}")
 
     def attribute(score: Score, x: Tensor, batch: Tensor, rows: int) -> Tensor:
         spread = noise * (x.flatten(1).amax(1) - x.flatten(1).amin(1))

@@ -38,7 +38,7 @@ def smoothgradcampp(request: ExplanationRequest, *, samples: int = 10, noise: fl
         ValueError: when there are no samples, or the noise is negative.
     """
     if samples < 1 or noise < 0:
-        raise ValueError(f"smoothgradcampp needs samples >= 1 and noise >= 0, not {samples} and {noise}")
+        raise ValueError(f"smoothgradcampp.samples must be at least 1 and noise at least 0, not {samples} and {noise}")
     rows = request.max_batch or default_rows(request.x[0].numel(), request.x.device)
 
     def moments(rows: int) -> list[_Moments]:

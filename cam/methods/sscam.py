@@ -30,7 +30,7 @@ def sscam(request: ExplanationRequest, *, samples: int = 35, deviation: float = 
         ValueError: when ``samples`` is less than 1 or ``deviation`` is negative.
     """
     if samples < 1 or deviation < 0:
-        raise ValueError(f"samples must be at least 1 and deviation at least 0, not {samples} and {deviation}")
+        raise ValueError(f"sscam.samples must be at least 1 and deviation at least 0, not {samples} and {deviation}")
     noise = deviation * torch.randn(samples, *request.x.shape[2:], generator=torch.Generator().manual_seed(seed))
     noise = noise.to(request.x.device)
 

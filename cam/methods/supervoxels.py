@@ -43,7 +43,9 @@ def supervoxels(image: Tensor, segments: int, spacing: Sequence[float] | None) -
     axes = image.ndim - 1
     spacing = tuple(float(length) for length in spacing or (1.0,) * axes)
     if segments < 1 or len(spacing) != axes or not all(0 < length < math.inf for length in spacing):
-        raise ValueError(f"segments and {axes} values of spacing must be positive, not {segments} and {spacing}")
+        raise ValueError(
+            f"segments must be at least 1 and spacing {axes} positive lengths, not {segments} and {spacing}"
+        )
     scale = math.prod(spacing) ** (1 / axes)
     labels = slic(
         image.detach().double().movedim(0, -1).cpu().numpy(),

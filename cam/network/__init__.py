@@ -1,4 +1,5 @@
 """What is asked of the network itself: its graph, its outputs, what follows a layer, whether it answers alike.
 
-May import torch; of ours nothing outside this folder and the requests that it serves.
+May import torch and ``cam.request``; ``last_layers`` alone imports ``cam.procedures.perturb``, whose batches it runs.
+Knows no method and no layer by its kind.
 """

@@ -41,7 +41,7 @@ def check_steady(model: nn.Module, x: Tensor, logits: Tensor, alone: Sequence[Te
     if len(x) > 1 and _alike(alone[0], again):
         raise ValueError(f"a sample's logits depend on the other samples of its batch: {_ALONE}")
     raise ValueError(
-        "the model gives other logits in a second forward of the same input: it draws random numbers (a functional "
+        "the model's logits differ between two passes of the same input: it draws random numbers (a functional "
         "dropout needs training=self.training) or keeps a state; make it deterministic in evaluation mode"
     )
 

@@ -1,4 +1,5 @@
 """What several methods share: perturbed inputs, masks of activations, attribution at the input, attention.
 
-May import everything in ``cam`` but a method.
+May import ``cam.request``, ``cam.targets``, ``cam.resize``, ``cam.layers`` and ``cam.network``. No method: methods
+import these, never the other way.
 """

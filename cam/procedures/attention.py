@@ -56,7 +56,7 @@ def attended(model: nn.Module, x: Tensor, *, differentiable: bool) -> Attended:
     with _replacing(model, replace), torch.inference_mode(False), torch.no_grad():
         logits = model(x)
     if not calls:
-        raise ValueError(f"{type(model).__name__} calls no attention that is known: {_KNOWN}")
+        raise ValueError(f"{type(model).__name__} uses no attention that can be explained; supported are {_KNOWN}")
     names, weights = zip(*calls, strict=True)
     shapes = {(len(weight), *weight.shape[2:]) for weight in weights}
     if len(shapes) != 1 or shapes.pop()[0] != len(x):
@@ -134,7 +134,7 @@ def _replacing(model: nn.Module, replace: Callable[[str, Tensor], Tensor]) -> It
         return hook
 
     def refuse(module: nn.Module, _inputs: object) -> None:
-        raise ValueError(f"attention of type {type(module).__name__} is not known; known are {_KNOWN}")
+        raise ValueError(f"attention of type {type(module).__name__} cannot be explained; supported are {_KNOWN}")
 
     hooks = []
     try:
@@ -167,7 +167,7 @@ def _recompute(name: str, module: nn.Module, given: Sequence[Tensor], named: Map
         return _of_monai(module, given[0] if given else named["x"])
     query, key, value = [*given, *(named[role] for role in ("query", "key", "value") if role in named)][:3]
     if query is not key or key is not value:
-        raise ValueError(f"attention {name!r} attends from one sequence to another; known are {_KNOWN}")
+        raise ValueError(f"attention {name!r} attends from one sequence to another; supported are {_KNOWN}")
     assert isinstance(module, nn.MultiheadAttention)
     return _of_torch(name, module, query)
 
@@ -186,7 +186,7 @@ def _of_monai(block: nn.Module, x: Tensor) -> _Recomputed:
 
 def _of_torch(name: str, block: nn.MultiheadAttention, x: Tensor) -> _Recomputed:
     if block.in_proj_weight is None or x.ndim != 3:
-        raise ValueError(f"attention {name!r} has query, key and value of different sizes; known are {_KNOWN}")
+        raise ValueError(f"attention {name!r} has query, key and value of different sizes; supported are {_KNOWN}")
     tokens = x if block.batch_first else x.transpose(0, 1)
     projected = functional.linear(tokens, block.in_proj_weight, block.in_proj_bias)
     query, key, value = projected.reshape(*tokens.shape[:2], 3, block.num_heads, block.head_dim).permute(2, 0, 3, 1, 4)
@@ -202,4 +202,4 @@ def _of_torch(name: str, block: nn.MultiheadAttention, x: Tensor) -> _Recomputed
 def _check_equal(name: str, recomputed: Tensor, given: Tensor) -> None:
     allowed = torch.finfo(given.dtype).eps ** 0.5 * given.abs().max()
     if not bool((recomputed - given).abs().max() <= allowed):
-        raise ValueError(f"attention {name!r} does more than its weights and values tell; known are {_KNOWN}")
+        raise ValueError(f"attention {name!r} computes more than its weights times its values; supported are {_KNOWN}")

@@ -29,7 +29,7 @@ def score_of(model: nn.Module, target: Scalar) -> Score:
     def score(rows: Tensor, samples: Tensor) -> Tensor:
         scores = target.select(samples).scores(model(rows))
         if rows.requires_grad and not depends_on(scores, rows):
-            raise ValueError("the model's output does not depend on its input by a path with gradients")
+            raise ValueError("the model's output does not depend on its input through operations with gradients")
         if not bool(torch.isfinite(scores).all()):
             raise ValueError("the model's output holds NaN or infinity for this input")
         return scores

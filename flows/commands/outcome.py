@@ -10,7 +10,9 @@ import typer
 from pipeline.errors import ConfigError, closest
 
 if TYPE_CHECKING:  # importing what reads results takes a while, and ``--help`` needs the names alone
-    from pipeline.findings.record import Results, StudyAudit, Verdict
+    from pipeline.findings.estimates import Verdict
+    from pipeline.findings.results import Results
+    from pipeline.findings.study_audit import StudyAudit
 
 __all__ = ["OUTCOMES", "outcomes_of", "parse_outcomes", "print_results"]
 
@@ -47,7 +49,7 @@ def outcomes_of(results: "Results") -> frozenset[str]:
 
 def print_results(folder: Path, *, as_json: bool, quiet: bool) -> "Results":
     """Say what a run found; the report's path comes last, and after it only what must not be overlooked."""
-    from pipeline.findings.record import load_results
+    from pipeline.findings.results import load_results
 
     results = load_results(folder)
     pdf = folder / "report.pdf"
@@ -80,6 +82,7 @@ def _as_json(folder: Path, pdf: Path, results: "Results") -> dict[str, object]:
         "inputs": None if results.inputs is None else results.inputs.model_dump(mode="json"),
         "verdicts": [{"criterion": verdict.criterion, "answer": verdict.answer} for verdict in results.verdicts],
         "exploratory": list(results.lock.exploratory),
+        "amended": [amendment.reason for amendment in results.lock.amendments],
         "warning": _lost(results),
     }
 
@@ -97,6 +100,7 @@ def _summary(results: "Results") -> list[str]:
         lines.append(f"  {'':<14} and {len(reasons) - _MOST_REASONS} more reasons, in the report")
     lines += _masks(results) + _inputs(results)
     lines += [f"  {'EXPLORATORY':<14} {reason}" for reason in results.lock.exploratory]
+    lines += [f"  {'AMENDED':<14} {amendment.reason}" for amendment in results.lock.amendments]
     return lines + [_verdict(verdict) for verdict in results.verdicts]
 
 

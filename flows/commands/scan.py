@@ -58,7 +58,7 @@ def scan_archive(
 def _check_output(path: Path) -> None:
     """Refuse, before the scan and not after hours of it, a file that cannot be written."""
     if path.is_dir():
-        raise OutputError(f"{path}: is a folder; name a file")
+        raise OutputError(f"{path}: is a folder; give the path of a file")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not os.access(folder, os.W_OK):
         raise OutputError(f"{path}: cannot be written: no permission in {folder}")

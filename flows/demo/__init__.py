@@ -1,4 +1,8 @@
-"""The demonstration: a synthetic archive of real files, a sound and a shortcut model for each modality, four audits."""
+"""The demonstration: a synthetic archive of real files, a sound and a shortcut model for each modality, four audits.
+
+May import the studies' data types and the model loader of ``pipeline``, and what writes image files. Not the command
+line: ``camaudit demo`` asks for a folder, and the audits that follow are ordinary ones.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""What is looked at before the first inference: names, settings, model, archive, how long it will take.
+"""What is looked at before the first inference: names, settings, model, studies, and how long it will take.
 
-May import the walk; writes nothing.
+May import the walk and everything that the walk may import. Not ``pipeline.runs``: a check leaves nothing behind, and
+what it says is the same whether or not a run follows.
 """

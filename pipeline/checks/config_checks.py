@@ -106,7 +106,7 @@ def _fault(*key: str | int, says: str) -> Fault:
 def _labels(config: AuditConfig, _: Path) -> Iterator[Fault]:
     reserved = sorted({"reference", "predicted"} & set(config.model.labels))
     if reserved:
-        says = f"{reserved[0]!r} has a meaning of its own in explain.targets; rename it"
+        says = f"{reserved[0]!r} is a word with its own meaning in explain.targets; rename the label"
         yield _fault("model", "labels", says=says)
 
 
@@ -116,7 +116,11 @@ def _archive_label(config: AuditConfig, _: Path) -> Iterator[Fault]:
         says = f"must be one of model.labels, not {label!r}; {closest(label, config.model.labels)}"
         yield _fault("archive", "label", says=says)
     if label is not None and config.archive.manifest is not None:
-        yield _fault("archive", "label", says="goes without a manifest, which has its own column 'label'")
+        yield _fault(
+            "archive",
+            "label",
+            says="must not be given with a manifest, whose column 'label' says it for each study; remove one of them",
+        )
 
 
 def _targets(config: AuditConfig, _: Path) -> Iterator[Fault]:
@@ -134,7 +138,7 @@ def _doubled(config: AuditConfig, _: Path) -> Iterator[Fault]:
     }
     for key, names in listed.items():
         if len(set(names)) < len(names):
-            yield _fault(*key, says=f"must differ from each other: {list(names)}")
+            yield _fault(*key, says=f"must differ from each other, not {list(names)}")
 
 
 def _methods(config: AuditConfig, _: Path) -> Iterator[Fault]:
@@ -187,12 +191,16 @@ def _criteria(config: AuditConfig, _: Path) -> Iterator[Fault]:
 def _of_the_classifier(known: KnownNames, number: int, criterion: Criterion) -> Iterator[Fault]:
     if criterion.metric not in known.classifier_metrics:
         if criterion.metric in known.metrics:
-            yield _fault("criteria", number, says=f"{criterion.metric} is a map's; name the method of the map")
+            yield _fault(
+                "criteria", number, says=f"{criterion.metric} is measured on maps; add 'method:', the map to judge"
+            )
         else:
             says = f"unknown name {criterion.metric!r}; {closest(criterion.metric, known.classifier_metrics)}"
-            yield _fault("criteria", number, "metric", says=f"(no method: the classifier's own) {says}")
+            yield _fault(
+                "criteria", number, "metric", says=f"(a criterion without method judges the classifier) {says}"
+            )
     if criterion.better_than:
-        yield _fault("criteria", number, "better_than", says="compares maps; name the method of the map")
+        yield _fault("criteria", number, "better_than", says="compares two maps; add 'method:', the map to judge")
     if "among" in criterion.model_fields_set and criterion.among != "all":
         says = f"the classifier is judged on all studies, not on {criterion.among!r}"
         yield _fault("criteria", number, "among", says=says)
@@ -256,9 +264,9 @@ def _device(config: AuditConfig, _: Path) -> Iterator[Fault]:
 def _archive(config: AuditConfig, _: Path) -> Iterator[Fault]:
     archive = config.archive
     if archive.dicomweb is None and not archive.path.is_dir():
-        yield _fault("archive", "path", says=f"{archive.path} is not there or is no folder")
+        yield _fault("archive", "path", says=f"{archive.path} does not exist or is not a folder")
     if archive.manifest is not None and not archive.manifest.is_file():
-        yield _fault("archive", "manifest", says=f"{archive.manifest} is not there or is no file")
+        yield _fault("archive", "manifest", says=f"{archive.manifest} does not exist or is not a file")
 
 
 def _manifest(config: AuditConfig, _: Path) -> Iterator[Fault]:
@@ -295,7 +303,7 @@ def _bundle(config: AuditConfig, _: Path) -> Iterator[Fault]:
     ):
         paths = [bundle / part / name for name in names if (bundle / part / name).is_file()]
         if not paths:
-            yield _fault("model", "bundle", says=f"{bundle / part} holds none of {', '.join(names)}")
+            yield _fault("model", "bundle", says=f"{bundle / part} must hold one of {', '.join(names)}; it holds none")
         elif part == "configs":
             yield from _bundle_text(paths[0])
             yield from _channels(config, bundle / part / "metadata.json")
@@ -312,7 +320,7 @@ def _bundle_text(path: Path) -> Iterator[Fault]:
         yield _fault("model", "bundle", says=f"{path} is not {kind}: {' '.join(str(error).split())[:120]}")
         return
     if not isinstance(content, dict) or not {"network_def", "network", "net"} & set(content):
-        yield _fault("model", "bundle", says=f"{path} has no network_def")
+        yield _fault("model", "bundle", says=f"{path} must define network_def, the network; it does not")
 
 
 def _channels(config: AuditConfig, metadata: Path) -> Iterator[Fault]:
@@ -326,7 +334,7 @@ def _channels(config: AuditConfig, metadata: Path) -> Iterator[Fault]:
     labels = config.model.labels
     plain, configured = ([re.sub(r"[\W_]+", " ", name).casefold() for name in names] for names in (stated, labels))
     if plain != configured and sorted(plain) == sorted(configured):
-        says = f"the bundle's outputs are {stated}, in this order, not {list(labels)}"
+        says = f"must be in the order of the bundle's outputs, {stated}, not {list(labels)}"
         yield _fault("model", "labels", says=says)
 
 
@@ -335,7 +343,7 @@ def _weights(config: AuditConfig, _: Path) -> Iterator[Fault]:
     if weights is None:
         return
     if not weights.is_file():
-        yield _fault("model", "weights", says=f"{weights} is not there or is no file")
+        yield _fault("model", "weights", says=f"{weights} does not exist or is not a file")
     else:
         yield from _hash(config, weights)
 
@@ -352,7 +360,7 @@ def _hash(config: AuditConfig, weights: Path) -> Iterator[Fault]:
     if digest != config.model.sha256:
         says = (
             f"the weights {weights} have the hash {digest}, not the configured {config.model.sha256}; "
-            "audit the model that was named, or correct the configuration"
+            "name the weights that are meant, or correct model.sha256"
         )
         yield _fault("model", "sha256", says=says)
 

@@ -15,7 +15,7 @@ from pipeline.config import AuditConfig
 from pipeline.errors import ArchiveError, ConfigError, ModelError, StudyError
 from pipeline.evidence.baselines import BASELINES
 from pipeline.evidence.criteria import check_criteria
-from pipeline.findings.record import LayerFacts
+from pipeline.findings.facts import LayerFacts
 from pipeline.models.prepare import Prepared, StepError
 from pipeline.studies.geometry import Geometry, cells
 from pipeline.studies.read_study import StudyRow
@@ -225,8 +225,8 @@ def _check_squashing(logits: Tensor, output: str) -> None:
     named = squashing(logits) or ("" if logits.requires_grad else _range_of(logits))
     if named:
         raise ModelError(
-            f"model.output: {output!r} says that the model returns logits, and it ends in a {named}: leave that out of "
-            "the network, for a map explains the logit before it"
+            f"model.output: {output!r} says that the model returns logits, and it ends in a {named}: remove that "
+            "from the network, since a map explains the logit before it"
         )
 
 

@@ -1,4 +1,5 @@
-"""From a run's records to ``results.json``: cohort, verdicts, cases, the table for spreadsheets.
+"""What is made of a run's findings for its reader: the cases to show, cut to panels, and the summary of inputs.
 
-May import evidence and findings.
+May import settings, findings, and the data types of studies. Loads no model and reads no file of the archive: images
+and maps are handed in.
 """

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.config import CasesConfig
-from pipeline.findings.record import StudyAudit
+from pipeline.findings.study_audit import StudyAudit
 
 __all__ = ["choose_cases"]
 

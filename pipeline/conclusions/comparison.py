@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 
 from pipeline.errors import OutputError
 from pipeline.evidence.cohort import Bootstrap, Unit, paired_difference, units_of
-from pipeline.findings.record import Estimate, Results, Stratum, StudyAudit
+from pipeline.findings.estimates import Estimate, Stratum
+from pipeline.findings.results import Results
+from pipeline.findings.study_audit import StudyAudit
 
 __all__ = ["RunDifferences", "RunRecords", "compare_runs"]
 

@@ -19,17 +19,10 @@ from pipeline.evidence.cohort import (
     units_of,
 )
 from pipeline.evidence.criteria import judge_all
-from pipeline.findings.record import (
-    CaseEntry,
-    Compared,
-    InputSummary,
-    LayerFacts,
-    ModelFacts,
-    Provenance,
-    Results,
-    StudyAudit,
-)
+from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Provenance
+from pipeline.findings.results import CaseEntry, Compared, Results
 from pipeline.findings.spec import Member, RunSpec
+from pipeline.findings.study_audit import StudyAudit
 
 __all__ = ["Shown", "chosen_cases", "conclude", "shown_in"]
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.findings.record import InputFacts, InputSummary, StudyAudit
+from pipeline.findings.facts import InputSummary
+from pipeline.findings.study_audit import InputFacts, StudyAudit
 
 __all__ = ["summarised"]
 

@@ -5,7 +5,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 
-from pipeline.findings.record import StudyAudit
+from pipeline.findings.study_audit import StudyAudit
 
 __all__ = ["CSV_FILE", "neutral", "per_study_csv"]
 

@@ -1,4 +1,5 @@
-"""Numbers: overlap of one map and one mask, and what a cohort of them says.
+"""Numbers: how one map and one mask overlap, what a cohort of them says, whether a criterion is met.
 
-May import findings, and of studies the data types; no model, no file.
+May import settings, errors and findings, of studies the data types and the consensus, of ``cam`` whether two maps are
+one. No model and no file: arrays and records in, scores, estimates and verdicts out.
 """

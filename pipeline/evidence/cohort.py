@@ -15,7 +15,10 @@ import numpy as np
 
 from pipeline.evidence.localisation import METRICS
 from pipeline.evidence.statistics import auroc, auroc_interval, mean_interval
-from pipeline.findings.record import Agreement, Estimate, Flow, MapScores, Score, Stratum, StudyAudit
+from pipeline.findings.estimates import Agreement, Estimate, Stratum
+from pipeline.findings.results import Flow
+from pipeline.findings.scores import MapScores, Score
+from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layers
 from pipeline.studies.consensus import CONSENSUS
 
 __all__ = [
@@ -27,9 +30,7 @@ __all__ = [
     "estimates",
     "flow_of",
     "in_stratum",
-    "map_name",
     "mean_estimate",
-    "methods_at_layers",
     "paired_difference",
     "units_of",
 ]
@@ -60,18 +61,6 @@ class Unit:
     strata: Mapping[str, str]
     scores: Mapping[tuple[str, str], float | str]
     chance: float | None
-
-
-def map_name(entry: MapScores, at_layers: Collection[str]) -> str:
-    """Return what a map is called in tables: its method, with the layer for those of ``at_layers``."""
-    return f"{entry.method}@{entry.layer}" if entry.method in at_layers else entry.method
-
-
-def methods_at_layers(audits: Iterable[StudyAudit]) -> frozenset[str]:
-    """Return the methods whose maps were taken at more than one layer."""
-    places = {(entry.method, entry.layer) for audit in audits for entry in audit.map_scores}
-    counts = Counter(method for method, _ in places)
-    return frozenset(method for method, count in counts.items() if count > 1)
 
 
 def units_of(audits: Iterable[StudyAudit]) -> tuple[Unit, ...]:

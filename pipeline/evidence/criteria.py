@@ -12,7 +12,8 @@ from pipeline.evidence.cohort import (
     mean_estimate,
     paired_difference,
 )
-from pipeline.findings.record import Answer, Estimate, StudyAudit, Verdict
+from pipeline.findings.estimates import Answer, Estimate, Verdict
+from pipeline.findings.study_audit import StudyAudit
 
 __all__ = ["check_criteria", "judge", "judge_all"]
 

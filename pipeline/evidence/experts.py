@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
-from pipeline.findings.record import Score
+from pipeline.findings.scores import Score
 from pipeline.studies.consensus import CONSENSUS
 from pipeline.studies.volume import Mask
 

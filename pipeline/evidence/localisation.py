@@ -15,7 +15,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.findings.record import MetricFacts, Score
+from pipeline.findings.facts import MetricFacts
+from pipeline.findings.scores import Score
 from pipeline.studies.volume import Heatmap, Mask
 
 __all__ = ["METRICS", "MaskedEvidence", "Metric", "RegionOverlap", "score_all"]

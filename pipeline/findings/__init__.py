@@ -1,4 +1,5 @@
-"""What a run leaves behind and what a report may read: records, shards, the chain of events.
+"""What a run leaves behind and what a report may read: scores, audits of studies, estimates, results, panels, shards.
 
-May import settings and errors. Neither torch nor a reader: a report and a verification open a run without them.
+May import settings, errors, atomic writing and the program's version. Neither torch nor a reader of images: a report
+opens a run without them.
 """

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.findings.record import StudyAudit
+from pipeline.findings.study_audit import StudyAudit
 
 __all__ = ["Carried", "MapPlace"]
 

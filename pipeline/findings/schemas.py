@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from pipeline.config import CONFIG_VERSION, AuditConfig
 from pipeline.files import written
-from pipeline.findings.record import SCHEMA_VERSION, Results
+from pipeline.findings.results import SCHEMA_VERSION, Results
 from pipeline.findings.spec import SPEC_VERSION, RunSpec
 
 __all__ = ["PUBLISHED", "PublishedSchema", "schema_text", "write_schemas"]

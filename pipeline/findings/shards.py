@@ -24,7 +24,8 @@ from pipeline.errors import OutputError
 from pipeline.files import written
 from pipeline.findings.carried import Carried
 from pipeline.findings.recipes import Recipes
-from pipeline.findings.record import MapScores, StudyAudit
+from pipeline.findings.scores import MapScores
+from pipeline.findings.study_audit import StudyAudit
 
 __all__ = [
     "Maps",
@@ -167,10 +168,10 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     try:
         table = pq.read_table(path)
         if table.schema.names != _SCHEMA.names:  # of another version: a missing column would read as null
-            raise OutputError(f"{path}: is a shard of another version")
+            raise OutputError(f"{path}: is a shard of another version; run the audit again with this one")
         return list(table.cast(_SCHEMA).to_pylist(maps_as_pydicts="strict"))
     except (OSError, pa.ArrowException) as error:
-        raise OutputError(f"{path}: cannot be read as a shard of this version") from error
+        raise OutputError(f"{path}: cannot be read as a shard of this version; run the audit again") from error
 
 
 def _by_study(rows: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:

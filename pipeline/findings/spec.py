@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline.config import AuditConfig
 from pipeline.errors import OutputError
 from pipeline.files import written
+from pipeline.findings.facts import LayerFacts, Lock, MethodFacts, MetricFacts
 from pipeline.findings.recipes import Place, Recipes
-from pipeline.findings.record import LayerFacts, Lock, MethodFacts, MetricFacts
 
 __all__ = [
     "COHORT_FILE",

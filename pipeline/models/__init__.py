@@ -1,4 +1,5 @@
-"""The classifier and what it is shown: loading, transforms, prepared inputs. MONAI lives here.
+"""The classifier and what it is shown: loading, transforms, prepared inputs. MONAI is imported here only.
 
-May import studies and ``cam``; neither evidence nor runs.
+May import settings, errors and atomic writing, and of studies the study and its data types. Neither evidence nor runs:
+a model does not know that it is judged.
 """

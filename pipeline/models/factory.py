@@ -39,7 +39,7 @@ def build_from_factory(factory: str, arguments: Mapping[str, Any], folder: Path)
     folder = folder.resolve()
     module_name, _, function_name = factory.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), function_name]):
-        raise ConfigError(f"model.factory: {factory!r} is not package.module:function, such as network:build")
+        raise ConfigError(f"model.factory: must be package.module:function, such as network:build, not {factory!r}")
     with _neighbours_importable(folder) as package:
         module = _imported(module_name, package, folder)
         function = _function_of(module, module_name, function_name)
@@ -57,7 +57,7 @@ def _imported(name: str, package: str, folder: Path) -> ModuleType:
     if not beside and name.partition(".")[0] in _OURS:
         raise ConfigError(
             f"model.factory: {name!r} is camaudit's own, and no module of that name lies beside the configuration; "
-            "put yours there, or call it otherwise"
+            "put your module there, or give it another name"
         )
     try:
         return importlib.import_module(f"{package}.{name}" if beside else name)
@@ -81,7 +81,9 @@ def _function_of(module: ModuleType, module_name: str, function_name: str) -> Ca
     if callable(function):
         return function
     if function is not None:
-        raise ConfigError(f"model.factory: {function_name!r} of {module_name} is a {type(function).__name__}")
+        raise ConfigError(
+            f"model.factory: {function_name!r} of {module_name} must be a function, not {type(function).__name__}"
+        )
     own = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
     raise ConfigError(f"model.factory: {module_name} has no function {function_name!r}{_advice(function_name, own)}")
 

@@ -68,7 +68,7 @@ def load_model(model: ModelConfig, folder: Path, device: torch.device) -> Loaded
     if model.sha256 is not None and sha256 != model.sha256:
         raise ModelError(
             f"model.sha256: the weights{f' {weights}' if weights else ''} have the hash {sha256}, "
-            f"not the configured {model.sha256}; audit the model that was named, or correct the configuration"
+            f"not the configured {model.sha256}; name the weights that are meant, or correct model.sha256"
         )
     if weights is not None:
         _load_weights(network, weights)
@@ -123,7 +123,7 @@ def _from_bundle(bundle: Path) -> tuple[nn.Module, Path, dict[str, Path]]:
         raise ModelError(f"model.bundle: {config} cannot be read: {error}") from error
     key = next((key for key in ("network_def", "network", "net") if key in parser), None)
     if key is None:
-        raise ModelError(f"model.bundle: {config} has no network_def")
+        raise ModelError(f"model.bundle: {config} must define network_def, the network; it does not")
     return _instantiate(parser, key, str(config)), weights, {f"configs/{config.name}": config}
 
 
@@ -131,7 +131,7 @@ def _first(bundle: Path, folder: str, names: tuple[str, ...]) -> Path:
     for name in names:
         if (bundle / folder / name).is_file():
             return bundle / folder / name
-    raise ModelError(f"model.bundle: {bundle / folder} holds none of {', '.join(names)}")
+    raise ModelError(f"model.bundle: {bundle / folder} must hold one of {', '.join(names)}; it holds none")
 
 
 def _instantiate(parser: ConfigParser, key: str, where: str) -> nn.Module:
@@ -191,8 +191,8 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
-            f"{path}: the checkpoint needs unpickling of code, which can run anything; "
-            "save its state_dict() alone, best as .safetensors"
+            f"{path}: loading this checkpoint would run code that is stored in it; "
+            "save only the network's state_dict(), best as .safetensors"
         ) from error
     except (OSError, SafetensorError, RuntimeError, EOFError) as error:
         raise ModelError(f"{path}: cannot be read as weights: {' '.join(str(error).split())[:160]}") from error
@@ -200,7 +200,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ModelError(f"{path}: holds no state dict of tensors; save the network's state_dict()")
+        raise ModelError(f"{path}: must hold a state dict of tensors, and does not; save the network's state_dict()")
     return content
 
 

@@ -78,12 +78,12 @@ class Preparation:
             raise _failed(f"the transforms must return one image of {len(source.shape)} spatial axes with its affine")
         x = result.as_tensor().to(torch.float32).contiguous()
         if not bool(torch.isfinite(x).all()):
-            raise _failed("the prepared image holds NaN or infinity")
+            raise _failed("the prepared image holds NaN or infinity; check the transforms that scale values")
         world = source.affine @ np.linalg.inv(plane) @ _affine_of(result)
         try:
             grid = replace(source, shape=tuple(x.shape[1:]), affine=world)
         except GeometryError as error:
-            raise _failed(f"the transforms leave an impossible grid: {error}") from error
+            raise _failed(f"the transforms return an affine that is no image grid: {error}") from error
         return Prepared(x, grid)
 
 
@@ -115,17 +115,26 @@ def _check(where: str, transform: object) -> None:
     for part in _parts(transform):
         name = type(part).__name__
         if isinstance(part, Randomizable):
-            raise ConfigError(f"{where}: {name} is random; an audit needs transforms that always do the same")
+            raise ConfigError(
+                f"{where}: {name} is random; an audit needs transforms that give the same result every time"
+            )
         if isinstance(part, MapTransform):
-            raise ConfigError(f"{where}: {name} works on dictionaries; name its array twin {name.removesuffix('d')!r}")
+            raise ConfigError(
+                f"{where}: {name} is the dictionary form of a transform; use the array form, {name.removesuffix('d')!r}"
+            )
         if name in _LOSES_THE_GRID:
-            raise ConfigError(f"{where}: {name} moves voxels without recording where; a map could not go back")
+            raise ConfigError(
+                f"{where}: {name} moves voxels without recording how, so "
+                "no map could be placed on the image; use another transform"
+            )
         if name in _SHIFTED_BY_NEAREST and getattr(part, "mode", None) == "nearest":
             raise ConfigError(
                 f"{where}: {name} with mode 'nearest' shifts the image by half a cell; use 'nearest-exact'"
             )
         if not isinstance(part, Transform) or not type(part).__module__.startswith("monai.transforms."):
-            raise ConfigError(f"{where}: {name} is not one of MONAI's transforms; whether it keeps the grid is unknown")
+            raise ConfigError(
+                f"{where}: {name} is not a transform of MONAI; only those are known to record changes of the grid"
+            )
 
 
 def _parts(transform: object) -> Iterator[object]:

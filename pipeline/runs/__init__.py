@@ -1,4 +1,5 @@
-"""One owner of an audit: what was fixed, what was done, what is kept; how it is locked and taken up again.
+"""A run from its folder to its results: what was fixed, what each shard did, what is carried over, what follows.
 
-The only room that knows all others. Nobody in ``pipeline`` imports it.
+May import every other room of ``pipeline``, and ``cam``. No other room imports it: the commands and the flow begin
+here, and whoever wants one study or one number needs no run.
 """

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.evidence.cohort import map_name, methods_at_layers
 from pipeline.evidence.equivalence import StudyMaps, equivalent_methods
-from pipeline.findings.record import StudyAudit
 from pipeline.findings.shards import map_key, maps_by_study
+from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layers
 
 __all__ = ["equivalent_maps"]
 

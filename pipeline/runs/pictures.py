@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from cam import METHODS
-from pipeline.conclusions.cases import cut_panels, save_panels, withheld
+from pipeline.conclusions.cases import cut_panels, withheld
 from pipeline.errors import StudyError
-from pipeline.evidence.cohort import map_name, methods_at_layers
 from pipeline.evidence.localisation import MaskedEvidence
-from pipeline.findings.record import StudyAudit
+from pipeline.findings.panels import save_panels
 from pipeline.findings.shards import load_map
+from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layers
 from pipeline.studies.geometry import plan
 from pipeline.studies.study import Study
 from pipeline.studies.volume import Heatmap, Volume

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import OutputError
-from pipeline.findings.record import MapScores, StudyAudit
+from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import Maps, load_maps
+from pipeline.findings.study_audit import StudyAudit
 from pipeline.runs.reuse import is_carried
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.sources import StudySource

@@ -12,10 +12,11 @@ from pipeline.errors import OutputError
 from pipeline.findings.carried import Carried, MapPlace
 from pipeline.findings.ledger import read_ledger
 from pipeline.findings.recipes import Recipes
-from pipeline.findings.record import MapScores, StudyAudit
 from pipeline.findings.recorded_files import check_file, recorded_files
+from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import maps_path, read_answers, read_shard, write_shard
 from pipeline.findings.spec import SPEC_FILE, Member
+from pipeline.findings.study_audit import StudyAudit
 from pipeline.studies.study import PASSING
 
 __all__ = [

@@ -20,9 +20,10 @@ from pipeline.config_file import LoadedConfig
 from pipeline.errors import ConfigError, OutputError
 from pipeline.faults import FAULTS, fault_log
 from pipeline.files import written
+from pipeline.findings.facts import Provenance
 from pipeline.findings.ledger import Ledger, read_ledger
-from pipeline.findings.record import Provenance, Results, StudyAudit
 from pipeline.findings.recorded_files import check_file, record_files, recorded_files
+from pipeline.findings.results import Results
 from pipeline.findings.shards import write_maps, write_shard
 from pipeline.findings.site_key import load_site_key
 from pipeline.findings.spec import (
@@ -34,6 +35,7 @@ from pipeline.findings.spec import (
     read_members,
     read_spec,
 )
+from pipeline.findings.study_audit import StudyAudit
 from pipeline.progress import Progress, silent
 from pipeline.runs.equivalent_maps import equivalent_maps
 from pipeline.runs.pictures import cut_pictures

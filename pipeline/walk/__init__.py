@@ -1,4 +1,5 @@
-"""One study from its row in the archive to its record: read, prepare, explain, carry to the mask's grid, measure.
+"""One study from its row in the archive to its audit: read, prepare, explain, carry to the mask's grid, measure.
 
-May import everything below; knows nothing of runs and their folders.
+May import ``cam`` and every room of ``pipeline`` up to ``evidence``. Knows nothing of runs and their folders: studies
+come in one by one, audits and maps go out.
 """

@@ -9,7 +9,8 @@ from cam import METHODS
 from pipeline.config import AuditConfig, digest_of
 from pipeline.evidence.baselines import BASELINES
 from pipeline.findings.recipes import Place, Recipes
-from pipeline.findings.record import MapScores, StudyAudit
+from pipeline.findings.scores import MapScores
+from pipeline.findings.study_audit import StudyAudit
 
 __all__ = [
     "Call",

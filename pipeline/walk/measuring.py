@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.evidence.baselines import BASELINES, centre_prior, random_map
 from pipeline.evidence.localisation import METRICS, MaskedEvidence, score_all
 from pipeline.findings.carried import Carried, MapPlace
-from pipeline.findings.record import MapScores, Score
+from pipeline.findings.scores import MapScores, Score
 from pipeline.findings.shards import load_maps, map_key
 from pipeline.models.prepared_studies import PreparedStudy
 from pipeline.studies.geometry import Geometry, Resampling, plan

@@ -9,7 +9,8 @@ from pipeline.config import AuditConfig
 from pipeline.errors import Reason, Stage, StudyError
 from pipeline.evidence.experts import agreement
 from pipeline.findings.carried import Carried
-from pipeline.findings.record import PairAgreement, RefusedMask
+from pipeline.findings.scores import PairAgreement
+from pipeline.findings.study_audit import RefusedMask
 from pipeline.models.prepared_studies import PreparedStudy, prepared_study
 from pipeline.studies.consensus import CONSENSUS
 from pipeline.studies.read_study import StudyRow, read_study

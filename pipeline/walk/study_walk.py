@@ -12,8 +12,9 @@ from pipeline.errors import OutputError, Reason, StudyError
 from pipeline.evidence.baselines import BASELINES
 from pipeline.faults import internal_error, log_fault
 from pipeline.findings.carried import MapPlace
-from pipeline.findings.record import InputFacts, MapScores, StudyAudit
+from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import Maps, map_digest
+from pipeline.findings.study_audit import InputFacts, StudyAudit
 from pipeline.models.load import probabilities
 from pipeline.models.prepared_studies import PreparedStudy
 from pipeline.progress import BatchProgress, Progress, silent

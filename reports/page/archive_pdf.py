@@ -11,7 +11,7 @@ from datetime import datetime
 import pikepdf
 from PIL import ImageCms
 
-from pipeline.findings.record import Results
+from pipeline.findings.results import Results
 from reports.page.text import clean
 
 __all__ = ["archivable"]

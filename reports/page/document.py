@@ -90,7 +90,7 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
 
     def _decorate(self, canvas: Any, document: Any) -> None:  # noqa: ANN401
         results, right = self._context.results, A4[0] - MARGIN
-        stamped = bool(results.lock.exploratory)
+        stamp = "EXPLORATORY" if results.lock.exploratory else "AMENDED" if results.lock.amendments else ""
         canvas.saveState()
         canvas.setStrokeColor(HexColor(RULE))
         canvas.setLineWidth(0.4)
@@ -98,19 +98,19 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
         canvas.line(MARGIN, 14 * mm, right, 14 * mm)
         canvas.setFont(REGULAR, 6.6)
         canvas.setFillColor(HexColor(GREY))
-        half = CONTENT / 2 - (22 * mm if stamped else 3 * mm)
+        half = CONTENT / 2 - (22 * mm if stamp else 3 * mm)
         canvas.drawString(MARGIN, A4[1] - 14.6 * mm, fitted(results.title, half, 6.6))
         canvas.drawRightString(right, A4[1] - 14.6 * mm, fitted(f"Run {results.run}", half, 6.6))
         canvas.drawString(MARGIN, 10.4 * mm, f"Results SHA-256 {self._context.digest[:12]}")
         canvas.setFillColor(HexColor(INK))
         canvas.drawRightString(right, 10.4 * mm, f"Page {document.page} of {self._pages or document.page}")
-        if stamped:
-            _stamp(canvas)
+        if stamp:
+            _stamp(canvas, stamp)
         canvas.restoreState()
 
 
-def _stamp(canvas: Any) -> None:  # noqa: ANN401
-    """Print EXPLORATORY in a frame, in the middle of the header."""
+def _stamp(canvas: Any, word: str) -> None:  # noqa: ANN401
+    """Print a word in a frame, in the middle of the header."""
     width, height = 34 * mm, 5.4 * mm
     x, y = (A4[0] - width) / 2, A4[1] - 16 * mm
     canvas.setStrokeColor(HexColor(_STAMP))
@@ -118,4 +118,4 @@ def _stamp(canvas: Any) -> None:  # noqa: ANN401
     canvas.setLineWidth(1)
     canvas.roundRect(x, y, width, height, 2)
     canvas.setFont(BOLD, 8.5)
-    canvas.drawCentredString(A4[0] / 2, y + 4.4, "EXPLORATORY")
+    canvas.drawCentredString(A4[0] / 2, y + 4.4, word)

@@ -1,4 +1,8 @@
-"""One file a section. Importing this package fills the registry: a new file here is a new section."""
+"""One file a section. Importing this package fills the registry: a new file here is a new section.
+
+A section may import ``reports``, ``reports.page`` and the types of ``pipeline.findings``. Not another section, and
+nothing that computes: each number is printed as it was found.
+"""
 
 from importlib import import_module
 from pkgutil import iter_modules

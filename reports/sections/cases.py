@@ -5,9 +5,10 @@ from functools import partial
 
 from reportlab.platypus import PageBreak
 
-from pipeline.conclusions.cases import CasePanels
 from pipeline.errors import OutputError
-from pipeline.findings.record import CaseEntry, MapScores, Results
+from pipeline.findings.panels import CasePanels
+from pipeline.findings.results import CaseEntry, Results
+from pipeline.findings.scores import MapScores
 from reports.numbers import number, plural
 from reports.page.document import PAGE_HEIGHT
 from reports.page.layout import (

@@ -1,5 +1,6 @@
 """The cover: what was audited, the verdicts, whether it was locked, what it is not, who signs."""
 
+from pipeline.findings.facts import Amendment, Lock
 from reports.numbers import bounds, moment, number, plural
 from reports.page.layout import (
     GREY,
@@ -17,7 +18,7 @@ from reports.page.layout import (
     title,
     together,
 )
-from reports.page.text import bold, coloured, digest, joined
+from reports.page.text import Markup, bold, coloured, digest, joined
 from reports.registry import Context, section
 from reports.wording import asked_for, chip, interval_head, intervals, population, subject
 
@@ -115,14 +116,34 @@ def _lock(context: Context) -> list[Flowable]:
         ),
         by=" · ",
     )  # fmt: skip
-    about = small("SHA-256, first 12 digits: ", hashes, colour=GREY)
+    about = small("SHA-256, first 12 digits: ", hashes, ". ", _register(lock), colour=GREY)
+    amended = [
+        paragraph(bold(f"AMENDED {moment(amendment.amended_at)}: "), amendment.reason, _amendment(amendment))
+        for amendment in lock.amendments
+    ]
     if lock.exploratory:
         words = "EXPLORATORY. What follows was not fixed before the first inference, or not wholly:"
-        content = [paragraph(bold(words)), *bullets(lock.exploratory), about]
+        content = [paragraph(bold(words)), *bullets(lock.exploratory), *amended, about]
         return [together([callout(*content, colour="#9a1b1b")])]
     words = f"LOCKED {moment(lock.locked_at)}."
     locked = paragraph(bold(words), " Criteria, cohort, model and recipe were fixed before the first inference.")
-    return [together([callout(locked, about)])]
+    return [together([callout(locked, *amended, about)])]
+
+
+def _amendment(amendment: Amendment) -> str:
+    """Return what an amendment changed, and what had been seen by then."""
+    changed = "; ".join(amendment.changed) or "nothing that counts changed"
+    seen = f"{plural(len(amendment.seen), 'run')} had been looked at" if amendment.seen else "no run had been looked at"
+    return f" ({changed}; {seen} since the first lock; it was locked before on {moment(amendment.previous_locked_at)})"
+
+
+def _register(lock: Lock) -> Markup:
+    """Return since when looks are registered, and whose key signs: what a reader compares with what was sent away."""
+    mark = lock.register_mark
+    entries = plural(mark.length, "entry", "entries") if mark else ""
+    since = f"Looks are registered since {moment(mark.since)}: {entries}, head " if mark else ""
+    looks = [since, digest(mark.head, _SHORT)] if mark else []
+    return joined(*looks, f" · signed by the site key {lock.site_key}" if lock.site_key else "")
 
 
 def _not() -> list[Flowable]:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from pipeline.findings.record import Flow, Results
+from pipeline.findings.results import Flow, Results
 from reports.charts import flow_chart
 from reports.numbers import count, plural
 from reports.page.layout import Flowable, facts, note, paragraph, subheading

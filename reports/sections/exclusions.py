@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from pipeline.findings.record import RefusedMask, Results, StudyAudit
+from pipeline.findings.results import Results
+from pipeline.findings.study_audit import RefusedMask, StudyAudit
 from reports.numbers import plural
 from reports.page.layout import Flowable, columns, note, paragraph, subheading, table
 from reports.page.text import DASH

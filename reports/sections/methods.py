@@ -1,6 +1,6 @@
 """The maps: formula, source, limits, and which of them came out the same."""
 
-from pipeline.findings.record import MethodFacts
+from pipeline.findings.facts import MethodFacts
 from reports.page.layout import GREY, Flowable, columns, note, paragraph, table
 from reports.page.text import bold, coloured
 from reports.registry import Context, section

@@ -1,6 +1,6 @@
 """The model's identity."""
 
-from pipeline.findings.record import ModelFacts
+from pipeline.findings.facts import ModelFacts
 from reports.numbers import count, number
 from reports.page.layout import Flowable, columns, facts, note, paragraph, subheading, table
 from reports.page.text import digest

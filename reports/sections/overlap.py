@@ -1,6 +1,7 @@
 """Overlap of maps with experts' masks, beside maps that know nothing of the model."""
 
-from pipeline.findings.record import Estimate, Results
+from pipeline.findings.estimates import Estimate
+from pipeline.findings.results import Results
 from reports.charts import forest_plot
 from reports.estimates import among_rows, estimate_columns
 from reports.page.layout import Flowable, note, paragraph, subheading, table, together

@@ -1,7 +1,7 @@
 """The preparation of images for the model."""
 
 from pipeline.errors import OutputError
-from pipeline.findings.record import InputSummary
+from pipeline.findings.facts import InputSummary
 from reports.numbers import number
 from reports.page.layout import Flowable, bullets, columns, facts, note, paragraph, subheading, table
 from reports.panels import PlanePicture

@@ -2,6 +2,7 @@
 
 import hashlib
 
+from pipeline.findings.facts import RegisterMark
 from reports.numbers import count, moment, number
 from reports.page.layout import Flowable, columns, facts, note, subheading, table
 from reports.page.text import DASH, digest
@@ -41,9 +42,12 @@ def _hashes(context: Context) -> list[Flowable]:
         ("Recipe", digest(lock.recipe)),
         ("Criteria", digest(lock.criteria)),
         ("Model", digest(lock.model)),
+        *((name, digest(value)) for name, value in (("Model's code", lock.code), ("Program", lock.program)) if value),
         ("Cohort", digest(lock.cohort)),
         ("Ledger head", digest(made.ledger_head) if made.ledger_head else DASH),
         ("Ledger entries", count(made.ledger_length)),
+        *(_register(lock.register_mark) if lock.register_mark else ()),
+        ("Site key", lock.site_key or DASH),
         *((name, digest(hashlib.sha256(data).hexdigest())) for name, data in context.files.items()),
     ]
     words = (
@@ -51,6 +55,14 @@ def _hashes(context: Context) -> list[Flowable]:
         "results.json; the last digits of a number are rounded for print."
     )
     return [*subheading("Hashes (SHA-256)"), facts(rows), note(words)]
+
+
+def _register(mark: RegisterMark) -> list[tuple[str, object]]:
+    return [
+        ("Register since", moment(mark.since)),
+        ("Register head", digest(mark.head)),
+        ("Register entries", count(mark.length)),
+    ]
 
 
 def _libraries(context: Context) -> list[Flowable]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from pipeline.findings.record import Estimate, Results
+from pipeline.findings.estimates import Estimate
+from pipeline.findings.results import Results
 from reports.numbers import count, estimate
 from reports.page.layout import Flowable, columns, note, paragraph, subheading, table
 from reports.page.text import DASH

@@ -2,7 +2,8 @@
 
 from collections import Counter
 
-from pipeline.findings.record import Answer, Estimate, Results, Verdict
+from pipeline.findings.estimates import Answer, Estimate, Verdict
+from pipeline.findings.results import Results
 from reports.numbers import count, estimate, plural
 from reports.page.layout import Flowable, bullets, paragraph, subheading
 from reports.page.text import Markup, bold, joined

@@ -36,7 +36,7 @@ PEERS = ("torch", "monai", "grad-cam", "torchcam", "captum", "medcam")
 
 
 @dataclass(frozen=True)
-class Table:
+class BenchmarkTable:
     title: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -73,7 +73,7 @@ def plain(model: torch.nn.Module, x: torch.Tensor) -> Callable[[], object]:
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def gradient_methods(quick: bool) -> Table:
+def gradient_methods(quick: bool) -> BenchmarkTable:
     """Six methods for three targets in one call, against one map of each peer."""
     rows = []
     for axes, side, batch, layer in ((2, 224, 8, "class_layers.relu"), (3, 64, 1, "class_layers.relu")):
@@ -92,7 +92,7 @@ def gradient_methods(quick: bool) -> Table:
                 rows.append([where, name, "-", "-", value])
             else:
                 rows.append([where, name, str(maps), f"{value / forward:.2f}", f"{18 / maps * value / forward:.1f}"])
-    return Table(
+    return BenchmarkTable(
         "Gradient methods at the last layer",
         ("model", "library", "maps in the call", "plain forwards", "for 6 methods x 3 targets"),
         rows,
@@ -100,7 +100,7 @@ def gradient_methods(quick: bool) -> Table:
     )
 
 
-def kept_for_backward(quick: bool) -> Table:
+def kept_for_backward(quick: bool) -> BenchmarkTable:
     """Peak memory of a gradient map at the last layer over that of a plain forward."""
     rows = []
     for axes, side, batch in ((2, 224, 8), (3, 64, 1)):
@@ -109,7 +109,7 @@ def kept_for_backward(quick: bool) -> Table:
             found = peak_memory(memory_subject, name, axes, side, batch)
             cells = [found, ""] if isinstance(found, str) else [mib(found), f"{found / forward:.2f}"]
             rows.append([f"DenseNet121 {axes}D {side}, batch {batch}", name, mib(forward), *cells])
-    return Table(
+    return BenchmarkTable(
         "Peak memory of Grad-CAM at the last layer",
         ("model", "library", "plain forward, no grad", "with the map", "ratio"),
         rows,
@@ -145,7 +145,7 @@ def best_forward(model: torch.nn.Module, x: torch.Tensor, quick: bool) -> tuple[
     return found[best], best
 
 
-def rescoring(method: str, title: str, subjects: Sequence[tuple], table: Callable, quick: bool) -> Table:
+def rescoring(method: str, title: str, subjects: Sequence[tuple], table: Callable, quick: bool) -> BenchmarkTable:
     rows = []
     for name, build, axes, side, layer, with_peers in subjects:
         model, x = build(axes), images(axes, side, 1)
@@ -168,7 +168,9 @@ def rescoring(method: str, title: str, subjects: Sequence[tuple], table: Callabl
         for who, value in found.items():
             ratio = value if isinstance(value, str) else f"{value / (channels * forward):.3f}"
             rows.append([where, who, str(channels), str(batch), ratio])
-    return Table(title, ("model and layer", "library", "N", "plain rows together", "share of N plain forwards"), rows)
+    return BenchmarkTable(
+        title, ("model and layer", "library", "N", "plain rows together", "share of N plain forwards"), rows
+    )
 
 
 def ours(
@@ -181,7 +183,7 @@ def channels_of(model: torch.nn.Module, x: torch.Tensor, layer: str) -> int:
     return int(capture(model, x, [layer]).activations[layer].shape[1])
 
 
-def ablation(quick: bool) -> Table:
+def ablation(quick: bool) -> BenchmarkTable:
     side = 64 if quick else 224
     subjects = (
         ("DenseNet121", densenet, 2, side, "class_layers.relu", False),
@@ -193,12 +195,12 @@ def ablation(quick: bool) -> Table:
     return rescoring("ablationcam", "Ablation-CAM", subjects, peers.ablation, quick)
 
 
-def score(quick: bool) -> Table:
+def score(quick: bool) -> BenchmarkTable:
     subjects = (("ResNet18", resnet, 2, 64, "layer3", True), ("ResNet18", resnet, 3, 32, "layer3", True))
     return rescoring("scorecam", "Score-CAM", subjects, peers.score, quick)
 
 
-def large_memory(quick: bool) -> Table:
+def large_memory(quick: bool) -> BenchmarkTable:
     """Score-CAM in 3D with 1,024 channels, and Eigen-CAM over 28^3 cells: peak memory of the call."""
     found = {"Score-CAM, 96^3, 1,024 channels": peak_memory(large_score, quick)}
     found["Eigen-CAM, 28^3 cells, 256 channels"] = peak_memory(large_eigen)
@@ -217,7 +219,7 @@ def large_memory(quick: bool) -> Table:
     plain_peak = peak_memory(large_plain)
     rows = [[what, mib(peak), forwards[what]] for what, peak in found.items()]
     rows.append(["plain forward of the Eigen-CAM row's network", mib(plain_peak), "1"])
-    return Table("Memory in 3D", ("what", "peak above the start", "plain forwards"), rows)
+    return BenchmarkTable("Memory in 3D", ("what", "peak above the start", "plain forwards"), rows)
 
 
 class Wide(torch.nn.Module):
@@ -248,7 +250,7 @@ def large_plain() -> Callable[[], object]:
     return plain(densenet(3), images(3, 112, 1))
 
 
-def cuda(quick: bool) -> Table | None:
+def cuda(quick: bool) -> BenchmarkTable | None:
     """Grad-CAM and Score-CAM in several number formats, with what each does to the map, and Score-CAM of the peers."""
     if not torch.cuda.is_available():
         return None
@@ -269,7 +271,7 @@ def cuda(quick: bool) -> Table | None:
                 taken = paired({peer: partial(peer_run, model, x, layer, 1)}, 1 if quick else 3)[peer]
             rows.append([where, "scorecam", peer, milliseconds(taken), ""])
     head = ("model", "method", "variant", "ms", "rank correlation to float32")
-    return Table(f"On {torch.cuda.get_device_name()}", head, rows, "Layer `features.denseblock3`, one target.")
+    return BenchmarkTable(f"On {torch.cuda.get_device_name()}", head, rows, "Layer `features.denseblock3`, one target.")
 
 
 def variants(model: torch.nn.Module, axes: int) -> Iterator[tuple[str, torch.nn.Module, bool]]:

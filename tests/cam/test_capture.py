@@ -199,12 +199,12 @@ class PassedOn(nn.Module):
 
 def test_a_layer_whose_input_is_overwritten_after_it_is_refused():
     model = PassedOn().double().eval()
-    with pytest.raises(ValueError, match="layer 'layer' passes on a tensor that is overwritten later"):
+    with pytest.raises(ValueError, match="layer 'layer' returns a tensor that the model later changes in place"):
         capture(model, images(2), ["layer"])
     capture(model, images(2), ["first"])
 
 
-class Odd(nn.Module):
+class OddLayers(nn.Module):
     """Everything that a layer can be that a map cannot be taken from."""
 
     def __init__(self):
@@ -251,28 +251,28 @@ REFUSED = {
     "pool": r"layer 'pool' has no spatial extent: its output has shape \(3, 2, 1, 1\)",
     "flat": r"layer 'flat' has no spatial extent: its output has shape \(3, 2\)",
     "fold": r"layer 'fold' returns shape \(6, 1, 6, 6\) for 3 samples; a map needs one each",
-    "nan": "layer 'nan' holds NaN or infinity for this input",
-    "nowhere": "layer 'nowhere' does not exist in Odd; layers that would do: first, dead, nan, root",
-    "": "layer '' does not exist in Odd",
+    "nan": "layer 'nan' outputs NaN or infinity for this input",
+    "nowhere": "layer 'nowhere' does not exist in OddLayers; layers that would do: first, dead, nan, root",
+    "": "layer '' does not exist in OddLayers",
 }
 
 
 @pytest.mark.parametrize("layer", REFUSED)
 def test_a_layer_that_does_not_do_is_refused(layer):
     with pytest.raises(ValueError, match=REFUSED[layer]):
-        capture(Odd().double().eval(), images(2), [layer])
+        capture(OddLayers().double().eval(), images(2), [layer])
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["free", "frozen"])
 def test_a_layer_that_the_output_does_not_depend_on_is_refused(frozen):
-    model = Odd().double().eval().requires_grad_(not frozen)
+    model = OddLayers().double().eval().requires_grad_(not frozen)
     with pytest.raises(ValueError, match=r"layers \['dead'\] do not influence the model's output"):
         capture(model, images(2), ["dead"]).gradients([Target(0)])
 
 
 def test_gradients_that_are_not_finite_are_refused():
     with pytest.raises(ValueError, match="the gradients at layer 'first' hold NaN or infinity"):
-        capture(Odd().double().eval(), images(2), ["first"]).gradients([Target(0)])
+        capture(OddLayers().double().eval(), images(2), ["first"]).gradients([Target(0)])
 
 
 def test_no_layer_is_refused():

@@ -19,7 +19,7 @@ def convolutions(axes=2, width=8):
     )
 
 
-class Network(nn.Module):
+class NamedParts(nn.Module):
     """Parts by name, and a forward that is given them and the image."""
 
     def __init__(self, forward, **parts):
@@ -37,7 +37,7 @@ def network(forward, **parts):
     for part in parts.values():
         for parameter in part.parameters():
             nn.init.normal_(parameter, 0, 0.3)
-    return Network(forward, **parts).double().eval()
+    return NamedParts(forward, **parts).double().eval()
 
 
 def gated(net, x):
@@ -241,7 +241,7 @@ NO_CUT = {
 def test_where_no_layer_is_a_cut_the_nearest_are_named_with_their_shares(kind):
     model = NO_CUT[kind]()
     with pytest.raises(
-        ValueError, match="found no layer in Network that all of the evidence passes; name a layer"
+        ValueError, match="found no layer in NamedParts that all of the evidence passes; name a layer"
     ) as error:
         choose_layer(model, image())
     names = ("a", "b") if kind == "an ensemble" else ("features", "branch")
@@ -259,7 +259,7 @@ def test_a_layer_called_twice_is_named_when_no_other_is_a_cut():
         **HEAD,
     )
     with pytest.raises(
-        ValueError, match=r"found no layer with spatial extent in Network; called more than once .*features"
+        ValueError, match=r"found no layer with spatial extent in NamedParts; called more than once .*features"
     ):
         choose_layer(model, image())
 
@@ -273,7 +273,7 @@ def test_a_stem_with_the_network_behind_it_is_refused():
         **HEAD,
     )
     with pytest.raises(
-        ValueError, match=r"'stem' is the last in Network .* but 80% of the layers with weights lie behind"
+        ValueError, match=r"'stem' is the last in NamedParts .* but 80% of the layers with weights lie behind"
     ):
         choose_layer(model, image())
 
@@ -308,7 +308,7 @@ def test_an_output_without_a_path_of_gradients_is_refused_with_what_does():
         **HEAD,
     )
     with pytest.raises(
-        ValueError, match=r"does not depend on its input by a path with gradients .* occlusion and rise"
+        ValueError, match=r"does not depend on its input through operations with gradients .* occlusion and rise"
     ):
         choose_layer(model, image())
 
@@ -340,13 +340,13 @@ def test_a_detached_backbone_has_the_gradient_from_its_features_on():
     found = explain(model, x, [1], methods=["hirescam"]).maps["hirescam", "features", 0]
     plain = network(plainly, features=convolutions(), **HEAD)
     torch.testing.assert_close(found, explain(plain, x, [1], methods=["hirescam"]).maps["hirescam", "features", 0])
-    with pytest.raises(ValueError, match="does not depend on its input by a path with gradients"):
+    with pytest.raises(ValueError, match="does not depend on its input through operations with gradients"):
         explain(model, x, [1], methods=["saliency"])
 
 
 def test_a_model_that_leaves_torch_is_refused():
     model = network(through_numpy, features=convolutions(), **HEAD)
-    with pytest.raises(ValueError, match="does not depend on its input by a path with gradients"):
+    with pytest.raises(ValueError, match="does not depend on its input through operations with gradients"):
         choose_layer(model, image())
 
 

@@ -48,7 +48,7 @@ def test_autocast_and_channels_last_keep_the_maps(axes):
     assert float(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1]) > 0.98
 
 
-class Split(nn.Module):
+class TwoDeviceNetwork(nn.Module):
     """Its trunk on one device, its tail on another."""
 
     def __init__(self, axes, first, second):
@@ -64,7 +64,7 @@ class Split(nn.Module):
 @pytest.mark.parametrize("layers", [["trunk"], ["tail.1"], ["trunk", "tail.1"]])
 def test_a_model_on_two_devices_is_explained(layers):
     torch.manual_seed(0)
-    model, x = Split(3, "cuda", "cpu").eval(), images(3)[..., :16, :16, :16]
+    model, x = TwoDeviceNetwork(3, "cuda", "cpu").eval(), images(3)[..., :16, :16, :16]
     found = explain(model, x.cuda(), [Target(0), Target(1)], methods=FORMULAS, layers=layers)
     model.second = "cpu"
     alone = explain(model.cpu(), x, [Target(0), Target(1)], methods=FORMULAS, layers=layers)

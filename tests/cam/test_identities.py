@@ -133,7 +133,7 @@ def test_smoothgradcampp_without_noise_is_gradcampp(axes):
     torch.testing.assert_close(smooth, explained("gradcampp", model, x, [Target([2, 0, 1]), 1]))
 
 
-class Small(nn.Module):
+class SmallMemory(nn.Module):
     """Runs out of memory above so many rows."""
 
     def __init__(self, model, rows):
@@ -153,7 +153,7 @@ def test_smoothgradcampp_is_the_same_however_many_rows_fit(rows):
     targets = [Target([2, 0, 1]), Difference(0, [1, 2, 2])]
     expected = explained("smoothgradcampp", model, x, targets, samples=4)
     torch.testing.assert_close(explained("smoothgradcampp", model, x, targets, samples=4, rows=rows), expected)
-    narrow = Small(model, max(rows, len(x))).eval()
+    narrow = SmallMemory(model, max(rows, len(x))).eval()
     found = explained("smoothgradcampp", narrow, x, targets, "model.layer", samples=4, rows=rows)
     torch.testing.assert_close(found, expected)
     assert max(narrow.seen[1:]) <= max(rows, 1)
@@ -161,7 +161,7 @@ def test_smoothgradcampp_is_the_same_however_many_rows_fit(rows):
 
 def test_smoothgradcampp_halves_its_rows_when_memory_runs_out():
     model, x = small(2, rectified=False, affine=False), images(2)
-    narrow = Small(model, 3).eval()
+    narrow = SmallMemory(model, 3).eval()
     found = explained("smoothgradcampp", narrow, x, [1], "model.layer", samples=8)
     assert max(narrow.seen) > 3
     assert narrow.seen[-8:] == [3] * 8
@@ -169,7 +169,7 @@ def test_smoothgradcampp_halves_its_rows_when_memory_runs_out():
 
 
 def test_smoothgradcampp_gives_up_when_not_even_one_row_fits():
-    narrow = Small(small(2, rectified=False, affine=False), 3).eval()
+    narrow = SmallMemory(small(2, rectified=False, affine=False), 3).eval()
     narrow.register_forward_hook(lambda *_: setattr(narrow, "rows", 0))  # what the one forward left does not fit again
     with pytest.raises(torch.OutOfMemoryError):
         explained("smoothgradcampp", narrow, images(2), [1], "model.layer")
@@ -348,7 +348,7 @@ def test_finercam_refuses_what_has_no_rival():
 
 @pytest.mark.parametrize("options", [{"samples": 0}, {"noise": -0.1}])
 def test_smoothgradcampp_refuses_what_is_no_noise(options):
-    with pytest.raises(ValueError, match="smoothgradcampp needs samples >= 1 and noise >= 0, not"):
+    with pytest.raises(ValueError, match=r"smoothgradcampp\.samples must be at least 1 and noise at least 0, not"):
         explained("smoothgradcampp", small(2, rectified=True, affine=True), images(2), [0], **options)
 
 

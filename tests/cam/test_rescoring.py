@@ -9,7 +9,7 @@ from torch import nn
 
 from cam import Target, explain
 from tests.cam.networks import conv, images, pool, small
-from tests.cam.procedures.test_perturb import FEW, Counting
+from tests.cam.procedures.test_perturb import FEW, CountingRows
 from tests.oracles import by_oracle
 
 MASKED = ("scorecam", "faster_scorecam", "sscam", "iscam")
@@ -229,7 +229,7 @@ def test_sizes_may_differ_by_axis_and_exceed_the_image():
 
 
 def test_the_default_patch_is_an_eighth_and_the_default_stride_half_of_it():
-    model = Counting(nn.Module())
+    model = CountingRows(nn.Module())
     model.forward = lambda x: (model.rows.append(len(x)), x.flatten(1)[:, :2])[1]
     x = torch.randn(1, 1, 20, 16, 9, generator=torch.Generator().manual_seed(0))
     occluded(model, x)
@@ -238,22 +238,30 @@ def test_the_default_patch_is_an_eighth_and_the_default_stride_half_of_it():
 
 
 WRONG = [
-    ("occlusion", {"patch": 0}, "patch must be at least 1, one for all or for each of 2 axes, not 0"),
+    ("occlusion", {"patch": 0}, "occlusion.patch must be one number for all axes or 2 numbers, each at least 1, not 0"),
     (
         "occlusion",
         {"patch": (2, 2, 2)},
-        r"patch must be at least 1, .* for each of 2 axes, not \(2, 2, 2\)",
+        r"occlusion.patch must be .* or 2 numbers, each at least 1, not \(2, 2, 2\)",
     ),
-    ("occlusion", {"patch": 2, "stride": 3}, r"stride must not exceed the patch, \(2, 2\), .* it is \(3, 3\)"),
-    ("occlusion", {"patch": 2, "stride": 0}, "stride must be at least 1"),
-    ("rise", {"count": 0}, "count and cells must be at least 1 .*, not count 0, cells 7, probability 0.5"),
-    ("rise", {"cells": 0}, "count and cells must be at least 1"),
+    ("occlusion", {"patch": 2, "stride": 3}, r"occlusion.stride must not exceed the patch, \(2, 2\), .* not \(3, 3\)"),
+    (
+        "occlusion",
+        {"patch": 2, "stride": 0},
+        "occlusion.stride must be one number for all axes or 2 numbers, each at least 1, not 0",
+    ),
+    (
+        "rise",
+        {"count": 0},
+        "rise.count and rise.cells must be at least 1, .* received count 0, cells 7, probability 0.5",
+    ),
+    ("rise", {"cells": 0}, "rise.count and rise.cells must be at least 1"),
     ("rise", {"probability": 0.0}, "probability above 0 and at most 1"),
     ("rise", {"probability": 1.5}, "probability above 0 and at most 1"),
-    ("faster_scorecam", {"count": 0}, "count must be at least 1, not 0"),
+    ("faster_scorecam", {"count": 0}, "faster_scorecam.count must be at least 1, not 0"),
     ("sscam", {"samples": 0}, "samples must be at least 1 and deviation at least 0, not 0 and 2.0"),
     ("sscam", {"deviation": -1.0}, "samples must be at least 1 and deviation at least 0, not 35 and -1.0"),
-    ("iscam", {"steps": 0}, "steps must be at least 1, not 0"),
+    ("iscam", {"steps": 0}, "iscam.steps must be at least 1, not 0"),
 ]
 
 
@@ -274,7 +282,7 @@ def test_rise_masks_that_are_all_on_give_the_logit_everywhere(axes):
 
 
 def test_rise_masks_are_on_as_often_as_asked():
-    model = Counting(nn.Module())
+    model = CountingRows(nn.Module())
     model.forward = lambda x: (model.rows.append(x), x.flatten(1)[:, :2])[1]
     settings = {"rise": {"count": 2000, "cells": 4, "probability": 0.25}}
     explain(model, torch.ones(1, 1, 9, 13), [1], methods=["rise"], options=settings)

@@ -66,7 +66,7 @@ def test_a_map_is_saved_where_it_lies(audited, tmp_path):
 
 
 def test_a_map_of_two_axes_is_saved_too(tmp_path):
-    values = camaudit.StudyMap("S-1", "lesion", "cam", "4", np.ones((4, 5), np.float32), np.diag([2.0, 3, 1, 1]))
+    values = camaudit.PlacedMap("S-1", "lesion", "cam", "4", np.ones((4, 5), np.float32), np.diag([2.0, 3, 1, 1]))
     assert nibabel.load(values.save(tmp_path / "map.nii")).shape == (4, 5, 1)
 
 

@@ -8,7 +8,7 @@ from pipeline.errors import StudyError
 from pipeline.studies.index.headers import describe
 from tests.field.making import RAMP, image_of, scanned, series
 from tests.field.mutants import mutants, write
-from tests.pipeline.studies.enhanced import enhanced
+from tests.pipeline.studies.readers.images.enhanced import enhanced
 from tests.pipeline.studies.writers import dicom, dot, save
 
 

@@ -15,7 +15,7 @@ from flows import server as servers
 from flows.request import AuditRequest
 from flows.running import run_audit
 from flows.watch import Watcher
-from pipeline.findings.record import load_results
+from pipeline.findings.results import load_results
 from pipeline.runs import run as pipeline_run
 from tests.pipeline.planted import plant
 
@@ -179,7 +179,7 @@ def test_a_database_that_is_none(tmp_path):
     home.mkdir()
     (home / "prefect.db").write_bytes(os.urandom(5000))
     line = one_line(run_in_a_process(plant(tmp_path / "audit", 3), PREFECT_HOME=str(home)))
-    assert "the temporary Prefect server ended at its start (exit code 3)" in line
+    assert "the temporary Prefect server ended while starting (exit code 3)" in line
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pipeline.findings.record import SCHEMA_VERSION
+from pipeline.findings.results import SCHEMA_VERSION
 from pipeline.findings.spec import SPEC_VERSION
 
 __all__ = ["PRESENT", "make"]

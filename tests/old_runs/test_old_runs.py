@@ -9,7 +9,7 @@ import pytest
 
 from camaudit import AuditError, read_run
 from pipeline.errors import OutputError
-from pipeline.findings.record import SCHEMA_VERSION, load_results
+from pipeline.findings.results import SCHEMA_VERSION, load_results
 from pipeline.findings.spec import SPEC_VERSION
 from tests.old_runs.make import PRESENT
 

@@ -24,7 +24,7 @@ from pydicom import dcmread
 from pydicom.uid import RLELossless, generate_uid
 
 from flows import cli
-from pipeline.findings.record import load_results
+from pipeline.findings.results import load_results
 from pipeline.findings.shards import load_map, read_shard
 from pipeline.studies.dicomweb.cache import CONTENT_FACT
 from pipeline.studies.dicomweb.client import AUTHORIZATION_VARIABLE

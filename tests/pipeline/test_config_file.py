@@ -90,8 +90,8 @@ def test_an_override_is_the_value_and_is_named_where_it_is_wrong(load):
         ("run.seed", "must be key=value, such as run.seed=3, not 'run.seed'"),
         ("=3", "must be key=value"),
         ("run.seed=[", "the value is not YAML"),
-        ("criteria.5.at_least=1", "there is nothing at 5 to set it in"),
-        ("name.first=1", "there is nothing at 'first' to set it in"),
+        ("criteria.5.at_least=1", "there is no 5 in the configuration that could be set"),
+        ("name.first=1", "there is no 'first' in the configuration that could be set"),
         ("run.sead=1", "unknown key 'run.sead'; did you mean 'seed'?"),
     ],
 )

@@ -4,24 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.conclusions.cases import CasePanels, View, save_panels
-from pipeline.findings.record import (
-    Agreement,
-    CaseEntry,
-    Estimate,
-    Flow,
-    LayerFacts,
-    Lock,
-    MapScores,
-    MethodFacts,
-    MetricFacts,
-    ModelFacts,
-    Provenance,
-    Results,
-    Score,
-    StudyAudit,
-    Verdict,
-)
+from pipeline.findings.estimates import Agreement, Estimate, Verdict
+from pipeline.findings.facts import LayerFacts, Lock, MethodFacts, MetricFacts, ModelFacts, Provenance
+from pipeline.findings.panels import CasePanels, View, save_panels
+from pipeline.findings.results import CaseEntry, Flow, Results
+from pipeline.findings.scores import MapScores, Score
+from pipeline.findings.study_audit import StudyAudit
 
 METHODS = ("gradcam", "hirescam", "layercam")
 BASELINES = ("random_map", "centre_prior")

@@ -2,8 +2,9 @@
 
 import pytest
 
-from pipeline.conclusions.cases import save_panels
-from pipeline.findings.record import InputSummary, RefusedMask
+from pipeline.findings.facts import InputSummary
+from pipeline.findings.panels import save_panels
+from pipeline.findings.study_audit import RefusedMask
 from reports.pdf import render
 from tests.reports import example
 from tests.reports.test_pdf import NASTY, text_of

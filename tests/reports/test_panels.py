@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
-from pipeline.conclusions.cases import CasePanels, View
+from pipeline.findings.panels import CasePanels, View
 from reports.page import draw
 from reports.page.layout import CONTENT
 from reports.panels import OVERHEAD, Grid, Legend, PictureRow, grid_for, readers_of

@@ -8,16 +8,10 @@ from reportlab.platypus import Paragraph, Table
 
 import reports.sections  # noqa: F401 - fills the registry
 from flows.commands.outcome import _summary
-from pipeline.findings.record import (
-    Compared,
-    Estimate,
-    Flow,
-    LayerFacts,
-    MapScores,
-    MethodFacts,
-    Score,
-    Verdict,
-)
+from pipeline.findings.estimates import Estimate, Verdict
+from pipeline.findings.facts import LayerFacts, MethodFacts
+from pipeline.findings.results import Compared, Flow
+from pipeline.findings.scores import MapScores, Score
 from reports import wording
 from reports.page.layout import Chip
 from reports.registry import Context, sections

@@ -3,9 +3,9 @@
 A layer is right when the gradient at the image is gone once the layer's output is detached: two forwards and two
 backwards that share nothing with ``cam.layers.auto``, which reads autograd's record. Of a layer with a class token only
 the patches are cells: some of the evidence must be at them, the token may carry the rest, and the gradient at the
-patches that the layer reads must be gone. The image's own first convolution would pass all that, so most of the
-layers with weights must not lie behind; and a layer that is the output explains nothing, so it must not be that. That
-no later layer would do as well is not measured.
+patches that the layer reads must be gone. The image's own first convolution would pass all that, so most of the layers
+with weights must not lie behind; and a layer that is the output explains nothing, so it must not be that. That no
+later layer would do as well is not measured.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,5 @@
 """What an archive holds, from headers alone: scanned, grouped into series, kept in a catalogue.
 
-Reads headers with the readers' own functions, so that a scan and an audit agree.
+May import errors, pseudonyms, the checks that the readers of images make of a header (so that a scan and an audit
+agree), the listing, and worker processes. Decodes no voxel.
 """

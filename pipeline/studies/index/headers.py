@@ -24,8 +24,8 @@ from pipeline.studies.readers.images.dicom_enhanced import checked_frames
 from pipeline.studies.readers.images.dicom_projection import checked_flat
 from pipeline.studies.readers.images.dicom_series import checked_slice
 from pipeline.studies.readers.images.nifti import HEADER_BYTES, parsed_header
-from pipeline.studies.readers.images.nrrd import _check_layout as check_nrrd_layout
-from pipeline.studies.readers.images.nrrd import _geometry as nrrd_geometry
+from pipeline.studies.readers.images.nrrd import check_layout as check_nrrd_layout
+from pipeline.studies.readers.images.nrrd import geometry_of as nrrd_geometry
 from pipeline.studies.readers.shared.base import AS_STORED, chosen, guarded, refused
 
 __all__ = ["ATTRIBUTES", "Facts", "Kind", "describe", "describe_json"]

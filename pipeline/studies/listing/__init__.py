@@ -1,4 +1,5 @@
-"""Which studies an archive holds, without opening them: manifests, layouts of data sets, file names.
+"""Which studies an audit has: manifests, layouts of public data sets, file names.
 
-May import errors, and of the readers what a side file says.
+May import errors, pseudonyms, what readers share about side files, containers, and for writing a manifest what a scan
+found (``studies.index``). Opens no image: a row names files, ``read_study`` reads them.
 """

@@ -1,7 +1,7 @@
-"""One file a format. Readers sniff magic bytes; the first that accepts a path reads it.
+"""One file a format, and the ordered list of them: the first that accepts a path reads it.
 
-A reader is a module with ``accepts(path)``, and ``read(path, options)`` for images, or
-``read_mask(path, image, wanted)`` for masks, or both.
+A reader is a module with ``accepts(path)``, which looks at the first bytes, and ``read(path, options)`` for images, or
+``read_mask(path, image, request)`` for masks, or both. This list may import every reader; no reader imports it.
 """
 
 from pathlib import Path

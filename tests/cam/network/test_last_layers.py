@@ -16,7 +16,7 @@ from cam.network import last_layers as tails
 from cam.network.affine import affine_by_record
 from cam.network.last_layers import is_affine, tail
 from tests.cam.networks import CONVOLUTIONAL, KINDS, conv, encoder, images, pool, small
-from tests.cam.procedures.test_perturb import Counting, asked
+from tests.cam.procedures.test_perturb import CountingRows, asked
 from tests.cam.test_capture import state_of
 from tests.oracles import by_oracle
 
@@ -118,7 +118,7 @@ def compared(request):
 
 
 def test_the_resumed_trunk_sees_one_image_and_the_tail_all_rows():
-    model, x = Counting(small(2, rectified=False, affine=False)), images(2)
+    model, x = CountingRows(small(2, rectified=False, affine=False)), images(2)
     ran = []
     with model.model.tail.register_forward_pre_hook(lambda _module, inputs: ran.append(len(inputs[0]))):
         explain(model, x, [1], methods=["reciprocam"], layers=["model.layer"])
@@ -219,7 +219,7 @@ class Shifted(nn.Module):
         return (x + self.by).relu()
 
 
-class Odd(nn.Module):
+class CubingLayer(nn.Module):
     def forward(self, x):
         return x**3
 
@@ -227,7 +227,7 @@ class Odd(nn.Module):
 def test_a_tail_that_is_odd_but_not_affine_is_found():
     model = small(2, rectified=False, affine=True)
     model.layer = nn.Sequential(model.layer, Nothing()).eval()
-    model.tail = nn.Sequential(Odd(), *model.tail).eval()
+    model.tail = nn.Sequential(CubingLayer(), *model.tail).eval()
     assert not is_affine(asked(model, images(2), layers=["layer"]))
 
 
@@ -269,7 +269,7 @@ def unknown(model):
 
 def test_a_tail_of_known_operations_is_judged_without_a_forward():
     for affine in (True, False):
-        model, x = Counting(small(2, rectified=False, affine=affine)), images(2)
+        model, x = CountingRows(small(2, rectified=False, affine=affine)), images(2)
         request = asked(model, x, layers=["model.layer"])
         model.rows.clear()
         assert is_affine(request) == affine
@@ -277,7 +277,7 @@ def test_a_tail_of_known_operations_is_judged_without_a_forward():
 
 
 def test_a_tail_of_an_unknown_operation_is_tried_once_until_something_changes():
-    model, x, memory = Counting(unknown(small(2, rectified=False, affine=True))), images(2), Memory()
+    model, x, memory = CountingRows(unknown(small(2, rectified=False, affine=True))), images(2), Memory()
 
     def forwards(layer="model.layer", image=x):
         request = replace(asked(model, image, layers=[layer]), memory=memory)
@@ -315,7 +315,7 @@ def test_a_rectifier_behind_the_pooling_of_a_fine_grid_is_found(axes, side, unhe
         explain(model, x, [1], methods=["cam"], layers=["0"])
 
 
-class Tail(nn.Module):
+class FunctionTail(nn.Module):
     def __init__(self, function):
         super().__init__()
         self.layer, self.function = conv(2, 1, 3, 3), function
@@ -344,7 +344,7 @@ TAILS = {
 def test_the_record_tells_an_affine_tail(kind):
     function, affine = TAILS[kind]
     torch.manual_seed(0)
-    request = asked(Tail(function).double().eval(), images(2), layers=["layer"])
+    request = asked(FunctionTail(function).double().eval(), images(2), layers=["layer"])
     assert affine_by_record(request.capture.logits, request.capture.activations["layer"]) is affine
 
 

@@ -228,7 +228,7 @@ class Dropping(nn.Module):
         return functional.dropout(x, 0.5)
 
 
-class Counting(nn.Module):
+class CountingState(nn.Module):
     """Holds a state: what it returns depends on how often it ran."""
 
     calls = 0
@@ -238,12 +238,12 @@ class Counting(nn.Module):
         return x * self.calls
 
 
-@pytest.mark.parametrize("part", [Dropping, Counting])
+@pytest.mark.parametrize("part", [Dropping, CountingState])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_model_that_answers_otherwise_each_time_is_refused(part, batch):
     torch.manual_seed(0)
     model = nn.Sequential(conv(2, 1, 8, 3), nn.ReLU(), part(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
-    with pytest.raises(ValueError, match="the model gives other logits in a second forward of the same input"):
+    with pytest.raises(ValueError, match="the model's logits differ between two passes of the same input"):
         explain(model.double().eval(), images(2, batch), [1])
 
 

@@ -218,12 +218,12 @@ class LinearAttention(nn.Module):
 
 
 REFUSED = {
-    Crossed: "attention 'attention' attends from one sequence to another; known are nn.MultiheadAttention",
+    Crossed: "attention 'attention' attends from one sequence to another; supported are nn.MultiheadAttention",
     Sized: "attention 'attention' attends from one sequence to another",
-    Masked: "attention 'attention' does more than its weights and values tell",
+    Masked: "attention 'attention' computes more than its weights times its values",
     Uneven: r"every attention must see the same tokens of 2 samples; weights have shapes \{",
     BatchOnly: "every attention must see the same tokens of 2 samples",
-    Mine: "attention of type LinearAttention is not known; known are nn.MultiheadAttention and MONAI's SABlock",
+    Mine: "attention of type LinearAttention cannot be explained; supported are nn.MultiheadAttention and MONAI's",
 }
 
 
@@ -239,12 +239,12 @@ def test_an_attention_that_is_not_known_is_refused(kind, name):
 
 
 def test_window_attention_is_refused():
-    with pytest.raises(ValueError, match="attention of type WindowAttention is not known"):
+    with pytest.raises(ValueError, match="attention of type WindowAttention cannot be explained"):
         maps_of(swin(2), image(SWIN[2]))
 
 
 def test_a_network_without_attention_is_refused():
-    with pytest.raises(ValueError, match="Small calls no attention that is known"):
+    with pytest.raises(ValueError, match="Small uses no attention that can be explained"):
         maps_of(small(2, rectified=True, affine=True), images(2))
 
 

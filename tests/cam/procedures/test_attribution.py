@@ -296,7 +296,7 @@ def test_smoothgrad_without_noise_is_saliency():
 # guided backpropagation
 
 
-class Reader(nn.Module):
+class RereadingNetwork(nn.Module):
     """Reads the ReLU's input a second time, as pre-activation residual networks do."""
 
     def __init__(self, rectify):
@@ -323,7 +323,7 @@ def test_guided_backprop_is_captums_where_relu_modules_have_inputs_of_their_own(
 @pytest.mark.parametrize("rectify", [nn.ReLU(), nn.functional.relu, torch.relu], ids=["module", "functional", "torch"])
 def test_what_else_reads_a_relus_input_is_not_guided(rectify):
     torch.manual_seed(5)
-    model, x = Reader(rectify).double().eval(), two_channels(2)
+    model, x = RereadingNetwork(rectify).double().eval(), two_channels(2)
     above = (model.last.weight[1] / 12)[None, :, None, None].expand(3, 3, 4, 3)  # the mean is over 4 x 3 cells
     seen = model.first(x)
     below = (seen > 0) * above.relu() - 2 * above
@@ -515,7 +515,9 @@ class Steep(nn.Module):
 
 @pytest.mark.parametrize("name", [name for name in GRADIENTS if name not in ("guided_gradcam",)])
 def test_an_output_without_a_path_to_the_input_is_refused(name):
-    with pytest.raises(ValueError, match="the model's output does not depend on its input by a path with gradients"):
+    with pytest.raises(
+        ValueError, match="the model's output does not depend on its input through operations with gradients"
+    ):
         explain_input(name, Detached().eval(), two_channels(2))
 
 
@@ -531,8 +533,8 @@ def test_gradients_that_are_not_finite_are_refused():
 
 
 WRONG = [
-    ("smoothgrad", {"samples": 0}, "smoothgrad needs samples >= 1 and noise >= 0, not 0 and 0.15"),
-    ("smoothgrad", {"noise": -1}, "smoothgrad needs samples >= 1 and noise >= 0, not 50 and -1"),
+    ("smoothgrad", {"samples": 0}, "smoothgrad.samples must be at least 1 and noise at least 0, not 0 and 0.15"),
+    ("smoothgrad", {"noise": -1}, "smoothgrad.samples must be at least 1 and noise at least 0, not 50 and -1"),
     ("integrated_gradients", {"steps": 0}, "integrated_gradients.steps must be at least 1, not 0"),
     ("gradient_shap", {"samples": 0}, "gradient_shap.samples must be at least 1, not 0"),
     (
@@ -542,10 +544,10 @@ WRONG = [
     ),
     ("gradient_shap", {"baselines": torch.zeros(0, 2, 6, 5)}, r"\(N, 2, 6, 5\), not \(0, 2, 6, 5\)"),
     ("lime", {"samples": 0}, "lime.samples must be at least 1, not 0"),
-    ("lime", {"segments": 0}, r"segments and 2 values of spacing must be positive, not 0 and \(1.0, 1.0\)"),
-    ("lime", {"spacing": (1, 2, 3)}, r"2 values of spacing must be positive, not 50 and \(1.0, 2.0, 3.0\)"),
-    ("kernel_shap", {"spacing": (0, 1)}, r"2 values of spacing must be positive, not 50 and \(0.0, 1.0\)"),
-    ("kernel_shap", {"spacing": (float("nan"), 1)}, r"must be positive, not 50 and \(nan, 1.0\)"),
+    ("lime", {"segments": 0}, r"segments must be at least 1 and spacing 2 positive lengths, not 0 and \(1.0, 1.0\)"),
+    ("lime", {"spacing": (1, 2, 3)}, r"spacing 2 positive lengths, not 50 and \(1.0, 2.0, 3.0\)"),
+    ("kernel_shap", {"spacing": (0, 1)}, r"spacing 2 positive lengths, not 50 and \(0.0, 1.0\)"),
+    ("kernel_shap", {"spacing": (float("nan"), 1)}, r"spacing 2 positive lengths, not 50 and \(nan, 1.0\)"),
     ("kernel_shap", {"samples": 3, "segments": 4}, "kernel_shap.samples must be at least 4, not 3"),
     ("kernel_shap", {"samples": 5, "segments": 6}, r"kernel_shap.samples must be more than 4 for \d supervoxels"),
 ]

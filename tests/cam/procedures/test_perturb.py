@@ -21,7 +21,7 @@ RESCORING = ("scorecam", "faster_scorecam", "sscam", "iscam", "ablationcam", "re
 FEW = {"sscam": {"samples": 3}, "iscam": {"steps": 3}, "rise": {"count": 20, "cells": 2}}
 
 
-class Counting(nn.Module):
+class CountingRows(nn.Module):
     """Counts the rows of every forward; runs out of memory above ``limit`` of them when ``tight``."""
 
     def __init__(self, model, limit=1000):
@@ -57,7 +57,7 @@ def grid(batch, variants):
 @pytest.mark.parametrize("axes", [2, 3])
 @pytest.mark.parametrize("rows", [1, 4, 7, 100])
 def test_rows_of_all_samples_fill_the_chunks_and_give_the_scores_one_by_one(axes, rows):
-    model, x = Counting(small(axes, rectified=True, affine=False)), images(axes)
+    model, x = CountingRows(small(axes, rectified=True, affine=False)), images(axes)
     targets = [Target([2, 0, 1]), Target(1)]
     request = asked(model, x, targets, rows=rows)
     samples, number = grid(3, 5)
@@ -74,7 +74,7 @@ def test_rows_of_all_samples_fill_the_chunks_and_give_the_scores_one_by_one(axes
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 5])
 def test_a_chunk_that_does_not_fit_is_halved_and_the_result_is_the_same(limit):
-    model, x = Counting(small(2, rectified=True, affine=False), limit), images(2)
+    model, x = CountingRows(small(2, rectified=True, affine=False), limit), images(2)
     request = asked(model, x, rows=8)
     samples, number = grid(3, 5)
     expected = rescored(request, samples, brightened(x, samples, number))
@@ -90,7 +90,7 @@ def test_a_chunk_that_does_not_fit_is_halved_and_the_result_is_the_same(limit):
 @pytest.mark.parametrize("name", RESCORING)
 @pytest.mark.parametrize("axes", [2, 3])
 def test_every_method_survives_running_out_of_memory_and_leaves_the_model(axes, name):
-    model, x = Counting(small(axes, rectified=False, affine=False), 3), images(axes)
+    model, x = CountingRows(small(axes, rectified=False, affine=False), 3), images(axes)
     model.model.trunk.requires_grad_(False)
     torch.manual_seed(4)
     (_, expected), *_ = explain(model, x, [1], methods=[name], layers=["model.layer"], options=options(name))
@@ -109,14 +109,14 @@ def options(name):
 @pytest.mark.parametrize("name", RESCORING)
 def test_memory_for_not_even_one_row_is_an_error_that_leaves_the_model(name):
     model, x = furnished(), images(2)
-    breaking = Breaking(model)
+    breaking = BreakingMethod(model)
     before = copy.deepcopy(state_of(breaking))
     with pytest.raises(torch.OutOfMemoryError, match="on purpose"):
         explain(breaking, x, [1], methods=[name], layers=["model.layer"], options=options(name))
     assert state_of(breaking) == before
 
 
-class Breaking(nn.Module):
+class BreakingMethod(nn.Module):
     """Answers once; from then on the tail finds no memory."""
 
     def __init__(self, model):
@@ -173,7 +173,7 @@ def test_how_often_the_processor_waits_does_not_grow_with_the_number_of_chunks(n
 @pytest.mark.parametrize("name", RESCORING)
 @pytest.mark.parametrize("affine", [False, True])
 def test_three_targets_need_the_forwards_of_one(name, affine):
-    model, x = Counting(small(2, rectified=False, affine=affine)), images(2)
+    model, x = CountingRows(small(2, rectified=False, affine=affine)), images(2)
     seen = []
     for targets in ([0], [0], list(map(Target, [0, 1, 2]))):
         model.rows.clear()

@@ -5,7 +5,7 @@ import pytest
 from pipeline.checks.estimate import estimate_run, in_words
 from pipeline.checks.model_check import Probe
 from pipeline.config import AuditConfig
-from pipeline.findings.record import LayerFacts
+from pipeline.findings.facts import LayerFacts
 from tests.pipeline.test_config import CONTENT, changed
 
 

@@ -5,8 +5,12 @@ import csv
 import pytest
 
 from pipeline.conclusions import conclude as results
-from pipeline.findings.record import Compared, LayerFacts, MapScores, Score, StudyAudit, Verdict
+from pipeline.findings.estimates import Verdict
+from pipeline.findings.facts import LayerFacts
+from pipeline.findings.results import Compared
+from pipeline.findings.scores import MapScores, Score
 from pipeline.findings.shards import read_shard
+from pipeline.findings.study_audit import StudyAudit
 from tests.pipeline.planted import plant, write_manifest
 from tests.pipeline.runs.test_run import complete
 

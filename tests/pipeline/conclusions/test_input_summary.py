@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline.conclusions.cases import load_panels
 from pipeline.conclusions.input_summary import summarised
-from pipeline.findings.record import InputFacts, StudyAudit
+from pipeline.findings.panels import load_panels
+from pipeline.findings.study_audit import InputFacts, StudyAudit
 from pipeline.runs.reuse import run_answers
 from pipeline.studies.read_study import read_study
 from pipeline.walk.sources import find_sources

@@ -13,7 +13,9 @@ from pipeline.evidence.cohort import (
     units_of,
 )
 from pipeline.evidence.criteria import check_criteria, judge, judge_all
-from pipeline.findings.record import Estimate, MapScores, RefusedMask, Score, StudyAudit
+from pipeline.findings.estimates import Estimate
+from pipeline.findings.scores import MapScores, Score
+from pipeline.findings.study_audit import RefusedMask, StudyAudit
 
 BOOTSTRAP = Bootstrap(500, 0)
 

@@ -8,8 +8,9 @@ import pytest
 from pipeline.errors import OutputError
 from pipeline.files import written
 from pipeline.findings.recipes import Recipes
-from pipeline.findings.record import InputFacts, MapScores, PairAgreement, RefusedMask, Score, StudyAudit
+from pipeline.findings.scores import MapScores, PairAgreement, Score
 from pipeline.findings.shards import load_map, maps_by_study, read_answers, read_shard, write_maps, write_shard
+from pipeline.findings.study_audit import InputFacts, RefusedMask, StudyAudit
 
 SCORES = (Score(name="iou", value=0.25), Score(name="hit_rate", reason="constant_map"))
 ANALYSED = StudyAudit(

@@ -140,7 +140,7 @@ def test_a_neighbour_with_one_of_our_names_is_told_of(tmp_path):
         ("from broken import x", "broken.py, line 1: invalid syntax"),
         ("def biuld():\n    pass", "makers has no function 'build'; did you mean 'biuld'?"),
         ("zzz = 1", "makers has no function 'build'"),
-        ("build = 3", "'build' of makers is a int"),
+        ("build = 3", "'build' of makers must be a function, not int"),
         ("class Panic(BaseException): pass\nraise Panic('x')", "importing makers raised Panic: x (makers.py, line 2)"),
         ("x = '\0'", "null bytes"),
     ],
@@ -171,7 +171,7 @@ def test_a_function_that_raises_is_one_line(text, arguments, words, tmp_path):
     "factory", ["makers", "makers:", ":build", "makers.py:build:x", "ma kers:build", "../x:build", ""]
 )
 def test_what_is_no_factory_at_all(factory, tmp_path):
-    assert "is not package.module:function" in refused(ConfigError, factory, tmp_path)
+    assert "must be package.module:function" in refused(ConfigError, factory, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["absent", "project.absent", "absent.nets"])

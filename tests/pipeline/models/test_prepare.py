@@ -88,13 +88,13 @@ def test_the_frame_of_reference_stays():
     [
         ({"_target_": "RandFlip"}, "RandFlip is random"),
         ({"_target_": "Compose", "transforms": [{"_target_": "RandGaussianNoise"}]}, "RandGaussianNoise is random"),
-        ({"_target_": "ScaleIntensityd", "keys": ["image"]}, "array twin 'ScaleIntensity'"),
-        ({"_target_": "Transpose", "indices": [0, 2, 1]}, "without recording where"),
-        ({"_target_": "Lambda", "func": "$lambda x: x"}, "without recording where"),
+        ({"_target_": "ScaleIntensityd", "keys": ["image"]}, "array form, 'ScaleIntensity'"),
+        ({"_target_": "Transpose", "indices": [0, 2, 1]}, "without recording how"),
+        ({"_target_": "Lambda", "func": "$lambda x: x"}, "without recording how"),
         ({"_target_": "Resize", "spatial_size": [4, 4], "mode": "nearest"}, "nearest-exact"),
         ({"_target_": "Resise", "spatial_size": [4, 4]}, "Resise cannot be built"),
         ({"_target_": "Resize", "size": [4, 4]}, "Resize cannot be built"),
-        ({"_target_": "torch.nn.ReLU"}, "not one of MONAI's transforms"),
+        ({"_target_": "torch.nn.ReLU"}, "not a transform of MONAI"),
         ({"spatial_size": [4, 4]}, "must name a MONAI transform"),
     ],
 )

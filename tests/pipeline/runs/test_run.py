@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline.conclusions.cases import load_panels
 from pipeline.conclusions.per_study_csv import neutral
 from pipeline.errors import ArchiveError, ConfigError, ModelError, OutputError
 from pipeline.findings.ledger import read_ledger
-from pipeline.findings.record import load_results
+from pipeline.findings.panels import load_panels
+from pipeline.findings.results import load_results
 from pipeline.findings.shards import load_map, read_shard
 from pipeline.walk.sources import find_sources
 from tests.pipeline.planted import affine_of, plant, write_manifest, write_study

@@ -16,6 +16,7 @@ from pipeline.studies.read_study import MaskSource, StudyRow, list_studies, read
 from pipeline.studies.readers import AS_STORED, ReadOptions
 from pipeline.studies.study import MaskFault, faults_of
 from pipeline.studies.volume import Mask
+from tests.pipeline.studies.misbehaving import Panic
 from tests.pipeline.studies.writers import (
     FRAME,
     SECRET,
@@ -555,10 +556,6 @@ def test_what_the_user_chose_reaches_the_file_and_the_facts(row):
     study = read_study(chosen, NAMES, ReadOptions(volume=1))
     assert (study.image.array[MARK], study.header["volume"]) == (500, "volumes 0 to 1: 1 chosen")
     refusal(Reason.SEVERAL_VOLUMES, lambda: read_study(chosen, NAMES))
-
-
-class Panic(BaseException):
-    """What a decoder written in Rust raises."""
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from pipeline.studies.readers.shared.base import (
 )
 from pipeline.studies.readers.shared.sidecars import where_meant
 
-__all__ = ["accepts", "read", "read_mask"]
+__all__ = ["accepts", "check_layout", "geometry_of", "read", "read_mask"]
 
 _TO_LPS = {"left-posterior-superior": (1, 1, 1), "right-anterior-superior": (-1, -1, 1),
            "left-anterior-superior": (1, -1, 1)}  # fmt: skip
@@ -85,7 +85,7 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
 def _load(path: Path) -> tuple[NDArray[np.generic], Geometry, dict[str, Any]]:
     with path.open("rb") as file:
         header: dict[str, Any] = nrrd.read_header(file)
-        _check_layout(header)
+        check_layout(header)
         voxels = int(np.prod([int(axis) for axis in header["sizes"]], dtype=object))
         check_size(voxels * _FLOAT)
         if header["encoding"] in ("gzip", "gz"):
@@ -93,12 +93,17 @@ def _load(path: Path) -> tuple[NDArray[np.generic], Geometry, dict[str, Any]]:
             if not inflates_within(file, min(voxels * _WIDEST, CAP_BYTES), _GZIP):
                 raise refused(Reason.NOT_READABLE, "the voxels are far more than the header announces")
             file.seek(start)
-        geometry = _geometry(header)
+        geometry = geometry_of(header)
         values: NDArray[np.generic] = nrrd.read_data(header, file, str(path), index_order="F")
     return values, geometry, header
 
 
-def _check_layout(header: dict[str, Any]) -> None:
+def check_layout(header: dict[str, Any]) -> None:
+    """Refuse a header whose voxels are not one 3D volume in the same file.
+
+    Raises:
+        StudyError: ``unsupported_format``.
+    """
     if "data file" in header or "datafile" in header:
         message = "the voxels lie in another file than the NRRD header; store both in one file"
         raise refused(Reason.UNSUPPORTED_FORMAT, message)
@@ -121,7 +126,12 @@ def _volume_axis(header: dict[str, Any]) -> int | None:
     return int(aimless[0]) if len(aimless) == 1 and kinds[aimless[0]] in _VOLUMES else None
 
 
-def _geometry(header: dict[str, Any]) -> Geometry:
+def geometry_of(header: dict[str, Any]) -> Geometry:
+    """Return where the voxels lie, in RAS+ millimetres.
+
+    Raises:
+        StudyError: ``no_geometry``, when the header does not say, or not in millimetres.
+    """
     space = str(header.get("space", "")).lower()
     signs = _TO_LPS.get(_SHORT.get(space, space))
     directions, origin = header.get("space directions"), header.get("space origin")

@@ -1,4 +1,5 @@
-"""One file a format of annotations: ``accepts``, ``read_mask``.
+"""One file a format of annotations: ``accepts(path)``, and ``read_mask(path, image, request)`` on the image's grid.
 
-May import ``readers.shared``, ``readers.dicom`` and the images whose grid a mask lies on.
+May import errors, the data types, ``readers.shared`` and ``readers.dicom``, and the library of its format. No reader of
+images: the image that a mask belongs to is handed in.
 """

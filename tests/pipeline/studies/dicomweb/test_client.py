@@ -40,8 +40,7 @@ from pipeline.walk.reading import read_studies
 from pipeline.walk.sources import find_sources
 from tests.pipeline.planted import plant
 from tests.pipeline.steps import begin, open_auditor, read_run, work
-from tests.pipeline.studies.readers.masks.test_rtstruct import circle, structure_set
-from tests.pipeline.studies.web import (
+from tests.pipeline.studies.dicomweb.web import (
     BOUNDARY,
     cut,
     described,
@@ -52,6 +51,7 @@ from tests.pipeline.studies.web import (
     stored,
     unclosed,
 )
+from tests.pipeline.studies.readers.masks.test_rtstruct import circle, structure_set
 from tests.pipeline.studies.writers import OBLIQUE, dicom, grid, projection, segmentation, slices
 
 NAMES = Pseudonyms(b"0123456789abcdef0123456789abcdef")

@@ -152,14 +152,14 @@ def test_a_worker_that_was_ended_is_never_handed_out_again(pool):
         answers.close()
 
 
-class Call:
+class PoolCall:
     """What the pool knows of a call."""
 
     left = False
 
 
 def test_a_worker_that_is_given_back_after_its_call_was_left_is_gone(pool):
-    call, next_call = Call(), Call()
+    call, next_call = PoolCall(), PoolCall()
     worker = pool.take(call, fresh=True)
     pool.leave(call)
     with pytest.raises(RuntimeError, match="was left"):

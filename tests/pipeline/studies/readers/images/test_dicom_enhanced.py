@@ -7,8 +7,8 @@ from pydicom.uid import EnhancedCTImageStorage, EnhancedMRImageStorage, Enhanced
 from pipeline.errors import Reason
 from pipeline.studies.readers import read_image
 from pipeline.studies.readers.shared import base
-from tests.pipeline.studies.enhanced import enhanced, item
 from tests.pipeline.studies.peers import assert_same, by_dcm2niix, by_highdicom, by_simpleitk
+from tests.pipeline.studies.readers.images.enhanced import enhanced, item
 from tests.pipeline.studies.writers import FRAME, OBLIQUE, dot, edited, grid, refusal, slices
 
 SHAPE, MARK = (7, 5, 6), (5, 1, 4)

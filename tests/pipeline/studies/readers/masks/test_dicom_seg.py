@@ -25,7 +25,7 @@ from pipeline.studies.geometry import Geometry
 from pipeline.studies.readers import MaskRequest, read_image, read_mask
 from pipeline.studies.readers.shared.base import ImageFile, ReadOptions
 from pipeline.studies.volume import Volume
-from tests.pipeline.studies.enhanced import enhanced
+from tests.pipeline.studies.readers.images.enhanced import enhanced
 from tests.pipeline.studies.writers import (
     OBLIQUE,
     edited,

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from pipeline.errors import OutputError
 from pipeline.files import written
 
-__all__ = ["StudyMap"]
+__all__ = ["PlacedMap"]
 
 
 @dataclass(frozen=True, eq=False)
-class StudyMap:
+class PlacedMap:
     """A raw map at its layer's own resolution.
 
     ``array`` (2 or 3 axes, float32, read-only) is kept before the ReLU that may end the method's formula: for a method

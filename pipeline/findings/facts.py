@@ -1,0 +1,161 @@
+"""What a reader must know of how the numbers were made: model, layers, inputs, methods, metrics, lock, program."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pipeline.findings.frozen_model import FrozenModel
+
+__all__ = [
+    "Amendment",
+    "InputSummary",
+    "LayerFacts",
+    "Lock",
+    "MethodFacts",
+    "MetricFacts",
+    "ModelFacts",
+    "Provenance",
+    "RegisterMark",
+]
+
+
+class LayerFacts(FrozenModel):
+    """A layer that maps were taken from. ``requested`` is what the configuration says (``auto`` or a name).
+
+    ``shift_mm`` is how far beside the place where it is drawn the middle cell looks, along each axis of the model's
+    input; measured on the network, None when the cell does not react. ``shift_mm`` and ``cell_mm`` are the first
+    study's; ``cell_range`` is the smallest and the largest size of a cell over all studies, along each axis. ``unit``
+    is that of all: ``px`` where the first study states no physical size.
+    """
+
+    name: str
+    requested: str
+    shape: tuple[int, ...]
+    cell_mm: tuple[float, ...]
+    shift_mm: tuple[float, ...] | None = None
+    unit: str = "mm"
+    cell_range: tuple[tuple[float, float], ...] | None = None
+
+
+class ModelFacts(FrozenModel):
+    """The model's identity."""
+
+    name: str
+    version: str
+    source: str
+    architecture: str
+    parameters: int
+    sha256: str
+    labels: tuple[str, ...]
+    output: str
+    threshold: float
+    layers: tuple[LayerFacts, ...]
+    training_data: str
+
+    @property
+    def negative_label(self) -> str | None:
+        """The label that means "nothing found": the first, unless labels are independent of each other (sigmoid)."""
+        return None if self.output == "sigmoid" else self.labels[0]
+
+
+class InputSummary(FrozenModel):
+    """The model's inputs over the analysed studies.
+
+    ``minimum`` and ``maximum`` are the lowest and highest value of all, ``mean`` and ``deviation`` the means of the
+    studies' own. ``shapes`` counts the studies by shape, such as ``1 x 48 x 48 x 48``. ``notes`` are facts that a
+    reader should weigh. ``picture`` is the file with a plane of the first study's input (None: ``picture_note`` says
+    why).
+    """
+
+    studies: int
+    shapes: Mapping[str, int]
+    minimum: float
+    mean: float
+    maximum: float
+    deviation: float
+    notes: tuple[str, ...] = ()
+    picture: str | None = None
+    picture_note: str | None = None
+
+
+class MethodFacts(FrozenModel):
+    """What a reader must know of a map."""
+
+    name: str
+    title: str
+    paper: str
+    formula: str
+    limits: str
+
+
+class MetricFacts(FrozenModel):
+    """What a reader must know of a metric."""
+
+    name: str
+    title: str
+    definition: str
+    better: Literal["higher", "lower"]
+    unit: str
+
+
+class Amendment(FrozenModel):
+    """A lock that was changed in the open: when and why, what changed, and which runs had been looked at by then."""
+
+    amended_at: str
+    reason: str
+    previous: str
+    previous_locked_at: str
+    changed: tuple[str, ...]
+    seen: tuple[str, ...]
+
+
+class RegisterMark(FrozenModel):
+    """What the register of looks held at a moment: since when it exists, its newest entry's hash, its length."""
+
+    since: str
+    head: str
+    length: int
+
+
+class Lock(FrozenModel):
+    """What was fixed before the first inference, and whether it was fixed before anybody looked.
+
+    ``exploratory`` lists why the run is stamped EXPLORATORY; empty: it was locked beforehand. ``digest`` is the lock's
+    in the register, ``site_key`` the fingerprint of the key that signs lock, register and ledger.
+    """
+
+    locked_at: str | None
+    digest: str | None = None
+    recipe: str
+    criteria: str
+    statistics: str = ""
+    shown: str = ""
+    model: str
+    code: str = ""
+    program: str = ""
+    cohort: str
+    exploratory: tuple[str, ...] = ()
+    amendments: tuple[Amendment, ...] = ()
+    register_mark: RegisterMark | None = None
+    site_key: str | None = None
+
+
+class Provenance(FrozenModel):
+    """What made the run. ``engine`` is what drove its shards, and why where it was not Prefect throughout."""
+
+    camaudit: str
+    command: str
+    started_at: str
+    finished_at: str
+    seconds: float
+    device: str
+    platform: str
+    python: str
+    libraries: Mapping[str, str]
+    seed: int
+    replicates: int
+    determinism: str
+    engine: str = "local"
+    flow_run: str | None = None
+    previous_run: str | None = None
+    ledger_head: str | None = None
+    ledger_length: int = 0

@@ -1,0 +1,81 @@
+"""One study of an audit: what the model said, what was measured, or where and why it stopped."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from pipeline.findings.frozen_model import FrozenModel
+from pipeline.findings.scores import MapScores, PairAgreement
+
+__all__ = ["InputFacts", "RefusedMask", "StudyAudit", "map_name", "methods_at_layers"]
+
+
+class RefusedMask(FrozenModel):
+    """A reader's mask of an analysed study that could not be used, and why.
+
+    ``label`` is None where nothing tells which label it shows, or the model does not have it. ``masks`` is the number
+    of masks that this stands for.
+    """
+
+    reader: str
+    label: str | None
+    reason: str
+    message: str
+    masks: int = 1
+
+
+class InputFacts(FrozenModel):
+    """What the model was shown of one study: the input's shape (channels, ...) and its values."""
+
+    shape: tuple[int, ...]
+    minimum: float
+    mean: float
+    maximum: float
+    deviation: float
+
+
+class StudyAudit(FrozenModel):
+    """One study: what the model said, what was measured, or where and why it stopped.
+
+    ``facts`` holds allow-listed facts of the image (modality, how values were made); ``reference`` is None when
+    nobody said what is present. ``masks`` counts the experts' masks that could be used, ``mask_faults`` tells of
+    the others; ``model_input`` is None for a study that the model was not shown.
+    """
+
+    study: str
+    patient: str
+    source_sha256: str
+    status: Literal["analysed", "excluded", "failed"]
+    stage: str | None = None
+    reason: str | None = None
+    message: str | None = None
+    reference: tuple[str, ...] | None = None
+    predicted: tuple[str, ...] = ()
+    probabilities: Mapping[str, float] = {}
+    strata: Mapping[str, str] = {}
+    facts: Mapping[str, str] = {}
+    masks: int = 0
+    mask_faults: tuple[RefusedMask, ...] = ()
+    model_input: InputFacts | None = None
+    agreement: tuple[PairAgreement, ...] = ()
+    map_scores: tuple[MapScores, ...] = ()
+
+    @model_validator(mode="after")
+    def _reason_when_not_analysed(self) -> Self:
+        if (self.status == "analysed") != (self.reason is None):
+            raise ValueError(f"a study that is {self.status!r} cannot have the reason {self.reason!r}")
+        return self
+
+
+def map_name(entry: MapScores, at_layers: Collection[str]) -> str:
+    """Return what a map is called in tables: its method, with the layer for those of ``at_layers``."""
+    return f"{entry.method}@{entry.layer}" if entry.method in at_layers else entry.method
+
+
+def methods_at_layers(audits: Iterable[StudyAudit]) -> frozenset[str]:
+    """Return the methods whose maps were taken at more than one layer."""
+    places = {(entry.method, entry.layer) for audit in audits for entry in audit.map_scores}
+    counts = Counter(method for method, _ in places)
+    return frozenset(method for method, count in counts.items() if count > 1)

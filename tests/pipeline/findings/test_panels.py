@@ -1,0 +1,32 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.errors import OutputError
+from pipeline.findings.panels import CasePanels, View, load_panels, save_panels
+
+PLANE = np.arange(12, dtype=np.float32).reshape(3, 4)
+VIEW = View(
+    PLANE, (0.5, 0.7), ("R", "L", "A", "P"), "plane 2 of 5", {"anna": PLANE > 6}, {"gradcam": -PLANE}, PLANE > 0
+)
+PANELS = CasePanels("S", "nodule", "HU", (0, 1), {"gradcam": (-11, 0)}, {"gradcam": 0.5}, (VIEW,))
+
+
+@pytest.mark.parametrize("unit", ["mm", "px"])
+def test_panels_come_back_as_they_went(unit, tmp_path):
+    panels = replace(PANELS, length_unit=unit, views=(VIEW, replace(VIEW, caption="plane 4 of 5")))
+    save_panels(panels, tmp_path / "p.npz")
+    loaded = load_panels(tmp_path / "p.npz")
+    assert replace(loaded, views=()) == replace(panels, views=())
+    for view, kept in zip(loaded.views, panels.views, strict=True):
+        assert (view.pixel_mm, tuple(view.letters), view.caption) == (kept.pixel_mm, kept.letters, kept.caption)
+        pairs = [(view.image, kept.image), (view.seen, kept.seen)]
+        pairs += [(view.masks["anna"], kept.masks["anna"]), (view.maps["gradcam"], kept.maps["gradcam"])]
+        assert all(np.array_equal(left, right) and left.dtype == right.dtype for left, right in pairs)
+
+
+def test_a_damaged_file_of_panels_is_refused(tmp_path):
+    (tmp_path / "p.npz").write_bytes(b"no")
+    with pytest.raises(OutputError, match="cannot be read"):
+        load_panels(tmp_path / "p.npz")
