@@ -100,7 +100,7 @@ def copied_tree(tmp_path_factory):
     [
         ("cam/resize.py", "import pipeline.errors", "packages"),
         ("pipeline/runs/run.py", "import flows.cli", "packages"),
-        ("pipeline/findings/ledger.py", "def late():\n    import pipeline.studies.volume", "rooms"),
+        ("pipeline/findings/custody/ledger.py", "def late():\n    import pipeline.studies.volume", "rooms"),
         ("pipeline/a_module_without_a_place.py", "", "rooms"),
         ("reports/numbers.py", "import pipeline.evidence.statistics", "reports"),
         ("reports/sections/cover.py", "import pipeline.config", "reports"),
@@ -158,7 +158,8 @@ def bound_names(path, *, imported):
     bound = {node.name for node in top if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
     for node in top:
         if isinstance(node, ast.Assign):
-            bound |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+            targets = [part for target in node.targets for part in getattr(target, "elts", [target])]
+            bound |= {target.id for target in targets if isinstance(target, ast.Name)}
         elif isinstance(node, ast.AnnAssign):
             bound.add(node.target.id)
         elif imported and isinstance(node, (ast.Import, ast.ImportFrom)):

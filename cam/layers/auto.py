@@ -275,6 +275,6 @@ def _why_without(survey: _Survey) -> str:
             "torch.no_grad() there instead"
         )
     return (
-        "does not depend on its input by a path with gradients (quantised weights, argmax, rounding): take the network "
-        "as it was trained, or methods at the input that only run the model again, as occlusion and rise"
+        "does not depend on its input through operations with gradients (quantised weights, argmax, rounding): use the "
+        "network as it was trained, or methods at the input that only run the model again, such as occlusion and rise"
     )

@@ -15,7 +15,7 @@ from pipeline.checks.model_check import Probe, check_model
 from pipeline.checks.survey import Losses, Survey, survey_studies
 from pipeline.config_file import LoadedConfig
 from pipeline.errors import ArchiveError
-from pipeline.findings.site_key import load_site_key
+from pipeline.findings.custody.site_key import load_site_key
 from pipeline.runs import locking
 from pipeline.runs.locking import subject_of
 from pipeline.studies.untrusted.workers import WorkerPool

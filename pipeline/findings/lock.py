@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline.config import AuditConfig, digest_of
 from pipeline.errors import ConfigError
 from pipeline.files import written
+from pipeline.findings.custody.site_key import SiteKey, verify_signature
 from pipeline.findings.facts import Amendment, RegisterMark
-from pipeline.findings.site_key import SiteKey, verify_signature
 
 __all__ = ["Fixed", "LockFile", "cohort_digest", "fixed_by", "lock_path", "read_lock", "save_lock"]
 

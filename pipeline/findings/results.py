@@ -127,4 +127,6 @@ def load_results(run: Path) -> Results:
             ) from None
         first = faults[0]
         where = ".".join(map(str, first["loc"]))
-        raise OutputError(f"{path}: is not a result of schema {SCHEMA_VERSION}: {where}: {first['msg']}") from None
+        raise OutputError(
+            f"{path}: is not of schema {SCHEMA_VERSION}, which this version reads: {where}: {first['msg']}"
+        ) from None

@@ -13,9 +13,9 @@ from pipeline.config_file import Document, LoadedConfig, overridden
 from pipeline.errors import ConfigError, OutputError
 from pipeline.evidence.localisation import METRICS
 from pipeline.findings.carried import Carried
+from pipeline.findings.custody.site_key import load_site_key
 from pipeline.findings.lock import fixed_by, read_lock
 from pipeline.findings.recipes import Recipes
-from pipeline.findings.site_key import load_site_key
 from pipeline.findings.spec import SPEC_FILE
 from pipeline.program import program_digest
 from pipeline.runs.locking import Subject, compare

@@ -17,11 +17,11 @@ from typing import Any
 from pipeline.errors import ConfigError, OutputError
 from pipeline.file_lock import locked
 from pipeline.files import written
-from pipeline.findings.ledger import Ledger, LedgerEntry, LedgerError, LedgerFault, public_key, read_ledger
-from pipeline.findings.site_key import SiteKey, verify_signature
-from pipeline.findings.state_folder import named_folder, private_folder, state_folder
+from pipeline.findings.custody.ledger import Ledger, LedgerEntry, LedgerError, LedgerFault, public_key, read_ledger
+from pipeline.findings.custody.site_key import SiteKey, verify_signature
+from pipeline.findings.custody.state_folder import named_folder, private_folder, state_folder
 
-__all__ = ["LockFacts", "Look", "LookFacts", "Register", "cohort_digest", "enter_lock", "enter_look", "read_register"]
+__all__ = ["LockFacts", "Look", "LookFacts", "Register", "enter_lock", "enter_look", "read_register", "studies_digest"]
 
 REGISTER_VARIABLE = "CAMAUDIT_REGISTER"
 _FILE, _HEAD, _COHORTS, _GUARD = "register.jsonl", "register.head.json", "cohorts", "register.lock"
@@ -155,7 +155,7 @@ def enter_look(key: SiteKey, facts: LookFacts, studies: Collection[str], folder:
     return _enter(key, "look", asdict(facts), studies, folder or _folder())
 
 
-def cohort_digest(studies: Collection[str]) -> str:
+def studies_digest(studies: Collection[str]) -> str:
     """Return the digest of a cohort from its studies' content hashes; neither order nor repetition counts."""
     return hashlib.sha256(_cohort_content(studies)).hexdigest()
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pipeline.errors import OutputError
 from pipeline.findings.carried import Carried, MapPlace
-from pipeline.findings.ledger import read_ledger
+from pipeline.findings.custody.ledger import read_ledger
+from pipeline.findings.custody.recorded_files import check_file, recorded_files
 from pipeline.findings.recipes import Recipes
-from pipeline.findings.recorded_files import check_file, recorded_files
 from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import maps_path, read_answers, read_shard, write_shard
 from pipeline.findings.spec import SPEC_FILE, Member

@@ -20,12 +20,12 @@ from pipeline.config_file import LoadedConfig
 from pipeline.errors import ConfigError, OutputError
 from pipeline.faults import FAULTS, fault_log
 from pipeline.files import written
+from pipeline.findings.custody.ledger import Ledger, read_ledger
+from pipeline.findings.custody.recorded_files import check_file, record_files, recorded_files
+from pipeline.findings.custody.site_key import load_site_key
 from pipeline.findings.facts import Provenance
-from pipeline.findings.ledger import Ledger, read_ledger
-from pipeline.findings.recorded_files import check_file, record_files, recorded_files
 from pipeline.findings.results import Results
 from pipeline.findings.shards import write_maps, write_shard
-from pipeline.findings.site_key import load_site_key
 from pipeline.findings.spec import (
     COHORT_FILE,
     LEDGER_FILE,

@@ -19,12 +19,12 @@ from pipeline.errors import OutputError
 from pipeline.evidence.localisation import METRICS
 from pipeline.faults import package_logger
 from pipeline.findings.carried import Carried
+from pipeline.findings.custody.ledger import Ledger
+from pipeline.findings.custody.recorded_files import record_files
+from pipeline.findings.custody.site_key import SiteKey, load_site_key
 from pipeline.findings.facts import Lock, MethodFacts
-from pipeline.findings.ledger import Ledger
 from pipeline.findings.lock import read_lock
 from pipeline.findings.recipes import Recipes
-from pipeline.findings.recorded_files import record_files
-from pipeline.findings.site_key import SiteKey, load_site_key
 from pipeline.findings.spec import (
     COHORT_FILE,
     LEDGER_FILE,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.checks.config_checks import check_names, checked_config
-from pipeline.findings.site_key import load_site_key
+from pipeline.findings.custody.site_key import load_site_key
 from pipeline.progress import silent
 from pipeline.runs.locking import lock_audit, subject_of
 from pipeline.runs.run import Run

@@ -6,6 +6,7 @@ import stat
 from pipeline.config_file import load_config
 from pipeline.runs.pseudonym_links import LINKS_FILE, write_links
 from pipeline.studies.pseudonyms import Pseudonyms, load_key
+from pipeline.walk.sources import find_sources
 from tests.pipeline.planted import plant
 
 
@@ -16,10 +17,12 @@ def test_the_table_ties_every_pseudonym_to_its_name(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with path.open() as file:
         rows = list(csv.DictReader(file))
-    found = find_rows(load_config(config), Pseudonyms(load_key(tmp_path / "runs")))
-    assert {row["study"]: row["archive_study"] for row in rows} == {key: one.row.study for key, one in found.items()}
+    sources = find_sources(load_config(config), Pseudonyms(load_key(tmp_path / "runs")))
+    assert {row["study"]: row["archive_study"] for row in rows} == {
+        source.study: source.row.study for source in sources
+    }
     assert {row["patient"]: row["archive_patient"] for row in rows} == {
-        one.patient: one.row.patient for one in found.values()
+        source.patient: source.row.patient for source in sources
     }
     assert len(rows) == 3
 

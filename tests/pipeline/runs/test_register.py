@@ -6,9 +6,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pipeline.errors import ConfigError, OutputError
-from pipeline.findings.ledger import Ledger, LedgerError, LedgerFault
-from pipeline.findings.site_key import SiteKey
-from pipeline.runs.register import LockFacts, LookFacts, cohort_digest, enter_lock, enter_look, read_register
+from pipeline.findings.custody.ledger import Ledger, LedgerError, LedgerFault
+from pipeline.findings.custody.site_key import SiteKey
+from pipeline.runs.register import LockFacts, LookFacts, enter_lock, enter_look, read_register, studies_digest
 from tests.pipeline.at_once import at_once
 
 EVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -50,19 +50,21 @@ def test_a_look_is_known_by_weights_and_any_study_whatever_its_name(folder, key)
     enter_look(key, LookFacts("after", WEIGHTS, study("lock")), COHORT, folder)
     register = read_register(folder)
     (look,) = register.looks(WEIGHTS, [study(4), study(99)], lock.time)
-    assert (look.run, look.cohort, look.lock, look.doubt) == ("first", cohort_digest(COHORT), None, None)
+    assert (look.run, look.cohort, look.lock, look.doubt) == ("first", studies_digest(COHORT), None, None)
     assert [look.run for look in register.looks(WEIGHTS, COHORT, EVER)] == ["first", "after"]
     assert register.looks(WEIGHTS, [study(99)], EVER) == ()
     assert register.looks(WEIGHTS, COHORT, look.time) == ()
-    assert (lock.body["studies"], lock.body["cohort"]) == (5, cohort_digest(COHORT))
+    assert (lock.body["studies"], lock.body["cohort"]) == (5, studies_digest(COHORT))
     assert register.locks == (lock,)
     assert register.length == 5
     assert register.since < look.time
 
 
 def test_the_order_and_repetition_of_studies_do_not_count():
-    assert cohort_digest([*reversed(COHORT), COHORT[0]]) == cohort_digest(COHORT)
-    assert cohort_digest(COHORT) == hashlib.sha256("".join(f"{each}\n" for each in sorted(COHORT)).encode()).hexdigest()
+    assert studies_digest([*reversed(COHORT), COHORT[0]]) == studies_digest(COHORT)
+    assert (
+        studies_digest(COHORT) == hashlib.sha256("".join(f"{each}\n" for each in sorted(COHORT)).encode()).hexdigest()
+    )
 
 
 def test_a_study_that_is_no_hash_is_refused_before_anything_is_written(tmp_path, key):
@@ -73,7 +75,7 @@ def test_a_study_that_is_no_hash_is_refused_before_anything_is_written(tmp_path,
 
 @pytest.mark.parametrize("change", ["removed", "emptied", "altered"])
 def test_a_cohort_that_is_lost_or_altered_cannot_be_ruled_out(folder, change):
-    path = folder / "cohorts" / f"{cohort_digest(COHORT)}.txt"
+    path = folder / "cohorts" / f"{studies_digest(COHORT)}.txt"
     if change == "removed":
         path.unlink()
     else:
@@ -168,7 +170,7 @@ def test_processes_that_enter_at_once_leave_one_sound_register(tmp_path, monkeyp
     monkeypatch.delenv("CAMAUDIT_REGISTER", raising=False)
     monkeypatch.delenv("CAMAUDIT_SITE_KEY", raising=False)
     script = """
-from pipeline.findings.site_key import load_site_key
+from pipeline.findings.custody.site_key import load_site_key
 from pipeline.runs.register import LookFacts, enter_look
 key = load_site_key()
 started()

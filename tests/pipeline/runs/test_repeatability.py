@@ -6,6 +6,7 @@ import pytest
 from pipeline.config_file import load_config
 from pipeline.runs.repeatability import _difference, repeatability
 from pipeline.runs.reuse import run_answers
+from pipeline.walk.sources import find_sources
 from tests.pipeline.planted import plant
 from tests.pipeline.runs.test_run import change, complete
 from tests.pipeline.steps import begin, open_auditor, read_run, work
@@ -56,7 +57,7 @@ def test_what_cannot_be_checked_says_why(config):
     run, members = read_run(folder)
     auditor = open_auditor(config, layers=tuple(layer.name for layer in run.layers))
     audits = list(run_answers(folder, {member.study: member.shard for member in members}).values())
-    sources = find_rows(load_config(config), auditor.pseudonyms)
+    sources = {source.study: source for source in find_sources(load_config(config), auditor.pseudonyms)}
     assert "the stored maps of" in repeatability(folder, audits, auditor, sources)
     assert "no longer in the archive" in repeatability(folder, audits, auditor, {})
     assert repeatability(folder, [], auditor, sources) == "not checked: the run has no map"

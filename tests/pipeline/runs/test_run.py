@@ -11,7 +11,7 @@ import yaml
 
 from pipeline.conclusions.per_study_csv import neutral
 from pipeline.errors import ArchiveError, ConfigError, ModelError, OutputError
-from pipeline.findings.ledger import read_ledger
+from pipeline.findings.custody.ledger import read_ledger
 from pipeline.findings.panels import load_panels
 from pipeline.findings.results import load_results
 from pipeline.findings.shards import load_map, read_shard

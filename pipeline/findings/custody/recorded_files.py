@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pipeline.errors import OutputError
-from pipeline.findings.ledger import Ledger, LedgerEntry
+from pipeline.findings.custody.ledger import Ledger, LedgerEntry
 
 __all__ = ["check_file", "digest_of_file", "record_files", "recorded_files"]
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from pipeline.errors import OutputError
-from pipeline.findings.state_folder import STATE_VARIABLE, private_folder, state_folder
+from pipeline.findings.custody.state_folder import STATE_VARIABLE, private_folder, state_folder
 
 __all__ = [
     "SITE_KEY_FILE",

@@ -12,18 +12,18 @@ from pathlib import Path
 
 from pipeline.errors import OutputError
 from pipeline.file_lock import locked, read_unlocked
-from pipeline.findings.chain import (
+from pipeline.findings.custody.chain import (
+    ChainEnd,
     LedgerEntry,
     LedgerError,
     LedgerFault,
-    Tail,
     entry_line,
     public_key,
     signed_entry,
     split_lines,
     verified_entries,
 )
-from pipeline.findings.site_key import SiteKey
+from pipeline.findings.custody.site_key import SiteKey
 
 __all__ = ["Ledger", "LedgerEntry", "LedgerError", "LedgerFault", "public_key", "read_ledger"]
 
@@ -42,7 +42,7 @@ class Ledger:
         """
         self.path = path
         self._key = key
-        self._tail = Tail(public=key.public)
+        self._tail = ChainEnd(public=key.public)
         self._bytes = 0
         self._last_line = b""
         with locked(path, create=True) as descriptor:
@@ -100,7 +100,7 @@ class Ledger:
         return entry
 
     def _seen(self, newest: LedgerEntry, line: bytes, size: int) -> None:
-        self._tail = Tail(newest.sequence + 1, newest.hash, newest.time, self._key.public)
+        self._tail = ChainEnd(newest.sequence + 1, newest.hash, newest.time, self._key.public)
         self._bytes = size
         self._last_line = line
 
@@ -120,7 +120,7 @@ def read_ledger(path: Path, *, public: str | None = None) -> tuple[LedgerEntry, 
     lines = split_lines(path, content)
     if not lines:
         raise LedgerError(LedgerFault.UNREADABLE, f"{path}: is empty; a log begins with its key")
-    return tuple(verified_entries(path, lines, Tail(public=public)))
+    return tuple(verified_entries(path, lines, ChainEnd(public=public)))
 
 
 def _read(path: Path, descriptor: int, offset: int) -> bytes:

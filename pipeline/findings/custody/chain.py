@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import OutputError
-from pipeline.findings.site_key import SiteKey, fingerprint_of, verify_signature
+from pipeline.findings.custody.site_key import SiteKey, fingerprint_of, verify_signature
 
 __all__ = [
+    "ChainEnd",
     "LedgerEntry",
     "LedgerError",
     "LedgerFault",
-    "Tail",
     "entry_line",
     "public_key",
     "signed_entry",
@@ -85,7 +85,7 @@ def public_key(entries: Sequence[LedgerEntry]) -> str:
 
 
 @dataclass(frozen=True)
-class Tail:
+class ChainEnd:
     """Where the verified part of a chain ends, and the key that signs it: None until the first entry tells."""
 
     length: int = 0
@@ -94,7 +94,7 @@ class Tail:
     public: str | None = None
 
 
-def signed_entry(tail: Tail, event: str, body: Mapping[str, object], key: SiteKey) -> LedgerEntry:
+def signed_entry(tail: ChainEnd, event: str, body: Mapping[str, object], key: SiteKey) -> LedgerEntry:
     """Return the entry of an event that happens now, behind ``tail``.
 
     Times rise strictly. Where the clock is more than a second behind, what it says goes into the body as ``clock``.
@@ -114,7 +114,7 @@ def signed_entry(tail: Tail, event: str, body: Mapping[str, object], key: SiteKe
     return _entry({**content, "hash": digest, "signature": key.sign(_statement(digest))})
 
 
-def verified_entries(path: Path, lines: Sequence[bytes], tail: Tail) -> list[LedgerEntry]:
+def verified_entries(path: Path, lines: Sequence[bytes], tail: ChainEnd) -> list[LedgerEntry]:
     """Verify lines that follow ``tail``: hash, link, time and signature of each.
 
     Raises:
@@ -127,12 +127,12 @@ def verified_entries(path: Path, lines: Sequence[bytes], tail: Tail) -> list[Led
             raise _out_of_sequence(path, number, entry, lines)
         public = tail.public or _first_key(path, entry)
         _check(path, entry, tail, public)
-        tail = Tail(number + 1, entry.hash, entry.time, public)
+        tail = ChainEnd(number + 1, entry.hash, entry.time, public)
         entries.append(entry)
     return entries
 
 
-def _check(path: Path, entry: LedgerEntry, tail: Tail, public: str) -> None:
+def _check(path: Path, entry: LedgerEntry, tail: ChainEnd, public: str) -> None:
     """Hold an entry against the chain before it and the key of the chain."""
     if entry.previous != tail.hash:
         raise _fault(path, entry.sequence, LedgerFault.MISSING, "does not follow the line before it")

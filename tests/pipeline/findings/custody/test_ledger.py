@@ -10,9 +10,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pipeline.errors import OutputError
-from pipeline.findings import chain
-from pipeline.findings.ledger import Ledger, LedgerError, LedgerFault, public_key, read_ledger
-from pipeline.findings.site_key import SiteKey
+from pipeline.findings.custody import chain
+from pipeline.findings.custody.ledger import Ledger, LedgerError, LedgerFault, public_key, read_ledger
+from pipeline.findings.custody.site_key import SiteKey
 from tests.pipeline.at_once import at_once
 
 
@@ -237,8 +237,8 @@ def test_adding_verifies_only_what_is_new(path, key, monkeypatch):
 def test_processes_that_add_at_once_leave_a_sound_chain(path, tmp_path):
     script = """
 from pathlib import Path
-from pipeline.findings.ledger import Ledger
-from pipeline.findings.site_key import load_site_key
+from pipeline.findings.custody.ledger import Ledger
+from pipeline.findings.custody.site_key import load_site_key
 ledger = Ledger(Path(sys.argv[1]), load_site_key())
 started()
 for number in range(30):

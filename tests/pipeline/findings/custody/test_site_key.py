@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from pipeline.errors import OutputError
-from pipeline.findings.site_key import SiteKey, fingerprint_of, load_site_key, verify_signature
+from pipeline.findings.custody.site_key import SiteKey, fingerprint_of, load_site_key, verify_signature
 from tests.pipeline.at_once import at_once
 
 
@@ -152,6 +152,6 @@ def test_a_relative_state_folder_is_refused(state, monkeypatch):
 
 
 def test_processes_that_make_the_key_at_once_have_one_key(state):
-    script = "from pipeline.findings.site_key import load_site_key; started(); print(load_site_key().public)"
+    script = "from pipeline.findings.custody.site_key import load_site_key; started(); print(load_site_key().public)"
     assert set(at_once(script, 4)) == {load_site_key().public}
     assert [path.name for path in state.iterdir()] == ["site-key.pem"]
