@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from camaudit.placed_map import PlacedMap
 from pipeline.errors import OutputError
+from pipeline.findings.custody.ledger import read_ledger
+from pipeline.findings.custody.recorded_files import check_file, recorded_files
 from pipeline.findings.estimates import Verdict
-from pipeline.findings.ledger import read_ledger
 from pipeline.findings.panels import CasePanels, load_panels
-from pipeline.findings.recorded_files import check_file, recorded_files
 from pipeline.findings.results import Results, load_results
 from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import load_map

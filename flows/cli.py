@@ -292,7 +292,7 @@ def schema(
     ] = "audit",
 ) -> None:
     """Print the JSON Schema of audit.yaml, for editors, or of what a run leaves behind."""
-    from pipeline.findings.schemas import PUBLISHED, schema_text
+    from flows.commands.schemas import PUBLISHED, schema_text
 
     if document not in PUBLISHED:
         raise ConfigError(f"DOCUMENT: there is no schema of {document!r}; {closest(document, PUBLISHED)}")

@@ -312,7 +312,7 @@ LIGHT = [
     ("camaudit", ("torch", "monai", "prefect", "numpy", "pyarrow", "pipeline", "cam")),
     ("camaudit.finished_run", ("torch", "monai", "prefect", "matplotlib", "reportlab")),
     ("camaudit.views", ("torch", "monai", "prefect")),
-    ("pipeline.findings.schemas", ("torch", "monai", "prefect")),
+    ("flows.commands.schemas", ("torch", "monai", "prefect")),
     ("flows.running", ("torch", "monai", "prefect", "numpy", "matplotlib")),
     ("reports.pdf", ("torch", "monai", "prefect", "pipeline.models", "pipeline.walk.study_walk")),
     ("reports", ("torch", "monai", "prefect")),

