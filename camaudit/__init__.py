@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from camaudit.running import audit, measure
     from camaudit.views import EstimateTable, Overlay
     from pipeline.errors import AuditError
-    from pipeline.evidence.localisation import Metric
+    from pipeline.evidence.metrics.declaration import Metric
     from pipeline.findings.estimates import Estimate, Verdict
     from pipeline.findings.panels import CasePanels, View
     from pipeline.findings.results import Results
@@ -58,7 +58,7 @@ _HOMES = {
     "FinishedRun": "camaudit.finished_run",
     "MapScores": "pipeline.findings.scores",
     "Method": "cam.registry",
-    "Metric": "pipeline.evidence.localisation",
+    "Metric": "pipeline.evidence.metrics.declaration",
     "Overlay": "camaudit.views",
     "Results": "pipeline.findings.results",
     "Score": "pipeline.findings.scores",

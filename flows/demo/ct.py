@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from flows.demo.scene import DemoLesion, Image, Scene, cloud, inside, redrawn
+from flows.demo.scene import DemoLesion, DemoScene, Image, cloud, inside, redrawn
 
 __all__ = ["SCANNERS", "Scanner", "draw_ct", "mark_ct"]
 
@@ -36,7 +36,7 @@ _STRIP_LENGTH = 90.0
 _LEAD = 3000.0
 
 
-def draw_ct(rng: np.random.Generator, scanner: Scanner, *, finding: bool) -> Scene:
+def draw_ct(rng: np.random.Generator, scanner: Scanner, *, finding: bool) -> DemoScene:
     """Draw one patient's chest, with a lesion in one of the lungs when ``finding``."""
     x, y, z = _coordinates(scanner)
     values, lungs = _chest(rng, x, y, z)
@@ -50,7 +50,7 @@ def draw_ct(rng: np.random.Generator, scanner: Scanner, *, finding: bool) -> Sce
         values = values * (1 - solid) + density * solid
         outlines = (distance <= 1, second.distance((x, y, z)) <= 1)
     noise = scanner.noise * 2 * gaussian_filter(rng.standard_normal(scanner.shape).astype(np.float32), (0.6, 0.6, 0.3))
-    return Scene(np.rint(np.clip(values + noise, -1024, 3071)).astype(np.float32), outlines)
+    return DemoScene(np.rint(np.clip(values + noise, -1024, 3071)).astype(np.float32), outlines)
 
 
 def mark_ct(image: Image, rng: np.random.Generator, scanner: Scanner) -> Image:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from flows.demo.scene import DemoLesion, Image, Scene, cloud, inside, redrawn
+from flows.demo.scene import DemoLesion, DemoScene, Image, cloud, inside, redrawn
 
 __all__ = ["SITES", "Site", "draw_radiograph", "mark_radiograph", "random_site"]
 
@@ -51,7 +51,7 @@ def random_site(rng: np.random.Generator) -> Site:
     )
 
 
-def draw_radiograph(rng: np.random.Generator, site: Site, *, finding: bool) -> Scene:
+def draw_radiograph(rng: np.random.Generator, site: Site, *, finding: bool) -> DemoScene:
     """Draw one patient's chest, with a nodule in one of the lungs when ``finding``."""
     x, y = _coordinates(site.shape)
     density, lungs = _chest(rng, x, y)
@@ -63,7 +63,7 @@ def draw_radiograph(rng: np.random.Generator, site: Site, *, finding: bool) -> S
         distance = nodule.distance((x, y))
         density = density + np.float32(depth) * inside(distance - 1, 0.22)
         outlines = (distance <= 1, second.distance((x, y)) <= 1)
-    return Scene(_exposed(rng, density, site), outlines)
+    return DemoScene(_exposed(rng, density, site), outlines)
 
 
 def mark_radiograph(image: Image, rng: np.random.Generator) -> Image:

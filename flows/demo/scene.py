@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-__all__ = ["DemoLesion", "Image", "Outline", "Scene", "cloud", "inside", "redrawn"]
+__all__ = ["DemoLesion", "DemoScene", "Image", "Outline", "cloud", "inside", "redrawn"]
 
 Image = NDArray[np.float32]
 Outline = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Scene:
+class DemoScene:
     """A picture without a marker: values, the two experts' outlines (both empty when there is no finding)."""
 
     image: Image

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.checks.names import KnownNames, known_names
-from pipeline.config import AuditConfig, Criterion
+from pipeline.checks.names import KnownMetric, KnownNames, installed_metric_names, known_names
+from pipeline.config import AuditConfig, Criterion, bound_fault
 from pipeline.config_file import Document, Fault, Key, LoadedConfig, ParsedConfig, parse_config, read_document
 from pipeline.errors import ArchiveError, ConfigError, closest
 from pipeline.extensions import names_of
@@ -206,12 +206,14 @@ def _of_the_classifier(known: KnownNames, number: int, criterion: Criterion) -> 
     if "among" in criterion.model_fields_set and criterion.among != "all":
         says = f"the classifier is judged on all studies, not on {criterion.among!r}"
         yield _fault("criteria", number, "among", says=says)
-    yield from _bounds(number, criterion, (0.0, 1.0))
+    yield from _bounds(number, criterion, KnownMetric((0.0, 1.0), "higher"))
 
 
 def _of_a_map(config: AuditConfig, known: KnownNames, number: int, criterion: Criterion) -> Iterator[Fault]:
-    if criterion.metric not in known.metrics:
-        says = f"unknown name {criterion.metric!r}; {closest(criterion.metric, known.metrics)}"
+    own = criterion.metric in known.metrics
+    installed = () if own else installed_metric_names()  # what these declare shows when they are loaded
+    if not own and criterion.metric not in installed:
+        says = f"unknown name {criterion.metric!r}; {closest(criterion.metric, [*known.metrics, *installed])}"
         yield _fault("criteria", number, "metric", says=says)
     maps = [*config.explain.methods, *known.baselines]
     # a misspelt method is told by itself; then this may be the right name
@@ -219,16 +221,14 @@ def _of_a_map(config: AuditConfig, known: KnownNames, number: int, criterion: Cr
     if not misspelt and str(criterion.method).partition("@")[0] not in maps:
         says = f"unknown name {criterion.method!r}; {closest(str(criterion.method), maps)}"
         yield _fault("criteria", number, "method", says=says)
-    yield from _bounds(number, criterion, known.metrics.get(criterion.metric, (float("-inf"), float("inf"))))
+    if own:
+        yield from _bounds(number, criterion, known.metrics[criterion.metric])
 
 
-def _bounds(number: int, criterion: Criterion, span: tuple[float, float]) -> Iterator[Fault]:
-    for name in ("at_least", "at_most"):
-        bound = getattr(criterion, name)
-        if bound is not None and not span[0] <= bound <= span[1]:
-            percent = f"; is {bound / 100:g} meant?" if span == (0.0, 1.0) and 1 < bound <= 100 else ""
-            says = f"{criterion.metric} lies within {span[0]:g} and {span[1]:g}, not {bound:g}{percent}"
-            yield _fault("criteria", number, name, says=says)
+def _bounds(number: int, criterion: Criterion, metric: KnownMetric) -> Iterator[Fault]:
+    fault = bound_fault(criterion, metric.range, metric.better)
+    if fault is not None:
+        yield _fault("criteria", number, fault[0], says=fault[1])
 
 
 def _prepare(config: AuditConfig, _: Path) -> Iterator[Fault]:

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from cam import METHODS, Capture, capture, cell_shift, choose_layer, explain, squashing
 from pipeline.config import AuditConfig
 from pipeline.errors import ArchiveError, ConfigError, ModelError, StudyError
-from pipeline.evidence.baselines import BASELINES
 from pipeline.evidence.criteria import check_criteria
 from pipeline.findings.facts import LayerFacts
 from pipeline.models.prepare import Prepared, StepError
 from pipeline.studies.geometry import Geometry, cells
 from pipeline.studies.read_study import StudyRow
+from pipeline.vocabulary import BASELINES
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.reading import read_studies
 
@@ -57,7 +57,7 @@ def check_model(auditor: Auditor, rows: Sequence[StudyRow]) -> Probe:
         AuditError: as ``probe_model``; for a criterion about a map that there will not be.
     """
     probe = probe_model(auditor, rows)
-    check_criteria(auditor.config.criteria, [*_map_names(auditor.config, probe.layers), *BASELINES])
+    check_criteria(auditor.config.criteria, [*_map_names(auditor.config, probe.layers), *BASELINES], auditor.metrics)
     return probe
 
 

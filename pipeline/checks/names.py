@@ -1,4 +1,4 @@
-"""The names that a configuration may use, as a table: told without importing what computes them.
+"""The names that a configuration may use, as a table: known without importing what computes them.
 
 ``python -m pipeline.checks.names`` writes the table anew from the registries; a test fails while it is not theirs.
 """
@@ -7,20 +7,31 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-__all__ = ["TABLE", "KnownNames", "known_names", "registered_names"]
+from pipeline.vocabulary import BASELINES, CLASSIFIER_METRICS, Better
+
+__all__ = ["TABLE", "KnownMetric", "KnownNames", "installed_metric_names", "known_names", "registered_names"]
 
 TABLE = Path(__file__).with_name("names.json")
 
 
 @dataclass(frozen=True)
+class KnownMetric:
+    """What a criterion's bound is held against: a metric's range (None: open) and which end is the good one."""
+
+    range: tuple[float | None, float | None]
+    better: Better
+
+
+@dataclass(frozen=True)
 class KnownNames:
-    """``methods``: each map's place and its options with their defaults. ``metrics``: each metric's range of values."""
+    """``methods``: each map's place and its options with their defaults. ``metrics``: camaudit's own."""
 
     methods: Mapping[str, Mapping[str, Any]]
-    metrics: Mapping[str, tuple[float, float]]
+    metrics: Mapping[str, KnownMetric]
     classifier_metrics: tuple[str, ...]
     baselines: tuple[str, ...]
 
@@ -35,26 +46,27 @@ def known_names() -> KnownNames:
     table = json.loads(TABLE.read_text(encoding="utf-8"))
     return KnownNames(
         methods=table["methods"],
-        metrics={name: (low, high) for name, (low, high) in table["metrics"].items()},
-        classifier_metrics=tuple(table["classifier_metrics"]),
-        baselines=tuple(table["baselines"]),
+        metrics={name: KnownMetric(tuple(facts["range"]), facts["better"]) for name, facts in table["metrics"].items()},
+        classifier_metrics=tuple(CLASSIFIER_METRICS),
+        baselines=tuple(BASELINES),
     )
+
+
+def installed_metric_names() -> tuple[str, ...]:
+    """Return the names of the metrics that installed packages offer; none of them is imported."""
+    return tuple(sorted({entry.name for entry in entry_points(group="camaudit.metrics")}))
 
 
 def registered_names() -> dict[str, Any]:
     """Return the table as the registries hold it now; this imports all of them."""
     from cam import METHODS
-    from pipeline.evidence.baselines import BASELINES
-    from pipeline.evidence.cohort import CLASSIFIER_METRICS
-    from pipeline.evidence.localisation import METRICS
+    from pipeline.evidence.metrics.registry import METRICS
 
     table = {
         "methods": {
             name: {"at": method.at, "options": dict(method.options)} for name, method in sorted(METHODS.items())
         },
-        "metrics": {name: list(metric.range) for name, metric in METRICS.items()},
-        "classifier_metrics": list(CLASSIFIER_METRICS),
-        "baselines": list(BASELINES),
+        "metrics": {name: {"range": metric.range, "better": metric.better} for name, metric in METRICS.items()},
     }
     content: dict[str, Any] = json.loads(json.dumps(table))
     return content

@@ -7,17 +7,22 @@ import numpy as np
 
 from pipeline.config import CasesConfig
 from pipeline.findings.study_audit import StudyAudit
+from pipeline.vocabulary import Better
 
 __all__ = ["choose_cases"]
 
 
 def choose_cases(
-    audits: Sequence[StudyAudit], scores: Mapping[str, float], cases: CasesConfig | Literal["all"], seed: int
+    audits: Sequence[StudyAudit],
+    scores: Mapping[str, float],
+    cases: CasesConfig | Literal["all"],
+    seed: int,
+    better: Better,
 ) -> tuple[list[tuple[str, str]], str]:
     """Choose the studies to show; the choice depends on the scores and the seed alone.
 
-    ``scores`` ranks the studies (higher is better); only studies in it are worst or best. Correct and wrong
-    predictions are chosen apart, because the same overlap means different things in the two.
+    ``scores`` ranks the studies, and ``better`` says which end is the good one; only studies in it are worst or best.
+    Correct and wrong predictions are chosen apart, because the same overlap means different things in the two.
 
     Returns:
         Pairs of study and why it is shown, and the rule in words.
@@ -27,9 +32,12 @@ def choose_cases(
         return [(audit.study, "every study with a map is shown") for audit in mapped], "every study with a map is shown"
     chosen: dict[str, str] = {}
     generator = np.random.Generator(np.random.PCG64(seed))
+    sign = 1 if better == "higher" else -1
     for group, correct in (("correct prediction", True), ("wrong prediction", False)):
         members = [audit.study for audit in mapped if _correct(audit) == correct]
-        ranked = sorted((study for study in members if study in scores), key=lambda study: (scores[study], study))
+        ranked = sorted(
+            (study for study in members if study in scores), key=lambda study: (sign * scores[study], study)
+        )
         for study in ranked[: cases.worst]:
             chosen.setdefault(study, f"worst overlap, {group}")
         for study in reversed(ranked[-cases.best :] if cases.best else []):

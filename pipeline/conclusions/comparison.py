@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 
 from pipeline.errors import OutputError
 from pipeline.evidence.cohort import Bootstrap, Unit, paired_difference, units_of
-from pipeline.findings.estimates import Estimate, Stratum
+from pipeline.findings.estimates import Estimate
+from pipeline.findings.facts import MetricFacts
 from pipeline.findings.results import Results
 from pipeline.findings.study_audit import StudyAudit
+from pipeline.vocabulary import Stratum
 
 __all__ = ["RunDifferences", "RunRecords", "compare_runs"]
 
@@ -41,8 +43,11 @@ class RunDifferences:
     """What changed from run a to run b. Each study of either run is in exactly one of the groups of pseudonyms.
 
     ``paired`` were analysed in both; ``changed`` have other files, masks or labels in b than in a; ``not_analysed``
-    are in both and were excluded or failed in a, in b or in both. ``differences`` are means of b minus a over the units
-    of the paired studies whose target the reference says is present; ``notes`` are what a reader should weigh.
+    are in both and were excluded or failed in a, in b or in both. ``metrics`` are those that both define alike, with
+    unit and direction: where lower is better, a better run b has negative differences.
+
+    ``differences`` are means of b minus a over the units of the paired studies whose target the reference says is
+    present; ``notes`` are what a reader should weigh.
     """
 
     run_a: str
@@ -52,6 +57,7 @@ class RunDifferences:
     only_in_b: tuple[str, ...]
     changed: tuple[str, ...]
     not_analysed: tuple[str, ...]
+    metrics: tuple[MetricFacts, ...]
     differences: tuple[Estimate, ...]
     notes: tuple[str, ...]
 
@@ -91,6 +97,7 @@ def compare_runs(a: RunRecords, b: RunRecords) -> RunDifferences:
         only_in_b=tuple(study for study in in_b if study not in in_a),
         changed=tuple(changed),
         not_analysed=tuple(study for study in same if study not in set(paired)),
+        metrics=tuple(_same_metrics(a.results, b.results)),
         differences=_differences(a, b, frozenset(paired)),
         notes=(*_notes(a.results, b.results), *_when(a.masks_recipe != b.masks_recipe, _MASKS)),
     )
@@ -109,13 +116,14 @@ def _differences(a: RunRecords, b: RunRecords, paired: frozenset[str]) -> tuple[
             update={"method": name}
         )
         for name in maps
-        for metric in _same_metrics(a.results, b.results)
+        for metric in (facts.name for facts in _same_metrics(a.results, b.results))
     )
 
 
 def _units(run: RunRecords, paired: frozenset[str]) -> dict[tuple[str, str], Unit]:
     audits = [audit for audit in run.audits if audit.study in paired]
-    return {(unit.study, unit.target): unit for unit in units_of(audits)}
+    metrics = [facts.name for facts in run.results.metrics]
+    return {(unit.study, unit.target): unit for unit in units_of(audits, metrics)}
 
 
 def _joined(a: Unit | None, b: Unit | None) -> Unit:
@@ -128,20 +136,20 @@ def _joined(a: Unit | None, b: Unit | None) -> Unit:
         if unit is not None
         for (name, metric), value in unit.scores.items()
     }
-    return replace(known, scores=scores, chance=None)
+    return replace(known, scores=scores, chances={})
 
 
 def _maps(units: Mapping[tuple[str, str], Unit]) -> list[str]:
     return list(dict.fromkeys(name for unit in units.values() for name, _ in unit.scores))
 
 
-def _same_metrics(a: Results, b: Results) -> list[str]:
-    return [facts.name for facts in a.metrics if facts in b.metrics]
+def _same_metrics(a: Results, b: Results) -> list[MetricFacts]:
+    return [facts for facts in a.metrics if facts in b.metrics]
 
 
 def _notes(a: Results, b: Results) -> tuple[str, ...]:
     names = {facts.name for facts in a.metrics} | {facts.name for facts in b.metrics}
-    other = sorted(names - set(_same_metrics(a, b)))
+    other = sorted(names - {facts.name for facts in _same_metrics(a, b)})
     notes = ["EXPLORATORY: no criterion on a difference between these runs was locked beforehand"]
     notes += _when(a.model.sha256 != b.model.sha256, "the weights of the two runs differ")
     notes += _when(a.preparation != b.preparation, "the two runs prepare the images otherwise")

@@ -23,6 +23,7 @@ from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Proven
 from pipeline.findings.results import CaseEntry, Compared, Results
 from pipeline.findings.spec import Member, RunSpec
 from pipeline.findings.study_audit import StudyAudit
+from pipeline.vocabulary import BETTER
 
 __all__ = ["Shown", "chosen_cases", "conclude", "shown_in"]
 
@@ -56,7 +57,7 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
     """Draw a run's conclusions from the records of all its studies, in the order of ``members``."""
     config = spec.config
     bootstrap = Bootstrap(config.run.replicates, config.run.seed)
-    units = units_of(audits)
+    units = units_of(audits, [facts.name for facts in spec.metrics])
     negative = config.model.negative_label
     labels = [label for label in config.model.labels if label != negative]
     pairs = {
@@ -88,7 +89,9 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         estimates=estimates(units, bootstrap),
         agreements=agreements(pairs, bootstrap),
         equivalent_methods=shown.equivalent,
-        verdicts=judge_all(config.criteria, units, audits, labels, bootstrap),
+        verdicts=judge_all(
+            config.criteria, units, audits, labels, bootstrap, {facts.name: facts.better for facts in spec.metrics}
+        ),
         case_rule=rule,
         cases=cases,
         lost_at_most=config.run.lost_at_most,
@@ -100,13 +103,13 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
 def chosen_cases(spec: RunSpec, audits: Sequence[StudyAudit]) -> tuple[list[tuple[str, str]], str]:
     """Return the studies to show with why each is shown, and the rule in words."""
     config = spec.config
-    metric, method = _primary(config)
-    scores = _scores(units_of(audits), method, metric)
-    chosen, rule = choose_cases(audits, scores, config.report.cases, config.run.seed)
-    metrics = {facts.name: facts.title for facts in spec.metrics}
+    measured, method = _primary(config)
+    metric = next(facts for facts in spec.metrics if facts.name == measured)
+    scores = _scores(units_of(audits, [facts.name for facts in spec.metrics]), method, measured)
+    chosen, rule = choose_cases(audits, scores, config.report.cases, config.run.seed, metric.better)
     titles = {facts.name: facts.title for facts in spec.methods}
     name, at, layer = method.partition("@")
-    return chosen, f"{rule}; overlap means {metrics[metric]} of {titles[name]}{at}{layer}"
+    return chosen, f"{rule}; overlap means {metric.title} of {titles[name]}{at}{layer} ({BETTER[metric.better]})"
 
 
 def _cases(spec: RunSpec, audits: Sequence[StudyAudit], shown: Shown) -> tuple[tuple[CaseEntry, ...], str]:

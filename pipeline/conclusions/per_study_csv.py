@@ -5,32 +5,31 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 
+from pipeline.findings.facts import MetricFacts
 from pipeline.findings.study_audit import StudyAudit
+from pipeline.vocabulary import CSV_COLUMNS
 
 __all__ = ["CSV_FILE", "neutral", "per_study_csv"]
 
 CSV_FILE = "per_study.csv"
 
-_CSV_COLUMNS = (
-    "study", "patient", "status", "stage", "reason", "reference", "predicted", "probability", "target", "method",
-    "layer", "reader", "degenerate", "seen_share", "mask_share", "mask_faults",
-)  # fmt: skip
 
-
-def per_study_csv(audits: Sequence[StudyAudit], metrics: Sequence[str]) -> bytes:
+def per_study_csv(audits: Sequence[StudyAudit], metrics: Sequence[MetricFacts]) -> bytes:
     """Return the table: one row for each study x target x method x reader; a study without a map has one row.
 
     An undefined score is empty and its reason stands in the column beside it; so it is for a mask that could not be
-    used. ``mask_faults`` counts all such masks of the study by reason.
+    used. A metric with a unit says so in its column's name. ``mask_faults`` counts all such masks of the study by
+    reason.
     """
     strata = sorted({column for audit in audits for column in audit.strata})
-    scores = [column for name in metrics for column in (name, f"{name}_undefined")]
+    scores = [column for facts in metrics for column in (facts.name, f"{facts.name}_undefined")]
+    heads = [column for facts in metrics for column in (facts.column, f"{facts.name}_undefined")]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_CSV_COLUMNS, *scores, *(f"stratum_{neutral(column)}" for column in strata)])
+    writer.writerow([*CSV_COLUMNS, *heads, *(f"stratum_{neutral(column)}" for column in strata)])
     for audit in audits:
         for row in _csv_rows(audit):
-            cells = [row.get(column) for column in (*_CSV_COLUMNS, *scores)]
+            cells = [row.get(column) for column in (*CSV_COLUMNS, *scores)]
             writer.writerow([neutral(cell) for cell in (*cells, *(audit.strata.get(column) for column in strata))])
     return text.getvalue().encode("utf-8")
 

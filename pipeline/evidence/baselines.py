@@ -7,12 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.studies.geometry import Geometry
 
-__all__ = ["BASELINES", "centre_prior", "random_map"]
-
-BASELINES = {
-    "random_map": "uniform noise on the layer's grid, seeded by run and study, carried to the mask's grid like a map",
-    "centre_prior": "a Gaussian at the image's centre, its standard deviation a quarter of the extent on each axis",
-}
+__all__ = ["centre_prior", "random_map"]
 
 
 def random_map(shape: tuple[int, ...], seed: int, study: str) -> NDArray[np.float32]:

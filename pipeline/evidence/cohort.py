@@ -9,20 +9,20 @@ what they are: ``reference_positive`` holds every unit whose target the referenc
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import get_args
 
 import numpy as np
 
-from pipeline.evidence.localisation import METRICS
+from pipeline.evidence.metrics.registry import METRICS
 from pipeline.evidence.statistics import auroc, auroc_interval, mean_interval
-from pipeline.findings.estimates import Agreement, Estimate, Stratum
+from pipeline.findings.estimates import Agreement, Estimate
 from pipeline.findings.results import Flow
 from pipeline.findings.scores import MapScores, Score
 from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layers
 from pipeline.studies.consensus import CONSENSUS
+from pipeline.vocabulary import CLASSIFIER, Status, Stratum
 
 __all__ = [
-    "CLASSIFIER_METRICS",
     "Bootstrap",
     "Unit",
     "agreements",
@@ -35,9 +35,7 @@ __all__ = [
     "units_of",
 ]
 
-STRATA: tuple[Stratum, ...] = ("reference_positive", "true_positive", "false_negative")
-
-CLASSIFIER_METRICS = ("accuracy", "sensitivity", "specificity", "auroc")
+_ESTIMATED = tuple(stratum for stratum in get_args(Stratum) if stratum != "all")
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,10 @@ class Bootstrap:
 
 @dataclass(frozen=True)
 class Unit:
-    """A study and a target with its scores. ``scores`` goes from (map, metric) to a value or a reason."""
+    """A study and a target with its scores.
+
+    ``scores`` goes from (map, metric) to a value or a reason, ``chances`` to the level of chance where there is one.
+    """
 
     study: str
     patient: str
@@ -60,15 +61,15 @@ class Unit:
     predicted: bool
     strata: Mapping[str, str]
     scores: Mapping[tuple[str, str], float | str]
-    chance: float | None
+    chances: Mapping[tuple[str, str], float]
 
 
-def units_of(audits: Iterable[StudyAudit]) -> tuple[Unit, ...]:
-    """Cut the analysed studies into units."""
+def units_of(audits: Iterable[StudyAudit], metrics: Collection[str] = tuple(METRICS)) -> tuple[Unit, ...]:
+    """Cut the analysed studies into units; ``metrics`` are the names of those that the run measured."""
     rows = [audit for audit in audits if audit.status == "analysed"]
     at_layers = methods_at_layers(rows)
     return tuple(
-        _unit(audit, target, _decisive([entry for entry in audit.map_scores if entry.target == target]), at_layers)
+        _unit(audit, target, _by_map(audit, target, at_layers), metrics)
         for audit in rows
         for target in dict.fromkeys(entry.target for entry in audit.map_scores)
     )
@@ -79,12 +80,16 @@ def _decisive(map_scores: Sequence[MapScores]) -> Sequence[MapScores]:
     return [entry for entry in map_scores if (entry.reader or "").startswith(CONSENSUS)] or map_scores
 
 
-def _unit(audit: StudyAudit, target: str, map_scores: Sequence[MapScores], at_layers: Collection[str]) -> Unit:
+def _by_map(audit: StudyAudit, target: str, at_layers: Collection[str]) -> dict[str, list[MapScores]]:
     by_map: dict[str, list[MapScores]] = defaultdict(list)
-    for entry in map_scores:
+    for entry in _decisive([entry for entry in audit.map_scores if entry.target == target]):
         by_map[map_name(entry, at_layers)].append(entry)
-    scores = {(name, metric): _over_readers(metric, of) for name, of in by_map.items() for metric in METRICS}
-    shares = [entry.mask_share for entry in map_scores if entry.mask_share is not None]
+    return by_map
+
+
+def _unit(audit: StudyAudit, target: str, by_map: Mapping[str, list[MapScores]], metrics: Collection[str]) -> Unit:
+    keys = [(name, metric) for name in by_map for metric in metrics]
+    chances = {(name, metric): _chance(metric, by_map[name]) for name, metric in keys}
     return Unit(
         audit.study,
         audit.patient,
@@ -92,9 +97,16 @@ def _unit(audit: StudyAudit, target: str, map_scores: Sequence[MapScores], at_la
         audit.reference is not None and target in audit.reference,
         target in audit.predicted,
         audit.strata,
-        scores,
-        float(np.mean(shares)) if shares else None,
+        {(name, metric): _over_readers(metric, by_map[name]) for name, metric in keys},
+        {key: chance for key, chance in chances.items() if chance is not None},
     )
+
+
+def _chance(metric: str, map_scores: Sequence[MapScores]) -> float | None:
+    """Return the mean level of chance over the readers whose mask defines the score."""
+    scores = [score for entry in map_scores for score in entry.scores if score.name == metric]
+    chances = [score.chance for score in scores if score.chance is not None]
+    return float(np.mean(chances)) if chances else None
 
 
 def _over_readers(metric: str, map_scores: Sequence[MapScores]) -> float | str:
@@ -126,18 +138,20 @@ def mean_estimate(
     """Return the mean of a map's metric over the units of a stratum."""
     chosen = [unit for unit in units if in_stratum(unit, among)]
     scored = [(unit, unit.scores.get((name, metric), "no_map")) for unit in chosen]
-    return _mean(
-        [(unit, value) for unit, value in scored if not isinstance(value, str)],
-        Counter(value for _, value in scored if isinstance(value, str)),
-        bootstrap,
-        {"metric": metric, "method": name, "among": among, "group": group},
-    )
+    defined = [(unit, value) for unit, value in scored if not isinstance(value, str)]
+    label = {"metric": metric, "method": name, "among": among, "group": group}
+    estimate = _mean(defined, Counter(value for _, value in scored if isinstance(value, str)), bootstrap, label)
+    chances = [unit.chances[name, metric] for unit, _ in defined if (name, metric) in unit.chances]
+    return estimate.model_copy(update={"chance": float(np.mean(chances)) if chances else None})
 
 
 def paired_difference(
     units: Sequence[Unit], metric: str, names: tuple[str, str], among: Stratum, bootstrap: Bootstrap
 ) -> Estimate:
-    """Return the mean of one map's metric minus another's, over the units where both are defined."""
+    """Return the mean of one map's metric minus another's, over the units where both are defined.
+
+    It is in the metric's unit, and keeps its sign: where lower is better, a better first map has a negative difference.
+    """
     chosen = [unit for unit in units if in_stratum(unit, among)]
     pairs = [(unit, unit.scores.get((names[0], metric)), unit.scores.get((names[1], metric))) for unit in chosen]
     defined = [
@@ -147,7 +161,7 @@ def paired_difference(
     ]
     missing = Counter({"one_of_the_pair_undefined": len(chosen) - len(defined)})
     label = {"metric": metric, "method": f"{names[0]} - {names[1]}", "among": among, "group": None}
-    return _mean(defined, +missing, bootstrap, label).model_copy(update={"chance": None})
+    return _mean(defined, +missing, bootstrap, label)
 
 
 def _mean(
@@ -170,8 +184,6 @@ def _mean(
         replicates=bootstrap.replicates,
         seed=bootstrap.seed,
     )
-    metric = METRICS.get(str(label["metric"]))
-    chances = [unit.chance for unit, _ in defined if unit.chance is not None]
     return Estimate.model_validate(
         {
             **common,
@@ -181,7 +193,6 @@ def _mean(
             "interval": interval.how,
             "patients": len(set(patients)),
             "studies": len({unit.study for unit, _ in defined}),
-            "chance": float(np.mean(chances)) if chances and metric and metric.chance else None,
         }
     )
 
@@ -189,14 +200,18 @@ def _mean(
 def estimates(units: Sequence[Unit], bootstrap: Bootstrap) -> tuple[Estimate, ...]:
     """Return every map's every metric in every stratum, and in the subgroups of the reference-positive units."""
     names = list(dict.fromkeys(name for unit in units for name, _ in unit.scores))
+    metrics = list(dict.fromkeys(metric for unit in units for _, metric in unit.scores))
     whole = [
-        mean_estimate(units, metric, name, among, bootstrap) for among in STRATA for name in names for metric in METRICS
+        mean_estimate(units, metric, name, among, bootstrap)
+        for among in _ESTIMATED
+        for name in names
+        for metric in metrics
     ]
     parts = [
         mean_estimate(part, metric, name, "reference_positive", bootstrap, group)
         for group, part in _subgroups(units).items()
         for name in names
-        for metric in METRICS
+        for metric in metrics
     ]
     return (*whole, *parts)
 
@@ -231,8 +246,8 @@ def classification(audits: Sequence[StudyAudit], labels: Sequence[str], bootstra
 
 
 def _share(metric: str, rows: Sequence[tuple[StudyAudit, float]], bootstrap: Bootstrap, group: str | None) -> Estimate:
-    units = [(Unit(row.study, row.patient, "", False, False, {}, {}, None), value) for row, value in rows]
-    return _mean(units, {}, bootstrap, {"metric": metric, "method": "classifier", "among": "all", "group": group})
+    units = [(Unit(row.study, row.patient, "", False, False, {}, {}, {}), value) for row, value in rows]
+    return _mean(units, {}, bootstrap, {"metric": metric, "method": CLASSIFIER, "among": "all", "group": group})
 
 
 def _auroc(rows: Sequence[StudyAudit], label: str, bootstrap: Bootstrap, group: str | None) -> Estimate:
@@ -242,7 +257,7 @@ def _auroc(rows: Sequence[StudyAudit], label: str, bootstrap: Bootstrap, group: 
     value = auroc(scores, positive) if rows else None
     common = {
         "metric": "auroc",
-        "method": "classifier",
+        "method": CLASSIFIER,
         "among": "all",
         "group": group,
         "confidence": bootstrap.confidence,
@@ -271,7 +286,7 @@ def agreements(
     collected: dict[tuple[str, str, str], list[tuple[Unit, float | str]]] = defaultdict(list)
     for study, (patient, pairs) in scores.items():
         for (label, first, second), pair_scores in pairs.items():
-            unit = Unit(study, patient, label, True, False, {}, {}, None)
+            unit = Unit(study, patient, label, True, False, {}, {}, {})
             for score in pair_scores:
                 value = score.value if score.value is not None else str(score.reason)
                 collected[score.name, first, second].append((unit, value))
@@ -298,8 +313,7 @@ def flow_of(audits: Sequence[StudyAudit], computed: int) -> Flow:
         for fault in audit.mask_faults:
             mask_faults[fault.reason] += fault.masks
     outcomes = {
-        status: Counter(str(audit.reason) for audit in audits if audit.status == status)
-        for status in cast(tuple[Literal["excluded", "failed"], ...], ("excluded", "failed"))
+        status: Counter(str(audit.reason) for audit in audits if audit.status == status) for status in get_args(Status)
     }
     return Flow(
         found=len(audits),

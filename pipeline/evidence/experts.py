@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
+from pipeline.evidence.metrics.region import dice, iou
 from pipeline.findings.scores import Score
 from pipeline.studies.consensus import CONSENSUS
 from pipeline.studies.volume import Mask
@@ -29,5 +30,6 @@ def _overlap(first: Mask, second: Mask) -> tuple[Score, ...]:
     both = int(np.count_nonzero(first.array & second.array))
     total = int(np.count_nonzero(first.array)) + int(np.count_nonzero(second.array))
     if total == 0:
-        return (Score(name="iou", reason="empty_masks"), Score(name="dice", reason="empty_masks"))
-    return (Score(name="iou", value=both / (total - both)), Score(name="dice", value=2 * both / total))
+        return tuple(Score(name=metric.name, version=metric.version, reason="empty_masks") for metric in (iou, dice))
+    values = ((iou, both / (total - both)), (dice, 2 * both / total))
+    return tuple(Score(name=metric.name, version=metric.version, value=value) for metric, value in values)

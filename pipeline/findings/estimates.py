@@ -1,17 +1,11 @@
 """What is said of a cohort: a number with its interval, and a criterion's verdict on it."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 from pipeline.findings.frozen_model import FrozenModel
+from pipeline.vocabulary import Answer, Stratum
 
-__all__ = ["Agreement", "Answer", "Estimate", "Stratum", "Verdict"]
-
-
-Stratum = Literal["all", "reference_positive", "true_positive", "false_negative"]
-
-
-Answer = Literal["MET", "NOT MET", "INCONCLUSIVE", "NOT EVALUATED"]
+__all__ = ["Agreement", "Estimate", "Verdict"]
 
 
 class Estimate(FrozenModel):

@@ -1,9 +1,9 @@
 """What a reader must know of how the numbers were made: model, layers, inputs, methods, metrics, lock, program."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 from pipeline.findings.frozen_model import FrozenModel
+from pipeline.vocabulary import Better
 
 __all__ = [
     "Amendment",
@@ -95,13 +95,29 @@ class MethodFacts(FrozenModel):
 
 
 class MetricFacts(FrozenModel):
-    """What a reader must know of a metric."""
+    """What a reader must know of a metric.
+
+    ``range`` is the lowest and the highest value it can have (None: open, or not stated), ``chance`` says what the
+    level of chance is, or why there is none. ``package``, ``package_version`` and ``source_sha256`` name the installed
+    distribution that a metric comes from, and its code; None for camaudit's own.
+    """
 
     name: str
     title: str
     definition: str
-    better: Literal["higher", "lower"]
+    better: Better
     unit: str
+    range: tuple[float | None, float | None] = (None, None)
+    chance: str = ""
+    version: int = 1
+    package: str | None = None
+    package_version: str | None = None
+    source_sha256: str | None = None
+
+    @property
+    def column(self) -> str:
+        """The column of ``per_study.csv``; a unit is part of its name."""
+        return self.name if self.unit == "1" else f"{self.name}_{self.unit.replace('/', '_per_')}"
 
 
 class Amendment(FrozenModel):

@@ -10,10 +10,15 @@ __all__ = ["MapScores", "PairAgreement", "Score"]
 
 
 class Score(FrozenModel):
-    """One metric of one map against one mask: a value, or the reason why there is none."""
+    """One metric of one map against one mask: a value, or the reason why there is none.
+
+    ``version`` is the metric's; ``chance`` the value to expect of a map that is placed at random, where there is one.
+    """
 
     name: str
+    version: int = 1
     value: float | None = None
+    chance: float | None = None
     reason: str | None = None
 
     @model_validator(mode="after")
@@ -31,7 +36,7 @@ class MapScores(FrozenModel):
     ``map`` is the map's key in the run's maps files, where it is kept before the ReLU that may end its
     formula; baselines have none. ``cell_mm`` is the size of a layer's cell. ``seen_share`` is the share of
     the mask's voxels that lie in the model's field of view, ``mask_share`` the mask's share of that field of
-    view (the level of chance for energy and average precision).
+    view.
     """
 
     target: str

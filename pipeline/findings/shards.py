@@ -46,7 +46,17 @@ Maps = dict[str, NDArray[Any]]
 
 _MAPS_NAME = re.compile(r"(?:\.\./[A-Za-z0-9-]+/)?maps/[a-z0-9]+\.npz")
 
-_SCORES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64()), ("reason", pa.string())]))
+_SCORES = pa.list_(
+    pa.struct(
+        [
+            ("name", pa.string()),
+            ("version", pa.int64()),
+            ("value", pa.float64()),
+            ("chance", pa.float64()),
+            ("reason", pa.string()),
+        ]
+    )
+)
 _REFUSED = pa.struct(
     [
         ("reader", pa.string()),

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import model_validator
 
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.scores import MapScores, PairAgreement
+from pipeline.vocabulary import Status
 
 __all__ = ["InputFacts", "RefusedMask", "StudyAudit", "map_name", "methods_at_layers"]
 
@@ -47,7 +48,7 @@ class StudyAudit(FrozenModel):
     study: str
     patient: str
     source_sha256: str
-    status: Literal["analysed", "excluded", "failed"]
+    status: Status
     stage: str | None = None
     reason: str | None = None
     message: str | None = None

@@ -11,7 +11,6 @@ from pipeline.checks.config_checks import check_content
 from pipeline.config import resolved
 from pipeline.config_file import Document, LoadedConfig, overridden
 from pipeline.errors import ConfigError, OutputError
-from pipeline.evidence.localisation import METRICS
 from pipeline.findings.carried import Carried
 from pipeline.findings.custody.site_key import load_site_key
 from pipeline.findings.lock import fixed_by, read_lock
@@ -29,6 +28,7 @@ from pipeline.runs.start import (
     alone_in,
     map_recipes,
     run_name,
+    scoring_of,
     this_program,
     write_start,
 )
@@ -97,7 +97,7 @@ def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor) -
     key, config, private = load_site_key(), loaded.config, earlier.sources
     program = this_program(auditor.device)
     made = earlier.spec.recipes
-    scores = score_recipes(config, made.maps, [program.digest])
+    scores = score_recipes(config, made.maps, scoring_of(auditor, program))
     recipes = Recipes(made.study, config.mask_reading(), made.maps, scores)
     carried = _carried(earlier, auditor, recipes, EarlierRuns(key.public))
     model = earlier.spec.model
@@ -120,7 +120,7 @@ def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor) -
             "lock": lock,
             "masks_recipe": recipes.masks,
             "maps": map_recipes(recipes),
-            "metrics": tuple(metric.facts for metric in METRICS.values()),
+            "metrics": tuple(metric.facts for metric in auditor.metrics.values()),
             "program": program,
             "previous_run": earlier.spec.run,
             "measured": earlier.spec.run,

@@ -9,7 +9,7 @@ import numpy as np
 from cam import METHODS
 from pipeline.conclusions.cases import cut_panels, withheld
 from pipeline.errors import StudyError
-from pipeline.evidence.localisation import MaskedEvidence
+from pipeline.evidence.metrics.map_evidence import MaskedEvidence
 from pipeline.findings.panels import save_panels
 from pipeline.findings.shards import load_map
 from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layers

@@ -16,7 +16,6 @@ from pipeline.checks.estimate import RunEstimate, estimate_run
 from pipeline.checks.model_check import Probe, check_model
 from pipeline.config_file import LoadedConfig
 from pipeline.errors import OutputError
-from pipeline.evidence.localisation import METRICS
 from pipeline.faults import package_logger
 from pipeline.findings.carried import Carried
 from pipeline.findings.custody.ledger import Ledger
@@ -55,6 +54,7 @@ __all__ = [
     "map_recipes",
     "prepare_start",
     "run_name",
+    "scoring_of",
     "this_program",
     "write_start",
 ]
@@ -163,7 +163,7 @@ def _carried(auditor: Auditor, recipes: Recipes, trust: EarlierRuns, sources: Se
 def _spec(loaded: LoadedConfig, command: str, auditor: Auditor, probe: Probe, lock: Lock) -> RunSpec:
     model, config, program = auditor.loaded, loaded.config, this_program(auditor.device)
     foundation = [model.sha256, model.code_sha256, program.digest, dict(program.libraries), auditor.device.type]
-    recipes = recipes_of(config, auditor.layers, foundation, [program.digest])
+    recipes = recipes_of(config, auditor.layers, foundation, scoring_of(auditor, program))
     started = datetime.now(UTC)
     previous = [run for run in earlier_runs(config.run.output / config.name) if (run / "results.json").exists()]
     return RunSpec(
@@ -187,7 +187,7 @@ def _spec(loaded: LoadedConfig, command: str, auditor: Auditor, probe: Probe, lo
         ),
         preparation=auditor.preparation.steps,
         methods=tuple(_method_facts(name) for name in config.explain.methods),
-        metrics=tuple(metric.facts for metric in METRICS.values()),
+        metrics=tuple(metric.facts for metric in auditor.metrics.values()),
         program=program,
         shards=0,
         previous_run=previous[0].name if previous else None,
@@ -197,6 +197,11 @@ def _spec(loaded: LoadedConfig, command: str, auditor: Auditor, probe: Probe, lo
 def run_name(started: datetime, recipe: str) -> str:
     """Return a run's name: when it started, and the beginning of its configuration's digest."""
     return f"{started:%Y%m%dT%H%M%S%f}"[:-3] + f"Z-{recipe[:8]}"
+
+
+def scoring_of(auditor: Auditor, program: Program) -> list[object]:
+    """Return what scores follow from beside maps, masks and the configuration: the program and its metrics."""
+    return [program.digest, *(metric.identity for metric in auditor.metrics.values())]
 
 
 def map_recipes(recipes: Recipes) -> tuple[MapRecipe, ...]:

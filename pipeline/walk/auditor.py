@@ -1,5 +1,6 @@
 """Everything that is the same for every study of a run: configuration, model, transforms, device, helpers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from torch import nn
 
 from cam import Memory
 from pipeline.config import AuditConfig, digest_of
+from pipeline.evidence.metrics.declaration import Metric
+from pipeline.evidence.metrics.plugins import load_metrics
+from pipeline.evidence.metrics.registry import METRICS
 from pipeline.models.load import LoadedModel, choose_device, load_model
 from pipeline.models.prepare import Preparation, build_transforms
 from pipeline.models.prepared_studies import PreparedCache
@@ -24,7 +28,8 @@ class Auditor:
     """What studies are audited with. ``layers`` are names, ``auto`` resolved.
 
     ``pool`` is whose processes read the studies; without one, each call of ``read_studies`` has its own. ``model`` is
-    None where maps are only scored again: nothing can be shown to it then.
+    None where maps are only scored again: nothing can be shown to it then. ``metrics`` are camaudit's own and those of
+    installed packages, by name.
     """
 
     config: AuditConfig
@@ -36,6 +41,7 @@ class Auditor:
     prepared_cache: PreparedCache | None = None
     pool: WorkerPool | None = None
     memory: Memory = field(default_factory=Memory)
+    metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)
 
     @property
     def loaded(self) -> LoadedModel:
@@ -65,12 +71,14 @@ def open_auditor(
         AuditError: one line that says what is wrong.
     """
     load_methods(config)
+    metrics = load_metrics()  # before the model: its code may change where modules are found
     preparation = build_transforms(config.prepare)
     device = choose_device(config.run.device)
     model = load_model(config.model, folder, device)
     pseudonyms = Pseudonyms(load_key(config.run.output))
     cache = _prepared_cache(config)
-    return Auditor(config, model, preparation, device, layers or config.model.layers, pseudonyms, cache, pool)
+    names = layers or config.model.layers
+    return Auditor(config, model, preparation, device, names, pseudonyms, cache, pool, metrics=metrics)
 
 
 def open_scorer(config: AuditConfig, layers: tuple[str, ...], pool: WorkerPool) -> Auditor:
@@ -80,9 +88,10 @@ def open_scorer(config: AuditConfig, layers: tuple[str, ...], pool: WorkerPool) 
         AuditError: when the transforms cannot be built or the pseudonym key not be read.
     """
     load_methods(config)
+    metrics = load_metrics()
     preparation = build_transforms(config.prepare)
     pseudonyms = Pseudonyms(load_key(config.run.output))
-    return Auditor(config, None, preparation, torch.device("cpu"), layers, pseudonyms, pool=pool)
+    return Auditor(config, None, preparation, torch.device("cpu"), layers, pseudonyms, pool=pool, metrics=metrics)
 
 
 def _prepared_cache(config: AuditConfig) -> PreparedCache | None:

@@ -8,8 +8,8 @@ from importlib.metadata import EntryPoint
 from cam.registry import METHODS, Method
 from pipeline.config import AuditConfig
 from pipeline.errors import ConfigError, closest
-from pipeline.evidence.baselines import BASELINES
 from pipeline.extensions import Refusal, installed
+from pipeline.vocabulary import BASELINES
 
 __all__ = ["load_methods"]
 

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from cam import METHODS
 from pipeline.config import AuditConfig, digest_of
-from pipeline.evidence.baselines import BASELINES
 from pipeline.findings.recipes import Place, Recipes
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit
+from pipeline.vocabulary import BASELINES
 
 __all__ = [
     "Call",

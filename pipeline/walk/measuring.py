@@ -6,15 +6,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evidence.baselines import BASELINES, centre_prior, random_map
-from pipeline.evidence.localisation import METRICS, MaskedEvidence, score_all
+from pipeline.evidence.baselines import centre_prior, random_map
+from pipeline.evidence.metrics.map_evidence import MaskedEvidence
+from pipeline.evidence.metrics.registry import score_all, undefined_scores
 from pipeline.findings.carried import Carried, MapPlace
-from pipeline.findings.scores import MapScores, Score
+from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import load_maps, map_key
 from pipeline.models.prepared_studies import PreparedStudy
 from pipeline.studies.geometry import Geometry, Resampling, plan
 from pipeline.studies.study import faults_of
 from pipeline.studies.volume import Heatmap, Mask
+from pipeline.vocabulary import BASELINES, Baseline
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.map_plan import places_of
 from pipeline.walk.sources import StudySource
@@ -82,7 +84,10 @@ def measure_baselines(
         first = maps[(target, *places_of(auditor.config, auditor.layers)[0])]
         resampling = plan(first.grid, study.geometry)
         noise = random_map(first.grid.shape, auditor.config.run.seed, study.identity)
-        baselines = {"random_map": resampling.apply(noise), "centre_prior": centre_prior(study.geometry)}
+        baselines: dict[Baseline, NDArray[np.float32]] = {
+            "random_map": resampling.apply(noise),
+            "centre_prior": centre_prior(study.geometry),
+        }
         for name in BASELINES:
             heatmap = Heatmap(baselines[name], study.geometry, resampling.seen, name, "", target)
             entries += _measure(auditor, study, heatmap, {})
@@ -99,12 +104,15 @@ def _measure(auditor: Auditor, study: PreparedStudy, heatmap: Heatmap, facts: Ma
         "degenerate": evidence.degenerate,
     }
     masks = [mask for mask in study.masks if mask.label == heatmap.target]
+    metrics = auditor.metrics.values()
     rows: list[dict[str, object]] = [
-        {"reader": mask.reader, "scores": score_all(evidence, mask), **_mask_shares(mask, heatmap)} for mask in masks
+        {"reader": mask.reader, "scores": score_all(evidence, mask, metrics), **_mask_shares(mask, heatmap)}
+        for mask in masks
     ]
-    for fault in faults_of(heatmap.target, study.masks, study.mask_faults):
-        scores = [Score(name=name, reason=fault.reason) for name in METRICS]
-        rows.append({"reader": fault.reader, "scores": scores})
+    rows += [
+        {"reader": fault.reader, "scores": undefined_scores(metrics, fault.reason)}
+        for fault in faults_of(heatmap.target, study.masks, study.mask_faults)
+    ]
     return [MapScores.model_validate({**common, **row}) for row in rows or [{"reader": None}]]
 
 

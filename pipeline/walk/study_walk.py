@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from cam import Target, explain
 from pipeline.errors import OutputError, Reason, StudyError
-from pipeline.evidence.baselines import BASELINES
 from pipeline.faults import internal_error, log_fault
 from pipeline.findings.carried import MapPlace
 from pipeline.findings.scores import MapScores
@@ -19,6 +18,7 @@ from pipeline.models.load import probabilities
 from pipeline.models.prepared_studies import PreparedStudy
 from pipeline.progress import BatchProgress, Progress, silent
 from pipeline.studies.geometry import cells
+from pipeline.vocabulary import BASELINES
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.fault_origin import is_out_of_memory, origin_of
 from pipeline.walk.map_plan import (

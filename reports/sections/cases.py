@@ -28,7 +28,7 @@ from reports.page.layout import (
 from reports.page.text import DASH, bold, joined
 from reports.panels import Grid, Legend, PictureRow, grid_for
 from reports.registry import Context, section
-from reports.wording import is_baseline, measured, method, methods_in_order, nothing_called, words
+from reports.wording import arrow_note, headed, is_baseline, method, methods_in_order, nothing_called, words
 
 _WARNING = (
     "How to read these pictures. A map shows where one attribution method places importance for one output of this "
@@ -36,6 +36,7 @@ _WARNING = (
     "why the model decided. Agreement with an expert's mask does not show that the model is right or safe, and "
     "disagreement alone does not show that it is wrong. Not for the care of this patient."
 )
+_ACROSS = 7  # metrics that fit beside each other; more of them take further tables
 _LEAST, _MOST, _OVER_PAGES = 76.0, 200.0, Grid(4, 128.0)
 
 
@@ -164,22 +165,24 @@ def _scores(results: Results, case: CaseEntry) -> list[Flowable]:
         len({map_scores.target for map_scores in scored}) > 1
         or len({map_scores.layer for map_scores in scored if map_scores.layer}) > 1
     )
-    shape = columns(
-        ("Map", 26),
-        ("Expert", 14),
-        *((measured(results, name), max(8, 56 / len(names)), True) for name in names),
-    )
+    parts = [names[start : start + _ACROSS] for start in range(0, len(names), _ACROSS)]
+    return [*(_score_table(results, scored, part, several) for part in parts), *_reasons(results, scored)]
+
+
+def _score_table(results: Results, scored: list[MapScores], names: list[str], several: bool) -> Flowable:
+    heads = [(headed(results, name), 66 / max(5, len(names)), True) for name in names]
     every = [score for map_scores in scored for score in map_scores.scores]
     like = {name: tuple(score.value for score in every if score.name == name) for name in names}
     rows = [_score_row(results, map_scores, like, several) for map_scores in scored]
-    return [table(shape, rows, compact=True), *_reasons(results, scored)]
+    return table(columns(("Map", 24), ("Expert", 10), *heads), rows, compact=True)
 
 
 Likes = Mapping[str, tuple[float | None, ...]]
 
 
 def _score_row(results: Results, map_scores: MapScores, like: Likes, several: bool) -> tuple[object, ...]:
-    values = {score.name: number(score.value, like=like[score.name]) for score in map_scores.scores}
+    shown = [score for score in map_scores.scores if score.name in like]
+    values = {score.name: number(score.value, like=like[score.name]) for score in shown}
     title = method(results, map_scores.method)
     if several and not is_baseline(map_scores.method):
         title = f"{title} of {map_scores.target} at {map_scores.layer}"
@@ -209,4 +212,4 @@ def _reasons(results: Results, scored: list[MapScores]) -> list[Flowable]:
     lines = [f"{DASH} undefined. {'. '.join(sentences)}."] if sentences else []
     if unseen:
         lines.append(f"The model saw as little as {number(min(unseen))} of a mask's pixels.")
-    return [note(" ".join(lines))] if lines else []
+    return [note(" ".join([*lines, arrow_note(results)]))] if lines or arrow_note(results) else []

@@ -87,7 +87,7 @@ def _verdicts(context: Context) -> list[Flowable]:
         rows.append(
             (
                 [bold(subject(results, verdict)), coloured(about, GREY)],
-                asked_for(verdict),
+                asked_for(results, verdict),
                 number(estimate.value, like=(estimate.low, estimate.high), more=1),
                 bounds(estimate, more=1),
                 f"{estimate.patients} / {estimate.studies}",
@@ -99,7 +99,7 @@ def _verdicts(context: Context) -> list[Flowable]:
         " A criterion is MET, or NOT MET, only when the whole interval lies on that side of the bound; an interval "
         "that reaches to both sides is INCONCLUSIVE; NOT EVALUATED means that there was nothing to decide on, or too "
         "few patients for an interval. For 'better than' the estimate is the mean difference within studies, not the "
-        "metric itself, and its bound is 0.",
+        "metric itself, and its bound is 0: to be exceeded, or undercut where lower is better.",
     )
     return [*head, table(shape, rows), note(*explained)]
 

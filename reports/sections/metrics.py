@@ -1,6 +1,7 @@
 """The metrics and their definitions."""
 
-from reports.page.layout import Flowable, columns, note, paragraph, table
+from pipeline.findings.facts import MetricFacts
+from reports.page.layout import GREY, Flowable, columns, note, paragraph, small, table
 from reports.page.text import bold
 from reports.registry import Context, section
 
@@ -11,8 +12,12 @@ def build(context: Context) -> list[Flowable]:
     metrics = context.results.metrics
     if not metrics:
         return [paragraph("The results describe no metric.")]
-    shape = columns(("Metric", 24), ("Definition", 52), ("Better", 10), ("Unit", 12))
-    rows = [(bold(metric.title), metric.definition, metric.better, metric.unit or "none") for metric in metrics]
+    shape = columns(("Metric", 22), ("Definition", 44), ("Better", 9), ("Range, unit", 14), ("Chance", 34))
+    rows = [
+        ([bold(metric.title), small(_origin(metric), colour=GREY)], metric.definition, metric.better, _range(metric),
+         metric.chance or "not stated")
+        for metric in metrics
+    ]  # fmt: skip
     return [
         table(shape, rows),
         note(
@@ -20,3 +25,19 @@ def build(context: Context) -> list[Flowable]:
             "reason; it is never taken as zero."
         ),
     ]
+
+
+def _origin(metric: MetricFacts) -> str:
+    if metric.package is None:
+        return f"version {metric.version}"
+    return f"version {metric.version}, of the package {metric.package} {metric.package_version}"
+
+
+def _range(metric: MetricFacts) -> str:
+    low, high = metric.range
+    unit = "" if metric.unit in ("", "1") else f" {metric.unit}"
+    if low is None and high is None:
+        return f"open{unit and ','}{unit}"
+    if low is not None and high is not None:
+        return f"{low:g} to {high:g}{unit}"
+    return f"{low:g} or more{unit and ','}{unit}" if low is not None else f"{high:g} or less{unit and ','}{unit}"

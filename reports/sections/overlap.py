@@ -2,18 +2,12 @@
 
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.results import Results
+from pipeline.vocabulary import STRATA, STRATA_MEANING
 from reports.charts import forest_plot
 from reports.estimates import among_rows, estimate_columns
 from reports.page.layout import Flowable, note, paragraph, subheading, table, together
 from reports.registry import Context, section
-from reports.wording import STRATA, intervals, stratum
-
-_MEANING = {
-    "all": "Every study with a map.",
-    "reference_positive": "Studies in which the reference says that the finding is present.",
-    "true_positive": "Reference positive, and the model said so: did it look at the finding?",
-    "false_negative": "Reference positive, but the model missed it: did it look at the finding all the same?",
-}
+from reports.wording import arrow_note, intervals, stratum
 
 
 @section(90, "Results: overlap with the experts' masks")
@@ -29,8 +23,8 @@ def build(context: Context) -> list[Flowable]:
         if in_stratum:
             rows, rules = among_rows(results, in_stratum)
             content += subheading(stratum(among))
-            content += [note(_MEANING[among]), table(estimate_columns(in_stratum), rows, rules=rules)]
-    return [*content, note(intervals(whole), " ", _READING)]
+            content += [note(STRATA_MEANING[among]), table(estimate_columns(in_stratum), rows, rules=rules)]
+    return [*content, note(intervals(whole), " ", _READING, arrow_note(results))]
 
 
 _READING = (

@@ -8,7 +8,7 @@ from reports.numbers import count, estimate
 from reports.page.layout import Flowable, columns, note, paragraph, subheading, table
 from reports.page.text import DASH
 from reports.registry import Context, section
-from reports.wording import in_sentence, intervals, is_baseline, measured, method, methods_in_order, stratum
+from reports.wording import arrow_note, headed, in_sentence, intervals, is_baseline, method, methods_in_order, stratum
 
 _ACROSS = 3
 """Maps that fit beside each other; more of them take further tables."""
@@ -24,7 +24,7 @@ def build(context: Context) -> list[Flowable]:
         return [paragraph("No subgroup was estimated: the archive states none.")]
     words = " Subgroups were not adjusted for one another, nor intervals for their number."
     left_out = " Baselines in subgroups: see results.json." if len(grouped) > len(of_maps) else ""
-    return [*_maps(results, of_maps), note(intervals(of_maps), words, left_out)]
+    return [*_maps(results, of_maps), note(intervals(of_maps), words, left_out, arrow_note(results))]
 
 
 def _maps(results: Results, estimates: Sequence[Estimate]) -> list[Flowable]:
@@ -36,7 +36,7 @@ def _maps(results: Results, estimates: Sequence[Estimate]) -> list[Flowable]:
         parts = [names[start : start + _ACROSS] for start in range(0, len(names), _ACROSS)]
         for number, part in enumerate(parts, 1):
             place = f" ({number} of {len(parts)})" if len(parts) > 1 else ""
-            content += subheading(f"{measured(results, metric)}, {in_sentence(stratum(among))}{place}")
+            content += subheading(f"{headed(results, metric)}, {in_sentence(stratum(among))}{place}")
             content.append(_table(results, [member for member in members if member.method in part], part))
     return content
 

@@ -2,16 +2,27 @@
 
 from collections import Counter
 
-from pipeline.findings.estimates import Answer, Estimate, Verdict
+from pipeline.findings.estimates import Estimate, Verdict
 from pipeline.findings.results import Results
+from pipeline.vocabulary import ANSWERS, WORST_FIRST
 from reports.numbers import count, estimate, plural
 from reports.page.layout import Flowable, bullets, paragraph, subheading
 from reports.page.text import Markup, bold, joined
 from reports.registry import Context, section
-from reports.wording import asked_for, in_sentence, is_baseline, label_of, method, metric, population, subject, words
+from reports.wording import (
+    asked_for,
+    better_of,
+    in_sentence,
+    is_baseline,
+    label_of,
+    measured,
+    method,
+    metric,
+    population,
+    subject,
+    words,
+)
 
-_ANSWERS: tuple[Answer, ...] = ("MET", "NOT MET", "INCONCLUSIVE", "NOT EVALUATED")
-_ORDER = ("NOT MET", "INCONCLUSIVE", "NOT EVALUATED", "MET")
 _MOST = 4
 
 
@@ -53,9 +64,9 @@ def _compared(results: Results, maps: str) -> str:
 
 def _found(results: Results) -> list[Markup]:
     tally = Counter(verdict.answer for verdict in results.verdicts)
-    answers = ", ".join(f"{tally[answer]} {answer}" for answer in _ANSWERS if tally[answer])
+    answers = ", ".join(f"{tally[answer]} {answer}" for answer in ANSWERS if tally[answer])
     lines = [joined("Of the criteria: ", bold(answers), ".")] if answers else [joined("There are no criteria.")]
-    by_weight = sorted(results.verdicts, key=lambda verdict: _ORDER.index(verdict.answer))
+    by_weight = sorted(results.verdicts, key=lambda verdict: WORST_FIRST.index(verdict.answer))
     lines += [_verdict(results, verdict) for verdict in by_weight[:_MOST]]
     if len(by_weight) > _MOST:
         rest = plural(len(by_weight) - _MOST, "more verdict stands", "more verdicts stand")
@@ -64,7 +75,7 @@ def _found(results: Results) -> list[Markup]:
 
 
 def _verdict(results: Results, verdict: Verdict) -> Markup:
-    what, rule = subject(results, verdict), asked_for(verdict)
+    what, rule = subject(results, verdict), asked_for(results, verdict)
     if verdict.estimate.value is None:
         return joined(bold(verdict.answer), f": {what}: {verdict.reason}; asked for: {rule}.")
     why = f" ({verdict.reason})" if verdict.answer == "NOT EVALUATED" else ""
@@ -118,13 +129,15 @@ def _against_baselines(results: Results) -> list[Markup]:
     values = "; ".join(
         f"{method(results, statistic.method)} {estimate(statistic)}" for statistic in (*maps, *baselines)
     )
-    return [joined(f"{metric(results, maps[0].metric)} beside maps that know nothing of the model: {values}.")]
+    name = maps[0].metric
+    lower = " (lower is better)" if better_of(results, name) == "lower" else ""
+    return [joined(f"{measured(results, name)}{lower} beside maps that know nothing of the model: {values}.")]
 
 
 def _limits(results: Results) -> list[Markup]:
     flow = results.flow
     left_out = sum(flow.excluded.values()) + sum(flow.failed.values())
-    limits = ["Overlap says where a map is high, not why the model decided: a low value can be the map's fault."]
+    limits = ["Overlap says where a map is high, not why the model decided: a bad value can be the map's fault."]
     if results.lock.exploratory:
         limits.insert(0, f"The run is exploratory: {'; '.join(results.lock.exploratory)}.")
     if flow.without_mask:

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.errors import OutputError
 from pipeline.file_lock import locked
-from tests.pipeline.at_once import at_once
+from tests.pipeline.findings.custody.at_once import at_once
 
 
 def test_one_process_at_a_time_adds_to_a_number(tmp_path):

@@ -372,7 +372,7 @@ def write_run(folder: Path, found: Results | None = None) -> Path:
     (folder / "cases").mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text((found or results()).model_dump_json(indent=1), encoding="utf-8")
     (folder / "per_study.csv").write_text("study,target,method,iou\nS0007,nodule,gradcam,0.31\n", encoding="utf-8")
-    (folder / "audit.lock.yaml").write_text("name: nodule-ct\n", encoding="utf-8")
+    (folder / "run.json").write_text('{"audit": "nodule-ct"}\n', encoding="utf-8")
     for entry, content in cases():
         if content is not None:
             save_panels(content, folder / entry.panels)

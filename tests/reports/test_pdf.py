@@ -85,7 +85,7 @@ def test_poppler_sees_embedded_fonts_only(run):
 
 def test_attachments_are_the_files(run):
     with pikepdf.open(run / "report.pdf") as pdf:
-        names = ["results.json", "per_study.csv", "audit.lock.yaml"]
+        names = ["results.json", "per_study.csv", "run.json"]
         assert sorted(pdf.attachments) == sorted(names)
         assert len(pdf.Root.AF) == 3
         for name, kind in zip(names, ("/Source", "/Data", "/Supplement"), strict=True):

@@ -140,11 +140,19 @@ def audits(count):
     ]  # fmt: skip
 
 
+def test_where_lower_is_better_the_worst_are_the_highest():
+    rows = audits(30)
+    scores = {row.study: number / 30 for number, row in enumerate(rows)}
+    chosen, _ = choose_cases(rows, scores, CasesConfig(worst=2, best=1, random=0), 4, "lower")
+    assert [study for study, why in chosen if why == "worst overlap, correct prediction"] == ["S-29", "S-28"]
+    assert [study for study, why in chosen if why == "best overlap, wrong prediction"] == ["S-00"]
+
+
 def test_cases_are_chosen_by_rule_alone():
     rows = audits(30)
     scores = {row.study: number / 30 for number, row in enumerate(rows)}
-    chosen, rule = choose_cases(rows, scores, CasesConfig(worst=2, best=1, random=1), seed=4)
-    assert chosen == choose_cases(rows[::-1], scores, CasesConfig(worst=2, best=1, random=1), seed=4)[0]
+    chosen, rule = choose_cases(rows, scores, CasesConfig(worst=2, best=1, random=1), 4, "higher")
+    assert chosen == choose_cases(rows[::-1], scores, CasesConfig(worst=2, best=1, random=1), 4, "higher")[0]
     assert [study for study, why in chosen if why == "worst overlap, correct prediction"] == ["S-01", "S-02"]
     assert [study for study, why in chosen if why == "worst overlap, wrong prediction"] == ["S-00", "S-03"]
     assert [study for study, why in chosen if why == "best overlap, correct prediction"] == ["S-29"]
@@ -153,7 +161,7 @@ def test_cases_are_chosen_by_rule_alone():
 
 
 def test_all_cases():
-    chosen, _ = choose_cases(audits(7), {}, "all", seed=0)
+    chosen, _ = choose_cases(audits(7), {}, "all", 0, "higher")
     assert len(chosen) == 7
 
 

@@ -20,8 +20,9 @@ from pipeline.findings.study_audit import RefusedMask, StudyAudit
 BOOTSTRAP = Bootstrap(500, 0)
 
 
-def entry(method, reader, iou, target="nodule"):
-    score = Score(name="iou", value=iou) if isinstance(iou, float) else Score(name="iou", reason=iou)
+def entry(method, reader, iou, target="nodule", metric="iou", chance=None):
+    answer = {"value": iou, "chance": chance} if isinstance(iou, float) else {"reason": iou}
+    score = Score(name=metric, **answer)
     return MapScores(target=target, method=method, layer="l", reader=reader, mask_share=0.1, scores=(score,))
 
 
@@ -67,12 +68,29 @@ def test_one_readers_undefined_score_leaves_the_other():
 def test_a_consensus_stands_for_the_readers_it_is_made_of():
     readers = [entry("gradcam", "a", 0.2), entry("gradcam", "b", 0.4), entry("centre_prior", "a", 0.1)]
     agreed = [entry("gradcam", "consensus:majority", 0.9), entry("centre_prior", "consensus:majority", 0.3)]
-    agreed = [one.model_copy(update={"mask_share": 0.5}) for one in agreed]
     both, alone = units_of([study(0, *readers, *agreed), study(1, *readers)])
-    assert (both.scores["gradcam", "iou"], both.scores["centre_prior", "iou"], both.chance) == (0.9, 0.3, 0.5)
+    assert (both.scores["gradcam", "iou"], both.scores["centre_prior", "iou"]) == (0.9, 0.3)
     assert alone.scores["gradcam", "iou"] == pytest.approx(0.3)
     (empty,) = units_of([study(0, *readers, entry("gradcam", "consensus:staple", "empty_mask"))])
     assert empty.scores["gradcam", "iou"] == "empty_mask"
+
+
+def test_chance_is_the_mean_of_the_scores_own_levels():
+    """Each metric has its own; a study whose score is undefined has none."""
+    rows = [
+        study(
+            0,
+            entry("gradcam", "a", 3.0, metric="far", chance=8.0),
+            entry("gradcam", "b", 5.0, metric="far", chance=4.0),
+        ),
+        study(1, entry("gradcam", "a", 1.0, metric="far", chance=10.0)),
+        study(2, entry("gradcam", "a", "empty_mask", metric="far")),
+    ]
+    units = units_of(rows, ["far", "iou"])
+    assert units[0].chances == {("gradcam", "far"): 6.0}
+    assert mean_estimate(units, "far", "gradcam", "all", BOOTSTRAP).chance == pytest.approx(8.0)
+    assert mean_estimate(units, "iou", "gradcam", "all", BOOTSTRAP).chance is None
+    assert paired_difference(units, "far", ("gradcam", "gradcam"), "all", BOOTSTRAP).chance is None
 
 
 def test_strata_are_what_they_are_called():
@@ -177,7 +195,66 @@ def estimate(value, low, high):
 )
 def test_answers_come_from_the_bound(rule, numbers, answer):
     criterion = Criterion(metric="iou", method="gradcam", **rule)
-    assert judge(criterion, estimate(*numbers))[0] == answer
+    assert judge(criterion, estimate(*numbers), "higher")[0] == answer
+
+
+MIRRORED = {"at_least": "at_most", "at_most": "at_least"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "numbers", "answer"),
+    [
+        ({"at_most": 10}, (7.0, 5.0, 10.0), "MET"),
+        ({"at_most": 10}, (7.0, 5.0, 10.1), "INCONCLUSIVE"),
+        ({"at_most": 10}, (20.0, 11.0, 30.0), "NOT MET"),
+        ({"better_than": "centre_prior"}, (-5.0, -9.0, -0.1), "MET"),
+        ({"better_than": "centre_prior"}, (5.0, 0.1, 9.0), "NOT MET"),  # farther than the baseline
+        ({"better_than": "centre_prior"}, (5.0, 0.0, 9.0), "NOT MET"),
+        ({"better_than": "centre_prior"}, (-5.0, -9.0, 0.0), "INCONCLUSIVE"),
+    ],
+)
+def test_where_lower_is_better_the_low_side_is_the_good_one(rule, numbers, answer):
+    criterion = Criterion(metric="hd95", method="gradcam", **rule)
+    assert judge(criterion, estimate(*numbers), "lower")[0] == answer
+    # the same numbers mirrored, of a metric where higher is better, have the same answer
+    value, low, high = numbers
+    turned = {MIRRORED.get(key, key): bound if isinstance(bound, str) else -bound for key, bound in rule.items()}
+    assert (
+        judge(Criterion(metric="iou", method="gradcam", **turned), estimate(-value, -high, -low), "higher")[0] == answer
+    )
+
+
+@pytest.mark.parametrize(
+    ("near", "far", "answer"), [("gradcam", "centre_prior", "MET"), ("centre_prior", "gradcam", "NOT MET")]
+)
+def test_a_map_that_lies_farther_away_than_a_baseline_is_not_better(near, far, answer):
+    """From records to the verdict, with a metric in mm where lower is better."""
+    rows = [
+        study(n, entry(near, "a", 2.0 + 0.1 * n, metric="hd95"), entry(far, "a", 9.0 + 0.1 * n, metric="hd95"))
+        for n in range(20)
+    ]
+    criteria = [Criterion(metric="hd95", method="gradcam", better_than="centre_prior")]
+    (verdict,) = judge_all(criteria, units_of(rows), rows, ["nodule"], BOOTSTRAP)
+    assert verdict.answer == answer
+
+
+def test_the_direction_of_an_installed_metric_is_the_one_that_is_stated():
+    rows = [
+        study(n, entry("gradcam", "a", 1.0, metric="x"), entry("centre_prior", "a", 2.0, metric="x")) for n in range(20)
+    ]
+    criteria = [Criterion(metric="x", method="gradcam", better_than="centre_prior")]
+    answers = {
+        better: judge_all(criteria, units_of(rows, ["x"]), rows, ["nodule"], BOOTSTRAP, {"x": better})[0].answer
+        for better in ("higher", "lower")
+    }
+    assert answers == {"higher": "NOT MET", "lower": "MET"}
+
+
+def test_a_bound_on_the_wrong_side_is_said_to_be_meant():
+    rows = [study(n, entry("gradcam", "a", 9.0, metric="hd95")) for n in range(20)]
+    criteria = [Criterion(metric="hd95", method="gradcam", at_least=5, reversed=True)]
+    (verdict,) = judge_all(criteria, units_of(rows), rows, ["nodule"], BOOTSTRAP)
+    assert (verdict.rule, verdict.better_than) == ("at least 5, although lower is better", None)
 
 
 def test_verdicts_name_what_they_judge():
@@ -198,6 +275,12 @@ def test_verdicts_name_what_they_judge():
     ("criterion", "words"),
     [
         ({"metric": "iou", "method": "grdcam", "at_least": 0.1}, "did you mean 'gradcam'"),
+        ({"metric": "hd59", "method": "gradcam", "at_most": 5}, "did you mean 'hd95'"),
+        ({"metric": "hd95", "method": "gradcam", "at_least": 5}, "lower is better, .* write at_most"),
+        ({"metric": "hd95", "method": "gradcam", "at_most": -5}, "is at least 0, not -5"),
+        ({"metric": "iou", "method": "gradcam", "at_most": 0.5}, "higher is better, .* write at_least"),
+        ({"metric": "iou", "method": "gradcam", "at_least": 0.5, "reversed": True}, "reversed: goes with a bound"),
+        ({"metric": "iou", "method": "gradcam", "better_than": "random_map", "reversed": True}, "reversed"),
     ],
 )
 def test_a_criterion_that_nothing_answers_is_refused(criterion, words):

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from cam import METHODS, explain
-from pipeline.evidence.equivalence import equivalent_methods
-from pipeline.evidence.localisation import MaskedEvidence, score_all
+from cam import METHODS, explain, same_evidence
+from pipeline.evidence.equivalence import agree, equivalent_methods
+from pipeline.evidence.metrics.map_evidence import MaskedEvidence
+from pipeline.evidence.metrics.registry import score_all
 from pipeline.studies.geometry import Geometry, cells, plan
 from pipeline.studies.volume import Heatmap, Mask
 
@@ -43,6 +44,48 @@ def groups(*studies, names=("a", "b", "c")):
 )
 def test_what_counts_as_one_piece_of_evidence(studies, expected):
     assert groups(*studies) == expected
+
+
+def pairs_of_maps():
+    """Yield pairs that are equal, nearly equal, apart, empty, against, and large terms of which little is left."""
+    generator = np.random.default_rng(8)
+    for number in range(300):
+        first = generator.normal(size=(3, 4)).astype(np.float32)
+        error = 10.0 ** generator.uniform(-7, -1) * generator.normal(size=(3, 4))
+        second = (10.0 ** generator.uniform(-6, 6) * (first + error)).astype(np.float32)
+        second = np.maximum(second, 0) if number % 3 == 0 else second
+        yield (first - 10.0 ** generator.uniform(-1, 4) * (number % 5 == 0)).astype(np.float32), second
+    for first, second in ((ROW, ROW), (ROW, NOTHING), (NOTHING, AGAINST), (AGAINST, AGAINST), (ROW, ROW[:3])):
+        yield first, second
+        yield second, first
+
+
+def test_the_rule_is_that_of_cam():
+    """Two writings of one rule: that of the maps of a batch, and that of a run's results."""
+    said = []
+    for first, second in pairs_of_maps():
+        expected = same_evidence(torch.from_numpy(first)[None], torch.from_numpy(second)[None])
+        assert agree(first, second) is expected
+        said.append(expected)
+    assert {True, False, None} == set(said)
+    assert 30 < said.count(True) < 250
+
+
+@pytest.mark.parametrize(
+    ("against", "apart", "same"),
+    [
+        (0, 0.9e-4, True),
+        (0, 1.2e-4, False),
+        (1e3, 1.0e-3, True),
+        (1e3, 1.3e-3, False),
+        (1e6, 9e-3, True),
+        (1e6, 0.012, False),
+    ],
+)
+def test_how_far_apart_two_maps_of_one_evidence_may_be(against, apart, same):
+    """Of the largest evidence; more where large terms of the other sign show that little is left of them."""
+    first, second = np.float32([1, 0.5, -against]), np.float32([1, 0.5 + apart, -against])
+    assert agree(first, second) is same_evidence(*(torch.from_numpy(m)[None] for m in (first, second))) is same
 
 
 def test_every_target_counts():

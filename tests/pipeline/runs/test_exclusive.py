@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import OutputError
 from pipeline.runs.exclusive import exclusive
-from tests.pipeline.at_once import at_once
+from tests.pipeline.findings.custody.at_once import at_once
 
 
 def held(folder, said=None):

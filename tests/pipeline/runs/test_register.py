@@ -9,7 +9,7 @@ from pipeline.errors import ConfigError, OutputError
 from pipeline.findings.custody.ledger import Ledger, LedgerError, LedgerFault
 from pipeline.findings.custody.site_key import SiteKey
 from pipeline.runs.register import LockFacts, LookFacts, enter_lock, enter_look, read_register, studies_digest
-from tests.pipeline.at_once import at_once
+from tests.pipeline.findings.custody.at_once import at_once
 
 EVER = datetime(9999, 1, 1, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import Reason
-from pipeline.evidence.localisation import METRICS
+from pipeline.evidence.metrics.registry import METRICS
 from pipeline.runs.reuse import run_answers
 from pipeline.studies.untrusted.workers import Limits
 from pipeline.walk import study_walk as audit

@@ -13,7 +13,7 @@ from pipeline.errors import OutputError
 from pipeline.findings.custody import chain
 from pipeline.findings.custody.ledger import Ledger, LedgerError, LedgerFault, public_key, read_ledger
 from pipeline.findings.custody.site_key import SiteKey
-from tests.pipeline.at_once import at_once
+from tests.pipeline.findings.custody.at_once import at_once
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from pipeline.errors import OutputError
 from pipeline.findings.custody.site_key import SiteKey, fingerprint_of, load_site_key, verify_signature
-from tests.pipeline.at_once import at_once
+from tests.pipeline.findings.custody.at_once import at_once
 
 
 @pytest.fixture

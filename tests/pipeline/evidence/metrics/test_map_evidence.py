@@ -1,8 +1,11 @@
+from itertools import permutations
+
 import numpy as np
 import pytest
 from skimage.filters import threshold_otsu
 
-from pipeline.evidence.localisation import METRICS, MaskedEvidence, RegionOverlap, score_all
+from pipeline.evidence.metrics.map_evidence import MaskedEvidence, RegionOverlap
+from pipeline.evidence.metrics.registry import METRICS, score_all
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap, Mask
 
@@ -59,34 +62,20 @@ def test_average_precision_equals_the_slow_definition(shape):
         assert scores(values, mask)["average_precision"] == pytest.approx(slow_average_precision(values, mask))
 
 
-def test_chance_is_the_masks_share_for_a_random_map():
-    generator = np.random.default_rng(1)
-    mask = np.zeros((60, 60), bool)
-    mask[:20, :30] = True
-    found = [scores(generator.random((60, 60)), mask) for _ in range(60)]
-    for name, metric in METRICS.items():
-        if metric.chance == "mask_share":
-            # a maximum is one draw of sixty: its standard error is 0.05
-            mean = np.mean([one[name] for one in found])
-            assert mean == pytest.approx(mask.mean(), abs=0.15 if name == "hit_rate" else 0.01)
-
-
-@pytest.mark.parametrize("name", list(METRICS))
-@pytest.mark.parametrize("shape", SHAPES)
-def test_declared_properties(name, shape):
-    generator = np.random.default_rng(2)
-    values = generator.normal(size=shape)
-    mask = generator.random(shape) < 0.3
-    score = scores(values, mask, rule="otsu")[name]
-    low, high = METRICS[name].range
-    assert low <= score <= high
-    if METRICS[name].scale_invariant:
-        assert scores(values * 8, mask, rule="otsu")[name] == pytest.approx(score, abs=1e-6)
-    order = generator.permutation(values.size)
-    shuffled = scores(values.ravel()[order].reshape(shape), mask.ravel()[order].reshape(shape), rule="otsu")[name]
-    assert shuffled == pytest.approx(score)
-    perfect = scores(mask.astype(float), mask)[name]
-    assert perfect == METRICS[name].range[1]
+@pytest.mark.parametrize(("marked", "seen"), [(1, 1), (1, 4), (2, 4), (3, 5), (6, 6)])
+def test_the_chance_of_average_precision_is_the_mean_over_all_orders(marked, seen):
+    """Every order of the voxels, each by the slow definition."""
+    orders = [np.float32(order)[None] for order in permutations(range(1, seen + 1))]
+    mask = (np.arange(seen) < marked)[None]
+    expected = np.mean([slow_average_precision(values, mask) for values in orders])
+    values = np.arange(1, seen + 1, dtype=np.float32)[None]
+    if seen == 1:  # one voxel is a constant map; the level itself is defined
+        assert METRICS["average_precision"].chance(RegionOverlap(evidence(values), mask)) == pytest.approx(expected)
+        return
+    (score,) = score_all(
+        evidence(values), Mask(mask, evidence(values).heatmap.geometry, "t", "r"), [METRICS["average_precision"]]
+    )
+    assert score.chance == pytest.approx(expected)
 
 
 def test_empty_mask_is_undefined_everywhere():
@@ -97,7 +86,9 @@ def test_empty_mask_is_undefined_everywhere():
 def test_constant_map_points_nowhere(level):
     found = scores(np.full((3, 3), level), np.eye(3))
     assert found["iou"] == found["dice"] == 0
-    assert {found[name] for name in ("hit_rate", "energy_in_mask", "average_precision")} == {"constant_map"}
+    ranked = ("hit_rate", "energy_in_mask", "average_precision", "centre_distance")
+    assert {found[name] for name in ranked} == {"constant_map"}
+    assert found["hd95"] == "empty_region"
     assert evidence(np.full((3, 3), level)).degenerate
 
 
@@ -183,8 +174,8 @@ def test_no_finite_map_raises(name, rule):
     values, mask = odd_maps()[name].astype(np.float32), np.eye(5, dtype=bool)
     one = evidence(values, rule=rule)
     assert one.degenerate == (name in FLAT)
-    for score in scores(values, mask, rule=rule).values():
-        assert score in ("constant_map",) or 0 <= score <= 1
+    for metric, score in scores(values, mask, rule=rule).items():
+        assert score in ("constant_map", "empty_region") or 0 <= score <= (METRICS[metric].range[1] or 100)
     assert bool(one.region.any()) != one.degenerate
     assert one.threshold is None or np.float32(one.threshold) == one.threshold
 
@@ -200,7 +191,8 @@ def test_random_maps_at_random_scales_never_raise():
     for _ in range(200):
         values = generator.normal(size=(4, 4)) ** generator.integers(1, 9) * 10.0 ** generator.uniform(-45, 37)
         found = scores(np.clip(values, -FLOAT32.max, FLOAT32.max), generator.random((4, 4)) < 0.3, rule="otsu")
-        assert all(isinstance(one, str) or 0 <= one <= 1 for one in found.values())
+        for name, score in found.items():
+            assert isinstance(score, str) or 0 <= score <= (METRICS[name].range[1] or 100)
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.7])

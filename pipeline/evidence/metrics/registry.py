@@ -1,0 +1,66 @@
+"""The metrics of camaudit, in the order in which they are shown, and the scores of one map against one mask."""
+
+from collections.abc import Iterable, Mapping
+from math import isfinite
+from types import MappingProxyType
+from typing import Final
+
+from pipeline.evidence.metrics.declaration import Metric
+from pipeline.evidence.metrics.distance import centre_distance, hd95
+from pipeline.evidence.metrics.map_evidence import MaskedEvidence, RegionOverlap, Undefined
+from pipeline.evidence.metrics.ranking import average_precision, energy_in_mask, hit_rate
+from pipeline.evidence.metrics.region import dice, iou
+from pipeline.findings.scores import Score
+from pipeline.studies.volume import Mask
+from pipeline.vocabulary import Better
+
+__all__ = ["METRICS", "directions", "score_all", "undefined_scores"]
+
+_LISTED = (iou, dice, hit_rate, energy_in_mask, average_precision, centre_distance, hd95)
+
+METRICS: Final[Mapping[str, Metric]] = MappingProxyType({metric.name: metric for metric in _LISTED})
+"""camaudit's own metrics by name. Those of installed packages come to a run's through ``plugins``."""
+
+
+def directions(metrics: Iterable[Metric] = _LISTED) -> dict[str, Better]:
+    """Return which end is the good one, for each metric by its name."""
+    return {metric.name: metric.better for metric in metrics}
+
+
+def score_all(evidence: MaskedEvidence, mask: Mask, metrics: Iterable[Metric] = _LISTED) -> tuple[Score, ...]:
+    """Return the metrics of a map against a mask on the same grid.
+
+    Raises:
+        ValueError: when a metric returns what it declares that it never does.
+    """
+    overlap = RegionOverlap(evidence, mask.array)
+    return tuple(_score(metric, overlap) for metric in metrics)
+
+
+def undefined_scores(metrics: Iterable[Metric], reason: str) -> tuple[Score, ...]:
+    """Return a score of each metric that is undefined for one reason."""
+    return tuple(Score(name=metric.name, version=metric.version, reason=reason) for metric in metrics)
+
+
+def _score(metric: Metric, overlap: RegionOverlap) -> Score:
+    try:
+        value = _within(metric, metric.function(overlap))
+    except Undefined as undefined:
+        return Score(name=metric.name, version=metric.version, reason=undefined.code)
+    return Score(name=metric.name, version=metric.version, value=value, chance=_chance(metric, overlap))
+
+
+def _chance(metric: Metric, overlap: RegionOverlap) -> float | None:
+    try:
+        return None if metric.chance is None else _within(metric, metric.chance(overlap))
+    except Undefined:
+        return None
+
+
+def _within(metric: Metric, value: float) -> float:
+    """Return a value that lies in the declared range; one that is beside it by no more than rounding as its end."""
+    low, high = metric.bounds
+    slack = 1e-9 * max(1.0, abs(value))
+    if not isfinite(value) or not low - slack <= value <= high + slack:
+        raise ValueError(f"metric {metric.name!r} returned {value!r:.40}, outside of its range {metric.range}")
+    return min(max(float(value), low), high)
