@@ -49,8 +49,8 @@ def scores_table(audits: Sequence[StudyAudit]) -> pa.Table:
     """Return one row for each study, target, map, reader and metric.
 
     ``value`` is null where a score is undefined, ``reason`` says why. ``chance`` is the value to expect of a map that
-    is placed at random, where there is one. ``in_reference`` is null where nobody said what
-    is present. Each column of the manifest that makes subgroups is ``stratum_<name>``.
+    is placed at random, where there is one. ``in_reference`` is null where nobody said what is present. Each column of
+    the manifest that makes subgroups is ``stratum_<name>``.
     """
     schema = _with_strata(_SCORE, audits)
     rows = (_score_row(audit, entry, score) for audit in audits for entry in audit.map_scores for score in entry.scores)
