@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import nibabel
@@ -13,6 +14,7 @@ import pytest
 
 import camaudit
 from camaudit import AuditError, read_run
+from pipeline.findings.facts import Amendment
 from pipeline.findings.shards import read_shard
 
 
@@ -198,16 +200,31 @@ def test_a_notebook_shows_answers_and_why_the_run_is_exploratory(audited):
     assert "IoU (higher is better)" in str(run.table("iou"))
 
 
-def test_what_a_configuration_says_is_escaped(audited, tmp_path):
-    folder = tmp_path / "run"
-    shutil.copytree(audited[1].folder, folder)
-    hostile = "<script src='https://example.org/x.js'>alert(1)</script>"
-    results = read_run(folder).results.model_copy(update={"title": hostile})
-    from camaudit.views import run_html
+def test_what_others_say_is_escaped_wherever_it_stands(audited):
+    from camaudit.views import comparison_html, estimate_table, run_html
 
-    text = run_html(results)
-    assert "<script" not in text
-    assert hostile in Page(text).text
+    hostile = "<script src='https://example.org/x.js'>alert(1)</script>"
+    results = audited[1].results
+    amendment = Amendment(
+        amended_at="2026-01-01", reason=hostile, previous="", previous_locked_at="", changed=(), seen=()
+    )
+    verdicts = [verdict.model_copy(update={"reason": hostile, "rule": hostile}) for verdict in results.verdicts]
+    changes = {
+        "title": hostile,
+        "audit": hostile,
+        "verdicts": tuple(verdicts),
+        "lock": results.lock.model_copy(update={"exploratory": (hostile,), "amendments": (amendment,)}),
+        "methods": tuple(facts.model_copy(update={"title": hostile}) for facts in results.methods),
+        "metrics": tuple(facts.model_copy(update={"title": hostile}) for facts in results.metrics),
+    }
+    changed = results.model_copy(update=changes)
+    compared = replace(
+        camaudit.compare(audited[1], audited[1]), run_a=hostile, notes=(hostile,), metrics=changed.metrics
+    )
+    for text in (run_html(changed), estimate_table(changed, "iou")._repr_html_(), comparison_html(compared)):
+        assert "<script" not in text
+        assert hostile in Page(text).text
+    assert f"AMENDED on 2026-01-01: {hostile}" in Page(run_html(changed)).text
 
 
 def test_reading_a_run_loads_no_torch(audited):
