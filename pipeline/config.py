@@ -122,9 +122,13 @@ class ExplainConfig(_Part):
 
 
 class OverlapConfig(_Part):
-    """How a map becomes a region: Otsu on its positive part, or a share of its maximum."""
+    """How a map becomes a region (Otsu on its positive part, or a share of its maximum), and what is measured.
+
+    Besides ``metrics``, a run measures those that its criteria name and those of installed packages.
+    """
 
     threshold: Literal["otsu"] | Annotated[float, Field(gt=0, lt=1)] = "otsu"
+    metrics: Names = ("iou", "dice", "hit_rate", "energy_in_mask", "average_precision")
 
 
 class Criterion(_Part):

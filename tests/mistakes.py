@@ -167,6 +167,8 @@ MISTAKES = (
         edited(("explain.options", {"rise": {"count": 5}})),
         ("'rise' is not among explain.methods",),
     ),
+    Mistake("a measure that is none", edited(("overlap", {"metrics": ["iou", "hd59"]})), ("did you mean 'hd95'?",)),
+    Mistake("a measure twice", edited(("overlap", {"metrics": ["iou", "iou"]})), ("overlap.metrics: must differ",)),
     Mistake("a metric that is none", edited(("criteria.0.metric", "hit")), ("did you mean 'hit_rate'?",)),
     Mistake(
         "a criterion's other method", edited(("criteria.0.method", "cam")), ("criteria.0.method: unknown name 'cam'",)

@@ -136,6 +136,7 @@ def _doubled(config: AuditConfig, _: Path) -> Iterator[Fault]:
         ("explain", "methods"): config.explain.methods,
         ("explain", "targets"): config.explain.targets,
         ("model", "layers"): config.model.layers,
+        ("overlap", "metrics"): config.overlap.metrics,
     }
     for key, names in listed.items():
         if len(set(names)) < len(names):
@@ -223,6 +224,15 @@ def _of_a_map(config: AuditConfig, known: KnownNames, number: int, criterion: Cr
         yield _fault("criteria", number, "method", says=says)
     if own:
         yield from _bounds(number, criterion, known.metrics[criterion.metric])
+
+
+def _metrics(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    own = known_names().metrics
+    unknown = [name for name in config.overlap.metrics if name not in own]
+    installed = installed_metric_names() if unknown else ()
+    for name in unknown:
+        if name not in installed:
+            yield _fault("overlap", "metrics", says=f"unknown name {name!r}; {closest(name, [*own, *installed])}")
 
 
 def _bounds(number: int, criterion: Criterion, metric: KnownMetric) -> Iterator[Fault]:
@@ -441,8 +451,9 @@ _OF_NAMES: tuple[tuple[Sequence[str], Check], ...] = (
     (("model.labels",), _labels),
     (("archive.label", "archive.manifest", "model.labels"), _archive_label),
     (("explain.targets", "model.labels"), _targets),
-    (("explain.methods", "explain.targets", "model.layers"), _doubled),
+    (("explain.methods", "explain.targets", "model.layers", "overlap.metrics"), _doubled),
     (("explain.methods", "explain.options"), _methods),
+    (("overlap.metrics",), _metrics),
     (("explain.methods",), _criteria),
     ((), _prepare),
     (("run.device",), _device),

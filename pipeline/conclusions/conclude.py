@@ -103,7 +103,7 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
 def chosen_cases(spec: RunSpec, audits: Sequence[StudyAudit]) -> tuple[list[tuple[str, str]], str]:
     """Return the studies to show with why each is shown, and the rule in words."""
     config = spec.config
-    measured, method = _primary(config)
+    measured, method = _primary(config, [facts.name for facts in spec.metrics])
     metric = next(facts for facts in spec.metrics if facts.name == measured)
     scores = _scores(units_of(audits, [facts.name for facts in spec.metrics]), method, measured)
     chosen, rule = choose_cases(audits, scores, config.report.cases, config.run.seed, metric.better)
@@ -208,12 +208,12 @@ def _apart(column: str) -> str:
     return f"{column} (manifest)" if taken else column
 
 
-def _primary(config: AuditConfig) -> tuple[str, str]:
-    """Return the metric and map that rank the cases: those of the first criterion about a map, or IoU of the first."""
+def _primary(config: AuditConfig, measured: Sequence[str]) -> tuple[str, str]:
+    """Return the metric and map that rank the cases: those of the first criterion about a map, or the first of each."""
     for criterion in config.criteria:
         if criterion.method is not None and criterion.metric != "hit_rate":
             return criterion.metric, criterion.method
-    return "iou", config.explain.methods[0]
+    return measured[0], config.explain.methods[0]
 
 
 def _scores(units: Sequence[Unit], method: str, metric: str) -> dict[str, float]:

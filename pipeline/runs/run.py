@@ -150,11 +150,18 @@ class Run:
         """The model and all that studies are audited with; loaded when it is first asked for."""
         layers = tuple(layer.name for layer in self.spec.layers)
         if self.spec.measured is not None:
-            return open_scorer(self.config, layers, self.pool)
-        auditor = open_auditor(self.config, self.sources.folder, layers=layers)
+            return self._with_same_metrics(open_scorer(self.config, layers, self.pool))
+        auditor = self._with_same_metrics(open_auditor(self.config, self.sources.folder, layers=layers))
         known = (self.spec.model.sha256, self.spec.model.code_sha256)
         if (auditor.loaded.sha256, auditor.loaded.code_sha256) != known:
             raise ConfigError(f"{self.folder}: the model was changed while the run was under way; start the run again")
+        return auditor
+
+    def _with_same_metrics(self, auditor: Auditor) -> Auditor:
+        if tuple(metric.facts for metric in auditor.metrics.values()) != self.spec.metrics:
+            raise ConfigError(
+                f"{self.folder}: a package's metric was changed while the run was under way; run it again"
+            )
         return auditor
 
     @cached_property

@@ -11,7 +11,7 @@ from cam import Memory
 from pipeline.config import AuditConfig, digest_of
 from pipeline.evidence.metrics.declaration import Metric
 from pipeline.evidence.metrics.plugins import load_metrics
-from pipeline.evidence.metrics.registry import METRICS
+from pipeline.evidence.metrics.registry import METRICS, measured_metrics
 from pipeline.models.load import LoadedModel, choose_device, load_model
 from pipeline.models.prepare import Preparation, build_transforms
 from pipeline.models.prepared_studies import PreparedCache
@@ -71,7 +71,7 @@ def open_auditor(
         AuditError: one line that says what is wrong.
     """
     load_methods(config)
-    metrics = load_metrics()  # before the model: its code may change where modules are found
+    metrics = measured_metrics(config, load_metrics())  # before the model: its code may change where modules are found
     preparation = build_transforms(config.prepare)
     device = choose_device(config.run.device)
     model = load_model(config.model, folder, device)
@@ -88,7 +88,7 @@ def open_scorer(config: AuditConfig, layers: tuple[str, ...], pool: WorkerPool) 
         AuditError: when the transforms cannot be built or the pseudonym key not be read.
     """
     load_methods(config)
-    metrics = load_metrics()
+    metrics = measured_metrics(config, load_metrics())
     preparation = build_transforms(config.prepare)
     pseudonyms = Pseudonyms(load_key(config.run.output))
     return Auditor(config, None, preparation, torch.device("cpu"), layers, pseudonyms, pool=pool, metrics=metrics)

@@ -15,6 +15,7 @@ from flows import server as servers
 from flows.request import AuditRequest
 from flows.running import run_audit
 from flows.watch import Watcher
+from pipeline.checks.config_checks import checked_config
 from pipeline.findings.results import load_results
 from pipeline.runs import run as pipeline_run
 from tests.pipeline.planted import plant
@@ -49,7 +50,7 @@ def works(monkeypatch):
 def test_a_server_that_does_not_answer(tmp_path, works):
     config, said = plant(tmp_path, 3), []
     with temporary_settings({PREFECT_API_URL: "http://user:password@127.0.0.1:9/api"}):
-        folder = run_audit(AuditRequest(config, "camaudit run"), Watcher(), said.append)
+        folder = run_audit(AuditRequest(checked_config(config), "camaudit run"), Watcher(), said.append)
     results = check(folder, 3)
     reason = "the Prefect server at http://127.0.0.1:9/api does not answer"
     assert said == [f"{reason}: the run goes on without it"]
@@ -85,7 +86,7 @@ def test_a_server_that_is_not_prefects(tmp_path, works):
         thread.start()
         try:
             with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{other.server_port}/api"}):
-                folder = run_audit(AuditRequest(config, "camaudit run"), Watcher(), said.append)
+                folder = run_audit(AuditRequest(checked_config(config), "camaudit run"), Watcher(), said.append)
         finally:
             other.shutdown()
             thread.join()
@@ -108,7 +109,9 @@ def test_a_server_that_dies_after_the_first_shard(tmp_path, works):
             server.process.wait()
 
     try:
-        folder = run_audit(AuditRequest(config, "camaudit run"), Watcher(on_maps=on_maps), said.append, server)
+        folder = run_audit(
+            AuditRequest(checked_config(config), "camaudit run"), Watcher(on_maps=on_maps), said.append, server
+        )
     finally:
         servers._end(server.process)
     assert server.process.returncode == -9
@@ -126,7 +129,7 @@ def test_a_server_that_dies_after_the_first_shard(tmp_path, works):
 
 def test_a_server_that_is_there(tmp_path, works, prefect):
     config, said = plant(tmp_path, 3), []
-    folder = run_audit(AuditRequest(config, "camaudit run"), Watcher(), said.append)
+    folder = run_audit(AuditRequest(checked_config(config), "camaudit run"), Watcher(), said.append)
     results = check(folder, 3)
     assert (said, results.provenance.engine) == ([], "prefect")
     assert set(works.values()) == {1}
@@ -135,7 +138,7 @@ def test_a_server_that_is_there(tmp_path, works, prefect):
 def test_no_server_is_asked_for(tmp_path, monkeypatch):
     config = plant(tmp_path, 3, run={"engine": "local", "device": "cpu", "replicates": 200})
     monkeypatch.setattr(servers, "_found", lambda: pytest.fail("a server was looked for"))
-    results = check(run_audit(AuditRequest(config, "camaudit run"), Watcher(), pytest.fail), 3)
+    results = check(run_audit(AuditRequest(checked_config(config), "camaudit run"), Watcher(), pytest.fail), 3)
     assert results.provenance.engine == "local"
 
 
@@ -147,9 +150,9 @@ def test_a_fault_of_the_run_is_not_the_servers(tmp_path, prefect, monkeypatch):
     def gone(*_, **__):
         raise ArchiveError("3 studies vanished")
 
-    monkeypatch.setattr("flows.conduct.work", gone)
+    monkeypatch.setattr("flows.conduct.Run.work", gone)
     with pytest.raises(ArchiveError, match="3 studies vanished"):
-        run_audit(AuditRequest(config, "camaudit run"), Watcher(), said.append)
+        run_audit(AuditRequest(checked_config(config), "camaudit run"), Watcher(), said.append)
     assert said == []
 
 
@@ -189,14 +192,14 @@ def test_no_place_for_prefect(tmp_path):
 
 
 def test_our_own_fault_ends_in_one_line_and_exit_code_3(tmp_path, camaudit, monkeypatch):
-    from pipeline.walk import study_walk as audit
+    from pipeline.walk import measuring
 
     config = plant(tmp_path, 3, run={"engine": "local", "device": "cpu", "replicates": 200})
-    monkeypatch.setattr(audit, "score_all", lambda *_: {}["SECRET^PETER"])
+    monkeypatch.setattr(measuring, "score_all", lambda *_: {}["SECRET^PETER"])
     code, out, err = camaudit("run", config)
     assert (code, out) == (3, "")
     line = err.splitlines()[-1]
-    assert line.startswith("camaudit: camaudit itself failed at pipeline/walk/study_walk.py:")
+    assert line.startswith("camaudit: camaudit itself failed at pipeline/walk/measuring.py:")
     (trace,) = tmp_path.glob("runs/planted/*/faults.log")
     assert str(trace) in line
     assert trace.stat().st_mode & 0o777 == 0o600
@@ -206,7 +209,7 @@ def test_our_own_fault_ends_in_one_line_and_exit_code_3(tmp_path, camaudit, monk
     assert code == 2  # it has no results: nobody takes it for a finished run
 
 
-@pytest.mark.parametrize("place", ["begin", "finish", "render"])
+@pytest.mark.parametrize("place", ["Run.create", "Run.finish", "render"])
 def test_our_own_fault_beside_the_studies(tmp_path, camaudit, monkeypatch, place, prefect):
     config = plant(tmp_path, 3)
     monkeypatch.setattr(f"flows.conduct.{place}", lambda *_, **__: {}["SECRET^PETER"])
@@ -214,14 +217,16 @@ def test_our_own_fault_beside_the_studies(tmp_path, camaudit, monkeypatch, place
     assert code == 3
     assert "camaudit itself failed at flows/conduct.py:" in err.splitlines()[-1]
     assert "SECRET" not in err
-    assert ("--debug" in err.splitlines()[-1]) == (place == "begin")  # there is no folder yet that a trace could lie in
+    assert ("--debug" in err.splitlines()[-1]) == (
+        place == "Run.create"
+    )  # there is no folder yet that a trace could lie in
 
 
 def test_what_a_server_learns_of_our_own_fault(tmp_path, camaudit, monkeypatch, prefect):
     from prefect.client.orchestration import get_client
 
     config = plant(tmp_path, 3)
-    monkeypatch.setattr("pipeline.walk.study_walk.score_all", lambda *_: {}["SECRET^PETER"])
+    monkeypatch.setattr("pipeline.walk.measuring.score_all", lambda *_: {}["SECRET^PETER"])
     assert camaudit("run", config)[0] == 3
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs()

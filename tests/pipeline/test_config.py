@@ -270,6 +270,7 @@ NUMBER_CHANGING = {
     "explain.options": {"gradcam": {}},
     "explain.targets": ["reference"],
     "overlap.threshold": 0.5,
+    "overlap.metrics": ["hd95"],
     "run.seed": 1,
 }
 OF_NO_EFFECT = {

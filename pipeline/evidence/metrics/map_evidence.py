@@ -58,6 +58,11 @@ class MaskedEvidence:
         return np.where(self.heatmap.seen, np.maximum(self.heatmap.array, 0), np.float32(0))
 
     @cached_property
+    def seen_voxels(self) -> int:
+        """How many voxels the model saw."""
+        return int(np.count_nonzero(self.heatmap.seen))
+
+    @cached_property
     def extremes(self) -> tuple[float, float]:
         """The smallest and the largest H of the seen voxels; (0, 0) when none was seen."""
         values = self.positive[self.heatmap.seen]
@@ -138,6 +143,11 @@ class RegionOverlap:
     def visible(self) -> NDArray[np.bool_]:
         """The mask's voxels that the model saw."""
         return self.mask & self.evidence.heatmap.seen
+
+    @cached_property
+    def visible_voxels(self) -> int:
+        """How many of the mask's voxels the model saw."""
+        return int(np.count_nonzero(self.visible))
 
     def require_mask(self) -> None:
         """Raise ``Undefined`` when the mask is empty."""

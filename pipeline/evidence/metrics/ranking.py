@@ -17,12 +17,12 @@ _ORDER = (*_VALUES, "monotone")
 
 def _mask_share(overlap: RegionOverlap) -> float:
     """The mask's share of the voxels that the model saw."""
-    return float(overlap.visible.sum() / overlap.evidence.heatmap.seen.sum())
+    return overlap.visible_voxels / overlap.evidence.seen_voxels
 
 
 def _precision_of_noise(overlap: RegionOverlap) -> float:
     """The mean over all orders of the seen voxels: the mask's share of them, and a little more where they are few."""
-    marked, seen = int(overlap.visible.sum()), int(overlap.evidence.heatmap.seen.sum())
+    marked, seen = overlap.visible_voxels, overlap.evidence.seen_voxels
     first = float(digamma(seen + 1) + np.euler_gamma) / seen  # of the precision at a hit, what the hit itself gives
     return first + (marked - 1) / max(1, seen - 1) * (1 - first)
 

@@ -5,6 +5,8 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Final
 
+from pipeline.config import AuditConfig
+from pipeline.errors import ConfigError, closest
 from pipeline.evidence.metrics.declaration import Metric
 from pipeline.evidence.metrics.distance import centre_distance, hd95
 from pipeline.evidence.metrics.map_evidence import MaskedEvidence, RegionOverlap, Undefined
@@ -14,12 +16,27 @@ from pipeline.findings.scores import Score
 from pipeline.studies.volume import Mask
 from pipeline.vocabulary import Better
 
-__all__ = ["METRICS", "directions", "score_all", "undefined_scores"]
+__all__ = ["METRICS", "directions", "measured_metrics", "score_all", "undefined_scores"]
 
 _LISTED = (iou, dice, hit_rate, energy_in_mask, average_precision, centre_distance, hd95)
 
 METRICS: Final[Mapping[str, Metric]] = MappingProxyType({metric.name: metric for metric in _LISTED})
 """camaudit's own metrics by name. Those of installed packages come to a run's through ``plugins``."""
+
+
+def measured_metrics(config: AuditConfig, known: Mapping[str, Metric]) -> Mapping[str, Metric]:
+    """Return what a run measures: the metrics that its configuration names, and those of installed packages.
+
+    Raises:
+        ConfigError: for a name that is none of ``known``.
+    """
+    for name in config.overlap.metrics:
+        if name not in known:
+            raise ConfigError(f"overlap.metrics: unknown name {name!r}; {closest(name, known)}")
+    named = {*config.overlap.metrics, *(criterion.metric for criterion in config.criteria if criterion.method)}
+    return MappingProxyType(
+        {name: metric for name, metric in known.items() if name in named or metric.package is not None}
+    )
 
 
 def directions(metrics: Iterable[Metric] = _LISTED) -> dict[str, Better]:

@@ -7,9 +7,18 @@ import pytest
 
 from pipeline.errors import OutputError
 from pipeline.files import written
+from pipeline.findings.carried import Carried
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.scores import MapScores, PairAgreement, Score
-from pipeline.findings.shards import load_map, maps_by_study, read_answers, read_shard, write_maps, write_shard
+from pipeline.findings.shards import (
+    load_map,
+    map_digest,
+    maps_by_study,
+    read_answers,
+    read_shard,
+    write_maps,
+    write_shard,
+)
 from pipeline.findings.study_audit import InputFacts, RefusedMask, StudyAudit
 
 SCORES = (Score(name="iou", value=0.25), Score(name="hit_rate", reason="constant_map"))
@@ -28,14 +37,16 @@ ANALYSED = StudyAudit(
 FAILED = StudyAudit(
     study="S-2", patient="P-1", source_sha256="", status="failed", stage="read", reason="truncated", message="m"
 )
-RECIPES = Recipes("study", {("gradcam", "l"): "one", ("centre_prior", ""): "two"})
+PLACES = {("gradcam", "l"): "one", ("centre_prior", ""): "two"}
+RECIPES = Recipes("study", "masks", PLACES, {place: f"scores of {made}" for place, made in PLACES.items()})
 NEGATIVE = StudyAudit(study="S-3", patient="P-3", source_sha256="x", status="analysed", reference=())
 
 
 def test_a_shard_comes_back_as_it_went(tmp_path):
     path = tmp_path / "shards" / "0000.parquet"
     write_shard(path, [ANALYSED, FAILED, NEGATIVE], RECIPES)
-    assert read_shard(path) == read_answers(path, RECIPES) == [ANALYSED, FAILED, NEGATIVE]
+    assert read_shard(path) == [ANALYSED, FAILED, NEGATIVE]
+    assert read_answers(path, RECIPES) == [Carried(study) for study in (ANALYSED, FAILED, NEGATIVE)]
     assert pq.read_table(path).num_rows == 4  # one a finding, one for each study without
 
 
@@ -47,12 +58,15 @@ def test_an_empty_shard_is_a_shard(tmp_path):
 def test_maps_come_back_with_their_affine(tmp_path):
     values, affine = np.arange(6, dtype=np.float32).reshape(2, 3), np.diag([1.0, 2, 3, 1])
     write_maps(tmp_path / "maps" / "0000.npz", {"k": values, "k/affine": affine})
-    found, where = load_map(tmp_path, "maps/0000.npz#k")
+    entry = ANALYSED.map_scores[0].model_copy(update={"map_sha256": map_digest(values)})
+    found, where = load_map(tmp_path, entry)
     assert np.array_equal(found, values)
     assert found.dtype == np.float32
     assert np.array_equal(where, affine)
     with pytest.raises(OutputError, match="missing or damaged"):
-        load_map(tmp_path, "maps/0000.npz#other")
+        load_map(tmp_path, entry.model_copy(update={"map": "maps/0000.npz#other"}))
+    with pytest.raises(OutputError):
+        load_map(tmp_path, entry.model_copy(update={"map_sha256": "cd"}))
 
 
 def test_maps_come_study_by_study_from_every_file(tmp_path):
@@ -60,7 +74,9 @@ def test_maps_come_study_by_study_from_every_file(tmp_path):
     for number in range(3):
         file = f"maps/000{number % 2}.npz"
         keys = [f"S-{number}/{method}" for method in ("gradcam", "hirescam")]
-        map_scores = [ANALYSED.map_scores[0].model_copy(update={"map": f"{file}#{key}"}) for key in keys]
+        sha256 = map_digest(np.full((2, 2), number, np.float32))
+        updates = [{"map": f"{file}#{key}", "map_sha256": sha256} for key in keys]
+        map_scores = [ANALYSED.map_scores[0].model_copy(update=update) for update in updates]
         studies.append(ANALYSED.model_copy(update={"study": f"S-{number}", "map_scores": (*map_scores, *map_scores)}))
     for file in (0, 1):
         arrays = {
@@ -132,9 +148,28 @@ def test_only_what_answers_to_the_same_recipe_is_an_answer(tmp_path):
     write_shard(path, [ANALYSED, FAILED, NEGATIVE], RECIPES)
     other_map = replace(RECIPES, maps={**RECIPES.maps, ("gradcam", "l"): "another"})
     kept, *rest = read_answers(path, other_map)
-    assert [entry.method for entry in kept.map_scores] == ["centre_prior"]
-    assert kept.model_copy(update={"map_scores": ANALYSED.map_scores}) == ANALYSED
-    assert rest == [FAILED, NEGATIVE]
+    assert [entry.method for entry in kept.audit.map_scores] == ["centre_prior"]
+    assert kept.audit.model_copy(update={"map_scores": ANALYSED.map_scores}) == ANALYSED
+    assert kept.holds
+    assert rest == [Carried(FAILED), Carried(NEGATIVE)]
     (gone, *_) = read_answers(path, replace(RECIPES, maps={}))
-    assert gone.map_scores == ()
+    assert gone.audit.map_scores == ()
     assert read_answers(path, replace(RECIPES, study="another")) == []
+
+
+def test_a_map_whose_scores_answer_to_another_recipe_is_kept_and_is_stale(tmp_path):
+    path = tmp_path / "s.parquet"
+    write_shard(path, [ANALYSED, NEGATIVE], RECIPES)
+    other_scores = replace(RECIPES, scores={**RECIPES.scores, ("gradcam", "l"): "another threshold"})
+    kept, negative = read_answers(path, other_scores)
+    assert kept == Carried(ANALYSED, frozenset({("nodule", "gradcam", "l")}))
+    assert not kept.holds
+    assert negative.holds
+    write_shard(path, [kept], other_scores)
+    assert read_answers(path, other_scores) == [kept]  # what is stale stays so until it is measured again
+
+
+def test_what_was_read_of_masks_answers_to_their_recipe(tmp_path):
+    path = tmp_path / "s.parquet"
+    write_shard(path, [NEGATIVE], RECIPES)
+    assert [one.masks_hold for one in read_answers(path, replace(RECIPES, masks="another"))] == [False]

@@ -3,7 +3,6 @@
 import csv
 import stat
 
-from pipeline.config_file import load_config
 from pipeline.runs.pseudonym_links import LINKS_FILE, write_links
 from pipeline.studies.pseudonyms import Pseudonyms, load_key
 from pipeline.walk.sources import find_sources

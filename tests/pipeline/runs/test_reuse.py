@@ -9,6 +9,7 @@ import pytest
 from pipeline.errors import OutputError
 from pipeline.findings.shards import load_map, load_maps
 from pipeline.runs.reuse import carried_answers
+from pipeline.walk import reading
 from pipeline.walk import study_walk as audit
 from tests.pipeline.planted import plant, write_manifest, write_study
 from tests.pipeline.runs.test_run import change, complete
@@ -66,7 +67,7 @@ def assert_same(folder, other, config, other_config):
                 assert (score.name, score.reason) == (same.name, same.reason)
                 assert score.value == pytest.approx(same.value, rel=1e-4, abs=1e-6)
             if row.map:
-                np.testing.assert_allclose(load_map(folder, row.map)[0], load_map(other, one.map)[0], rtol=1e-4)
+                np.testing.assert_allclose(load_map(folder, row)[0], load_map(other, one)[0], rtol=1e-4)
 
 
 def hashes(folder, config):
@@ -97,7 +98,7 @@ def test_a_new_method_is_all_that_the_model_is_asked_for(tmp_path, calls):
 
 def test_nothing_new_asks_for_nothing_and_a_method_left_out_is_gone(tmp_path, calls):
     config = planted(tmp_path)
-    audited(config)
+    first = audited(config)
     change(config, explain={"methods": METHODS[:1]})
     calls.clear()
     folder = audited(config)
@@ -106,9 +107,9 @@ def test_nothing_new_asks_for_nothing_and_a_method_left_out_is_gone(tmp_path, ca
     assert {one.method for study in found.values() for one in study.map_scores} == {
         "gradcam", "random_map", "centre_prior",
     }  # fmt: skip
-    kept = np.load(folder / "maps" / "reused.npz").files
-    assert kept
-    assert not any("hirescam" in name for name in kept)
+    kept = {one.map for study in found.values() for one in study.map_scores if one.map}
+    assert len(kept) == 4
+    assert all(name.startswith(f"../{first.name}/maps/") and "hirescam" not in name for name in kept)
 
 
 def test_the_same_methods_in_another_order_are_the_same_answers(tmp_path, calls):
@@ -179,11 +180,9 @@ def test_another_first_map_makes_the_baselines_anew(tmp_path, calls):
     "changed",
     [
         {"explain": {"methods": ["rise"], "options": {"rise": {"count": 8}}}},
-        {"overlap": {"threshold": 0.5}},
         {"run": {"seed": 1}},
         {"model": {"threshold": 0.9}},
         {"model": {"arguments": {"sign": 0.5}}},
-        {"archive": {"consensus": "majority"}},
         {"prepare": [{"_target_": "Resize", "spatial_size": [20, 24, 16]}]},
     ],
 )
@@ -228,12 +227,12 @@ def test_a_study_that_is_only_carried_in_part_is_not_taken_for_whole(tmp_path):
     audited(config)
     change(config, explain={"methods": [*METHODS, "layercam"]})
     folder = begin(config, "c")
-    assert len(carried_answers(folder)) == 6
+    assert len(carried_answers(folder, read_run(folder)[0].recipes)) == 6
     with pytest.raises(OutputError, match="4 of 6 studies were never audited"):
         finish(folder)
 
 
-def test_a_new_folder_stands_alone_and_maps_of_several_runs_come_together(tmp_path, calls):
+def test_maps_of_several_runs_come_together_by_reference(tmp_path, calls):
     config = planted(tmp_path)
     change(config, explain={"methods": METHODS[:1]})
     first = audited(config)
@@ -243,9 +242,12 @@ def test_a_new_folder_stands_alone_and_maps_of_several_runs_come_together(tmp_pa
     calls.clear()
     third = audited(config)
     assert not calls
-    for folder in (first, second):
-        (folder / "maps").rename(folder / "gone")
-    assert len(load_maps(third, audits_of(third, config).values())) == 4 * 2 * 2
+    entries = [entry for audit in audits_of(third, config).values() for entry in audit.map_scores if entry.map]
+    assert {entry.map.split("/")[1] for entry in entries} == {first.name, second.name}
+    assert len(load_maps(third, entries)) == 4 * 2 * 2
+    (first / "maps").rename(first / "gone")
+    with pytest.raises(OutputError, match="missing or damaged"):
+        load_maps(third, entries)
 
 
 def test_a_file_that_reads_otherwise_than_its_name_promises_is_answered_anew(tmp_path, calls):
@@ -254,7 +256,7 @@ def test_a_file_that_reads_otherwise_than_its_name_promises_is_answered_anew(tmp
     folder = audited(config)
     change(config, explain={"methods": [*METHODS, "layercam"]})
     folder = begin(config, "c")
-    auditor_reads = audit.read_study
+    auditor_reads = reading.read_study
 
     def otherwise(row, pseudonyms, options):
         study = auditor_reads(row, pseudonyms, options)
@@ -262,7 +264,7 @@ def test_a_file_that_reads_otherwise_than_its_name_promises_is_answered_anew(tmp
 
     calls.clear()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(audit, "read_study", otherwise)
+        patch.setattr(reading, "read_study", otherwise)
         work(folder, 0)
     assert {methods for _, methods, _, _ in calls} == {(*METHODS, "layercam")}
     assert {study.facts["files sha256"] for study in audits_of(folder, config).values()} == {"another"}
@@ -276,3 +278,19 @@ def test_the_ledger_counts_what_was_carried_over_whole(tmp_path):
     events = [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
     (cohort,) = [event for event in events if event["event"] == "cohort.locked"]
     assert "'reused': 2" in str(cohort)
+
+
+@pytest.mark.parametrize("changed", [{"overlap": {"threshold": 0.5}}, {"archive": {"consensus": "majority"}}])
+def test_scores_made_again_from_kept_maps_are_those_of_a_run_of_its_own(changed, tmp_path, calls):
+    config, alone = planted(tmp_path / "a"), planted(tmp_path / "b")
+    audited(config)
+    for one in (config, alone):
+        change(one, **changed)
+    calls.clear()
+    folder = audited(config)
+    assert not calls  # the model is not asked
+    flow = finish(folder).flow
+    assert flow.maps == flow.maps_reused == 8
+    other = audited(alone)
+    finish(other)
+    assert (folder / "per_study.csv").read_bytes() == (other / "per_study.csv").read_bytes()

@@ -9,7 +9,7 @@ from pipeline.checks.model_check import probe_model
 from pipeline.errors import Reason
 from pipeline.studies.read_study import read_study
 from pipeline.studies.untrusted.workers import Limits, WorkerPool
-from pipeline.walk import study_walk as audit
+from pipeline.walk import reading
 from pipeline.walk.reading import read_studies
 from pipeline.walk.sources import find_sources
 from pipeline.walk.study_walk import audit_studies
@@ -53,8 +53,8 @@ def test_workers_change_neither_order_nor_numbers(tmp_path, pool, monkeypatch):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_study_that_kills_its_reader_is_a_row_beside_the_others(workers, tmp_path, pool, monkeypatch):
     auditor, sources = opened(tmp_path, workers, pool)
-    monkeypatch.setattr(audit, "read_study", hostile)
-    monkeypatch.setattr(audit, "DECODING", Limits(4 * 1024**3, cpu_seconds=4, wall_seconds=10.0**6))
+    monkeypatch.setattr(reading, "read_study", hostile)
+    monkeypatch.setattr(reading, "DECODING", Limits(4 * 1024**3, cpu_seconds=4, wall_seconds=10.0**6))
     heard = []
     audits, _ = audit_studies(auditor, sources, lambda done, more=0: heard.append((done, more)))
     assert [one.study for one in audits] == [source.study for source in sources]

@@ -7,18 +7,18 @@ import nibabel
 import numpy as np
 import pytest
 
+from pipeline.config import OverlapConfig
 from pipeline.errors import Reason
-from pipeline.evidence.metrics.registry import METRICS
 from pipeline.runs.reuse import run_answers
 from pipeline.studies.untrusted.workers import Limits
-from pipeline.walk import study_walk as audit
+from pipeline.walk import reading
 from pipeline.walk.sources import find_sources
 from pipeline.walk.study_walk import audit_studies
 from tests.pipeline.hostile import deadly_mask, deadly_together
 from tests.pipeline.models.test_prepared_studies import opened
 from tests.pipeline.planted import plant, write_manifest
 from tests.pipeline.runs.test_run import change, complete
-from tests.pipeline.steps import open_auditor
+from tests.pipeline.steps import open_auditor, read_run
 
 CLASSIFIER = ("accuracy", "sensitivity", "specificity", "auroc")
 
@@ -44,7 +44,7 @@ def audits_of(folder, config):
     """Return the run's studies by the archive's own names."""
     auditor = open_auditor(config)
     names = {source.study: source.row.study for source in find_sources(auditor.config, auditor.pseudonyms)}
-    answers = run_answers(folder, dict.fromkeys(names))
+    answers = run_answers(folder, read_run(folder)[1])
     return {names[study]: found for study, found in answers.items()}
 
 
@@ -92,7 +92,7 @@ def test_one_readers_fault_leaves_the_other_readers_scores_as_they_are(tmp_path)
     found = audits_of(folder, broken)["study00"]
     assert scores(found, "anna") == scores(expected, "anna")
     for method in ("gradcam", "random_map"):
-        assert scores(found, "ben", method) == dict.fromkeys(METRICS, "other_grid")
+        assert scores(found, "ben", method) == dict.fromkeys(OverlapConfig().metrics, "other_grid")
     assert (found.masks, [fault.reason for fault in found.mask_faults]) == (1, ["other_grid"])
     assert results.flow.without_mask == 0
 
@@ -127,7 +127,7 @@ def test_a_label_of_a_mask_that_the_model_lacks_is_the_masks_fault_one_of_the_re
     assert results.flow.excluded == {"unknown_label": 1}
     assert results.flow.mask_faults == {"unknown_label": 3}
     found = audits_of(folder, config)["study00"]
-    assert scores(found, "ben") == dict.fromkeys(METRICS, "unknown_label")
+    assert scores(found, "ben") == dict.fromkeys(OverlapConfig().metrics, "unknown_label")
     assert isinstance(scores(found, "anna")["iou"], float)
     assert "leison" not in (folder / "results.json").read_text()
 
@@ -139,7 +139,7 @@ def test_no_consensus_is_put_in_the_place_of_one_that_lacks_a_reader(tmp_path):
     (config.parent / "archive" / "study00_ben.nii.gz").unlink()
     folder, results = complete(config)
     found = audits_of(folder, config)
-    assert scores(found["study00"], "consensus:majority") == dict.fromkeys(METRICS, "no_consensus")
+    assert scores(found["study00"], "consensus:majority") == dict.fromkeys(OverlapConfig().metrics, "no_consensus")
     assert isinstance(scores(found["study00"], "anna")["iou"], float)
     assert isinstance(scores(found["study01"], "consensus:majority")["iou"], float)
     primary = [one for one in results.estimates if (one.metric, one.method) == ("iou", "gradcam")]
@@ -155,8 +155,8 @@ def test_no_consensus_is_put_in_the_place_of_one_that_lacks_a_reader(tmp_path):
 )
 def test_masks_that_end_the_process_do_not_cost_the_study(read, faults, masks, tmp_path, monkeypatch):
     auditor, sources = opened(plant(tmp_path, 2, run={"batch_size": 2, "device": "cpu", "workers": 1}))
-    monkeypatch.setattr(audit, "read_study", read)
-    monkeypatch.setattr(audit, "DECODING", Limits(4 * 1024**3, cpu_seconds=60, wall_seconds=120))
+    monkeypatch.setattr(reading, "read_study", read)
+    monkeypatch.setattr(reading, "DECODING", Limits(4 * 1024**3, cpu_seconds=60, wall_seconds=120))
     (first, second), _ = audit_studies(auditor, sources)
     assert (first.status, first.masks, second.status, second.masks) == ("analysed", masks, "analysed", 2)
     assert [(fault.reader, fault.reason) for fault in first.mask_faults] == faults
@@ -168,7 +168,7 @@ def test_masks_that_end_the_process_do_not_cost_the_study(read, faults, masks, t
 def test_what_may_pass_is_neither_kept_nor_carried_over(tmp_path, monkeypatch):
     run = {"device": "cpu", "replicates": 200, "workers": 1, "cache": "cache"}
     config = plant(tmp_path, 3, run=run, report={})  # no picture: each would be read once more
-    monkeypatch.setattr(audit, "read_study", deadly_mask)
+    monkeypatch.setattr(reading, "read_study", deadly_mask)
     _, first = complete(config)
     assert first.flow.mask_faults == {"crashed": 1}
     monkeypatch.undo()

@@ -12,7 +12,7 @@ from pipeline.checks.names import installed_metric_names
 from pipeline.config_file import load_config
 from pipeline.errors import ConfigError
 from pipeline.evidence.metrics.plugins import load_metrics
-from pipeline.evidence.metrics.registry import METRICS
+from pipeline.evidence.metrics.registry import METRICS, measured_metrics
 from pipeline.walk.map_plan import recipes_of
 from tests.pipeline.planted import plant
 from tests.plugin_install import PACKAGE, install, write_distribution
@@ -105,6 +105,28 @@ def test_a_metric_that_does_not_hold_is_refused_with_the_reason(installed, plugi
     )
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("overlap", "criteria", "more"),
+    [
+        ({}, [], set()),
+        ({"metrics": "hd95"}, [], {"hd95"}),
+        (
+            {},
+            [{"metric": "hd95", "method": "gradcam", "at_most": 9}, {"metric": "accuracy", "at_least": 0.5}],
+            {"hd95"},
+        ),
+    ],
+)
+def test_a_run_measures_what_is_named_and_what_is_installed(installed, tmp_path, overlap, criteria, more):
+    """Distances cost several times the other metrics together: they are measured where they are asked for."""
+    installed()
+    config = load_config(plant(tmp_path / "audit", 1, overlap=overlap, criteria=criteria))
+    usual = set() if "metrics" in overlap else set(list(METRICS)[:5])
+    measured = measured_metrics(config, load_metrics())
+    assert set(measured) == {"extra", *usual, *more}
+    assert list(measured) == [name for name in load_metrics() if name in measured]
 
 
 def test_two_packages_cannot_have_one_name(installed):
