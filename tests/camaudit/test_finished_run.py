@@ -1,11 +1,13 @@
 """What Python users get of a finished run, from its folder alone."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -246,3 +248,12 @@ def test_every_public_name_is_there():
     with pytest.raises(AttributeError, match="module 'camaudit' has no attribute 'lock_everything'"):
         _ = camaudit.lock_everything
     assert set(camaudit.__all__) <= set(dir(camaudit))
+
+
+def test_the_page_for_python_users_names_what_is_there(audited):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
+    of_a_run = set(re.findall(r"finished\.(\w+)", page))
+    assert {name for name in of_a_run if not hasattr(audited[1], name)} == set()
+    assert of_a_run >= {"verdicts", "scores", "studies", "study", "map", "case", "overlay", "table", "report"}
+    groups = {"methods", "metrics", "sections", "testing"}
+    assert set(re.findall(r"camaudit\.([a-zA-Z_]+)", page)) <= {*camaudit.__all__, *groups}
