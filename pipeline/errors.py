@@ -15,7 +15,7 @@ text: it reaches the record and the report.
 """
 
 import difflib
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -54,6 +54,7 @@ class Reason(StrEnum):
 
     MISSING_FILE = "missing_file"
     NOT_FETCHED = "not_fetched"
+    CHANGED_DURING_RUN = "changed_during_run"
     UNSUPPORTED_FORMAT = "unsupported_format"
     NOT_READABLE = "not_readable"
     TRUNCATED = "truncated"
@@ -152,7 +153,7 @@ class StudyError(AuditError):
 
     ``excluded`` tells a study that the archive itself rules out (an empty mask, another grid) from one that
     failed. ``trace`` is where a library's exception, which this stands for, came through: another process may have
-    read the study.
+    read the study. ``source_sha256`` is the digest of the files that could not be read, '' where none was taken.
     """
 
     def __init__(
@@ -163,10 +164,18 @@ class StudyError(AuditError):
         self.reason = reason
         self.excluded = excluded
         self.trace = trace
+        self.source_sha256 = ""
 
-    def __reduce__(self) -> tuple[Callable[..., "StudyError"], tuple[Stage, Reason, str]]:
+    def __reduce__(self) -> tuple[object, ...]:
         """Travel between processes: an exception's default way would lose the stage and the reason."""
-        return partial(StudyError, excluded=self.excluded, trace=self.trace), (self.stage, self.reason, str(self))
+        make = partial(StudyError, excluded=self.excluded, trace=self.trace)
+        return make, (self.stage, self.reason, str(self)), {"source_sha256": self.source_sha256}
+
+    def without_frames(self) -> "StudyError":
+        """Return a copy without the frames that hold the arrays of the attempt."""
+        copy = StudyError(self.stage, self.reason, str(self), excluded=self.excluded, trace=self.trace)
+        copy.source_sha256 = self.source_sha256
+        return copy
 
 
 def closest(name: str, names: Collection[str]) -> str:

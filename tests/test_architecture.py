@@ -301,6 +301,84 @@ def test_names_say_what_they_hold(package):
     assert not {module: numbers for module, numbers in lines.items() if numbers}
 
 
+CACHES = {"lru_cache", "cache"}
+CONTAINERS = {"dict", "list", "set", "defaultdict", "OrderedDict", "Counter", "deque", "WeakKeyDictionary"}
+CHANGES = {
+    *("add", "append", "appendleft", "clear", "discard", "extend", "insert", "pop", "popitem", "popleft"),
+    *("remove", "setdefault", "update"),
+}
+REGISTERED = "filled by decorators when its modules are imported, and by nothing else"
+STATE_ALLOWED = {
+    "cam.registry METHODS": REGISTERED,
+    "pipeline.evidence.localisation METRICS": REGISTERED,
+    "reports.registry _SECTIONS": REGISTERED,
+    "cam.layers.tokens cache": "of a function that is made for one call, and ends with it",
+    "pipeline.runs.run lru_cache": "the opened auditor is about to become the run's own",
+}
+"""What a module may keep, and why."""
+
+
+def is_container(value):
+    literals = (ast.Dict, ast.List, ast.Set, ast.DictComp, ast.ListComp, ast.SetComp)
+    callee = value.func if isinstance(value, ast.Call) else None
+    callee = callee.value if isinstance(callee, ast.Subscript) else callee
+    return isinstance(value, literals) or (getattr(callee, "id", None) or getattr(callee, "attr", None)) in CONTAINERS
+
+
+def state_of(tree):
+    """Return the names by which a module keeps something between calls: caches, globals, containers that change."""
+    assigned = [node for node in tree.body if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None]
+    containers = {
+        target.id
+        for node in assigned
+        if is_container(node.value)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+    kept = set()
+    functions = [
+        node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+    ]
+    for node in (inner for function in functions for inner in ast.walk(function)):
+        changed = None
+        if isinstance(node, ast.Global):
+            kept |= set(node.names)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGES:
+            changed = node.func.value
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, (ast.Store, ast.Del)):
+            changed = node.value
+        kept |= {changed.id} & containers if isinstance(changed, ast.Name) else set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "functools":
+            kept |= {alias.name for alias in node.names} & CACHES
+        elif isinstance(node, ast.Attribute) and getattr(node.value, "id", None) == "functools":
+            kept |= {node.attr} & CACHES
+    return kept
+
+
+def test_the_reader_of_state_reads_every_kind():
+    code = (
+        "import functools\nfrom functools import cache as kept, cached_property\n"
+        "FIXED = {1: 2}\nA: dict[str, int] = {}\nB = []\nC = set()\nD = defaultdict(list)\nE = dict[str, int]()\n"
+        "for name in FIXED:\n    A[name] = 1\nFIXED.update()\n"
+        "def f():\n    global G\n    A['x'] = 1\n    B.append(1)\n    del D[1]\n    return FIXED[1]\n"
+        "@functools.lru_cache(maxsize=1)\ndef g(): E.setdefault(1, 2)\nh = lambda: C.add(1)\n"
+        "class K:\n    @cached_property\n    def k(self): return sorted(FIXED)\n"
+    )
+    assert state_of(ast.parse(code)) == {"A", "B", "C", "D", "E", "G", "cache", "lru_cache"}
+
+
+def test_no_module_keeps_anything_between_calls():
+    """What two runs in one process could share by accident, they will: a cache belongs to an object that ends."""
+    kept = {
+        f"{module} {name}"
+        for module, path in FILES.items()
+        for name in state_of(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert kept - STATE_ALLOWED.keys() == set()
+    assert STATE_ALLOWED.keys() - kept <= {"pipeline.runs.run lru_cache"}, "nothing is left to be allowed there"
+
+
 def test_every_folder_with_code_is_packaged():
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     folders = {".".join(path.relative_to(ROOT).parent.parts) for path in FILES.values()}

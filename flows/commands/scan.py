@@ -20,6 +20,7 @@ from pipeline.studies.index.catalogue import Catalogue, open_catalogue
 from pipeline.studies.index.scan import Summary, scan, summary
 from pipeline.studies.listing.write_manifest import write_manifest
 from pipeline.studies.pseudonyms import Pseudonyms, load_key
+from pipeline.studies.readers.third_parties import load_readers
 
 __all__ = ["scan_archive"]
 
@@ -34,6 +35,7 @@ def scan_archive(
     Raises:
         AuditError: one line, when the archive cannot be listed or something cannot be written.
     """
+    readers = load_readers()
     server = open_server(archive) if is_url(archive) else None
     root = Path(archive).resolve() if server is None else server_root(server)
     manifest, export = outputs
@@ -45,11 +47,11 @@ def scan_archive(
         with open_catalogue(index, root) as catalogue:
             with _counting(quiet=as_json) as met:
                 if server is None:
-                    scan(root, catalogue, workers=workers, apart=_beside(index), on_files=met)
+                    scan(root, catalogue, workers=workers, apart=_beside(index), on_files=met, readers=readers)
                 else:
                     scan_server(server, catalogue, workers=workers, on_files=met)
             _write(root, catalogue, manifest, export, index.parent)
-            scanned = summary(root, catalogue)
+            scanned = summary(root, catalogue, readers)
     finally:
         os.umask(before)
     _tell(scanned, [path for path in outputs if path], as_json=as_json)

@@ -18,7 +18,7 @@ from pipeline.studies.study import Study
 from pipeline.studies.volume import Heatmap, Volume
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.reading import read_studies
-from pipeline.walk.sources import StudySource
+from pipeline.walk.sources import StudySource, bound
 
 __all__ = ["INPUT_PICTURE", "Picture", "cut_pictures"]
 
@@ -43,7 +43,8 @@ def cut_pictures(
     wanted = {audit.study: audit for audit in (*cases, *([first] if first else []))}
     notes = {study: withheld(audit.facts, auditor.config.report.pictures) for study, audit in wanted.items()}
     shown = [study for study, note in notes.items() if note is None]
-    studies = dict(zip(shown, read_studies(auditor, [sources[study].row for study in shown]), strict=True))
+    read = read_studies(auditor, [sources[study].row for study in shown])
+    studies = {name: bound(study, sources[name].sha256) for name, study in zip(shown, read, strict=True)}
     pictures = {audit.study: _case(folder, auditor, audit, studies.get(audit.study), notes) for audit in cases}
     return pictures, _input(folder, auditor, studies.get(first.study), notes[first.study]) if first else (None, None)
 

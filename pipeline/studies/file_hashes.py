@@ -14,12 +14,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from pipeline.errors import OutputError
-from pipeline.studies.read_study import contents, sha256_of
+from pipeline.studies.content_digest import contents, sha256_of
+from pipeline.studies.readers.shared.kept_files import FileIdentity, identity_of, is_recent
 
 __all__ = ["FileHashes", "open_file_hashes"]
 
 _FILE = "file-hashes.sqlite"
-_RACY = 2_000_000_000  # nanoseconds: a file changed as recently could change again within its clock's step
 _SCHEMA = "CREATE TABLE IF NOT EXISTS hashes (path BLOB PRIMARY KEY, state TEXT NOT NULL, sha256 TEXT NOT NULL)"
 
 
@@ -43,7 +43,10 @@ class FileHashes:
             OSError: when it cannot be read.
         """
         key = hashlib.sha256(os.fsencode(path.absolute())).digest()
-        before = _state(path)
+        identity = identity_of(path)
+        if identity is None:
+            raise FileNotFoundError
+        before = _kept_as(identity)
         if (key, before) in self._recent:
             return self._recent[key, before]
         if not self._deep:
@@ -51,7 +54,7 @@ class FileHashes:
             if row is not None and row[0] == before:
                 return str(row[1])
         digest = sha256_of(path)
-        if _state(path) == before and time.time_ns() - _latest(path) > _RACY:
+        if identity_of(path) == identity and not is_recent(identity, time.time_ns()):
             self._connection.execute("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?)", (key, before, digest))
         else:
             self._recent[key, before] = digest
@@ -100,11 +103,5 @@ def _prepared(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _state(path: Path) -> str:
-    status = path.stat()
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino} {status.st_dev}"
-
-
-def _latest(path: Path) -> int:
-    status = path.stat()
-    return max(status.st_mtime_ns, status.st_ctime_ns)
+def _kept_as(identity: FileIdentity) -> str:
+    return " ".join(map(str, identity))

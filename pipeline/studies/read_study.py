@@ -4,33 +4,54 @@ A study that cannot be used is a ``StudyError`` when it is read, so that every s
 for; an archive that cannot be listed is an ``ArchiveError`` before anything is read.
 """
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from pipeline.errors import ArchiveError, Reason, StudyError
 from pipeline.studies.consensus import with_consensus
+from pipeline.studies.content_digest import contents, entry_key, sha256_of, source_digest
+from pipeline.studies.files_read import FilesRead, InstanceNames
 from pipeline.studies.listing.by_file_name import discover
 from pipeline.studies.listing.dataset_layouts import conventional
-from pipeline.studies.listing.file_lists import gathered, list_digests
 from pipeline.studies.listing.manifest import read_manifest
-from pipeline.studies.listing.study_row import MaskSource, StudyRow, is_list
+from pipeline.studies.listing.study_row import MaskSource, StudyRow
 from pipeline.studies.pseudonyms import Pseudonyms
-from pipeline.studies.readers import AS_STORED, ImageFile, MaskRequest, ReadOptions, read_image, read_mask
-from pipeline.studies.readers.masks.annotations import covers_many, image_key
-from pipeline.studies.readers.shared.base import guarded, refused, series_files
-from pipeline.studies.readers.shared.sidecars import sidecar_of
+from pipeline.studies.readers import (
+    AS_STORED,
+    BUILT_IN,
+    ImageFile,
+    MaskRequest,
+    Readers,
+    ReadOptions,
+    read_image,
+    read_mask,
+)
+from pipeline.studies.readers.shared.base import guarded, refused
+from pipeline.studies.readers.shared.kept_files import KeptFiles
 from pipeline.studies.study import MaskFault, Study
 from pipeline.studies.volume import Mask
 
-__all__ = ["MaskSource", "StudyRow", "contents", "list_studies", "read_study", "sha256_of", "source_digest"]
+__all__ = [
+    "CONTENT_FACT",
+    "MaskSource",
+    "StudyRow",
+    "contents",
+    "list_studies",
+    "read_study",
+    "sha256_of",
+    "source_digest",
+]
+
+CONTENT_FACT = "files sha256"
+"""The fact that tells what a server's files held: the digest that a study of the same files on a disk has."""
 
 
-def list_studies(path: Path, manifest: Path | None = None, label: str | None = None) -> tuple[StudyRow, ...]:
+def list_studies(
+    path: Path, manifest: Path | None = None, label: str | None = None, readers: Readers = BUILT_IN
+) -> tuple[StudyRow, ...]:
     """Return an archive's studies: the manifest's in its order, or those discovered, by name.
 
     Raises:
@@ -40,92 +61,58 @@ def list_studies(path: Path, manifest: Path | None = None, label: str | None = N
         raise ArchiveError(f"{path}: the archive is not there or is no folder")
     if manifest is not None and label is not None:
         raise ArchiveError(f"{manifest}: archive.label goes without a manifest, which has its own column 'label'")
-    rows = _found(path, label) if manifest is None else read_manifest(path, manifest)
+    rows = _found(path, label, readers) if manifest is None else read_manifest(path, manifest)
     if not rows:
         raise ArchiveError(f"{manifest or path}: holds no studies")
     return rows
 
 
-def _found(path: Path, label: str | None) -> tuple[StudyRow, ...]:
+def _found(path: Path, label: str | None, readers: Readers) -> tuple[StudyRow, ...]:
     """Return the studies that a known convention lays out, or else those that the file names tell of."""
     rows = conventional(path, label)
-    return discover(path, label) if rows is None else rows
+    return discover(path, label, readers) if rows is None else rows
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's content; what is no regular file has none.
-
-    Raises:
-        OSError: when it cannot be read.
-    """
-    if not path.is_file() and path.exists():
-        return "no regular file"  # opening a pipe would wait for ever
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def contents(path: Path, root: Path | None = None, sha256: Callable[[Path], str] = sha256_of) -> list[str]:
-    """Return the sorted hashes of a file, of the files of a folder, or of those that a list names."""
-    try:
-        if root is not None and is_list(path):
-            return list_digests(path, root, sha256)
-        return sorted(map(sha256, series_files(path)))
-    except FileNotFoundError:
-        return ["missing"]
-    except (OSError, ArchiveError, StudyError):
-        return ["unreadable"]
-
-
-def source_digest(row: StudyRow, digests_of: Callable[[Path, Path | None], list[str]] = contents) -> str:
-    """Return the SHA-256 of what a study is read from: contents, readers, labels, reference, strata.
-
-    No path counts. A file that is missing or cannot be read counts as that: its study stays in the cohort and
-    fails there. ``digests_of``: what a path and its archive's root stand for, where that is not what the files hold
-    now.
-    """
-    masks = [_mask_parts(row, mask, digests_of) for mask in row.masks]
-    parts = {
-        "image": digests_of(row.image, row.root),
-        "masks": sorted(masks, key=lambda mask: json.dumps(mask, sort_keys=True)),
-        "reference": row.reference,
-        "strata": dict(row.strata),
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _mask_parts(
-    row: StudyRow, mask: MaskSource, digests_of: Callable[[Path, Path | None], list[str]]
-) -> dict[str, object]:
-    """Return what a mask is read from; whatever names its values or its entry counts where it is used."""
-    parts: dict[str, object] = {"reader": mask.reader, "label": mask.label, "sha256": digests_of(mask.path, row.root)}
-    sidecar = sidecar_of(mask.path) if mask.value is None else None
-    parts |= {"sidecar": contents(sidecar)} if sidecar else {}
-    parts |= {"value": mask.value} if mask.value is not None else {}
-    return parts | ({"key": _key(row, mask)} if covers_many(mask.path) else {})
-
-
-def _key(row: StudyRow, mask: MaskSource) -> str:
-    return image_key(row.image.name) if mask.key is None else mask.key
-
-
-def read_study(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions = AS_STORED) -> Study:
+def read_study(
+    row: StudyRow,
+    pseudonyms: Pseudonyms,
+    options: ReadOptions = AS_STORED,
+    kept: KeptFiles | None = None,
+    named: InstanceNames | None = None,
+    readers: Readers = BUILT_IN,
+) -> Study:
     """Read one study: its image, and every mask on the image's own grid; names become pseudonyms.
 
     A mask whose source states no label has the study's only reference label. Without one it can only say that
     nothing is marked: its label is empty. A mask that cannot be used is one of ``mask_faults``: the image alone
-    decides whether the study is read.
+    decides whether the study is read. ``source_sha256`` is taken here, of the bytes that are decoded here.
+
+    ``kept``: what files that cover many studies hold, for whoever reads several. ``named``: the names by which the
+    digest counts a server's instances; what they held is a fact then.
 
     Raises:
-        StudyError: stage READ, with the reason; ``excluded`` when the archive itself rules the study out.
+        StudyError: stage READ, with the reason and the files' digest where it can be told; ``excluded`` when the
+            archive itself rules the study out; CHANGED_DURING_RUN when a file was changed meanwhile.
     """
-    return guarded("the study", lambda: _read(row, pseudonyms, options))
+    files = FilesRead(row, kept or KeptFiles(), named)
+    try:
+        study = guarded("the study", lambda: _read(row, files, pseudonyms, (options, readers)))
+    except StudyError as error:
+        fault = error
+    else:
+        digest = guarded("the study", files.checked_digest)
+        facts = {CONTENT_FACT: guarded("the study", files.content_digest)} if named else {}
+        return replace(study, source_sha256=digest, header={**study.header, **facts})
+    fault.source_sha256 = guarded("the study", files.checked_digest)
+    raise fault
 
 
-def _read(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions) -> Study:
-    with gathered(row.image, row.root) as path:
-        image = read_image(path, options)
+def _read(row: StudyRow, files: FilesRead, pseudonyms: Pseudonyms, how: tuple[ReadOptions, Readers]) -> Study:
+    options, readers = how
+    with files.opened(row.image) as path:
+        image = read_image(path, options, readers)
     map_scores = None if row.reference is None else tuple(label for label in row.reference if label != options.negative)
-    masks, faults, facts = _read_masks(replace(row, reference=map_scores), image, options)
+    masks, faults, facts = _read_masks(replace(row, reference=map_scores), files, (image, *how))
     masks, empty = _without_empty(map_scores, masks)
     faults += empty
     if options.consensus != "none":
@@ -145,7 +132,7 @@ def _read(row: StudyRow, pseudonyms: Pseudonyms, options: ReadOptions) -> Study:
 
 
 def _read_masks(
-    row: StudyRow, image: ImageFile, options: ReadOptions
+    row: StudyRow, files: FilesRead, how: tuple[ImageFile, ReadOptions, Readers]
 ) -> tuple[list[Mask], list[MaskFault], dict[str, str]]:
     """Read every mask by itself; return those that can be used, why the others cannot, and facts.
 
@@ -159,7 +146,7 @@ def _read_masks(
     for number, source in enumerate(row.masks, start=1):
         label = _label_of(source, row.reference)
         try:
-            mask, mask_facts = guarded("the mask", partial(_read_mask, source, label, row, (image, options)))
+            mask, mask_facts = guarded("the mask", partial(_read_mask, source, label, (row, files), how))
         except StudyError as error:
             if error.reason is Reason.OUT_OF_MEMORY and source.refused is None:
                 raise
@@ -188,19 +175,24 @@ def _label_of(source: MaskSource, reference: tuple[str, ...] | None) -> str | No
 
 
 def _read_mask(
-    source: MaskSource, label: str | None, row: StudyRow, how: tuple[ImageFile, ReadOptions]
+    source: MaskSource,
+    label: str | None,
+    study: tuple[StudyRow, FilesRead],
+    how: tuple[ImageFile, ReadOptions, Readers],
 ) -> tuple[Mask, Mapping[str, str]]:
-    image, options = how
+    (row, files), (image, options, readers) = study, how
     if source.refused is not None:
         raise refused(*source.refused)
     if options.labels is not None and label is not None and label not in options.labels:
         raise refused(Reason.UNKNOWN_LABEL, "the mask has a label that the model does not have", excluded=True)
     known = frozenset(mask.value for mask in row.masks if mask.path == source.path and mask.value is not None)
     by_reference = source.label is None
-    key = _key(row, source)
-    wanted = MaskRequest(label, source.value, key, source.reader, by_reference, known, options.contours)
-    with gathered(source.path, row.root) as path:
-        mask_file = read_mask(path, image, wanted)
+    key = entry_key(row, source)
+    wanted = MaskRequest(
+        label, source.value, key, source.reader, by_reference, known, options.contours, kept=files.kept
+    )
+    with files.opened(source.path) as path:
+        mask_file = read_mask(path, image, wanted, readers)
     if label is None and mask_file.marked.any():
         said = "is not stated" if row.reference is None else f"has {len(row.reference)} labels"
         message = f"the mask is marked, but nothing tells which label it shows: the reference {said}"

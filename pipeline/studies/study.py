@@ -33,7 +33,8 @@ class Study:
 
     ``identity`` and ``patient`` are keyed pseudonyms. ``reference`` holds the labels that are present (empty:
     none), or None when nobody said. Every mask lies on the image's own grid; those that could not be used are
-    ``mask_faults``. ``header`` holds allow-listed facts only.
+    ``mask_faults``. ``header`` holds allow-listed facts only. ``source_sha256`` is the digest of the files that
+    this was decoded from (see ``source_digest``), taken by the process that decoded them; '' where nothing was read.
     """
 
     identity: str
@@ -44,6 +45,7 @@ class Study:
     strata: Mapping[str, str] = field(default_factory=dict)
     header: Mapping[str, str] = field(default_factory=dict)
     mask_faults: tuple[MaskFault, ...] = ()
+    source_sha256: str = ""
 
 
 def faults_of(label: str, masks: Iterable[Mask], faults: Sequence[MaskFault]) -> tuple[MaskFault, ...]:

@@ -19,6 +19,7 @@ from pipeline.program import library_versions, program_digest
 from pipeline.studies.pseudonyms import Pseudonyms, load_key
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.walk.installed_methods import load_methods
+from pipeline.walk.sources import ArchiveReader
 
 __all__ = ["Auditor", "open_auditor", "open_scorer"]
 
@@ -41,6 +42,7 @@ class Auditor:
     prepared_cache: PreparedCache | None = None
     pool: WorkerPool | None = None
     memory: Memory = field(default_factory=Memory)
+    archive_reader: ArchiveReader = field(default_factory=ArchiveReader)
     metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)
 
     @property

@@ -15,11 +15,13 @@ from pipeline.models.prepared_studies import PreparedStudy, prepared_study
 from pipeline.studies.consensus import CONSENSUS
 from pipeline.studies.read_study import StudyRow, read_study
 from pipeline.studies.readers.shared.base import ReadOptions
+from pipeline.studies.readers.shared.kept_files import KeptFiles
+from pipeline.studies.readers.third_parties import load_readers
 from pipeline.studies.study import PASSING, Study
 from pipeline.studies.untrusted.workers import DECODING, isolated_map
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.map_plan import MapsToCompute, missing_maps
-from pipeline.walk.sources import StudySource, read_rows
+from pipeline.walk.sources import StudySource, bound
 
 __all__ = ["ReadOutcome", "check_reference", "read_and_prepare", "read_facts", "read_studies"]
 
@@ -56,7 +58,7 @@ def read_and_prepare(auditor: Auditor, sources: Sequence[StudySource]) -> Genera
             yield _outcome(auditor, source, stored)
             continue
         (study,) = read_studies(auditor, [source.row]) if known else (next(rest),)  # known, and damaged
-        outcome = _outcome(auditor, source, study)
+        outcome = _outcome(auditor, source, bound(study, source.sha256))
         if cache and outcome.study and _can_be_kept(outcome.study):
             cache.store(outcome.study, source.sha256)
         yield outcome
@@ -130,7 +132,7 @@ def read_studies(auditor: Auditor, rows: Iterable[StudyRow]) -> Iterator[Study |
         negative=auditor.config.model.negative_label,
         contours=archive.contours,
     )
-    read = partial(read_study, pseudonyms=auditor.pseudonyms, options=options)
+    read = partial(read_study, pseudonyms=auditor.pseudonyms, options=options, kept=KeptFiles(), readers=load_readers())
     mapped = partial(isolated_map, workers=auditor.config.run.workers, limits=DECODING, pool=auditor.pool)
     under_way: deque[StudyRow] = deque()
 
@@ -140,10 +142,10 @@ def read_studies(auditor: Auditor, rows: Iterable[StudyRow]) -> Iterator[Study |
             yield row
 
     def read_alone(row: StudyRow) -> Study | StudyError:
-        (study,) = read_rows(archive, [row], read, mapped)
+        (study,) = auditor.archive_reader.read(archive, [row], read, mapped)
         return study
 
-    for study in read_rows(archive, noted(), read, mapped):
+    for study in auditor.archive_reader.read(archive, noted(), read, mapped):
         row = under_way.popleft()
         fatal = isinstance(study, StudyError) and study.reason in PASSING and row.masks
         yield _without_fatal_masks(row, study, read_alone) if fatal and isinstance(study, StudyError) else study

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from pipeline.config import ArchiveConfig, AuditConfig, digest_of
-from pipeline.errors import StudyError
+from pipeline.errors import Reason, Stage, StudyError
 from pipeline.findings.carried import Carried
-from pipeline.studies.dicomweb.cache import make_folder, open_cache, read_fetched, served_digest
+from pipeline.studies.dicomweb.cache import Cache, instance_names, make_folder, read_fetched, served_digest
 from pipeline.studies.dicomweb.client import open_server
 from pipeline.studies.file_hashes import FileHashes, open_file_hashes
 from pipeline.studies.pseudonyms import Pseudonyms
 from pipeline.studies.read_study import StudyRow, list_studies, source_digest
+from pipeline.studies.readers.third_parties import load_readers
 from pipeline.studies.study import Study
 
-__all__ = ["StudySource", "archive_rows", "find_sources", "image_digest", "read_rows", "row_digest"]
+__all__ = ["ArchiveReader", "StudySource", "archive_rows", "bound", "find_sources", "image_digest", "row_digest"]
 
 _GIB = 1024**3
 _SHA256_DIGITS = 64
@@ -68,12 +69,14 @@ def find_sources(config: AuditConfig, pseudonyms: Pseudonyms, *, deep: bool = Fa
                 row_digest(archive, row, hashes),
                 image_digest(archive, row, hashes),
             )
-            for row in archive_rows(archive)
+            for row in archive_rows(archive, pseudonyms)
         )
 
 
-def archive_rows(archive: ArchiveConfig) -> tuple[StudyRow, ...]:
+def archive_rows(archive: ArchiveConfig, pseudonyms: Pseudonyms | None = None) -> tuple[StudyRow, ...]:
     """Return the archive's studies as listed; of a server's, nothing is fetched.
+
+    With ``pseudonyms``, no two of them may bear the same one.
 
     Raises:
         ArchiveError: one line that says what is missing or wrong.
@@ -81,7 +84,10 @@ def archive_rows(archive: ArchiveConfig) -> tuple[StudyRow, ...]:
     if archive.dicomweb is not None:
         open_server(archive.dicomweb)  # refuses a URL that must not get into the lock
         make_folder(archive.path)
-    return list_studies(archive.path, archive.manifest, archive.label)
+    rows = list_studies(archive.path, archive.manifest, archive.label, load_readers())
+    if pseudonyms is not None:
+        pseudonyms.check_distinct((row.patient, row.study) for row in rows)
+    return rows
 
 
 def row_digest(archive: ArchiveConfig, row: StudyRow, hashes: FileHashes) -> str:
@@ -98,11 +104,36 @@ def image_digest(archive: ArchiveConfig, row: StudyRow, hashes: FileHashes) -> s
     return digest_of(known) if known else ""
 
 
-def read_rows(
-    archive: ArchiveConfig, rows: Iterable[StudyRow], read: Callable[[StudyRow], Study], mapped: Mapped
-) -> Iterator[Study | StudyError]:
-    """Read studies in order; a server's are fetched as they are asked for."""
-    if archive.dicomweb is None:
-        return mapped(read, rows)
-    cache = open_cache(open_server(archive.dicomweb), archive.path, int(archive.cache_gib * _GIB))
-    return cache.through(rows, partial(mapped, partial(read_fetched, read=read)))
+class ArchiveReader:
+    """Reads the studies of an archive, and keeps account of a server's fetched files as long as it lives."""
+
+    def __init__(self) -> None:
+        self._cache: Cache | None = None
+        self._of: ArchiveConfig | None = None
+
+    def read(
+        self, archive: ArchiveConfig, rows: Iterable[StudyRow], read: Callable[..., Study], mapped: Mapped
+    ) -> Iterator[Study | StudyError]:
+        """Read studies in order; a server's are fetched as they are asked for, and counted by their names.
+
+        Raises:
+            ArchiveError: when a server's URL or folder cannot be used.
+        """
+        if archive.dicomweb is None:
+            return mapped(read, rows)
+        if self._cache is None or self._of != archive:
+            server = open_server(archive.dicomweb)
+            self._cache, self._of = Cache(server, archive.path, int(archive.cache_gib * _GIB)), archive
+        named = partial(read, named=partial(instance_names, folder=archive.path))
+        return self._cache.through(rows, partial(mapped, partial(read_fetched, read=named)))
+
+
+def bound(study: Study | StudyError, sha256: str) -> Study | StudyError:
+    """Return what was read of a study, or its fault when its files were not those of this hash any more.
+
+    A fault that follows from the machine, and one that took no hash, stays what it is.
+    """
+    if study.source_sha256 == sha256 or (isinstance(study, StudyError) and not study.source_sha256):
+        return study
+    message = "the study's files are not those that the run began with"
+    return StudyError(Stage.READ, Reason.CHANGED_DURING_RUN, message)

@@ -255,5 +255,5 @@ def test_the_page_for_python_users_names_what_is_there(audited):
     of_a_run = set(re.findall(r"finished\.(\w+)", page))
     assert {name for name in of_a_run if not hasattr(audited[1], name)} == set()
     assert of_a_run >= {"verdicts", "scores", "studies", "study", "map", "case", "overlay", "table", "report"}
-    groups = {"methods", "metrics", "sections", "testing"}
+    groups = {"methods", "metrics", "readers", "sections", "testing"}
     assert set(re.findall(r"camaudit\.([a-zA-Z_]+)", page)) <= {*camaudit.__all__, *groups}

@@ -26,8 +26,8 @@ from pydicom.uid import RLELossless, generate_uid
 from flows import cli
 from pipeline.findings.results import load_results
 from pipeline.findings.shards import load_map, read_shard
-from pipeline.studies.dicomweb.cache import CONTENT_FACT
 from pipeline.studies.dicomweb.client import AUTHORIZATION_VARIABLE
+from pipeline.studies.read_study import CONTENT_FACT
 from tests.pipeline.planted import plant
 from tests.pipeline.steps import begin, finish, read_run, work
 from tests.pipeline.studies.readers.masks.test_rtstruct import structure_set

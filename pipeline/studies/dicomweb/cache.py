@@ -13,24 +13,21 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path, PurePath
 from typing import TypeVar
 
 import httpx
 
 from pipeline.errors import ArchiveError, Reason, StudyError
+from pipeline.studies.content_digest import contents, source_digest
 from pipeline.studies.dicomweb.client import DicomWebServer, Instance, instance_at, is_uid, open_client, retrieve
 from pipeline.studies.listing.file_lists import read_list
-from pipeline.studies.listing.study_row import is_list
-from pipeline.studies.read_study import StudyRow, contents, source_digest
+from pipeline.studies.listing.study_row import StudyRow, is_list
 from pipeline.studies.readers.shared.base import refused
 from pipeline.studies.study import Study
 
-__all__ = ["CONTENT_FACT", "Cache", "make_folder", "open_cache", "read_fetched", "served_digest"]
-
-CONTENT_FACT = "files sha256"
-"""The fact that tells what was really read: the digest that a study of the same files on a disk has."""
+__all__ = ["Cache", "instance_names", "make_folder", "read_fetched", "served_digest"]
 
 _CONNECTIONS = 4
 _MOST_FAILED_IN_A_ROW = 20
@@ -56,15 +53,21 @@ def served_digest(row: StudyRow, folder: Path) -> str:
 
     A name stands for the content: DICOM gives changed pixels a new UID. The user's own files count by content.
     """
-    return source_digest(row, partial(_instance_names, folder=folder))
+
+    def counted(path: Path, root: Path | None) -> list[str]:
+        names = instance_names(path, root, folder=folder)
+        return contents(path, root) if names is None else names
+
+    return source_digest(row, counted)
 
 
-def _instance_names(path: Path, root: Path | None, *, folder: Path) -> list[str]:
+def instance_names(path: Path, root: Path | None, *, folder: Path) -> list[str] | None:
+    """Return the sorted names of the instances that a path stands for; None for the user's own files."""
     try:
         instances = _instances_at(path, root, folder)
     except StudyError:
         return ["no instance"]
-    return sorted(instance.name for instance in instances) if instances else contents(path, root)
+    return sorted(instance.name for instance in instances) or None
 
 
 def _instances_at(path: Path, root: Path | None, folder: Path) -> list[Instance]:
@@ -95,22 +98,17 @@ def _instances(row: StudyRow, folder: Path) -> list[Instance]:
     )
 
 
-@lru_cache(maxsize=4)
-def open_cache(server: DicomWebServer, folder: Path, limit: int) -> "Cache":
-    """Return the cache of a server's files in ``folder``, up to ``limit`` bytes; the same one in the whole process.
+class Cache:
+    """The fetched files of a server in ``folder``, up to ``limit`` bytes; who reads a server's studies owns one.
 
     Raises:
         ArchiveError: as ``make_folder``.
     """
-    make_folder(folder)
-    return Cache(server, folder, limit)
-
-
-class Cache:
-    """The fetched files of a server, as opened by ``open_cache``."""
 
     def __init__(self, server: DicomWebServer, folder: Path, limit: int) -> None:
-        self._server, self._folder, self._limit = server, folder, limit
+        make_folder(folder)
+        self.folder = folder
+        self._server, self._limit = server, limit
         self._bytes = _sizes(folder)  # by study, the least recently used first
         self._held = Counter[str]()
         self._failed_in_a_row = 0
@@ -130,7 +128,7 @@ class Cache:
             for row in rows:
                 out.append(frozenset())
                 try:
-                    wanted = _instances(row, self._folder)
+                    wanted = _instances(row, self.folder)
                     out[-1] = frozenset(instance.study for instance in wanted)
                     self._held.update(out[-1])
                     self._fetch(wanted)
@@ -157,7 +155,7 @@ class Cache:
             StudyError: NOT_FETCHED, or TOO_LARGE for a study that is larger than the cache may be.
             OSError: when the folder cannot be written.
         """
-        missing = [instance for instance in wanted if not (self._folder / instance.name).is_file()]
+        missing = [instance for instance in wanted if not (self.folder / instance.name).is_file()]
         try:
             if missing:
                 self._make_room()
@@ -165,9 +163,9 @@ class Cache:
         finally:
             for study in dict.fromkeys(instance.study for instance in wanted):
                 self._bytes.pop(study, None)
-                self._bytes[study] = _size(self._folder / study)
+                self._bytes[study] = _size(self.folder / study)
                 with contextlib.suppress(OSError):
-                    os.utime(self._folder / study)
+                    os.utime(self.folder / study)
 
     def _fetch_all(self, missing: Sequence[Instance]) -> None:
         server, total = self._server, 0
@@ -186,7 +184,7 @@ class Cache:
         self._failed_in_a_row = 0
 
     def _fetch_one(self, server: DicomWebServer, client: httpx.Client, instance: Instance) -> int:
-        target, temporary = self._folder / instance.name, None
+        target, temporary = self.folder / instance.name, None
         try:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".")
@@ -206,7 +204,7 @@ class Cache:
             if sum(self._bytes.values()) <= self._limit:
                 return
             if not self._held[study]:
-                shutil.rmtree(self._folder / study, ignore_errors=True)
+                shutil.rmtree(self.folder / study, ignore_errors=True)
                 del self._bytes[study]
 
 
@@ -222,12 +220,11 @@ def _size(study: Path) -> int:
 
 
 def read_fetched(row: StudyRow | StudyError, read: Callable[[StudyRow], Study]) -> Study:
-    """Read a study that was fetched, and tell by a fact what its files held; runs in a worker.
+    """Read a study that was fetched, or say why it was not; runs in a worker.
 
     Raises:
         StudyError: why it was not fetched, or ``read``'s own.
     """
     if isinstance(row, StudyError):
         raise row
-    study = read(row)
-    return replace(study, header={**study.header, CONTENT_FACT: source_digest(row)})
+    return read(row)

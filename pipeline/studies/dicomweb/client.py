@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import Message
 from email.utils import parsedate_to_datetime
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import PurePath
 from time import monotonic, sleep
 from typing import Any, BinaryIO, TypeVar
@@ -173,14 +173,9 @@ def open_client(server: DicomWebServer) -> Iterator[httpx.Client]:
     headers = {"Accept-Encoding": "identity", "User-Agent": "camaudit"}
     headers |= {"Authorization": server.authorization} if server.authorization else {}
     # a proxy that happens to stand in the environment is no place to send patients through
-    options: Any = {"verify": _trust(), "trust_env": False, "follow_redirects": False}
+    options: Any = {"verify": ssl.create_default_context(), "trust_env": False, "follow_redirects": False}
     with httpx.Client(headers=headers, timeout=server.patience.silence, **options) as client:
         yield client
-
-
-@lru_cache(maxsize=1)
-def _trust() -> ssl.SSLContext:
-    return ssl.create_default_context()
 
 
 def _requested(

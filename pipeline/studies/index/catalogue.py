@@ -9,17 +9,15 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow
 from pyarrow import parquet
-from pydicom import Dataset
 
 from pipeline.errors import ArchiveError, Reason
 from pipeline.studies.index.headers import ATTRIBUTES, Facts, Kind
-from pipeline.studies.pseudonyms import Pseudonyms, allowed_header
+from pipeline.studies.pseudonyms import Pseudonyms, allowed_value
 
 __all__ = ["Catalogue", "Entry", "Stamp", "known_modality", "open_catalogue"]
 
@@ -260,12 +258,9 @@ def _exported_row(row: sqlite3.Row, pseudonyms: Pseudonyms) -> dict[str, object]
     }
 
 
-@lru_cache(maxsize=256)
 def known_modality(value: str | None) -> str | None:
     """Return a modality from the list of those that may leave."""
-    dataset = Dataset()
-    dataset.Modality = value
-    return allowed_header(dataset).get("Modality")
+    return allowed_value("Modality", value)
 
 
 def _whole(value: str | None) -> int | None:

@@ -23,11 +23,10 @@ from pipeline.studies.index.headers import Kind
 from pipeline.studies.index.series_parts import images_of
 from pipeline.studies.listing.by_file_name import UNNAMED_READER, mask_name, names_image
 from pipeline.studies.listing.dataset_layouts import conventional
+from pipeline.studies.readers import BUILT_IN, Readers
+from pipeline.studies.readers.masks.annotations import image_key
 
-__all__ = ["MASKS", "VOLUMES", "group"]
-
-VOLUMES = (Kind.NIFTI, Kind.NRRD, Kind.RASTER)
-"""Formats whose files are images or masks by their names."""
+__all__ = ["MASKS", "group"]
 
 MASKS = (Kind.SEGMENTATION, Kind.STRUCTURES)
 """DICOM objects that are masks."""
@@ -35,17 +34,17 @@ MASKS = (Kind.SEGMENTATION, Kind.STRUCTURES)
 _LARGEST_SERIES = 20_000  # slices: a whole one is held while it is grouped
 _IMAGES = (Kind.SLICE, Kind.PROJECTION, Kind.FRAMES)
 _DAMAGED = (Reason.NOT_READABLE, Reason.TRUNCATED)
-_ENDINGS = re.compile(r"(\.nii\.gz|\.seg\.nrrd|\.[A-Za-z]{1,5})$")
+_OTHER_ENDING = re.compile(r"\.[A-Za-z]{1,5}$")
 
 
-def group(root: Path, catalogue: Catalogue) -> None:
+def group(root: Path, catalogue: Catalogue, readers: Readers = BUILT_IN) -> None:
     """Group what has changed since the last time; all of it is kept, or nothing."""
     with catalogue.transaction():
         _group_dicom(root, catalogue)
-        _group_volumes(root, catalogue)
+        _group_volumes(root, catalogue, readers)
         _settle_refused(catalogue)
         catalogue.write("DELETE FROM images WHERE id NOT IN (SELECT image FROM files WHERE image IS NOT NULL)", [()])
-        _match_masks(catalogue)
+        _match_masks(catalogue, readers.study_endings)
         catalogue.decided()
 
 
@@ -148,16 +147,16 @@ def _split(slices: Iterable[Entry], key: Callable[[Entry], object]) -> list[list
 # Files whose names tell images from masks.
 
 
-def _group_volumes(root: Path, catalogue: Catalogue) -> None:
+def _group_volumes(root: Path, catalogue: Catalogue, readers: Readers) -> None:
     """Tell images from masks, folder by folder; where a known convention lays the archive out, by that."""
-    kinds = ", ".join(f"'{kind}'" for kind in VOLUMES)
+    kinds = ", ".join(f"'{kind}'" for kind in readers.told_by_name)
     catalogue.write(f"DELETE FROM images WHERE kind IN ({kinds})", [()])
     catalogue.write(f"UPDATE files SET image = NULL, role = NULL WHERE kind IN ({kinds})", [()])
     drawn_on = _drawn_on(root)
     query = "SELECT id, folder, path, member, kind, reason FROM files "
     query += f"WHERE kind IN ({kinds}) ORDER BY +folder, path, member"
     for folder, files in groupby(catalogue.select(query), key=itemgetter("folder")):
-        _group_folder(catalogue, folder, list(files), drawn_on)
+        _group_folder(catalogue, folder, list(files), (drawn_on, readers.study_endings))
 
 
 def _drawn_on(root: Path) -> dict[str, str]:
@@ -171,12 +170,19 @@ def _drawn_on(root: Path) -> dict[str, str]:
     }
 
 
-def _group_folder(catalogue: Catalogue, folder: str, files: Sequence[Entry], drawn_on: dict[str, str]) -> None:
+_Naming = tuple[dict[str, str], Sequence[str]]
+"""What masks are drawn on by a known convention, and the endings of files' names."""
+
+
+def _group_folder(
+    catalogue: Catalogue, folder: str, files: Sequence[Entry], how: tuple[dict[str, str], Sequence[str]]
+) -> None:
+    drawn_on, endings = how
     names: dict[str, list[Entry]] = defaultdict(list)
     for file in files:
-        names[_stem(file)].append(file)
+        names[_stem(file, endings)].append(file)
     for file in files:
-        stem = _stem(file)
+        stem = _stem(file, endings)
         named = mask_name(stem)
         by_rule = None if file["member"] else drawn_on.get(file["path"])
         if by_rule is None and named is None:
@@ -202,9 +208,11 @@ def _beside(study: str, names: Mapping[str, Sequence[Entry]]) -> str | None:
 _NO_PLACE = "\0"  # two images of one name: neither is meant
 
 
-def _stem(file: Entry) -> str:
+def _stem(file: Entry, endings: Sequence[str]) -> str:
+    """Return a file's name without the ending that it bears of these, or without any other."""
     name = PurePosixPath(file["member"] or file["path"]).name
-    return _ENDINGS.sub("", name)
+    stem = image_key(name, endings)
+    return _OTHER_ENDING.sub("", name) if stem == name else stem
 
 
 def _place(file: Entry) -> str:
@@ -214,14 +222,14 @@ def _place(file: Entry) -> str:
 # Masks.
 
 
-def _match_masks(catalogue: Catalogue) -> None:
+def _match_masks(catalogue: Catalogue, endings: Sequence[str]) -> None:
     """Put every mask on its usable image, or exclude it."""
     dicom = ", ".join(f"'{kind}'" for kind in MASKS)
     query = f"SELECT * FROM files WHERE reason IS NULL AND (kind IN ({dicom}) OR role IS NOT NULL) ORDER BY id"
     ids = [row["id"] for row in catalogue.select(query.replace("*", "id", 1))]
     for number in ids:
         (mask,) = catalogue.select("SELECT * FROM files WHERE id = ?", number)
-        image = _image_of_name(catalogue, mask) if mask["role"] else _image_of_references(catalogue, mask)
+        image = _image_of_name(catalogue, mask, endings) if mask["role"] else _image_of_references(catalogue, mask)
         outcome = Reason.OTHER_IMAGE if image is None else "" if _shares_frame(catalogue, mask, image) else _OTHER_FRAME
         image = image if outcome == "" else None
         catalogue.write("UPDATE files SET image = ?, outcome = ? WHERE id = ?", [(image, outcome, number)])
@@ -237,7 +245,7 @@ def _shares_frame(catalogue: Catalogue, mask: Entry, image: int) -> bool:
     return frames == [""] or stated["frame_of_reference"] in (None, *frames)
 
 
-def _image_of_name(catalogue: Catalogue, mask: Entry) -> int | None:
+def _image_of_name(catalogue: Catalogue, mask: Entry, endings: Sequence[str]) -> int | None:
     """Return the image that a mask's name leads to.
 
     A name that tells of no study, or of the only usable image of its folder in other words, leads to that.
@@ -252,7 +260,7 @@ def _image_of_name(catalogue: Catalogue, mask: Entry) -> int | None:
         "WHERE images.origin = ? AND images.reason IS NULL AND files.role IS NULL GROUP BY images.id LIMIT 2"
     )
     images = list(catalogue.select(query, role["folder"]))
-    if len(images) != 1 or not names_image(role["study"], _stem(images[0]), role["folder"]):
+    if len(images) != 1 or not names_image(role["study"], _stem(images[0], endings), role["folder"]):
         return None
     return int(images[0]["id"])
 

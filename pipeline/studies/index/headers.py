@@ -5,28 +5,25 @@ The answer holds identifying values (UIDs, the patient's ID): it goes into the w
 label leaves only when it stands on a closed list.
 """
 
-import io
 import json
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import BinaryIO
 
-import nrrd
 from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
 
 from pipeline.errors import Reason, StudyError
 from pipeline.studies.geometry import GeometryError
-from pipeline.studies.readers.dicom.data_set import inflated, quick_header, read_header
+from pipeline.studies.readers import BUILT_IN, Readers
+from pipeline.studies.readers.dicom.data_set import quick_header, read_header
 from pipeline.studies.readers.dicom.header import TAGS, Header, Kind, header_of, is_cut_image, kind_of, whole
 from pipeline.studies.readers.dicom.pixel_format import NATIVE
 from pipeline.studies.readers.dicom.references import REFERENCES, items, references_of
 from pipeline.studies.readers.images.dicom_enhanced import checked_frames
 from pipeline.studies.readers.images.dicom_projection import checked_flat
 from pipeline.studies.readers.images.dicom_series import checked_slice
-from pipeline.studies.readers.images.nifti import HEADER_BYTES, parsed_header
-from pipeline.studies.readers.images.nrrd import check_layout as check_nrrd_layout
-from pipeline.studies.readers.images.nrrd import geometry_of as nrrd_geometry
-from pipeline.studies.readers.shared.base import AS_STORED, chosen, guarded, refused
+from pipeline.studies.readers.shared.base import AS_STORED, GZIP_MAGIC, chosen, guarded, inflated
 
 __all__ = ["ATTRIBUTES", "Facts", "Kind", "describe", "describe_json"]
 
@@ -50,7 +47,7 @@ ATTRIBUTES = (
 
 _HEAD = 64 * 1024
 _META = 132
-_GZIP, _GZIP_MAGIC = 31, b"\x1f\x8b"  # zlib's window bits
+_INNER = 512  # bytes by which a format is told inside of gzip
 _MOST_REFERENCES = 20_000
 _NAMES = ("SegmentSequence", "StructureSetROISequence")
 _MASK_TAGS = [*REFERENCES, *_NAMES]
@@ -74,7 +71,7 @@ _LISTED = (
 _WORDS = frozenset(_LISTED.split())
 
 
-def describe(file: BinaryIO, size: int) -> Facts:
+def describe(file: BinaryIO, size: int, readers: Readers = BUILT_IN) -> Facts:
     """Return what a file is; ``file`` stands at its beginning and can seek.
 
     Facts without ``reason`` are an image's or a mask's; with it, the file is none or cannot be read. An image with
@@ -82,7 +79,7 @@ def describe(file: BinaryIO, size: int) -> Facts:
     """
     head = file.read(_HEAD)
     try:
-        return _quick(head, size) or guarded("the file", lambda: _described(file, size, head))
+        return _quick(head, size) or guarded("the file", lambda: _described(file, size, head, readers))
     except StudyError as error:
         return {"kind": Kind.OBJECT, "reason": error.reason}
 
@@ -108,18 +105,20 @@ def _of_json(metadata: Mapping[str, object]) -> Facts:
     return _judged(header_of(dataset), lambda _: dataset, None)
 
 
-def _described(file: BinaryIO, size: int, head: bytes) -> Facts:
+def _described(file: BinaryIO, size: int, head: bytes, readers: Readers) -> Facts:
     if not head:
         return {"kind": Kind.OTHER, "reason": Reason.TRUNCATED}
     if head[128:_META] == b"DICM":
         return _dicom(file, size, head)
-    kind = _by_magic(head)
-    return {"kind": kind, "reason": Reason.NOT_AN_IMAGE if kind is Kind.OTHER else _refusal(kind, head, size)}
+    reader = _by_magic(head, readers)
+    if isinstance(reader, Kind):
+        return {"kind": reader, "reason": Reason.NOT_AN_IMAGE if reader is Kind.OTHER else None}
+    return {"kind": reader.FACTS.kind, "reason": _refusal(reader, head, size)}
 
 
-def _refusal(kind: Kind, head: bytes, size: int) -> Reason | None:
-    """Return why a NIfTI or NRRD file is not read, by its reader's own checks of the header; None when it is."""
-    check = {Kind.NIFTI: _check_nifti, Kind.NRRD: _check_nrrd}.get(kind)
+def _refusal(reader: ModuleType, head: bytes, size: int) -> Reason | None:
+    """Return why a file is not read, by its reader's own check of the header; None when it is."""
+    check = getattr(reader, "check_header", None)
     if check is None:
         return None
     try:
@@ -129,33 +128,14 @@ def _refusal(kind: Kind, head: bytes, size: int) -> Reason | None:
     return None
 
 
-def _check_nifti(head: bytes, size: int) -> None:
-    packed = head.startswith(_GZIP_MAGIC)
-    header = parsed_header(inflated(head, HEADER_BYTES, _GZIP) if packed else head)
-    chosen(header.volumes, AS_STORED, "volumes")
-    if not packed and header.size != size:
-        reason = Reason.TRUNCATED if size < header.size else Reason.NOT_READABLE
-        raise refused(reason, f"the file holds {size} bytes of the {header.size} its header announces")
-
-
-def _check_nrrd(head: bytes, size: int) -> None:  # noqa: ARG001 - its voxels are counted when they are inflated
-    header = nrrd.read_header(io.BytesIO(head))
-    check_nrrd_layout(header)
-    nrrd_geometry(header)
-
-
-def _by_magic(head: bytes) -> Kind:
+def _by_magic(head: bytes, readers: Readers) -> ModuleType | Kind:
     """Tell formats other than DICOM by their first bytes; gzip by what is inside."""
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")) or head[257:262] == b"ustar":
         return Kind.ARCHIVE
-    if head.startswith(_GZIP_MAGIC):
-        inner = inflated(head, 512, _GZIP)
-        return Kind.OTHER if inner.startswith(_GZIP_MAGIC) else _by_magic(inner)
-    if head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (b"n+2\0", b"ni2\0"):
-        return Kind.NIFTI
-    if head.startswith(b"NRRD000"):
-        return Kind.NRRD
-    return Kind.RASTER if head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) else Kind.OTHER
+    if head.startswith(GZIP_MAGIC):
+        inner = inflated(head, _INNER)
+        return Kind.OTHER if inner.startswith(GZIP_MAGIC) else _by_magic(inner, readers)
+    return readers.of_beginning(head) or Kind.OTHER
 
 
 def _dicom(file: BinaryIO, size: int, head: bytes) -> Facts:

@@ -19,10 +19,11 @@ from pydicom import dcmread
 
 from pipeline.errors import ArchiveError, Reason, StudyError
 from pipeline.studies.index.catalogue import Catalogue, Stamp, known_modality
-from pipeline.studies.index.group_series import VOLUMES, group
+from pipeline.studies.index.group_series import group
 from pipeline.studies.index.headers import Facts, Kind, describe
+from pipeline.studies.readers import BUILT_IN, Readers
 from pipeline.studies.readers.shared.base import guarded
-from pipeline.studies.untrusted.containers import members
+from pipeline.studies.untrusted.containers import ENDINGS, members
 from pipeline.studies.untrusted.workers import HEADERS, Limits, WorkerPool, isolated_map, own_or_new
 
 __all__ = ["CONTAINERS", "Modality", "Summary", "scan", "summary"]
@@ -33,7 +34,6 @@ CONTAINERS = Limits(memory_bytes=2 * 1024**3, cpu_seconds=600, wall_seconds=900.
 _BATCH = 64  # files a task and a commit: a kill costs those under way, a broken file costs them a second reading
 _MEMBER_HEAD = 1024**2
 _MEMBER_HEAD_CAP = 64 * 1024**2
-_CONTAINER_NAMES = (".zip", ".tar", ".tgz", ".tar.gz")
 _CHECKED = 10_000  # entries of one DICOMDIR
 
 _Found = tuple[Stamp, Facts | None]
@@ -47,6 +47,7 @@ def scan(
     apart: frozenset[Path] = frozenset(),
     on_files: Callable[[int], None],
     pool: WorkerPool | None = None,
+    readers: Readers = BUILT_IN,
 ) -> None:
     """Bring the catalogue up to date with the archive and group its files.
 
@@ -59,7 +60,7 @@ def scan(
     """
     sent: deque[list[Stamp]] = deque()
     tasks = _tasks(catalogue, _batches(_walk(root, apart), _BATCH), sent, on_files)
-    describe_all = partial(_described, os.fspath(root))
+    describe_all = partial(_described, os.fspath(root), readers=readers)
     with own_or_new(pool) as own:
         for answer in isolated_map(describe_all, tasks, workers=workers, limits=HEADERS, pool=own):
             batch = sent.popleft()
@@ -67,9 +68,9 @@ def scan(
             catalogue.add(zip(batch, facts, strict=True))
             on_files(len(batch))
         catalogue.forget_unseen()
-        _read_containers(root, catalogue, workers, own, on_files)
+        _read_containers(root, catalogue, partial(_described_members, readers=readers), (workers, own, on_files))
     if not catalogue.is_decided():
-        group(root, catalogue)
+        group(root, catalogue, readers)
 
 
 def _walk(root: Path, apart: frozenset[Path]) -> Iterator[_Found]:
@@ -153,13 +154,13 @@ def _of_error(error: StudyError) -> Facts:
     return {"kind": Kind.OBJECT, "reason": error.reason}
 
 
-def _described(root: str, stamps: Sequence[Stamp]) -> list[Facts]:
+def _described(root: str, stamps: Sequence[Stamp], readers: Readers = BUILT_IN) -> list[Facts]:
     """Describe files; runs in a worker."""
     folder = Path(root)
-    return [_describe_file(folder / path) for path, _, _, _ in stamps]
+    return [_describe_file(folder / path, readers) for path, _, _, _ in stamps]
 
 
-def _describe_file(path: Path) -> Facts:
+def _describe_file(path: Path, readers: Readers = BUILT_IN) -> Facts:
     try:
         # the name may by now stand for something else than what was met: a pipe would wait for ever
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
@@ -169,8 +170,8 @@ def _describe_file(path: Path) -> Facts:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             return _excluded(Reason.NOT_REGULAR)
-        facts = describe(file, status.st_size)
-    if facts["kind"] == Kind.ARCHIVE and not path.name.lower().endswith(_CONTAINER_NAMES):
+        facts = describe(file, status.st_size, readers)
+    if facts["kind"] == Kind.ARCHIVE and not path.name.lower().endswith(ENDINGS):
         return _excluded(Reason.NOT_AN_IMAGE)  # a document, a package, weights: zip is many things' form
     return facts
 
@@ -212,7 +213,7 @@ class Summary:
     differing: Mapping[str, int]
 
 
-def summary(root: Path, catalogue: Catalogue) -> Summary:
+def summary(root: Path, catalogue: Catalogue, readers: Readers = BUILT_IN) -> Summary:
     """Return the numbers of a grouped catalogue."""
     outcomes = {
         row["outcome"]: row["n"] for row in catalogue.select("SELECT outcome, count(*) n FROM files GROUP BY 1")
@@ -223,7 +224,7 @@ def summary(root: Path, catalogue: Catalogue) -> Summary:
         files=sum(outcomes.values()),
         used=outcomes.pop("", 0),
         excluded=dict(sorted(outcomes.items())),
-        modalities=tuple(_modalities(catalogue)),
+        modalities=tuple(_modalities(catalogue, readers)),
         patients=catalogue.count(f"SELECT count(DISTINCT {_PATIENT}) FROM images"),
         studies=catalogue.count("SELECT count(DISTINCT study) FROM images"),
         images=catalogue.count("SELECT count(*) FROM images"),
@@ -245,7 +246,7 @@ def _differing(catalogue: Catalogue) -> dict[str, int]:
 _PATIENT = "coalesce(patient, study)"
 
 
-def _modalities(catalogue: Catalogue) -> Iterator[Modality]:
+def _modalities(catalogue: Catalogue, readers: Readers) -> Iterator[Modality]:
     """Yield the modalities by name; a value that is no known code is counted as unknown: it may be anything."""
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -255,16 +256,16 @@ def _modalities(catalogue: Catalogue) -> Iterator[Modality]:
     for row in catalogue.select(
         f"SELECT {by_format}, count(DISTINCT study) AS s, count(*) AS n FROM images GROUP BY 1"
     ):
-        counts[_code(row["name"])].update({"patients": row["p"], "studies": row["s"], "images": row["n"]})
+        counts[_code(row["name"], readers)].update({"patients": row["p"], "studies": row["s"], "images": row["n"]})
     for row in catalogue.select(f"SELECT {by_format}, reason, count(*) AS n FROM images GROUP BY 1, reason"):
-        reasons[_code(row["name"])][row["reason"] or ""] += row["n"]
+        reasons[_code(row["name"], readers)][row["reason"] or ""] += row["n"]
     for name in sorted(counts):
         excluded = {reason: n for reason, n in sorted(reasons[name].items()) if reason}
         yield Modality(name, **counts[name], usable=reasons[name][""], excluded=excluded)
 
 
-def _code(name: str | None) -> str:
-    formats = {str(kind).upper() for kind in VOLUMES}
+def _code(name: str | None, readers: Readers) -> str:
+    formats = {kind.upper() for kind in readers.told_by_name}
     return name if name in formats else known_modality(name) or "unknown"
 
 
@@ -304,15 +305,19 @@ def _named_where(root: Path, catalogue: Catalogue, name: str) -> str:
 
 
 def _read_containers(
-    root: Path, catalogue: Catalogue, workers: int, pool: WorkerPool, on_files: Callable[[int], None]
+    root: Path,
+    catalogue: Catalogue,
+    describe_members: Callable[[Path], list[tuple[str, int, Facts]]],
+    how: tuple[int, WorkerPool, Callable[[int], None]],
 ) -> None:
     """List the containers that no scan has finished; each is entered whole."""
+    workers, pool, on_files = how
     query = "SELECT * FROM files WHERE kind = ? AND member = '' AND outcome IS NULL AND reason IS NULL"
     open_ones = [
         (row["path"], row["size"], row["mtime_ns"], row["inode"]) for row in catalogue.select(query, Kind.ARCHIVE)
     ]
     paths = [root / stamp[0] for stamp in open_ones]
-    answers = isolated_map(_described_members, paths, workers=workers, limits=CONTAINERS, pool=pool)
+    answers = isolated_map(describe_members, paths, workers=workers, limits=CONTAINERS, pool=pool)
     for stamp, answer in zip(open_ones, answers, strict=True):
         failed = isinstance(answer, StudyError)
         member_entries = [] if isinstance(answer, StudyError) else answer
@@ -321,34 +326,34 @@ def _read_containers(
         on_files(0 if failed else len(member_entries))
 
 
-def _described_members(path: Path) -> list[tuple[str, int, Facts]]:
+def _described_members(path: Path, readers: Readers = BUILT_IN) -> list[tuple[str, int, Facts]]:
     """Describe a container's members; runs in a worker.
 
     Raises:
         StudyError: when the container as a whole is refused.
     """
-    return guarded("the archive", lambda: list(_each_member(path)))
+    return guarded("the archive", lambda: list(_each_member(path, readers)))
 
 
-def _each_member(path: Path) -> Iterator[tuple[str, int, Facts]]:
+def _each_member(path: Path, readers: Readers) -> Iterator[tuple[str, int, Facts]]:
     for member, stream in members(path):
         name = member.name.encode("utf-8", "backslashreplace").decode("utf-8")
         if stream is None:
             yield name, member.size, {"kind": Kind.OTHER, "reason": member.reason}
             continue
-        facts = _describe_stream(stream.read, member.size)
+        facts = _describe_stream(stream.read, member.size, readers)
         if facts["kind"] == Kind.ARCHIVE:
             facts = {"kind": Kind.ARCHIVE, "reason": Reason.NESTED_ARCHIVE}
         yield name, member.size, facts
 
 
-def _describe_stream(read: Callable[[int], bytes], size: int) -> Facts:
+def _describe_stream(read: Callable[[int], bytes], size: int, readers: Readers) -> Facts:
     """Describe a member by its beginning; by more of it, up to a cap, when its header is longer."""
     try:
         head = read(_MEMBER_HEAD)
-        facts = describe(BytesIO(head), size)
+        facts = describe(BytesIO(head), size, readers)
         if facts.get("reason") == Reason.NOT_READABLE and len(head) == _MEMBER_HEAD:
-            facts = describe(BytesIO(head + read(_MEMBER_HEAD_CAP)), size)
+            facts = describe(BytesIO(head + read(_MEMBER_HEAD_CAP)), size, readers)
     except Exception:  # noqa: BLE001 - damaged data, a wrong checksum: whatever the decompressor raises
         return _excluded(Reason.NOT_READABLE)
     return facts

@@ -7,9 +7,9 @@ A study is one of:
 - files beside each other: ``<study>.<ending>`` or ``<study>_image.<ending>``, and any number of masks
   ``<study>_mask.<ending>``, ``<study>_mask_<reader>.<ending>`` or ``<study>.seg.nrrd``.
 
-``seg`` may stand for ``mask``. The endings are .nii.gz, .nii, .nrrd, .dcm, .png, .jpg and .jpeg, for masks also
-.seg.nrrd; hidden files are passed over. A sub-folder's file with such an ending (but a picture, which may be a preview)
-and another name refuses the archive: a mask passed over would make its study a negative. A mask without an image, or as
+``seg`` may stand for ``mask``. The endings are those that the readers declare, some of them for masks alone; hidden
+files are passed over. A sub-folder's file with such an ending (but a picture, which may be a preview) and another name
+refuses the archive: a mask passed over would make its study a negative. A mask without an image, or as
 JPEG, is a study all the same: it fails when it is read, and is counted. The patient is the study. Beside ``x_mask``,
 ``x_mask_1`` and ``x_mask_2`` are no further readers but parts of it.
 """
@@ -22,25 +22,54 @@ from pathlib import Path
 
 from pipeline.errors import ArchiveError
 from pipeline.studies.listing.study_row import MaskSource, StudyRow, inside
+from pipeline.studies.readers import BUILT_IN, Readers
 
 __all__ = ["UNNAMED_READER", "check_readers", "discover", "is_next_part", "mask_name", "names_image"]
 
 UNNAMED_READER = "expert"
 """The reader of a mask whose file name states none."""
 
-_ENDING = r"\.(?:nii\.gz|nii|seg\.nrrd|nrrd|dcm|png|jpe?g)"
-_MASK = rf"(?:mask|seg)(?:_(?P<reader>.+?))?{_ENDING}"
-_MASK_INSIDE = re.compile(_MASK, re.IGNORECASE)
-_MASK_BESIDE = re.compile(rf"(?P<study>.+)_{_MASK}", re.IGNORECASE)
-_SEGMENTS_BESIDE = re.compile(r"(?P<study>.+)(?P<reader>)\.seg\.nrrd", re.IGNORECASE)
-_IMAGE_INSIDE = re.compile(rf"image(?!\.seg){_ENDING}", re.IGNORECASE)
-_IMAGE_BESIDE = re.compile(rf"(?P<study>.+?)(?:_image)?{_ENDING}", re.IGNORECASE)
-_ANY = re.compile(rf".*{_ENDING}(?<!png)(?<!jpg)(?<!jpeg)", re.IGNORECASE)  # a picture may be a preview
 _SLICES = ("image", "dicom")
 _LONGEST_COUNT = 4  # digits
 _LIKE_A_MASK = re.compile(
     r"(?:(?P<study>.+?)[_.-])??[a-z]*(?:mask|seg|segmentation|labels?|roi|dseg)(?:[_.-](?P<reader>.+))?", re.IGNORECASE
 )
+
+
+@dataclass(frozen=True)
+class _Names:
+    """How the files of a study are called, by the endings that the readers declare."""
+
+    readers: Readers
+    mask_inside: re.Pattern[str]
+    mask_beside: re.Pattern[str]
+    segments_beside: re.Pattern[str]
+    image_inside: re.Pattern[str]
+    image_beside: re.Pattern[str]
+    any_of_a_study: re.Pattern[str]
+
+    def is_unknown(self, path: Path) -> bool:
+        """Tell whether a file in a study's folder bears such an ending, and cannot be a preview."""
+        return self.any_of_a_study.fullmatch(path.name) is not None and not self.readers.may_be_preview(path)
+
+
+def _names_by(readers: Readers) -> _Names:
+    ending = _any_of(readers.study_endings)
+    of_masks = _any_of(ending for facts in readers.facts for ending in facts.mask_endings)
+    mask = rf"(?:mask|seg)(?:_(?P<reader>.+?))?{ending}"
+    patterns = (
+        mask,
+        rf"(?P<study>.+)_{mask}",
+        rf"(?P<study>.+)(?P<reader>){of_masks}",
+        rf"image{_any_of(readers.image_endings)}",
+        rf"(?P<study>.+?)(?:_image)?{ending}",
+        rf".*{ending}",
+    )
+    return _Names(readers, *(re.compile(pattern, re.IGNORECASE) for pattern in patterns))
+
+
+def _any_of(endings: Iterable[str]) -> str:
+    return f"(?:{'|'.join(sorted(map(re.escape, endings), key=len, reverse=True))})"
 
 
 @dataclass
@@ -54,7 +83,7 @@ class _Found:
         return len(self.images) > 1 or len(readers) < len(self.masks)
 
 
-def discover(root: Path, label: str | None) -> tuple[StudyRow, ...]:
+def discover(root: Path, label: str | None, readers: Readers = BUILT_IN) -> tuple[StudyRow, ...]:
     """Return the studies under ``root`` by name; with ``label``, those with a mask have it, the others none.
 
     Raises:
@@ -62,7 +91,7 @@ def discover(root: Path, label: str | None) -> tuple[StudyRow, ...]:
             masks of one reader, or a study's folder holds a file that is neither; as ``check_readers``.
     """
     try:
-        studies = _studies(root)
+        studies = _studies(root, _names_by(readers))
     except OSError as error:
         raise ArchiveError(f"{root}: cannot be read: {error.strerror}") from error
     doubled = sum(study.is_double() for study in studies.values())
@@ -130,29 +159,29 @@ def is_next_part(reader: str) -> bool:
     return reader.isdecimal() and len(reader) < _LONGEST_COUNT
 
 
-def _studies(root: Path) -> dict[str, _Found]:
+def _studies(root: Path, names: _Names) -> dict[str, _Found]:
     studies: dict[str, _Found] = defaultdict(_Found)
     for entry in _visible(root):
         if entry.is_dir():
-            _add_folder(studies, entry)
-        elif match := _MASK_BESIDE.fullmatch(entry.name) or _SEGMENTS_BESIDE.fullmatch(entry.name):
+            _add_folder(studies, entry, names)
+        elif match := names.mask_beside.fullmatch(entry.name) or names.segments_beside.fullmatch(entry.name):
             studies[match["study"]].masks.append((match["reader"] or UNNAMED_READER, entry))
-        elif match := _IMAGE_BESIDE.fullmatch(entry.name):
+        elif match := names.image_beside.fullmatch(entry.name):
             studies[match["study"]].images.append(entry)
     return studies
 
 
-def _add_folder(studies: dict[str, _Found], folder: Path) -> None:
+def _add_folder(studies: dict[str, _Found], folder: Path, names: _Names) -> None:
     images, masks, unknown = [], [], 0
     for entry in _visible(folder):
         if entry.is_dir():
             images += [entry] if entry.name.lower() in _SLICES else []
-        elif match := _MASK_INSIDE.fullmatch(entry.name):
+        elif match := names.mask_inside.fullmatch(entry.name):
             masks.append((match["reader"] or UNNAMED_READER, entry))
-        elif _IMAGE_INSIDE.fullmatch(entry.name):
+        elif names.image_inside.fullmatch(entry.name):
             images.append(entry)
         else:
-            unknown += _ANY.fullmatch(entry.name) is not None
+            unknown += names.is_unknown(entry)
     if images or masks or unknown:
         studies[folder.name].images += images
         studies[folder.name].masks += masks

@@ -22,14 +22,16 @@ from typing import Any
 from pipeline.errors import ArchiveError, StudyError
 from pipeline.studies.listing.by_file_name import UNNAMED_READER, check_readers
 from pipeline.studies.listing.study_row import MaskSource, StudyRow, inside
+from pipeline.studies.readers import BUILT_IN
+from pipeline.studies.readers.images.nifti import FACTS as NIFTI
+from pipeline.studies.readers.masks.annotations import image_key
 from pipeline.studies.readers.shared.sidecars import named_values
 
 __all__ = ["conventional"]
 
 _BIDS, _DATASET = "dataset_description.json", "dataset.json"
 _CAP = 16 * 1024**2
-_ENDING = r"\.(?:nii\.gz|nii)"
-_ANATOMY = re.compile(rf"(sub-.+)_([A-Za-z0-9]+){_ENDING}")
+_ANATOMY = re.compile(rf"(sub-.+)_([A-Za-z0-9]+)(?:{'|'.join(map(re.escape, NIFTI.endings))})")
 _SUFFIXES = {
     "T1w",
     "T2w",
@@ -156,11 +158,11 @@ def _volumes(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     visible = (path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir())
-    return sorted(path for path in visible if path.name.lower().endswith((".nii.gz", ".nii", ".nrrd", ".png")))
+    return sorted(path for path in visible if path.name.lower().endswith(BUILT_IN.image_endings))
 
 
 def _without_ending(path: Path) -> str:
-    return re.sub(r"(\.nii\.gz|\.nii|\.nrrd|\.png)$", "", path.name, flags=re.IGNORECASE)
+    return image_key(path.name, BUILT_IN.image_endings)
 
 
 # BIDS.

@@ -10,7 +10,7 @@ import hashlib
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -48,8 +48,10 @@ def read_list(path: Path, root: Path) -> tuple[tuple[Path, str], ...]:
 
 
 @contextmanager
-def gathered(path: Path, root: Path | None) -> Iterator[Path]:
+def gathered(path: Path, root: Path | None, members: dict[tuple[Path, str], str] | None = None) -> Iterator[Path]:
     """Yield what a reader can read: the path itself, or a folder (a file, for a list of one) of what a list names.
+
+    ``members`` takes the SHA-256 of each file that was streamed, by its container and name.
 
     Raises:
         StudyError: MISSING_FILE or NOT_READABLE when the list or what it names is not there; TOO_LARGE beyond the cap.
@@ -63,7 +65,7 @@ def gathered(path: Path, root: Path | None) -> Iterator[Path]:
         for number, (file, member) in enumerate(files):
             if not member:
                 (folder / _name(number, file.name)).symlink_to(file.absolute())
-        _stream(folder, files)
+        _stream(folder, files, {} if members is None else members)
         yield next(folder.iterdir()) if len(files) == 1 else folder
 
 
@@ -81,18 +83,20 @@ def _name(number: int, name: str) -> str:
     return f"{number:06d}{endings if endings.isascii() and len(endings) < 12 else ''}"
 
 
-def _stream(folder: Path, files: Sequence[tuple[Path, str]]) -> None:
-    """Write the members that are named into the folder, up to the cap of what is decoded."""
+def _stream(folder: Path, files: Sequence[tuple[Path, str]], digests: dict[tuple[Path, str], str]) -> None:
+    """Write the members that are named into the folder, up to the cap of what is decoded, and note their hashes."""
     for container, numbers in _by_container(files).items():
         total = 0
         with opened_members(container, frozenset(numbers)) as streams:
             for member, stream in streams:
-                target = folder / _name(numbers.pop(member), member)
+                target, digest = folder / _name(numbers.pop(member), member), hashlib.sha256()
                 with target.open("xb") as file:
                     while chunk := stream.read(_CHUNK):
                         total += len(chunk)
                         check_size(total)
                         file.write(chunk)
+                        digest.update(chunk)
+                digests[container, member] = digest.hexdigest()
         if numbers:
             raise refused(
                 Reason.MISSING_FILE, f"{len(numbers)} of the image's files are not in their zip or tar archive"
@@ -107,8 +111,12 @@ def _by_container(files: Sequence[tuple[Path, str]]) -> dict[Path, dict[str, int
     return by_container
 
 
-def list_digests(path: Path, root: Path, sha256: Callable[[Path], str]) -> list[str]:
+def list_digests(
+    path: Path, root: Path, sha256: Callable[[Path], str], known: Mapping[tuple[Path, str], str]
+) -> list[str]:
     """Return the sorted SHA-256 of the contents that a list names; ``sha256`` is asked for those of plain files.
+
+    ``known``: those of files in containers that need not be read for it, by container and name.
 
     Raises:
         ArchiveError: as ``read_list``.
@@ -121,6 +129,9 @@ def list_digests(path: Path, root: Path, sha256: Callable[[Path], str]) -> list[
         if not member:
             digests.append(sha256(plain))
     for container, numbers in _by_container(files).items():
+        if all((container, member) in known for member in numbers):
+            digests += [known[container, member] for member in numbers]
+            continue
         with opened_members(container, frozenset(numbers)) as streams:
             digests += [_digest(stream) for _, stream in streams]
     return sorted(digests)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pipeline.errors import ArchiveError
 from pipeline.studies.listing.study_row import MaskSource, StudyRow, inside, is_list
+from pipeline.studies.readers import BUILT_IN
 
 __all__ = ["read_manifest"]
 
@@ -25,7 +26,8 @@ _NEEDED = ("study", "patient", "image")
 _LABEL = "label"
 _MASK = "mask:"
 _MASK_COLUMN = re.compile(r"mask:(\s*[^:\s][^:]*)(?::(\s*[^:=\s][^:=]*)(?:=\s*([1-9]\d*)\s*)?)?")
-_KEYED = re.compile(r"(.+\.(?:json|csv))#(.+)", re.IGNORECASE)
+_MANY = [ending for facts in BUILT_IN.facts if facts.covers_many for ending in facts.endings]
+_KEYED = re.compile(rf"(.+(?:{'|'.join(map(re.escape, _MANY))}))#(.+)", re.IGNORECASE)
 _LIKELY_MISSPELT = 0.8
 _IDENTIFYING = re.compile(
     r"(patient|subject|first|last|family|given|full)?(name|id|mrn|birthdate|birthday|dob|address|ssn|phone|email)"

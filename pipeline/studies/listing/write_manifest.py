@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import count
@@ -22,7 +23,8 @@ from pipeline.studies.index.headers import Kind
 from pipeline.studies.listing.by_file_name import UNNAMED_READER, is_next_part
 from pipeline.studies.listing.dataset_layouts import conventional
 from pipeline.studies.listing.study_row import LIST
-from pipeline.studies.pseudonyms import Pseudonyms
+from pipeline.studies.pseudonyms import KEY_VARIABLE, Pseudonyms
+from pipeline.studies.readers.images.dicom_series import FACTS as DICOM
 
 __all__ = ["write_manifest"]
 
@@ -48,6 +50,7 @@ def write_manifest(root: Path, catalogue: Catalogue, path: Path, pseudonyms: Pse
         rows = [_row(catalogue, image, lists, pseudonyms, on_disk=on_disk) for image in _usable(catalogue)]
     if not rows:
         raise ArchiveError(f"{root}: holds no usable image: there is nothing to write a manifest of")
+    _check_distinct(rows)
     _consistent(rows)
     masks = sorted({name for cells, _ in rows for name in cells} - {*_NEEDED})
     if len(masks) > _MOST_COLUMNS:
@@ -63,6 +66,13 @@ def write_manifest(root: Path, catalogue: Catalogue, path: Path, pseudonyms: Pse
         table.writerows(cells for cells, _ in rows)
         file.write(text.getvalue().encode())
     return len(rows)
+
+
+def _check_distinct(rows: Sequence["_Cells"]) -> None:
+    """Refuse a manifest in which two images bear one pseudonym: the first would answer for the second."""
+    (pseudonym, times), *_ = Counter(cells["study"] for cells, _ in rows).most_common(1)
+    if times > 1:
+        raise ArchiveError(f"the pseudonym {pseudonym} stands for {times} images; set another {KEY_VARIABLE}")
 
 
 _Places = list[list[str]]
@@ -111,9 +121,8 @@ def _plain(catalogue: Catalogue, files: Sequence[Entry]) -> str | None:
     return str(folder or ".") if catalogue.count(beside, folder) == len(files) else None
 
 
-_PASSED_OVER = (
-    f"kind = '{Kind.OTHER}' AND reason = '{Reason.NOT_AN_IMAGE}' AND path NOT LIKE '%.dcm' AND path NOT LIKE '%.ima'"
-)
+_NOT_NAMED_AS_DICOM = " AND ".join(f"path NOT LIKE '%{ending}'" for ending in DICOM.endings)
+_PASSED_OVER = f"kind = '{Kind.OTHER}' AND reason = '{Reason.NOT_AN_IMAGE}' AND {_NOT_NAMED_AS_DICOM}"
 
 
 def _columns(masks: Sequence[Entry]) -> Iterator[tuple[str, Entry]]:

@@ -1,10 +1,14 @@
 """One file a format, and the ordered list of them: the first that accepts a path reads it.
 
-A reader is a module with ``accepts(path)``, which looks at the first bytes, and ``read(path, options)`` for images, or
-``read_mask(path, image, request)`` for masks, or both. This list may import every reader; no reader imports it.
+A reader is a module with ``FACTS`` (see ``ReaderFacts``), ``accepts(path)``, and ``read(path, options)`` for images, or
+``read_mask(path, image, wanted)`` for masks, or both; ``check_header(head, size)`` where a file's beginning can tell
+that it will be refused. Nobody else knows a format's endings or first bytes: who needs them asks ``Readers``.
 """
 
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path, PurePath
 from types import ModuleType
 
 from pipeline.errors import Reason
@@ -20,15 +24,19 @@ from pipeline.studies.readers.shared.base import (
     refused,
     series_files,
 )
+from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 
 __all__ = [
     "AS_STORED",
+    "BUILT_IN",
     "IMAGE_READERS",
     "MASK_READERS",
     "ImageFile",
     "MaskFile",
     "MaskRequest",
     "ReadOptions",
+    "ReaderFacts",
+    "Readers",
     "read_image",
     "read_mask",
 ]
@@ -55,39 +63,99 @@ MASK_READERS: tuple[ModuleType, ...] = (
 )
 
 
-def read_image(path: Path, options: ReadOptions = AS_STORED) -> ImageFile:
+@dataclass(frozen=True)
+class Readers:
+    """Readers in the order in which they are asked; to another process they travel by their modules' names."""
+
+    images: tuple[ModuleType, ...] = IMAGE_READERS
+    masks: tuple[ModuleType, ...] = MASK_READERS
+
+    @property
+    def facts(self) -> tuple[ReaderFacts, ...]:
+        """What the readers declare, each once."""
+        return tuple(reader.FACTS for reader in dict.fromkeys((*self.images, *self.masks)))
+
+    @property
+    def image_endings(self) -> tuple[str, ...]:
+        """The endings of images' names."""
+        return tuple(ending for facts in self.facts if facts.reads != "mask" for ending in facts.endings)
+
+    @property
+    def study_endings(self) -> tuple[str, ...]:
+        """The endings of files that belong to one study alone: its image, or a mask of it."""
+        own = [facts for facts in self.facts if not facts.covers_many]
+        return tuple(ending for facts in own for ending in (*facts.mask_endings, *facts.endings))
+
+    @property
+    def told_by_name(self) -> tuple[str, ...]:
+        """The kinds of files that are images or masks by their names."""
+        return tuple(dict.fromkeys(facts.kind for facts in self.facts if facts.told_by_name))
+
+    def covers_many(self, path: PurePath) -> bool:
+        """Tell by the ending whether a mask's file states masks of many images."""
+        return any(facts.covers_many and facts.bears(path) for facts in self.facts)
+
+    def may_be_preview(self, path: PurePath) -> bool:
+        """Tell by the ending whether a file in a study's folder may be no part of the study."""
+        return any(facts.may_be_preview and facts.bears(path) for facts in self.facts)
+
+    def of_beginning(self, head: bytes) -> ModuleType | None:
+        """Return the reader of files that begin so, of those that are told by their names."""
+        return next((reader for reader in self.images if reader.FACTS.told_by_name and reader.FACTS.begins(head)), None)
+
+    def __reduce__(self) -> tuple[Callable[..., "Readers"], tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Travel to another process."""
+        return _imported, (_names(self.images), _names(self.masks))
+
+
+def _names(readers: Iterable[ModuleType]) -> tuple[str, ...]:
+    return tuple(reader.__name__ for reader in readers)
+
+
+def _imported(images: Iterable[str], masks: Iterable[str]) -> Readers:
+    return Readers(tuple(map(import_module, images)), tuple(map(import_module, masks)))
+
+
+BUILT_IN = Readers()
+"""The readers of this program alone."""
+
+
+def read_image(path: Path, options: ReadOptions = AS_STORED, readers: Readers = BUILT_IN) -> ImageFile:
     """Read an image: one file, or a folder of DICOM slices (a folder of one file is that file).
 
     Raises:
         StudyError: stage READ, with the reason; no path, UID or header text in its message.
     """
-    return guarded("the image", lambda: _read_image(path, options))
+    return guarded("the image", lambda: _read_image(path, options, readers))
 
 
-def read_mask(path: Path, image: ImageFile, wanted: MaskRequest | str | None = None) -> MaskFile:
+def read_mask(
+    path: Path, image: ImageFile, wanted: MaskRequest | str | None = None, readers: Readers = BUILT_IN
+) -> MaskFile:
     """Read one label's mask, on the image's own grid; ``wanted`` (a label, or more) chooses among several.
 
     Raises:
         StudyError: stage READ; ``excluded`` when the mask does not belong to the image.
     """
     meant = wanted if isinstance(wanted, MaskRequest) else MaskRequest(wanted)
-    return guarded("the mask", lambda: _read_mask(path, image, meant))
+    meant = replace(meant, endings=readers.image_endings)
+    return guarded("the mask", lambda: _read_mask(path, image, meant, readers))
 
 
-def _read_image(path: Path, options: ReadOptions) -> ImageFile:
+def _read_image(path: Path, options: ReadOptions, readers: Readers) -> ImageFile:
     _check_there(path, "image")
     files = series_files(path)
     only = files[0] if len(files) == 1 else path
-    for reader in IMAGE_READERS:
+    for reader in readers.images:
         if reader.accepts(only):
             image: ImageFile = reader.read(only, options)
             return image
     raise refused(Reason.UNSUPPORTED_FORMAT, "the image is neither NIfTI, NRRD, PNG, JPEG nor DICOM")
 
 
-def _read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
+def _read_mask(path: Path, image: ImageFile, wanted: MaskRequest, readers: Readers) -> MaskFile:
     _check_there(path, "mask")
-    for reader in MASK_READERS:
+    for reader in readers.masks:
         if reader.accepts(path):
             mask: MaskFile = reader.read_mask(path, image, wanted)
             return mask

@@ -15,7 +15,10 @@ from typing import IO, BinaryIO, cast
 from pipeline.errors import Reason
 from pipeline.studies.readers.shared.base import refused
 
-__all__ = ["MEMBER_CAP", "MOST_MEMBERS", "PackedFile", "members", "opened_members"]
+__all__ = ["ENDINGS", "MEMBER_CAP", "MOST_MEMBERS", "PackedFile", "members", "opened_members"]
+
+ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz")
+"""Of containers' names; a zip of another name is some program's document."""
 
 MOST_MEMBERS = 50_000
 """Members that one container may hold."""

@@ -57,8 +57,8 @@ def attempt(compute: Callable[[], Result]) -> Result | StudyError:
         return compute()
     except (KeyboardInterrupt, SystemExit):
         raise
-    except StudyError as error:  # a copy, without the frames that hold the arrays of the attempt
-        return StudyError(error.stage, error.reason, str(error), excluded=error.excluded, trace=error.trace)
+    except StudyError as error:
+        return error.without_frames()
     except MemoryError:
         return fault(Reason.OUT_OF_MEMORY, "reading takes more memory than is allowed")
     except BaseException as error:  # noqa: BLE001 - a panic of a Rust decoder derives from BaseException

@@ -30,9 +30,9 @@ def reads(monkeypatch):
     """The number of times that a study was read from its own files."""
     counted = []
 
-    def counting(row, pseudonyms, options):
+    def counting(row, pseudonyms, options, **how):
         counted.append(row.study)
-        return read_study(row, pseudonyms, options)
+        return read_study(row, pseudonyms, options, **how)
 
     monkeypatch.setattr(audit, "read_study", counting)
     return counted

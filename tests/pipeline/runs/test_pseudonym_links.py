@@ -3,6 +3,7 @@
 import csv
 import stat
 
+from pipeline.checks.config_checks import check_names
 from pipeline.runs.pseudonym_links import LINKS_FILE, write_links
 from pipeline.studies.pseudonyms import Pseudonyms, load_key
 from pipeline.walk.sources import find_sources
@@ -16,7 +17,7 @@ def test_the_table_ties_every_pseudonym_to_its_name(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with path.open() as file:
         rows = list(csv.DictReader(file))
-    sources = find_sources(load_config(config), Pseudonyms(load_key(tmp_path / "runs")))
+    sources = find_sources(check_names(config), Pseudonyms(load_key(tmp_path / "runs")))
     assert {row["study"]: row["archive_study"] for row in rows} == {
         source.study: source.row.study for source in sources
     }

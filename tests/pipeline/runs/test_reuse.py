@@ -258,8 +258,8 @@ def test_a_file_that_reads_otherwise_than_its_name_promises_is_answered_anew(tmp
     folder = begin(config, "c")
     auditor_reads = reading.read_study
 
-    def otherwise(row, pseudonyms, options):
-        study = auditor_reads(row, pseudonyms, options)
+    def otherwise(row, pseudonyms, options, **how):
+        study = auditor_reads(row, pseudonyms, options, **how)
         return study.__class__(**{**study.__dict__, "header": {**study.header, "files sha256": "another"}})
 
     calls.clear()

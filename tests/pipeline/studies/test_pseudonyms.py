@@ -1,11 +1,14 @@
+import hashlib
 import os
 import stat
 
 import pytest
 from pydicom import Dataset
 
-from pipeline.errors import ConfigError
+from pipeline.config import ArchiveConfig
+from pipeline.errors import ArchiveError, ConfigError
 from pipeline.studies.pseudonyms import KEY_FILE, KEY_VARIABLE, Pseudonyms, allowed_header, load_key
+from pipeline.walk.sources import archive_rows
 
 KEY = b"0123456789abcdef0123456789abcdef"
 
@@ -17,8 +20,9 @@ def no_key(monkeypatch):
 
 def test_pseudonyms_are_keyed_hmacs():
     names = Pseudonyms(KEY)
-    # printf '["patient", "Doe"]' | openssl dgst -sha256 -mac HMAC -macopt key:0123456789abcdef0123456789abcdef
-    assert names.patient("Doe") == "P-e7bf91cb5a"
+    # printf '["patient", "Doe"]' | openssl dgst -sha256 -mac HMAC -macopt key:0123456789abcdef0123456789abcdef \
+    # -binary | head -c 10 | base32
+    assert names.patient("Doe") == "P-467ZDS22RONNGFNI"
     assert names.study("Doe", "1") == Pseudonyms(KEY).study("Doe", "1")
     assert names.study("Doe", "1") != Pseudonyms(KEY[::-1]).study("Doe", "1")
     assert "0123" not in repr(names)
@@ -28,8 +32,34 @@ def test_a_study_counts_within_its_patient():
     names = Pseudonyms(KEY)
     found = {names.study("ab", "c"), names.study("a", "bc"), names.study("c", "ab"), names.study("abc", "")}
     assert len(found) == 4
-    assert all(one.startswith("S-") and len(one) == 12 for one in found)
+    assert all(one.startswith("S-") and len(one) == 18 for one in found)
     assert names.patient("a")[2:] != names.study("a", "")[2:]
+
+
+@pytest.mark.parametrize("bits", [0, 7])
+def test_two_names_that_share_a_pseudonym_are_refused_by_it_alone(bits, monkeypatch):
+    names, archive = Pseudonyms(KEY), [("SECRET A", "1"), ("SECRET A", "2"), ("SECRET B", "1"), ("SECRET A", "1")]
+    names.check_distinct(archive)
+
+    def cut(self, *parts):
+        return str(sum(map(ord, "".join(parts))) % (bits or 1))
+
+    monkeypatch.setattr(Pseudonyms, "_letters", cut)
+    with pytest.raises(ArchiveError, match=r"the pseudonym [SP]-\d stands for two different names") as caught:
+        names.check_distinct([*archive, *((f"SECRET {letter}", "1") for letter in "CDEFGHIJ")])
+    assert "SECRET" not in str(caught.value)
+    names.check_distinct(archive[:1] * 3)
+
+
+def test_an_archive_is_listed_with_distinct_pseudonyms_or_not_at_all(tmp_path, monkeypatch):
+    for name in ("a.nii", "b.nii"):
+        (tmp_path / name).write_bytes(b"")
+    archive = ArchiveConfig(path=tmp_path)
+    assert len(archive_rows(archive, Pseudonyms(KEY))) == 2
+    monkeypatch.setattr("pipeline.studies.pseudonyms.hmac.new", lambda *_: hashlib.sha256())
+    assert len(archive_rows(archive)) == 2
+    with pytest.raises(ArchiveError, match=r"the pseudonym P-\w{16} stands for two"):
+        archive_rows(archive, Pseudonyms(KEY))
 
 
 def test_a_key_is_made_once_and_for_the_owner_alone(tmp_path):

@@ -1,7 +1,6 @@
 """What the DICOM readers share: opening a file without trusting it, its header, its pixels and their meaning."""
 
 import struct
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import hypot
@@ -24,7 +23,7 @@ from pipeline.studies.readers.dicom.lookup_table import table_of
 from pipeline.studies.readers.dicom.pixel_format import PixelFormat, Rescale, check_syntax
 from pipeline.studies.readers.dicom.pixel_values import excess_of, pixels_of
 from pipeline.studies.readers.dicom.pixel_values import stored_values as values_of_pixels
-from pipeline.studies.readers.shared.base import check_size, first_bytes, inflates_within, refused
+from pipeline.studies.readers.shared.base import check_size, first_bytes, inflated, inflates_within, refused
 
 __all__ = [
     "OpenFile",
@@ -33,7 +32,6 @@ __all__ = [
     "check_kind",
     "check_plane",
     "file_kind",
-    "inflated",
     "is_dicom",
     "open_file",
     "open_header",
@@ -102,7 +100,7 @@ def quick_header(head: bytes, size: int) -> tuple[dict[str, str | None], int] | 
         syntax = meta.get("transfer_syntax")
         if syntax is None or syntax == ExplicitVRBigEndian:
             return None
-        body, at = (inflated(head[at:], _DEFLATED_HEAD), 0) if _is_deflated(syntax) else (head, at)
+        body, at = (inflated(head[at:], _DEFLATED_HEAD, _RAW_DEFLATE), 0) if _is_deflated(syntax) else (head, at)
         kinds: dict[int, bytes] = {}
         implicit = syntax == ImplicitVRLittleEndian
         raw, at, past = first_elements(body, at, wanted=TAGS, last=_LAST, implicit=implicit, kinds=kinds)
@@ -126,14 +124,6 @@ def quick_header(head: bytes, size: int) -> tuple[dict[str, str | None], int] | 
 
 def _is_deflated(syntax: str) -> bool:
     return syntax == str(DeflatedExplicitVRLittleEndian)
-
-
-def inflated(data: bytes, count: int, window_bits: int = _RAW_DEFLATE) -> bytes:
-    """Return up to ``count`` bytes of a deflated stream's beginning; none of what is damaged."""
-    try:
-        return zlib.decompressobj(window_bits).decompress(data, count)
-    except zlib.error:
-        return b""
 
 
 def _slow_header(file: BinaryIO) -> dict[str, str | None]:

@@ -25,8 +25,11 @@ from pipeline.studies.readers.dicom.pixel_values import excess_of, pixels_of, st
 from pipeline.studies.readers.shared.base import ImageFile, ReadOptions, chosen, refused, volume_of
 from pipeline.studies.readers.shared.colour import LUMINANCE, luminance
 from pipeline.studies.readers.shared.flat import NO_SPACING, Direction, flat_geometry
+from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 
-__all__ = ["accepts", "checked_flat", "read"]
+__all__ = ["FACTS", "accepts", "checked_flat", "read"]
+
+FACTS = ReaderFacts(title="DICOM projection, secondary capture and ultrasound", kind="dicom projection", reads="image")
 
 _DECODED_AS_RGB = {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT"}
 # the first is corrected for magnification where the two differ

@@ -34,8 +34,17 @@ from pipeline.studies.readers.dicom.header import Header, Kind, is_cut_image, ki
 from pipeline.studies.readers.dicom.pixel_format import PixelFormat, Rescale, format_of, padding_of, rescale_of
 from pipeline.studies.readers.dicom.planes import Plane, check_placed, plane_of
 from pipeline.studies.readers.shared.base import ImageFile, ReadOptions, check_size, refused, series_files, volume_of
+from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 
-__all__ = ["accepts", "checked_slice", "read"]
+__all__ = ["FACTS", "accepts", "checked_slice", "read"]
+
+FACTS = ReaderFacts(
+    title="classic DICOM series: a folder of slices, or one slice",
+    kind="dicom slice",
+    reads="image",
+    endings=(".dcm", ".dicom", ".ima"),
+    magic=((128, b"DICM"),),
+)
 
 _FLOAT = 4
 _NEEDED = (Tag("SharedFunctionalGroupsSequence"), Tag("BurnedInAnnotation"), Tag("ModalityLUTSequence"))
@@ -116,7 +125,7 @@ def _slices(path: Path) -> list[_Slice]:
     slices, others = [], 0
     for file in series_files(path):
         if not is_dicom(file):
-            if file.suffix.lower() in (".dcm", ".ima"):
+            if FACTS.bears(file):
                 raise refused(Reason.NOT_READABLE, "a file of the series is named as DICOM and is none")
             continue
         with file.open("rb") as content:

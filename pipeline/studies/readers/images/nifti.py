@@ -20,6 +20,7 @@ from pipeline.studies.geometry import Geometry
 from pipeline.studies.readers.images.nifti_forms import affine_of
 from pipeline.studies.readers.shared.base import (
     AS_STORED,
+    GZIP_MAGIC,
     ImageFile,
     MaskFile,
     MaskRequest,
@@ -28,13 +29,24 @@ from pipeline.studies.readers.shared.base import (
     check_size,
     chosen,
     first_bytes,
+    inflated,
     is_gzip,
     refused,
     volume_of,
 )
+from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 from pipeline.studies.readers.shared.sidecars import where_meant
 
-__all__ = ["HEADER_BYTES", "NiftiFile", "accepts", "parsed_header", "read", "read_mask"]
+__all__ = ["FACTS", "HEADER_BYTES", "NiftiFile", "accepts", "parsed_header", "read", "read_mask"]
+
+FACTS = ReaderFacts(
+    title="NIfTI-1 and -2, one file, also gzip",
+    kind="nifti",
+    reads="both",
+    endings=(".nii.gz", ".nii"),
+    magic=((344, b"n+1\0"), (344, b"ni1\0"), (4, b"n+2\0"), (4, b"ni2\0")),
+    told_by_name=True,
+)
 
 HEADER_BYTES = 544
 """As many bytes as the longer of the two headers has, with what tells of extensions."""
@@ -63,8 +75,21 @@ class NiftiFile:
 
 def accepts(path: Path) -> bool:
     """Tell by the magic bytes whether the file is NIfTI (or half of a pair, which ``read`` refuses)."""
-    start = first_bytes(path, 348)
-    return start[344:348] in (b"n+1\0", b"ni1\0") or start[4:8] in (b"n+2\0", b"ni2\0")
+    return FACTS.begins(first_bytes(path, 348))
+
+
+def check_header(head: bytes, size: int) -> None:
+    """Refuse a file by its beginning and its size, without decoding it.
+
+    Raises:
+        StudyError: as ``parsed_header``; SEVERAL_VOLUMES, TRUNCATED or NOT_READABLE.
+    """
+    packed = head.startswith(GZIP_MAGIC)
+    header = parsed_header(inflated(head, HEADER_BYTES) if packed else head)
+    chosen(header.volumes, AS_STORED, "volumes")
+    if not packed and header.size != size:
+        reason = Reason.TRUNCATED if size < header.size else Reason.NOT_READABLE
+        raise refused(reason, f"the file holds {size} bytes of the {header.size} its header announces")
 
 
 def read(path: Path, options: ReadOptions) -> ImageFile:

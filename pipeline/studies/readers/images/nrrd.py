@@ -3,7 +3,7 @@
 ``space directions`` and ``space origin`` are given in the file's own ``space``; three of these are read.
 """
 
-import re
+import io
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pipeline.studies.geometry import Geometry, lps_to_ras
 from pipeline.studies.readers.masks.slicer_segments import placed, segments_of, union
 from pipeline.studies.readers.shared.base import (
     CAP_BYTES,
+    GZIP,
     ImageFile,
     MaskFile,
     MaskRequest,
@@ -28,23 +29,44 @@ from pipeline.studies.readers.shared.base import (
     refused,
     volume_of,
 )
+from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 from pipeline.studies.readers.shared.sidecars import where_meant
 
-__all__ = ["accepts", "check_layout", "geometry_of", "read", "read_mask"]
+__all__ = ["FACTS", "accepts", "read", "read_mask"]
+
+FACTS = ReaderFacts(
+    title="NRRD, one file, raw or gzip",
+    kind="nrrd",
+    reads="both",
+    endings=(".nrrd",),
+    mask_endings=(".seg.nrrd",),
+    magic=tuple((0, b"NRRD000%d" % version) for version in range(1, 6)),
+    told_by_name=True,
+)
 
 _TO_LPS = {"left-posterior-superior": (1, 1, 1), "right-anterior-superior": (-1, -1, 1),
            "left-anterior-superior": (1, -1, 1)}  # fmt: skip
 _SHORT = {"lps": "left-posterior-superior", "ras": "right-anterior-superior", "las": "left-anterior-superior"}
 _SPATIAL = {"domain", "space"}
 _VOLUMES = {"list", "time"}
-_GZIP = 31  # zlib's window bits for a gzip stream
 _WIDEST = 8  # bytes a voxel of NRRD's widest type
 _FLOAT = 4  # and of the image as it travels
 
 
 def accepts(path: Path) -> bool:
     """Tell by the magic bytes whether the file is NRRD."""
-    return re.match(rb"NRRD000[1-5]\r?\n", first_bytes(path, 10)) is not None
+    return FACTS.begins(first_bytes(path, 10))
+
+
+def check_header(head: bytes, size: int) -> None:  # noqa: ARG001 - its voxels are counted when they are inflated
+    """Refuse a file by its beginning, without decoding it.
+
+    Raises:
+        StudyError: for whatever in the header keeps the file from being read.
+    """
+    header = nrrd.read_header(io.BytesIO(head))
+    check_layout(header)
+    geometry_of(header)
 
 
 def read(path: Path, options: ReadOptions) -> ImageFile:
@@ -90,7 +112,7 @@ def _load(path: Path) -> tuple[NDArray[np.generic], Geometry, dict[str, Any]]:
         check_size(voxels * _FLOAT)
         if header["encoding"] in ("gzip", "gz"):
             start = file.tell()
-            if not inflates_within(file, min(voxels * _WIDEST, CAP_BYTES), _GZIP):
+            if not inflates_within(file, min(voxels * _WIDEST, CAP_BYTES), GZIP):
                 raise refused(Reason.NOT_READABLE, "the voxels are far more than the header announces")
             file.seek(start)
         geometry = geometry_of(header)

@@ -23,10 +23,20 @@ from pipeline.studies.readers.shared.base import (
 )
 from pipeline.studies.readers.shared.colour import LUMINANCE, luminance
 from pipeline.studies.readers.shared.flat import NO_SPACING, flat_geometry
+from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 
-__all__ = ["accepts", "read"]
+__all__ = ["FACTS", "accepts", "read"]
 
-_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+FACTS = ReaderFacts(
+    title="PNG, JPEG",
+    kind="raster",
+    reads="image",
+    endings=(".png", ".jpg", ".jpeg"),
+    magic=((0, b"\x89PNG\r\n\x1a\n"), (0, b"\xff\xd8\xff")),
+    told_by_name=True,
+    may_be_preview=True,
+)
+
 _DEPTH = 24  # byte of a PNG that holds the bits a sample (PNG 3rd edition, 11.2.1)
 _BYTES = 8  # a pixel, at most, while it is decoded
 _GREY = {"1", "L", "I;16", "I"}
@@ -35,7 +45,7 @@ _COLOUR = {"RGB", "P", "RGBA", "LA", "PA"}
 
 def accepts(path: Path) -> bool:
     """Tell by the magic bytes whether the file is PNG or JPEG."""
-    return first_bytes(path, len(_PNG)).startswith((_PNG, _JPEG))
+    return FACTS.begins(first_bytes(path, 8))
 
 
 def read(path: Path, options: ReadOptions) -> ImageFile:  # noqa: ARG001 - a picture leaves no choice

@@ -6,11 +6,10 @@ label are united.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,19 +26,14 @@ __all__ = [
     "Marks",
     "Shape",
     "box",
-    "covers_many",
     "drawn",
     "image_key",
-    "kept_by_file",
     "text_of",
 ]
 
 _CAP = 256 * 1024**2
-_ENDING = re.compile(r"\.(?:nii\.gz|nii|nrrd|dcm|dicom|ima|png|jpe?g)$", re.IGNORECASE)
 _CENTRE = 0.5
 _BEYOND = 1.0  # pixels that a shape may reach over the image's edge
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -73,14 +67,11 @@ class Annotations:
     stray: int = 0
 
 
-def image_key(name: str) -> str:
-    """Return an image's name in such files: its file's name without folder and ending."""
-    return _ENDING.sub("", re.split(r"[/\\]", name)[-1])
-
-
-def covers_many(path: Path) -> bool:
-    """Tell by the ending whether a mask's file lists many images."""
-    return path.suffix.lower() in (".json", ".csv")
+def image_key(name: str, endings: Sequence[str]) -> str:
+    """Return an image's name in such files: its file's name without folder and without one of these endings."""
+    plain = re.split(r"[/\\]", name)[-1]
+    borne = max((ending for ending in endings if plain.lower().endswith(ending)), key=len, default="")
+    return plain[: len(plain) - len(borne)]
 
 
 def text_of(path: Path) -> str:
@@ -93,20 +84,6 @@ def text_of(path: Path) -> str:
     if size > _CAP:
         raise refused(Reason.TOO_LARGE, f"the file has {size / 2**20:.0f} MiB; the cap is {_CAP / 2**20:.0f} MiB")
     return path.read_text(encoding="utf-8-sig")
-
-
-def kept_by_file(read: Callable[[Path], Item]) -> Callable[[Path], Item]:
-    """Keep what ``read`` made of the last files: one that covers an archive is not read again for each study."""
-
-    @lru_cache(maxsize=4)
-    def keep(path: Path, size: int, time: int) -> Item:  # noqa: ARG001 - a changed file is another one
-        return read(path)
-
-    def kept(path: Path) -> Item:
-        state = path.stat()
-        return keep(path, state.st_size, state.st_mtime_ns)
-
-    return kept
 
 
 def box(left: float, top: float, right: float, bottom: float) -> list[tuple[float, float]]:
@@ -153,7 +130,8 @@ def drawn(annotations: Annotations, image: ImageFile, wanted: MaskRequest) -> Ma
 
 def _entry(annotations: Annotations, wanted: MaskRequest) -> Marks:
     images, key = annotations.images, wanted.key or ""
-    fitting = [images[key]] if key in images else [marks for name, marks in images.items() if image_key(name) == key]
+    named = [images[key]] if key in images else None
+    fitting = named or [marks for name, marks in images.items() if image_key(name, wanted.endings) == key]
     if len(fitting) != 1:
         message = (
             f"the mask's file lists {len(images)} images, and {len(fitting)} of them bear this image's name; "

@@ -14,11 +14,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.errors import Reason
-from pipeline.studies.readers.masks.annotations import Annotations, Marks, Shape, box, drawn, kept_by_file, text_of
+from pipeline.studies.readers.masks.annotations import Annotations, Marks, Shape, box, drawn, text_of
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, refused
 from pipeline.studies.readers.shared.labels import check_distinct
+from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 
-__all__ = ["accepts", "read_mask"]
+__all__ = ["FACTS", "accepts", "read_mask"]
+
+FACTS = ReaderFacts(title="CSV of boxes", kind="boxes", reads="mask", endings=(".csv",), covers_many=True)
 
 _IMAGE, _LABEL, _READER = ("image", "image_id", "patientId"), ("label", "class_name"), ("reader", "rad_id")
 _CORNERS, _EXTENT = ("x_min", "y_min", "x_max", "y_max"), ("x", "y", "width", "height")
@@ -29,7 +32,7 @@ Row = Mapping[str, str]
 
 def accepts(path: Path) -> bool:
     """Tell by the ending whether the file is CSV."""
-    return path.is_file() and path.suffix.lower() == ".csv"
+    return path.is_file() and FACTS.bears(path)
 
 
 def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
@@ -38,10 +41,9 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     Raises:
         StudyError: NOT_READABLE for a table without the columns or with cells that are no numbers; or as ``drawn``.
     """
-    return drawn(_annotations(path), image, wanted)
+    return drawn(wanted.kept.of(_annotations, path), image, wanted)
 
 
-@kept_by_file
 def _annotations(path: Path) -> Annotations:
     table = csv.DictReader(io.StringIO(text_of(path), newline=""), restval="")
     columns = table.fieldnames or ()

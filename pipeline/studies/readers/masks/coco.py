@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import Reason
-from pipeline.studies.readers.masks.annotations import Annotations, Marks, Shape, box, drawn, kept_by_file, text_of
+from pipeline.studies.readers.masks.annotations import Annotations, Marks, Shape, box, drawn, text_of
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, first_bytes, refused
 from pipeline.studies.readers.shared.labels import check_distinct
+from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 from pipeline.studies.readers.shared.unique_keys import stated, unique_json
 
-__all__ = ["accepts", "read_mask"]
+__all__ = ["FACTS", "accepts", "read_mask"]
+
+FACTS = ReaderFacts(title="COCO JSON", kind="coco", reads="mask", endings=(".json",), covers_many=True)
 
 _KEY = re.compile(rb'\s*\{\s*"(?:info|licenses|images|categories|annotations|type)"\s*:\s*[\[{"]')
 _ID = (int, str)
@@ -25,7 +28,7 @@ _ID = (int, str)
 
 def accepts(path: Path) -> bool:
     """Tell by the ending and the first key whether the file is COCO's."""
-    return path.suffix.lower() == ".json" and _KEY.match(first_bytes(path, 256)) is not None
+    return FACTS.bears(path) and _KEY.match(first_bytes(path, 256)) is not None
 
 
 def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
@@ -34,10 +37,9 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     Raises:
         StudyError: NOT_READABLE for an id or a file's name that stands twice, or for what is not COCO's; as ``drawn``.
     """
-    return drawn(_annotations(path), image, wanted)
+    return drawn(wanted.kept.of(_annotations, path), image, wanted)
 
 
-@kept_by_file
 def _annotations(path: Path) -> Annotations:
     content = unique_json(text_of(path))
     listed = [stated(content, key, list, "the head") for key in ("categories", "images", "annotations")]

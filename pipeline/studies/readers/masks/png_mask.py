@@ -13,11 +13,13 @@ from PIL import Image
 
 from pipeline.errors import Reason
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, check_size, first_bytes, refused
+from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 from pipeline.studies.readers.shared.sidecars import sidecar_of, where_meant
 
-__all__ = ["accepts", "read_mask"]
+__all__ = ["FACTS", "accepts", "read_mask"]
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+FACTS = ReaderFacts(title="PNG, as a label map", kind="raster", reads="mask", magic=((0, b"\x89PNG\r\n\x1a\n"),))
+
 _HEADER = 24  # bytes, up to width and height
 _VALUES = ("1", "L", "I", "I;16")
 _GREY_IN_COLOUR = ("RGB", "RGBA", "LA")
@@ -27,7 +29,7 @@ _WIDEST = 4  # bytes a pixel of the widest of these
 
 def accepts(path: Path) -> bool:
     """Tell by the magic bytes whether the file is PNG."""
-    return first_bytes(path, len(_SIGNATURE)) == _SIGNATURE
+    return FACTS.begins(first_bytes(path, 8))
 
 
 def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:

@@ -10,18 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import Reason
-from pipeline.studies.readers.masks.annotations import Annotations, Marks, Shape, drawn, kept_by_file, text_of
+from pipeline.studies.readers.masks.annotations import Annotations, Marks, Shape, drawn, text_of
+from pipeline.studies.readers.masks.coco import FACTS as COCO
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, refused
+from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 from pipeline.studies.readers.shared.unique_keys import unique_json
 
-__all__ = ["accepts", "read_mask"]
+__all__ = ["FACTS", "accepts", "read_mask"]
+
+FACTS = ReaderFacts(title="JSON of polygons, by image and label", kind="polygons", reads="mask", covers_many=True)
 
 _SIZE = "img_size"
 
 
 def accepts(path: Path) -> bool:
     """Tell by the ending whether the file is JSON."""
-    return path.is_file() and path.suffix.lower() == ".json"
+    return path.is_file() and COCO.bears(path)
 
 
 def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
@@ -30,10 +34,9 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     Raises:
         StudyError: NOT_READABLE for JSON of another layout, NO_GEOMETRY for polygons without a size; or as ``drawn``.
     """
-    return drawn(_annotations(path), image, wanted)
+    return drawn(wanted.kept.of(_annotations, path), image, wanted)
 
 
-@kept_by_file
 def _annotations(path: Path) -> Annotations:
     content = unique_json(text_of(path))
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):

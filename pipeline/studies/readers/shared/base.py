@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
 
@@ -19,11 +18,14 @@ from pydicom.config import disable_value_validation
 
 from pipeline.errors import Reason, Stage, StudyError, frames_of
 from pipeline.studies.geometry import Geometry, GeometryError, place_on
+from pipeline.studies.readers.shared.kept_files import KeptFiles
 from pipeline.studies.volume import Volume
 
 __all__ = [
     "AS_STORED",
     "CAP_BYTES",
+    "GZIP",
+    "GZIP_MAGIC",
     "ImageFile",
     "MaskFile",
     "MaskRequest",
@@ -34,6 +36,7 @@ __all__ = [
     "chosen",
     "first_bytes",
     "guarded",
+    "inflated",
     "inflates_within",
     "is_gzip",
     "refused",
@@ -45,8 +48,14 @@ __all__ = [
 CAP_BYTES = 2 * 1024**3
 """No array larger than this is decoded: header fields are not to be trusted with the host's memory."""
 
+GZIP = 31
+"""Zlib's window bits for a gzip stream."""
+
+GZIP_MAGIC = b"\x1f\x8b"
+"""How a gzip stream begins."""
+
 _CHUNK = 1024**2
-_LIBRARIES = {"nibabel", "pydicom", "pylibjpeg"}
+_LIBRARIES = ("nibabel", "pydicom", "pylibjpeg")
 
 Item = TypeVar("Item")
 
@@ -105,7 +114,8 @@ class MaskRequest:
     ``label`` chooses among several in one file, ``value`` is its number there. In a file that covers many images
     ``key`` is the image's name there, and ``reader`` whose rows count where the file tells. ``by_reference``: the
     label is the study's own, and nobody has said that this file shows it. ``known``: the numbers that are told of this
-    file for any label.
+    file for any label. ``endings`` are those that an image's name may bear.
+    ``kept`` holds what was made of the last files that cover many images.
     """
 
     label: str | None = None
@@ -115,6 +125,8 @@ class MaskRequest:
     by_reference: bool = False
     known: frozenset[int] = frozenset()
     contours: Contours = "even-odd"
+    endings: tuple[str, ...] = ()
+    kept: KeptFiles = field(default_factory=KeptFiles, compare=False, repr=False)
 
 
 def refused(reason: Reason, message: str, *, excluded: bool = False) -> StudyError:
@@ -146,7 +158,7 @@ def guarded(what: str, read: Callable[[], Item]) -> Item:
 @contextmanager
 def _silence() -> Iterator[None]:
     """Keep the libraries' warnings and log records, which quote headers, out of the run's log."""
-    loggers = _loggers(len(logging.root.manager.loggerDict))
+    loggers = _loggers()
 
     def mute(_: logging.LogRecord) -> bool:
         return False
@@ -162,10 +174,9 @@ def _silence() -> Iterator[None]:
             logger.removeFilter(mute)
 
 
-@lru_cache(maxsize=1)
-def _loggers(count: int) -> list[logging.Logger]:  # noqa: ARG001 - where there are more, some are new
-    """Return the libraries' loggers; a scan asks once a header."""
-    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in _LIBRARIES]
+def _loggers() -> list[logging.Logger]:
+    """Return the libraries' loggers; some are made late."""
+    names = [name for name in logging.root.manager.loggerDict if name.startswith(_LIBRARIES)]
     return [logging.getLogger(name) for name in names]
 
 
@@ -211,7 +222,7 @@ def first_bytes(path: Path, count: int) -> bytes:
 def is_gzip(path: Path) -> bool:
     """Tell by its first two bytes whether the file is gzip."""
     with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
+        return file.read(2) == GZIP_MAGIC
 
 
 def series_files(path: Path) -> tuple[Path, ...]:
@@ -247,6 +258,14 @@ def chosen(count: int, options: ReadOptions, what: str) -> tuple[int, dict[str, 
         message = f"archive.volume is {wanted}, and the file holds {what} 0 to {count - 1}"
         raise refused(Reason.SEVERAL_VOLUMES, message)
     return wanted, {"volume": f"{what} 0 to {count - 1}: {wanted} chosen"}
+
+
+def inflated(data: bytes, count: int, window_bits: int = GZIP) -> bytes:
+    """Return up to ``count`` bytes of a deflated stream's beginning; none of what is damaged."""
+    try:
+        return zlib.decompressobj(window_bits).decompress(data, count)
+    except zlib.error:
+        return b""
 
 
 def inflates_within(file: BinaryIO, cap: int, window_bits: int) -> bool:

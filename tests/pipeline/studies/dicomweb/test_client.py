@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -25,7 +26,7 @@ from pipeline.files import written
 from pipeline.findings.shards import read_shard
 from pipeline.studies.dicomweb import cache as dicomweb_cache
 from pipeline.studies.dicomweb import client as dicomweb
-from pipeline.studies.dicomweb.cache import CONTENT_FACT, Cache, read_fetched, served_digest
+from pipeline.studies.dicomweb.cache import Cache, instance_names, read_fetched, served_digest
 from pipeline.studies.dicomweb.client import DicomWebServer, RetryPolicy, open_server
 from pipeline.studies.dicomweb.multipart import IncompleteError, only_part
 from pipeline.studies.dicomweb.scan import scan_server, server_root
@@ -34,7 +35,7 @@ from pipeline.studies.index.headers import describe, describe_json
 from pipeline.studies.index.scan import scan, summary
 from pipeline.studies.listing.write_manifest import write_manifest
 from pipeline.studies.pseudonyms import Pseudonyms
-from pipeline.studies.read_study import list_studies, read_study, source_digest
+from pipeline.studies.read_study import CONTENT_FACT, list_studies, read_study, source_digest
 from pipeline.studies.untrusted.workers import DECODING, WorkerPool, isolated_map
 from pipeline.walk.reading import read_studies
 from pipeline.walk.sources import find_sources
@@ -137,13 +138,14 @@ def opened(web, folder, limit=64 * MIB, **changes):
 
 def read_all(cache, rows):
     def read(handed):
-        return isolated_map(_read, handed, workers=0, limits=DECODING)
+        return isolated_map(partial(_read, folder=cache.folder), handed, workers=0, limits=DECODING)
 
     return list(cache.through(rows, read))
 
 
-def _read(row):
-    return read_fetched(row, lambda row: read_study(row, NAMES))
+def _read(row, folder):
+    named = partial(instance_names, folder=folder)
+    return read_fetched(row, partial(read_study, pseudonyms=NAMES, named=named))
 
 
 def place(one):
@@ -194,8 +196,10 @@ def test_a_server_is_scanned_and_read_as_the_same_files_on_a_disk(web, objects, 
             assert one.array.any()
             np.testing.assert_array_equal(one.array, other.array)
         assert study.header == {**expected.header, CONTENT_FACT: source_digest(row)}
+        assert study.header[CONTENT_FACT] == expected.source_sha256
         assert (study.identity, study.patient) == (expected.identity, expected.patient)
     assert [served_digest(row, tmp_path / "cache") for row in rows] == before
+    assert [study.source_sha256 for study in studies] == before
     assert len({*before}) == 3
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in (tmp_path / "cache").rglob("*.dcm"))
     asked = len(web.asked)
@@ -492,13 +496,10 @@ def test_a_certificate_that_nobody_vouches_for_is_not_taken(lone, tmp_path, monk
     context.load_cert_chain(made[1], made[0])
     lone.socket = context.wrap_socket(lone.socket, server_side=True)
     server = DicomWebServer(lone.url.replace("http:", "https:"), patience=HASTY)
-    dicomweb._trust.cache_clear()
     with pytest.raises(ArchiveError, match="CERTIFICATE_VERIFY_FAILED"):
         catalogued(server, tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(made[1]))
-    dicomweb._trust.cache_clear()
     assert catalogued(server, tmp_path)[0].usable == 1
-    dicomweb._trust.cache_clear()
 
 
 def test_nothing_is_logged_of_our_requests_and_all_of_others(web, tmp_path, caplog):
@@ -554,8 +555,8 @@ def test_a_study_that_is_being_read_is_not_evicted(tmp_path):
             for row in handed:
                 waiting.append(row)
                 if len(waiting) == 3:
-                    yield _read(waiting.pop(0))
-            yield from map(_read, waiting)
+                    yield _read(waiting.pop(0), cache.folder)
+            yield from (_read(row, cache.folder) for row in waiting)
 
         studies = list(cache.through(rows, read_late))
         assert [study.identity for study in studies] == [NAMES.study(row.patient, row.study) for row in rows]

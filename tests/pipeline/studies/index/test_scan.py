@@ -95,7 +95,7 @@ def opened(monkeypatch):
     """The files that were opened, by path."""
     paths = []
     real = scanning._describe_file
-    monkeypatch.setattr(scanning, "_describe_file", lambda path: paths.append(path) or real(path))
+    monkeypatch.setattr(scanning, "_describe_file", lambda path, *readers: paths.append(path) or real(path, *readers))
     return paths
 
 

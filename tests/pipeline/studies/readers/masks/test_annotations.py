@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import Reason
 from pipeline.studies.geometry import Geometry
-from pipeline.studies.readers import MaskRequest, read_mask
+from pipeline.studies.readers import BUILT_IN, MaskRequest, read_mask
 from pipeline.studies.readers.masks import annotations
 from pipeline.studies.readers.masks.annotations import image_key
 from pipeline.studies.readers.shared.base import ImageFile
@@ -50,7 +50,7 @@ def write(path, content):
     ],
 )
 def test_an_images_name_is_its_files_without_folder_and_ending(name, key):
-    assert image_key(name) == key
+    assert image_key(name, BUILT_IN.image_endings) == key
 
 
 def boxes(path, *lines, columns="image,label,x_min,y_min,x_max,y_max"):

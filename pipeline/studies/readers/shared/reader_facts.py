@@ -1,0 +1,38 @@
+"""What a reader says of its format, once: its name, file endings, first bytes, and what it reads."""
+
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Literal
+
+__all__ = ["ReaderFacts"]
+
+
+@dataclass(frozen=True)
+class ReaderFacts:
+    """A reader module's ``FACTS``.
+
+    ``title`` is the format in words; ``kind`` the word for it in the index of a scan. ``endings`` are those of its
+    files' names, lower case with the dot; of several readers of one format the first declares them, so that each
+    ending stands once. ``mask_endings`` are borne by masks alone. ``magic`` are the bytes, each with its offset, of
+    which a file has one; none for text, or where the class inside of DICOM tells. ``told_by_name``: nothing in a file
+    says whether it is an image or a mask. ``may_be_preview``: such a file in a study's folder may be no part of the
+    study. ``covers_many``: one file states masks of many images.
+    """
+
+    title: str
+    kind: str
+    reads: Literal["image", "mask", "both"]
+    endings: tuple[str, ...] = ()
+    mask_endings: tuple[str, ...] = ()
+    magic: tuple[tuple[int, bytes], ...] = ()
+    told_by_name: bool = False
+    may_be_preview: bool = False
+    covers_many: bool = False
+
+    def begins(self, head: bytes) -> bool:
+        """Tell whether the beginning of a file, inflated when it is gzip, has one of the format's magic bytes."""
+        return any(head[offset : offset + len(magic)] == magic for offset, magic in self.magic)
+
+    def bears(self, path: PurePath) -> bool:
+        """Tell whether a file's name has one of the format's endings."""
+        return path.name.lower().endswith((*self.endings, *self.mask_endings))
