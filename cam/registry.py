@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from torch import Tensor
 
@@ -30,6 +30,9 @@ class Method:
     forwards of the whole model beyond the one that all share. ``backward`` tells whether the tail of that one is
     differentiated; where no method does, it keeps no graph.
 
+    ``package``, ``package_version`` and ``source_sha256`` name the installed distribution that it comes from and the
+    digest of its sources; None for camaudit's own.
+
     A ``formula`` takes activations A and gradients G, both (B, C, *S), and returns the raw map (B, *S). A method that
     needs more takes a ``ExplanationRequest`` and returns ``RawMaps``. Keyword parameters of either are its options.
     """
@@ -46,6 +49,9 @@ class Method:
     backward: bool
     is_formula: bool
     function: Callable[..., object]
+    package: str | None = None
+    package_version: str | None = None
+    source_sha256: str | None = None
 
     @property
     def options(self) -> Mapping[str, object]:
@@ -76,7 +82,7 @@ def method(
 
     def register(function: Formula) -> Formula:
         cost = "none; the tail's backward, shared by all such methods"
-        kinds = {"rectified": rectified, "backward": True, "is_formula": True}
+        kinds: dict[str, Any] = {"rectified": rectified, "backward": True, "is_formula": True}
         _add(Method(name, title, paper, formula, limits, signed, at="layer", cost=cost, function=function, **kinds))
         return function
 
@@ -103,7 +109,7 @@ def procedure(
     """
 
     def register(function: Procedure) -> Procedure:
-        kinds = {"rectified": rectified, "backward": backward, "is_formula": False}
+        kinds: dict[str, Any] = {"rectified": rectified, "backward": backward, "is_formula": False}
         _add(Method(name, title, paper, formula, limits, signed, at=at, cost=cost, function=function, **kinds))
         return function
 
