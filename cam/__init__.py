@@ -2,7 +2,9 @@
 
 from cam.capture import Capture, capture
 from cam.equivalence import same_evidence
-from cam.explain import Explanation, explain
+from cam.explain import explain
+from cam.explanation import EmptyMap, Explanation, NoSuchMapError
+from cam.heatmap import Heatmap
 from cam.layers.alignment import cell_shift
 from cam.layers.auto import LayerChoice, choose_layer, find_layer
 from cam.layers.spatial import spatial_layers
@@ -12,24 +14,29 @@ from cam.network.outputs import as_logits, squashing
 from cam.registry import INPUT, METHODS, Method
 from cam.request import ExplanationRequest, RawMaps
 from cam.resize import resize
-from cam.targets import Difference, PerSample, Positive, Predicted, Region, Scalar, Target, TargetLike, Value
+from cam.target_keys import TargetLike
+from cam.targets import Difference, PerSample, Positive, Predicted, Region, Scalar, Similarity, Target, Value
 
 __all__ = [
     "INPUT",
     "METHODS",
     "Capture",
     "Difference",
+    "EmptyMap",
     "Explanation",
     "ExplanationRequest",
+    "Heatmap",
     "LayerChoice",
     "Memory",
     "Method",
+    "NoSuchMapError",
     "PerSample",
     "Positive",
     "Predicted",
     "RawMaps",
     "Region",
     "Scalar",
+    "Similarity",
     "Target",
     "TargetLike",
     "TokenGrid",
