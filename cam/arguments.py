@@ -3,7 +3,7 @@
 # ruff: noqa: TRY004 - callers expect one error type for an unfit argument, whatever its fault
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isfinite
 from numbers import Integral, Real
@@ -61,7 +61,7 @@ def in_words(model: nn.Module, x: Tensor) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError:
         raise
-    except (RuntimeError, TypeError, AttributeError, LookupError) as error:
+    except (RuntimeError, TypeError) as error:
         fault = _misfit(model, x, error)
         if not fault:
             raise
@@ -80,7 +80,8 @@ def _misfit(model: nn.Module, x: Tensor, error: Exception) -> str:
         (kind,) = types
         return f"x is {x.dtype} and the model's weights are {kind}: bring them together, x.to({kind})"
     first = next(iter(str(error).splitlines()), "")
-    if isinstance(error, RuntimeError) and not re.search("size|shape|channel|dimension|expected", first):
+    telling = r"size|shape|channel|dimension|expected" if isinstance(error, RuntimeError) else r"forward\(\)"
+    if not re.search(telling, first):
         return ""
     return f"the model fails on x of shape {tuple(x.shape)}: {type(error).__name__}: {first}"
 
@@ -103,11 +104,10 @@ def layer_names(model: nn.Module, layers: object) -> tuple[str, ...]:
     """Return the layers' names: of one or several, each its name or the module itself.
 
     Raises:
-        ValueError: when there is none, or a module is no part of the model.
+        ValueError: when one is neither, or a module is no part of the model.
     """
-    several = layers if isinstance(layers, list | tuple) else (layers,)
-    if not several:
-        raise ValueError("layers must name at least one layer")
+    parts = isinstance(layers, Iterable) and not isinstance(layers, str | nn.Module)  # nn.Sequential is iterable too
+    several = tuple(layers) if parts else (layers,)  # type: ignore[call-overload]
     return tuple(dict.fromkeys(_layer_name(model, layer) for layer in several))
 
 

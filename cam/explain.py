@@ -171,6 +171,8 @@ def _layers(
     layers: Sequence[str], find: Callable[[], LayerChoice]
 ) -> tuple[tuple[str, ...], dict[tuple[str, str], str]]:
     """Return the layers' names, ``auto`` resolved, and the note of why it stands for the one that it does."""
+    if not layers:
+        raise ValueError("layers must name at least one layer")
     if "auto" not in layers:
         return tuple(dict.fromkeys(layers)), {}
     choice = find()

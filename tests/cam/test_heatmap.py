@@ -70,13 +70,13 @@ def test_an_image_of_every_form_is_taken(image):
     [torch.rand(2, 1, 4, 4), torch.rand(1, 1, 4, 4, 4), torch.rand(4), torch.rand(1, 0, 4, 4), np.ones((4, 4)), None],
 )
 def test_an_image_that_does_not_fit_is_refused(image):
-    with pytest.raises(ValueError, match="overlay.image must"):
+    with pytest.raises(ValueError, match=r"overlay.image must"):
         one_cell(2, 1.0).overlay(image)
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.1, "much", True, None, float("nan")])
 def test_a_strength_out_of_range_is_refused(strength):
-    with pytest.raises(ValueError, match="overlay.strength must lie within 0 and 1"):
+    with pytest.raises(ValueError, match=r"overlay.strength must lie within 0 and 1"):
         one_cell(2, 1.0).overlay(RAMP[2], strength=strength)
 
 
