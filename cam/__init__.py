@@ -7,6 +7,7 @@ from cam.explanation import EmptyMap, Explanation, NoSuchMapError
 from cam.heatmap import Heatmap
 from cam.layers.alignment import cell_shift
 from cam.layers.auto import LayerChoice, choose_layer, find_layer
+from cam.layers.calls import Slices
 from cam.layers.spatial import spatial_layers
 from cam.layers.tokens import TokenGrid
 from cam.memory import Memory
@@ -37,6 +38,7 @@ __all__ = [
     "Region",
     "Scalar",
     "Similarity",
+    "Slices",
     "Target",
     "TargetLike",
     "TokenGrid",

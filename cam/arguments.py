@@ -12,6 +12,7 @@ from typing import get_args, get_origin, get_type_hints
 import torch
 from torch import Tensor, nn
 
+from cam.layers.calls import Slices
 from cam.layers.tokens import TokenGrid
 from cam.memory import Memory
 from cam.network.outputs import Output, OutputKind, plain
@@ -107,7 +108,7 @@ def layer_names(model: nn.Module, layers: object) -> tuple[str, ...]:
         ValueError: when one is neither, or a module is no part of the model.
     """
     parts = isinstance(layers, Iterable) and not isinstance(layers, str | nn.Module)  # nn.Sequential is iterable too
-    several = tuple(layers) if parts else (layers,)  # type: ignore[call-overload]
+    several: tuple[object, ...] = tuple(layers) if parts else (layers,)  # type: ignore[arg-type]
     return tuple(dict.fromkeys(_layer_name(model, layer) for layer in several))
 
 
@@ -182,7 +183,7 @@ def _in_words(kind: object) -> str:
 
 def checked_settings(
     rows: object, rectify: object, grids: object, on_maps: object, memory: object
-) -> tuple[int | None, Mapping[str, TokenGrid] | None]:
+) -> tuple[int | None, Mapping[str, TokenGrid | Slices] | None]:
     """Return ``rows`` and ``grids``.
 
     Raises:
@@ -194,7 +195,7 @@ def checked_settings(
     if not isinstance(rectify, bool):
         raise ValueError(f"rectify must be True or False, not {rectify!r}")
     if grids is not None and not (
-        isinstance(grids, Mapping) and all(isinstance(grid, TokenGrid) for grid in grids.values())
+        isinstance(grids, Mapping) and all(isinstance(grid, TokenGrid | Slices) for grid in grids.values())
     ):
         raise ValueError(f"grids must be {{layer: TokenGrid(...)}}, not {grids!r}")
     if not callable(on_maps):

@@ -20,6 +20,7 @@ from cam.arguments import (
 from cam.capture import Capture, capture
 from cam.explanation import Explanation, MapKey
 from cam.layers.auto import LayerChoice, find_layer
+from cam.layers.calls import Slices
 from cam.layers.spatial import refuse_training
 from cam.layers.tokens import TokenGrid
 from cam.memory import Memory
@@ -45,7 +46,7 @@ def explain(
     options: Options | None = None,
     rows: int | None = None,
     rectify: bool = True,
-    grids: Mapping[str, TokenGrid] | None = None,
+    grids: Mapping[str, TokenGrid | Slices] | None = None,
     on_maps: Callable[[int], None] = lambda count: None,  # noqa: ARG005 - the name is the documentation
     output: Output = None,
     output_kind: OutputKind | None = None,
@@ -114,7 +115,7 @@ def _run_once(
     x: Tensor,
     layers: Sequence[str],
     chosen: Options,
-    grids: Mapping[str, TokenGrid] | None,
+    grids: Mapping[str, TokenGrid | Slices] | None,
     memory: Memory,
 ) -> tuple[tuple[str, ...], dict[tuple[str, str], str], Capture]:
     """Return the layers' names, why ``auto`` stands for the one that it does, and what one forward leaves."""
@@ -129,7 +130,7 @@ def _run_once(
 
 
 def _passed(
-    model: nn.Module, x: Tensor, names: Sequence[str], grids: Mapping[str, TokenGrid] | None, *, graph: bool
+    model: nn.Module, x: Tensor, names: Sequence[str], grids: Mapping[str, TokenGrid | Slices] | None, *, graph: bool
 ) -> Capture:
     """Return what one forward leaves; its logits are always on a record, by which a squashing end is known."""
     if names and not graph:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from cam.layers.axis_layout import Reader
+from cam.layers.calls import Slices, remedy
 from cam.layers.passage import Passage
 from cam.layers.spatial import FinishedLayer, LayerReader, refuse_training, watched
 from cam.layers.tokens import TokenGrid
@@ -29,7 +30,7 @@ _NAMED = 6  # candidates that a refusal names
 _MEASURED = 16  # out of so many, the last
 _MOST_BEHIND = 0.5  # share of the layers with weights
 
-Grids = Mapping[str, TokenGrid] | None
+Grids = Mapping[str, TokenGrid | Slices] | None
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,9 @@ def _among_tokens(survey: _Survey) -> LayerChoice:
 def _refusal(survey: _Survey, fault: str) -> ValueError:
     if not survey.grids:
         name = type(survey.model).__name__
-        return ValueError(f"layer 'auto' found no layer with spatial extent in {name}{_repeated(survey)}")
+        return ValueError(
+            f"layer 'auto' found no layer with spatial extent in {name}{_repeated(survey)}{_rows(survey)}"
+        )
     by_value = {survey.values[place]: place for place in survey.grids if survey.values[place] not in survey.resampled}
     between = [place for place in by_value.values() if survey.record.lies_between(survey.finished[place].vertex)]
     near = {survey.finished[place].name: survey.grids[place] for place in sorted(between)[-_MEASURED:]}
@@ -258,13 +261,25 @@ def _refusal(survey: _Survey, fault: str) -> ValueError:
             "none of its layers has a gradient: name one, or give torch.utils.checkpoint use_reentrant=False where the "
             "network uses it"
         )
-    return ValueError(f"{fault}; {cure}{_repeated(survey)}")
+    return ValueError(f"{fault}; {cure}{_repeated(survey)}{_rows(survey)}")
 
 
 def _repeated(survey: _Survey) -> str:
     counts = Counter(layer.name for layer in survey.finished if layer.has_cells)
     names = [name for name, count in counts.items() if count > 1]
-    return f"; called more than once in a forward: {', '.join(names[-_NAMED:])}" if names else ""
+    if not names:
+        return ""
+    last = names[-1]
+    return f"; called more than once in a forward: {', '.join(names[-_NAMED:])}: {remedy(last, counts[last])}"
+
+
+def _rows(survey: _Survey) -> str:
+    """Return what to do where layers have several rows for the one sample: slices, or instances."""
+    rows = [layer for layer in survey.finished if layer.has_cells and layer.shape and layer.shape[0] > 1]
+    if not rows:
+        return ""
+    name, number = rows[-1].name, (rows[-1].shape or ())[0]
+    return f"; {name!r} has {number} rows for one sample: of slices or instances say grids={{{name!r}: Slices(axis)}}"
 
 
 def _why_without(survey: _Survey) -> str:

@@ -26,6 +26,8 @@ def guided_gradcam(request: ExplanationRequest) -> RawMaps:
     Raises:
         ValueError: as ``guided_backprop``.
     """
+    if request.capture.sees_instances(request.layer):
+        raise ValueError(f"layer {request.layer!r} sees instances that are no axis of the image: take gradcam")
     guided, note = guided_gradient(request)
     coarse = [gradcam(request.A, gradient).relu() for gradient in request.gradients()]
     shape = tuple(request.x.shape[2:])

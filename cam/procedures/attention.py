@@ -83,8 +83,8 @@ def onto_grid(request: ExplanationRequest, names: Sequence[str], relevance: Tens
 
 
 def _grid(request: ExplanationRequest, names: Sequence[str], tokens: int) -> TokenGrid:
-    grids: Mapping[str, TokenGrid] = request.capture.grids
-    grid = next((grids[name] for name in names if name in grids), None)
+    grids = request.capture.grids
+    grid = next((grid for name in names if isinstance(grid := grids.get(name), TokenGrid)), None)
     grid = grid or measured(request.model, request.x, tokens)
     if grid is None or not grid.fits((1, tokens, 1)):
         raise ValueError(

@@ -47,6 +47,11 @@ def scored_masks(
     A mask is resized to the input, linear, and only then brought to [0, 1]. ``change`` turns masks (rows, *S) into
     those that are used, told the number of the repeat of each (rows,).
     """
+    if request.capture.sees_instances(request.layer):
+        raise ValueError(
+            f"layer {request.layer!r} sees instances that are no axis of the image, so no mask of it fits the image; "
+            "take a method of activations and gradients, as gradcam or hirescam"
+        )
     x, count = request.x, len(masks.samples)
     cells, samples = masks.cells.to(x.device), masks.samples.to(x.device).repeat(repeats)
     number = torch.arange(len(samples), device=x.device)

@@ -245,7 +245,7 @@ class Root(nn.Module):
 
 
 REFUSED = {
-    "twice": "layer 'twice' is called 2 times in one forward; a map needs a layer that is called once",
+    "twice": "layer 'twice' is called 2 times in one forward: take a map of each, layers=",
     "unused": "layer 'unused' is never reached in one forward",
     "pair": "layer 'pair' must return one tensor, not tuple",
     "pool": r"layer 'pool' has no spatial extent: its output has shape \(3, 2, 1, 1\)",
