@@ -36,7 +36,7 @@ def attention_relevance(request: ExplanationRequest) -> RawMaps:
         passed = attended(request.model, request.x[chosen.to(request.x.device)], differentiable=True)
         chunks.append(torch.stack([_relevance(passed, target.select(chosen)) for target in request.targets]))
     relevance = torch.cat(chunks, dim=1)
-    maps, note = onto_grid(request, passed.names, relevance.flatten(0, 1))
+    maps, note = onto_grid(request, passed, relevance.flatten(0, 1))
     return RawMaps(maps.reshape(*relevance.shape[:2], *maps.shape[1:]), note)
 
 

@@ -32,7 +32,7 @@ def attention_rollout(request: ExplanationRequest) -> RawMaps:
     passed = attended(request.model, request.x, differentiable=False)
     with exact(request.x):
         rollout = _rollout([widened(weight).mean(dim=1) for weight in passed.weights])
-    maps, note = onto_grid(request, passed.names, rollout)
+    maps, note = onto_grid(request, passed, rollout)
     return RawMaps(maps.expand(len(request.targets), *maps.shape), note)
 
 

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 
 from cam.network.graph import Vertex, inputs_of, kind_of, vertex_of
 from cam.targets import Scalar
@@ -191,6 +192,8 @@ def _squashed(vertex: Vertex, known: dict[Vertex, str]) -> str:
         return known[vertex]
     kind = kind_of(vertex[0])
     known[vertex] = _SQUASHING.get(kind, "")
+    if not known[vertex] and _is_sigmoid_by_hand(vertex[0]):
+        known[vertex] = "sigmoid"
     if not known[vertex] and (kind in _UNCHANGED.split() or kind == "Clamp"):
         values = [
             operand
@@ -201,6 +204,22 @@ def _squashed(vertex: Vertex, known: dict[Vertex, str]) -> str:
         bounded = kind == "Clamp" and None not in (vertex[0]._saved_min, vertex[0]._saved_max)  # type: ignore[attr-defined] # noqa: SLF001
         known[vertex] = parts[0] if parts and all(parts) else "clamp" if bounded else ""
     return known[vertex]
+
+
+def _is_sigmoid_by_hand(node: Node) -> bool:
+    """Tell whether this is 1 / (1 + exp(-z)) or exp(z) / (1 + exp(z)), each value by itself."""
+    kind, operands = kind_of(node), [operand for operand, _ in node.next_functions]
+    if kind == "Div":
+        numerator, denominator = operands
+        if numerator is not None and kind_of(numerator) != "Exp":
+            return False
+    elif kind == "Reciprocal" or (kind == "Pow" and node._saved_exponent == -1):  # type: ignore[attr-defined] # noqa: SLF001
+        denominator = operands[0]
+    else:
+        return False
+    if denominator is None or kind_of(denominator) != "Add":
+        return False
+    return [kind_of(operand) for operand, _ in inputs_of(denominator)] == ["Exp"]
 
 
 def _by_numbers(logits: Tensor) -> str:

@@ -111,6 +111,27 @@ ENDS = {
     "clamp": lambda z: z.clamp(0, 1),
     "log-sigmoid": functional.logsigmoid,
 }
+BY_HAND = {
+    "as a reciprocal": lambda z: 1 / (1 + torch.exp(-z)),
+    "as a quotient": lambda z: torch.ones_like(z) / ((-z).exp() + 1),
+    "of exponentials": lambda z: z.exp() / (1 + z.exp()),
+    "by its tanh": lambda z: (1 + torch.tanh(z / 2)) / 2,
+    "to a power": lambda z: (1 + torch.exp(-z)) ** -1,
+    "by its softmax": lambda z: torch.stack([0 * z, z]).softmax(0)[1],
+    "by its logarithm": lambda z: torch.exp(functional.logsigmoid(z)),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_a_sigmoid_that_is_written_by_hand_is_noticed(name):
+    model, x = ending(BY_HAND[name], affine=False), images(2)
+    with pytest.raises(ValueError, match="the model ends in a .*; a map explains the logit before it"):
+        explain(model, x, [1], layers="network.layer")
+    mapped = explain(model, x, [1], methods="hirescam", layers="network.layer", output="probability")
+    expected = explain(model.network, x, [1], methods="hirescam", layers="layer")
+    torch.testing.assert_close(mapped["hirescam"].clone(), expected["hirescam"].clone())
+
+
 BEHIND = {
     "alone": lambda p: p,
     "a view": lambda p: p[:, :, None].squeeze(2),
@@ -138,6 +159,9 @@ LOGITS = {
     "centred logits": lambda z: z - z.mean(1, keepdim=True),
     "a sigmoid inside": lambda z: functional.linear(z.sigmoid(), torch.eye(3).to(z)),
     "logits times a gate": lambda z: z * z.sigmoid(),
+    "logits times a gate by hand": lambda z: z / (1 + torch.exp(-z)),
+    "a quotient of logits": lambda z: z / (2 + z.square()),
+    "an exponential's share of more": lambda z: z / (z.exp().sum(1, keepdim=True) + z.exp()),
     "a gate times logits": lambda z: z.sigmoid() * z,
     "logits weighed by an attention": lambda z: (z * z.softmax(1))[:, :2],
     "clipped below": lambda z: z.clamp(min=0),
