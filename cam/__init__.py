@@ -2,6 +2,7 @@
 
 from cam.capture import Capture, capture
 from cam.equivalence import same_evidence
+from cam.estimate import Cost, estimate
 from cam.explain import explain
 from cam.explanation import EmptyMap, Explanation, NoSuchMapError
 from cam.heatmap import Heatmap
@@ -22,6 +23,7 @@ __all__ = [
     "INPUT",
     "METHODS",
     "Capture",
+    "Cost",
     "Difference",
     "EmptyMap",
     "Explanation",
@@ -47,6 +49,7 @@ __all__ = [
     "capture",
     "cell_shift",
     "choose_layer",
+    "estimate",
     "explain",
     "find_layer",
     "resize",

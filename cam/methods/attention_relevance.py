@@ -23,6 +23,7 @@ from cam.targets import Scalar
     signed=False,
     at="input",
     cost="1 that keeps its graph, a backward for each target, and 1 of a single sample",
+    forwards=lambda work, _given: work.samples * (1 + 2 * work.targets) + 1,
 )
 def attention_relevance(request: ExplanationRequest) -> RawMaps:
     """Return R after R <- R + mean_h ReLU(dA_l x A_l) R over the attentions l in their order; maps on the tokens' grid.

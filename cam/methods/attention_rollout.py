@@ -22,6 +22,7 @@ from cam.request import ExplanationRequest, RawMaps, widened
     signed=False,
     at="input",
     cost="1, and 1 of a single sample",
+    forwards=lambda work, _given: work.samples + 1,
 )
 def attention_rollout(request: ExplanationRequest) -> RawMaps:
     """Return prod_l (0.5 A_l + 0.5 I), rows normalised, later attentions on the left; maps on the grid of the tokens.

@@ -19,6 +19,7 @@ from cam.resize import resize
     at="layer",
     cost="3 a target: a forward and a backward through the whole model",
     backward=True,
+    forwards=lambda work, _given: 3 * work.samples * work.targets,
 )
 def guided_gradcam(request: ExplanationRequest) -> RawMaps:
     """Return up(Grad-CAM) * sum_c guided gradient, on the input's grid; up is linear (captum's is nearest).

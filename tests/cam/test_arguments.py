@@ -17,7 +17,7 @@ NAMES = ["none", "tumour", "cyst"]
 FEW = {
     "rise": {"count": 4},
     "lime": {"samples": 8, "segments": 4},
-    "kernel_shap": {"samples": 12, "segments": 4},
+    "kernel_shap": {"samples": 24, "segments": 4},
     "smoothgrad": {"samples": 2},
     "gradient_shap": {"samples": 2},
     "integrated_gradients": {"steps": 2},

@@ -125,7 +125,7 @@ BY_HAND = {
 @pytest.mark.parametrize("name", BY_HAND)
 def test_a_sigmoid_that_is_written_by_hand_is_noticed(name):
     model, x = ending(BY_HAND[name], affine=False), images(2)
-    with pytest.raises(ValueError, match="the model ends in a .*; a map explains the logit before it"):
+    with pytest.raises(ValueError, match=r"the model ends in a .*; a map explains the logit before it"):
         explain(model, x, [1], layers="network.layer")
     mapped = explain(model, x, [1], methods="hirescam", layers="network.layer", output="probability")
     expected = explain(model.network, x, [1], methods="hirescam", layers="layer")
