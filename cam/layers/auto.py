@@ -204,13 +204,31 @@ def _chosen(survey: _Survey) -> LayerChoice:
     choice = _among_tokens(survey) if survey.grid(fit).prefix else _cut(survey, fit)
     place = max(number for number, layer in enumerate(survey.finished) if layer.name == choice.name)
     if survey.share_behind(place) > _MOST_BEHIND and choice.name not in survey.stated:
-        raise _refusal(
-            survey,
+        fault = (
             f"layer 'auto' is refused: {choice.name!r} is the last in {name} that all of the evidence passes and whose "
-            f"cells are known, but {survey.share_behind(place):.0%} of the layers with weights lie behind it (state "
-            "where theirs are by grids=)",
+            f"cells are known, but {survey.share_behind(place):.0%} of the layers with weights lie behind it"
         )
+        unread = _last_unread(survey, place)
+        raise ValueError(f"{fault}; {unread}") if unread else _refusal(survey, fault)
     return choice
+
+
+def _last_unread(survey: _Survey, place: int) -> str:
+    """Return what to do about the last layer behind this one that is a cut whose cells are not known, if there is one.
+
+    Naming a layer in front of most of the network would be no remedy.
+    """
+    for number in reversed(range(place + 1, len(survey.finished))):
+        layer = survey.finished[number]
+        is_cut = layer.has_cells and layer.shape and survey.record.is_cut(layer.vertex)
+        if is_cut and survey.weights_behind(number) and number not in survey.grids:
+            return (
+                f"{layer.name!r} is the last that all of it passes, of shape {layer.shape}, and where its cells lie in "
+                "the image the network does not tell: state it, "
+                f"grids={{{layer.name!r}: TokenGrid(spatial shape)}}, or, where they are sorted by windows and so lie "
+                "in no grid, take a method at the input, as occlusion or rise"
+            )
+    return ""
 
 
 def _cut(survey: _Survey, place: int) -> LayerChoice:
