@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isfinite
 from numbers import Integral, Real
-from typing import get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,7 @@ __all__ = [
     "layer_names",
     "method_options",
     "output_and_kind",
+    "output_names",
 ]
 
 Options = Mapping[str, Mapping[str, object]]
@@ -101,6 +102,21 @@ def output_and_kind(output: Output, kind: OutputKind | None) -> tuple[Output, Ou
     return output, kind or (output if output in kinds else "logits")  # type: ignore[return-value]
 
 
+def output_names(labels: object) -> tuple[str, ...] | None:
+    """Return the names of the model's outputs, in their order; None where they are not told.
+
+    Raises:
+        ValueError: when they are not names, each there once.
+    """
+    if labels is None:
+        return None
+    plain_names: Any = labels.tolist() if hasattr(labels, "tolist") else labels
+    several = isinstance(plain_names, list | tuple) and all(isinstance(name, str) for name in plain_names)
+    if not several or len(set(plain_names)) != len(plain_names):
+        raise ValueError(f"labels must be the names of the model's outputs, each once, not {labels!r}")
+    return tuple(plain_names)
+
+
 def layer_names(model: nn.Module, layers: object) -> tuple[str, ...]:
     """Return the layers' names: of one or several, each its name or the module itself.
 
@@ -132,8 +148,8 @@ def method_options(methods: object, options: object) -> dict[str, dict[str, obje
         ValueError: for an unknown method or option, or a value of the wrong kind.
     """
     several = (methods,) if isinstance(methods, str) else methods
-    if isinstance(several, Mapping) or not isinstance(several, Sequence):
-        several = tuple(several) if isinstance(several, Mapping | set | frozenset) else (several,)
+    if not isinstance(several, Iterable):
+        several = (several,)
     names = list(dict.fromkeys(map(method_name, several)))
     given: dict[str, dict[str, object]] = {}
     if not isinstance(options, Mapping | None):

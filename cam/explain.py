@@ -16,6 +16,7 @@ from cam.arguments import (
     layer_names,
     method_options,
     output_and_kind,
+    output_names,
 )
 from cam.capture import Capture, capture
 from cam.explanation import Explanation, MapKey
@@ -86,6 +87,7 @@ def explain(
     output, kind = output_and_kind(output, output_kind)
     x, memory = checked_input(model, x), memory or Memory()
     refuse_training(model)
+    labels = output_names(labels)
     wanted_layers = layer_names(model, layers)
     rows = 1 if mixes_samples(model, x) else rows  # it is refused for more samples than one
     with memory.alone_with(model), adapted(model, output, kind):

@@ -146,11 +146,6 @@ def _each(per_sample: PerSample, batch: int) -> tuple[int | str, ...]:
 def _names(labels: Sequence[str] | None, outputs: int, *, regression: bool) -> Mapping[str, int]:
     if labels is None:
         return {}
-    named = (
-        not isinstance(labels, str) and isinstance(labels, Sequence) and all(isinstance(name, str) for name in labels)
-    )
-    if not named or len(set(labels)) != len(labels):
-        raise ValueError(f"labels must be the names of the model's outputs, each once, not {labels!r}")
     binary = outputs == 1 and not regression
     if len(labels) != (2 if binary else outputs):
         wanted = "2 names, of the negative and the positive class," if binary else f"{outputs} names"

@@ -11,6 +11,7 @@ are kept as tuples, so that every target can be compared and be the key of its m
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Protocol, Self, runtime_checkable
 
 import torch
@@ -252,6 +253,11 @@ class Positive:
     """
 
     threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.threshold, int | float) and not isinstance(self.threshold, bool)
+        if not number or not isfinite(self.threshold):
+            raise ValueError(f"positive.threshold must be a finite number, a logit, not {self.threshold!r}")
 
     def answer(self, logits: Tensor) -> tuple[Target, ...]:
         """Return a target for each such label, possibly none."""

@@ -104,6 +104,8 @@ def _named(returned: object, output: Output, batch: int | None) -> Tensor:
     if output in get_args(OutputKind) and output not in parts:  # it tells what the output is, not where
         return _named(returned, None, batch)
     if output is not None:
+        if isinstance(returned, Tensor):
+            raise ValueError(f"output={output!r} names a part, and the model returns one tensor: leave it out")
         if output not in parts:
             raise ValueError(f"output={output!r} is not in what the model returns: {_listed(parts)}")
         return parts[output]

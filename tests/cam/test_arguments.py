@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from cam import METHODS, Difference, Memory, Region, Similarity, Target, TokenGrid, Value, explain
+from cam import METHODS, Difference, Memory, Positive, Region, Similarity, Target, TokenGrid, Value, explain
 from tests.cam.networks import Small, images, small
 
 X = images(2, batch=2)
@@ -180,7 +180,7 @@ WRONG = [
         r"output must be one of logits, probability, regression, or a key or position",
     ),
     ("output a truth", {"output": True}, "output must be one of logits"),
-    ("output misspelt", {"output": "probabilities"}, "output='probabilities' is not in what the model returns"),
+    ("output misspelt", {"output": "probabilities"}, "names a part, and the model returns one tensor"),
     (
         "output_kind misspelt",
         {"output_kind": "probabilty"},
@@ -297,3 +297,17 @@ def test_threads_that_share_a_memory_wait_for_each_other():
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
+
+
+@pytest.mark.parametrize("threshold", ["high", True, None, float("nan"), float("inf")])
+def test_a_threshold_that_is_no_number_is_refused(threshold):
+    with pytest.raises(ValueError, match=r"positive.threshold must be a finite number"):
+        Positive(threshold)
+
+
+def test_methods_layers_and_names_come_in_any_container():
+    model = small(2, rectified=True, affine=True)
+    for kind in (list, tuple, iter, np.array):
+        found = explain(model, X, target="cyst", methods=kind(["gradcam", "HiResCAM"]), layers="layer", labels=NAMES)
+        assert [key[0] for key in found.maps] == ["gradcam", "hirescam"]
+    assert len(explain(model, X, target="cyst", layers=iter(["trunk", "layer"]), labels=np.array(NAMES)).maps) == 2

@@ -1,11 +1,13 @@
 """Layers that run several times in a forward: two views, slices one by one or in a row, instances of a bag."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from cam import Memory, Slices, Target, capture, explain, find_layer
+from cam import Memory, Slices, Target, capture, cell_shift, explain, find_layer
 from tests.cam.networks import conv, images, pool
 
 FORMULAS = ["gradcam", "hirescam", "layercam", "xgradcam", "gradcam_elementwise"]
@@ -248,3 +250,25 @@ def test_a_bag_of_instances_has_a_map_of_each():
             explain(model, x, target=1, methods=method, layers="features", grids=grids)
     auto = explain(model, x, target=1, methods="hirescam", grids=grids)
     np.testing.assert_allclose(auto["hirescam"], found["hirescam"])
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_where_the_cells_of_a_call_look_is_measured_at_that_call(number):
+    model, x = views(2, batch=1)
+    blind = x.clone()
+    blind[:, 1 - number] = 0
+    model.features[0].bias.data.zero_()
+    shifts = [cell_shift(model, f"features#{call}", blind) for call in (0, 1)]
+    assert shifts[number] == pytest.approx((0, 0), abs=0.5)
+
+
+def test_threads_that_share_a_memory_explain_one_model_side_by_side():
+    model, x = views(2)
+    memory, expected = Memory(), explain(*views(2), target=1, methods=FORMULAS, layers="features#1")
+
+    def maps(_):
+        return explain(model, x, target=1, methods=FORMULAS, layers="features#1", memory=memory).maps
+
+    with ThreadPoolExecutor(4) as threads:
+        for found in threads.map(maps, range(16)):
+            torch.testing.assert_close(dict(found), dict(expected.maps))
