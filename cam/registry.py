@@ -9,13 +9,28 @@ from torch import Tensor
 
 from cam.request import RawMaps
 
-__all__ = ["INPUT", "METHODS", "Method", "Place", "method", "procedure"]
+__all__ = ["INPUT", "METHODS", "Method", "Place", "Workload", "method", "procedure"]
 
 Formula = TypeVar("Formula", bound=Callable[..., Tensor])
 Procedure = TypeVar("Procedure", bound=Callable[..., RawMaps])
 Place = Literal["layer", "layers", "input"]
 INPUT = "input"
 """Stands for the layer in the key of a map that is taken at the input."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """How much there is to do: samples, targets, the layer's channels and cells, and the image's spatial shape."""
+
+    samples: int
+    targets: int
+    channels: int
+    cells: int
+    shape: tuple[int, ...]
+
+
+Forwards = Callable[[Workload, Mapping[str, Any]], int]
+"""From a workload and a method's options to the most images that the model is shown beyond the shared forward."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +43,8 @@ class Method:
     ``explain``, which leaves it to a caller who carries the map to another grid first (interpolated, then rectified,
     two names of one map stay one map); a ReLU inside a sum or a product is the function's own. ``cost`` is counted in
     forwards of the whole model beyond the one that all share. ``backward`` tells whether the tail of that one is
-    differentiated; where no method does, it keeps no graph.
+    differentiated; where no method does, it keeps no graph. ``forwards`` counts the cost: at most so many images are
+    shown to the model, a backward through all of it as two more.
 
     ``package``, ``package_version`` and ``source_sha256`` name the installed distribution that it comes from and the
     digest of its sources; None for camaudit's own.
@@ -49,6 +65,7 @@ class Method:
     backward: bool
     is_formula: bool
     function: Callable[..., object]
+    forwards: Forwards = lambda _work, _options: 0
     package: str | None = None
     package_version: str | None = None
     source_sha256: str | None = None
@@ -101,6 +118,7 @@ def procedure(
     cost: str,
     backward: bool = False,
     rectified: bool = False,
+    forwards: Forwards = lambda _work, _options: 0,
 ) -> Callable[[Procedure], Procedure]:
     """Register the decorated function of a ``ExplanationRequest`` as a method.
 
@@ -110,6 +128,7 @@ def procedure(
 
     def register(function: Procedure) -> Procedure:
         kinds: dict[str, Any] = {"rectified": rectified, "backward": backward, "is_formula": False}
+        kinds |= {"forwards": forwards}
         _add(Method(name, title, paper, formula, limits, signed, at=at, cost=cost, function=function, **kinds))
         return function
 
