@@ -17,6 +17,7 @@ import typer
 
 from flows.commands.outcome import OUTCOMES, outcomes_of, parse_outcomes, print_results
 from pipeline.errors import ArchiveError, ConfigError, OutputError, closest
+from pipeline.verify.failure import FailureKind
 
 if TYPE_CHECKING:
     from flows.request import AuditRequest
@@ -45,6 +46,11 @@ FailOn = Annotated[
     str, typer.Option("--fail-on", metavar="LIST", help=f"End with exit code 1 on any of: {', '.join(OUTCOMES)}.")
 ]
 Deep = Annotated[bool, typer.Option("--deep", help="Hash every file again, also those that look unchanged.")]
+
+
+def _exit_codes() -> str:
+    kinds = [f"{kind.code}: {kind.meaning}." for kind in FailureKind]
+    return "Exit code 0: sound. Else that of the first failure in this order. " + "  ".join(kinds)
 
 
 def _version(wanted: bool) -> None:
@@ -233,12 +239,47 @@ def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write the PDF.")] = None,
 ) -> None:
-    """Render the report of a run again, from its folder alone."""
+    """Render the report of a run again, from its folder alone.
+
+    A run that does not verify is rendered with ALTERED on every page, beside its own report; the exit code is then that
+    of camaudit verify.
+    """
     if not (run / "results.json").is_file():
         raise OutputError(f"{run}: holds no results.json; give the folder of a finished run")
-    from reports.pdf import render
+    from flows.commands.render import render_again
 
-    typer.echo(render(run, output))
+    code = render_again(run, output)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command(epilog=_exit_codes())
+def verify(
+    path: Annotated[Path, typer.Argument(metavar="RUN|REPORT.PDF", help="The folder of a run, or its report alone.")],
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="FINGERPRINT", help="The key that must have signed the ledger.")
+    ] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read the archive again: its hashes, and every score from the kept maps.")
+    ] = False,
+    recompute: Annotated[
+        int, typer.Option("--recompute", metavar="N", min=0, help="Audit N studies, drawn at random, anew.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Walk from the printed numbers back to their hashes and recompute all that needs no model.
+
+    Of a report without its folder, what it carries and prints is checked, and what cannot be is said.
+    """
+    from flows.commands.verify import print_verification, verified, verified_with_archive
+
+    if deep or recompute:
+        verification = verified_with_archive(path, key, deep=deep, recompute=recompute)
+    else:
+        verification = verified(path, key)
+    code = print_verification(path, verification, as_json=as_json)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()
@@ -331,7 +372,7 @@ def main() -> None:
     """Run the command line.
 
     Exit code 0: done. 1: an outcome of ``--fail-on``, or something missing for ``doctor``. In a line each: 2 for every
-    mistake of the input, 3 for our own fault, 130 and 143 for an interruption.
+    mistake of the input, 3 for our own fault, 130 and 143 for an interruption. From 10 on: what does not hold.
     """
     from flows.commands.ending import one_line_at_the_end
 

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from reportlab.platypus import PageBreak
@@ -18,18 +19,19 @@ from reports.page.document import ReportDocument, contents
 from reports.page.layout import Flowable, heading, note, subheading
 from reports.registry import Context, Section, sections
 
-__all__ = ["render"]
+__all__ = ["CARRIED", "render"]
 
 _NEEDED = ("results.json", "per_study.csv")
-_CARRIED = (*_NEEDED, "run.json")
+CARRIED = (*_NEEDED, "run.json")
+"""The files of a run that its report carries, those that are there."""
 
 
-def render(run: Path, target: Path | None = None) -> Path:
+def render(run: Path, target: Path | None = None, altered: Sequence[str] = ()) -> Path:
     """Write a run's report and return its path; ``target`` defaults to ``report.pdf`` in the run's folder.
 
     The run's ``results.json``, ``per_study.csv`` and ``run.json`` (where there is one) are embedded.
     The same folder gives the same bytes at any time: the document's date is the run's end. The file is
-    complete or absent.
+    complete or absent. ``altered`` says in a sentence each what of the run does not hold: every page is stamped then.
 
     Raises:
         OutputError: when the folder does not hold a finished run, or the report cannot be written.
@@ -40,9 +42,9 @@ def render(run: Path, target: Path | None = None) -> Path:
     if not target.parent.is_dir():
         raise OutputError(f"{target}: cannot be written: {target.parent} is not a folder; make it first")
     results = load_results(run)
-    files = {name: _read(run / name) for name in _CARRIED if name in _NEEDED or (run / name).exists()}
+    files = {name: _read(run / name) for name in CARRIED if name in _NEEDED or (run / name).exists()}
     made = when(results.provenance.finished_at)
-    context = Context(results, run, hashlib.sha256(files["results.json"]).hexdigest(), files)
+    context = Context(results, run, hashlib.sha256(files["results.json"]).hexdigest(), files, tuple(altered))
     _write(archivable(_pages(context), results, files, made), target)
     return target
 

@@ -18,13 +18,15 @@ __all__ = ["Context", "Section", "section", "sections"]
 class Context:
     """What a section may read: the results, the run's folder and the hash of ``results.json`` (SHA-256, hex).
 
-    ``files`` are the run's files that the PDF carries, by name.
+    ``files`` are the run's files that the PDF carries, by name. ``altered`` says in a sentence each what of the run
+    does not hold; every page of its report says so.
     """
 
     results: Results
     run: Path
     digest: str
     files: Mapping[str, bytes]
+    altered: tuple[str, ...] = ()
     _last: dict[Path, CasePanels] = field(default_factory=dict)
 
     def panels(self, name: str) -> CasePanels:

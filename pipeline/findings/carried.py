@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 from pipeline.findings.study_audit import StudyAudit
 
-__all__ = ["Carried", "MapPlace"]
+__all__ = ["REUSED", "Carried", "MapPlace"]
+
+REUSED = "shards/reused.parquet"
+"""The shard of what a run carried over from earlier ones."""
 
 MapPlace = tuple[str, str, str]
 """(target, method, layer) of a map; a baseline's layer is empty."""

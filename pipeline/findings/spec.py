@@ -16,6 +16,8 @@ from pipeline.findings.recipes import Place, Recipes
 __all__ = [
     "COHORT_FILE",
     "LEDGER_FILE",
+    "LOCK_FILE",
+    "SOURCES_FILE",
     "SPEC_FILE",
     "SPEC_VERSION",
     "MapRecipe",
@@ -29,6 +31,11 @@ __all__ = [
 ]
 
 SPEC_FILE, COHORT_FILE, LEDGER_FILE = "run.json", "cohort.json", "ledger.jsonl"
+LOCK_FILE = "audit.lock.yaml"
+"""The lock as it lay beside the configuration at the start, where there was one."""
+
+SOURCES_FILE = "private/sources.json"
+"""Where the studies lie; a folder that is handed on goes without it."""
 SPEC_VERSION: Literal[1] = 1
 
 

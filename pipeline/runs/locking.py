@@ -9,11 +9,11 @@ from pipeline.config import AuditConfig, digest_of
 from pipeline.errors import ConfigError
 from pipeline.evidence.metrics.declaration import Metric
 from pipeline.findings.custody.ledger import LedgerError, LedgerFault
+from pipeline.findings.custody.register import LockFacts, LookFacts, Register, enter_lock, enter_look, read_register
 from pipeline.findings.custody.site_key import SiteKey
 from pipeline.findings.facts import Amendment, Lock, RegisterMark
 from pipeline.findings.lock import Fixed, LockFile, cohort_digest, fixed_by, read_lock, save_lock
 from pipeline.program import camaudit_version, program_digest
-from pipeline.runs.register import LockFacts, LookFacts, Register, enter_lock, enter_look, read_register
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.sources import StudySource
 

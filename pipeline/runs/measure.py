@@ -107,7 +107,8 @@ def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor) -
         tuple(sorted({source.image_sha256 or source.sha256 for source in private.studies.values()})),
         bool(config.criteria),
     )
-    lock = compare(read_lock(private.configuration), subject, key)
+    locked = read_lock(private.configuration)
+    lock = compare(locked, subject, key)
     started = datetime.now(UTC)
     spec = earlier.spec.model_copy(
         update={
@@ -126,7 +127,7 @@ def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor) -
         }
     )
     members = tuple(private.studies[member.study] for member in earlier.members)
-    return Start(auditor, spec, subject, members, carried, private.configuration, key)
+    return Start(auditor, spec, subject, members, carried, private.configuration, key, locked)
 
 
 def _carried(earlier: Run, auditor: Auditor, recipes: Recipes, trust: EarlierRuns) -> CarriedStudies:

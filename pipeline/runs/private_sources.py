@@ -11,12 +11,11 @@ from typing import Any
 
 from pipeline.errors import OutputError, Reason
 from pipeline.files import written
+from pipeline.findings.spec import SOURCES_FILE
 from pipeline.studies.listing.study_row import MaskSource, StudyRow
 from pipeline.walk.sources import StudySource
 
-__all__ = ["SOURCES_FILE", "PrivateSources", "read_sources", "write_sources"]
-
-SOURCES_FILE = "private/sources.json"
+__all__ = ["PrivateSources", "read_sources", "write_sources"]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.errors import OutputError
-from pipeline.findings.carried import Carried, MapPlace
+from pipeline.findings.carried import REUSED, Carried, MapPlace
 from pipeline.findings.custody.ledger import read_ledger
 from pipeline.findings.custody.recorded_files import check_file, recorded_files
 from pipeline.findings.recipes import Recipes
@@ -20,7 +20,6 @@ from pipeline.findings.study_audit import StudyAudit
 from pipeline.studies.study import PASSING
 
 __all__ = [
-    "REUSED",
     "EarlierRuns",
     "carried_answers",
     "carry_over",
@@ -30,8 +29,6 @@ __all__ = [
     "referring",
     "run_answers",
 ]
-
-REUSED = "shards/reused.parquet"
 
 
 def earlier_runs(audits: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from pipeline.conclusions.conclude import Shown, chosen_cases, conclude
+from pipeline.conclusions.equivalent_maps import equivalent_maps
 from pipeline.conclusions.per_study_csv import CSV_FILE, per_study_csv
 from pipeline.config import AuditConfig, resolved
 from pipeline.config_file import LoadedConfig
@@ -29,6 +30,7 @@ from pipeline.findings.shards import write_maps, write_shard
 from pipeline.findings.spec import (
     COHORT_FILE,
     LEDGER_FILE,
+    SOURCES_FILE,
     SPEC_FILE,
     Member,
     RunSpec,
@@ -37,9 +39,8 @@ from pipeline.findings.spec import (
 )
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.progress import Progress, silent
-from pipeline.runs.equivalent_maps import equivalent_maps
 from pipeline.runs.pictures import cut_pictures
-from pipeline.runs.private_sources import SOURCES_FILE, PrivateSources, read_sources
+from pipeline.runs.private_sources import PrivateSources, read_sources
 from pipeline.runs.repeatability import repeatability
 from pipeline.runs.reuse import carried_answers, referring, run_answers
 from pipeline.runs.start import SILENT, StartWatch, alone_in, prepare_start, write_start

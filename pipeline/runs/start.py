@@ -17,16 +17,20 @@ from pipeline.checks.model_check import Probe, check_model
 from pipeline.config_file import LoadedConfig
 from pipeline.errors import OutputError
 from pipeline.faults import package_logger
-from pipeline.findings.carried import Carried
+from pipeline.files import written
+from pipeline.findings.carried import REUSED, Carried
 from pipeline.findings.custody.ledger import Ledger
 from pipeline.findings.custody.recorded_files import record_files
+from pipeline.findings.custody.register import PLACE_FILE, write_place
 from pipeline.findings.custody.site_key import SiteKey, load_site_key
 from pipeline.findings.facts import Lock, MethodFacts
-from pipeline.findings.lock import read_lock
+from pipeline.findings.lock import LockFile, read_lock
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.spec import (
     COHORT_FILE,
     LEDGER_FILE,
+    LOCK_FILE,
+    SOURCES_FILE,
     SPEC_FILE,
     MapRecipe,
     Member,
@@ -38,8 +42,8 @@ from pipeline.findings.spec import (
 from pipeline.program import camaudit_version, library_versions, program_digest, program_revision
 from pipeline.runs.exclusive import exclusive
 from pipeline.runs.locking import Subject, compare, enter_run, subject_of
-from pipeline.runs.private_sources import SOURCES_FILE, PrivateSources, write_sources
-from pipeline.runs.reuse import REUSED, EarlierRuns, carry_over, earlier_answers, earlier_runs
+from pipeline.runs.private_sources import PrivateSources, write_sources
+from pipeline.runs.reuse import EarlierRuns, carry_over, earlier_answers, earlier_runs
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.walk.auditor import Auditor, open_auditor
 from pipeline.walk.map_plan import in_order, missing_maps, recipes_of
@@ -106,6 +110,7 @@ class Start:
     carried: CarriedStudies
     configuration: Path
     key: SiteKey
+    lock: LockFile | None = None
 
 
 @contextmanager
@@ -137,11 +142,11 @@ def prepare_start(
     probe = check_model(opened, [source.row for source in sources])
     auditor = replace(opened, layers=tuple(layer.name for layer in probe.layers))
     key = load_site_key()
-    subject = subject_of(config, auditor, sources)
-    spec = _spec(loaded, command, auditor, probe, compare(read_lock(loaded.path), subject, key))
+    subject, lock = subject_of(config, auditor, sources), read_lock(loaded.path)
+    spec = _spec(loaded, command, auditor, probe, compare(lock, subject, key))
     carried = _carried(auditor, spec.recipes, EarlierRuns(key.public), sources)
     watch.on_estimate(estimate_run(config, probe, sum(source.study not in carried.whole for source in sources)))
-    return Start(auditor, spec, subject, sources, carried, loaded.path.resolve(), key)
+    return Start(auditor, spec, subject, sources, carried, loaded.path.resolve(), key, lock)
 
 
 def _carried(auditor: Auditor, recipes: Recipes, trust: EarlierRuns, sources: Sequence[StudySource]) -> CarriedStudies:
@@ -280,13 +285,18 @@ def _cut(start: Start) -> tuple[tuple[Member, ...], int]:
 
 
 def _write(folder: Path, start: Start, spec: RunSpec, members: Sequence[Member]) -> None:
-    names = [SPEC_FILE, COHORT_FILE, SOURCES_FILE]
+    names = [SPEC_FILE, COHORT_FILE, SOURCES_FILE, PLACE_FILE]
     spec.write(folder)
     write_members(folder, members)
     write_sources(folder, PrivateSources(start.configuration, {source.study: source for source in start.sources}))
+    write_place(folder)
     if start.carried.answers:
         carry_over(folder, start.carried.answers.values(), spec.recipes)
         names.append(REUSED)
+    if start.lock is not None:
+        with written(folder / LOCK_FILE) as file:
+            file.write(start.lock.model_dump_json(indent=1).encode())
+        names.append(LOCK_FILE)
     ledger = Ledger(folder / LEDGER_FILE, start.key)
     lock, whole = spec.lock, len(start.carried.whole)
     ledger.append("criteria.locked", criteria=lock.criteria, locked_at=lock.locked_at)

@@ -90,7 +90,8 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
 
     def _decorate(self, canvas: Any, document: Any) -> None:  # noqa: ANN401
         results, right = self._context.results, A4[0] - MARGIN
-        stamp = "EXPLORATORY" if results.lock.exploratory else "AMENDED" if results.lock.amendments else ""
+        state = "EXPLORATORY" if results.lock.exploratory else "AMENDED" if results.lock.amendments else ""
+        stamps = [word for word in (state, "ALTERED" if self._context.altered else "") if word]
         canvas.saveState()
         canvas.setStrokeColor(HexColor(RULE))
         canvas.setLineWidth(0.4)
@@ -98,24 +99,24 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
         canvas.line(MARGIN, 14 * mm, right, 14 * mm)
         canvas.setFont(REGULAR, 6.6)
         canvas.setFillColor(HexColor(GREY))
-        half = CONTENT / 2 - (22 * mm if stamp else 3 * mm)
+        half = CONTENT / 2 - (22 * mm if stamps else 3 * mm) - 17 * mm * max(len(stamps) - 1, 0)
         canvas.drawString(MARGIN, A4[1] - 14.6 * mm, fitted(results.title, half, 6.6))
         canvas.drawRightString(right, A4[1] - 14.6 * mm, fitted(f"Run {results.run}", half, 6.6))
         canvas.drawString(MARGIN, 10.4 * mm, f"Results SHA-256 {self._context.digest[:12]}")
         canvas.setFillColor(HexColor(INK))
         canvas.drawRightString(right, 10.4 * mm, f"Page {document.page} of {self._pages or document.page}")
-        if stamp:
-            _stamp(canvas, stamp)
+        for number, word in enumerate(stamps):
+            _stamp(canvas, word, A4[0] / 2 + (number - (len(stamps) - 1) / 2) * 36 * mm)
         canvas.restoreState()
 
 
-def _stamp(canvas: Any, word: str) -> None:  # noqa: ANN401
-    """Print a word in a frame, in the middle of the header."""
+def _stamp(canvas: Any, word: str, middle: float) -> None:  # noqa: ANN401
+    """Print a word in a frame in the header, around ``middle`` (points from the left)."""
     width, height = 34 * mm, 5.4 * mm
-    x, y = (A4[0] - width) / 2, A4[1] - 16 * mm
+    x, y = middle - width / 2, A4[1] - 16 * mm
     canvas.setStrokeColor(HexColor(_STAMP))
     canvas.setFillColor(HexColor(_STAMP))
     canvas.setLineWidth(1)
     canvas.roundRect(x, y, width, height, 2)
     canvas.setFont(BOLD, 8.5)
-    canvas.drawCentredString(A4[0] / 2, y + 4.4, word)
+    canvas.drawCentredString(middle, y + 4.4, word)

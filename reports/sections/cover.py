@@ -23,6 +23,8 @@ from reports.registry import Context, section
 from reports.wording import asked_for, chip, interval_head, intervals, population, subject
 
 _SHORT = 12
+_MOST_REASONS = 8
+_WARNING = "#9a1b1b"
 
 _NOT = (
     "It is technical evidence on one model version, one preparation and one cohort. It is not clinical evidence, "
@@ -37,7 +39,7 @@ _NOT = (
 @section(0, "")
 def build(context: Context) -> list[Flowable]:
     """Return the first page or two."""
-    return [*_identity(context), *_verdicts(context), *_lock(context), *_not(), *_sign_off()]
+    return [*_identity(context), *_altered(context), *_verdicts(context), *_lock(context), *_not(), *_sign_off()]
 
 
 def _identity(context: Context) -> list[Flowable]:
@@ -104,6 +106,16 @@ def _verdicts(context: Context) -> list[Flowable]:
     return [*head, table(shape, rows), note(*explained)]
 
 
+def _altered(context: Context) -> list[Flowable]:
+    """Say what does not hold, before any verdict: the first reasons, and how many there are."""
+    if not context.altered:
+        return []
+    shown, more = context.altered[:_MOST_REASONS], len(context.altered) - _MOST_REASONS
+    words = "ALTERED. The run's folder is not what its run wrote, so no number of this report can be relied on:"
+    reasons = [*shown, *([f"and {more} more, which camaudit verify names"] if more > 0 else [])]
+    return [together([callout(paragraph(bold(words)), *bullets(reasons), colour=_WARNING)])]
+
+
 def _lock(context: Context) -> list[Flowable]:
     lock = context.results.lock
     hashes = joined(
@@ -124,7 +136,7 @@ def _lock(context: Context) -> list[Flowable]:
     if lock.exploratory:
         words = "EXPLORATORY. What follows was not fixed before the first inference, or not wholly:"
         content = [paragraph(bold(words)), *bullets(lock.exploratory), *amended, about]
-        return [together([callout(*content, colour="#9a1b1b")])]
+        return [together([callout(*content, colour=_WARNING)])]
     words = f"LOCKED {moment(lock.locked_at)}."
     locked = paragraph(bold(words), " Criteria, cohort, model and recipe were fixed before the first inference.")
     return [together([callout(locked, *amended, about)])]

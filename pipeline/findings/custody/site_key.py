@@ -26,6 +26,7 @@ __all__ = [
     "SiteKey",
     "fingerprint_of",
     "load_site_key",
+    "site_fingerprint",
     "verify_signature",
 ]
 
@@ -135,3 +136,14 @@ def _private_key(path: Path, pem: bytes) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise OutputError(f"{path}: {rule}, not one of another kind ({type(key).__name__.strip('_')})")
     return key
+
+
+def site_fingerprint() -> str | None:
+    """Return the fingerprint of this site's key; None where there is none yet, and none is made.
+
+    Raises:
+        OutputError: as ``load_site_key``.
+    """
+    if not os.environ.get(SITE_KEY_VARIABLE) and not (state_folder() / SITE_KEY_FILE).exists():
+        return None
+    return load_site_key().fingerprint

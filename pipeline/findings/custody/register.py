@@ -21,11 +21,27 @@ from pipeline.findings.custody.ledger import Ledger, LedgerEntry, LedgerError, L
 from pipeline.findings.custody.site_key import SiteKey, verify_signature
 from pipeline.findings.custody.state_folder import named_folder, private_folder, state_folder
 
-__all__ = ["LockFacts", "Look", "LookFacts", "Register", "enter_lock", "enter_look", "read_register", "studies_digest"]
+__all__ = [
+    "PLACE_FILE",
+    "LockFacts",
+    "Look",
+    "LookFacts",
+    "Register",
+    "enter_lock",
+    "enter_look",
+    "read_register",
+    "register_folder",
+    "register_is_here",
+    "studies_digest",
+    "write_place",
+]
 
 REGISTER_VARIABLE = "CAMAUDIT_REGISTER"
 _FILE, _HEAD, _COHORTS, _GUARD = "register.jsonl", "register.head.json", "cohorts", "register.lock"
 _OPENED = "register.opened"
+
+PLACE_FILE = "private/register.json"
+"""Where the register lies that a run was entered in; a folder that is handed on goes without it."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +117,26 @@ class Register:
 
         ``studies`` are the studies' content hashes. A look whose cohort is lost or altered is among them, in doubt.
         """
+        return self._looks(weights, {study.encode("ascii") for study in studies}, before)
+
+    def looks_at(self, look: LedgerEntry, before: datetime) -> tuple[Look, ...]:
+        """Return every start of a run before a time with the weights and on any study of an entered look.
+
+        Where the list of its own studies is lost or altered, which they were is not known, and there is none.
+        """
+        try:
+            content = _cohort_path(self.folder, look.body["cohort"]).read_bytes()
+        except OSError:
+            return ()
+        known = hashlib.sha256(content).hexdigest() == look.body["cohort"]
+        return self._looks(look.body["weights"], set(content.splitlines()), before) if known else ()
+
+    def _looks(self, weights: str, wanted: set[bytes], before: datetime) -> tuple[Look, ...]:
         entries = [
             entry
             for entry in self.entries
             if entry.event == "look" and entry.body["weights"] == weights and entry.time < before
         ]
-        wanted = {study.encode("ascii") for study in studies}
         overlaps: dict[str, tuple[bool, str | None]] = {}
         for cohort in {entry.body["cohort"] for entry in entries}:
             overlaps[cohort] = _overlap(self.folder, cohort, wanted)
@@ -128,6 +158,38 @@ def read_register(folder: Path | None = None) -> Register:
     _check_opening(folder, entries)
     _check_head(folder, entries)
     return Register(folder, entries)
+
+
+def write_place(run: Path) -> None:
+    """Write into a run's folder where its register lies.
+
+    Raises:
+        OutputError: when it cannot be written.
+    """
+    with written(run / PLACE_FILE, private=True) as file:
+        file.write(json.dumps({"folder": str(_folder())}).encode())
+
+
+def register_folder(run: Path) -> Path:
+    """Return where the register of a run is to be looked for.
+
+    That is where ``CAMAUDIT_REGISTER`` says, else where the run says, else in the state folder.
+
+    Raises:
+        OutputError: when none of them names a folder.
+    """
+    named = named_folder(REGISTER_VARIABLE)
+    if named is not None:
+        return named
+    try:
+        return Path(json.loads((run / PLACE_FILE).read_bytes())["folder"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return _folder()
+
+
+def register_is_here(folder: Path) -> bool:
+    """Tell whether anything of a register lies in a folder."""
+    return any((folder / name).exists() for name in (_FILE, _HEAD, _COHORTS))
 
 
 def enter_lock(key: SiteKey, facts: LockFacts, studies: Collection[str], folder: Path | None = None) -> LedgerEntry:

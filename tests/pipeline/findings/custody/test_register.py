@@ -7,8 +7,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pipeline.errors import ConfigError, OutputError
 from pipeline.findings.custody.ledger import Ledger, LedgerError, LedgerFault
+from pipeline.findings.custody.register import (
+    LockFacts,
+    LookFacts,
+    enter_lock,
+    enter_look,
+    read_register,
+    studies_digest,
+)
 from pipeline.findings.custody.site_key import SiteKey
-from pipeline.runs.register import LockFacts, LookFacts, enter_lock, enter_look, read_register, studies_digest
 from tests.pipeline.findings.custody.at_once import at_once
 
 EVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -171,7 +178,7 @@ def test_processes_that_enter_at_once_leave_one_sound_register(tmp_path, monkeyp
     monkeypatch.delenv("CAMAUDIT_SITE_KEY", raising=False)
     script = """
 from pipeline.findings.custody.site_key import load_site_key
-from pipeline.runs.register import LookFacts, enter_look
+from pipeline.findings.custody.register import LookFacts, enter_look
 key = load_site_key()
 started()
 for number in range(5):

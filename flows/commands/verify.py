@@ -1,0 +1,120 @@
+"""``camaudit verify``: what of a run or a report does not hold, in a sentence each, with an exit code for each kind."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import typer
+
+from pipeline.errors import ConfigError
+from pipeline.faults import own_faults
+from pipeline.findings.custody.site_key import site_fingerprint
+from pipeline.verify.document import REPORT_FILE, ReportTools
+from pipeline.verify.failure import Failure, exit_code
+from pipeline.verify.report_alone import verify_report
+from pipeline.verify.verify import UNSEEN, Verification, fingerprint_given, verify_run
+from reports.page.read_back import read_report
+from reports.pdf import CARRIED, render
+
+__all__ = ["alterations", "print_verification", "verified", "verified_with_archive"]
+
+_TOOLS = ReportTools(read_report, render, CARRIED)
+
+
+def verified(path: Path, key: str | None) -> Verification:
+    """Verify the folder of a run, or a report that lies alone.
+
+    Raises:
+        AuditError: when the path is neither, or ``key`` no fingerprint.
+    """
+    fingerprint = None if key is None else fingerprint_given(key)
+    if path.is_dir():
+        return verify_run(path, _TOOLS, fingerprint=fingerprint)
+    return verify_report(path, _TOOLS, fingerprint=fingerprint)
+
+
+def verified_with_archive(path: Path, key: str | None, *, deep: bool, recompute: int) -> Verification:
+    """Verify a run's folder, then hold it against its archive (``deep``) and its model (``recompute`` studies).
+
+    A folder that does not hold by itself is not held against anything else.
+
+    Raises:
+        AuditError: when the path is no run's folder, or its studies or its model are not here.
+    """
+    if not path.is_dir():
+        raise ConfigError("--deep, --recompute: need the folder of a run, not a report")
+    verification = verified(path, key)
+    if verification.failures:
+        return replace(
+            verification, unchecked=(*verification.unchecked, "--deep and --recompute: the run does not hold")
+        )
+    from pipeline.runs.verify_archive import audit_anew, check_archive  # torch and MONAI
+
+    with own_faults():
+        failures = [*(check_archive(path) if deep else ()), *(audit_anew(path, recompute) if recompute else ())]
+    unchecked = tuple(sentence for sentence in verification.unchecked if not sentence.startswith(UNSEEN))
+    unchecked += () if deep else ("images and masks were not looked at: see --deep",)
+    unchecked += () if recompute else ("the model was not asked: see --recompute",)
+    return replace(verification, failures=tuple(failures), unchecked=unchecked)
+
+
+def alterations(run: Path) -> tuple[Failure, ...]:
+    """Return what of a run's folder does not hold apart from the report, which can be rendered again.
+
+    Raises:
+        OutputError: when it is no run's folder.
+    """
+    return tuple(failure for failure in verify_run(run).failures if failure.file != REPORT_FILE)
+
+
+def print_verification(path: Path, verification: Verification, *, as_json: bool) -> int:
+    """Print what was found and return the exit code."""
+    code = exit_code(verification.failures)
+    if as_json:
+        typer.echo(json.dumps(_as_json(path, verification)))
+        return code
+    for failure in verification.failures:
+        name = "" if failure.file is None or failure.file in failure.sentence else f" ({failure.file!a})"
+        typer.echo(f"  FAILED {failure.kind.code} {failure.kind.label}: {failure.sentence}{name}")
+    for sentence in verification.unchecked:
+        typer.echo(f"  not checked: {sentence}")
+    if verification.fingerprint is not None:
+        typer.echo(f"  key: {verification.fingerprint}, {_owner(verification.fingerprint)}")
+    if verification.head is not None:
+        typer.echo(f"  ledger: {verification.length} entries, head {verification.head}")
+    many = len(verification.failures)
+    if many:
+        typer.echo(f"{path}: does NOT hold: {many} failure{'s' if many > 1 else ''}")
+    elif path.is_dir():
+        typer.echo(f"{path}: sound")
+    else:
+        typer.echo(f"{path}: nothing is wrong in what could be checked without the run's folder")
+    return code
+
+
+def _owner(fingerprint: str) -> str:
+    own = site_fingerprint()
+    if own is None:
+        return "which nothing here is known of: this site has no key of its own"
+    return "this site's own" if own == fingerprint else "which is NOT this site's own: hold it against the signer's"
+
+
+def _as_json(path: Path, verification: Verification) -> dict[str, object]:
+    fingerprint = verification.fingerprint
+    return {
+        "path": str(path),
+        "sound": not verification.failures,
+        "code": exit_code(verification.failures),
+        "failures": [
+            {
+                "code": failure.kind.code,
+                "kind": failure.kind.label,
+                "file": failure.file,
+                "sentence": failure.sentence,
+            }
+            for failure in verification.failures
+        ],
+        "not_checked": list(verification.unchecked),
+        "key": None if fingerprint is None else {"fingerprint": fingerprint, "own": fingerprint == site_fingerprint()},
+        "ledger": {"head": verification.head, "length": verification.length},
+    }

@@ -1,0 +1,133 @@
+"""A run held against its archive and its model: all files and scores, and some studies audited anew."""
+
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from pipeline.errors import AuditError, InternalError, Stage
+from pipeline.findings.carried import Carried
+from pipeline.findings.scores import MapScores
+from pipeline.findings.shards import Maps, load_maps, map_key
+from pipeline.findings.spec import Member
+from pipeline.findings.study_audit import StudyAudit
+from pipeline.runs.run import Run
+from pipeline.studies.file_hashes import FileHashes, open_file_hashes
+from pipeline.studies.study import PASSING
+from pipeline.studies.untrusted.workers import WorkerPool
+from pipeline.verify.failure import Failure, FailureKind
+from pipeline.walk.auditor import Auditor, open_auditor, open_scorer
+from pipeline.walk.sources import StudySource, row_digest
+from pipeline.walk.study_walk import audit_studies
+
+__all__ = ["audit_anew", "check_archive"]
+
+_CLOSE = 1e-3
+"""Of a map's largest value, and of a probability: a batch and a single study round differently."""
+
+
+def check_archive(folder: Path) -> Iterator[Failure]:
+    """Yield studies whose files are not those that were audited, or whose scores do not come out of the kept maps.
+
+    Every file is hashed and read again, every map that is kept is measured again; scores must be equal to the bit.
+
+    Raises:
+        AuditError: when the run cannot be opened, or where its studies lie is not known here.
+    """
+    with WorkerPool() as pool, Run.open(folder, pool=pool) as run, TemporaryDirectory() as scratch:
+        scorer = open_scorer(run.config, tuple(layer.name for layer in run.spec.layers), pool)
+        with open_file_hashes(Path(scratch), deep=True) as hashes:
+            for member, audit in zip(run.members, run.audits(), strict=True):
+                source = run.sources.studies.get(member.study)
+                if source is None or not _is_unchanged(run, source, member, hashes):
+                    sentence = f"the files of study {member.study} are missing, or not those that were audited"
+                    yield Failure(FailureKind.ARCHIVE, sentence)
+                elif (why := _measured_otherwise(scorer, folder, source, audit)) is not None:
+                    yield Failure(FailureKind.SCORES, f"study {member.study}: {why}")
+
+
+def _is_unchanged(run: Run, source: StudySource, member: Member, hashes: FileHashes) -> bool:
+    try:
+        return row_digest(run.config.archive, source.row, hashes) == member.source_sha256
+    except (OSError, AuditError):
+        return False
+
+
+def _measured_otherwise(scorer: Auditor, folder: Path, source: StudySource, audit: StudyAudit) -> str | None:
+    """Read a study and measure its kept maps again; return what comes out otherwise."""
+    analysed = audit.status == "analysed"
+    if not analysed and (audit.stage not in (Stage.READ, Stage.PREPARE) or audit.reason in PASSING):
+        return None  # what the model or the moment said cannot be read again
+    carried = Carried(audit, masks_hold=False) if analysed else None
+    try:
+        (again,), _ = audit_studies(scorer, [replace(source, carried=carried, kept_in=folder)])
+    except (AuditError, InternalError):  # a map that is missing, or a study that reads otherwise and needs the model
+        return "what is read of it now is not what the record says, or its maps are not here"
+    differing = [name for name in StudyAudit.model_fields if getattr(again, name) != getattr(audit, name)]
+    if differing == ["map_scores"]:
+        return _first_difference(audit.map_scores, again.map_scores)
+    return f"{differing[0]} is read otherwise now" if differing else None
+
+
+def _first_difference(then: tuple[MapScores, ...], now: tuple[MapScores, ...]) -> str:
+    for entry, other in zip(then, now, strict=False):
+        if entry != other:
+            scores = {score.name: score for score in other.scores}
+            wrong = next((score.name for score in entry.scores if scores.get(score.name) != score), "a fact")
+            return f"{wrong} of {entry.method} against {entry.reader or 'no reader'} is measured otherwise now"
+    return "the record has other scores than are measured now"
+
+
+def audit_anew(folder: Path, count: int) -> Iterator[Failure]:
+    """Audit studies anew, alone, with the model, and yield those whose answer or maps are not the record's.
+
+    They are drawn by the system's randomness, which nobody can foresee.
+
+    Raises:
+        AuditError: when the run cannot be opened, or the model not be loaded.
+    """
+    with WorkerPool() as pool, Run.open(folder, pool=pool) as run:
+        layers = tuple(layer.name for layer in run.spec.layers)
+        auditor = replace(open_auditor(run.config, run.sources.folder, layers=layers, pool=pool), prepared_cache=None)
+        known = (run.spec.model.sha256, run.spec.model.code_sha256)
+        if (auditor.loaded.sha256, auditor.loaded.code_sha256) != known:
+            yield Failure(FailureKind.RECOMPUTED, "the model here is not the one that was audited")
+            return
+        audits = [audit for audit in run.audits() if audit.status == "analysed"]
+        for audit in secrets.SystemRandom().sample(audits, min(count, len(audits))):
+            yield from _audited_anew(run, auditor, audit)
+
+
+def _audited_anew(run: Run, auditor: Auditor, audit: StudyAudit) -> Iterator[Failure]:
+    source = replace(run.sources.studies[audit.study], sha256=audit.source_sha256, carried=None)
+    (again,), maps = audit_studies(auditor, [source])
+    failure = partial(Failure, FailureKind.RECOMPUTED)
+    if again.status != audit.status or again.predicted != audit.predicted:
+        yield failure(f"study {audit.study}: the model says something else now, or the study cannot be read")
+    elif not _are_close(audit.probabilities, again.probabilities):
+        yield failure(f"study {audit.study}: the model's probabilities are others now")
+    else:
+        yield from (failure(f"study {audit.study}: {why}") for why in _other_maps(run.folder, audit, again, maps))
+
+
+def _are_close(then: Mapping[str, float], now: Mapping[str, float]) -> bool:
+    return then.keys() == now.keys() and all(abs(then[label] - now[label]) <= _CLOSE for label in then)
+
+
+def _other_maps(folder: Path, audit: StudyAudit, again: StudyAudit, maps: Maps) -> Iterator[str]:
+    """Yield maps that differ by more than rounding; where all are equal to the bit, scores must be, too."""
+    kept = load_maps(folder, audit.map_scores)
+    exact = True
+    for entry in {entry.map: entry for entry in audit.map_scores if entry.map is not None}.values():
+        then, now = kept[map_key(entry)], maps.get(map_key(entry))
+        largest = float(np.abs(then).max())
+        if now is None or now.shape != then.shape or float(np.abs(now - then).max()) > _CLOSE * largest:
+            yield f"the map of {entry.method} at {entry.layer} comes out otherwise"
+            return
+        exact = exact and np.array_equal(now, then)
+    if exact and [entry.scores for entry in audit.map_scores] != [entry.scores for entry in again.map_scores]:
+        yield "its maps come out equal to the bit, and its scores do not"

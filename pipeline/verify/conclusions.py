@@ -1,0 +1,99 @@
+"""``results.json`` and the table, computed again from rows and specification, and compared field by field."""
+
+from collections.abc import Iterator, Mapping
+
+from pipeline.conclusions.conclude import conclude, shown_in
+from pipeline.conclusions.equivalent_maps import equivalent_maps
+from pipeline.conclusions.per_study_csv import CSV_FILE, per_study_csv
+from pipeline.errors import OutputError
+from pipeline.findings.custody.recorded_files import recorded_files
+from pipeline.findings.results import Results
+from pipeline.findings.spec import RunSpec
+from pipeline.program import camaudit_version, program_digest
+from pipeline.verify.failure import Failure, FailureKind
+from pipeline.verify.run_folder import RESULTS_FILE, RunFolder
+
+__all__ = ["check_equivalent", "check_pictures", "check_results", "check_table"]
+
+
+def check_results(run: RunFolder) -> Iterator[Failure]:
+    """Yield the first field of the results that does not follow from rows and specification."""
+    audits = run.audits()
+    if run.spec is None or run.members is None or run.results is None or audits is None:
+        return
+    computed = conclude(run.spec, run.members, audits, shown_in(run.results))
+    place = first_difference(computed.model_dump(mode="json"), run.results.model_dump(mode="json"))
+    if place is not None:
+        sentence = f"{RESULTS_FILE}: {place} is not what follows from the rows{_other_program(run.spec)}"
+        yield Failure(FailureKind.RESULTS, sentence, RESULTS_FILE)
+    elif (run.path / RESULTS_FILE).read_bytes() != _as_written(computed):
+        yield Failure(FailureKind.RESULTS, f"{RESULTS_FILE} is not written as a run writes it", RESULTS_FILE)
+
+
+def _as_written(results: Results) -> bytes:
+    return results.model_dump_json(indent=1).encode()
+
+
+def first_difference(expected: object, actual: object, place: str = "") -> str | None:
+    """Return where two JSON values first differ, such as ``verdicts.0.answer``; None where they are the same."""
+    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
+        if list(expected) != list(actual):
+            return place or "its keys"
+        pairs = [(key, value, actual[key]) for key, value in expected.items()]
+    elif isinstance(expected, list) and isinstance(actual, list):
+        if len(expected) != len(actual):
+            return f"the length of {place}"
+        pairs = [(number, value, actual[number]) for number, value in enumerate(expected)]
+    else:
+        return None if (type(expected), expected) == (type(actual), actual) else place
+    differences = (first_difference(value, other, f"{place}.{key}".lstrip(".")) for key, value, other in pairs)
+    return next((difference for difference in differences if difference is not None), None)
+
+
+def _other_program(spec: RunSpec) -> str:
+    """Say that another program computes now, where one does: that may be the whole difference."""
+    if spec.program.digest == program_digest():
+        return ""
+    return f" (computed by camaudit {spec.program.camaudit}; this is {camaudit_version()}, with other sources)"
+
+
+def check_table(run: RunFolder) -> Iterator[Failure]:
+    """Yield whether the table is that of the rows, byte for byte."""
+    audits, path = run.audits(), run.path / CSV_FILE
+    if run.spec is None or audits is None or not path.is_file():
+        return
+    if path.read_bytes() != per_study_csv(audits, run.spec.metrics):
+        sentence = f"{CSV_FILE} is not the table of the rows{_other_program(run.spec)}"
+        yield Failure(FailureKind.TABLE, sentence, CSV_FILE)
+
+
+def check_equivalent(run: RunFolder) -> Iterator[Failure]:
+    """Yield whether the groups of equivalent maps follow from the maps; nothing where maps cannot be read."""
+    audits = run.audits()
+    if run.results is None or audits is None:
+        return
+    try:
+        groups = equivalent_maps(run.path, audits)
+    except OutputError:
+        return  # the maps' own check names it
+    if groups != run.results.equivalent_methods:
+        sentence = f"{RESULTS_FILE}: equivalent_methods is not what follows from the maps"
+        yield Failure(FailureKind.EQUIVALENT, sentence, RESULTS_FILE)
+
+
+def check_pictures(run: RunFolder) -> Iterator[Failure]:
+    """Yield pictures of the report that the run did not cut, or that are another study's."""
+    if run.results is None or run.entries is None:
+        return
+    pictures = recorded_files(entry for entry in run.entries if entry.event == "inference.finished")
+    shown = {f"case of study {case.study}": case.panels for case in run.results.cases}
+    if run.results.inputs is not None:
+        shown["model's input"] = run.results.inputs.picture
+    for what, name in shown.items():
+        if name is not None and name not in pictures:
+            sentence = f"the picture of the {what} is none that the run cut"
+            yield Failure(FailureKind.PICTURES, sentence, RESULTS_FILE)
+    for case in run.results.cases:
+        if case.panels not in (None, f"cases/{case.study}.npz"):
+            sentence = f"the picture of the case of study {case.study} is another's"
+            yield Failure(FailureKind.PICTURES, sentence, RESULTS_FILE)

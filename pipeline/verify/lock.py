@@ -1,0 +1,86 @@
+"""What was fixed before the fact, against the configuration, the model and the cohort that the run states."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from pipeline.errors import ConfigError
+from pipeline.findings.custody.site_key import fingerprint_of
+from pipeline.findings.facts import Lock
+from pipeline.findings.lock import LockFile, cohort_digest, fixed_by, read_lock
+from pipeline.findings.spec import LOCK_FILE, SPEC_FILE, RunSpec
+from pipeline.verify.failure import Failure, FailureKind
+from pipeline.verify.run_folder import RunFolder
+
+__all__ = ["check_lock"]
+
+_CONFIGURATION = "audit.yaml"  # a lock is named after the configuration that it lies beside
+
+
+def check_lock(run: RunFolder) -> Iterator[Failure]:
+    """Yield what the run's lock says otherwise than the run, and what the run should have admitted."""
+    if run.spec is None:
+        return
+    lock = run.spec.lock
+    yield from _digests(run, run.spec)
+    if run.public is not None and lock.site_key != fingerprint_of(run.public):
+        yield _failure("lock.site_key is not the key that signed the ledger")
+    if lock.locked_at is None and not lock.exploratory:
+        yield _failure("nothing was locked, and the run does not say EXPLORATORY")
+    if (lock.digest is not None) != (run.path / LOCK_FILE).is_file():
+        yield _failure(f"{LOCK_FILE} is not here as the specification says")
+    elif lock.digest is not None:
+        yield from _lock_file(run, run.spec)
+
+
+def _failure(why: str, file: str = SPEC_FILE) -> Failure:
+    return Failure(FailureKind.LOCK, f"{file}: {why}", file)
+
+
+def _digests(run: RunFolder, spec: RunSpec) -> Iterator[Failure]:
+    fixed = fixed_by(spec.config, spec.model.sha256, spec.model.code_sha256, spec.program.digest)
+    stated = fixed.model_dump()
+    if run.members is not None:
+        stated["cohort"] = cohort_digest({member.study: member.source_sha256 for member in run.members})
+    for name, digest in stated.items():
+        if getattr(spec.lock, name) != digest:
+            yield _failure(f"lock.{name} is not the digest of what the run states")
+
+
+def _lock_file(run: RunFolder, spec: RunSpec) -> Iterator[Failure]:
+    try:
+        locked = read_lock(run.path / _CONFIGURATION)
+    except ConfigError:
+        locked = None
+    if locked is None:
+        yield _failure("is no lock of this version, or not as it was signed", LOCK_FILE)
+        return
+    lock = spec.lock
+    said = (lock.digest, lock.locked_at, lock.amendments)
+    if said != (locked.digest, locked.locked_at, locked.amendments):
+        yield _failure(f"digest, time or amendments of the lock are not those of {LOCK_FILE}")
+    elif not lock.exploratory:
+        yield from _unadmitted(run, spec, locked)
+
+
+def _unadmitted(run: RunFolder, spec: RunSpec, locked: LockFile) -> Iterator[Failure]:
+    """Hold a run that claims to be locked against its lock: every difference should have made it EXPLORATORY."""
+    says_not = "and the run does not say EXPLORATORY"
+    for name, digest in locked.fixed.model_dump().items():
+        if getattr(spec.lock, name) != digest:
+            yield _failure(f"{name} is not what was locked, {says_not}")
+    studies = {member.study: member.source_sha256 for member in run.members or ()}
+    kept = {study: studies.get(study) for study in locked.studies} == dict(locked.studies)
+    if run.members is not None and not (kept and (locked.open_cohort or studies.keys() == locked.studies.keys())):
+        yield _failure(f"the cohort is not what was locked, {says_not}")
+    if run.public is not None and locked.public != run.public:
+        yield _failure(f"the lock was signed with another key than the ledger, {says_not}")
+    if _is_late(spec.lock, spec.started_at):
+        yield _failure("the lock is later than the run's start")
+
+
+def _is_late(lock: Lock, started_at: str) -> bool:
+    try:
+        locked, started = datetime.fromisoformat(str(lock.locked_at)), datetime.fromisoformat(started_at)
+    except ValueError:
+        return True
+    return locked.replace(microsecond=0) > started  # the start was cut off to a second

@@ -1,0 +1,79 @@
+"""Every map that is kept or referred to against the hash in its row, those of earlier runs against their ledgers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import OutputError
+from pipeline.findings.custody.ledger import read_ledger
+from pipeline.findings.custody.recorded_files import check_file, recorded_files
+from pipeline.findings.scores import MapScores
+from pipeline.findings.shards import load_maps, map_key, maps_path
+from pipeline.findings.spec import LEDGER_FILE
+from pipeline.findings.study_audit import StudyAudit
+from pipeline.verify.failure import Failure, FailureKind
+from pipeline.verify.run_folder import RunFolder, without_path
+
+__all__ = ["check_maps"]
+
+
+def check_maps(run: RunFolder) -> Iterator[Failure]:
+    """Yield maps that are not the measured ones, and earlier runs that do not prove theirs; each run and study once."""
+    keepers: dict[str, Failure | None] = {}
+    for name, audit in run.counting():
+        entries = [entry for entry in audit.map_scores if entry.map is not None]
+        for file in dict.fromkeys(_file(entry) for entry in entries):
+            if file.startswith("../") and file not in keepers:
+                keepers[file] = _keeper_failure(run, file)
+                if failure := keepers[file]:
+                    yield failure
+        yield from _wrong_map(run, name, audit, [entry for entry in entries if keepers.get(_file(entry)) is None])
+
+
+def _file(entry: MapScores) -> str:
+    return str(entry.map).partition("#")[0]
+
+
+def _keeper_failure(run: RunFolder, file: str) -> Failure | None:
+    """Hold a maps file of an earlier run against that run's ledger, signed with the same key as this one's."""
+    try:
+        path = maps_path(run.path, file)
+    except OutputError:
+        return None  # the map itself says so
+    keeper = path.parents[1]
+    if not keeper.is_dir():
+        sentence = f"maps of run {keeper.name} are referred to, and its folder is not beside this one"
+        return Failure(FailureKind.CARRIED_ABSENT, sentence, file)
+    try:
+        check_file(keeper, f"maps/{path.name}", recorded_files(read_ledger(keeper / LEDGER_FILE, public=run.public)))
+    except OutputError as error:
+        sentence = f"run {keeper.name}, which keeps maps of this one: {without_path(error, keeper)}"
+        return Failure(FailureKind.CARRIED_ALTERED, sentence, file)
+    return None
+
+
+def _wrong_map(run: RunFolder, shard: str, audit: StudyAudit, entries: list[MapScores]) -> Iterator[Failure]:
+    try:
+        maps = load_maps(run.path, entries)
+    except OutputError as error:
+        yield _failure(shard, audit, without_path(error, _folder_of(error, run.path)))
+        return
+    for entry in entries:
+        if entry.map_sha256 is None:
+            yield _failure(shard, audit, "its row holds no hash")
+        values, affine = maps[map_key(entry)], maps[f"{map_key(entry)}/affine"]
+        if (
+            values.dtype != np.float32
+            or not values.size
+            or not (np.isfinite(values).all() and np.isfinite(affine).all())
+        ):
+            yield _failure(shard, audit, "holds values that no map has")
+
+
+def _folder_of(error: OutputError, run: Path) -> Path:
+    return run if str(error).startswith(str(run)) else run.parent
+
+
+def _failure(shard: str, audit: StudyAudit, why: str) -> Failure:
+    return Failure(FailureKind.MAP, f"a map of study {audit.study}: {why}", shard)

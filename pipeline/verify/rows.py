@@ -1,0 +1,99 @@
+"""The rows of all shards against cohort and recipes: each study once, of these bytes, by this run's recipe."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from pipeline.findings.spec import COHORT_FILE, SPEC_FILE
+from pipeline.verify.failure import Failure, FailureKind
+from pipeline.verify.run_folder import RunFolder, Shard
+
+__all__ = ["check_members", "check_recipes", "check_specification"]
+
+
+def check_specification(run: RunFolder) -> Iterator[Failure]:
+    """Yield where the specification contradicts itself or the list of studies."""
+    if run.spec is None:
+        return
+    spec, config = run.spec, run.spec.config
+    stated = {
+        "audit": (spec.audit, config.name),
+        "lock.model": (spec.lock.model, spec.model.sha256),
+        "methods": (tuple(facts.name for facts in spec.methods), config.explain.methods),
+        "run": (spec.run[-8:], spec.lock.recipe[:8]),
+        "maps": ({recipe.method for recipe in spec.maps} >= set(config.explain.methods), True),
+    }
+    for name, (said, expected) in stated.items():
+        if said != expected:
+            yield _contradiction(f"{SPEC_FILE}: {name} is not what its own configuration says", SPEC_FILE)
+    if run.members is not None:
+        shards = {member.shard for member in run.members} - {None}
+        if shards != set(range(spec.shards)):
+            yield _contradiction(f"{COHORT_FILE}: its shards are not the {spec.shards} of {SPEC_FILE}", COHORT_FILE)
+        names = Counter(member.study for member in run.members)
+        if twice := next((name for name, count in names.items() if count > 1), None):
+            yield _contradiction(f"{COHORT_FILE}: study {twice[:40]} stands there twice", COHORT_FILE)
+
+
+def _contradiction(sentence: str, file: str) -> Failure:
+    return Failure(FailureKind.SPECIFICATION, sentence, file)
+
+
+def check_members(run: RunFolder) -> Iterator[Failure]:
+    """Yield studies without a row, with two, in another shard, of other bytes, or of nobody's cohort."""
+    if run.members is None or run.shards is None:
+        return
+    members = {member.study: member for member in run.members}
+    rows = run.counting()
+    counts = Counter(audit.study for _, audit in rows)
+    for member in run.members:
+        if counts[member.study] != 1:
+            sentence = f"study {member.study} has {counts[member.study]} rows that count, not one"
+            yield Failure(FailureKind.MEMBERS, sentence, COHORT_FILE)
+    for name, audit in rows:
+        if audit.study not in members:
+            yield Failure(FailureKind.MEMBERS, f"{name}: study {audit.study} is none of the cohort", name)
+            continue
+        member = members[audit.study]
+        if member.shard is not None and name != f"shards/{member.shard:04d}.parquet":
+            yield Failure(FailureKind.MEMBERS, f"{name}: study {audit.study} belongs to another shard", name)
+        if (audit.source_sha256, audit.patient) != (member.source_sha256, member.patient):
+            sentence = f"{name}: the row of study {audit.study} is of other bytes or another patient than the cohort's"
+            yield Failure(FailureKind.SOURCE, sentence, name)
+    yield from _counted(run)
+
+
+def _counted(run: RunFolder) -> Iterator[Failure]:
+    """Hold the counts that are printed against the rows."""
+    if run.results is None or run.members is None:
+        return
+    flow = run.results.flow
+    rows: Counter[str] = Counter(audit.status for _, audit in run.counting())
+    stated = {
+        "analysed": flow.analysed,
+        "excluded": sum(flow.excluded.values()),
+        "failed": sum(flow.failed.values()),
+    }
+    if flow.found != len(run.members) or any(rows[status] != count for status, count in stated.items()):
+        said = " + ".join(f"{count} {status}" for status, count in stated.items())
+        there = " + ".join(f"{rows[status]} {status}" for status in stated)
+        sentence = f"results.json counts {flow.found} = {said}, and the rows of {len(run.members)} studies {there}"
+        yield Failure(FailureKind.COUNTS, sentence, "results.json")
+
+
+def check_recipes(run: RunFolder) -> Iterator[Failure]:
+    """Yield rows that count and were not made by the recipes of the specification."""
+    for shard in run.shards or ():
+        wrong = _by_another_recipe(run, shard)
+        if wrong is not None:
+            sentence = f"{shard.name}: the row of study {wrong} was not made by the recipe of {SPEC_FILE}"
+            yield Failure(FailureKind.RECIPE, sentence, shard.name)
+
+
+def _by_another_recipe(run: RunFolder, shard: Shard) -> str | None:
+    answers = {carried.audit.study: carried for carried in shard.answers}
+    counting = {audit.study for name, audit in run.counting() if name == shard.name}
+    for audit in shard.audits:
+        answer = answers.get(audit.study)
+        if audit.study in counting and (answer is None or not answer.holds or answer.audit != audit):
+            return audit.study
+    return None

@@ -1,0 +1,136 @@
+"""A whole verification: every check in its order, what could not be checked, and who signed."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pipeline.errors import ConfigError
+from pipeline.findings.custody.site_key import fingerprint_of
+from pipeline.findings.spec import LEDGER_FILE, SOURCES_FILE
+from pipeline.verify.conclusions import check_equivalent, check_pictures, check_results, check_table
+from pipeline.verify.document import REPORT_FILE, ReportTools, check_report
+from pipeline.verify.events import check_events, check_finished, check_provenance
+from pipeline.verify.failure import Failure, FailureKind
+from pipeline.verify.files import check_files
+from pipeline.verify.lock import check_lock
+from pipeline.verify.maps import check_maps
+from pipeline.verify.register import check_register, register_unchecked
+from pipeline.verify.rows import check_members, check_recipes, check_specification
+from pipeline.verify.run_folder import RunFolder, open_run_folder
+
+__all__ = ["UNSEEN", "Verification", "check_fingerprint", "fingerprint_given", "verify_run"]
+
+UNSEEN = "images, masks and the model were not looked at"
+"""What a verification without the archive leaves open."""
+
+Check = Callable[[RunFolder], Iterable[Failure]]
+
+_CHECKS: tuple[tuple[Check, FailureKind], ...] = (
+    (check_events, FailureKind.EVENTS),
+    (check_finished, FailureKind.UNFINISHED),
+    (check_files, FailureKind.UNREADABLE),
+    (check_specification, FailureKind.SPECIFICATION),
+    (check_members, FailureKind.MEMBERS),
+    (check_recipes, FailureKind.RECIPE),
+    (check_maps, FailureKind.MAP),
+    (check_results, FailureKind.RESULTS),
+    (check_table, FailureKind.TABLE),
+    (check_equivalent, FailureKind.EQUIVALENT),
+    (check_pictures, FailureKind.PICTURES),
+    (check_provenance, FailureKind.PROVENANCE),
+    (check_lock, FailureKind.LOCK),
+    (check_register, FailureKind.REGISTER),
+)
+"""Each with the kind that a record is of which breaks the check itself."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found: ``failures`` by their codes, ``unchecked`` in a sentence each.
+
+    ``fingerprint`` is that of the key that signed, None where nothing tells; ``head`` and ``length`` are the ledger's.
+    """
+
+    failures: tuple[Failure, ...]
+    unchecked: tuple[str, ...]
+    fingerprint: str | None
+    head: str | None = None
+    length: int = 0
+
+
+def verify_run(path: Path, tools: ReportTools | None = None, *, fingerprint: str | None = None) -> Verification:
+    """Verify a run's folder.
+
+    ``fingerprint`` is that of the key that must have signed; without it, any key that signed all of the ledger.
+    Without ``tools`` the report is only held against its hash.
+
+    Raises:
+        OutputError: when it is no run's folder at all.
+    """
+    run = open_run_folder(path)
+    failures = [*run.failures, *check_fingerprint(run.public, fingerprint)]
+    checks = list(_CHECKS)
+    if tools is not None:
+        checks.append((partial(check_report, tools=tools), FailureKind.PDF_UNREADABLE))
+    for check, kind in checks:
+        failures += _guarded(check, run, kind, sound=not failures)
+    ordered = sorted(dict.fromkeys(failures), key=lambda failure: failure.kind.code)
+    entries = run.entries or ()
+    return Verification(
+        tuple(ordered),
+        tuple(_unchecked(run)),
+        fingerprint_of(run.public) if run.public else None,
+        entries[-1].hash if entries else None,
+        len(entries),
+    )
+
+
+def _guarded(check: Check, run: RunFolder, kind: FailureKind, *, sound: bool) -> list[Failure]:
+    """Run a check; where the record is known not to hold, one that breaks on it is a failure and no fault of ours."""
+    try:
+        return list(check(run))
+    except Exception:
+        if sound:
+            raise
+        return [Failure(kind, f"what is recorded cannot be checked further: {kind.meaning}, or worse")]
+
+
+def check_fingerprint(public: str | None, wanted: str | None) -> Iterator[Failure]:
+    """Yield whether another key signed than the wanted one."""
+    if wanted is not None and public is not None and fingerprint_of(public) != wanted:
+        sentence = f"signed with the key {fingerprint_of(public)}, not with {wanted}"
+        yield Failure(FailureKind.OTHER_KEY, sentence, LEDGER_FILE)
+
+
+def fingerprint_given(text: str) -> str:
+    """Return a fingerprint as it is printed, from one that somebody typed: letters' case and blanks do not count.
+
+    Raises:
+        ConfigError: when it is none.
+    """
+    digits = "".join(text.split()).upper()
+    if len(digits) != 32 or not set(digits) <= set("0123456789ABCDEF"):
+        raise ConfigError(f"--key: a fingerprint has 32 hex digits, such as 21FE 31DF ..., not {text[:60]!r}")
+    return " ".join(digits[start : start + 4] for start in range(0, 32, 4))
+
+
+def _unchecked(run: RunFolder) -> Iterator[str]:
+    if run.entries is None:
+        yield "no file could be held against its hash, because the ledger itself does not hold"
+    if not (run.path / SOURCES_FILE).exists():
+        yield f"{SOURCES_FILE} is not here, as in a folder that was handed on: where the studies lie is not known"
+    if not (run.path / REPORT_FILE).exists() and REPORT_FILE not in run.recorded:
+        yield "no report was rendered"
+    missing: Sequence[str] = [
+        name
+        for name, part in (("run.json", run.spec), ("cohort.json", run.members), ("results.json", run.results))
+        if part is None
+    ]
+    if missing:
+        yield f"what needs {', '.join(missing)} was not checked"
+    elif run.audits() is None:
+        yield "the conclusions were not computed again, because the rows are not those of the cohort"
+    if sentence := register_unchecked(run):
+        yield sentence
+    yield f"{UNSEEN}: see --deep and --recompute"
