@@ -5,11 +5,10 @@ scikit-image are imported by the few methods that wrap them, when such a method 
 """
 
 from cam.capture import Capture, capture
-from cam.equivalence import same_evidence
 from cam.estimate import Cost, estimate
 from cam.explain import explain
-from cam.explanation import EmptyMap, Explanation, NoSuchMapError
-from cam.heatmap import Heatmap
+from cam.inputs.target_keys import TargetLike
+from cam.inputs.targets import Difference, PerSample, Positive, Predicted, Region, Scalar, Similarity, Target, Value
 from cam.layers.alignment import cell_shift
 from cam.layers.auto import LayerChoice, choose_layer, find_layer
 from cam.layers.calls import Slices
@@ -17,11 +16,12 @@ from cam.layers.spatial import spatial_layers
 from cam.layers.tokens import TokenGrid
 from cam.memory import Memory
 from cam.network.outputs import as_logits, squashing
+from cam.outcome.equivalence import same_evidence
+from cam.outcome.explanation import EmptyMap, Explanation, NoSuchMapError
+from cam.outcome.map_tensor import MapTensor
 from cam.registry import INPUT, METHODS, Method
 from cam.request import ExplanationRequest, RawMaps
 from cam.resize import resize
-from cam.target_keys import TargetLike
-from cam.targets import Difference, PerSample, Positive, Predicted, Region, Scalar, Similarity, Target, Value
 
 __all__ = [
     "INPUT",
@@ -32,8 +32,8 @@ __all__ = [
     "EmptyMap",
     "Explanation",
     "ExplanationRequest",
-    "Heatmap",
     "LayerChoice",
+    "MapTensor",
     "Memory",
     "Method",
     "NoSuchMapError",

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from cam.inputs.targets import Scalar
 from cam.layers.axis_layout import Reader
 from cam.layers.calls import LayerCall, SlicedGrid, Slices, joined, layer_call, remedy
 from cam.layers.spatial import refuse_training, resolve
 from cam.layers.tokens import TokenGrid
 from cam.network.graph import GradThroughout, depends_on
 from cam.network.outputs import Output, as_logits, plain
-from cam.targets import Scalar
 
 __all__ = ["Capture", "capture"]
 

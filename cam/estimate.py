@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 import cam.methods  # noqa: F401 - fills the registry
-from cam.arguments import Options, checked_input, in_words, layer_names, method_options
 from cam.capture import Capture, capture
+from cam.inputs.arguments import Options, checked_input, in_words, layer_names, method_options
 from cam.layers.auto import choose_layer
 from cam.layers.axis_layout import hookable
 from cam.layers.calls import Slices

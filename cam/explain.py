@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 import cam.methods  # noqa: F401 - fills the registry
-from cam.arguments import (
+from cam.capture import Capture, capture
+from cam.inputs.arguments import (
     Options,
     checked_input,
     checked_settings,
@@ -18,8 +19,7 @@ from cam.arguments import (
     output_and_kind,
     output_names,
 )
-from cam.capture import Capture, capture
-from cam.explanation import Explanation, MapKey
+from cam.inputs.target_keys import TargetKey, TargetLike, requested, resolve_targets
 from cam.layers.auto import LayerChoice, find_layer
 from cam.layers.calls import Slices
 from cam.layers.spatial import refuse_training
@@ -28,9 +28,9 @@ from cam.memory import Memory
 from cam.network.graph import saving_nothing
 from cam.network.outputs import Output, OutputKind, adapted, as_logits, refuse_squashed, saturated
 from cam.network.steady import check_steady, mixes_samples
+from cam.outcome.explanation import Explanation, MapKey
 from cam.registry import METHODS, Method
 from cam.request import ExplanationRequest, RawMaps, widened
-from cam.target_keys import TargetKey, TargetLike, requested, resolve_targets
 
 __all__ = ["explain"]
 
@@ -56,8 +56,8 @@ def explain(
     """Explain ``model`` on ``x`` (B, C, *S) with every method, target and layer from one forward.
 
     ``target`` is what is explained: an index, a label's name (with ``labels``, the outputs' names in their order), or a
-    target of ``cam.targets``; ``targets`` are several of them. Without either it is each sample's predicted label.
-    ``methods`` and ``layers`` may be one or several; a layer is its name or the module itself, ``"auto"`` the last that
+    target of ``cam.inputs.targets``; ``targets`` are several of them. Without either it is each sample's predicted
+    label. ``methods`` and ``layers`` may be one or several; a layer is its name or the module itself, ``"auto"`` the last that
     all of the evidence passes, ``"name#0"``, ``"name#1"`` the calls of one that is called several times in a forward.
 
     ``options`` sets a method's own parameters, by its name. ``rows`` bounds how many inputs a method that runs the

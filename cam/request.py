@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from cam.capture import Capture
+from cam.inputs.targets import Scalar
 from cam.memory import Memory
-from cam.targets import Scalar
 
 __all__ = ["ExplanationRequest", "RawMaps"]
 

@@ -33,7 +33,7 @@ MUTANTS: list[Mutant] = [
         tests=("tests/cam/test_methods.py", "-k", "layercam- and 2d"),
     ),
     *of(
-        "cam/targets.py",
+        "cam/inputs/targets.py",
         ("(2 * labels - 1)", "(1 - 2 * labels)"),
         ("gather(1, labels[:, None])[:, 0]", "gather(1, labels[:1, None].expand(len(labels), 1))[:, 0]"),
         ("scores(logits) - Target(self.other)", "scores(logits) + Target(self.other)"),
@@ -44,7 +44,7 @@ MUTANTS: list[Mutant] = [
         ("(logits > self.threshold)", "(logits >= -self.threshold)"),
         ("first = 1 if", "first = 0 if"),
         ("logits.argmax(dim=1)", "logits.argmin(dim=1)"),
-        tests=("tests/cam/test_targets.py",),
+        tests=("tests/cam/inputs/test_targets.py",),
     ),
     *of(
         "cam/resize.py",
@@ -53,14 +53,14 @@ MUTANTS: list[Mutant] = [
         tests=("tests/cam/test_resize.py",),
     ),
     *of(
-        "cam/equivalence.py",
+        "cam/outcome/equivalence.py",
         ("flat.relu()", "flat.abs()"),
         ("flat.relu() / peak", "flat.relu()"),
         ("if not bool(first.any()) and", "if False and"),
         ("apart <= rounding).all()", "apart <= rounding).any()"),
         ("_TOLERANCE + _ROUNDING *", "_TOLERANCE + 0 *"),
         (".clamp(max=_MOST)", ""),
-        tests=("tests/cam/test_equivalence.py",),
+        tests=("tests/cam/outcome/test_equivalence.py",),
     ),
     *of(
         "cam/layers/alignment.py",

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from cam.inputs.targets import Scalar
 from cam.procedures.attention import Attended, attended, onto_grid
 from cam.procedures.perturb import exact
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps, widened
-from cam.targets import Scalar
 
 
 @procedure(

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cam.inputs.targets import Scalar, Target
 from cam.methods.gradcam import gradcam
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps
-from cam.targets import Scalar, Target
 
 
 @procedure(

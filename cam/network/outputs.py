@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
+from cam.inputs.targets import Scalar
 from cam.network.graph import Vertex, inputs_of, kind_of, vertex_of
-from cam.targets import Scalar
 
 __all__ = ["Output", "OutputKind", "adapted", "as_logits", "plain", "refuse_squashed", "saturated", "squashing"]
 

@@ -6,10 +6,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from cam.inputs.targets import Scalar
 from cam.network.graph import depends_on
 from cam.procedures.perturb import halving
 from cam.request import ExplanationRequest, widened
-from cam.targets import Scalar
 
 __all__ = ["Score", "attributed", "score_of"]
 

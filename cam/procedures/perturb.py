@@ -10,8 +10,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from cam.inputs.targets import Scalar
 from cam.request import ExplanationRequest, widened
-from cam.targets import Scalar
 
 __all__ = ["Build", "Forward", "default_rows", "exact", "halving", "logits_of", "own_scores", "rescored", "scores_of"]
 

@@ -6,8 +6,8 @@ from torch import nn
 
 from cam import METHODS, estimate, explain
 from cam.estimate import Cost
+from tests.cam.inputs.test_arguments import FEW
 from tests.cam.networks import images, small
-from tests.cam.test_arguments import FEW
 
 CONVOLUTIONAL = [name for name in METHODS if name != "cam" and not name.startswith("attention_")]
 

@@ -75,7 +75,7 @@ NO_CAM = {
 def test_cam_refuses_another_tail_and_names_what_to_take(reason):
     model = small(2, rectified=True, affine=True)
     model.tail = nn.Sequential(*NO_CAM[reason]).double().eval()
-    with pytest.raises(ValueError, match=f"'cam' needs .* at layer 'layer' {reason}, .* take 'hirescam' or 'gradcam'"):
+    with pytest.raises(ValueError, match=f"'cam' needs .* at layer 'layer' {reason}, .* use 'hirescam' or 'gradcam'"):
         explain(model, images(2), [0], methods=["cam"], layers=["layer"])
 
 
@@ -332,7 +332,7 @@ def explained_gradient(model, x, label):
 
 def test_finercam_refuses_what_has_no_rival():
     x = images(2)
-    with pytest.raises(ValueError, match=r"'finercam' compares .* at least two a sample, not \(3, 1\)"):
+    with pytest.raises(ValueError, match=r"'finercam' compares .* shape \(batch, at least 2\), not \(3, 1\)"):
         explained("finercam", small(2, rectified=True, affine=True, labels=1), x, [1])
     model = small(2, rectified=True, affine=True)
     with pytest.raises(ValueError, match="'finercam' explains a label, not Difference"):
@@ -342,7 +342,7 @@ def test_finercam_refuses_what_has_no_rival():
     with pytest.raises(ValueError, match=r"must lie in 0\.\.2 .* not 3"):
         explained("finercam", model, x, [3])
     dense = nn.Sequential(conv(2, 1, 2, 3, padding=1), conv(2, 2, 3, 1)).double().eval()
-    with pytest.raises(ValueError, match=r"at least two a sample, not \(3, 3, 6, 6\)"):
+    with pytest.raises(ValueError, match=r"\(batch, at least 2\), not \(3, 3, 6, 6\)"):
         explained("finercam", dense, x, [Region(0, torch.ones(3, 6, 6))], "0")
 
 

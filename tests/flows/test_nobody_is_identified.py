@@ -126,7 +126,7 @@ def test_nothing_that_identifies_a_patient_comes_out(tmp_path, monkeypatch, capf
     assert "8 studies = 4 analysed + 0 excluded + 4 failed" in output.out
 
     files = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} >= {".pdf", ".json", ".jsonl", ".csv", ".npz", ".parquet", ".yaml"}
+    assert {path.suffix for path in files} >= {".pdf", ".json", ".jsonl", ".csv", ".npz", ".parquet"}
     identity = next(iter((tmp_path / "runs").rglob("cases/*.npz"))).stem.lower()
     told = {path.suffix for path in files if identity in unpacked(path)}
     assert told >= {".pdf", ".json", ".csv", ".npz", ".parquet"}, "what is searched must be legible"

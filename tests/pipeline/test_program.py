@@ -28,6 +28,6 @@ def test_another_program_computes_anew(tmp_path, monkeypatch):
     folder = begin(config, "c")
     work(folder, 0)
     assert read_run(begin(config, "c"))[0].shards == 0
-    monkeypatch.setattr("pipeline.runs.run.program_digest", lambda: "another")
+    monkeypatch.setattr("pipeline.runs.start.program_digest", lambda: "another")
     _, members = read_run(begin(config, "c"))
     assert [member.shard for member in members] == [0, 0, 0]

@@ -11,12 +11,13 @@ __all__ = ["check_file", "digest_of_file", "record_files", "recorded_files"]
 
 
 def record_files(ledger: Ledger, event: str, folder: Path, names: Iterable[str], **body: object) -> None:
-    """Add an event that holds the SHA-256 of files of a run, by their names relative to its folder.
+    """Add an event that holds the SHA-256 of files of a run, by their names relative to its folder, where there are any.
 
     Raises:
         OutputError: when a file cannot be read or the ledger not be written.
     """
-    ledger.append(event, files={name: digest_of_file(folder / name) for name in names}, **body)
+    hashes = {name: digest_of_file(folder / name) for name in names}
+    ledger.append(event, **({"files": hashes} if hashes else {}), **body)
 
 
 def recorded_files(entries: Iterable[LedgerEntry]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from cam import Difference, PerSample, Predicted, Region, Target, Value, as_logits, capture, explain, squashing
-from cam.target_keys import plain_key
+from cam.inputs.target_keys import plain_key
 from tests.cam.networks import conv, images, small
 from tests.cam.test_capture import state_of
 

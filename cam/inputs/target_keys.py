@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from cam.spelling import did_you_mean
-from cam.targets import Difference, PerSample, Positive, Predicted, Region, Scalar, Similarity, Target, Value
+from cam.inputs.spelling import did_you_mean
+from cam.inputs.targets import Difference, PerSample, Positive, Predicted, Region, Scalar, Similarity, Target, Value
 
 __all__ = ["TargetKey", "TargetLike", "plain_key", "requested", "resolve_targets"]
 

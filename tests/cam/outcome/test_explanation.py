@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cam import Difference, NoSuchMapError, PerSample, Predicted, Region, Similarity, Target, explain
-from cam.spelling import method_name
+from cam.inputs.spelling import method_name
 from tests.cam.networks import images, small
 
 NAMES = ["none", "tumour", "cyst"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cam import explain
-from cam.equivalence import equivalent, same_evidence
+from cam.outcome.equivalence import equivalent, same_evidence
 from tests.cam.networks import images, small
 
 METHODS = ["gradcam", "hirescam", "layercam"]

@@ -12,12 +12,12 @@ from typing import Any, get_args, get_origin, get_type_hints
 import torch
 from torch import Tensor, nn
 
+from cam.inputs.spelling import did_you_mean, method_name
 from cam.layers.calls import Slices
 from cam.layers.tokens import TokenGrid
 from cam.memory import Memory
 from cam.network.outputs import Output, OutputKind, plain
 from cam.registry import METHODS, Method
-from cam.spelling import did_you_mean, method_name
 
 __all__ = [
     "Options",

@@ -2,8 +2,8 @@
 
 ``Target``, ``Difference`` and ``Region`` say it outright. ``Predicted`` and ``Positive`` are answered by the model's
 own logits: they become ``Target``s once those are known, so that a method which runs the model again on changed
-inputs keeps asking about the label that was predicted for the image as it was. ``cam.target_keys`` reads what a caller
-wrote.
+inputs keeps asking about the label that was predicted for the image as it was. ``cam.inputs.target_keys`` reads what a
+caller wrote.
 
 Labels may be names where ``explain(..., labels=[...])`` tells the outputs' names. Lists, arrays and tensors of labels
 are kept as tuples, so that every target can be compared and be the key of its maps.

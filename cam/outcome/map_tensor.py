@@ -8,12 +8,12 @@ from torch import Tensor
 
 from cam.resize import resize
 
-__all__ = ["Heatmap", "grid_of"]
+__all__ = ["MapTensor", "grid_of"]
 
 _GAP = 2  # pixels between the pictures of a grid
 
 
-class Heatmap(Tensor):
+class MapTensor(Tensor):
     """The raw maps of one method, layer and target, (B, *S): a tensor that can be drawn.
 
     What is computed from it is a plain tensor.

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cam.equivalence import equivalent
-from cam.heatmap import Heatmap, grid_of
+from cam.inputs.spelling import did_you_mean, method_name
+from cam.inputs.target_keys import TargetKey, plain_key
+from cam.inputs.targets import Scalar
+from cam.outcome.equivalence import equivalent
+from cam.outcome.map_tensor import MapTensor, grid_of
 from cam.registry import METHODS
-from cam.spelling import did_you_mean, method_name
-from cam.target_keys import TargetKey, plain_key
-from cam.targets import Scalar
 
 __all__ = ["EmptyMap", "Explanation", "MapKey", "NoSuchMapError"]
 
@@ -43,8 +43,8 @@ class EmptyMap(NamedTuple):
 class Explanation:
     """The maps of one batch, raw.
 
-    ``explanation["gradcam"]`` is the map of that name, a ``Heatmap`` (B, *S) at the layer's own resolution. Where there
-    are several, the layer, the target or both tell which: ``["gradcam", "layer4"]``, ``["gradcam", 1]``,
+    ``explanation["gradcam"]`` is the map of that name, a ``MapTensor`` (B, *S) at the layer's own resolution. Where
+    there are several, the layer, the target or both tell which: ``["gradcam", "layer4"]``, ``["gradcam", 1]``,
     ``["gradcam", "layer4", 1]``. ``maps`` holds all by (method, layer, target), plain and detached; the target is what
     was asked for: an index, a name, or a target itself where it is not one label for all. The layer is ``"input"`` for
     a method at the input, and ``"one+other"`` for one across layers.
@@ -71,7 +71,7 @@ class Explanation:
     def __len__(self) -> int:
         return len(self.maps)
 
-    def __getitem__(self, key: object) -> Heatmap:
+    def __getitem__(self, key: object) -> MapTensor:
         """Return the one map of a method, or of (method, layer), (method, target) or (method, layer, target).
 
         Raises:
@@ -81,13 +81,13 @@ class Explanation:
         if len(chosen) != 1:
             what, hint = ("names more than one map", "") if chosen else ("names no map", self._hint(key))
             raise NoSuchMapError(f"{key!r} {what}; there are {_listed(chosen or self.maps)}{hint}")
-        return Heatmap.of(self.maps[chosen[0]])
+        return MapTensor.of(self.maps[chosen[0]])
 
     def __contains__(self, key: object) -> bool:
         return bool(self._chosen(key))
 
     def overlay(self, image: Tensor, *, strength: float = 0.6) -> Tensor:
-        """Return the one map there is, laid over its images: see ``Heatmap.overlay``.
+        """Return the one map there is, laid over its images: see ``MapTensor.overlay``.
 
         Raises:
             NoSuchMapError: when there is more than one map: name it, ``explanation["gradcam"].overlay(image)``.
@@ -97,19 +97,19 @@ class Explanation:
                 f"overlay needs one map: name it, maps['gradcam'].overlay(image); there are {_listed(self.maps)}"
             )
         (maps,) = self.maps.values()
-        return Heatmap.of(maps).overlay(image, strength=strength)
+        return MapTensor.of(maps).overlay(image, strength=strength)
 
     def to_image_grid(self, image: Tensor | None = None) -> Tensor:
         """Return one picture (3, height, width) of all maps: a row for each sample, a column for each map.
 
-        The columns are in the order of ``maps``; see ``Heatmap.to_image_grid`` for what is drawn.
+        The columns are in the order of ``maps``; see ``MapTensor.to_image_grid`` for what is drawn.
 
         Raises:
             NoSuchMapError: when there are no maps.
         """
         if not self.maps:
             raise NoSuchMapError("to_image_grid needs a map, and there is none")
-        columns = [Heatmap.of(maps).planes(image) for maps in self.maps.values()]
+        columns = [MapTensor.of(maps).planes(image) for maps in self.maps.values()]
         height, width = (max(column.shape[axis] for column in columns) for axis in (2, 3))
         enlarged = [_enlarged(column, (height, width)) for column in columns]
         return grid_of([torch.stack([column[sample] for column in enlarged]) for sample in range(len(columns[0]))])

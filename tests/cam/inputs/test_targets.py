@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from cam import Difference, PerSample, Positive, Predicted, Region, Target, explain
-from cam.target_keys import requested, resolve_targets
+from cam.inputs.target_keys import requested, resolve_targets
 from tests.cam.networks import conv, images, small
 
 LOGITS = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])

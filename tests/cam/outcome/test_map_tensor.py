@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from cam import Heatmap, NoSuchMapError, explain
+from cam import MapTensor, NoSuchMapError, explain
 from tests.cam.networks import images, small
 
 RAMP = {2: torch.arange(16.0).view(1, 1, 4, 4), 3: torch.arange(64.0).view(1, 1, 4, 4, 4)}
@@ -17,7 +17,7 @@ RAMP = {2: torch.arange(16.0).view(1, 1, 4, 4), 3: torch.arange(64.0).view(1, 1,
 def one_cell(axes, value):
     maps = torch.zeros(1, *[2] * axes)
     maps[(0, *[0] * axes)] = value
-    return Heatmap.of(maps)
+    return MapTensor.of(maps)
 
 
 @pytest.mark.parametrize("axes", [2, 3])
@@ -95,17 +95,17 @@ def test_a_grid_shows_every_sample_and_of_a_volume_the_plane_of_its_peak(axes):
     maps = torch.zeros(3, *[4] * axes)
     for sample in range(3):
         maps[(sample, *[sample] * axes)] = 1 + sample
-    picture = Heatmap.of(maps).to_image_grid()
+    picture = MapTensor.of(maps).to_image_grid()
     assert picture.shape == (3, 4, 3 * 4 + 2 * 2)
     for sample in range(3):
         red = picture[0, :, 6 * sample : 6 * sample + 4]
         assert red.nonzero().tolist() == [[sample, sample]]
     assert bool((picture[:, :, 4:6] == 1).all())
-    assert Heatmap.of(maps).to_image_grid(columns=2).shape == (3, 10, 10)
+    assert MapTensor.of(maps).to_image_grid(columns=2).shape == (3, 10, 10)
     over = torch.rand(3, 1, *[8] * axes)
-    assert Heatmap.of(maps).to_image_grid(over).shape == (3, 8, 3 * 8 + 2 * 2)
+    assert MapTensor.of(maps).to_image_grid(over).shape == (3, 8, 3 * 8 + 2 * 2)
     with pytest.raises(ValueError, match=r"to_image_grid.columns must be a whole number of at least 1, not 0"):
-        Heatmap.of(maps).to_image_grid(columns=0)
+        MapTensor.of(maps).to_image_grid(columns=0)
 
 
 @pytest.mark.parametrize("axes", [2, 3])
