@@ -6,9 +6,13 @@ scikit-image are imported by the few methods that wrap them, when such a method 
 
 from cam.capture import Capture, capture
 from cam.equivalence import same_evidence
-from cam.explain import Explanation, explain
+from cam.estimate import Cost, estimate
+from cam.explain import explain
+from cam.explanation import EmptyMap, Explanation, NoSuchMapError
+from cam.heatmap import Heatmap
 from cam.layers.alignment import cell_shift
 from cam.layers.auto import LayerChoice, choose_layer, find_layer
+from cam.layers.calls import Slices
 from cam.layers.spatial import spatial_layers
 from cam.layers.tokens import TokenGrid
 from cam.memory import Memory
@@ -16,24 +20,31 @@ from cam.network.outputs import as_logits, squashing
 from cam.registry import INPUT, METHODS, Method
 from cam.request import ExplanationRequest, RawMaps
 from cam.resize import resize
-from cam.targets import Difference, PerSample, Positive, Predicted, Region, Scalar, Target, TargetLike, Value
+from cam.target_keys import TargetLike
+from cam.targets import Difference, PerSample, Positive, Predicted, Region, Scalar, Similarity, Target, Value
 
 __all__ = [
     "INPUT",
     "METHODS",
     "Capture",
+    "Cost",
     "Difference",
+    "EmptyMap",
     "Explanation",
     "ExplanationRequest",
+    "Heatmap",
     "LayerChoice",
     "Memory",
     "Method",
+    "NoSuchMapError",
     "PerSample",
     "Positive",
     "Predicted",
     "RawMaps",
     "Region",
     "Scalar",
+    "Similarity",
+    "Slices",
     "Target",
     "TargetLike",
     "TokenGrid",
@@ -42,6 +53,7 @@ __all__ = [
     "capture",
     "cell_shift",
     "choose_layer",
+    "estimate",
     "explain",
     "find_layer",
     "resize",

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cam.layers.axis_layout import Reader
+from cam.layers.calls import LayerCall, SlicedGrid, Slices, joined, layer_call, remedy
 from cam.layers.spatial import refuse_training, resolve
 from cam.layers.tokens import TokenGrid
 from cam.network.graph import GradThroughout, depends_on
@@ -38,7 +39,30 @@ class _Call:
     version: int
 
 
-_Calls = dict[str, list[_Call]]
+@dataclass(frozen=True)
+class JoinedCalls:
+    """The activations (B, C, *S) of a layer's calls, and how they are joined: as slices, or by their channels."""
+
+    parts: tuple[Tensor, ...]
+    slices: Slices | None
+
+    @property
+    def activation(self) -> Tensor:
+        """The calls' activations as one, detached."""
+        return joined([part.detach() for part in self.parts], self.slices)
+
+
+class _Recorder:
+    """What the modules returned, call by call; None for a call that nobody asked for."""
+
+    def __init__(self, wanted: Sequence[LayerCall]) -> None:
+        self._wanted = wanted
+        self.seen: dict[str, list[_Call | None]] = {call.module: [] for call in wanted}
+
+    def is_wanted(self, module: str) -> bool:
+        """Tell whether the module's next call is asked for."""
+        number = len(self.seen[module])
+        return any(call.number in (None, number) for call in self._wanted if call.module == module)
 
 
 @dataclass(frozen=True)
@@ -48,13 +72,14 @@ class Capture:
     ``activations`` maps a layer's name to its output, laid out as (B, C, *S); ``logits`` is (B, K). Both hang on the
     tail's graph, if one was kept, which lives as long as this object; for a segmentation network they are (B, K, *S).
     ``outputs`` are the layers' outputs as they were, detached; ``grids`` tells how those are laid out, and holds what
-    the caller stated of other layers.
+    the caller stated of other layers. ``calls`` holds what the activations of several calls were joined from.
     """
 
     activations: Mapping[str, Tensor]
     logits: Tensor
     outputs: Mapping[str, Tensor] = field(default_factory=dict)
-    grids: Mapping[str, TokenGrid] = field(default_factory=dict)
+    grids: Mapping[str, TokenGrid | Slices] = field(default_factory=dict)
+    calls: Mapping[str, "JoinedCalls"] = field(default_factory=dict)
 
     def gradients(self, targets: Sequence[Scalar]) -> dict[str, Tensor]:
         """Return d score / d activation for every target, by a backward each through the tail alone.
@@ -80,20 +105,48 @@ class Capture:
 
         ``samples`` (n,) says whose prefix tokens (class, registers) go with each row. The result has the layer's own
         form and precision, (n, N, C) for tokens, and shares no memory with ``values``.
+
+        Raises:
+            ValueError: when the layer stands for several calls, each with an output of its own.
         """
-        return self.grids[layer].put_back(values, self.outputs[layer][samples])
+        if layer in self.calls:
+            raise ValueError(f"layer {layer!r} is several calls, and this method changes one: name one of them")
+        grid = self.grids[layer]
+        assert isinstance(grid, TokenGrid)
+        return grid.put_back(values, self.outputs[layer][samples])
+
+    def sees_instances(self, layer: str) -> bool:
+        """Tell whether the layer's first spatial axis counts instances that are no axis of the image."""
+        grid = self.grids.get(layer)
+        slices = grid.slices if isinstance(grid, SlicedGrid) else grid
+        return isinstance(slices, Slices) and slices.axis is None
 
     def _gradients(self, target: Scalar) -> dict[str, Tensor]:
         with torch.inference_mode(False), torch.enable_grad():
             score = target.scores(self.logits).sum()
         if not score.requires_grad:
             raise ValueError(f"layers {list(self.activations)} {_NO_PATH}")
-        layers = list(self.activations.values())
-        gradients = torch.autograd.grad(score, layers, retain_graph=True, allow_unused=True)
-        unused = [name for name, gradient in zip(self.activations, gradients, strict=True) if gradient is None]
+        parts = {name: self.parts(name) for name in self.activations}
+        leaves = [part for several in parts.values() for part in several]
+        gradients = iter(torch.autograd.grad(score, leaves, retain_graph=True, allow_unused=True))
+        by_part = {name: [next(gradients) for _ in several] for name, several in parts.items()}
+        unused = [name for name, given in by_part.items() if all(gradient is None for gradient in given)]
         if unused:
             raise ValueError(f"layers {unused} {_NO_PATH}")
-        return dict(zip(self.activations, gradients, strict=True))
+        return {
+            name: joined(
+                [
+                    torch.zeros_like(part) if gradient is None else gradient
+                    for part, gradient in zip(parts[name], given, strict=True)
+                ],
+                self.calls[name].slices if name in self.calls else None,
+            )
+            for name, given in by_part.items()
+        }
+
+    def parts(self, layer: str) -> tuple[Tensor, ...]:
+        """Return the activations of a layer, call by call, as they lie on the tail's graph."""
+        return self.calls[layer].parts if layer in self.calls else (self.activations[layer],)
 
 
 def capture(
@@ -101,7 +154,7 @@ def capture(
     x: Tensor,
     layers: Sequence[str],
     *,
-    grids: Mapping[str, TokenGrid] | None = None,
+    grids: "Mapping[str, TokenGrid | Slices] | None" = None,
     graph: bool = True,
     output: Output = None,
 ) -> Capture:
@@ -121,13 +174,15 @@ def capture(
 
     Raises:
         ValueError: when the model is in training mode, a layer does not exist, is not reached, is called more
-            than once, has no spatial extent or none that is known, holds NaN or infinity, is overwritten by another
-            name, runs in inference mode or takes no hooks, or no logits (B, K) are found in what the model returns.
+            than once and no call is named (``cam.layers.calls``), has no spatial extent or none that is known, holds
+            NaN or infinity, is overwritten by another name, runs in inference mode or takes no hooks, or no logits
+            (B, K) are found in what the model returns.
     """
     refuse_training(model)
     x = plain(x)
     made = _captured(model, x, layers, grids, graph=graph, output=output)
-    if graph and not all(depends_on(made.logits, activation) for activation in made.activations.values()):
+    parts = [part for name in made.activations for part in made.parts(name)]
+    if graph and not all(depends_on(made.logits, part) for part in parts):
         made = _captured(model, x, layers, grids, graph=graph, output=output, throughout=True)
     return made
 
@@ -136,32 +191,43 @@ def _captured(
     model: nn.Module,
     x: Tensor,
     layers: Sequence[str],
-    grids: Mapping[str, TokenGrid] | None,
+    grids: "Mapping[str, TokenGrid | Slices] | None",
     *,
     graph: bool,
     output: Output,
     throughout: bool = False,
 ) -> Capture:
-    seen: _Calls = {name: [] for name in layers}
-    modules = {name: resolve(model, name, x) for name in layers}
+    names = dict(model.named_modules())
+    wanted = {name: layer_call(name, names) for name in layers}
+    modules = {wanted[name].module: resolve(model, name, x) for name in layers}
+    recorder = _Recorder(list(wanted.values()))
     reader = Reader(model, x, grids)
     passing = GradThroughout(from_start=False) if throughout else nullcontext()
-    with _recording(modules, seen, reader, graph), torch.inference_mode(False), torch.no_grad(), passing:
+    with _recording(modules, recorder, reader, graph), torch.inference_mode(False), torch.no_grad(), passing:
         logits = as_logits(model(x), len(x), output)
-    calls = {name: _check_layer(name, seen[name], reader) for name in seen}
+    calls = {name: _checked_calls(name, call, recorder, reader) for name, call in wanted.items()}
+    several = {
+        name: JoinedCalls(tuple(call.activation for call in made), reader.slices(name))
+        for name, made in calls.items()
+        if len(made) > 1
+    }
     return Capture(
-        {name: call.activation for name, call in calls.items()},
+        {name: several[name].activation if name in several else made[0].activation for name, made in calls.items()},
         logits,
-        {name: call.output for name, call in calls.items()},
-        {**(grids or {}), **{name: call.grid for name, call in calls.items()}},
+        {name: made[0].output for name, made in calls.items()},
+        {**(grids or {}), **{name: made[0].grid for name, made in calls.items() if name not in several}},
+        several,
     )
 
 
 @contextmanager
-def _recording(modules: Mapping[str, nn.Module], seen: _Calls, reader: Reader, graph: bool) -> Iterator[None]:
+def _recording(modules: Mapping[str, nn.Module], recorder: _Recorder, reader: Reader, graph: bool) -> Iterator[None]:
     def hook_for(name: str) -> object:
         def hook(_module: nn.Module, _inputs: object, output: object) -> Tensor | None:
             if reader.busy:
+                return None
+            if not recorder.is_wanted(name):
+                recorder.seen[name].append(None)
                 return None
             if not isinstance(output, Tensor):
                 raise ValueError(f"layer {name!r} must return one tensor, not {type(output).__name__}")  # noqa: TRY004 - callers expect one error type for an unfit layer
@@ -171,7 +237,7 @@ def _recording(modules: Mapping[str, nn.Module], seen: _Calls, reader: Reader, g
             torch.set_grad_enabled(graph)  # the tail begins; the caller's no_grad block restores the mode
             laid_out = grid.lay_out(output)
             leaf = laid_out if output.requires_grad else _detached(laid_out).requires_grad_(graph)
-            seen[name].append(_Call(leaf, _detached(output), grid, leaf._version))  # noqa: SLF001 - the only count of in-place writes there is
+            recorder.seen[name].append(_Call(leaf, _detached(output), grid, leaf._version))  # noqa: SLF001 - the only count of in-place writes there is
             return grid.put_back(leaf, output)  # a copy: an in-place operation behind must not overwrite the activation
 
         return hook
@@ -192,11 +258,23 @@ def _detached(value: Tensor) -> Tensor:
         return value.detach()
 
 
-def _check_layer(name: str, calls: list[_Call], reader: Reader) -> _Call:
-    if len(calls) != 1:
-        fault = "is never reached" if not calls else f"is called {len(calls)} times"
-        raise ValueError(f"layer {name!r} {fault} in one forward; a map needs a layer that is called once")
-    (call,) = calls
+def _checked_calls(name: str, wanted: LayerCall, recorder: _Recorder, reader: Reader) -> list[_Call]:
+    """Return the calls that a layer's name stands for."""
+    calls = recorder.seen[wanted.module]
+    if not calls:
+        raise ValueError(f"layer {name!r} is never reached in one forward; a map needs a layer that is called")
+    if wanted.number is not None and wanted.number >= len(calls):
+        raise ValueError(f"layer {name!r}: {wanted.module!r} is called {len(calls)} times, numbered from 0")
+    if wanted.number is None and not wanted.is_sum and len(calls) > 1 and reader.slices(name) is None:
+        raise ValueError(f"layer {name!r} is called {len(calls)} times in one forward: {remedy(name, len(calls))}")
+    chosen = [call for call in (calls if wanted.number is None else [calls[wanted.number]]) if call]
+    shapes = [tuple(call.activation.shape) for call in chosen]
+    if len(set(shapes)) > 1:
+        raise ValueError(f"layer {name!r} returns other shapes in each call, {shapes}: name one, '{wanted.module}#0'")
+    return [_check_layer(wanted.module, call, reader) for call in chosen]
+
+
+def _check_layer(name: str, call: _Call, reader: Reader) -> _Call:
     if call.activation._version != call.version:  # noqa: SLF001
         raise ValueError(
             f"layer {name!r} returns a tensor that the model later changes in place; name the layer before it"

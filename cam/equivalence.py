@@ -1,6 +1,6 @@
 """Which maps are one piece of evidence: measured on the maps themselves, so no theory has to hold."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
 import torch
 from torch import Tensor
@@ -12,10 +12,10 @@ _ROUNDING = 1e-6  # of the largest value of either sign: what float32 sums over 
 _MOST = 1e-2  # whatever the rounding, maps that are further apart are two
 
 
-def equivalent(maps: Mapping[tuple[str, str, int], Tensor]) -> dict[str, tuple[tuple[str, ...], ...]]:
+def equivalent(maps: Mapping[tuple[str, str, Hashable], Tensor]) -> dict[str, tuple[tuple[str, ...], ...]]:
     """Return, by layer, groups of methods whose maps agree up to a positive factor and a final ReLU.
 
-    ``maps`` goes from (method, layer, target number) to (B, *S). Two methods are grouped when every sample's map of
+    ``maps`` goes from (method, layer, target) to (B, *S). Two methods are grouped when every sample's map of
     every target agrees; a sample where both maps are empty tells nothing, and one where all are groups nothing. Where
     the gradient is constant in space (pooling before the classifier) CAM, Grad-CAM, XGrad-CAM and HiResCAM always are.
     """

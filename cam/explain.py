@@ -1,87 +1,64 @@
 """All methods, targets and layers of a batch from one forward."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 import cam.methods  # noqa: F401 - fills the registry
+from cam.arguments import (
+    Options,
+    checked_input,
+    checked_settings,
+    in_words,
+    layer_names,
+    method_options,
+    output_and_kind,
+    output_names,
+)
 from cam.capture import Capture, capture
-from cam.equivalence import equivalent
+from cam.explanation import Explanation, MapKey
 from cam.layers.auto import LayerChoice, find_layer
+from cam.layers.calls import Slices
 from cam.layers.spatial import refuse_training
 from cam.layers.tokens import TokenGrid
 from cam.memory import Memory
 from cam.network.graph import saving_nothing
-from cam.network.outputs import Output, OutputKind, adapted, as_logits, plain, refuse_squashed
+from cam.network.outputs import Output, OutputKind, adapted, as_logits, refuse_squashed, saturated
 from cam.network.steady import check_steady, mixes_samples
 from cam.registry import METHODS, Method
 from cam.request import ExplanationRequest, RawMaps, widened
-from cam.targets import PerSample, Scalar, TargetLike, resolve_targets
+from cam.target_keys import TargetKey, TargetLike, requested, resolve_targets
 
-__all__ = ["Explanation", "explain"]
-
-Options = Mapping[str, Mapping[str, object]]
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """The maps of one batch, raw.
-
-    ``maps`` goes from (method, layer, number of the target) to a detached tensor (B, *S) at the layer's own resolution;
-    the layer is ``"input"`` for a method at the input, and ``"one+other"`` for one across layers. ``logits`` is
-    (B, K). ``targets`` are those explained, by number. ``notes`` tells, by method and layer, how maps were got where
-    there was more than one way; under the method ``"auto"`` it tells why this layer was taken, and what goes past it.
-    ``equivalent`` holds, by layer, groups of methods whose maps are one and the same up to a positive factor and a
-    final ReLU: one piece of evidence, not several.
-    """
-
-    logits: Tensor
-    targets: tuple[Scalar, ...]
-    maps: Mapping[tuple[str, str, int], Tensor]
-    notes: Mapping[tuple[str, str], str] = field(default_factory=dict)
-
-    def __iter__(self) -> Iterator[tuple[tuple[str, str, int], Tensor]]:
-        return iter(self.maps.items())
-
-    @property
-    def equivalent(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
-        """Groups of methods, by layer, that give the same map for every sample and target of this batch."""
-        return equivalent(self.maps)
-
-    @property
-    def empty(self) -> tuple[tuple[str, str, int, int], ...]:
-        """The maps that hold nothing but 0, as (method, layer, number of the target, sample): say so, don't draw them.
-
-        A dead layer gives one, and so does a rectified method where all evidence speaks against the target.
-        """
-        return tuple(
-            (*key, sample)
-            for key, maps in self.maps.items()
-            for sample, values in enumerate(_final(maps, key[0], rectify=True))
-            if not bool(values.any())
-        )
+__all__ = ["explain"]
 
 
 def explain(
     model: nn.Module,
     x: Tensor,
-    targets: Sequence[TargetLike] | PerSample,
+    targets: "Sequence[TargetLike] | TargetLike | Tensor | None" = None,
     *,
-    methods: Sequence[str] = ("gradcam",),
-    layers: Sequence[str] = ("auto",),
+    target: "TargetLike | Tensor | None" = None,
+    methods: Sequence[str] | str = ("gradcam",),
+    layers: Sequence[str | nn.Module] | str | nn.Module = ("auto",),
+    labels: Sequence[str] | None = None,
     options: Options | None = None,
     rows: int | None = None,
     rectify: bool = True,
-    grids: Mapping[str, TokenGrid] | None = None,
+    grids: Mapping[str, TokenGrid | Slices] | None = None,
     on_maps: Callable[[int], None] = lambda count: None,  # noqa: ARG005 - the name is the documentation
     output: Output = None,
-    output_kind: OutputKind = "logits",
+    output_kind: OutputKind | None = None,
     memory: Memory | None = None,
 ) -> Explanation:
     """Explain ``model`` on ``x`` (B, C, *S) with every method, target and layer from one forward.
+
+    ``target`` is what is explained: an index, a label's name (with ``labels``, the outputs' names in their order), or a
+    target of ``cam.targets``; ``targets`` are several of them. Without either it is each sample's predicted label.
+    ``methods`` and ``layers`` may be one or several; a layer is its name or the module itself, ``"auto"`` the last that
+    all of the evidence passes, ``"name#0"``, ``"name#1"`` the calls of one that is called several times in a forward.
 
     ``options`` sets a method's own parameters, by its name. ``rows`` bounds how many inputs a method that runs the
     model again shows it together; by default as many as is sensible for their size, halved when memory runs out.
@@ -90,41 +67,72 @@ def explain(
     does not tell (``cam.layers.tokens``). ``on_maps`` is called after each method and layer with the number of maps
     made, one for each target and sample.
 
-    ``output`` names the logits in what the model returns (a key, a field, a position) where they are not obvious.
-    ``output_kind`` tells what they are: ``"probability"`` is mapped back to log-odds (independent labels) or logarithms
-    (those that sum to one); of ``"regression"`` a bare index is the output itself, of one output too.
+    ``output`` tells what the model returns: ``"logits"``, ``"probability"``, which is mapped back to log-odds
+    (independent labels) or logarithms (those that sum to one), or ``"regression"``, of which a bare index is the output
+    itself, of one output too. Or it names the logits in a dict, tuple or dataclass (a key, a field, a position) where
+    they are not obvious; what they are is then ``output_kind``.
 
     ``memory`` keeps what is found out about the model from call to call: the layer that ``auto`` stands for, how a
-    layer's tail can be run alone. Hand the same one to all calls of a run.
-
-    One call at a time may work on a model: hooks are set on it meanwhile. Other threads need a copy of their own.
+    layer's tail can be run alone. Hand the same one to all calls of a run. Hooks are set on the model meanwhile, so
+    one call at a time works on it: threads that share a ``memory`` wait for each other, others need a copy each.
 
     Raises:
-        ValueError: for an unknown method or option, a layer that does not do, a target out of range (see ``capture``),
-            an output that is no logit, a model that gives other logits in a second forward, or a method that this
-            model does not allow.
+        ValueError: for an argument that is not what it has to be, a layer that does not do, a target out of range (see
+            ``capture``), an output that is no logit, a model that gives other logits in a second forward, or a method
+            that this model does not allow.
     """
-    method_options = _checked(methods, options or {})
-    x, memory = plain(x), memory or Memory()
+    chosen = method_options(methods, options)
+    rows, grids = checked_settings(rows, rectify, grids, on_maps, memory)
+    asked = requested(targets, target)
+    output, kind = output_and_kind(output, output_kind)
+    x, memory = checked_input(model, x), memory or Memory()
     refuse_training(model)
+    labels = output_names(labels)
+    wanted_layers = layer_names(model, layers)
     rows = 1 if mixes_samples(model, x) else rows  # it is refused for more samples than one
-    with adapted(model, output, output_kind):
-        names, notes = tuple[str, ...](), dict[tuple[str, str], str]()
-        alone: list[Tensor] = []
-        if any(METHODS[name].at != "input" for name in method_options):
-            find = partial(find_layer, model, x, grids, memory=memory, on_logits=alone.append)
-            names, notes = _layers(layers, find)
-        passed = _passed(model, x, names, grids, graph=any(METHODS[name].backward for name in method_options))
-        if output_kind == "logits":
+    with memory.alone_with(model), adapted(model, output, kind):
+        with in_words(model, x):
+            names, notes, passed = _run_once(model, x, wanted_layers, chosen, grids, memory)
+        if kind == "logits":
             refuse_squashed(passed.logits)
-        check_steady(model, x, passed.logits, alone)
-        wanted = resolve_targets(targets, passed.logits, regression=output_kind == "regression")
-        request = ExplanationRequest(model, x, wanted, passed.logits.detach(), names, passed, rows, memory)
-        return _explained(request, method_options, notes, partial(_final, rectify=rectify), on_maps)
+        wanted = resolve_targets(asked, passed.logits, labels=labels, regression=kind == "regression")
+        request = ExplanationRequest(
+            model, x, tuple(wanted.values()), passed.logits.detach(), names, passed, rows, memory
+        )
+        maps, notes = _maps(request, tuple(wanted), chosen, notes, partial(_final, rectify=rectify), on_maps)
+    return Explanation(
+        request.logits,
+        request.targets,
+        maps,
+        notes,
+        tuple(wanted),
+        tuple(labels or ()),
+        {name: ~passed.activations[name].detach().flatten(1).any(dim=1) for name in names},
+        saturated(request.logits, request.targets) if kind == "probability" else None,
+    )
+
+
+def _run_once(
+    model: nn.Module,
+    x: Tensor,
+    layers: Sequence[str],
+    chosen: Options,
+    grids: Mapping[str, TokenGrid | Slices] | None,
+    memory: Memory,
+) -> tuple[tuple[str, ...], dict[tuple[str, str], str], Capture]:
+    """Return the layers' names, why ``auto`` stands for the one that it does, and what one forward leaves."""
+    names, notes = tuple[str, ...](), dict[tuple[str, str], str]()
+    alone: list[Tensor] = []
+    if any(METHODS[name].at != "input" for name in chosen):
+        find = partial(find_layer, model, x, grids, memory=memory, on_logits=alone.append)
+        names, notes = _layers(layers, find)
+    passed = _passed(model, x, names, grids, graph=any(METHODS[name].backward for name in chosen))
+    check_steady(model, x, passed.logits, alone)
+    return names, notes, passed
 
 
 def _passed(
-    model: nn.Module, x: Tensor, names: Sequence[str], grids: Mapping[str, TokenGrid] | None, *, graph: bool
+    model: nn.Module, x: Tensor, names: Sequence[str], grids: Mapping[str, TokenGrid | Slices] | None, *, graph: bool
 ) -> Capture:
     """Return what one forward leaves; its logits are always on a record, by which a squashing end is known."""
     if names and not graph:
@@ -137,39 +145,29 @@ def _passed(
     return Capture({}, logits, grids=dict(grids or {}))
 
 
-def _explained(
+def _maps(
     request: ExplanationRequest,
-    method_options: Options,
+    keys: Sequence[TargetKey],
+    chosen: Options,
     notes: Mapping[tuple[str, str], str],
     final: Callable[[Tensor, str], Tensor],
     on_maps: Callable[[int], None],
-) -> Explanation:
-    maps: dict[tuple[str, str, int], Tensor] = {}
+) -> tuple[dict[MapKey, Tensor], dict[tuple[str, str], str]]:
+    """Return the maps of every method, layer and target, and the notes with what the methods add."""
+    maps: dict[MapKey, Tensor] = {}
     notes = dict(notes)
     if request.targets:
-        for (method, layer), raw in _answers(request, method_options):
+        for (method, layer), raw in _answers(request, chosen):
             made = final(raw.maps.detach(), method)
-            maps |= {(method, layer, number): values for number, values in enumerate(made)}
+            maps |= {(method, layer, key): values for key, values in zip(keys, made, strict=True)}
             notes |= {(method, layer): raw.note} if raw.note else {}
             on_maps(len(request.targets) * len(request.x))
-    return Explanation(request.logits, request.targets, maps, notes)
+    return maps, notes
 
 
 def _final(maps: Tensor, method: str, *, rectify: bool) -> Tensor:
     """Return maps of any shape with the last step of the method's formula, where that is a ReLU and it is asked for."""
     return maps.relu() if rectify and METHODS[method].rectified else maps
-
-
-def _checked(methods: Sequence[str], options: Options) -> Options:
-    unknown = [name for name in (*methods, *options) if name not in METHODS]
-    if unknown:
-        raise ValueError(f"methods must be among {sorted(METHODS)}, not {unknown}")
-    for name, given in options.items():
-        known = METHODS[name].options
-        wrong = [option for option in given if option not in known]
-        if wrong:
-            raise ValueError(f"options of {name!r} must be among {sorted(known)}, not {wrong}")
-    return {name: options.get(name, {}) for name in methods}
 
 
 def _layers(
@@ -186,11 +184,11 @@ def _layers(
     }
 
 
-def _answers(request: ExplanationRequest, method_options: Options) -> Iterator[tuple[tuple[str, str], RawMaps]]:
+def _answers(request: ExplanationRequest, chosen: Options) -> Iterator[tuple[tuple[str, str], RawMaps]]:
     gradients: dict[str, Tensor] = {}
-    if any(METHODS[name].is_formula for name in method_options):
+    if any(METHODS[name].is_formula for name in chosen):
         gradients = request.capture.gradients(request.targets)
-    for name, options in method_options.items():
+    for name, options in chosen.items():
         method = METHODS[name]
         for place, layers in method.places(request.layers).items():
             if method.is_formula:

@@ -1,7 +1,8 @@
 """What was found out about a model once: kept by whoever asks again, for as long as the model lives."""
 
-from collections.abc import Callable
-from threading import Lock
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock, RLock
 from typing import TypeVar
 from weakref import WeakKeyDictionary, ref
 
@@ -16,18 +17,27 @@ class Memory:
     """Remembers what costs forwards to find out: the layer that ``auto`` stands for, how a tail can be run on.
 
     Hand the same one to every ``explain`` of a run. A model that is gone is forgotten, and so is what was known of one
-    whose modules (or, where it matters, weights) have changed. It may be shared by threads; what two of them ask at
-    the same time is found out twice.
+    whose modules (or, where it matters, weights) have changed. It may be shared by threads: those that work on the
+    same model then wait for each other, as hooks are set on it meanwhile.
     """
 
     def __init__(self) -> None:
         self._known: WeakKeyDictionary[nn.Module, dict[object, tuple[object, object]]] = WeakKeyDictionary()
+        self._models: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()
         self._lock = Lock()
 
     def __contains__(self, model: nn.Module) -> bool:
         """Tell whether anything is known of this model."""
         with self._lock:
             return model in self._known
+
+    @contextmanager
+    def alone_with(self, model: nn.Module) -> Iterator[None]:
+        """Keep other threads that share this memory from the model; the same thread may enter again."""
+        with self._lock:
+            lock = self._models.setdefault(model, RLock())
+        with lock:
+            yield
 
     def recall(self, model: nn.Module, key: object, ask: Callable[[], Answer], *, weights: bool = False) -> Answer:
         """Return what ``ask`` said about this model and ``key``, or ask now.

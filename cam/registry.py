@@ -3,19 +3,34 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from torch import Tensor
 
 from cam.request import RawMaps
 
-__all__ = ["INPUT", "METHODS", "Method", "Place", "method", "procedure"]
+__all__ = ["INPUT", "METHODS", "Method", "Place", "Workload", "method", "procedure"]
 
 Formula = TypeVar("Formula", bound=Callable[..., Tensor])
 Procedure = TypeVar("Procedure", bound=Callable[..., RawMaps])
 Place = Literal["layer", "layers", "input"]
 INPUT = "input"
 """Stands for the layer in the key of a map that is taken at the input."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """How much there is to do: samples, targets, the layer's channels and cells, and the image's spatial shape."""
+
+    samples: int
+    targets: int
+    channels: int
+    cells: int
+    shape: tuple[int, ...]
+
+
+Forwards = Callable[[Workload, Mapping[str, Any]], int]
+"""From a workload and a method's options to the most images that the model is shown beyond the shared forward."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +43,11 @@ class Method:
     ``explain``, which leaves it to a caller who carries the map to another grid first (interpolated, then rectified,
     two names of one map stay one map); a ReLU inside a sum or a product is the function's own. ``cost`` is counted in
     forwards of the whole model beyond the one that all share. ``backward`` tells whether the tail of that one is
-    differentiated; where no method does, it keeps no graph.
+    differentiated; where no method does, it keeps no graph. ``forwards`` counts the cost: at most so many images are
+    shown to the model, a backward through all of it as two more.
+
+    ``package``, ``package_version`` and ``source_sha256`` name the installed distribution that it comes from and the
+    digest of its sources; None for camaudit's own.
 
     A ``formula`` takes activations A and gradients G, both (B, C, *S), and returns the raw map (B, *S). A method that
     needs more takes a ``ExplanationRequest`` and returns ``RawMaps``. Keyword parameters of either are its options.
@@ -46,6 +65,10 @@ class Method:
     backward: bool
     is_formula: bool
     function: Callable[..., object]
+    forwards: Forwards = lambda _work, _options: 0
+    package: str | None = None
+    package_version: str | None = None
+    source_sha256: str | None = None
 
     @property
     def options(self) -> Mapping[str, object]:
@@ -76,7 +99,7 @@ def method(
 
     def register(function: Formula) -> Formula:
         cost = "none; the tail's backward, shared by all such methods"
-        kinds = {"rectified": rectified, "backward": True, "is_formula": True}
+        kinds: dict[str, Any] = {"rectified": rectified, "backward": True, "is_formula": True}
         _add(Method(name, title, paper, formula, limits, signed, at="layer", cost=cost, function=function, **kinds))
         return function
 
@@ -95,6 +118,7 @@ def procedure(
     cost: str,
     backward: bool = False,
     rectified: bool = False,
+    forwards: Forwards = lambda _work, _options: 0,
 ) -> Callable[[Procedure], Procedure]:
     """Register the decorated function of a ``ExplanationRequest`` as a method.
 
@@ -103,7 +127,8 @@ def procedure(
     """
 
     def register(function: Procedure) -> Procedure:
-        kinds = {"rectified": rectified, "backward": backward, "is_formula": False}
+        kinds: dict[str, Any] = {"rectified": rectified, "backward": backward, "is_formula": False}
+        kinds |= {"forwards": forwards}
         _add(Method(name, title, paper, formula, limits, signed, at=at, cost=cost, function=function, **kinds))
         return function
 

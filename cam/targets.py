@@ -2,31 +2,41 @@
 
 ``Target``, ``Difference`` and ``Region`` say it outright. ``Predicted`` and ``Positive`` are answered by the model's
 own logits: they become ``Target``s once those are known, so that a method which runs the model again on changed
-inputs keeps asking about the label that was predicted for the image as it was.
+inputs keeps asking about the label that was predicted for the image as it was. ``cam.target_keys`` reads what a caller
+wrote.
+
+Labels may be names where ``explain(..., labels=[...])`` tells the outputs' names. Lists, arrays and tensors of labels
+are kept as tuples, so that every target can be compared and be the key of its maps.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from numbers import Integral
-from typing import Protocol, Self
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, as_tensor, long
+from torch.nn.functional import cosine_similarity
 
 __all__ = [
     "Difference",
+    "Labels",
     "PerSample",
     "Positive",
     "Predicted",
     "Region",
     "Scalar",
+    "Similarity",
     "Target",
-    "TargetLike",
     "Value",
-    "resolve_targets",
+    "as_tuples",
 ]
 
+Labels = int | str | Sequence[int | str]
+"""One label, or one for each sample; a name where the outputs' names are known."""
 
+
+@runtime_checkable
 class Scalar(Protocol):
     """One scalar a sample."""
 
@@ -46,7 +56,10 @@ class Target:
     probability.
     """
 
-    label: int | Sequence[int]
+    label: Labels
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", as_tuples(self.label))
 
     def scores(self, logits: Tensor) -> Tensor:
         """Return the explained scalar of each sample, shape (B,), from logits of shape (B, K).
@@ -73,7 +86,10 @@ class Value:
     ``index`` is its place among the outputs, one for the whole batch or one for each sample.
     """
 
-    index: int | Sequence[int] = 0
+    index: Labels = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", as_tuples(self.index))
 
     def scores(self, logits: Tensor) -> Tensor:
         """Return the output of each sample, shape (B,), from outputs of shape (B, K).
@@ -97,7 +113,10 @@ class PerSample:
     ``PerSample([2, 0])`` is label 2 of the first sample and label 0 of the second: one map for each, as of one target.
     """
 
-    labels: Sequence[int]
+    labels: Sequence[int | str]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", as_tuples(self.labels))
 
 
 @dataclass(frozen=True)
@@ -107,8 +126,12 @@ class Difference:
     Both are one index for the whole batch or one for each sample.
     """
 
-    label: int | Sequence[int]
-    other: int | Sequence[int]
+    label: Labels
+    other: Labels
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", as_tuples(self.label))
+        object.__setattr__(self, "other", as_tuples(self.other))
 
     def scores(self, logits: Tensor) -> Tensor:
         """Return logit[label] - logit[other] of each sample, shape (B,), from logits of shape (B, K).
@@ -123,16 +146,31 @@ class Difference:
         return Difference(_select(self.label, samples), _select(self.other, samples))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Region:
     """The sum of a label's logits over a mask, for networks that answer voxel by voxel (Seg-Grad-CAM).
 
     ``mask`` has shape (B, *S), S the output's own spatial shape; it may hold weights. Source: Vinogradova et al.,
-    AAAI 2020 (student abstract), arXiv:2002.11434.
+    AAAI 2020 (student abstract), arXiv:2002.11434. Of a network with one output, label 0 is its negation, unless
+    ``is_value`` says that the outputs are numbers, not logits.
     """
 
-    label: int | Sequence[int]
+    label: Labels
     mask: Tensor
+    is_value: bool = field(default=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", as_tuples(self.label))
+        if not isinstance(self.mask, Tensor):
+            raise ValueError(f"region.mask must be a tensor (batch, *S), not {type(self.mask).__name__}")  # noqa: TRY004 - callers expect one error type for an unfit target
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Region) or (self.label, self.is_value) != (other.label, other.is_value):
+            return NotImplemented if not isinstance(other, Region) else False
+        return self.mask is other.mask or (self.mask.device == other.mask.device and torch.equal(self.mask, other.mask))
+
+    def __hash__(self) -> int:
+        return hash((self.label, self.is_value, tuple(self.mask.shape)))
 
     def scores(self, logits: Tensor) -> Tensor:
         """Return the sum over the mask of each sample, shape (B,), from logits of shape (B, K, *S).
@@ -144,11 +182,56 @@ class Region:
             shapes = f"{tuple(self.mask.shape)} for an output of shape {tuple(logits.shape)}"
             raise ValueError(f"region.mask must have the output's shape without its labels, not {shapes}")
         weighted = logits * self.mask.to(logits)[:, None]
-        return Target(self.label).scores(weighted.flatten(2).sum(dim=2))
+        sums = weighted.flatten(2).sum(dim=2)
+        return Value(self.label).scores(sums) if self.is_value else Target(self.label).scores(sums)
 
     def select(self, samples: Tensor) -> "Region":
         """Return the region of the rows that show these samples."""
-        return Region(_select(self.label, samples), self.mask[samples.to(self.mask.device)])
+        return Region(_select(self.label, samples), self.mask[samples.to(self.mask.device)], self.is_value)
+
+
+@dataclass(frozen=True, eq=False)
+class Similarity:
+    """The cosine between the model's image features and those of a text, for encoders trained on pairs (CLIP, SigLIP).
+
+    ``text_features`` (E,) or (1, E) is one text for the whole batch, (B, E) one for each sample; their length does not
+    matter. The temperature that a CLIP multiplies with is left out: it scales every map alike. With ``instead`` of the
+    same shape it is the cosine with the one text minus that with the other: what speaks for this text and not that one.
+    """
+
+    text_features: Tensor
+    instead: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        texts = [self.text_features] if self.instead is None else [self.text_features, self.instead]
+        for text in texts:
+            if not isinstance(text, Tensor) or text.ndim not in (1, 2) or not text.is_floating_point():
+                shape = tuple(text.shape) if isinstance(text, Tensor) else type(text).__name__
+                raise ValueError(f"similarity.text_features must be numbers (E,) or (batch, E), not {shape}")
+        if len({text.shape for text in texts}) > 1:
+            raise ValueError(f"similarity.instead must have the shape {tuple(self.text_features.shape)} of the text")
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """Return the cosine of each sample, shape (B,), from image features (B, E).
+
+        Raises:
+            ValueError: when the features are not (B, E), or there is not one text for all or one for each sample.
+        """
+        texts = self.text_features if self.text_features.ndim == 2 else self.text_features[None]
+        if logits.ndim != 2 or texts.shape[1] != logits.shape[1] or len(texts) not in (1, len(logits)):
+            raise ValueError(
+                f"similarity.text_features of shape {tuple(self.text_features.shape)} do not fit image features of "
+                f"shape {tuple(logits.shape)}; they must be (E,) or (batch, E) of the same E"
+            )
+        cosine = cosine_similarity(logits, texts.detach().to(logits), dim=1)
+        return cosine if self.instead is None else cosine - Similarity(self.instead).scores(logits)
+
+    def select(self, samples: Tensor) -> "Similarity":
+        """Return the similarity of the rows that show these samples."""
+        if self.text_features.ndim == 1 or len(self.text_features) == 1:
+            return self
+        rows = samples.to(self.text_features.device)
+        return Similarity(self.text_features[rows], None if self.instead is None else self.instead[rows])
 
 
 @dataclass(frozen=True)
@@ -171,6 +254,11 @@ class Positive:
 
     threshold: float = 0.0
 
+    def __post_init__(self) -> None:
+        number = isinstance(self.threshold, int | float) and not isinstance(self.threshold, bool)
+        if not number or not isfinite(self.threshold):
+            raise ValueError(f"positive.threshold must be a finite number, a logit, not {self.threshold!r}")
+
     def answer(self, logits: Tensor) -> tuple[Target, ...]:
         """Return a target for each such label, possibly none."""
         first = 1 if logits.shape[1] == 1 else 0
@@ -178,53 +266,11 @@ class Positive:
         return tuple(Target(label) for label in labels.tolist())
 
 
-TargetLike = Scalar | PerSample | Predicted | Positive | int
-"""What a caller may ask for; a bare index is a ``Target``, or a ``Value`` of a regression."""
-
-
-def resolve_targets(
-    targets: "Sequence[TargetLike] | PerSample", logits: Tensor, *, regression: bool = False
-) -> tuple[Scalar, ...]:
-    """Return the scalars that are asked of this batch, from its logits (B, K) or (B, K, *S).
-
-    Raises:
-        ValueError: when ``Predicted`` or ``Positive`` is asked of an output that is not (B, K) or no logit, or when as
-            many bare indices are asked as there are samples: other packages take them for one of each sample.
-    """
-    if isinstance(targets, PerSample):
-        targets = [targets]
-    targets = list(targets)
-    if len(logits) > 1 and len(targets) == len(logits) and all(isinstance(target, Integral) for target in targets):
-        named = [int(target) for target in targets]  # type: ignore[arg-type]
-        raise ValueError(
-            f"targets={named} of a batch of {len(logits)} may mean one target for each sample, PerSample({named}), or "
-            f"that many for all of them, [{', '.join(f'Target({label})' for label in named)}]: say which"
-        )
-    resolved: list[Scalar] = []
-    for target in targets:
-        if isinstance(target, Predicted | Positive):
-            if logits.ndim != 2 or regression:
-                what = "a regression has none" if regression else f"not {tuple(logits.shape)}"
-                raise ValueError(f"{target} needs logits of shape (batch, labels), {what}")
-            resolved += target.answer(logits.detach())
-        elif isinstance(target, PerSample | Integral):
-            label = _each(target, logits) if isinstance(target, PerSample) else int(target)
-            resolved.append(Value(label) if regression else Target(label))
-        else:
-            resolved.append(target)  # type: ignore[arg-type]  # mypy does not know that an int is Integral
-    return tuple(resolved)
-
-
-def _each(per_sample: PerSample, logits: Tensor) -> list[int]:
-    labels = as_tensor(per_sample.labels).tolist()
-    if not isinstance(labels, list) or len(labels) != len(logits):
-        raise ValueError(f"PerSample needs one index for each of {len(logits)} samples, not {per_sample.labels}")
-    return labels
-
-
-def _labels(label: int | Sequence[int], logits: Tensor, known: int | None = None) -> Tensor:
+def _labels(label: Labels, logits: Tensor, known: int | None = None) -> Tensor:
     """Return one index a sample, shape (B,), checked against the logits (B, K), of which ``known`` may be named."""
     batch, outputs = logits.shape
+    if not is_numbers(label):
+        raise ValueError(f"target.label must be an index or indices, not {label!r}")
     labels = as_tensor(label, device=logits.device)
     if labels.dtype is torch.bool or labels.is_floating_point():
         raise ValueError(f"target.label must be an index or indices, not {label}")
@@ -237,7 +283,18 @@ def _labels(label: int | Sequence[int], logits: Tensor, known: int | None = None
     return labels.expand(batch)
 
 
-def _select(label: int | Sequence[int], samples: Tensor) -> int | Sequence[int]:
-    labels = as_tensor(label)
-    selected: int | list[int] = label if labels.ndim == 0 else labels[samples.to(labels.device)].tolist()  # type: ignore[assignment]
-    return selected
+def _select(label: Labels, samples: Tensor) -> Labels:
+    return [label[sample] for sample in samples.tolist()] if isinstance(label, tuple) else label
+
+
+def as_tuples(label: object) -> object:
+    """Return labels as plain values: arrays, tensors and lists as tuples."""
+    values = label.tolist() if hasattr(label, "tolist") else label
+    return tuple(map(as_tuples, values)) if isinstance(values, list | tuple) else values
+
+
+def is_numbers(label: object) -> bool:
+    """Tell whether a label, or labels, are numbers of any kind, all rows of them of one length."""
+    if not isinstance(label, tuple):
+        return isinstance(label, int | float)
+    return all(map(is_numbers, label)) and len({len(row) if isinstance(row, tuple) else -1 for row in label}) < 2

@@ -1,5 +1,90 @@
 """The door of camaudit: what code outside this project imports, so that it needs no name of ``pipeline``.
 
-May import every package of camaudit; none of them imports it.
-Nothing here computes: each name leads to the room that does.
+``import camaudit`` loads nothing; each name is loaded when it is first used, and reading a finished run needs neither
+torch nor MONAI nor Prefect. May import every package of camaudit; none of them imports it.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cam.explain import explain
+    from cam.registry import METHODS, Method
+    from camaudit.comparing import Comparison, compare
+    from camaudit.finished_run import FinishedRun, read_run
+    from camaudit.placed_map import PlacedMap
+    from camaudit.running import audit, measure
+    from camaudit.views import EstimateTable, Overlay
+    from pipeline.errors import AuditError
+    from pipeline.evidence.metrics.declaration import Metric
+    from pipeline.findings.estimates import Estimate, Verdict
+    from pipeline.findings.panels import CasePanels, View
+    from pipeline.findings.results import Results
+    from pipeline.findings.scores import MapScores, Score
+    from pipeline.findings.study_audit import StudyAudit
+
+__all__ = [
+    "METHODS",
+    "AuditError",
+    "CasePanels",
+    "Comparison",
+    "Estimate",
+    "EstimateTable",
+    "FinishedRun",
+    "MapScores",
+    "Method",
+    "Metric",
+    "Overlay",
+    "PlacedMap",
+    "Results",
+    "Score",
+    "StudyAudit",
+    "Verdict",
+    "View",
+    "audit",
+    "compare",
+    "explain",
+    "measure",
+    "read_run",
+]
+
+_HOMES = {
+    "METHODS": "cam.registry",
+    "AuditError": "pipeline.errors",
+    "CasePanels": "pipeline.findings.panels",
+    "Comparison": "camaudit.comparing",
+    "Estimate": "pipeline.findings.estimates",
+    "EstimateTable": "camaudit.views",
+    "FinishedRun": "camaudit.finished_run",
+    "MapScores": "pipeline.findings.scores",
+    "Method": "cam.registry",
+    "Metric": "pipeline.evidence.metrics.declaration",
+    "Overlay": "camaudit.views",
+    "Results": "pipeline.findings.results",
+    "Score": "pipeline.findings.scores",
+    "StudyAudit": "pipeline.findings.study_audit",
+    "PlacedMap": "camaudit.placed_map",
+    "Verdict": "pipeline.findings.estimates",
+    "View": "pipeline.findings.panels",
+    "audit": "camaudit.running",
+    "compare": "camaudit.comparing",
+    "explain": "cam.explain",
+    "measure": "camaudit.running",
+    "read_run": "camaudit.finished_run",
+}
+"""Where each public name lives."""
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first used (PEP 562).
+
+    Raises:
+        AttributeError: for every other name.
+    """
+    if name not in _HOMES:
+        raise AttributeError(f"module 'camaudit' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.commands.outcome import OUTCOMES, outcomes_of, parse_outcomes, print_results
-from pipeline.errors import ArchiveError, ConfigError, OutputError
+from pipeline.errors import ArchiveError, ConfigError, OutputError, closest
 from pipeline.verify.failure import FailureKind
 
 if TYPE_CHECKING:
@@ -327,11 +327,17 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of audit.yaml, for editors."""
-    from pipeline.config import AuditConfig
+def schema(
+    document: Annotated[
+        str, typer.Argument(metavar="[audit|run|results]", help="audit.yaml, or a run's run.json or results.json.")
+    ] = "audit",
+) -> None:
+    """Print the JSON Schema of audit.yaml, for editors, or of what a run leaves behind."""
+    from flows.commands.schemas import PUBLISHED, schema_text
 
-    typer.echo(json.dumps(AuditConfig.model_json_schema(), indent=2))
+    if document not in PUBLISHED:
+        raise ConfigError(f"DOCUMENT: there is no schema of {document!r}; {closest(document, PUBLISHED)}")
+    typer.echo(schema_text(document), nl=False)
 
 
 def _run(request: "AuditRequest", *, quiet: bool, server: "PrefectServer | UnreachableError | None" = None) -> Path:

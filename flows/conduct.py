@@ -14,6 +14,7 @@ from pipeline.runs.start import StartWatch
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.walk.map_plan import expected_maps
 from reports.pdf import render
+from reports.registry import sections
 
 __all__ = ["DriveShard", "begun", "conduct", "plainly"]
 
@@ -70,7 +71,8 @@ def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard)
             run.note("engine.lost", reason=engine.lost)
         run.finish(flow_run=engine.flow_run, engine=str(engine))
         report = render(run.folder)
-        run.note("report.rendered", [report.name])
+        packages = [part.package for part in sections() if part.package is not None]
+        run.note("report.rendered", [report.name], packages=packages)
     return run.folder
 
 

@@ -9,7 +9,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from pipeline.vocabulary import Baseline, Better, Stratum
 
-__all__ = ["AuditConfig", "Criterion", "bound_fault", "digest_of", "resolved"]
+__all__ = ["CONFIG_VERSION", "AuditConfig", "Criterion", "bound_fault", "digest_of", "resolved"]
+
+CONFIG_VERSION = 1
+"""The version of what may stand in ``audit.yaml``; its published schema names it."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pipeline.extensions import extensions_digest
+
 __all__ = ["LIBRARIES", "camaudit_version", "library_versions", "program_digest", "program_revision"]
 
 LIBRARIES = ("torch", "monai", "numpy", "scipy", "scikit-image", "pydicom", "highdicom", "nibabel", "pynrrd")
@@ -52,7 +54,8 @@ def library_versions(names: Sequence[str] = LIBRARIES) -> dict[str, str]:
 def program_digest() -> str:
     """Return the SHA-256 of the sources that can change a number; after an edit, no earlier answer is this program's.
 
-    Names of files count relative to their package, so that the same program at two places is the same.
+    Names of files count relative to their package, so that the same program at two places is the same. Installed
+    packages that extend what makes a number are part of it.
     """
     root = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
@@ -60,4 +63,7 @@ def program_digest() -> str:
         for path in sorted((root / package).rglob("*.py")):
             content = hashlib.sha256(path.read_bytes()).hexdigest()
             digest.update(f"{path.relative_to(root).as_posix()} {content}\n".encode())
+    extensions = extensions_digest()
+    if extensions is not None:
+        digest.update(f"{extensions}\n".encode())
     return digest.hexdigest()

@@ -16,8 +16,8 @@ from pipeline.findings.results import load_results
 from reports.numbers import when
 from reports.page.archive_pdf import archivable
 from reports.page.document import ReportDocument, contents
-from reports.page.layout import Flowable, heading, subheading
-from reports.registry import Context, sections
+from reports.page.layout import Flowable, heading, note, subheading
+from reports.registry import Context, Section, sections
 
 __all__ = ["CARRIED", "render"]
 
@@ -78,9 +78,30 @@ def _story(context: Context) -> list[Flowable]:
             continue
         number += 1
         story += [PageBreak()] if part.fresh else []
-        content = part.build(context)
+        content = part.build(context) if part.package is None else _foreign(part, context)
         story += [*heading(f"{number}  {part.title}", 0, part.key, content), *content]
     return story
+
+
+def _foreign(part: Section, context: Context) -> list[Flowable]:
+    """Return what the section of an installed package builds, behind the sentence that says whose it is."""
+    try:
+        content = part.build(context)
+    except Exception as error:
+        said = " ".join(str(error).split())[:160]
+        raise OutputError(
+            f"the section {part.title!r} of the installed package {part.package} failed ({type(error).__name__}: "
+            f"{said}); correct the package, or uninstall it"
+        ) from error
+    if not isinstance(content, list) or not all(isinstance(flowable, Flowable) for flowable in content):
+        raise OutputError(
+            f"the section {part.title!r} of the installed package {part.package} gives no list of what stands on a "
+            "page; correct the package, or uninstall it"
+        )
+    return [
+        note(f"This section is made by the installed package {part.package}, which is no part of camaudit."),
+        *content,
+    ]
 
 
 def _write(content: bytes, target: Path) -> None:

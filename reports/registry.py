@@ -1,10 +1,12 @@
 """The single list of the report's sections."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from pipeline.errors import OutputError
+from pipeline.extensions import Refusal, installed
 from pipeline.findings.panels import CasePanels, load_panels
 from pipeline.findings.results import Results
 from reports.page.layout import Flowable
@@ -49,13 +51,15 @@ Build = Callable[[Context], list[Flowable]]
 class Section:
     """A part of the report: its place, its heading ('' for the cover, which has none), and what builds it.
 
-    ``fresh`` starts it on a page of its own.
+    ``fresh`` starts it on a page of its own. ``package`` names the installed distribution and its version that it comes
+    from; None for camaudit's own.
     """
 
     order: int
     title: str
     build: Build
     fresh: bool = False
+    package: str | None = None
 
     @property
     def key(self) -> str:
@@ -63,6 +67,7 @@ class Section:
         return f"section-{self.order}"
 
 
+_GROUP = "camaudit.sections"
 _SECTIONS: dict[int, Section] = {}
 
 
@@ -85,6 +90,42 @@ def section(order: int, title: str, *, fresh: bool = False) -> Callable[[Build],
     return register
 
 
-def sections() -> tuple[Section, ...]:
-    """Return all sections in their order."""
-    return tuple(_SECTIONS[order] for order in sorted(_SECTIONS))
+def sections(entries: Iterable[EntryPoint] | None = None) -> tuple[Section, ...]:
+    """Return all sections in their order: camaudit's own, and those of installed packages.
+
+    An entry point of the group ``camaudit.sections`` names a ``Section``. ``entries`` are the entry points to load:
+    those of the environment unless given.
+
+    Raises:
+        OutputError: for a package whose section cannot be loaded, is none, or takes a place or a title that is taken.
+    """
+    chosen = list(_SECTIONS.values())
+
+    def fault(_name: str, value: object) -> str | None:
+        reason = _fault(value, chosen)
+        if reason is None and isinstance(value, Section):
+            chosen.append(value)
+        return reason
+
+    try:
+        extensions = installed(_GROUP, entries, fault_of=fault)
+    except Refusal as refusal:
+        raise OutputError(str(refusal)) from refusal
+    added = [
+        replace(extension.value, package=f"{extension.package} {extension.version}")
+        for extension in extensions
+        if isinstance(extension.value, Section)
+    ]
+    return tuple(sorted([*_SECTIONS.values(), *added], key=lambda part: part.order))
+
+
+def _fault(value: object, others: Iterable[Section]) -> str | None:
+    """Return what is wrong with what an entry point offers as a section."""
+    if not isinstance(value, Section):
+        return f"it is a {type(value).__name__:.40} and not a Section of camaudit.sections"
+    if not value.title.strip() or value.order <= 0:
+        return "it needs a title, and an order above 0: the cover's place is the first"
+    clash = next((other for other in others if value.order == other.order or value.title == other.title), None)
+    if clash is None:
+        return None
+    return f"{value.order} {value.title!r:.60} clashes with section {clash.order} {clash.title!r:.60}"

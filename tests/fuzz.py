@@ -1,6 +1,6 @@
 """10,000 damaged files through describing and reading: each becomes a study or a reason. Run: ``make fuzz``.
 
-Nothing here is collected by pytest; ``tests/pipeline/studies/test_fuzz.py`` runs a few hundred.
+Nothing here is collected by pytest; ``tests/pipeline/studies/untrusted/test_fuzz.py`` runs a few hundred.
 """
 
 import argparse

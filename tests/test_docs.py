@@ -160,12 +160,12 @@ def test_the_glossary_has_a_sentence_for_each_word_in_order():
 def test_the_tree_in_contributing_is_the_tree():
     tree = read("CONTRIBUTING.md").split("```")[1]
     folders = {path.parent for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
-    names = {folder.name for folder in folders} | {"tests", "oracles"}
+    names = {folder.name for folder in folders} | {"tests", "oracles", "schema"}
     assert set(re.findall(r"(\w+)/", tree)) == names
     assert set(re.findall(r"\w+\.py", tree)) <= {path.name for folder in folders for path in folder.glob("*.py")}
 
 
-PACKAGES = ("cam", "pipeline", "reports", "flows")
+PACKAGES = ("cam", "pipeline", "reports", "flows", "camaudit")
 
 
 def test_the_citation_is_of_this_project():

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from cam.layers.axis_layout import Reader
+from cam.layers.calls import Slices, remedy
 from cam.layers.passage import Passage
 from cam.layers.spatial import FinishedLayer, LayerReader, refuse_training, watched
 from cam.layers.tokens import TokenGrid
@@ -29,7 +30,7 @@ _NAMED = 6  # candidates that a refusal names
 _MEASURED = 16  # out of so many, the last
 _MOST_BEHIND = 0.5  # share of the layers with weights
 
-Grids = Mapping[str, TokenGrid] | None
+Grids = Mapping[str, TokenGrid | Slices] | None
 
 
 @dataclass(frozen=True)
@@ -203,13 +204,31 @@ def _chosen(survey: _Survey) -> LayerChoice:
     choice = _among_tokens(survey) if survey.grid(fit).prefix else _cut(survey, fit)
     place = max(number for number, layer in enumerate(survey.finished) if layer.name == choice.name)
     if survey.share_behind(place) > _MOST_BEHIND and choice.name not in survey.stated:
-        raise _refusal(
-            survey,
+        fault = (
             f"layer 'auto' is refused: {choice.name!r} is the last in {name} that all of the evidence passes and whose "
-            f"cells are known, but {survey.share_behind(place):.0%} of the layers with weights lie behind it (state "
-            "where theirs are by grids=)",
+            f"cells are known, but {survey.share_behind(place):.0%} of the layers with weights lie behind it"
         )
+        unread = _last_unread(survey, place)
+        raise ValueError(f"{fault}; {unread}") if unread else _refusal(survey, fault)
     return choice
+
+
+def _last_unread(survey: _Survey, place: int) -> str:
+    """Return what to do about the last layer behind this one that is a cut whose cells are not known, if there is one.
+
+    Naming a layer in front of most of the network would be no remedy.
+    """
+    for number in reversed(range(place + 1, len(survey.finished))):
+        layer = survey.finished[number]
+        is_cut = layer.has_cells and layer.shape and survey.record.is_cut(layer.vertex)
+        if is_cut and survey.weights_behind(number) and number not in survey.grids:
+            return (
+                f"{layer.name!r} is the last that all of it passes, of shape {layer.shape}, and where its cells lie in "
+                "the image the network does not tell: state it, "
+                f"grids={{{layer.name!r}: TokenGrid(spatial shape)}}, or, where they are sorted by windows and so lie "
+                "in no grid, take a method at the input, as occlusion or rise"
+            )
+    return ""
 
 
 def _cut(survey: _Survey, place: int) -> LayerChoice:
@@ -245,7 +264,9 @@ def _among_tokens(survey: _Survey) -> LayerChoice:
 def _refusal(survey: _Survey, fault: str) -> ValueError:
     if not survey.grids:
         name = type(survey.model).__name__
-        return ValueError(f"layer 'auto' found no layer with spatial extent in {name}{_repeated(survey)}")
+        return ValueError(
+            f"layer 'auto' found no layer with spatial extent in {name}{_repeated(survey)}{_rows(survey)}"
+        )
     by_value = {survey.values[place]: place for place in survey.grids if survey.values[place] not in survey.resampled}
     between = [place for place in by_value.values() if survey.record.lies_between(survey.finished[place].vertex)]
     near = {survey.finished[place].name: survey.grids[place] for place in sorted(between)[-_MEASURED:]}
@@ -259,13 +280,25 @@ def _refusal(survey: _Survey, fault: str) -> ValueError:
             "none of its layers has a gradient: name one, or give torch.utils.checkpoint use_reentrant=False where the "
             "network uses it"
         )
-    return ValueError(f"{fault}; {cure}{_repeated(survey)}")
+    return ValueError(f"{fault}; {cure}{_repeated(survey)}{_rows(survey)}")
 
 
 def _repeated(survey: _Survey) -> str:
     counts = Counter(layer.name for layer in survey.finished if layer.has_cells)
     names = [name for name, count in counts.items() if count > 1]
-    return f"; called more than once in a forward: {', '.join(names[-_NAMED:])}" if names else ""
+    if not names:
+        return ""
+    last = names[-1]
+    return f"; called more than once in a forward: {', '.join(names[-_NAMED:])}: {remedy(last, counts[last])}"
+
+
+def _rows(survey: _Survey) -> str:
+    """Return what to do where layers have several rows for the one sample: slices, or instances."""
+    rows = [layer for layer in survey.finished if layer.has_cells and layer.shape and layer.shape[0] > 1]
+    if not rows:
+        return ""
+    name, number = rows[-1].name, (rows[-1].shape or ())[0]
+    return f"; {name!r} has {number} rows for one sample: of slices or instances say grids={{{name!r}: Slices(axis)}}"
 
 
 def _why_without(survey: _Survey) -> str:

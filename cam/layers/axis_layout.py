@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _AvgPoolNd, _MaxPoolNd
 
+from cam.layers.calls import SlicedGrid, Slices, layer_call
 from cam.layers.tokens import TokenGrid, measured
 
 __all__ = ["Reader", "hookable"]
@@ -48,15 +49,26 @@ class Reader:
     to measure a grid of tokens: hooks of the first run have to look away then.
     """
 
-    def __init__(self, model: nn.Module, x: Tensor, stated: Mapping[str, TokenGrid] | None = None) -> None:
-        self._model, self._x, self._stated = model, x, dict(stated or {})
+    def __init__(self, model: nn.Module, x: Tensor, stated: "Mapping[str, TokenGrid | Slices] | None" = None) -> None:
+        self._model, self._x = model, x
         self._modules = dict(model.named_modules())
+        self._stated = {
+            name: grid.slices if isinstance(grid, SlicedGrid) else grid for name, grid in (stated or {}).items()
+        }
         self._seen: list[_Seen] = []
         self._grids: dict[int, TokenGrid | None] = {}
         self.busy = False
-        unknown = [name for name in self._stated if name not in self._modules]
+        unknown = [name for name in self._stated if self._base(name) not in self._modules]
         if unknown:
             raise ValueError(f"grids must name layers of {type(model).__name__}, not {unknown}")
+
+    def slices(self, name: str) -> Slices | None:
+        """Return how the slices that a layer sees lie in the image, where the caller said that it sees slices."""
+        stated = self._stated.get(name)
+        return stated if isinstance(stated, Slices) else None
+
+    def _base(self, name: str) -> str:
+        return layer_call(name, self._modules).module
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -83,10 +95,16 @@ class Reader:
                 what was stated.
         """
         shape, axes = tuple(shape), self._x.ndim - 2
+        sliced = self._sliced(name, shape)
+        if sliced is not None:
+            return sliced
+        hint = f"; of slices or instances say grids={{{name!r}: Slices(axis)}}" if shape[0] > len(self._x) else ""
         if len(shape) not in (3, axes + 2):
-            raise ValueError(f"layer {name!r} has no spatial extent: its output has shape {shape}")
+            raise ValueError(f"layer {name!r} has no spatial extent: its output has shape {shape}{hint}")
         if shape[0] != len(self._x):
-            raise ValueError(f"layer {name!r} returns shape {shape} for {len(self._x)} samples; a map needs one each")
+            raise ValueError(
+                f"layer {name!r} returns shape {shape} for {len(self._x)} samples; a map needs one each{hint}"
+            )
         grid = self._stated_for(name, shape) or (
             self._of_channels(name, shape) if len(shape) == axes + 2 else self._of_tokens(name, shape)
         )
@@ -94,14 +112,28 @@ class Reader:
             raise ValueError(f"layer {name!r} has no spatial extent: its output has shape {shape}")
         return grid
 
+    def _sliced(self, name: str, shape: tuple[int, ...]) -> TokenGrid | None:
+        """Return the grid of the rows of slices, or of the one slice that a call of a loop sees."""
+        slices = self.slices(name)
+        if slices is None:
+            return None
+        if shape[0] == len(self._x) and len(shape) > 2:
+            return TokenGrid(shape[2:], channels="first")
+        grid = slices.over(shape[0], shape[2:], len(self._x))
+        if grid is None:
+            raise ValueError(f"grids[{name!r}] is {slices}, which does not fit the layer's output of shape {shape}")
+        return grid
+
     def _stated_for(self, name: str, shape: tuple[int, ...]) -> TokenGrid | None:
-        grid = self._stated.get(name)
+        grid = self._stated.get(name, self._stated.get(self._base(name)))
+        if isinstance(grid, Slices):
+            return None
         if grid and (len(grid.shape) != self._x.ndim - 2 or not grid.fits(shape)):
             raise ValueError(f"grids[{name!r}] is {grid}, which does not fit the layer's output of shape {shape}")
         return grid
 
     def _of_channels(self, name: str, shape: tuple[int, ...]) -> TokenGrid:
-        channels = _channels_of(self._modules[name]) or _by_evidence(shape[1:], self._seen)
+        channels = _channels_of(self._modules[self._base(name)]) or _by_evidence(shape[1:], self._seen)
         if channels is None:
             raise ValueError(
                 f"layer {name!r} returns shape {shape}, whose channels may be first or last; state which: "

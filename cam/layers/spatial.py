@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from cam.layers.axis_layout import Reader, hookable
+from cam.layers.calls import Slices, layer_call
 from cam.layers.tokens import TokenGrid
 from cam.network.graph import Vertex, vertex_of
 from cam.network.outputs import plain
 
 __all__ = ["FinishedLayer", "LayerReader", "refuse_training", "resolve", "spatial_layers", "watched"]
 
-Grids = Mapping[str, TokenGrid]
+Grids = Mapping[str, TokenGrid | Slices]
 
 
 def refuse_training(model: nn.Module) -> None:
@@ -149,13 +150,14 @@ def _resamples(module: nn.Module, given: tuple[object, ...], output: Tensor) -> 
 
 
 def resolve(model: nn.Module, name: str, x: Tensor) -> nn.Module:
-    """Return the module called ``name``.
+    """Return the module called ``name``, or that one of whose calls is.
 
     Raises:
         ValueError: when there is none (the message lists the layers that would do), or when it takes no hooks.
     """
     _refuse_unwatchable(model)
-    module: nn.Module | None = dict(model.named_modules()).get(name) if name else None
+    modules = dict(model.named_modules())
+    module: nn.Module | None = modules.get(layer_call(name, modules).module) if name else None
     if module is None:
         raise ValueError(f"layer {name!r} does not exist in {type(model).__name__}; {_would_do(model, x)}")
     _refuse_unwatchable(module, f"layer {name!r}")

@@ -22,6 +22,7 @@ from cam.request import ExplanationRequest, RawMaps
     at="layer",
     cost="none behind an affine tail; else the tail alone, once for each channel of each sample that is not 0",
     backward=True,
+    forwards=lambda work, _given: work.samples * work.channels,
 )
 def ablationcam(request: ExplanationRequest) -> RawMaps:
     """Return maps (T, B, *S), before their ReLU, of weights (y - y_k) / y, y_k the logit y with channel k set to 0.

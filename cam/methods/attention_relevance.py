@@ -23,6 +23,7 @@ from cam.targets import Scalar
     signed=False,
     at="input",
     cost="1 that keeps its graph, a backward for each target, and 1 of a single sample",
+    forwards=lambda work, _given: work.samples * (1 + 2 * work.targets) + 1,
 )
 def attention_relevance(request: ExplanationRequest) -> RawMaps:
     """Return R after R <- R + mean_h ReLU(dA_l x A_l) R over the attentions l in their order; maps on the tokens' grid.
@@ -36,7 +37,7 @@ def attention_relevance(request: ExplanationRequest) -> RawMaps:
         passed = attended(request.model, request.x[chosen.to(request.x.device)], differentiable=True)
         chunks.append(torch.stack([_relevance(passed, target.select(chosen)) for target in request.targets]))
     relevance = torch.cat(chunks, dim=1)
-    maps, note = onto_grid(request, passed.names, relevance.flatten(0, 1))
+    maps, note = onto_grid(request, passed, relevance.flatten(0, 1))
     return RawMaps(maps.reshape(*relevance.shape[:2], *maps.shape[1:]), note)
 
 

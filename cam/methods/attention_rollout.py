@@ -22,6 +22,7 @@ from cam.request import ExplanationRequest, RawMaps, widened
     signed=False,
     at="input",
     cost="1, and 1 of a single sample",
+    forwards=lambda work, _given: work.samples + 1,
 )
 def attention_rollout(request: ExplanationRequest) -> RawMaps:
     """Return prod_l (0.5 A_l + 0.5 I), rows normalised, later attentions on the left; maps on the grid of the tokens.
@@ -32,7 +33,7 @@ def attention_rollout(request: ExplanationRequest) -> RawMaps:
     passed = attended(request.model, request.x, differentiable=False)
     with exact(request.x):
         rollout = _rollout([widened(weight).mean(dim=1) for weight in passed.weights])
-    maps, note = onto_grid(request, passed.names, rollout)
+    maps, note = onto_grid(request, passed, rollout)
     return RawMaps(maps.expand(len(request.targets), *maps.shape), note)
 
 

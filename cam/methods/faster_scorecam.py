@@ -1,6 +1,6 @@
 """Faster Score-CAM."""
 
-from cam.procedures.masks import distinct_masks, scored_masks, weighted
+from cam.procedures.masks import distinct_masks, most_varied, scored_masks, weighted
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps
 
@@ -15,6 +15,7 @@ from cam.request import ExplanationRequest, RawMaps
     rectified=True,
     at="layer",
     cost="at most N for each sample (10 by default), the same for all targets",
+    forwards=lambda work, given: work.samples * min(work.channels, given["count"]),
 )
 def faster_scorecam(request: ExplanationRequest, *, count: int = 10) -> RawMaps:
     """Return Score-CAM's maps (T, B, *S) of each sample's ``count`` channels of largest variance, the first of equals.
@@ -24,7 +25,5 @@ def faster_scorecam(request: ExplanationRequest, *, count: int = 10) -> RawMaps:
     """
     if count < 1:
         raise ValueError(f"faster_scorecam.count must be at least 1, not {count}")
-    A = request.A
-    order = A.flatten(2).var(dim=2, correction=0).sort(dim=1, descending=True, stable=True).indices[:, :count]
-    chosen = A.gather(1, order.view(*order.shape, *[1] * (A.ndim - 2)).expand(-1, -1, *A.shape[2:]))
+    chosen, _ = most_varied(request.A, count, "faster_scorecam")
     return weighted(chosen, scored_masks(request, distinct_masks(chosen)))

@@ -28,6 +28,7 @@ _Layers = list[tuple[Tensor, Tensor, int]]  # output, bias in a shape that broad
     signed=False,
     at="input",
     cost="6 a target: a forward, the layers' biases and a backward through the whole model",
+    forwards=lambda work, _given: 6 * work.samples * work.targets,
 )
 def fullgrad(request: ExplanationRequest) -> RawMaps:
     """Return psi(x * dy/dx) + sum_l psi(b_l * dy/dz_l), z_l the output of layer l and b_l its bias: maps (T, B, *S).

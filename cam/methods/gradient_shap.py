@@ -22,6 +22,7 @@ __all__ = ["uniform_pairs"]
     signed=True,
     at="input",
     cost="3 x samples (50) a target: forwards and backwards through the whole model",
+    forwards=lambda work, given: 3 * work.samples * work.targets * given["samples"],
 )
 def gradient_shap(
     request: ExplanationRequest, *, samples: int = 50, baselines: Tensor | None = None, seed: int = 0

@@ -26,6 +26,7 @@ _OTHERS = (  # as autograd calls them
     signed=True,
     at="input",
     cost="3 a target: a forward and a backward through the whole model",
+    forwards=lambda work, _given: 3 * work.samples * work.targets,
 )
 def guided_backprop(request: ExplanationRequest) -> RawMaps:
     """Return sum_c of dy/dx_c, where backward multiplies by [input > 0] and [gradient > 0] at every ReLU.

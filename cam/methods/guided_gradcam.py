@@ -19,6 +19,7 @@ from cam.resize import resize
     at="layer",
     cost="3 a target: a forward and a backward through the whole model",
     backward=True,
+    forwards=lambda work, _given: 3 * work.samples * work.targets,
 )
 def guided_gradcam(request: ExplanationRequest) -> RawMaps:
     """Return up(Grad-CAM) * sum_c guided gradient, on the input's grid; up is linear (captum's is nearest).
@@ -26,6 +27,8 @@ def guided_gradcam(request: ExplanationRequest) -> RawMaps:
     Raises:
         ValueError: as ``guided_backprop``.
     """
+    if request.capture.sees_instances(request.layer):
+        raise ValueError(f"layer {request.layer!r} sees instances that are no axis of the image: take gradcam")
     guided, note = guided_gradient(request)
     coarse = [gradcam(request.A, gradient).relu() for gradient in request.gradients()]
     shape = tuple(request.x.shape[2:])

@@ -17,6 +17,7 @@ from cam.request import ExplanationRequest, RawMaps
     signed=True,
     at="input",
     cost="3 x steps (50) a target: forwards and backwards through the whole model",
+    forwards=lambda work, given: 3 * work.samples * work.targets * given["steps"],
 )
 def integrated_gradients(request: ExplanationRequest, *, steps: int = 50, baseline: float = 0.0) -> RawMaps:
     """Return sum_c (x_c - b) * integral over a in 0..1 of dy/dx_c (b + a (x - b)); b is ``baseline`` everywhere.

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from cam.procedures.masks import distinct_masks, scored_masks, weighted
+from cam.procedures.masks import distinct_masks, most_varied, scored_masks, weighted
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps
 
@@ -18,9 +18,14 @@ from cam.request import ExplanationRequest, RawMaps
     rectified=True,
     at="layer",
     cost="10 (by default) for each distinct channel of each sample, the same for all targets",
+    forwards=lambda work, given: (
+        work.samples * given["steps"] * min(work.channels, given["max_channels"] or work.channels)
+    ),
 )
-def iscam(request: ExplanationRequest, *, steps: int = 10) -> RawMaps:
+def iscam(request: ExplanationRequest, *, steps: int = 10, max_channels: int | None = None) -> RawMaps:
     """Return Score-CAM's maps (T, B, *S) with each channel's logit a mean over its mask times i/N, i = 1..N.
+
+    ``max_channels`` takes those of largest variance alone, sample by sample: an approximation, which the note tells.
 
     Raises:
         ValueError: when ``steps``, N, is less than 1.
@@ -31,5 +36,5 @@ def iscam(request: ExplanationRequest, *, steps: int = 10) -> RawMaps:
     def dimmed(masks: Tensor, number: Tensor) -> Tensor:
         return masks * ((number + 1) / steps).view(-1, *[1] * (masks.ndim - 1))
 
-    masks = distinct_masks(request.A)
-    return weighted(request.A, scored_masks(request, masks, dimmed, steps))
+    A, noted = most_varied(request.A, max_channels, "iscam")
+    return noted(weighted(A, scored_masks(request, distinct_masks(A), dimmed, steps)))

@@ -23,6 +23,7 @@ __all__ = ["shapley_coalitions"]
     signed=True,
     at="input",
     cost="samples (1000) a target, for each sample of the batch; 2^supervoxels where that is less",
+    forwards=lambda work, given: work.samples * work.targets * given["samples"],
 )
 def kernel_shap(
     request: ExplanationRequest,

@@ -25,6 +25,7 @@ _PENALTY = 1.0
     signed=True,
     at="input",
     cost="samples (1000) a target, for each sample of the batch",
+    forwards=lambda work, given: work.samples * work.targets * given["samples"],
 )
 def lime(
     request: ExplanationRequest,

@@ -1,6 +1,7 @@
 """Occlusion."""
 
 from collections.abc import Sequence
+from math import prod
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ _Sizes = int | Sequence[int] | None
     signed=True,
     at="input",
     cost="one for each patch of each sample, the same for all targets",
+    forwards=lambda work, given: work.samples * _patches(work.shape, given["patch"], given["stride"]),
 )
 def occlusion(
     request: ExplanationRequest, *, patch: _Sizes = None, stride: _Sizes = None, baseline: float = 0.0
@@ -35,8 +37,7 @@ def occlusion(
         ValueError: when a size is less than 1 or of another number of axes, or the stride leaves voxels out.
     """
     shape = tuple(request.x.shape[2:])
-    sizes = _per_axis("patch", patch, tuple(-(-side // 8) for side in shape))
-    strides = _per_axis("stride", stride, tuple(-(-size // 2) for size in sizes))
+    sizes, strides = _sizes(shape, patch, stride)
     if any(step > size for step, size in zip(strides, sizes, strict=True)):
         raise ValueError(
             f"occlusion.stride must not exceed the patch, {sizes}, or voxels stay uncovered; not {strides}"
@@ -45,6 +46,18 @@ def occlusion(
         _covers(side, size, step, request.x.device) for side, size, step in zip(shape, sizes, strides, strict=True)
     ]
     return RawMaps(_spread(_drops(request, covers, baseline), covers))
+
+
+def _sizes(shape: tuple[int, ...], patch: _Sizes, stride: _Sizes) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the patch's size and its stride along each axis."""
+    sizes = _per_axis("patch", patch, tuple(-(-side // 8) for side in shape))
+    return sizes, _per_axis("stride", stride, tuple(-(-size // 2) for size in sizes))
+
+
+def _patches(shape: tuple[int, ...], patch: _Sizes, stride: _Sizes) -> int:
+    """Return how many patches there are."""
+    axes = zip(shape, *_sizes(shape, patch, stride), strict=True)
+    return prod(len(range(0, max(side - size, 0) + step, step)) for side, size, step in axes)
 
 
 def _per_axis(name: str, given: _Sizes, default: tuple[int, ...]) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ from cam.request import ExplanationRequest, RawMaps
     at="layer",
     cost="none behind an affine tail; else the tail alone, once for each position of each sample",
     backward=True,
+    forwards=lambda work, _given: work.samples * work.cells,
 )
 def reciprocam(request: ExplanationRequest) -> RawMaps:
     """Return maps (T, B, *S): at each position the target's logit when all other positions of the layer are 0.

@@ -20,6 +20,7 @@ from cam.request import ExplanationRequest, RawMaps
     signed=True,
     at="input",
     cost="1,000 (by default) for each sample, the same for all targets",
+    forwards=lambda work, given: work.samples * given["count"],
 )
 def rise(
     request: ExplanationRequest, *, count: int = 1000, cells: int = 7, probability: float = 0.5, seed: int = 0

@@ -19,6 +19,7 @@ __all__ = ["input_gradient", "magnitude"]
     signed=False,
     at="input",
     cost="3 a target: a forward and a backward through the whole model",
+    forwards=lambda work, _given: 3 * work.samples * work.targets,
 )
 def saliency(request: ExplanationRequest) -> RawMaps:
     """Return max_c |dy / dx_c|: section 3.1 of the paper, with its maximum over colour channels."""

@@ -1,6 +1,6 @@
 """Score-CAM."""
 
-from cam.procedures.masks import distinct_masks, scored_masks, weighted
+from cam.procedures.masks import distinct_masks, most_varied, scored_masks, weighted
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps
 
@@ -16,12 +16,18 @@ from cam.request import ExplanationRequest, RawMaps
     rectified=True,
     at="layer",
     cost="one for each distinct channel of each sample, the same for all targets",
+    forwards=lambda work, given: work.samples * min(work.channels, given["max_channels"] or work.channels),
 )
-def scorecam(request: ExplanationRequest) -> RawMaps:
+def scorecam(request: ExplanationRequest, *, max_channels: int | None = None) -> RawMaps:
     """Return maps (T, B, *S) whose weights are the softmax over channels of the masked inputs' logits.
 
     A channel is resized to the input and then brought to [0, 1]; a constant channel's mask is 0. The baseline's score
     is left out: it is the same for all channels, so the softmax does not see it.
+
+    ``max_channels`` takes those of largest variance alone, sample by sample: an approximation, which the note tells.
+
+    Raises:
+        ValueError: when ``max_channels`` is less than 1.
     """
-    masks = distinct_masks(request.A)
-    return weighted(request.A, scored_masks(request, masks))
+    A, noted = most_varied(request.A, max_channels, "scorecam")
+    return noted(weighted(A, scored_masks(request, distinct_masks(A))))

@@ -22,6 +22,7 @@ __all__ = ["gaussian_fields"]
     signed=False,
     at="input",
     cost="3 x samples (50) a target: forwards and backwards through the whole model",
+    forwards=lambda work, given: 3 * work.samples * work.targets * given["samples"],
 )
 def smoothgrad(request: ExplanationRequest, *, samples: int = 50, noise: float = 0.15, seed: int = 0) -> RawMaps:
     """Return max_c |mean_i dy/dx_c (x + e_i)|, i to ``samples``.

@@ -24,6 +24,7 @@ _Moments = tuple[Tensor, Tensor, Tensor]  # means of g, g^2 and g^3 over the noi
     rectified=True,
     at="layer",
     cost="samples (10)",
+    forwards=lambda work, given: work.samples * given["samples"],
 )
 def smoothgradcampp(request: ExplanationRequest, *, samples: int = 10, noise: float = 0.15, seed: int = 0) -> RawMaps:
     """Return maps (T, B, *S), before their ReLU: sum_k w_k A_k, w_k = sum alpha ReLU(D1), alpha = D2 / (2 D2 + S_k D3).

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from cam.layers.calls import layer_call
 from cam.network.affine import affine_by_record
 from cam.network.stem_and_head import Split, split
 from cam.procedures.perturb import Build, Forward, default_rows, logits_of, rescored
@@ -193,7 +195,13 @@ def _logits(output: object) -> Tensor:
 @contextmanager
 def _replaced(request: ExplanationRequest, rows: Tensor, samples: Tensor) -> Iterator[None]:
     values = request.capture.as_output(request.layer, rows, samples)
-    hook = request.model.get_submodule(request.layer).register_forward_hook(lambda _m, _i, _o: values)
+    layer = layer_call(request.layer, dict(request.model.named_modules()))
+    number = count()
+
+    def replace(_module: nn.Module, _given: object, _output: object) -> Tensor | None:
+        return values if layer.number is None or next(number) == layer.number else None
+
+    hook = request.model.get_submodule(layer.module).register_forward_hook(replace)
     try:
         yield
     finally:

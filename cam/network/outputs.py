@@ -1,16 +1,19 @@
 """What a model returns, as logits: which tensor it is, in which shape, and whether it is a logit at all."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields, is_dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 
 from cam.network.graph import Vertex, inputs_of, kind_of, vertex_of
+from cam.targets import Scalar
 
-__all__ = ["Output", "OutputKind", "adapted", "as_logits", "plain", "refuse_squashed", "squashing"]
+__all__ = ["Output", "OutputKind", "adapted", "as_logits", "plain", "refuse_squashed", "saturated", "squashing"]
 
 Output = str | int | None
 """Names the logits in what a model returns: a key or field, a position, or None for the obvious one."""
@@ -49,14 +52,19 @@ def plain(x: Tensor) -> Tensor:
         ValueError: when it is no tensor of real numbers with a batch, a channel and at least one spatial axis.
     """
     if not isinstance(x, Tensor):
-        raise ValueError(f"x must be a tensor (batch, channels, ...), not {type(x).__name__}")  # noqa: TRY004 - callers expect one error type for an unfit input
-    if x.ndim < 3 or not len(x) or not x.is_floating_point():
-        raise ValueError(
-            f"x must be floating point and have shape (batch, channels, spatial axes), not {x.dtype} {tuple(x.shape)}"
-        )
+        raise ValueError(f"x must be a tensor (batch, channels, ...), not {type(x).__name__}{_as_tensor(x)}")  # noqa: TRY004 - callers expect one error type for an unfit input
+    if not x.is_floating_point():
+        raise ValueError(f"x must be floating point, as the model was trained on, not {x.dtype}: x.float(), and scaled")
+    if x.ndim < 3 or not x.numel() or x.is_sparse:
+        what = f"sparse {tuple(x.shape)}" if x.is_sparse else tuple(x.shape)
+        raise ValueError(f"x must have shape (batch, channels, spatial axes), none of them 0, not {what}")
     values = _stripped(x)
     with torch.inference_mode(False):
         return values.clone() if values.is_inference() else values
+
+
+def _as_tensor(x: object) -> str:
+    return ": torch.from_numpy(x)" if type(x).__module__ == "numpy" else ""
 
 
 def as_logits(returned: object, batch: int | None = None, output: Output = None) -> Tensor:
@@ -93,7 +101,11 @@ def _named(returned: object, output: Output, batch: int | None) -> Tensor:
     if isinstance(returned, Tensor) and output is None:
         return returned
     parts = _parts(returned)
+    if output in get_args(OutputKind) and output not in parts:  # it tells what the output is, not where
+        return _named(returned, None, batch)
     if output is not None:
+        if isinstance(returned, Tensor):
+            raise ValueError(f"output={output!r} names a part, and the model returns one tensor: leave it out")
         if output not in parts:
             raise ValueError(f"output={output!r} is not in what the model returns: {_listed(parts)}")
         return parts[output]
@@ -182,6 +194,8 @@ def _squashed(vertex: Vertex, known: dict[Vertex, str]) -> str:
         return known[vertex]
     kind = kind_of(vertex[0])
     known[vertex] = _SQUASHING.get(kind, "")
+    if not known[vertex] and _is_sigmoid_by_hand(vertex[0]):
+        known[vertex] = "sigmoid"
     if not known[vertex] and (kind in _UNCHANGED.split() or kind == "Clamp"):
         values = [
             operand
@@ -192,6 +206,22 @@ def _squashed(vertex: Vertex, known: dict[Vertex, str]) -> str:
         bounded = kind == "Clamp" and None not in (vertex[0]._saved_min, vertex[0]._saved_max)  # type: ignore[attr-defined] # noqa: SLF001
         known[vertex] = parts[0] if parts and all(parts) else "clamp" if bounded else ""
     return known[vertex]
+
+
+def _is_sigmoid_by_hand(node: Node) -> bool:
+    """Tell whether this is 1 / (1 + exp(-z)) or exp(z) / (1 + exp(z)), each value by itself."""
+    kind, operands = kind_of(node), [operand for operand, _ in node.next_functions]
+    if kind == "Div":
+        numerator, denominator = operands
+        if numerator is not None and kind_of(numerator) != "Exp":
+            return False
+    elif kind == "Reciprocal" or (kind == "Pow" and node._saved_exponent == -1):  # type: ignore[attr-defined] # noqa: SLF001
+        denominator = operands[0]
+    else:
+        return False
+    if denominator is None or kind_of(denominator) != "Add":
+        return False
+    return [kind_of(operand) for operand, _ in inputs_of(denominator)] == ["Exp"]
 
 
 def _by_numbers(logits: Tensor) -> str:
@@ -217,7 +247,7 @@ def refuse_squashed(logits: Tensor) -> None:
     if name:
         cure = "leave it out"
         if name in ("sigmoid", "softmax"):
-            cure += ", or say output_kind='probability', which maps it back"
+            cure += ", or say output='probability', which maps it back"
         raise ValueError(f"the model ends in a {name}; a map explains the logit before it: {cure}")
 
 
@@ -225,18 +255,43 @@ def unsquashed(probabilities: Tensor) -> Tensor:
     """Return log-odds of independent probabilities (B, K), or the logarithms of those that sum to one.
 
     The log-odds of a sigmoid are its logit. The logarithms of a softmax are its logits up to what is the same for all
-    labels of a sample, so a difference between two labels is exact.
+    labels of a sample, so a difference between two labels is exact. A probability of 0 or 1 to its last digit is the
+    largest finite logarithm of its precision, of either sign, without a gradient: ``saturated`` tells.
 
     Raises:
-        ValueError: when they are no probabilities, or some are so near to 0 or 1 that nothing is left of the logit.
+        ValueError: when they are no probabilities.
     """
     values = probabilities.detach()
     if not bool(((values >= 0) & (values <= 1)).all()):
-        raise ValueError("output_kind='probability' needs outputs within 0 and 1; this model's are not")
+        raise ValueError("output 'probability' needs outputs within 0 and 1; this model's are not")
     together = _by_numbers(values) == "softmax"
-    if bool(((values == 0) | ((values == 1) & (not together))).any()):
-        raise ValueError(
-            "the model's probabilities are saturated (exactly 0 or 1), so no logit is left to explain: leave its last "
-            "function out, or run it in double precision"
-        )
-    return probabilities.log() if together else probabilities.log() - torch.log1p(-probabilities)
+    low = values < torch.finfo(values.dtype).tiny
+    high = (values >= 1) & (not together)
+    safe = torch.where(low | high, 0.5, probabilities)
+    logits = safe.log() if together else safe.log() - torch.log1p(-safe)
+    limit = _limit(values.dtype)
+    return torch.where(low, -limit, torch.where(high, limit, logits))
+
+
+def saturated(logits: Tensor, targets: Sequence[Scalar]) -> Tensor:
+    """Tell of each target and sample (T, B) whether its probability was 0 or 1 to its last digit.
+
+    ``logits`` (B, K) or (B, K, *S) are what ``unsquashed`` made of the probabilities.
+    """
+    values = logits.detach()
+    ends = values.abs() >= _limit(values.dtype)
+    if _by_numbers(torch.where(ends, -torch.inf, values)) == "log-softmax":
+        ends = ends | (values == 0)
+    with torch.enable_grad():
+        probe = values.clone().requires_grad_()
+        scores = [target.scores(probe).sum() for target in targets]
+        asked = [torch.autograd.grad(score, probe, allow_unused=True)[0] for score in scores]
+    flat = [
+        (ends & (gradient != 0)).flatten(1).any(dim=1) if gradient is not None else ends.new_zeros(len(values))
+        for gradient in asked
+    ]
+    return torch.stack(flat) if flat else ends.new_zeros(0, len(values))
+
+
+def _limit(kind: torch.dtype) -> float:
+    return math.log(torch.finfo(kind).max)

@@ -3,7 +3,8 @@
 An attention module keeps its weights to itself, and its fast paths never form them. So they are computed a second time
 from the module's own input and parameters, and the module's output is replaced by what these weights give: the weights
 then lie on the path to the logits, and have a gradient. The two outputs must agree, so that no mask, bias or variant
-that is not known here can go unnoticed.
+that is not known here can go unnoticed. So it is for torch's and MONAI's modules; the attentions of all others (Hugging
+Face, timm, hand-written) are traced where they form their weights (``cam.procedures.attention_tracing``).
 """
 
 import re
@@ -17,21 +18,28 @@ from torch.nn import functional
 
 from cam.layers.axis_layout import hookable
 from cam.layers.tokens import TokenGrid, measured
+from cam.procedures.attention_tracing import Tracer, check_equal
 from cam.request import ExplanationRequest
 
 __all__ = ["Attended", "attended", "onto_grid"]
 
-_KNOWN = "nn.MultiheadAttention and MONAI's SABlock, both as self-attention without masks"
+_KNOWN = (
+    "nn.MultiheadAttention without masks, and modules that multiply a softmax with values, of one sequence to itself"
+)
 _Recomputed = tuple[Tensor, Callable[[Tensor], Tensor]]  # weights (B, heads, N, N), and weights to output
 
 
 @dataclass(frozen=True)
 class Attended:
-    """The attention weights of one forward, (B, heads, N, N) each, in the order of the calls, and the logits (B, K)."""
+    """The attention weights of one forward, (B, heads, N, N) each, in the order of the calls, and the logits (B, K).
+
+    ``pooling`` counts the attentions with one query that were passed over: they pool the tokens.
+    """
 
     names: tuple[str, ...]
     weights: tuple[Tensor, ...]
     logits: Tensor
+    pooling: int = 0
 
 
 def attended(model: nn.Module, x: Tensor, *, differentiable: bool) -> Attended:
@@ -53,19 +61,25 @@ def attended(model: nn.Module, x: Tensor, *, differentiable: bool) -> Attended:
         calls.append((name, weights))
         return weights
 
-    with _replacing(model, replace), torch.inference_mode(False), torch.no_grad():
+    tracer = Tracer(replace, len(x))
+    with _replacing(model, replace, tracer), torch.inference_mode(False), torch.no_grad(), tracer:
         logits = model(x)
+    tracer.check()
     if not calls:
         raise ValueError(f"{type(model).__name__} uses no attention that can be explained; supported are {_KNOWN}")
     names, weights = zip(*calls, strict=True)
     shapes = {(len(weight), *weight.shape[2:]) for weight in weights}
     if len(shapes) != 1 or shapes.pop()[0] != len(x):
-        seen = {name: tuple(weight.shape) for name, weight in calls}
-        raise ValueError(f"every attention must see the same tokens of {len(x)} samples; weights have shapes {seen}")
-    return Attended(names, weights, logits)
+        seen = {tuple(weight.shape): name for name, weight in reversed(calls)}
+        shown = ", ".join(f"{shape} at {name!r}" for shape, name in list(reversed(seen.items()))[:4])
+        raise ValueError(
+            f"every attention must see the same tokens of {len(x)} samples; those of windows, stages or parts do not: "
+            f"weights are {shown}"
+        )
+    return Attended(names, weights, logits, tracer.pooling)
 
 
-def onto_grid(request: ExplanationRequest, names: Sequence[str], relevance: Tensor) -> tuple[Tensor, str]:
+def onto_grid(request: ExplanationRequest, passed: Attended, relevance: Tensor) -> tuple[Tensor, str]:
     """Return the map (B, *S) of a relevance (B, N, N), from row to column, and whose rows it shows.
 
     The rows are those of the tokens that the classifier reads after the last attention: the class token's alone, or
@@ -75,16 +89,19 @@ def onto_grid(request: ExplanationRequest, names: Sequence[str], relevance: Tens
         ValueError: when the places of the tokens in the image are not known.
     """
     tokens = relevance.shape[2]
-    grid = _grid(request, names, tokens)
-    read = _tokens_read(request.model, request.x[:1], names[-1])
+    grid = _grid(request, passed.names, tokens)
+    read = _tokens_read(request.model, request.x[:1], passed.names[-1])
     rows = relevance[:, read].mean(dim=1)
     whose = f"mean over the rows of {int(read.sum())} tokens" if int(read.sum()) > 1 else "row of the class token"
+    if passed.pooling:
+        count = "one attention that pools is" if passed.pooling == 1 else f"{passed.pooling} attentions that pool are"
+        whose += f"; {count} passed over"
     return rows[:, grid.prefix :].reshape(-1, *grid.shape), whose
 
 
 def _grid(request: ExplanationRequest, names: Sequence[str], tokens: int) -> TokenGrid:
-    grids: Mapping[str, TokenGrid] = request.capture.grids
-    grid = next((grids[name] for name in names if name in grids), None)
+    grids = request.capture.grids
+    grid = next((grid for name in names if isinstance(grid := grids.get(name), TokenGrid)), None)
     grid = grid or measured(request.model, request.x, tokens)
     if grid is None or not grid.fits((1, tokens, 1)):
         raise ValueError(
@@ -96,57 +113,70 @@ def _grid(request: ExplanationRequest, names: Sequence[str], tokens: int) -> Tok
 
 def _tokens_read(model: nn.Module, x: Tensor, name: str) -> Tensor:
     """Return which tokens (N,) of the last attention's output the logits of one sample depend on."""
-    module, leaves = model.get_submodule(name), []
-
-    def start(_module: nn.Module, _inputs: object, output: Tensor | tuple[Tensor, ...]) -> object:
-        torch.set_grad_enabled(True)
-        first = output if isinstance(output, Tensor) else output[0]
-        leaves.append(first.detach().requires_grad_())
-        return leaves[-1].clone() if isinstance(output, Tensor) else (leaves[-1].clone(), *output[1:])
-
-    hook = module.register_forward_hook(start)
-    try:
-        with torch.inference_mode(False), torch.no_grad():
-            logits = model(x)
-    finally:
-        hook.remove()
+    passed = attended(model, x, differentiable=True)
     with torch.inference_mode(False), torch.enable_grad():
-        weights = torch.arange(1, 1 + logits.shape[1], device=logits.device)  # a plain sum may depend on nothing
-        (gradient,) = torch.autograd.grad((logits * weights).sum(), leaves[-1])
-    read = (gradient != 0).any(dim=2).flatten()  # (1, N) or, for sequences first, (N, 1)
+        weights = torch.arange(1, 1 + passed.logits[0].numel(), device=x.device)  # a plain sum may depend on nothing
+        (gradient,) = torch.autograd.grad((passed.logits.flatten() * weights).sum(), passed.weights[-1])
+    read = (gradient != 0).any(dim=3).flatten(0, 1).any(dim=0)
     if not bool(read.any()):
         raise ValueError(f"the logits do not depend on the last attention {name!r}")
     return read
 
 
 @contextmanager
-def _replacing(model: nn.Module, replace: Callable[[str, Tensor], Tensor]) -> Iterator[None]:
-    """Hand every attention's weights to ``replace``, and let the model go on with those that it returns."""
+def _replacing(model: nn.Module, replace: Callable[[str, Tensor], Tensor], tracer: Tracer) -> Iterator[None]:
+    """Hand the weights of torch's and MONAI's attentions to ``replace``, and let the model go on with what it returns.
+
+    Meanwhile ``tracer`` looks away; of all other modules it is told the names.
+    """
 
     def hook_for(name: str) -> Callable[..., object]:
         def hook(module: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor], output: object) -> object:
+            if _pools(module, given, named):
+                tracer.pooling += 1
+                tracer.is_paused -= 1
+                return output
             weights, answer = _recompute(name, module, given, named)
             first = output if isinstance(output, Tensor) else output[0]  # type: ignore[index]
             recomputed = answer(replace(name, weights)).to(first.dtype)
-            _check_equal(name, recomputed.detach(), first.detach())
+            check_equal(name, recomputed.detach(), first.detach())
+            tracer.is_paused -= 1
             return recomputed if isinstance(output, Tensor) else (recomputed, *output[1:])  # type: ignore[index]
 
         return hook
 
-    def refuse(module: nn.Module, _inputs: object) -> None:
-        raise ValueError(f"attention of type {type(module).__name__} cannot be explained; supported are {_KNOWN}")
+    def pause(_module: nn.Module, _given: object) -> None:
+        tracer.is_paused += 1
 
     hooks = []
     try:
         for name, module in hookable(model):
             if _is_known(module):
+                hooks.append(module.register_forward_pre_hook(pause))
                 hooks.append(module.register_forward_hook(hook_for(name), with_kwargs=True))
-            elif _is_other(module):
-                hooks.append(module.register_forward_pre_hook(refuse))
+            else:
+                hooks += _naming(name, module, tracer)
         yield
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _naming(name: str, module: nn.Module, tracer: Tracer) -> list[torch.utils.hooks.RemovableHandle]:
+    """Tell the tracer when a module begins and ends; what is called an attention must have been traced by then."""
+    before: list[int] = []
+
+    def enter(_module: nn.Module, _given: object) -> None:
+        tracer.modules.append(name)
+        before.append(tracer.traced + tracer.pooling)
+
+    def leave(_module: nn.Module, _given: object, _output: object) -> None:
+        tracer.modules.pop()
+        if before.pop() == tracer.traced + tracer.pooling and _is_other(module):
+            tracer.check()
+            raise ValueError(f"attention of type {type(module).__name__} forms no weights; known are {_KNOWN}")
+
+    return [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
 
 
 def _is_monai(module: nn.Module) -> bool:  # by name: MONAI is not needed to explain models without it
@@ -160,6 +190,14 @@ def _is_known(module: nn.Module) -> bool:
 def _is_other(module: nn.Module) -> bool:
     named = re.search("attention|attn|sablock", type(module).__name__, re.IGNORECASE)
     return bool(named) and not any(_is_known(submodule) for submodule in module.modules())
+
+
+def _pools(module: nn.Module, given: Sequence[Tensor], named: Mapping[str, Tensor]) -> bool:
+    """Tell whether torch's attention has one query, of another sequence than its keys."""
+    if not isinstance(module, nn.MultiheadAttention):
+        return False
+    query, key = [*given, *(named[role] for role in ("query", "key") if role in named)][:2]
+    return query is not key and query.ndim == 3 and query.shape[1 if module.batch_first else 0] == 1
 
 
 def _recompute(name: str, module: nn.Module, given: Sequence[Tensor], named: Mapping[str, Tensor]) -> _Recomputed:
@@ -197,9 +235,3 @@ def _of_torch(name: str, block: nn.MultiheadAttention, x: Tensor) -> _Recomputed
         return mixed if block.batch_first else mixed.transpose(0, 1)
 
     return (query @ key.transpose(-2, -1) * block.head_dim**-0.5).softmax(dim=-1), answer
-
-
-def _check_equal(name: str, recomputed: Tensor, given: Tensor) -> None:
-    allowed = torch.finfo(given.dtype).eps ** 0.5 * given.abs().max()
-    if not bool((recomputed - given).abs().max() <= allowed):
-        raise ValueError(f"attention {name!r} computes more than its weights times its values; supported are {_KNOWN}")

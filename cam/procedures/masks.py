@@ -11,7 +11,7 @@ from cam.procedures.perturb import exact, rescored
 from cam.request import ExplanationRequest, RawMaps
 from cam.resize import resize
 
-__all__ = ["Masks", "channel_sum", "distinct_masks", "scored_masks", "weighted"]
+__all__ = ["Masks", "channel_sum", "distinct_masks", "most_varied", "scored_masks", "weighted"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,25 @@ class Masks:
     cells: Tensor
     samples: Tensor
     index: Tensor
+
+
+def most_varied(A: Tensor, count: int | None, method: str) -> tuple[Tensor, Callable[[RawMaps], RawMaps]]:
+    """Return the ``count`` channels (B, count, *S) of largest variance of each sample, the first of equals.
+
+    And what adds to the note how many were left out; without a count, or with more than there are, none is.
+
+    Raises:
+        ValueError: when ``count`` is less than 1.
+    """
+    channels = A.shape[1]
+    if count is None or count >= channels:
+        return A, lambda raw: raw
+    if count < 1:
+        raise ValueError(f"{method}.max_channels must be at least 1, not {count}")
+    order = A.flatten(2).var(dim=2, correction=0).sort(dim=1, descending=True, stable=True).indices[:, :count]
+    chosen = A.gather(1, order.view(*order.shape, *[1] * (A.ndim - 2)).expand(-1, -1, *A.shape[2:]))
+    said = f"approximate: {count} of {channels} channels, those that vary most; "
+    return chosen, lambda raw: RawMaps(raw.maps, said + raw.note)
 
 
 def distinct_masks(A: Tensor) -> Masks:
@@ -47,6 +66,11 @@ def scored_masks(
     A mask is resized to the input, linear, and only then brought to [0, 1]. ``change`` turns masks (rows, *S) into
     those that are used, told the number of the repeat of each (rows,).
     """
+    if request.capture.sees_instances(request.layer):
+        raise ValueError(
+            f"layer {request.layer!r} sees instances that are no axis of the image, so no mask of it fits the image; "
+            "take a method of activations and gradients, as gradcam or hirescam"
+        )
     x, count = request.x, len(masks.samples)
     cells, samples = masks.cells.to(x.device), masks.samples.to(x.device).repeat(repeats)
     number = torch.arange(len(samples), device=x.device)

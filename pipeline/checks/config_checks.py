@@ -19,6 +19,7 @@ from pipeline.checks.names import KnownMetric, KnownNames, installed_metric_name
 from pipeline.config import AuditConfig, Criterion, bound_fault
 from pipeline.config_file import Document, Fault, Key, LoadedConfig, ParsedConfig, parse_config, read_document
 from pipeline.errors import ArchiveError, ConfigError, closest
+from pipeline.extensions import names_of
 from pipeline.findings.lock import read_lock
 from pipeline.studies.listing.manifest import read_manifest
 
@@ -143,15 +144,16 @@ def _doubled(config: AuditConfig, _: Path) -> Iterator[Fault]:
 
 
 def _methods(config: AuditConfig, _: Path) -> Iterator[Fault]:
-    known = known_names()
+    known, offered = known_names(), names_of("camaudit.methods")  # what the latter declare shows when they are loaded
     for name in config.explain.methods:
-        if name not in known.methods:
-            yield _fault("explain", "methods", says=f"unknown method {name!r}; {closest(name, known.methods)}")
+        if name not in known.methods and name not in offered:
+            hint = closest(name, [*known.methods, *offered])
+            yield _fault("explain", "methods", says=f"unknown method {name!r}; {hint}")
     for name, given in config.explain.options.items():
         if name not in config.explain.methods:
             says = f"{name!r} is not among explain.methods {list(config.explain.methods)}"
             yield _fault("explain", "options", name, says=says)
-        else:
+        elif name not in offered:
             yield from _options(known, name, given)
 
 
@@ -215,7 +217,8 @@ def _of_a_map(config: AuditConfig, known: KnownNames, number: int, criterion: Cr
         says = f"unknown name {criterion.metric!r}; {closest(criterion.metric, [*known.metrics, *installed])}"
         yield _fault("criteria", number, "metric", says=says)
     maps = [*config.explain.methods, *known.baselines]
-    misspelt = not set(config.explain.methods) <= set(known.methods)  # told by itself; then this may be the right name
+    # a misspelt method is told by itself; then this may be the right name
+    misspelt = set(config.explain.methods) - {*known.methods, *names_of("camaudit.methods")}
     if not misspelt and str(criterion.method).partition("@")[0] not in maps:
         says = f"unknown name {criterion.method!r}; {closest(str(criterion.method), maps)}"
         yield _fault("criteria", number, "method", says=says)

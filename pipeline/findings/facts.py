@@ -78,13 +78,20 @@ class InputSummary(FrozenModel):
 
 
 class MethodFacts(FrozenModel):
-    """What a reader must know of a map."""
+    """What a reader must know of a map.
+
+    ``package``, ``package_version`` and ``source_sha256`` name the installed distribution that a method comes from, and
+    its code; None for camaudit's own.
+    """
 
     name: str
     title: str
     paper: str
     formula: str
     limits: str
+    package: str | None = None
+    package_version: str | None = None
+    source_sha256: str | None = None
 
 
 class MetricFacts(FrozenModel):

@@ -119,7 +119,13 @@ def load_results(run: Path) -> Results:
             f"{path}: cannot be read ({error.strerror}); is this the folder of a finished run?"
         ) from error
     except ValidationError as error:
-        first = error.errors()[0]
+        faults = error.errors()
+        other = next((fault["input"] for fault in faults if fault["loc"] == ("schema_version",)), None)
+        if other is not None:
+            raise OutputError(
+                f"{path}: is of schema {other!r:.20}, and this version of camaudit reads schema {SCHEMA_VERSION}"
+            ) from None
+        first = faults[0]
         where = ".".join(map(str, first["loc"]))
         raise OutputError(
             f"{path}: is not of schema {SCHEMA_VERSION}, which this version reads: {where}: {first['msg']}"

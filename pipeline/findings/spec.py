@@ -19,6 +19,7 @@ __all__ = [
     "LOCK_FILE",
     "SOURCES_FILE",
     "SPEC_FILE",
+    "SPEC_VERSION",
     "MapRecipe",
     "Member",
     "ModelIdentity",

@@ -219,7 +219,7 @@ def map_recipes(recipes: Recipes) -> tuple[MapRecipe, ...]:
 
 def _method_facts(name: str) -> MethodFacts:
     method = METHODS[name]
-    return MethodFacts(name=name, title=method.title, paper=method.paper, formula=method.formula, limits=method.limits)
+    return MethodFacts.model_validate({field: getattr(method, field) for field in MethodFacts.model_fields})
 
 
 def this_program(device: torch.device) -> Program:

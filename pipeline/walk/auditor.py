@@ -18,6 +18,7 @@ from pipeline.models.prepared_studies import PreparedCache
 from pipeline.program import library_versions, program_digest
 from pipeline.studies.pseudonyms import Pseudonyms, load_key
 from pipeline.studies.untrusted.workers import WorkerPool
+from pipeline.walk.installed_methods import load_methods
 from pipeline.walk.sources import ArchiveReader
 
 __all__ = ["Auditor", "open_auditor", "open_scorer"]
@@ -71,6 +72,7 @@ def open_auditor(
     Raises:
         AuditError: one line that says what is wrong.
     """
+    load_methods(config)
     metrics = measured_metrics(config, load_metrics())  # before the model: its code may change where modules are found
     preparation = build_transforms(config.prepare)
     device = choose_device(config.run.device)
@@ -87,6 +89,7 @@ def open_scorer(config: AuditConfig, layers: tuple[str, ...], pool: WorkerPool) 
     Raises:
         AuditError: when the transforms cannot be built or the pseudonym key not be read.
     """
+    load_methods(config)
     metrics = measured_metrics(config, load_metrics())
     preparation = build_transforms(config.prepare)
     pseudonyms = Pseudonyms(load_key(config.run.output))

@@ -152,7 +152,8 @@ def _explained(
         explanation = explain(
             auditor.network,
             x,
-            [Target(labels.index(label)) for label in call.targets],
+            [Target(label) for label in call.targets],
+            labels=labels,
             methods=call.methods,
             layers=call.layers,
             options={name: given for name, given in options.items() if name in call.methods},
@@ -161,8 +162,8 @@ def _explained(
             rectify=False,  # a map is carried to the mask's grid first, and rectified there
         )
         logits = explanation.logits
-        for (method, layer, number), values in explanation:
-            target = call.targets[number]
+        for (method, layer, key), values in explanation:
+            target = str(key)
             for sample, study in enumerate(wanted):
                 if (method, layer) in study.get(target, ()):
                     maps[sample][target, method, layer] = values[sample].float().cpu().numpy()

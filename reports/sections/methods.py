@@ -27,7 +27,8 @@ _REGION = "How a map becomes a region, wherever a metric needs one: "
 
 
 def _row(facts: MethodFacts) -> tuple[object, ...]:
-    return [bold(facts.title), coloured(facts.paper, GREY)], facts.formula, facts.limits
+    origin = [coloured(f"from {facts.package} {facts.package_version}", GREY)] if facts.package else []
+    return [bold(facts.title), coloured(facts.paper, GREY), *origin], facts.formula, facts.limits
 
 
 def _layers(context: Context) -> list[Flowable]:

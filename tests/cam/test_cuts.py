@@ -200,14 +200,14 @@ def test_auto_is_the_last_cut_and_not(kind):
         assert past(model, image(), expected) == 0
     found = explain(model, image(), [1], methods=["gradcam", "hirescam"])
     assert found.notes["auto", expected].endswith("goes past it: 0.000")
-    assert bool(found.maps["hirescam", expected, 0].any())  # Grad-CAM is rectified and may be empty
+    assert bool(found["hirescam", expected].any())  # Grad-CAM is rectified and may be empty
 
 
 def test_the_features_of_a_linear_probe_have_the_gradient_of_its_head():
     model, x = CUTS["features under no_grad"][0](), image()
     with torch.no_grad():
         weighted = torch.einsum("bchw,c->bhw", model.features(x), model.head.weight[1])
-    found = explain(model, x, [1], methods=["hirescam"]).maps["hirescam", "features", 0]
+    found = explain(model, x, [1], methods=["hirescam"])["hirescam", "features"]
     torch.testing.assert_close(found, weighted / 64)
 
 
@@ -296,7 +296,7 @@ def test_auto_of_a_segmentation_network_lies_before_the_classifying_convolution(
     assert choice.past == 0
     assert Passage(model, x, {choice.name: TokenGrid((1,) * axes, channels="first")})
     found = explain(model, x, [Region(1, torch.ones(1, *x.shape[2:], dtype=x.dtype))], methods=["hirescam"])
-    activation = dict(found.maps)["hirescam", choice.name, 0]
+    activation = found["hirescam", choice.name]
     logits = found.logits[:, 1]
     assert activation.shape != logits.shape or not torch.allclose(activation, logits)
 
@@ -337,9 +337,9 @@ def checkpointed(net, x):
 
 def test_a_detached_backbone_has_the_gradient_from_its_features_on():
     model, x = network(probed_by_detach, features=convolutions(), **HEAD), image()
-    found = explain(model, x, [1], methods=["hirescam"]).maps["hirescam", "features", 0]
+    found = explain(model, x, [1], methods=["hirescam"])["hirescam", "features"]
     plain = network(plainly, features=convolutions(), **HEAD)
-    torch.testing.assert_close(found, explain(plain, x, [1], methods=["hirescam"]).maps["hirescam", "features", 0])
+    torch.testing.assert_close(found, explain(plain, x, [1], methods=["hirescam"])["hirescam", "features"])
     with pytest.raises(ValueError, match="does not depend on its input through operations with gradients"):
         explain(model, x, [1], methods=["saliency"])
 
@@ -383,4 +383,4 @@ def test_tokens_of_overlapping_patches_are_read_by_their_order(size, grid, turne
         assert choose_layer(model, x) == "embed", "the tokens run down the columns first: not read"
     else:
         assert choose_layer(model, x) == "norm"
-        assert explain(model, x, [1]).maps["gradcam", "norm", 0].shape == (2, *grid)
+        assert explain(model, x, [1])["gradcam", "norm"].shape == (2, *grid)

@@ -75,7 +75,9 @@ def test_a_dead_layer_gives_empty_maps_that_are_named():
     model, x = small(2, rectified=True, affine=True), images(2, batch=2)
     torch.nn.init.constant_(model.layer[0].bias, -100.0)
     found = explain(model, x, [1], methods=["gradcam", "hirescam"], layers=["layer"])
-    assert set(found.empty) == {(name, "layer", 0, sample) for name in ("gradcam", "hirescam") for sample in (0, 1)}
+    places = {(name, "layer", 1, sample) for name in ("gradcam", "hirescam") for sample in (0, 1)}
+    assert {entry[:4] for entry in found.empty} == places
+    assert {entry.reason for entry in found.empty} == {"the layer is 0 at every cell for this sample"}
     assert found.equivalent == {}
     alive = explain(small(2, rectified=False, affine=True), x, [1], methods=["hirescam"], layers=["layer"])
     assert alive.empty == ()

@@ -457,7 +457,7 @@ def test_fullgrads_terms_add_up_to_the_logit(kind, axes):
     biases = sum(float(term.flatten(1).sum(dim=1).abs().sum()) for term in terms[1:])
     assert biases > 1e-3, "biases that are nothing prove nothing"
     found = explain(model, x, [1], methods=["fullgrad"])
-    assert found.maps["fullgrad", "input", 0].shape == x[:, 0].shape
+    assert found["fullgrad", "input"].shape == x[:, 0].shape
     assert found.notes == {}
 
 
@@ -565,7 +565,7 @@ def test_fullgrad_leaves_out_what_belongs_to_no_sample_and_tells():
     torch.manual_seed(0)
     model, x = Coordinates(small(2, rectified=True, affine=False)).double().eval(), images(2, batch=5)
     found = explain(model, x, [1], methods=["fullgrad"])
-    assert found.maps["fullgrad", "input", 0].shape == x[:, 0].shape
+    assert found["fullgrad", "input"].shape == x[:, 0].shape
     assert "a part of it is in no module" in found.notes["fullgrad", "input"]
 
 
@@ -589,5 +589,5 @@ def test_fullgrad_of_a_transformer_has_a_map_and_tells_what_it_lacks(axes):
     torch.manual_seed(0)
     model, x = Attending(axes).double().eval(), images(axes)
     found = explain(model, x, [1], methods=["fullgrad"])
-    assert found.maps["fullgrad", "input", 0].shape == x[:, 0].shape
+    assert found["fullgrad", "input"].shape == x[:, 0].shape
     assert "a part of it is in no module" in found.notes["fullgrad", "input"]

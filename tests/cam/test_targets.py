@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from cam import Difference, PerSample, Positive, Predicted, Region, Target, explain
-from cam.targets import resolve_targets
+from cam.target_keys import requested, resolve_targets
 from tests.cam.networks import conv, images, small
 
 LOGITS = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
@@ -34,10 +34,10 @@ def test_the_negative_class_of_a_single_logit_is_its_negation():
 REFUSED = [
     (3, LOGITS, r"target.label must lie in 0..2 for a model of 3 logit\(s\), not 3"),
     (-1, LOGITS, r"target.label must lie in 0..2 for a model of 3 logit\(s\), not -1"),
-    ([0, 3], LOGITS, r"target.label must lie in 0..2 .* not \[0, 3\]"),
+    ([0, 3], LOGITS, r"target.label must lie in 0..2 .* not \(0, 3\)"),
     (2, LOGITS[:, :1], r"target.label must lie in 0..1 for a model of 1 logit\(s\), not 2"),
-    ([0], LOGITS, r"must be one index, or one for each of 2 samples, not \[0\]"),
-    ([0, 1, 2], LOGITS, r"must be one index, or one for each of 2 samples, not \[0, 1, 2\]"),
+    ([0], LOGITS, r"must be one index, or one for each of 2 samples, not \(0,\)"),
+    ([0, 1, 2], LOGITS, r"must be one index, or one for each of 2 samples, not \(0, 1, 2\)"),
     ([[0], [1]], LOGITS, "must be one index, or one for each of 2 samples"),
     (0.7, LOGITS, "target.label must be an index or indices, not 0.7"),
     ([True, False], LOGITS, "target.label must be an index or indices"),
@@ -57,7 +57,9 @@ def test_explain_refuses_a_target_of_another_batch_size():
 
 
 def test_explain_refuses_an_unknown_method():
-    with pytest.raises(ValueError, match=r"methods must be among \[.*'gradcam', .*\], not \['gradcamm'\]"):
+    with pytest.raises(
+        ValueError, match=r"method 'gradcamm' is not known; did you mean 'gradcam'\? They are .*hirescam"
+    ):
         explain(small(2, rectified=True, affine=True), images(2), [0], methods=["gradcam", "gradcamm"])
 
 
@@ -98,7 +100,7 @@ def test_a_segmentation_network_is_explained_over_a_mask(axes):
     model = nn.Sequential(conv(axes, 1, 3, 3, padding=1), nn.Tanh(), conv(axes, 3, 2, 3, padding=1)).double().eval()
     x = images(axes, batch=2)
     mask = torch.rand(2, *x.shape[2:], generator=torch.Generator().manual_seed(2)) > 0.7
-    found = explain(model, x, [Region(1, mask)], methods=["hirescam"], layers=["1"]).maps["hirescam", "1", 0]
+    found = explain(model, x, [Region(1, mask)], methods=["hirescam"], layers=["1"])["hirescam", "1"]
     activation = model[1](model[0](x)).detach().requires_grad_()
     (gradient,) = torch.autograd.grad((model[2](activation)[:, 1] * mask).sum(), activation)
     torch.testing.assert_close(found, (activation * gradient).sum(1).detach())
@@ -106,14 +108,14 @@ def test_a_segmentation_network_is_explained_over_a_mask(axes):
 
 def test_what_is_asked_is_answered_by_the_logits():
     logits = torch.tensor([[1.0, -2.0, 3.0], [4.0, -5.0, -6.0]])
-    assert resolve_targets([1, Predicted(), Positive(), Difference(0, 1)], logits) == (
-        Target(1), Target([2, 0]), Target(0), Target(2), Difference(0, 1),
-    )  # fmt: skip
-    assert resolve_targets([Positive(3.5)], logits) == (Target(0),)
-    assert resolve_targets([Positive(9)], logits) == ()
+    assert resolve_targets([1, Predicted(), Positive(), Difference(0, 1)], logits) == {
+        1: Target(1), Predicted(): Target([2, 0]), 0: Target(0), 2: Target(2), Difference(0, 1): Difference(0, 1),
+    }  # fmt: skip
+    assert resolve_targets([Positive(3.5)], logits) == {0: Target(0)}
+    assert resolve_targets([Positive(9)], logits) == {}
     single = torch.tensor([[2.0], [-3.0]])
-    assert resolve_targets([Predicted(), Positive()], single) == (Target([1, 0]), Target(1))
-    assert resolve_targets([Positive()], -single.abs()) == ()
+    assert resolve_targets([Predicted(), Positive()], single) == {Predicted(): Target([1, 0]), 1: Target(1)}
+    assert resolve_targets([Positive()], -single.abs()) == {}
     with pytest.raises(ValueError, match=r"Predicted\(\) needs logits of shape \(batch, labels\)"):
         resolve_targets([Predicted()], logits[..., None])
 
@@ -138,7 +140,7 @@ def test_the_predicted_labels_maps_are_those_of_the_labels():
     assert found.targets == (Target(best),)
     assert len(set(best)) > 1, "one label for all would prove little"
     named = explain(model, x, [Target(best)], methods=["hirescam"], layers=["layer"])
-    torch.testing.assert_close(found.maps, named.maps)
+    torch.testing.assert_close(found["hirescam"], named["hirescam"])
 
 
 def test_as_many_bare_indices_as_samples_are_refused_and_both_readings_named():
@@ -157,7 +159,7 @@ def test_one_target_for_each_sample_is_one_map_for_each(targets):
     assert found.targets == (Target([2, 0]),)
     for sample, label in enumerate([2, 0]):
         alone = explain(model, x[sample : sample + 1], [label], methods=["hirescam"], layers=["layer"])
-        torch.testing.assert_close(found.maps["hirescam", "layer", 0][[sample]], alone.maps["hirescam", "layer", 0])
+        torch.testing.assert_close(found["hirescam", "layer"][[sample]], alone["hirescam", "layer"])
 
 
 @pytest.mark.parametrize("labels", [[2], [2, 0, 1], 2])
@@ -167,4 +169,5 @@ def test_labels_that_are_not_one_for_each_sample_are_refused(labels):
 
 
 def test_an_index_of_numpy_is_an_index():
-    assert resolve_targets([np.int64(2)], LOGITS) == (Target(2),)
+    for index in (np.int64(2), torch.tensor(2), np.array(2)):
+        assert resolve_targets(requested([index], None), LOGITS) == {2: Target(2)}

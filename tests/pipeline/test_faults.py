@@ -17,7 +17,7 @@ from pipeline.checks.model_check import probe_model
 from pipeline.errors import AuditError, InternalError, ModelError, Reason, Stage, StudyError, frames_of
 from pipeline.faults import fault_log, log_fault, own_faults, package_logger
 from pipeline.studies.geometry import Resampling
-from pipeline.walk import study_walk as audit
+from pipeline.walk import measuring, reading
 from pipeline.walk.fault_origin import Origin, origin_of
 from pipeline.walk.sources import find_sources
 from pipeline.walk.study_walk import audit_studies
@@ -84,12 +84,12 @@ def test_a_fault_of_our_own_blames_no_study(tmp_path, monkeypatch):
     def broken(evidence, mask, metrics):
         return {"area": 1}[SECRET]
 
-    monkeypatch.setattr(audit, "score_all", broken)
+    monkeypatch.setattr(measuring, "score_all", broken)
     with fault_log(tmp_path / "faults.log"), pytest.raises(InternalError) as ended:
         audit_studies(auditor, sources)
     assert not isinstance(ended.value, AuditError)
     assert ended.value.kind == "KeyError"
-    assert ended.value.place.startswith("pipeline/walk/study_walk.py:")
+    assert ended.value.place.startswith("pipeline/walk/measuring.py:")
     assert SECRET not in str(ended.value)
     (trace,) = traces(tmp_path / "faults.log")
     assert trace["stage"] == "measure"
@@ -238,7 +238,7 @@ def test_a_model_that_ends_the_process_does_not_end_it_as_if_all_were_done():
 @pytest.mark.parametrize("workers", [0, 1])
 def test_what_raises_in_a_reading_process_leaves_its_frames(tmp_path, monkeypatch, workers):
     auditor, sources = opened(tmp_path / "a", 3, workers=workers)
-    monkeypatch.setattr(audit, "read_study", buggy)
+    monkeypatch.setattr(reading, "read_study", buggy)
     with fault_log(tmp_path / "faults.log"):
         audits, _ = audit_studies(auditor, sources)
     assert [row.reason for row in audits] == [None, Reason.UNEXPECTED, None]
@@ -253,6 +253,7 @@ def test_what_a_library_raises_over_a_file_leaves_its_frames(tmp_path):
     auditor, sources = opened(tmp_path / "a", 2)
     image = tmp_path / "a" / "archive" / "study01.nii.gz"
     image.write_bytes(image.read_bytes()[:3000])
+    sources = find_sources(auditor.config, auditor.pseudonyms)
     with fault_log(tmp_path / "faults.log"):
         audits, _ = audit_studies(auditor, sources)
     assert audits[1].status == "failed"

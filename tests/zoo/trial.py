@@ -3,9 +3,9 @@
 A layer is right when the gradient at the image is gone once the layer's output is detached: two forwards and two
 backwards that share nothing with ``cam.layers.auto``, which reads autograd's record. Of a layer with a class token only
 the patches are cells: some of the evidence must be at them, the token may carry the rest, and the gradient at the
-patches that the layer reads must be gone. The image's own first convolution would pass all that, so most of the layers
-with weights must not lie behind; and a layer that is the output explains nothing, so it must not be that. That no
-later layer would do as well is not measured.
+patches that the layer reads must be gone. The image's own first convolution would pass all that, so most of the
+layers with weights must not lie behind; and a layer that is the output explains nothing, so it must not be that. That
+no later layer would do as well is not measured.
 """
 
 from collections.abc import Callable, Iterator
@@ -59,8 +59,8 @@ def examine(candidate: Candidate) -> Row:
     try:
         layer = find_layer(model, x, memory=memory).name
         target = Region(1, torch.ones(1, *logits.shape[2:])) if candidate.is_dense else 1
-        maps = explain(model, x, [target], methods=METHODS, memory=memory).maps
-        return judged(candidate, model, x, layer, maps[METHODS[0], layer, 0])
+        maps = explain(model, x, [target], methods=METHODS, memory=memory)
+        return judged(candidate, model, x, layer, maps[METHODS[0], layer])
     except ValueError as error:
         return Row(candidate, "refused", layer, sentence=str(error))
     except Exception as error:

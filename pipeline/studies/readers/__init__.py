@@ -3,6 +3,7 @@
 A reader is a module with ``FACTS`` (see ``ReaderFacts``), ``accepts(path)``, and ``read(path, options)`` for images, or
 ``read_mask(path, image, wanted)`` for masks, or both; ``check_header(head, size)`` where a file's beginning can tell
 that it will be refused. Nobody else knows a format's endings or first bytes: who needs them asks ``Readers``.
+This list may import every reader; no reader imports it.
 """
 
 from collections.abc import Callable, Iterable

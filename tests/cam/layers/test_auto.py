@@ -3,6 +3,7 @@
 import gc
 import weakref
 
+import pytest
 import torch
 from torch import nn
 
@@ -67,3 +68,29 @@ def test_models_alike_are_not_mistaken_for_each_other():
     x = torch.zeros(1, 1, 6, 6)
     assert choose_layer(one, x, memory=memory) == choose_layer(other, x, memory=memory) == "1"
     assert len(calls) == 1
+
+
+class Unrolled(nn.Module):
+    """Patches whose tokens are sorted by windows, as Hiera's: the layers behind lie in no grid that shows."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches = nn.Conv2d(1, 8, 2, stride=2)
+        self.blocks = nn.Sequential(*[nn.Sequential(nn.Linear(8, 8), nn.Tanh()) for _ in range(4)])
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        tokens = self.patches(x).unflatten(2, (2, 2)).unflatten(4, (2, 2)).permute(0, 2, 4, 3, 5, 1).flatten(1, 4)
+        return self.head(self.blocks(tokens).square().mean(1))
+
+
+def test_a_refusal_names_the_last_layer_whose_cells_are_not_known_and_no_layer_in_front():
+    torch.manual_seed(0)
+    model, x = Unrolled().eval(), torch.rand(2, 1, 8, 8)
+    with pytest.raises(
+        ValueError, match=r"'patches' is the last .*; 'blocks' is the last that all of it passes"
+    ) as caught:
+        choose_layer(model, x)
+    assert r"grids={'blocks': TokenGrid(spatial shape)}, or, where they are sorted by windows" in str(caught.value)
+    assert "come nearest" not in str(caught.value)
+    assert choose_layer(model, x, {"blocks": TokenGrid((4, 4))}) == "blocks"

@@ -74,7 +74,7 @@ def test_past_a_skip_connection_each_way_gives_the_oracles_maps_and_is_named(axe
     for name in ("ablationcam", "reciprocam"):
         assert found.notes[name, "layer"].split("; y is")[0] == note
         expected = by_oracle(name, model, x, labels)
-        np.testing.assert_allclose(found.maps[name, "layer", 0], expected, rtol=1e-7, atol=1e-10)
+        np.testing.assert_allclose(found[name, "layer"], expected, rtol=1e-7, atol=1e-10)
 
 
 @pytest.mark.parametrize("layer", ["empty", "act", "first"])
@@ -83,7 +83,7 @@ def test_a_layer_that_computes_nothing_and_one_that_works_in_place_are_cut_too(l
     found = explain(model, x, [1], methods=["ablationcam"], layers=[layer])
     assert found.notes["ablationcam", layer].startswith("tail resumed" if layer == "first" else "tail exported")
     expected = by_oracle("ablationcam", model, x, [1, 1, 1], layers=[layer])
-    np.testing.assert_allclose(found.maps["ablationcam", layer, 0], expected, rtol=1e-7, atol=1e-10)
+    np.testing.assert_allclose(found["ablationcam", layer], expected, rtol=1e-7, atol=1e-10)
 
 
 @pytest.mark.parametrize("axes", [2, 3])
@@ -168,7 +168,7 @@ def test_a_model_is_exported_once_until_it_changes(monkeypatch):
     with torch.no_grad():
         model.last.weight.mul_(-2)
     np.testing.assert_allclose(
-        maps()["ablationcam", "layer", 0], by_oracle("ablationcam", model, x, [1, 1, 1]), rtol=1e-7, atol=1e-10
+        maps()["ablationcam", "layer", 1], by_oracle("ablationcam", model, x, [1, 1, 1]), rtol=1e-7, atol=1e-10
     )
     assert len(counted) == 2
 
@@ -362,7 +362,7 @@ def test_the_layers_of_a_transformer_are_replaced_in_their_own_layout(axes, patc
         cell = torch.zeros_like(A)
         cell[(slice(None), slice(None), *[-1] * axes)] = A[(slice(None), slice(None), *[-1] * axes)]
         scores = whole.rescored(request, torch.arange(2), lambda chunk, cell=cell: cell[chunk])
-        torch.testing.assert_close(found.maps["reciprocam", layer, 0][(slice(None), *[-1] * axes)], scores[0])
+        torch.testing.assert_close(found["reciprocam", layer][(slice(None), *[-1] * axes)], scores[0])
 
 
 def test_a_tail_that_fails_on_a_batch_its_trunk_never_saw_is_passed_over():

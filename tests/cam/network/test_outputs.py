@@ -9,7 +9,8 @@ from monai.data import MetaTensor
 from torch import nn
 from torch.nn import functional
 
-from cam import Predicted, Region, Target, Value, as_logits, capture, explain, squashing
+from cam import Difference, PerSample, Predicted, Region, Target, Value, as_logits, capture, explain, squashing
+from cam.target_keys import plain_key
 from tests.cam.networks import conv, images, small
 from tests.cam.test_capture import state_of
 
@@ -82,10 +83,10 @@ def test_auto_finds_the_layer_of_a_model_that_returns_a_dict():
 def test_one_logit_without_or_with_more_axes_is_one_logit(end):
     model = ending(end, labels=1)
     for x in (images(2), images(2, batch=1)):
-        expected = explain(model.network, x, [0], layers=["layer"]).maps["gradcam", "layer", 0]
+        expected = explain(model.network, x, [0], layers=["layer"])["gradcam", "layer"]
         found = explain(model, x, [0], layers=["network.layer"])
         assert found.logits.shape == (len(x), 1)
-        torch.testing.assert_close(found.maps["gradcam", "network.layer", 0], expected)
+        torch.testing.assert_close(found["gradcam", "network.layer"], expected)
 
 
 def test_a_segmentation_output_keeps_its_axes():
@@ -110,6 +111,27 @@ ENDS = {
     "clamp": lambda z: z.clamp(0, 1),
     "log-sigmoid": functional.logsigmoid,
 }
+BY_HAND = {
+    "as a reciprocal": lambda z: 1 / (1 + torch.exp(-z)),
+    "as a quotient": lambda z: torch.ones_like(z) / ((-z).exp() + 1),
+    "of exponentials": lambda z: z.exp() / (1 + z.exp()),
+    "by its tanh": lambda z: (1 + torch.tanh(z / 2)) / 2,
+    "to a power": lambda z: (1 + torch.exp(-z)) ** -1,
+    "by its softmax": lambda z: torch.stack([0 * z, z]).softmax(0)[1],
+    "by its logarithm": lambda z: torch.exp(functional.logsigmoid(z)),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_a_sigmoid_that_is_written_by_hand_is_noticed(name):
+    model, x = ending(BY_HAND[name], affine=False), images(2)
+    with pytest.raises(ValueError, match=r"the model ends in a .*; a map explains the logit before it"):
+        explain(model, x, [1], layers="network.layer")
+    mapped = explain(model, x, [1], methods="hirescam", layers="network.layer", output="probability")
+    expected = explain(model.network, x, [1], methods="hirescam", layers="layer")
+    torch.testing.assert_close(mapped["hirescam"].clone(), expected["hirescam"].clone())
+
+
 BEHIND = {
     "alone": lambda p: p,
     "a view": lambda p: p[:, :, None].squeeze(2),
@@ -137,6 +159,9 @@ LOGITS = {
     "centred logits": lambda z: z - z.mean(1, keepdim=True),
     "a sigmoid inside": lambda z: functional.linear(z.sigmoid(), torch.eye(3).to(z)),
     "logits times a gate": lambda z: z * z.sigmoid(),
+    "logits times a gate by hand": lambda z: z / (1 + torch.exp(-z)),
+    "a quotient of logits": lambda z: z / (2 + z.square()),
+    "an exponential's share of more": lambda z: z / (z.exp().sum(1, keepdim=True) + z.exp()),
     "a gate times logits": lambda z: z.sigmoid() * z,
     "logits weighed by an attention": lambda z: (z * z.softmax(1))[:, :2],
     "clipped below": lambda z: z.clamp(min=0),
@@ -174,10 +199,71 @@ def test_probabilities_of_a_softmax_are_mapped_back_up_to_what_all_labels_share(
     torch.testing.assert_close(found.logits - found.logits[:, :1], (logits - logits[:, :1]).detach())
 
 
-def test_saturated_probabilities_are_refused():
-    model = ending(lambda z: (1e4 * z).sigmoid())
-    with pytest.raises(ValueError, match=r"probabilities are saturated \(exactly 0 or 1\)"):
-        explain(model, images(2), [1], layers=["network.layer"], output_kind="probability")
+@pytest.mark.parametrize("axes", [2, 3])
+@pytest.mark.parametrize("end", [torch.sigmoid, lambda z: z.softmax(1)], ids=["sigmoid", "softmax"])
+def test_a_saturated_probability_gives_an_empty_map_that_says_so_and_spares_the_other_samples(axes, end):
+    """Of three images one is so bright that its probabilities are 0 and 1 to the last digit."""
+    model, x = Ending(end), images(axes)
+    model.network = small(axes, rectified=True, affine=True)
+    with torch.no_grad():
+        model.network.tail[-1].weight.copy_(torch.tensor([[-1.0], [0.5], [2.0]]).expand(3, 3))
+        model.network.layer[0].bias += 1
+    x[1] *= 1e6
+    methods = ["gradcam", "hirescam", "scorecam"]
+    found = explain(model.eval(), x, [0, 2], methods=methods, layers="network.layer", output="probability")
+    told = {entry[2:4] for entry in found.empty if entry.reason.startswith("saturated: the probability is 0 or 1 to")}
+    assert {sample for _, sample in told} == {1}
+    assert (0, 1) in told
+    assert (2, 1) in told
+    assert all(bool(maps.isfinite().all()) for _, maps in found)
+    assert bool(found.logits.isfinite().all())
+    others = explain(
+        model, x[[0, 2]], [Target(0), Target(2)], methods=methods, layers="network.layer", output="probability"
+    )
+    for key, maps in others:
+        torch.testing.assert_close(found.maps[key][[0, 2]], maps)
+        assert bool(maps.any(dim=1).any()) or key[2] == 0
+
+
+def test_what_the_output_is_and_where_it_is_may_be_said_in_one_word_or_two():
+    model, x = ending(lambda z: {"features": z, "probability": z.sigmoid()}, affine=False), images(2)
+    expected = explain(model.network, x, [1], methods="hirescam", layers="layer")["hirescam"]
+    for words in ({"output": "probability"}, {"output": "probability", "output_kind": "probability"}):
+        found = explain(model, x, [1], methods="hirescam", layers="network.layer", **words)
+        torch.testing.assert_close(found["hirescam"], expected)
+    other = ending(lambda z: {"a": 2 * z, "p": z.sigmoid()}, affine=False)
+    found = explain(other, x, [1], methods="hirescam", layers="network.layer", output="p", output_kind="probability")
+    torch.testing.assert_close(found["hirescam"], expected)
+    plain = explain(model.network, x, [1], methods="hirescam", layers="layer", output="logits")
+    torch.testing.assert_close(plain["hirescam"], expected)
+    with pytest.raises(ValueError, match="no logits are obvious"):
+        explain(other, x, [1], layers="network.layer", output="probability")
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+@pytest.mark.parametrize("target", [0, Target(0), PerSample([0, 0, 0]), Value(0), "years"], ids=str)
+def test_the_one_output_of_a_regression_is_never_negated(axes, target):
+    model, x = small(axes, rectified=False, affine=False, labels=1), images(axes)
+    found = explain(model, x, target=target, methods="hirescam", layers="layer", output="regression", labels=["years"])
+    activation = model.layer(model.trunk(x)).detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(model.tail(activation).sum(), activation)
+    torch.testing.assert_close(
+        found.maps["hirescam", "layer", plain_key(target)], (gradient * activation.detach()).sum(1)
+    )
+
+
+def test_a_dense_regression_is_not_negated_and_one_output_has_no_difference():
+    model, x = nn.Sequential(conv(2, 1, 2, 3, padding=1), nn.Tanh(), conv(2, 2, 1, 1)).double().eval(), images(2)
+    region = Region(0, torch.ones(3, 6, 6))
+    found = explain(model, x, target=region, methods="hirescam", layers="1", output="regression")
+    logits = explain(model, x, target=Region(1, region.mask), methods="hirescam", layers="1")
+    torch.testing.assert_close(found["hirescam", region], logits["hirescam"])
+    single = small(2, rectified=False, affine=False, labels=1)
+    with pytest.raises(ValueError, match="needs two outputs, and this regression has one"):
+        explain(single, x, target=Difference(1, 0), layers="layer", output="regression")
+
+
+def test_what_are_no_probabilities_is_refused():
     with pytest.raises(ValueError, match="needs outputs within 0 and 1; this model's are not"):
         explain(ending(lambda z: 3 + z), images(2), [1], layers=["network.layer"], output_kind="probability")
 
@@ -187,7 +273,7 @@ def test_the_first_output_of_a_regression_is_not_negated():
     found = explain(model, x, [0], methods=["hirescam"], layers=["layer"], output_kind="regression")
     assert found.targets == (Value(0),)
     higher = explain(model, x, [Target(1)], methods=["hirescam"], layers=["layer"])
-    torch.testing.assert_close(found.maps, higher.maps)
+    torch.testing.assert_close(found["hirescam"], higher["hirescam"])
     with pytest.raises(ValueError, match=r"must lie in 0..0"):
         explain(model, x, [1], layers=["layer"], output_kind="regression")
     with pytest.raises(ValueError, match="a regression has none"):
@@ -217,9 +303,11 @@ def test_an_output_with_an_affine_gives_plain_maps():
     assert all(type(maps) is torch.Tensor for _, maps in found)
 
 
-@pytest.mark.parametrize("x", [torch.zeros(2, 3), torch.zeros(2, 1, 6, 6).long(), torch.zeros(0, 1, 6, 6), "image"])
+@pytest.mark.parametrize(
+    "x", [torch.zeros(2, 3).double(), torch.zeros(2, 1, 6, 6).long(), torch.zeros(0, 1, 6, 6), "image"]
+)
 def test_what_is_no_batch_of_images_is_refused(x):
-    with pytest.raises(ValueError, match="x must be "):
+    with pytest.raises(ValueError, match="x must "):
         explain(small(2, rectified=True, affine=True), x, [1])
 
 
@@ -271,4 +359,4 @@ def test_a_single_sample_of_such_a_model_is_rescored_row_by_row():
     covered = x.clone()
     covered[..., :3, :3] = 0
     drop = (model(x) - model(covered))[0, 1].detach()
-    torch.testing.assert_close(found.maps["occlusion", "input", 0][0, 0, 0], drop)
+    torch.testing.assert_close(found["occlusion", "input"][0, 0, 0], drop)

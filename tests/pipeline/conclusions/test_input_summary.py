@@ -11,7 +11,7 @@ from pipeline.studies.read_study import read_study
 from pipeline.walk.sources import find_sources
 from tests.pipeline.planted import plant
 from tests.pipeline.runs.test_run import change, complete
-from tests.pipeline.steps import open_auditor
+from tests.pipeline.steps import open_auditor, read_run
 
 
 def facts(**changes):
@@ -31,7 +31,7 @@ def test_the_record_is_that_of_the_arrays_the_model_saw(tmp_path):
     arrays = {
         one.study: auditor.preparation(read_study(one.row, auditor.pseudonyms).image).x.numpy() for one in sources
     }
-    for name, audit in run_answers(folder, dict.fromkeys(arrays)).items():
+    for name, audit in run_answers(folder, read_run(folder)[1]).items():
         x, found = arrays[name].astype(np.float64), audit.model_input
         assert found.shape == (1, 48, 48, 48)
         assert (found.minimum, found.maximum) == (x.min(), x.max())

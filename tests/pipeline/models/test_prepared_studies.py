@@ -10,7 +10,7 @@ from pipeline.checks.model_check import probe_model
 from pipeline.errors import OutputError, Reason
 from pipeline.models.prepared_studies import PreparedCache
 from pipeline.studies.read_study import read_study
-from pipeline.walk import study_walk as audit
+from pipeline.walk import reading
 from pipeline.walk.sources import find_sources
 from pipeline.walk.study_walk import audit_studies
 from tests.pipeline.planted import plant
@@ -34,7 +34,7 @@ def reads(monkeypatch):
         counted.append(row.study)
         return read_study(row, pseudonyms, options, **how)
 
-    monkeypatch.setattr(audit, "read_study", counting)
+    monkeypatch.setattr(reading, "read_study", counting)
     return counted
 
 

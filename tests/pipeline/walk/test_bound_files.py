@@ -8,11 +8,11 @@ import pytest
 
 from pipeline.checks.model_check import probe_model
 from pipeline.errors import Reason, Stage, StudyError
-from pipeline.runs.run import find_sources, open_auditor
-from pipeline.walk.sources import bound
+from pipeline.walk.sources import bound, find_sources
 from pipeline.walk.study_walk import audit_studies
 from tests.pipeline.planted import plant
 from tests.pipeline.shared_pool import POOL
+from tests.pipeline.steps import open_auditor
 
 RUN = {"batch_size": 2, "device": "cpu", "replicates": 200, "cache": "cache"}
 

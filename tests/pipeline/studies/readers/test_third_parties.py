@@ -24,7 +24,7 @@ from pipeline.studies.untrusted.workers import DECODING, isolated_map
 from tests.pipeline import toy_reader
 
 NAMES = Pseudonyms(b"k" * 32)
-ENTRY = EntryPoint("toy", "tests.pipeline.toy_reader", GROUP)
+ENTRY = EntryPoint("toy", "tests.pipeline.studies.readers.toy_reader", GROUP)
 
 
 def installed(folder, value="third_party_toy", content=None):

@@ -1,0 +1,70 @@
+"""Runs that earlier versions have left on disks are read, or refused in one sentence that names both versions."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from camaudit import AuditError, read_run
+from pipeline.errors import OutputError
+from pipeline.findings.results import SCHEMA_VERSION, load_results
+from pipeline.findings.spec import SPEC_VERSION
+from tests.old_runs.make import PRESENT
+
+KEPT = sorted(path for path in Path(__file__).parent.iterdir() if path.is_dir() and path.name.startswith("run"))
+
+
+def test_a_run_of_the_present_version_is_kept():
+    assert PRESENT in KEPT, "run: python -m tests.old_runs.make"
+
+
+@pytest.mark.parametrize("folder", KEPT, ids=lambda path: path.name)
+def test_a_kept_run_is_read_whole(folder):
+    run = read_run(folder)
+    assert [verdict.answer for verdict in run.verdicts] == ["NOT EVALUATED"] * 3
+    assert (run.results.flow.found, len(run.studies)) == (3, 3)
+    scores = [row for row in run.scores.to_pylist() if row["metric"] == "iou" and row["method"] == "gradcam"]
+    assert len(scores) == 4
+    assert all(0.2 < row["value"] <= 1 for row in scores)
+    for row in scores:
+        values = run.map(row["study"], "hirescam")
+        assert values.array.shape == (24, 24, 24)
+        assert values.affine.shape == (4, 4)
+        assert np.ptp(values.array) > 0
+    assert run.overlay(run.results.cases[0].study, "gradcam").array.size
+    assert "NOT EVALUATED" in run._repr_html_()
+
+
+@pytest.mark.parametrize("folder", KEPT, ids=lambda path: path.name)
+def test_a_kept_run_is_small_and_names_no_machine(folder):
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 300_000
+    for path in files:
+        content = path.read_bytes()
+        assert not [
+            word
+            for word in (b"/tmp/", b"/home/", b"/work/", b"patient0", b"study0")
+            if word in content.replace(b"per_study", b"")
+        ]
+
+
+@pytest.mark.parametrize("version", [0, 99])
+@pytest.mark.parametrize(("name", "reads"), [("run.json", SPEC_VERSION), ("results.json", SCHEMA_VERSION)])
+def test_a_run_of_another_version_is_refused_by_both_versions(version, name, reads, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(PRESENT, folder)
+    content = json.loads((folder / name).read_text())
+    assert content["schema_version"] == reads
+    (folder / name).write_text(json.dumps({**content, "schema_version": version}))
+    with pytest.raises(AuditError) as caught:
+        read_run(folder)
+    said = str(caught.value).removeprefix(f"{folder / name}: ")
+    assert said == f"is of schema {version}, and this version of camaudit reads schema {reads}"
+
+
+def test_results_that_are_damaged_are_not_called_another_version(tmp_path):
+    (tmp_path / "results.json").write_text('{"schema_version": 1}')
+    with pytest.raises(OutputError, match="is not of schema 1, which this version reads: audit: Field required"):
+        load_results(tmp_path)

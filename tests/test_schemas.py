@@ -1,0 +1,58 @@
+"""What is published of files that others read stays what it says, or gets another version."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
+
+FOLDER = Path(__file__).resolve().parents[1] / "schema"
+
+HASHES = {
+    ("audit", 1): "af77d2a9e06c13bf5cd94ca86b4e23b2565ba5d6a0a5ff6fb66fee47c02da24a",
+    ("run", 1): "939c8dbaf3f889960a40ea6e1b0b92af5104dc625bb44dd556da04a90e7f1a07",
+    ("results", 1): "792d5351a8258f167fc3bd7e98d038df159bb8384b533ac890fb1ee38b4ac683",
+}
+"""The SHA-256 of each published file by its version: what has been published under a version never changes."""
+
+
+def sha256(name):
+    return hashlib.sha256((FOLDER / f"{name}.schema.json").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_schema_is_that_of_the_model(name):
+    if schema_text(name) == (FOLDER / f"{name}.schema.json").read_text(encoding="utf-8"):
+        return
+    pytest.fail(
+        f"the model of {name!r} is no longer what schema/{name}.schema.json says. Raise its version (CONFIG_VERSION in "
+        "pipeline/config.py, SPEC_VERSION in pipeline/findings/spec.py, SCHEMA_VERSION beside Results), run "
+        "'python -m flows.commands.schemas schema', add the new hash to HASHES in this file, and keep a finished "
+        "run of the new version with 'python -m tests.old_runs.make'"
+    )
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_schema_changes_with_its_version_only(name):
+    version = PUBLISHED[name].version
+    assert HASHES.get((name, version)) == sha256(name), (
+        f"schema/{name}.schema.json is not what was published as version {version}: a changed schema needs a new "
+        f"version and a line of its own in HASHES: ({name!r}, {version + 1}): {sha256(name)!r}"
+    )
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_schema_states_what_it_is(name):
+    content = json.loads(schema_text(name))
+    assert content["$id"] == f"urn:camaudit:schema:{name}:{PUBLISHED[name].version}"
+    assert content["type"] == "object"
+    assert content["additionalProperties"] is False
+
+
+def test_schemas_are_written_as_they_are_printed(tmp_path):
+    write_schemas(tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        f"{name}.schema.json": schema_text(name) for name in PUBLISHED
+    }
