@@ -81,6 +81,8 @@ def _misfit(model: nn.Module, x: Tensor, error: Exception) -> str:
     if len(types) == 1 and x.dtype not in types:
         (kind,) = types
         return f"x is {x.dtype} and the model's weights are {kind}: bring them together, x.to({kind})"
+    if any(value.is_inference() for value in values):
+        return "the model's weights were made in torch.inference_mode() and have no gradients: make or load it outside"
     first = next(iter(str(error).splitlines()), "")
     telling = r"size|shape|channel|dimension|expected" if isinstance(error, RuntimeError) else r"forward\(\)"
     if not re.search(telling, first):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from camaudit.finished_run import FinishedRun, read_run
     from camaudit.placed_map import PlacedMap
     from camaudit.running import audit, measure
+    from camaudit.verifying import verify
     from camaudit.views import EstimateTable, Overlay
     from pipeline.errors import AuditError
     from pipeline.evidence.metrics.declaration import Metric
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.findings.results import Results
     from pipeline.findings.scores import MapScores, Score
     from pipeline.findings.study_audit import StudyAudit
+    from pipeline.verify.verify import Verification
 
 __all__ = [
     "METHODS",
@@ -40,12 +42,14 @@ __all__ = [
     "Score",
     "StudyAudit",
     "Verdict",
+    "Verification",
     "View",
     "audit",
     "compare",
     "explain",
     "measure",
     "read_run",
+    "verify",
 ]
 
 _HOMES = {
@@ -65,12 +69,14 @@ _HOMES = {
     "StudyAudit": "pipeline.findings.study_audit",
     "PlacedMap": "camaudit.placed_map",
     "Verdict": "pipeline.findings.estimates",
+    "Verification": "pipeline.verify.verify",
     "View": "pipeline.findings.panels",
     "audit": "camaudit.running",
     "compare": "camaudit.comparing",
     "explain": "cam.explain",
     "measure": "camaudit.running",
     "read_run": "camaudit.finished_run",
+    "verify": "camaudit.verifying",
 }
 """Where each public name lives."""
 

@@ -387,6 +387,7 @@ def test_every_folder_with_code_is_packaged():
 LIGHT = [
     ("camaudit", ("torch", "monai", "prefect", "numpy", "pyarrow", "pipeline", "cam")),
     ("camaudit.finished_run", ("torch", "monai", "prefect", "matplotlib", "reportlab")),
+    ("camaudit.verifying", ("torch", "monai", "prefect")),
     ("camaudit.views", ("torch", "monai", "prefect")),
     ("flows.commands.schemas", ("torch", "monai", "prefect")),
     ("flows.running", ("torch", "monai", "prefect", "numpy", "matplotlib")),

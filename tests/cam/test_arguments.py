@@ -311,3 +311,11 @@ def test_methods_layers_and_names_come_in_any_container():
         found = explain(model, X, target="cyst", methods=kind(["gradcam", "HiResCAM"]), layers="layer", labels=NAMES)
         assert [key[0] for key in found.maps] == ["gradcam", "hirescam"]
     assert len(explain(model, X, target="cyst", layers=iter(["trunk", "layer"]), labels=np.array(NAMES)).maps) == 2
+
+
+def test_weights_of_inference_mode_are_named():
+    with torch.inference_mode():
+        model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 2)).double().eval()
+    for around in (torch.inference_mode, torch.no_grad):
+        with around(), pytest.raises(ValueError, match=r"weights were made in torch.inference_mode\(\)"):
+            explain(model, X, target=1)

@@ -544,10 +544,17 @@ WRONG = [
     ),
     ("gradient_shap", {"baselines": torch.zeros(0, 2, 6, 5)}, r"\(N, 2, 6, 5\), not \(0, 2, 6, 5\)"),
     ("lime", {"samples": 0}, "lime.samples must be at least 1, not 0"),
+<<<<<<< HEAD
     ("lime", {"segments": 0}, r"segments must be at least 1 and spacing 2 positive lengths, not 0 and \(1.0, 1.0\)"),
     ("lime", {"spacing": (1, 2, 3)}, r"spacing 2 positive lengths, not 50 and \(1.0, 2.0, 3.0\)"),
     ("kernel_shap", {"spacing": (0, 1)}, r"spacing 2 positive lengths, not 50 and \(0.0, 1.0\)"),
     ("kernel_shap", {"spacing": (float("nan"), 1)}, r"spacing 2 positive lengths, not 50 and \(nan, 1.0\)"),
+=======
+    ("lime", {"segments": 0}, r"segments and 2 values of spacing must be positive, not 0 and \(1.0, 1.0\)"),
+    ("lime", {"spacing": (1, 2, 3)}, r"2 values of spacing must be positive, not 50 and \(1.0, 2.0, 3.0\)"),
+    ("kernel_shap", {"spacing": (0, 1)}, r"2 values of spacing must be positive, not 50 and \(0.0, 1.0\)"),
+    ("kernel_shap", {"spacing": (float("nan"), 1)}, r"spacing must be a list of finite numbers or None, not \(nan, 1\)"),
+>>>>>>> cam-api
     ("kernel_shap", {"samples": 3, "segments": 4}, "kernel_shap.samples must be at least 4, not 3"),
     ("kernel_shap", {"samples": 5, "segments": 6}, r"kernel_shap.samples must be more than 4 for \d supervoxels"),
 ]

@@ -16,7 +16,7 @@ from pipeline.studies.pseudonyms import Pseudonyms
 from pipeline.studies.read_study import list_studies, read_study
 from pipeline.studies.readers import BUILT_IN, IMAGE_READERS, MASK_READERS, Readers
 from pipeline.studies.untrusted.workers import DECODING, isolated_map
-from tests.pipeline import toy_reader
+from tests.pipeline.studies.readers import toy_reader
 
 ROOT = Path(__file__).resolve().parents[4]
 NAMES = Pseudonyms(b"k" * 32)

@@ -21,7 +21,7 @@ from pipeline.studies.readers import BUILT_IN
 from pipeline.studies.readers.images import nifti, picture
 from pipeline.studies.readers.third_parties import GROUP, installed_readers, load_readers
 from pipeline.studies.untrusted.workers import DECODING, isolated_map
-from tests.pipeline import toy_reader
+from tests.pipeline.studies.readers import toy_reader
 
 NAMES = Pseudonyms(b"k" * 32)
 ENTRY = EntryPoint("toy", "tests.pipeline.studies.readers.toy_reader", GROUP)

@@ -1,0 +1,27 @@
+"""Runs and reports held against themselves, without model and archive."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import OutputError
+
+if TYPE_CHECKING:
+    from pipeline.verify.verify import Verification
+
+__all__ = ["verify"]
+
+
+def verify(path: str | Path, *, key: str | None = None) -> "Verification":
+    """Verify the folder of a run, or a report that lies alone; nothing failed where ``failures`` is empty.
+
+    ``key`` is the fingerprint of the key that must have signed; without it, any key that signed all of the ledger.
+
+    Raises:
+        AuditError: when the path is neither, or ``key`` no fingerprint.
+    """
+    from flows.commands.verify import verified
+
+    where = Path(path)
+    if not where.exists():
+        raise OutputError(f"path: {where} does not exist; give the folder of a run, or a report")
+    return verified(where, key)

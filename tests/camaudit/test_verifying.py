@@ -1,0 +1,35 @@
+"""A run verified from Python: what the command finds, as data, without torch."""
+
+import subprocess
+import sys
+
+import pytest
+
+from camaudit import AuditError, audit, verify
+from tests.pipeline.planted import plant
+
+
+def test_a_sound_run_holds_and_a_changed_one_does_not(tmp_path):
+    folder = audit(plant(tmp_path, 3)).folder  # under this test's own register
+    sound = verify(folder)
+    assert sound.failures == ()
+    assert sound.unchecked
+    assert verify(folder / "report.pdf").failures == ()
+    path = folder / "per_study.csv"
+    path.write_bytes(path.read_bytes().replace(b"gradcam", b"hirecam", 1))
+    assert "FILE_ALTERED" in {failure.kind.name for failure in verify(folder).failures}
+    assert "OTHER_KEY" in {failure.kind.name for failure in verify(folder, key="0" * 32).failures}
+
+
+def test_what_is_not_there_is_told(tmp_path):
+    with pytest.raises(AuditError, match="does not exist; give the folder of a run, or a report"):
+        verify(tmp_path / "nowhere")
+
+
+def test_a_verification_loads_no_torch(audited):
+    code = (
+        f"import sys, camaudit; camaudit.verify({str(audited[1].folder)!r});"
+        "print([name for name in ('torch', 'monai', 'prefect') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["[]"]
