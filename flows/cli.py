@@ -50,7 +50,7 @@ Deep = Annotated[bool, typer.Option("--deep", help="Hash every file again, also 
 
 def _exit_codes() -> str:
     kinds = [f"{kind.code}: {kind.meaning}." for kind in FailureKind]
-    return "Exit code 0: sound. Else that of the first failure in this order. " + "  ".join(kinds)
+    return "\n\n".join(["Exit code 0: sound. Else that of the first failure in this order:", *kinds])
 
 
 def _version(wanted: bool) -> None:

@@ -237,6 +237,26 @@ def times_set_back(world: World) -> None:
     sign_anew(world.run, edit=edit)
 
 
+def event_edited(world: World) -> None:
+    """Let the ledger say that fewer studies were carried over than were."""
+
+    def edit(entry: dict) -> None:
+        if entry["event"] == "cohort.locked":
+            entry["body"]["reused"] += 1
+
+    sign_anew(world.run, edit=edit)
+
+
+def event_renamed(world: World) -> None:
+    """Let the ledger lack that the criteria were locked before the first inference."""
+
+    def edit(entry: dict) -> None:
+        if entry["event"] == "criteria.locked":
+            entry["event"] = "criteria.noted"
+
+    sign_anew(world.run, edit=edit)
+
+
 def look_hidden(world: World) -> None:
     """Let an exploratory run say that it was locked, everywhere."""
     edit_json(world.other / "run.json", lambda spec: spec["lock"].update(exploratory=[]))
@@ -318,6 +338,8 @@ INSIDERS = (
     Falsification("another attachment, signed", report_edited(attachment_exchanged), "71 pdf_attachment"),
     Falsification("another cover, signed", report_edited(page_exchanged), "72 pdf_pages"),
     Falsification("the report saved by another program, signed", report_edited(resaved), "72 pdf_pages"),
+    Falsification("an event edited, signed", event_edited, "35 events"),
+    Falsification("an event renamed, signed", event_renamed, "35 events"),
     Falsification("the ledger's times set back", times_set_back, "15 ledger_time"),
     Falsification("the start set back", specification(year_before), "54 provenance"),
     Falsification(
