@@ -11,7 +11,7 @@ __all__ = ["check_file", "digest_of_file", "record_files", "recorded_files"]
 
 
 def record_files(ledger: Ledger, event: str, folder: Path, names: Iterable[str], **body: object) -> None:
-    """Add an event that holds the SHA-256 of files of a run, by their names relative to its folder, where there are any.
+    """Add an event that holds the SHA-256 of files of a run, by their names relative to its folder, if any.
 
     Raises:
         OutputError: when a file cannot be read or the ledger not be written.

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from pipeline.errors import ArchiveError
 from pipeline.studies.listing.study_row import MaskSource, StudyRow, inside, is_list
-from pipeline.studies.readers import BUILT_IN
 
 __all__ = ["read_manifest"]
 
@@ -26,8 +25,6 @@ _NEEDED = ("study", "patient", "image")
 _LABEL = "label"
 _MASK = "mask:"
 _MASK_COLUMN = re.compile(r"mask:(\s*[^:\s][^:]*)(?::(\s*[^:=\s][^:=]*)(?:=\s*([1-9]\d*)\s*)?)?")
-_MANY = [ending for facts in BUILT_IN.facts if facts.covers_many for ending in facts.endings]
-_KEYED = re.compile(rf"(.+(?:{'|'.join(map(re.escape, _MANY))}))#(.+)", re.IGNORECASE)
 _LIKELY_MISSPELT = 0.8
 _IDENTIFYING = re.compile(
     r"(patient|subject|first|last|family|given|full)?(name|id|mrn|birthdate|birthday|dob|address|ssn|phone|email)"
@@ -149,7 +146,7 @@ def _paths_and_keys(cell: str) -> Iterator[tuple[str, str | None]]:
     Several files, ``a.png;b.png``, are one reader's mask of one label together.
     """
     for path in filter(None, map(str.strip, cell.split(";"))):
-        match = _KEYED.fullmatch(path)
+        match = _keyed().fullmatch(path)
         yield (match[1], match[2]) if match else (path, None)
 
 
@@ -168,3 +165,11 @@ def _check_distinct(manifest: Path, lines: Sequence[tuple[int, list[str]]], rows
         first_line = first.setdefault((row.patient, row.study), line)
         if first_line != line:
             raise ArchiveError(f"{manifest}: lines {first_line} and {line} name the same study of the same patient")
+
+
+def _keyed() -> re.Pattern[str]:
+    """Return what a file with an entry's key behind it looks like: ``boxes.csv#image``."""
+    from pipeline.studies.readers import BUILT_IN  # loads every format's library: a mistake is told without
+
+    many = [ending for facts in BUILT_IN.facts if facts.covers_many for ending in facts.endings]
+    return re.compile(rf"(.+(?:{'|'.join(map(re.escape, many))}))#(.+)", re.IGNORECASE)
