@@ -58,7 +58,8 @@ def explain(
     ``target`` is what is explained: an index, a label's name (with ``labels``, the outputs' names in their order), or a
     target of ``cam.inputs.targets``; ``targets`` are several of them. Without either it is each sample's predicted
     label. ``methods`` and ``layers`` may be one or several; a layer is its name or the module itself, ``"auto"`` the
-    last that all of the evidence passes, ``"name#0"``, ``"name#1"`` the calls of one that is called several times in a forward.
+    last that all of the evidence passes, ``"name#0"``, ``"name#1"`` the calls of one that is called several times in a
+    forward.
 
     ``options`` sets a method's own parameters, by its name. ``rows`` bounds how many inputs a method that runs the
     model again shows it together; by default as many as is sensible for their size, halved when memory runs out.

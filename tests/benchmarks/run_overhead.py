@@ -1,4 +1,4 @@
-"""What a whole run costs in processor time beside another revision: ``python -m tests.benchmarks.run_overhead REVISION``.
+"""A whole run's processor time beside another revision's: ``python -m tests.benchmarks.run_overhead REVISION``.
 
 Both trees audit the same small studies with the same interpreter, each from nothing, in turn; the children's user and
 system seconds count, so a busy machine blurs little. The figure is the median of the paired ratios.
