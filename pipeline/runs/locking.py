@@ -1,13 +1,12 @@
 """Locking an audit, amending a lock in the open, and holding a run against lock and register."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pipeline.config import AuditConfig, digest_of
+from pipeline.config import AuditConfig
 from pipeline.errors import ConfigError
-from pipeline.evidence.metrics.declaration import Metric
 from pipeline.findings.custody.ledger import LedgerError, LedgerFault
 from pipeline.findings.custody.register import LockFacts, LookFacts, Register, enter_lock, enter_look, read_register
 from pipeline.findings.custody.site_key import SiteKey
@@ -17,7 +16,7 @@ from pipeline.program import camaudit_version, program_digest
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.sources import StudySource
 
-__all__ = ["Subject", "compare", "enter_run", "lock_audit", "measuring_program", "subject_of"]
+__all__ = ["Subject", "compare", "enter_run", "lock_audit", "subject_of"]
 
 _CHANGED = {
     "recipe": "the configuration",
@@ -50,17 +49,11 @@ def subject_of(config: AuditConfig, auditor: Auditor, sources: Sequence[StudySou
     model = auditor.loaded
     return Subject(
         config.name,
-        fixed_by(config, model.sha256, model.code_sha256, measuring_program(auditor.metrics.values())),
+        fixed_by(config, model.sha256, model.code_sha256, program_digest()),
         {source.study: source.sha256 for source in sources},
         tuple(sorted({source.image_sha256 or source.sha256 for source in sources})),
         bool(config.criteria),
     )
-
-
-def measuring_program(metrics: Iterable[Metric]) -> str:
-    """Return the digest of what makes a number: this program's sources, and the metrics of installed packages."""
-    installed = [metric.identity for metric in metrics if metric.package is not None]
-    return digest_of([program_digest(), installed]) if installed else program_digest()
 
 
 def lock_audit(

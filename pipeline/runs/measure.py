@@ -16,7 +16,7 @@ from pipeline.findings.custody.site_key import load_site_key
 from pipeline.findings.lock import fixed_by, read_lock
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.spec import SPEC_FILE
-from pipeline.runs.locking import Subject, compare, measuring_program
+from pipeline.runs.locking import Subject, compare
 from pipeline.runs.reuse import EarlierRuns, earlier_answers
 from pipeline.runs.run import Run
 from pipeline.runs.start import (
@@ -102,7 +102,7 @@ def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor) -
     model = earlier.spec.model
     subject = Subject(
         config.name,
-        fixed_by(config, model.sha256, model.code_sha256, measuring_program(auditor.metrics.values())),
+        fixed_by(config, model.sha256, model.code_sha256, program.digest),
         {source.study: source.sha256 for source in private.studies.values()},
         tuple(sorted({source.image_sha256 or source.sha256 for source in private.studies.values()})),
         bool(config.criteria),

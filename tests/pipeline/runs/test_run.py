@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import stat
 
 import nibabel
 import numpy as np
@@ -397,3 +398,25 @@ def test_pictures_are_withheld_unless_a_header_or_the_user_vouches_for_them(smal
         "(report.pictures)"
     }
     assert not (folder / "cases").exists()
+
+
+def test_a_run_lists_the_archive_once_and_reads_its_configuration_once(small, monkeypatch):
+    from pipeline.walk import sources
+
+    listed = []
+    archive_rows = sources.archive_rows
+
+    def counted(*arguments):
+        listed.append(arguments)
+        return archive_rows(*arguments)
+
+    monkeypatch.setattr(sources, "archive_rows", counted)
+    complete(small)
+    assert len(listed) == 1
+
+
+def test_what_names_the_archive_is_its_owners_alone(audited):
+    _, folder, _ = audited
+    assert stat.S_IMODE((folder / "private").stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (folder / "private").iterdir()} == {0o600}
+    assert b"patient00" in (folder / "private" / "sources.json").read_bytes()

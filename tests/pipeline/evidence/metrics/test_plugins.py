@@ -292,3 +292,19 @@ def test_the_report_says_which_end_is_the_good_one(audited):
         "0 or more,",
     ):
         assert words in text, words
+
+
+VERIFY = """
+import sys
+
+from flows.cli import main
+sys.argv = ["camaudit", "verify", sys.argv[1]]
+main()
+"""
+
+
+def test_a_run_with_an_installed_metric_verifies_with_and_without_the_package(audited, tmp_path, monkeypatch):
+    monkeypatch.delenv("CAMAUDIT_REGISTER")  # the run knows where its own lies
+    for site in (audited.parents[3] / "site", tmp_path):
+        done = in_another_process(site, VERIFY, audited)
+        assert done.returncode == 0, done.stdout + done.stderr
