@@ -19,7 +19,7 @@ def choose_cases(
     seed: int,
     better: Better,
 ) -> tuple[list[tuple[str, str]], str]:
-    """Choose the studies to show; the choice depends on the scores and the seed alone.
+    """Choose the studies to show; the choice depends on the scores, the seed and the studies' hashes alone.
 
     ``scores`` ranks the studies, and ``better`` says which end is the good one; only studies in it are worst or best.
     Correct and wrong predictions are chosen apart, because the same overlap means different things in the two.
@@ -27,7 +27,8 @@ def choose_cases(
     Returns:
         Pairs of study and why it is shown, and the rule in words.
     """
-    mapped = sorted((audit for audit in audits if audit.map_scores), key=lambda audit: audit.study)
+    order = {audit.study: (audit.source_sha256, audit.study) for audit in audits}
+    mapped = sorted((audit for audit in audits if audit.map_scores), key=lambda audit: order[audit.study])
     if cases == "all":
         return [(audit.study, "every study with a map is shown") for audit in mapped], "every study with a map is shown"
     chosen: dict[str, str] = {}
@@ -36,7 +37,7 @@ def choose_cases(
     for group, correct in (("correct prediction", True), ("wrong prediction", False)):
         members = [audit.study for audit in mapped if _correct(audit) == correct]
         ranked = sorted(
-            (study for study in members if study in scores), key=lambda study: (sign * scores[study], study)
+            (study for study in members if study in scores), key=lambda study: (sign * scores[study], order[study])
         )
         for study in ranked[: cases.worst]:
             chosen.setdefault(study, f"worst overlap, {group}")

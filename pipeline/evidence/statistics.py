@@ -68,10 +68,11 @@ def auroc_interval(
 
     Perfect separation of all studies gives no spread to draw from: no interval then.
     """
-    names, index = np.unique(np.asarray(patients), return_inverse=True)
-    if len(names) < MINIMUM_PATIENTS:
+    index = _numbered(patients)
+    clusters = int(index.max(initial=-1)) + 1
+    if clusters < MINIMUM_PATIENTS:
         return Interval(None, None, NONE)
-    areas = [_weighted_auroc(scores, positive, weights[:, index]) for weights in _draws(len(names), replicates, seed)]
+    areas = [_weighted_auroc(scores, positive, weights[:, index]) for weights in _draws(clusters, replicates, seed)]
     drawn_areas = np.concatenate(areas)
     drawn_areas = drawn_areas[~np.isnan(drawn_areas)]
     if not len(drawn_areas) or drawn_areas.min() == drawn_areas.max():
@@ -80,8 +81,14 @@ def auroc_interval(
 
 
 def _by_patient(values: Sequence[float], patients: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    _, index = np.unique(np.asarray(patients), return_inverse=True)
+    index = _numbered(patients)
     return np.bincount(index, weights=values).astype(np.float64), np.bincount(index).astype(np.float64)
+
+
+def _numbered(patients: Sequence[str]) -> NDArray[np.intp]:
+    """Return each patient's number in the order in which they first appear: no interval depends on their names."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(patient, len(numbers)) for patient in patients], dtype=np.intp)
 
 
 def _draws(clusters: int, replicates: int, seed: int) -> list[NDArray[np.float64]]:

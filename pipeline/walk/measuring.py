@@ -76,14 +76,17 @@ def measure_maps(auditor: Auditor, study: PreparedStudy, maps: StudyMaps) -> lis
 
 
 def measure_baselines(
-    auditor: Auditor, study: PreparedStudy, maps: StudyMaps, targets: Iterable[str]
+    auditor: Auditor, source: StudySource, study: PreparedStudy, maps: StudyMaps, targets: Iterable[str]
 ) -> list[MapScores]:
-    """Score the baselines of some targets, on the grid of each target's first map, which ``maps`` must hold."""
+    """Score the baselines of some targets, on the grid of each target's first map, which ``maps`` must hold.
+
+    The random map follows from the seed and from what the study is read from, not from its pseudonym.
+    """
     entries: list[MapScores] = []
     for target in targets:
         first = maps[(target, *places_of(auditor.config, auditor.layers)[0])]
         resampling = plan(first.grid, study.geometry)
-        noise = random_map(first.grid.shape, auditor.config.run.seed, study.identity)
+        noise = random_map(first.grid.shape, auditor.config.run.seed, source.sha256)
         baselines: dict[Baseline, NDArray[np.float32]] = {
             "random_map": resampling.apply(noise),
             "centre_prior": centre_prior(study.geometry),

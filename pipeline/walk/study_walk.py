@@ -193,7 +193,7 @@ def _record(
     if carried is None:
         assert share is not None
         targets = dict.fromkeys(target for target, _, _ in new)
-        entries = measure_maps(auditor, study, new) + measure_baselines(auditor, study, new, targets)
+        entries = measure_maps(auditor, study, new) + measure_baselines(auditor, outcome.source, study, new, targets)
         return _analysed(auditor, outcome.source, study, share, entries), arrays
     missing = outcome.missing or {}
     places = {(target, *place) for target, wanted in missing.items() for place in wanted} | carried.stale
@@ -203,7 +203,7 @@ def _record(
     old = kept_maps(outcome.source, carried, study.geometry, needed) if needed else {}
     stale = {place: map for place, map in old.items() if place in carried.stale}
     entries = measure_maps(auditor, study, {**new, **stale})
-    entries += measure_baselines(auditor, study, {**new, **old}, targets)
+    entries += measure_baselines(auditor, outcome.source, study, {**new, **old}, targets)
     measured = {(entry.target, entry.method, entry.layer or "") for entry in entries}
     held = [
         entry for entry in carried.audit.map_scores if (entry.target, entry.method, entry.layer or "") not in measured

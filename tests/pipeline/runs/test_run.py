@@ -420,3 +420,15 @@ def test_what_names_the_archive_is_its_owners_alone(audited):
     assert stat.S_IMODE((folder / "private").stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in (folder / "private").iterdir()} == {0o600}
     assert b"patient00" in (folder / "private" / "sources.json").read_bytes()
+
+
+def test_nothing_but_the_pseudonyms_depends_on_their_key(tmp_path, monkeypatch):
+    config = plant(tmp_path, 24)
+    said = []
+    for key in ("first" * 10, "second" * 10):
+        monkeypatch.setenv("CAMAUDIT_KEY", key)
+        shutil.rmtree(tmp_path / "runs", ignore_errors=True)
+        _, results = complete(config)
+        cases = [(case.rule, case.audit.source_sha256) for case in results.cases]
+        said.append((results.estimates, results.classification, results.agreements, results.verdicts, cases))
+    assert said[0] == said[1]
