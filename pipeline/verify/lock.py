@@ -53,11 +53,11 @@ def check_time_stamp(run: RunFolder, trusted: Sequence[x509.Certificate] = ()) -
             yield _stamp_failure(f"has a time stamp that cannot be checked without other packages: {INSTALL}")
     else:
         try:
-            found = check_answer(locked.time_stamp_answer, locked.statement, trusted)
+            answered = check_answer(locked.time_stamp_answer, locked.statement, trusted)
         except TimeStampError as error:
             yield _stamp_failure(f"what it holds as its time stamp {error}")
             return
-        if not found == locked.time_stamp == stamp:
+        if not answered == locked.time_stamp == stamp:
             yield _stamp_failure(f"its time stamp says otherwise than it, or than {SPEC_FILE}")
 
 

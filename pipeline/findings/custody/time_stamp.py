@@ -183,8 +183,9 @@ def check_answer(
 def _signer(response: "TimeStampResponse") -> x509.Certificate:
     """Return the certificate in the answer that its one signer names."""
     (signer,) = response.signed_data.signer_infos
-    inside = map(x509.load_der_x509_certificate, response.signed_data.certificates)
-    return next(one for one in inside if (one.issuer, one.serial_number) == (signer.issuer, signer.serial_number))
+    certificates = map(x509.load_der_x509_certificate, response.signed_data.certificates)
+    named = (signer.issuer, signer.serial_number)
+    return next(certificate for certificate in certificates if (certificate.issuer, certificate.serial_number) == named)
 
 
 def _name(certificate: x509.Certificate) -> str:

@@ -128,6 +128,16 @@ def test_an_authority_that_hangs_is_given_up():
         done.set()
 
 
+def test_an_authority_that_never_ends_its_answer_is_given_up(monkeypatch):
+    clock = iter(range(0, 1000, 31))
+    monkeypatch.setattr(time_stamp, "monotonic", lambda: next(clock))
+    with (
+        serving(lambda request: b"0" * 1000) as url,
+        pytest.raises(OutputError, match="did not finish its answer in 30 s, so nothing was locked"),
+    ):
+        open_authority(url).stamp(STATEMENT)
+
+
 def test_nobody_there_is_one_line():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
