@@ -1,10 +1,17 @@
 """An authority's time stamp is asked for, held against what it stamps, and never believed."""
 
 import base64
+import shutil
 import socket
 import threading
+from datetime import UTC, datetime
 
 import pytest
+from asn1crypto import tsp
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from pipeline.errors import ConfigError, OutputError
 from pipeline.findings.custody import time_stamp
@@ -15,7 +22,7 @@ from pipeline.findings.custody.time_stamp import (
     open_authority,
     read_authorities,
 )
-from tests.pipeline.findings.custody.authority import make_signer, serving
+from tests.pipeline.findings.custody.authority import Signer, make_signer, serving
 
 STATEMENT = b"what a lock signs"
 
@@ -75,6 +82,49 @@ def test_no_altered_byte_of_what_is_stamped_passes(stamped):
         edited[place] ^= 1
         with pytest.raises(TimeStampError):
             check_answer(base64.b64encode(edited).decode(), STATEMENT)
+
+
+def test_what_was_rejected_is_no_stamp(stamped):
+    content = base64.b64decode(stamped[1])
+    granted = bytes.fromhex("3003020100")
+    assert content[4:9] == granted
+    rejected = content[:8] + b"\x02" + content[9:]
+    with pytest.raises(TimeStampError, match="not a time stamp as an authority signs it"):
+        check_answer(base64.b64encode(rejected).decode(), STATEMENT)
+
+
+def test_what_the_authority_signed_as_another_kind_of_content_is_no_stamp(stamped, signer):
+    response = tsp.TimeStampResp.load(base64.b64decode(stamped[1])).copy()
+    info = response["time_stamp_token"]["content"]["signer_infos"][0]
+    kind = next(item for item in info["signed_attrs"] if item["type"].native == "content_type")
+    key = load_pem_private_key((signer.folder / "authority.key").read_bytes(), None)
+
+    def signed_as(content_type):
+        kind["values"] = [content_type]
+        info["signature"] = key.sign(info["signed_attrs"].untag().dump(force=True), PKCS1v15(), SHA256())
+        return base64.b64encode(response.dump(force=True)).decode()
+
+    assert check_answer(signed_as("tst_info"), STATEMENT).authority == "Example_Time"
+    with pytest.raises(TimeStampError, match="not a time stamp as an authority signs it"):
+        check_answer(signed_as("data"), STATEMENT)
+
+
+def test_a_certificate_that_was_over_at_that_time_stamps_nothing(signer, tmp_path):
+    folder = Signer(shutil.copytree(signer.folder, tmp_path / "expired"))
+    old = x509.load_pem_x509_certificate(folder.certificate.read_bytes())
+    key = load_pem_private_key((folder.folder / "root.key").read_bytes(), None)
+    builder = x509.CertificateBuilder(old.issuer, old.subject, old.public_key(), old.serial_number)
+    builder = builder.not_valid_before(datetime(2020, 1, 1, tzinfo=UTC)).not_valid_after(
+        datetime(2021, 1, 1, tzinfo=UTC)
+    )
+    for extension in old.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    folder.certificate.write_bytes(builder.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    with (
+        serving(folder.reply) as url,
+        pytest.raises(OutputError, match="answered with what is not a time stamp as an authority signs it"),
+    ):
+        open_authority(url).stamp(STATEMENT)
 
 
 def test_a_certificate_for_another_purpose_stamps_nothing(tmp_path, stamped, monkeypatch):
