@@ -163,6 +163,10 @@ def lock(
         str | None,
         typer.Option("--amend", metavar="REASON", help="Change the lock that is there, in the open; reports say why."),
     ] = None,
+    timestamp: Annotated[
+        str | None,
+        typer.Option("--timestamp", metavar="URL", help="Have an authority (RFC 3161) stamp when the lock was there."),
+    ] = None,
     allow_missing: AllowMissing = False,
     deep: Deep = False,
     quiet: Quiet = False,
@@ -174,7 +178,7 @@ def lock(
     from flows.commands.check import lock_audit
 
     choices = {"open_cohort": open_cohort, "allow_missing": allow_missing, "deep": deep}
-    typer.echo(lock_audit(loaded, amend=amend, quiet=quiet, **choices))
+    typer.echo(lock_audit(loaded, amend=amend, timestamp=timestamp, quiet=quiet, **choices))
 
 
 @app.command()
@@ -265,6 +269,10 @@ def verify(
     recompute: Annotated[
         int, typer.Option("--recompute", metavar="N", min=0, help="Audit N studies, drawn at random, anew.")
     ] = 0,
+    trust_authority: Annotated[
+        Path | None,
+        typer.Option("--trust-authority", metavar="FILE.PEM", help="Who must have stamped the lock: certificates."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Walk from the printed numbers back to their hashes and recompute all that needs no model.
@@ -274,9 +282,9 @@ def verify(
     from flows.commands.verify import print_verification, verified, verified_with_archive
 
     if deep or recompute:
-        verification = verified_with_archive(path, key, deep=deep, recompute=recompute)
+        verification = verified_with_archive(path, key, trust_authority, deep=deep, recompute=recompute)
     else:
-        verification = verified(path, key)
+        verification = verified(path, key, trust_authority)
     code = print_verification(path, verification, as_json=as_json)
     if code:
         raise typer.Exit(code)

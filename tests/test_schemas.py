@@ -14,6 +14,8 @@ HASHES = {
     ("audit", 1): "af77d2a9e06c13bf5cd94ca86b4e23b2565ba5d6a0a5ff6fb66fee47c02da24a",
     ("run", 1): "939c8dbaf3f889960a40ea6e1b0b92af5104dc625bb44dd556da04a90e7f1a07",
     ("results", 1): "792d5351a8258f167fc3bd7e98d038df159bb8384b533ac890fb1ee38b4ac683",
+    ("run", 2): "d3e48a9c9ca59d99d2096c16643faf64a284c7b73886ba3d76156323d9601c08",
+    ("results", 2): "60d7309e810f349e74dac165aeafa1d43c8a1d8c52df4037c7d38f3eccb52b2c",
 }
 """The SHA-256 of each published file by its version: what has been published under a version never changes."""
 

@@ -16,6 +16,7 @@ from pipeline.checks.survey import Losses, Survey, survey_studies
 from pipeline.config_file import LoadedConfig
 from pipeline.errors import ArchiveError
 from pipeline.findings.custody.site_key import load_site_key
+from pipeline.findings.custody.time_stamp import open_authority
 from pipeline.runs import locking
 from pipeline.runs.locking import subject_of
 from pipeline.studies.untrusted.workers import WorkerPool
@@ -56,15 +57,17 @@ def lock_audit(
     allow_missing: bool = False,
     deep: bool = False,
     amend: str | None = None,
+    timestamp: str | None = None,
     quiet: bool = False,
 ) -> Path:
     """Look at the model and at every study, then lock; return the lock's path.
 
-    ``amend`` is the reason for changing the lock that is there.
+    ``amend`` is the reason for changing the lock that is there, ``timestamp`` the URL of an authority that stamps it.
 
     Raises:
         AuditError: one line, and nothing is locked; an archive with holes is one, unless ``allow_missing``.
     """
+    authority = None if timestamp is None else open_authority(timestamp)
     with WorkerPool() as pool:
         auditor = open_auditor(loaded.config, loaded.folder, pool=pool)
         sources = find_sources(auditor.config, auditor.pseudonyms, deep=deep)
@@ -74,7 +77,8 @@ def lock_audit(
     if not allow_missing:
         _refuse_holes(survey)
     subject = subject_of(loaded.config, auditor, sources)
-    return locking.lock_audit(loaded.path, subject, load_site_key(), open_cohort=open_cohort, amend=amend)
+    key, path = load_site_key(), loaded.path
+    return locking.lock_audit(path, subject, key, open_cohort=open_cohort, amend=amend, authority=authority)
 
 
 def _surveyed(auditor: Auditor, sources: Sequence[StudySource], *, quiet: bool) -> Survey:

@@ -9,6 +9,7 @@ import typer
 from pipeline.errors import ConfigError
 from pipeline.faults import own_faults
 from pipeline.findings.custody.site_key import site_fingerprint
+from pipeline.findings.custody.time_stamp import read_authorities
 from pipeline.verify.document import REPORT_FILE, ReportTools
 from pipeline.verify.failure import Failure, exit_code
 from pipeline.verify.report_alone import verify_report
@@ -21,19 +22,26 @@ __all__ = ["alterations", "print_verification", "verified", "verified_with_archi
 _TOOLS = ReportTools(read_report, render, CARRIED)
 
 
-def verified(path: Path, key: str | None) -> Verification:
+def verified(path: Path, key: str | None, trust_authority: Path | None = None) -> Verification:
     """Verify the folder of a run, or a report that lies alone.
 
+    ``trust_authority`` is a file with certificates, of which one must be above the lock's time stamp.
+
     Raises:
-        AuditError: when the path is neither, or ``key`` no fingerprint.
+        AuditError: when the path is neither, ``key`` no fingerprint, or ``trust_authority`` without a certificate.
     """
     fingerprint = None if key is None else fingerprint_given(key)
+    trusted = () if trust_authority is None else read_authorities(trust_authority)
     if path.is_dir():
-        return verify_run(path, _TOOLS, fingerprint=fingerprint)
+        return verify_run(path, _TOOLS, fingerprint=fingerprint, trusted=trusted)
+    if trusted:
+        raise ConfigError("--trust-authority: needs the folder of a run, not a report: the time stamp lies there")
     return verify_report(path, _TOOLS, fingerprint=fingerprint)
 
 
-def verified_with_archive(path: Path, key: str | None, *, deep: bool, recompute: int) -> Verification:
+def verified_with_archive(
+    path: Path, key: str | None, trust_authority: Path | None = None, *, deep: bool, recompute: int
+) -> Verification:
     """Verify a run's folder, then hold it against its archive (``deep``) and its model (``recompute`` studies).
 
     A folder that does not hold by itself is not held against anything else.
@@ -43,7 +51,7 @@ def verified_with_archive(path: Path, key: str | None, *, deep: bool, recompute:
     """
     if not path.is_dir():
         raise ConfigError("--deep, --recompute: need the folder of a run, not a report")
-    verification = verified(path, key)
+    verification = verified(path, key, trust_authority)
     if verification.failures:
         return replace(
             verification, unchecked=(*verification.unchecked, "--deep and --recompute: the run does not hold")

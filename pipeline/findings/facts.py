@@ -139,6 +139,14 @@ class RegisterMark(FrozenModel):
     length: int
 
 
+class TimeStamp(FrozenModel):
+    """What an authority stamped on a lock: when, what it calls itself, and the SHA-256 of its whole answer."""
+
+    time: str
+    authority: str
+    sha256: str
+
+
 class Lock(FrozenModel):
     """What was fixed before the first inference, and whether it was fixed before anybody looked.
 
@@ -160,6 +168,7 @@ class Lock(FrozenModel):
     amendments: tuple[Amendment, ...] = ()
     register_mark: RegisterMark | None = None
     site_key: str | None = None
+    time_stamp: TimeStamp | None = None
 
 
 class Provenance(FrozenModel):

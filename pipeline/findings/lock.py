@@ -11,11 +11,12 @@ from pipeline.config import AuditConfig, digest_of
 from pipeline.errors import ConfigError
 from pipeline.files import written
 from pipeline.findings.custody.site_key import SiteKey, verify_signature
-from pipeline.findings.facts import Amendment, RegisterMark
+from pipeline.findings.facts import Amendment, RegisterMark, TimeStamp
 
 __all__ = ["Fixed", "LockFile", "cohort_digest", "fixed_by", "lock_path", "read_lock", "save_lock"]
 
 LOCK_VERSION: Literal[2] = 2
+_ADDED = frozenset({"signature", "time_stamp", "time_stamp_answer"})
 
 
 class _Frozen(BaseModel):
@@ -38,6 +39,8 @@ class LockFile(_Frozen):
     """The lock. ``studies`` goes from a study's pseudonym to the hash of its files.
 
     ``locked_at`` is the time of its entry in the register, ``first_locked_at`` that of the lock which it amends.
+    ``time_stamp`` is what an authority says of ``statement``, ``time_stamp_answer`` its whole answer in base64; neither
+    is part of what is signed, which was there before.
     """
 
     schema_version: Literal[2] = LOCK_VERSION
@@ -52,22 +55,28 @@ class LockFile(_Frozen):
     register_mark: RegisterMark
     public: str
     signature: str = ""
+    time_stamp: TimeStamp | None = None
+    time_stamp_answer: str = ""
 
     @property
     def digest(self) -> str:
         """The SHA-256 of what is locked; the register knows the lock by it. Neither time nor signature counts."""
-        content = self.model_dump(mode="json", exclude={"locked_at", "first_locked_at", "register_mark", "signature"})
-        return digest_of(content)
+        entered = {"locked_at", "first_locked_at", "register_mark"}
+        return digest_of(self.model_dump(mode="json", exclude={*_ADDED, *entered}))
 
     @property
     def statement(self) -> bytes:
-        """What is signed: everything but the signature."""
-        content = self.model_dump(mode="json", exclude={"signature"})
+        """What is signed, and stamped: everything but the signature and the time stamp."""
+        content = self.model_dump(mode="json", exclude=set(_ADDED))
         return b"camaudit lock 2\n" + json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
     def signed(self, key: SiteKey) -> "LockFile":
         """Return the lock signed by the site's key."""
         return self.model_copy(update={"signature": key.sign(self.statement)})
+
+    def stamped(self, stamp: TimeStamp, answer: str) -> "LockFile":
+        """Return the lock with what an authority says of its statement, and the authority's whole answer."""
+        return self.model_copy(update={"time_stamp": stamp, "time_stamp_answer": answer})
 
 
 def fixed_by(config: AuditConfig, model: str, code: str, program: str) -> Fixed:

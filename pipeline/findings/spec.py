@@ -36,7 +36,7 @@ LOCK_FILE = "audit.lock.yaml"
 
 SOURCES_FILE = "private/sources.json"
 """Where the studies lie; a folder that is handed on goes without it."""
-SPEC_VERSION: Literal[1] = 1
+SPEC_VERSION: Literal[2] = 2
 
 
 class _Frozen(BaseModel):
@@ -91,7 +91,7 @@ class RunSpec(_Frozen):
     no model was run. ``not_carried`` says of earlier runs why nothing of theirs was used.
     """
 
-    schema_version: Literal[1] = SPEC_VERSION
+    schema_version: Literal[2] = SPEC_VERSION
     run: str
     audit: str
     command: str

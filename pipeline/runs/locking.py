@@ -7,9 +7,10 @@ from pathlib import Path
 
 from pipeline.config import AuditConfig
 from pipeline.errors import ConfigError
-from pipeline.findings.custody.ledger import LedgerError, LedgerFault
-from pipeline.findings.custody.register import LockFacts, LookFacts, Register, enter_lock, enter_look, read_register
+from pipeline.findings.custody.ledger import LedgerEntry, LedgerError, LedgerFault
+from pipeline.findings.custody.register import LockFacts, LookFacts, Register, enter_look, entering_lock, read_register
 from pipeline.findings.custody.site_key import SiteKey
+from pipeline.findings.custody.time_stamp import Authority
 from pipeline.findings.facts import Amendment, Lock, RegisterMark
 from pipeline.findings.lock import Fixed, LockFile, cohort_digest, fixed_by, read_lock, save_lock
 from pipeline.program import camaudit_version, program_digest
@@ -57,13 +58,21 @@ def subject_of(config: AuditConfig, auditor: Auditor, sources: Sequence[StudySou
 
 
 def lock_audit(
-    config_path: Path, subject: Subject, key: SiteKey, *, open_cohort: bool = False, amend: str | None = None
+    config_path: Path,
+    subject: Subject,
+    key: SiteKey,
+    *,
+    open_cohort: bool = False,
+    amend: str | None = None,
+    authority: Authority | None = None,
 ) -> Path:
     """Lock an audit now, in the register first; ``amend`` is the reason for changing a lock that is there.
 
+    ``authority`` is asked for a time stamp of what the lock signs, before anything is entered or written.
+
     Raises:
         ConfigError: when there is nothing to amend, or the lock that is there cannot be read.
-        OutputError: when lock or register cannot be written.
+        OutputError: when lock or register cannot be written, or the authority gives no time stamp.
     """
     previous = read_lock(config_path) if amend is not None else None
     if amend is not None and previous is None:
@@ -82,23 +91,30 @@ def lock_audit(
     )
     before = previous.digest if previous else None
     facts = LockFacts(subject.audit, draft.digest, subject.fixed.model, before, amend)
-    entry = enter_lock(key, facts, subject.images)
-    register, now = read_register(), entry.time.isoformat()
-    if previous is not None and amend is not None:
-        seen = register.looks(subject.fixed.model, subject.images, entry.time)
-        since = datetime.fromisoformat(previous.first_locked_at)
-        amendment = Amendment(
-            amended_at=now,
-            reason=amend,
-            previous=previous.digest,
-            previous_locked_at=previous.locked_at,
-            changed=tuple(_differences(previous, subject)),
-            seen=tuple(look.run for look in seen if look.time >= since),
-        )
-        draft = draft.model_copy(update={"amendments": (*draft.amendments, amendment)})
-    first = previous.first_locked_at if previous else now
-    update = {"locked_at": now, "first_locked_at": first, "register_mark": _mark(register)}
-    return save_lock(config_path, draft.model_copy(update=update).signed(key))
+    with entering_lock(key, facts, subject.images) as (register, entry):
+        lock = draft if previous is None else _amended(draft, previous, subject, register, entry)
+        now, since = entry.time.isoformat(), register.since.isoformat(timespec="seconds")
+        mark = RegisterMark(since=since, head=entry.hash, length=entry.sequence + 1)
+        first = previous.first_locked_at if previous else now
+        lock = lock.model_copy(update={"locked_at": now, "first_locked_at": first, "register_mark": mark}).signed(key)
+        if authority is not None:
+            lock = lock.stamped(*authority.stamp(lock.statement))
+    return save_lock(config_path, lock)
+
+
+def _amended(draft: LockFile, previous: LockFile, subject: Subject, register: Register, entry: LedgerEntry) -> LockFile:
+    """Return a lock that tells what it changes of the one before, and which runs had been looked at by then."""
+    seen = register.looks(subject.fixed.model, subject.images, entry.time)
+    since = datetime.fromisoformat(previous.first_locked_at)
+    amendment = Amendment(
+        amended_at=entry.time.isoformat(),
+        reason=entry.body["reason"],
+        previous=previous.digest,
+        previous_locked_at=previous.locked_at,
+        changed=tuple(_differences(previous, subject)),
+        seen=tuple(look.run for look in seen if look.time >= since),
+    )
+    return draft.model_copy(update={"amendments": (*draft.amendments, amendment)})
 
 
 def compare(lock: LockFile | None, subject: Subject, key: SiteKey) -> Lock:
@@ -121,6 +137,7 @@ def compare(lock: LockFile | None, subject: Subject, key: SiteKey) -> Lock:
         exploratory=tuple(reasons),
         amendments=lock.amendments if lock else (),
         site_key=key.fingerprint,
+        time_stamp=lock.time_stamp if lock else None,
     )
 
 

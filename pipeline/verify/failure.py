@@ -41,6 +41,7 @@ class FailureKind(Enum):
     PROVENANCE = 54, "what results.json says of the run is not what ledger and specification say"
     LOCK = 60, "the lock is not that of this configuration, model or cohort"
     REGISTER = 61, "the register contradicts the run, or was cut"
+    TIME_STAMP = 62, "the lock's time stamp is not one of this lock, or not by whom --trust-authority names"
     PDF_UNREADABLE = 70, "the report is missing or no PDF that can be read"
     PDF_ATTACHMENT = 71, "what the report carries is not the run's"
     PDF_PAGES = 72, "the report is not what is rendered from the folder"

@@ -1,17 +1,20 @@
 """What was fixed before the fact, against the configuration, the model and the cohort that the run states."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+
+from cryptography import x509
 
 from pipeline.errors import ConfigError
 from pipeline.findings.custody.site_key import fingerprint_of
+from pipeline.findings.custody.time_stamp import INSTALL, TimeStampError, can_check, check_answer
 from pipeline.findings.facts import Lock
 from pipeline.findings.lock import LockFile, cohort_digest, fixed_by, read_lock
 from pipeline.findings.spec import LOCK_FILE, SPEC_FILE, RunSpec
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder
 
-__all__ = ["check_lock"]
+__all__ = ["check_lock", "check_time_stamp", "time_stamp_unchecked"]
 
 _CONFIGURATION = "audit.yaml"  # a lock is named after the configuration that it lies beside
 
@@ -32,6 +35,45 @@ def check_lock(run: RunFolder) -> Iterator[Failure]:
         yield from _lock_file(run, run.spec)
 
 
+def check_time_stamp(run: RunFolder, trusted: Sequence[x509.Certificate] = ()) -> Iterator[Failure]:
+    """Yield whether the lock's time stamp is of another lock, was altered, or is by none of ``trusted``.
+
+    Where certificates are given, a lock without a time stamp is a failure: it could have been taken away.
+    """
+    if run.spec is None:
+        return
+    stamp, locked = run.spec.lock.time_stamp, _locked(run)
+    if locked is None or (locked.time_stamp is None and not locked.time_stamp_answer):
+        if stamp is not None:
+            yield _stamp_failure(f"has no time stamp, and {SPEC_FILE} tells of one")
+        elif trusted:
+            yield _stamp_failure("has no time stamp, and --trust-authority asks for one")
+    elif not can_check():
+        if trusted:
+            yield _stamp_failure(f"has a time stamp that cannot be checked without other packages: {INSTALL}")
+    else:
+        try:
+            answered = check_answer(locked.time_stamp_answer, locked.statement, trusted)
+        except TimeStampError as error:
+            yield _stamp_failure(f"what it holds as its time stamp {error}")
+            return
+        if not answered == locked.time_stamp == stamp:
+            yield _stamp_failure(f"its time stamp says otherwise than it, or than {SPEC_FILE}")
+
+
+def time_stamp_unchecked(run: RunFolder, trusted: Sequence[x509.Certificate] = ()) -> str | None:
+    """Return what of the lock's time stamp is not checked; None where nothing is left, or there is none."""
+    if run.spec is None or run.spec.lock.time_stamp is None or trusted:
+        return None
+    if not can_check():
+        return f"the lock's time stamp was not checked, which needs other packages: {INSTALL}"
+    return "who made the lock's time stamp was not checked, and anybody can make one: see --trust-authority"
+
+
+def _stamp_failure(why: str) -> Failure:
+    return Failure(FailureKind.TIME_STAMP, f"{LOCK_FILE}: {why}", LOCK_FILE)
+
+
 def _failure(why: str, file: str = SPEC_FILE) -> Failure:
     return Failure(FailureKind.LOCK, f"{file}: {why}", file)
 
@@ -47,10 +89,7 @@ def _digests(run: RunFolder, spec: RunSpec) -> Iterator[Failure]:
 
 
 def _lock_file(run: RunFolder, spec: RunSpec) -> Iterator[Failure]:
-    try:
-        locked = read_lock(run.path / _CONFIGURATION)
-    except ConfigError:
-        locked = None
+    locked = _locked(run)
     if locked is None:
         yield _failure("is no lock of this version, or not as it was signed", LOCK_FILE)
         return
@@ -60,6 +99,13 @@ def _lock_file(run: RunFolder, spec: RunSpec) -> Iterator[Failure]:
         yield _failure(f"digest, time or amendments of the lock are not those of {LOCK_FILE}")
     elif not lock.exploratory:
         yield from _unadmitted(run, spec, locked)
+
+
+def _locked(run: RunFolder) -> LockFile | None:
+    try:
+        return read_lock(run.path / _CONFIGURATION)
+    except ConfigError:
+        return None
 
 
 def _unadmitted(run: RunFolder, spec: RunSpec, locked: LockFile) -> Iterator[Failure]:

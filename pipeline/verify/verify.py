@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from cryptography import x509
+
 from pipeline.errors import ConfigError
 from pipeline.findings.custody.site_key import fingerprint_of
 from pipeline.findings.spec import LEDGER_FILE, SOURCES_FILE
@@ -13,7 +15,7 @@ from pipeline.verify.document import REPORT_FILE, ReportTools, check_report
 from pipeline.verify.events import check_events, check_finished, check_provenance
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.files import check_files
-from pipeline.verify.lock import check_lock
+from pipeline.verify.lock import check_lock, check_time_stamp, time_stamp_unchecked
 from pipeline.verify.maps import check_maps
 from pipeline.verify.register import check_register, register_unchecked
 from pipeline.verify.rows import check_members, check_recipes, check_specification
@@ -59,7 +61,13 @@ class Verification:
     length: int = 0
 
 
-def verify_run(path: Path, tools: ReportTools | None = None, *, fingerprint: str | None = None) -> Verification:
+def verify_run(
+    path: Path,
+    tools: ReportTools | None = None,
+    *,
+    fingerprint: str | None = None,
+    trusted: Sequence[x509.Certificate] = (),
+) -> Verification:
     """Verify a run's folder.
 
     ``fingerprint`` is that of the key that must have signed; without it, any key that signed all of the ledger.
@@ -70,7 +78,10 @@ def verify_run(path: Path, tools: ReportTools | None = None, *, fingerprint: str
     """
     run = open_run_folder(path)
     failures = [*run.failures, *check_fingerprint(run.public, fingerprint)]
-    checks = list(_CHECKS)
+    checks: list[tuple[Check, FailureKind]] = [
+        *_CHECKS,
+        (partial(check_time_stamp, trusted=trusted), FailureKind.TIME_STAMP),
+    ]
     if tools is not None:
         checks.append((partial(check_report, tools=tools), FailureKind.PDF_UNREADABLE))
     for check, kind in checks:
@@ -79,7 +90,7 @@ def verify_run(path: Path, tools: ReportTools | None = None, *, fingerprint: str
     entries = run.entries or ()
     return Verification(
         tuple(ordered),
-        tuple(_unchecked(run)),
+        tuple(_unchecked(run, trusted)),
         fingerprint_of(run.public) if run.public else None,
         entries[-1].hash if entries else None,
         len(entries),
@@ -115,7 +126,7 @@ def fingerprint_given(text: str) -> str:
     return " ".join(digits[start : start + 4] for start in range(0, 32, 4))
 
 
-def _unchecked(run: RunFolder) -> Iterator[str]:
+def _unchecked(run: RunFolder, trusted: Sequence[x509.Certificate]) -> Iterator[str]:
     if run.entries is None:
         yield "no file could be held against its hash, because the ledger itself does not hold"
     if not (run.path / SOURCES_FILE).exists():
@@ -131,6 +142,7 @@ def _unchecked(run: RunFolder) -> Iterator[str]:
         yield f"what needs {', '.join(missing)} was not checked"
     elif run.audits() is None:
         yield "the conclusions were not computed again, because the rows are not those of the cohort"
-    if sentence := register_unchecked(run):
-        yield sentence
+    for sentence in (register_unchecked(run), time_stamp_unchecked(run, trusted)):
+        if sentence is not None:
+            yield sentence
     yield f"{UNSEEN}: see --deep and --recompute"

@@ -128,7 +128,7 @@ def _lock(context: Context) -> list[Flowable]:
         ),
         by=" · ",
     )  # fmt: skip
-    about = small("SHA-256, first 12 digits: ", hashes, ". ", _register(lock), colour=GREY)
+    about = small("SHA-256, first 12 digits: ", hashes, ". ", _register(lock), *_time_stamp(lock), colour=GREY)
     amended = [
         paragraph(bold(f"AMENDED {moment(amendment.amended_at)}: "), amendment.reason, _amendment(amendment))
         for amendment in lock.amendments
@@ -156,6 +156,12 @@ def _register(lock: Lock) -> Markup:
     since = f"Looks are registered since {moment(mark.since)}: {entries}, head " if mark else ""
     looks = [since, digest(mark.head, _SHORT)] if mark else []
     return joined(*looks, f" · signed by the site key {lock.site_key}" if lock.site_key else "")
+
+
+def _time_stamp(lock: Lock) -> list[str]:
+    """Return what an authority says of the lock, by the lock; who that authority is, only a verification can tell."""
+    stamp = lock.time_stamp
+    return [f" · Time stamp: {moment(stamp.time)} by {stamp.authority}"] if stamp else []
 
 
 def _not() -> list[Flowable]:

@@ -42,8 +42,8 @@ def open_auditor(config: Path, overrides=(), *, layers=None, pool=POOL):
     return auditors.open_auditor(check_names(config, overrides), config.resolve().parent, layers=layers, pool=pool)
 
 
-def lock(config: Path, *, cohort_open: bool = False, amend: str | None = None) -> Path:
+def lock(config: Path, *, cohort_open: bool = False, amend: str | None = None, authority=None) -> Path:
     """Lock an audit."""
     auditor = open_auditor(config)
     subject = subject_of(auditor.config, auditor, find_sources(auditor.config, auditor.pseudonyms))
-    return lock_audit(config, subject, load_site_key(), open_cohort=cohort_open, amend=amend)
+    return lock_audit(config, subject, load_site_key(), open_cohort=cohort_open, amend=amend, authority=authority)

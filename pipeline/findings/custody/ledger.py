@@ -7,7 +7,8 @@ that it is another shows where the head has left the machine.
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import OutputError
@@ -48,7 +49,8 @@ class Ledger:
         with locked(path, create=True) as descriptor:
             self._catch_up(descriptor)
             if self.length == 0:
-                self._write(descriptor, opening, {"public": key.public, "chain": secrets.token_hex(16)})
+                body = {"public": key.public, "chain": secrets.token_hex(16)}
+                self._write(descriptor, signed_entry(self._tail, opening, body, key))
 
     @property
     def head(self) -> str:
@@ -72,9 +74,21 @@ class Ledger:
             LedgerError: when the log was changed since.
             OutputError: when it cannot be written; then nothing is added.
         """
+        with self.appending(event, **body) as entry:
+            return entry
+
+    @contextmanager
+    def appending(self, event: str, **body: object) -> Iterator[LedgerEntry]:
+        """Yield the entry that ``append`` would add, and add it at the end; after an exception nothing is added.
+
+        Raises:
+            LedgerError, OutputError: as ``append``.
+        """
         with locked(self.path) as descriptor:
             self._catch_up(descriptor)
-            return self._write(descriptor, event, body)
+            entry = signed_entry(self._tail, event, body, self._key)
+            yield entry
+            self._write(descriptor, entry)
 
     def _catch_up(self, descriptor: int) -> None:
         """Verify what is new in the file; what was seen before must still lie before it."""
@@ -89,15 +103,13 @@ class Ledger:
         if entries:
             self._seen(entries[-1], lines[-1] + b"\n", self._bytes + len(content) - seen)
 
-    def _write(self, descriptor: int, event: str, body: Mapping[str, object]) -> LedgerEntry:
-        entry = signed_entry(self._tail, event, body, self._key)
+    def _write(self, descriptor: int, entry: LedgerEntry) -> None:
         line = entry_line(entry) + b"\n"
         try:
             _write_whole(descriptor, line, self._bytes)
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be written: {error.strerror or error}") from error
         self._seen(entry, line, self._bytes + len(line))
-        return entry
 
     def _seen(self, newest: LedgerEntry, line: bytes, size: int) -> None:
         self._tail = ChainEnd(newest.sequence + 1, newest.hash, newest.time, self._key.public)

@@ -29,6 +29,7 @@ __all__ = [
     "Register",
     "enter_lock",
     "enter_look",
+    "entering_lock",
     "read_register",
     "register_folder",
     "register_is_here",
@@ -200,11 +201,27 @@ def enter_lock(key: SiteKey, facts: LockFacts, studies: Collection[str], folder:
         LedgerError: when the register cannot be trusted; it is never begun again.
         OutputError: when it cannot be written.
     """
+    with entering_lock(key, facts, studies, folder) as (_, entry):
+        return entry
+
+
+@contextmanager
+def entering_lock(
+    key: SiteKey, facts: LockFacts, studies: Collection[str], folder: Path | None = None
+) -> Iterator[tuple[Register, LedgerEntry]]:
+    """Yield the register and the entry that ``enter_lock`` is to make, which is made at the end of the block.
+
+    Until then the register takes no other entry and cannot be read; after an exception no lock is entered.
+
+    Raises:
+        ConfigError, LedgerError, OutputError: as ``enter_lock``.
+    """
     reason = facts.reason or ""
     if bool(facts.amended_from) != bool(reason.strip()) or len(reason.splitlines()) > 1 or len(reason) > 500:
         raise ConfigError(f"--amend: needs a reason of one line, 1 to 500 characters, not {facts.reason!r}")
-    count = len(set(studies))
-    return _enter(key, "lock", {**asdict(facts), "studies": count}, studies, folder or _folder())
+    body = {**asdict(facts), "studies": len(set(studies))}
+    with _entering(key, "lock", body, studies, folder or _folder()) as entered:
+        yield entered
 
 
 def enter_look(key: SiteKey, facts: LookFacts, studies: Collection[str], folder: Path | None = None) -> LedgerEntry:
@@ -214,7 +231,8 @@ def enter_look(key: SiteKey, facts: LookFacts, studies: Collection[str], folder:
         LedgerError: when the register cannot be trusted; it is never begun again.
         OutputError: when it cannot be written.
     """
-    return _enter(key, "look", asdict(facts), studies, folder or _folder())
+    with _entering(key, "look", asdict(facts), studies, folder or _folder()) as (_, entry):
+        return entry
 
 
 def studies_digest(studies: Collection[str]) -> str:
@@ -226,22 +244,25 @@ def _folder() -> Path:
     return named_folder(REGISTER_VARIABLE) or state_folder() / "register"
 
 
-def _enter(key: SiteKey, event: str, body: dict[str, Any], studies: Collection[str], folder: Path) -> LedgerEntry:
+@contextmanager
+def _entering(
+    key: SiteKey, event: str, body: dict[str, Any], studies: Collection[str], folder: Path
+) -> Iterator[tuple[Register, LedgerEntry]]:
     content = _cohort_content(studies)
     cohort = hashlib.sha256(content).hexdigest()
-    with _opened(folder, key) as ledger:
+    with _opened(folder, key) as (ledger, register):
         path = _cohort_path(folder, cohort)
         if not path.exists():
             with written(path, private=True) as file:
                 file.write(content)
-        entry = ledger.append(event, **body, cohort=cohort)
+        with ledger.appending(event, **body, cohort=cohort) as entry:
+            yield register, entry
         _write_head(folder, key, entry)
-        return entry
 
 
 @contextmanager
-def _opened(folder: Path, key: SiteKey) -> Iterator[Ledger]:
-    """Yield the register to one process at a time; begin it where nothing of one is there."""
+def _opened(folder: Path, key: SiteKey) -> Iterator[tuple[Ledger, Register]]:
+    """Yield the register, to add to and as it is, to one process at a time; begin it where nothing of one is there."""
     private_folder(folder, REGISTER_VARIABLE)
     with locked(folder / _GUARD, create=True):
         path = folder / _FILE
@@ -249,11 +270,12 @@ def _opened(folder: Path, key: SiteKey) -> Iterator[Ledger]:
             entries = read_ledger(path, public=key.public)
             _check_opening(folder, entries)
             _check_head(folder, entries)
-            yield Ledger(path, key)
+            yield Ledger(path, key), Register(folder, entries)
         else:
             ledger = Ledger(path, key, opening=_OPENED)
-            _write_head(folder, key, read_ledger(path)[0])
-            yield ledger
+            entries = read_ledger(path)
+            _write_head(folder, key, entries[0])
+            yield ledger, Register(folder, entries)
 
 
 def _check_opening(folder: Path, entries: tuple[LedgerEntry, ...]) -> None:

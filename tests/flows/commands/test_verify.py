@@ -131,7 +131,7 @@ def test_every_flipped_bit_is_noticed(copy, place):
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"", b"\0" * 64, b"[" * 100_000, b"{}", b"null", b'{"schema_version": 1}', b"\xff\xfe%PDF-1.7\n1 0 obj", b"a,b\n"],
+    [b"", b"\0" * 64, b"[" * 100_000, b"{}", b"null", b'{"schema_version": 2}', b"\xff\xfe%PDF-1.7\n1 0 obj", b"a,b\n"],
     ids=["empty", "zeros", "deep", "object", "null", "version", "pdf", "csv"],
 )
 def test_garbage_in_the_place_of_any_file_is_a_failure_and_no_traceback(copy, garbage):
