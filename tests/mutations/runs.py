@@ -1,0 +1,257 @@
+"""What could let a run take, keep or score what it must not: hashes, recipes, locks and looks that are not asked."""
+
+from tests.mutants import Mutant, of
+
+__all__ = ["MUTANTS"]
+
+MUTANTS: list[Mutant] = [
+    *of(
+        "pipeline/findings/custody/chain.py",
+        ("if entry.previous != tail.hash:", "if False:"),
+        ("if tail.time is not None and entry.time <= tail.time:", "if False:"),
+        (
+            "if tail.time is not None and entry.time <= tail.time:",
+            "if tail.time is not None and entry.time < tail.time:",
+        ),
+        ("if not verify_signature(public, _statement(entry.hash), entry.signature):", "if False:"),
+        ("if entry.key != fingerprint_of(public) or (", "if False and ("),
+        ("if entry_line(entry) == line and _digest(facts) == entry.hash:", "if entry_line(entry) == line:"),
+        ("if entry_line(entry) == line and _digest(facts) == entry.hash:", "if _digest(facts) == entry.hash:"),
+        (
+            "public = tail.public or _first_key(path, entry)",
+            "public = _first_key(path, entry) if not number else str(tail.public)",
+        ),
+        ("max(now, tail.time + _TICK)", "now"),
+        ("if entry.sequence != number:", "if False:"),
+        tests=("tests/pipeline/findings/custody/test_ledger.py", "-k", "not flipped and not processes"),
+    ),
+    *of(
+        "pipeline/findings/custody/ledger.py",
+        ("if content[:seen] != self._last_line:", "if False:"),
+        ("        os.ftruncate(descriptor, offset)\n", ""),
+        ("    if not lines:", "    if False:"),
+        ("ChainEnd(public=public)))", "ChainEnd()))"),
+        tests=("tests/pipeline/findings/custody/test_ledger.py", "-k", "not flipped and not processes"),
+    ),
+    *of(
+        "pipeline/findings/custody/register.py",
+        ('entry.body["weights"] == weights and entry.time < before', "entry.time < before"),
+        ('entry.body["weights"] == weights and entry.time < before', 'entry.body["weights"] == weights'),
+        ("and entry.time < before", "and entry.time <= before"),
+        ('if entry.event == "look" and', 'if entry.event == "lock" and'),
+        ("if hashlib.sha256(content).hexdigest() != digest:", "if False:"),
+        (
+            'return True, f"the list of its studies cannot be read',
+            'return False, f"the list of its studies cannot be read',
+        ),
+        (
+            "return not wanted.isdisjoint(content.splitlines()), None",
+            "return wanted <= set(content.splitlines()), None",
+        ),
+        ("0 < length <= self.length and self.entries[length - 1].hash == head", "0 < length <= self.length"),
+        ("if length > len(entries) or entries[length - 1].hash != digest:", "if False:"),
+        ("    if not sound:", "    if False:"),
+        ("    if entries[0].event != _OPENED:", "    if False:"),
+        ("or (folder / _COHORTS).exists():", "or False:"),
+        ("        _write_head(folder, key, entry)\n", ""),
+        ("if bool(facts.amended_from) != bool(reason.strip()) or", "if False or"),
+        tests=("tests/pipeline/findings/custody/test_register.py", "-k", "not processes"),
+    ),
+    *of(
+        "pipeline/findings/shards.py",
+        ("if sha256 != map_digest(values):", "if False:"),
+        ('if row["map_recipe"] != columns["map_recipe"]:', "if False:"),
+        ('if row["score_recipe"] != columns["score_recipe"] and', "if False and"),
+        ('if row["study_recipe"] == recipes.study]', "if True]"),
+        ('rows[0]["masks_recipe"] == recipes.masks', "True"),
+        ('            columns["score_recipe"] = None', "            pass"),
+        ("if table.schema.names != _SCHEMA.names:", "if False:"),
+        tests=("tests/pipeline/findings/test_shards.py",),
+    ),
+    *of(
+        "pipeline/findings/recipes.py",
+        ('entry.get("layer") or "")', '"")'),
+        ('"score_recipe": self.scores.get(place)', '"score_recipe": self.maps.get(place)'),
+        tests=("tests/pipeline/findings/test_shards.py",),
+    ),
+    *of(
+        "pipeline/findings/custody/recorded_files.py",
+        ("if digest_of_file(folder / name) != recorded[name]:", "if False:"),
+        tests=("tests/pipeline/runs/test_run.py", "-k", "damaged_or_foreign"),
+    ),
+    *of(
+        "pipeline/findings/custody/recorded_files.py",
+        ("    if name not in recorded:", "    if False:"),
+        tests=("tests/test_falsify.py", "-k", "shard and added"),
+    ),
+    *of(
+        "pipeline/runs/reuse.py",
+        ("audit.source_sha256 != sources[audit.study]", "False"),
+        tests=("tests/pipeline/runs/test_run.py", "-k", "changed_mask"),
+    ),
+    *of(
+        "pipeline/runs/reuse.py",
+        ("        if not trust.holds(run, shard):\n            continue\n", ""),
+        tests=("tests/test_falsify.py", "-k", "forged"),
+    ),
+    *of(
+        "pipeline/runs/reuse.py",
+        ('return trust.holds(keeper, f"maps/{path.name}")', "return True"),
+        tests=("tests/pipeline/runs/test_run.py", "-k", "damaged_or_foreign"),
+    ),
+    *of(
+        "pipeline/runs/reuse.py",
+        ('return audit.status != "failed" and not any(', "return not any("),
+        ("and not any(fault.reason in PASSING for fault in audit.mask_faults)", ""),
+        tests=("tests/pipeline/walk/test_mask_faults.py", "-k", "may_pass"),
+    ),
+    *of(
+        "pipeline/runs/reuse.py",
+        (
+            'sorted((path.parent for path in audits.glob(f"*/{SPEC_FILE}")), reverse=True)',
+            'sorted(path.parent for path in audits.glob(f"*/{SPEC_FILE}"))',
+        ),
+        ('return entry.model_copy(update={"map": f"../{run}/{entry.map}"})', "return entry"),
+        ("stale = (newer.stale - better) | {", "stale = frozenset() | {"),
+        ("if audit.study in whole] if path.name", "] if path.name"),
+        (
+            "            if complete(answers[audit.study]):\n                wanted.remove(audit.study)\n",
+            "            wanted.remove(audit.study)\n",
+        ),
+        tests=("tests/pipeline/runs/test_reuse.py",),
+    ),
+    *of(
+        "pipeline/runs/locking.py",
+        ("if then[name] != now[name]]", "if False]"),
+        ('([] if lock.open_cohort else added, "added to")', '(added, "added to")'),
+        ("if lock.studies.get(study, sha256) != sha256]", "if False]"),
+        ("removed = [study for study in lock.studies if study not in subject.studies]", "removed: list[str] = []"),
+        ('"model": "the model\'s weights",\n', ""),
+        ("    if not times:", "    if False:"),
+        ("reasons += _by_the_register(lock, subject, key)", "pass"),
+        (
+            "looks = register.looks(subject.fixed.model, subject.images,",
+            "looks = register.looks(subject.fixed.model, (),",
+        ),
+        ("datetime.fromisoformat(lock.first_locked_at))\n", "datetime.fromisoformat(str(lock.locked_at)))\n"),
+        ("enter_look(key, LookFacts(run, subject.fixed.model, lock.digest), subject.images)", "pass"),
+        ("source.image_sha256 or source.sha256 for source in sources", "source.sha256 for source in sources"),
+        ("first = previous.first_locked_at if previous else now", "first = now"),
+        ("tuple(look.run for look in seen if look.time >= since)", "()"),
+        tests=(
+            "tests/pipeline/runs/test_locking.py",
+            "tests/pipeline/runs/test_run.py::test_an_open_cohort_may_grow_a_closed_one_may_not",
+        ),
+    ),
+    *of(
+        "pipeline/runs/locking.py",
+        ('reasons.append("nothing was locked before the run")', "pass"),
+        tests=(
+            "tests/pipeline/runs/test_measure.py",
+            "tests/pipeline/runs/test_run.py",
+            "-k",
+            "never_run or exploratory",
+        ),
+    ),
+    *of(
+        "pipeline/runs/start.py",
+        (
+            "mark = enter_run(spec.run, spec.lock, start.subject, start.key)",
+            "from pipeline.runs.locking import _mark, read_register; mark = _mark(read_register())",
+        ),
+        tests=("tests/pipeline/runs/test_locking.py", "-k", "locked_first or earlier_look"),
+    ),
+    *of(
+        "pipeline/runs/start.py",
+        (
+            "return carried.holds and not missing_maps(carried.audit, config, layers)",
+            "return not missing_maps(carried.audit, config, layers)",
+        ),
+        ("return carried.holds and not missing_maps(carried.audit, config, layers)", "return carried.holds"),
+        ("foundation = [model.sha256, model.code_sha256,", "foundation = [model.code_sha256,"),
+        tests=("tests/pipeline/runs/test_reuse.py",),
+    ),
+    *of(
+        "pipeline/runs/start.py",
+        ("        shutil.rmtree(folder, ignore_errors=True)\n", ""),
+        tests=(
+            "tests/pipeline/runs/test_run.py",
+            "tests/pipeline/runs/test_locking.py",
+            "-k",
+            "nothing_is_left or register",
+        ),
+    ),
+    *of(
+        "pipeline/runs/run.py",
+        ("if (auditor.loaded.sha256, auditor.loaded.code_sha256) != known:", "if False:"),
+        ("        if missing:\n", "        if False:\n"),
+        ("        check_file(self.folder, SOURCES_FILE, recorded_files(read_ledger(self.folder / LEDGER_FILE)))\n", ""),
+        ("            check_file(folder, name, recorded)\n", ""),
+        ('            check_file(self.folder, f"shards/{path.name}", recorded)\n', ""),
+        ("mine = [member for member in self.members if member.shard == shard]", "mine = [*self.members]"),
+        tests=("tests/pipeline/runs/test_run.py", "-k", "under_way or missing_shard or not_the_one_written or killed"),
+    ),
+    *of(
+        "pipeline/runs/measure.py",
+        ("        if not any(key[: len(allowed)] == allowed for allowed in _MEASURABLE):", "        if False:"),
+        ("    if trust.refused:", "    if False:"),
+        ('    ("overlap",),\n', '    ("overlap",),\n    ("model", "threshold"),\n'),
+        ("    if trust.refused:\n", "    if trust.refused and len(trust.refused) > 99:\n"),
+        tests=("tests/pipeline/runs/test_measure.py", "-k", "refused or altered"),
+    ),
+    *of(
+        "pipeline/walk/sources.py",
+        ("if study.source_sha256 == sha256 or (", "if True or ("),
+        ("(isinstance(study, StudyError) and not study.source_sha256)", "isinstance(study, StudyError)"),
+        tests=("tests/pipeline/walk/test_bound_files.py",),
+    ),
+    *of(
+        "pipeline/walk/reading.py",
+        (
+            "outcome = _outcome(auditor, source, bound(study, source.sha256))",
+            "outcome = _outcome(auditor, source, study)",
+        ),
+        tests=("tests/pipeline/walk/test_bound_files.py",),
+    ),
+    *of(
+        "pipeline/walk/reading.py",
+        ("and not any(fault.reason in PASSING for fault in study.mask_faults)", ""),
+        ("        check_reference(study, auditor.config)\n", ""),
+        ("sum(not mask.reader.startswith(CONSENSUS) for mask in study.masks)", "len(study.masks)"),
+        ("return carried if carried.audit.mask_faults == _refused(study) else None", "return carried"),
+        ("if own is None else replace(mask, refused=(own.reason, str(own)))", "if True else replace(mask)"),
+        tests=("tests/pipeline/walk/test_mask_faults.py",),
+    ),
+    *of(
+        "pipeline/walk/reading.py",
+        (
+            'stale = frozenset((entry.target, entry.method, entry.layer or "") for entry in entries)',
+            "stale = frozenset()",
+        ),
+        tests=(
+            "tests/pipeline/runs/test_measure.py",
+            "tests/pipeline/runs/test_reuse.py",
+            "-k",
+            "never_run or made_again",
+        ),
+    ),
+    *of(
+        "pipeline/walk/measuring.py",
+        ("masks = [mask for mask in study.masks if mask.label == heatmap.target]", "masks = [*study.masks]"),
+        tests=("tests/pipeline/runs/test_run.py", "-k", "each_label"),
+    ),
+    *of(
+        "pipeline/walk/measuring.py",
+        (
+            "random_map(first.grid.shape, auditor.config.run.seed, study.identity)",
+            "random_map(first.grid.shape, auditor.config.run.seed, target)",
+        ),
+        ('"seen_share": both / marked if marked else None', '"seen_share": both / seen if marked else None'),
+        ("for fault in faults_of(heatmap.target, study.masks, study.mask_faults)", "for fault in ()"),
+        tests=(
+            "tests/pipeline/walk/test_mask_faults.py",
+            "tests/pipeline/runs/test_run.py",
+            "tests/pipeline/runs/test_measure.py",
+        ),
+    ),
+]
