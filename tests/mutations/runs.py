@@ -4,6 +4,19 @@ from tests.mutants import Mutant, of
 
 __all__ = ["MUTANTS"]
 
+RUN, REUSE = "tests/pipeline/runs/test_run.py", "tests/pipeline/runs/test_reuse.py"
+LOCK = "tests/pipeline/runs/test_locking.py"
+LOCKING = (
+    f"{LOCK}::test_a_run_that_was_locked_first_is_not_exploratory_and_names_register_and_key",
+    f"{LOCK}::test_what_changes_after_the_lock_is_named[the model's weights]",
+    f"{LOCK}::test_studies_that_are_removed_added_or_altered_are_counted_and_named",
+    f"{LOCK}::test_an_earlier_look_makes_a_later_lock_exploratory_whatever_the_run_was_called[masks]",
+    f"{LOCK}::test_a_lock_that_the_register_does_not_know_proves_nothing",
+    f"{LOCK}::test_an_amendment_is_possible_and_told",
+    f"{LOCK}::test_an_amendment_does_not_hide_a_look_before_the_first_lock",
+    f"{RUN}::test_an_open_cohort_may_grow_a_closed_one_may_not",
+)
+
 MUTANTS: list[Mutant] = [
     *of(
         "pipeline/findings/custody/chain.py",
@@ -75,52 +88,6 @@ MUTANTS: list[Mutant] = [
         tests=("tests/pipeline/findings/test_shards.py",),
     ),
     *of(
-        "pipeline/findings/custody/recorded_files.py",
-        ("if digest_of_file(folder / name) != recorded[name]:", "if False:"),
-        tests=("tests/pipeline/runs/test_run.py", "-k", "damaged_or_foreign"),
-    ),
-    *of(
-        "pipeline/findings/custody/recorded_files.py",
-        ("    if name not in recorded:", "    if False:"),
-        tests=("tests/test_falsify.py", "-k", "shard and added"),
-    ),
-    *of(
-        "pipeline/runs/reuse.py",
-        ("audit.source_sha256 != sources[audit.study]", "False"),
-        tests=("tests/pipeline/runs/test_run.py", "-k", "changed_mask"),
-    ),
-    *of(
-        "pipeline/runs/reuse.py",
-        ("        if not trust.holds(run, shard):\n            continue\n", ""),
-        tests=("tests/test_falsify.py", "-k", "forged"),
-    ),
-    *of(
-        "pipeline/runs/reuse.py",
-        ('return trust.holds(keeper, f"maps/{path.name}")', "return True"),
-        tests=("tests/pipeline/runs/test_run.py", "-k", "damaged_or_foreign"),
-    ),
-    *of(
-        "pipeline/runs/reuse.py",
-        ('return audit.status != "failed" and not any(', "return not any("),
-        ("and not any(fault.reason in PASSING for fault in audit.mask_faults)", ""),
-        tests=("tests/pipeline/walk/test_mask_faults.py", "-k", "may_pass"),
-    ),
-    *of(
-        "pipeline/runs/reuse.py",
-        (
-            'sorted((path.parent for path in audits.glob(f"*/{SPEC_FILE}")), reverse=True)',
-            'sorted(path.parent for path in audits.glob(f"*/{SPEC_FILE}"))',
-        ),
-        ('return entry.model_copy(update={"map": f"../{run}/{entry.map}"})', "return entry"),
-        ("stale = (newer.stale - better) | {", "stale = frozenset() | {"),
-        ("if audit.study in whole] if path.name", "] if path.name"),
-        (
-            "            if complete(answers[audit.study]):\n                wanted.remove(audit.study)\n",
-            "            wanted.remove(audit.study)\n",
-        ),
-        tests=("tests/pipeline/runs/test_reuse.py",),
-    ),
-    *of(
         "pipeline/runs/locking.py",
         ("if then[name] != now[name]]", "if False]"),
         ('([] if lock.open_cohort else added, "added to")', '(added, "added to")'),
@@ -138,65 +105,61 @@ MUTANTS: list[Mutant] = [
         ("source.image_sha256 or source.sha256 for source in sources", "source.sha256 for source in sources"),
         ("first = previous.first_locked_at if previous else now", "first = now"),
         ("tuple(look.run for look in seen if look.time >= since)", "()"),
-        tests=(
-            "tests/pipeline/runs/test_locking.py",
-            "tests/pipeline/runs/test_run.py::test_an_open_cohort_may_grow_a_closed_one_may_not",
-        ),
-    ),
-    *of(
-        "pipeline/runs/locking.py",
-        ('reasons.append("nothing was locked before the run")', "pass"),
-        tests=(
-            "tests/pipeline/runs/test_measure.py",
-            "tests/pipeline/runs/test_run.py",
-            "-k",
-            "never_run or exploratory",
-        ),
+        tests=LOCKING,
     ),
     *of(
         "pipeline/runs/start.py",
-        (
-            "mark = enter_run(spec.run, spec.lock, start.subject, start.key)",
-            "from pipeline.runs.locking import _mark, read_register; mark = _mark(read_register())",
-        ),
-        tests=("tests/pipeline/runs/test_locking.py", "-k", "locked_first or earlier_look"),
+        ("mark = enter_run(spec.run, spec.lock, start.subject, start.key)", "mark = spec.lock.register_mark"),
+        tests=LOCKING[:1],
+    ),
+    *of(
+        "pipeline/findings/custody/recorded_files.py",
+        ("if digest_of_file(folder / name) != recorded[name]:", "if False:"),
+        tests=(f"{RUN}::test_a_damaged_or_foreign_earlier_run_is_passed_over",),
+    ),
+    *of(
+        "pipeline/runs/reuse.py",
+        ('return trust.holds(keeper, f"maps/{path.name}")', "return True"),
+        tests=(f"{RUN}::test_a_damaged_or_foreign_earlier_run_is_passed_over",),
+    ),
+    *of(
+        "pipeline/runs/reuse.py",
+        ("audit.source_sha256 != sources[audit.study]", "False"),
+        tests=(f"{RUN}::test_a_changed_mask_or_label_is_a_new_study",),
+    ),
+    *of(
+        "pipeline/runs/reuse.py",
+        ("        if not trust.holds(run, shard):\n            continue\n", ""),
+        tests=("tests/test_falsify.py::test_a_falsification_is_detected_and_named[a forged shard, then a plain run]",),
+    ),
+    *of(
+        "pipeline/runs/reuse.py",
+        ('return entry.model_copy(update={"map": f"../{run}/{entry.map}"})', "return entry"),
+        ("if audit.study in whole] if path.name", "] if path.name"),
+        tests=(f"{REUSE}::test_a_study_that_is_only_carried_in_part_is_not_taken_for_whole",),
     ),
     *of(
         "pipeline/runs/start.py",
+        ("foundation = [model.sha256, model.code_sha256,", "foundation = [model.code_sha256,"),
+        ("return carried.holds and not missing_maps(carried.audit, config, layers)", "return carried.holds"),
         (
             "return carried.holds and not missing_maps(carried.audit, config, layers)",
             "return not missing_maps(carried.audit, config, layers)",
         ),
-        ("return carried.holds and not missing_maps(carried.audit, config, layers)", "return carried.holds"),
-        ("foundation = [model.sha256, model.code_sha256,", "foundation = [model.code_sha256,"),
-        tests=("tests/pipeline/runs/test_reuse.py",),
-    ),
-    *of(
-        "pipeline/runs/start.py",
-        ("        shutil.rmtree(folder, ignore_errors=True)\n", ""),
-        tests=(
-            "tests/pipeline/runs/test_run.py",
-            "tests/pipeline/runs/test_locking.py",
-            "-k",
-            "nothing_is_left or register",
-        ),
+        tests=(REUSE, "-k", "changes_an_answer or new_studies or made_again"),
     ),
     *of(
         "pipeline/runs/run.py",
         ("if (auditor.loaded.sha256, auditor.loaded.code_sha256) != known:", "if False:"),
         ("        if missing:\n", "        if False:\n"),
         ("        check_file(self.folder, SOURCES_FILE, recorded_files(read_ledger(self.folder / LEDGER_FILE)))\n", ""),
-        ("            check_file(folder, name, recorded)\n", ""),
-        ('            check_file(self.folder, f"shards/{path.name}", recorded)\n', ""),
-        ("mine = [member for member in self.members if member.shard == shard]", "mine = [*self.members]"),
-        tests=("tests/pipeline/runs/test_run.py", "-k", "under_way or missing_shard or not_the_one_written or killed"),
+        tests=(RUN, "-k", "under_way or missing_shard"),
     ),
     *of(
         "pipeline/runs/measure.py",
         ("        if not any(key[: len(allowed)] == allowed for allowed in _MEASURABLE):", "        if False:"),
         ("    if trust.refused:", "    if False:"),
         ('    ("overlap",),\n', '    ("overlap",),\n    ("model", "threshold"),\n'),
-        ("    if trust.refused:\n", "    if trust.refused and len(trust.refused) > 99:\n"),
         tests=("tests/pipeline/runs/test_measure.py", "-k", "refused or altered"),
     ),
     *of(
@@ -215,43 +178,17 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "pipeline/walk/reading.py",
-        ("and not any(fault.reason in PASSING for fault in study.mask_faults)", ""),
         ("        check_reference(study, auditor.config)\n", ""),
-        ("sum(not mask.reader.startswith(CONSENSUS) for mask in study.masks)", "len(study.masks)"),
-        ("return carried if carried.audit.mask_faults == _refused(study) else None", "return carried"),
-        ("if own is None else replace(mask, refused=(own.reason, str(own)))", "if True else replace(mask)"),
-        tests=("tests/pipeline/walk/test_mask_faults.py",),
-    ),
-    *of(
-        "pipeline/walk/reading.py",
-        (
-            'stale = frozenset((entry.target, entry.method, entry.layer or "") for entry in entries)',
-            "stale = frozenset()",
-        ),
-        tests=(
-            "tests/pipeline/runs/test_measure.py",
-            "tests/pipeline/runs/test_reuse.py",
-            "-k",
-            "never_run or made_again",
-        ),
+        tests=("tests/pipeline/walk/test_mask_faults.py", "-k", "label_of_a_mask"),
     ),
     *of(
         "pipeline/walk/measuring.py",
         ("masks = [mask for mask in study.masks if mask.label == heatmap.target]", "masks = [*study.masks]"),
-        tests=("tests/pipeline/runs/test_run.py", "-k", "each_label"),
+        tests=(f"{RUN}::test_each_label_is_held_against_its_own_masks",),
     ),
     *of(
         "pipeline/walk/measuring.py",
-        (
-            "random_map(first.grid.shape, auditor.config.run.seed, study.identity)",
-            "random_map(first.grid.shape, auditor.config.run.seed, target)",
-        ),
-        ('"seen_share": both / marked if marked else None', '"seen_share": both / seen if marked else None'),
         ("for fault in faults_of(heatmap.target, study.masks, study.mask_faults)", "for fault in ()"),
-        tests=(
-            "tests/pipeline/walk/test_mask_faults.py",
-            "tests/pipeline/runs/test_run.py",
-            "tests/pipeline/runs/test_measure.py",
-        ),
+        tests=("tests/pipeline/walk/test_mask_faults.py", "-k", "one_readers_fault or vendor"),
     ),
 ]
