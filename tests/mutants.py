@@ -1,11 +1,11 @@
-"""Break the mathematics on purpose, one line at a time, and see the tests fail: ``make mutants``.
+"""Break the code on purpose, one line at a time, and see the tests fail: ``make mutants``.
 
-    python -m tests.mutants [--only TEXT] [--processes N]
+    python -m tests.mutants [--group NAME ...] [--only TEXT] [--processes N]
 
 Each mutant is one replacement in one file, made in a copy of the project; the tests named beside it must fail. Prints
-each with its verdict, then killed/total, and exits 1 below 100 %. A mutant whose text is not found exactly once is an
-error: the list has to follow the code. The same tests are first run on the code as it is and must pass, or a failure
-would prove nothing.
+each with its verdict, then killed/total for each group, and exits 1 below 100 %. A mutant whose text is not found
+exactly once is an error: the list has to follow the code. The same tests are first run on the code as it is and must
+pass, or a failure would prove nothing.
 """
 
 import argparse
@@ -23,7 +23,8 @@ from pathlib import Path
 from queue import Queue
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = ("cam", "pipeline", "tests", "pyproject.toml")
+PACKAGES = ("cam", "pipeline", "reports", "flows", "camaudit")
+COPIED = (*PACKAGES, "tests", "pyproject.toml")
 VERDICTS = {0: "survived", 1: "killed", 2: "killed"}  # pytest's exit codes; 2: the module no longer imports
 
 
@@ -40,24 +41,36 @@ class Mutant:
         return f"{self.file}: {self.old.strip()!r} -> {self.new.strip()!r}"
 
 
+def of(file: str, *changes: tuple[str, str], tests: tuple[str, ...]) -> list[Mutant]:
+    """Return the mutants of a file whose tests are the same."""
+    return [Mutant(file, old, new, tests) for old, new in changes]
+
+
 def main() -> int:
     """Run the list and return the exit code."""
-    from tests.mutations import MUTANTS
+    from tests.mutations import GROUPS
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--group", action="append", choices=tuple(GROUPS), help="may be given several times")
     parser.add_argument("--only", default="", help="mutants whose file or text holds this")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
-    chosen = [one for one in MUTANTS if given.only in str(one)]
+    groups = {name: GROUPS[name] for name in given.group or GROUPS}
+    chosen = {name: [mutant for mutant in group if given.only in str(mutant)] for name, group in groups.items()}
     warm()
+    results = [_group_holds(name, mutants, given.processes) for name, mutants in chosen.items() if mutants]
+    return 0 if results and all(results) else 1
+
+
+def _group_holds(name: str, mutants: Sequence[Mutant], processes: int) -> bool:
+    """Run a group, print its verdicts, and tell whether every mutant was killed."""
     start = time.monotonic()
-    verdicts = []
-    for mutant, verdict in judged(chosen, given.processes):
-        verdicts.append(verdict)
+    killed = 0
+    for mutant, verdict in judged(mutants, processes):
+        killed += verdict == "killed"
         print(f"{verdict:9} {mutant}", flush=True)
-    killed = verdicts.count("killed")
-    print(f"{killed}/{len(chosen)} killed in {time.monotonic() - start:.0f} s")
-    return 0 if chosen and killed == len(chosen) else 1
+    print(f"{name}: {killed}/{len(mutants)} killed in {time.monotonic() - start:.0f} s", flush=True)
+    return killed == len(mutants)
 
 
 def warm() -> None:
@@ -67,7 +80,7 @@ def warm() -> None:
     import torch
 
     torch.set_num_threads(1)
-    assert not {"cam", "pipeline"} & set(sys.modules), "the parent must not have loaded what is mutated"
+    assert not set(PACKAGES) & set(sys.modules), "the parent must not have loaded what is mutated"
     del monai, pytest
 
 
@@ -127,7 +140,8 @@ def verdict_of(copy: Path, tests: Sequence[str]) -> str:
         try:
             os.chdir(copy)
             sys.path.insert(0, str(copy))
-            sys.dont_write_bytecode = True  # two versions of a file within a second must not share bytecode
+            # two versions of a file within a second must not share bytecode, in the processes that tests start neither
+            sys.dont_write_bytecode, os.environ["PYTHONDONTWRITEBYTECODE"] = True, "1"
             for name in [name for name in sys.modules if name.split(".")[0] == "tests"]:
                 del sys.modules[name]
             import pytest

@@ -94,12 +94,24 @@ def test_chance_is_the_mean_of_the_scores_own_levels():
 
 
 def test_strata_are_what_they_are_called():
-    units = units_of(cohort())
+    others = [study(90 + n, entry("gradcam", "a", 0.5), reference=(), predicted=("nodule",)[:n]) for n in range(2)]
+    units = units_of([*cohort(), *others])  # predicted where the reference has nothing, and neither
     n = {
         among: mean_estimate(units, "iou", "gradcam", among, BOOTSTRAP).studies
         for among in ("reference_positive", "true_positive", "false_negative")
     }
     assert n == {"reference_positive": 20, "true_positive": 15, "false_negative": 5}
+
+
+def test_what_was_excluded_is_no_unit_whatever_was_scored_of_it():
+    excluded = study(90, entry("gradcam", "a", 1.0)).model_copy(update={"status": "excluded"})
+    assert [unit.study for unit in units_of([excluded, *cohort(1)])] == ["S-0"]
+
+
+def test_patients_are_counted_once_whatever_the_number_of_their_studies():
+    rows = [row.model_copy(update={"patient": f"P-{number // 2}"}) for number, row in enumerate(cohort(20))]
+    estimate = mean_estimate(units_of(rows), "iou", "gradcam", "all", BOOTSTRAP)
+    assert (estimate.patients, estimate.studies) == (10, 20)
 
 
 def test_undefined_scores_are_counted_by_reason_not_averaged():
@@ -248,6 +260,22 @@ def test_the_direction_of_an_installed_metric_is_the_one_that_is_stated():
         for better in ("higher", "lower")
     }
     assert answers == {"higher": "NOT MET", "lower": "MET"}
+
+
+@pytest.mark.parametrize(("better", "answer"), [("higher", "MET"), ("lower", "NOT MET")])
+def test_the_direction_that_is_stated_goes_before_the_one_that_is_known_now(better, answer):
+    criteria = [Criterion(metric="iou", method="gradcam", better_than="centre_prior")]
+    (verdict,) = judge_all(criteria, units_of(cohort()), cohort(), ["nodule"], BOOTSTRAP, {"iou": better})
+    assert verdict.answer == answer
+
+
+@pytest.mark.parametrize("rule", [{"at_least": 0.5}, {"at_most": 0.5, "reversed": True}])
+def test_of_several_labels_the_worst_decides(rule):
+    """One label is always found and the other never: whichever way the bound goes, one of them misses it."""
+    rows = [study(n, reference=("clear", "nodule")) for n in range(20)]
+    criteria = [Criterion(metric="sensitivity", **rule)]
+    (verdict,) = judge_all(criteria, units_of(rows), rows, ["clear", "nodule"], BOOTSTRAP)
+    assert verdict.answer == "NOT MET"
 
 
 def test_a_bound_on_the_wrong_side_is_said_to_be_meant():

@@ -88,8 +88,9 @@ def test_how_far_apart_two_maps_of_one_evidence_may_be(against, apart, same):
     assert agree(first, second) is same_evidence(*(torch.from_numpy(m)[None] for m in (first, second))) is same
 
 
-def test_every_target_counts():
-    study = {("a", "s"): ROW, ("b", "s"): ROW, ("a", "t"): ROW, ("b", "t"): -ROW}
+@pytest.mark.parametrize("same", ["s", "t"])
+def test_every_target_counts(same):
+    study = {(name, target): ROW if name == "a" or target == same else -ROW for target in "st" for name in "ab"}
     assert equivalent_methods(["a", "b"], [study]) == ()
 
 

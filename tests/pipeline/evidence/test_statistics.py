@@ -63,6 +63,10 @@ def test_few_patients_get_no_interval():
     interval = mean_interval([0.1 * n for n in range(9)], [str(n) for n in range(9)], **SETTINGS)
     assert interval.low is None
     assert "fewer than 10" in interval.how
+    scores, positive = np.array([0.1, 0.3, 0.2, 0.4, 0.6, 0.5, 0.8, 0.7, 0.9]), np.arange(9) % 2 == 0
+    interval = auroc_interval(scores, positive, [str(n) for n in range(9)], **SETTINGS)
+    assert interval.low is None
+    assert "fewer than 10" in interval.how
 
 
 @pytest.mark.parametrize(("value", "low", "high"), [(1.0, 0.7353, 1.0), (0.0, 0.0, 0.2647)])

@@ -412,11 +412,12 @@ def test_a_part_of_the_image_is_filled_up_with_background():
         place_on(part, Geometry(part.shape, affine), IMAGE, partial=False)
 
 
-def test_empty_slices_beyond_the_image_do_no_harm_and_marked_ones_are_refused():
+@pytest.mark.parametrize("beyond", [0, 9])
+def test_empty_slices_beyond_the_image_do_no_harm_and_marked_ones_are_refused(beyond):
     wide = np.zeros((6, 7, 10), dtype=bool)
     wide[:, :, 1:9] = MASK
     assert np.array_equal(place_on(wide, shifted((0, 0, -1), wide.shape), IMAGE, partial=True), MASK)
-    wide[0, 0, 9] = True
+    wide[0, 0, beyond] = True
     with pytest.raises(GeometryError, match="is shifted against the image's"):
         place_on(wide, shifted((0, 0, -1), wide.shape), IMAGE, partial=True)
 

@@ -102,6 +102,9 @@ def test_unseen_voxels_are_missed_by_regions_and_left_out_of_rankings():
     assert found["iou"] == pytest.approx(1 / 2)  # the unseen half of the mask counts as missed
     assert found["hit_rate"] == 1  # the 9s are not evidence: the model never saw them
     assert found["energy_in_mask"] == pytest.approx(2 / 3)
+    assert found["average_precision"] == 1  # the seen half of the mask stands at the top of what was seen
+    half = RegionOverlap(evidence([[2, 1], [9, 9]], seen), np.array([[1, 0], [1, 0]], bool))
+    assert METRICS["energy_in_mask"].chance(half) == 1 / 2
     assert scores([[2, 1], [0, 0]], [[0, 0], [1, 1]], seen)["hit_rate"] == "mask_outside_field_of_view"
 
 

@@ -1,11 +1,8 @@
-"""The mutations of ``make mutants``: what a slip of the pen could do to the mathematics."""
+"""What a slip of the pen could do to the mathematics of the maps."""
 
-from tests.mutants import Mutant
+from tests.mutants import Mutant, of
 
-
-def of(file: str, *changes: tuple[str, str], tests: tuple[str, ...]) -> list[Mutant]:
-    return [Mutant(file, old, new, tests) for old, new in changes]
-
+__all__ = ["MUTANTS"]
 
 MUTANTS: list[Mutant] = [
     *of(
@@ -40,7 +37,7 @@ MUTANTS: list[Mutant] = [
         ("weighted.flatten(2).sum(dim=2)", "weighted.flatten(2).mean(dim=2)"),
         ("logits * self.mask.to(logits)[:, None]", "logits"),
         ("self.mask[samples.to(self.mask.device)]", "self.mask"),
-        ("labels[samples.to(labels.device)]", "labels[: len(samples)]"),
+        ("[label[sample] for sample in samples.tolist()]", "list(label[: len(samples)])"),
         ("(logits > self.threshold)", "(logits >= -self.threshold)"),
         ("first = 1 if", "first = 0 if"),
         ("logits.argmax(dim=1)", "logits.argmin(dim=1)"),
@@ -239,7 +236,7 @@ MUTANTS: list[Mutant] = [
         ),
     ),
     *of(
-        "cam/methods/faster_scorecam.py",
+        "cam/procedures/masks.py",
         ("descending=True", "descending=False"),
         tests=("tests/cam/test_methods.py", "-k", "faster_scorecam- and 2d"),
     ),
@@ -287,7 +284,7 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "cam/network/last_layers.py",
-        ("steps = 4 * torch.where", "steps = 0.01 * torch.where"),
+        ("_STEPS = (4, 4, 100)", "_STEPS = (0.01, 0.01, 0.01)"),
         tests=(
             "tests/cam/network/test_last_layers.py",
             "-k",
@@ -296,7 +293,7 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "cam/network/last_layers.py",
-        ("torch.where(peak > 0, peak, 1) * steps", "peak * steps"),
+        ("torch.where(peak > 0, peak, 1) * (cells + whole)", "peak * (cells + whole)"),
         tests=(
             "tests/cam/network/test_last_layers.py",
             "-k",
@@ -313,12 +310,12 @@ MUTANTS: list[Mutant] = [
         ),
     ),
     *of(
-        "cam/network/last_layers.py",
+        "cam/memory.py",
         ("if known is None or known[0] != signature:", "if known is None:"),
         tests=(
             "tests/cam/network/test_last_layers.py",
             "-k",
-            "asked_once or exported_once",
+            "tried_once or exported_once",
         ),
     ),
     *of(
@@ -419,7 +416,7 @@ MUTANTS: list[Mutant] = [
         ("parts[0] if parts and all(parts) else", "parts[0] if any(parts) else"),
         ('if not known[vertex] and (kind in _UNCHANGED.split() or kind == "Clamp"):', "if False:"),
         ("return value.flatten(1) if value.ndim > 2 and", "return value.flatten(1) if value.ndim < 2 and"),
-        ("probabilities.log() - torch.log1p(-probabilities)", "probabilities.log() + torch.log1p(-probabilities)"),
+        ("safe.log() - torch.log1p(-safe)", "safe.log() + torch.log1p(-safe)"),
         ("return value.as_subclass(Tensor)", "return value"),
         tests=("tests/cam/network/test_outputs.py",),
     ),
@@ -445,6 +442,10 @@ MUTANTS: list[Mutant] = [
         ("relevance[:, read].mean(dim=1)", "relevance[:, 0]"),
         ("relevance[:, read].mean", "relevance.mT[:, read].mean"),
         ("rows[:, grid.prefix :]", "rows[:, : rows.shape[1] - grid.prefix]"),
+        tests=("tests/cam/procedures/test_attention.py",),
+    ),
+    *of(
+        "cam/procedures/attention_tracing.py",
         ("    if not bool((recomputed - given).abs().max() <= allowed):", "    if False:"),
         tests=("tests/cam/procedures/test_attention.py",),
     ),

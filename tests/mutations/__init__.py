@@ -1,0 +1,16 @@
+"""The mutations of ``make mutants``, in groups: what a slip of the pen, or of a will, could do to the code."""
+
+from collections.abc import Mapping, Sequence
+
+from tests.mutants import Mutant
+from tests.mutations import cam, evidence, geometry, runs, verify
+
+__all__ = ["GROUPS"]
+
+GROUPS: Mapping[str, Sequence[Mutant]] = {
+    "cam": cam.MUTANTS,
+    "geometry": geometry.MUTANTS,
+    "evidence": evidence.MUTANTS,
+    "runs": runs.MUTANTS,
+    "verify": verify.MUTANTS,
+}

@@ -1,0 +1,211 @@
+"""What could let a verification call a run sound that is not: checks that are gone, failures that are not said."""
+
+from tests.mutants import Mutant, of
+
+__all__ = ["MUTANTS"]
+
+
+COMMANDS = "tests/flows/commands/test_verify.py"
+
+
+def found(*names: str) -> tuple[str, ...]:
+    """Return the tests that these falsifications are found without rendering the report."""
+    test = "tests/test_falsify.py::test_a_falsification_is_found_without_rendering_the_report"
+    return tuple(f"{test}[{name}]" for name in names)
+
+
+def named(name: str) -> tuple[str]:
+    """Return the test that this falsification is found, by whatever means detect it."""
+    return (f"tests/test_falsify.py::test_a_falsification_is_detected_and_named[{name}]",)
+
+
+MUTANTS: list[Mutant] = [
+    *of(
+        "pipeline/verify/files.py",
+        ("if digest_of_file(folder / name) != sha256:", "if False:"),
+        ("    if is_link:\n", "    if False:\n"),
+        ("        elif name not in _MAY_BE_ABSENT:\n", "        elif False:\n"),
+        ("if name not in recorded and name not in _UNRECORDED:", "if False:"),
+        tests=(
+            *found(
+                "a verdict turned",
+                "a link in a file's place",
+                "cases removed",
+                "a shard added",
+                "the last line cut off",
+            ),
+            f"{COMMANDS}::test_every_flipped_bit_is_noticed",
+        ),
+    ),
+    *of(
+        "pipeline/verify/rows.py",
+        ("        if said != expected:\n", "        if False:\n"),
+        tests=found("other weights named"),
+    ),
+    *of(
+        "pipeline/verify/rows.py",
+        ("        if shards != set(range(spec.shards)):", "        if False:"),
+        ("        if counts[member.study] != 1:", "        if counts[member.study] > 1:"),
+        (
+            "(audit.source_sha256, audit.patient) != (member.source_sha256, member.patient)",
+            "audit.patient != member.patient",
+        ),
+        ("any(rows[status] != count for status, count in stated.items())", "False"),
+        tests=found(
+            "a study left out of the cohort",
+            "a study left out of the rows",
+            "a study of other bytes",
+            "a study moved to excluded",
+        ),
+    ),
+    *of(
+        "pipeline/verify/rows.py",
+        ("        if wrong is not None:\n", "        if False:\n"),
+        ("or not answer.holds or", "or"),
+        tests=named("rows by another recipe"),
+    ),
+    *of(
+        "pipeline/verify/maps.py",
+        ("        yield _failure(shard, audit, without_path(error, _folder_of(error, run.path)))\n", ""),
+        tests=named("another map"),
+    ),
+    *of(
+        "pipeline/verify/maps.py",
+        ("    if not keeper.is_dir():", "    if False:"),
+        tests=named("an earlier run removed"),
+    ),
+    *of(
+        "pipeline/verify/maps.py",
+        ("                if failure := keepers[file]:\n                    yield failure\n", ""),
+        tests=found("a map of an earlier run altered"),
+    ),
+    *of(
+        "pipeline/verify/conclusions.py",
+        ("    if place is not None:", "    if False:"),
+        ("return None if (type(expected), expected) == (type(actual), actual) else place", "return None"),
+        ("if path.read_bytes() != per_study_csv(audits, run.spec.metrics):", "if False:"),
+        ("    if groups != run.results.equivalent_methods:", "    if False:"),
+        ("        if name is not None and name not in pictures:", "        if False:"),
+        ('if case.panels not in (None, f"cases/{case.study}.npz"):', "if False:"),
+        tests=found(
+            "a verdict turned",
+            "the table edited",
+            "equivalent maps hidden",
+            "another case's picture",
+            "a picture from elsewhere",
+        ),
+    ),
+    *of(
+        "pipeline/verify/events.py",
+        ("if tuple(names[:5]) != _FIRST or names[5:6] != [_STARTED] or", "if"),
+        ("        if wrong:\n", "        if False:\n"),
+        ("    if _WRITTEN not in events:", "    if False:"),
+        ("        if getattr(made, name) != value:", "        if False:"),
+        ("(after and finished < after - _SECOND) or", ""),
+        ("if started > clock[entries[0].event] or", "if"),
+        tests=found(
+            "an event renamed, signed",
+            "an event edited, signed",
+            "the last line cut off",
+            "another device",
+            "the end set back",
+            "the start set back",
+        ),
+    ),
+    *of(
+        "pipeline/verify/events.py",
+        ("if made is not None and made.ledger_length > len(run.entries):", "if False:"),
+        tests=named("the end cut off"),
+    ),
+    *of(
+        "pipeline/verify/lock.py",
+        (
+            '        if getattr(spec.lock, name) != digest:\n            yield _failure(f"lock.',
+            '        if False:\n            yield _failure(f"lock.',
+        ),
+        ("    if said != (locked.digest, locked.locked_at, locked.amendments):", "    if said[0] != locked.digest:"),
+        tests=found("the replicates changed afterwards", "the lock set back"),
+    ),
+    *of(
+        "pipeline/verify/lock.py",
+        (
+            "    elif not lock.exploratory:\n        yield from _unadmitted(",
+            "    elif lock.exploratory:\n        yield from _unadmitted(",
+        ),
+        (
+            '        if getattr(spec.lock, name) != digest:\n            yield _failure(f"{name} is',
+            '        if False:\n            yield _failure(f"{name} is',
+        ),
+        tests=named("a look hidden everywhere"),
+    ),
+    *of(
+        "pipeline/verify/lock.py",
+        ("    if run.public is not None and lock.site_key != fingerprint_of(run.public):", "    if False:"),
+        ("    if run.public is not None and locked.public != run.public:", "    if False:"),
+        tests=named("rebuilt with another key, nobody asking for one"),
+    ),
+    *of(
+        "pipeline/verify/register.py",
+        ("    if not register_is_here(folder):", "    if False:"),
+        ("if mark is None or not register.holds(mark.length, mark.head):", "if mark is None:"),
+        ("    except LedgerError as error:\n        yield _failure(", "    except LedgerError as error:\n        str("),
+        tests=found(
+            "the register deleted, after the run",
+            "the register cut, after the run",
+            "the register cut with its head, after the run",
+        ),
+    ),
+    *of(
+        "pipeline/verify/register.py",
+        ("    if earlier:\n", "    if False:\n"),
+        (
+            "    elif not lock.exploratory:\n        yield from _looked_before",
+            "    elif lock.exploratory:\n        yield from _looked_before",
+        ),
+        tests=named("a look struck from the run"),
+    ),
+    *of(
+        "pipeline/verify/verify.py",
+        ("        failures += _guarded(", "        failures = _guarded("),
+        ("    (check_lock, FailureKind.LOCK),\n", ""),
+        ("    (check_results, FailureKind.RESULTS),\n", ""),
+        ("key=lambda failure: failure.kind.code)", "key=lambda failure: -failure.kind.code)"),
+        ("failures = [*run.failures, *check", "failures = [*check"),
+        tests=(
+            *found("a verdict turned", "the lock set back", "the table edited", "a study left out of the cohort"),
+            f"{COMMANDS}::test_garbage_in_the_place_of_any_file_is_a_failure_and_no_traceback",
+        ),
+    ),
+    *of(
+        "pipeline/verify/verify.py",
+        ("and fingerprint_of(public) != wanted:", "and False:"),
+        tests=(f"{COMMANDS}::test_another_key_than_the_wanted_one",),
+    ),
+    *of(
+        "pipeline/verify/run_folder.py",
+        ("if not shard.is_reused or audit.study in whole", "if True"),
+        tests=(f"{COMMANDS}::test_runs_of_every_kind_are_sound_also_against_their_archive",),
+    ),
+    *of(
+        "pipeline/verify/run_folder.py",
+        ("        failures.append(Failure(kind, without_path(error, path), LEDGER_FILE))\n", ""),
+        ("        failures.append(Failure(FailureKind.UNREADABLE, _sentence(name, error), name))\n", ""),
+        tests=(COMMANDS, "-k", "garbage"),
+    ),
+    *of(
+        "pipeline/verify/document.py",
+        ("if files.get(name) != (folder / name).read_bytes():", "if False:"),
+        ("        if again.read_bytes() != path.read_bytes():", "        if False:"),
+        tests=("tests/test_falsify.py", "-k", "detected_and_named and signed"),
+    ),
+    *of(
+        "pipeline/verify/report_alone.py",
+        ("        if hashlib.sha256(content).hexdigest() not in words:", "        if False:"),
+        tests=("tests/test_falsify.py", "-k", "detected_and_named and without"),
+    ),
+    *of(
+        "pipeline/verify/failure.py",
+        ("return min((failure", "return max((failure"),
+        tests=(f"{COMMANDS}::test_the_first_code_of_the_table_ends_the_command_and_all_failures_are_said",),
+    ),
+]
