@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pipeline.config import AuditConfig, digest_of
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, OutputError
 from pipeline.evidence.metrics.declaration import Metric
 from pipeline.findings.custody.ledger import LedgerEntry, LedgerError, LedgerFault
 from pipeline.findings.custody.register import LockFacts, LookFacts, Register, enter_look, entering_lock, read_register
@@ -106,6 +106,11 @@ def lock_audit(
         lock = lock.model_copy(update={"locked_at": now, "first_locked_at": first, "register_mark": mark}).signed(key)
         if authority is not None:
             lock = lock.stamped(*authority.stamp(lock.statement))
+        if not lock.is_stamped_in_time:
+            raise OutputError(
+                f"--timestamp: the register dates the lock {now}, the authority more than a day from that, so nothing "
+                "was locked; set the clock, or name another authority"
+            )
     return save_lock(config_path, lock)
 
 
