@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from pipeline.findings.facts import Amendment, RegisterMark, TimeStamp
 __all__ = ["Fixed", "LockFile", "cohort_digest", "fixed_by", "lock_path", "read_lock", "save_lock"]
 
 LOCK_VERSION: Literal[2] = 2
+_CLOCKS_APART = timedelta(days=1)  # that of a machine without a network may be hours off
 _ADDED = frozenset({"signature", "time_stamp", "time_stamp_answer"})
 
 
@@ -77,6 +79,17 @@ class LockFile(_Frozen):
     def stamped(self, stamp: TimeStamp, answer: str) -> "LockFile":
         """Return the lock with what an authority says of its statement, and the authority's whole answer."""
         return self.model_copy(update={"time_stamp": stamp, "time_stamp_answer": answer})
+
+    @property
+    def is_stamped_in_time(self) -> bool:
+        """Whether the authority's clock was within a day of the one that dated the lock; true without a stamp."""
+        if self.time_stamp is None:
+            return True
+        try:
+            apart = datetime.fromisoformat(self.time_stamp.time) - datetime.fromisoformat(self.locked_at)
+        except (ValueError, TypeError):
+            return False
+        return abs(apart) <= _CLOCKS_APART
 
 
 def fixed_by(config: AuditConfig, model: str, code: str, program: str) -> Fixed:

@@ -5,8 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+<<<<<<< HEAD
 from pipeline.config import AuditConfig
 from pipeline.errors import ConfigError
+=======
+from pipeline.config import AuditConfig, digest_of
+from pipeline.errors import ConfigError, OutputError
+from pipeline.evidence.metrics.declaration import Metric
+>>>>>>> stamp
 from pipeline.findings.custody.ledger import LedgerEntry, LedgerError, LedgerFault
 from pipeline.findings.custody.register import LockFacts, LookFacts, Register, enter_look, entering_lock, read_register
 from pipeline.findings.custody.site_key import SiteKey
@@ -77,18 +83,7 @@ def lock_audit(
     previous = read_lock(config_path) if amend is not None else None
     if amend is not None and previous is None:
         raise ConfigError(f"--amend: {config_path} has no lock to amend; lock it first with camaudit lock")
-    draft = LockFile(
-        audit=subject.audit,
-        locked_at="",
-        first_locked_at="",
-        camaudit=camaudit_version(),
-        fixed=subject.fixed,
-        open_cohort=open_cohort,
-        studies=dict(subject.studies),
-        amendments=previous.amendments if previous else (),
-        register_mark=RegisterMark(since="", head="", length=0),
-        public=key.public,
-    )
+    draft = _draft(subject, key, previous.amendments if previous else (), open_cohort=open_cohort)
     before = previous.digest if previous else None
     facts = LockFacts(subject.audit, draft.digest, subject.fixed.model, before, amend)
     with entering_lock(key, facts, subject.images) as (register, entry):
@@ -99,7 +94,28 @@ def lock_audit(
         lock = lock.model_copy(update={"locked_at": now, "first_locked_at": first, "register_mark": mark}).signed(key)
         if authority is not None:
             lock = lock.stamped(*authority.stamp(lock.statement))
+        if not lock.is_stamped_in_time:
+            raise OutputError(
+                f"--timestamp: the register dates the lock {now}, the authority more than a day from that, so nothing "
+                "was locked; set the clock, or name another authority"
+            )
     return save_lock(config_path, lock)
+
+
+def _draft(subject: Subject, key: SiteKey, amendments: tuple[Amendment, ...], *, open_cohort: bool) -> LockFile:
+    """Return a lock without what its entry in the register adds."""
+    return LockFile(
+        audit=subject.audit,
+        locked_at="",
+        first_locked_at="",
+        camaudit=camaudit_version(),
+        fixed=subject.fixed,
+        open_cohort=open_cohort,
+        studies=dict(subject.studies),
+        amendments=amendments,
+        register_mark=RegisterMark(since="", head="", length=0),
+        public=key.public,
+    )
 
 
 def _amended(draft: LockFile, previous: LockFile, subject: Subject, register: Register, entry: LedgerEntry) -> LockFile:

@@ -59,6 +59,8 @@ def check_time_stamp(run: RunFolder, trusted: Sequence[x509.Certificate] = ()) -
             return
         if not answered == locked.time_stamp == stamp:
             yield _stamp_failure(f"its time stamp says otherwise than it, or than {SPEC_FILE}")
+        elif not locked.is_stamped_in_time:
+            yield _stamp_failure("its time stamp is more than a day from the time that it says it was locked at")
 
 
 def time_stamp_unchecked(run: RunFolder, trusted: Sequence[x509.Certificate] = ()) -> str | None:

@@ -161,7 +161,8 @@ def _register(lock: Lock) -> Markup:
 def _time_stamp(lock: Lock) -> list[str]:
     """Return what an authority says of the lock, by the lock; who that authority is, only a verification can tell."""
     stamp = lock.time_stamp
-    return [f" · Time stamp: {moment(stamp.time)} by {stamp.authority}"] if stamp else []
+    checked = "(so it calls itself: camaudit verify --trust-authority)"
+    return [f" · Time stamp: {moment(stamp.time)} by {stamp.authority} {checked}"] if stamp else []
 
 
 def _not() -> list[Flowable]:

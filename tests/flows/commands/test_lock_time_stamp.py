@@ -2,11 +2,12 @@
 
 import json
 import shutil
+from datetime import timedelta
 
 import pytest
 
 from flows.commands.verify import verified
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, OutputError
 from pipeline.findings.custody.register import read_register
 from pipeline.findings.custody.site_key import load_site_key
 from pipeline.findings.custody.time_stamp import Authority, read_authorities
@@ -119,6 +120,29 @@ def test_a_lock_that_was_written_again_over_another_register_loses_its_stamp(run
     again = locked.model_copy(update={"register_mark": mark}).signed(load_site_key())
     save_lock(run / "audit.yaml", again)
     assert "is a time stamp of something else" in failures(run)[0]
+
+
+def test_a_lock_with_another_date_than_its_stamp_is_noticed_and_not_made(run, tmp_path, signer):
+    """Whoever sets the clock back before a lock is told by the authority's clock."""
+    locked = LockFile.model_validate(lock_of(run)).model_copy(update={"locked_at": "2026-01-01T00:00:00+00:00"})
+    key = load_site_key()
+    with serving(signer.reply) as url:
+        signed = locked.signed(key)
+        back = signed.stamped(*Authority(url).stamp(signed.statement))
+    save_lock(run / "audit.yaml", back)
+    edit_json(run / "run.json", lambda spec: spec["lock"].update(time_stamp=back.time_stamp.model_dump()))
+    assert failures(run) == [
+        "audit.lock.yaml: its time stamp is more than a day from the time that it says it was locked at"
+    ]
+
+
+def test_a_clock_that_is_far_from_the_authoritys_locks_nothing(tmp_path, signer, monkeypatch):
+    config = plant(tmp_path / "audit", 3)
+    monkeypatch.setattr("pipeline.findings.lock._CLOCKS_APART", timedelta(-1))
+    with serving(signer.reply) as url, pytest.raises(OutputError, match="a day from that, so nothing was locked"):
+        lock(config, authority=Authority(url))
+    assert not lock_path(config).exists()
+    assert read_register().locks == ()
 
 
 def test_a_stamp_that_was_taken_away_is_noticed(run, signer):
