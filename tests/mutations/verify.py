@@ -142,8 +142,12 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "pipeline/verify/register.py",
-        ("    if not register_is_here(folder):", "    if False:"),
         ("if mark is None or not register.holds(mark.length, mark.head):", "if mark is None:"),
+        tests=named("the register rebuilt, after the run"),
+    ),
+    *of(
+        "pipeline/verify/register.py",
+        ("    if not register_is_here(folder):", "    if False:"),
         ("    except LedgerError as error:\n        yield _failure(", "    except LedgerError as error:\n        str("),
         tests=found(
             "the register deleted, after the run",
