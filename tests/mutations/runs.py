@@ -102,7 +102,6 @@ MUTANTS: list[Mutant] = [
         ),
         ("datetime.fromisoformat(lock.first_locked_at))\n", "datetime.fromisoformat(str(lock.locked_at)))\n"),
         ("enter_look(key, LookFacts(run, subject.fixed.model, lock.digest), subject.images)", "pass"),
-        ("source.image_sha256 or source.sha256 for source in sources", "source.sha256 for source in sources"),
         ("first = previous.first_locked_at if previous else now", "first = now"),
         ("tuple(look.run for look in seen if look.time >= since)", "()"),
         tests=LOCKING,

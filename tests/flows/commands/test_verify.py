@@ -17,8 +17,8 @@ from pipeline.verify.verify import verify_run
 from reports.page.read_back import read_report
 from tests.falsify.finished import copy_of, finished_world
 from tests.falsify.world import edit_json, flip
-from tests.pipeline.planted import write_manifest, write_study
-from tests.pipeline.steps import lock
+from tests.pipeline.planted import plant, write_manifest, write_study
+from tests.pipeline.steps import begin, lock, work
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -154,6 +154,13 @@ def test_the_first_code_of_the_table_ends_the_command_and_all_failures_are_said(
     assert (code, said["code"], said["sound"]) == (30, 30, False)
     assert [failure["code"] for failure in said["failures"]] == sorted(f["code"] for f in said["failures"])
     assert said["key"] == {"fingerprint": load_site_key().fingerprint, "own": True}
+
+
+def test_a_run_whose_end_is_not_in_its_ledger_is_unfinished(tmp_path):
+    folder = begin(plant(tmp_path, 2))
+    work(folder, 0)
+    (failure,) = verify_run(folder).failures
+    assert (failure.kind, "tells of no results" in failure.sentence) == (FailureKind.UNFINISHED, True)
 
 
 def test_another_key_than_the_wanted_one(copy, camaudit):
