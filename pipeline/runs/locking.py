@@ -5,14 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-<<<<<<< HEAD
 from pipeline.config import AuditConfig
-from pipeline.errors import ConfigError
-=======
-from pipeline.config import AuditConfig, digest_of
 from pipeline.errors import ConfigError, OutputError
-from pipeline.evidence.metrics.declaration import Metric
->>>>>>> stamp
 from pipeline.findings.custody.ledger import LedgerEntry, LedgerError, LedgerFault
 from pipeline.findings.custody.register import LockFacts, LookFacts, Register, enter_look, entering_lock, read_register
 from pipeline.findings.custody.site_key import SiteKey
