@@ -134,12 +134,20 @@ MUTANTS: list[Mutant] = [
     *of(
         "pipeline/runs/reuse.py",
         ('return entry.model_copy(update={"map": f"../{run}/{entry.map}"})', "return entry"),
+        tests=(f"{RUN}::test_only_what_is_new_is_computed_again",),
+    ),
+    *of(
+        "pipeline/runs/reuse.py",
         ("if audit.study in whole] if path.name", "] if path.name"),
         tests=(f"{REUSE}::test_a_study_that_is_only_carried_in_part_is_not_taken_for_whole",),
     ),
     *of(
         "pipeline/runs/start.py",
         ("foundation = [model.sha256, model.code_sha256,", "foundation = [model.code_sha256,"),
+        tests=(f"{RUN}::test_other_weights_under_the_same_code_compute_anew",),
+    ),
+    *of(
+        "pipeline/runs/start.py",
         ("return carried.holds and not missing_maps(carried.audit, config, layers)", "return carried.holds"),
         (
             "return carried.holds and not missing_maps(carried.audit, config, layers)",
@@ -153,6 +161,11 @@ MUTANTS: list[Mutant] = [
         ("        if missing:\n", "        if False:\n"),
         ("        check_file(self.folder, SOURCES_FILE, recorded_files(read_ledger(self.folder / LEDGER_FILE)))\n", ""),
         tests=(RUN, "-k", "under_way or missing_shard"),
+    ),
+    *of(
+        "pipeline/runs/locking.py",
+        ("source.image_sha256 or source.sha256", "source.sha256"),
+        tests=LOCKING,
     ),
     *of(
         "pipeline/runs/measure.py",

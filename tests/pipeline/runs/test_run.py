@@ -432,3 +432,27 @@ def test_nothing_but_the_pseudonyms_depends_on_their_key(tmp_path, monkeypatch):
         cases = [(case.rule, case.audit.source_sha256) for case in results.cases]
         said.append((results.estimates, results.classification, results.agreements, results.verdicts, cases))
     assert said[0] == said[1]
+
+
+def test_other_weights_under_the_same_code_compute_anew(tmp_path):
+    from safetensors.torch import save_file
+
+    from tests.pipeline.steps import open_auditor
+
+    config = plant(tmp_path, 3)
+    weights = {name: value.clone() for name, value in open_auditor(config).network.state_dict().items()}
+    save_file(weights, tmp_path / "weights.safetensors")
+    change(config, model={"weights": "weights.safetensors"})
+    complete(config)
+    assert complete(config)[1].flow.computed == 0
+    weights["5.bias"] += 1
+    save_file(weights, tmp_path / "weights.safetensors")
+    assert complete(config)[1].flow.computed == 3
+
+
+def test_another_place_for_a_study_under_way_is_refused(small):
+    folder = begin(small, "c", pool=POOL)
+    sources = folder / "private" / "sources.json"
+    sources.write_bytes(sources.read_bytes().replace(b"study00.nii.gz", b"study01.nii.gz"))
+    with pytest.raises(OutputError, match=r"private/sources\.json: is not the file that the run wrote"):
+        work(folder, 0, pool=POOL)
