@@ -61,7 +61,7 @@ class RunStatus:
 
 
 class Run:
-    """An audit's run. Made by ``create``, ``open`` and ``measured``; ``with`` ends what belongs to it.
+    """An audit's run. Made by ``create``, ``open`` and ``measure_run``; ``with`` ends what belongs to it.
 
     ``folder`` is where it writes, ``spec`` what was fixed, ``members`` its studies.
     """

@@ -190,7 +190,7 @@ MUTANTS: list[Mutant] = [
         "pipeline/verify/run_folder.py",
         ("        failures.append(Failure(kind, without_path(error, path), LEDGER_FILE))\n", ""),
         ("        failures.append(Failure(FailureKind.UNREADABLE, _sentence(name, error), name))\n", ""),
-        tests=(COMMANDS, "-k", "garbage"),
+        tests=(COMMANDS, "-k", "garbage or not_readable"),
     ),
     *of(
         "pipeline/verify/document.py",
@@ -201,7 +201,7 @@ MUTANTS: list[Mutant] = [
     *of(
         "pipeline/verify/report_alone.py",
         ("        if hashlib.sha256(content).hexdigest() not in words:", "        if False:"),
-        tests=("tests/test_falsify.py", "-k", "detected_and_named and without"),
+        tests=(COMMANDS, "-k", "report_alone_prints"),
     ),
     *of(
         "pipeline/verify/failure.py",

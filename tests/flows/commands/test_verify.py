@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pikepdf
 import pytest
 
 from flows.commands.verify import verified, verified_with_archive
@@ -140,6 +141,25 @@ def test_garbage_in_the_place_of_any_file_is_a_failure_and_no_traceback(copy, ga
         (copy.run / name).write_bytes(garbage)
         assert quick_codes(copy.run, name), name
         (copy.run / name).write_bytes(sound)
+
+
+def test_what_is_not_readable_is_said_to_be_so(copy):
+    for name in ("run.json", "cohort.json", "results.json"):
+        sound = (copy.run / name).read_bytes()
+        (copy.run / name).write_bytes(b"[")
+        assert FailureKind.UNREADABLE.code in quick_codes(copy.run, name), name
+        (copy.run / name).write_bytes(sound)
+
+
+def test_a_report_alone_prints_the_hash_of_all_that_it_carries(copy, camaudit, tmp_path):
+    alone = tmp_path / "alone.pdf"
+    with pikepdf.open(copy.run / "report.pdf") as pdf:
+        table = pdf.attachments["per_study.csv"].get_file().read_bytes()
+        pdf.attachments["per_study.csv"] = pikepdf.AttachedFileSpec(pdf, table + b"\n", filename="per_study.csv")
+        pdf.save(alone)
+    code, out, _ = camaudit("verify", alone)
+    assert code
+    assert "the pages do not print the hash of the per_study.csv that is carried" in out
 
 
 def test_the_first_code_of_the_table_ends_the_command_and_all_failures_are_said(copy, camaudit):
