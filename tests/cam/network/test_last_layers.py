@@ -224,10 +224,11 @@ class CubingLayer(nn.Module):
         return x**3
 
 
-def test_a_tail_that_is_odd_but_not_affine_is_found():
+@pytest.mark.parametrize("tried", [False, True])
+def test_a_tail_that_is_odd_but_not_affine_is_found(tried):
     model = small(2, rectified=False, affine=True)
     model.layer = nn.Sequential(model.layer, Nothing()).eval()
-    model.tail = nn.Sequential(CubingLayer(), *model.tail).eval()
+    model.tail = nn.Sequential(ApplyPower(3, rectified=False) if tried else CubingLayer(), *model.tail).eval()
     assert not is_affine(asked(model, images(2), layers=["layer"]))
 
 
@@ -259,6 +260,31 @@ class Unheard(torch.autograd.Function):
 class Apply(nn.Module):
     def forward(self, x):
         return Unheard.apply(x)
+
+
+class UnheardPower(torch.autograd.Function):
+    """A power of the positive part, or of all, which no record can tell anything of."""
+
+    @staticmethod
+    def forward(context, x, power, rectified):
+        context.save_for_backward(x)
+        context.power, context.rectified = power, rectified
+        return (x.relu() if rectified else x) ** power
+
+    @staticmethod
+    def backward(context, gradient):
+        (x,) = context.saved_tensors
+        slope = context.power * (x.relu() if context.rectified else x) ** (context.power - 1)
+        return gradient * (torch.where(x > 0, slope, 0) if context.rectified else slope), None, None
+
+
+class ApplyPower(nn.Module):
+    def __init__(self, power, rectified):
+        super().__init__()
+        self.power, self.rectified = power, rectified
+
+    def forward(self, x):
+        return UnheardPower.apply(x, self.power, self.rectified)
 
 
 def unknown(model):
@@ -299,11 +325,11 @@ def pooled(axes, side, unheard):
     """Pooling, then a rectifier that most images cross and noise from cell to cell does not."""
     torch.manual_seed(1)
     first = nn.Sequential(conv(axes, 1, 8, 3, padding=1), nn.ReLU())
-    head = [nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)]
-    model = nn.Sequential(first, Apply() if unheard else nn.Identity(), pool(axes), nn.Flatten(), *head).eval()
+    head = [nn.Linear(8, 8), ApplyPower(1, rectified=True) if unheard else nn.ReLU(), nn.Linear(8, 3)]
+    model = nn.Sequential(first, nn.Identity(), pool(axes), nn.Flatten(), *head).eval().double()
     with torch.no_grad():
-        head[0].bias.fill_(3.0)
-    return model, torch.rand(2, 1, *[side] * axes)
+        head[0].bias.fill_(10.0)
+    return model, torch.rand(2, 1, *[side] * axes).double()
 
 
 @pytest.mark.parametrize("unheard", [False, True], ids=["by record", "by trial"])
