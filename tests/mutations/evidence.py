@@ -128,7 +128,7 @@ MUTANTS: list[Mutant] = [
     *of(
         "pipeline/evidence/statistics.py",
         ("    if len(sums) < MINIMUM_PATIENTS:", "    if False:"),
-        ("    if len(names) < MINIMUM_PATIENTS:", "    if False:"),
+        ("    if clusters < MINIMUM_PATIENTS:", "    if False:"),
         ("if set(values) in ({0.0}, {1.0}):", "if False:"),
         ("weights @ sums / (weights @ counts)", "weights @ (sums / counts) / weights.sum(axis=1)"),
         ("PCG64(seed)", "PCG64()"),
@@ -138,7 +138,10 @@ MUTANTS: list[Mutant] = [
         ("(here * (below - tied / 2))", "(here * below)"),
         ("(here * (below - tied / 2))", "(here * (below - tied))"),
         ("if not len(drawn_areas) or drawn_areas.min() == drawn_areas.max():", "if not len(drawn_areas):"),
-        ("_, index = np.unique(np.asarray(patients), return_inverse=True)", "index = np.arange(len(patients))"),
+        (
+            "return np.array([numbers.setdefault(patient, len(numbers)) for patient in patients], dtype=np.intp)",
+            "return np.arange(len(patients))",
+        ),
         tests=("tests/pipeline/evidence/test_statistics.py",),
     ),
     *of(
