@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from pipeline.errors import OutputError
 from pipeline.findings.custody.state_folder import STATE_VARIABLE, private_folder, state_folder
+from pipeline.findings.custody.token_key import TOKEN_SCHEME, TokenKey, token_key
 
 __all__ = [
     "SITE_KEY_FILE",
@@ -39,7 +40,7 @@ _LONGEST_PEM = 64 * 1024  # bytes; an Ed25519 key has 119
 class SiteKey:
     """A private key that signs; neither it nor its file's path is ever shown."""
 
-    private: Ed25519PrivateKey = field(repr=False)
+    private: Ed25519PrivateKey | TokenKey = field(repr=False)
 
     def sign(self, data: bytes) -> str:
         """Return the signature: 128 lower-case hex digits, always the same for the same bytes."""
@@ -78,7 +79,7 @@ def verify_signature(public: str, data: bytes, signature: str) -> bool:
 
 
 def load_site_key() -> SiteKey:
-    """Return the site's key: from the PEM file that ``CAMAUDIT_SITE_KEY`` names, else the one in the state folder.
+    """Return the site's key: the PEM file's or the token's that ``CAMAUDIT_SITE_KEY`` names, else the state folder's.
 
     The latter is made at the first use, with mode 0600; of several processes that make it at once, the first wins.
 
@@ -86,6 +87,8 @@ def load_site_key() -> SiteKey:
         OutputError: when others may read the file (POSIX), it holds no Ed25519 key, or it cannot be read or made.
     """
     given = os.environ.get(SITE_KEY_VARIABLE, "")
+    if given.startswith(TOKEN_SCHEME):
+        return SiteKey(token_key(given))
     if given:
         return _read(Path(given), f"; {SITE_KEY_VARIABLE} must name a PEM file with the site's key")
     folder = private_folder(state_folder(), STATE_VARIABLE)
