@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from camaudit.placed_map import PlacedMap
 from pipeline.errors import OutputError
-from pipeline.findings.custody.ledger import read_ledger
-from pipeline.findings.custody.recorded_files import check_file, recorded_files
+from pipeline.findings.custody.recorded_files import check_file, files_told_by
 from pipeline.findings.estimates import Verdict
 from pipeline.findings.panels import CasePanels, load_panels
 from pipeline.findings.results import Results, load_results
@@ -42,7 +41,7 @@ def read_run(folder: str | Path) -> "FinishedRun":
     path = _run_folder(Path(folder))
     spec = read_spec(path)
     results = load_results(path)  # what it says of its version comes before what is wrong with its bytes
-    recorded = recorded_files(read_ledger(path / LEDGER_FILE))
+    recorded = files_told_by(path / LEDGER_FILE)
     for name in (SPEC_FILE, COHORT_FILE, _RESULTS):
         check_file(path, name, recorded)
     return FinishedRun(path, spec, results, recorded)

@@ -76,7 +76,7 @@ def lock_audit(
     _print_survey(Console(quiet=quiet), survey)
     if not allow_missing:
         _refuse_holes(survey)
-    subject = subject_of(loaded.config, auditor, sources)
+    subject = subject_of(loaded.config, auditor.loaded, sources)
     key, path = load_site_key(), loaded.path
     return locking.lock_audit(path, subject, key, open_cohort=open_cohort, amend=amend, authority=authority)
 

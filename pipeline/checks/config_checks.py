@@ -10,7 +10,7 @@ import importlib.util
 import json
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -40,11 +40,7 @@ def checked_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
         ConfigError: a line for each mistake, with its place.
     """
     document = read_document(path, overrides)
-    parsed = parse_config(document)
-    faults = [*parsed.faults, *_further(parsed, path, (*_OF_NAMES, *_OF_FILES)), *_of_the_lock(path)]
-    if faults:
-        raise document.refusal(faults)
-    return LoadedConfig(parsed.config, document)
+    return LoadedConfig(_checked(document, (*_OF_NAMES, *_OF_FILES), _of_the_lock(path)), document)
 
 
 def check_names(path: Path, overrides: Sequence[str] = ()) -> AuditConfig:
@@ -53,12 +49,7 @@ def check_names(path: Path, overrides: Sequence[str] = ()) -> AuditConfig:
     Raises:
         ConfigError: as ``checked_config``.
     """
-    document = read_document(path, overrides)
-    parsed = parse_config(document)
-    faults = [*parsed.faults, *_further(parsed, path, _OF_NAMES)]
-    if faults:
-        raise document.refusal(faults)
-    return parsed.config
+    return _checked(read_document(path, overrides), _OF_NAMES)
 
 
 def check_content(document: Document) -> AuditConfig:
@@ -67,11 +58,18 @@ def check_content(document: Document) -> AuditConfig:
     Raises:
         ConfigError: as ``checked_config``.
     """
+    _checked(document, _OF_NAMES)
+    return AuditConfig.model_validate(document.content)
+
+
+def _checked(
+    document: Document, checks: Sequence[tuple[Sequence[str], Check]], further: Iterable[Fault] = ()
+) -> AuditConfig:
     parsed = parse_config(document)
-    faults = [*parsed.faults, *_further(parsed, document.path, _OF_NAMES)]
+    faults = [*parsed.faults, *_further(parsed, document.path, checks), *further]
     if faults:
         raise document.refusal(faults)
-    return AuditConfig.model_validate(document.content)
+    return parsed.config
 
 
 def is_cron(expression: str) -> bool:

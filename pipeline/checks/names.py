@@ -7,10 +7,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from pipeline.extensions import names_of
 from pipeline.vocabulary import BASELINES, CLASSIFIER_METRICS, Better
 
 __all__ = ["TABLE", "KnownMetric", "KnownNames", "installed_metric_names", "known_names", "registered_names"]
@@ -54,7 +54,7 @@ def known_names() -> KnownNames:
 
 def installed_metric_names() -> tuple[str, ...]:
     """Return the names of the metrics that installed packages offer; none of them is imported."""
-    return tuple(sorted({entry.name for entry in entry_points(group="camaudit.metrics")}))
+    return names_of("camaudit.metrics")
 
 
 def registered_names() -> dict[str, Any]:

@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from pipeline.config import AuditConfig, digest_of
 from pipeline.errors import ConfigError
 from pipeline.files import written
 from pipeline.findings.custody.site_key import SiteKey, verify_signature
 from pipeline.findings.facts import Amendment, RegisterMark, TimeStamp
+from pipeline.findings.frozen_model import FrozenModel
 
 __all__ = ["Fixed", "LockFile", "cohort_digest", "fixed_by", "lock_path", "read_lock", "save_lock"]
 
@@ -21,11 +22,7 @@ _CLOCKS_APART = timedelta(days=1)  # that of a machine without a network may be 
 _ADDED = frozenset({"signature", "time_stamp", "time_stamp_answer"})
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Fixed(_Frozen):
+class Fixed(FrozenModel):
     """Digests of all that changes a number, a verdict or what is shown, but the studies."""
 
     recipe: str
@@ -37,7 +34,7 @@ class Fixed(_Frozen):
     program: str
 
 
-class LockFile(_Frozen):
+class LockFile(FrozenModel):
     """The lock. ``studies`` goes from a study's pseudonym to the hash of its files.
 
     ``locked_at`` is the time of its entry in the register, ``first_locked_at`` that of the lock which it amends.

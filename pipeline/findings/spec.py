@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from pipeline.config import AuditConfig
 from pipeline.errors import OutputError
 from pipeline.files import written
 from pipeline.findings.facts import LayerFacts, Lock, MethodFacts, MetricFacts
+from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.recipes import Place, Recipes
 
 __all__ = [
@@ -39,11 +40,7 @@ SOURCES_FILE = "private/sources.json"
 SPEC_VERSION: Literal[2] = 2
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Member(_Frozen):
+class Member(FrozenModel):
     """A study of the cohort: pseudonyms, the hash of its files, and the shard that audits it (None: carried over)."""
 
     study: str
@@ -52,7 +49,7 @@ class Member(_Frozen):
     shard: int | None
 
 
-class ModelIdentity(_Frozen):
+class ModelIdentity(FrozenModel):
     """The network: ``sha256`` is the weights' file's (or the weights' own), ``code_sha256`` of what builds it."""
 
     source: str
@@ -62,7 +59,7 @@ class ModelIdentity(_Frozen):
     code_sha256: str
 
 
-class Program(_Frozen):
+class Program(FrozenModel):
     """What computes: versions, the digest of the sources that make a number, and their revision where git tells it."""
 
     camaudit: str
@@ -74,7 +71,7 @@ class Program(_Frozen):
     device: str
 
 
-class MapRecipe(_Frozen):
+class MapRecipe(FrozenModel):
     """The digests of what one kind of map, and its scores, follow from."""
 
     method: str
@@ -83,7 +80,7 @@ class MapRecipe(_Frozen):
     scores: str
 
 
-class RunSpec(_Frozen):
+class RunSpec(FrozenModel):
     """The specification of a run.
 
     ``configuration`` holds every value, paths as they were given; ``given`` is the part of it that the file or the

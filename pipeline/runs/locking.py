@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from pipeline.config import AuditConfig
 from pipeline.errors import ConfigError, OutputError
@@ -14,7 +15,6 @@ from pipeline.findings.custody.time_stamp import Authority
 from pipeline.findings.facts import Amendment, Lock, RegisterMark
 from pipeline.findings.lock import Fixed, LockFile, cohort_digest, fixed_by, read_lock, save_lock
 from pipeline.program import camaudit_version, program_digest
-from pipeline.walk.auditor import Auditor
 from pipeline.walk.sources import StudySource
 
 __all__ = ["Subject", "compare", "enter_run", "lock_audit", "subject_of"]
@@ -28,6 +28,18 @@ _CHANGED = {
     "code": "the code that builds the model",
     "program": "camaudit itself",
 }
+
+
+class ModelHashes(Protocol):
+    """What names a model: the hash of its weights, and of the code that builds it."""
+
+    @property
+    def sha256(self) -> str:
+        """The weights' hash."""
+
+    @property
+    def code_sha256(self) -> str:
+        """The code's hash."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +57,8 @@ class Subject:
     has_criteria: bool
 
 
-def subject_of(config: AuditConfig, auditor: Auditor, sources: Sequence[StudySource]) -> Subject:
-    """Return what an audit is about."""
-    model = auditor.loaded
+def subject_of(config: AuditConfig, model: ModelHashes, sources: Sequence[StudySource]) -> Subject:
+    """Return what an audit is about; the model is known by its hashes, whether it is loaded or not."""
     return Subject(
         config.name,
         fixed_by(config, model.sha256, model.code_sha256, program_digest()),

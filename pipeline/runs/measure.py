@@ -13,10 +13,10 @@ from pipeline.config_file import Document, LoadedConfig, overridden
 from pipeline.errors import ConfigError, OutputError
 from pipeline.findings.carried import Carried
 from pipeline.findings.custody.site_key import load_site_key
-from pipeline.findings.lock import fixed_by, read_lock
+from pipeline.findings.lock import read_lock
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.spec import SPEC_FILE
-from pipeline.runs.locking import Subject, compare
+from pipeline.runs.locking import compare, subject_of
 from pipeline.runs.reuse import EarlierRuns, earlier_answers
 from pipeline.runs.run import Run
 from pipeline.runs.start import (
@@ -84,12 +84,13 @@ def _with_overrides(earlier: Run, overrides: Sequence[str]) -> LoadedConfig:
     return LoadedConfig(resolved(config, earlier.sources.folder), document)
 
 
-def _changed(then: Mapping[str, Any], now: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for name in now:
-        if isinstance(now[name], dict) and isinstance(then[name], dict) and len(above) < 1:
-            yield from _changed(then[name], now[name], (*above, name))
-        elif now[name] != then[name]:
-            yield (*above, name)
+def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield the keys that differ: a section's own, one level down, or the section where it has none."""
+    for section, values in now.items():
+        if isinstance(values, dict) and isinstance(then[section], dict):
+            yield from ((section, key) for key, value in values.items() if value != then[section][key])
+        elif values != then[section]:
+            yield (section,)
 
 
 def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor) -> Start:
@@ -99,14 +100,7 @@ def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor) -
     scores = score_recipes(config, made.maps, scoring_of(auditor, program))
     recipes = Recipes(made.study, config.mask_reading(), made.maps, scores)
     carried = _carried(earlier, auditor, recipes, EarlierRuns(key.public))
-    model = earlier.spec.model
-    subject = Subject(
-        config.name,
-        fixed_by(config, model.sha256, model.code_sha256, program.digest),
-        {source.study: source.sha256 for source in private.studies.values()},
-        tuple(sorted({source.image_sha256 or source.sha256 for source in private.studies.values()})),
-        bool(config.criteria),
-    )
+    subject = subject_of(config, earlier.spec.model, list(private.studies.values()))
     locked = read_lock(private.configuration)
     lock = compare(locked, subject, key)
     started = datetime.now(UTC)

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from pipeline.errors import OutputError
 from pipeline.findings.carried import REUSED, Carried, MapPlace
-from pipeline.findings.custody.ledger import read_ledger
-from pipeline.findings.custody.recorded_files import check_file, recorded_files
+from pipeline.findings.custody.recorded_files import check_file, files_told_by
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import maps_path, read_answers, read_shard, write_shard
-from pipeline.findings.spec import SPEC_FILE, Member
+from pipeline.findings.spec import LEDGER_FILE, SPEC_FILE, Member
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.studies.study import PASSING
 
@@ -69,7 +68,7 @@ class EarlierRuns:
     def _recorded(self, run: Path) -> dict[str, str] | None:
         if run not in self._hashes:
             try:
-                self._hashes[run] = recorded_files(read_ledger(run / "ledger.jsonl", public=self.public))
+                self._hashes[run] = files_told_by(run / LEDGER_FILE, public=self.public)
             except OutputError as error:
                 self.refused.append(f"run {run.name}: nothing of it is used: {_without_path(error)}")
                 self._hashes[run] = None

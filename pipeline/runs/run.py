@@ -22,7 +22,7 @@ from pipeline.errors import ConfigError, OutputError
 from pipeline.faults import FAULTS, fault_log
 from pipeline.files import written
 from pipeline.findings.custody.ledger import Ledger, read_ledger
-from pipeline.findings.custody.recorded_files import check_file, record_files, recorded_files
+from pipeline.findings.custody.recorded_files import check_file, files_told_by, record_files
 from pipeline.findings.custody.site_key import load_site_key
 from pipeline.findings.facts import Provenance
 from pipeline.findings.results import Results
@@ -110,7 +110,7 @@ class Run:
             OutputError: when the folder is not a run's, is of another version, or is not what its ledger says.
         """
         spec, members = read_spec(folder), read_members(folder)
-        recorded = recorded_files(read_ledger(folder / LEDGER_FILE))
+        recorded = files_told_by(folder / LEDGER_FILE)
         for name in (SPEC_FILE, COHORT_FILE):
             check_file(folder, name, recorded)
         return cls(folder, spec, members, pool)
@@ -143,7 +143,7 @@ class Run:
     @cached_property
     def sources(self) -> PrivateSources:
         """Where the studies lie."""
-        check_file(self.folder, SOURCES_FILE, recorded_files(read_ledger(self.folder / LEDGER_FILE)))
+        check_file(self.folder, SOURCES_FILE, files_told_by(self.folder / LEDGER_FILE))
         return read_sources(self.folder)
 
     @cached_property
@@ -225,7 +225,7 @@ class Run:
         Raises:
             OutputError: when a study was never audited, or a shard is not the one that was written.
         """
-        recorded = recorded_files(read_ledger(self.folder / LEDGER_FILE))
+        recorded = files_told_by(self.folder / LEDGER_FILE)
         for path in sorted((self.folder / "shards").glob("*.parquet")):
             check_file(self.folder, f"shards/{path.name}", recorded)
         by_study = run_answers(self.folder, self.members)

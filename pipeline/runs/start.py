@@ -142,7 +142,7 @@ def prepare_start(
     probe = check_model(opened, [source.row for source in sources])
     auditor = replace(opened, layers=tuple(layer.name for layer in probe.layers))
     key = load_site_key()
-    subject, lock = subject_of(config, auditor, sources), read_lock(loaded.path)
+    subject, lock = subject_of(config, auditor.loaded, sources), read_lock(loaded.path)
     spec = _spec(loaded, command, auditor, probe, compare(lock, subject, key))
     carried = _carried(auditor, spec.recipes, EarlierRuns(key.public), sources)
     watch.on_estimate(estimate_run(config, probe, sum(source.study not in carried.whole for source in sources)))

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import OutputError
-from pipeline.findings.custody.ledger import read_ledger
-from pipeline.findings.custody.recorded_files import check_file, recorded_files
+from pipeline.findings.custody.recorded_files import check_file, files_told_by
 from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import load_maps, map_key, maps_path
 from pipeline.findings.spec import LEDGER_FILE
@@ -46,7 +45,7 @@ def _keeper_failure(run: RunFolder, file: str) -> Failure | None:
         sentence = f"maps of run {keeper.name} are referred to, and its folder is not beside this one"
         return Failure(FailureKind.CARRIED_ABSENT, sentence, file)
     try:
-        check_file(keeper, f"maps/{path.name}", recorded_files(read_ledger(keeper / LEDGER_FILE, public=run.public)))
+        check_file(keeper, f"maps/{path.name}", files_told_by(keeper / LEDGER_FILE, public=run.public))
     except OutputError as error:
         sentence = f"run {keeper.name}, which keeps maps of this one: {without_path(error, keeper)}"
         return Failure(FailureKind.CARRIED_ALTERED, sentence, file)

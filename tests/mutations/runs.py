@@ -159,7 +159,7 @@ MUTANTS: list[Mutant] = [
         "pipeline/runs/run.py",
         ("if (auditor.loaded.sha256, auditor.loaded.code_sha256) != known:", "if False:"),
         ("        if missing:\n", "        if False:\n"),
-        ("        check_file(self.folder, SOURCES_FILE, recorded_files(read_ledger(self.folder / LEDGER_FILE)))\n", ""),
+        ("        check_file(self.folder, SOURCES_FILE, files_told_by(self.folder / LEDGER_FILE))\n", ""),
         tests=(RUN, "-k", "under_way or missing_shard"),
     ),
     *of(

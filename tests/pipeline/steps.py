@@ -45,5 +45,5 @@ def open_auditor(config: Path, overrides=(), *, layers=None, pool=POOL):
 def lock(config: Path, *, cohort_open: bool = False, amend: str | None = None, authority=None) -> Path:
     """Lock an audit."""
     auditor = open_auditor(config)
-    subject = subject_of(auditor.config, auditor, find_sources(auditor.config, auditor.pseudonyms))
+    subject = subject_of(auditor.config, auditor.loaded, find_sources(auditor.config, auditor.pseudonyms))
     return lock_audit(config, subject, load_site_key(), open_cohort=cohort_open, amend=amend, authority=authority)

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pipeline.errors import OutputError
-from pipeline.findings.custody.ledger import Ledger, LedgerEntry
+from pipeline.findings.custody.ledger import Ledger, LedgerEntry, read_ledger
 
-__all__ = ["check_file", "digest_of_file", "record_files", "recorded_files"]
+__all__ = ["check_file", "digest_of_file", "files_told_by", "record_files", "recorded_files"]
 
 
 def record_files(ledger: Ledger, event: str, folder: Path, names: Iterable[str], **body: object) -> None:
@@ -18,6 +18,15 @@ def record_files(ledger: Ledger, event: str, folder: Path, names: Iterable[str],
     """
     hashes = {name: digest_of_file(folder / name) for name in names}
     ledger.append(event, **({"files": hashes} if hashes else {}), **body)
+
+
+def files_told_by(ledger: Path, *, public: str | None = None) -> dict[str, str]:
+    """Return ``recorded_files`` of a ledger's file; ``public`` is the key that must have signed it.
+
+    Raises:
+        LedgerError: when the ledger does not hold.
+    """
+    return recorded_files(read_ledger(ledger, public=public))
 
 
 def recorded_files(entries: Iterable[LedgerEntry]) -> dict[str, str]:
