@@ -15,6 +15,7 @@ from types import ModuleType
 from pipeline.errors import Reason
 from pipeline.studies.readers.images import dicom_enhanced, dicom_projection, dicom_series, nifti, nrrd, picture
 from pipeline.studies.readers.masks import boxes, coco, dicom_picture_mask, dicom_seg, png_mask, polygons, rtstruct
+from pipeline.studies.readers.regions import aim, dicom_report, labelme, lidc, pascal_voc, via, yolo
 from pipeline.studies.readers.shared.base import (
     AS_STORED,
     ImageFile,
@@ -58,7 +59,14 @@ MASK_READERS: tuple[ModuleType, ...] = (
     dicom_seg,  # reads the meta group to tell a segmentation from other DICOM objects
     rtstruct,  # likewise
     dicom_picture_mask,  # likewise
+    dicom_report,  # by its class alone
     boxes,  # text has no magic bytes: told by its ending
+    yolo,  # likewise
+    pascal_voc,  # XML by its outermost element
+    aim,
+    lidc,
+    labelme,  # JSON by its first key
+    via,
     coco,  # before the polygons, which take any other JSON
     polygons,
 )
@@ -160,7 +168,7 @@ def _read_mask(path: Path, image: ImageFile, wanted: MaskRequest, readers: Reade
         if reader.accepts(path):
             mask: MaskFile = reader.read_mask(path, image, wanted)
             return mask
-    message = "the mask is neither NIfTI, NRRD, PNG, DICOM segmentation, structure set or picture, nor JSON or CSV"
+    message = "the mask is of no format that is read: NIfTI, NRRD, PNG, DICOM, JSON, XML, CSV or YOLO text"
     raise refused(Reason.UNSUPPORTED_FORMAT, message)
 
 

@@ -83,8 +83,10 @@ def read(path: Path, options: ReadOptions) -> ImageFile:  # noqa: ARG001 - sever
     geometry = Geometry((layout.columns, layout.rows, layout.frames), stack.affine, reference or None)
     array, padding = _voxels(dataset, header, layout, stack.order, transforms)
     facts = {**stack.facts, "rescale": rescale_told(transforms), "voi lut": "not applied", **padding}
-    instances = frozenset({str(header["instance"])})
-    return ImageFile(volume_of(array, geometry), {**allowed_header(dataset), **facts}, instances)
+    instance = str(header["instance"])
+    places = {(instance, frame + 1): place for place, frame in enumerate(stack.order)}
+    header_facts = {**allowed_header(dataset), **facts}
+    return ImageFile(volume_of(array, geometry), header_facts, frozenset({instance}), places=places)
 
 
 def checked_frames(

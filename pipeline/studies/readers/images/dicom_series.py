@@ -91,8 +91,10 @@ def read(path: Path, options: ReadOptions) -> ImageFile:  # noqa: ARG001 - a ser
         "voi lut": "not applied",
     }
     facts |= padding
-    instances = frozenset(str(dicom_slice.header["instance"]) for dicom_slice in slices)
-    return ImageFile(volume_of(array, geometry), {**_header(slices[0].path, opened), **facts}, instances)
+    places = {(str(dicom_slice.header["instance"]), 1): place for place, dicom_slice in enumerate(slices)}
+    instances = frozenset(instance for instance, _ in places)
+    header = {**_header(slices[0].path, opened), **facts}
+    return ImageFile(volume_of(array, geometry), header, instances, places=places)
 
 
 def checked_slice(header: Header, *, from_file: bool = True) -> tuple[PixelFormat, Rescale]:

@@ -91,12 +91,14 @@ class ImageFile:
     """An image as read: volume, facts that may leave, and its instances' UIDs, which may not.
 
     ``frame`` is the number, counted from 1 as DICOM does, of the frame that was chosen among an instance's several.
+    ``places`` tells which slice of a DICOM volume each instance's frame is (counted from 1; a plain slice is frame 1).
     """
 
     volume: Volume
     header: Mapping[str, str] = field(default_factory=dict)
     instances: frozenset[str] = field(default=frozenset(), repr=False)
     frame: int | None = None
+    places: Mapping[tuple[str, int], int] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
