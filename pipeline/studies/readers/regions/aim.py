@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from pipeline.errors import Reason
+from pipeline.studies.readers.regions.pascal_voc import FACTS as XML
 from pipeline.studies.readers.regions.plain_numbers import plain_number
 from pipeline.studies.readers.regions.planar_regions import PlanarForm, PlanarRegion, marked_regions, round_region
 from pipeline.studies.readers.regions.xml_tree import root_name, xml_tree
@@ -34,7 +35,7 @@ _WHAT = "annotations"
 
 def accepts(path: Path) -> bool:
     """Tell by the ending and the outermost element whether the file is AIM's."""
-    return root_name(path) in _ROOTS
+    return XML.bears(path) and root_name(path) in _ROOTS
 
 
 def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import Reason
+from pipeline.studies.readers.regions.pascal_voc import FACTS as XML
 from pipeline.studies.readers.regions.plain_numbers import plain_number
 from pipeline.studies.readers.regions.xml_tree import root_name, text_in, xml_tree
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, refused
@@ -47,7 +48,7 @@ class _Roi:
 
 def accepts(path: Path) -> bool:
     """Tell by the ending and the outermost element whether the file is LIDC-IDRI's."""
-    return root_name(path) in _ROOTS
+    return XML.bears(path) and root_name(path) in _ROOTS
 
 
 def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:

@@ -11,13 +11,13 @@ from xml.etree.ElementTree import Element
 from pipeline.errors import Reason
 from pipeline.studies.readers.masks.annotations import ANY_IMAGE, Annotations, Marks, Shape, box, drawn
 from pipeline.studies.readers.regions.plain_numbers import plain_number
-from pipeline.studies.readers.regions.xml_tree import XML_ENDING, root_name, text_in, xml_tree
+from pipeline.studies.readers.regions.xml_tree import root_name, text_in, xml_tree
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, refused
 from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 
 __all__ = ["FACTS", "accepts", "annotations", "read_mask"]
 
-FACTS = ReaderFacts(title="Pascal VOC XML", kind="pascal voc", reads="mask", endings=(XML_ENDING,), covers_many=True)
+FACTS = ReaderFacts(title="Pascal VOC XML", kind="pascal voc", reads="mask", endings=(".xml",), covers_many=True)
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _FACTS = {"box pixels": "counted from 1, first and last included (Pascal VOC)"}
@@ -25,7 +25,7 @@ _FACTS = {"box pixels": "counted from 1, first and last included (Pascal VOC)"}
 
 def accepts(path: Path) -> bool:
     """Tell by the ending and the outermost element whether the file is Pascal VOC's."""
-    return root_name(path) == "annotation"
+    return FACTS.bears(path) and root_name(path) == "annotation"
 
 
 def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:

@@ -11,9 +11,7 @@ from xml.parsers import expat
 from pipeline.errors import Reason
 from pipeline.studies.readers.shared.base import first_bytes, refused
 
-__all__ = ["XML_ENDING", "root_name", "text_in", "xml_tree"]
-
-XML_ENDING = ".xml"
+__all__ = ["root_name", "text_in", "xml_tree"]
 
 _CAP = 64 * 1024**2
 _MOST_ELEMENTS = 2_000_000
@@ -26,8 +24,6 @@ _ROOT = re.compile(rb"[^<]*<(?:!DOCTYPE\s+)?(?:[\w.-]+:)?([A-Za-z_][\w.-]*)")
 
 def root_name(path: Path) -> str:
     """Return the name of a file's outermost element, without its name space; '' for a file that has none."""
-    if not path.is_file() or not path.name.lower().endswith(XML_ENDING):
-        return ""
     match = _ROOT.match(_NO_ELEMENT.sub(b"", first_bytes(path, _HEAD)))
     return match[1].decode() if match else ""
 

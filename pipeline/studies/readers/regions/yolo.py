@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.errors import Reason
 from pipeline.studies.readers.masks.annotations import ANY_IMAGE, Annotations, Marks, Shape, box, drawn, text_of
 from pipeline.studies.readers.regions.plain_numbers import plain_number
-from pipeline.studies.readers.regions.yolo_classes import YOLO_ENDING, class_names
+from pipeline.studies.readers.regions.yolo_classes import class_names
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, refused
 from pipeline.studies.readers.shared.drawn_shapes import points_of
 from pipeline.studies.readers.shared.labels import same_label
@@ -20,7 +20,7 @@ from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 
 __all__ = ["FACTS", "accepts", "read_mask"]
 
-FACTS = ReaderFacts(title="YOLO text", kind="yolo", reads="mask", endings=(YOLO_ENDING,), covers_many=True)
+FACTS = ReaderFacts(title="YOLO text", kind="yolo", reads="mask", endings=(".txt",), covers_many=True)
 
 _FACTS = {"coordinates": "shares of the image's width and height"}
 _BOX = 5  # numbers of a box's line

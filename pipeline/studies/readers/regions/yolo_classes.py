@@ -10,9 +10,7 @@ from pipeline.errors import Reason
 from pipeline.studies.readers.shared.base import refused
 from pipeline.studies.readers.shared.labels import check_distinct
 
-__all__ = ["YOLO_ENDING", "class_names", "classes_file"]
-
-YOLO_ENDING = ".txt"
+__all__ = ["class_names", "classes_file"]
 
 _NAMES = ("data.yaml", "classes.txt")
 _FOLDERS = 3  # its own and two above: labels/train/a.txt beside data.yaml
