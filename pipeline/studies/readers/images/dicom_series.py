@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.tag import Tag
 
-from pipeline.errors import Reason
+from pipeline.errors import Reason, StudyError
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.pseudonyms import allowed_header
-from pipeline.studies.readers.dicom.alike import volume_of_slices
+from pipeline.studies.readers.dicom.alike import ALIKE, differing, volume_of_slices
 from pipeline.studies.readers.dicom.data_set import (
     OpenFile,
     check_encoding,
@@ -32,9 +32,11 @@ from pipeline.studies.readers.dicom.data_set import (
 )
 from pipeline.studies.readers.dicom.header import Header, Kind, is_cut_image, kind_of, whole
 from pipeline.studies.readers.dicom.pixel_format import PixelFormat, Rescale, format_of, padding_of, rescale_of
-from pipeline.studies.readers.dicom.planes import Plane, check_placed, plane_of
+from pipeline.studies.readers.dicom.planes import Plane, Stack, check_placed, plane_of
+from pipeline.studies.readers.dicom.volumes import b_value_of, has_repeated_positions, volumes_of
 from pipeline.studies.readers.shared.base import ImageFile, ReadOptions, check_size, refused, series_files, volume_of
 from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.volume_choice import VolumeChoice, choices_told, narrowed, same_b_value
 
 __all__ = ["FACTS", "accepts", "checked_slice", "read"]
 
@@ -64,17 +66,16 @@ def accepts(path: Path) -> bool:
     return path.is_dir() or is_dicom(path)
 
 
-def read(path: Path, options: ReadOptions) -> ImageFile:  # noqa: ARG001 - a series leaves no choice
+def read(path: Path, options: ReadOptions) -> ImageFile:
     """Read a series: array (column, row, slice) after each slice's own rescale, slices along the normal.
 
     Raises:
-        StudyError: NOT_AN_IMAGE, MISSING_FILE, MIXED_SERIES, LOCALIZER, MOSAIC, NOT_A_SINGLE_CHANNEL, as
-            ``stacked`` for what is no volume, or as the path of all pixels.
+        StudyError: SEVERAL_VOLUMES when none, or not one, of several is chosen; NOT_AN_IMAGE, MISSING_FILE,
+            MIXED_SERIES, LOCALIZER, MOSAIC, NOT_A_SINGLE_CHANNEL, as ``stacked`` for what is no volume, or as the path
+            of all pixels.
     """
-    slices = _distinct(_slices(path))
-    stack, alike = volume_of_slices(
-        [dicom_slice.header for dicom_slice in slices], [dicom_slice.plane for dicom_slice in slices]
-    )
+    slices, volume = _chosen_volume(_distinct(_slices(path)), options.choice)
+    stack, alike = _gate(slices)
     slices = [slices[index] for index in stack.order]
     first = slices[0]
     shape = (first.layout.columns, first.layout.rows, len(slices))
@@ -87,6 +88,7 @@ def read(path: Path, options: ReadOptions) -> ImageFile:  # noqa: ARG001 - a ser
     facts = {
         **stack.facts,
         **alike,
+        **volume,
         "rescale": rescale_told(dicom_slice.rescale for dicom_slice in slices),
         "voi lut": "not applied",
     }
@@ -112,6 +114,52 @@ def checked_slice(header: Header, *, from_file: bool = True) -> tuple[PixelForma
     padding_of(header, layout)
     check_placed(header, header, header)
     return layout, rescale_of(header)
+
+
+def _gate(slices: Sequence[_Slice]) -> tuple[Stack, dict[str, str]]:
+    return volume_of_slices(
+        [dicom_slice.header for dicom_slice in slices], [dicom_slice.plane for dicom_slice in slices]
+    )
+
+
+def _chosen_volume(slices: list[_Slice], choice: VolumeChoice | None) -> tuple[list[_Slice], dict[str, str]]:
+    """Return the slices of the volume that is meant, with the fact of the choice; all where none share a position.
+
+    Raises:
+        StudyError: SEVERAL_VOLUMES when the choice does not leave one, or the only volume is stated to be another one;
+            without a choice as the gate, with what there is to choose from.
+    """
+    planes = [dicom_slice.plane for dicom_slice in slices]
+    if differing([dicom_slice.header for dicom_slice in slices], ALIKE):
+        return slices, {}
+    if not has_repeated_positions(planes):
+        _check_meant(slices[0], choice)
+        return slices, {}
+    volumes = volumes_of([open_header(dicom_slice.path) for dicom_slice in slices], planes)
+    traits = [volume.traits for volume in volumes]
+    if len(volumes) == 1:
+        return slices, {}
+    if choice is None:
+        try:
+            _gate(slices)
+        except StudyError as error:
+            reason, message = error.reason, f"{error}; archive.volume would choose one: {choices_told(traits)}"
+        else:
+            return slices, {}
+        raise refused(reason, message)
+    number = narrowed(traits, choice, "volumes")
+    told = f"{len(volumes)} volumes ({choices_told(traits)}): {choice} chosen"
+    return [slices[index] for index in volumes[number].slices], {"volume": told}
+
+
+def _check_meant(first: _Slice, choice: VolumeChoice | None) -> None:
+    """Refuse an image of one volume that states another b-value than the chosen one."""
+    if choice is None or choice.b_value is None:
+        return
+    stated = b_value_of(open_header(first.path))
+    if stated is not None and not same_b_value(stated, choice.b_value):
+        message = f"archive.volume is {choice}, and the image's only volume states a b-value of {stated:g}"
+        raise refused(Reason.SEVERAL_VOLUMES, message, excluded=True)
 
 
 def _header(path: Path, opened: Sequence[OpenFile]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from pydicom.config import disable_value_validation
 from pipeline.errors import Reason, Stage, StudyError, frames_of
 from pipeline.studies.geometry import Geometry, GeometryError, place_on
 from pipeline.studies.readers.shared.kept_files import KeptFiles
+from pipeline.studies.readers.shared.volume_choice import VolumeChoice, VolumeTraits, narrowed
 from pipeline.studies.volume import Volume
 
 __all__ = [
@@ -68,18 +69,25 @@ class ReadOptions:
     """What the user has chosen where a study's files leave a choice.
 
     ``voi``: whether projections and captures get the display transform that they state. ``volume``: which
-    volume or frame of a file that holds several, counted from 0; without it such a file is refused. ``labels``: those
+    volume or frame of an image that holds several, by what it is or by its number from 0 on; without it such an image
+    is refused. ``pet``: whether a PET series is read as stored, or as body-weight SUV. ``labels``: those
     that the model has; a mask of any other is refused unread (None: every mask is read). ``negative``: the one of them
     that means "nothing found", so that an empty mask is what such a study should have. ``contours``: whether voxels
     where contours of one structure overlap are inside (``union``); holes are holes in both.
     """
 
     voi: Literal["none", "apply"] = "none"
-    volume: int | None = None
+    volume: VolumeChoice | int | None = None
+    pet: Literal["raw", "suv_bw"] = "raw"
     consensus: Literal["none", "majority", "staple"] = "none"
     labels: tuple[str, ...] | None = None
     negative: str | None = None
     contours: Contours = "even-odd"
+
+    @property
+    def choice(self) -> VolumeChoice | None:
+        """Which volume is meant."""
+        return VolumeChoice(index=self.volume) if isinstance(self.volume, int) else self.volume
 
 
 AS_STORED = ReadOptions()
@@ -253,12 +261,10 @@ def chosen(count: int, options: ReadOptions, what: str) -> tuple[int, dict[str, 
     """
     if count == 1:
         return 0, {}
-    wanted = options.volume
-    if wanted is None:
+    choice = options.choice
+    if choice is None:
         raise refused(Reason.SEVERAL_VOLUMES, f"the file holds {count} {what}; archive.volume would choose one")
-    if not 0 <= wanted < count:
-        message = f"archive.volume is {wanted}, and the file holds {what} 0 to {count - 1}"
-        raise refused(Reason.SEVERAL_VOLUMES, message)
+    wanted = narrowed([VolumeTraits(time=number) for number in range(count)], choice, what)
     return wanted, {"volume": f"{what} 0 to {count - 1}: {wanted} chosen"}
 
 

@@ -197,7 +197,9 @@ def test_one_frame_is_read_when_it_is_chosen(tmp_path, kind):
     assert image.header["volume"] == "frames 0 to 2: 2 chosen"
     words = refusal(Reason.SEVERAL_VOLUMES, lambda: read_image(path))
     assert words == "the file holds 3 frames; archive.volume would choose one"
-    assert "frames 0 to 2" in refusal(Reason.SEVERAL_VOLUMES, lambda: read_image(path, ReadOptions(volume=3)))
+    assert "(index 3) fits none of the 3 frames" in refusal(
+        Reason.SEVERAL_VOLUMES, lambda: read_image(path, ReadOptions(volume=3))
+    )
 
 
 def test_a_single_frame_is_read_whatever_is_chosen(tmp_path):
