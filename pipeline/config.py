@@ -36,15 +36,37 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="strings")
 
 
+class VolumeConfig(_Part):
+    """Which volume of an image that holds several is read; the keys together have to leave one.
+
+    ``b_value`` in s/mm2, within what rounding does (1 %, or 1). ``time``: the number of the time point, from 0.
+    ``echo``: that of the echo, from 1, by echo time. ``index``: counted from 0 among those that the other keys leave.
+    """
+
+    b_value: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    time: Annotated[int, Field(ge=0)] | None = None
+    echo: Annotated[int, Field(ge=1)] | None = None
+    index: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if all(value is None for value in (self.b_value, self.time, self.echo, self.index)):
+            raise ValueError("archive.volume must state one or more of b_value, time, echo and index")
+        return self
+
+
 class ArchiveConfig(_Part):
     """Where the studies lie. Without ``manifest`` they are discovered by their file names.
 
     Discovery knows no labels: ``label`` states the label that a discovered mask annotates and its study
     carries. ``voi``: whether projections and captures get the display transform (window or table) that they
-    state. ``volume``: which volume of a file with several (4D NIfTI and NRRD, frames of an angiogram) is read,
-    counted from 0; without it such a study is refused. ``consensus``: what several readers of one label say
-    together (majority vote or STAPLE), as a reader of its own. ``contours``: whether voxels where contours of one
-    structure overlap, or a contour is stored twice, are left out (``even-odd``) or inside (``union``).
+    state. ``volume``: which volume of an image with several (4D NIfTI and NRRD, diffusion weights, echoes and times of
+    a DICOM series, frames of an angiogram) is read, a number alone counted from 0; without it such a study is refused.
+    ``pet``: whether PET series are read as stored, or as SUV by body weight (QIBA). ``regrid``: whether a mask on
+    another grid than its image is refused (``none``) or carried over to the nearest voxels. ``consensus``: what several
+    readers of one label say together (majority vote or STAPLE), as a reader of its own. ``contours``: whether voxels
+    where contours of one structure overlap, or a contour is stored twice, are left out (``even-odd``) or inside
+    (``union``).
 
     ``dicomweb``: the URL of a DICOMweb server that holds the studies; ``path`` is then the folder where what is fetched
     is kept, up to ``cache_gib`` besides the studies that are being read.
@@ -56,7 +78,9 @@ class ArchiveConfig(_Part):
     cache_gib: Annotated[float, Field(gt=0)] = 20.0
     label: str | None = None
     voi: Literal["none", "apply"] = "none"
-    volume: Annotated[int, Field(ge=0)] | None = None
+    volume: VolumeConfig | Annotated[int, Field(ge=0)] | None = None
+    pet: Literal["raw", "suv_bw"] = "raw"
+    regrid: Literal["none", "nearest"] = "none"
     consensus: Literal["none", "majority", "staple"] = "none"
     contours: Literal["even-odd", "union"] = "even-odd"
 
@@ -263,16 +287,17 @@ class AuditConfig(_Part):
 
     def image_preparation(self) -> str:
         """Return the digest of everything that changes a model input: how images are read and prepared."""
-        read = self.archive.model_dump(mode="json", include={"voi", "volume"})
+        read = self.archive.model_dump(mode="json", include={"voi", "volume", "pet"})
         return digest_of({**self.model_dump(mode="json", include={"prepare"}), **read})
 
     def mask_reading(self) -> str:
         """Return the digest of everything that changes a mask or a reference but the files themselves."""
-        read = self.archive.model_dump(mode="json", include={"label", "consensus", "contours"})
+        read = self.archive.model_dump(mode="json", include={"label", "consensus", "contours", "regrid"})
         return digest_of({**read, "labels": self.model.labels, "negative": self.model.negative_label})
 
     def _read(self) -> dict[str, Any]:
-        return self.archive.model_dump(mode="json", include={"label", "voi", "volume", "consensus", "contours"})
+        keys = {"label", "voi", "volume", "pet", "consensus", "contours", "regrid"}
+        return self.archive.model_dump(mode="json", include=keys)
 
     def criteria_digest(self) -> str:
         """Return the digest of the acceptance criteria, the share of studies that may be lost among them."""

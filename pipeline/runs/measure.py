@@ -45,6 +45,7 @@ _MEASURABLE = (
     ("run", "lost_at_most"),
     ("archive", "consensus"),
     ("archive", "contours"),
+    ("archive", "regrid"),
 )
 """The keys that leave every map as it is."""
 

@@ -189,7 +189,7 @@ def _read_mask(
     by_reference = source.label is None
     key = entry_key(row, source)
     wanted = MaskRequest(
-        label, source.value, key, source.reader, by_reference, known, options.contours, kept=files.kept
+        label, source.value, key, source.reader, by_reference, known, options.contours, options.regrid, kept=files.kept
     )
     with files.opened(source.path) as path:
         mask_file = read_mask(path, image, wanted, readers)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
-from pipeline.config import AuditConfig
+from pipeline.config import AuditConfig, VolumeConfig
 from pipeline.errors import Reason, Stage, StudyError
 from pipeline.evidence.experts import agreement
 from pipeline.findings.carried import Carried
@@ -16,6 +16,7 @@ from pipeline.studies.consensus import CONSENSUS
 from pipeline.studies.read_study import StudyRow, read_study
 from pipeline.studies.readers.shared.base import ReadOptions
 from pipeline.studies.readers.shared.kept_files import KeptFiles
+from pipeline.studies.readers.shared.volume_choice import VolumeChoice
 from pipeline.studies.readers.third_parties import load_readers
 from pipeline.studies.study import PASSING, Study
 from pipeline.studies.untrusted.workers import DECODING, isolated_map
@@ -117,6 +118,10 @@ def _refused(study: Study | PreparedStudy) -> tuple[RefusedMask, ...]:
     return tuple(RefusedMask.model_validate(asdict(fault)) for fault in study.mask_faults)
 
 
+def _choice(volume: VolumeConfig | int | None) -> VolumeChoice | int | None:
+    return VolumeChoice(**volume.model_dump()) if isinstance(volume, VolumeConfig) else volume
+
+
 def read_studies(auditor: Auditor, rows: Iterable[StudyRow]) -> Iterator[Study | StudyError]:
     """Read studies in order, each in a worker process that may fail without harm; the fault is its answer then.
 
@@ -126,7 +131,9 @@ def read_studies(auditor: Auditor, rows: Iterable[StudyRow]) -> Iterator[Study |
     archive = auditor.config.archive
     options = ReadOptions(
         voi=archive.voi,
-        volume=archive.volume,
+        volume=_choice(archive.volume),
+        pet=archive.pet,
+        regrid=archive.regrid,
         consensus=archive.consensus,
         labels=auditor.config.model.labels,
         negative=auditor.config.model.negative_label,

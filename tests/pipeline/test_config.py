@@ -255,7 +255,9 @@ def test_yaml_anchors_and_merges_still_work(tmp_path):
 NUMBER_CHANGING = {
     "archive.label": "malignant",
     "archive.voi": "apply",
-    "archive.volume": 0,
+    "archive.volume": {"b_value": 1000},
+    "archive.pet": "suv_bw",
+    "archive.regrid": "nearest",
     "archive.consensus": "staple",
     "archive.contours": "union",
     "model.factory": "package.module:other",
@@ -342,3 +344,23 @@ def test_the_criteria_have_their_own_digest(load):
     assert load({"run.lost_at_most": 0.5}).criteria_digest() != load().criteria_digest()
     assert load({"criteria.0.at_least": 0.71}).criteria_digest() != load().criteria_digest()
     assert load({"run.seed": 5, "report.title": "Other"}).criteria_digest() == load().criteria_digest()
+
+
+@pytest.mark.parametrize(
+    ("volume", "words"),
+    [
+        ({"b_value": -1}, "archive.volume.b_value: input should be greater than or equal to 0, not -1"),
+        ({"b_value": float("nan")}, "archive.volume.b_value: input should be a finite number"),
+        ({"echo": 0}, "archive.volume.echo: input should be greater than or equal to 1, not 0"),
+        ({"bvalue": 3}, "unknown key 'archive.volume.bvalue'; did you mean 'b_value'?"),
+        ({}, "archive.volume must state one or more of b_value, time, echo and index"),
+        (-1, "greater than or equal to 0, not -1"),
+    ],
+)
+def test_a_choice_of_a_volume_that_is_none_is_refused(load, volume, words):
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        load({"archive.volume": volume})
+
+
+def test_a_volume_may_be_chosen_by_a_number_alone(load):
+    assert load({"archive.volume": 3}).archive.volume == 3

@@ -25,12 +25,12 @@ from pipeline.studies.readers.shared.base import (
     MaskFile,
     MaskRequest,
     ReadOptions,
-    carry,
     check_size,
     chosen,
     first_bytes,
     inflated,
     is_gzip,
+    on_grid,
     refused,
     volume_of,
 )
@@ -107,7 +107,8 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     """Read a label map onto the image's grid: a binary one, or of several labels with the value that is meant."""
     values, geometry, _ = _load(path)
     marked, facts = where_meant(values, path, wanted)
-    return MaskFile(carry(marked, geometry, image.volume.geometry), facts)
+    placed, resampled = on_grid(marked, geometry, image.volume.geometry, wanted)
+    return MaskFile(placed, facts | resampled)
 
 
 def parsed_header(start: bytes) -> NiftiFile:

@@ -21,11 +21,11 @@ from pipeline.studies.readers.shared.base import (
     MaskFile,
     MaskRequest,
     ReadOptions,
-    carry,
     check_size,
     chosen,
     first_bytes,
     inflates_within,
+    on_grid,
     refused,
     volume_of,
 )
@@ -95,13 +95,14 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     segments = segments_of(header, len(layers))
     if segments and (wanted.value is None or len(segments) > 1):
         marked, facts = union(layers, segments, wanted)
-        on_image, extent = placed(marked, geometry, image.volume.geometry, header)
+        on_image, extent = placed(marked, geometry, image.volume.geometry, header, wanted)
         return MaskFile(on_image, facts | extent)
     if len(layers) > 1:
         message = f"the mask has {len(layers)} layers, and nothing tells which is meant; one 3D volume is read"
         raise refused(Reason.UNSUPPORTED_FORMAT, message)
     marked, facts = where_meant(layers[0], path, wanted)
-    return MaskFile(carry(marked, geometry, image.volume.geometry), facts)
+    on_image, resampled = on_grid(marked, geometry, image.volume.geometry, wanted)
+    return MaskFile(on_image, facts | resampled)
 
 
 def _load(path: Path) -> tuple[NDArray[np.generic], Geometry, dict[str, Any]]:

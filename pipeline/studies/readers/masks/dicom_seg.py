@@ -4,15 +4,16 @@ Frames are placed one by one, by their own positions: they come in any order, em
 writers, and a tilted gantry has no box-shaped volume. Nothing is allocated but the image's own grid.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from pipeline.errors import Reason
-from pipeline.studies.geometry import Affine, Geometry
+from pipeline.errors import Reason, StudyError
+from pipeline.studies.geometry import Affine, Geometry, GeometryError
 from pipeline.studies.readers.dicom.data_set import file_kind, open_whole, plane_affine
 from pipeline.studies.readers.dicom.frames import frames_of
 from pipeline.studies.readers.dicom.header import Header, Kind, header_of, whole
@@ -21,9 +22,18 @@ from pipeline.studies.readers.dicom.pixel_format import format_of
 from pipeline.studies.readers.dicom.planes import plane_of
 from pipeline.studies.readers.dicom.references import check_references, derived, instances_named, items
 from pipeline.studies.readers.masks.label_maps import named_values_facts, present
-from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, carry, check_frame, refused
+from pipeline.studies.readers.shared.base import (
+    ImageFile,
+    MaskFile,
+    MaskRequest,
+    carry,
+    check_frame,
+    refused,
+    regridded,
+)
 from pipeline.studies.readers.shared.labels import check_distinct, check_meant, matching, name_facts
 from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.regrid import frames_as_volume
 
 __all__ = ["FACTS", "accepts", "read_mask"]
 
@@ -60,7 +70,10 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     facts |= named_values_facts(shown, frozenset(number for _, number in named), segments)
     frames = _marked_frames(dataset, pixels, segments, kind)
     on_plane = len(image.volume.geometry.shape) == 2
-    marked = _project(dataset, frames, image) if on_plane else _stack(dataset, frames, image)
+    marked, resampled = (
+        (_project(dataset, frames, image), {}) if on_plane else _placed(dataset, list(frames), image, wanted)
+    )
+    facts |= resampled
     check_meant(segments, wanted, bool(marked.any()), _WHAT)
     half = {"mask threshold": "half of the maximum fractional value"} if kind == "FRACTIONAL" else {}
     return MaskFile(marked, facts | half)
@@ -135,6 +148,44 @@ def _groups(dataset: Dataset, frame: int, name: str) -> list[Dataset]:
 
 def _group(dataset: Dataset, frame: int, name: str) -> Dataset:
     return next(iter(_groups(dataset, frame, name)), Dataset())
+
+
+def _placed(
+    dataset: Dataset, frames: Sequence[_Frame], image: ImageFile, wanted: MaskRequest
+) -> tuple[NDArray[np.bool_], dict[str, str]]:
+    """Return the mask (the image's shape) of frames on the image's slices or, where asked for, resampled; facts."""
+    try:
+        return _stack(dataset, frames, image), {}
+    except StudyError as error:
+        if wanted.regrid != "nearest" or error.reason is not Reason.OTHER_GRID or not frames:
+            raise
+        message = str(error)
+    planes = [(_frame_affine(dataset, index), pixels) for index, pixels in frames]
+    frame = str(dataset.get("FrameOfReferenceUID") or "")
+    try:
+        marked, source = frames_as_volume(planes, _slice_step(dataset))
+    except GeometryError as error:
+        message = str(error)
+    else:
+        return regridded(marked, replace(source, frame_of_reference=frame or None), image.volume.geometry, message)
+    raise refused(Reason.OTHER_GRID, message, excluded=True)
+
+
+def _slice_step(dataset: Dataset) -> float:
+    """Return the distance (mm) between the slices of a segmentation, whatever frames are left out.
+
+    Raises:
+        StudyError: OTHER_GRID, excluded, when neither it nor a thickness is stated.
+    """
+    for keyword in ("SpacingBetweenSlices", "SliceThickness"):
+        try:
+            step = abs(float(_group(dataset, 0, "PixelMeasuresSequence").get(keyword) or 0))
+        except (ValueError, TypeError):
+            step = 0.0
+        if np.isfinite(step) and step > 0:
+            return step
+    message = "the mask's frames state neither SpacingBetweenSlices nor SliceThickness: it cannot be resampled"
+    raise refused(Reason.OTHER_GRID, message, excluded=True)
 
 
 def _stack(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> NDArray[np.bool_]:

@@ -20,6 +20,7 @@ from pipeline.errors import Reason, Stage, StudyError, frames_of
 from pipeline.studies.geometry import Geometry, GeometryError, place_on
 from pipeline.studies.readers.shared.kept_files import KeptFiles
 from pipeline.studies.readers.shared.volume_choice import VolumeChoice, VolumeTraits, narrowed
+from pipeline.studies.regrid import to_nearest
 from pipeline.studies.volume import Volume
 
 __all__ = [
@@ -40,7 +41,9 @@ __all__ = [
     "inflated",
     "inflates_within",
     "is_gzip",
+    "on_grid",
     "refused",
+    "regridded",
     "series_files",
     "thin",
     "volume_of",
@@ -62,6 +65,7 @@ Item = TypeVar("Item")
 
 
 Contours = Literal["even-odd", "union"]
+Regrid = Literal["none", "nearest"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,8 @@ class ReadOptions:
     is refused. ``pet``: whether a PET series is read as stored, or as body-weight SUV. ``labels``: those
     that the model has; a mask of any other is refused unread (None: every mask is read). ``negative``: the one of them
     that means "nothing found", so that an empty mask is what such a study should have. ``contours``: whether voxels
-    where contours of one structure overlap are inside (``union``); holes are holes in both.
+    where contours of one structure overlap are inside (``union``); holes are holes in both. ``regrid``: whether a mask
+    on another grid is carried over to the image's nearest voxels.
     """
 
     voi: Literal["none", "apply"] = "none"
@@ -83,6 +88,7 @@ class ReadOptions:
     labels: tuple[str, ...] | None = None
     negative: str | None = None
     contours: Contours = "even-odd"
+    regrid: Regrid = "none"
 
     @property
     def choice(self) -> VolumeChoice | None:
@@ -135,6 +141,7 @@ class MaskRequest:
     by_reference: bool = False
     known: frozenset[int] = frozenset()
     contours: Contours = "even-odd"
+    regrid: Regrid = "none"
     endings: tuple[str, ...] = ()
     kept: KeptFiles = field(default_factory=KeptFiles, compare=False, repr=False)
 
@@ -315,6 +322,41 @@ def carry(marked: NDArray[np.bool_], source: Geometry, image: Geometry) -> NDArr
         return place_on(marked, thin(source), thin(image), partial=False)
     except GeometryError as error:  # the words are our own: sizes, spacings, positions
         message = str(error)
+    raise refused(Reason.OTHER_GRID, message, excluded=True)
+
+
+def on_grid(
+    marked: NDArray[np.bool_], source: Geometry, image: Geometry, wanted: MaskRequest
+) -> tuple[NDArray[np.bool_], dict[str, str]]:
+    """Return ``marked`` on the image's grid: its own voxels, or, where that is asked for, the nearest ones; facts.
+
+    Raises:
+        StudyError: excluded, as ``carry``; OTHER_GRID too for a mask that would be cut off or lost.
+    """
+    try:
+        return carry(marked, source, image), {}
+    except StudyError as error:
+        if wanted.regrid != "nearest" or error.reason is not Reason.OTHER_GRID:
+            raise
+        message = str(error)
+    return regridded(marked, source, image, message)
+
+
+def regridded(
+    marked: NDArray[np.bool_], source: Geometry, image: Geometry, why: str
+) -> tuple[NDArray[np.bool_], dict[str, str]]:
+    """Return a mask at the image's voxels by its own nearest ones, and the fact of it; ``why`` is the refusal's words.
+
+    Raises:
+        StudyError: OTHER_GRID, excluded, for a mask that would be cut off or lost.
+    """
+    check_frame(source.frame_of_reference, image)
+    try:
+        placed, change = to_nearest(marked, source, image)
+    except GeometryError as error:
+        message = f"{why}; resampled, {error}"
+    else:
+        return placed, {"mask resampled": f"to the nearest voxels of the image, {change}"}
     raise refused(Reason.OTHER_GRID, message, excluded=True)
 
 
