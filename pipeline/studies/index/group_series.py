@@ -32,7 +32,7 @@ MASKS = (Kind.SEGMENTATION, Kind.STRUCTURES)
 """DICOM objects that are masks."""
 
 _LARGEST_SERIES = 20_000  # slices: a whole one is held while it is grouped
-_IMAGES = (Kind.SLICE, Kind.PROJECTION, Kind.FRAMES)
+_IMAGES = (Kind.SLICE, Kind.MOSAIC, Kind.PROJECTION, Kind.FRAMES)
 _DAMAGED = (Reason.NOT_READABLE, Reason.TRUNCATED)
 _OTHER_ENDING = re.compile(r"\.[A-Za-z]{1,5}$")
 

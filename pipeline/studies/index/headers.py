@@ -6,12 +6,13 @@ label leaves only when it stands on a closed list.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import BinaryIO
 
 from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
+from pydicom.tag import Tag
 
 from pipeline.errors import Reason, StudyError
 from pipeline.studies.geometry import GeometryError
@@ -21,6 +22,7 @@ from pipeline.studies.readers.dicom.header import TAGS, Header, Kind, header_of,
 from pipeline.studies.readers.dicom.pixel_format import NATIVE
 from pipeline.studies.readers.dicom.references import REFERENCES, items, references_of
 from pipeline.studies.readers.images.dicom_enhanced import checked_frames
+from pipeline.studies.readers.images.dicom_mosaic import CSA_TAGS, checked_mosaic
 from pipeline.studies.readers.images.dicom_projection import checked_flat
 from pipeline.studies.readers.images.dicom_series import checked_slice
 from pipeline.studies.readers.shared.base import AS_STORED, GZIP_MAGIC, chosen, guarded, inflated
@@ -37,7 +39,7 @@ _OF_PIXELS_ONLY = {
 _NUMBERS = ("samples", "rows", "columns", "bits")
 _SYNTAX_NAME = "transfer_syntax"
 
-More = Callable[[list[str]], Dataset]
+More = Callable[[Sequence[str | int]], Dataset]
 
 ATTRIBUTES = (
     "kind", "reason", "fault", *(name for name in TAGS.values() if name not in _OF_PIXELS_ONLY), _SYNTAX_NAME,
@@ -141,9 +143,9 @@ def _by_magic(head: bytes, readers: Readers) -> ModuleType | Kind:
 def _dicom(file: BinaryIO, size: int, head: bytes) -> Facts:
     header, start = read_header(file, size, head)
 
-    def more(names: list[str]) -> Dataset:
+    def more(names: Sequence[str | int]) -> Dataset:
         file.seek(0)
-        return dcmread(file, stop_before_pixels=True, specific_tags=[*names])
+        return dcmread(file, stop_before_pixels=True, specific_tags=[*map(Tag, names)])
 
     return _judged(header, more, size - start)
 
@@ -185,6 +187,8 @@ def _fault(kind: Kind, header: Header, more: More | None, left: int | None) -> R
     try:
         if kind is Kind.SLICE:
             layout, _ = checked_slice(header, from_file=from_file)
+        elif kind is Kind.MOSAIC and more is not None:
+            layout = guarded("the image", lambda: checked_mosaic(more([*CSA_TAGS]), header, from_file=from_file)).layout
         elif kind is Kind.FRAMES and more is not None:
             layout, _, _ = guarded("the image", lambda: checked_frames(more(_FRAME_TAGS), header, from_file=from_file))
         else:

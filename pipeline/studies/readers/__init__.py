@@ -13,7 +13,15 @@ from pathlib import Path, PurePath
 from types import ModuleType
 
 from pipeline.errors import Reason
-from pipeline.studies.readers.images import dicom_enhanced, dicom_projection, dicom_series, nifti, nrrd, picture
+from pipeline.studies.readers.images import (
+    dicom_enhanced,
+    dicom_mosaic,
+    dicom_projection,
+    dicom_series,
+    nifti,
+    nrrd,
+    picture,
+)
 from pipeline.studies.readers.masks import boxes, coco, dicom_picture_mask, dicom_seg, png_mask, polygons, rtstruct
 from pipeline.studies.readers.regions import aim, dicom_report, labelme, lidc, pascal_voc, via, yolo
 from pipeline.studies.readers.shared.base import (
@@ -49,6 +57,7 @@ IMAGE_READERS: tuple[ModuleType, ...] = (
     picture,  # likewise
     dicom_enhanced,  # told by the meta group alone, before a reader that parses the header
     dicom_projection,  # before the series, which takes any DICOM file
+    dicom_mosaic,  # likewise
     dicom_series,  # last: it takes folders and whatever DICOM is left, and refuses by its own reasons
 )
 

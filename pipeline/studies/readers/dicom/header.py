@@ -36,6 +36,7 @@ __all__ = [
     "numbers",
     "real",
     "text_of",
+    "values_of",
     "whole",
 ]
 
@@ -90,6 +91,7 @@ class Kind(StrEnum):
     """What a file is. The values are stable: they stand in the index and in the export."""
 
     SLICE = "dicom slice"
+    MOSAIC = "dicom mosaic"
     FRAMES = "dicom frames"
     PROJECTION = "dicom projection"
     SEGMENTATION = "dicom segmentation"
@@ -229,7 +231,14 @@ def kind_of(header: Header) -> Kind:
     if sop_class in _ENHANCED:
         return Kind.FRAMES
     flat = header.get("modality") in _PROJECTING or sop_class in CAPTURES
-    return Kind.PROJECTION if flat and not header.get("orientation") else Kind.SLICE
+    if flat and not header.get("orientation"):
+        return Kind.PROJECTION
+    return Kind.MOSAIC if "MOSAIC" in values_of(header.get("image_type")) else Kind.SLICE
+
+
+def values_of(text: str | None) -> frozenset[str]:
+    """Return the values of an attribute's text, without blanks around them."""
+    return frozenset(value.strip() for value in (text or "").split("\\"))
 
 
 def _is_image(sop_class: str) -> bool:

@@ -30,7 +30,7 @@ from pipeline.studies.readers.dicom.header import Header, Kind, header_of
 from pipeline.studies.readers.dicom.pixel_format import PixelFormat, Rescale, format_of, padding_of, rescale_of
 from pipeline.studies.readers.dicom.pixel_values import pixels_of, stored_values
 from pipeline.studies.readers.dicom.planes import Plane, Stack, plane_of, stacked
-from pipeline.studies.readers.dicom.volumes import has_repeated_positions, ranks
+from pipeline.studies.readers.modalities.volumes import has_repeated_positions, ranks
 from pipeline.studies.readers.shared.base import ImageFile, ReadOptions, check_size, refused, volume_of
 from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 from pipeline.studies.readers.shared.volume_choice import (

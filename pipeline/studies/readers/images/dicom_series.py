@@ -33,7 +33,7 @@ from pipeline.studies.readers.dicom.data_set import (
 from pipeline.studies.readers.dicom.header import Header, Kind, is_cut_image, kind_of, whole
 from pipeline.studies.readers.dicom.pixel_format import PixelFormat, Rescale, format_of, padding_of, rescale_of
 from pipeline.studies.readers.dicom.planes import Plane, Stack, check_placed, plane_of
-from pipeline.studies.readers.dicom.volumes import b_value_of, has_repeated_positions, volumes_of
+from pipeline.studies.readers.modalities.volumes import b_value_of, has_repeated_positions, volumes_of
 from pipeline.studies.readers.shared.base import ImageFile, ReadOptions, check_size, refused, series_files, volume_of
 from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 from pipeline.studies.readers.shared.volume_choice import VolumeChoice, choices_told, narrowed, same_b_value
@@ -181,7 +181,7 @@ def _slices(path: Path) -> list[_Slice]:
         with file.open("rb") as content:
             header, _ = read_header(content, file.stat().st_size)
         kind = kind_of(header)
-        if kind in (Kind.SLICE, Kind.FRAMES, Kind.PROJECTION):
+        if kind in (Kind.SLICE, Kind.MOSAIC, Kind.FRAMES, Kind.PROJECTION):
             layout, rescale = checked_slice(header)
             slices.append(_Slice(file, header, layout, plane_of(header, header, header), rescale))
         elif kind is Kind.OBJECT and is_cut_image(header):
