@@ -97,6 +97,9 @@ def read(path: Path, options: ReadOptions) -> ImageFile:
             as ``decoded``.
     """
     dataset, header = open_whole(path)
+    if header.get("modality") == "PT" and options.pet != "raw":
+        message = "SUV is not computed of enhanced PET; archive.pet: raw reads it as it is stored"
+        raise refused(Reason.UNSUPPORTED_FORMAT, message)
     layout, stack, transforms = checked_frames(dataset, header, options.choice)
     reference = header.get("frame_of_reference")
     geometry = Geometry((layout.columns, layout.rows, len(stack.order)), stack.affine, reference or None)

@@ -5,7 +5,7 @@ passed the gate.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from pipeline.studies.readers.dicom.data_set import (
 from pipeline.studies.readers.dicom.header import Header, Kind, is_cut_image, kind_of, whole
 from pipeline.studies.readers.dicom.pixel_format import PixelFormat, Rescale, format_of, padding_of, rescale_of
 from pipeline.studies.readers.dicom.planes import Plane, Stack, check_placed, plane_of
+from pipeline.studies.readers.modalities.suv import pet_units, suv_factor
 from pipeline.studies.readers.modalities.volumes import b_value_of, has_repeated_positions, volumes_of
 from pipeline.studies.readers.shared.base import ImageFile, ReadOptions, check_size, refused, series_files, volume_of
 from pipeline.studies.readers.shared.reader_facts import ReaderFacts
@@ -84,11 +85,15 @@ def read(path: Path, options: ReadOptions) -> ImageFile:
     geometry = Geometry(shape, stack.affine, frame or None)
     opened = [open_file(dicom_slice.path, _NEEDED) for dicom_slice in slices]
     _check_classic(opened)
+    units = _scale_pet(slices, options)
     array, padding = _voxels(slices, opened)
+    if units.factor != 1:
+        array *= units.factor
     facts = {
         **stack.facts,
         **alike,
         **volume,
+        **units.facts,
         "rescale": rescale_told(dicom_slice.rescale for dicom_slice in slices),
         "voi lut": "not applied",
     }
@@ -114,6 +119,29 @@ def checked_slice(header: Header, *, from_file: bool = True) -> tuple[PixelForma
     padding_of(header, layout)
     check_placed(header, header, header)
     return layout, rescale_of(header)
+
+
+@dataclass(frozen=True)
+class _Units:
+    factor: float = 1.0
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+def _scale_pet(slices: Sequence[_Slice], options: ReadOptions) -> _Units:
+    """Return what a PET series' voxels are multiplied by, and the fact of their units.
+
+    Raises:
+        StudyError: as ``suv_factor``; NOT_READABLE where the modality transform has an intercept or a table.
+    """
+    if slices[0].header.get("modality") != "PT":
+        return _Units()
+    if options.pet == "raw":
+        return _Units(facts={"pet units": f"{pet_units(open_header(slices[0].path))}, as stored"})
+    if any(dicom_slice.rescale.table or dicom_slice.rescale.intercept for dicom_slice in slices):
+        message = "the PET series' modality transform has a RescaleIntercept or a table: no SUV follows from it"
+        raise refused(Reason.NOT_READABLE, message)
+    factor, source = suv_factor([open_header(dicom_slice.path) for dicom_slice in slices])
+    return _Units(factor, {"pet units": f"g/mL: SUV by body weight, {source}"})
 
 
 def _gate(slices: Sequence[_Slice]) -> tuple[Stack, dict[str, str]]:
