@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import Reason
+from pipeline.studies.readers.regions.drawn_shapes import bitmap_marks, ellipse_marks, outline_marks
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, refused
-from pipeline.studies.readers.shared.drawn_shapes import bitmap_marks, ellipse_marks, outline_marks
 from pipeline.studies.readers.shared.labels import same_label
 from pipeline.studies.readers.shared.run_length import expanded
 from pipeline.studies.readers.shared.unique_keys import stated

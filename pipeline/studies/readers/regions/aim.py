@@ -10,12 +10,12 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from pipeline.errors import Reason
+from pipeline.studies.readers.regions.drawn_shapes import points_of
 from pipeline.studies.readers.regions.pascal_voc import FACTS as XML
 from pipeline.studies.readers.regions.plain_numbers import plain_number
 from pipeline.studies.readers.regions.planar_regions import PlanarForm, PlanarRegion, marked_regions, round_region
 from pipeline.studies.readers.regions.xml_tree import root_name, xml_tree
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, refused
-from pipeline.studies.readers.shared.drawn_shapes import points_of
 from pipeline.studies.readers.shared.labels import check_meant, matching, name_facts
 from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 

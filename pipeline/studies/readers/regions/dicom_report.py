@@ -15,9 +15,9 @@ from pydicom import Dataset
 from pipeline.errors import Reason
 from pipeline.studies.readers.dicom.data_set import is_dicom, open_whole, read_header
 from pipeline.studies.readers.dicom.references import items
+from pipeline.studies.readers.regions.drawn_shapes import points_of
 from pipeline.studies.readers.regions.planar_regions import PlanarForm, PlanarRegion, marked_regions, round_region
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, refused
-from pipeline.studies.readers.shared.drawn_shapes import points_of
 from pipeline.studies.readers.shared.labels import check_meant, matching, name_facts
 from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 

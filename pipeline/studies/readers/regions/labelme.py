@@ -19,8 +19,8 @@ from PIL import Image
 from pipeline.errors import Reason
 from pipeline.studies.readers.masks.annotations import ANY_IMAGE, Annotations, Marks, Shape, box, drawn, text_of
 from pipeline.studies.readers.masks.coco import FACTS as COCO
+from pipeline.studies.readers.regions.drawn_shapes import Bitmap, circle, points_of
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, check_size, first_bytes, refused
-from pipeline.studies.readers.shared.drawn_shapes import Bitmap, circle, points_of
 from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 from pipeline.studies.readers.shared.unique_keys import stated, unique_json
 

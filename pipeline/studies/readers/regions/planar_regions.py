@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import Reason
+from pipeline.studies.readers.regions.drawn_shapes import Ellipse, circle, ellipse, ellipse_marks, outline_marks
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, refused
-from pipeline.studies.readers.shared.drawn_shapes import Ellipse, circle, ellipse, ellipse_marks, outline_marks
 
 __all__ = ["PlanarForm", "PlanarRegion", "marked_regions", "round_region"]
 

@@ -12,8 +12,8 @@ from typing import Any
 from pipeline.errors import Reason
 from pipeline.studies.readers.masks.annotations import Annotations, Marks, Shape, box, drawn, text_of
 from pipeline.studies.readers.masks.coco import FACTS as COCO
+from pipeline.studies.readers.regions.drawn_shapes import ellipse, points_of
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, first_bytes, refused
-from pipeline.studies.readers.shared.drawn_shapes import ellipse, points_of
 from pipeline.studies.readers.shared.labels import check_distinct
 from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 from pipeline.studies.readers.shared.unique_keys import stated, unique_json

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from pipeline.errors import Reason
 from pipeline.studies.readers.masks.annotations import ANY_IMAGE, Annotations, Marks, Shape, box, drawn, text_of
+from pipeline.studies.readers.regions.drawn_shapes import points_of
 from pipeline.studies.readers.regions.plain_numbers import plain_number
 from pipeline.studies.readers.regions.yolo_classes import class_names
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, refused
-from pipeline.studies.readers.shared.drawn_shapes import points_of
 from pipeline.studies.readers.shared.labels import same_label
 from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 
