@@ -20,7 +20,7 @@ from typing import IO
 from pipeline.errors import ArchiveError, Reason
 from pipeline.studies.index.catalogue import Catalogue, Entry
 from pipeline.studies.index.headers import Kind
-from pipeline.studies.listing.by_file_name import UNNAMED_READER, is_next_part
+from pipeline.studies.listing.mask_names import UNNAMED_READER, is_next_part
 from pipeline.studies.listing.dataset_layouts import conventional
 from pipeline.studies.listing.study_row import LIST
 from pipeline.studies.pseudonyms import KEY_VARIABLE, Pseudonyms
@@ -132,7 +132,8 @@ def _columns(masks: Sequence[Entry]) -> Iterator[tuple[str, Entry]]:
         stated = json.loads(mask["role"])["reader"] if mask["role"] else UNNAMED_READER
         reader = stated.lower() if _READER.fullmatch(stated.lower()) else UNNAMED_READER
         labels = [label for label in json.loads(mask["labels"] or "[]") if label] or [None]
-        if is_next_part(stated) and _column(UNNAMED_READER, None) in taken:
+        is_part = is_next_part(stated) or (mask["role"] is not None and json.loads(mask["role"]).get("part"))
+        if is_part and _column(UNNAMED_READER, None) in taken:
             yield _column(UNNAMED_READER, None), mask
             continue
         for number in count(1):
