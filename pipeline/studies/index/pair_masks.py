@@ -16,6 +16,7 @@ from pipeline.studies.index.file_content import file_stem, is_few
 from pipeline.studies.index.headers import Kind
 from pipeline.studies.index.mask_files import add_volume
 from pipeline.studies.listing.mask_names import (
+    FARTHEST,
     UNNAMED_READER,
     MaskPath,
     image_keys,
@@ -141,10 +142,10 @@ def _image_of_path(catalogue: Catalogue, mask: MaskPath) -> tuple[int | None, di
                 near[tier, row["rank"]].add(row["image"])
         if near:
             images = near[min(near)]
-            more: dict[str, object] = {"part": is_part, "far": min(near)[0] > 2, "words": key.startswith("\0")}
+            more: dict[str, object] = {"part": is_part, "far": min(near)[0] == FARTHEST, "words": key.startswith("\0")}
             if key == mask.reader.lower():
-                more["reader"] = UNNAMED_READER
-            return (images.pop() if len(images) == 1 else None), more | {"several": len(images) > 0}
+                more["reader"] = UNNAMED_READER  # what stood behind the mask's word is the study's name
+            return (next(iter(images)) if len(images) == 1 else None), more
     return None, {}
 
 
@@ -171,7 +172,7 @@ def _only_image(catalogue: Catalogue, mask: MaskPath, endings: Sequence[str]) ->
     if len(images) != 1 or not names_image(mask.study, file_stem(images[0], endings), mask.base):
         return None
     near = tier_of(mask, mask.inner, images[0]["origin"])
-    return int(images[0]["id"]) if near is not None and near < 3 else None  # noqa: PLR2004 - beside, not anywhere
+    return int(images[0]["id"]) if near is not None and near < FARTHEST else None
 
 
 # By references.

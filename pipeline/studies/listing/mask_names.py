@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
+    "FARTHEST",
     "UNNAMED_READER",
     "ImageKey",
     "MaskPath",
@@ -27,6 +28,9 @@ __all__ = [
 
 UNNAMED_READER = "expert"
 """The reader of a mask whose path states none."""
+
+FARTHEST = 3
+"""The tier of an image in another folder than those where the images of such a mask lie."""
 
 _LONGEST_COUNT = 4  # digits
 _MASK_WORD = r"(?:[a-z]*(?:masks?|seg|segs|segmentations?|labels?|rois?|dseg)|gts?|ground[ _-]?truth|annot|annotations?|lbl)"
@@ -188,7 +192,7 @@ def tier_of(mask: MaskPath, inner: str, folder: str) -> int | None:
         return 0 if len(splits) < 2 else None
     if relative == inner:
         return 1
-    return 2 if rest == inner else 3
+    return 2 if rest == inner else FARTHEST
 
 
 def kept_apart(stems: list[str], folder: str) -> bool:
