@@ -41,7 +41,17 @@ def pairs(root):
     }, numbers.excluded
 
 
-FOLDERS = ["mask", "masks", "segmentations", "labels", "annotations", "GT", "Ground truth", "ground_truth", "1st_manual"]
+FOLDERS = [
+    "mask",
+    "masks",
+    "segmentations",
+    "labels",
+    "annotations",
+    "GT",
+    "Ground truth",
+    "ground_truth",
+    "1st_manual",
+]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -73,7 +83,9 @@ NAMES = [
 
 @pytest.mark.parametrize(("image", "mask"), NAMES)
 def test_names_that_are_the_images_but_for_a_word(tmp_path, image, mask):
-    other = image.replace("a1", "b2").replace("12", "13").replace("0001", "0002").replace("21", "22").replace("(1)", "(2)")
+    other = (
+        image.replace("a1", "b2").replace("12", "13").replace("0001", "0002").replace("21", "22").replace("(1)", "(2)")
+    )
     other = other if other != image else "case2/t1.nii"
     found, excluded = pairs(archive(tmp_path / "a", [image, other], [mask]))
     assert [path for _, path in found[image]] == [mask]

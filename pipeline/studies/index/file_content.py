@@ -72,7 +72,7 @@ def _contents(root: str, paths: Sequence[str], readers: Readers = BUILT_IN) -> l
     return contents
 
 
-def volume_content(array: np.ndarray) -> Content:  # type: ignore[type-arg]
+def volume_content(array: np.ndarray) -> Content:
     """Return what an array holds; values beyond a thousand are not counted further."""
     whole = bool(np.isfinite(array).all() and (np.rint(array) == array).all() and np.abs(array).max(initial=0) < 2**31)
     if not whole:
@@ -84,7 +84,7 @@ def volume_content(array: np.ndarray) -> Content:  # type: ignore[type-arg]
 def is_few(content: str | None) -> bool | None:
     """Tell whether a file's values are those of a mask; None when nobody has looked, or nobody could."""
     known: Content = json.loads(content or "{}")
-    return known["whole"] and known["values"] <= _FEW if known else None
+    return bool(known["whole"]) and known["values"] <= _FEW if known else None
 
 
 def is_plainly_few(content: str | None) -> bool:
@@ -107,9 +107,7 @@ def _candidates(catalogue: Catalogue, readers: Readers) -> Iterator[Entry]:
     )
     captures = list(catalogue.select(query, Kind.PROJECTION))
     patients = {file["patient"] for file in captures}
-    yield from (
-        file for file in captures if says_mask(file) or derived_patient(file["patient"]) in patients - {None}
-    )
+    yield from (file for file in captures if says_mask(file) or derived_patient(file["patient"]) in patients - {None})
 
 
 def _of_folder(folder: str, files: Sequence[Entry], endings: Sequence[str]) -> Iterator[Entry]:

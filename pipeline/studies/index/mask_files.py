@@ -1,7 +1,7 @@
 """Which files without a word about it in their headers are masks: by a convention, their paths, or what they hold.
 
-NIfTI, NRRD and pictures are masks when a known layout, their name or their folder says so; or when they bear the name of
-another file in further words, lie on its grid and hold few whole values (``case1.nii`` and ``case1_tumour.nii``). A
+NIfTI, NRRD and pictures are masks when a known layout, their name or their folder says so; or when they bear the name
+of another file in further words, lie on its grid and hold few whole values (``case1.nii``, ``case1_tumour.nii``). A
 file that only its folder calls a mask, that fits no image and that holds many values is an image (``match_masks``).
 DICOM pictures are masks when their series, folder or patient's ID says so and they hold two values.
 """
@@ -114,14 +114,14 @@ def group_captures(catalogue: Catalogue) -> None:
         patient = derived_patient(file["patient"])
         of_part = patient is not None and catalogue.count(_IS_THERE, patient, Kind.PROJECTION) > 0
         known = json.loads(file["content"])
-        if known and known["whole"] and known["values"] <= 2 and (of_part or says_mask(file)):  # noqa: PLR2004 - 0 and 1
+        if known and known["whole"] and known["values"] <= 2 and (of_part or says_mask(file)):
             about = {"reader": UNNAMED_READER, "by": "patient" if of_part else "folder", "part": of_part}
             role = json.dumps(about | {"patient": patient, "stem": file_stem(file, ()), "mixed": False})
-            catalogue.write("UPDATE files SET role = ?, image = NULL, outcome = NULL WHERE id = ?", [(role, file["id"])])
-        elif of_part:
             catalogue.write(
-                "UPDATE files SET image = NULL, outcome = ? WHERE id = ?", [(Reason.DUPLICATE, file["id"])]
+                "UPDATE files SET role = ?, image = NULL, outcome = NULL WHERE id = ?", [(role, file["id"])]
             )
+        elif of_part:
+            catalogue.write("UPDATE files SET image = NULL, outcome = ? WHERE id = ?", [(Reason.DUPLICATE, file["id"])])
 
 
 _IS_THERE = "SELECT EXISTS (SELECT 1 FROM images WHERE patient = ? AND kind = ?)"

@@ -1,7 +1,8 @@
 """Where a scan's manifest takes labels and patients from: folders' names, files' names, a table, or the header.
 
-``folder``: the nearest folder that names no kind of file (``images``, ``masks``, ``train``); ``folder:1`` the outermost
-below the archive, ``folder:2`` the next. ``name:REGEX``: what the expression finds in the path below the archive, of its first group if it has one.
+``folder``: the nearest folder that names no kind of file (``images``, ``masks``, ``train``); ``folder:1`` the
+outermost below the archive, ``folder:2`` the next. ``name:REGEX``: what the expression finds in the path below the
+archive, of its first group if it has one.
 A CSV: a column ``label`` or ``patient``, and one that names the image: ``image`` (a path below the archive, a file's or
 folder's name, with or without ending), ``patient``, ``study`` or ``series`` (as the header has them).
 """
@@ -22,7 +23,7 @@ __all__ = ["Column", "ImagePlace", "ValueSource", "check_values", "value_source"
 Column = Literal["label", "patient"]
 
 _KEYS = ("image", "patient", "study", "series")
-_MOST_LABELS = 100
+_MANY_LABELS = 10  # from here on a label for every second image is a study's name
 _ENDINGS = re.compile(r"(?:\.(?:nii|seg|ome|tar))?\.[A-Za-z]{1,5}$")
 _NAME = "name:"
 _DEPTH = re.compile(r"folder:([1-9]\d?)")
@@ -90,7 +91,7 @@ class ValueSource:
 
 
 def value_source(column: Column, text: str) -> ValueSource:
-    """Return the source that an option states, such as ``folder`` or ``name:(P\\d+)``.
+    """Return the source that an option states, such as ``folder`` or ``name:[A-Z]+``.
 
     Raises:
         ConfigError: one line, for a form, an expression or a table that cannot be used.
@@ -153,6 +154,6 @@ def check_values(source: ValueSource, images: Sequence[ImagePlace]) -> None:
     if doubled:
         message = f"{option}: {doubled} names of the table are borne by several images; write their paths"
         raise ArchiveError(message)
-    if source.column == "label" and len(stated) > min(_MOST_LABELS, max(2, len(images) // 2)):
+    if source.column == "label" and len(stated) > max(_MANY_LABELS, len(images) // 2):
         message = f"{option}: gives {len(stated)} labels to {len(images)} images: names of studies, not of classes"
         raise ArchiveError(message)

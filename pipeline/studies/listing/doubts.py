@@ -39,7 +39,7 @@ def doubts_of_image(image: Entry, files: Sequence[Entry]) -> Iterator[str]:
         yield f"only {min(shape)} slice{'s' if min(shape) > 1 else ''}"
     if image["kind"] == Kind.PROJECTION and not any(first[name] for name in _SPACINGS):
         yield "no spacing is stated: distances in pixels"
-    if is_few(first["content"]) and _values(first) <= 2:  # noqa: PLR2004 - inside and outside
+    if is_few(first["content"]) and _values(first) <= 2:
         yield "image of two values: is it a mask?"
 
 

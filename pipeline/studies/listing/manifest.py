@@ -161,7 +161,9 @@ def _source(name: str, path: Path, key: str | None) -> MaskSource:
 
 def _labels(cell: str) -> tuple[str, ...] | None:
     """Return the labels of a cell; None where nobody has looked."""
-    return None if cell == _UNKNOWN else tuple(dict.fromkeys(label for label in map(str.strip, cell.split(";")) if label))
+    return (
+        None if cell == _UNKNOWN else tuple(dict.fromkeys(label for label in map(str.strip, cell.split(";")) if label))
+    )
 
 
 def _check_distinct(manifest: Path, lines: Sequence[tuple[int, list[str]]], rows: Sequence[StudyRow]) -> None:

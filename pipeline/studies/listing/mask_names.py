@@ -33,9 +33,12 @@ FARTHEST = 3
 """The tier of an image in another folder than those where the images of such a mask lie."""
 
 _LONGEST_COUNT = 4  # digits
-_MASK_WORD = r"(?:[a-z]*(?:masks?|seg|segs|segmentations?|labels?|rois?|dseg)|gts?|ground[ _-]?truth|annot|annotations?|lbl)"
+_MASK_WORD = (
+    r"(?:[a-z]*(?:masks?|seg|segs|segmentations?|labels?|rois?|dseg)|gts?|ground[ _-]?truth|annot|annotations?|lbl)"
+)
 _LIKE_A_MASK = re.compile(
-    rf"(?:(?P<study>.+?)[_.\- ]+)??{_MASK_WORD}(?:(?P<number>\d{{1,2}})|[_.-](?P<reader>.+)| ?\((?P<copy>\d{{1,2}})\))?",
+    rf"(?:(?P<study>.+?)[_.\- ]+)??{_MASK_WORD}"
+    r"(?:(?P<number>\d{1,2})|[_.-](?P<reader>.+)| ?\((?P<copy>\d{1,2})\))?",
     re.IGNORECASE,
 )
 _PREFIXED = re.compile(rf"(?:{_MASK_WORD}|manual|truth)(?:[_.\- ]+|(?=\d))(?P<study>.*\w.*)", re.IGNORECASE)
@@ -117,7 +120,9 @@ def mask_path(folder: str, stem: str, *, by_name_only: bool = False) -> MaskPath
         reader = _reader_of(parts) or reader if reader == UNNAMED_READER else reader
         keys = tuple((key, "", False) for key in _keys(study or (named[1] if named[1] != UNNAMED_READER else "")))
         return MaskPath(study, reader, keys, folder, "", "", "name")
-    below = [part for part in parts[place + 1 :] if not _is_mask_folder(part) and not _OF_READER.fullmatch(part.lower())]
+    below = [
+        part for part in parts[place + 1 :] if not _is_mask_folder(part) and not _OF_READER.fullmatch(part.lower())
+    ]
     reader = (named[1] if named else None) or UNNAMED_READER
     reader = _reader_of(parts[place:]) or reader if reader == UNNAMED_READER else reader
     keys = tuple(dict.fromkeys(_keys_in_folder(stem, named, below)))

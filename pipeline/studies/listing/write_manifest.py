@@ -1,7 +1,7 @@
 """A catalogue's usable images as a manifest that ``camaudit run`` takes, with the masks that were found.
 
-The column ``doubts`` says what a person should look at. Labels are written where the user has said where they come from;
-an image of which nothing tells the label has ``?`` there, which is not "none present".
+The column ``doubts`` says what a person should look at. Labels are written where the user has said where they come
+from; an image of which nothing tells the label has ``?`` there, which is not "none present".
 Studies and patients are keyed pseudonyms already; paths are the archive's own. An image that is one file, or all DICOM
 of one folder, is named by that; any other by a list of its files beside the manifest (see ``gathering``).
 """
@@ -23,10 +23,10 @@ from typing import IO
 from pipeline.errors import ArchiveError, Reason
 from pipeline.studies.index.catalogue import Catalogue, Entry
 from pipeline.studies.index.headers import Kind
-from pipeline.studies.listing.mask_names import UNNAMED_READER, is_next_part
 from pipeline.studies.listing.columns_from import ImagePlace, ValueSource, check_values
 from pipeline.studies.listing.dataset_layouts import conventional
 from pipeline.studies.listing.doubts import SEPARATOR, doubts_of_image, doubts_of_masks
+from pipeline.studies.listing.mask_names import UNNAMED_READER, is_next_part
 from pipeline.studies.listing.study_row import LIST
 from pipeline.studies.pseudonyms import KEY_VARIABLE, Pseudonyms
 from pipeline.studies.readers.images.dicom_series import FACTS as DICOM
