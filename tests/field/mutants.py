@@ -19,7 +19,7 @@ def mutants(image: FileDataset) -> Iterator[tuple[str, FileDataset]]:
         for tag in [element.tag for element in _part(image, place)]:
             if tag.group == 0x7FE0:
                 continue
-            for how in ("absent", "empty", "as text", "as nonsense", "as bytes", "as a float"):
+            for how in ("absent", "empty", "as text", "as nonsense", "as bytes", "as a float", "twice", "short"):
                 changed = copy.deepcopy(image)
                 with disable_value_validation():
                     sensible = _change(_part(changed, place), tag, how)
@@ -44,7 +44,12 @@ def _change(part: Dataset, tag: int, how: str) -> bool:
         return False
     parts = element.value if element.VM > 1 else [element.value]
     text = "\\".join(map(str, parts))
-    if how == "as text":
+    if how == "twice":
+        part.add(DataElement(tag, element.VR, [*parts, *parts]))
+    elif how == "short":
+        part.add(DataElement(tag, element.VR, parts[:-1]))
+        return len(parts) > 1
+    elif how == "as text":
         part.add(DataElement(tag, "UT", text))
     elif how == "as nonsense":
         part.add(DataElement(tag, "LO", "nonsense"))

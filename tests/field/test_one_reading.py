@@ -42,7 +42,7 @@ def in_frames():
     return enhanced(dot((7, 5, 4), (1, 1, 1)), np.diag([-1.0, -1, 1, 1]))
 
 
-@pytest.mark.parametrize("make", [ct, cr, us, rgb], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [ct, cr, us, rgb, in_frames], ids=lambda make: make.__name__)
 def test_usable_is_readable(tmp_path, make):
     """Every attribute absent, empty, and in other value representations: one verdict, and no class's name in it."""
     verdicts = set()

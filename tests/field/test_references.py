@@ -255,7 +255,7 @@ def test_contours_that_cancel_out_are_told_or_united(tmp_path, corners, even_odd
     assert united.marked.sum() == union
     found = mask(path, image, label="GTV")
     if even_odd is None:
-        refused(found, "mask_without_area")
+        refused(found, "mask_without_area", "union")
         return
     assert found.marked.sum() == even_odd
     assert ("voxels where contours overlap" in found.header) is (even_odd != union)

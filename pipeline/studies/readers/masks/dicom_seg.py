@@ -4,6 +4,7 @@ Frames are placed one by one, by their own positions: they come in any order, em
 writers, and a tilted gantry has no box-shaped volume. Nothing is allocated but the image's own grid.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -31,7 +32,8 @@ FACTS = ReaderFacts(title="DICOM segmentation", kind="dicom segmentation", reads
 
 _WHAT = "segments"
 
-_Frame = tuple[int, NDArray[np.bool_]]
+_Frame = tuple[int, int, NDArray[np.bool_]]
+"""A frame's index, its segment (0 for a label map's), and its marked pixels (row, column)."""
 
 
 def accepts(path: Path) -> bool:
@@ -60,7 +62,8 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     facts |= named_values_facts(shown, frozenset(number for _, number in named), segments)
     frames = _marked_frames(dataset, pixels, segments, kind)
     on_plane = len(image.volume.geometry.shape) == 2
-    marked = _project(dataset, frames, image) if on_plane else _stack(dataset, frames, image)
+    marked, twice = _project(dataset, frames, image) if on_plane else _stack(dataset, frames, image)
+    facts |= {"frames of one segment in one place": f"{twice}, united with the first there"} if twice else {}
     check_meant(segments, wanted, bool(marked.any()), _WHAT)
     half = {"mask threshold": "half of the maximum fractional value"} if kind == "FRACTIONAL" else {}
     return MaskFile(marked, facts | half)
@@ -115,15 +118,15 @@ def _segment(dataset: Dataset, frame: int) -> int:
 def _marked_frames(
     dataset: Dataset, pixels: NDArray[np.integer], segments: frozenset[int], kind: str
 ) -> Iterator[_Frame]:
-    """Yield the index and the marked pixels (row, column) of each frame that shows a wanted segment."""
+    """Yield each frame that shows a wanted segment."""
     half = 0.5
     if kind == "FRACTIONAL":
         half = whole_number(dataset, "MaximumFractionalValue") / 2
     for index, frame in enumerate(pixels):
         if kind == "LABELMAP":
-            yield index, np.isin(frame, sorted(segments))
-        elif _segment(dataset, index) in segments:
-            yield index, frame >= half
+            yield index, 0, np.isin(frame, sorted(segments))
+        elif (segment := _segment(dataset, index)) in segments:
+            yield index, segment, frame >= half
 
 
 def _groups(dataset: Dataset, frame: int, name: str) -> list[Dataset]:
@@ -137,20 +140,24 @@ def _group(dataset: Dataset, frame: int, name: str) -> Dataset:
     return next(iter(_groups(dataset, frame, name)), Dataset())
 
 
-def _stack(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> NDArray[np.bool_]:
-    """Return the mask (the image's shape) of frames that state where they lie in the patient."""
+def _stack(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> tuple[NDArray[np.bool_], int]:
+    """Return the mask (the image's shape) of frames that state where they lie in the patient.
+
+    The second is how many frames lie where another one of their segment lies: nothing tells which of them counts.
+    """
     grid = image.volume.geometry
     check_frame(str(dataset.get("FrameOfReferenceUID") or ""), grid)
-    marked = np.zeros(grid.shape, dtype=bool)
-    for index, pixels in frames:
+    marked, places = np.zeros(grid.shape, dtype=bool), Counter[tuple[int, int]]()
+    for index, segment, pixels in frames:
         plane = _frame_affine(dataset, index)
         axis, place = _nearest_slice(plane, pixels.shape, grid)
         if 0 <= place < grid.shape[axis]:
             marked[(slice(None),) * axis + (slice(place, place + 1),)] |= _on_slice(pixels, plane, grid, axis, place)
+            places[segment, place] += 1
         elif pixels.any():
             message = f"a marked frame of the mask lies on slice {place + 1} of the image's {grid.shape[axis]}"
             raise refused(Reason.OTHER_GRID, message, excluded=True)
-    return marked
+    return marked, places.total() - len(places)
 
 
 def _frame_affine(dataset: Dataset, frame: int) -> Affine:
@@ -186,12 +193,12 @@ def _on_slice(pixels: NDArray[np.bool_], plane: Affine, grid: Geometry, axis: in
     return carry(frame, Geometry(frame.shape, source), Geometry(shape, target))
 
 
-def _project(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> NDArray[np.bool_]:
-    """Return the mask (rows, columns) of the frames that were drawn on this projection."""
+def _project(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> tuple[NDArray[np.bool_], int]:
+    """Return the mask (rows, columns) of the frames that were drawn on this projection, and how many as ``_stack``."""
     shape = image.volume.geometry.shape
-    marked = np.zeros(shape, dtype=bool)
+    marked, places = np.zeros(shape, dtype=bool), Counter[int]()
     _check_chosen_frame(dataset, image)
-    for index, pixels in frames:
+    for index, segment, pixels in frames:
         sources = _sources(_groups(dataset, index, "DerivationImageSequence"))
         own = [source for source in sources if _names(source, image) and _shows(source, image)]
         if sources and not own:
@@ -201,7 +208,8 @@ def _project(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> ND
             message = f"the mask's frames of {pixels.shape} do not cover the image {shape} pixel by pixel"
             raise refused(Reason.OTHER_GRID, message, excluded=True)
         marked |= pixels
-    return marked
+        places[segment] += 1
+    return marked, places.total() - len(places)
 
 
 def _check_chosen_frame(dataset: Dataset, image: ImageFile) -> None:

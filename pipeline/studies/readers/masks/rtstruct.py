@@ -154,6 +154,9 @@ def _draw(structures: Sequence[Sequence[Dataset]], grid: Geometry, *, union: boo
     skipped = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()) if kind not in _CLOSED)
     if kinds and not marked.any():
         message = f"{count} closed contours enclose no voxel's centre; left out: {skipped or 'none'}"
+        if cancelling:
+            message = f"{count} closed contours cancel out by even-odd in all of their {cancelling} voxels"
+            message += ": are they stored twice? archive.contours: union counts them as inside"
         raise refused(Reason.MASK_WITHOUT_AREA, message, excluded=True)
     facts |= {"contours left out": skipped} if skipped else {}
     done = "counted as inside" if union else "left out by even-odd"
