@@ -15,10 +15,10 @@ from pydicom import Dataset
 from pipeline.errors import Reason
 from pipeline.studies.geometry import Affine, Geometry
 from pipeline.studies.readers.dicom.data_set import file_kind, open_whole, plane_affine
-from pipeline.studies.readers.dicom.frames import frames_of
+from pipeline.studies.readers.dicom.frames import DEFLATED_FRAMES, frames_of
 from pipeline.studies.readers.dicom.header import Header, Kind, header_of, whole
 from pipeline.studies.readers.dicom.item_numbers import whole_number
-from pipeline.studies.readers.dicom.pixel_format import format_of
+from pipeline.studies.readers.dicom.pixel_format import check_syntax, format_of
 from pipeline.studies.readers.dicom.planes import plane_of
 from pipeline.studies.readers.dicom.references import check_references, derived, instances_named, items
 from pipeline.studies.readers.masks.label_maps import named_values_facts, present
@@ -73,10 +73,11 @@ def _pixels(dataset: Dataset, header: Header) -> NDArray[np.integer]:
     """Return the stored values (frame, row, column), one group of attributes a frame."""
     layout = format_of(header)
     syntax = header.get("transfer_syntax")
-    if layout.samples != 1 or not syntax:
-        message = f"SamplesPerPixel is {layout.samples} and must be 1, and a TransferSyntaxUID has to be stated"
-        raise refused(Reason.NOT_READABLE, message)
-    pixels = frames_of(dataset, syntax, layout)
+    if layout.samples != 1:
+        raise refused(Reason.NOT_READABLE, f"SamplesPerPixel is {layout.samples}; a mask has 1")
+    if syntax != DEFLATED_FRAMES:
+        check_syntax(header, layout)
+    pixels = frames_of(dataset, str(syntax), layout)
     groups = len(items(dataset, "PerFrameFunctionalGroupsSequence"))
     if groups != len(pixels):
         message = f"the mask has {len(pixels)} frames, and PerFrameFunctionalGroupsSequence describes {groups}"
