@@ -20,7 +20,8 @@ from torch import nn
 
 def build():
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    pooled = nn.AdaptiveAvgPool2d(1)
+    return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), pooled, nn.Flatten(), nn.Linear(4, 3))
 """
 RNG = np.random.default_rng(11)
 ULTRASOUND = {"benign": 6, "malignant": 4, "normal": 3}
