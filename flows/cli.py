@@ -199,6 +199,16 @@ def scan(
     export: Annotated[
         Path | None, typer.Option("--export", metavar="FILE.parquet", help="Write the catalogue under pseudonyms.")
     ] = None,
+    label_from: Annotated[
+        str | None,
+        typer.Option("--label-from", metavar="SOURCE", help="The manifest's labels: folder, name:REGEX or a CSV file."),
+    ] = None,
+    patient_from: Annotated[
+        str | None,
+        typer.Option(
+            "--patient-from", metavar="SOURCE", help="Its patients: folder, name:REGEX, a CSV file or header."
+        ),
+    ] = None,
     index: Annotated[
         Path | None, typer.Option("--index", metavar="FILE", help="Where the private working index lies.")
     ] = None,
@@ -211,9 +221,11 @@ def scan(
     """
     if not archive.startswith(("http://", "https://")) and not Path(archive or "?").is_dir():
         raise ArchiveError(f"ARCHIVE: must name a folder or a DICOMweb server's URL, not {archive!r}")
-    from flows.commands.scan import scan_archive
+    from flows.commands.scan import Outputs, scan_archive, value_sources
 
-    scan_archive(archive, as_json=as_json, outputs=(write_manifest, export), index=index, workers=workers)
+    sources = value_sources(label_from, patient_from, write_manifest)
+    outputs = Outputs(write_manifest, export, sources)
+    scan_archive(archive, as_json=as_json, outputs=outputs, index=index, workers=workers)
 
 
 @app.command()

@@ -27,7 +27,7 @@ Stamp = tuple[str, int, int, int]
 Entry = dict[str, Any]
 """A row by column."""
 
-_APPLICATION, _VERSION = 0x63616D61, 2  # "cama"
+_APPLICATION, _VERSION = 0x63616D61, 3  # "cama"
 _KEYS = ("path", "member", "size", "mtime_ns", "inode")
 _COLUMNS = (*_KEYS, "folder", *ATTRIBUTES)
 _NUMBERS = {"size", "mtime_ns", "inode", "samples", "rows", "columns", "bits"}
@@ -37,12 +37,12 @@ _EXPORTED = 5_000  # rows a group
 _CACHE_KIB = 16 * 1024  # of the indices: UIDs come in no order; sorting takes as much again
 
 # outcome: NULL until grouping has decided, then '' (used) or the reason; image: what the file belongs to;
-# role: of a NIfTI, NRRD or picture that is a mask, whose it is
+# role: of a NIfTI, NRRD or picture that is a mask, whose it is; content: what its pixels hold, where it may be one
 _SCHEMA = f"""
 CREATE TABLE files (
     id INTEGER PRIMARY KEY,
     {", ".join(f"{name} {'INTEGER' if name in _NUMBERS else 'TEXT'}" for name in _COLUMNS)},
-    seen INTEGER, outcome TEXT, image INTEGER, role TEXT, UNIQUE (path, member));
+    seen INTEGER, outcome TEXT, image INTEGER, role TEXT, content TEXT, UNIQUE (path, member));
 CREATE INDEX files_series ON files (series) WHERE series IS NOT NULL;
 CREATE INDEX files_instance ON files (instance) WHERE instance IS NOT NULL;
 CREATE INDEX files_folder ON files (folder) WHERE kind IN ('nifti', 'nrrd', 'raster');

@@ -43,7 +43,7 @@ More = Callable[[Sequence[str | int]], Dataset]
 
 ATTRIBUTES = (
     "kind", "reason", "fault", *(name for name in TAGS.values() if name not in _OF_PIXELS_ONLY), _SYNTAX_NAME,
-    "refers", "labels",
+    "refers", "labels", "shape",
 )  # fmt: skip
 """The keys of ``Facts`` that the index keeps."""
 
@@ -115,19 +115,19 @@ def _described(file: BinaryIO, size: int, head: bytes, readers: Readers) -> Fact
     reader = _by_magic(head, readers)
     if isinstance(reader, Kind):
         return {"kind": reader, "reason": Reason.NOT_AN_IMAGE if reader is Kind.OTHER else None}
-    return {"kind": reader.FACTS.kind, "reason": _refusal(reader, head, size)}
+    return {"kind": reader.FACTS.kind, **_checked(reader, head, size)}
 
 
-def _refusal(reader: ModuleType, head: bytes, size: int) -> Reason | None:
-    """Return why a file is not read, by its reader's own check of the header; None when it is."""
+def _checked(reader: ModuleType, head: bytes, size: int) -> Facts:
+    """Return why a file is not read, by its reader's own check of the header, or its shape where that tells it."""
     check = getattr(reader, "check_header", None)
     if check is None:
-        return None
+        return {"reason": None}
     try:
-        guarded("the file", lambda: check(head, size))
+        shape = guarded("the file", lambda: check(head, size))
     except StudyError as error:
-        return error.reason
-    return None
+        return {"reason": error.reason}
+    return {"reason": None, "shape": json.dumps(shape) if shape else None}
 
 
 def _by_magic(head: bytes, readers: Readers) -> ModuleType | Kind:

@@ -19,6 +19,7 @@ from pydicom import dcmread
 
 from pipeline.errors import ArchiveError, Reason, StudyError
 from pipeline.studies.index.catalogue import Catalogue, Stamp, known_modality
+from pipeline.studies.index.file_content import look_into
 from pipeline.studies.index.group_series import group
 from pipeline.studies.index.headers import Facts, Kind, describe
 from pipeline.studies.readers import BUILT_IN, Readers
@@ -69,6 +70,7 @@ def scan(
             on_files(len(batch))
         catalogue.forget_unseen()
         _read_containers(root, catalogue, partial(_described_members, readers=readers), (workers, own, on_files))
+        look_into(root, catalogue, workers=workers, pool=own, readers=readers)
     if not catalogue.is_decided():
         group(root, catalogue, readers)
 

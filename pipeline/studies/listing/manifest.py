@@ -2,7 +2,8 @@
 
 Columns: ``study``, ``patient``, ``image``; ``mask:<reader>``, ``mask:<reader>:<label>`` or, where a label map shows
 several labels by their numbers, ``mask:<reader>:<label>=<number>``, any number of them; ``label`` (``a;b`` for several,
-empty for none present). Every other column is a stratum. A mask in a file that covers many images (JSON, CSV) is
+empty for none present, ``?`` where the archive does not say). ``doubts``, which a scan writes for people to read, is
+passed over. Every other column is a stratum. A mask in a file that covers many images (JSON, CSV) is
 ``path`` where the image's file bears the name that the file knows, else ``path#name``. Several files in one cell,
 ``a.png;b.png``, are one mask. A path that ends in ``.files``
 is a list of files beside the manifest, as ``camaudit scan`` writes it. Errors name lines and columns,
@@ -23,6 +24,8 @@ __all__ = ["read_manifest"]
 
 _NEEDED = ("study", "patient", "image")
 _LABEL = "label"
+_UNKNOWN = "?"
+_DOUBTS = "doubts"
 _MASK = "mask:"
 _MASK_COLUMN = re.compile(r"mask:(\s*[^:\s][^:]*)(?::(\s*[^:=\s][^:=]*)(?:=\s*([1-9]\d*)\s*)?)?")
 _LIKELY_MISSPELT = 0.8
@@ -77,7 +80,7 @@ def _check_readers(manifest: Path, columns: Sequence[tuple[str, str | None]]) ->
 
 def _check_column(manifest: Path, name: str) -> None:
     """Refuse a column that would pass for a stratum and is none: a slip of the pen, or an identity."""
-    if name in (*_NEEDED, _LABEL):
+    if name in (*_NEEDED, _LABEL, _DOUBTS):
         return
     if _is_mask(name):
         if not _MASK_COLUMN.fullmatch(name):
@@ -127,7 +130,8 @@ def _rows(
             if _is_mask(name)
             for path, key in _paths_and_keys(values[name])
         )
-        strata = {name: values[name] for name in columns if name not in (*_NEEDED, _LABEL) and not _is_mask(name)}
+        own = (*_NEEDED, _LABEL, _DOUBTS)
+        strata = {name: values[name] for name in columns if name not in own and not _is_mask(name)}
         reference = _labels(values[_LABEL]) if _LABEL in values else None
         listed = root if any(map(is_list, (image, *(mask.path for mask in masks)))) else None
         yield StudyRow(values["study"], values["patient"], image, masks, reference, strata, listed)
@@ -155,8 +159,11 @@ def _source(name: str, path: Path, key: str | None) -> MaskSource:
     return MaskSource(reader, label, path, value, key)
 
 
-def _labels(cell: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(label for label in map(str.strip, cell.split(";")) if label))
+def _labels(cell: str) -> tuple[str, ...] | None:
+    """Return the labels of a cell; None where nobody has looked."""
+    return (
+        None if cell == _UNKNOWN else tuple(dict.fromkeys(label for label in map(str.strip, cell.split(";")) if label))
+    )
 
 
 def _check_distinct(manifest: Path, lines: Sequence[tuple[int, list[str]]], rows: Sequence[StudyRow]) -> None:

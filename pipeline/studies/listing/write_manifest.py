@@ -1,5 +1,7 @@
 """A catalogue's usable images as a manifest that ``camaudit run`` takes, with the masks that were found.
 
+The column ``doubts`` says what a person should look at. Labels are written where the user has said where they come
+from; an image of which nothing tells the label has ``?`` there, which is not "none present".
 Studies and patients are keyed pseudonyms already; paths are the archive's own. An image that is one file, or all DICOM
 of one folder, is named by that; any other by a list of its files beside the manifest (see ``gathering``).
 """
@@ -11,8 +13,9 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path, PurePath
 from typing import IO
@@ -20,16 +23,19 @@ from typing import IO
 from pipeline.errors import ArchiveError, Reason
 from pipeline.studies.index.catalogue import Catalogue, Entry
 from pipeline.studies.index.headers import Kind
-from pipeline.studies.listing.by_file_name import UNNAMED_READER, is_next_part
+from pipeline.studies.listing.columns_from import ImagePlace, ValueSource, check_values
 from pipeline.studies.listing.dataset_layouts import conventional
+from pipeline.studies.listing.doubts import SEPARATOR, doubts_of_image, doubts_of_masks
+from pipeline.studies.listing.mask_names import UNNAMED_READER, is_next_part
 from pipeline.studies.listing.study_row import LIST
 from pipeline.studies.pseudonyms import KEY_VARIABLE, Pseudonyms
 from pipeline.studies.readers.images.dicom_series import FACTS as DICOM
 
-__all__ = ["write_manifest"]
+__all__ = ["WrittenManifest", "write_manifest"]
 
 _MOST_COLUMNS = 64
 _NEEDED = ("study", "patient", "image")
+_LABEL, _DOUBTS, _UNKNOWN = "label", "doubts", "?"
 _NO_CELL = re.compile(r"^\s|\s$|[\n\r#;]")
 _READER = re.compile(r"(r|reader|rater|expert|annotator)[_-]?\d*|manual|auto")  # a file's name may hold a person's
 
@@ -37,54 +43,107 @@ Opener = Callable[[Path], AbstractContextManager[IO[bytes]]]
 """Opens a file that is complete or absent, as ``pipeline.files.written`` does."""
 
 
-def write_manifest(root: Path, catalogue: Catalogue, path: Path, pseudonyms: Pseudonyms, opened: Opener) -> int:
-    """Write the manifest of the usable images and return their number.
+@dataclass(frozen=True)
+class WrittenManifest:
+    """How many images a manifest lists, and how many of its rows have each doubt."""
+
+    images: int
+    doubts: Mapping[str, int]
+
+
+@dataclass
+class _Row:
+    """A row of the manifest to be: its cells by column, the lists that they name, what it is of, and its doubts."""
+
+    cells: dict[str, str]
+    lists: dict[str, list[list[str]]]
+    place: ImagePlace
+    own_patient: bool
+    doubts: list[str]
+
+
+def write_manifest(
+    root: Path,
+    catalogue: Catalogue,
+    path: Path,
+    pseudonyms: Pseudonyms,
+    opened: Opener,
+    sources: Sequence[ValueSource] = (),
+) -> WrittenManifest:
+    """Write the manifest of the usable images; ``sources``: where labels and patients come from.
 
     Raises:
-        ArchiveError: when there is no usable image, or the masks would need too many columns.
+        ArchiveError: when there is no usable image, the masks would need too many columns, or a source fits nothing.
     """
-    rows = _conventional_rows(root, catalogue, pseudonyms)
     lists = path.with_suffix(".lists")
+    rows = _conventional_rows(root, catalogue, pseudonyms)
     if rows is None:
         on_disk = root.is_dir()
         rows = [_row(catalogue, image, lists, pseudonyms, on_disk=on_disk) for image in _usable(catalogue)]
     if not rows:
         raise ArchiveError(f"{root}: holds no usable image: there is nothing to write a manifest of")
+    for source in sources:
+        _fill(rows, source, pseudonyms, on_disk=root.is_dir())
     _check_distinct(rows)
     _consistent(rows)
-    masks = sorted({name for cells, _ in rows for name in cells} - {*_NEEDED})
+    _doubt_patients(rows)
+    masks = sorted({name for row in rows for name in row.cells} - {*_NEEDED, _LABEL})
     if len(masks) > _MOST_COLUMNS:
         raise ArchiveError(f"{root}: the masks have {len(masks)} readers and labels; a manifest takes {_MOST_COLUMNS}")
     shutil.rmtree(lists, ignore_errors=True)
-    for _, places in rows:
-        for name, files in places.items():
+    _write_lists(path, rows, opened)
+    _write_table(path, rows, [*_NEEDED, *masks, *([_LABEL] if _LABEL in rows[0].cells else ()), _DOUBTS], opened)
+    return WrittenManifest(len(rows), Counter(doubt for row in rows for doubt in dict.fromkeys(row.doubts)))
+
+
+def _write_lists(path: Path, rows: Sequence[_Row], opened: Opener) -> None:
+    for row in rows:
+        for name, files in row.lists.items():
             with opened(path.parent / name) as file:
                 file.write(json.dumps(files).encode())
+
+
+def _write_table(path: Path, rows: Sequence[_Row], columns: Sequence[str], opened: Opener) -> None:
+    table = csv.DictWriter(text := io.StringIO(newline=""), columns, restval="")
+    table.writeheader()
+    table.writerows({**row.cells, _DOUBTS: SEPARATOR.join(dict.fromkeys(row.doubts))} for row in rows)
     with opened(path) as file:
-        table = csv.DictWriter(text := io.StringIO(newline=""), [*_NEEDED, *masks], restval="")
-        table.writeheader()
-        table.writerows(cells for cells, _ in rows)
         file.write(text.getvalue().encode())
-    return len(rows)
 
 
-def _check_distinct(rows: Sequence["_Cells"]) -> None:
+def _fill(rows: Sequence[_Row], source: ValueSource, pseudonyms: Pseudonyms, *, on_disk: bool) -> None:
+    """Write what a source says into the rows; where it says nothing, that is a doubt."""
+    option = f"--{source.column}-from"
+    if source.needs_paths and not on_disk:
+        raise ArchiveError(f"{option}: a server has no folders and file names of the archive's own; give a CSV file")
+    check_values(source, [row.place for row in rows])
+    for row in rows:
+        value = source.value_of(row.place)
+        if source.column == "label":
+            row.cells[_LABEL] = _UNKNOWN if value is None else value
+            row.doubts += ["label missing"] if value is None else []
+        elif value is not None:
+            row.cells["patient"], row.own_patient = pseudonyms.patient(value), True
+
+
+def _doubt_patients(rows: Sequence[_Row]) -> None:
+    """Say of each row whose patient nothing tells that it counts as one of its own."""
+    for row in rows:
+        row.doubts += [] if row.own_patient else ["patient not stated: counts as a patient of its own"]
+
+
+def _check_distinct(rows: Sequence[_Row]) -> None:
     """Refuse a manifest in which two images bear one pseudonym: the first would answer for the second."""
-    (pseudonym, times), *_ = Counter(cells["study"] for cells, _ in rows).most_common(1)
+    (pseudonym, times), *_ = Counter(row.cells["study"] for row in rows).most_common(1)
     if times > 1:
         raise ArchiveError(f"the pseudonym {pseudonym} stands for {times} images; set another {KEY_VARIABLE}")
-
-
-_Places = list[list[str]]
-_Cells = tuple[dict[str, str], dict[str, _Places]]
-"""A row's cells by column, and the lists that some of them name, by their paths."""
 
 
 def _usable(catalogue: Catalogue) -> Iterator[Entry]:
     return catalogue.select("SELECT * FROM images WHERE reason IS NULL ORDER BY patient, study, series, id")
 
 
-def _row(catalogue: Catalogue, image: Entry, lists: Path, pseudonyms: Pseudonyms, *, on_disk: bool) -> _Cells:
+def _row(catalogue: Catalogue, image: Entry, lists: Path, pseudonyms: Pseudonyms, *, on_disk: bool) -> _Row:
     """Return an image's row; several images of one series are told apart by their files.
 
     A folder stands for its files only ``on_disk``: a server's are not there to be listed.
@@ -92,19 +151,37 @@ def _row(catalogue: Catalogue, image: Entry, lists: Path, pseudonyms: Pseudonyms
     query = "SELECT * FROM files WHERE image = ? AND outcome = '' ORDER BY path, member"
     files = list(catalogue.select(query, image["id"]))
     slices = [file for file in files if file["kind"] == image["kind"] and file["role"] is None]
+    masks = [file for file in files if file not in slices]
     patient = image["patient"] or image["study"] or image["origin"]
     first = slices[0]
     study = pseudonyms.study(patient, first["instance"] or f"{first['path']}\0{first['member']}")
     cells = {"study": study, "patient": pseudonyms.patient(patient)}
-    places: dict[str, _Places] = {}
-    drawn = [(name, [file]) for name, file in _columns([file for file in files if file not in slices])]
+    places: dict[str, list[list[str]]] = {}
+    drawn = [(name, [file]) for name, file in _columns(masks)]
     for name, parts in [("image", slices), *drawn]:
         plain = _plain(catalogue, parts) if on_disk or len(parts) == 1 else None
         if plain is None:
             plain = f"{lists.name}/{parts[0]['id']:09d}{LIST}"
             places[plain] = [[part["path"], part["member"]] if part["member"] else [part["path"]] for part in parts]
         cells[name] = f"{cells[name]};{plain}" if name in cells else plain
-    return cells, places
+    doubts = [*doubts_of_image(image, slices), *doubts_of_masks(masks, slices, _unnamed(cells))]
+    is_dicom = str(image["kind"]).startswith("dicom")
+    return _Row(cells, places, _place(image, slices), is_dicom and bool(image["patient"]), doubts)
+
+
+def _unnamed(cells: Mapping[str, str]) -> int:
+    """Return how many columns stand for readers that nothing tells."""
+    return sum(re.fullmatch(rf"mask:{UNNAMED_READER}\d*", name) is not None for name in cells)
+
+
+def _place(image: Entry, files: Sequence[Entry]) -> ImagePlace:
+    """Return what names an image: its file's path, or its folder's; a file in a container has both paths."""
+    first = files[0]
+    one_file = len(files) == 1
+    path = f"{first['path']}/{first['member']}" if first["member"] else first["path"]
+    header = {name: image[name] for name in ("patient", "study", "series") if image[name]}
+    known = header if str(image["kind"]).startswith("dicom") else {}
+    return ImagePlace(str(path if one_file else first["folder"].replace("!/", "/")), not one_file, known)
 
 
 def _plain(catalogue: Catalogue, files: Sequence[Entry]) -> str | None:
@@ -126,13 +203,16 @@ _PASSED_OVER = f"kind = '{Kind.OTHER}' AND reason = '{Reason.NOT_AN_IMAGE}' AND 
 
 
 def _columns(masks: Sequence[Entry]) -> Iterator[tuple[str, Entry]]:
-    """Yield an image's masks by column; where a reader has a second one of a label: expert, expert2."""
+    """Yield an image's masks by column; where a reader has a second one of a label: expert, expert2.
+
+    Numbered parts of one mask come last, and go into the column of what they are parts of.
+    """
     taken: set[str] = set()
-    for mask in masks:
+    for mask in sorted(masks, key=_is_part):
         stated = json.loads(mask["role"])["reader"] if mask["role"] else UNNAMED_READER
         reader = stated.lower() if _READER.fullmatch(stated.lower()) else UNNAMED_READER
         labels = [label for label in json.loads(mask["labels"] or "[]") if label] or [None]
-        if is_next_part(stated) and _column(UNNAMED_READER, None) in taken:
+        if _is_part(mask) and _column(UNNAMED_READER, None) in taken:
             yield _column(UNNAMED_READER, None), mask
             continue
         for number in count(1):
@@ -143,31 +223,39 @@ def _columns(masks: Sequence[Entry]) -> Iterator[tuple[str, Entry]]:
         yield from ((name, mask) for name in sorted(names))
 
 
+def _is_part(mask: Entry) -> bool:
+    role = json.loads(mask["role"] or "{}")
+    return bool(role.get("part")) or is_next_part(role.get("reader", ""))
+
+
 def _column(reader: str, label: str | None) -> str:
     return f"mask:{reader}:{label}" if label else f"mask:{reader}"
 
 
-def _consistent(rows: Sequence[_Cells]) -> None:
+def _consistent(rows: Sequence[_Row]) -> None:
     """Rename the unlabelled masks of readers who have labelled ones too: a manifest takes one of both."""
-    labelled = {name.split(":")[1] for cells, _ in rows for name in cells if name.count(":") == 2}
-    for cells, _ in rows:
-        for name in [name for name in cells if name.count(":") == 1 and name.split(":")[1] in labelled]:
-            cells[f"{name}-unlabelled"] = cells.pop(name)
+    labelled = {name.split(":")[1] for row in rows for name in row.cells if name.count(":") == 2}
+    for row in rows:
+        for name in [name for name in row.cells if name.count(":") == 1 and name.split(":")[1] in labelled]:
+            row.cells[f"{name}-unlabelled"] = row.cells.pop(name)
 
 
-def _conventional_rows(root: Path, catalogue: Catalogue, pseudonyms: Pseudonyms) -> list[_Cells] | None:
+def _conventional_rows(root: Path, catalogue: Catalogue, pseudonyms: Pseudonyms) -> list[_Row] | None:
     """Return the rows of an archive that keeps a convention, without the images that the catalogue excludes."""
     listed = conventional(root)
     if listed is None:
         return None
-    usable = "SELECT count(*) FROM files WHERE path = ? AND member = '' AND outcome = ''"
-    rows: list[_Cells] = []
+    usable = "SELECT * FROM files WHERE path = ? AND member = '' AND outcome = ''"
+    rows: list[_Row] = []
     for row in listed:
         path = os.path.relpath(row.image, root)
-        if catalogue.count(usable, path):
+        files = list(catalogue.select(usable, path))
+        if files:
             masks = {_column(mask.reader, _fitting(mask.label)): os.path.relpath(mask.path, root) for mask in row.masks}
             study, patient = pseudonyms.study(row.patient, row.study), pseudonyms.patient(row.patient)
-            rows.append(({"study": study, "patient": patient, "image": path, **masks}, {}))
+            cells = {"study": study, "patient": patient, "image": path, **masks}
+            doubts = list(doubts_of_image(files[0], files))
+            rows.append(_Row(cells, {}, ImagePlace(path, is_folder=False), own_patient=True, doubts=doubts))
     return rows
 
 

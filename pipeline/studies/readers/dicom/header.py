@@ -62,6 +62,7 @@ _NO_IMAGES = tuple(
 
 TAGS: Mapping[int, str] = {
     0x00080008: "image_type", 0x00080016: "class", 0x00080018: "instance", 0x00080060: "modality",
+    0x0008103E: "description",
     0x00100020: "patient", 0x00180050: "thickness", 0x00180081: "echo_time", 0x00189087: "b_value",
     0x00181164: "imager_spacing", 0x00182010: "scanned_spacing",
     0x0020000D: "study", 0x0020000E: "series", 0x00200012: "acquisition",

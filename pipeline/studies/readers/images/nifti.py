@@ -78,8 +78,8 @@ def accepts(path: Path) -> bool:
     return FACTS.begins(first_bytes(path, 348))
 
 
-def check_header(head: bytes, size: int) -> None:
-    """Refuse a file by its beginning and its size, without decoding it.
+def check_header(head: bytes, size: int) -> tuple[int, ...]:
+    """Return the shape that a file's beginning tells; refuse it by that and its size, without decoding it.
 
     Raises:
         StudyError: as ``parsed_header``; SEVERAL_VOLUMES, TRUNCATED or NOT_READABLE.
@@ -90,6 +90,7 @@ def check_header(head: bytes, size: int) -> None:
     if not packed and header.size != size:
         reason = Reason.TRUNCATED if size < header.size else Reason.NOT_READABLE
         raise refused(reason, f"the file holds {size} bytes of the {header.size} its header announces")
+    return header.shape
 
 
 def read(path: Path, options: ReadOptions) -> ImageFile:

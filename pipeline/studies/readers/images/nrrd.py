@@ -58,15 +58,15 @@ def accepts(path: Path) -> bool:
     return FACTS.begins(first_bytes(path, 10))
 
 
-def check_header(head: bytes, size: int) -> None:  # noqa: ARG001 - its voxels are counted when they are inflated
-    """Refuse a file by its beginning, without decoding it.
+def check_header(head: bytes, size: int) -> tuple[int, ...]:  # noqa: ARG001 - voxels are counted when inflated
+    """Return the shape that a file's beginning tells, or refuse it by that, without decoding it.
 
     Raises:
         StudyError: for whatever in the header keeps the file from being read.
     """
     header = nrrd.read_header(io.BytesIO(head))
     check_layout(header)
-    geometry_of(header)
+    return geometry_of(header).shape
 
 
 def read(path: Path, options: ReadOptions) -> ImageFile:

@@ -4,6 +4,7 @@ Frames are placed one by one, by their own positions: they come in any order, em
 writers, and a tilted gantry has no box-shaped volume. Nothing is allocated but the image's own grid.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,10 @@ from pydicom import Dataset
 from pipeline.errors import Reason, StudyError
 from pipeline.studies.geometry import Affine, Geometry, GeometryError
 from pipeline.studies.readers.dicom.data_set import file_kind, open_whole, plane_affine
-from pipeline.studies.readers.dicom.frames import frames_of
+from pipeline.studies.readers.dicom.frames import DEFLATED_FRAMES, frames_of
 from pipeline.studies.readers.dicom.header import Header, Kind, header_of, whole
 from pipeline.studies.readers.dicom.item_numbers import whole_number
-from pipeline.studies.readers.dicom.pixel_format import format_of
+from pipeline.studies.readers.dicom.pixel_format import check_syntax, format_of
 from pipeline.studies.readers.dicom.planes import plane_of
 from pipeline.studies.readers.dicom.references import check_references, derived, instances_named, items
 from pipeline.studies.readers.masks.label_maps import named_values_facts, present
@@ -41,7 +42,8 @@ FACTS = ReaderFacts(title="DICOM segmentation", kind="dicom segmentation", reads
 
 _WHAT = "segments"
 
-_Frame = tuple[int, NDArray[np.bool_]]
+_Frame = tuple[int, int, NDArray[np.bool_]]
+"""A frame's index, its segment (0 for a label map's), and its marked pixels (row, column)."""
 
 
 def accepts(path: Path) -> bool:
@@ -68,12 +70,9 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     facts = name_facts(named, wanted) if len(named) == 1 else {}
     shown = _shown(dataset, pixels, kind, background)
     facts |= named_values_facts(shown, frozenset(number for _, number in named), segments)
-    frames = _marked_frames(dataset, pixels, segments, kind)
-    on_plane = len(image.volume.geometry.shape) == 2
-    marked, resampled = (
-        (_project(dataset, frames, image), {}) if on_plane else _placed(dataset, list(frames), image, wanted)
-    )
-    facts |= resampled
+    frames = list(_marked_frames(dataset, pixels, segments, kind))
+    marked, placing = _placed(dataset, frames, image, wanted)
+    facts |= placing
     check_meant(segments, wanted, bool(marked.any()), _WHAT)
     half = {"mask threshold": "half of the maximum fractional value"} if kind == "FRACTIONAL" else {}
     return MaskFile(marked, facts | half)
@@ -83,10 +82,11 @@ def _pixels(dataset: Dataset, header: Header) -> NDArray[np.integer]:
     """Return the stored values (frame, row, column), one group of attributes a frame."""
     layout = format_of(header)
     syntax = header.get("transfer_syntax")
-    if layout.samples != 1 or not syntax:
-        message = f"SamplesPerPixel is {layout.samples} and must be 1, and a TransferSyntaxUID has to be stated"
-        raise refused(Reason.NOT_READABLE, message)
-    pixels = frames_of(dataset, syntax, layout)
+    if layout.samples != 1:
+        raise refused(Reason.NOT_READABLE, f"SamplesPerPixel is {layout.samples}; a mask has 1")
+    if syntax != DEFLATED_FRAMES:
+        check_syntax(header, layout)
+    pixels = frames_of(dataset, str(syntax), layout)
     groups = len(items(dataset, "PerFrameFunctionalGroupsSequence"))
     if groups != len(pixels):
         message = f"the mask has {len(pixels)} frames, and PerFrameFunctionalGroupsSequence describes {groups}"
@@ -128,15 +128,15 @@ def _segment(dataset: Dataset, frame: int) -> int:
 def _marked_frames(
     dataset: Dataset, pixels: NDArray[np.integer], segments: frozenset[int], kind: str
 ) -> Iterator[_Frame]:
-    """Yield the index and the marked pixels (row, column) of each frame that shows a wanted segment."""
+    """Yield each frame that shows a wanted segment."""
     half = 0.5
     if kind == "FRACTIONAL":
         half = whole_number(dataset, "MaximumFractionalValue") / 2
     for index, frame in enumerate(pixels):
         if kind == "LABELMAP":
-            yield index, np.isin(frame, sorted(segments))
-        elif _segment(dataset, index) in segments:
-            yield index, frame >= half
+            yield index, 0, np.isin(frame, sorted(segments))
+        elif (segment := _segment(dataset, index)) in segments:
+            yield index, segment, frame >= half
 
 
 def _groups(dataset: Dataset, frame: int, name: str) -> list[Dataset]:
@@ -153,14 +153,19 @@ def _group(dataset: Dataset, frame: int, name: str) -> Dataset:
 def _placed(
     dataset: Dataset, frames: Sequence[_Frame], image: ImageFile, wanted: MaskRequest
 ) -> tuple[NDArray[np.bool_], dict[str, str]]:
-    """Return the mask (the image's shape) of frames on the image's slices or, where asked for, resampled; facts."""
+    """Return the mask (the image's shape) of frames on the image's pixels or, where asked for, resampled; facts."""
+    if len(image.volume.geometry.shape) == 2:
+        marked, twice = _project(dataset, frames, image)
+        return marked, _twice_facts(twice)
     try:
-        return _stack(dataset, frames, image), {}
+        marked, twice = _stack(dataset, frames, image)
     except StudyError as error:
         if wanted.regrid != "nearest" or error.reason is not Reason.OTHER_GRID or not frames:
             raise
         message = str(error)
-    planes = [(_frame_affine(dataset, index), pixels) for index, pixels in frames]
+    else:
+        return marked, _twice_facts(twice)
+    planes = [(_frame_affine(dataset, index), pixels) for index, _, pixels in frames]
     frame = str(dataset.get("FrameOfReferenceUID") or "")
     try:
         marked, source = frames_as_volume(planes, _slice_step(dataset))
@@ -169,6 +174,10 @@ def _placed(
     else:
         return regridded(marked, replace(source, frame_of_reference=frame or None), image.volume.geometry, message)
     raise refused(Reason.OTHER_GRID, message, excluded=True)
+
+
+def _twice_facts(twice: int) -> dict[str, str]:
+    return {"frames of one segment in one place": f"{twice}, united with the first there"} if twice else {}
 
 
 def _slice_step(dataset: Dataset) -> float:
@@ -188,20 +197,24 @@ def _slice_step(dataset: Dataset) -> float:
     raise refused(Reason.OTHER_GRID, message, excluded=True)
 
 
-def _stack(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> NDArray[np.bool_]:
-    """Return the mask (the image's shape) of frames that state where they lie in the patient."""
+def _stack(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> tuple[NDArray[np.bool_], int]:
+    """Return the mask (the image's shape) of frames that state where they lie in the patient.
+
+    The second is how many frames lie where another one of their segment lies: nothing tells which of them counts.
+    """
     grid = image.volume.geometry
     check_frame(str(dataset.get("FrameOfReferenceUID") or ""), grid)
-    marked = np.zeros(grid.shape, dtype=bool)
-    for index, pixels in frames:
+    marked, places = np.zeros(grid.shape, dtype=bool), Counter[tuple[int, int]]()
+    for index, segment, pixels in frames:
         plane = _frame_affine(dataset, index)
         axis, place = _nearest_slice(plane, pixels.shape, grid)
         if 0 <= place < grid.shape[axis]:
             marked[(slice(None),) * axis + (slice(place, place + 1),)] |= _on_slice(pixels, plane, grid, axis, place)
+            places[segment, place] += 1
         elif pixels.any():
             message = f"a marked frame of the mask lies on slice {place + 1} of the image's {grid.shape[axis]}"
             raise refused(Reason.OTHER_GRID, message, excluded=True)
-    return marked
+    return marked, places.total() - len(places)
 
 
 def _frame_affine(dataset: Dataset, frame: int) -> Affine:
@@ -237,12 +250,12 @@ def _on_slice(pixels: NDArray[np.bool_], plane: Affine, grid: Geometry, axis: in
     return carry(frame, Geometry(frame.shape, source), Geometry(shape, target))
 
 
-def _project(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> NDArray[np.bool_]:
-    """Return the mask (rows, columns) of the frames that were drawn on this projection."""
+def _project(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> tuple[NDArray[np.bool_], int]:
+    """Return the mask (rows, columns) of the frames that were drawn on this projection, and how many as ``_stack``."""
     shape = image.volume.geometry.shape
-    marked = np.zeros(shape, dtype=bool)
+    marked, places = np.zeros(shape, dtype=bool), Counter[int]()
     _check_chosen_frame(dataset, image)
-    for index, pixels in frames:
+    for index, segment, pixels in frames:
         sources = _sources(_groups(dataset, index, "DerivationImageSequence"))
         own = [source for source in sources if _names(source, image) and _shows(source, image)]
         if sources and not own:
@@ -252,7 +265,8 @@ def _project(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> ND
             message = f"the mask's frames of {pixels.shape} do not cover the image {shape} pixel by pixel"
             raise refused(Reason.OTHER_GRID, message, excluded=True)
         marked |= pixels
-    return marked
+        places[segment] += 1
+    return marked, places.total() - len(places)
 
 
 def _check_chosen_frame(dataset: Dataset, image: ImageFile) -> None:

@@ -255,7 +255,24 @@ def test_contours_that_cancel_out_are_told_or_united(tmp_path, corners, even_odd
     assert united.marked.sum() == union
     found = mask(path, image, label="GTV")
     if even_odd is None:
-        refused(found, "mask_without_area")
+        refused(found, "mask_without_area", "union")
         return
     assert found.marked.sum() == even_odd
     assert ("voxels where contours overlap" in found.header) is (even_odd != union)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_contours_of_a_number_that_no_structure_bears(tmp_path, own):
+    """The structure set was renumbered and its contours were not: an empty mask would say that nothing was drawn."""
+    planned(tmp_path)
+    image, path = image_of(tmp_path / "ct"), squares(tmp_path / "rt.dcm", (5, 5, 10))
+    dataset = dcmread(path)
+    stray = copy.deepcopy(dataset.ROIContourSequence[0])
+    stray.ReferencedROINumber = 77
+    dataset.ROIContourSequence = [dataset.ROIContourSequence[0], stray] if own else [stray]
+    dataset.save_as(path)
+    found = mask(path, image, label="GTV")
+    if own:
+        assert (found.marked.sum(), found.header["contours of no structure"]) == (100, "1 sets")
+    else:
+        refused(found, "not_readable", "ReferencedROINumber")

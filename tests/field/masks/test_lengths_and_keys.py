@@ -168,3 +168,30 @@ def test_slicer_segments_of_one_value_are_refused(tmp_path):
     header |= {"space": "right-anterior-superior", "kinds": ["domain"] * 3, "space directions": AFFINE[:3, :3].T}
     nrrd.write(str(tmp_path / "m.seg.nrrd"), np.ones(SHAPE, np.uint8), header | {"space origin": AFFINE[:3, 3]})
     assert refused(mask(tmp_path / "m.seg.nrrd", image, label="s0"), "not_readable", "LabelValue")
+
+
+@pytest.mark.parametrize("equal", [True, False])
+def test_two_frames_of_one_segment_on_one_slice_are_told(tmp_path, equal):
+    """Two readers' frames merged under one segment number, or one frame written twice."""
+    image, path, marks = one_bit(tmp_path, 4, 8, 8)
+    dataset = dcmread(path)
+    frames = dataset.pixel_array
+    second = frames[1].copy()
+    second[0, 0] = not equal
+    dataset.PerFrameFunctionalGroupsSequence.append(copy.deepcopy(dataset.PerFrameFunctionalGroupsSequence[1]))
+    dataset.NumberOfFrames = 5
+    dataset.PixelData = bits(np.concatenate([frames, second[None]]))
+    dataset.save_as(path)
+    found = mask(path, image, label="mass")
+    assert found.header["frames of one segment in one place"] == "1, united with the first there"
+    assert found.marked.sum() == marks.sum() + (not equal)
+
+
+def test_frames_of_two_segments_on_one_slice_are_not_told(tmp_path):
+    images = series(np.zeros((8, 8, 4), np.int16))
+    image = volume(tmp_path / "ct", images)
+    marks = np.zeros((4, 8, 8, 2), bool)
+    marks[1:3, 2:5, 2:5] = True
+    path = segmentation(tmp_path / "seg.dcm", images, marks, ["Mass", "Mass"])
+    found = mask(path, image, label="mass")
+    assert (found.marked.sum(), dict(found.header)) == (18, {})

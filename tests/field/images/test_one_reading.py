@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.dataelem import DataElement
 
 from pipeline.errors import StudyError
@@ -38,15 +39,31 @@ def rgb():
     return image
 
 
-def in_frames():
-    return enhanced(dot((7, 5, 4), (1, 1, 1)), np.diag([-1.0, -1, 1, 1]))
+def in_frames(folder):
+    return loaded(enhanced(folder / "e.dcm", dot((7, 5, 3), (1, 1, 1)), np.diag([-1.0, -1, 1, 1])))
 
 
-@pytest.mark.parametrize("make", [ct, cr, us, rgb], ids=lambda make: make.__name__)
+def loaded(path):
+    """Return a file all of whose elements are parsed: those that are not are written back as they were."""
+    image = dcmread(path)
+    image.walk(lambda _, element: element.value)
+    return image
+
+
+def in_own_frames(folder):
+    rescales = ((1, 0), (2, 3), (1, 5))
+    path = enhanced(folder / "e.dcm", dot((7, 5, 3), (1, 1, 1)), np.diag([-1.0, -1, 1, 1]), own=True, rescales=rescales)
+    return loaded(path)
+
+
+@pytest.mark.parametrize("make", [ct, cr, us, rgb, in_frames, in_own_frames], ids=lambda make: make.__name__)
 def test_usable_is_readable(tmp_path, make):
-    """Every attribute absent, empty, and in other value representations: one verdict, and no class's name in it."""
+    """Every attribute absent, empty, in other value representations, with more or fewer values: one verdict.
+
+    And no class's name in it.
+    """
     verdicts = set()
-    for name, image in mutants(make()):
+    for name, image in mutants(make(tmp_path) if "frames" in make.__name__ else make()):
         path = write(tmp_path / "a.dcm", image)
         with path.open("rb") as file:
             facts = describe(file, path.stat().st_size)
