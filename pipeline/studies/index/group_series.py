@@ -18,6 +18,7 @@ from pipeline.studies.index.catalogue import Catalogue, Entry
 from pipeline.studies.index.headers import Kind
 from pipeline.studies.index.mask_files import group_captures, group_volumes
 from pipeline.studies.index.pair_masks import match_masks
+from pipeline.studies.index.pair_regions import pair_regions, set_texts_aside
 from pipeline.studies.index.series_parts import images_of
 from pipeline.studies.readers import BUILT_IN, Readers
 
@@ -40,7 +41,9 @@ def group(root: Path, catalogue: Catalogue, readers: Readers = BUILT_IN) -> None
         group_captures(catalogue)
         _settle_refused(catalogue)
         catalogue.write("DELETE FROM images WHERE id NOT IN (SELECT image FROM files WHERE image IS NOT NULL)", [()])
+        pair_regions(catalogue, readers.study_endings)
         match_masks(catalogue, readers.study_endings)
+        set_texts_aside(catalogue)
         catalogue.decided()
 
 

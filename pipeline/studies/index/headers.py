@@ -25,9 +25,10 @@ from pipeline.studies.readers.images.dicom_enhanced import checked_frames
 from pipeline.studies.readers.images.dicom_mosaic import CSA_TAGS, checked_mosaic
 from pipeline.studies.readers.images.dicom_projection import checked_flat
 from pipeline.studies.readers.images.dicom_series import checked_slice
+from pipeline.studies.readers.regions import dicom_report
 from pipeline.studies.readers.shared.base import AS_STORED, GZIP_MAGIC, chosen, guarded, inflated
 
-__all__ = ["ATTRIBUTES", "Facts", "Kind", "describe", "describe_json"]
+__all__ = ["ATTRIBUTES", "Facts", "Kind", "allowed_words", "describe", "describe_json"]
 
 Facts = dict[str, str | int | None]
 
@@ -158,7 +159,10 @@ def _judged(header: dict[str, str | None], more: More | None, left: int | None) 
     """
     kind, reason, fault = kind_of(header), None, None
     facts: Facts = {**header}
-    if kind in (Kind.OBJECT, Kind.DIRECTORY):
+    drawn = _of_report(more) if more and header.get("class") in dicom_report.REPORTS else {}
+    if drawn:
+        kind, facts = Kind.REGIONS, facts | drawn
+    elif kind in (Kind.OBJECT, Kind.DIRECTORY):
         reason = Reason.NOT_READABLE if is_cut_image(header) else Reason.NOT_AN_IMAGE
     elif kind in (Kind.SEGMENTATION, Kind.STRUCTURES):
         facts |= _of_mask(more(_MASK_TAGS) if more else Dataset())
@@ -202,17 +206,28 @@ def _fault(kind: Kind, header: Header, more: More | None, left: int | None) -> R
     return Reason.TRUNCATED if left is not None and is_native and layout.bytes_ > left else None
 
 
+def _of_report(more: More) -> Facts:
+    """Return what the regions of a report of measurements were drawn on; nothing for a report without regions."""
+    dataset = guarded("the report", lambda: more(["ContentSequence"]))
+    instances = dicom_report.instances_named_by(dataset)
+    if not instances:
+        return {}
+    labels = [next(filter(None, map(allowed_words, names)), None) for names in dicom_report.names_of(dataset)]
+    drawn_on = {"instances": sorted(instances)[:_MOST_REFERENCES]}
+    return {"refers": json.dumps(drawn_on), "labels": json.dumps(list(dict.fromkeys(labels)))}
+
+
 def _of_mask(dataset: Dataset) -> Facts:
     """Return what a mask says it was drawn on, and the labels that may be told."""
     refers = references_of(dataset)
     drawn_on = {"series": sorted(refers.series), "instances": sorted(refers.instances)[:_MOST_REFERENCES]}
     labels = [segment.get("SegmentLabel") for segment in items(dataset, "SegmentSequence")]
     labels += [structure.get("ROIName") for structure in items(dataset, "StructureSetROISequence")]
-    facts: Facts = {"refers": json.dumps(drawn_on), "labels": json.dumps([_allowed_words(label) for label in labels])}
+    facts: Facts = {"refers": json.dumps(drawn_on), "labels": json.dumps([allowed_words(label) for label in labels])}
     return facts | ({"frame_of_reference": "\\".join(sorted(refers.frames))} if refers.frames else {})
 
 
-def _allowed_words(label: object) -> str | None:
+def allowed_words(label: object) -> str | None:
     """Return a label whose every word stands on the closed list; else nothing, it may name a person."""
     text = str(label or "").strip().lower()
     words = text.replace("_", " ").replace("-", " ").split()

@@ -27,7 +27,7 @@ from pipeline.studies.listing.mask_names import (
 
 __all__ = ["match_masks"]
 
-_OBJECTS = (Kind.SEGMENTATION, Kind.STRUCTURES)
+_OBJECTS = (Kind.SEGMENTATION, Kind.STRUCTURES, Kind.REGIONS)
 _NAMES = (
     "DROP TABLE IF EXISTS temp.named",
     "CREATE TEMP TABLE named (key TEXT, folder TEXT, rank INTEGER, image INTEGER)",

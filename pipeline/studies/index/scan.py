@@ -22,6 +22,7 @@ from pipeline.studies.index.catalogue import Catalogue, Stamp, known_modality
 from pipeline.studies.index.file_content import look_into
 from pipeline.studies.index.group_series import group
 from pipeline.studies.index.headers import Facts, Kind, describe
+from pipeline.studies.index.region_files import region_facts
 from pipeline.studies.readers import BUILT_IN, Readers
 from pipeline.studies.readers.shared.base import guarded
 from pipeline.studies.untrusted.containers import ENDINGS, members
@@ -173,6 +174,8 @@ def _describe_file(path: Path, readers: Readers = BUILT_IN) -> Facts:
         if not stat.S_ISREG(status.st_mode):
             return _excluded(Reason.NOT_REGULAR)
         facts = describe(file, status.st_size, readers)
+    if facts["kind"] == Kind.OTHER:
+        facts = region_facts(path) or facts
     if facts["kind"] == Kind.ARCHIVE and not path.name.lower().endswith(ENDINGS):
         return _excluded(Reason.NOT_AN_IMAGE)  # a document, a package, weights: zip is many things' form
     return facts
@@ -220,7 +223,8 @@ def summary(root: Path, catalogue: Catalogue, readers: Readers = BUILT_IN) -> Su
     outcomes = {
         row["outcome"]: row["n"] for row in catalogue.select("SELECT outcome, count(*) n FROM files GROUP BY 1")
     }
-    is_mask = f"(role IS NOT NULL OR reason IS NULL AND kind IN ('{Kind.SEGMENTATION}', '{Kind.STRUCTURES}'))"
+    kinds = f"'{Kind.SEGMENTATION}', '{Kind.STRUCTURES}', '{Kind.REGIONS}'"
+    is_mask = f"(role IS NOT NULL OR reason IS NULL AND kind IN ({kinds}) AND outcome <> '{Reason.NOT_AN_IMAGE}')"
     named, missing, outside = _named_by_directories(root, catalogue)
     return Summary(
         files=sum(outcomes.values()),

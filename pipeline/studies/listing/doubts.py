@@ -21,6 +21,7 @@ _HOW = {
     "name": "mask paired by its file's name",
     "folder": "mask told by its folder, paired by its file's name",
     "content": "mask told by its few values, paired by its file's name",
+    "reference": "mask paired by the file name that it states",
     "patient": "mask paired by the number behind its PatientID",
 }
 

@@ -215,6 +215,10 @@ def _columns(masks: Sequence[Entry]) -> Iterator[tuple[str, Entry]]:
         if _is_part(mask) and _column(UNNAMED_READER, None) in taken:
             yield _column(UNNAMED_READER, None), mask
             continue
+        sessions = json.loads(mask["refers"] or "{}").get("sessions", 0)
+        if sessions:  # one file of several readers, whom their numbers name
+            yield from ((_column(f"reader{number}", labels[0]), mask) for number in range(1, sessions + 1))
+            continue
         for number in count(1):
             names = {_column(f"{reader}{number if number > 1 else ''}", label) for label in labels}
             if not names & taken:

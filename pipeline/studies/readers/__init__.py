@@ -172,7 +172,8 @@ def _read_image(path: Path, options: ReadOptions, readers: Readers) -> ImageFile
 
 
 def _read_mask(path: Path, image: ImageFile, wanted: MaskRequest, readers: Readers) -> MaskFile:
-    _check_there(path, "mask")
+    may_be_empty = any(reader.FACTS.may_be_empty and reader.FACTS.bears(path) for reader in readers.masks)
+    _check_there(path, "mask", may_be_empty=may_be_empty)
     for reader in readers.masks:
         if reader.accepts(path):
             mask: MaskFile = reader.read_mask(path, image, wanted)
@@ -181,10 +182,10 @@ def _read_mask(path: Path, image: ImageFile, wanted: MaskRequest, readers: Reade
     raise refused(Reason.UNSUPPORTED_FORMAT, message)
 
 
-def _check_there(path: Path, what: str) -> None:
+def _check_there(path: Path, what: str, *, may_be_empty: bool = False) -> None:
     if not path.exists():
         raise refused(Reason.MISSING_FILE, f"the {what}'s file is not there")
     if not path.is_dir() and not path.is_file():
         raise refused(Reason.NOT_READABLE, f"the {what} is no regular file")
-    if path.is_file() and path.stat().st_size == 0:
+    if path.is_file() and path.stat().st_size == 0 and not may_be_empty:
         raise refused(Reason.TRUNCATED, f"the {what}'s file is empty")

@@ -97,6 +97,7 @@ class Kind(StrEnum):
     PROJECTION = "dicom projection"
     SEGMENTATION = "dicom segmentation"
     STRUCTURES = "rtstruct"
+    REGIONS = "regions"
     OBJECT = "dicom object"
     DIRECTORY = "dicomdir"
     NIFTI = "nifti"

@@ -19,7 +19,7 @@ from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskReques
 from pipeline.studies.readers.shared.labels import check_meant, matching, name_facts
 from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 
-__all__ = ["FACTS", "accepts", "instances_named_by", "read_mask"]
+__all__ = ["FACTS", "accepts", "instances_named_by", "names_of", "read_mask"]
 
 FACTS = ReaderFacts(title="AIM XML", kind="aim", reads="mask", covers_many=True)
 
@@ -60,6 +60,11 @@ def instances_named_by(root: Element) -> frozenset[str]:
     return frozenset(
         _attribute(markup, "imageReferenceUid", "imageReferenceUID") for markup in root.iter() if markup.tag in _MARKUPS
     ) - {""}
+
+
+def names_of(root: Element) -> list[list[str]]:
+    """Return what each annotation is called."""
+    return [_names(annotation) for annotation in _annotations(root)]
 
 
 def _annotations(root: Element) -> list[Element]:

@@ -21,7 +21,7 @@ from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskReques
 from pipeline.studies.readers.shared.labels import check_meant, matching, name_facts
 from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 
-__all__ = ["FACTS", "REPORTS", "accepts", "groups_of", "instances_named_by", "read_mask"]
+__all__ = ["FACTS", "REPORTS", "accepts", "groups_of", "instances_named_by", "names_of", "read_mask"]
 
 FACTS = ReaderFacts(title="DICOM report of measurements (TID 1500)", kind="dicom report", reads="mask")
 
@@ -80,6 +80,11 @@ def instances_named_by(dataset: Dataset) -> frozenset[str]:
         if str(region.get("ValueType") or "") == "SCOORD"
         for source in _sources(region)
     ) - {""}
+
+
+def names_of(dataset: Dataset) -> list[list[str]]:
+    """Return what each measurement group with a region is called."""
+    return [_names(group) for group in groups_of(dataset)]
 
 
 def _containers(item: Dataset, depth: int) -> Iterator[Dataset]:

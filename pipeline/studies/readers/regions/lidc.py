@@ -25,12 +25,15 @@ from pipeline.studies.readers.shared.even_odd import filled
 from pipeline.studies.readers.shared.labels import matching, name_facts
 from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 
-__all__ = ["FACTS", "accepts", "read_mask", "sessions_of", "slices_named_by"]
+__all__ = ["FACTS", "LABEL", "accepts", "read_mask", "sessions_of", "slices_named_by"]
 
 FACTS = ReaderFacts(title="LIDC-IDRI XML", kind="lidc", reads="mask", covers_many=True)
 
 _ROOTS = ("LidcReadMessage", "IdriReadMessage")
-_LABEL = [("nodule", 1)]
+LABEL = "nodule"
+"""What the readers marked."""
+
+_NAMED = [(LABEL, 1)]
 _WHAT = "labels"
 _POINT = 1  # edge points of a nodule without extent
 _NUMBER = re.compile(r"(\d{1,4})$")
@@ -63,7 +66,7 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     sessions = sessions_of(root)
     if not sessions and root.find("CXRreadingSession") is not None:
         raise refused(Reason.UNSUPPORTED_FORMAT, "the file holds the readings of a radiograph; those of CT are read")
-    matching(_LABEL, wanted, _WHAT)
+    matching(_NAMED, wanted, _WHAT)
     session = _session(sessions, wanted)
     nodules = session.findall("unblindedReadNodule")
     rois = [_roi(roi, number) for number, nodule in enumerate(nodules) for roi in nodule.findall("roi")]
@@ -76,7 +79,7 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     facts = {"nodules marked by a point, left out": str(points)} if points else {}
     others = len(session.findall("nonNodule"))
     facts |= {"marks that are no nodule, left out": str(others)} if others else {}
-    return MaskFile(mask.marked, {**mask.header, **facts, **name_facts(_LABEL, wanted)})
+    return MaskFile(mask.marked, {**mask.header, **facts, **name_facts(_NAMED, wanted)})
 
 
 def sessions_of(root: Element) -> list[Element]:

@@ -7,6 +7,7 @@ picture in which nothing is marked. Predictions with a sixth number, and turned 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.errors import Reason
@@ -18,11 +19,14 @@ from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskReques
 from pipeline.studies.readers.shared.labels import same_label
 from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 
-__all__ = ["FACTS", "accepts", "read_mask"]
+__all__ = ["FACTS", "accepts", "labels_of", "read_mask"]
 
-FACTS = ReaderFacts(title="YOLO text", kind="yolo", reads="mask", endings=(".txt",), covers_many=True)
+FACTS = ReaderFacts(
+    title="YOLO text", kind="yolo", reads="mask", endings=(".txt",), covers_many=True, may_be_empty=True
+)
 
 _FACTS = {"coordinates": "shares of the image's width and height"}
+_EMPTY = {"annotation": "an empty file: nothing marked"}
 _BOX = 5  # numbers of a box's line
 _LEAST = 7  # numbers of an outline's
 _ROUNDING = 1e-6  # shares that six decimals lose
@@ -57,7 +61,18 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     meant = None if wanted.label is None else _meant(names, wanted.label)
     shapes = tuple(_shape(shares, names.get(number), (rows, columns)) for number, shares in lines)
     marks = Marks(None, shapes if meant is None else tuple(shape for shape in shapes if shape.label in meant))
-    return drawn(Annotations({ANY_IMAGE: marks}, frozenset(names.values()), facts=_FACTS), image, wanted)
+    mask = drawn(Annotations({ANY_IMAGE: marks}, frozenset(names.values()), facts=_FACTS), image, wanted)
+    return mask if lines or path.stat().st_size else replace(mask, header={**mask.header, **_EMPTY})
+
+
+def labels_of(path: Path) -> frozenset[str]:
+    """Return the classes that a file's lines are of, as far as they are named.
+
+    Raises:
+        StudyError: NOT_READABLE for lines that are no regions, or a file that names no classes.
+    """
+    names = class_names(path)
+    return frozenset(names[number] for number, _ in _lines(path) if number in names)
 
 
 def _meant(names: dict[int, str], label: str) -> set[str]:

@@ -16,7 +16,8 @@ class ReaderFacts:
     ending stands once. ``mask_endings`` are borne by masks alone. ``magic`` are the bytes, each with its offset, of
     which a file has one; none for text, or where the class inside of DICOM tells. ``told_by_name``: nothing in a file
     says whether it is an image or a mask. ``may_be_preview``: such a file in a study's folder may be no part of the
-    study. ``covers_many``: one file states masks of many images.
+    study. ``covers_many``: one file states masks of many images, or tells by their names which image it is of.
+    ``may_be_empty``: a file without a byte says that nothing is marked.
     """
 
     title: str
@@ -28,6 +29,7 @@ class ReaderFacts:
     told_by_name: bool = False
     may_be_preview: bool = False
     covers_many: bool = False
+    may_be_empty: bool = False
 
     def begins(self, head: bytes) -> bool:
         """Tell whether the beginning of a file, inflated when it is gzip, has one of the format's magic bytes."""

@@ -59,6 +59,13 @@ def test_without_names_a_number_is_stated_or_the_mask_refused(tmp_path):
     assert not read(path, value=7).marked.any()
 
 
+def test_a_file_without_a_byte_says_that_nothing_is_marked_and_is_told(tmp_path):
+    yolo(tmp_path)
+    (tmp_path / "a.txt").write_bytes(b"")
+    mask = read(tmp_path / "a.txt")
+    assert (mask.marked.any(), mask.header) == (False, {"annotation": "an empty file: nothing marked"})
+
+
 def test_an_empty_file_is_an_empty_mask_and_another_class_is_missing(tmp_path):
     empty = yolo(tmp_path, "", names="mass\nnodule")
     assert not read(empty).marked.any()
