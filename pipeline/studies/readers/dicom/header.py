@@ -46,8 +46,11 @@ Header = Mapping[str, str | None]
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
 _DIRECTORY = "1.2.840.10008.1.3.10"
-# enhanced CT, MR and PET, and what was converted into them
-_ENHANCED = frozenset(f"1.2.840.10008.5.1.4.1.1.{kind}" for kind in ("2.1", "2.2", "4.1", "4.4", "130", "128.1"))
+# enhanced CT, MR and PET, and what was converted into them; X-ray volumes: angiography, craniofacial, tomosynthesis
+_ENHANCED = frozenset(
+    f"1.2.840.10008.5.1.4.1.1.{kind}"
+    for kind in ("2.1", "2.2", "4.1", "4.4", "130", "128.1", "13.1.1", "13.1.2", "13.1.3")
+)
 # ultrasound and secondary capture, single and multi-frame: the only ones that may go without a spacing
 CAPTURES = frozenset(f"1.2.840.10008.5.1.4.1.1.{kind}" for kind in ("3.1", "6.1", "7", "7.1", "7.2", "7.3", "7.4"))
 """SOP classes of ultrasound and secondary captures."""

@@ -1,4 +1,4 @@
-"""Enhanced multi-frame DICOM (CT, MR, PET; PS3.3 C.7.6.16): one file of many frames as one volume.
+"""Enhanced multi-frame DICOM (CT, MR, PET, tomosynthesis; PS3.3 C.7.6.16): one file of many frames as one volume.
 
 Each frame states its position, orientation, spacing and pixel value transformation, itself or for all frames
 together. Frames go through the geometry gate as the slices of a classic series do, by where they lie and not by
@@ -43,9 +43,14 @@ from pipeline.studies.readers.shared.volume_choice import (
 
 __all__ = ["FACTS", "accepts", "checked_frames", "read"]
 
-FACTS = ReaderFacts(title="enhanced CT, MR, PET: one DICOM file", kind="dicom frames", reads="image")
+FACTS = ReaderFacts(title="enhanced CT, MR, PET, X-ray volumes: one DICOM file", kind="dicom frames", reads="image")
 
-_FRAME_TYPES = ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence", "PETFrameTypeSequence")
+_FRAME_TYPES = (
+    "CTImageFrameTypeSequence",
+    "MRImageFrameTypeSequence",
+    "PETFrameTypeSequence",
+    "XRay3DFrameTypeSequence",
+)
 _PLACE = ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence")
 _FLOAT = 4
 
