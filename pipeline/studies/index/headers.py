@@ -25,7 +25,7 @@ from pipeline.studies.readers.images.dicom_projection import checked_flat
 from pipeline.studies.readers.images.dicom_series import checked_slice
 from pipeline.studies.readers.shared.base import AS_STORED, GZIP_MAGIC, chosen, guarded, inflated
 
-__all__ = ["ATTRIBUTES", "Facts", "Kind", "describe", "describe_json"]
+__all__ = ["ATTRIBUTES", "Facts", "Kind", "allowed_words", "describe", "describe_json"]
 
 Facts = dict[str, str | int | None]
 
@@ -204,11 +204,11 @@ def _of_mask(dataset: Dataset) -> Facts:
     drawn_on = {"series": sorted(refers.series), "instances": sorted(refers.instances)[:_MOST_REFERENCES]}
     labels = [segment.get("SegmentLabel") for segment in items(dataset, "SegmentSequence")]
     labels += [structure.get("ROIName") for structure in items(dataset, "StructureSetROISequence")]
-    facts: Facts = {"refers": json.dumps(drawn_on), "labels": json.dumps([_allowed_words(label) for label in labels])}
+    facts: Facts = {"refers": json.dumps(drawn_on), "labels": json.dumps([allowed_words(label) for label in labels])}
     return facts | ({"frame_of_reference": "\\".join(sorted(refers.frames))} if refers.frames else {})
 
 
-def _allowed_words(label: object) -> str | None:
+def allowed_words(label: object) -> str | None:
     """Return a label whose every word stands on the closed list; else nothing, it may name a person."""
     text = str(label or "").strip().lower()
     words = text.replace("_", " ").replace("-", " ").split()

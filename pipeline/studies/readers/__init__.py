@@ -14,7 +14,16 @@ from types import ModuleType
 
 from pipeline.errors import Reason
 from pipeline.studies.readers.images import dicom_enhanced, dicom_projection, dicom_series, nifti, nrrd, picture
-from pipeline.studies.readers.masks import boxes, coco, dicom_picture_mask, dicom_seg, png_mask, polygons, rtstruct
+from pipeline.studies.readers.masks import (
+    boxes,
+    coco,
+    dicom_picture_mask,
+    dicom_seg,
+    dicom_series_mask,
+    png_mask,
+    polygons,
+    rtstruct,
+)
 from pipeline.studies.readers.shared.base import (
     AS_STORED,
     ImageFile,
@@ -58,6 +67,7 @@ MASK_READERS: tuple[ModuleType, ...] = (
     dicom_seg,  # reads the meta group to tell a segmentation from other DICOM objects
     rtstruct,  # likewise
     dicom_picture_mask,  # likewise
+    dicom_series_mask,  # it takes folders and whatever DICOM slices are left
     boxes,  # text has no magic bytes: told by its ending
     coco,  # before the polygons, which take any other JSON
     polygons,

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from pydicom.dataelem import DataElement
 
-from tests.field.making import film, image_of
 from tests.field.images.test_pixels import table
+from tests.field.making import film, image_of
 
 SHAPE = (14, 12)
 ROUNDING = 1.6  # of 255: theirs is in 8 bits, and rounds a table's entries once more

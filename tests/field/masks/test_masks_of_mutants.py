@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import StudyError
+from tests.field.images.test_one_reading import loaded
 from tests.field.making import AFFINE, film, image_of, mask, series, volume
 from tests.field.mutants import mutants, write
-from tests.field.images.test_one_reading import loaded
 from tests.pipeline.studies.readers.masks.test_rtstruct import circle, structure_set
 from tests.pipeline.studies.writers import segmentation
 

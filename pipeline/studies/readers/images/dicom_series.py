@@ -6,7 +6,7 @@ passed the gate.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ from pipeline.studies.readers.dicom.planes import Plane, check_placed, plane_of
 from pipeline.studies.readers.shared.base import ImageFile, ReadOptions, check_size, refused, series_files, volume_of
 from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 
-__all__ = ["FACTS", "accepts", "checked_slice", "read"]
+__all__ = ["FACTS", "accepts", "checked_slice", "read", "stored_labels"]
 
 FACTS = ReaderFacts(
     title="classic DICOM series: a folder of slices, or one slice",
@@ -68,10 +68,22 @@ def read(path: Path, options: ReadOptions) -> ImageFile:  # noqa: ARG001 - a ser
     """Read a series: array (column, row, slice) after each slice's own rescale, slices along the normal.
 
     Raises:
+        StudyError: as ``stored_labels``.
+    """
+    return _read(_distinct(_slices(path)))
+
+
+def stored_labels(path: Path) -> ImageFile:
+    """Read a series of labels: as ``read``, without a rescale, which labels have none of.
+
+    Raises:
         StudyError: NOT_AN_IMAGE, MISSING_FILE, MIXED_SERIES, LOCALIZER, MOSAIC, NOT_A_SINGLE_CHANNEL, as
             ``stacked`` for what is no volume, or as the path of all pixels.
     """
-    slices = _distinct(_slices(path))
+    return _read([replace(dicom_slice, rescale=Rescale()) for dicom_slice in _distinct(_slices(path))])
+
+
+def _read(slices: list[_Slice]) -> ImageFile:
     stack, alike = volume_of_slices(
         [dicom_slice.header for dicom_slice in slices], [dicom_slice.plane for dicom_slice in slices]
     )
