@@ -19,7 +19,7 @@ import numpy as np
 from pipeline.errors import StudyError
 from pipeline.studies.index.catalogue import Catalogue, Entry
 from pipeline.studies.index.headers import Kind
-from pipeline.studies.listing.mask_names import mask_path, words_of
+from pipeline.studies.listing.mask_names import is_in_mask_folder, mask_path, words_of
 from pipeline.studies.readers import BUILT_IN, Readers, read_image
 from pipeline.studies.readers.masks.annotations import image_key
 from pipeline.studies.readers.masks.label_maps import present
@@ -108,6 +108,18 @@ def _candidates(catalogue: Catalogue, readers: Readers) -> Iterator[Entry]:
     captures = list(catalogue.select(query, Kind.PROJECTION))
     patients = {file["patient"] for file in captures}
     yield from (file for file in captures if says_mask(file) or derived_patient(file["patient"]) in patients - {None})
+    yield from _first_slices(catalogue)
+
+
+def _first_slices(catalogue: Catalogue) -> Iterator[Entry]:
+    """Yield a slice of each series that lies in a folder of masks: one tells whether it holds few values."""
+    query = (
+        "SELECT id, min(path) AS path, folder, content FROM files WHERE kind = ? AND reason IS NULL AND fault IS NULL "
+        "AND member = '' GROUP BY folder, series"
+    )
+    for file in list(catalogue.select(query, Kind.SLICE)):
+        if file["content"] is None and is_in_mask_folder(file["folder"]):
+            yield file
 
 
 def _of_folder(folder: str, files: Sequence[Entry], endings: Sequence[str]) -> Iterator[Entry]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from pipeline.errors import Reason
 from pipeline.studies.index.catalogue import Catalogue, Entry
 from pipeline.studies.index.headers import Kind
-from pipeline.studies.index.mask_files import group_captures, group_volumes
+from pipeline.studies.index.mask_files import group_captures, group_label_series, group_volumes
 from pipeline.studies.index.pair_masks import match_masks
 from pipeline.studies.index.pair_regions import pair_regions, set_texts_aside
 from pipeline.studies.index.series_parts import images_of
@@ -27,9 +27,10 @@ __all__ = ["group"]
 _LARGEST_SERIES = 20_000  # slices: a whole one is held while it is grouped
 _IMAGES = (Kind.SLICE, Kind.MOSAIC, Kind.PROJECTION, Kind.FRAMES)
 _DAMAGED = (Reason.NOT_READABLE, Reason.TRUNCATED)
-# masks among the captures, and what is cut out of others, may be so no more
-_CAPTURES_ANEW = (
-    "UPDATE files SET outcome = NULL, role = NULL, image = NULL WHERE kind = ? AND (role IS NOT NULL OR outcome = ?)"
+# masks among the series and captures, and what is cut out of others, may be so no more
+_MASKS_ANEW = (
+    "UPDATE files SET outcome = NULL, role = NULL, image = NULL "
+    "WHERE kind IN (?, ?) AND (role IS NOT NULL OR kind = ? AND outcome = ?)"
 )
 
 
@@ -39,6 +40,7 @@ def group(root: Path, catalogue: Catalogue, readers: Readers = BUILT_IN) -> None
         _group_dicom(root, catalogue)
         group_volumes(root, catalogue, readers)
         group_captures(catalogue)
+        group_label_series(catalogue)
         _settle_refused(catalogue)
         catalogue.write("DELETE FROM images WHERE id NOT IN (SELECT image FROM files WHERE image IS NOT NULL)", [()])
         pair_regions(catalogue, readers.study_endings)
@@ -55,7 +57,7 @@ def _settle_refused(catalogue: Catalogue) -> None:
 def _group_dicom(root: Path, catalogue: Catalogue) -> None:
     """Group the series that hold an undecided image, each as a whole."""
     kinds = ", ".join(f"'{kind}'" for kind in _IMAGES)
-    catalogue.write(_CAPTURES_ANEW, [(Kind.PROJECTION, Reason.DUPLICATE)])
+    catalogue.write(_MASKS_ANEW, [(Kind.SLICE, Kind.PROJECTION, Kind.PROJECTION, Reason.DUPLICATE)])
     touched = "(series IN (SELECT series FROM touched) OR series IS NULL)"
     catalogue.write("DROP TABLE IF EXISTS temp.touched", [()])
     catalogue.write(

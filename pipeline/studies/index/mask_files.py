@@ -3,7 +3,8 @@
 NIfTI, NRRD and pictures are masks when a known layout, their name or their folder says so; or when they bear the name
 of another file in further words, lie on its grid and hold few whole values (``case1.nii``, ``case1_tumour.nii``). A
 file that only its folder calls a mask, that fits no image and that holds many values is an image (``match_masks``).
-DICOM pictures are masks when their series, folder or patient's ID says so and they hold two values.
+DICOM pictures are masks when their series, folder or patient's ID says so and they hold two values; a DICOM series is
+one when it lies in a folder of masks and holds few.
 """
 
 import json
@@ -23,7 +24,7 @@ from pipeline.studies.listing.dataset_layouts import conventional
 from pipeline.studies.listing.mask_names import UNNAMED_READER, kept_apart, mask_path, words_of
 from pipeline.studies.readers import Readers
 
-__all__ = ["add_volume", "group_captures", "group_volumes"]
+__all__ = ["add_volume", "group_captures", "group_label_series", "group_volumes"]
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,25 @@ def group_captures(catalogue: Catalogue) -> None:
             )
         elif of_part:
             catalogue.write("UPDATE files SET image = NULL, outcome = ? WHERE id = ?", [(Reason.DUPLICATE, file["id"])])
+
+
+def group_label_series(catalogue: Catalogue) -> None:
+    """Take a series that lies in a folder of masks for a mask, when it holds few values, as its first slice tells.
+
+    All its slices bear one role; ``series`` tells which belong together.
+    """
+    query = "SELECT id, origin FROM images WHERE kind = ? AND reason IS NULL"
+    for image in list(catalogue.select(query, Kind.SLICE)):
+        above, _, name = image["origin"].rpartition("/")
+        path = mask_path(above, name) or mask_path(image["origin"], "")
+        if path is None or path.by != "folder":
+            continue
+        files = list(catalogue.select("SELECT id, content FROM files WHERE image = ? ORDER BY path", image["id"]))
+        if is_few(files[0]["content"]):
+            about = {"reader": path.reader, "by": "folder", "stem": name, "mixed": False, "folder": above}
+            role = json.dumps(about | {"series": image["id"]})
+            rows = [(role, file["id"]) for file in files]
+            catalogue.write("UPDATE files SET role = ?, image = NULL, outcome = NULL WHERE id = ?", rows)
 
 
 _IS_THERE = "SELECT EXISTS (SELECT 1 FROM images WHERE patient = ? AND kind = ?)"

@@ -99,7 +99,7 @@ def _settle_by_name(catalogue: Catalogue, mask: Entry, endings: Sequence[str]) -
     """Put a mask on the image that its name leads to; its role then tells how, and whether it is one of several."""
     role: _Role = json.loads(mask["role"])
     image, more = _image_of(catalogue, mask, role, endings)
-    if image is None and role["by"] == "folder" and is_few(mask["content"]) is False:
+    if image is None and role["by"] == "folder" and "series" not in role and is_few(mask["content"]) is False:
         catalogue.write("UPDATE files SET role = NULL WHERE id = ?", [(mask["id"],)])
         add_volume(catalogue, mask, role["stem"])
         return
@@ -123,7 +123,7 @@ def _image_of(
         query = "SELECT id FROM images WHERE patient = ? AND kind = ? AND id IN (SELECT image FROM files WHERE "
         query += "rows = ? AND columns = ? AND role IS NULL)"
         return _only(catalogue, query, role["patient"], Kind.PROJECTION, mask["rows"], mask["columns"]), {}
-    path_of = mask_path(mask["folder"], role["stem"], by_name_only=role["mixed"])
+    path_of = mask_path(str(role.get("folder", mask["folder"])), role["stem"], by_name_only=role["mixed"])
     if path_of is None:
         return None, {}
     image, more = _image_of_path(catalogue, path_of)

@@ -225,6 +225,7 @@ def summary(root: Path, catalogue: Catalogue, readers: Readers = BUILT_IN) -> Su
     }
     kinds = f"'{Kind.SEGMENTATION}', '{Kind.STRUCTURES}', '{Kind.REGIONS}'"
     is_mask = f"(role IS NOT NULL OR reason IS NULL AND kind IN ({kinds}) AND outcome <> '{Reason.NOT_AN_IMAGE}')"
+    mask = "coalesce('series ' || json_extract(role, '$.series'), id)"  # the slices of a series are one
     named, missing, outside = _named_by_directories(root, catalogue)
     return Summary(
         files=sum(outcomes.values()),
@@ -235,8 +236,8 @@ def summary(root: Path, catalogue: Catalogue, readers: Readers = BUILT_IN) -> Su
         studies=catalogue.count("SELECT count(DISTINCT study) FROM images"),
         images=catalogue.count("SELECT count(*) FROM images"),
         usable=catalogue.count("SELECT count(*) FROM images WHERE reason IS NULL"),
-        masks=catalogue.count(f"SELECT count(*) FROM files WHERE {is_mask}"),
-        masks_used=catalogue.count(f"SELECT count(*) FROM files WHERE {is_mask} AND outcome = ''"),
+        masks=catalogue.count(f"SELECT count(DISTINCT {mask}) FROM files WHERE {is_mask}"),
+        masks_used=catalogue.count(f"SELECT count(DISTINCT {mask}) FROM files WHERE {is_mask} AND outcome = ''"),
         named=named,
         named_missing=missing,
         named_outside=outside,

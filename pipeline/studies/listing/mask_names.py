@@ -17,6 +17,7 @@ __all__ = [
     "MaskPath",
     "image_keys",
     "is_container",
+    "is_in_mask_folder",
     "is_next_part",
     "kept_apart",
     "mask_name",
@@ -53,13 +54,14 @@ _IMAGE_SUFFIXED = re.compile(rf"(?P<study>.*\w.*?)[_.\- ]+(?:{_IMAGE_WORD}|0000)
 _SPLITS = {"tr": "train", "train": "train", "training": "train", "ts": "test", "test": "test", "testing": "test",
            "va": "validation", "val": "validation", "valid": "validation", "validation": "validation"}  # fmt: skip
 _SPLIT = rf"(?:{'|'.join(sorted(_SPLITS, key=len, reverse=True))})"
+_FORMAT = r"(?:dicoms?|dcm|pngs?|niftis?|nii|nrrds?)"
 _MASK_FOLDER = re.compile(
     rf"(?:{_SPLIT})?(?:[a-z]*(?:masks?|segmentations?|groundtruths?)|segs?|labels?|lbls?|annotations?|annots?|gts?|rois?|"
-    rf"truths?|contours?|delineations?|(?:st|nd|rd|th)?manuals?)(?:{_SPLIT})?"
+    rf"truths?|contours?|delineations?|(?:st|nd|rd|th)?manuals?)(?:{_FORMAT})?(?:{_SPLIT})?"
 )
 _IMAGE_FOLDER = re.compile(
     rf"(?:{_SPLIT})?(?:images?|imgs?|jpegimages|pictures?|photos?|scans?|volumes?|vols?|inputs?|raw|orig|originals?|data|"
-    rf"dicoms?|niftis?|cts?|mrs?|mris?|cxrs?|us|xrays?|src)(?:{_SPLIT})?"
+    rf"dicoms?|niftis?|cts?|mrs?|mris?|cxrs?|us|xrays?|src)(?:{_FORMAT})?(?:{_SPLIT})?"
 )
 _HOLDS_BOTH = re.compile(r"(?:^|[^a-z])(?:with|and|dataset)(?:[^a-z]|$)|images|imgs|and[^a-z]?mask", re.IGNORECASE)
 _FOLD = re.compile(r"(?:fold|split|part|batch)?[\W_]*\d{0,2}")
@@ -211,6 +213,11 @@ def is_container(folder: str) -> bool:
     """Tell whether a folder's name tells what kind of files lie in it, or of which part of a set, and no class."""
     plain = _plain(folder)
     return _is_mask_folder(folder) or _is_image_folder(folder) or plain in _SPLITS or not _FOLD.sub("", folder.lower())
+
+
+def is_in_mask_folder(folder: str) -> bool:
+    """Tell whether a folder, or one above it in the archive, is called as folders of masks are."""
+    return any(map(_is_mask_folder, folder.split("/")))
 
 
 def is_next_part(reader: str) -> bool:

@@ -15,14 +15,14 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path, PurePath
 from typing import IO
 
 from pipeline.errors import ArchiveError, Reason
 from pipeline.studies.index.catalogue import Catalogue, Entry
-from pipeline.studies.index.headers import Kind
+from pipeline.studies.index.headers import Kind, allowed_words
 from pipeline.studies.listing.columns_from import ImagePlace, ValueSource, check_values
 from pipeline.studies.listing.dataset_layouts import conventional
 from pipeline.studies.listing.doubts import SEPARATOR, doubts_of_image, doubts_of_masks
@@ -36,6 +36,7 @@ __all__ = ["WrittenManifest", "write_manifest"]
 _MOST_COLUMNS = 64
 _NEEDED = ("study", "patient", "image")
 _LABEL, _DOUBTS, _UNKNOWN = "label", "doubts", "?"
+_NO_LABEL = re.compile(r"[_.-]?(?:mask|seg|segmentation|label)s?$", re.IGNORECASE)
 _NO_CELL = re.compile(r"^\s|\s$|[\n\r#;]")
 _READER = re.compile(r"(r|reader|rater|expert|annotator)[_-]?\d*|manual|auto")  # a file's name may hold a person's
 
@@ -60,6 +61,7 @@ class _Row:
     place: ImagePlace
     own_patient: bool
     doubts: list[str]
+    labels_by_name: dict[str, str] = field(default_factory=dict)
 
 
 def write_manifest(
@@ -157,16 +159,18 @@ def _row(catalogue: Catalogue, image: Entry, lists: Path, pseudonyms: Pseudonyms
     study = pseudonyms.study(patient, first["instance"] or f"{first['path']}\0{first['member']}")
     cells = {"study": study, "patient": pseudonyms.patient(patient)}
     places: dict[str, list[list[str]]] = {}
-    drawn = [(name, [file]) for name, file in _columns(masks)]
+    drawn = list(_columns(_whole_masks(masks)))
     for name, parts in [("image", slices), *drawn]:
         plain = _plain(catalogue, parts) if on_disk or len(parts) == 1 else None
         if plain is None:
             plain = f"{lists.name}/{parts[0]['id']:09d}{LIST}"
             places[plain] = [[part["path"], part["member"]] if part["member"] else [part["path"]] for part in parts]
         cells[name] = f"{cells[name]};{plain}" if name in cells else plain
-    doubts = [*doubts_of_image(image, slices), *doubts_of_masks(masks, slices, _unnamed(cells))]
+    shown = [parts[0] for _, parts in drawn]
+    doubts = [*doubts_of_image(image, slices), *doubts_of_masks(shown, slices, _unnamed(cells))]
     is_dicom = str(image["kind"]).startswith("dicom")
-    return _Row(cells, places, _place(image, slices), is_dicom and bool(image["patient"]), doubts)
+    by_name = {name: label for name, parts in drawn if (label := _label_by_name(parts[0]))}
+    return _Row(cells, places, _place(image, slices), is_dicom and bool(image["patient"]), doubts, by_name)
 
 
 def _unnamed(cells: Mapping[str, str]) -> int:
@@ -202,29 +206,54 @@ _NOT_NAMED_AS_DICOM = " AND ".join(f"path NOT LIKE '%{ending}'" for ending in DI
 _PASSED_OVER = f"kind = '{Kind.OTHER}' AND reason = '{Reason.NOT_AN_IMAGE}' AND {_NOT_NAMED_AS_DICOM}"
 
 
-def _columns(masks: Sequence[Entry]) -> Iterator[tuple[str, Entry]]:
-    """Yield an image's masks by column; where a reader has a second one of a label: expert, expert2.
+def _columns(masks: Sequence[list[Entry]]) -> Iterator[tuple[str, list[Entry]]]:
+    """Yield the files of an image's masks by column; where a reader has a second one of a label: expert, expert2.
 
     Numbered parts of one mask come last, and go into the column of what they are parts of.
     """
     taken: set[str] = set()
-    for mask in sorted(masks, key=_is_part):
+    by_names = _labels_by_names([files[0] for files in masks])
+    for files in sorted(masks, key=lambda files: _is_part(files[0])):
+        mask = files[0]
         stated = json.loads(mask["role"])["reader"] if mask["role"] else UNNAMED_READER
         reader = stated.lower() if _READER.fullmatch(stated.lower()) else UNNAMED_READER
-        labels = [label for label in json.loads(mask["labels"] or "[]") if label] or [None]
+        labels = [label for label in json.loads(mask["labels"] or "[]") if label] or [by_names.get(mask["id"])]
         if _is_part(mask) and _column(UNNAMED_READER, None) in taken:
-            yield _column(UNNAMED_READER, None), mask
+            yield _column(UNNAMED_READER, None), files
             continue
         sessions = json.loads(mask["refers"] or "{}").get("sessions", 0)
         if sessions:  # one file of several readers, whom their numbers name
-            yield from ((_column(f"reader{number}", labels[0]), mask) for number in range(1, sessions + 1))
+            yield from ((_column(f"reader{number}", labels[0]), files) for number in range(1, sessions + 1))
             continue
         for number in count(1):
             names = {_column(f"{reader}{number if number > 1 else ''}", label) for label in labels}
             if not names & taken:
                 break
         taken |= names
-        yield from ((name, mask) for name in sorted(names))
+        yield from ((name, files) for name in sorted(names))
+
+
+def _labels_by_names(masks: Sequence[Entry]) -> dict[int, str]:
+    """Return what several masks of one image show by their names, when each tells of another structure or finding.
+
+    A single one shows what the study's label says: its name may be any word for it.
+    """
+    labels = {mask["id"]: _label_by_name(mask) for mask in masks}
+    distinct = {label for label in labels.values() if label}
+    return {number: label for number, label in labels.items() if label} if len(distinct) == len(masks) > 1 else {}
+
+
+def _label_by_name(mask: Entry) -> str | None:
+    return allowed_words(_NO_LABEL.sub("", json.loads(mask["role"] or "{}").get("stem", "")))
+
+
+def _whole_masks(files: Sequence[Entry]) -> list[list[Entry]]:
+    """Return the files of each mask: one, or the slices of a series."""
+    masks: dict[object, list[Entry]] = {}
+    for file in files:
+        series = json.loads(file["role"] or "{}").get("series")
+        masks.setdefault(("series", series) if series else file["id"], []).append(file)
+    return list(masks.values())
 
 
 def _is_part(mask: Entry) -> bool:
@@ -237,11 +266,13 @@ def _column(reader: str, label: str | None) -> str:
 
 
 def _consistent(rows: Sequence[_Row]) -> None:
-    """Rename the unlabelled masks of readers who have labelled ones too: a manifest takes one of both."""
+    """Label or rename the unlabelled masks of readers who have labelled ones too: a manifest takes one of both."""
     labelled = {name.split(":")[1] for row in rows for name in row.cells if name.count(":") == 2}
     for row in rows:
         for name in [name for name in row.cells if name.count(":") == 1 and name.split(":")[1] in labelled]:
-            row.cells[f"{name}-unlabelled"] = row.cells.pop(name)
+            label = row.labels_by_name.get(name)
+            free = label is not None and f"{name}:{label}" not in row.cells
+            row.cells[f"{name}:{label}" if free else f"{name}-unlabelled"] = row.cells.pop(name)
 
 
 def _conventional_rows(root: Path, catalogue: Catalogue, pseudonyms: Pseudonyms) -> list[_Row] | None:

@@ -22,7 +22,16 @@ from pipeline.studies.readers.images import (
     nrrd,
     picture,
 )
-from pipeline.studies.readers.masks import boxes, coco, dicom_picture_mask, dicom_seg, png_mask, polygons, rtstruct
+from pipeline.studies.readers.masks import (
+    boxes,
+    coco,
+    dicom_picture_mask,
+    dicom_seg,
+    dicom_series_mask,
+    png_mask,
+    polygons,
+    rtstruct,
+)
 from pipeline.studies.readers.regions import aim, dicom_report, labelme, lidc, pascal_voc, via, yolo
 from pipeline.studies.readers.shared.base import (
     AS_STORED,
@@ -69,6 +78,7 @@ MASK_READERS: tuple[ModuleType, ...] = (
     rtstruct,  # likewise
     dicom_picture_mask,  # likewise
     dicom_report,  # by its class alone
+    dicom_series_mask,  # it takes folders and whatever DICOM slices are left
     boxes,  # text has no magic bytes: told by its ending
     yolo,  # likewise
     pascal_voc,  # XML by its outermost element

@@ -10,9 +10,11 @@ from pydicom.uid import generate_uid
 from typer.testing import CliRunner
 
 from flows.cli import app
-from tests.field.making import film, scanned
+from pipeline.studies.read_study import list_studies, read_study
+from tests.field.making import NAMES, RAMP, film, scanned, series
 from tests.pipeline.shared_pool import POOL
 from tests.pipeline.steps import begin, finish, lock, read_run, work
+from tests.pipeline.studies.writers import save
 
 FACTORY = """
 import torch
@@ -152,3 +154,45 @@ def test_a_mask_of_another_size_than_its_mammogram_is_nobodys(tmp_path):
     numbers = scanned(tmp_path / "a")[2]
     assert (numbers.masks, numbers.masks_used) == (3, 2)
     assert numbers.excluded == {"duplicate": 3, "other_image": 1}
+
+
+def liver_set(root, intercept=0):
+    """Write the layout of 3D-IRCADb: PATIENT_DICOM, and a series a structure in MASKS_DICOM, its header the image's."""
+    marks = np.zeros(RAMP.shape, np.int16)
+    for number in (1, 2):
+        about = {"SeriesInstanceUID": generate_uid(), "PatientID": f"P{number}", "RescaleIntercept": intercept}
+        save(root / f"set.{number}" / "PATIENT_DICOM", series(RAMP, **about))
+        for place, name in enumerate(("liver", "kidney")[:number]):
+            drawn = marks.copy()
+            drawn[2:5, 3:6, place : place + 2] = 255
+            about["SeriesInstanceUID"] = generate_uid()
+            save(root / f"set.{number}" / "MASKS_DICOM" / name, series(drawn, **about))
+    return root
+
+
+@pytest.mark.parametrize("intercept", [0, -1024])
+def test_a_set_whose_masks_are_dicom_series(tmp_path, intercept):
+    root = liver_set(tmp_path / "a", intercept)
+    for _ in range(2):  # a second scan tells the same
+        studies, rows, numbers = scanned(root)
+        assert (numbers.usable, numbers.masks, numbers.masks_used, numbers.excluded) == (2, 3, 3, {})
+        found = {
+            row.image.parts[-2]: sorted((mask.reader, mask.label, mask.path.name) for mask in row.masks) for row in rows
+        }
+        assert found == {
+            "set.1": [("expert", "liver", "liver")],
+            "set.2": [("expert", "kidney", "kidney"), ("expert", "liver", "liver")],
+        }
+    marked = [sorted(int(mask.array.sum()) for mask in study.masks) for study in studies]
+    assert sorted(marked) == [[18], [18, 18]]
+    (tmp_path / "m.csv").write_text(
+        "study,patient,image,mask:r:liver\ns,p,set.1/PATIENT_DICOM,set.1/MASKS_DICOM/liver\n"
+    )
+    (row,) = list_studies(root, tmp_path / "m.csv")
+    assert [int(mask.array.sum()) for mask in read_study(row, NAMES).masks] == [18]
+
+
+def test_images_in_a_folder_called_labels_stay_images(tmp_path):
+    for name in ("x", "y"):
+        save(tmp_path / "a" / "labels" / name, series(RAMP, SeriesInstanceUID=generate_uid()))
+    assert scanned(tmp_path / "a")[2].usable == 2

@@ -75,7 +75,7 @@ def test_a_label_map_whose_background_is_described(tmp_path):
 
 
 def test_a_mask_of_the_healthy_tissue(tmp_path):
-    """A mask that was saved the other way round marks nearly all; nothing in the file says so, but that it holds no 0."""
+    """A mask that was saved the other way round: nothing in the file says so, but that it holds no 0."""
     path = label_map(tmp_path / "m.nii", np.full(SHAPE, 255, np.uint8))
     found = mask(path, image_of(label_map(tmp_path / "ct.nii", RAMP)), label="mass")
     assert "whole image" in found.header["mask extent"]
@@ -214,7 +214,7 @@ def test_contours_a_little_beside_their_slices(tmp_path, noise):
         dataset = dcmread(path)
         for contour in dataset.ROIContourSequence[0].ContourSequence:
             points = np.array(contour.ContourData, float).reshape(-1, 3)
-            contour.ContourData = [f"{value:.5f}" for value in (points + [0, 0, add]).ravel()]
+            contour.ContourData = [f"{value:.5f}" for value in (points + np.array([0, 0, add])).ravel()]
         dataset.save_as(path)
         paths.append(mask(path, image, label="mass"))
     np.testing.assert_array_equal(paths[0].marked, paths[1].marked)
@@ -240,12 +240,12 @@ def test_a_structure_set_without_any_image_named(tmp_path):
 
 
 def test_a_segmentation_and_a_mask_file_of_one_image(tmp_path):
-    """A SEG and a NIfTI of it side by side, as converters leave them: two columns, and a doubt, not one reader's parts."""
+    """A SEG and a NIfTI of it side by side, as converters leave them: two columns, not one reader's parts."""
     images = series()
     save(tmp_path / "a" / "ct", images)
     drawn(images, tmp_path / "a" / "ct_seg.dcm")
     label_map(tmp_path / "a" / "ct_seg.nii", MARKS)
-    (study,), rows, numbers = scanned(tmp_path / "a")
+    _, rows, numbers = scanned(tmp_path / "a")
     assert numbers.masks_used == 2
     assert len({mask.reader for mask in rows[0].masks}) == 2
 

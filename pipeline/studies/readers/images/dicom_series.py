@@ -6,7 +6,7 @@ passed the gate.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +35,19 @@ from pipeline.studies.readers.dicom.pixel_format import PixelFormat, Rescale, fo
 from pipeline.studies.readers.dicom.planes import Plane, Stack, check_placed, plane_of
 from pipeline.studies.readers.modalities.suv import pet_units, suv_factor
 from pipeline.studies.readers.modalities.volumes import b_value_of, has_repeated_positions, volumes_of
-from pipeline.studies.readers.shared.base import ImageFile, ReadOptions, check_size, refused, series_files, volume_of
+from pipeline.studies.readers.shared.base import (
+    AS_STORED,
+    ImageFile,
+    ReadOptions,
+    check_size,
+    refused,
+    series_files,
+    volume_of,
+)
 from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 from pipeline.studies.readers.shared.volume_choice import VolumeChoice, choices_told, narrowed, same_b_value
 
-__all__ = ["FACTS", "accepts", "checked_slice", "read"]
+__all__ = ["FACTS", "accepts", "checked_slice", "read", "stored_labels"]
 
 FACTS = ReaderFacts(
     title="classic DICOM series: a folder of slices, or one slice",
@@ -71,11 +79,24 @@ def read(path: Path, options: ReadOptions) -> ImageFile:
     """Read a series: array (column, row, slice) after each slice's own rescale, slices along the normal.
 
     Raises:
-        StudyError: SEVERAL_VOLUMES when none, or not one, of several is chosen; NOT_AN_IMAGE, MISSING_FILE,
-            MIXED_SERIES, LOCALIZER, MOSAIC, NOT_A_SINGLE_CHANNEL, as ``stacked`` for what is no volume, or as the path
-            of all pixels.
+        StudyError: SEVERAL_VOLUMES when none, or not one, of several is chosen; as ``stored_labels``.
     """
     slices, volume = _chosen_volume(_distinct(_slices(path)), options.choice)
+    return _read(slices, volume, options)
+
+
+def stored_labels(path: Path) -> ImageFile:
+    """Read a series of labels: as ``read``, without a rescale, which labels have none of.
+
+    Raises:
+        StudyError: NOT_AN_IMAGE, MISSING_FILE, MIXED_SERIES, LOCALIZER, MOSAIC, NOT_A_SINGLE_CHANNEL, as
+            ``stacked`` for what is no volume, or as the path of all pixels.
+    """
+    slices = [replace(dicom_slice, rescale=Rescale()) for dicom_slice in _distinct(_slices(path))]
+    return _read(slices, {}, AS_STORED)
+
+
+def _read(slices: list[_Slice], volume: Mapping[str, str], options: ReadOptions) -> ImageFile:
     stack, alike = _gate(slices)
     slices = [slices[index] for index in stack.order]
     first = slices[0]
