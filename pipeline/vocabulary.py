@@ -20,6 +20,7 @@ __all__ = [
     "Answer",
     "Baseline",
     "Better",
+    "SamplingUnit",
     "Status",
     "Stratum",
 ]
@@ -40,6 +41,9 @@ STRATA_MEANING: Final[Mapping[Stratum, str]] = {
     "false_negative": "Reference positive, but the model missed it: did it look at the finding all the same?",
 }
 
+SamplingUnit = Literal["patient", "study"]
+"""What a criterion's mean is taken over, and what is independent of each other."""
+
 Baseline = Literal["random_map", "centre_prior"]
 
 BASELINES: Final[Mapping[Baseline, str]] = {
@@ -50,9 +54,9 @@ BASELINES: Final[Mapping[Baseline, str]] = {
 Answer = Literal["MET", "NOT MET", "INCONCLUSIVE", "NOT EVALUATED"]
 
 ANSWERS: Final[Mapping[Answer, str]] = {
-    "MET": "the whole interval meets the bound",
-    "NOT MET": "the whole interval misses the bound",
-    "INCONCLUSIVE": "the interval reaches to both sides of the bound",
+    "MET": "the data rule out that the claim is wrong",
+    "NOT MET": "the data rule out that the claim is right",
+    "INCONCLUSIVE": "the data rule out neither",
     "NOT EVALUATED": "there was nothing to decide on",
 }
 
