@@ -16,10 +16,12 @@ __all__ = [
     "STATUSES",
     "STRATA",
     "STRATA_MEANING",
+    "SURE",
     "WORST_FIRST",
     "Answer",
     "Baseline",
     "Better",
+    "Decision",
     "SamplingUnit",
     "Status",
     "Stratum",
@@ -52,6 +54,12 @@ BASELINES: Final[Mapping[Baseline, str]] = {
 }
 
 Answer = Literal["MET", "NOT MET", "INCONCLUSIVE", "NOT EVALUATED"]
+
+Decision = Literal["MET", "NOT MET", "INCONCLUSIVE"]
+"""An answer to a claim that was judged."""
+
+SURE: Final[tuple[Decision, Decision]] = ("MET", "NOT MET")
+"""The two decisions that rule the other out."""
 
 ANSWERS: Final[Mapping[Answer, str]] = {
     "MET": "the data rule out that the claim is wrong",

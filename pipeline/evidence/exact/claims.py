@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["MAXIMUM_MISSING", "Claim", "Decision", "ExactResult", "alpha_of", "decide", "missing_reason", "reaches"]
+from pipeline.vocabulary import Decision
 
-Decision = Literal["MET", "NOT MET", "INCONCLUSIVE"]
+__all__ = ["MAXIMUM_MISSING", "Claim", "ExactResult", "alpha_of", "decide", "missing_reason", "reaches"]
 
 MAXIMUM_MISSING = 0.1
 """Above this share without a score no claim is decided: it would be about another population."""

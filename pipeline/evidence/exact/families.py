@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evidence.exact.claims import Decision, ExactResult, alpha_of, decide
+from pipeline.evidence.exact.claims import ExactResult, alpha_of, decide
+from pipeline.vocabulary import SURE, Decision
 
 __all__ = ["FamilyResult", "holm", "judge_family", "judge_p_values"]
 
@@ -82,8 +83,8 @@ def judge_p_values(
     met, missed = (tuple(p_met), holm(p_not_met)) if kind == "all" else (holm(p_met), tuple(p_not_met))
     members = tuple(decide(good, bad, alpha)[0] for good, bad in zip(met, missed, strict=True))
     worst = int(np.argmax(p_met))
-    whole, part = ("MET", "NOT MET") if kind == "all" else ("NOT MET", "MET")
-    for answer in ("MET", "NOT MET"):
+    whole, part = SURE if kind == "all" else SURE[::-1]
+    for answer in SURE:
         agreeing = members.count(answer)
         if agreeing == len(members) if answer == whole else agreeing > 0:
             return FamilyResult(kind, answer, _reason(answer, agreeing, members), members, met, missed, worst)

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from pipeline.evidence.exact.claims import Claim, Decision, alpha_of, missing_reason
+from pipeline.evidence.exact.claims import Claim, alpha_of, missing_reason
 from pipeline.evidence.exact.scores import PatientScores
+from pipeline.vocabulary import Decision
 
 __all__ = ["OpenResult", "judge_open", "log_evidence", "look_alpha", "planned_looks"]
 

@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
-from pipeline.evidence.exact.claims import Claim, Decision, ExactResult, alpha_of, decide, missing_reason, reaches
+from pipeline.evidence.exact.claims import Claim, ExactResult, alpha_of, decide, missing_reason, reaches
 from pipeline.evidence.exact.scores import PatientScores
 from pipeline.evidence.exact.tail import tail
+from pipeline.vocabulary import Decision
 
 __all__ = [
     "best_reachable",

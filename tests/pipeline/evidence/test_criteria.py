@@ -8,7 +8,7 @@ from pipeline.errors import ConfigError
 from pipeline.evidence.criteria import check_criteria, judge_all
 from pipeline.evidence.measures import MetricScale
 from pipeline.findings.scores import PairAgreement, Score
-from tests.pipeline.evidence.records import BOOTSTRAP, SCALES, cohort_of, entry, not_analysed, studies, study
+from tests.pipeline.evidence.records import BOOTSTRAP, SCALES, cohort_of, entry, not_analysed, study
 
 ORDER = ("NOT MET", "INCONCLUSIVE", "MET")
 

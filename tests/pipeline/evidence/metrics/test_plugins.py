@@ -209,7 +209,10 @@ def audited(tmp_path_factory):
             {"metric": "hd95", "method": "gradcam", "within": 40, "at_least": 0.5},
             {"metric": "centre_distance", "method": "centre_prior", "better_than": "random_map", "wins": 0.5},
             {
-                "metric": "energy_distance", "method": "gradcam", "at_least": 0.001, "reversed": True,
+                "metric": "energy_distance",
+                "method": "gradcam",
+                "at_least": 0.001,
+                "reversed": True,
                 "statistic": "median",
             },
         ],
