@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.errors import OutputError
-from pipeline.evidence.cohort import paired_difference
-from pipeline.evidence.estimating import Bootstrap
-from pipeline.evidence.measures import MetricScale
-from pipeline.evidence.units import Unit, units_of
+from pipeline.evidence.cohort.estimating import Bootstrap
+from pipeline.evidence.cohort.measures import MetricScale
+from pipeline.evidence.cohort.summary import paired_difference
+from pipeline.evidence.cohort.units import Unit, units_of
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.facts import MetricFacts
 from pipeline.findings.results import Results

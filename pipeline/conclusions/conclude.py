@@ -9,13 +9,13 @@ import numpy as np
 from pipeline.conclusions.choose_cases import choose_cases
 from pipeline.conclusions.input_summary import summarised
 from pipeline.config import AuditConfig
-from pipeline.evidence.classifier import classification
-from pipeline.evidence.cohort import agreements, estimates, flow_of
-from pipeline.evidence.criteria import Cohort, judge_all
-from pipeline.evidence.estimating import Bootstrap
+from pipeline.evidence.cohort.classifier import classification
+from pipeline.evidence.cohort.estimating import Bootstrap
+from pipeline.evidence.cohort.measures import MetricScale
+from pipeline.evidence.cohort.summary import agreements, estimates, flow_of
+from pipeline.evidence.cohort.units import Unit, units_of
 from pipeline.evidence.experts import AGREEMENT_SCALES
-from pipeline.evidence.measures import MetricScale
-from pipeline.evidence.units import Unit, units_of
+from pipeline.evidence.verdicts.criteria import Cohort, judge_all
 from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Provenance
 from pipeline.findings.results import CaseEntry, Compared, Results
 from pipeline.findings.spec import Member, RunSpec

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.evidence.measures import MetricScale
+from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.metrics.region import dice, iou
 from pipeline.findings.scores import Score
 from pipeline.studies.consensus import CONSENSUS

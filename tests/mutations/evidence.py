@@ -71,7 +71,7 @@ MUTANTS: list[Mutant] = [
         tests=("tests/pipeline/evidence/metrics/test_declaration.py",),
     ),
     *of(
-        "pipeline/evidence/cohort.py",
+        "pipeline/evidence/cohort/summary.py",
         ('if audit.status == "analysed"]\n    at_layers', 'if audit.status != ""]\n    at_layers'),
         ('if (entry.reader or "").startswith(CONSENSUS)] or map_scores', "if False] or map_scores"),
         ("if values:\n        return float(np.mean(values))", "if values:\n        return float(np.max(values))"),
@@ -99,10 +99,10 @@ MUTANTS: list[Mutant] = [
             "in (row.reference or ()) for row in rows], dtype=bool)",
             "not in (row.reference or ()) for row in rows], dtype=bool)",
         ),
-        tests=("tests/pipeline/evidence/test_cohort.py",),
+        tests=("tests/pipeline/evidence/cohort/test_summary.py",),
     ),
     *of(
-        "pipeline/evidence/criteria.py",
+        "pipeline/evidence/verdicts/criteria.py",
         ("ends = {**directions(), **(better or {})}", "ends = {**(better or {}), **directions()}"),
         (
             "ends = {**directions(), **(better or {})}",
@@ -123,10 +123,10 @@ MUTANTS: list[Mutant] = [
         ("            if name not in known:", "            if False:"),
         ("sign = -1 if criterion.at_most is not None else 1", "sign = 1 if criterion.at_most is not None else -1"),
         ("confidence=criterion.confidence)", "confidence=bootstrap.confidence)"),
-        tests=("tests/pipeline/evidence/test_cohort.py",),
+        tests=("tests/pipeline/evidence/cohort/test_summary.py",),
     ),
     *of(
-        "pipeline/evidence/statistics.py",
+        "pipeline/evidence/cohort/bootstrap.py",
         ("    if len(sums) < MINIMUM_PATIENTS:", "    if False:"),
         ("    if clusters < MINIMUM_PATIENTS:", "    if False:"),
         ("if set(values) in ({0.0}, {1.0}):", "if False:"),
@@ -142,7 +142,7 @@ MUTANTS: list[Mutant] = [
             "return np.array([numbers.setdefault(patient, len(numbers)) for patient in patients], dtype=np.intp)",
             "return np.arange(len(patients))",
         ),
-        tests=("tests/pipeline/evidence/test_statistics.py",),
+        tests=("tests/pipeline/evidence/cohort/test_bootstrap.py",),
     ),
     *of(
         "pipeline/evidence/equivalence.py",

@@ -1,10 +1,10 @@
 """Records of studies as a run writes them, for what is concluded from them."""
 
-from pipeline.evidence.criteria import Cohort
-from pipeline.evidence.estimating import Bootstrap
-from pipeline.evidence.measures import MetricScale
+from pipeline.evidence.cohort.estimating import Bootstrap
+from pipeline.evidence.cohort.measures import MetricScale
+from pipeline.evidence.cohort.units import units_of
 from pipeline.evidence.metrics.registry import METRICS
-from pipeline.evidence.units import units_of
+from pipeline.evidence.verdicts.criteria import Cohort
 from pipeline.findings.scores import MapScores, Score
 from pipeline.findings.study_audit import StudyAudit
 

@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
+from pipeline.evidence.cohort.measures import Measure
+from pipeline.evidence.cohort.units import Unit
 from pipeline.evidence.exact.scores import PatientScores, patient_scores
-from pipeline.evidence.measures import Measure
-from pipeline.evidence.units import Unit
 from pipeline.vocabulary import SamplingUnit
 
 __all__ = ["Contribution", "Population", "population_of"]

@@ -8,10 +8,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
-from pipeline.evidence.estimating import Bootstrap, mean_estimate_of
-from pipeline.evidence.measures import MetricScale, of_map, of_pair
-from pipeline.evidence.population import Contribution, Population, population_of
-from pipeline.evidence.units import Unit, in_stratum
+from pipeline.evidence.cohort.estimating import Bootstrap, mean_estimate_of
+from pipeline.evidence.cohort.measures import MetricScale, of_map, of_pair
+from pipeline.evidence.cohort.population import Contribution, Population, population_of
+from pipeline.evidence.cohort.units import Unit, in_stratum
 from pipeline.findings.estimates import Agreement, Estimate
 from pipeline.findings.results import Flow
 from pipeline.findings.scores import Score

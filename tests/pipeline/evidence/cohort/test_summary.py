@@ -1,9 +1,9 @@
 import pytest
 
-from pipeline.evidence.classifier import classification
-from pipeline.evidence.cohort import agreements, estimates, flow_of, mean_estimate, paired_difference
-from pipeline.evidence.measures import MetricScale
-from pipeline.evidence.units import units_of
+from pipeline.evidence.cohort.classifier import classification
+from pipeline.evidence.cohort.measures import MetricScale
+from pipeline.evidence.cohort.summary import agreements, estimates, flow_of, mean_estimate, paired_difference
+from pipeline.evidence.cohort.units import units_of
 from pipeline.findings.scores import MapScores, Score
 from pipeline.findings.study_audit import RefusedMask, StudyAudit
 from tests.pipeline.evidence.records import BOOTSTRAP, SCALES, entry, not_analysed, studies, study

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.evidence.units import Unit
+from pipeline.evidence.cohort.units import Unit
 from pipeline.vocabulary import Better
 
 __all__ = [

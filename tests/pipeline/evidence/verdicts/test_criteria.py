@@ -5,8 +5,8 @@ from scipy.stats import beta, binomtest
 
 from pipeline.config import Criterion
 from pipeline.errors import ConfigError
-from pipeline.evidence.criteria import check_criteria, judge_all
-from pipeline.evidence.measures import MetricScale
+from pipeline.evidence.cohort.measures import MetricScale
+from pipeline.evidence.verdicts.criteria import check_criteria, judge_all
 from pipeline.findings.scores import PairAgreement, Score
 from tests.pipeline.evidence.records import BOOTSTRAP, SCALES, cohort_of, entry, not_analysed, study
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.evidence.statistics import BOOTSTRAP, SAME, _weighted_auroc, auroc_interval, mean_interval
+from pipeline.evidence.cohort.bootstrap import BOOTSTRAP, SAME, _weighted_auroc, auroc_interval, mean_interval
 
 SETTINGS = {"confidence": 0.95, "replicates": 400, "seed": 3}
 

@@ -6,17 +6,26 @@ from typing import Literal
 
 from pipeline.config import Criterion, bound_fault
 from pipeline.errors import ConfigError, closest
-from pipeline.evidence.classifier import CLASSIFIER_SPAN, area_cohort_of, auroc_estimate, classifier_population
-from pipeline.evidence.estimating import Bootstrap, mean_estimate_of
+from pipeline.evidence.cohort.classifier import CLASSIFIER_SPAN, area_cohort_of, auroc_estimate, classifier_population
+from pipeline.evidence.cohort.estimating import Bootstrap, mean_estimate_of
+from pipeline.evidence.cohort.measures import (
+    READERS,
+    Measure,
+    MetricScale,
+    against_readers,
+    beyond,
+    of_map,
+    of_pair,
+    win,
+)
+from pipeline.evidence.cohort.population import Population, population_of
+from pipeline.evidence.cohort.units import Unit, in_stratum
 from pipeline.evidence.exact.areas import judge_area
 from pipeline.evidence.exact.claims import reaches
 from pipeline.evidence.exact.families import holm
-from pipeline.evidence.judging import MeanClaim, bounds_of, fewest_patients, judge, judge_parts, part_of
-from pipeline.evidence.measures import READERS, Measure, MetricScale, against_readers, beyond, of_map, of_pair, win
 from pipeline.evidence.metrics.declaration import Metric
 from pipeline.evidence.metrics.registry import METRICS
-from pipeline.evidence.population import Population, population_of
-from pipeline.evidence.units import Unit, in_stratum
+from pipeline.evidence.verdicts.judging import MeanClaim, bounds_of, fewest_patients, judge, judge_parts, part_of
 from pipeline.findings.estimates import LabelVerdict, Verdict
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import BASELINES, BETTER, CLASSIFIER, Better

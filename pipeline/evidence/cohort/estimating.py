@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from pipeline.evidence.cohort.bootstrap import mean_interval
+from pipeline.evidence.cohort.population import Population
 from pipeline.evidence.exact.means import mean_interval_of
-from pipeline.evidence.population import Population
-from pipeline.evidence.statistics import mean_interval
 from pipeline.findings.estimates import DescriptiveInterval, Estimate
 from pipeline.vocabulary import SamplingUnit
 

@@ -5,12 +5,12 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.evidence.estimating import Bootstrap, mean_estimate_of
+from pipeline.evidence.cohort.bootstrap import auroc_interval
+from pipeline.evidence.cohort.estimating import Bootstrap, mean_estimate_of
+from pipeline.evidence.cohort.population import Contribution, Population
+from pipeline.evidence.cohort.units import NOT_ANALYSED
 from pipeline.evidence.exact.areas import AreaCohort, area_cohort, area_draws
 from pipeline.evidence.exact.claims import alpha_of
-from pipeline.evidence.population import Contribution, Population
-from pipeline.evidence.statistics import auroc_interval
-from pipeline.evidence.units import NOT_ANALYSED
 from pipeline.findings.estimates import DescriptiveInterval, Estimate
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import CLASSIFIER

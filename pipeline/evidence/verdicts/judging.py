@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.evidence.cohort.population import Population
 from pipeline.evidence.exact.claims import Claim, ExactResult, alpha_of, reaches
 from pipeline.evidence.exact.differences import EquivalenceResult, equivalence
 from pipeline.evidence.exact.families import judge_p_values
 from pipeline.evidence.exact.means import judge_mean, smallest_cohort
-from pipeline.evidence.population import Population
 from pipeline.findings.estimates import Estimate, LabelVerdict
 from pipeline.vocabulary import Answer, SamplingUnit
 
