@@ -57,7 +57,8 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
     negative = config.model.negative_label
     labels = [label for label in config.model.labels if label != negative]
     scales = {facts.name: MetricScale(facts.name, facts.range, facts.better) for facts in spec.metrics}
-    cohort = Cohort(units_of(audits, tuple(scales), labels), audits, labels, scales)
+    seen = {member.study: member.first_seen for member in members} if spec.lock.open_cohort else None
+    cohort = Cohort(units_of(audits, tuple(scales), labels), audits, labels, scales, seen)
     pairs = {
         audit.study: (audit.patient, {(pair.label, *pair.readers): pair.scores for pair in audit.agreement})
         for audit in audits

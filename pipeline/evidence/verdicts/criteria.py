@@ -21,11 +21,12 @@ from pipeline.evidence.cohort.measures import (
 from pipeline.evidence.cohort.population import Population, population_of
 from pipeline.evidence.cohort.units import Unit, in_stratum
 from pipeline.evidence.exact.areas import judge_area
-from pipeline.evidence.exact.claims import reaches
+from pipeline.evidence.exact.claims import Claim, ExactResult, reaches
 from pipeline.evidence.exact.families import holm
 from pipeline.evidence.metrics.declaration import Metric
 from pipeline.evidence.metrics.registry import METRICS
 from pipeline.evidence.verdicts.judging import MeanClaim, bounds_of, fewest_patients, judge, judge_parts, part_of
+from pipeline.evidence.verdicts.open_cohort import OPEN_INTERVAL, as_first_seen, judge_growing_area
 from pipeline.findings.estimates import LabelVerdict, Verdict
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import BASELINES, BETTER, CLASSIFIER, Better
@@ -39,13 +40,15 @@ Side = Literal["at_least", "at_most", "within"]
 class Cohort:
     """What criteria are judged on: ``units`` of maps, ``audits`` of all studies, ``labels`` that count as findings.
 
-    ``scales`` goes from a metric to its range and direction.
+    ``scales`` goes from a metric to its range and direction. ``first_seen`` goes from a study to the run that saw it
+    first, where the cohort was locked as one that grows; it is None where it was locked whole.
     """
 
     units: Sequence[Unit]
     audits: Sequence[StudyAudit]
     labels: Sequence[str]
     scales: Mapping[str, MetricScale]
+    first_seen: Mapping[str, str] | None = None
 
 
 def scales_of(metrics: Mapping[str, Metric]) -> dict[str, MetricScale]:
@@ -231,19 +234,25 @@ def _of_a_map(
         "among": criterion.among,
         "group": None if label is None else f"label={label}",
     }
-    return _judged(claim, population, bootstrap, named, (label, against))
+    return _judged(claim, population, cohort, bootstrap, named, (label, against))
 
 
 def _judged(
     claim: MeanClaim,
     population: Population,
+    cohort: Cohort,
     bootstrap: Bootstrap,
     named: Mapping[str, object],
     of: tuple[str | None, str | None],
 ) -> LabelVerdict:
     """Answer a claim and estimate what it is about; ``of`` is the label and the map that it is held against."""
-    result = judge(claim, population) if population.scored else None
+    growing = cohort.first_seen is not None
+    if cohort.first_seen is not None:
+        population = as_first_seen(population, cohort.first_seen)
+    result = judge(claim, population, growing=growing) if population.scored else None
     estimate = mean_estimate_of(population, claim.span, bootstrap, named, claim.unit, bounds_of(result))
+    if growing and result is not None:
+        estimate = estimate.model_copy(update={"interval": OPEN_INTERVAL})
     return part_of(*of, estimate, result)
 
 
@@ -254,11 +263,16 @@ def _of_the_classifier(
     group = None if label is None else f"label={label}"
     if metric == "auroc":
         estimate = auroc_estimate(cohort.audits, of, group, bootstrap)
-        areas = area_cohort_of(cohort.audits, of)
-        return part_of(label, None, estimate, None if estimate.value is None else judge_area(areas, claim.exact))
+        return part_of(label, None, estimate, None if estimate.value is None else _area(cohort, of, claim.exact))
     named = {"metric": metric, "method": CLASSIFIER, "among": "all", "group": group}
     population = classifier_population(metric, cohort.audits, of)
-    return _judged(claim, population, bootstrap, named, (label, None))
+    return _judged(claim, population, cohort, bootstrap, named, (label, None))
+
+
+def _area(cohort: Cohort, label: str, claim: Claim) -> ExactResult:
+    if cohort.first_seen is not None:
+        return judge_growing_area(cohort.audits, label, cohort.first_seen, claim)
+    return judge_area(area_cohort_of(cohort.audits, label), claim)
 
 
 def rule_of(criterion: Criterion, better: Better) -> str:

@@ -5,18 +5,20 @@ score is at or beyond the bound.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipeline.evidence.cohort.population import Population
-from pipeline.evidence.exact.claims import Claim, ExactResult, alpha_of, reaches
+from pipeline.evidence.exact.claims import Claim, ExactResult, alpha_of, decide, missing_reason, reaches
 from pipeline.evidence.exact.differences import EquivalenceResult, equivalence
 from pipeline.evidence.exact.families import judge_p_values
+from pipeline.evidence.exact.looks import OpenResult, judge_open
 from pipeline.evidence.exact.means import judge_mean, smallest_cohort
+from pipeline.evidence.exact.scores import PatientScores
 from pipeline.findings.estimates import Estimate, LabelVerdict
 from pipeline.vocabulary import Answer, SamplingUnit
 
-__all__ = ["MeanClaim", "WholeAnswer", "bounds_of", "fewest_patients", "judge", "judge_parts", "part_of"]
+__all__ = ["MeanClaim", "Result", "WholeAnswer", "bounds_of", "fewest_patients", "judge", "judge_parts", "part_of"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,9 @@ class MeanClaim:
         return Claim(self.side, self.bound, self.confidence, self.missing_at_most)
 
 
+Result = ExactResult | EquivalenceResult | OpenResult
+
+
 @dataclass(frozen=True)
 class WholeAnswer:
     """What several parts come to, of which all have to hold; ``decisive`` is the number of the part that decides."""
@@ -49,8 +54,13 @@ class WholeAnswer:
     p_not_met: float | None
 
 
-def judge(claim: MeanClaim, population: Population) -> ExactResult | EquivalenceResult:
-    """Answer a claim about the mean over a population, of which one unit at least has a score."""
+def judge(claim: MeanClaim, population: Population, *, growing: bool = False) -> Result:
+    """Answer a claim about the mean over a population, of which one unit at least has a score.
+
+    The patients of a ``growing`` one are in the order of arrival; they weigh alike.
+    """
+    if growing:
+        return _judge_growing(claim, population.scores(claim.span))
     cohort = population.scores(claim.span, claim.unit)
     if claim.side == "within":
         return equivalence(
@@ -59,7 +69,22 @@ def judge(claim: MeanClaim, population: Population) -> ExactResult | Equivalence
     return judge_mean(cohort, claim.exact)
 
 
-def bounds_of(result: ExactResult | EquivalenceResult | None) -> tuple[float, float] | None:
+def _judge_growing(claim: MeanClaim, cohort: PatientScores) -> OpenResult:
+    """Answer at whatever look this is; of two claims that both have to hold the less certain one answers."""
+    first = judge_open(cohort, claim.exact)
+    if claim.side != "within":
+        return first
+    second = judge_open(cohort, Claim("at_most", claim.bound, claim.confidence, claim.missing_at_most))
+    # both have to hold: the p-value of either is that of the whole, and a refutation of either is corrected for two
+    p_not_met = min(1.0, 2 * min(first.p_high, second.p_low))
+    p_met = max(first.p_low, second.p_high)
+    decision, reason = decide(p_met, p_not_met, claim.exact.alpha)
+    if missing := missing_reason(first.missing_share, claim.exact):
+        decision, reason = "INCONCLUSIVE", missing
+    return replace(first, decision=decision, reason=reason, p_low=p_met, p_high=p_not_met, decided_at=None)
+
+
+def bounds_of(result: Result | None) -> tuple[float, float] | None:
     """Return the interval that a result holds already."""
     if result is None:
         return None
@@ -67,9 +92,7 @@ def bounds_of(result: ExactResult | EquivalenceResult | None) -> tuple[float, fl
     return exact.low, exact.high
 
 
-def part_of(
-    label: str | None, against: str | None, estimate: Estimate, result: ExactResult | EquivalenceResult | None
-) -> LabelVerdict:
+def part_of(label: str | None, against: str | None, estimate: Estimate, result: Result | None) -> LabelVerdict:
     """Return what is said of one label against one map; ``result`` is None where there was nothing to judge."""
     common = {"label": label, "against": against, "estimate": estimate}
     if result is None:
@@ -84,12 +107,13 @@ def part_of(
             "best_reachable": None,
         }
         return LabelVerdict.model_validate({**common, **both})
+    low, high = result.p_low, result.p_high
     exact = {
         "answer": result.decision,
         "reason": result.reason,
-        "p_met": result.p_met,
-        "p_not_met": result.p_not_met,
-        "best_reachable": result.best_reachable,
+        "p_met": low if result.claim.side == "at_least" else high,
+        "p_not_met": high if result.claim.side == "at_least" else low,
+        "best_reachable": result.best_reachable if isinstance(result, ExactResult) else None,
     }
     return LabelVerdict.model_validate({**common, **exact})
 
