@@ -30,8 +30,7 @@ def within_scores(
         ValueError: a distance is negative or not a number, or the tolerance is.
     """
     _check_distances(distances, tolerance, "tolerance")
-    within = [None if distance is None else float(distance <= tolerance) for distance in distances]
-    return patient_scores(within, patients, unit=unit, size_cap=size_cap)
+    return patient_scores(_within(distances, tolerance), patients, unit=unit, size_cap=size_cap)
 
 
 def capped_scores(
@@ -96,16 +95,15 @@ def _first(values: Sequence[float], holds: Callable[[float], bool]) -> int:
 
 
 def _share_p_low(distances: Sequence[float | None], patients: Sequence[str], tolerance: float) -> float:
-    return p_low(_share(distances, patients, tolerance).low, 0.5)
+    return p_low(patient_scores(_within(distances, tolerance), patients).low, 0.5)
 
 
 def _share_p_high(distances: Sequence[float | None], patients: Sequence[str], tolerance: float) -> float:
-    return p_high(_share(distances, patients, tolerance).high, 0.5)
+    return p_high(patient_scores(_within(distances, tolerance), patients).high, 0.5)
 
 
-def _share(distances: Sequence[float | None], patients: Sequence[str], tolerance: float) -> PatientScores:
-    within = [None if distance is None else float(distance <= tolerance) for distance in distances]
-    return patient_scores(within, patients)
+def _within(distances: Sequence[float | None], tolerance: float) -> list[float | None]:
+    return [None if distance is None else float(distance <= tolerance) for distance in distances]
 
 
 def _check_distances(distances: Sequence[float | None], limit: float, name: str) -> None:

@@ -191,7 +191,12 @@ def _p_values(cohort: PatientScores, bound: float) -> tuple[float, float]:
 def _best_of(cohort: PatientScores, claim: Claim) -> float:
     """Return the bound that perfect scores would have shown in place of those that are there."""
     perfect = 1 - (cohort.unit_high() - cohort.unit_low())
-    best = lower_bound(perfect, claim.alpha, weights=cohort.weights, heaviest=cohort.heaviest)
+    alike = (perfect == 1).all() and (cohort.weights == cohort.heaviest).all()
+    best = (
+        best_reachable(cohort.n_patients, claim.confidence)
+        if alike
+        else lower_bound(perfect, claim.alpha, weights=cohort.weights, heaviest=cohort.heaviest)
+    )
     return _from_unit(best if claim.side == "at_least" else 1 - best, cohort)
 
 

@@ -65,8 +65,17 @@ def _either_side(lam: Floats, counts: Floats) -> Floats:
 def _integral(lam: Floats, counts: Floats) -> Floats:
     """Return the probability where the smallest coefficient of each row is -1 and the largest is positive."""
     saddle = _saddle(lam, counts)
-    slopes = lam / (1 - saddle[:, None] * lam)
     peak = -(counts * np.log1p(-saddle[:, None] * lam)).sum(axis=1)
+    # M(s) bounds the probability from above at every s; so small a bound is the answer
+    result = np.exp(peak)
+    rows = np.flatnonzero(peak > -_NEGLIGIBLE)
+    if len(rows):
+        result[rows] = _along_the_line(lam[rows], counts[rows], saddle[rows], peak[rows])
+    return result
+
+
+def _along_the_line(lam: Floats, counts: Floats, saddle: Floats, peak: Floats) -> Floats:
+    slopes = lam / (1 - saddle[:, None] * lam)
     width = 1 / np.sqrt((counts * slopes**2).sum(axis=1))
     scale = np.minimum(np.minimum(-saddle, 1 + saddle), 2 * width)
     line = _Line(saddle, slopes, counts, scale)

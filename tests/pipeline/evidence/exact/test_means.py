@@ -54,6 +54,12 @@ def test_every_hits_of_every_cohort_up_to_fifty_stand_on_the_beta_quantiles():
             assert p_high(scores, high) == pytest.approx(0.025, abs=1e-9)
 
 
+def test_another_packages_published_example():
+    """Of the package gaffke: three answers 1, five 2 and two 3, on a scale of 1 to 3: 1.4276 to 2.4186."""
+    low, high = exact_interval([0] * 3 + [0.5] * 5 + [1] * 2, 0.95)
+    assert (1 + 2 * low, 1 + 2 * high) == pytest.approx((1.4276, 2.4186), abs=1e-4)
+
+
 def test_by_hand():
     # a single patient: P(E1 (x - b) < E0 b) = b / x where b < x
     assert p_low([0.8], 0.2) == pytest.approx(0.25)

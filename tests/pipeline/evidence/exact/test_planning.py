@@ -4,7 +4,15 @@ from scipy.stats import binom
 
 from pipeline.evidence.exact.claims import Claim
 from pipeline.evidence.exact.means import exact_interval, judge_mean
-from pipeline.evidence.exact.planning import patients_needed, plan_mean, rate_power, shown_with_power, spread_power
+from pipeline.evidence.exact.planning import (
+    area_power,
+    patients_needed,
+    plan_area,
+    plan_mean,
+    rate_power,
+    shown_with_power,
+    spread_power,
+)
 from pipeline.evidence.exact.scores import one_study_each
 
 
@@ -95,3 +103,31 @@ def test_what_a_cohort_shows_with_power():
 def test_what_cannot_be_planned_is_refused(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_an_area_is_planned_by_its_smaller_class():
+    plan = plan_area(Claim("at_least", 0.5), class_patients=(40, 12), beyond=(0.3, 0.6))
+    assert (plan.n_patients, plan.smallest_cohort) == (12, 6)
+    assert plan.best_reachable == pytest.approx(0.025 ** (1 / 12))
+    (_, needed), (_, beyond_one) = plan.needed
+    assert 9 <= needed <= 16
+    assert beyond_one is None
+    assert plan.power[0][1] == pytest.approx(0.8, abs=0.2)
+    assert plan.power[1] == (0.6, None)
+
+
+def test_the_power_of_an_area_grows_with_the_patients_and_is_mirrored():
+    claim = Claim("at_least", 0.6)
+    few, many = area_power(8, 8, claim, 0.85), area_power(30, 30, claim, 0.85)
+    assert few < 0.5 < 0.8 < many
+    assert area_power(30, 30, Claim("at_most", 0.4), 0.15) == many
+
+
+def test_an_unknown_cohort_has_no_power_of_an_area():
+    plan = plan_area(Claim("at_most", 0.5), beyond=(0.4,))
+    assert (plan.best_reachable, plan.power) == (None, ((0.4, None),))
+    assert plan.needed[0][1] is not None
+    empty = plan_area(Claim("at_least", 0.6), class_patients=(0, 9), beyond=(0.5,))
+    assert (empty.n_patients, empty.best_reachable, empty.power) == (0, 0.0, ((0.5, None),))
+    with pytest.raises(ValueError, match="bound lies within 0 and 1"):
+        plan_area(Claim("at_least", 1.5))
