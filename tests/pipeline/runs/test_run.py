@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import stat
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -17,6 +18,8 @@ from pipeline.findings.panels import load_panels
 from pipeline.findings.results import load_results
 from pipeline.findings.shards import load_map, read_shard
 from pipeline.findings.spec import read_members
+from pipeline.verify.rows import check_arrival
+from pipeline.verify.run_folder import open_run_folder
 from pipeline.walk.sources import find_sources
 from tests.pipeline.planted import affine_of, plant, write_manifest, write_study
 from tests.pipeline.shared_pool import POOL
@@ -316,6 +319,11 @@ def test_a_growing_cohort_knows_which_run_saw_a_study_first(tmp_path):
     after, _ = complete(config)
     assert first_seen(before) == [before.name] * 3
     assert first_seen(after) == [before.name] * 3 + [after.name]
+    folder = open_run_folder(after)
+    assert not list(check_arrival(folder))
+    for name in (after.name, before.name[:-1] + "x", ""):
+        edited = tuple(member.model_copy(update={"first_seen": name}) for member in folder.members)
+        assert list(check_arrival(replace(folder, members=edited)))
     lock(config, cohort_open=True, amend="another look")
     assert set(first_seen(complete(config)[0])) != {before.name, after.name}  # another lock starts afresh
 
