@@ -16,10 +16,13 @@ __all__ = [
     "STATUSES",
     "STRATA",
     "STRATA_MEANING",
+    "SURE",
     "WORST_FIRST",
     "Answer",
     "Baseline",
     "Better",
+    "Decision",
+    "SamplingUnit",
     "Status",
     "Stratum",
 ]
@@ -40,6 +43,9 @@ STRATA_MEANING: Final[Mapping[Stratum, str]] = {
     "false_negative": "Reference positive, but the model missed it: did it look at the finding all the same?",
 }
 
+SamplingUnit = Literal["patient", "study"]
+"""What a criterion's mean is taken over, and what is independent of each other."""
+
 Baseline = Literal["random_map", "centre_prior"]
 
 BASELINES: Final[Mapping[Baseline, str]] = {
@@ -49,10 +55,16 @@ BASELINES: Final[Mapping[Baseline, str]] = {
 
 Answer = Literal["MET", "NOT MET", "INCONCLUSIVE", "NOT EVALUATED"]
 
+Decision = Literal["MET", "NOT MET", "INCONCLUSIVE"]
+"""An answer to a claim that was judged."""
+
+SURE: Final[tuple[Decision, Decision]] = ("MET", "NOT MET")
+"""The two decisions that rule the other out."""
+
 ANSWERS: Final[Mapping[Answer, str]] = {
-    "MET": "the whole interval meets the bound",
-    "NOT MET": "the whole interval misses the bound",
-    "INCONCLUSIVE": "the interval reaches to both sides of the bound",
+    "MET": "the data rule out that the claim is wrong",
+    "NOT MET": "the data rule out that the claim is right",
+    "INCONCLUSIVE": "the data rule out neither",
     "NOT EVALUATED": "there was nothing to decide on",
 }
 

@@ -183,6 +183,7 @@ def _fits(value: object, default: object) -> bool:
 def _criteria(config: AuditConfig, _: Path) -> Iterator[Fault]:
     known = known_names()
     for number, criterion in enumerate(config.criteria):
+        yield from _labels_of_a_criterion(config, number, criterion)
         if criterion.method is None:
             yield from _of_the_classifier(known, number, criterion)
         else:
@@ -200,8 +201,12 @@ def _of_the_classifier(known: KnownNames, number: int, criterion: Criterion) -> 
             yield _fault(
                 "criteria", number, "metric", says=f"(a criterion without method judges the classifier) {says}"
             )
-    if criterion.better_than:
-        yield _fault("criteria", number, "better_than", says="compares two maps; add 'method:', the map to judge")
+    for key in ("better_than", "not_worse_than", "equivalent_to"):
+        if getattr(criterion, key) is not None:
+            yield _fault("criteria", number, key, says="compares two maps; add 'method:', the map to judge")
+    if criterion.statistic == "median" or criterion.within is not None:
+        key = "within" if criterion.within is not None else "statistic"
+        yield _fault("criteria", number, key, says="is for a metric of maps; add 'method:', the map to judge")
     if "among" in criterion.model_fields_set and criterion.among != "all":
         says = f"the classifier is judged on all studies, not on {criterion.among!r}"
         yield _fault("criteria", number, "among", says=says)
@@ -215,6 +220,7 @@ def _of_a_map(config: AuditConfig, known: KnownNames, number: int, criterion: Cr
         says = f"unknown name {criterion.metric!r}; {closest(criterion.metric, [*known.metrics, *installed])}"
         yield _fault("criteria", number, "metric", says=says)
     maps = [*config.explain.methods, *known.baselines]
+    yield from _opponents(maps, number, criterion)
     # a misspelt method is told by itself; then this may be the right name
     misspelt = set(config.explain.methods) - {*known.methods, *names_of("camaudit.methods")}
     if not misspelt and str(criterion.method).partition("@")[0] not in maps:
@@ -222,6 +228,27 @@ def _of_a_map(config: AuditConfig, known: KnownNames, number: int, criterion: Cr
         yield _fault("criteria", number, "method", says=says)
     if own:
         yield from _bounds(number, criterion, known.metrics[criterion.metric])
+
+
+def _labels_of_a_criterion(config: AuditConfig, number: int, criterion: Criterion) -> Iterator[Fault]:
+    findings = [label for label in config.model.labels if label != config.model.negative_label]
+    for name in criterion.label:
+        if name not in (*findings, "each", "pooled"):
+            yield _fault("criteria", number, "label", says=f"unknown label {name!r}; {closest(name, findings)}")
+
+
+def _opponents(maps: Sequence[str], number: int, criterion: Criterion) -> Iterator[Fault]:
+    """Refuse maps to be held against that this audit does not have, and readers where nothing compares them."""
+    for key, words in (("better_than", ["baselines"]), ("not_worse_than", ["readers"]), ("equivalent_to", [])):
+        for name in criterion.opponents if getattr(criterion, key) is not None else ():
+            if name.partition("@")[0] not in (*maps, *words):
+                says = f"unknown name {name!r}; {closest(name, [*maps, *words])}"
+                yield _fault("criteria", number, key, says=says)
+            elif name == criterion.method:
+                yield _fault("criteria", number, key, says=f"{name} is held against itself; name another map")
+    if criterion.not_worse_than == "readers" and criterion.metric not in ("iou", "dice"):
+        says = f"readers are compared with each other by iou and dice, not by {criterion.metric}; judge one of these"
+        yield _fault("criteria", number, "metric", says=says)
 
 
 def _metrics(config: AuditConfig, _: Path) -> Iterator[Fault]:

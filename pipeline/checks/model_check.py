@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cam import METHODS, Capture, capture, cell_shift, choose_layer, explain, squashing
 from pipeline.config import AuditConfig
 from pipeline.errors import ArchiveError, ConfigError, ModelError, StudyError
-from pipeline.evidence.criteria import check_criteria
+from pipeline.evidence.verdicts.criteria import check_criteria
 from pipeline.findings.facts import LayerFacts
 from pipeline.models.prepare import Prepared, StepError
 from pipeline.studies.geometry import Geometry, cells

@@ -9,16 +9,13 @@ import numpy as np
 from pipeline.conclusions.choose_cases import choose_cases
 from pipeline.conclusions.input_summary import summarised
 from pipeline.config import AuditConfig
-from pipeline.evidence.cohort import (
-    Bootstrap,
-    Unit,
-    agreements,
-    classification,
-    estimates,
-    flow_of,
-    units_of,
-)
-from pipeline.evidence.criteria import judge_all
+from pipeline.evidence.cohort.classifier import classification
+from pipeline.evidence.cohort.estimating import Bootstrap
+from pipeline.evidence.cohort.measures import MetricScale
+from pipeline.evidence.cohort.summary import agreements, estimates, flow_of
+from pipeline.evidence.cohort.units import Unit, units_of
+from pipeline.evidence.experts import AGREEMENT_SCALES
+from pipeline.evidence.verdicts.criteria import Cohort, judge_all
 from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Provenance
 from pipeline.findings.results import CaseEntry, Compared, Results
 from pipeline.findings.spec import Member, RunSpec
@@ -57,9 +54,11 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
     """Draw a run's conclusions from the records of all its studies, in the order of ``members``."""
     config = spec.config
     bootstrap = Bootstrap(config.run.replicates, config.run.seed)
-    units = units_of(audits, [facts.name for facts in spec.metrics])
     negative = config.model.negative_label
     labels = [label for label in config.model.labels if label != negative]
+    scales = {facts.name: MetricScale(facts.name, facts.range, facts.better) for facts in spec.metrics}
+    seen = {member.study: member.first_seen for member in members} if spec.lock.open_cohort else None
+    cohort = Cohort(units_of(audits, tuple(scales), labels), audits, labels, scales, seen)
     pairs = {
         audit.study: (audit.patient, {(pair.label, *pair.readers): pair.scores for pair in audit.agreement})
         for audit in audits
@@ -86,12 +85,10 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         compared=_compared(audits),
         cohort_facts=_cohort_facts(audits, negative),
         classification=classification(audits, labels, bootstrap),
-        estimates=estimates(units, bootstrap),
-        agreements=agreements(pairs, bootstrap),
+        estimates=estimates(cohort.units, tuple(scales.values()), bootstrap),
+        agreements=agreements(pairs, AGREEMENT_SCALES, bootstrap),
         equivalent_methods=shown.equivalent,
-        verdicts=judge_all(
-            config.criteria, units, audits, labels, bootstrap, {facts.name: facts.better for facts in spec.metrics}
-        ),
+        verdicts=judge_all(config.criteria, cohort, bootstrap),
         case_rule=rule,
         cases=cases,
         lost_at_most=config.run.lost_at_most,

@@ -1,15 +1,20 @@
 """How well the experts agree with each other: the ceiling for a map."""
 
 from itertools import combinations
+from typing import Final
 
 import numpy as np
 
+from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.metrics.region import dice, iou
 from pipeline.findings.scores import Score
 from pipeline.studies.consensus import CONSENSUS
 from pipeline.studies.volume import Mask
 
-__all__ = ["agreement"]
+__all__ = ["AGREEMENT_SCALES", "agreement"]
+
+AGREEMENT_SCALES: Final = {metric.name: MetricScale(metric.name, metric.range, metric.better) for metric in (iou, dice)}
+"""The metrics by which readers are compared with each other, and their scales."""
 
 
 def agreement(masks: tuple[Mask, ...]) -> dict[tuple[str, str, str], tuple[Score, ...]]:

@@ -151,10 +151,12 @@ class Lock(FrozenModel):
     """What was fixed before the first inference, and whether it was fixed before anybody looked.
 
     ``exploratory`` lists why the run is stamped EXPLORATORY; empty: it was locked beforehand. ``digest`` is the lock's
-    in the register, ``site_key`` the fingerprint of the key that signs lock, register and ledger.
+    in the register, ``site_key`` the fingerprint of the key that signs lock, register and ledger. ``open_cohort``: it
+    was locked as a cohort that grows, and is judged so that it may be looked at as often as one likes.
     """
 
     locked_at: str | None
+    open_cohort: bool = False
     digest: str | None = None
     recipe: str
     criteria: str

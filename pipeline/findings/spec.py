@@ -41,12 +41,16 @@ SPEC_VERSION: Literal[2] = 2
 
 
 class Member(FrozenModel):
-    """A study of the cohort: pseudonyms, the hash of its files, and the shard that audits it (None: carried over)."""
+    """A study of the cohort: pseudonyms, the hash of its files, and the shard that audits it (None: carried over).
+
+    ``first_seen`` is the first run under the same lock that had the study, this one or an earlier one.
+    """
 
     study: str
     patient: str
     source_sha256: str
     shard: int | None
+    first_seen: str = ""
 
 
 class ModelIdentity(FrozenModel):

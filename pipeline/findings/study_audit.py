@@ -42,7 +42,8 @@ class StudyAudit(FrozenModel):
 
     ``facts`` holds allow-listed facts of the image (modality, how values were made); ``reference`` is None when
     nobody said what is present. ``masks`` counts the experts' masks that could be used, ``mask_faults`` tells of
-    the others; ``model_input`` is None for a study that the model was not shown.
+    the others; of a study that was not analysed ``masks`` counts those that its archive names. ``model_input`` is None
+    for a study that the model was not shown.
     """
 
     study: str

@@ -3,9 +3,9 @@
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,7 +43,7 @@ from pipeline.program import camaudit_version, library_versions, program_digest,
 from pipeline.runs.exclusive import exclusive
 from pipeline.runs.locking import Subject, compare, enter_run, subject_of
 from pipeline.runs.private_sources import PrivateSources, write_sources
-from pipeline.runs.reuse import EarlierRuns, carry_over, earlier_answers, earlier_runs
+from pipeline.runs.reuse import EarlierRuns, carry_over, earlier_answers, earlier_runs, first_seen
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.walk.auditor import Auditor, open_auditor
 from pipeline.walk.map_plan import in_order, missing_maps, recipes_of
@@ -101,7 +101,10 @@ class CarriedStudies:
 
 @dataclass(frozen=True)
 class Start:
-    """All that is known of a run before it is written. ``configuration`` is the file that gave it."""
+    """All that is known of a run before it is written. ``configuration`` is the file that gave it.
+
+    ``first_seen`` goes from a study to the earlier run under the same lock that had it first.
+    """
 
     auditor: Auditor
     spec: RunSpec
@@ -111,6 +114,7 @@ class Start:
     configuration: Path
     key: SiteKey
     lock: LockFile | None = None
+    first_seen: Mapping[str, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -144,9 +148,11 @@ def prepare_start(
     key = load_site_key()
     subject, lock = subject_of(config, auditor.loaded, sources), read_lock(loaded.path)
     spec = _spec(loaded, command, auditor, probe, compare(lock, subject, key))
-    carried = _carried(auditor, spec.recipes, EarlierRuns(key.public), sources)
+    trust = EarlierRuns(key.public)
+    carried = _carried(auditor, spec.recipes, trust, sources)
+    seen = first_seen(earlier_runs(config.run.output / config.name), trust, spec.lock)
     watch.on_estimate(estimate_run(config, probe, sum(source.study not in carried.whole for source in sources)))
-    return Start(auditor, spec, subject, sources, carried, loaded.path.resolve(), key, lock)
+    return Start(auditor, spec, subject, sources, carried, loaded.path.resolve(), key, lock, seen)
 
 
 def _carried(auditor: Auditor, recipes: Recipes, trust: EarlierRuns, sources: Sequence[StudySource]) -> CarriedStudies:
@@ -278,6 +284,7 @@ def _cut(start: Start) -> tuple[tuple[Member, ...], int]:
             patient=source.patient,
             source_sha256=source.sha256,
             shard=shard_of.get(source.study),
+            first_seen=start.first_seen.get(source.study, start.spec.run),
         )
         for source in start.sources
     )

@@ -88,7 +88,7 @@ def _audit_batch(
 ) -> list[tuple[StudyAudit, Maps]]:
     faults = [(ready.source, ready.fault) for ready in batch if ready.fault is not None]
     if faults:
-        return [(_logged(source, fault, fault), {}) for source, fault in faults]
+        return [(_logged(auditor, source, fault, fault), {}) for source, fault in faults]
     try:
         return _analyse(auditor, batch, on_maps)
     except (Exception, SystemExit) as error:
@@ -98,17 +98,17 @@ def _audit_batch(
             raise  # this process is asked to end; a network that says sys.exit() is at fault like any other
         fault = _as_fault(auditor, batch, error)
         if len(batch) == 1:
-            return [(_logged(batch[0].source, fault, error), {})]
+            return [(_logged(auditor, batch[0].source, fault, error), {})]
     # outside the handler, whose exception keeps what did not fit the memory: halves, to find the study at fault
     half = len(batch) // 2
     return _audit_batch(auditor, batch[:half], on_maps) + _audit_batch(auditor, batch[half:], on_maps)
 
 
-def _logged(source: StudySource, fault: StudyError, error: BaseException) -> StudyAudit:
+def _logged(auditor: Auditor, source: StudySource, fault: StudyError, error: BaseException) -> StudyAudit:
     """Return the row of a study that ``error`` stopped; what the archive itself rules out leaves no trace."""
     if not fault.excluded:
         log_fault(error, fault.stage, [source.study])
-    return _not_analysed(source, fault)
+    return _not_analysed(auditor, source, fault)
 
 
 def _analyse(
@@ -252,7 +252,9 @@ def _input_facts(x: torch.Tensor) -> InputFacts:
     )
 
 
-def _not_analysed(source: StudySource, fault: StudyError) -> StudyAudit:
+def _not_analysed(auditor: Auditor, source: StudySource, fault: StudyError) -> StudyAudit:
+    """Return the row of a study without scores; what its archive says of it tells which claims it is missing from."""
+    negative, reference = auditor.config.model.negative_label, source.row.reference
     return StudyAudit(
         study=source.study,
         patient=source.patient,
@@ -261,6 +263,8 @@ def _not_analysed(source: StudySource, fault: StudyError) -> StudyAudit:
         stage=fault.stage,
         reason=fault.reason,
         message=str(fault),
+        reference=None if reference is None else tuple(label for label in reference if label != negative),
+        masks=len(source.row.masks),
         strata=source.row.strata,
     )
 

@@ -8,7 +8,7 @@ from reportlab.platypus import Paragraph, Table
 
 import reports.sections  # noqa: F401 - fills the registry
 from flows.commands.outcome import _summary
-from pipeline.findings.estimates import Estimate, Verdict
+from pipeline.findings.estimates import Estimate, LabelVerdict, Verdict
 from pipeline.findings.facts import LayerFacts, MethodFacts
 from pipeline.findings.results import Compared, Flow
 from pipeline.findings.scores import MapScores, Score
@@ -45,8 +45,8 @@ def everything(results):
 def verdict(metric="iou", method="gradcam", among="reference_positive", rule="at least 0.5", value=0.4, **more):
     estimate = example.estimate(metric, method, value, among, **more.pop("estimate", {}))
     answer = "NOT EVALUATED" if value is None else "NOT MET"
-    return Verdict(criterion="c", metric=metric, method=method, among=among, rule=rule, estimate=estimate,
-                   answer=more.pop("answer", answer), reason=more.pop("reason", "the reason"))  # fmt: skip
+    fields = {"answer": answer, "reason": "the reason", "alpha": 0.025, **more}
+    return Verdict(criterion="c", metric=metric, method=method, among=among, rule=rule, estimate=estimate, **fields)
 
 
 LABELS = ("effusion", "nodule", "oedema")
@@ -102,7 +102,7 @@ def test_a_verdict_without_an_interval_says_why_it_has_no_answer():
 # differences
 
 
-BETTER = verdict("energy_in_mask", rule="better than centre_prior", value=-0.022, among="all")
+BETTER = verdict("energy_in_mask", rule="better than centre_prior", value=-0.022, among="all", against="centre_prior")
 
 
 @pytest.mark.parametrize("title", ["Summary", ""])
@@ -170,9 +170,67 @@ def test_the_summary_names_the_label_of_every_number():
 
 def test_a_verdict_on_a_classifier_of_several_labels_names_the_one_that_decides():
     found = verdict("sensitivity", "classifier", "all", value=0.61, estimate={"group": "label=effusion"})
+    part = {"answer": "NOT MET", "reason": "r", "estimate": found.estimate}
+    parts = tuple(LabelVerdict(label=label, **part) for label in LABELS)
+    found = found.model_copy(update={"label": "effusion", "parts": parts})
     results = several_labels().model_copy(update={"verdicts": (found,)})
     for title in ("Summary", ""):
         assert "Sensitivity of the classifier for effusion (the label that decides)" in said(title, results)
+
+
+def test_each_label_of_a_verdict_has_its_row():
+    estimate = example.estimate("iou", "gradcam", 0.314)
+    answers = {"effusion": "MET", "nodule": "NOT MET"}
+    parts = tuple(
+        LabelVerdict(label=label, answer=answer, reason="r", estimate=estimate) for label, answer in answers.items()
+    )
+    text = said("", example.results(verdicts=(verdict(parts=parts, label="nodule"),)))
+    assert "IoU of Grad-CAM for nodule (the label that decides)" in text
+    rows = text.partition("Where each of several has to hold")[2]
+    assert "| effusion | — | 0.31 [0.27, 0.36]" in rows
+    assert "| nodule | — | 0.31 [0.27, 0.36]" in rows
+
+
+# what a cohort can show
+
+
+def test_a_verdict_says_what_is_missing_and_what_so_few_patients_can_show():
+    few = {"patients": 9, "studies": 10, "missing_patients": 2, "missing_studies": 3}
+    small = verdict(estimate=few, best_reachable=0.7151, smallest_cohort=17, answer="INCONCLUSIVE")
+    text = said("", example.results(verdicts=(small,)))
+    assert "3 studies without a score count against the claim" in text
+    assert "with perfect scores 11 patients could at best have shown 0.72" in text
+    assert "MET needs 17 patients at least" in text
+    many = said("", example.results(verdicts=(verdict(best_reachable=0.91, smallest_cohort=17),)))
+    assert "at best have shown" not in many
+    assert "patients at least" not in many
+
+
+def test_an_interval_that_only_describes_is_marked():
+    described = {"low": 11.25, "high": 18.5, "how": "patient-cluster bootstrap, percentile"}
+    far = example.estimate("distance_mm", "gradcam", 14.8, low=None, high=None, described=described)
+    text = said("Results: overlap with the experts' masks", example.results(estimates=(far,)))
+    assert "[11.2, 18.5]†" in text or "[11.3, 18.5]†" in text
+    assert "†: describes, and decides nothing: patient-cluster bootstrap, percentile" in text
+
+
+@pytest.mark.parametrize(
+    ("rule", "metric", "against", "asked"),
+    [
+        ("better than centre_prior", "iou", "centre_prior", "a difference above 0"),
+        ("better than centre_prior by more than 0.05", "iou", "centre_prior", "a difference above 0.05"),
+        ("better than centre_prior in more than 50 % of patients", "iou", "centre_prior", "more than 50 %"),
+        ("not worse than readers by more than 0.1", "iou", "readers", "a difference above \u22120.1"),
+        ("equivalent to hirescam within 0.1", "iou", "hirescam", "a difference within 0.1"),
+        ("better than centre_prior", "distance_mm", "centre_prior", "a difference below 0"),
+        ("within 20 in at least 80 % of patients", "distance_mm", None, "within 20 mm in at least 80 % of patients"),
+        ("median at most 20", "distance_mm", None, "median at most 20 mm"),
+        ("at most 0.4, although higher is better", "iou", None, "at most 0.4, although higher is better"),
+    ],
+)
+def test_what_is_asked_for_is_on_the_scale_of_the_estimate(rule, metric, against, asked):
+    judged = verdict(metric, rule=rule, against=against)
+    assert wording.asked_for(example.results(), judged) == asked
 
 
 def test_labels_are_no_subgroups():

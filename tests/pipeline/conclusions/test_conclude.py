@@ -5,7 +5,6 @@ import csv
 import pytest
 
 from pipeline.conclusions import conclude as results
-from pipeline.findings.estimates import Verdict
 from pipeline.findings.facts import LayerFacts
 from pipeline.findings.results import Compared
 from pipeline.findings.scores import MapScores, Score
@@ -86,18 +85,6 @@ def test_the_cells_range_is_that_of_all_studies_at_the_layer():
     ]
     assert results._with_range(layer, audits).cell_range == ((2.0, 2.5), (2.75, 3.0))
     assert results._with_range(layer, []).cell_range is None
-
-
-@pytest.mark.parametrize(
-    ("rule", "other"),
-    [("better than centre_prior", "centre_prior"), ("at least 0.7", None), ("no better than chance", None)],
-)
-def test_a_verdict_knows_what_it_is_held_against(rule, other):
-    fields = dict.fromkeys(("criterion", "metric", "method", "reason"), "x")
-    estimate = {"metric": "x", "method": "x", "among": "all", "value": 0.0, "confidence": 0.9, "interval": "i",
-                "patients": 1, "studies": 1}  # fmt: skip
-    found = Verdict.model_validate({**fields, "among": "all", "rule": rule, "estimate": estimate, "answer": "MET"})
-    assert found.better_than == other
 
 
 def test_a_run_says_what_it_compared_and_how_large_its_cells_are(tmp_path):

@@ -1,4 +1,4 @@
-"""Intervals for studies that come in patients: arrays in, numbers out.
+"""Intervals that describe and decide nothing, for studies that come in patients: arrays in, numbers out.
 
 Studies of one patient resemble each other, so patients are drawn, not studies (cluster bootstrap). The generator is
 PCG64 with a stated seed.
@@ -9,15 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
 
-__all__ = ["MINIMUM_PATIENTS", "Interval", "auroc", "auroc_interval", "mean_interval"]
+__all__ = ["MINIMUM_PATIENTS", "Interval", "auroc_interval", "mean_interval"]
 
 MINIMUM_PATIENTS = 10
 """Below this many patients no interval is given: its coverage would be too poor to decide on."""
 
 BOOTSTRAP = "patient-cluster bootstrap, percentile"
-EXACT = "exact binomial over patients (every score is the same)"
+SAME = "none (every score is the same: no spread to draw from)"
 NONE = f"none (fewer than {MINIMUM_PATIENTS} patients)"
 
 _CHUNK = 4_000_000
@@ -37,22 +36,15 @@ def mean_interval(
 ) -> Interval:
     """Return an interval for the mean of ``values``, whose patients are drawn with replacement.
 
-    When every value is 0, or every value is 1, all replicates agree and a bootstrap would claim certainty; the exact
-    binomial (Clopper-Pearson) interval over patients stands in.
+    None when every value is the same: all replicates agree then, and a bootstrap would claim certainty.
     """
     sums, counts = _by_patient(values, patients)
     if len(sums) < MINIMUM_PATIENTS:
         return Interval(None, None, NONE)
-    if set(values) in ({0.0}, {1.0}):
-        return _clopper_pearson(int(values[0]) * len(sums), len(sums), confidence)
+    if len(set(values)) == 1:
+        return Interval(None, None, SAME)
     means = [weights @ sums / (weights @ counts) for weights in _draws(len(sums), replicates, seed)]
     return _percentile(np.concatenate(means), confidence)
-
-
-def auroc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float | None:
-    """Return the area under the ROC curve, ties counted half; None when a class is missing."""
-    area = _weighted_auroc(scores, positive, np.ones((1, len(scores))))[0]
-    return None if np.isnan(area) else float(area)
 
 
 def auroc_interval(
@@ -108,13 +100,6 @@ def _percentile(replicates: NDArray[np.float64], confidence: float) -> Interval:
     tail = 100 * (1 - confidence) / 2
     low, high = np.percentile(replicates, [tail, 100 - tail])
     return Interval(float(low), float(high), BOOTSTRAP)
-
-
-def _clopper_pearson(successes: int, trials: int, confidence: float) -> Interval:
-    tail = (1 - confidence) / 2
-    low = 0.0 if successes == 0 else float(beta.ppf(tail, successes, trials - successes + 1))
-    high = 1.0 if successes == trials else float(beta.ppf(1 - tail, successes + 1, trials - successes))
-    return Interval(low, high, EXACT)
 
 
 def _weighted_auroc(
