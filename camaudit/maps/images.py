@@ -117,6 +117,8 @@ def stated_array(given: Any, wanted: Wanted, what: str) -> tuple[NDArray[Any], o
 def _plain(given: Any, what: str) -> NDArray[Any]:  # noqa: ANN401
     """Return a plain array of numbers."""
     values = given.detach().cpu() if hasattr(given, "detach") else given
+    if str(getattr(values, "dtype", "")) == "torch.bfloat16":  # which numpy does not know
+        values = values.float()
     array = np.asarray(values) if isinstance(values, np.ndarray) or hasattr(values, "__array__") else None
     if array is None and isinstance(given, list):
         array = np.array(given)

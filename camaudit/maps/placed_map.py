@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
-from pipeline.studies.geometry import Geometry, GeometryError, plan
+from pipeline.studies.geometry import Geometry, GeometryError, Resampling, plan
 from pipeline.studies.volume import Heatmap
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from camaudit.maps.overlap import MapOverlap
     from camaudit.views import Overlay
 
-__all__ = ["PlacedMap"]
+__all__ = ["PlacedMap", "laid_on"]
 
 Point = tuple[float, ...]
 
@@ -82,10 +82,11 @@ class PlacedMap:
         affine[:3, 3] = place
         spot = Geometry((1,) * len(self.grid.shape), affine, self.cells.grid.frame_of_reference)
         try:
-            field = plan(self.cells.grid, spot)
+            resampling = plan(self.cells.grid, spot)
         except GeometryError:  # beside the plane of a picture
             return None
-        return float(self._final(field.apply(self.cells.array)).ravel()[0]) if field.seen.all() else None
+        value = _final(self.method, resampling.apply(self.cells.array)).item()
+        return float(value) if resampling.seen.all() else None
 
     def on(self, image: object, *, volume: int | None = None) -> "PlacedMap":
         """Return the map on the grid of an image (anything that ``camaudit.explain`` takes, or another map's).
@@ -109,8 +110,7 @@ class PlacedMap:
             raise ConfigError(f"on: {error}") from error
         if not resampling.seen.any():
             raise ConfigError("on: nothing of the image lies in the model's field of view; are both of one patient?")
-        array = self._final(resampling.apply(cells.array))
-        return replace(cells, array=array, grid=onto.grid, seen=resampling.seen, image=onto, source=cells)
+        return laid_on(cells, onto, resampling)
 
     def overlap(
         self,
@@ -133,8 +133,8 @@ class PlacedMap:
         from camaudit.maps.masks import MaskWanted, marked_on
         from camaudit.maps.overlap import overlap_of
 
-        if self.image is None:
-            raise ConfigError("overlap: needs the image that the mask was drawn on: map.on(image).overlap(mask)")
+        if self.image is None or self.source is None:
+            raise ConfigError("overlap: needs the map on the image that the mask was drawn on: map.on(image)")
         known = label or (None if self.target.isdigit() else self.target)
         marked = marked_on(self.image, mask, MaskWanted(known, value, chosen=label is not None))
         return overlap_of(self.heatmap, marked, threshold)
@@ -146,7 +146,8 @@ class PlacedMap:
         """
         from camaudit.maps.picture import picture_of
 
-        return picture_of(self.image.volume if self.image else None, {self._title: self.heatmap}, window)
+        under = self.image.volume if self.image and self.source else None
+        return picture_of(under, {f"{self.method}, {self.target}": self.heatmap}, window)
 
     def save(self, path: str | Path) -> Path:
         """Write the map on its grid (``.nii``, ``.nii.gz`` or ``.nrrd``; two axes get a third of one); return the path.
@@ -163,17 +164,6 @@ class PlacedMap:
         """The map as metrics and pictures take it."""
         seen = np.ones(self.grid.shape, bool) if self.seen is None else self.seen
         return Heatmap(self.array, self.grid, seen, self.method, self.layer or "", self.target)
-
-    @property
-    def _title(self) -> str:
-        return f"{self.method}, {self.target}"
-
-    def _final(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return values with the ReLU that ends the method's formula, where one does."""
-        from cam.registry import METHODS
-
-        method = METHODS.get(self.method)
-        return np.maximum(values, 0) if method is not None and method.rectified else values
 
     def _check_together(self, onto: Geometry) -> None:
         """Refuse to lay two images on each other of which nothing tells how they lie."""
@@ -199,6 +189,20 @@ class PlacedMap:
         place = " x ".join(f"{step:.3g}" for step in self.grid.spacing)
         at = f" at {self.layer}" if self.layer else ""
         return f"<PlacedMap {self.method} for {self.target}{at}: {self.array.shape}, {place} {self.grid.unit}>"
+
+
+def laid_on(cells: PlacedMap, image: "PlacedImage", resampling: Resampling) -> PlacedMap:
+    """Return a raw map on an image's grid, by a plan from its cells to that grid."""
+    array = _final(cells.method, resampling.apply(cells.array))
+    return replace(cells, array=array, grid=image.grid, seen=resampling.seen, image=image, source=cells)
+
+
+def _final(method: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return values with the ReLU that ends the method's formula, where one does."""
+    from cam import METHODS
+
+    known = METHODS.get(method)
+    return np.maximum(values, 0) if known is not None and known.rectified else values
 
 
 def _point(place: NDArray[np.float64]) -> Point:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from cam.inputs.target_keys import TargetKey
 from cam.outcome.explanation import Explanation, MapKey
 from camaudit.maps.images import PlacedImage
-from camaudit.maps.placed_map import PlacedMap
+from camaudit.maps.placed_map import PlacedMap, laid_on
 from camaudit.views import Overlay
 from pipeline.errors import ConfigError
-from pipeline.studies.geometry import Geometry, cells
+from pipeline.studies.geometry import Geometry, Resampling, cells, plan
 
 __all__ = ["PlacedMaps"]
 
@@ -26,6 +26,7 @@ class PlacedMaps:
     image: PlacedImage
     prepared: Geometry
     _carried: dict[MapKey, PlacedMap] = field(default_factory=dict)
+    _plans: dict[tuple[int, ...], Resampling] = field(default_factory=dict)
 
     def __getitem__(self, key: object) -> PlacedMap:
         """Return a map on the image's own grid; ``.cells`` of it is the raw one.
@@ -35,7 +36,10 @@ class PlacedMaps:
         """
         whole = self.explanation.whole_key(key)
         if whole not in self._carried:
-            self._carried[whole] = self._raw(whole).on(self.image)
+            raw = self._raw(whole)
+            if raw.grid.shape not in self._plans:
+                self._plans[raw.grid.shape] = plan(raw.grid, self.image.grid)
+            self._carried[whole] = laid_on(raw, self.image, self._plans[raw.grid.shape])
         return self._carried[whole]
 
     def __iter__(self) -> Iterator[PlacedMap]:

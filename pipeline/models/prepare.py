@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import monai.transforms
 import numpy as np
 import torch
 from monai.bundle import ConfigParser
@@ -114,10 +115,16 @@ def built_transform(where: str, step: Mapping[str, Any]) -> Callable[[Any], Any]
     try:
         with warnings.catch_warnings():  # MONAI announces changed defaults at every construction
             warnings.simplefilter("ignore", FutureWarning)
-            transform: Callable[[Any], Any] = ConfigParser({"step": dict(step)}).get_parsed_content("step")
+            parser = ConfigParser({"step": {**step, "_target_": _whole_name(str(step["_target_"]))}})
+            transform: Callable[[Any], Any] = parser.get_parsed_content("step")
     except Exception as error:  # MONAI raises many kinds here, chained; the innermost names the cause
         raise ConfigError(f"{where}: {_name(step)} cannot be built: {_innermost(error)}") from error
     return transform
+
+
+def _whole_name(target: str) -> str:
+    """Return a transform's name with its module: some bare names (``Affine``) are of other things in MONAI too."""
+    return f"monai.transforms.{target}" if "." not in target and hasattr(monai.transforms, target) else target
 
 
 def _name(step: Mapping[str, Any]) -> str:
