@@ -176,7 +176,7 @@ def _channels(array: NDArray[Any], wanted: Wanted, what: str) -> NDArray[np.floa
             if array.ndim == axes + 2
             else ""
         )
-        words = f"must have {axes} spatial axes, as the model takes, and may have a channel before them"
+        words = f"must have {axes} spatial axes, and may have a channel before them"
         raise ConfigError(f"{what}: its shape {array.shape}{batch or f' does not do: it {words}'}")
     return np.ascontiguousarray(array, dtype=np.float32)
 
