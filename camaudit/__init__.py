@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from camaudit.finished_run import FinishedRun, read_run
     from camaudit.maps.explaining import explain
     from camaudit.maps.images import PlacedImage
-    from camaudit.maps.overlap import MapOverlap, OverlapScore
+    from camaudit.maps.overlap import MapOverlap, OverlapScore, OverlapTable
     from camaudit.maps.placed_map import PlacedMap
     from camaudit.maps.placed_maps import PlacedMaps
     from camaudit.running import audit, measure
@@ -41,6 +41,7 @@ __all__ = [
     "Method",
     "Metric",
     "OverlapScore",
+    "OverlapTable",
     "Overlay",
     "PlacedImage",
     "PlacedMap",
@@ -72,6 +73,7 @@ _HOMES = {
     "Method": "cam.registry",
     "Metric": "pipeline.evidence.metrics.declaration",
     "OverlapScore": "camaudit.maps.overlap",
+    "OverlapTable": "camaudit.maps.overlap",
     "Overlay": "camaudit.views",
     "PlacedImage": "camaudit.maps.images",
     "PlacedMap": "camaudit.maps.placed_map",

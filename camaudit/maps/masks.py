@@ -28,6 +28,15 @@ class MaskWanted:
     value: int | None
     chosen: bool
 
+    @classmethod
+    def of(cls, target: str, label: str | None, value: int | None) -> "MaskWanted":
+        """Return what is meant by a label, or by the name of the target that a map is of; an index is no name."""
+        if label is not None and not isinstance(label, str):
+            raise ConfigError(f"label: must be a label's name, not {label!r:.40}")
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise ConfigError(f"value: must be a label's number in the mask, not {value!r:.40}")
+        return cls(label or (None if target.isdigit() else target), value, chosen=label is not None)
+
 
 def marked_on(image: PlacedImage, mask: object, wanted: MaskWanted) -> NDArray[np.bool_]:
     """Return where the mask is marked, on the image's own grid; nothing is interpolated.
@@ -36,8 +45,6 @@ def marked_on(image: PlacedImage, mask: object, wanted: MaskWanted) -> NDArray[n
         StudyError: when a file cannot be read, or the mask was drawn on another grid.
         ConfigError: when what is given is no mask.
     """
-    if wanted.value is not None and (isinstance(wanted.value, bool) or not isinstance(wanted.value, int)):
-        raise ConfigError(f"value: must be a label's number in the mask, not {wanted.value!r:.40}")
     try:
         if isinstance(mask, Mask):
             return carry(mask.array, mask.geometry, image.volume.geometry)

@@ -1,6 +1,6 @@
 """What the metrics say of one map against one mask: each a value with its unit, or the reason why it has none."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Literal
@@ -15,7 +15,7 @@ from pipeline.evidence.metrics.registry import score_all
 from pipeline.studies.volume import Heatmap, Mask
 from pipeline.vocabulary import Better
 
-__all__ = ["MapOverlap", "OverlapScore", "overlap_of"]
+__all__ = ["MapOverlap", "OverlapScore", "OverlapTable", "overlap_of"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,52 @@ class MapOverlap:
         """Show the scores in a notebook."""
         rows = ("".join(f"<td>{escape(text)}</td>" for text in (score.title, *score.texts)) for score in self.scores)
         return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+
+
+@dataclass(frozen=True)
+class OverlapTable:
+    """Several maps against one mask: ``table["gradcam"]``, or ``["gradcam", "lesion"]``, is a map's ``MapOverlap``."""
+
+    rows: Mapping[tuple[str, ...], MapOverlap]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: str | tuple[str, ...]) -> MapOverlap:
+        """Return the scores of the one map of these words: its method, and layer or target where there are several.
+
+        Raises:
+            ConfigError: when there is none, or more than one.
+        """
+        words = {key} if isinstance(key, str) else set(key)
+        fitting = [names for names in self.rows if words <= set(names)]
+        if len(fitting) != 1:
+            known = "; ".join(", ".join(names) for names in self.rows)
+            raise ConfigError(f"overlap: {len(fitting)} maps are called {key!r:.60}; there are {known}")
+        return self.rows[fitting[0]]
+
+    def __repr__(self) -> str:
+        cells = [["map", *self._metrics()]] + [
+            [", ".join(names), *self._values(row)] for names, row in self.rows.items()
+        ]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        texts = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
+        return "\n".join(text.rstrip() for text in texts)
+
+    def _repr_html_(self) -> str:
+        """Show the table in a notebook."""
+        head = "".join(f"<th>{escape(text)}</th>" for text in ("map", *self._metrics()))
+        rows = (
+            "".join(f"<td>{escape(text)}</td>" for text in (", ".join(names), *self._values(row)))
+            for names, row in self.rows.items()
+        )
+        return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+
+    def _metrics(self) -> list[str]:
+        return [score.title for score in next(iter(self.rows.values()), ())]
+
+    def _values(self, row: MapOverlap) -> list[str]:
+        return [score.texts[0] for score in row]
 
 
 def overlap_of(heatmap: Heatmap, marked: NDArray[np.bool_], threshold: Literal["otsu"] | float) -> MapOverlap:

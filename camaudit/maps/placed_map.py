@@ -135,8 +135,7 @@ class PlacedMap:
 
         if self.image is None or self.source is None:
             raise ConfigError("overlap: needs the map on the image that the mask was drawn on: map.on(image)")
-        known = label or (None if self.target.isdigit() else self.target)
-        marked = marked_on(self.image, mask, MaskWanted(known, value, chosen=label is not None))
+        marked = marked_on(self.image, mask, MaskWanted.of(self.target, label, value))
         return overlap_of(self.heatmap, marked, threshold)
 
     def show(self, *, window: tuple[float, float] | None = None) -> "Overlay":

@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from cam.inputs.target_keys import TargetKey
+from cam.inputs.targets import Target, Value
 from cam.outcome.explanation import Explanation, MapKey
 from camaudit.maps.images import PlacedImage
 from camaudit.maps.placed_map import PlacedMap, laid_on
 from camaudit.views import Overlay
 from pipeline.errors import ConfigError
 from pipeline.studies.geometry import Geometry, Resampling, cells, plan
+
+if TYPE_CHECKING:
+    from camaudit.maps.overlap import OverlapTable
 
 __all__ = ["PlacedMaps"]
 
@@ -59,11 +64,43 @@ class PlacedMaps:
         """
         from camaudit.maps.picture import picture_of
 
-        if not len(self):
-            raise ConfigError("show: there is no map, as there was no target")
+        self._check_any("show")
         several_layers = len({layer for _, layer, _ in self.explanation.maps}) > 1
         titled = {_title(placed, with_layer=several_layers): placed.heatmap for placed in self}
         return picture_of(self.image.volume, titled, window)
+
+    def overlap(
+        self,
+        mask: object,
+        *,
+        label: str | None = None,
+        value: int | None = None,
+        threshold: Literal["otsu"] | float = "otsu",
+    ) -> "OverlapTable":
+        """Return every registered metric of every map against one mask, which is read once: see ``PlacedMap.overlap``.
+
+        Raises:
+            ConfigError: when there is no map, or an argument is not what it has to be.
+            StudyError: when the mask cannot be read or lies on another grid.
+        """
+        from camaudit.maps.masks import MaskWanted, marked_on
+        from camaudit.maps.overlap import OverlapTable, overlap_of
+
+        self._check_any("overlap")
+        wanted = {placed.target: MaskWanted.of(placed.target, label, value) for placed in self}
+        marked = {each: marked_on(self.image, mask, each) for each in dict.fromkeys(wanted.values())}
+        return OverlapTable(
+            {
+                (placed.method, placed.target, placed.layer or ""): overlap_of(
+                    placed.heatmap, marked[wanted[placed.target]], threshold
+                )
+                for placed in self
+            }
+        )
+
+    def _check_any(self, what: str) -> None:
+        if not len(self):
+            raise ConfigError(f"{what}: there is no map, as there was no target")
 
     def _raw(self, key: MapKey) -> PlacedMap:
         method, layer, target = key
@@ -73,9 +110,14 @@ class PlacedMaps:
             array=values, grid=grid, method=method, target=self._name(target), layer=layer, image=self.image
         )
 
-    def _name(self, target: TargetKey) -> str:
-        labels = self.explanation.labels
-        return labels[target] if isinstance(target, int) and 0 <= target < len(labels) else str(target)
+    def _name(self, key: TargetKey) -> str:
+        """Return a target's name: a label's where the outputs' names are known, the predicted one's too."""
+        explanation = self.explanation
+        scalar = explanation.targets[explanation.target_keys.index(key)]
+        asked = scalar.label if isinstance(scalar, Target) else scalar.index if isinstance(scalar, Value) else key
+        label = asked[0] if isinstance(asked, tuple) and len(asked) == 1 else asked
+        known = isinstance(label, int) and 0 <= label < len(explanation.labels)
+        return explanation.labels[label] if known else str(label)  # type: ignore[index]
 
     def _repr_png_(self) -> bytes:
         return self.show()._repr_png_()

@@ -17,6 +17,13 @@ __all__ = ["read_image_file", "read_mask_file"]
 
 Item = TypeVar("Item")
 
+_AUDITS_WORDS = {
+    "archive.volume": "volume=",
+    "the manifest can state its number, as in mask:<reader>:<label>=1": "value= states its number",
+    "nothing tells which is meant": "nothing tells which is meant: label= or value= chooses",
+}
+"""What an audit's messages advise, and what a caller of Python does instead."""
+
 
 def read_image_file(given: Any, volume: int | None, what: str) -> ImageFile:  # noqa: ANN401 - a path, or several
     """Read the image of a file, a folder of DICOM slices, or the files of a series.
@@ -77,7 +84,9 @@ def _name(given: object) -> str:
 
 def _in_words(fault: StudyError, path: Path, where: str) -> StudyError:
     """Return a fault that names what was given, and what can be done about it."""
-    message = f"{where}: {str(fault).replace('archive.volume', 'volume=')}"
+    message = f"{where}: {fault}"
+    for audits, ours in _AUDITS_WORDS.items():
+        message = message.replace(audits, ours)
     if path.is_dir() and fault.reason is Reason.MIXED_SERIES:
         described = _isolated(described_series, path)
         message += f"; it holds {described}: give one of them as a list of its files" if described else ""

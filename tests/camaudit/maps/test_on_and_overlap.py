@@ -279,6 +279,25 @@ def test_a_mask_on_another_grid_is_met_by_carrying_the_map(placed, tmp_path):
     assert placed.on(path).overlap(path)["hit_rate"].value == 1
 
 
+def test_all_maps_against_one_mask_are_a_table():
+    settings = {"methods": ["gradcam", "hirescam"], "labels": ["clear", "lesion"], "targets": ["lesion", "clear"]}
+    maps = explain(network(cell=2), (blob(), oblique()), **settings)
+    table = maps.overlap(box(), threshold=0.5)
+    assert len(table) == 4
+    assert table["hirescam", "lesion"] == maps["hirescam", "lesion"].overlap(box(), threshold=0.5)
+    assert table._repr_html_().count("<tr>") == len(repr(table).splitlines()) == 5
+    with pytest.raises(AuditError, match="overlap: 2 maps are called 'gradcam'; there are gradcam, lesion, "):
+        table["gradcam"]
+    with pytest.raises(AuditError, match="overlap: 0 maps are called 'layercam'"):
+        table["layercam"]
+
+
+def test_the_predicted_label_goes_by_its_name():
+    maps = explain(network(cell=2), (blob(), oblique()), labels=["clear", "lesion"])
+    assert [placed.target for placed in maps] == ["lesion"]
+    assert [placed.target for placed in explain(network(cell=2), (blob(), oblique()))] == ["1"]
+
+
 def test_the_raw_map_asks_for_an_image(placed):
     with pytest.raises(AuditError, match="overlap: needs the map on the image"):
         placed.cells.overlap(box())
