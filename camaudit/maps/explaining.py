@@ -73,7 +73,8 @@ def explain(
     try:
         explanation = explain_tensor(model, _at_home(x, model), targets, **settings, rectify=False)
     except ValueError as error:
-        raise ConfigError(f"{error}{_advice(model, x)}") from error
+        advice = _advice(model, x) if str(error).startswith("the model fails on x") else ""
+        raise ConfigError(f"{error}{advice}") from error
     return PlacedMaps(explanation, placed, grid)
 
 

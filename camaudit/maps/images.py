@@ -32,6 +32,9 @@ _KINDS = (
 )
 
 
+_MOST_CHANNELS = 4  # of a picture with its channels last
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What the image is for: ``axes`` spatial ones and ``channels`` where they are known, ``volume`` of several."""
@@ -79,9 +82,7 @@ def place_image(given: object, wanted: Wanted, what: str = "image") -> PlacedIma
     if is_file(given):
         return _of_file(read_image_file(given, wanted.volume, what))
     if isinstance(given, Study | Volume):
-        volume = given if isinstance(given, Volume) else given.image
-        header = given.header if isinstance(given, Study) else {}
-        return _of_file(ImageFile(volume, header))
+        return _of_file(ImageFile(given) if isinstance(given, Volume) else _of_study(given))
     if wanted.volume is not None and not hasattr(given, "dataobj"):
         raise ConfigError("volume: chooses one of a file's several volumes; there is no file here, leave it out")
     array, affine = stated_array(given, wanted, what)
@@ -96,6 +97,12 @@ def place_image(given: object, wanted: Wanted, what: str = "image") -> PlacedIma
 
 def _of_file(file: ImageFile) -> PlacedImage:
     return PlacedImage(file.volume.array[None], file)
+
+
+def _of_study(study: Study) -> ImageFile:
+    """Return a study's image; its frame of reference is a pseudonym, which no file's can be held against."""
+    geometry = replace(study.image.geometry, frame_of_reference=None)
+    return ImageFile(replace(study.image, geometry=geometry), study.header)
 
 
 def stated_array(given: Any, wanted: Wanted, what: str) -> tuple[NDArray[Any], object]:  # noqa: ANN401
@@ -135,7 +142,8 @@ def _nibabel_array(given: Any, wanted: Wanted, what: str) -> NDArray[Any]:  # no
     if array.ndim == 4 and wanted.volume is not None and 0 <= wanted.volume < array.shape[3]:
         array = array[..., wanted.volume]
     if array.ndim > 3:
-        raise ConfigError(f"{what}: holds {array.shape[3]} volumes; volume= from 0 to {array.shape[3] - 1} chooses one")
+        advice = f"volume= from 0 to {array.shape[3] - 1} chooses one" if what == "image" else "give one of them"
+        raise ConfigError(f"{what}: holds {array.shape[3]} volumes; {advice}")
     return array
 
 
@@ -163,8 +171,7 @@ def _of_meta_tensor(given: "Tensor", what: str) -> tuple[NDArray[Any], object]:
 def _channels(array: NDArray[Any], wanted: Wanted, what: str) -> NDArray[np.float32]:
     """Return an array as (C, *S): with a channel where it has none, without a batch of one."""
     axes = wanted.axes or (2 if array.ndim == 2 else 3)
-    last = wanted.channels is not None and array.shape[-1] == wanted.channels != array.shape[-axes - 1 :][0]
-    if array.ndim == axes + 1 and last:
+    if array.ndim == axes + 1 and _channels_last(array.shape, wanted.channels):
         raise ConfigError(f"{what}: the channels come last in its shape {array.shape}; move them first, as (C, ...)")
     if array.ndim == axes:
         array = array[None]
@@ -179,6 +186,11 @@ def _channels(array: NDArray[Any], wanted: Wanted, what: str) -> NDArray[np.floa
         words = f"must have {axes} spatial axes, and may have a channel before them"
         raise ConfigError(f"{what}: its shape {array.shape}{batch or f' does not do: it {words}'}")
     return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _channels_last(shape: Sequence[int], channels: int | None) -> bool:
+    """Tell whether a shape ends in the model's channels, of which a picture has few, and does not begin with them."""
+    return channels is not None and channels <= _MOST_CHANNELS and shape[-1] == channels != shape[0]
 
 
 def _geometry(shape: Sequence[int], affine: object, what: str) -> Geometry:

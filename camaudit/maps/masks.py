@@ -17,7 +17,7 @@ from pipeline.studies.volume import Mask
 
 __all__ = ["MaskWanted", "marked_on"]
 
-_ELSEWHERE = "; carry the map to the mask's own image first: map.on(mask).overlap(mask)"
+_ELSEWHERE = "; carry the map to the image that it was drawn on first: map.on(image).overlap(mask)"
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _of_file(image: PlacedImage, mask: Any, wanted: MaskWanted) -> NDArray[np.bo
 def _of_array(image: PlacedImage, mask: object, wanted: MaskWanted) -> NDArray[np.bool_]:
     axes = len(image.grid.shape)
     values, affine = stated_array(mask, Wanted(axes), "mask")
-    if values.ndim == axes + 1 and len(values) == 1:
+    while values.ndim > axes and len(values) == 1:  # a batch, a channel
         values = values[0]
     if affine is None:
         if values.shape != image.grid.shape:

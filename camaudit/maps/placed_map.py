@@ -42,7 +42,9 @@ class PlacedMap:
     source: "PlacedMap | None" = field(default=None)
 
     def __post_init__(self) -> None:
-        self.array.setflags(write=False)
+        array = np.asarray(self.array, dtype=np.float32).view()
+        array.setflags(write=False)
+        object.__setattr__(self, "array", array)
 
     @property
     def affine(self) -> NDArray[np.float64]:
@@ -98,10 +100,12 @@ class PlacedMap:
             ConfigError: when nothing tells how the two lie to each other, or they lie apart.
             StudyError: when a file cannot be read.
         """
-        from camaudit.maps.images import Wanted, place_image
+        from camaudit.maps.images import PlacedImage, Wanted, place_image
 
-        given = image.image if isinstance(image, PlacedMap) and image.image is not None else image
-        onto = place_image(given, Wanted(axes=len(self.grid.shape), volume=volume))
+        own = getattr(image, "image", None)  # of another map, or of all maps of an image
+        onto = place_image(
+            own if isinstance(own, PlacedImage) else image, Wanted(axes=len(self.grid.shape), volume=volume)
+        )
         self._check_together(onto.grid)
         cells = self.cells
         try:
@@ -130,23 +134,32 @@ class PlacedMap:
             ConfigError: when the map does not lie on an image yet, or an argument is not what it has to be.
             StudyError: when the mask cannot be read or lies on another grid.
         """
-        from camaudit.maps.masks import MaskWanted, marked_on
         from camaudit.maps.overlap import overlap_of
 
-        if self.image is None or self.source is None:
-            raise ConfigError("overlap: needs the map on the image that the mask was drawn on: map.on(image)")
-        marked = marked_on(self.image, mask, MaskWanted.of(self.target, label, value))
-        return overlap_of(self.heatmap, marked, threshold)
+        return overlap_of(self.heatmap, self._marked(mask, label, value), threshold)
 
-    def show(self, *, window: tuple[float, float] | None = None) -> "Overlay":
+    def _marked(self, mask: object, label: str | None, value: int | None) -> NDArray[np.bool_]:
+        from camaudit.maps.masks import MaskWanted, marked_on
+
+        if self.image is None or self.source is None:
+            raise ConfigError("mask: needs the map on the image that the mask was drawn on: map.on(image)")
+        return marked_on(self.image, mask, MaskWanted.of(self.target, label, value))
+
+    def show(self, mask: object = None, *, window: tuple[float, float] | None = None) -> "Overlay":
         """Return the map over its image as a picture: of a volume the plane of its peak, in the clinic's orientation.
 
-        ``window`` is the display window (low, high) in the image's values.
+        ``mask`` is outlined (whatever ``overlap`` takes), in the plane where it is largest too. ``window`` is the
+        display window (low, high) in the image's values.
+
+        Raises:
+            ConfigError: when there is a mask, and the map does not lie on an image.
+            StudyError: when the mask cannot be read or lies on another grid.
         """
         from camaudit.maps.picture import picture_of
 
         under = self.image.volume if self.image and self.source else None
-        return picture_of(under, {f"{self.method}, {self.target}": self.heatmap}, window)
+        marked = None if mask is None else self._marked(mask, None, None)
+        return picture_of(under, {f"{self.method}, {self.target}": self.heatmap}, marked, window)
 
     def save(self, path: str | Path) -> Path:
         """Write the map on its grid (``.nii``, ``.nii.gz`` or ``.nrrd``; two axes get a third of one); return the path.

@@ -56,18 +56,24 @@ class PlacedMaps:
     def __contains__(self, key: object) -> bool:
         return key in self.explanation
 
-    def show(self, *, window: tuple[float, float] | None = None) -> Overlay:
+    def show(self, mask: object = None, *, window: tuple[float, float] | None = None) -> Overlay:
         """Return all maps over the image as one picture; of a volume the plane of the first one's peak.
+
+        ``mask`` and ``window`` are as in ``PlacedMap.show``.
 
         Raises:
             ConfigError: when there is no map.
+            StudyError: when the mask cannot be read or lies on another grid.
         """
+        from camaudit.maps.masks import MaskWanted, marked_on
         from camaudit.maps.picture import picture_of
 
         self._check_any("show")
         several_layers = len({layer for _, layer, _ in self.explanation.maps}) > 1
         titled = {_title(placed, with_layer=several_layers): placed.heatmap for placed in self}
-        return picture_of(self.image.volume, titled, window)
+        wanted = MaskWanted.of(next(iter(self)).target, None, None)
+        marked = None if mask is None else marked_on(self.image, mask, wanted)
+        return picture_of(self.image.volume, titled, marked, window)
 
     def overlap(
         self,

@@ -71,8 +71,10 @@ def _gathered(given: Any, what: str) -> Iterator[Path]:  # noqa: ANN401
         yield Path(given).expanduser().absolute()
         return
     with tempfile.TemporaryDirectory(prefix="camaudit-") as name:  # mode 0700
-        for number, file in enumerate(map(Path, given)):
-            (Path(name) / f"{number:06d}{file.suffix}").symlink_to(file.expanduser().absolute())
+        for number, file in enumerate(Path(path).expanduser().absolute() for path in given):
+            if not file.is_file():
+                raise ConfigError(f"{what}: a list holds a series' files, and {file.name!r} is none")
+            (Path(name) / f"{number:06d}{file.suffix}").symlink_to(file)
         yield Path(name)
 
 

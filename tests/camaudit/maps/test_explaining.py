@@ -1,5 +1,9 @@
 """A map lies in the world where the blob lies that the network reads, whatever the image went through."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import nibabel
 import numpy as np
 import pytest
@@ -25,6 +29,7 @@ from tests.camaudit.maps.blob import (
 )
 
 HALF = 0.5 + 1e-3
+ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader")  # MONAI's word on a plugin it looks for
 
 
@@ -325,3 +330,50 @@ def test_a_picture_of_a_file_goes_all_the_way(picture, tmp_path):
     image = nibabel.load(placed.save(tmp_path / "map.nii.gz"))
     assert image.shape == (*PICTURE, 1)
     assert image.header.get_xyzt_units()[0] == "unknown"
+
+
+def test_colours_and_other_channels_go_with_their_place():
+    channels = np.stack([blob(), blob() * 0.5, blob() * 0.2])
+    placed = explain(network(channels=3), (channels, oblique()), prepare=CHAINS_3D["a daily chain"], target=1)
+    assert cells_apart(placed["gradcam"].cells, world(oblique())) <= HALF
+    colours = np.stack([blob(PICTURE, SPOT)] * 3)
+    assert explain(network(2, 3), colours, target=1)["gradcam"].peak == SPOT
+    assert explain(network(2, 3), torch.from_numpy(colours)[None], target=1)["gradcam"].peak == SPOT
+
+
+def test_a_first_layer_of_many_channels_says_nothing_of_the_order():
+    deep = nn.Sequential(nn.Conv3d(14, 2, 1), network()).eval()  # the last axis has as many voxels as it takes channels
+    deep.forward = lambda x: deep[1](x)
+    assert explain(deep, (blob()[None], oblique()), target=1, layers="1.1")["gradcam"].peak == CENTRE
+
+
+def test_a_file_without_an_affine_is_refused(tmp_path):
+    path = tmp_path / "nowhere.nii"
+    image = nibabel.Nifti1Image(blob(), None)
+    image.header["sform_code"] = image.header["qform_code"] = 0
+    nibabel.save(image, path)
+    with pytest.raises(AuditError, match=r"image: nowhere\.nii: neither sform nor qform is set"):
+        explain(network(), path, target=1)
+
+
+def test_a_list_of_files_is_of_files(tmp_path):
+    with pytest.raises(AuditError, match=r"image: a list holds a series' files, and 'missing\.dcm' is none"):
+        explain(network(), [tmp_path / "missing.dcm"], target=1)
+
+
+def test_without_transforms_monai_is_not_loaded():
+    code = (
+        "import sys, camaudit; light = set(sys.modules);"
+        "from tests.camaudit.maps.blob import blob, network, oblique;"
+        "camaudit.explain(network(), (blob(), oblique()), target=1)['gradcam'].show();"
+        "print([name for name in ('torch', 'numpy', 'cam', 'pipeline') if name in light], 'monai' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split("\n")[0] == "[] False"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_image_goes_where_the_model_is():
+    placed = explain(network(cell=2).cuda(), (blob(), oblique()), prepare=CHAINS_3D["a daily chain"], target=1)
+    assert cells_apart(placed["gradcam"].cells, world(oblique())) <= HALF

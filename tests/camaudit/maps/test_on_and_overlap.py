@@ -249,7 +249,7 @@ def test_every_registered_metric_is_there_with_unit_and_reason(placed):
     ("mask", "settings", "message"),
     [
         (np.zeros((3, 3, 3)), {}, r"mask: has the shape \(3, 3, 3\), and the image \(24, 20, 14\)"),
-        ((box(), np.eye(4)), {}, r"mask: .* carry the map to the mask's own image first: map.on\(mask\)"),
+        ((box(), np.eye(4)), {}, r"mask: .* drawn on first: map.on\(image\)\.overlap"),
         (box() * 3 + (np.indices(SHAPE)[0] == 0), {}, "mask: .* values besides 0.*; value= chooses"),
         (box() * 3, {"value": 2}, "value: the mask holds 3, not 2"),
         (box() * 0.5, {}, "mask: the mask's values are not whole"),
@@ -299,7 +299,7 @@ def test_the_predicted_label_goes_by_its_name():
 
 
 def test_the_raw_map_asks_for_an_image(placed):
-    with pytest.raises(AuditError, match="overlap: needs the map on the image"):
+    with pytest.raises(AuditError, match="mask: needs the map on the image"):
         placed.cells.overlap(box())
 
 

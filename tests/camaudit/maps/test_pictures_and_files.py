@@ -143,3 +143,28 @@ def test_a_map_of_nothing_can_be_shown_and_saved(tmp_path):
     flat = PlacedMap(array=np.zeros(SHAPE, np.float32), grid=grid, method="gradcam", target="1", layer="0")
     assert flat.show().array.size
     assert nibabel.load(flat.save(tmp_path / "map.nii")).get_fdata().max() == 0
+
+
+def test_a_mask_is_outlined_where_it_lies(placed):
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[2:5, 3:6, 5] = 1
+    picture = placed.show(mask)
+    line = (picture.array == [0, 229, 255]).all(axis=2)
+    assert line.sum() > 40
+    assert "where the experts' masks are largest" in picture.caption
+    away = np.zeros(SHAPE, np.uint8)
+    away[2:5, 3:6, 12] = 1  # in another plane than the peak: both planes are shown
+    assert placed.show(away).array.shape[0] > 1.2 * placed.show(mask).array.shape[0] / 2
+    assert placed.show(away).caption.count("plane ") == 2
+    with pytest.raises(AuditError, match="mask: needs the map on the image"):
+        placed.cells.show(mask)
+
+
+def test_an_outline_stands_where_the_blob_is_marked(placed):
+    mask = blob() > 0.8
+    picture = placed.show(mask)
+    rows, columns = np.nonzero((picture.array == [0, 229, 255]).all(axis=2))
+    row, column = hottest(picture)
+    height, width = picture.array.shape[:2]
+    assert rows.min() / height <= row <= rows.max() / height
+    assert columns.min() / width <= column <= columns.max() / width
