@@ -167,7 +167,8 @@ def _exported(request: ExplanationRequest) -> Tail | None:
             value[samples.to(value.device)] if by_sample else value.clone()
             for value, by_sample in zip(carried, parts.by_sample, strict=True)
         ]
-        (logits,) = parts.tail(request.capture.as_output(request.layer, rows, samples), *shown)
+        (output,) = request.capture.as_outputs(request.layer, rows, samples)
+        (logits,) = parts.tail(output, *shown)
         return _logits(logits)
 
     kept = sum(value[0].numel() for value, by_sample in zip(carried, parts.by_sample, strict=True) if by_sample)
@@ -194,12 +195,12 @@ def _logits(output: object) -> Tensor:
 
 @contextmanager
 def _replaced(request: ExplanationRequest, rows: Tensor, samples: Tensor) -> Iterator[None]:
-    values = request.capture.as_output(request.layer, rows, samples)
     layer = layer_call(request.layer, dict(request.model.named_modules()))
+    values = iter(request.capture.as_outputs(request.layer, rows, samples))
     number = count()
 
     def replace(_module: nn.Module, _given: object, _output: object) -> Tensor | None:
-        return values if layer.number is None or next(number) == layer.number else None
+        return next(values) if layer.number in (None, next(number)) else None
 
     hook = request.model.get_submodule(layer.module).register_forward_hook(replace)
     try:
