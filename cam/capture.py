@@ -164,6 +164,17 @@ class Capture:
             for name, given in by_part.items()
         }
 
+    def groups(self, layer: str) -> tuple[tuple[slice, tuple[Tensor, ...]], ...]:
+        """Return what a method that changes the layer changes at a time: its channels, and the activations there.
+
+        Each call of a sum by itself, whatever the others do, so that its map is the sum of theirs; all slices together.
+        """
+        parts = self.parts(layer)
+        if layer not in self.calls or self.calls[layer].slices is not None:
+            return ((slice(None), parts),)
+        ends = [sum(part.shape[1] for part in parts[: number + 1]) for number in range(len(parts))]
+        return tuple((slice(end - part.shape[1], end), (part,)) for end, part in zip(ends, parts, strict=True))
+
     def parts(self, layer: str) -> tuple[Tensor, ...]:
         """Return the activations of a layer, call by call, as they lie on the tail's graph."""
         return self.calls[layer].parts if layer in self.calls else (self.activations[layer],)

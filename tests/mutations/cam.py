@@ -405,6 +405,26 @@ MUTANTS: list[Mutant] = [
         tests=("tests/cam/layers/test_repeated.py",),
     ),
     *of(
+        "cam/capture.py",
+        ("return ((slice(None), parts),)", "return tuple((slice(None), (part,)) for part in parts)"),
+        ("if layer not in self.calls or self.calls[layer].slices is not None:", "if True:"),
+        ("slice(end - part.shape[1], end)", "slice(0, end)"),
+        tests=("tests/cam/test_joined_calls.py",),
+    ),
+    *of(
+        "cam/methods/reciprocam.py",
+        ("len(groups) * own_scores", "own_scores"),
+        ("rows[:, channels] = 0", "rows[:] = 0"),
+        tests=("tests/cam/test_joined_calls.py",),
+    ),
+    *of(
+        "cam/network/last_layers.py",
+        ("if False in known or None not in known:", "if None not in known:"),
+        ("changes[:, channels] = (cells + whole)[:, channels]", "changes[:] = cells + whole"),
+        ("return next(values) if", "return next(values).clone().zero_() if"),
+        tests=("tests/cam/test_joined_calls.py",),
+    ),
+    *of(
         "cam/layers/alignment.py",
         ("calls[meant.number or 0]", "calls[0]"),
         ("joined(calls, slices) if slices else", "calls[0] if slices else"),
