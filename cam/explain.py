@@ -20,6 +20,7 @@ from cam.inputs.arguments import (
     output_and_kind,
     output_names,
 )
+from cam.inputs.keywords import in_our_words
 from cam.inputs.target_keys import TargetKey, TargetLike, requested, resolve_targets
 from cam.layers.auto import LayerChoice, find_layer
 from cam.layers.calls import Slices
@@ -36,6 +37,7 @@ from cam.request import ExplanationRequest, RawMaps, widened
 __all__ = ["explain"]
 
 
+@in_our_words
 def explain(
     model: nn.Module,
     x: Tensor,

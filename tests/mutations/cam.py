@@ -419,7 +419,6 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "cam/network/last_layers.py",
-        ("if False in known or None not in known:", "if None not in known:"),
         ("changes[:, channels] = (cells + whole)[:, channels]", "changes[:] = cells + whole"),
         ("return next(values) if", "return next(values).clone().zero_() if"),
         tests=("tests/cam/test_joined_calls.py",),
