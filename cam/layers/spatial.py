@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cam.layers.axis_layout import Reader, hookable
+from cam.layers.axis_layout import Reader
 from cam.layers.calls import Slices, layer_call
+from cam.layers.hooks import hookable
 from cam.layers.tokens import TokenGrid
 from cam.network.graph import Vertex, vertex_of
 from cam.network.outputs import plain
@@ -102,9 +103,17 @@ class LayerReader:
     def __init__(self, reader: Reader, finished: Iterable[FinishedLayer]) -> None:
         self._reader, self._calls = reader, Counter(layer.name for layer in finished)
 
+    def slices(self, layer: FinishedLayer) -> Slices | None:
+        """Return how the slices that a layer sees lie in the image, where that was measured."""
+        return self._reader.slices(layer.name) if self._reader.is_measured(layer.name) else None
+
     def grid(self, layer: FinishedLayer) -> TokenGrid | None:
-        """Return the layer's grid, or None for a layer that no map can be taken from."""
-        if layer.shape is None or self._calls[layer.name] != 1:
+        """Return the layer's grid, or None for one that no map can be taken from, or that is called several times."""
+        return self.grid_of_call(layer) if self._calls[layer.name] == 1 else None
+
+    def grid_of_call(self, layer: FinishedLayer) -> TokenGrid | None:
+        """Return the grid of this call of the layer, or None where no map can be taken from it."""
+        if layer.shape is None:
             return None
         try:
             return self._reader.grid(layer.name, layer.shape)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cam.layers.axis_layout import hookable
+from cam.layers.hooks import hookable
 from cam.layers.tokens import TokenGrid, measured
 from cam.procedures.attention_tracing import Tracer, check_equal
 from cam.request import ExplanationRequest
