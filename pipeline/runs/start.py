@@ -140,7 +140,7 @@ def prepare_start(
     opened = open_auditor(config, loaded.folder, pool=pool)
     sources = find_sources(config, opened.pseudonyms, deep=deep)
     probe = check_model(opened, [source.row for source in sources])
-    auditor = replace(opened, layers=tuple(layer.name for layer in probe.layers))
+    auditor = replace(opened, layers=tuple(layer.name for layer in probe.layers), one_by_one=probe.one_by_one)
     key = load_site_key()
     subject, lock = subject_of(config, auditor.loaded, sources), read_lock(loaded.path)
     spec = _spec(loaded, command, auditor, probe, compare(lock, subject, key))
@@ -189,6 +189,8 @@ def _spec(loaded: LoadedConfig, command: str, auditor: Auditor, probe: Probe, lo
             parameters=model.parameters,
             sha256=model.sha256,
             code_sha256=model.code_sha256,
+            notes=model.notes,
+            one_by_one=probe.one_by_one,
         ),
         preparation=auditor.preparation.steps,
         methods=tuple(_method_facts(name) for name in config.explain.methods),

@@ -1,11 +1,13 @@
 """The model's identity."""
 
-from pipeline.findings.facts import ModelFacts
+from collections.abc import Mapping
+
+from pipeline.findings.facts import LayerFacts, ModelFacts
 from reports.numbers import count, number
-from reports.page.layout import Flowable, columns, facts, note, paragraph, subheading, table
-from reports.page.text import digest
+from reports.page.layout import Flowable, callout, columns, facts, note, paragraph, subheading, table
+from reports.page.text import bold, digest
 from reports.registry import Context, section
-from reports.wording import by, cells, words
+from reports.wording import by, cells
 
 
 @section(30, "Model identity")
@@ -21,17 +23,75 @@ def build(context: Context) -> list[Flowable]:
             ("Architecture", model.architecture),
             ("Parameters", count(model.parameters)),
             ("Outputs (index = label)", labels),
-            ("Output to probability", f"{words(model.output)}; {_called(model)}"),
+            ("Output", f"{_OUTPUT[model.output]}; {_called(model)}"),
             ("Training data", model.training_data),
+            *(("Note", text) for text in (*model.notes, *([_ALONE] if model.one_by_one else []))),
         ]
     )
-    return [identity, *subheading("Layers that the maps come from"), *_layers(context)]
+    return [
+        identity,
+        *_one_answer_for_all(context),
+        *subheading("Layers that the maps come from"),
+        *_layers(context),
+        *map(_choice, model.layers),
+    ]
+
+
+_OUTPUT: Mapping[str, str] = {
+    "softmax": "logits, to probabilities by softmax",
+    "sigmoid": "logits, to probabilities by a sigmoid each",
+    "single_logit": "one logit, to a probability by sigmoid",
+    "logits": "logits",
+    "probability": "probabilities, mapped back to logits for the maps",
+    "regression": "numbers (regression)",
+}
+
+_ALONE = (
+    "studies were shown to the model one at a time: its answer for one study depends on the others of a batch, or it "
+    "takes no batch"
+)
+
+
+def _one_answer_for_all(context: Context) -> list[Flowable]:
+    """Say so where the model called the same of every study although the references differ: it tells nothing apart."""
+    called, reference = (
+        context.results.cohort_facts.get(column, {}) for column in ("called by the model", "reference")
+    )
+    if len(called) != 1 or len(reference) < 2:
+        return []
+    (answer,) = called
+    words_ = (
+        f"The model calls {answer!r} in each of the {sum(called.values())} studies, whatever their reference: at this "
+        "threshold it tells nothing apart, and whatever is said of its true positives is said of all positives."
+    )
+    return [callout(paragraph(bold("One answer for all. "), words_), colour=_WARNING)]
+
+
+def _choice(layer: LayerFacts) -> Flowable:
+    """Return why a layer was taken, and what goes past it; as a warning where that is most."""
+    share = "it is not known how much of the gradient at the input goes past it, as there is none"
+    if layer.past is not None:
+        share = f"{number(layer.past, like=(1.0,), more=1)} of the gradient at the input goes past it"
+    taken = (
+        f"auto took {layer.name}, {layer.reason}" if layer.requested == "auto" else f"{layer.name} was {layer.reason}"
+    )
+    if layer.past is None or layer.past <= _MOST_PAST:
+        return note(f"{taken}; {share} (measured on noise).")
+    consequence = " A map of it shows a part of the network, not what the output rests on."
+    return callout(paragraph(bold("Most goes past this layer. "), f"{taken}; {share}.{consequence}"), colour=_WARNING)
+
+
+_MOST_PAST, _WARNING = 0.5, "#7a4d00"
 
 
 def _called(model: ModelFacts) -> str:
     """Return by what rule a label is called."""
+    if model.output == "regression":
+        return "nothing is called"
     above = f"called above {number(model.threshold, more=1)}"
-    if model.output == "sigmoid":
+    if model.segmentation:
+        above += " in any voxel"
+    if model.multi_label:
         return f"each label by itself, {above}"
     return f"{model.labels[1]} is {above}" if len(model.labels) == 2 else "the most probable label is called"
 
