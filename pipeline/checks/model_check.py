@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cam import METHODS, Capture, Cost, as_logits, estimate, explain
 from pipeline.checks.layer_check import chosen_layers, layer_facts, layer_names
-from pipeline.checks.output_check import check_outputs, check_range
+from pipeline.checks.output_check import check_outputs
 from pipeline.checks.steadiness import answers_alone
 from pipeline.config import AuditConfig
 from pipeline.errors import ArchiveError, ConfigError, ModelError, StudyError
@@ -95,8 +95,7 @@ def probe_model(auditor: Auditor, rows: Sequence[StudyRow], on_costs: OnCosts = 
     noise = torch.rand(1, *shape, generator=torch.Generator().manual_seed(auditor.config.run.seed)).to(auditor.device)
     layers, passed = chosen_layers(auditor, noise)
     model, network = auditor.config.model, auditor.network
-    check_outputs(model, passed.logits)
-    check_range(model, _of_all_sizes(auditor, noise))
+    check_outputs(model, passed.logits, _of_all_sizes(auditor, noise))
     alone = answers_alone(network, noise, model.output_name)
     forward = _seconds(auditor, lambda: _forward(network, noise))
     costs = _costs(auditor, noise, layer_names(layers))

@@ -8,14 +8,16 @@ from pipeline.config import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models.outputs import label_probabilities
 
-__all__ = ["check_outputs", "check_range"]
+__all__ = ["check_outputs"]
 
 _EDGE = 0.999  # of the range that a squashing function approaches
 _SUM = 1e-3  # how far from one probabilities may sum
 
 
-def check_outputs(model: ModelConfig, outputs: Tensor) -> None:
-    """Hold outputs (B, K), or (B, K, *S) of a segmentation, against the labels and what they are said to be.
+def check_outputs(model: ModelConfig, outputs: Tensor, of_all_sizes: Tensor) -> None:
+    """Hold outputs (1, K), or (1, K, *S) of a segmentation, against the labels and what they are said to be.
+
+    ``outputs`` have autograd's record where there is one; ``of_all_sizes`` (B, K, ...) are of noise of many sizes.
 
     Raises:
         ModelError: when their number or shape is another, or logits are probabilities, or the other way round.
@@ -25,8 +27,9 @@ def check_outputs(model: ModelConfig, outputs: Tensor) -> None:
         named = squashing(outputs)
         if named:
             raise ModelError(_not_logits(model, named))
+        _check_range(model, of_all_sizes)
     if model.kind == "probability":
-        _check_probabilities(model, outputs.detach())
+        _check_probabilities(model, of_all_sizes)
 
 
 def _check_shape(model: ModelConfig, outputs: Tensor) -> None:
@@ -86,17 +89,14 @@ def _check_probabilities(model: ModelConfig, outputs: Tensor) -> None:
         )
 
 
-def check_range(model: ModelConfig, outputs: Tensor) -> None:
+def _check_range(model: ModelConfig, outputs: Tensor) -> None:
     """Refuse logits that never leave the range of a squashing function although the input does.
 
-    ``outputs`` (B, K, ...) are those of noise of many sizes: the numbers tell what autograd's record cannot name, a
-    sigmoid that is written by hand among them.
+    The numbers tell what autograd's record cannot name, a sigmoid that is written by hand among them.
 
     Raises:
         ModelError: naming the range.
     """
-    if model.kind != "logits":
-        return
     values = outputs.detach().float().flatten()
     values = values[torch.isfinite(values)]
     if not len(values) or not bool(values.std(correction=0) > 0):
