@@ -16,6 +16,9 @@ HASHES = {
     ("results", 1): "792d5351a8258f167fc3bd7e98d038df159bb8384b533ac890fb1ee38b4ac683",
     ("run", 2): "d3e48a9c9ca59d99d2096c16643faf64a284c7b73886ba3d76156323d9601c08",
     ("results", 2): "60d7309e810f349e74dac165aeafa1d43c8a1d8c52df4037c7d38f3eccb52b2c",
+    ("audit", 2): "7768fde2c6d9db78c0f254aaa21deddeaa70955b61f0745f5d51f53f452c7e70",
+    ("run", 3): "58a4e70cb7321733fb6539aaf238f698bffaa7b1867d79ca7dd340355a15ecdf",
+    ("results", 3): "15f968f4a518c5128c0bc92166507137df1bf75c90fa8560b398889819eedfbe",
 }
 """The SHA-256 of each published file by its version: what has been published under a version never changes."""
 

@@ -173,7 +173,7 @@ def _model_facts(spec: RunSpec, config: AuditConfig, audits: Sequence[StudyAudit
         threshold=model.threshold,
         layers=tuple(_with_range(layer, audits) for layer in spec.layers),
         training_data=model.training_data,
-        multi_label=model.has_independent_labels,
+        multi_label=model.multi_label,
         segmentation=model.segmentation,
         one_by_one=spec.model.one_by_one,
         notes=spec.model.notes,

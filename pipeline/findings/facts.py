@@ -44,9 +44,9 @@ class LayerFacts(FrozenModel):
 class ModelFacts(FrozenModel):
     """The model's identity, and what its outputs mean.
 
-    ``multi_label``: each label is called by itself. ``segmentation``: the outputs are those of voxels. ``one_by_one``:
-    it was shown one study at a time, since its answer for one depends on the others of a batch. ``notes`` are facts of
-    how it was loaded.
+    ``multi_label``: its labels do not exclude each other. ``segmentation``: the outputs are those of voxels.
+    ``one_by_one``: it was shown one study at a time, since its answer for one depends on the others of a batch.
+    ``notes`` are facts of how it was loaded.
     """
 
     name: str
@@ -66,9 +66,14 @@ class ModelFacts(FrozenModel):
     notes: tuple[str, ...] = ()
 
     @property
+    def has_independent_labels(self) -> bool:
+        """Whether each label is called by itself."""
+        return self.multi_label or self.output == "sigmoid"
+
+    @property
     def negative_label(self) -> str | None:
         """The label that means "nothing found": the first, unless labels are independent or name numbers."""
-        return None if self.multi_label or self.output == "regression" else self.labels[0]
+        return None if self.has_independent_labels or self.output == "regression" else self.labels[0]
 
 
 class InputSummary(FrozenModel):

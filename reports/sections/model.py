@@ -33,7 +33,7 @@ def build(context: Context) -> list[Flowable]:
         *_one_answer_for_all(context),
         *subheading("Layers that the maps come from"),
         *_layers(context),
-        *map(_choice, model.layers),
+        *(_choice(layer) for layer in model.layers if layer.reason),
     ]
 
 
@@ -91,7 +91,7 @@ def _called(model: ModelFacts) -> str:
     above = f"called above {number(model.threshold, more=1)}"
     if model.segmentation:
         above += " in any voxel"
-    if model.multi_label:
+    if model.has_independent_labels:
         return f"each label by itself, {above}"
     return f"{model.labels[1]} is {above}" if len(model.labels) == 2 else "the most probable label is called"
 

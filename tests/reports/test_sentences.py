@@ -200,9 +200,11 @@ def test_a_normal_has_the_models_own_name(output, labels, name):
 @pytest.mark.parametrize(
     ("output", "labels", "rule"),
     [("softmax", ("clear", "nodule"), "nodule is called above 0.500"),
-     ("single_logit", ("clear", "nodule"), "single logit; nodule is called above 0.500"),
-     ("softmax", ("clear", "a", "b"), "softmax; the most probable label is called"),
-     ("sigmoid", ("a", "b"), "each label by itself, called above 0.500")],
+     ("single_logit", ("clear", "nodule"), "one logit, to a probability by sigmoid; nodule is called above 0.500"),
+     ("softmax", ("clear", "a", "b"), "by softmax; the most probable label is called"),
+     ("sigmoid", ("a", "b"), "each label by itself, called above 0.500"),
+     ("probability", ("clear", "nodule"), "probabilities, mapped back to logits for the maps; nodule is called above"),
+     ("regression", ("age",), "numbers (regression); nothing is called")],
 )  # fmt: skip
 def test_the_model_section_says_by_what_rule_a_label_is_called(output, labels, rule):
     model = example.results().model.model_copy(update={"output": output, "labels": labels})

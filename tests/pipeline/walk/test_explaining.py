@@ -11,9 +11,9 @@ from pipeline.checks.model_check import check_model
 from pipeline.errors import ModelError
 from pipeline.walk.sources import find_sources
 from pipeline.walk.study_walk import audit_studies
-from tests.pipeline import model_kinds
 from tests.pipeline.planted import plant
 from tests.pipeline.steps import open_auditor
+from tests.pipeline.walk import model_kinds
 
 STUDIES = 6
 

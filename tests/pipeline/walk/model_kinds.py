@@ -138,13 +138,13 @@ def remembering():
     return Remembering()
 
 
-class TwoInputs(Bright):
+class TwoImages(Bright):
     def forward(self, image, previous):
         return super().forward(image - previous)
 
 
 def two_inputs():
-    return TwoInputs()
+    return TwoImages()
 
 
 class TwoCalls(Bright):
