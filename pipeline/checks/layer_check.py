@@ -34,6 +34,7 @@ def chosen_layers(auditor: Auditor, noise: Tensor) -> tuple[Layers, Capture]:
     network, grids, output = auditor.network, auditor.grids, auditor.config.model.output_name
     _check_inputs(network)
     try:
+        _check_returned(auditor, noise)
         layers = {
             asked: find_layer(network, noise, grids, output=output, memory=auditor.memory)
             if asked == "auto"
@@ -47,6 +48,23 @@ def chosen_layers(auditor: Auditor, noise: Tensor) -> tuple[Layers, Capture]:
         fault = next(iter(str(error).splitlines()), type(error).__name__)
         shape = tuple(noise.shape[1:])
         raise ModelError(f"the model does not take an input of shape {shape} (channels, ...): {fault}") from error
+
+
+def _check_returned(auditor: Auditor, noise: Tensor) -> None:
+    """Refuse what holds no logits.
+
+    Raises:
+        ModelError: telling what the model returns.
+    """
+    with torch.no_grad():
+        returned = auditor.network(noise)
+    try:
+        as_logits(returned, 1, auditor.config.model.output_name)
+    except ValueError as error:
+        fault = str(error).replace("output=", "model.output_name ")
+        raise ModelError(
+            f"{fault}; of a detector or a generator, which has no logit, no map can be made: take its classifying part"
+        ) from error
 
 
 def _as_configured(fault: str) -> str:

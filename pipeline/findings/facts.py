@@ -100,7 +100,7 @@ class MethodFacts(FrozenModel):
     """What a reader must know of a map.
 
     ``package``, ``package_version`` and ``source_sha256`` name the installed distribution that a method comes from, and
-    its code; None for camaudit's own.
+    its code; None for camaudit's own. ``options`` are those that the configuration sets, as they are written.
     """
 
     name: str
@@ -108,6 +108,7 @@ class MethodFacts(FrozenModel):
     paper: str
     formula: str
     limits: str
+    options: Mapping[str, str] = {}
     package: str | None = None
     package_version: str | None = None
     source_sha256: str | None = None

@@ -21,11 +21,10 @@ from types import ModuleType
 from typing import Any
 
 from pipeline.errors import ConfigError, ModelError
-from pipeline.models.code_digest import module_files
+from pipeline.models.code_digest import PRIVATE_PACKAGE, module_files
 
 __all__ = ["build_from_factory", "neighbours_importable", "user_files"]
 
-_PACKAGE = "camaudit_factory"
 _OURS = ("cam", "pipeline", "reports", "flows")
 
 
@@ -99,8 +98,8 @@ def _advice(name: str, names: Iterable[str]) -> str:
 
 def _described(error: BaseException, folder: Path) -> str:
     """Return an error in one line: its kind, its words, and the last line of the user's own that it came through."""
-    words = re.sub(rf"\b{_PACKAGE}_\d+\.", "", str(error))  # the private name tells nobody anything
-    words = " ".join(re.sub(rf"'{_PACKAGE}_\d+' \(.*?\)", "the configuration's folder", words).split())[:200]
+    words = re.sub(rf"\b{PRIVATE_PACKAGE}_\d+\.", "", str(error))  # the private name tells nobody anything
+    words = " ".join(re.sub(rf"'{PRIVATE_PACKAGE}_\d+' \(.*?\)", "the configuration's folder", words).split())[:200]
     place = _place(error, folder)
     taken = error.name if isinstance(error, ImportError) and error.name in _OURS else None
     advice = f"; {taken!r} is camaudit's own: call yours otherwise" if taken and _lies_in(folder, taken) else ""
@@ -121,7 +120,7 @@ def neighbours_importable(folder: Path) -> Iterator[str]:
 
     The package stays when all went well, since the network's classes live in it; the plain names do not.
     """
-    package = next(name for name in (f"{_PACKAGE}_{number}" for number in count()) if name not in sys.modules)
+    package = next(name for name in (f"{PRIVATE_PACKAGE}_{number}" for number in count()) if name not in sys.modules)
     spec = ModuleSpec(package, None, is_package=True)
     spec.submodule_search_locations = [str(folder)]
     sys.modules[package] = module_from_spec(spec)

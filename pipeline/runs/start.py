@@ -1,9 +1,10 @@
 """What a run is made of before its first inference: checked, hashed, held against lock and register, and written."""
 
+import json
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -193,7 +194,7 @@ def _spec(loaded: LoadedConfig, command: str, auditor: Auditor, probe: Probe, lo
             one_by_one=probe.one_by_one,
         ),
         preparation=auditor.preparation.steps,
-        methods=tuple(_method_facts(name) for name in config.explain.methods),
+        methods=tuple(_method_facts(name, config.explain.options.get(name, {})) for name in config.explain.methods),
         metrics=tuple(metric.facts for metric in auditor.metrics.values()),
         program=program,
         shards=0,
@@ -219,9 +220,11 @@ def map_recipes(recipes: Recipes) -> tuple[MapRecipe, ...]:
     )
 
 
-def _method_facts(name: str) -> MethodFacts:
+def _method_facts(name: str, options: Mapping[str, object]) -> MethodFacts:
     method = METHODS[name]
-    return MethodFacts.model_validate({field: getattr(method, field) for field in MethodFacts.model_fields})
+    given = {"options": {option: json.dumps(value) for option, value in options.items()}}
+    fields = [field for field in MethodFacts.model_fields if field not in given]
+    return MethodFacts.model_validate({field: getattr(method, field) for field in fields} | given)
 
 
 def this_program(device: torch.device) -> Program:

@@ -7,7 +7,7 @@ from reports.numbers import count, number
 from reports.page.layout import Flowable, callout, columns, facts, note, paragraph, subheading, table
 from reports.page.text import bold, digest
 from reports.registry import Context, section
-from reports.wording import by, cells
+from reports.wording import by, cells, label_of, nothing_called
 
 
 @section(30, "Model identity")
@@ -24,6 +24,7 @@ def build(context: Context) -> list[Flowable]:
             ("Parameters", count(model.parameters)),
             ("Outputs (index = label)", labels),
             ("Output", f"{_OUTPUT[model.output]}; {_called(model)}"),
+            ("Maps explain", _explained(model)),
             ("Training data", model.training_data),
             *(("Note", text) for text in (*model.notes, *([_ALONE] if model.one_by_one else []))),
         ]
@@ -31,6 +32,7 @@ def build(context: Context) -> list[Flowable]:
     return [
         identity,
         *_one_answer_for_all(context),
+        *_wrong_way_round(context),
         *subheading("Layers that the maps come from"),
         *_layers(context),
         *(_choice(layer) for layer in model.layers if layer.reason),
@@ -52,6 +54,33 @@ _ALONE = (
 )
 
 
+def _explained(model: ModelFacts) -> str:
+    """Return which number of the model's a map explains."""
+    if model.output == "regression":
+        return "the number itself: what raises it is evidence for it"
+    logit = "the logit before the probability" if model.output == "probability" else "the label's logit"
+    if model.segmentation:
+        return (
+            f"{logit}, summed over the voxels that the model itself calls so, or at the likeliest where it calls none"
+        )
+    return logit
+
+
+def _wrong_way_round(context: Context) -> list[Flowable]:
+    """Say so where the model ranks studies against a label: its outputs may be in another order than its labels."""
+    wrong = [
+        f"{label_of(estimate) or 'the finding'} (AUROC {number(estimate.value)}, at most {number(estimate.high)})"
+        for estimate in context.results.classification
+        if estimate.metric == "auroc" and estimate.high is not None and estimate.high < _CHANCE
+    ]
+    if not wrong:
+        return []
+    words = (
+        f"{'; '.join(wrong)}: studies with the label get the lower probabilities. Are labels and outputs in one order?"
+    )
+    return [callout(paragraph(bold("The wrong way round. "), words), colour=_WARNING)]
+
+
 def _one_answer_for_all(context: Context) -> list[Flowable]:
     """Say so where the model called the same of every study although the references differ: it tells nothing apart."""
     called, reference = (
@@ -60,11 +89,13 @@ def _one_answer_for_all(context: Context) -> list[Flowable]:
     if len(called) != 1 or len(reference) < 2:
         return []
     (answer,) = called
-    words_ = (
-        f"The model calls {answer!r} in each of the {sum(called.values())} studies, whatever their reference: at this "
-        "threshold it tells nothing apart, and whatever is said of its true positives is said of all positives."
+    words = (
+        f"The model calls {answer} in each of the {sum(called.values())} studies, whatever their reference: at this "
     )
-    return [callout(paragraph(bold("One answer for all. "), words_), colour=_WARNING)]
+    words += "threshold it tells nothing apart."
+    if answer != nothing_called(context.results):
+        words += " Whatever is said of its true positives is said of all positives."
+    return [callout(paragraph(bold("One answer for all. "), words), colour=_WARNING)]
 
 
 def _choice(layer: LayerFacts) -> Flowable:
@@ -81,14 +112,15 @@ def _choice(layer: LayerFacts) -> Flowable:
     return callout(paragraph(bold("Most goes past this layer. "), f"{taken}; {share}.{consequence}"), colour=_WARNING)
 
 
-_MOST_PAST, _WARNING = 0.5, "#7a4d00"
+_MOST_PAST, _CHANCE, _SMALLEST_SHOWN, _WARNING = 0.5, 0.5, 0.001, "#7a4d00"
 
 
 def _called(model: ModelFacts) -> str:
     """Return by what rule a label is called."""
     if model.output == "regression":
         return "nothing is called"
-    above = f"called above {number(model.threshold, more=1)}"
+    is_tiny = model.threshold < _SMALLEST_SHOWN
+    above = f"called above {model.threshold:.1e}" if is_tiny else f"called above {number(model.threshold, more=1)}"
     if model.segmentation:
         above += " in any voxel"
     if model.has_independent_labels:

@@ -148,3 +148,20 @@ def test_devices():
     assert choose_device("cpu").type == "cpu"
     with pytest.raises(ConfigError, match="'abacus' is not available"):
         choose_device("abacus")
+
+
+OWN_CLASS = """
+from torch import nn
+
+class Net(nn.Sequential):
+    pass
+
+def build():
+    return Net(nn.Conv2d(1, 3, 3), nn.Flatten())
+"""
+
+
+def test_the_codes_digest_is_the_same_at_every_load(folder):
+    (folder / "own.py").write_text(OWN_CLASS)
+    digests = {load_model(model(factory="own:build"), folder, CPU).code_sha256 for _ in range(3)}
+    assert len(digests) == 1
