@@ -11,7 +11,7 @@ from pipeline.vocabulary import Better, SamplingUnit, Stratum
 
 __all__ = ["CONFIG_VERSION", "AuditConfig", "Criterion", "bound_fault", "digest_of", "resolved"]
 
-CONFIG_VERSION = 1
+CONFIG_VERSION = 2
 """The version of what may stand in ``audit.yaml``; its published schema names it."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -91,46 +91,104 @@ class ArchiveConfig(_Part):
         return self
 
 
+class GridConfig(_Part):
+    """Where a layer's values lie in the model's input, where the network does not tell: ``slices`` or ``tokens``.
+
+    ``slices`` is the axis of the input, from 0, along which the layer sees it slice by slice; ``samples_first`` tells
+    whether its rows hold the slices of a study together. ``tokens`` is the grid of a transformer's patches, ``prefix``
+    the number of tokens before them that stand for no place.
+    """
+
+    slices: Annotated[int, Field(ge=0, le=2)] | None = None
+    samples_first: bool = True
+    tokens: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, max_length=3)] | None = None
+    prefix: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.slices is None) == (self.tokens is None):
+            raise ValueError("give exactly one of slices (an axis) and tokens (a grid), not both or neither")
+        return self
+
+
 class ModelConfig(_Part):
     """The classifier: a MONAI ``bundle`` directory, or a ``factory`` (package.module:function) with weights.
 
-    ``output`` tells how logits become probabilities: ``softmax`` over the labels, ``sigmoid`` for each label
-    (multi-label), or ``single_logit`` (two labels, the sigmoid of one logit is the second's probability).
+    ``bundle_code`` lets a bundle's own scripts and expressions run; without it nothing of a bundle does. ``weights`` of
+    a bundle says which of its files is meant, ``weights_key`` which part of a checkpoint.
+
+    ``output`` tells what the model returns. Logits: ``softmax`` over the labels, ``sigmoid`` for each label
+    (multi-label), ``single_logit`` (two labels, the sigmoid of one logit is the second's probability), or ``logits``,
+    which is ``softmax`` or ``single_logit`` by the number of outputs. ``probability``: the model ends in the softmax or
+    sigmoid itself. With both, ``multi_label`` tells that labels do not exclude each other. ``regression``: ``labels``
+    name numbers, nothing is called. ``output_name`` names the logits in a dict or tuple where they are not obvious.
+
+    ``segmentation``: the outputs are those of every voxel. A study's probability of a label is then its highest.
     """
 
     name: str
     version: str = "not stated"
     bundle: Path | None = None
+    bundle_code: bool = False
     factory: str | None = None
     arguments: dict[str, Any] = Field(default_factory=dict)
     weights: Path | None = None
+    weights_key: str | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
-    labels: Annotated[tuple[str, ...], Field(min_length=2)]
-    output: Literal["softmax", "sigmoid", "single_logit"] = "softmax"
-    threshold: Share = 0.5
+    labels: Annotated[tuple[str, ...], Field(min_length=1)]
+    output: Literal["softmax", "sigmoid", "single_logit", "logits", "probability", "regression"] = "softmax"
+    multi_label: bool = False
+    output_name: str | int | None = None
+    segmentation: bool = False
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     layers: Names = ("auto",)
+    grids: dict[str, GridConfig] = Field(default_factory=dict)
     training_data: str = "not disclosed"
 
     @property
+    def kind(self) -> Literal["logits", "probability", "regression"]:
+        """What the model returns, whatever its labels are to each other."""
+        return self.output if self.output in ("probability", "regression") else "logits"
+
+    @property
+    def has_independent_labels(self) -> bool:
+        """Whether each label is called by itself."""
+        return self.multi_label or self.output == "sigmoid"
+
+    @property
     def negative_label(self) -> str | None:
-        """The label that means "nothing found": the first, unless labels are independent (multi-label)."""
-        return None if self.output == "sigmoid" else self.labels[0]
+        """The label that means "nothing found": the first, unless labels are independent or name numbers."""
+        return None if self.has_independent_labels or self.output == "regression" else self.labels[0]
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.bundle is None) == (self.factory is None):
             raise ValueError("give exactly one of bundle and factory, not both or neither")
-        if self.bundle is not None and (self.weights is not None or self.arguments):
-            raise ValueError(
-                "weights and arguments belong to factory; a bundle has its own: remove them, or use factory"
-            )
+        if self.bundle is not None and self.arguments:
+            raise ValueError("arguments belong to factory; a bundle has its own: remove them, or use factory")
+        if self.bundle is None and self.bundle_code:
+            raise ValueError("bundle_code is of a bundle; a factory is code anyway: leave it out")
+        self._check_labels()
+        self._check_output()
+        return self
+
+    def _check_labels(self) -> None:
         if self.output == "single_logit" and len(self.labels) != 2:
             raise ValueError(
                 f"a single logit needs two labels, the negative and the positive one, not {len(self.labels)}"
             )
-        if len(set(self.labels)) != len(self.labels):
-            raise ValueError(f"labels must differ from each other, not {list(self.labels)}")
-        return self
+        if len(self.labels) < 2 and self.output != "regression":
+            raise ValueError(f"labels must be at least two, the first of them the negative one, not {len(self.labels)}")
+        plain = [" ".join(label.split()).casefold() for label in self.labels]
+        if len(set(plain)) != len(plain) or "" in plain:
+            raise ValueError(f"labels must differ from each other by more than capitals, not {list(self.labels)}")
+
+    def _check_output(self) -> None:
+        if self.multi_label and self.output not in ("logits", "probability"):
+            raise ValueError(f"multi_label goes with output logits or probability, not {self.output!r}: leave it out")
+        if self.output == "regression" and (self.threshold != 0.5 or self.segmentation):
+            key = "segmentation" if self.segmentation else "threshold"
+            raise ValueError(f"{key} does not go with output regression, which calls no label: leave it out")
 
 
 class ExplainConfig(_Part):

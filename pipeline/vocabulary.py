@@ -15,6 +15,7 @@ __all__ = [
     "CSV_COLUMNS",
     "STATUSES",
     "STRATA",
+    "STRATA_BY_PREDICTION",
     "STRATA_MEANING",
     "SURE",
     "WORST_FIRST",
@@ -35,6 +36,9 @@ STRATA: Final[Mapping[Stratum, str]] = {
     "true_positive": "True positive studies",
     "false_negative": "False negative studies",
 }
+
+STRATA_BY_PREDICTION: Final[tuple[Stratum, ...]] = ("true_positive", "false_negative")
+"""The strata that ask what the model called; a model that calls nothing has none of them."""
 
 STRATA_MEANING: Final[Mapping[Stratum, str]] = {
     "all": "Every study with a map.",
@@ -93,7 +97,7 @@ CLASSIFIER_METRICS: Final[Mapping[str, str]] = {
 """The classifier's own figures: all lie within 0 and 1, and higher is better."""
 
 CSV_COLUMNS: Final = (
-    "study", "patient", "status", "stage", "reason", "reference", "predicted", "probability", "target", "method",
-    "layer", "reader", "degenerate", "seen_share", "mask_share", "mask_faults",
+    "study", "patient", "status", "stage", "reason", "reference", "predicted", "probability", "value", "target",
+    "method", "layer", "reader", "degenerate", "seen_share", "mask_share", "mask_faults",
 )  # fmt: skip
 """The columns of ``per_study.csv`` besides those of the metrics."""

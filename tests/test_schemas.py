@@ -16,6 +16,9 @@ HASHES = {
     ("results", 1): "792d5351a8258f167fc3bd7e98d038df159bb8384b533ac890fb1ee38b4ac683",
     ("run", 2): "d3e48a9c9ca59d99d2096c16643faf64a284c7b73886ba3d76156323d9601c08",
     ("results", 2): "60d7309e810f349e74dac165aeafa1d43c8a1d8c52df4037c7d38f3eccb52b2c",
+    ("audit", 2): "7768fde2c6d9db78c0f254aaa21deddeaa70955b61f0745f5d51f53f452c7e70",
+    ("run", 3): "ef35ad50c8f0dc8cbacd9a6f8d249f928c75cfe3ceafc73a3dd99894d974fed5",
+    ("results", 3): "b969126e75c3c58dc7920dfa34efd624aa729fbaac7cce9f909e0813bb9c88da",
 }
 """The SHA-256 of each published file by its version: what has been published under a version never changes."""
 

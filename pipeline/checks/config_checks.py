@@ -5,7 +5,6 @@ mistake is told once. What needs the model is checked next, see ``probe.py``.
 """
 
 import ast
-import hashlib
 import importlib.util
 import json
 import os
@@ -13,15 +12,15 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import yaml
-
 from pipeline.checks.names import KnownMetric, KnownNames, installed_metric_names, known_names
 from pipeline.config import AuditConfig, Criterion, bound_fault
 from pipeline.config_file import Document, Fault, Key, LoadedConfig, ParsedConfig, parse_config, read_document
-from pipeline.errors import ArchiveError, ConfigError, closest
+from pipeline.errors import ArchiveError, ConfigError, ModelError, closest
 from pipeline.extensions import names_of
 from pipeline.findings.lock import read_lock
+from pipeline.models.bundle_files import bundle_files, weights_digest
 from pipeline.studies.listing.manifest import read_manifest
+from pipeline.vocabulary import STRATA_BY_PREDICTION
 
 __all__ = ["check_content", "check_names", "checked_config", "is_cron"]
 
@@ -127,6 +126,22 @@ def _targets(config: AuditConfig, _: Path) -> Iterator[Fault]:
     for target in config.explain.targets:
         if target not in known:
             yield _fault("explain", "targets", says=f"must be among {', '.join(known)}, not {target!r}")
+
+
+def _regression(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    """Refuse what asks for a called label of a model that calls none."""
+    if config.model.kind != "regression":
+        return
+    if "predicted" in config.explain.targets:
+        says = f"a regression calls no label, so nothing is 'predicted'; name outputs: {', '.join(config.model.labels)}"
+        yield _fault("explain", "targets", says=says)
+    for number, criterion in enumerate(config.criteria):
+        if criterion.method is None:
+            says = f"a regression calls no label, so it has no {criterion.metric}; add 'method:', the map to judge"
+            yield _fault("criteria", number, "metric", says=says)
+        elif criterion.among in STRATA_BY_PREDICTION:
+            says = f"a regression calls no label, so no study is {criterion.among}; write reference_positive or all"
+            yield _fault("criteria", number, "among", says=says)
 
 
 def _doubled(config: AuditConfig, _: Path) -> Iterator[Fault]:
@@ -331,34 +346,14 @@ def _bundle(config: AuditConfig, _: Path) -> Iterator[Fault]:
     bundle = config.model.bundle
     if bundle is None:
         return
-    if not bundle.is_dir():
-        says = f"{bundle} is not a folder; a MONAI bundle is one with configs/ and models/"
-        yield _fault("model", "bundle", says=says)
-        return
-    for part, names in (
-        ("configs", ("inference.json", "inference.yaml", "inference.yml")),
-        ("models", ("model.safetensors", "model.pt", "model.pth")),
-    ):
-        paths = [bundle / part / name for name in names if (bundle / part / name).is_file()]
-        if not paths:
-            yield _fault("model", "bundle", says=f"{bundle / part} must hold one of {', '.join(names)}; it holds none")
-        elif part == "configs":
-            yield from _bundle_text(paths[0])
-            yield from _channels(config, bundle / part / "metadata.json")
-        else:
-            yield from _hash(config, paths[0])
-
-
-def _bundle_text(path: Path) -> Iterator[Fault]:
     try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        kind = "JSON" if path.suffix == ".json" else "YAML"
-        yield _fault("model", "bundle", says=f"{path} is not {kind}: {' '.join(str(error).split())[:120]}")
+        files = bundle_files(bundle, config.model.weights)
+    except ModelError as error:
+        yield Fault(("model", "bundle"), str(error))
         return
-    if not isinstance(content, dict) or not {"network_def", "network", "net"} & set(content):
-        yield _fault("model", "bundle", says=f"{path} must define network_def, the network; it does not")
+    yield from _channels(config, bundle / "configs" / "metadata.json")
+    if config.model.weights is None:  # else they are looked at by themselves
+        yield from _hash(config, files.weights)
 
 
 def _channels(config: AuditConfig, metadata: Path) -> Iterator[Fault]:
@@ -390,10 +385,9 @@ def _hash(config: AuditConfig, weights: Path) -> Iterator[Fault]:
     if config.model.sha256 is None:
         return
     try:
-        with weights.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        yield _fault("model", "weights", says=f"{weights} cannot be read: {error.strerror}")
+        digest = weights_digest(weights)
+    except ModelError as error:
+        yield Fault(("model", "weights"), str(error))
         return
     if digest != config.model.sha256:
         says = (
@@ -476,6 +470,7 @@ _OF_NAMES: tuple[tuple[Sequence[str], Check], ...] = (
     (("model.labels",), _labels),
     (("archive.label", "archive.manifest", "model.labels"), _archive_label),
     (("explain.targets", "model.labels"), _targets),
+    (("explain.targets", "model.output", "model.labels"), _regression),
     (("explain.methods", "explain.targets", "model.layers", "overlap.metrics"), _doubled),
     (("explain.methods", "explain.options"), _methods),
     (("overlap.metrics",), _metrics),
@@ -488,7 +483,7 @@ _OF_NAMES: tuple[tuple[Sequence[str], Check], ...] = (
 _OF_FILES: tuple[tuple[Sequence[str], Check], ...] = (
     (("archive.path", "archive.manifest", "archive.dicomweb"), _archive),
     (("archive.path", "archive.manifest", "archive.dicomweb", "model.labels"), _manifest),
-    (("model.bundle",), _bundle),
+    (("model.bundle", "model.weights"), _bundle),
     (("model.weights",), _weights),
     (("model.factory",), _factory),
     (("run.output", "run.cache"), _output),

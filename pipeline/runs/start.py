@@ -1,5 +1,6 @@
 """What a run is made of before its first inference: checked, hashed, held against lock and register, and written."""
 
+import json
 import platform
 import shutil
 import sys
@@ -144,7 +145,7 @@ def prepare_start(
     opened = open_auditor(config, loaded.folder, pool=pool)
     sources = find_sources(config, opened.pseudonyms, deep=deep)
     probe = check_model(opened, [source.row for source in sources])
-    auditor = replace(opened, layers=tuple(layer.name for layer in probe.layers))
+    auditor = replace(opened, layers=tuple(layer.name for layer in probe.layers), one_by_one=probe.one_by_one)
     key = load_site_key()
     subject, lock = subject_of(config, auditor.loaded, sources), read_lock(loaded.path)
     spec = _spec(loaded, command, auditor, probe, compare(lock, subject, key))
@@ -195,9 +196,11 @@ def _spec(loaded: LoadedConfig, command: str, auditor: Auditor, probe: Probe, lo
             parameters=model.parameters,
             sha256=model.sha256,
             code_sha256=model.code_sha256,
+            notes=model.notes,
+            one_by_one=probe.one_by_one,
         ),
         preparation=auditor.preparation.steps,
-        methods=tuple(_method_facts(name) for name in config.explain.methods),
+        methods=tuple(_method_facts(name, config.explain.options.get(name, {})) for name in config.explain.methods),
         metrics=tuple(metric.facts for metric in auditor.metrics.values()),
         program=program,
         shards=0,
@@ -223,9 +226,11 @@ def map_recipes(recipes: Recipes) -> tuple[MapRecipe, ...]:
     )
 
 
-def _method_facts(name: str) -> MethodFacts:
+def _method_facts(name: str, options: Mapping[str, object]) -> MethodFacts:
     method = METHODS[name]
-    return MethodFacts.model_validate({field: getattr(method, field) for field in MethodFacts.model_fields})
+    given = {"options": {option: json.dumps(value) for option, value in options.items()}}
+    fields = [field for field in MethodFacts.model_fields if field not in given]
+    return MethodFacts.model_validate({field: getattr(method, field) for field in fields} | given)
 
 
 def this_program(device: torch.device) -> Program:

@@ -282,7 +282,16 @@ def results(*, exploratory=(), missing=6, **changes):
             labels=("none", "nodule"),
             output="softmax",
             threshold=0.5,
-            layers=(LayerFacts(name="features.denseblock4", requested="auto", shape=(8, 8), cell_mm=(11.2, 11.2)),),
+            layers=(
+                LayerFacts(
+                    name="features.denseblock4",
+                    requested="auto",
+                    shape=(8, 8),
+                    cell_mm=(11.2, 11.2),
+                    reason="the last layer that all of the evidence passes",
+                    past=0.0,
+                ),
+            ),
             training_data="not disclosed",
         ),
         "preparation": (

@@ -258,13 +258,94 @@ def test_a_normal_has_the_models_own_name(output, labels, name):
 @pytest.mark.parametrize(
     ("output", "labels", "rule"),
     [("softmax", ("clear", "nodule"), "nodule is called above 0.500"),
-     ("single_logit", ("clear", "nodule"), "single logit; nodule is called above 0.500"),
-     ("softmax", ("clear", "a", "b"), "softmax; the most probable label is called"),
-     ("sigmoid", ("a", "b"), "each label by itself, called above 0.500")],
+     ("single_logit", ("clear", "nodule"), "one logit, to a probability by sigmoid; nodule is called above 0.500"),
+     ("softmax", ("clear", "a", "b"), "by softmax; the most probable label is called"),
+     ("sigmoid", ("a", "b"), "each label by itself, called above 0.500"),
+     ("probability", ("clear", "nodule"), "probabilities, mapped back to logits for the maps; nodule is called above"),
+     ("regression", ("age",), "numbers (regression); nothing is called")],
 )  # fmt: skip
 def test_the_model_section_says_by_what_rule_a_label_is_called(output, labels, rule):
     model = example.results().model.model_copy(update={"output": output, "labels": labels})
     assert rule in said("Model identity", example.results(model=model))
+
+
+# what a reader must know of the model
+
+
+def with_layer(**facts):
+    layer = example.results().model.layers[0].model_copy(update=facts)
+    return said(
+        "Model identity", example.results(model=example.results().model.model_copy(update={"layers": (layer,)}))
+    )
+
+
+def test_the_layers_choice_is_told_with_what_goes_past_it():
+    sentence = "auto took features.denseblock4, the last layer that all of the evidence passes; 0.000 of the gradient"
+    assert sentence in with_layer()
+    assert "Most goes past" not in with_layer()
+    assert "it is not known how much of the gradient at the input goes past it" in with_layer(past=None)
+
+
+@pytest.mark.parametrize(("past", "is_warned"), [(0.5, False), (0.51, True), (1.0, True)])
+def test_a_layer_that_most_goes_past_is_warned_of(past, is_warned):
+    text = with_layer(requested="features.denseblock4", reason="named in the configuration", past=past)
+    assert "features.denseblock4 was named in the configuration" in text
+    assert f"{past:.3f} of the gradient at the input goes past it" in text
+    assert ("Most goes past this layer." in text) is is_warned
+
+
+def counted(called, reference):
+    facts = {"called by the model": called, "reference": reference}
+    return said("Model identity", example.results(cohort_facts=facts))
+
+
+def test_one_answer_for_every_study_is_said():
+    reference = {"clear": 3, "nodule": 9}
+    text = counted({"nodule": 12}, reference)
+    assert "One answer for all. The model calls nodule in each of the 12 studies, whatever their reference" in text
+    assert "Whatever is said of its true positives is said of all positives." in text
+    nothing = example.results().model.negative_label
+    assert "true positives" not in counted({nothing: 12}, reference)
+    assert "One answer for all" not in counted({"nodule": 11, "clear": 1}, reference)
+    assert "One answer for all" not in counted({"nodule": 12}, {"nodule": 12})
+
+
+@pytest.mark.parametrize(("high", "is_told"), [(0.49, True), (0.5, False), (None, False)])
+def test_studies_ranked_the_wrong_way_round_are_told(high, is_told):
+    auroc = example.estimate("auroc", "classifier", 0.2).model_copy(update={"high": high, "low": 0.1, "group": None})
+    text = said("Model identity", example.results(classification=(auroc,)))
+    assert ("The wrong way round. the finding (AUROC 0.20, at most 0.49)" in text) is is_told
+
+
+def test_what_a_map_explains_follows_from_the_output():
+    def explained(**model):
+        return said("Model identity", example.results(model=example.results().model.model_copy(update=model)))
+
+    assert "Maps explain | the label's logit |" in explained(output="softmax")
+    assert "Maps explain | the logit before the probability |" in explained(output="probability")
+    assert "Maps explain | the number itself" in explained(output="regression", labels=("age",))
+    assert "summed over the voxels that the model itself calls so" in explained(segmentation=True)
+
+
+def test_notes_of_how_a_model_was_loaded_are_told():
+    model = example.results().model.model_copy(
+        update={"notes": ("the prefix module. was left out",), "one_by_one": True}
+    )
+    text = said("Model identity", example.results(model=model))
+    assert "Note | the prefix module. was left out |" in text
+    assert "Note | studies were shown to the model one at a time" in text
+
+
+def test_a_regression_is_not_judged_as_a_classifier():
+    model = example.results().model.model_copy(update={"output": "regression", "labels": ("age",)})
+    assert said("Results: the classifier", example.results(model=model)).startswith(
+        "The model returns numbers and calls"
+    )
+
+
+def test_options_of_a_method_are_told():
+    methods = (example.results().methods[0].model_copy(update={"options": {"max_channels": "64"}}),)
+    assert "set to: max channels 64" in said("Methods and their limits", example.results(methods=methods))
 
 
 # methods and layers
