@@ -5,11 +5,21 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from pipeline.vocabulary import Better, SamplingUnit, Stratum
 
-__all__ = ["CONFIG_VERSION", "AuditConfig", "Criterion", "bound_fault", "digest_of", "resolved"]
+__all__ = ["CONFIG_VERSION", "AuditConfig", "Criterion", "OverlapConfig", "bound_fault", "digest_of", "resolved"]
 
 CONFIG_VERSION = 2
 """The version of what may stand in ``audit.yaml``; its published schema names it."""
@@ -28,6 +38,20 @@ def _rising(window: tuple[float, float]) -> tuple[float, float]:
     return window
 
 
+def _is_rule(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return check(value)
+    except ValidationError as error:
+        named = "otsu, otsu-chexlocalize, percentile-<number below 100> or a share of the maximum between 0 and 1"
+        raise ValueError(f"must be {named}, not {value!r:.80}") from error
+
+
+Threshold = Annotated[
+    Literal["otsu", "otsu-chexlocalize"]
+    | Annotated[str, Field(pattern=r"^percentile-\d{1,2}(\.\d{1,3})?$")]
+    | Annotated[float, Field(gt=0, lt=1)],
+    WrapValidator(_is_rule),
+]
 Names = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)]
 Window = Annotated[tuple[float, float], AfterValidator(_rising)]
 
@@ -204,12 +228,18 @@ class ExplainConfig(_Part):
 
 
 class OverlapConfig(_Part):
-    """How a map becomes a region (Otsu on its positive part, or a share of its maximum), and what is measured.
+    """How a map becomes a region, and what is measured.
 
-    Besides ``metrics``, a run measures those that its criteria name and those of installed packages.
+    ``threshold`` is taken of the map's positive part: ``otsu``, a share of its maximum, ``percentile-95`` of the voxels
+    that the model saw, or for pictures ``otsu-chexlocalize``. ``tolerance_mm``: how far beside the mask or its surface
+    still counts as at it, for the metrics that say so. ``smallest_lesion``: from which size in mm3 (of a picture mm2) a
+    part of the mask is a lesion, and one of the map's region a mark. Besides ``metrics``, a run measures those that its
+    criteria name and those of installed packages.
     """
 
-    threshold: Literal["otsu"] | Annotated[float, Field(gt=0, lt=1)] = "otsu"
+    threshold: Threshold = "otsu"
+    tolerance_mm: Annotated[float, Field(gt=0, le=1000)] = 5.0
+    smallest_lesion: Annotated[float, Field(ge=0)] = 0.0
     metrics: Names = ("iou", "dice", "hit_rate", "energy_in_mask", "average_precision")
 
 

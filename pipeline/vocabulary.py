@@ -13,6 +13,7 @@ __all__ = [
     "CLASSIFIER",
     "CLASSIFIER_METRICS",
     "CSV_COLUMNS",
+    "FIDELITY",
     "STATUSES",
     "STRATA",
     "STRATA_BY_PREDICTION",
@@ -23,6 +24,7 @@ __all__ = [
     "Baseline",
     "Better",
     "Decision",
+    "Fidelity",
     "SamplingUnit",
     "Status",
     "Stratum",
@@ -84,6 +86,16 @@ Better = Literal["higher", "lower"]
 
 BETTER: Final[Mapping[Better, str]] = {"higher": "higher is better", "lower": "lower is better"}
 """Which end of a metric's scale is the good one."""
+
+Fidelity = Literal["paper", "code", "both", "neither"]
+
+FIDELITY: Final[Mapping[Fidelity, str]] = {
+    "paper": "as published",
+    "code": "as the authors' code has it",
+    "both": "as published and as the authors' code has it",
+    "neither": "not as published",
+}
+"""What a metric's values are equal to, of the publication that it names."""
 
 CLASSIFIER: Final = "classifier"
 """What stands for a map's name where the classifier itself is judged."""

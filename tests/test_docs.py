@@ -13,6 +13,7 @@ from pipeline.config import AuditConfig
 from pipeline.config_file import load_config
 from pipeline.errors import Reason
 from pipeline.evidence.metrics.registry import METRICS
+from pipeline.evidence.metrics_table import document, table
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,6 +25,17 @@ def read(name):
 def test_the_table_of_methods_is_the_registrys():
     assert read("docs/methods.md") == markdown(), "run: python -m cam.table > docs/methods.md"
     assert "`gradcam`" in markdown()
+
+
+def test_the_table_of_metrics_is_the_declarations():
+    said = read("docs/evidence.md")
+    assert said == document(said), "run: python -m pipeline.evidence.metrics_table"
+    assert "`surface_dice`" in table()
+
+
+def test_a_document_without_its_marks_is_refused():
+    with pytest.raises(ValueError, match="must hold the marks"):
+        document("nothing")
 
 
 def test_the_readmes_example_runs(capsys):

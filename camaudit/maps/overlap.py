@@ -3,16 +3,17 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
+from pipeline.config import OverlapConfig
 from pipeline.errors import ConfigError, closest
-from pipeline.evidence.metrics.map_evidence import MaskedEvidence
+from pipeline.evidence.metrics.map_evidence import MarkedVoxels, RegionOverlap
 from pipeline.evidence.metrics.plugins import load_metrics
-from pipeline.evidence.metrics.registry import score_all
-from pipeline.studies.volume import Heatmap, Mask
+from pipeline.evidence.metrics.registry import evidence_of, score_all
+from pipeline.studies.volume import Heatmap
 from pipeline.vocabulary import Better
 
 __all__ = ["MapOverlap", "OverlapScore", "OverlapTable", "overlap_of"]
@@ -130,24 +131,31 @@ class OverlapTable:
         return [score.texts[0] for score in row]
 
 
-def overlap_of(heatmap: Heatmap, marked: NDArray[np.bool_], threshold: Literal["otsu"] | float) -> MapOverlap:
+def overlap_of(heatmap: Heatmap, marked: NDArray[np.bool_], threshold: str | float) -> MapOverlap:
     """Return the scores of a map against what is marked on its grid, by the functions that an audit scores with.
 
     Raises:
-        ConfigError: for a threshold that is neither ``otsu`` nor a share between 0 and 1.
+        ConfigError: for a threshold that no rule bears.
     """
-    number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
-    if threshold != "otsu" and not (number and 0 < float(threshold) < 1):
-        raise ConfigError(f"threshold: must be 'otsu' or a share of the maximum between 0 and 1, not {threshold!r:.40}")
-    evidence = MaskedEvidence(heatmap, threshold)
+    evidence = evidence_of(heatmap, _rule(threshold))
+    overlap = RegionOverlap(evidence, MarkedVoxels(marked, heatmap.geometry))
     metrics = load_metrics()
-    scores = score_all(evidence, Mask(marked, heatmap.geometry, heatmap.target, "mask"), metrics.values())
-    marked_voxels = int(marked.sum())
     return MapOverlap(
         tuple(
             OverlapScore(score.name, metric.title, score.value, metric.unit, metric.better, score.chance, score.reason)
-            for score, metric in zip(scores, metrics.values(), strict=True)
+            for score, metric in zip(score_all(overlap, metrics.values()), metrics.values(), strict=True)
         ),
         evidence.threshold,
-        int((marked & heatmap.seen).sum()) / marked_voxels if marked_voxels else None,
+        overlap.visible_voxels / overlap.mask_voxels if overlap.mask_voxels else None,
     )
+
+
+def _rule(threshold: str | float) -> OverlapConfig:
+    """Return how a map becomes a region, as ``overlap:`` of audit.yaml says it."""
+    try:
+        if isinstance(threshold, bool):
+            raise TypeError
+        return OverlapConfig.model_validate({"threshold": threshold})
+    except (ValidationError, TypeError):
+        rules = "'otsu', 'percentile-95', 'otsu-chexlocalize' or a share of the maximum between 0 and 1"
+        raise ConfigError(f"threshold: must be {rules}, not {threshold!r:.40}") from None

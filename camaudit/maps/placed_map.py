@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,7 +122,7 @@ class PlacedMap:
         *,
         label: str | None = None,
         value: int | None = None,
-        threshold: Literal["otsu"] | float = "otsu",
+        threshold: str | float = "otsu",
     ) -> "MapOverlap":
         """Return every registered metric of the map against an expert's mask on the same grid, as an audit does.
 

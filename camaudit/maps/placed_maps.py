@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from cam.inputs.target_keys import TargetKey
 from cam.inputs.targets import Target, Value
@@ -81,7 +81,7 @@ class PlacedMaps:
         *,
         label: str | None = None,
         value: int | None = None,
-        threshold: Literal["otsu"] | float = "otsu",
+        threshold: str | float = "otsu",
     ) -> "OverlapTable":
         """Return every registered metric of every map against one mask, which is read once: see ``PlacedMap.overlap``.
 

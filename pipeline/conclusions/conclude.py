@@ -202,10 +202,26 @@ def _compared(audits: Sequence[StudyAudit]) -> Compared:
     return Compared(mapped=len(mapped), studies=len(scored), patients=len({audit.patient for audit in scored}))
 
 
+_RULES = {
+    "otsu": "a voxel belongs to the map's region when its positive part exceeds Otsu's threshold (256 bins)",
+    "otsu-chexlocalize": "a pixel belongs to the map's region when its positive part, on 8 bits, exceeds Otsu's "
+    "threshold, or a contour of more than one vertex encloses it (Saporta et al. 2022)",
+}
+
+
 def _overlap_rule(config: AuditConfig) -> str:
-    if config.overlap.threshold == "otsu":
-        return "a voxel belongs to the map's region when its positive part exceeds Otsu's threshold (256 bins)"
-    return f"a voxel belongs to the map's region when it exceeds {config.overlap.threshold:g} of the map's maximum"
+    overlap = config.overlap
+    if overlap.threshold in _RULES:
+        rule = _RULES[str(overlap.threshold)]
+    elif isinstance(overlap.threshold, str):
+        percent = overlap.threshold.removeprefix("percentile-")
+        rule = f"a voxel belongs to the map's region when its positive part exceeds the {percent}th percentile"
+    else:
+        rule = f"a voxel belongs to the map's region when it exceeds {overlap.threshold:g} of the map's maximum"
+    limits = [f"within {overlap.tolerance_mm:g} mm counts as at the mask"]
+    if overlap.smallest_lesion:
+        limits.append(f"lesions and marks count from {overlap.smallest_lesion:g} mm3 (in a picture mm2)")
+    return "; ".join([rule, *limits])
 
 
 _REFERENCE, _MODALITY, _CALLED = "reference", "modality (image header)", "called by the model"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pipeline.findings.frozen_model import FrozenModel
-from pipeline.vocabulary import Better
+from pipeline.vocabulary import Better, Fidelity
 
 __all__ = [
     "Amendment",
@@ -118,8 +118,9 @@ class MetricFacts(FrozenModel):
     """What a reader must know of a metric.
 
     ``range`` is the lowest and the highest value it can have (None: open, or not stated), ``chance`` says what the
-    level of chance is, or why there is none. ``package``, ``package_version`` and ``source_sha256`` name the installed
-    distribution that a metric comes from, and its code; None for camaudit's own.
+    level of chance is, or why there is none. ``source`` names the publication, ``equals`` what of that the values are
+    equal to. ``package``, ``package_version`` and ``source_sha256`` name the installed distribution that a metric comes
+    from, and its code; None for camaudit's own.
     """
 
     name: str
@@ -130,6 +131,8 @@ class MetricFacts(FrozenModel):
     range: tuple[float | None, float | None] = (None, None)
     chance: str = ""
     version: int = 1
+    source: str = ""
+    equals: Fidelity = "neither"
     package: str | None = None
     package_version: str | None = None
     source_sha256: str | None = None

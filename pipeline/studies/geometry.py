@@ -229,7 +229,8 @@ class Resampling:
             raise GeometryError(f"values must have the plan's source shape {self.source_shape}, not {values.shape}")
         axes = self._axes()
         field = self._general(values) if axes is None else self._separable(values, axes)
-        field[~self.seen] = 0
+        if not self.seen.all():
+            field[~self.seen] = 0
         return field
 
     def _axes(self) -> tuple[int, ...] | None:
@@ -243,13 +244,14 @@ class Resampling:
         return tuple(int(axis) for axis in main)
 
     def _separable(self, values: NDArray[np.floating], axes: tuple[int, ...]) -> NDArray[np.float32]:
-        field = np.asarray(values, dtype=np.float32)
+        field = np.asarray(values, dtype=np.float32).transpose(
+            np.argsort(axes)
+        )  # the target's order, while it is small
         for source_axis, target_axis in enumerate(axes):
             scale, shift = self.step[source_axis, target_axis], self.step[source_axis, 3]
             position = scale * np.arange(self.shape[target_axis]) + shift
-            weights = _linear_weights(position, self.source_shape[source_axis])
-            field = np.moveaxis(np.tensordot(weights, field, axes=(1, source_axis)), 0, source_axis)
-        return np.ascontiguousarray(field.transpose(np.argsort(axes)))
+            field = _along(_linear_weights(position, self.source_shape[source_axis]), field, target_axis)
+        return np.ascontiguousarray(field)
 
     def _general(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
         field = np.empty(self.shape, dtype=np.float32)
@@ -301,6 +303,17 @@ def _slabs(step: NDArray[np.float64], shape: tuple[int, ...]) -> Iterator[list[N
             sum((row[1 + axis] * rest[axis] for axis in range(axes - 1)), row[0] * first + row[axes])
             for row in step[:axes, [*range(axes), 3]]
         ]
+
+
+def _along(weights: NDArray[np.float32], field: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """Return a field with the weights (new size, size) applied along one axis, in memory's order: nothing is turned."""
+    before, after = field.shape[:axis], field.shape[axis + 1 :]
+    if after:
+        flat = np.ascontiguousarray(field).reshape(*before, field.shape[axis], -1)
+        carried: NDArray[np.float32] = np.matmul(weights, flat).reshape(*before, len(weights), *after)
+        return carried
+    last: NDArray[np.float32] = np.matmul(field, weights.T)
+    return last
 
 
 def _linear_weights(position: NDArray[np.float64], size: int) -> NDArray[np.float32]:

@@ -51,10 +51,8 @@ def recipes_of(
 
 def score_recipes(config: AuditConfig, maps: Mapping[Place, str], scoring: Sequence[object]) -> dict[Place, str]:
     """Return what the scores of maps follow from, given what the maps do."""
-    return {
-        place: digest_of([made, config.mask_reading(), config.overlap.threshold, *scoring])
-        for place, made in maps.items()
-    }
+    overlap = config.overlap.model_dump(mode="json", exclude={"metrics"})  # each of these counts by its own identity
+    return {place: digest_of([made, config.mask_reading(), overlap, *scoring]) for place, made in maps.items()}
 
 
 def places_of(config: AuditConfig, layers: Sequence[str]) -> tuple[Place, ...]:

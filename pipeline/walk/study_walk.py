@@ -20,7 +20,7 @@ from pipeline.walk.auditor import Auditor
 from pipeline.walk.explaining import RawMaps, explain_batch
 from pipeline.walk.fault_origin import is_out_of_memory, origin_of
 from pipeline.walk.map_plan import expected_maps, in_order, places_of
-from pipeline.walk.measuring import StudyMap, kept_maps, measure_baselines, measure_maps
+from pipeline.walk.measuring import StudyMap, StudyMeasuring, kept_maps
 from pipeline.walk.read_ahead import prefetched
 from pipeline.walk.reading import ReadOutcome, read_and_prepare, read_facts
 from pipeline.walk.sources import StudySource
@@ -123,10 +123,11 @@ def _record(
     arrays: Maps = {map.reference: map.values for map in new.values()}
     arrays |= {f"{map.reference}/affine": map.grid.affine for map in new.values()}
     first = places_of(auditor.config, auditor.layers)[0]
+    measuring = StudyMeasuring(auditor, outcome.source, study)
     if carried is None:
         assert answer is not None
         targets = dict.fromkeys(target for target, _, _ in new)
-        entries = measure_maps(auditor, study, new) + measure_baselines(auditor, outcome.source, study, new, targets)
+        entries = measuring.maps(new) + measuring.baselines(new, targets)
         return _analysed(auditor, outcome.source, study, answer, entries), arrays
     missing = outcome.missing or {}
     places = {(target, *place) for target, wanted in missing.items() for place in wanted} | carried.stale
@@ -135,8 +136,7 @@ def _record(
     needed |= {(target, *first) for target in targets if (target, *first) not in new}
     old = kept_maps(outcome.source, carried, study.geometry, needed) if needed else {}
     stale = {place: map for place, map in old.items() if place in carried.stale}
-    entries = measure_maps(auditor, study, {**new, **stale})
-    entries += measure_baselines(auditor, outcome.source, study, {**new, **old}, targets)
+    entries = measuring.maps({**new, **stale}) + measuring.baselines({**new, **old}, targets)
     measured = {(entry.target, entry.method, entry.layer or "") for entry in entries}
     held = [
         entry for entry in carried.audit.map_scores if (entry.target, entry.method, entry.layer or "") not in measured

@@ -115,6 +115,7 @@ def test_a_misspelt_key_is_refused_with_the_nearest_right_one(load, tmp_path, ke
 
 
 NAN = float("nan")
+A_RULE = "must be otsu, otsu-chexlocalize, percentile-<number below 100> or a share of the maximum between 0 and 1"
 WRONG = [
     ({"archive": GONE}, "archive: field required"),
     ({"name": "Nodule CT"}, "name: string should match pattern .*, not 'Nodule CT'"),
@@ -168,18 +169,12 @@ WRONG = [
         "explain.targets: must be among reference, predicted, benign, malignant, not 'malignat'",
     ),
     ({"archive.label": "nodule", "archive.manifest": GONE}, "archive.label: must be one of model.labels, not 'nodule'"),
-    (
-        {"overlap.threshold": "otsuu"},
-        "overlap.threshold: input should be 'otsu' or input should be a valid number",
-    ),
-    (
-        {"overlap.threshold": 1},
-        "overlap.threshold: input should be 'otsu' or input should be less than 1, not 1$",
-    ),
-    (
-        {"overlap.threshold": 0},
-        "overlap.threshold: input should be 'otsu' or input should be greater than 0, not 0$",
-    ),
+    ({"overlap.threshold": "otsuu"}, f"overlap.threshold: {A_RULE}, not 'otsuu'$"),
+    ({"overlap.threshold": "percentile-100"}, f"overlap.threshold: {A_RULE}, not 'percentile-100'$"),
+    ({"overlap.threshold": 1}, f"overlap.threshold: {A_RULE}, not 1$"),
+    ({"overlap.threshold": 0}, f"overlap.threshold: {A_RULE}, not 0$"),
+    ({"overlap.tolerance_mm": 0}, "overlap.tolerance_mm: input should be greater than 0, not 0"),
+    ({"overlap.smallest_lesion": -1}, "overlap.smallest_lesion: input should be greater than or equal to 0, not -1"),
     ({"criteria.0.at_most": 0.9}, "criteria.0: give exactly one of at_least, at_most, better_than"),
     (
         {"criteria.0.better_than": "centre_prior"},
@@ -298,6 +293,8 @@ NUMBER_CHANGING = {
     "explain.options": {"gradcam": {}},
     "explain.targets": ["reference"],
     "overlap.threshold": 0.5,
+    "overlap.tolerance_mm": 4.0,
+    "overlap.smallest_lesion": 10.0,
     "overlap.metrics": ["hd95"],
     "run.seed": 1,
 }
