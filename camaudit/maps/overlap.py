@@ -153,9 +153,7 @@ def overlap_of(heatmap: Heatmap, marked: NDArray[np.bool_], threshold: str | flo
 def _rule(threshold: str | float) -> OverlapConfig:
     """Return how a map becomes a region, as ``overlap:`` of audit.yaml says it."""
     try:
-        if isinstance(threshold, bool):
-            raise TypeError
-        return OverlapConfig.model_validate({"threshold": threshold})
-    except (ValidationError, TypeError):
+        return OverlapConfig.model_validate({"threshold": None if isinstance(threshold, bool) else threshold})
+    except ValidationError:
         rules = "'otsu', 'percentile-95', 'otsu-chexlocalize' or a share of the maximum between 0 and 1"
         raise ConfigError(f"threshold: must be {rules}, not {threshold!r:.40}") from None

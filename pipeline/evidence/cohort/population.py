@@ -15,7 +15,9 @@ from pipeline.vocabulary import SamplingUnit
 
 __all__ = ["Contribution", "Population", "population_of"]
 
-_NOTHING_TO_COMPARE: Final = frozenset({"no_mask", "no_pair_of_readers"})
+_NOTHING_TO_COMPARE: Final = frozenset(
+    {"no_mask", "no_pair_of_readers", "no_lesion_of_that_size", "mask_is_everything"}
+)
 """Reasons for which nobody said what a score could be held against: the claim is not about such a unit."""
 
 
