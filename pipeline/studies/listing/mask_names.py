@@ -64,7 +64,7 @@ _IMAGE_FOLDER = re.compile(
     rf"dicoms?|niftis?|cts?|mrs?|mris?|cxrs?|us|xrays?|src)(?:{_FORMAT})?(?:{_SPLIT})?"
 )
 _HOLDS_BOTH = re.compile(r"(?:^|[^a-z])(?:with|and|dataset)(?:[^a-z]|$)|images|imgs|and[^a-z]?mask", re.IGNORECASE)
-_FOLD = re.compile(r"(?:fold|split|part|batch)?[\W_]*\d{0,2}")
+_FOLD = re.compile(r"(?:fold|split|part|batch)[\W_]*\d{0,2}")
 _OF_READER = re.compile(r"(?:r|reader|rater|expert|annotator|radiologist|observer|grader|doctor)[ _-]?\d+|manual|auto")
 _WORDS = "\0"  # begins a key of words, which no name does
 
@@ -212,7 +212,9 @@ def kept_apart(stems: list[str], folder: str) -> bool:
 def is_container(folder: str) -> bool:
     """Tell whether a folder's name tells what kind of files lie in it, or of which part of a set, and no class."""
     plain = _plain(folder)
-    return _is_mask_folder(folder) or _is_image_folder(folder) or plain in _SPLITS or not _FOLD.sub("", folder.lower())
+    return (
+        _is_mask_folder(folder) or _is_image_folder(folder) or plain in _SPLITS or bool(_FOLD.fullmatch(folder.lower()))
+    )
 
 
 def is_in_mask_folder(folder: str) -> bool:
