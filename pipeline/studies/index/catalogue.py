@@ -18,6 +18,7 @@ from pyarrow import parquet
 from pipeline.errors import ArchiveError, Reason
 from pipeline.studies.index.headers import ATTRIBUTES, Facts, Kind
 from pipeline.studies.pseudonyms import Pseudonyms, allowed_value
+from pipeline.studies.readers import BUILT_IN
 
 __all__ = ["Catalogue", "Entry", "Stamp", "known_modality", "open_catalogue"]
 
@@ -27,7 +28,7 @@ Stamp = tuple[str, int, int, int]
 Entry = dict[str, Any]
 """A row by column."""
 
-_APPLICATION, _VERSION = 0x63616D61, 2  # "cama"
+_APPLICATION, _VERSION = 0x63616D61, 3  # "cama"
 _KEYS = ("path", "member", "size", "mtime_ns", "inode")
 _COLUMNS = (*_KEYS, "folder", *ATTRIBUTES)
 _NUMBERS = {"size", "mtime_ns", "inode", "samples", "rows", "columns", "bits"}
@@ -45,7 +46,7 @@ CREATE TABLE files (
     seen INTEGER, outcome TEXT, image INTEGER, role TEXT, UNIQUE (path, member));
 CREATE INDEX files_series ON files (series) WHERE series IS NOT NULL;
 CREATE INDEX files_instance ON files (instance) WHERE instance IS NOT NULL;
-CREATE INDEX files_folder ON files (folder) WHERE kind IN ('nifti', 'nrrd', 'raster');
+CREATE INDEX files_folder ON files (folder) WHERE kind IN ({", ".join(f"'{kind}'" for kind in BUILT_IN.told_by_name)});
 CREATE INDEX files_image ON files (image) WHERE image IS NOT NULL;
 CREATE INDEX files_undecided ON files (kind, series) WHERE outcome IS NULL;
 CREATE TABLE images (

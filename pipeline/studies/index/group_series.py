@@ -45,6 +45,7 @@ def group(root: Path, catalogue: Catalogue, readers: Readers = BUILT_IN) -> None
         _settle_refused(catalogue)
         catalogue.write("DELETE FROM images WHERE id NOT IN (SELECT image FROM files WHERE image IS NOT NULL)", [()])
         _match_masks(catalogue, readers.study_endings)
+        _settle_voxels(catalogue, readers)
         catalogue.decided()
 
 
@@ -151,12 +152,55 @@ def _group_volumes(root: Path, catalogue: Catalogue, readers: Readers) -> None:
     """Tell images from masks, folder by folder; where a known convention lays the archive out, by that."""
     kinds = ", ".join(f"'{kind}'" for kind in readers.told_by_name)
     catalogue.write(f"DELETE FROM images WHERE kind IN ({kinds})", [()])
-    catalogue.write(f"UPDATE files SET image = NULL, role = NULL WHERE kind IN ({kinds})", [()])
+    catalogue.write(f"UPDATE files SET image = NULL, role = NULL, fault = NULL WHERE kind IN ({kinds})", [()])
+    _check_voxels(catalogue, kinds)
     drawn_on = _drawn_on(root)
-    query = "SELECT id, folder, path, member, kind, reason FROM files "
+    query = "SELECT id, folder, path, member, kind, coalesce(reason, fault) AS reason FROM files "
     query += f"WHERE kind IN ({kinds}) ORDER BY +folder, path, member"
     for folder, files in groupby(catalogue.select(query), key=itemgetter("folder")):
         _group_folder(catalogue, folder, list(files), (drawn_on, readers.study_endings))
+
+
+def _check_voxels(catalogue: Catalogue, kinds: str) -> None:
+    """Note the fault of a header whose voxels' files are not beside it, plain and as long as it says."""
+    for header in _headers(catalogue, kinds):
+        detached = json.loads(header["refers"])
+        for name in detached["voxels"]:
+            fault = _voxels_fault(catalogue, _file_beside(header, name), detached["size"])
+            if fault is not None:
+                catalogue.write("UPDATE files SET fault = ? WHERE id = ?", [(fault, header["id"])])
+                break
+
+
+def _headers(catalogue: Catalogue, kinds: str) -> list[Entry]:
+    query = f"SELECT * FROM files WHERE kind IN ({kinds}) AND refers IS NOT NULL AND reason IS NULL AND member = ''"
+    return list(catalogue.select(query))
+
+
+def _file_beside(header: Entry, name: str) -> str:
+    return str(PurePosixPath(header["path"]).parent / name)
+
+
+def _voxels_fault(catalogue: Catalogue, path: str, size: int | None) -> Reason | None:
+    file = next(catalogue.select("SELECT * FROM files WHERE path = ? AND member = ''", path), None)
+    if file is None:
+        return Reason.MISSING_FILE
+    if file["reason"] in (Reason.DUPLICATE, Reason.LEADS_OUT, Reason.NOT_REGULAR):
+        return Reason.NOT_REGULAR if file["reason"] == Reason.NOT_REGULAR else Reason.LEADS_OUT
+    if size is None or file["size"] == size:
+        return None
+    return Reason.TRUNCATED if file["size"] < size else Reason.NOT_READABLE
+
+
+def _settle_voxels(catalogue: Catalogue, readers: Readers) -> None:
+    """Give files of voxels the outcome of the header that describes them; those of none are no images again."""
+    again = "UPDATE files SET outcome = reason WHERE reason IS NOT NULL AND outcome <> reason AND kind = ?"
+    catalogue.write(again, [(Kind.OTHER,)])
+    kinds = ", ".join(f"'{kind}'" for kind in readers.told_by_name)
+    for header in _headers(catalogue, kinds):
+        paths = [_file_beside(header, name) for name in json.loads(header["refers"])["voxels"]]
+        shared = "UPDATE files SET outcome = ? WHERE path = ? AND member = '' AND kind = ?"
+        catalogue.write(shared, ((header["outcome"], path, Kind.OTHER) for path in paths))
 
 
 def _drawn_on(root: Path) -> dict[str, str]:
@@ -231,6 +275,7 @@ def _match_masks(catalogue: Catalogue, endings: Sequence[str]) -> None:
         (mask,) = catalogue.select("SELECT * FROM files WHERE id = ?", number)
         image = _image_of_name(catalogue, mask, endings) if mask["role"] else _image_of_references(catalogue, mask)
         outcome = Reason.OTHER_IMAGE if image is None else "" if _shares_frame(catalogue, mask, image) else _OTHER_FRAME
+        outcome = mask["fault"] if mask["role"] and mask["fault"] else outcome
         image = image if outcome == "" else None
         catalogue.write("UPDATE files SET image = ?, outcome = ? WHERE id = ?", [(image, outcome, number)])
 

@@ -23,7 +23,8 @@ from pipeline.studies.readers.dicom.references import REFERENCES, items, referen
 from pipeline.studies.readers.images.dicom_enhanced import checked_frames
 from pipeline.studies.readers.images.dicom_projection import checked_flat
 from pipeline.studies.readers.images.dicom_series import checked_slice
-from pipeline.studies.readers.shared.base import AS_STORED, GZIP_MAGIC, chosen, guarded, inflated
+from pipeline.studies.readers.shared.base import AS_STORED, GZIP_MAGIC, chosen, guarded, inflated, refused
+from pipeline.studies.readers.shared.detached import VoxelFiles
 
 __all__ = ["ATTRIBUTES", "Facts", "Kind", "describe", "describe_json"]
 
@@ -71,15 +72,15 @@ _LISTED = (
 _WORDS = frozenset(_LISTED.split())
 
 
-def describe(file: BinaryIO, size: int, readers: Readers = BUILT_IN) -> Facts:
-    """Return what a file is; ``file`` stands at its beginning and can seek.
+def describe(file: BinaryIO, size: int, readers: Readers = BUILT_IN, name: str = "") -> Facts:
+    """Return what a file is; ``file`` stands at its beginning and can seek, ``name`` is its own without folders.
 
     Facts without ``reason`` are an image's or a mask's; with it, the file is none or cannot be read. An image with
     ``fault`` is one that its reader refuses for that reason. Whatever a library raises becomes a reason.
     """
     head = file.read(_HEAD)
     try:
-        return _quick(head, size) or guarded("the file", lambda: _described(file, size, head, readers))
+        return _quick(head, size) or guarded("the file", lambda: _described(file, size, (head, name), readers))
     except StudyError as error:
         return {"kind": Kind.OBJECT, "reason": error.reason}
 
@@ -105,7 +106,8 @@ def _of_json(metadata: Mapping[str, object]) -> Facts:
     return _judged(header_of(dataset), lambda _: dataset, None)
 
 
-def _described(file: BinaryIO, size: int, head: bytes, readers: Readers) -> Facts:
+def _described(file: BinaryIO, size: int, known: tuple[bytes, str], readers: Readers) -> Facts:
+    head, name = known
     if not head:
         return {"kind": Kind.OTHER, "reason": Reason.TRUNCATED}
     if head[128:_META] == b"DICM":
@@ -113,19 +115,32 @@ def _described(file: BinaryIO, size: int, head: bytes, readers: Readers) -> Fact
     reader = _by_magic(head, readers)
     if isinstance(reader, Kind):
         return {"kind": reader, "reason": Reason.NOT_AN_IMAGE if reader is Kind.OTHER else None}
-    return {"kind": reader.FACTS.kind, "reason": _refusal(reader, head, size)}
-
-
-def _refusal(reader: ModuleType, head: bytes, size: int) -> Reason | None:
-    """Return why a file is not read, by its reader's own check of the header; None when it is."""
-    check = getattr(reader, "check_header", None)
-    if check is None:
-        return None
     try:
-        guarded("the file", lambda: check(head, size))
+        detached = guarded("the file", lambda: _checked_detached(reader, file, size, (head, name)))
     except StudyError as error:
-        return error.reason
-    return None
+        return {"kind": reader.FACTS.kind, "reason": error.reason}
+    refers = json.dumps({"voxels": detached.names, "size": detached.size}) if detached else None
+    return {"kind": reader.FACTS.kind, "reason": None, "refers": refers}
+
+
+def _checked_detached(reader: ModuleType, file: BinaryIO, size: int, known: tuple[bytes, str]) -> VoxelFiles | None:
+    """Check a file as its reader does, and return the files beside it that hold its voxels, if they are not in it.
+
+    Raises:
+        StudyError: when its reader would refuse it.
+    """
+    head, name = known
+    if hasattr(reader, "check_header"):
+        reader.check_header(head, size)
+    if hasattr(reader, "check_file"):
+        file.seek(0)
+        reader.check_file(file, size)
+    if not reader.FACTS.header_endings:
+        return None
+    detached: VoxelFiles | None = reader.detached(head, name)
+    if detached is not None and not name.lower().endswith(reader.FACTS.header_endings):
+        raise refused(Reason.UNSUPPORTED_FORMAT, "the file is a header, and does not bear a header's ending")
+    return detached
 
 
 def _by_magic(head: bytes, readers: Readers) -> ModuleType | Kind:

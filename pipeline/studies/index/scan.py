@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pydicom import dcmread
 
@@ -170,7 +170,7 @@ def _describe_file(path: Path, readers: Readers = BUILT_IN) -> Facts:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             return _excluded(Reason.NOT_REGULAR)
-        facts = describe(file, status.st_size, readers)
+        facts = describe(file, status.st_size, readers, path.name)
     if facts["kind"] == Kind.ARCHIVE and not path.name.lower().endswith(ENDINGS):
         return _excluded(Reason.NOT_AN_IMAGE)  # a document, a package, weights: zip is many things' form
     return facts
@@ -341,19 +341,21 @@ def _each_member(path: Path, readers: Readers) -> Iterator[tuple[str, int, Facts
         if stream is None:
             yield name, member.size, {"kind": Kind.OTHER, "reason": member.reason}
             continue
-        facts = _describe_stream(stream.read, member.size, readers)
+        facts = _describe_stream(stream.read, member.size, readers, PurePosixPath(name).name)
+        if facts.get("refers") and facts["kind"] in readers.told_by_name:
+            facts = {"kind": facts["kind"], "reason": Reason.UNSUPPORTED_FORMAT}  # its voxels are another member
         if facts["kind"] == Kind.ARCHIVE:
             facts = {"kind": Kind.ARCHIVE, "reason": Reason.NESTED_ARCHIVE}
         yield name, member.size, facts
 
 
-def _describe_stream(read: Callable[[int], bytes], size: int, readers: Readers) -> Facts:
+def _describe_stream(read: Callable[[int], bytes], size: int, readers: Readers, name: str = "") -> Facts:
     """Describe a member by its beginning; by more of it, up to a cap, when its header is longer."""
     try:
         head = read(_MEMBER_HEAD)
-        facts = describe(BytesIO(head), size, readers)
+        facts = describe(BytesIO(head), size, readers, name)
         if facts.get("reason") == Reason.NOT_READABLE and len(head) == _MEMBER_HEAD:
-            facts = describe(BytesIO(head + read(_MEMBER_HEAD_CAP)), size, readers)
+            facts = describe(BytesIO(head + read(_MEMBER_HEAD_CAP)), size, readers, name)
     except Exception:  # noqa: BLE001 - damaged data, a wrong checksum: whatever the decompressor raises
         return _excluded(Reason.NOT_READABLE)
     return facts

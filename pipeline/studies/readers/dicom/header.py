@@ -99,6 +99,9 @@ class Kind(StrEnum):
     NIFTI = "nifti"
     NRRD = "nrrd"
     RASTER = "raster"
+    METAIMAGE = "metaimage"
+    MGH = "mgh"
+    TIFF = "tiff"
     ARCHIVE = "zip or tar"
     OTHER = "other"
 

@@ -13,10 +13,12 @@ class ReaderFacts:
 
     ``title`` is the format in words; ``kind`` the word for it in the index of a scan. ``endings`` are those of its
     files' names, lower case with the dot; of several readers of one format the first declares them, so that each
-    ending stands once. ``mask_endings`` are borne by masks alone. ``magic`` are the bytes, each with its offset, of
-    which a file has one; none for text, or where the class inside of DICOM tells. ``told_by_name``: nothing in a file
-    says whether it is an image or a mask. ``may_be_preview``: such a file in a study's folder may be no part of the
-    study. ``covers_many``: one file states masks of many images.
+    ending stands once. ``mask_endings`` are borne by masks alone, ``header_endings`` are those of ``endings`` whose
+    voxels may lie in files beside the header (the module's ``detached`` names them). ``magic`` are the bytes, each with
+    its offset, of which a file has one; none for text, or where the class inside of DICOM tells.
+    ``told_by_name``: nothing in a file says whether it is an image or a mask.
+    ``may_be_preview``: such a file in a study's folder may be no part of the study.
+    ``covers_many``: one file states masks of many images.
     """
 
     title: str
@@ -24,6 +26,7 @@ class ReaderFacts:
     reads: Literal["image", "mask", "both"]
     endings: tuple[str, ...] = ()
     mask_endings: tuple[str, ...] = ()
+    header_endings: tuple[str, ...] = ()
     magic: tuple[tuple[int, bytes], ...] = ()
     told_by_name: bool = False
     may_be_preview: bool = False
