@@ -29,6 +29,10 @@ def _rising(window: tuple[float, float]) -> tuple[float, float]:
 
 
 Names = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)]
+LayoutName = Literal[
+    "bids", "decathlon", "nnunet", "totalsegmentator", "brats", "luna16", "grand-challenge", "tcia", "xnat", "orthanc",
+    "dicom",
+]  # fmt: skip
 Window = Annotated[tuple[float, float], AfterValidator(_rising)]
 
 
@@ -39,9 +43,11 @@ class _Part(BaseModel):
 class ArchiveConfig(_Part):
     """Where the studies lie. Without ``manifest`` they are discovered by their file names.
 
-    Discovery knows no labels: ``label`` states the label that a discovered mask annotates and its study
-    carries. ``voi``: whether projections and captures get the display transform (window or table) that they
-    state. ``volume``: which volume of a file with several (4D NIfTI and NRRD, frames of an angiogram) is read,
+    Discovery goes by the marks of known layouts; ``layout`` names one where several fit, or ``dicom`` to have the
+    headers of DICOM files tell the studies. ``modalities``: which of a subject's images are studies, in layouts that
+    tell them apart; without it all are. Discovery knows no labels: ``label`` states the label that a discovered mask
+    annotates and its study carries. ``voi``: whether projections and captures get the display transform (window or
+    table) that they state. ``volume``: which volume of a file with several (4D NIfTI and NRRD, frames of an angiogram) is read,
     counted from 0; without it such a study is refused. ``consensus``: what several readers of one label say
     together (majority vote or STAPLE), as a reader of its own. ``contours``: whether voxels where contours of one
     structure overlap, or a contour is stored twice, are left out (``even-odd``) or inside (``union``).
@@ -55,6 +61,8 @@ class ArchiveConfig(_Part):
     dicomweb: str | None = None
     cache_gib: Annotated[float, Field(gt=0)] = 20.0
     label: str | None = None
+    layout: LayoutName | None = None
+    modalities: Names | None = None
     voi: Literal["none", "apply"] = "none"
     volume: Annotated[int, Field(ge=0)] | None = None
     consensus: Literal["none", "majority", "staple"] = "none"

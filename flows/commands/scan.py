@@ -17,7 +17,8 @@ from pipeline.files import written
 from pipeline.studies.dicomweb.client import is_url, open_server
 from pipeline.studies.dicomweb.scan import scan_server, server_root
 from pipeline.studies.index.catalogue import Catalogue, open_catalogue
-from pipeline.studies.index.scan import Summary, scan, summary
+from pipeline.studies.index.scan import LayoutSummary, Summary, scan, summary
+from pipeline.studies.listing.layouts.layout import DETECTED, LayoutChoice
 from pipeline.studies.listing.write_manifest import write_manifest
 from pipeline.studies.pseudonyms import Pseudonyms, load_key
 from pipeline.studies.readers.third_parties import load_readers
@@ -26,11 +27,17 @@ __all__ = ["scan_archive"]
 
 
 def scan_archive(
-    archive: str, *, as_json: bool, outputs: tuple[Path | None, Path | None], index: Path | None, workers: int
+    archive: str,
+    *,
+    as_json: bool,
+    outputs: tuple[Path | None, Path | None],
+    index: Path | None,
+    workers: int,
+    choice: LayoutChoice = DETECTED,
 ) -> None:
     """Scan, write what is asked for (manifest, export) and print the summary; all of it readable by the owner only.
 
-    ``archive`` is a folder's path or a DICOMweb server's URL.
+    ``archive`` is a folder's path or a DICOMweb server's URL; ``choice`` what the user says of the folder's layout.
 
     Raises:
         AuditError: one line, when the archive cannot be listed or something cannot be written.
@@ -47,11 +54,12 @@ def scan_archive(
         with open_catalogue(index, root) as catalogue:
             with _counting(quiet=as_json) as met:
                 if server is None:
-                    scan(root, catalogue, workers=workers, apart=_beside(index), on_files=met, readers=readers)
+                    apart = _beside(index)
+                    scan(root, catalogue, workers=workers, apart=apart, on_files=met, readers=readers, choice=choice)
                 else:
                     scan_server(server, catalogue, workers=workers, on_files=met)
-            _write(root, catalogue, manifest, export, index.parent)
-            scanned = summary(root, catalogue, readers)
+            _write(root, catalogue, (manifest, export), index.parent, choice)
+            scanned = summary(root, catalogue, readers, choice)
     finally:
         os.umask(before)
     _tell(scanned, [path for path in outputs if path], as_json=as_json)
@@ -76,12 +84,15 @@ def _beside(index: Path) -> frozenset[Path]:
     return frozenset(place.with_name(f"{place.name}{ending}") for ending in ("", "-wal", "-shm", "-journal"))
 
 
-def _write(root: Path, catalogue: Catalogue, manifest: Path | None, export: Path | None, folder: Path) -> None:
+def _write(
+    root: Path, catalogue: Catalogue, outputs: tuple[Path | None, Path | None], folder: Path, choice: LayoutChoice
+) -> None:
+    manifest, export = outputs
     if manifest is None and export is None:
         return
     pseudonyms = Pseudonyms(load_key(folder))
     if manifest is not None:
-        write_manifest(root, catalogue, manifest, pseudonyms, written)
+        write_manifest(root, catalogue, manifest, pseudonyms, written, choice)
     if export is not None:
         with written(export) as file:
             catalogue.export(file, pseudonyms)
@@ -93,6 +104,8 @@ def _tell(scanned: Summary, paths: list[Path], *, as_json: bool) -> None:
         return
     console = Console()
     console.print(_images(scanned), _files(scanned), _masks(scanned), sep="\n")
+    if scanned.layout is not None:
+        console.print(_layout(scanned.layout), soft_wrap=True, markup=False, highlight=False)
     for path in paths:
         console.print(f"written: {path}", soft_wrap=True, markup=False, highlight=False)
 
@@ -158,6 +171,18 @@ def _masks(scanned: Summary) -> str:
         sentence += f"; of {scanned.named} files that DICOMDIRs name, {scanned.named_missing} are not there and "
         sentence += f"{scanned.named_outside} lead out"
     return sentence
+
+
+def _layout(layout: LayoutSummary) -> str:
+    """Say in one line what the archive's names tell, and what of it is not there."""
+    if layout.refused:
+        return f"layout: {layout.title}: {layout.refused}"
+    if not layout.studies:
+        return f"layout: {layout.title}; its studies are told by headers"
+    lacking = [(layout.images_missing, "images"), (layout.masks_missing, "files of masks")]
+    told = [f"{count} {what} missing" for count, what in lacking if count]
+    counts = [f"{layout.subjects} subjects", f"{layout.studies} studies", f"{layout.structures} structures"]
+    return ", ".join([f"layout: {layout.title}", *counts, *told])
 
 
 def _reasons(excluded: Mapping[str, int]) -> str:

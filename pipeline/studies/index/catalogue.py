@@ -180,13 +180,19 @@ class Catalogue:
 
     # What grouping needs.
 
-    def is_decided(self) -> bool:
-        """Tell whether nothing has changed since the files were last grouped."""
+    def is_decided(self, how: str) -> bool:
+        """Tell whether nothing has changed since the files were last grouped, in the same way."""
         changed = self._one("SELECT count(*) FROM about WHERE name = 'changed'")
-        return not changed and self._one("SELECT NOT EXISTS (SELECT 1 FROM files WHERE outcome IS NULL)") == 1
+        same = self._one("SELECT count(*) FROM about WHERE name = 'grouped' AND value = ?", how)
+        return (
+            same == 1
+            and not changed
+            and self._one("SELECT NOT EXISTS (SELECT 1 FROM files WHERE outcome IS NULL)") == 1
+        )
 
-    def decided(self) -> None:
-        """Note that every file has an outcome."""
+    def decided(self, how: str) -> None:
+        """Note that every file has an outcome, and in which way the files were grouped."""
+        self._connection.execute("INSERT OR REPLACE INTO about VALUES ('grouped', ?)", (how,))
         self._connection.execute("DELETE FROM about WHERE name = 'changed'")
 
     @contextmanager

@@ -23,6 +23,7 @@ from pipeline.studies.index.headers import Kind
 from pipeline.studies.index.series_parts import images_of
 from pipeline.studies.listing.by_file_name import UNNAMED_READER, mask_name, names_image
 from pipeline.studies.listing.dataset_layouts import conventional
+from pipeline.studies.listing.layouts.layout import DETECTED, LayoutChoice
 from pipeline.studies.readers import BUILT_IN, Readers
 from pipeline.studies.readers.masks.annotations import image_key
 
@@ -37,16 +38,16 @@ _DAMAGED = (Reason.NOT_READABLE, Reason.TRUNCATED)
 _OTHER_ENDING = re.compile(r"\.[A-Za-z]{1,5}$")
 
 
-def group(root: Path, catalogue: Catalogue, readers: Readers = BUILT_IN) -> None:
+def group(root: Path, catalogue: Catalogue, readers: Readers = BUILT_IN, choice: LayoutChoice = DETECTED) -> None:
     """Group what has changed since the last time; all of it is kept, or nothing."""
     with catalogue.transaction():
         _group_dicom(root, catalogue)
-        _group_volumes(root, catalogue, readers)
+        _group_volumes(root, catalogue, readers, choice)
         _settle_refused(catalogue)
         catalogue.write("DELETE FROM images WHERE id NOT IN (SELECT image FROM files WHERE image IS NOT NULL)", [()])
         _match_masks(catalogue, readers.study_endings)
         _settle_voxels(catalogue, readers)
-        catalogue.decided()
+        catalogue.decided(repr(choice))
 
 
 def _settle_refused(catalogue: Catalogue) -> None:
@@ -148,13 +149,13 @@ def _split(slices: Iterable[Entry], key: Callable[[Entry], object]) -> list[list
 # Files whose names tell images from masks.
 
 
-def _group_volumes(root: Path, catalogue: Catalogue, readers: Readers) -> None:
+def _group_volumes(root: Path, catalogue: Catalogue, readers: Readers, choice: LayoutChoice) -> None:
     """Tell images from masks, folder by folder; where a known convention lays the archive out, by that."""
     kinds = ", ".join(f"'{kind}'" for kind in readers.told_by_name)
     catalogue.write(f"DELETE FROM images WHERE kind IN ({kinds})", [()])
     catalogue.write(f"UPDATE files SET image = NULL, role = NULL, fault = NULL WHERE kind IN ({kinds})", [()])
     _check_voxels(catalogue, kinds)
-    drawn_on = _drawn_on(root)
+    drawn_on = _drawn_on(root, choice)
     query = "SELECT id, folder, path, member, kind, coalesce(reason, fault) AS reason FROM files "
     query += f"WHERE kind IN ({kinds}) ORDER BY +folder, path, member"
     for folder, files in groupby(catalogue.select(query), key=itemgetter("folder")):
@@ -203,10 +204,10 @@ def _settle_voxels(catalogue: Catalogue, readers: Readers) -> None:
         catalogue.write(shared, ((header["outcome"], path, Kind.OTHER) for path in paths))
 
 
-def _drawn_on(root: Path) -> dict[str, str]:
+def _drawn_on(root: Path, choice: LayoutChoice) -> dict[str, str]:
     """Return the mask files of a known convention, each with its image's path."""
     try:
-        rows = conventional(root)
+        rows = conventional(root, None, choice)
     except ArchiveError:
         return {}  # its layout is broken: names have to do
     return {

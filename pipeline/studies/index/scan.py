@@ -21,12 +21,14 @@ from pipeline.errors import ArchiveError, Reason, StudyError
 from pipeline.studies.index.catalogue import Catalogue, Stamp, known_modality
 from pipeline.studies.index.group_series import group
 from pipeline.studies.index.headers import Facts, Kind, describe
+from pipeline.studies.listing.dataset_layouts import conventional, found_layout
+from pipeline.studies.listing.layouts.layout import DETECTED, LayoutChoice
 from pipeline.studies.readers import BUILT_IN, Readers
 from pipeline.studies.readers.shared.base import guarded
 from pipeline.studies.untrusted.containers import ENDINGS, members
 from pipeline.studies.untrusted.workers import HEADERS, Limits, WorkerPool, isolated_map, own_or_new
 
-__all__ = ["CONTAINERS", "Modality", "Summary", "scan", "summary"]
+__all__ = ["CONTAINERS", "LayoutSummary", "Modality", "Summary", "scan", "summary"]
 
 CONTAINERS = Limits(memory_bytes=2 * 1024**3, cpu_seconds=600, wall_seconds=900.0)
 """For listing one zip or tar archive."""
@@ -48,12 +50,14 @@ def scan(
     on_files: Callable[[int], None],
     pool: WorkerPool | None = None,
     readers: Readers = BUILT_IN,
+    choice: LayoutChoice = DETECTED,
 ) -> None:
     """Bring the catalogue up to date with the archive and group its files.
 
     Unchanged files (size, time of change, inode) are not opened again, and a scan that was killed goes on where the
     last commit left it. ``apart``: files of our own that may lie in the archive. ``on_files`` is told how many
     files more were dealt with. Headers are read by the processes of ``pool``, or of one for this call.
+    ``choice``: what the user says of the archive's layout.
 
     Raises:
         ArchiveError: when the archive is no folder that can be listed.
@@ -69,8 +73,8 @@ def scan(
             on_files(len(batch))
         catalogue.forget_unseen()
         _read_containers(root, catalogue, partial(_described_members, readers=readers), (workers, own, on_files))
-    if not catalogue.is_decided():
-        group(root, catalogue, readers)
+    if not catalogue.is_decided(repr(choice)):
+        group(root, catalogue, readers, choice)
 
 
 def _walk(root: Path, apart: frozenset[Path]) -> Iterator[_Found]:
@@ -189,6 +193,24 @@ class Modality:
 
 
 @dataclass(frozen=True)
+class LayoutSummary:
+    """The layout that an archive keeps, by its title, or why it is not known.
+
+    ``studies`` are those that its names tell, of which ``images_missing`` have no image's file; ``structures`` are the
+    labels of its masks, ``masks_missing`` the masks that it lists and whose files are not there. None of these is
+    counted where headers tell the studies.
+    """
+
+    title: str
+    refused: str = ""
+    subjects: int = 0
+    studies: int = 0
+    structures: int = 0
+    images_missing: int = 0
+    masks_missing: int = 0
+
+
+@dataclass(frozen=True)
 class Summary:
     """An archive in numbers: ``files`` = ``used`` + the sum of ``excluded``, which holds the masks too.
 
@@ -211,9 +233,10 @@ class Summary:
     named_missing: int
     named_outside: int
     differing: Mapping[str, int]
+    layout: LayoutSummary | None = None
 
 
-def summary(root: Path, catalogue: Catalogue, readers: Readers = BUILT_IN) -> Summary:
+def summary(root: Path, catalogue: Catalogue, readers: Readers = BUILT_IN, choice: LayoutChoice = DETECTED) -> Summary:
     """Return the numbers of a grouped catalogue."""
     outcomes = {
         row["outcome"]: row["n"] for row in catalogue.select("SELECT outcome, count(*) n FROM files GROUP BY 1")
@@ -235,6 +258,32 @@ def summary(root: Path, catalogue: Catalogue, readers: Readers = BUILT_IN) -> Su
         named_missing=missing,
         named_outside=outside,
         differing=_differing(catalogue),
+        layout=_layout(root, catalogue, choice),
+    )
+
+
+def _layout(root: Path, catalogue: Catalogue, choice: LayoutChoice) -> LayoutSummary | None:
+    """Return what the names in an archive tell of it; None for one of no layout, and for a server."""
+    if not root.is_dir():
+        return None
+    try:
+        found = found_layout(root, choice)
+        rows = conventional(root, None, choice)
+    except ArchiveError as error:
+        return LayoutSummary("not decided", str(error))
+    if found is None:
+        return None
+    if rows is None:
+        return LayoutSummary(found.layout.title)
+    met = {row["path"] for row in catalogue.select("SELECT path FROM files WHERE member = ''")}
+    masks = {os.path.relpath(mask.path, root) for row in rows for mask in row.masks}
+    return LayoutSummary(
+        found.layout.title,
+        subjects=len({row.patient for row in rows}),
+        studies=len(rows),
+        structures=len({mask.label for row in rows for mask in row.masks if mask.label}),
+        images_missing=sum(os.path.relpath(row.image, root) not in met for row in rows),
+        masks_missing=len(masks - met),
     )
 
 

@@ -15,35 +15,54 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path, PurePath
-from typing import IO
+from typing import IO, Protocol
 
 from pipeline.errors import ArchiveError, Reason
 from pipeline.studies.index.catalogue import Catalogue, Entry
 from pipeline.studies.index.headers import Kind
 from pipeline.studies.listing.by_file_name import UNNAMED_READER, is_next_part
 from pipeline.studies.listing.dataset_layouts import conventional
+from pipeline.studies.listing.layouts.layout import DETECTED, LayoutChoice
 from pipeline.studies.listing.study_row import LIST
-from pipeline.studies.pseudonyms import KEY_VARIABLE, Pseudonyms
+from pipeline.studies.pseudonyms import KEY_VARIABLE
 from pipeline.studies.readers.images.dicom_series import FACTS as DICOM
 
-__all__ = ["write_manifest"]
+__all__ = ["Names", "write_manifest"]
 
-_MOST_COLUMNS = 64
+_MOST_COLUMNS = 512  # of masks: an archive of organs has a hundred labels
 _NEEDED = ("study", "patient", "image")
 _NO_CELL = re.compile(r"^\s|\s$|[\n\r#;]")
 _READER = re.compile(r"(r|reader|rater|expert|annotator)[_-]?\d*|manual|auto")  # a file's name may hold a person's
+
+
+class Names(Protocol):
+    """What gives studies and patients the names that a manifest shows: ``Pseudonyms``, or who keeps the archive's."""
+
+    def study(self, patient: str, study: str) -> str:
+        """Return a study's name."""
+
+    def patient(self, patient: str) -> str:
+        """Return a patient's name."""
+
 
 Opener = Callable[[Path], AbstractContextManager[IO[bytes]]]
 """Opens a file that is complete or absent, as ``pipeline.files.written`` does."""
 
 
-def write_manifest(root: Path, catalogue: Catalogue, path: Path, pseudonyms: Pseudonyms, opened: Opener) -> int:
+def write_manifest(
+    root: Path,
+    catalogue: Catalogue,
+    path: Path,
+    pseudonyms: Names,
+    opened: Opener,
+    choice: LayoutChoice = DETECTED,
+) -> int:
     """Write the manifest of the usable images and return their number.
 
     Raises:
         ArchiveError: when there is no usable image, or the masks would need too many columns.
     """
-    rows = _conventional_rows(root, catalogue, pseudonyms)
+    rows = _conventional_rows(root, catalogue, pseudonyms, choice)
     lists = path.with_suffix(".lists")
     if rows is None:
         on_disk = root.is_dir()
@@ -52,7 +71,8 @@ def write_manifest(root: Path, catalogue: Catalogue, path: Path, pseudonyms: Pse
         raise ArchiveError(f"{root}: holds no usable image: there is nothing to write a manifest of")
     _check_distinct(rows)
     _consistent(rows)
-    masks = sorted({name for cells, _ in rows for name in cells} - {*_NEEDED})
+    names = {name for cells, _ in rows for name in cells} - {*_NEEDED}
+    masks = sorted(name for name in names if name.startswith("mask:"))
     if len(masks) > _MOST_COLUMNS:
         raise ArchiveError(f"{root}: the masks have {len(masks)} readers and labels; a manifest takes {_MOST_COLUMNS}")
     shutil.rmtree(lists, ignore_errors=True)
@@ -61,7 +81,7 @@ def write_manifest(root: Path, catalogue: Catalogue, path: Path, pseudonyms: Pse
             with opened(path.parent / name) as file:
                 file.write(json.dumps(files).encode())
     with opened(path) as file:
-        table = csv.DictWriter(text := io.StringIO(newline=""), [*_NEEDED, *masks], restval="")
+        table = csv.DictWriter(text := io.StringIO(newline=""), [*_NEEDED, *sorted(names)], restval="")
         table.writeheader()
         table.writerows(cells for cells, _ in rows)
         file.write(text.getvalue().encode())
@@ -84,7 +104,7 @@ def _usable(catalogue: Catalogue) -> Iterator[Entry]:
     return catalogue.select("SELECT * FROM images WHERE reason IS NULL ORDER BY patient, study, series, id")
 
 
-def _row(catalogue: Catalogue, image: Entry, lists: Path, pseudonyms: Pseudonyms, *, on_disk: bool) -> _Cells:
+def _row(catalogue: Catalogue, image: Entry, lists: Path, pseudonyms: Names, *, on_disk: bool) -> _Cells:
     """Return an image's row; several images of one series are told apart by their files.
 
     A folder stands for its files only ``on_disk``: a server's are not there to be listed.
@@ -143,8 +163,9 @@ def _columns(masks: Sequence[Entry]) -> Iterator[tuple[str, Entry]]:
         yield from ((name, mask) for name in sorted(names))
 
 
-def _column(reader: str, label: str | None) -> str:
-    return f"mask:{reader}:{label}" if label else f"mask:{reader}"
+def _column(reader: str, label: str | None, value: int | None = None) -> str:
+    number = "" if value is None else f"={value}"
+    return f"mask:{reader}:{label}{number}" if label else f"mask:{reader}"
 
 
 def _consistent(rows: Sequence[_Cells]) -> None:
@@ -155,19 +176,26 @@ def _consistent(rows: Sequence[_Cells]) -> None:
             cells[f"{name}-unlabelled"] = cells.pop(name)
 
 
-def _conventional_rows(root: Path, catalogue: Catalogue, pseudonyms: Pseudonyms) -> list[_Cells] | None:
+def _conventional_rows(
+    root: Path, catalogue: Catalogue, pseudonyms: Names, choice: LayoutChoice
+) -> list[_Cells] | None:
     """Return the rows of an archive that keeps a convention, without the images that the catalogue excludes."""
-    listed = conventional(root)
+    listed = conventional(root, None, choice)
     if listed is None:
         return None
     usable = "SELECT count(*) FROM files WHERE path = ? AND member = '' AND outcome = ''"
     rows: list[_Cells] = []
+    all_told = all(row.reference is not None for row in listed)  # an empty cell would say: nothing is present
     for row in listed:
         path = os.path.relpath(row.image, root)
         if catalogue.count(usable, path):
-            masks = {_column(mask.reader, _fitting(mask.label)): os.path.relpath(mask.path, root) for mask in row.masks}
             study, patient = pseudonyms.study(row.patient, row.study), pseudonyms.patient(row.patient)
-            rows.append(({"study": study, "patient": patient, "image": path, **masks}, {}))
+            cells = {"study": study, "patient": patient, "image": path, **row.strata}
+            cells |= {"label": ";".join(row.reference or ())} if all_told else {}
+            for mask in row.masks:
+                name, plain = _column(mask.reader, _fitting(mask.label), mask.value), os.path.relpath(mask.path, root)
+                cells[name] = f"{cells[name]};{plain}" if name in cells else plain
+            rows.append((cells, {}))
     return rows
 
 

@@ -26,7 +26,16 @@ from pipeline.studies.readers.images import (
     picture,
     tiff,
 )
-from pipeline.studies.readers.masks import boxes, coco, dicom_picture_mask, dicom_seg, png_mask, polygons, rtstruct
+from pipeline.studies.readers.masks import (
+    boxes,
+    coco,
+    dicom_picture_mask,
+    dicom_seg,
+    png_mask,
+    polygons,
+    rtstruct,
+    spheres,
+)
 from pipeline.studies.readers.shared.base import (
     AS_STORED,
     ImageFile,
@@ -78,6 +87,7 @@ MASK_READERS: tuple[ModuleType, ...] = (
     dicom_seg,  # reads the meta group to tell a segmentation from other DICOM objects
     rtstruct,  # likewise
     dicom_picture_mask,  # likewise
+    spheres,  # a CSV told by its columns, before any other
     boxes,  # text has no magic bytes: told by its ending
     coco,  # before the polygons, which take any other JSON
     polygons,
