@@ -47,8 +47,8 @@ class ArchiveConfig(_Part):
     headers of DICOM files tell the studies. ``modalities``: which of a subject's images are studies, in layouts that
     tell them apart; without it all are. Discovery knows no labels: ``label`` states the label that a discovered mask
     annotates and its study carries. ``voi``: whether projections and captures get the display transform (window or
-    table) that they state. ``volume``: which volume of a file with several (4D NIfTI and NRRD, frames of an angiogram) is read,
-    counted from 0; without it such a study is refused. ``consensus``: what several readers of one label say
+    table) that they state. ``volume``: which volume of a file with several (4D NIfTI and NRRD, frames of an angiogram)
+    is read, counted from 0; without it such a study is refused. ``consensus``: what several readers of one label say
     together (majority vote or STAPLE), as a reader of its own. ``contours``: whether voxels where contours of one
     structure overlap, or a contour is stored twice, are left out (``even-odd``) or inside (``union``).
 

@@ -51,7 +51,7 @@ def read(path: Path, options: ReadOptions) -> ImageFile:
     """Read a picture: array (row, column), dense = bright, after the modality transform.
 
     Raises:
-        StudyError: NO_GEOMETRY for a projection without pixel spacing; SEVERAL_VOLUMES for several frames of
+        StudyError: NO_GEOMETRY for a projection whose pixel spacing is none; SEVERAL_VOLUMES for several frames of
             which none is chosen; NOT_A_SINGLE_CHANNEL for colours of another kind; as the path of all pixels.
     """
     dataset, header = open_whole(path)
@@ -144,18 +144,24 @@ def _palette(dataset: Dataset, stored: NDArray[np.integer]) -> tuple[NDArray[np.
 def stated_spacing(header: Header) -> tuple[NDArray[np.float64], str] | None:
     """Return the distances (mm) between rows and between columns that an attribute states, and which it is.
 
+    None where none states any: distances are in pixels then.
+
     Raises:
-        StudyError: NO_GEOMETRY when a projection states none; a capture may.
+        StudyError: NO_GEOMETRY when a projection states one that is none; of a capture, that is passed over.
     """
+    stated = False
     for name, keyword in _SPACINGS.items():
         try:
             spacing = numbers(header, name, 2)
         except StudyError:
-            spacing = None
-        if spacing is not None and spacing.min() > 0:
-            return spacing, keyword
-    if header.get("class") not in CAPTURES:
-        raise refused(Reason.NO_GEOMETRY, "the image states neither PixelSpacing nor ImagerPixelSpacing above 0")
+            spacing, stated = None, True
+        if spacing is not None:
+            if spacing.min() > 0:
+                return spacing, keyword
+            stated = True
+    if stated and header.get("class") not in CAPTURES:
+        message = "PixelSpacing, ImagerPixelSpacing or NominalScannedPixelSpacing is stated, and is not two numbers above 0"
+        raise refused(Reason.NO_GEOMETRY, message)
     return None
 
 
