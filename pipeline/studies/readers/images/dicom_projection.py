@@ -25,11 +25,20 @@ from pipeline.studies.readers.dicom.pixel_values import excess_of, pixels_of, st
 from pipeline.studies.readers.shared.base import ImageFile, ReadOptions, chosen, refused, volume_of
 from pipeline.studies.readers.shared.colour import LUMINANCE, luminance
 from pipeline.studies.readers.shared.flat import NO_SPACING, Direction, flat_geometry
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import ImageNotes, ReaderFacts
 
 __all__ = ["FACTS", "accepts", "checked_flat", "read"]
 
-FACTS = ReaderFacts(title="DICOM projection, secondary capture and ultrasound", kind="dicom projection", reads="image")
+FACTS = ReaderFacts(
+    title="DICOM projection, secondary capture and ultrasound",
+    kind="dicom projection",
+    reads="image",
+    image=ImageNotes(
+        "row, column",
+        "after the modality transform, dense = bright; colour as luminance",
+        "`PixelSpacing`, `ImagerPixelSpacing`, `NominalScannedPixelSpacing`, the only ultrasound region; else pixels",
+    ),
+)
 
 _DECODED_AS_RGB = {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT"}
 # the first is corrected for magnification where the two differ
@@ -160,7 +169,9 @@ def stated_spacing(header: Header) -> tuple[NDArray[np.float64], str] | None:
                 return spacing, keyword
             stated = True
     if stated and header.get("class") not in CAPTURES:
-        message = "PixelSpacing, ImagerPixelSpacing or NominalScannedPixelSpacing is stated, and is not two numbers above 0"
+        message = (
+            "PixelSpacing, ImagerPixelSpacing or NominalScannedPixelSpacing is stated, and is not two numbers above 0"
+        )
         raise refused(Reason.NO_GEOMETRY, message)
     return None
 

@@ -34,7 +34,7 @@ from pipeline.studies.readers.dicom.header import Header, Kind, is_cut_image, ki
 from pipeline.studies.readers.dicom.pixel_format import PixelFormat, Rescale, format_of, padding_of, rescale_of
 from pipeline.studies.readers.dicom.planes import Plane, check_placed, plane_of
 from pipeline.studies.readers.shared.base import ImageFile, ReadOptions, check_size, refused, series_files, volume_of
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import ImageNotes, ReaderFacts
 
 __all__ = ["FACTS", "accepts", "checked_slice", "read"]
 
@@ -44,6 +44,11 @@ FACTS = ReaderFacts(
     reads="image",
     endings=(".dcm", ".dicom", ".ima"),
     magic=((128, b"DICM"),),
+    image=ImageNotes(
+        "column, row, slice",
+        "after each slice's own modality transform (HU for CT)",
+        "positions, orientation and pixel spacing of every slice",
+    ),
 )
 
 _FLOAT = 4

@@ -29,7 +29,7 @@ from pipeline.studies.readers.shared.base import (
 )
 from pipeline.studies.readers.shared.detached import VoxelFiles, joined
 from pipeline.studies.readers.shared.flat import NO_SPACING, check_same_size, flat_geometry
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import ImageNotes, MaskNotes, ReaderFacts
 from pipeline.studies.readers.shared.sidecars import where_meant
 
 __all__ = ["FACTS", "accepts", "check_header", "detached", "read", "read_mask"]
@@ -42,6 +42,12 @@ FACTS = ReaderFacts(
     header_endings=(".mhd",),
     magic=((0, b"ObjectType"), (0, b"NDims = "), (0, b"Comment = ")),
     told_by_name=True,
+    image=ImageNotes(
+        "i, j, k as stored; row, column of a picture",
+        "as stored",
+        "`TransformMatrix`, `Offset` and `ElementSpacing` in LPS; of a picture its spacing alone",
+    ),
+    mask=MaskNotes("volumes, pictures", "as NIfTI", "not 0, or the value"),
 )
 
 

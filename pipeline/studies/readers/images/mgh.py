@@ -30,7 +30,7 @@ from pipeline.studies.readers.shared.base import (
     refused,
     volume_of,
 )
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import ImageNotes, MaskNotes, ReaderFacts
 from pipeline.studies.readers.shared.sidecars import where_meant
 
 __all__ = ["FACTS", "accepts", "check_header", "read", "read_mask"]
@@ -42,6 +42,8 @@ FACTS = ReaderFacts(
     endings=(".mgz", ".mgh"),
     magic=((0, b"\0\0\0\1"),),  # the version, big endian: there has been one
     told_by_name=True,
+    image=ImageNotes("i, j, k as stored", "as stored", "`Mdc`, `delta` and the centre, where `goodRASFlag` is set"),
+    mask=MaskNotes("volumes", "as NIfTI", "not 0, or the value"),
 )
 
 _VOXELS_AT = 284

@@ -38,7 +38,7 @@ from pipeline.studies.readers.shared.base import (
     volume_of,
 )
 from pipeline.studies.readers.shared.detached import VoxelFiles, joined
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import ImageNotes, MaskNotes, ReaderFacts
 from pipeline.studies.readers.shared.sidecars import where_meant
 
 __all__ = ["FACTS", "HEADER_BYTES", "NiftiFile", "accepts", "detached", "parsed_header", "read", "read_mask"]
@@ -51,6 +51,13 @@ FACTS = ReaderFacts(
     header_endings=(".hdr.gz", ".hdr"),
     magic=((344, b"n+1\0"), (344, b"ni1\0"), (4, b"n+2\0"), (4, b"ni2\0")),
     told_by_name=True,
+    image=ImageNotes(
+        "i, j, k as stored",
+        "after slope and intercept",
+        "sform and qform, which may not disagree by more than 0.05 mm; a quaternion up to a thousandth longer than 1 "
+        "and a `qfac` of 0 are read with a fact",
+    ),
+    mask=MaskNotes("volumes", "a stated value, a sidecar, or binary", "not 0, or the value"),
 )
 
 HEADER_BYTES = 544

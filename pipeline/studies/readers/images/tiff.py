@@ -27,7 +27,7 @@ from pipeline.studies.readers.shared.base import (
     volume_of,
 )
 from pipeline.studies.readers.shared.flat import NO_SPACING, check_same_size, flat_geometry
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import ImageNotes, MaskNotes, ReaderFacts
 from pipeline.studies.readers.shared.sidecars import where_meant
 
 __all__ = ["FACTS", "accepts", "check_file", "read", "read_mask"]
@@ -40,6 +40,12 @@ FACTS = ReaderFacts(
     magic=((0, b"II*\0"), (0, b"MM\0*"), (0, b"II+\0\x08\0")),
     told_by_name=True,
     may_be_preview=True,
+    image=ImageNotes(
+        "row, column; column, row, page of a stack",
+        "as stored, bright where the file says bright",
+        "spacings that ImageJ or OME state in a unit of length; else pixels, and no stack",
+    ),
+    mask=MaskNotes("pictures, stacks", "as NIfTI", "not 0, or the value"),
 )
 
 _GREY = ("1", "L", "I;16", "I;16B", "I")

@@ -23,11 +23,16 @@ from pipeline.studies.readers.dicom.references import check_references, derived,
 from pipeline.studies.readers.masks.label_maps import named_values_facts, present
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, carry, check_frame, refused
 from pipeline.studies.readers.shared.labels import check_distinct, check_meant, matching, name_facts
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 
 __all__ = ["FACTS", "accepts", "read_mask"]
 
-FACTS = ReaderFacts(title="DICOM segmentation", kind="dicom segmentation", reads="mask")
+FACTS = ReaderFacts(
+    title="DICOM segmentation",
+    kind="dicom segmentation",
+    reads="mask",
+    mask=MaskNotes("volumes; projections that it names", "`SegmentLabel`", "fractions from half of the maximum on"),
+)
 
 _WHAT = "segments"
 

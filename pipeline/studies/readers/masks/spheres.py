@@ -20,11 +20,17 @@ from pipeline.studies.geometry import Geometry, lps_to_ras
 from pipeline.studies.readers.masks.annotations import text_of
 from pipeline.studies.readers.masks.boxes import FACTS as CSV
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, first_bytes, refused
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 
 __all__ = ["FACTS", "accepts", "listed_images", "read_mask"]
 
-FACTS = ReaderFacts(title="CSV of centres and diameters", kind="spheres", reads="mask", covers_many=True)
+FACTS = ReaderFacts(
+    title="CSV of centres and diameters",
+    kind="spheres",
+    reads="mask",
+    covers_many=True,
+    mask=MaskNotes("volumes", "the manifest's", "voxel centres within half of the diameter"),
+)
 
 _IMAGE, _CENTRE, _DIAMETER = "seriesuid", ("coordX", "coordY", "coordZ"), "diameter_mm"
 _COLUMNS = (_IMAGE, *_CENTRE, _DIAMETER)

@@ -4,7 +4,25 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal
 
-__all__ = ["ReaderFacts"]
+__all__ = ["ImageNotes", "MaskNotes", "ReaderFacts"]
+
+
+@dataclass(frozen=True)
+class ImageNotes:
+    """What the page of formats says of an image as it is read: the array's axes, its values, what tells its place."""
+
+    axes: str
+    values: str
+    place: str
+
+
+@dataclass(frozen=True)
+class MaskNotes:
+    """What the page of formats says of a mask: of which images, which label is meant, and what is inside."""
+
+    images: str
+    label: str
+    inside: str
 
 
 @dataclass(frozen=True)
@@ -18,7 +36,7 @@ class ReaderFacts:
     its offset, of which a file has one; none for text, or where the class inside of DICOM tells.
     ``told_by_name``: nothing in a file says whether it is an image or a mask.
     ``may_be_preview``: such a file in a study's folder may be no part of the study.
-    ``covers_many``: one file states masks of many images.
+    ``covers_many``: one file states masks of many images. ``image`` and ``mask`` are what the table of formats tells.
     """
 
     title: str
@@ -31,6 +49,8 @@ class ReaderFacts:
     told_by_name: bool = False
     may_be_preview: bool = False
     covers_many: bool = False
+    image: ImageNotes | None = None
+    mask: MaskNotes | None = None
 
     def begins(self, head: bytes) -> bool:
         """Tell whether the beginning of a file, inflated when it is gzip, has one of the format's magic bytes."""
