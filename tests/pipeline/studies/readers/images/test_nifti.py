@@ -154,11 +154,6 @@ def test_sheared_flipped_and_anisotropic_grids_keep_a_marked_voxel(tmp_path, aff
     np.testing.assert_allclose(found(image), (affine @ (*MARK, 1))[:3], atol=1e-4)
 
 
-def test_a_pair_is_refused(tmp_path):
-    nibabel.save(nibabel.Nifti1Pair(dot(SHAPE, MARK), STRAIGHT), tmp_path / "SECRET.hdr")
-    assert "pair" in refusal(Reason.UNSUPPORTED_FORMAT, lambda: read_image(tmp_path / "SECRET.hdr"))
-
-
 def test_truncated_and_damaged_files_are_refused(tmp_path):
     path = nifti(tmp_path / "SECRET.nii", dot(SHAPE, MARK), STRAIGHT)
     content = path.read_bytes()
