@@ -91,9 +91,10 @@ class ArchiveConfig(_Part):
     tell them apart; without it all are. Discovery knows no labels: ``label`` states the label that a discovered mask
     annotates and its study carries. ``voi``: whether projections and captures get the display transform (window or
     table) that they state. ``volume``: which volume of an image with several (4D NIfTI and NRRD, diffusion weights,
-    echoes and times of a DICOM series, frames of an angiogram) is read, a number alone counted from 0; without it such a
-    study is refused. ``pet``: whether PET series are read as stored, or as SUV by body weight (QIBA). ``regrid``:
-    whether a mask on another grid than its image is refused (``none``) or carried over to the nearest voxels.
+    echoes and times of a DICOM series, frames of an angiogram) is read, a number alone counted from 0; without it
+    such a study is refused. ``pet``: whether PET series are read as stored, or as SUV by body weight (QIBA).
+    ``regrid``: whether a mask on another grid than its image is refused (``none``) or carried over to the nearest
+    voxels.
     ``consensus``: what several readers of one label say together (majority vote or STAPLE), as a reader of its own.
     ``contours``: whether voxels where contours of one structure overlap, or a contour is stored twice, are left out
     (``even-odd``) or inside (``union``).

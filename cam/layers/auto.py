@@ -17,7 +17,7 @@ from cam.layers.axis_layout import Reader
 from cam.layers.calls import Slices, remedy
 from cam.layers.passage import Passage
 from cam.layers.spatial import refuse_training
-from cam.layers.survey import Survey, surveyed
+from cam.layers.survey import LayerSurvey, surveyed
 from cam.layers.tokens import TokenGrid
 from cam.memory import Memory
 from cam.network.outputs import Output, plain
@@ -120,7 +120,7 @@ def find_layer(
     return (memory or Memory()).recall(model, key, choose)
 
 
-def _chosen(survey: Survey) -> LayerChoice:
+def _chosen(survey: LayerSurvey) -> LayerChoice:
     name = type(survey.model).__name__
     if not survey.record.connected and survey.grids:
         raise ValueError(f"layer 'auto' needs gradients, and the output of {name} {_why_without(survey)}")
@@ -145,7 +145,7 @@ def _chosen(survey: Survey) -> LayerChoice:
     return choice
 
 
-def _last_unread(survey: Survey, place: int) -> str:
+def _last_unread(survey: LayerSurvey, place: int) -> str:
     """Return what to do about the last layer behind this one that is a cut whose cells are not known, if there is one.
 
     Naming a layer in front of most of the network would be no remedy.
@@ -163,7 +163,7 @@ def _last_unread(survey: Survey, place: int) -> str:
     return ""
 
 
-def _cut(survey: Survey, place: int) -> LayerChoice:
+def _cut(survey: LayerSurvey, place: int) -> LayerChoice:
     layer = survey.finished[place]
     reason = "the last layer that all of the evidence passes" + _in_parts(survey.layers.slices(layer))
     return LayerChoice((layer.name,), 0.0, reason)
@@ -176,7 +176,7 @@ def _in_parts(slices: Slices | None) -> str:
     return f"; it sees {what}, as measured"
 
 
-def _of_calls(survey: Survey, places: Sequence[int]) -> LayerChoice:
+def _of_calls(survey: LayerSurvey, places: Sequence[int]) -> LayerChoice:
     """Return the choice of these calls of one layer: as slices, the last alone, or each."""
     calls = [survey.finished[place] for place in places]
     name, slices = calls[0].name, survey.layers.slices(calls[0])
@@ -193,7 +193,7 @@ def _of_calls(survey: Survey, places: Sequence[int]) -> LayerChoice:
     return LayerChoice(names, 0.0, reason)
 
 
-def _among_tokens(survey: Survey) -> LayerChoice:
+def _among_tokens(survey: LayerSurvey) -> LayerChoice:
     """Return the choice among layers with tokens that stand for no place: they may carry all that is read."""
     fit = sorted(survey.cuts(behind=True)) or sorted(survey.cuts(behind=False))
     norms = [
@@ -219,7 +219,7 @@ def _among_tokens(survey: Survey) -> LayerChoice:
     return LayerChoice((name,), passage.past(name), reason)
 
 
-def _refusal(survey: Survey, fault: str) -> ValueError:
+def _refusal(survey: LayerSurvey, fault: str) -> ValueError:
     if not survey.grids:
         name = type(survey.model).__name__
         return ValueError(
@@ -241,7 +241,7 @@ def _refusal(survey: Survey, fault: str) -> ValueError:
     return ValueError(f"{fault}; {cure}{_repeated(survey)}{_rows(survey)}")
 
 
-def _repeated(survey: Survey) -> str:
+def _repeated(survey: LayerSurvey) -> str:
     counts = Counter(layer.name for layer in survey.finished if layer.has_cells)
     names = [name for name, count in counts.items() if count > 1]
     if not names:
@@ -250,7 +250,7 @@ def _repeated(survey: Survey) -> str:
     return f"; called more than once in a forward: {', '.join(names[-_NAMED:])}: {remedy(last, counts[last])}"
 
 
-def _rows(survey: Survey) -> str:
+def _rows(survey: LayerSurvey) -> str:
     """Return what to do where layers have several rows for the one sample: slices, or instances."""
     rows = [layer for layer in survey.finished if layer.has_cells and layer.shape and layer.shape[0] > 1]
     if not rows:
@@ -259,7 +259,7 @@ def _rows(survey: Survey) -> str:
     return f"; {name!r} has {number} rows for one sample: of slices or instances say grids={{{name!r}: Slices(axis)}}"
 
 
-def _why_without(survey: Survey) -> str:
+def _why_without(survey: LayerSurvey) -> str:
     if any(layer.is_inference for layer in survey.finished):
         return (
             "is made in its own torch.inference_mode() block, whose tensors never have gradients: write "

@@ -15,11 +15,11 @@ from cam.layers.tokens import TokenGrid
 from cam.network.graph import GradThroughout, Record, Vertex, inputs_of, saving_nothing, vertex_of
 from cam.network.outputs import Output, as_logits
 
-__all__ = ["Survey", "surveyed"]
+__all__ = ["LayerSurvey", "surveyed"]
 
 
 @dataclass(frozen=True)
-class Survey:
+class LayerSurvey:
     """One forward of one sample (1, C, *S), what its record tells, and how its layers are laid out.
 
     A layer's place is the number of its call in ``finished``; ``stated`` are the layers whose grids the caller gave.
@@ -141,7 +141,7 @@ class Survey:
 
 def surveyed(
     model: nn.Module, x: Tensor, reading: Callable[[], Reader], stated: Sequence[str], output: Output
-) -> Survey:
+) -> LayerSurvey:
     """Run ``model`` once on ``x`` (1, C, *S) with a record that keeps no memory, and read it."""
     try:
         return _recorded(model, x, reading(), stated, output, GradThroughout())
@@ -156,10 +156,10 @@ def _recorded(
     stated: Sequence[str],
     output: Output,
     passing: AbstractContextManager[object],
-) -> Survey:
+) -> LayerSurvey:
     with torch.inference_mode(False), torch.enable_grad(), watched(model) as finished, reader.watching():
         probe = x.detach().clone().requires_grad_()
         with saving_nothing(), passing:
             logits = as_logits(model(probe.clone()), 1, output)  # a copy: models may write to their input
         record = Record(vertex_of(logits), vertex_of(probe))
-    return Survey(model, x, output, stated, logits, record, finished, LayerReader(reader, finished))
+    return LayerSurvey(model, x, output, stated, logits, record, finished, LayerReader(reader, finished))

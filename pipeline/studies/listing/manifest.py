@@ -2,11 +2,11 @@
 
 Columns: ``study``, ``patient``, ``image``; ``mask:<reader>``, ``mask:<reader>:<label>`` or, where a label map shows
 several labels by their numbers, ``mask:<reader>:<label>=<number>``, any number of them (several numbers of a label are
-united); ``label`` (``a;b`` for several, empty for none present, ``?`` where the archive does not say). ``doubts``, which
-a scan writes for people to read, is passed over. Every other column is a stratum. A mask in a file that covers many
-images (JSON, CSV) is ``path`` where the image's file bears the name that the file knows, else ``path#name``. Several
-files in one cell, ``a.png;b.png``, are one mask. A path that ends in ``.files`` is a list of files beside the manifest,
-as ``camaudit scan`` writes it. Errors name lines and columns, never values: a value may name a patient.
+united); ``label`` (``a;b`` for several, empty for none present, ``?`` where the archive does not say). ``doubts``,
+which a scan writes for people to read, is passed over. Every other column is a stratum. A mask in a file that covers
+many images (JSON, CSV) is ``path`` where the image's file bears the name that the file knows, else ``path#name``.
+Several files in one cell, ``a.png;b.png``, are one mask. A path that ends in ``.files`` is a list of files beside the
+manifest, as ``camaudit scan`` writes it. Errors name lines and columns, never values: a value may name a patient.
 """
 
 import csv

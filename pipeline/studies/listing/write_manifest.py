@@ -32,7 +32,7 @@ from pipeline.studies.listing.study_row import LIST
 from pipeline.studies.pseudonyms import KEY_VARIABLE
 from pipeline.studies.readers.images.dicom_series import FACTS as DICOM
 
-__all__ = ["Names", "WrittenManifest", "write_manifest"]
+__all__ = ["NameGiver", "WrittenManifest", "write_manifest"]
 
 _MOST_COLUMNS = 512  # of masks: an archive of organs has a hundred labels
 _NEEDED = ("study", "patient", "image")
@@ -42,7 +42,7 @@ _NO_CELL = re.compile(r"^\s|\s$|[\n\r#;]")
 _READER = re.compile(r"(r|reader|rater|expert|annotator)[_-]?\d*|manual|auto")  # a file's name may hold a person's
 
 
-class Names(Protocol):
+class NameGiver(Protocol):
     """What gives studies and patients the names that a manifest shows: ``Pseudonyms``, or who keeps the archive's."""
 
     def study(self, patient: str, study: str) -> str:
@@ -80,7 +80,7 @@ def write_manifest(
     root: Path,
     catalogue: Catalogue,
     path: Path,
-    pseudonyms: Names,
+    pseudonyms: NameGiver,
     opened: Opener,
     sources: Sequence[ValueSource] = (),
     choice: LayoutChoice = DETECTED,
@@ -128,7 +128,7 @@ def _write_table(path: Path, rows: Sequence[_Row], columns: Sequence[str], opene
         file.write(text.getvalue().encode())
 
 
-def _fill(rows: Sequence[_Row], source: ValueSource, pseudonyms: Names, *, on_disk: bool) -> None:
+def _fill(rows: Sequence[_Row], source: ValueSource, pseudonyms: NameGiver, *, on_disk: bool) -> None:
     """Write what a source says into the rows; where it says nothing, that is a doubt."""
     option = f"--{source.column}-from"
     if source.needs_paths and not on_disk:
@@ -160,7 +160,7 @@ def _usable(catalogue: Catalogue) -> Iterator[Entry]:
     return catalogue.select("SELECT * FROM images WHERE reason IS NULL ORDER BY patient, study, series, id")
 
 
-def _row(catalogue: Catalogue, image: Entry, lists: Path, pseudonyms: Names, *, on_disk: bool) -> _Row:
+def _row(catalogue: Catalogue, image: Entry, lists: Path, pseudonyms: NameGiver, *, on_disk: bool) -> _Row:
     """Return an image's row; several images of one series are told apart by their files.
 
     A folder stands for its files only ``on_disk``: a server's are not there to be listed.
@@ -291,7 +291,9 @@ def _consistent(rows: Sequence[_Row]) -> None:
             row.cells[f"{name}:{label}" if free else f"{name}-unlabelled"] = row.cells.pop(name)
 
 
-def _conventional_rows(root: Path, catalogue: Catalogue, pseudonyms: Names, choice: LayoutChoice) -> list[_Row] | None:
+def _conventional_rows(
+    root: Path, catalogue: Catalogue, pseudonyms: NameGiver, choice: LayoutChoice
+) -> list[_Row] | None:
     """Return the rows of an archive that keeps a convention, without the images that the catalogue excludes."""
     listed = conventional(root, None, choice)
     if listed is None:

@@ -36,12 +36,19 @@ from pipeline.studies.readers.dicom.planes import plane_of
 from pipeline.studies.readers.modalities.csa_header import csa_texts
 from pipeline.studies.readers.modalities.volumes import volumes_of
 from pipeline.studies.readers.shared.base import ImageFile, ReadOptions, refused, series_files, volume_of
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import ImageNotes, ReaderFacts
 from pipeline.studies.readers.shared.volume_choice import VolumeChoice, choices_told, narrowed
 
 __all__ = ["CSA_TAGS", "FACTS", "Mosaic", "accepts", "checked_mosaic", "read"]
 
-FACTS = ReaderFacts(title="Siemens mosaic, one file a volume", kind="dicom mosaic", reads="image")
+FACTS = ReaderFacts(
+    title="Siemens mosaic, one file a volume",
+    kind="dicom mosaic",
+    reads="image",
+    image=ImageNotes(
+        "column, row, slice", "after rescale slope and intercept", "the CSA header, held against the plane"
+    ),
+)
 
 _CSA = 0x00291010
 _SPACING = "SpacingBetweenSlices"
@@ -190,5 +197,5 @@ def _chosen_file(path: Path, choice: VolumeChoice | None) -> tuple[Path, dict[st
         message = f"the folder holds {len(files)} mosaics, each a volume; archive.volume would choose one"
         raise refused(Reason.SEVERAL_VOLUMES, f"{message}: {choices_told(traits)}")
     number = narrowed(traits, choice, "volumes")
-    told = f"{len(volumes)} volumes ({choices_told(traits)}): {choice} chosen"
-    return files[volumes[number].slices[0]], {"volume": told}
+    chosen = f"{len(volumes)} volumes ({choices_told(traits)}): {choice} chosen"
+    return files[volumes[number].slices[0]], {"volume": chosen}
