@@ -23,7 +23,7 @@ FACTS = ReaderFacts(
     reads="mask",
     endings=(".xml",),
     covers_many=True,
-    mask=MaskNotes("pictures, projections", "`name` of the object", "pixel centres in the box"),
+    mask=MaskNotes("pictures, projections", "`name` of the object", "first to last pixel, counted from 1"),
 )
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
