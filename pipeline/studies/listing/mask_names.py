@@ -23,6 +23,7 @@ __all__ = [
     "mask_name",
     "mask_path",
     "names_image",
+    "numbered",
     "tier_of",
     "words_of",
 ]
@@ -154,8 +155,9 @@ def _keys_in_folder(stem: str, named: tuple[str, str] | None, below: list[str]) 
         match = pattern.fullmatch(stem)
         if match:
             yield match["study"].lower(), inner, False
-    if below and (stem.isdecimal() or (named and not named[0]) or _SUFFIXED.fullmatch(f"x_{stem}")):
-        yield below[-1].lower(), "/".join(below[:-1]), True
+    counts = stem.isdecimal() or (named is not None and not named[0]) or _SUFFIXED.fullmatch(f"x_{stem}") is not None
+    if below and (counts or not words_of(stem)):
+        yield below[-1].lower(), "/".join(below[:-1]), counts
     match = _NUMBERED.fullmatch(stem)
     if match:
         yield match["study"].lower(), inner, True
@@ -273,6 +275,11 @@ def names_image(study: str, stem: str, folder: str) -> bool:
     if not words or words == words_of(re.split(r"[/\\]", folder)[-1]):
         return True
     return words == own
+
+
+def numbered(name: str) -> re.Pattern[str]:
+    """Return what is called as this and numbered: where images are, a number stands for a study and no part."""
+    return re.compile(rf"{re.escape(name)}[_.\- ]+\(?\d{{1,3}}\)?")
 
 
 def words_of(name: str) -> list[str]:
