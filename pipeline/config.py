@@ -11,7 +11,7 @@ from pipeline.vocabulary import Baseline, Better, Stratum
 
 __all__ = ["CONFIG_VERSION", "AuditConfig", "Criterion", "bound_fault", "digest_of", "resolved"]
 
-CONFIG_VERSION = 1
+CONFIG_VERSION = 2
 """The version of what may stand in ``audit.yaml``; its published schema names it."""
 
 Share = Annotated[float, Field(ge=0, le=1)]

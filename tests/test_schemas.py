@@ -12,6 +12,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
     ("audit", 1): "af77d2a9e06c13bf5cd94ca86b4e23b2565ba5d6a0a5ff6fb66fee47c02da24a",
+    ("audit", 2): "28afb49d8165b8faeaa61814438bdd587035a14f944aeb5e2c4df6afa556551b",
     ("run", 1): "939c8dbaf3f889960a40ea6e1b0b92af5104dc625bb44dd556da04a90e7f1a07",
     ("results", 1): "792d5351a8258f167fc3bd7e98d038df159bb8384b533ac890fb1ee38b4ac683",
     ("run", 2): "d3e48a9c9ca59d99d2096c16643faf64a284c7b73886ba3d76156323d9601c08",
