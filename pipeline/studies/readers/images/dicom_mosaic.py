@@ -190,5 +190,5 @@ def _chosen_file(path: Path, choice: VolumeChoice | None) -> tuple[Path, dict[st
         message = f"the folder holds {len(files)} mosaics, each a volume; archive.volume would choose one"
         raise refused(Reason.SEVERAL_VOLUMES, f"{message}: {choices_told(traits)}")
     number = narrowed(traits, choice, "volumes")
-    told = f"{len(volumes)} volumes ({choices_told(traits)}): {choice} chosen"
-    return files[volumes[number].slices[0]], {"volume": told}
+    fact = f"{len(volumes)} volumes ({choices_told(traits)}): {choice} chosen"
+    return files[volumes[number].slices[0]], {"volume": fact}

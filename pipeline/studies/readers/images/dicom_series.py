@@ -197,8 +197,8 @@ def _chosen_volume(slices: list[_Slice], choice: VolumeChoice | None) -> tuple[l
             return slices, {}
         raise refused(reason, message)
     number = narrowed(traits, choice, "volumes")
-    told = f"{len(volumes)} volumes ({choices_told(traits)}): {choice} chosen"
-    return [slices[index] for index in volumes[number].slices], {"volume": told}
+    fact = f"{len(volumes)} volumes ({choices_told(traits)}): {choice} chosen"
+    return [slices[index] for index in volumes[number].slices], {"volume": fact}
 
 
 def _check_meant(first: _Slice, choice: VolumeChoice | None) -> None:
