@@ -195,8 +195,7 @@ def _chosen_frames(
     if shared:
         groups = defaultdict(list)
         for number, (indices, own) in enumerate(zip(along, traits, strict=True)):
-            stated = (own.b_value, own.echo, own.time)
-            groups[*(-1.0 if part is None else part for part in stated), *indices].append(number)
+            groups[*_order(own), *indices].append(number)
     members = [groups[key] for key in sorted(groups, key=lambda key: (_order(traits[groups[key][0]]), key))]
     volumes = [traits[group[0]] for group in members]
     if choice is None:

@@ -45,9 +45,7 @@ FACTS = ReaderFacts(
     title="Siemens mosaic, one file a volume",
     kind="dicom mosaic",
     reads="image",
-    image=ImageNotes(
-        "column, row, slice", "after rescale slope and intercept", "the CSA header, held against the plane"
-    ),
+    image=ImageNotes("column, row, slice", "after slope and intercept", "the CSA header, held against the plane"),
 )
 
 _CSA = 0x00291010
@@ -197,5 +195,5 @@ def _chosen_file(path: Path, choice: VolumeChoice | None) -> tuple[Path, dict[st
         message = f"the folder holds {len(files)} mosaics, each a volume; archive.volume would choose one"
         raise refused(Reason.SEVERAL_VOLUMES, f"{message}: {choices_told(traits)}")
     number = narrowed(traits, choice, "volumes")
-    chosen = f"{len(volumes)} volumes ({choices_told(traits)}): {choice} chosen"
-    return files[volumes[number].slices[0]], {"volume": chosen}
+    fact = f"{len(volumes)} volumes ({choices_told(traits)}): {choice} chosen"
+    return files[volumes[number].slices[0]], {"volume": fact}

@@ -202,8 +202,8 @@ def _chosen_volume(slices: list[_Slice], choice: VolumeChoice | None) -> tuple[l
             return slices, {}
         raise refused(reason, message)
     number = narrowed(traits, choice, "volumes")
-    chosen = f"{len(volumes)} volumes ({choices_told(traits)}): {choice} chosen"
-    return [slices[index] for index in volumes[number].slices], {"volume": chosen}
+    fact = f"{len(volumes)} volumes ({choices_told(traits)}): {choice} chosen"
+    return [slices[index] for index in volumes[number].slices], {"volume": fact}
 
 
 def _check_meant(first: _Slice, choice: VolumeChoice | None) -> None:

@@ -22,7 +22,7 @@ from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 __all__ = ["FACTS", "accepts", "instances_named_by", "names_of", "read_mask"]
 
 FACTS = ReaderFacts(
-    title="AIM XML",
+    title="AIM XML 3 and 4: polyline, circle, ellipse in an image's plane",
     kind="aim",
     reads="mask",
     covers_many=True,
@@ -53,12 +53,16 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
 
     Raises:
         StudyError: NOT_READABLE for what is not AIM's; UNSUPPORTED_FORMAT for markup in space; MASK_MISSING_LABEL,
-            excluded, when none of several is the wanted one; as ``xml_tree`` and ``marked_regions``.
+            excluded, when none of several is the wanted one; MASK_WITHOUT_AREA, excluded, for one without markup; as
+            ``xml_tree`` and ``marked_regions``.
     """
     annotations = _annotations(wanted.kept.of(xml_tree, path))
     named = [(name, number) for number, annotation in enumerate(annotations) for name in _names(annotation) or [""]]
     numbers = matching(named, wanted, _WHAT)
     regions = [region for number in sorted(numbers) for region in _regions(annotations[number], number)]
+    if not regions:
+        message = f"the wanted of the file's {len(annotations)} annotations holds no markup: a segmentation's own file "
+        raise refused(Reason.MASK_WITHOUT_AREA, f"{message}is the mask, if there is one", excluded=True)
     mask = marked_regions(regions, image)
     check_meant(numbers, wanted, bool(mask.marked.any()), _WHAT)
     facts = name_facts(named, wanted) if len(annotations) == 1 else {}

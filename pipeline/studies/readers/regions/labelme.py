@@ -27,7 +27,7 @@ from pipeline.studies.readers.shared.unique_keys import stated, unique_json
 __all__ = ["FACTS", "accepts", "annotations", "read_mask"]
 
 FACTS = ReaderFacts(
-    title="LabelMe JSON",
+    title="LabelMe JSON: polygon, rectangle, circle, mask",
     kind="labelme",
     reads="mask",
     covers_many=True,

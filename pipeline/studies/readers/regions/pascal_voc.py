@@ -18,7 +18,7 @@ from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 __all__ = ["FACTS", "accepts", "annotations", "read_mask"]
 
 FACTS = ReaderFacts(
-    title="Pascal VOC XML",
+    title="Pascal VOC XML: boxes",
     kind="pascal voc",
     reads="mask",
     endings=(".xml",),

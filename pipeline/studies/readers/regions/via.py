@@ -21,7 +21,7 @@ from pipeline.studies.readers.shared.unique_keys import stated, unique_json
 __all__ = ["FACTS", "accepts", "annotations", "read_mask"]
 
 FACTS = ReaderFacts(
-    title="VIA JSON",
+    title="VIA 1 and 2 JSON: polygon, rect, circle, ellipse",
     kind="via",
     reads="mask",
     covers_many=True,

@@ -22,7 +22,7 @@ from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 __all__ = ["FACTS", "accepts", "labels_of", "read_mask"]
 
 FACTS = ReaderFacts(
-    title="YOLO text",
+    title="YOLO text: boxes, outlines",
     kind="yolo",
     reads="mask",
     endings=(".txt",),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.studies.read_study import source_digest
 from tests.field.making import scanned
 from tests.pipeline.studies.readers.regions.pictures import write
 from tests.pipeline.studies.readers.regions.test_aim import BOX, aim, annotation, markup
@@ -69,6 +70,15 @@ def test_the_name_that_a_file_states_counts_and_no_other(tmp_path):
     assert numbers.excluded == {"other_image": 1}
 
 
+def test_a_stated_name_leads_to_the_only_image_that_bears_it(tmp_path):
+    root = tmp_path / "in"
+    png(root / "pictures" / "a.png")
+    voc(root / "work" / "1.xml", voc_box(1, 1, 2, 2))
+    assert masks_of(root)[0] == {"pictures/a.png": {("expert", "nodule"): 4}}
+    png(root / "others" / "a.png", 1)
+    assert masks_of(root)[1].excluded == {"other_image": 1}
+
+
 def test_folders_of_labels_as_yolo_and_voc_have_them(tmp_path):
     root = tmp_path / "in"
     for number, split in enumerate(("train", "val")):
@@ -84,6 +94,19 @@ def test_folders_of_labels_as_yolo_and_voc_have_them(tmp_path):
     }
     assert numbers.excluded == {"not_an_image": 3}
     assert (numbers.masks, numbers.masks_used) == (2, 2)
+
+
+def test_the_names_of_classes_count_in_a_studys_digest(tmp_path):
+    root = tmp_path / "in"
+    png(root / "a.png")
+    write(root / "a.txt", "0 0.5 0.5 1.0 1.0\n")
+    digests = set()
+    for names in ("nodule\nmass\n", "nodule\ncyst\n"):
+        write(root / "classes.txt", names)
+        (study,), (row,), _ = scanned(root)
+        assert study.source_sha256 == source_digest(row)
+        digests.add(study.source_sha256)
+    assert len(digests) == 2
 
 
 def test_a_text_beside_an_image_that_is_no_regions_is_a_text(tmp_path):

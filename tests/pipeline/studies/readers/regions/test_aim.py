@@ -129,6 +129,13 @@ def test_a_projection_that_is_named(tmp_path):
     assert rows_of(mask.marked)[1:3] == ["..###....", "..###...."]
 
 
+def test_an_annotation_without_markup_is_no_empty_mask(tmp_path, study):
+    image, _ = study
+    path = aim(tmp_path / "SECRET.xml", annotation())
+    refusal(Reason.MASK_WITHOUT_AREA, lambda: read(path, image), excluded=True)
+    refusal(Reason.MASK_WITHOUT_AREA, lambda: read(aim(path), image, None), excluded=True)
+
+
 def test_points_are_left_out_and_space_is_refused(tmp_path, study):
     image, instances = study
     point = markup("TwoDimensionMultiPoint", [(1, 1), (2, 2)], instances[0])
