@@ -224,6 +224,7 @@ def test_every_form_of_a_mask_gives_the_same_scores(placed, tmp_path):
     for form in forms:
         assert placed.overlap(form) == expected
     assert placed.overlap(several, value=3) == expected
+    assert placed.overlap(several, value=1) == placed.overlap(several == 1)
     assert placed.overlap((several, affine), value=3) == expected
     assert placed.overlap(write_scan(tmp_path / "several.nii.gz", several, affine), value=3) == expected
 
@@ -235,6 +236,9 @@ def test_every_registered_metric_is_there_with_unit_and_reason(placed):
     assert {score.unit for score in overlap} == {"1", "mm"}
     assert overlap["iou"].value == pytest.approx(overlap["dice"].value / (2 - overlap["dice"].value))
     assert overlap.seen_share == 1
+    cropped = [{"_target_": "SpatialCrop", "roi_start": [0, 0, 0], "roi_end": [9, 20, 14]}]
+    half_seen = explain(network(), (blob(), oblique()), prepare=cropped, target=1)["gradcam"]
+    assert half_seen.overlap(box()).seen_share == 3 / 5  # of its planes 6 to 10 the model saw 6 to 8
     nothing = placed.overlap(np.zeros(SHAPE, bool))
     assert {(score.value, score.reason) for score in nothing} == {(None, "empty_mask")}
     assert (nothing.seen_share, "IoU: none (empty_mask)" in repr(nothing)) == (None, True)
