@@ -123,7 +123,7 @@ def _print_model(console: Console, auditor: Auditor, probe: Probe) -> None:
         table.add_row("", f"{layer.reason}; share of the input's gradient that goes past it: {past}")
     if probe.one_by_one:
         table.add_row("batches", "of one study: its answer depends on the others of a batch, or it takes no batch")
-    for note in model.notes:
+    for note in (*model.notes, *probe.notes):
         table.add_row("note", note)
     console.print(table)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cam import METHODS, Capture, Cost, as_logits, estimate, explain
 from pipeline.checks.layer_check import chosen_layers, layer_facts, layer_names
-from pipeline.checks.output_check import check_outputs
+from pipeline.checks.output_check import check_outputs, output_notes
 from pipeline.checks.steadiness import answers_alone
 from pipeline.config import AuditConfig
 from pipeline.errors import ArchiveError, ConfigError, ModelError, StudyError
@@ -28,6 +28,7 @@ __all__ = ["Probe", "check_model", "probe_model"]
 
 _PREPARED_AT_MOST = 3  # a step that fails on three studies is at fault, not they
 _READ_AT_MOST = 25
+_VOXELS = 4096  # of a segmentation's outputs that are looked at
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Probe:
     ``shape`` (channels, ...) and the values are those of the first study's input. ``seconds`` goes from a method to the
     time of one map of one study, the model's forward, ``forward_seconds``, included. ``peak_bytes`` is the most memory
     that this process has held so far. ``costs`` are bounds for a target of one study. ``one_by_one``: the answer for
-    one study depends on the others of its batch.
+    one study depends on the others of its batch. ``notes`` are for the report.
     """
 
     layers: tuple[LayerFacts, ...]
@@ -50,6 +51,7 @@ class Probe:
     peak_bytes: int
     costs: Mapping[str, Cost] = field(default_factory=dict)
     one_by_one: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def _tell_nobody(costs: Mapping[str, Cost]) -> None:
@@ -111,17 +113,18 @@ def probe_model(auditor: Auditor, rows: Sequence[StudyRow], on_costs: OnCosts = 
         peak_bytes=_peak_bytes(),
         costs=costs,
         one_by_one=not alone,
+        notes=output_notes(model, passed.logits),
     )
 
 
 def _of_all_sizes(auditor: Auditor, noise: Tensor) -> Tensor:
-    """Return the outputs (sizes, K, ...) for noise of many sizes, of either sign."""
-    sizes = [sign * 10.0**power for power in range(4) for sign in (1, -1)]
+    """Return the outputs (sizes, K, ...) for noise of many sizes, of either sign; of a segmentation, of some voxels."""
+    network, name = auditor.network, auditor.config.model.output_name
     with torch.no_grad():
-        outputs = [
-            as_logits(auditor.network(size * (noise - 0.5)), 1, auditor.config.model.output_name) for size in sizes
-        ]
-    return torch.cat(outputs)
+        outputs = [as_logits(network(size * (noise - 0.5)), 1, name) for size in (1.0, -10.0, 100.0, -1000.0)]
+        some = [output.flatten(2)[..., :: 1 + output[0, 0].numel() // _VOXELS] for output in outputs if output.ndim > 2]
+    together = torch.cat(some or outputs)
+    return together[torch.isfinite(together).flatten(1).all(dim=1)]
 
 
 def _costs(auditor: Auditor, noise: Tensor, layers: Sequence[str]) -> dict[str, Cost]:

@@ -8,7 +8,7 @@ from pipeline.config import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models.outputs import label_probabilities
 
-__all__ = ["check_outputs"]
+__all__ = ["check_outputs", "output_notes"]
 
 _EDGE = 0.999  # of the range that a squashing function approaches
 _SUM = 1e-3  # how far from one probabilities may sum
@@ -68,6 +68,8 @@ def _not_logits(model: ModelConfig, named: str) -> str:
 
 
 def _check_probabilities(model: ModelConfig, outputs: Tensor) -> None:
+    if not len(outputs):
+        raise ModelError("model.output: the model's outputs for noise are NaN or infinite: they are no probabilities")
     low, high = float(outputs.min()), float(outputs.max())
     if low < 0 or high > 1:
         raise ModelError(
@@ -106,3 +108,14 @@ def _check_range(model: ModelConfig, outputs: Tensor) -> None:
         raise ModelError(_not_logits(model, "sigmoid or softmax (all outputs lie within 0 and 1, whatever the input)"))
     if low >= -1 and high <= 1 and max(-low, high) > _EDGE:
         raise ModelError(_not_logits(model, "tanh (all outputs lie within -1 and 1, whatever the input)"))
+
+
+def output_notes(model: ModelConfig, outputs: Tensor) -> tuple[str, ...]:
+    """Return what a report has to say of outputs that are as they are said to be, and still may mislead."""
+    named = squashing(outputs) if model.kind == "regression" else ""
+    if named not in ("sigmoid", "softmax"):
+        return ()
+    return (
+        f"the network ends in a {named}, as a classifier does: as a regression it is held to no accuracy, and a map "
+        "explains the number behind that end",
+    )

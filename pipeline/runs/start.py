@@ -196,7 +196,7 @@ def _spec(loaded: LoadedConfig, command: str, auditor: Auditor, probe: Probe, lo
             parameters=model.parameters,
             sha256=model.sha256,
             code_sha256=model.code_sha256,
-            notes=model.notes,
+            notes=(*model.notes, *probe.notes),
             one_by_one=probe.one_by_one,
         ),
         preparation=auditor.preparation.steps,

@@ -70,6 +70,10 @@ def two_tensors():
     return Bright(lambda logits: {"first": logits, "second": -logits})
 
 
+def boxes():
+    return Bright(lambda logits: {"boxes": [logits, logits], "scores_of": [logits[:, 0]]})
+
+
 def number():
     return Bright(lambda logits: logits[:, 1:] / 10)
 

@@ -98,7 +98,7 @@ REFUSED = [
     ("tanh", {"model.output": "probability"}, "'probability' needs outputs within 0 and 1"),
     ("soft_sign", {"model.output": "probability"}, "'probability' needs outputs within 0 and 1"),
     ("softmax", {"model.output": "probability", "model.multi_label": True}, "sum to one, so its labels exclude each"),
-    ("two_sigmoids", {"model.output": "probability", "labels": ("x", "y")}, None),
+    ("two_sigmoids", {"model.output": "probability"}, "sum to .*, not to one: .* say multi_label: true"),
     ("number", {}, "with 2 labels needs 2 output"),
     ("logits", {"model.output": "single_logit"}, "needs 1 output"),
     ("two_tensors", {}, "no logits are obvious"),
@@ -106,14 +106,20 @@ REFUSED = [
     ("logits", {"model.segmentation": True}, "must have spatial axes, not shape"),
     ("noisy", {}, "change from call to call: it draws random numbers"),
     ("remembering", {}, "change from call to call: it draws random numbers"),
+    (
+        "boxes",
+        {},
+        "no logits are obvious; name them by model.output_name .*; of a detector or a generator, which has no",
+    ),
     ("two_inputs", {}, r"needs 2 inputs \(image, previous\), and an audit shows it one image"),
     ("two_calls", {"model.layers": "features"}, "take a map of each"),
     ("by_slice", {}, r"model\.grids \{'features.*': \{slices: axis\}\}"),
 ]
 
 
-@pytest.mark.parametrize(("kind", "more", "words"), [case for case in REFUSED if case[2]])
+@pytest.mark.parametrize(("kind", "more", "words"), REFUSED)
 def test_outputs_that_are_not_what_the_configuration_says_are_refused(planted, kind, more, words):
+    torch.manual_seed(0)
     with pytest.raises(ModelError, match=words):
         checked(planted, kind, **more)
 
@@ -132,6 +138,15 @@ def test_a_regression_has_values_and_calls_nothing(planted):
     assert [audit.values["lesion"] > 0 for audit in audits] == ["lesion" in audit.reference for audit in audits]
     values = next(values for name, values in maps.items() if not name.endswith("affine"))
     assert values.max() > 0  # target 0 is the number itself, never its negative
+
+
+def test_a_classifier_that_is_said_to_be_a_regression_is_noted(planted):
+    more = {"labels": ("lesion",), "model.output": "regression"}
+    (note,) = checked(planted, "one_sigmoid", **more)[2].notes
+    assert note.startswith(
+        "the network ends in a sigmoid, as a classifier does: as a regression it is held to no accur"
+    )
+    assert checked(planted, "number", **more)[2].notes == ()
 
 
 def test_a_saturated_probability_leaves_an_empty_map_and_no_number(planted):
