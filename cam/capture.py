@@ -284,7 +284,7 @@ def _recording(modules: Mapping[str, nn.Module], recorder: _Recorder, reader: Re
     try:
         with reader.watching():
             for name, module in modules.items():
-                hooks.append(module.register_forward_hook(hook_for(name)))  # type: ignore[arg-type]
+                hooks.append(module.register_forward_hook(hook_for(name), prepend=True))  # type: ignore[arg-type]
             yield
     finally:
         for hook in hooks:

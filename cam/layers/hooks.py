@@ -1,4 +1,8 @@
-"""Which modules of a network can be watched."""
+"""Which modules of a network can be watched.
+
+Hooks that give another output in a layer's stead are set in front of those that are there: what others have set to keep
+the outputs (Hugging Face's hidden states) has to keep the one that goes on.
+"""
 
 from collections.abc import Iterator
 

@@ -35,7 +35,7 @@ class Passage:
             return hook
 
         modules = dict(hookable(model))
-        hooks = [modules[name].register_forward_hook(hook_for(name)) for name in self._grids]  # type: ignore[arg-type]
+        hooks = [modules[name].register_forward_hook(hook_for(name), prepend=True) for name in self._grids]  # type: ignore[arg-type]
         try:
             yield
         finally:

@@ -89,7 +89,7 @@ def watched(model: nn.Module) -> Iterator[list[FinishedLayer]]:
 
         return hook
 
-    hooks = [module.register_forward_hook(hook_for(name)) for name, module in hookable(model) if name]
+    hooks = [module.register_forward_hook(hook_for(name), prepend=True) for name, module in hookable(model) if name]
     try:
         yield finished
     finally:

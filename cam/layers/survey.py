@@ -124,7 +124,8 @@ class LayerSurvey:
     def share_behind(self, place: int) -> float:
         """Return the share of the layers with weights and cells that come after this one.
 
-        Behind tokens that stand for no place, those whose cells are known do not count: no evidence lies at them.
+        Behind tokens that stand for no place, those whose cells are known do not count: no evidence lies at them. Nor
+        do, of a network that answers an image in words, (B, T, vocabulary), those whose cells are not: they read text.
         """
         grid = self._read(place)
         tokens = grid is not None and bool(grid.prefix)
@@ -136,6 +137,8 @@ class LayerSurvey:
         ]
         behind = [number for number in working if number > place and self.values[number] != value]
         behind = [number for number in behind if not (tokens and self._read(number))]
+        if self.logits.ndim == 3 and self.x.ndim > 3:
+            behind = [number for number in behind if self._read(number)]
         return len(behind) / max(len(working), 1)
 
 

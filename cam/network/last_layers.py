@@ -206,7 +206,7 @@ def _replaced(request: ExplanationRequest, rows: Tensor, samples: Tensor) -> Ite
     def replace(_module: nn.Module, _given: object, _output: object) -> Tensor | None:
         return next(values) if layer.number in (None, next(number)) else None
 
-    hook = request.model.get_submodule(layer.module).register_forward_hook(replace)
+    hook = request.model.get_submodule(layer.module).register_forward_hook(replace, prepend=True)
     try:
         yield
     finally:

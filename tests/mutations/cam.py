@@ -424,6 +424,32 @@ MUTANTS: list[Mutant] = [
         tests=("tests/cam/test_joined_calls.py",),
     ),
     *of(
+        "cam/inputs/targets.py",
+        (
+            "logits[torch.arange(batch, device=logits.device), position, token]",
+            "logits[:, -1].gather(1, token[:, None])[:, 0]",
+        ),
+        ("AnswerToken(_select(self.token, samples), _select(self.position, samples))", "self"),
+        ("(position < -length) | ", ""),
+        tests=("tests/cam/test_vision_language.py",),
+    ),
+    *of(
+        "cam/procedures/attention.py",
+        ("if _known_grid(request, names, tokens) is not None:", "if True:"),
+        ("differentiable=True, only=whole.only)", "differentiable=True)"),
+        tests=("tests/cam/test_vision_language.py",),
+    ),
+    *of(
+        "cam/layers/survey.py",
+        ("if self.logits.ndim == 3 and self.x.ndim > 3:", "if False:"),
+        tests=("tests/cam/test_vision_language.py",),
+    ),
+    *of(
+        "cam/capture.py",
+        ("hook_for(name), prepend=True)", "hook_for(name))"),
+        tests=("tests/cam/test_capture.py", "-k", "hook_kept"),
+    ),
+    *of(
         "cam/layers/alignment.py",
         ("calls[meant.number or 0]", "calls[0]"),
         ("joined(calls, slices) if slices else", "calls[0] if slices else"),

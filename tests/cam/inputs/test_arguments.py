@@ -332,7 +332,7 @@ FOREIGN = [
     ({"method": "gradcam"}, "explain has no argument 'method'; here it is methods="),
     ({"reshape_transform": None}, "explain has no argument 'reshape_transform'; here it is grids="),
     ({"batch_size": 4}, "explain has no argument 'batch_size'; here it is rows="),
-    ({"n_perturbation_samples": 4}, "no argument 'n_perturbation_samples'; its arguments are model, x, targets, "),
+    ({"use_cuda": 4}, "explain has no argument 'use_cuda'; its arguments are model, x, targets, "),
     ({"lables": ["a"]}, "explain has no argument 'lables'; did you mean labels="),
 ]  # fmt: skip
 
