@@ -67,7 +67,7 @@ def _integral(lam: Floats, counts: Floats) -> Floats:
     saddle = _saddle(lam, counts)
     peak = -(counts * np.log1p(-saddle[:, None] * lam)).sum(axis=1)
     # M(s) bounds the probability from above at every s; so small a bound is the answer
-    result = np.exp(peak)
+    result: Floats = np.exp(peak)
     rows = np.flatnonzero(peak > -_NEGLIGIBLE)
     if len(rows):
         result[rows] = _along_the_line(lam[rows], counts[rows], saddle[rows], peak[rows])
