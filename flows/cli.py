@@ -152,6 +152,22 @@ def check(
 
 
 @app.command()
+def plan(
+    config: ConfigPath,
+    overrides: Overrides = None,
+    spread: Annotated[
+        float | None,
+        typer.Option("--spread", metavar="SD", help="Standard deviation of patients' scores, as a pilot has it."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how many patients each criterion needs, and what those listed could show at best; no model is loaded."""
+    from flows.planning import plan_audit
+
+    plan_audit(config, overrides or (), spread=spread, as_json=as_json)
+
+
+@app.command()
 def lock(
     config: ConfigPath,
     overrides: Overrides = None,

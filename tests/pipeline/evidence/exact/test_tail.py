@@ -57,6 +57,11 @@ def test_a_count_is_as_many_equal_coefficients():
     assert tail(lam, counts)[0] == pytest.approx(tail(np.array([[0.4] * 3 + [-0.3] * 5 + [0.1]]))[0], abs=1e-12)
 
 
+def test_a_count_of_nothing_leaves_its_coefficient_out():
+    lam = np.array([[-1.0, 7.0], [-7.0, 1.0]])
+    assert tail(lam, np.array([[2.0, 0.0], [0.0, 2.0]])).tolist() == [1.0, 0.0]
+
+
 def test_rows_do_not_depend_on_each_other():
     lam = np.random.default_rng(5).uniform(-1, 1, (700, 60))
     lam[3] *= 1e-6
