@@ -9,6 +9,7 @@ from torch import nn
 
 from cam import Memory
 from pipeline.config import AuditConfig, digest_of
+from pipeline.evidence.baselines import CentrePriors
 from pipeline.evidence.metrics.declaration import Metric
 from pipeline.evidence.metrics.plugins import load_metrics
 from pipeline.evidence.metrics.registry import METRICS, measured_metrics
@@ -44,6 +45,7 @@ class Auditor:
     memory: Memory = field(default_factory=Memory)
     archive_reader: ArchiveReader = field(default_factory=ArchiveReader)
     metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)
+    centre_priors: CentrePriors = field(default_factory=CentrePriors)
 
     @property
     def loaded(self) -> LoadedModel:
