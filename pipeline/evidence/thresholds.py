@@ -89,18 +89,20 @@ def _otsu(ordered: NDArray[np.float32]) -> float:
 
 
 def _bin_starts(ordered: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Return where in the rising values each bin begins, by bisection: no pass over all of them."""
+    """Return where in the rising values each bin begins: at the smallest float32 number that falls into it."""
     low = float(ordered[0])
     scale = _BINS / (float(ordered[-1]) - low)
     bins = np.arange(_BINS)
-    first, last = np.zeros(_BINS, np.intp), np.full(_BINS, len(ordered), np.intp)
-    while (first < last).any():
-        middle = (first + last) // 2
-        reached = (ordered[np.minimum(middle, len(ordered) - 1)].astype(np.float64) - low) * scale >= bins
-        open_still = first < last
-        first = np.where(open_still & ~reached, middle + 1, first)
-        last = np.where(open_still & reached, middle, last)
-    return first
+
+    def reached(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+        return np.asarray((values.astype(np.float64) - low) * scale >= bins)
+
+    first = (low + bins / scale).astype(np.float32)
+    while (late := reached(below := np.nextafter(first, np.float32(-np.inf)))).any():
+        first = np.where(late, below, first)
+    while not (enough := reached(first)).all():
+        first = np.where(enough, first, np.nextafter(first, np.float32(np.inf)))
+    return np.searchsorted(ordered, first)
 
 
 def _otsu_of_opencv(counts: NDArray[np.integer]) -> int:

@@ -33,6 +33,7 @@ CORNER_TOLERANCE_MM = 0.05
 """Two grids are the same when no corners lie further apart than this, or than a tenth of a voxel."""
 
 _SAME_DIRECTION = 1e-6
+_AT_EDGE = 1e-6  # of a voxel: so far outside a field of view is still at its edge
 
 
 class GeometryError(ValueError):
@@ -277,11 +278,21 @@ def plan(source: Geometry, target: Geometry) -> Resampling:
         raise GeometryError("source and target lie in different planes")
     step = np.linalg.inv(source.affine) @ target.affine
     seen = np.ones(target.shape, dtype=bool)
-    for first, position in enumerate(_slabs(step, target.shape)):
-        for along, size in zip(position, source.shape, strict=True):
-            seen[first] &= (along >= -0.5 - 1e-6) & (along <= size - 0.5 + 1e-6)
+    if not _covers_corners(step, source.shape, target.shape):
+        for first, position in enumerate(_slabs(step, target.shape)):
+            for along, size in zip(position, source.shape, strict=True):
+                seen[first] &= (along >= -0.5 - _AT_EDGE) & (along <= size - 0.5 + _AT_EDGE)
     seen.setflags(write=False)
     return Resampling(target.shape, step, source.shape, seen)
+
+
+def _covers_corners(step: NDArray[np.float64], source: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Tell whether the target's corners lie in the source's field of view, and with them all of its voxels."""
+    axes = len(target)
+    corners = np.stack(np.meshgrid(*[(0, size - 1) for size in target], indexing="ij"), -1).reshape(-1, axes)
+    places = corners @ step[:axes, :axes].T + step[:axes, 3]
+    within = (places >= -0.5 - _AT_EDGE / 2) & (places <= np.array(source) - 0.5 + _AT_EDGE / 2)
+    return bool(within.all())
 
 
 def _out_of_plane(source: Geometry, target: Geometry) -> float:

@@ -9,6 +9,7 @@ from torch import nn
 
 from cam import Memory, Slices, TokenGrid
 from pipeline.config import AuditConfig, digest_of
+from pipeline.evidence.baselines import CentrePriors
 from pipeline.evidence.metrics.declaration import Metric
 from pipeline.evidence.metrics.plugins import load_metrics
 from pipeline.evidence.metrics.registry import METRICS, measured_metrics
@@ -46,6 +47,7 @@ class Auditor:
     archive_reader: ArchiveReader = field(default_factory=ArchiveReader)
     metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)
     one_by_one: bool = False
+    centre_priors: CentrePriors = field(default_factory=CentrePriors)
 
     @property
     def grids(self) -> dict[str, TokenGrid | Slices]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evidence.baselines import centre_prior, random_map
+from pipeline.evidence.baselines import random_map
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap
 from pipeline.evidence.metrics.registry import evidence_of, score_all, undefined_scores
 from pipeline.findings.carried import Carried, MapPlace
@@ -106,10 +106,9 @@ class StudyMeasuring:
 
     def _baseline(self, name: Baseline, grid: Geometry) -> MaskedEvidence:
         resampling = self._plan(grid)
-        if name == "random_map":
-            values = resampling.apply(random_map(grid.shape, self.auditor.config.run.seed, self.source.sha256))
-        else:
-            values = centre_prior(self.study.geometry)
+        if name == "centre_prior":
+            return self.auditor.centre_priors.evidence(self.study.geometry, resampling.seen, self._evidence)
+        values = resampling.apply(random_map(grid.shape, self.auditor.config.run.seed, self.source.sha256))
         return self._evidence(Heatmap(values, self.study.geometry, resampling.seen, name, "", ""))
 
     def _evidence(self, heatmap: Heatmap) -> MaskedEvidence:

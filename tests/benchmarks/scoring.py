@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from pipeline.config import AuditConfig
-from pipeline.evidence.baselines import centre_prior, random_map
+from pipeline.evidence.baselines import CentrePriors, centre_prior, random_map
 from pipeline.evidence.metrics.registry import METRICS, measured_metrics
 from pipeline.findings.scores import MapScores
 from pipeline.models.prepare import Prepared
@@ -41,7 +41,9 @@ def case(shape=SHAPE, metrics=None):
             "overlap": overlap,
         }
     )
-    auditor = SimpleNamespace(config=config, layers=("layer",), metrics=measured_metrics(config, METRICS))
+    auditor = SimpleNamespace(
+        config=config, layers=("layer",), metrics=measured_metrics(config, METRICS), centre_priors=CentrePriors()
+    )
     geometry = Geometry(shape, np.diag([*SPACING, 1.0]))
     grid = cells(geometry, CELLS)
     generator = np.random.default_rng(0)

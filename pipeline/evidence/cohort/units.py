@@ -135,10 +135,11 @@ def _over_readers(metric: str, map_scores: Sequence[MapScores]) -> float | str:
 
 
 def _between_readers(audit: StudyAudit, target: str) -> dict[str, float]:
-    """Return the mean agreement over all pairs of readers of a label, by metric."""
+    """Return the mean agreement over all pairs of readers of a label, by metric; a consensus is no reader."""
     values: dict[str, list[float]] = defaultdict(list)
     for pair in audit.agreement:
-        for score in pair.scores if pair.label == target else ():
+        drawn = pair.label == target and not any(reader.startswith(CONSENSUS) for reader in pair.readers)
+        for score in pair.scores if drawn else ():
             if score.value is not None:
                 values[score.name].append(score.value)
     return {name: float(np.mean(scores)) for name, scores in values.items()}

@@ -69,8 +69,8 @@ def test_the_highest_percent_is_taken_of_what_was_seen():
     values = np.arange(1000, dtype=np.float32).reshape(20, 50)
     mask = values >= 995
     assert answer(overlap_of(values, mask), "top_percent") == 5 / 10
-    seen = values < 997
-    assert answer(overlap_of(values, mask, seen=seen), "top_percent") == 2 / 10
+    half = values < 500
+    assert answer(overlap_of(values, values >= 498, seen=half), "top_percent") == 2 / 5
 
 
 def test_nothing_outside_is_no_infinite_ratio():
@@ -85,6 +85,21 @@ def test_what_is_hardly_there_outside_does_not_cancel():
     mean = answer(overlap_of(values, mask), "inside_outside")
     assert 1 - mean == pytest.approx(0, abs=1e-15)
     assert answer(overlap_of(values, ~mask), "inside_outside") == pytest.approx(1e-30, rel=1e-5)
+
+
+def test_a_region_is_counted_voxel_by_voxel():
+    for values, mask in cases():
+        overlap = overlap_of(values, mask, rule=0.3)
+        pairs = list(zip(overlap.evidence.region.ravel().tolist(), mask.ravel().tolist(), strict=True))
+        right, wrong, missed, left_out = (pairs.count(kind) for kind in ((1, 1), (1, 0), (0, 1), (0, 0)))
+        expected = {
+            "iou": right / (right + wrong + missed),
+            "dice": 2 * right / (2 * right + wrong + missed),
+            "voxel_precision": right / (right + wrong),
+            "voxel_recall": right / (right + missed),
+            "voxel_specificity": left_out / (left_out + wrong),
+        }
+        assert {name: answer(overlap, name) for name in expected} == pytest.approx(expected, abs=1e-12)
 
 
 def slow_auroc(values, mask):

@@ -164,6 +164,16 @@ def test_the_nearest_voxel_is_found_on_a_sheared_grid(shear):
             assert answer(overlap_of(peak, mask, affine=affine, tolerance_mm=distance), "hit_within") == hit
 
 
+def test_on_a_sheared_grid_the_nearest_voxel_may_lie_inside_the_mask():
+    """It has neighbours of the mask at all its faces, and yet no other is as near."""
+    affine = np.eye(4)
+    affine[0, 1] = 3.0
+    peak, mask = np.zeros((6, 4)), np.zeros((6, 4), bool)
+    peak[4, 0], mask[0:3, 0:3] = 1, True
+    assert answer(overlap_of(peak, mask, affine=affine, tolerance_mm=1.2), "hit_within") == 1
+    assert answer(overlap_of(peak, mask, affine=affine), "centre_distance") == pytest.approx(1)
+
+
 def test_centres_of_mass_are_weighed_and_in_mm():
     values, mask = np.zeros((5, 7)), np.zeros((5, 7), bool)
     values[1, 2], values[1, 6], values[4, 0] = 3, 1, -9

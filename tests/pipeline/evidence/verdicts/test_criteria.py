@@ -192,7 +192,8 @@ def test_a_map_without_a_region_lies_at_no_distance():
 
 def readers_agree(value, number, score):
     pair = PairAgreement(label="nodule", readers=("a", "b"), scores=(Score(name="iou", value=value),))
-    return study(number, entry("gradcam", "a", score), agreement=(pair,))
+    made = pair.model_copy(update={"readers": ("a", "consensus:majority"), "scores": (Score(name="iou", value=0.0),)})
+    return study(number, entry("gradcam", "a", score), agreement=(pair, made))
 
 
 def test_the_readers_agreement_can_be_the_bar():
