@@ -17,10 +17,10 @@ from cam.layers.axis_layout import Reader
 from cam.layers.calls import Slices, remedy
 from cam.layers.passage import Passage
 from cam.layers.spatial import refuse_training
-from cam.layers.survey import Survey, surveyed
+from cam.layers.survey import LayerSurvey, surveyed
 from cam.layers.tokens import TokenGrid
 from cam.memory import Memory
-from cam.network.outputs import Output, plain
+from cam.network.outputs import Output, eagerly, plain
 
 __all__ = ["LayerChoice", "choose_layer", "find_layer"]
 
@@ -112,15 +112,16 @@ def find_layer(
     key = ("auto", tuple(x.shape[1:]), x.dtype, stated, output)
 
     def choose() -> LayerChoice:
-        survey = surveyed(model, x, partial(Reader, model, x, grids, memory), tuple(grids or ()), output)
-        if on_logits is not None:
-            on_logits(survey.logits)
-        return _chosen(survey)
+        with eagerly(model):
+            survey = surveyed(model, x, partial(Reader, model, x, grids, memory), tuple(grids or ()), output)
+            if on_logits is not None:
+                on_logits(survey.logits)
+            return _chosen(survey)
 
     return (memory or Memory()).recall(model, key, choose)
 
 
-def _chosen(survey: Survey) -> LayerChoice:
+def _chosen(survey: LayerSurvey) -> LayerChoice:
     name = type(survey.model).__name__
     if not survey.record.connected and survey.grids:
         raise ValueError(f"layer 'auto' needs gradients, and the output of {name} {_why_without(survey)}")
@@ -145,7 +146,7 @@ def _chosen(survey: Survey) -> LayerChoice:
     return choice
 
 
-def _last_unread(survey: Survey, place: int) -> str:
+def _last_unread(survey: LayerSurvey, place: int) -> str:
     """Return what to do about the last layer behind this one that is a cut whose cells are not known, if there is one.
 
     Naming a layer in front of most of the network would be no remedy.
@@ -163,7 +164,7 @@ def _last_unread(survey: Survey, place: int) -> str:
     return ""
 
 
-def _cut(survey: Survey, place: int) -> LayerChoice:
+def _cut(survey: LayerSurvey, place: int) -> LayerChoice:
     layer = survey.finished[place]
     reason = "the last layer that all of the evidence passes" + _in_parts(survey.layers.slices(layer))
     return LayerChoice((layer.name,), 0.0, reason)
@@ -176,7 +177,7 @@ def _in_parts(slices: Slices | None) -> str:
     return f"; it sees {what}, as measured"
 
 
-def _of_calls(survey: Survey, places: Sequence[int]) -> LayerChoice:
+def _of_calls(survey: LayerSurvey, places: Sequence[int]) -> LayerChoice:
     """Return the choice of these calls of one layer: as slices, the last alone, or each."""
     calls = [survey.finished[place] for place in places]
     name, slices = calls[0].name, survey.layers.slices(calls[0])
@@ -193,7 +194,7 @@ def _of_calls(survey: Survey, places: Sequence[int]) -> LayerChoice:
     return LayerChoice(names, 0.0, reason)
 
 
-def _among_tokens(survey: Survey) -> LayerChoice:
+def _among_tokens(survey: LayerSurvey) -> LayerChoice:
     """Return the choice among layers with tokens that stand for no place: they may carry all that is read."""
     fit = sorted(survey.cuts(behind=True)) or sorted(survey.cuts(behind=False))
     norms = [
@@ -219,11 +220,12 @@ def _among_tokens(survey: Survey) -> LayerChoice:
     return LayerChoice((name,), passage.past(name), reason)
 
 
-def _refusal(survey: Survey, fault: str) -> ValueError:
+def _refusal(survey: LayerSurvey, fault: str) -> ValueError:
     if not survey.grids:
         name = type(survey.model).__name__
         return ValueError(
-            f"layer 'auto' found no layer with spatial extent in {name}{_repeated(survey)}{_rows(survey)}"
+            f"layer 'auto' found no layer with spatial extent in {name}{_fewer_axes(survey)}{_repeated(survey)}"
+            f"{_rows(survey)}"
         )
     by_value = {survey.values[place]: place for place in survey.grids if survey.values[place] not in survey.resampled}
     between = [place for place in by_value.values() if survey.record.lies_between(survey.finished[place].vertex)]
@@ -241,8 +243,9 @@ def _refusal(survey: Survey, fault: str) -> ValueError:
     return ValueError(f"{fault}; {cure}{_repeated(survey)}{_rows(survey)}")
 
 
-def _repeated(survey: Survey) -> str:
-    counts = Counter(layer.name for layer in survey.finished if layer.has_cells)
+def _repeated(survey: LayerSurvey) -> str:
+    axes = (3, survey.x.ndim)  # a call of fewer has no map of its own
+    counts = Counter(layer.name for layer in survey.finished if layer.has_cells and len(layer.shape or ()) in axes)
     names = [name for name, count in counts.items() if count > 1]
     if not names:
         return ""
@@ -250,16 +253,30 @@ def _repeated(survey: Survey) -> str:
     return f"; called more than once in a forward: {', '.join(names[-_NAMED:])}: {remedy(last, counts[last])}"
 
 
-def _rows(survey: Survey) -> str:
+def _rows(survey: LayerSurvey) -> str:
     """Return what to do where layers have several rows for the one sample: slices, or instances."""
     rows = [layer for layer in survey.finished if layer.has_cells and layer.shape and layer.shape[0] > 1]
     if not rows:
         return ""
     name, number = rows[-1].name, (rows[-1].shape or ())[0]
-    return f"; {name!r} has {number} rows for one sample: of slices or instances say grids={{{name!r}: Slices(axis)}}"
+    return (
+        f"; {name!r} has {number} rows for one sample: of slices say grids={{{name!r}: Slices(axis)}}, of instances or "
+        f"copies of the image grids={{{name!r}: Slices(None)}}"
+    )
 
 
-def _why_without(survey: Survey) -> str:
+def _fewer_axes(survey: LayerSurvey) -> str:
+    """Return what to do where layers with cells have fewer axes than the image, in parts that were not measured."""
+    shapes = [layer.shape for layer in survey.finished if layer.has_cells and layer.shape and layer.shape[0] == 1]
+    if not any(3 < len(shape) < survey.x.ndim for shape in shapes):
+        return ""
+    return (
+        "; its layers have fewer axes than the image: take a method at the input, as occlusion or rise, or, where its "
+        "slices are their channels, a wrapper that is given them so, x[:, 0]"
+    )
+
+
+def _why_without(survey: LayerSurvey) -> str:
     if any(layer.is_inference for layer in survey.finished):
         return (
             "is made in its own torch.inference_mode() block, whose tensors never have gradients: write "

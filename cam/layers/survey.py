@@ -15,11 +15,11 @@ from cam.layers.tokens import TokenGrid
 from cam.network.graph import GradThroughout, Record, Vertex, inputs_of, saving_nothing, vertex_of
 from cam.network.outputs import Output, as_logits
 
-__all__ = ["Survey", "surveyed"]
+__all__ = ["LayerSurvey", "surveyed"]
 
 
 @dataclass(frozen=True)
-class Survey:
+class LayerSurvey:
     """One forward of one sample (1, C, *S), what its record tells, and how its layers are laid out.
 
     A layer's place is the number of its call in ``finished``; ``stated`` are the layers whose grids the caller gave.
@@ -125,7 +125,8 @@ class Survey:
         """Return the share of the layers with weights and cells that come after this one.
 
         Behind tokens that stand for no place, those whose cells are known do not count: no evidence lies at them. Nor
-        do, of a network that answers an image in words, (B, T, vocabulary), those whose cells are not: they read text.
+        do those whose cells are not, of a network that answers an image in words, (B, T, vocabulary): they read text;
+        or behind slices and instances: they read all parts.
         """
         grid = self._read(place)
         tokens = grid is not None and bool(grid.prefix)
@@ -137,14 +138,14 @@ class Survey:
         ]
         behind = [number for number in working if number > place and self.values[number] != value]
         behind = [number for number in behind if not (tokens and self._read(number))]
-        if self.logits.ndim == 3 and self.x.ndim > 3:
+        if (self.logits.ndim == 3 and self.x.ndim > 3) or self.layers.slices(self.finished[place]):
             behind = [number for number in behind if self._read(number)]
         return len(behind) / max(len(working), 1)
 
 
 def surveyed(
     model: nn.Module, x: Tensor, reading: Callable[[], Reader], stated: Sequence[str], output: Output
-) -> Survey:
+) -> LayerSurvey:
     """Run ``model`` once on ``x`` (1, C, *S) with a record that keeps no memory, and read it."""
     try:
         return _recorded(model, x, reading(), stated, output, GradThroughout())
@@ -159,10 +160,10 @@ def _recorded(
     stated: Sequence[str],
     output: Output,
     passing: AbstractContextManager[object],
-) -> Survey:
+) -> LayerSurvey:
     with torch.inference_mode(False), torch.enable_grad(), watched(model) as finished, reader.watching():
         probe = x.detach().clone().requires_grad_()
         with saving_nothing(), passing:
             logits = as_logits(model(probe.clone()), 1, output)  # a copy: models may write to their input
         record = Record(vertex_of(logits), vertex_of(probe))
-    return Survey(model, x, output, stated, logits, record, finished, LayerReader(reader, finished))
+    return LayerSurvey(model, x, output, stated, logits, record, finished, LayerReader(reader, finished))
