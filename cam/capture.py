@@ -20,7 +20,7 @@ from cam.layers.spatial import refuse_training, resolve
 from cam.layers.tokens import TokenGrid
 from cam.memory import Memory
 from cam.network.graph import GradThroughout, depends_on
-from cam.network.outputs import Output, as_logits, plain
+from cam.network.outputs import Output, as_logits, eagerly, plain
 
 __all__ = ["Capture", "capture"]
 
@@ -214,10 +214,12 @@ def capture(
     refuse_training(model)
     x = plain(x)
     passing = partial(_captured, model, x, layers, Reading(grids, memory, output), graph=graph)
-    made = passing()
+    with eagerly(model):
+        made = passing()
     parts = [part for name in made.activations for part in made.parts(name)]
     if graph and not all(depends_on(made.logits, part) for part in parts):
-        made = passing(throughout=True)
+        with eagerly(model):
+            made = passing(throughout=True)
     return made
 
 

@@ -14,6 +14,7 @@ from cam.inputs.arguments import (
     Options,
     checked_input,
     checked_settings,
+    checkpoints_in_words,
     in_words,
     layer_names,
     method_options,
@@ -94,7 +95,7 @@ def explain(
     labels = output_names(labels)
     wanted_layers = layer_names(model, layers)
     rows = 1 if mixes_samples(model, x) else rows  # it is refused for more samples than one
-    with memory.alone_with(model), adapted(model, output, kind):
+    with memory.alone_with(model), adapted(model, output, kind), checkpoints_in_words():
         with in_words(model, x):
             names, notes, passed = _run_once(model, x, wanted_layers, chosen, grids, memory)
         if kind == "logits":

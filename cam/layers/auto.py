@@ -20,7 +20,7 @@ from cam.layers.spatial import refuse_training
 from cam.layers.survey import LayerSurvey, surveyed
 from cam.layers.tokens import TokenGrid
 from cam.memory import Memory
-from cam.network.outputs import Output, plain
+from cam.network.outputs import Output, eagerly, plain
 
 __all__ = ["LayerChoice", "choose_layer", "find_layer"]
 
@@ -112,10 +112,11 @@ def find_layer(
     key = ("auto", tuple(x.shape[1:]), x.dtype, stated, output)
 
     def choose() -> LayerChoice:
-        survey = surveyed(model, x, partial(Reader, model, x, grids, memory), tuple(grids or ()), output)
-        if on_logits is not None:
-            on_logits(survey.logits)
-        return _chosen(survey)
+        with eagerly(model):
+            survey = surveyed(model, x, partial(Reader, model, x, grids, memory), tuple(grids or ()), output)
+            if on_logits is not None:
+                on_logits(survey.logits)
+            return _chosen(survey)
 
     return (memory or Memory()).recall(model, key, choose)
 
@@ -223,7 +224,8 @@ def _refusal(survey: LayerSurvey, fault: str) -> ValueError:
     if not survey.grids:
         name = type(survey.model).__name__
         return ValueError(
-            f"layer 'auto' found no layer with spatial extent in {name}{_repeated(survey)}{_rows(survey)}"
+            f"layer 'auto' found no layer with spatial extent in {name}{_fewer_axes(survey)}{_repeated(survey)}"
+            f"{_rows(survey)}"
         )
     by_value = {survey.values[place]: place for place in survey.grids if survey.values[place] not in survey.resampled}
     between = [place for place in by_value.values() if survey.record.lies_between(survey.finished[place].vertex)]
@@ -242,7 +244,8 @@ def _refusal(survey: LayerSurvey, fault: str) -> ValueError:
 
 
 def _repeated(survey: LayerSurvey) -> str:
-    counts = Counter(layer.name for layer in survey.finished if layer.has_cells)
+    axes = (3, survey.x.ndim)  # a call of fewer has no map of its own
+    counts = Counter(layer.name for layer in survey.finished if layer.has_cells and len(layer.shape or ()) in axes)
     names = [name for name, count in counts.items() if count > 1]
     if not names:
         return ""
@@ -256,7 +259,21 @@ def _rows(survey: LayerSurvey) -> str:
     if not rows:
         return ""
     name, number = rows[-1].name, (rows[-1].shape or ())[0]
-    return f"; {name!r} has {number} rows for one sample: of slices or instances say grids={{{name!r}: Slices(axis)}}"
+    return (
+        f"; {name!r} has {number} rows for one sample: of slices say grids={{{name!r}: Slices(axis)}}, of instances or "
+        f"copies of the image grids={{{name!r}: Slices(None)}}"
+    )
+
+
+def _fewer_axes(survey: LayerSurvey) -> str:
+    """Return what to do where layers with cells have fewer axes than the image, in parts that were not measured."""
+    shapes = [layer.shape for layer in survey.finished if layer.has_cells and layer.shape and layer.shape[0] == 1]
+    if not any(3 < len(shape) < survey.x.ndim for shape in shapes):
+        return ""
+    return (
+        "; its layers have fewer axes than the image: take a method at the input, as occlusion or rise, or, where its "
+        "slices are their channels, a wrapper that is given them so, x[:, 0]"
+    )
 
 
 def _why_without(survey: LayerSurvey) -> str:

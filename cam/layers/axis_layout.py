@@ -163,7 +163,8 @@ class Reader:
     def _of_tokens(self, name: str, shape: tuple[int, ...]) -> TokenGrid:
         batch, tokens, channels = shape
         grid = None
-        if tokens != channels and not (tokens == batch and _sequence_first(self._model)):
+        own = _channels_of(self._modules[self._base(name)])
+        if (tokens != channels or own == "last") and not (tokens == batch and _sequence_first(self._model)):
             grid = self._measured(("tokens", tokens), lambda: measured(self._model, self._x, tokens))
         if grid is None:
             raise ValueError(
@@ -211,13 +212,11 @@ def _by_evidence(shape: tuple[int, ...], seen: Sequence[_Seen]) -> _Channels | N
     alike = len(set(shape)) == 1
     readings = {output.channels for output in seen if alike or output.shape == shape}
     if len(readings) != 1:
+        if any(output.channels == "first" and output.shape == shape[1:] for output in seen):
+            return None  # slices that were put together, before their channels
         grids = {output.grid for output in seen}
         both: tuple[tuple[_Channels, tuple[int, ...]], ...] = (("first", shape[1:]), ("last", shape[:-1]))
         readings = {channels for channels, grid in both if grid in grids}
-    if any(
-        output.channels == "first" and output.shape == shape[1:] for output in seen
-    ):  # slices that were put together, before their channels
-        return None
     like_it = not seen or any(len(output.shape) == len(shape) for output in seen)
     if len(readings) != 1 and like_it and all(output.channels == "first" for output in seen):
         return "first"

@@ -27,7 +27,7 @@ def refuse_training(model: nn.Module) -> None:
     Raises:
         ValueError: naming the first module that is in training mode.
     """
-    for name, module in model.named_modules():
+    for name, module in () if _is_exported(model) else model.named_modules():
         if module.training:
             where = name or type(model).__name__
             raise ValueError(f"the model must be in evaluation mode (call model.eval()); in training mode: {where}")
@@ -173,7 +173,17 @@ def resolve(model: nn.Module, name: str, x: Tensor) -> nn.Module:
     return module
 
 
+def _is_exported(module: nn.Module) -> bool:
+    """Tell whether a module is a program of ``torch.export``: it has no modes, and its operations no modules."""
+    return isinstance(module, torch.fx.GraphModule) and "eval" in vars(module)
+
+
 def _refuse_unwatchable(module: nn.Module, what: str = "the model") -> None:
+    if _is_exported(module):
+        raise ValueError(
+            f"{what} is a torch.export program, which has no layers that take hooks; pass the nn.Module that it was "
+            "made from, or ask for methods at the input, which need no layer"
+        )
     kinds = {
         torch.jit.ScriptModule: "is TorchScript, which takes no hooks; pass the nn.Module that it was made from, or "
         "ask for methods at the input, which need no layer",

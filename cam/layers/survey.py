@@ -125,7 +125,8 @@ class LayerSurvey:
         """Return the share of the layers with weights and cells that come after this one.
 
         Behind tokens that stand for no place, those whose cells are known do not count: no evidence lies at them. Nor
-        do, of a network that answers an image in words, (B, T, vocabulary), those whose cells are not: they read text.
+        do those whose cells are not, of a network that answers an image in words, (B, T, vocabulary): they read text;
+        or behind slices and instances: they read all parts.
         """
         grid = self._read(place)
         tokens = grid is not None and bool(grid.prefix)
@@ -137,7 +138,7 @@ class LayerSurvey:
         ]
         behind = [number for number in working if number > place and self.values[number] != value]
         behind = [number for number in behind if not (tokens and self._read(number))]
-        if self.logits.ndim == 3 and self.x.ndim > 3:
+        if (self.logits.ndim == 3 and self.x.ndim > 3) or self.layers.slices(self.finished[place]):
             behind = [number for number in behind if self._read(number)]
         return len(behind) / max(len(working), 1)
 

@@ -14,7 +14,7 @@ WORDS, QUESTION = 11, (3, 1, 4)
 METHODS = ["gradcam", "xgradcam", "hirescam", "scorecam", "ablationcam", "attention_relevance", "occlusion"]
 
 
-class Reader(nn.Module):
+class TextDecoder(nn.Module):
     """A text decoder: causal attention, and, where it is given the image's tokens apart, attention to those."""
 
     def __init__(self, length, crossed):
@@ -37,7 +37,7 @@ class Answering(nn.Module):
     def __init__(self, axes, way=eager, readers=3):
         super().__init__()
         self.vision, self.words = Transformer(axes, way), nn.Embedding(WORDS, WIDTH)
-        self.readers = nn.ModuleList([Reader(*self.reading(axes)) for _ in range(readers)])
+        self.readers = nn.ModuleList([TextDecoder(*self.reading(axes)) for _ in range(readers)])
         self.lm_head = nn.Linear(WIDTH, WORDS, bias=False)
         self.register_buffer("question", torch.tensor(QUESTION))
 

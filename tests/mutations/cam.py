@@ -329,7 +329,7 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "cam/layers/axis_layout.py",
-        ("if tokens != channels and not", "if not"),
+        ('(tokens != channels or own == "last") and ', ""),
         ("not (tokens == batch and _sequence_first(self._model))", "True"),
         tests=("tests/cam/layers/test_tokens.py",),
     ),
@@ -409,19 +409,19 @@ MUTANTS: list[Mutant] = [
         ("return ((slice(None), parts),)", "return tuple((slice(None), (part,)) for part in parts)"),
         ("if layer not in self.calls or self.calls[layer].slices is not None:", "if True:"),
         ("slice(end - part.shape[1], end)", "slice(0, end)"),
-        tests=("tests/cam/test_joined_calls.py",),
+        tests=("tests/cam/network/test_joined_calls.py",),
     ),
     *of(
         "cam/methods/reciprocam.py",
         ("len(groups) * own_scores", "own_scores"),
         ("rows[:, channels] = 0", "rows[:] = 0"),
-        tests=("tests/cam/test_joined_calls.py",),
+        tests=("tests/cam/network/test_joined_calls.py",),
     ),
     *of(
         "cam/network/last_layers.py",
         ("changes[:, channels] = (cells + whole)[:, channels]", "changes[:] = cells + whole"),
         ("return next(values) if", "return next(values).clone().zero_() if"),
-        tests=("tests/cam/test_joined_calls.py",),
+        tests=("tests/cam/network/test_joined_calls.py",),
     ),
     *of(
         "cam/inputs/targets.py",
