@@ -32,7 +32,7 @@ _KINDS = (
 )
 
 
-_MOST_CHANNELS = 4  # of a picture with its channels last
+_MOST_CHANNELS = 4  # of a picture
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def stated_array(given: Any, wanted: Wanted, what: str) -> tuple[NDArray[Any], o
         return _nibabel_array(given, wanted, what), given.affine
     if isinstance(given, tuple) and len(given) == 2:
         array, affine = given
-        return _plain(array, what), None if affine is None else _plain(affine, f"{what}: its affine")
+        return _plain(array, what), None if affine is None else _affine(affine, what)
     if hasattr(given, "affine") and hasattr(given, "meta"):  # a MetaTensor
         return _of_meta_tensor(given, what)
     return _plain(given, what), None
@@ -126,13 +126,22 @@ def _plain(given: Any, what: str) -> NDArray[Any]:  # noqa: ANN401
     values = given.detach().cpu() if hasattr(given, "detach") else given
     if str(getattr(values, "dtype", "")) == "torch.bfloat16":  # which numpy does not know
         values = values.float()
-    array = np.asarray(values) if isinstance(values, np.ndarray) or hasattr(values, "__array__") else None
-    if array is None and isinstance(given, list):
-        array = np.array(given)
+    try:
+        array = np.asarray(values) if hasattr(values, "__array__") or isinstance(given, list) else None
+    except (TypeError, ValueError):  # a sparse tensor, rows of several lengths
+        array = None
     if array is None or array.dtype.kind not in "biuf" or array.ndim < 2 or not array.size:
         kind = type(given).__name__ if array is None else f"an array of {array.dtype} of shape {array.shape}"
         raise ConfigError(f"{what}: must be {_KINDS}, not {kind}")
     return array
+
+
+def _affine(given: Any, what: str) -> NDArray[np.float64]:  # noqa: ANN401
+    try:
+        return np.asarray(given.cpu() if hasattr(given, "cpu") else given, dtype=np.float64)
+    except (TypeError, ValueError):
+        pass
+    raise ConfigError(f"{what}: its affine must be a matrix of numbers of shape (4, 4), not {type(given).__name__}")
 
 
 def _nibabel_array(given: Any, wanted: Wanted, what: str) -> NDArray[Any]:  # noqa: ANN401
@@ -154,7 +163,7 @@ def _of_meta_tensor(given: "Tensor", what: str) -> tuple[NDArray[Any], object]:
     latter the first axis runs to the right.
     """
     meta: Any = given
-    array, affine = _plain(given, what), np.asarray(_plain(meta.affine, f"{what}: its affine"), dtype=np.float64)
+    array, affine = _plain(given, what), _affine(meta.affine, what)
     if affine.ndim == 3:
         if len(affine) != 1:
             raise ConfigError(f"{what}: is a batch of {len(affine)}; explain each by itself, image[0] first")
@@ -171,6 +180,9 @@ def _of_meta_tensor(given: "Tensor", what: str) -> tuple[NDArray[Any], object]:
 def _channels(array: NDArray[Any], wanted: Wanted, what: str) -> NDArray[np.float32]:
     """Return an array as (C, *S): with a channel where it has none, without a batch of one."""
     axes = wanted.axes or (2 if array.ndim == 2 else 3)
+    unasked = wanted.axes is not None and wanted.channels is None and array.ndim == axes + 1
+    if unasked and len(array) > _MOST_CHANNELS:
+        raise ConfigError(f"{what}: its shape {array.shape} does not do: it must have {axes} spatial axes")
     if array.ndim == axes + 1 and _channels_last(array.shape, wanted.channels):
         raise ConfigError(f"{what}: the channels come last in its shape {array.shape}; move them first, as (C, ...)")
     if array.ndim == axes:

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from camaudit.views import Overlay
 from pipeline.conclusions.cases import cut_panels
+from pipeline.errors import ConfigError
 from pipeline.findings.panels import CasePanels, View
 from pipeline.studies.volume import Heatmap, Mask, Volume
 from reports.page import draw
@@ -31,7 +32,12 @@ def picture_of(
 
     What is ``marked`` is outlined, in the plane where it is largest too. ``window`` is the display window (low, high)
     in the image's values; without it, its 0.5th and 99.5th percentile.
+
+    Raises:
+        ConfigError: for a window that is none.
     """
+    if window is not None and not (np.shape(window) == (2,) and window[0] < window[1]):
+        raise ConfigError(f"window: must be (low, high) in the image's values, low below high, not {window!r:.40}")
     geometry = next(iter(maps.values())).geometry
     under = image or Volume(np.zeros(geometry.shape, np.float32), geometry)
     masks = [] if marked is None else [Mask(marked, geometry, "", _EXPERT)]

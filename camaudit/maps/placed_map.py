@@ -77,8 +77,8 @@ class PlacedMap:
         Raises:
             ConfigError: when the point is not three numbers.
         """
-        place = np.asarray(point, dtype=np.float64)
-        if place.shape != (3,) or not np.isfinite(place).all():
+        place = np.asarray(point)
+        if place.shape != (3,) or place.dtype.kind not in "iuf" or not np.isfinite(place).all():
             raise ConfigError(f"at_mm: must be a point (x, y, z) in mm, not {point!r:.60}")
         affine = self.grid.affine.copy()
         affine[:3, 3] = place

@@ -48,11 +48,12 @@ def read_mask_file(given: str | Path, image: ImageFile, request: MaskRequest) ->
     Raises:
         StudyError: as for an image; OTHER_GRID when it was drawn on another one.
     """
-    path = Path(given).absolute()
-    try:
-        return _isolated(partial(read_mask, image=image, wanted=request, readers=load_readers()), path)
-    except StudyError as fault:
-        raise _in_words(fault, path, f"mask: {path.name}") from None
+    read = partial(read_mask, image=image, wanted=request, readers=load_readers())
+    with _gathered(given, "mask") as path:
+        try:
+            return _isolated(read, path)
+        except StudyError as fault:
+            raise _in_words(fault, path, f"mask: {path.name}") from None
 
 
 def _isolated(read: Callable[[Path], Item], path: Path) -> Item:
@@ -66,6 +67,8 @@ def _isolated(read: Callable[[Path], Item], path: Path) -> Item:
 def _gathered(given: Any, what: str) -> Iterator[Path]:  # noqa: ANN401
     """Yield one path: what is given, or a folder of links to the files that are given."""
     if not isinstance(given, list | tuple):
+        if not str(given) or "\0" in str(given):
+            raise ConfigError(f"{what}: must be a path, not {str(given)!r:.60}")
         if "://" in str(given):
             raise ConfigError(f"{what}: must be a path, and {str(given)!r:.60} is an address; fetch it first")
         yield Path(given).expanduser().absolute()

@@ -80,6 +80,8 @@ class Preparation:
         if not isinstance(result, MetaTensor) or result.ndim != len(source.shape) + 1:
             raise _failed(f"the transforms must return one image of {len(source.shape)} spatial axes with its affine")
         x = result.as_tensor().to(torch.float32).contiguous()
+        if not x.numel():
+            raise _failed("the transforms leave no voxel of the image; check those that crop")
         if not bool(torch.isfinite(x).all()):
             raise _failed("the prepared image holds NaN or infinity; check the transforms that scale values")
         world = source.affine @ np.linalg.inv(plane) @ _affine_of(result)

@@ -41,6 +41,10 @@ def check_transform(where: str, transform: object) -> None:
         ConfigError: when it, or one that it holds, is random, is not MONAI's, puts its work off, or moves voxels
             otherwise than its affine says.
     """
+    if isinstance(transform, type):
+        raise ConfigError(
+            f"{where}: {transform.__name__} is the class of a transform; make one: {transform.__name__}(...)"
+        )
     if getattr(transform, "lazy", False) and not isinstance(transform, Compose):  # a Compose ends what it has put off
         name = type(transform).__name__
         raise ConfigError(f"{where}: {name} with lazy=True puts its work off, and nothing would end it; use lazy=False")

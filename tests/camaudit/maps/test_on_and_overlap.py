@@ -94,6 +94,8 @@ def test_images_that_lie_apart_are_refused(placed):
 def test_a_picture_goes_onto_one_of_its_own_size_alone():
     spot = explain(network(2), blob(PICTURE, SPOT), target=1)["gradcam"]
     np.testing.assert_array_equal(spot.on(np.zeros(PICTURE)).array, spot.array)
+    with pytest.raises(AuditError, match="must have 2 spatial axes"):
+        spot.on((blob(), oblique()))
     with pytest.raises(AuditError, match=r"differ in size: \(40, 30\) and \(30, 40\)"):
         spot.on(np.zeros((30, 40)))
 
@@ -369,6 +371,8 @@ def test_points_and_peaks(placed):
     assert placed.at_mm((1e4, 0, 0)) is None
     with pytest.raises(AuditError, match=r"at_mm: must be a point \(x, y, z\) in mm, not \(1, 2\)"):
         placed.at_mm((1, 2))
+    with pytest.raises(AuditError, match=r"at_mm: must be a point \(x, y, z\) in mm, not 'abc'"):
+        placed.at_mm("abc")
     flat = camaudit.PlacedMap(
         array=np.zeros((3, 3, 3), np.float32), grid=placed.cells.grid, method="gradcam", target="1", layer="0"
     )

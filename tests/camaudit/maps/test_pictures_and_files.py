@@ -135,6 +135,9 @@ def test_several_maps_are_one_picture_and_one_is_another(placed, tmp_path):
     assert Image.open(grid.save(tmp_path / "grid.png")).size == grid.array.shape[1::-1]
     for shown in (maps, placed, placed.cells):
         assert Image.open(io.BytesIO(shown._repr_png_())).format == "PNG"
+    for window in ((1, 0), 3, (1, 1)):
+        with pytest.raises(AuditError, match="window: must be"):
+            placed.show(window=window)
     assert not np.array_equal(placed.show(window=(0, 0.1)).array, placed.show().array)
 
 
