@@ -92,7 +92,8 @@ def list_studies(
     if not rows:
         below = archives_below(path) if manifest is None else ()
         which = f"; {len(below)} of its folders are archives ({', '.join(sorted(set(below)))}): give the path of one"
-        raise ArchiveError(f"{manifest or path}: holds no studies{which if below else ''}")
+        hint = "" if manifest else "; camaudit scan --write-manifest finds images and masks in other layouts"
+        raise ArchiveError(f"{manifest or path}: holds no studies{which if below else hint}")
     return rows
 
 
