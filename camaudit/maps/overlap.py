@@ -1,17 +1,15 @@
 """What the metrics say of one map against one mask: each a value with its unit, or the reason why it has none."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError, closest
 from pipeline.evidence.metrics.map_evidence import MaskedEvidence
 from pipeline.evidence.metrics.plugins import load_metrics
 from pipeline.evidence.metrics.registry import score_all
+from pipeline.studies.readers import MaskFile
 from pipeline.studies.volume import Heatmap, Mask
 from pipeline.vocabulary import Better
 
@@ -51,12 +49,14 @@ class MapOverlap:
     """Every registered metric of a map against a mask: ``overlap["iou"].value``.
 
     ``region_above`` is the value above which a voxel belongs to the map's region; None: the map has no region.
-    ``seen_share`` is the share of the mask that lies in the model's field of view; None: the mask is empty.
+    ``seen_share`` is the share of the mask that lies in the model's field of view; None: the mask is empty. ``notes``
+    tell what was taken for granted when the mask was read: that its only segment bears another name, say.
     """
 
     scores: tuple[OverlapScore, ...]
     region_above: float | None
     seen_share: float | None
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[OverlapScore]:
         return iter(self.scores)
@@ -76,12 +76,13 @@ class MapOverlap:
         return by_name[name]
 
     def __repr__(self) -> str:
-        return "\n".join(map(str, self.scores))
+        return "\n".join([*map(str, self.scores), *(f"({name}: {note})" for name, note in self.notes.items())])
 
     def _repr_html_(self) -> str:
         """Show the scores in a notebook."""
         rows = ("".join(f"<td>{escape(text)}</td>" for text in (score.title, *score.texts)) for score in self.scores)
-        return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+        notes = "".join(f"<p>{escape(f'{name}: {note}')}</p>" for name, note in self.notes.items())
+        return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>{notes}"
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class OverlapTable:
         return [score.texts[0] for score in row]
 
 
-def overlap_of(heatmap: Heatmap, marked: NDArray[np.bool_], threshold: Literal["otsu"] | float) -> MapOverlap:
+def overlap_of(heatmap: Heatmap, mask: MaskFile, threshold: Literal["otsu"] | float) -> MapOverlap:
     """Return the scores of a map against what is marked on its grid, by the functions that an audit scores with.
 
     Raises:
@@ -141,13 +142,14 @@ def overlap_of(heatmap: Heatmap, marked: NDArray[np.bool_], threshold: Literal["
         raise ConfigError(f"threshold: must be 'otsu' or a share of the maximum between 0 and 1, not {threshold!r:.40}")
     evidence = MaskedEvidence(heatmap, threshold)
     metrics = load_metrics()
-    scores = score_all(evidence, Mask(marked, heatmap.geometry, heatmap.target, "mask"), metrics.values())
-    marked_voxels = int(marked.sum())
+    scores = score_all(evidence, Mask(mask.marked, heatmap.geometry, heatmap.target, "mask"), metrics.values())
+    marked_voxels = int(mask.marked.sum())
     return MapOverlap(
         tuple(
             OverlapScore(score.name, metric.title, score.value, metric.unit, metric.better, score.chance, score.reason)
             for score, metric in zip(scores, metrics.values(), strict=True)
         ),
         evidence.threshold,
-        int((marked & heatmap.seen).sum()) / marked_voxels if marked_voxels else None,
+        int((mask.marked & heatmap.seen).sum()) / marked_voxels if marked_voxels else None,
+        mask.header,
     )
