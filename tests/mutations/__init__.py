@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from tests.mutants import Mutant
-from tests.mutations import cam, evidence, geometry, runs, verify
+from tests.mutations import cam, evidence, geometry, models, runs, verify
 
 __all__ = ["GROUPS"]
 
@@ -11,6 +11,7 @@ GROUPS: Mapping[str, Sequence[Mutant]] = {
     "cam": cam.MUTANTS,
     "geometry": geometry.MUTANTS,
     "evidence": evidence.MUTANTS,
+    "models": models.MUTANTS,
     "runs": runs.MUTANTS,
     "verify": verify.MUTANTS,
 }
