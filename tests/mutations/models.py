@@ -43,7 +43,7 @@ MUTANTS: list[Mutant] = [
     *of(
         "pipeline/checks/output_check.py",
         ("if named:\n            raise", "if False:\n            raise"),
-        ("        _check_range(model, of_all_sizes)\n", ""),
+        ("        _check_range(model, of_all_sizes, _EDGE if outputs.requires_grad else _NO_RECORD)\n", ""),
         ("if low < 0 or high > 1:", "if False:"),
         ("if model.multi_label and is_one:", "if False:"),
         ("if not model.multi_label and not is_one:", "if False:"),
