@@ -126,7 +126,7 @@ def group_captures(catalogue: Catalogue) -> None:
 
 
 def group_label_series(catalogue: Catalogue) -> None:
-    """Take a series that lies in a folder of masks for a mask, when it holds few values, as its first slice tells.
+    """Take a series that lies in a folder of masks for a mask, when it holds few values, as its middle slice tells.
 
     All its slices bear one role; ``series`` tells which belong together.
     """
@@ -137,7 +137,7 @@ def group_label_series(catalogue: Catalogue) -> None:
         if path is None or path.by != "folder":
             continue
         files = list(catalogue.select("SELECT id, content FROM files WHERE image = ? ORDER BY path", image["id"]))
-        if is_few(files[0]["content"]):
+        if is_few(next((file["content"] for file in files if file["content"]), None)):
             about = {"reader": path.reader, "by": "folder", "stem": name, "mixed": False, "folder": above}
             role = json.dumps(about | {"series": image["id"]})
             rows = [(role, file["id"]) for file in files]
