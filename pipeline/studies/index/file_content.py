@@ -32,6 +32,7 @@ _BATCH = 8  # files a task
 _MOST = 1000  # values that are counted
 _PART = 4 * 1024**2  # voxels at a time
 _LARGEST = 2**31
+_WHOLE = 1e-3  # how far from a whole number a label may lie, as for the readers of masks
 _FEW = 128  # values of a label map, at most
 _PLAINLY_FEW = 16  # values of what is a mask though no name says so
 _DERIVED = re.compile(r"(?P<patient>.*\D)_\d{1,2}")
@@ -81,7 +82,7 @@ def volume_content(array: NDArray[np.floating]) -> Content:
     for start in range(0, flat.size, _PART):
         part = flat[start : start + _PART]
         whole = np.rint(part)
-        if not np.isfinite(part).all() or (whole != part).any() or np.abs(whole).max() >= _LARGEST:
+        if not np.isfinite(part).all() or (np.abs(whole - part) > _WHOLE).any() or np.abs(whole).max() >= _LARGEST:
             return {"values": min(len(np.unique(part)), _MOST), "whole": False, "marked": True}
         numbers = whole.astype(np.int64)
         values |= present(numbers) | ({0} if (numbers == 0).any() else set())
