@@ -6,6 +6,7 @@ name, folder or header makes a candidate.
 """
 
 import json
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,16 +18,26 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import StudyError
+from pipeline.errors import ArchiveError, StudyError
 from pipeline.studies.index.catalogue import Catalogue, Entry
 from pipeline.studies.index.headers import Kind
+from pipeline.studies.listing.dataset_layouts import conventional
 from pipeline.studies.listing.mask_names import is_in_mask_folder, mask_path, words_of
 from pipeline.studies.readers import BUILT_IN, Readers, read_image
 from pipeline.studies.readers.masks.annotations import image_key
 from pipeline.studies.readers.masks.label_maps import present
 from pipeline.studies.untrusted.workers import DECODING, WorkerPool, isolated_map
 
-__all__ = ["derived_patient", "file_stem", "is_few", "is_plainly_few", "look_into", "says_mask", "volume_content"]
+__all__ = [
+    "derived_patient",
+    "drawn_on",
+    "file_stem",
+    "is_few",
+    "is_plainly_few",
+    "look_into",
+    "says_mask",
+    "volume_content",
+]
 
 _BATCH = 8  # files a task
 _MOST = 1000  # values that are counted
@@ -47,7 +58,8 @@ def look_into(
     root: Path, catalogue: Catalogue, *, workers: int, pool: WorkerPool | None = None, readers: Readers = BUILT_IN
 ) -> None:
     """Decode the files that may be masks and have not been looked into yet, and note what they hold."""
-    files = [(row["id"], row["path"]) for row in _candidates(catalogue, readers)]
+    by_rule = drawn_on(root)  # nobody has to look into what a convention says
+    files = [(row["id"], row["path"]) for row in _candidates(catalogue, readers) if row["path"] not in by_rule]
     read = partial(_contents, str(root), readers=readers)
     batches = [files[start : start + _BATCH] for start in range(0, len(files), _BATCH)]
     paths = [[path for _, path in batch] for batch in batches]
@@ -74,6 +86,17 @@ def _contents(root: str, paths: Sequence[str], readers: Readers = BUILT_IN) -> l
         except StudyError:
             contents.append({})
     return contents
+
+
+def drawn_on(root: Path) -> dict[str, str]:
+    """Return the mask files of a known convention, each with its image's path."""
+    try:
+        rows = conventional(root)
+    except ArchiveError:
+        return {}  # its layout is broken: names have to do
+    return {
+        os.path.relpath(mask.path, root): os.path.relpath(row.image, root) for row in rows or () for mask in row.masks
+    }
 
 
 def volume_content(array: NDArray[np.floating]) -> Content:

@@ -8,7 +8,6 @@ one when it lies in a folder of masks and holds few.
 """
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +15,10 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from pipeline.errors import ArchiveError, Reason
+from pipeline.errors import Reason
 from pipeline.studies.index.catalogue import Catalogue, Entry
-from pipeline.studies.index.file_content import derived_patient, file_stem, is_few, is_plainly_few, says_mask
+from pipeline.studies.index.file_content import derived_patient, drawn_on, file_stem, is_few, is_plainly_few, says_mask
 from pipeline.studies.index.headers import Kind
-from pipeline.studies.listing.dataset_layouts import conventional
 from pipeline.studies.listing.mask_names import UNNAMED_READER, kept_apart, mask_path, words_of
 from pipeline.studies.readers import Readers
 
@@ -40,22 +38,11 @@ def group_volumes(root: Path, catalogue: Catalogue, readers: Readers) -> None:
     kinds = ", ".join(f"'{kind}'" for kind in readers.told_by_name)
     catalogue.write(f"DELETE FROM images WHERE kind IN ({kinds})", [()])
     catalogue.write(f"UPDATE files SET image = NULL, role = NULL WHERE kind IN ({kinds})", [()])
-    naming = _Naming(_drawn_on(root), readers.study_endings)
+    naming = _Naming(drawn_on(root), readers.study_endings)
     query = "SELECT id, folder, path, member, kind, reason, content, shape FROM files "
     query += f"WHERE kind IN ({kinds}) ORDER BY +folder, path, member"
     for folder, files in groupby(catalogue.select(query), key=itemgetter("folder")):
         _group_folder(catalogue, folder, list(files), naming)
-
-
-def _drawn_on(root: Path) -> dict[str, str]:
-    """Return the mask files of a known convention, each with its image's path."""
-    try:
-        rows = conventional(root)
-    except ArchiveError:
-        return {}  # its layout is broken: names have to do
-    return {
-        os.path.relpath(mask.path, root): os.path.relpath(row.image, root) for row in rows or () for mask in row.masks
-    }
 
 
 def _group_folder(catalogue: Catalogue, folder: str, files: Sequence[Entry], naming: _Naming) -> None:
