@@ -98,18 +98,31 @@ def group_captures(catalogue: Catalogue) -> None:
     """
     query = "SELECT * FROM files WHERE kind = ? AND image IS NOT NULL AND content IS NOT NULL AND reason IS NULL"
     files = list(catalogue.select(query, Kind.PROJECTION))
+    masked: set[str] = set()
     for file in files:
-        patient = derived_patient(file["patient"])
-        of_part = patient is not None and catalogue.count(_IS_THERE, patient, Kind.PROJECTION) > 0
-        known = json.loads(file["content"])
-        if known and known["whole"] and known["values"] <= 2 and (of_part or says_mask(file)):
-            about = {"reader": UNNAMED_READER, "by": "patient" if of_part else "folder", "part": of_part}
+        patient = _whole_patient(catalogue, file)
+        if _is_two_valued(file) and (patient or says_mask(file)):
+            about = {"reader": UNNAMED_READER, "by": "patient" if patient else "folder", "part": patient is not None}
             role = json.dumps(about | {"patient": patient, "stem": file_stem(file, ()), "mixed": False})
             catalogue.write(
                 "UPDATE files SET role = ?, image = NULL, outcome = NULL WHERE id = ?", [(role, file["id"])]
             )
-        elif of_part:
-            catalogue.write("UPDATE files SET image = NULL, outcome = ? WHERE id = ?", [(Reason.DUPLICATE, file["id"])])
+            masked |= {file["patient"]} if patient else set()
+    crops = [file["id"] for file in files if file["patient"] in masked and not _is_two_valued(file)]
+    catalogue.write(
+        "UPDATE files SET image = NULL, outcome = ? WHERE id = ?", [(Reason.DUPLICATE, number) for number in crops]
+    )
+
+
+def _whole_patient(catalogue: Catalogue, file: Entry) -> str | None:
+    """Return the patient of whom a file's is a numbered part, when there are pictures of that one."""
+    patient = derived_patient(file["patient"])
+    return patient if patient is not None and catalogue.count(_IS_THERE, patient, Kind.PROJECTION) else None
+
+
+def _is_two_valued(file: Entry) -> bool:
+    known = json.loads(file["content"])
+    return bool(known) and bool(known["whole"]) and known["values"] <= 2
 
 
 def group_label_series(catalogue: Catalogue) -> None:
