@@ -180,9 +180,9 @@ def _layout(layout: LayoutSummary) -> str:
     if not layout.studies:
         return f"layout: {layout.title}; its studies are told by headers"
     lacking = [(layout.images_missing, "images"), (layout.masks_missing, "files of masks")]
-    told = [f"{count} {what} missing" for count, what in lacking if count]
+    missing = [f"{count} {what} missing" for count, what in lacking if count]
     counts = [f"{layout.subjects} subjects", f"{layout.studies} studies", f"{layout.structures} structures"]
-    return ", ".join([f"layout: {layout.title}", *counts, *told])
+    return ", ".join([f"layout: {layout.title}", *counts, *missing])
 
 
 def _reasons(excluded: Mapping[str, int]) -> str:

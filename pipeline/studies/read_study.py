@@ -98,13 +98,13 @@ def list_studies(
 
 def _found(path: Path, label: str | None, readers: Readers, found_by: Discovery) -> tuple[StudyRow, ...]:
     """Return the studies that a known convention lays out, or else those that the file names tell of."""
-    found = found_layout(path, found_by.choice)
-    if found is None:
+    kept = found_layout(path, found_by.choice)
+    if kept is None:
         return discover(path, label, readers)
-    if found.layout.rows is not None:
+    if kept.layout.rows is not None:
         return conventional(path, label, found_by.choice) or ()
     if found_by.private is None:
-        message = f"{path}: is laid out as {found.layout.title}, whose studies its headers tell; make a manifest with "
+        message = f"{path}: is laid out as {kept.layout.title}, whose studies its headers tell; make a manifest with "
         raise ArchiveError(f"{message}camaudit scan {path} --write-manifest FILE")
     rows = scanned_rows(path, found_by.private, readers)
     return rows if label is None else tuple(about_label(row, label) for row in rows)

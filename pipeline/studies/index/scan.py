@@ -267,18 +267,18 @@ def _layout(root: Path, catalogue: Catalogue, choice: LayoutChoice) -> LayoutSum
     if not root.is_dir():
         return None
     try:
-        found = found_layout(root, choice)
+        kept = found_layout(root, choice)
         rows = conventional(root, None, choice)
     except ArchiveError as error:
         return LayoutSummary("not decided", str(error))
-    if found is None:
+    if kept is None:
         return None
     if rows is None:
-        return LayoutSummary(found.layout.title)
+        return LayoutSummary(kept.layout.title)
     met = {row["path"] for row in catalogue.select("SELECT path FROM files WHERE member = ''")}
     masks = {os.path.relpath(mask.path, root) for row in rows for mask in row.masks}
     return LayoutSummary(
-        found.layout.title,
+        kept.layout.title,
         subjects=len({row.patient for row in rows}),
         studies=len(rows),
         structures=len({mask.label for row in rows for mask in row.masks if mask.label}),

@@ -89,15 +89,15 @@ def found_layout(root: Path, choice: LayoutChoice = DETECTED) -> FoundLayout | N
     if not root.is_dir():
         return None  # a server's files lie in no folder
     try:
-        found = _found_in(root, choice) or _found_below(root, choice)
+        kept = _found_in(root, choice) or _found_below(root, choice)
     except OSError as error:
         raise ArchiveError(f"{root}: cannot be read: {error.strerror}") from error
-    if found is None and choice.layout is not None:
+    if kept is None and choice.layout is not None:
         raise ArchiveError(f"{root}: is not laid out as {_of_name(choice.layout).title}, which archive.layout names")
-    if choice.modalities is not None and (found is None or not found.layout.has_modalities):
-        title = "an archive of no known layout" if found is None else found.layout.title
+    if choice.modalities is not None and (kept is None or not kept.layout.has_modalities):
+        title = "an archive of no known layout" if kept is None else kept.layout.title
         raise ArchiveError(f"{root}: archive.modalities chooses among a subject's images, and {title} tells none apart")
-    return found
+    return kept
 
 
 def _of_name(name: str) -> Layout:
@@ -150,11 +150,11 @@ def conventional(root: Path, label: str | None = None, choice: LayoutChoice = DE
         ArchiveError: one line, when the marks are there and the rest is not as the convention says, or when two
             images are one study by their names; as ``found_layout``.
     """
-    found = found_layout(root, choice)
-    if found is None or found.layout.rows is None:
+    kept = found_layout(root, choice)
+    if kept is None or kept.layout.rows is None:
         return None
     try:
-        rows = tuple(found.layout.rows(found.root, choice))
+        rows = tuple(kept.layout.rows(kept.root, choice))
     except OSError as error:
         raise ArchiveError(f"{root}: cannot be read: {error.strerror}") from error
     except StudyError as error:

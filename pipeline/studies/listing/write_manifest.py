@@ -27,7 +27,7 @@ from pipeline.studies.listing.study_row import LIST
 from pipeline.studies.pseudonyms import KEY_VARIABLE
 from pipeline.studies.readers.images.dicom_series import FACTS as DICOM
 
-__all__ = ["Names", "write_manifest"]
+__all__ = ["RowNames", "write_manifest"]
 
 _MOST_COLUMNS = 512  # of masks: an archive of organs has a hundred labels
 _NEEDED = ("study", "patient", "image")
@@ -35,7 +35,7 @@ _NO_CELL = re.compile(r"^\s|\s$|[\n\r#;]")
 _READER = re.compile(r"(r|reader|rater|expert|annotator)[_-]?\d*|manual|auto")  # a file's name may hold a person's
 
 
-class Names(Protocol):
+class RowNames(Protocol):
     """What gives studies and patients the names that a manifest shows: ``Pseudonyms``, or who keeps the archive's."""
 
     def study(self, patient: str, study: str) -> str:
@@ -53,7 +53,7 @@ def write_manifest(
     root: Path,
     catalogue: Catalogue,
     path: Path,
-    pseudonyms: Names,
+    pseudonyms: RowNames,
     opened: Opener,
     choice: LayoutChoice = DETECTED,
 ) -> int:
@@ -104,7 +104,7 @@ def _usable(catalogue: Catalogue) -> Iterator[Entry]:
     return catalogue.select("SELECT * FROM images WHERE reason IS NULL ORDER BY patient, study, series, id")
 
 
-def _row(catalogue: Catalogue, image: Entry, lists: Path, pseudonyms: Names, *, on_disk: bool) -> _Cells:
+def _row(catalogue: Catalogue, image: Entry, lists: Path, pseudonyms: RowNames, *, on_disk: bool) -> _Cells:
     """Return an image's row; several images of one series are told apart by their files.
 
     A folder stands for its files only ``on_disk``: a server's are not there to be listed.
@@ -177,7 +177,7 @@ def _consistent(rows: Sequence[_Cells]) -> None:
 
 
 def _conventional_rows(
-    root: Path, catalogue: Catalogue, pseudonyms: Names, choice: LayoutChoice
+    root: Path, catalogue: Catalogue, pseudonyms: RowNames, choice: LayoutChoice
 ) -> list[_Cells] | None:
     """Return the rows of an archive that keeps a convention, without the images that the catalogue excludes."""
     listed = conventional(root, None, choice)

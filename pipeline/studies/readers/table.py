@@ -47,7 +47,7 @@ def with_tables(text: str) -> str:
     """Return a document with the tables in their places."""
     for name, table in TABLES.items():
         mark = re.compile(rf"(<!-- {name} -->\n).*?(?=\n\n)", re.DOTALL)
-        text = mark.sub(lambda found, table=table: f"{found[1]}{table()}", text)  # type: ignore[misc]
+        text = mark.sub(lambda place, table=table: f"{place[1]}{table()}", text)  # type: ignore[misc]
     return text
 
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from pipeline.findings.results import load_results
-from tests.field.archives import brats, luna, total_segmentator
+from tests.field.layouts.copies import brats, luna, total_segmentator
 from tests.pipeline.planted import FACTORY
 
 CASES = {
