@@ -32,7 +32,7 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     """Read a label map (column, row, slice) of stored values onto the image's grid.
 
     Raises:
-        StudyError: UNSUPPORTED_FORMAT for the image's own slices; as the reader of series, ``where_meant``, ``on_grid``.
+        StudyError: UNSUPPORTED_FORMAT for the image's own slices; as series, ``where_meant`` and ``on_grid``.
     """
     labels = stored_labels(path)
     if labels.instances & image.instances:
