@@ -151,13 +151,15 @@ class OverlapConfig(_Part):
     ``threshold`` is taken of the map's positive part: ``otsu``, a share of its maximum, ``percentile-95`` of the voxels
     that the model saw, or for pictures ``otsu-chexlocalize``. ``tolerance_mm``: how far beside the mask or its surface
     still counts as at it, for the metrics that say so. ``smallest_lesion``: from which size in mm3 (of a picture mm2) a
-    part of the mask is a lesion, and one of the map's region a mark. Besides ``metrics``, a run measures those that its
-    criteria name and those of installed packages.
+    part of the mask is a lesion, and one of the map's region a mark. ``align``: whether a layer's cells are taken to
+    tile the model's input edge to edge (``grid``), or to lie where they were measured to look (``receptive_field``).
+    Besides ``metrics``, a run measures those that its criteria name and those of installed packages.
     """
 
     threshold: Threshold = "otsu"
     tolerance_mm: Annotated[float, Field(gt=0, le=1000)] = 5.0
     smallest_lesion: Annotated[float, Field(ge=0)] = 0.0
+    align: Literal["grid", "receptive_field"] = "grid"
     metrics: Names = ("iou", "dice", "hit_rate", "energy_in_mask", "average_precision")
 
 

@@ -196,6 +196,8 @@ def _overlap_rule(config: AuditConfig) -> str:
     limits = [f"within {overlap.tolerance_mm:g} mm counts as at the mask"]
     if overlap.smallest_lesion:
         limits.append(f"lesions and marks count from {overlap.smallest_lesion:g} mm3 (in a picture mm2)")
+    if overlap.align == "receptive_field":
+        limits.append("maps lie where their layer's cells were measured to look")
     return "; ".join([rule, *limits])
 
 

@@ -31,7 +31,7 @@ class Auditor:
 
     ``pool`` is whose processes read the studies; without one, each call of ``read_studies`` has its own. ``model`` is
     None where maps are only scored again: nothing can be shown to it then. ``metrics`` are camaudit's own and those of
-    installed packages, by name.
+    installed packages, by name. ``shifts`` says by how many cells the maps of a layer are moved.
     """
 
     config: AuditConfig
@@ -46,6 +46,7 @@ class Auditor:
     archive_reader: ArchiveReader = field(default_factory=ArchiveReader)
     metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)
     centre_priors: CentrePriors = field(default_factory=CentrePriors)
+    shifts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def loaded(self) -> LoadedModel:

@@ -13,10 +13,11 @@ from pipeline.findings.carried import Carried, MapPlace
 from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import load_maps, map_key
 from pipeline.models.prepared_studies import PreparedStudy
-from pipeline.studies.geometry import Geometry, Resampling, plan
+from pipeline.studies.geometry import Geometry, Resampling
 from pipeline.studies.study import faults_of
 from pipeline.studies.volume import Heatmap
 from pipeline.vocabulary import BASELINES, Baseline
+from pipeline.walk.alignment import map_resampling
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.map_plan import places_of
 from pipeline.walk.sources import StudySource
@@ -77,7 +78,7 @@ class StudyMeasuring:
         """Carry maps to the study's own grid and score each against every reader's mask."""
         entries: list[MapScores] = []
         for (target, method, layer), kept in maps.items():
-            resampling = self._plan(kept.grid)
+            resampling = self._plan(layer, kept.grid)
             heatmap = Heatmap(
                 resampling.apply(kept.values), self.study.geometry, resampling.seen, method, layer, target
             )
@@ -105,7 +106,7 @@ class StudyMeasuring:
         return [entry for target in targets for name in BASELINES for entry in scored[target, name]]
 
     def _baseline(self, name: Baseline, grid: Geometry) -> MaskedEvidence:
-        resampling = self._plan(grid)
+        resampling = self._plan("", grid)  # noise and prior come from no layer: nothing moves them
         if name == "centre_prior":
             return self.auditor.centre_priors.evidence(self.study.geometry, resampling.seen, self._evidence)
         values = resampling.apply(random_map(grid.shape, self.auditor.config.run.seed, self.source.sha256))
@@ -114,10 +115,11 @@ class StudyMeasuring:
     def _evidence(self, heatmap: Heatmap) -> MaskedEvidence:
         return evidence_of(heatmap, self.auditor.config.overlap)
 
-    def _plan(self, grid: Geometry) -> Resampling:
-        key = _key(grid)
+    def _plan(self, layer: str, grid: Geometry) -> Resampling:
+        shift = self.auditor.shifts.get(layer)
+        key = (shift, *_key(grid))
         if key not in self._plans:
-            self._plans[key] = plan(grid, self.study.geometry)
+            self._plans[key] = map_resampling(self.auditor, layer, grid, self.study.geometry)
         return self._plans[key]
 
     def _scores(self, evidence: MaskedEvidence, target: str, facts: Mapping[str, object]) -> list[MapScores]:

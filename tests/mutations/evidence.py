@@ -145,6 +145,15 @@ MUTANTS: list[Mutant] = [
         tests=("tests/pipeline/evidence/metrics/test_lesions.py",),
     ),
     *of(
+        "pipeline/walk/alignment.py",
+        ("@ np.array(shift)", "@ -np.array(shift)"),
+        ("shift / cell for", "shift for"),
+        (", seen=laid.seen)", ")"),
+        ("        if layer.shift_mm is None:", "        if False:"),
+        ('if auditor.config.overlap.align == "grid":', "if False:"),
+        tests=("tests/pipeline/walk/test_alignment.py",),
+    ),
+    *of(
         "pipeline/evidence/experts.py",
         ("if other.reader != mask.reader]", "]"),
         ("for other in others}) < 2:", "for other in others}) < 1:"),

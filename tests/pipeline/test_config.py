@@ -267,6 +267,7 @@ NUMBER_CHANGING = {
     "overlap.threshold": 0.5,
     "overlap.tolerance_mm": 4.0,
     "overlap.smallest_lesion": 10.0,
+    "overlap.align": "receptive_field",
     "overlap.metrics": ["hd95"],
     "run.seed": 1,
 }
