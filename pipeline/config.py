@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.vocabulary import Baseline, Better, Stratum
+from pipeline.vocabulary import BASELINES, Baseline, Better, Stratum
 
 __all__ = ["CONFIG_VERSION", "AuditConfig", "Criterion", "OverlapConfig", "bound_fault", "digest_of", "resolved"]
 
@@ -153,13 +153,15 @@ class OverlapConfig(_Part):
     still counts as at it, for the metrics that say so. ``smallest_lesion``: from which size in mm3 (of a picture mm2) a
     part of the mask is a lesion, and one of the map's region a mark. ``align``: whether a layer's cells are taken to
     tile the model's input edge to edge (``grid``), or to lie where they were measured to look (``receptive_field``).
-    Besides ``metrics``, a run measures those that its criteria name and those of installed packages.
+    Besides ``metrics`` and ``baselines``, a run measures those that its criteria name, and the metrics of installed
+    packages.
     """
 
     threshold: Threshold = "otsu"
     tolerance_mm: Annotated[float, Field(gt=0, le=1000)] = 5.0
     smallest_lesion: Annotated[float, Field(ge=0)] = 0.0
     align: Literal["grid", "receptive_field"] = "grid"
+    baselines: Annotated[tuple[Baseline, ...], BeforeValidator(_listed)] = ("random_map", "centre_prior")
     metrics: Names = ("iou", "dice", "hit_rate", "energy_in_mask", "average_precision")
 
 
@@ -276,6 +278,14 @@ class AuditConfig(_Part):
     criteria: tuple[Criterion, ...] = ()
     report: ReportConfig = ReportConfig()
     run: RunConfig = RunConfig()
+
+    @property
+    def baselines(self) -> tuple[Baseline, ...]:
+        """The baselines that a run measures, in their own order: those asked for, and those that criteria name."""
+        named = {criterion.better_than for criterion in self.criteria} | {
+            criterion.method for criterion in self.criteria
+        }
+        return tuple(name for name in BASELINES if name in self.overlap.baselines or name in named)
 
     def recipe(self) -> str:
         """Return the digest of everything that changes a study's row.

@@ -42,11 +42,13 @@ STRATA_MEANING: Final[Mapping[Stratum, str]] = {
     "false_negative": "Reference positive, but the model missed it: did it look at the finding all the same?",
 }
 
-Baseline = Literal["random_map", "centre_prior"]
+Baseline = Literal["random_map", "centre_prior", "edge_map", "body_mask"]
 
 BASELINES: Final[Mapping[Baseline, str]] = {
     "random_map": "Random map (baseline)",
     "centre_prior": "Centre prior (baseline)",
+    "edge_map": "Edge map (baseline)",
+    "body_mask": "Body mask (baseline)",
 }
 
 Answer = Literal["MET", "NOT MET", "INCONCLUSIVE", "NOT EVALUATED"]

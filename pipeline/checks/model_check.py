@@ -18,7 +18,6 @@ from pipeline.findings.facts import LayerFacts
 from pipeline.models.prepare import Prepared, StepError
 from pipeline.studies.geometry import Geometry, cells
 from pipeline.studies.read_study import StudyRow
-from pipeline.vocabulary import BASELINES
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.reading import read_studies
 
@@ -57,7 +56,9 @@ def check_model(auditor: Auditor, rows: Sequence[StudyRow]) -> Probe:
         AuditError: as ``probe_model``; for a criterion about a map that there will not be.
     """
     probe = probe_model(auditor, rows)
-    check_criteria(auditor.config.criteria, [*_map_names(auditor.config, probe.layers), *BASELINES], auditor.metrics)
+    check_criteria(
+        auditor.config.criteria, [*_map_names(auditor.config, probe.layers), *auditor.config.baselines], auditor.metrics
+    )
     return probe
 
 

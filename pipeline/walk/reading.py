@@ -7,6 +7,7 @@ from functools import partial
 
 from pipeline.config import AuditConfig
 from pipeline.errors import Reason, Stage, StudyError
+from pipeline.evidence.baselines import OF_THE_IMAGE
 from pipeline.evidence.experts import agreement
 from pipeline.findings.carried import Carried
 from pipeline.findings.scores import PairAgreement
@@ -78,11 +79,16 @@ def _outcome(auditor: Auditor, source: StudySource, study: Study | PreparedStudy
         carried = _brought_up_to(source.carried, auditor.config, study)
         missing = missing_maps(carried.audit, auditor.config, auditor.layers) if carried else None
         if isinstance(study, Study):
-            shown = None if carried and not missing else auditor.preparation(study.image)
+            shown = auditor.preparation(study.image) if not carried or missing or _shows_stale(carried) else None
             study = prepared_study(study, shown)
     except StudyError as fault:
         return ReadOutcome(source, fault=fault)
     return ReadOutcome(source, study, carried=carried, missing=missing)
+
+
+def _shows_stale(carried: Carried) -> bool:
+    """Tell whether a baseline that is made of the model's input is to be scored again."""
+    return any(method in OF_THE_IMAGE for _, method, _ in carried.stale)
 
 
 def _brought_up_to(carried: Carried | None, config: AuditConfig, study: Study | PreparedStudy) -> Carried | None:
