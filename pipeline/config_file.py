@@ -22,6 +22,7 @@ from pipeline.config import (
     OverlapConfig,
     ReportConfig,
     RunConfig,
+    VolumeConfig,
     resolved,
 )
 from pipeline.errors import ConfigError
@@ -344,7 +345,7 @@ def _keys_at(parents: Sequence[str | int]) -> list[str]:
     """Return the keys that are allowed below ``parents`` (names and list positions)."""
     parts: dict[str, type[BaseModel]] = {
         "archive": ArchiveConfig, "model": ModelConfig, "explain": ExplainConfig, "overlap": OverlapConfig,
-        "criteria": Criterion, "cases": CasesConfig, "report": ReportConfig, "run": RunConfig,
+        "volume": VolumeConfig, "criteria": Criterion, "cases": CasesConfig, "report": ReportConfig, "run": RunConfig,
     }  # fmt: skip
     names = [str(part) for part in parents if str(part) in parts]
     return sorted((parts[names[-1]] if names else AuditConfig).model_fields)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 __all__ = [
+    "ALL_BASELINES",
     "ANSWERS",
     "BASELINES",
     "BETTER",
@@ -14,14 +15,20 @@ __all__ = [
     "CLASSIFIER_METRICS",
     "CSV_COLUMNS",
     "FIDELITY",
+    "IMAGE_BASELINES",
     "STATUSES",
     "STRATA",
+    "STRATA_BY_PREDICTION",
     "STRATA_MEANING",
+    "SURE",
+    "USUAL_BASELINES",
     "WORST_FIRST",
     "Answer",
     "Baseline",
     "Better",
+    "Decision",
     "Fidelity",
+    "SamplingUnit",
     "Status",
     "Stratum",
 ]
@@ -35,12 +42,18 @@ STRATA: Final[Mapping[Stratum, str]] = {
     "false_negative": "False negative studies",
 }
 
+STRATA_BY_PREDICTION: Final[tuple[Stratum, ...]] = ("true_positive", "false_negative")
+"""The strata that ask what the model called; a model that calls nothing has none of them."""
+
 STRATA_MEANING: Final[Mapping[Stratum, str]] = {
     "all": "Every study with a map.",
     "reference_positive": "Studies in which the reference says that the finding is present.",
     "true_positive": "Reference positive, and the model said so: did it look at the finding?",
     "false_negative": "Reference positive, but the model missed it: did it look at the finding all the same?",
 }
+
+SamplingUnit = Literal["patient", "study"]
+"""What a criterion's mean is taken over, and what is independent of each other."""
 
 Baseline = Literal["random_map", "centre_prior", "edge_map", "body_mask"]
 
@@ -51,12 +64,27 @@ BASELINES: Final[Mapping[Baseline, str]] = {
     "body_mask": "Body mask (baseline)",
 }
 
+ALL_BASELINES: Final = "baselines"
+"""What stands in a criterion for all that a run has."""
+
+USUAL_BASELINES: Final[tuple[Baseline, ...]] = ("random_map", "centre_prior")
+"""Those that are measured unless others are asked for: they need no more than the grid."""
+
+IMAGE_BASELINES: Final[frozenset[Baseline]] = frozenset({"edge_map", "body_mask"})
+"""Those that follow from what the model was shown: they know the image, and nothing of the model."""
+
 Answer = Literal["MET", "NOT MET", "INCONCLUSIVE", "NOT EVALUATED"]
 
+Decision = Literal["MET", "NOT MET", "INCONCLUSIVE"]
+"""An answer to a claim that was judged."""
+
+SURE: Final[tuple[Decision, Decision]] = ("MET", "NOT MET")
+"""The two decisions that rule the other out."""
+
 ANSWERS: Final[Mapping[Answer, str]] = {
-    "MET": "the whole interval meets the bound",
-    "NOT MET": "the whole interval misses the bound",
-    "INCONCLUSIVE": "the interval reaches to both sides of the bound",
+    "MET": "the data rule out that the claim is wrong",
+    "NOT MET": "the data rule out that the claim is right",
+    "INCONCLUSIVE": "the data rule out neither",
     "NOT EVALUATED": "there was nothing to decide on",
 }
 
@@ -95,7 +123,7 @@ CLASSIFIER_METRICS: Final[Mapping[str, str]] = {
 """The classifier's own figures: all lie within 0 and 1, and higher is better."""
 
 CSV_COLUMNS: Final = (
-    "study", "patient", "status", "stage", "reason", "reference", "predicted", "probability", "target", "method",
-    "layer", "reader", "degenerate", "seen_share", "mask_share", "mask_faults",
+    "study", "patient", "status", "stage", "reason", "reference", "predicted", "probability", "value", "target",
+    "method", "layer", "reader", "degenerate", "seen_share", "mask_share", "mask_faults",
 )  # fmt: skip
 """The columns of ``per_study.csv`` besides those of the metrics."""

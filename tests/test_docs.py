@@ -14,6 +14,9 @@ from pipeline.config_file import load_config
 from pipeline.errors import Reason
 from pipeline.evidence.metrics.registry import METRICS
 from pipeline.evidence.metrics_table import document, table
+from pipeline.studies.listing.dataset_layouts import LAYOUTS
+from pipeline.studies.readers import BUILT_IN
+from pipeline.studies.readers.table import TABLES, with_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -36,6 +39,20 @@ def test_the_table_of_metrics_is_the_declarations():
 def test_a_document_without_its_marks_is_refused():
     with pytest.raises(ValueError, match="must hold the marks"):
         document("nothing")
+
+
+def test_the_tables_of_formats_are_the_readers():
+    text = read("docs/formats.md")
+    assert text == with_tables(text), "run: python -m pipeline.studies.readers.table docs/formats.md"
+    assert all(f"<!-- {name} -->\n| " in text for name in TABLES)
+    for facts in BUILT_IN.facts:
+        assert facts.title in text
+        assert (facts.image is not None, facts.mask is not None) == (facts.reads != "mask", facts.reads != "image")
+
+
+def test_the_table_of_layouts_names_each():
+    text = read("docs/formats.md")
+    assert [layout.name for layout in LAYOUTS if f"| `{layout.name}` |" not in text] == []
 
 
 def test_the_readmes_example_runs(capsys):

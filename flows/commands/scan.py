@@ -6,31 +6,68 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pipeline.errors import OutputError
+from pipeline.errors import ConfigError, OutputError
 from pipeline.files import written
 from pipeline.studies.dicomweb.client import is_url, open_server
 from pipeline.studies.dicomweb.scan import scan_server, server_root
 from pipeline.studies.index.catalogue import Catalogue, open_catalogue
-from pipeline.studies.index.scan import Summary, scan, summary
+from pipeline.studies.index.scan import LayoutSummary, Summary, scan, summary
+from pipeline.studies.listing.columns_from import Column, ValueSource, value_source
+from pipeline.studies.listing.layouts.layout import DETECTED, LayoutChoice
 from pipeline.studies.listing.write_manifest import write_manifest
 from pipeline.studies.pseudonyms import Pseudonyms, load_key
 from pipeline.studies.readers.third_parties import load_readers
 
-__all__ = ["scan_archive"]
+__all__ = ["Outputs", "scan_archive", "value_sources"]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a scan writes: the manifest, with where its labels and patients come from, and the export."""
+
+    manifest: Path | None
+    export: Path | None
+    sources: tuple[ValueSource, ...] = ()
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that are written."""
+        return [path for path in (self.manifest, self.export) if path is not None]
+
+
+def value_sources(label: str | None, patient: str | None, manifest: Path | None) -> tuple[ValueSource, ...]:
+    """Return where a manifest's labels and patients come from, as the options state it.
+
+    Raises:
+        ConfigError: one line, for an option that cannot be used, or that goes without a manifest.
+    """
+    stated: list[tuple[Column, str]] = []
+    stated += [("label", label)] if label is not None else []
+    stated += [("patient", patient)] if patient is not None else []
+    if stated and manifest is None:
+        raise ConfigError(f"--{stated[0][0]}-from: goes with --write-manifest only: it fills a column of the manifest")
+    return tuple(value_source(column, text) for column, text in stated)
 
 
 def scan_archive(
-    archive: str, *, as_json: bool, outputs: tuple[Path | None, Path | None], index: Path | None, workers: int
+    archive: str,
+    *,
+    as_json: bool,
+    outputs: Outputs,
+    index: Path | None,
+    workers: int,
+    choice: LayoutChoice = DETECTED,
 ) -> None:
     """Scan, write what is asked for (manifest, export) and print the summary; all of it readable by the owner only.
 
-    ``archive`` is a folder's path or a DICOMweb server's URL.
+    ``archive`` is a folder's path or a DICOMweb server's URL; ``choice`` what the user says of the folder's layout.
 
     Raises:
         AuditError: one line, when the archive cannot be listed or something cannot be written.
@@ -38,23 +75,23 @@ def scan_archive(
     readers = load_readers()
     server = open_server(archive) if is_url(archive) else None
     root = Path(archive).resolve() if server is None else server_root(server)
-    manifest, export = outputs
-    for path in filter(None, outputs):
+    for path in outputs.paths:
         _check_output(path)
-    index = index or (manifest.parent if manifest else Path()) / f"camaudit-{_short(root)}.sqlite"
+    index = index or (outputs.manifest.parent if outputs.manifest else Path()) / f"camaudit-{_short(root)}.sqlite"
     before = os.umask(0o077)  # paths name patients, and so does the index
     try:
         with open_catalogue(index, root) as catalogue:
             with _counting(quiet=as_json) as met:
                 if server is None:
-                    scan(root, catalogue, workers=workers, apart=_beside(index), on_files=met, readers=readers)
+                    apart = _beside(index)
+                    scan(root, catalogue, workers=workers, apart=apart, on_files=met, readers=readers, choice=choice)
                 else:
                     scan_server(server, catalogue, workers=workers, on_files=met)
-            _write(root, catalogue, manifest, export, index.parent)
-            scanned = summary(root, catalogue, readers)
+            doubts = _write(root, catalogue, outputs, index.parent, choice)
+            scanned = summary(root, catalogue, readers, choice)
     finally:
         os.umask(before)
-    _tell(scanned, [path for path in outputs if path], as_json=as_json)
+    _tell(scanned, outputs.paths, doubts, as_json=as_json)
 
 
 def _check_output(path: Path) -> None:
@@ -76,25 +113,35 @@ def _beside(index: Path) -> frozenset[Path]:
     return frozenset(place.with_name(f"{place.name}{ending}") for ending in ("", "-wal", "-shm", "-journal"))
 
 
-def _write(root: Path, catalogue: Catalogue, manifest: Path | None, export: Path | None, folder: Path) -> None:
-    if manifest is None and export is None:
-        return
+def _write(root: Path, catalogue: Catalogue, outputs: Outputs, folder: Path, choice: LayoutChoice) -> Mapping[str, int]:
+    """Write what is asked for, and return how many rows of the manifest have each doubt."""
+    doubts: Mapping[str, int] = {}
+    if not outputs.paths:
+        return doubts
     pseudonyms = Pseudonyms(load_key(folder))
-    if manifest is not None:
-        write_manifest(root, catalogue, manifest, pseudonyms, written)
-    if export is not None:
-        with written(export) as file:
+    if outputs.manifest is not None:
+        doubts = write_manifest(root, catalogue, outputs.manifest, pseudonyms, written, outputs.sources, choice).doubts
+    if outputs.export is not None:
+        with written(outputs.export) as file:
             catalogue.export(file, pseudonyms)
+    return doubts
 
 
-def _tell(scanned: Summary, paths: list[Path], *, as_json: bool) -> None:
+def _tell(scanned: Summary, paths: list[Path], doubts: Mapping[str, int], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({**dataclasses.asdict(scanned), "written": [str(path) for path in paths]}))  # noqa: T201
+        about = {**dataclasses.asdict(scanned), "written": [str(path) for path in paths], "doubts": dict(doubts)}
+        print(json.dumps(about))  # noqa: T201
         return
     console = Console()
     console.print(_images(scanned), _files(scanned), _masks(scanned), sep="\n")
+    if scanned.layout is not None:
+        console.print(_layout(scanned.layout), soft_wrap=True, markup=False, highlight=False)
     for path in paths:
         console.print(f"written: {path}", soft_wrap=True, markup=False, highlight=False)
+    if doubts:
+        console.print("look at these rows of the manifest (column 'doubts') before the audit:", highlight=False)
+    for doubt, rows in sorted(doubts.items(), key=lambda entry: -entry[1]):
+        console.print(f"  {rows} rows: {doubt}", soft_wrap=True, markup=False, highlight=False)
 
 
 @contextmanager
@@ -158,6 +205,18 @@ def _masks(scanned: Summary) -> str:
         sentence += f"; of {scanned.named} files that DICOMDIRs name, {scanned.named_missing} are not there and "
         sentence += f"{scanned.named_outside} lead out"
     return sentence
+
+
+def _layout(layout: LayoutSummary) -> str:
+    """Say in one line what the archive's names tell, and what of it is not there."""
+    if layout.refused:
+        return f"layout: {layout.title}: {layout.refused}"
+    if not layout.studies:
+        return f"layout: {layout.title}; its studies are told by headers"
+    lacking = [(layout.images_missing, "images"), (layout.masks_missing, "files of masks")]
+    missing = [f"{count} {what} missing" for count, what in lacking if count]
+    counts = [f"{layout.subjects} subjects", f"{layout.studies} studies", f"{layout.structures} structures"]
+    return ", ".join([f"layout: {layout.title}", *counts, *missing])
 
 
 def _reasons(excluded: Mapping[str, int]) -> str:

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +13,8 @@ from pipeline.evidence.metrics.parts import pieces_of
 from pipeline.evidence.thresholds import threshold_of
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap
-from pipeline.vocabulary import Baseline
 
-__all__ = ["OF_THE_IMAGE", "CentrePriors", "body_mask", "centre_prior", "edge_map", "random_map"]
-
-OF_THE_IMAGE: Final[frozenset[Baseline]] = frozenset({"edge_map", "body_mask"})
-"""The baselines that follow from what the model was shown: they know the image, and nothing of the model."""
+__all__ = ["CentrePriors", "body_mask", "centre_prior", "edge_map", "random_map"]
 
 _KEPT_VOXELS = 2**23  # of a larger grid the values alone would hold too much memory between two studies
 

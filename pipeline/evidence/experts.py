@@ -6,15 +6,20 @@ is held against: it would agree with him by making.
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from typing import Final
 
 import numpy as np
 
+from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.metrics.region import dice, iou
 from pipeline.findings.scores import Score
 from pipeline.studies.consensus import CONSENSUS, METHODS, with_consensus
 from pipeline.studies.volume import Mask
 
-__all__ = ["agreement", "others_name"]
+__all__ = ["AGREEMENT_SCALES", "agreement", "others_name"]
+
+AGREEMENT_SCALES: Final = {metric.name: MetricScale(metric.name, metric.range, metric.better) for metric in (iou, dice)}
+"""The metrics by which readers are compared with each other, and their scales."""
 
 _METRICS = (iou, dice)
 Pair = tuple[str, str, str]

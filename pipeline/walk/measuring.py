@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evidence.baselines import OF_THE_IMAGE, body_mask, edge_map, random_map
+from pipeline.evidence.baselines import body_mask, edge_map, random_map
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap
 from pipeline.evidence.metrics.registry import evidence_of, score_all, undefined_scores
 from pipeline.findings.carried import Carried, MapPlace
@@ -16,7 +16,7 @@ from pipeline.models.prepared_studies import PreparedStudy
 from pipeline.studies.geometry import Geometry, Resampling
 from pipeline.studies.study import faults_of
 from pipeline.studies.volume import Heatmap
-from pipeline.vocabulary import Baseline
+from pipeline.vocabulary import IMAGE_BASELINES, Baseline
 from pipeline.walk.alignment import map_resampling
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.map_plan import places_of
@@ -107,7 +107,7 @@ class StudyMeasuring:
         return [entry for target in targets for name in names for entry in scored[target, name]]
 
     def _baseline(self, name: Baseline, grid: Geometry) -> MaskedEvidence:
-        if name in OF_THE_IMAGE:
+        if name in IMAGE_BASELINES:
             return self._of_the_image(name)
         resampling = self._plan("", grid)  # noise and prior come from no layer: nothing moves them
         if name == "centre_prior":

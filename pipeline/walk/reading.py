@@ -5,9 +5,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
-from pipeline.config import AuditConfig
+from pipeline.config import AuditConfig, VolumeConfig
 from pipeline.errors import Reason, Stage, StudyError
-from pipeline.evidence.baselines import OF_THE_IMAGE
 from pipeline.evidence.experts import agreement
 from pipeline.findings.carried import Carried
 from pipeline.findings.scores import PairAgreement
@@ -17,9 +16,11 @@ from pipeline.studies.consensus import CONSENSUS
 from pipeline.studies.read_study import StudyRow, read_study
 from pipeline.studies.readers.shared.base import ReadOptions
 from pipeline.studies.readers.shared.kept_files import KeptFiles
+from pipeline.studies.readers.shared.volume_choice import VolumeChoice
 from pipeline.studies.readers.third_parties import load_readers
 from pipeline.studies.study import PASSING, Study
 from pipeline.studies.untrusted.workers import DECODING, isolated_map
+from pipeline.vocabulary import IMAGE_BASELINES
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.map_plan import MapsToCompute, missing_maps
 from pipeline.walk.sources import StudySource, bound
@@ -88,7 +89,7 @@ def _outcome(auditor: Auditor, source: StudySource, study: Study | PreparedStudy
 
 def _shows_stale(carried: Carried) -> bool:
     """Tell whether a baseline that is made of the model's input is to be scored again."""
-    return any(method in OF_THE_IMAGE for _, method, _ in carried.stale)
+    return any(method in IMAGE_BASELINES for _, method, _ in carried.stale)
 
 
 def _brought_up_to(carried: Carried | None, config: AuditConfig, study: Study | PreparedStudy) -> Carried | None:
@@ -123,6 +124,10 @@ def _refused(study: Study | PreparedStudy) -> tuple[RefusedMask, ...]:
     return tuple(RefusedMask.model_validate(asdict(fault)) for fault in study.mask_faults)
 
 
+def _choice(volume: VolumeConfig | int | None) -> VolumeChoice | int | None:
+    return VolumeChoice(**volume.model_dump()) if isinstance(volume, VolumeConfig) else volume
+
+
 def read_studies(auditor: Auditor, rows: Iterable[StudyRow]) -> Iterator[Study | StudyError]:
     """Read studies in order, each in a worker process that may fail without harm; the fault is its answer then.
 
@@ -132,7 +137,9 @@ def read_studies(auditor: Auditor, rows: Iterable[StudyRow]) -> Iterator[Study |
     archive = auditor.config.archive
     options = ReadOptions(
         voi=archive.voi,
-        volume=archive.volume,
+        volume=_choice(archive.volume),
+        pet=archive.pet,
+        regrid=archive.regrid,
         consensus=archive.consensus,
         labels=auditor.config.model.labels,
         negative=auditor.config.model.negative_label,

@@ -15,11 +15,11 @@ GROUP_LENGTH = 0x00020000
 
 def mutants(image: FileDataset) -> Iterator[tuple[str, FileDataset]]:
     """Yield a name and a changed copy for each attribute that is no pixels."""
-    for place in ("dataset", "meta"):
+    for place in _places(image):
         for tag in [element.tag for element in _part(image, place)]:
             if tag.group == 0x7FE0:
                 continue
-            for how in ("absent", "empty", "as text", "as nonsense", "as bytes", "as a float"):
+            for how in ("absent", "empty", "as text", "as nonsense", "as bytes", "as a float", "twice", "short"):
                 changed = copy.deepcopy(image)
                 with disable_value_validation():
                     sensible = _change(_part(changed, place), tag, how)
@@ -27,8 +27,23 @@ def mutants(image: FileDataset) -> Iterator[tuple[str, FileDataset]]:
                     yield f"{place} {_part(image, place)[tag].keyword or tag} {how}", changed
 
 
-def _part(image: FileDataset, place: str) -> Dataset:
-    return image if place == "dataset" else image.file_meta
+def _places(image: FileDataset) -> Iterator[tuple[int | str, ...]]:
+    """Yield where attributes stand: in the data set, in the meta group, and in the first and last item of sequences."""
+    yield ("meta",)
+    waiting: list[tuple[int | str, ...]] = [()]
+    while waiting:
+        place = waiting.pop()
+        yield place
+        for element in _part(image, place):
+            if element.VR == "SQ" and element.value:
+                waiting += [(*place, int(element.tag), index) for index in sorted({0, len(element.value) - 1})]
+
+
+def _part(image: FileDataset, place: tuple[int | str, ...]) -> Dataset:
+    part: Dataset = image.file_meta if place == ("meta",) else image
+    for tag, index in zip(place[::2], place[1::2], strict=False):
+        part = part[tag].value[index]
+    return part
 
 
 def _change(part: Dataset, tag: int, how: str) -> bool:
@@ -44,7 +59,14 @@ def _change(part: Dataset, tag: int, how: str) -> bool:
         return False
     parts = element.value if element.VM > 1 else [element.value]
     text = "\\".join(map(str, parts))
-    if how == "as text":
+    if how in ("twice", "short") and isinstance(parts[0], bytes):
+        return False
+    if how == "twice":
+        part.add(DataElement(tag, element.VR, [*parts, *parts]))
+    elif how == "short":
+        part.add(DataElement(tag, element.VR, parts[:-1]))
+        return len(parts) > 1
+    elif how == "as text":
         part.add(DataElement(tag, "UT", text))
     elif how == "as nonsense":
         part.add(DataElement(tag, "LO", "nonsense"))

@@ -120,20 +120,42 @@ WRONG = [
     ({"archive": GONE}, "archive: field required"),
     ({"name": "Nodule CT"}, "name: string should match pattern .*, not 'Nodule CT'"),
     ({"name": 7}, "name: input should be a valid string, not 7"),
-    ({"model.labels": ["one"]}, r"model.labels: the list should have at least 2 items, not \['one'\]"),
-    ({"model.labels": ["a", "a"]}, r"model: labels must differ from each other, not \['a', 'a'\]"),
+    ({"model.labels": ["one"]}, "model: labels must be at least two, the first of them the negative one, not 1"),
+    (
+        {"model.labels": ["a", "a"]},
+        r"model: labels must differ from each other by more than capitals, not \['a', 'a'\]",
+    ),
+    ({"model.labels": ["mass", "Mass "]}, r"model: labels must differ from each other by more than capitals, not"),
+    ({"model.labels": ["mass", " "]}, r"model: labels must differ from each other by more than capitals, not"),
     ({"model.labels": [False, True]}, "model.labels.0: input should be a valid string, not False"),
     ({"model.factory": GONE}, "model: give exactly one of bundle and factory"),
     ({"model.bundle": "bundle"}, "model: give exactly one of bundle and factory"),
     (
         {"model.factory": GONE, "model.bundle": "b"},
-        "model: weights and arguments belong to factory; a bundle has its own",
+        "model: arguments belong to factory; a bundle has its own: remove them",
     ),
     ({"model.sha256": "5c1f"}, "model.sha256: string should match pattern .*, not '5c1f'"),
-    ({"model.threshold": 1.5}, "model.threshold: input should be less than or equal to 1, not 1.5"),
+    ({"model.threshold": 0}, "model.threshold: input should be greater than 0, not 0"),
+    ({"model.threshold": 1.0}, "model.threshold: input should be less than 1, not 1.0"),
+    ({"model.bundle_code": True}, "model: bundle_code is of a bundle; a factory is code anyway: leave it out"),
+    ({"model.multi_label": True}, "model: multi_label goes with output logits or probability, not 'softmax'"),
+    (
+        {"model.output": "regression", "model.threshold": 0.4},
+        "model: threshold does not go with output regression, which calls no label: leave it out",
+    ),
+    (
+        {"model.output": "regression", "model.segmentation": True},
+        "model: segmentation does not go with output regression",
+    ),
+    ({"model.grids": {"features": {}}}, r"model.grids.features: give exactly one of slices \(an axis\) and tokens"),
+    (
+        {"model.grids": {"features": {"slices": 3}}},
+        "model.grids.features.slices: input should be less than or equal to 2",
+    ),
+    ({"model.threshold": 1.5}, "model.threshold: input should be less than 1, not 1.5"),
     (
         {"model.output": "softmx"},
-        "model.output: input should be 'softmax', 'sigmoid' or 'single_logit', not 'softmx'",
+        "model.output: input should be 'softmax', 'sigmoid', 'single_logit', 'logits', 'probability' or 'regression'",
     ),
     (
         {"model.output": "single_logit", "model.labels": ["a", "b", "c"], "explain.targets": ["a"]},
@@ -250,7 +272,9 @@ def test_yaml_anchors_and_merges_still_work(tmp_path):
 NUMBER_CHANGING = {
     "archive.label": "malignant",
     "archive.voi": "apply",
-    "archive.volume": 0,
+    "archive.volume": {"b_value": 1000},
+    "archive.pet": "suv_bw",
+    "archive.regrid": "nearest",
     "archive.consensus": "staple",
     "archive.contours": "union",
     "model.factory": "package.module:other",
@@ -258,6 +282,10 @@ NUMBER_CHANGING = {
     "model.labels": ["malignant", "benign"],
     "model.output": "sigmoid",
     "model.threshold": 0.4,
+    "model.output_name": "logits",
+    "model.segmentation": True,
+    "model.weights_key": "ema",
+    "model.grids": {"layer3": {"slices": 0}},
     "model.layers": ["layer3"],
     "model.sha256": "0" * 64,
     "prepare.0.a_min": -900,
@@ -276,6 +304,8 @@ OF_NO_EFFECT = {
     "name": "other",
     "archive.path": "elsewhere",
     "archive.manifest": "elsewhere.csv",
+    "archive.layout": "dicom",
+    "archive.modalities": ["t1c"],
     "archive.dicomweb": "https://pacs/dicom-web",
     "archive.cache_gib": 2.5,
     "model.name": "Other",
@@ -314,13 +344,20 @@ def test_what_changes_no_number_leaves_the_recipe(load, key):
     assert load({key: OF_NO_EFFECT[key]}).recipe() == load().recipe()
 
 
+def test_labels_that_do_not_exclude_each_other_change_the_recipe(load):
+    logits = load({"model.output": "logits"}, unchecked=True)
+    labels = load({"model.output": "logits", "model.multi_label": True}, unchecked=True)
+    assert logits.recipe() != labels.recipe()
+    assert (logits.model.negative_label, labels.model.negative_label) == ("benign", None)
+
+
 def test_every_key_is_known_to_change_the_recipe_or_not():
     """A new key has to be put on one of the two lists above, or it goes stale in reused rows."""
     parts = {"archive", "model", "explain", "overlap", "report", "run"}
     fields = AuditConfig.model_fields
     keys = {f"{part}.{key}" for part in parts for key in fields[part].annotation.model_fields}
     listed = {".".join(key.split(".")[:2]) for key in (*NUMBER_CHANGING, *OF_NO_EFFECT)}
-    assert keys - listed == {"model.bundle"}
+    assert keys - listed == {"model.bundle", "model.bundle_code", "model.multi_label"}  # they go with others
     assert set(fields) - parts == {"name", "prepare", "criteria"}
 
 
@@ -341,3 +378,23 @@ def test_the_criteria_have_their_own_digest(load):
     assert load({"run.lost_at_most": 0.5}).criteria_digest() != load().criteria_digest()
     assert load({"criteria.0.at_least": 0.71}).criteria_digest() != load().criteria_digest()
     assert load({"run.seed": 5, "report.title": "Other"}).criteria_digest() == load().criteria_digest()
+
+
+@pytest.mark.parametrize(
+    ("volume", "words"),
+    [
+        ({"b_value": -1}, "archive.volume.b_value: input should be greater than or equal to 0, not -1"),
+        ({"b_value": float("nan")}, "archive.volume.b_value: input should be a finite number"),
+        ({"echo": 0}, "archive.volume.echo: input should be greater than or equal to 1, not 0"),
+        ({"bvalue": 3}, "unknown key 'archive.volume.bvalue'; did you mean 'b_value'?"),
+        ({}, "archive.volume must state one or more of b_value, time, echo and index"),
+        (-1, "greater than or equal to 0, not -1"),
+    ],
+)
+def test_a_choice_of_a_volume_that_is_none_is_refused(load, volume, words):
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        load({"archive.volume": volume})
+
+
+def test_a_volume_may_be_chosen_by_a_number_alone(load):
+    assert load({"archive.volume": 3}).archive.volume == 3

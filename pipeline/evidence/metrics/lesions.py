@@ -103,8 +103,8 @@ def froc(overlap: RegionOverlap) -> float:
     first[np.unique(marks.lesions, return_index=True)[1]] = True
     ends = np.flatnonzero(np.diff(marks.ratings, append=-1))  # those of one height are accepted together
     wrong = np.cumsum(marks.lesions == 0)[ends]
-    found = np.append(0, np.cumsum(first & (marks.lesions > 0))[ends])
-    return float(found[np.searchsorted(wrong, _ALLOWED, "right")].mean()) / marks.count
+    sensitivity = np.append(0, np.cumsum(first & (marks.lesions > 0))[ends])
+    return float(sensitivity[np.searchsorted(wrong, _ALLOWED, "right")].mean()) / marks.count
 
 
 def _matched(overlap: RegionOverlap) -> _Marks:

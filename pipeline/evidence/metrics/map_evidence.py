@@ -26,7 +26,7 @@ from pipeline.evidence.thresholds import (
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap
 
-__all__ = ["Limits", "MarkedVoxels", "MaskedEvidence", "RegionOverlap", "Undefined"]
+__all__ = ["LesionLimits", "MarkedVoxels", "MaskedEvidence", "RegionOverlap", "Undefined"]
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{1,39}")
 _CONSTANT = 8 * float(np.finfo(np.float32).eps)
@@ -49,7 +49,7 @@ class Undefined(Exception):  # noqa: N818 - not an error: an answer
 
 
 @dataclass(frozen=True)
-class Limits:
+class LesionLimits:
     """How far beside a mask still counts as at it, in mm, and from which size in mm3 (2D: mm2) a lesion counts."""
 
     tolerance_mm: float = 5.0
@@ -65,7 +65,7 @@ class MaskedEvidence:
 
     heatmap: Heatmap
     rule: ThresholdRule
-    limits: Limits = Limits()
+    limits: LesionLimits = LesionLimits()
 
     @cached_property
     def positive(self) -> NDArray[np.float32]:

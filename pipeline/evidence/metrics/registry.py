@@ -17,7 +17,7 @@ from pipeline.evidence.metrics.distance import (
     surface_dice,
 )
 from pipeline.evidence.metrics.lesions import false_marks, froc, lesion_sensitivity
-from pipeline.evidence.metrics.map_evidence import Limits, MaskedEvidence, RegionOverlap, Undefined
+from pipeline.evidence.metrics.map_evidence import LesionLimits, MaskedEvidence, RegionOverlap, Undefined
 from pipeline.evidence.metrics.ranking import (
     average_precision,
     energy_in_mask,
@@ -84,7 +84,7 @@ def directions(metrics: Iterable[Metric] = _LISTED) -> dict[str, Better]:
 
 def evidence_of(heatmap: Heatmap, overlap: OverlapConfig) -> MaskedEvidence:
     """Return a map as evidence by the rules of a configuration."""
-    return MaskedEvidence(heatmap, overlap.threshold, Limits(overlap.tolerance_mm, overlap.smallest_lesion))
+    return MaskedEvidence(heatmap, overlap.threshold, LesionLimits(overlap.tolerance_mm, overlap.smallest_lesion))
 
 
 def score_all(overlap: RegionOverlap, metrics: Iterable[Metric] = _LISTED) -> tuple[Score, ...]:

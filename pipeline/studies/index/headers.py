@@ -6,12 +6,13 @@ label leaves only when it stands on a closed list.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import BinaryIO
 
 from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
+from pydicom.tag import Tag
 
 from pipeline.errors import Reason, StudyError
 from pipeline.studies.geometry import GeometryError
@@ -21,11 +22,14 @@ from pipeline.studies.readers.dicom.header import TAGS, Header, Kind, header_of,
 from pipeline.studies.readers.dicom.pixel_format import NATIVE
 from pipeline.studies.readers.dicom.references import REFERENCES, items, references_of
 from pipeline.studies.readers.images.dicom_enhanced import checked_frames
+from pipeline.studies.readers.images.dicom_mosaic import CSA_TAGS, checked_mosaic
 from pipeline.studies.readers.images.dicom_projection import checked_flat
 from pipeline.studies.readers.images.dicom_series import checked_slice
-from pipeline.studies.readers.shared.base import AS_STORED, GZIP_MAGIC, chosen, guarded, inflated
+from pipeline.studies.readers.regions import dicom_report
+from pipeline.studies.readers.shared.base import AS_STORED, GZIP_MAGIC, chosen, guarded, inflated, refused
+from pipeline.studies.readers.shared.detached import VoxelFiles
 
-__all__ = ["ATTRIBUTES", "Facts", "Kind", "describe", "describe_json"]
+__all__ = ["ATTRIBUTES", "Facts", "Kind", "allowed_words", "describe", "describe_json"]
 
 Facts = dict[str, str | int | None]
 
@@ -37,11 +41,11 @@ _OF_PIXELS_ONLY = {
 _NUMBERS = ("samples", "rows", "columns", "bits")
 _SYNTAX_NAME = "transfer_syntax"
 
-More = Callable[[list[str]], Dataset]
+More = Callable[[Sequence[str | int]], Dataset]
 
 ATTRIBUTES = (
     "kind", "reason", "fault", *(name for name in TAGS.values() if name not in _OF_PIXELS_ONLY), _SYNTAX_NAME,
-    "refers", "labels",
+    "refers", "labels", "shape",
 )  # fmt: skip
 """The keys of ``Facts`` that the index keeps."""
 
@@ -71,15 +75,15 @@ _LISTED = (
 _WORDS = frozenset(_LISTED.split())
 
 
-def describe(file: BinaryIO, size: int, readers: Readers = BUILT_IN) -> Facts:
-    """Return what a file is; ``file`` stands at its beginning and can seek.
+def describe(file: BinaryIO, size: int, readers: Readers = BUILT_IN, name: str = "") -> Facts:
+    """Return what a file is; ``file`` stands at its beginning and can seek, ``name`` is its own without folders.
 
     Facts without ``reason`` are an image's or a mask's; with it, the file is none or cannot be read. An image with
     ``fault`` is one that its reader refuses for that reason. Whatever a library raises becomes a reason.
     """
     head = file.read(_HEAD)
     try:
-        return _quick(head, size) or guarded("the file", lambda: _described(file, size, head, readers))
+        return _quick(head, size) or guarded("the file", lambda: _described(file, size, (head, name), readers))
     except StudyError as error:
         return {"kind": Kind.OBJECT, "reason": error.reason}
 
@@ -105,7 +109,8 @@ def _of_json(metadata: Mapping[str, object]) -> Facts:
     return _judged(header_of(dataset), lambda _: dataset, None)
 
 
-def _described(file: BinaryIO, size: int, head: bytes, readers: Readers) -> Facts:
+def _described(file: BinaryIO, size: int, known: tuple[bytes, str], readers: Readers) -> Facts:
+    head, name = known
     if not head:
         return {"kind": Kind.OTHER, "reason": Reason.TRUNCATED}
     if head[128:_META] == b"DICM":
@@ -113,19 +118,36 @@ def _described(file: BinaryIO, size: int, head: bytes, readers: Readers) -> Fact
     reader = _by_magic(head, readers)
     if isinstance(reader, Kind):
         return {"kind": reader, "reason": Reason.NOT_AN_IMAGE if reader is Kind.OTHER else None}
-    return {"kind": reader.FACTS.kind, "reason": _refusal(reader, head, size)}
-
-
-def _refusal(reader: ModuleType, head: bytes, size: int) -> Reason | None:
-    """Return why a file is not read, by its reader's own check of the header; None when it is."""
-    check = getattr(reader, "check_header", None)
-    if check is None:
-        return None
     try:
-        guarded("the file", lambda: check(head, size))
+        detached, shape = guarded("the file", lambda: _checked(reader, file, size, (head, name)))
     except StudyError as error:
-        return error.reason
-    return None
+        return {"kind": reader.FACTS.kind, "reason": error.reason}
+    refers = json.dumps({"voxels": detached.names, "size": detached.size}) if detached else None
+    return {"kind": reader.FACTS.kind, "reason": None, "refers": refers, "shape": json.dumps(shape) if shape else None}
+
+
+def _checked(
+    reader: ModuleType, file: BinaryIO, size: int, known: tuple[bytes, str]
+) -> tuple[VoxelFiles | None, object]:
+    """Check a file as its reader does.
+
+    Returns:
+        The files beside it that hold its voxels, if they are not in it; its shape, where its header tells that.
+
+    Raises:
+        StudyError: when its reader would refuse it.
+    """
+    head, name = known
+    shape = reader.check_header(head, size) if hasattr(reader, "check_header") else None
+    if hasattr(reader, "check_file"):
+        file.seek(0)
+        shape = reader.check_file(file, size) or shape
+    if not reader.FACTS.header_endings:
+        return None, shape
+    detached: VoxelFiles | None = reader.detached(head, name)
+    if detached is not None and not name.lower().endswith(reader.FACTS.header_endings):
+        raise refused(Reason.UNSUPPORTED_FORMAT, "the file is a header, and does not bear a header's ending")
+    return detached, shape
 
 
 def _by_magic(head: bytes, readers: Readers) -> ModuleType | Kind:
@@ -141,9 +163,9 @@ def _by_magic(head: bytes, readers: Readers) -> ModuleType | Kind:
 def _dicom(file: BinaryIO, size: int, head: bytes) -> Facts:
     header, start = read_header(file, size, head)
 
-    def more(names: list[str]) -> Dataset:
+    def more(names: Sequence[str | int]) -> Dataset:
         file.seek(0)
-        return dcmread(file, stop_before_pixels=True, specific_tags=[*names])
+        return dcmread(file, stop_before_pixels=True, specific_tags=[*map(Tag, names)])
 
     return _judged(header, more, size - start)
 
@@ -156,7 +178,10 @@ def _judged(header: dict[str, str | None], more: More | None, left: int | None) 
     """
     kind, reason, fault = kind_of(header), None, None
     facts: Facts = {**header}
-    if kind in (Kind.OBJECT, Kind.DIRECTORY):
+    drawn = _of_report(more) if more and header.get("class") in dicom_report.REPORTS else {}
+    if drawn:
+        kind, facts = Kind.REGIONS, facts | drawn
+    elif kind in (Kind.OBJECT, Kind.DIRECTORY):
         reason = Reason.NOT_READABLE if is_cut_image(header) else Reason.NOT_AN_IMAGE
     elif kind in (Kind.SEGMENTATION, Kind.STRUCTURES):
         facts |= _of_mask(more(_MASK_TAGS) if more else Dataset())
@@ -185,6 +210,8 @@ def _fault(kind: Kind, header: Header, more: More | None, left: int | None) -> R
     try:
         if kind is Kind.SLICE:
             layout, _ = checked_slice(header, from_file=from_file)
+        elif kind is Kind.MOSAIC and more is not None:
+            layout = guarded("the image", lambda: checked_mosaic(more([*CSA_TAGS]), header, from_file=from_file)).layout
         elif kind is Kind.FRAMES and more is not None:
             layout, _, _ = guarded("the image", lambda: checked_frames(more(_FRAME_TAGS), header, from_file=from_file))
         else:
@@ -198,17 +225,28 @@ def _fault(kind: Kind, header: Header, more: More | None, left: int | None) -> R
     return Reason.TRUNCATED if left is not None and is_native and layout.bytes_ > left else None
 
 
+def _of_report(more: More) -> Facts:
+    """Return what the regions of a report of measurements were drawn on; nothing for a report without regions."""
+    dataset = guarded("the report", lambda: more(["ContentSequence"]))
+    instances = dicom_report.instances_named_by(dataset)
+    if not instances:
+        return {}
+    labels = [next(filter(None, map(allowed_words, names)), None) for names in dicom_report.names_of(dataset)]
+    drawn_on = {"instances": sorted(instances)[:_MOST_REFERENCES]}
+    return {"refers": json.dumps(drawn_on), "labels": json.dumps(list(dict.fromkeys(labels)))}
+
+
 def _of_mask(dataset: Dataset) -> Facts:
     """Return what a mask says it was drawn on, and the labels that may be told."""
     refers = references_of(dataset)
     drawn_on = {"series": sorted(refers.series), "instances": sorted(refers.instances)[:_MOST_REFERENCES]}
     labels = [segment.get("SegmentLabel") for segment in items(dataset, "SegmentSequence")]
     labels += [structure.get("ROIName") for structure in items(dataset, "StructureSetROISequence")]
-    facts: Facts = {"refers": json.dumps(drawn_on), "labels": json.dumps([_allowed_words(label) for label in labels])}
+    facts: Facts = {"refers": json.dumps(drawn_on), "labels": json.dumps([allowed_words(label) for label in labels])}
     return facts | ({"frame_of_reference": "\\".join(sorted(refers.frames))} if refers.frames else {})
 
 
-def _allowed_words(label: object) -> str | None:
+def allowed_words(label: object) -> str | None:
     """Return a label whose every word stands on the closed list; else nothing, it may name a person."""
     text = str(label or "").strip().lower()
     words = text.replace("_", " ").replace("-", " ").split()

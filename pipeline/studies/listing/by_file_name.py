@@ -21,19 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import ArchiveError
+from pipeline.studies.listing.mask_names import UNNAMED_READER, is_next_part
 from pipeline.studies.listing.study_row import MaskSource, StudyRow, inside
 from pipeline.studies.readers import BUILT_IN, Readers
 
-__all__ = ["UNNAMED_READER", "check_readers", "discover", "is_next_part", "mask_name", "names_image"]
-
-UNNAMED_READER = "expert"
-"""The reader of a mask whose file name states none."""
+__all__ = ["UNNAMED_READER", "check_readers", "discover"]
 
 _SLICES = ("image", "dicom")
-_LONGEST_COUNT = 4  # digits
-_LIKE_A_MASK = re.compile(
-    r"(?:(?P<study>.+?)[_.-])??[a-z]*(?:mask|seg|segmentation|labels?|roi|dseg)(?:[_.-](?P<reader>.+))?", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True)
@@ -100,6 +94,7 @@ def discover(root: Path, label: str | None, readers: Readers = BUILT_IN) -> tupl
     unknown = sum(study.unknown for study in studies.values())
     if unknown:
         message = f"{root}: {unknown} files in studies' folders are named neither image nor mask; use a manifest"
+        message += ", as camaudit scan --write-manifest makes one"
         raise ArchiveError(message)
     check_readers(root, (reader for study in studies.values() for reader, _ in study.masks))
     real_root = root.resolve()
@@ -115,48 +110,6 @@ def check_readers(root: Path, readers: Iterable[str]) -> None:
     wrong = sum(":" in reader for reader in readers)
     if wrong:
         raise ArchiveError(f"{root}: {wrong} masks state a reader whose name holds a colon; rename them")
-
-
-def mask_name(stem: str) -> tuple[str, str] | None:
-    """Return the study and the reader that a mask's name (without ending) tells of, or None for an image's name.
-
-    Wider than what ``discover`` takes, for archives that nobody laid out for us: ``t2_seg-manual``, ``a_gmseg_jd``,
-    ``b_label``. Nothing is taken for an image that may be a mask.
-    """
-    match = _LIKE_A_MASK.fullmatch(stem)
-    return (match["study"] or "", match["reader"] or UNNAMED_READER) if match else None
-
-
-# parts of a file's name that tell of no study: what is shown, how it was taken, who drew it
-_NO_STUDY = re.compile(
-    r"(?:ct|cta|mr|mri|us|pet|pt|xr|cr|dx|t1c?|t1w|t2w?|pd|flair|dwi|adc|swi|dce|t1n|t2f|img|image|images|scan|volume|"
-    r"vol|data|input|raw|orig|original|gt|truth|ground|manual|auto|final|new|v|r|rater|reader|expert|annotator|"
-    r"desc|label|dseg|seg|segmentation|mask|roi|labels?|lesions?|tumou?rs?|nodules?|organs?|findings?|mass|masses|"
-    r"liver|kidneys?|lungs?|brain|heart|spleen|pancreas|prostate|spine|bladder|breast|gm|wm|csf|gtv|ctv|ptv|"
-    r"left|right|whole|core|all|binary|combined|merged|anat|nii|space)\d*"
-)
-
-
-def names_image(study: str, stem: str, folder: str) -> bool:
-    """Tell whether what a mask's name tells of may be this image, the only one of its folder.
-
-    It may when the name tells of no study, of the folder, or of the image but for words that tell of none.
-    """
-    words, own = _words(study), _words(stem)
-    if not words or words == _words(re.split(r"[/\\]", folder)[-1]):
-        return True
-    return words == own
-
-
-def _words(name: str) -> list[str]:
-    """Return the parts of a name that may tell of a study."""
-    parts = [part for part in re.split(r"[^a-z0-9-]+", name.lower()) if part]
-    return [part for part in parts if not all(_NO_STUDY.fullmatch(piece) or not piece for piece in part.split("-"))]
-
-
-def is_next_part(reader: str) -> bool:
-    """Tell whether what a mask's name states of its reader counts files: ``x_mask``, ``x_mask_1``, ``x_mask_2``."""
-    return reader.isdecimal() and len(reader) < _LONGEST_COUNT
 
 
 def _studies(root: Path, names: _Names) -> dict[str, _Found]:

@@ -69,6 +69,7 @@ def test_scored_again_they_are_made_again_without_the_model(finished):
         ({}, [], ("random_map", "centre_prior")),
         ({"baselines": "edge_map"}, [], ("edge_map",)),
         ({"baselines": []}, CRITERIA, ("centre_prior",)),
+        ({"baselines": []}, [CRITERIA[0] | {"better_than": "baselines"}], ("random_map", "centre_prior")),
         (
             {"baselines": ["body_mask", "random_map"]},
             [{"metric": "iou", "method": "edge_map", "at_most": 0.5, "reversed": True}],

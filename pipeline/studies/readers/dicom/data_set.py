@@ -205,7 +205,7 @@ def check_kind(image_types: Iterable[str | None]) -> None:
     """
     said = {value.strip() for stated in image_types if stated for value in stated.split("\\")}
     if "MOSAIC" in said:
-        raise refused(Reason.MOSAIC, "the image is a mosaic of slices, which is not read")
+        raise refused(Reason.MOSAIC, "the image is a mosaic of slices: no slice of a series")
     if "LOCALIZER" in said:
         raise refused(Reason.LOCALIZER, "the image is a localizer, drawn for planning; it is no slice of a volume")
 

@@ -19,9 +19,11 @@ from pipeline.studies.readers.dicom.pixel_format import PixelFormat
 from pipeline.studies.readers.dicom.pixel_values import pixels_of, stored_values
 from pipeline.studies.readers.shared.base import check_size, refused
 
-__all__ = ["frames_of"]
+__all__ = ["DEFLATED_FRAMES", "frames_of"]
 
-_DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
+DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
+"""The transfer syntax of frames that are deflate streams, which pydicom does not decode."""
+
 _RAW_DEFLATE = -15  # zlib's window bits for a stream without a header
 _RLE_HEADER = 64  # bytes: the number of segments and the places of up to 15
 
@@ -36,7 +38,7 @@ def frames_of(dataset: Dataset, syntax: str, layout: PixelFormat) -> NDArray[np.
     if "PixelData" not in dataset:
         raise refused(Reason.NOT_READABLE, "the mask holds no PixelData")
     check_size(layout.values * max(layout.allocated, 8) // 8)
-    if syntax == _DEFLATED_FRAMES:
+    if syntax == DEFLATED_FRAMES:
         return _each(dataset, layout, _inflated)
     if syntax == RLELossless and layout.allocated == 1:
         return _each(dataset, layout, _run_lengths)

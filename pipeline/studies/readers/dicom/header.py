@@ -36,6 +36,7 @@ __all__ = [
     "numbers",
     "real",
     "text_of",
+    "values_of",
     "whole",
 ]
 
@@ -45,11 +46,16 @@ Header = Mapping[str, str | None]
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
 _DIRECTORY = "1.2.840.10008.1.3.10"
-# enhanced CT, MR and PET, and what was converted into them
-_ENHANCED = frozenset(f"1.2.840.10008.5.1.4.1.1.{kind}" for kind in ("2.1", "2.2", "4.1", "4.4", "130", "128.1"))
-# ultrasound and secondary capture, single and multi-frame: the only ones that may go without a spacing
-CAPTURES = frozenset(f"1.2.840.10008.5.1.4.1.1.{kind}" for kind in ("3.1", "6.1", "7", "7.1", "7.2", "7.3", "7.4"))
-"""SOP classes of ultrasound and secondary captures."""
+# enhanced CT, MR and PET, and what was converted into them; X-ray volumes: angiography, craniofacial, tomosynthesis
+_ENHANCED = frozenset(
+    f"1.2.840.10008.5.1.4.1.1.{kind}"
+    for kind in ("2.1", "2.2", "4.1", "4.4", "130", "128.1", "13.1.1", "13.1.2", "13.1.3")
+)
+# ultrasound (3 and 6 are the classes retired in 1993) and secondary capture, single and multi-frame
+CAPTURES = frozenset(
+    f"1.2.840.10008.5.1.4.1.1.{kind}" for kind in ("3", "3.1", "6", "6.1", "7", "7.1", "7.2", "7.3", "7.4")
+)
+"""SOP classes of ultrasound, the retired ones too, and secondary captures."""
 
 _PROJECTING = frozenset(("CR", "DR", "DX", "IO", "MG", "PX", "RF", "RG", "XA"))
 # segmentations and registrations; reports and key objects; presentation states; RT; documents; waveforms;
@@ -61,6 +67,7 @@ _NO_IMAGES = tuple(
 
 TAGS: Mapping[int, str] = {
     0x00080008: "image_type", 0x00080016: "class", 0x00080018: "instance", 0x00080060: "modality",
+    0x0008103E: "description",
     0x00100020: "patient", 0x00180050: "thickness", 0x00180081: "echo_time", 0x00189087: "b_value",
     0x00181164: "imager_spacing", 0x00182010: "scanned_spacing",
     0x0020000D: "study", 0x0020000E: "series", 0x00200012: "acquisition",
@@ -90,15 +97,20 @@ class Kind(StrEnum):
     """What a file is. The values are stable: they stand in the index and in the export."""
 
     SLICE = "dicom slice"
+    MOSAIC = "dicom mosaic"
     FRAMES = "dicom frames"
     PROJECTION = "dicom projection"
     SEGMENTATION = "dicom segmentation"
     STRUCTURES = "rtstruct"
+    REGIONS = "regions"
     OBJECT = "dicom object"
     DIRECTORY = "dicomdir"
     NIFTI = "nifti"
     NRRD = "nrrd"
     RASTER = "raster"
+    METAIMAGE = "metaimage"
+    MGH = "mgh"
+    TIFF = "tiff"
     ARCHIVE = "zip or tar"
     OTHER = "other"
 
@@ -229,7 +241,14 @@ def kind_of(header: Header) -> Kind:
     if sop_class in _ENHANCED:
         return Kind.FRAMES
     flat = header.get("modality") in _PROJECTING or sop_class in CAPTURES
-    return Kind.PROJECTION if flat and not header.get("orientation") else Kind.SLICE
+    if flat and not header.get("orientation"):
+        return Kind.PROJECTION
+    return Kind.MOSAIC if "MOSAIC" in values_of(header.get("image_type")) else Kind.SLICE
+
+
+def values_of(text: str | None) -> frozenset[str]:
+    """Return the values of an attribute's text, without blanks around them."""
+    return frozenset(value.strip() for value in (text or "").split("\\"))
 
 
 def _is_image(sop_class: str) -> bool:

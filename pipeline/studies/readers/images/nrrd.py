@@ -21,15 +21,15 @@ from pipeline.studies.readers.shared.base import (
     MaskFile,
     MaskRequest,
     ReadOptions,
-    carry,
     check_size,
     chosen,
     first_bytes,
     inflates_within,
+    on_grid,
     refused,
     volume_of,
 )
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import ImageNotes, MaskNotes, ReaderFacts
 from pipeline.studies.readers.shared.sidecars import where_meant
 
 __all__ = ["FACTS", "accepts", "read", "read_mask"]
@@ -42,6 +42,12 @@ FACTS = ReaderFacts(
     mask_endings=(".seg.nrrd",),
     magic=tuple((0, b"NRRD000%d" % version) for version in range(1, 6)),
     told_by_name=True,
+    image=ImageNotes("i, j, k as stored", "as stored", "space directions and origin in LPS, RAS or LAS"),
+    mask=MaskNotes(
+        "volumes",
+        "segment name (.seg.nrrd, also in layers), or as NIfTI",
+        "its label value in its layer; else not 0, or the value",
+    ),
 )
 
 _TO_LPS = {"left-posterior-superior": (1, 1, 1), "right-anterior-superior": (-1, -1, 1),
@@ -58,15 +64,15 @@ def accepts(path: Path) -> bool:
     return FACTS.begins(first_bytes(path, 10))
 
 
-def check_header(head: bytes, size: int) -> None:  # noqa: ARG001 - its voxels are counted when they are inflated
-    """Refuse a file by its beginning, without decoding it.
+def check_header(head: bytes, size: int) -> tuple[int, ...]:  # noqa: ARG001 - voxels are counted when inflated
+    """Return the shape that a file's beginning tells, or refuse it by that, without decoding it.
 
     Raises:
         StudyError: for whatever in the header keeps the file from being read.
     """
     header = nrrd.read_header(io.BytesIO(head))
     check_layout(header)
-    geometry_of(header)
+    return geometry_of(header).shape
 
 
 def read(path: Path, options: ReadOptions) -> ImageFile:
@@ -95,13 +101,14 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     segments = segments_of(header, len(layers))
     if segments and (wanted.value is None or len(segments) > 1):
         marked, facts = union(layers, segments, wanted)
-        on_image, extent = placed(marked, geometry, image.volume.geometry, header)
+        on_image, extent = placed(marked, geometry, image.volume.geometry, header, wanted)
         return MaskFile(on_image, facts | extent)
     if len(layers) > 1:
         message = f"the mask has {len(layers)} layers, and nothing tells which is meant; one 3D volume is read"
         raise refused(Reason.UNSUPPORTED_FORMAT, message)
     marked, facts = where_meant(layers[0], path, wanted)
-    return MaskFile(carry(marked, geometry, image.volume.geometry), facts)
+    on_image, resampled = on_grid(marked, geometry, image.volume.geometry, wanted)
+    return MaskFile(on_image, facts | resampled)
 
 
 def _load(path: Path) -> tuple[NDArray[np.generic], Geometry, dict[str, Any]]:

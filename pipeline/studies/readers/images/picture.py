@@ -4,6 +4,7 @@ What the picture's file says of dots per inch is about printing, so 1 mm a pixel
 in such a study are in pixels.
 """
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,9 @@ from pipeline.studies.readers.shared.base import (
 )
 from pipeline.studies.readers.shared.colour import LUMINANCE, luminance
 from pipeline.studies.readers.shared.flat import NO_SPACING, flat_geometry
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import ImageNotes, ReaderFacts
 
-__all__ = ["FACTS", "accepts", "read"]
+__all__ = ["FACTS", "accepts", "check_header", "read"]
 
 FACTS = ReaderFacts(
     title="PNG, JPEG",
@@ -35,6 +36,7 @@ FACTS = ReaderFacts(
     magic=((0, b"\x89PNG\r\n\x1a\n"), (0, b"\xff\xd8\xff")),
     told_by_name=True,
     may_be_preview=True,
+    image=ImageNotes("row, column", "as stored; colour as luminance", "nothing: pixels"),
 )
 
 _DEPTH = 24  # byte of a PNG that holds the bits a sample (PNG 3rd edition, 11.2.1)
@@ -48,6 +50,22 @@ def accepts(path: Path) -> bool:
     return FACTS.begins(first_bytes(path, 8))
 
 
+def check_header(head: bytes, size: int) -> tuple[int, ...] | None:
+    """Return the shape that a file's beginning tells, or refuse it by that, without decoding it.
+
+    Raises:
+        StudyError: as ``read``, for what stands before the pixels.
+    """
+    try:
+        with _opened(io.BytesIO(head)) as picture:
+            _check(picture, head[_DEPTH], turned=picture.format == "JPEG" or "exif" in picture.info)
+            return picture.height, picture.width
+    except (OSError, SyntaxError, IndexError):
+        if size > len(head):
+            return None  # the header is longer than what is at hand
+    raise refused(Reason.NOT_READABLE, "the picture's header is damaged")
+
+
 def read(path: Path, options: ReadOptions) -> ImageFile:  # noqa: ARG001 - a picture leaves no choice
     """Read a picture: array (row, column) of stored values; colour becomes luminance.
 
@@ -55,31 +73,38 @@ def read(path: Path, options: ReadOptions) -> ImageFile:  # noqa: ARG001 - a pic
         StudyError: TOO_LARGE; NO_GEOMETRY for a picture that is to be turned; SEVERAL_VOLUMES for an animation;
             NOT_A_SINGLE_CHANNEL for transparency, CMYK and 16-bit colour.
     """
-    try:
-        picture = Image.open(path, formats=("PNG", "JPEG"))
-    except Image.DecompressionBombError:
-        picture = None
-    if picture is None:
-        raise refused(Reason.TOO_LARGE, "the picture has more pixels than can be decoded")
-    with picture:
-        check_size(picture.width * picture.height * _BYTES)
-        chosen(getattr(picture, "n_frames", 1), AS_STORED, "frames")
-        if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-            message = "the picture is stored turned (EXIF orientation): nothing tells whether its masks are"
-            raise refused(Reason.NO_GEOMETRY, message)
-        values, photometric = _grey(picture, first_bytes(path, _DEPTH + 1)[_DEPTH])
+    with _opened(path) as picture:
+        _check(picture, first_bytes(path, _DEPTH + 1)[_DEPTH], turned=True)
+        values, photometric = _grey(picture)
     geometry = flat_geometry(values.shape, np.ones(2), None, NO_SPACING)
     facts = {"photometric": photometric, "pixel spacing": NO_SPACING, "voi lut": "none stated"}
     return ImageFile(volume_of(values, geometry), facts)
 
 
-def _grey(picture: Image.Image, depth: int) -> tuple[NDArray[np.generic], str]:
+def _opened(source: Path | io.BytesIO) -> Image.Image:
+    try:
+        return Image.open(source, formats=("PNG", "JPEG"))
+    except Image.DecompressionBombError:
+        pass
+    raise refused(Reason.TOO_LARGE, "the picture has more pixels than can be decoded")
+
+
+def _check(picture: Image.Image, depth: int, *, turned: bool) -> None:
+    """Refuse what the header rules out; ``turned``: whether EXIF is asked, for which a PNG may be read to its end."""
+    check_size(picture.width * picture.height * _BYTES)
+    chosen(getattr(picture, "n_frames", 1), AS_STORED, "frames")
+    if turned and picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        message = "the picture is stored turned (EXIF orientation): nothing tells whether its masks are"
+        raise refused(Reason.NO_GEOMETRY, message)
+    if picture.mode not in _GREY and (picture.mode not in _COLOUR or (picture.format == "PNG" and depth > 8)):
+        message = f"the picture's colours ({picture.mode}) are neither grey nor 8-bit RGB"
+        raise refused(Reason.NOT_A_SINGLE_CHANNEL, message)
+
+
+def _grey(picture: Image.Image) -> tuple[NDArray[np.generic], str]:
     """Return one value a pixel (row, column), and what the picture stored."""
     if picture.mode in _GREY:
         return np.asarray(picture), "grey"
-    if picture.mode not in _COLOUR or (picture.format == "PNG" and depth > 8):
-        message = f"the picture's colours ({picture.mode}) are neither grey nor 8-bit RGB"
-        raise refused(Reason.NOT_A_SINGLE_CHANNEL, message)
     whole = np.asarray(picture.convert("RGBA"))
     if (whole[..., 3] != 255).any():
         raise refused(Reason.NOT_A_SINGLE_CHANNEL, "the picture is transparent in parts: what lies behind is unknown")

@@ -6,8 +6,8 @@ label are united.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import Reason
+from pipeline.studies.readers.regions.drawn_shapes import bitmap_marks, ellipse_marks, outline_marks
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, refused
-from pipeline.studies.readers.shared.even_odd import filled
 from pipeline.studies.readers.shared.labels import same_label
 from pipeline.studies.readers.shared.run_length import expanded
 from pipeline.studies.readers.shared.unique_keys import stated
 
 __all__ = [
+    "ANY_IMAGE",
     "Annotations",
     "Marks",
     "Shape",
@@ -31,17 +32,22 @@ __all__ = [
     "text_of",
 ]
 
+ANY_IMAGE = ""
+"""The name of the image in a file of one image that does not name it: whoever pairs the two has to know."""
+
 _CAP = 256 * 1024**2
-_CENTRE = 0.5
-_BEYOND = 1.0  # pixels that a shape may reach over the image's edge
+_BOXES = "boxes"
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One shape: points (x, y) of an outline, or COCO's run lengths. ``label`` None: the file tells none."""
+    """One shape: points (x, y) of an outline, an ``Ellipse``, a ``Bitmap``, or COCO's run lengths.
+
+    ``label`` None: the file tells none.
+    """
 
     label: str | None
-    form: Literal["boxes", "polygons", "run lengths"]
+    form: Literal["boxes", "polygons", "ellipses", "bitmaps", "run lengths", "points", "lines"]
     content: Any
     reader: str | None = None
 
@@ -59,12 +65,14 @@ class Marks:
 class Annotations:
     """What is stated of all images, by their names in the file, and every label that the file knows.
 
-    ``stray`` counts shapes of images that the file does not list.
+    ``stray`` counts shapes of images that the file does not list. ``facts`` are what a report should know of the
+    format's way of counting pixels.
     """
 
     images: Mapping[str, Marks]
     labels: frozenset[str]
     stray: int = 0
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 def image_key(name: str, endings: Sequence[str]) -> str:
@@ -114,15 +122,15 @@ def drawn(annotations: Annotations, image: ImageFile, wanted: MaskRequest) -> Ma
     shapes = _wanted_shapes(annotations, marks, wanted)
     marked, lost = np.zeros(shape, dtype=bool), 0
     for drawn_shape in shapes:
-        inside, without = (
-            _runs(drawn_shape, shape) if drawn_shape.form == "run lengths" else _outline(drawn_shape, shape)
-        )
+        inside, without = _MARKS[drawn_shape.form](drawn_shape, shape)
         marked |= inside
         lost += without
     if lost and not marked.any():
         message = f"the mask's {lost} shapes enclose no pixel's centre"
         raise refused(Reason.MASK_WITHOUT_AREA, message, excluded=True)
-    facts = {"mask drawn from": " and ".join(sorted({drawn_shape.form for drawn_shape in shapes}))} if shapes else {}
+    forms = sorted({drawn_shape.form for drawn_shape in shapes})
+    facts = {**annotations.facts, "mask drawn from": " and ".join(forms)} if shapes else {}
+    facts |= {"annotation": "box" if forms == [_BOXES] else "box and outline"} if _BOXES in forms else {}
     facts |= {"shapes smaller than a pixel": f"{lost} of {len(shapes)}"} if lost else {}
     facts |= {"shapes of images that the file does not list": str(annotations.stray)} if annotations.stray else {}
     return MaskFile(marked, facts)
@@ -130,6 +138,7 @@ def drawn(annotations: Annotations, image: ImageFile, wanted: MaskRequest) -> Ma
 
 def _entry(annotations: Annotations, wanted: MaskRequest) -> Marks:
     images, key = annotations.images, wanted.key or ""
+    key = ANY_IMAGE if ANY_IMAGE in images else key
     named = [images[key]] if key in images else None
     fitting = named or [marks for name, marks in images.items() if image_key(name, wanted.endings) == key]
     if len(fitting) != 1:
@@ -172,26 +181,21 @@ def _runs(drawn_shape: Shape, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_]
     return expanded((size[0], size[1]), stated(drawn_shape.content, "counts", (str, list), "a mask of run lengths")), 0
 
 
-def _outline(drawn_shape: Shape, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], int]:
-    points = _points(drawn_shape.content)
-    low, high = points.min(axis=0, initial=0), points.max(axis=0, initial=0)
-    if (low < -_BEYOND).any() or (high > np.array(shape[::-1]) + _BEYOND).any():
-        message = f"the mask reaches from {low.tolist()} to {high.tolist()}, the image to {list(shape[::-1])} (x, y)"
-        raise refused(Reason.OTHER_GRID, message, excluded=True)
-    return filled([points[:, ::-1] - _CENTRE], (shape[0], shape[1]))
+def _nothing(_: Shape, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], int]:
+    return np.zeros(shape, dtype=bool), 1
 
 
-def _points(content: Sequence[Any]) -> NDArray[np.float64]:
-    """Return points (n, 2), given as pairs or one after the other."""
-    try:
-        points = np.asarray(content, dtype=np.float64)
-    except (ValueError, TypeError):
-        points = np.full((1, 1), np.nan)
-    if (
-        points.ndim not in (1, 2)
-        or points.size % 2
-        or (points.ndim == 2 and points.shape[1] != 2)
-        or not np.isfinite(points).all()
-    ):
-        raise refused(Reason.NOT_READABLE, f"an outline's {points.size} numbers are no points in a plane")
-    return points.reshape(-1, 2)
+def _refuse_line(_: Shape, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], int]:  # noqa: ARG001 - one of several
+    message = "the wanted label is drawn as a line, which encloses nothing; store it as a polygon, or leave it out"
+    raise refused(Reason.UNSUPPORTED_FORMAT, message)
+
+
+_MARKS: Mapping[str, Callable[[Shape, tuple[int, ...]], tuple[NDArray[np.bool_], int]]] = {
+    "boxes": lambda drawn_shape, shape: outline_marks(drawn_shape.content, shape),
+    "polygons": lambda drawn_shape, shape: outline_marks(drawn_shape.content, shape),
+    "ellipses": lambda drawn_shape, shape: ellipse_marks(drawn_shape.content, shape),
+    "bitmaps": lambda drawn_shape, shape: bitmap_marks(drawn_shape.content, shape),
+    "run lengths": _runs,
+    "points": _nothing,
+    "lines": _refuse_line,
+}

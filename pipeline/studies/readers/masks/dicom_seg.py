@@ -4,34 +4,51 @@ Frames are placed one by one, by their own positions: they come in any order, em
 writers, and a tilted gantry has no box-shaped volume. Nothing is allocated but the image's own grid.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from pipeline.errors import Reason
-from pipeline.studies.geometry import Affine, Geometry
+from pipeline.errors import Reason, StudyError
+from pipeline.studies.geometry import Affine, Geometry, GeometryError
 from pipeline.studies.readers.dicom.data_set import file_kind, open_whole, plane_affine
-from pipeline.studies.readers.dicom.frames import frames_of
+from pipeline.studies.readers.dicom.frames import DEFLATED_FRAMES, frames_of
 from pipeline.studies.readers.dicom.header import Header, Kind, header_of, whole
 from pipeline.studies.readers.dicom.item_numbers import whole_number
-from pipeline.studies.readers.dicom.pixel_format import format_of
+from pipeline.studies.readers.dicom.pixel_format import check_syntax, format_of
 from pipeline.studies.readers.dicom.planes import plane_of
 from pipeline.studies.readers.dicom.references import check_references, derived, instances_named, items
 from pipeline.studies.readers.masks.label_maps import named_values_facts, present
-from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, carry, check_frame, refused
+from pipeline.studies.readers.shared.base import (
+    ImageFile,
+    MaskFile,
+    MaskRequest,
+    carry,
+    check_frame,
+    refused,
+    regridded,
+)
 from pipeline.studies.readers.shared.labels import check_distinct, check_meant, matching, name_facts
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
+from pipeline.studies.regrid import frames_as_volume
 
 __all__ = ["FACTS", "accepts", "read_mask"]
 
-FACTS = ReaderFacts(title="DICOM segmentation", kind="dicom segmentation", reads="mask")
+FACTS = ReaderFacts(
+    title="DICOM segmentation",
+    kind="dicom segmentation",
+    reads="mask",
+    mask=MaskNotes("volumes; projections that it names", "`SegmentLabel`", "fractions from half of the maximum on"),
+)
 
 _WHAT = "segments"
 
-_Frame = tuple[int, NDArray[np.bool_]]
+_Frame = tuple[int, int, NDArray[np.bool_]]
+"""A frame's index, its segment (0 for a label map's), and its marked pixels (row, column)."""
 
 
 def accepts(path: Path) -> bool:
@@ -58,9 +75,9 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     facts = name_facts(named, wanted) if len(named) == 1 else {}
     shown = _shown(dataset, pixels, kind, background)
     facts |= named_values_facts(shown, frozenset(number for _, number in named), segments)
-    frames = _marked_frames(dataset, pixels, segments, kind)
-    on_plane = len(image.volume.geometry.shape) == 2
-    marked = _project(dataset, frames, image) if on_plane else _stack(dataset, frames, image)
+    frames = list(_marked_frames(dataset, pixels, segments, kind))
+    marked, placing = _placed(dataset, frames, image, wanted)
+    facts |= placing
     check_meant(segments, wanted, bool(marked.any()), _WHAT)
     half = {"mask threshold": "half of the maximum fractional value"} if kind == "FRACTIONAL" else {}
     return MaskFile(marked, facts | half)
@@ -70,10 +87,11 @@ def _pixels(dataset: Dataset, header: Header) -> NDArray[np.integer]:
     """Return the stored values (frame, row, column), one group of attributes a frame."""
     layout = format_of(header)
     syntax = header.get("transfer_syntax")
-    if layout.samples != 1 or not syntax:
-        message = f"SamplesPerPixel is {layout.samples} and must be 1, and a TransferSyntaxUID has to be stated"
-        raise refused(Reason.NOT_READABLE, message)
-    pixels = frames_of(dataset, syntax, layout)
+    if layout.samples != 1:
+        raise refused(Reason.NOT_READABLE, f"SamplesPerPixel is {layout.samples}; a mask has 1")
+    if syntax != DEFLATED_FRAMES:
+        check_syntax(header, layout)
+    pixels = frames_of(dataset, str(syntax), layout)
     groups = len(items(dataset, "PerFrameFunctionalGroupsSequence"))
     if groups != len(pixels):
         message = f"the mask has {len(pixels)} frames, and PerFrameFunctionalGroupsSequence describes {groups}"
@@ -115,15 +133,15 @@ def _segment(dataset: Dataset, frame: int) -> int:
 def _marked_frames(
     dataset: Dataset, pixels: NDArray[np.integer], segments: frozenset[int], kind: str
 ) -> Iterator[_Frame]:
-    """Yield the index and the marked pixels (row, column) of each frame that shows a wanted segment."""
+    """Yield each frame that shows a wanted segment."""
     half = 0.5
     if kind == "FRACTIONAL":
         half = whole_number(dataset, "MaximumFractionalValue") / 2
     for index, frame in enumerate(pixels):
         if kind == "LABELMAP":
-            yield index, np.isin(frame, sorted(segments))
-        elif _segment(dataset, index) in segments:
-            yield index, frame >= half
+            yield index, 0, np.isin(frame, sorted(segments))
+        elif (segment := _segment(dataset, index)) in segments:
+            yield index, segment, frame >= half
 
 
 def _groups(dataset: Dataset, frame: int, name: str) -> list[Dataset]:
@@ -137,20 +155,71 @@ def _group(dataset: Dataset, frame: int, name: str) -> Dataset:
     return next(iter(_groups(dataset, frame, name)), Dataset())
 
 
-def _stack(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> NDArray[np.bool_]:
-    """Return the mask (the image's shape) of frames that state where they lie in the patient."""
+def _placed(
+    dataset: Dataset, frames: Sequence[_Frame], image: ImageFile, wanted: MaskRequest
+) -> tuple[NDArray[np.bool_], dict[str, str]]:
+    """Return the mask (the image's shape) of frames on the image's pixels or, where asked for, resampled; facts."""
+    if len(image.volume.geometry.shape) == 2:
+        marked, twice = _project(dataset, frames, image)
+        return marked, _twice_facts(twice)
+    try:
+        marked, twice = _stack(dataset, frames, image)
+    except StudyError as error:
+        if wanted.regrid != "nearest" or error.reason is not Reason.OTHER_GRID or not frames:
+            raise
+        message = str(error)
+    else:
+        return marked, _twice_facts(twice)
+    planes = [(_frame_affine(dataset, index), pixels) for index, _, pixels in frames]
+    frame = str(dataset.get("FrameOfReferenceUID") or "")
+    try:
+        marked, source = frames_as_volume(planes, _slice_step(dataset))
+    except GeometryError as error:
+        message = str(error)
+    else:
+        return regridded(marked, replace(source, frame_of_reference=frame or None), image.volume.geometry, message)
+    raise refused(Reason.OTHER_GRID, message, excluded=True)
+
+
+def _twice_facts(twice: int) -> dict[str, str]:
+    return {"frames of one segment in one place": f"{twice}, united with the first there"} if twice else {}
+
+
+def _slice_step(dataset: Dataset) -> float:
+    """Return the distance (mm) between the slices of a segmentation, whatever frames are left out.
+
+    Raises:
+        StudyError: OTHER_GRID, excluded, when neither it nor a thickness is stated.
+    """
+    for keyword in ("SpacingBetweenSlices", "SliceThickness"):
+        try:
+            step = abs(float(_group(dataset, 0, "PixelMeasuresSequence").get(keyword) or 0))
+        except (ValueError, TypeError):
+            step = 0.0
+        if np.isfinite(step) and step > 0:
+            return step
+    message = "the mask's frames state neither SpacingBetweenSlices nor SliceThickness: it cannot be resampled"
+    raise refused(Reason.OTHER_GRID, message, excluded=True)
+
+
+def _stack(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> tuple[NDArray[np.bool_], int]:
+    """Return the mask (the image's shape) of frames that state where they lie in the patient.
+
+    The second is how many frames lie where another one of their segment lies: nothing tells which of them counts.
+    """
     grid = image.volume.geometry
     check_frame(str(dataset.get("FrameOfReferenceUID") or ""), grid)
-    marked = np.zeros(grid.shape, dtype=bool)
-    for index, pixels in frames:
+    marked, places = np.zeros(grid.shape, dtype=bool), Counter[tuple[int, int]]()
+    for index, segment, pixels in frames:
         plane = _frame_affine(dataset, index)
         axis, place = _nearest_slice(plane, pixels.shape, grid)
         if 0 <= place < grid.shape[axis]:
             marked[(slice(None),) * axis + (slice(place, place + 1),)] |= _on_slice(pixels, plane, grid, axis, place)
+            places[segment, place] += 1
         elif pixels.any():
             message = f"a marked frame of the mask lies on slice {place + 1} of the image's {grid.shape[axis]}"
             raise refused(Reason.OTHER_GRID, message, excluded=True)
-    return marked
+    return marked, places.total() - len(places)
 
 
 def _frame_affine(dataset: Dataset, frame: int) -> Affine:
@@ -186,12 +255,12 @@ def _on_slice(pixels: NDArray[np.bool_], plane: Affine, grid: Geometry, axis: in
     return carry(frame, Geometry(frame.shape, source), Geometry(shape, target))
 
 
-def _project(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> NDArray[np.bool_]:
-    """Return the mask (rows, columns) of the frames that were drawn on this projection."""
+def _project(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> tuple[NDArray[np.bool_], int]:
+    """Return the mask (rows, columns) of the frames that were drawn on this projection, and how many as ``_stack``."""
     shape = image.volume.geometry.shape
-    marked = np.zeros(shape, dtype=bool)
+    marked, places = np.zeros(shape, dtype=bool), Counter[int]()
     _check_chosen_frame(dataset, image)
-    for index, pixels in frames:
+    for index, segment, pixels in frames:
         sources = _sources(_groups(dataset, index, "DerivationImageSequence"))
         own = [source for source in sources if _names(source, image) and _shows(source, image)]
         if sources and not own:
@@ -201,7 +270,8 @@ def _project(dataset: Dataset, frames: Iterable[_Frame], image: ImageFile) -> ND
             message = f"the mask's frames of {pixels.shape} do not cover the image {shape} pixel by pixel"
             raise refused(Reason.OTHER_GRID, message, excluded=True)
         marked |= pixels
-    return marked
+        places[segment] += 1
+    return marked, places.total() - len(places)
 
 
 def _check_chosen_frame(dataset: Dataset, image: ImageFile) -> None:

@@ -8,7 +8,7 @@ and open contours enclose nothing and are left out, which is recorded.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,11 +25,16 @@ from pipeline.studies.readers.dicom.references import check_references, items
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, check_frame, refused
 from pipeline.studies.readers.shared.even_odd import filled, united
 from pipeline.studies.readers.shared.labels import check_distinct, check_meant, matching, name_facts
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 
 __all__ = ["FACTS", "accepts", "read_mask"]
 
-FACTS = ReaderFacts(title="DICOM RT structure set", kind="rtstruct", reads="mask")
+FACTS = ReaderFacts(
+    title="DICOM RT structure set",
+    kind="rtstruct",
+    reads="mask",
+    mask=MaskNotes("volumes", "`ROIName`", "even-odd at voxel centres"),
+)
 
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "INTERPOLATED_PLANAR")
 _OTHERS = ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR")
@@ -80,8 +85,27 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     drawn = {number: _contours(dataset, number) for number in sorted(numbers)}
     check_meant(numbers, wanted, any(drawn.values()), _WHAT)
     _check_references(dataset, [contour for contours in drawn.values() for contour in contours], image)
+    facts = _missing(dataset, drawn)
     mask = _draw(list(drawn.values()), grid, union=wanted.contours == "union")
-    return replace(mask, header={**mask.header, **(name_facts(names, wanted) if len(names) == 1 else {})})
+    facts |= name_facts(names, wanted) if len(names) == 1 else {}
+    return replace(mask, header={**mask.header, **facts})
+
+
+def _missing(dataset: Dataset, drawn: Mapping[int, Sequence[Dataset]]) -> dict[str, str]:
+    """Return the fact of structures without contours, or of contours of none; a structure may be listed without any.
+
+    Raises:
+        StudyError: NOT_READABLE when both are there: the contours may be those of the structure.
+    """
+    listed = {whole_number(structure, "ROINumber") for structure in items(dataset, "StructureSetROISequence")}
+    sets = items(dataset, "ROIContourSequence")
+    stray = sum(whole_number(holder, "ReferencedROINumber") not in listed for holder in sets)
+    bare = sum(not contours for contours in drawn.values())
+    if stray and bare:
+        message = f"the structure has no contours, and {stray} sets of contours state a ReferencedROINumber of none"
+        raise refused(Reason.NOT_READABLE, f"{message}: nothing tells whether they are its own")
+    facts = {"contours of no structure": f"{stray} sets"} if stray else {}
+    return facts | ({"structures without contours": f"{bare} of {len(drawn)}"} if bare else {})
 
 
 def _structures(dataset: Dataset, grid: Geometry) -> dict[int, Dataset]:
@@ -154,6 +178,9 @@ def _draw(structures: Sequence[Sequence[Dataset]], grid: Geometry, *, union: boo
     skipped = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()) if kind not in _CLOSED)
     if kinds and not marked.any():
         message = f"{count} closed contours enclose no voxel's centre; left out: {skipped or 'none'}"
+        if cancelling:
+            message = f"{count} closed contours cancel out by even-odd in all of their {cancelling} voxels"
+            message += ": are they stored twice? archive.contours: union counts them as inside"
         raise refused(Reason.MASK_WITHOUT_AREA, message, excluded=True)
     facts |= {"contours left out": skipped} if skipped else {}
     done = "counted as inside" if union else "left out by even-odd"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.errors import Reason
 from pipeline.studies.geometry import Geometry, GeometryError, place_on
 from pipeline.studies.readers.masks.label_maps import holding, named_values_facts, present, whole_values
-from pipeline.studies.readers.shared.base import MaskRequest, check_frame, refused, thin
+from pipeline.studies.readers.shared.base import MaskRequest, check_frame, refused, regridded, thin
 from pipeline.studies.readers.shared.labels import check_distinct, check_meant, matching, name_facts
 
 __all__ = ["Segment", "placed", "segments_of", "union"]
@@ -99,7 +99,7 @@ def union(
 
 
 def placed(
-    marked: NDArray[np.bool_], source: Geometry, image: Geometry, header: dict[str, Any]
+    marked: NDArray[np.bool_], source: Geometry, image: Geometry, header: dict[str, Any], wanted: MaskRequest
 ) -> tuple[NDArray[np.bool_], dict[str, str]]:
     """Return a mask on the image's grid, of which it may cover a part; the voxels are the image's own.
 
@@ -115,6 +115,8 @@ def placed(
     else:
         cropped = marked.size < whole.size
         return whole, {"mask extent": f"cropped to {source.shape} of {image.shape} voxels"} if cropped else {}
+    if wanted.regrid == "nearest":
+        return regridded(marked, source, image, message)
     raise refused(Reason.OTHER_GRID, message, excluded=True)
 
 

@@ -19,6 +19,8 @@ from pydicom.config import disable_value_validation
 from pipeline.errors import Reason, Stage, StudyError, frames_of
 from pipeline.studies.geometry import Geometry, GeometryError, place_on
 from pipeline.studies.readers.shared.kept_files import KeptFiles
+from pipeline.studies.readers.shared.volume_choice import VolumeChoice, VolumeTraits, narrowed
+from pipeline.studies.regrid import to_nearest
 from pipeline.studies.volume import Volume
 
 __all__ = [
@@ -39,7 +41,9 @@ __all__ = [
     "inflated",
     "inflates_within",
     "is_gzip",
+    "on_grid",
     "refused",
+    "regridded",
     "series_files",
     "thin",
     "volume_of",
@@ -61,6 +65,7 @@ Item = TypeVar("Item")
 
 
 Contours = Literal["even-odd", "union"]
+Regrid = Literal["none", "nearest"]
 
 
 @dataclass(frozen=True)
@@ -68,18 +73,27 @@ class ReadOptions:
     """What the user has chosen where a study's files leave a choice.
 
     ``voi``: whether projections and captures get the display transform that they state. ``volume``: which
-    volume or frame of a file that holds several, counted from 0; without it such a file is refused. ``labels``: those
+    volume or frame of an image that holds several, by what it is or by its number from 0 on; without it such an image
+    is refused. ``pet``: whether a PET series is read as stored, or as body-weight SUV. ``labels``: those
     that the model has; a mask of any other is refused unread (None: every mask is read). ``negative``: the one of them
     that means "nothing found", so that an empty mask is what such a study should have. ``contours``: whether voxels
-    where contours of one structure overlap are inside (``union``); holes are holes in both.
+    where contours of one structure overlap are inside (``union``); holes are holes in both. ``regrid``: whether a mask
+    on another grid is carried over to the image's nearest voxels.
     """
 
     voi: Literal["none", "apply"] = "none"
-    volume: int | None = None
+    volume: VolumeChoice | int | None = None
+    pet: Literal["raw", "suv_bw"] = "raw"
     consensus: Literal["none", "majority", "staple"] = "none"
     labels: tuple[str, ...] | None = None
     negative: str | None = None
     contours: Contours = "even-odd"
+    regrid: Regrid = "none"
+
+    @property
+    def choice(self) -> VolumeChoice | None:
+        """Which volume is meant."""
+        return VolumeChoice(index=self.volume) if isinstance(self.volume, int) else self.volume
 
 
 AS_STORED = ReadOptions()
@@ -91,12 +105,14 @@ class ImageFile:
     """An image as read: volume, facts that may leave, and its instances' UIDs, which may not.
 
     ``frame`` is the number, counted from 1 as DICOM does, of the frame that was chosen among an instance's several.
+    ``places`` tells which slice of a DICOM volume each instance's frame is (counted from 1; a plain slice is frame 1).
     """
 
     volume: Volume
     header: Mapping[str, str] = field(default_factory=dict)
     instances: frozenset[str] = field(default=frozenset(), repr=False)
     frame: int | None = None
+    places: Mapping[tuple[str, int], int] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -125,6 +141,7 @@ class MaskRequest:
     by_reference: bool = False
     known: frozenset[int] = frozenset()
     contours: Contours = "even-odd"
+    regrid: Regrid = "none"
     endings: tuple[str, ...] = ()
     kept: KeptFiles = field(default_factory=KeptFiles, compare=False, repr=False)
 
@@ -251,12 +268,10 @@ def chosen(count: int, options: ReadOptions, what: str) -> tuple[int, dict[str, 
     """
     if count == 1:
         return 0, {}
-    wanted = options.volume
-    if wanted is None:
+    choice = options.choice
+    if choice is None:
         raise refused(Reason.SEVERAL_VOLUMES, f"the file holds {count} {what}; archive.volume would choose one")
-    if not 0 <= wanted < count:
-        message = f"archive.volume is {wanted}, and the file holds {what} 0 to {count - 1}"
-        raise refused(Reason.SEVERAL_VOLUMES, message)
+    wanted = narrowed([VolumeTraits(time=number) for number in range(count)], choice, what)
     return wanted, {"volume": f"{what} 0 to {count - 1}: {wanted} chosen"}
 
 
@@ -307,6 +322,41 @@ def carry(marked: NDArray[np.bool_], source: Geometry, image: Geometry) -> NDArr
         return place_on(marked, thin(source), thin(image), partial=False)
     except GeometryError as error:  # the words are our own: sizes, spacings, positions
         message = str(error)
+    raise refused(Reason.OTHER_GRID, message, excluded=True)
+
+
+def on_grid(
+    marked: NDArray[np.bool_], source: Geometry, image: Geometry, wanted: MaskRequest
+) -> tuple[NDArray[np.bool_], dict[str, str]]:
+    """Return ``marked`` on the image's grid: its own voxels, or, where that is asked for, the nearest ones; facts.
+
+    Raises:
+        StudyError: excluded, as ``carry``; OTHER_GRID too for a mask that would be cut off or lost.
+    """
+    try:
+        return carry(marked, source, image), {}
+    except StudyError as error:
+        if wanted.regrid != "nearest" or error.reason is not Reason.OTHER_GRID:
+            raise
+        message = str(error)
+    return regridded(marked, source, image, message)
+
+
+def regridded(
+    marked: NDArray[np.bool_], source: Geometry, image: Geometry, why: str
+) -> tuple[NDArray[np.bool_], dict[str, str]]:
+    """Return a mask at the image's voxels by its own nearest ones, and the fact of it; ``why`` is the refusal's words.
+
+    Raises:
+        StudyError: OTHER_GRID, excluded, for a mask that would be cut off or lost.
+    """
+    check_frame(source.frame_of_reference, image)
+    try:
+        placed, change = to_nearest(marked, source, image)
+    except GeometryError as error:
+        message = f"{why}; resampled, {error}"
+    else:
+        return placed, {"mask resampled": f"to the nearest voxels of the image, {change}"}
     raise refused(Reason.OTHER_GRID, message, excluded=True)
 
 

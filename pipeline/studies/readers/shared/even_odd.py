@@ -62,10 +62,11 @@ def _turns(contour: Points, shape: tuple[int, int]) -> NDArray[np.intp]:
     ends = np.stack([contour, np.roll(contour, -1, axis=0)], axis=1).round(_DECIMALS)
     upper = ends[:, :, 0].argmin(axis=1)  # each edge in one direction: there and back it crosses at the same places
     edges = np.concatenate([ends[range(len(ends)), upper], ends[range(len(ends)), 1 - upper]], axis=1)
-    blocks = range(0, len(edges), _EDGES_AT_ONCE)
-    crossings = [_crossings(edges[start : start + _EDGES_AT_ONCE], shape) for start in blocks]
-    places, counts = np.unique(np.concatenate([np.empty(0, np.intp), *crossings]), return_counts=True)
-    once: NDArray[np.intp] = places[counts % 2 == 1]
+    changes = np.zeros(shape[0] * (shape[1] + 1), dtype=bool)  # of a fixed size, however many edges there are
+    for start in range(0, len(edges), _EDGES_AT_ONCE):
+        places, counts = np.unique(_crossings(edges[start : start + _EDGES_AT_ONCE], shape), return_counts=True)
+        changes[places] ^= counts % 2 == 1
+    once: NDArray[np.intp] = np.flatnonzero(changes)
     return once
 
 

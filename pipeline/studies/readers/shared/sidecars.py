@@ -26,6 +26,8 @@ from pipeline.studies.readers.masks.label_maps import (
     stated_value,
     whole_values,
 )
+from pipeline.studies.readers.regions.yolo import FACTS as YOLO
+from pipeline.studies.readers.regions.yolo_classes import classes_file
 from pipeline.studies.readers.shared.base import MaskRequest, refused
 from pipeline.studies.readers.shared.labels import check_distinct, check_meant, matching, name_facts
 from pipeline.studies.readers.shared.unique_keys import unique_json
@@ -38,7 +40,9 @@ _DATASET = "dataset.json"
 
 
 def sidecar_of(path: Path) -> Path | None:
-    """Return the file that names a label map's values, or None."""
+    """Return the file that names a label map's values, or the classes of YOLO's text, or None."""
+    if YOLO.bears(path):
+        return classes_file(path)
     return next(_tables(path), None) or next(_datasets(path), None)
 
 

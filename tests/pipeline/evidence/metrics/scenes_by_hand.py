@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.evidence.metrics.map_evidence import Limits, MarkedVoxels, MaskedEvidence, RegionOverlap
+from pipeline.evidence.metrics.map_evidence import LesionLimits, MarkedVoxels, MaskedEvidence, RegionOverlap
 from pipeline.evidence.metrics.registry import METRICS, score_all
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap
@@ -16,7 +16,7 @@ def overlap_of(values, mask, spacing=None, seen=None, rule=0.5, affine=None, sca
     geometry = Geometry(mask.shape, affine, scaled=scaled)
     seen = np.ones(mask.shape, bool) if seen is None else np.asarray(seen, bool)
     heatmap = Heatmap(values, geometry, seen, "method", "layer", "target")
-    return RegionOverlap(MaskedEvidence(heatmap, rule, Limits(**limits)), MarkedVoxels(mask, geometry))
+    return RegionOverlap(MaskedEvidence(heatmap, rule, LesionLimits(**limits)), MarkedVoxels(mask, geometry))
 
 
 def answer(overlap, name):

@@ -1,4 +1,5 @@
 import highdicom
+import nibabel
 import numpy as np
 import pytest
 from highdicom.legacy import LegacyConvertedEnhancedCTImage
@@ -215,3 +216,15 @@ def test_highdicom_refuses_what_we_shear(tmp_path):
     with pytest.raises(RuntimeError, match="volume"):
         highdicom.imread(path).get_volume()
     assert_same(read_image(path).volume, (NOISE, TILTED))
+
+
+@pytest.mark.parametrize("kind", ["13.1.1", "13.1.2", "13.1.3"])
+def test_an_x_ray_volume_is_read_slice_by_slice_where_its_frames_lie(tmp_path, kind):
+    array = (np.arange(4 * 5 * 6) % 100).astype(np.int16).reshape(4, 5, 6)
+    affine = grid(np.array([[0, 0, -1], [1, 0, 0], [0, -1, 0]]), (0.1, 0.1, 1.0), (60.0, -20.0, 30.0))
+    path = enhanced(tmp_path / "a.dcm", array, affine, order=[3, 1, 0, 2, 5, 4], kind=f"1.2.840.10008.5.1.4.1.1.{kind}")
+    image = read_image(edited(path, lambda dataset: setattr(dataset, "Modality", "MG")))
+    theirs = nibabel.as_closest_canonical(nibabel.Nifti1Image(image.volume.array, image.volume.geometry.affine))
+    ours = nibabel.as_closest_canonical(nibabel.Nifti1Image(array.astype(np.float32), affine))
+    np.testing.assert_array_equal(theirs.get_fdata(), ours.get_fdata())
+    np.testing.assert_allclose(theirs.affine, ours.affine, atol=1e-5)

@@ -55,8 +55,8 @@ def test_pixel_spacing_goes_before_the_imagers(tmp_path):
     assert (image.volume.geometry.spacing, image.header["pixel spacing"]) == ((0.2, 0.3), "PixelSpacing")
     image = read_image(projection(path, ARRAY, ImagerPixelSpacing=[0.4, 0.5]))
     assert (image.volume.geometry.spacing, image.header["pixel spacing"]) == ((0.4, 0.5), "ImagerPixelSpacing")
-    path = projection(tmp_path / "SECRET.dcm", ARRAY)
-    assert "neither" in refusal(Reason.NO_GEOMETRY, lambda: read_image(path))
+    path = projection(tmp_path / "SECRET.dcm", ARRAY, ImagerPixelSpacing=[0, 0.5])
+    assert "not two numbers above 0" in refusal(Reason.NO_GEOMETRY, lambda: read_image(path))
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,9 @@ def test_one_frame_is_read_when_it_is_chosen(tmp_path, kind):
     assert image.header["volume"] == "frames 0 to 2: 2 chosen"
     words = refusal(Reason.SEVERAL_VOLUMES, lambda: read_image(path))
     assert words == "the file holds 3 frames; archive.volume would choose one"
-    assert "frames 0 to 2" in refusal(Reason.SEVERAL_VOLUMES, lambda: read_image(path, ReadOptions(volume=3)))
+    assert "(index 3) fits none of the 3 frames" in refusal(
+        Reason.SEVERAL_VOLUMES, lambda: read_image(path, ReadOptions(volume=3))
+    )
 
 
 def test_a_single_frame_is_read_whatever_is_chosen(tmp_path):

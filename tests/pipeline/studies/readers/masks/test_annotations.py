@@ -83,7 +83,7 @@ def test_boxes_mark_the_centres_inside_them(tmp_path, image):
     path = boxes(tmp_path / "b.csv", "a.png,Nodule,2,1,5,3", "a.png,nodule,6.4,4.6,8.6,6", "a.png,Mass,0,0,9,6")
     found = read_mask(path, image, MaskRequest("NODULE", key="a"))
     np.testing.assert_array_equal(found.marked, pixels(slice(1, 3), slice(2, 5)) | pixels(5, slice(6, 9)))
-    assert found.header == {"mask drawn from": "boxes"}
+    assert found.header == {"mask drawn from": "boxes", "annotation": "box"}
 
 
 def test_boxes_may_state_their_extent(tmp_path, image):
@@ -291,7 +291,7 @@ def test_coco_annotations(tmp_path, image, annotation, expected, form):
     path = coco(tmp_path / "c.json", named, *others)
     found = read_mask(path, image, MaskRequest("nodule", key="a"))
     np.testing.assert_array_equal(found.marked, expected)
-    assert found.header == {"mask drawn from": form}
+    assert found.header == {"mask drawn from": form} | ({"annotation": "box"} if form == "boxes" else {})
 
 
 def test_a_coco_image_without_annotations_is_empty_and_of_another_size_excluded(tmp_path, image):
