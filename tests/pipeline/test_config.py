@@ -295,6 +295,8 @@ NUMBER_CHANGING = {
     "overlap.threshold": 0.5,
     "overlap.tolerance_mm": 4.0,
     "overlap.smallest_lesion": 10.0,
+    "overlap.align": "receptive_field",
+    "overlap.baselines": ["edge_map"],
     "overlap.metrics": ["hd95"],
     "run.seed": 1,
 }
