@@ -296,6 +296,15 @@ def test_a_folder_of_dicom_without_a_place_to_keep_a_scan_says_what_to_do(tmp_pa
         rows_of(xnat(tmp_path / "a"))
 
 
+def test_what_somebody_has_made_of_a_series_is_no_patient_of_its_own(tmp_path):
+    root = xnat(tmp_path / "a")
+    volume(root / "SECRET0" / "SECRET0_MR1" / "SCANS" / "1" / "resources" / "NIFTI" / "t1.nii.gz")
+    rows = rows_of(root, private=tmp_path / "p")
+    assert {row.patient for row in rows} == {"SECRET0", "SECRET1"}
+    assert len(rows) == 2
+    assert scanned(root)[2].usable == 3  # a scan's manifest leaves it to the user
+
+
 def test_any_folder_of_dicom_by_choice(tmp_path):
     root = xnat(tmp_path / "a")
     (root / "SECRET0").rename(root / "x")
