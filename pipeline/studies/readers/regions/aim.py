@@ -118,6 +118,8 @@ def _region(markup: Element, kind: str, finding: int) -> PlanarRegion:
     instance = _attribute(markup, "imageReferenceUid", "imageReferenceUID")
     frame = _attribute(markup, "referencedFrameNumber")
     number = plain_number(frame, "referencedFrameNumber of a markup") if frame else 1.0
+    if not number.is_integer():
+        raise refused(Reason.NOT_READABLE, "referencedFrameNumber of a markup is no whole number")
     holed = _attribute(markup, "includeFlag").lower() == "false"
     form, content = _drawn_form(markup, kind)
     return PlanarRegion(instance, int(number), form, content, holed, finding)

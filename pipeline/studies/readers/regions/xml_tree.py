@@ -47,7 +47,7 @@ def xml_tree(path: Path) -> Element:
     try:
         parser.Parse(path.read_bytes(), True)
         return builder.close()
-    except (expat.ExpatError, AssertionError):
+    except (expat.ExpatError, AssertionError, ValueError, LookupError):  # the last two: of encodings
         pass
     raise refused(Reason.NOT_READABLE, "the file is not XML")
 
