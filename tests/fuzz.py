@@ -16,6 +16,7 @@ from pathlib import Path
 
 import nrrd
 import numpy as np
+from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
@@ -61,6 +62,10 @@ def write_sources(folder: Path) -> None:
     nifti(folder / "volume.nii", dot((5, 6, 7), (1, 2, 3)), affine)
     nifti(folder / "volume.nii.gz", dot((5, 6, 7), (1, 2, 3)), affine)
     nifti(folder / f"{MASK}map.nii.gz", dot((12, 14, 1), (4, 5, 0), 1), affine)
+    labels = slices(dot(shape, (4, 5, 1), 1), affine)[0]
+    labels.save_as(folder / f"{MASK}series.dcm", enforce_file_format=True)
+    for name in ("picture.png", "picture.jpg"):
+        Image.fromarray(np.arange(9 * 11, dtype=np.uint8).reshape(9, 11)).save(folder / name)
     for encoding in ("raw", "gzip"):
         header = {"space": "left-posterior-superior", "space directions": np.eye(3), "space origin": [0, 0, 0]}
         nrrd.write(str(folder / f"{encoding}.nrrd"), dot((5, 6, 7), (1, 2, 3)), header | {"encoding": encoding})

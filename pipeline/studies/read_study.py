@@ -63,7 +63,8 @@ def list_studies(
         raise ArchiveError(f"{manifest}: archive.label goes without a manifest, which has its own column 'label'")
     rows = _found(path, label, readers) if manifest is None else read_manifest(path, manifest)
     if not rows:
-        raise ArchiveError(f"{manifest or path}: holds no studies")
+        hint = "" if manifest else "; camaudit scan --write-manifest finds images and masks in other layouts"
+        raise ArchiveError(f"{manifest or path}: holds no studies{hint}")
     return rows
 
 

@@ -99,15 +99,16 @@ def _candidates(catalogue: Catalogue, readers: Readers) -> Iterator[Entry]:
         f"SELECT id, folder, path, member, content FROM files WHERE kind IN ({kinds}) AND reason IS NULL "
         "AND member = '' ORDER BY +folder, path"
     )
-    for folder, files in groupby(list(catalogue.select(query)), key=itemgetter("folder")):
+    for folder, files in groupby(catalogue.select(query), key=itemgetter("folder")):
         yield from _of_folder(folder, list(files), readers.study_endings)
     query = (
         "SELECT id, path, patient, description, content FROM files WHERE kind = ? AND reason IS NULL "
         "AND fault IS NULL AND member = '' AND content IS NULL"
     )
-    captures = list(catalogue.select(query, Kind.PROJECTION))
-    patients = {file["patient"] for file in captures}
-    yield from (file for file in captures if says_mask(file) or derived_patient(file["patient"]) in patients - {None})
+    known = catalogue.select("SELECT DISTINCT patient FROM files WHERE kind = ? AND patient <> ''", Kind.PROJECTION)
+    patients = {row["patient"] for row in known}
+    captures = catalogue.select(query, Kind.PROJECTION)
+    yield from (file for file in captures if says_mask(file) or derived_patient(file["patient"]) in patients)
     yield from _first_slices(catalogue)
 
 
@@ -117,7 +118,7 @@ def _first_slices(catalogue: Catalogue) -> Iterator[Entry]:
         "SELECT id, min(path) AS path, folder, content FROM files WHERE kind = ? AND reason IS NULL AND fault IS NULL "
         "AND member = '' GROUP BY folder, series"
     )
-    for file in list(catalogue.select(query, Kind.SLICE)):
+    for file in catalogue.select(query, Kind.SLICE):
         if file["content"] is None and is_in_mask_folder(file["folder"]):
             yield file
 

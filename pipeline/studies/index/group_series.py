@@ -27,6 +27,7 @@ __all__ = ["group"]
 _LARGEST_SERIES = 20_000  # slices: a whole one is held while it is grouped
 _IMAGES = (Kind.SLICE, Kind.MOSAIC, Kind.PROJECTION, Kind.FRAMES)
 _DAMAGED = (Reason.NOT_READABLE, Reason.TRUNCATED)
+_WITHOUT_FILES = "DELETE FROM images WHERE id NOT IN (SELECT image FROM files WHERE image IS NOT NULL)"
 # masks among the series and captures, and what is cut out of others, may be so no more
 _MASKS_ANEW = (
     "UPDATE files SET outcome = NULL, role = NULL, image = NULL "
@@ -39,10 +40,11 @@ def group(root: Path, catalogue: Catalogue, readers: Readers = BUILT_IN) -> None
     with catalogue.transaction():
         _group_dicom(root, catalogue)
         group_volumes(root, catalogue, readers)
+        catalogue.write(_WITHOUT_FILES, [()])
         group_captures(catalogue)
         group_label_series(catalogue)
         _settle_refused(catalogue)
-        catalogue.write("DELETE FROM images WHERE id NOT IN (SELECT image FROM files WHERE image IS NOT NULL)", [()])
+        catalogue.write(_WITHOUT_FILES, [()])
         pair_regions(catalogue, readers.study_endings)
         match_masks(catalogue, readers.study_endings)
         set_texts_aside(catalogue)

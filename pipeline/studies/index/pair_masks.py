@@ -22,6 +22,7 @@ from pipeline.studies.listing.mask_names import (
     image_keys,
     mask_path,
     names_image,
+    numbered,
     tier_of,
 )
 
@@ -44,7 +45,7 @@ _Role = dict[str, Any]
 def match_masks(catalogue: Catalogue, endings: Sequence[str]) -> None:
     """Put every mask on its usable image, or exclude it."""
     dicom = ", ".join(f"'{kind}'" for kind in _OBJECTS)
-    query = f"SELECT id FROM files WHERE reason IS NULL AND (kind IN ({dicom}) OR role IS NOT NULL) ORDER BY id"
+    query = f"SELECT id FROM files WHERE reason IS NULL AND kind IN ({dicom}) OR role IS NOT NULL ORDER BY id"
     ids = [row["id"] for row in catalogue.select(query)]
     if catalogue.count("SELECT EXISTS (SELECT 1 FROM files WHERE role IS NOT NULL)"):
         _name_images(catalogue, endings)
@@ -105,6 +106,10 @@ def _settle_by_name(catalogue: Catalogue, mask: Entry, endings: Sequence[str]) -
         return
     catalogue.write("UPDATE files SET role = ? WHERE id = ?", [(json.dumps(role | more), mask["id"])])
     usable = image is not None and catalogue.count(_USABLE, image)
+    if mask["reason"]:
+        lost = json.dumps(role | more | {"lost": image if usable else None})
+        catalogue.write("UPDATE files SET role = ?, outcome = reason WHERE id = ?", [(lost, mask["id"])])
+        return
     _settle(catalogue, mask, image if usable else None)
 
 
@@ -140,6 +145,8 @@ def _image_of_path(catalogue: Catalogue, mask: MaskPath) -> tuple[int | None, di
             tier = tier_of(mask, inner, row["folder"])
             if tier is not None:
                 near[tier, row["rank"]].add(row["image"])
+        if near and is_part and _are_numbered(catalogue, key):
+            return None, {"part": False}
         if near:
             images = near[min(near)]
             more: dict[str, object] = {"part": is_part, "far": min(near)[0] == FARTHEST, "words": key.startswith("\0")}
@@ -147,6 +154,12 @@ def _image_of_path(catalogue: Catalogue, mask: MaskPath) -> tuple[int | None, di
                 more["reader"] = UNNAMED_READER  # what stood behind the mask's word is the study's name
             return (next(iter(images)) if len(images) == 1 else None), more
     return None, {}
+
+
+def _are_numbered(catalogue: Catalogue, name: str) -> bool:
+    """Tell whether images are called so and numbered: the mask of one that is absent is no part of another one's."""
+    rows = catalogue.select("SELECT key FROM named WHERE key > ? AND key < ? AND rank = 0", name, f"{name}\x7f")
+    return any(numbered(name).fullmatch(row["key"]) for row in rows)
 
 
 def _bearing(catalogue: Catalogue, key: str, mask: MaskPath) -> Iterator[Entry]:

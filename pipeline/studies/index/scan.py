@@ -71,7 +71,8 @@ def scan(
             on_files(len(batch))
         catalogue.forget_unseen()
         _read_containers(root, catalogue, partial(_described_members, readers=readers), (workers, own, on_files))
-        look_into(root, catalogue, workers=workers, pool=own, readers=readers)
+        if not catalogue.is_decided():
+            look_into(root, catalogue, workers=workers, pool=own, readers=readers)
     if not catalogue.is_decided():
         group(root, catalogue, readers)
 

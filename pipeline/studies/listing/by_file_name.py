@@ -94,6 +94,7 @@ def discover(root: Path, label: str | None, readers: Readers = BUILT_IN) -> tupl
     unknown = sum(study.unknown for study in studies.values())
     if unknown:
         message = f"{root}: {unknown} files in studies' folders are named neither image nor mask; use a manifest"
+        message += ", as camaudit scan --write-manifest makes one"
         raise ArchiveError(message)
     check_readers(root, (reader for study in studies.values() for reader, _ in study.masks))
     real_root = root.resolve()

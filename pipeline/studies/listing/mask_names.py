@@ -23,6 +23,7 @@ __all__ = [
     "mask_name",
     "mask_path",
     "names_image",
+    "numbered",
     "tier_of",
     "words_of",
 ]
@@ -64,7 +65,7 @@ _IMAGE_FOLDER = re.compile(
     rf"dicoms?|niftis?|cts?|mrs?|mris?|cxrs?|us|xrays?|src)(?:{_FORMAT})?(?:{_SPLIT})?"
 )
 _HOLDS_BOTH = re.compile(r"(?:^|[^a-z])(?:with|and|dataset)(?:[^a-z]|$)|images|imgs|and[^a-z]?mask", re.IGNORECASE)
-_FOLD = re.compile(r"(?:fold|split|part|batch)?[\W_]*\d{0,2}")
+_FOLD = re.compile(r"(?:fold|split|part|batch)[\W_]*\d{0,2}")
 _OF_READER = re.compile(r"(?:r|reader|rater|expert|annotator|radiologist|observer|grader|doctor)[ _-]?\d+|manual|auto")
 _WORDS = "\0"  # begins a key of words, which no name does
 
@@ -154,8 +155,9 @@ def _keys_in_folder(stem: str, named: tuple[str, str] | None, below: list[str]) 
         match = pattern.fullmatch(stem)
         if match:
             yield match["study"].lower(), inner, False
-    if below and (stem.isdecimal() or (named and not named[0]) or _SUFFIXED.fullmatch(f"x_{stem}")):
-        yield below[-1].lower(), "/".join(below[:-1]), True
+    counts = stem.isdecimal() or (named is not None and not named[0]) or _SUFFIXED.fullmatch(f"x_{stem}") is not None
+    if below and (counts or not words_of(stem)):
+        yield below[-1].lower(), "/".join(below[:-1]), counts
     match = _NUMBERED.fullmatch(stem)
     if match:
         yield match["study"].lower(), inner, True
@@ -212,7 +214,9 @@ def kept_apart(stems: list[str], folder: str) -> bool:
 def is_container(folder: str) -> bool:
     """Tell whether a folder's name tells what kind of files lie in it, or of which part of a set, and no class."""
     plain = _plain(folder)
-    return _is_mask_folder(folder) or _is_image_folder(folder) or plain in _SPLITS or not _FOLD.sub("", folder.lower())
+    return (
+        _is_mask_folder(folder) or _is_image_folder(folder) or plain in _SPLITS or bool(_FOLD.fullmatch(folder.lower()))
+    )
 
 
 def is_in_mask_folder(folder: str) -> bool:
@@ -271,6 +275,11 @@ def names_image(study: str, stem: str, folder: str) -> bool:
     if not words or words == words_of(re.split(r"[/\\]", folder)[-1]):
         return True
     return words == own
+
+
+def numbered(name: str) -> re.Pattern[str]:
+    """Return what is called as this and numbered: where images are, a number stands for a study and no part."""
+    return re.compile(rf"{re.escape(name)}[_.\- ]+\(?\d{{1,3}}\)?")
 
 
 def words_of(name: str) -> list[str]:

@@ -26,7 +26,7 @@ from pipeline.studies.index.headers import Kind, allowed_words
 from pipeline.studies.listing.columns_from import ImagePlace, ValueSource, check_values
 from pipeline.studies.listing.dataset_layouts import conventional
 from pipeline.studies.listing.doubts import SEPARATOR, doubts_of_image, doubts_of_masks
-from pipeline.studies.listing.mask_names import UNNAMED_READER, is_next_part
+from pipeline.studies.listing.mask_names import UNNAMED_READER, is_next_part, words_of
 from pipeline.studies.listing.study_row import LIST
 from pipeline.studies.pseudonyms import KEY_VARIABLE, Pseudonyms
 from pipeline.studies.readers.images.dicom_series import FACTS as DICOM
@@ -36,7 +36,6 @@ __all__ = ["WrittenManifest", "write_manifest"]
 _MOST_COLUMNS = 64
 _NEEDED = ("study", "patient", "image")
 _LABEL, _DOUBTS, _UNKNOWN = "label", "doubts", "?"
-_NO_LABEL = re.compile(r"[_.-]?(?:mask|seg|segmentation|label)s?$", re.IGNORECASE)
 _NO_CELL = re.compile(r"^\s|\s$|[\n\r#;]")
 _READER = re.compile(r"(r|reader|rater|expert|annotator)[_-]?\d*|manual|auto")  # a file's name may hold a person's
 
@@ -61,6 +60,7 @@ class _Row:
     place: ImagePlace
     own_patient: bool
     doubts: list[str]
+    image: int | None = None
     labels_by_name: dict[str, str] = field(default_factory=dict)
 
 
@@ -82,6 +82,7 @@ def write_manifest(
     if rows is None:
         on_disk = root.is_dir()
         rows = [_row(catalogue, image, lists, pseudonyms, on_disk=on_disk) for image in _usable(catalogue)]
+        _doubt_lost(catalogue, rows)
     if not rows:
         raise ArchiveError(f"{root}: holds no usable image: there is nothing to write a manifest of")
     for source in sources:
@@ -128,6 +129,18 @@ def _fill(rows: Sequence[_Row], source: ValueSource, pseudonyms: Pseudonyms, *, 
             row.cells["patient"], row.own_patient = pseudonyms.patient(value), True
 
 
+def _doubt_lost(catalogue: Catalogue, rows: Sequence[_Row]) -> None:
+    """Say of the images whose masks are excluded that they have some: without them they would pass for negatives."""
+    query = (
+        "SELECT json_extract(role, '$.lost') image, outcome FROM files WHERE json_extract(role, '$.lost') IS NOT NULL"
+    )
+    lost: dict[int, list[str]] = {}
+    for file in catalogue.select(query):
+        lost.setdefault(file["image"], []).append(f"a mask of it cannot be used: {file['outcome']}")
+    for row in rows:
+        row.doubts += lost.get(row.image or 0, [])
+
+
 def _doubt_patients(rows: Sequence[_Row]) -> None:
     """Say of each row whose patient nothing tells that it counts as one of its own."""
     for row in rows:
@@ -170,7 +183,8 @@ def _row(catalogue: Catalogue, image: Entry, lists: Path, pseudonyms: Pseudonyms
     doubts = [*doubts_of_image(image, slices), *doubts_of_masks(shown, slices, _unnamed(cells))]
     is_dicom = str(image["kind"]).startswith("dicom")
     by_name = {name: label for name, parts in drawn if (label := _label_by_name(parts[0]))}
-    return _Row(cells, places, _place(image, slices), is_dicom and bool(image["patient"]), doubts, by_name)
+    own = is_dicom and bool(image["patient"])
+    return _Row(cells, places, _place(image, slices), own, doubts, image["id"], by_name)
 
 
 def _unnamed(cells: Mapping[str, str]) -> int:
@@ -244,7 +258,11 @@ def _labels_by_names(masks: Sequence[Entry]) -> dict[int, str]:
 
 
 def _label_by_name(mask: Entry) -> str | None:
-    return allowed_words(_NO_LABEL.sub("", json.loads(mask["role"] or "{}").get("stem", "")))
+    """Return the structure or finding that a mask's name tells of, in words of the closed list."""
+    stem = json.loads(mask["role"] or "{}").get("stem", "").lower()
+    study = set(words_of(stem))
+    words = [word for word in re.split(r"[^a-z]+", stem) if word and word not in study]
+    return " ".join(word for word in words if allowed_words(word)) or None
 
 
 def _whole_masks(files: Sequence[Entry]) -> list[list[Entry]]:

@@ -142,6 +142,14 @@ def test_a_table_that_cannot_be_used_is_one_line(root, text, words):
     assert words in scan(root, "--label-from", table(root, text), code=2)
 
 
+@pytest.mark.parametrize("form", ["train/{}/x{}.png", "{}/images/x{}.png", "fold 1/{}/x{}.png", "{}/test/x{}.png"])
+def test_classes_called_by_numbers(tmp_path, form):
+    for number in range(3):
+        picture(tmp_path / "a" / form.format(number % 2, number))
+    rows, _ = scan(tmp_path / "a", "--label-from", "folder")
+    assert sorted(row["label"] for row in rows.values()) == ["0", "0", "1"]
+
+
 def test_names_of_studies_are_no_labels(tmp_path):
     for number in range(12):
         picture(tmp_path / "a" / f"anna{number}" / "x.png")

@@ -1,5 +1,7 @@
 """Masks in folders of their own, named as their images are, or nearly; and files that are masks by what they hold."""
 
+import csv
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -93,6 +95,7 @@ def test_names_that_are_the_images_but_for_a_word(tmp_path, image, mask):
 
 
 NONE = [
+    (["images/p.png", "images/p_1.png", "images/p_2.png"], "masks/p_3.png"),
     (["images/a1.png"], "masks/b2.png"), (["images/a1.png"], "masks/a10.png"), (["images/a10.png"], "masks/a1.png"),
     (["imagesTs/a1.nii"], "labelsTr/a1.nii"), (["x/a1.png", "y/a1.png"], "masks/a1.png"),
     (["images/benign/1.png", "images/malignant/1.png"], "masks/1.png"), (["a1.nii", "a1.nii.gz"], "masks/a1.nii"),
@@ -119,6 +122,35 @@ def test_numbered_masks_of_one_image_are_one_readers(tmp_path, masks):
     found, excluded = pairs(archive(tmp_path / "a", [image, image.replace("a1", "b2")], masks))
     assert sorted(found[image]) == sorted(("expert", mask) for mask in masks)
     assert excluded == {}
+
+
+@pytest.mark.parametrize(
+    "masks",
+    [
+        ["masks/a1/liver.png", "masks/a1/tumor.png"], ["masks/a1_liver.png", "masks/a1_tumor.png"],
+        ["masks/liver/a1_liver.png", "masks/tumor/a1_tumor.png"],
+    ],
+)  # fmt: skip
+def test_masks_that_name_structures_are_labelled(tmp_path, masks):
+    root = archive(tmp_path / "a", ["images/a1.png", "images/b2.png"], masks)
+    _, rows, _ = scanned(root)
+    assert {(mask.reader, mask.label) for row in rows for mask in row.masks} == {
+        ("expert", "liver"),
+        ("expert", "tumor"),
+    }
+
+
+def test_a_mask_that_is_excluded_is_a_doubt_of_its_image(tmp_path):
+    root = archive(tmp_path / "a", ["images/a1.png", "images/b2.png"], [])
+    (root / "masks").mkdir()
+    Image.new("RGB", (14, 12)).save(
+        root / "masks" / "a1.png", save_all=True, append_images=[Image.new("RGB", (14, 12), 9)]
+    )
+    _, excluded = pairs(root)
+    assert excluded == {"several_volumes": 1}
+    rows = {row["image"]: row["doubts"] for row in csv.DictReader((tmp_path / "a.csv").open())}
+    assert "a mask of it cannot be used: several_volumes" in rows["images/a1.png"]
+    assert "cannot be used" not in rows["images/b2.png"]
 
 
 def test_folders_of_readers_are_readers(tmp_path):

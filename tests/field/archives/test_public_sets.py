@@ -1,6 +1,7 @@
 """Layouts of public sets, rebuilt small with synthetic pixels: scan, manifest, audit, without a hand between."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -196,3 +197,17 @@ def test_images_in_a_folder_called_labels_stay_images(tmp_path):
     for name in ("x", "y"):
         save(tmp_path / "a" / "labels" / name, series(RAMP, SeriesInstanceUID=generate_uid()))
     assert scanned(tmp_path / "a")[2].usable == 2
+
+
+def test_a_scan_after_an_image_went_away_tells_anew(tmp_path):
+    mammograms(tmp_path / "a", True)
+    scanned(tmp_path / "a")
+    shutil.rmtree(tmp_path / "a" / PATIENTS[1])
+    numbers = scanned(tmp_path / "a")[2]
+    assert (numbers.usable, numbers.masks, numbers.masks_used) == (3, 3, 2)  # the crop is an image by itself now
+    assert numbers.excluded == {"duplicate": 2, "other_image": 1}
+    liver = liver_set(tmp_path / "b")
+    scanned(liver)
+    shutil.rmtree(liver / "set.2" / "PATIENT_DICOM")
+    numbers = scanned(liver)[2]
+    assert (numbers.usable, numbers.masks, numbers.masks_used) == (1, 3, 1)
