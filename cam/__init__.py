@@ -8,7 +8,18 @@ from cam.capture import Capture, capture
 from cam.estimate import Cost, estimate
 from cam.explain import explain
 from cam.inputs.target_keys import TargetLike
-from cam.inputs.targets import Difference, PerSample, Positive, Predicted, Region, Scalar, Similarity, Target, Value
+from cam.inputs.targets import (
+    AnswerToken,
+    Difference,
+    PerSample,
+    Positive,
+    Predicted,
+    Region,
+    Scalar,
+    Similarity,
+    Target,
+    Value,
+)
 from cam.layers.alignment import cell_shift
 from cam.layers.auto import LayerChoice, choose_layer, find_layer
 from cam.layers.calls import Slices
@@ -26,6 +37,7 @@ from cam.resize import resize
 __all__ = [
     "INPUT",
     "METHODS",
+    "AnswerToken",
     "Capture",
     "Cost",
     "Difference",

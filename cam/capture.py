@@ -8,17 +8,19 @@ differentiated.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from cam.inputs.targets import Scalar
 from cam.layers.axis_layout import Reader
-from cam.layers.calls import LayerCall, SlicedGrid, Slices, joined, layer_call, remedy
+from cam.layers.calls import LayerCall, SlicedGrid, Slices, joined, layer_call, remedy, taken_apart
 from cam.layers.spatial import refuse_training, resolve
 from cam.layers.tokens import TokenGrid
+from cam.memory import Memory
 from cam.network.graph import GradThroughout, depends_on
-from cam.network.outputs import Output, as_logits, plain
+from cam.network.outputs import Output, as_logits, eagerly, plain
 
 __all__ = ["Capture", "capture"]
 
@@ -41,15 +43,34 @@ class _Call:
 
 @dataclass(frozen=True)
 class JoinedCalls:
-    """The activations (B, C, *S) of a layer's calls, and how they are joined: as slices, or by their channels."""
+    """The activations (B, C, *S) of a layer's calls, and how they are joined: as slices, or by their channels.
+
+    ``outputs`` are what the calls returned, as it was, and ``grids`` how that is laid out.
+    """
 
     parts: tuple[Tensor, ...]
     slices: Slices | None
+    outputs: tuple[Tensor, ...] = ()
+    grids: tuple[TokenGrid, ...] = ()
 
     @property
     def activation(self) -> Tensor:
         """The calls' activations as one, detached."""
         return joined([part.detach() for part in self.parts], self.slices)
+
+    def as_outputs(self, values: Tensor, samples: Tensor) -> tuple[Tensor, ...]:
+        """Return what each call would have returned had the cells of all together held ``values`` (n, C, *S)."""
+        calls = zip(self.grids, taken_apart(values, len(self.parts), self.slices), self.outputs, strict=True)
+        return tuple(grid.put_back(part, output[samples]) for grid, part, output in calls)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a forward is read: the grids that are stated, where measured ones are kept, which output holds the logits."""
+
+    grids: "Mapping[str, TokenGrid | Slices] | None"
+    memory: Memory | None
+    output: Output
 
 
 class _Recorder:
@@ -100,23 +121,22 @@ class Capture:
                 raise ValueError(f"the gradients at layer {name!r} hold NaN or infinity for this input")
         return gradients
 
-    def as_output(self, layer: str, values: Tensor, samples: Tensor) -> Tensor:
-        """Return what ``layer`` would have returned had its cells held ``values`` (n, C, *S).
+    def as_outputs(self, layer: str, values: Tensor, samples: Tensor) -> tuple[Tensor, ...]:
+        """Return what ``layer`` would have returned, call by call, had its cells held ``values`` (n, C, *S).
 
-        ``samples`` (n,) says whose prefix tokens (class, registers) go with each row. The result has the layer's own
+        ``samples`` (n,) says whose prefix tokens (class, registers) go with each row. A result has the layer's own
         form and precision, (n, N, C) for tokens, and shares no memory with ``values``.
-
-        Raises:
-            ValueError: when the layer stands for several calls, each with an output of its own.
         """
         if layer in self.calls:
-            raise ValueError(f"layer {layer!r} is several calls, and this method changes one: name one of them")
+            return self.calls[layer].as_outputs(values, samples)
         grid = self.grids[layer]
         assert isinstance(grid, TokenGrid)
-        return grid.put_back(values, self.outputs[layer][samples])
+        return (grid.put_back(values, self.outputs[layer][samples]),)
 
-    def sees_instances(self, layer: str) -> bool:
-        """Tell whether the layer's first spatial axis counts instances that are no axis of the image."""
+    def sees_instances(self, layer: str, axes: int) -> bool:
+        """Tell whether the layer's axes are not those of the image, ``axes`` of them: instances, or one slice."""
+        if self.activations[layer].ndim != 2 + axes:
+            return True
         grid = self.grids.get(layer)
         slices = grid.slices if isinstance(grid, SlicedGrid) else grid
         return isinstance(slices, Slices) and slices.axis is None
@@ -144,6 +164,17 @@ class Capture:
             for name, given in by_part.items()
         }
 
+    def groups(self, layer: str) -> tuple[tuple[slice, tuple[Tensor, ...]], ...]:
+        """Return what a method that changes the layer changes at a time: its channels, and the activations there.
+
+        Each call of a sum by itself, whatever the others do, so that its map is the sum of theirs; all slices together.
+        """
+        parts = self.parts(layer)
+        if layer not in self.calls or self.calls[layer].slices is not None:
+            return ((slice(None), parts),)
+        ends = [sum(part.shape[1] for part in parts[: number + 1]) for number in range(len(parts))]
+        return tuple((slice(end - part.shape[1], end), (part,)) for end, part in zip(ends, parts, strict=True))
+
     def parts(self, layer: str) -> tuple[Tensor, ...]:
         """Return the activations of a layer, call by call, as they lie on the tail's graph."""
         return self.calls[layer].parts if layer in self.calls else (self.activations[layer],)
@@ -157,6 +188,7 @@ def capture(
     grids: "Mapping[str, TokenGrid | Slices] | None" = None,
     graph: bool = True,
     output: Output = None,
+    memory: Memory | None = None,
 ) -> Capture:
     """Run ``model`` once on ``x`` (B, C, *S) and capture the named layers.
 
@@ -170,7 +202,8 @@ def capture(
     also when the forward raises. Frozen parameters and in-place operations after the layer are fine.
 
     A layer that returns tokens, or has its channels last, is laid out as (B, C, *S) where the network itself tells how
-    (see ``cam.layers.tokens``); ``grids`` states it, by layer, where it does not.
+    (see ``cam.layers.tokens``); ``grids`` states it, by layer, where it does not. So it is with the slices of a volume
+    and the instances of a bag (``cam.layers.slice_order``). ``memory`` keeps what was measured.
 
     Raises:
         ValueError: when the model is in training mode, a layer does not exist, is not reached, is called more
@@ -180,10 +213,13 @@ def capture(
     """
     refuse_training(model)
     x = plain(x)
-    made = _captured(model, x, layers, grids, graph=graph, output=output)
+    passing = partial(_captured, model, x, layers, Reading(grids, memory, output), graph=graph)
+    with eagerly(model):
+        made = passing()
     parts = [part for name in made.activations for part in made.parts(name)]
     if graph and not all(depends_on(made.logits, part) for part in parts):
-        made = _captured(model, x, layers, grids, graph=graph, output=output, throughout=True)
+        with eagerly(model):
+            made = passing(throughout=True)
     return made
 
 
@@ -191,33 +227,37 @@ def _captured(
     model: nn.Module,
     x: Tensor,
     layers: Sequence[str],
-    grids: "Mapping[str, TokenGrid | Slices] | None",
+    given: Reading,
     *,
     graph: bool,
-    output: Output,
     throughout: bool = False,
 ) -> Capture:
     names = dict(model.named_modules())
     wanted = {name: layer_call(name, names) for name in layers}
     modules = {wanted[name].module: resolve(model, name, x) for name in layers}
     recorder = _Recorder(list(wanted.values()))
-    reader = Reader(model, x, grids)
+    reader = Reader(model, x, given.grids, given.memory)
     passing = GradThroughout(from_start=False) if throughout else nullcontext()
     with _recording(modules, recorder, reader, graph), torch.inference_mode(False), torch.no_grad(), passing:
-        logits = as_logits(model(x), len(x), output)
+        logits = as_logits(model(x), len(x), given.output)
     calls = {name: _checked_calls(name, call, recorder, reader) for name, call in wanted.items()}
-    several = {
-        name: JoinedCalls(tuple(call.activation for call in made), reader.slices(name))
-        for name, made in calls.items()
-        if len(made) > 1
-    }
+    several = {name: _joined(made, reader.slices(name)) for name, made in calls.items() if len(made) > 1}
     return Capture(
         {name: several[name].activation if name in several else made[0].activation for name, made in calls.items()},
         logits,
         {name: made[0].output for name, made in calls.items()},
-        {**(grids or {}), **{name: made[0].grid for name, made in calls.items() if name not in several}},
+        {
+            **(given.grids or {}),
+            **{name: made[0].grid for name, made in calls.items() if name not in several},
+            **{name: together.slices for name, together in several.items() if together.slices},
+        },
         several,
     )
+
+
+def _joined(calls: Sequence[_Call], slices: Slices | None) -> JoinedCalls:
+    parts, outputs = (tuple(call.activation for call in calls), tuple(call.output for call in calls))
+    return JoinedCalls(parts, slices, outputs, tuple(call.grid for call in calls))
 
 
 @contextmanager
@@ -246,7 +286,7 @@ def _recording(modules: Mapping[str, nn.Module], recorder: _Recorder, reader: Re
     try:
         with reader.watching():
             for name, module in modules.items():
-                hooks.append(module.register_forward_hook(hook_for(name)))  # type: ignore[arg-type]
+                hooks.append(module.register_forward_hook(hook_for(name), prepend=True))  # type: ignore[arg-type]
             yield
     finally:
         for hook in hooks:

@@ -1,9 +1,10 @@
 """What a call will cost, told before it is made: Score-CAM takes a forward for each channel of each sample."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +12,9 @@ from torch import Tensor, nn
 import cam.methods  # noqa: F401 - fills the registry
 from cam.capture import Capture, capture
 from cam.inputs.arguments import Options, checked_input, in_words, layer_names, method_options
-from cam.layers.auto import choose_layer
-from cam.layers.axis_layout import hookable
+from cam.layers.auto import LayerChoice, find_layer
 from cam.layers.calls import Slices
+from cam.layers.hooks import hookable
 from cam.layers.spatial import refuse_training
 from cam.layers.tokens import TokenGrid
 from cam.memory import Memory
@@ -69,15 +70,20 @@ def estimate(
         names: tuple[str, ...] = ()
         if any(METHODS[name].at != "input" for name in chosen):
             names = layer_names(model, layers)
-            names = tuple(choose_layer(model, x, grids, memory=memory) if name == "auto" else name for name in names)
+            names = _resolved(names, partial(find_layer, model, x, grids, memory=memory))
         seconds, largest = _measured(model, x[:1])
-        passed = capture(model, x[:1], names, grids=grids, graph=False) if names else Capture({}, x)
+        passed = capture(model, x[:1], names, grids=grids, graph=False, memory=memory) if names else Capture({}, x)
     together = rows or default_rows(x[0].numel(), x.device)
     return {
         (name, place): _cost(METHODS[name], given, _workload(x, targets, passed, at), (seconds, largest, together))
         for name, given in chosen.items()
         for place, at in METHODS[name].places(names).items()
     }
+
+
+def _resolved(names: Sequence[str], find: Callable[[], LayerChoice]) -> tuple[str, ...]:
+    """Return the layers' names, those that ``auto`` stands for among them."""
+    return tuple(name for asked in names for name in (find().names if asked == "auto" else (asked,)))
 
 
 def _cost(method: Method, given: Mapping[str, object], work: Workload, measured: tuple[float, int, int]) -> Cost:

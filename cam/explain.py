@@ -1,6 +1,7 @@
 """All methods, targets and layers of a batch from one forward."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -13,12 +14,14 @@ from cam.inputs.arguments import (
     Options,
     checked_input,
     checked_settings,
+    checkpoints_in_words,
     in_words,
     layer_names,
     method_options,
     output_and_kind,
     output_names,
 )
+from cam.inputs.keywords import in_our_words
 from cam.inputs.target_keys import TargetKey, TargetLike, requested, resolve_targets
 from cam.layers.auto import LayerChoice, find_layer
 from cam.layers.calls import Slices
@@ -35,6 +38,7 @@ from cam.request import ExplanationRequest, RawMaps, widened
 __all__ = ["explain"]
 
 
+@in_our_words
 def explain(
     model: nn.Module,
     x: Tensor,
@@ -91,7 +95,7 @@ def explain(
     labels = output_names(labels)
     wanted_layers = layer_names(model, layers)
     rows = 1 if mixes_samples(model, x) else rows  # it is refused for more samples than one
-    with memory.alone_with(model), adapted(model, output, kind):
+    with memory.alone_with(model), adapted(model, output, kind), checkpoints_in_words():
         with in_words(model, x):
             names, notes, passed = _run_once(model, x, wanted_layers, chosen, grids, memory)
         if kind == "logits":
@@ -127,23 +131,22 @@ def _run_once(
     if any(METHODS[name].at != "input" for name in chosen):
         find = partial(find_layer, model, x, grids, memory=memory, on_logits=alone.append)
         names, notes = _layers(layers, find)
-    passed = _passed(model, x, names, grids, graph=any(METHODS[name].backward for name in chosen))
+    recorded = partial(capture, model, x, names, grids=grids, memory=memory) if names else None
+    passed = _passed(model, x, recorded, graph=any(METHODS[name].backward for name in chosen))
+    passed = passed if names else replace(passed, grids=dict(grids or {}))
     check_steady(model, x, passed.logits, alone)
     return names, notes, passed
 
 
-def _passed(
-    model: nn.Module, x: Tensor, names: Sequence[str], grids: Mapping[str, TokenGrid | Slices] | None, *, graph: bool
-) -> Capture:
+def _passed(model: nn.Module, x: Tensor, recorded: Callable[[], Capture] | None, *, graph: bool) -> Capture:
     """Return what one forward leaves; its logits are always on a record, by which a squashing end is known."""
-    if names and not graph:
-        with saving_nothing():
-            return capture(model, x, names, grids=grids)
-    if names or isinstance(model, torch.jit.ScriptModule):
-        return capture(model, x, names, grids=grids)
+    if recorded is not None:
+        with nullcontext() if graph else saving_nothing():
+            return recorded()
+    if isinstance(model, torch.jit.ScriptModule):
+        return capture(model, x, ())
     with torch.inference_mode(False), torch.enable_grad(), saving_nothing():
-        logits = as_logits(model(x.detach().clone().requires_grad_()), len(x))
-    return Capture({}, logits, grids=dict(grids or {}))
+        return Capture({}, as_logits(model(x.detach().clone().requires_grad_()), len(x)))
 
 
 def _maps(
@@ -180,9 +183,8 @@ def _layers(
     if "auto" not in layers:
         return tuple(dict.fromkeys(layers)), {}
     choice = find()
-    return tuple(dict.fromkeys(choice.name if name == "auto" else name for name in layers)), {
-        ("auto", choice.name): choice.note
-    }
+    names = [name for asked in layers for name in (choice.names if asked == "auto" else (asked,))]
+    return tuple(dict.fromkeys(names)), {("auto", name): choice.note for name in choice.names}
 
 
 def _answers(request: ExplanationRequest, chosen: Options) -> Iterator[tuple[tuple[str, str], RawMaps]]:

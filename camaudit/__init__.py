@@ -8,11 +8,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cam.explain import explain
     from cam.registry import METHODS, Method
     from camaudit.comparing import Comparison, compare
     from camaudit.finished_run import FinishedRun, read_run
-    from camaudit.placed_map import PlacedMap
+    from camaudit.maps.explaining import explain
+    from camaudit.maps.images import PlacedImage
+    from camaudit.maps.overlap import MapOverlap, OverlapScore, OverlapTable
+    from camaudit.maps.placed_map import PlacedMap
+    from camaudit.maps.placed_maps import PlacedMaps
     from camaudit.running import audit, measure
     from camaudit.verifying import verify
     from camaudit.views import EstimateTable, Overlay
@@ -33,11 +36,16 @@ __all__ = [
     "Estimate",
     "EstimateTable",
     "FinishedRun",
+    "MapOverlap",
     "MapScores",
     "Method",
     "Metric",
+    "OverlapScore",
+    "OverlapTable",
     "Overlay",
+    "PlacedImage",
     "PlacedMap",
+    "PlacedMaps",
     "Results",
     "Score",
     "StudyAudit",
@@ -60,20 +68,25 @@ _HOMES = {
     "Estimate": "pipeline.findings.estimates",
     "EstimateTable": "camaudit.views",
     "FinishedRun": "camaudit.finished_run",
+    "MapOverlap": "camaudit.maps.overlap",
     "MapScores": "pipeline.findings.scores",
     "Method": "cam.registry",
     "Metric": "pipeline.evidence.metrics.declaration",
+    "OverlapScore": "camaudit.maps.overlap",
+    "OverlapTable": "camaudit.maps.overlap",
     "Overlay": "camaudit.views",
+    "PlacedImage": "camaudit.maps.images",
+    "PlacedMap": "camaudit.maps.placed_map",
+    "PlacedMaps": "camaudit.maps.placed_maps",
     "Results": "pipeline.findings.results",
     "Score": "pipeline.findings.scores",
     "StudyAudit": "pipeline.findings.study_audit",
-    "PlacedMap": "camaudit.placed_map",
     "Verdict": "pipeline.findings.estimates",
     "Verification": "pipeline.verify.verify",
     "View": "pipeline.findings.panels",
     "audit": "camaudit.running",
     "compare": "camaudit.comparing",
-    "explain": "cam.explain",
+    "explain": "camaudit.maps.explaining",
     "measure": "camaudit.running",
     "read_run": "camaudit.finished_run",
     "verify": "camaudit.verifying",

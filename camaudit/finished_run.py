@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from camaudit.placed_map import PlacedMap
+from camaudit.maps.placed_map import PlacedMap
 from pipeline.errors import OutputError
 from pipeline.findings.custody.recorded_files import check_file, files_told_by
 from pipeline.findings.estimates import Verdict
@@ -18,6 +18,8 @@ from pipeline.findings.shards import load_map
 from pipeline.findings.spec import COHORT_FILE, LEDGER_FILE, SPEC_FILE, RunSpec, read_members, read_spec
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.runs.reuse import run_answers
+from pipeline.studies.geometry import Geometry
+from pipeline.studies.readers.shared.flat import NO_SPACING
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -164,8 +166,15 @@ class FinishedRun:
         entries = _choose(entries, "target", target, study)
         entry = _choose(entries, "layer", layer, study)[0]
         array, affine = load_map(self.folder, entry)
-        array.setflags(write=False)
-        return PlacedMap(study, entry.target, entry.method, entry.layer, array, affine)
+        scaled = not audit.facts.get("pixel spacing", "").startswith(NO_SPACING)
+        return PlacedMap(
+            array=array,
+            grid=Geometry(array.shape, affine, scaled=scaled),
+            method=entry.method,
+            target=entry.target,
+            layer=entry.layer,
+            study=study,
+        )
 
     def case(self, study: str) -> CasePanels:
         """Return the panels of a study that the report shows: image, masks and maps in the planes that matter.

@@ -110,8 +110,7 @@ def _cells(estimate: Estimate) -> tuple[str, str, str, str]:
     """Return value, interval and the numbers of studies and patients; a missing value by its reason."""
     if estimate.value is None:
         return f"none: {wording.words(estimate.reason or 'undefined')}", "", "0", "0"
-    bounds = numbers.bounds(estimate) if estimate.low is not None else "too few patients"
-    return numbers.estimate(estimate), bounds, str(estimate.studies), str(estimate.patients)
+    return numbers.estimate(estimate), numbers.bounds(estimate), str(estimate.studies), str(estimate.patients)
 
 
 def run_html(results: Results) -> str:

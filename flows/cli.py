@@ -152,6 +152,22 @@ def check(
 
 
 @app.command()
+def plan(
+    config: ConfigPath,
+    overrides: Overrides = None,
+    spread: Annotated[
+        float | None,
+        typer.Option("--spread", metavar="SD", help="Standard deviation of patients' scores, as a pilot has it."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how many patients each criterion needs, and what those listed could show at best; no model is loaded."""
+    from flows.planning import plan_audit
+
+    plan_audit(config, overrides or (), spread=spread, as_json=as_json)
+
+
+@app.command()
 def lock(
     config: ConfigPath,
     overrides: Overrides = None,
@@ -213,6 +229,13 @@ def scan(
         Path | None, typer.Option("--index", metavar="FILE", help="Where the private working index lies.")
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=0, help="Processes; 0 reads in this one, unguarded.")] = 2,
+    layout: Annotated[
+        str | None, typer.Option("--layout", metavar="NAME", help="The archive's layout, where several fit.")
+    ] = None,
+    modality: Annotated[
+        list[str] | None,
+        typer.Option("--modality", metavar="NAME", help="List only this of a subject's images. May be repeated."),
+    ] = None,
 ) -> None:
     """Find what is in an archive: studies by modality, usable or excluded by a reason.
 
@@ -222,10 +245,12 @@ def scan(
     if not archive.startswith(("http://", "https://")) and not Path(archive or "?").is_dir():
         raise ArchiveError(f"ARCHIVE: must name a folder or a DICOMweb server's URL, not {archive!r}")
     from flows.commands.scan import Outputs, scan_archive, value_sources
+    from pipeline.studies.listing.layouts.layout import LayoutChoice
 
     sources = value_sources(label_from, patient_from, write_manifest)
     outputs = Outputs(write_manifest, export, sources)
-    scan_archive(archive, as_json=as_json, outputs=outputs, index=index, workers=workers)
+    choice = LayoutChoice(layout, tuple(modality) if modality else None)
+    scan_archive(archive, as_json=as_json, outputs=outputs, index=index, workers=workers, choice=choice)
 
 
 @app.command()

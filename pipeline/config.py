@@ -5,11 +5,21 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
-from pipeline.vocabulary import Baseline, Better, Stratum
+from pipeline.vocabulary import Better, SamplingUnit, Stratum
 
-__all__ = ["CONFIG_VERSION", "AuditConfig", "Criterion", "bound_fault", "digest_of", "resolved"]
+__all__ = ["CONFIG_VERSION", "AuditConfig", "Criterion", "OverlapConfig", "bound_fault", "digest_of", "resolved"]
 
 CONFIG_VERSION = 2
 """The version of what may stand in ``audit.yaml``; its published schema names it."""
@@ -28,7 +38,25 @@ def _rising(window: tuple[float, float]) -> tuple[float, float]:
     return window
 
 
+def _is_rule(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return check(value)
+    except ValidationError as error:
+        named = "otsu, otsu-chexlocalize, percentile-<number below 100> or a share of the maximum between 0 and 1"
+        raise ValueError(f"must be {named}, not {value!r:.80}") from error
+
+
+Threshold = Annotated[
+    Literal["otsu", "otsu-chexlocalize"]
+    | Annotated[str, Field(pattern=r"^percentile-\d{1,2}(\.\d{1,3})?$")]
+    | Annotated[float, Field(gt=0, lt=1)],
+    WrapValidator(_is_rule),
+]
 Names = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)]
+LayoutName = Literal[
+    "bids", "decathlon", "nnunet", "totalsegmentator", "brats", "luna16", "grand-challenge", "tcia", "xnat", "orthanc",
+    "dicom",
+]  # fmt: skip
 Window = Annotated[tuple[float, float], AfterValidator(_rising)]
 
 
@@ -58,15 +86,18 @@ class VolumeConfig(_Part):
 class ArchiveConfig(_Part):
     """Where the studies lie. Without ``manifest`` they are discovered by their file names.
 
-    Discovery knows no labels: ``label`` states the label that a discovered mask annotates and its study
-    carries. ``voi``: whether projections and captures get the display transform (window or table) that they
-    state. ``volume``: which volume of an image with several (4D NIfTI and NRRD, diffusion weights, echoes and times of
-    a DICOM series, frames of an angiogram) is read, a number alone counted from 0; without it such a study is refused.
-    ``pet``: whether PET series are read as stored, or as SUV by body weight (QIBA). ``regrid``: whether a mask on
-    another grid than its image is refused (``none``) or carried over to the nearest voxels. ``consensus``: what several
-    readers of one label say together (majority vote or STAPLE), as a reader of its own. ``contours``: whether voxels
-    where contours of one structure overlap, or a contour is stored twice, are left out (``even-odd``) or inside
-    (``union``).
+    Discovery goes by the marks of known layouts; ``layout`` names one where several fit, or ``dicom`` to have the
+    headers of DICOM files tell the studies. ``modalities``: which of a subject's images are studies, in layouts that
+    tell them apart; without it all are. Discovery knows no labels: ``label`` states the label that a discovered mask
+    annotates and its study carries. ``voi``: whether projections and captures get the display transform (window or
+    table) that they state. ``volume``: which volume of an image with several (4D NIfTI and NRRD, diffusion weights,
+    echoes and times of a DICOM series, frames of an angiogram) is read, a number alone counted from 0; without it
+    such a study is refused. ``pet``: whether PET series are read as stored, or as SUV by body weight (QIBA).
+    ``regrid``: whether a mask on another grid than its image is refused (``none``) or carried over to the nearest
+    voxels.
+    ``consensus``: what several readers of one label say together (majority vote or STAPLE), as a reader of its own.
+    ``contours``: whether voxels where contours of one structure overlap, or a contour is stored twice, are left out
+    (``even-odd``) or inside (``union``).
 
     ``dicomweb``: the URL of a DICOMweb server that holds the studies; ``path`` is then the folder where what is fetched
     is kept, up to ``cache_gib`` besides the studies that are being read.
@@ -77,6 +108,8 @@ class ArchiveConfig(_Part):
     dicomweb: str | None = None
     cache_gib: Annotated[float, Field(gt=0)] = 20.0
     label: str | None = None
+    layout: LayoutName | None = None
+    modalities: Names | None = None
     voi: Literal["none", "apply"] = "none"
     volume: VolumeConfig | Annotated[int, Field(ge=0)] | None = None
     pet: Literal["raw", "suv_bw"] = "raw"
@@ -91,46 +124,104 @@ class ArchiveConfig(_Part):
         return self
 
 
+class GridConfig(_Part):
+    """Where a layer's values lie in the model's input, where the network does not tell: ``slices`` or ``tokens``.
+
+    ``slices`` is the axis of the input, from 0, along which the layer sees it slice by slice; ``samples_first`` tells
+    whether its rows hold the slices of a study together. ``tokens`` is the grid of a transformer's patches, ``prefix``
+    the number of tokens before them that stand for no place.
+    """
+
+    slices: Annotated[int, Field(ge=0, le=2)] | None = None
+    samples_first: bool = True
+    tokens: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, max_length=3)] | None = None
+    prefix: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.slices is None) == (self.tokens is None):
+            raise ValueError("give exactly one of slices (an axis) and tokens (a grid), not both or neither")
+        return self
+
+
 class ModelConfig(_Part):
     """The classifier: a MONAI ``bundle`` directory, or a ``factory`` (package.module:function) with weights.
 
-    ``output`` tells how logits become probabilities: ``softmax`` over the labels, ``sigmoid`` for each label
-    (multi-label), or ``single_logit`` (two labels, the sigmoid of one logit is the second's probability).
+    ``bundle_code`` lets a bundle's own scripts and expressions run; without it nothing of a bundle does. ``weights`` of
+    a bundle says which of its files is meant, ``weights_key`` which part of a checkpoint.
+
+    ``output`` tells what the model returns. Logits: ``softmax`` over the labels, ``sigmoid`` for each label
+    (multi-label), ``single_logit`` (two labels, the sigmoid of one logit is the second's probability), or ``logits``,
+    which is ``softmax`` or ``single_logit`` by the number of outputs. ``probability``: the model ends in the softmax or
+    sigmoid itself. With both, ``multi_label`` tells that labels do not exclude each other. ``regression``: ``labels``
+    name numbers, nothing is called. ``output_name`` names the logits in a dict or tuple where they are not obvious.
+
+    ``segmentation``: the outputs are those of every voxel. A study's probability of a label is then its highest.
     """
 
     name: str
     version: str = "not stated"
     bundle: Path | None = None
+    bundle_code: bool = False
     factory: str | None = None
     arguments: dict[str, Any] = Field(default_factory=dict)
     weights: Path | None = None
+    weights_key: str | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
-    labels: Annotated[tuple[str, ...], Field(min_length=2)]
-    output: Literal["softmax", "sigmoid", "single_logit"] = "softmax"
-    threshold: Share = 0.5
+    labels: Annotated[tuple[str, ...], Field(min_length=1)]
+    output: Literal["softmax", "sigmoid", "single_logit", "logits", "probability", "regression"] = "softmax"
+    multi_label: bool = False
+    output_name: str | int | None = None
+    segmentation: bool = False
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     layers: Names = ("auto",)
+    grids: dict[str, GridConfig] = Field(default_factory=dict)
     training_data: str = "not disclosed"
 
     @property
+    def kind(self) -> Literal["logits", "probability", "regression"]:
+        """What the model returns, whatever its labels are to each other."""
+        return self.output if self.output in ("probability", "regression") else "logits"
+
+    @property
+    def has_independent_labels(self) -> bool:
+        """Whether each label is called by itself."""
+        return self.multi_label or self.output == "sigmoid"
+
+    @property
     def negative_label(self) -> str | None:
-        """The label that means "nothing found": the first, unless labels are independent (multi-label)."""
-        return None if self.output == "sigmoid" else self.labels[0]
+        """The label that means "nothing found": the first, unless labels are independent or name numbers."""
+        return None if self.has_independent_labels or self.output == "regression" else self.labels[0]
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.bundle is None) == (self.factory is None):
             raise ValueError("give exactly one of bundle and factory, not both or neither")
-        if self.bundle is not None and (self.weights is not None or self.arguments):
-            raise ValueError(
-                "weights and arguments belong to factory; a bundle has its own: remove them, or use factory"
-            )
+        if self.bundle is not None and self.arguments:
+            raise ValueError("arguments belong to factory; a bundle has its own: remove them, or use factory")
+        if self.bundle is None and self.bundle_code:
+            raise ValueError("bundle_code is of a bundle; a factory is code anyway: leave it out")
+        self._check_labels()
+        self._check_output()
+        return self
+
+    def _check_labels(self) -> None:
         if self.output == "single_logit" and len(self.labels) != 2:
             raise ValueError(
                 f"a single logit needs two labels, the negative and the positive one, not {len(self.labels)}"
             )
-        if len(set(self.labels)) != len(self.labels):
-            raise ValueError(f"labels must differ from each other, not {list(self.labels)}")
-        return self
+        if len(self.labels) < 2 and self.output != "regression":
+            raise ValueError(f"labels must be at least two, the first of them the negative one, not {len(self.labels)}")
+        plain = [" ".join(label.split()).casefold() for label in self.labels]
+        if len(set(plain)) != len(plain) or "" in plain:
+            raise ValueError(f"labels must differ from each other by more than capitals, not {list(self.labels)}")
+
+    def _check_output(self) -> None:
+        if self.multi_label and self.output not in ("logits", "probability"):
+            raise ValueError(f"multi_label goes with output logits or probability, not {self.output!r}: leave it out")
+        if self.output == "regression" and (self.threshold != 0.5 or self.segmentation):
+            key = "segmentation" if self.segmentation else "threshold"
+            raise ValueError(f"{key} does not go with output regression, which calls no label: leave it out")
 
 
 class ExplainConfig(_Part):
@@ -146,49 +237,125 @@ class ExplainConfig(_Part):
 
 
 class OverlapConfig(_Part):
-    """How a map becomes a region (Otsu on its positive part, or a share of its maximum), and what is measured.
+    """How a map becomes a region, and what is measured.
 
-    Besides ``metrics``, a run measures those that its criteria name and those of installed packages.
+    ``threshold`` is taken of the map's positive part: ``otsu``, a share of its maximum, ``percentile-95`` of the voxels
+    that the model saw, or for pictures ``otsu-chexlocalize``. ``tolerance_mm``: how far beside the mask or its surface
+    still counts as at it, for the metrics that say so. ``smallest_lesion``: from which size in mm3 (of a picture mm2) a
+    part of the mask is a lesion, and one of the map's region a mark. Besides ``metrics``, a run measures those that its
+    criteria name and those of installed packages.
     """
 
-    threshold: Literal["otsu"] | Annotated[float, Field(gt=0, lt=1)] = "otsu"
+    threshold: Threshold = "otsu"
+    tolerance_mm: Annotated[float, Field(gt=0, le=1000)] = 5.0
+    smallest_lesion: Annotated[float, Field(ge=0)] = 0.0
     metrics: Names = ("iou", "dice", "hit_rate", "energy_in_mask", "average_precision")
 
 
 class Criterion(_Part):
-    """One acceptance criterion, decided on the bound of an interval.
+    """One acceptance criterion, decided by an exact test whose error does not depend on how scores are distributed.
 
-    A metric of a method (``hit_rate`` of ``gradcam``) or of the classifier (``accuracy``, no method), among a
-    stratum, at least or at most a number, or better than a baseline (paired by study). A bound on the wrong side of a
-    metric, such as ``at_least`` where lower is better, is refused unless ``reversed`` says that it is meant.
+    A metric of a method (``hit_rate`` of ``gradcam``) or of the classifier (``accuracy``, no method), among a stratum:
+    at least or at most a number; or better than, not worse than, or as good as another map, paired by study. The
+    claim is about the mean over patients, or over studies (``unit``), whose scores are independent.
+
+    ``label``: each of the model's findings has to hold (``each``), some of them by name, or all of them ``pooled``.
+    ``better_than`` names baselines, maps, or ``baselines``, all that the run has: each has to be beaten, by more than
+    ``by``; with ``wins`` the share of patients in whom the map wins (a tie counts half) has to exceed that share.
+    ``not_worse_than`` is ``readers``, whose agreement with each other is the bar, or a map; it and ``equivalent_to``
+    need a ``margin``.
+
+    A metric without an upper end has no test of its mean: ``within`` turns it into the share of patients whose score
+    lies within that distance, ``statistic: median`` asks for the median. ``any_of`` names a family of criteria of which
+    one has to hold: its members are judged with Holm's correction.
+
+    Studies of the population without a score count against the claim, whatever it is; where more than
+    ``missing_at_most`` of them lack one the answer is INCONCLUSIVE. A bound on the wrong side of a metric, such as
+    ``at_least`` where lower is better, is refused unless ``reversed`` says that it is meant.
     """
 
     metric: str
     method: str | None = None
     among: Stratum = "reference_positive"
+    label: Names = ("each",)
+    unit: SamplingUnit = "patient"
     at_least: float | None = None
     at_most: float | None = None
-    better_than: Baseline | None = None
+    within: Annotated[float, Field(gt=0)] | None = None
+    statistic: Literal["mean", "median"] = "mean"
+    better_than: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)] | None = None
+    by: Annotated[float, Field(ge=0)] = 0.0
+    wins: Annotated[float, Field(gt=0, lt=1)] | None = None
+    not_worse_than: str | None = None
+    equivalent_to: str | None = None
+    margin: Annotated[float, Field(gt=0)] | None = None
+    any_of: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")] | None = None
     reversed: bool = False
+    missing_at_most: Share = 0.1
     confidence: Annotated[float, Field(ge=0.9, lt=1)] = 0.95
+
+    @property
+    def opponents(self) -> tuple[str, ...]:
+        """The maps that the method is held against."""
+        other = self.not_worse_than or self.equivalent_to
+        return self.better_than or (() if other is None else (other,))
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if sum(bound is not None for bound in (self.at_least, self.at_most, self.better_than)) != 1:
-            raise ValueError("give exactly one of at_least, at_most, better_than")
+        if sum(getattr(self, name) is not None for name in _CLAIMS) != 1:
+            raise ValueError(f"give exactly one of {', '.join(_CLAIMS)}")
+        if (self.margin is None) != (self.not_worse_than is None and self.equivalent_to is None):
+            raise ValueError("margin goes with not_worse_than and equivalent_to, and both need one")
+        if self.better_than is None and (self.by or self.wins is not None):
+            raise ValueError("by and wins go with better_than")
+        if self.by and self.wins is not None:
+            raise ValueError("give by (how much better on average) or wins (in what share of patients), not both")
+        if self.within is not None and (self.at_least is None or not 0 <= self.at_least <= 1):
+            raise ValueError("within needs at_least: the share of patients, within 0 and 1, whose score lies within it")
+        if self.statistic == "median" and (self.opponents or self.within is not None):
+            raise ValueError("statistic: median goes with at_least and at_most of the metric itself")
+        if len(self.label) > 1 and {"each", "pooled"} & set(self.label):
+            raise ValueError("label is each, pooled, or labels by name")
         return self
+
+
+_CLAIMS = ("at_least", "at_most", "better_than", "not_worse_than", "equivalent_to")
 
 
 def bound_fault(
     criterion: Criterion, span: tuple[float | None, float | None], better: Better
 ) -> tuple[str, str] | None:
-    """Return the key of a criterion whose bound does not go with its metric's range and direction, and why; or None."""
+    """Return the key of a criterion whose claim does not go with its metric's range and direction, and why; or None."""
+    if criterion.within is not None:
+        says = f"goes with a distance, and of {criterion.metric} {better} is better; give at_least alone"
+        return ("within", says) if better == "higher" else None
+    return _open_end_fault(criterion, span) or _outside(criterion, span) or _wrong_side(criterion, better)
+
+
+def _open_end_fault(criterion: Criterion, span: tuple[float | None, float | None]) -> tuple[str, str] | None:
+    """Refuse a mean of scores that have no end: no test of it is valid (Bahadur and Savage 1956)."""
+    if None not in span or criterion.statistic == "median" or criterion.wins is not None:
+        return None
+    open_end = f"{criterion.metric} {_within(span)} and has no other end, so no test of its mean is valid"
+    if criterion.better_than is not None:
+        return "better_than", f"{open_end}; add wins: 0.5, the share of patients in whom it has to be better"
+    if criterion.opponents:
+        return "margin", f"{open_end}; judge a metric that lies within two ends, such as normalised distances or shares"
+    bound = "at_least" if criterion.at_least is not None else "at_most"
+    return bound, f"{open_end}; add statistic: median, or give within: and at_least:, a share of patients"
+
+
+def _outside(criterion: Criterion, span: tuple[float | None, float | None]) -> tuple[str, str] | None:
     low, high = span
     for name in ("at_least", "at_most"):
         bound = getattr(criterion, name)
         if bound is not None and not (low is None or bound >= low) & (high is None or bound <= high):
             percent = f"; is {bound / 100:g} meant?" if span == (0.0, 1.0) and 1 < bound <= 100 else ""
             return name, f"{criterion.metric} {_within(span)}, not {bound:g}{percent}"
+    return None
+
+
+def _wrong_side(criterion: Criterion, better: Better) -> tuple[str, str] | None:
     given = "at_least" if criterion.at_least is not None else "at_most" if criterion.at_most is not None else None
     right = "at_least" if better == "higher" else "at_most"
     if given is None or given == right:

@@ -13,13 +13,19 @@ __all__ = [
     "CLASSIFIER",
     "CLASSIFIER_METRICS",
     "CSV_COLUMNS",
+    "FIDELITY",
     "STATUSES",
     "STRATA",
+    "STRATA_BY_PREDICTION",
     "STRATA_MEANING",
+    "SURE",
     "WORST_FIRST",
     "Answer",
     "Baseline",
     "Better",
+    "Decision",
+    "Fidelity",
+    "SamplingUnit",
     "Status",
     "Stratum",
 ]
@@ -33,12 +39,18 @@ STRATA: Final[Mapping[Stratum, str]] = {
     "false_negative": "False negative studies",
 }
 
+STRATA_BY_PREDICTION: Final[tuple[Stratum, ...]] = ("true_positive", "false_negative")
+"""The strata that ask what the model called; a model that calls nothing has none of them."""
+
 STRATA_MEANING: Final[Mapping[Stratum, str]] = {
     "all": "Every study with a map.",
     "reference_positive": "Studies in which the reference says that the finding is present.",
     "true_positive": "Reference positive, and the model said so: did it look at the finding?",
     "false_negative": "Reference positive, but the model missed it: did it look at the finding all the same?",
 }
+
+SamplingUnit = Literal["patient", "study"]
+"""What a criterion's mean is taken over, and what is independent of each other."""
 
 Baseline = Literal["random_map", "centre_prior"]
 
@@ -49,10 +61,16 @@ BASELINES: Final[Mapping[Baseline, str]] = {
 
 Answer = Literal["MET", "NOT MET", "INCONCLUSIVE", "NOT EVALUATED"]
 
+Decision = Literal["MET", "NOT MET", "INCONCLUSIVE"]
+"""An answer to a claim that was judged."""
+
+SURE: Final[tuple[Decision, Decision]] = ("MET", "NOT MET")
+"""The two decisions that rule the other out."""
+
 ANSWERS: Final[Mapping[Answer, str]] = {
-    "MET": "the whole interval meets the bound",
-    "NOT MET": "the whole interval misses the bound",
-    "INCONCLUSIVE": "the interval reaches to both sides of the bound",
+    "MET": "the data rule out that the claim is wrong",
+    "NOT MET": "the data rule out that the claim is right",
+    "INCONCLUSIVE": "the data rule out neither",
     "NOT EVALUATED": "there was nothing to decide on",
 }
 
@@ -69,6 +87,16 @@ Better = Literal["higher", "lower"]
 BETTER: Final[Mapping[Better, str]] = {"higher": "higher is better", "lower": "lower is better"}
 """Which end of a metric's scale is the good one."""
 
+Fidelity = Literal["paper", "code", "both", "neither"]
+
+FIDELITY: Final[Mapping[Fidelity, str]] = {
+    "paper": "as published",
+    "code": "as the authors' code has it",
+    "both": "as published and as the authors' code has it",
+    "neither": "not as published",
+}
+"""What a metric's values are equal to, of the publication that it names."""
+
 CLASSIFIER: Final = "classifier"
 """What stands for a map's name where the classifier itself is judged."""
 
@@ -81,7 +109,7 @@ CLASSIFIER_METRICS: Final[Mapping[str, str]] = {
 """The classifier's own figures: all lie within 0 and 1, and higher is better."""
 
 CSV_COLUMNS: Final = (
-    "study", "patient", "status", "stage", "reason", "reference", "predicted", "probability", "target", "method",
-    "layer", "reader", "degenerate", "seen_share", "mask_share", "mask_faults",
+    "study", "patient", "status", "stage", "reason", "reference", "predicted", "probability", "value", "target",
+    "method", "layer", "reader", "degenerate", "seen_share", "mask_share", "mask_faults",
 )  # fmt: skip
 """The columns of ``per_study.csv`` besides those of the metrics."""

@@ -10,7 +10,7 @@ from reportlab.platypus import Table, TableStyle
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.results import Flow, Results
 from pipeline.vocabulary import BETTER, Better
-from reports.numbers import count, number
+from reports.numbers import count, ends, limits, number
 from reports.page.fonts import BOLD, REGULAR
 from reports.page.layout import ACCENT, CONTENT, GREY, INK, PALE, RULE, Flowable
 from reports.page.text import fitted
@@ -128,7 +128,7 @@ def _plot(results: Results, estimates: Sequence[Estimate]) -> Drawing:
     name = rows[0].metric
     ceiling = [agreement.estimate.value for agreement in results.agreements if agreement.metric == name]
     experts = [value for value in ceiling if value is not None]
-    shown = [(point.value, point.low, point.high, point.chance) for point in rows]
+    shown = [(*limits(point), point.chance) for point in rows]
     edges = [edge for numbers in shown for edge in numbers if edge is not None]
     low, high, ticks = axis([*edges, *experts], range_of(results, name))
     width, left, bottom = CONTENT / 2 - 12, 92.0, 24.0
@@ -153,7 +153,8 @@ def _plot(results: Results, estimates: Sequence[Estimate]) -> Drawing:
         _text(drawing, 0, y - 2.4, fitted(method(results, point.method), left - 6, 7), grey=False)
         if point.chance is not None:
             _chance(drawing, place(point.chance), y)
-        _point(drawing, point, y, [None if v is None else place(v) for v in (point.low, point.value, point.high)])
+        first, last = ends(point)
+        _point(drawing, point, y, [None if v is None else place(v) for v in (first, point.value, last)])
     return drawing
 
 

@@ -7,7 +7,11 @@ from pipeline.errors import OutputError
 from pipeline.findings.estimates import Estimate
 from reports.page.text import DASH
 
-__all__ = ["bounds", "count", "estimate", "limits", "moment", "number", "plural", "share", "when"]
+__all__ = ["MARK", "bounds", "count", "ends", "estimate", "limits", "moment", "number", "plural", "share", "when"]
+
+
+MARK = "\u2020"
+"""Stands behind an interval that describes and decides nothing."""
 
 
 def _digits(*values: float | None) -> int:
@@ -31,7 +35,14 @@ def number(value: float | None, *, like: tuple[float | None, ...] = (), more: in
 
 def limits(statistic: Estimate) -> tuple[float | None, ...]:
     """Return an estimate's numbers, for printing others ``like`` them."""
-    return statistic.value, statistic.low, statistic.high
+    return statistic.value, *ends(statistic)
+
+
+def ends(statistic: Estimate) -> tuple[float | None, float | None]:
+    """Return the ends of the interval that is shown: the one that decides, else the one that describes."""
+    if statistic.low is None and statistic.described is not None:
+        return statistic.described.low, statistic.described.high
+    return statistic.low, statistic.high
 
 
 def estimate(statistic: Estimate, *, more: int = 0) -> str:
@@ -42,11 +53,13 @@ def estimate(statistic: Estimate, *, more: int = 0) -> str:
 
 
 def bounds(statistic: Estimate, *, like: tuple[float | None, ...] = (), more: int = 0) -> str:
-    """Return ``[0.48, 0.75]``, or a dash when there is no interval."""
-    if statistic.low is None or statistic.high is None:
+    """Return ``[0.48, 0.75]``, or a dash when there is no interval; marked where it only describes."""
+    low, high = ends(statistic)
+    if low is None or high is None:
         return DASH
     like = (*limits(statistic), *like)
-    return f"[{number(statistic.low, like=like, more=more)}, {number(statistic.high, like=like, more=more)}]"
+    mark = MARK if statistic.low is None else ""
+    return f"[{number(low, like=like, more=more)}, {number(high, like=like, more=more)}]{mark}"
 
 
 def share(value: float) -> str:

@@ -7,7 +7,7 @@ from pipeline.findings.estimates import Estimate, Verdict
 from pipeline.findings.facts import LayerFacts
 from pipeline.findings.results import Results
 from pipeline.vocabulary import BASELINES, BETTER, CLASSIFIER, CLASSIFIER_METRICS, STRATA, Better, Stratum
-from reports.numbers import count, number, share
+from reports.numbers import MARK, count, number, share
 from reports.page.layout import Chip
 from reports.page.text import DASH
 
@@ -117,24 +117,62 @@ def population(verdict: Verdict) -> str:
 def subject(results: Results, verdict: Verdict) -> str:
     """Return what a verdict's estimate is: a map's metric, its difference to another map's, or the classifier's own."""
     title = metric(results, verdict.metric)
+    of_label = f" for {verdict.label} (the label that decides)" if verdict.label is not None and verdict.parts else ""
     if verdict.method == CLASSIFIER:
-        label = label_of(verdict.estimate)
-        return f"{title} of the classifier" + (f" for {label} (the label that decides)" if label else "")
+        return f"{title} of the classifier{of_label}"
     whole = f"{title} of {method(results, verdict.method)}"
-    if verdict.better_than is None:
-        return whole
-    return f"{whole} minus that of {in_sentence(method(results, verdict.better_than))}"
+    if verdict.rule.startswith(_OF_PATIENTS):
+        return f"Share of patients by {in_sentence(title)} of {method(results, verdict.method)}{of_label}"
+    if verdict.against is None:
+        return f"{whole}{of_label}"
+    if verdict.rule.endswith(" of patients"):
+        return f"Share of patients in whom {in_sentence(title)} of {_beats(results, verdict)}{of_label}"
+    return f"{whole} minus {_bar(results, verdict.against)}{of_label}"
+
+
+_OF_PATIENTS: Final = ("within ", "median ")
+
+
+def _beats(results: Results, verdict: Verdict) -> str:
+    return f"{method(results, verdict.method)} beats {in_sentence(method(results, str(verdict.against)))}"
+
+
+def _bar(results: Results, against: str) -> str:
+    if against == "readers":
+        return "the readers' agreement with each other"
+    return f"that of {in_sentence(method(results, against))}"
 
 
 def asked_for(results: Results, verdict: Verdict) -> str:
     """Return a verdict's rule in words, on the scale of its estimate: of a difference, a bound of the difference."""
-    better = better_of(results, verdict.metric)
-    if verdict.better_than is not None:
-        return f"a difference {'below' if better == 'lower' else 'above'} 0"
-    text, comma, purpose = verdict.rule.partition(", ")
+    lower = better_of(results, verdict.metric) == "lower"
     unit = _unit(results, verdict.metric)
+    rule, comma, purpose = verdict.rule.partition(", ")
+    if verdict.against is not None:
+        return _of_difference(verdict, lower=lower)
+    median = rule.startswith("median ")
+    text = rule.removeprefix("median ")
+    if rule.startswith("within "):
+        bound, _, share_asked = rule.partition(" in ")
+        return f"{bound}{f' {unit}' if unit else ''} in {share_asked}"
     text = text if not unit or text.endswith(f" {unit}") else f"{text} {unit}"
-    return f"{text}{comma}{purpose}"
+    return f"{'median ' if median else ''}{text}{comma}{purpose}"
+
+
+def _of_difference(verdict: Verdict, *, lower: bool) -> str:
+    """Return what is asked of a difference, or of the share of patients with a better score."""
+    if verdict.rule.endswith(" of patients"):
+        return f"more than {verdict.rule.rpartition('more than ')[2].removesuffix(' of patients')}"
+    number_asked = verdict.rule.rpartition(" ")[2]
+    if verdict.rule.startswith("equivalent"):
+        return f"a difference within {number_asked}"
+    minus = "\u2212"
+    if verdict.rule.startswith("not worse"):
+        return f"a difference below {number_asked}" if lower else f"a difference above {minus}{number_asked}"
+    by_more = " by more than " in verdict.rule
+    if by_more:
+        return f"a difference below {minus}{number_asked}" if lower else f"a difference above {number_asked}"
+    return f"a difference {'below' if lower else 'above'} 0"
 
 
 def label_of(estimate: Estimate) -> str | None:
@@ -195,7 +233,13 @@ def intervals(estimates: Iterable[Estimate]) -> str:
     """Return one sentence on the intervals of the estimates: confidence and procedure."""
     listed = list(estimates)
     kinds = sorted({(estimate.confidence, estimate.interval) for estimate in listed if estimate.low is not None})
-    if not kinds:
+    described = sorted({estimate.described.how for estimate in listed if estimate.low is None and estimate.described})
+    if not kinds and not described:
         some = any(estimate.value is not None for estimate in listed)
         return f"No intervals: {'there are too few patients for any' if some else 'nothing could be estimated'}."
-    return "Intervals: " + "; ".join(f"{share(confidence)}, {how}" for confidence, how in kinds) + "."
+    sentences = ["Intervals: " + "; ".join(f"{share(confidence)}, {how}" for confidence, how in kinds) + "."] * bool(
+        kinds
+    )
+    if described:
+        sentences.append(f"{MARK}: describes, and decides nothing: {'; '.join(described)}; the metric has an open end.")
+    return " ".join(sentences)

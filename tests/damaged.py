@@ -3,6 +3,7 @@
 import io
 import random
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -16,7 +17,7 @@ from pydicom.sequence import Sequence
 
 from pipeline.errors import StudyError
 from pipeline.studies.index.headers import describe
-from pipeline.studies.readers import read_image, read_mask
+from pipeline.studies.readers import BUILT_IN, read_image, read_mask
 
 MASK = "mask_"
 """How the names of sources begin that are masks of the source IMAGE."""
@@ -59,6 +60,9 @@ def examine(number: int, folder: Path, seed: int) -> Outcome:
     with tempfile.TemporaryDirectory() as held:
         path = Path(held) / source.name
         path.write_bytes(content)
+        for voxels in ("meta.raw", "pair.img"):
+            if path.stem == Path(voxels).stem and path.name != voxels:
+                shutil.copyfile(folder / voxels, path.with_name(voxels))
         reason, message = _read(path, folder)
     return Outcome(source.name, change, reason, message, time.perf_counter() - start, peak_memory())
 
@@ -74,7 +78,7 @@ def peak_memory() -> int:
 
 def _read(path: Path, folder: Path) -> tuple[str, str]:
     with path.open("rb") as file:
-        describe(file, path.stat().st_size)
+        describe(file, path.stat().st_size, BUILT_IN, path.name)
     try:
         if path.name.startswith(MASK):
             read_mask(path, read_image(folder / IMAGE), "nodule")

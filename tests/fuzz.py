@@ -14,8 +14,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import nibabel
 import nrrd
 import numpy as np
+import SimpleITK
+import tifffile
+from numpy.typing import NDArray
 from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
@@ -69,10 +73,25 @@ def write_sources(folder: Path) -> None:
     for encoding in ("raw", "gzip"):
         header = {"space": "left-posterior-superior", "space directions": np.eye(3), "space origin": [0, 0, 0]}
         nrrd.write(str(folder / f"{encoding}.nrrd"), dot((5, 6, 7), (1, 2, 3)), header | {"encoding": encoding})
+    _write_further(folder, affine)
     for name in SHIPPED:
         found = get_testdata_file(name, download=False)
         if found is not None and Path(found).stat().st_size < 200_000:
             shutil.copyfile(found, folder / name)
+
+
+def _write_further(folder: Path, affine: NDArray[np.float64]) -> None:
+    """Write MetaImage, MGH, a NIfTI pair and TIFF."""
+    volume, marked = dot((5, 6, 7), (1, 2, 3)), dot((12, 14, 1), (4, 5, 0), 1)
+    for name, packed in (("meta.mha", False), ("packed.mha", True), ("meta.mhd", False)):
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(volume), str(folder / name), packed)
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(marked.T), str(folder / f"{MASK}meta.mha"), True)
+    for name in ("freesurfer.mgh", "freesurfer.mgz"):
+        nibabel.save(nibabel.MGHImage(volume, affine), folder / name)
+    nibabel.save(nibabel.Nifti1Pair(volume, affine), folder / "pair.hdr")
+    about = {"unit": "mm", "spacing": 2.5, "axes": "ZYX"}
+    tifffile.imwrite(folder / "stack.tif", volume.astype(np.uint16), imagej=True, resolution=(5, 5), metadata=about)
+    Image.fromarray(volume[0].astype(np.uint8)).save(folder / "packed.tif", compression="tiff_lzw")
 
 
 @dataclass

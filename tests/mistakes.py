@@ -105,6 +105,11 @@ def bundle(
     return arrange
 
 
+ENDS = """from torch import nn
+def build():
+    return nn.Sequential(nn.Conv3d(1, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Softmax(1))
+"""
+CODE = json.dumps({"network_def": {"_target_": "os.system", "command": "exit"}})
 CHANNELS = json.dumps({"network_data_format": {"outputs": {"pred": {"channel_def": {"0": "lesion", "1": "clear"}}}}})
 MISTAKES = (
     # the file
@@ -205,6 +210,11 @@ MISTAKES = (
         written("weights.pt", "x", ("model.weights", "weights.pt"), ("model.sha256", "0" * 64)),
         ("have the hash 2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881, not the configured",),
     ),
+    Mistake(
+        "a regression that predicts",
+        edited(("model.output", "regression"), ("explain", {"targets": "predicted"})),
+        ("nothing is 'predicted'; name outputs: clear, lesion", "criteria.2.metric: a regression calls no label"),
+    ),
     Mistake("a bundle that is no JSON", bundle("{"), ("inference.json is not JSON",)),
     Mistake("a bundle without a network", bundle("{}"), ("inference.json must define network_def",)),
     Mistake(
@@ -247,6 +257,24 @@ MISTAKES = (
     ),
     # the model and the first study
     Mistake("a layer that is none", edited(("model.layers", ["9"])), ("layer '9' does not exist",), needs_model=True),
+    Mistake(
+        "probabilities for logits",
+        written("ends.py", ENDS, ("model.factory", "ends:build")),
+        ("ends in a softmax: say output: probability, which maps them back",),
+        needs_model=True,
+    ),
+    Mistake(
+        "logits for probabilities",
+        edited(("model.output", "probability")),
+        ("'probability' needs outputs within 0 and 1",),
+        needs_model=True,
+    ),
+    Mistake(
+        "a bundle with code",
+        bundle(CODE),
+        ("_target_: os.system: read it, then say model.bundle_code",),
+        needs_model=True,
+    ),
     Mistake("too many labels", edited(("model.labels", ["a", "b", "lesion"])), ("needs 3 output",), needs_model=True),
     Mistake(
         "a random transform", edited(("prepare.1", {"_target_": "RandFlip"})), ("RandFlip is random",), needs_model=True

@@ -13,6 +13,10 @@ from pipeline.config import AuditConfig
 from pipeline.config_file import load_config
 from pipeline.errors import Reason
 from pipeline.evidence.metrics.registry import METRICS
+from pipeline.evidence.metrics_table import document, table
+from pipeline.studies.listing.dataset_layouts import LAYOUTS
+from pipeline.studies.readers import BUILT_IN
+from pipeline.studies.readers.table import TABLES, with_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,6 +28,31 @@ def read(name):
 def test_the_table_of_methods_is_the_registrys():
     assert read("docs/methods.md") == markdown(), "run: python -m cam.table > docs/methods.md"
     assert "`gradcam`" in markdown()
+
+
+def test_the_table_of_metrics_is_the_declarations():
+    said = read("docs/evidence.md")
+    assert said == document(said), "run: python -m pipeline.evidence.metrics_table"
+    assert "`surface_dice`" in table()
+
+
+def test_a_document_without_its_marks_is_refused():
+    with pytest.raises(ValueError, match="must hold the marks"):
+        document("nothing")
+
+
+def test_the_tables_of_formats_are_the_readers():
+    text = read("docs/formats.md")
+    assert text == with_tables(text), "run: python -m pipeline.studies.readers.table docs/formats.md"
+    assert all(f"<!-- {name} -->\n| " in text for name in TABLES)
+    for facts in BUILT_IN.facts:
+        assert facts.title in text
+        assert (facts.image is not None, facts.mask is not None) == (facts.reads != "mask", facts.reads != "image")
+
+
+def test_the_table_of_layouts_names_each():
+    text = read("docs/formats.md")
+    assert [layout.name for layout in LAYOUTS if f"| `{layout.name}` |" not in text] == []
 
 
 def test_the_readmes_example_runs(capsys):

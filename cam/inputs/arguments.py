@@ -23,6 +23,7 @@ __all__ = [
     "Options",
     "checked_input",
     "checked_settings",
+    "checkpoints_in_words",
     "in_words",
     "layer_names",
     "method_options",
@@ -68,6 +69,24 @@ def in_words(model: nn.Module, x: Tensor) -> Iterator[None]:
         if not fault:
             raise
         raise ValueError(fault) from error
+
+
+@contextmanager
+def checkpoints_in_words() -> Iterator[None]:
+    """Turn what torch raises at a gradient through a reentrant checkpoint into a sentence.
+
+    Raises:
+        ValueError: naming it.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "use_reentrant" not in str(error):
+            raise
+        raise ValueError(
+            "the model uses torch.utils.checkpoint with use_reentrant=True, through which no gradient at a layer or at "
+            "the image can be asked for: give it use_reentrant=False"
+        ) from error
 
 
 def _misfit(model: nn.Module, x: Tensor, error: Exception) -> str:

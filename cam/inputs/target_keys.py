@@ -8,7 +8,18 @@ from typing import Any
 from torch import Tensor
 
 from cam.inputs.spelling import did_you_mean
-from cam.inputs.targets import Difference, PerSample, Positive, Predicted, Region, Scalar, Similarity, Target, Value
+from cam.inputs.targets import (
+    Difference,
+    PerSample,
+    Positive,
+    Predicted,
+    Region,
+    Scalar,
+    Similarity,
+    Target,
+    Value,
+    in_words,
+)
 
 __all__ = ["TargetKey", "TargetLike", "plain_key", "requested", "resolve_targets"]
 
@@ -19,7 +30,8 @@ TargetKey = Hashable
 """What a target's maps go by: an index, a name, or the target itself where it is more than one label for all."""
 
 _KINDS = (
-    "an index, a label's name, or a Target, Value, PerSample, Difference, Region, Similarity, Predicted or Positive"
+    "an index, a label's name, or a Target, Value, PerSample, Difference, Region, Similarity, AnswerToken, Predicted "
+    "or Positive"
 )
 
 
@@ -69,7 +81,7 @@ def resolve_targets(
         meant = _with_indices(target, names)
         if isinstance(meant, Predicted | Positive):
             if logits.ndim != 2 or regression:
-                what = "a regression has none" if regression else f"not {tuple(logits.shape)}"
+                what = "a regression has none" if regression else f"not {tuple(logits.shape)}{in_words(logits)}"
                 raise ValueError(f"{target} needs logits of shape (batch, labels), {what}")
             answers = meant.answer(logits.detach())
             resolved |= (

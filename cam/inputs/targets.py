@@ -19,6 +19,7 @@ from torch import Tensor, as_tensor, long
 from torch.nn.functional import cosine_similarity
 
 __all__ = [
+    "AnswerToken",
     "Difference",
     "Labels",
     "PerSample",
@@ -68,7 +69,7 @@ class Target:
             ValueError: when the logits are not (B, K), or a label is out of range or of another batch size.
         """
         if logits.ndim != 2:
-            raise ValueError(f"logits must have shape (batch, labels), not {tuple(logits.shape)}")
+            raise ValueError(f"logits must have shape (batch, labels), not {tuple(logits.shape)}{in_words(logits)}")
         labels = _labels(self.label, logits)
         if logits.shape[1] == 1:
             return logits[:, 0] * (2 * labels - 1).to(logits.dtype)
@@ -235,6 +236,55 @@ class Similarity:
 
 
 @dataclass(frozen=True)
+class AnswerToken:
+    """The logit of one word of an answer, for networks that read an image and a question: (B, T, vocabulary).
+
+    ``token`` is the word's number in the vocabulary, ``position`` its place among the T tokens, from the end where it
+    is negative: -1 is the next word after what was asked. Both are one for the whole batch or one for each sample.
+    """
+
+    token: Labels
+    position: Labels = -1
+
+    def __post_init__(self) -> None:
+        for name in ("token", "position"):
+            value = as_tuples(getattr(self, name))
+            entries = value if isinstance(value, tuple) else (value,)
+            if not all(isinstance(entry, int) and not isinstance(entry, bool) for entry in entries):
+                cure = ", as tokenizer.convert_tokens_to_ids tells" if name == "token" else ""
+                raise ValueError(f"answer_token.{name} must be a whole number{cure}, not {value!r}")
+            object.__setattr__(self, name, value)
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """Return the logit of each sample's word, shape (B,), from logits of shape (B, T, vocabulary).
+
+        Raises:
+            ValueError: when the logits have another shape, or token or position lie outside of it.
+        """
+        if logits.ndim != 3:
+            raise ValueError(f"{self} needs logits of shape (batch, tokens, vocabulary), not {tuple(logits.shape)}")
+        batch, length, words = logits.shape
+        token, position = (
+            _each_sample(value, f"answer_token.{name}", batch).to(logits.device)
+            for name, value in (("token", self.token), ("position", self.position))
+        )
+        if bool(((token < 0) | (token >= words)).any()):
+            raise ValueError(
+                f"answer_token.token must lie in 0..{words - 1} for a vocabulary of {words}, not {self.token}"
+            )
+        if bool(((position < -length) | (position >= length)).any()):
+            raise ValueError(
+                f"answer_token.position must lie in {-length}..{length - 1} for an answer of {length} tokens, not "
+                f"{self.position}"
+            )
+        return logits[torch.arange(batch, device=logits.device), position, token]
+
+    def select(self, samples: Tensor) -> "AnswerToken":
+        """Return the words of the rows that show these samples."""
+        return AnswerToken(_select(self.token, samples), _select(self.position, samples))
+
+
+@dataclass(frozen=True)
 class Predicted:
     """The label with the largest logit of each sample; for a single logit, the one that its sign says."""
 
@@ -283,6 +333,14 @@ def _labels(label: Labels, logits: Tensor, known: int | None = None) -> Tensor:
     return labels.expand(batch)
 
 
+def _each_sample(value: Labels, name: str, batch: int) -> Tensor:
+    """Return one number a sample, shape (B,)."""
+    numbers = as_tensor(value, dtype=long)
+    if numbers.ndim > 1 or (numbers.ndim == 1 and len(numbers) != batch):
+        raise ValueError(f"{name} must be one number, or one for each of {batch} samples, not {value}")
+    return numbers.expand(batch)
+
+
 def _select(label: Labels, samples: Tensor) -> Labels:
     return [label[sample] for sample in samples.tolist()] if isinstance(label, tuple) else label
 
@@ -291,6 +349,11 @@ def as_tuples(label: object) -> object:
     """Return labels as plain values: arrays, tensors and lists as tuples."""
     values = label.tolist() if hasattr(label, "tolist") else label
     return tuple(map(as_tuples, values)) if isinstance(values, list | tuple) else values
+
+
+def in_words(logits: Tensor) -> str:
+    """Return what to say where logits (B, T, vocabulary) may be the words of an answer."""
+    return "; of the words of an answer say AnswerToken(token, position)" if logits.ndim == 3 else ""
 
 
 def is_numbers(label: object) -> bool:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cam.layers.axis_layout import Reader
+from cam.layers.calls import joined, layer_call
 from cam.layers.spatial import refuse_training, resolve
 
 __all__ = ["cell_shift"]
@@ -20,18 +21,20 @@ def cell_shift(model: nn.Module, layer: str, x: Tensor) -> tuple[float, ...] | N
 
     Where a cell looks is the centroid of |d activation / d x| for one input ``x`` (1, C, *S). On axes with an even
     number of cells the two middle ones are averaged, so that the border cuts both alike. Positive: towards higher
-    indices. None when the middle cells do not react to this input.
+    indices. None when the middle cells do not react to this input, or are instances that are no axis of the image. Of
+    the sum of several calls it is the first that is measured.
 
     Raises:
         ValueError: when the layer does not exist or the model is in training mode.
     """
     refuse_training(model)
-    activations: list[Tensor] = []
+    calls: list[Tensor] = []
     module, reader = resolve(model, layer, x), Reader(model, x)
+    meant = layer_call(layer, dict(model.named_modules()))
 
     def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
         if not reader.busy:
-            activations.append(reader.grid(layer, output.shape).lay_out(output).clone())
+            calls.append(reader.grid(meant.module, output.shape).lay_out(output).clone())
 
     hook = module.register_forward_hook(keep)
     try:
@@ -40,7 +43,10 @@ def cell_shift(model: nn.Module, layer: str, x: Tensor) -> tuple[float, ...] | N
             model(probe)
     finally:
         hook.remove()
-    activation = activations[0]
+    slices = reader.slices(layer)
+    if slices and slices.axis is None:
+        return None
+    activation = joined(calls, slices) if slices else calls[meant.number or 0]
     middles = [sorted({(size - 1) // 2, size // 2}) for size in activation.shape[2:]]
     shifts = [_shift_of(activation, cell, probe) for cell in product(*middles)]
     known = [shift for shift in shifts if shift is not None]

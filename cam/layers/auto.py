@@ -7,22 +7,20 @@ forward, which holds every path from the image to the logits.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 
-import torch
 from torch import Tensor, nn
 
 from cam.layers.axis_layout import Reader
 from cam.layers.calls import Slices, remedy
 from cam.layers.passage import Passage
-from cam.layers.spatial import FinishedLayer, LayerReader, refuse_training, watched
+from cam.layers.spatial import refuse_training
+from cam.layers.survey import LayerSurvey, surveyed
 from cam.layers.tokens import TokenGrid
 from cam.memory import Memory
-from cam.network.graph import GradThroughout, Record, Vertex, saving_nothing, vertex_of
-from cam.network.outputs import Output, as_logits, plain
+from cam.network.outputs import Output, eagerly, plain
 
 __all__ = ["LayerChoice", "choose_layer", "find_layer"]
 
@@ -35,27 +33,47 @@ Grids = Mapping[str, TokenGrid | Slices] | None
 
 @dataclass(frozen=True)
 class LayerChoice:
-    """The layer that ``auto`` stands for, and why.
+    """The layer that ``auto`` stands for, or the calls of one, and why.
 
-    ``past`` is the share of the input's gradient that does not pass the layer's cells: 0 for a cut, None where the
-    gradient is 0 throughout.
+    ``past`` is the share of the input's gradient that does not pass their cells: 0 for a cut, None where the gradient
+    is 0 throughout.
     """
 
-    name: str
+    names: tuple[str, ...]
     past: float | None
     reason: str
+
+    @property
+    def name(self) -> str:
+        """The one layer's name.
+
+        Raises:
+            ValueError: when the choice is several calls.
+        """
+        if len(self.names) > 1:
+            module = self.names[0].rsplit("#", 1)[0]
+            raise ValueError(
+                f"layer 'auto' stands for {len(self.names)} calls here: name one of {', '.join(self.names)}, or their "
+                f"sum, '{module}#sum', where all see the same places"
+            )
+        return self.names[0]
 
     @property
     def note(self) -> str:
         """The choice in a sentence."""
         share = "no share is known, as the input's gradient is 0" if self.past is None else f"{self.past:.3f}"
-        return f"auto took {self.reason}; share of the input's gradient that goes past it: {share}"
+        what = "it" if len(self.names) == 1 else "them"
+        return f"auto took {self.reason}; share of the input's gradient that goes past {what}: {share}"
 
 
 def choose_layer(
     model: nn.Module, x: Tensor, grids: Grids = None, *, output: Output = None, memory: Memory | None = None
 ) -> str:
-    """Return the name of the layer that ``auto`` stands for: see ``find_layer``."""
+    """Return the name of the layer that ``auto`` stands for: see ``find_layer``.
+
+    Raises:
+        ValueError: as ``find_layer``, or when it stands for several calls of a layer.
+    """
     return find_layer(model, x, grids, output=output, memory=memory).name
 
 
@@ -75,6 +93,10 @@ def find_layer(
     the network does not lie behind. Behind the last attention of a transformer with a class token only that token
     reaches the output: there it is what the last attention reads of the patches, a normalisation where there is one.
 
+    A layer with weights that is called several times is taken by the calls that nothing of it follows: the last one, or
+    those of all views together, of which all of the evidence passes one or another. Slices of a volume and instances
+    of a bag are one layer, once their order is measured (``cam.layers.slice_order``).
+
     ``x`` has shape (B, C, *S); its first sample suffices. ``output`` names the logits in what the model returns, where
     they are not obvious. One forward, a second for a class token. ``memory`` remembers the choice for as long as the
     model consists of the same modules, by the shape of ``x`` and ``grids``; when it is made anew, ``on_logits`` is
@@ -90,130 +112,41 @@ def find_layer(
     key = ("auto", tuple(x.shape[1:]), x.dtype, stated, output)
 
     def choose() -> LayerChoice:
-        survey = _surveyed(model, x, grids, output)
-        if on_logits is not None:
-            on_logits(survey.logits)
-        return _chosen(survey)
+        with eagerly(model):
+            survey = surveyed(model, x, partial(Reader, model, x, grids, memory), tuple(grids or ()), output)
+            if on_logits is not None:
+                on_logits(survey.logits)
+            return _chosen(survey)
 
     return (memory or Memory()).recall(model, key, choose)
 
 
-@dataclass(frozen=True)
-class _Survey:
-    """One forward of one sample (1, C, *S), what its record tells, and how its layers are laid out."""
-
-    model: nn.Module
-    x: Tensor
-    output: Output
-    stated: Sequence[str]
-    logits: Tensor
-    record: Record
-    finished: Sequence[FinishedLayer]
-    layers: LayerReader
-
-    @cached_property
-    def grids(self) -> dict[int, TokenGrid]:
-        """The grids of the layers that a map can be taken from, by their place in ``finished``."""
-        return {place: grid for place in range(len(self.finished)) if (grid := self._read(place))}
-
-    def _read(self, place: int) -> TokenGrid | None:
-        return self.layers.grid(self.finished[place])
-
-    def grid(self, place: int) -> TokenGrid:
-        """Return the grid of a layer that a map can be taken from."""
-        grid = self._read(place)
-        assert grid is not None
-        return grid
-
-    @cached_property
-    def resampled(self) -> set[Vertex | None]:
-        """What pooling, padding and upsampling returned: cells that are not the features' own."""
-        return {self.values[place] for place, layer in enumerate(self.finished) if layer.resamples}
-
-    def cuts(self, *, behind: bool) -> Iterator[int]:
-        """Yield the layers with cells that all of the evidence passes, the last first; with weights behind, or any.
-
-        A layer is read when its turn comes: where tokens lie may have to be measured.
-        """
-        for place in reversed(range(len(self.finished))):
-            cut = self.record.is_cut(self.finished[place].vertex) and self.values[place] not in self.resampled
-            if cut and (not behind or self.weights_behind(place)) and self._read(place):
-                yield place
-
-    @cached_property
-    def values(self) -> list[Vertex | None]:
-        """What each call returned: the same for a block and the layer in it that made it, copies or not."""
-        original: dict[Vertex | None, Vertex | None] = {}
-        for layer in self.finished:
-            original[layer.vertex] = original.get(layer.made, layer.made)
-        return [original[layer.vertex] for layer in self.finished]
-
-    def weights_behind(self, place: int) -> bool:
-        """Tell whether weights come after this cut: behind them alone is what the network returns."""
-        vertex, value = self.finished[place].vertex, self.values[place]
-        later = (number for number in range(place + 1, len(self.finished)) if self.values[number] != value)
-        weighing = (self.finished[number].vertex for number in later if self.finished[number].has_weights)
-        recorded = vertex is not None and self.record.weights_behind(vertex)
-        return recorded or any(map(self.record.lies_between, weighing))
-
-    def share_behind(self, place: int) -> float:
-        """Return the share of the layers with weights and cells that come after this one.
-
-        Behind tokens that stand for no place, those whose cells are known do not count: no evidence lies at them.
-        """
-        tokens = bool(self.grid(place).prefix)
-        value = self.values[place]
-        working = [
-            number
-            for number, layer in enumerate(self.finished)
-            if layer.has_weights and layer.has_cells and self.record.lies_between(layer.vertex)
-        ]
-        behind = [number for number in working if number > place and self.values[number] != value]
-        behind = [number for number in behind if not (tokens and self._read(number))]
-        return len(behind) / max(len(working), 1)
-
-
-def _surveyed(model: nn.Module, x: Tensor, grids: Grids, output: Output) -> _Survey:
-    try:
-        return _recorded(model, x, grids, output, GradThroughout())
-    except RuntimeError:  # a model may need what it detaches: for numpy, for writing to a weight
-        return _recorded(model, x, grids, output, nullcontext())
-
-
-def _recorded(
-    model: nn.Module, x: Tensor, grids: Grids, output: Output, passing: AbstractContextManager[object]
-) -> _Survey:
-    reader = Reader(model, x, grids)
-    with torch.inference_mode(False), torch.enable_grad(), watched(model) as finished, reader.watching():
-        probe = x.detach().clone().requires_grad_()
-        with saving_nothing(), passing:
-            logits = as_logits(model(probe.clone()), 1, output)  # a copy: models may write to their input
-        record = Record(vertex_of(logits), vertex_of(probe))
-    return _Survey(model, x, output, tuple(grids or ()), logits, record, finished, LayerReader(reader, finished))
-
-
-def _chosen(survey: _Survey) -> LayerChoice:
+def _chosen(survey: LayerSurvey) -> LayerChoice:
     name = type(survey.model).__name__
     if not survey.record.connected and survey.grids:
         raise ValueError(f"layer 'auto' needs gradients, and the output of {name} {_why_without(survey)}")
     fit = next(survey.cuts(behind=True), None)
-    if fit is None and survey.logits.ndim == 2:  # what is pooled is the output: class maps
+    calls = next(survey.repeated(after=-1 if fit is None else fit), None)
+    if fit is None and calls is None and survey.logits.ndim == 2:  # what is pooled is the output: class maps
         fit = next(survey.cuts(behind=False), None)
-    if fit is None:
+    if calls is not None:
+        choice, place = _of_calls(survey, calls), calls[-1]
+    elif fit is not None:
+        choice = _among_tokens(survey) if survey.grid(fit).prefix else _cut(survey, fit)
+        place = survey.calls_of(choice.name)[-1]
+    else:
         raise _refusal(survey, f"layer 'auto' found no layer in {name} that all of the evidence passes")
-    choice = _among_tokens(survey) if survey.grid(fit).prefix else _cut(survey, fit)
-    place = max(number for number, layer in enumerate(survey.finished) if layer.name == choice.name)
-    if survey.share_behind(place) > _MOST_BEHIND and choice.name not in survey.stated:
+    if survey.share_behind(place) > _MOST_BEHIND and choice.names[0] not in survey.stated:
         fault = (
-            f"layer 'auto' is refused: {choice.name!r} is the last in {name} that all of the evidence passes and whose "
-            f"cells are known, but {survey.share_behind(place):.0%} of the layers with weights lie behind it"
+            f"layer 'auto' is refused: {choice.names[0]!r} is the last in {name} that all of the evidence passes and "
+            f"whose cells are known, but {survey.share_behind(place):.0%} of the layers with weights lie behind it"
         )
         unread = _last_unread(survey, place)
         raise ValueError(f"{fault}; {unread}") if unread else _refusal(survey, fault)
     return choice
 
 
-def _last_unread(survey: _Survey, place: int) -> str:
+def _last_unread(survey: LayerSurvey, place: int) -> str:
     """Return what to do about the last layer behind this one that is a cut whose cells are not known, if there is one.
 
     Naming a layer in front of most of the network would be no remedy.
@@ -231,11 +164,37 @@ def _last_unread(survey: _Survey, place: int) -> str:
     return ""
 
 
-def _cut(survey: _Survey, place: int) -> LayerChoice:
-    return LayerChoice(survey.finished[place].name, 0.0, "the last layer that all of the evidence passes")
+def _cut(survey: LayerSurvey, place: int) -> LayerChoice:
+    layer = survey.finished[place]
+    reason = "the last layer that all of the evidence passes" + _in_parts(survey.layers.slices(layer))
+    return LayerChoice((layer.name,), 0.0, reason)
 
 
-def _among_tokens(survey: _Survey) -> LayerChoice:
+def _in_parts(slices: Slices | None) -> str:
+    if slices is None:
+        return ""
+    what = "the instances of a bag" if slices.axis is None else f"slices along spatial axis {slices.axis}"
+    return f"; it sees {what}, as measured"
+
+
+def _of_calls(survey: LayerSurvey, places: Sequence[int]) -> LayerChoice:
+    """Return the choice of these calls of one layer: as slices, the last alone, or each."""
+    calls = [survey.finished[place] for place in places]
+    name, slices = calls[0].name, survey.layers.slices(calls[0])
+    if slices is not None:
+        reason = f"{name!r}, called for each part, the last layer that all of the evidence passes"
+        return LayerChoice((name,), 0.0, reason + _in_parts(slices))
+    numbers = survey.calls_of(name)
+    names = tuple(f"{name}#{numbers.index(place)}" for place in places)
+    if len(names) == 1:
+        return LayerChoice(names, 0.0, f"the last call of {name!r}, which all of the evidence passes")
+    reason = f"the {len(names)} calls of {name!r}, one or another of which all of the evidence passes: a map of each"
+    if len(places) == len(numbers) and len({call.shape for call in calls}) == 1:
+        reason += f" (where all see the same places, '{name}#sum' is their sum)"
+    return LayerChoice(names, 0.0, reason)
+
+
+def _among_tokens(survey: LayerSurvey) -> LayerChoice:
     """Return the choice among layers with tokens that stand for no place: they may carry all that is read."""
     fit = sorted(survey.cuts(behind=True)) or sorted(survey.cuts(behind=False))
     norms = [
@@ -258,14 +217,15 @@ def _among_tokens(survey: _Survey) -> LayerChoice:
         if passage.reached(inside) and not passage.reached(name, without=inside):
             name, reason = inside, "what the last attention reads of the patches"
             break
-    return LayerChoice(name, passage.past(name), reason)
+    return LayerChoice((name,), passage.past(name), reason)
 
 
-def _refusal(survey: _Survey, fault: str) -> ValueError:
+def _refusal(survey: LayerSurvey, fault: str) -> ValueError:
     if not survey.grids:
         name = type(survey.model).__name__
         return ValueError(
-            f"layer 'auto' found no layer with spatial extent in {name}{_repeated(survey)}{_rows(survey)}"
+            f"layer 'auto' found no layer with spatial extent in {name}{_fewer_axes(survey)}{_repeated(survey)}"
+            f"{_rows(survey)}"
         )
     by_value = {survey.values[place]: place for place in survey.grids if survey.values[place] not in survey.resampled}
     between = [place for place in by_value.values() if survey.record.lies_between(survey.finished[place].vertex)]
@@ -283,8 +243,9 @@ def _refusal(survey: _Survey, fault: str) -> ValueError:
     return ValueError(f"{fault}; {cure}{_repeated(survey)}{_rows(survey)}")
 
 
-def _repeated(survey: _Survey) -> str:
-    counts = Counter(layer.name for layer in survey.finished if layer.has_cells)
+def _repeated(survey: LayerSurvey) -> str:
+    axes = (3, survey.x.ndim)  # a call of fewer has no map of its own
+    counts = Counter(layer.name for layer in survey.finished if layer.has_cells and len(layer.shape or ()) in axes)
     names = [name for name, count in counts.items() if count > 1]
     if not names:
         return ""
@@ -292,16 +253,30 @@ def _repeated(survey: _Survey) -> str:
     return f"; called more than once in a forward: {', '.join(names[-_NAMED:])}: {remedy(last, counts[last])}"
 
 
-def _rows(survey: _Survey) -> str:
+def _rows(survey: LayerSurvey) -> str:
     """Return what to do where layers have several rows for the one sample: slices, or instances."""
     rows = [layer for layer in survey.finished if layer.has_cells and layer.shape and layer.shape[0] > 1]
     if not rows:
         return ""
     name, number = rows[-1].name, (rows[-1].shape or ())[0]
-    return f"; {name!r} has {number} rows for one sample: of slices or instances say grids={{{name!r}: Slices(axis)}}"
+    return (
+        f"; {name!r} has {number} rows for one sample: of slices say grids={{{name!r}: Slices(axis)}}, of instances or "
+        f"copies of the image grids={{{name!r}: Slices(None)}}"
+    )
 
 
-def _why_without(survey: _Survey) -> str:
+def _fewer_axes(survey: LayerSurvey) -> str:
+    """Return what to do where layers with cells have fewer axes than the image, in parts that were not measured."""
+    shapes = [layer.shape for layer in survey.finished if layer.has_cells and layer.shape and layer.shape[0] == 1]
+    if not any(3 < len(shape) < survey.x.ndim for shape in shapes):
+        return ""
+    return (
+        "; its layers have fewer axes than the image: take a method at the input, as occlusion or rise, or, where its "
+        "slices are their channels, a wrapper that is given them so, x[:, 0]"
+    )
+
+
+def _why_without(survey: LayerSurvey) -> str:
     if any(layer.is_inference for layer in survey.finished):
         return (
             "is made in its own torch.inference_mode() block, whose tensors never have gradients: write "

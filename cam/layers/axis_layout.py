@@ -3,23 +3,26 @@
 Read from evidence, never guessed. A layer whose output may be read in two ways is refused, and the caller says which.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _AvgPoolNd, _MaxPoolNd
 
 from cam.layers.calls import SlicedGrid, Slices, layer_call
+from cam.layers.hooks import hookable
+from cam.layers.slice_order import measured_slices
 from cam.layers.tokens import TokenGrid, measured
+from cam.memory import Memory
 
-__all__ = ["Reader", "hookable"]
+__all__ = ["Reader"]
 
+Answer = TypeVar("Answer")
 _Channels = Literal["last", "first"]
 _FIRST = (_ConvNd, _NormBase, nn.GroupNorm, _AvgPoolNd, _MaxPoolNd, _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd)
 _LAST = (nn.LayerNorm, nn.RMSNorm, nn.Linear)  # these very types: a subclass may turn its input to and fro
@@ -37,35 +40,45 @@ class _Seen:
         return self.shape[:-1] if self.channels == "last" else self.shape[1:]
 
 
-def hookable(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Return the modules that take hooks, by name: all but those compiled to TorchScript."""
-    return ((name, module) for name, module in model.named_modules() if not isinstance(module, torch.jit.ScriptModule))
-
-
 class Reader:
     """Watches one forward of ``model`` on ``x`` (B, C, *S) and tells how its layers' outputs are laid out.
 
     ``stated`` is what the caller knows, by layer. ``busy`` is set while the model runs a second time, inside the first,
-    to measure a grid of tokens: hooks of the first run have to look away then.
+    to measure a grid of tokens or the order of slices: hooks of the first run have to look away then. ``memory`` keeps
+    what was measured from one forward to the next.
     """
 
-    def __init__(self, model: nn.Module, x: Tensor, stated: "Mapping[str, TokenGrid | Slices] | None" = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        x: Tensor,
+        stated: "Mapping[str, TokenGrid | Slices] | None" = None,
+        memory: Memory | None = None,
+    ) -> None:
         self._model, self._x = model, x
+        self._memory = memory or Memory()
         self._modules = dict(model.named_modules())
         self._stated = {
             name: grid.slices if isinstance(grid, SlicedGrid) else grid for name, grid in (stated or {}).items()
         }
         self._seen: list[_Seen] = []
-        self._grids: dict[int, TokenGrid | None] = {}
+        self._slices: Mapping[str, Slices] = {}
+        self._known: dict[object, Any] = {}
         self.busy = False
         unknown = [name for name in self._stated if self._base(name) not in self._modules]
         if unknown:
             raise ValueError(f"grids must name layers of {type(model).__name__}, not {unknown}")
 
     def slices(self, name: str) -> Slices | None:
-        """Return how the slices that a layer sees lie in the image, where the caller said that it sees slices."""
+        """Return how the slices that a layer sees lie in the image: as the caller said, or as it was measured."""
         stated = self._stated.get(name)
-        return stated if isinstance(stated, Slices) else None
+        if name in self._stated:
+            return stated if isinstance(stated, Slices) else None
+        return self._slices.get(name)
+
+    def is_measured(self, name: str) -> bool:
+        """Tell whether it was measured, not said, that the layer sees slices."""
+        return name not in self._stated and name in self._slices
 
     def _base(self, name: str) -> str:
         return layer_call(name, self._modules).module
@@ -95,6 +108,7 @@ class Reader:
                 what was stated.
         """
         shape, axes = tuple(shape), self._x.ndim - 2
+        self._look_for_slices(name, shape)
         sliced = self._sliced(name, shape)
         if sliced is not None:
             return sliced
@@ -117,6 +131,11 @@ class Reader:
         slices = self.slices(name)
         if slices is None:
             return None
+        if self._reads_last(name, shape):
+            raise ValueError(
+                f"layer {name!r} returns tokens, or channels last, of slices, shape {shape}, which is not supported: "
+                "name a layer in front of them, as the convolution that makes the patches"
+            )
         if shape[0] == len(self._x) and len(shape) > 2:
             return TokenGrid(shape[2:], channels="first")
         grid = slices.over(shape[0], shape[2:], len(self._x))
@@ -144,8 +163,9 @@ class Reader:
     def _of_tokens(self, name: str, shape: tuple[int, ...]) -> TokenGrid:
         batch, tokens, channels = shape
         grid = None
-        if tokens != channels and not (tokens == batch and _sequence_first(self._model)):
-            grid = self._measured(tokens)
+        own = _channels_of(self._modules[self._base(name)])
+        if (tokens != channels or own == "last") and not (tokens == batch and _sequence_first(self._model)):
+            grid = self._measured(("tokens", tokens), lambda: measured(self._model, self._x, tokens))
         if grid is None:
             raise ValueError(
                 f"layer {name!r} returns tokens, shape {shape}, and their places in the image are not known; state "
@@ -153,14 +173,27 @@ class Reader:
             )
         return grid
 
-    def _measured(self, tokens: int) -> TokenGrid | None:
-        if tokens not in self._grids:
+    def _look_for_slices(self, name: str, shape: tuple[int, ...]) -> None:
+        """Measure which layers see slices, once a layer has rows, or axes, as only those do."""
+        fewer_axes = 3 < len(shape) == self._x.ndim - 1
+        several_rows = shape[0] > len(self._x) and shape[0] % len(self._x) == 0 and len(shape) > 2
+        if not self._slices and (fewer_axes or several_rows) and name not in self._stated:
+            self._slices = self._measured("slices", lambda: measured_slices(self._model, self._x))
+
+    def _reads_last(self, name: str, shape: tuple[int, ...]) -> bool:
+        channels = _channels_of(self._modules[self._base(name)])
+        return (channels or (_by_evidence(shape[1:], self._seen) if len(shape) > 3 else "first")) == "last"
+
+    def _measured(self, what: object, measure: Callable[[], Answer]) -> Answer:
+        if what not in self._known:
             self.busy = True
             try:
-                self._grids[tokens] = measured(self._model, self._x, tokens)
+                key = (what, tuple(self._x.shape[1:]), self._x.dtype)
+                self._known[what] = self._memory.recall(self._model, key, measure)
             finally:
                 self.busy = False
-        return self._grids[tokens]
+        answer: Answer = self._known[what]
+        return answer
 
 
 def _channels_of(module: nn.Module) -> _Channels | None:
@@ -179,10 +212,13 @@ def _by_evidence(shape: tuple[int, ...], seen: Sequence[_Seen]) -> _Channels | N
     alike = len(set(shape)) == 1
     readings = {output.channels for output in seen if alike or output.shape == shape}
     if len(readings) != 1:
+        if any(output.channels == "first" and output.shape == shape[1:] for output in seen):
+            return None  # slices that were put together, before their channels
         grids = {output.grid for output in seen}
         both: tuple[tuple[_Channels, tuple[int, ...]], ...] = (("first", shape[1:]), ("last", shape[:-1]))
         readings = {channels for channels, grid in both if grid in grids}
-    if len(readings) != 1 and all(output.channels == "first" for output in seen):
+    like_it = not seen or any(len(output.shape) == len(shape) for output in seen)
+    if len(readings) != 1 and like_it and all(output.channels == "first" for output in seen):
         return "first"
     return readings.pop() if len(readings) == 1 else None
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cam.layers.tokens import TokenGrid
 
-__all__ = ["LayerCall", "SlicedGrid", "Slices", "joined", "layer_call", "remedy"]
+__all__ = ["LayerCall", "SlicedGrid", "Slices", "joined", "layer_call", "remedy", "taken_apart"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,11 @@ def joined(parts: Sequence[Tensor], slices: Slices | None) -> Tensor:
     if len(parts) == 1:
         return parts[0]
     return torch.cat(list(parts), dim=1) if slices is None else torch.stack(list(parts), dim=2 + (slices.axis or 0))
+
+
+def taken_apart(values: Tensor, calls: int, slices: Slices | None) -> tuple[Tensor, ...]:
+    """Return what ``joined`` puts together, call by call."""
+    return values.chunk(calls, dim=1) if slices is None else values.unbind(2 + (slices.axis or 0))
 
 
 def remedy(name: str, calls: int) -> str:

@@ -6,7 +6,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from cam.layers.axis_layout import hookable
+from cam.layers.hooks import hookable
 from cam.layers.tokens import TokenGrid
 from cam.network.graph import GradThroughout, vertex_of
 from cam.network.outputs import Output, as_logits
@@ -35,7 +35,7 @@ class Passage:
             return hook
 
         modules = dict(hookable(model))
-        hooks = [modules[name].register_forward_hook(hook_for(name)) for name in self._grids]  # type: ignore[arg-type]
+        hooks = [modules[name].register_forward_hook(hook_for(name), prepend=True) for name in self._grids]  # type: ignore[arg-type]
         try:
             yield
         finally:

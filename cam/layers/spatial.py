@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cam.layers.axis_layout import Reader, hookable
+from cam.layers.axis_layout import Reader
 from cam.layers.calls import Slices, layer_call
+from cam.layers.hooks import hookable
 from cam.layers.tokens import TokenGrid
 from cam.network.graph import Vertex, vertex_of
 from cam.network.outputs import plain
@@ -26,7 +27,7 @@ def refuse_training(model: nn.Module) -> None:
     Raises:
         ValueError: naming the first module that is in training mode.
     """
-    for name, module in model.named_modules():
+    for name, module in () if _is_exported(model) else model.named_modules():
         if module.training:
             where = name or type(model).__name__
             raise ValueError(f"the model must be in evaluation mode (call model.eval()); in training mode: {where}")
@@ -88,7 +89,7 @@ def watched(model: nn.Module) -> Iterator[list[FinishedLayer]]:
 
         return hook
 
-    hooks = [module.register_forward_hook(hook_for(name)) for name, module in hookable(model) if name]
+    hooks = [module.register_forward_hook(hook_for(name), prepend=True) for name, module in hookable(model) if name]
     try:
         yield finished
     finally:
@@ -102,9 +103,17 @@ class LayerReader:
     def __init__(self, reader: Reader, finished: Iterable[FinishedLayer]) -> None:
         self._reader, self._calls = reader, Counter(layer.name for layer in finished)
 
+    def slices(self, layer: FinishedLayer) -> Slices | None:
+        """Return how the slices that a layer sees lie in the image, where that was measured."""
+        return self._reader.slices(layer.name) if self._reader.is_measured(layer.name) else None
+
     def grid(self, layer: FinishedLayer) -> TokenGrid | None:
-        """Return the layer's grid, or None for a layer that no map can be taken from."""
-        if layer.shape is None or self._calls[layer.name] != 1:
+        """Return the layer's grid, or None for one that no map can be taken from, or that is called several times."""
+        return self.grid_of_call(layer) if self._calls[layer.name] == 1 else None
+
+    def grid_of_call(self, layer: FinishedLayer) -> TokenGrid | None:
+        """Return the grid of this call of the layer, or None where no map can be taken from it."""
+        if layer.shape is None:
             return None
         try:
             return self._reader.grid(layer.name, layer.shape)
@@ -164,7 +173,17 @@ def resolve(model: nn.Module, name: str, x: Tensor) -> nn.Module:
     return module
 
 
+def _is_exported(module: nn.Module) -> bool:
+    """Tell whether a module is a program of ``torch.export``: it has no modes, and its operations no modules."""
+    return isinstance(module, torch.fx.GraphModule) and "eval" in vars(module)
+
+
 def _refuse_unwatchable(module: nn.Module, what: str = "the model") -> None:
+    if _is_exported(module):
+        raise ValueError(
+            f"{what} is a torch.export program, which has no layers that take hooks; pass the nn.Module that it was "
+            "made from, or ask for methods at the input, which need no layer"
+        )
     kinds = {
         torch.jit.ScriptModule: "is TorchScript, which takes no hooks; pass the nn.Module that it was made from, or "
         "ask for methods at the input, which need no layer",

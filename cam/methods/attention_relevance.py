@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from cam.inputs.targets import Scalar
-from cam.procedures.attention import Attended, attended, onto_grid
+from cam.procedures.attention import Attended, attended, image_attentions, onto_grid
 from cam.procedures.perturb import exact
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps, widened
@@ -31,10 +31,11 @@ def attention_relevance(request: ExplanationRequest) -> RawMaps:
     Raises:
         ValueError: when an attention, or where the tokens lie in the image, is not known.
     """
+    only = image_attentions(request)
     samples = torch.split(torch.arange(len(request.x)), request.max_batch or len(request.x))
     chunks = []
     for chosen in samples:
-        passed = attended(request.model, request.x[chosen.to(request.x.device)], differentiable=True)
+        passed = attended(request.model, request.x[chosen.to(request.x.device)], differentiable=True, only=only)
         chunks.append(torch.stack([_relevance(passed, target.select(chosen)) for target in request.targets]))
     relevance = torch.cat(chunks, dim=1)
     maps, note = onto_grid(request, passed, relevance.flatten(0, 1))

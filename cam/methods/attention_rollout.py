@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cam.procedures.attention import attended, onto_grid
+from cam.procedures.attention import attended, image_attentions, onto_grid
 from cam.procedures.perturb import exact
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps, widened
@@ -30,7 +30,7 @@ def attention_rollout(request: ExplanationRequest) -> RawMaps:
     Raises:
         ValueError: when an attention, or where the tokens lie in the image, is not known.
     """
-    passed = attended(request.model, request.x, differentiable=False)
+    passed = attended(request.model, request.x, differentiable=False, only=image_attentions(request))
     with exact(request.x):
         rollout = _rollout([widened(weight).mean(dim=1) for weight in passed.weights])
     maps, note = onto_grid(request, passed, rollout)

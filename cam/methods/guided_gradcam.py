@@ -27,7 +27,7 @@ def guided_gradcam(request: ExplanationRequest) -> RawMaps:
     Raises:
         ValueError: as ``guided_backprop``.
     """
-    if request.capture.sees_instances(request.layer):
+    if request.capture.sees_instances(request.layer, request.x.ndim - 2):
         raise ValueError(f"layer {request.layer!r} sees instances that are no axis of the image: take gradcam")
     guided, note = guided_gradient(request)
     coarse = [gradcam(request.A, gradient).relu() for gradient in request.gradients()]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from cam.network.last_layers import is_affine, tail
+from cam.network.last_layers import Tail, is_affine, tail
 from cam.procedures.perturb import own_scores
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps
@@ -26,26 +26,31 @@ def reciprocam(request: ExplanationRequest) -> RawMaps:
     """Return maps (T, B, *S): at each position the target's logit when all other positions of the layer are 0.
 
     Behind an affine tail that is the logit with an empty layer plus the sum over channels of G A, and nothing is run.
+    Of the sum of a layer's calls it is the sum of the maps of each, in which the other calls are as they are.
     """
+    groups = [channels for channels, _ in request.capture.groups(request.layer)]
     if is_affine(request):
         shares = request.gradients() * request.A
-        empty = own_scores(request).to(shares.device) - shares.flatten(2).sum(dim=2)
+        empty = len(groups) * own_scores(request).to(shares.device) - shares.flatten(2).sum(dim=2)
         maps = shares.sum(dim=2) + empty.view(*empty.shape, *[1] * (shares.ndim - 3))
         return RawMaps(maps, "affine tail: no further forward")
-    return _kept_alone(request)
+    way = tail(request)
+    return RawMaps(torch.stack([_kept_alone(request, channels, way) for channels in groups]).sum(dim=0), way.note)
 
 
-def _kept_alone(request: ExplanationRequest) -> RawMaps:
-    A, way = request.A, tail(request)
+def _kept_alone(request: ExplanationRequest, channels: slice, way: Tail) -> Tensor:
+    A = request.A
     cells = A.flatten(2)
     samples = torch.arange(len(A), device=A.device).repeat_interleave(cells.shape[2])
     positions = torch.arange(cells.shape[2], device=A.device).repeat(len(A))
 
     def build(chunk: slice) -> Tensor:
-        rows = cells.new_zeros(len(samples[chunk]), *cells.shape[1:])
+        shown, kept = samples[chunk], positions[chunk]
+        rows = cells[shown]
+        rows[:, channels] = 0
         number = torch.arange(len(rows), device=A.device)
-        rows[number, :, positions[chunk]] = cells[samples[chunk], :, positions[chunk]]
+        rows[number, :, kept] = cells[shown, :, kept]
         return rows.view(-1, *A.shape[1:])
 
     scores = way.rescored(request, samples, build).to(A.device)
-    return RawMaps(scores.view(-1, len(A), *A.shape[2:]), way.note)
+    return scores.view(-1, len(A), *A.shape[2:])

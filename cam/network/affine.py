@@ -1,5 +1,7 @@
 """Whether what follows a layer is an affine function of it, read from autograd's record of the tail."""
 
+from collections.abc import Set
+
 from torch import Tensor
 from torch.autograd.graph import Node
 
@@ -30,32 +32,33 @@ _BENT = (
 )
 
 
-def affine_by_record(logits: Tensor, activation: Tensor) -> bool | None:
-    """Tell whether ``logits`` are an affine function of ``activation``, or None where the record does not tell.
+def affine_by_record(logits: Tensor, *activations: Tensor) -> bool | None:
+    """Tell whether ``logits`` are an affine function of all ``activations`` together, or None where it is not told.
 
     It does not where there is none, or where it holds an operation that is not known here.
     """
-    end, start = vertex_of(logits), vertex_of(activation)
-    if end is None or start is None:
+    end, starts = vertex_of(logits), [vertex_of(activation) for activation in activations]
+    if end is None or None in starts:
         return None
-    record = Record(end, start)
-    if not record.connected:
+    changing = frozenset[Vertex]().union(*(Record(end, start).between for start in starts))
+    if not changing:
         return None
-    verdicts = [_affine(node, record) for node in {vertex[0] for vertex in record.between} - {start[0]}]
+    nodes = {vertex[0] for vertex in changing} - {start[0] for start in starts if start}
+    verdicts = [_affine(node, changing) for node in nodes]
     if any(verdict is False for verdict in verdicts):
         return False
     return True if all(verdicts) else None
 
 
-def _affine(node: Node, record: Record) -> bool | None:
-    kind = kind_of(node)
-    changing: list[Vertex] = [vertex for vertex in inputs_of(node) if record.lies_between(vertex)]
+def _affine(node: Node, changing: Set[Vertex]) -> bool | None:
+    kind, given = kind_of(node), inputs_of(node)
+    changed = [vertex for vertex in given if vertex in changing]
     if kind in _LINEAR.split():
         return True
     if kind in _BILINEAR:
-        return len(changing) < 2
+        return len(changed) < 2
     if kind == "Div":
-        return len(changing) < 2 and record.lies_between(inputs_of(node)[0])
+        return len(changed) < 2 and given[0] in changing
     if kind in ("NativeBatchNorm", "CudnnBatchNorm", "MiopenBatchNorm"):
         return not getattr(node, "_saved_training", True)
     return False if kind in _BENT.split() else None

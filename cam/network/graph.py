@@ -1,6 +1,6 @@
 """What autograd's own record of a forward tells without any backward: which values all of the evidence passes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 from typing import Any
 
@@ -73,7 +73,7 @@ class Record:
     """Autograd's record of one forward, from its end (the logits) to its start (the image)."""
 
     def __init__(self, end: Vertex | None, start: Vertex | None) -> None:
-        self._end = end
+        self._end, self._start = end, start
         self._order = _sorted(end) if end else []
         above = _counted(self._order, end) if end else {}
         below = {start: 1} if start else {}
@@ -98,6 +98,31 @@ class Record:
         It does when the paths that lead to it, times those that go on from it, are all paths there are.
         """
         return vertex in self._cuts
+
+    def frontier(self, vertices: Set[Vertex | None]) -> set[Vertex] | None:
+        """Return those of the values that no other of them lies behind; None where a path passes none of them."""
+        if self._end is None or self._start is None:
+            return None
+        met, reached, waiting = set[Vertex](), {self._end}, [self._end]
+        while waiting:
+            vertex = waiting.pop()
+            if vertex == self._start:
+                return None
+            if vertex in vertices:
+                met.add(vertex)
+                continue
+            below = [value for value in inputs_of(vertex[0]) if value in self.between and value not in reached]
+            reached.update(below)
+            waiting += below
+        return met or None
+
+    def behind(self, vertex: Vertex) -> frozenset[Vertex]:
+        """Return the values between start and end that are made of this one."""
+        made = {vertex}
+        for value in reversed(self._order):
+            if value in self.between and not made.isdisjoint(inputs_of(value[0])):
+                made.add(value)
+        return frozenset(made - {vertex})
 
     def weights_behind(self, cut: Vertex) -> bool:
         """Tell whether what comes after this value has weights that are recorded (they are not when frozen)."""

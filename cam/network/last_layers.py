@@ -62,15 +62,16 @@ def tail(request: ExplanationRequest) -> Tail:
 
 
 def is_affine(request: ExplanationRequest) -> bool:
-    """Tell whether the logits are an affine function of the layer's output.
+    """Tell whether the logits are an affine function of the layer's output; of a sum of calls, of each by itself.
 
     Autograd's record of the tail tells, where it holds only operations that are known: no forward is needed. Where it
     holds another, it is tried, by forwards of the batch whose answer is remembered (``request.memory``) for the model,
     the layer and the input's shape, until a module or a weight is another.
     """
-    known = affine_by_record(request.capture.logits, request.capture.activations[request.layer])
-    if known is not None:
-        return known
+    groups = request.capture.groups(request.layer)
+    known = [affine_by_record(request.capture.logits, *activations) for _, activations in groups]
+    if False in known or None not in known:
+        return False not in known
     activation = _activation(request)
     key = ("affine", request.layer, request.x.shape[1:], activation.dtype)
     return request.memory.recall(request.model, key, partial(_adds_up, request), weights=True)
@@ -82,16 +83,19 @@ def _adds_up(request: ExplanationRequest) -> bool:
     They are several times as large as A, so that they cross a rectifier behind the layer, and half of each is one
     value for a whole channel: what differs from cell to cell alone, pooling by the mean takes away.
     """
-    return all(_adds_up_for(request, seed) for seed in range(_TRIALS))
+    groups = request.capture.groups(request.layer)
+    return all(_adds_up_for(request, seed, channels) for channels, _ in groups for seed in range(_TRIALS))
 
 
-def _adds_up_for(request: ExplanationRequest, seed: int) -> bool:
+def _adds_up_for(request: ExplanationRequest, seed: int, channels: slice) -> bool:
     activation, batch = _activation(request), len(request.x)
     generator = torch.Generator().manual_seed(seed)
     cells = torch.randn(2, *activation.shape[1:], generator=generator).to(activation)
     whole = torch.randn(2, activation.shape[1], *[1] * (activation.ndim - 2), generator=generator).to(activation)
     peak = activation.abs().amax()
-    steps = _STEPS[seed] * torch.where(peak > 0, peak, 1) * (cells + whole)
+    changes = torch.zeros_like(cells)
+    changes[:, channels] = (cells + whole)[:, channels]
+    steps = _STEPS[seed] * torch.where(peak > 0, peak, 1) * changes
     steps = torch.cat([steps, steps.sum(dim=0, keepdim=True)])
     samples = torch.arange(3 * batch, device=activation.device)
     logits = _whole(request).logits(
@@ -167,7 +171,8 @@ def _exported(request: ExplanationRequest) -> Tail | None:
             value[samples.to(value.device)] if by_sample else value.clone()
             for value, by_sample in zip(carried, parts.by_sample, strict=True)
         ]
-        (logits,) = parts.tail(request.capture.as_output(request.layer, rows, samples), *shown)
+        (output,) = request.capture.as_outputs(request.layer, rows, samples)
+        (logits,) = parts.tail(output, *shown)
         return _logits(logits)
 
     kept = sum(value[0].numel() for value, by_sample in zip(carried, parts.by_sample, strict=True) if by_sample)
@@ -194,14 +199,14 @@ def _logits(output: object) -> Tensor:
 
 @contextmanager
 def _replaced(request: ExplanationRequest, rows: Tensor, samples: Tensor) -> Iterator[None]:
-    values = request.capture.as_output(request.layer, rows, samples)
     layer = layer_call(request.layer, dict(request.model.named_modules()))
+    values = iter(request.capture.as_outputs(request.layer, rows, samples))
     number = count()
 
     def replace(_module: nn.Module, _given: object, _output: object) -> Tensor | None:
-        return values if layer.number is None or next(number) == layer.number else None
+        return next(values) if layer.number in (None, next(number)) else None
 
-    hook = request.model.get_submodule(layer.module).register_forward_hook(replace)
+    hook = request.model.get_submodule(layer.module).register_forward_hook(replace, prepend=True)
     try:
         yield
     finally:

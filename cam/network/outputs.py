@@ -13,7 +13,17 @@ from torch.autograd.graph import Node
 from cam.inputs.targets import Scalar
 from cam.network.graph import Vertex, inputs_of, kind_of, vertex_of
 
-__all__ = ["Output", "OutputKind", "adapted", "as_logits", "plain", "refuse_squashed", "saturated", "squashing"]
+__all__ = [
+    "Output",
+    "OutputKind",
+    "adapted",
+    "as_logits",
+    "eagerly",
+    "plain",
+    "refuse_squashed",
+    "saturated",
+    "squashing",
+]
 
 Output = str | int | None
 """Names the logits in what a model returns: a key or field, a position, or None for the obvious one."""
@@ -163,13 +173,13 @@ def adapted(model: nn.Module, output: Output = None, kind: OutputKind = "logits"
         return
     handle = model.register_forward_hook(hook)
     try:
-        with _eagerly(model):
+        with eagerly(model):
             yield
     finally:
         handle.remove()
 
 
-def _eagerly(model: nn.Module) -> AbstractContextManager[object]:
+def eagerly(model: nn.Module) -> AbstractContextManager[object]:
     """Run what ``torch.compile`` has compiled as it was written: compiled code looks past the hooks of its parts."""
     compiled = any(
         type(module).__name__ == "OptimizedModule" or getattr(module, "_compiled_call_impl", None) is not None

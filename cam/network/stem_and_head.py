@@ -41,7 +41,9 @@ def split(model: nn.Module, layer: str, x: Tensor) -> Split | None:
 
 def _traced(model: nn.Module, layer: str, x: Tensor) -> fx.GraphModule:
     # the copy marks where the layer ends, even of a layer that computes nothing
-    hook = model.get_submodule(layer).register_forward_hook(lambda _module, _inputs, output: output.clone())
+    hook = model.get_submodule(layer).register_forward_hook(
+        lambda _module, _inputs, output: output.clone(), prepend=True
+    )
     try:
         with (
             torch.inference_mode(False),

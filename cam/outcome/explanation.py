@@ -77,11 +77,19 @@ class Explanation:
         Raises:
             NoSuchMapError: when there is none, or more than one.
         """
+        return MapTensor.of(self.maps[self.whole_key(key)])
+
+    def whole_key(self, key: object) -> MapKey:
+        """Return (method, layer, target) of the one map that a key names, as ``[key]`` takes it.
+
+        Raises:
+            NoSuchMapError: when there is none, or more than one.
+        """
         chosen = self._chosen(key)
         if len(chosen) != 1:
             what, hint = ("names more than one map", "") if chosen else ("names no map", self._hint(key))
             raise NoSuchMapError(f"{key!r} {what}; there are {_listed(chosen or self.maps)}{hint}")
-        return MapTensor.of(self.maps[chosen[0]])
+        return chosen[0]
 
     def __contains__(self, key: object) -> bool:
         return bool(self._chosen(key))

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cam.layers.axis_layout import hookable
+from cam.layers.hooks import hookable
 from cam.layers.tokens import TokenGrid, measured
 from cam.procedures.attention_tracing import Tracer, check_equal
 from cam.request import ExplanationRequest
 
-__all__ = ["Attended", "attended", "onto_grid"]
+__all__ = ["Attended", "attended", "image_attentions", "onto_grid"]
 
 _KNOWN = (
     "nn.MultiheadAttention without masks, and modules that multiply a softmax with values, of one sequence to itself"
@@ -33,20 +33,24 @@ _Recomputed = tuple[Tensor, Callable[[Tensor], Tensor]]  # weights (B, heads, N,
 class Attended:
     """The attention weights of one forward, (B, heads, N, N) each, in the order of the calls, and the logits (B, K).
 
-    ``pooling`` counts the attentions with one query that were passed over: they pool the tokens.
+    ``pooling`` counts the attentions with one query that were passed over: they pool the tokens; ``of_words`` those of
+    a text, or from a text to the image. ``only`` names those that were not, where some were.
     """
 
     names: tuple[str, ...]
     weights: tuple[Tensor, ...]
     logits: Tensor
     pooling: int = 0
+    of_words: int = 0
+    only: frozenset[str] | None = None
 
 
-def attended(model: nn.Module, x: Tensor, *, differentiable: bool) -> Attended:
+def attended(model: nn.Module, x: Tensor, *, differentiable: bool, only: frozenset[str] | None = None) -> Attended:
     """Run ``model`` on ``x`` (B, C, *S) and return every attention's weights.
 
     ``differentiable`` keeps the graph from the first attention to the logits, by which the logits have a gradient with
-    respect to every one of the weights. The model is left as it was found, also when the forward raises.
+    respect to every one of the weights. ``only`` names the attentions that are traced, all where it is None
+    (``image_attentions``). The model is left as it was found, also when the forward raises.
 
     Raises:
         ValueError: when the model has no attention that is known here, has another kind beside, attends with masks or
@@ -61,7 +65,7 @@ def attended(model: nn.Module, x: Tensor, *, differentiable: bool) -> Attended:
         calls.append((name, weights))
         return weights
 
-    tracer = Tracer(replace, len(x))
+    tracer = Tracer(replace, len(x), only)
     with _replacing(model, replace, tracer), torch.inference_mode(False), torch.no_grad(), tracer:
         logits = model(x)
     tracer.check()
@@ -76,7 +80,35 @@ def attended(model: nn.Module, x: Tensor, *, differentiable: bool) -> Attended:
             f"every attention must see the same tokens of {len(x)} samples; those of windows, stages or parts do not: "
             f"weights are {shown}"
         )
-    return Attended(names, weights, logits, tracer.pooling)
+    return Attended(names, weights, logits, tracer.pooling, len(tracer.passed_over), only)
+
+
+def image_attentions(request: ExplanationRequest) -> frozenset[str] | None:
+    """Return the names of the attentions among the image's tokens, in a network that answers it in words.
+
+    They are those of the first stack of attentions (names that differ in their numbers alone) whose tokens have places
+    in the image. None for every other network: all of its attentions are.
+
+    Raises:
+        ValueError: when there are none.
+    """
+    if request.logits.ndim != 3 or request.x.ndim < 4:
+        return None
+    tracer = Tracer(lambda _name, weights: weights, 1, frozenset())
+    replacing = _replacing(request.model, lambda _name, weights: weights, tracer)
+    with replacing, torch.inference_mode(False), torch.no_grad(), tracer:
+        request.model(request.x[:1])
+    stacks: dict[tuple[str, int], list[str]] = {}
+    for name, shape in tracer.passed_over:
+        if shape[-1] == shape[-2]:
+            stacks.setdefault((re.sub(r"\d+", "#", name), shape[-1]), []).append(name)
+    for (_, tokens), names in stacks.items():
+        if _known_grid(request, names, tokens) is not None:
+            return frozenset(names)
+    raise ValueError(
+        f"{type(request.model).__name__} answers in words and has no attention among tokens whose places in the image "
+        "are known: take gradcam or xgradcam, or state them by the attention's name, grids={name: TokenGrid(...)}"
+    )
 
 
 def onto_grid(request: ExplanationRequest, passed: Attended, relevance: Tensor) -> tuple[Tensor, str]:
@@ -90,20 +122,20 @@ def onto_grid(request: ExplanationRequest, passed: Attended, relevance: Tensor) 
     """
     tokens = relevance.shape[2]
     grid = _grid(request, passed.names, tokens)
-    read = _tokens_read(request.model, request.x[:1], passed.names[-1])
+    read = _tokens_read(request.model, request.x[:1], passed)
     rows = relevance[:, read].mean(dim=1)
     whose = f"mean over the rows of {int(read.sum())} tokens" if int(read.sum()) > 1 else "row of the class token"
     if passed.pooling:
         count = "one attention that pools is" if passed.pooling == 1 else f"{passed.pooling} attentions that pool are"
         whose += f"; {count} passed over"
+    if passed.of_words:
+        whose += f"; {passed.of_words} attentions of words are passed over"
     return rows[:, grid.prefix :].reshape(-1, *grid.shape), whose
 
 
 def _grid(request: ExplanationRequest, names: Sequence[str], tokens: int) -> TokenGrid:
-    grids = request.capture.grids
-    grid = next((grid for name in names if isinstance(grid := grids.get(name), TokenGrid)), None)
-    grid = grid or measured(request.model, request.x, tokens)
-    if grid is None or not grid.fits((1, tokens, 1)):
+    grid = _known_grid(request, names, tokens)
+    if grid is None:
         raise ValueError(
             f"layer {names[-1]!r} attends to {tokens} tokens whose places in the image are not known; state them: "
             f"grids={{{names[-1]!r}: TokenGrid(spatial shape of the patches, tokens in front of them)}}"
@@ -111,9 +143,18 @@ def _grid(request: ExplanationRequest, names: Sequence[str], tokens: int) -> Tok
     return grid
 
 
-def _tokens_read(model: nn.Module, x: Tensor, name: str) -> Tensor:
+def _known_grid(request: ExplanationRequest, names: Sequence[str], tokens: int) -> TokenGrid | None:
+    """Return where so many tokens of these attentions lie: as stated, or as it is measured."""
+    grids = request.capture.grids
+    grid = next((grid for name in names if isinstance(grid := grids.get(name), TokenGrid)), None)
+    grid = grid or measured(request.model, request.x, tokens)
+    return grid if grid is not None and grid.fits((1, tokens, 1)) else None
+
+
+def _tokens_read(model: nn.Module, x: Tensor, whole: Attended) -> Tensor:
     """Return which tokens (N,) of the last attention's output the logits of one sample depend on."""
-    passed = attended(model, x, differentiable=True)
+    name = whole.names[-1]
+    passed = attended(model, x, differentiable=True, only=whole.only)
     with torch.inference_mode(False), torch.enable_grad():
         weights = torch.arange(1, 1 + passed.logits[0].numel(), device=x.device)  # a plain sum may depend on nothing
         (gradient,) = torch.autograd.grad((passed.logits.flatten() * weights).sum(), passed.weights[-1])
@@ -132,6 +173,10 @@ def _replacing(model: nn.Module, replace: Callable[[str, Tensor], Tensor], trace
 
     def hook_for(name: str) -> Callable[..., object]:
         def hook(module: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor], output: object) -> object:
+            if tracer.only is not None and name not in tracer.only:
+                tracer.passed_over.append((name, _shape_of(module, given, named)))
+                tracer.is_paused -= 1
+                return output
             if _pools(module, given, named):
                 tracer.pooling += 1
                 tracer.is_paused -= 1
@@ -153,7 +198,7 @@ def _replacing(model: nn.Module, replace: Callable[[str, Tensor], Tensor], trace
         for name, module in hookable(model):
             if _is_known(module):
                 hooks.append(module.register_forward_pre_hook(pause))
-                hooks.append(module.register_forward_hook(hook_for(name), with_kwargs=True))
+                hooks.append(module.register_forward_hook(hook_for(name), with_kwargs=True, prepend=True))
             else:
                 hooks += _naming(name, module, tracer)
         yield
@@ -168,11 +213,11 @@ def _naming(name: str, module: nn.Module, tracer: Tracer) -> list[torch.utils.ho
 
     def enter(_module: nn.Module, _given: object) -> None:
         tracer.modules.append(name)
-        before.append(tracer.traced + tracer.pooling)
+        before.append(tracer.seen)
 
     def leave(_module: nn.Module, _given: object, _output: object) -> None:
         tracer.modules.pop()
-        if before.pop() == tracer.traced + tracer.pooling and _is_other(module):
+        if before.pop() == tracer.seen and _is_other(module):
             tracer.check()
             raise ValueError(f"attention of type {type(module).__name__} forms no weights; known are {_KNOWN}")
 
@@ -190,6 +235,14 @@ def _is_known(module: nn.Module) -> bool:
 def _is_other(module: nn.Module) -> bool:
     named = re.search("attention|attn|sablock", type(module).__name__, re.IGNORECASE)
     return bool(named) and not any(_is_known(submodule) for submodule in module.modules())
+
+
+def _shape_of(module: nn.Module, given: Sequence[Tensor], named: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Return the numbers of queries and keys of torch's or MONAI's attention."""
+    several = [*given, *(named[role] for role in ("query", "key") if role in named)]
+    query, key = several[:2] if isinstance(module, nn.MultiheadAttention) else (several[0], several[0])
+    axis = 0 if isinstance(module, nn.MultiheadAttention) and not module.batch_first else 1
+    return query.shape[axis], key.shape[axis]
 
 
 def _pools(module: nn.Module, given: Sequence[Tensor], named: Mapping[str, Tensor]) -> bool:

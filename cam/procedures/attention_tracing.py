@@ -5,7 +5,7 @@ weights are handed out where they multiply, so what happened to them before (mas
 the multiplication goes on with those that come back, so that they lie on the path to the logits.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,12 +52,15 @@ class Tracer(TorchFunctionMode):
     """Hands the weights (B, heads, N, N) of every attention of one forward to ``replace``, with its module's name.
 
     ``modules`` are the names of those that run, the innermost last. ``is_paused`` while a module is known otherwise.
-    ``traced`` counts the attentions, and ``pooling`` those with one query, which pool and are passed over.
+    ``traced`` counts the attentions, and ``pooling`` those with one query, which pool and are passed over. Where
+    ``only`` names attentions all others are passed over, whatever they attend to: ``passed_over`` tells the shapes of
+    their weights.
     """
 
-    def __init__(self, replace: Replace, batch: int) -> None:
+    def __init__(self, replace: Replace, batch: int, only: Collection[str] | None = None) -> None:
         super().__init__()
-        self._replace, self._batch = replace, batch
+        self._replace, self._batch, self.only = replace, batch, only
+        self.passed_over: list[tuple[str, tuple[int, ...]]] = []
         self.modules: list[str] = []
         self.is_paused = 0
         self.traced = self.pooling = 0
@@ -85,13 +88,18 @@ class Tracer(TorchFunctionMode):
             self._remember(made, self._known[id(weights)])
         return made
 
+    @property
+    def seen(self) -> int:
+        """How many attentions there were, those that were passed over too."""
+        return self.traced + self.pooling + len(self.passed_over)
+
     def check(self) -> None:
         """Refuse what looked like an attention and was not used as one.
 
         Raises:
             ValueError: when weights are changed between their softmax and their values.
         """
-        for softmax in self._made:
+        for softmax in self._made if self.only is None else ():
             shape = softmax.values.shape
             if not softmax.is_used and shape[-1] == shape[-2] and shape[0] % self._batch == 0:
                 raise ValueError(
@@ -110,6 +118,10 @@ class Tracer(TorchFunctionMode):
 
     def _fused(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor:
         output = _FUSED(*args, **kwargs)
+        if self.only is not None and self._name not in self.only:
+            query, key = [*args, *(kwargs[role] for role in ("query", "key") if role in kwargs)][:2]
+            self.passed_over.append((self._name, (query.shape[-2], key.shape[-2])))
+            return output
         weights, value = _weights_of(self._name, *args, **kwargs)
         made = self._traced(weights).to(value.dtype) @ value
         check_equal(self._name, made.detach(), output.detach())
@@ -121,6 +133,9 @@ class Tracer(TorchFunctionMode):
 
     def _traced(self, weights: Tensor) -> Tensor:
         """Return the weights, in their own shape, that ``replace`` makes of them as (B, heads, N, N)."""
+        if self.only is not None and self._name not in self.only:
+            self.passed_over.append((self._name, tuple(weights.shape)))
+            return weights
         if weights.shape[-2] == 1:
             self.pooling += 1
             return weights

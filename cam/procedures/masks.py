@@ -66,7 +66,7 @@ def scored_masks(
     A mask is resized to the input, linear, and only then brought to [0, 1]. ``change`` turns masks (rows, *S) into
     those that are used, told the number of the repeat of each (rows,).
     """
-    if request.capture.sees_instances(request.layer):
+    if request.capture.sees_instances(request.layer, request.x.ndim - 2):
         raise ValueError(
             f"layer {request.layer!r} sees instances that are no axis of the image, so no mask of it fits the image; "
             "take a method of activations and gradients, as gradcam or hirescam"

@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from cam import Cost
 from pipeline.checks.estimate import RunEstimate, estimate_run
 from pipeline.checks.model_check import Probe, check_model
 from pipeline.checks.survey import Losses, Survey, survey_studies
@@ -25,6 +27,8 @@ from pipeline.walk.sources import StudySource, find_sources
 
 __all__ = ["check_audit", "lock_audit"]
 
+_MANY = 500  # images through the model for one map
+
 
 def check_audit(loaded: LoadedConfig, *, first_only: bool, allow_missing: bool, as_json: bool) -> None:
     """Look at the model, the first study, and, unless ``first_only``, at every other one; print what a run would do.
@@ -37,7 +41,7 @@ def check_audit(loaded: LoadedConfig, *, first_only: bool, allow_missing: bool, 
         with Console(stderr=True, quiet=as_json).status("loading the model, reading the first study"):
             auditor = open_auditor(loaded.config, loaded.folder, pool=pool)
             sources = find_sources(auditor.config, auditor.pseudonyms)
-            probe = check_model(auditor, [source.row for source in sources])
+        probe = check_model(auditor, [source.row for source in sources], partial(_print_costs, console))
         estimate = estimate_run(auditor.config, probe, len(sources))
         _print_model(console, auditor, probe)
         _print_estimate(console, auditor, estimate, len(sources))
@@ -115,6 +119,24 @@ def _print_model(console: Console, auditor: Auditor, probe: Probe) -> None:
         size = " x ".join(f"{length:.3g}" for length in layer.cell_mm)
         chosen = f"{layer.requested}: " if layer.requested != layer.name else ""
         table.add_row("layer", f"{chosen}{layer.name}, {cells} cells of {size} {layer.unit}")
+        past = "unknown" if layer.past is None else f"{layer.past:.3f}"
+        table.add_row("", f"{layer.reason}; share of the input's gradient that goes past it: {past}")
+    if probe.one_by_one:
+        table.add_row("batches", "of one study: its answer depends on the others of a batch, or it takes no batch")
+    for note in (*model.notes, *probe.notes):
+        table.add_row("note", note)
+    console.print(table)
+
+
+def _print_costs(console: Console, costs: Mapping[str, Cost]) -> None:
+    """Print what a map of one study costs at most, before the first is made: a method may take minutes or days."""
+    table = Table(title="Cost of a study and target, at most", title_justify="left")
+    for name in ("method", "images through the model", "seconds", "MiB"):
+        table.add_column(name, justify="left" if name == "method" else "right")
+    for method, cost in costs.items():
+        table.add_row(method, f"{cost.images:,}", f"{cost.seconds:.3g}", f"{cost.bytes / 2**20:.3g}")
+    if any(cost.images > _MANY for cost in costs.values()):
+        table.caption = "fewer: explain.options {scorecam: {max_channels: 64}}, or the method's own option"
     console.print(table)
 
 
@@ -164,6 +186,8 @@ def _as_json(auditor: Auditor, probe: Probe, estimate: RunEstimate, survey: Surv
         "model": {"architecture": auditor.loaded.architecture, "sha256": auditor.loaded.sha256},
         "input": {"shape": probe.shape, "minimum": probe.minimum, "mean": probe.mean, "maximum": probe.maximum},
         "layers": [layer.model_dump() for layer in probe.layers],
+        "one_by_one": probe.one_by_one,
+        "costs": {method: asdict(cost) for method, cost in probe.costs.items()},
         "estimate": asdict(estimate),
         "archive": None if survey is None else {**asdict(survey), "holes": survey.holes},
     }

@@ -131,7 +131,7 @@ def _verdict(verdict: "Verdict") -> str:
     estimate = verdict.estimate
     value = "-" if estimate.value is None else f"{estimate.value:.2f}"
     bounds = "" if estimate.low is None else f" [{estimate.low:.2f}, {estimate.high:.2f}]"
-    difference = "difference " if verdict.better_than and estimate.value is not None else ""
+    difference = "difference " if verdict.against and estimate.value is not None else ""
     return f"  {verdict.answer:<14} {verdict.criterion} ({difference}{value}{bounds})"
 
 

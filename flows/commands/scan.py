@@ -18,8 +18,9 @@ from pipeline.files import written
 from pipeline.studies.dicomweb.client import is_url, open_server
 from pipeline.studies.dicomweb.scan import scan_server, server_root
 from pipeline.studies.index.catalogue import Catalogue, open_catalogue
-from pipeline.studies.index.scan import Summary, scan, summary
+from pipeline.studies.index.scan import LayoutSummary, Summary, scan, summary
 from pipeline.studies.listing.columns_from import Column, ValueSource, value_source
+from pipeline.studies.listing.layouts.layout import DETECTED, LayoutChoice
 from pipeline.studies.listing.write_manifest import write_manifest
 from pipeline.studies.pseudonyms import Pseudonyms, load_key
 from pipeline.studies.readers.third_parties import load_readers
@@ -55,10 +56,18 @@ def value_sources(label: str | None, patient: str | None, manifest: Path | None)
     return tuple(value_source(column, text) for column, text in stated)
 
 
-def scan_archive(archive: str, *, as_json: bool, outputs: Outputs, index: Path | None, workers: int) -> None:
+def scan_archive(
+    archive: str,
+    *,
+    as_json: bool,
+    outputs: Outputs,
+    index: Path | None,
+    workers: int,
+    choice: LayoutChoice = DETECTED,
+) -> None:
     """Scan, write what is asked for (manifest, export) and print the summary; all of it readable by the owner only.
 
-    ``archive`` is a folder's path or a DICOMweb server's URL.
+    ``archive`` is a folder's path or a DICOMweb server's URL; ``choice`` what the user says of the folder's layout.
 
     Raises:
         AuditError: one line, when the archive cannot be listed or something cannot be written.
@@ -74,11 +83,12 @@ def scan_archive(archive: str, *, as_json: bool, outputs: Outputs, index: Path |
         with open_catalogue(index, root) as catalogue:
             with _counting(quiet=as_json) as met:
                 if server is None:
-                    scan(root, catalogue, workers=workers, apart=_beside(index), on_files=met, readers=readers)
+                    apart = _beside(index)
+                    scan(root, catalogue, workers=workers, apart=apart, on_files=met, readers=readers, choice=choice)
                 else:
                     scan_server(server, catalogue, workers=workers, on_files=met)
-            doubts = _write(root, catalogue, outputs, index.parent)
-            scanned = summary(root, catalogue, readers)
+            doubts = _write(root, catalogue, outputs, index.parent, choice)
+            scanned = summary(root, catalogue, readers, choice)
     finally:
         os.umask(before)
     _tell(scanned, outputs.paths, doubts, as_json=as_json)
@@ -103,14 +113,14 @@ def _beside(index: Path) -> frozenset[Path]:
     return frozenset(place.with_name(f"{place.name}{ending}") for ending in ("", "-wal", "-shm", "-journal"))
 
 
-def _write(root: Path, catalogue: Catalogue, outputs: Outputs, folder: Path) -> Mapping[str, int]:
+def _write(root: Path, catalogue: Catalogue, outputs: Outputs, folder: Path, choice: LayoutChoice) -> Mapping[str, int]:
     """Write what is asked for, and return how many rows of the manifest have each doubt."""
     doubts: Mapping[str, int] = {}
     if not outputs.paths:
         return doubts
     pseudonyms = Pseudonyms(load_key(folder))
     if outputs.manifest is not None:
-        doubts = write_manifest(root, catalogue, outputs.manifest, pseudonyms, written, outputs.sources).doubts
+        doubts = write_manifest(root, catalogue, outputs.manifest, pseudonyms, written, outputs.sources, choice).doubts
     if outputs.export is not None:
         with written(outputs.export) as file:
             catalogue.export(file, pseudonyms)
@@ -124,6 +134,8 @@ def _tell(scanned: Summary, paths: list[Path], doubts: Mapping[str, int], *, as_
         return
     console = Console()
     console.print(_images(scanned), _files(scanned), _masks(scanned), sep="\n")
+    if scanned.layout is not None:
+        console.print(_layout(scanned.layout), soft_wrap=True, markup=False, highlight=False)
     for path in paths:
         console.print(f"written: {path}", soft_wrap=True, markup=False, highlight=False)
     if doubts:
@@ -193,6 +205,18 @@ def _masks(scanned: Summary) -> str:
         sentence += f"; of {scanned.named} files that DICOMDIRs name, {scanned.named_missing} are not there and "
         sentence += f"{scanned.named_outside} lead out"
     return sentence
+
+
+def _layout(layout: LayoutSummary) -> str:
+    """Say in one line what the archive's names tell, and what of it is not there."""
+    if layout.refused:
+        return f"layout: {layout.title}: {layout.refused}"
+    if not layout.studies:
+        return f"layout: {layout.title}; its studies are told by headers"
+    lacking = [(layout.images_missing, "images"), (layout.masks_missing, "files of masks")]
+    missing = [f"{count} {what} missing" for count, what in lacking if count]
+    counts = [f"{layout.subjects} subjects", f"{layout.studies} studies", f"{layout.structures} structures"]
+    return ", ".join([f"layout: {layout.title}", *counts, *missing])
 
 
 def _reasons(excluded: Mapping[str, int]) -> str:

@@ -111,7 +111,7 @@ CT = DemoModality(
     patients=64,
     epochs={"sound": 11, "shortcut": 4},
     pooled_share=0.4,
-    criteria=_criteria(accuracy=0.7, hit_rate=0.4),
+    criteria=_criteria(accuracy=0.65, hit_rate=0.4),
     report={
         "title": "Saliency audit of a lesion classifier (synthetic CT)",
         "intended_use": "Demonstration: lesion or none in a synthetic chest CT.",

@@ -20,7 +20,7 @@ from flows.demo.configs import DemoModality, Kind
 from flows.demo.ct import SCANNERS, draw_ct, mark_ct
 from flows.demo.radiograph import draw_radiograph, mark_radiograph, random_site
 from flows.demo.scene import Image
-from pipeline.models.load import build_network
+from pipeline.models.bundle import build_network
 from pipeline.models.prepare import build_transforms
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Volume

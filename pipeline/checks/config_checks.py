@@ -5,7 +5,6 @@ mistake is told once. What needs the model is checked next, see ``probe.py``.
 """
 
 import ast
-import hashlib
 import importlib.util
 import json
 import os
@@ -13,15 +12,15 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import yaml
-
 from pipeline.checks.names import KnownMetric, KnownNames, installed_metric_names, known_names
 from pipeline.config import AuditConfig, Criterion, bound_fault
 from pipeline.config_file import Document, Fault, Key, LoadedConfig, ParsedConfig, parse_config, read_document
-from pipeline.errors import ArchiveError, ConfigError, closest
+from pipeline.errors import ArchiveError, ConfigError, ModelError, closest
 from pipeline.extensions import names_of
 from pipeline.findings.lock import read_lock
+from pipeline.models.bundle_files import bundle_files, weights_digest
 from pipeline.studies.listing.manifest import read_manifest
+from pipeline.vocabulary import STRATA_BY_PREDICTION
 
 __all__ = ["check_content", "check_names", "checked_config", "is_cron"]
 
@@ -129,6 +128,22 @@ def _targets(config: AuditConfig, _: Path) -> Iterator[Fault]:
             yield _fault("explain", "targets", says=f"must be among {', '.join(known)}, not {target!r}")
 
 
+def _regression(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    """Refuse what asks for a called label of a model that calls none."""
+    if config.model.kind != "regression":
+        return
+    if "predicted" in config.explain.targets:
+        says = f"a regression calls no label, so nothing is 'predicted'; name outputs: {', '.join(config.model.labels)}"
+        yield _fault("explain", "targets", says=says)
+    for number, criterion in enumerate(config.criteria):
+        if criterion.method is None:
+            says = f"a regression calls no label, so it has no {criterion.metric}; add 'method:', the map to judge"
+            yield _fault("criteria", number, "metric", says=says)
+        elif criterion.among in STRATA_BY_PREDICTION:
+            says = f"a regression calls no label, so no study is {criterion.among}; write reference_positive or all"
+            yield _fault("criteria", number, "among", says=says)
+
+
 def _doubled(config: AuditConfig, _: Path) -> Iterator[Fault]:
     listed: Mapping[Key, Sequence[str]] = {
         ("explain", "methods"): config.explain.methods,
@@ -183,6 +198,7 @@ def _fits(value: object, default: object) -> bool:
 def _criteria(config: AuditConfig, _: Path) -> Iterator[Fault]:
     known = known_names()
     for number, criterion in enumerate(config.criteria):
+        yield from _labels_of_a_criterion(config, number, criterion)
         if criterion.method is None:
             yield from _of_the_classifier(known, number, criterion)
         else:
@@ -200,8 +216,12 @@ def _of_the_classifier(known: KnownNames, number: int, criterion: Criterion) -> 
             yield _fault(
                 "criteria", number, "metric", says=f"(a criterion without method judges the classifier) {says}"
             )
-    if criterion.better_than:
-        yield _fault("criteria", number, "better_than", says="compares two maps; add 'method:', the map to judge")
+    for key in ("better_than", "not_worse_than", "equivalent_to"):
+        if getattr(criterion, key) is not None:
+            yield _fault("criteria", number, key, says="compares two maps; add 'method:', the map to judge")
+    if criterion.statistic == "median" or criterion.within is not None:
+        key = "within" if criterion.within is not None else "statistic"
+        yield _fault("criteria", number, key, says="is for a metric of maps; add 'method:', the map to judge")
     if "among" in criterion.model_fields_set and criterion.among != "all":
         says = f"the classifier is judged on all studies, not on {criterion.among!r}"
         yield _fault("criteria", number, "among", says=says)
@@ -215,6 +235,7 @@ def _of_a_map(config: AuditConfig, known: KnownNames, number: int, criterion: Cr
         says = f"unknown name {criterion.metric!r}; {closest(criterion.metric, [*known.metrics, *installed])}"
         yield _fault("criteria", number, "metric", says=says)
     maps = [*config.explain.methods, *known.baselines]
+    yield from _opponents(maps, number, criterion)
     # a misspelt method is told by itself; then this may be the right name
     misspelt = set(config.explain.methods) - {*known.methods, *names_of("camaudit.methods")}
     if not misspelt and str(criterion.method).partition("@")[0] not in maps:
@@ -222,6 +243,27 @@ def _of_a_map(config: AuditConfig, known: KnownNames, number: int, criterion: Cr
         yield _fault("criteria", number, "method", says=says)
     if own:
         yield from _bounds(number, criterion, known.metrics[criterion.metric])
+
+
+def _labels_of_a_criterion(config: AuditConfig, number: int, criterion: Criterion) -> Iterator[Fault]:
+    findings = [label for label in config.model.labels if label != config.model.negative_label]
+    for name in criterion.label:
+        if name not in (*findings, "each", "pooled"):
+            yield _fault("criteria", number, "label", says=f"unknown label {name!r}; {closest(name, findings)}")
+
+
+def _opponents(maps: Sequence[str], number: int, criterion: Criterion) -> Iterator[Fault]:
+    """Refuse maps to be held against that this audit does not have, and readers where nothing compares them."""
+    for key, words in (("better_than", ["baselines"]), ("not_worse_than", ["readers"]), ("equivalent_to", [])):
+        for name in criterion.opponents if getattr(criterion, key) is not None else ():
+            if name.partition("@")[0] not in (*maps, *words):
+                says = f"unknown name {name!r}; {closest(name, [*maps, *words])}"
+                yield _fault("criteria", number, key, says=says)
+            elif name == criterion.method:
+                yield _fault("criteria", number, key, says=f"{name} is held against itself; name another map")
+    if criterion.not_worse_than == "readers" and criterion.metric not in ("iou", "dice"):
+        says = f"readers are compared with each other by iou and dice, not by {criterion.metric}; judge one of these"
+        yield _fault("criteria", number, "metric", says=says)
 
 
 def _metrics(config: AuditConfig, _: Path) -> Iterator[Fault]:
@@ -304,34 +346,14 @@ def _bundle(config: AuditConfig, _: Path) -> Iterator[Fault]:
     bundle = config.model.bundle
     if bundle is None:
         return
-    if not bundle.is_dir():
-        says = f"{bundle} is not a folder; a MONAI bundle is one with configs/ and models/"
-        yield _fault("model", "bundle", says=says)
-        return
-    for part, names in (
-        ("configs", ("inference.json", "inference.yaml", "inference.yml")),
-        ("models", ("model.safetensors", "model.pt", "model.pth")),
-    ):
-        paths = [bundle / part / name for name in names if (bundle / part / name).is_file()]
-        if not paths:
-            yield _fault("model", "bundle", says=f"{bundle / part} must hold one of {', '.join(names)}; it holds none")
-        elif part == "configs":
-            yield from _bundle_text(paths[0])
-            yield from _channels(config, bundle / part / "metadata.json")
-        else:
-            yield from _hash(config, paths[0])
-
-
-def _bundle_text(path: Path) -> Iterator[Fault]:
     try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        kind = "JSON" if path.suffix == ".json" else "YAML"
-        yield _fault("model", "bundle", says=f"{path} is not {kind}: {' '.join(str(error).split())[:120]}")
+        files = bundle_files(bundle, config.model.weights)
+    except ModelError as error:
+        yield Fault(("model", "bundle"), str(error))
         return
-    if not isinstance(content, dict) or not {"network_def", "network", "net"} & set(content):
-        yield _fault("model", "bundle", says=f"{path} must define network_def, the network; it does not")
+    yield from _channels(config, bundle / "configs" / "metadata.json")
+    if config.model.weights is None:  # else they are looked at by themselves
+        yield from _hash(config, files.weights)
 
 
 def _channels(config: AuditConfig, metadata: Path) -> Iterator[Fault]:
@@ -363,10 +385,9 @@ def _hash(config: AuditConfig, weights: Path) -> Iterator[Fault]:
     if config.model.sha256 is None:
         return
     try:
-        with weights.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        yield _fault("model", "weights", says=f"{weights} cannot be read: {error.strerror}")
+        digest = weights_digest(weights)
+    except ModelError as error:
+        yield Fault(("model", "weights"), str(error))
         return
     if digest != config.model.sha256:
         says = (
@@ -449,6 +470,7 @@ _OF_NAMES: tuple[tuple[Sequence[str], Check], ...] = (
     (("model.labels",), _labels),
     (("archive.label", "archive.manifest", "model.labels"), _archive_label),
     (("explain.targets", "model.labels"), _targets),
+    (("explain.targets", "model.output", "model.labels"), _regression),
     (("explain.methods", "explain.targets", "model.layers", "overlap.metrics"), _doubled),
     (("explain.methods", "explain.options"), _methods),
     (("overlap.metrics",), _metrics),
@@ -461,7 +483,7 @@ _OF_NAMES: tuple[tuple[Sequence[str], Check], ...] = (
 _OF_FILES: tuple[tuple[Sequence[str], Check], ...] = (
     (("archive.path", "archive.manifest", "archive.dicomweb"), _archive),
     (("archive.path", "archive.manifest", "archive.dicomweb", "model.labels"), _manifest),
-    (("model.bundle",), _bundle),
+    (("model.bundle", "model.weights"), _bundle),
     (("model.weights",), _weights),
     (("model.factory",), _factory),
     (("run.output", "run.cache"), _output),

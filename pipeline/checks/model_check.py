@@ -1,34 +1,34 @@
 """What a run must know of the model before the lock, found without showing it a study."""
 
-import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from cam import METHODS, Capture, capture, cell_shift, choose_layer, explain, squashing
+from cam import METHODS, Capture, Cost, as_logits, estimate, explain
+from pipeline.checks.layer_check import chosen_layers, layer_facts, layer_names
+from pipeline.checks.output_check import check_outputs, output_notes
+from pipeline.checks.steadiness import answers_alone
 from pipeline.config import AuditConfig
 from pipeline.errors import ArchiveError, ConfigError, ModelError, StudyError
-from pipeline.evidence.criteria import check_criteria
+from pipeline.evidence.verdicts.criteria import check_criteria
 from pipeline.findings.facts import LayerFacts
 from pipeline.models.prepare import Prepared, StepError
-from pipeline.studies.geometry import Geometry, cells
 from pipeline.studies.read_study import StudyRow
 from pipeline.vocabulary import BASELINES
 from pipeline.walk.auditor import Auditor
+from pipeline.walk.own_targets import batch_targets
 from pipeline.walk.reading import read_studies
 
 __all__ = ["Probe", "check_model", "probe_model"]
 
 _PREPARED_AT_MOST = 3  # a step that fails on three studies is at fault, not they
 _READ_AT_MOST = 25
-
-_ENOUGH = 4  # outputs, before their range says anything
-_NEAR = 0.9  # how near to 1 a tanh comes
+_VOXELS = 4096  # of a segmentation's outputs that are looked at
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Probe:
 
     ``shape`` (channels, ...) and the values are those of the first study's input. ``seconds`` goes from a method to the
     time of one map of one study, the model's forward, ``forward_seconds``, included. ``peak_bytes`` is the most memory
-    that this process has held so far.
+    that this process has held so far. ``costs`` are bounds for a target of one study. ``one_by_one``: the answer for
+    one study depends on the others of its batch. ``notes`` are for the report.
     """
 
     layers: tuple[LayerFacts, ...]
@@ -48,15 +49,27 @@ class Probe:
     forward_seconds: float
     seconds: Mapping[str, float]
     peak_bytes: int
+    costs: Mapping[str, Cost] = field(default_factory=dict)
+    one_by_one: bool = False
+    notes: tuple[str, ...] = ()
 
 
-def check_model(auditor: Auditor, rows: Sequence[StudyRow]) -> Probe:
+def _tell_nobody(costs: Mapping[str, Cost]) -> None:
+    pass
+
+
+OnCosts = Callable[[Mapping[str, Cost]], None]
+
+
+def check_model(auditor: Auditor, rows: Sequence[StudyRow], on_costs: OnCosts = _tell_nobody) -> Probe:
     """Try the model, its layers, the methods and the transforms, and hold the criteria against the maps there will be.
+
+    ``on_costs`` is told what each method costs at most before the first is tried.
 
     Raises:
         AuditError: as ``probe_model``; for a criterion about a map that there will not be.
     """
-    probe = probe_model(auditor, rows)
+    probe = probe_model(auditor, rows, on_costs)
     check_criteria(auditor.config.criteria, [*_map_names(auditor.config, probe.layers), *BASELINES], auditor.metrics)
     return probe
 
@@ -70,64 +83,78 @@ def _map_names(config: AuditConfig, layers: Sequence[LayerFacts]) -> list[str]:
     return names
 
 
-def probe_model(auditor: Auditor, rows: Sequence[StudyRow]) -> Probe:
+def probe_model(auditor: Auditor, rows: Sequence[StudyRow], on_costs: OnCosts = _tell_nobody) -> Probe:
     """Choose, check and measure the layers on noise of the shape of the first readable study; try every method once.
 
     Raises:
         ArchiveError: when no study can be read.
         ConfigError: when a transform fails on the first studies.
-        ModelError: when a layer does not do, or the model's outputs are not what the configuration says.
+        ModelError: when a layer does not do, the model's outputs are not what the configuration says, or its answers
+            change from call to call.
     """
     prepared = _first_prepared(auditor, rows)
     shape = tuple(prepared.x.shape)
     noise = torch.rand(1, *shape, generator=torch.Generator().manual_seed(auditor.config.run.seed)).to(auditor.device)
-    names, passed = _passed(auditor, noise)
-    _check_outputs(auditor.config, passed.logits)
-    forward = _seconds(auditor, lambda: _forward(auditor.network, noise))
+    layers, passed = chosen_layers(auditor, noise)
+    model, network = auditor.config.model, auditor.network
+    check_outputs(model, passed.logits, _of_all_sizes(auditor, noise))
+    alone = answers_alone(network, noise, model.output_name)
+    forward = _seconds(auditor, lambda: _forward(network, noise))
+    costs = _costs(auditor, noise, layer_names(layers))
+    on_costs(costs)
     return Probe(
-        layers=_layer_facts(auditor, noise, prepared, names, passed),
+        layers=layer_facts(auditor, noise, prepared, layers, passed),
         shape=shape,
         minimum=float(prepared.x.min()),
         mean=float(prepared.x.mean()),
         maximum=float(prepared.x.max()),
         forward_seconds=forward,
-        seconds=_try_methods(auditor, noise, names),
+        seconds=_try_methods(auditor, noise, layer_names(layers), passed),
         peak_bytes=_peak_bytes(),
+        costs=costs,
+        one_by_one=not alone,
+        notes=output_notes(model, passed.logits),
     )
 
 
-def _passed(auditor: Auditor, noise: Tensor) -> tuple[list[str], Capture]:
-    network, requested = auditor.network, auditor.config.model.layers
+def _of_all_sizes(auditor: Auditor, noise: Tensor) -> Tensor:
+    """Return the outputs (sizes, K, ...) for noise of many sizes, of either sign; of a segmentation, of some voxels."""
+    network, name = auditor.network, auditor.config.model.output_name
+    with torch.no_grad():
+        outputs = [as_logits(network(size * (noise - 0.5)), 1, name) for size in (1.0, -10.0, 100.0, -1000.0)]
+        some = [output.flatten(2)[..., :: 1 + output[0, 0].numel() // _VOXELS] for output in outputs if output.ndim > 2]
+    together = torch.cat(some or outputs)
+    return together[torch.isfinite(together).flatten(1).all(dim=1)]
+
+
+def _costs(auditor: Auditor, noise: Tensor, layers: Sequence[str]) -> dict[str, Cost]:
+    """Return what each method costs a study of one target at most, beyond the forward that all share."""
+    settings, model = auditor.config.explain, auditor.config.model
     try:
-        names = [choose_layer(network, noise, memory=auditor.memory) if name == "auto" else name for name in requested]
-        return names, capture(network, noise, list(dict.fromkeys(names)))
-    except ValueError as error:
-        raise ModelError(f"model.layers: {error}") from error
-    except RuntimeError as error:
-        fault = str(error).splitlines()[0]
-        shape = tuple(noise.shape[1:])
-        raise ModelError(f"the model does not take an input of shape {shape} (channels, ...): {fault}") from error
-
-
-def _layer_facts(
-    auditor: Auditor, noise: Tensor, prepared: Prepared, names: Sequence[str], passed: Capture
-) -> tuple[LayerFacts, ...]:
-    return tuple(
-        LayerFacts(
-            name=name,
-            requested=requested,
-            shape=(layer := tuple(passed.activations[name].shape[2:])),
-            cell_mm=cells(prepared.grid, layer).spacing,
-            shift_mm=_shift_mm(auditor.network, name, noise, prepared.grid),
-            unit=prepared.grid.unit,
+        costs = estimate(
+            auditor.network,
+            noise,
+            methods=settings.methods,
+            layers=layers,
+            options=settings.options,
+            grids=auditor.grids,
+            output=model.output_name,
+            memory=auditor.memory,
         )
-        for name, requested in dict(zip(names, auditor.config.model.layers, strict=True)).items()
-    )
+    except ValueError as error:
+        raise ModelError(f"explain: {error}") from error
+    together: dict[str, Cost] = {}
+    for (method, _), cost in costs.items():
+        known = together.get(method, Cost(0, 0.0, 0))
+        together[method] = Cost(known.images + cost.images, known.seconds + cost.seconds, max(known.bytes, cost.bytes))
+    return together
 
 
-def _try_methods(auditor: Auditor, noise: Tensor, layers: Sequence[str]) -> dict[str, float]:
+def _try_methods(auditor: Auditor, noise: Tensor, layers: Sequence[str], passed: Capture) -> dict[str, float]:
     """Run every method once: one that this model does not allow is refused now, not study by study."""
-    settings = auditor.config.explain
+    settings, model = auditor.config.explain, auditor.config.model
+    returned = passed.logits.detach()
+    targets = batch_targets([model.labels[:1]], model, returned if model.segmentation else None)
     seconds = {}
     for method in settings.methods:
         options = {name: given for name, given in settings.options.items() if name == method}
@@ -135,10 +162,13 @@ def _try_methods(auditor: Auditor, noise: Tensor, layers: Sequence[str]) -> dict
             explain,
             auditor.network,
             noise,
-            [0],
+            targets,
             methods=[method],
             layers=layers,
             options=options,
+            grids=auditor.grids,
+            output=model.output_name,
+            output_kind=model.kind,
             memory=auditor.memory,
         )
         try:
@@ -200,41 +230,3 @@ def _first_prepared(auditor: Auditor, rows: Sequence[StudyRow]) -> Prepared:
         raise ConfigError(f"{where}{first}{cause} (on the first study that can be read)")
     tried = f"the first {len(unreadable)} of {len(rows)}" if len(unreadable) < len(rows) else f"the {len(rows)}"
     raise ArchiveError(f"none of {tried} studies can be read; the first: {unreadable[0]}")
-
-
-def _shift_mm(network: nn.Module, layer: str, probe: Tensor, grid: Geometry) -> tuple[float, ...] | None:
-    shift = cell_shift(network, layer, probe)
-    return tuple(map(math.prod, zip(shift, grid.spacing, strict=True))) if shift else None
-
-
-def _check_outputs(config: AuditConfig, logits: Tensor) -> None:
-    if logits.ndim != 2:
-        raise ModelError(f"the model's output must have shape (batch, labels), not {tuple(logits.shape)}")
-    outputs = logits.shape[1]
-    expected = 1 if config.model.output == "single_logit" else len(config.model.labels)
-    if outputs != expected:
-        raise ModelError(
-            f"model.labels: output {config.model.output!r} with {len(config.model.labels)} labels needs {expected} "
-            f"output(s), but the model returns {outputs}"
-        )
-    _check_squashing(logits, config.model.output)
-
-
-def _check_squashing(logits: Tensor, output: str) -> None:
-    """Refuse probabilities taken for logits: a sigmoid would be taken of a sigmoid, and every study be positive."""
-    named = squashing(logits) or ("" if logits.requires_grad else _range_of(logits))
-    if named:
-        raise ModelError(
-            f"model.output: {output!r} says that the model returns logits, and it ends in a {named}: remove that "
-            "from the network, since a map explains the logit before it"
-        )
-
-
-def _range_of(values: Tensor) -> str:
-    """Name what numbers without autograd's record look squashed by; a few small ones may be logits after all."""
-    if values.numel() < _ENOUGH or not bool(values.std() > 0):
-        return ""
-    low, high = float(values.min()), float(values.max())
-    if low >= 0 and high <= 1:
-        return "sigmoid (all outputs lie within 0 and 1)"
-    return "tanh (all outputs lie within -1 and 1)" if low >= -1 and high <= 1 and max(-low, high) > _NEAR else ""

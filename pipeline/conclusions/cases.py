@@ -91,11 +91,8 @@ class _Cut:
 
 
 def _cuts(geometry: Geometry, masks: Sequence[Mask], heatmaps: Mapping[str, Heatmap]) -> list[tuple[_Cut, str]]:
-    letters = geometry.letters()
     if len(geometry.shape) == 2:
-        (top, bottom), (left, right) = letters
-        spacing = (geometry.spacing[0], geometry.spacing[1])
-        return [(_Cut(None, 0, (0, 1), (), spacing, (left, right, top, bottom)), "projection")]
+        return [(_projection(geometry), "projection")]
     axis = _through_plane(geometry)
     places = []
     marked = [mask.array for mask in masks if mask.array.any()]
@@ -115,6 +112,27 @@ def _cuts(geometry: Geometry, masks: Sequence[Mask], heatmaps: Mapping[str, Heat
         (_cut(geometry, axis, index), f"plane {index + 1} of {size}: {' and '.join(why)}")
         for index, why in planes.items()
     ]
+
+
+def _projection(geometry: Geometry) -> _Cut:
+    """Return a picture as it is stored: its rows from the top.
+
+    One whose first axis runs from side to side, as of arrays laid out (x, y), is turned so that it does on the page.
+    """
+    along = geometry.affine[:3, :2] / geometry.spacing
+    sideways = abs(along[0, 0]) > max(abs(along[0, 1]), 0.5)
+    rows, columns = (1, 0) if sideways else (0, 1)
+    letters = geometry.letters()
+    flips: tuple[int, ...] = ()
+    if sideways:  # the patient's right on the left; the top is in front, or above
+        downwards = along[1 if abs(along[1, rows]) > abs(along[2, rows]) else 2, rows]
+        flips = tuple(axis for axis, turned in enumerate((downwards > 0, along[0, columns] > 0)) if turned)
+    (top, bottom), (left, right) = (
+        letters[axis][::-1] if number in flips else letters[axis] for number, axis in enumerate((rows, columns))
+    )
+    return _Cut(
+        None, 0, (rows, columns), flips, (geometry.spacing[rows], geometry.spacing[columns]), (left, right, top, bottom)
+    )
 
 
 def _peak(heatmap: Heatmap, axis: int) -> int | None:

@@ -22,7 +22,8 @@ def choose_cases(
     """Choose the studies to show; the choice depends on the scores, the seed and the studies' hashes alone.
 
     ``scores`` ranks the studies, and ``better`` says which end is the good one; only studies in it are worst or best.
-    Correct and wrong predictions are chosen apart, because the same overlap means different things in the two.
+    Correct and wrong predictions are chosen apart, because the same overlap means different things in the two; a
+    regression predicts no label, and its studies are chosen from all.
 
     Returns:
         Pairs of study and why it is shown, and the rule in words.
@@ -34,7 +35,9 @@ def choose_cases(
     chosen: dict[str, str] = {}
     generator = np.random.Generator(np.random.PCG64(seed))
     sign = 1 if better == "higher" else -1
-    for group, correct in (("correct prediction", True), ("wrong prediction", False)):
+    calls_nothing = any(audit.values for audit in audits)
+    groups = _ALL if calls_nothing else _BY_PREDICTION
+    for group, correct in groups:
         members = [audit.study for audit in mapped if _correct(audit) == correct]
         ranked = sorted(
             (study for study in members if study in scores), key=lambda study: (sign * scores[study], order[study])
@@ -46,12 +49,17 @@ def choose_cases(
         rest = [study for study in members if study not in chosen]
         for index in generator.permutation(len(rest))[: cases.random]:
             chosen[rest[index]] = f"drawn at random, {group}"
-    rule = (
-        f"the {cases.worst} worst, the {cases.best} best and {cases.random} at random (PCG64, seed {seed}) "
-        "of the correct and of the wrong predictions"
+    rule = f"the {cases.worst} worst, the {cases.best} best and {cases.random} at random (PCG64, seed {seed}) " + (
+        "of the studies with a map" if calls_nothing else "of the correct and of the wrong predictions"
     )
     return list(chosen.items()), rule
 
 
+_BY_PREDICTION: tuple[tuple[str, bool | None], ...] = (("correct prediction", True), ("wrong prediction", False))
+_ALL: tuple[tuple[str, bool | None], ...] = (("of all studies", None),)
+
+
 def _correct(audit: StudyAudit) -> bool | None:
+    if audit.values:
+        return None
     return None if audit.reference is None else set(audit.reference) == set(audit.predicted)

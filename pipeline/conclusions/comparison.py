@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.errors import OutputError
-from pipeline.evidence.cohort import Bootstrap, Unit, paired_difference, units_of
+from pipeline.evidence.cohort.estimating import Bootstrap
+from pipeline.evidence.cohort.measures import MetricScale
+from pipeline.evidence.cohort.summary import paired_difference
+from pipeline.evidence.cohort.units import Unit, units_of
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.facts import MetricFacts
 from pipeline.findings.results import Results
@@ -110,13 +113,14 @@ def _differences(a: RunRecords, b: RunRecords, paired: frozenset[str]) -> tuple[
     ]
     provenance = a.results.provenance
     bootstrap = Bootstrap(provenance.replicates, provenance.seed)
+    scales = [MetricScale(facts.name, facts.range, facts.better) for facts in _same_metrics(a.results, b.results)]
     maps = [name for name in _maps(units["a"]) if name in set(_maps(units["b"]))]
     return tuple(
-        paired_difference(joined, metric, (f"b {name}", f"a {name}"), _AMONG, bootstrap).model_copy(
+        paired_difference(joined, scale, (f"b {name}", f"a {name}"), _AMONG, bootstrap).model_copy(
             update={"method": name}
         )
         for name in maps
-        for metric in (facts.name for facts in _same_metrics(a.results, b.results))
+        for scale in scales
     )
 
 

@@ -9,21 +9,19 @@ import numpy as np
 from pipeline.conclusions.choose_cases import choose_cases
 from pipeline.conclusions.input_summary import summarised
 from pipeline.config import AuditConfig
-from pipeline.evidence.cohort import (
-    Bootstrap,
-    Unit,
-    agreements,
-    classification,
-    estimates,
-    flow_of,
-    units_of,
-)
-from pipeline.evidence.criteria import judge_all
+from pipeline.evidence.cohort.classifier import classification
+from pipeline.evidence.cohort.estimating import Bootstrap
+from pipeline.evidence.cohort.measures import MetricScale
+from pipeline.evidence.cohort.summary import agreements, estimates, flow_of
+from pipeline.evidence.cohort.units import Unit, units_of
+from pipeline.evidence.experts import AGREEMENT_SCALES
+from pipeline.evidence.verdicts.criteria import Cohort, judge_all
+from pipeline.findings.estimates import Estimate
 from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Provenance
 from pipeline.findings.results import CaseEntry, Compared, Results
 from pipeline.findings.spec import Member, RunSpec
 from pipeline.findings.study_audit import StudyAudit
-from pipeline.vocabulary import BETTER
+from pipeline.vocabulary import BETTER, CLASSIFIER, CLASSIFIER_METRICS, STRATA_BY_PREDICTION
 
 __all__ = ["Shown", "chosen_cases", "conclude", "shown_in"]
 
@@ -57,15 +55,18 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
     """Draw a run's conclusions from the records of all its studies, in the order of ``members``."""
     config = spec.config
     bootstrap = Bootstrap(config.run.replicates, config.run.seed)
-    units = units_of(audits, [facts.name for facts in spec.metrics])
     negative = config.model.negative_label
     labels = [label for label in config.model.labels if label != negative]
+    scales = {facts.name: MetricScale(facts.name, facts.range, facts.better) for facts in spec.metrics}
+    seen = {member.study: member.first_seen for member in members} if spec.lock.open_cohort else None
+    cohort = Cohort(units_of(audits, tuple(scales), labels), audits, labels, scales, seen)
     pairs = {
         audit.study: (audit.patient, {(pair.label, *pair.readers): pair.scores for pair in audit.agreement})
         for audit in audits
     }
     computed = sum(member.shard is not None for member in members)
     cases, rule = _cases(spec, audits, shown)
+    is_regression = config.model.kind == "regression"
     return Results(
         audit=config.name,
         run=spec.run,
@@ -85,18 +86,38 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         flow=flow_of(audits, computed).model_copy(update=_map_counts(audits)),
         compared=_compared(audits),
         cohort_facts=_cohort_facts(audits, negative),
-        classification=classification(audits, labels, bootstrap),
-        estimates=estimates(units, bootstrap),
-        agreements=agreements(pairs, bootstrap),
-        equivalent_methods=shown.equivalent,
-        verdicts=judge_all(
-            config.criteria, units, audits, labels, bootstrap, {facts.name: facts.better for facts in spec.metrics}
+        classification=_not_a_classifier() if is_regression else classification(audits, labels, bootstrap),
+        estimates=tuple(
+            estimate
+            for estimate in estimates(cohort.units, tuple(scales.values()), bootstrap)
+            if not is_regression or estimate.among not in STRATA_BY_PREDICTION
         ),
+        agreements=agreements(pairs, AGREEMENT_SCALES, bootstrap),
+        equivalent_methods=shown.equivalent,
+        verdicts=judge_all(config.criteria, cohort, bootstrap),
         case_rule=rule,
         cases=cases,
         lost_at_most=config.run.lost_at_most,
         not_analysed=tuple(audit for audit in audits if audit.status != "analysed"),
         mask_faults={audit.study: audit.mask_faults for audit in audits if audit.mask_faults},
+    )
+
+
+def _not_a_classifier() -> tuple[Estimate, ...]:
+    """Return the classifier's figures of a model that is none."""
+    return tuple(
+        Estimate(
+            metric=metric,
+            method=CLASSIFIER,
+            among="all",
+            value=None,
+            confidence=0.95,
+            interval="none",
+            patients=0,
+            studies=0,
+            reason="the model is a regression: it calls no label",
+        )
+        for metric in CLASSIFIER_METRICS
     )
 
 
@@ -149,6 +170,10 @@ def _model_facts(spec: RunSpec, config: AuditConfig, audits: Sequence[StudyAudit
         threshold=model.threshold,
         layers=tuple(_with_range(layer, audits) for layer in spec.layers),
         training_data=model.training_data,
+        multi_label=model.multi_label,
+        segmentation=model.segmentation,
+        one_by_one=spec.model.one_by_one,
+        notes=spec.model.notes,
     )
 
 
@@ -177,17 +202,33 @@ def _compared(audits: Sequence[StudyAudit]) -> Compared:
     return Compared(mapped=len(mapped), studies=len(scored), patients=len({audit.patient for audit in scored}))
 
 
+_RULES = {
+    "otsu": "a voxel belongs to the map's region when its positive part exceeds Otsu's threshold (256 bins)",
+    "otsu-chexlocalize": "a pixel belongs to the map's region when its positive part, on 8 bits, exceeds Otsu's "
+    "threshold, or a contour of more than one vertex encloses it (Saporta et al. 2022)",
+}
+
+
 def _overlap_rule(config: AuditConfig) -> str:
-    if config.overlap.threshold == "otsu":
-        return "a voxel belongs to the map's region when its positive part exceeds Otsu's threshold (256 bins)"
-    return f"a voxel belongs to the map's region when it exceeds {config.overlap.threshold:g} of the map's maximum"
+    overlap = config.overlap
+    if overlap.threshold in _RULES:
+        rule = _RULES[str(overlap.threshold)]
+    elif isinstance(overlap.threshold, str):
+        percent = overlap.threshold.removeprefix("percentile-")
+        rule = f"a voxel belongs to the map's region when its positive part exceeds the {percent}th percentile"
+    else:
+        rule = f"a voxel belongs to the map's region when it exceeds {overlap.threshold:g} of the map's maximum"
+    limits = [f"within {overlap.tolerance_mm:g} mm counts as at the mask"]
+    if overlap.smallest_lesion:
+        limits.append(f"lesions and marks count from {overlap.smallest_lesion:g} mm3 (in a picture mm2)")
+    return "; ".join([rule, *limits])
 
 
-_REFERENCE, _MODALITY = "reference", "modality (image header)"
+_REFERENCE, _MODALITY, _CALLED = "reference", "modality (image header)", "called by the model"
 
 
 def _cohort_facts(audits: Sequence[StudyAudit], negative: str | None) -> dict[str, dict[str, int]]:
-    """Count the analysed studies by reference, by the modality that their header states, and by the manifest's columns.
+    """Count the analysed studies by reference, by what the model calls, by modality, and by the manifest's columns.
 
     ``negative`` is the label of a study whose reference names no finding; labels that are independent have none.
     """
@@ -196,6 +237,8 @@ def _cohort_facts(audits: Sequence[StudyAudit], negative: str | None) -> dict[st
         if audit.status == "analysed":
             nothing = "not stated" if audit.reference is None else negative or "none of the labels"
             counts[_REFERENCE]["; ".join(audit.reference or ()) or nothing] += 1
+            if audit.probabilities:
+                counts[_CALLED]["; ".join(audit.predicted) or negative or "none of the labels"] += 1
             counts[_MODALITY][audit.facts.get("Modality", "not stated")] += 1
             for column, value in audit.strata.items():
                 counts[_apart(column)][value or "not stated"] += 1
@@ -204,7 +247,7 @@ def _cohort_facts(audits: Sequence[StudyAudit], negative: str | None) -> dict[st
 
 def _apart(column: str) -> str:
     """Return what a column of the manifest is called beside what the audit counts itself."""
-    taken = column.strip().casefold() in ("modality", _REFERENCE, _MODALITY)
+    taken = column.strip().casefold() in ("modality", _REFERENCE, _MODALITY, _CALLED)
     return f"{column} (manifest)" if taken else column
 
 

@@ -49,7 +49,8 @@ def _csv_rows(audit: StudyAudit) -> list[dict[str, object]]:
         )
         scores = {score.name: score.value for score in entry.scores}
         reasons = {f"{score.name}_undefined": score.reason for score in entry.scores}
-        rows.append({**study, **facts, "probability": audit.probabilities.get(entry.target), **scores, **reasons})
+        said = {"probability": audit.probabilities.get(entry.target), "value": audit.values.get(entry.target)}
+        rows.append({**study, **facts, **said, **scores, **reasons})
     return rows or [study]
 
 

@@ -1,35 +1,77 @@
-"""How well the experts agree with each other: the ceiling for a map."""
+"""How well the experts agree with each other: the ceiling for a map.
 
+Each pair of readers, and each reader with what the others say together. A reader is never part of the consensus that he
+is held against: it would agree with him by making.
+"""
+
+from collections.abc import Iterator, Sequence
 from itertools import combinations
+from typing import Final
 
 import numpy as np
 
+from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.metrics.region import dice, iou
 from pipeline.findings.scores import Score
-from pipeline.studies.consensus import CONSENSUS
+from pipeline.studies.consensus import CONSENSUS, METHODS, with_consensus
 from pipeline.studies.volume import Mask
 
-__all__ = ["agreement"]
+__all__ = ["AGREEMENT_SCALES", "agreement", "others_name"]
+
+AGREEMENT_SCALES: Final = {metric.name: MetricScale(metric.name, metric.range, metric.better) for metric in (iou, dice)}
+"""The metrics by which readers are compared with each other, and their scales."""
+
+_METRICS = (iou, dice)
+Pair = tuple[str, str, str]
+"""A label, a reader and another, or the name of what all the others say together."""
 
 
-def agreement(masks: tuple[Mask, ...]) -> dict[tuple[str, str, str], tuple[Score, ...]]:
-    """Return IoU and Dice of each pair of readers for each label, keyed by (label, reader, other reader).
+def agreement(masks: tuple[Mask, ...]) -> dict[Pair, tuple[Score, ...]]:
+    """Return IoU and Dice of each pair of readers for each label, and of each reader with the consensus of the others.
 
-    A consensus is made of the readers and is none of them. Undefined (``empty_masks``) when both marked nothing.
+    A consensus is made of at least two others, by majority and by STAPLE; one that is among the masks is none of the
+    readers. Undefined (``empty_masks``) when both marked nothing, and for the reason why the others have no consensus.
     """
+    scores: dict[Pair, tuple[Score, ...]] = {}
     drawn = [mask for mask in masks if not mask.reader.startswith(CONSENSUS)]
-    pairs = [(first, second) for first, second in combinations(drawn, 2) if first.label == second.label]
-    return {
-        (first.label, *sorted((first.reader, second.reader))): _overlap(first, second)  # type: ignore[misc]
-        for first, second in pairs
-        if first.reader != second.reader
-    }
+    for label in dict.fromkeys(mask.label for mask in drawn):
+        group = [mask for mask in drawn if mask.label == label]
+        for first, second in combinations(group, 2):
+            if first.reader != second.reader:
+                one, other = sorted((first.reader, second.reader))
+                scores[label, one, other] = _overlap(first, second)
+        scores.update(_left_out(label, group))
+    return scores
+
+
+def others_name(method: str) -> str:
+    """Return what the consensus of all readers but one is called; no reader bears such a name."""
+    return f"{CONSENSUS}{method} of the others"
+
+
+def _left_out(label: str, group: Sequence[Mask]) -> Iterator[tuple[Pair, tuple[Score, ...]]]:
+    """Yield each reader's agreement with the others together, where there are at least two others."""
+    for mask in group:
+        others = [other for other in group if other.reader != mask.reader]
+        if len({other.reader for other in others}) < 2:
+            continue
+        for method in METHODS:
+            made, faults = with_consensus(others, (), method)
+            pair = (label, mask.reader, others_name(method))
+            yield pair, _undefined(str(faults[0].reason)) if faults else _overlap(mask, made[-1])
 
 
 def _overlap(first: Mask, second: Mask) -> tuple[Score, ...]:
     both = int(np.count_nonzero(first.array & second.array))
     total = int(np.count_nonzero(first.array)) + int(np.count_nonzero(second.array))
     if total == 0:
-        return tuple(Score(name=metric.name, version=metric.version, reason="empty_masks") for metric in (iou, dice))
-    values = ((iou, both / (total - both)), (dice, 2 * both / total))
-    return tuple(Score(name=metric.name, version=metric.version, value=value) for metric, value in values)
+        return _undefined("empty_masks")
+    values = (both / (total - both), 2 * both / total)
+    return tuple(
+        Score(name=metric.name, version=metric.version, value=value)
+        for metric, value in zip(_METRICS, values, strict=True)
+    )
+
+
+def _undefined(reason: str) -> tuple[Score, ...]:
+    return tuple(Score(name=metric.name, version=metric.version, reason=reason) for metric in _METRICS)

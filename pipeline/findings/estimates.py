@@ -3,31 +3,50 @@
 from collections.abc import Mapping
 
 from pipeline.findings.frozen_model import FrozenModel
-from pipeline.vocabulary import Answer, Stratum
+from pipeline.vocabulary import Answer, SamplingUnit, Stratum
 
-__all__ = ["Agreement", "Estimate", "Verdict"]
+__all__ = ["Agreement", "DescriptiveInterval", "Estimate", "LabelVerdict", "Verdict"]
+
+
+class DescriptiveInterval(FrozenModel):
+    """An interval that describes and decides nothing: its coverage holds in large cohorts only. ``how`` names it."""
+
+    low: float
+    high: float
+    how: str
 
 
 class Estimate(FrozenModel):
     """A number about the cohort with its interval.
 
-    ``method`` is a map's name, a baseline's (``random_map``, ``centre_prior``) or ``classifier``. ``group``
-    is a subgroup such as ``site=A``. ``value`` is None with a ``reason`` when nothing could be estimated;
-    ``low`` and ``high`` are None when there are too few patients for an interval. ``undefined`` counts
-    missing scores by reason.
+    ``method`` is a map's name, a baseline's (``random_map``, ``centre_prior``) or ``classifier``. ``group`` is a
+    subgroup such as ``site=A`` or ``label=nodule``. ``value`` is the mean over the ``unit``, ``per_study`` and
+    ``per_patient`` are both means; it is None with a ``reason`` when nothing could be estimated.
+
+    ``low`` and ``high`` are the bounds that verdicts follow from, with ``interval`` as their name. They hold whatever
+    the scores of the ``missing`` patients and studies would have been; they are None where a metric has no end on
+    either side. A map that shows nothing counts with the worst score: ``complete_case`` is the mean without such maps.
+    ``undefined`` counts scores that are missing, or that were counted so, by reason.
     """
 
     metric: str
     method: str
     among: Stratum
     group: str | None = None
+    unit: SamplingUnit = "patient"
     value: float | None
+    per_study: float | None = None
+    per_patient: float | None = None
+    complete_case: float | None = None
     low: float | None = None
     high: float | None = None
     confidence: float
     interval: str
+    described: DescriptiveInterval | None = None
     patients: int
     studies: int
+    missing_patients: int = 0
+    missing_studies: int = 0
     undefined: Mapping[str, int] = {}
     chance: float | None = None
     reason: str | None = None
@@ -41,11 +60,30 @@ class Agreement(FrozenModel):
     estimate: Estimate
 
 
-class Verdict(FrozenModel):
-    """One criterion and its answer, decided on the interval's bound.
+class LabelVerdict(FrozenModel):
+    """A criterion's answer for one label (None: all of them together) against one map (None: against a number).
 
-    ``rule`` is ``at least 0.7``, ``at most 0.2`` or ``better than centre_prior``; for the last the estimate is the
-    difference to that map.
+    ``p_met`` is the probability of data at least as good if the claim were just wrong, ``p_not_met`` that of data at
+    least as bad if it were just right. The claim is MET where ``p_met`` is at most the verdict's ``alpha``.
+    """
+
+    label: str | None
+    against: str | None = None
+    estimate: Estimate
+    answer: Answer
+    reason: str
+    p_met: float | None = None
+    p_not_met: float | None = None
+    best_reachable: float | None = None
+
+
+class Verdict(FrozenModel):
+    """One criterion and its answer: that of the worst of its parts, whose estimate stands here.
+
+    ``rule`` is ``at least 0.7``, ``at most 0.2``, ``better than centre_prior`` or the like; where the rule names
+    another map (``against``) the estimate is the difference to it. ``best_reachable`` is the bound that a cohort of
+    this size could show with perfect scores, ``smallest_cohort`` the fewest patients with which the criterion can be
+    MET at all.
     """
 
     criterion: str
@@ -53,12 +91,16 @@ class Verdict(FrozenModel):
     method: str
     among: Stratum
     rule: str
+    unit: SamplingUnit = "patient"
+    label: str | None = None
+    against: str | None = None
     estimate: Estimate
     answer: Answer
     reason: str
-
-    @property
-    def better_than(self) -> str | None:
-        """The map that the method is held against; the estimate is then a difference, and no value of the metric."""
-        said, rule, name = self.rule.partition("better than ")
-        return name if rule and not said else None
+    alpha: float
+    p_met: float | None = None
+    p_not_met: float | None = None
+    best_reachable: float | None = None
+    smallest_cohort: int | None = None
+    any_of: str | None = None
+    parts: tuple[LabelVerdict, ...] = ()

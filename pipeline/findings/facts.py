@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pipeline.findings.frozen_model import FrozenModel
-from pipeline.vocabulary import Better
+from pipeline.vocabulary import Better, Fidelity
 
 __all__ = [
     "Amendment",
@@ -25,10 +25,15 @@ class LayerFacts(FrozenModel):
     input; measured on the network, None when the cell does not react. ``shift_mm`` and ``cell_mm`` are the first
     study's; ``cell_range`` is the smallest and the largest size of a cell over all studies, along each axis. ``unit``
     is that of all: ``px`` where the first study states no physical size.
+
+    ``reason`` says why it was taken. ``past`` is the share of the gradient at the model's input that does not pass the
+    layer's cells, measured on noise: 0 where all of the evidence passes it; None where there is no such gradient.
     """
 
     name: str
     requested: str
+    reason: str = ""
+    past: float | None = None
     shape: tuple[int, ...]
     cell_mm: tuple[float, ...]
     shift_mm: tuple[float, ...] | None = None
@@ -37,7 +42,12 @@ class LayerFacts(FrozenModel):
 
 
 class ModelFacts(FrozenModel):
-    """The model's identity."""
+    """The model's identity, and what its outputs mean.
+
+    ``multi_label``: its labels do not exclude each other. ``segmentation``: the outputs are those of voxels.
+    ``one_by_one``: it was shown one study at a time, since its answer for one depends on the others of a batch.
+    ``notes`` are facts of how it was loaded.
+    """
 
     name: str
     version: str
@@ -50,11 +60,20 @@ class ModelFacts(FrozenModel):
     threshold: float
     layers: tuple[LayerFacts, ...]
     training_data: str
+    multi_label: bool = False
+    segmentation: bool = False
+    one_by_one: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def has_independent_labels(self) -> bool:
+        """Whether each label is called by itself."""
+        return self.multi_label or self.output == "sigmoid"
 
     @property
     def negative_label(self) -> str | None:
-        """The label that means "nothing found": the first, unless labels are independent of each other (sigmoid)."""
-        return None if self.output == "sigmoid" else self.labels[0]
+        """The label that means "nothing found": the first, unless labels are independent or name numbers."""
+        return None if self.has_independent_labels or self.output == "regression" else self.labels[0]
 
 
 class InputSummary(FrozenModel):
@@ -81,7 +100,7 @@ class MethodFacts(FrozenModel):
     """What a reader must know of a map.
 
     ``package``, ``package_version`` and ``source_sha256`` name the installed distribution that a method comes from, and
-    its code; None for camaudit's own.
+    its code; None for camaudit's own. ``options`` are those that the configuration sets, as they are written.
     """
 
     name: str
@@ -89,6 +108,7 @@ class MethodFacts(FrozenModel):
     paper: str
     formula: str
     limits: str
+    options: Mapping[str, str] = {}
     package: str | None = None
     package_version: str | None = None
     source_sha256: str | None = None
@@ -98,8 +118,9 @@ class MetricFacts(FrozenModel):
     """What a reader must know of a metric.
 
     ``range`` is the lowest and the highest value it can have (None: open, or not stated), ``chance`` says what the
-    level of chance is, or why there is none. ``package``, ``package_version`` and ``source_sha256`` name the installed
-    distribution that a metric comes from, and its code; None for camaudit's own.
+    level of chance is, or why there is none. ``source`` names the publication, ``equals`` what of that the values are
+    equal to. ``package``, ``package_version`` and ``source_sha256`` name the installed distribution that a metric comes
+    from, and its code; None for camaudit's own.
     """
 
     name: str
@@ -110,6 +131,8 @@ class MetricFacts(FrozenModel):
     range: tuple[float | None, float | None] = (None, None)
     chance: str = ""
     version: int = 1
+    source: str = ""
+    equals: Fidelity = "neither"
     package: str | None = None
     package_version: str | None = None
     source_sha256: str | None = None
@@ -151,10 +174,12 @@ class Lock(FrozenModel):
     """What was fixed before the first inference, and whether it was fixed before anybody looked.
 
     ``exploratory`` lists why the run is stamped EXPLORATORY; empty: it was locked beforehand. ``digest`` is the lock's
-    in the register, ``site_key`` the fingerprint of the key that signs lock, register and ledger.
+    in the register, ``site_key`` the fingerprint of the key that signs lock, register and ledger. ``open_cohort``: it
+    was locked as a cohort that grows, and is judged so that it may be looked at as often as one likes.
     """
 
     locked_at: str | None
+    open_cohort: bool = False
     digest: str | None = None
     recipe: str
     criteria: str

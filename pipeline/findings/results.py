@@ -15,7 +15,7 @@ from pipeline.findings.study_audit import RefusedMask, StudyAudit
 __all__ = ["SCHEMA_VERSION", "CaseEntry", "Compared", "Flow", "Results", "load_results"]
 
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 
 
 class Flow(FrozenModel):
@@ -74,7 +74,7 @@ class Results(FrozenModel):
     ``lost_at_most`` is the locked share of studies that may be excluded or fail without a warning.
     """
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     audit: str
     run: str
     title: str

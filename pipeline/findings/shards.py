@@ -87,6 +87,7 @@ _STUDY = pa.schema(
         ("reference", pa.list_(pa.string())),
         ("predicted", pa.list_(pa.string())),
         ("probabilities", pa.map_(pa.string(), pa.float64())),
+        ("values", pa.map_(pa.string(), pa.float64())),
         ("strata", pa.map_(pa.string(), pa.string())),
         ("facts", pa.map_(pa.string(), pa.string())),
         ("masks", pa.int64()),

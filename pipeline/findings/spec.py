@@ -37,26 +37,35 @@ LOCK_FILE = "audit.lock.yaml"
 
 SOURCES_FILE = "private/sources.json"
 """Where the studies lie; a folder that is handed on goes without it."""
-SPEC_VERSION: Literal[2] = 2
+SPEC_VERSION: Literal[3] = 3
 
 
 class Member(FrozenModel):
-    """A study of the cohort: pseudonyms, the hash of its files, and the shard that audits it (None: carried over)."""
+    """A study of the cohort: pseudonyms, the hash of its files, and the shard that audits it (None: carried over).
+
+    ``first_seen`` is the first run under the same lock that had the study, this one or an earlier one.
+    """
 
     study: str
     patient: str
     source_sha256: str
     shard: int | None
+    first_seen: str = ""
 
 
 class ModelIdentity(FrozenModel):
-    """The network: ``sha256`` is the weights' file's (or the weights' own), ``code_sha256`` of what builds it."""
+    """The network: ``sha256`` is the weights' file's (or the weights' own), ``code_sha256`` of what builds it.
+
+    ``notes`` are facts of how it was loaded. ``one_by_one``: its answer for one study depends on the others of a batch.
+    """
 
     source: str
     architecture: str
     parameters: int
     sha256: str
     code_sha256: str
+    notes: tuple[str, ...] = ()
+    one_by_one: bool = False
 
 
 class Program(FrozenModel):
@@ -88,7 +97,7 @@ class RunSpec(FrozenModel):
     no model was run. ``not_carried`` says of earlier runs why nothing of theirs was used.
     """
 
-    schema_version: Literal[2] = SPEC_VERSION
+    schema_version: Literal[3] = SPEC_VERSION
     run: str
     audit: str
     command: str

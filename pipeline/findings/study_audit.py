@@ -42,7 +42,9 @@ class StudyAudit(FrozenModel):
 
     ``facts`` holds allow-listed facts of the image (modality, how values were made); ``reference`` is None when
     nobody said what is present. ``masks`` counts the experts' masks that could be used, ``mask_faults`` tells of
-    the others; ``model_input`` is None for a study that the model was not shown.
+    the others; of a study that was not analysed ``masks`` counts those that its archive names. ``model_input`` is None
+    for a study that the model was not shown. ``values`` are the numbers of a regression, which has no
+    ``probabilities`` and calls nothing.
     """
 
     study: str
@@ -55,6 +57,7 @@ class StudyAudit(FrozenModel):
     reference: tuple[str, ...] | None = None
     predicted: tuple[str, ...] = ()
     probabilities: Mapping[str, float] = {}
+    values: Mapping[str, float] = {}
     strata: Mapping[str, str] = {}
     facts: Mapping[str, str] = {}
     masks: int = 0

@@ -1,13 +1,17 @@
 """The digest of the code that makes a network what it is: another forward under the same weights is another model."""
 
 import hashlib
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from torch import nn
 
-__all__ = ["code_digest", "module_files"]
+__all__ = ["PRIVATE_PACKAGE", "code_digest", "module_files"]
+
+PRIVATE_PACKAGE = "camaudit_factory"
+"""Begins the name under which a user's modules are loaded; a number follows, another for each load."""
 
 _BY_VERSION = ("torch", "monai", "builtins")  # their versions are recorded
 
@@ -19,7 +23,8 @@ def code_digest(network: nn.Module, files: Mapping[str, Path]) -> str:
     """
     classes = {type(module).__module__ for module in network.modules()}
     own = [name for name in classes if name.partition(".")[0] not in _BY_VERSION]
-    everything = {**module_files(own), **files}
+    by_plain_name = {re.sub(rf"^{PRIVATE_PACKAGE}_\d+\.", "", name): path for name, path in module_files(own).items()}
+    everything = {**by_plain_name, **files}
     digest = hashlib.sha256()
     for name, path in sorted(everything.items()):
         digest.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())

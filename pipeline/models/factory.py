@@ -21,11 +21,10 @@ from types import ModuleType
 from typing import Any
 
 from pipeline.errors import ConfigError, ModelError
-from pipeline.models.code_digest import module_files
+from pipeline.models.code_digest import PRIVATE_PACKAGE, module_files
 
-__all__ = ["build_from_factory"]
+__all__ = ["build_from_factory", "neighbours_importable", "user_files"]
 
-_PACKAGE = "camaudit_factory"
 _OURS = ("cam", "pipeline", "reports", "flows")
 
 
@@ -40,15 +39,19 @@ def build_from_factory(factory: str, arguments: Mapping[str, Any], folder: Path)
     module_name, _, function_name = factory.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), function_name]):
         raise ConfigError(f"model.factory: must be package.module:function, such as network:build, not {factory!r}")
-    with _neighbours_importable(folder) as package:
+    with neighbours_importable(folder) as package:
         module = _imported(module_name, package, folder)
         function = _function_of(module, module_name, function_name)
         try:
             network = function(**arguments)
         except (Exception, SystemExit) as error:
             raise ModelError(f"model.factory: {factory} raised {_described(error, folder)}") from error
-        names = [module.__name__, *(name for name in list(sys.modules) if name.startswith(f"{package}."))]
-        return network, module_files(names, f"{package}.")
+        return network, {**module_files([module.__name__], f"{package}."), **user_files(package)}
+
+
+def user_files(package: str) -> dict[str, Path]:
+    """Return the files of the modules that a package of ``neighbours_importable`` holds, by their plain names."""
+    return module_files([name for name in list(sys.modules) if name.startswith(f"{package}.")], f"{package}.")
 
 
 def _imported(name: str, package: str, folder: Path) -> ModuleType:
@@ -95,8 +98,8 @@ def _advice(name: str, names: Iterable[str]) -> str:
 
 def _described(error: BaseException, folder: Path) -> str:
     """Return an error in one line: its kind, its words, and the last line of the user's own that it came through."""
-    words = re.sub(rf"\b{_PACKAGE}_\d+\.", "", str(error))  # the private name tells nobody anything
-    words = " ".join(re.sub(rf"'{_PACKAGE}_\d+' \(.*?\)", "the configuration's folder", words).split())[:200]
+    words = re.sub(rf"\b{PRIVATE_PACKAGE}_\d+\.", "", str(error))  # the private name tells nobody anything
+    words = " ".join(re.sub(rf"'{PRIVATE_PACKAGE}_\d+' \(.*?\)", "the configuration's folder", words).split())[:200]
     place = _place(error, folder)
     taken = error.name if isinstance(error, ImportError) and error.name in _OURS else None
     advice = f"; {taken!r} is camaudit's own: call yours otherwise" if taken and _lies_in(folder, taken) else ""
@@ -112,12 +115,12 @@ def _place(error: BaseException, folder: Path) -> str:
 
 
 @contextmanager
-def _neighbours_importable(folder: Path) -> Iterator[str]:
+def neighbours_importable(folder: Path) -> Iterator[str]:
     """Let the folder's modules be imported, by plain names too; yield the package that holds them.
 
     The package stays when all went well, since the network's classes live in it; the plain names do not.
     """
-    package = next(name for name in (f"{_PACKAGE}_{number}" for number in count()) if name not in sys.modules)
+    package = next(name for name in (f"{PRIVATE_PACKAGE}_{number}" for number in count()) if name not in sys.modules)
     spec = ModuleSpec(package, None, is_package=True)
     spec.submodule_search_locations = [str(folder)]
     sys.modules[package] = module_from_spec(spec)

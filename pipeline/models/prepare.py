@@ -5,30 +5,25 @@ channel-first image that carries its affine; the affine that comes out is what b
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import monai.transforms
 import numpy as np
 import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
-from monai.transforms import Compose, MapTransform, Randomizable, Transform
+from monai.transforms import MapTransform
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.errors import ConfigError, Reason, Stage, StudyError
+from pipeline.models.transform_gate import check_transform, parts_of
 from pipeline.studies.geometry import Affine, Geometry, GeometryError
 from pipeline.studies.volume import Volume
 
-__all__ = ["Preparation", "Prepared", "StepError", "build_transforms"]
-
-_LOSES_THE_GRID = frozenset(
-    {"Transpose", "Lambda", "SqueezeDim", "AsChannelLast", "GridDistortion", "GridPatch", "GridSplit"}
-)
-"""Transforms that can move voxels without changing the affine (MONAI 1.6.1, a marked voxel sent through each)."""
-
-_SHIFTED_BY_NEAREST = frozenset({"Resize", "Zoom"})
-"""With mode ``nearest`` these sample half a cell beside what their affine says; ``nearest-exact`` does not."""
+__all__ = ["Preparation", "Prepared", "StepError", "build_transforms", "built_transform"]
 
 
 @dataclass(frozen=True)
@@ -63,11 +58,19 @@ class Preparation:
             StudyError: when a transform fails on this image, loses its affine or its spatial axes, or leaves NaN; a
                 ``StepError`` where one step of the configuration is at fault.
         """
-        source = image.geometry
+        return self.of_channels(image.array[None], image.geometry)
+
+    def of_channels(self, channels: NDArray[np.floating], source: Geometry) -> Prepared:
+        """Prepare an image of several channels (C, *S), all on one grid.
+
+        Raises:
+            StudyError: as for an image of one.
+        """
         plane = _plane(source)
         # a copy: the volume is read-only and some transforms write in place
-        tensor = torch.from_numpy(image.array[None].astype(np.float32, copy=True))
-        result: Any = MetaTensor(tensor, affine=torch.from_numpy(plane.copy()))
+        tensor = torch.from_numpy(channels.astype(np.float32, copy=True))
+        meta = {"original_channel_dim": 0}  # what EnsureChannelFirst asks
+        result: Any = MetaTensor(tensor, affine=torch.from_numpy(plane.copy()), meta=meta)
         for number, transform in enumerate(self.transforms):
             try:
                 with torch.no_grad():
@@ -77,6 +80,8 @@ class Preparation:
         if not isinstance(result, MetaTensor) or result.ndim != len(source.shape) + 1:
             raise _failed(f"the transforms must return one image of {len(source.shape)} spatial axes with its affine")
         x = result.as_tensor().to(torch.float32).contiguous()
+        if not x.numel():
+            raise _failed("the transforms leave no voxel of the image; check those that crop")
         if not bool(torch.isfinite(x).all()):
             raise _failed("the prepared image holds NaN or infinity; check the transforms that scale values")
         world = source.affine @ np.linalg.inv(plane) @ _affine_of(result)
@@ -93,60 +98,49 @@ def build_transforms(prepare: Sequence[dict[str, Any]]) -> Preparation:
     Raises:
         ConfigError: when one does not exist, is random, works on dictionaries, or loses the image's grid.
     """
-    parser = ConfigParser({"prepare": [dict(step) for step in prepare]})
     steps = []
     for number, step in enumerate(prepare):
-        where = f"prepare.{number}"
-        name = str(step.get("_target_", "")).rpartition(".")[2]
-        if not name:
-            raise ConfigError(f"{where}: must name a MONAI transform as _target_, not {step!r:.80}")
-        try:
-            with warnings.catch_warnings():  # MONAI announces changed defaults at every construction
-                warnings.simplefilter("ignore", FutureWarning)
-                transform = parser.get_parsed_content(f"prepare#{number}")
-        except Exception as error:  # MONAI raises many kinds here, chained; the innermost names the cause
-            raise ConfigError(f"{where}: {name} cannot be built: {_innermost(error)}") from error
-        _check(where, transform)
-        steps.append((transform, _describe(name, step)))
+        transform = built_transform(f"prepare.{number}", step)
+        _check(f"prepare.{number}", transform)
+        steps.append((transform, _describe(_name(step), step)))
     return Preparation(tuple(transform for transform, _ in steps), tuple(text for _, text in steps))
 
 
+def built_transform(where: str, step: Mapping[str, Any]) -> Callable[[Any], Any]:
+    """Build one transform from its configuration in MONAI's ``_target_`` syntax; ``where`` names it in the message.
+
+    Raises:
+        ConfigError: when it names no transform, or cannot be built.
+    """
+    if not _name(step):
+        raise ConfigError(f"{where}: must name a MONAI transform as _target_, not {dict(step)!r:.80}")
+    try:
+        with warnings.catch_warnings():  # MONAI announces changed defaults at every construction
+            warnings.simplefilter("ignore", FutureWarning)
+            parser = ConfigParser({"step": {**step, "_target_": _whole_name(str(step["_target_"]))}})
+            transform: Callable[[Any], Any] = parser.get_parsed_content("step")
+    except Exception as error:  # MONAI raises many kinds here, chained; the innermost names the cause
+        raise ConfigError(f"{where}: {_name(step)} cannot be built: {_innermost(error)}") from error
+    return transform
+
+
+def _whole_name(target: str) -> str:
+    """Return a transform's name with its module: some bare names (``Affine``) are of other things in MONAI too."""
+    return f"monai.transforms.{target}" if "." not in target and hasattr(monai.transforms, target) else target
+
+
+def _name(step: Mapping[str, Any]) -> str:
+    return str(step.get("_target_", "")).rpartition(".")[2]
+
+
 def _check(where: str, transform: object) -> None:
-    for part in _parts(transform):
-        name = type(part).__name__
-        if isinstance(part, Randomizable):
-            raise ConfigError(
-                f"{where}: {name} is random; an audit needs transforms that give the same result every time"
-            )
+    check_transform(where, transform)
+    for part in parts_of(transform):
         if isinstance(part, MapTransform):
+            name = type(part).__name__
             raise ConfigError(
                 f"{where}: {name} is the dictionary form of a transform; use the array form, {name.removesuffix('d')!r}"
             )
-        if name in _LOSES_THE_GRID:
-            raise ConfigError(
-                f"{where}: {name} moves voxels without recording how, so "
-                "no map could be placed on the image; use another transform"
-            )
-        if name in _SHIFTED_BY_NEAREST and getattr(part, "mode", None) == "nearest":
-            raise ConfigError(
-                f"{where}: {name} with mode 'nearest' shifts the image by half a cell; use 'nearest-exact'"
-            )
-        if not isinstance(part, Transform) or not type(part).__module__.startswith("monai.transforms."):
-            raise ConfigError(
-                f"{where}: {name} is not a transform of MONAI; only those are known to record changes of the grid"
-            )
-
-
-def _parts(transform: object) -> Iterator[object]:
-    # Compose is Randomizable by inheritance: what counts is what it holds
-    if isinstance(transform, Compose):
-        for part in transform.transforms:
-            yield from _parts(part)
-    else:
-        yield transform
-        for held in vars(transform).values() if isinstance(transform, Transform) else ():
-            if isinstance(held, Transform):
-                yield from _parts(held)
 
 
 def _plane(geometry: Geometry) -> Affine:

@@ -152,6 +152,7 @@ def compare(lock: LockFile | None, subject: Subject, key: SiteKey) -> Lock:
         reasons += _by_the_register(lock, subject, key)
     return Lock(
         locked_at=lock.locked_at if lock else None,
+        open_cohort=lock is not None and lock.open_cohort,
         digest=lock.digest if lock else None,
         **subject.fixed.model_dump(),
         cohort=cohort_digest(subject.studies),

@@ -17,7 +17,7 @@ from pipeline.findings.lock import read_lock
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.spec import SPEC_FILE
 from pipeline.runs.locking import compare, subject_of
-from pipeline.runs.reuse import EarlierRuns, earlier_answers
+from pipeline.runs.reuse import EarlierRuns, earlier_answers, earlier_runs, first_seen
 from pipeline.runs.run import Run
 from pipeline.runs.start import (
     SILENT,
@@ -100,7 +100,8 @@ def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor) -
     made = earlier.spec.recipes
     scores = score_recipes(config, made.maps, scoring_of(auditor, program))
     recipes = Recipes(made.study, config.mask_reading(), made.maps, scores)
-    carried = _carried(earlier, auditor, recipes, EarlierRuns(key.public))
+    trust = EarlierRuns(key.public)
+    carried = _carried(earlier, auditor, recipes, trust)
     subject = subject_of(config, earlier.spec.model, list(private.studies.values()))
     locked = read_lock(private.configuration)
     lock = compare(locked, subject, key)
@@ -122,7 +123,8 @@ def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor) -
         }
     )
     members = tuple(private.studies[member.study] for member in earlier.members)
-    return Start(auditor, spec, subject, members, carried, private.configuration, key, locked)
+    seen = first_seen(earlier_runs(config.run.output / config.name), trust, lock)
+    return Start(auditor, spec, subject, members, carried, private.configuration, key, locked, seen)
 
 
 def _carried(earlier: Run, auditor: Auditor, recipes: Recipes, trust: EarlierRuns) -> CarriedStudies:

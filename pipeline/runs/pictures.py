@@ -9,7 +9,7 @@ import numpy as np
 from cam import METHODS
 from pipeline.conclusions.cases import cut_panels, withheld
 from pipeline.errors import StudyError
-from pipeline.evidence.metrics.map_evidence import MaskedEvidence
+from pipeline.evidence.metrics.registry import evidence_of
 from pipeline.findings.panels import save_panels
 from pipeline.findings.shards import load_map
 from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layers
@@ -58,12 +58,11 @@ def _case(
         return None, f"the study can no longer be read: {study}"
     target = audit.map_scores[0].target
     heatmaps = _heatmaps(folder, audit, target, study)
-    rule = auditor.config.overlap.threshold
     panels = cut_panels(
         study.image,
         [mask for mask in study.masks if mask.label == target],
         heatmaps,
-        {name: MaskedEvidence(heatmap, rule).threshold for name, heatmap in heatmaps.items()},
+        {name: evidence_of(heatmap, auditor.config.overlap).threshold for name, heatmap in heatmaps.items()},
         study=audit.study,
         window=auditor.config.report.window,
         unit="HU" if audit.facts.get("Modality") == "CT" else "",

@@ -22,7 +22,7 @@ def write_links(config_path: Path) -> Path:
     """
     config = load_config(config_path)
     names = Pseudonyms(load_key(config.run.output))
-    rows = archive_rows(config.archive)
+    rows = archive_rows(config.archive, output=config.run.output)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["study", "patient", "archive_study", "archive_patient"])

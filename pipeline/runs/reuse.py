@@ -5,16 +5,18 @@ the new run, so that it can be read alone; a map stays where it was computed, an
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.errors import OutputError
 from pipeline.findings.carried import REUSED, Carried, MapPlace
 from pipeline.findings.custody.recorded_files import check_file, files_told_by
+from pipeline.findings.facts import Lock
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import maps_path, read_answers, read_shard, write_shard
-from pipeline.findings.spec import LEDGER_FILE, SPEC_FILE, Member
+from pipeline.findings.spec import COHORT_FILE, LEDGER_FILE, SPEC_FILE, Member, read_members, read_spec
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.studies.study import PASSING
 
@@ -24,6 +26,7 @@ __all__ = [
     "carry_over",
     "earlier_answers",
     "earlier_runs",
+    "first_seen",
     "is_carried",
     "referring",
     "run_answers",
@@ -33,6 +36,17 @@ __all__ = [
 def earlier_runs(audits: Path) -> list[Path]:
     """Return the folders of an audit's runs, newest first; an interrupted run counts."""
     return sorted((path.parent for path in audits.glob(f"*/{SPEC_FILE}")), reverse=True)
+
+
+def first_seen(runs: Iterable[Path], trust: "EarlierRuns", lock: Lock) -> dict[str, str]:
+    """Return which run under the same lock had each study first; what a run under it says holds for all before it."""
+    for run in runs:
+        if lock.digest is None or not (trust.holds(run, SPEC_FILE) and trust.holds(run, COHORT_FILE)):
+            continue
+        with suppress(OutputError):  # a run of another version
+            if read_spec(run).lock.digest == lock.digest:
+                return {member.study: member.first_seen for member in read_members(run)}
+    return {}
 
 
 @dataclass

@@ -156,7 +156,7 @@ class Run:
         known = (self.spec.model.sha256, self.spec.model.code_sha256)
         if (auditor.loaded.sha256, auditor.loaded.code_sha256) != known:
             raise ConfigError(f"{self.folder}: the model was changed while the run was under way; start the run again")
-        return auditor
+        return replace(auditor, one_by_one=self.spec.model.one_by_one)
 
     def _with_same_metrics(self, auditor: Auditor) -> Auditor:
         if tuple(metric.facts for metric in auditor.metrics.values()) != self.spec.metrics:

@@ -92,7 +92,8 @@ def audit_anew(folder: Path, count: int) -> Iterator[Failure]:
     """
     with WorkerPool() as pool, Run.open(folder, pool=pool) as run:
         layers = tuple(layer.name for layer in run.spec.layers)
-        auditor = replace(open_auditor(run.config, run.sources.folder, layers=layers, pool=pool), prepared_cache=None)
+        opened = open_auditor(run.config, run.sources.folder, layers=layers, pool=pool)
+        auditor = replace(opened, prepared_cache=None, one_by_one=run.spec.model.one_by_one)
         known = (run.spec.model.sha256, run.spec.model.code_sha256)
         if (auditor.loaded.sha256, auditor.loaded.code_sha256) != known:
             yield Failure(FailureKind.RECOMPUTED, "the model here is not the one that was audited")
@@ -108,14 +109,16 @@ def _audited_anew(run: Run, auditor: Auditor, audit: StudyAudit) -> Iterator[Fai
     failure = partial(Failure, FailureKind.RECOMPUTED)
     if again.status != audit.status or again.predicted != audit.predicted:
         yield failure(f"study {audit.study}: the model says something else now, or the study cannot be read")
-    elif not _are_close(audit.probabilities, again.probabilities):
+    elif not _are_close({**audit.probabilities, **audit.values}, {**again.probabilities, **again.values}):
         yield failure(f"study {audit.study}: the model's probabilities are others now")
     else:
         yield from (failure(f"study {audit.study}: {why}") for why in _other_maps(run.folder, audit, again, maps))
 
 
 def _are_close(then: Mapping[str, float], now: Mapping[str, float]) -> bool:
-    return then.keys() == now.keys() and all(abs(then[label] - now[label]) <= _CLOSE for label in then)
+    return then.keys() == now.keys() and all(
+        abs(then[label] - now[label]) <= _CLOSE * max(1.0, abs(then[label])) for label in then
+    )
 
 
 def _other_maps(folder: Path, audit: StudyAudit, again: StudyAudit, maps: Maps) -> Iterator[str]:

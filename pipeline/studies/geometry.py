@@ -33,6 +33,7 @@ CORNER_TOLERANCE_MM = 0.05
 """Two grids are the same when no corners lie further apart than this, or than a tenth of a voxel."""
 
 _SAME_DIRECTION = 1e-6
+_AT_EDGE = 1e-6  # of a voxel: so far outside a field of view is still at its edge
 
 
 class GeometryError(ValueError):
@@ -229,7 +230,8 @@ class Resampling:
             raise GeometryError(f"values must have the plan's source shape {self.source_shape}, not {values.shape}")
         axes = self._axes()
         field = self._general(values) if axes is None else self._separable(values, axes)
-        field[~self.seen] = 0
+        if not self.seen.all():
+            field[~self.seen] = 0
         return field
 
     def _axes(self) -> tuple[int, ...] | None:
@@ -243,13 +245,14 @@ class Resampling:
         return tuple(int(axis) for axis in main)
 
     def _separable(self, values: NDArray[np.floating], axes: tuple[int, ...]) -> NDArray[np.float32]:
-        field = np.asarray(values, dtype=np.float32)
+        field = np.asarray(values, dtype=np.float32).transpose(
+            np.argsort(axes)
+        )  # the target's order, while it is small
         for source_axis, target_axis in enumerate(axes):
             scale, shift = self.step[source_axis, target_axis], self.step[source_axis, 3]
             position = scale * np.arange(self.shape[target_axis]) + shift
-            weights = _linear_weights(position, self.source_shape[source_axis])
-            field = np.moveaxis(np.tensordot(weights, field, axes=(1, source_axis)), 0, source_axis)
-        return np.ascontiguousarray(field.transpose(np.argsort(axes)))
+            field = _along(_linear_weights(position, self.source_shape[source_axis]), field, target_axis)
+        return np.ascontiguousarray(field)
 
     def _general(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
         field = np.empty(self.shape, dtype=np.float32)
@@ -275,11 +278,21 @@ def plan(source: Geometry, target: Geometry) -> Resampling:
         raise GeometryError("source and target lie in different planes")
     step = np.linalg.inv(source.affine) @ target.affine
     seen = np.ones(target.shape, dtype=bool)
-    for first, position in enumerate(_slabs(step, target.shape)):
-        for along, size in zip(position, source.shape, strict=True):
-            seen[first] &= (along >= -0.5 - 1e-6) & (along <= size - 0.5 + 1e-6)
+    if not _covers_corners(step, source.shape, target.shape):
+        for first, position in enumerate(_slabs(step, target.shape)):
+            for along, size in zip(position, source.shape, strict=True):
+                seen[first] &= (along >= -0.5 - _AT_EDGE) & (along <= size - 0.5 + _AT_EDGE)
     seen.setflags(write=False)
     return Resampling(target.shape, step, source.shape, seen)
+
+
+def _covers_corners(step: NDArray[np.float64], source: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Tell whether the target's corners lie in the source's field of view, and with them all of its voxels."""
+    axes = len(target)
+    corners = np.stack(np.meshgrid(*[(0, size - 1) for size in target], indexing="ij"), -1).reshape(-1, axes)
+    places = corners @ step[:axes, :axes].T + step[:axes, 3]
+    within = (places >= -0.5 - _AT_EDGE / 2) & (places <= np.array(source) - 0.5 + _AT_EDGE / 2)
+    return bool(within.all())
 
 
 def _out_of_plane(source: Geometry, target: Geometry) -> float:
@@ -301,6 +314,17 @@ def _slabs(step: NDArray[np.float64], shape: tuple[int, ...]) -> Iterator[list[N
             sum((row[1 + axis] * rest[axis] for axis in range(axes - 1)), row[0] * first + row[axes])
             for row in step[:axes, [*range(axes), 3]]
         ]
+
+
+def _along(weights: NDArray[np.float32], field: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """Return a field with the weights (new size, size) applied along one axis, in memory's order: nothing is turned."""
+    before, after = field.shape[:axis], field.shape[axis + 1 :]
+    if after:
+        flat = np.ascontiguousarray(field).reshape(*before, field.shape[axis], -1)
+        carried: NDArray[np.float32] = np.matmul(weights, flat).reshape(*before, len(weights), *after)
+        return carried
+    last: NDArray[np.float32] = np.matmul(field, weights.T)
+    return last
 
 
 def _linear_weights(position: NDArray[np.float64], size: int) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ for; an archive that cannot be listed is an ``ArchiveError`` before anything is 
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from pipeline.studies.consensus import with_consensus
 from pipeline.studies.content_digest import contents, entry_key, sha256_of, source_digest
 from pipeline.studies.files_read import FilesRead, InstanceNames
 from pipeline.studies.listing.by_file_name import discover
-from pipeline.studies.listing.dataset_layouts import conventional
+from pipeline.studies.listing.by_scan import scanned_rows
+from pipeline.studies.listing.dataset_layouts import about_label, archives_below, conventional, found_layout
+from pipeline.studies.listing.layouts.layout import DETECTED, LayoutChoice
 from pipeline.studies.listing.manifest import read_manifest
 from pipeline.studies.listing.study_row import MaskSource, StudyRow
 from pipeline.studies.pseudonyms import Pseudonyms
@@ -35,7 +37,9 @@ from pipeline.studies.study import MaskFault, Study
 from pipeline.studies.volume import Mask
 
 __all__ = [
+    "BY_MARKS",
     "CONTENT_FACT",
+    "Discovery",
     "MaskSource",
     "StudyRow",
     "contents",
@@ -49,8 +53,27 @@ CONTENT_FACT = "files sha256"
 """The fact that tells what a server's files held: the digest that a study of the same files on a disk has."""
 
 
+@dataclass(frozen=True)
+class Discovery:
+    """How studies are found without a manifest.
+
+    ``private``: a folder of the owner's alone for what a scan of DICOM keeps; None where headers are not to be read.
+    """
+
+    choice: LayoutChoice = DETECTED
+    private: Path | None = None
+
+
+BY_MARKS = Discovery()
+"""Nothing is said: marks and names decide, and no header is read."""
+
+
 def list_studies(
-    path: Path, manifest: Path | None = None, label: str | None = None, readers: Readers = BUILT_IN
+    path: Path,
+    manifest: Path | None = None,
+    label: str | None = None,
+    readers: Readers = BUILT_IN,
+    found_by: Discovery = BY_MARKS,
 ) -> tuple[StudyRow, ...]:
     """Return an archive's studies: the manifest's in its order, or those discovered, by name.
 
@@ -61,17 +84,33 @@ def list_studies(
         raise ArchiveError(f"{path}: the archive is not there or is no folder")
     if manifest is not None and label is not None:
         raise ArchiveError(f"{manifest}: archive.label goes without a manifest, which has its own column 'label'")
-    rows = _found(path, label, readers) if manifest is None else read_manifest(path, manifest)
+    if manifest is not None and found_by.choice != DETECTED:
+        raise ArchiveError(
+            f"{manifest}: archive.layout and archive.modalities go without a manifest, which lists images"
+        )
+    rows = _found(path, label, readers, found_by) if manifest is None else read_manifest(path, manifest)
     if not rows:
+        below = archives_below(path) if manifest is None else ()
+        which = f"; {len(below)} of its folders are archives ({', '.join(sorted(set(below)))}): give the path of one"
         hint = "" if manifest else "; camaudit scan --write-manifest finds images and masks in other layouts"
-        raise ArchiveError(f"{manifest or path}: holds no studies{hint}")
+        raise ArchiveError(f"{manifest or path}: holds no studies{which if below else hint}")
     return rows
 
 
-def _found(path: Path, label: str | None, readers: Readers) -> tuple[StudyRow, ...]:
+def _found(path: Path, label: str | None, readers: Readers, found_by: Discovery) -> tuple[StudyRow, ...]:
     """Return the studies that a known convention lays out, or else those that the file names tell of."""
-    rows = conventional(path, label)
-    return discover(path, label, readers) if rows is None else rows
+    detected = found_layout(path, found_by.choice)
+    if detected is None:
+        return discover(path, label, readers)
+    if detected.layout.rows is not None:
+        return conventional(path, label, found_by.choice) or ()
+    if found_by.private is None:
+        message = (
+            f"{path}: is laid out as {detected.layout.title}, whose studies its headers tell; make a manifest with "
+        )
+        raise ArchiveError(f"{message}camaudit scan {path} --write-manifest FILE")
+    rows = scanned_rows(path, found_by.private, readers)
+    return rows if label is None else tuple(about_label(row, label) for row in rows)
 
 
 def read_study(

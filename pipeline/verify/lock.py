@@ -96,9 +96,9 @@ def _lock_file(run: RunFolder, spec: RunSpec) -> Iterator[Failure]:
         yield _failure("is no lock of this version, or not as it was signed", LOCK_FILE)
         return
     lock = spec.lock
-    said = (lock.digest, lock.locked_at, lock.amendments)
-    if said != (locked.digest, locked.locked_at, locked.amendments):
-        yield _failure(f"digest, time or amendments of the lock are not those of {LOCK_FILE}")
+    said = (lock.digest, lock.locked_at, lock.amendments, lock.open_cohort)
+    if said != (locked.digest, locked.locked_at, locked.amendments, locked.open_cohort):
+        yield _failure(f"digest, time, amendments or openness of the lock are not those of {LOCK_FILE}")
     elif not lock.exploratory:
         yield from _unadmitted(run, spec, locked)
 

@@ -1,13 +1,20 @@
-"""The rows of all shards against cohort and recipes: each study once, of these bytes, by this run's recipe."""
+"""The rows of all shards against cohort and recipes: each study once, of these bytes, by this run's recipe.
+
+And a growing cohort against the earlier runs beside it: who was seen first decides in which order patients count.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
-from pipeline.findings.spec import COHORT_FILE, SPEC_FILE
+from pipeline.errors import OutputError
+from pipeline.findings.facts import Lock
+from pipeline.findings.spec import COHORT_FILE, SPEC_FILE, read_members, read_spec
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder, Shard
 
-__all__ = ["check_members", "check_recipes", "check_specification"]
+__all__ = ["check_arrival", "check_members", "check_recipes", "check_specification"]
 
 
 def check_specification(run: RunFolder) -> Iterator[Failure]:
@@ -97,3 +104,32 @@ def _by_another_recipe(run: RunFolder, shard: Shard) -> str | None:
         if audit.study in counting and (answer is None or not answer.holds or answer.audit != audit):
             return audit.study
     return None
+
+
+def check_arrival(run: RunFolder) -> Iterator[Failure]:
+    """Yield studies that another run under the same lock saw earlier, or that the run named did not have.
+
+    A run that is named and whose folder is not here says nothing.
+    """
+    if run.spec is None or run.members is None or not run.spec.lock.open_cohort:
+        return
+    name = run.spec.run
+    beside = _studies_beside(run.path.resolve().parent, name, run.spec.lock)
+    for member in run.members:
+        seen_by = [other for other, studies in beside.items() if member.study in studies]
+        earliest = min(seen_by, default=name)
+        absent = member.first_seen not in beside and member.first_seen != name
+        if not member.first_seen or member.first_seen > earliest or not (absent or member.first_seen == earliest):
+            said = f"says that run {member.first_seen:.40} saw study {member.study} first, and it was run {earliest}"
+            yield Failure(FailureKind.MEMBERS, f"{COHORT_FILE}: {said}", COHORT_FILE)
+
+
+def _studies_beside(audits: Path, name: str, lock: Lock) -> dict[str, frozenset[str]]:
+    """Return the studies of earlier runs under this lock, by the run."""
+    beside = {}
+    for path in sorted(audits.glob(f"*/{SPEC_FILE}")):
+        with suppress(OutputError):  # of another version, or damaged: its own verification says so
+            spec = read_spec(path.parent)
+            if spec.lock.digest == lock.digest and spec.run < name:
+                beside[spec.run] = frozenset(member.study for member in read_members(path.parent))
+    return beside

@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from cam import Memory
+from cam import Memory, Slices, TokenGrid
 from pipeline.config import AuditConfig, digest_of
+from pipeline.evidence.baselines import CentrePriors
 from pipeline.evidence.metrics.declaration import Metric
 from pipeline.evidence.metrics.plugins import load_metrics
 from pipeline.evidence.metrics.registry import METRICS, measured_metrics
@@ -30,7 +31,8 @@ class Auditor:
 
     ``pool`` is whose processes read the studies; without one, each call of ``read_studies`` has its own. ``model`` is
     None where maps are only scored again: nothing can be shown to it then. ``metrics`` are camaudit's own and those of
-    installed packages, by name.
+    installed packages, by name. ``one_by_one`` tells that the model is shown one study at a time, since its answer for
+    one would depend on the others.
     """
 
     config: AuditConfig
@@ -44,6 +46,18 @@ class Auditor:
     memory: Memory = field(default_factory=Memory)
     archive_reader: ArchiveReader = field(default_factory=ArchiveReader)
     metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)
+    one_by_one: bool = False
+    centre_priors: CentrePriors = field(default_factory=CentrePriors)
+
+    @property
+    def grids(self) -> dict[str, TokenGrid | Slices]:
+        """Where layers' values lie in the model's input, as the configuration states it."""
+        return {
+            name: Slices(grid.slices, grid.samples_first)
+            if grid.tokens is None
+            else TokenGrid(grid.tokens, grid.prefix)
+            for name, grid in self.config.model.grids.items()
+        }
 
     @property
     def loaded(self) -> LoadedModel:

@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from cam import METHODS
 from pipeline.config import AuditConfig, digest_of
 from pipeline.findings.recipes import Place, Recipes
@@ -19,9 +17,9 @@ __all__ = [
     "expected_maps",
     "expected_targets",
     "in_order",
+    "methods_by_layers",
     "missing_maps",
     "places_of",
-    "predicted_labels",
     "recipes_of",
     "score_recipes",
     "targets_of",
@@ -53,10 +51,8 @@ def recipes_of(
 
 def score_recipes(config: AuditConfig, maps: Mapping[Place, str], scoring: Sequence[object]) -> dict[Place, str]:
     """Return what the scores of maps follow from, given what the maps do."""
-    return {
-        place: digest_of([made, config.mask_reading(), config.overlap.threshold, *scoring])
-        for place, made in maps.items()
-    }
+    overlap = config.overlap.model_dump(mode="json", exclude={"metrics"})  # each of these counts by its own identity
+    return {place: digest_of([made, config.mask_reading(), overlap, *scoring]) for place, made in maps.items()}
 
 
 def places_of(config: AuditConfig, layers: Sequence[str]) -> tuple[Place, ...]:
@@ -77,17 +73,6 @@ def expected_targets(config: AuditConfig) -> int:
 def expected_maps(config: AuditConfig, layers: Sequence[str]) -> int:
     """Return how many maps a study is expected to need before anything is known of it."""
     return expected_targets(config) * sum(len(METHODS[name].places(layers)) for name in config.explain.methods)
-
-
-def predicted_labels(config: AuditConfig, share: Tensor) -> tuple[str, ...]:
-    """Return the findings that the model calls, from its probabilities (labels,); the negative label is no finding."""
-    labels, threshold = config.model.labels, config.model.threshold
-    if config.model.output == "sigmoid":
-        return tuple(label for label, value in zip(labels, share.tolist(), strict=True) if value > threshold)
-    if len(labels) == 2:
-        return (labels[1],) if float(share[1]) > threshold else ()
-    best = labels[int(share.argmax())]
-    return () if best == config.model.negative_label else (best,)
 
 
 def targets_of(config: AuditConfig, reference: tuple[str, ...] | None, predicted: tuple[str, ...]) -> tuple[str, ...]:
@@ -136,30 +121,35 @@ def in_order(audit: StudyAudit, config: AuditConfig, layers: Sequence[str]) -> S
 
 @dataclass(frozen=True)
 class Call:
-    """One call that explains: every target by every method at every layer."""
+    """One call that explains: methods and layers, and the labels that each study of the batch is explained for."""
 
     methods: tuple[str, ...]
     layers: tuple[str, ...]
-    targets: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
 
 
-def calls_for(wanted: Iterable[MapsToCompute], layers: Sequence[str]) -> tuple[Call, ...]:
+def calls_for(wanted: Sequence[MapsToCompute], layers: Sequence[str]) -> tuple[Call, ...]:
     """Return calls that give all that the studies of a batch want, each map once; one for a batch of new studies."""
-    targets: dict[tuple[Place, ...], dict[str, None]] = {}
-    for study in wanted:
-        for target, places in study.items():
-            targets.setdefault(tuple(place for place in places if place[0] not in BASELINES), {})[target] = None
+    kinds = dict.fromkeys(_computed(places) for study in wanted for places in study.values())
     return tuple(
-        Call(methods, at, tuple(of))
-        for places, of in targets.items()
-        for at, methods in _by_layers(places, layers).items()
+        Call(methods, at, tuple(_labels_with(study, places) for study in wanted))
+        for places in kinds
+        for at, methods in methods_by_layers(places, layers).items()
     )
 
 
-def _by_layers(places: Iterable[Place], layers: Sequence[str]) -> dict[tuple[str, ...], tuple[str, ...]]:
+def _computed(places: Iterable[Place]) -> tuple[Place, ...]:
+    return tuple(place for place in places if place[0] not in BASELINES)
+
+
+def _labels_with(study: MapsToCompute, places: tuple[Place, ...]) -> tuple[str, ...]:
+    return tuple(label for label, wanted in study.items() if _computed(wanted) == places)
+
+
+def methods_by_layers(places: Iterable[Place], layers: Sequence[str]) -> dict[tuple[str, ...], tuple[str, ...]]:
     """Group methods by the layers that they need; those at the input join another group, they need none."""
     needed: dict[str, set[str]] = {}
-    for method, place in places:
+    for method, place in _computed(places):
         needed.setdefault(method, set()).update(METHODS[method].places(layers)[place])
     groups: dict[tuple[str, ...], list[str]] = {}
     for method, of in needed.items():

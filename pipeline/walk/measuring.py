@@ -1,27 +1,27 @@
 """From a study's raw maps to scores on its masks' grid: maps just computed, and maps that an earlier run keeps."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evidence.baselines import centre_prior, random_map
-from pipeline.evidence.metrics.map_evidence import MaskedEvidence
-from pipeline.evidence.metrics.registry import score_all, undefined_scores
+from pipeline.evidence.baselines import random_map
+from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap
+from pipeline.evidence.metrics.registry import evidence_of, score_all, undefined_scores
 from pipeline.findings.carried import Carried, MapPlace
 from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import load_maps, map_key
 from pipeline.models.prepared_studies import PreparedStudy
 from pipeline.studies.geometry import Geometry, Resampling, plan
 from pipeline.studies.study import faults_of
-from pipeline.studies.volume import Heatmap, Mask
+from pipeline.studies.volume import Heatmap
 from pipeline.vocabulary import BASELINES, Baseline
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.map_plan import places_of
 from pipeline.walk.sources import StudySource
 
-__all__ = ["StudyMap", "kept_maps", "measure_baselines", "measure_maps"]
+__all__ = ["StudyMap", "StudyMeasuring", "kept_maps"]
 
 
 @dataclass(frozen=True)
@@ -63,63 +63,90 @@ def kept_maps(source: StudySource, carried: Carried, geometry: Geometry, places:
     }
 
 
-def measure_maps(auditor: Auditor, study: PreparedStudy, maps: StudyMaps) -> list[MapScores]:
-    """Carry maps to the study's own grid and score each against every reader's mask."""
-    plans: dict[str, Resampling] = {}
-    entries: list[MapScores] = []
-    for (target, method, layer), kept in maps.items():
-        resampling = plans.setdefault(layer, plan(kept.grid, study.geometry))
-        heatmap = Heatmap(resampling.apply(kept.values), study.geometry, resampling.seen, method, layer, target)
-        facts = {"map": kept.reference, "map_sha256": kept.sha256, "cell_mm": kept.grid.spacing}
-        entries += _measure(auditor, study, heatmap, facts)
-    return entries
+@dataclass(frozen=True, eq=False)
+class StudyMeasuring:
+    """The measuring of one study's maps: what is computed of a mask, or of the way between two grids, is shared."""
 
+    auditor: Auditor
+    source: StudySource
+    study: PreparedStudy
+    _plans: dict[tuple[object, ...], Resampling] = field(default_factory=dict)
+    _marked: dict[int, MarkedVoxels] = field(default_factory=dict)
 
-def measure_baselines(
-    auditor: Auditor, source: StudySource, study: PreparedStudy, maps: StudyMaps, targets: Iterable[str]
-) -> list[MapScores]:
-    """Score the baselines of some targets, on the grid of each target's first map, which ``maps`` must hold.
+    def maps(self, maps: StudyMaps) -> list[MapScores]:
+        """Carry maps to the study's own grid and score each against every reader's mask."""
+        entries: list[MapScores] = []
+        for (target, method, layer), kept in maps.items():
+            resampling = self._plan(kept.grid)
+            heatmap = Heatmap(
+                resampling.apply(kept.values), self.study.geometry, resampling.seen, method, layer, target
+            )
+            facts = {"map": kept.reference, "map_sha256": kept.sha256, "cell_mm": kept.grid.spacing}
+            entries += self._scores(self._evidence(heatmap), target, facts)
+        return entries
 
-    The random map follows from the seed and from what the study is read from, not from its pseudonym.
-    """
-    entries: list[MapScores] = []
-    for target in targets:
-        first = maps[(target, *places_of(auditor.config, auditor.layers)[0])]
-        resampling = plan(first.grid, study.geometry)
-        noise = random_map(first.grid.shape, auditor.config.run.seed, source.sha256)
-        baselines: dict[Baseline, NDArray[np.float32]] = {
-            "random_map": resampling.apply(noise),
-            "centre_prior": centre_prior(study.geometry),
+    def baselines(self, maps: StudyMaps, targets: Collection[str]) -> list[MapScores]:
+        """Score the baselines of some targets, on the grid of each target's first map, which ``maps`` must hold.
+
+        The random map follows from the seed and from what the study is read from, not from its pseudonym. A baseline is
+        the same for all targets whose first maps have one grid.
+        """
+        place = places_of(self.auditor.config, self.auditor.layers)[0]
+        groups: dict[tuple[object, ...], list[str]] = {}
+        for target in targets:
+            groups.setdefault(_key(maps[(target, *place)].grid), []).append(target)
+        scored = {
+            (target, name): self._scores(evidence, target, {})
+            for group in groups.values()
+            for name in BASELINES
+            for evidence in [self._baseline(name, maps[(group[0], *place)].grid)]
+            for target in group
         }
-        for name in BASELINES:
-            heatmap = Heatmap(baselines[name], study.geometry, resampling.seen, name, "", target)
-            entries += _measure(auditor, study, heatmap, {})
-    return entries
+        return [entry for target in targets for name in BASELINES for entry in scored[target, name]]
+
+    def _baseline(self, name: Baseline, grid: Geometry) -> MaskedEvidence:
+        resampling = self._plan(grid)
+        if name == "centre_prior":
+            return self.auditor.centre_priors.evidence(self.study.geometry, resampling.seen, self._evidence)
+        values = resampling.apply(random_map(grid.shape, self.auditor.config.run.seed, self.source.sha256))
+        return self._evidence(Heatmap(values, self.study.geometry, resampling.seen, name, "", ""))
+
+    def _evidence(self, heatmap: Heatmap) -> MaskedEvidence:
+        return evidence_of(heatmap, self.auditor.config.overlap)
+
+    def _plan(self, grid: Geometry) -> Resampling:
+        key = _key(grid)
+        if key not in self._plans:
+            self._plans[key] = plan(grid, self.study.geometry)
+        return self._plans[key]
+
+    def _scores(self, evidence: MaskedEvidence, target: str, facts: Mapping[str, object]) -> list[MapScores]:
+        """Score a map for a target against every reader's mask; where there is none, say that."""
+        heatmap, metrics = evidence.heatmap, self.auditor.metrics.values()
+        common = {
+            **facts,
+            "target": target,
+            "method": heatmap.method,
+            "layer": heatmap.layer or None,
+            "degenerate": evidence.degenerate,
+        }
+        rows: list[dict[str, object]] = []
+        for number, mask in enumerate(self.study.masks):
+            if mask.label == target:
+                marked = self._marked.setdefault(number, MarkedVoxels(mask.array, mask.geometry))
+                overlap = RegionOverlap(evidence, marked)
+                rows.append({"reader": mask.reader, "scores": score_all(overlap, metrics), **_mask_shares(overlap)})
+        rows += [
+            {"reader": fault.reader, "scores": undefined_scores(metrics, fault.reason)}
+            for fault in faults_of(target, self.study.masks, self.study.mask_faults)
+        ]
+        return [MapScores.model_validate({**common, **row}) for row in rows or [{"reader": None}]]
 
 
-def _measure(auditor: Auditor, study: PreparedStudy, heatmap: Heatmap, facts: Mapping[str, object]) -> list[MapScores]:
-    evidence = MaskedEvidence(heatmap, auditor.config.overlap.threshold)
-    common = {
-        **facts,
-        "target": heatmap.target,
-        "method": heatmap.method,
-        "layer": heatmap.layer or None,
-        "degenerate": evidence.degenerate,
-    }
-    masks = [mask for mask in study.masks if mask.label == heatmap.target]
-    metrics = auditor.metrics.values()
-    rows: list[dict[str, object]] = [
-        {"reader": mask.reader, "scores": score_all(evidence, mask, metrics), **_mask_shares(mask, heatmap)}
-        for mask in masks
-    ]
-    rows += [
-        {"reader": fault.reader, "scores": undefined_scores(metrics, fault.reason)}
-        for fault in faults_of(heatmap.target, study.masks, study.mask_faults)
-    ]
-    return [MapScores.model_validate({**common, **row}) for row in rows or [{"reader": None}]]
+def _key(grid: Geometry) -> tuple[object, ...]:
+    return grid.shape, grid.affine.tobytes()
 
 
-def _mask_shares(mask: Mask, heatmap: Heatmap) -> dict[str, float | None]:
-    marked, seen = int(mask.array.sum()), int(heatmap.seen.sum())
-    both = int((mask.array & heatmap.seen).sum())
+def _mask_shares(overlap: RegionOverlap) -> dict[str, float | None]:
+    marked, seen, both = overlap.mask_voxels, overlap.evidence.seen_voxels, overlap.visible_voxels
     return {"seen_share": both / marked if marked else None, "mask_share": both / seen if seen else None}

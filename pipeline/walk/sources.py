@@ -12,14 +12,16 @@ from pipeline.findings.carried import Carried
 from pipeline.studies.dicomweb.cache import Cache, instance_names, make_folder, read_fetched, served_digest
 from pipeline.studies.dicomweb.client import open_server
 from pipeline.studies.file_hashes import FileHashes, open_file_hashes
+from pipeline.studies.listing.layouts.layout import LayoutChoice
 from pipeline.studies.pseudonyms import Pseudonyms
-from pipeline.studies.read_study import StudyRow, list_studies, source_digest
+from pipeline.studies.read_study import Discovery, StudyRow, list_studies, source_digest
 from pipeline.studies.readers.third_parties import load_readers
 from pipeline.studies.study import Study
 
 __all__ = ["ArchiveReader", "StudySource", "archive_rows", "bound", "find_sources", "image_digest", "row_digest"]
 
 _GIB = 1024**3
+_SCANS = "archives"  # in run.output
 _SHA256_DIGITS = 64
 Argument = TypeVar("Argument")
 
@@ -69,14 +71,17 @@ def find_sources(config: AuditConfig, pseudonyms: Pseudonyms, *, deep: bool = Fa
                 row_digest(archive, row, hashes),
                 image_digest(archive, row, hashes),
             )
-            for row in archive_rows(archive, pseudonyms)
+            for row in archive_rows(archive, pseudonyms, config.run.output)
         )
 
 
-def archive_rows(archive: ArchiveConfig, pseudonyms: Pseudonyms | None = None) -> tuple[StudyRow, ...]:
+def archive_rows(
+    archive: ArchiveConfig, pseudonyms: Pseudonyms | None = None, output: Path | None = None
+) -> tuple[StudyRow, ...]:
     """Return the archive's studies as listed; of a server's, nothing is fetched.
 
-    With ``pseudonyms``, no two of them may bear the same one.
+    With ``pseudonyms``, no two of them may bear the same one. ``output`` is ``run.output``, where a scan of DICOM that
+    has no manifest keeps its index.
 
     Raises:
         ArchiveError: one line that says what is missing or wrong.
@@ -84,7 +89,9 @@ def archive_rows(archive: ArchiveConfig, pseudonyms: Pseudonyms | None = None) -
     if archive.dicomweb is not None:
         open_server(archive.dicomweb)  # refuses a URL that must not get into the lock
         make_folder(archive.path)
-    rows = list_studies(archive.path, archive.manifest, archive.label, load_readers())
+    choice = LayoutChoice(archive.layout, archive.modalities)
+    found_by = Discovery(choice, None if output is None else output / _SCANS)
+    rows = list_studies(archive.path, archive.manifest, archive.label, load_readers(), found_by)
     if pseudonyms is not None:
         pseudonyms.check_distinct((row.patient, row.study) for row in rows)
     return rows

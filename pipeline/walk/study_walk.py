@@ -3,34 +3,24 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from cam import Target, explain
 from pipeline.errors import OutputError, Reason, StudyError
 from pipeline.faults import internal_error, log_fault
 from pipeline.findings.carried import MapPlace
 from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import Maps, map_digest
 from pipeline.findings.study_audit import InputFacts, StudyAudit
-from pipeline.models.load import probabilities
+from pipeline.models.outputs import StudyAnswer
 from pipeline.models.prepared_studies import PreparedStudy
 from pipeline.progress import BatchProgress, Progress, silent
 from pipeline.studies.geometry import cells
 from pipeline.vocabulary import BASELINES
 from pipeline.walk.auditor import Auditor
+from pipeline.walk.explaining import RawMaps, explain_batch
 from pipeline.walk.fault_origin import is_out_of_memory, origin_of
-from pipeline.walk.map_plan import (
-    MapsToCompute,
-    calls_for,
-    expected_maps,
-    in_order,
-    places_of,
-    predicted_labels,
-    targets_of,
-)
-from pipeline.walk.measuring import StudyMap, kept_maps, measure_baselines, measure_maps
+from pipeline.walk.map_plan import expected_maps, in_order, places_of
+from pipeline.walk.measuring import StudyMap, StudyMeasuring, kept_maps
 from pipeline.walk.read_ahead import prefetched
 from pipeline.walk.reading import ReadOutcome, read_and_prepare, read_facts
 from pipeline.walk.sources import StudySource
@@ -50,7 +40,7 @@ def audit_studies(
     """
     audits: list[StudyAudit] = []
     maps: Maps = {}
-    size = auditor.config.run.batch_size
+    size = 1 if auditor.one_by_one else auditor.config.run.batch_size
     expected = expected_maps(auditor.config, auditor.layers)
     ready = read_and_prepare(auditor, sources)
     ahead = prefetched(ready, min(size, _READ_AHEAD)) if auditor.config.run.workers else ready
@@ -88,7 +78,7 @@ def _audit_batch(
 ) -> list[tuple[StudyAudit, Maps]]:
     faults = [(ready.source, ready.fault) for ready in batch if ready.fault is not None]
     if faults:
-        return [(_logged(source, fault, fault), {}) for source, fault in faults]
+        return [(_logged(auditor, source, fault, fault), {}) for source, fault in faults]
     try:
         return _analyse(auditor, batch, on_maps)
     except (Exception, SystemExit) as error:
@@ -98,17 +88,17 @@ def _audit_batch(
             raise  # this process is asked to end; a network that says sys.exit() is at fault like any other
         fault = _as_fault(auditor, batch, error)
         if len(batch) == 1:
-            return [(_logged(batch[0].source, fault, error), {})]
+            return [(_logged(auditor, batch[0].source, fault, error), {})]
     # outside the handler, whose exception keeps what did not fit the memory: halves, to find the study at fault
     half = len(batch) // 2
     return _audit_batch(auditor, batch[:half], on_maps) + _audit_batch(auditor, batch[half:], on_maps)
 
 
-def _logged(source: StudySource, fault: StudyError, error: BaseException) -> StudyAudit:
+def _logged(auditor: Auditor, source: StudySource, fault: StudyError, error: BaseException) -> StudyAudit:
     """Return the row of a study that ``error`` stopped; what the archive itself rules out leaves no trace."""
     if not fault.excluded:
         log_fault(error, fault.stage, [source.study])
-    return _not_analysed(source, fault)
+    return _not_analysed(auditor, source, fault)
 
 
 def _analyse(
@@ -117,71 +107,14 @@ def _analyse(
     if not any(outcome.needs_model for outcome in batch):
         return [_record(auditor, outcome, None, {}) for outcome in batch]
     x = torch.stack([outcome.study.shown.x for outcome in batch if outcome.study is not None]).to(auditor.device)
-    carried = all(outcome.carried for outcome in batch)
-    first_look = "predicted" in auditor.config.explain.targets and not carried
-    shares = _shares(auditor, auditor.network, x) if first_look else None
-    wanted = [
-        _wanted(auditor, outcome, shares[number] if shares is not None else None)
-        for number, outcome in enumerate(batch)
-    ]
-    logits, maps = _explained(auditor, x, wanted, on_maps)
-    if shares is None and not carried:
-        shares = _shares(auditor, lambda x: auditor.network(x) if logits is None else logits, x)
     return [
-        _record(auditor, outcome, shares[number] if shares is not None else None, maps[number])
-        for number, outcome in enumerate(batch)
+        _record(auditor, outcome, explained.answer, explained.maps)
+        for outcome, explained in zip(batch, explain_batch(auditor, x, batch, on_maps), strict=True)
     ]
-
-
-RawMaps = dict[MapPlace, NDArray[np.float32]]
-
-
-def _shares(auditor: Auditor, forward: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-    """Return the probabilities (studies, labels)."""
-    with torch.no_grad():
-        return probabilities(forward(x), auditor.config.model.output)
-
-
-def _explained(
-    auditor: Auditor, x: torch.Tensor, wanted: Sequence[MapsToCompute], on_maps: Callable[[int], None]
-) -> tuple[torch.Tensor | None, list[RawMaps]]:
-    """Return each study's maps, and the logits (studies, labels) where the model had to be run for them."""
-    labels, options = auditor.config.model.labels, auditor.config.explain.options
-    logits, maps = None, [RawMaps() for _ in wanted]
-    for call in calls_for(wanted, auditor.layers):
-        explanation = explain(
-            auditor.network,
-            x,
-            [Target(label) for label in call.targets],
-            labels=labels,
-            methods=call.methods,
-            layers=call.layers,
-            options={name: given for name, given in options.items() if name in call.methods},
-            memory=auditor.memory,
-            on_maps=on_maps,
-            rectify=False,  # a map is carried to the mask's grid first, and rectified there
-        )
-        logits = explanation.logits
-        for (method, layer, key), values in explanation:
-            target = str(key)
-            for sample, study in enumerate(wanted):
-                if (method, layer) in study.get(target, ()):
-                    maps[sample][target, method, layer] = values[sample].float().cpu().numpy()
-    return logits, maps
-
-
-def _wanted(auditor: Auditor, outcome: ReadOutcome, share: torch.Tensor | None) -> MapsToCompute:
-    """Return what is to be computed for a study: what earlier runs lack, or everything."""
-    if outcome.missing is not None:
-        return outcome.missing
-    assert outcome.study is not None
-    predicted = () if share is None else predicted_labels(auditor.config, share)
-    targets = targets_of(auditor.config, outcome.study.reference, predicted)
-    return dict.fromkeys(targets, places_of(auditor.config, auditor.layers))
 
 
 def _record(
-    auditor: Auditor, outcome: ReadOutcome, share: torch.Tensor | None, computed: RawMaps
+    auditor: Auditor, outcome: ReadOutcome, answer: StudyAnswer | None, computed: RawMaps
 ) -> tuple[StudyAudit, Maps]:
     """Score a study's new maps, and the kept ones whose scores no longer hold; return its record and the new maps."""
     study, carried = outcome.study, outcome.carried
@@ -190,11 +123,12 @@ def _record(
     arrays: Maps = {map.reference: map.values for map in new.values()}
     arrays |= {f"{map.reference}/affine": map.grid.affine for map in new.values()}
     first = places_of(auditor.config, auditor.layers)[0]
+    measuring = StudyMeasuring(auditor, outcome.source, study)
     if carried is None:
-        assert share is not None
+        assert answer is not None
         targets = dict.fromkeys(target for target, _, _ in new)
-        entries = measure_maps(auditor, study, new) + measure_baselines(auditor, outcome.source, study, new, targets)
-        return _analysed(auditor, outcome.source, study, share, entries), arrays
+        entries = measuring.maps(new) + measuring.baselines(new, targets)
+        return _analysed(auditor, outcome.source, study, answer, entries), arrays
     missing = outcome.missing or {}
     places = {(target, *place) for target, wanted in missing.items() for place in wanted} | carried.stale
     targets = dict.fromkeys(target for target, method, _ in sorted(places) if method in BASELINES)
@@ -202,8 +136,7 @@ def _record(
     needed |= {(target, *first) for target in targets if (target, *first) not in new}
     old = kept_maps(outcome.source, carried, study.geometry, needed) if needed else {}
     stale = {place: map for place, map in old.items() if place in carried.stale}
-    entries = measure_maps(auditor, study, {**new, **stale})
-    entries += measure_baselines(auditor, outcome.source, study, {**new, **old}, targets)
+    entries = measuring.maps({**new, **stale}) + measuring.baselines({**new, **old}, targets)
     measured = {(entry.target, entry.method, entry.layer or "") for entry in entries}
     held = [
         entry for entry in carried.audit.map_scores if (entry.target, entry.method, entry.layer or "") not in measured
@@ -225,15 +158,16 @@ def _new_maps(study: PreparedStudy, computed: RawMaps) -> dict[MapPlace, StudyMa
 
 
 def _analysed(
-    auditor: Auditor, source: StudySource, study: PreparedStudy, share: torch.Tensor, map_scores: Sequence[MapScores]
+    auditor: Auditor, source: StudySource, study: PreparedStudy, answer: StudyAnswer, map_scores: Sequence[MapScores]
 ) -> StudyAudit:
     facts: Mapping[str, object] = {
         "study": study.identity,
         "patient": study.patient,
         "source_sha256": source.sha256,
         "status": "analysed",
-        "predicted": predicted_labels(auditor.config, share),
-        "probabilities": dict(zip(auditor.config.model.labels, map(float, share), strict=True)),
+        "predicted": answer.predicted,
+        "probabilities": answer.probabilities,
+        "values": answer.values,
         "model_input": _input_facts(study.shown.x),
         "map_scores": tuple(map_scores),
     }
@@ -252,7 +186,9 @@ def _input_facts(x: torch.Tensor) -> InputFacts:
     )
 
 
-def _not_analysed(source: StudySource, fault: StudyError) -> StudyAudit:
+def _not_analysed(auditor: Auditor, source: StudySource, fault: StudyError) -> StudyAudit:
+    """Return the row of a study without scores; what its archive says of it tells which claims it is missing from."""
+    negative, reference = auditor.config.model.negative_label, source.row.reference
     return StudyAudit(
         study=source.study,
         patient=source.patient,
@@ -261,6 +197,8 @@ def _not_analysed(source: StudySource, fault: StudyError) -> StudyAudit:
         stage=fault.stage,
         reason=fault.reason,
         message=str(fault),
+        reference=None if reference is None else tuple(label for label in reference if label != negative),
+        masks=len(source.row.masks),
         strata=source.row.strata,
     )
 

@@ -95,11 +95,13 @@ def _facts(results: Results, case: CaseEntry) -> Flowable:
     said = ", ".join(audit.predicted) or nothing
     truth = DASH if audit.reference is None else ", ".join(audit.reference) or nothing
     odds = " · ".join(f"{label} {number(value, like=(1.0,), more=1)}" for label, value in likely)
+    values = " · ".join(f"{label} {number(value)}" for label, value in audit.values.items())
+    answer = [("Output", values)] if values else [("Prediction", joined(bold(said), f" ({odds})" if odds else ""))]
     rows: list[tuple[str, object]] = [
         ("Shown because", case.rule),
         ("Reference", truth),
-        ("Prediction", joined(bold(said), f" ({odds})" if odds else "")),
-        ("Outcome", _badge(case)),
+        *answer,
+        *([] if values else [("Outcome", _badge(case))]),
     ]
     if audit.strata:
         rows.append(("Groups", " · ".join(f"{name}: {value}" for name, value in sorted(audit.strata.items()))))

@@ -12,6 +12,13 @@ def build(context: Context) -> list[Flowable]:
     estimates = context.results.classification
     if not estimates:
         return [paragraph("The classifier's performance could not be estimated: the results hold no estimate.")]
+    if context.results.model.output == "regression":
+        return [
+            paragraph(
+                "The model returns numbers and calls no label: it has no accuracy, sensitivity, specificity or AUROC, "
+                "and no study is a true positive or a false negative of it."
+            )
+        ]
     rows, rules = among_rows(context.results, estimates, by_method=False)
     several = any(label_of(estimate) for estimate in estimates)
     return [

@@ -1,7 +1,9 @@
 """The cover: what was audited, the verdicts, whether it was locked, what it is not, who signs."""
 
+from pipeline.findings.estimates import Verdict
 from pipeline.findings.facts import Amendment, Lock
 from reports.numbers import bounds, moment, number, plural
+from reports.numbers import estimate as estimate_text
 from reports.page.layout import (
     GREY,
     Flowable,
@@ -18,9 +20,9 @@ from reports.page.layout import (
     title,
     together,
 )
-from reports.page.text import Markup, bold, coloured, digest, joined
+from reports.page.text import DASH, Markup, bold, coloured, digest, joined
 from reports.registry import Context, section
-from reports.wording import asked_for, chip, interval_head, intervals, population, subject
+from reports.wording import asked_for, chip, interval_head, intervals, method, metric, population, subject
 
 _SHORT = 12
 _MOST_REASONS = 8
@@ -85,10 +87,9 @@ def _verdicts(context: Context) -> list[Flowable]:
     rows = []
     for verdict in results.verdicts:
         estimate = verdict.estimate
-        about = f"{population(verdict)}: {verdict.reason}"
         rows.append(
             (
-                [bold(subject(results, verdict)), coloured(about, GREY)],
+                [bold(subject(results, verdict)), coloured(_about(verdict), GREY)],
                 asked_for(results, verdict),
                 number(estimate.value, like=(estimate.low, estimate.high), more=1),
                 bounds(estimate, more=1),
@@ -96,14 +97,62 @@ def _verdicts(context: Context) -> list[Flowable]:
                 chip(verdict.answer),
             )
         )
-    explained = (
-        intervals(verdict.estimate for verdict in results.verdicts),
-        " A criterion is MET, or NOT MET, only when the whole interval lies on that side of the bound; an interval "
-        "that reaches to both sides is INCONCLUSIVE; NOT EVALUATED means that there was nothing to decide on, or too "
-        "few patients for an interval. For 'better than' the estimate is the mean difference within studies, not the "
-        "metric itself, and its bound is 0: to be exceeded, or undercut where lower is better.",
-    )
-    return [*head, table(shape, rows), note(*explained)]
+    explained = (intervals(verdict.estimate for verdict in results.verdicts), " ", _RULE)
+    return [*head, table(shape, rows), note(*explained), *_by_label(context)]
+
+
+_RULE = (
+    "A criterion is MET only where the data rule out, at the stated level, that its claim is wrong, NOT MET only where "
+    "they rule out that it is right, and INCONCLUSIVE where they rule out neither. The test is exact for any "
+    "distribution of scores; it assumes that patients are independent. For rates it is the exact binomial test "
+    "(Clopper and Pearson). A map that shows nothing counts as a miss; what has no score counts against either answer. "
+    "Of a difference the bound is 0, or the margin that was locked."
+)
+
+_SMALL = 20
+
+
+def _about(verdict: Verdict) -> str:
+    """Return of whom a verdict speaks, why it is what it is, and what a cohort of this size can show at all."""
+    estimate = verdict.estimate
+    sentences = [f"{population(verdict)}: {verdict.reason}"]
+    if estimate.missing_studies:
+        missing = plural(estimate.missing_studies, "study without a score counts", "studies without a score count")
+        sentences.append(f"{missing} against the claim")
+    patients = estimate.patients + estimate.missing_patients
+    if patients < _SMALL and verdict.best_reachable is not None and estimate.value is not None:
+        sentences.append(
+            f"with perfect scores {plural(patients, 'patient')} could at best have shown "
+            f"{number(verdict.best_reachable)}"
+        )
+    if verdict.smallest_cohort is not None and patients < verdict.smallest_cohort:
+        sentences.append(f"MET needs {verdict.smallest_cohort} patients at least")
+    if verdict.any_of is not None:
+        sentences.append(f"one of the criteria of {verdict.any_of!r} has to hold")
+    return "; ".join(sentences)
+
+
+def _by_label(context: Context) -> list[Flowable]:
+    """Return the parts of each criterion that has several: all of them have to hold."""
+    results = context.results
+    several = [verdict for verdict in results.verdicts if verdict.parts]
+    if not several:
+        return []
+    shape = columns(
+        ("Criterion", 30), ("For", 18), ("Against", 18), ("Estimate and interval", 22, True), ("Answer", 20),
+    )  # fmt: skip
+    rows = [
+        (
+            bold(f"{metric(results, verdict.metric)}, {verdict.rule}") if place == 0 else "",
+            part.label or "all labels",
+            DASH if part.against is None else method(results, part.against),
+            estimate_text(part.estimate),
+            chip(part.answer),
+        )
+        for verdict in several
+        for place, part in enumerate(verdict.parts)
+    ]
+    return [*subheading("Where each of several has to hold"), table(shape, rows)]
 
 
 def _altered(context: Context) -> list[Flowable]:

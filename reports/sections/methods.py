@@ -4,7 +4,7 @@ from pipeline.findings.facts import MethodFacts
 from reports.page.layout import GREY, Flowable, columns, note, paragraph, table
 from reports.page.text import bold, coloured
 from reports.registry import Context, section
-from reports.wording import by, cells, is_baseline, method
+from reports.wording import by, cells, is_baseline, method, words
 
 
 @section(60, "Methods and their limits")
@@ -28,28 +28,30 @@ _REGION = "How a map becomes a region, wherever a metric needs one: "
 
 def _row(facts: MethodFacts) -> tuple[object, ...]:
     origin = [coloured(f"from {facts.package} {facts.package_version}", GREY)] if facts.package else []
-    return [bold(facts.title), coloured(facts.paper, GREY), *origin], facts.formula, facts.limits
+    set_ = ", ".join(f"{words(option)} {value}" for option, value in facts.options.items())
+    options = [coloured(f"set to: {set_}", GREY)] if set_ else []
+    return [bold(facts.title), coloured(facts.paper, GREY), *origin, *options], facts.formula, facts.limits
 
 
 def _layers(context: Context) -> list[Flowable]:
     layers = context.results.model.layers
     sizes = "; ".join(f"{layer.name}: {by(layer.shape)} cells of {cells(layer)}" for layer in layers)
-    words = (
+    finer = (
         "A map cannot be finer than a cell of its layer; between cells it is interpolated, before the ReLU that ends "
         "some formulas. "
     )
-    return [note(words, sizes)] if layers else []
+    return [note(finer, sizes)] if layers else []
 
 
 def _equivalent(context: Context) -> list[Flowable]:
     results = context.results
     groups = [" = ".join(method(results, name) for name in group) for group in results.equivalent_methods]
     if groups:
-        words = (
+        same = (
             f"{'; '.join(groups)}. In every study of this run these maps mark the same places with the same weight, up "
             "to a factor: they are one piece of evidence, and their agreement is no independent support."
         )
-        return [paragraph(bold("Same maps: "), words)]
+        return [paragraph(bold("Same maps: "), same)]
     several = len({estimate.method for estimate in results.estimates if not is_baseline(estimate.method)}) > 1
     nothing = results.compared is not None and not results.compared.mapped
     return [note("No two methods gave the same maps in every study.")] if several and not nothing else []

@@ -1,11 +1,13 @@
 """The model's identity."""
 
-from pipeline.findings.facts import ModelFacts
+from collections.abc import Mapping
+
+from pipeline.findings.facts import LayerFacts, ModelFacts
 from reports.numbers import count, number
-from reports.page.layout import Flowable, columns, facts, note, paragraph, subheading, table
-from reports.page.text import digest
+from reports.page.layout import Flowable, callout, columns, facts, note, paragraph, subheading, table
+from reports.page.text import bold, digest
 from reports.registry import Context, section
-from reports.wording import by, cells, words
+from reports.wording import by, cells, label_of, nothing_called
 
 
 @section(30, "Model identity")
@@ -21,17 +23,107 @@ def build(context: Context) -> list[Flowable]:
             ("Architecture", model.architecture),
             ("Parameters", count(model.parameters)),
             ("Outputs (index = label)", labels),
-            ("Output to probability", f"{words(model.output)}; {_called(model)}"),
+            ("Output", f"{_OUTPUT[model.output]}; {_called(model)}"),
+            ("Maps explain", _explained(model)),
             ("Training data", model.training_data),
+            *(("Note", text) for text in (*model.notes, *([_ALONE] if model.one_by_one else []))),
         ]
     )
-    return [identity, *subheading("Layers that the maps come from"), *_layers(context)]
+    return [
+        identity,
+        *_one_answer_for_all(context),
+        *_wrong_way_round(context),
+        *subheading("Layers that the maps come from"),
+        *_layers(context),
+        *(_choice(layer) for layer in model.layers if layer.reason),
+    ]
+
+
+_OUTPUT: Mapping[str, str] = {
+    "softmax": "logits, to probabilities by softmax",
+    "sigmoid": "logits, to probabilities by a sigmoid each",
+    "single_logit": "one logit, to a probability by sigmoid",
+    "logits": "logits",
+    "probability": "probabilities, mapped back to logits for the maps",
+    "regression": "numbers (regression)",
+}
+
+_ALONE = (
+    "studies were shown to the model one at a time: its answer for one study depends on the others of a batch, or it "
+    "takes no batch"
+)
+
+
+def _explained(model: ModelFacts) -> str:
+    """Return which number of the model's a map explains."""
+    if model.output == "regression":
+        return "the number itself: what raises it is evidence for it"
+    logit = "the logit before the probability" if model.output == "probability" else "the label's logit"
+    if model.segmentation:
+        return (
+            f"{logit}, summed over the voxels that the model itself calls so, or at the likeliest where it calls none"
+        )
+    return logit
+
+
+def _wrong_way_round(context: Context) -> list[Flowable]:
+    """Say so where the model ranks studies against a label: its outputs may be in another order than its labels."""
+    wrong = [
+        f"{label_of(estimate) or 'the finding'} (AUROC {number(estimate.value)}, at most {number(estimate.high)})"
+        for estimate in context.results.classification
+        if estimate.metric == "auroc" and estimate.high is not None and estimate.high < _CHANCE
+    ]
+    if not wrong:
+        return []
+    words = (
+        f"{'; '.join(wrong)}: studies with the label get the lower probabilities. Are labels and outputs in one order?"
+    )
+    return [callout(paragraph(bold("The wrong way round. "), words), colour=_WARNING)]
+
+
+def _one_answer_for_all(context: Context) -> list[Flowable]:
+    """Say so where the model called the same of every study although the references differ: it tells nothing apart."""
+    called, reference = (
+        context.results.cohort_facts.get(column, {}) for column in ("called by the model", "reference")
+    )
+    if len(called) != 1 or len(reference) < 2:
+        return []
+    (answer,) = called
+    words = (
+        f"The model calls {answer} in each of the {sum(called.values())} studies, whatever their reference: at this "
+    )
+    words += "threshold it tells nothing apart."
+    if answer != nothing_called(context.results):
+        words += " Whatever is said of its true positives is said of all positives."
+    return [callout(paragraph(bold("One answer for all. "), words), colour=_WARNING)]
+
+
+def _choice(layer: LayerFacts) -> Flowable:
+    """Return why a layer was taken, and what goes past it; as a warning where that is most."""
+    share = "it is not known how much of the gradient at the input goes past it, as there is none"
+    if layer.past is not None:
+        share = f"{number(layer.past, like=(1.0,), more=1)} of the gradient at the input goes past it"
+    taken = (
+        f"auto took {layer.name}, {layer.reason}" if layer.requested == "auto" else f"{layer.name} was {layer.reason}"
+    )
+    if layer.past is None or layer.past <= _MOST_PAST:
+        return note(f"{taken}; {share} (measured on noise).")
+    consequence = " A map of it shows a part of the network, not what the output rests on."
+    return callout(paragraph(bold("Most goes past this layer. "), f"{taken}; {share}.{consequence}"), colour=_WARNING)
+
+
+_MOST_PAST, _CHANCE, _SMALLEST_SHOWN, _WARNING = 0.5, 0.5, 0.001, "#7a4d00"
 
 
 def _called(model: ModelFacts) -> str:
     """Return by what rule a label is called."""
-    above = f"called above {number(model.threshold, more=1)}"
-    if model.output == "sigmoid":
+    if model.output == "regression":
+        return "nothing is called"
+    is_tiny = model.threshold < _SMALLEST_SHOWN
+    above = f"called above {model.threshold:.1e}" if is_tiny else f"called above {number(model.threshold, more=1)}"
+    if model.segmentation:
+        above += " in any voxel"
+    if model.has_independent_labels:
         return f"each label by itself, {above}"
     return f"{model.labels[1]} is {above}" if len(model.labels) == 2 else "the most probable label is called"
 

@@ -5,7 +5,7 @@ from collections import Counter
 from pipeline.findings.estimates import Estimate, Verdict
 from pipeline.findings.results import Results
 from pipeline.vocabulary import ANSWERS, WORST_FIRST
-from reports.numbers import count, estimate, plural
+from reports.numbers import count, ends, estimate, plural
 from reports.page.layout import Flowable, bullets, paragraph, subheading
 from reports.page.text import Markup, bold, joined
 from reports.registry import Context, section
@@ -153,7 +153,9 @@ def _limits(results: Results) -> list[Markup]:
         limits.append(f"{left_out} of {plural(flow.found, 'study', 'studies')} could not be used; each is listed.")
     if all(agreement.estimate.value is None for agreement in results.agreements):
         limits.append("Agreement between experts is unknown, so the highest overlap to hope for is unknown too.")
-    thin = [statistic for statistic in results.estimates if statistic.value is not None and statistic.low is None]
+    thin = [
+        statistic for statistic in results.estimates if statistic.value is not None and ends(statistic) == (None, None)
+    ]
     if thin:
         limits.append(f"{plural(len(thin), 'estimate')} had too few patients for an interval.")
     return [joined(limit) for limit in limits[:5]]

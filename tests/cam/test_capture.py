@@ -384,3 +384,27 @@ def test_a_batch_of_targets_has_the_gradients_of_each_alone(make, axes, layer):
     together = passed.gradients([Target(0), Target(2)])[layer]
     for number, label in enumerate([0, 2]):
         assert torch.equal(together[[number]], passed.gradients([Target(label)])[layer])
+
+
+class FromKept(nn.Module):
+    """Reads its features from what a hook of its own has kept, as Hugging Face's networks read hidden states."""
+
+    def __init__(self):
+        super().__init__()
+        self.features, self.head, self.kept = nn.Sequential(conv(2, 1, 4, 3), nn.Tanh()), nn.Linear(4, 3), []
+        self.features.register_forward_hook(lambda _module, _given, output: self.kept.append(output))
+
+    def forward(self, x):
+        self.kept.clear()
+        self.features(x)
+        return self.head(self.kept[-1].square().mean((2, 3)))
+
+
+def test_a_network_that_reads_what_a_hook_kept_goes_on_with_ours():
+    torch.manual_seed(0)
+    model, x = FromKept().double().eval(), images(2)
+    found = explain(model, x, [1], methods=["hirescam", "ablationcam"], rectify=False)
+    A = model.features(x).detach().requires_grad_()
+    (G,) = torch.autograd.grad(model.head(A.square().mean((2, 3)))[:, 1].sum(), A)
+    torch.testing.assert_close(found["hirescam", "features"].clone(), (A * G).sum(1).detach())
+    assert found.notes["ablationcam", "features"] == "tail resumed"

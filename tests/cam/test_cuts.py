@@ -252,14 +252,15 @@ def test_where_no_layer_is_a_cut_the_nearest_are_named_with_their_shares(kind):
         assert f"{name} ({share:.2f})" in str(error.value)
 
 
-def test_a_layer_called_twice_is_named_when_no_other_is_a_cut():
+def test_a_layer_called_twice_is_named_when_evidence_goes_past_its_calls():
     model = network(
-        lambda net, x: net.head(net.features(x).mean((2, 3)) - net.features(x.flip(3)).mean((2, 3))),
+        lambda net, x: net.head(net.features(x).mean((2, 3)) - net.features(x.flip(3)).mean((2, 3)) + x.mean()),
         features=convolutions(),
         **HEAD,
     )
     with pytest.raises(
-        ValueError, match=r"found no layer with spatial extent in NamedParts; called more than once .*features"
+        ValueError,
+        match=r"found no layer with spatial extent in NamedParts; called more than once .*layers=\['features#0'",
     ):
         choose_layer(model, image())
 

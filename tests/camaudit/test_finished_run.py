@@ -18,6 +18,7 @@ import camaudit
 from camaudit import AuditError, read_run
 from pipeline.findings.facts import Amendment
 from pipeline.findings.shards import read_shard
+from pipeline.studies.geometry import Geometry
 
 
 def test_scores_hold_every_score_once(audited):
@@ -65,12 +66,15 @@ def test_a_map_is_saved_where_it_lies(audited, tmp_path):
     np.testing.assert_allclose(image.affine, values.affine, rtol=1e-6)  # NIfTI keeps affines in float32
     assert image.header.get_xyzt_units()[0] == "mm"
     assert values.save(tmp_path / "again.nii.gz").read_bytes() == (tmp_path / "map.nii.gz").read_bytes()
-    with pytest.raises(AuditError, match=r"saved as \.nii or \.nii\.gz, not as 'map.png'"):
+    with pytest.raises(AuditError, match=r"saved as \.nii\.gz, \.nii, \.nrrd, not as 'map.png'"):
         values.save(tmp_path / "map.png")
 
 
 def test_a_map_of_two_axes_is_saved_too(tmp_path):
-    values = camaudit.PlacedMap("S-1", "lesion", "cam", "4", np.ones((4, 5), np.float32), np.diag([2.0, 3, 1, 1]))
+    grid = Geometry((4, 5), np.diag([2.0, 3, 1, 1]))
+    values = camaudit.PlacedMap(
+        array=np.ones((4, 5), np.float32), grid=grid, method="cam", target="lesion", layer="4", study="S-1"
+    )
     assert nibabel.load(values.save(tmp_path / "map.nii")).shape == (4, 5, 1)
 
 

@@ -109,12 +109,12 @@ def test_a_difference_is_the_mean_of_the_second_run_minus_the_first(audited):
     expected = sum(after[study] - before[study] for study in before) / 16
     compared = {(estimate.metric, estimate.method): estimate for estimate in compare(run, again).differences}
     estimate = compared["iou", "gradcam"]
-    assert estimate.value == pytest.approx(expected)
+    assert estimate.per_study == pytest.approx(expected)
     assert expected < -0.05
     assert estimate.studies == 16
     assert estimate.low <= estimate.value <= estimate.high
     reverse = next(e for e in compare(again, run).differences if (e.metric, e.method) == ("iou", "gradcam"))
-    assert reverse.value == pytest.approx(-expected)
+    assert reverse.per_study == pytest.approx(-expected)
 
 
 def test_runs_of_two_archives_are_not_compared(audited, tmp_path):

@@ -9,7 +9,8 @@ from cam.layers.spatial import spatial_layers
 from flows.demo.configs import CT, DX, KINDS, MODALITIES, write_config
 from flows.demo.train import draw_training_set, train_model, write_bundle
 from pipeline.config_file import load_config
-from pipeline.models.load import build_network, load_model
+from pipeline.models.bundle import build_network
+from pipeline.models.load import load_model
 
 
 @pytest.fixture(scope="module", params=MODALITIES, ids=lambda modality: modality.name)

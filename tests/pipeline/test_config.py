@@ -115,24 +115,47 @@ def test_a_misspelt_key_is_refused_with_the_nearest_right_one(load, tmp_path, ke
 
 
 NAN = float("nan")
+A_RULE = "must be otsu, otsu-chexlocalize, percentile-<number below 100> or a share of the maximum between 0 and 1"
 WRONG = [
     ({"archive": GONE}, "archive: field required"),
     ({"name": "Nodule CT"}, "name: string should match pattern .*, not 'Nodule CT'"),
     ({"name": 7}, "name: input should be a valid string, not 7"),
-    ({"model.labels": ["one"]}, r"model.labels: the list should have at least 2 items, not \['one'\]"),
-    ({"model.labels": ["a", "a"]}, r"model: labels must differ from each other, not \['a', 'a'\]"),
+    ({"model.labels": ["one"]}, "model: labels must be at least two, the first of them the negative one, not 1"),
+    (
+        {"model.labels": ["a", "a"]},
+        r"model: labels must differ from each other by more than capitals, not \['a', 'a'\]",
+    ),
+    ({"model.labels": ["mass", "Mass "]}, r"model: labels must differ from each other by more than capitals, not"),
+    ({"model.labels": ["mass", " "]}, r"model: labels must differ from each other by more than capitals, not"),
     ({"model.labels": [False, True]}, "model.labels.0: input should be a valid string, not False"),
     ({"model.factory": GONE}, "model: give exactly one of bundle and factory"),
     ({"model.bundle": "bundle"}, "model: give exactly one of bundle and factory"),
     (
         {"model.factory": GONE, "model.bundle": "b"},
-        "model: weights and arguments belong to factory; a bundle has its own",
+        "model: arguments belong to factory; a bundle has its own: remove them",
     ),
     ({"model.sha256": "5c1f"}, "model.sha256: string should match pattern .*, not '5c1f'"),
-    ({"model.threshold": 1.5}, "model.threshold: input should be less than or equal to 1, not 1.5"),
+    ({"model.threshold": 0}, "model.threshold: input should be greater than 0, not 0"),
+    ({"model.threshold": 1.0}, "model.threshold: input should be less than 1, not 1.0"),
+    ({"model.bundle_code": True}, "model: bundle_code is of a bundle; a factory is code anyway: leave it out"),
+    ({"model.multi_label": True}, "model: multi_label goes with output logits or probability, not 'softmax'"),
+    (
+        {"model.output": "regression", "model.threshold": 0.4},
+        "model: threshold does not go with output regression, which calls no label: leave it out",
+    ),
+    (
+        {"model.output": "regression", "model.segmentation": True},
+        "model: segmentation does not go with output regression",
+    ),
+    ({"model.grids": {"features": {}}}, r"model.grids.features: give exactly one of slices \(an axis\) and tokens"),
+    (
+        {"model.grids": {"features": {"slices": 3}}},
+        "model.grids.features.slices: input should be less than or equal to 2",
+    ),
+    ({"model.threshold": 1.5}, "model.threshold: input should be less than 1, not 1.5"),
     (
         {"model.output": "softmx"},
-        "model.output: input should be 'softmax', 'sigmoid' or 'single_logit', not 'softmx'",
+        "model.output: input should be 'softmax', 'sigmoid', 'single_logit', 'logits', 'probability' or 'regression'",
     ),
     (
         {"model.output": "single_logit", "model.labels": ["a", "b", "c"], "explain.targets": ["a"]},
@@ -146,18 +169,12 @@ WRONG = [
         "explain.targets: must be among reference, predicted, benign, malignant, not 'malignat'",
     ),
     ({"archive.label": "nodule", "archive.manifest": GONE}, "archive.label: must be one of model.labels, not 'nodule'"),
-    (
-        {"overlap.threshold": "otsuu"},
-        "overlap.threshold: input should be 'otsu' or input should be a valid number",
-    ),
-    (
-        {"overlap.threshold": 1},
-        "overlap.threshold: input should be 'otsu' or input should be less than 1, not 1$",
-    ),
-    (
-        {"overlap.threshold": 0},
-        "overlap.threshold: input should be 'otsu' or input should be greater than 0, not 0$",
-    ),
+    ({"overlap.threshold": "otsuu"}, f"overlap.threshold: {A_RULE}, not 'otsuu'$"),
+    ({"overlap.threshold": "percentile-100"}, f"overlap.threshold: {A_RULE}, not 'percentile-100'$"),
+    ({"overlap.threshold": 1}, f"overlap.threshold: {A_RULE}, not 1$"),
+    ({"overlap.threshold": 0}, f"overlap.threshold: {A_RULE}, not 0$"),
+    ({"overlap.tolerance_mm": 0}, "overlap.tolerance_mm: input should be greater than 0, not 0"),
+    ({"overlap.smallest_lesion": -1}, "overlap.smallest_lesion: input should be greater than or equal to 0, not -1"),
     ({"criteria.0.at_most": 0.9}, "criteria.0: give exactly one of at_least, at_most, better_than"),
     (
         {"criteria.0.better_than": "centre_prior"},
@@ -265,6 +282,10 @@ NUMBER_CHANGING = {
     "model.labels": ["malignant", "benign"],
     "model.output": "sigmoid",
     "model.threshold": 0.4,
+    "model.output_name": "logits",
+    "model.segmentation": True,
+    "model.weights_key": "ema",
+    "model.grids": {"layer3": {"slices": 0}},
     "model.layers": ["layer3"],
     "model.sha256": "0" * 64,
     "prepare.0.a_min": -900,
@@ -272,6 +293,8 @@ NUMBER_CHANGING = {
     "explain.options": {"gradcam": {}},
     "explain.targets": ["reference"],
     "overlap.threshold": 0.5,
+    "overlap.tolerance_mm": 4.0,
+    "overlap.smallest_lesion": 10.0,
     "overlap.metrics": ["hd95"],
     "run.seed": 1,
 }
@@ -279,6 +302,8 @@ OF_NO_EFFECT = {
     "name": "other",
     "archive.path": "elsewhere",
     "archive.manifest": "elsewhere.csv",
+    "archive.layout": "dicom",
+    "archive.modalities": ["t1c"],
     "archive.dicomweb": "https://pacs/dicom-web",
     "archive.cache_gib": 2.5,
     "model.name": "Other",
@@ -317,13 +342,20 @@ def test_what_changes_no_number_leaves_the_recipe(load, key):
     assert load({key: OF_NO_EFFECT[key]}).recipe() == load().recipe()
 
 
+def test_labels_that_do_not_exclude_each_other_change_the_recipe(load):
+    logits = load({"model.output": "logits"}, unchecked=True)
+    labels = load({"model.output": "logits", "model.multi_label": True}, unchecked=True)
+    assert logits.recipe() != labels.recipe()
+    assert (logits.model.negative_label, labels.model.negative_label) == ("benign", None)
+
+
 def test_every_key_is_known_to_change_the_recipe_or_not():
     """A new key has to be put on one of the two lists above, or it goes stale in reused rows."""
     parts = {"archive", "model", "explain", "overlap", "report", "run"}
     fields = AuditConfig.model_fields
     keys = {f"{part}.{key}" for part in parts for key in fields[part].annotation.model_fields}
     listed = {".".join(key.split(".")[:2]) for key in (*NUMBER_CHANGING, *OF_NO_EFFECT)}
-    assert keys - listed == {"model.bundle"}
+    assert keys - listed == {"model.bundle", "model.bundle_code", "model.multi_label"}  # they go with others
     assert set(fields) - parts == {"name", "prepare", "criteria"}
 
 

@@ -34,7 +34,8 @@ def test_every_value_has_its_title(name):
 def test_configuration_and_records_take_their_values_from_there():
     fields = [
         (Criterion, "among", vocabulary.Stratum),
-        (Criterion, "better_than", vocabulary.Baseline),
+        (Criterion, "unit", vocabulary.SamplingUnit),
+        (Verdict, "unit", vocabulary.SamplingUnit),
         (Estimate, "among", vocabulary.Stratum),
         (Verdict, "answer", vocabulary.Answer),
         (StudyAudit, "status", vocabulary.Status),

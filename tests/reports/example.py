@@ -25,7 +25,7 @@ def estimate(metric, method, value, among="reference_positive", **more):
         "low": None if value is None else value - width,
         "high": None if value is None else value + width,
         "confidence": 0.95,
-        "interval": "percentile bootstrap over patients",
+        "interval": "exact for any distribution, over patients",
         "patients": 41,
         "studies": 44,
     }
@@ -93,6 +93,7 @@ def verdicts():
             estimate=estimate(metric, "gradcam", value),
             answer=answer,
             reason=reason,
+            alpha=0.025,
         )
         for words, metric, value, rule, answer, reason in rows
     ]
@@ -106,6 +107,7 @@ def verdicts():
         estimate=nothing,
         answer="NOT EVALUATED",
         reason="no study was false negative",
+        alpha=0.025,
     )
     return (*decided, open_one)
 
@@ -280,7 +282,16 @@ def results(*, exploratory=(), missing=6, **changes):
             labels=("none", "nodule"),
             output="softmax",
             threshold=0.5,
-            layers=(LayerFacts(name="features.denseblock4", requested="auto", shape=(8, 8), cell_mm=(11.2, 11.2)),),
+            layers=(
+                LayerFacts(
+                    name="features.denseblock4",
+                    requested="auto",
+                    shape=(8, 8),
+                    cell_mm=(11.2, 11.2),
+                    reason="the last layer that all of the evidence passes",
+                    past=0.0,
+                ),
+            ),
             training_data="not disclosed",
         ),
         "preparation": (

@@ -8,7 +8,7 @@ from reportlab.platypus import Paragraph, Table
 
 import reports.sections  # noqa: F401 - fills the registry
 from flows.commands.outcome import _summary
-from pipeline.findings.estimates import Estimate, Verdict
+from pipeline.findings.estimates import Estimate, LabelVerdict, Verdict
 from pipeline.findings.facts import LayerFacts, MethodFacts
 from pipeline.findings.results import Compared, Flow
 from pipeline.findings.scores import MapScores, Score
@@ -45,8 +45,8 @@ def everything(results):
 def verdict(metric="iou", method="gradcam", among="reference_positive", rule="at least 0.5", value=0.4, **more):
     estimate = example.estimate(metric, method, value, among, **more.pop("estimate", {}))
     answer = "NOT EVALUATED" if value is None else "NOT MET"
-    return Verdict(criterion="c", metric=metric, method=method, among=among, rule=rule, estimate=estimate,
-                   answer=more.pop("answer", answer), reason=more.pop("reason", "the reason"))  # fmt: skip
+    fields = {"answer": answer, "reason": "the reason", "alpha": 0.025, **more}
+    return Verdict(criterion="c", metric=metric, method=method, among=among, rule=rule, estimate=estimate, **fields)
 
 
 LABELS = ("effusion", "nodule", "oedema")
@@ -102,7 +102,7 @@ def test_a_verdict_without_an_interval_says_why_it_has_no_answer():
 # differences
 
 
-BETTER = verdict("energy_in_mask", rule="better than centre_prior", value=-0.022, among="all")
+BETTER = verdict("energy_in_mask", rule="better than centre_prior", value=-0.022, among="all", against="centre_prior")
 
 
 @pytest.mark.parametrize("title", ["Summary", ""])
@@ -170,9 +170,67 @@ def test_the_summary_names_the_label_of_every_number():
 
 def test_a_verdict_on_a_classifier_of_several_labels_names_the_one_that_decides():
     found = verdict("sensitivity", "classifier", "all", value=0.61, estimate={"group": "label=effusion"})
+    part = {"answer": "NOT MET", "reason": "r", "estimate": found.estimate}
+    parts = tuple(LabelVerdict(label=label, **part) for label in LABELS)
+    found = found.model_copy(update={"label": "effusion", "parts": parts})
     results = several_labels().model_copy(update={"verdicts": (found,)})
     for title in ("Summary", ""):
         assert "Sensitivity of the classifier for effusion (the label that decides)" in said(title, results)
+
+
+def test_each_label_of_a_verdict_has_its_row():
+    estimate = example.estimate("iou", "gradcam", 0.314)
+    answers = {"effusion": "MET", "nodule": "NOT MET"}
+    parts = tuple(
+        LabelVerdict(label=label, answer=answer, reason="r", estimate=estimate) for label, answer in answers.items()
+    )
+    text = said("", example.results(verdicts=(verdict(parts=parts, label="nodule"),)))
+    assert "IoU of Grad-CAM for nodule (the label that decides)" in text
+    rows = text.partition("Where each of several has to hold")[2]
+    assert "| effusion | — | 0.31 [0.27, 0.36]" in rows
+    assert "| nodule | — | 0.31 [0.27, 0.36]" in rows
+
+
+# what a cohort can show
+
+
+def test_a_verdict_says_what_is_missing_and_what_so_few_patients_can_show():
+    few = {"patients": 9, "studies": 10, "missing_patients": 2, "missing_studies": 3}
+    small = verdict(estimate=few, best_reachable=0.7151, smallest_cohort=17, answer="INCONCLUSIVE")
+    text = said("", example.results(verdicts=(small,)))
+    assert "3 studies without a score count against the claim" in text
+    assert "with perfect scores 11 patients could at best have shown 0.72" in text
+    assert "MET needs 17 patients at least" in text
+    many = said("", example.results(verdicts=(verdict(best_reachable=0.91, smallest_cohort=17),)))
+    assert "at best have shown" not in many
+    assert "patients at least" not in many
+
+
+def test_an_interval_that_only_describes_is_marked():
+    described = {"low": 11.25, "high": 18.5, "how": "patient-cluster bootstrap, percentile"}
+    far = example.estimate("distance_mm", "gradcam", 14.8, low=None, high=None, described=described)
+    text = said("Results: overlap with the experts' masks", example.results(estimates=(far,)))
+    assert "[11.2, 18.5]†" in text or "[11.3, 18.5]†" in text
+    assert "†: describes, and decides nothing: patient-cluster bootstrap, percentile" in text
+
+
+@pytest.mark.parametrize(
+    ("rule", "metric", "against", "asked"),
+    [
+        ("better than centre_prior", "iou", "centre_prior", "a difference above 0"),
+        ("better than centre_prior by more than 0.05", "iou", "centre_prior", "a difference above 0.05"),
+        ("better than centre_prior in more than 50 % of patients", "iou", "centre_prior", "more than 50 %"),
+        ("not worse than readers by more than 0.1", "iou", "readers", "a difference above \u22120.1"),
+        ("equivalent to hirescam within 0.1", "iou", "hirescam", "a difference within 0.1"),
+        ("better than centre_prior", "distance_mm", "centre_prior", "a difference below 0"),
+        ("within 20 in at least 80 % of patients", "distance_mm", None, "within 20 mm in at least 80 % of patients"),
+        ("median at most 20", "distance_mm", None, "median at most 20 mm"),
+        ("at most 0.4, although higher is better", "iou", None, "at most 0.4, although higher is better"),
+    ],
+)
+def test_what_is_asked_for_is_on_the_scale_of_the_estimate(rule, metric, against, asked):
+    judged = verdict(metric, rule=rule, against=against)
+    assert wording.asked_for(example.results(), judged) == asked
 
 
 def test_labels_are_no_subgroups():
@@ -200,13 +258,94 @@ def test_a_normal_has_the_models_own_name(output, labels, name):
 @pytest.mark.parametrize(
     ("output", "labels", "rule"),
     [("softmax", ("clear", "nodule"), "nodule is called above 0.500"),
-     ("single_logit", ("clear", "nodule"), "single logit; nodule is called above 0.500"),
-     ("softmax", ("clear", "a", "b"), "softmax; the most probable label is called"),
-     ("sigmoid", ("a", "b"), "each label by itself, called above 0.500")],
+     ("single_logit", ("clear", "nodule"), "one logit, to a probability by sigmoid; nodule is called above 0.500"),
+     ("softmax", ("clear", "a", "b"), "by softmax; the most probable label is called"),
+     ("sigmoid", ("a", "b"), "each label by itself, called above 0.500"),
+     ("probability", ("clear", "nodule"), "probabilities, mapped back to logits for the maps; nodule is called above"),
+     ("regression", ("age",), "numbers (regression); nothing is called")],
 )  # fmt: skip
 def test_the_model_section_says_by_what_rule_a_label_is_called(output, labels, rule):
     model = example.results().model.model_copy(update={"output": output, "labels": labels})
     assert rule in said("Model identity", example.results(model=model))
+
+
+# what a reader must know of the model
+
+
+def with_layer(**facts):
+    layer = example.results().model.layers[0].model_copy(update=facts)
+    return said(
+        "Model identity", example.results(model=example.results().model.model_copy(update={"layers": (layer,)}))
+    )
+
+
+def test_the_layers_choice_is_told_with_what_goes_past_it():
+    sentence = "auto took features.denseblock4, the last layer that all of the evidence passes; 0.000 of the gradient"
+    assert sentence in with_layer()
+    assert "Most goes past" not in with_layer()
+    assert "it is not known how much of the gradient at the input goes past it" in with_layer(past=None)
+
+
+@pytest.mark.parametrize(("past", "is_warned"), [(0.5, False), (0.51, True), (1.0, True)])
+def test_a_layer_that_most_goes_past_is_warned_of(past, is_warned):
+    text = with_layer(requested="features.denseblock4", reason="named in the configuration", past=past)
+    assert "features.denseblock4 was named in the configuration" in text
+    assert f"{past:.3f} of the gradient at the input goes past it" in text
+    assert ("Most goes past this layer." in text) is is_warned
+
+
+def counted(called, reference):
+    facts = {"called by the model": called, "reference": reference}
+    return said("Model identity", example.results(cohort_facts=facts))
+
+
+def test_one_answer_for_every_study_is_said():
+    reference = {"clear": 3, "nodule": 9}
+    text = counted({"nodule": 12}, reference)
+    assert "One answer for all. The model calls nodule in each of the 12 studies, whatever their reference" in text
+    assert "Whatever is said of its true positives is said of all positives." in text
+    nothing = example.results().model.negative_label
+    assert "true positives" not in counted({nothing: 12}, reference)
+    assert "One answer for all" not in counted({"nodule": 11, "clear": 1}, reference)
+    assert "One answer for all" not in counted({"nodule": 12}, {"nodule": 12})
+
+
+@pytest.mark.parametrize(("high", "is_told"), [(0.49, True), (0.5, False), (None, False)])
+def test_studies_ranked_the_wrong_way_round_are_told(high, is_told):
+    auroc = example.estimate("auroc", "classifier", 0.2).model_copy(update={"high": high, "low": 0.1, "group": None})
+    text = said("Model identity", example.results(classification=(auroc,)))
+    assert ("The wrong way round. the finding (AUROC 0.20, at most 0.49)" in text) is is_told
+
+
+def test_what_a_map_explains_follows_from_the_output():
+    def explained(**model):
+        return said("Model identity", example.results(model=example.results().model.model_copy(update=model)))
+
+    assert "Maps explain | the label's logit |" in explained(output="softmax")
+    assert "Maps explain | the logit before the probability |" in explained(output="probability")
+    assert "Maps explain | the number itself" in explained(output="regression", labels=("age",))
+    assert "summed over the voxels that the model itself calls so" in explained(segmentation=True)
+
+
+def test_notes_of_how_a_model_was_loaded_are_told():
+    model = example.results().model.model_copy(
+        update={"notes": ("the prefix module. was left out",), "one_by_one": True}
+    )
+    text = said("Model identity", example.results(model=model))
+    assert "Note | the prefix module. was left out |" in text
+    assert "Note | studies were shown to the model one at a time" in text
+
+
+def test_a_regression_is_not_judged_as_a_classifier():
+    model = example.results().model.model_copy(update={"output": "regression", "labels": ("age",)})
+    assert said("Results: the classifier", example.results(model=model)).startswith(
+        "The model returns numbers and calls"
+    )
+
+
+def test_options_of_a_method_are_told():
+    methods = (example.results().methods[0].model_copy(update={"options": {"max_channels": "64"}}),)
+    assert "set to: max channels 64" in said("Methods and their limits", example.results(methods=methods))
 
 
 # methods and layers

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from pipeline.evidence.metrics.map_evidence import RegionOverlap
 from pipeline.findings.facts import MetricFacts
-from pipeline.vocabulary import Better
+from pipeline.vocabulary import Better, Fidelity
 
 __all__ = ["INVARIANCES", "Metric", "metric"]
 
@@ -40,6 +40,7 @@ class Metric:
     expect of a map that is placed at random; None where there is none, and ``chance_text`` says why, or what it is.
     ``invariant`` are names of ``INVARIANCES``. ``version`` rises when a score changes. ``package`` and
     ``package_version`` name the distribution of a metric that is not camaudit's own, ``source_sha256`` its code.
+    ``source`` names where it was published ('': nowhere), ``equals`` what of that it is equal to on ordinary inputs.
     """
 
     name: str
@@ -53,6 +54,8 @@ class Metric:
     invariant: tuple[str, ...]
     version: int
     function: Measure
+    source: str = ""
+    equals: Fidelity = "neither"
     package: str | None = None
     package_version: str | None = None
     source_sha256: str | None = None
@@ -84,6 +87,8 @@ class Metric:
             range=self.range,
             chance=self.chance_text,
             version=self.version,
+            source=self.source,
+            equals=self.equals,
             package=self.package,
             package_version=self.package_version,
             source_sha256=self.source_sha256,
@@ -101,11 +106,15 @@ def metric(
     chance: Measure | str,
     invariant: Iterable[str],
     version: int,
+    source: str = "",
+    equals: Fidelity = "neither",
 ) -> Callable[[Measure], Metric]:
     """Declare a function of a ``RegionOverlap`` as a metric.
 
     ``definition`` says in words what it is and when it is undefined. ``chance`` is a function of the same
     ``RegionOverlap``, whose docstring begins with what it is; or, where there is no such level, the reason in words.
+    ``source`` names the publication, in one line; ``equals`` says whether the values are the paper's, its code's, both
+    or neither.
 
     Raises:
         ValueError: naming the part of the declaration that is not valid.
@@ -115,7 +124,19 @@ def metric(
         level = chance if callable(chance) else None
         said = (inspect.getdoc(level) or "").partition("\n")[0] if level is not None else chance
         declared = Metric(
-            name, title, definition, unit, better, range, level, str(said), tuple(invariant), version, function
+            name,
+            title,
+            definition,
+            unit,
+            better,
+            range,
+            level,
+            str(said),
+            tuple(invariant),
+            version,
+            function,
+            source,
+            equals,
         )
         fault = next(_faults(declared), None)
         if fault is not None:
@@ -147,6 +168,10 @@ def _faults(declared: Metric) -> Iterator[str]:
         yield f"invariant must be among {', '.join(INVARIANCES)}, not {unknown[0]!r:.60}"
     if isinstance(declared.version, bool) or not isinstance(declared.version, int) or declared.version < 1:
         yield f"version must be a whole number from 1, not {declared.version!r:.60}"
+    if declared.source != "" and not _printable(declared.source):
+        yield f"source must be one printable line of at most {_PROSE} characters, not {declared.source!r:.60}"
+    if declared.equals not in get_args(Fidelity):
+        yield f"equals must be among {', '.join(get_args(Fidelity))}, not {declared.equals!r:.60}"
     if not callable(declared.function):
         yield "must be declared on a function"
 

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evidence.metrics.map_evidence import MaskedEvidence, RegionOverlap
+from pipeline.evidence.metrics.map_evidence import LesionLimits, MarkedVoxels, MaskedEvidence, RegionOverlap
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap
 
@@ -38,7 +38,8 @@ class Scene:
         affine = np.diag([*self.spacing, *([1.0] * (4 - len(self.spacing)))])
         geometry = Geometry(self.values.shape, affine, scaled=self.scaled)
         heatmap = Heatmap(self.values.copy(), geometry, self.seen.copy(), "method", "layer", "target")
-        return RegionOverlap(MaskedEvidence(heatmap, rule), self.mask.copy())
+        evidence = MaskedEvidence(heatmap, rule, LesionLimits(tolerance_mm=2.0))
+        return RegionOverlap(evidence, MarkedVoxels(self.mask.copy(), geometry))
 
 
 def scenes() -> Iterator[Scene]:

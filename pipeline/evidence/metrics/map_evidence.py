@@ -4,28 +4,34 @@ H = max(map, 0) on the mask's own grid is the evidence for the target. The map c
 its interpolation, whatever its method: two names of one map then have one score. The threshold depends on the map's
 scale by no more than rounding, from float32's smallest number to its largest. Voxels that the model never saw carry no
 evidence.
+
+Each map is sorted once, and no index is sorted with it: what a mask's voxels rank as is looked up in the sorted values.
 """
 
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.evidence.metrics.parts import Pieces, Surface, nearest, pieces_of
+from pipeline.evidence.thresholds import (
+    CHEXLOCALIZE,
+    ThresholdRule,
+    filled_contours,
+    threshold_of,
+    threshold_of_chexlocalize,
+)
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap
 
-__all__ = ["MaskedEvidence", "RegionOverlap", "Undefined"]
+__all__ = ["LesionLimits", "MarkedVoxels", "MaskedEvidence", "RegionOverlap", "Undefined"]
 
-
-_BINS = 256
 _CODE = re.compile(r"[a-z][a-z0-9_]{1,39}")
 _CONSTANT = 8 * float(np.finfo(np.float32).eps)
 """Interpolation leaves a flat map with differences of a few float32 roundings: relative to the maximum, this much is
 still flat."""
-_CHUNK = 2**16  # values whose float64 copies exist together, and stay in the processor's cache
 
 
 class Undefined(Exception):  # noqa: N818 - not an error: an answer
@@ -43,121 +49,201 @@ class Undefined(Exception):  # noqa: N818 - not an error: an answer
 
 
 @dataclass(frozen=True)
-class MaskedEvidence:
-    """A map as evidence: positive part, region above the threshold, ranking; computed once for all masks.
+class LesionLimits:
+    """How far beside a mask still counts as at it, in mm, and from which size in mm3 (2D: mm2) a lesion counts."""
 
-    ``rule`` is ``otsu`` (256 bins over the seen voxels) or a share of the maximum.
+    tolerance_mm: float = 5.0
+    smallest_lesion: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedEvidence:
+    """A map as evidence: positive part, sorted values, region above the threshold; computed once for all masks.
+
+    ``rule`` says which values belong to the region (see ``thresholds``).
     """
 
     heatmap: Heatmap
-    rule: Literal["otsu"] | float
+    rule: ThresholdRule
+    limits: LesionLimits = LesionLimits()
 
     @cached_property
     def positive(self) -> NDArray[np.float32]:
         """H = max(map, 0), 0 where unseen."""
-        return np.where(self.heatmap.seen, np.maximum(self.heatmap.array, 0), np.float32(0))
+        positive = np.maximum(self.heatmap.array, np.float32(0), order="C")
+        if not self.seen_everywhere:
+            positive *= self.heatmap.seen
+        return positive
 
     @cached_property
     def seen_voxels(self) -> int:
         """How many voxels the model saw."""
         return int(np.count_nonzero(self.heatmap.seen))
 
-    @cached_property
-    def extremes(self) -> tuple[float, float]:
-        """The smallest and the largest H of the seen voxels; (0, 0) when none was seen."""
-        values = self.positive[self.heatmap.seen]
-        return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    @property
+    def seen_everywhere(self) -> bool:
+        """Whether the model saw every voxel."""
+        return self.seen_voxels == self.heatmap.seen.size
 
     @cached_property
+    def ordered(self) -> NDArray[np.float32]:
+        """H of the seen voxels, rising."""
+        ordered = self.positive.flatten() if self.seen_everywhere else self.positive[self.heatmap.seen]
+        ordered.sort()
+        return ordered
+
+    @property
+    def extremes(self) -> tuple[float, float]:
+        """The smallest and the largest H of the seen voxels; (0, 0) when none was seen."""
+        return (float(self.ordered[0]), float(self.ordered[-1])) if self.ordered.size else (0.0, 0.0)
+
+    @property
     def degenerate(self) -> bool:
         """Whether H is constant over the seen voxels, up to the rounding of float32: it points nowhere."""
         low, high = self.extremes
         return high - low <= _CONSTANT * high
 
     @cached_property
+    def total(self) -> float:
+        """The sum of H."""
+        return float(self.positive.sum(dtype=np.float64))
+
+    @cached_property
     def threshold(self) -> float | None:
-        """The value above which a voxel belongs to the region, a float32 number; None for a degenerate map."""
-        if self.degenerate:
+        """The value above which a voxel belongs to the region, a float32 number; None for a degenerate map.
+
+        A rule may do more than compare (``otsu-chexlocalize`` fills contours): the region is ``region``.
+        """
+        if self.degenerate or not self._applies:
             return None
-        low, high = self.extremes
-        if self.rule == "otsu":
-            return _below(low + (high - low) * _otsu(self.positive[self.heatmap.seen], low, high))
-        return _below(self.rule * high)
+        return threshold_of_chexlocalize(self.ordered) if self._fills else threshold_of(self.rule, self.ordered)
 
     @cached_property
     def region(self) -> NDArray[np.bool_]:
-        """Voxels with H above the threshold; empty for a degenerate map."""
+        """Voxels with H above the threshold; empty for a degenerate map.
+
+        Raises:
+            Undefined: ``rule_for_pictures`` for a volume, where the rule is defined for pictures alone.
+        """
+        if not self._applies:
+            raise Undefined("rule_for_pictures")
         if self.threshold is None:
             return np.zeros(self.positive.shape, dtype=bool)
-        return (self.positive > self.threshold) & self.heatmap.seen
+        region = self.positive > self.threshold  # 0, as of an unseen voxel, exceeds no threshold
+        if self._fills:
+            region = filled_contours(region)
+            region &= self.heatmap.seen
+        return region
 
     @cached_property
-    def ranking(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Seen voxels from highest to lowest H as flat indices, and the position of the last of each run of ties."""
-        seen = np.flatnonzero(self.heatmap.seen)
-        values = self.positive.ravel()[seen]
-        order = np.argsort(-values, kind="stable")
-        ordered = values[order]
-        ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(order) - 1)
-        return seen[order], ends
+    def region_voxels(self) -> int:
+        """How many voxels the region has."""
+        return int(np.count_nonzero(self.region))
+
+    @cached_property
+    def region_surface(self) -> Surface:
+        """The surface of the region, which must not be empty."""
+        return Surface(self.region, self.heatmap.geometry)
+
+    @cached_property
+    def region_pieces(self) -> Pieces:
+        """The pieces of the region."""
+        return pieces_of(self.region)
+
+    @cached_property
+    def maxima(self) -> NDArray[np.intp]:
+        """The voxels that are tied for the largest H, as flat indices; of a map that is not degenerate."""
+        return np.flatnonzero(self.positive == self.ordered[-1])
+
+    @property
+    def _fills(self) -> bool:
+        return self.rule == CHEXLOCALIZE
+
+    @property
+    def _applies(self) -> bool:
+        return not self._fills or self.positive.ndim == 2
 
 
-def _otsu(values: NDArray[np.float32], low: float, high: float) -> float:
-    """Return Otsu's threshold (1979) of values in low..high as a share of that range: the centre of a bin of 256.
+@dataclass(frozen=True, eq=False)
+class MarkedVoxels:
+    """A mask, with what is computed of it once for all the maps that are held against it."""
 
-    The bin is the first after which a cut separates the two classes best. The values are scaled and summed in float64,
-    so a factor on all of them changes nothing: exactly for powers of two, up to rounding for others.
-    """
-    counts, scale = np.zeros(_BINS + 1), _BINS / (high - low)
-    for start in range(0, values.size, _CHUNK):
-        place = (values[start : start + _CHUNK].astype(np.float64) - low) * scale
-        counts += np.bincount(place.astype(np.intp), minlength=_BINS + 1)
-    counts[-2] += counts[-1]  # the largest value itself
-    counts = counts[:-1]
-    below = np.cumsum(counts)[:-1]
-    above = values.size - below
-    sums = np.cumsum(counts * np.arange(_BINS))  # neither class is ever empty: both ends of the range are taken
-    between = below * above * (sums[:-1] / below - (sums[-1] - sums[:-1]) / above) ** 2
-    return float(np.argmax(between) + 0.5) / _BINS
+    mask: NDArray[np.bool_]
+    geometry: Geometry
 
+    @cached_property
+    def indices(self) -> NDArray[np.intp]:
+        """The marked voxels as flat indices, rising."""
+        return np.flatnonzero(self.mask)
 
-def _below(threshold: float) -> float:
-    """Return the largest float32 number that is not above the threshold: the same float32 values exceed both."""
-    rounded = np.float32(threshold)
-    return float(rounded if float(rounded) <= threshold else np.nextafter(rounded, np.float32(-np.inf)))
+    @cached_property
+    def surface(self) -> Surface:
+        """The surface of the mask, which must not be empty."""
+        return Surface(self.mask, self.geometry)
+
+    @cached_property
+    def pieces(self) -> Pieces:
+        """The pieces of the mask."""
+        return pieces_of(self.mask)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RegionOverlap:
     """One map's evidence against one mask."""
 
     evidence: MaskedEvidence
-    mask: NDArray[np.bool_]
+    marked: MarkedVoxels
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """The mask on the map's grid."""
+        return self.marked.mask
 
     @property
     def geometry(self) -> Geometry:
         """The grid of both."""
         return self.evidence.heatmap.geometry
 
-    @cached_property
-    def visible(self) -> NDArray[np.bool_]:
-        """The mask's voxels that the model saw."""
-        return self.mask & self.evidence.heatmap.seen
+    @property
+    def mask_voxels(self) -> int:
+        """How many voxels the mask has."""
+        return len(self.marked.indices)
 
     @cached_property
+    def visible_values(self) -> NDArray[np.float32]:
+        """H at those of the mask's voxels that the model saw, rising."""
+        indices, evidence = self.marked.indices, self.evidence
+        if not evidence.seen_everywhere:  # a look-up for each marked voxel
+            indices = indices[evidence.heatmap.seen.ravel()[indices]]
+        values = evidence.positive.ravel()[indices]
+        values.sort()
+        return values
+
+    @property
     def visible_voxels(self) -> int:
         """How many of the mask's voxels the model saw."""
-        return int(np.count_nonzero(self.visible))
+        return len(self.visible_values)
+
+    @cached_property
+    def common_voxels(self) -> int:
+        """How many voxels are in both the map's region and the mask."""
+        return int(np.count_nonzero(self.evidence.region.ravel()[self.marked.indices]))
+
+    @cached_property
+    def surface_distances(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Distances in mm from the region's surface voxels to the mask's surface, and the other way round."""
+        region, mask = self.evidence.region_surface.voxels, self.marked.surface.voxels
+        return nearest(region, mask, self.geometry), nearest(mask, region, self.geometry)
 
     def require_mask(self) -> None:
         """Raise ``Undefined`` when the mask is empty."""
-        if not self.mask.any():
+        if not self.mask_voxels:
             raise Undefined("empty_mask")
 
     def require_region(self) -> None:
         """Raise ``Undefined`` when the mask is empty or the map has no region."""
         self.require_mask()
-        if not self.evidence.region.any():
+        if not self.evidence.region_voxels:
             raise Undefined("empty_region")
 
     def require_physical_size(self) -> None:
@@ -168,7 +254,12 @@ class RegionOverlap:
     def require_ranking(self) -> None:
         """Raise ``Undefined`` unless a ranking of the seen voxels can be held against the mask."""
         self.require_mask()
-        if not self.visible.any():
+        if not self.visible_voxels:
             raise Undefined("mask_outside_field_of_view")
         if self.evidence.degenerate:
             raise Undefined("constant_map")
+
+    def require_background(self) -> None:
+        """Raise ``Undefined`` when every voxel that the model saw is of the mask."""
+        if self.visible_voxels == self.evidence.seen_voxels:
+            raise Undefined("mask_is_everything")

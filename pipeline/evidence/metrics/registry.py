@@ -5,20 +5,58 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Final
 
-from pipeline.config import AuditConfig
+from pipeline.config import AuditConfig, OverlapConfig
 from pipeline.errors import ConfigError, closest
 from pipeline.evidence.metrics.declaration import Metric
-from pipeline.evidence.metrics.distance import centre_distance, hd95
-from pipeline.evidence.metrics.map_evidence import MaskedEvidence, RegionOverlap, Undefined
-from pipeline.evidence.metrics.ranking import average_precision, energy_in_mask, hit_rate
-from pipeline.evidence.metrics.region import dice, iou
+from pipeline.evidence.metrics.distance import (
+    assd,
+    centre_distance,
+    hd95,
+    hit_within,
+    mass_centre_distance,
+    surface_dice,
+)
+from pipeline.evidence.metrics.lesions import false_marks, froc, lesion_sensitivity
+from pipeline.evidence.metrics.map_evidence import LesionLimits, MaskedEvidence, RegionOverlap, Undefined
+from pipeline.evidence.metrics.ranking import (
+    average_precision,
+    energy_in_mask,
+    hit_rate,
+    inside_outside,
+    rank_accuracy,
+    top_percent,
+    voxel_auroc,
+)
+from pipeline.evidence.metrics.region import dice, iou, voxel_precision, voxel_recall, voxel_specificity
 from pipeline.findings.scores import Score
-from pipeline.studies.volume import Mask
+from pipeline.studies.volume import Heatmap
 from pipeline.vocabulary import Better
 
-__all__ = ["METRICS", "directions", "measured_metrics", "score_all", "undefined_scores"]
+__all__ = ["METRICS", "directions", "evidence_of", "measured_metrics", "score_all", "undefined_scores"]
 
-_LISTED = (iou, dice, hit_rate, energy_in_mask, average_precision, centre_distance, hd95)
+_LISTED = (
+    iou,
+    dice,
+    hit_rate,
+    energy_in_mask,
+    average_precision,
+    voxel_precision,
+    voxel_recall,
+    voxel_specificity,
+    voxel_auroc,
+    rank_accuracy,
+    top_percent,
+    inside_outside,
+    hit_within,
+    centre_distance,
+    mass_centre_distance,
+    hd95,
+    assd,
+    surface_dice,
+    lesion_sensitivity,
+    froc,
+    false_marks,
+)
 
 METRICS: Final[Mapping[str, Metric]] = MappingProxyType({metric.name: metric for metric in _LISTED})
 """camaudit's own metrics by name. Those of installed packages come to a run's through ``plugins``."""
@@ -44,13 +82,17 @@ def directions(metrics: Iterable[Metric] = _LISTED) -> dict[str, Better]:
     return {metric.name: metric.better for metric in metrics}
 
 
-def score_all(evidence: MaskedEvidence, mask: Mask, metrics: Iterable[Metric] = _LISTED) -> tuple[Score, ...]:
-    """Return the metrics of a map against a mask on the same grid.
+def evidence_of(heatmap: Heatmap, overlap: OverlapConfig) -> MaskedEvidence:
+    """Return a map as evidence by the rules of a configuration."""
+    return MaskedEvidence(heatmap, overlap.threshold, LesionLimits(overlap.tolerance_mm, overlap.smallest_lesion))
+
+
+def score_all(overlap: RegionOverlap, metrics: Iterable[Metric] = _LISTED) -> tuple[Score, ...]:
+    """Return the metrics of a map against a mask.
 
     Raises:
         ValueError: when a metric returns what it declares that it never does.
     """
-    overlap = RegionOverlap(evidence, mask.array)
     return tuple(_score(metric, overlap) for metric in metrics)
 
 

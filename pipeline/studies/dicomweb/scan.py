@@ -14,6 +14,7 @@ from pipeline.studies.dicomweb.client import DicomWebServer, is_uid, opaque, stu
 from pipeline.studies.index.catalogue import Catalogue, Stamp
 from pipeline.studies.index.group_series import group
 from pipeline.studies.index.headers import Facts, Kind
+from pipeline.studies.listing.layouts.layout import DETECTED
 from pipeline.studies.untrusted.workers import Limits, WorkerPool, isolated_map
 
 __all__ = ["METADATA", "scan_server", "server_root"]
@@ -45,7 +46,7 @@ def scan_server(server: DicomWebServer, catalogue: Catalogue, *, workers: int, o
             catalogue.add((_stamp(path), facts) for path, facts in entries)
             on_files(len(entries))
     catalogue.forget_unseen()
-    if not catalogue.is_decided():
+    if not catalogue.is_decided(repr(DETECTED)):
         group(server_root(server), catalogue)
 
 

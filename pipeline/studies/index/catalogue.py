@@ -18,6 +18,7 @@ from pyarrow import parquet
 from pipeline.errors import ArchiveError, Reason
 from pipeline.studies.index.headers import ATTRIBUTES, Facts, Kind
 from pipeline.studies.pseudonyms import Pseudonyms, allowed_value
+from pipeline.studies.readers import BUILT_IN
 
 __all__ = ["Catalogue", "Entry", "Stamp", "known_modality", "open_catalogue"]
 
@@ -45,7 +46,7 @@ CREATE TABLE files (
     seen INTEGER, outcome TEXT, image INTEGER, role TEXT, content TEXT, UNIQUE (path, member));
 CREATE INDEX files_series ON files (series) WHERE series IS NOT NULL;
 CREATE INDEX files_instance ON files (instance) WHERE instance IS NOT NULL;
-CREATE INDEX files_folder ON files (folder) WHERE kind IN ('nifti', 'nrrd', 'raster');
+CREATE INDEX files_folder ON files (folder) WHERE kind IN ({", ".join(f"'{kind}'" for kind in BUILT_IN.told_by_name)});
 CREATE INDEX files_image ON files (image) WHERE image IS NOT NULL;
 CREATE INDEX files_undecided ON files (kind, series) WHERE outcome IS NULL;
 CREATE TABLE images (
@@ -179,13 +180,19 @@ class Catalogue:
 
     # What grouping needs.
 
-    def is_decided(self) -> bool:
-        """Tell whether nothing has changed since the files were last grouped."""
+    def is_decided(self, how: str) -> bool:
+        """Tell whether nothing has changed since the files were last grouped, in the same way."""
         changed = self._one("SELECT count(*) FROM about WHERE name = 'changed'")
-        return not changed and self._one("SELECT NOT EXISTS (SELECT 1 FROM files WHERE outcome IS NULL)") == 1
+        same = self._one("SELECT count(*) FROM about WHERE name = 'grouped' AND value = ?", how)
+        return (
+            same == 1
+            and not changed
+            and self._one("SELECT NOT EXISTS (SELECT 1 FROM files WHERE outcome IS NULL)") == 1
+        )
 
-    def decided(self) -> None:
-        """Note that every file has an outcome."""
+    def decided(self, how: str) -> None:
+        """Note that every file has an outcome, and in which way the files were grouped."""
+        self._connection.execute("INSERT OR REPLACE INTO about VALUES ('grouped', ?)", (how,))
         self._connection.execute("DELETE FROM about WHERE name = 'changed'")
 
     @contextmanager

@@ -15,11 +15,13 @@ from pathlib import Path
 
 from pipeline.errors import Reason
 from pipeline.studies.index.catalogue import Catalogue, Entry
+from pipeline.studies.index.detached_voxels import settle_voxels
 from pipeline.studies.index.headers import Kind
 from pipeline.studies.index.mask_files import group_captures, group_label_series, group_volumes
 from pipeline.studies.index.pair_masks import match_masks
 from pipeline.studies.index.pair_regions import pair_regions, set_texts_aside
 from pipeline.studies.index.series_parts import images_of
+from pipeline.studies.listing.layouts.layout import DETECTED, LayoutChoice
 from pipeline.studies.readers import BUILT_IN, Readers
 
 __all__ = ["group"]
@@ -35,11 +37,11 @@ _MASKS_ANEW = (
 )
 
 
-def group(root: Path, catalogue: Catalogue, readers: Readers = BUILT_IN) -> None:
+def group(root: Path, catalogue: Catalogue, readers: Readers = BUILT_IN, choice: LayoutChoice = DETECTED) -> None:
     """Group what has changed since the last time; all of it is kept, or nothing."""
     with catalogue.transaction():
         _group_dicom(root, catalogue)
-        group_volumes(root, catalogue, readers)
+        group_volumes(root, catalogue, readers, choice)
         catalogue.write(_WITHOUT_FILES, [()])
         group_captures(catalogue)
         group_label_series(catalogue)
@@ -48,7 +50,8 @@ def group(root: Path, catalogue: Catalogue, readers: Readers = BUILT_IN) -> None
         pair_regions(catalogue, readers.study_endings)
         match_masks(catalogue, readers.study_endings)
         set_texts_aside(catalogue)
-        catalogue.decided()
+        settle_voxels(catalogue, readers)
+        catalogue.decided(repr(choice))
 
 
 def _settle_refused(catalogue: Catalogue) -> None:

@@ -26,7 +26,8 @@ from pipeline.studies.readers.images.dicom_mosaic import CSA_TAGS, checked_mosai
 from pipeline.studies.readers.images.dicom_projection import checked_flat
 from pipeline.studies.readers.images.dicom_series import checked_slice
 from pipeline.studies.readers.regions import dicom_report
-from pipeline.studies.readers.shared.base import AS_STORED, GZIP_MAGIC, chosen, guarded, inflated
+from pipeline.studies.readers.shared.base import AS_STORED, GZIP_MAGIC, chosen, guarded, inflated, refused
+from pipeline.studies.readers.shared.detached import VoxelFiles
 
 __all__ = ["ATTRIBUTES", "Facts", "Kind", "allowed_words", "describe", "describe_json"]
 
@@ -74,15 +75,15 @@ _LISTED = (
 _WORDS = frozenset(_LISTED.split())
 
 
-def describe(file: BinaryIO, size: int, readers: Readers = BUILT_IN) -> Facts:
-    """Return what a file is; ``file`` stands at its beginning and can seek.
+def describe(file: BinaryIO, size: int, readers: Readers = BUILT_IN, name: str = "") -> Facts:
+    """Return what a file is; ``file`` stands at its beginning and can seek, ``name`` is its own without folders.
 
     Facts without ``reason`` are an image's or a mask's; with it, the file is none or cannot be read. An image with
     ``fault`` is one that its reader refuses for that reason. Whatever a library raises becomes a reason.
     """
     head = file.read(_HEAD)
     try:
-        return _quick(head, size) or guarded("the file", lambda: _described(file, size, head, readers))
+        return _quick(head, size) or guarded("the file", lambda: _described(file, size, (head, name), readers))
     except StudyError as error:
         return {"kind": Kind.OBJECT, "reason": error.reason}
 
@@ -108,7 +109,8 @@ def _of_json(metadata: Mapping[str, object]) -> Facts:
     return _judged(header_of(dataset), lambda _: dataset, None)
 
 
-def _described(file: BinaryIO, size: int, head: bytes, readers: Readers) -> Facts:
+def _described(file: BinaryIO, size: int, known: tuple[bytes, str], readers: Readers) -> Facts:
+    head, name = known
     if not head:
         return {"kind": Kind.OTHER, "reason": Reason.TRUNCATED}
     if head[128:_META] == b"DICM":
@@ -116,19 +118,36 @@ def _described(file: BinaryIO, size: int, head: bytes, readers: Readers) -> Fact
     reader = _by_magic(head, readers)
     if isinstance(reader, Kind):
         return {"kind": reader, "reason": Reason.NOT_AN_IMAGE if reader is Kind.OTHER else None}
-    return {"kind": reader.FACTS.kind, **_checked(reader, head, size)}
-
-
-def _checked(reader: ModuleType, head: bytes, size: int) -> Facts:
-    """Return why a file is not read, by its reader's own check of the header, or its shape where that tells it."""
-    check = getattr(reader, "check_header", None)
-    if check is None:
-        return {"reason": None}
     try:
-        shape = guarded("the file", lambda: check(head, size))
+        detached, shape = guarded("the file", lambda: _checked(reader, file, size, (head, name)))
     except StudyError as error:
-        return {"reason": error.reason}
-    return {"reason": None, "shape": json.dumps(shape) if shape else None}
+        return {"kind": reader.FACTS.kind, "reason": error.reason}
+    refers = json.dumps({"voxels": detached.names, "size": detached.size}) if detached else None
+    return {"kind": reader.FACTS.kind, "reason": None, "refers": refers, "shape": json.dumps(shape) if shape else None}
+
+
+def _checked(
+    reader: ModuleType, file: BinaryIO, size: int, known: tuple[bytes, str]
+) -> tuple[VoxelFiles | None, object]:
+    """Check a file as its reader does.
+
+    Returns:
+        The files beside it that hold its voxels, if they are not in it; its shape, where its header tells that.
+
+    Raises:
+        StudyError: when its reader would refuse it.
+    """
+    head, name = known
+    shape = reader.check_header(head, size) if hasattr(reader, "check_header") else None
+    if hasattr(reader, "check_file"):
+        file.seek(0)
+        shape = reader.check_file(file, size) or shape
+    if not reader.FACTS.header_endings:
+        return None, shape
+    detached: VoxelFiles | None = reader.detached(head, name)
+    if detached is not None and not name.lower().endswith(reader.FACTS.header_endings):
+        raise refused(Reason.UNSUPPORTED_FORMAT, "the file is a header, and does not bear a header's ending")
+    return detached, shape
 
 
 def _by_magic(head: bytes, readers: Readers) -> ModuleType | Kind:

@@ -18,9 +18,11 @@ from pathlib import Path
 
 from pipeline.errors import ArchiveError, Reason
 from pipeline.studies.index.catalogue import Catalogue, Entry
+from pipeline.studies.index.detached_voxels import check_voxels
 from pipeline.studies.index.file_content import derived_patient, file_stem, is_few, is_plainly_few, says_mask
 from pipeline.studies.index.headers import Kind
 from pipeline.studies.listing.dataset_layouts import conventional
+from pipeline.studies.listing.layouts.layout import DETECTED, LayoutChoice
 from pipeline.studies.listing.mask_names import UNNAMED_READER, kept_apart, mask_path, words_of
 from pipeline.studies.readers import Readers
 
@@ -35,22 +37,23 @@ class _Naming:
     endings: Sequence[str]
 
 
-def group_volumes(root: Path, catalogue: Catalogue, readers: Readers) -> None:
+def group_volumes(root: Path, catalogue: Catalogue, readers: Readers, choice: LayoutChoice = DETECTED) -> None:
     """Tell images from masks, folder by folder; where a known convention lays the archive out, by that."""
     kinds = ", ".join(f"'{kind}'" for kind in readers.told_by_name)
     catalogue.write(f"DELETE FROM images WHERE kind IN ({kinds})", [()])
-    catalogue.write(f"UPDATE files SET image = NULL, role = NULL WHERE kind IN ({kinds})", [()])
-    naming = _Naming(_drawn_on(root), readers.study_endings)
-    query = "SELECT id, folder, path, member, kind, reason, content, shape FROM files "
+    catalogue.write(f"UPDATE files SET image = NULL, role = NULL, fault = NULL WHERE kind IN ({kinds})", [()])
+    check_voxels(catalogue, kinds)
+    naming = _Naming(_drawn_on(root, choice), readers.study_endings)
+    query = "SELECT id, folder, path, member, kind, coalesce(reason, fault) AS reason, content, shape FROM files "
     query += f"WHERE kind IN ({kinds}) ORDER BY +folder, path, member"
     for folder, files in groupby(catalogue.select(query), key=itemgetter("folder")):
         _group_folder(catalogue, folder, list(files), naming)
 
 
-def _drawn_on(root: Path) -> dict[str, str]:
+def _drawn_on(root: Path, choice: LayoutChoice) -> dict[str, str]:
     """Return the mask files of a known convention, each with its image's path."""
     try:
-        rows = conventional(root)
+        rows = conventional(root, None, choice)
     except ArchiveError:
         return {}  # its layout is broken: names have to do
     return {

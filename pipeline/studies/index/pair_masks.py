@@ -60,6 +60,7 @@ def match_masks(catalogue: Catalogue, endings: Sequence[str]) -> None:
 def _settle(catalogue: Catalogue, mask: Entry, image: int | None) -> None:
     other_frame = Reason.OTHER_FRAME_OF_REFERENCE
     outcome = Reason.OTHER_IMAGE if image is None else "" if _shares_frame(catalogue, mask, image) else other_frame
+    outcome = mask["fault"] if mask["role"] and mask["fault"] else outcome
     image = image if outcome == "" else None
     catalogue.write("UPDATE files SET image = ?, outcome = ? WHERE id = ?", [(image, outcome, mask["id"])])
 
@@ -102,7 +103,7 @@ def _settle_by_name(catalogue: Catalogue, mask: Entry, endings: Sequence[str]) -
     image, more = _image_of(catalogue, mask, role, endings)
     if image is None and role["by"] == "folder" and "series" not in role and is_few(mask["content"]) is False:
         catalogue.write("UPDATE files SET role = NULL WHERE id = ?", [(mask["id"],)])
-        add_volume(catalogue, mask, role["stem"])
+        add_volume(catalogue, mask | {"reason": mask["reason"] or mask["fault"]}, role["stem"])
         return
     catalogue.write("UPDATE files SET role = ? WHERE id = ?", [(json.dumps(role | more), mask["id"])])
     usable = image is not None and catalogue.count(_USABLE, image)

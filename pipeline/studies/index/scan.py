@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pydicom import dcmread
 
@@ -23,12 +23,14 @@ from pipeline.studies.index.file_content import look_into
 from pipeline.studies.index.group_series import group
 from pipeline.studies.index.headers import Facts, Kind, describe
 from pipeline.studies.index.region_files import region_facts
+from pipeline.studies.listing.dataset_layouts import conventional, found_layout
+from pipeline.studies.listing.layouts.layout import DETECTED, LayoutChoice
 from pipeline.studies.readers import BUILT_IN, Readers
 from pipeline.studies.readers.shared.base import guarded
 from pipeline.studies.untrusted.containers import ENDINGS, members
 from pipeline.studies.untrusted.workers import HEADERS, Limits, WorkerPool, isolated_map, own_or_new
 
-__all__ = ["CONTAINERS", "Modality", "Summary", "scan", "summary"]
+__all__ = ["CONTAINERS", "LayoutSummary", "Modality", "Summary", "scan", "summary"]
 
 CONTAINERS = Limits(memory_bytes=2 * 1024**3, cpu_seconds=600, wall_seconds=900.0)
 """For listing one zip or tar archive."""
@@ -50,12 +52,14 @@ def scan(
     on_files: Callable[[int], None],
     pool: WorkerPool | None = None,
     readers: Readers = BUILT_IN,
+    choice: LayoutChoice = DETECTED,
 ) -> None:
     """Bring the catalogue up to date with the archive and group its files.
 
     Unchanged files (size, time of change, inode) are not opened again, and a scan that was killed goes on where the
     last commit left it. ``apart``: files of our own that may lie in the archive. ``on_files`` is told how many
     files more were dealt with. Headers are read by the processes of ``pool``, or of one for this call.
+    ``choice``: what the user says of the archive's layout.
 
     Raises:
         ArchiveError: when the archive is no folder that can be listed.
@@ -71,10 +75,10 @@ def scan(
             on_files(len(batch))
         catalogue.forget_unseen()
         _read_containers(root, catalogue, partial(_described_members, readers=readers), (workers, own, on_files))
-        if not catalogue.is_decided():
+        if not catalogue.is_decided(repr(choice)):
             look_into(root, catalogue, workers=workers, pool=own, readers=readers)
-    if not catalogue.is_decided():
-        group(root, catalogue, readers)
+    if not catalogue.is_decided(repr(choice)):
+        group(root, catalogue, readers, choice)
 
 
 def _walk(root: Path, apart: frozenset[Path]) -> Iterator[_Found]:
@@ -174,7 +178,7 @@ def _describe_file(path: Path, readers: Readers = BUILT_IN) -> Facts:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             return _excluded(Reason.NOT_REGULAR)
-        facts = describe(file, status.st_size, readers)
+        facts = describe(file, status.st_size, readers, path.name)
     if facts["kind"] == Kind.OTHER:
         facts = region_facts(path) or facts
     if facts["kind"] == Kind.ARCHIVE and not path.name.lower().endswith(ENDINGS):
@@ -192,6 +196,24 @@ class Modality:
     images: int
     usable: int
     excluded: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class LayoutSummary:
+    """The layout that an archive keeps, by its title, or why it is not known.
+
+    ``studies`` are those that its names tell, of which ``images_missing`` have no image's file; ``structures`` are the
+    labels of its masks, ``masks_missing`` the masks that it lists and whose files are not there. None of these is
+    counted where headers tell the studies.
+    """
+
+    title: str
+    refused: str = ""
+    subjects: int = 0
+    studies: int = 0
+    structures: int = 0
+    images_missing: int = 0
+    masks_missing: int = 0
 
 
 @dataclass(frozen=True)
@@ -217,9 +239,10 @@ class Summary:
     named_missing: int
     named_outside: int
     differing: Mapping[str, int]
+    layout: LayoutSummary | None = None
 
 
-def summary(root: Path, catalogue: Catalogue, readers: Readers = BUILT_IN) -> Summary:
+def summary(root: Path, catalogue: Catalogue, readers: Readers = BUILT_IN, choice: LayoutChoice = DETECTED) -> Summary:
     """Return the numbers of a grouped catalogue."""
     outcomes = {
         row["outcome"]: row["n"] for row in catalogue.select("SELECT outcome, count(*) n FROM files GROUP BY 1")
@@ -243,6 +266,32 @@ def summary(root: Path, catalogue: Catalogue, readers: Readers = BUILT_IN) -> Su
         named_missing=missing,
         named_outside=outside,
         differing=_differing(catalogue),
+        layout=_layout(root, catalogue, choice),
+    )
+
+
+def _layout(root: Path, catalogue: Catalogue, choice: LayoutChoice) -> LayoutSummary | None:
+    """Return what the names in an archive tell of it; None for one of no layout, and for a server."""
+    if not root.is_dir():
+        return None
+    try:
+        detected = found_layout(root, choice)
+        rows = conventional(root, None, choice)
+    except ArchiveError as error:
+        return LayoutSummary("not decided", str(error))
+    if detected is None:
+        return None
+    if rows is None:
+        return LayoutSummary(detected.layout.title)
+    met = {row["path"] for row in catalogue.select("SELECT path FROM files WHERE member = ''")}
+    masks = {os.path.relpath(mask.path, root) for row in rows for mask in row.masks}
+    return LayoutSummary(
+        detected.layout.title,
+        subjects=len({row.patient for row in rows}),
+        studies=len(rows),
+        structures=len({mask.label for row in rows for mask in row.masks if mask.label}),
+        images_missing=sum(os.path.relpath(row.image, root) not in met for row in rows),
+        masks_missing=len(masks - met),
     )
 
 
@@ -349,19 +398,21 @@ def _each_member(path: Path, readers: Readers) -> Iterator[tuple[str, int, Facts
         if stream is None:
             yield name, member.size, {"kind": Kind.OTHER, "reason": member.reason}
             continue
-        facts = _describe_stream(stream.read, member.size, readers)
+        facts = _describe_stream(stream.read, member.size, readers, PurePosixPath(name).name)
+        if facts.get("refers") and facts["kind"] in readers.told_by_name:
+            facts = {"kind": facts["kind"], "reason": Reason.UNSUPPORTED_FORMAT}  # its voxels are another member
         if facts["kind"] == Kind.ARCHIVE:
             facts = {"kind": Kind.ARCHIVE, "reason": Reason.NESTED_ARCHIVE}
         yield name, member.size, facts
 
 
-def _describe_stream(read: Callable[[int], bytes], size: int, readers: Readers) -> Facts:
+def _describe_stream(read: Callable[[int], bytes], size: int, readers: Readers, name: str = "") -> Facts:
     """Describe a member by its beginning; by more of it, up to a cap, when its header is longer."""
     try:
         head = read(_MEMBER_HEAD)
-        facts = describe(BytesIO(head), size, readers)
+        facts = describe(BytesIO(head), size, readers, name)
         if facts.get("reason") == Reason.NOT_READABLE and len(head) == _MEMBER_HEAD:
-            facts = describe(BytesIO(head + read(_MEMBER_HEAD_CAP)), size, readers)
+            facts = describe(BytesIO(head + read(_MEMBER_HEAD_CAP)), size, readers, name)
     except Exception:  # noqa: BLE001 - damaged data, a wrong checksum: whatever the decompressor raises
         return _excluded(Reason.NOT_READABLE)
     return facts

@@ -1,4 +1,8 @@
-"""Archives laid out by a convention that many people keep, told by its marker file: no manifest is needed.
+"""Archives laid out by a convention that many people keep, told by its marks: no manifest is needed.
+
+``LAYOUTS`` is the list of them. One layout has to fit, in the folder itself or, where that holds nothing else, in its
+only sub-folder (as an unpacked download lies); where several fit, the user names one. Here are three of them, the
+others are in ``layouts``:
 
 - BIDS (``dataset_description.json`` and ``sub-*``): anatomical images, masks (``_mask``, ``_dseg``) in
   ``derivatives/<pipeline>``, whose name is the reader. A mask belongs to the image that bears the same entities (sub,
@@ -14,23 +18,39 @@ import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ArchiveError, StudyError
 from pipeline.studies.listing.by_file_name import UNNAMED_READER, check_readers
+from pipeline.studies.listing.layouts.brats import BRATS
+from pipeline.studies.listing.layouts.dicom_trees import DICOM, ORTHANC, TCIA, XNAT
+from pipeline.studies.listing.layouts.grand_challenge import GRAND_CHALLENGE
+from pipeline.studies.listing.layouts.layout import (
+    DETECTED,
+    Folder,
+    Layout,
+    LayoutChoice,
+    chosen_modalities,
+    stem_of,
+    visible,
+    volumes,
+)
+from pipeline.studies.listing.layouts.luna import LUNA
+from pipeline.studies.listing.layouts.total_segmentator import TOTAL_SEGMENTATOR
 from pipeline.studies.listing.study_row import MaskSource, StudyRow, inside
-from pipeline.studies.readers import BUILT_IN
 from pipeline.studies.readers.images.nifti import FACTS as NIFTI
-from pipeline.studies.readers.masks.annotations import image_key
 from pipeline.studies.readers.shared.sidecars import named_values
 
-__all__ = ["conventional"]
+__all__ = ["LAYOUTS", "FoundLayout", "about_label", "archives_below", "conventional", "found_layout"]
 
 _BIDS, _DATASET = "dataset_description.json", "dataset.json"
 _CAP = 16 * 1024**2
+_MOST_BELOW = 64  # sub-folders that may be archives of their own
+_JUNK = "__MACOSX"  # beside what a Mac has packed
+_NOT_AS_SAID = "the file that describes the archive is not what its convention says"
 _ANATOMY = re.compile(rf"(sub-.+)_([A-Za-z0-9]+)(?:{'|'.join(map(re.escape, NIFTI.endings))})")
 _SUFFIXES = {
     "T1w",
@@ -48,46 +68,104 @@ _SUFFIXES = {
 }
 _DRAWN = {"mask", "dseg"}
 _OWN = {"label", "desc", "space", "res", "den", "hemi"}
-_CHANNEL = re.compile(r"(?P<case>.+)_\d{4}")
+_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
 
 
-def conventional(root: Path, label: str | None = None) -> tuple[StudyRow, ...] | None:
-    """Return the studies of an archive that keeps one of the conventions, or None for any other.
+@dataclass(frozen=True)
+class FoundLayout:
+    """The layout that an archive keeps, and the folder that it lies in: the archive's, or its only sub-folder."""
+
+    layout: Layout
+    root: Path
+
+
+def found_layout(root: Path, choice: LayoutChoice = DETECTED) -> FoundLayout | None:
+    """Return the layout that an archive keeps, or the one that is chosen; None for an archive of none.
+
+    Raises:
+        ArchiveError: when several fit and none is chosen, when a chosen one is unknown or does not fit, or when
+            modalities are chosen of a layout that has none.
+    """
+    if not root.is_dir():
+        return None  # a server's files lie in no folder
+    try:
+        detected = _found_in(root, choice) or _found_below(root, choice)
+    except OSError as error:
+        raise ArchiveError(f"{root}: cannot be read: {error.strerror}") from error
+    if detected is None and choice.layout is not None:
+        raise ArchiveError(f"{root}: is not laid out as {_of_name(choice.layout).title}, which archive.layout names")
+    if choice.modalities is not None and (detected is None or not detected.layout.has_modalities):
+        title = "an archive of no known layout" if detected is None else detected.layout.title
+        raise ArchiveError(f"{root}: archive.modalities chooses among a subject's images, and {title} tells none apart")
+    return detected
+
+
+def _of_name(name: str) -> Layout:
+    layout = next((layout for layout in LAYOUTS if layout.name == name), None)
+    if layout is None:
+        known = ", ".join(layout.name for layout in LAYOUTS)
+        raise ArchiveError(f"archive.layout: {name!r} is no layout; there are {known}")
+    return layout
+
+
+def _found_in(root: Path, choice: LayoutChoice) -> FoundLayout | None:
+    folder = visible(root)
+    if choice.layout is not None:
+        layout = _of_name(choice.layout)
+        return FoundLayout(layout, root) if layout is DICOM or layout.is_here(folder) else None
+    fitting = [layout for layout in LAYOUTS if layout.is_here(folder)]
+    if len(fitting) > 1:
+        names = " and ".join(f"{layout.title} ({layout.name})" for layout in fitting)
+        raise ArchiveError(f"{root}: is laid out as {names}; name the one that is meant by archive.layout")
+    return FoundLayout(fitting[0], root) if fitting else None
+
+
+def _found_below(root: Path, choice: LayoutChoice) -> FoundLayout | None:
+    """Return what an archive's only sub-folder keeps, where nothing that may be an image lies beside it."""
+    folder = visible(root)
+    below = [path for path in folder.folders if path.name != _JUNK]
+    if len(below) != 1 or below[0].is_symlink() or volumes(root):
+        return None
+    return _found_in(below[0], choice)
+
+
+def archives_below(root: Path) -> tuple[str, ...]:
+    """Return the titles of the layouts that a folder's sub-folders keep, each an archive of its own."""
+    titles = []
+    for path in visible(root).folders[:_MOST_BELOW]:
+        try:
+            below = _found_in(path, DETECTED)
+        except ArchiveError:
+            continue
+        titles += [below.layout.title] if below is not None else []
+    return tuple(titles)
+
+
+def conventional(root: Path, label: str | None = None, choice: LayoutChoice = DETECTED) -> tuple[StudyRow, ...] | None:
+    """Return the studies of an archive that keeps one of the conventions, or None where nothing or headers tell them.
 
     With ``label``, only masks of that label count: images that have one are positive, the others negative.
 
     Raises:
-        ArchiveError: one line, when the marker is there and the rest is not as the convention says, or when two
-            images are one study by their names.
+        ArchiveError: one line, when the marks are there and the rest is not as the convention says, or when two
+            images are one study by their names; as ``found_layout``.
     """
+    detected = found_layout(root, choice)
+    if detected is None or detected.layout.rows is None:
+        return None
     try:
-        rows = _rows(root)
+        rows = tuple(detected.layout.rows(detected.root, choice))
     except OSError as error:
         raise ArchiveError(f"{root}: cannot be read: {error.strerror}") from error
     except StudyError as error:
         raise ArchiveError(f"{root}: {error}") from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ArchiveError(f"{root}: the file that describes the archive is not what its convention says") from error
-    if rows is None:
-        return None
+        raise ArchiveError(f"{root}: {_NOT_AS_SAID}") from error
     doubled = len(rows) - len({row.study for row in rows})
     if doubled:
         raise ArchiveError(f"{root}: {doubled} images bear the name of another one; use a manifest")
     check_readers(root, (mask.reader for row in rows for mask in row.masks))
-    return rows if label is None else tuple(_about(row, label) for row in rows)
-
-
-def _rows(root: Path) -> tuple[StudyRow, ...] | None:
-    if (root / _BIDS).is_file() and next(root.glob("sub-*"), None) is not None:
-        return tuple(_bids(root))
-    if not (root / _DATASET).is_file():
-        return None
-    about = _json(root / _DATASET)
-    if "training" in about and not _has_channels(root):
-        return tuple(_decathlon(root, about))
-    if "labels" in about and (root / "imagesTr").is_dir():
-        return tuple(_nnunet(root))
-    return None
+    return rows if label is None else tuple(about_label(row, label) for row in rows)
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -97,7 +175,7 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _about(row: StudyRow, label: str) -> StudyRow:
+def about_label(row: StudyRow, label: str) -> StudyRow:
     """Return a study with the masks of one label only; one without a reference stays so."""
     if row.reference is None and not row.masks:
         return row
@@ -114,15 +192,40 @@ def _masks(path: Path, reader: str) -> tuple[MaskSource, ...]:
 # Decathlon and nnU-Net.
 
 
-def _decathlon(root: Path, about: Mapping[str, Any]) -> Iterator[StudyRow]:
-    real_root = root.resolve()
+def _is_decathlon(folder: Folder) -> bool:
+    return folder.has_file(_DATASET) and "training" in _about(folder.path) and not _has_channels(folder.path)
+
+
+def _is_nnunet(folder: Folder) -> bool:
+    if not folder.has_file(_DATASET) or not folder.has_folder("imagesTr"):
+        return False
+    return "labels" in _about(folder.path) and not _is_decathlon(folder)
+
+
+def _about(root: Path) -> dict[str, Any]:
+    """Return what a data set says of itself.
+
+    Raises:
+        ArchiveError: when it is not what its name says.
+    """
+    try:
+        about = _json(root / _DATASET)
+        if isinstance(about, dict):
+            return about
+    except (ValueError, RecursionError):
+        pass
+    raise ArchiveError(f"{root}: {_NOT_AS_SAID}")
+
+
+def _decathlon(root: Path, choice: LayoutChoice) -> Iterator[StudyRow]:  # noqa: ARG001 - one image a subject
+    real_root, about = root.resolve(), _about(root)
     pairs = [(pair["image"], pair["label"]) for pair in about["training"]]
     pairs += [(image, None) for image in about.get("test", ()) if isinstance(image, str)]
     known: dict[Path, tuple[MaskSource, ...]] = {}
     for number, (image, drawn) in enumerate(pairs, start=1):
         where = f"{root / _DATASET}: entry {number}"
         path = inside(real_root, root / image, where)
-        name = _without_ending(path)
+        name = stem_of(path)
         masks = () if drawn is None else _known_masks(known, inside(real_root, root / drawn, where))
         yield StudyRow(name, name, path, masks, None, {})
 
@@ -135,40 +238,45 @@ def _known_masks(known: dict[Path, tuple[MaskSource, ...]], path: Path) -> tuple
 
 
 def _has_channels(root: Path) -> bool:
-    first = next(iter(_volumes(root / "imagesTr")), None)
-    return first is not None and _CHANNEL.fullmatch(_without_ending(first)) is not None
+    first = next(iter(volumes(root / "imagesTr")), None)
+    return first is not None and _CHANNEL.fullmatch(stem_of(first)) is not None
 
 
-def _nnunet(root: Path) -> Iterator[StudyRow]:
+def _nnunet(root: Path, choice: LayoutChoice) -> Iterator[StudyRow]:
     real_root, where = root.resolve(), f"{root}: a file"
-    drawn = {_without_ending(path): path for path in _volumes(root / "labelsTr")}
+    drawn = {stem_of(path): path for path in volumes(root / "labelsTr")}
+    wanted = _wanted_channels(root, choice)
     known: dict[Path, tuple[MaskSource, ...]] = {}
     for folder in ("imagesTr", "imagesTs"):
-        for path in _volumes(root / folder):
-            name = _without_ending(path)
+        for path in volumes(root / folder):
+            name = stem_of(path)
             channel = _CHANNEL.fullmatch(name)
+            if wanted is not None and (channel is None or channel["channel"] not in wanted):
+                continue
             case = channel["case"] if channel else name
             mask = drawn.get(case) if folder == "imagesTr" else None
             masks = _known_masks(known, inside(real_root, mask, where)) if mask else ()
             yield StudyRow(name, case, inside(real_root, path, where), masks, None, {})
 
 
-def _volumes(folder: Path) -> list[Path]:
-    """Return a folder's volumes and pictures by name; none when there is no such folder."""
-    if not folder.is_dir():
-        return []
-    visible = (path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir())
-    return sorted(path for path in visible if path.name.lower().endswith(BUILT_IN.image_endings))
-
-
-def _without_ending(path: Path) -> str:
-    return image_key(path.name, BUILT_IN.image_endings)
+def _wanted_channels(root: Path, choice: LayoutChoice) -> set[str] | None:
+    """Return the numbers of the channels whose names are chosen; None for all."""
+    if choice.modalities is None:
+        return None
+    about = _about(root)
+    names = {f"{int(number):04d}": str(name) for number, name in about.get("channel_names", {}).items()}
+    chosen = chosen_modalities(root, names.values(), choice)
+    return {number for number, name in names.items() if name in chosen}
 
 
 # BIDS.
 
 
-def _bids(root: Path) -> Iterator[StudyRow]:
+def _is_bids(folder: Folder) -> bool:
+    return folder.has_file(_BIDS) and any(path.name.startswith("sub-") for path in folder.folders)
+
+
+def _bids(root: Path, choice: LayoutChoice) -> Iterator[StudyRow]:  # noqa: ARG001 - every anatomical image
     real_root, where = root.resolve(), f"{root}: a file"
     images = [path for path in sorted(root.glob("sub-*/**/anat/*")) if _suffix(path) in _SUFFIXES]
     bearing: dict[frozenset[tuple[str, str]], list[Path]] = defaultdict(list)
@@ -187,9 +295,7 @@ def _bids(root: Path) -> Iterator[StudyRow]:
         message = f"{root}: {unclear} masks in derivatives fit no image, or several without a sidecar that names one"
         raise ArchiveError(f"{message}; use a manifest")
     for path in images:
-        yield StudyRow(
-            _without_ending(path), _parts(path)["sub"], inside(real_root, path, where), tuple(masks[path]), None, {}
-        )
+        yield StudyRow(stem_of(path), _parts(path)["sub"], inside(real_root, path, where), tuple(masks[path]), None, {})
 
 
 def _bids_masks(path: Path, reader: str) -> tuple[MaskSource, ...]:
@@ -223,10 +329,26 @@ def _names(path: Path, image: Path) -> bool:
     """Tell whether a mask's space or its sidecar names the image."""
     if _parts(path).get("space") == _suffix(image):
         return True
-    sidecar = path.with_name(f"{_without_ending(path)}.json")
+    sidecar = path.with_name(f"{stem_of(path)}.json")
     if not sidecar.is_file():
         return False
     about = _json(sidecar)
     sources = [about.get(key) for key in ("Sources", "RawSources", "SpatialReference")]
     flat = [uri for source in sources for uri in (source if isinstance(source, list) else [source])]
     return any(isinstance(uri, str) and os.path.basename(uri) == image.name for uri in flat)  # noqa: PTH119 - a URI
+
+
+LAYOUTS: tuple[Layout, ...] = (
+    Layout("bids", "BIDS", _is_bids, _bids),
+    Layout("decathlon", "Medical Segmentation Decathlon", _is_decathlon, _decathlon),
+    Layout("nnunet", "nnU-Net", _is_nnunet, _nnunet, has_modalities=True),
+    TOTAL_SEGMENTATOR,
+    BRATS,
+    LUNA,
+    GRAND_CHALLENGE,
+    TCIA,
+    XNAT,
+    ORTHANC,
+    DICOM,
+)
+"""Every layout that is known; at most one may fit a folder."""

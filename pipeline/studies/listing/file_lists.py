@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from pipeline.errors import ArchiveError, Reason
 from pipeline.studies.listing.study_row import inside, is_list
+from pipeline.studies.readers import BUILT_IN
 from pipeline.studies.readers.shared.base import check_size, refused
 from pipeline.studies.untrusted.containers import opened_members
 
@@ -24,6 +25,7 @@ __all__ = ["gathered", "list_digests", "read_list"]
 
 _CAP = 64 * 1024**2
 _CHUNK = 1024**2
+_LONGEST = 12  # characters of a file's ending
 
 
 def read_list(path: Path, root: Path) -> tuple[tuple[Path, str], ...]:
@@ -79,8 +81,9 @@ def _listed(path: Path, root: Path) -> tuple[tuple[Path, str], ...]:
 
 def _name(number: int, name: str) -> str:
     """Return a name of our own with the ending, by which some formats are told."""
-    endings = "".join(Path(name).suffixes[-2:]).lower()
-    return f"{number:06d}{endings if endings.isascii() and len(endings) < 12 else ''}"
+    suffixes = Path(name.lower()).suffixes  # a name of UIDs has many
+    fitting = ("".join(suffixes[-count:]) for count in (2, 1))
+    return f"{number:06d}{next((ending for ending in fitting if ending.isascii() and len(ending) < _LONGEST), '')}"
 
 
 def _stream(folder: Path, files: Sequence[tuple[Path, str]], digests: dict[tuple[Path, str], str]) -> None:
@@ -127,7 +130,7 @@ def list_digests(
     digests = []
     for plain, member in files:
         if not member:
-            digests.append(sha256(plain))
+            digests += [sha256(file) for file in (plain, *BUILT_IN.voxel_files(plain))]
     for container, numbers in _by_container(files).items():
         if all((container, member) in known for member in numbers):
             digests += [known[container, member] for member in numbers]

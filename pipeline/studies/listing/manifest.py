@@ -1,13 +1,12 @@
 """A manifest (CSV) as study rows.
 
 Columns: ``study``, ``patient``, ``image``; ``mask:<reader>``, ``mask:<reader>:<label>`` or, where a label map shows
-several labels by their numbers, ``mask:<reader>:<label>=<number>``, any number of them; ``label`` (``a;b`` for several,
-empty for none present, ``?`` where the archive does not say). ``doubts``, which a scan writes for people to read, is
-passed over. Every other column is a stratum. A mask in a file that covers many images (JSON, CSV) is
-``path`` where the image's file bears the name that the file knows, else ``path#name``. Several files in one cell,
-``a.png;b.png``, are one mask. A path that ends in ``.files``
-is a list of files beside the manifest, as ``camaudit scan`` writes it. Errors name lines and columns,
-never values: a value may name a patient.
+several labels by their numbers, ``mask:<reader>:<label>=<number>``, any number of them (several numbers of a label are
+united); ``label`` (``a;b`` for several, empty for none present, ``?`` where the archive does not say). ``doubts``,
+which a scan writes for people to read, is passed over. Every other column is a stratum. A mask in a file that covers
+many images (JSON, CSV) is ``path`` where the image's file bears the name that the file knows, else ``path#name``.
+Several files in one cell, ``a.png;b.png``, are one mask. A path that ends in ``.files`` is a list of files beside the
+manifest, as ``camaudit scan`` writes it. Errors name lines and columns, never values: a value may name a patient.
 """
 
 import csv
@@ -67,14 +66,19 @@ def _check_columns(manifest: Path, columns: Sequence[str]) -> None:
         raise ArchiveError(f"{manifest}: the column name {doubled[0]!r} is empty or stands twice")
     for name in columns:
         _check_column(manifest, name)
-    _check_readers(manifest, [_mask_column(name)[:2] for name in columns if _is_mask(name)])
+    _check_readers(manifest, [_mask_column(name) for name in columns if _is_mask(name)])
 
 
-def _check_readers(manifest: Path, columns: Sequence[tuple[str, str | None]]) -> None:
-    """Refuse columns that could give one study two masks of one reader and one label."""
-    for reader, label in columns:
-        others = [other_label for name, other_label in columns if name == reader]
-        if others.count(label) > 1 or (label is None and len(others) > 1):
+def _check_readers(manifest: Path, columns: Sequence[tuple[str, str | None, int | None]]) -> None:
+    """Refuse columns that could give one study two masks of one reader and one label.
+
+    Several numbers of one label (a region of several parts) are one mask together.
+    """
+    for reader, label, _ in columns:
+        others = [(other_label, value) for name, other_label, value in columns if name == reader]
+        values = [value for other_label, value in others if other_label == label]
+        doubled = len(values) > 1 and (None in values or len(set(values)) < len(values))
+        if doubled or (label is None and len(others) > 1):
             raise ArchiveError(f"{manifest}: the mask columns of reader {reader!r} contradict each other")
 
 

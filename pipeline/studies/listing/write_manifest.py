@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path, PurePath
-from typing import IO
+from typing import IO, Protocol
 
 from pipeline.errors import ArchiveError, Reason
 from pipeline.studies.index.catalogue import Catalogue, Entry
@@ -26,18 +26,30 @@ from pipeline.studies.index.headers import Kind, allowed_words
 from pipeline.studies.listing.columns_from import ImagePlace, ValueSource, check_values
 from pipeline.studies.listing.dataset_layouts import conventional
 from pipeline.studies.listing.doubts import SEPARATOR, doubts_of_image, doubts_of_masks
+from pipeline.studies.listing.layouts.layout import DETECTED, LayoutChoice
 from pipeline.studies.listing.mask_names import UNNAMED_READER, is_next_part, words_of
 from pipeline.studies.listing.study_row import LIST
-from pipeline.studies.pseudonyms import KEY_VARIABLE, Pseudonyms
+from pipeline.studies.pseudonyms import KEY_VARIABLE
 from pipeline.studies.readers.images.dicom_series import FACTS as DICOM
 
-__all__ = ["WrittenManifest", "write_manifest"]
+__all__ = ["NameGiver", "WrittenManifest", "write_manifest"]
 
-_MOST_COLUMNS = 64
+_MOST_COLUMNS = 512  # of masks: an archive of organs has a hundred labels
 _NEEDED = ("study", "patient", "image")
 _LABEL, _DOUBTS, _UNKNOWN = "label", "doubts", "?"
 _NO_CELL = re.compile(r"^\s|\s$|[\n\r#;]")
 _READER = re.compile(r"(r|reader|rater|expert|annotator)[_-]?\d*|manual|auto")  # a file's name may hold a person's
+
+
+class NameGiver(Protocol):
+    """What gives studies and patients the names that a manifest shows: ``Pseudonyms``, or who keeps the archive's."""
+
+    def study(self, patient: str, study: str) -> str:
+        """Return a study's name."""
+
+    def patient(self, patient: str) -> str:
+        """Return a patient's name."""
+
 
 Opener = Callable[[Path], AbstractContextManager[IO[bytes]]]
 """Opens a file that is complete or absent, as ``pipeline.files.written`` does."""
@@ -68,9 +80,10 @@ def write_manifest(
     root: Path,
     catalogue: Catalogue,
     path: Path,
-    pseudonyms: Pseudonyms,
+    pseudonyms: NameGiver,
     opened: Opener,
     sources: Sequence[ValueSource] = (),
+    choice: LayoutChoice = DETECTED,
 ) -> WrittenManifest:
     """Write the manifest of the usable images; ``sources``: where labels and patients come from.
 
@@ -78,7 +91,7 @@ def write_manifest(
         ArchiveError: when there is no usable image, the masks would need too many columns, or a source fits nothing.
     """
     lists = path.with_suffix(".lists")
-    rows = _conventional_rows(root, catalogue, pseudonyms)
+    rows = _conventional_rows(root, catalogue, pseudonyms, choice)
     if rows is None:
         on_disk = root.is_dir()
         rows = [_row(catalogue, image, lists, pseudonyms, on_disk=on_disk) for image in _usable(catalogue)]
@@ -90,12 +103,14 @@ def write_manifest(
     _check_distinct(rows)
     _consistent(rows)
     _doubt_patients(rows)
-    masks = sorted({name for row in rows for name in row.cells} - {*_NEEDED, _LABEL})
+    names = {name for row in rows for name in row.cells} - {*_NEEDED, _LABEL}
+    masks = sorted(name for name in names if name.startswith("mask:"))
     if len(masks) > _MOST_COLUMNS:
         raise ArchiveError(f"{root}: the masks have {len(masks)} readers and labels; a manifest takes {_MOST_COLUMNS}")
     shutil.rmtree(lists, ignore_errors=True)
     _write_lists(path, rows, opened)
-    _write_table(path, rows, [*_NEEDED, *masks, *([_LABEL] if _LABEL in rows[0].cells else ()), _DOUBTS], opened)
+    label = [_LABEL] if _LABEL in rows[0].cells else []
+    _write_table(path, rows, [*_NEEDED, *masks, *label, *sorted(names - {*masks}), _DOUBTS], opened)
     return WrittenManifest(len(rows), Counter(doubt for row in rows for doubt in dict.fromkeys(row.doubts)))
 
 
@@ -114,7 +129,7 @@ def _write_table(path: Path, rows: Sequence[_Row], columns: Sequence[str], opene
         file.write(text.getvalue().encode())
 
 
-def _fill(rows: Sequence[_Row], source: ValueSource, pseudonyms: Pseudonyms, *, on_disk: bool) -> None:
+def _fill(rows: Sequence[_Row], source: ValueSource, pseudonyms: NameGiver, *, on_disk: bool) -> None:
     """Write what a source says into the rows; where it says nothing, that is a doubt."""
     option = f"--{source.column}-from"
     if source.needs_paths and not on_disk:
@@ -158,7 +173,7 @@ def _usable(catalogue: Catalogue) -> Iterator[Entry]:
     return catalogue.select("SELECT * FROM images WHERE reason IS NULL ORDER BY patient, study, series, id")
 
 
-def _row(catalogue: Catalogue, image: Entry, lists: Path, pseudonyms: Pseudonyms, *, on_disk: bool) -> _Row:
+def _row(catalogue: Catalogue, image: Entry, lists: Path, pseudonyms: NameGiver, *, on_disk: bool) -> _Row:
     """Return an image's row; several images of one series are told apart by their files.
 
     A folder stands for its files only ``on_disk``: a server's are not there to be listed.
@@ -279,8 +294,9 @@ def _is_part(mask: Entry) -> bool:
     return bool(role.get("part")) or is_next_part(role.get("reader", ""))
 
 
-def _column(reader: str, label: str | None) -> str:
-    return f"mask:{reader}:{label}" if label else f"mask:{reader}"
+def _column(reader: str, label: str | None, value: int | None = None) -> str:
+    number = "" if value is None else f"={value}"
+    return f"mask:{reader}:{label}{number}" if label else f"mask:{reader}"
 
 
 def _consistent(rows: Sequence[_Row]) -> None:
@@ -293,20 +309,26 @@ def _consistent(rows: Sequence[_Row]) -> None:
             row.cells[f"{name}:{label}" if free else f"{name}-unlabelled"] = row.cells.pop(name)
 
 
-def _conventional_rows(root: Path, catalogue: Catalogue, pseudonyms: Pseudonyms) -> list[_Row] | None:
+def _conventional_rows(
+    root: Path, catalogue: Catalogue, pseudonyms: NameGiver, choice: LayoutChoice
+) -> list[_Row] | None:
     """Return the rows of an archive that keeps a convention, without the images that the catalogue excludes."""
-    listed = conventional(root)
+    listed = conventional(root, None, choice)
     if listed is None:
         return None
     usable = "SELECT * FROM files WHERE path = ? AND member = '' AND outcome = ''"
     rows: list[_Row] = []
+    all_told = all(row.reference is not None for row in listed)  # an empty cell would say: nothing is present
     for row in listed:
         path = os.path.relpath(row.image, root)
         files = list(catalogue.select(usable, path))
         if files:
-            masks = {_column(mask.reader, _fitting(mask.label)): os.path.relpath(mask.path, root) for mask in row.masks}
             study, patient = pseudonyms.study(row.patient, row.study), pseudonyms.patient(row.patient)
-            cells = {"study": study, "patient": patient, "image": path, **masks}
+            cells = {"study": study, "patient": patient, "image": path, **row.strata}
+            cells |= {_LABEL: ";".join(row.reference or ())} if all_told else {}
+            for mask in row.masks:
+                name, plain = _column(mask.reader, _fitting(mask.label), mask.value), os.path.relpath(mask.path, root)
+                cells[name] = f"{cells[name]};{plain}" if name in cells else plain
             doubts = list(doubts_of_image(files[0], files))
             rows.append(_Row(cells, {}, ImagePlace(path, is_folder=False), own_patient=True, doubts=doubts))
     return rows

@@ -2,7 +2,9 @@
 
 A reader is a module with ``FACTS`` (see ``ReaderFacts``), ``accepts(path)``, and ``read(path, options)`` for images, or
 ``read_mask(path, image, wanted)`` for masks, or both; ``check_header(head, size)`` where a file's beginning can tell
-that it will be refused. Nobody else knows a format's endings or first bytes: who needs them asks ``Readers``.
+that it will be refused; ``detached(head, name)`` where the voxels may lie in files beside it;
+``check_file(file, size)`` where a header lies anywhere in its file. Nobody else knows a format's endings or first
+bytes: who needs them asks ``Readers``.
 This list may import every reader; no reader imports it.
 """
 
@@ -12,15 +14,18 @@ from importlib import import_module
 from pathlib import Path, PurePath
 from types import ModuleType
 
-from pipeline.errors import Reason
+from pipeline.errors import Reason, StudyError
 from pipeline.studies.readers.images import (
     dicom_enhanced,
     dicom_mosaic,
     dicom_projection,
     dicom_series,
+    meta_image,
+    mgh,
     nifti,
     nrrd,
     picture,
+    tiff,
 )
 from pipeline.studies.readers.masks import (
     boxes,
@@ -31,6 +36,7 @@ from pipeline.studies.readers.masks import (
     png_mask,
     polygons,
     rtstruct,
+    spheres,
 )
 from pipeline.studies.readers.regions import aim, dicom_report, labelme, lidc, pascal_voc, via, yolo
 from pipeline.studies.readers.shared.base import (
@@ -39,10 +45,12 @@ from pipeline.studies.readers.shared.base import (
     MaskFile,
     MaskRequest,
     ReadOptions,
+    first_bytes,
     guarded,
     refused,
     series_files,
 )
+from pipeline.studies.readers.shared.detached import companions
 from pipeline.studies.readers.shared.reader_facts import ReaderFacts
 
 __all__ = [
@@ -63,7 +71,10 @@ __all__ = [
 IMAGE_READERS: tuple[ModuleType, ...] = (
     nifti,  # four magic bytes, the cheapest to tell
     nrrd,  # likewise
+    meta_image,  # likewise
+    tiff,  # likewise
     picture,  # likewise
+    mgh,  # the shortest magic: behind those that have more of it
     dicom_enhanced,  # told by the meta group alone, before a reader that parses the header
     dicom_projection,  # before the series, which takes any DICOM file
     dicom_mosaic,  # likewise
@@ -73,12 +84,16 @@ IMAGE_READERS: tuple[ModuleType, ...] = (
 MASK_READERS: tuple[ModuleType, ...] = (
     nifti,  # as above
     nrrd,
+    meta_image,
+    tiff,
     png_mask,  # likewise
+    mgh,  # as above
     dicom_seg,  # reads the meta group to tell a segmentation from other DICOM objects
     rtstruct,  # likewise
     dicom_picture_mask,  # likewise
     dicom_report,  # by its class alone
     dicom_series_mask,  # it takes folders and whatever DICOM slices are left
+    spheres,  # a CSV told by its columns, before any other
     boxes,  # text has no magic bytes: told by its ending
     yolo,  # likewise
     pascal_voc,  # XML by its outermost element
@@ -127,6 +142,17 @@ class Readers:
         """Tell by the ending whether a file in a study's folder may be no part of the study."""
         return any(facts.may_be_preview and facts.bears(path) for facts in self.facts)
 
+    def voxel_files(self, path: Path) -> tuple[Path, ...]:
+        """Return the files beside a file that hold its voxels; none of a file that holds them itself, or is broken."""
+        for reader in self.images:
+            if reader.FACTS.header_endings and path.name.lower().endswith(reader.FACTS.header_endings):
+                try:
+                    parts = reader.detached(first_bytes(path, HEAD_BYTES), path.resolve().name)
+                    return companions(path, parts) if parts else ()
+                except (StudyError, OSError):
+                    return ()
+        return ()
+
     def of_beginning(self, head: bytes) -> ModuleType | None:
         """Return the reader of files that begin so, of those that are told by their names."""
         return next((reader for reader in self.images if reader.FACTS.told_by_name and reader.FACTS.begins(head)), None)
@@ -143,6 +169,9 @@ def _names(readers: Iterable[ModuleType]) -> tuple[str, ...]:
 def _imported(images: Iterable[str], masks: Iterable[str]) -> Readers:
     return Readers(tuple(map(import_module, images)), tuple(map(import_module, masks)))
 
+
+HEAD_BYTES = 64 * 1024
+"""As much of a file's beginning as any header of ours takes."""
 
 BUILT_IN = Readers()
 """The readers of this program alone."""
@@ -178,7 +207,9 @@ def _read_image(path: Path, options: ReadOptions, readers: Readers) -> ImageFile
         if reader.accepts(only):
             image: ImageFile = reader.read(only, options)
             return image
-    raise refused(Reason.UNSUPPORTED_FORMAT, "the image is neither NIfTI, NRRD, PNG, JPEG nor DICOM")
+    raise refused(
+        Reason.UNSUPPORTED_FORMAT, "the image is neither DICOM, NIfTI, NRRD, MetaImage, MGH, TIFF, PNG nor JPEG"
+    )
 
 
 def _read_mask(path: Path, image: ImageFile, wanted: MaskRequest, readers: Readers) -> MaskFile:
@@ -188,7 +219,10 @@ def _read_mask(path: Path, image: ImageFile, wanted: MaskRequest, readers: Reade
         if reader.accepts(path):
             mask: MaskFile = reader.read_mask(path, image, wanted)
             return mask
-    message = "the mask is of no format that is read: NIfTI, NRRD, PNG, DICOM, JSON, XML, CSV or YOLO text"
+    message = (
+        "the mask is of no format that is read: NIfTI, NRRD, MetaImage, MGH, TIFF, PNG, DICOM, JSON, XML, CSV or YOLO "
+    )
+    message += "text"
     raise refused(Reason.UNSUPPORTED_FORMAT, message)
 
 

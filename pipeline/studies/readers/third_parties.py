@@ -83,6 +83,8 @@ def _wrong_names(facts: ReaderFacts, readers: Readers) -> str:
         return f"the kind {facts.kind!r} is taken, or is not words in lower case"
     if facts.covers_many or not facts.told_by_name:
         return "FACTS must say told_by_name, and not covers_many: other files are this program's own"
+    if facts.header_endings:
+        return "FACTS.header_endings is not empty: whoever hashes a study knows of this program's own headers alone"
     return ""
 
 

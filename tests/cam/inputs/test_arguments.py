@@ -1,5 +1,6 @@
 """Every argument of ``explain`` that is not what it has to be is refused in one sentence that names it."""
 
+import inspect
 import re
 
 import numpy as np
@@ -319,3 +320,40 @@ def test_weights_of_inference_mode_are_named():
     for around in (torch.inference_mode, torch.no_grad):
         with around(), pytest.raises(ValueError, match=r"weights were made in torch.inference_mode\(\)"):
             explain(model, X, target=1)
+
+
+FOREIGN = [
+    ({"target_layers": ["layer"]}, "explain has no argument 'target_layers'; here it is layers="),
+    ({"target_layer": "layer"}, "explain has no argument 'target_layer'; here it is layers="),
+    ({"layer": "layer"}, "explain has no argument 'layer'; here it is layers="),
+    ({"class_idx": 1}, "explain has no argument 'class_idx'; here it is target="),
+    ({"target_class": 1}, "explain has no argument 'target_class'; here it is target="),
+    ({"target_category": 1}, "explain has no argument 'target_category'; here it is target="),
+    ({"method": "gradcam"}, "explain has no argument 'method'; here it is methods="),
+    ({"reshape_transform": None}, "explain has no argument 'reshape_transform'; here it is grids="),
+    ({"batch_size": 4}, "explain has no argument 'batch_size'; here it is rows="),
+    ({"use_cuda": 4}, "explain has no argument 'use_cuda'; its arguments are model, x, targets, "),
+    ({"lables": ["a"]}, "explain has no argument 'lables'; did you mean labels="),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "message"), FOREIGN, ids=[next(iter(given)) for given, _ in FOREIGN])
+def test_a_keyword_of_another_package_is_refused_with_ours(given, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        explain(small(2, rectified=True, affine=True), images(2), **given)
+
+
+def test_an_image_under_another_name_is_refused_with_ours():
+    model = small(2, rectified=True, affine=True)
+    for name in ("input_tensor", "inputs", "input"):
+        with pytest.raises(ValueError, match=f"explain has no argument '{name}'; here it is x="):
+            explain(model, **{name: images(2)})
+    with pytest.raises(ValueError, match="explain: missing a required argument: 'x'"):
+        explain(model)
+    with pytest.raises(ValueError, match="explain: too many positional arguments"):
+        explain(model, images(2), [1], "gradcam")
+
+
+def test_the_signature_is_that_of_the_function():
+    assert list(inspect.signature(explain).parameters)[:4] == ["model", "x", "targets", "target"]
+    assert explain.__doc__.startswith("Explain ``model``")

@@ -107,7 +107,6 @@ REFUSED = [
     ("features#2", "layer 'features#2': 'features' is called 2 times, numbered from 0"),
     ("features#x", "layer 'features#x' does not exist"),
     ("head#1", "'head' is called 1 times"),
-    ("auto", r"called more than once .*: take a map of each, layers=\['features.1#0', .*'features.1#sum'|'features#0'"),
 ]  # fmt: skip
 
 
@@ -116,12 +115,6 @@ def test_what_call_is_meant_has_to_be_said(layer, message):
     model, x = views(2)
     with pytest.raises(ValueError, match=message):
         explain(model, x, target=1, layers=layer)
-
-
-def test_an_ablation_of_the_sum_is_refused():
-    model, x = views(2)
-    with pytest.raises(ValueError, match="layer 'features#sum' is several calls, and this method changes one"):
-        explain(model, x, target=1, methods="ablationcam", layers="features#sum")
 
 
 def test_a_module_that_is_called_so_comes_first():
@@ -153,6 +146,11 @@ class SliceBySlice(nn.Module):
             seen = self.features(slices.transpose(0, 1).flatten(0, 1)).unflatten(0, (number, -1)).transpose(0, 1)
         pooled = seen.flatten(3).mean(3)
         return self.head((self.gate(pooled).softmax(1) * pooled).sum(1))
+
+
+class Shuffled(SliceBySlice):
+    def forward(self, x):
+        return super().forward(x[:, :, [2, 0, 1]])
 
 
 WAYS = {"a loop": True, "rows by sample": True, "rows by slice": False}
@@ -190,11 +188,7 @@ def test_every_way_over_the_slices_gives_the_same_maps(method, axis):
     maps = []
     for way in ("rows by sample", "rows by slice", "a loop"):
         model, x, grids = sliced(axis, way)
-        if way == "a loop" and method in ("ablationcam", "reciprocam"):
-            with pytest.raises(ValueError, match="is several calls, and this method changes one"):
-                explain(model, x, target=1, methods=method, layers="features", grids=grids)
-        else:
-            maps.append(explain(model, x, target=1, methods=method, layers="features", grids=grids)[method].clone())
+        maps.append(explain(model, x, target=1, methods=method, layers="features", grids=grids)[method].clone())
     for other in maps[1:]:
         torch.testing.assert_close(other, maps[0])
     assert bool(maps[0].any())
@@ -205,16 +199,15 @@ def test_auto_takes_the_slices_that_are_stated():
     memory = Memory()
     choice = find_layer(model, x, {**grids, "features.1": grids["features"]}, memory=memory)
     assert (choice.name, choice.past) == ("features", 0.0)
-    with pytest.raises(ValueError, match=r"found no layer .* has 3 rows for one sample: .*Slices"):
-        find_layer(model, x)
 
 
 def test_rows_that_are_not_one_a_sample_name_the_remedy():
     model, x, _ = sliced(0, "rows by sample")
+    shuffled = Shuffled(0, "rows by sample").double().eval()
     with pytest.raises(
         ValueError, match=r"its output has shape \(6, 4, 5, 6\); of slices .*grids=\{'features': Slices"
     ):
-        explain(model, x, target=1, layers="features")
+        explain(shuffled, x, target=1, layers="features")
     with pytest.raises(ValueError, match=r"grids\['features'\] is Slices.*, which does not fit"):
         explain(model, x, target=1, layers="features", grids={"features": Slices(4)})
     for axis in (-1, 0.5, True, "depth"):

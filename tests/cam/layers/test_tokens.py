@@ -227,11 +227,11 @@ def test_putting_back_what_was_laid_out_gives_the_output_again(kind):
 
 
 @pytest.mark.parametrize("axes", [2, 3])
-def test_as_output_puts_rows_back_with_the_prefix_tokens_of_their_sample(axes):
+def test_as_outputs_puts_rows_back_with_the_prefix_tokens_of_their_sample(axes):
     model, x, _ = made(axes)
     layer, samples = "network.blocks.0", torch.tensor([1, 0, 1])
     passed = capture(model, x, [layer])
-    rows = passed.as_output(layer, passed.activations[layer].detach()[samples].float(), samples)
+    (rows,) = passed.as_outputs(layer, passed.activations[layer].detach()[samples].float(), samples)
     assert rows.dtype is torch.float64
     hook = model.get_submodule(layer).register_forward_hook(lambda *_: rows)
     with torch.no_grad():

@@ -1,11 +1,11 @@
 """What is counted over a run's studies."""
 
 import csv
+import shutil
 
 import pytest
 
 from pipeline.conclusions import conclude as results
-from pipeline.findings.estimates import Verdict
 from pipeline.findings.facts import LayerFacts
 from pipeline.findings.results import Compared
 from pipeline.findings.scores import MapScores, Score
@@ -13,6 +13,7 @@ from pipeline.findings.shards import read_shard
 from pipeline.findings.study_audit import StudyAudit
 from tests.pipeline.planted import plant, write_manifest
 from tests.pipeline.runs.test_run import complete
+from tests.pipeline.walk import model_kinds
 
 SCORED = (Score(name="iou", value=0.5), Score(name="hit_rate", reason="constant_map"))
 UNDEFINED = (Score(name="iou", reason="empty_mask"),)
@@ -88,18 +89,6 @@ def test_the_cells_range_is_that_of_all_studies_at_the_layer():
     assert results._with_range(layer, []).cell_range is None
 
 
-@pytest.mark.parametrize(
-    ("rule", "other"),
-    [("better than centre_prior", "centre_prior"), ("at least 0.7", None), ("no better than chance", None)],
-)
-def test_a_verdict_knows_what_it_is_held_against(rule, other):
-    fields = dict.fromkeys(("criterion", "metric", "method", "reason"), "x")
-    estimate = {"metric": "x", "method": "x", "among": "all", "value": 0.0, "confidence": 0.9, "interval": "i",
-                "patients": 1, "studies": 1}  # fmt: skip
-    found = Verdict.model_validate({**fields, "among": "all", "rule": rule, "estimate": estimate, "answer": "MET"})
-    assert found.better_than == other
-
-
 def test_a_run_says_what_it_compared_and_how_large_its_cells_are(tmp_path):
     config = plant(tmp_path, 6)
     archive = tmp_path / "archive"
@@ -114,3 +103,45 @@ def test_a_run_says_what_it_compared_and_how_large_its_cells_are(tmp_path):
     assert found.cohort_facts["modality (manifest)"] == {"CT": 6}
     assert found.cohort_facts["reference"] == {"clear": 2, "lesion": 4}
     assert found.model.negative_label == "clear"
+
+
+REGRESSION = {"name": "m", "factory": "kinds:number", "labels": ["lesion"], "output": "regression"}
+
+
+def test_a_regression_calls_nothing_and_the_rest_is_concluded(tmp_path):
+    config = plant(tmp_path, 6, model=REGRESSION, explain={"methods": ["gradcam"]},
+                   criteria=[{"metric": "hit_rate", "method": "gradcam", "at_least": 0.7}])  # fmt: skip
+    shutil.copy(model_kinds.__file__, tmp_path / "kinds.py")
+    folder, results = complete(config)
+    assert {estimate.metric for estimate in results.classification} == {
+        "accuracy",
+        "sensitivity",
+        "specificity",
+        "auroc",
+    }
+    for estimate in results.classification:
+        assert (estimate.value, estimate.reason) == (None, "the model is a regression: it calls no label")
+    assert {estimate.among for estimate in results.estimates} == {"reference_positive"}
+    assert "called by the model" not in results.cohort_facts
+    assert all(case.rule.endswith("of all studies") for case in results.cases)
+    assert results.cases
+    rows = list(csv.DictReader((folder / "per_study.csv").open()))
+    assert all((row["probability"], row["predicted"]) == ("", "") for row in rows)
+    assert all(float(row["value"]) > 0 for row in rows if row["target"])
+
+
+@pytest.mark.parametrize("kind", [("softmax", "probability"), ("one_sigmoid", "probability"), ("one_logit", "logits")])
+def test_the_verdicts_of_the_same_network_in_other_clothes_are_the_same(tmp_path, kind):
+    runs = {}
+    for name, output in (("logits", "softmax"), kind):
+        folder = tmp_path / name
+        model = {"name": "m", "factory": f"kinds:{name}", "labels": ["clear", "lesion"], "output": output}
+        config = plant(folder, 24, model=model, explain={"methods": ["gradcam"]})
+        shutil.copy(model_kinds.__file__, folder / "kinds.py")
+        runs[name] = complete(config)[1]
+    first, second = runs.values()
+    assert [verdict.answer for verdict in first.verdicts] == [verdict.answer for verdict in second.verdicts]
+    assert "MET" in {verdict.answer for verdict in first.verdicts}
+    for verdict, other in zip(first.verdicts, second.verdicts, strict=True):
+        assert verdict.estimate.value == pytest.approx(other.estimate.value, abs=1e-3)
+    assert first.cohort_facts["called by the model"] == {"clear": 8, "lesion": 16}

@@ -1,9 +1,8 @@
 import numpy as np
 
-from pipeline.evidence.baselines import centre_prior, random_map
-from pipeline.evidence.experts import agreement
+from pipeline.evidence.baselines import CentrePriors, centre_prior, random_map
+from pipeline.evidence.metrics.map_evidence import MaskedEvidence
 from pipeline.studies.geometry import Geometry
-from pipeline.studies.volume import Mask
 
 
 def test_random_map_depends_on_seed_and_study_alone():
@@ -20,19 +19,28 @@ def test_centre_prior_peaks_at_the_centre_and_is_symmetric():
     assert np.isclose(prior[2, 3, 6] / prior[2, 3, 4], np.exp(-0.5 * (2 / 2.25) ** 2))
 
 
-def test_agreement_by_hand():
-    grid = Geometry((2, 2), np.eye(4))
-    one = Mask(np.array([[1, 1], [0, 0]], bool), grid, "nodule", "b")
-    other = Mask(np.array([[1, 0], [1, 1]], bool), grid, "nodule", "a")
-    empty = Mask(np.zeros((2, 2), bool), grid, "effusion", "a")
-    found = agreement((one, other, empty))
-    ((key, scores),) = found.items()
-    assert key == ("nodule", "a", "b")
-    assert {score.name: score.value for score in scores} == {"iou": 1 / 4, "dice": 2 / 5}
+def test_the_centre_prior_is_made_once_for_studies_of_one_grid():
+    priors, made = CentrePriors(), []
 
+    def evidence_of(heatmap):
+        made.append(heatmap.geometry)
+        return MaskedEvidence(heatmap, "otsu")
 
-def test_two_empty_masks_are_not_perfect_agreement():
-    grid = Geometry((2, 2), np.eye(4))
-    pair = tuple(Mask(np.zeros((2, 2), bool), grid, "nodule", reader) for reader in "ab")
-    (scores,) = agreement(pair).values()
-    assert {score.reason for score in scores} == {"empty_masks"}
+    def asked(spacing=1.0, origin=0.0, shape=(5, 7), seen=None, scaled=True):
+        affine = np.diag([spacing, 1.0, 1.0, 1.0])
+        affine[0, 3] = origin
+        geometry = Geometry(shape, affine, scaled=scaled)
+        evidence = priors.evidence(geometry, np.ones(shape, bool) if seen is None else seen, evidence_of)
+        assert np.array_equal(evidence.heatmap.array, centre_prior(geometry))
+        assert evidence.heatmap.geometry.spacing == geometry.spacing
+        assert evidence.heatmap.geometry.scaled == scaled
+        return len(made)
+
+    assert [asked(), asked(), asked(origin=40.0)] == [1, 1, 1]
+    assert asked(spacing=2.0) == 2
+    assert asked(spacing=2.0, scaled=False) == 3
+    assert asked(shape=(7, 5)) == 4
+    partly = np.ones((7, 5), bool)
+    partly[0] = False
+    assert asked(shape=(7, 5), seen=partly) == 5
+    assert [asked(shape=(7, 5)), asked()] == [5, 6]  # one grid is kept, the last

@@ -9,10 +9,10 @@ from torch import nn
 
 from cam import METHODS, explain, same_evidence
 from pipeline.evidence.equivalence import agree, equivalent_methods
-from pipeline.evidence.metrics.map_evidence import MaskedEvidence
+from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap
 from pipeline.evidence.metrics.registry import score_all
 from pipeline.studies.geometry import Geometry, cells, plan
-from pipeline.studies.volume import Heatmap, Mask
+from pipeline.studies.volume import Heatmap
 
 ROW = np.float32([0.0, 1.0, -2.0, 3.0])
 NOTHING = np.float32([0.0, 0, 0, 0])
@@ -139,7 +139,7 @@ def measured(model, axes, methods):
                 resampling = plan(cells(own, values.shape), grid)
                 marked = np.random.default_rng(9).random(grid.shape) < 0.1
                 heatmap = Heatmap(resampling.apply(values), grid, resampling.seen, name, layer, str(target))
-                scores[name] += score_all(MaskedEvidence(heatmap, "otsu"), Mask(marked, grid, "t", "r"))
+                scores[name] += score_all(RegionOverlap(MaskedEvidence(heatmap, "otsu"), MarkedVoxels(marked, grid)))
     studies = [{(name, str(target)): maps[sample].numpy() for (name, _, target), maps in found} for sample in range(4)]
     return scores, studies
 

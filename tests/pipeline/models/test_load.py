@@ -7,8 +7,7 @@ from safetensors.torch import save_file
 
 from pipeline.config import ModelConfig
 from pipeline.errors import ConfigError, ModelError
-from pipeline.models import load
-from pipeline.models.load import choose_device, load_model, probabilities
+from pipeline.models.load import choose_device, load_model
 
 CPU = torch.device("cpu")
 
@@ -74,7 +73,7 @@ def test_without_a_weights_file_the_weights_themselves_are_hashed(folder):
 
 
 def test_bundle(tmp_path):
-    from pipeline.models.load import build_network
+    from pipeline.models.bundle import build_network
 
     (tmp_path / "configs").mkdir()
     (tmp_path / "models").mkdir()
@@ -145,32 +144,24 @@ def test_garbage_weights_are_refused(folder):
             load_model(model(factory="makers:build", weights=folder / name), folder, CPU)
 
 
-def test_probabilities_for_each_kind_of_output():
-    logits = torch.tensor([[0.0, 2.0]])
-    assert probabilities(logits, "softmax").sum() == pytest.approx(1)
-    assert probabilities(logits, "sigmoid")[0].tolist() == pytest.approx([0.5, 0.8808], abs=1e-4)
-    assert probabilities(logits[:, 1:], "single_logit")[0].tolist() == pytest.approx([0.1192, 0.8808], abs=1e-4)
-
-
 def test_devices():
     assert choose_device("cpu").type == "cpu"
     with pytest.raises(ConfigError, match="'abacus' is not available"):
         choose_device("abacus")
 
 
-@pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.", "module._orig_mod."])
-@pytest.mark.parametrize("container", [None, "state_dict", "network_weights", "net", "network", "ema"])
-def test_weights_as_tools_write_them_are_loaded(tmp_path, prefix, container):
-    network = torch.nn.Sequential(torch.nn.Linear(2, 2))
-    state = {prefix + name: value for name, value in network.state_dict().items()}
-    torch.save(state if container is None else {container: state, "epoch": 3}, tmp_path / "w.pt")
-    empty = torch.nn.Sequential(torch.nn.Linear(2, 2))
-    load._load_weights(empty, tmp_path / "w.pt")
-    assert torch.equal(empty[0].weight, network[0].weight)
+OWN_CLASS = """
+from torch import nn
+
+class Net(nn.Sequential):
+    pass
+
+def build():
+    return Net(nn.Conv2d(1, 3, 3), nn.Flatten())
+"""
 
 
-def test_a_prefix_is_kept_where_the_networks_own_names_have_it():
-    wanted = torch.nn.ModuleDict({"model": torch.nn.Linear(2, 2)}).state_dict()
-    assert load._without_prefix(dict(wanted), wanted) == wanted
-    mixed = {"model.weight": torch.zeros(1), "other.weight": torch.zeros(1)}
-    assert load._without_prefix(mixed, {"weight": torch.zeros(1)}) == mixed
+def test_the_codes_digest_is_the_same_at_every_load(folder):
+    (folder / "own.py").write_text(OWN_CLASS)
+    digests = {load_model(model(factory="own:build"), folder, CPU).code_sha256 for _ in range(3)}
+    assert len(digests) == 1

@@ -37,6 +37,13 @@ STEPS_3D = [
     [{"_target_": "CenterSpatialCrop", "roi_size": [10, 11, 6]}],
     [{"_target_": "Flip", "spatial_axis": [0, 2]}],
     [{"_target_": "Rotate90", "k": 1, "spatial_axes": [0, 2]}],
+    [{"_target_": "Rotate", "angle": [0.2, 0.1, 0.3], "keep_size": False}],
+    [{"_target_": "Zoom", "zoom": [1.2, 0.9, 1.1], "mode": "trilinear", "align_corners": True}],
+    [{"_target_": "Affine", "rotate_params": [0.2, 0.1, 0.0], "translate_params": [1.0, 2.0, 0.5], "image_only": True}],
+    [{"_target_": "Spacing", "pixdim": [1.5, 1.5, 1.5], "align_corners": True, "scale_extent": True}],
+    [{"_target_": "SpatialCrop", "roi_start": [2, 5, 1], "roi_end": [20, 14, 10]}],
+    [{"_target_": "BorderPad", "spatial_border": [1, 2, 3]}],
+    [{"_target_": "DivisiblePad", "k": 7}],
     [
         {"_target_": "Orientation", "axcodes": "RAS"},
         {"_target_": "Spacing", "pixdim": [2.0, 2.0, 2.0]},

@@ -9,8 +9,8 @@ import pytest
 from pipeline.errors import OutputError
 from pipeline.findings.shards import load_map, load_maps
 from pipeline.runs.reuse import carried_answers
+from pipeline.walk import explaining as audit
 from pipeline.walk import reading
-from pipeline.walk import study_walk as audit
 from tests.pipeline.planted import plant, write_manifest, write_study
 from tests.pipeline.runs.test_run import change, complete
 from tests.pipeline.steps import begin, finish, read_run, work

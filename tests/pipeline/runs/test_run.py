@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import stat
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -16,6 +17,9 @@ from pipeline.findings.custody.ledger import read_ledger
 from pipeline.findings.panels import load_panels
 from pipeline.findings.results import load_results
 from pipeline.findings.shards import load_map, read_shard
+from pipeline.findings.spec import read_members
+from pipeline.verify.rows import check_arrival
+from pipeline.verify.run_folder import open_run_folder
 from pipeline.walk.sources import find_sources
 from tests.pipeline.planted import affine_of, plant, write_manifest, write_study
 from tests.pipeline.shared_pool import POOL
@@ -293,6 +297,45 @@ def test_an_open_cohort_may_grow_a_closed_one_may_not(tmp_path, monkeypatch):
         rows = list(csv.DictReader((archive / "manifest.csv").open()))
         write_manifest(archive, [*rows, write_study(archive, 4, True)])
         assert len(complete(config)[1].lock.exploratory) == reasons
+
+
+def grown(config, number):
+    archive = config.parent / "archive"
+    rows = list(csv.DictReader((archive / "manifest.csv").open()))
+    write_manifest(archive, [*rows, write_study(archive, number, True)])
+
+
+def first_seen(folder):
+    return [member.first_seen for member in read_members(folder)]
+
+
+def test_a_growing_cohort_knows_which_run_saw_a_study_first(tmp_path):
+    config = plant(tmp_path, 3)
+    lock(config, cohort_open=True)
+    before, results = complete(config)
+    assert results.lock.open_cohort
+    assert "every look" in next(v.estimate.interval for v in results.verdicts if v.metric == "hit_rate")
+    grown(config, 4)
+    after, _ = complete(config)
+    assert first_seen(before) == [before.name] * 3
+    assert first_seen(after) == [before.name] * 3 + [after.name]
+    folder = open_run_folder(after)
+    assert not list(check_arrival(folder))
+    for name in (after.name, before.name[:-1] + "x", ""):
+        edited = tuple(member.model_copy(update={"first_seen": name}) for member in folder.members)
+        assert list(check_arrival(replace(folder, members=edited)))
+    lock(config, cohort_open=True, amend="another look")
+    assert set(first_seen(complete(config)[0])) != {before.name, after.name}  # another lock starts afresh
+
+
+def test_an_altered_cohort_tells_nothing_of_who_was_seen_first(tmp_path):
+    config = plant(tmp_path, 3)
+    lock(config, cohort_open=True)
+    before, _ = complete(config)
+    path = before / "cohort.json"
+    path.write_text(path.read_text().replace(before.name, "20000101T000000000Z-00000000"))
+    after, _ = complete(config)
+    assert first_seen(after) == [after.name] * 3
 
 
 @pytest.mark.parametrize(

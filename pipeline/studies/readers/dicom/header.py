@@ -51,9 +51,11 @@ _ENHANCED = frozenset(
     f"1.2.840.10008.5.1.4.1.1.{kind}"
     for kind in ("2.1", "2.2", "4.1", "4.4", "130", "128.1", "13.1.1", "13.1.2", "13.1.3")
 )
-# ultrasound and secondary capture, single and multi-frame: the only ones that may go without a spacing
-CAPTURES = frozenset(f"1.2.840.10008.5.1.4.1.1.{kind}" for kind in ("3.1", "6.1", "7", "7.1", "7.2", "7.3", "7.4"))
-"""SOP classes of ultrasound and secondary captures."""
+# ultrasound (3 and 6 are the classes retired in 1993) and secondary capture, single and multi-frame
+CAPTURES = frozenset(
+    f"1.2.840.10008.5.1.4.1.1.{kind}" for kind in ("3", "3.1", "6", "6.1", "7", "7.1", "7.2", "7.3", "7.4")
+)
+"""SOP classes of ultrasound, the retired ones too, and secondary captures."""
 
 _PROJECTING = frozenset(("CR", "DR", "DX", "IO", "MG", "PX", "RF", "RG", "XA"))
 # segmentations and registrations; reports and key objects; presentation states; RT; documents; waveforms;
@@ -106,6 +108,9 @@ class Kind(StrEnum):
     NIFTI = "nifti"
     NRRD = "nrrd"
     RASTER = "raster"
+    METAIMAGE = "metaimage"
+    MGH = "mgh"
+    TIFF = "tiff"
     ARCHIVE = "zip or tar"
     OTHER = "other"
 

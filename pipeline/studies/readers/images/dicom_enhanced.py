@@ -32,7 +32,7 @@ from pipeline.studies.readers.dicom.pixel_values import pixels_of, stored_values
 from pipeline.studies.readers.dicom.planes import Plane, Stack, plane_of, stacked
 from pipeline.studies.readers.modalities.volumes import has_repeated_positions, ranks
 from pipeline.studies.readers.shared.base import ImageFile, ReadOptions, check_size, refused, volume_of
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import ImageNotes, ReaderFacts
 from pipeline.studies.readers.shared.volume_choice import (
     VolumeChoice,
     VolumeTraits,
@@ -43,7 +43,16 @@ from pipeline.studies.readers.shared.volume_choice import (
 
 __all__ = ["FACTS", "accepts", "checked_frames", "read"]
 
-FACTS = ReaderFacts(title="enhanced CT, MR, PET, X-ray volumes: one DICOM file", kind="dicom frames", reads="image")
+FACTS = ReaderFacts(
+    title="enhanced CT, MR, PET, X-ray volumes: one DICOM file",
+    kind="dicom frames",
+    reads="image",
+    image=ImageNotes(
+        "column, row, slice",
+        "after each frame's own pixel value transformation",
+        "functional groups, each frame's own or shared",
+    ),
+)
 
 _FRAME_TYPES = (
     "CTImageFrameTypeSequence",

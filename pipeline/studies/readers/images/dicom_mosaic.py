@@ -36,12 +36,17 @@ from pipeline.studies.readers.dicom.planes import plane_of
 from pipeline.studies.readers.modalities.csa_header import csa_texts
 from pipeline.studies.readers.modalities.volumes import volumes_of
 from pipeline.studies.readers.shared.base import ImageFile, ReadOptions, refused, series_files, volume_of
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import ImageNotes, ReaderFacts
 from pipeline.studies.readers.shared.volume_choice import VolumeChoice, choices_told, narrowed
 
 __all__ = ["CSA_TAGS", "FACTS", "Mosaic", "accepts", "checked_mosaic", "read"]
 
-FACTS = ReaderFacts(title="Siemens mosaic, one file a volume", kind="dicom mosaic", reads="image")
+FACTS = ReaderFacts(
+    title="Siemens mosaic, one file a volume",
+    kind="dicom mosaic",
+    reads="image",
+    image=ImageNotes("column, row, slice", "after slope and intercept", "the CSA header, held against the plane"),
+)
 
 _CSA = 0x00291010
 _SPACING = "SpacingBetweenSlices"

@@ -25,11 +25,20 @@ from pipeline.studies.readers.dicom.pixel_values import excess_of, pixels_of, st
 from pipeline.studies.readers.shared.base import ImageFile, ReadOptions, chosen, refused, volume_of
 from pipeline.studies.readers.shared.colour import LUMINANCE, luminance
 from pipeline.studies.readers.shared.flat import NO_SPACING, Direction, flat_geometry
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import ImageNotes, ReaderFacts
 
 __all__ = ["FACTS", "accepts", "checked_flat", "read"]
 
-FACTS = ReaderFacts(title="DICOM projection, secondary capture and ultrasound", kind="dicom projection", reads="image")
+FACTS = ReaderFacts(
+    title="DICOM projection, secondary capture and ultrasound",
+    kind="dicom projection",
+    reads="image",
+    image=ImageNotes(
+        "row, column",
+        "after the modality transform, dense = bright; colour as luminance",
+        "`PixelSpacing`, `ImagerPixelSpacing`, `NominalScannedPixelSpacing`, the only ultrasound region; else pixels",
+    ),
+)
 
 _DECODED_AS_RGB = {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT"}
 # the first is corrected for magnification where the two differ
@@ -51,7 +60,7 @@ def read(path: Path, options: ReadOptions) -> ImageFile:
     """Read a picture: array (row, column), dense = bright, after the modality transform.
 
     Raises:
-        StudyError: NO_GEOMETRY for a projection without pixel spacing; SEVERAL_VOLUMES for several frames of
+        StudyError: NO_GEOMETRY for a projection whose pixel spacing is none; SEVERAL_VOLUMES for several frames of
             which none is chosen; NOT_A_SINGLE_CHANNEL for colours of another kind; as the path of all pixels.
     """
     dataset, header = open_whole(path)
@@ -144,18 +153,26 @@ def _palette(dataset: Dataset, stored: NDArray[np.integer]) -> tuple[NDArray[np.
 def stated_spacing(header: Header) -> tuple[NDArray[np.float64], str] | None:
     """Return the distances (mm) between rows and between columns that an attribute states, and which it is.
 
+    None where none states any: distances are in pixels then.
+
     Raises:
-        StudyError: NO_GEOMETRY when a projection states none; a capture may.
+        StudyError: NO_GEOMETRY when a projection states one that is none; of a capture, that is passed over.
     """
+    stated = False
     for name, keyword in _SPACINGS.items():
         try:
             spacing = numbers(header, name, 2)
         except StudyError:
-            spacing = None
-        if spacing is not None and spacing.min() > 0:
-            return spacing, keyword
-    if header.get("class") not in CAPTURES:
-        raise refused(Reason.NO_GEOMETRY, "the image states neither PixelSpacing nor ImagerPixelSpacing above 0")
+            spacing, stated = None, True
+        if spacing is not None:
+            if spacing.min() > 0:
+                return spacing, keyword
+            stated = True
+    if stated and header.get("class") not in CAPTURES:
+        message = (
+            "PixelSpacing, ImagerPixelSpacing or NominalScannedPixelSpacing is stated, and is not two numbers above 0"
+        )
+        raise refused(Reason.NO_GEOMETRY, message)
     return None
 
 

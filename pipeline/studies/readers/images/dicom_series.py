@@ -44,7 +44,7 @@ from pipeline.studies.readers.shared.base import (
     series_files,
     volume_of,
 )
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import ImageNotes, ReaderFacts
 from pipeline.studies.readers.shared.volume_choice import VolumeChoice, choices_told, narrowed, same_b_value
 
 __all__ = ["FACTS", "accepts", "checked_slice", "read", "stored_labels"]
@@ -55,6 +55,11 @@ FACTS = ReaderFacts(
     reads="image",
     endings=(".dcm", ".dicom", ".ima"),
     magic=((128, b"DICM"),),
+    image=ImageNotes(
+        "column, row, slice",
+        "after each slice's own modality transform (HU for CT)",
+        "positions, orientation and pixel spacing of every slice",
+    ),
 )
 
 _FLOAT = 4

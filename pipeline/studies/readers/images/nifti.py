@@ -1,13 +1,16 @@
-"""NIfTI-1 and -2, one file (.nii, .nii.gz): nibabel reads the voxels, where they lie is told by ``nifti_forms``.
+"""NIfTI-1 and -2, one file (.nii, .nii.gz) or a pair (.hdr with its .img, also gzip).
 
+nibabel reads the voxels, where they lie is told by ``nifti_forms``.
 A header that contradicts itself or the file's length is refused: a wrong offset shifts every voxel.
 """
 
 import gzip
 import io
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import nibabel
 import numpy as np
@@ -34,24 +37,34 @@ from pipeline.studies.readers.shared.base import (
     refused,
     volume_of,
 )
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.detached import VoxelFiles, joined
+from pipeline.studies.readers.shared.reader_facts import ImageNotes, MaskNotes, ReaderFacts
 from pipeline.studies.readers.shared.sidecars import where_meant
 
-__all__ = ["FACTS", "HEADER_BYTES", "NiftiFile", "accepts", "parsed_header", "read", "read_mask"]
+__all__ = ["FACTS", "HEADER_BYTES", "NiftiFile", "accepts", "detached", "parsed_header", "read", "read_mask"]
 
 FACTS = ReaderFacts(
-    title="NIfTI-1 and -2, one file, also gzip",
+    title="NIfTI-1 and -2, one file or a pair, also gzip",
     kind="nifti",
     reads="both",
-    endings=(".nii.gz", ".nii"),
+    endings=(".nii.gz", ".nii", ".hdr.gz", ".hdr"),
+    header_endings=(".hdr.gz", ".hdr"),
     magic=((344, b"n+1\0"), (344, b"ni1\0"), (4, b"n+2\0"), (4, b"ni2\0")),
     told_by_name=True,
+    image=ImageNotes(
+        "i, j, k as stored",
+        "after slope and intercept",
+        "sform and qform, which may not disagree by more than 0.05 mm; a quaternion up to a thousandth longer than 1 "
+        "and a `qfac` of 0 are read with a fact",
+    ),
+    mask=MaskNotes("volumes", "a stated value, a sidecar, or binary", "not 0, or the value"),
 )
 
 HEADER_BYTES = 544
 """As many bytes as the longer of the two headers has, with what tells of extensions."""
 
 _LOWEST_OFFSET = {348: 352, 540: 544}  # by the header's size
+_HEADER, _VOXELS = ("hdr", "HDR"), ("img", "IMG")  # how the two files of a pair end
 _MOST_AXES = 7
 
 
@@ -66,15 +79,16 @@ class NiftiFile:
     scale: tuple[float, float]
     geometry: Geometry
     facts: dict[str, str]
+    is_pair: bool = False
 
     @property
     def size(self) -> int:
-        """The bytes of the file, inflated."""
+        """The bytes of the file that holds the voxels, inflated."""
         return self.offset + int(np.prod([*self.shape, self.volumes], dtype=object)) * self.dtype.itemsize
 
 
 def accepts(path: Path) -> bool:
-    """Tell by the magic bytes whether the file is NIfTI (or half of a pair, which ``read`` refuses)."""
+    """Tell by the magic bytes whether the file is NIfTI, or the header of a pair."""
     return FACTS.begins(first_bytes(path, 348))
 
 
@@ -87,10 +101,28 @@ def check_header(head: bytes, size: int) -> tuple[int, ...]:
     packed = head.startswith(GZIP_MAGIC)
     header = parsed_header(inflated(head, HEADER_BYTES) if packed else head)
     chosen(header.volumes, AS_STORED, "volumes")
-    if not packed and header.size != size:
+    if not packed and not header.is_pair and header.size != size:
         reason = Reason.TRUNCATED if size < header.size else Reason.NOT_READABLE
         raise refused(reason, f"the file holds {size} bytes of the {header.size} its header announces")
     return header.shape
+
+
+def detached(head: bytes, name: str) -> VoxelFiles | None:
+    """Return the file that holds a pair's voxels, named as its header is; None for one file.
+
+    Raises:
+        StudyError: as ``parsed_header``; UNSUPPORTED_FORMAT for a header of a pair that is not named as one.
+    """
+    packed = head.startswith(GZIP_MAGIC)
+    header = parsed_header(inflated(head, HEADER_BYTES) if packed else head)
+    if not header.is_pair:
+        return None
+    stem, dot, ending = (name[:-3] if name.lower().endswith(".gz") else name).rpartition(".")
+    if not dot or ending not in _HEADER:
+        message = "the file is the header of a NIfTI pair, and is not called .hdr: nothing names its voxels' file"
+        raise refused(Reason.UNSUPPORTED_FORMAT, message)
+    own = f"{stem}.{_VOXELS[_HEADER.index(ending)]}"
+    return VoxelFiles((f"{own}{name[-3:]}",), None) if name.lower().endswith(".gz") else VoxelFiles((own,), header.size)
 
 
 def read(path: Path, options: ReadOptions) -> ImageFile:
@@ -118,11 +150,8 @@ def parsed_header(start: bytes) -> NiftiFile:
     Raises:
         StudyError: for whatever in a header keeps the file from being read.
     """
-    if start[344:347] == b"ni1" or start[4:7] == b"ni2":
-        raise refused(
-            Reason.UNSUPPORTED_FORMAT, "a NIfTI pair (.hdr and .img) is not read; store header and voxels in one file"
-        )
-    kind = nibabel.Nifti2Header if start[4:7] == b"n+2" else nibabel.Nifti1Header
+    is_pair = start[344:347] == b"ni1" or start[4:7] == b"ni2"
+    kind = nibabel.Nifti2Header if start[4:7] in (b"n+2", b"ni2") else nibabel.Nifti1Header
     length = kind.template_dtype.itemsize
     if len(start) < length:
         raise refused(Reason.TRUNCATED, f"the file holds {len(start)} bytes of a header of {length}")
@@ -131,7 +160,8 @@ def parsed_header(start: bytes) -> NiftiFile:
     dtype = _type(header)
     check_size(int(np.prod([*shape, volumes], dtype=object)) * dtype.itemsize)
     affine, facts = affine_of(header, shape)
-    return NiftiFile(shape, volumes, dtype, _offset(header, length), _scale(header), Geometry(shape, affine), facts)
+    offset = _offset(header, 0 if is_pair else _LOWEST_OFFSET[length])
+    return NiftiFile(shape, volumes, dtype, offset, _scale(header), Geometry(shape, affine), facts, is_pair)
 
 
 def _axes(header: nibabel.Nifti1Header) -> tuple[tuple[int, int, int], int]:
@@ -165,11 +195,11 @@ def _type(header: nibabel.Nifti1Header) -> np.dtype[np.generic]:
     return dtype
 
 
-def _offset(header: nibabel.Nifti1Header, length: int) -> int:
-    """Return where the voxels begin; before the header's end they cannot."""
+def _offset(header: nibabel.Nifti1Header, lowest: int) -> int:
+    """Return where the voxels begin; in one file they cannot before the header's end."""
     offset = float(header["vox_offset"])
-    if not np.isfinite(offset) or not offset.is_integer() or offset < _LOWEST_OFFSET[length]:
-        message = f"vox_offset is {offset:g}: the voxels of one file begin at {_LOWEST_OFFSET[length]} or later"
+    if not np.isfinite(offset) or not offset.is_integer() or offset < lowest:
+        message = f"vox_offset is {offset:g}: the voxels begin at {lowest} or later"
         raise refused(Reason.NOT_READABLE, message)
     return int(offset)
 
@@ -187,22 +217,30 @@ def _scale(header: nibabel.Nifti1Header) -> tuple[float, float]:
 def _load(path: Path, options: ReadOptions = AS_STORED) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]:
     file = parsed_header(first_bytes(path, HEADER_BYTES))
     volume, choice = chosen(file.volumes, options, "volumes")
-    content = _content(path, file.size)
+    content = (
+        _content_of_pair(path, file) if file.is_pair else _content(lambda: path.open("rb"), is_gzip(path), file.size)
+    )
     shape = (*file.shape, file.volumes) if file.volumes > 1 else file.shape
     data = ArrayProxy(io.BytesIO(content), (shape, file.dtype, file.offset, *file.scale), mmap=False)
     values = np.asanyarray(data[:, :, :, volume] if file.volumes > 1 else data)
     return values, file.geometry, file.facts | choice
 
 
-def _content(path: Path, size: int) -> bytes:
+def _content_of_pair(path: Path, file: NiftiFile) -> bytes:
+    parts = detached(first_bytes(path, HEADER_BYTES), path.resolve().name)
+    content = joined(path, parts) if parts else b""
+    return _content(lambda: io.BytesIO(content), content.startswith(GZIP_MAGIC), file.size)
+
+
+def _content(opened: Callable[[], BinaryIO], packed: bool, size: int) -> bytes:
     """Return the whole file, inflated to its end so that gzip's checksum is verified; it has just this size.
 
     Raises:
         StudyError: TRUNCATED, or NOT_READABLE for a file longer than announced or a damaged gzip stream.
     """
     try:
-        with gzip.open(path) if is_gzip(path) else path.open("rb") as file:
-            content: bytes = file.read(size + 1)
+        with opened() as file:
+            content: bytes = gzip.GzipFile(fileobj=file).read(size + 1) if packed else file.read(size + 1)
     except (gzip.BadGzipFile, zlib.error):
         content = b""
     if not content:

@@ -29,7 +29,7 @@ from pipeline.studies.readers.shared.base import (
     refused,
     volume_of,
 )
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import ImageNotes, MaskNotes, ReaderFacts
 from pipeline.studies.readers.shared.sidecars import where_meant
 
 __all__ = ["FACTS", "accepts", "read", "read_mask"]
@@ -42,6 +42,12 @@ FACTS = ReaderFacts(
     mask_endings=(".seg.nrrd",),
     magic=tuple((0, b"NRRD000%d" % version) for version in range(1, 6)),
     told_by_name=True,
+    image=ImageNotes("i, j, k as stored", "as stored", "space directions and origin in LPS, RAS or LAS"),
+    mask=MaskNotes(
+        "volumes",
+        "segment name (.seg.nrrd, also in layers), or as NIfTI",
+        "its label value in its layer; else not 0, or the value",
+    ),
 )
 
 _TO_LPS = {"left-posterior-superior": (1, 1, 1), "right-anterior-superior": (-1, -1, 1),

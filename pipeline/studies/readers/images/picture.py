@@ -24,7 +24,7 @@ from pipeline.studies.readers.shared.base import (
 )
 from pipeline.studies.readers.shared.colour import LUMINANCE, luminance
 from pipeline.studies.readers.shared.flat import NO_SPACING, flat_geometry
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import ImageNotes, ReaderFacts
 
 __all__ = ["FACTS", "accepts", "check_header", "read"]
 
@@ -36,6 +36,7 @@ FACTS = ReaderFacts(
     magic=((0, b"\x89PNG\r\n\x1a\n"), (0, b"\xff\xd8\xff")),
     told_by_name=True,
     may_be_preview=True,
+    image=ImageNotes("row, column", "as stored; colour as luminance", "nothing: pixels"),
 )
 
 _DEPTH = 24  # byte of a PNG that holds the bits a sample (PNG 3rd edition, 11.2.1)

@@ -17,11 +17,18 @@ from pipeline.errors import Reason
 from pipeline.studies.readers.masks.annotations import Annotations, Marks, Shape, box, drawn, text_of
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, refused
 from pipeline.studies.readers.shared.labels import check_distinct
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 
 __all__ = ["FACTS", "accepts", "read_mask"]
 
-FACTS = ReaderFacts(title="CSV of boxes", kind="boxes", reads="mask", endings=(".csv",), covers_many=True)
+FACTS = ReaderFacts(
+    title="CSV of boxes",
+    kind="boxes",
+    reads="mask",
+    endings=(".csv",),
+    covers_many=True,
+    mask=MaskNotes("pictures, projections", "column `label`", "pixel centres in the box"),
+)
 
 _IMAGE, _LABEL, _READER = ("image", "image_id", "patientId"), ("label", "class_name"), ("reader", "rad_id")
 _CORNERS, _EXTENT = ("x_min", "y_min", "x_max", "y_max"), ("x", "y", "width", "height")

@@ -15,12 +15,19 @@ from pipeline.errors import Reason
 from pipeline.studies.readers.masks.annotations import Annotations, Marks, Shape, box, drawn, text_of
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, first_bytes, refused
 from pipeline.studies.readers.shared.labels import check_distinct
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 from pipeline.studies.readers.shared.unique_keys import stated, unique_json
 
 __all__ = ["FACTS", "accepts", "read_mask"]
 
-FACTS = ReaderFacts(title="COCO JSON", kind="coco", reads="mask", endings=(".json",), covers_many=True)
+FACTS = ReaderFacts(
+    title="COCO JSON",
+    kind="coco",
+    reads="mask",
+    endings=(".json",),
+    covers_many=True,
+    mask=MaskNotes("pictures, projections", "category", "pixel centres in the polygon or box; the runs"),
+)
 
 _KEY = re.compile(rb'\s*\{\s*"(?:info|licenses|images|categories|annotations|type)"\s*:\s*[\[{"]')
 _ID = (int, str)

@@ -13,12 +13,17 @@ from pipeline.studies.readers.dicom.pixel_format import format_of
 from pipeline.studies.readers.dicom.pixel_values import pixels_of, stored_values
 from pipeline.studies.readers.dicom.references import instances_named
 from pipeline.studies.readers.shared.base import AS_STORED, ImageFile, MaskFile, MaskRequest, chosen, refused
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 from pipeline.studies.readers.shared.sidecars import where_meant
 
 __all__ = ["FACTS", "accepts", "read_mask"]
 
-FACTS = ReaderFacts(title="DICOM picture, as a label map", kind="dicom projection", reads="mask")
+FACTS = ReaderFacts(
+    title="DICOM picture, as a label map",
+    kind="dicom projection",
+    reads="mask",
+    mask=MaskNotes("pictures, projections", "as NIfTI", "not 0, or the value"),
+)
 
 
 def accepts(path: Path) -> bool:

@@ -33,12 +33,17 @@ from pipeline.studies.readers.shared.base import (
     regridded,
 )
 from pipeline.studies.readers.shared.labels import check_distinct, check_meant, matching, name_facts
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 from pipeline.studies.regrid import frames_as_volume
 
 __all__ = ["FACTS", "accepts", "read_mask"]
 
-FACTS = ReaderFacts(title="DICOM segmentation", kind="dicom segmentation", reads="mask")
+FACTS = ReaderFacts(
+    title="DICOM segmentation",
+    kind="dicom segmentation",
+    reads="mask",
+    mask=MaskNotes("volumes; projections that it names", "`SegmentLabel`", "fractions from half of the maximum on"),
+)
 
 _WHAT = "segments"
 

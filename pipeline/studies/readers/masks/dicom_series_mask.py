@@ -9,12 +9,17 @@ from pipeline.studies.readers.dicom.data_set import file_kind
 from pipeline.studies.readers.dicom.header import Kind
 from pipeline.studies.readers.images.dicom_series import stored_labels
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, on_grid
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 from pipeline.studies.readers.shared.sidecars import where_meant
 
 __all__ = ["FACTS", "accepts", "read_mask"]
 
-FACTS = ReaderFacts(title="DICOM series, as a label map", kind="dicom slice", reads="mask")
+FACTS = ReaderFacts(
+    title="DICOM series, as a label map",
+    kind="dicom slice",
+    reads="mask",
+    mask=MaskNotes("volumes", "as NIfTI", "not 0, or the value, as stored"),
+)
 
 
 def accepts(path: Path) -> bool:

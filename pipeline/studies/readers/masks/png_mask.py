@@ -13,12 +13,18 @@ from PIL import Image
 
 from pipeline.errors import Reason
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, check_size, first_bytes, refused
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 from pipeline.studies.readers.shared.sidecars import sidecar_of, where_meant
 
 __all__ = ["FACTS", "accepts", "read_mask"]
 
-FACTS = ReaderFacts(title="PNG, as a label map", kind="raster", reads="mask", magic=((0, b"\x89PNG\r\n\x1a\n"),))
+FACTS = ReaderFacts(
+    title="PNG, as a label map",
+    kind="raster",
+    reads="mask",
+    magic=((0, b"\x89PNG\r\n\x1a\n"),),
+    mask=MaskNotes("pictures, projections", "as NIfTI", "not 0, or the value"),
+)
 
 _HEADER = 24  # bytes, up to width and height
 _VALUES = ("1", "L", "I", "I;16")

@@ -13,12 +13,18 @@ from pipeline.errors import Reason
 from pipeline.studies.readers.masks.annotations import Annotations, Marks, Shape, drawn, text_of
 from pipeline.studies.readers.masks.coco import FACTS as COCO
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, refused
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 from pipeline.studies.readers.shared.unique_keys import unique_json
 
 __all__ = ["FACTS", "accepts", "read_mask"]
 
-FACTS = ReaderFacts(title="JSON of polygons, by image and label", kind="polygons", reads="mask", covers_many=True)
+FACTS = ReaderFacts(
+    title="JSON of polygons, by image and label",
+    kind="polygons",
+    reads="mask",
+    covers_many=True,
+    mask=MaskNotes("pictures, projections", "the entry's key", "pixel centres in the polygon; the runs"),
+)
 
 _SIZE = "img_size"
 

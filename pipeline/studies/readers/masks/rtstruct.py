@@ -25,11 +25,16 @@ from pipeline.studies.readers.dicom.references import check_references, items
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, check_frame, refused
 from pipeline.studies.readers.shared.even_odd import filled, united
 from pipeline.studies.readers.shared.labels import check_distinct, check_meant, matching, name_facts
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 
 __all__ = ["FACTS", "accepts", "read_mask"]
 
-FACTS = ReaderFacts(title="DICOM RT structure set", kind="rtstruct", reads="mask")
+FACTS = ReaderFacts(
+    title="DICOM RT structure set",
+    kind="rtstruct",
+    reads="mask",
+    mask=MaskNotes("volumes", "`ROIName`", "even-odd at voxel centres"),
+)
 
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "INTERPOLATED_PLANAR")
 _OTHERS = ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR")

@@ -17,11 +17,21 @@ from pipeline.studies.readers.regions.planar_regions import PlanarForm, PlanarRe
 from pipeline.studies.readers.regions.xml_tree import root_name, xml_tree
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, refused
 from pipeline.studies.readers.shared.labels import check_meant, matching, name_facts
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 
 __all__ = ["FACTS", "accepts", "instances_named_by", "names_of", "read_mask"]
 
-FACTS = ReaderFacts(title="AIM XML", kind="aim", reads="mask", covers_many=True)
+FACTS = ReaderFacts(
+    title="AIM XML 3 and 4: polyline, circle, ellipse in an image's plane",
+    kind="aim",
+    reads="mask",
+    covers_many=True,
+    mask=MaskNotes(
+        "slices and projections that they name",
+        "name or type of the annotation, its observation or what it shows",
+        "pixel centres inside; `includeFlag` false takes out of its annotation",
+    ),
+)
 
 _ROOTS = ("ImageAnnotationCollection", "ImageAnnotation")
 _ANNOTATION = "ImageAnnotation"

@@ -19,11 +19,20 @@ from pipeline.studies.readers.regions.drawn_shapes import points_of
 from pipeline.studies.readers.regions.planar_regions import PlanarForm, PlanarRegion, marked_regions, round_region
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, refused
 from pipeline.studies.readers.shared.labels import check_meant, matching, name_facts
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 
 __all__ = ["FACTS", "REPORTS", "accepts", "groups_of", "instances_named_by", "names_of", "read_mask"]
 
-FACTS = ReaderFacts(title="DICOM report of measurements (TID 1500)", kind="dicom report", reads="mask")
+FACTS = ReaderFacts(
+    title="DICOM report of measurements (TID 1500)",
+    kind="dicom report",
+    reads="mask",
+    mask=MaskNotes(
+        "slices and projections that they name",
+        "finding, site or tracking identifier",
+        "pixel centres inside; a referenced segment",
+    ),
+)
 
 REPORTS = frozenset(f"1.2.840.10008.5.1.4.1.1.88.{kind}" for kind in (22, 33, 34, 35))
 """SOP classes of the reports that may hold coordinates."""

@@ -21,12 +21,18 @@ from pipeline.studies.readers.masks.annotations import ANY_IMAGE, Annotations, M
 from pipeline.studies.readers.masks.coco import FACTS as COCO
 from pipeline.studies.readers.regions.drawn_shapes import Bitmap, circle, points_of
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, check_size, first_bytes, refused
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 from pipeline.studies.readers.shared.unique_keys import stated, unique_json
 
 __all__ = ["FACTS", "accepts", "annotations", "read_mask"]
 
-FACTS = ReaderFacts(title="LabelMe JSON", kind="labelme", reads="mask", covers_many=True)
+FACTS = ReaderFacts(
+    title="LabelMe JSON: polygon, rectangle, circle, mask",
+    kind="labelme",
+    reads="mask",
+    covers_many=True,
+    mask=MaskNotes("pictures, projections", "`label`", "pixel centres inside; the mask's pixels"),
+)
 
 _KEY = re.compile(
     rb'\s*\{\s*"(?:version|flags|shapes|lineColor|fillColor|imagePath|imageData|imageHeight|imageWidth)"\s*:'

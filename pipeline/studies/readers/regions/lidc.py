@@ -23,11 +23,21 @@ from pipeline.studies.readers.regions.xml_tree import root_name, text_in, xml_tr
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, refused
 from pipeline.studies.readers.shared.even_odd import filled
 from pipeline.studies.readers.shared.labels import matching, name_facts
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 
 __all__ = ["FACTS", "LABEL", "accepts", "read_mask", "sessions_of", "slices_named_by"]
 
-FACTS = ReaderFacts(title="LIDC-IDRI XML", kind="lidc", reads="mask", covers_many=True)
+FACTS = ReaderFacts(
+    title="LIDC-IDRI XML",
+    kind="lidc",
+    reads="mask",
+    covers_many=True,
+    mask=MaskNotes(
+        "slices that it names",
+        "nodules",
+        "inside the edge map, without its own pixels; `inclusion` FALSE takes out",
+    ),
+)
 
 _ROOTS = ("LidcReadMessage", "IdriReadMessage")
 LABEL = "nodule"

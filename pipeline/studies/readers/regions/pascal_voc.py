@@ -13,11 +13,18 @@ from pipeline.studies.readers.masks.annotations import ANY_IMAGE, Annotations, M
 from pipeline.studies.readers.regions.plain_numbers import plain_number
 from pipeline.studies.readers.regions.xml_tree import root_name, text_in, xml_tree
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, refused
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 
 __all__ = ["FACTS", "accepts", "annotations", "read_mask"]
 
-FACTS = ReaderFacts(title="Pascal VOC XML", kind="pascal voc", reads="mask", endings=(".xml",), covers_many=True)
+FACTS = ReaderFacts(
+    title="Pascal VOC XML: boxes",
+    kind="pascal voc",
+    reads="mask",
+    endings=(".xml",),
+    covers_many=True,
+    mask=MaskNotes("pictures, projections", "`name` of the object", "first to last pixel, counted from 1"),
+)
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _FACTS = {"box pixels": "counted from 1, first and last included (Pascal VOC)"}

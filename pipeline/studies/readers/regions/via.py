@@ -15,12 +15,18 @@ from pipeline.studies.readers.masks.coco import FACTS as COCO
 from pipeline.studies.readers.regions.drawn_shapes import ellipse, points_of
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, first_bytes, refused
 from pipeline.studies.readers.shared.labels import check_distinct
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 from pipeline.studies.readers.shared.unique_keys import stated, unique_json
 
 __all__ = ["FACTS", "accepts", "annotations", "read_mask"]
 
-FACTS = ReaderFacts(title="VIA JSON", kind="via", reads="mask", covers_many=True)
+FACTS = ReaderFacts(
+    title="VIA 1 and 2 JSON: polygon, rect, circle, ellipse",
+    kind="via",
+    reads="mask",
+    covers_many=True,
+    mask=MaskNotes("pictures, projections", "the region's attribute", "pixel centres inside"),
+)
 
 _KEY = re.compile(
     rb'\s*\{\s*"(?:_via_[a-z_]+"\s*:|[^"]*"\s*:\s*\{\s*"(?:filename|fileref)"\s*:|project"\s*:\s*\{\s*"pid"\s*:)'

@@ -17,12 +17,22 @@ from pipeline.studies.readers.regions.plain_numbers import plain_number
 from pipeline.studies.readers.regions.yolo_classes import class_names
 from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, refused
 from pipeline.studies.readers.shared.labels import same_label
-from pipeline.studies.readers.shared.reader_facts import ReaderFacts
+from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 
 __all__ = ["FACTS", "accepts", "labels_of", "read_mask"]
 
 FACTS = ReaderFacts(
-    title="YOLO text", kind="yolo", reads="mask", endings=(".txt",), covers_many=True, may_be_empty=True
+    title="YOLO text: boxes, outlines",
+    kind="yolo",
+    reads="mask",
+    endings=(".txt",),
+    covers_many=True,
+    may_be_empty=True,
+    mask=MaskNotes(
+        "pictures, projections",
+        "the class's number, named by `data.yaml` or `classes.txt`",
+        "pixel centres inside",
+    ),
 )
 
 _FACTS = {"coordinates": "shares of the image's width and height"}

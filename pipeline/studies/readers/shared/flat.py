@@ -3,9 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import Reason
 from pipeline.studies.geometry import Geometry, lps_to_ras
+from pipeline.studies.readers.shared.base import refused
 
-__all__ = ["NO_SPACING", "Direction", "flat_geometry"]
+__all__ = ["NO_SPACING", "Direction", "check_same_size", "flat_geometry"]
 
 NO_SPACING = "not stated; distances in pixels"
 """The fact of a picture whose distances are in pixels."""
@@ -29,3 +31,13 @@ def flat_geometry(
     affine[:3, 2] = np.cross(along_column, along_row)
     known = {"oriented": directions is not None, "scaled": not source.startswith(NO_SPACING)}
     return Geometry(shape, lps_to_ras(affine), None, **known)
+
+
+def check_same_size(shape: tuple[int, ...], image: Geometry) -> None:
+    """Refuse a mask without a place of its own that has not just the image's pixels.
+
+    Raises:
+        StudyError: OTHER_GRID, excluded.
+    """
+    if shape != image.shape:
+        raise refused(Reason.OTHER_GRID, f"the mask has {shape} pixels, the image {image.shape}", excluded=True)

@@ -9,11 +9,10 @@ from camaudit.testing.metrics import check_metric
 from pipeline.evidence.metrics.declaration import INVARIANCES, metric
 from pipeline.evidence.metrics.distance import hd95
 from pipeline.evidence.metrics.invariances import CHANGES, scenes
-from pipeline.evidence.metrics.map_evidence import Undefined
+from pipeline.evidence.metrics.map_evidence import MarkedVoxels, RegionOverlap, Undefined
 from pipeline.evidence.metrics.ranking import average_precision, energy_in_mask, hit_rate
 from pipeline.evidence.metrics.region import iou
 from pipeline.evidence.metrics.registry import METRICS, score_all
-from pipeline.studies.volume import Mask
 
 SOUND = {
     "title": "Sound",
@@ -34,7 +33,7 @@ def declared(function=None, name="sound", **changes):
 
 def place_of_the_maximum(overlap):
     overlap.require_ranking()
-    return overlap.evidence.ranking[0][0] / overlap.mask.size
+    return overlap.evidence.maxima[0] / overlap.mask.size
 
 
 def share_in_region(overlap):
@@ -152,6 +151,8 @@ def test_a_metric_without_a_stable_answer_is_found():
         ({"invariant": ("rotation",)}, "invariant must be among scale, .* not 'rotation'"),
         ({"version": 0}, "version must be a whole number from 1, not 0"),
         ({"version": True}, "version must be a whole number"),
+        ({"source": "two\nlines"}, "source must be one printable line"),
+        ({"equals": "mostly"}, "equals must be among paper, code, both, neither, not 'mostly'"),
         ({"function": 3}, "must be declared on a function"),
     ],
 )
@@ -171,13 +172,12 @@ def test_scores_carry_version_and_chance():
     scene = next(scenes())
     overlap = scene.overlap()
     newer = replace(hit_rate, version=7)
-    mask = Mask(scene.mask, overlap.geometry, "t", "r")
-    first, second = score_all(overlap.evidence, mask, [newer, iou])
+    first, second = score_all(overlap, [newer, iou])
     assert (first.version, second.version) == (7, 1)
     assert first.chance == pytest.approx(scene.mask.mean())
     assert second.chance is None
-    empty = Mask(scene.mask & False, overlap.geometry, "t", "r")
-    (undefined,) = score_all(overlap.evidence, empty, [newer])
+    empty = RegionOverlap(overlap.evidence, MarkedVoxels(scene.mask & False, overlap.geometry))
+    (undefined,) = score_all(empty, [newer])
     assert (undefined.version, undefined.reason, undefined.chance) == (7, "empty_mask", None)
 
 
@@ -185,7 +185,6 @@ def test_scores_carry_version_and_chance():
 def test_a_value_outside_of_the_range_never_becomes_a_score(value):
     scene = next(scenes())
     overlap = scene.overlap()
-    mask = Mask(scene.mask, overlap.geometry, "t", "r")
     with pytest.raises(ValueError, match=r"metric 'sound' returned .* outside of its range"):
-        score_all(overlap.evidence, mask, [declared(lambda overlap: value)])
-    assert score_all(overlap.evidence, mask, [declared(lambda overlap: 1 + 1e-12)])[0].value == 1
+        score_all(overlap, [declared(lambda overlap: value)])
+    assert score_all(overlap, [declared(lambda overlap: 1 + 1e-12)])[0].value == 1

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
-from pipeline.evidence.metrics.map_evidence import MaskedEvidence, RegionOverlap
+from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap
 from pipeline.evidence.metrics.registry import METRICS, score_all
 from pipeline.studies.geometry import Geometry
-from pipeline.studies.volume import Heatmap, Mask
+from pipeline.studies.volume import Heatmap
 
 SHAPES = [(9, 12), (7, 8, 6)]
 SPACING = {2: (0.7, 1.9), 3: (0.8, 1.3, 4.1)}
@@ -21,13 +21,13 @@ def overlap_of(values, mask, affine=None, seen=None, scaled=True):
         affine = np.diag([*SPACING[mask.ndim], *([1.0] * (4 - mask.ndim))])
     geometry = Geometry(mask.shape, affine, scaled=scaled)
     seen = np.ones(mask.shape, bool) if seen is None else seen
-    return RegionOverlap(MaskedEvidence(Heatmap(values, geometry, seen, "m", "l", "t"), 0.5), mask)
+    evidence = MaskedEvidence(Heatmap(values, geometry, seen, "m", "l", "t"), 0.5)
+    return RegionOverlap(evidence, MarkedVoxels(mask, geometry))
 
 
 def answers(overlap):
-    mask = Mask(overlap.mask, overlap.geometry, "t", "r")
     metrics = [METRICS["centre_distance"], METRICS["hd95"]]
-    return [score.reason or score.value for score in score_all(overlap.evidence, mask, metrics)]
+    return [score.reason or score.value for score in score_all(overlap, metrics)]
 
 
 def random_case(shape, seed):

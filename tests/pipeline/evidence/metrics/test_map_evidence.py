@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from skimage.filters import threshold_otsu
 
-from pipeline.evidence.metrics.map_evidence import MaskedEvidence, RegionOverlap
+from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap
 from pipeline.evidence.metrics.registry import METRICS, score_all
 from pipeline.studies.geometry import Geometry
-from pipeline.studies.volume import Heatmap, Mask
+from pipeline.studies.volume import Heatmap
 
 SHAPES = [(6, 7), (5, 6, 4)]
 
@@ -19,9 +19,13 @@ def evidence(values, seen=None, rule=0.5):
 
 
 def scores(values, mask, seen=None, rule=0.5):
-    one = evidence(values, seen, rule)
-    found = score_all(one, Mask(np.asarray(mask, bool), one.heatmap.geometry, "t", "r"))
+    found = score_all(overlap_of(values, mask, seen, rule))
     return {score.name: score.reason if score.value is None else score.value for score in found}
+
+
+def overlap_of(values, mask, seen=None, rule=0.5):
+    one = evidence(values, seen, rule)
+    return RegionOverlap(one, MarkedVoxels(np.asarray(mask, bool), one.heatmap.geometry))
 
 
 def slow_average_precision(values, mask):
@@ -70,25 +74,30 @@ def test_the_chance_of_average_precision_is_the_mean_over_all_orders(marked, see
     expected = np.mean([slow_average_precision(values, mask) for values in orders])
     values = np.arange(1, seen + 1, dtype=np.float32)[None]
     if seen == 1:  # one voxel is a constant map; the level itself is defined
-        assert METRICS["average_precision"].chance(RegionOverlap(evidence(values), mask)) == pytest.approx(expected)
+        assert METRICS["average_precision"].chance(overlap_of(values, mask)) == pytest.approx(expected)
         return
-    (score,) = score_all(
-        evidence(values), Mask(mask, evidence(values).heatmap.geometry, "t", "r"), [METRICS["average_precision"]]
-    )
+    (score,) = score_all(overlap_of(values, mask), [METRICS["average_precision"]])
     assert score.chance == pytest.approx(expected)
 
 
-def test_empty_mask_is_undefined_everywhere():
-    assert set(scores([[1, 2], [3, 4]], np.zeros((2, 2))).values()) == {"empty_mask"}
+def test_an_empty_mask_leaves_nothing_but_false_marks():
+    found = scores([[1, 2], [3, 4]], np.zeros((2, 2)))
+    assert found.pop("false_marks") == 1
+    assert set(found.values()) == {"empty_mask"}
 
 
 @pytest.mark.parametrize("level", [0.0, 3.0])
 def test_constant_map_points_nowhere(level):
     found = scores(np.full((3, 3), level), np.eye(3))
     assert found["iou"] == found["dice"] == 0
-    ranked = ("hit_rate", "energy_in_mask", "average_precision", "centre_distance")
-    assert {found[name] for name in ranked} == {"constant_map"}
-    assert found["hd95"] == "empty_region"
+    assert found["voxel_recall"] == found["surface_dice"] == found["lesion_sensitivity"] == found["froc"] == 0
+    assert found["voxel_specificity"] == 1
+    assert found["false_marks"] == 0
+    assert {name for name, score in found.items() if score == "empty_region"} == {"voxel_precision", "hd95", "assd"}
+    assert {name for name, score in found.items() if score == "constant_map"} == {
+        *("hit_rate", "energy_in_mask", "average_precision", "voxel_auroc", "rank_accuracy", "top_percent"),
+        *("inside_outside", "hit_within", "centre_distance", "mass_centre_distance"),
+    }
     assert evidence(np.full((3, 3), level)).degenerate
 
 
@@ -103,7 +112,7 @@ def test_unseen_voxels_are_missed_by_regions_and_left_out_of_rankings():
     assert found["hit_rate"] == 1  # the 9s are not evidence: the model never saw them
     assert found["energy_in_mask"] == pytest.approx(2 / 3)
     assert found["average_precision"] == 1  # the seen half of the mask stands at the top of what was seen
-    half = RegionOverlap(evidence([[2, 1], [9, 9]], seen), np.array([[1, 0], [1, 0]], bool))
+    half = overlap_of([[2, 1], [9, 9]], [[1, 0], [1, 0]], seen)
     assert METRICS["energy_in_mask"].chance(half) == 1 / 2
     assert scores([[2, 1], [0, 0]], [[0, 0], [1, 1]], seen)["hit_rate"] == "mask_outside_field_of_view"
 
@@ -116,8 +125,7 @@ def test_otsu_splits_two_populations():
 
 
 def test_overlap_needs_no_square():
-    one = evidence(np.arange(6).reshape(1, 6))
-    assert RegionOverlap(one, np.array([[0, 0, 0, 0, 0, 1]], bool)).visible.sum() == 1
+    assert overlap_of(np.arange(6).reshape(1, 6), [[0, 0, 0, 0, 0, 1]]).visible_voxels == 1
 
 
 FLOAT32 = np.finfo(np.float32)

@@ -509,7 +509,7 @@ def test_pictures_are_an_image_each(root):
     same = generate_uid()
     projection(root / "1.dcm", pixels, PixelSpacing=[1, 1], SeriesInstanceUID=same)
     projection(root / "2.dcm", pixels, PixelSpacing=[1, 1], SeriesInstanceUID=same)
-    projection(root / "3.dcm", pixels, SeriesInstanceUID=same)
+    projection(root / "3.dcm", pixels, PixelSpacing=[0, 0], SeriesInstanceUID=same)
     capture = dicom(UltrasoundImageStorage, pixels)
     capture.Modality, capture.SeriesInstanceUID, capture.NumberOfFrames = "US", generate_uid(), 1
     capture.save_as(root / "4.dcm", enforce_file_format=True)

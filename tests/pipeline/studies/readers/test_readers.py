@@ -29,7 +29,7 @@ def test_each_ending_is_declared_once():
     assert len(endings) == len(set(endings))
     assert set(endings) == {
         *(".nii.gz", ".nii", ".nrrd", ".seg.nrrd", ".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".ima"),
-        *(".csv", ".json", ".xml", ".txt"),
+        *(".csv", ".json", ".xml", ".txt", ".mha", ".mhd", ".mgz", ".mgh", ".tif", ".tiff", ".hdr", ".hdr.gz"),
     }
     assert all(ending == ending.lower() for ending in endings)
 

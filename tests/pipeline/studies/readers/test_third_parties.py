@@ -95,6 +95,7 @@ WRONG = [
     ({"kind": "dicom object"}, "is taken"),
     ({"kind": "Robert'); DROP"}, "is taken, or is not words"),
     ({"covers_many": True}, "not covers_many"),
+    ({"header_endings": (".toy",)}, "header_endings is not empty"),
     ({"told_by_name": False}, "must say told_by_name"),
     ({"magic": ()}, "FACTS.magic is empty"),
     ({"magic": ((0, b"TO"),)}, "4 or more"),

@@ -55,8 +55,8 @@ def test_pixel_spacing_goes_before_the_imagers(tmp_path):
     assert (image.volume.geometry.spacing, image.header["pixel spacing"]) == ((0.2, 0.3), "PixelSpacing")
     image = read_image(projection(path, ARRAY, ImagerPixelSpacing=[0.4, 0.5]))
     assert (image.volume.geometry.spacing, image.header["pixel spacing"]) == ((0.4, 0.5), "ImagerPixelSpacing")
-    path = projection(tmp_path / "SECRET.dcm", ARRAY)
-    assert "neither" in refusal(Reason.NO_GEOMETRY, lambda: read_image(path))
+    path = projection(tmp_path / "SECRET.dcm", ARRAY, ImagerPixelSpacing=[0, 0.5])
+    assert "not two numbers above 0" in refusal(Reason.NO_GEOMETRY, lambda: read_image(path))
 
 
 @pytest.mark.parametrize(

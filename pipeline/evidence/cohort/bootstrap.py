@@ -1,0 +1,118 @@
+"""Intervals that describe and decide nothing, for studies that come in patients: arrays in, numbers out.
+
+Studies of one patient resemble each other, so patients are drawn, not studies (cluster bootstrap). The generator is
+PCG64 with a stated seed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["MINIMUM_PATIENTS", "Interval", "auroc_interval", "mean_interval"]
+
+MINIMUM_PATIENTS = 10
+"""Below this many patients no interval is given: its coverage would be too poor to decide on."""
+
+BOOTSTRAP = "patient-cluster bootstrap, percentile"
+SAME = "none (every score is the same: no spread to draw from)"
+NONE = f"none (fewer than {MINIMUM_PATIENTS} patients)"
+
+_CHUNK = 4_000_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A two-sided interval and how it was made; no bounds when there are too few patients."""
+
+    low: float | None
+    high: float | None
+    how: str
+
+
+def mean_interval(
+    values: Sequence[float], patients: Sequence[str], *, confidence: float, replicates: int, seed: int
+) -> Interval:
+    """Return an interval for the mean of ``values``, whose patients are drawn with replacement.
+
+    None when every value is the same: all replicates agree then, and a bootstrap would claim certainty.
+    """
+    sums, counts = _by_patient(values, patients)
+    if len(sums) < MINIMUM_PATIENTS:
+        return Interval(None, None, NONE)
+    if len(set(values)) == 1:
+        return Interval(None, None, SAME)
+    means = [weights @ sums / (weights @ counts) for weights in _draws(len(sums), replicates, seed)]
+    return _percentile(np.concatenate(means), confidence)
+
+
+def auroc_interval(
+    scores: NDArray[np.float64],
+    positive: NDArray[np.bool_],
+    patients: Sequence[str],
+    *,
+    confidence: float,
+    replicates: int,
+    seed: int,
+) -> Interval:
+    """Return an interval for the AUROC by drawing patients; replicates without both classes are left out.
+
+    Perfect separation of all studies gives no spread to draw from: no interval then.
+    """
+    index = _numbered(patients)
+    clusters = int(index.max(initial=-1)) + 1
+    if clusters < MINIMUM_PATIENTS:
+        return Interval(None, None, NONE)
+    areas = [_weighted_auroc(scores, positive, weights[:, index]) for weights in _draws(clusters, replicates, seed)]
+    drawn_areas = np.concatenate(areas)
+    drawn_areas = drawn_areas[~np.isnan(drawn_areas)]
+    if not len(drawn_areas) or drawn_areas.min() == drawn_areas.max():
+        return Interval(None, None, "none (the classes are perfectly separated: no spread to draw from)")
+    return _percentile(drawn_areas, confidence)
+
+
+def _by_patient(values: Sequence[float], patients: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    index = _numbered(patients)
+    return np.bincount(index, weights=values).astype(np.float64), np.bincount(index).astype(np.float64)
+
+
+def _numbered(patients: Sequence[str]) -> NDArray[np.intp]:
+    """Return each patient's number in the order in which they first appear: no interval depends on their names."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(patient, len(numbers)) for patient in patients], dtype=np.intp)
+
+
+def _draws(clusters: int, replicates: int, seed: int) -> list[NDArray[np.float64]]:
+    """Return how often each patient is drawn, in chunks of shape (replicates in chunk, clusters)."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    step = max(1, _CHUNK // clusters)
+    chunks = []
+    for start in range(0, replicates, step):
+        rows = min(step, replicates - start)
+        drawn = generator.integers(0, clusters, size=(rows, clusters)) + clusters * np.arange(rows)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=rows * clusters)
+        chunks.append(counts.reshape(rows, clusters).astype(np.float64))
+    return chunks
+
+
+def _percentile(replicates: NDArray[np.float64], confidence: float) -> Interval:
+    tail = 100 * (1 - confidence) / 2
+    low, high = np.percentile(replicates, [tail, 100 - tail])
+    return Interval(float(low), float(high), BOOTSTRAP)
+
+
+def _weighted_auroc(
+    scores: NDArray[np.float64], positive: NDArray[np.bool_], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the AUROC under each row of ``weights`` (replicates, studies); NaN where a class is missing."""
+    order = np.argsort(scores, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
+    weights, positive = weights[:, order], positive[order]
+    below = np.cumsum(weights * ~positive, axis=1)[:, ends]
+    here = np.diff(np.cumsum(weights * positive, axis=1)[:, ends], prepend=0)
+    tied = np.diff(below, prepend=0)
+    wins = (here * (below - tied / 2)).sum(axis=1)
+    pairs = (weights * positive).sum(axis=1) * (weights * ~positive).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(pairs > 0, wins / pairs, np.nan)

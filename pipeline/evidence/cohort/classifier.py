@@ -1,0 +1,128 @@
+"""The classifier's own results, on every study with a reference, whatever its masks."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from pipeline.evidence.cohort.bootstrap import auroc_interval
+from pipeline.evidence.cohort.estimating import Bootstrap, mean_estimate_of
+from pipeline.evidence.cohort.population import Contribution, Population
+from pipeline.evidence.cohort.units import NOT_ANALYSED
+from pipeline.evidence.exact.areas import AreaCohort, area_cohort, area_draws
+from pipeline.evidence.exact.claims import alpha_of
+from pipeline.findings.estimates import DescriptiveInterval, Estimate
+from pipeline.findings.study_audit import StudyAudit
+from pipeline.vocabulary import CLASSIFIER
+
+__all__ = ["AREA", "CLASSIFIER_SPAN", "area_cohort_of", "auroc_estimate", "classification", "classifier_population"]
+
+AREA: Final = "by patients' exponential weights with one worst-case patient; error rates measured, not proved"
+"""How the bounds of an AUROC are made."""
+
+CLASSIFIER_SPAN: Final = (0.0, 1.0)
+"""All of the classifier's figures lie within it."""
+
+
+def classifier_population(metric: str, audits: Iterable[StudyAudit], label: str | None) -> Population:
+    """Return whom accuracy, or a label's sensitivity or specificity, speaks of; a study that failed is missing."""
+    rows = [audit for audit in audits if audit.reference is not None and _counts[metric](audit, label)]
+    analysed = [row.status == "analysed" for row in rows]
+    return Population(
+        tuple(
+            Contribution(row.study, row.patient, _right[metric](row, label) if known else None)
+            for row, known in zip(rows, analysed, strict=True)
+        ),
+        {} if all(analysed) else {NOT_ANALYSED: analysed.count(False)},
+    )
+
+
+_Of = Callable[[StudyAudit, str | None], bool]
+
+_counts: Final[Mapping[str, _Of]] = {
+    "accuracy": lambda row, label: True,  # noqa: ARG005 - one form for all
+    "sensitivity": lambda row, label: label in (row.reference or ()),
+    "specificity": lambda row, label: label not in (row.reference or ()),
+}
+
+_right: Final[Mapping[str, Callable[[StudyAudit, str | None], float]]] = {
+    "accuracy": lambda row, label: float(set(row.predicted) == set(row.reference or ())),  # noqa: ARG005 - one form
+    "sensitivity": lambda row, label: float(label in row.predicted),
+    "specificity": lambda row, label: float(label not in row.predicted),
+}
+
+
+def classification(audits: Sequence[StudyAudit], labels: Sequence[str], bootstrap: Bootstrap) -> tuple[Estimate, ...]:
+    """Return accuracy, and sensitivity, specificity and AUROC of each label.
+
+    ``labels`` are those that count as findings. Accuracy is the share of studies whose predicted labels are exactly
+    the reference's.
+    """
+    estimates = [share_estimate("accuracy", audits, None, None, bootstrap)]
+    for label in labels:
+        group = f"label={label}" if len(labels) > 1 else None
+        estimates += [
+            share_estimate("sensitivity", audits, label, group, bootstrap),
+            share_estimate("specificity", audits, label, group, bootstrap),
+            auroc_estimate(audits, label, group, bootstrap),
+        ]
+    return tuple(estimates)
+
+
+def share_estimate(
+    metric: str, audits: Sequence[StudyAudit], label: str | None, group: str | None, bootstrap: Bootstrap
+) -> Estimate:
+    """Return accuracy, sensitivity or specificity."""
+    named = {"metric": metric, "method": CLASSIFIER, "among": "all", "group": group}
+    return mean_estimate_of(classifier_population(metric, audits, label), CLASSIFIER_SPAN, bootstrap, named)
+
+
+def area_cohort_of(audits: Iterable[StudyAudit], label: str) -> AreaCohort:
+    """Return the studies with a reference as an AUROC sees them; one that was not analysed has no rating."""
+    rows = [audit for audit in audits if audit.reference is not None]
+    numbers: dict[str, int] = {}  # in the order in which they come: nothing depends on what patients are called
+    return area_cohort(
+        [row.probabilities[label] if row.status == "analysed" else None for row in rows],
+        [label in (row.reference or ()) for row in rows],
+        [f"{numbers.setdefault(row.patient, len(numbers)):09d}" for row in rows],
+    )
+
+
+def auroc_estimate(audits: Sequence[StudyAudit], label: str, group: str | None, bootstrap: Bootstrap) -> Estimate:
+    """Return the area under a label's ROC curve with its bounds."""
+    cohort = area_cohort_of(audits, label)
+    value, studies = cohort.area(cohort.share), len(cohort.scores)
+    missing = int(studies - cohort.seen.sum())
+    common = {
+        "metric": "auroc",
+        "method": CLASSIFIER,
+        "among": "all",
+        "group": group,
+        "confidence": bootstrap.confidence,
+        "patients": cohort.n_patients - cohort.n_missing,
+        "studies": studies - missing,
+        "missing_patients": cohort.n_missing,
+        "missing_studies": missing,
+        "undefined": {NOT_ANALYSED: missing} if missing else {},
+    }
+    if value is None:
+        reason = "needs studies with and without the label"
+        return Estimate.model_validate({**common, "value": None, "interval": "none", "reason": reason})
+    low, high = area_draws(cohort).interval(alpha_of(bootstrap.confidence))
+    bounds = {"low": low, "high": high, "interval": AREA, "chance": 0.5, "described": _described(cohort, bootstrap)}
+    means = {"value": value, "per_patient": value, "per_study": cohort.area(np.ones(studies))}
+    return Estimate.model_validate({**common, **means, **bounds})
+
+
+def _described(cohort: AreaCohort, bootstrap: Bootstrap) -> DescriptiveInterval | None:
+    interval = auroc_interval(
+        cohort.scores[cohort.seen],
+        cohort.positive[cohort.seen],
+        [str(number) for number in cohort.patient[cohort.seen]],
+        confidence=bootstrap.confidence,
+        replicates=bootstrap.replicates,
+        seed=bootstrap.seed,
+    )
+    if interval.low is None or interval.high is None:
+        return None
+    return DescriptiveInterval(low=interval.low, high=interval.high, how=interval.how)

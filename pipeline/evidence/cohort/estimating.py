@@ -1,0 +1,115 @@
+"""A population to an estimate: the mean over patients, its exact bounds, and a descriptive interval beside them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pipeline.evidence.cohort.bootstrap import mean_interval
+from pipeline.evidence.cohort.population import Population
+from pipeline.evidence.exact.means import mean_interval_of
+from pipeline.findings.estimates import DescriptiveInterval, Estimate
+from pipeline.vocabulary import SamplingUnit
+
+__all__ = ["EXACT", "OPEN", "Bootstrap", "mean_estimate_of"]
+
+EXACT: Final[Mapping[SamplingUnit, str]] = {
+    "patient": "exact for any distribution, over patients",
+    "study": "exact for any distribution, over studies that come in patients",
+}
+OPEN: Final = "none (the metric has no upper end, so no bound of its mean can hold)"
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How descriptive intervals are made, and the confidence of all intervals."""
+
+    replicates: int
+    seed: int
+    confidence: float = 0.95
+
+
+def mean_estimate_of(
+    population: Population,
+    span: tuple[float | None, float | None],
+    bootstrap: Bootstrap,
+    named: Mapping[str, object],
+    unit: SamplingUnit = "patient",
+    known: tuple[float, float] | None = None,
+) -> Estimate:
+    """Return the mean over a population with its bounds; ``named`` says of what (metric, method, among, group).
+
+    ``known`` are the bounds, where they were computed already.
+    """
+    common = {
+        **named,
+        "unit": unit,
+        "confidence": bootstrap.confidence,
+        "undefined": population.undefined,
+        "missing_patients": population.missing_patients,
+        "missing_studies": population.missing_studies,
+    }
+    if not population.scored:
+        reason = "no study in this stratum" if not population.undefined else "undefined for every study"
+        none = {"value": None, "interval": "none", "patients": 0, "studies": 0, "reason": reason}
+        return Estimate.model_validate({**common, **none})
+    return Estimate.model_validate(
+        {
+            **common,
+            **_means(population, unit),
+            **_bounds(population, span, bootstrap, unit, known),
+            **_chance(population),
+        }
+    )
+
+
+def _means(population: Population, unit: SamplingUnit) -> dict[str, object]:
+    patients = population.patient_means()
+    scored = population.scored
+    per_patient = float(np.mean(list(patients.values())))
+    per_study = float(np.mean([contribution.value for contribution in scored]))
+    shown = [contribution for contribution in scored if not contribution.shows_nothing]
+    complete = Population(tuple(shown), {}).patient_means()
+    return {
+        "value": per_patient if unit == "patient" else per_study,
+        "per_patient": per_patient,
+        "per_study": per_study,
+        "complete_case": float(np.mean(list(complete.values()))) if complete else None,
+        "patients": len(patients),
+        "studies": len({contribution.study for contribution in scored}),
+    }
+
+
+def _bounds(
+    population: Population,
+    span: tuple[float | None, float | None],
+    bootstrap: Bootstrap,
+    unit: SamplingUnit,
+    known: tuple[float, float] | None,
+) -> dict[str, object]:
+    described = {"described": _described(population, bootstrap)}
+    low, high = span
+    if low is None or high is None:
+        return {"interval": OPEN, **described}
+    bottom, top = known or mean_interval_of(population.scores((low, high), unit), bootstrap.confidence)
+    return {"low": bottom, "high": top, "interval": EXACT[unit], **described}
+
+
+def _described(population: Population, bootstrap: Bootstrap) -> DescriptiveInterval | None:
+    patients = population.patient_means()
+    interval = mean_interval(
+        list(patients.values()),
+        list(patients),
+        confidence=bootstrap.confidence,
+        replicates=bootstrap.replicates,
+        seed=bootstrap.seed,
+    )
+    if interval.low is None or interval.high is None:
+        return None
+    return DescriptiveInterval(low=interval.low, high=interval.high, how=interval.how)
+
+
+def _chance(population: Population) -> dict[str, float | None]:
+    chances = [part.chance for part in population.scored if part.chance is not None]
+    return {"chance": float(np.mean(chances)) if chances else None}

@@ -1,0 +1,215 @@
+"""The area under the ROC curve: the exact test's idea, carried over to pairs of a positive and a negative study.
+
+Patients get independent exponential weights, which all their studies of both classes share, and one worst-case patient
+joins the smaller class: as a positive that scores below every negative, or as a negative above every positive. p_low is
+the share of draws whose weighted area lies below the bound. Each draw's area rises with a positive's score and falls
+with a negative's. Where one class is constant this is the exact test of a rate, or more cautious; otherwise its error
+rates are measured and not proved.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.evidence.exact.claims import Claim, ExactResult, decide, missing_reason
+
+__all__ = ["DRAWS", "AreaCohort", "AreaDraws", "area_cohort", "area_draws", "judge_area"]
+
+DRAWS = 10_000
+_SEED = 20_261_129
+_CHUNK = 2_000_000
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class AreaCohort:
+    """Studies with a classifier's score and a reference.
+
+    Attributes:
+        scores: (studies,) the classifier's; where ``seen`` is False it says nothing.
+        seen: (studies,) whether the study has a score.
+        positive: (studies,) the reference.
+        patient: (studies,) the number of its patient, in the order of their names.
+        share: (studies,) 1 over its patient's number of studies.
+        n_patients: all patients.
+        class_patients: patients with a positive study, and with a negative.
+        n_missing: patients without any score.
+    """
+
+    scores: Floats
+    seen: Bools
+    positive: Bools
+    patient: NDArray[np.intp]
+    share: Floats
+    n_patients: int
+    class_patients: tuple[int, int]
+    n_missing: int
+
+    @property
+    def missing_share(self) -> float:
+        """The share of patients' weight that no score fills; 0 for an empty cohort."""
+        return float(self.share[~self.seen].sum()) / self.n_patients if self.n_patients else 0.0
+
+    def area(self, weights: Floats) -> float | None:
+        """Return the area over the studies with a score, ``weights`` (studies,) each; None without both classes."""
+        wins, positives, negatives = _pairs(self, weights[None])
+        total = float(positives[0] * negatives[0])
+        return float(wins[0]) / total if total else None
+
+
+@dataclass(frozen=True, eq=False)
+class AreaDraws:
+    """(classes, draws) areas, sorted: with the worst-case patient in ``low`` and the best-case patient in ``high``.
+
+    There are two rows where both classes are the smaller: the added patient is then tried in each.
+    """
+
+    low: Floats
+    high: Floats
+
+    def p_low(self, bound: float) -> float:
+        """Return the p-value against "the area is at most ``bound``"."""
+        return float((self.low <= bound).mean(axis=1).max())
+
+    def p_high(self, bound: float) -> float:
+        """Return the p-value against "the area is at least ``bound``"."""
+        return float((self.high >= bound).mean(axis=1).max())
+
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """Return the bounds at which the p-values pass ``alpha``."""
+        spared = int(alpha * self.low.shape[1] + 1e-6)
+        return float(self.low[:, spared].min()), float(self.high[:, -1 - spared].max())
+
+
+def area_cohort(scores: Sequence[float | None], positive: Sequence[bool], patients: Sequence[str]) -> AreaCohort:
+    """Gather studies by patient, patients in the order of their names.
+
+    Args:
+        scores: (studies,) the classifier's, of any scale; None where a study has none.
+        positive: (studies,) the reference.
+        patients: (studies,) whose study it is.
+
+    Raises:
+        ValueError: lengths differ, or a score is not a number.
+    """
+    if not len(scores) == len(positive) == len(patients):
+        lengths = f"{len(scores)}, {len(positive)} and {len(patients)}"
+        raise ValueError(f"scores, positive and patients are as many as the studies, not {lengths}")
+    values = np.array([0.0 if score is None else score for score in scores], dtype=np.float64)
+    if np.isnan(values).any():
+        raise ValueError("scores are numbers, or None where a study has none; one is not a number")
+    seen = np.array([score is not None for score in scores], dtype=bool)
+    truth = np.array(positive, dtype=bool)
+    names, patient = np.unique(np.array(patients, dtype=str), return_inverse=True)
+    sizes = np.bincount(patient, minlength=len(names))
+    return AreaCohort(
+        scores=values,
+        seen=seen,
+        positive=truth,
+        patient=patient,
+        share=1 / sizes[patient],
+        n_patients=len(names),
+        class_patients=(len(np.unique(patient[truth])), len(np.unique(patient[~truth]))),
+        n_missing=len(names) - len(np.unique(patient[seen])),
+    )
+
+
+def area_draws(cohort: AreaCohort, *, draws: int = DRAWS, seed: int = _SEED) -> AreaDraws:
+    """Draw patients' weights and return the areas; the same seed and cohort give the same.
+
+    Where both classes have as many patients the worst-case patient is tried in each, and the larger p-value counts:
+    which class is called positive decides nothing.
+    """
+    generator = np.random.Generator(np.random.PCG64(seed))
+    low, high = [], []
+    rows = max(1, _CHUNK // max(1, len(cohort.scores) + cohort.n_patients))
+    for start in range(0, draws, rows):
+        weights = generator.standard_exponential((min(rows, draws - start), cohort.n_patients + 1))
+        below, above = _extreme_areas(cohort, weights[:, 1:][:, cohort.patient] * cohort.share, weights[:, 0])
+        low.append(below)
+        high.append(above)
+    return AreaDraws(np.sort(np.concatenate(low, axis=1), axis=1), np.sort(np.concatenate(high, axis=1), axis=1))
+
+
+def judge_area(cohort: AreaCohort, claim: Claim, *, draws: int = DRAWS, seed: int = _SEED) -> ExactResult:
+    """Answer a claim about the area under the ROC curve.
+
+    Raises:
+        ValueError: the claim's bound lies outside 0 and 1.
+    """
+    if not 0 <= claim.bound <= 1:
+        raise ValueError(f"bound lies within 0 and 1, not {claim.bound:g}")
+    drawn = area_draws(cohort, draws=draws, seed=seed)
+    p_low, p_high = drawn.p_low(claim.bound), drawn.p_high(claim.bound)
+    decision, reason = decide(*((p_low, p_high) if claim.side == "at_least" else (p_high, p_low)), claim.alpha)
+    missing = missing_reason(cohort.missing_share, claim)
+    low, high = drawn.interval(claim.alpha)
+    best = claim.alpha ** (1 / min(cohort.class_patients)) if min(cohort.class_patients) else 0.0
+    return ExactResult(
+        claim=claim,
+        decision="INCONCLUSIVE" if missing else decision,
+        reason=missing or reason,
+        value=cohort.area(cohort.share),
+        study_value=cohort.area(np.ones(len(cohort.share))),
+        low=low,
+        high=high,
+        p_low=p_low,
+        p_high=p_high,
+        n_patients=cohort.n_patients,
+        n_studies=len(cohort.scores),
+        n_missing=cohort.n_missing,
+        missing_share=cohort.missing_share,
+        best_reachable=best if claim.side == "at_least" else 1 - best,
+    )
+
+
+def _extreme_areas(cohort: AreaCohort, weights: Floats, extra: Floats) -> tuple[Floats, Floats]:
+    """Return (classes, draws) the areas with all missing scores and a patient of weight ``extra`` at worst, and best.
+
+    A row for each class that the patient is added to.
+    """
+    wins, _, _ = _pairs(cohort, weights)
+    positives = (weights * cohort.positive).sum(axis=1)
+    negatives = (weights * ~cohort.positive).sum(axis=1)
+    seen_positives = (weights * (cohort.positive & cohort.seen)).sum(axis=1)
+    best = wins + (positives - seen_positives) * negatives
+    best = best + seen_positives * (weights * ~(cohort.positive | cohort.seen)).sum(axis=1)
+    in_positives, in_negatives = (positives + extra) * negatives, positives * (negatives + extra)
+    of_positives, of_negatives = cohort.class_patients
+    # the pairs of the added patient are all lost at the worst and all won at the best
+    lows, highs = [], []
+    if of_positives <= of_negatives:
+        lows.append(_ratio(wins, in_positives, 0.0))
+        highs.append(_ratio(best + extra * negatives, in_positives, 1.0))
+    if of_negatives <= of_positives:
+        lows.append(_ratio(wins, in_negatives, 0.0))
+        highs.append(_ratio(best + extra * positives, in_negatives, 1.0))
+    return np.stack(lows), np.stack(highs)
+
+
+def _pairs(cohort: AreaCohort, weights: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return (draws,) the weight of the pairs won, of the positives and of the negatives, among studies with a score.
+
+    A tie is half a win.
+    """
+    order = np.flatnonzero(cohort.seen)[np.argsort(cohort.scores[cohort.seen], kind="stable")]
+    positive, values = cohort.positive[order], cohort.scores[order]
+    weights = weights[:, order]
+    if not len(order):
+        nothing = np.zeros(len(weights))
+        return nothing, nothing, nothing
+    starts = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
+    of_positives = np.add.reduceat(weights * positive, starts, axis=1)
+    of_negatives = np.add.reduceat(weights * ~positive, starts, axis=1)
+    beaten = np.cumsum(of_negatives, axis=1) - of_negatives / 2
+    return (of_positives * beaten).sum(axis=1), of_positives.sum(axis=1), of_negatives.sum(axis=1)
+
+
+def _ratio(part: Floats, whole: Floats, empty: float) -> Floats:
+    """Return part / whole, and ``empty`` where a class has no patient."""
+    areas: Floats = np.divide(part, whole, out=np.full(len(whole), empty), where=whole > 0)
+    return np.clip(areas, 0.0, 1.0)

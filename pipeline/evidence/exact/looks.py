@@ -1,0 +1,173 @@
+"""Cohorts that grow while they are watched: evidence that stays valid at every look.
+
+A gambler who bets the share s of his money that each next score exceeds the bound multiplies it by
+1 + s (x - b)/b, and if the mean is at most b he expects to keep what he has. So his money, averaged over 64 fixed
+shares, ever reaches 1/alpha with probability at most alpha (Ville), however often and whenever it is looked at. The
+shares are fixed beforehand: money then rises with every score, which it does not when the bets follow the scores.
+
+What has no such bet (areas, fixed-sample tests that are wanted at a few looks) spends alpha/(k (k + 1)) at look k.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from pipeline.evidence.exact.claims import Claim, alpha_of, missing_reason
+from pipeline.evidence.exact.scores import PatientScores
+from pipeline.vocabulary import Decision
+
+__all__ = ["OpenResult", "judge_open", "log_evidence", "look_alpha", "planned_looks"]
+
+_STAKES = 64
+_BISECTIONS = 34
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class OpenResult:
+    """What an open cohort has shown of a claim up to now.
+
+    Attributes:
+        claim: what was asked.
+        decision: the first of MET and NOT MET to be reached stands, whatever comes later.
+        reason: why, in a sentence.
+        decided_at: the number of patients at which it was reached; None while INCONCLUSIVE.
+        value: the mean over patients with a score; None without any.
+        low, high: bounds that hold at all looks at once.
+        p_low, p_high: 1 over the largest evidence so far, at most 1: valid at every look.
+        n_patients, n_missing: patients counted, and those of them without any score.
+        missing_share: share of the estimate's weight that no score fills.
+    """
+
+    claim: Claim
+    decision: Decision
+    reason: str
+    decided_at: int | None
+    value: float | None
+    low: float
+    high: float
+    p_low: float
+    p_high: float
+    n_patients: int
+    n_missing: int
+    missing_share: float
+
+
+def log_evidence(scores: NDArray[np.float64], bound: float) -> Floats:
+    """Return the logarithm of the evidence against "the mean is at most ``bound``" after each patient.
+
+    Args:
+        scores: (patients,) within 0 and 1, in the order of arrival; a missing score is 0.
+        bound: within 0 and 1.
+
+    Returns:
+        (patients,).
+    """
+    stakes = np.sin((np.arange(_STAKES) + 0.5) * math.pi / (2 * _STAKES)) ** 2
+    if bound == 0:
+        return np.where(np.maximum.accumulate(scores > 0), math.inf, 0.0)
+    with np.errstate(over="ignore"):
+        gains = np.minimum((scores - bound) / bound, 1e300)
+    money = np.cumsum(np.log1p(stakes[:, None] * gains), axis=1)
+    return np.asarray(logsumexp(money, axis=0) - math.log(_STAKES), dtype=np.float64)
+
+
+def judge_open(cohort: PatientScores, claim: Claim) -> OpenResult:
+    """Answer a claim about the mean of a cohort that grows.
+
+    The cohort's patients are in the order of arrival, each with the score that he had when he was counted. Patients
+    weigh alike: a study's weight would change with the patient's later studies.
+
+    Raises:
+        ValueError: the claim's bound lies outside the span of the scores, or patients weigh by their studies.
+    """
+    bottom, top = cohort.span
+    if not bottom <= claim.bound <= top:
+        raise ValueError(f"bound lies within {bottom:g} and {top:g}, as the scores do, not {claim.bound:g}")
+    if (cohort.weights != 1).any():
+        raise ValueError("an open cohort is judged by patient, not by study")
+    bound = (claim.bound - bottom) / (top - bottom)
+    upward = log_evidence(cohort.unit_low(), bound)
+    downward = log_evidence(1 - cohort.unit_high(), 1 - bound)
+    p_low, p_high = (min(1.0, math.exp(-evidence.max(initial=0.0))) for evidence in (upward, downward))
+    decision, decided_at = _first_reached(upward, downward, claim)
+    missing = missing_reason(cohort.missing_share, claim)
+    low = _lowest_kept(cohort.unit_low(), claim.alpha)
+    high = 1 - _lowest_kept(1 - cohort.unit_high(), claim.alpha)
+    return OpenResult(
+        claim=claim,
+        decision="INCONCLUSIVE" if missing else decision,
+        reason=missing or _reason(decided_at, claim),
+        decided_at=None if missing else decided_at,
+        value=cohort.value,
+        low=bottom + low * (top - bottom),
+        high=bottom + high * (top - bottom),
+        p_low=p_low,
+        p_high=p_high,
+        n_patients=cohort.n_patients,
+        n_missing=cohort.n_missing,
+        missing_share=cohort.missing_share,
+    )
+
+
+def look_alpha(confidence: float, look: int) -> float:
+    """Return the error on one side that the ``look``-th planned look (from 1) may spend: all together spend alpha.
+
+    Raises:
+        ValueError: the look is not a number from 1 on.
+    """
+    if look < 1:
+        raise ValueError(f"look is a number from 1 on, not {look}")
+    return alpha_of(confidence) / (look * (look + 1))
+
+
+def planned_looks(first: int, growth: float, last: int) -> tuple[int, ...]:
+    """Return the numbers of patients at which to look: ``first``, then each ``growth`` times the one before.
+
+    >>> planned_looks(30, 1.5, 110)
+    (30, 45, 68, 102)
+
+    Raises:
+        ValueError: the first is below 1 or the growth not above 1.
+    """
+    if first < 1 or not 1 < growth < math.inf:
+        raise ValueError(f"looks start at 1 patient or more and grow by more than 1, not {first} and {growth}")
+    looks = [first] if first <= last else []
+    while looks and math.ceil(looks[-1] * growth) <= last:
+        looks.append(math.ceil(looks[-1] * growth))
+    return tuple(looks)
+
+
+def _first_reached(upward: Floats, downward: Floats, claim: Claim) -> tuple[Decision, int | None]:
+    met, missed = (upward, downward) if claim.side == "at_least" else (downward, upward)
+    met_at, missed_at = _reached_at(met, claim.alpha), _reached_at(missed, claim.alpha)
+    if met_at is None and missed_at is None:
+        return "INCONCLUSIVE", None
+    if missed_at is None or (met_at is not None and met_at < missed_at):
+        return "MET", met_at
+    return "NOT MET", missed_at
+
+
+def _reached_at(evidence: Floats, alpha: float) -> int | None:
+    reached = np.flatnonzero(evidence >= -math.log(alpha) - 1e-9)
+    return int(reached[0]) + 1 if len(reached) else None
+
+
+def _lowest_kept(scores: Floats, alpha: float) -> float:
+    """Return the largest bound that the evidence has reached 1/alpha against at some time; 0 if none."""
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        reached = _reached_at(log_evidence(scores, middle), alpha) is not None
+        low, high = (middle, high) if reached else (low, middle)
+    return low
+
+
+def _reason(decided_at: int | None, claim: Claim) -> str:
+    if decided_at is None:
+        return f"the evidence has not reached {1 / claim.alpha:.3g} on either side"
+    return f"the evidence reached {1 / claim.alpha:.3g} with {decided_at} patients"

@@ -1,0 +1,131 @@
+"""From a map's values to its region: the named rules that a threshold may follow.
+
+``otsu``: Otsu's threshold over 256 bins. A number: that share of the maximum. ``percentile-95``: what exceeds that
+percentile of the seen voxels. ``otsu-chexlocalize``: as the code of Saporta et al. 2022 has it, for pictures.
+
+Every threshold is a float32 number: the same float32 values exceed it, wherever they are compared.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_fill_holes, label
+
+__all__ = ["CHEXLOCALIZE", "ThresholdRule", "filled_contours", "threshold_of", "threshold_of_chexlocalize"]
+
+ThresholdRule = str | float
+"""The name of a rule, or a share of the maximum."""
+
+CHEXLOCALIZE = "otsu-chexlocalize"
+_PERCENTILE = "percentile-"
+_BINS = 256
+_LEVELS = 256  # of an 8-bit picture
+_LEAST_CLASS = float(np.finfo(np.float32).eps)  # OpenCV looks at no class with a smaller share of the pixels
+
+
+def threshold_of(rule: ThresholdRule, ordered: NDArray[np.float32]) -> float:
+    """Return what a value must exceed to belong to the region; ``ordered`` are all values, rising, not all the same.
+
+    Raises:
+        ValueError: for a rule that there is none of.
+    """
+    low, high = float(ordered[0]), float(ordered[-1])
+    if isinstance(rule, float):
+        return _below(rule * high)
+    if rule == "otsu":
+        return _below(low + (high - low) * _otsu(ordered))
+    if rule.startswith(_PERCENTILE):
+        return _percentile(ordered, float(rule.removeprefix(_PERCENTILE)))
+    raise ValueError(
+        f"rule must be otsu, {CHEXLOCALIZE}, {_PERCENTILE}<number> or a share of the maximum, not {rule!r}"
+    )
+
+
+def threshold_of_chexlocalize(ordered: NDArray[np.float32]) -> float:
+    """Return the highest value that Otsu's threshold on 8 bits leaves out.
+
+    The values are stretched to 0..255 in float32 and cut off to whole numbers; the threshold is OpenCV's, above which
+    a pixel is in.
+    """
+    stretched = ordered - ordered[0]
+    grey = (np.float32(_LEVELS - 1) * (stretched / stretched[-1])).astype(np.uint8)
+    level = _otsu_of_opencv(np.bincount(grey, minlength=_LEVELS))
+    return float(ordered[np.searchsorted(grey, level, side="right") - 1])
+
+
+def filled_contours(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a picture's region (rows, columns) with every contour of more than one vertex filled.
+
+    Pixels that touch at a corner are of one part. A hole is filled; a part of one pixel has a contour of one vertex
+    and is lost, unless it lies in a hole of another.
+    """
+    parts, number = label(region, np.ones((3, 3)))
+    large = np.bincount(parts.ravel(), minlength=number + 1) > 1
+    large[0] = False
+    filled: NDArray[np.bool_] = binary_fill_holes(large[parts])
+    return filled
+
+
+def _percentile(ordered: NDArray[np.float32], percent: float) -> float:
+    """Return a percentile, or the last value below the maximum where that is no less: the region is never empty."""
+    at = percent / 100 * (len(ordered) - 1)
+    first = int(at)
+    low, high = float(ordered[first]), float(ordered[min(first + 1, len(ordered) - 1)])
+    highest = np.nextafter(ordered[-1], np.float32(-np.inf))
+    return min(_below(low + (at - first) * (high - low)), float(highest))
+
+
+def _otsu(ordered: NDArray[np.float32]) -> float:
+    """Return Otsu's threshold (1979) as a share of the values' range: the centre of a bin of 256.
+
+    The bin is the first after which a cut separates the two classes best. The values are scaled and summed in float64,
+    so a factor on all of them changes nothing: exactly for powers of two, up to rounding for others.
+    """
+    counts = np.diff(_bin_starts(ordered), append=len(ordered)).astype(np.float64)
+    below = np.cumsum(counts)[:-1]
+    above = len(ordered) - below
+    sums = np.cumsum(counts * np.arange(_BINS))  # neither class is ever empty: both ends of the range are taken
+    between = below * above * (sums[:-1] / below - (sums[-1] - sums[:-1]) / above) ** 2
+    return float(np.argmax(between) + 0.5) / _BINS
+
+
+def _bin_starts(ordered: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Return where in the rising values each bin begins: at the smallest float32 number that falls into it."""
+    low = float(ordered[0])
+    scale = _BINS / (float(ordered[-1]) - low)
+    bins = np.arange(_BINS)
+
+    def reached(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+        return np.asarray((values.astype(np.float64) - low) * scale >= bins)
+
+    first = (low + bins / scale).astype(np.float32)
+    while (late := reached(below := np.nextafter(first, np.float32(-np.inf)))).any():
+        first = np.where(late, below, first)
+    while not (enough := reached(first)).all():
+        first = np.where(enough, first, np.nextafter(first, np.float32(np.inf)))
+    return np.searchsorted(ordered, first)
+
+
+def _otsu_of_opencv(counts: NDArray[np.integer]) -> int:
+    """Return the level above which a pixel is in, as OpenCV finds it: its order of sums, and the classes it skips."""
+    scale = 1.0 / float(counts.sum())
+    mean = float(np.arange(_LEVELS) @ counts) * scale
+    share = below = best = 0.0
+    level = 0
+    for grey, count in enumerate(counts.tolist()):
+        part = count * scale
+        below *= share
+        share += part
+        if min(share, 1 - share) < _LEAST_CLASS or max(share, 1 - share) > 1 - _LEAST_CLASS:
+            continue
+        below = (below + grey * part) / share
+        above = (mean - share * below) / (1 - share)
+        between = share * (1 - share) * (below - above) ** 2
+        if between > best:
+            best, level = between, grey
+    return level
+
+
+def _below(threshold: float) -> float:
+    """Return the largest float32 number that is not above the threshold: the same float32 values exceed both."""
+    rounded = np.float32(threshold)
+    return float(rounded if float(rounded) <= threshold else np.nextafter(rounded, np.float32(-np.inf)))

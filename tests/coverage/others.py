@@ -1,0 +1,176 @@
+"""Other claims than a mean of one score each: differences, open cohorts, missing scores, families, distances, lesions.
+
+Each function draws cohorts in which the claim holds at its boundary, and returns how many were called MET: at most
+2.5 % may be. The last entries are wrong ways, which are known to err, beside the right one.
+"""
+
+import math
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.evidence.exact.families import holm
+from pipeline.evidence.exact.looks import log_evidence
+from pipeline.evidence.exact.tail import tail
+from tests.coverage.cells import NOMINAL
+from tests.coverage.laws import MEANS, RATES
+from tests.coverage.rules import ALPHA, exact, p_low
+
+FALL = (0.05, -0.95)
+"""A method that is a little better nineteen times of twenty and fails wholly once: mean difference 0."""
+
+
+@dataclass(frozen=True)
+class OtherRates:
+    """False MET in percent, for each number of patients."""
+
+    name: str
+    false_met: tuple[float, ...]
+    replicates: int
+    wrong: bool
+
+    @property
+    def fault(self):
+        """What is wrong beyond what the simulation may err by, or None; nothing is asked of a wrong way."""
+        limit = NOMINAL + 300 * (0.025 * 0.975 / self.replicates) ** 0.5
+        over = [f"{rate:.2f}" for rate in self.false_met if rate > limit and not self.wrong]
+        return f"false MET {', '.join(over)} % where {limit:.2f} % is the limit" if over else None
+
+
+@dataclass(frozen=True)
+class OtherCell:
+    """``met(generator, cohorts, patients)`` returns (cohorts,) whether a claim that is just not true was called MET."""
+
+    name: str
+    met: Callable
+    patients: tuple[int, ...] = (10, 30, 100)
+    wrong: bool = False
+
+    def simulated(self, replicates):
+        """Return the rates of this many cohorts of each size; the seed is the cell's name."""
+        generator = np.random.default_rng(zlib.crc32(self.name.encode()))
+        rates = tuple(float(100 * np.mean(self.met(generator, replicates, patients))) for patients in self.patients)
+        return OtherRates(self.name, rates, replicates, self.wrong)
+
+
+def halved(differences, bound=0.0):
+    return exact((np.clip(differences, -1, 1) + 1) / 2, (bound + 1) / 2)[0]
+
+
+def rarely_fails(generator, cohorts, patients):
+    return halved(generator.choice(FALL, size=(cohorts, patients), p=(0.95, 0.05)))
+
+
+def normal_differences(generator, cohorts, patients):
+    return halved(generator.normal(0, 0.15, (cohorts, patients)))
+
+
+def at_the_margin(generator, cohorts, patients):
+    return halved(generator.choice((0.0, -1.0), size=(cohorts, patients), p=(0.95, 0.05)), -0.05)
+
+
+def equivalence_at_the_margin(generator, cohorts, patients):
+    differences = (generator.normal(0.1, 0.1, (cohorts, patients)).clip(-1, 1) + 1) / 2
+    return exact(differences, 0.45)[0] & (p_low(1 - differences, 0.45) <= ALPHA)
+
+
+def wins_at_a_tie(generator, cohorts, patients):
+    return exact(generator.choice((0, 0.5, 1), size=(cohorts, patients), p=(0.35, 0.3, 0.35)), 0.5)[0]
+
+
+def t_test_of_differences(generator, cohorts, patients):
+    from scipy.stats import t
+
+    drawn = generator.choice(FALL, size=(cohorts, patients), p=(0.95, 0.05))
+    with np.errstate(divide="ignore"):
+        return drawn.mean(axis=1) / (drawn.std(axis=1, ddof=1) / patients**0.5) > t.ppf(1 - ALPHA, patients - 1)
+
+
+def looks(law):
+    def met(generator, cohorts, patients):  # as many looks as there are, up to so many patients
+        scores = law.draw(generator, (cohorts, patients))
+        evidence = np.array([log_evidence(each, law.mean) for each in scores])
+        return (evidence >= -math.log(ALPHA)).any(axis=1)
+
+    return met
+
+
+def uncorrected_looks(generator, cohorts, patients):
+    sizes = np.arange(30, patients + 1, 2)
+    hits = (generator.random((cohorts, patients)) < 0.7).cumsum(axis=1)[:, sizes - 1]
+    lam = np.broadcast_to([0.3, -0.7], (hits.size, 2))
+    counts = np.stack([hits, sizes - hits + 1], axis=-1).reshape(-1, 2).astype(float)
+    different, again = np.unique(counts, axis=0, return_inverse=True)
+    p = tail(lam[: len(different)], different)[again.ravel()].reshape(hits.shape)
+    return (p <= ALPHA).any(axis=1)
+
+
+def missing(share, *, counted):
+    """Hits at a rate of 0.7; a miss goes missing with a probability, and is counted as the rule says, or left out."""
+
+    def met(generator, cohorts, patients):
+        hit = generator.random((cohorts, patients)) < 0.7
+        gone = ~hit & (generator.random(hit.shape) < share)
+        hits, sizes = hit.sum(axis=1), patients - (0 if counted else gone.sum(axis=1))
+        counts = np.stack([hits, sizes - hits + 1], axis=1).astype(float)
+        return tail(np.broadcast_to([0.3, -0.7], counts.shape), counts) <= ALPHA
+
+    return met
+
+
+def any_of_five(generator, cohorts, patients):
+    shared = generator.normal(size=(cohorts, patients, 1))
+    scores = ((shared + generator.normal(size=(cohorts, patients, 5))) > 0).astype(float)
+    p_values = np.stack([p_low(scores[:, :, number], 0.5) for number in range(5)], axis=1)
+    return np.array([min(holm(row.tolist())) <= ALPHA for row in p_values])
+
+
+def capped_distances(generator, cohorts, patients):
+    reference = np.minimum(np.random.default_rng(0).lognormal(2, 1, 4_000_000), 50).mean() / 50
+    scores = np.minimum(generator.lognormal(2, 1, (cohorts, patients)), 50) / 50
+    return exact(1 - scores, 1 - reference)[0]
+
+
+def median_distance(generator, cohorts, patients):
+    return exact((generator.lognormal(2, 1, (cohorts, patients)) <= math.exp(2)).astype(float), 0.5)[0]
+
+
+def lesions_found(generator, cohorts, patients):
+    sizes = np.minimum(generator.geometric(1 / 3, (cohorts, patients)), 20)
+    own = generator.beta(0.8 * 7 / 3, 0.2 * 7 / 3, (cohorts, patients))  # correlation 0.3
+    return exact(generator.binomial(sizes, own) / sizes, 0.8)[0]
+
+
+def by_study(generator, cohorts, patients):
+    """Rate 0.7 over studies, one patient with sixty of them; the worst-case patient weighs as the heaviest."""
+    sizes = np.append(60, np.ones(patients - 1))
+    own = generator.beta(0.7, 0.3, (cohorts, patients))
+    means = generator.binomial(sizes.astype(int), own) / sizes
+    return tail(np.pad(sizes * (means - 0.7), ((0, 0), (0, 1)), constant_values=-60 * 0.7)) <= ALPHA
+
+
+OTHERS = (
+    OtherCell("mean difference 0: better by 0.05 in 95 %, worse by 0.95 in 5 %", rarely_fails),
+    OtherCell("mean difference 0, normal, standard deviation 0.15", normal_differences),
+    OtherCell("non-inferiority at the margin of 0.05: equal in 95 %, -1 in 5 %", at_the_margin),
+    OtherCell("equivalence at the margin of 0.1, normal, standard deviation 0.1", equivalence_at_the_margin),
+    OtherCell("as many wins as losses, 30 % ties", wins_at_a_tie),
+    OtherCell("look at every patient: rate 0.7", looks(RATES[5]), (30, 100, 400)),
+    OtherCell("look at every patient: rate 0.9", looks(RATES[6]), (30, 100, 400)),
+    OtherCell("look at every patient: beta(4, 4)", looks(MEANS[0]), (30, 100, 400)),
+    OtherCell("look at every patient: beta(3, 0.3)", looks(MEANS[2]), (30, 100, 400)),
+    OtherCell("a tenth of the misses go missing, rate 0.7", missing(0.1, counted=True)),
+    OtherCell("six of ten misses go missing, rate 0.7", missing(0.6, counted=True)),
+    OtherCell("any of five correlated rates of 0.5 (Holm)", any_of_five),
+    OtherCell("mean of distances capped at 50 mm, lognormal", capped_distances),
+    OtherCell("median distance, lognormal", median_distance),
+    OtherCell("patient's share of lesions, correlation 0.3", lesions_found),
+    OtherCell("by study, one patient with 60", by_study),
+    OtherCell("wrong: t-test of the differences of the first line", t_test_of_differences, wrong=True),
+    OtherCell(
+        "wrong: the fixed-sample test at every second patient, rate 0.7", uncorrected_looks, (30, 100, 400), True
+    ),
+    OtherCell("wrong: missing misses left out, six of ten", missing(0.6, counted=False), wrong=True),
+)

@@ -1,0 +1,101 @@
+"""Every cell, and the tables that their rates make."""
+
+from tests.coverage.areas import AreaCell
+from tests.coverage.cells import MeanCell
+from tests.coverage.laws import MEANS, RATES
+from tests.coverage.others import OTHERS
+
+DESIGNS = [(patients, repeated) for repeated in (False, True) for patients in (10, 30, 100)]
+AREAS = (0.7, 0.8, 0.9, 0.97)
+AREA_DESIGNS = [(*sizes, repeated) for repeated in (False, True) for sizes in ((5, 5), (15, 15), (50, 50), (6, 24))]
+MEAN_CELLS = tuple(MeanCell(law, *design) for law in (*RATES, *MEANS) for design in DESIGNS)
+AREA_CELLS = tuple(AreaCell(area, *design) for area in AREAS for design in AREA_DESIGNS)
+CELLS = (*MEAN_CELLS, *AREA_CELLS, *OTHERS)
+QUICK = tuple(
+    number
+    for number, cell in enumerate(CELLS)
+    if cell in OTHERS
+    or (cell in MEAN_CELLS and cell.patients < 100 and cell.law.name in ("rate 0.7", "rate 0.9", "beta(3, 0.3)"))
+    or (cell in AREA_CELLS and cell.area == 0.8)
+)
+FULL_COHORTS = {MeanCell: 10_000, AreaCell: 4_000}
+QUICK_COHORTS = {MeanCell: 1_000, AreaCell: 250}
+BEGIN, END = "<!-- coverage: made by python -m tests.coverage --write -->", "<!-- /coverage -->"
+ENTRY = "coverage, false MET, false NOT MET; power where the truth lies 0.05 and 0.10 above the bound"
+
+
+def simulate(number, quick):
+    """Return a cell's number and rates."""
+    cell = CELLS[number]
+    cohorts = QUICK_COHORTS if quick else FULL_COHORTS
+    return number, cell.simulated(cohorts.get(type(cell), cohorts[MeanCell]))
+
+
+def tables(rates):
+    """Return the tables in Markdown; ``rates`` are of cells by number, and what was not simulated is left empty."""
+    of_name = {CELLS[number].name: rate for number, rate in rates.items()}
+    parts = [
+        f"Means, {cohorts_of(of_name, MEAN_CELLS)} cohorts a cell. An entry: {ENTRY} (all %).",
+        mean_table(of_name),
+        f"Areas under the ROC curve, {cohorts_of(of_name, AREA_CELLS)} cohorts a cell; positive + negative patients.",
+        area_table(of_name),
+        f"Other claims at their boundary, {cohorts_of(of_name, OTHERS)} cohorts each: false MET (%).",
+        other_table(of_name),
+    ]
+    return "\n\n".join(parts)
+
+
+def mean_table(of_name):
+    heads = [f"n = {patients}, {studies_of(repeated)}" for patients, repeated in DESIGNS]
+    return rows_of(
+        ["truth", *heads],
+        [
+            [law.name, *(str(of_name.get(MeanCell(law, *design).name, "")) for design in DESIGNS)]
+            for law in (*RATES, *MEANS)
+        ],
+    )
+
+
+def area_table(of_name):
+    heads = [f"{positives}+{negatives}, {studies_of(repeated)}" for positives, negatives, repeated in AREA_DESIGNS]
+    return rows_of(
+        ["AUROC", *heads],
+        [
+            [f"{area:g}", *(str(of_name.get(AreaCell(area, *design).name, "")) for design in AREA_DESIGNS)]
+            for area in AREAS
+        ],
+    )
+
+
+def other_table(of_name):
+    return rows_of(
+        ["claim", "smallest n", "middle n", "largest n"],
+        [
+            [
+                f"{cell.name}; n = {', '.join(map(str, cell.patients))}",
+                *(f"{rate:.1f}" for rate in of_name[cell.name].false_met),
+            ]
+            for cell in OTHERS
+            if cell.name in of_name
+        ],
+    )
+
+
+def rows_of(head, rows):
+    lines = [head, ["---"] * len(head), *(row for row in rows if any(row[1:]))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def studies_of(repeated):
+    return "1 to 5 studies" if repeated else "1 study"
+
+
+def cohorts_of(of_name, cells):
+    return " or ".join(sorted({f"{of_name[cell.name].replicates:,}" for cell in cells if cell.name in of_name})) or "no"
+
+
+def document(text, made):
+    """Return a document with the tables between its marks renewed."""
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    return f"{before}{BEGIN}\n\n{made}\n\n{END}{after}"

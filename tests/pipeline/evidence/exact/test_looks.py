@@ -1,0 +1,130 @@
+import math
+
+import numpy as np
+import pytest
+
+from pipeline.evidence.exact.claims import Claim
+from pipeline.evidence.exact.looks import judge_open, log_evidence, look_alpha, planned_looks
+from pipeline.evidence.exact.scores import one_study_each, patient_scores
+
+RANK = {"NOT MET": 0, "INCONCLUSIVE": 1, "MET": 2}
+
+
+def judged(scores, bound=0.7, side="at_least", **options):
+    return judge_open(one_study_each([float(score) for score in scores]), Claim(side, bound, **options))
+
+
+def test_the_evidence_is_the_mean_of_sixty_four_gamblers():
+    stakes = [math.sin((number + 0.5) * math.pi / 128) ** 2 for number in range(64)]
+    scores, bound = [0.9, 0.2, 1.0], 0.4
+    for count in (1, 2, 3):
+        money = [math.prod(1 + s * (x - bound) / bound for x in scores[:count]) for s in stakes]
+        assert log_evidence(np.array(scores), bound)[count - 1] == pytest.approx(math.log(sum(money) / 64))
+
+
+def test_a_fair_game_never_gains():
+    """At a mean of exactly the bound the expected evidence is 1, exactly, whatever the law."""
+    for values, weights in (((0, 1), (0.3, 0.7)), ((0.2, 0.7, 1), (0.25, 0.5, 0.25))):
+        bound = float(np.dot(values, weights))
+        expected = sum(
+            weight * other * math.exp(log_evidence(np.array([x, y]), bound)[1])
+            for x, weight in zip(values, weights, strict=True)
+            for y, other in zip(values, weights, strict=True)
+        )
+        assert expected == pytest.approx(1)
+
+
+def test_what_was_reached_stands():
+    hits = [1] * 60
+    early = judged(hits)
+    assert (early.decision, early.decided_at) == ("MET", judged(hits[: early.decided_at]).decided_at)
+    assert judged(hits[: early.decided_at - 1]).decision == "INCONCLUSIVE"
+    assert judged(hits + [0] * 300).decision == "MET"
+    assert judged([0] * 40 + [1] * 900).decision == "NOT MET"
+    assert early.reason == f"the evidence reached 40 with {early.decided_at} patients"
+
+
+def test_at_most_is_mirrored():
+    down = judged([0] * 60, 0.3, "at_most")
+    up = judged([1] * 60)
+    assert (down.decision, down.decided_at, down.p_high) == ("MET", up.decided_at, pytest.approx(up.p_low))
+    assert (down.low, down.high) == pytest.approx((1 - up.high, 1 - up.low))
+
+
+def test_raising_a_score_never_worsens_a_verdict():
+    generator = np.random.default_rng(0)
+    for _ in range(120):
+        scores = generator.integers(0, 3, 40) / 2
+        bound = generator.choice([0.3, 0.5, 0.7])
+        raised = scores.copy()
+        raised[generator.integers(40)] = 1
+        before, after = judged(scores, bound), judged(raised, bound)
+        assert RANK[after.decision] >= RANK[before.decision]
+        assert after.low >= before.low
+        assert after.high >= before.high
+
+
+def test_the_bounds_are_those_that_would_just_be_shown():
+    result = judged(np.random.default_rng(1).beta(8, 4, 80))
+    assert judged(np.random.default_rng(1).beta(8, 4, 80), result.low - 1e-6).decision == "MET"
+    assert judged(np.random.default_rng(1).beta(8, 4, 80), result.low + 1e-6).decision == "INCONCLUSIVE"
+    assert judged(np.random.default_rng(1).beta(8, 4, 80), result.high + 1e-6).decision == "NOT MET"
+    assert judged([]).low == 0.0
+    assert judged([]).high == 1.0
+    assert judged([]).value is None
+
+
+def test_looking_every_day_does_not_turn_luck_into_proof():
+    generator = np.random.default_rng(2)
+    cohorts = (generator.random((2000, 400)) < 0.7).astype(float)
+    shown = [(log_evidence(cohort, 0.7) >= math.log(40)).any() for cohort in cohorts]
+    assert np.mean(shown) <= 0.025
+
+
+def test_missing_patients_count_against_both_sides():
+    cohort = one_study_each([1.0] * 30, missing=3)
+    result = judge_open(cohort, Claim("at_least", 0.5))
+    assert result.p_low == pytest.approx(math.exp(-log_evidence(np.array([1.0] * 30 + [0] * 3), 0.5).max()))
+    assert (result.n_patients, result.n_missing) == (33, 3)
+    many = judge_open(one_study_each([1.0] * 30, missing=10), Claim("at_least", 0.5))
+    assert (many.decision, many.decided_at) == ("INCONCLUSIVE", None)
+
+
+def test_differences_are_watched_too():
+    cohort = one_study_each([0.4] * 60, span=(-1.0, 1.0))
+    result = judge_open(cohort, Claim("at_least", 0.0))
+    assert result.decision == "MET"
+    assert 0 < result.low < 0.4 < result.high <= 1
+
+
+def test_at_the_ends_of_the_scale():
+    assert judged([0, 0, 0.1], 0).decision == "MET"
+    assert judged([0, 0], 0).decision == "INCONCLUSIVE"
+    assert judged([1, 1], 1).decision == "INCONCLUSIVE"
+    assert judged([1, 0.9], 1).decision == "NOT MET"
+
+
+def test_planned_looks_spend_alpha_and_no_more():
+    assert sum(look_alpha(0.95, look) for look in range(1, 100_000)) == pytest.approx(0.025, abs=1e-6)
+    assert look_alpha(0.95, 1) == pytest.approx(0.0125)
+    assert planned_looks(30, 2, 500) == (30, 60, 120, 240, 480)
+    assert planned_looks(30, 1.5, 110) == (30, 45, 68, 102)
+    assert planned_looks(30, 2, 20) == ()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: look_alpha(0.95, 0), "look is a number from 1 on, not 0"),
+        (lambda: planned_looks(0, 2, 10), "looks start at 1 patient or more"),
+        (lambda: planned_looks(5, 1, 10), "grow by more than 1, not 5 and 1"),
+        (lambda: judged([1], 1.5), "bound lies within 0 and 1"),
+        (
+            lambda: judge_open(patient_scores([1, 1], ["a", "a"], unit="study"), Claim("at_least", 0.5)),
+            "judged by patient, not by study",
+        ),
+    ],
+)
+def test_what_cannot_be_watched_is_refused(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

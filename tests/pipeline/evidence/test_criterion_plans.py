@@ -1,0 +1,70 @@
+import pytest
+
+from pipeline.config import Criterion
+from pipeline.evidence.criterion_plans import CohortCounts, cohort_counts, plan_criteria
+from pipeline.evidence.exact.claims import Claim
+from pipeline.evidence.exact.planning import plan_mean
+
+STUDIES = [("a", ("none",)), ("a", ("nodule",)), ("b", ("none",)), ("c", ("mass", "nodule")), ("d", None)]
+COUNTS = CohortCounts(40, 30, 20, {"nodule": 12, "mass": 9}, {"nodule": 25, "mass": 28})
+UNIT = {"iou": (0.0, 1.0), "hit_rate": (0.0, 1.0)}
+
+
+def plan_of(spread=None, counts=COUNTS, findings=("nodule", "mass"), **criterion):
+    return plan_criteria([Criterion(**criterion)], UNIT, findings, counts, spread)
+
+
+def test_patients_are_counted_once_in_each_group():
+    counts = cohort_counts(STUDIES, ("none", "nodule", "mass"), "none")
+    assert counts == CohortCounts(4, 3, 2, {"nodule": 2, "mass": 1}, {"nodule": 2, "mass": 2})
+
+
+@pytest.mark.parametrize(("among", "patients"), [("all", 40), ("reference_positive", 20), ("true_positive", 20)])
+def test_a_stratum_has_its_patients(among, patients):
+    (plan,) = plan_of(metric="iou", method="gradcam", among=among, at_least=0.3)
+    assert plan.plan.n_patients == patients
+
+
+def test_a_classifiers_criterion_has_to_hold_for_every_label():
+    plans = plan_of(metric="sensitivity", at_least=0.8)
+    assert [plan.criterion for plan in plans] == [
+        "sensitivity of classifier for nodule: at least 0.8",
+        "sensitivity of classifier for mass: at least 0.8",
+    ]
+    assert [plan.plan.n_patients for plan in plans] == [12, 9]
+    assert [plan.plan.n_patients for plan in plan_of(metric="specificity", at_least=0.8)] == [25, 28]
+    (accuracy,) = plan_of(metric="accuracy", at_least=0.8)
+    assert accuracy.plan.n_patients == 30
+
+
+def test_an_area_speaks_of_the_smaller_class():
+    (area,) = plan_of(metric="auroc", at_least=0.9, findings=("mass",))
+    assert area.plan.n_patients == 9
+    assert area.plan.best_reachable == pytest.approx(0.025 ** (1 / 9))
+
+
+def test_a_difference_is_planned_on_twice_the_metrics_width():
+    (plan,) = plan_of(metric="iou", method="gradcam", better_than="random_map", spread=0.1)
+    assert plan.plan == plan_mean(Claim("at_least", 0.0), n_patients=20, span=(-1, 1), spread=0.1)
+
+
+def test_a_spread_is_of_graded_scores_only():
+    (rate,) = plan_of(metric="hit_rate", method="gradcam", at_least=0.5, spread=0.1)
+    assert rate.plan.spread is None
+    (graded,) = plan_of(metric="iou", method="gradcam", at_least=0.5, spread=0.1)
+    assert graded.plan.spread == 0.1
+    assert graded.reason == "scores with a standard deviation of 0.1 are assumed"
+
+
+def test_an_open_end_has_no_plan():
+    for criterion in ({"at_most": 5}, {"better_than": "random_map"}):
+        (plan,) = plan_of(metric="hd95", method="gradcam", **criterion)
+        assert plan.plan is None
+        assert "no valid test" in plan.reason
+
+
+def test_an_unknown_cohort_is_no_empty_cohort():
+    (unknown,) = plan_of(metric="accuracy", at_least=0.8, counts=None)
+    (empty,) = plan_of(metric="accuracy", at_least=0.8, counts=CohortCounts(0, 0, 0, {}, {}))
+    assert (unknown.plan.n_patients, unknown.plan.best_reachable) == (None, None)
+    assert (empty.plan.n_patients, empty.plan.best_reachable) == (0, 0.0)

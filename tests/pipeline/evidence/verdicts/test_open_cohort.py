@@ -1,0 +1,100 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.config import Criterion
+from pipeline.evidence.verdicts.criteria import judge_all
+from tests.pipeline.evidence.records import BOOTSTRAP, cohort_of, entry, not_analysed, study
+
+
+def hit(number, value, **rest):
+    return study(number, entry("gradcam", "a", float(value), metric="hit_rate"), **rest)
+
+
+def judged(rows, seen, **criterion):
+    cohort = replace(cohort_of(rows), first_seen=seen)
+    given = {"metric": "hit_rate", "method": "gradcam", **criterion}
+    (verdict,) = judge_all([Criterion.model_validate(given)], cohort, BOOTSTRAP)
+    return verdict
+
+
+def nights(rows, per_night):
+    return {row.study: f"run-{number // per_night:04d}" for number, row in enumerate(rows)}
+
+
+def test_looking_every_night_makes_no_false_claim_true():
+    """60 looks at a rate that is just at the bound; a test for one look, looked at four times, errs more often."""
+    generator = np.random.default_rng(5)
+    fixed = grown = 0
+    for _ in range(40):
+        values = generator.random(120) < 0.7
+        rows = [hit(n, value) for n, value in enumerate(values)]
+        seen = nights(rows, 2)
+        grown += judged(rows, seen, at_least=0.7).answer == "MET"
+        fixed += any(judged(rows[:size], None, at_least=0.7).answer == "MET" for size in (30, 60, 90, 120))
+    assert grown <= 3  # at most 2.5 % each: 40 x 0.025 = 1, and two standard errors
+    assert fixed > grown
+
+
+def test_what_was_shown_once_stays_shown():
+    rows = [hit(n, 1) for n in range(40)]
+    assert judged(rows, nights(rows, 2), at_least=0.7).answer == "MET"
+    later = rows + [hit(100 + n, 0) for n in range(12)]
+    assert judged(later, nights(later, 2), at_least=0.7).answer == "MET"
+
+
+def test_patients_count_in_the_order_in_which_they_were_seen_and_not_in_that_of_the_archive():
+    """First misses, then hits: the evidence never got that far; the other way round it did."""
+    rows = [hit(n, n < 25) for n in range(50)]
+    forth = {row.study: f"run-{number:04d}" for number, row in enumerate(rows)}
+    back = {row.study: f"run-{99 - number:04d}" for number, row in enumerate(rows)}
+    assert judged(rows, forth, at_least=0.7).answer == "MET"
+    assert judged(rows, back, at_least=0.7).answer == "NOT MET"
+
+
+def test_a_patients_later_studies_are_not_counted():
+    rows = [hit(n, 0, patient=f"P{n}") for n in range(30)]
+    seen = nights(rows, 2)
+    later = [hit(100 + n, 1, patient=f"P{n % 30}") for n in range(300)]
+    whole = rows + later
+    verdict = judged(whole, seen | {row.study: "run-9999" for row in later}, at_least=0.5)
+    assert (verdict.answer, verdict.estimate.patients, verdict.estimate.studies) == ("NOT MET", 30, 30)
+    assert verdict.estimate.value == 0
+
+
+def test_a_study_that_failed_at_first_keeps_its_place():
+    rows = [*(not_analysed(n) for n in range(2)), *(hit(n, 1) for n in range(30))]
+    seen = nights(rows, 2)
+    lost = judged(rows, seen, at_least=0.8)
+    found = [hit(900, 1), hit(901, 1), *rows[2:]]
+    mended = judged(found, nights(found, 2), at_least=0.8)
+    assert mended.p_met < lost.p_met
+
+
+def test_the_interval_says_that_it_holds_at_every_look():
+    rows = [hit(n, n % 4 > 0) for n in range(60)]
+    grown, fixed = judged(rows, nights(rows, 2), at_least=0.5), judged(rows, None, at_least=0.5)
+    assert "every look" in grown.estimate.interval
+    assert grown.estimate.low < fixed.estimate.low
+    assert grown.estimate.high > fixed.estimate.high
+
+
+@pytest.mark.parametrize(("count", "answer"), [(8, "INCONCLUSIVE"), (40, "MET")])
+def test_an_auroc_is_judged_at_planned_looks(count, answer):
+    rows = [study(n) for n in range(count)]
+    rows += [study(500 + n, reference=(), predicted=(), probability=0.1) for n in range(count)]
+    verdict = judged(rows, {row.study: "run-1" for row in rows}, metric="auroc", method=None, at_least=0.6)
+    assert verdict.answer == answer
+    if answer == "MET":
+        assert "at look" in verdict.reason
+
+
+def test_maps_are_as_good_at_every_look():
+    rows = [
+        study(n, entry("gradcam", "a", 0.5), entry("centre_prior", "a", 0.5 + 0.002 * (n % 3 - 1))) for n in range(120)
+    ]
+    claim = {"metric": "iou", "equivalent_to": "centre_prior", "margin": 0.3}
+    assert judged(rows, nights(rows, 4), **claim).answer == "MET"
+    apart = [study(n, entry("gradcam", "a", 0.9), entry("centre_prior", "a", 0.1)) for n in range(120)]
+    assert judged(apart, nights(apart, 4), **claim).answer == "NOT MET"
