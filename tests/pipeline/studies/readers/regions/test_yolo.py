@@ -120,7 +120,7 @@ def test_a_file_that_names_no_classes_is_refused(tmp_path, name, content):
 def test_key_points_are_refused_and_a_turned_box_is_an_outline(tmp_path):
     path = yolo(tmp_path, "1 0.2 0.2 0.6 0.2 0.6 0.8 0.2 0.8", names=None)
     write(tmp_path / "data.yaml", "names: [mass, nodule]")
-    assert read(path).marked.sum() == 16
+    assert read(path).marked.sum() == 12
     write(tmp_path / "data.yaml", "names: [mass, nodule]\nkpt_shape: [2, 2]")
     refusal(Reason.UNSUPPORTED_FORMAT, lambda: read(path))
 
