@@ -12,7 +12,8 @@ from pipeline.checks.config_checks import check_names
 from pipeline.checks.names import known_names
 from pipeline.config import AuditConfig
 from pipeline.errors import ConfigError
-from pipeline.evidence.criterion_plans import CohortCounts, CriterionPlan, cohort_counts, plan_criteria
+from pipeline.evidence.cohort.measures import MetricScale
+from pipeline.evidence.verdicts.plans import CohortCounts, CriterionPlan, cohort_counts, plan_criteria
 from pipeline.studies.read_study import list_studies
 from pipeline.studies.readers.third_parties import load_readers
 
@@ -37,9 +38,10 @@ def plan_audit(path: Path, overrides: Sequence[str], *, spread: float | None, as
     if spread is not None and not 0 < spread < 1:
         raise ConfigError(f"--spread is a standard deviation above 0 and below 1, not {spread:g}")
     counts = _counts(config)
-    spans = {name: metric.range for name, metric in known_names().metrics.items()}
+    metrics = known_names().metrics.items()
+    scales = {name: MetricScale(name, metric.range, metric.better) for name, metric in metrics}
     findings = [label for label in config.model.labels if label != config.model.negative_label]
-    plans = plan_criteria(config.criteria, spans, findings, counts, spread)
+    plans = plan_criteria(config.criteria, scales, findings, counts, spread)
     if as_json:
         cohort = None if counts is None else asdict(counts)
         print(json.dumps({"cohort": cohort, "criteria": [asdict(plan) for plan in plans]}))  # noqa: T201

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.vocabulary import Better, SamplingUnit, Stratum
+from pipeline.vocabulary import ALL_BASELINES, BASELINES, USUAL_BASELINES, Baseline, Better, SamplingUnit, Stratum
 
 __all__ = ["CONFIG_VERSION", "AuditConfig", "Criterion", "OverlapConfig", "bound_fault", "digest_of", "resolved"]
 
@@ -242,13 +242,17 @@ class OverlapConfig(_Part):
     ``threshold`` is taken of the map's positive part: ``otsu``, a share of its maximum, ``percentile-95`` of the voxels
     that the model saw, or for pictures ``otsu-chexlocalize``. ``tolerance_mm``: how far beside the mask or its surface
     still counts as at it, for the metrics that say so. ``smallest_lesion``: from which size in mm3 (of a picture mm2) a
-    part of the mask is a lesion, and one of the map's region a mark. Besides ``metrics``, a run measures those that its
-    criteria name and those of installed packages.
+    part of the mask is a lesion, and one of the map's region a mark. ``align``: whether a layer's cells are taken to
+    tile the model's input edge to edge (``grid``), or to lie where they were measured to look (``receptive_field``).
+    Besides ``metrics`` and ``baselines``, a run measures those that its criteria name, and the metrics of installed
+    packages.
     """
 
     threshold: Threshold = "otsu"
     tolerance_mm: Annotated[float, Field(gt=0, le=1000)] = 5.0
     smallest_lesion: Annotated[float, Field(ge=0)] = 0.0
+    align: Literal["grid", "receptive_field"] = "grid"
+    baselines: Annotated[tuple[Baseline, ...], BeforeValidator(_listed)] = USUAL_BASELINES
     metrics: Names = ("iou", "dice", "hit_rate", "energy_in_mask", "average_precision")
 
 
@@ -435,6 +439,17 @@ class AuditConfig(_Part):
     criteria: tuple[Criterion, ...] = ()
     report: ReportConfig = ReportConfig()
     run: RunConfig = RunConfig()
+
+    @property
+    def baselines(self) -> tuple[Baseline, ...]:
+        """The baselines that a run measures, in their own order: those asked for, and those that criteria name.
+
+        A criterion that wants all of them beaten gets the usual ones at least: asking for fewer weakens no criterion.
+        """
+        named = {name.partition("@")[0] for criterion in self.criteria for name in criterion.opponents}
+        named |= {criterion.method for criterion in self.criteria if criterion.method is not None}
+        named |= set(USUAL_BASELINES) if ALL_BASELINES in named else set()
+        return tuple(name for name in BASELINES if name in named or name in self.overlap.baselines)
 
     def recipe(self) -> str:
         """Return the digest of everything that changes a study's row.

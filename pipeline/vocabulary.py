@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 __all__ = [
+    "ALL_BASELINES",
     "ANSWERS",
     "BASELINES",
     "BETTER",
@@ -14,11 +15,13 @@ __all__ = [
     "CLASSIFIER_METRICS",
     "CSV_COLUMNS",
     "FIDELITY",
+    "IMAGE_BASELINES",
     "STATUSES",
     "STRATA",
     "STRATA_BY_PREDICTION",
     "STRATA_MEANING",
     "SURE",
+    "USUAL_BASELINES",
     "WORST_FIRST",
     "Answer",
     "Baseline",
@@ -52,12 +55,23 @@ STRATA_MEANING: Final[Mapping[Stratum, str]] = {
 SamplingUnit = Literal["patient", "study"]
 """What a criterion's mean is taken over, and what is independent of each other."""
 
-Baseline = Literal["random_map", "centre_prior"]
+Baseline = Literal["random_map", "centre_prior", "edge_map", "body_mask"]
 
 BASELINES: Final[Mapping[Baseline, str]] = {
     "random_map": "Random map (baseline)",
     "centre_prior": "Centre prior (baseline)",
+    "edge_map": "Edge map (baseline)",
+    "body_mask": "Body mask (baseline)",
 }
+
+ALL_BASELINES: Final = "baselines"
+"""What stands in a criterion for all that a run has."""
+
+USUAL_BASELINES: Final[tuple[Baseline, ...]] = ("random_map", "centre_prior")
+"""Those that are measured unless others are asked for: they need no more than the grid."""
+
+IMAGE_BASELINES: Final[frozenset[Baseline]] = frozenset({"edge_map", "body_mask"})
+"""Those that follow from what the model was shown: they know the image, and nothing of the model."""
 
 Answer = Literal["MET", "NOT MET", "INCONCLUSIVE", "NOT EVALUATED"]
 

@@ -19,7 +19,6 @@ from pipeline.evidence.verdicts.criteria import check_criteria
 from pipeline.findings.facts import LayerFacts
 from pipeline.models.prepare import Prepared, StepError
 from pipeline.studies.read_study import StudyRow
-from pipeline.vocabulary import BASELINES
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.own_targets import batch_targets
 from pipeline.walk.reading import read_studies
@@ -70,7 +69,8 @@ def check_model(auditor: Auditor, rows: Sequence[StudyRow], on_costs: OnCosts = 
         AuditError: as ``probe_model``; for a criterion about a map that there will not be.
     """
     probe = probe_model(auditor, rows, on_costs)
-    check_criteria(auditor.config.criteria, [*_map_names(auditor.config, probe.layers), *BASELINES], auditor.metrics)
+    maps = [*_map_names(auditor.config, probe.layers), *auditor.config.baselines]
+    check_criteria(auditor.config.criteria, maps, auditor.metrics)
     return probe
 
 

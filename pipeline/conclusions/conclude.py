@@ -59,7 +59,7 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
     labels = [label for label in config.model.labels if label != negative]
     scales = {facts.name: MetricScale(facts.name, facts.range, facts.better) for facts in spec.metrics}
     seen = {member.study: member.first_seen for member in members} if spec.lock.open_cohort else None
-    cohort = Cohort(units_of(audits, tuple(scales), labels), audits, labels, scales, seen)
+    cohort = Cohort(units_of(audits, tuple(scales), labels), audits, labels, scales, seen, config.baselines)
     pairs = {
         audit.study: (audit.patient, {(pair.label, *pair.readers): pair.scores for pair in audit.agreement})
         for audit in audits
@@ -221,6 +221,8 @@ def _overlap_rule(config: AuditConfig) -> str:
     limits = [f"within {overlap.tolerance_mm:g} mm counts as at the mask"]
     if overlap.smallest_lesion:
         limits.append(f"lesions and marks count from {overlap.smallest_lesion:g} mm3 (in a picture mm2)")
+    if overlap.align == "receptive_field":
+        limits.append("maps lie where their layer's cells were measured to look")
     return "; ".join([rule, *limits])
 
 

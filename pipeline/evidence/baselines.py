@@ -1,4 +1,4 @@
-"""Maps that never looked at the image: what any real map has to beat."""
+"""Maps that never asked the model: what any real map has to beat."""
 
 import hashlib
 from collections.abc import Callable
@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_fill_holes
 
 from pipeline.evidence.metrics.map_evidence import MaskedEvidence
+from pipeline.evidence.metrics.parts import pieces_of
+from pipeline.evidence.thresholds import threshold_of
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap
 
-__all__ = ["CentrePriors", "centre_prior", "random_map"]
+__all__ = ["CentrePriors", "body_mask", "centre_prior", "edge_map", "random_map"]
 
 _KEPT_VOXELS = 2**23  # of a larger grid the values alone would hold too much memory between two studies
 
@@ -30,6 +33,32 @@ def centre_prior(geometry: Geometry) -> NDArray[np.float32]:
         profile = np.exp(-0.5 * offset**2).astype(np.float32)
         field = field * profile.reshape([-1 if number == axis else 1 for number in range(len(geometry.shape))])
     return field
+
+
+def edge_map(x: NDArray[np.float32], spacing: tuple[float, ...]) -> NDArray[np.float32]:
+    """Return how steeply a model's input (channels, *S) changes at each voxel, per mm: the length of its gradient.
+
+    Central differences, over all channels together; an axis of one voxel has no slope.
+    """
+    squared = np.zeros(x.shape[1:], np.float64)
+    for axis, step in enumerate(spacing, start=1):
+        if x.shape[axis] > 1:
+            squared += np.square(np.gradient(x.astype(np.float64), step, axis=axis)).sum(axis=0)
+    return np.sqrt(squared).astype(np.float32)
+
+
+def body_mask(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return 1 where a model's input (channels, *S) shows the body, 0 beside it.
+
+    The body is the largest piece of what is brighter than Otsu's threshold in the mean over the channels, with its
+    holes filled; nothing where the input is the same everywhere.
+    """
+    image = x.mean(axis=0, dtype=np.float64).astype(np.float32)
+    ordered = np.sort(image, axis=None)
+    if ordered[0] == ordered[-1]:
+        return np.zeros(image.shape, np.float32)
+    pieces = pieces_of(image > threshold_of("otsu", ordered))
+    return np.asarray(binary_fill_holes(pieces.numbers == np.argmax(pieces.voxels)), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)

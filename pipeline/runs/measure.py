@@ -32,6 +32,7 @@ from pipeline.runs.start import (
     write_start,
 )
 from pipeline.studies.untrusted.workers import WorkerPool
+from pipeline.walk.alignment import with_layers
 from pipeline.walk.auditor import Auditor, open_scorer
 from pipeline.walk.map_plan import in_order, missing_maps, score_recipes
 
@@ -65,7 +66,8 @@ def measure_run(folder: Path, command: str, overrides: Sequence[str], *, watch: 
     with ExitStack() as stack:
         stack.enter_context(alone_in(folder.resolve().parent, watch.say))
         pool = watch.pool or stack.enter_context(WorkerPool())
-        start = _start(earlier, loaded, command, open_scorer(loaded.config, layers, pool))
+        scorer = with_layers(open_scorer(loaded.config, layers, pool), earlier.spec.layers)
+        start = _start(earlier, loaded, command, scorer)
         created, spec, members = write_start(start)
         return Run(created, spec, members, pool, stack.pop_all())
 

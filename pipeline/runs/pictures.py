@@ -13,9 +13,9 @@ from pipeline.evidence.metrics.registry import evidence_of
 from pipeline.findings.panels import save_panels
 from pipeline.findings.shards import load_map
 from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layers
-from pipeline.studies.geometry import plan
 from pipeline.studies.study import Study
 from pipeline.studies.volume import Heatmap, Volume
+from pipeline.walk.alignment import map_resampling
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.reading import read_studies
 from pipeline.walk.sources import StudySource, bound
@@ -57,7 +57,7 @@ def _case(
     if isinstance(study, StudyError):
         return None, f"the study can no longer be read: {study}"
     target = audit.map_scores[0].target
-    heatmaps = _heatmaps(folder, audit, target, study)
+    heatmaps = _heatmaps(folder, auditor, audit, target, study)
     panels = cut_panels(
         study.image,
         [mask for mask in study.masks if mask.label == target],
@@ -73,7 +73,7 @@ def _case(
     return name, f"maps for {', '.join(others)} are in the record" if others else None
 
 
-def _heatmaps(folder: Path, audit: StudyAudit, target: str, study: Study) -> dict[str, Heatmap]:
+def _heatmaps(folder: Path, auditor: Auditor, audit: StudyAudit, target: str, study: Study) -> dict[str, Heatmap]:
     """Read a study's maps back and carry them to the image's grid, one for each map name.
 
     What is kept is signed; what is shown is the method's own map, rectified where its formula ends so.
@@ -86,7 +86,8 @@ def _heatmaps(folder: Path, audit: StudyAudit, target: str, study: Study) -> dic
         if name not in heatmaps:
             values, affine = load_map(folder, entry)
             geometry = study.image.geometry
-            resampling = plan(replace(geometry, shape=values.shape, affine=affine), geometry)
+            cells = replace(geometry, shape=values.shape, affine=affine)
+            resampling = map_resampling(auditor, str(entry.layer or ""), cells, geometry)
             field = resampling.apply(values)
             if METHODS[entry.method].rectified:
                 field = np.maximum(field, 0)

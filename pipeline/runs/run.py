@@ -45,6 +45,7 @@ from pipeline.runs.repeatability import repeatability
 from pipeline.runs.reuse import carried_answers, referring, run_answers
 from pipeline.runs.start import SILENT, StartWatch, alone_in, prepare_start, write_start
 from pipeline.studies.untrusted.workers import WorkerPool
+from pipeline.walk.alignment import with_layers
 from pipeline.walk.auditor import Auditor, open_auditor, open_scorer
 from pipeline.walk.study_walk import audit_studies
 
@@ -151,8 +152,9 @@ class Run:
         """The model and all that studies are audited with; loaded when it is first asked for."""
         layers = tuple(layer.name for layer in self.spec.layers)
         if self.spec.measured is not None:
-            return self._with_same_metrics(open_scorer(self.config, layers, self.pool))
-        auditor = self._with_same_metrics(open_auditor(self.config, self.sources.folder, layers=layers))
+            return with_layers(self._with_same_metrics(open_scorer(self.config, layers, self.pool)), self.spec.layers)
+        opened = open_auditor(self.config, self.sources.folder, layers=layers)
+        auditor = with_layers(self._with_same_metrics(opened), self.spec.layers)
         known = (self.spec.model.sha256, self.spec.model.code_sha256)
         if (auditor.loaded.sha256, auditor.loaded.code_sha256) != known:
             raise ConfigError(f"{self.folder}: the model was changed while the run was under way; start the run again")

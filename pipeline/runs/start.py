@@ -46,6 +46,7 @@ from pipeline.runs.locking import Subject, compare, enter_run, subject_of
 from pipeline.runs.private_sources import PrivateSources, write_sources
 from pipeline.runs.reuse import EarlierRuns, carry_over, earlier_answers, earlier_runs, first_seen
 from pipeline.studies.untrusted.workers import WorkerPool
+from pipeline.walk.alignment import with_layers
 from pipeline.walk.auditor import Auditor, open_auditor
 from pipeline.walk.map_plan import in_order, missing_maps, recipes_of
 from pipeline.walk.sources import StudySource, find_sources
@@ -145,7 +146,7 @@ def prepare_start(
     opened = open_auditor(config, loaded.folder, pool=pool)
     sources = find_sources(config, opened.pseudonyms, deep=deep)
     probe = check_model(opened, [source.row for source in sources])
-    auditor = replace(opened, layers=tuple(layer.name for layer in probe.layers), one_by_one=probe.one_by_one)
+    auditor = replace(with_layers(opened, probe.layers), one_by_one=probe.one_by_one)
     key = load_site_key()
     subject, lock = subject_of(config, auditor.loaded, sources), read_lock(loaded.path)
     spec = _spec(loaded, command, auditor, probe, compare(lock, subject, key))

@@ -20,6 +20,7 @@ from pipeline.studies.file_hashes import FileHashes, open_file_hashes
 from pipeline.studies.study import PASSING
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.verify.failure import Failure, FailureKind
+from pipeline.walk.alignment import with_layers
 from pipeline.walk.auditor import Auditor, open_auditor, open_scorer
 from pipeline.walk.sources import StudySource, row_digest
 from pipeline.walk.study_walk import audit_studies
@@ -39,7 +40,8 @@ def check_archive(folder: Path) -> Iterator[Failure]:
         AuditError: when the run cannot be opened, or where its studies lie is not known here.
     """
     with WorkerPool() as pool, Run.open(folder, pool=pool) as run, TemporaryDirectory() as scratch:
-        scorer = open_scorer(run.config, tuple(layer.name for layer in run.spec.layers), pool)
+        layers = tuple(layer.name for layer in run.spec.layers)
+        scorer = with_layers(open_scorer(run.config, layers, pool), run.spec.layers)
         with open_file_hashes(Path(scratch), deep=True) as hashes:
             for member, audit in zip(run.members, run.audits(), strict=True):
                 source = run.sources.studies.get(member.study)
@@ -93,7 +95,8 @@ def audit_anew(folder: Path, count: int) -> Iterator[Failure]:
     with WorkerPool() as pool, Run.open(folder, pool=pool) as run:
         layers = tuple(layer.name for layer in run.spec.layers)
         opened = open_auditor(run.config, run.sources.folder, layers=layers, pool=pool)
-        auditor = replace(opened, prepared_cache=None, one_by_one=run.spec.model.one_by_one)
+        aligned = with_layers(opened, run.spec.layers)
+        auditor = replace(aligned, prepared_cache=None, one_by_one=run.spec.model.one_by_one)
         known = (run.spec.model.sha256, run.spec.model.code_sha256)
         if (auditor.loaded.sha256, auditor.loaded.code_sha256) != known:
             yield Failure(FailureKind.RECOMPUTED, "the model here is not the one that was audited")

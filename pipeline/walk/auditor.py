@@ -32,7 +32,7 @@ class Auditor:
     ``pool`` is whose processes read the studies; without one, each call of ``read_studies`` has its own. ``model`` is
     None where maps are only scored again: nothing can be shown to it then. ``metrics`` are camaudit's own and those of
     installed packages, by name. ``one_by_one`` tells that the model is shown one study at a time, since its answer for
-    one would depend on the others.
+    one would depend on the others. ``shifts`` says by how many cells the maps of a layer are moved.
     """
 
     config: AuditConfig
@@ -48,6 +48,7 @@ class Auditor:
     metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)
     one_by_one: bool = False
     centre_priors: CentrePriors = field(default_factory=CentrePriors)
+    shifts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def grids(self) -> dict[str, TokenGrid | Slices]:

@@ -51,14 +51,14 @@ def recipes_of(
 
 def score_recipes(config: AuditConfig, maps: Mapping[Place, str], scoring: Sequence[object]) -> dict[Place, str]:
     """Return what the scores of maps follow from, given what the maps do."""
-    overlap = config.overlap.model_dump(mode="json", exclude={"metrics"})  # each of these counts by its own identity
+    overlap = config.overlap.model_dump(mode="json", exclude={"metrics", "baselines"})  # by their own identity
     return {place: digest_of([made, config.mask_reading(), overlap, *scoring]) for place, made in maps.items()}
 
 
 def places_of(config: AuditConfig, layers: Sequence[str]) -> tuple[Place, ...]:
     """Return the maps of every target in the order of a run, and behind them the baselines."""
     maps = [(method, layer) for method in config.explain.methods for layer in METHODS[method].places(layers)]
-    return (*maps, *((name, "") for name in BASELINES))
+    return (*maps, *((name, "") for name in config.baselines))
 
 
 def expected_targets(config: AuditConfig) -> int:

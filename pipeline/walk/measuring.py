@@ -6,17 +6,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evidence.baselines import random_map
+from pipeline.evidence.baselines import body_mask, edge_map, random_map
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap
 from pipeline.evidence.metrics.registry import evidence_of, score_all, undefined_scores
 from pipeline.findings.carried import Carried, MapPlace
 from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import load_maps, map_key
 from pipeline.models.prepared_studies import PreparedStudy
-from pipeline.studies.geometry import Geometry, Resampling, plan
+from pipeline.studies.geometry import Geometry, Resampling
 from pipeline.studies.study import faults_of
 from pipeline.studies.volume import Heatmap
-from pipeline.vocabulary import BASELINES, Baseline
+from pipeline.vocabulary import IMAGE_BASELINES, Baseline
+from pipeline.walk.alignment import map_resampling
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.map_plan import places_of
 from pipeline.walk.sources import StudySource
@@ -77,7 +78,7 @@ class StudyMeasuring:
         """Carry maps to the study's own grid and score each against every reader's mask."""
         entries: list[MapScores] = []
         for (target, method, layer), kept in maps.items():
-            resampling = self._plan(kept.grid)
+            resampling = self._plan(layer, kept.grid)
             heatmap = Heatmap(
                 resampling.apply(kept.values), self.study.geometry, resampling.seen, method, layer, target
             )
@@ -92,32 +93,43 @@ class StudyMeasuring:
         the same for all targets whose first maps have one grid.
         """
         place = places_of(self.auditor.config, self.auditor.layers)[0]
+        names = self.auditor.config.baselines
         groups: dict[tuple[object, ...], list[str]] = {}
         for target in targets:
             groups.setdefault(_key(maps[(target, *place)].grid), []).append(target)
         scored = {
             (target, name): self._scores(evidence, target, {})
             for group in groups.values()
-            for name in BASELINES
+            for name in names
             for evidence in [self._baseline(name, maps[(group[0], *place)].grid)]
             for target in group
         }
-        return [entry for target in targets for name in BASELINES for entry in scored[target, name]]
+        return [entry for target in targets for name in names for entry in scored[target, name]]
 
     def _baseline(self, name: Baseline, grid: Geometry) -> MaskedEvidence:
-        resampling = self._plan(grid)
+        if name in IMAGE_BASELINES:
+            return self._of_the_image(name)
+        resampling = self._plan("", grid)  # noise and prior come from no layer: nothing moves them
         if name == "centre_prior":
             return self.auditor.centre_priors.evidence(self.study.geometry, resampling.seen, self._evidence)
         values = resampling.apply(random_map(grid.shape, self.auditor.config.run.seed, self.source.sha256))
         return self._evidence(Heatmap(values, self.study.geometry, resampling.seen, name, "", ""))
 
+    def _of_the_image(self, name: Baseline) -> MaskedEvidence:
+        shown = self.study.shown
+        resampling, x = self._plan("", shown.grid), shown.x.numpy()
+        values = edge_map(x, shown.grid.spacing) if name == "edge_map" else body_mask(x)
+        heatmap = Heatmap(resampling.apply(values), self.study.geometry, resampling.seen, name, "", "")
+        return self._evidence(heatmap)
+
     def _evidence(self, heatmap: Heatmap) -> MaskedEvidence:
         return evidence_of(heatmap, self.auditor.config.overlap)
 
-    def _plan(self, grid: Geometry) -> Resampling:
-        key = _key(grid)
+    def _plan(self, layer: str, grid: Geometry) -> Resampling:
+        shift = self.auditor.shifts.get(layer)
+        key = (shift, *_key(grid))
         if key not in self._plans:
-            self._plans[key] = plan(grid, self.study.geometry)
+            self._plans[key] = map_resampling(self.auditor, layer, grid, self.study.geometry)
         return self._plans[key]
 
     def _scores(self, evidence: MaskedEvidence, target: str, facts: Mapping[str, object]) -> list[MapScores]:

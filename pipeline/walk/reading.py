@@ -20,6 +20,7 @@ from pipeline.studies.readers.shared.volume_choice import VolumeChoice
 from pipeline.studies.readers.third_parties import load_readers
 from pipeline.studies.study import PASSING, Study
 from pipeline.studies.untrusted.workers import DECODING, isolated_map
+from pipeline.vocabulary import IMAGE_BASELINES
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.map_plan import MapsToCompute, missing_maps
 from pipeline.walk.sources import StudySource, bound
@@ -79,11 +80,16 @@ def _outcome(auditor: Auditor, source: StudySource, study: Study | PreparedStudy
         carried = _brought_up_to(source.carried, auditor.config, study)
         missing = missing_maps(carried.audit, auditor.config, auditor.layers) if carried else None
         if isinstance(study, Study):
-            shown = None if carried and not missing else auditor.preparation(study.image)
+            shown = auditor.preparation(study.image) if not carried or missing or _shows_stale(carried) else None
             study = prepared_study(study, shown)
     except StudyError as fault:
         return ReadOutcome(source, fault=fault)
     return ReadOutcome(source, study, carried=carried, missing=missing)
+
+
+def _shows_stale(carried: Carried) -> bool:
+    """Tell whether a baseline that is made of the model's input is to be scored again."""
+    return any(method in IMAGE_BASELINES for _, method, _ in carried.stale)
 
 
 def _brought_up_to(carried: Carried | None, config: AuditConfig, study: Study | PreparedStudy) -> Carried | None:

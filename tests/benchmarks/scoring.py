@@ -42,7 +42,11 @@ def case(shape=SHAPE, metrics=None):
         }
     )
     auditor = SimpleNamespace(
-        config=config, layers=("layer",), metrics=measured_metrics(config, METRICS), centre_priors=CentrePriors()
+        config=config,
+        layers=("layer",),
+        metrics=measured_metrics(config, METRICS),
+        centre_priors=CentrePriors(),
+        shifts={},
     )
     geometry = Geometry(shape, np.diag([*SPACING, 1.0]))
     grid = cells(geometry, CELLS)

@@ -145,6 +145,15 @@ MUTANTS: list[Mutant] = [
         tests=("tests/pipeline/evidence/metrics/test_lesions.py",),
     ),
     *of(
+        "pipeline/walk/alignment.py",
+        ("@ np.array(shift)", "@ -np.array(shift)"),
+        ("shift / cell for", "shift for"),
+        (", seen=laid.seen)", ")"),
+        ("        if layer.shift_mm is None:", "        if False:"),
+        ('if auditor.config.overlap.align == "grid":', "if False:"),
+        tests=("tests/pipeline/walk/test_alignment.py",),
+    ),
+    *of(
         "pipeline/evidence/experts.py",
         ("if other.reader != mask.reader]", "]"),
         ("for other in others}) < 2:", "for other in others}) < 1:"),
@@ -160,6 +169,12 @@ MUTANTS: list[Mutant] = [
         ("geometry.affine[:3, :3].tobytes(), geometry.scaled)", "geometry.scaled)"),
         ("            self._kept.clear()\n", ""),
         ("if whole and seen.size", "if seen.size"),
+        ("np.gradient(x.astype(np.float64), step, axis=axis)", "np.gradient(x.astype(np.float64), axis=axis)"),
+        (").sum(axis=0)\n    return np.sqrt", ")[0]\n    return np.sqrt"),
+        ("        if x.shape[axis] > 1:\n", "        if True:\n"),
+        ("binary_fill_holes(pieces.numbers == np.argmax(pieces.voxels))", "pieces.numbers == np.argmax(pieces.voxels)"),
+        ("pieces.numbers == np.argmax(pieces.voxels)", "pieces.numbers > 0"),
+        ("    if ordered[0] == ordered[-1]:\n", "    if False:\n"),
         tests=("tests/pipeline/evidence/test_baselines.py",),
     ),
     *of(

@@ -29,7 +29,7 @@ from pipeline.evidence.verdicts.judging import MeanClaim, bounds_of, fewest_pati
 from pipeline.evidence.verdicts.open_cohort import OPEN_INTERVAL, as_first_seen, judge_growing_area
 from pipeline.findings.estimates import LabelVerdict, Verdict
 from pipeline.findings.study_audit import StudyAudit
-from pipeline.vocabulary import BASELINES, BETTER, CLASSIFIER, Better
+from pipeline.vocabulary import ALL_BASELINES, BETTER, CLASSIFIER, USUAL_BASELINES, Better
 
 __all__ = ["Cohort", "check_criteria", "claim_of", "judge_all", "rule_of", "scales_of"]
 
@@ -41,7 +41,8 @@ class Cohort:
     """What criteria are judged on: ``units`` of maps, ``audits`` of all studies, ``labels`` that count as findings.
 
     ``scales`` goes from a metric to its range and direction. ``first_seen`` goes from a study to the run that saw it
-    first, where the cohort was locked as one that grows; it is None where it was locked whole.
+    first, where the cohort was locked as one that grows; it is None where it was locked whole. ``baselines`` are those
+    that the run measured.
     """
 
     units: Sequence[Unit]
@@ -49,6 +50,7 @@ class Cohort:
     labels: Sequence[str]
     scales: Mapping[str, MetricScale]
     first_seen: Mapping[str, str] | None = None
+    baselines: Sequence[str] = USUAL_BASELINES
 
 
 def scales_of(metrics: Mapping[str, Metric]) -> dict[str, MetricScale]:
@@ -84,7 +86,7 @@ def _named(
     yield "method", str(criterion.method), maps
     yield "metric", criterion.metric, metrics
     for name in criterion.better_than or ():
-        yield "better_than", name, [*maps, "baselines"]
+        yield "better_than", name, [*maps, ALL_BASELINES]
     if criterion.not_worse_than is not None:
         yield "not_worse_than", criterion.not_worse_than, [*maps, READERS]
     if criterion.equivalent_to is not None:
@@ -126,7 +128,7 @@ def _verdict(criterion: Criterion, cohort: Cohort, bootstrap: Bootstrap) -> Verd
         if criterion.method is not None
         else _of_the_classifier(criterion, claim, cohort, label, at_level)
         for label in labels_of(criterion, cohort.labels)
-        for against in _opponents(criterion) or (None,)
+        for against in _opponents(criterion, cohort) or (None,)
     )
     whole = judge_parts(parts, criterion.confidence)
     decisive = parts[whole.decisive]
@@ -162,8 +164,8 @@ def labels_of(criterion: Criterion, labels: Sequence[str]) -> tuple[str | None, 
     return tuple(labels) if len(labels) > 1 else (None,)
 
 
-def _opponents(criterion: Criterion) -> tuple[str, ...]:
-    names = [BASELINES if name == "baselines" else (name,) for name in criterion.opponents]
+def _opponents(criterion: Criterion, cohort: Cohort) -> tuple[str, ...]:
+    names = [cohort.baselines if name == ALL_BASELINES else (name,) for name in criterion.opponents]
     return tuple(dict.fromkeys(name for group in names for name in group))
 
 

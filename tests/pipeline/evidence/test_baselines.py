@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from pipeline.evidence.baselines import CentrePriors, centre_prior, random_map
+from pipeline.evidence.baselines import CentrePriors, body_mask, centre_prior, edge_map, random_map
 from pipeline.evidence.metrics.map_evidence import MaskedEvidence
 from pipeline.studies.geometry import Geometry
 
@@ -19,6 +20,28 @@ def test_centre_prior_peaks_at_the_centre_and_is_symmetric():
     assert np.isclose(prior[2, 3, 6] / prior[2, 3, 4], np.exp(-0.5 * (2 / 2.25) ** 2))
 
 
+def test_edges_are_slopes_per_mm_over_all_channels():
+    x = np.zeros((2, 5, 4), np.float32)
+    x[0] = 3 * np.arange(5)[:, None]  # 3 in a voxel of 2 mm
+    x[1] = 2 * np.arange(4)[None]  # 2 in a voxel of 0.5 mm
+    assert edge_map(x, (2.0, 0.5)) == pytest.approx(np.full((5, 4), (1.5**2 + 4**2) ** 0.5))
+    step = np.zeros((1, 6, 1), np.float32)
+    step[0, 3:] = 1
+    assert edge_map(step, (1.0, 1.0))[:, 0].tolist() == [0, 0, 0.5, 0.5, 0, 0]  # and one voxel has no slope
+
+
+def test_the_body_is_the_largest_bright_piece_without_its_holes():
+    x = np.zeros((1, 12, 12), np.float32)
+    x[0, 2:9, 2:9] = 1
+    x[0, 4:6, 4:6] = 0  # a lung
+    x[0, 11, 11] = 3  # a marker
+    expected = np.zeros((12, 12))
+    expected[2:9, 2:9] = 1
+    assert np.array_equal(body_mask(np.minimum(x, 1)), expected)
+    assert np.array_equal(body_mask(np.concatenate([np.minimum(x, 1)] * 2)), expected)
+    assert not body_mask(np.ones((1, 3, 3), np.float32)).any()
+
+
 def test_the_centre_prior_is_made_once_for_studies_of_one_grid():
     priors, made = CentrePriors(), []
 
@@ -30,7 +53,9 @@ def test_the_centre_prior_is_made_once_for_studies_of_one_grid():
         affine = np.diag([spacing, 1.0, 1.0, 1.0])
         affine[0, 3] = origin
         geometry = Geometry(shape, affine, scaled=scaled)
-        evidence = priors.evidence(geometry, np.ones(shape, bool) if seen is None else seen, evidence_of)
+        seen = np.ones(shape, bool) if seen is None else seen
+        evidence = priors.evidence(geometry, seen, evidence_of)
+        assert np.array_equal(evidence.heatmap.seen, seen)
         assert np.array_equal(evidence.heatmap.array, centre_prior(geometry))
         assert evidence.heatmap.geometry.spacing == geometry.spacing
         assert evidence.heatmap.geometry.scaled == scaled

@@ -73,6 +73,12 @@ def test_a_consensus_among_the_masks_is_no_reader():
     assert list(agreement(made)) == [("nodule", "a", "b")]
 
 
+def test_two_masks_of_one_reader_are_no_pair():
+    grid = Geometry((1, 2), np.eye(4))
+    masks = tuple(Mask(np.array([[1, place]], bool), grid, "nodule", "a") for place in (0, 1))
+    assert agreement(masks) == {}
+
+
 def test_two_readers_have_no_others():
     assert list(agreement(masks_of(a=[[1, 0]], b=[[1, 1]]))) == [("nodule", "a", "b")]
 

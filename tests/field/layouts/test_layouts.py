@@ -13,7 +13,7 @@ from pipeline.studies.index.scan import scan, summary
 from pipeline.studies.listing.dataset_layouts import LAYOUTS, found_layout
 from pipeline.studies.listing.layouts.layout import LayoutChoice
 from pipeline.studies.read_study import Discovery, list_studies, read_study
-from tests.field.archives import (
+from tests.field.layouts.copies import (
     INDEX,
     STRUCTURES,
     brats,

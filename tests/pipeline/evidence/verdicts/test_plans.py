@@ -1,13 +1,18 @@
 import pytest
 
 from pipeline.config import Criterion
-from pipeline.evidence.criterion_plans import CohortCounts, cohort_counts, plan_criteria
+from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.exact.claims import Claim
 from pipeline.evidence.exact.planning import plan_mean
+from pipeline.evidence.verdicts.plans import CohortCounts, cohort_counts, plan_criteria
 
 STUDIES = [("a", ("none",)), ("a", ("nodule",)), ("b", ("none",)), ("c", ("mass", "nodule")), ("d", None)]
 COUNTS = CohortCounts(40, 30, 20, {"nodule": 12, "mass": 9}, {"nodule": 25, "mass": 28})
-UNIT = {"iou": (0.0, 1.0), "hit_rate": (0.0, 1.0)}
+UNIT = {
+    "iou": MetricScale("iou", (0.0, 1.0), "higher"),
+    "hit_rate": MetricScale("hit_rate", (0.0, 1.0), "higher"),
+    "hd95": MetricScale("hd95", (0.0, None), "lower"),
+}
 
 
 def plan_of(spread=None, counts=COUNTS, findings=("nodule", "mass"), **criterion):
@@ -21,8 +26,16 @@ def test_patients_are_counted_once_in_each_group():
 
 @pytest.mark.parametrize(("among", "patients"), [("all", 40), ("reference_positive", 20), ("true_positive", 20)])
 def test_a_stratum_has_its_patients(among, patients):
-    (plan,) = plan_of(metric="iou", method="gradcam", among=among, at_least=0.3)
+    (plan,) = plan_of(metric="iou", method="gradcam", among=among, at_least=0.3, label="pooled")
     assert plan.plan.n_patients == patients
+
+
+def test_each_label_of_a_map_has_its_plan():
+    nodule, mass = plan_of(metric="iou", method="gradcam", at_least=0.3)
+    assert (nodule.plan.n_patients, mass.plan.n_patients) == (12, 9)
+    assert mass.criterion == "iou of gradcam among reference_positive for mass: at least 0.3"
+    (named,) = plan_of(metric="iou", method="gradcam", at_least=0.3, label="mass")
+    assert named.plan == mass.plan
 
 
 def test_a_classifiers_criterion_has_to_hold_for_every_label():
@@ -44,23 +57,36 @@ def test_an_area_speaks_of_the_smaller_class():
 
 
 def test_a_difference_is_planned_on_twice_the_metrics_width():
-    (plan,) = plan_of(metric="iou", method="gradcam", better_than="random_map", spread=0.1)
-    assert plan.plan == plan_mean(Claim("at_least", 0.0), n_patients=20, span=(-1, 1), spread=0.1)
+    (plan,) = plan_of(metric="iou", method="gradcam", better_than="random_map", spread=0.1, label="pooled")
+    assert plan.plan == plan_mean(Claim("at_least", 0.0, maximum_missing=0.1), n_patients=20, span=(-1, 1), spread=0.1)
 
 
 def test_a_spread_is_of_graded_scores_only():
-    (rate,) = plan_of(metric="hit_rate", method="gradcam", at_least=0.5, spread=0.1)
+    (rate,) = plan_of(metric="hit_rate", method="gradcam", at_least=0.5, spread=0.1, label="pooled")
     assert rate.plan.spread is None
-    (graded,) = plan_of(metric="iou", method="gradcam", at_least=0.5, spread=0.1)
+    (graded,) = plan_of(metric="iou", method="gradcam", at_least=0.5, spread=0.1, label="pooled")
     assert graded.plan.spread == 0.1
     assert graded.reason == "scores with a standard deviation of 0.1 are assumed"
 
 
-def test_an_open_end_has_no_plan():
-    for criterion in ({"at_most": 5}, {"better_than": "random_map"}):
-        (plan,) = plan_of(metric="hd95", method="gradcam", **criterion)
-        assert plan.plan is None
-        assert "no valid test" in plan.reason
+@pytest.mark.parametrize(
+    ("criterion", "bound"),
+    [
+        ({"within": 5, "at_least": 0.9}, 0.9),
+        ({"statistic": "median", "at_most": 5}, 0.5),
+        ({"better_than": "random_map", "wins": 0.5}, 0.5),
+    ],
+)
+def test_distances_are_planned_as_shares_of_patients(criterion, bound):
+    (plan,) = plan_of(metric="hd95", method="gradcam", label="pooled", spread=0.1, **criterion)
+    assert plan.plan == plan_mean(Claim("at_least", bound), n_patients=20)
+
+
+def test_margins_are_planned_where_they_can_be():
+    (worse,) = plan_of(metric="iou", method="gradcam", label="pooled", not_worse_than="random_map", margin=0.1)
+    assert worse.plan.claim.bound == -0.1
+    (same,) = plan_of(metric="iou", method="gradcam", label="pooled", equivalent_to="random_map", margin=0.1)
+    assert (same.plan, "depends on how" in same.reason) == (None, True)
 
 
 def test_an_unknown_cohort_is_no_empty_cohort():
