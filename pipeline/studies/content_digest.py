@@ -40,13 +40,13 @@ def contents(
 ) -> list[str]:
     """Return the sorted hashes of a file, of the files of a folder, or of those that a list names.
 
-    A header's voxels in files beside it count with it.
+    A header's voxels in files beside it count with it, and so do its volumes' b-values.
     ``members``: hashes of files in containers that are known already, by container and name.
     """
     try:
         if root is not None and is_list(path):
             return list_digests(path, root, sha256, members)
-        return sorted(map(sha256, (*series_files(path), *BUILT_IN.voxel_files(path))))
+        return sorted(map(sha256, (*series_files(path), *BUILT_IN.files_beside(path))))
     except FileNotFoundError:
         return ["missing"]
     except (OSError, ArchiveError, StudyError):

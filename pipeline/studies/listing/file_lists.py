@@ -130,7 +130,7 @@ def list_digests(
     digests = []
     for plain, member in files:
         if not member:
-            digests += [sha256(file) for file in (plain, *BUILT_IN.voxel_files(plain))]
+            digests += [sha256(file) for file in (plain, *BUILT_IN.files_beside(plain))]
     for container, numbers in _by_container(files).items():
         if all((container, member) in known for member in numbers):
             digests += [known[container, member] for member in numbers]

@@ -142,6 +142,11 @@ class Readers:
         """Tell by the ending whether a file in a study's folder may be no part of the study."""
         return any(facts.may_be_preview and facts.bears(path) for facts in self.facts)
 
+    def files_beside(self, path: Path) -> tuple[Path, ...]:
+        """Return the files beside a file that are read with it: those of its voxels, and of its volumes' b-values."""
+        weights = nifti.b_value_file(path)
+        return (*self.voxel_files(path), *((weights,) if weights else ()))
+
     def voxel_files(self, path: Path) -> tuple[Path, ...]:
         """Return the files beside a file that hold its voxels; none of a file that holds them itself, or is broken."""
         for reader in self.images:

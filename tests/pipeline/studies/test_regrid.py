@@ -1,5 +1,6 @@
 """A mask on another grid: nearest voxels as SimpleITK takes them, the change of volume by hand, and what is refused."""
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813 - its own name for itself
@@ -129,6 +130,21 @@ def test_a_label_map_is_resampled_where_it_is_asked_for(tmp_path):
         pytest.approx([5, 6, 2]),
     )
     assert mask.header == {"mask resampled": "to the nearest voxels of the image, 5.6 to 5.6 mm3 (+0.0 %)"}
+
+
+@pytest.mark.parametrize("ending", ["mha", "mgz"])
+def test_other_label_maps_are_resampled_too(tmp_path, ending):
+    image = read_image(save(tmp_path / "ct", slices(np.zeros(SHAPE, np.int16), CT)))
+    shape, affine = thinner()
+    values = np.zeros(shape, np.uint8)
+    values[8:12, 10:14, 4:6] = 1
+    path = tmp_path / f"mask.{ending}"
+    if ending == "mha":
+        sitk.WriteImage(itk(values, affine), path)
+    else:
+        nibabel.save(nibabel.MGHImage(values, affine), path)
+    refusal(Reason.OTHER_GRID, lambda: read_mask(path, image), excluded=True)
+    assert read_mask(path, image, ASKED).header["mask resampled"].endswith("5.6 to 5.6 mm3 (+0.0 %)")
 
 
 def test_a_mask_on_the_image_s_own_voxels_is_not_resampled(tmp_path):

@@ -45,7 +45,11 @@ FACTS = ReaderFacts(
     title="Siemens mosaic, one file a volume",
     kind="dicom mosaic",
     reads="image",
-    image=ImageNotes("column, row, slice", "after slope and intercept", "the CSA header, held against the plane"),
+    image=ImageNotes(
+        "column, row, slice",
+        "after slope and intercept",
+        "number and side of the slices from CSA, the rest as the series",
+    ),
 )
 
 _CSA = 0x00291010

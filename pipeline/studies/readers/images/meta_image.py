@@ -20,10 +20,10 @@ from pipeline.studies.readers.shared.base import (
     MaskFile,
     MaskRequest,
     ReadOptions,
-    carry,
     check_size,
     chosen,
     first_bytes,
+    on_grid,
     refused,
     volume_of,
 )
@@ -98,7 +98,8 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     if header.affine is None:
         check_same_size(marked.shape, image.volume.geometry)
         return MaskFile(marked, facts)
-    return MaskFile(carry(marked, _geometry(header), image.volume.geometry), facts)
+    on_image, resampled = on_grid(marked, _geometry(header), image.volume.geometry, wanted)
+    return MaskFile(on_image, facts | resampled)
 
 
 def _oriented(values: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -21,12 +21,12 @@ from pipeline.studies.readers.shared.base import (
     MaskFile,
     MaskRequest,
     ReadOptions,
-    carry,
     check_size,
     chosen,
     first_bytes,
     inflated,
     is_gzip,
+    on_grid,
     refused,
     volume_of,
 )
@@ -103,7 +103,8 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     values, header = _load(path)
     chosen(header.volumes, AS_STORED, "volumes")
     marked, facts = where_meant(values[..., 0], path, wanted)
-    return MaskFile(carry(marked, header.geometry, image.volume.geometry), facts)
+    on_image, resampled = on_grid(marked, header.geometry, image.volume.geometry, wanted)
+    return MaskFile(on_image, facts | resampled)
 
 
 def _parsed(start: bytes) -> MghFile:

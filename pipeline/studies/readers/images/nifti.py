@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pipeline.errors import Reason
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.readers.images.nifti_forms import affine_of
+from pipeline.studies.readers.regions.plain_numbers import plain_number
 from pipeline.studies.readers.shared.base import (
     AS_STORED,
     GZIP_MAGIC,
@@ -41,7 +42,17 @@ from pipeline.studies.readers.shared.detached import VoxelFiles, joined
 from pipeline.studies.readers.shared.reader_facts import ImageNotes, MaskNotes, ReaderFacts
 from pipeline.studies.readers.shared.sidecars import where_meant
 
-__all__ = ["FACTS", "HEADER_BYTES", "NiftiFile", "accepts", "detached", "parsed_header", "read", "read_mask"]
+__all__ = [
+    "FACTS",
+    "HEADER_BYTES",
+    "NiftiFile",
+    "accepts",
+    "b_value_file",
+    "detached",
+    "parsed_header",
+    "read",
+    "read_mask",
+]
 
 FACTS = ReaderFacts(
     title="NIfTI-1 and -2, one file or a pair, also gzip",
@@ -66,6 +77,7 @@ HEADER_BYTES = 544
 _LOWEST_OFFSET = {348: 352, 540: 544}  # by the header's size
 _HEADER, _VOXELS = ("hdr", "HDR"), ("img", "IMG")  # how the two files of a pair end
 _MOST_AXES = 7
+_MOST_WEIGHTS = 1024**2  # bytes of a file of b-values
 
 
 @dataclass(frozen=True)
@@ -216,7 +228,8 @@ def _scale(header: nibabel.Nifti1Header) -> tuple[float, float]:
 
 def _load(path: Path, options: ReadOptions = AS_STORED) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]:
     file = parsed_header(first_bytes(path, HEADER_BYTES))
-    volume, choice = chosen(file.volumes, options, "volumes")
+    by_weight = options.choice is not None and options.choice.b_value is not None and file.volumes > 1
+    volume, choice = chosen(file.volumes, options, "volumes", _b_values(path, file.volumes) if by_weight else None)
     content = (
         _content_of_pair(path, file) if file.is_pair else _content(lambda: path.open("rb"), is_gzip(path), file.size)
     )
@@ -224,6 +237,33 @@ def _load(path: Path, options: ReadOptions = AS_STORED) -> tuple[NDArray[np.gene
     data = ArrayProxy(io.BytesIO(content), (shape, file.dtype, file.offset, *file.scale), mmap=False)
     values = np.asanyarray(data[:, :, :, volume] if file.volumes > 1 else data)
     return values, file.geometry, file.facts | choice
+
+
+def b_value_file(path: Path) -> Path | None:
+    """Return the file of b-values (.bval, as FSL and BIDS have it) beside an image; None for none, or for a link."""
+    if not FACTS.bears(path):
+        return None
+    image = path.resolve()
+    ending = next((ending for ending in FACTS.endings if image.name.lower().endswith(ending)), "")
+    weights = image.with_name(f"{image.name[: len(image.name) - len(ending)]}.bval")
+    return weights if weights.is_file() and not weights.is_symlink() else None
+
+
+def _b_values(path: Path, volumes: int) -> list[float] | None:
+    """Return the b-value of each volume (s/mm2); None without a file of them.
+
+    Raises:
+        StudyError: NOT_READABLE when the file does not hold a number for each volume.
+    """
+    file = b_value_file(path)
+    if file is None:
+        return None
+    text = file.read_text(encoding="utf-8-sig") if file.stat().st_size <= _MOST_WEIGHTS else ""
+    weights = [plain_number(part, "a b-value beside the image") for part in text.split()]
+    if len(weights) != volumes:
+        message = f"the file of b-values beside the image holds {len(weights)} numbers for {volumes} volumes"
+        raise refused(Reason.NOT_READABLE, message)
+    return weights
 
 
 def _content_of_pair(path: Path, file: NiftiFile) -> bytes:

@@ -32,6 +32,8 @@ from pipeline.studies.readers.shared.sidecars import where_meant
 
 __all__ = ["FACTS", "accepts", "check_file", "read", "read_mask"]
 
+_DICOM, _DICOM_HEAD = b"DICM", 132  # behind a preamble of 128 bytes that may be anything
+
 FACTS = ReaderFacts(
     title="TIFF of grey values, also stacks of ImageJ and OME",
     kind="tiff",
@@ -72,8 +74,9 @@ class _Stack:
 
 
 def accepts(path: Path) -> bool:
-    """Tell by the magic bytes whether the file is TIFF."""
-    return FACTS.begins(first_bytes(path, 8))
+    """Tell by the magic bytes whether the file is TIFF; a DICOM file may begin like one, and is DICOM."""
+    head = first_bytes(path, _DICOM_HEAD)
+    return FACTS.begins(head) and not head.endswith(_DICOM)
 
 
 def check_file(file: BinaryIO, size: int) -> None:  # noqa: ARG001 - its pages lie anywhere

@@ -30,7 +30,7 @@ FACTS = ReaderFacts(
     mask=MaskNotes(
         "slices and projections that they name",
         "finding, site or tracking identifier",
-        "pixel centres inside; a referenced segment",
+        "pixel centres inside",
     ),
 )
 

@@ -2,8 +2,9 @@
 
 Five numbers are a box (class, centre x and y, width, height), more are an outline (class, x, y, x, y ...). Which class
 has which number stands in another file: ``data.yaml`` (``names``) or ``classes.txt`` (a name a line), in the text's
-folder or in one of the two above; or the manifest states it (``mask:<reader>:<label>=<number>``). An empty file is a
-picture in which nothing is marked. Predictions with a sixth number, and turned boxes, are refused.
+folder or in one of the two above; or the manifest states it, for any but 0 (``mask:<reader>:<label>=<number>``). An
+empty file is a picture in which nothing is marked. A turned box is an outline of four points. Predictions with a sixth
+number, and sets of key points (``kpt_shape``), are refused.
 """
 
 from collections.abc import Sequence
@@ -62,7 +63,7 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
         names = {wanted.value: wanted.label or ""}
     elif lines and not names and (wanted.label is not None or len(numbers) > 1):
         message = "neither data.yaml nor classes.txt tells which class has which number; the manifest can state it, as "
-        raise refused(Reason.MASK_MISSING_LABEL, f"{message}in mask:<reader>:<label>=0", excluded=True)
+        raise refused(Reason.MASK_MISSING_LABEL, f"{message}in mask:<reader>:<label>=1, for any but 0", excluded=True)
     unnamed = numbers - names.keys() if names and wanted.value is None else set()
     if unnamed:
         message = f"the file holds {len(unnamed)} classes' numbers that its data.yaml or classes.txt does not name"

@@ -27,7 +27,8 @@ def class_names(path: Path) -> dict[int, str]:
     """Return the classes' names by their numbers; empty without a file that tells them.
 
     Raises:
-        StudyError: NOT_READABLE when the file is not what its name says, or names two classes alike.
+        StudyError: NOT_READABLE when the file is not what its name says, or names two classes alike; UNSUPPORTED_FORMAT
+            for a set of key points.
     """
     file = classes_file(path)
     if file is None:
@@ -52,7 +53,11 @@ def _of_lines(text: str) -> list[str]:
 
 def _of_yaml(text: str) -> Iterator[tuple[int, str]]:
     """Yield ``names`` given as a list, or as a mapping of numbers."""
-    names = yaml.load(text, Loader=_Plain)["names"]
+    content = yaml.load(text, Loader=_Plain)
+    if "kpt_shape" in content:
+        message = "data.yaml states kpt_shape: the text files hold key points beside boxes, which are not read"
+        raise refused(Reason.UNSUPPORTED_FORMAT, message)
+    names = content["names"]
     for number, name in names.items() if isinstance(names, dict) else enumerate(names):
         yield int(number), str(name).strip()
 

@@ -6,7 +6,7 @@ import json
 import logging
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -260,8 +260,12 @@ def check_size(predicted: int) -> None:
         raise refused(Reason.TOO_LARGE, message)
 
 
-def chosen(count: int, options: ReadOptions, what: str) -> tuple[int, dict[str, str]]:
+def chosen(
+    count: int, options: ReadOptions, what: str, b_values: Sequence[float] | None = None
+) -> tuple[int, dict[str, str]]:
     """Return which of a file's volumes or frames is read, and the fact that tells of the choice.
+
+    They are times one after the other; ``b_values``: one for each, where that is known.
 
     Raises:
         StudyError: SEVERAL_VOLUMES when there are several and none of them is chosen.
@@ -271,7 +275,8 @@ def chosen(count: int, options: ReadOptions, what: str) -> tuple[int, dict[str, 
     choice = options.choice
     if choice is None:
         raise refused(Reason.SEVERAL_VOLUMES, f"the file holds {count} {what}; archive.volume would choose one")
-    wanted = narrowed([VolumeTraits(time=number) for number in range(count)], choice, what)
+    weights = [None] * count if b_values is None else b_values
+    wanted = narrowed([VolumeTraits(weight, number) for number, weight in enumerate(weights)], choice, what)
     return wanted, {"volume": f"{what} 0 to {count - 1}: {wanted} chosen"}
 
 

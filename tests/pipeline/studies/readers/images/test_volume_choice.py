@@ -6,6 +6,7 @@ from pydicom import dcmread
 from pydicom.uid import EnhancedMRImageStorage, generate_uid
 
 from pipeline.errors import Reason
+from pipeline.studies.content_digest import contents
 from pipeline.studies.readers import ReadOptions, read_image
 from pipeline.studies.readers.shared.volume_choice import VolumeChoice, VolumeTraits, narrowed, same_b_value
 from tests.pipeline.studies.readers.images.enhanced import enhanced, item
@@ -258,6 +259,47 @@ def test_a_fourth_axis_is_time_and_has_no_b_value(tmp_path):
     assert level(read(path, time=2)) == level(read(path, index=2)) == level(read(path, time=2, index=0)) == 2
     words = refusal(Reason.SEVERAL_VOLUMES, lambda: read(path, b_value=1000))
     assert words == "archive.volume (b_value 1000) fits none of the 3 volumes: time 0 to 2; index 0 to 2"
+
+
+def four_d(folder, weights, ending=".nii.gz"):
+    volumes = np.stack([np.full(SHAPE, n, np.int16) for n in range(4)], axis=3)
+    path = nifti(folder / f"SECRET{ending}", volumes, AFFINE)
+    (folder / "SECRET.bval").write_text(weights)
+    return path
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nii"])
+def test_b_values_beside_a_nifti_tell_its_volumes(tmp_path, ending):
+    path = four_d(tmp_path, "0 1000\n995 2000\n", ending)
+    assert [level(read(path, b_value=b)) for b in (0, 2000)] == [0, 3]
+    assert level(read(path, b_value=1000, index=1)) == 2
+    assert level(read(path, time=1)) == 1
+    words = refusal(Reason.SEVERAL_VOLUMES, lambda: read(path, b_value=1000))
+    assert words == (
+        "archive.volume (b_value 1000) leaves 2 of the 4 volumes: b_value 0, 995, 1000, 2000; time 0 to 3; index 0 to 3"
+    )
+    linked = tmp_path / "elsewhere"
+    linked.mkdir()
+    (linked / f"b{ending}").symlink_to(path)
+    assert level(read(linked / f"b{ending}", b_value=2000)) == 3
+
+
+@pytest.mark.parametrize("weights", ["", "0 1000 1000", "0 1000 nan 2000", "0 1000,5 1000 2000", "SECRET a b c"])
+def test_a_file_of_b_values_that_is_none_is_refused(tmp_path, weights):
+    path = four_d(tmp_path, weights)
+    refusal(Reason.NOT_READABLE, lambda: read(path, b_value=1000))
+    assert level(read(path, index=3)) == 3
+
+
+def test_the_file_of_b_values_counts_in_the_digest_and_a_link_is_none(tmp_path):
+    path = four_d(tmp_path, "0 1000 1000 2000")
+    before = contents(path)
+    (tmp_path / "SECRET.bval").write_text("0 1000 2000 1000")
+    assert before != contents(path)
+    (tmp_path / "SECRET.bval").rename(tmp_path / "other")
+    (tmp_path / "SECRET.bval").symlink_to(tmp_path / "other")
+    refusal(Reason.SEVERAL_VOLUMES, lambda: read(path, b_value=2000))
+    assert len(contents(path)) == 1
 
 
 def test_narrowing_by_hand():

@@ -117,6 +117,14 @@ def test_a_file_that_names_no_classes_is_refused(tmp_path, name, content):
     refusal(Reason.NOT_READABLE, lambda: read(path))
 
 
+def test_key_points_are_refused_and_a_turned_box_is_an_outline(tmp_path):
+    path = yolo(tmp_path, "1 0.2 0.2 0.6 0.2 0.6 0.8 0.2 0.8", names=None)
+    write(tmp_path / "data.yaml", "names: [mass, nodule]")
+    assert read(path).marked.sum() == 12
+    write(tmp_path / "data.yaml", "names: [mass, nodule]\nkpt_shape: [2, 2]")
+    refusal(Reason.UNSUPPORTED_FORMAT, lambda: read(path))
+
+
 def test_a_box_over_the_edge_by_rounding_is_cut_and_a_slim_one_has_no_area(tmp_path):
     assert read(yolo(tmp_path, "1 0.999999 0.5 0.2 1.0")).marked.sum() == 6
     refusal(Reason.MASK_WITHOUT_AREA, lambda: read(yolo(tmp_path, "1 0.5 0.5 0 1")), excluded=True)
