@@ -232,11 +232,10 @@ def _captured(
     graph: bool,
     throughout: bool = False,
 ) -> Capture:
-    names = dict(model.named_modules())
-    wanted = {name: layer_call(name, names) for name in layers}
-    modules = {wanted[name].module: resolve(model, name, x) for name in layers}
-    recorder = _Recorder(list(wanted.values()))
     reader = Reader(model, x, given.grids, given.memory)
+    wanted = {name: layer_call(name, reader.modules) for name in layers}
+    modules = {wanted[name].module: resolve(model, name, x, reader.modules) for name in layers}
+    recorder = _Recorder(list(wanted.values()))
     passing = GradThroughout(from_start=False) if throughout else nullcontext()
     with _recording(modules, recorder, reader, graph), torch.inference_mode(False), torch.no_grad(), passing:
         logits = as_logits(model(x), len(x), given.output)

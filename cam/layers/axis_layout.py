@@ -15,7 +15,6 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _AvgPoolNd, _MaxPoolNd
 
 from cam.layers.calls import SlicedGrid, Slices, layer_call
-from cam.layers.hooks import hookable
 from cam.layers.slice_order import measured_slices
 from cam.layers.tokens import TokenGrid, measured
 from cam.memory import Memory
@@ -45,7 +44,7 @@ class Reader:
 
     ``stated`` is what the caller knows, by layer. ``busy`` is set while the model runs a second time, inside the first,
     to measure a grid of tokens or the order of slices: hooks of the first run have to look away then. ``memory`` keeps
-    what was measured from one forward to the next.
+    what was measured from one forward to the next, and ``modules`` are the model's, by name.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class Reader:
     ) -> None:
         self._model, self._x = model, x
         self._memory = memory or Memory()
-        self._modules = dict(model.named_modules())
+        self.modules = dict(model.named_modules())
         self._stated = {
             name: grid.slices if isinstance(grid, SlicedGrid) else grid for name, grid in (stated or {}).items()
         }
@@ -65,7 +64,7 @@ class Reader:
         self._slices: Mapping[str, Slices] = {}
         self._known: dict[object, Any] = {}
         self.busy = False
-        unknown = [name for name in self._stated if self._base(name) not in self._modules]
+        unknown = [name for name in self._stated if self._base(name) not in self.modules]
         if unknown:
             raise ValueError(f"grids must name layers of {type(model).__name__}, not {unknown}")
 
@@ -81,7 +80,7 @@ class Reader:
         return name not in self._stated and name in self._slices
 
     def _base(self, name: str) -> str:
-        return layer_call(name, self._modules).module
+        return layer_call(name, self.modules).module
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -92,7 +91,7 @@ class Reader:
             if channels and isinstance(output, Tensor) and output.ndim > 2:
                 self._seen.append(_Seen(channels, tuple(output.shape[1:])))
 
-        known = [module for _, module in hookable(self._model) if _channels_of(module)]
+        known = [module for module in self.modules.values() if _channels_of(module)]  # none of them is TorchScript
         hooks = [module.register_forward_hook(note) for module in known]
         try:
             yield
@@ -152,7 +151,7 @@ class Reader:
         return grid
 
     def _of_channels(self, name: str, shape: tuple[int, ...]) -> TokenGrid:
-        channels = _channels_of(self._modules[self._base(name)]) or _by_evidence(shape[1:], self._seen)
+        channels = _channels_of(self.modules[self._base(name)]) or _by_evidence(shape[1:], self._seen)
         if channels is None:
             raise ValueError(
                 f"layer {name!r} returns shape {shape}, whose channels may be first or last; state which: "
@@ -163,7 +162,7 @@ class Reader:
     def _of_tokens(self, name: str, shape: tuple[int, ...]) -> TokenGrid:
         batch, tokens, channels = shape
         grid = None
-        own = _channels_of(self._modules[self._base(name)])
+        own = _channels_of(self.modules[self._base(name)])
         if (tokens != channels or own == "last") and not (tokens == batch and _sequence_first(self._model)):
             grid = self._measured(("tokens", tokens), lambda: measured(self._model, self._x, tokens))
         if grid is None:
@@ -181,7 +180,7 @@ class Reader:
             self._slices = self._measured("slices", lambda: measured_slices(self._model, self._x))
 
     def _reads_last(self, name: str, shape: tuple[int, ...]) -> bool:
-        channels = _channels_of(self._modules[self._base(name)])
+        channels = _channels_of(self.modules[self._base(name)])
         return (channels or (_by_evidence(shape[1:], self._seen) if len(shape) > 3 else "first")) == "last"
 
     def _measured(self, what: object, measure: Callable[[], Answer]) -> Answer:

@@ -158,14 +158,14 @@ def _resamples(module: nn.Module, given: tuple[object, ...], output: Tensor) -> 
     return changed or bool(re.search("pool|pad|upsample|interpolate|blur", type(module).__name__, re.IGNORECASE))
 
 
-def resolve(model: nn.Module, name: str, x: Tensor) -> nn.Module:
+def resolve(model: nn.Module, name: str, x: Tensor, modules: Mapping[str, nn.Module] | None = None) -> nn.Module:
     """Return the module called ``name``, or that one of whose calls is.
 
     Raises:
         ValueError: when there is none (the message lists the layers that would do), or when it takes no hooks.
     """
     _refuse_unwatchable(model)
-    modules = dict(model.named_modules())
+    modules = modules or dict(model.named_modules())
     module: nn.Module | None = modules.get(layer_call(name, modules).module) if name else None
     if module is None:
         raise ValueError(f"layer {name!r} does not exist in {type(model).__name__}; {_would_do(model, x)}")

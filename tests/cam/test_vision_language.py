@@ -95,6 +95,8 @@ def made(kind, axes=2, **options):
 def test_the_last_features_of_the_image_are_taken_and_their_map_is_that_by_hand(kind, axes):
     model, x = made(kind, axes)
     layer = KINDS[kind][1]
+    if kind == "among the words" and axes == 3:  # eight tokens lie in a volume in one way only, so they are read there
+        layer = "projector.2"
     found = explain(model, x, target=AnswerToken(5), methods=["gradcam", "hirescam", "xgradcam"], rectify=False)
     assert {name for _, name, _ in found.maps} == {layer}
     kept = {}
@@ -102,7 +104,8 @@ def test_the_last_features_of_the_image_are_taken_and_their_map_is_that_by_hand(
     logits = model(x)["logits"]
     hook.remove()
     (G,) = torch.autograd.grad(logits[:, -1, 5].sum(), kept["A"])
-    A, G = (each.detach()[:, 1:].mT.unflatten(2, PLACES[axes][2]) for each in (kept["A"], G))
+    cells = torch.Size(PLACES[axes][2]).numel()
+    A, G = (each.detach()[:, -cells:].mT.unflatten(2, PLACES[axes][2]) for each in (kept["A"], G))
     space = tuple(range(2, 2 + axes))
     torch.testing.assert_close(found["hirescam"].clone(), (A * G).sum(1))
     torch.testing.assert_close(found["gradcam"].clone(), (A * G.mean(space, keepdim=True)).sum(1))

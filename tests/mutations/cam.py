@@ -452,7 +452,7 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "cam/layers/survey.py",
-        ("if self.logits.ndim == 3 and self.x.ndim > 3:", "if False:"),
+        ("(self.logits.ndim == 3 and self.x.ndim > 3) or", "False or"),
         tests=("tests/cam/test_vision_language.py",),
     ),
     *of(
@@ -487,7 +487,7 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "cam/network/affine.py",
-        ("return len(changing) < 2\n    if", "return True\n    if"),
+        ("return len(changed) < 2\n    if", "return True\n    if"),
         ("return not getattr(node", "return True or not getattr(node"),
         ("return False if kind in _BENT.split() else None", "return None"),
         tests=("tests/cam/network/test_last_layers.py", "-k", "record"),
