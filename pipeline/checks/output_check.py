@@ -35,6 +35,11 @@ def check_outputs(model: ModelConfig, outputs: Tensor, of_all_sizes: Tensor) -> 
 
 def _check_shape(model: ModelConfig, outputs: Tensor) -> None:
     shape = tuple(outputs.shape)
+    if outputs.ndim > 2 and model.kind == "regression":
+        raise ModelError(
+            f"the model's output must be numbers of the whole image, (batch, outputs), for a regression, not {shape}: "
+            "let a factory's network take their mean, or say model.segmentation: true of logits"
+        )
     if outputs.ndim > 2 and not model.segmentation:
         raise ModelError(
             f"the model's output must have shape (batch, labels), not {shape}: of a segmentation network say "

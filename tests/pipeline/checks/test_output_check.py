@@ -1,5 +1,7 @@
 """Numbers alone, without autograd's record, are held against what they are said to be."""
 
+import math
+
 import pytest
 import torch
 
@@ -45,12 +47,14 @@ def test_a_constant_says_nothing():
         ((4, 1), "softmax", ("a", "b"), {}, r"needs 2 output\(s\), but the model returns 1"),
         ((4, 3), "logits", ("a", "b"), {}, r"needs 1 or 2 output\(s\), but the model returns 3"),
         ((4, 1), "logits", ("a", "b"), {"multi_label": True}, r"needs 2 output\(s\), but the model returns 1"),
+        ((4, 1, 8, 8), "regression", ("a",), {}, r"must be numbers of the whole image, .* not \(4, 1, 8, 8\): let a"),
+        ((4, 2, 8, 8), "softmax", ("a", "b"), {}, r"must have shape \(batch, labels\), not \(4, 2, 8, 8\)"),
         ((4, 2), "regression", ("a",), {}, r"with 1 labels needs 1 output\(s\), but the model returns 2"),
     ],
 )
 def test_the_number_of_outputs_follows_from_labels_and_kind(shape, output, labels, more, words):
     with pytest.raises(ModelError, match=words):
-        checked(torch.linspace(-3, 3, shape[0] * shape[1]).reshape(shape), output, labels, **more)
+        checked(torch.linspace(-3, 3, math.prod(shape)).reshape(shape), output, labels, **more)
 
 
 def test_outputs_that_are_no_numbers_are_no_probabilities():
