@@ -57,7 +57,7 @@ _SPLITS = {"tr": "train", "train": "train", "training": "train", "ts": "test", "
 _SPLIT = rf"(?:{'|'.join(sorted(_SPLITS, key=len, reverse=True))})"
 _FORMAT = r"(?:dicoms?|dcm|pngs?|niftis?|nii|nrrds?)"
 _MASK_FOLDER = re.compile(
-    rf"(?:{_SPLIT})?(?:[a-z]*(?:masks?|segmentations?|groundtruths?)|segs?|labels?|lbls?|annotations?|annots?|gts?|rois?|"
+    rf"(?:{_SPLIT})?(?:[a-z]*(?:masks?|segmentations?|segmentationclass|groundtruths?)|segs?|labels?|lbls?|annotations?|annots?|gts?|rois?|"
     rf"truths?|contours?|delineations?|(?:st|nd|rd|th)?manuals?)(?:{_FORMAT})?(?:{_SPLIT})?"
 )
 _IMAGE_FOLDER = re.compile(

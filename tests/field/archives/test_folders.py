@@ -55,6 +55,7 @@ FOLDERS = [
     "Ground truth",
     "ground_truth",
     "1st_manual",
+    "SegmentationClass",
 ]
 
 
