@@ -175,7 +175,6 @@ MUTANTS: list[Mutant] = [
             "None if class_patients is None else min(class_patients)",
             "None if class_patients is None else max(class_patients)",
         ),
-        ("sizes = sizes[sizes >= fewest]", "sizes = sizes[sizes >= 2 * fewest]"),
         ("positive * math.sqrt(2) * norm.ppf(truth)", "positive * norm.ppf(truth)"),
         ("best if best is None or sign > 0 else 1 - best", "best"),
         ("beta.ppf(alpha, hits, patients - hits + 1)", "beta.ppf(alpha, hits + 1, patients - hits)"),

@@ -235,7 +235,6 @@ def _class_needed(claim: Claim, truth: float, ratio: float) -> int | None:
     if near > _LARGEST_CLASS:
         return None
     sizes = np.unique(np.ceil(near * _GROWTH ** np.arange(21))).astype(int)
-    sizes = sizes[sizes >= fewest]
     size = _first_enough(sizes, lambda size: area_power(size, round(ratio * size), claim, truth) >= POWER)
     return size if size is None or size <= _LARGEST_CLASS else None
 

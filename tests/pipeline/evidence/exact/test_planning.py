@@ -129,6 +129,8 @@ def test_an_unknown_cohort_has_no_power_of_an_area():
     plan = plan_area(Claim("at_most", 0.5), beyond=(0.4,))
     assert (plan.best_reachable, plan.power) == (None, ((0.4, None),))
     assert plan.needed[0][1] is not None
+    mirrored = plan_area(Claim("at_most", 0.5), class_patients=(9, 11), beyond=())
+    assert mirrored.best_reachable == pytest.approx(1 - 0.025 ** (1 / 9))
     empty = plan_area(Claim("at_least", 0.6), class_patients=(0, 9), beyond=(0.5,))
     assert (empty.n_patients, empty.best_reachable, empty.power) == (0, 0.0, ((0.5, None),))
     with pytest.raises(ValueError, match="bound lies within 0 and 1"):

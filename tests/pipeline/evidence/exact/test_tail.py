@@ -60,6 +60,8 @@ def test_a_count_is_as_many_equal_coefficients():
 def test_a_count_of_nothing_leaves_its_coefficient_out():
     lam = np.array([[-1.0, 7.0], [-7.0, 1.0]])
     assert tail(lam, np.array([[2.0, 0.0], [0.0, 2.0]])).tolist() == [1.0, 0.0]
+    lam, counts = np.array([[0.4, -0.3, -1e200]]), np.array([[5.0, 3.0, 0.0]])
+    assert tail(lam, counts)[0] == pytest.approx(race([0.4] * 5 + [-0.3] * 3), abs=CLOSE)
 
 
 def test_rows_do_not_depend_on_each_other():
