@@ -191,6 +191,7 @@ def _answers(request: ExplanationRequest, chosen: Options) -> Iterator[tuple[tup
     gradients: dict[str, Tensor] = {}
     if any(METHODS[name].is_formula for name in chosen):
         gradients = request.capture.gradients(request.targets)
+    request = replace(request, known_gradients=gradients)
     for name, options in chosen.items():
         method = METHODS[name]
         for place, layers in method.places(request.layers).items():

@@ -1,6 +1,6 @@
 """What a method may use when the activation and its gradient alone do not do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
@@ -19,7 +19,8 @@ class ExplanationRequest:
     ``x`` is (B, C, *S), ``logits`` (B, K). ``layers`` are those that the maps are to be taken from: one for a method
     at a layer, all of them for one across layers, none for a method at the input; ``capture`` holds their
     activations. ``max_batch`` is how many inputs the model may be shown together (None: as many as is sensible for
-    their size), and ``memory`` keeps what a method finds out about the model itself.
+    their size), and ``memory`` keeps what a method finds out about the model itself. ``known_gradients`` are those of
+    ``targets`` by layer, (T, B, C, *S), where they are known already: methods of one call share them.
     """
 
     model: nn.Module
@@ -30,6 +31,7 @@ class ExplanationRequest:
     capture: Capture
     max_batch: int | None = None
     memory: Memory = field(default_factory=Memory)
+    known_gradients: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def layer(self) -> str:
@@ -44,6 +46,8 @@ class ExplanationRequest:
 
     def gradients(self, targets: Sequence[Scalar] | None = None) -> Tensor:
         """Return the gradients (T, B, C, *S) at the layer, for these targets or those that are asked."""
+        if targets is None and self.layer in self.known_gradients:
+            return widened(self.known_gradients[self.layer])
         return widened(self.capture.gradients(self.targets if targets is None else targets)[self.layer])
 
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cam.memory import Memory
     from cam.registry import METHODS, Method
     from camaudit.comparing import Comparison, compare
     from camaudit.finished_run import FinishedRun, read_run
@@ -38,6 +39,7 @@ __all__ = [
     "FinishedRun",
     "MapOverlap",
     "MapScores",
+    "Memory",
     "Method",
     "Metric",
     "OverlapScore",
@@ -70,6 +72,7 @@ _HOMES = {
     "FinishedRun": "camaudit.finished_run",
     "MapOverlap": "camaudit.maps.overlap",
     "MapScores": "pipeline.findings.scores",
+    "Memory": "cam.memory",
     "Method": "cam.registry",
     "Metric": "pipeline.evidence.metrics.declaration",
     "OverlapScore": "camaudit.maps.overlap",

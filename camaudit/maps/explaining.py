@@ -13,7 +13,7 @@ from cam.inputs.target_keys import TargetLike
 from cam.layers.calls import Slices
 from cam.layers.tokens import TokenGrid
 from cam.network.outputs import Output, OutputKind
-from camaudit.maps.images import PlacedImage, Wanted, place_image
+from camaudit.maps.images import ImageRequest, PlacedImage, place_image
 from camaudit.maps.placed_maps import PlacedMaps
 from pipeline.errors import ConfigError, StudyError
 from pipeline.studies.geometry import Geometry
@@ -68,7 +68,7 @@ def explain(
     }
     if not isinstance(model, nn.Module):
         raise ConfigError(f"model: must be a torch.nn.Module, not {type(model).__name__}")
-    placed = place_image(image, Wanted(*_input_of(model), volume))
+    placed = place_image(image, ImageRequest(*_input_of(model), volume))
     x, grid = _prepared(placed, prepare)
     try:
         explanation = explain_tensor(model, _at_home(x, model), targets, **settings, rectify=False)

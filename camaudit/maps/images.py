@@ -24,7 +24,7 @@ from pipeline.studies.volume import Volume
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["PlacedImage", "Wanted", "is_file", "place_image", "stated_array"]
+__all__ = ["ImageRequest", "PlacedImage", "is_file", "place_image", "stated_array"]
 
 _KINDS = (
     "the path of a file (NIfTI, NRRD, PNG, JPEG, DICOM) or of a DICOM folder, a list of a series' files, a MetaTensor, "
@@ -36,7 +36,7 @@ _MOST_CHANNELS = 4  # of a picture
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ImageRequest:
     """What the image is for: ``axes`` spatial ones and ``channels`` where they are known, ``volume`` of several."""
 
     axes: int | None = None
@@ -70,7 +70,7 @@ def is_file(given: object) -> bool:
     return isinstance(given, str | Path) or several
 
 
-def place_image(given: object, wanted: Wanted, what: str = "image") -> PlacedImage:
+def place_image(given: object, wanted: ImageRequest, what: str = "image") -> PlacedImage:
     """Return an image with its place; ``what`` names the argument in messages.
 
     Raises:
@@ -105,7 +105,7 @@ def _of_study(study: Study) -> ImageFile:
     return ImageFile(replace(study.image, geometry=geometry), study.header)
 
 
-def stated_array(given: Any, wanted: Wanted, what: str) -> tuple[NDArray[Any], object]:  # noqa: ANN401
+def stated_array(given: Any, wanted: ImageRequest, what: str) -> tuple[NDArray[Any], object]:  # noqa: ANN401
     """Return an array, and the affine that is stated with it: None where nothing states one.
 
     Raises:
@@ -144,7 +144,7 @@ def _affine(given: Any, what: str) -> NDArray[np.float64]:  # noqa: ANN401
     raise ConfigError(f"{what}: its affine must be a matrix of numbers of shape (4, 4), not {type(given).__name__}")
 
 
-def _nibabel_array(given: Any, wanted: Wanted, what: str) -> NDArray[Any]:  # noqa: ANN401
+def _nibabel_array(given: Any, wanted: ImageRequest, what: str) -> NDArray[Any]:  # noqa: ANN401
     array = _plain(np.asanyarray(given.dataobj), what)
     while array.ndim > 3 and array.shape[-1] == 1:
         array = array[..., 0]
@@ -177,7 +177,7 @@ def _of_meta_tensor(given: "Tensor", what: str) -> tuple[NDArray[Any], object]:
     return array, None if identity and not stated else affine
 
 
-def _channels(array: NDArray[Any], wanted: Wanted, what: str) -> NDArray[np.float32]:
+def _channels(array: NDArray[Any], wanted: ImageRequest, what: str) -> NDArray[np.float32]:
     """Return an array as (C, *S): with a channel where it has none, without a batch of one."""
     axes = wanted.axes or (2 if array.ndim == 2 else 3)
     unasked = wanted.axes is not None and wanted.channels is None and array.ndim == axes + 1

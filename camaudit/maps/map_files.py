@@ -14,6 +14,7 @@ from pipeline.studies.geometry import Geometry, lps_to_ras
 __all__ = ["save_map"]
 
 _ENDINGS = (".nii.gz", ".nii", ".nrrd")
+_LEVEL = 1  # as nibabel writes: a map of floats gets hardly smaller by more
 
 
 def save_map(array: NDArray[np.float32], grid: Geometry, path: Path) -> Path:
@@ -27,7 +28,7 @@ def save_map(array: NDArray[np.float32], grid: Geometry, path: Path) -> Path:
     volume = array if array.ndim == 3 else array[..., np.newaxis]
     content = _nrrd(volume, grid) if path.suffix.lower() == ".nrrd" else _nifti(volume, grid)
     with written(path) as file:
-        file.write(gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content)
+        file.write(gzip.compress(content, _LEVEL, mtime=0) if path.suffix.lower() == ".gz" else content)
     return path
 
 

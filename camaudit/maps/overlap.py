@@ -1,11 +1,9 @@
 """What the metrics say of one map against one mask: each a value with its unit, or the reason why it has none."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from pipeline.config import OverlapConfig
@@ -13,6 +11,7 @@ from pipeline.errors import ConfigError, closest
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels, RegionOverlap
 from pipeline.evidence.metrics.plugins import load_metrics
 from pipeline.evidence.metrics.registry import evidence_of, score_all
+from pipeline.studies.readers import MaskFile
 from pipeline.studies.volume import Heatmap
 from pipeline.vocabulary import Better
 
@@ -52,12 +51,14 @@ class MapOverlap:
     """Every registered metric of a map against a mask: ``overlap["iou"].value``.
 
     ``region_above`` is the value above which a voxel belongs to the map's region; None: the map has no region.
-    ``seen_share`` is the share of the mask that lies in the model's field of view; None: the mask is empty.
+    ``seen_share`` is the share of the mask that lies in the model's field of view; None: the mask is empty. ``notes``
+    tell what was taken for granted when the mask was read: that its only segment bears another name, say.
     """
 
     scores: tuple[OverlapScore, ...]
     region_above: float | None
     seen_share: float | None
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[OverlapScore]:
         return iter(self.scores)
@@ -77,12 +78,13 @@ class MapOverlap:
         return by_name[name]
 
     def __repr__(self) -> str:
-        return "\n".join(map(str, self.scores))
+        return "\n".join([*map(str, self.scores), *(f"({name}: {note})" for name, note in self.notes.items())])
 
     def _repr_html_(self) -> str:
         """Show the scores in a notebook."""
         rows = ("".join(f"<td>{escape(text)}</td>" for text in (score.title, *score.texts)) for score in self.scores)
-        return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+        notes = "".join(f"<p>{escape(f'{name}: {note}')}</p>" for name, note in self.notes.items())
+        return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>{notes}"
 
 
 @dataclass(frozen=True)
@@ -131,14 +133,14 @@ class OverlapTable:
         return [score.texts[0] for score in row]
 
 
-def overlap_of(heatmap: Heatmap, marked: NDArray[np.bool_], threshold: str | float) -> MapOverlap:
+def overlap_of(heatmap: Heatmap, mask: MaskFile, threshold: str | float) -> MapOverlap:
     """Return the scores of a map against what is marked on its grid, by the functions that an audit scores with.
 
     Raises:
         ConfigError: for a threshold that no rule bears.
     """
     evidence = evidence_of(heatmap, _rule(threshold))
-    overlap = RegionOverlap(evidence, MarkedVoxels(marked, heatmap.geometry))
+    overlap = RegionOverlap(evidence, MarkedVoxels(mask.marked, heatmap.geometry))
     metrics = load_metrics()
     return MapOverlap(
         tuple(
@@ -147,6 +149,7 @@ def overlap_of(heatmap: Heatmap, marked: NDArray[np.bool_], threshold: str | flo
         ),
         evidence.threshold,
         overlap.visible_voxels / overlap.mask_voxels if overlap.mask_voxels else None,
+        mask.header,
     )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from camaudit.maps.images import PlacedImage
     from camaudit.maps.overlap import MapOverlap
     from camaudit.views import Overlay
+    from pipeline.studies.readers import MaskFile
 
 __all__ = ["PlacedMap", "laid_on"]
 
@@ -87,7 +88,7 @@ class PlacedMap:
             resampling = plan(self.cells.grid, spot)
         except GeometryError:  # beside the plane of a picture
             return None
-        value = _final(self.method, resampling.apply(self.cells.array)).item()
+        value = _rectified(self.method, resampling.apply(self.cells.array)).item()
         return float(value) if resampling.seen.all() else None
 
     def on(self, image: object, *, volume: int | None = None) -> "PlacedMap":
@@ -100,11 +101,11 @@ class PlacedMap:
             ConfigError: when nothing tells how the two lie to each other, or they lie apart.
             StudyError: when a file cannot be read.
         """
-        from camaudit.maps.images import PlacedImage, Wanted, place_image
+        from camaudit.maps.images import ImageRequest, PlacedImage, place_image
 
         own = getattr(image, "image", None)  # of another map, or of all maps of an image
         onto = place_image(
-            own if isinstance(own, PlacedImage) else image, Wanted(axes=len(self.grid.shape), volume=volume)
+            own if isinstance(own, PlacedImage) else image, ImageRequest(axes=len(self.grid.shape), volume=volume)
         )
         self._check_together(onto.grid)
         cells = self.cells
@@ -138,12 +139,12 @@ class PlacedMap:
 
         return overlap_of(self.heatmap, self._marked(mask, label, value), threshold)
 
-    def _marked(self, mask: object, label: str | None, value: int | None) -> NDArray[np.bool_]:
-        from camaudit.maps.masks import MaskWanted, marked_on
+    def _marked(self, mask: object, label: str | None, value: int | None) -> "MaskFile":
+        from camaudit.maps.masks import MaskChoice, marked_on
 
         if self.image is None or self.source is None:
             raise ConfigError("mask: needs the map on the image that the mask was drawn on: map.on(image)")
-        return marked_on(self.image, mask, MaskWanted.of(self.target, label, value))
+        return marked_on(self.image, mask, MaskChoice.of(self.target, label, value))
 
     def show(self, mask: object = None, *, window: tuple[float, float] | None = None) -> "Overlay":
         """Return the map over its image as a picture: of a volume the plane of its peak, in the clinic's orientation.
@@ -158,7 +159,7 @@ class PlacedMap:
         from camaudit.maps.picture import picture_of
 
         under = self.image.volume if self.image and self.source else None
-        marked = None if mask is None else self._marked(mask, None, None)
+        marked = None if mask is None else self._marked(mask, None, None).marked
         return picture_of(under, {f"{self.method}, {self.target}": self.heatmap}, marked, window)
 
     def save(self, path: str | Path) -> Path:
@@ -205,11 +206,11 @@ class PlacedMap:
 
 def laid_on(cells: PlacedMap, image: "PlacedImage", resampling: Resampling) -> PlacedMap:
     """Return a raw map on an image's grid, by a plan from its cells to that grid."""
-    array = _final(cells.method, resampling.apply(cells.array))
+    array = _rectified(cells.method, resampling.apply(cells.array))
     return replace(cells, array=array, grid=image.grid, seen=resampling.seen, image=image, source=cells)
 
 
-def _final(method: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _rectified(method: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return values with the ReLU that ends the method's formula, where one does."""
     from cam import METHODS
 

@@ -65,14 +65,14 @@ class PlacedMaps:
             ConfigError: when there is no map.
             StudyError: when the mask cannot be read or lies on another grid.
         """
-        from camaudit.maps.masks import MaskWanted, marked_on
+        from camaudit.maps.masks import MaskChoice, marked_on
         from camaudit.maps.picture import picture_of
 
         self._check_any("show")
         several_layers = len({layer for _, layer, _ in self.explanation.maps}) > 1
         titled = {_title(placed, with_layer=several_layers): placed.heatmap for placed in self}
-        wanted = MaskWanted.of(next(iter(self)).target, None, None)
-        marked = None if mask is None else marked_on(self.image, mask, wanted)
+        wanted = MaskChoice.of(next(iter(self)).target, None, None)
+        marked = None if mask is None else marked_on(self.image, mask, wanted).marked
         return picture_of(self.image.volume, titled, marked, window)
 
     def overlap(
@@ -89,11 +89,11 @@ class PlacedMaps:
             ConfigError: when there is no map, or an argument is not what it has to be.
             StudyError: when the mask cannot be read or lies on another grid.
         """
-        from camaudit.maps.masks import MaskWanted, marked_on
+        from camaudit.maps.masks import MaskChoice, marked_on
         from camaudit.maps.overlap import OverlapTable, overlap_of
 
         self._check_any("overlap")
-        wanted = {placed.target: MaskWanted.of(placed.target, label, value) for placed in self}
+        wanted = {placed.target: MaskChoice.of(placed.target, label, value) for placed in self}
         marked = {each: marked_on(self.image, mask, each) for each in dict.fromkeys(wanted.values())}
         return OverlapTable(
             {

@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 _AUDITS_WORDS = {
     "archive.volume": "volume=",
     "the manifest can state its number, as in mask:<reader>:<label>=1": "value= states its number",
-    "nothing tells which is meant": "nothing tells which is meant: label= or value= chooses",
+    ", and nothing tells which is meant": ", and nothing tells which is meant; label= or value= chooses",
 }
 """What an audit's messages advise, and what a caller of Python does instead."""
 

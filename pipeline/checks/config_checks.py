@@ -121,6 +121,14 @@ def _archive_label(config: AuditConfig, _: Path) -> Iterator[Fault]:
         )
 
 
+def _archive_layout(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    archive = config.archive
+    for key, value in (("layout", archive.layout), ("modalities", archive.modalities)):
+        if value is not None and archive.manifest is not None:
+            says = "must not be given with a manifest, which lists each study's image; remove one of them"
+            yield _fault("archive", key, says=says)
+
+
 def _targets(config: AuditConfig, _: Path) -> Iterator[Fault]:
     known = ("reference", "predicted", *config.model.labels)
     for target in config.explain.targets:
@@ -469,6 +477,7 @@ def _of_the_lock(path: Path) -> Iterator[Fault]:
 _OF_NAMES: tuple[tuple[Sequence[str], Check], ...] = (
     (("model.labels",), _labels),
     (("archive.label", "archive.manifest", "model.labels"), _archive_label),
+    (("archive.layout", "archive.modalities", "archive.manifest"), _archive_layout),
     (("explain.targets", "model.labels"), _targets),
     (("explain.targets", "model.output", "model.labels"), _regression),
     (("explain.methods", "explain.targets", "model.layers", "overlap.metrics"), _doubled),

@@ -11,6 +11,7 @@ from pipeline.models.outputs import label_probabilities
 __all__ = ["check_outputs", "output_notes"]
 
 _EDGE = 0.999  # of the range that a squashing function approaches
+_NO_RECORD = 0.9  # the same where autograd recorded nothing, so that the numbers are all there is
 _SUM = 1e-3  # how far from one probabilities may sum
 
 
@@ -27,7 +28,7 @@ def check_outputs(model: ModelConfig, outputs: Tensor, of_all_sizes: Tensor) -> 
         named = squashing(outputs)
         if named:
             raise ModelError(_not_logits(model, named))
-        _check_range(model, of_all_sizes)
+        _check_range(model, of_all_sizes, _EDGE if outputs.requires_grad else _NO_RECORD)
     if model.kind == "probability":
         _check_probabilities(model, of_all_sizes)
 
@@ -91,10 +92,11 @@ def _check_probabilities(model: ModelConfig, outputs: Tensor) -> None:
         )
 
 
-def _check_range(model: ModelConfig, outputs: Tensor) -> None:
+def _check_range(model: ModelConfig, outputs: Tensor, edge: float) -> None:
     """Refuse logits that never leave the range of a squashing function although the input does.
 
-    The numbers tell what autograd's record cannot name, a sigmoid that is written by hand among them.
+    The numbers tell what autograd's record cannot name, a sigmoid that is written by hand among them. A few small ones
+    may be logits after all: they have to come as near to the end of the range as ``edge``.
 
     Raises:
         ModelError: naming the range.
@@ -104,9 +106,9 @@ def _check_range(model: ModelConfig, outputs: Tensor) -> None:
     if not len(values) or not bool(values.std(correction=0) > 0):
         return
     low, high = float(values.min()), float(values.max())
-    if low >= 0 and high <= 1 and (high > _EDGE or low < 1 - _EDGE):
+    if low >= 0 and high <= 1 and (high > edge or low < 1 - edge):
         raise ModelError(_not_logits(model, "sigmoid or softmax (all outputs lie within 0 and 1, whatever the input)"))
-    if low >= -1 and high <= 1 and max(-low, high) > _EDGE:
+    if low >= -1 and high <= 1 and max(-low, high) > edge:
         raise ModelError(_not_logits(model, "tanh (all outputs lie within -1 and 1, whatever the input)"))
 
 

@@ -98,18 +98,15 @@ def _are_equal(states: Collection[State]) -> bool:
 def _common_prefix(state: Collection[str], wanted: Collection[str]) -> str:
     """Return the prefix that all names share and the network's own lack: of DataParallel, Lightning, torch.compile.
 
-    ``module._orig_mod.`` is one too. Where a name is the network's own as it stands, there is none.
+    ``module._orig_mod.`` is one too. It is the one without which the names are the network's own, or else, for the sake
+    of what is said then, the first without which one is.
     """
-    known = set(wanted)
-    if known.intersection(state):
-        return ""
-    first = next(iter(state), "")
-    places = [place + 1 for place, letter in enumerate(first) if letter == "."]
-    for prefix in (first[:place] for place in places):
-        shared = all(name.startswith(prefix) for name in state)
-        if shared and any(name.removeprefix(prefix) in known for name in state):
-            return prefix
-    return ""
+    known, first = set(wanted), next(iter(state), "")
+    ends = [0, *(place + 1 for place, letter in enumerate(first) if letter == ".")]
+    prefixes = [first[:end] for end in ends if all(name.startswith(first[:end]) for name in state)]
+    without = {prefix: {name.removeprefix(prefix) for name in state} for prefix in prefixes}
+    whole = next((prefix for prefix, names in without.items() if names == known), None)
+    return whole if whole is not None else next((prefix for prefix, names in without.items() if names & known), "")
 
 
 def _content(path: Path) -> object:

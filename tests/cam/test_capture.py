@@ -8,7 +8,7 @@ import torch
 from monai.networks.nets import DenseNet121, resnet18
 from torch import nn
 
-from cam import Target, capture, explain
+from cam import Capture, Target, capture, explain
 from tests.cam.networks import conv, images, pool, small
 
 SHAPES = {2: (2, 1, 64, 64), 3: (1, 1, 64, 40, 32)}
@@ -408,3 +408,16 @@ def test_a_network_that_reads_what_a_hook_kept_goes_on_with_ours():
     (G,) = torch.autograd.grad(model.head(A.square().mean((2, 3)))[:, 1].sum(), A)
     torch.testing.assert_close(found["hirescam", "features"].clone(), (A * G).sum(1).detach())
     assert found.notes["ablationcam", "features"] == "tail resumed"
+
+
+def test_methods_of_one_call_share_their_gradients(monkeypatch):
+    """CAM, Ablation-CAM and Recipro-CAM behind an affine tail take those that the formulas took."""
+    asked, gradients = [], Capture.gradients
+    monkeypatch.setattr(Capture, "gradients", lambda self, targets: asked.append(targets) or gradients(self, targets))
+    model, methods = small(2, rectified=True, affine=True), ["gradcam", "cam", "ablationcam", "reciprocam"]
+    found = explain(model, images(2), [0, Target([1, 2, 0])], methods=methods, layers="layer")
+    assert len(asked) == 1
+    for method in methods:
+        alone = explain(model, images(2), [0, Target([1, 2, 0])], methods=method, layers="layer")
+        for key, maps in alone:
+            torch.testing.assert_close(found.maps[key], maps, rtol=0, atol=0)

@@ -284,6 +284,17 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "cam/network/last_layers.py",
+        ("_STEPS = (4, 4, 100)", "_STEPS = (0.01, 0.01, 0.01)"),
+        ("torch.where(peak > 0, peak, 1) * changes", "peak * changes"),
+        ("(cells + whole)[:, channels]", "cells[:, channels]"),
+        tests=(
+            "tests/cam/network/test_last_layers.py",
+            "-k",
+            "does_not_cross or dead or fine_grid",
+        ),
+    ),
+    *of(
+        "cam/network/last_layers.py",
         ("return _same(first + second, both,", "return _same(first, first,"),
         tests=(
             "tests/cam/network/test_last_layers.py",

@@ -73,6 +73,6 @@ def test_a_run_of_another_version_is_refused_by_both_versions(version, name, rea
 
 
 def test_results_that_are_damaged_are_not_called_another_version(tmp_path):
-    (tmp_path / "results.json").write_text('{"schema_version": 2}')
-    with pytest.raises(OutputError, match="is not of schema 2, which this version reads: audit: Field required"):
+    (tmp_path / "results.json").write_text(json.dumps({"schema_version": SCHEMA_VERSION}))
+    with pytest.raises(OutputError, match=f"is not of schema {SCHEMA_VERSION}, which this version reads: audit: Field"):
         load_results(tmp_path)

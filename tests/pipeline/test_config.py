@@ -341,7 +341,15 @@ def test_what_changes_a_number_changes_the_recipe(load, key):
 
 @pytest.mark.parametrize("key", OF_NO_EFFECT)
 def test_what_changes_no_number_leaves_the_recipe(load, key):
-    assert load({key: OF_NO_EFFECT[key]}).recipe() == load().recipe()
+    assert load({key: OF_NO_EFFECT[key]}, unchecked=True).recipe() == load().recipe()
+
+
+@pytest.mark.parametrize("key", ["archive.layout", "archive.modalities"])
+def test_what_chooses_among_images_goes_without_a_manifest(load, key):
+    with pytest.raises(ConfigError, match=rf"{key}: must not be given with a manifest"):
+        load({key: OF_NO_EFFECT[key]})
+    with pytest.raises(ConfigError, match=r"archive\.layout"):
+        load({"archive.layout": "totalsegmentor", "archive.manifest": None})
 
 
 def test_labels_that_do_not_exclude_each_other_change_the_recipe(load):

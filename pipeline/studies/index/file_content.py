@@ -6,6 +6,7 @@ name, folder or header makes a candidate.
 """
 
 import json
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,20 +16,35 @@ from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pipeline.errors import StudyError
+from pipeline.errors import ArchiveError, StudyError
 from pipeline.studies.index.catalogue import Catalogue, Entry
 from pipeline.studies.index.headers import Kind
+from pipeline.studies.listing.dataset_layouts import conventional
+from pipeline.studies.listing.layouts.layout import DETECTED, LayoutChoice
 from pipeline.studies.listing.mask_names import is_in_mask_folder, mask_path, words_of
 from pipeline.studies.readers import BUILT_IN, Readers, read_image
 from pipeline.studies.readers.masks.annotations import image_key
 from pipeline.studies.readers.masks.label_maps import present
 from pipeline.studies.untrusted.workers import DECODING, WorkerPool, isolated_map
 
-__all__ = ["derived_patient", "file_stem", "is_few", "is_plainly_few", "look_into", "says_mask", "volume_content"]
+__all__ = [
+    "derived_patient",
+    "drawn_on",
+    "file_stem",
+    "is_few",
+    "is_plainly_few",
+    "look_into",
+    "says_mask",
+    "volume_content",
+]
 
 _BATCH = 8  # files a task
 _MOST = 1000  # values that are counted
+_PART = 4 * 1024**2  # voxels at a time
+_LARGEST = 2**31
+_WHOLE = 1e-3  # how far from a whole number a label may lie, as for the readers of masks
 _FEW = 128  # values of a label map, at most
 _PLAINLY_FEW = 16  # values of what is a mask though no name says so
 _DERIVED = re.compile(r"(?P<patient>.*\D)_\d{1,2}")
@@ -40,10 +56,17 @@ Content = dict[str, int | bool]
 
 
 def look_into(
-    root: Path, catalogue: Catalogue, *, workers: int, pool: WorkerPool | None = None, readers: Readers = BUILT_IN
+    root: Path,
+    catalogue: Catalogue,
+    *,
+    workers: int,
+    pool: WorkerPool | None = None,
+    readers: Readers = BUILT_IN,
+    choice: LayoutChoice = DETECTED,
 ) -> None:
     """Decode the files that may be masks and have not been looked into yet, and note what they hold."""
-    files = [(row["id"], row["path"]) for row in _candidates(catalogue, readers)]
+    by_rule = drawn_on(root, choice)  # nobody has to look into what a convention says
+    files = [(row["id"], row["path"]) for row in _candidates(catalogue, readers) if row["path"] not in by_rule]
     read = partial(_contents, str(root), readers=readers)
     batches = [files[start : start + _BATCH] for start in range(0, len(files), _BATCH)]
     paths = [[path for _, path in batch] for batch in batches]
@@ -72,13 +95,30 @@ def _contents(root: str, paths: Sequence[str], readers: Readers = BUILT_IN) -> l
     return contents
 
 
-def volume_content(array: np.ndarray) -> Content:
-    """Return what an array holds; values beyond a thousand are not counted further."""
-    whole = bool(np.isfinite(array).all() and (np.rint(array) == array).all() and np.abs(array).max(initial=0) < 2**31)
-    if not whole:
-        return {"values": min(len(np.unique(array.ravel()[: _MOST**2])), _MOST), "whole": False, "marked": True}
-    inside = present(array.astype(np.int64))
-    return {"values": min(len(inside) + bool((array == 0).any()), _MOST), "whole": True, "marked": bool(inside)}
+def drawn_on(root: Path, choice: LayoutChoice = DETECTED) -> dict[str, str]:
+    """Return the mask files of a known convention, each with its image's path."""
+    try:
+        rows = conventional(root, None, choice)
+    except ArchiveError:
+        return {}  # its layout is broken: names have to do
+    return {
+        os.path.relpath(mask.path, root): os.path.relpath(row.image, root) for row in rows or () for mask in row.masks
+    }
+
+
+def volume_content(array: NDArray[np.floating]) -> Content:
+    """Return what an array holds, a part of it at a time; beyond a thousand values nothing is counted."""
+    flat, values = array.ravel(order="K"), set[int]()
+    for start in range(0, flat.size, _PART):
+        part = flat[start : start + _PART]
+        whole = np.rint(part)
+        if not np.isfinite(part).all() or (np.abs(whole - part) > _WHOLE).any() or np.abs(whole).max() >= _LARGEST:
+            return {"values": min(len(np.unique(part)), _MOST), "whole": False, "marked": True}
+        numbers = whole.astype(np.int64)
+        values |= present(numbers) | ({0} if (numbers == 0).any() else set())
+        if len(values) >= _MOST:
+            break
+    return {"values": min(len(values), _MOST), "whole": True, "marked": bool(values - {0})}
 
 
 def is_few(content: str | None) -> bool | None:
@@ -109,18 +149,17 @@ def _candidates(catalogue: Catalogue, readers: Readers) -> Iterator[Entry]:
     patients = {row["patient"] for row in known}
     captures = catalogue.select(query, Kind.PROJECTION)
     yield from (file for file in captures if says_mask(file) or derived_patient(file["patient"]) in patients)
-    yield from _first_slices(catalogue)
+    yield from _middle_slices(catalogue)
 
 
-def _first_slices(catalogue: Catalogue) -> Iterator[Entry]:
-    """Yield a slice of each series that lies in a folder of masks: one tells whether it holds few values."""
-    query = (
-        "SELECT id, min(path) AS path, folder, content FROM files WHERE kind = ? AND reason IS NULL AND fault IS NULL "
-        "AND member = '' GROUP BY folder, series"
-    )
-    for file in catalogue.select(query, Kind.SLICE):
-        if file["content"] is None and is_in_mask_folder(file["folder"]):
-            yield file
+def _middle_slices(catalogue: Catalogue) -> Iterator[Entry]:
+    """Yield a slice of each series that lies in a folder of masks: the middle one tells whether it holds few values."""
+    which = "kind = ? AND reason IS NULL AND fault IS NULL AND member = ''"
+    query = f"SELECT folder, series, count(*) AS n, count(content) AS known FROM files WHERE {which} GROUP BY 1, 2"
+    middle = f"SELECT id, path FROM files WHERE {which} AND folder = ? AND series IS ? ORDER BY path LIMIT 1 OFFSET ?"
+    for part in catalogue.select(query, Kind.SLICE):
+        if not part["known"] and is_in_mask_folder(part["folder"]):
+            yield from catalogue.select(middle, Kind.SLICE, part["folder"], part["series"], part["n"] // 2)
 
 
 def _of_folder(folder: str, files: Sequence[Entry], endings: Sequence[str]) -> Iterator[Entry]:

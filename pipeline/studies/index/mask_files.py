@@ -8,7 +8,6 @@ one when it lies in a folder of masks and holds few.
 """
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,11 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from pipeline.errors import ArchiveError, Reason
+from pipeline.errors import Reason
 from pipeline.studies.index.catalogue import Catalogue, Entry
 from pipeline.studies.index.detached_voxels import check_voxels
-from pipeline.studies.index.file_content import derived_patient, file_stem, is_few, is_plainly_few, says_mask
+from pipeline.studies.index.file_content import derived_patient, drawn_on, file_stem, is_few, is_plainly_few, says_mask
 from pipeline.studies.index.headers import Kind
-from pipeline.studies.listing.dataset_layouts import conventional
 from pipeline.studies.listing.layouts.layout import DETECTED, LayoutChoice
 from pipeline.studies.listing.mask_names import UNNAMED_READER, kept_apart, mask_path, words_of
 from pipeline.studies.readers import Readers
@@ -43,22 +41,11 @@ def group_volumes(root: Path, catalogue: Catalogue, readers: Readers, choice: La
     catalogue.write(f"DELETE FROM images WHERE kind IN ({kinds})", [()])
     catalogue.write(f"UPDATE files SET image = NULL, role = NULL, fault = NULL WHERE kind IN ({kinds})", [()])
     check_voxels(catalogue, kinds)
-    naming = _Naming(_drawn_on(root, choice), readers.study_endings)
+    naming = _Naming(drawn_on(root, choice), readers.study_endings)
     query = "SELECT id, folder, path, member, kind, coalesce(reason, fault) AS reason, content, shape FROM files "
     query += f"WHERE kind IN ({kinds}) ORDER BY +folder, path, member"
     for folder, files in groupby(catalogue.select(query), key=itemgetter("folder")):
         _group_folder(catalogue, folder, list(files), naming)
-
-
-def _drawn_on(root: Path, choice: LayoutChoice) -> dict[str, str]:
-    """Return the mask files of a known convention, each with its image's path."""
-    try:
-        rows = conventional(root, None, choice)
-    except ArchiveError:
-        return {}  # its layout is broken: names have to do
-    return {
-        os.path.relpath(mask.path, root): os.path.relpath(row.image, root) for row in rows or () for mask in row.masks
-    }
 
 
 def _group_folder(catalogue: Catalogue, folder: str, files: Sequence[Entry], naming: _Naming) -> None:
@@ -114,22 +101,35 @@ def group_captures(catalogue: Catalogue) -> None:
     """
     query = "SELECT * FROM files WHERE kind = ? AND image IS NOT NULL AND content IS NOT NULL AND reason IS NULL"
     files = list(catalogue.select(query, Kind.PROJECTION))
+    masked: set[str] = set()
     for file in files:
-        patient = derived_patient(file["patient"])
-        of_part = patient is not None and catalogue.count(_IS_THERE, patient, Kind.PROJECTION) > 0
-        known = json.loads(file["content"])
-        if known and known["whole"] and known["values"] <= 2 and (of_part or says_mask(file)):
-            about = {"reader": UNNAMED_READER, "by": "patient" if of_part else "folder", "part": of_part}
+        patient = _whole_patient(catalogue, file)
+        if _is_two_valued(file) and (patient or says_mask(file)):
+            about = {"reader": UNNAMED_READER, "by": "patient" if patient else "folder", "part": patient is not None}
             role = json.dumps(about | {"patient": patient, "stem": file_stem(file, ()), "mixed": False})
             catalogue.write(
                 "UPDATE files SET role = ?, image = NULL, outcome = NULL WHERE id = ?", [(role, file["id"])]
             )
-        elif of_part:
-            catalogue.write("UPDATE files SET image = NULL, outcome = ? WHERE id = ?", [(Reason.DUPLICATE, file["id"])])
+            masked |= {file["patient"]} if patient else set()
+    crops = [file["id"] for file in files if file["patient"] in masked and not _is_two_valued(file)]
+    catalogue.write(
+        "UPDATE files SET image = NULL, outcome = ? WHERE id = ?", [(Reason.DUPLICATE, number) for number in crops]
+    )
+
+
+def _whole_patient(catalogue: Catalogue, file: Entry) -> str | None:
+    """Return the patient of whom a file's is a numbered part, when there are pictures of that one."""
+    patient = derived_patient(file["patient"])
+    return patient if patient is not None and catalogue.count(_IS_THERE, patient, Kind.PROJECTION) else None
+
+
+def _is_two_valued(file: Entry) -> bool:
+    known = json.loads(file["content"])
+    return bool(known) and bool(known["whole"]) and known["values"] <= 2
 
 
 def group_label_series(catalogue: Catalogue) -> None:
-    """Take a series that lies in a folder of masks for a mask, when it holds few values, as its first slice tells.
+    """Take a series that lies in a folder of masks for a mask, when it holds few values, as its middle slice tells.
 
     All its slices bear one role; ``series`` tells which belong together.
     """
@@ -140,7 +140,7 @@ def group_label_series(catalogue: Catalogue) -> None:
         if path is None or path.by != "folder":
             continue
         files = list(catalogue.select("SELECT id, content FROM files WHERE image = ? ORDER BY path", image["id"]))
-        if is_few(files[0]["content"]):
+        if is_few(next((file["content"] for file in files if file["content"]), None)):
             about = {"reader": path.reader, "by": "folder", "stem": name, "mixed": False, "folder": above}
             role = json.dumps(about | {"series": image["id"]})
             rows = [(role, file["id"]) for file in files]

@@ -76,7 +76,7 @@ def scan(
         catalogue.forget_unseen()
         _read_containers(root, catalogue, partial(_described_members, readers=readers), (workers, own, on_files))
         if not catalogue.is_decided(repr(choice)):
-            look_into(root, catalogue, workers=workers, pool=own, readers=readers)
+            look_into(root, catalogue, workers=workers, pool=own, readers=readers, choice=choice)
     if not catalogue.is_decided(repr(choice)):
         group(root, catalogue, readers, choice)
 

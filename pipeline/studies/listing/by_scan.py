@@ -41,6 +41,9 @@ class _OwnNames:
 def scanned_rows(root: Path, private: Path, readers: Readers) -> tuple[StudyRow, ...]:
     """Return the studies of a folder by its files' headers, with the masks that belong to them.
 
+    An image that is no DICOM is none of them: beside DICOM it is what somebody has made of one, and would count as
+    another patient.
+
     Raises:
         ArchiveError: when there is no usable image, or the folder or ``private`` cannot be used.
     """
@@ -56,11 +59,19 @@ def scanned_rows(root: Path, private: Path, readers: Readers) -> tuple[StudyRow,
             manifest = place / f"{_state(catalogue)}.csv"
             if not manifest.is_file():  # written last, when its lists are complete
                 write_manifest(real_root, catalogue, manifest, _OwnNames(), _private)
+            others = _without_headers(real_root, catalogue, readers)
     except OSError as error:
         raise ArchiveError(f"{place}: cannot be written: {error.strerror}") from error
     finally:
         os.umask(before)
-    return read_manifest(real_root, manifest)
+    return tuple(row for row in read_manifest(real_root, manifest) if row.image not in others)
+
+
+def _without_headers(root: Path, catalogue: Catalogue, readers: Readers) -> frozenset[Path]:
+    """Return the used images that are no DICOM."""
+    kinds = ", ".join(f"'{kind}'" for kind in readers.told_by_name)
+    query = f"SELECT path FROM files WHERE kind IN ({kinds}) AND role IS NULL AND outcome = '' AND member = ''"
+    return frozenset(root / row["path"] for row in catalogue.select(query))
 
 
 def _untold(files: int) -> None:

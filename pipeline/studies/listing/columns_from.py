@@ -3,8 +3,9 @@
 ``folder``: the nearest folder that names no kind of file (``images``, ``masks``, ``train``); ``folder:1`` the
 outermost below the archive, ``folder:2`` the next. ``name:REGEX``: what the expression finds in the path below the
 archive, of its first group if it has one.
-A CSV: a column ``label`` or ``patient``, and one that names the image: ``image`` (a path below the archive, a file's or
-folder's name, with or without ending), ``patient``, ``study`` or ``series`` (as the header has them).
+A CSV: a column ``label`` or ``patient``, and one that names the image: ``image`` (a path below the archive, a file's
+name with or without ending, or the name of a folder that it lies in), ``patient``, ``study`` or ``series`` (as the
+header has them).
 """
 
 import csv
@@ -86,7 +87,8 @@ class ValueSource:
     def key_of(self, image: ImagePlace) -> tuple[str, str] | None:
         """Return the entry of the table that names an image, by its column and cell."""
         by_header = ((key, image.header.get(key, "")) for key in ("series", "study", "patient"))
-        keys = [*(("image", name) for name in image.names), *by_header]
+        folders = reversed(image.folders)  # the nearest first: a study's folder stands for all of its images
+        keys = [*(("image", name) for name in image.names), *by_header, *(("image", folder) for folder in folders)]
         return next((key for key in keys if key in self.table), None)
 
 
@@ -149,7 +151,8 @@ def check_values(source: ValueSource, images: Sequence[ImagePlace]) -> None:
     stated = {source.value_of(image) for image in images} - {None}
     if not stated:
         raise ArchiveError(f"{option}: nothing matches: none of the {len(images)} usable images gets a {source.column}")
-    names = Counter(key for key in map(source.key_of, images) if key is not None and key[0] == "image")
+    named = ((source.key_of(image), image.names) for image in images)
+    names = Counter(key for key, own in named if key is not None and key[0] == "image" and key[1] in own)
     doubled = sum(times > 1 for times in names.values())
     if doubled:
         message = f"{option}: {doubled} names of the table are borne by several images; write their paths"

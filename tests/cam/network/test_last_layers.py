@@ -201,9 +201,10 @@ def test_an_affine_tail_is_known_in_half_precision():
             assert is_affine(asked(model, x, layers=["layer"])) == affine
 
 
-def test_a_rectifier_that_the_activation_does_not_cross_is_found():
+@pytest.mark.parametrize("tried", [False, True])
+def test_a_rectifier_that_the_activation_does_not_cross_is_found(tried):
     model = small(2, rectified=False, affine=True)
-    model.tail = nn.Sequential(Shifted(3.0), *model.tail).eval()
+    model.tail = nn.Sequential(Shifted(3.0, tried=tried), *model.tail).eval()
     x = images(2)
     peak = float(asked(model, x, layers=["layer"]).A.abs().amax())
     assert peak < 3
@@ -211,12 +212,12 @@ def test_a_rectifier_that_the_activation_does_not_cross_is_found():
 
 
 class Shifted(nn.Module):
-    def __init__(self, by):
+    def __init__(self, by, *, tried):
         super().__init__()
-        self.by = by
+        self.by, self.rectifier = by, ApplyPower(1, rectified=True) if tried else nn.ReLU()
 
     def forward(self, x):
-        return (x + self.by).relu()
+        return self.rectifier(x + self.by)
 
 
 class CubingLayer(nn.Module):
@@ -237,12 +238,14 @@ class Nothing(nn.Module):
         return x * 0
 
 
-def test_a_dead_layer_is_tried_all_the_same():
-    for rectified in (True, False):
-        model = small(2, rectified=False, affine=True)
-        model.layer = nn.Sequential(model.layer, Nothing()).eval()
-        model.tail = nn.Sequential(nn.ReLU() if rectified else nn.Identity(), *model.tail).eval()
-        assert is_affine(asked(model, images(2), layers=["layer"])) != rectified
+@pytest.mark.parametrize("tried", [False, True])
+@pytest.mark.parametrize("rectified", [False, True])
+def test_a_dead_layer_is_tried_all_the_same(rectified, tried):
+    model = small(2, rectified=False, affine=True)
+    model.layer = nn.Sequential(model.layer, Nothing()).eval()
+    rectifier = (ApplyPower(1, rectified=True) if tried else nn.ReLU()) if rectified else nn.Identity()
+    model.tail = nn.Sequential(rectifier, *model.tail).eval()
+    assert is_affine(asked(model, images(2), layers=["layer"])) != rectified
 
 
 class Unheard(torch.autograd.Function):
@@ -339,6 +342,43 @@ def test_a_rectifier_behind_the_pooling_of_a_fine_grid_is_found(axes, side, unhe
     assert not is_affine(asked(model, x, layers=["0"]))
     with pytest.raises(ValueError, match="'cam' needs a layer that only pooling by the mean and one linear layer"):
         explain(model, x, [1], methods=["cam"], layers=["0"])
+
+
+POOLINGS = {
+    "mean": (lambda cells: cells.mean(2), True),
+    "cumulative mean": (lambda cells: cells.cumsum(2).mean(2), True),
+    "generalised mean": (lambda cells: (cells.clamp(min=1e-6) ** 3).mean(2) ** (1 / 3), False),
+    "largest": (lambda cells: cells.amax(2), False),
+    "softmax": (lambda cells: (cells.softmax(2) * cells).sum(2), False),
+    "log of the sum of exponentials": (lambda cells: cells.logsumexp(2), False),
+    "mean of the five largest": (lambda cells: cells.topk(5, 2).values.mean(2), False),
+    "median": (lambda cells: cells.median(2).values, False),
+    "standard deviation": (lambda cells: cells.std(2), False),
+    "unit length": (lambda cells: nn.functional.normalize(cells.mean(2)), False),
+    "square": (lambda cells: cells.mean(2) ** 2, False),
+}
+
+
+@pytest.mark.parametrize("heard", [True, False], ids=["by record", "by trial"])
+@pytest.mark.parametrize("shape", [(512, 512), (7, 113), (32, 32, 32)], ids=str)
+@pytest.mark.parametrize("kind", POOLINGS)
+def test_poolings_of_fine_and_odd_grids_are_judged_right(kind, shape, heard, monkeypatch):
+    pooling, affine = POOLINGS[kind]
+    torch.manual_seed(1)
+    model = nn.Sequential(conv(len(shape), 1, 4, 1), nn.Flatten(2), Pooling(pooling), nn.Linear(4, 3)).eval()
+    request = asked(model, torch.rand(1, 1, *shape), layers=["0"])
+    if not heard:
+        monkeypatch.setattr(tails, "affine_by_record", lambda *_: None)
+    assert is_affine(request) == affine
+
+
+class Pooling(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, cells):
+        return self.function(cells)
 
 
 class FunctionTail(nn.Module):

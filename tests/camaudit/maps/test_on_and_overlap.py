@@ -130,6 +130,28 @@ def test_a_dicom_series_against_a_segmentation(series):
         assert "1.2.826" not in text
 
 
+def test_which_segment_is_meant_is_told_by_the_target_or_the_caller(series, tmp_path):
+    _, affine = series
+    images = slices(dot((16, 12, 6), (6, 2, 3)), affine)
+    save(tmp_path / "series", images)
+    masks = np.zeros((6, 12, 16, 2), bool)
+    masks[3, 2, 6, 0] = masks[1, 1, 1, 1] = True
+    two = segmentation(tmp_path / "two.dcm", images, masks, ["lesion", "cyst"])
+    only = segmentation(tmp_path / "only.dcm", images, masks[..., :1], ["cyst"])
+    named = explain(network(), tmp_path / "series", prepare=SCALED[:1], target=1, labels=["clear", "lesion"])["gradcam"]
+    unnamed = explain(network(), tmp_path / "series", prepare=SCALED[:1], target=1)["gradcam"]
+    assert named.overlap(two)["hit_rate"].value == 1
+    assert unnamed.overlap(two, value=1)["hit_rate"].value == 1
+    assert unnamed.overlap(two, label="cyst")["hit_rate"].value == 0
+    with pytest.raises(StudyError, match="the mask has 2 segments, and nothing tells which is meant; label= or value="):
+        unnamed.overlap(two)
+    with pytest.raises(StudyError, match=r"another name than the wanted label; value= states its number"):
+        named.overlap(only, label="lesion")
+    taken = named.overlap(only)  # nobody said that it shows the target: it is told what was taken
+    assert "another one in the mask's file" in repr(taken)
+    assert "another one in the mask&#x27;s file" in taken._repr_html_()
+
+
 def test_another_frame_of_reference_is_refused(series, tmp_path):
     folder, affine = series
     placed = explain(network(), folder / "series", prepare=SCALED, target=1)["gradcam"]
@@ -228,7 +250,7 @@ def test_every_form_of_a_mask_gives_the_same_scores(placed, tmp_path):
     assert placed.overlap(several, value=3) == expected
     assert placed.overlap(several, value=1) == placed.overlap(several == 1)
     assert placed.overlap((several, affine), value=3) == expected
-    assert placed.overlap(write_scan(tmp_path / "several.nii.gz", several, affine), value=3) == expected
+    assert placed.overlap(write_scan(tmp_path / "several.nii.gz", several, affine), value=3).scores == expected.scores
 
 
 def test_every_registered_metric_is_there_with_unit_and_reason(placed):

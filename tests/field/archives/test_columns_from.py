@@ -112,6 +112,19 @@ def test_a_table_by_what_the_header_says(tmp_path):
     assert [row["label"] for row in rows.values()] == ["nodule"]
 
 
+def test_a_table_of_folders(tmp_path):
+    """A study's folder stands for all of its images; the nearest that the table knows counts."""
+    for name in ("p1/t1/x.png", "p1/t2/x.png", "p2/t1/x.png", "p3/t1/x.png"):
+        picture(tmp_path / "a" / name)
+    rows, _ = scan(tmp_path / "a", "--label-from", table(tmp_path / "a", "image,label\np1,good\np2,bad\nt9,none\n"))
+    assert [rows[f"{name}/x.png"]["label"] for name in ("p1/t1", "p1/t2", "p2/t1", "p3/t1")] == [
+        "good",
+        "good",
+        "bad",
+        "?",
+    ]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

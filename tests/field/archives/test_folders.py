@@ -1,12 +1,14 @@
 """Masks in folders of their own, named as their images are, or nearly; and files that are masks by what they hold."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
 from PIL import Image
 from pydicom.uid import generate_uid
 
+from pipeline.studies.index.catalogue import open_catalogue
 from tests.field.making import AFFINE, RAMP, SHAPE, label_map, scanned, series
 from tests.pipeline.studies.writers import save
 
@@ -217,3 +219,17 @@ def test_a_second_scan_finds_the_same(tmp_path):
     write(root / "images" / "b2.png", ((RAMP * 5) % 251).astype(np.uint8))
     found, excluded = pairs(root)
     assert (len(found["images/b2.png"]), excluded) == (1, {})
+
+
+def test_what_a_convention_says_is_not_looked_into(tmp_path):
+    root = archive(tmp_path / "a", ["imagesTr/a1_0000.nii.gz"], ["labelsTr/a1.nii.gz"])
+    about = {"labels": {"background": 0, "mass": 1}, "channel_names": {"0": "CT"}, "file_ending": ".nii.gz"}
+    (root / "dataset.json").write_text(json.dumps({**about, "numTraining": 1}))
+    found, _ = pairs(root)
+    assert [len(masks) for masks in found.values()] == [1]
+    with open_catalogue(tmp_path / "a.sqlite", root.resolve()) as catalogue:
+        assert catalogue.count("SELECT count(*) FROM files WHERE content IS NOT NULL") == 0
+    (root / "dataset.json").unlink()
+    assert pairs(root)[0] == found
+    with open_catalogue(tmp_path / "a.sqlite", root.resolve()) as catalogue:
+        assert catalogue.count("SELECT count(*) FROM files WHERE content IS NOT NULL") == 1

@@ -147,6 +147,13 @@ def test_a_numbered_patient_of_no_other_is_a_patient(tmp_path):
     assert scanned(tmp_path / "a")[2].usable == 2
 
 
+def test_patients_numbered_under_another_one_stay_when_none_has_a_mask(tmp_path):
+    for patient in ("SITE", "SITE_1", "SITE_2"):
+        about = {"PatientID": patient, "Modality": "MG", "SeriesInstanceUID": generate_uid()}
+        film(tmp_path / "a" / f"{patient}.dcm", RNG.integers(0, 999, (60, 40), dtype=np.uint16), **about)
+    assert scanned(tmp_path / "a")[2].usable == 3
+
+
 def test_a_mask_of_another_size_than_its_mammogram_is_nobodys(tmp_path):
     mammograms(tmp_path / "a", True)
     path = tmp_path / "a" / f"{PATIENTS[1]}_1" / "1.4" / "1.5" / "1-2.dcm"
@@ -194,8 +201,10 @@ def test_a_set_whose_masks_are_dicom_series(tmp_path, intercept):
 
 
 def test_images_in_a_folder_called_labels_stay_images(tmp_path):
+    array = RAMP.copy()
+    array[..., 0] = 0  # the first slice lies outside of the body
     for name in ("x", "y"):
-        save(tmp_path / "a" / "labels" / name, series(RAMP, SeriesInstanceUID=generate_uid()))
+        save(tmp_path / "a" / "labels" / name, series(array, SeriesInstanceUID=generate_uid()))
     assert scanned(tmp_path / "a")[2].usable == 2
 
 

@@ -156,6 +156,24 @@ def test_the_only_segment_is_taken_when_its_name_fits(tmp_path, name, wanted, ta
     assert taken or refused(found, "mask_missing_label")
 
 
+@pytest.mark.parametrize(("maximum", "readable"), [(255, True), (230, True), (229, False), (0, False), (None, False)])
+def test_shares_of_a_voxel_are_shares(tmp_path, maximum, readable):
+    images = series()
+    image = volume(tmp_path / "ct", images)
+    shares = np.zeros((SHAPE[2], SHAPE[1], SHAPE[0], 1))
+    shares[1, 2:5, 3:6], shares[2, 2:5, 3:6] = 0.4, 0.9
+    about = {"kind": "FRACTIONAL", "fractional_type": "PROBABILITY"}
+    path = segmentation(tmp_path / "seg.dcm", images, shares, ["Mass"], **about)
+    dataset = dcmread(path)
+    dataset.MaximumFractionalValue = maximum
+    dataset.save_as(path)
+    found = mask(path, image, label="mass")
+    if readable:
+        assert found.marked.sum() == 9
+    else:
+        refused(found, "not_readable", "MaximumFractionalValue")
+
+
 def test_a_numbered_segment_can_be_chosen(tmp_path):
     images = series()
     save(tmp_path / "archive" / "ct", images)

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from pipeline.findings.results import load_results
-from tests.field.archives import brats, luna, total_segmentator
+from tests.field.layouts.copies import brats, luna, orthanc, tcia, total_segmentator, xnat
 from tests.pipeline.planted import FACTORY
 
 CASES = {
@@ -63,6 +63,22 @@ def test_scanned_listed_and_audited(tmp_path, camaudit, make, label, options, st
     straight = audited(camaudit, configuration(tmp_path, label, {"label": label, **_modalities(options)}))
     assert (straight.flow.found, straight.flow.analysed) == (studies, studies)
     assert (straight.flow.mask_faults, straight.flow.without_mask) == ({}, 0)
+
+
+@pytest.mark.parametrize("make", [tcia, xnat, orthanc])
+def test_a_folder_of_dicom_is_audited_straight(tmp_path, camaudit, make):
+    make(tmp_path / "archive")
+    config = configuration(tmp_path, "liver", {"label": "liver"})
+    results = audited(camaudit, config)
+    assert (results.flow.found, results.flow.analysed, results.flow.patients) == (2, 2, 2)
+    assert (results.flow.mask_faults, results.flow.without_mask) == ({}, 0)
+    code, _, err = camaudit("link", config)
+    assert code == 0, err
+    links = (tmp_path / "runs" / "links.csv").read_text()
+    assert "SECRET0" in links
+    assert "SECRET1" in links
+    run = next((tmp_path / "runs" / "layout").glob("*/results.json"))
+    assert "SECRET" not in run.read_text()
 
 
 def _modalities(options):

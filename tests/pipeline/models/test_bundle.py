@@ -171,6 +171,9 @@ CODE = [
     {"network_def": "$monai.networks.nets.EfficientNetBN('efficientnet-b0', in_channels=3)"},
     {"net_args": UNET, "network_def": "$@net_args.load_state_dict(@net_args.forward.__globals__)"},
     {"network_def": "$f'{print(3)}'"},
+    {"network_def": "$__builtins__"},
+    {"net_args": UNET, "network_def": {**UNET, "norm": "$@net_args.__dict__"}},
+    {"network_def": {"_target_": "monai.networks.layers.factories.LayerFactory", "name": "x", "description": "y"}},
     {"network_def": {"_target_": "scripts.net.Net"}},
 ]
 

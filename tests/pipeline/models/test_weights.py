@@ -54,6 +54,21 @@ def test_a_prefix_stays_where_the_networks_own_names_have_it(tmp_path):
     assert load_weights(nn.ModuleDict({"model": nn.Linear(2, 2)}), tmp_path / "w.pt") == ()
 
 
+def test_a_prefix_that_would_leave_other_names_of_the_network_stays(tmp_path):
+    def nested():
+        return nn.ModuleDict({"m": nn.ModuleDict({"m": nn.Linear(2, 2), "n": nn.Linear(2, 2)}), "n": nn.Linear(2, 2)})
+
+    made = nested()
+    del made["n"]
+    torch.save(made.state_dict(), tmp_path / "w.pt")
+    whole = nested()
+    state = {f"m.{name}": value for name, value in whole.state_dict().items()}
+    torch.save(state, tmp_path / "prefixed.pt")
+    assert load_weights(nested(), tmp_path / "prefixed.pt") == ("the prefix m. was left out of the weights' names",)
+    with pytest.raises(ModelError, match=r"2 missing \(first: n\.weight\), 0 unexpected"):
+        load_weights(nested(), tmp_path / "w.pt")
+
+
 def test_a_prefix_of_some_names_only_is_no_prefix(tmp_path):
     state = {f"model.{name}" if name == "0.weight" else name: value for name, value in network().state_dict().items()}
     torch.save(state, tmp_path / "w.pt")

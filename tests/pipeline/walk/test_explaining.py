@@ -227,6 +227,20 @@ def test_a_batch_explains_each_studys_own_labels_only(planted, monkeypatch):
         assert auditor.config.model.labels[targets[0][sample]] == audit.predicted[0]
 
 
+def test_labels_of_several_studies_are_all_explained():
+    from pipeline.config import ModelConfig
+    from pipeline.walk.own_targets import batch_targets, label_for
+
+    model = ModelConfig.model_validate(
+        {"name": "m", "factory": "a:b", "labels": ["a", "b", "c"], "output": "sigmoid"})  # fmt: skip
+    own = [("a", "c"), ("b",), ("c", "b", "a"), ()]
+    targets = batch_targets(own, model)
+    assert [target.label for target in targets] == [(0, 1, 2, 0), (2, 1, 1, 0), (2, 1, 0, 0)]
+    for sample, labels in enumerate(own[:3]):
+        assert {label_for(target, sample, model) for target in targets} == set(labels)
+    assert batch_targets([(), ()], model) == ()
+
+
 @pytest.mark.parametrize("kind", ["mixing", "one_at_a_time"])
 def test_a_model_that_mixes_samples_is_shown_one_study_at_a_time(planted, sound, kind):
     auditor, sources, probe = checked(planted, kind, **{"run.batch_size": STUDIES})
@@ -300,6 +314,17 @@ def test_the_most_channels_are_set_in_the_configuration(planted):
     audit_studies(auditor, sources[:1])
     handle.remove()
     assert sum(shown) <= 1 + 8
+
+
+def test_the_negative_label_is_never_called():
+    from pipeline.config import ModelConfig
+    from pipeline.models.outputs import answers_of
+
+    keys = {"name": "m", "factory": "a:b", "labels": ["none", "mass", "nodule"]}
+    logits = torch.tensor([[5.0, 0.0, 0.0], [0.0, 5.0, 0.0]])
+    exclusive, multi = (ModelConfig.model_validate({**keys, "output": output}) for output in ("softmax", "sigmoid"))
+    assert [answer.predicted for answer in answers_of(logits, exclusive, as_returned=False)] == [(), ("mass",)]
+    assert [answer.predicted for answer in answers_of(logits, multi, as_returned=False)] == [("none",), ("mass",)]
 
 
 def test_what_a_region_is_where_nothing_is_called():

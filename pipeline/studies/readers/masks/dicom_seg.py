@@ -134,14 +134,21 @@ def _marked_frames(
     dataset: Dataset, pixels: NDArray[np.integer], segments: frozenset[int], kind: str
 ) -> Iterator[_Frame]:
     """Yield each frame that shows a wanted segment."""
-    half = 0.5
-    if kind == "FRACTIONAL":
-        half = whole_number(dataset, "MaximumFractionalValue") / 2
+    half = _maximum(dataset, pixels) / 2 if kind == "FRACTIONAL" else 0.5
     for index, frame in enumerate(pixels):
         if kind == "LABELMAP":
             yield index, 0, np.isin(frame, sorted(segments))
         elif (segment := _segment(dataset, index)) in segments:
             yield index, segment, frame >= half
+
+
+def _maximum(dataset: Dataset, pixels: NDArray[np.integer]) -> int:
+    """Return the stored value that stands for all of a voxel; no voxel holds more."""
+    maximum, highest = whole_number(dataset, "MaximumFractionalValue"), int(pixels.max(initial=0))
+    if maximum < max(highest, 1):
+        message = f"MaximumFractionalValue is {maximum}, and the mask's frames hold up to {highest}"
+        raise refused(Reason.NOT_READABLE, f"{message}: nothing tells what a value's share of a voxel is")
+    return maximum
 
 
 def _groups(dataset: Dataset, frame: int, name: str) -> list[Dataset]:

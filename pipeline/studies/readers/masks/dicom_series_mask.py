@@ -5,10 +5,11 @@ Its header is often a copy of the image's: a rescale is no part of labels, and a
 
 from pathlib import Path
 
+from pipeline.errors import Reason
 from pipeline.studies.readers.dicom.data_set import file_kind
 from pipeline.studies.readers.dicom.header import Kind
 from pipeline.studies.readers.images.dicom_series import stored_labels
-from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, on_grid
+from pipeline.studies.readers.shared.base import ImageFile, MaskFile, MaskRequest, on_grid, refused
 from pipeline.studies.readers.shared.reader_facts import MaskNotes, ReaderFacts
 from pipeline.studies.readers.shared.sidecars import where_meant
 
@@ -31,9 +32,11 @@ def read_mask(path: Path, image: ImageFile, wanted: MaskRequest) -> MaskFile:
     """Read a label map (column, row, slice) of stored values onto the image's grid.
 
     Raises:
-        StudyError: as the reader of series, ``where_meant`` and ``on_grid``.
+        StudyError: UNSUPPORTED_FORMAT for the image's own slices; as series, ``where_meant`` and ``on_grid``.
     """
-    labels = stored_labels(path).volume
-    marked, facts = where_meant(labels.array, path, wanted)
-    on_image, resampled = on_grid(marked, labels.geometry, image.volume.geometry, wanted)
+    labels = stored_labels(path)
+    if labels.instances & image.instances:
+        raise refused(Reason.UNSUPPORTED_FORMAT, "the mask's slices are the image's own: an image is no mask of itself")
+    marked, facts = where_meant(labels.volume.array, path, wanted)
+    on_image, resampled = on_grid(marked, labels.volume.geometry, image.volume.geometry, wanted)
     return MaskFile(on_image, facts | resampled)

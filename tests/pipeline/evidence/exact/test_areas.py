@@ -100,6 +100,16 @@ def test_which_class_is_called_positive_decides_nothing():
     assert (there.low, there.high, there.p_low) == pytest.approx((back.low, back.high, back.p_low))
 
 
+def test_the_bounds_are_where_the_p_values_pass_alpha_in_the_worse_class():
+    generator = np.random.default_rng(5)
+    drawn = area_draws(cohort_of(generator.normal(1, 1, 8).round(1), generator.normal(0, 2, 8).round(1)))
+    assert len(drawn.low) == len(drawn.high) == 2
+    low, high = drawn.interval(0.025)
+    assert drawn.p_low(low - 1e-3) <= 0.025 < drawn.p_low(low + 1e-3)
+    assert drawn.p_high(high + 1e-3) <= 0.025 < drawn.p_high(high - 1e-3)
+    assert drawn.p_low(low + 1e-3) > (drawn.low <= low + 1e-3).mean(axis=1).min()
+
+
 def test_neither_the_scale_of_the_scores_nor_the_order_of_the_studies_matters():
     scores, positive, patients = example(2)
     claim = Claim("at_least", 0.5)

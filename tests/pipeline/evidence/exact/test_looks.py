@@ -86,6 +86,11 @@ def test_missing_patients_count_against_both_sides():
     result = judge_open(cohort, Claim("at_least", 0.5))
     assert result.p_low == pytest.approx(math.exp(-log_evidence(np.array([1.0] * 30 + [0] * 3), 0.5).max()))
     assert (result.n_patients, result.n_missing) == (33, 3)
+    fewer = judge_open(one_study_each([0.0] * 30, missing=3), Claim("at_least", 0.5))
+    assert fewer.p_high == pytest.approx(math.exp(-log_evidence(np.array([1.0] * 30 + [0] * 3), 0.5).max()))
+    assert fewer.p_low == 1.0
+    first = judge_open(one_study_each([None, *[0.0] * 12]), Claim("at_least", 0.5))
+    assert first.p_high == pytest.approx(math.exp(-log_evidence(np.array([0, *[1.0] * 12]), 0.5).max()))
     many = judge_open(one_study_each([1.0] * 30, missing=10), Claim("at_least", 0.5))
     assert (many.decision, many.decided_at) == ("INCONCLUSIVE", None)
 

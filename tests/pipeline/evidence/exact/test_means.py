@@ -197,6 +197,14 @@ def test_the_missing_count_against_the_claim_on_both_sides():
     result = judge_mean(one_study_each(scores, missing=2), Claim("at_least", 0.7))
     assert (result.decision, result.value, result.n_patients, result.n_missing) == ("MET", 1.0, 22, 2)
     assert (result.low, result.best_reachable) == pytest.approx((clopper_pearson(20, 22)[0],) * 2)
+    holes = judge_mean(one_study_each([1.0, 0.2, 0.4], missing=2), Claim("at_least", 0.7, maximum_missing=1))
+    assert holes.p_low == pytest.approx(p_low([1.0, 0.2, 0.4, 0, 0], 0.7))
+    assert holes.p_high == pytest.approx(p_high([1.0, 0.2, 0.4, 1, 1], 0.7))
+    assert holes.low == pytest.approx(exact_interval([1.0, 0.2, 0.4, 0, 0], 0.95)[0])
+    assert holes.high == pytest.approx(exact_interval([1.0, 0.2, 0.4, 1, 1], 0.95)[1])
+    assert exact_interval([0.2] * 9, 0.95, missing=1) == pytest.approx(
+        (exact_interval([0.2] * 9 + [0], 0.95)[0], exact_interval([0.2] * 9 + [1], 0.95)[1])
+    )
 
 
 def test_too_many_missing_decide_nothing():

@@ -113,6 +113,8 @@ def test_an_area_is_planned_by_its_smaller_class():
     assert 9 <= needed <= 16
     assert beyond_one is None
     assert plan.power[0][1] == pytest.approx(0.8, abs=0.2)
+    assert plan.power[0][1] == area_power(12, 40, Claim("at_least", 0.5), 0.8)
+    assert plan.power[0][1] != area_power(12, 12, Claim("at_least", 0.5), 0.8)
     assert plan.power[1] == (0.6, None)
 
 

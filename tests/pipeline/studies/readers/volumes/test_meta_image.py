@@ -1,6 +1,7 @@
 """MetaImage against SimpleITK, and headers that lie."""
 
 import gzip
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -257,6 +258,15 @@ def test_a_header_under_another_name_is_refused(tmp_path):
 )
 def test_a_stream_holds_just_the_voxels(tmp_path, voxels, reason):
     refusal(Reason(reason), lambda: read_image(meta(tmp_path / "a.mha", voxels, CompressedData="True")))
+
+
+def test_a_bomb_is_never_inflated(tmp_path):
+    path = meta(tmp_path / "a.mha", zlib.compress(bytes(100_000_000)), CompressedData="True")
+    tracemalloc.start()
+    refusal(Reason.NOT_READABLE, lambda: read_image(path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
 
 
 def test_a_stated_packed_size_is_the_streams(tmp_path):

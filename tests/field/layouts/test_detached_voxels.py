@@ -10,7 +10,7 @@ from pipeline.errors import StudyError
 from pipeline.studies import read_study as reading
 from pipeline.studies.content_digest import source_digest
 from pipeline.studies.read_study import list_studies, read_study
-from tests.field.archives import INDEX, mark, meta_image
+from tests.field.layouts.copies import INDEX, mark, meta_image
 from tests.field.making import NAMES, RAMP, attempt, scanned
 
 UID = "1.3.6.1.4.1.14519.5.2.1.6279.6001.222087835829332162112837"

@@ -13,7 +13,7 @@ from pipeline.studies.index.scan import scan, summary
 from pipeline.studies.listing.dataset_layouts import LAYOUTS, found_layout
 from pipeline.studies.listing.layouts.layout import LayoutChoice
 from pipeline.studies.read_study import Discovery, list_studies, read_study
-from tests.field.archives import (
+from tests.field.layouts.copies import (
     INDEX,
     STRUCTURES,
     brats,
@@ -294,6 +294,15 @@ def test_a_folder_of_dicom_that_grows(tmp_path):
 def test_a_folder_of_dicom_without_a_place_to_keep_a_scan_says_what_to_do(tmp_path):
     with pytest.raises(ArchiveError, match="whose studies its headers tell; make a manifest with camaudit scan"):
         rows_of(xnat(tmp_path / "a"))
+
+
+def test_what_somebody_has_made_of_a_series_is_no_patient_of_its_own(tmp_path):
+    root = xnat(tmp_path / "a")
+    volume(root / "SECRET0" / "SECRET0_MR1" / "SCANS" / "1" / "resources" / "NIFTI" / "t1.nii.gz")
+    rows = rows_of(root, private=tmp_path / "p")
+    assert {row.patient for row in rows} == {"SECRET0", "SECRET1"}
+    assert len(rows) == 2
+    assert scanned(root)[2].usable == 3  # a scan's manifest leaves it to the user
 
 
 def test_any_folder_of_dicom_by_choice(tmp_path):
