@@ -38,8 +38,8 @@ def agreement(masks: tuple[Mask, ...]) -> dict[Pair, tuple[Score, ...]]:
         group = [mask for mask in drawn if mask.label == label]
         for first, second in combinations(group, 2):
             if first.reader != second.reader:
-                one, other = sorted((first.reader, second.reader))
-                scores[label, one, other] = _overlap(first, second)
+                readers = sorted((first.reader, second.reader))
+                scores[label, readers[0], readers[1]] = _overlap(first, second)
         scores.update(_left_out(label, group))
     return scores
 
