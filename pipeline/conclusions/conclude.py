@@ -88,11 +88,7 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         compared=_compared(audits),
         cohort_facts=_cohort_facts(audits, negative),
         classification=_not_a_classifier() if is_regression else classification(audits, labels, bootstrap),
-        estimates=tuple(
-            estimate
-            for estimate in estimates(units, bootstrap)
-            if not is_regression or estimate.among not in STRATA_BY_PREDICTION
-        ),
+        estimates=_estimates(units, bootstrap, calls_labels=not is_regression),
         agreements=agreements(pairs, bootstrap),
         equivalent_methods=shown.equivalent,
         verdicts=judge_all(
@@ -104,6 +100,12 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         not_analysed=tuple(audit for audit in audits if audit.status != "analysed"),
         mask_faults={audit.study: audit.mask_faults for audit in audits if audit.mask_faults},
     )
+
+
+def _estimates(units: Sequence[Unit], bootstrap: Bootstrap, *, calls_labels: bool) -> tuple[Estimate, ...]:
+    """Return the estimates of all maps; a model that calls no label has no true positives."""
+    made = estimates(units, bootstrap)
+    return made if calls_labels else tuple(estimate for estimate in made if estimate.among not in STRATA_BY_PREDICTION)
 
 
 def _not_a_classifier() -> tuple[Estimate, ...]:
