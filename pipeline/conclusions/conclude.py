@@ -87,11 +87,7 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         compared=_compared(audits),
         cohort_facts=_cohort_facts(audits, negative),
         classification=_not_a_classifier() if is_regression else classification(audits, labels, bootstrap),
-        estimates=tuple(
-            estimate
-            for estimate in estimates(cohort.units, tuple(scales.values()), bootstrap)
-            if not is_regression or estimate.among not in STRATA_BY_PREDICTION
-        ),
+        estimates=_estimates(cohort, bootstrap, calls_labels=not is_regression),
         agreements=agreements(pairs, AGREEMENT_SCALES, bootstrap),
         equivalent_methods=shown.equivalent,
         verdicts=judge_all(config.criteria, cohort, bootstrap),
@@ -101,6 +97,12 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         not_analysed=tuple(audit for audit in audits if audit.status != "analysed"),
         mask_faults={audit.study: audit.mask_faults for audit in audits if audit.mask_faults},
     )
+
+
+def _estimates(cohort: Cohort, bootstrap: Bootstrap, *, calls_labels: bool) -> tuple[Estimate, ...]:
+    """Return the maps' estimates; a model that calls no label has no strata by what it called."""
+    every = estimates(cohort.units, tuple(cohort.scales.values()), bootstrap)
+    return tuple(part for part in every if calls_labels or part.among not in STRATA_BY_PREDICTION)
 
 
 def _not_a_classifier() -> tuple[Estimate, ...]:

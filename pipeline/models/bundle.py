@@ -39,9 +39,12 @@ def network_of_bundle(bundle: Path, weights: Path | None = None, *, run_code: bo
         ModelError: when something is missing, cannot be built, or is code that was not asked for.
     """
     files = bundle_files(bundle, weights)
-    definition = network_parts(files.content, files.key)
     where = f"model.bundle: {files.config}"
-    code = code_in(definition)
+    try:
+        definition = network_parts(files.content, files.key)
+        code = code_in(definition)
+    except RecursionError as error:  # a YAML file can hold itself
+        raise ModelError(f"{where}: the network's definition is nested too deeply to be read") from error
     if code is not None and not run_code:
         raise ModelError(
             f"{where}: the network's definition runs code of the bundle, {code}: read it, then say "

@@ -235,6 +235,14 @@ def test_weights_beside_are_named_and_others_can_be_meant(tmp_path):
         loaded(tmp_path)
 
 
+def test_a_definition_that_holds_itself_is_refused(tmp_path):
+    bundle(tmp_path, {})
+    (tmp_path / "configs/inference.json").unlink()
+    (tmp_path / "configs/inference.yaml").write_text("network_def: &net\n  _target_: UNet\n  inner: *net\n")
+    with pytest.raises(ModelError, match="nested too deeply to be read"):
+        network_of_bundle(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
