@@ -158,7 +158,7 @@ def deep_colour():
 @pytest.mark.parametrize(
     ("attribute", "readable"),
     [
-        ("WindowCenter", True), ("NumberOfFrames", True), ("PixelSpacing", False), ("BitsStored", False),
+        ("WindowCenter", True), ("NumberOfFrames", True), ("PixelSpacing", True), ("BitsStored", False),
         ("PhotometricInterpretation", False), ("PatientOrientation", True), ("ImageType", True), ("PatientID", True),
     ],
 )  # fmt: skip

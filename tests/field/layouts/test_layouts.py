@@ -343,7 +343,7 @@ def test_a_scan_is_grouped_again_when_the_layout_is_chosen(tmp_path):
             choice = LayoutChoice(layout)
             scan(root, catalogue, workers=0, on_files=lambda _: None, choice=choice)
             told.append(summary(root, catalogue, choice=choice).masks_used)
-    assert told == [0, 1, 3]
+    assert told == [2, 3, 3]  # folders of masks are known without a layout; where two fit, no file says which is kept
 
 
 def test_a_layout_one_level_deeper_is_found_and_several_are_not_guessed(tmp_path):
