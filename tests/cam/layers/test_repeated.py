@@ -313,7 +313,7 @@ def test_patches_in_rows_are_no_slices_of_the_image():
             self.embed, self.inner, self.head = conv(2, 1, 6, 3, padding=1), nn.Identity(), nn.Linear(6, 3)
 
         def forward(self, x):
-            patches = self.embed(x).unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 4, 5, 1).reshape(-1, 16, 6)
+            patches = self.embed(x).unfold(2, 16, 16).unfold(3, 16, 16).permute(0, 2, 3, 4, 5, 1).reshape(-1, 256, 6)
             return self.head(self.inner(patches).tanh().mean(1).unflatten(0, (len(x), -1)).mean(1))
 
     torch.manual_seed(0)
