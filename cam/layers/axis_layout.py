@@ -130,6 +130,8 @@ class Reader:
         slices = self.slices(name)
         if slices is None:
             return None
+        if self.is_measured(name) and len(shape) == 3 and _channels_of(self.modules[self._base(name)]) != "first":
+            return None
         if self._reads_last(name, shape):
             raise ValueError(
                 f"layer {name!r} returns tokens, or channels last, of slices, shape {shape}, which is not supported: "

@@ -18,7 +18,7 @@ from cam.layers.hooks import hookable
 __all__ = ["measured_slices"]
 
 _CHANGED = 0.1  # of the largest change: what a normalisation of the whole image changes elsewhere is less
-_NEIGHBOURS = 4  # a slice may be seen with the nearest out of so many
+_NEIGHBOURS, _MOST_NEIGHBOURS = 4, 3  # a slice may be seen with the nearest out of so many, and so many at each side
 
 
 @dataclass
@@ -95,7 +95,7 @@ def _lies_at(rows: Tensor, number: int) -> bool:
     changed = torch.nonzero(rows > _CHANGED * largest)[:, 0].tolist()
     if not largest > 0 or number not in changed:
         return False
-    near = (len(rows) - 1) // _NEIGHBOURS
+    near = min((len(rows) - 1) // _NEIGHBOURS, _MOST_NEIGHBOURS)
     return bool(number - near <= changed[0] and changed[-1] <= number + near)
 
 

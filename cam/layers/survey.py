@@ -121,12 +121,19 @@ class LayerSurvey:
         recorded = vertex is not None and self.record.weights_behind(vertex)
         return recorded or any(map(self.record.lies_between, weighing))
 
+    def _parts(self, place: int) -> int:
+        """Return how many slices or instances a layer sees, 0 where it sees the image as a whole."""
+        slices, layer = self.layers.slices(self.finished[place]), self.finished[place]
+        if slices is None:
+            return 0
+        return max(len(self.calls_of(layer.name)), (layer.shape or (0,))[0])
+
     def share_behind(self, place: int) -> float:
         """Return the share of the layers with weights and cells that come after this one.
 
         Behind tokens that stand for no place, those whose cells are known do not count: no evidence lies at them. Nor
-        do those whose cells are not, of a network that answers an image in words, (B, T, vocabulary): they read text;
-        or behind slices and instances: they read all parts.
+        do those whose cells are not, of a network that answers an image in words, (B, T, vocabulary): they read text.
+        Nor do those with a token for each slice or instance: they read all parts.
         """
         grid = self._read(place)
         tokens = grid is not None and bool(grid.prefix)
@@ -138,8 +145,11 @@ class LayerSurvey:
         ]
         behind = [number for number in working if number > place and self.values[number] != value]
         behind = [number for number in behind if not (tokens and self._read(number))]
-        if (self.logits.ndim == 3 and self.x.ndim > 3) or self.layers.slices(self.finished[place]):
+        if self.logits.ndim == 3 and self.x.ndim > 3:
             behind = [number for number in behind if self._read(number)]
+        parts = self._parts(place)
+        whole = ((1, parts), (parts, 1))
+        behind = [number for number in behind if not (parts and (self.finished[number].shape or ())[:-1] in whole)]
         return len(behind) / max(len(working), 1)
 
 

@@ -400,8 +400,8 @@ MUTANTS: list[Mutant] = [
         ("sorted({0, 1, size // 2, size - 1})", "sorted({0, 1})"),
         ("sorted({0, 1, size // 2, size - 1})", "sorted({0, size - 1})"),
         ("rows > _CHANGED * largest", "rows >= 0"),
-        ("near = (len(rows) - 1) // _NEIGHBOURS", "near = 0"),
-        ("near = (len(rows) - 1) // _NEIGHBOURS", "near = len(rows)"),
+        ("near = min((len(rows) - 1) // _NEIGHBOURS, _MOST_NEIGHBOURS)", "near = 0"),
+        ("near = min((len(rows) - 1) // _NEIGHBOURS, _MOST_NEIGHBOURS)", "near = (len(rows) - 1) // _NEIGHBOURS"),
         ("Slices(axis - 1 if axis else None, samples_first=samples_first)", "Slices(axis - 1 if axis else None)"),
         ("int(place * len(rows) + 1e-9)", "0"),
         ("if len(rows) <= size and", "if"),
@@ -452,7 +452,7 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "cam/layers/survey.py",
-        ("(self.logits.ndim == 3 and self.x.ndim > 3) or", "False or"),
+        ("if self.logits.ndim == 3 and self.x.ndim > 3:", "if False:"),
         tests=("tests/cam/test_vision_language.py",),
     ),
     *of(

@@ -302,3 +302,21 @@ def test_the_pool_of_a_view_is_not_taken_for_its_features():
     model, x = views(2)
     model.pool = nn.Sequential(nn.AvgPool2d(2), pool(2), nn.Flatten()).eval()
     assert find_layer(model, x).names == ("features#0", "features#1")
+
+
+def test_patches_in_rows_are_no_slices_of_the_image():
+    """As TNT's pixels: a row for each patch of a grid, so a plane of the image lies in a whole row of patches."""
+
+    class Pixels(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.inner, self.head = conv(2, 1, 6, 3, padding=1), nn.Identity(), nn.Linear(6, 3)
+
+        def forward(self, x):
+            patches = self.embed(x).unfold(2, 16, 16).unfold(3, 16, 16).permute(0, 2, 3, 4, 5, 1).reshape(-1, 256, 6)
+            return self.head(self.inner(patches).tanh().mean(1).unflatten(0, (len(x), -1)).mean(1))
+
+    torch.manual_seed(0)
+    model, x = Pixels().double().eval(), torch.randn(1, 1, 80, 80, dtype=torch.float64)
+    assert measured_slices(model, x) == {}
+    assert find_layer(model, x).names == ("embed",)
