@@ -24,7 +24,7 @@ def test_a_run_of_the_present_version_is_kept():
 
 def test_the_kept_run_of_the_present_version_is_read_whole():
     run = read_run(PRESENT)
-    assert [verdict.answer for verdict in run.verdicts] == ["NOT EVALUATED"] * 3
+    assert [verdict.answer for verdict in run.verdicts] == ["INCONCLUSIVE"] * 3
     assert (run.results.flow.found, len(run.studies)) == (3, 3)
     scores = [row for row in run.scores.to_pylist() if row["metric"] == "iou" and row["method"] == "gradcam"]
     assert len(scores) == 4
@@ -35,7 +35,7 @@ def test_the_kept_run_of_the_present_version_is_read_whole():
         assert values.affine.shape == (4, 4)
         assert np.ptp(values.array) > 0
     assert run.overlay(run.results.cases[0].study, "gradcam").array.size
-    assert "NOT EVALUATED" in run._repr_html_()
+    assert "INCONCLUSIVE" in run._repr_html_()
 
 
 @pytest.mark.parametrize("folder", KEPT, ids=lambda path: path.name)
