@@ -41,7 +41,8 @@ def chosen_layers(auditor: Auditor, noise: Tensor) -> tuple[Layers, Capture]:
             else LayerChoice((asked,), None, _NAMED)
             for asked in auditor.config.model.layers
         }
-        return layers, capture(network, noise, layer_names(layers), grids=grids, output=output)
+        names = layer_names(layers)
+        return layers, capture(network, noise, names, grids=grids, output=output, memory=auditor.memory)
     except ValueError as error:
         raise ModelError(f"model.layers: {_as_configured(str(error))}") from error
     except (RuntimeError, TypeError, AttributeError, IndexError) as error:
