@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 __all__ = ["tail"]
 
-_BISECTIONS = 40
+_SEARCHES = 60
+_CLOSE = 1e-6
+"""How near to the saddle, in shares of its distance to the ends: the line may pass beside it."""
 _STEP = 0.2
 _TURN = 1.5
 """Radians from node to node at most."""
@@ -25,6 +27,8 @@ _NEGLIGIBLE = 36.0
 _LARGEST = 1e300
 _BLOCK = 16_384
 """Coefficients at once: what a processor's own memory holds."""
+_AT_ONCE = 4 * _BLOCK
+"""Coefficients times nodes at once."""
 
 Floats = NDArray[np.float64]
 
@@ -83,16 +87,27 @@ def _along_the_line(lam: Floats, counts: Floats, saddle: Floats, peak: Floats) -
     nodes = int(np.ceil((end / _step(line, end)).max())) + 1
     step = end / (nodes - 1)
     total = np.zeros(len(lam))
-    for node in range(nodes):
-        height = scale * np.sinh(node * step)
-        turned = slopes * height[:, None]
-        modulus = -0.5 * (counts * np.log1p(turned**2)).sum(axis=1)
-        angle = (counts * np.arctan(turned)).sum(axis=1)
-        # the real part of M(s) / -s at s = saddle + i height
-        real = (-saddle * np.cos(angle) - height * np.sin(angle)) / (saddle**2 + height**2)
-        weight = 0.5 if node == 0 else 1.0
-        total += weight * np.exp(peak + modulus) * real * scale * np.cosh(node * step) * step
+    together = max(1, _AT_ONCE // lam.size)
+    for start in range(0, nodes, together):
+        places = np.arange(start, min(start + together, nodes))
+        total += _of_nodes(line, peak, step, places)
     return np.clip(total / np.pi, 0.0, 1.0)
+
+
+def _of_nodes(line: "_Line", peak: Floats, step: Floats, places: NDArray[np.intp]) -> Floats:
+    """Return what some nodes, counted from the saddle, add to the integral of each row."""
+    u = places * step[:, None]  # (rows, nodes), as all below
+    height = line.scale[:, None] * np.sinh(u)
+    turned = line.slopes[:, None, :] * height[:, :, None]
+    modulus = -0.5 * np.einsum("rt,rnt->rn", line.counts, np.log1p(turned**2))
+    angle = np.einsum("rt,rnt->rn", line.counts, np.arctan(turned))
+    saddle = line.saddle[:, None]
+    # the real part of M(s) / -s at s = saddle + i height
+    real = (-saddle * np.cos(angle) - height * np.sin(angle)) / (saddle**2 + height**2)
+    weight = np.where(places == 0, 0.5, 1.0)
+    parts = weight * np.exp(peak[:, None] + modulus) * real * line.scale[:, None] * np.cosh(u) * step[:, None]
+    total: Floats = parts.sum(axis=1)
+    return total
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,10 +160,21 @@ def _step(line: _Line, end: Floats) -> Floats:
 
 
 def _saddle(lam: Floats, counts: Floats) -> Floats:
-    """Return the point of (-1, 0) where log M(s) - log(-s), which is convex there, is smallest."""
+    """Return the point of (-1, 0) where log M(s) - log(-s), which is convex there, is smallest.
+
+    By Newton's steps where they stay between the ends that are known, by halves elsewhere.
+    """
     low, high = np.full(len(lam), -1.0), np.zeros(len(lam))
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        slope = (counts * lam / (1 - middle[:, None] * lam)).sum(axis=1) - 1 / middle
-        low, high = np.where(slope < 0, middle, low), np.where(slope < 0, high, middle)
-    return (low + high) / 2
+    place = (low + high) / 2
+    for _ in range(_SEARCHES):
+        slopes = lam / (1 - place[:, None] * lam)
+        first = (counts * slopes).sum(axis=1) - 1 / place
+        second = (counts * slopes**2).sum(axis=1) + 1 / place**2
+        low, high = np.where(first < 0, place, low), np.where(first < 0, high, place)
+        newton = place - first / second
+        inside = (newton > low) & (newton < high)
+        following = np.where(inside, newton, (low + high) / 2)
+        if (np.abs(following - place) <= _CLOSE * np.minimum(-place, 1 + place)).all():
+            return following
+        place = following
+    return place
