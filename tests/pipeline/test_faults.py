@@ -81,7 +81,7 @@ def test_a_model_that_fails_for_one_study_loses_that_study_alone(tmp_path, raise
 def test_a_fault_of_our_own_blames_no_study(tmp_path, monkeypatch):
     auditor, sources = opened(tmp_path, 6)
 
-    def broken(evidence, mask, metrics):
+    def broken(overlap, metrics):
         return {"area": 1}[SECRET]
 
     monkeypatch.setattr(measuring, "score_all", broken)
