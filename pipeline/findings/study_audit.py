@@ -66,6 +66,14 @@ class StudyAudit(FrozenModel):
     agreement: tuple[PairAgreement, ...] = ()
     map_scores: tuple[MapScores, ...] = ()
 
+    def may_show(self, label: str) -> bool:
+        """Tell whether the reference says that a label is present, or has a label that nobody knows in its place."""
+        return label in (self.reference or ()) or self.reason == "unknown_label"
+
+    def may_lack(self, label: str) -> bool:
+        """Tell whether the reference says that a label is not present, or has one that nobody knows."""
+        return self.reference is not None and (label not in self.reference or self.reason == "unknown_label")
+
     @model_validator(mode="after")
     def _reason_when_not_analysed(self) -> Self:
         if (self.status == "analysed") != (self.reason is None):

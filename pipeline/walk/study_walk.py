@@ -188,7 +188,8 @@ def _input_facts(x: torch.Tensor) -> InputFacts:
 
 def _not_analysed(auditor: Auditor, source: StudySource, fault: StudyError) -> StudyAudit:
     """Return the row of a study without scores; what its archive says of it tells which claims it is missing from."""
-    negative, reference = auditor.config.model.negative_label, source.row.reference
+    model, reference = auditor.config.model, source.row.reference
+    findings = [label for label in model.labels if label != model.negative_label]
     return StudyAudit(
         study=source.study,
         patient=source.patient,
@@ -197,7 +198,7 @@ def _not_analysed(auditor: Auditor, source: StudySource, fault: StudyError) -> S
         stage=fault.stage,
         reason=fault.reason,
         message=str(fault),
-        reference=None if reference is None else tuple(label for label in reference if label != negative),
+        reference=None if reference is None else tuple(label for label in reference if label in findings),
         masks=len(source.row.masks),
         strata=source.row.strata,
     )

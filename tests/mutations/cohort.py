@@ -12,7 +12,7 @@ MUTANTS = [
         ("if values:\n        return float(np.mean(values))", "if values:\n        return float(np.max(values))"),
         ("for label in labels if audit.masks or audit.mask_faults else ():", "for label in ():"),
         ("for label in labels if audit.masks or audit.mask_faults else ():", "for label in labels:"),
-        ("label not in explained and label in (audit.reference or ())", "label not in explained"),
+        ("label not in explained and audit.may_show(label)", "label not in explained"),
         (
             '"true_positive": unit.positive and unit.predicted is not False,',
             '"true_positive": unit.positive and bool(unit.predicted),',

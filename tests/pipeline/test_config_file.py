@@ -16,7 +16,7 @@ archive: {path: a, manifst: b}
 model:
   name: 3
   factory: package.module:build
-  labels: [only]
+  labels: []
 prepare: [3, {_target_: Spacing}]
 explian: {}
 overlap: {threshold: 2}

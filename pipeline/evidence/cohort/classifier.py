@@ -41,8 +41,8 @@ _Of = Callable[[StudyAudit, str | None], bool]
 
 _counts: Final[Mapping[str, _Of]] = {
     "accuracy": lambda row, label: True,  # noqa: ARG005 - one form for all
-    "sensitivity": lambda row, label: label in (row.reference or ()),
-    "specificity": lambda row, label: label not in (row.reference or ()),
+    "sensitivity": lambda row, label: row.may_show(str(label)),
+    "specificity": lambda row, label: row.may_lack(str(label)),
 }
 
 _right: Final[Mapping[str, Callable[[StudyAudit, str | None], float]]] = {

@@ -72,7 +72,7 @@ def _units(
     for target in explained:
         yield _unit(audit, target, _by_map(audit, target, at_layers), metrics)
     for label in labels if audit.masks or audit.mask_faults else ():
-        if label not in explained and label in (audit.reference or ()):
+        if label not in explained and audit.may_show(label):
             yield _without_scores(audit, label, NOT_EXPLAINED if analysed else NOT_ANALYSED)
 
 

@@ -51,7 +51,7 @@ def studies(count=20):
 def not_analysed(number, *, reference=("nodule",), masks=1, **rest):
     return StudyAudit(
         study=f"F-{number}", patient=rest.pop("patient", f"Q-{number}"), source_sha256="0", status="failed",
-        stage="read", reason="truncated", reference=reference, masks=masks, **rest,
+        stage="read", reason=rest.pop("reason", "truncated"), reference=reference, masks=masks, **rest,
     )  # fmt: skip
 
 

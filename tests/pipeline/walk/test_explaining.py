@@ -113,7 +113,6 @@ REFUSED = [
     ),
     ("two_inputs", {}, r"needs 2 inputs \(image, previous\), and an audit shows it one image"),
     ("two_calls", {"model.layers": "features"}, "take a map of each"),
-    ("by_slice", {}, r"model\.grids \{'features.*': \{slices: axis\}\}"),
 ]
 
 

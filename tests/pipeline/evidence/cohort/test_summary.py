@@ -104,6 +104,7 @@ def test_what_has_no_score_widens_the_interval_on_both_sides():
     ("lost", "missing"),
     [
         (not_analysed(0), 1),
+        (not_analysed(0, reference=(), reason="unknown_label"), 1),  # a slip of the pen must not shrink the cohort
         (not_analysed(0, reference=()), 0),  # nothing to find in it
         (not_analysed(0, reference=None), 0),
         (not_analysed(0, masks=0), 0),  # nothing to hold a map against
@@ -207,6 +208,13 @@ def test_a_study_that_failed_counts_against_the_classifier_whatever_its_masks():
         assert after[metric].value == before[metric].value == 1.0
         assert after[metric].low < before[metric].low
         assert after[metric].missing_studies == missing
+
+
+def test_a_reference_that_nobody_can_read_counts_against_every_figure():
+    rows = [*(study(n) for n in range(20)), not_analysed(0, reference=(), reason="unknown_label")]
+    own = {part.metric: part for part in classification(rows, ["nodule"], BOOTSTRAP)}
+    assert [own[metric].missing_studies for metric in ("accuracy", "sensitivity")] == [1, 1]
+    assert own["specificity"].value is None
 
 
 def test_agreement_of_readers():
