@@ -274,6 +274,7 @@ def test_a_bound_on_the_wrong_side_is_said_to_be_meant():
     rows = hits(*[0.9] * 20, metric="iou")
     verdict = judged(rows, metric="iou", at_most=0.95, reversed=True)
     assert verdict.rule == "at most 0.95, although higher is better"
+    assert verdict.smallest_cohort == 2  # at most 0.95: two patients of score 0 have p = 0.05 ** 2
 
 
 @pytest.mark.parametrize("rule", [{"at_least": 0.5}, {"at_most": 0.5, "reversed": True}])
