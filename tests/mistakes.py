@@ -128,8 +128,25 @@ MISTAKES = (
     Mistake("a coin's confidence", edited(("criteria.0.confidence", 0.5)), ("greater than or equal to 0.9, not 0.5",)),
     Mistake(
         "a bound on the wrong side",
-        edited(("criteria.0.metric", "hd95"), ("criteria.0.at_least", 5)),
+        edited(("criteria.0.metric", "hd95"), ("criteria.0.at_least", 5), ("criteria.0.statistic", "median")),
         ("criteria.0.at_least: of hd95 lower is better, so it would ask for a bad value; write at_most",),
+    ),
+    Mistake(
+        "a mean without an end",
+        edited(("criteria.0", {"metric": "hd95", "method": "gradcam", "at_most": 10})),
+        (
+            "criteria.0.at_most: hd95 is at least 0 and has no other end, so no test of its mean is valid; add statistic:",
+        ),
+    ),
+    Mistake(
+        "a label that the model lacks",
+        edited(("criteria.0.label", "leison")),
+        ("criteria.0.label: unknown label 'leison'",),
+    ),
+    Mistake(
+        "a margin that is missing",
+        edited(("criteria.0", {"metric": "iou", "method": "gradcam", "not_worse_than": "readers"})),
+        ("criteria.0: margin goes with not_worse_than and equivalent_to, and both need one",),
     ),
     Mistake(
         "a rate at most",
@@ -148,7 +165,7 @@ MISTAKES = (
     ),
     Mistake(
         "a negative distance",
-        edited(("criteria.0", {"metric": "hd95", "method": "gradcam", "at_most": -1})),
+        edited(("criteria.0", {"metric": "hd95", "method": "gradcam", "at_most": -1, "statistic": "median"})),
         ("criteria.0.at_most: hd95 is at least 0, not -1",),
     ),
     Mistake("two bounds", edited(("criteria.0.at_most", 0.9)), ("criteria.0: give exactly one of at_least",)),
