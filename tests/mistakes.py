@@ -134,9 +134,7 @@ MISTAKES = (
     Mistake(
         "a mean without an end",
         edited(("criteria.0", {"metric": "hd95", "method": "gradcam", "at_most": 10})),
-        (
-            "criteria.0.at_most: hd95 is at least 0 and has no other end, so no test of its mean is valid; add statistic:",
-        ),
+        ("criteria.0.at_most: hd95 is at least 0 and has no other end, so no test of its mean is valid; add",),
     ),
     Mistake(
         "a label that the model lacks",
