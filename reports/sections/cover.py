@@ -119,6 +119,7 @@ def _about(verdict: Verdict) -> str:
     if estimate.missing_studies:
         missing = plural(estimate.missing_studies, "study without a score counts", "studies without a score count")
         sentences.append(f"{missing} against the claim")
+    sentences += _other_means(verdict)
     patients = estimate.patients + estimate.missing_patients
     if patients < _SMALL and verdict.best_reachable is not None and estimate.value is not None:
         sentences.append(
@@ -130,6 +131,17 @@ def _about(verdict: Verdict) -> str:
     if verdict.any_of is not None:
         sentences.append(f"one of the criteria of {verdict.any_of!r} has to hold")
     return "; ".join(sentences)
+
+
+def _other_means(verdict: Verdict) -> list[str]:
+    """Return the mean over the other unit, and that without maps that show nothing, where they are not the same."""
+    estimate = verdict.estimate
+    by_patient = verdict.unit == "patient"
+    other = estimate.per_study if by_patient else estimate.per_patient
+    means = [(other, f"over {'studies' if by_patient else 'patients'} the mean is")]
+    means += [(estimate.complete_case, "without maps that show nothing it is")]
+    as_printed = number(estimate.value)
+    return [f"{words} {number(value)}" for value, words in means if value is not None and number(value) != as_printed]
 
 
 def _by_label(context: Context) -> list[Flowable]:

@@ -206,6 +206,17 @@ def test_a_verdict_says_what_is_missing_and_what_so_few_patients_can_show():
     assert "patients at least" not in many
 
 
+def test_the_other_means_are_told_where_they_differ():
+    means = {"per_patient": 0.4, "per_study": 0.5512, "complete_case": 0.4613}
+    text = said("", example.results(verdicts=(verdict(estimate=means),)))
+    assert "over studies the mean is 0.55" in text
+    assert "without maps that show nothing it is 0.46" in text
+    by_study = {**means, "per_patient": 0.31, "per_study": 0.4, "complete_case": 0.4}
+    text = said("", example.results(verdicts=(verdict(unit="study", estimate=by_study),)))
+    assert "over patients the mean is 0.31" in text
+    assert "without maps" not in text
+
+
 def test_an_interval_that_only_describes_is_marked():
     described = {"low": 11.25, "high": 18.5, "how": "patient-cluster bootstrap, percentile"}
     far = example.estimate("distance_mm", "gradcam", 14.8, low=None, high=None, described=described)
