@@ -100,8 +100,11 @@ def measured(model: nn.Module, x: Tensor, tokens: int) -> TokenGrid | None:
         sequence = _first_sequence(model, probe, tokens)
         if sequence is None or not sequence.requires_grad:
             return None
-        grid = _grid_of(cache(lambda row: _patch_of(sequence, row, probe)), tokens, x.shape[2:])
-        return grid or _grid_by_order(sequence, probe, tokens)
+        patch_of = cache(lambda row: _patch_of(sequence, row, probe))
+        prefix = _prefix_of(patch_of, tokens)
+        if prefix is None:
+            return None
+        return _grid_of(patch_of, prefix, tokens, x.shape[2:]) or _grid_by_order(sequence, prefix, probe)
 
 
 class _Reached(BaseException):  # not an Exception: no model may take it for a fault of its own
@@ -149,11 +152,14 @@ def _patch_of(sequence: Tensor, row: int, probe: Tensor) -> _Box | None:
     return tuple(zip(places.amin(0).tolist(), (places.amax(0) + 1).tolist(), strict=True))
 
 
-def _grid_of(patch_of: Callable[[int], _Box | None], tokens: int, extent: Sequence[int]) -> TokenGrid | None:
-    rows = range(min(tokens, _MOST_PREFIX_TOKENS))
-    prefix = next((row for row in rows if patch_of(row)), None)
-    if prefix is None:
-        return None
+def _prefix_of(patch_of: Callable[[int], _Box | None], tokens: int) -> int | None:
+    """Return the number of leading tokens that look nowhere; None where none of the first looks at the image."""
+    return next((row for row in range(min(tokens, _MOST_PREFIX_TOKENS)) if patch_of(row)), None)
+
+
+def _grid_of(
+    patch_of: Callable[[int], _Box | None], prefix: int, tokens: int, extent: Sequence[int]
+) -> TokenGrid | None:
     sides = [stop for _, stop in patch_of(prefix) or ()]
     shape = tuple(size // side for size, side in zip(extent, sides, strict=True))
     if prefix + prod(shape) != tokens:
@@ -167,19 +173,18 @@ def _grid_of(patch_of: Callable[[int], _Box | None], tokens: int, extent: Sequen
     return TokenGrid(shape, prefix)
 
 
-def _grid_by_order(sequence: Tensor, probe: Tensor, tokens: int) -> TokenGrid | None:
+def _grid_by_order(sequence: Tensor, prefix: int, probe: Tensor) -> TokenGrid | None:
     generator = torch.Generator().manual_seed(0)
     channels = torch.randn(sequence.shape[1], generator=generator).to(sequence)
-    values = sequence @ channels
-    numbers = torch.arange(tokens).to(values)
+    values = sequence[prefix:] @ channels
+    numbers = torch.arange(len(values)).to(values)
     alike, numbered = (_looked_at(values @ weights, probe) for weights in (torch.ones_like(numbers), numbers))
     if alike is None or numbered is None:
         return None
-    extent = tuple(probe.shape[2:])
-    misfits = {shape: _misfit(alike, numbered, shape) for shape in _shapes(tokens, extent)}
+    misfits = {shape: _misfit(alike, numbered, shape) for shape in _shapes(len(values), tuple(probe.shape[2:]))}
     best, *others = sorted(misfits, key=misfits.__getitem__) or [()]
     clear = all(misfits[other] > _CLEARLY * misfits[best] for other in others)
-    return TokenGrid(best) if best and clear and misfits[best] < _ORDERED else None
+    return TokenGrid(best, prefix) if best and clear and misfits[best] < _ORDERED else None
 
 
 def _looked_at(score: Tensor, probe: Tensor) -> Tensor | None:
