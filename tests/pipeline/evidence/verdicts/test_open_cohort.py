@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 from pipeline.config import Criterion
+from pipeline.evidence.exact.claims import Claim
+from pipeline.evidence.exact.looks import judge_open
+from pipeline.evidence.exact.scores import patient_scores
 from pipeline.evidence.verdicts.criteria import judge_all
 from tests.pipeline.evidence.records import BOOTSTRAP, cohort_of, entry, not_analysed, study
 
@@ -88,6 +91,24 @@ def test_an_auroc_is_judged_at_planned_looks(count, answer):
     assert verdict.answer == answer
     if answer == "MET":
         assert "at look" in verdict.reason
+
+
+def test_each_planned_look_at_an_auroc_pays_for_itself():
+    """Perfect separation of ten and ten patients at the first look: p is bound ** 10, and twice that is spent."""
+    rows = [study(n, patient=f"{n:03d}a") for n in range(10)]
+    rows += [study(500 + n, patient=f"{n:03d}b", reference=(), predicted=(), probability=0.1) for n in range(10)]
+    verdict = judged(rows, {row.study: "run-1" for row in rows}, metric="auroc", method=None, at_least=0.6)
+    assert verdict.p_met == pytest.approx(2 * 0.6**10, abs=0.003)
+    few = judged(rows[:19], {row.study: "run-1" for row in rows}, metric="auroc", method=None, at_least=0.6)
+    assert (few.p_met, few.p_not_met, "first look is planned" in few.reason) == (1.0, 1.0, True)
+
+
+def test_a_refuted_equivalence_is_corrected_for_its_two_sides():
+    rows = [study(n, entry("gradcam", "a", 0.9), entry("centre_prior", "a", 0.1)) for n in range(12)]
+    claim = {"metric": "iou", "equivalent_to": "centre_prior", "margin": 0.3}
+    scores = patient_scores([0.8] * 12, [row.patient for row in rows], span=(-1.0, 1.0))
+    upper = judge_open(scores, Claim("at_most", 0.3))
+    assert judged(rows, nights(rows, 4), **claim).p_not_met == pytest.approx(min(1.0, 2 * upper.p_low))
 
 
 def test_maps_are_as_good_at_every_look():
