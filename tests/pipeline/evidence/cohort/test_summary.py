@@ -120,6 +120,18 @@ def test_only_what_the_claim_is_about_can_be_missing(lost, missing):
     assert (estimate.studies, estimate.missing_studies) == (3, missing)
 
 
+def test_an_empty_mask_of_a_study_without_a_finding_is_nothing_to_find():
+    rows = [*studies(3), study(90, entry("gradcam", "a", "empty_mask"), reference=())]
+    estimate = mean_estimate(units_of(rows), IOU, "gradcam", "all", BOOTSTRAP)
+    assert (estimate.studies, estimate.missing_studies, estimate.undefined) == (3, 0, {"empty_mask": 1})
+
+
+def test_a_label_that_no_reference_names_has_no_estimate_of_its_own():
+    false_alarm = study(90, entry("gradcam", "a", 0.4, target="mass"), reference=())
+    parts = estimates(units_of([*studies(3), false_alarm]), [IOU], BOOTSTRAP)
+    assert not [part for part in parts if str(part.group).startswith("label=")]
+
+
 def test_a_model_that_was_not_asked_may_have_found_or_missed():
     units = units_of([*studies(20), not_analysed(0)], labels=["nodule"])
     for among in ("true_positive", "false_negative"):

@@ -159,6 +159,11 @@ def test_a_map_that_shows_nothing_loses_to_any_that_does():
     assert judged(rows, metric="hd95", better_than="centre_prior", wins=0.5).answer == "NOT MET"
 
 
+def test_a_tie_is_half_a_win():
+    rows = [study(n, entry("gradcam", "a", 0.5), entry("centre_prior", "a", 0.5)) for n in range(12)]
+    assert judged(rows, metric="iou", better_than="centre_prior", wins=0.5).estimate.value == 0.5
+
+
 def test_six_wins_of_six_are_the_fewest_that_show_anything():
     assert judged(PAIRED[:6], metric="iou", better_than="centre_prior", wins=0.5).answer == "MET"
     assert judged(PAIRED[:5], metric="iou", better_than="centre_prior", wins=0.5).answer == "INCONCLUSIVE"
