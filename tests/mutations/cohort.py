@@ -57,7 +57,7 @@ MUTANTS = [
             "float(set(row.predicted) >= set(row.reference or ()))",
         ),
         (
-            '"specificity": lambda row, label: label not in (row.reference or ()),',
+            '"specificity": lambda row, label: row.may_lack(str(label)),',
             '"specificity": lambda row, label: True,',
         ),
         ("_right[metric](row, label) if known else None)", "_right[metric](row, label) if known else 1.0)"),
@@ -106,8 +106,8 @@ MUTANTS = [
             "adjusted = list([",
         ),
         (
-            "if cohort.first_seen is not None:\n        return judge_growing_area",
-            "if False:\n        return judge_growing_area",
+            "if cohort.first_seen is not None:\n        result = judge_growing_area",
+            "if False:\n        result = judge_growing_area",
         ),
         ("criterion.confidence, criterion.missing_at_most)", "criterion.confidence, 1.0)"),
         tests=(CRITERIA, GROWING),

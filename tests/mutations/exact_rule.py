@@ -92,7 +92,7 @@ MUTANTS: list[Mutant] = [
         ("(tuple(p_met), holm(p_not_met)) if", "(holm(p_met), holm(p_not_met)) if"),
         ("(tuple(p_met), holm(p_not_met)) if", "(tuple(p_met), tuple(p_not_met)) if"),
         ("else (holm(p_met), tuple(p_not_met))", "else (tuple(p_met), tuple(p_not_met))"),
-        ('("MET", "NOT MET") if kind == "all" else', '("MET", "NOT MET") if True else'),
+        ('SURE if kind == "all" else SURE[::-1]', "SURE"),
         ("worst = int(np.argmax(p_met))", "worst = int(np.argmin(p_met))"),
         ("p_met = [1.0 if bar else result.p_met", "p_met = [result.p_met"),
         tests=("tests/pipeline/evidence/exact/test_families.py",),

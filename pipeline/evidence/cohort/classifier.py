@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from pipeline.evidence.cohort.bootstrap import auroc_interval
-from pipeline.evidence.cohort.estimating import Bootstrap, mean_estimate_of
+from pipeline.evidence.cohort.estimating import Bootstrap, descriptive, mean_estimate_of
 from pipeline.evidence.cohort.population import Contribution, Population
 from pipeline.evidence.cohort.units import NOT_ANALYSED
 from pipeline.evidence.exact.areas import AreaCohort, area_cohort, area_draws
@@ -64,7 +64,7 @@ def classification(audits: Sequence[StudyAudit], labels: Sequence[str], bootstra
         estimates += [
             share_estimate("sensitivity", audits, label, group, bootstrap),
             share_estimate("specificity", audits, label, group, bootstrap),
-            auroc_estimate(audits, label, group, bootstrap),
+            auroc_estimate(area_cohort_of(audits, label), group, bootstrap),
         ]
     return tuple(estimates)
 
@@ -88,9 +88,10 @@ def area_cohort_of(audits: Iterable[StudyAudit], label: str) -> AreaCohort:
     )
 
 
-def auroc_estimate(audits: Sequence[StudyAudit], label: str, group: str | None, bootstrap: Bootstrap) -> Estimate:
-    """Return the area under a label's ROC curve with its bounds."""
-    cohort = area_cohort_of(audits, label)
+def auroc_estimate(
+    cohort: AreaCohort, group: str | None, bootstrap: Bootstrap, known: tuple[float, float] | None = None
+) -> Estimate:
+    """Return the area under a label's ROC curve with its bounds; ``known`` are these, where they were drawn already."""
     value, studies = cohort.area(cohort.share), len(cohort.scores)
     missing = int(studies - cohort.seen.sum())
     common = {
@@ -108,7 +109,7 @@ def auroc_estimate(audits: Sequence[StudyAudit], label: str, group: str | None, 
     if value is None:
         reason = "needs studies with and without the label"
         return Estimate.model_validate({**common, "value": None, "interval": "none", "reason": reason})
-    low, high = area_draws(cohort).interval(alpha_of(bootstrap.confidence))
+    low, high = known or area_draws(cohort).interval(alpha_of(bootstrap.confidence))
     bounds = {"low": low, "high": high, "interval": AREA, "chance": 0.5, "described": _described(cohort, bootstrap)}
     means = {"value": value, "per_patient": value, "per_study": cohort.area(np.ones(studies))}
     return Estimate.model_validate({**common, **means, **bounds})
@@ -123,6 +124,4 @@ def _described(cohort: AreaCohort, bootstrap: Bootstrap) -> DescriptiveInterval 
         replicates=bootstrap.replicates,
         seed=bootstrap.seed,
     )
-    if interval.low is None or interval.high is None:
-        return None
-    return DescriptiveInterval(low=interval.low, high=interval.high, how=interval.how)
+    return descriptive(interval)

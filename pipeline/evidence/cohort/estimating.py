@@ -6,13 +6,13 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.evidence.cohort.bootstrap import mean_interval
+from pipeline.evidence.cohort.bootstrap import Interval, mean_interval
 from pipeline.evidence.cohort.population import Population
 from pipeline.evidence.exact.means import mean_interval_of
 from pipeline.findings.estimates import DescriptiveInterval, Estimate
 from pipeline.vocabulary import SamplingUnit
 
-__all__ = ["EXACT", "OPEN", "Bootstrap", "mean_estimate_of"]
+__all__ = ["EXACT", "OPEN", "Bootstrap", "descriptive", "mean_estimate_of"]
 
 EXACT: Final[Mapping[SamplingUnit, str]] = {
     "patient": "exact for any distribution, over patients",
@@ -105,6 +105,11 @@ def _described(population: Population, bootstrap: Bootstrap) -> DescriptiveInter
         replicates=bootstrap.replicates,
         seed=bootstrap.seed,
     )
+    return descriptive(interval)
+
+
+def descriptive(interval: Interval) -> DescriptiveInterval | None:
+    """Return an interval that describes as records hold it; None where there are no bounds."""
     if interval.low is None or interval.high is None:
         return None
     return DescriptiveInterval(low=interval.low, high=interval.high, how=interval.how)

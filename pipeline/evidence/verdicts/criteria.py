@@ -21,7 +21,7 @@ from pipeline.evidence.cohort.measures import (
 from pipeline.evidence.cohort.population import Population, population_of
 from pipeline.evidence.cohort.units import Unit, in_stratum
 from pipeline.evidence.exact.areas import judge_area
-from pipeline.evidence.exact.claims import Claim, ExactResult, reaches
+from pipeline.evidence.exact.claims import Claim, reaches
 from pipeline.evidence.exact.families import holm
 from pipeline.evidence.metrics.declaration import Metric
 from pipeline.evidence.metrics.registry import METRICS
@@ -31,7 +31,7 @@ from pipeline.findings.estimates import LabelVerdict, Verdict
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import ALL_BASELINES, BETTER, CLASSIFIER, USUAL_BASELINES, Better
 
-__all__ = ["Cohort", "check_criteria", "claim_of", "judge_all", "rule_of", "scales_of"]
+__all__ = ["Cohort", "check_criteria", "claim_of", "judge_all", "rule_of"]
 
 Side = Literal["at_least", "at_most", "within"]
 
@@ -51,11 +51,6 @@ class Cohort:
     scales: Mapping[str, MetricScale]
     first_seen: Mapping[str, str] | None = None
     baselines: Sequence[str] = USUAL_BASELINES
-
-
-def scales_of(metrics: Mapping[str, Metric]) -> dict[str, MetricScale]:
-    """Return the scales of metrics by their names."""
-    return {name: MetricScale(name, metric.range, metric.better) for name, metric in metrics.items()}
 
 
 def check_criteria(
@@ -264,17 +259,24 @@ def _of_the_classifier(
     metric, of = criterion.metric, label or (cohort.labels[0] if cohort.labels else "")
     group = None if label is None else f"label={label}"
     if metric == "auroc":
-        estimate = auroc_estimate(cohort.audits, of, group, bootstrap)
-        return part_of(label, None, estimate, None if estimate.value is None else _area(cohort, of, claim.exact))
+        return _of_auroc(claim.exact, cohort, (label, of), group, bootstrap)
     named = {"metric": metric, "method": CLASSIFIER, "among": "all", "group": group}
     population = classifier_population(metric, cohort.audits, of)
     return _judged(claim, population, cohort, bootstrap, named, (label, None))
 
 
-def _area(cohort: Cohort, label: str, claim: Claim) -> ExactResult:
+def _of_auroc(
+    claim: Claim, cohort: Cohort, of: tuple[str | None, str], group: str | None, bootstrap: Bootstrap
+) -> LabelVerdict:
+    """Answer a claim about an AUROC; ``of`` is the label to be named, where there are several, and the label."""
+    areas = area_cohort_of(cohort.audits, of[1])
+    if areas.area(areas.share) is None:
+        return part_of(of[0], None, auroc_estimate(areas, group, bootstrap), None)
     if cohort.first_seen is not None:
-        return judge_growing_area(cohort.audits, label, cohort.first_seen, claim)
-    return judge_area(area_cohort_of(cohort.audits, label), claim)
+        result = judge_growing_area(cohort.audits, of[1], cohort.first_seen, claim)
+        return part_of(of[0], None, auroc_estimate(areas, group, bootstrap), result)
+    result = judge_area(areas, claim)
+    return part_of(of[0], None, auroc_estimate(areas, group, bootstrap, (result.low, result.high)), result)
 
 
 def rule_of(criterion: Criterion, better: Better) -> str:
