@@ -321,16 +321,18 @@ def _labels(label: Labels, logits: Tensor, known: int | None = None) -> Tensor:
     batch, outputs = logits.shape
     if not is_numbers(label):
         raise ValueError(f"target.label must be an index or indices, not {label!r}")
-    labels = as_tensor(label, device=logits.device)
+    labels = as_tensor(label)
     if labels.dtype is torch.bool or labels.is_floating_point():
         raise ValueError(f"target.label must be an index or indices, not {label}")
     labels = labels.to(long)
     if labels.ndim > 1 or (labels.ndim == 1 and len(labels) != batch):
         raise ValueError(f"target.label must be one index, or one for each of {batch} samples, not {label}")
     known = known or max(outputs, 2)
-    if bool(((labels < 0) | (labels >= known)).any()):
+    if bool(((labels < 0) | (labels >= known)).any()):  # on the host, where plain numbers are: no wait for a device
         raise ValueError(f"target.label must lie in 0..{known - 1} for a model of {outputs} logit(s), not {label}")
-    return labels.expand(batch)
+    if labels.ndim == 0:
+        return torch.full((batch,), int(labels), device=logits.device)
+    return labels.to(logits.device).expand(batch)
 
 
 def _each_sample(value: Labels, name: str, batch: int) -> Tensor:

@@ -166,7 +166,7 @@ class Reader:
         grid = None
         own = _channels_of(self.modules[self._base(name)])
         if (tokens != channels or own == "last") and not (tokens == batch and _sequence_first(self._model)):
-            grid = self._measured(("tokens", tokens), lambda: measured(self._model, self._x, tokens))
+            grid = self._measured(("tokens", tokens), lambda: measured(self._model, self._x, tokens, self._memory))
         if grid is None:
             raise ValueError(
                 f"layer {name!r} returns tokens, shape {shape}, and their places in the image are not known; state "
@@ -179,7 +179,11 @@ class Reader:
         fewer_axes = 3 < len(shape) == self._x.ndim - 1
         several_rows = shape[0] > len(self._x) and shape[0] % len(self._x) == 0 and len(shape) > 2
         if not self._slices and (fewer_axes or several_rows) and name not in self._stated:
-            self._slices = self._measured("slices", lambda: measured_slices(self._model, self._x))
+            self._slices = self._measured("slices", self._measure_slices)
+
+    def _measure_slices(self) -> Mapping[str, Slices]:
+        key = ("slices", tuple(self._x.shape[1:]), self._x.dtype)
+        return self._memory.recall(self._model, key, lambda: measured_slices(self._model, self._x))
 
     def _reads_last(self, name: str, shape: tuple[int, ...]) -> bool:
         channels = _channels_of(self.modules[self._base(name)])
@@ -189,8 +193,7 @@ class Reader:
         if what not in self._known:
             self.busy = True
             try:
-                key = (what, tuple(self._x.shape[1:]), self._x.dtype)
-                self._known[what] = self._memory.recall(self._model, key, measure)
+                self._known[what] = measure()
             finally:
                 self.busy = False
         answer: Answer = self._known[what]

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from cam.memory import Memory
 from cam.network.graph import GradThroughout, depends_on
 
 __all__ = ["TokenGrid", "measured"]
@@ -77,8 +78,8 @@ class TokenGrid:
         return output.movedim(-1, 1) if self.channels == "last" else output
 
 
-def measured(model: nn.Module, x: Tensor, tokens: int) -> TokenGrid | None:
-    """Measure where a sequence of ``tokens`` tokens lies in an image of the shape of ``x`` (B, C, *S).
+def measured(model: nn.Module, x: Tensor, tokens: int, memory: Memory) -> TokenGrid | None:
+    """Measure where a sequence of ``tokens`` tokens lies in an image of the shape of ``x`` (B, C, *S), once a memory.
 
     The model runs on one sample of noise until it first hands a sequence of that length, (1, tokens, C) or
     (tokens, 1, C), from one module to another. Before any attention a token looks at its own patch alone, and the
@@ -94,6 +95,11 @@ def measured(model: nn.Module, x: Tensor, tokens: int) -> TokenGrid | None:
         The grid, or None where the tokens' patches are in no grid in the order of the axes, or prefix tokens have
         already seen the image or come last.
     """
+    key = ("tokens", tokens, tuple(x.shape[1:]), x.dtype)
+    return memory.recall(model, key, lambda: _measured(model, x, tokens))
+
+
+def _measured(model: nn.Module, x: Tensor, tokens: int) -> TokenGrid | None:
     noise = torch.rand(1, *x.shape[1:], generator=torch.Generator().manual_seed(0)).to(x)
     with torch.inference_mode(False), torch.enable_grad():
         probe = noise.clone().requires_grad_()

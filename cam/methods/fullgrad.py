@@ -18,6 +18,14 @@ __all__ = ["full_gradients"]
 
 _Layers = list[tuple[Tensor, Tensor, int]]  # output, bias in a shape that broadcasts to it, axis of the channels
 
+_WITHOUT_BIAS = {
+    nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d,
+    nn.Dropout3d, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d,
+    nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d,
+    nn.AdaptiveMaxPool3d,
+}  # fmt: skip
+"""Twice the input is twice the output: a derivative takes in all of it. A subclass may add what it likes."""
+
 
 @procedure(
     "fullgrad",
@@ -65,6 +73,7 @@ def full_gradients(model: nn.Module, score: Score, x: Tensor, samples: Tensor) -
     x = x.requires_grad_()
     with _recording(model) as kept:
         scores = score(x, samples)
+    kept = _with_bias(kept)
     gradients = torch.autograd.grad(scores.sum(), [x, *(output for output, _, _ in kept)], allow_unused=True)
     factors = [(x.detach(), 1), *((bias, axis) for _, bias, axis in kept)]
     terms = [
@@ -73,6 +82,14 @@ def full_gradients(model: nn.Module, score: Score, x: Tensor, samples: Tensor) -
         if gradient is not None and len(gradient) % len(x) == 0
     ]
     return scores.detach(), terms
+
+
+def _with_bias(layers: _Layers) -> _Layers:
+    """Leave out the layers whose bias is 0; asked of all together, since a device is waited for at each question."""
+    if not layers:
+        return layers
+    some = torch.stack([bias.any().to(layers[0][1].device) for _, bias, _ in layers]).tolist()
+    return [layer for layer, has_bias in zip(layers, some, strict=True) if has_bias]
 
 
 def _by_sample(term: Tensor, batch: int) -> Tensor:
@@ -126,10 +143,10 @@ def _bias(module: nn.Module, z: Tensor) -> Tensor | None:
     if isinstance(module, _ConvNd | nn.Linear):
         beside = [1] * (z.ndim - 2) if isinstance(module, _ConvNd) else []
         return None if module.bias is None else module.bias.detach().view(-1, *beside)
-    return _implicit_bias(module, z)
+    return None if type(module) in _WITHOUT_BIAS else _implicit_bias(module, z)
 
 
-def _implicit_bias(module: nn.Module, z: Tensor) -> Tensor | None:
+def _implicit_bias(module: nn.Module, z: Tensor) -> Tensor:
     def run(values: Tensor) -> Tensor:
         result: Tensor = module.forward(values.clone())  # the clone is for in-place activations
         return result
@@ -137,8 +154,7 @@ def _implicit_bias(module: nn.Module, z: Tensor) -> Tensor | None:
     value, slope = jvp(run, z, z)  # type: ignore[no-untyped-call]
     bias: Tensor = value - slope
     rounding = 100 * torch.finfo(bias.dtype).eps * _peak(value)  # psi would blow it up to full height
-    bias = torch.where(_peak(bias) > rounding, bias, 0)
-    return bias if bool(bias.any()) else None
+    return torch.where(_peak(bias) > rounding, bias, 0)
 
 
 def _peak(values: Tensor) -> Tensor:

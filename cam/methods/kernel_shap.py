@@ -39,7 +39,7 @@ def kernel_shap(
     Where all 2^M coalitions of the M supervoxels are at most ``samples``, each is shown once and weighed by the
     Shapley kernel: the values are exact. Else they are drawn by that kernel (``shapley_coalitions``). That the values
     sum to the score's change from all off to all on is a constraint, not a large weight. ``segments`` and ``spacing``
-    are those of ``supervoxels``. captum rounds the scores to float32.
+    are those of ``supervoxels``.
 
     Raises:
         ValueError: when the samples are too few for the supervoxels, or as ``supervoxels``.

@@ -42,7 +42,7 @@ def lime(
     (``random_coalitions``). Weights: the exponential kernel of the paper, sqrt(exp(-d^2 / 0.25^2)), d the cosine
     distance from all on; penalty 1 on the squared coefficients, none on the intercept; no supervoxel is left out:
     as in the authors' explainer of images, where the paper has a lasso of K features. ``segments`` and ``spacing`` are
-    those of ``supervoxels``. captum rounds the scores to float32.
+    those of ``supervoxels``.
 
     Raises:
         ValueError: when there are no samples, or as ``supervoxels``.

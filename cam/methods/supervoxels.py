@@ -1,7 +1,7 @@
 """What LIME and KernelSHAP share: supervoxels switched on and off, and a linear model of the score."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +13,6 @@ from cam.request import ExplanationRequest
 __all__ = ["Surrogate", "supervoxel_maps", "supervoxels"]
 
 _COMPACTNESS = 0.1  # of the image's range; scikit-image's own default, 10, is for Lab colours
-_Samples = Iterator[tuple[Tensor, Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -71,61 +70,33 @@ def supervoxel_maps(
 
     Each sample has its own supervoxels, the same for every target. One that is off shows ``baseline`` in all channels.
     """
-    labels = [supervoxels(image, segments, spacing) for image in request.x]
+    on_host = [supervoxels(image, segments, spacing) for image in request.x.detach().cpu()]
+    numbers = [int(labels.max()) + 1 for labels in on_host]
+    coalitions = [surrogate.draw(number) for number in numbers]
+    labels = torch.stack(on_host).to(request.x.device)
 
     def attribute(score: Score, x: Tensor, batch: Tensor, rows: int) -> Tensor:
         maps = []
-        for image, sample in zip(torch.split(x, 1), torch.split(batch, 1), strict=True):
-            here = labels[int(sample)]
-            coefficients = _fitted(score, (image, sample, here), surrogate, baseline=baseline, rows=rows)
-            maps.append(coefficients.to(image)[here])
+        for place, sample in enumerate(batch.tolist()):
+            drawn, here = coalitions[sample], labels[sample]
+            switched = (x[place], here, float(baseline))
+            scores = _scores(score, batch[place], switched, drawn, rows)
+            coefficients = surrogate.fit(drawn.double(), scores.double().cpu())
+            maps.append(coefficients.to(x)[here])
         return torch.stack(maps)
 
-    numbers = [int(label_map.max()) + 1 for label_map in labels]
     return attributed(request, attribute), (min(numbers), max(numbers))
 
 
-def _fitted(
-    score: Score, shown: tuple[Tensor, Tensor, Tensor], surrogate: Surrogate, *, baseline: float, rows: int
+def _scores(
+    score: Score, sample: Tensor, switched: tuple[Tensor, Tensor, float], coalitions: Tensor, rows: int
 ) -> Tensor:
-    """Return the coefficients (M,) for one image (1, C, *S), its sample (1,) and its supervoxels (*S)."""
-    from captum.attr import Lime  # loads matplotlib, which nothing else here needs
-
-    image, sample, labels = shown
-    coalitions = surrogate.draw(int(labels.max()) + 1)
-
-    def one_by_one(_image: Tensor, **_: object) -> Iterator[Tensor]:
-        yield from torch.split(coalitions.to(image.device), 1)
-
-    lime = Lime(
-        score,
-        interpretable_model=_Fit(surrogate.fit),
-        similarity_func=lambda *_, **__: 1.0,  # the fit weighs the coalitions itself
-        perturb_func=one_by_one,
-    )
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):  # captum's data loader draws a seed it does not use
-        coefficients = lime.attribute(
-            image,
-            baselines=float(baseline),
-            additional_forward_args=(sample,),
-            feature_mask=labels[None, None],
-            n_samples=len(coalitions),
-            perturbations_per_eval=rows,
-            return_input_shape=False,
-        )
-    assert isinstance(coefficients, Tensor)
-    return coefficients
-
-
-class _Fit:
-    """A surrogate's fit as captum wants it; its own linear models need scikit-learn."""
-
-    def __init__(self, fit: Callable[[Tensor, Tensor], Tensor]) -> None:
-        self._fit = fit
-
-    def fit(self, train_data: _Samples) -> None:
-        ((coalitions, scores, _),) = train_data
-        self._coefficients = self._fit(coalitions.double().cpu(), scores.double().cpu())
-
-    def representation(self) -> Tensor:
-        return self._coefficients
+    """Return the scores (N,) of an image (C, *S) with the supervoxels (*S) of each coalition on, the others off."""
+    image, labels, off = switched
+    on = coalitions.bool().to(image.device)
+    with torch.no_grad():
+        parts = [
+            score(torch.where(chosen[:, labels][:, None], image, off), sample.expand(len(chosen)))
+            for chosen in torch.split(on, rows)
+        ]
+    return torch.cat(parts)

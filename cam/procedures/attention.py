@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from cam.layers.hooks import hookable
 from cam.layers.tokens import TokenGrid, measured
-from cam.procedures.attention_tracing import Tracer, check_equal
+from cam.procedures.attention_tracing import Tracer
 from cam.request import ExplanationRequest
 
 __all__ = ["Attended", "attended", "image_attentions", "onto_grid"]
@@ -124,7 +124,7 @@ def onto_grid(request: ExplanationRequest, passed: Attended, relevance: Tensor) 
     grid = _grid(request, passed.names, tokens)
     read = _tokens_read(request.model, request.x[:1], passed)
     rows = relevance[:, read].mean(dim=1)
-    whose = f"mean over the rows of {int(read.sum())} tokens" if int(read.sum()) > 1 else "row of the class token"
+    whose = f"mean over the rows of {len(read)} tokens" if len(read) > 1 else "row of the class token"
     if passed.pooling:
         count = "one attention that pools is" if passed.pooling == 1 else f"{passed.pooling} attentions that pool are"
         whose += f"; {count} passed over"
@@ -147,19 +147,19 @@ def _known_grid(request: ExplanationRequest, names: Sequence[str], tokens: int) 
     """Return where so many tokens of these attentions lie: as stated, or as it is measured."""
     grids = request.capture.grids
     grid = next((grid for name in names if isinstance(grid := grids.get(name), TokenGrid)), None)
-    grid = grid or measured(request.model, request.x, tokens)
+    grid = grid or measured(request.model, request.x, tokens, request.memory)
     return grid if grid is not None and grid.fits((1, tokens, 1)) else None
 
 
 def _tokens_read(model: nn.Module, x: Tensor, whole: Attended) -> Tensor:
-    """Return which tokens (N,) of the last attention's output the logits of one sample depend on."""
+    """Return the numbers of the tokens of the last attention's output that the logits of one sample depend on."""
     name = whole.names[-1]
     passed = attended(model, x, differentiable=True, only=whole.only)
     with torch.inference_mode(False), torch.enable_grad():
         weights = torch.arange(1, 1 + passed.logits[0].numel(), device=x.device)  # a plain sum may depend on nothing
         (gradient,) = torch.autograd.grad((passed.logits.flatten() * weights).sum(), passed.weights[-1])
-    read = (gradient != 0).any(dim=3).flatten(0, 1).any(dim=0)
-    if not bool(read.any()):
+    read = (gradient != 0).any(dim=3).flatten(0, 1).any(dim=0).nonzero()[:, 0]
+    if not len(read):
         raise ValueError(f"the logits do not depend on the last attention {name!r}")
     return read
 
@@ -184,7 +184,7 @@ def _replacing(model: nn.Module, replace: Callable[[str, Tensor], Tensor], trace
             weights, answer = _recompute(name, module, given, named)
             first = output if isinstance(output, Tensor) else output[0]  # type: ignore[index]
             recomputed = answer(replace(name, weights)).to(first.dtype)
-            check_equal(name, recomputed.detach(), first.detach())
+            tracer.compare(name, recomputed, first)
             tracer.is_paused -= 1
             return recomputed if isinstance(output, Tensor) else (recomputed, *output[1:])  # type: ignore[index]
 

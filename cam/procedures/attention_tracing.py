@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["Tracer", "check_equal"]
+__all__ = ["Tracer"]
 
 Replace = Callable[[str, Tensor], Tensor]
 
@@ -65,6 +65,7 @@ class Tracer(TorchFunctionMode):
         self.is_paused = 0
         self.traced = self.pooling = 0
         self._made: list[_Softmax] = []
+        self._equal: list[tuple[str, Tensor]] = []
         self._known: dict[int, _Softmax] = {}
         self._kept: list[Tensor] = []  # as long as a tensor lives, no other has its id
 
@@ -97,8 +98,15 @@ class Tracer(TorchFunctionMode):
         """Refuse what looked like an attention and was not used as one.
 
         Raises:
-            ValueError: when weights are changed between their softmax and their values.
+            ValueError: when weights are changed between their softmax and their values, or an attention returned
+                something else than its weights give.
         """
+        equal = torch.stack([equal for _, equal in self._equal]).tolist() if self._equal else []  # one wait for all
+        for (name, _), is_equal in zip(self._equal, equal, strict=True):
+            if not is_equal:
+                raise ValueError(
+                    f"attention {name!r} does more than its weights and values tell, so it cannot be traced"
+                )
         for softmax in self._made if self.only is None else ():
             shape = softmax.values.shape
             if not softmax.is_used and shape[-1] == shape[-2] and shape[0] % self._batch == 0:
@@ -106,6 +114,11 @@ class Tracer(TorchFunctionMode):
                     f"attention {softmax.name!r} changes its weights between the softmax and the values (mixed heads, "
                     "a gate), so what it looked at is not known"
                 )
+
+    def compare(self, name: str, recomputed: Tensor, given: Tensor) -> None:
+        """Compare what an attention returned with what its weights give; ``check`` refuses more than rounding."""
+        allowed = torch.finfo(given.dtype).eps ** 0.5 * given.detach().abs().max()
+        self._equal.append((name, (recomputed.detach() - given.detach()).abs().max() <= allowed))
 
     def _softmax(self, function: Callable[..., Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor:
         made = function(*args, **kwargs)
@@ -124,7 +137,7 @@ class Tracer(TorchFunctionMode):
             return output
         weights, value = _weights_of(self._name, *args, **kwargs)
         made = self._traced(weights).to(value.dtype) @ value
-        check_equal(self._name, made.detach(), output.detach())
+        self.compare(self._name, made, output)
         return made
 
     def _handed_out(self, weights: Tensor) -> Tensor:
@@ -197,14 +210,3 @@ def _weights_of(
         boolean = attn_mask.dtype is torch.bool
         scores = scores.masked_fill(~attn_mask, -torch.inf) if boolean else scores + attn_mask
     return scores.softmax(dim=-1), value
-
-
-def check_equal(name: str, recomputed: Tensor, given: Tensor) -> None:
-    """Compare what an attention returned with what its weights give.
-
-    Raises:
-        ValueError: when they differ by more than rounding.
-    """
-    allowed = torch.finfo(given.dtype).eps ** 0.5 * given.abs().max()
-    if not bool((recomputed - given).abs().max() <= allowed):
-        raise ValueError(f"attention {name!r} does more than its weights and values tell, so it cannot be traced")

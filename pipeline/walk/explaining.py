@@ -17,6 +17,7 @@ from pipeline.walk.auditor import Auditor
 from pipeline.walk.map_plan import Call, MapsToCompute, calls_for, methods_by_layers, places_of, targets_of
 from pipeline.walk.own_targets import TargetsOnceAnswered, batch_targets, label_for
 from pipeline.walk.reading import ReadOutcome
+from pipeline.walk.to_host import on_host
 
 __all__ = ["Explained", "RawMaps", "explain_batch"]
 
@@ -148,7 +149,7 @@ def _add_maps(
     targets = batch_targets(own, auditor.config.model, None if returned is None else returned[samples])
     explanation = _explanation(auditor, x[samples], targets, (call.methods, call.layers), on_maps)
     _collect(auditor, explanation, samples, own, maps)
-    return dict(zip(samples, explanation.logits, strict=True))
+    return dict(zip(samples, explanation.logits.cpu(), strict=True))
 
 
 def _collect(
@@ -159,11 +160,11 @@ def _collect(
     maps: Sequence[RawMaps],
 ) -> None:
     """Add the maps of an explanation's rows to the studies ``samples``, those of a study's own labels only."""
-    for (method, layer, target), values in explanation:
+    for (method, layer, target), values in on_host(dict(explanation)).items():
         for row, sample in enumerate(samples):
             label = label_for(target, row, auditor.config.model)
             if label in own[row]:
-                maps[sample][label, method, layer] = values[row].float().cpu().numpy()
+                maps[sample][label, method, layer] = values[row]
 
 
 def _explanation(

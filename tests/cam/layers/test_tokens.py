@@ -11,6 +11,7 @@ from torch import nn
 from cam import Target, TokenGrid, capture, choose_layer, explain, spatial_layers
 from cam.layers.axis_layout import _by_evidence, _Seen
 from cam.layers.tokens import measured
+from cam.memory import Memory
 from tests.cam.networks import First, conv, encoder, pool, vit, vivid
 from tests.cam.test_capture import full_graph, state_of
 
@@ -385,8 +386,8 @@ def test_a_reading_that_the_rest_of_the_forward_speaks_against_is_refused():
 def test_measuring_leaves_the_model_and_the_random_numbers_as_they_were(axes):
     model, x, grid = made(axes)
     before = copy.deepcopy(state_of(model))
-    assert measured(model, x, 1 + grid[0] * 3 * (grid[2] if axes == 3 else 1)) == TokenGrid(grid, 1)
-    assert measured(model, x, 99) is None
+    assert measured(model, x, 1 + grid[0] * 3 * (grid[2] if axes == 3 else 1), Memory()) == TokenGrid(grid, 1)
+    assert measured(model, x, 99, Memory()) is None
     explain(model, x, [Target(0), Target(1)], methods=["hirescam"], layers=["auto", "network.blocks.0"])
     assert state_of(model) == before
 
@@ -408,7 +409,7 @@ def test_an_input_that_the_network_writes_to_is_measured_all_the_same():
         def forward(self, x):
             return self.inner(x.sub_(0.5))
 
-    assert measured(Standardised().eval(), image((8, 9)), 7) == TokenGrid((2, 3), 1)
+    assert measured(Standardised().eval(), image((8, 9)), 7, Memory()) == TokenGrid((2, 3), 1)
 
 
 def test_wrapping_a_network_changes_nothing():

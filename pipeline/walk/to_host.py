@@ -1,0 +1,35 @@
+"""Tensors brought from their devices in as few copies as there are devices: at each copy the host waits."""
+
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ["on_host"]
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def on_host(tensors: Mapping[Key, Tensor]) -> dict[Key, NDArray[np.float32]]:
+    """Return the tensors as float32 arrays of their shapes, in their order; those of a device come in one copy."""
+    by_device: dict[torch.device, list[Key]] = {}
+    for key, values in tensors.items():
+        by_device.setdefault(values.device, []).append(key)
+    arrays: dict[Key, NDArray[np.float32]] = {}
+    for device, keys in by_device.items():
+        values = [tensors[key].float() for key in keys]
+        arrays |= zip(keys, _as_they_are(values) if device.type == "cpu" else _in_one_copy(values), strict=True)
+    return {key: arrays[key] for key in tensors}
+
+
+def _as_they_are(values: list[Tensor]) -> list[NDArray[np.float32]]:
+    return [tensor.numpy() for tensor in values]
+
+
+def _in_one_copy(values: list[Tensor]) -> list[NDArray[np.float32]]:
+    flat = torch.cat([tensor.flatten() for tensor in values]).cpu()
+    parts = torch.split(flat, [tensor.numel() for tensor in values])
+    return [part.view(tensor.shape).numpy() for part, tensor in zip(parts, values, strict=True)]
