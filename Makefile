@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test stress test-slow test-pacs mutants bench zoo fuzz check clean
+.PHONY: demo test stress test-slow test-pacs mutants bench gpu zoo fuzz check clean
 
 demo: .venv/installed
 	$(BIN)/camaudit demo --folder demo
@@ -43,6 +43,11 @@ bench: .venv/dev
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --no-deps grad-cam torchcam medcam ttach
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt opencv-python-headless scikit-learn pandas
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.cams --quick --write
+
+gpu: .venv/dev
+	$(BIN)/python -c "import sys, torch; sys.exit(None if torch.cuda.is_available() else 'make gpu: no CUDA device')"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m gpu
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.gpu --write
 
 zoo: .venv/dev
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[zoo]'

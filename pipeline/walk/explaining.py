@@ -71,7 +71,9 @@ def _by_reference(
     answers = {sample: answers_of(row[None], config.model, as_returned=False)[0] for sample, row in logits.items()}
     others = [sample for sample in range(len(x)) if sample not in answers]
     if others:
-        answers |= zip(others, answers_of(_returned(auditor, x[others]), config.model, as_returned=True), strict=True)
+        answers |= zip(
+            others, answers_of(_returned(auditor, _rows(x, others)), config.model, as_returned=True), strict=True
+        )
     return [answers[sample] for sample in range(len(x))], maps
 
 
@@ -146,10 +148,15 @@ def _add_maps(
     if not samples:
         return {}
     own = [call.labels[sample] for sample in samples]
-    targets = batch_targets(own, auditor.config.model, None if returned is None else returned[samples])
-    explanation = _explanation(auditor, x[samples], targets, (call.methods, call.layers), on_maps)
+    targets = batch_targets(own, auditor.config.model, None if returned is None else _rows(returned, samples))
+    explanation = _explanation(auditor, _rows(x, samples), targets, (call.methods, call.layers), on_maps)
     _collect(auditor, explanation, samples, own, maps)
     return dict(zip(samples, explanation.logits.cpu(), strict=True))
+
+
+def _rows(values: Tensor, samples: Sequence[int]) -> Tensor:
+    """Return the rows of these samples: by their numbers, since a list of them would be copied to a device first."""
+    return values if len(samples) == len(values) else torch.stack([values[sample] for sample in samples])
 
 
 def _collect(
