@@ -38,8 +38,7 @@ def plan_audit(path: Path, overrides: Sequence[str], *, spread: float | None, as
     if spread is not None and not 0 < spread < 1:
         raise ConfigError(f"--spread is a standard deviation above 0 and below 1, not {spread:g}")
     counts = _counts(config)
-    metrics = known_names().metrics.items()
-    scales = {name: MetricScale(name, metric.range, metric.better) for name, metric in metrics}
+    scales = {name: MetricScale.of(metric) for name, metric in known_names().metrics.items()}
     findings = [label for label in config.model.labels if label != config.model.negative_label]
     plans = plan_criteria(config.criteria, scales, findings, counts, spread)
     if as_json:

@@ -7,9 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     ValidatorFunctionWrapHandler,
@@ -17,19 +15,14 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.vocabulary import ALL_BASELINES, BASELINES, USUAL_BASELINES, Baseline, Better, SamplingUnit, Stratum
+from pipeline.config_part import ConfigPart, Names, Share, listed
+from pipeline.criterion import Criterion, bound_fault
+from pipeline.vocabulary import ALL_BASELINES, BASELINES, USUAL_BASELINES, Baseline
 
 __all__ = ["CONFIG_VERSION", "AuditConfig", "Criterion", "OverlapConfig", "bound_fault", "digest_of", "resolved"]
 
 CONFIG_VERSION = 2
 """The version of what may stand in ``audit.yaml``; its published schema names it."""
-
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-def _listed(value: object) -> object:
-    """Take a single name for a list of one: ``layers: auto``."""
-    return (value,) if isinstance(value, str) else value
 
 
 def _rising(window: tuple[float, float]) -> tuple[float, float]:
@@ -52,7 +45,6 @@ Threshold = Annotated[
     | Annotated[float, Field(gt=0, lt=1)],
     WrapValidator(_is_rule),
 ]
-Names = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)]
 LayoutName = Literal[
     "bids", "decathlon", "nnunet", "totalsegmentator", "brats", "luna16", "grand-challenge", "tcia", "xnat", "orthanc",
     "dicom",
@@ -60,11 +52,7 @@ LayoutName = Literal[
 Window = Annotated[tuple[float, float], AfterValidator(_rising)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="strings")
-
-
-class VolumeConfig(_Part):
+class VolumeConfig(ConfigPart):
     """Which volume of an image that holds several is read; the keys together have to leave one.
 
     ``b_value`` in s/mm2, within what rounding does (1 %, or 1). ``time``: the number of the time point, from 0.
@@ -83,7 +71,7 @@ class VolumeConfig(_Part):
         return self
 
 
-class ArchiveConfig(_Part):
+class ArchiveConfig(ConfigPart):
     """Where the studies lie. Without ``manifest`` they are discovered by their file names.
 
     Discovery goes by the marks of known layouts; ``layout`` names one where several fit, or ``dicom`` to have the
@@ -124,7 +112,7 @@ class ArchiveConfig(_Part):
         return self
 
 
-class GridConfig(_Part):
+class GridConfig(ConfigPart):
     """Where a layer's values lie in the model's input, where the network does not tell: ``slices`` or ``tokens``.
 
     ``slices`` is the axis of the input, from 0, along which the layer sees it slice by slice; ``samples_first`` tells
@@ -144,7 +132,7 @@ class GridConfig(_Part):
         return self
 
 
-class ModelConfig(_Part):
+class ModelConfig(ConfigPart):
     """The classifier: a MONAI ``bundle`` directory, or a ``factory`` (package.module:function) with weights.
 
     ``bundle_code`` lets a bundle's own scripts and expressions run; without it nothing of a bundle does. ``weights`` of
@@ -224,7 +212,7 @@ class ModelConfig(_Part):
             raise ValueError(f"{key} does not go with output regression, which calls no label: leave it out")
 
 
-class ExplainConfig(_Part):
+class ExplainConfig(ConfigPart):
     """Which maps: methods, and whose logit each explains.
 
     ``options`` sets a method's own parameters, by its name: ``{rise: {count: 4000}}``. ``targets``: ``reference`` (each
@@ -236,7 +224,7 @@ class ExplainConfig(_Part):
     targets: Names = ("reference",)
 
 
-class OverlapConfig(_Part):
+class OverlapConfig(ConfigPart):
     """How a map becomes a region, and what is measured.
 
     ``threshold`` is taken of the map's positive part: ``otsu``, a share of its maximum, ``percentile-95`` of the voxels
@@ -252,132 +240,11 @@ class OverlapConfig(_Part):
     tolerance_mm: Annotated[float, Field(gt=0, le=1000)] = 5.0
     smallest_lesion: Annotated[float, Field(ge=0)] = 0.0
     align: Literal["grid", "receptive_field"] = "grid"
-    baselines: Annotated[tuple[Baseline, ...], BeforeValidator(_listed)] = USUAL_BASELINES
+    baselines: Annotated[tuple[Baseline, ...], BeforeValidator(listed)] = USUAL_BASELINES
     metrics: Names = ("iou", "dice", "hit_rate", "energy_in_mask", "average_precision")
 
 
-class Criterion(_Part):
-    """One acceptance criterion, decided by an exact test whose error does not depend on how scores are distributed.
-
-    A metric of a method (``hit_rate`` of ``gradcam``) or of the classifier (``accuracy``, no method), among a stratum:
-    at least or at most a number; or better than, not worse than, or as good as another map, paired by study. The
-    claim is about the mean over patients, or over studies (``unit``), whose scores are independent.
-
-    ``label``: each of the model's findings has to hold (``each``), some of them by name, or all of them ``pooled``.
-    ``better_than`` names baselines, maps, or ``baselines``, all that the run has: each has to be beaten, by more than
-    ``by``; with ``wins`` the share of patients in whom the map wins (a tie counts half) has to exceed that share.
-    ``not_worse_than`` is ``readers``, whose agreement with each other is the bar, or a map; it and ``equivalent_to``
-    need a ``margin``.
-
-    A metric without an upper end has no test of its mean: ``within`` turns it into the share of patients whose score
-    lies within that distance, ``statistic: median`` asks for the median. ``any_of`` names a family of criteria of which
-    one has to hold: its members are judged with Holm's correction.
-
-    Studies of the population without a score count against the claim, whatever it is; where more than
-    ``missing_at_most`` of them lack one the answer is INCONCLUSIVE. A bound on the wrong side of a metric, such as
-    ``at_least`` where lower is better, is refused unless ``reversed`` says that it is meant.
-    """
-
-    metric: str
-    method: str | None = None
-    among: Stratum = "reference_positive"
-    label: Names = ("each",)
-    unit: SamplingUnit = "patient"
-    at_least: float | None = None
-    at_most: float | None = None
-    within: Annotated[float, Field(gt=0)] | None = None
-    statistic: Literal["mean", "median"] = "mean"
-    better_than: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)] | None = None
-    by: Annotated[float, Field(ge=0)] = 0.0
-    wins: Annotated[float, Field(gt=0, lt=1)] | None = None
-    not_worse_than: str | None = None
-    equivalent_to: str | None = None
-    margin: Annotated[float, Field(gt=0)] | None = None
-    any_of: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")] | None = None
-    reversed: bool = False
-    missing_at_most: Share = 0.1
-    confidence: Annotated[float, Field(ge=0.9, lt=1)] = 0.95
-
-    @property
-    def opponents(self) -> tuple[str, ...]:
-        """The maps that the method is held against."""
-        other = self.not_worse_than or self.equivalent_to
-        return self.better_than or (() if other is None else (other,))
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if sum(getattr(self, name) is not None for name in _CLAIMS) != 1:
-            raise ValueError(f"give exactly one of {', '.join(_CLAIMS)}")
-        if (self.margin is None) != (self.not_worse_than is None and self.equivalent_to is None):
-            raise ValueError("margin goes with not_worse_than and equivalent_to, and both need one")
-        if self.better_than is None and (self.by or self.wins is not None):
-            raise ValueError("by and wins go with better_than")
-        if self.by and self.wins is not None:
-            raise ValueError("give by (how much better on average) or wins (in what share of patients), not both")
-        if self.within is not None and (self.at_least is None or not 0 <= self.at_least <= 1):
-            raise ValueError("within needs at_least: the share of patients, within 0 and 1, whose score lies within it")
-        if self.statistic == "median" and (self.opponents or self.within is not None):
-            raise ValueError("statistic: median goes with at_least and at_most of the metric itself")
-        if len(self.label) > 1 and {"each", "pooled"} & set(self.label):
-            raise ValueError("label is each, pooled, or labels by name")
-        return self
-
-
-_CLAIMS = ("at_least", "at_most", "better_than", "not_worse_than", "equivalent_to")
-
-
-def bound_fault(
-    criterion: Criterion, span: tuple[float | None, float | None], better: Better
-) -> tuple[str, str] | None:
-    """Return the key of a criterion whose claim does not go with its metric's range and direction, and why; or None."""
-    if criterion.within is not None:
-        says = f"goes with a distance, and of {criterion.metric} {better} is better; give at_least alone"
-        return ("within", says) if better == "higher" else None
-    return _open_end_fault(criterion, span) or _outside(criterion, span) or _wrong_side(criterion, better)
-
-
-def _open_end_fault(criterion: Criterion, span: tuple[float | None, float | None]) -> tuple[str, str] | None:
-    """Refuse a mean of scores that have no end: no test of it is valid (Bahadur and Savage 1956)."""
-    if None not in span or criterion.statistic == "median" or criterion.wins is not None:
-        return None
-    open_end = f"{criterion.metric} {_within(span)} and has no other end, so no test of its mean is valid"
-    if criterion.better_than is not None:
-        return "better_than", f"{open_end}; add wins: 0.5, the share of patients in whom it has to be better"
-    if criterion.opponents:
-        return "margin", f"{open_end}; judge a metric that lies within two ends, such as normalised distances or shares"
-    bound = "at_least" if criterion.at_least is not None else "at_most"
-    return bound, f"{open_end}; add statistic: median, or give within: and at_least:, a share of patients"
-
-
-def _outside(criterion: Criterion, span: tuple[float | None, float | None]) -> tuple[str, str] | None:
-    low, high = span
-    for name in ("at_least", "at_most"):
-        bound = getattr(criterion, name)
-        if bound is not None and not (low is None or bound >= low) & (high is None or bound <= high):
-            percent = f"; is {bound / 100:g} meant?" if span == (0.0, 1.0) and 1 < bound <= 100 else ""
-            return name, f"{criterion.metric} {_within(span)}, not {bound:g}{percent}"
-    return None
-
-
-def _wrong_side(criterion: Criterion, better: Better) -> tuple[str, str] | None:
-    given = "at_least" if criterion.at_least is not None else "at_most" if criterion.at_most is not None else None
-    right = "at_least" if better == "higher" else "at_most"
-    if given is None or given == right:
-        return ("reversed", "goes with a bound on the wrong side only; leave it out") if criterion.reversed else None
-    if criterion.reversed:
-        return None
-    asks = f"of {criterion.metric} {better} is better, so it would ask for a bad value"
-    return given, f"{asks}; write {right}, or add reversed: true where that is meant"
-
-
-def _within(span: tuple[float | None, float | None]) -> str:
-    low, high = span
-    if low is not None and high is not None:
-        return f"lies within {low:g} and {high:g}"
-    return f"is at least {low:g}" if low is not None else f"is at most {high:g}"
-
-
-class CasesConfig(_Part):
+class CasesConfig(ConfigPart):
     """How many cases the report shows, by rule."""
 
     worst: Annotated[int, Field(ge=0, le=1000)] = 2
@@ -385,7 +252,7 @@ class CasesConfig(_Part):
     random: Annotated[int, Field(ge=0, le=1000)] = 2
 
 
-class ReportConfig(_Part):
+class ReportConfig(ConfigPart):
     """What the report says besides the findings. ``window`` is the display window (low, high) of pictures.
 
     ``pictures``: of images whose header says that no annotation is burned into the pixels, or of ``all``. A format
@@ -402,7 +269,7 @@ class ReportConfig(_Part):
     pictures: Literal["not_burned_in", "all"] = "not_burned_in"
 
 
-class RunConfig(_Part):
+class RunConfig(ConfigPart):
     """Where and how the run works. None of it but ``seed`` changes a number.
 
     A run that loses more than ``lost_at_most`` of its studies (excluded or failed) says so; the share is locked.
@@ -427,7 +294,7 @@ class RunConfig(_Part):
     lost_at_most: Share = 0.05
 
 
-class AuditConfig(_Part):
+class AuditConfig(ConfigPart):
     """The whole of ``audit.yaml``. Relative paths are relative to its folder."""
 
     name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -483,7 +350,7 @@ class AuditConfig(_Part):
 
     def criteria_digest(self) -> str:
         """Return the digest of the acceptance criteria, the share of studies that may be lost among them."""
-        criteria = [criterion.model_dump(mode="json") for criterion in self.criteria]
+        criteria = [criterion.stated() for criterion in self.criteria]
         return digest_of({"criteria": criteria, "lost_at_most": self.run.lost_at_most})
 
 
@@ -496,7 +363,7 @@ def digest_of(value: object) -> str:
 def resolved(config: AuditConfig, folder: Path) -> AuditConfig:
     """Return the configuration with its relative paths made absolute, from ``folder``."""
 
-    def absolute(part: _Part, *names: str) -> dict[str, Path]:
+    def absolute(part: ConfigPart, *names: str) -> dict[str, Path]:
         values = {name: getattr(part, name) for name in names}
         return {name: folder / value.expanduser() for name, value in values.items() if value is not None}
 

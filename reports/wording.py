@@ -149,7 +149,7 @@ def asked_for(results: Results, verdict: Verdict) -> str:
     unit = _unit(results, verdict.metric)
     rule, comma, purpose = verdict.rule.partition(", ")
     if verdict.against is not None:
-        return _of_difference(verdict, lower=lower)
+        return f"{_of_difference(rule, lower=lower)}{comma}{purpose}"
     median = rule.startswith("median ")
     text = rule.removeprefix("median ")
     if rule.startswith("within "):
@@ -159,17 +159,17 @@ def asked_for(results: Results, verdict: Verdict) -> str:
     return f"{'median ' if median else ''}{text}{comma}{purpose}"
 
 
-def _of_difference(verdict: Verdict, *, lower: bool) -> str:
+def _of_difference(rule: str, *, lower: bool) -> str:
     """Return what is asked of a difference, or of the share of patients with a better score."""
-    if verdict.rule.endswith(" of patients"):
-        return f"more than {verdict.rule.rpartition('more than ')[2].removesuffix(' of patients')}"
-    number_asked = verdict.rule.rpartition(" ")[2]
-    if verdict.rule.startswith("equivalent"):
+    if rule.endswith(" of patients"):
+        return f"more than {rule.rpartition('more than ')[2].removesuffix(' of patients')}"
+    number_asked = rule.rpartition(" ")[2]
+    if rule.startswith("equivalent"):
         return f"a difference within {number_asked}"
     minus = "\u2212"
-    if verdict.rule.startswith("not worse"):
+    if rule.startswith("not worse"):
         return f"a difference below {number_asked}" if lower else f"a difference above {minus}{number_asked}"
-    by_more = " by more than " in verdict.rule
+    by_more = " by more than " in rule
     if by_more:
         return f"a difference below {minus}{number_asked}" if lower else f"a difference above {number_asked}"
     return f"a difference {'below' if lower else 'above'} 0"

@@ -233,7 +233,7 @@ def _of_the_classifier(known: KnownNames, number: int, criterion: Criterion) -> 
     if "among" in criterion.model_fields_set and criterion.among != "all":
         says = f"the classifier is judged on all studies, not on {criterion.among!r}"
         yield _fault("criteria", number, "among", says=says)
-    yield from _bounds(number, criterion, KnownMetric((0.0, 1.0), "higher"))
+    yield from _bounds(number, criterion, KnownMetric(criterion.metric, (0.0, 1.0), "higher"))
 
 
 def _of_a_map(config: AuditConfig, known: KnownNames, number: int, criterion: Criterion) -> Iterator[Fault]:

@@ -22,6 +22,7 @@ TABLE = Path(__file__).with_name("names.json")
 class KnownMetric:
     """What a criterion's bound is held against: a metric's range (None: open) and which end is the good one."""
 
+    name: str
     range: tuple[float | None, float | None]
     better: Better
 
@@ -46,7 +47,9 @@ def known_names() -> KnownNames:
     table = json.loads(TABLE.read_text(encoding="utf-8"))
     return KnownNames(
         methods=table["methods"],
-        metrics={name: KnownMetric(tuple(facts["range"]), facts["better"]) for name, facts in table["metrics"].items()},
+        metrics={
+            name: KnownMetric(name, tuple(facts["range"]), facts["better"]) for name, facts in table["metrics"].items()
+        },
         classifier_metrics=tuple(CLASSIFIER_METRICS),
         baselines=tuple(BASELINES),
     )

@@ -113,7 +113,7 @@ def _differences(a: RunRecords, b: RunRecords, paired: frozenset[str]) -> tuple[
     ]
     provenance = a.results.provenance
     bootstrap = Bootstrap(provenance.replicates, provenance.seed)
-    scales = [MetricScale(facts.name, facts.range, facts.better) for facts in _same_metrics(a.results, b.results)]
+    scales = [MetricScale.of(facts) for facts in _same_metrics(a.results, b.results)]
     maps = [name for name in _maps(units["a"]) if name in set(_maps(units["b"]))]
     return tuple(
         paired_difference(joined, scale, (f"b {name}", f"a {name}"), _AMONG, bootstrap).model_copy(

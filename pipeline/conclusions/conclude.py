@@ -57,7 +57,7 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
     bootstrap = Bootstrap(config.run.replicates, config.run.seed)
     negative = config.model.negative_label
     labels = [label for label in config.model.labels if label != negative]
-    scales = {facts.name: MetricScale(facts.name, facts.range, facts.better) for facts in spec.metrics}
+    scales = {facts.name: MetricScale.of(facts) for facts in spec.metrics}
     seen = {member.study: member.first_seen for member in members} if spec.lock.open_cohort else None
     cohort = Cohort(units_of(audits, tuple(scales), labels), audits, labels, scales, seen, config.baselines)
     pairs = {

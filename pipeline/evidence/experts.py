@@ -18,7 +18,7 @@ from pipeline.studies.volume import Mask
 
 __all__ = ["AGREEMENT_SCALES", "agreement", "others_name"]
 
-AGREEMENT_SCALES: Final = {metric.name: MetricScale(metric.name, metric.range, metric.better) for metric in (iou, dice)}
+AGREEMENT_SCALES: Final = {metric.name: MetricScale.of(metric) for metric in (iou, dice)}
 """The metrics by which readers are compared with each other, and their scales."""
 
 _METRICS = (iou, dice)

@@ -13,10 +13,12 @@ import numpy as np
 
 from pipeline.evidence.exact.families import holm
 from pipeline.evidence.exact.looks import log_evidence
+from pipeline.evidence.exact.means import p_low_of_cohorts
+from pipeline.evidence.exact.measures import capped, within, won
 from pipeline.evidence.exact.tail import tail
 from tests.coverage.cells import NOMINAL
-from tests.coverage.laws import MEANS, RATES
-from tests.coverage.rules import ALPHA, exact, p_low
+from tests.coverage.laws import KEPT, MEANS, MOST_STUDIES, RATES
+from tests.coverage.rules import ALPHA, exact
 
 FALL = (0.05, -0.95)
 """A method that is a little better nineteen times of twenty and fails wholly once: mean difference 0."""
@@ -56,7 +58,7 @@ class OtherCell:
 
 
 def halved(differences, bound=0.0):
-    return exact((np.clip(differences, -1, 1) + 1) / 2, (bound + 1) / 2)[0]
+    return exact((capped(differences, 1) + 1) / 2, (bound + 1) / 2)[0]
 
 
 def rarely_fails(generator, cohorts, patients):
@@ -73,11 +75,20 @@ def at_the_margin(generator, cohorts, patients):
 
 def equivalence_at_the_margin(generator, cohorts, patients):
     differences = (generator.normal(0.1, 0.1, (cohorts, patients)).clip(-1, 1) + 1) / 2
-    return exact(differences, 0.45)[0] & (p_low(1 - differences, 0.45) <= ALPHA)
+    return exact(differences, 0.45)[0] & (p_low_of_cohorts(1 - differences, 0.45) <= ALPHA)
 
 
 def wins_at_a_tie(generator, cohorts, patients):
-    return exact(generator.choice((0, 0.5, 1), size=(cohorts, patients), p=(0.35, 0.3, 0.35)), 0.5)[0]
+    return exact(won(generator.choice((-0.1, 0, 0.1), size=(cohorts, patients), p=(0.35, 0.3, 0.35))), 0.5)[0]
+
+
+def wins_over_studies(generator, cohorts, patients):
+    """One to five studies a patient, correlated by one half: half of them are won, by little, and half lost by much."""
+    own = generator.choice((0.02, -0.5), size=(cohorts, patients, 1))
+    shape = (cohorts, patients, MOST_STUDIES)
+    differences = np.where(generator.random(shape) < KEPT, own, generator.choice((0.02, -0.5), size=shape))
+    counted = np.arange(MOST_STUDIES) < generator.integers(1, MOST_STUDIES + 1, (cohorts, patients, 1))
+    return exact((won(differences) * counted).sum(axis=-1) / counted.sum(axis=-1), 0.5)[0]
 
 
 def t_test_of_differences(generator, cohorts, patients):
@@ -123,18 +134,18 @@ def missing(share, *, counted):
 def any_of_five(generator, cohorts, patients):
     shared = generator.normal(size=(cohorts, patients, 1))
     scores = ((shared + generator.normal(size=(cohorts, patients, 5))) > 0).astype(float)
-    p_values = np.stack([p_low(scores[:, :, number], 0.5) for number in range(5)], axis=1)
+    p_values = np.stack([p_low_of_cohorts(scores[:, :, number], 0.5) for number in range(5)], axis=1)
     return np.array([min(holm(row.tolist())) <= ALPHA for row in p_values])
 
 
 def capped_distances(generator, cohorts, patients):
-    reference = np.minimum(np.random.default_rng(0).lognormal(2, 1, 4_000_000), 50).mean() / 50
-    scores = np.minimum(generator.lognormal(2, 1, (cohorts, patients)), 50) / 50
+    reference = capped(np.random.default_rng(0).lognormal(2, 1, 4_000_000), 50).mean() / 50
+    scores = capped(generator.lognormal(2, 1, (cohorts, patients)), 50) / 50
     return exact(1 - scores, 1 - reference)[0]
 
 
 def median_distance(generator, cohorts, patients):
-    return exact((generator.lognormal(2, 1, (cohorts, patients)) <= math.exp(2)).astype(float), 0.5)[0]
+    return exact(within(generator.lognormal(2, 1, (cohorts, patients)), math.exp(2)), 0.5)[0]
 
 
 def lesions_found(generator, cohorts, patients):
@@ -157,6 +168,7 @@ OTHERS = (
     OtherCell("non-inferiority at the margin of 0.05: equal in 95 %, -1 in 5 %", at_the_margin),
     OtherCell("equivalence at the margin of 0.1, normal, standard deviation 0.1", equivalence_at_the_margin),
     OtherCell("as many wins as losses, 30 % ties", wins_at_a_tie),
+    OtherCell("as many studies won as lost, one to five a patient", wins_over_studies),
     OtherCell("look at every patient: rate 0.7", looks(RATES[5]), (30, 100, 400)),
     OtherCell("look at every patient: rate 0.9", looks(RATES[6]), (30, 100, 400)),
     OtherCell("look at every patient: beta(4, 4)", looks(MEANS[0]), (30, 100, 400)),

@@ -2,29 +2,14 @@
 
 import numpy as np
 
-from pipeline.evidence.exact.tail import tail
+from pipeline.evidence.exact.means import p_low_of_cohorts
 
 ALPHA = 0.025
-FEW = 40
 
 
 def exact(scores, bound):
     """Return whether each cohort of (cohorts, patients) scores is MET and NOT MET for "at least ``bound``"."""
-    return p_low(scores, bound) <= ALPHA, p_low(1 - scores, 1 - bound) <= ALPHA
-
-
-def p_low(scores, bound):
-    """Return (cohorts,) the exact p-values; cohorts with the same counts of the same few values share one."""
-    if bound <= 0:
-        return np.zeros(len(scores))
-    values, place = np.unique(scores, return_inverse=True)
-    if len(values) > FEW:
-        return tail(np.pad(scores - bound, ((0, 0), (0, 1)), constant_values=-bound))
-    rows = np.arange(len(scores))[:, None] * len(values) + place.reshape(scores.shape)
-    counts = np.bincount(rows.ravel(), minlength=len(scores) * len(values)).reshape(len(scores), -1)
-    different, again = np.unique(counts, axis=0, return_inverse=True)
-    lam = np.broadcast_to(np.append(values - bound, -bound), (len(different), len(values) + 1))
-    return tail(lam, np.pad(different, ((0, 0), (0, 1)), constant_values=1).astype(float))[again.ravel()]
+    return p_low_of_cohorts(scores, bound) <= ALPHA, p_low_of_cohorts(1 - scores, 1 - bound) <= ALPHA
 
 
 def percentile_bootstrap(scores, bound, replicates=400):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.evidence.exact.areas import area_cohort, area_draws
-from pipeline.evidence.exact.means import p_high, p_low
+from pipeline.evidence.exact.means import p_high, p_low, p_low_of_cohorts
 from tests.coverage import rules
 from tests.coverage.areas import SEED, AreaCell, areas_of, pairs_won
 from tests.coverage.cells import CellRates, MeanCell
@@ -68,7 +68,7 @@ def test_studies_of_a_patient_correlate_by_one_half():
 @pytest.mark.parametrize("law", [RATE_07, MEANS[2], MEANS[4]], ids=lambda law: law.name)
 def test_the_batches_ask_what_the_product_asks(law):
     scores = patients_of(law, np.random.default_rng(2), 30, 12, True)
-    np.testing.assert_allclose(rules.p_low(scores, 0.6), [p_low(row, 0.6) for row in scores], atol=1e-9)
+    np.testing.assert_allclose(p_low_of_cohorts(scores, 0.6), [p_low(row, 0.6) for row in scores], atol=1e-9)
     _, not_met = rules.exact(scores, 0.6)
     assert not_met.tolist() == [p_high(row, 0.6) <= 0.025 for row in scores]
 

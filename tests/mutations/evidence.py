@@ -19,6 +19,8 @@ MUTANTS: list[Mutant] = [
         ("        if self.evidence.degenerate:", "        if False:"),
         ("        if self.visible_voxels == self.evidence.seen_voxels:", "        if False:"),
         ("        if not self.geometry.scaled:", "        if False:"),
+        ("        self.require_ranking()\n        self.require_physical_size()\n", "        self.require_ranking()\n"),
+        ("        self.require_region()\n        self.require_physical_size()\n", "        self.require_region()\n"),
         ("nearest(region, mask, self.geometry), nearest(mask", "nearest(mask, region, self.geometry), nearest(mask"),
         tests=(
             "tests/pipeline/evidence/metrics/test_map_evidence.py",
@@ -97,7 +99,7 @@ MUTANTS: list[Mutant] = [
         ("axis=1).min())", "axis=1).max())"),
         ("return max(float(np.percentile(distances, 95))", "return min(float(np.percentile(distances, 95))"),
         ("np.percentile(distances, 95)", "np.percentile(distances, 100)"),
-        ("    overlap.require_region()\n", ""),
+        ("    overlap.require_surfaces()\n", ""),
         ("return any(bool(mask[voxel])", "return all(bool(mask[voxel])"),
         ("    if right_angled(overlap.geometry):", "    if True:"),
         ("return 1 - too_far / len(tied)", "return 1 - too_far / len(beside)"),
@@ -141,7 +143,7 @@ MUTANTS: list[Mutant] = [
         ("np.sqrt(np.linalg.det(axes.T @ axes))", "1"),
         ("        overlap.require_physical_size()\n", "        pass\n"),
         ("* _BUT_FOR_ROUNDING", "* 1.001"),
-        ("    marks.require_lesion()\n    first", "    first"),
+        ("    if not marks.count:\n", "    if False:\n"),
         tests=("tests/pipeline/evidence/metrics/test_lesions.py",),
     ),
     *of(

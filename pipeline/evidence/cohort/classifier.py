@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.evidence.cohort.bootstrap import auroc_interval
 from pipeline.evidence.cohort.estimating import Bootstrap, descriptive, mean_estimate_of
+from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.population import Contribution, Population
 from pipeline.evidence.cohort.units import NOT_ANALYSED
 from pipeline.evidence.exact.areas import AreaCohort, area_cohort, area_draws
@@ -15,13 +16,24 @@ from pipeline.findings.estimates import DescriptiveInterval, Estimate
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import CLASSIFIER
 
-__all__ = ["AREA", "CLASSIFIER_SPAN", "area_cohort_of", "auroc_estimate", "classification", "classifier_population"]
+__all__ = [
+    "AREA",
+    "area_cohort_of",
+    "auroc_estimate",
+    "classification",
+    "classifier_population",
+    "classifier_scale",
+]
 
 AREA: Final = "by patients' exponential weights with one worst-case patient; error rates measured, not proved"
 """How the bounds of an AUROC are made."""
 
-CLASSIFIER_SPAN: Final = (0.0, 1.0)
-"""All of the classifier's figures lie within it."""
+_SPAN: Final = (0.0, 1.0)
+
+
+def classifier_scale(metric: str) -> MetricScale:
+    """Return the scale of one of the classifier's figures: they all lie within 0 and 1."""
+    return MetricScale(metric, _SPAN, "higher")
 
 
 def classifier_population(metric: str, audits: Iterable[StudyAudit], label: str | None) -> Population:
@@ -74,7 +86,7 @@ def share_estimate(
 ) -> Estimate:
     """Return accuracy, sensitivity or specificity."""
     named = {"metric": metric, "method": CLASSIFIER, "among": "all", "group": group}
-    return mean_estimate_of(classifier_population(metric, audits, label), CLASSIFIER_SPAN, bootstrap, named)
+    return mean_estimate_of(classifier_population(metric, audits, label), _SPAN, bootstrap, named)
 
 
 def area_cohort_of(audits: Iterable[StudyAudit], label: str) -> AreaCohort:

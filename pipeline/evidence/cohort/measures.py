@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, Self
 
 from pipeline.evidence.cohort.units import Unit
+from pipeline.evidence.exact.measures import capped, within, won
 from pipeline.vocabulary import Better
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "beyond",
     "of_map",
     "of_pair",
+    "of_rank",
     "win",
 ]
 
@@ -26,6 +28,17 @@ READERS: Final = "readers"
 """What stands for a map's name where the bar is the readers' agreement with each other."""
 
 
+class DescribedMetric(Protocol):
+    """What tells of a metric: its declaration, or a run's record of it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def range(self) -> tuple[float | None, float | None]: ...
+    @property
+    def better(self) -> Better: ...
+
+
 @dataclass(frozen=True)
 class MetricScale:
     """A metric's name, its lowest and highest value (None: open), and which end is the good one."""
@@ -33,6 +46,11 @@ class MetricScale:
     name: str
     span: tuple[float | None, float | None]
     better: Better
+
+    @classmethod
+    def of(cls, metric: DescribedMetric) -> Self:
+        """Return a metric's scale."""
+        return cls(metric.name, metric.range, metric.better)
 
     @property
     def worst(self) -> float | None:
@@ -72,63 +90,88 @@ def _counted(unit: Unit, name: str, scale: MetricScale) -> float | str:
     return scale.worst if score in SHOWS_NOTHING and scale.worst is not None else score
 
 
-def of_map(name: str, scale: MetricScale) -> Measure:
-    """Measure a map's metric itself."""
-    return Measure(lambda unit: _counted(unit, name, scale), scale.span, _nothing(name, metric=scale.name))
+def _ranked(unit: Unit, name: str, scale: MetricScale) -> float | str:
+    """Return a map's score; where the map shows nothing one that is worse than any, however far that end is."""
+    score = unit.score(name, scale.name)
+    beyond_all = float("-inf") if scale.better == "higher" else float("inf")
+    return beyond_all if score in SHOWS_NOTHING else score
 
 
-def of_pair(first: str, second: str, scale: MetricScale) -> Measure:
-    """Measure a map's metric minus another map's, in the metric's unit, with its sign."""
+def of_map(name: str, scale: MetricScale, cap: float | None = None) -> Measure:
+    """Measure a map's metric itself, or where it has no upper end up to a cap."""
+    nothing = _nothing(name, metric=scale.name)
+    if cap is None:
+        return Measure(lambda unit: _counted(unit, name, scale), scale.span, nothing)
+    low = scale.span[0] or 0.0
 
     def score(unit: Unit) -> float | str:
-        return _difference(_counted(unit, first, scale), _counted(unit, second, scale))
+        value = _ranked(unit, name, scale)
+        return value if isinstance(value, str) else max(low, float(capped(value, cap)))
 
-    return Measure(score, _differences(scale), _nothing(first, second, metric=scale.name))
+    return Measure(score, (low, cap), nothing)
 
 
-def against_readers(name: str, scale: MetricScale) -> Measure:
-    """Measure a map's metric minus the readers' agreement with each other by the same metric."""
+def of_rank(name: str, scale: MetricScale) -> Measure:
+    """Measure a map's metric for what goes by rank: a map that shows nothing is worse than any, without end."""
+    return Measure(lambda unit: _ranked(unit, name, scale), (None, None), _nothing(name, metric=scale.name))
+
+
+def of_pair(first: str, second: str, scale: MetricScale, cap: float | None = None) -> Measure:
+    """Measure a map's metric minus another map's, in the metric's unit, with its sign; of either sign up to a cap."""
+    scored = _counted if cap is None else _ranked
+
+    def score(unit: Unit) -> float | str:
+        return _difference(scored(unit, first, scale), scored(unit, second, scale), cap)
+
+    return Measure(score, _differences(scale, cap), _nothing(first, second, metric=scale.name))
+
+
+def against_readers(name: str, scale: MetricScale, cap: float | None = None) -> Measure:
+    """Measure a map's metric minus the readers' agreement with each other by the same metric; up to a cap."""
+    scored = _counted if cap is None else _ranked
 
     def score(unit: Unit) -> float | str:
         agreement = unit.readers.get(scale.name, "no_pair_of_readers")
-        return _difference(_counted(unit, name, scale), unit.absent or agreement)
+        return _difference(scored(unit, name, scale), unit.absent or agreement, cap)
 
-    return Measure(score, _differences(scale), _nothing(name, metric=scale.name))
+    return Measure(score, _differences(scale, cap), _nothing(name, metric=scale.name))
 
 
 def win(first: str, second: str, scale: MetricScale) -> Measure:
-    """Measure whether a map does better than another: 1, 0.5 for a tie, 0. A map that shows nothing loses to any."""
+    """Measure whether a map does better than another: 1, 0.5 for a tie, 0. A map that shows nothing loses to any.
+
+    Study by study: a patient's score is the share of his studies that it wins.
+    """
     sign = 1 if scale.better == "higher" else -1
 
-    def rank(score: float | str) -> float | str:
-        return float("-inf") if score in SHOWS_NOTHING else score if isinstance(score, str) else sign * score
-
     def score(unit: Unit) -> float | str:
-        mine, other = (rank(unit.score(name, scale.name)) for name in (first, second))
-        if isinstance(mine, str) or isinstance(other, str):
-            return mine if isinstance(mine, str) else str(other)
-        return 0.5 if mine == other else float(mine > other)
+        difference = _difference(_ranked(unit, first, scale), _ranked(unit, second, scale))
+        return difference if isinstance(difference, str) else float(won(sign * difference))
 
     return Measure(score, (0.0, 1.0), _nothing(first, second, metric=scale.name))
 
 
 def beyond(name: str, scale: MetricScale, bound: float, *, at_least: bool) -> Measure:
     """Measure whether a map's metric is at least, or at most, a bound: 1 or 0; 0 for a map that shows nothing."""
+    sign = -1 if at_least else 1
 
     def score(unit: Unit) -> float | str:
         value = unit.score(name, scale.name)
         if isinstance(value, str):
             return 0.0 if value in SHOWS_NOTHING else value
-        return float(value >= bound if at_least else value <= bound)
+        return float(within(sign * value, sign * bound))
 
     return Measure(score, (0.0, 1.0), _nothing(name, metric=scale.name))
 
 
-def _difference(first: float | str, second: float | str) -> float | str:
+def _difference(first: float | str, second: float | str, cap: float | None = None) -> float | str:
     if isinstance(first, str) or isinstance(second, str):
         return first if isinstance(first, str) else str(second)
-    return first - second
+    difference = 0.0 if first == second else first - second  # two that are worse than any are equal
+    return difference if cap is None else float(capped(difference, cap))
 
 
-def _differences(scale: MetricScale) -> tuple[float | None, float | None]:
-    return (None, None) if scale.width is None else (-scale.width, scale.width)
+def _differences(scale: MetricScale, cap: float | None) -> tuple[float | None, float | None]:
+    """Return the smallest and the largest difference that counts."""
+    width = scale.width if cap is None else cap
+    return (None, None) if width is None else (-width, width)

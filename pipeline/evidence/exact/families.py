@@ -7,16 +7,18 @@ every member refuted for ``any``. Both only rise when a member's p-value falls.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evidence.exact.claims import ExactResult, alpha_of, decide
+from pipeline.evidence.exact.claims import Claim, ExactResult, alpha_of, decide
+from pipeline.evidence.exact.means import judge_mean
+from pipeline.evidence.exact.scores import PatientScores
 from pipeline.vocabulary import SURE, Decision
 
-__all__ = ["FamilyResult", "holm", "judge_family", "judge_p_values"]
+__all__ = ["EquivalenceResult", "FamilyResult", "equivalence", "holm", "judge_family", "judge_p_values"]
 
 FamilyKind = Literal["all", "any"]
 
@@ -42,6 +44,19 @@ class FamilyResult:
     p_met: tuple[float, ...]
     p_not_met: tuple[float, ...]
     worst: int
+
+
+@dataclass(frozen=True)
+class EquivalenceResult:
+    """Whether a mean difference lies within a margin on both sides: an ``all`` family of two claims.
+
+    ``above`` is the claim that it is at least -margin, ``below`` that it is at most +margin.
+    """
+
+    margin: float
+    above: ExactResult
+    below: ExactResult
+    family: FamilyResult
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
@@ -71,6 +86,19 @@ def judge_family(results: Sequence[ExactResult], kind: FamilyKind) -> FamilyResu
     p_met = [1.0 if bar else result.p_met for bar, result in zip(barred, results, strict=True)]
     p_not_met = [1.0 if bar else result.p_not_met for bar, result in zip(barred, results, strict=True)]
     return judge_p_values(p_met, p_not_met, kind, levels.pop())
+
+
+def equivalence(cohort: PatientScores, claim: Claim) -> EquivalenceResult:
+    """Answer whether the mean difference lies within the claim's bound on both sides of 0.
+
+    Raises:
+        ValueError: the bound is not positive.
+    """
+    if not claim.bound > 0:
+        raise ValueError(f"margin is a positive number, not {claim.bound}")
+    above = judge_mean(cohort, replace(claim, side="at_least", bound=-claim.bound))
+    below = judge_mean(cohort, replace(claim, side="at_most"))
+    return EquivalenceResult(claim.bound, above, below, judge_family([above, below], "all"))
 
 
 def judge_p_values(

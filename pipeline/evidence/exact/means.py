@@ -28,11 +28,13 @@ __all__ = [
     "mean_interval_of",
     "p_high",
     "p_low",
+    "p_low_of_cohorts",
     "smallest_cohort",
     "upper_bound",
 ]
 
 _CLOSE = 1e-12
+_FEW_VALUES = 40
 
 Floats = NDArray[np.float64]
 
@@ -63,6 +65,23 @@ def p_low(
     lam = np.append(masses * (values - bound), -worst * bound)
     counts = np.append(np.ones(len(values)), 1.0 + missing)
     return _merged_tail(lam, counts)
+
+
+def p_low_of_cohorts(scores: Floats, bound: float) -> Floats:
+    """Return (cohorts,) the ``p_low`` of each row of ``scores`` (cohorts, patients), patients weighing alike.
+
+    Cohorts that have the same counts of the same few values share one.
+    """
+    if bound <= 0:
+        return np.where((scores > 0).any(axis=1), 0.0, 1.0)
+    values, place = np.unique(scores, return_inverse=True)
+    if len(values) > _FEW_VALUES:
+        return tail(np.pad(scores - bound, ((0, 0), (0, 1)), constant_values=-bound))
+    rows = np.arange(len(scores))[:, None] * len(values) + place.reshape(scores.shape)
+    counts = np.bincount(rows.ravel(), minlength=len(scores) * len(values)).reshape(len(scores), -1)
+    different, again = np.unique(counts, axis=0, return_inverse=True)
+    lam = np.broadcast_to(np.append(values - bound, -bound), (len(different), len(values) + 1))
+    return tail(lam, np.pad(different, ((0, 0), (0, 1)), constant_values=1).astype(float))[again.ravel()]
 
 
 def p_high(

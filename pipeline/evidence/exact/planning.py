@@ -14,8 +14,7 @@ from scipy.stats import beta, binom, norm
 
 from pipeline.evidence.exact.areas import area_cohort, area_draws
 from pipeline.evidence.exact.claims import Claim, reaches
-from pipeline.evidence.exact.means import best_reachable, smallest_cohort
-from pipeline.evidence.exact.tail import tail
+from pipeline.evidence.exact.means import best_reachable, p_low_of_cohorts, smallest_cohort
 
 __all__ = [
     "POWER",
@@ -188,8 +187,7 @@ def spread_power(
     size = truth * (1 - truth) / spread**2 - 1
     generator = np.random.Generator(np.random.PCG64(seed))
     scores = beta(truth * size, (1 - truth) * size).rvs((replicates, patients), random_state=generator)
-    lam = np.concatenate([scores - claim.bound, np.full((replicates, 1), -claim.bound)], axis=1)
-    return float(np.mean([reaches(p, claim.alpha) for p in tail(lam)]))
+    return float(np.mean([reaches(p, claim.alpha) for p in p_low_of_cohorts(scores, claim.bound)]))
 
 
 def area_power(

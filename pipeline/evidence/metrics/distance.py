@@ -36,8 +36,7 @@ _FORM = "none: it depends on the form of the map's region; the random map beside
 )
 def centre_distance(overlap: RegionOverlap) -> float:
     """Return the distance in mm from the maximum of H to the mask."""
-    overlap.require_ranking()
-    overlap.require_physical_size()
+    overlap.require_place()
     centre = _voxels_at(overlap, overlap.evidence.maxima).mean(axis=0)
     if _in_mask(overlap.mask, centre):
         return 0.0
@@ -81,8 +80,7 @@ def _candidates(overlap: RegionOverlap) -> NDArray[np.intp]:
 )
 def hit_within(overlap: RegionOverlap) -> float:
     """Return the share of the voxels with the highest H that lie in the mask or within the tolerance of it."""
-    overlap.require_ranking()
-    overlap.require_physical_size()
+    overlap.require_place()
     tied = overlap.evidence.maxima
     beside = tied[~overlap.mask.ravel()[tied]]
     if not len(beside):
@@ -108,8 +106,7 @@ def hit_within(overlap: RegionOverlap) -> float:
 )
 def mass_centre_distance(overlap: RegionOverlap) -> float:
     """Return the distance in mm between the centres of mass of H and of the mask."""
-    overlap.require_ranking()
-    overlap.require_physical_size()
+    overlap.require_place()
     centres = np.stack([_centre(overlap.evidence.positive), _centre(overlap.mask)])
     map_centre, mask_centre = overlap.geometry.world(centres)
     return float(np.linalg.norm(map_centre - mask_centre))
@@ -165,8 +162,7 @@ def assd(overlap: RegionOverlap) -> float:
 
 
 def _between_surfaces(overlap: RegionOverlap) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    overlap.require_region()
-    overlap.require_physical_size()
+    overlap.require_surfaces()
     return overlap.surface_distances
 
 

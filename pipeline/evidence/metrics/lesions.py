@@ -34,10 +34,6 @@ class _Marks:
     lesions: NDArray[np.intp]
     count: int
 
-    def require_lesion(self) -> None:
-        if not self.count:
-            raise Undefined("no_lesion_of_that_size")
-
 
 @metric(
     "lesion_sensitivity",
@@ -55,9 +51,7 @@ class _Marks:
 )
 def lesion_sensitivity(overlap: RegionOverlap) -> float:
     """Return the share of lesions that some mark finds."""
-    overlap.require_mask()
-    marks = _matched(overlap)
-    marks.require_lesion()
+    marks = _with_lesions(overlap)
     return len(np.unique(marks.lesions[marks.lesions > 0])) / marks.count
 
 
@@ -96,15 +90,22 @@ def false_marks(overlap: RegionOverlap) -> float:
 )
 def froc(overlap: RegionOverlap) -> float:
     """Return the lesion sensitivity, averaged over the false marks that are accepted."""
-    overlap.require_mask()
-    marks = _matched(overlap)
-    marks.require_lesion()
+    marks = _with_lesions(overlap)
     first = np.zeros(len(marks.lesions), bool)
     first[np.unique(marks.lesions, return_index=True)[1]] = True
     ends = np.flatnonzero(np.diff(marks.ratings, append=-1))  # those of one height are accepted together
     wrong = np.cumsum(marks.lesions == 0)[ends]
     sensitivity = np.append(0, np.cumsum(first & (marks.lesions > 0))[ends])
     return float(sensitivity[np.searchsorted(wrong, _ALLOWED, "right")].mean()) / marks.count
+
+
+def _with_lesions(overlap: RegionOverlap) -> _Marks:
+    """Return the marks of a mask that has a lesion; raise ``Undefined`` where it has none that counts."""
+    overlap.require_mask()
+    marks = _matched(overlap)
+    if not marks.count:
+        raise Undefined("no_lesion_of_that_size")
+    return marks
 
 
 def _matched(overlap: RegionOverlap) -> _Marks:

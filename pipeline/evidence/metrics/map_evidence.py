@@ -259,6 +259,16 @@ class RegionOverlap:
         if self.evidence.degenerate:
             raise Undefined("constant_map")
 
+    def require_place(self) -> None:
+        """Raise ``Undefined`` unless where the seen voxels rank highest can be measured in mm from the mask."""
+        self.require_ranking()
+        self.require_physical_size()
+
+    def require_surfaces(self) -> None:
+        """Raise ``Undefined`` unless mask and region have surfaces whose distance can be measured in mm."""
+        self.require_region()
+        self.require_physical_size()
+
     def require_background(self) -> None:
         """Raise ``Undefined`` when every voxel that the model saw is of the mask."""
         if self.visible_voxels == self.evidence.seen_voxels:

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Literal
 
 from pipeline.config import Criterion, bound_fault
 from pipeline.errors import ConfigError, closest
-from pipeline.evidence.cohort.classifier import CLASSIFIER_SPAN, area_cohort_of, auroc_estimate, classifier_population
+from pipeline.evidence.cohort.classifier import area_cohort_of, auroc_estimate, classifier_population, classifier_scale
 from pipeline.evidence.cohort.estimating import Bootstrap, mean_estimate_of
 from pipeline.evidence.cohort.measures import (
     READERS,
@@ -16,6 +17,7 @@ from pipeline.evidence.cohort.measures import (
     beyond,
     of_map,
     of_pair,
+    of_rank,
     win,
 )
 from pipeline.evidence.cohort.population import Population, population_of
@@ -23,6 +25,7 @@ from pipeline.evidence.cohort.units import Unit, in_stratum
 from pipeline.evidence.exact.areas import judge_area
 from pipeline.evidence.exact.claims import Claim, reaches
 from pipeline.evidence.exact.families import holm
+from pipeline.evidence.exact.measures import median_interval
 from pipeline.evidence.metrics.declaration import Metric
 from pipeline.evidence.metrics.registry import METRICS
 from pipeline.evidence.verdicts.judging import MeanClaim, bounds_of, fewest_patients, judge, judge_parts, part_of
@@ -166,7 +169,7 @@ def _opponents(criterion: Criterion, cohort: Cohort) -> tuple[str, ...]:
 
 def _scale(criterion: Criterion, cohort: Cohort) -> MetricScale:
     if criterion.method is None:
-        return MetricScale(criterion.metric, CLASSIFIER_SPAN, "higher")
+        return classifier_scale(criterion.metric)
     return cohort.scales[criterion.metric]
 
 
@@ -177,7 +180,7 @@ def claim_of(criterion: Criterion, scale: MetricScale) -> MeanClaim:
 
 
 def _claimed(criterion: Criterion, scale: MetricScale) -> tuple[Side, float, tuple[float, float]]:
-    shares, width = (0.0, 1.0), scale.width or 1.0
+    shares, width = (0.0, 1.0), criterion.cap or scale.width or 1.0
     if criterion.within is not None:
         return "at_least", criterion.at_least or 0.0, shares
     if criterion.statistic == "median":
@@ -190,7 +193,7 @@ def _claimed(criterion: Criterion, scale: MetricScale) -> tuple[Side, float, tup
         gain = criterion.by if criterion.better_than is not None else -(criterion.margin or 0.0)
         return ("at_least", gain, (-width, width)) if scale.better == "higher" else ("at_most", -gain, (-width, width))
     low, high = scale.span
-    span = (0.0 if low is None else low, 1.0 if high is None else high)
+    span = (0.0 if low is None else low, criterion.cap or (1.0 if high is None else high))
     return (
         ("at_least", criterion.at_least, span)
         if criterion.at_least is not None
@@ -207,10 +210,10 @@ def measure_of(criterion: Criterion, scale: MetricScale, against: str | None) ->
         bound = criterion.at_least if criterion.at_least is not None else criterion.at_most
         return beyond(name, scale, bound or 0.0, at_least=criterion.at_least is not None)
     if against is None:
-        return of_map(name, scale)
+        return of_map(name, scale, criterion.cap)
     if against == READERS:
-        return against_readers(name, scale)
-    return win(name, against, scale) if criterion.wins is not None else of_pair(name, against, scale)
+        return against_readers(name, scale, criterion.cap)
+    return win(name, against, scale) if criterion.wins is not None else of_pair(name, against, scale, criterion.cap)
 
 
 def _of_a_map(
@@ -231,7 +234,23 @@ def _of_a_map(
         "among": criterion.among,
         "group": None if label is None else f"label={label}",
     }
-    return _judged(claim, population, cohort, bootstrap, named, (label, against))
+    part = _judged(claim, population, cohort, bootstrap, named, (label, against))
+    if criterion.statistic == "mean" or cohort.first_seen is not None or part.p_met is None:
+        return part
+    ranks = population_of(units, of_rank(str(criterion.method), scale))
+    return part.model_copy(update={"reason": f"{part.reason}; {_median_words(ranks, claim.exact.alpha)}"})
+
+
+def _median_words(population: Population, alpha: float) -> str:
+    """Return the exact interval of the median, which the share at one half that is judged does not show."""
+    parts = population.contributions
+    low, high = median_interval([part.value for part in parts], [part.patient for part in parts], alpha)
+    ends = [None if end is None or not isfinite(end) else f"{end:.3g}" for end in (low, high)]
+    if ends[0] is None and ends[1] is None:
+        return "too few patients to bound the median"
+    if ends[0] is None or ends[1] is None:
+        return f"the median is {f'at most {ends[1]}' if ends[0] is None else f'at least {ends[0]}'}"
+    return f"the median lies within {ends[0]} and {ends[1]}"
 
 
 def _judged(
@@ -281,6 +300,12 @@ def _of_auroc(
 
 def rule_of(criterion: Criterion, better: Better) -> str:
     """Return a criterion's rule in words."""
+    of = "difference" if criterion.opponents else "score"
+    capped = "" if criterion.cap is None else f", each {of} capped at {criterion.cap:g}"
+    return f"{_rule_of(criterion, better)}{capped}"
+
+
+def _rule_of(criterion: Criterion, better: Better) -> str:
     on_purpose = f", although {BETTER[better]}" if criterion.reversed else ""
     if criterion.within is not None:
         return f"within {criterion.within:g} in at least {100 * (criterion.at_least or 0):g} % of patients"

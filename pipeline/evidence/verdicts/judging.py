@@ -10,8 +10,7 @@ from typing import Literal
 
 from pipeline.evidence.cohort.population import Population
 from pipeline.evidence.exact.claims import Claim, ExactResult, alpha_of, decide, missing_reason, reaches
-from pipeline.evidence.exact.differences import EquivalenceResult, equivalence
-from pipeline.evidence.exact.families import judge_p_values
+from pipeline.evidence.exact.families import EquivalenceResult, equivalence, judge_p_values
 from pipeline.evidence.exact.looks import OpenResult, judge_open
 from pipeline.evidence.exact.means import judge_mean, smallest_cohort
 from pipeline.evidence.exact.scores import PatientScores
@@ -63,9 +62,7 @@ def judge(claim: MeanClaim, population: Population, *, growing: bool = False) ->
         return _judge_growing(claim, population.scores(claim.span))
     cohort = population.scores(claim.span, claim.unit)
     if claim.side == "within":
-        return equivalence(
-            cohort, margin=claim.bound, confidence=claim.confidence, maximum_missing=claim.missing_at_most
-        )
+        return equivalence(cohort, Claim("at_most", claim.bound, claim.confidence, claim.missing_at_most))
     return judge_mean(cohort, claim.exact)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.config import Criterion
-from pipeline.evidence.cohort.classifier import CLASSIFIER_SPAN
+from pipeline.evidence.cohort.classifier import classifier_scale
 from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.exact.planning import ClaimPlan, plan_area, plan_mean
 from pipeline.evidence.verdicts.criteria import claim_of, labels_of, rule_of
@@ -112,7 +112,7 @@ def plan_criteria(
 
 
 def _of_the_classifier(criterion: Criterion, label: str, counts: CohortCounts | None) -> CriterionPlan:
-    claim = claim_of(criterion, MetricScale(criterion.metric, CLASSIFIER_SPAN, "higher"))
+    claim = claim_of(criterion, classifier_scale(criterion.metric))
     if criterion.metric == "accuracy":
         return _mean_plan(
             criterion, claim, ("patients with a reference", None if counts is None else counts.referenced)

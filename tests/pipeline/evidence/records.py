@@ -10,7 +10,7 @@ from pipeline.findings.study_audit import StudyAudit
 
 BOOTSTRAP = Bootstrap(500, 0)
 
-SCALES = {name: MetricScale(name, metric.range, metric.better) for name, metric in METRICS.items()}
+SCALES = {name: MetricScale.of(metric) for name, metric in METRICS.items()}
 
 
 def entry(method, reader, iou, target="nodule", metric="iou", chance=None):

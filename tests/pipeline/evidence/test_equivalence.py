@@ -131,16 +131,16 @@ def grids(axes):
 def measured(model, axes, methods):
     """Return every map's scores over samples, targets and grids, and the maps, as an audit makes and measures them."""
     own, targets = grids(axes)
-    found = explain(model, images(axes), [0, 1, 2], methods=methods, layers=["0"], rectify=False)
+    raw = explain(model, images(axes), [0, 1, 2], methods=methods, layers=["0"], rectify=False)
     scores = {name: [] for name in methods}
-    for (name, layer, target), maps in found:
+    for (name, layer, target), maps in raw:
         for values in maps.numpy():
             for grid in targets.values():
                 resampling = plan(cells(own, values.shape), grid)
                 marked = np.random.default_rng(9).random(grid.shape) < 0.1
                 heatmap = Heatmap(resampling.apply(values), grid, resampling.seen, name, layer, str(target))
                 scores[name] += score_all(RegionOverlap(MaskedEvidence(heatmap, "otsu"), MarkedVoxels(marked, grid)))
-    studies = [{(name, str(target)): maps[sample].numpy() for (name, _, target), maps in found} for sample in range(4)]
+    studies = [{(name, str(target)): maps[sample].numpy() for (name, _, target), maps in raw} for sample in range(4)]
     return scores, studies
 
 
@@ -159,9 +159,9 @@ def test_behind_pooling_the_whole_family_is_one_piece_of_evidence(axes):
     scores, studies = measured(network(axes, "linear"), axes, [*family, "layercam", "gradcampp"])
     assert equivalent_methods([*family, "layercam", "gradcampp"], studies) == (tuple(family),)
     for name in ("cam", "xgradcam"):  # equal up to a factor and its rounding
-        for one, other in zip(scores[name], scores["gradcam"], strict=True):
-            assert one.reason == other.reason
-            assert one.value == pytest.approx(other.value, abs=2e-3)
+        for score, other in zip(scores[name], scores["gradcam"], strict=True):
+            assert score.reason == other.reason
+            assert score.value == pytest.approx(other.value, abs=2e-3)
 
 
 @pytest.mark.parametrize("axes", [2, 3])

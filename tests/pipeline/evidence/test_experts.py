@@ -15,11 +15,11 @@ MAJORITY, STAPLE = others_name("majority"), others_name("staple")
 
 def test_agreement_by_hand():
     grid = Geometry((2, 2), np.eye(4))
-    one = Mask(np.array([[1, 1], [0, 0]], bool), grid, "nodule", "b")
+    first = Mask(np.array([[1, 1], [0, 0]], bool), grid, "nodule", "b")
     other = Mask(np.array([[1, 0], [1, 1]], bool), grid, "nodule", "a")
     empty = Mask(np.zeros((2, 2), bool), grid, "effusion", "a")
-    found = agreement((one, other, empty))
-    ((key, scores),) = found.items()
+    pairs = agreement((first, other, empty))
+    ((key, scores),) = pairs.items()
     assert key == ("nodule", "a", "b")
     assert {score.name: score.value for score in scores} == {"iou": 1 / 4, "dice": 2 / 5}
 
@@ -43,17 +43,17 @@ def values(scores):
 
 def test_a_reader_is_held_against_the_majority_of_the_others():
     marked = {"a": [[1, 1, 0, 0]], "b": [[1, 0, 1, 0]], "c": [[1, 0, 1, 1]], "d": [[0, 0, 1, 1]]}
-    found = agreement(masks_of(**marked))
+    scores = agreement(masks_of(**marked))
     # of b, c and d two or more mark the first, third and fourth pixel; of these a has one, and one beside them
-    assert values(found["nodule", "a", MAJORITY]) == pytest.approx({"iou": 1 / 4, "dice": 2 / 5})
-    pairs = {key[1:] for key in found if not key[2].startswith("consensus:")}
+    assert values(scores["nodule", "a", MAJORITY]) == pytest.approx({"iou": 1 / 4, "dice": 2 / 5})
+    pairs = {key[1:] for key in scores if not key[2].startswith("consensus:")}
     assert pairs == set(combinations("abcd", 2))
-    assert {key[1:] for key in found} - pairs == {(reader, name) for reader in "abcd" for name in (MAJORITY, STAPLE)}
+    assert {key[1:] for key in scores} - pairs == {(reader, name) for reader in "abcd" for name in (MAJORITY, STAPLE)}
 
 
 def test_two_others_agree_where_both_mark():
-    found = agreement(masks_of(a=[[1, 1, 0]], b=[[1, 1, 0]], c=[[0, 1, 1]]))
-    assert values(found["nodule", "c", MAJORITY]) == pytest.approx({"iou": 1 / 3, "dice": 1 / 2})
+    scores = agreement(masks_of(a=[[1, 1, 0]], b=[[1, 1, 0]], c=[[0, 1, 1]]))
+    assert values(scores["nodule", "c", MAJORITY]) == pytest.approx({"iou": 1 / 3, "dice": 1 / 2})
 
 
 def test_no_reader_is_part_of_what_he_is_held_against():
@@ -62,10 +62,10 @@ def test_no_reader_is_part_of_what_he_is_held_against():
     others = {reader: generator.random((9, 9)) < 0.4 for reader in "bcd"}
     for _ in range(5):
         own = generator.random((9, 9)) < 0.4
-        found = agreement(masks_of(a=own, **others))
+        scores = agreement(masks_of(a=own, **others))
         together = sum(others.values()) >= 2
         expected = (own & together).sum() / (own | together).sum()
-        assert values(found["nodule", "a", MAJORITY])["iou"] == pytest.approx(expected)
+        assert values(scores["nodule", "a", MAJORITY])["iou"] == pytest.approx(expected)
 
 
 def test_a_consensus_among_the_masks_is_no_reader():
@@ -103,11 +103,11 @@ def test_staple_of_the_others_is_the_slow_one():
     generator = np.random.default_rng(5)
     truth = generator.random((6, 7)) < 0.4
     marked = {reader: truth ^ (generator.random((6, 7)) < 0.15) for reader in "abcd"}
-    found = agreement(masks_of(**marked))
+    scores = agreement(masks_of(**marked))
     for reader, own in marked.items():
         together = slow_staple([mask for other, mask in marked.items() if other != reader])
         expected = (own & together).sum() / (own | together).sum()
-        assert values(found["nodule", reader, STAPLE])["iou"] == pytest.approx(expected)
+        assert values(scores["nodule", reader, STAPLE])["iou"] == pytest.approx(expected)
 
 
 def test_others_without_a_consensus_leave_the_agreement_undefined(monkeypatch):
@@ -118,5 +118,5 @@ def test_others_without_a_consensus_leave_the_agreement_undefined(monkeypatch):
         return list(masks), [MaskFault(f"consensus:{method}", "nodule", Reason.NO_CONSENSUS, "not settled")]
 
     monkeypatch.setattr(experts, "with_consensus", none_made)
-    found = agreement(masks_of(a=[[1, 0]], b=[[1, 1]], c=[[1, 0]]))
-    assert {score.reason for score in found["nodule", "a", STAPLE]} == {str(Reason.NO_CONSENSUS)}
+    scores = agreement(masks_of(a=[[1, 0]], b=[[1, 1]], c=[[1, 0]]))
+    assert {score.reason for score in scores["nodule", "a", STAPLE]} == {str(Reason.NO_CONSENSUS)}

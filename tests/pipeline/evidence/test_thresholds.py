@@ -27,10 +27,10 @@ def smooth_map(generator):
 @pytest.mark.parametrize("percent", ["0", "50", "95", "99.5"])
 def test_a_percentile_is_numpys(percent):
     values = np.random.default_rng(0).normal(size=(13, 17)).astype(np.float32)
-    one = evidence(values, f"percentile-{percent}")
+    masked = evidence(values, f"percentile-{percent}")
     positive = np.maximum(values, 0)
-    assert one.threshold == pytest.approx(np.percentile(positive.astype(np.float64), float(percent)), rel=1e-6)
-    assert one.region.sum() == (positive > one.threshold).sum()
+    assert masked.threshold == pytest.approx(np.percentile(positive.astype(np.float64), float(percent)), rel=1e-6)
+    assert masked.region.sum() == (positive > masked.threshold).sum()
 
 
 def test_a_percentile_counts_what_was_seen():
@@ -66,16 +66,16 @@ def test_holes_are_filled_and_single_pixels_lost():
 def test_the_levels_are_cut_off_and_not_rounded():
     """Of 0, 1.9, 2 and 4 on 0..255: 121 and 127; the threshold lies where OpenCV has it, at a level of the picture."""
     values = np.float32([[0, 0, 1.9, 2, 4, 4]])
-    one = evidence(values, RULE)
-    assert one.threshold == pytest.approx(2)
-    assert one.region.tolist() == [[False] * 4 + [True] * 2]
+    masked = evidence(values, RULE)
+    assert masked.threshold == pytest.approx(2)
+    assert masked.region.tolist() == [[False] * 4 + [True] * 2]
 
 
 def test_the_rule_is_for_pictures():
-    one = evidence(np.arange(27).reshape(3, 3, 3), RULE)
-    assert one.threshold is None
+    masked = evidence(np.arange(27).reshape(3, 3, 3), RULE)
+    assert masked.threshold is None
     with pytest.raises(Undefined, match="rule_for_pictures"):
-        _ = one.region
+        _ = masked.region
 
 
 def test_only_what_was_seen_is_in_a_filled_region():

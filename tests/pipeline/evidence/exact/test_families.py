@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.evidence.exact.claims import Claim
-from pipeline.evidence.exact.families import holm, judge_family, judge_p_values
+from pipeline.evidence.exact.families import equivalence, holm, judge_family, judge_p_values
 from pipeline.evidence.exact.means import judge_mean
 from pipeline.evidence.exact.scores import one_study_each
 
@@ -86,3 +86,25 @@ def test_what_is_no_family_is_refused():
         judge_family(results, "any")
     with pytest.raises(ValueError, match="two p-values for each member, not 2 and 1"):
         judge_p_values([0.1, 0.2], [0.1], "all", 0.95)
+
+
+def difference_of(values):
+    return one_study_each(values, span=(-1, 1))
+
+
+def test_equivalence_needs_both_sides():
+    near = equivalence(difference_of([0.01, -0.01] * 100), Claim("at_most", 0.05))
+    assert (near.family.decision, near.above.decision, near.below.decision) == ("MET", "MET", "MET")
+    assert near.family.p_met == pytest.approx((near.above.p_low, near.below.p_high))
+    better = equivalence(difference_of([0.2] * 200), Claim("at_most", 0.05))
+    assert (better.family.decision, better.above.decision, better.below.decision) == ("NOT MET", "MET", "NOT MET")
+    worse = equivalence(difference_of([-0.2] * 200), Claim("at_most", 0.05))
+    assert (worse.family.decision, worse.above.decision, worse.below.decision) == ("NOT MET", "NOT MET", "MET")
+    unsure = equivalence(difference_of([0.03, 0.09] * 100), Claim("at_most", 0.05))
+    assert unsure.family.decision == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize("margin", [0.0, -0.1])
+def test_a_margin_is_positive(margin):
+    with pytest.raises(ValueError, match=f"margin is a positive number, not {margin}"):
+        equivalence(difference_of([0.1]), Claim("at_most", margin))

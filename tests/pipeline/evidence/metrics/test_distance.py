@@ -53,16 +53,16 @@ def apart(first, second):
 
 def slow_surface(part):
     """Voxels of a part with a neighbour across a face that is not of it, or beyond the grid."""
-    found = []
+    voxels = []
     for voxel in np.argwhere(part).tolist():
         for axis, step in product(range(part.ndim), (-1, 1)):
             beside = [*voxel]
             beside[axis] += step
             inside = 0 <= beside[axis] < part.shape[axis]
             if not inside or not part[tuple(beside)]:
-                found.append(voxel)
+                voxels.append(voxel)
                 break
-    return found
+    return voxels
 
 
 def slow_hd95(affine, region, mask):

@@ -67,9 +67,9 @@ def test_lesions_and_marks_below_the_smallest_size_do_not_count():
     """Of 2 x 3 = 6 mm2 a pixel: the lesion of one is too small, and so is a mark of one."""
     spacing, large = (2.0, 3.0), {"smallest_lesion": 18.0}
     assert answers(MASK, MASK, spacing, **large) == (1, 1, 0)
-    one = picture("9900000", "0000000", "0000000", "0000000", "0000000")
-    assert answers(one, MASK, spacing, **large) == (0, 0, 0)  # 12 mm2
-    assert answers(one, MASK, spacing, smallest_lesion=12.0) == (1 / 2, 1 / 2, 0)
+    peak = picture("9900000", "0000000", "0000000", "0000000", "0000000")
+    assert answers(peak, MASK, spacing, **large) == (0, 0, 0)  # 12 mm2
+    assert answers(peak, MASK, spacing, smallest_lesion=12.0) == (1 / 2, 1 / 2, 0)
     # in the part that is too small to be a lesion a mark is neither right nor false
     three = picture("0000000", "0000000", "0000000", "8000000", "9800000")
     assert answers(three, MASK, spacing, **large) == (0, 0, 0)

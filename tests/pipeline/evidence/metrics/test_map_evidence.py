@@ -19,13 +19,13 @@ def evidence(values, seen=None, rule=0.5):
 
 
 def scores(values, mask, seen=None, rule=0.5):
-    found = score_all(overlap_of(values, mask, seen, rule))
-    return {score.name: score.reason if score.value is None else score.value for score in found}
+    every = score_all(overlap_of(values, mask, seen, rule))
+    return {score.name: score.reason if score.value is None else score.value for score in every}
 
 
 def overlap_of(values, mask, seen=None, rule=0.5):
-    one = evidence(values, seen, rule)
-    return RegionOverlap(one, MarkedVoxels(np.asarray(mask, bool), one.heatmap.geometry))
+    masked = evidence(values, seen, rule)
+    return RegionOverlap(masked, MarkedVoxels(np.asarray(mask, bool), masked.heatmap.geometry))
 
 
 def slow_average_precision(values, mask):
@@ -33,27 +33,27 @@ def slow_average_precision(values, mask):
     total, before, area = mask.sum(), 0, 0.0
     for level in sorted(set(values.ravel().tolist()), reverse=True):
         above = values >= level
-        found = (above & mask).sum()
-        area += (found - before) / total * found / above.sum()
-        before = found
+        hits = (above & mask).sum()
+        area += (hits - before) / total * hits / above.sum()
+        before = hits
     return area
 
 
 def test_two_by_two_by_hand():
     # region at half the maximum: the two left voxels; mask: the two upper ones
-    found = scores([[4, 1], [3, 0]], [[1, 1], [0, 0]])
-    assert found["iou"] == pytest.approx(1 / 3)
-    assert found["dice"] == pytest.approx(1 / 2)
-    assert found["hit_rate"] == 1
-    assert found["energy_in_mask"] == pytest.approx(5 / 8)
-    assert found["average_precision"] == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+    answers = scores([[4, 1], [3, 0]], [[1, 1], [0, 0]])
+    assert answers["iou"] == pytest.approx(1 / 3)
+    assert answers["dice"] == pytest.approx(1 / 2)
+    assert answers["hit_rate"] == 1
+    assert answers["energy_in_mask"] == pytest.approx(5 / 8)
+    assert answers["average_precision"] == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
 
 
 def test_negative_evidence_is_no_evidence():
-    found = scores([[-9, 1], [2, 0]], [[1, 0], [0, 0]])
-    assert found["hit_rate"] == 0
-    assert found["energy_in_mask"] == 0
-    assert found["iou"] == 0
+    answers = scores([[-9, 1], [2, 0]], [[1, 0], [0, 0]])
+    assert answers["hit_rate"] == 0
+    assert answers["energy_in_mask"] == 0
+    assert answers["iou"] == 0
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -81,20 +81,20 @@ def test_the_chance_of_average_precision_is_the_mean_over_all_orders(marked, see
 
 
 def test_an_empty_mask_leaves_nothing_but_false_marks():
-    found = scores([[1, 2], [3, 4]], np.zeros((2, 2)))
-    assert found.pop("false_marks") == 1
-    assert set(found.values()) == {"empty_mask"}
+    answers = scores([[1, 2], [3, 4]], np.zeros((2, 2)))
+    assert answers.pop("false_marks") == 1
+    assert set(answers.values()) == {"empty_mask"}
 
 
 @pytest.mark.parametrize("level", [0.0, 3.0])
 def test_constant_map_points_nowhere(level):
-    found = scores(np.full((3, 3), level), np.eye(3))
-    assert found["iou"] == found["dice"] == 0
-    assert found["voxel_recall"] == found["surface_dice"] == found["lesion_sensitivity"] == found["froc"] == 0
-    assert found["voxel_specificity"] == 1
-    assert found["false_marks"] == 0
-    assert {name for name, score in found.items() if score == "empty_region"} == {"voxel_precision", "hd95", "assd"}
-    assert {name for name, score in found.items() if score == "constant_map"} == {
+    answers = scores(np.full((3, 3), level), np.eye(3))
+    assert answers["iou"] == answers["dice"] == 0
+    assert answers["voxel_recall"] == answers["surface_dice"] == answers["lesion_sensitivity"] == answers["froc"] == 0
+    assert answers["voxel_specificity"] == 1
+    assert answers["false_marks"] == 0
+    assert {name for name, score in answers.items() if score == "empty_region"} == {"voxel_precision", "hd95", "assd"}
+    assert {name for name, score in answers.items() if score == "constant_map"} == {
         *("hit_rate", "energy_in_mask", "average_precision", "voxel_auroc", "rank_accuracy", "top_percent"),
         *("inside_outside", "hit_within", "centre_distance", "mass_centre_distance"),
     }
@@ -107,11 +107,11 @@ def test_tied_maxima_count_in_proportion():
 
 def test_unseen_voxels_are_missed_by_regions_and_left_out_of_rankings():
     seen = [[1, 1], [0, 0]]
-    found = scores([[2, 1], [9, 9]], [[1, 0], [1, 0]], seen)
-    assert found["iou"] == pytest.approx(1 / 2)  # the unseen half of the mask counts as missed
-    assert found["hit_rate"] == 1  # the 9s are not evidence: the model never saw them
-    assert found["energy_in_mask"] == pytest.approx(2 / 3)
-    assert found["average_precision"] == 1  # the seen half of the mask stands at the top of what was seen
+    answers = scores([[2, 1], [9, 9]], [[1, 0], [1, 0]], seen)
+    assert answers["iou"] == pytest.approx(1 / 2)  # the unseen half of the mask counts as missed
+    assert answers["hit_rate"] == 1  # the 9s are not evidence: the model never saw them
+    assert answers["energy_in_mask"] == pytest.approx(2 / 3)
+    assert answers["average_precision"] == 1  # the seen half of the mask stands at the top of what was seen
     half = overlap_of([[2, 1], [9, 9]], [[1, 0], [1, 0]], seen)
     assert METRICS["energy_in_mask"].chance(half) == 1 / 2
     assert scores([[2, 1], [0, 0]], [[0, 0], [1, 1]], seen)["hit_rate"] == "mask_outside_field_of_view"
@@ -119,9 +119,9 @@ def test_unseen_voxels_are_missed_by_regions_and_left_out_of_rankings():
 
 def test_otsu_splits_two_populations():
     values = np.r_[np.full(50, 0.1), np.full(10, 0.9)].reshape(6, 10)
-    one = evidence(values, rule="otsu")
-    assert one.region.sum() == 10
-    assert 0.1 <= one.threshold < 0.9
+    masked = evidence(values, rule="otsu")
+    assert masked.region.sum() == 10
+    assert 0.1 <= masked.threshold < 0.9
 
 
 def test_overlap_needs_no_square():
@@ -155,13 +155,13 @@ def test_no_factor_changes_a_score_by_more_than_rounding(rule, scale):
 
 
 def odd_maps():
-    one, top, least = np.float32(1), FLOAT32.max, FLOAT32.smallest_subnormal
+    unit, top, least = np.float32(1), FLOAT32.max, FLOAT32.smallest_subnormal
     corner = np.zeros((5, 5), np.float32)
     corner[2, 2] = 1
     return {
-        "constant": np.full((5, 5), one),
-        "an ulp apart": np.where(corner, np.nextafter(one, np.float32(2)), one),
-        "rounding": one + np.random.default_rng(0).integers(-2, 3, (5, 5)).astype(np.float32) * FLOAT32.eps,
+        "constant": np.full((5, 5), unit),
+        "an ulp apart": np.where(corner, np.nextafter(unit, np.float32(2)), unit),
+        "rounding": unit + np.random.default_rng(0).integers(-2, 3, (5, 5)).astype(np.float32) * FLOAT32.eps,
         "single voxel": corner,
         "two values": 1 + corner,
         "hardly two values": 1 + 1e-5 * corner,
@@ -183,12 +183,12 @@ FLAT = {"constant", "an ulp apart", "rounding", "all largest", "nothing", "again
 @pytest.mark.parametrize("name", list(odd_maps()))
 def test_no_finite_map_raises(name, rule):
     values, mask = odd_maps()[name].astype(np.float32), np.eye(5, dtype=bool)
-    one = evidence(values, rule=rule)
-    assert one.degenerate == (name in FLAT)
+    masked = evidence(values, rule=rule)
+    assert masked.degenerate == (name in FLAT)
     for metric, score in scores(values, mask, rule=rule).items():
         assert score in ("constant_map", "empty_region") or 0 <= score <= (METRICS[metric].range[1] or 100)
-    assert bool(one.region.any()) != one.degenerate
-    assert one.threshold is None or np.float32(one.threshold) == one.threshold
+    assert bool(masked.region.any()) != masked.degenerate
+    assert masked.threshold is None or np.float32(masked.threshold) == masked.threshold
 
 
 @pytest.mark.parametrize("name", sorted(set(odd_maps()) - FLAT))
@@ -201,8 +201,8 @@ def test_random_maps_at_random_scales_never_raise():
     generator = np.random.default_rng(5)
     for _ in range(200):
         values = generator.normal(size=(4, 4)) ** generator.integers(1, 9) * 10.0 ** generator.uniform(-45, 37)
-        found = scores(np.clip(values, -FLOAT32.max, FLOAT32.max), generator.random((4, 4)) < 0.3, rule="otsu")
-        for name, score in found.items():
+        answers = scores(np.clip(values, -FLOAT32.max, FLOAT32.max), generator.random((4, 4)) < 0.3, rule="otsu")
+        for name, score in answers.items():
             assert isinstance(score, str) or 0 <= score <= (METRICS[name].range[1] or 100)
 
 
@@ -218,6 +218,10 @@ def test_otsu_is_scikit_images_in_float64(offset):
 def test_a_threshold_marks_the_same_voxels_wherever_it_is_compared():
     """The report draws the region again from float32 planes and the threshold that was kept."""
     values = np.float32([[1, 1 + FLOAT32.eps, 1 + 2 * FLOAT32.eps, 3]])
-    one = evidence(values, rule=float((1 + 1.4 * FLOAT32.eps) / 3))
-    assert one.region.tolist() == [[False, False, True, True]]
-    assert (values > one.threshold).tolist() == (values > np.float64(one.threshold)).tolist() == one.region.tolist()
+    masked = evidence(values, rule=float((1 + 1.4 * FLOAT32.eps) / 3))
+    assert masked.region.tolist() == [[False, False, True, True]]
+    assert (
+        (values > masked.threshold).tolist()
+        == (values > np.float64(masked.threshold)).tolist()
+        == masked.region.tolist()
+    )

@@ -61,7 +61,7 @@ def test_on_a_sheared_grid_the_area_is_that_of_the_sheared_faces():
     affine[:3, :3] = np.array([[1.0, 0.6, 0.0], [0.0, 0.8, 0.0], [0.0, 0.0, 2.0]])
     part = np.ones((40, 50, 60), bool)
     sides = affine[:3, :3] * [40, 50, 60]
-    faces = [np.linalg.norm(np.cross(sides[:, one], sides[:, other])) for one, other in ((0, 1), (0, 2), (1, 2))]
+    faces = [np.linalg.norm(np.cross(sides[:, first], sides[:, second])) for first, second in ((0, 1), (0, 2), (1, 2))]
     assert Surface(part, Geometry(part.shape, affine)).elements[1].sum() == pytest.approx(2 * sum(faces), rel=0.05)
 
 
@@ -186,5 +186,5 @@ def test_centres_of_mass_are_weighed_and_in_mm():
 
 def test_all_corners_of_a_grid_are_of_its_surface():
     whole = np.ones((3, 4, 2), bool)
-    found = {tuple(at) for at in Surface(whole, Geometry(whole.shape, np.eye(4))).voxels.tolist()}
-    assert found == set(product(range(3), range(4), range(2))) - {(1, 1, 2)}
+    surface = {tuple(at) for at in Surface(whole, Geometry(whole.shape, np.eye(4))).voxels.tolist()}
+    assert surface == set(product(range(3), range(4), range(2))) - {(1, 1, 2)}

@@ -14,7 +14,7 @@ ORDER = ("NOT MET", "INCONCLUSIVE", "MET")
 
 
 def judged(rows, *criteria, labels=("nodule",), scales=SCALES, **criterion):
-    given = [Criterion.model_validate(one) for one in criteria or [{"method": "gradcam", **criterion}]]
+    given = [Criterion.model_validate(fields) for fields in criteria or [{"method": "gradcam", **criterion}]]
     verdicts = judge_all(given, cohort_of(rows, labels, scales), BOOTSTRAP)
     return verdicts[0] if len(verdicts) == 1 else verdicts
 
@@ -80,18 +80,18 @@ def test_maps_that_show_nothing_do_not_leave_the_denominator():
 
 def test_no_way_of_losing_studies_makes_a_claim_true():
     """True rate 0.6, of 50 studies; every miss is lost on the way, in any of the ways there are."""
-    found = hits(*[1] * 30)
+    hit = hits(*[1] * 30)
     ways = {
         "failed": [not_analysed(n) for n in range(20)],
         "mask lost": [study(60 + n, entry("gradcam", "a", "missing_file", metric="hit_rate")) for n in range(20)],
         "not explained": [study(60 + n, masks=1) for n in range(20)],
     }
     for way, lost in ways.items():
-        verdict = judged(found + lost, metric="hit_rate", at_least=0.75, missing_at_most=1)
+        verdict = judged(hit + lost, metric="hit_rate", at_least=0.75, missing_at_most=1)
         assert (way, verdict.answer) == (way, "INCONCLUSIVE")
         assert verdict.estimate.missing_studies == 20
-        assert judged(found + lost, metric="hit_rate", at_least=0.3).answer == "INCONCLUSIVE"  # too many are missing
-    assert judged(found + ways["failed"], metric="hit_rate", at_least=0.3, missing_at_most=1).answer == "MET"
+        assert judged(hit + lost, metric="hit_rate", at_least=0.3).answer == "INCONCLUSIVE"  # too many are missing
+    assert judged(hit + ways["failed"], metric="hit_rate", at_least=0.3, missing_at_most=1).answer == "MET"
 
 
 def test_what_is_missing_is_no_failure_of_the_map_either():
@@ -159,6 +159,21 @@ def test_a_map_that_shows_nothing_loses_to_any_that_does():
     assert judged(rows, metric="hd95", better_than="centre_prior", wins=0.5).answer == "NOT MET"
 
 
+def test_a_patients_wins_are_counted_by_his_studies():
+    """One study lost by far does not lose the patient: what counts is how often."""
+    rows = [
+        study(n, entry("gradcam", "a", first), entry("centre_prior", "a", second), patient="P")
+        for n, (first, second) in enumerate([(0.5, 0.4), (0.5, 0.4), (0.0, 0.9), (0.3, 0.3)])
+    ]
+    verdict = judged(rows, metric="iou", better_than="centre_prior", wins=0.5)
+    assert verdict.estimate.value == pytest.approx(2.5 / 4)
+    assert verdict.rule == "better than centre_prior in more than 50 % of patients"
+    lost = judged([*rows, not_analysed(1, patient="P")], metric="iou", better_than="centre_prior", wins=0.5)
+    assert lost.estimate.missing_studies == 1
+    both = [study(n, *(entry(m, "a", "constant_map") for m in ("gradcam", "centre_prior"))) for n in range(3)]
+    assert judged(both, metric="iou", better_than="centre_prior", wins=0.5).estimate.value == 0.5
+
+
 def test_a_tie_is_half_a_win():
     rows = [study(n, entry("gradcam", "a", 0.5), entry("centre_prior", "a", 0.5)) for n in range(12)]
     assert judged(rows, metric="iou", better_than="centre_prior", wins=0.5).estimate.value == 0.5
@@ -189,6 +204,52 @@ def test_the_direction_is_that_of_the_run(better, answer):
 def test_distances_are_judged_by_shares_of_patients(rule, answer):
     rows = [study(n, entry("gradcam", "a", 2.0 + 0.4 * n, metric="hd95")) for n in range(20)]
     assert judged(rows, metric="hd95", **rule).answer == answer
+
+
+@pytest.mark.parametrize(("better", "words"), [("at_most", "within 4 and 8"), ("at_least", "within 4 and 8")])
+def test_a_medians_interval_stands_beside_its_answer(better, words):
+    rows = [study(n, entry("gradcam", "a", 2.0 + 0.4 * n, metric="hd95")) for n in range(20)]
+    rows[19] = study(19, entry("gradcam", "a", "empty_region", metric="hd95"))
+    rule = {better: 7, "statistic": "median", "reversed": better == "at_least"}
+    assert judged(rows, metric="hd95", **rule).reason.endswith(f"; the median lies {words.replace('8', '7.6')}")
+    few = judged(rows[:5], metric="hd95", **rule).reason
+    assert few.endswith("; too few patients to bound the median")
+    far = [study(n, entry("gradcam", "a", 2.0 if n < 11 else "empty_region", metric="hd95")) for n in range(20)]
+    assert judged(far, metric="hd95", **rule).reason.endswith("; the median is at least 2")
+
+
+def test_a_cap_makes_a_mean_of_distances_that_a_test_can_judge():
+    rows = [study(n, entry("gradcam", "a", 4.0, metric="hd95")) for n in range(28)]
+    rows += [study(28, entry("gradcam", "a", 900.0, metric="hd95"))]
+    rows += [study(29, entry("gradcam", "a", "empty_region", metric="hd95"))]
+    verdict = judged(rows, metric="hd95", at_most=15, cap=50)
+    assert (verdict.answer, verdict.estimate.value) == ("MET", pytest.approx((28 * 4 + 50 + 50) / 30))
+    assert verdict.rule == "at most 15, each score capped at 50"
+    assert verdict.estimate.high < 15
+    lost = [*rows[:28], not_analysed(1), not_analysed(2)]
+    missing = judged(lost, metric="hd95", at_most=15, cap=50)
+    assert (missing.answer, missing.estimate.high) == ("MET", pytest.approx(verdict.estimate.high))
+
+
+def test_a_cap_bounds_differences_of_either_sign():
+    def pair(number, first, second):
+        scores = {"gradcam": first, "edge_map": second}
+        return study(number, *(entry(name, "a", score, metric="hd95") for name, score in scores.items()))
+
+    rows = [pair(n, 4.0, 9.0) for n in range(40)] + [pair(90, 500.0, 1.0), pair(91, "empty_region", 2.0)]
+    rows += [pair(92, "empty_region", "empty_region"), pair(93, 3.0, "empty_region")]
+    verdict = judged(rows, metric="hd95", better_than="edge_map", cap=10)
+    assert (verdict.answer, verdict.estimate.value) == ("MET", pytest.approx((-5 * 40 + 10 + 10 + 0 - 10) / 44))
+    assert verdict.rule == "better than edge_map, each difference capped at 10"
+    assert judged(rows, metric="hd95", not_worse_than="edge_map", margin=2, cap=10).answer == "MET"
+    closed = [study(n, entry("gradcam", "a", 0.9), entry("edge_map", "a", 0.4)) for n in range(12)]
+    assert judged(closed, metric="iou", better_than="edge_map", cap=0.25).estimate.value == pytest.approx(0.25)
+
+
+def test_the_readers_bar_has_a_cap_too():
+    rows = [readers_agree(0.7, n, 0.1 if n else 0.75) for n in range(4)]
+    verdict = judged(rows, metric="iou", not_worse_than="readers", margin=0.1, cap=0.2)
+    assert verdict.estimate.value == pytest.approx((0.05 - 3 * 0.2) / 4)
 
 
 def test_a_map_without_a_region_lies_at_no_distance():
@@ -323,6 +384,16 @@ def test_nothing_to_judge_is_no_answer():
         ({"metric": "iou", "method": "gradcam", "at_least": 0.5, "reversed": True}, "reversed: goes with a bound"),
         ({"metric": "iou", "method": "gradcam", "better_than": "random_map", "reversed": True}, "reversed"),
         ({"metric": "iou", "method": "gradcam", "better_than": "center_prior"}, "did you mean 'centre_prior'"),
+        ({"metric": "iou", "method": "gradcam", "at_least": 0}, "always holds and claims nothing"),
+        ({"metric": "iou", "method": "gradcam", "at_most": 1, "reversed": True}, "no iou counts for more than 1"),
+        ({"metric": "hd95", "method": "gradcam", "at_most": 50, "cap": 50}, "no hd95 counts for more than 50"),
+        ({"metric": "hd95", "method": "gradcam", "at_most": 60, "cap": 50}, "no hd95 counts for more than 50"),
+        ({"metric": "hd95", "method": "gradcam", "equivalent_to": "random_map", "margin": 9}, "add a cap"),
+        ({"metric": "iou", "method": "gradcam", "not_worse_than": "random_map", "margin": 1}, "margin of 1 claims"),
+        ({"metric": "iou", "method": "gradcam", "better_than": "random_map", "by": 1}, "nothing is better by more"),
+        ({"metric": "iou", "method": "gradcam", "at_least": 0.5, "cap": 0.7}, "is for a metric without an upper end"),
+        ({"metric": "iou", "method": "gradcam", "better_than": "random_map", "cap": 1}, "is below 1, the largest"),
+        ({"metric": "iou", "method": "gradcam", "better_than": "random_map", "by": 0.3, "cap": 0.2}, "larger than 0.2"),
         ({"metric": "iou", "method": "gradcam", "not_worse_than": "reader", "margin": 0.1}, "did you mean 'readers'"),
     ],
 )

@@ -70,8 +70,8 @@ def test_a_study_that_failed_at_first_keeps_its_place():
     rows = [*(not_analysed(n) for n in range(2)), *(hit(n, 1) for n in range(30))]
     seen = nights(rows, 2)
     lost = judged(rows, seen, at_least=0.8)
-    found = [hit(900, 1), hit(901, 1), *rows[2:]]
-    mended = judged(found, nights(found, 2), at_least=0.8)
+    repaired = [hit(900, 1), hit(901, 1), *rows[2:]]
+    mended = judged(repaired, nights(repaired, 2), at_least=0.8)
     assert mended.p_met < lost.p_met
 
 

@@ -1,0 +1,179 @@
+"""One acceptance criterion of ``audit.yaml``, and whether its bound goes with its metric."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from pipeline.config_part import ConfigPart, Names, Share, listed
+from pipeline.vocabulary import Better, SamplingUnit, Stratum
+
+__all__ = ["Criterion", "bound_fault"]
+
+
+class Criterion(ConfigPart):
+    """One acceptance criterion, decided by an exact test whose error does not depend on how scores are distributed.
+
+    A metric of a method (``hit_rate`` of ``gradcam``) or of the classifier (``accuracy``, no method), among a stratum:
+    at least or at most a number; or better than, not worse than, or as good as another map, paired by study. The
+    claim is about the mean over patients, or over studies (``unit``), whose scores are independent.
+
+    ``label``: each of the model's findings has to hold (``each``), some of them by name, or all of them ``pooled``.
+    ``better_than`` names baselines, maps, or ``baselines``, all that the run has: each has to be beaten, by more than
+    ``by``; with ``wins`` the share of a patient's studies that the map wins (a tie counts half) has to exceed that
+    share, on average over patients.
+    ``not_worse_than`` is ``readers``, whose agreement with each other is the bar, or a map; it and ``equivalent_to``
+    need a ``margin``.
+
+    A metric without an upper end has no test of its mean: ``within`` turns it into the share of patients whose score
+    lies within that distance, ``statistic: median`` asks for the median, and ``cap`` counts no score beyond it, nor a
+    difference of either sign: another mean, which has a test. ``any_of`` names a family of criteria of which
+    one has to hold: its members are judged with Holm's correction.
+
+    Studies of the population without a score count against the claim, whatever it is; where more than
+    ``missing_at_most`` of them lack one the answer is INCONCLUSIVE. A bound on the wrong side of a metric, such as
+    ``at_least`` where lower is better, is refused unless ``reversed`` says that it is meant.
+    """
+
+    metric: str
+    method: str | None = None
+    among: Stratum = "reference_positive"
+    label: Names = ("each",)
+    unit: SamplingUnit = "patient"
+    at_least: float | None = None
+    at_most: float | None = None
+    within: Annotated[float, Field(gt=0)] | None = None
+    statistic: Literal["mean", "median"] = "mean"
+    better_than: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(listed)] | None = None
+    by: Annotated[float, Field(ge=0)] = 0.0
+    wins: Annotated[float, Field(gt=0, lt=1)] | None = None
+    cap: Annotated[float, Field(gt=0)] | None = None
+    not_worse_than: str | None = None
+    equivalent_to: str | None = None
+    margin: Annotated[float, Field(gt=0)] | None = None
+    any_of: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")] | None = None
+    reversed: bool = False
+    missing_at_most: Share = 0.1
+    confidence: Annotated[float, Field(ge=0.9, lt=1)] = 0.95
+
+    def stated(self) -> dict[str, Any]:
+        """Return what a lock holds of it; keys that later versions added are left out while they say nothing."""
+        added = {name for name, default in (("cap", None),) if getattr(self, name) == default}
+        return self.model_dump(mode="json", exclude=added)
+
+    @property
+    def opponents(self) -> tuple[str, ...]:
+        """The maps that the method is held against."""
+        other = self.not_worse_than or self.equivalent_to
+        return self.better_than or (() if other is None else (other,))
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if sum(getattr(self, name) is not None for name in _CLAIMS) != 1:
+            raise ValueError(f"give exactly one of {', '.join(_CLAIMS)}")
+        if (self.margin is None) != (self.not_worse_than is None and self.equivalent_to is None):
+            raise ValueError("margin goes with not_worse_than and equivalent_to, and both need one")
+        if self.better_than is None and (self.by or self.wins is not None):
+            raise ValueError("by and wins go with better_than")
+        if self.by and self.wins is not None:
+            raise ValueError("give by (how much better on average) or wins (in what share of patients), not both")
+        if self.within is not None and (self.at_least is None or not 0 <= self.at_least <= 1):
+            raise ValueError("within needs at_least: the share of patients, within 0 and 1, whose score lies within it")
+        if self.statistic == "median" and (self.opponents or self.within is not None):
+            raise ValueError("statistic: median goes with at_least and at_most of the metric itself")
+        if self.cap is not None and (self.wins is not None or self.within is not None or self.statistic == "median"):
+            raise ValueError("cap goes with a mean: of a metric without an upper end, or of differences")
+        if len(self.label) > 1 and {"each", "pooled"} & set(self.label):
+            raise ValueError("label is each, pooled, or labels by name")
+        return self
+
+
+_CLAIMS = ("at_least", "at_most", "better_than", "not_worse_than", "equivalent_to")
+
+
+def bound_fault(
+    criterion: Criterion, span: tuple[float | None, float | None], better: Better
+) -> tuple[str, str] | None:
+    """Return the key of a criterion whose claim does not go with its metric's range and direction, and why; or None."""
+    if criterion.within is not None:
+        says = f"goes with a distance, and of {criterion.metric} {better} is better; give at_least alone"
+        return ("within", says) if better == "higher" else None
+    return (
+        _cap_fault(criterion, span)
+        or _open_end_fault(criterion, span)
+        or _outside(criterion, span)
+        or _wrong_side(criterion, better)
+        or _empty_claim(criterion, span)
+    )
+
+
+def _cap_fault(criterion: Criterion, span: tuple[float | None, float | None]) -> tuple[str, str] | None:
+    if criterion.cap is None:
+        return None
+    low, high = span
+    if not criterion.opponents and (low is None or high is not None):
+        return "cap", f"is for a metric without an upper end, and {criterion.metric} {_within(span)}; leave it out"
+    if low is not None and criterion.cap <= (low if high is None else 0):
+        return "cap", f"lies above the metric's lower end, {low:g}, not at {criterion.cap:g}"
+    if low is not None and high is not None and criterion.cap >= high - low:
+        return (
+            "cap",
+            f"is below {high - low:g}, the largest difference there can be, not {criterion.cap:g}; leave it out",
+        )
+    return None
+
+
+def _empty_claim(criterion: Criterion, span: tuple[float | None, float | None]) -> tuple[str, str] | None:
+    """Refuse what holds for any scores there can be: it would be MET by all."""
+    low, high = span
+    top = high if criterion.cap is None else criterion.cap
+    width = criterion.cap if criterion.cap is not None else None if low is None or high is None else high - low
+    if criterion.at_least is not None and criterion.within is None and criterion.at_least == low:
+        return "at_least", f"{criterion.metric} {_within(span)}, so a bound of {low:g} always holds and claims nothing"
+    if criterion.at_most is not None and criterion.statistic == "mean" and top is not None and criterion.at_most >= top:
+        return "at_most", f"no {criterion.metric} counts for more than {top:g}, so the bound always holds"
+    if criterion.margin is not None and width is not None and criterion.margin >= width:
+        return "margin", f"no difference is larger than {width:g}, so a margin of {criterion.margin:g} claims nothing"
+    if criterion.by and width is not None and criterion.by >= width:
+        return "by", f"no difference is larger than {width:g}, so nothing is better by more than {criterion.by:g}"
+    return None
+
+
+def _open_end_fault(criterion: Criterion, span: tuple[float | None, float | None]) -> tuple[str, str] | None:
+    """Refuse a mean of scores that have no end: no test of it is valid (Bahadur and Savage 1956)."""
+    if None not in span or criterion.statistic == "median" or criterion.wins is not None or criterion.cap is not None:
+        return None
+    open_end = f"{criterion.metric} {_within(span)} and has no other end, so no test of its mean is valid"
+    if criterion.better_than is not None:
+        return "better_than", f"{open_end}; add wins: 0.5, the share of studies in which it has to be better, or a cap"
+    if criterion.opponents:
+        return "margin", f"{open_end}; add a cap, beyond which no difference counts"
+    bound = "at_least" if criterion.at_least is not None else "at_most"
+    return bound, f"{open_end}; add statistic: median, or a cap, or give within: and at_least:, a share of patients"
+
+
+def _outside(criterion: Criterion, span: tuple[float | None, float | None]) -> tuple[str, str] | None:
+    low, high = span
+    for name in ("at_least", "at_most"):
+        bound = getattr(criterion, name)
+        if bound is not None and not (low is None or bound >= low) & (high is None or bound <= high):
+            percent = f"; is {bound / 100:g} meant?" if span == (0.0, 1.0) and 1 < bound <= 100 else ""
+            return name, f"{criterion.metric} {_within(span)}, not {bound:g}{percent}"
+    return None
+
+
+def _wrong_side(criterion: Criterion, better: Better) -> tuple[str, str] | None:
+    given = "at_least" if criterion.at_least is not None else "at_most" if criterion.at_most is not None else None
+    right = "at_least" if better == "higher" else "at_most"
+    if given is None or given == right:
+        return ("reversed", "goes with a bound on the wrong side only; leave it out") if criterion.reversed else None
+    if criterion.reversed:
+        return None
+    asks = f"of {criterion.metric} {better} is better, so it would ask for a bad value"
+    return given, f"{asks}; write {right}, or add reversed: true where that is meant"
+
+
+def _within(span: tuple[float | None, float | None]) -> str:
+    low, high = span
+    if low is not None and high is not None:
+        return f"lies within {low:g} and {high:g}"
+    return f"is at least {low:g}" if low is not None else f"is at most {high:g}"
