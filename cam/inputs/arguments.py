@@ -47,10 +47,15 @@ def checked_input(model: object, x: object) -> Tensor:
     values = plain(x)  # type: ignore[arg-type]
     if values.is_meta:
         raise ValueError("x lies on the device 'meta', so it has no values")
+    if not bool(torch.isfinite(values.sum())):  # a sum is cheap; finite numbers may overflow it, so it only acquits
+        _check_finite(values)
+    return values
+
+
+def _check_finite(values: Tensor) -> None:
     whole = torch.isfinite(values).flatten(1).all(dim=1)
     if not bool(whole.all()):
         raise ValueError(f"x holds NaN or infinity in the sample(s) {torch.nonzero(~whole)[:, 0].tolist()[:8]}")
-    return values
 
 
 @contextmanager

@@ -26,6 +26,9 @@ from pipeline.studies.volume import Volume
 __all__ = ["Preparation", "Prepared", "StepError", "build_transforms", "built_transform"]
 
 
+_EVERY_MODULE = ("monai",)  # what MONAI's search for bare names leaves out: nothing is left to be searched
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A model input of shape (C, *S), float32, and the grid of its S voxels in the patient."""
@@ -82,7 +85,9 @@ class Preparation:
         x = result.as_tensor().to(torch.float32).contiguous()
         if not x.numel():
             raise _failed("the transforms leave no voxel of the image; check those that crop")
-        if not bool(torch.isfinite(x).all()):
+        if not bool(torch.isfinite(x.sum())) and not bool(
+            torch.isfinite(x).all()
+        ):  # a finite sum acquits, and is cheap
             raise _failed("the prepared image holds NaN or infinity; check the transforms that scale values")
         world = source.affine @ np.linalg.inv(plane) @ _affine_of(result)
         try:
@@ -117,11 +122,19 @@ def built_transform(where: str, step: Mapping[str, Any]) -> Callable[[Any], Any]
     try:
         with warnings.catch_warnings():  # MONAI announces changed defaults at every construction
             warnings.simplefilter("ignore", FutureWarning)
-            parser = ConfigParser({"step": {**step, "_target_": _whole_name(str(step["_target_"]))}})
+            whole = {**step, "_target_": _whole_name(str(step["_target_"]))}
+            parser = ConfigParser({"step": whole}, excludes=None if _has_bare_name(whole) else _EVERY_MODULE)
             transform: Callable[[Any], Any] = parser.get_parsed_content("step")
     except Exception as error:  # MONAI raises many kinds here, chained; the innermost names the cause
         raise ConfigError(f"{where}: {_name(step)} cannot be built: {_innermost(error)}") from error
     return transform
+
+
+def _has_bare_name(step: object) -> bool:
+    """Tell whether MONAI has to look through all of its modules for what a configuration's ``_target_`` names."""
+    if isinstance(step, Mapping):
+        return "." not in str(step.get("_target_", ".")) or any(map(_has_bare_name, step.values()))
+    return isinstance(step, Sequence) and not isinstance(step, str) and any(map(_has_bare_name, step))
 
 
 def _whole_name(target: str) -> str:

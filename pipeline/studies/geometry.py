@@ -153,6 +153,8 @@ def place_on(mask: NDArray[np.bool_], source: Geometry, target: Geometry, *, par
         raise GeometryError(f"the mask's grid {own} is not the image's {others}")
     if not partial and sorted(source.shape) != sorted(target.shape):
         raise GeometryError(f"the mask's shape {source.shape} is not the image's {target.shape}")
+    if (turn == np.eye(axes)).all() and not offset.any() and source.shape == target.shape:
+        return np.array(mask, dtype=bool, order="C")  # the grids are one: what follows would put each voxel where it is
     marked = np.argwhere(mask) @ turn.T + offset
     outside = int(((marked < 0) | (marked >= target.shape)).any(axis=1).sum())
     if outside or (not partial and not _covers(source, turn, offset, target)):

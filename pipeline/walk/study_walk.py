@@ -177,11 +177,12 @@ def _analysed(
 def _input_facts(x: torch.Tensor) -> InputFacts:
     """Describe a model input (channels, ...); the sums are taken in double precision."""
     mean = float(x.mean(dtype=torch.float64))
+    minimum, maximum = torch.aminmax(x)
     return InputFacts(
         shape=tuple(x.shape),
-        minimum=float(x.min()),
+        minimum=float(minimum),
         mean=mean,
-        maximum=float(x.max()),
+        maximum=float(maximum),
         deviation=float((x - mean).square_().mean(dtype=torch.float64).sqrt()),
     )
 

@@ -118,6 +118,7 @@ def _rows(
     columns: Sequence[str],
     lines: Sequence[tuple[int, list[str]]],
 ) -> Iterator[StudyRow]:
+    keyed = _keyed()
     for line, cells in lines:
         if len(cells) != len(columns):
             message = f"{manifest}: line {line} has {len(cells)} cells for {len(columns)} columns"
@@ -132,7 +133,7 @@ def _rows(
             _source(name, _path(real_root, root, manifest, path, f"{where}{name!r}"), key)
             for name in columns
             if _is_mask(name)
-            for path, key in _paths_and_keys(values[name])
+            for path, key in _paths_and_keys(values[name], keyed)
         )
         own = (*_NEEDED, _LABEL, _DOUBTS)
         strata = {name: values[name] for name in columns if name not in own and not _is_mask(name)}
@@ -148,13 +149,13 @@ def _path(real_root: Path, root: Path, manifest: Path, cell: str, where: str) ->
     return inside(real_root, root / cell, where)
 
 
-def _paths_and_keys(cell: str) -> Iterator[tuple[str, str | None]]:
+def _paths_and_keys(cell: str, keyed: re.Pattern[str]) -> Iterator[tuple[str, str | None]]:
     """Yield the paths of a mask's cell, and the image's name in the file where ``path#name`` states it.
 
     Several files, ``a.png;b.png``, are one reader's mask of one label together.
     """
     for path in filter(None, map(str.strip, cell.split(";"))):
-        match = _keyed().fullmatch(path)
+        match = keyed.fullmatch(path)
         yield (match[1], match[2]) if match else (path, None)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from cam import METHODS, Difference, Memory, Positive, Region, Similarity, Target, TokenGrid, Value, explain
+from cam.inputs.arguments import checked_input
 from tests.cam.networks import Small, images, small
 
 X = images(2, batch=2)
@@ -268,6 +269,15 @@ def test_whole_numbers_of_every_kind_are_options(value):
     expected = explain(model, X, target=1, methods="rise", options={"rise": {"count": 3}})
     found = explain(model, X, target=1, methods="rise", options={"RISE": {"count": value}}, rows=np.int64(1))
     torch.testing.assert_close(found.maps, expected.maps)
+
+
+def test_finite_numbers_whose_sum_is_infinite_are_an_input():
+    x = torch.full((1, 1, 6, 6), torch.finfo(torch.float32).max)
+    assert not torch.isfinite(x.sum())
+    assert checked_input(nn.Identity(), x).shape == x.shape
+    x[0, 0, 0, 0] = -torch.inf
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        checked_input(nn.Identity(), x)
 
 
 def test_an_error_of_the_models_own_is_left_as_it_is():

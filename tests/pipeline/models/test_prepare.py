@@ -123,6 +123,23 @@ def test_nan_is_refused():
         preparation(Volume(np.full((4, 4), 1e30), Geometry((4, 4), np.eye(4))))
 
 
+def test_finite_values_whose_sum_is_infinite_are_an_input():
+    preparation = build_transforms([{"_target_": "Flip"}])
+    x = preparation(Volume(np.full((4, 4), 3e38, np.float32), Geometry((4, 4), np.eye(4)))).x
+    assert torch.isfinite(x).all()
+    assert not torch.isfinite(x.sum())
+
+
+def test_a_bare_name_inside_a_step_is_found():
+    steps = [
+        {
+            "_target_": "Compose",
+            "transforms": [{"_target_": "Flip", "spatial_axis": 0}, {"_target_": "Zoom", "zoom": 2}],
+        }
+    ]
+    assert [type(part).__name__ for part in build_transforms(steps).transforms[0].transforms] == ["Flip", "Zoom"]
+
+
 def test_steps_are_described_for_the_report():
     preparation = build_transforms([{"_target_": "Resize", "spatial_size": [4, 4]}])
     assert preparation.steps == ("Resize(spatial_size=[4, 4])",)

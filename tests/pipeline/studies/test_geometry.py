@@ -382,7 +382,9 @@ def test_every_reordering_of_a_mask_is_carried_back(name):
     mask = np.random.default_rng(0).random(image.shape) > 0.6
     for order, flips in reorderings(3):
         moved, grid = reordered(mask, image, order, flips)
-        assert np.array_equal(place_on(moved, grid, image, partial=False), mask), (order, flips)
+        placed = place_on(moved, grid, image, partial=False)
+        assert np.array_equal(placed, mask), (order, flips)
+        assert not np.shares_memory(placed, moved)
 
 
 def test_every_reordering_of_a_2d_mask_is_carried_back():

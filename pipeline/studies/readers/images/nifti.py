@@ -24,6 +24,7 @@ from pipeline.studies.readers.images.nifti_forms import affine_of
 from pipeline.studies.readers.regions.plain_numbers import plain_number
 from pipeline.studies.readers.shared.base import (
     AS_STORED,
+    GZIP,
     GZIP_MAGIC,
     ImageFile,
     MaskFile,
@@ -77,6 +78,7 @@ HEADER_BYTES = 544
 _LOWEST_OFFSET = {348: 352, 540: 544}  # by the header's size
 _HEADER, _VOXELS = ("hdr", "HDR"), ("img", "IMG")  # how the two files of a pair end
 _MOST_AXES = 7
+_MOST_OVERHEAD = 1024**2  # bytes by which a gzip stream may exceed what it holds
 _MOST_WEIGHTS = 1024**2  # bytes of a file of b-values
 
 
@@ -278,9 +280,12 @@ def _content(opened: Callable[[], BinaryIO], packed: bool, size: int) -> bytes:
     Raises:
         StudyError: TRUNCATED, or NOT_READABLE for a file longer than announced or a damaged gzip stream.
     """
+    content = _single_member(opened, size) if packed else b""
+    if content:
+        return content
     try:
         with opened() as file:
-            content: bytes = gzip.GzipFile(fileobj=file).read(size + 1) if packed else file.read(size + 1)
+            content = gzip.GzipFile(fileobj=file).read(size + 1) if packed else file.read(size + 1)
     except (gzip.BadGzipFile, zlib.error):
         content = b""
     if not content:
@@ -291,3 +296,21 @@ def _content(opened: Callable[[], BinaryIO], packed: bool, size: int) -> bytes:
         message = f"the file is longer than the {size} bytes its header announces: dim or vox_offset may be wrong"
         raise refused(Reason.NOT_READABLE, message)
     return content
+
+
+def _single_member(opened: Callable[[], BinaryIO], size: int) -> bytes:
+    """Return what a gzip stream of one member holds where that is ``size`` bytes and its checksum is right, at once.
+
+    Empty for every other stream: several members, padding, damage, another size. Python's own reader, which knows them
+    all, takes twice as long.
+    """
+    with opened() as file:
+        packed = file.read(size + _MOST_OVERHEAD)
+        if file.read(1):
+            return b""
+    inflator = zlib.decompressobj(GZIP)
+    try:
+        content = inflator.decompress(packed, size + 1)
+    except zlib.error:
+        return b""
+    return content if inflator.eof and not inflator.unused_data and len(content) == size else b""

@@ -71,7 +71,8 @@ def binary(values: NDArray[np.integer]) -> tuple[NDArray[np.bool_], dict[str, st
         StudyError: UNSUPPORTED_FORMAT for several labels: nothing tells which is meant.
     """
     marked = values != 0
-    inside = values[marked]
+    flat = values.ravel(order="K")  # in memory's order, which is not the axes' in NIfTI
+    inside = flat[flat != 0]
     if inside.size and inside.min() != inside.max():
         message = f"the mask holds {len(present(values))} values besides 0, and nothing tells which is meant"
         raise refused(Reason.UNSUPPORTED_FORMAT, message)

@@ -37,6 +37,7 @@ __all__ = ["named_values", "sidecar_of", "where_meant"]
 _CAP = 1024**2
 _BIDS_ROOT = "dataset_description.json"
 _DATASET = "dataset.json"
+_TABLE = "dseg"
 
 
 def sidecar_of(path: Path) -> Path | None:
@@ -101,10 +102,12 @@ def _check_numbers(stated: Sequence[tuple[str, int]], *, regions: bool) -> None:
 
 def _tables(path: Path) -> Iterator[Path]:
     parts = set(path.name.split(".")[0].split("_"))
+    if not any(part.endswith(_TABLE) for part in parts):
+        return  # a table's last part ends so and must be in the map's name: a folder of thousands need not be listed
     for folder in _bids_folders(path):
         fitting = [
             table
-            for table in sorted(folder.glob("*dseg.tsv"))
+            for table in sorted(folder.glob(f"*{_TABLE}.tsv"))
             if _is_plain(table) and set(table.name.removesuffix(".tsv").split("_")) <= parts
         ]
         yield from sorted(fitting, key=lambda table: -len(table.name.split("_")))

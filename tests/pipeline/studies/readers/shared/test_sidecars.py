@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,6 +88,15 @@ def test_the_nearest_and_closest_table_counts(tmp_path):
         assert sidecar_of(path) == tmp_path / name
     put(tmp_path / "sub-1/sub-2_T1w_dseg.tsv", TABLE)
     assert sidecar_of(path) == tmp_path / "sub-1/sub-1_T1w_dseg.tsv"
+
+
+def test_the_folder_of_a_map_that_no_table_can_fit_is_not_listed(tmp_path, monkeypatch):
+    put(tmp_path / "dseg.tsv", TABLE)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "glob", lambda *_: pytest.fail("the folder was listed: thousands of masks may lie there"))
+        assert sidecar_of(tmp_path / "sub-1_mask.nii.gz") is None
+    assert sidecar_of(tmp_path / "sub-1_xdseg.nii.gz") is None
+    assert sidecar_of(tmp_path / "sub-1_dseg_x.nii.gz") == tmp_path / "dseg.tsv"
 
 
 def test_what_is_no_sidecar_of_the_map_is_passed_over(tmp_path, image):

@@ -168,6 +168,19 @@ def test_truncated_and_damaged_files_are_refused(tmp_path):
     assert "longer" in refusal(Reason.NOT_READABLE, lambda: read_image(path))
 
 
+@pytest.mark.parametrize("level", [0, 9])
+def test_a_gzip_stream_of_several_members_or_with_padding_is_read_whole(tmp_path, level):
+    content = nifti(tmp_path / "a.nii", dot(SHAPE, MARK), STRAIGHT).read_bytes()
+    two = gzip.compress(content[:400], level) + gzip.compress(content[400:], level)
+    for packed in (gzip.compress(content, level), two, two + bytes(64), gzip.compress(content, level) + bytes(3)):
+        (tmp_path / "b.nii.gz").write_bytes(packed)
+        np.testing.assert_array_equal(read_image(tmp_path / "b.nii.gz").volume.array, dot(SHAPE, MARK))
+    (tmp_path / "b.nii.gz").write_bytes(gzip.compress(content, level) + gzip.compress(b"more", level))
+    assert "longer" in refusal(Reason.NOT_READABLE, lambda: read_image(tmp_path / "b.nii.gz"))
+    (tmp_path / "b.nii.gz").write_bytes(gzip.compress(content, level) + b"no member")
+    refusal(Reason.NOT_READABLE, lambda: read_image(tmp_path / "b.nii.gz"))
+
+
 def test_the_size_is_checked_before_anything_is_decoded(tmp_path, monkeypatch):
     path = nifti(tmp_path / "SECRET.nii", dot(SHAPE, MARK), STRAIGHT)
     monkeypatch.setattr(base, "CAP_BYTES", 419)
