@@ -15,6 +15,7 @@ from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.summary import agreements, estimates, flow_of
 from pipeline.evidence.cohort.units import Unit, units_of
 from pipeline.evidence.experts import AGREEMENT_SCALES
+from pipeline.evidence.localisation.curves import threshold_curves
 from pipeline.evidence.verdicts.criteria import Cohort, judge_all
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Provenance
@@ -88,6 +89,7 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         cohort_facts=_cohort_facts(audits, negative),
         classification=_not_a_classifier() if is_regression else classification(audits, labels, bootstrap),
         estimates=_estimates(cohort, bootstrap, calls_labels=not is_regression),
+        curves=threshold_curves(audits, labels, bootstrap),
         agreements=agreements(pairs, AGREEMENT_SCALES, bootstrap),
         equivalent_methods=shown.equivalent,
         verdicts=judge_all(config.criteria, cohort, bootstrap),

@@ -57,6 +57,15 @@ _SCORES = pa.list_(
         ]
     )
 )
+_COUNTS = pa.struct(
+    [
+        ("region", pa.list_(pa.int64())),
+        ("common", pa.list_(pa.int64())),
+        ("mask", pa.int64()),
+        ("visible", pa.int64()),
+        ("seen", pa.int64()),
+    ]
+)
 _REFUSED = pa.struct(
     [
         ("reader", pa.string()),
@@ -112,6 +121,7 @@ _FINDING = pa.schema(
         ("seen_share", pa.float64()),
         ("mask_share", pa.float64()),
         ("scores", _SCORES),
+        ("counts", _COUNTS),
     ]
 )
 _RECIPES = pa.schema([(name, pa.string()) for name in ("study_recipe", "masks_recipe", "map_recipe", "score_recipe")])
