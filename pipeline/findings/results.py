@@ -11,6 +11,7 @@ from pipeline.findings.estimates import Agreement, Estimate, Verdict
 from pipeline.findings.facts import InputSummary, Lock, MethodFacts, MetricFacts, ModelFacts, Provenance
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.localisation.curves import ThresholdCurve
+from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
 from pipeline.findings.study_audit import RefusedMask, StudyAudit
 
 __all__ = ["SCHEMA_VERSION", "CaseEntry", "Compared", "Flow", "Results", "load_results"]
@@ -97,6 +98,8 @@ class Results(FrozenModel):
     classification: tuple[Estimate, ...]
     estimates: tuple[Estimate, ...]
     curves: tuple[ThresholdCurve, ...] = ()
+    lesion_strata: tuple[LesionStrata, ...] = ()
+    lesion_trends: tuple[LesionTrend, ...] = ()
     agreements: tuple[Agreement, ...]
     equivalent_methods: tuple[tuple[str, ...], ...] = ()
     verdicts: tuple[Verdict, ...]

@@ -75,6 +75,18 @@ _REFUSED = pa.struct(
         ("masks", pa.int64()),
     ]
 )
+_SHAPES = pa.struct(
+    [
+        ("label", pa.string()),
+        ("reader", pa.string()),
+        ("axes", pa.int64()),
+        ("lesions", pa.int64()),
+        ("image_share", pa.float64()),
+        ("size", pa.float64()),
+        ("elongation", pa.float64()),
+        ("irregularity", pa.float64()),
+    ]
+)
 _INPUT = pa.struct(
     [
         ("shape", pa.list_(pa.int64())),
@@ -106,6 +118,7 @@ _STUDY = pa.schema(
             "agreement",
             pa.list_(pa.struct([("label", pa.string()), ("readers", pa.list_(pa.string())), ("scores", _SCORES)])),
         ),
+        ("mask_shapes", pa.list_(_SHAPES)),
     ]
 )
 _FINDING = pa.schema(

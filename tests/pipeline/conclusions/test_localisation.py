@@ -38,3 +38,19 @@ def test_every_row_with_a_mask_has_its_counts(finished):
     entries = [entry for audit in Run.open(folder, pool=POOL).audits() for entry in audit.map_scores]
     assert entries
     assert all((entry.counts is not None) == (entry.reader is not None) for entry in entries)
+
+
+def test_lesions_are_parted_by_the_masks_and_stand_among_the_subgroups(finished):
+    folder, results = finished
+    shapes = [shape for audit in Run.open(folder, pool=POOL).audits() for shape in audit.mask_shapes]
+    assert {(shape.reader, shape.lesions, shape.axes) for shape in shapes} == {("anna", 1, 3), ("ben", 1, 3)}
+    for shape in shapes:
+        side = 6 if shape.reader == "anna" else 8
+        assert shape.size == pytest.approx(side**3 * 1.0 * 1.5 * 2.0)
+        assert shape.irregularity == pytest.approx(0, abs=1e-9)
+    parts = {part.feature: part for part in results.lesion_strata}
+    assert sum(parts["size"].studies.values()) == results.curves[0].studies
+    assert parts["size"].unit == "mm3"
+    groups = {estimate.group for estimate in results.estimates if estimate.group}
+    assert "number of lesions (masks)=one" in groups
+    assert {trend.reason for trend in results.lesion_trends} == {"fewer than 10 patients"}
