@@ -16,6 +16,8 @@ __all__ = [
     "CSV_COLUMNS",
     "FIDELITY",
     "IMAGE_BASELINES",
+    "LESION_FEATURES",
+    "LESION_STRATA",
     "STATUSES",
     "STRATA",
     "STRATA_BY_PREDICTION",
@@ -28,6 +30,8 @@ __all__ = [
     "Better",
     "Decision",
     "Fidelity",
+    "LesionFeature",
+    "LesionStratum",
     "SamplingUnit",
     "Status",
     "Stratum",
@@ -90,6 +94,28 @@ ANSWERS: Final[Mapping[Answer, str]] = {
 
 WORST_FIRST: Final[tuple[Answer, ...]] = ("NOT MET", "INCONCLUSIVE", "NOT EVALUATED", "MET")
 """The answers in the order of their weight for a reader."""
+
+LesionFeature = Literal["image_share", "size", "lesions", "elongation", "irregularity"]
+
+LESION_FEATURES: Final[Mapping[LesionFeature, str]] = {
+    "image_share": "lesion share of the image",
+    "size": "lesion size",
+    "lesions": "number of lesions",
+    "elongation": "lesion elongation",
+    "irregularity": "lesion irregularity",
+}
+"""What lesions are told apart by."""
+
+LesionStratum = Literal["lowest", "middle", "highest", "single", "several"]
+
+LESION_STRATA: Final[Mapping[LesionStratum, str]] = {
+    "lowest": "lowest third",
+    "middle": "middle third",
+    "highest": "highest third",
+    "single": "one",
+    "several": "several",
+}
+"""The strata of a feature: thirds of the cohort's masks, of the number of lesions one or several."""
 
 Status = Literal["analysed", "excluded", "failed"]
 

@@ -10,12 +10,14 @@ from pipeline.errors import OutputError
 from pipeline.findings.estimates import Agreement, Estimate, Verdict
 from pipeline.findings.facts import InputSummary, Lock, MethodFacts, MetricFacts, ModelFacts, Provenance
 from pipeline.findings.frozen_model import FrozenModel
+from pipeline.findings.localisation.curves import ThresholdCurve
+from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
 from pipeline.findings.study_audit import RefusedMask, StudyAudit
 
 __all__ = ["SCHEMA_VERSION", "CaseEntry", "Compared", "Flow", "Results", "load_results"]
 
 
-SCHEMA_VERSION: Literal[3] = 3
+SCHEMA_VERSION: Literal[4] = 4
 
 
 class Flow(FrozenModel):
@@ -74,7 +76,7 @@ class Results(FrozenModel):
     ``lost_at_most`` is the locked share of studies that may be excluded or fail without a warning.
     """
 
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     audit: str
     run: str
     title: str
@@ -95,6 +97,9 @@ class Results(FrozenModel):
     cohort_facts: Mapping[str, Mapping[str, int]]
     classification: tuple[Estimate, ...]
     estimates: tuple[Estimate, ...]
+    curves: tuple[ThresholdCurve, ...] = ()
+    lesion_strata: tuple[LesionStrata, ...] = ()
+    lesion_trends: tuple[LesionTrend, ...] = ()
     agreements: tuple[Agreement, ...]
     equivalent_methods: tuple[tuple[str, ...], ...] = ()
     verdicts: tuple[Verdict, ...]

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evidence.baselines import body_mask, edge_map, random_map
+from pipeline.evidence.localisation.region_counts import region_counts
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap
 from pipeline.evidence.metrics.registry import evidence_of, score_all, undefined_scores
 from pipeline.findings.carried import Carried, MapPlace
@@ -147,7 +148,8 @@ class StudyMeasuring:
             if mask.label == target:
                 marked = self._marked.setdefault(number, MarkedVoxels(mask.array, mask.geometry))
                 overlap = RegionOverlap(evidence, marked)
-                rows.append({"reader": mask.reader, "scores": score_all(overlap, metrics), **_mask_shares(overlap)})
+                scores = {"scores": score_all(overlap, metrics), "counts": region_counts(overlap)}
+                rows.append({"reader": mask.reader, **scores, **_mask_shares(overlap)})
         rows += [
             {"reader": fault.reader, "scores": undefined_scores(metrics, fault.reason)}
             for fault in faults_of(target, self.study.masks, self.study.mask_faults)
