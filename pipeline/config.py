@@ -17,11 +17,21 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.vocabulary import ALL_BASELINES, BASELINES, USUAL_BASELINES, Baseline, Better, SamplingUnit, Stratum
+from pipeline.vocabulary import (
+    ALL_BASELINES,
+    BASELINES,
+    USUAL_BASELINES,
+    USUAL_FRAMEWORKS,
+    Baseline,
+    Better,
+    Framework,
+    SamplingUnit,
+    Stratum,
+)
 
 __all__ = ["CONFIG_VERSION", "AuditConfig", "Criterion", "OverlapConfig", "bound_fault", "digest_of", "resolved"]
 
-CONFIG_VERSION = 2
+CONFIG_VERSION = 3
 """The version of what may stand in ``audit.yaml``; its published schema names it."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -30,6 +40,12 @@ Share = Annotated[float, Field(ge=0, le=1)]
 def _listed(value: object) -> object:
     """Take a single name for a list of one: ``layers: auto``."""
     return (value,) if isinstance(value, str) else value
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) != len(names):
+        raise ValueError(f"must name each once, not {list(names)}")
+    return names
 
 
 def _rising(window: tuple[float, float]) -> tuple[float, float]:
@@ -389,7 +405,8 @@ class ReportConfig(_Part):
     """What the report says besides the findings. ``window`` is the display window (low, high) of pictures.
 
     ``pictures``: of images whose header says that no annotation is burned into the pixels, or of ``all``. A format
-    without such a header says nothing.
+    without such a header says nothing. ``frameworks``: the laws, guidances and checklists whose clauses it lists, with
+    where it speaks to them.
     """
 
     title: str = "Saliency audit"
@@ -400,6 +417,9 @@ class ReportConfig(_Part):
     cases: CasesConfig | Literal["all"] = CasesConfig()
     window: Window | None = None
     pictures: Literal["not_burned_in", "all"] = "not_burned_in"
+    frameworks: Annotated[tuple[Framework, ...], BeforeValidator(_listed), AfterValidator(_each_once)] = (
+        USUAL_FRAMEWORKS
+    )
 
 
 class RunConfig(_Part):

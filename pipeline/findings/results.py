@@ -11,11 +11,12 @@ from pipeline.findings.estimates import Agreement, Estimate, Verdict
 from pipeline.findings.facts import InputSummary, Lock, MethodFacts, MetricFacts, ModelFacts, Provenance
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.study_audit import RefusedMask, StudyAudit
+from pipeline.vocabulary import Framework
 
 __all__ = ["SCHEMA_VERSION", "CaseEntry", "Compared", "Flow", "Results", "load_results"]
 
 
-SCHEMA_VERSION: Literal[3] = 3
+SCHEMA_VERSION: Literal[4] = 4
 
 
 class Flow(FrozenModel):
@@ -71,10 +72,11 @@ class CaseEntry(FrozenModel):
 class Results(FrozenModel):
     """``results.json``. ``mask_faults`` goes from a study to its masks that could not be used.
 
-    ``lost_at_most`` is the locked share of studies that may be excluded or fail without a warning.
+    ``lost_at_most`` is the locked share of studies that may be excluded or fail without a warning. ``frameworks`` are
+    those whose clauses the report lists.
     """
 
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     audit: str
     run: str
     title: str
@@ -103,6 +105,7 @@ class Results(FrozenModel):
     lost_at_most: float = 0.05
     not_analysed: tuple[StudyAudit, ...]
     mask_faults: Mapping[str, tuple[RefusedMask, ...]] = {}
+    frameworks: tuple[Framework, ...] = ()
 
 
 def load_results(run: Path) -> Results:
