@@ -17,12 +17,25 @@ from pydantic import (
 
 from pipeline.config_part import ConfigPart, Names, Share, listed
 from pipeline.criterion import Criterion, bound_fault
-from pipeline.vocabulary import ALL_BASELINES, BASELINES, USUAL_BASELINES, Baseline
+from pipeline.vocabulary import (
+    ALL_BASELINES,
+    BASELINES,
+    USUAL_BASELINES,
+    USUAL_FRAMEWORKS,
+    Baseline,
+    Framework,
+)
 
 __all__ = ["CONFIG_VERSION", "AuditConfig", "Criterion", "OverlapConfig", "bound_fault", "digest_of", "resolved"]
 
-CONFIG_VERSION = 2
+CONFIG_VERSION = 3
 """The version of what may stand in ``audit.yaml``; its published schema names it."""
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) != len(names):
+        raise ValueError(f"must name each once, not {list(names)}")
+    return names
 
 
 def _rising(window: tuple[float, float]) -> tuple[float, float]:
@@ -256,7 +269,8 @@ class ReportConfig(ConfigPart):
     """What the report says besides the findings. ``window`` is the display window (low, high) of pictures.
 
     ``pictures``: of images whose header says that no annotation is burned into the pixels, or of ``all``. A format
-    without such a header says nothing.
+    without such a header says nothing. ``frameworks``: the laws, guidances and checklists whose clauses it lists, with
+    where it speaks to them.
     """
 
     title: str = "Saliency audit"
@@ -267,6 +281,9 @@ class ReportConfig(ConfigPart):
     cases: CasesConfig | Literal["all"] = CasesConfig()
     window: Window | None = None
     pictures: Literal["not_burned_in", "all"] = "not_burned_in"
+    frameworks: Annotated[tuple[Framework, ...], BeforeValidator(listed), AfterValidator(_each_once)] = (
+        USUAL_FRAMEWORKS
+    )
 
 
 class RunConfig(ConfigPart):

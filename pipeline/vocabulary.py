@@ -15,6 +15,7 @@ __all__ = [
     "CLASSIFIER_METRICS",
     "CSV_COLUMNS",
     "FIDELITY",
+    "FRAMEWORKS",
     "IMAGE_BASELINES",
     "LESION_FEATURES",
     "LESION_STRATA",
@@ -24,12 +25,14 @@ __all__ = [
     "STRATA_MEANING",
     "SURE",
     "USUAL_BASELINES",
+    "USUAL_FRAMEWORKS",
     "WORST_FIRST",
     "Answer",
     "Baseline",
     "Better",
     "Decision",
     "Fidelity",
+    "Framework",
     "LesionFeature",
     "LesionStratum",
     "SamplingUnit",
@@ -153,3 +156,28 @@ CSV_COLUMNS: Final = (
     "method", "layer", "reader", "degenerate", "seen_share", "mask_share", "mask_faults",
 )  # fmt: skip
 """The columns of ``per_study.csv`` besides those of the metrics."""
+
+Framework = Literal[
+    "eu-ai-act", "mdr", "fda", "part-11", "iec-62304", "iso-14971", "iec-pas-63621", "nist-ai-rmf", "gmlp",
+    "claim-2024", "stard-ai", "future-ai", "clix-m",
+]  # fmt: skip
+"""Laws, guidances, standards and checklists whose clauses a report can list."""
+
+FRAMEWORKS: Final[Mapping[str, str]] = {
+    "eu-ai-act": "EU AI Act",
+    "mdr": "MDR",
+    "fda": "FDA",
+    "part-11": "21 CFR Part 11",
+    "iec-62304": "IEC 62304",
+    "iso-14971": "ISO 14971",
+    "iec-pas-63621": "IEC PAS 63621",
+    "nist-ai-rmf": "NIST AI RMF 1.0",
+    "gmlp": "Good machine learning practice",
+    "claim-2024": "CLAIM 2024",
+    "stard-ai": "STARD-AI",
+    "future-ai": "FUTURE-AI",
+    "clix-m": "CLIX-M",
+}
+
+USUAL_FRAMEWORKS: Final[tuple[Framework, ...]] = ("eu-ai-act", "claim-2024")
+"""Those that a report lists unless others are asked for."""

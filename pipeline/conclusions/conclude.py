@@ -107,6 +107,7 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         lost_at_most=config.run.lost_at_most,
         not_analysed=tuple(audit for audit in audits if audit.status != "analysed"),
         mask_faults={audit.study: audit.mask_faults for audit in audits if audit.mask_faults},
+        frameworks=config.report.frameworks,
     )
 
 

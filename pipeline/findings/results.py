@@ -13,6 +13,7 @@ from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.localisation.curves import ThresholdCurve
 from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
 from pipeline.findings.study_audit import RefusedMask, StudyAudit
+from pipeline.vocabulary import Framework
 
 __all__ = ["SCHEMA_VERSION", "CaseEntry", "Compared", "Flow", "Results", "load_results"]
 
@@ -73,7 +74,8 @@ class CaseEntry(FrozenModel):
 class Results(FrozenModel):
     """``results.json``. ``mask_faults`` goes from a study to its masks that could not be used.
 
-    ``lost_at_most`` is the locked share of studies that may be excluded or fail without a warning.
+    ``lost_at_most`` is the locked share of studies that may be excluded or fail without a warning. ``frameworks`` are
+    those whose clauses the report lists.
     """
 
     schema_version: Literal[4] = SCHEMA_VERSION
@@ -108,6 +110,7 @@ class Results(FrozenModel):
     lost_at_most: float = 0.05
     not_analysed: tuple[StudyAudit, ...]
     mask_faults: Mapping[str, tuple[RefusedMask, ...]] = {}
+    frameworks: tuple[Framework, ...] = ()
 
 
 def load_results(run: Path) -> Results:
