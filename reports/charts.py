@@ -5,14 +5,15 @@ from collections.abc import Mapping, Sequence
 
 from reportlab.graphics.shapes import Circle, Drawing, Line, Polygon, Rect, String
 from reportlab.lib.colors import HexColor, white
-from reportlab.platypus import Table, TableStyle
+from reportlab.platypus import TableStyle
 
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.results import Flow, Results
 from pipeline.vocabulary import BETTER, Better
+from reports.alternative_text import flow_in_words, plot_in_words
 from reports.numbers import count, ends, limits, number
 from reports.page.fonts import BOLD, REGULAR
-from reports.page.layout import ACCENT, CONTENT, GREY, INK, PALE, RULE, Flowable
+from reports.page.layout import ACCENT, CONTENT, GREY, INK, PALE, RULE, Flowable, Table, described
 from reports.page.text import fitted
 from reports.wording import better_of, is_baseline, measured, method, methods_in_order, range_of, words
 
@@ -38,6 +39,7 @@ def flow_chart(flow: Flow) -> Drawing:
         _box(drawing, 0.52 * CONTENT, top - height, 0.48 * CONTENT, lines, height)
         _arrow(drawing, (spine, top - height / 2), (0.52 * CONTENT, top - height / 2))
         top -= height + 12
+    described(drawing, flow_in_words(flow))
     return drawing
 
 
@@ -155,6 +157,7 @@ def _plot(results: Results, estimates: Sequence[Estimate]) -> Drawing:
             _chance(drawing, place(point.chance), y)
         first, last = ends(point)
         _point(drawing, point, y, [None if v is None else place(v) for v in (first, point.value, last)])
+    described(drawing, plot_in_words(measured(results, name), rows, lambda point: method(results, point.method)))
     return drawing
 
 

@@ -12,11 +12,13 @@ from reportlab.lib.utils import ImageReader
 from reportlab.platypus import Flowable
 
 from pipeline.findings.panels import CasePanels, View
+from reports.alternative_text import image_in_words, map_in_words, outlines_in_words, overlap_in_words
 from reports.numbers import number
 from reports.page import draw
 from reports.page.fonts import BOLD, REGULAR, width_of
 from reports.page.layout import CONTENT, GREY, INK, RULE
-from reports.page.text import fitted
+from reports.page.text import clean, fitted
+from reports.tagged.roles import describe
 
 __all__ = ["OVERHEAD", "Grid", "Legend", "PictureRow", "PlanePicture", "grid_for", "readers_of"]
 
@@ -34,10 +36,14 @@ Polygons = Mapping[str, list[list[tuple[int, int]]]]
 
 @dataclass(frozen=True)
 class _Panel:
-    """A picture, whose outlines lie over it, and what stands below it: a colour bar, a scale bar or words."""
+    """A picture, whose outlines lie over it, and what stands below it: a colour bar, a scale bar or words.
+
+    ``words`` say what it shows to who cannot see it.
+    """
 
     title: str
     picture: Callable[[], Image.Image]
+    words: str
     outlined: bool = False
     bar: draw.Range | None = None
     scale: bool = False
@@ -93,12 +99,24 @@ def _panels(case: CasePanels, view: View, titles: Mapping[str, str]) -> list[_Pa
     sizes = [f"{reader}: {int(mask.sum())} px" for reader, mask in view.masks.items()]
     raw = partial(_raw, grey, view)
     panels = [
-        _Panel("Image", raw, scale=True),
-        _Panel("Experts' outlines", raw, outlined=True, foot=" · ".join(sizes) or "no expert's mask"),
+        _Panel("Image", raw, image_in_words(case, view), scale=True),
+        _Panel(
+            "Experts' outlines",
+            raw,
+            outlines_in_words(view),
+            outlined=True,
+            foot=" · ".join(sizes) or "no expert's mask",
+        ),
     ]
     for method in view.maps:
         panels += _method_panels(case, view, grey, (method, titles.get(method, method)))
     return panels
+
+
+def _row_in_words(case: CasePanels, view: View, panels: Sequence[_Panel]) -> str:
+    """Return what a row of panels shows, from left to right."""
+    plane = "" if panels[0].title == "Image" else f"{image_in_words(case, view)}; over it, "
+    return f"{plane}{'; '.join(panel.words for panel in panels)}."
 
 
 def _raw(grey: draw.Raster, view: View) -> Image.Image:
@@ -122,8 +140,14 @@ def _method_panels(case: CasePanels, view: View, grey: draw.Raster, names: tuple
 
     region = "map has no region" if threshold is None else f"region: map > {number(threshold)}"
     return [
-        _Panel(title, coloured, outlined=True, bar=limits),
-        _Panel(f"{title} against {reader or 'no expert'}", compared, outlined=True, foot=region),
+        _Panel(title, coloured, map_in_words(case, view, method, title), outlined=True, bar=limits),
+        _Panel(
+            f"{title} against {reader or 'no expert'}",
+            compared,
+            overlap_in_words(case, view, method, title, reader),
+            outlined=True,
+            foot=region,
+        ),
     ]
 
 
@@ -156,7 +180,9 @@ class PictureRow(Flowable):  # type: ignore[misc]  # ReportLab has no types
         view = case.views[self._view]
         polygons = {reader: draw.outline(mask) for reader, mask in view.masks.items()}
         first, cell = self._row * self._grid.per_row, self._grid.cell
-        for place, panel in enumerate(_panels(case, view, self._titles)[first : first + self._grid.per_row]):
+        panels = _panels(case, view, self._titles)[first : first + self._grid.per_row]
+        describe(self.canv, _row_in_words(case, view, panels))
+        for place, panel in enumerate(panels):
             left = place * (cell + _GAP)
             x, y = left + (cell - self._size[0]) / 2, _FOOT + _LETTER
             self._panel(panel, left, x, y)
@@ -260,6 +286,8 @@ class PlanePicture(Flowable):  # type: ignore[misc]
         tall, wide = (pixels * length for pixels, length in zip(view.image.shape, view.pixel_mm, strict=True))
         scale = min(CONTENT / wide, _PLANE / tall)
         self.width, self.height = wide * scale, tall * scale
+        black, white = (number(value, like=window) for value in window)
+        self.alternative_text = clean(f"{view.caption}, in grey from {black} to {white}.")
         self._picture = partial(_raw, draw.grey(view.image, window), view)
 
     def wrap(self, *_available: float) -> tuple[float, float]:
@@ -285,6 +313,7 @@ class Legend(Flowable):  # type: ignore[misc]
         ]
         marks += [("box", colour, words) for words, colour in draw.CATEGORIES.values()]
         marks += [("hatch", None, "not seen by the model")] if hatched else []
+        self.alternative_text = f"Legend: {', '.join(fitted(label, 150, _SIZE + 0.4) for *_, label in marks)}."
         self._places: list[tuple[float, float, str, Any, str]] = []
         x, y = 0.0, 0.0
         for kind, look, label in marks:

@@ -45,7 +45,8 @@ def render(run: Path, target: Path | None = None, altered: Sequence[str] = ()) -
     files = {name: _read(run / name) for name in CARRIED if name in _NEEDED or (run / name).exists()}
     made = when(results.provenance.finished_at)
     context = Context(results, run, hashlib.sha256(files["results.json"]).hexdigest(), files, tuple(altered))
-    _write(archivable(_pages(context), results, files, made), target)
+    pages, document = _pages(context)
+    _write(archivable(pages, document, results, files, made), target)
     return target
 
 
@@ -58,14 +59,15 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _pages(context: Context) -> bytes:
-    """Return the pages as PDF."""
+def _pages(context: Context) -> tuple[bytes, ReportDocument]:
+    """Return the pages as PDF, and the document that drew them."""
     target = io.BytesIO()
+    document = ReportDocument(target, context)
     try:
-        ReportDocument(target, context).multiBuild(_story(context))
+        document.multiBuild(_story(context))
     except LayoutError as error:
         raise OutputError(f"{context.run}: the report cannot be laid out: {str(error)[:200]}") from error
-    return target.getvalue()
+    return target.getvalue(), document
 
 
 def _story(context: Context) -> list[Flowable]:

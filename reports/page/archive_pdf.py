@@ -12,7 +12,9 @@ import pikepdf
 from PIL import ImageCms
 
 from pipeline.findings.results import Results
+from reports.page.document import ReportDocument
 from reports.page.text import clean
+from reports.tagged.write import write_structure
 
 __all__ = ["archivable"]
 
@@ -21,7 +23,9 @@ _RELATION = {"results.json": "/Source", "per_study.csv": "/Data"}
 _MIME = {".json": "application/json", ".csv": "text/csv", ".yaml": "application/yaml"}
 
 
-def archivable(pages: bytes, results: Results, files: Mapping[str, bytes], made: datetime) -> bytes:
+def archivable(
+    pages: bytes, document: ReportDocument, results: Results, files: Mapping[str, bytes], made: datetime
+) -> bytes:
     """Return the PDF with ``files`` embedded, XMP metadata dated ``made`` and an sRGB output intent.
 
     The same input gives the same bytes. There is no document information dictionary: XMP is the only
@@ -31,6 +35,7 @@ def archivable(pages: bytes, results: Results, files: Mapping[str, bytes], made:
         _attach(pdf, files, made)
         _describe(pdf, results, made)
         _colour_space(pdf)
+        write_structure(pdf, document.structure, document.titles)
         for page in pdf.pages:
             for annotation in page.get("/Annots", []):
                 annotation.F = 4  # links print too, as archives demand
@@ -39,7 +44,7 @@ def archivable(pages: bytes, results: Results, files: Mapping[str, bytes], made:
             target,
             deterministic_id=True,
             min_version="1.7",
-            object_stream_mode=pikepdf.ObjectStreamMode.disable,
+            object_stream_mode=pikepdf.ObjectStreamMode.generate,
         )
     return target.getvalue()
 

@@ -7,13 +7,16 @@ from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.platypus import BaseDocTemplate, Frame, PageTemplate, TableStyle
-from reportlab.platypus.tableofcontents import TableOfContents
+from reportlab.platypus import BaseDocTemplate, PageTemplate, TableStyle
 
 from reports.page.fonts import BOLD, REGULAR
 from reports.page.layout import BODY, CONTENT, GREY, INK, MARGIN, RULE, Flowable, Heading
 from reports.page.text import fitted, inline
 from reports.registry import Context
+from reports.tagged.canvas import MarkedCanvas
+from reports.tagged.elements import Structure
+from reports.tagged.flowables import Contents
+from reports.tagged.roles import MarkedFrame
 
 # streams go in as bytes: the 7-bit form takes a quarter more room and most of the time
 rl_config.useA85 = 0
@@ -25,7 +28,7 @@ PAGE_HEIGHT = A4[1] - _TOP - _BOTTOM
 _STAMP = "#9a1b1b"
 
 
-def contents() -> TableOfContents:
+def contents() -> Contents:
     """Return the table of contents, with links."""
     levels = [
         ParagraphStyle("contents-0", parent=BODY, fontSize=8.5, leading=13, spaceAfter=0, spaceBefore=2),
@@ -40,13 +43,14 @@ def contents() -> TableOfContents:
             ("BOTTOMPADDING", (0, 0), (-1, -1), 0.6),
         ]
     )
-    return TableOfContents(levelStyles=levels, tableStyle=plain, dotsMinLevel=0)
+    return Contents(levelStyles=levels, tableStyle=plain, dotsMinLevel=0)
 
 
 class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no types
-    """The report's document template; build it with ``multiBuild``.
+    """The report's document template; build it with ``multiBuild`` on a ``MarkedCanvas``.
 
-    ``pictures`` is False while the first pass only counts pages.
+    ``pictures`` is False while the first pass only counts pages. ``structure`` and ``titles`` are the last pass': what
+    is on the pages, and the bookmarks' words by their key.
     """
 
     def __init__(self, target: Any, context: Context) -> None:  # noqa: ANN401
@@ -68,7 +72,8 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
         self._context = context
         self._pages, self._passes = 0, 0
         self.pictures = False
-        frame = Frame(MARGIN, _BOTTOM, CONTENT, PAGE_HEIGHT, 0, 0, 0, 0, id="body")
+        self.structure, self.titles = Structure(), dict[str, str]()
+        frame = MarkedFrame(MARGIN, _BOTTOM, CONTENT, PAGE_HEIGHT, 0, 0, 0, 0, id="body")
         self.addPageTemplates([PageTemplate(id="page", frames=[frame], onPage=self._decorate)])
 
     def beforeDocument(self) -> None:  # noqa: N802  # ReportLab's name
@@ -86,28 +91,43 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
     def _endBuild(self) -> None:  # noqa: N802
         # the number of pages is known for the next pass; contents make at least two of them
         self._pages = self.page
+        self.structure, self.titles = self.canv.structure, self.canv.titles
         super()._endBuild()
 
+    def multiBuild(self, story: list[Flowable], **options: Any) -> int:  # noqa: ANN401, N802
+        """Draw the pages as often as it takes until all page numbers hold; return how often."""
+        return int(super().multiBuild(story, canvasmaker=MarkedCanvas, **options))
+
     def _decorate(self, canvas: Any, document: Any) -> None:  # noqa: ANN401
-        results, right = self._context.results, A4[0] - MARGIN
-        state = "EXPLORATORY" if results.lock.exploratory else "AMENDED" if results.lock.amendments else ""
-        stamps = [word for word in (state, "ALTERED" if self._context.altered else "") if word]
         canvas.saveState()
         canvas.setStrokeColor(HexColor(RULE))
         canvas.setLineWidth(0.4)
-        canvas.line(MARGIN, A4[1] - 17 * mm, right, A4[1] - 17 * mm)
-        canvas.line(MARGIN, 14 * mm, right, 14 * mm)
+        canvas.line(MARGIN, A4[1] - 17 * mm, A4[0] - MARGIN, A4[1] - 17 * mm)
+        canvas.line(MARGIN, 14 * mm, A4[0] - MARGIN, 14 * mm)
         canvas.setFont(REGULAR, 6.6)
         canvas.setFillColor(HexColor(GREY))
+        with canvas.beside("Header"):
+            self._header(canvas)
+        with canvas.beside("Footer"):
+            self._footer(canvas, document.page)
+        canvas.restoreState()
+
+    def _header(self, canvas: Any) -> None:  # noqa: ANN401
+        results, y = self._context.results, A4[1] - 14.6 * mm
+        state = "EXPLORATORY" if results.lock.exploratory else "AMENDED" if results.lock.amendments else ""
+        stamps = [word for word in (state, "ALTERED" if self._context.altered else "") if word]
         half = CONTENT / 2 - (22 * mm if stamps else 3 * mm) - 17 * mm * max(len(stamps) - 1, 0)
-        canvas.drawString(MARGIN, A4[1] - 14.6 * mm, fitted(results.title, half, 6.6))
-        canvas.drawRightString(right, A4[1] - 14.6 * mm, fitted(f"Run {results.run}", half, 6.6))
-        canvas.drawString(MARGIN, 10.4 * mm, f"Results SHA-256 {self._context.digest[:12]}")
-        canvas.setFillColor(HexColor(INK))
-        canvas.drawRightString(right, 10.4 * mm, f"Page {document.page} of {self._pages or document.page}")
+        canvas.drawString(MARGIN, y, fitted(results.title, half, 6.6))
+        canvas.drawRightString(A4[0] - MARGIN, y, fitted(f"Run {results.run}", half, 6.6))
+        canvas.saveState()
         for number, word in enumerate(stamps):
             _stamp(canvas, word, A4[0] / 2 + (number - (len(stamps) - 1) / 2) * 36 * mm)
         canvas.restoreState()
+
+    def _footer(self, canvas: Any, page: int) -> None:  # noqa: ANN401
+        canvas.drawString(MARGIN, 10.4 * mm, f"Results SHA-256 {self._context.digest[:12]}")
+        canvas.setFillColor(HexColor(INK))
+        canvas.drawRightString(A4[0] - MARGIN, 10.4 * mm, f"Page {page} of {self._pages or page}")
 
 
 def _stamp(canvas: Any, word: str, middle: float) -> None:  # noqa: ANN401

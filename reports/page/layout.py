@@ -13,14 +13,17 @@ from reportlab.lib.enums import TA_RIGHT
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Paragraph, Spacer, Table, TableStyle
+from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Spacer, TableStyle
 
 from reports.page.fonts import BOLD, REGULAR, width_of
 from reports.page.text import coloured, fitted, inline, joined
+from reports.tagged.elements import Step
+from reports.tagged.flowables import Paragraph, Table
+from reports.tagged.roles import described
 
 __all__ = [
     "ACCENT", "BODY", "CONTENT", "GREY", "INK", "MARGIN", "PALE", "RULE", "SMALL", "Chip", "Column",
-    "Flowable", "Heading", "bullets", "callout", "columns", "facts", "gap", "heading", "note", "paragraph",
+    "Flowable", "Heading", "Table", "bullets", "callout", "columns", "described", "facts", "gap", "heading", "note", "paragraph",
     "small", "subheading", "table", "title", "together",
 ]  # fmt: skip
 
@@ -47,21 +50,21 @@ _NUMBER = ParagraphStyle("number", parent=SMALL, alignment=TA_RIGHT)
 _HEAD = ParagraphStyle("head", parent=SMALL, fontName=BOLD, textColor=HexColor(ACCENT))
 _NUMBER_HEAD = ParagraphStyle("number-head", parent=_HEAD, alignment=TA_RIGHT)
 _NOTE = ParagraphStyle("note", parent=SMALL, textColor=HexColor(GREY), spaceBefore=3, spaceAfter=6)
-_BULLET = ParagraphStyle("bullet", parent=BODY, leftIndent=13, bulletIndent=0, spaceAfter=3)
+_BULLET = ParagraphStyle("bullet", parent=BODY, leftIndent=13, bulletIndent=0, spaceAfter=3, tag="LI")
 _TITLES = (
-    ParagraphStyle("title", parent=BODY, fontName=BOLD, fontSize=18, leading=24, textColor=HexColor(ACCENT)),
+    ParagraphStyle("title", parent=BODY, fontName=BOLD, fontSize=18, leading=24, textColor=HexColor(ACCENT), tag="H1"),
     ParagraphStyle(
         "section", parent=BODY, fontName=BOLD, fontSize=13, leading=17, spaceBefore=14, spaceAfter=7,
-        textColor=HexColor(ACCENT),
+        textColor=HexColor(ACCENT), tag="H2",
     ),
     ParagraphStyle(
         "subsection", parent=BODY, fontName=BOLD, fontSize=9.5, leading=13, spaceBefore=9, spaceAfter=4,
-        textColor=HexColor(ACCENT),
+        textColor=HexColor(ACCENT), tag="H+",
     ),
 )  # fmt: skip
 
 
-class Heading(Paragraph):  # type: ignore[misc]  # ReportLab has no types
+class Heading(Paragraph):
     """A heading that the document lists in its contents and bookmarks under ``key``.
 
     ``level`` is 0 for a section, 1 for a part of one; ``plain`` is the text without markup.
@@ -220,6 +223,7 @@ def facts(rows: Iterable[tuple[str, object]], *, label: float = 0.27, compact: b
         splitInRow=1,
         spaceBefore=2,
         spaceAfter=6,
+        row_heads=1,
     )
 
 
@@ -266,6 +270,10 @@ class Chip(Flowable):  # type: ignore[misc]
     def wrap(self, *_available: float) -> tuple[float, float]:
         """Return its own size, whatever is available."""
         return self.width, self.height
+
+    def steps(self) -> tuple[Step, ...]:
+        """Return its element: its words are text like any other."""
+        return (Step("P", self),)
 
     def draw(self) -> None:
         """Draw a rounded box with the sign and the words."""
