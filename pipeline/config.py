@@ -281,9 +281,7 @@ class ReportConfig(ConfigPart):
     cases: CasesConfig | Literal["all"] = CasesConfig()
     window: Window | None = None
     pictures: Literal["not_burned_in", "all"] = "not_burned_in"
-    frameworks: Annotated[tuple[Framework, ...], BeforeValidator(listed), AfterValidator(_each_once)] = (
-        USUAL_FRAMEWORKS
-    )
+    frameworks: Annotated[tuple[Framework, ...], BeforeValidator(listed), AfterValidator(_each_once)] = USUAL_FRAMEWORKS
 
 
 class RunConfig(ConfigPart):

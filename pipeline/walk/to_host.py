@@ -20,8 +20,8 @@ def on_host(tensors: Mapping[Key, Tensor]) -> dict[Key, NDArray[np.float32]]:
         by_device.setdefault(values.device, []).append(key)
     arrays: dict[Key, NDArray[np.float32]] = {}
     for device, keys in by_device.items():
-        values = [tensors[key].float() for key in keys]
-        arrays |= zip(keys, _as_they_are(values) if device.type == "cpu" else _in_one_copy(values), strict=True)
+        single = [tensors[key].float() for key in keys]
+        arrays |= zip(keys, _as_they_are(single) if device.type == "cpu" else _in_one_copy(single), strict=True)
     return {key: arrays[key] for key in tensors}
 
 
