@@ -7,11 +7,13 @@ Deferred annotations would break deployed runs (Prefect builds the parameters' s
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.events.worker import EventsWorker
 from prefect.settings import (
     PREFECT_API_REQUEST_TIMEOUT,
@@ -20,10 +22,12 @@ from prefect.settings import (
     temporary_settings,
 )
 from prefect.settings.legacy import Setting
+from prefect.states import Cancelled
 
 from flows.commands.interrupts import interruptible
 from flows.conduct import DriveShard, begun, conduct
 from flows.engines import Engine, WorkError, driven
+from flows.firing import Firing
 from flows.request import AuditRequest
 from flows.server import shown, silence
 from flows.watch import Watcher
@@ -35,6 +39,8 @@ from pipeline.runs.run import Run
 from pipeline.studies.untrusted.workers import WorkerPool
 
 __all__ = ["audit", "follow"]
+
+LATE = "so late that the next run is due already; that one looks at everything that is new"
 
 _PATIENCE: dict[Setting, float] = {PREFECT_CLIENT_MAX_RETRIES: 1, PREFECT_API_REQUEST_TIMEOUT: 10.0}
 """How long a server that has died may keep a run waiting, unless the user has set it."""
@@ -57,13 +63,21 @@ def audit_shard(run: Callable[[], None], shard: int) -> None:  # noqa: ARG001 - 
 
 @flow(name="audit", flow_run_name=_run_name, persist_result=False)
 def audit(
-    config: str, command: str = "camaudit schedule", overrides: list[str] | None = None, deep: bool = False
-) -> str:
+    config: str,
+    command: str = "camaudit schedule",
+    overrides: list[str] | None = None,
+    deep: bool = False,
+    firing: dict[str, str | float | None] | None = None,
+) -> str | State[str]:
     """Audit the archive that ``config`` (the path of an ``audit.yaml``) names; return the run's folder.
 
     Studies that an earlier run of the same audit has answered are carried over, not computed again. ``overrides`` are
-    ``key=value``; ``deep`` hashes every file again.
+    ``key=value``; ``deep`` hashes every file again. With ``firing``, when the schedule fires, a run that comes so late
+    that the next is due already is skipped: that one looks at everything that is new.
     """
+    planned = runtime.flow_run.scheduled_start_time
+    if firing and planned and Firing.of_parameters(firing).is_missed(planned, datetime.now(UTC)):
+        return Cancelled(name="Skipped", message=LATE)
     address = PREFECT_API_URL.value() or ""
     engine = Engine(package_logger().warning, probe=partial(silence, address), flow_run=str(runtime.flow_run.name))
     try:

@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -256,23 +257,36 @@ def scan(
 @app.command()
 def schedule(
     config: ConfigPath,
-    cron: Annotated[str, typer.Option("--cron", help="When, as a cron expression, e.g. '0 2 * * *'.")],
+    cron: Annotated[str | None, typer.Option("--cron", help="When, as a cron expression, e.g. '0 2 * * *'.")] = None,
+    every: Annotated[
+        str | None, typer.Option("--every", metavar="TIME", help="How often instead: 30m, 6h, 1d.")
+    ] = None,
+    timezone: Annotated[
+        str, typer.Option("--timezone", metavar="ZONE", help="Whose clock --cron goes by, e.g. 'Europe/Berlin'.")
+    ] = "UTC",
+    catch_up: Annotated[
+        bool, typer.Option("--catch-up", help="Run once at the start if a firing was missed since the last run.")
+    ] = False,
     overrides: Overrides = None,
 ) -> None:
     """Serve the audit on a schedule; each run audits only the studies that are new.
 
-    Needs a Prefect server (prefect server start) named by PREFECT_API_URL.
+    Firings that were missed are skipped. Needs a Prefect server (prefect server start) named by PREFECT_API_URL.
     """
-    from pipeline.checks.config_checks import checked_config, is_cron
+    from flows.firing import Firing
+    from pipeline.checks.config_checks import checked_config
 
-    if not is_cron(cron):
-        raise ConfigError(f"--cron: {cron!r} is not a cron expression such as '0 2 * * *'")
-    checked_config(config, overrides or ())
-    from flows.schedule import serve
+    firing = Firing.of(cron, every, timezone)
+    loaded = checked_config(config, overrides or ())
+    from flows.schedule import AuditSchedule, serve
 
-    serve(
-        config, cron, overrides or (), on_serving=lambda: typer.echo(f"serving {config} at '{cron}' until interrupted")
-    )
+    def on_serving(missed: datetime | None) -> None:
+        typer.echo(f"serving {config} at {firing} until interrupted")
+        if missed is not None:
+            then = "one run makes up for it" if catch_up else "skipped: the next run looks at everything that is new"
+            typer.echo(f"missed since {missed:%Y-%m-%d %H:%M} UTC; {then}")
+
+    serve(AuditSchedule(config, loaded.config, overrides or (), firing, catch_up), on_serving)
 
 
 @app.command()

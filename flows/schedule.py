@@ -1,40 +1,136 @@
-"""A schedule: a served deployment that audits what is new since the last run."""
+"""A schedule: a served deployment that audits what is new since the last run.
 
-from collections.abc import Callable, Sequence
+What was missed while nobody served is skipped, not made up for: an audit looks at everything that has come meanwhile.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import httpx
-from prefect.client.schemas.schedules import CronSchedule
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
+from prefect.runner import Runner
+from prefect.schedules import Cron, Interval, Schedule
 from prefect.settings import PREFECT_API_URL
+from prefect.states import Cancelled
 
 from flows.audit import audit
-from pipeline.config_file import load_config
+from flows.commands.interrupts import interruptible
+from flows.firing import Firing
+from pipeline.config import AuditConfig
 from pipeline.errors import ConfigError
+from pipeline.file_lock import locked_at_once
 
-__all__ = ["require_server", "serve"]
+__all__ = ["SKIPPED", "AuditSchedule", "first_missed", "require_server", "serve"]
+
+_RUN_NAME = re.compile(r"\d{8}T\d{6}\d*Z-")
+
+SKIPPED = "missed while nobody served the schedule; the next run looks at everything that is new"
 
 
-def serve(config_path: Path, cron: str, overrides: Sequence[str], on_serving: Callable[[], None]) -> None:
+@dataclass(frozen=True)
+class AuditSchedule:
+    """Which audit runs when. With ``catch_up`` it runs once at the start if a firing was missed."""
+
+    config_path: Path
+    config: AuditConfig
+    overrides: Sequence[str]
+    firing: Firing
+    catch_up: bool = False
+
+
+def serve(schedule: AuditSchedule, on_serving: Callable[[datetime | None], None]) -> None:
     """Serve the audit on a schedule until interrupted; every run computes only the studies that are new.
 
+    ``on_serving`` is told when the first firing was that has been missed since the last run, None where none was.
+    SIGTERM and Ctrl-C pause the deployment, end the run under way, whose whole shards are kept, and return.
+
     Raises:
-        ConfigError: when the configuration or the cron expression is wrong, or no Prefect server answers.
+        ConfigError: when no Prefect server answers, or the audit is served already.
+        OutputError: when the folder of its runs cannot be used.
     """
-    config = load_config(config_path, overrides)
-    try:
-        CronSchedule(cron=cron)
-    except ValueError as error:
-        raise ConfigError(f"--cron: {cron!r} is not a cron expression such as '0 2 * * *'") from error
     require_server()
-    on_serving()
-    audit.serve(
-        name=config.name,
-        cron=cron,
-        parameters={"config": str(config_path.resolve()), "overrides": list(overrides)},
-        limit=1,
-        pause_on_shutdown=True,
-        print_starting_message=False,
+    with _alone(schedule.config), interruptible():  # until the runner has handlers of its own
+        asyncio.run(_serve(schedule, on_serving))
+
+
+async def _serve(schedule: AuditSchedule, on_serving: Callable[[datetime | None], None]) -> None:
+    parameters: dict[str, object] = {
+        "config": str(schedule.config_path.resolve()),
+        "overrides": list(schedule.overrides),
+        "firing": schedule.firing.as_parameters(),
+    }
+    runner = Runner(name=schedule.config.name, limit=1, pause_on_shutdown=False)
+    deployment = await audit.ato_deployment(
+        name=schedule.config.name, schedule=_prefect_schedule(schedule.firing), parameters=parameters, paused=False
     )
+    number = await runner.aadd_deployment(deployment)
+    async with get_client() as client:
+        try:
+            missed = first_missed(schedule.config, schedule.firing, datetime.now(UTC))
+            await _skip_missed(client, number)
+            if missed is not None and schedule.catch_up:
+                await client.create_flow_run_from_deployment(number)
+            on_serving(missed)
+            await runner.start()
+        finally:
+            await client.pause_deployment(number)
+
+
+def first_missed(config: AuditConfig, firing: Firing, now: datetime) -> datetime | None:
+    """Return the first firing after the audit's last run that is due already; None where there is none, or no run."""
+    begun = [datetime.strptime(run.name[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC) for run in _runs_of(config)]
+    following = firing.next_after(max(begun)) if begun else now + timedelta(1)
+    return following if following <= now else None
+
+
+def _runs_of(config: AuditConfig) -> list[Path]:
+    folder = config.run.output / config.name
+    return [path for path in folder.glob("*") if _RUN_NAME.match(path.name) and (path / "results.json").is_file()]
+
+
+def _prefect_schedule(firing: Firing) -> Schedule:
+    if firing.every is not None:
+        return Interval(firing.every, timezone=firing.timezone)
+    assert firing.cron is not None
+    return Cron(firing.cron, timezone=firing.timezone)
+
+
+async def _skip_missed(client: PrefectClient, deployment: UUID) -> None:
+    """Cancel what the server planned before now and nobody began."""
+    late = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        expected_start_time=FlowRunFilterExpectedStartTime.model_validate({"before_": datetime.now(UTC)}),
+    )
+    of_ours = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
+    while runs := await client.read_flow_runs(flow_run_filter=late, deployment_filter=of_ours, limit=100):
+        for run in runs:
+            await client.set_flow_run_state(run.id, Cancelled(name="Skipped", message=SKIPPED), force=True)
+
+
+@contextmanager
+def _alone(config: AuditConfig) -> Iterator[None]:
+    """Refuse a second schedule of the same audit: its runs would stand in each other's way."""
+    folder = config.run.output / config.name
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked_at_once(folder / "schedule.lock") as is_ours:
+        if not is_ours:
+            raise ConfigError(f"{config.name}: another schedule serves this audit already; end it first")
+        yield
 
 
 def require_server() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.errors import OutputError
 
-__all__ = ["locked", "read_unlocked"]
+__all__ = ["locked", "locked_at_once", "read_unlocked"]
 
 
 @contextmanager
@@ -29,6 +29,33 @@ def locked(path: Path, *, create: bool = False) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)  # the lock ends with it
+
+
+@contextmanager
+def locked_at_once(path: Path) -> Iterator[bool]:
+    """Yield whether the file, made where it is absent, is this block's alone; it does not wait for who has it.
+
+    Raises:
+        OutputError: when the file cannot be opened, or its file system knows no locks.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be opened: {error.strerror or error}") from error
+    try:
+        yield _is_locked_now(path, descriptor)
+    finally:
+        os.close(descriptor)  # the lock ends with it
+
+
+def _is_locked_now(path: Path, descriptor: int) -> bool:
+    try:
+        _lock(descriptor, wait=False)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be locked: {error.strerror or error}") from error
+    return True
 
 
 def read_unlocked(path: Path) -> bytes:
@@ -56,12 +83,12 @@ def _open_locked(path: Path, flags: int) -> int:
         os.close(descriptor)  # removed or replaced while this process waited: what is there now is to be locked
 
 
-def _lock(descriptor: int, *, shared: bool = False) -> None:
+def _lock(descriptor: int, *, shared: bool = False, wait: bool = True) -> None:
     if os.name != "posix":
         return
     import fcntl  # there is none on Windows
 
-    fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+    fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
 
 
 def _is_still(path: Path, descriptor: int) -> bool:

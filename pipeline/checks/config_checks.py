@@ -22,7 +22,7 @@ from pipeline.models.bundle_files import bundle_files, weights_digest
 from pipeline.studies.listing.manifest import read_manifest
 from pipeline.vocabulary import STRATA_BY_PREDICTION
 
-__all__ = ["check_content", "check_names", "checked_config", "is_cron"]
+__all__ = ["check_content", "check_names", "checked_config"]
 
 Check = Callable[[AuditConfig, Path], Iterator[Fault]]
 """From a configuration and the folder of its file to what is wrong with it."""
@@ -69,13 +69,6 @@ def _checked(
     if faults:
         raise document.refusal(faults)
     return parsed.config
-
-
-def is_cron(expression: str) -> bool:
-    """Tell whether an expression is a cron expression such as ``0 2 * * *``."""
-    from croniter import croniter
-
-    return bool(croniter.is_valid(expression))
 
 
 def _further(parsed: ParsedConfig, path: Path, checks: Sequence[tuple[Sequence[str], Check]]) -> Iterator[Fault]:

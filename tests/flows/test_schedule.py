@@ -120,3 +120,46 @@ def test_a_schedule_fires_twice_and_audits_only_the_new_study(tmp_path, server, 
     assert len(scheduled) >= 2
     assert all(run["auto_scheduled"] for run in scheduled)
     assert {run["name"] for run in scheduled} == {"audit-planted"}
+
+
+def served(config, environment, stopping, *arguments):
+    log = config.parent / f"serve{len(stopping)}.log"
+    command = [sys.executable, "-m", "flows.cli", "schedule", str(config), *arguments]
+    with log.open("w") as file:
+        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
+    stopping.append(process)
+    return process, log
+
+
+def post(address, path, body):
+    data = json.dumps(body).encode()
+    request = urllib.request.Request(f"{address}/{path}", data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as reply:
+        return json.load(reply)
+
+
+def test_what_was_missed_is_skipped_and_a_second_schedule_refused(tmp_path, server, stopping):
+    address, environment = server
+    config = plant(tmp_path / "hospital", 4)
+    process, log = served(config, environment, stopping, "--every", "20s")
+    wait_for(lambda: len(finished(config)) >= 1, stopping, "the first run")
+    second, second_log = served(config, environment, stopping, "--every", "20s")
+    assert second.wait(120) == 2
+    stopping.remove(second)
+    assert "another schedule serves this audit" in second_log.read_text()
+    process.kill()  # nobody pauses the deployment: the server goes on planning
+    process.wait()
+    stopping.remove(process)
+    known = {run["id"] for run in runs_of(address)}
+    late = lambda: [run for run in runs_of(address) if run["state_name"] == "Late"]  # noqa: E731
+    wait_for(lambda: len(late()) >= 2, stopping, "two runs that nobody began")
+    begun = len(finished(config))
+    process, log = served(config, environment, stopping, "--every", "1d")
+    wait_for(lambda: "serving" in log.read_text(), stopping, "the schedule to be served again")
+    assert not late()
+    assert {run["state_name"] for run in runs_of(address) if run["id"] in known} >= {"Completed"}
+    assert len(finished(config)) == begun
+    process.send_signal(signal.SIGTERM)
+    process.wait(60)
+    stopping.remove(process)
+    assert [deployment["paused"] for deployment in post(address, "deployments/filter", {})] == [True]

@@ -1,0 +1,83 @@
+"""When a schedule fires: by a cron expression in a time zone, or every so often."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from croniter import croniter
+
+from pipeline.errors import ConfigError
+
+__all__ = ["Firing"]
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_EVERY = re.compile(r"(\d{1,6})([smhd])")
+
+
+@dataclass(frozen=True)
+class Firing:
+    """``cron`` fires by the clock of ``timezone``; ``every`` fires so long after the last time."""
+
+    cron: str | None = None
+    every: timedelta | None = None
+    timezone: str = "UTC"
+
+    @classmethod
+    def of(cls, cron: str | None, every: str | None, timezone: str) -> Self:
+        """Return what a command line asks for.
+
+        Raises:
+            ConfigError: when it is not one of the two, or cannot be read.
+        """
+        if (cron is None) == (every is None):
+            raise ConfigError("a schedule needs either --cron or --every, and not both")
+        try:
+            ZoneInfo(timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ConfigError(f"--timezone: {timezone!r} is not a time zone such as 'Europe/Berlin'") from error
+        if every is not None:
+            return cls(every=_duration(every), timezone=timezone)
+        if not croniter.is_valid(cron):
+            raise ConfigError(f"--cron: {cron!r} is not a cron expression such as '0 2 * * *'")
+        return cls(cron=cron, timezone=timezone)
+
+    @classmethod
+    def of_parameters(cls, parameters: Mapping[str, object]) -> Self:
+        """Return what ``as_parameters`` described."""
+        seconds = parameters["every"]
+        every = None if seconds is None else timedelta(seconds=float(str(seconds)))
+        cron = parameters["cron"]
+        return cls(None if cron is None else str(cron), every, str(parameters["timezone"]))
+
+    def as_parameters(self) -> dict[str, str | float | None]:
+        """Return it as plain values, for a flow run's parameters."""
+        seconds = None if self.every is None else self.every.total_seconds()
+        return {"cron": self.cron, "every": seconds, "timezone": self.timezone}
+
+    def next_after(self, moment: datetime) -> datetime:
+        """Return when it fires next after ``moment``."""
+        if self.every is not None:
+            return moment + self.every
+        local = moment.astimezone(ZoneInfo(self.timezone))
+        following: datetime = croniter(self.cron, local).get_next(datetime)
+        return following.astimezone(UTC)
+
+    def is_missed(self, planned: datetime, now: datetime) -> bool:
+        """Tell whether a firing planned for then is too late by now: the next one is due already."""
+        return self.next_after(planned) <= now
+
+    def __str__(self) -> str:
+        if self.every is not None:
+            return f"every {int(self.every.total_seconds())} s"
+        return f"'{self.cron}' ({self.timezone})"
+
+
+def _duration(text: str) -> timedelta:
+    read = _EVERY.fullmatch(text)
+    seconds = int(read[1]) * _SECONDS[read[2]] if read else 0
+    if not seconds:
+        raise ConfigError(f"--every: {text!r} is not a time such as 30m, 6h or 1d")
+    return timedelta(seconds=seconds)
