@@ -107,6 +107,11 @@ MUTANTS = [
         ("-(criterion.margin or 0.0)", "(criterion.margin or 0.0)"),
         ('if verdict.answer == "MET" and not reaches(p, verdict.alpha):', "if False:"),
         (
+            "auroc_estimate(areas, group, bootstrap, (result.low, result.high))\n        return part_of(of[0], None, est",
+            "auroc_estimate(areas, group, bootstrap)\n        return part_of(of[0], None, est",
+        ),
+        ('if criterion.statistic == "mean" or cohort.first_seen is not None or part.p_met is None:', "if True:"),
+        (
             "adjusted = holm([",
             "adjusted = list([",
         ),
@@ -123,6 +128,8 @@ MUTANTS = [
         ("counted.sort(key=lambda part: (by_patient[part.patient], part.patient, part.study))", "pass"),
         ("spent = number * (number + 1)", "spent = 1"),
         ("if size == len(arrived) and size < FIRST_LOOK:", "if False:"),
+        ("low, high = max(low, at_look.low), min(high, at_look.high)", "low, high = at_look.low, at_look.high"),
+        ("claim=claim, low=low, high=high, p_low=p_low", "claim=claim, p_low=p_low"),
         tests=(GROWING,),
     ),
     *of(

@@ -88,16 +88,16 @@ def judge_family(results: Sequence[ExactResult], kind: FamilyKind) -> FamilyResu
     return judge_p_values(p_met, p_not_met, kind, levels.pop())
 
 
-def equivalence(cohort: PatientScores, claim: Claim) -> EquivalenceResult:
-    """Answer whether the mean difference lies within the claim's bound on both sides of 0.
+def equivalence(cohort: PatientScores, claim: Claim, stated: Sequence[tuple[float, float]] = ()) -> EquivalenceResult:
+    """Answer whether the mean difference lies within the claim's bound on both sides of 0; ``stated`` as for means.
 
     Raises:
         ValueError: the bound is not positive.
     """
     if not claim.bound > 0:
         raise ValueError(f"margin is a positive number, not {claim.bound}")
-    above = judge_mean(cohort, replace(claim, side="at_least", bound=-claim.bound))
-    below = judge_mean(cohort, replace(claim, side="at_most"))
+    above = judge_mean(cohort, replace(claim, side="at_least", bound=-claim.bound), stated)
+    below = judge_mean(cohort, replace(claim, side="at_most"), [(above.low, above.high)])
     return EquivalenceResult(claim.bound, above, below, judge_family([above, below], "all"))
 
 

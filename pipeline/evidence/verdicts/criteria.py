@@ -29,7 +29,7 @@ from pipeline.evidence.exact.measures import median_interval
 from pipeline.evidence.metrics.declaration import Metric
 from pipeline.evidence.metrics.registry import METRICS
 from pipeline.evidence.verdicts.judging import MeanClaim, bounds_of, fewest_patients, judge, judge_parts, part_of
-from pipeline.evidence.verdicts.open_cohort import OPEN_INTERVAL, as_first_seen, judge_growing_area
+from pipeline.evidence.verdicts.open_cohort import OPEN_AREA, OPEN_INTERVAL, as_first_seen, judge_growing_area
 from pipeline.findings.estimates import LabelVerdict, Verdict
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import ALL_BASELINES, BETTER, CLASSIFIER, USUAL_BASELINES, Better
@@ -265,7 +265,8 @@ def _judged(
     growing = cohort.first_seen is not None
     if cohort.first_seen is not None:
         population = as_first_seen(population, cohort.first_seen)
-    result = judge(claim, population, growing=growing) if population.scored else None
+    stated = bootstrap.stated.of(named, claim.unit, claim.confidence)
+    result = judge(claim, population, growing=growing, stated=stated) if population.scored else None
     estimate = mean_estimate_of(population, claim.span, bootstrap, named, claim.unit, bounds_of(result))
     if growing and result is not None:
         estimate = estimate.model_copy(update={"interval": OPEN_INTERVAL})
@@ -293,7 +294,8 @@ def _of_auroc(
         return part_of(of[0], None, auroc_estimate(areas, group, bootstrap), None)
     if cohort.first_seen is not None:
         result = judge_growing_area(cohort.audits, of[1], cohort.first_seen, claim)
-        return part_of(of[0], None, auroc_estimate(areas, group, bootstrap), result)
+        estimate = auroc_estimate(areas, group, bootstrap, (result.low, result.high))
+        return part_of(of[0], None, estimate.model_copy(update={"interval": OPEN_AREA}), result)
     result = judge_area(areas, claim)
     return part_of(of[0], None, auroc_estimate(areas, group, bootstrap, (result.low, result.high)), result)
 
