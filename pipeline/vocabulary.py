@@ -16,6 +16,7 @@ __all__ = [
     "CSV_COLUMNS",
     "FIDELITY",
     "IMAGE_BASELINES",
+    "OTHER_READERS",
     "STATUSES",
     "STRATA",
     "STRATA_BY_PREDICTION",
@@ -110,6 +111,9 @@ FIDELITY: Final[Mapping[Fidelity, str]] = {
     "neither": "not as published",
 }
 """What a metric's values are equal to, of the publication that it names."""
+
+OTHER_READERS: Final = "with other readers too"
+"""How the rule of a criterion ends that is about readers like these, and not about these alone."""
 
 CLASSIFIER: Final = "classifier"
 """What stands for a map's name where the classifier itself is judged."""
