@@ -29,6 +29,9 @@ class Criterion(ConfigPart):
     difference of either sign: another mean, which has a test. ``any_of`` names a family of criteria of which
     one has to hold: its members are judged with Holm's correction.
 
+    The claim is about the readers who marked the studies, unless ``readers`` is ``random``: then it is about readers
+    like them, of whom there have to be three or more, and the rule is approximate.
+
     Studies of the population without a score count against the claim, whatever it is; where more than
     ``missing_at_most`` of them lack one the answer is INCONCLUSIVE. A bound on the wrong side of a metric, such as
     ``at_least`` where lower is better, is refused unless ``reversed`` says that it is meant.
@@ -47,6 +50,7 @@ class Criterion(ConfigPart):
     by: Annotated[float, Field(ge=0)] = 0.0
     wins: Annotated[float, Field(gt=0, lt=1)] | None = None
     cap: Annotated[float, Field(gt=0)] | None = None
+    readers: Literal["these", "random"] = "these"
     not_worse_than: str | None = None
     equivalent_to: str | None = None
     margin: Annotated[float, Field(gt=0)] | None = None
@@ -57,7 +61,7 @@ class Criterion(ConfigPart):
 
     def stated(self) -> dict[str, Any]:
         """Return what a lock holds of it; keys that later versions added are left out while they say nothing."""
-        added = {name for name, default in (("cap", None),) if getattr(self, name) == default}
+        added = {name for name, default in (("cap", None), ("readers", "these")) if getattr(self, name) == default}
         return self.model_dump(mode="json", exclude=added)
 
     @property
@@ -82,6 +86,12 @@ class Criterion(ConfigPart):
             raise ValueError("statistic: median goes with at_least and at_most of the metric itself")
         if self.cap is not None and (self.wins is not None or self.within is not None or self.statistic == "median"):
             raise ValueError("cap goes with a mean: of a metric without an upper end, or of differences")
+        if self.readers == "random" and (
+            self.method is None or self.unit == "study" or self.not_worse_than == "readers"
+        ):
+            raise ValueError(
+                "readers: random goes with a map (method), by patient (unit), held against a bound or another map"
+            )
         if len(self.label) > 1 and {"each", "pooled"} & set(self.label):
             raise ValueError("label is each, pooled, or labels by name")
         return self

@@ -19,6 +19,7 @@ __all__ = [
     "IMAGE_BASELINES",
     "LESION_FEATURES",
     "LESION_STRATA",
+    "OTHER_READERS",
     "STATUSES",
     "STRATA",
     "STRATA_BY_PREDICTION",
@@ -139,6 +140,9 @@ FIDELITY: Final[Mapping[Fidelity, str]] = {
     "neither": "not as published",
 }
 """What a metric's values are equal to, of the publication that it names."""
+
+OTHER_READERS: Final = "with other readers too"
+"""How the rule of a criterion ends that is about readers like these, and not about these alone."""
 
 CLASSIFIER: Final = "classifier"
 """What stands for a map's name where the classifier itself is judged."""

@@ -125,7 +125,7 @@ def subject(results: Results, verdict: Verdict) -> str:
         return f"Share of patients by {in_sentence(title)} of {method(results, verdict.method)}{of_label}"
     if verdict.against is None:
         return f"{whole}{of_label}"
-    if verdict.rule.endswith(" of patients"):
+    if verdict.rule.partition(", ")[0].endswith(" of patients"):
         return f"Share of patients in whom {in_sentence(title)} of {_beats(results, verdict)}{of_label}"
     return f"{whole} minus {_bar(results, verdict.against)}{of_label}"
 

@@ -1,8 +1,8 @@
 """From a run's records to its results, in one pure function: a verification computes them again, without the model."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from pipeline.conclusions.choose_cases import choose_cases
 from pipeline.conclusions.input_summary import summarised
 from pipeline.config import AuditConfig
 from pipeline.evidence.cohort.classifier import classification
-from pipeline.evidence.cohort.estimating import Bootstrap
+from pipeline.evidence.cohort.estimating import Bootstrap, StatedBounds
 from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.summary import agreements, estimates, flow_of
 from pipeline.evidence.cohort.units import Unit, units_of
@@ -38,13 +38,15 @@ class Shown:
     """What conclusions do not follow from records alone: pictures, and how the run was done.
 
     ``cases`` goes from a study that was chosen to its panels' file and a note. ``picture`` is the file with a plane of
-    the model's input and the note that stands in its place.
+    the model's input and the note that stands in its place. ``stated`` are exact bounds that results state already,
+    each of which is confirmed before it is used.
     """
 
     provenance: Provenance
     cases: Mapping[str, tuple[str | None, str | None]]
     picture: tuple[str | None, str | None]
     equivalent: tuple[tuple[str, ...], ...]
+    stated: StatedBounds = field(default_factory=StatedBounds)
 
 
 def shown_in(results: Results) -> Shown:
@@ -55,13 +57,23 @@ def shown_in(results: Results) -> Shown:
         cases={case.study: (case.panels, case.note) for case in results.cases},
         picture=(inputs.picture, inputs.picture_note) if inputs else (None, None),
         equivalent=results.equivalent_methods,
+        stated=StatedBounds.by(_with_bounds(results)),
     )
+
+
+def _with_bounds(results: Results) -> Iterator[Estimate]:
+    yield from results.estimates
+    yield from results.classification
+    yield from (agreement.estimate for agreement in results.agreements)
+    for verdict in results.verdicts:
+        yield verdict.estimate
+        yield from (part.estimate for part in verdict.parts)
 
 
 def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAudit], shown: Shown) -> Results:
     """Draw a run's conclusions from the records of all its studies, in the order of ``members``."""
     config = spec.config
-    bootstrap = Bootstrap(config.run.replicates, config.run.seed)
+    bootstrap = Bootstrap(config.run.replicates, config.run.seed, stated=shown.stated)
     negative = config.model.negative_label
     labels = [label for label in config.model.labels if label != negative]
     scales = {facts.name: MetricScale.of(facts) for facts in spec.metrics}

@@ -2,6 +2,7 @@
 
 from pipeline.findings.estimates import Verdict
 from pipeline.findings.facts import Amendment, Lock
+from pipeline.vocabulary import OTHER_READERS
 from reports.numbers import bounds, moment, number, plural
 from reports.numbers import estimate as estimate_text
 from reports.page.layout import (
@@ -97,7 +98,8 @@ def _verdicts(context: Context) -> list[Flowable]:
                 chip(verdict.answer),
             )
         )
-    explained = (intervals(verdict.estimate for verdict in results.verdicts), " ", _RULE)
+    of_readers = _OTHER_READERS if any(verdict.rule.endswith(OTHER_READERS) for verdict in results.verdicts) else ""
+    explained = (intervals(verdict.estimate for verdict in results.verdicts), " ", _RULE, of_readers)
     return [*head, table(shape, rows), note(*explained), *_by_label(context)]
 
 
@@ -107,6 +109,11 @@ _RULE = (
     "distribution of scores; it assumes that patients are independent. For rates it is the exact binomial test "
     "(Clopper and Pearson). A map that shows nothing counts as a miss; what has no score counts against either answer. "
     "Of a difference the bound is 0, or the margin that was locked."
+)
+
+_OTHER_READERS = (
+    f" Where a rule ends in \u201c{OTHER_READERS}\u201d readers and patients both vary: that test is approximate, and "
+    "takes the readers for a sample of others like them."
 )
 
 _SMALL = 20

@@ -10,11 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import norm
 
+from pipeline.evidence.exact.claims import Claim
 from pipeline.evidence.exact.families import holm
 from pipeline.evidence.exact.looks import log_evidence
 from pipeline.evidence.exact.means import p_low_of_cohorts
 from pipeline.evidence.exact.measures import capped, within, won
+from pipeline.evidence.exact.readers import ReaderScores, judge_readers, usual_interval
 from pipeline.evidence.exact.tail import tail
 from tests.coverage.cells import NOMINAL
 from tests.coverage.laws import KEPT, MEANS, MOST_STUDIES, RATES
@@ -162,6 +165,48 @@ def by_study(generator, cohorts, patients):
     return tail(np.pad(sizes * (means - 0.7), ((0, 0), (0, 1)), constant_values=-60 * 0.7)) <= ALPHA
 
 
+def other_readers(readers, spread, mean):
+    """Hits by so many readers, whose skill and the patients' difficulty are normal on the probit scale."""
+
+    def met(generator, cohorts, patients):
+        size = (spread**2 + 0.5 + 0.4) ** 0.5
+        evidence = norm.ppf(mean) * size + generator.normal(0, spread, (cohorts, readers, 1))
+        evidence = evidence + generator.normal(0, 0.5**0.5, (cohorts, 1, patients))
+        hits = evidence + generator.normal(0, 0.4**0.5, (cohorts, readers, patients)) > 0
+        return _met_by_readers(hits.astype(float), mean)
+
+    return met
+
+
+def one_poor_reader_in_ten(generator, cohorts, patients):
+    """Five readers of a population in which nine of ten hit at 0.8 and one at 0.3: no rule for normal readers holds."""
+    rates = np.where(generator.random((cohorts, 5, 1)) < 0.1, 0.3, 0.8)
+    return _met_by_readers((generator.random((cohorts, 5, patients)) < rates).astype(float), 0.75)
+
+
+def usual_readers(generator, cohorts, patients):
+    """Obuchowski's, Rockette's and Hillis' test of the same hits as above, rate 0.9, readers alike."""
+    evidence = norm.ppf(0.9) * 0.9**0.5 + generator.normal(0, 0.5**0.5, (cohorts, 1, patients))
+    hits = (evidence + generator.normal(0, 0.4**0.5, (cohorts, 5, patients)) > 0).astype(float)
+    return np.array([_usual_bound(scores) >= 0.9 for scores in hits])
+
+
+def _usual_bound(scores):
+    return usual_interval(ReaderScores(scores, scores, (0.0, 1.0), None, scores.shape[1]), 0.95)[0]
+
+
+def _met_by_readers(hits, bound):
+    """Return whether each of (cohorts, readers, patients) hits is MET; the exact test of all, then of the rest both."""
+    met = exact(hits.mean(axis=1), bound)[0]
+    for number in np.flatnonzero(met):
+        scores = hits[number]
+        result = judge_readers(
+            ReaderScores(scores, scores, (0.0, 1.0), None, scores.shape[1]), Claim("at_least", bound)
+        )
+        met[number] = result.decision == "MET"
+    return met
+
+
 OTHERS = (
     OtherCell("mean difference 0: better by 0.05 in 95 %, worse by 0.95 in 5 %", rarely_fails),
     OtherCell("mean difference 0, normal, standard deviation 0.15", normal_differences),
@@ -180,6 +225,13 @@ OTHERS = (
     OtherCell("median distance, lognormal", median_distance),
     OtherCell("patient's share of lesions, correlation 0.3", lesions_found),
     OtherCell("by study, one patient with 60", by_study),
+    OtherCell("with other readers too: 3, alike, rate 0.7", other_readers(3, 0.0, 0.7)),
+    OtherCell("with other readers too: 3, spread 0.3, rate 0.5", other_readers(3, 0.3, 0.5)),
+    OtherCell("with other readers too: 3, spread 0.3, rate 0.9", other_readers(3, 0.3, 0.9)),
+    OtherCell("with other readers too: 5, spread 0.3, rate 0.7", other_readers(5, 0.3, 0.7)),
+    OtherCell("with other readers too: 10, spread 0.3, rate 0.7", other_readers(10, 0.3, 0.7)),
+    OtherCell("assumption broken: 5 readers, one in ten of them poor", one_poor_reader_in_ten, wrong=True),
+    OtherCell("wrong: the usual test of 5 readers, alike, rate 0.9", usual_readers, wrong=True),
     OtherCell("wrong: t-test of the differences of the first line", t_test_of_differences, wrong=True),
     OtherCell(
         "wrong: the fixed-sample test at every second patient, rate 0.7", uncorrected_looks, (30, 100, 400), True

@@ -293,8 +293,23 @@ def bound(results: dict) -> None:
     estimate["value"] = 0.123
 
 
+def last_digit(results: dict) -> None:
+    """Narrow an interval by the last of the digits that it has, and no more."""
+    estimate = next(each for each in results["estimates"] if each["low"])
+    estimate["low"] = round(estimate["low"] + 1e-8, 8)
+
+
+def everywhere(results: dict) -> None:
+    """Narrow every interval, of estimates and of verdicts: no other place contradicts it."""
+    for each in (*results["estimates"], *(verdict["estimate"] for verdict in results["verdicts"])):
+        if each["low"] is not None:
+            each["low"] = round((each["low"] + each["value"]) / 2, 8)
+
+
 INSIDERS = (
     Falsification("a verdict turned", results(verdict), "50 results: results.json: verdicts.0.answer"),
+    Falsification("a bound moved by its last digit", results(last_digit), "50 results: results.json: estimates"),
+    Falsification("all bounds narrowed", results(everywhere), "50 results: results.json: estimates"),
     Falsification("an estimate raised", results(bound), "50 results: results.json: estimates"),
     Falsification("a case's reason edited", results(lambda all: all["cases"][0].update(rule="typical")), "50 results"),
     Falsification("equivalent maps hidden", results(lambda all: all.update(equivalent_methods=[])), "52 equivalent"),

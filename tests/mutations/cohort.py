@@ -3,6 +3,7 @@
 from tests.mutants import of
 
 COHORT, CRITERIA = "tests/pipeline/evidence/cohort/test_summary.py", "tests/pipeline/evidence/verdicts/test_criteria.py"
+READERS = "tests/pipeline/evidence/verdicts/test_random_readers.py"
 GROWING = "tests/pipeline/evidence/verdicts/test_open_cohort.py"
 
 MUTANTS = [
@@ -20,7 +21,13 @@ MUTANTS = [
         ('"false_negative": unit.positive and unit.predicted is not True,', '"false_negative": unit.positive,'),
         ('"reference_positive": unit.positive,', '"reference_positive": True,'),
         ("if analysed else {}", "if True else {}"),
-        tests=(COHORT,),
+        ("scores.get(reader, NOT_READ) if scores", "scores.get(reader, 1.0) if scores"),
+        ("if scores else self.scores[key] for", "for"),
+        (
+            "if entry.reader is not None and not entry.reader.startswith(CONSENSUS) and",
+            "if entry.reader is not None and",
+        ),
+        tests=(COHORT, READERS),
     ),
     *of(
         "pipeline/evidence/cohort/measures.py",
@@ -107,6 +114,11 @@ MUTANTS = [
         ("-(criterion.margin or 0.0)", "(criterion.margin or 0.0)"),
         ('if verdict.answer == "MET" and not reaches(p, verdict.alpha):', "if False:"),
         (
+            "auroc_estimate(areas, group, bootstrap, (result.low, result.high))\n        return part_of(of[0], None, e",
+            "auroc_estimate(areas, group, bootstrap)\n        return part_of(of[0], None, e",
+        ),
+        ('if criterion.statistic == "mean" or cohort.first_seen is not None or part.p_met is None:', "if True:"),
+        (
             "adjusted = holm([",
             "adjusted = list([",
         ),
@@ -123,7 +135,26 @@ MUTANTS = [
         ("counted.sort(key=lambda part: (by_patient[part.patient], part.patient, part.study))", "pass"),
         ("spent = number * (number + 1)", "spent = 1"),
         ("if size == len(arrived) and size < FIRST_LOOK:", "if False:"),
+        ("low, high = max(low, at_look.low), min(high, at_look.high)", "low, high = at_look.low, at_look.high"),
+        ("claim=claim, low=low, high=high, p_low=p_low", "claim=claim, p_low=p_low"),
         tests=(GROWING,),
+    ),
+    *of(
+        "pipeline/evidence/cohort/readers.py",
+        ("np.full((len(readers), len(patients)), end)", "np.full((len(readers), len(patients)), span[1])"),
+        (
+            "low[number, own], high[number, own] = scores.low, scores.high",
+            "low[number, own], high[number, own] = scores.high, scores.high",
+        ),
+        ("if means and all(means) else None", "if means else None"),
+        tests=(READERS,),
+    ),
+    *of(
+        "pipeline/evidence/verdicts/random_readers.py",
+        ("    if growing:\n", "    if False:\n"),
+        ("    if len(readers) < FEWEST_READERS:\n", "    if len(readers) < 2:\n"),
+        ('Claim("at_most", claim.bound, claim', 'Claim("at_most", 1.0, claim'),
+        tests=(READERS,),
     ),
     *of(
         "pipeline/runs/reuse.py",

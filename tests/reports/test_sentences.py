@@ -236,6 +236,12 @@ def test_an_interval_that_only_describes_is_marked():
         ("better than centre_prior", "distance_mm", "centre_prior", "a difference below 0"),
         ("within 20 in at least 80 % of patients", "distance_mm", None, "within 20 mm in at least 80 % of patients"),
         ("median at most 20", "distance_mm", None, "median at most 20 mm"),
+        (
+            "better than centre_prior in more than 50 % of patients, with other readers too",
+            "iou",
+            "centre_prior",
+            "more than 50 %, with other readers too",
+        ),
         ("at most 15, each score capped at 50", "distance_mm", None, "at most 15 mm, each score capped at 50"),
         (
             "better than centre_prior by more than 2, each difference capped at 10",

@@ -1,8 +1,9 @@
 """A population to an estimate: the mean over patients, its exact bounds, and a descriptive interval beside them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Self
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from pipeline.evidence.exact.means import mean_interval_of
 from pipeline.findings.estimates import DescriptiveInterval, Estimate
 from pipeline.vocabulary import SamplingUnit
 
-__all__ = ["EXACT", "OPEN", "Bootstrap", "descriptive", "mean_estimate_of"]
+__all__ = ["EXACT", "OPEN", "Bootstrap", "StatedBounds", "descriptive", "mean_estimate_of"]
 
 EXACT: Final[Mapping[SamplingUnit, str]] = {
     "patient": "exact for any distribution, over patients",
@@ -22,12 +23,44 @@ OPEN: Final = "none (the metric has no upper end, so no bound of its mean can ho
 
 
 @dataclass(frozen=True)
+class StatedBounds:
+    """The exact bounds that a results file states, by what they are of.
+
+    They are claims to be confirmed, by two p-values each, and not searched for again; what does not hold is not used.
+    """
+
+    intervals: Mapping[tuple[object, ...], tuple[tuple[float, float], ...]] = field(default_factory=dict)
+
+    @classmethod
+    def by(cls, estimates: Iterable[Estimate]) -> Self:
+        """Gather the bounds of estimates."""
+        intervals: dict[tuple[object, ...], dict[tuple[float, float], None]] = defaultdict(dict)
+        for estimate in estimates:
+            if estimate.low is not None and estimate.high is not None:
+                named = {name: getattr(estimate, name) for name in _NAMED}
+                intervals[_key(named, estimate.unit, estimate.confidence)][estimate.low, estimate.high] = None
+        return cls({key: tuple(ends) for key, ends in intervals.items()})
+
+    def of(self, named: Mapping[str, object], unit: SamplingUnit, confidence: float) -> tuple[tuple[float, float], ...]:
+        """Return the intervals that are stated of an estimate; ``named`` as for ``mean_estimate_of``."""
+        return self.intervals.get(_key(named, unit, confidence), ())
+
+
+_NAMED: Final = ("metric", "method", "among", "group")
+
+
+def _key(named: Mapping[str, object], unit: SamplingUnit, confidence: float) -> tuple[object, ...]:
+    return (*(named[name] for name in _NAMED), unit, confidence)
+
+
+@dataclass(frozen=True)
 class Bootstrap:
-    """How descriptive intervals are made, and the confidence of all intervals."""
+    """How descriptive intervals are made, the confidence of all intervals, and what a record states of exact ones."""
 
     replicates: int
     seed: int
     confidence: float = 0.95
+    stated: StatedBounds = field(default_factory=StatedBounds)
 
 
 def mean_estimate_of(
@@ -58,7 +91,8 @@ def mean_estimate_of(
         {
             **common,
             **_means(population, unit),
-            **_bounds(population, span, bootstrap, unit, known),
+            **_bounds(known or _interval(population, span, bootstrap, named, unit), unit),
+            "described": _described(population, bootstrap),
             **_chance(population),
         }
     )
@@ -81,19 +115,24 @@ def _means(population: Population, unit: SamplingUnit) -> dict[str, object]:
     }
 
 
-def _bounds(
+def _interval(
     population: Population,
     span: tuple[float | None, float | None],
     bootstrap: Bootstrap,
+    named: Mapping[str, object],
     unit: SamplingUnit,
-    known: tuple[float, float] | None,
-) -> dict[str, object]:
-    described = {"described": _described(population, bootstrap)}
+) -> tuple[float, float] | None:
     low, high = span
     if low is None or high is None:
-        return {"interval": OPEN, **described}
-    bottom, top = known or mean_interval_of(population.scores((low, high), unit), bootstrap.confidence)
-    return {"low": bottom, "high": top, "interval": EXACT[unit], **described}
+        return None
+    stated = bootstrap.stated.of(named, unit, bootstrap.confidence)
+    return mean_interval_of(population.scores((low, high), unit), bootstrap.confidence, stated)
+
+
+def _bounds(interval: tuple[float, float] | None, unit: SamplingUnit) -> dict[str, object]:
+    if interval is None:
+        return {"interval": OPEN}
+    return {"low": interval[0], "high": interval[1], "interval": EXACT[unit]}
 
 
 def _described(population: Population, bootstrap: Bootstrap) -> DescriptiveInterval | None:

@@ -7,7 +7,7 @@ not leave a cohort in silence.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,10 +17,13 @@ from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layer
 from pipeline.studies.consensus import CONSENSUS
 from pipeline.vocabulary import Stratum
 
-__all__ = ["NOT_ANALYSED", "NOT_EXPLAINED", "Unit", "decisive_scores", "in_stratum", "units_of"]
+__all__ = ["NOT_ANALYSED", "NOT_EXPLAINED", "NOT_READ", "Unit", "decisive_scores", "in_stratum", "units_of"]
 
 NOT_ANALYSED = "not_analysed"
 """Why a unit of a study that was excluded or failed has no score."""
+
+NOT_READ = "not_read"
+"""Why a unit has no score against a reader's mask who did not read the study."""
 
 NOT_EXPLAINED = "no_map"
 """Why a unit has no score whose target was not explained."""
@@ -32,7 +35,8 @@ class Unit:
 
     ``scores`` goes from (map, metric) to a value or a reason, ``chances`` to the level of chance where there is one,
     ``readers`` from a metric to the mean agreement of the readers with each other. ``predicted`` is None
-    where the model was not asked; ``absent`` says why there is no score at all.
+    where the model was not asked; ``absent`` says why there is no score at all. ``by_reader`` goes from (map, metric)
+    to each reader's own value or reason; a consensus is no reader.
     """
 
     study: str
@@ -45,6 +49,19 @@ class Unit:
     chances: Mapping[tuple[str, str], float]
     readers: Mapping[str, float] = field(default_factory=dict)
     absent: str | None = None
+    by_reader: Mapping[tuple[str, str], Mapping[str, float | str]] = field(default_factory=dict)
+
+    @property
+    def readers_named(self) -> frozenset[str]:
+        """The readers that some score of it is held against."""
+        return frozenset(reader for scores in self.by_reader.values() for reader in scores)
+
+    def as_read_by(self, reader: str) -> "Unit":
+        """Return the unit with the scores against one reader's masks; what he did not read has none."""
+        own = {
+            key: scores.get(reader, NOT_READ) if scores else self.scores[key] for key, scores in self.by_reader.items()
+        }
+        return replace(self, scores=own)
 
     def score(self, name: str, metric: str) -> float | str:
         """Return the value of a map's metric, or the reason why there is none."""
@@ -70,7 +87,7 @@ def _units(
     analysed = audit.status == "analysed"
     explained = dict.fromkeys(entry.target for entry in audit.map_scores) if analysed else {}
     for target in explained:
-        yield _unit(audit, target, decisive_scores(audit, target, at_layers), metrics)
+        yield _unit(audit, target, _by_map(audit, target, at_layers), metrics)
     for label in labels if audit.masks or audit.mask_faults else ():
         if label not in explained and audit.may_show(label):
             yield _without_scores(audit, label, NOT_EXPLAINED if analysed else NOT_ANALYSED)
@@ -96,15 +113,21 @@ def _decisive(map_scores: Sequence[MapScores]) -> Sequence[MapScores]:
     return [entry for entry in map_scores if (entry.reader or "").startswith(CONSENSUS)] or map_scores
 
 
-def decisive_scores(audit: StudyAudit, target: str, at_layers: Collection[str]) -> dict[str, list[MapScores]]:
+def decisive_scores(audit: StudyAudit, target: str, at_layers: Collection[str]) -> dict[str, Sequence[MapScores]]:
     """Return what counts of a study for a target: by map, its scores against the readers who decide."""
+    return {name: _decisive(own) for name, own in _by_map(audit, target, at_layers).items()}
+
+
+def _by_map(audit: StudyAudit, target: str, at_layers: Collection[str]) -> dict[str, list[MapScores]]:
     by_map: dict[str, list[MapScores]] = defaultdict(list)
-    for entry in _decisive([entry for entry in audit.map_scores if entry.target == target]):
-        by_map[map_name(entry, at_layers)].append(entry)
+    for entry in audit.map_scores:
+        if entry.target == target:
+            by_map[map_name(entry, at_layers)].append(entry)
     return by_map
 
 
-def _unit(audit: StudyAudit, target: str, by_map: Mapping[str, list[MapScores]], metrics: Collection[str]) -> Unit:
+def _unit(audit: StudyAudit, target: str, entries: Mapping[str, list[MapScores]], metrics: Collection[str]) -> Unit:
+    by_map = {name: _decisive(own) for name, own in entries.items()}
     keys = [(name, metric) for name in by_map for metric in metrics]
     chances = {(name, metric): _chance(metric, by_map[name]) for name, metric in keys}
     return Unit(
@@ -117,6 +140,7 @@ def _unit(audit: StudyAudit, target: str, by_map: Mapping[str, list[MapScores]],
         {(name, metric): _over_readers(metric, by_map[name]) for name, metric in keys},
         {key: chance for key, chance in chances.items() if chance is not None},
         _between_readers(audit, target),
+        by_reader={(name, metric): _of_each_reader(metric, entries[name]) for name, metric in keys},
     )
 
 
@@ -125,6 +149,16 @@ def _chance(metric: str, map_scores: Sequence[MapScores]) -> float | None:
     scores = [score for entry in map_scores for score in entry.scores if score.name == metric]
     chances = [score.chance for score in scores if score.chance is not None]
     return float(np.mean(chances)) if chances else None
+
+
+def _of_each_reader(metric: str, entries: Sequence[MapScores]) -> dict[str, float | str]:
+    """Return each reader's value or reason; a mask without a name is a reader's too."""
+    values: dict[str, float | str] = {}
+    for entry in entries:
+        for score in entry.scores:
+            if entry.reader is not None and not entry.reader.startswith(CONSENSUS) and score.name == metric:
+                values[entry.reader] = score.value if score.value is not None else str(score.reason)
+    return values
 
 
 def _over_readers(metric: str, map_scores: Sequence[MapScores]) -> float | str:

@@ -18,7 +18,15 @@ from pipeline.evidence.exact.means import judge_mean
 from pipeline.evidence.exact.scores import PatientScores
 from pipeline.vocabulary import SURE, Decision
 
-__all__ = ["EquivalenceResult", "FamilyResult", "equivalence", "holm", "judge_family", "judge_p_values"]
+__all__ = [
+    "EquivalenceResult",
+    "FamilyResult",
+    "equivalence",
+    "equivalence_of",
+    "holm",
+    "judge_family",
+    "judge_p_values",
+]
 
 FamilyKind = Literal["all", "any"]
 
@@ -88,17 +96,22 @@ def judge_family(results: Sequence[ExactResult], kind: FamilyKind) -> FamilyResu
     return judge_p_values(p_met, p_not_met, kind, levels.pop())
 
 
-def equivalence(cohort: PatientScores, claim: Claim) -> EquivalenceResult:
-    """Answer whether the mean difference lies within the claim's bound on both sides of 0.
+def equivalence(cohort: PatientScores, claim: Claim, stated: Sequence[tuple[float, float]] = ()) -> EquivalenceResult:
+    """Answer whether the mean difference lies within the claim's bound on both sides of 0; ``stated`` as for means.
 
     Raises:
         ValueError: the bound is not positive.
     """
     if not claim.bound > 0:
         raise ValueError(f"margin is a positive number, not {claim.bound}")
-    above = judge_mean(cohort, replace(claim, side="at_least", bound=-claim.bound))
-    below = judge_mean(cohort, replace(claim, side="at_most"))
-    return EquivalenceResult(claim.bound, above, below, judge_family([above, below], "all"))
+    above = judge_mean(cohort, replace(claim, side="at_least", bound=-claim.bound), stated)
+    below = judge_mean(cohort, replace(claim, side="at_most"), [(above.low, above.high)])
+    return equivalence_of(above, below)
+
+
+def equivalence_of(above: ExactResult, below: ExactResult) -> EquivalenceResult:
+    """Join the answers to the two claims that an equivalence is: at least -margin, and at most +margin."""
+    return EquivalenceResult(below.claim.bound, above, below, judge_family([above, below], "all"))
 
 
 def judge_p_values(

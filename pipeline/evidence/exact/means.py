@@ -34,9 +34,12 @@ __all__ = [
 ]
 
 _CLOSE = 1e-12
+_DIGITS = 8
+"""Of a bound: it is the outermost number of so many decimals that is shown. Far below any use, and above rounding."""
 _FEW_VALUES = 40
 
 Floats = NDArray[np.float64]
+Intervals = Sequence[tuple[float, float]]
 
 
 def p_low(
@@ -104,17 +107,36 @@ def lower_bound(
     missing: int = 0,
     weights: Sequence[float] | Floats | None = None,
     heaviest: float | None = None,
+    stated: Sequence[float] = (),
 ) -> float:
-    """Return the largest bound whose ``p_low`` is at most ``alpha``; 0 when there is none."""
+    """Return the largest bound of 8 decimals whose ``p_low`` is at most ``alpha``; 0 when there is none.
+
+    ``stated`` are bounds that it may be, as some record says: one that is it takes two p-values to confirm instead of
+    a dozen to search, and one that is not changes nothing.
+    """
+
+    def p_at(bound: float) -> float:
+        return p_low(scores, bound, missing=missing, weights=weights, heaviest=heaviest)
 
     def excess(bound: float) -> float:
-        p = p_low(scores, bound, missing=missing, weights=weights, heaviest=heaviest)
-        return float(ndtri(min(max(p, 1e-300), 1 - 1e-16)) - ndtri(alpha))
+        return float(ndtri(min(max(p_at(bound), 1e-300), 1 - 1e-16)) - ndtri(alpha))
+
+    def is_last(bound: float) -> bool:
+        return reaches(p_at(bound), alpha) and not reaches(p_at(_beside(bound, 1)), alpha)
 
     values, _ = _checked(scores, weights)
     if not values.any():
         return 0.0
-    return float(brentq(excess, 0.0, 1.0, xtol=_CLOSE, rtol=_CLOSE))
+    for bound in dict.fromkeys(stated):
+        if 0 <= bound < 1 and bound == round(bound, _DIGITS) and is_last(bound):
+            return bound
+    root = float(brentq(excess, 0.0, 1.0, xtol=_CLOSE, rtol=_CLOSE))
+    near = math.floor(root * 10**_DIGITS) / 10**_DIGITS
+    return next((bound for bound in (near, _beside(near, -1), _beside(near, 1)) if is_last(bound)), near)
+
+
+def _beside(bound: float, steps: int) -> float:
+    return float(min(max(round(bound + steps * 10**-_DIGITS, _DIGITS), 0.0), 1.0))
 
 
 def upper_bound(
@@ -124,10 +146,13 @@ def upper_bound(
     missing: int = 0,
     weights: Sequence[float] | Floats | None = None,
     heaviest: float | None = None,
+    stated: Sequence[float] = (),
 ) -> float:
-    """Return the smallest bound whose ``p_high`` is at most ``alpha``; 1 when there is none."""
+    """Return the smallest bound of 8 decimals whose ``p_high`` is at most ``alpha``; 1 when there is none."""
     mirrored = 1 - np.asarray(scores, dtype=np.float64)
-    return 1 - lower_bound(mirrored, alpha, missing=missing, weights=weights, heaviest=heaviest)
+    other = [round(1 - bound, _DIGITS) for bound in stated if bound == round(bound, _DIGITS)]
+    low = lower_bound(mirrored, alpha, missing=missing, weights=weights, heaviest=heaviest, stated=other)
+    return float(round(1 - low, _DIGITS))
 
 
 def exact_interval(scores: ArrayLike, confidence: float, *, missing: int = 0) -> tuple[float, float]:
@@ -164,16 +189,27 @@ def decide_mean(cohort: PatientScores, claim: Claim) -> tuple[Decision, float, f
     return "INCONCLUSIVE" if reason else decide(p_met, p_not_met, claim.alpha)[0], low, high
 
 
-def mean_interval_of(cohort: PatientScores, confidence: float) -> tuple[float, float]:
-    """Return the exact interval of a cohort's mean, on its own span; it holds whatever the missing scores are."""
+def mean_interval_of(cohort: PatientScores, confidence: float, stated: Intervals = ()) -> tuple[float, float]:
+    """Return the exact interval of a cohort's mean, on its own span; it holds whatever the missing scores are.
+
+    ``stated`` are intervals that it may be, as a record says; see ``lower_bound``.
+    """
     alpha, weights, heaviest = alpha_of(confidence), cohort.weights, cohort.heaviest
-    low = lower_bound(cohort.unit_low(), alpha, weights=weights, heaviest=heaviest)
-    high = upper_bound(cohort.unit_high(), alpha, weights=weights, heaviest=heaviest)
+    lows, highs = ([_stated_unit(ends[side], cohort) for ends in stated] for side in (0, 1))
+    low = lower_bound(cohort.unit_low(), alpha, weights=weights, heaviest=heaviest, stated=lows)
+    high = upper_bound(cohort.unit_high(), alpha, weights=weights, heaviest=heaviest, stated=highs)
     return _from_unit(low, cohort), _from_unit(high, cohort)
 
 
-def judge_mean(cohort: PatientScores, claim: Claim) -> ExactResult:
-    """Answer a claim about a cohort's mean.
+def _stated_unit(value: float, cohort: PatientScores) -> float:
+    """Return a bound that a record states on a span of 0 to 1; -1 for what no bound there is on the cohort's span."""
+    bottom, top = cohort.span
+    unit = round((value - bottom) / (top - bottom), _DIGITS)
+    return unit if _from_unit(unit, cohort) == value else -1.0
+
+
+def judge_mean(cohort: PatientScores, claim: Claim, stated: Intervals = ()) -> ExactResult:
+    """Answer a claim about a cohort's mean; ``stated`` as in ``mean_interval_of``.
 
     Raises:
         ValueError: the claim's bound lies outside the span of the scores.
@@ -182,7 +218,7 @@ def judge_mean(cohort: PatientScores, claim: Claim) -> ExactResult:
     p_met, p_not_met = (p_below, p_above) if claim.side == "at_least" else (p_above, p_below)
     decision, reason = decide(p_met, p_not_met, claim.alpha)
     missing = missing_reason(cohort.missing_share, claim)
-    low, high = mean_interval_of(cohort, claim.confidence)
+    low, high = mean_interval_of(cohort, claim.confidence, stated)
     return ExactResult(
         claim=claim,
         decision="INCONCLUSIVE" if missing else decision,

@@ -29,10 +29,11 @@ from pipeline.evidence.exact.measures import median_interval
 from pipeline.evidence.metrics.declaration import Metric
 from pipeline.evidence.metrics.registry import METRICS
 from pipeline.evidence.verdicts.judging import MeanClaim, bounds_of, fewest_patients, judge, judge_parts, part_of
-from pipeline.evidence.verdicts.open_cohort import OPEN_INTERVAL, as_first_seen, judge_growing_area
+from pipeline.evidence.verdicts.open_cohort import OPEN_AREA, OPEN_INTERVAL, as_first_seen, judge_growing_area
+from pipeline.evidence.verdicts.random_readers import judged_over_readers
 from pipeline.findings.estimates import LabelVerdict, Verdict
 from pipeline.findings.study_audit import StudyAudit
-from pipeline.vocabulary import ALL_BASELINES, BETTER, CLASSIFIER, USUAL_BASELINES, Better
+from pipeline.vocabulary import ALL_BASELINES, BETTER, CLASSIFIER, OTHER_READERS, USUAL_BASELINES, Better
 
 __all__ = ["Cohort", "check_criteria", "claim_of", "judge_all", "rule_of"]
 
@@ -227,13 +228,19 @@ def _of_a_map(
 ) -> LabelVerdict:
     units = [unit for unit in cohort.units if in_stratum(unit, criterion.among) and label in (None, unit.target)]
     chance = None if against is not None or claim.span != scale.span else (str(criterion.method), scale.name)
-    population = population_of(units, measure_of(criterion, scale, against), chance)
+    measure = measure_of(criterion, scale, against)
+    population = population_of(units, measure, chance)
     named = {
         "metric": criterion.metric,
         "method": criterion.method if against is None else f"{criterion.method} - {against}",
         "among": criterion.among,
         "group": None if label is None else f"label={label}",
     }
+    if criterion.readers == "random":
+        estimate = mean_estimate_of(population, claim.span, bootstrap, named, known=claim.span)
+        return judged_over_readers(
+            claim, units, measure, estimate, (label, against), growing=cohort.first_seen is not None
+        )
     part = _judged(claim, population, cohort, bootstrap, named, (label, against))
     if criterion.statistic == "mean" or cohort.first_seen is not None or part.p_met is None:
         return part
@@ -265,7 +272,8 @@ def _judged(
     growing = cohort.first_seen is not None
     if cohort.first_seen is not None:
         population = as_first_seen(population, cohort.first_seen)
-    result = judge(claim, population, growing=growing) if population.scored else None
+    stated = bootstrap.stated.of(named, claim.unit, claim.confidence)
+    result = judge(claim, population, growing=growing, stated=stated) if population.scored else None
     estimate = mean_estimate_of(population, claim.span, bootstrap, named, claim.unit, bounds_of(result))
     if growing and result is not None:
         estimate = estimate.model_copy(update={"interval": OPEN_INTERVAL})
@@ -293,7 +301,8 @@ def _of_auroc(
         return part_of(of[0], None, auroc_estimate(areas, group, bootstrap), None)
     if cohort.first_seen is not None:
         result = judge_growing_area(cohort.audits, of[1], cohort.first_seen, claim)
-        return part_of(of[0], None, auroc_estimate(areas, group, bootstrap), result)
+        estimate = auroc_estimate(areas, group, bootstrap, (result.low, result.high))
+        return part_of(of[0], None, estimate.model_copy(update={"interval": OPEN_AREA}), result)
     result = judge_area(areas, claim)
     return part_of(of[0], None, auroc_estimate(areas, group, bootstrap, (result.low, result.high)), result)
 
@@ -302,7 +311,8 @@ def rule_of(criterion: Criterion, better: Better) -> str:
     """Return a criterion's rule in words."""
     of = "difference" if criterion.opponents else "score"
     capped = "" if criterion.cap is None else f", each {of} capped at {criterion.cap:g}"
-    return f"{_rule_of(criterion, better)}{capped}"
+    readers = f", {OTHER_READERS}" if criterion.readers == "random" else ""
+    return f"{_rule_of(criterion, better)}{capped}{readers}"
 
 
 def _rule_of(criterion: Criterion, better: Better) -> str:

@@ -53,17 +53,25 @@ class WholeAnswer:
     p_not_met: float | None
 
 
-def judge(claim: MeanClaim, population: Population, *, growing: bool = False) -> Result:
+def judge(
+    claim: MeanClaim,
+    population: Population,
+    *,
+    growing: bool = False,
+    stated: Sequence[tuple[float, float]] = (),
+) -> Result:
     """Answer a claim about the mean over a population, of which one unit at least has a score.
 
-    The patients of a ``growing`` one are in the order of arrival; they weigh alike.
+    The patients of a ``growing`` one are in the order of arrival; they weigh alike. ``stated`` are intervals that a
+    record says: one that holds is not searched for.
     """
     if growing:
         return _judge_growing(claim, population.scores(claim.span))
     cohort = population.scores(claim.span, claim.unit)
     if claim.side == "within":
-        return equivalence(cohort, Claim("at_most", claim.bound, claim.confidence, claim.missing_at_most))
-    return judge_mean(cohort, claim.exact)
+        margin = Claim("at_most", claim.bound, claim.confidence, claim.missing_at_most)
+        return equivalence(cohort, margin, stated)
+    return judge_mean(cohort, claim.exact, stated)
 
 
 def _judge_growing(claim: MeanClaim, cohort: PatientScores) -> OpenResult:

@@ -9,16 +9,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from pipeline.evidence.cohort.classifier import area_cohort_of
+from pipeline.evidence.cohort.classifier import AREA, area_cohort_of
 from pipeline.evidence.cohort.population import Population
 from pipeline.evidence.exact.areas import judge_area
 from pipeline.evidence.exact.claims import Claim, ExactResult
 from pipeline.evidence.exact.looks import look_alpha, planned_looks
 from pipeline.findings.study_audit import StudyAudit
 
-__all__ = ["FIRST_LOOK", "OPEN_INTERVAL", "as_first_seen", "judge_growing_area", "patients_first_seen"]
+__all__ = ["FIRST_LOOK", "OPEN_AREA", "OPEN_INTERVAL", "as_first_seen", "judge_growing_area", "patients_first_seen"]
 
 OPEN_INTERVAL: Final = "valid at every look at a growing cohort (mixture of fixed stakes), over patients"
+
+OPEN_AREA: Final = "valid at every planned look at a growing cohort (level alpha/(k (k + 1)) at look k); " + AREA
 
 FIRST_LOOK: Final = 20
 """Patients at the first look at an AUROC of a growing cohort; each next look has half as many again."""
@@ -57,11 +59,12 @@ def judge_growing_area(
     """Answer a claim about an AUROC at the looks that were planned, up to now: the first answer stands.
 
     Look k may be wrong with a probability of alpha / (k (k + 1)), all of them together with alpha; probabilities are
-    multiplied accordingly.
+    multiplied accordingly. The interval is what the looks up to now leave together, all of it before the first.
     """
     arrived = patients_first_seen([audit for audit in audits if audit.reference is not None], first_seen)
     looks = planned_looks(FIRST_LOOK, _GROWTH, len(arrived)) or (len(arrived),)
     result: ExactResult | None = None
+    low, high = 0.0, 1.0
     for number, size in enumerate(looks, 1):
         counted = [audit for own in arrived[:size] for audit in own]
         at_look = judge_area(
@@ -69,10 +72,20 @@ def judge_growing_area(
         )
         spent = number * (number + 1)
         p_low, p_high = (min(1.0, spent * p) for p in (at_look.p_low, at_look.p_high))
-        result = replace(at_look, claim=claim, p_low=p_low, p_high=p_high)
         if size == len(arrived) and size < FIRST_LOOK:
             reason = f"the first look is planned at {FIRST_LOOK} patients, and there are {size}"
-            return replace(result, decision="INCONCLUSIVE", reason=reason, p_low=1.0, p_high=1.0)
+            return replace(
+                at_look,
+                claim=claim,
+                decision="INCONCLUSIVE",
+                reason=reason,
+                low=low,
+                high=high,
+                p_low=1.0,
+                p_high=1.0,
+            )
+        low, high = max(low, at_look.low), min(high, at_look.high)
+        result = replace(at_look, claim=claim, low=low, high=high, p_low=p_low, p_high=p_high)
         if result.decision != "INCONCLUSIVE":
             return replace(result, reason=f"{result.reason}; at look {number}, with {size} patients")
     assert result is not None

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
+from pipeline.evidence.exact import means
 from pipeline.evidence.exact.claims import Claim
 from pipeline.evidence.exact.means import (
     best_reachable,
@@ -35,7 +36,10 @@ def test_the_interval_of_hits_is_clopper_and_pearsons(patients, confidence):
     for hits in range(patients + 1):
         low, high = exact_interval([1] * hits + [0] * (patients - hits), confidence)
         expected = clopper_pearson(hits, patients, (1 - confidence) / 2)
-        assert (low, high) == pytest.approx(expected, abs=1e-9)
+        assert (low, high) == pytest.approx(expected, abs=1.1e-8)
+        assert low <= expected[0] + 1e-9  # eight decimals, outwards
+        assert high >= expected[1] - 1e-9
+        assert (low, high) == (round(low, 8), round(high, 8))
 
 
 def test_every_hits_of_every_cohort_up_to_fifty_stand_on_the_beta_quantiles():
@@ -86,8 +90,8 @@ def test_at_the_ends_of_the_scale():
     assert p_high([1.0] * 5, 1) == 1.0
     assert p_high([1.0] * 4 + [1 - 1e-9], 1) == 0.0
     assert p_low([0.5] * 5, 1e-320) == pytest.approx(0.0, abs=1e-12)
-    assert exact_interval([0.0] * 1000, 0.95) == pytest.approx((0, 1 - 0.025 ** (1 / 1000)))
-    assert exact_interval([1.0] * 1000, 0.95) == pytest.approx((0.025 ** (1 / 1000), 1))
+    assert exact_interval([0.0] * 1000, 0.95) == pytest.approx((0, 1 - 0.025 ** (1 / 1000)), abs=1e-8)
+    assert exact_interval([1.0] * 1000, 0.95) == pytest.approx((0.025 ** (1 / 1000), 1), abs=1e-8)
 
 
 def test_scores_at_the_bound_decide_nothing_and_hold_against_the_worst_case():
@@ -265,6 +269,33 @@ def test_the_smallest_cohort_and_the_best_bound():
     assert smallest_cohort(0.05 ** (1 / 3), 0.9) == 3
     assert best_reachable(10, 0.95) == pytest.approx(exact_interval([1] * 10, 0.95)[0])
     assert best_reachable(0, 0.95) == 0.0
+
+
+SPANS = [((0.0, 1.0), lambda generator: generator.beta(2, 1, 23)), ((-1.0, 1.0), lambda g: g.uniform(-0.5, 1, 17)),
+         ((0.0, 50.0), lambda generator: generator.uniform(0, 50, 9)), ((0.0, 1.0), lambda generator: np.ones(7)),
+         ((0.0, 1.0), lambda generator: np.zeros(7))]  # fmt: skip
+
+
+@pytest.mark.parametrize(("span", "draw"), SPANS)
+def test_a_bound_that_a_record_states_is_confirmed_and_not_searched_for(span, draw, monkeypatch):
+    cohort = one_study_each(draw(np.random.default_rng(3)).tolist(), missing=1, span=span)
+    interval = means.mean_interval_of(cohort, 0.95)
+    asked = []
+    monkeypatch.setattr(means, "p_low", lambda *given, **named: asked.append(1) or p_low(*given, **named))
+    assert means.mean_interval_of(cohort, 0.95, [(0.1, 0.2), interval]) == interval
+    assert len(asked) <= 2 * 2 + 2 * 2  # two p-values for each bound, and for each that is stated beside it
+    result = judge_mean(cohort, Claim("at_least", span[0]), [interval])
+    assert (result.low, result.high) == interval
+
+
+@pytest.mark.parametrize(("span", "draw"), SPANS)
+def test_a_bound_that_does_not_hold_is_not_believed(span, draw):
+    cohort = one_study_each(draw(np.random.default_rng(4)).tolist(), missing=1, span=span)
+    low, high = means.mean_interval_of(cohort, 0.95)
+    step = 1e-8 * (span[1] - span[0])
+    for move in (step, -step, 2e-8, 1e-9, -1e-9, 1e-15, 0.01, -0.01, 5.0, float("inf"), float("nan")):
+        stated = [(low + move, high), (low, high + move), (low + move, high - move)]
+        assert means.mean_interval_of(cohort, 0.95, stated) == (low, high)
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,28 @@ def test_each_planned_look_at_an_auroc_pays_for_itself():
     assert verdict.p_met == pytest.approx(2 * 0.6**10, abs=0.003)
     few = judged(rows[:19], {row.study: "run-1" for row in rows}, metric="auroc", method=None, at_least=0.6)
     assert (few.p_met, few.p_not_met, "first look is planned" in few.reason) == (1.0, 1.0, True)
+    assert (few.estimate.low, few.estimate.high) == (0.0, 1.0)
+
+
+def test_the_interval_beside_an_auroc_holds_at_every_planned_look():
+    """Its level is the first look's, alpha / 2; and what a look has ruled out stays so at the next, of lower level."""
+    pairs = [
+        (study(n, patient=f"{n:03d}a"), study(500 + n, patient=f"{n:03d}b", reference=(), probability=0.1))
+        for n in range(15)
+    ]
+    first = [row for pair in pairs[:10] for row in pair]
+    claim = {"metric": "auroc", "method": None, "at_least": 0.95}
+    nightly = nights(first, 2)
+    shown = judged(first, nightly, **claim).estimate
+    assert shown.low == pytest.approx(0.0125 ** (1 / 10), abs=0.01)
+    assert "every planned look" in shown.interval
+    alone = judged(first, None, **claim).estimate
+    assert alone.low == pytest.approx(0.025 ** (1 / 10), abs=0.01)
+    swapped = [row.model_copy(update={"probabilities": {"clear": 0.9, "nodule": 0.1}}) for row, _ in pairs[10:]]
+    later = judged([*first, *swapped, *(other for _, other in pairs[10:])], nights([*first, *swapped, *(
+        other for _, other in pairs[10:])], 2), **claim).estimate  # fmt: skip
+    assert later.low == shown.low
+    assert later.value < 1
 
 
 def test_a_refuted_equivalence_is_corrected_for_its_two_sides():
