@@ -7,9 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     ValidatorFunctionWrapHandler,
@@ -17,6 +15,9 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.config_change import ChangeConfig
+from pipeline.config_part import ConfigPart as _Part
+from pipeline.config_part import Share
 from pipeline.vocabulary import (
     ALL_BASELINES,
     BASELINES,
@@ -33,8 +34,6 @@ __all__ = ["CONFIG_VERSION", "AuditConfig", "Criterion", "OverlapConfig", "bound
 
 CONFIG_VERSION = 3
 """The version of what may stand in ``audit.yaml``; its published schema names it."""
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _listed(value: object) -> object:
@@ -74,10 +73,6 @@ LayoutName = Literal[
     "dicom",
 ]  # fmt: skip
 Window = Annotated[tuple[float, float], AfterValidator(_rising)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="strings")
 
 
 class VolumeConfig(_Part):
@@ -406,7 +401,8 @@ class ReportConfig(_Part):
 
     ``pictures``: of images whose header says that no annotation is burned into the pixels, or of ``all``. A format
     without such a header says nothing. ``frameworks``: the laws, guidances and checklists whose clauses it lists, with
-    where it speaks to them.
+    where it speaks to them. ``predecessor``: the folder of an earlier run, or of an audit (its newest run), that the
+    report holds this one against besides the previous run of this audit.
     """
 
     title: str = "Saliency audit"
@@ -420,6 +416,7 @@ class ReportConfig(_Part):
     frameworks: Annotated[tuple[Framework, ...], BeforeValidator(_listed), AfterValidator(_each_once)] = (
         USUAL_FRAMEWORKS
     )
+    predecessor: Path | None = None
 
 
 class RunConfig(_Part):
@@ -457,6 +454,7 @@ class AuditConfig(_Part):
     explain: ExplainConfig = ExplainConfig()
     overlap: OverlapConfig = OverlapConfig()
     criteria: tuple[Criterion, ...] = ()
+    change: ChangeConfig = ChangeConfig()
     report: ReportConfig = ReportConfig()
     run: RunConfig = RunConfig()
 
@@ -502,9 +500,10 @@ class AuditConfig(_Part):
         return self.archive.model_dump(mode="json", include=keys)
 
     def criteria_digest(self) -> str:
-        """Return the digest of the acceptance criteria, the share of studies that may be lost among them."""
+        """Return the digest of the acceptance criteria, with margins and the share of studies that may be lost."""
         criteria = [criterion.model_dump(mode="json") for criterion in self.criteria]
-        return digest_of({"criteria": criteria, "lost_at_most": self.run.lost_at_most})
+        locked = {"criteria": criteria, "lost_at_most": self.run.lost_at_most}
+        return digest_of({**locked, **self.change.locked_content()})
 
 
 def digest_of(value: object) -> str:
@@ -524,6 +523,7 @@ def resolved(config: AuditConfig, folder: Path) -> AuditConfig:
         update={
             "archive": config.archive.model_copy(update=absolute(config.archive, "path", "manifest")),
             "model": config.model.model_copy(update=absolute(config.model, "bundle", "weights")),
+            "report": config.report.model_copy(update=absolute(config.report, "predecessor")),
             "run": config.run.model_copy(update=absolute(config.run, "output", "cache")),
         }
     )

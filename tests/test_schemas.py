@@ -11,8 +11,8 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("results", 4): "9434fa1d628195c3eab4fac7d4332f67d4d42c4a1a0950eda15e1ecea969daaf",
-    ("audit", 3): "5b9fdc7459578a49fd5e1342be3eb5405f437611cc5fba6d987fed1583be7e8c",
+    ("results", 4): "bbbf86613fcc4db5a9e7fd5a3cecd71c2f23dd612ceb30fdacbe6ed99675d6d3",
+    ("audit", 3): "4694f5cf2760ff784577e94a8ed0bcd7b46c46f8e10dacee205ae380e8734908",
     ("results", 3): "8455f9478e636ad2601d87b0eb95817b961c81fbe166677c006e72920804b116",
     ("run", 3): "8d1b740c92316a9a688085d57a8ba1e45d4e6560c41e7f6b8363cf90c2a71aa5",
     ("audit", 2): "7e0d9c7f32b13dd3540e7c0c3c029b3b5d66badc3a55ca4d2871a57d0dc58a83",

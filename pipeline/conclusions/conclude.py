@@ -16,6 +16,7 @@ from pipeline.evidence.cohort.summary import agreements, estimates, flow_of
 from pipeline.evidence.cohort.units import Unit, units_of
 from pipeline.evidence.experts import AGREEMENT_SCALES
 from pipeline.evidence.verdicts.criteria import Cohort, judge_all
+from pipeline.findings.context.changes import RunChange
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Provenance
 from pipeline.findings.results import CaseEntry, Compared, Results
@@ -31,13 +32,14 @@ class Shown:
     """What conclusions do not follow from records alone: pictures, and how the run was done.
 
     ``cases`` goes from a study that was chosen to its panels' file and a note. ``picture`` is the file with a plane of
-    the model's input and the note that stands in its place.
+    the model's input and the note that stands in its place. ``changes`` follow from other runs too.
     """
 
     provenance: Provenance
     cases: Mapping[str, tuple[str | None, str | None]]
     picture: tuple[str | None, str | None]
     equivalent: tuple[tuple[str, ...], ...]
+    changes: tuple[RunChange, ...] = ()
 
 
 def shown_in(results: Results) -> Shown:
@@ -48,6 +50,7 @@ def shown_in(results: Results) -> Shown:
         cases={case.study: (case.panels, case.note) for case in results.cases},
         picture=(inputs.picture, inputs.picture_note) if inputs else (None, None),
         equivalent=results.equivalent_methods,
+        changes=results.changes,
     )
 
 
@@ -97,6 +100,8 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         not_analysed=tuple(audit for audit in audits if audit.status != "analysed"),
         mask_faults={audit.study: audit.mask_faults for audit in audits if audit.mask_faults},
         frameworks=config.report.frameworks,
+        changes=shown.changes,
+        margins=config.change.margins,
     )
 
 
