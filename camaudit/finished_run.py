@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from camaudit.maps.placed_map import PlacedMap
+from pipeline.conclusions.other_runs import plan_of
 from pipeline.errors import OutputError
+from pipeline.evidence.comparison.compare import ComparisonPlan
 from pipeline.findings.custody.recorded_files import check_file, files_told_by
 from pipeline.findings.estimates import Verdict
 from pipeline.findings.panels import CasePanels, load_panels
@@ -98,6 +100,16 @@ class FinishedRun:
     def masks_recipe(self) -> str:
         """The digest of how masks and reference labels were read."""
         return self._spec.masks_recipe
+
+    @property
+    def results_sha256(self) -> str:
+        """The SHA-256 of ``results.json``."""
+        return self._recorded[_RESULTS]
+
+    @property
+    def margins_plan(self) -> ComparisonPlan:
+        """What the run's configuration asks of a comparison with another run."""
+        return plan_of(self._spec, "named")
 
     @property
     def report(self) -> Path:

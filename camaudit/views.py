@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.conclusions.comparison import RunDifferences
 from pipeline.errors import OutputError, closest
 from pipeline.files import written
+from pipeline.findings.context.changes import FigureChange, RunChange
 from pipeline.findings.estimates import Estimate, Verdict
 from pipeline.findings.facts import Lock
 from pipeline.findings.panels import CasePanels
@@ -155,20 +155,25 @@ def _verdict(results: Results, verdict: Verdict) -> list[str]:
     return [answer, *map(escape, texts)]
 
 
-def comparison_html(comparison: RunDifferences) -> str:
-    """Return a comparison of two runs as HTML."""
-    counts = "".join(f"<li>{escape(line)}</li>" for line in (*comparison.counts, *comparison.notes))
-    titles = {
-        facts.name: facts.title + ("" if facts.unit == "1" else f", {facts.unit}") + f" ({facts.better} is better)"
-        for facts in comparison.metrics
-    }
+def comparison_html(change: RunChange, lines: Iterable[str]) -> str:
+    """Return what changed between two runs as HTML, ``lines`` above the table."""
+    listed = "".join(f"<li>{escape(line)}</li>" for line in lines)
     header = ("Metric", "Map", "Among", "Difference", "Interval", "Studies", "Patients")
     rows = (
-        map(escape, (titles[estimate.metric], estimate.method, wording.stratum(estimate.among), *_cells(estimate)))
-        for estimate in comparison.differences
+        map(escape, (_compared_title(figure), figure.estimate.method, _among(figure), *_cells(figure.estimate)))
+        for figure in change.figures
     )
-    title = f"{comparison.run_b} minus {comparison.run_a}"
-    return f"<div><p><b>{escape(title)}</b></p><ul>{counts}</ul>{_table(header, rows)}</div>"
+    title = f"{change.run_b} minus {change.run_a}"
+    return f"<div><p><b>{escape(title)}</b></p><ul>{listed}</ul>{_table(header, rows)}</div>"
+
+
+def _compared_title(figure: FigureChange) -> str:
+    return f"{wording.words(figure.metric)} ({figure.better} is better)"
+
+
+def _among(figure: FigureChange) -> str:
+    among = wording.stratum(figure.estimate.among)
+    return among if figure.label is None else f"{among}, {figure.label}"
 
 
 def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

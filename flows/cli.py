@@ -124,6 +124,48 @@ def measure(
 
 
 @app.command()
+def compare(
+    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="A finished run, or an audit: its newest run.")],
+    run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="The run that is held against it.")],
+    margin: Annotated[
+        list[str] | None,
+        typer.Option("--margin", metavar="METRIC=NUMBER", help="In place of the locked margins. May be repeated."),
+    ] = None,
+    maps: Annotated[
+        list[str] | None,
+        typer.Option("--maps", metavar="MAP_A=MAP_B", help="Hold other maps against each other. May be repeated."),
+    ] = None,
+    key_a: Annotated[
+        Path | None, typer.Option("--key-a", metavar="FILE", help="The pseudonym key of RUN_A, where keys differ.")
+    ] = None,
+    key_b: Annotated[
+        Path | None, typer.Option("--key-b", metavar="FILE", help="The pseudonym key of RUN_B, where keys differ.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold RUN_B against RUN_A on the same studies: paired differences, studies that flipped, margins.
+
+    Exit code 0: not worse, by every margin; without margins: no figure is shown to be worse. 1: worse, or with margins
+    not shown to be not worse. 2: bad input, or there is nothing to compare by.
+    """
+    from flows.commands.compare import (
+        CompareOptions,
+        compare_folders,
+        exit_code_of,
+        parse_maps,
+        parse_margins,
+        print_comparison,
+    )
+
+    options = CompareOptions(parse_margins(margin or ()), parse_maps(maps or ()), key_a, key_b)
+    comparison = compare_folders(run_a, run_b, options)
+    print_comparison(comparison, as_json=as_json)
+    code = exit_code_of(comparison.change)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
 def check(
     config: ConfigPath,
     overrides: Overrides = None,

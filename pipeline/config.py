@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.config_change import ChangeConfig
 from pipeline.config_part import ConfigPart, Names, Share, listed
 from pipeline.criterion import Criterion, bound_fault
 from pipeline.vocabulary import (
@@ -270,7 +271,8 @@ class ReportConfig(ConfigPart):
 
     ``pictures``: of images whose header says that no annotation is burned into the pixels, or of ``all``. A format
     without such a header says nothing. ``frameworks``: the laws, guidances and checklists whose clauses it lists, with
-    where it speaks to them.
+    where it speaks to them. ``predecessor``: the folder of an earlier run, or of an audit (its newest run), that the
+    report holds this one against besides the previous run of this audit.
     """
 
     title: str = "Saliency audit"
@@ -282,6 +284,7 @@ class ReportConfig(ConfigPart):
     window: Window | None = None
     pictures: Literal["not_burned_in", "all"] = "not_burned_in"
     frameworks: Annotated[tuple[Framework, ...], BeforeValidator(listed), AfterValidator(_each_once)] = USUAL_FRAMEWORKS
+    predecessor: Path | None = None
 
 
 class RunConfig(ConfigPart):
@@ -319,6 +322,7 @@ class AuditConfig(ConfigPart):
     explain: ExplainConfig = ExplainConfig()
     overlap: OverlapConfig = OverlapConfig()
     criteria: tuple[Criterion, ...] = ()
+    change: ChangeConfig = ChangeConfig()
     report: ReportConfig = ReportConfig()
     run: RunConfig = RunConfig()
 
@@ -364,9 +368,10 @@ class AuditConfig(ConfigPart):
         return self.archive.model_dump(mode="json", include=keys)
 
     def criteria_digest(self) -> str:
-        """Return the digest of the acceptance criteria, the share of studies that may be lost among them."""
+        """Return the digest of the acceptance criteria, with margins and the share of studies that may be lost."""
         criteria = [criterion.stated() for criterion in self.criteria]
-        return digest_of({"criteria": criteria, "lost_at_most": self.run.lost_at_most})
+        locked = {"criteria": criteria, "lost_at_most": self.run.lost_at_most}
+        return digest_of({**locked, **self.change.locked_content()})
 
 
 def digest_of(value: object) -> str:
@@ -386,6 +391,7 @@ def resolved(config: AuditConfig, folder: Path) -> AuditConfig:
         update={
             "archive": config.archive.model_copy(update=absolute(config.archive, "path", "manifest")),
             "model": config.model.model_copy(update=absolute(config.model, "bundle", "weights")),
+            "report": config.report.model_copy(update=absolute(config.report, "predecessor")),
             "run": config.run.model_copy(update=absolute(config.run, "output", "cache")),
         }
     )

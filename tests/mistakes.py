@@ -118,6 +118,31 @@ MISTAKES = (
     Mistake("not YAML", written("audit.yaml", "name: [\n"), ("audit.yaml:2: is not YAML: expected the node content",)),
     Mistake("a key twice", written("audit.yaml", "name: a\nname: b\n"), ("audit.yaml:2: is not YAML: key 'name'",)),
     Mistake("a list", written("audit.yaml", "- name\n"), ("must hold keys such as name, archive, model, prepare",)),
+    Mistake(
+        "a margin of what is not measured",
+        edited(("change", {"margins": {"hit_rte": 0.1}})),
+        ("change.margins.hit_rte: 'hit_rte' is not measured, so no margin can be held; did you mean 'hit_rate'?",),
+    ),
+    Mistake(
+        "a margin that everything keeps",
+        edited(("change", {"margins": {"accuracy": 1.0}})),
+        ("change.margins.accuracy: must be less than the whole scale, 1, not 1",),
+    ),
+    Mistake(
+        "a margin of a distance",
+        edited(("change", {"margins": {"hd95": 2.0}}), ("overlap", {"metrics": ["hd95"]})),
+        ("change.margins.hd95: has no upper end, so no test of its mean difference is valid",),
+    ),
+    Mistake(
+        "a predecessor that is no run",
+        edited(("report", {"predecessor": "archive"})),
+        ("report.predecessor: ", "holds no finished run; give the folder of a run or of an audit"),
+    ),
+    Mistake(
+        "a framework that there is not",
+        edited(("report", {"frameworks": ["eu-ai"]})),
+        ("report.frameworks", "'eu-ai-act'"),
+    ),
     Mistake("a misspelt section", edited(("criterias", [])), ("unknown key 'criterias'; did you mean 'criteria'?",)),
     Mistake("a misspelt key", edited(("run.sead", 1)), ("unknown key 'run.sead'; did you mean 'seed'?",)),
     Mistake("a name with capitals", edited(("name", "My Audit")), ("name: string should match pattern",)),

@@ -276,6 +276,25 @@ def _metrics(config: AuditConfig, _: Path) -> Iterator[Fault]:
             yield _fault("overlap", "metrics", says=f"unknown name {name!r}; {closest(name, [*own, *installed])}")
 
 
+def _margins(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    """Refuse a margin of what the run does not measure, of what has no valid test, or as wide as the whole scale."""
+    known = known_names()
+    measured = [*config.overlap.metrics, *(part.metric for part in config.criteria if part.method is not None)]
+    testable = [name for name in known.classifier_metrics if name != "auroc"]
+    for metric, margin in config.change.margins.items():
+        if metric not in (*measured, *testable):
+            says = f"{metric!r} is not measured, so no margin can be held; {closest(metric, [*measured, *testable])}"
+            yield _fault("change", "margins", metric, says=says)
+            continue
+        low, high = known.metrics[metric].range if metric in known.metrics else (0.0, 1.0)
+        if low is None or high is None:
+            says = "has no upper end, so no test of its mean difference is valid; name a metric with two ends"
+            yield _fault("change", "margins", metric, says=says)
+        elif margin >= high - low:
+            says = f"must be less than the whole scale, {high - low:g}, not {margin:g}"
+            yield _fault("change", "margins", metric, says=says)
+
+
 def _bounds(number: int, criterion: Criterion, metric: KnownMetric) -> Iterator[Fault]:
     fault = bound_fault(criterion, metric.range, metric.better)
     if fault is not None:
@@ -460,6 +479,16 @@ def _output(config: AuditConfig, _: Path) -> Iterator[Fault]:
             yield _fault("run", name, says=f"{folder} cannot be written: no permission in {existing}")
 
 
+def _predecessor(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    folder = config.report.predecessor
+    if folder is None:
+        return
+    runs = [folder / "results.json", *folder.glob("*/results.json")]
+    if not any(run.is_file() and run.with_name("run.json").is_file() for run in runs):
+        says = f"{folder} holds no finished run; give the folder of a run or of an audit"
+        yield _fault("report", "predecessor", says=says)
+
+
 def _of_the_lock(path: Path) -> Iterator[Fault]:
     try:
         read_lock(path)
@@ -477,6 +506,7 @@ _OF_NAMES: tuple[tuple[Sequence[str], Check], ...] = (
     (("explain.methods", "explain.options"), _methods),
     (("overlap.metrics",), _metrics),
     (("explain.methods",), _criteria),
+    (("change.margins", "overlap.metrics", "criteria"), _margins),
     ((), _prepare),
     (("run.device",), _device),
 )
@@ -488,5 +518,6 @@ _OF_FILES: tuple[tuple[Sequence[str], Check], ...] = (
     (("model.bundle", "model.weights"), _bundle),
     (("model.weights",), _weights),
     (("model.factory",), _factory),
+    (("report.predecessor",), _predecessor),
     (("run.output", "run.cache"), _output),
 )

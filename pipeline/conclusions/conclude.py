@@ -23,6 +23,7 @@ from pipeline.evidence.localisation.lesion_strata import (
     lesion_trends,
 )
 from pipeline.evidence.verdicts.criteria import Cohort, judge_all
+from pipeline.findings.context.changes import RunChange
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Provenance
 from pipeline.findings.results import CaseEntry, Compared, Results
@@ -39,7 +40,7 @@ class Shown:
 
     ``cases`` goes from a study that was chosen to its panels' file and a note. ``picture`` is the file with a plane of
     the model's input and the note that stands in its place. ``stated`` are exact bounds that results state already,
-    each of which is confirmed before it is used.
+    each of which is confirmed before it is used. ``changes`` follow from other runs too.
     """
 
     provenance: Provenance
@@ -47,6 +48,7 @@ class Shown:
     picture: tuple[str | None, str | None]
     equivalent: tuple[tuple[str, ...], ...]
     stated: StatedBounds = field(default_factory=StatedBounds)
+    changes: tuple[RunChange, ...] = ()
 
 
 def shown_in(results: Results) -> Shown:
@@ -58,6 +60,7 @@ def shown_in(results: Results) -> Shown:
         picture=(inputs.picture, inputs.picture_note) if inputs else (None, None),
         equivalent=results.equivalent_methods,
         stated=StatedBounds.by(_with_bounds(results)),
+        changes=results.changes,
     )
 
 
@@ -120,6 +123,8 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         not_analysed=tuple(audit for audit in audits if audit.status != "analysed"),
         mask_faults={audit.study: audit.mask_faults for audit in audits if audit.mask_faults},
         frameworks=config.report.frameworks,
+        changes=shown.changes,
+        margins=config.change.margins,
     )
 
 

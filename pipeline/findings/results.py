@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import ValidationError, model_validator
 
 from pipeline.errors import OutputError
+from pipeline.findings.context.changes import RunChange
 from pipeline.findings.estimates import Agreement, Estimate, Verdict
 from pipeline.findings.facts import InputSummary, Lock, MethodFacts, MetricFacts, ModelFacts, Provenance
 from pipeline.findings.frozen_model import FrozenModel
@@ -75,7 +76,8 @@ class Results(FrozenModel):
     """``results.json``. ``mask_faults`` goes from a study to its masks that could not be used.
 
     ``lost_at_most`` is the locked share of studies that may be excluded or fail without a warning. ``frameworks`` are
-    those whose clauses the report lists.
+    those whose clauses the report lists. ``changes`` hold this run against others; ``margins`` go from a metric to by
+    how much less of it is still not worse.
     """
 
     schema_version: Literal[4] = SCHEMA_VERSION
@@ -111,6 +113,8 @@ class Results(FrozenModel):
     not_analysed: tuple[StudyAudit, ...]
     mask_faults: Mapping[str, tuple[RefusedMask, ...]] = {}
     frameworks: tuple[Framework, ...] = ()
+    changes: tuple[RunChange, ...] = ()
+    margins: Mapping[str, float] = {}
 
 
 def load_results(run: Path) -> Results:

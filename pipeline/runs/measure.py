@@ -41,6 +41,7 @@ __all__ = ["measure_run"]
 _MEASURABLE = (
     ("overlap",),
     ("criteria",),
+    ("change",),
     ("report",),
     ("run", "replicates"),
     ("run", "lost_at_most"),

@@ -15,10 +15,12 @@ from typing import Self
 
 from pipeline.conclusions.conclude import Shown, chosen_cases, conclude
 from pipeline.conclusions.equivalent_maps import equivalent_maps
+from pipeline.conclusions.other_runs import changes_of
 from pipeline.conclusions.per_study_csv import CSV_FILE, per_study_csv
 from pipeline.config import AuditConfig, resolved
 from pipeline.config_file import LoadedConfig
 from pipeline.errors import ConfigError, OutputError
+from pipeline.evidence.comparison.pairing import RunRecords
 from pipeline.faults import FAULTS, fault_log
 from pipeline.files import written
 from pipeline.findings.custody.ledger import Ledger, read_ledger
@@ -213,13 +215,19 @@ class Run:
         record_files(ledger, "inference.finished", self.folder, files, studies=len(audits), computed=computed)
         provenance = _provenance(self.spec, ledger, repeat, engine, flow_run)
         shown = Shown(provenance, pictures, picture, equivalent_maps(self.folder, audits))
-        results = conclude(self.spec, self.members, audits, shown)
+        results = self._with_changes(conclude(self.spec, self.members, audits, shown), audits)
         with written(self.folder / CSV_FILE) as file:
             file.write(per_study_csv(audits, self.spec.metrics))
         with written(self.folder / "results.json") as file:
             file.write(results.model_dump_json(indent=1).encode())
         record_files(ledger, "results.written", self.folder, [CSV_FILE, "results.json"])
         return results
+
+    def _with_changes(self, results: Results, audits: Sequence[StudyAudit]) -> Results:
+        """Hold the run against the one before it and its predecessor."""
+        own = RunRecords(results, self.spec.masks_recipe, tuple(audits))
+        changes = changes_of(self.folder, self.spec, self.config.report.predecessor, own)
+        return results.model_copy(update={"changes": changes})
 
     def audits(self) -> list[StudyAudit]:
         """Return the records of all studies, in the order of ``members``, each shard held against the ledger.

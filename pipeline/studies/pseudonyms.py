@@ -17,7 +17,7 @@ from pydicom import Dataset
 
 from pipeline.errors import ArchiveError, ConfigError
 
-__all__ = ["KEY_FILE", "KEY_VARIABLE", "Pseudonyms", "allowed_header", "allowed_value", "load_key"]
+__all__ = ["KEY_FILE", "KEY_VARIABLE", "Pseudonyms", "allowed_header", "allowed_value", "load_key", "read_key"]
 
 KEY_VARIABLE = "CAMAUDIT_KEY"
 KEY_FILE = "pseudonym.key"
@@ -90,6 +90,18 @@ def load_key(folder: Path) -> bytes:
         return _read(path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be used: {error.strerror}; or set {KEY_VARIABLE}") from error
+
+
+def read_key(path: Path) -> bytes:
+    """Return the secret key of a file that is there already.
+
+    Raises:
+        ConfigError: when it cannot be read, is short, or others may read it (POSIX).
+    """
+    try:
+        return _read(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: the pseudonym key cannot be read: {error.strerror}") from error
 
 
 def _create(path: Path) -> None:

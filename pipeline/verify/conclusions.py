@@ -1,11 +1,15 @@
-"""``results.json`` and the table, computed again from rows and specification, and compared field by field."""
+"""``results.json`` and the table, computed again from rows, specification and other runs, compared field by field."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePath
 
 from pipeline.conclusions.conclude import conclude, shown_in
 from pipeline.conclusions.equivalent_maps import equivalent_maps
+from pipeline.conclusions.other_runs import change_against, kinds_of, place_beside
 from pipeline.conclusions.per_study_csv import CSV_FILE, per_study_csv
 from pipeline.errors import OutputError
+from pipeline.evidence.comparison.pairing import RunRecords
+from pipeline.findings.context.changes import BESIDE, RunChange
 from pipeline.findings.custody.recorded_files import recorded_files
 from pipeline.findings.results import Results
 from pipeline.findings.spec import RunSpec
@@ -13,7 +17,14 @@ from pipeline.program import camaudit_version, program_digest
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RESULTS_FILE, RunFolder
 
-__all__ = ["check_equivalent", "check_pictures", "check_results", "check_table"]
+__all__ = [
+    "changes_unchecked",
+    "check_changes",
+    "check_equivalent",
+    "check_pictures",
+    "check_results",
+    "check_table",
+]
 
 
 def check_results(run: RunFolder) -> Iterator[Failure]:
@@ -55,6 +66,57 @@ def _other_program(spec: RunSpec) -> str:
     if spec.program.digest == program_digest():
         return ""
     return f" (computed by camaudit {spec.program.camaudit}; this is {camaudit_version()}, with other sources)"
+
+
+def check_changes(run: RunFolder) -> Iterator[Failure]:
+    """Yield what is said of other runs and does not follow from them, where they are at hand; or is not said at all."""
+    if run.spec is None or run.results is None or run.audits() is None:
+        return
+    kinds = tuple(change.kind for change in run.results.changes)
+    if kinds != kinds_of(run.spec):
+        sentence = f"{RESULTS_FILE}: changes are not those against the previous run and the named predecessor"
+        yield Failure(FailureKind.RESULTS, sentence, RESULTS_FILE)
+        return
+    for number, change in enumerate(run.results.changes):
+        place = _place_of(run, change)
+        if place is not None:
+            yield from _change_failures(run, number, change, place)
+
+
+def _change_failures(run: RunFolder, number: int, change: RunChange, place: Path) -> Iterator[Failure]:
+    audits = run.audits()
+    assert run.spec is not None
+    assert run.results is not None
+    assert audits is not None
+    own = RunRecords(run.results, run.spec.masks_recipe, audits)
+    computed = change_against(place, run.spec, change.kind, own)
+    where = first_difference(computed.model_dump(mode="json"), change.model_dump(mode="json"))
+    if where is not None:
+        sentence = f"{RESULTS_FILE}: changes.{number}.{where} is not what follows from the run {change.run_a}"
+        yield Failure(FailureKind.RESULTS, f"{sentence:.200}{_other_program(run.spec)}", RESULTS_FILE)
+
+
+def _place_of(run: RunFolder, change: RunChange) -> Path | None:
+    """Return where the other run of a change lies: beside this one, or where an absolute path says; None: not here."""
+    assert run.spec is not None
+    if change.kind == "previous":
+        place = run.path.resolve().parent / str(run.spec.previous_run)
+        return place if (place / RESULTS_FILE).exists() else None
+    beside = place_beside(run.path, change)
+    given = run.spec.config.report.predecessor
+    if beside is not None or given is None or not given.is_absolute():
+        return beside
+    places = (given, given / PurePath(change.run_a).name)
+    return next((place for place in places if (place / RESULTS_FILE).exists()), None)
+
+
+def changes_unchecked(run: RunFolder) -> Iterator[str]:
+    """Yield a sentence for each run that this one was held against and that is not here."""
+    if run.spec is None or run.results is None:
+        return
+    for change in run.results.changes:
+        if change.kind in kinds_of(run.spec) and _place_of(run, change) is None:
+            yield f"what changed against {BESIDE[change.kind]} was not computed again: it is not here"
 
 
 def check_table(run: RunFolder) -> Iterator[Failure]:

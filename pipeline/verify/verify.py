@@ -10,7 +10,14 @@ from cryptography import x509
 from pipeline.errors import ConfigError
 from pipeline.findings.custody.site_key import fingerprint_of
 from pipeline.findings.spec import LEDGER_FILE, SOURCES_FILE
-from pipeline.verify.conclusions import check_equivalent, check_pictures, check_results, check_table
+from pipeline.verify.conclusions import (
+    changes_unchecked,
+    check_changes,
+    check_equivalent,
+    check_pictures,
+    check_results,
+    check_table,
+)
 from pipeline.verify.document import REPORT_FILE, ReportTools, check_report
 from pipeline.verify.events import check_events, check_finished, check_provenance
 from pipeline.verify.failure import Failure, FailureKind
@@ -38,6 +45,7 @@ _CHECKS: tuple[tuple[Check, FailureKind], ...] = (
     (check_recipes, FailureKind.RECIPE),
     (check_maps, FailureKind.MAP),
     (check_results, FailureKind.RESULTS),
+    (check_changes, FailureKind.RESULTS),
     (check_table, FailureKind.TABLE),
     (check_equivalent, FailureKind.EQUIVALENT),
     (check_pictures, FailureKind.PICTURES),
@@ -143,6 +151,7 @@ def _unchecked(run: RunFolder, trusted: Sequence[x509.Certificate]) -> Iterator[
         yield f"what needs {', '.join(missing)} was not checked"
     elif run.audits() is None:
         yield "the conclusions were not computed again, because the rows are not those of the cohort"
+    yield from changes_unchecked(run)
     for sentence in (register_unchecked(run), time_stamp_unchecked(run, trusted)):
         if sentence is not None:
             yield sentence

@@ -28,6 +28,12 @@ def _locked(results: Results) -> str | None:
     return None if not results.lock.exploratory else "nothing was locked beforehand: the run is exploratory"
 
 
+def _margins(results: Results) -> str | None:
+    if not results.margins:
+        return "no margin of a change was set"
+    return None if not results.lock.exploratory else "the margins of a change were not locked beforehand"
+
+
 def _has_map_scores(results: Results) -> bool:
     return any(part.value is not None and part.method not in BASELINES for part in results.estimates)
 
@@ -72,8 +78,10 @@ EVIDENCE: Final[Mapping[str, Lack]] = {
     "acquisition": _unless(lambda results: results.cohort_facts, "nothing is known of patients and scanners"),
     "independence": _family("training_overlap", "independence from the training data was not checked"),
     "known_risks": _family("known_risks", "known risks are not stated"),
-    "change": _family("changes", "no other run was compared"),
-    "margins": _family("margins", "no margin was locked"),
+    "change": _unless(
+        lambda results: any(change.refused is None for change in results.changes), "no other run was compared"
+    ),
+    "margins": _margins,
     "sanity": _family("sanity", "no sanity check was run"),
     "faithfulness": _family("faithfulness", "no test of faithfulness was run"),
     "stability": _family("stability", "no test of stability was run"),

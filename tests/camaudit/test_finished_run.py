@@ -207,7 +207,7 @@ def test_a_notebook_shows_answers_and_why_the_run_is_exploratory(audited):
 
 
 def test_what_others_say_is_escaped_wherever_it_stands(audited):
-    from camaudit.views import comparison_html, estimate_table, run_html
+    from camaudit.views import estimate_table, run_html
 
     hostile = "<script src='https://example.org/x.js'>alert(1)</script>"
     results = audited[1].results
@@ -224,10 +224,9 @@ def test_what_others_say_is_escaped_wherever_it_stands(audited):
         "metrics": tuple(facts.model_copy(update={"title": hostile}) for facts in results.metrics),
     }
     changed = results.model_copy(update=changes)
-    compared = replace(
-        camaudit.compare(audited[1], audited[1]), run_a=hostile, notes=(hostile,), metrics=changed.metrics
-    )
-    for text in (run_html(changed), estimate_table(changed, "iou")._repr_html_(), comparison_html(compared)):
+    same = camaudit.compare(audited[1], audited[1])
+    compared = replace(same, change=same.change.model_copy(update={"run_a": hostile}), _notes=(hostile,))
+    for text in (run_html(changed), estimate_table(changed, "iou")._repr_html_(), compared._repr_html_()):
         assert "<script" not in text
         assert hostile in Page(text).text
     assert f"AMENDED on 2026-01-01: {hostile}" in Page(run_html(changed)).text

@@ -62,11 +62,11 @@ def test_maps_are_scored_again_under_another_threshold(audited):
 
 def in_every_group(comparison):
     groups = (
-        comparison.paired,
-        comparison.only_in_a,
-        comparison.only_in_b,
-        comparison.changed,
-        comparison.not_analysed,
+        comparison.studies.paired,
+        comparison.studies.only_in_a,
+        comparison.studies.only_in_b,
+        comparison.studies.changed,
+        comparison.studies.not_analysed,
     )
     return [len(group) for group in groups]
 
@@ -88,7 +88,7 @@ def test_a_comparison_is_paired_and_counts_what_it_leaves_out(tmp_path):
         == 14
     )
     assert in_every_group(compared) == [9, 1, 2, 2, 0]  # the damaged image has another hash
-    assert {estimate.method for estimate in compared.differences} == {"gradcam", "random_map", "centre_prior"}
+    assert {estimate.method for estimate in compared.differences} == {"classifier", "gradcam"}
     assert all(estimate.value == 0 for estimate in compared.differences if estimate.method == "gradcam")
     assert compared.notes[0].startswith("EXPLORATORY")
     assert compared.counts[0] == "9 studies are compared"

@@ -321,6 +321,11 @@ OF_NO_EFFECT = {
     "report.cases": "all",
     "report.pictures": "all",
     "report.window": [-160, 240],
+    "report.frameworks": ["clix-m"],
+    "report.predecessor": "runs/before",
+    "change.margins": {"iou": 0.05},
+    "change.confidence": 0.9,
+    "change.missing_at_most": 0.2,
     "run.output": "elsewhere",
     "run.cache": "prepared",
     "run.cache_gib": 2.5,
@@ -361,7 +366,7 @@ def test_labels_that_do_not_exclude_each_other_change_the_recipe(load):
 
 def test_every_key_is_known_to_change_the_recipe_or_not():
     """A new key has to be put on one of the two lists above, or it goes stale in reused rows."""
-    parts = {"archive", "model", "explain", "overlap", "report", "run"}
+    parts = {"archive", "model", "explain", "overlap", "change", "report", "run"}
     fields = AuditConfig.model_fields
     keys = {f"{part}.{key}" for part in parts for key in fields[part].annotation.model_fields}
     listed = {".".join(key.split(".")[:2]) for key in (*NUMBER_CHANGING, *OF_NO_EFFECT)}

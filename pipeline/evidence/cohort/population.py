@@ -13,7 +13,7 @@ from pipeline.evidence.cohort.units import Unit
 from pipeline.evidence.exact.scores import PatientScores, patient_scores
 from pipeline.vocabulary import SamplingUnit
 
-__all__ = ["Contribution", "Population", "population_of"]
+__all__ = ["Contribution", "Population", "is_outside", "population_of"]
 
 _NOTHING_TO_COMPARE: Final = frozenset(
     {"no_mask", "no_pair_of_readers", "no_lesion_of_that_size", "mask_is_everything"}
@@ -84,7 +84,7 @@ def population_of(units: Iterable[Unit], measure: Measure, chance: tuple[str, st
         reason = score if isinstance(score, str) else nothing
         if reason is not None:
             undefined[reason] += 1
-        if isinstance(score, str) and _is_outside(unit, score):
+        if isinstance(score, str) and is_outside(unit, score):
             continue
         value = None if isinstance(score, str) else score
         level = unit.chances.get(chance) if chance is not None else None
@@ -92,6 +92,6 @@ def population_of(units: Iterable[Unit], measure: Measure, chance: tuple[str, st
     return Population(tuple(contributions), dict(sorted(undefined.items())))
 
 
-def _is_outside(unit: Unit, reason: str) -> bool:
+def is_outside(unit: Unit, reason: str) -> bool:
     """Tell whether the claim is not about a unit: no expert marked anything, nor does anybody say that it is there."""
     return reason in _NOTHING_TO_COMPARE or (reason == "empty_mask" and not unit.positive)

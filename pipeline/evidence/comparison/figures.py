@@ -1,0 +1,156 @@
+"""A figure of two runs, paired by patient: the mean difference with exact bounds, who won, whether a margin holds."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.evidence.cohort.estimating import Bootstrap, mean_estimate_of
+from pipeline.evidence.cohort.measures import MetricScale
+from pipeline.evidence.cohort.population import Contribution, Population
+from pipeline.evidence.exact.claims import Claim, ExactResult
+from pipeline.evidence.exact.means import judge_mean
+from pipeline.evidence.exact.measures import won
+from pipeline.evidence.exact.scores import one_study_each
+from pipeline.findings.context.changes import FigureChange
+from pipeline.findings.estimates import Estimate
+from pipeline.vocabulary import Better, Stratum
+
+__all__ = ["Asking", "FigureName", "PairedScore", "figure_change"]
+
+
+@dataclass(frozen=True)
+class FigureName:
+    """What a figure is of: a metric of a map of each run, over a label's studies (None: all), in a stratum."""
+
+    metric: str
+    map_a: str
+    map_b: str
+    label: str | None
+    among: Stratum
+    better: Better
+
+
+@dataclass(frozen=True)
+class PairedScore:
+    """What both runs say of one study (and target); None where a run has no score, for a reason."""
+
+    study: str
+    patient: str
+    a: float | None
+    b: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How differences are judged: the confidence, and the share of the population that may lack a score.
+
+    ``bootstrap`` makes the interval that only describes. ``margins`` go from a metric to by how much less is not worse;
+    ``withheld`` is why no margin of a map can be answered, None where one can.
+    """
+
+    bootstrap: Bootstrap
+    missing_at_most: float
+    margins: Mapping[str, float]
+    withheld: str | None = None
+
+
+def figure_change(
+    name: FigureName, scores: Sequence[PairedScore], scale: MetricScale, asking: Asking, withheld: str | None = None
+) -> FigureChange:
+    """Return a figure of both runs; ``withheld`` is why its margin cannot be answered, None where it can."""
+    population, width = _differences(scores), scale.width
+    method = name.map_b if name.map_a == name.map_b else f"{name.map_b} - {name.map_a}"
+    group = None if name.label is None else f"label={name.label}"
+    named = {"metric": name.metric, "method": method, "among": name.among, "group": group}
+    span = (None, None) if width is None else (-width, width)
+    estimate = mean_estimate_of(population, span, asking.bootstrap, named)
+    common: dict[str, object] = {
+        "metric": name.metric,
+        "map_a": name.map_a,
+        "map_b": name.map_b,
+        "label": name.label,
+        "better": name.better,
+        "value_a": _mean_of(scores, lambda score: score.a),
+        "value_b": _mean_of(scores, lambda score: score.b),
+        "estimate": estimate,
+    }
+    signs = _signs(population, name.better)
+    if width is not None and estimate.value is not None:
+        mean = _claim(population, 0.0, name.better, width, asking)
+        # of two tests, of how often and of how much, either may show a worsening: each has half of the error
+        signs["p_worse"] = min(1.0, 2 * mean.p_not_met, *([signs["p_worse"]] if "p_worse" in signs else []))
+    return FigureChange.model_validate(
+        {**common, **signs, **_judged(name, (population, estimate, width), asking, withheld)}
+    )
+
+
+def _differences(scores: Sequence[PairedScore]) -> Population:
+    """Return b minus a by study; what either run lacks is missing."""
+    undefined: Counter[str] = Counter()
+    contributions = []
+    for score in scores:
+        known = score.a is not None and score.b is not None
+        if not known:
+            undefined[score.reason or "not_scored"] += 1
+        difference = score.b - score.a if score.a is not None and score.b is not None else None
+        contributions.append(Contribution(score.study, score.patient, difference))
+    return Population(tuple(contributions), dict(sorted(undefined.items())))
+
+
+def _mean_of(scores: Sequence[PairedScore], side: Callable[[PairedScore], float | None]) -> float | None:
+    """Return a run's mean over patients of the studies that have both scores."""
+    by_patient: dict[str, list[float]] = {}
+    for score in scores:
+        value = side(score)
+        if value is not None and score.a is not None and score.b is not None:
+            by_patient.setdefault(score.patient, []).append(value)
+    return float(np.mean([np.mean(values) for values in by_patient.values()])) if by_patient else None
+
+
+def _signs(population: Population, better: Better) -> dict[str, float]:
+    """Count patients who have all their scores by the sign of their mean difference, and test it."""
+    sign = 1.0 if better == "higher" else -1.0
+    of_patient: dict[str, list[float | None]] = {}
+    for part in population.contributions:
+        of_patient.setdefault(part.patient, []).append(part.value)
+    means = [
+        np.mean([value for value in values if value is not None])
+        for values in of_patient.values()
+        if None not in values
+    ]
+    outcomes = won([sign * float(mean) for mean in means])
+    improved, worsened = int((outcomes == 1).sum()), int((outcomes == 0).sum())
+    counts: dict[str, float] = {"improved": improved, "tied": len(outcomes) - improved - worsened, "worsened": worsened}
+    if not len(outcomes):
+        return counts
+    result = judge_mean(one_study_each(outcomes.tolist()), Claim("at_least", 0.5))
+    two_sided = min(1.0, 2 * min(result.p_met, result.p_not_met))
+    return {**counts, "p_sign": two_sided, "p_worse": min(1.0, 2 * result.p_not_met)}
+
+
+def _judged(
+    name: FigureName, known: tuple[Population, Estimate, float | None], asking: Asking, withheld: str | None
+) -> dict[str, object]:
+    """Answer the metric's margin, where there is one."""
+    population, estimate, width = known
+    margin = asking.margins.get(name.metric)
+    if margin is None:
+        return {}
+    if withheld is not None or estimate.value is None or width is None:
+        reason = estimate.reason or f"{name.metric} has no end, so no test of its mean difference is valid"
+        return {"margin": margin, "answer": "NOT EVALUATED", "reason": withheld or reason}
+    result = _claim(population, min(margin, width), name.better, width, asking)
+    answer = {"answer": result.decision, "reason": result.reason, "p_met": result.p_met, "p_not_met": result.p_not_met}
+    return {"margin": margin, **answer}
+
+
+def _claim(population: Population, margin: float, better: Better, width: float, asking: Asking) -> ExactResult:
+    """Answer whether b is worse than a by less than a margin, in the metric's own direction."""
+    cohort = population.scores((-width, width))
+    confidence, missing = asking.bootstrap.confidence, asking.missing_at_most
+    if better == "higher":
+        return judge_mean(cohort, Claim("at_least", -margin, confidence, missing))
+    return judge_mean(cohort, Claim("at_most", margin, confidence, missing))
