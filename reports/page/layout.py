@@ -18,13 +18,14 @@ from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Spacer, Ta
 from reports.page.fonts import BOLD, REGULAR, width_of
 from reports.page.text import coloured, fitted, inline, joined
 from reports.tagged.elements import Step
-from reports.tagged.flowables import Paragraph, Table
+from reports.tagged.flowables import MarkedParagraph as Paragraph
+from reports.tagged.flowables import MarkedTable as Table
 from reports.tagged.roles import described
 
 __all__ = [
     "ACCENT", "BODY", "CONTENT", "GREY", "INK", "MARGIN", "PALE", "RULE", "SMALL", "Chip", "Column",
-    "Flowable", "Heading", "Table", "bullets", "callout", "columns", "described", "facts", "gap", "heading", "note", "paragraph",
-    "small", "subheading", "table", "title", "together",
+    "Flowable", "Heading", "Table", "bullets", "callout", "columns", "described", "facts", "gap", "heading",
+    "note", "paragraph", "small", "subheading", "table", "title", "together",
 ]  # fmt: skip
 
 MARGIN = 20 * mm
@@ -75,6 +76,11 @@ class Heading(Paragraph):
         style = _TITLES[level + 1]
         self.plain = fitted(text, 1.6 * CONTENT, style.fontSize, BOLD)
         super().__init__(inline(self.plain), style)
+
+    @property
+    def tag(self) -> str:
+        """The heading's level below the document's title."""
+        return f"H{self.level + 2}"
 
     def split(self, *_available: float) -> list[Flowable]:
         """Return nothing: a heading moves on whole."""
