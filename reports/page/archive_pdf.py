@@ -3,23 +3,25 @@
 What the file claims to be is what the preflight of its own pages allows.
 """
 
-import io
 import mimetypes
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import pikepdf
 from PIL import ImageCms
 
 from pipeline.findings.results import Results
 from reports.page.document import ReportDocument
+from reports.page.pictures import place_pictures
 from reports.page.text import clean
 from reports.tagged.metadata import Description, write_metadata
 from reports.tagged.preflight import Conformance, claim_of, preflight
 from reports.tagged.write import write_structure
 
-__all__ = ["archivable"]
+__all__ = ["DrawnPages", "archive"]
 
 # what each file is to the report: its source, data beside it, or a supplement
 _RELATION = {"results.json": "/Source", "per_study.csv": "/Data"}
@@ -33,36 +35,43 @@ _CHARACTER = re.compile(rb"<([0-9A-Fa-f]{2})> <([0-9A-Fa-f]{4})>")
 _BLOCK = 100  # characters that one list of a font's characters may hold
 
 
-def archivable(
-    pages: bytes, document: ReportDocument, results: Results, files: Mapping[str, bytes], made: datetime
-) -> bytes:
-    """Return the PDF, tagged, with ``files`` embedded, metadata dated ``made`` and an sRGB output intent.
+@dataclass(frozen=True)
+class DrawnPages:
+    """What drawing leaves on disk: the ``pages`` and their ``pictures``, two files; and the document that drew them."""
+
+    pages: Path
+    pictures: Path
+    document: ReportDocument
+
+
+def archive(drawn: DrawnPages, target: Path, results: Results, files: Mapping[str, bytes], made: datetime) -> None:
+    """Write the PDF, tagged, with ``files`` embedded, metadata dated ``made`` and an sRGB output intent.
 
     The same input gives the same bytes. There is no document information dictionary: XMP is the only
     metadata, so a later signature cannot make the two disagree. It claims what the preflight of the file allows.
     """
     description = _description(results, made)
-    with pikepdf.open(io.BytesIO(pages)) as pdf:
+    document, unclaimed = drawn.document, drawn.pages.with_suffix(".unclaimed")
+    with pikepdf.open(drawn.pages) as pdf, pikepdf.open(drawn.pictures) as pictures:
+        place_pictures(pdf, pictures, document.placed)
         _attach(pdf, files, made)
         _colour_space(pdf)
         _tidy(pdf)
         write_structure(pdf, document.structure, document.titles)
         write_metadata(pdf, description, Conformance(None, universal=False))
-        unclaimed = _saved(pdf)
-    with pikepdf.open(io.BytesIO(unclaimed)) as pdf:
+        _save(pdf, unclaimed)
+    with pikepdf.open(unclaimed) as pdf:
         write_metadata(pdf, description, claim_of(preflight(pdf)))
-        return _saved(pdf)
+        _save(pdf, target)
 
 
-def _saved(pdf: pikepdf.Pdf) -> bytes:
-    target = io.BytesIO()
+def _save(pdf: pikepdf.Pdf, target: Path) -> None:
     pdf.save(
         target,
         deterministic_id=True,
         min_version="1.7",
         object_stream_mode=pikepdf.ObjectStreamMode.generate,
     )
-    return target.getvalue()
 
 
 def _attach(pdf: pikepdf.Pdf, files: Mapping[str, bytes], made: datetime) -> None:
