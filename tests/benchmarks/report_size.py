@@ -47,8 +47,8 @@ def written_run(folder: Path, shown: int) -> Path:
                    reason="truncated", message="the pixel data end early")
         for number in range(20)
     ]  # fmt: skip
-    flow = {"found": STUDIES, "analysed": STUDIES - 20, "failed": {"truncated": 20}, "excluded": {}, "patients": STUDIES,
-            "computed": STUDIES, "reused": 0}  # fmt: skip
+    flow = {"found": STUDIES, "analysed": STUDIES - 20, "failed": {"truncated": 20}, "excluded": {}}
+    flow |= {"patients": STUDIES, "computed": STUDIES, "reused": 0}
     base = example.results(cases=tuple(entries), not_analysed=tuple(failed))
     results = base.model_copy(update={"flow": base.flow.model_copy(update=flow)})
     example.write_run(folder, results)
@@ -92,8 +92,8 @@ def main() -> None:
     first, last = figures[0], figures[-1]
     more = SHOWN[-1] - SHOWN[0]
     print(
-        f"one more case: {(last[1] - first[1]) / more:.2f} CPU s, {(last[2] - first[2]) / more / MIB:.2f} MiB of memory, "
-        f"{(last[3] - first[3]) / more / MIB:.2f} MiB of file"
+        f"one more case: {(last[1] - first[1]) / more:.2f} CPU s, "
+        f"{(last[2] - first[2]) / more / MIB:.2f} MiB of memory, {(last[3] - first[3]) / more / MIB:.2f} MiB of file"
     )
     raise SystemExit(first[0] > SECONDS or first[2] > MEMORY or first[3] > SIZE)
 
