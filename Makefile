@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test stress test-slow test-pacs mutants bench gpu zoo fuzz check clean
+.PHONY: demo test stress test-slow test-pacs mutants bench gpu zoo fuzz conformance check clean
 
 demo: .venv/installed
 	$(BIN)/camaudit demo --folder demo
@@ -55,6 +55,12 @@ zoo: .venv/dev
 
 fuzz: .venv/dev
 	$(BIN)/python -m tests.fuzz
+
+# veraPDF is in no package index (conda-forge has it, and https://verapdf.org an installer)
+REPORT ?= report.pdf
+
+conformance: .venv/dev
+	$(BIN)/python -m tests.conformance $(REPORT)
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

@@ -45,9 +45,10 @@ def map_in_words(case: CasePanels, view: View, method: str, title: str) -> str:
     )
     inside = [reader for reader, mask in view.masks.items() if mask[row, column]]
     where = f"inside the outline of {' and '.join(inside)}" if inside else "outside every outline"
+    where = where if view.masks else "no outline to compare"
     unit = case.length_unit
-    place = f"{right} {unit} from the left and {down} {unit} from the top, {where if view.masks else 'no outline to compare'}"
-    return clean(f"{title}: {span}; in this plane highest, {peak}, {place}")
+    place = f"{right} {unit} from the left and {down} {unit} from the top"
+    return clean(f"{title}: {span}; in this plane highest, {peak}, {place}, {where}")
 
 
 def overlap_in_words(case: CasePanels, view: View, method: str, title: str, reader: str | None) -> str:

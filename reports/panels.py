@@ -31,7 +31,7 @@ _PLANE = 120.0
 OVERHEAD = _TITLE + 2 * _LETTER + _FOOT
 
 
-Polygons = Mapping[str, list[list[tuple[int, int]]]]
+Polygons = Sequence[Sequence[tuple[int, int]]]
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,8 @@ class PictureRow(Flowable):  # type: ignore[misc]  # ReportLab has no types
             return
         case = self._load()
         view = case.views[self._view]
-        polygons = {reader: draw.outline(mask) for reader, mask in view.masks.items()}
+        # the same outlines lie over most panels: their many corners are written once for each row
+        outlines = {reader: self._path(draw.outline(mask), view.image.shape) for reader, mask in view.masks.items()}
         first, cell = self._row * self._grid.per_row, self._grid.cell
         panels = _panels(case, view, self._titles)[first : first + self._grid.per_row]
         describe(self.canv, _row_in_words(case, view, panels))
@@ -187,7 +188,7 @@ class PictureRow(Flowable):  # type: ignore[misc]  # ReportLab has no types
             x, y = left + (cell - self._size[0]) / 2, _FOOT + _LETTER
             self._panel(panel, left, x, y)
             if panel.outlined:
-                self._outlines(polygons, readers_of(case), view.image.shape, (x, y))
+                self._outlines(outlines, readers_of(case), (x, y))
             self._letters(view.letters, x, y)
             self._below(panel, x, y - _LETTER, case.length_unit)
 
@@ -202,24 +203,29 @@ class PictureRow(Flowable):  # type: ignore[misc]  # ReportLab has no types
         _stroke(canvas, HexColor(RULE), 0.3, ())
         canvas.rect(x, y, width, height)
 
-    def _outlines(
-        self, polygons: Polygons, readers: Sequence[str], shape: tuple[int, ...], corner: tuple[float, float]
-    ) -> None:
-        """Draw each expert's outline along the pixels' edges, on a dark casing that shows on any ground."""
-        (x, y), (width, height), (rows, columns) = corner, self._size, shape
-        for reader, outlines in polygons.items():
+    def _path(self, polygons: Polygons, shape: tuple[int, ...]) -> Any:  # noqa: ANN401
+        """Return an expert's outline along the pixels' edges, from the picture's lower left corner."""
+        (width, height), (rows, columns) = self._size, shape
+        path = self.canv.beginPath()
+        for polygon in polygons:
+            corners = [(c * width / columns, height - r * height / rows) for r, c in polygon]
+            path.moveTo(*corners[0])
+            for place in corners[1:]:
+                path.lineTo(*place)
+            path.close()
+        return path
+
+    def _outlines(self, outlines: Mapping[str, Any], readers: Sequence[str], corner: tuple[float, float]) -> None:
+        """Draw each expert's outline over a picture, on a dark casing that shows on any ground."""
+        canvas = self.canv
+        canvas.saveState()
+        canvas.translate(*corner)
+        for reader, path in outlines.items():
             colour, dashes = draw.READERS[readers.index(reader) % len(draw.READERS)]
-            path = self.canv.beginPath()
-            for polygon in outlines:
-                corners = [(x + c * width / columns, y + height - r * height / rows) for r, c in polygon]
-                path.moveTo(*corners[0])
-                for place in corners[1:]:
-                    path.lineTo(*place)
-                path.close()
             for stroke, thickness, dash in ((Color(0, 0, 0, 0.55), 1.5, ()), (HexColor(colour), 0.75, dashes)):
-                _stroke(self.canv, stroke, thickness, dash)
-                self.canv.drawPath(path, stroke=1, fill=0)
-        self.canv.setDash()
+                _stroke(canvas, stroke, thickness, dash)
+                canvas.drawPath(path, stroke=1, fill=0)
+        canvas.restoreState()
 
     def _letters(self, letters: tuple[str, str, str, str], x: float, y: float) -> None:
         width, height = self._size

@@ -1,9 +1,8 @@
 """From a run's folder to its report."""
 
-import contextlib
 import hashlib
-import io
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,9 +13,10 @@ import reports.sections  # noqa: F401  # fills the registry
 from pipeline.errors import OutputError
 from pipeline.findings.results import load_results
 from reports.numbers import when
-from reports.page.archive_pdf import archivable
+from reports.page.archive_pdf import DrawnPages, archive
 from reports.page.document import ReportDocument, contents
 from reports.page.layout import Flowable, heading, note, subheading
+from reports.page.pictures import picture_file
 from reports.registry import Context, Section, sections
 
 __all__ = ["CARRIED", "render"]
@@ -45,8 +45,14 @@ def render(run: Path, target: Path | None = None, altered: Sequence[str] = ()) -
     files = {name: _read(run / name) for name in CARRIED if name in _NEEDED or (run / name).exists()}
     made = when(results.provenance.finished_at)
     context = Context(results, run, hashlib.sha256(files["results.json"]).hexdigest(), files, tuple(altered))
-    pages, document = _pages(context)
-    _write(archivable(pages, document, results, files, made), target)
+    try:
+        # beside the target: the same disk, and nobody sees it who does not see the run
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+            whole = Path(folder, target.name)
+            archive(_drawn(context, Path(folder)), whole, results, files, made)
+            _publish(whole, target)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
     return target
 
 
@@ -59,15 +65,16 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _pages(context: Context) -> tuple[bytes, ReportDocument]:
-    """Return the pages as PDF, and the document that drew them."""
-    target = io.BytesIO()
-    document = ReportDocument(target, context)
-    try:
-        document.multiBuild(_story(context))
-    except LayoutError as error:
-        raise OutputError(f"{context.run}: the report cannot be laid out: {str(error)[:200]}") from error
-    return target.getvalue(), document
+def _drawn(context: Context, folder: Path) -> DrawnPages:
+    """Draw the pages into files of a folder."""
+    pages, pictures = folder / "pages", folder / "pictures"
+    with picture_file(pictures) as file:
+        document = ReportDocument(str(pages), context, file)
+        try:
+            document.multiBuild(_story(context))
+        except LayoutError as error:
+            raise OutputError(f"{context.run}: the report cannot be laid out: {str(error)[:200]}") from error
+    return DrawnPages(pages, pictures, document)
 
 
 def _story(context: Context) -> list[Flowable]:
@@ -106,17 +113,8 @@ def _foreign(part: Section, context: Context) -> list[Flowable]:
     ]
 
 
-def _write(content: bytes, target: Path) -> None:
-    """Write to a temporary name beside the target, then rename: a reader never sees half a file."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+def _publish(whole: Path, target: Path) -> None:
+    """Give a finished file its name at once: a reader never sees half of it."""
+    with whole.open("rb") as file:
+        os.fsync(file.fileno())
+    whole.replace(target)

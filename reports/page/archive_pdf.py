@@ -1,52 +1,77 @@
-"""From ReportLab's pages to a file for the archive: attachments, metadata, colour space, fixed identity.
+"""From ReportLab's pages to a file for the archive: structure, attachments, metadata, colour space, fixed identity.
 
-The rules of PDF/A-3 are followed as far as they are checked here; no conformance is claimed.
+What the file claims to be is what the preflight of its own pages allows.
 """
 
-import io
 import mimetypes
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import pikepdf
 from PIL import ImageCms
 
 from pipeline.findings.results import Results
 from reports.page.document import ReportDocument
+from reports.page.pictures import place_pictures
 from reports.page.text import clean
+from reports.tagged.metadata import Description, write_metadata
+from reports.tagged.preflight import Conformance, claim_of, preflight
 from reports.tagged.write import write_structure
 
-__all__ = ["archivable"]
+__all__ = ["DrawnPages", "archive"]
 
 # what each file is to the report: its source, data beside it, or a supplement
 _RELATION = {"results.json": "/Source", "per_study.csv": "/Data"}
+_ABOUT = {
+    "results.json": "Every number of the report",
+    "per_study.csv": "One row for each study, map and expert",
+    "run.json": "What made the results, and the hashes of all files of the run",
+}
 _MIME = {".json": "application/json", ".csv": "text/csv", ".yaml": "application/yaml"}
+_CHARACTER = re.compile(rb"<([0-9A-Fa-f]{2})> <([0-9A-Fa-f]{4})>")
+_BLOCK = 100  # characters that one list of a font's characters may hold
 
 
-def archivable(
-    pages: bytes, document: ReportDocument, results: Results, files: Mapping[str, bytes], made: datetime
-) -> bytes:
-    """Return the PDF with ``files`` embedded, XMP metadata dated ``made`` and an sRGB output intent.
+@dataclass(frozen=True)
+class DrawnPages:
+    """What drawing leaves on disk: the ``pages`` and their ``pictures``, two files; and the document that drew them."""
+
+    pages: Path
+    pictures: Path
+    document: ReportDocument
+
+
+def archive(drawn: DrawnPages, target: Path, results: Results, files: Mapping[str, bytes], made: datetime) -> None:
+    """Write the PDF, tagged, with ``files`` embedded, metadata dated ``made`` and an sRGB output intent.
 
     The same input gives the same bytes. There is no document information dictionary: XMP is the only
-    metadata, so a later signature cannot make the two disagree.
+    metadata, so a later signature cannot make the two disagree. It claims what the preflight of the file allows.
     """
-    with pikepdf.open(io.BytesIO(pages)) as pdf:
+    description = _description(results, made)
+    document, unclaimed = drawn.document, drawn.pages.with_suffix(".unclaimed")
+    with pikepdf.open(drawn.pages) as pdf, pikepdf.open(drawn.pictures) as pictures:
+        place_pictures(pdf, pictures, document.placed)
         _attach(pdf, files, made)
-        _describe(pdf, results, made)
         _colour_space(pdf)
+        _tidy(pdf)
         write_structure(pdf, document.structure, document.titles)
-        for page in pdf.pages:
-            for annotation in page.get("/Annots", []):
-                annotation.F = 4  # links print too, as archives demand
-        target = io.BytesIO()
-        pdf.save(
-            target,
-            deterministic_id=True,
-            min_version="1.7",
-            object_stream_mode=pikepdf.ObjectStreamMode.generate,
-        )
-    return target.getvalue()
+        write_metadata(pdf, description, Conformance(None, universal=False))
+        _save(pdf, unclaimed)
+    with pikepdf.open(unclaimed) as pdf:
+        write_metadata(pdf, description, claim_of(preflight(pdf)))
+        _save(pdf, target)
+
+
+def _save(pdf: pikepdf.Pdf, target: Path) -> None:
+    pdf.save(
+        target,
+        deterministic_id=True,
+        min_version="1.7",
+        object_stream_mode=pikepdf.ObjectStreamMode.generate,
+    )
 
 
 def _attach(pdf: pikepdf.Pdf, files: Mapping[str, bytes], made: datetime) -> None:
@@ -58,6 +83,7 @@ def _attach(pdf: pikepdf.Pdf, files: Mapping[str, bytes], made: datetime) -> Non
             pdf,
             data,
             filename=name,
+            description=_ABOUT.get(name, name),
             mime_type=_MIME.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream",
             creation_date=date,
             mod_date=date,
@@ -65,21 +91,53 @@ def _attach(pdf: pikepdf.Pdf, files: Mapping[str, bytes], made: datetime) -> Non
         )
 
 
-def _describe(pdf: pikepdf.Pdf, results: Results, made: datetime) -> None:
-    for key in ("/Info", "/ID"):  # the first stage's identity holds its clock
-        if key in pdf.trailer:
-            del pdf.trailer[key]
-    date = made.isoformat(timespec="seconds")
-    with pdf.open_metadata(set_pikepdf_as_editor=False, update_docinfo=False) as metadata:
-        metadata["dc:title"] = clean(results.title)
-        metadata["dc:creator"] = [clean(results.prepared_by)]
-        metadata["dc:description"] = f"Saliency audit {clean(results.audit)}, run {clean(results.run)}"
-        metadata["dc:language"] = ["en"]
-        metadata["xmp:CreateDate"] = date
-        metadata["xmp:ModifyDate"] = date
-        metadata["xmp:MetadataDate"] = date
-        metadata["xmp:CreatorTool"] = f"camaudit {clean(results.provenance.camaudit)}"
+def _description(results: Results, made: datetime) -> Description:
+    return Description(
+        title=clean(results.title),
+        creator=clean(results.prepared_by),
+        subject=f"Saliency audit {clean(results.audit)}, run {clean(results.run)}",
+        tool=f"camaudit {clean(results.provenance.camaudit)}",
+        made=made.isoformat(timespec="seconds"),
+        language="en",
+    )
+
+
+def _tidy(pdf: pikepdf.Pdf) -> None:
+    """Take away what ReportLab writes and an archive does not want."""
+    if "/ID" in pdf.trailer:  # it holds the clock
+        del pdf.trailer["/ID"]
     pdf.Root.PageMode = pikepdf.Name.UseOutlines
+    for page in pdf.pages:
+        if "/Trans" in page.obj:
+            del page.obj["/Trans"]
+        for annotation in page.get("/Annots", []):
+            annotation.F = 4  # links print too, as archives demand
+    for item in pdf.objects:
+        if isinstance(item, pikepdf.Dictionary) and item.get("/Type") == "/Font" and "/ToUnicode" in item:
+            item.ToUnicode.write(_characters(item.ToUnicode.read_bytes()))
+
+
+def _characters(listed: bytes) -> bytes:
+    """Return a font's list of characters without the codes that it does not use, in blocks as long as may be."""
+    before, _, rest = listed.partition(b"1 begincodespacerange")
+    span, _, _ = rest.partition(b"endcodespacerange")
+    used = [(code, point) for code, point in _CHARACTER.findall(listed) if int(point, 16)]
+    blocks = [used[start : start + _BLOCK] for start in range(0, len(used), _BLOCK)]
+    return b"".join(
+        [
+            before,
+            b"1 begincodespacerange",
+            span,
+            b"endcodespacerange\n",
+            *(_block(block) for block in blocks),
+            b"endcmap\nCMapName currentdict /CMap defineresource pop\nend\nend",
+        ]
+    )
+
+
+def _block(characters: Iterable[tuple[bytes, bytes]]) -> bytes:
+    lines = [b"<%s> <%s>\n" % pair for pair in characters]
+    return b"%d beginbfchar\n%sendbfchar\n" % (len(lines), b"".join(lines))
 
 
 def _colour_space(pdf: pikepdf.Pdf) -> None:

@@ -11,9 +11,9 @@ from reportlab.platypus import BaseDocTemplate, PageTemplate, TableStyle
 
 from reports.page.fonts import BOLD, REGULAR
 from reports.page.layout import BODY, CONTENT, GREY, INK, MARGIN, RULE, Flowable, Heading
+from reports.page.pictures import PictureCanvas, PictureFile
 from reports.page.text import fitted, inline
 from reports.registry import Context
-from reports.tagged.canvas import MarkedCanvas
 from reports.tagged.elements import Structure
 from reports.tagged.flowables import Contents
 from reports.tagged.roles import MarkedFrame
@@ -47,13 +47,14 @@ def contents() -> Contents:
 
 
 class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no types
-    """The report's document template; build it with ``multiBuild`` on a ``MarkedCanvas``.
+    """The report's document template; build it with ``multiBuild``.
 
-    ``pictures`` is False while the first pass only counts pages. ``structure`` and ``titles`` are the last pass': what
-    is on the pages, and the bookmarks' words by their key.
+    ``pictures`` is False while the first pass only counts pages. Pictures go to ``picture_file``, where there is one.
+    ``structure``, ``titles`` and ``placed`` are the last pass': what is on the pages, the bookmarks' words by their
+    key, and the pictures that each page names.
     """
 
-    def __init__(self, target: Any, context: Context) -> None:  # noqa: ANN401
+    def __init__(self, target: Any, context: Context, pictures: PictureFile | None = None) -> None:  # noqa: ANN401
         results = context.results
         super().__init__(
             target,
@@ -72,7 +73,9 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
         self._context = context
         self._pages, self._passes = 0, 0
         self.pictures = False
+        self.picture_file = pictures
         self.structure, self.titles = Structure(), dict[str, str]()
+        self.placed: dict[int, set[str]] = {}
         frame = MarkedFrame(MARGIN, _BOTTOM, CONTENT, PAGE_HEIGHT, 0, 0, 0, 0, id="body")
         self.addPageTemplates([PageTemplate(id="page", frames=[frame], onPage=self._decorate)])
 
@@ -91,12 +94,12 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
     def _endBuild(self) -> None:  # noqa: N802
         # the number of pages is known for the next pass; contents make at least two of them
         self._pages = self.page
-        self.structure, self.titles = self.canv.structure, self.canv.titles
+        self.structure, self.titles, self.placed = self.canv.structure, self.canv.titles, self.canv.pictures
         super()._endBuild()
 
     def multiBuild(self, story: list[Flowable], **options: Any) -> int:  # noqa: ANN401, N802
         """Draw the pages as often as it takes until all page numbers hold; return how often."""
-        return int(super().multiBuild(story, canvasmaker=MarkedCanvas, **options))
+        return int(super().multiBuild(story, canvasmaker=PictureCanvas, **options))
 
     def _decorate(self, canvas: Any, document: Any) -> None:  # noqa: ANN401
         canvas.saveState()

@@ -4,7 +4,7 @@ The only place that makes paragraphs and tables, so no string reaches one withou
 ``reports.page.text``.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,17 +14,19 @@ from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Spacer, TableStyle
+from reportlab.platypus.doctemplate import NullActionFlowable
 
 from reports.page.fonts import BOLD, REGULAR, width_of
 from reports.page.text import coloured, fitted, inline, joined
 from reports.tagged.elements import Step
-from reports.tagged.flowables import Paragraph, Table
+from reports.tagged.flowables import MarkedParagraph as Paragraph
+from reports.tagged.flowables import MarkedTable as Table
 from reports.tagged.roles import described
 
 __all__ = [
-    "ACCENT", "BODY", "CONTENT", "GREY", "INK", "MARGIN", "PALE", "RULE", "SMALL", "Chip", "Column",
-    "Flowable", "Heading", "Table", "bullets", "callout", "columns", "described", "facts", "gap", "heading", "note", "paragraph",
-    "small", "subheading", "table", "title", "together",
+    "ACCENT", "BODY", "CONTENT", "GREY", "INK", "MARGIN", "PALE", "RULE", "SMALL", "Chip", "Column", "Deferred",
+    "Flowable", "Heading", "Table", "bullets", "callout", "columns", "described", "facts", "gap", "heading",
+    "note", "paragraph", "small", "subheading", "table", "title", "together",
 ]  # fmt: skip
 
 MARGIN = 20 * mm
@@ -75,6 +77,11 @@ class Heading(Paragraph):
         style = _TITLES[level + 1]
         self.plain = fitted(text, 1.6 * CONTENT, style.fontSize, BOLD)
         super().__init__(inline(self.plain), style)
+
+    @property
+    def tag(self) -> str:
+        """The heading's level below the document's title."""
+        return f"H{self.level + 2}"
 
     def split(self, *_available: float) -> list[Flowable]:
         """Return nothing: a heading moves on whole."""
@@ -137,6 +144,29 @@ def gap(height_mm: float) -> Spacer:
 def together(flowables: Sequence[Flowable]) -> KeepTogether:
     """Return flowables that stay on one page when they fit on one."""
     return KeepTogether(list(flowables))
+
+
+class Deferred(Flowable):  # type: ignore[misc]  # ReportLab has no types
+    """Flowables that are built when their turn comes, once for each pass, and are gone when they are drawn.
+
+    A report of a thousand cases would else hold all of them from the beginning to the end.
+    """
+
+    def __init__(self, build: Callable[[], Sequence[Flowable]]) -> None:
+        super().__init__()
+        self._build = build
+
+    def wrap(self, available_width: float, _height: float) -> tuple[float, float]:
+        """Return more than any page holds, so that it is split."""
+        return available_width, 1e6
+
+    def split(self, *_available: float) -> list[Flowable]:
+        """Return what it stands for."""
+        return [NullActionFlowable(), *self._build()]
+
+    def steps(self) -> tuple[Step, ...]:
+        """Return nothing: it is never drawn itself."""
+        return ()
 
 
 @dataclass(frozen=True)

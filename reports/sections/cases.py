@@ -14,6 +14,7 @@ from reports.page.document import PAGE_HEIGHT
 from reports.page.layout import (
     CONTENT,
     Chip,
+    Deferred,
     Flowable,
     callout,
     columns,
@@ -58,7 +59,7 @@ def build(context: Context) -> list[Flowable]:
     taken = 40 + _height(content)  # of the first case's page: the section's heading and what stands above
     for place, case in enumerate(results.cases, 1):
         content += [PageBreak()] if place > 1 else []
-        content += _case(context, case, place, PAGE_HEIGHT - (taken if place == 1 else 0))
+        content.append(Deferred(partial(_case, context, case, place, PAGE_HEIGHT - (taken if place == 1 else 0))))
     return [*content, PageBreak()]
 
 

@@ -1,11 +1,13 @@
 """A canvas that keeps whose each mark on a page is, and writes it into the page as marked content."""
 
 import re
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from reportlab.pdfbase.pdfdoc import PDFDictionary, PDFName, PDFStream
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.pdfgen.textobject import PDFTextObject
 
@@ -171,6 +173,7 @@ class MarkedCanvas(Canvas):  # type: ignore[misc]
         """Close the page: its operators go out as marked content."""
         self._code = _Marker(self.structure, self._pageNumber - 1, self._marked).marked(self._owned())
         super().showPage()
+        _packed(self._doc.Pages.pages[-1])
         self._switches = [(0, self.owner)]
         self._marked = []
         self.structure.turn_page()
@@ -183,6 +186,12 @@ class MarkedCanvas(Canvas):  # type: ignore[misc]
             for code in self._code[start:place]:
                 yield owner, code
             owner, start = following, place
+
+
+def _packed(page: Any) -> None:  # noqa: ANN401
+    """Compress a page's operators now: ReportLab would keep them as they are until the last page is drawn."""
+    stream = PDFStream(PDFDictionary({"Filter": PDFName("FlateDecode")}), zlib.compress(page.stream.encode("latin-1")))
+    page.Contents, page.stream = stream, None
 
 
 class _Marker:

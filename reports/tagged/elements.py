@@ -1,4 +1,4 @@
-"""The structure of a document: headings, paragraphs, lists, tables and figures, and which marks on which page they are."""
+"""The structure of a document: headings, paragraphs, lists, tables, figures, and which marks on which page they are."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

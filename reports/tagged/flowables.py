@@ -16,10 +16,10 @@ from reports.tagged.canvas import MarkedCanvas
 from reports.tagged.elements import Step
 from reports.tagged.roles import announced
 
-__all__ = ["Contents", "Paragraph", "Table"]
+__all__ = ["Contents", "MarkedParagraph", "MarkedTable"]
 
 
-class Paragraph(PlainParagraph):  # type: ignore[misc]  # ReportLab has no types
+class MarkedParagraph(PlainParagraph):  # type: ignore[misc]  # ReportLab has no types
     """A paragraph; its style's ``tag`` says of what kind: H1 to H6, H+ below the last heading, LI in a list, else P."""
 
     element_key: object = None
@@ -30,14 +30,15 @@ class Paragraph(PlainParagraph):  # type: ignore[misc]  # ReportLab has no types
         self.element_key = object()
 
     @property
-    def _tag(self) -> str:
+    def tag(self) -> str:
+        """What the paragraph is."""
         return str(getattr(self.style, "tag", "P"))
 
     def steps(self) -> tuple[Step, ...]:
         """Return the paragraph's element, and a link's below it where all its words are one."""
         links = {tuple(getattr(fragment, "link", ())) for fragment in self.frags if not hasattr(fragment, "cbDefn")}
-        whole = len(links) == 1 and links != {()} and self._tag != "LI"
-        return (Step(self._tag, self.element_key), *([Step("Link", "whole")] if whole else []))
+        whole = len(links) == 1 and links != {()} and self.tag != "LI"
+        return (Step(self.tag, self.element_key), *([Step("Link", "whole")] if whole else []))
 
     def split(self, availWidth: float, availHeight: float) -> list[Flowable]:  # noqa: N803  # ReportLab's names
         """Return the parts on this page and the next, which stay one element."""
@@ -48,7 +49,7 @@ class Paragraph(PlainParagraph):  # type: ignore[misc]  # ReportLab has no types
 
     def draw(self) -> None:
         """Draw the paragraph; a list item's sign is its label, its words are its body."""
-        if self._tag != "LI" or not isinstance(self.canv, MarkedCanvas):
+        if self.tag != "LI" or not isinstance(self.canv, MarkedCanvas):
             super().draw()
             return
         with ExitStack() as part:
@@ -66,7 +67,7 @@ class Paragraph(PlainParagraph):  # type: ignore[misc]  # ReportLab has no types
         return super().beginText(x, y)
 
 
-class Table(PlainTable):  # type: ignore[misc]
+class MarkedTable(PlainTable):  # type: ignore[misc]
     """A table of data where it has repeated rows or ``row_heads`` columns, which are its headers; else a layout.
 
     A layout's cells are read in their order, as if there were no table. The head that a later page repeats belongs to
@@ -116,7 +117,7 @@ class Table(PlainTable):  # type: ignore[misc]
         if not isinstance(self.canv, MarkedCanvas):
             super().draw()
             return
-        self._renderCB = _CellByCell(self.canv)
+        self._renderCB: _CellByCell | None = _CellByCell(self.canv)
         try:
             with self.canv.beside():
                 super().draw()
@@ -160,7 +161,7 @@ class _CellByCell:
         self._canvas = canvas
         self._inside = ExitStack()
 
-    def __call__(self, table: Table, event: str, *where: Any) -> None:  # noqa: ANN401
+    def __call__(self, table: MarkedTable, event: str, *where: Any) -> None:  # noqa: ANN401
         """Enter or leave a cell."""
         if event == "startCell":
             row, column = where[:2]
@@ -187,7 +188,7 @@ class _Announced:
             self._flowable.drawOn(canvas, x, y, _sW)
 
 
-class _ContentsTable(Table):
+class _ContentsTable(MarkedTable):
     """The lines of a table of contents, each a link."""
 
     def steps(self) -> tuple[Step, ...]:
@@ -196,7 +197,7 @@ class _ContentsTable(Table):
     def cell_steps(self, row: int, column: int) -> tuple[Step, ...]:
         return Step("TOCI", self.row_keys[row]), Step("Reference", column), Step("Link", "entry")
 
-    def _drawCell(self, *arguments: Any) -> None:  # noqa: N802
+    def _drawCell(self, *arguments: Any) -> None:  # noqa: ANN401, N802
         with self.canv.inside(Step("Span", "words")):
             PlainTable._drawCell(self, *arguments)  # noqa: SLF001  # all that stands in the line is the link
 

@@ -1,0 +1,99 @@
+"""A file's metadata (XMP): what it is, who made it when, and what it claims to be.
+
+Written as text here and not by a library: a claim of accessibility in an archive file needs a description of its own
+schema, and what is signed later must find it as it stands.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
+
+import pikepdf
+
+from reports.tagged.preflight import Conformance
+
+__all__ = ["Description", "read_claim", "write_metadata"]
+
+_ARCHIVE = "http://www.aiim.org/pdfa/ns/id/"
+_UNIVERSAL = "http://www.aiim.org/pdfua/ns/id/"
+_PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/">
+<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+{descriptions}
+</rdf:RDF>
+</x:xmpmeta>
+<?xpacket end="w"?>"""
+# PDF/A knows the schemas of PDF/A only: any other has to be described where it is used
+_SCHEMA = f"""<rdf:Description rdf:about="" xmlns:pdfaExtension="http://www.aiim.org/pdfa/ns/extension/"
+ xmlns:pdfaSchema="http://www.aiim.org/pdfa/ns/schema#" xmlns:pdfaProperty="http://www.aiim.org/pdfa/ns/property#">
+<pdfaExtension:schemas><rdf:Bag><rdf:li rdf:parseType="Resource">
+<pdfaSchema:schema>PDF/UA identification schema</pdfaSchema:schema>
+<pdfaSchema:namespaceURI>{_UNIVERSAL}</pdfaSchema:namespaceURI>
+<pdfaSchema:prefix>pdfuaid</pdfaSchema:prefix>
+<pdfaSchema:property><rdf:Seq><rdf:li rdf:parseType="Resource">
+<pdfaProperty:name>part</pdfaProperty:name>
+<pdfaProperty:valueType>Integer</pdfaProperty:valueType>
+<pdfaProperty:category>internal</pdfaProperty:category>
+<pdfaProperty:description>Part of ISO 14289 that the file follows</pdfaProperty:description>
+</rdf:li></rdf:Seq></pdfaSchema:property>
+</rdf:li></rdf:Bag></pdfaExtension:schemas></rdf:Description>"""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a file says of itself in words; ``made`` is a date and time as ISO 8601 writes it."""
+
+    title: str
+    creator: str
+    subject: str
+    tool: str
+    made: str
+    language: str
+
+
+def write_metadata(pdf: pikepdf.Pdf, description: Description, claim: Conformance) -> None:
+    """Give a file its metadata; the only ones, so that no others can disagree with them."""
+    if "/Info" in pdf.trailer:
+        del pdf.trailer["/Info"]
+    packet = _PACKET.format(descriptions="\n".join(_descriptions(description, claim)))
+    stream = pikepdf.Stream(pdf, packet.encode(), Type=pikepdf.Name.Metadata, Subtype=pikepdf.Name.XML)
+    pdf.Root.Metadata = pdf.make_indirect(stream)
+
+
+def read_claim(pdf: pikepdf.Pdf) -> Conformance:
+    """Return what a file claims to be."""
+    with pdf.open_metadata(set_pikepdf_as_editor=False, update_docinfo=False) as metadata:
+        part, level = (str(metadata.get(f"{{{_ARCHIVE}}}{name}", "")) for name in ("part", "conformance"))
+        universal = str(metadata.get(f"{{{_UNIVERSAL}}}part", "")) == "1"
+    archive = level if part == "3" and level in ("A", "B") else None
+    return Conformance(archive, universal)  # type: ignore[arg-type]  # one of the two, by the line above
+
+
+def _descriptions(description: Description, claim: Conformance) -> Iterable[str]:
+    yield _about(
+        "dc",
+        "http://purl.org/dc/elements/1.1/",
+        f"<dc:format>application/pdf</dc:format>{_alternative('title', description.title)}"
+        f"<dc:creator><rdf:Seq><rdf:li>{escape(description.creator)}</rdf:li></rdf:Seq></dc:creator>"
+        f"{_alternative('description', description.subject)}"
+        f"<dc:language><rdf:Bag><rdf:li>{escape(description.language)}</rdf:li></rdf:Bag></dc:language>",
+    )
+    dates = "".join(
+        f"<xmp:{name}>{escape(description.made)}</xmp:{name}>" for name in ("CreateDate", "ModifyDate", "MetadataDate")
+    )
+    tool = f"<xmp:CreatorTool>{escape(description.tool)}</xmp:CreatorTool>"
+    yield _about("xmp", "http://ns.adobe.com/xap/1.0/", dates + tool)
+    if claim.archive is not None:
+        level = f"<pdfaid:part>3</pdfaid:part><pdfaid:conformance>{claim.archive}</pdfaid:conformance>"
+        yield _about("pdfaid", _ARCHIVE, level)
+    if claim.universal:
+        yield _about("pdfuaid", _UNIVERSAL, "<pdfuaid:part>1</pdfuaid:part>")
+        yield _SCHEMA
+
+
+def _about(prefix: str, namespace: str, properties: str) -> str:
+    return f'<rdf:Description rdf:about="" xmlns:{prefix}="{namespace}">{properties}</rdf:Description>'
+
+
+def _alternative(name: str, words: str) -> str:
+    return f'<dc:{name}><rdf:Alt><rdf:li xml:lang="x-default">{escape(words)}</rdf:li></rdf:Alt></dc:{name}>'

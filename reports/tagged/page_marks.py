@@ -1,0 +1,86 @@
+"""What a finished page's content stream says: which marks it has, and what it paints outside of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pikepdf
+
+__all__ = ["PageMarks", "marks_of"]
+
+_TEXT = ("Tj", "TJ", "'", '"')
+_PAINT = (*_TEXT, "Do", "S", "s", "f", "f*", "F", "B", "B*", "b", "b*", "sh", "INLINE IMAGE")
+_PATH = ("m", "re")
+_ENDS = ("S", "s", "f", "f*", "F", "B", "B*", "b", "b*", "n")
+_CMYK = ("k", "K")
+_READ = " ".join((*_PAINT[:-1], "BI", "BDC", "BMC", "EMC", "BT", "ET", "cs", "CS", *_PATH, "n", *_CMYK))
+
+
+@dataclass
+class PageMarks:
+    """``numbers`` are the marked sequences' MCIDs with their tags; the rest are faults, counted or told."""
+
+    numbers: dict[int, str] = field(default_factory=dict)
+    unmarked: int = 0
+    twice: list[int] = field(default_factory=list)
+    nested: int = 0
+    crossed: int = 0
+    cmyk: int = 0
+
+
+def marks_of(page: pikepdf.Page) -> PageMarks:
+    """Read a page's marks."""
+    reader = _Reader()
+    for operator, operands in _operations(page):
+        reader.read(operator, operands)
+    return reader.result()
+
+
+def _operations(page: pikepdf.Page) -> Iterator[tuple[str, list[pikepdf.Object]]]:
+    for instruction in pikepdf.parse_content_stream(page, _READ):
+        yield str(instruction.operator), instruction.operands
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self._marks = PageMarks()
+        self._open: list[str] = []  # what has begun and not ended: a mark (real, artifact) or a text
+        self._path = False
+
+    def read(self, operator: str, operands: list[pikepdf.Object]) -> None:
+        if operator in ("BDC", "BMC"):
+            self._begin(operands)
+        elif operator in ("EMC", "ET"):
+            self._end(operator)
+        elif operator == "BT":
+            self._open.append("text")
+        elif operator in _CMYK:
+            self._marks.cmyk += 1
+        elif operator in _PAINT and not any(item != "text" for item in self._open):
+            self._marks.unmarked += 1
+        self._path = operator in _PATH or (self._path and operator not in _ENDS)
+
+    def _begin(self, operands: list[pikepdf.Object]) -> None:
+        tag = str(operands[0]).lstrip("/")
+        properties = operands[1] if len(operands) > 1 and isinstance(operands[1], pikepdf.Dictionary) else {}
+        number = properties.get("/MCID")
+        self._marks.nested += any(item != "text" for item in self._open)
+        self._marks.crossed += self._path  # a mark stands between a path and what paints it
+        if number is not None:
+            if int(number) in self._marks.numbers:
+                self._marks.twice.append(int(number))
+            self._marks.numbers[int(number)] = tag
+        real = number is not None or tag == "Artifact"
+        self._open.append("mark" if real else "text")  # a mark without a number and a name owns nothing
+
+    def _end(self, operator: str) -> None:
+        self._marks.crossed += self._path
+        if not self._open:
+            self._marks.crossed += 1
+            return
+        last = self._open.pop()
+        if (operator == "ET") != (last == "text"):
+            self._marks.crossed += 1
+
+    def result(self) -> PageMarks:
+        self._marks.crossed += len(self._open)
+        return self._marks

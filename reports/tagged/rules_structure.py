@@ -1,0 +1,209 @@
+"""What a file needs to be read aloud at all: every mark has its element, every element its marks (level A)."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+import pikepdf
+
+from reports.tagged.tree import Node, Tree
+
+__all__ = ["STRUCTURE_RULES"]
+
+_STANDARD = frozenset({
+    "Document", "Part", "Art", "Sect", "Div", "BlockQuote", "Caption", "TOC", "TOCI", "Index", "NonStruct", "Private",
+    "P", "H", "H1", "H2", "H3", "H4", "H5", "H6", "L", "LI", "Lbl", "LBody", "Table", "TR", "TH", "TD", "THead",
+    "TBody", "TFoot", "Span", "Quote", "Note", "Reference", "BibEntry", "Code", "Link", "Annot", "Ruby", "RB", "RT",
+    "RP", "Warichu", "WT", "WP", "Figure", "Formula", "Form",
+})  # fmt: skip
+# what only holds other elements; words that stand in one of them belong to nothing
+_GROUPS = frozenset({
+    "Document", "Part", "Art", "Sect", "Div", "TOC", "TOCI", "L", "LI", "Table", "TR", "THead", "TBody", "TFoot",
+})  # fmt: skip
+_NO_CHARACTER = re.compile(rb">\s*<(?:0000|FEFF|FFFE)>", re.IGNORECASE)
+_INSIDE = {
+    "TR": ("Table", "THead", "TBody", "TFoot"),
+    "TH": ("TR",),
+    "TD": ("TR",),
+    "LI": ("L",),
+    "Lbl": ("LI", "Note", "Reference", "BibEntry", "Form"),
+    "LBody": ("LI",),
+    "TOCI": ("TOC",),
+}
+
+
+def _marked(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
+    if pdf.Root.get("/MarkInfo", {}).get("/Marked") is not True:
+        yield "the catalog does not say that the file is tagged (MarkInfo)"
+
+
+def _whole(pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
+    root = pdf.Root.get("/StructTreeRoot")
+    if root is None or not tree.nodes:
+        yield "there is no structure tree"
+    elif "/ParentTree" not in root:
+        yield "the structure tree has no tree of parents"
+    yield from tree.faults
+
+
+def _language(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
+    if not str(pdf.Root.get("/Lang", "")).strip():
+        yield "the catalog names no language"
+
+
+def _content(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
+    for number, page in enumerate(tree.pages, 1):
+        if page.unmarked:
+            yield f"page {number} paints {page.unmarked} times outside every mark"
+        if page.nested:
+            yield f"page {number} opens {page.nested} marks inside others"
+        if page.crossed:
+            yield f"page {number} has marks that cross a text or a path, or do not end"
+
+
+def _marks(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
+    held = Counter(mark for node in tree.nodes for mark in node.marks)
+    drawn = {(page, number) for page, marks in enumerate(tree.pages) for number in marks.numbers}
+    for page, number in sorted(drawn - held.keys()):
+        yield f"mark {number} of page {page + 1} belongs to no element"
+    for page, number in sorted(held.keys() - drawn):
+        yield f"mark {number} of page {page + 1} is in an element and not on the page"
+    for (page, number), times in sorted(held.items()):
+        if times > 1:
+            yield f"mark {number} of page {page + 1} belongs to {times} elements"
+    for page_number, marks in enumerate(tree.pages, 1):
+        for number in marks.twice:
+            yield f"page {page_number} has mark {number} twice"
+
+
+def _parents(pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
+    owners = {mark: node for node in tree.nodes for mark in node.marks}
+    for place, page in enumerate(pdf.pages):
+        numbers = tree.pages[place].numbers
+        key = page.obj.get("/StructParents")
+        listed = tree.parents.get(int(key)) if key is not None else None
+        if not numbers:
+            continue
+        if not isinstance(listed, pikepdf.Array):
+            yield f"page {place + 1} is not in the tree of parents"
+            continue
+        for number in sorted(numbers):
+            owner = owners.get((place, number))
+            entry = listed[number] if number < len(listed) else None
+            if owner is not None and (entry is None or entry.objgen != owner.object.objgen):
+                yield f"the tree of parents gives mark {number} of page {place + 1} to another element"
+
+
+def _tags(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
+    for node in tree.nodes:
+        for page, number in node.marks:
+            tag = tree.pages[page].numbers.get(number)
+            if tag is not None and tag != str(node.object.S).lstrip("/"):
+                yield f"mark {number} of page {page + 1} is a {tag} on the page and a {node.tag} in the tree"
+
+
+def _roles(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
+    for name, many in Counter(node.tag for node in tree.nodes if node.tag not in _STANDARD).items():
+        yield f"{many} elements are of the type {name}, which is no standard type"
+
+
+def _nesting(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
+    for node in tree.nodes:
+        above = node.parent.tag if node.parent is not None else "nothing"
+        if node.tag in _INSIDE and above not in _INSIDE[node.tag]:
+            yield f"a {node.tag} stands in {above}"
+        if node.marks and node.tag in _GROUPS:
+            yield f"a {node.tag} holds words or drawings of its own, which belong to nothing that is read"
+
+
+def _links(pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
+    owners = {place: node for node in tree.nodes for place in node.annotations}
+    for number, page in enumerate(pdf.pages, 1):
+        for annotation in page.get("/Annots", []):
+            owner = owners.get(annotation.objgen)
+            if owner is None:
+                yield f"an annotation of page {number} is in no element"
+            elif annotation.get("/Subtype") == "/Link" and owner.tag != "Link":
+                yield f"a link of page {number} is in a {owner.tag}"
+            elif not _parent_of(annotation, owner, tree):
+                yield f"the tree of parents gives an annotation of page {number} to another element"
+
+
+def _parent_of(annotation: pikepdf.Object, owner: Node, tree: Tree) -> bool:
+    entry = tree.parents.get(int(annotation.get("/StructParent", -1)))
+    return entry is not None and entry.objgen == owner.object.objgen
+
+
+def _figures(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
+    for node in tree.nodes:
+        if node.tag in ("Figure", "Formula") and not str(node.object.get("/Alt", "")).strip():
+            page = next((f" on page {page + 1}" for page, _ in node.marks), "")
+            yield f"a {node.tag.lower()}{page} has no alternative text"
+
+
+def _cells(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
+    for node in tree.nodes:
+        if node.tag == "TH" and str(node.attribute("/Scope") or "") not in ("/Row", "/Column", "/Both"):
+            yield "a header cell does not say whether it heads a row or a column"
+
+
+def _tables(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
+    for number, table in enumerate((node for node in tree.nodes if node.tag == "Table"), 1):
+        rows = [row for row in _rows(table) if row.kids]
+        if not rows:
+            yield f"table {number} has no row"
+        widths = _widths(rows)
+        if len(set(widths)) > 1:
+            yield f"the rows of table {number} have {min(widths)} to {max(widths)} columns"
+        if rows and not any(cell.tag == "TH" for row in rows for cell in row.kids):
+            yield f"table {number} has no header cell"
+
+
+def _rows(table: Node) -> Iterator[Node]:
+    for kid in table.kids:
+        if kid.tag == "TR":
+            yield kid
+        elif kid.tag in ("THead", "TBody", "TFoot"):
+            yield from _rows(kid)
+
+
+def _widths(rows: list[Node]) -> list[int]:
+    """Return how many columns each row has, with those that cells of earlier rows reach down into."""
+    widths = [0] * len(rows)
+    for place, row in enumerate(rows):
+        for cell in row.kids:
+            columns, deep = (int(cell.attribute(name) or 1) for name in ("/ColSpan", "/RowSpan"))
+            for reached in range(place, min(place + deep, len(rows))):
+                widths[reached] += columns
+    return widths
+
+
+def _headings(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
+    last = 0
+    for node in tree.nodes:
+        if len(node.tag) == 2 and node.tag[0] == "H" and node.tag[1].isdigit():
+            level = int(node.tag[1])
+            if level > last + 1:
+                yield f"a heading of level {level} follows one of level {last}" if last else f"the first is H{level}"
+            last = level
+
+
+def _unicode(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
+    for font in pdf.objects:
+        if isinstance(font, pikepdf.Dictionary) and font.get("/Type") == "/Font" and "/Subtype" in font:
+            descendant = str(font.Subtype) in ("/CIDFontType0", "/CIDFontType2")
+            if descendant:
+                continue
+            name = str(font.get("/BaseFont", ""))[:60]
+            if "/ToUnicode" not in font:
+                yield f"the font {name} does not say which characters it shows"
+            elif _NO_CHARACTER.search(font.ToUnicode.read_bytes()):
+                yield f"the font {name} says of a code that it shows no character"
+
+
+STRUCTURE_RULES = {
+    "marked": _marked, "tree": _whole, "language": _language, "content": _content, "marks": _marks,
+    "parents": _parents, "tags": _tags, "roles": _roles, "nesting": _nesting, "links": _links, "figures": _figures,
+    "header cells": _cells, "tables": _tables, "headings": _headings, "unicode": _unicode,
+}  # fmt: skip
+"""The rules by name."""
