@@ -17,11 +17,22 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.vocabulary import ALL_BASELINES, BASELINES, USUAL_BASELINES, Baseline, Better, SamplingUnit, Stratum
+from pipeline.vocabulary import (
+    ALL_BASELINES,
+    BASELINES,
+    STRATA,
+    USUAL_BASELINES,
+    Baseline,
+    Better,
+    ConfusionCell,
+    SamplingUnit,
+    Stratum,
+    TargetRole,
+)
 
 __all__ = ["CONFIG_VERSION", "AuditConfig", "Criterion", "OverlapConfig", "bound_fault", "digest_of", "resolved"]
 
-CONFIG_VERSION = 2
+CONFIG_VERSION = 3
 """The version of what may stand in ``audit.yaml``; its published schema names it."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -52,6 +63,17 @@ Threshold = Annotated[
     | Annotated[float, Field(gt=0, lt=1)],
     WrapValidator(_is_rule),
 ]
+
+
+def _is_population(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return check(value)
+    except ValidationError as error:
+        named = f"{', '.join(STRATA)}, or a cell {{reference: LABEL, answered: LABEL}}"
+        raise ValueError(f"must be {named}, not {value!r:.80}") from error
+
+
+Among = Annotated[Stratum | ConfusionCell, WrapValidator(_is_population)]
 Names = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)]
 LayoutName = Literal[
     "bids", "decathlon", "nnunet", "totalsegmentator", "brats", "luna16", "grand-challenge", "tcia", "xnat", "orthanc",
@@ -228,7 +250,8 @@ class ExplainConfig(_Part):
     """Which maps: methods, and whose logit each explains.
 
     ``options`` sets a method's own parameters, by its name: ``{rise: {count: 4000}}``. ``targets``: ``reference`` (each
-    label that the reference says is present), ``predicted``, or a label's name.
+    label that the reference says is present), ``predicted``, or a label's name. Where a classifier's answer is wrong,
+    the label that it called and the one that it missed are explained as well.
     """
 
     methods: Names = ("gradcam",)
@@ -263,6 +286,9 @@ class Criterion(_Part):
     at least or at most a number; or better than, not worse than, or as good as another map, paired by study. The
     claim is about the mean over patients, or over studies (``unit``), whose scores are independent.
 
+    ``among`` is a stratum, or a cell of the confusion matrix (``{reference: malignant, answered: benign}``). There the
+    map of the reference's label is judged, or with ``target_role: answered`` that of the label that was called instead.
+
     ``label``: each of the model's findings has to hold (``each``), some of them by name, or all of them ``pooled``.
     ``better_than`` names baselines, maps, or ``baselines``, all that the run has: each has to be beaten, by more than
     ``by``; with ``wins`` the share of patients in whom the map wins (a tie counts half) has to exceed that share.
@@ -280,7 +306,8 @@ class Criterion(_Part):
 
     metric: str
     method: str | None = None
-    among: Stratum = "reference_positive"
+    among: Among = "reference_positive"
+    target_role: TargetRole = "reference"
     label: Names = ("each",)
     unit: SamplingUnit = "patient"
     at_least: float | None = None
@@ -320,7 +347,17 @@ class Criterion(_Part):
             raise ValueError("statistic: median goes with at_least and at_most of the metric itself")
         if len(self.label) > 1 and {"each", "pooled"} & set(self.label):
             raise ValueError("label is each, pooled, or labels by name")
+        self._check_cell()
         return self
+
+    def _check_cell(self) -> None:
+        if not isinstance(self.among, ConfusionCell):
+            if self.target_role != "reference":
+                raise ValueError("target_role goes with a cell: among: {reference: LABEL, answered: LABEL}")
+        elif self.label not in (("each",), ("pooled",), (self.among.reference,)):
+            raise ValueError(f"label is that of the cell, {self.among.reference!r}: leave it out")
+        elif self.target_role == "answered" and self.among.is_right:
+            raise ValueError("target_role: answered goes with a wrong answer, and this cell's is right: leave it out")
 
 
 _CLAIMS = ("at_least", "at_most", "better_than", "not_worse_than", "equivalent_to")

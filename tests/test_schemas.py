@@ -11,6 +11,8 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
+    ("results", 4): "0cb6aa6b8516f8ca81f4325d71c016e22d5614126a353b33feb2ca98ac2c3fb9",
+    ("audit", 3): "08e60a45ca5e28ebfe59c3171eda8e85296657b426ffcfe8c9818218665af8a2",
     ("results", 3): "8455f9478e636ad2601d87b0eb95817b961c81fbe166677c006e72920804b116",
     ("run", 3): "8d1b740c92316a9a688085d57a8ba1e45d4e6560c41e7f6b8363cf90c2a71aa5",
     ("audit", 2): "7e0d9c7f32b13dd3540e7c0c3c029b3b5d66badc3a55ca4d2871a57d0dc58a83",

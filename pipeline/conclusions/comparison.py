@@ -127,7 +127,7 @@ def _differences(a: RunRecords, b: RunRecords, paired: frozenset[str]) -> tuple[
 def _units(run: RunRecords, paired: frozenset[str]) -> dict[tuple[str, str], Unit]:
     audits = [audit for audit in run.audits if audit.study in paired]
     metrics = [facts.name for facts in run.results.metrics]
-    return {(unit.study, unit.target): unit for unit in units_of(audits, metrics)}
+    return {(unit.study, unit.target): unit for unit in units_of(audits, metrics) if unit.role == "reference"}
 
 
 def _joined(a: Unit | None, b: Unit | None) -> Unit:

@@ -3,13 +3,16 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from pipeline.conclusions.choose_cases import choose_cases
 from pipeline.conclusions.input_summary import summarised
 from pipeline.config import AuditConfig
+from pipeline.evidence.answers import answered_wrongly, why_answers_are_not_judged
 from pipeline.evidence.cohort.classifier import classification
+from pipeline.evidence.cohort.confusion import confusion_matrix
 from pipeline.evidence.cohort.estimating import Bootstrap
 from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.summary import agreements, estimates, flow_of
@@ -18,7 +21,7 @@ from pipeline.evidence.experts import AGREEMENT_SCALES
 from pipeline.evidence.verdicts.criteria import Cohort, judge_all
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Provenance
-from pipeline.findings.results import CaseEntry, Compared, Results
+from pipeline.findings.results import CaseEntry, Compared, ConfusionMatrix, Results
 from pipeline.findings.spec import Member, RunSpec
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import BETTER, CLASSIFIER, CLASSIFIER_METRICS, STRATA_BY_PREDICTION
@@ -59,7 +62,8 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
     labels = [label for label in config.model.labels if label != negative]
     scales = {facts.name: MetricScale(facts.name, facts.range, facts.better) for facts in spec.metrics}
     seen = {member.study: member.first_seen for member in members} if spec.lock.open_cohort else None
-    cohort = Cohort(units_of(audits, tuple(scales), labels), audits, labels, scales, seen, config.baselines)
+    units = units_of(audits, tuple(scales), labels, partial(_wrong, config))
+    cohort = Cohort(units, audits, labels, scales, seen, config.baselines, negative)
     pairs = {
         audit.study: (audit.patient, {(pair.label, *pair.readers): pair.scores for pair in audit.agreement})
         for audit in audits
@@ -87,6 +91,7 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         compared=_compared(audits),
         cohort_facts=_cohort_facts(audits, negative),
         classification=_not_a_classifier() if is_regression else classification(audits, labels, bootstrap),
+        confusion=_confusion(config, cohort, bootstrap),
         estimates=_estimates(cohort, bootstrap, calls_labels=not is_regression),
         agreements=agreements(pairs, AGREEMENT_SCALES, bootstrap),
         equivalent_methods=shown.equivalent,
@@ -97,6 +102,19 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         not_analysed=tuple(audit for audit in audits if audit.status != "analysed"),
         mask_faults={audit.study: audit.mask_faults for audit in audits if audit.mask_faults},
     )
+
+
+def _wrong(config: AuditConfig, audit: StudyAudit) -> tuple[str, ...]:
+    return answered_wrongly(config.model, audit.reference, audit.predicted)
+
+
+def _confusion(config: AuditConfig, cohort: Cohort, bootstrap: Bootstrap) -> ConfusionMatrix:
+    """Return every answer by cell; of a model whose answers are not judged, why not."""
+    reason = why_answers_are_not_judged(config.model)
+    if reason is not None:
+        return ConfusionMatrix(reason=reason)
+    scales = tuple(cohort.scales.values())
+    return confusion_matrix(cohort.audits, cohort.units, scales, config.model.labels, cohort.negative, bootstrap)
 
 
 def _estimates(cohort: Cohort, bootstrap: Bootstrap, *, calls_labels: bool) -> tuple[Estimate, ...]:
@@ -192,14 +210,15 @@ def _with_range(layer: LayerFacts, audits: Sequence[StudyAudit]) -> LayerFacts:
 
 
 def _compared(audits: Sequence[StudyAudit]) -> Compared:
-    mapped = [audit for audit in audits if any(entry.map is not None for entry in audit.map_scores)]
+    maps = {
+        audit.study: [entry for entry in audit.map_scores if entry.map is not None and entry.target_role == "reference"]
+        for audit in audits
+    }
+    mapped = [audit for audit in audits if maps[audit.study]]
     scored = [
         audit
         for audit in mapped
-        if any(
-            entry.map is not None and any(score.value is not None for score in entry.scores)
-            for entry in audit.map_scores
-        )
+        if any(score.value is not None for entry in maps[audit.study] for score in entry.scores)
     ]
     return Compared(mapped=len(mapped), studies=len(scored), patients=len({audit.patient for audit in scored}))
 
@@ -267,6 +286,6 @@ def _scores(units: Sequence[Unit], method: str, metric: str) -> dict[str, float]
     by_study: dict[str, list[float]] = defaultdict(list)
     for unit in units:
         value = unit.scores.get((method, metric))
-        if isinstance(value, float):
+        if isinstance(value, float) and unit.role == "reference":
             by_study[unit.study].append(value)
     return {study: float(np.mean(values)) for study, values in by_study.items()}

@@ -6,7 +6,7 @@ not leave a cohort in silence.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,7 @@ from pipeline.evidence.metrics.registry import METRICS
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layers
 from pipeline.studies.consensus import CONSENSUS
-from pipeline.vocabulary import Stratum
+from pipeline.vocabulary import Stratum, TargetRole
 
 __all__ = ["NOT_ANALYSED", "NOT_EXPLAINED", "Unit", "in_stratum", "units_of"]
 
@@ -33,6 +33,9 @@ class Unit:
     ``scores`` goes from (map, metric) to a value or a reason, ``chances`` to the level of chance where there is one,
     ``readers`` from a metric to the mean agreement of the readers with each other. ``predicted`` is None
     where the model was not asked; ``absent`` says why there is no score at all.
+
+    ``role`` says why the target was explained: one that was called wrongly belongs to no stratum. ``reference`` are the
+    findings that the reference names, ``called`` the labels that the model calls (None: it was not asked).
     """
 
     study: str
@@ -45,49 +48,75 @@ class Unit:
     chances: Mapping[tuple[str, str], float]
     readers: Mapping[str, float] = field(default_factory=dict)
     absent: str | None = None
+    role: TargetRole = "reference"
+    reference: tuple[str, ...] = ()
+    called: tuple[str, ...] | None = ()
 
     def score(self, name: str, metric: str) -> float | str:
         """Return the value of a map's metric, or the reason why there is none."""
         return self.absent or self.scores.get((name, metric), NOT_EXPLAINED)
 
 
+_Wrong = Callable[[StudyAudit], Collection[str]]
+
+
+_Explained = tuple[str, TargetRole]
+
+
+def _none_wrong(_: StudyAudit) -> Collection[str]:
+    return ()
+
+
 def units_of(
-    audits: Iterable[StudyAudit], metrics: Collection[str] = tuple(METRICS), labels: Collection[str] = ()
+    audits: Iterable[StudyAudit],
+    metrics: Collection[str] = tuple(METRICS),
+    labels: Collection[str] = (),
+    wrong: _Wrong = _none_wrong,
 ) -> tuple[Unit, ...]:
     """Cut studies into units; ``metrics`` are the names of those that the run measured, ``labels`` the findings.
 
     With ``labels``, a target that the reference says is present and that was not explained is a unit without scores,
-    where the study has masks, and so is each present label of a study with masks that was not analysed.
+    where the study has masks, and so is each present label of a study with masks that was not analysed. ``wrong`` tells
+    which labels a study was called wrongly: one that was not explained is a unit without scores as well.
     """
     rows = list(audits)
     at_layers = methods_at_layers(row for row in rows if row.status == "analysed")
-    return tuple(unit for audit in rows for unit in _units(audit, at_layers, metrics, labels))
+    return tuple(unit for audit in rows for unit in _units(audit, at_layers, metrics, (labels, wrong)))
 
 
 def _units(
-    audit: StudyAudit, at_layers: Collection[str], metrics: Collection[str], labels: Collection[str]
+    audit: StudyAudit, at_layers: Collection[str], metrics: Collection[str], expected: tuple[Collection[str], _Wrong]
 ) -> Iterable[Unit]:
+    labels, wrong = expected
     analysed = audit.status == "analysed"
-    explained = dict.fromkeys(entry.target for entry in audit.map_scores) if analysed else {}
-    for target in explained:
-        yield _unit(audit, target, _by_map(audit, target, at_layers), metrics)
-    for label in labels if audit.masks or audit.mask_faults else ():
-        if label not in explained and audit.may_show(label):
-            yield _without_scores(audit, label, NOT_EXPLAINED if analysed else NOT_ANALYSED)
+    explained = dict.fromkeys((entry.target, entry.target_role) for entry in audit.map_scores) if analysed else {}
+    for of in explained:
+        yield _unit(audit, of, _by_map(audit, of, at_layers), metrics)
+    if not (audit.masks or audit.mask_faults):
+        return
+    for label in labels:
+        if (label, "reference") not in explained and audit.may_show(label):
+            yield _without_scores(audit, (label, "reference"), NOT_EXPLAINED if analysed else NOT_ANALYSED)
+    for label in wrong(audit) if analysed else ():
+        if (label, "answered") not in explained:
+            yield _without_scores(audit, (label, "answered"), NOT_EXPLAINED)
 
 
-def _without_scores(audit: StudyAudit, label: str, why: str) -> Unit:
-    analysed = audit.status == "analysed"
+def _without_scores(audit: StudyAudit, of: _Explained, why: str) -> Unit:
+    analysed, (label, role) = audit.status == "analysed", of
     return Unit(
         audit.study,
         audit.patient,
         label,
-        True,
+        role == "reference",
         label in audit.predicted if analysed else None,
         audit.strata,
         {},
         {},
         absent=why,
+        role=role,
+        reference=audit.reference or (),
+        called=audit.predicted if analysed else None,
     )
 
 
@@ -96,26 +125,35 @@ def _decisive(map_scores: Sequence[MapScores]) -> Sequence[MapScores]:
     return [entry for entry in map_scores if (entry.reader or "").startswith(CONSENSUS)] or map_scores
 
 
-def _by_map(audit: StudyAudit, target: str, at_layers: Collection[str]) -> dict[str, list[MapScores]]:
+def _by_map(audit: StudyAudit, of: _Explained, at_layers: Collection[str]) -> dict[str, list[MapScores]]:
     by_map: dict[str, list[MapScores]] = defaultdict(list)
-    for entry in _decisive([entry for entry in audit.map_scores if entry.target == target]):
+    for entry in _decisive([entry for entry in audit.map_scores if (entry.target, entry.target_role) == of]):
         by_map[map_name(entry, at_layers)].append(entry)
     return by_map
 
 
-def _unit(audit: StudyAudit, target: str, by_map: Mapping[str, list[MapScores]], metrics: Collection[str]) -> Unit:
+def _unit(
+    audit: StudyAudit,
+    of: _Explained,
+    by_map: Mapping[str, list[MapScores]],
+    metrics: Collection[str],
+) -> Unit:
+    target, role = of
     keys = [(name, metric) for name in by_map for metric in metrics]
     chances = {(name, metric): _chance(metric, by_map[name]) for name, metric in keys}
     return Unit(
         audit.study,
         audit.patient,
         target,
-        audit.reference is not None and target in audit.reference,
+        role == "reference" and audit.reference is not None and target in audit.reference,
         target in audit.predicted,
         audit.strata,
         {(name, metric): _over_readers(metric, by_map[name]) for name, metric in keys},
         {key: chance for key, chance in chances.items() if chance is not None},
         _between_readers(audit, target),
+        role=role,
+        reference=audit.reference or (),
+        called=audit.predicted,
     )
 
 
@@ -146,10 +184,16 @@ def _between_readers(audit: StudyAudit, target: str) -> dict[str, float]:
 
 
 def in_stratum(unit: Unit, among: Stratum) -> bool:
-    """Tell whether a unit belongs to a stratum; where the model was not asked it may belong to either, and counts."""
-    return {
-        "all": True,
-        "reference_positive": unit.positive,
-        "true_positive": unit.positive and unit.predicted is not False,
-        "false_negative": unit.positive and unit.predicted is not True,
-    }[among]
+    """Tell whether a unit belongs to a stratum; where the model was not asked it may belong to either, and counts.
+
+    A target that was called wrongly belongs to none.
+    """
+    return (
+        unit.role == "reference"
+        and {
+            "all": True,
+            "reference_positive": unit.positive,
+            "true_positive": unit.positive and unit.predicted is not False,
+            "false_negative": unit.positive and unit.predicted is not True,
+        }[among]
+    )
