@@ -188,12 +188,11 @@ def in_stratum(unit: Unit, among: Stratum) -> bool:
 
     A target that was called wrongly belongs to none.
     """
-    return (
-        unit.role == "reference"
-        and {
-            "all": True,
-            "reference_positive": unit.positive,
-            "true_positive": unit.positive and unit.predicted is not False,
-            "false_negative": unit.positive and unit.predicted is not True,
-        }[among]
-    )
+    if unit.role != "reference":
+        return False
+    return {
+        "all": True,
+        "reference_positive": unit.positive,
+        "true_positive": unit.positive and unit.predicted is not False,
+        "false_negative": unit.positive and unit.predicted is not True,
+    }[among]

@@ -2,9 +2,19 @@
 
 from dataclasses import replace
 
+import nibabel
+import numpy as np
 import pytest
+import torch
 
 from pipeline.checks.model_check import check_model
+from pipeline.config import ModelConfig
+from pipeline.evidence.answers import answered_wrongly
+from pipeline.evidence.cohort.classifier import classification
+from pipeline.evidence.cohort.confusion import confusion_matrix
+from pipeline.evidence.cohort.estimating import Bootstrap
+from pipeline.evidence.cohort.units import units_of
+from pipeline.models.outputs import answers_of
 from pipeline.walk import explaining
 from pipeline.walk.sources import find_sources
 from pipeline.walk.study_walk import audit_studies
@@ -178,11 +188,7 @@ def test_a_label_by_name_asks_for_the_answers_that_miss_it(planted):
 
 def test_of_independent_labels_each_wrong_one_has_its_map(planted):
     settings = ["model.output=sigmoid", "model.labels=[other,benign,malignant]", "model.arguments.independent=true"]
-    manifest = planted.parent / "archive" / "manifest.csv"
-    rows = manifest.read_text()
-    other = planted.parent / "archive" / "other.csv"
-    other.write_text(rows)
-    studies, _ = audited(planted, *settings, "archive.manifest=archive/other.csv")
+    studies, _ = audited(planted, *settings)
     both = studies["malignant_found"]
     assert both.predicted == ("benign", "malignant")
     assert roles(both) == {("malignant", "reference"), ("benign", "answered")}
@@ -192,16 +198,106 @@ def test_of_independent_labels_each_wrong_one_has_its_map(planted):
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.05])
-def test_what_is_answered_follows_the_threshold_of_two_labels(tmp_path, threshold):
-    from pipeline.config import ModelConfig
-    from pipeline.evidence.answers import answered_wrongly
-    from pipeline.models.outputs import answers_of
-
+def test_what_is_answered_follows_the_threshold_of_two_labels(threshold):
     model = ModelConfig.model_validate(
         {"name": "m", "factory": "a:b", "labels": ["clear", "lesion"], "threshold": threshold}
     )
-    import torch
-
     (answer,) = answers_of(torch.tensor([[1.0, -1.0]]), model, as_returned=False)  # 12 % lesion
     assert answered_wrongly(model, ("lesion",), answer.predicted) == (("clear",) if threshold == 0.5 else ())
     assert answered_wrongly(model, (), answer.predicted) == (() if threshold == 0.5 else ("lesion",))
+
+
+DAMAGE = {
+    "unreadable": lambda path: path.write_bytes(b"no image"),
+    "empty": lambda path: nibabel.save(blank(nibabel.load(path)), path),
+    "missing": lambda path: path.unlink(),
+}
+
+
+def blank(image):
+    return nibabel.Nifti1Image(np.zeros(image.shape, np.uint8), image.affine)
+
+
+@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+def test_the_classifier_is_judged_on_every_study_with_a_reference_whatever_its_masks(tmp_path, output):
+    """Of three wrong answers the masks cannot be used, in three ways; a fourth study has none at all."""
+    config = plant_answers(tmp_path, tuple(CASES))
+    archive = tmp_path / "archive"
+    damaged = dict(zip((2, 3, 4), DAMAGE, strict=True))
+    for number, how in damaged.items():
+        for reader in ("anna", "ben"):
+            DAMAGE[how](archive / f"study{number:02}_{reader}.nii.gz")
+    manifest = archive / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("study00_anna.nii.gz", "").replace("study00_ben.nii.gz", ""))
+    settings = [f"model.output={output}"]
+    settings += ["model.labels=[other,benign,malignant]"] if output == "sigmoid" else []
+    studies, _ = audited(config, *settings)
+    audits = list(studies.values())
+    assert {audit.status for audit in audits} == {"analysed"}
+    assert [bool(audit.masks) for audit in audits[:5]] == [False, True, False, False, False]
+    labels = ("benign", "malignant") if output == "softmax" else ("other", "benign", "malignant")
+    figures = classification(audits, labels, Bootstrap(200, 0))
+    assert all(figure.missing_studies == 0 for figure in figures)
+    accuracy = next(figure for figure in figures if figure.metric == "accuracy")
+    assert accuracy.studies == len(CASES)
+    counted = {"sensitivity": 3, "specificity": 4, "auroc": 7}  # of malignant
+    for metric, count in counted.items():
+        (figure,) = [each for each in figures if (each.metric, each.group) == (metric, "label=malignant")]
+        assert figure.studies == count
+    confusion = confusion_matrix(audits, units_of(audits, labels=labels), (), model_labels(output), None if output ==
+                                 "sigmoid" else "clear", Bootstrap(200, 0))  # fmt: skip
+    assert confusion.studies == len(CASES)
+
+
+def model_labels(output):
+    return ("other", "benign", "malignant") if output == "sigmoid" else ("clear", "benign", "malignant")
+
+
+def test_an_answered_map_whose_masks_cannot_be_used_says_why(tmp_path):
+    config = plant_answers(tmp_path, ("benign_called_malignant", "malignant_called_benign", "benign_found"))
+    for number, how in enumerate(("unreadable", "empty")):
+        DAMAGE[how](tmp_path / "archive" / f"study{number:02}_anna.nii.gz")
+    DAMAGE["empty"](tmp_path / "archive" / "study01_ben.nii.gz")
+    studies, _ = audited(config, cases=("unreadable", "empty", "found"))
+    assert scores(studies["unreadable"], "malignant", "answered") == [0.0, "unsupported_format"]
+    assert scores(studies["unreadable"], "benign", "reference") == [1.0, "unsupported_format"]
+    assert scores(studies["empty"], "benign", "answered") == ["mask_empty_for_positive"] * 2
+
+
+def test_a_label_that_only_the_reference_has_leaves_the_study_out_and_counts_against_each_claim(tmp_path):
+    config = plant_answers(tmp_path, ("benign_found", "benign_called_malignant", "clear"))
+    manifest = tmp_path / "archive" / "manifest.csv"
+    rows = manifest.read_text().splitlines()
+    rows[2] = rows[2].replace("benign", "benign;granuloma")
+    manifest.write_text("\n".join(rows))
+    studies, _ = audited(config, cases=("found", "unknown", "clear"))
+    unknown = studies["unknown"]
+    assert (unknown.status, unknown.reason, unknown.reference) == ("excluded", "unknown_label", ("benign",))
+    audits, labels = list(studies.values()), ("benign", "malignant")
+    confusion = confusion_matrix(audits, units_of(audits, labels=labels), (), model_labels("softmax"), "clear",
+                                 Bootstrap(200, 0))  # fmt: skip
+    assert (confusion.studies, confusion.unanswered) == (2, 1)
+    figures = classification(audits, labels, Bootstrap(200, 0))
+    assert [figure.missing_studies for figure in figures if figure.metric == "sensitivity"] == [1, 1]
+
+
+def test_several_findings_of_a_reader_are_held_against_together(tmp_path):
+    """A third label is called where the reference names two: its map is held against both masks at once."""
+    config = plant_answers(tmp_path, ("malignant_called_benign",))
+    archive = tmp_path / "archive"
+    image = nibabel.load(archive / "study00_anna.nii.gz")
+    beside = np.zeros(image.shape, np.uint8)
+    beside[12:15, 14:17, 8:11] = 1
+    nibabel.save(nibabel.Nifti1Image(beside, image.affine), archive / "beside.nii.gz")
+    (archive / "manifest.csv").write_text(
+        "study,patient,image,label,mask:anna:malignant,mask:anna:other\n"
+        "study00,patient00,study00.nii.gz,malignant;other,study00_anna.nii.gz,beside.nii.gz\n"
+    )
+    settings = ["model.output=sigmoid", "model.labels=[other,benign,malignant]", "model.arguments.independent=true"]
+    (audit,) = audited(config, *settings, cases=("both",))[0].values()
+    assert audit.predicted == ("benign",)
+    assert roles(audit) == {("other", "reference"), ("malignant", "reference"), ("benign", "answered")}
+    (entry,) = [e for e in audit.map_scores if (e.target_role, e.method) == ("answered", "gradcam")]
+    own = {e.target: e.mask_share for e in audit.map_scores if e.target_role == "reference" and e.method == "gradcam"}
+    assert entry.mask_share == pytest.approx(own["other"] + own["malignant"])
+    assert scores(audit, "benign", "answered") == [1.0]
