@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.results import CellFindings, Results
 from pipeline.vocabulary import NOTHING, TARGET_ROLES
-from reports.numbers import bounds, number
-from reports.page.layout import Flowable, columns, note, paragraph, table
+from reports.numbers import count, estimate
+from reports.page.layout import Flowable, columns, note, paragraph, subheading, table
 from reports.page.text import DASH, bold
 from reports.registry import Context, section
-from reports.wording import headed, in_sentence, interval_head, intervals
+from reports.wording import headed, in_sentence, interval_head, intervals, method
 
 _WHY = (
     "A finding that is called another one, a finding that is missed and a false alarm are different errors. In every "
@@ -30,15 +30,15 @@ def build(context: Context) -> list[Flowable]:
     confusion = results.confusion
     if not confusion.cells:
         return [paragraph(f"There are no cells: {confusion.reason or 'no study with a reference was answered'}.")]
-    every = [estimate for cell in confusion.cells for estimate in (*cell.reference_map, *cell.answered_map)]
+    every = [part for cell in confusion.cells for part in (*cell.reference_map, *cell.answered_map)]
     shown = _metric_of(results)
     lost = f" {confusion.unanswered} studies with a reference were not answered, and may belong to any of the cells."
     by_itself = any(NOTHING in (part.cell.reference, part.cell.answered) for part in confusion.cells)
     return [
         paragraph(_WHY),
-        *(_table(results, confusion.cells, facts.name, shown) for facts in results.methods),
+        *(part for facts in results.methods for part in _table(results, confusion.cells, facts.name, shown)),
         note(
-            f"{intervals([estimate for estimate in every if estimate.metric == shown])} {_PLACED}"
+            f"{intervals([part for part in every if part.metric == shown])} {_PLACED}"
             f"{_BY_ITSELF if by_itself else ''}{lost if confusion.unanswered else ''}"
         ),
     ]
@@ -50,19 +50,21 @@ def _metric_of(results: Results) -> str:
     return "hit_rate" if "hit_rate" in names else names[0]
 
 
-def _table(results: Results, cells: Sequence[CellFindings], name: str, shown: str) -> Flowable:
-    every = [estimate for cell in cells for estimate in _of(cell.reference_map, name, shown)]
+def _table(results: Results, cells: Sequence[CellFindings], name: str, shown: str) -> list[Flowable]:
+    """Return the table of a method's maps, under its name where there are several methods."""
+    every = [part for cell in cells for part in _of(cell.reference_map, name, shown)]
     title, confidence = headed(results, shown), interval_head(every)
+    heads = [f"{title}, {in_sentence(TARGET_ROLES[role])} ({confidence})" for role in TARGET_ROLES]
     shape = columns(
-        ("Reference", 20),
-        ("Answered", 20),
-        ("Studies", 9, True),
-        ("Patients", 9, True),
-        (f"{title}, {in_sentence(TARGET_ROLES['reference'])} ({confidence})", 27, True),
-        (f"{title}, {in_sentence(TARGET_ROLES['answered'])} ({confidence})", 27, True),
-        ("In the body", 14, True),
+        ("Reference", 17),
+        ("Answered", 17),
+        ("Studies", 12, True),
+        ("Patients", 13, True),
+        *((head, 26, True) for head in heads),
+        (f"In the body ({confidence})", 24, True),
     )
-    return table([*shape], [_row(cell, name, shown) for cell in cells])
+    rows = table(shape, [_row(cell, name, shown) for cell in cells])
+    return [*(subheading(method(results, name)) if len(results.methods) > 1 else []), rows]
 
 
 def _row(part: CellFindings, name: str, shown: str) -> tuple[object, ...]:
@@ -70,8 +72,8 @@ def _row(part: CellFindings, name: str, shown: str) -> tuple[object, ...]:
     return (
         part.cell.reference,
         answered if part.cell.is_right else bold(answered),
-        f"{part.studies}",
-        f"{part.patients}",
+        count(part.studies),
+        count(part.patients),
         _numbers(_of(part.reference_map, name, shown)),
         _numbers(_of(part.answered_map, name, shown)),
         _numbers(_of(part.placement, name, "energy_in_body")),
@@ -84,5 +86,4 @@ def _of(estimates: Sequence[Estimate], name: str, shown: str) -> list[Estimate]:
 
 def _numbers(estimates: Sequence[Estimate]) -> str:
     """Return the values with their bounds, one for each layer; a dash where there is no map."""
-    said = [f"{number(part.value)} ({bounds(part)})" if part.value is not None else DASH for part in estimates]
-    return "; ".join(said) or DASH
+    return "; ".join(map(estimate, estimates)) or DASH

@@ -137,6 +137,7 @@ def test_both_maps_are_in_the_cases_pictures(finished):
     assert panels.target == "benign"
     assert set(panels.views[0].maps) == {"gradcam", "gradcam (malignant, answered)"}
     assert set(panels.views[0].masks) == {"anna", "ben"}
+    assert any("(gradcam (malignant, answered)) has its maximum" in view.caption for view in panels.views)
 
 
 def test_a_run_with_wrong_answers_verifies(finished):
