@@ -166,6 +166,8 @@ class FinishedRun:
     def map(self, study: str, method: str, *, target: str | None = None, layer: str | None = None) -> PlacedMap:
         """Return a study's map. Target and layer need not be named where there is but one.
 
+        The map of a label that was called wrongly is returned where it is named, or the study has no other.
+
         Raises:
             OutputError: when there is no such map, or more than one; when its file is missing or altered.
         """
@@ -175,6 +177,8 @@ class FinishedRun:
             why = f"it was not analysed ({audit.reason})" if audit.reason else "there was no target to explain"
             raise OutputError(f"study: {study} has no map: {why}")
         entries = _choose(kept, "method", method, study)
+        if target is None:
+            entries = [entry for entry in entries if entry.target_role == "reference"] or entries
         entries = _choose(entries, "target", target, study)
         entry = _choose(entries, "layer", layer, study)[0]
         array, affine = load_map(self.folder, entry)

@@ -35,6 +35,7 @@ _SCORE = pa.schema(
         ("method", pa.string()),
         ("layer", pa.string()),
         ("reader", pa.string()),
+        ("target_role", pa.string()),
         ("seen_share", pa.float64()),
         ("mask_share", pa.float64()),
         ("metric", pa.string()),
@@ -49,8 +50,10 @@ def scores_table(audits: Sequence[StudyAudit]) -> pa.Table:
     """Return one row for each study, target, map, reader and metric.
 
     ``value`` is null where a score is undefined, ``reason`` says why. ``chance`` is the value to expect of a map that
-    is placed at random, where there is one. ``in_reference`` is null where nobody said what is present. Each column of
-    the manifest that makes subgroups is ``stratum_<name>``.
+    is placed at random, where there is one. ``in_reference`` is null where nobody said what is present. A row whose
+    ``target_role`` is ``answered`` holds the map of a label that was called wrongly against the findings that are
+    there: leave it out of a mean over the reference's labels. Each column of the manifest that makes subgroups is
+    ``stratum_<name>``.
     """
     schema = _with_strata(_SCORE, audits)
     rows = (_score_row(audit, entry, score) for audit in audits for entry in audit.map_scores for score in entry.scores)
@@ -68,6 +71,7 @@ def _score_row(audit: StudyAudit, entry: MapScores, score: Score) -> dict[str, o
         "method": entry.method,
         "layer": entry.layer,
         "reader": entry.reader,
+        "target_role": entry.target_role,
         "seen_share": entry.seen_share,
         "mask_share": entry.mask_share,
         "metric": score.name,

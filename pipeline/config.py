@@ -230,7 +230,8 @@ class ExplainConfig(ConfigPart):
     """Which maps: methods, and whose logit each explains.
 
     ``options`` sets a method's own parameters, by its name: ``{rise: {count: 4000}}``. ``targets``: ``reference`` (each
-    label that the reference says is present), ``predicted``, or a label's name.
+    label that the reference says is present), ``predicted``, or a label's name. Where a classifier's answer is wrong,
+    the label that it called and the one that it missed are explained as well.
     """
 
     methods: Names = ("gradcam",)

@@ -2,12 +2,30 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from pipeline.config_part import ConfigPart, Names, Share, listed
-from pipeline.vocabulary import Better, SamplingUnit, Stratum
+from pipeline.vocabulary import STRATA, Better, ConfusionCell, SamplingUnit, Stratum, TargetRole
 
 __all__ = ["Criterion", "bound_fault"]
+
+
+def _is_population(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return check(value)
+    except ValidationError as error:
+        named = f"{', '.join(STRATA)}, or a cell {{reference: LABEL, answered: LABEL}}"
+        raise ValueError(f"must be {named}, not {value!r:.80}") from error
+
+
+Among = Annotated[Stratum | ConfusionCell, WrapValidator(_is_population)]
 
 
 class Criterion(ConfigPart):
@@ -16,6 +34,9 @@ class Criterion(ConfigPart):
     A metric of a method (``hit_rate`` of ``gradcam``) or of the classifier (``accuracy``, no method), among a stratum:
     at least or at most a number; or better than, not worse than, or as good as another map, paired by study. The
     claim is about the mean over patients, or over studies (``unit``), whose scores are independent.
+
+    ``among`` is a stratum, or a cell of the confusion matrix (``{reference: malignant, answered: benign}``). There the
+    map of the reference's label is judged, or with ``target_role: answered`` that of the label that was called instead.
 
     ``label``: each of the model's findings has to hold (``each``), some of them by name, or all of them ``pooled``.
     ``better_than`` names baselines, maps, or ``baselines``, all that the run has: each has to be beaten, by more than
@@ -39,7 +60,8 @@ class Criterion(ConfigPart):
 
     metric: str
     method: str | None = None
-    among: Stratum = "reference_positive"
+    among: Among = "reference_positive"
+    target_role: TargetRole = "reference"
     label: Names = ("each",)
     unit: SamplingUnit = "patient"
     at_least: float | None = None
@@ -61,7 +83,11 @@ class Criterion(ConfigPart):
 
     def stated(self) -> dict[str, Any]:
         """Return what a lock holds of it; keys that later versions added are left out while they say nothing."""
-        added = {name for name, default in (("cap", None), ("readers", "these")) if getattr(self, name) == default}
+        added = {
+            name
+            for name, default in (("cap", None), ("readers", "these"), ("target_role", "reference"))
+            if getattr(self, name) == default
+        }
         return self.model_dump(mode="json", exclude=added)
 
     @property
@@ -94,7 +120,17 @@ class Criterion(ConfigPart):
             )
         if len(self.label) > 1 and {"each", "pooled"} & set(self.label):
             raise ValueError("label is each, pooled, or labels by name")
+        self._check_cell()
         return self
+
+    def _check_cell(self) -> None:
+        if not isinstance(self.among, ConfusionCell):
+            if self.target_role != "reference":
+                raise ValueError("target_role goes with a cell: among: {reference: LABEL, answered: LABEL}")
+        elif self.label not in (("each",), ("pooled",), (self.among.reference,)):
+            raise ValueError(f"label is that of the cell, {self.among.reference!r}: leave it out")
+        elif self.target_role == "answered" and self.among.is_right:
+            raise ValueError("target_role: answered goes with a wrong answer, and this cell's is right: leave it out")
 
 
 _CLAIMS = ("at_least", "at_most", "better_than", "not_worse_than", "equivalent_to")

@@ -4,7 +4,8 @@ A type says which values there are; the table beside it what each is called, in 
 """
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal
 
 __all__ = [
     "ALL_BASELINES",
@@ -19,18 +20,22 @@ __all__ = [
     "IMAGE_BASELINES",
     "LESION_FEATURES",
     "LESION_STRATA",
+    "NOTHING",
+    "NO_FINDING",
     "OTHER_READERS",
     "STATUSES",
     "STRATA",
     "STRATA_BY_PREDICTION",
     "STRATA_MEANING",
     "SURE",
+    "TARGET_ROLES",
     "USUAL_BASELINES",
     "USUAL_FRAMEWORKS",
     "WORST_FIRST",
     "Answer",
     "Baseline",
     "Better",
+    "ConfusionCell",
     "Decision",
     "Fidelity",
     "Framework",
@@ -39,6 +44,7 @@ __all__ = [
     "SamplingUnit",
     "Status",
     "Stratum",
+    "TargetRole",
 ]
 
 Stratum = Literal["all", "reference_positive", "true_positive", "false_negative"]
@@ -59,6 +65,52 @@ STRATA_MEANING: Final[Mapping[Stratum, str]] = {
     "true_positive": "Reference positive, and the model said so: did it look at the finding?",
     "false_negative": "Reference positive, but the model missed it: did it look at the finding all the same?",
 }
+
+TargetRole = Literal["reference", "answered"]
+
+TARGET_ROLES: Final[Mapping[TargetRole, str]] = {
+    "reference": "Map of the reference's label",
+    "answered": "Map of the answered label",
+}
+"""Why a label is explained. ``answered``: the model called it, and the reference says that it is not there; such a map
+stands beside the others and is never one of them."""
+
+NOTHING: Final = "nothing"
+"""What stands in a cell for a label that is not there, or not called, where each label is called by itself."""
+
+
+@dataclass(frozen=True)
+class ConfusionCell:
+    """A cell of the confusion matrix: what the reference says, and what the model called.
+
+    Labels of a model whose labels exclude each other, the negative one among them. Where each label is called by
+    itself, both are the same label, or one of them is ``nothing``.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    reference: str
+    answered: str
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the answer is the reference's."""
+        return self.reference == self.answered
+
+    @property
+    def words(self) -> str:
+        """The cell as it stands in a sentence: ``malignant called benign``."""
+        if self.answered == NOTHING:
+            return f"{self.reference} not called"
+        return f"{self.answered} called where it is not" if self.reference == NOTHING else self._pair
+
+    @property
+    def _pair(self) -> str:
+        return f"{self.reference} called {self.answered}"
+
+
+NO_FINDING: Final = "no_finding"
+"""Why the map of a label that was called wrongly has no score: the reference names no finding to hold it against."""
 
 SamplingUnit = Literal["patient", "study"]
 """What a criterion's mean is taken over, and what is independent of each other."""
@@ -157,7 +209,8 @@ CLASSIFIER_METRICS: Final[Mapping[str, str]] = {
 
 CSV_COLUMNS: Final = (
     "study", "patient", "status", "stage", "reason", "reference", "predicted", "probability", "value", "target",
-    "method", "layer", "reader", "degenerate", "seen_share", "mask_share", "mask_faults",
+    "method", "layer", "reader", "target_role", "degenerate", "seen_share", "mask_share", "peak", "energy_in_body",
+    "peak_in_body", "body_share", "mask_faults",
 )  # fmt: skip
 """The columns of ``per_study.csv`` besides those of the metrics."""
 

@@ -6,7 +6,16 @@ from typing import Final
 from pipeline.findings.estimates import Estimate, Verdict
 from pipeline.findings.facts import LayerFacts
 from pipeline.findings.results import Results
-from pipeline.vocabulary import BASELINES, BETTER, CLASSIFIER, CLASSIFIER_METRICS, STRATA, Better, Stratum
+from pipeline.vocabulary import (
+    BASELINES,
+    BETTER,
+    CLASSIFIER,
+    CLASSIFIER_METRICS,
+    STRATA,
+    Better,
+    ConfusionCell,
+    Stratum,
+)
 from reports.numbers import MARK, count, number, share
 from reports.page.layout import Chip
 from reports.page.text import DASH
@@ -50,6 +59,9 @@ def words(name: str) -> str:
 def method(results: Results, name: str) -> str:
     """Return a method's, baseline's or classifier's title; with its layer where maps were taken at several."""
     known = {facts.name: facts.title for facts in results.methods} | dict(BASELINES) | {CLASSIFIER: "Classifier"}
+    plain, bracket, label = name.partition(" (")
+    if bracket:  # of another label than the case's own
+        return f"{method(results, plain)}{bracket}{label}"
     base, at, layer = name.partition("@")
     return f"{known.get(base, base)} at {layer}" if at else known.get(name, name)
 
@@ -97,9 +109,9 @@ def range_of(results: Results, name: str) -> tuple[float | None, float | None]:
     return next((facts.range for facts in results.metrics if facts.name == name), (None, None))
 
 
-def stratum(name: Stratum) -> str:
-    """Return a stratum's title: ``True positive studies``."""
-    return STRATA[name]
+def stratum(name: Stratum | ConfusionCell) -> str:
+    """Return a stratum's title, ``True positive studies``, or a cell's: ``Studies: malignant called benign``."""
+    return f"Studies: {name.words}" if isinstance(name, ConfusionCell) else STRATA[name]
 
 
 def in_sentence(title: str) -> str:
@@ -120,7 +132,8 @@ def subject(results: Results, verdict: Verdict) -> str:
     of_label = f" for {verdict.label} (the label that decides)" if verdict.label is not None and verdict.parts else ""
     if verdict.method == CLASSIFIER:
         return f"{title} of the classifier{of_label}"
-    whole = f"{title} of {method(results, verdict.method)}"
+    answered = " (the answered label's map)" if verdict.target_role == "answered" else ""
+    whole = f"{title} of {method(results, verdict.method)}{answered}"
     if verdict.rule.startswith(_OF_PATIENTS):
         return f"Share of patients by {in_sentence(title)} of {method(results, verdict.method)}{of_label}"
     if verdict.against is None:

@@ -16,11 +16,12 @@ from pipeline.checks.names import KnownMetric, KnownNames, installed_metric_name
 from pipeline.config import AuditConfig, Criterion, bound_fault
 from pipeline.config_file import Document, Fault, Key, LoadedConfig, ParsedConfig, parse_config, read_document
 from pipeline.errors import ArchiveError, ConfigError, ModelError, closest
+from pipeline.evidence.answers import why_answers_are_not_judged
 from pipeline.extensions import names_of
 from pipeline.findings.lock import read_lock
 from pipeline.models.bundle_files import bundle_files, weights_digest
 from pipeline.studies.listing.manifest import read_manifest
-from pipeline.vocabulary import STRATA_BY_PREDICTION
+from pipeline.vocabulary import NOTHING, STRATA_BY_PREDICTION, ConfusionCell
 
 __all__ = ["check_content", "check_names", "checked_config"]
 
@@ -98,6 +99,9 @@ def _labels(config: AuditConfig, _: Path) -> Iterator[Fault]:
     reserved = sorted({"reference", "predicted"} & set(config.model.labels))
     if reserved:
         says = f"{reserved[0]!r} is a word with its own meaning in explain.targets; rename the label"
+        yield _fault("model", "labels", says=says)
+    if config.model.has_independent_labels and NOTHING in config.model.labels:
+        says = f"{NOTHING!r} means that a label is not there, or not called, where each is called by itself; rename it"
         yield _fault("model", "labels", says=says)
 
 
@@ -200,6 +204,7 @@ def _criteria(config: AuditConfig, _: Path) -> Iterator[Fault]:
     known = known_names()
     for number, criterion in enumerate(config.criteria):
         yield from _labels_of_a_criterion(config, number, criterion)
+        yield from _cell(config, number, criterion)
         if criterion.method is None:
             yield from _of_the_classifier(known, number, criterion)
         else:
@@ -224,7 +229,9 @@ def _of_the_classifier(known: KnownNames, number: int, criterion: Criterion) -> 
         key = "within" if criterion.within is not None else "statistic"
         yield _fault("criteria", number, key, says="is for a metric of maps; add 'method:', the map to judge")
     if "among" in criterion.model_fields_set and criterion.among != "all":
-        says = f"the classifier is judged on all studies, not on {criterion.among!r}"
+        among = criterion.among
+        population = f"{among.words!r}" if isinstance(among, ConfusionCell) else repr(among)
+        says = f"the classifier is judged on all studies, not on {population}"
         yield _fault("criteria", number, "among", says=says)
     yield from _bounds(number, criterion, KnownMetric(criterion.metric, (0.0, 1.0), "higher"))
 
@@ -251,6 +258,35 @@ def _labels_of_a_criterion(config: AuditConfig, number: int, criterion: Criterio
     for name in criterion.label:
         if name not in (*findings, "each", "pooled"):
             yield _fault("criteria", number, "label", says=f"unknown label {name!r}; {closest(name, findings)}")
+
+
+def _cell(config: AuditConfig, number: int, criterion: Criterion) -> Iterator[Fault]:
+    """Refuse a cell that no study of this model can be in, or in which no map is held against a mask."""
+    cell, model = criterion.among, config.model
+    if not isinstance(cell, ConfusionCell):
+        return
+    why = why_answers_are_not_judged(model)
+    if why is not None:
+        yield _fault("criteria", number, "among", says=f"{why}; name a stratum, such as reference_positive")
+        return
+    words = [NOTHING] if model.has_independent_labels else []
+    for key, name in (("reference", cell.reference), ("answered", cell.answered)):
+        known = [*model.labels, *words]
+        if name not in known:
+            yield _fault("criteria", number, "among", says=f"unknown label {name!r} in {key}; {closest(name, known)}")
+            return
+    if cell.reference in (model.negative_label, *words):
+        says = (
+            "the reference names no finding there, so no map is held against a mask; where the maps of false alarms "
+            "lie is reported without a criterion"
+        )
+        yield _fault("criteria", number, "among", says=says)
+    elif model.has_independent_labels and cell.answered not in (cell.reference, NOTHING):
+        says = f"each label is called by itself: answered is {cell.reference} or {NOTHING}, not {cell.answered}"
+        yield _fault("criteria", number, "among", says=says)
+    elif criterion.target_role == "answered" and cell.answered == NOTHING:
+        says = f"no label is called in {cell.words!r}, so there is no map of it; leave it out"
+        yield _fault("criteria", number, "target_role", says=says)
 
 
 def _opponents(maps: Sequence[str], number: int, criterion: Criterion) -> Iterator[Fault]:

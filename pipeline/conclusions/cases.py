@@ -42,8 +42,8 @@ def cut_panels(
     """Cut one study's panels: a projection whole, a volume in the planes that matter.
 
     A volume is cut across its coarsest axis, where the masks are largest and, when that is another plane, where the
-    first map has its maximum. Planes are turned by whole voxels only: axial ones with anterior on top, coronal and
-    sagittal ones with superior on top, the patient's right (or anterior) on the left.
+    first map of each label has its maximum. Planes are turned by whole voxels only: axial ones with anterior on top,
+    coronal and sagittal ones with superior on top, the patient's right (or anterior) on the left.
     """
     geometry = image.geometry
     low, high = window or (float(v) for v in np.percentile(image.array, (0.5, 99.5)))
@@ -100,7 +100,10 @@ def _cuts(geometry: Geometry, masks: Sequence[Mask], heatmaps: Mapping[str, Heat
         others = tuple(number for number in range(3) if number != axis)
         area = sum(mask.sum(axis=others) for mask in marked)
         places.append((int(np.argmax(area)), "where the experts' masks are largest"))
-    for name, heatmap in list(heatmaps.items())[:1]:
+    firsts: dict[str, tuple[str, Heatmap]] = {}
+    for name, heatmap in heatmaps.items():
+        firsts.setdefault(heatmap.target, (name, heatmap))
+    for name, heatmap in firsts.values():
         peak = _peak(heatmap, axis)
         if peak is not None:
             places.append((peak, f"where the map ({name}) has its maximum"))

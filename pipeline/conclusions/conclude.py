@@ -3,13 +3,16 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from pipeline.conclusions.choose_cases import choose_cases
 from pipeline.conclusions.input_summary import summarised
 from pipeline.config import AuditConfig
+from pipeline.evidence.answers import answered_wrongly, why_answers_are_not_judged
 from pipeline.evidence.cohort.classifier import classification
+from pipeline.evidence.cohort.confusion import confusion_matrix
 from pipeline.evidence.cohort.estimating import Bootstrap, StatedBounds
 from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.summary import agreements, estimates, flow_of
@@ -26,7 +29,7 @@ from pipeline.evidence.verdicts.criteria import Cohort, judge_all
 from pipeline.findings.context.changes import RunChange
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Provenance
-from pipeline.findings.results import CaseEntry, Compared, Results
+from pipeline.findings.results import CaseEntry, Compared, ConfusionMatrix, Results
 from pipeline.findings.spec import Member, RunSpec
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import BETTER, CLASSIFIER, CLASSIFIER_METRICS, STRATA_BY_PREDICTION
@@ -81,7 +84,8 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
     labels = [label for label in config.model.labels if label != negative]
     scales = {facts.name: MetricScale.of(facts) for facts in spec.metrics}
     seen = {member.study: member.first_seen for member in members} if spec.lock.open_cohort else None
-    cohort = Cohort(units_of(audits, tuple(scales), labels), audits, labels, scales, seen, config.baselines)
+    units = units_of(audits, tuple(scales), labels, partial(_wrong, config))
+    cohort = Cohort(units, audits, labels, scales, seen, config.baselines, negative)
     pairs = {
         audit.study: (audit.patient, {(pair.label, *pair.readers): pair.scores for pair in audit.agreement})
         for audit in audits
@@ -114,6 +118,7 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         curves=threshold_curves(audits, labels, bootstrap),
         lesion_strata=lesions.strata,
         lesion_trends=lesion_trends(cohort.units, tuple(scales.values()), lesions, bootstrap),
+        confusion=_confusion(config, cohort, bootstrap),
         agreements=agreements(pairs, AGREEMENT_SCALES, bootstrap),
         equivalent_methods=shown.equivalent,
         verdicts=judge_all(config.criteria, cohort, bootstrap),
@@ -126,6 +131,19 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         changes=shown.changes,
         margins=config.change.margins,
     )
+
+
+def _wrong(config: AuditConfig, audit: StudyAudit) -> tuple[str, ...]:
+    return answered_wrongly(config.model, audit.reference, audit.predicted)
+
+
+def _confusion(config: AuditConfig, cohort: Cohort, bootstrap: Bootstrap) -> ConfusionMatrix:
+    """Return every answer by cell; of a model whose answers are not judged, why not."""
+    reason = why_answers_are_not_judged(config.model)
+    if reason is not None:
+        return ConfusionMatrix(reason=reason)
+    scales = tuple(cohort.scales.values())
+    return confusion_matrix(cohort.audits, cohort.units, scales, config.model.labels, cohort.negative, bootstrap)
 
 
 def _estimates(
@@ -225,14 +243,15 @@ def _with_range(layer: LayerFacts, audits: Sequence[StudyAudit]) -> LayerFacts:
 
 
 def _compared(audits: Sequence[StudyAudit]) -> Compared:
-    mapped = [audit for audit in audits if any(entry.map is not None for entry in audit.map_scores)]
+    maps = {
+        audit.study: [entry for entry in audit.map_scores if entry.map is not None and entry.target_role == "reference"]
+        for audit in audits
+    }
+    mapped = [audit for audit in audits if maps[audit.study]]
     scored = [
         audit
         for audit in mapped
-        if any(
-            entry.map is not None and any(score.value is not None for score in entry.scores)
-            for entry in audit.map_scores
-        )
+        if any(score.value is not None for entry in maps[audit.study] for score in entry.scores)
     ]
     return Compared(mapped=len(mapped), studies=len(scored), patients=len({audit.patient for audit in scored}))
 
@@ -300,6 +319,6 @@ def _scores(units: Sequence[Unit], method: str, metric: str) -> dict[str, float]
     by_study: dict[str, list[float]] = defaultdict(list)
     for unit in units:
         value = unit.scores.get((method, metric))
-        if isinstance(value, float):
+        if isinstance(value, float) and unit.role == "reference":
             by_study[unit.study].append(value)
     return {study: float(np.mean(values)) for study, values in by_study.items()}

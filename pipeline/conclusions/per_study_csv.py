@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pipeline.findings.facts import MetricFacts
+from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import CSV_COLUMNS
 
@@ -45,13 +46,22 @@ def _csv_rows(audit: StudyAudit) -> list[dict[str, object]]:
     rows = []
     for entry in audit.map_scores:
         facts = entry.model_dump(
-            include={"target", "method", "layer", "reader", "degenerate", "seen_share", "mask_share"}
+            include={"target", "method", "layer", "reader", "target_role", "degenerate", "seen_share", "mask_share"}
         )
+        facts |= _placement(entry)
         scores = {score.name: score.value for score in entry.scores}
         reasons = {f"{score.name}_undefined": score.reason for score in entry.scores}
         said = {"probability": audit.probabilities.get(entry.target), "value": audit.values.get(entry.target)}
         rows.append({**study, **facts, **said, **scores, **reasons})
     return rows or [study]
+
+
+def _placement(entry: MapScores) -> dict[str, object]:
+    """Return where the map of a label that was called wrongly lies; its peak as shares of the way along each axis."""
+    if entry.placement is None:
+        return {}
+    facts = entry.placement.model_dump(include={"energy_in_body", "peak_in_body", "body_share"})
+    return {**facts, "peak": ";".join(f"{share:.4f}" for share in entry.placement.peak or ())}
 
 
 def neutral(cell: object) -> object:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pipeline.findings.frozen_model import FrozenModel
-from pipeline.vocabulary import Answer, SamplingUnit, Stratum
+from pipeline.vocabulary import Answer, ConfusionCell, SamplingUnit, Stratum, TargetRole
 
 __all__ = ["Agreement", "DescriptiveInterval", "Estimate", "LabelVerdict", "Verdict"]
 
@@ -20,7 +20,10 @@ class Estimate(FrozenModel):
     """A number about the cohort with its interval.
 
     ``method`` is a map's name, a baseline's (``random_map``, ``centre_prior``) or ``classifier``. ``group`` is a
-    subgroup such as ``site=A`` or ``label=nodule``. ``value`` is the mean over the ``unit``, ``per_study`` and
+    subgroup such as ``site=A`` or ``label=nodule``; ``among`` a stratum or a cell of the confusion matrix, and
+    ``target_role`` whose map it is about, the reference's label's or the answered one's.
+
+    ``value`` is the mean over the ``unit``, ``per_study`` and
     ``per_patient`` are both means; it is None with a ``reason`` when nothing could be estimated.
 
     ``low`` and ``high`` are the bounds that verdicts follow from, with ``interval`` as their name. They hold whatever
@@ -31,7 +34,8 @@ class Estimate(FrozenModel):
 
     metric: str
     method: str
-    among: Stratum
+    among: Stratum | ConfusionCell
+    target_role: TargetRole = "reference"
     group: str | None = None
     unit: SamplingUnit = "patient"
     value: float | None
@@ -89,7 +93,8 @@ class Verdict(FrozenModel):
     criterion: str
     metric: str
     method: str
-    among: Stratum
+    among: Stratum | ConfusionCell
+    target_role: TargetRole = "reference"
     rule: str
     unit: SamplingUnit = "patient"
     label: str | None = None

@@ -14,9 +14,18 @@ from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.localisation.curves import ThresholdCurve
 from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
 from pipeline.findings.study_audit import RefusedMask, StudyAudit
-from pipeline.vocabulary import Framework
+from pipeline.vocabulary import ConfusionCell, Framework
 
-__all__ = ["SCHEMA_VERSION", "CaseEntry", "Compared", "Flow", "Results", "load_results"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "CaseEntry",
+    "CellFindings",
+    "Compared",
+    "ConfusionMatrix",
+    "Flow",
+    "Results",
+    "load_results",
+]
 
 
 SCHEMA_VERSION: Literal[4] = 4
@@ -54,12 +63,44 @@ class Flow(FrozenModel):
 class Compared(FrozenModel):
     """What was held against the experts' masks: ``studies`` with a map that was scored, and their ``patients``.
 
-    ``mapped`` counts the studies that have a map at all.
+    ``mapped`` counts the studies that have a map at all. Maps of labels that were called wrongly count for neither.
     """
 
     mapped: int
     studies: int
     patients: int
+
+
+class CellFindings(FrozenModel):
+    """A cell of the confusion matrix: how often it came, and what the maps of its two labels looked at.
+
+    ``reference_map`` are estimates of the map of the reference's label; without a finding there is none.
+    ``answered_map`` are those of the label that was called instead, against the masks of the reference's findings, and
+    ``placement`` says where that map lies in the body; both are empty where the answer is right, or the answered label
+    was not explained.
+    """
+
+    cell: ConfusionCell
+    studies: int
+    patients: int
+    reference_map: tuple[Estimate, ...] = ()
+    answered_map: tuple[Estimate, ...] = ()
+    placement: tuple[Estimate, ...] = ()
+
+
+class ConfusionMatrix(FrozenModel):
+    """Every answer by what the reference says: the ``studies`` with a reference that the model answered.
+
+    ``unanswered`` are the studies with a reference that were not analysed: each may belong to any cell of its labels.
+    ``cells`` are those that came; a study is in one for each finding of its reference, or in one of the negative label.
+    Where each label is called by itself, it has cells of its own: found, missed, and called where it is not.
+    ``reason`` says why there are none.
+    """
+
+    studies: int = 0
+    unanswered: int = 0
+    cells: tuple[CellFindings, ...] = ()
+    reason: str | None = None
 
 
 class CaseEntry(FrozenModel):
@@ -100,6 +141,7 @@ class Results(FrozenModel):
     compared: Compared | None = None
     cohort_facts: Mapping[str, Mapping[str, int]]
     classification: tuple[Estimate, ...]
+    confusion: ConfusionMatrix = ConfusionMatrix()
     estimates: tuple[Estimate, ...]
     curves: tuple[ThresholdCurve, ...] = ()
     lesion_strata: tuple[LesionStrata, ...] = ()

@@ -6,8 +6,9 @@ from pydantic import model_validator
 
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.localisation.curves import RegionCounts
+from pipeline.vocabulary import TargetRole
 
-__all__ = ["MapScores", "PairAgreement", "Score"]
+__all__ = ["MapPlacement", "MapScores", "PairAgreement", "Score"]
 
 
 class Score(FrozenModel):
@@ -29,10 +30,31 @@ class Score(FrozenModel):
         return self
 
 
+class MapPlacement(FrozenModel):
+    """Where a map lies that may have no mask to be held against.
+
+    ``peak`` is the place of its maximum (the centroid of all voxels tied for it) as a share of the way along each axis
+    of the image's grid, from 0 to 1. ``energy_in_body`` is the share of its positive sum that lies in the body (see the
+    baseline ``body_mask``), ``peak_in_body`` the share of the voxels tied for its maximum, and ``body_share`` the
+    body's share of what the model saw: what a map that is placed at random would have. ``reason`` says what of this is
+    undefined, and why.
+    """
+
+    peak: tuple[float, ...] | None = None
+    energy_in_body: float | None = None
+    peak_in_body: float | None = None
+    body_share: float | None = None
+    reason: str | None = None
+
+
 class MapScores(FrozenModel):
     """One map of one study against one reader's mask (``reader`` None: no mask to compare with).
 
     Where the reader's mask could not be used, every score is undefined for that reason.
+
+    ``target_role`` says why the label was explained. The map of an ``answered`` label, which the model called and the
+    reference says is not there, is held against the masks of the findings that the reference names, all together; it
+    has a ``placement``, and counts for no estimate of the reference's labels.
 
     ``map`` is the map's key in the run's maps files, where it is kept before the ReLU that may end its
     formula; baselines have none. ``cell_mm`` is the size of a layer's cell. ``seen_share`` is the share of
@@ -44,12 +66,14 @@ class MapScores(FrozenModel):
     method: str
     layer: str | None
     reader: str | None
+    target_role: TargetRole = "reference"
     map: str | None = None
     map_sha256: str | None = None
     cell_mm: tuple[float, ...] | None = None
     degenerate: bool = False
     seen_share: float | None = None
     mask_share: float | None = None
+    placement: MapPlacement | None = None
     scores: tuple[Score, ...] = ()
     counts: RegionCounts | None = None
 

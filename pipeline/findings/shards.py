@@ -121,18 +121,29 @@ _STUDY = pa.schema(
         ("mask_shapes", pa.list_(_SHAPES)),
     ]
 )
+_PLACEMENT = pa.struct(
+    [
+        ("peak", pa.list_(pa.float64())),
+        ("energy_in_body", pa.float64()),
+        ("peak_in_body", pa.float64()),
+        ("body_share", pa.float64()),
+        ("reason", pa.string()),
+    ]
+)
 _FINDING = pa.schema(
     [
         ("target", pa.string()),
         ("method", pa.string()),
         ("layer", pa.string()),
         ("reader", pa.string()),
+        ("target_role", pa.string()),
         ("map", pa.string()),
         ("map_sha256", pa.string()),
         ("cell_mm", pa.list_(pa.float64())),
         ("degenerate", pa.bool_()),
         ("seen_share", pa.float64()),
         ("mask_share", pa.float64()),
+        ("placement", _PLACEMENT),
         ("scores", _SCORES),
         ("counts", _COUNTS),
     ]

@@ -56,8 +56,11 @@ def _case(
         return None, notes[audit.study]
     if isinstance(study, StudyError):
         return None, f"the study can no longer be read: {study}"
-    target = audit.map_scores[0].target
+    target, answered = _explained(audit)
     heatmaps = _heatmaps(folder, auditor, audit, target, study)
+    for label in answered:
+        beside = _heatmaps(folder, auditor, audit, label, study)
+        heatmaps |= {f"{name} ({label}, answered)": heatmap for name, heatmap in beside.items()}
     panels = cut_panels(
         study.image,
         [mask for mask in study.masks if mask.label == target],
@@ -69,8 +72,16 @@ def _case(
     )
     name = f"cases/{audit.study}.npz"
     save_panels(panels, folder / name)
-    others = sorted({entry.target for entry in audit.map_scores} - {target})
+    others = sorted({entry.target for entry in audit.map_scores} - {target, *answered})
     return name, f"maps for {', '.join(others)} are in the record" if others else None
+
+
+def _explained(audit: StudyAudit) -> tuple[str, tuple[str, ...]]:
+    """Return the label whose maps are shown, and those that were called wrongly, whose maps are shown beside them."""
+    targets = dict.fromkeys(entry.target for entry in audit.map_scores if entry.target_role == "reference")
+    wrong = dict.fromkeys(entry.target for entry in audit.map_scores if entry.target_role == "answered")
+    target = next(iter(targets or wrong))
+    return target, tuple(label for label in wrong if label != target)
 
 
 def _heatmaps(folder: Path, auditor: Auditor, audit: StudyAudit, target: str, study: Study) -> dict[str, Heatmap]:

@@ -34,6 +34,7 @@ class FailureKind(Enum):
     MAP = 44, "a map is missing, or not the one that was measured"
     CARRIED_ABSENT = 45, "a map of an earlier run is not here: that run's folder is missing"
     CARRIED_ALTERED = 46, "the earlier run that keeps a map does not hold"
+    TARGET_ROLE = 47, "a row takes the map of a wrong answer for one of the reference, or the other way round"
     RESULTS = 50, "results.json is not what follows from rows and specification"
     TABLE = 51, "per_study.csv is not the table of the rows"
     EQUIVALENT = 52, "the equivalent maps are not what follows from the maps"

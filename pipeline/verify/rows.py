@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from pipeline.config import AuditConfig
 from pipeline.errors import OutputError
+from pipeline.evidence.answers import roles_of
 from pipeline.findings.facts import Lock
 from pipeline.findings.spec import COHORT_FILE, SPEC_FILE, read_members, read_spec
+from pipeline.findings.study_audit import StudyAudit
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder, Shard
 
-__all__ = ["check_arrival", "check_members", "check_recipes", "check_specification"]
+__all__ = ["check_arrival", "check_members", "check_recipes", "check_roles", "check_specification"]
 
 
 def check_specification(run: RunFolder) -> Iterator[Failure]:
@@ -104,6 +107,22 @@ def _by_another_recipe(run: RunFolder, shard: Shard) -> str | None:
         if audit.study in counting and (answer is None or not answer.holds or answer.audit != audit):
             return audit.study
     return None
+
+
+def check_roles(run: RunFolder) -> Iterator[Failure]:
+    """Yield studies whose rows are in other roles than reference and answer give, or whose labels lack one."""
+    if run.spec is None:
+        return
+    for name, audit in run.counting():
+        stated = {(entry.target, entry.target_role) for entry in audit.map_scores}
+        if audit.status == "analysed" and stated != _roles(run.spec.config, audit):
+            sentence = f"{name}: the maps of study {audit.study} are not those of its reference and its answer"
+            yield Failure(FailureKind.TARGET_ROLE, sentence, name)
+
+
+def _roles(config: AuditConfig, audit: StudyAudit) -> set[tuple[str, str]]:
+    roles = roles_of(config, audit.reference, audit.predicted)
+    return {(target, role) for target, own in roles.items() for role in own}
 
 
 def check_arrival(run: RunFolder) -> Iterator[Failure]:

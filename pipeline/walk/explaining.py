@@ -11,10 +11,18 @@ from torch import Tensor
 from cam import METHODS, Explanation, as_logits, explain
 from cam.inputs.target_keys import TargetLike
 from pipeline.config import AuditConfig
+from pipeline.evidence.answers import known_targets, why_answers_are_not_judged
 from pipeline.findings.carried import MapPlace
 from pipeline.models.outputs import StudyAnswer, answers_of
 from pipeline.walk.auditor import Auditor
-from pipeline.walk.map_plan import Call, MapsToCompute, calls_for, methods_by_layers, places_of, targets_of
+from pipeline.walk.map_plan import (
+    Call,
+    MapsToCompute,
+    calls_for,
+    methods_by_layers,
+    places_of,
+    targets_of,
+)
 from pipeline.walk.own_targets import TargetsOnceAnswered, batch_targets, label_for
 from pipeline.walk.reading import ReadOutcome
 from pipeline.walk.to_host import on_host
@@ -44,29 +52,37 @@ def explain_batch(auditor: Auditor, x: Tensor, batch: Sequence[ReadOutcome], on_
         maps, _ = _maps_of(auditor, x, wanted, on_maps, returned)
         return [Explained(None, study) for study in maps]
     references = [outcome.study.reference for outcome in batch if outcome.study is not None]
-    how = _by_reference
-    if "predicted" in auditor.config.explain.targets or auditor.config.model.segmentation:
-        how = _once_answered if _can_answer_by_the_way(auditor.config) else _answered_first
-    answers, maps = how(auditor, x, references, on_maps)
+    answers, maps = _how(auditor.config)(auditor, x, references, on_maps)
     return [Explained(answer, study) for answer, study in zip(answers, maps, strict=True)]
 
 
-def _can_answer_by_the_way(config: AuditConfig) -> bool:
-    """Tell whether the forward that explains can tell first what is to be explained.
+_How = Callable[[Auditor, Tensor, References, OnMaps], tuple[list[StudyAnswer], list[RawMaps]]]
 
-    A study in which nothing is called costs formulas a backward more; other methods would run the model for it again
-    and again. The voxels of a segmentation have to be known before.
+
+def _how(config: AuditConfig) -> _How:
+    """Return in which order a batch is answered and explained.
+
+    The forward that explains can tell first what is to be explained: a batch in which a study needs one label more than
+    the others costs formulas a backward more. Other methods would run the model for it again and again, and the voxels
+    of a segmentation have to be known before.
     """
-    return not config.model.segmentation and all(METHODS[name].is_formula for name in config.explain.methods)
+    formulas = all(METHODS[name].is_formula for name in config.explain.methods)
+    if "predicted" in config.explain.targets or config.model.segmentation:
+        return _once_answered if formulas and not config.model.segmentation else _answered_first
+    judged = why_answers_are_not_judged(config.model) is None
+    return _apart if formulas and judged else _by_reference
 
 
 def _by_reference(
     auditor: Auditor, x: Tensor, references: References, on_maps: OnMaps
 ) -> tuple[list[StudyAnswer], list[RawMaps]]:
-    """Explain what the reference or the configuration names; a study without either is shown to the model once."""
+    """Explain what the reference or the configuration names; a study without either is shown to the model once.
+
+    What a wrong answer adds is explained by itself, of the studies that were answered wrongly.
+    """
     config = auditor.config
     places = places_of(config, auditor.layers)
-    wanted = [dict.fromkeys(targets_of(config, reference, ()), places) for reference in references]
+    wanted = [dict.fromkeys(known_targets(config, reference), places) for reference in references]
     maps, logits = _maps_of(auditor, x, wanted, on_maps)
     answers = {sample: answers_of(row[None], config.model, as_returned=False)[0] for sample, row in logits.items()}
     others = [sample for sample in range(len(x)) if sample not in answers]
@@ -74,7 +90,44 @@ def _by_reference(
         answers |= zip(
             others, answers_of(_returned(auditor, _rows(x, others)), config.model, as_returned=True), strict=True
         )
-    return [answers[sample] for sample in range(len(x))], maps
+    in_order = [answers[sample] for sample in range(len(x))]
+    every = zip(_wanted(auditor, references, in_order), wanted, strict=True)
+    further = [{label: places for label in all_labels if label not in known} for all_labels, known in every]
+    added, _ = _maps_of(auditor, x, further, on_maps)
+    return in_order, [before | more for before, more in zip(maps, added, strict=True)]
+
+
+def _apart(
+    auditor: Auditor, x: Tensor, references: References, on_maps: OnMaps
+) -> tuple[list[StudyAnswer], list[RawMaps]]:
+    """Explain studies with a label to explain, and those that have one only if answered wrongly, in a forward each.
+
+    So neither costs the other a backward for nothing. A study that nobody knows the truth of is shown to the model
+    alone.
+    """
+    groups: dict[tuple[bool, _How], list[int]] = {}
+    for sample, reference in enumerate(references):
+        known = bool(known_targets(auditor.config, reference))
+        how: _How = _once_answered if known or reference is not None else _only_answered
+        groups.setdefault((known, how), []).append(sample)
+    answers, maps = dict[int, StudyAnswer](), dict[int, RawMaps]()
+    for (_, how), samples in groups.items():
+        own_answers, own_maps = how(auditor, _rows(x, samples), [references[sample] for sample in samples], on_maps)
+        answers |= zip(samples, own_answers, strict=True)
+        maps |= zip(samples, own_maps, strict=True)
+    everyone = range(len(x))
+    return [answers[sample] for sample in everyone], [maps[sample] for sample in everyone]
+
+
+def _only_answered(
+    auditor: Auditor,
+    x: Tensor,
+    references: References,
+    on_maps: OnMaps,  # noqa: ARG001 - one form for all
+) -> tuple[list[StudyAnswer], list[RawMaps]]:
+    """Ask the model what it calls."""
+    answers = answers_of(_returned(auditor, x), auditor.config.model, as_returned=True)
+    return answers, [RawMaps() for _ in references]
 
 
 def _answered_first(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cam import METHODS
 from pipeline.config import AuditConfig, digest_of
+from pipeline.evidence.answers import Labels, roles_of
 from pipeline.findings.recipes import Place, Recipes
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit
@@ -75,14 +76,9 @@ def expected_maps(config: AuditConfig, layers: Sequence[str]) -> int:
     return expected_targets(config) * sum(len(METHODS[name].places(layers)) for name in config.explain.methods)
 
 
-def targets_of(config: AuditConfig, reference: tuple[str, ...] | None, predicted: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the labels to explain for a study of this reference and prediction."""
-    targets, negative = config.explain.targets, config.model.negative_label
-    named = [label for label in targets if label not in ("predicted", "reference")]
-    present = (reference or ()) if "reference" in targets else ()
-    called = predicted if "predicted" in targets else ()
-    labels = [*present, *called, *named]
-    return tuple(dict.fromkeys(label for label in labels if label != negative or label in named))
+def targets_of(config: AuditConfig, reference: Labels | None, predicted: Labels) -> Labels:
+    """Return the labels to explain for a study of this reference and answer, each once."""
+    return tuple(roles_of(config, reference, predicted))
 
 
 def missing_maps(audit: StudyAudit, config: AuditConfig, layers: Sequence[str]) -> MapsToCompute:
@@ -106,7 +102,8 @@ def missing_maps(audit: StudyAudit, config: AuditConfig, layers: Sequence[str]) 
 
 def in_order(audit: StudyAudit, config: AuditConfig, layers: Sequence[str]) -> StudyAudit:
     """Return a study with the findings that are wanted now, in the order of a run that computes them all."""
-    targets = {target: n for n, target in enumerate(targets_of(config, audit.reference, audit.predicted))}
+    roles = roles_of(config, audit.reference, audit.predicted)
+    targets = {target: n for n, target in enumerate(roles)}
     places = {place: n for n, place in enumerate(places_of(config, layers))}
 
     def rank(entry: MapScores) -> tuple[int, int, int]:
@@ -114,7 +111,9 @@ def in_order(audit: StudyAudit, config: AuditConfig, layers: Sequence[str]) -> S
         return (1, target, place) if entry.method in BASELINES else (0, place, target)
 
     wanted = [
-        entry for entry in audit.map_scores if entry.target in targets and (entry.method, entry.layer or "") in places
+        entry
+        for entry in audit.map_scores
+        if entry.target_role in roles.get(entry.target, ()) and (entry.method, entry.layer or "") in places
     ]
     return audit.model_copy(update={"map_scores": tuple(sorted(wanted, key=rank))})
 

@@ -1,23 +1,25 @@
 """From a study's raw maps to scores on its masks' grid: maps just computed, and maps that an earlier run keeps."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.evidence.answers import Roles
 from pipeline.evidence.baselines import body_mask, edge_map, random_map
 from pipeline.evidence.localisation.region_counts import region_counts
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap
 from pipeline.evidence.metrics.registry import evidence_of, score_all, undefined_scores
+from pipeline.evidence.placement import placement_of
 from pipeline.findings.carried import Carried, MapPlace
-from pipeline.findings.scores import MapScores
+from pipeline.findings.scores import MapScores, Score
 from pipeline.findings.shards import load_maps, map_key
 from pipeline.models.prepared_studies import PreparedStudy
 from pipeline.studies.geometry import Geometry, Resampling
 from pipeline.studies.study import faults_of
-from pipeline.studies.volume import Heatmap
-from pipeline.vocabulary import IMAGE_BASELINES, Baseline
+from pipeline.studies.volume import Heatmap, Mask
+from pipeline.vocabulary import BASELINES, IMAGE_BASELINES, NO_FINDING, Baseline, TargetRole
 from pipeline.walk.alignment import map_resampling
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.map_plan import places_of
@@ -37,6 +39,9 @@ class StudyMap:
 
 
 StudyMaps = Mapping[MapPlace, StudyMap]
+
+Row = dict[str, object]
+"""What a reader's mask adds to what is recorded of a map."""
 
 
 def kept_maps(source: StudySource, carried: Carried, geometry: Geometry, places: Iterable[MapPlace]) -> StudyMaps:
@@ -67,13 +72,18 @@ def kept_maps(source: StudySource, carried: Carried, geometry: Geometry, places:
 
 @dataclass(frozen=True, eq=False)
 class StudyMeasuring:
-    """The measuring of one study's maps: what is computed of a mask, or of the way between two grids, is shared."""
+    """The measuring of one study's maps: what is computed of a mask, or of the way between two grids, is shared.
+
+    ``roles`` says in which roles a label's map is scored: as the reference's, unless it says otherwise.
+    """
 
     auditor: Auditor
     source: StudySource
     study: PreparedStudy
+    roles: Roles = field(default_factory=dict)
     _plans: dict[tuple[object, ...], Resampling] = field(default_factory=dict)
-    _marked: dict[int, MarkedVoxels] = field(default_factory=dict)
+    _marked: dict[tuple[int, ...], MarkedVoxels] = field(default_factory=dict)
+    _of_image: dict[Baseline, MaskedEvidence] = field(default_factory=dict)
 
     def maps(self, maps: StudyMaps) -> list[MapScores]:
         """Carry maps to the study's own grid and score each against every reader's mask."""
@@ -117,6 +127,11 @@ class StudyMeasuring:
         return self._evidence(Heatmap(values, self.study.geometry, resampling.seen, name, "", ""))
 
     def _of_the_image(self, name: Baseline) -> MaskedEvidence:
+        if name not in self._of_image:
+            self._of_image[name] = self._made_of_the_image(name)
+        return self._of_image[name]
+
+    def _made_of_the_image(self, name: Baseline) -> MaskedEvidence:
         shown = self.study.shown
         resampling, x = self._plan("", shown.grid), shown.x.numpy()
         values = edge_map(x, shown.grid.spacing) if name == "edge_map" else body_mask(x)
@@ -134,8 +149,8 @@ class StudyMeasuring:
         return self._plans[key]
 
     def _scores(self, evidence: MaskedEvidence, target: str, facts: Mapping[str, object]) -> list[MapScores]:
-        """Score a map for a target against every reader's mask; where there is none, say that."""
-        heatmap, metrics = evidence.heatmap, self.auditor.metrics.values()
+        """Score a map for a target in each of its roles against every reader's mask; where there is none, say that."""
+        heatmap = evidence.heatmap
         common = {
             **facts,
             "target": target,
@@ -143,18 +158,60 @@ class StudyMeasuring:
             "layer": heatmap.layer or None,
             "degenerate": evidence.degenerate,
         }
-        rows: list[dict[str, object]] = []
-        for number, mask in enumerate(self.study.masks):
-            if mask.label == target:
-                marked = self._marked.setdefault(number, MarkedVoxels(mask.array, mask.geometry))
-                overlap = RegionOverlap(evidence, marked)
-                scores = {"scores": score_all(overlap, metrics), "counts": region_counts(overlap)}
-                rows.append({"reader": mask.reader, **scores, **_mask_shares(overlap)})
-        rows += [
-            {"reader": fault.reader, "scores": undefined_scores(metrics, fault.reason)}
-            for fault in faults_of(target, self.study.masks, self.study.mask_faults)
-        ]
-        return [MapScores.model_validate({**common, **row}) for row in rows or [{"reader": None}]]
+        rows = [row for role in self.roles.get(target, ("reference",)) for row in self._rows(evidence, target, role)]
+        return [MapScores.model_validate({**common, **row}) for row in rows]
+
+    def _rows(self, evidence: MaskedEvidence, target: str, role: TargetRole) -> list[Row]:
+        """Return what a map's rows in a role say beside the map itself."""
+        if role == "reference":
+            return self._against_label(evidence, target) or [{"reader": None}]
+        facts: Row = {"target_role": role}
+        if evidence.heatmap.method not in BASELINES:
+            facts["placement"] = placement_of(evidence, self._of_the_image("body_mask").heatmap)
+        return [{**row, **facts} for row in self._against_findings(evidence) or [{"reader": None}]]
+
+    def _against_label(self, evidence: MaskedEvidence, label: str) -> list[Row]:
+        """Hold a map against each reader's mask of a label."""
+        metrics = self.auditor.metrics.values()
+        numbers = [number for number, mask in enumerate(self.study.masks) if mask.label == label]
+        rows = [self._row(evidence, self.study.masks[number].reader, (number,)) for number in numbers]
+        faults = faults_of(label, self.study.masks, self.study.mask_faults)
+        return rows + [_undefined(fault.reader, undefined_scores(metrics, fault.reason)) for fault in faults]
+
+    def _against_findings(self, evidence: MaskedEvidence) -> list[Row]:
+        """Hold a map of a label that is not there against what each reader marked of the findings that are.
+
+        Where the reference names none there is nothing to overlap with, whatever masks there are.
+        """
+        metrics, negative = self.auditor.metrics.values(), self.auditor.config.model.negative_label
+        findings = [label for label in self.study.reference or () if label != negative]
+        if not findings:
+            return [_undefined(None, undefined_scores(metrics, NO_FINDING))]
+        masks, known = self.study.masks, self.study.mask_faults
+        faults = {fault.reader: fault for label in findings for fault in faults_of(label, masks, known)}
+        drawn: dict[str, tuple[int, ...]] = {}
+        for number, mask in enumerate(masks):
+            if mask.label in findings and mask.reader not in faults:
+                drawn[mask.reader] = (*drawn.get(mask.reader, ()), number)
+        rows = [self._row(evidence, reader, numbers) for reader, numbers in drawn.items()]
+        return rows + [_undefined(reader, undefined_scores(metrics, fault.reason)) for reader, fault in faults.items()]
+
+    def _row(self, evidence: MaskedEvidence, reader: str, numbers: tuple[int, ...]) -> Row:
+        """Score a map against a reader's masks of these numbers, all of them together."""
+        if numbers not in self._marked:
+            masks = [self.study.masks[number] for number in numbers]
+            self._marked[numbers] = MarkedVoxels(_united(masks), masks[0].geometry)
+        overlap = RegionOverlap(evidence, self._marked[numbers])
+        scores = {"scores": score_all(overlap, self.auditor.metrics.values()), "counts": region_counts(overlap)}
+        return {"reader": reader, **scores, **_mask_shares(overlap)}
+
+
+def _united(masks: Sequence[Mask]) -> NDArray[np.bool_]:
+    return masks[0].array if len(masks) == 1 else np.logical_or.reduce([mask.array for mask in masks])
+
+
+def _undefined(reader: str | None, scores: tuple[Score, ...]) -> Row:
+    return {"reader": reader, "scores": scores}
 
 
 def _key(grid: Geometry) -> tuple[object, ...]:

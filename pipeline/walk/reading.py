@@ -7,6 +7,7 @@ from functools import partial
 
 from pipeline.config import AuditConfig, VolumeConfig
 from pipeline.errors import Reason, Stage, StudyError
+from pipeline.evidence.answers import roles_of
 from pipeline.evidence.experts import agreement
 from pipeline.evidence.localisation.mask_shapes import mask_shapes
 from pipeline.findings.carried import Carried
@@ -81,16 +82,24 @@ def _outcome(auditor: Auditor, source: StudySource, study: Study | PreparedStudy
         carried = _brought_up_to(source.carried, auditor.config, study)
         missing = missing_maps(carried.audit, auditor.config, auditor.layers) if carried else None
         if isinstance(study, Study):
-            shown = auditor.preparation(study.image) if not carried or missing or _shows_stale(carried) else None
+            shown = (
+                auditor.preparation(study.image)
+                if not carried or missing or _shows_stale(auditor.config, carried)
+                else None
+            )
             study = prepared_study(study, shown)
     except StudyError as fault:
         return ReadOutcome(source, fault=fault)
     return ReadOutcome(source, study, carried=carried, missing=missing)
 
 
-def _shows_stale(carried: Carried) -> bool:
-    """Tell whether a baseline that is made of the model's input is to be scored again."""
-    return any(method in IMAGE_BASELINES for _, method, _ in carried.stale)
+def _shows_stale(config: AuditConfig, carried: Carried) -> bool:
+    """Tell whether something that follows from the model's input is to be scored again.
+
+    That is a baseline that is made of it, or a map of a label that was called wrongly, which is held against the body.
+    """
+    roles = roles_of(config, carried.audit.reference, carried.audit.predicted)
+    return any(method in IMAGE_BASELINES or "answered" in roles.get(target, ()) for target, method, _ in carried.stale)
 
 
 def _brought_up_to(carried: Carried | None, config: AuditConfig, study: Study | PreparedStudy) -> Carried | None:

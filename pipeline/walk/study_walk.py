@@ -6,6 +6,7 @@ from itertools import groupby
 import torch
 
 from pipeline.errors import OutputError, Reason, StudyError
+from pipeline.evidence.answers import roles_of
 from pipeline.faults import internal_error, log_fault
 from pipeline.findings.carried import MapPlace
 from pipeline.findings.scores import MapScores
@@ -123,7 +124,9 @@ def _record(
     arrays: Maps = {map.reference: map.values for map in new.values()}
     arrays |= {f"{map.reference}/affine": map.grid.affine for map in new.values()}
     first = places_of(auditor.config, auditor.layers)[0]
-    measuring = StudyMeasuring(auditor, outcome.source, study)
+    predicted = carried.audit.predicted if carried else answer.predicted if answer else ()
+    roles = roles_of(auditor.config, study.reference, predicted)
+    measuring = StudyMeasuring(auditor, outcome.source, study, roles)
     if carried is None:
         assert answer is not None
         targets = dict.fromkeys(target for target, _, _ in new)

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 from tests.mutants import Mutant
-from tests.mutations import cam, cohort, evidence, exact_rule, geometry, localisation, models, runs, verify
+from tests.mutations import answers, cam, cohort, evidence, exact_rule, geometry, localisation, models, runs, verify
 
 __all__ = ["GROUPS"]
 
 GROUPS: Mapping[str, Sequence[Mutant]] = {
     "cam": cam.MUTANTS,
     "geometry": geometry.MUTANTS,
-    "evidence": [*evidence.MUTANTS, *exact_rule.MUTANTS, *cohort.MUTANTS],
+    "evidence": [*evidence.MUTANTS, *exact_rule.MUTANTS, *cohort.MUTANTS, *answers.MUTANTS],
     "localisation": localisation.MUTANTS,
     "models": models.MUTANTS,
     "runs": runs.MUTANTS,

@@ -11,9 +11,9 @@ MUTANTS = [
         "pipeline/evidence/cohort/units.py",
         ('if (entry.reader or "").startswith(CONSENSUS)] or map_scores', "if False] or map_scores"),
         ("if values:\n        return float(np.mean(values))", "if values:\n        return float(np.max(values))"),
-        ("for label in labels if audit.masks or audit.mask_faults else ():", "for label in ():"),
-        ("for label in labels if audit.masks or audit.mask_faults else ():", "for label in labels:"),
-        ("label not in explained and audit.may_show(label)", "label not in explained"),
+        ("    for label in labels:", "    for label in ():"),
+        ("if not (audit.masks or audit.mask_faults):", "if False:"),
+        ('(label, "reference") not in explained and audit.may_show(label)', '(label, "reference") not in explained'),
         (
             '"true_positive": unit.positive and unit.predicted is not False,',
             '"true_positive": unit.positive and bool(unit.predicted),',

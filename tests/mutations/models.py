@@ -35,8 +35,8 @@ MUTANTS: list[Mutant] = [
         ("            if label in own[row]:", "            if True:"),
         ("samples = [sample for sample, labels in enumerate(call.labels) if labels]", "samples = [*range(len(x))]"),
         (
-            "how = _once_answered if _can_answer_by_the_way(auditor.config) else _answered_first",
-            "how = _answered_first",
+            "return _once_answered if formulas and not config.model.segmentation else _answered_first",
+            "return _answered_first",
         ),
         tests=(CLOTHES, WALK, "-k", "clothes or twice or without_a_target or own_labels or independent"),
     ),

@@ -195,12 +195,15 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "pipeline/walk/measuring.py",
-        ("masks = [mask for mask in study.masks if mask.label == heatmap.target]", "masks = [*study.masks]"),
+        (
+            "for number, mask in enumerate(self.study.masks) if mask.label == label]",
+            "for number, mask in enumerate(self.study.masks)]",
+        ),
         tests=(f"{RUN}::test_each_label_is_held_against_its_own_masks",),
     ),
     *of(
         "pipeline/walk/measuring.py",
-        ("for fault in faults_of(heatmap.target, study.masks, study.mask_faults)", "for fault in ()"),
+        ("_undefined(fault.reader, undefined_scores(metrics, fault.reason)) for fault in faults]", "*()]"),
         tests=("tests/pipeline/walk/test_mask_faults.py", "-k", "one_readers_fault or vendor"),
     ),
 ]

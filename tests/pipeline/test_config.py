@@ -190,7 +190,7 @@ WRONG = [
     ),
     (
         {"criteria.0.among": "positives"},
-        "criteria.0.among: input should be 'all', 'reference_positive'.*, not 'positives'",
+        "criteria.0.among: must be all, reference_positive, .*, or a cell .*, not 'positives'",
     ),
     (
         {"report.cases": "some"},

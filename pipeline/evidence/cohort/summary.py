@@ -47,7 +47,11 @@ def paired_difference(
 
 
 def estimates(units: Sequence[Unit], scales: Sequence[MetricScale], bootstrap: Bootstrap) -> tuple[Estimate, ...]:
-    """Return every map's every metric in every stratum, and in labels and subgroups of the reference-positive units."""
+    """Return every map's every metric in every stratum, and in labels and subgroups of the reference-positive units.
+
+    Maps of labels that were called wrongly are in none of them.
+    """
+    units = [unit for unit in units if unit.role == "reference"]
     names = list(dict.fromkeys(name for unit in units for name, _ in unit.scores))
     whole = [
         mean_estimate(units, scale, name, among, bootstrap)

@@ -6,7 +6,7 @@ not leave a cohort in silence.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from pipeline.evidence.metrics.registry import METRICS
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layers
 from pipeline.studies.consensus import CONSENSUS
-from pipeline.vocabulary import Stratum
+from pipeline.vocabulary import Stratum, TargetRole
 
 __all__ = ["NOT_ANALYSED", "NOT_EXPLAINED", "NOT_READ", "Unit", "decisive_scores", "in_stratum", "units_of"]
 
@@ -37,6 +37,9 @@ class Unit:
     ``readers`` from a metric to the mean agreement of the readers with each other. ``predicted`` is None
     where the model was not asked; ``absent`` says why there is no score at all. ``by_reader`` goes from (map, metric)
     to each reader's own value or reason; a consensus is no reader.
+
+    ``role`` says why the target was explained: one that was called wrongly belongs to no stratum. ``reference`` are the
+    findings that the reference names, ``called`` the labels that the model calls (None: it was not asked).
     """
 
     study: str
@@ -50,6 +53,9 @@ class Unit:
     readers: Mapping[str, float] = field(default_factory=dict)
     absent: str | None = None
     by_reader: Mapping[tuple[str, str], Mapping[str, float | str]] = field(default_factory=dict)
+    role: TargetRole = "reference"
+    reference: tuple[str, ...] = ()
+    called: tuple[str, ...] | None = ()
 
     @property
     def readers_named(self) -> frozenset[str]:
@@ -68,43 +74,66 @@ class Unit:
         return self.absent or self.scores.get((name, metric), NOT_EXPLAINED)
 
 
+_Wrong = Callable[[StudyAudit], Collection[str]]
+
+
+_Explained = tuple[str, TargetRole]
+
+
+def _none_wrong(_: StudyAudit) -> Collection[str]:
+    return ()
+
+
 def units_of(
-    audits: Iterable[StudyAudit], metrics: Collection[str] = tuple(METRICS), labels: Collection[str] = ()
+    audits: Iterable[StudyAudit],
+    metrics: Collection[str] = tuple(METRICS),
+    labels: Collection[str] = (),
+    wrong: _Wrong = _none_wrong,
 ) -> tuple[Unit, ...]:
     """Cut studies into units; ``metrics`` are the names of those that the run measured, ``labels`` the findings.
 
     With ``labels``, a target that the reference says is present and that was not explained is a unit without scores,
-    where the study has masks, and so is each present label of a study with masks that was not analysed.
+    where the study has masks, and so is each present label of a study with masks that was not analysed. ``wrong`` tells
+    which labels a study was called wrongly: one that was not explained is a unit without scores as well.
     """
     rows = list(audits)
     at_layers = methods_at_layers(row for row in rows if row.status == "analysed")
-    return tuple(unit for audit in rows for unit in _units(audit, at_layers, metrics, labels))
+    return tuple(unit for audit in rows for unit in _units(audit, at_layers, metrics, (labels, wrong)))
 
 
 def _units(
-    audit: StudyAudit, at_layers: Collection[str], metrics: Collection[str], labels: Collection[str]
+    audit: StudyAudit, at_layers: Collection[str], metrics: Collection[str], expected: tuple[Collection[str], _Wrong]
 ) -> Iterable[Unit]:
+    labels, wrong = expected
     analysed = audit.status == "analysed"
-    explained = dict.fromkeys(entry.target for entry in audit.map_scores) if analysed else {}
-    for target in explained:
-        yield _unit(audit, target, _by_map(audit, target, at_layers), metrics)
-    for label in labels if audit.masks or audit.mask_faults else ():
-        if label not in explained and audit.may_show(label):
-            yield _without_scores(audit, label, NOT_EXPLAINED if analysed else NOT_ANALYSED)
+    explained = dict.fromkeys((entry.target, entry.target_role) for entry in audit.map_scores) if analysed else {}
+    for of in explained:
+        yield _unit(audit, of, _by_map(audit, of, at_layers), metrics)
+    if not (audit.masks or audit.mask_faults):
+        return
+    for label in labels:
+        if (label, "reference") not in explained and audit.may_show(label):
+            yield _without_scores(audit, (label, "reference"), NOT_EXPLAINED if analysed else NOT_ANALYSED)
+    for label in wrong(audit) if analysed else ():
+        if (label, "answered") not in explained:
+            yield _without_scores(audit, (label, "answered"), NOT_EXPLAINED)
 
 
-def _without_scores(audit: StudyAudit, label: str, why: str) -> Unit:
-    analysed = audit.status == "analysed"
+def _without_scores(audit: StudyAudit, of: _Explained, why: str) -> Unit:
+    analysed, (label, role) = audit.status == "analysed", of
     return Unit(
         audit.study,
         audit.patient,
         label,
-        True,
+        role == "reference",
         label in audit.predicted if analysed else None,
         audit.strata,
         {},
         {},
         absent=why,
+        role=role,
+        reference=audit.reference or (),
+        called=audit.predicted if analysed else None,
     )
 
 
@@ -114,19 +143,20 @@ def _decisive(map_scores: Sequence[MapScores]) -> Sequence[MapScores]:
 
 
 def decisive_scores(audit: StudyAudit, target: str, at_layers: Collection[str]) -> dict[str, Sequence[MapScores]]:
-    """Return what counts of a study for a target: by map, its scores against the readers who decide."""
-    return {name: _decisive(own) for name, own in _by_map(audit, target, at_layers).items()}
+    """Return what counts of a study for a target of its reference: by map, its scores against who decides."""
+    return {name: _decisive(own) for name, own in _by_map(audit, (target, "reference"), at_layers).items()}
 
 
-def _by_map(audit: StudyAudit, target: str, at_layers: Collection[str]) -> dict[str, list[MapScores]]:
+def _by_map(audit: StudyAudit, of: _Explained, at_layers: Collection[str]) -> dict[str, list[MapScores]]:
     by_map: dict[str, list[MapScores]] = defaultdict(list)
     for entry in audit.map_scores:
-        if entry.target == target:
+        if (entry.target, entry.target_role) == of:
             by_map[map_name(entry, at_layers)].append(entry)
     return by_map
 
 
-def _unit(audit: StudyAudit, target: str, entries: Mapping[str, list[MapScores]], metrics: Collection[str]) -> Unit:
+def _unit(audit: StudyAudit, of: _Explained, entries: Mapping[str, list[MapScores]], metrics: Collection[str]) -> Unit:
+    target, role = of
     by_map = {name: _decisive(own) for name, own in entries.items()}
     keys = [(name, metric) for name in by_map for metric in metrics]
     chances = {(name, metric): _chance(metric, by_map[name]) for name, metric in keys}
@@ -134,13 +164,16 @@ def _unit(audit: StudyAudit, target: str, entries: Mapping[str, list[MapScores]]
         audit.study,
         audit.patient,
         target,
-        audit.reference is not None and target in audit.reference,
+        role == "reference" and audit.reference is not None and target in audit.reference,
         target in audit.predicted,
         audit.strata,
         {(name, metric): _over_readers(metric, by_map[name]) for name, metric in keys},
         {key: chance for key, chance in chances.items() if chance is not None},
         _between_readers(audit, target),
         by_reader={(name, metric): _of_each_reader(metric, entries[name]) for name, metric in keys},
+        role=role,
+        reference=audit.reference or (),
+        called=audit.predicted,
     )
 
 
@@ -181,7 +214,12 @@ def _between_readers(audit: StudyAudit, target: str) -> dict[str, float]:
 
 
 def in_stratum(unit: Unit, among: Stratum) -> bool:
-    """Tell whether a unit belongs to a stratum; where the model was not asked it may belong to either, and counts."""
+    """Tell whether a unit belongs to a stratum; where the model was not asked it may belong to either, and counts.
+
+    A target that was called wrongly belongs to none.
+    """
+    if unit.role != "reference":
+        return False
     return {
         "all": True,
         "reference_positive": unit.positive,

@@ -8,6 +8,7 @@ from typing import Literal
 from pipeline.config import Criterion, bound_fault
 from pipeline.errors import ConfigError, closest
 from pipeline.evidence.cohort.classifier import area_cohort_of, auroc_estimate, classifier_population, classifier_scale
+from pipeline.evidence.cohort.confusion import in_cell
 from pipeline.evidence.cohort.estimating import Bootstrap, mean_estimate_of
 from pipeline.evidence.cohort.measures import (
     READERS,
@@ -33,9 +34,19 @@ from pipeline.evidence.verdicts.open_cohort import OPEN_AREA, OPEN_INTERVAL, as_
 from pipeline.evidence.verdicts.random_readers import judged_over_readers
 from pipeline.findings.estimates import LabelVerdict, Verdict
 from pipeline.findings.study_audit import StudyAudit
-from pipeline.vocabulary import ALL_BASELINES, BETTER, CLASSIFIER, OTHER_READERS, USUAL_BASELINES, Better
+from pipeline.vocabulary import (
+    ALL_BASELINES,
+    BETTER,
+    CLASSIFIER,
+    OTHER_READERS,
+    USUAL_BASELINES,
+    Better,
+    ConfusionCell,
+    Stratum,
+    TargetRole,
+)
 
-__all__ = ["Cohort", "check_criteria", "claim_of", "judge_all", "rule_of"]
+__all__ = ["Cohort", "check_criteria", "claim_of", "judge_all", "rule_of", "whom"]
 
 Side = Literal["at_least", "at_most", "within"]
 
@@ -43,6 +54,8 @@ Side = Literal["at_least", "at_most", "within"]
 @dataclass(frozen=True)
 class Cohort:
     """What criteria are judged on: ``units`` of maps, ``audits`` of all studies, ``labels`` that count as findings.
+
+    ``negative`` is the label that an answer without a finding is; None where each label is called by itself.
 
     ``scales`` goes from a metric to its range and direction. ``first_seen`` goes from a study to the run that saw it
     first, where the cohort was locked as one that grows; it is None where it was locked whole. ``baselines`` are those
@@ -55,6 +68,7 @@ class Cohort:
     scales: Mapping[str, MetricScale]
     first_seen: Mapping[str, str] | None = None
     baselines: Sequence[str] = USUAL_BASELINES
+    negative: str | None = None
 
 
 def check_criteria(
@@ -133,10 +147,11 @@ def _verdict(criterion: Criterion, cohort: Cohort, bootstrap: Bootstrap) -> Verd
     decisive = parts[whole.decisive]
     rule, method, among = rule_of(criterion, scale.better), criterion.method or CLASSIFIER, decisive.estimate.among
     return Verdict(
-        criterion=f"{criterion.metric} of {method} among {among}: {rule}",
+        criterion=f"{criterion.metric} of {method}{whom(among, criterion.target_role)}: {rule}",
         metric=criterion.metric,
         method=method,
         among=among,
+        target_role=criterion.target_role,
         rule=rule,
         unit=criterion.unit,
         label=decisive.label,
@@ -155,7 +170,12 @@ def _verdict(criterion: Criterion, cohort: Cohort, bootstrap: Bootstrap) -> Verd
 
 
 def labels_of(criterion: Criterion, labels: Sequence[str]) -> tuple[str | None, ...]:
-    """Return the labels that a criterion has to hold for; None stands for all of them together."""
+    """Return the labels that a criterion has to hold for; None stands for all of them together.
+
+    A cell is one of one label: its own.
+    """
+    if isinstance(criterion.among, ConfusionCell):
+        return (None,)
     if criterion.label == ("pooled",) or (criterion.method is None and criterion.metric == "accuracy"):
         return (None,)
     if criterion.label != ("each",):
@@ -226,7 +246,7 @@ def _of_a_map(
     against: str | None,
     bootstrap: Bootstrap,
 ) -> LabelVerdict:
-    units = [unit for unit in cohort.units if in_stratum(unit, criterion.among) and label in (None, unit.target)]
+    units = [unit for unit in _units_among(criterion, cohort) if label in (None, unit.target)]
     chance = None if against is not None or claim.span != scale.span else (str(criterion.method), scale.name)
     measure = measure_of(criterion, scale, against)
     population = population_of(units, measure, chance)
@@ -234,6 +254,7 @@ def _of_a_map(
         "metric": criterion.metric,
         "method": criterion.method if against is None else f"{criterion.method} - {against}",
         "among": criterion.among,
+        "target_role": criterion.target_role,
         "group": None if label is None else f"label={label}",
     }
     if criterion.readers == "random":
@@ -258,6 +279,20 @@ def _median_words(population: Population, alpha: float) -> str:
     if ends[0] is None or ends[1] is None:
         return f"the median is {f'at most {ends[1]}' if ends[0] is None else f'at least {ends[0]}'}"
     return f"the median lies within {ends[0]} and {ends[1]}"
+
+
+def _units_among(criterion: Criterion, cohort: Cohort) -> list[Unit]:
+    """Return the units that a criterion is about: of a stratum, or the maps of one role in a cell."""
+    among, role = criterion.among, criterion.target_role
+    if isinstance(among, ConfusionCell):
+        return [unit for unit in cohort.units if in_cell(unit, among, role, cohort.negative)]
+    return [unit for unit in cohort.units if in_stratum(unit, among)]
+
+
+def whom(among: Stratum | ConfusionCell, role: TargetRole) -> str:
+    """Return of whom a criterion speaks, to follow a map's name; the map is the answered label's where it says so."""
+    of = " (the answered label's map)" if role == "answered" else ""
+    return f"{of} among {among.words if isinstance(among, ConfusionCell) else among}"
 
 
 def _judged(

@@ -7,9 +7,9 @@ from pipeline.config import Criterion
 from pipeline.evidence.cohort.classifier import classifier_scale
 from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.exact.planning import ClaimPlan, plan_area, plan_mean
-from pipeline.evidence.verdicts.criteria import claim_of, labels_of, rule_of
+from pipeline.evidence.verdicts.criteria import claim_of, labels_of, rule_of, whom
 from pipeline.evidence.verdicts.judging import MeanClaim
-from pipeline.vocabulary import CLASSIFIER, Stratum
+from pipeline.vocabulary import CLASSIFIER, NOTHING, ConfusionCell, Stratum
 
 __all__ = ["CohortCounts", "CriterionPlan", "cohort_counts", "plan_criteria"]
 
@@ -137,7 +137,8 @@ def _of_a_map(
     at_hand: tuple[CohortCounts | None, float | None],
 ) -> CriterionPlan:
     counts, spread = at_hand
-    group = _GROUPS[criterion.among] if label is None else f"{_GROUPS[criterion.among]} of {label}"
+    among = _group(criterion.among)
+    group = among if label is None else f"{among} of {label}"
     if scale is None:
         return CriterionPlan(_words(criterion, label), criterion.unit, "none", group, None, "its range is not known")
     patients = None if counts is None else _listed(criterion, label, counts)
@@ -154,7 +155,16 @@ def _of_a_map(
     return _mean_plan(criterion, claim, (group, patients), spread, label)
 
 
+def _group(among: Stratum | ConfusionCell) -> str:
+    if not isinstance(among, ConfusionCell):
+        return _GROUPS[among]
+    called = "misses" if among.answered == NOTHING else f"calls {among.answered}"
+    return f"patients with {among.reference}, of whom the model {called} some"
+
+
 def _listed(criterion: Criterion, label: str | None, counts: CohortCounts) -> int:
+    if isinstance(criterion.among, ConfusionCell):
+        return counts.present[criterion.among.reference]
     if criterion.among == "all":
         return counts.patients
     return counts.positive if label is None else counts.present[label]
@@ -178,7 +188,7 @@ def _mean_plan(
 
 def _words(criterion: Criterion, label: str | None = None) -> str:
     name = f"{criterion.metric} of {criterion.method or CLASSIFIER}"
-    name += f" among {criterion.among}" if criterion.method else ""
+    name += whom(criterion.among, criterion.target_role) if criterion.method else ""
     name += f" for {label}" if label else ""
     return f"{name}: {rule_of(criterion, 'higher')}"
 

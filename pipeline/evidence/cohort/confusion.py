@@ -1,0 +1,153 @@
+"""Every answer by cell of the confusion matrix: how often it came, and what the maps of its two labels looked at.
+
+A benign finding that is called malignant and a malignant one that is called normal are different errors. Where labels
+exclude each other, a cell is what the reference names and what was called; a reference without a finding is the
+negative label. Where each label is called by itself, a label has three cells of its own: found, missed (``nothing`` was
+called), and called where there is ``nothing``.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pipeline.evidence.cohort.estimating import Bootstrap, mean_estimate_of
+from pipeline.evidence.cohort.measures import MetricScale, of_map
+from pipeline.evidence.cohort.population import Contribution, Population, population_of
+from pipeline.evidence.cohort.units import NOT_EXPLAINED, Unit
+from pipeline.findings.estimates import Estimate
+from pipeline.findings.results import CellFindings, ConfusionMatrix
+from pipeline.findings.scores import MapPlacement
+from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layers
+from pipeline.vocabulary import NOTHING, ConfusionCell, TargetRole
+
+__all__ = ["cells_of", "confusion_matrix", "in_cell"]
+
+
+def cells_of(
+    reference: Sequence[str], called: Sequence[str], labels: Sequence[str], negative: str | None
+) -> tuple[ConfusionCell, ...]:
+    """Return the cells of a study, from the findings that its reference names and those that the model calls.
+
+    Where the reference names two findings of a model whose labels exclude each other, the study is in a cell of each.
+    """
+    if negative is not None:
+        answer = next(iter(called), negative)
+        return tuple(ConfusionCell(label, label if label in called else answer) for label in reference or (negative,))
+    every = [(label in reference, label in called, label) for label in labels]
+    return tuple(
+        ConfusionCell(label if present else NOTHING, label if is_called else NOTHING)
+        for present, is_called, label in every
+        if present or is_called
+    )
+
+
+def in_cell(unit: Unit, cell: ConfusionCell, role: TargetRole, negative: str | None) -> bool:
+    """Tell whether a unit is a map of a cell: in the role of the reference's label, or of the one that was called.
+
+    Where the model was not asked, a study may be in any cell of its findings, and counts as one without a score.
+    """
+    if unit.called is None:
+        return unit.positive and unit.target == cell.reference
+    label = unit.target
+    if unit.role != role or label != (cell.reference if role == "reference" else cell.answered):
+        return False
+    if role == "answered":
+        return cell in cells_of(unit.reference, unit.called, (label,), negative)
+    return unit.positive and cell in cells_of((label,), unit.called, (label,), negative)
+
+
+def confusion_matrix(
+    audits: Sequence[StudyAudit],
+    units: Sequence[Unit],
+    scales: Sequence[MetricScale],
+    labels: Sequence[str],
+    negative: str | None,
+    bootstrap: Bootstrap,
+) -> ConfusionMatrix:
+    """Return the cells that came, in the order of the ``labels``: of all studies with a reference, whatever masks."""
+    referenced = [audit for audit in audits if audit.reference is not None]
+    judged = [audit for audit in referenced if audit.status == "analysed"]
+    by_cell: dict[ConfusionCell, list[StudyAudit]] = {}
+    for audit in judged:
+        for cell in cells_of(audit.reference or (), audit.predicted, labels, negative):
+            by_cell.setdefault(cell, []).append(audit)
+    at_layers = methods_at_layers(judged)
+    order = {label: number for number, label in enumerate((*labels, NOTHING))}
+    return ConfusionMatrix(
+        studies=len(judged),
+        unanswered=len(referenced) - len(judged),
+        cells=tuple(
+            _findings(_Cell(cell, by_cell[cell], at_layers), units, scales, negative, bootstrap)
+            for cell in sorted(by_cell, key=lambda cell: (order[cell.reference], order[cell.answered]))
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A cell with the studies in it; ``at_layers`` are the methods whose maps are named with their layer."""
+
+    cell: ConfusionCell
+    audits: Sequence[StudyAudit]
+    at_layers: frozenset[str]
+
+
+def _findings(
+    part: _Cell, units: Sequence[Unit], scales: Sequence[MetricScale], negative: str | None, bootstrap: Bootstrap
+) -> CellFindings:
+    cell = part.cell
+
+    def of(role: TargetRole) -> tuple[Estimate, ...]:
+        chosen = [unit for unit in units if in_cell(unit, cell, role, negative)]
+        return tuple(_estimates(chosen, cell, role, scales, bootstrap))
+
+    return CellFindings(
+        cell=cell,
+        studies=len(part.audits),
+        patients=len({audit.patient for audit in part.audits}),
+        reference_map=of("reference"),
+        answered_map=() if cell.is_right else of("answered"),
+        placement=() if cell.is_right else tuple(_placements(part, bootstrap)),
+    )
+
+
+def _estimates(
+    units: Sequence[Unit], cell: ConfusionCell, role: TargetRole, scales: Sequence[MetricScale], bootstrap: Bootstrap
+) -> Iterator[Estimate]:
+    for name in dict.fromkeys(name for unit in units for name, _ in unit.scores):
+        for scale in scales:
+            population = population_of(units, of_map(name, scale), (name, scale.name))
+            named = {"metric": scale.name, "method": name, "among": cell, "target_role": role, "group": None}
+            yield mean_estimate_of(population, scale.span, bootstrap, named)
+
+
+_PLACED: Final[Mapping[str, Callable[[MapPlacement], tuple[float | None, float | None]]]] = {
+    "energy_in_body": lambda placement: (placement.energy_in_body, placement.body_share),
+    "peak_in_body": lambda placement: (placement.peak_in_body, placement.body_share),
+}
+"""What is estimated of where a map lies, with what a map that is placed at random would have."""
+
+
+def _placements(part: _Cell, bootstrap: Bootstrap) -> Iterator[Estimate]:
+    """Yield where the maps of the label that was called lie, whether there is a mask or not."""
+    placed = {audit.study: _placed(audit, part) for audit in part.audits}
+    for name in dict.fromkeys(name for maps in placed.values() for name in maps):
+        for metric, of in _PLACED.items():
+            contributions, undefined = list[Contribution](), Counter[str]()
+            for audit in part.audits:
+                placement = placed[audit.study].get(name, MapPlacement(reason=NOT_EXPLAINED))
+                value, chance = of(placement)
+                contributions.append(Contribution(audit.study, audit.patient, value, chance=chance))
+                undefined.update([str(placement.reason)] if value is None else [])
+            named = {"metric": metric, "method": name, "among": part.cell, "target_role": "answered"}
+            population = Population(tuple(contributions), dict(sorted(undefined.items())))
+            yield mean_estimate_of(population, (0.0, 1.0), bootstrap, named)
+
+
+def _placed(audit: StudyAudit, part: _Cell) -> dict[str, MapPlacement]:
+    return {
+        map_name(entry, part.at_layers): entry.placement
+        for entry in audit.map_scores
+        if entry.target == part.cell.answered and entry.placement is not None
+    }
