@@ -11,13 +11,18 @@ from pipeline.conclusions.input_summary import summarised
 from pipeline.config import AuditConfig
 from pipeline.evidence.cohort.classifier import classification
 from pipeline.evidence.cohort.estimating import Bootstrap
+from pipeline.evidence.cohort.group_differences import group_differences
 from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.summary import agreements, estimates, flow_of
 from pipeline.evidence.cohort.units import Unit, units_of
 from pipeline.evidence.experts import AGREEMENT_SCALES
+from pipeline.evidence.plotted.label_plots import CellMap, answer_counts, label_plots
 from pipeline.evidence.verdicts.criteria import Cohort, judge_all
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Provenance
+from pipeline.findings.plotted.classifier import LabelPlots
+from pipeline.findings.plotted.differences import GroupDifference
+from pipeline.findings.plotted.history import RunPoint
 from pipeline.findings.results import CaseEntry, Compared, Results
 from pipeline.findings.spec import Member, RunSpec
 from pipeline.findings.study_audit import StudyAudit
@@ -31,13 +36,14 @@ class Shown:
     """What conclusions do not follow from records alone: pictures, and how the run was done.
 
     ``cases`` goes from a study that was chosen to its panels' file and a note. ``picture`` is the file with a plane of
-    the model's input and the note that stands in its place.
+    the model's input and the note that stands in its place. ``history`` is what earlier runs said of the criteria.
     """
 
     provenance: Provenance
     cases: Mapping[str, tuple[str | None, str | None]]
     picture: tuple[str | None, str | None]
     equivalent: tuple[tuple[str, ...], ...]
+    history: tuple[RunPoint, ...] = ()
 
 
 def shown_in(results: Results) -> Shown:
@@ -48,6 +54,7 @@ def shown_in(results: Results) -> Shown:
         cases={case.study: (case.panels, case.note) for case in results.cases},
         picture=(inputs.picture, inputs.picture_note) if inputs else (None, None),
         equivalent=results.equivalent_methods,
+        history=results.history,
     )
 
 
@@ -86,11 +93,15 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         flow=flow_of(audits, computed).model_copy(update=_map_counts(audits)),
         compared=_compared(audits),
         cohort_facts=_cohort_facts(audits, negative),
+        answer_counts=() if is_regression else answer_counts(audits),
         classification=_not_a_classifier() if is_regression else classification(audits, labels, bootstrap),
+        label_plots=() if is_regression else _label_plots(config, cohort, cases, bootstrap),
         estimates=_estimates(cohort, bootstrap, calls_labels=not is_regression),
+        group_differences=_group_differences(config, cohort, bootstrap),
         agreements=agreements(pairs, AGREEMENT_SCALES, bootstrap),
         equivalent_methods=shown.equivalent,
         verdicts=judge_all(config.criteria, cohort, bootstrap),
+        history=shown.history,
         case_rule=rule,
         cases=cases,
         lost_at_most=config.run.lost_at_most,
@@ -103,6 +114,29 @@ def _estimates(cohort: Cohort, bootstrap: Bootstrap, *, calls_labels: bool) -> t
     """Return the maps' estimates; a model that calls no label has no strata by what it called."""
     every = estimates(cohort.units, tuple(cohort.scales.values()), bootstrap)
     return tuple(part for part in every if calls_labels or part.among not in STRATA_BY_PREDICTION)
+
+
+def _label_plots(
+    config: AuditConfig, cohort: Cohort, cases: Sequence[CaseEntry], bootstrap: Bootstrap
+) -> tuple[LabelPlots, ...]:
+    """Return what is drawn of each label; its cells tell of the map of which hits are asked, or that ranks."""
+    hits = [criterion.method for criterion in config.criteria if criterion.metric == "hit_rate" and criterion.method]
+    method = [*hits, _primary(config, list(cohort.scales))[1]][0]
+    shown = frozenset(case.study for case in cases if case.panels is not None)
+    cell_map = CellMap(method, cohort.scales.get("hit_rate"), shown)
+    return label_plots(cohort.audits, cohort.units, cohort.labels, cell_map, bootstrap)
+
+
+def _group_differences(config: AuditConfig, cohort: Cohort, bootstrap: Bootstrap) -> tuple[GroupDifference, ...]:
+    """Return subgroups' differences in what the criteria ask of maps; where they ask nothing, in what ranks the cases.
+
+    Every further metric would be a further chance to see a difference where there is none.
+    """
+    asked = [(criterion.metric, criterion.method) for criterion in config.criteria if criterion.method is not None] or [
+        _primary(config, list(cohort.scales))
+    ]
+    pairs = [(method, cohort.scales[metric]) for metric, method in dict.fromkeys(asked)]
+    return group_differences(cohort.units, pairs, bootstrap.confidence)
 
 
 def _not_a_classifier() -> tuple[Estimate, ...]:

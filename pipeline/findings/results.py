@@ -10,12 +10,15 @@ from pipeline.errors import OutputError
 from pipeline.findings.estimates import Agreement, Estimate, Verdict
 from pipeline.findings.facts import InputSummary, Lock, MethodFacts, MetricFacts, ModelFacts, Provenance
 from pipeline.findings.frozen_model import FrozenModel
+from pipeline.findings.plotted.classifier import AnswerCount, LabelPlots
+from pipeline.findings.plotted.differences import GroupDifference
+from pipeline.findings.plotted.history import RunPoint
 from pipeline.findings.study_audit import RefusedMask, StudyAudit
 
 __all__ = ["SCHEMA_VERSION", "CaseEntry", "Compared", "Flow", "Results", "load_results"]
 
 
-SCHEMA_VERSION: Literal[3] = 3
+SCHEMA_VERSION: Literal[4] = 4
 
 
 class Flow(FrozenModel):
@@ -71,10 +74,11 @@ class CaseEntry(FrozenModel):
 class Results(FrozenModel):
     """``results.json``. ``mask_faults`` goes from a study to its masks that could not be used.
 
-    ``lost_at_most`` is the locked share of studies that may be excluded or fail without a warning.
+    ``answer_counts`` count the analysed studies. ``history`` holds the criteria of the audit's earlier runs, oldest
+    first. ``lost_at_most`` is the locked share of studies that may be excluded or fail without a warning.
     """
 
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     audit: str
     run: str
     title: str
@@ -93,11 +97,15 @@ class Results(FrozenModel):
     flow: Flow
     compared: Compared | None = None
     cohort_facts: Mapping[str, Mapping[str, int]]
+    answer_counts: tuple[AnswerCount, ...] = ()
     classification: tuple[Estimate, ...]
+    label_plots: tuple[LabelPlots, ...] = ()
     estimates: tuple[Estimate, ...]
+    group_differences: tuple[GroupDifference, ...] = ()
     agreements: tuple[Agreement, ...]
     equivalent_methods: tuple[tuple[str, ...], ...] = ()
     verdicts: tuple[Verdict, ...]
+    history: tuple[RunPoint, ...] = ()
     case_rule: str
     cases: tuple[CaseEntry, ...]
     lost_at_most: float = 0.05

@@ -15,6 +15,7 @@ from typing import Self
 
 from pipeline.conclusions.conclude import Shown, chosen_cases, conclude
 from pipeline.conclusions.equivalent_maps import equivalent_maps
+from pipeline.conclusions.history import earlier_points
 from pipeline.conclusions.per_study_csv import CSV_FILE, per_study_csv
 from pipeline.config import AuditConfig, resolved
 from pipeline.config_file import LoadedConfig
@@ -212,7 +213,8 @@ class Run:
         computed = sum(member.shard is not None for member in self.members)
         record_files(ledger, "inference.finished", self.folder, files, studies=len(audits), computed=computed)
         provenance = _provenance(self.spec, ledger, repeat, engine, flow_run)
-        shown = Shown(provenance, pictures, picture, equivalent_maps(self.folder, audits))
+        earlier = earlier_points(self.folder, self.spec.previous_run)
+        shown = Shown(provenance, pictures, picture, equivalent_maps(self.folder, audits), earlier)
         results = conclude(self.spec, self.members, audits, shown)
         with written(self.folder / CSV_FILE) as file:
             file.write(per_study_csv(audits, self.spec.metrics))

@@ -268,7 +268,7 @@ def test_errors_are_one_clear_line(tmp_path, run):
     with pytest.raises(OutputError, match=r"results\.json: cannot be read"):
         render(tmp_path)
     (tmp_path / "results.json").write_text('{"schema_version": 99}')
-    with pytest.raises(OutputError, match="is of schema 99, and this version of camaudit reads schema 3"):
+    with pytest.raises(OutputError, match="is of schema 99, and this version of camaudit reads schema 4"):
         render(tmp_path)
     folder = example.write_run(tmp_path / "half")
     (folder / "per_study.csv").unlink()

@@ -134,6 +134,8 @@ def _verdict(criterion: Criterion, cohort: Cohort, bootstrap: Bootstrap) -> Verd
         method=method,
         among=among,
         rule=rule,
+        side=claim.side,
+        bound=claim.bound,
         unit=criterion.unit,
         label=decisive.label,
         against=decisive.against,
