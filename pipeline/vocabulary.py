@@ -13,9 +13,12 @@ __all__ = [
     "BETTER",
     "CLASSIFIER",
     "CLASSIFIER_METRICS",
+    "COHORT_BASELINES",
     "CSV_COLUMNS",
     "FIDELITY",
     "IMAGE_BASELINES",
+    "LESION_FEATURES",
+    "LESION_STRATA",
     "STATUSES",
     "STRATA",
     "STRATA_BY_PREDICTION",
@@ -28,6 +31,8 @@ __all__ = [
     "Better",
     "Decision",
     "Fidelity",
+    "LesionFeature",
+    "LesionStratum",
     "SamplingUnit",
     "Status",
     "Stratum",
@@ -55,13 +60,14 @@ STRATA_MEANING: Final[Mapping[Stratum, str]] = {
 SamplingUnit = Literal["patient", "study"]
 """What a criterion's mean is taken over, and what is independent of each other."""
 
-Baseline = Literal["random_map", "centre_prior", "edge_map", "body_mask"]
+Baseline = Literal["random_map", "centre_prior", "edge_map", "body_mask", "average_mask"]
 
 BASELINES: Final[Mapping[Baseline, str]] = {
     "random_map": "Random map (baseline)",
     "centre_prior": "Centre prior (baseline)",
     "edge_map": "Edge map (baseline)",
     "body_mask": "Body mask (baseline)",
+    "average_mask": "Average mask (baseline)",
 }
 
 ALL_BASELINES: Final = "baselines"
@@ -72,6 +78,9 @@ USUAL_BASELINES: Final[tuple[Baseline, ...]] = ("random_map", "centre_prior")
 
 IMAGE_BASELINES: Final[frozenset[Baseline]] = frozenset({"edge_map", "body_mask"})
 """Those that follow from what the model was shown: they know the image, and nothing of the model."""
+
+COHORT_BASELINES: Final[frozenset[Baseline]] = frozenset({"average_mask"})
+"""Those that follow from the masks of the whole cohort."""
 
 Answer = Literal["MET", "NOT MET", "INCONCLUSIVE", "NOT EVALUATED"]
 
@@ -90,6 +99,28 @@ ANSWERS: Final[Mapping[Answer, str]] = {
 
 WORST_FIRST: Final[tuple[Answer, ...]] = ("NOT MET", "INCONCLUSIVE", "NOT EVALUATED", "MET")
 """The answers in the order of their weight for a reader."""
+
+LesionFeature = Literal["image_share", "size", "lesions", "elongation", "irregularity"]
+
+LESION_FEATURES: Final[Mapping[LesionFeature, str]] = {
+    "image_share": "lesion share of the image",
+    "size": "lesion size",
+    "lesions": "number of lesions",
+    "elongation": "lesion elongation",
+    "irregularity": "lesion irregularity",
+}
+"""What lesions are told apart by."""
+
+LesionStratum = Literal["lowest", "middle", "highest", "single", "several"]
+
+LESION_STRATA: Final[Mapping[LesionStratum, str]] = {
+    "lowest": "lowest third",
+    "middle": "middle third",
+    "highest": "highest third",
+    "single": "one",
+    "several": "several",
+}
+"""The strata of a feature: thirds of the cohort's masks, of the number of lesions one or several."""
 
 Status = Literal["analysed", "excluded", "failed"]
 

@@ -11,10 +11,10 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("results", 4): "9fc0fc62f48149d8bdd661719914100e1ea74d3047f74ec69bdda0967e8ca05c",
+    ("results", 4): "8d98de0612e372f059306274d8491c98cc2e372795df7f63622d8f77aa7bca70",
     ("results", 3): "8455f9478e636ad2601d87b0eb95817b961c81fbe166677c006e72920804b116",
     ("run", 3): "8d1b740c92316a9a688085d57a8ba1e45d4e6560c41e7f6b8363cf90c2a71aa5",
-    ("audit", 2): "7e0d9c7f32b13dd3540e7c0c3c029b3b5d66badc3a55ca4d2871a57d0dc58a83",
+    ("audit", 2): "790257ce5a4e922ef7683b7860a54b2a5ffb5c54deedd713b0d37c387a5f96c3",
     ("audit", 1): "af77d2a9e06c13bf5cd94ca86b4e23b2565ba5d6a0a5ff6fb66fee47c02da24a",
     ("run", 1): "939c8dbaf3f889960a40ea6e1b0b92af5104dc625bb44dd556da04a90e7f1a07",
     ("results", 1): "792d5351a8258f167fc3bd7e98d038df159bb8384b533ac890fb1ee38b4ac683",

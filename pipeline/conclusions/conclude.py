@@ -16,6 +16,13 @@ from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.summary import agreements, estimates, flow_of
 from pipeline.evidence.cohort.units import Unit, units_of
 from pipeline.evidence.experts import AGREEMENT_SCALES
+from pipeline.evidence.localisation.curves import threshold_curves
+from pipeline.evidence.localisation.lesion_strata import (
+    LesionCohort,
+    lesion_cohort,
+    lesion_estimates,
+    lesion_trends,
+)
 from pipeline.evidence.plotted.label_plots import CellMap, answer_counts, label_plots
 from pipeline.evidence.verdicts.criteria import Cohort, judge_all
 from pipeline.findings.estimates import Estimate
@@ -74,6 +81,7 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
     computed = sum(member.shard is not None for member in members)
     cases, rule = _cases(spec, audits, shown)
     is_regression = config.model.kind == "regression"
+    lesions = lesion_cohort(audits, labels)
     return Results(
         audit=config.name,
         run=spec.run,
@@ -96,8 +104,11 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         answer_counts=() if is_regression else answer_counts(audits),
         classification=_not_a_classifier() if is_regression else classification(audits, labels, bootstrap),
         label_plots=() if is_regression else _label_plots(config, cohort, cases, bootstrap),
-        estimates=_estimates(cohort, bootstrap, calls_labels=not is_regression),
         group_differences=_group_differences(config, cohort, bootstrap),
+        estimates=_estimates(cohort, lesions, bootstrap, calls_labels=not is_regression),
+        curves=threshold_curves(audits, labels, bootstrap),
+        lesion_strata=lesions.strata,
+        lesion_trends=lesion_trends(cohort.units, tuple(scales.values()), lesions, bootstrap),
         agreements=agreements(pairs, AGREEMENT_SCALES, bootstrap),
         equivalent_methods=shown.equivalent,
         verdicts=judge_all(config.criteria, cohort, bootstrap),
@@ -110,9 +121,13 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
     )
 
 
-def _estimates(cohort: Cohort, bootstrap: Bootstrap, *, calls_labels: bool) -> tuple[Estimate, ...]:
+def _estimates(
+    cohort: Cohort, lesions: LesionCohort, bootstrap: Bootstrap, *, calls_labels: bool
+) -> tuple[Estimate, ...]:
     """Return the maps' estimates; a model that calls no label has no strata by what it called."""
-    every = estimates(cohort.units, tuple(cohort.scales.values()), bootstrap)
+    scales = tuple(cohort.scales.values())
+    every = estimates(cohort.units, scales, bootstrap)
+    every += lesion_estimates(cohort.units, scales, lesions, bootstrap)
     return tuple(part for part in every if calls_labels or part.among not in STRATA_BY_PREDICTION)
 
 

@@ -10,6 +10,8 @@ from pipeline.errors import OutputError
 from pipeline.findings.estimates import Agreement, Estimate, Verdict
 from pipeline.findings.facts import InputSummary, Lock, MethodFacts, MetricFacts, ModelFacts, Provenance
 from pipeline.findings.frozen_model import FrozenModel
+from pipeline.findings.localisation.curves import ThresholdCurve
+from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
 from pipeline.findings.plotted.classifier import AnswerCount, LabelPlots
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.plotted.history import RunPoint
@@ -102,6 +104,9 @@ class Results(FrozenModel):
     label_plots: tuple[LabelPlots, ...] = ()
     estimates: tuple[Estimate, ...]
     group_differences: tuple[GroupDifference, ...] = ()
+    curves: tuple[ThresholdCurve, ...] = ()
+    lesion_strata: tuple[LesionStrata, ...] = ()
+    lesion_trends: tuple[LesionTrend, ...] = ()
     agreements: tuple[Agreement, ...]
     equivalent_methods: tuple[tuple[str, ...], ...] = ()
     verdicts: tuple[Verdict, ...]

@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import model_validator
 
 from pipeline.findings.frozen_model import FrozenModel
+from pipeline.findings.localisation.curves import RegionCounts
 
 __all__ = ["MapScores", "PairAgreement", "Score"]
 
@@ -36,7 +37,7 @@ class MapScores(FrozenModel):
     ``map`` is the map's key in the run's maps files, where it is kept before the ReLU that may end its
     formula; baselines have none. ``cell_mm`` is the size of a layer's cell. ``seen_share`` is the share of
     the mask's voxels that lie in the model's field of view, ``mask_share`` the mask's share of that field of
-    view.
+    view. ``counts`` are the voxels of the map's region at a fixed grid of thresholds.
     """
 
     target: str
@@ -50,6 +51,7 @@ class MapScores(FrozenModel):
     seen_share: float | None = None
     mask_share: float | None = None
     scores: tuple[Score, ...] = ()
+    counts: RegionCounts | None = None
 
 
 class PairAgreement(FrozenModel):

@@ -57,6 +57,15 @@ _SCORES = pa.list_(
         ]
     )
 )
+_COUNTS = pa.struct(
+    [
+        ("region", pa.list_(pa.int64())),
+        ("common", pa.list_(pa.int64())),
+        ("mask", pa.int64()),
+        ("visible", pa.int64()),
+        ("seen", pa.int64()),
+    ]
+)
 _REFUSED = pa.struct(
     [
         ("reader", pa.string()),
@@ -64,6 +73,18 @@ _REFUSED = pa.struct(
         ("reason", pa.string()),
         ("message", pa.string()),
         ("masks", pa.int64()),
+    ]
+)
+_SHAPES = pa.struct(
+    [
+        ("label", pa.string()),
+        ("reader", pa.string()),
+        ("axes", pa.int64()),
+        ("lesions", pa.int64()),
+        ("image_share", pa.float64()),
+        ("size", pa.float64()),
+        ("elongation", pa.float64()),
+        ("irregularity", pa.float64()),
     ]
 )
 _INPUT = pa.struct(
@@ -97,6 +118,7 @@ _STUDY = pa.schema(
             "agreement",
             pa.list_(pa.struct([("label", pa.string()), ("readers", pa.list_(pa.string())), ("scores", _SCORES)])),
         ),
+        ("mask_shapes", pa.list_(_SHAPES)),
     ]
 )
 _FINDING = pa.schema(
@@ -112,6 +134,7 @@ _FINDING = pa.schema(
         ("seen_share", pa.float64()),
         ("mask_share", pa.float64()),
         ("scores", _SCORES),
+        ("counts", _COUNTS),
     ]
 )
 _RECIPES = pa.schema([(name, pa.string()) for name in ("study_recipe", "masks_recipe", "map_recipe", "score_recipe")])

@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import model_validator
 
 from pipeline.findings.frozen_model import FrozenModel
+from pipeline.findings.localisation.lesions import MaskShape
 from pipeline.findings.scores import MapScores, PairAgreement
 from pipeline.vocabulary import Status
 
@@ -44,7 +45,7 @@ class StudyAudit(FrozenModel):
     nobody said what is present. ``masks`` counts the experts' masks that could be used, ``mask_faults`` tells of
     the others; of a study that was not analysed ``masks`` counts those that its archive names. ``model_input`` is None
     for a study that the model was not shown. ``values`` are the numbers of a regression, which has no
-    ``probabilities`` and calls nothing.
+    ``probabilities`` and calls nothing. ``mask_shapes`` are the lesions of the masks that could be used.
     """
 
     study: str
@@ -64,6 +65,7 @@ class StudyAudit(FrozenModel):
     mask_faults: tuple[RefusedMask, ...] = ()
     model_input: InputFacts | None = None
     agreement: tuple[PairAgreement, ...] = ()
+    mask_shapes: tuple[MaskShape, ...] = ()
     map_scores: tuple[MapScores, ...] = ()
 
     def may_show(self, label: str) -> bool:

@@ -8,6 +8,7 @@ from functools import partial
 from pipeline.config import AuditConfig, VolumeConfig
 from pipeline.errors import Reason, Stage, StudyError
 from pipeline.evidence.experts import agreement
+from pipeline.evidence.localisation.mask_shapes import mask_shapes
 from pipeline.findings.carried import Carried
 from pipeline.findings.scores import PairAgreement
 from pipeline.findings.study_audit import RefusedMask
@@ -117,6 +118,7 @@ def read_facts(config: AuditConfig, study: Study | PreparedStudy) -> dict[str, o
             PairAgreement(label=label, readers=(first, second), scores=scores)
             for (label, first, second), scores in agreement(study.masks).items()
         ),
+        "mask_shapes": mask_shapes(study.masks),
     }
 
 

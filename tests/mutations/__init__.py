@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from tests.mutants import Mutant
-from tests.mutations import cam, cohort, evidence, exact_rule, geometry, models, runs, verify
+from tests.mutations import cam, cohort, evidence, exact_rule, geometry, localisation, models, runs, verify
 
 __all__ = ["GROUPS"]
 
@@ -11,6 +11,7 @@ GROUPS: Mapping[str, Sequence[Mutant]] = {
     "cam": cam.MUTANTS,
     "geometry": geometry.MUTANTS,
     "evidence": [*evidence.MUTANTS, *exact_rule.MUTANTS, *cohort.MUTANTS],
+    "localisation": localisation.MUTANTS,
     "models": models.MUTANTS,
     "runs": runs.MUTANTS,
     "verify": verify.MUTANTS,

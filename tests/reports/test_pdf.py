@@ -19,6 +19,7 @@ from pipeline.findings.results import Flow
 from pipeline.findings.study_audit import StudyAudit
 from reports import pdf
 from reports.pdf import render
+from reports.registry import sections
 from tests.reports import example
 from tests.reports.page.test_text import NASTY
 
@@ -114,10 +115,10 @@ def test_the_contents_link_and_the_bookmarks_name_each_section(run):
     with pikepdf.open(run / "report.pdf") as pdf:
         with pdf.open_outline() as outline:
             titles = [entry.title for entry in outline.root]
-            cases = [entry.title for entry in outline.root[12].children]
+            cases = next([part.title for part in entry.children] for entry in outline.root if entry.children)
         links = [one for one in pdf.pages[1].Annots if one.Subtype == "/Link"]
         assert titles[0] == "1 Summary"
-        assert len(titles) == 16
+        assert len(titles) == len(sections()) - 1
         assert cases == [f"Case {number}: {case}" for number, case in enumerate(
             ("S0007", "S0012", "S0020", "S0031", "S0044"), 1
         )]  # fmt: skip

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MINIMUM_PATIENTS", "NONE", "Interval", "auroc_interval", "mean_interval", "patient_draws"]
+__all__ = [
+    "MINIMUM_PATIENTS", "NONE", "Bands", "Interval", "auroc_interval", "mean_bands", "mean_interval", "patient_draws",
+]  # fmt: skip
 
 MINIMUM_PATIENTS = 10
 """Below this many patients no interval is given: its coverage would be too poor to decide on."""
@@ -45,6 +47,28 @@ def mean_interval(
         return Interval(None, None, SAME)
     means = [weights @ sums / (weights @ counts) for weights in patient_draws(len(sums), replicates, seed)]
     return _percentile(np.concatenate(means), confidence)
+
+
+@dataclass(frozen=True, eq=False)
+class Bands:
+    """The ends of many intervals and how they were made; empty where there are too few patients."""
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    how: str
+
+
+def mean_bands(means: NDArray[np.float64], *, confidence: float, replicates: int, seed: int) -> Bands:
+    """Return pointwise intervals for the mean of each column; ``means`` (patients, columns) are the patients' own.
+
+    All columns are drawn together, so a curve moves as a whole. Where all patients agree, both ends are their value.
+    """
+    if len(means) < MINIMUM_PATIENTS:
+        return Bands(np.empty(0), np.empty(0), NONE)
+    drawn = np.concatenate([weights @ means / len(means) for weights in patient_draws(len(means), replicates, seed)])
+    tail = 100 * (1 - confidence) / 2
+    low, high = np.percentile(drawn, [tail, 100 - tail], axis=0)
+    return Bands(low, high, BOOTSTRAP)
 
 
 def auroc_interval(

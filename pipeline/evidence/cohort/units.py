@@ -17,7 +17,7 @@ from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layer
 from pipeline.studies.consensus import CONSENSUS
 from pipeline.vocabulary import Stratum
 
-__all__ = ["NOT_ANALYSED", "NOT_EXPLAINED", "Unit", "in_stratum", "units_of"]
+__all__ = ["NOT_ANALYSED", "NOT_EXPLAINED", "Unit", "decisive_scores", "in_stratum", "units_of"]
 
 NOT_ANALYSED = "not_analysed"
 """Why a unit of a study that was excluded or failed has no score."""
@@ -70,7 +70,7 @@ def _units(
     analysed = audit.status == "analysed"
     explained = dict.fromkeys(entry.target for entry in audit.map_scores) if analysed else {}
     for target in explained:
-        yield _unit(audit, target, _by_map(audit, target, at_layers), metrics)
+        yield _unit(audit, target, decisive_scores(audit, target, at_layers), metrics)
     for label in labels if audit.masks or audit.mask_faults else ():
         if label not in explained and audit.may_show(label):
             yield _without_scores(audit, label, NOT_EXPLAINED if analysed else NOT_ANALYSED)
@@ -96,7 +96,8 @@ def _decisive(map_scores: Sequence[MapScores]) -> Sequence[MapScores]:
     return [entry for entry in map_scores if (entry.reader or "").startswith(CONSENSUS)] or map_scores
 
 
-def _by_map(audit: StudyAudit, target: str, at_layers: Collection[str]) -> dict[str, list[MapScores]]:
+def decisive_scores(audit: StudyAudit, target: str, at_layers: Collection[str]) -> dict[str, list[MapScores]]:
+    """Return what counts of a study for a target: by map, its scores against the readers who decide."""
     by_map: dict[str, list[MapScores]] = defaultdict(list)
     for entry in _decisive([entry for entry in audit.map_scores if entry.target == target]):
         by_map[map_name(entry, at_layers)].append(entry)

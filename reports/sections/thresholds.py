@@ -1,0 +1,69 @@
+"""How scores of the region depend on the threshold."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from pipeline.findings.localisation.curves import ThresholdCurve
+from pipeline.findings.results import Results
+from reports.numbers import number, share
+from reports.page.layout import GREY, Flowable, columns, note, paragraph, subheading, table
+from reports.page.text import coloured
+from reports.registry import Context, section
+from reports.wording import headed, is_baseline, method, methods_in_order
+
+_SHOWN: Final = ("dice", "voxel_precision", "voxel_recall")
+"""Dice and the two that it is made of; the others stand in results.json."""
+
+_SHARES: Final = (0.1, 0.3, 0.5, 0.7, 0.9)
+
+
+@section(92, "Results: other thresholds")
+def build(context: Context) -> list[Flowable]:
+    """Return a table for each label and metric: maps down, thresholds across."""
+    results = context.results
+    if not results.curves:
+        return [paragraph("No region was held against a mask, so none could have been drawn otherwise.")]
+    content: list[Flowable] = [paragraph(_READING)]
+    for label in dict.fromkeys(curve.label for curve in results.curves):
+        for metric in _SHOWN:
+            curves = [curve for curve in results.curves if (curve.label, curve.metric) == (label, metric)]
+            if curves:
+                content += subheading(headed(results, metric) + ("" if label is None else f", {label}"))
+                content.append(_table(results, curves))
+    return [*content, note(*_notes(results.curves))]
+
+
+_READING: Final = (
+    "A map has no edge of its own: where its region ends is the threshold's choice, and the scores above hold for one. "
+    "Here each voxel above a share of the map's maximum belongs to the region, whatever the rule of this audit is."
+)
+
+
+def _table(results: Results, curves: Sequence[ThresholdCurve]) -> Flowable:
+    heads = [(share(part), 13.0, True) for part in _SHARES]
+    shape = columns(("Map", 34), *heads, ("Highest", 13, True), ("at", 12, True), ("Patients", 13, True))
+    order = methods_in_order(results, (curve.method for curve in curves))
+    like = tuple(value for curve in curves for value in curve.values)
+    return table(shape, [_row(results, curve, like) for curve in sorted(curves, key=lambda c: order.index(c.method))])
+
+
+def _row(results: Results, curve: ThresholdCurve, like: tuple[float, ...]) -> tuple[object, ...]:
+    title = method(results, curve.method)
+    best = max(range(len(curve.shares)), key=lambda place: curve.values[place])
+    shown = [curve.values[curve.shares.index(part)] for part in _SHARES]
+    return (
+        coloured(title, GREY) if is_baseline(curve.method) else title,
+        *(number(value, like=like) for value in shown),
+        number(curve.values[best], like=like),
+        share(curve.shares[best]),
+        f"{curve.patients}",
+    )
+
+
+def _notes(curves: Sequence[ThresholdCurve]) -> Iterator[str]:
+    yield (
+        "Means over patients of the studies in which the finding is present. The highest was chosen after looking "
+        f"and proves nothing. All of {len(curves[0].shares)} thresholds and five metrics are in results.json"
+    )
+    bands = sorted({(curve.confidence, curve.interval) for curve in curves if curve.low})
+    yield "".join(f", with pointwise bands that only describe ({share(part)}, {how})" for part, how in bands) + "."

@@ -1,0 +1,73 @@
+"""Metrics over thresholds for a cohort, against means that are written down plainly."""
+
+import numpy as np
+import pytest
+
+from pipeline.evidence.cohort.bootstrap import mean_bands, mean_interval
+from pipeline.evidence.localisation.curves import threshold_curves
+from pipeline.findings.localisation.curves import CURVE_SHARES, RegionCounts
+from tests.pipeline.evidence.records import BOOTSTRAP, entry, study
+
+STEPS = len(CURVE_SHARES)
+
+
+def counted(method, reader, region, common, mask=4, **changes):
+    counts = RegionCounts(region=(region,) * STEPS, common=(common,) * STEPS, mask=mask, visible=mask, seen=100)
+    return entry(method, reader, 0.5, **changes).model_copy(update={"counts": counts})
+
+
+def curve_of(rows, metric="dice", method="gradcam", labels=("nodule",), label=None):
+    curves = threshold_curves(rows, labels, BOOTSTRAP)
+    return next(c for c in curves if (c.metric, c.method, c.label) == (metric, method, label))
+
+
+def test_a_curve_is_the_mean_over_patients_of_means_over_readers():
+    rows = [
+        study(1, counted("gradcam", "a", 4, 4), counted("gradcam", "b", 4, 2), patient="P"),  # Dice 1 and 0.5
+        study(2, counted("gradcam", "a", 4, 0), patient="P"),
+        study(3, counted("gradcam", "a", 4, 1), patient="Q"),
+    ]
+    curve = curve_of(rows)
+    assert curve.values == pytest.approx([((0.75 + 0) / 2 + 0.25) / 2] * STEPS)
+    assert (curve.patients, curve.studies, curve.shares) == (2, 3, CURVE_SHARES)
+    assert (curve.low, curve.high) == ((), ())
+    assert "fewer than 10 patients" in curve.interval
+
+
+def test_a_consensus_decides_alone_and_an_empty_mask_defines_nothing():
+    rows = [
+        study(1, counted("gradcam", "a", 4, 0), counted("gradcam", "consensus:staple", 4, 4)),
+        study(2, counted("gradcam", "a", 4, 0, mask=0)),
+    ]
+    curve = curve_of(rows)
+    assert curve.values == (1.0,) * STEPS
+    assert curve.patients == 1
+
+
+def test_studies_without_the_finding_and_those_not_analysed_do_not_count():
+    rows = [
+        study(1, counted("gradcam", "a", 4, 4)),
+        study(2, counted("gradcam", "a", 4, 0), reference=()),
+        study(3, counted("gradcam", "a", 4, 0), reference=None),
+        study(4, entry("gradcam", None, "no_mask")),
+    ]
+    assert curve_of(rows).values == (1.0,) * STEPS
+
+
+def test_each_finding_has_its_own_curve():
+    rows = [
+        study(1, counted("gradcam", "a", 4, 4), counted("gradcam", "a", 4, 2, target="mass"),
+              reference=("nodule", "mass"))
+    ]  # fmt: skip
+    labels = ("nodule", "mass")
+    assert curve_of(rows, labels=labels, label="nodule").values[0] == 1
+    assert curve_of(rows, labels=labels, label="mass").values[0] == 0.5
+
+
+def test_bands_are_those_of_the_interval_column_by_column():
+    means = np.random.default_rng(3).random((25, 4))
+    settings = {"confidence": 0.95, "replicates": 500, "seed": 7}
+    bands = mean_bands(means, **settings)
+    for column, (low, high) in zip(means.T, zip(bands.low, bands.high, strict=True), strict=True):
+        single = mean_interval(list(column), [str(n) for n in range(25)], **settings)
+        assert (low, high, bands.how) == pytest.approx((single.low, single.high, single.how))

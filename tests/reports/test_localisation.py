@@ -1,0 +1,80 @@
+"""What the report says of where maps lie: thresholds, lesions, layouts of cells."""
+
+from pipeline.findings.localisation.curves import CURVE_SHARES, ThresholdCurve
+from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
+from tests.reports.example import results
+from tests.reports.test_sentences import said
+
+
+def curve(method="gradcam", label=None, metric="dice", **changes):
+    facts = {
+        "metric": metric,
+        "method": method,
+        "label": label,
+        "shares": CURVE_SHARES,
+        "values": [round(0.6 - abs(share - 0.35), 3) for share in CURVE_SHARES],
+        "low": [0.1] * len(CURVE_SHARES),
+        "high": [0.7] * len(CURVE_SHARES),
+        "confidence": 0.95,
+        "interval": "patient-cluster bootstrap, percentile",
+        "patients": 41,
+        "studies": 44,
+    }
+    return ThresholdCurve.model_validate(facts | changes)
+
+
+def test_a_curve_is_shown_at_five_thresholds_with_its_best():
+    words = said(
+        "Results: other thresholds", results(curves=(curve(), curve("random_map", values=[0.05] * len(CURVE_SHARES))))
+    )
+    assert "Grad-CAM | 0.35 | 0.55 | 0.45 | 0.25 | 0.05 | 0.60 | 35 % | 41" in words
+    assert "Random map (baseline) | 0.05 | 0.05 | 0.05 | 0.05 | 0.05 | 0.05 | 5 % | 41" in words
+    assert "was chosen after looking and proves nothing" in words
+    assert "bands that only describe (95 %, patient-cluster bootstrap, percentile)" in words
+
+
+def test_each_finding_has_a_table_and_few_patients_no_bands():
+    few = {"low": (), "high": (), "interval": "none (fewer than 10 patients)", "patients": 3}
+    words = said(
+        "Results: other thresholds", results(curves=(curve(label="nodule", **few), curve(label="mass", **few)))
+    )
+    assert "Dice, nodule" in words
+    assert "Dice, mass" in words
+    assert "bands" not in words
+
+
+def test_a_run_without_masks_says_that_there_is_no_region():
+    assert "No region was held against a mask" in said("Results: other thresholds", results(curves=()))
+
+
+def strata(label=None, feature="size", unit="mm3"):
+    return LesionStrata(
+        label=label,
+        feature=feature,
+        unit=unit,
+        cuts=(120.0, 480.0),
+        studies={"lowest": 14, "middle": 15, "highest": 13},
+    )
+
+
+def trend(feature="size", rho=0.42, label=None, **changes):
+    facts = {"low": 0.1, "high": 0.66, "confidence": 0.95, "interval": "Fisher's z", "patients": 41}
+    return LesionTrend(metric="iou", method="gradcam", label=label, feature=feature, rho=rho, **facts | changes)
+
+
+def test_lesions_are_shown_with_where_they_are_parted_and_what_goes_with_them():
+    nothing = {"low": None, "high": None, "reason": "fewer than 10 patients"}
+    trends = (trend(), trend("elongation", None, **nothing))
+    words = said("Results: lesions", results(lesion_strata=(strata(),), lesion_trends=trends))
+    assert "lesion size, mm3 | lowest third: 14; middle third: 15; highest third: 13 | 120 and 480" in words
+    assert "IoU | Grad-CAM | 0.42 [0.10, 0.66]\u2020 | \u2014 | 41" in words
+    assert "describes, and decides nothing (95 %, Fisher's z)" in words
+
+
+def test_trends_of_few_patients_are_not_shown():
+    trends = (trend(rho=None, low=None, high=None, reason="fewer than 10 patients", patients=4),)
+    words = said("Results: lesions", results(lesion_strata=(strata("nodule"),), lesion_trends=trends))
+    assert "nodule | lesion size" in words
+    assert "Rank correlation with" not in words
+    assert "need more patients than there are" in words
+    assert "nothing is known of the lesions" in said("Results: lesions", results(lesion_strata=()))
