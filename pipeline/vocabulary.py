@@ -14,6 +14,7 @@ __all__ = [
     "BETTER",
     "CLASSIFIER",
     "CLASSIFIER_METRICS",
+    "COHORT_BASELINES",
     "CSV_COLUMNS",
     "FIDELITY",
     "FRAMEWORKS",
@@ -115,13 +116,14 @@ NO_FINDING: Final = "no_finding"
 SamplingUnit = Literal["patient", "study"]
 """What a criterion's mean is taken over, and what is independent of each other."""
 
-Baseline = Literal["random_map", "centre_prior", "edge_map", "body_mask"]
+Baseline = Literal["random_map", "centre_prior", "edge_map", "body_mask", "average_mask"]
 
 BASELINES: Final[Mapping[Baseline, str]] = {
     "random_map": "Random map (baseline)",
     "centre_prior": "Centre prior (baseline)",
     "edge_map": "Edge map (baseline)",
     "body_mask": "Body mask (baseline)",
+    "average_mask": "Average mask (baseline)",
 }
 
 ALL_BASELINES: Final = "baselines"
@@ -132,6 +134,9 @@ USUAL_BASELINES: Final[tuple[Baseline, ...]] = ("random_map", "centre_prior")
 
 IMAGE_BASELINES: Final[frozenset[Baseline]] = frozenset({"edge_map", "body_mask"})
 """Those that follow from what the model was shown: they know the image, and nothing of the model."""
+
+COHORT_BASELINES: Final[frozenset[Baseline]] = frozenset({"average_mask"})
+"""Those that follow from the masks of the whole cohort."""
 
 Answer = Literal["MET", "NOT MET", "INCONCLUSIVE", "NOT EVALUATED"]
 

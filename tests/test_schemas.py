@@ -11,9 +11,9 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("results", 4): "f40a358540eb6932e459bdf45831cc0bb5d320ec5a278d82a6bd52213cadaae4",
+    ("results", 4): "806131fba213a430496c881ab7f17c773c96de90007dddb7e4e470a3ac9bd913",
     ("run", 3): "8d1b740c92316a9a688085d57a8ba1e45d4e6560c41e7f6b8363cf90c2a71aa5",
-    ("audit", 3): "7b8208cd832f53a3651ce8b522adec0e1760f9ecf9821c66ad61aa3385efc5ea",
+    ("audit", 3): "325586b9b884b085b66767950112d3c469cdd3e9fa34014bbc1025352a062813",
     ("results", 3): "8455f9478e636ad2601d87b0eb95817b961c81fbe166677c006e72920804b116",
     ("audit", 2): "7e0d9c7f32b13dd3540e7c0c3c029b3b5d66badc3a55ca4d2871a57d0dc58a83",
     ("audit", 1): "af77d2a9e06c13bf5cd94ca86b4e23b2565ba5d6a0a5ff6fb66fee47c02da24a",

@@ -14,6 +14,7 @@ from pipeline.evidence.answers import answered_wrongly, why_answers_are_not_judg
 from pipeline.evidence.cohort.classifier import classification
 from pipeline.evidence.cohort.confusion import confusion_matrix
 from pipeline.evidence.cohort.estimating import Bootstrap, StatedBounds
+from pipeline.evidence.cohort.group_differences import group_differences
 from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.summary import agreements, estimates, flow_of
 from pipeline.evidence.cohort.units import Unit, units_of
@@ -25,10 +26,14 @@ from pipeline.evidence.localisation.lesion_strata import (
     lesion_estimates,
     lesion_trends,
 )
+from pipeline.evidence.plotted.label_plots import CellMap, answer_counts, label_plots
 from pipeline.evidence.verdicts.criteria import Cohort, judge_all
 from pipeline.findings.context.changes import RunChange
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Provenance
+from pipeline.findings.plotted.classifier import LabelPlots
+from pipeline.findings.plotted.differences import GroupDifference
+from pipeline.findings.plotted.history import RunPoint
 from pipeline.findings.results import CaseEntry, Compared, ConfusionMatrix, Results
 from pipeline.findings.spec import Member, RunSpec
 from pipeline.findings.study_audit import StudyAudit
@@ -43,7 +48,8 @@ class Shown:
 
     ``cases`` goes from a study that was chosen to its panels' file and a note. ``picture`` is the file with a plane of
     the model's input and the note that stands in its place. ``stated`` are exact bounds that results state already,
-    each of which is confirmed before it is used. ``changes`` follow from other runs too.
+    each of which is confirmed before it is used. ``changes`` follow from other runs too, and ``history`` is what
+    earlier runs said of the criteria.
     """
 
     provenance: Provenance
@@ -52,6 +58,7 @@ class Shown:
     equivalent: tuple[tuple[str, ...], ...]
     stated: StatedBounds = field(default_factory=StatedBounds)
     changes: tuple[RunChange, ...] = ()
+    history: tuple[RunPoint, ...] = ()
 
 
 def shown_in(results: Results) -> Shown:
@@ -64,6 +71,7 @@ def shown_in(results: Results) -> Shown:
         equivalent=results.equivalent_methods,
         stated=StatedBounds.by(_with_bounds(results)),
         changes=results.changes,
+        history=results.history,
     )
 
 
@@ -113,7 +121,10 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         flow=flow_of(audits, computed).model_copy(update=_map_counts(audits)),
         compared=_compared(audits),
         cohort_facts=_cohort_facts(audits, negative),
+        answer_counts=() if is_regression else answer_counts(audits),
         classification=_not_a_classifier() if is_regression else classification(audits, labels, bootstrap),
+        label_plots=() if is_regression else _label_plots(config, cohort, cases, bootstrap),
+        group_differences=_group_differences(config, cohort, bootstrap),
         estimates=_estimates(cohort, lesions, bootstrap, calls_labels=not is_regression),
         curves=threshold_curves(audits, labels, bootstrap),
         lesion_strata=lesions.strata,
@@ -122,6 +133,7 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         agreements=agreements(pairs, AGREEMENT_SCALES, bootstrap),
         equivalent_methods=shown.equivalent,
         verdicts=judge_all(config.criteria, cohort, bootstrap),
+        history=shown.history,
         case_rule=rule,
         cases=cases,
         lost_at_most=config.run.lost_at_most,
@@ -154,6 +166,29 @@ def _estimates(
     every = estimates(cohort.units, scales, bootstrap)
     every += lesion_estimates(cohort.units, scales, lesions, bootstrap)
     return tuple(part for part in every if calls_labels or part.among not in STRATA_BY_PREDICTION)
+
+
+def _label_plots(
+    config: AuditConfig, cohort: Cohort, cases: Sequence[CaseEntry], bootstrap: Bootstrap
+) -> tuple[LabelPlots, ...]:
+    """Return what is drawn of each label; its cells tell of the map of which hits are asked, or that ranks."""
+    hits = [criterion.method for criterion in config.criteria if criterion.metric == "hit_rate" and criterion.method]
+    method = [*hits, _primary(config, list(cohort.scales))[1]][0]
+    shown = frozenset(case.study for case in cases if case.panels is not None)
+    cell_map = CellMap(method, cohort.scales.get("hit_rate"), shown)
+    return label_plots(cohort.audits, cohort.units, cohort.labels, cell_map, bootstrap)
+
+
+def _group_differences(config: AuditConfig, cohort: Cohort, bootstrap: Bootstrap) -> tuple[GroupDifference, ...]:
+    """Return subgroups' differences in what the criteria ask of maps; where they ask nothing, in what ranks the cases.
+
+    Every further metric would be a further chance to see a difference where there is none.
+    """
+    asked = [(criterion.metric, criterion.method) for criterion in config.criteria if criterion.method is not None] or [
+        _primary(config, list(cohort.scales))
+    ]
+    pairs = [(method, cohort.scales[metric]) for metric, method in dict.fromkeys(asked)]
+    return group_differences(cohort.units, pairs, bootstrap.confidence)
 
 
 def _not_a_classifier() -> tuple[Estimate, ...]:

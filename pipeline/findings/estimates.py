@@ -1,6 +1,7 @@
 """What is said of a cohort: a number with its interval, and a criterion's verdict on it."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.vocabulary import Answer, ConfusionCell, SamplingUnit, Stratum, TargetRole
@@ -84,6 +85,9 @@ class LabelVerdict(FrozenModel):
 class Verdict(FrozenModel):
     """One criterion and its answer: that of the worst of its parts, whose estimate stands here.
 
+    ``bound`` is the number that the estimate is held against, on the estimate's scale, and ``side`` how: a ``within``
+    of 0.1 asks for -0.1 to 0.1.
+
     ``rule`` is ``at least 0.7``, ``at most 0.2``, ``better than centre_prior`` or the like; where the rule names
     another map (``against``) the estimate is the difference to it. ``best_reachable`` is the bound that a cohort of
     this size could show with perfect scores, ``smallest_cohort`` the fewest patients with which the criterion can be
@@ -96,6 +100,8 @@ class Verdict(FrozenModel):
     among: Stratum | ConfusionCell
     target_role: TargetRole = "reference"
     rule: str
+    side: Literal["at_least", "at_most", "within"] | None = None
+    bound: float | None = None
     unit: SamplingUnit = "patient"
     label: str | None = None
     against: str | None = None

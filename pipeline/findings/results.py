@@ -13,6 +13,9 @@ from pipeline.findings.facts import InputSummary, Lock, MethodFacts, MetricFacts
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.localisation.curves import ThresholdCurve
 from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
+from pipeline.findings.plotted.classifier import AnswerCount, LabelPlots
+from pipeline.findings.plotted.differences import GroupDifference
+from pipeline.findings.plotted.history import RunPoint
 from pipeline.findings.study_audit import RefusedMask, StudyAudit
 from pipeline.vocabulary import ConfusionCell, Framework
 
@@ -116,9 +119,10 @@ class CaseEntry(FrozenModel):
 class Results(FrozenModel):
     """``results.json``. ``mask_faults`` goes from a study to its masks that could not be used.
 
-    ``lost_at_most`` is the locked share of studies that may be excluded or fail without a warning. ``frameworks`` are
-    those whose clauses the report lists. ``changes`` hold this run against others; ``margins`` go from a metric to by
-    how much less of it is still not worse.
+    ``answer_counts`` count the analysed studies. ``history`` holds the criteria of the audit's earlier runs, oldest
+    first. ``lost_at_most`` is the locked share of studies that may be excluded or fail without a warning.
+    ``frameworks`` are those whose clauses the report lists. ``changes`` hold this run against others; ``margins`` go
+    from a metric to by how much less of it is still not worse.
     """
 
     schema_version: Literal[4] = SCHEMA_VERSION
@@ -140,15 +144,19 @@ class Results(FrozenModel):
     flow: Flow
     compared: Compared | None = None
     cohort_facts: Mapping[str, Mapping[str, int]]
+    answer_counts: tuple[AnswerCount, ...] = ()
     classification: tuple[Estimate, ...]
     confusion: ConfusionMatrix = ConfusionMatrix()
+    label_plots: tuple[LabelPlots, ...] = ()
     estimates: tuple[Estimate, ...]
+    group_differences: tuple[GroupDifference, ...] = ()
     curves: tuple[ThresholdCurve, ...] = ()
     lesion_strata: tuple[LesionStrata, ...] = ()
     lesion_trends: tuple[LesionTrend, ...] = ()
     agreements: tuple[Agreement, ...]
     equivalent_methods: tuple[tuple[str, ...], ...] = ()
     verdicts: tuple[Verdict, ...]
+    history: tuple[RunPoint, ...] = ()
     case_rule: str
     cases: tuple[CaseEntry, ...]
     lost_at_most: float = 0.05

@@ -16,6 +16,7 @@ from pipeline.findings.custody.site_key import load_site_key
 from pipeline.findings.lock import read_lock
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.spec import SPEC_FILE
+from pipeline.runs.first_pass import dependent_on_cohort
 from pipeline.runs.locking import compare, subject_of
 from pipeline.runs.reuse import EarlierRuns, earlier_answers, earlier_runs, first_seen
 from pipeline.runs.run import Run
@@ -148,5 +149,6 @@ def _carried(earlier: Run, auditor: Auditor, recipes: Recipes, trust: EarlierRun
         if missing_maps(carried.audit, auditor.config, auditor.layers):
             raise OutputError(f"{earlier.folder}: a map of {study} is not kept; use camaudit run")
         answers[study] = replace(carried, audit=in_order(carried.audit, auditor.config, auditor.layers))
+    answers = dependent_on_cohort(auditor.config, answers)
     whole = frozenset(study for study, carried in answers.items() if carried.holds)
     return CarriedStudies(answers, whole)

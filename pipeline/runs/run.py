@@ -15,12 +15,14 @@ from typing import Self
 
 from pipeline.conclusions.conclude import Shown, chosen_cases, conclude
 from pipeline.conclusions.equivalent_maps import equivalent_maps
+from pipeline.conclusions.history import earlier_points
 from pipeline.conclusions.other_runs import changes_of
 from pipeline.conclusions.per_study_csv import CSV_FILE, per_study_csv
 from pipeline.config import AuditConfig, resolved
 from pipeline.config_file import LoadedConfig
 from pipeline.errors import ConfigError, OutputError
 from pipeline.evidence.comparison.pairing import RunRecords
+from pipeline.evidence.localisation.average_mask import AverageMasks
 from pipeline.faults import FAULTS, fault_log
 from pipeline.files import written
 from pipeline.findings.custody.ledger import Ledger, read_ledger
@@ -41,6 +43,7 @@ from pipeline.findings.spec import (
 )
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.progress import Progress, silent
+from pipeline.runs.first_pass import kept_averages, masks_file, needs_survey
 from pipeline.runs.pictures import cut_pictures
 from pipeline.runs.private_sources import PrivateSources, read_sources
 from pipeline.runs.repeatability import repeatability
@@ -49,6 +52,7 @@ from pipeline.runs.start import SILENT, StartWatch, alone_in, prepare_start, wri
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.walk.alignment import with_layers
 from pipeline.walk.auditor import Auditor, open_auditor, open_scorer
+from pipeline.walk.first_pass.mask_survey import surveyed_masks
 from pipeline.walk.study_walk import audit_studies
 
 __all__ = ["Run", "RunStatus"]
@@ -170,6 +174,35 @@ class Run:
         return auditor
 
     @cached_property
+    def average_masks(self) -> AverageMasks | None:
+        """The masks of the whole cohort, read now where no process has yet; None where nothing is compared with them.
+
+        Raises:
+            OutputError: when a file of them is not the one that was written, or cannot be.
+        """
+        if needs_survey(self.config):
+            recorded = files_told_by(self.folder / LEDGER_FILE)
+            for shard in range(self.spec.shards):
+                if masks_file(shard) not in recorded:
+                    self.survey(shard)
+        return kept_averages(self.folder, self.spec, self.members)
+
+    def survey(self, shard: int) -> None:
+        """Read the masks of one shard and write them in the common frame; no model is needed.
+
+        Raises:
+            OutputError: when the folder cannot be written.
+        """
+        sources = [self.sources.studies[member.study] for member in self.members if member.shard == shard]
+        write_maps(self.folder / masks_file(shard), surveyed_masks(replace(self.auditor, pool=self.pool), sources))
+        record_files(self._ledger(), "masks.surveyed", self.folder, [masks_file(shard)], shard=shard)
+
+    @property
+    def equipped(self) -> Auditor:
+        """The auditor with the run's processes and all that is known of its cohort."""
+        return replace(self.auditor, pool=self.pool, average_masks=self.average_masks)
+
+    @cached_property
     def pool(self) -> WorkerPool:
         """The processes that read studies: the caller's, or the run's own, which end with its block."""
         return self._given_pool or self._owned.enter_context(WorkerPool())
@@ -186,7 +219,7 @@ class Run:
             replace(self.sources.studies[member.study], carried=carried.get(member.study), kept_in=self.folder)
             for member in mine
         ]
-        audits, maps = audit_studies(replace(self.auditor, pool=self.pool), sources, on_maps)
+        audits, maps = audit_studies(self.equipped, sources, on_maps)
         name = f"{shard:04d}"
         rows = [referring(audit, name) for audit in audits]
         files = [f"maps/{name}.npz", f"shards/{name}.parquet"]
@@ -202,7 +235,7 @@ class Run:
             OutputError: when a shard is missing or is not the one that was written, or the folder cannot be written.
         """
         audits = self.audits()
-        auditor = replace(self.auditor, pool=self.pool)
+        auditor = self.equipped
         sources = self.sources.studies
         by_study = {audit.study: audit for audit in audits}
         cases = [by_study[study] for study, _ in chosen_cases(self.spec, audits)[0]]
@@ -214,7 +247,9 @@ class Run:
         computed = sum(member.shard is not None for member in self.members)
         record_files(ledger, "inference.finished", self.folder, files, studies=len(audits), computed=computed)
         provenance = _provenance(self.spec, ledger, repeat, engine, flow_run)
-        shown = Shown(provenance, pictures, picture, equivalent_maps(self.folder, audits))
+        earlier = earlier_points(self.folder, self.spec.previous_run)
+        equivalent = equivalent_maps(self.folder, audits)
+        shown = Shown(provenance, pictures, picture, equivalent, history=earlier)
         results = self._with_changes(conclude(self.spec, self.members, audits, shown), audits)
         with written(self.folder / CSV_FILE) as file:
             file.write(per_study_csv(audits, self.spec.metrics))

@@ -42,6 +42,7 @@ from pipeline.findings.spec import (
 )
 from pipeline.program import camaudit_version, library_versions, program_digest, program_revision
 from pipeline.runs.exclusive import exclusive
+from pipeline.runs.first_pass import dependent_on_cohort
 from pipeline.runs.locking import Subject, compare, enter_run, subject_of
 from pipeline.runs.private_sources import PrivateSources, write_sources
 from pipeline.runs.reuse import EarlierRuns, carry_over, earlier_answers, earlier_runs, first_seen
@@ -165,6 +166,7 @@ def _carried(auditor: Auditor, recipes: Recipes, trust: EarlierRuns, sources: Se
 
     hashes = {source.study: source.sha256 for source in sources}
     answers = earlier_answers(earlier_runs(config.run.output / config.name), trust, recipes, hashes, is_whole)
+    answers = dependent_on_cohort(config, answers)
     ordered = {
         study: replace(answer, audit=in_order(answer.audit, config, layers)) if answer.masks_hold else answer
         for study, answer in answers.items()

@@ -15,6 +15,7 @@ from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import Maps, load_maps, map_key
 from pipeline.findings.spec import Member
 from pipeline.findings.study_audit import StudyAudit
+from pipeline.runs.first_pass import kept_averages, masks_file, read_cells
 from pipeline.runs.run import Run
 from pipeline.studies.file_hashes import FileHashes, open_file_hashes
 from pipeline.studies.study import PASSING
@@ -22,6 +23,7 @@ from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.walk.alignment import with_layers
 from pipeline.walk.auditor import Auditor, open_auditor, open_scorer
+from pipeline.walk.first_pass.mask_survey import surveyed_masks
 from pipeline.walk.sources import StudySource, row_digest
 from pipeline.walk.study_walk import audit_studies
 
@@ -41,7 +43,8 @@ def check_archive(folder: Path) -> Iterator[Failure]:
     """
     with WorkerPool() as pool, Run.open(folder, pool=pool) as run, TemporaryDirectory() as scratch:
         layers = tuple(layer.name for layer in run.spec.layers)
-        scorer = with_layers(open_scorer(run.config, layers, pool), run.spec.layers)
+        averages = kept_averages(folder, run.spec, run.members)
+        scorer = replace(with_layers(open_scorer(run.config, layers, pool), run.spec.layers), average_masks=averages)
         with open_file_hashes(Path(scratch), deep=True) as hashes:
             for member, audit in zip(run.members, run.audits(), strict=True):
                 source = run.sources.studies.get(member.study)
@@ -50,6 +53,20 @@ def check_archive(folder: Path) -> Iterator[Failure]:
                     yield Failure(FailureKind.ARCHIVE, sentence)
                 elif (why := _measured_otherwise(scorer, folder, source, audit)) is not None:
                     yield Failure(FailureKind.SCORES, f"study {member.study}: {why}")
+        if averages is not None:
+            yield from _other_masks(run, scorer)
+
+
+def _other_masks(run: Run, scorer: Auditor) -> Iterator[Failure]:
+    """Yield studies whose masks in the common frame are not what the archive's masks give now."""
+    for shard in range(run.spec.shards):
+        kept = read_cells(run.folder / masks_file(shard))
+        members = [member.study for member in run.members if member.shard == shard]
+        now = surveyed_masks(scorer, [run.sources.studies[study] for study in members])
+        for key in sorted({*kept, *now}):
+            if key not in kept or key not in now or not np.array_equal(kept[key], now[key]):
+                sentence = f"{masks_file(shard)}: the masks of study {key.partition('/')[0]} are others now"
+                yield Failure(FailureKind.SCORES, sentence, masks_file(shard))
 
 
 def _is_unchanged(run: Run, source: StudySource, member: Member, hashes: FileHashes) -> bool:
@@ -96,7 +113,9 @@ def audit_anew(folder: Path, count: int) -> Iterator[Failure]:
         layers = tuple(layer.name for layer in run.spec.layers)
         opened = open_auditor(run.config, run.sources.folder, layers=layers, pool=pool)
         aligned = with_layers(opened, run.spec.layers)
-        auditor = replace(aligned, prepared_cache=None, one_by_one=run.spec.model.one_by_one)
+        averages = kept_averages(folder, run.spec, run.members)
+        one_by_one = run.spec.model.one_by_one
+        auditor = replace(aligned, prepared_cache=None, one_by_one=one_by_one, average_masks=averages)
         known = (run.spec.model.sha256, run.spec.model.code_sha256)
         if (auditor.loaded.sha256, auditor.loaded.code_sha256) != known:
             yield Failure(FailureKind.RECOMPUTED, "the model here is not the one that was audited")

@@ -10,10 +10,12 @@ from pipeline.findings.facts import Provenance
 from pipeline.findings.spec import LEDGER_FILE, SPEC_FILE, RunSpec
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RESULTS_FILE, RunFolder
+from pipeline.vocabulary import COHORT_BASELINES
 
 __all__ = ["check_events", "check_finished", "check_provenance"]
 
 _FIRST = ("ledger.opened", "criteria.locked", "configuration.locked", "model.hashed", "cohort.locked")
+_SURVEYED = "masks.surveyed"
 _STARTED, _SHARD, _INFERRED, _WRITTEN = (
     "inference.started",
     "shard.finished",
@@ -37,6 +39,7 @@ def check_events(run: RunFolder) -> Iterator[Failure]:
     if order != sorted(order) or max(names.count(_INFERRED), names.count(_WRITTEN)) > 1:
         yield _out_of_order("has shards or results that were written after the end")
     yield from _shards(run.spec, run.entries)
+    yield from _surveys(run.spec, run.entries)
 
 
 def _out_of_order(why: str) -> Failure:
@@ -73,6 +76,21 @@ def _shards(spec: RunSpec, entries: tuple[LedgerEntry, ...]) -> Iterator[Failure
             expected = {f"maps/{name}.npz", f"shards/{name}.parquet"}
             if name not in known or set(entry.body.get("files") or ()) != expected:
                 yield _out_of_order("tells of a shard that the specification does not know")
+
+
+def _surveys(spec: RunSpec, entries: tuple[LedgerEntry, ...]) -> Iterator[Failure]:
+    """Yield masks of the cohort that were not all read before the first study was scored, or that nobody asked for."""
+    names = [entry.event for entry in entries]
+    surveys = {number: entry.body for number, entry in enumerate(entries) if entry.event == _SURVEYED}
+    wanted = set(range(spec.shards)) if not COHORT_BASELINES.isdisjoint(spec.config.baselines) else set()
+    surveyed = {body.get("shard") for body in surveys.values()}
+    files_fit = all(
+        body.get("files", {}).keys() == {f"masks/{body.get('shard')!s:0>4}.npz"} for body in surveys.values()
+    )
+    first = names.index(_SHARD) if _SHARD in names else len(names)
+    late = any(number > first for number in surveys) or (first < len(names) and surveyed != wanted)
+    if late or not surveyed <= wanted or not files_fit:
+        yield _out_of_order("tells of masks of the cohort that were not all read before the first study was scored")
 
 
 def check_finished(run: RunFolder) -> Iterator[Failure]:

@@ -10,6 +10,7 @@ from torch import nn
 from cam import Memory, Slices, TokenGrid
 from pipeline.config import AuditConfig, digest_of
 from pipeline.evidence.baselines import CentrePriors
+from pipeline.evidence.localisation.average_mask import AverageMasks
 from pipeline.evidence.metrics.declaration import Metric
 from pipeline.evidence.metrics.plugins import load_metrics
 from pipeline.evidence.metrics.registry import METRICS, measured_metrics
@@ -32,7 +33,8 @@ class Auditor:
     ``pool`` is whose processes read the studies; without one, each call of ``read_studies`` has its own. ``model`` is
     None where maps are only scored again: nothing can be shown to it then. ``metrics`` are camaudit's own and those of
     installed packages, by name. ``one_by_one`` tells that the model is shown one study at a time, since its answer for
-    one would depend on the others. ``shifts`` says by how many cells the maps of a layer are moved.
+    one would depend on the others. ``shifts`` says by how many cells the maps of a layer are moved. ``average_masks``
+    are those of the run's cohort, where it is to be compared with them.
     """
 
     config: AuditConfig
@@ -49,6 +51,7 @@ class Auditor:
     one_by_one: bool = False
     centre_priors: CentrePriors = field(default_factory=CentrePriors)
     shifts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    average_masks: AverageMasks | None = None
 
     @property
     def grids(self) -> dict[str, TokenGrid | Slices]:

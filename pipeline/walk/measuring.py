@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.evidence.answers import Roles
 from pipeline.evidence.baselines import body_mask, edge_map, random_map
+from pipeline.evidence.localisation.average_mask import TOO_FEW_OTHERS
 from pipeline.evidence.localisation.region_counts import region_counts
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap
 from pipeline.evidence.metrics.registry import evidence_of, score_all, undefined_scores
@@ -16,10 +17,10 @@ from pipeline.findings.carried import Carried, MapPlace
 from pipeline.findings.scores import MapScores, Score
 from pipeline.findings.shards import load_maps, map_key
 from pipeline.models.prepared_studies import PreparedStudy
-from pipeline.studies.geometry import Geometry, Resampling
+from pipeline.studies.geometry import Geometry, Resampling, cells
 from pipeline.studies.study import faults_of
 from pipeline.studies.volume import Heatmap, Mask
-from pipeline.vocabulary import BASELINES, IMAGE_BASELINES, NO_FINDING, Baseline, TargetRole
+from pipeline.vocabulary import BASELINES, COHORT_BASELINES, IMAGE_BASELINES, NO_FINDING, Baseline, TargetRole
 from pipeline.walk.alignment import map_resampling
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.map_plan import places_of
@@ -112,8 +113,15 @@ class StudyMeasuring:
             (target, name): self._scores(evidence, target, {})
             for group in groups.values()
             for name in names
+            if name not in COHORT_BASELINES
             for evidence in [self._baseline(name, maps[(group[0], *place)].grid)]
             for target in group
+        }
+        scored |= {
+            (target, name): self._average_mask(target, maps[(target, *place)].grid)
+            for name in names
+            if name in COHORT_BASELINES
+            for target in targets
         }
         return [entry for target in targets for name in names for entry in scored[target, name]]
 
@@ -137,6 +145,28 @@ class StudyMeasuring:
         values = edge_map(x, shown.grid.spacing) if name == "edge_map" else body_mask(x)
         heatmap = Heatmap(resampling.apply(values), self.study.geometry, resampling.seen, name, "", "")
         return self._evidence(heatmap)
+
+    def _average_mask(self, target: str, grid: Geometry) -> list[MapScores]:
+        """Score the mean of other patients' masks of a target; ``grid`` is that of the first map, for what was seen."""
+        if self.auditor.average_masks is None:
+            raise RuntimeError("the average mask is to be scored, and the masks of the cohort were not surveyed")
+        geometry, seen = self.study.geometry, self._plan("", grid).seen
+        mean = self.auditor.average_masks.without(self.study.patient, target, geometry)
+        if mean is None:
+            return self._without_scores("average_mask", target, TOO_FEW_OTHERS)
+        values = self._plan("", cells(geometry, mean.shape)).apply(mean)
+        return self._scores(self._evidence(Heatmap(values, geometry, seen, "average_mask", "", target)), target, {})
+
+    def _without_scores(self, name: Baseline, target: str, reason: str) -> list[MapScores]:
+        """Return rows of a baseline that does not exist here, each score undefined for that reason."""
+        readers = [(mask.reader, reason) for mask in self.study.masks if mask.label == target]
+        faults = faults_of(target, self.study.masks, self.study.mask_faults)
+        readers += [(fault.reader, fault.reason) for fault in faults]
+        metrics = self.auditor.metrics.values()
+        return [
+            MapScores(target=target, method=name, layer=None, reader=reader, scores=undefined_scores(metrics, why))
+            for reader, why in readers
+        ] or [MapScores(target=target, method=name, layer=None, reader=None)]
 
     def _evidence(self, heatmap: Heatmap) -> MaskedEvidence:
         return evidence_of(heatmap, self.auditor.config.overlap)

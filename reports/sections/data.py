@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Iterable
 
 from pipeline.findings.results import Flow, Results
-from reports.charts import flow_chart
+from reports.charts.flow import flow_chart
 from reports.numbers import count, plural
 from reports.page.layout import Flowable, facts, note, paragraph, subheading
 from reports.page.text import digest
 from reports.registry import Context, section
-from reports.wording import words
+from reports.wording import nothing_called, words
 
 
 @section(40, "Data identity")
@@ -19,7 +19,7 @@ def build(context: Context) -> list[Flowable]:
     flow = results.flow
     content = [
         *subheading("Flow of studies"),
-        flow_chart(flow),
+        flow_chart(flow, context.results.answer_counts, nothing_called(context.results)),
         note(
             f"{plural(flow.found, 'study', 'studies')} = {flow.analysed} analysed + "
             f"{sum(flow.excluded.values())} excluded + {sum(flow.failed.values())} failed. "

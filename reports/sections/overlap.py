@@ -3,7 +3,7 @@
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.results import Results
 from pipeline.vocabulary import STRATA, STRATA_MEANING
-from reports.charts import forest_plot
+from reports.charts.forest import forest_plot
 from reports.estimates import among_rows, estimate_columns
 from reports.page.layout import Flowable, note, paragraph, subheading, table, together
 from reports.registry import Context, section

@@ -1,10 +1,12 @@
-"""The maps' estimates in subgroups."""
+"""The maps' estimates in subgroups, and what separates each from the rest."""
 
 from collections.abc import Iterable, Sequence
 
 from pipeline.findings.estimates import Estimate
+from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.results import Results
-from reports.numbers import count, estimate
+from reports.charts.subgroups import subgroup_forest
+from reports.numbers import count, estimate, plural, share
 from reports.page.layout import Flowable, columns, note, paragraph, subheading, table
 from reports.page.text import DASH
 from reports.registry import Context, section
@@ -24,7 +26,43 @@ def build(context: Context) -> list[Flowable]:
         return [paragraph("No subgroup was estimated: the archive states none.")]
     words = " Subgroups were not adjusted for one another, nor intervals for their number."
     left_out = " Baselines in subgroups: see results.json." if len(grouped) > len(of_maps) else ""
-    return [*_maps(results, of_maps), note(intervals(of_maps), words, left_out, arrow_note(results))]
+    tables = [*_maps(results, of_maps), note(intervals(of_maps), words, left_out, arrow_note(results))]
+    return [*_forests(results, of_maps), *tables]
+
+
+def _forests(results: Results, of_maps: Sequence[Estimate]) -> list[Flowable]:
+    """Return a forest for each map and metric that is compared with the rest, and how to read the differences."""
+    content: list[Flowable] = []
+    for metric, name in dict.fromkeys((shift.metric, shift.method) for shift in results.group_differences):
+        shifts = [shift for shift in results.group_differences if (shift.metric, shift.method) == (metric, name)]
+        groups = [member for member in of_maps if (member.metric, member.method) == (metric, name)]
+        whole = next(
+            (
+                member
+                for member in results.estimates
+                if (member.metric, member.method, member.among, member.group) == (metric, name, shifts[0].among, None)
+            ),
+            None,
+        )
+        content += subgroup_forest(results, whole, groups, shifts) if groups else []
+    return [*content, note(*_reading(results.group_differences))] if content else []
+
+
+def _reading(differences: Sequence[GroupDifference]) -> Iterable[str]:
+    compared = [shift for shift in differences if shift.p_adjusted is not None]
+    yield (
+        "Upright dashes: the whole cohort. Differences are a group's mean minus that of all others in the same column; "
+        "of two groups only the first is compared. "
+    )
+    if not compared:
+        yield "No difference has an interval: " + "; ".join(sorted({shift.reason or "" for shift in differences})) + "."
+        return
+    rules = "; ".join(sorted({f"{share(shift.confidence)}, {shift.interval}" for shift in compared}))
+    stay = sum(shift.p_adjusted <= 1 - shift.confidence for shift in compared if shift.p_adjusted is not None)
+    number_compared = plural(len(compared), "comparison")
+    yield f"Their intervals: {rules}; not adjusted. p is adjusted (Holm) for all {number_compared} of this report: "
+    yield f"{count(stay) if stay else 'none'} of them {'stays' if stay == 1 else 'stay'}. "
+    yield "A difference that is not shown is not shown to be absent."
 
 
 def _maps(results: Results, estimates: Sequence[Estimate]) -> list[Flowable]:

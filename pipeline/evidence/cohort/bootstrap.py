@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MINIMUM_PATIENTS", "Bands", "Interval", "auroc_interval", "mean_bands", "mean_interval"]
+__all__ = [
+    "MINIMUM_PATIENTS", "NONE", "Bands", "Interval", "auroc_interval", "mean_bands", "mean_interval", "patient_draws",
+]  # fmt: skip
 
 MINIMUM_PATIENTS = 10
 """Below this many patients no interval is given: its coverage would be too poor to decide on."""
@@ -43,7 +45,7 @@ def mean_interval(
         return Interval(None, None, NONE)
     if len(set(values)) == 1:
         return Interval(None, None, SAME)
-    means = [weights @ sums / (weights @ counts) for weights in _draws(len(sums), replicates, seed)]
+    means = [weights @ sums / (weights @ counts) for weights in patient_draws(len(sums), replicates, seed)]
     return _percentile(np.concatenate(means), confidence)
 
 
@@ -63,7 +65,7 @@ def mean_bands(means: NDArray[np.float64], *, confidence: float, replicates: int
     """
     if len(means) < MINIMUM_PATIENTS:
         return Bands(np.empty(0), np.empty(0), NONE)
-    drawn = np.concatenate([weights @ means / len(means) for weights in _draws(len(means), replicates, seed)])
+    drawn = np.concatenate([weights @ means / len(means) for weights in patient_draws(len(means), replicates, seed)])
     tail = 100 * (1 - confidence) / 2
     low, high = np.percentile(drawn, [tail, 100 - tail], axis=0)
     return Bands(low, high, BOOTSTRAP)
@@ -86,7 +88,9 @@ def auroc_interval(
     clusters = int(index.max(initial=-1)) + 1
     if clusters < MINIMUM_PATIENTS:
         return Interval(None, None, NONE)
-    areas = [_weighted_auroc(scores, positive, weights[:, index]) for weights in _draws(clusters, replicates, seed)]
+    areas = [
+        _weighted_auroc(scores, positive, weights[:, index]) for weights in patient_draws(clusters, replicates, seed)
+    ]
     drawn_areas = np.concatenate(areas)
     drawn_areas = drawn_areas[~np.isnan(drawn_areas)]
     if not len(drawn_areas) or drawn_areas.min() == drawn_areas.max():
@@ -105,7 +109,7 @@ def _numbered(patients: Sequence[str]) -> NDArray[np.intp]:
     return np.array([numbers.setdefault(patient, len(numbers)) for patient in patients], dtype=np.intp)
 
 
-def _draws(clusters: int, replicates: int, seed: int) -> list[NDArray[np.float64]]:
+def patient_draws(clusters: int, replicates: int, seed: int) -> list[NDArray[np.float64]]:
     """Return how often each patient is drawn, in chunks of shape (replicates in chunk, clusters)."""
     generator = np.random.Generator(np.random.PCG64(seed))
     step = max(1, _CHUNK // clusters)

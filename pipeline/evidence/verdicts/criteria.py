@@ -153,6 +153,8 @@ def _verdict(criterion: Criterion, cohort: Cohort, bootstrap: Bootstrap) -> Verd
         among=among,
         target_role=criterion.target_role,
         rule=rule,
+        side=claim.side,
+        bound=claim.bound,
         unit=criterion.unit,
         label=decisive.label,
         against=decisive.against,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reports.charts import axis
+from reports.charts.frame import axis
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,101 @@
+"""Subgroups against the rest of the cohort: differences of means, over all corrected for their number."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from pipeline.evidence.cohort.measures import MetricScale, of_map
+from pipeline.evidence.cohort.population import Population, population_of
+from pipeline.evidence.cohort.units import Unit, in_stratum
+from pipeline.evidence.exact.families import holm
+from pipeline.evidence.exact.groups import group_difference
+from pipeline.findings.plotted.differences import GroupDifference
+from pipeline.vocabulary import Stratum
+
+__all__ = ["MELDED", "group_differences"]
+
+MELDED: Final = "the exact rule's bounds of both groups, melded; error rates measured, not proved"
+"""How the bounds of a difference between two groups are made."""
+
+_AMONG: Final[Stratum] = "reference_positive"
+_OPEN_END: Final = "the metric has an open end, so no bound of a difference can hold"
+
+Groups = Mapping[str, Sequence[Unit]]
+
+
+def group_differences(
+    units: Iterable[Unit], pairs: Iterable[tuple[str, MetricScale]], confidence: float
+) -> tuple[GroupDifference, ...]:
+    """Return each subgroup's difference to the rest for each map and metric of ``pairs``.
+
+    Of a column with two values only the first is compared: the other's difference is the same with the sign turned.
+    """
+    positive = [unit for unit in units if in_stratum(unit, _AMONG)]
+    columns = {column: groups for column, groups in _columns(positive).items() if len(groups) > 1}
+    differences = [
+        _difference(groups, column, group, (method, scale), confidence)
+        for method, scale in pairs
+        for column, groups in columns.items()
+        for group in (groups if len(groups) > 2 else list(groups)[:1])
+    ]
+    return _adjusted(differences)
+
+
+def _columns(units: Sequence[Unit]) -> dict[str, dict[str, list[Unit]]]:
+    """Group the units by label (the column ''), and by each column that describes them."""
+    columns: dict[str, dict[str, list[Unit]]] = defaultdict(lambda: defaultdict(list))
+    for unit in units:
+        columns[""][f"label={unit.target}"].append(unit)
+        for column, value in unit.strata.items():
+            columns[column][f"{column}={value or 'not stated'}"].append(unit)
+    return {column: dict(sorted(groups.items())) for column, groups in columns.items()}
+
+
+def _difference(
+    groups: Groups, column: str, group: str, pair: tuple[str, MetricScale], confidence: float
+) -> GroupDifference:
+    method, scale = pair
+    rest = [unit for name, own in groups.items() if name != group for unit in own]
+    first, second = (population_of(part, of_map(method, scale)) for part in (groups[group], rest))
+    shared = len(first.by_patient.keys() & second.by_patient.keys())
+    common = {
+        "metric": scale.name,
+        "method": method,
+        "among": _AMONG,
+        "column": column,
+        "group": group,
+        "confidence": confidence,
+        "patients": len(first.patient_means()),
+        "patients_rest": len(second.patient_means()),
+        "shared": shared,
+    }
+    if not first.scored or not second.scored:
+        empty = "this group" if not first.scored else "the rest"
+        return GroupDifference.model_validate({**common, "value": None, "reason": f"{empty} has no score"})
+    difference = _mean(first) - _mean(second)
+    low, high = scale.span
+    if low is None or high is None:
+        return GroupDifference.model_validate({**common, "value": difference, "reason": _OPEN_END})
+    if shared:
+        reason = f"{shared} {'patient belongs' if shared == 1 else 'patients belong'} to this group and to the rest"
+        return GroupDifference.model_validate({**common, "value": difference, "reason": reason})
+    compared = group_difference(first.scores((low, high)), second.scores((low, high)), confidence=confidence)
+    bounds = {"low": compared.low, "high": compared.high, "p": compared.p, "interval": MELDED}
+    return GroupDifference.model_validate({**common, "value": difference, **bounds})
+
+
+def _mean(population: Population) -> float:
+    means = population.patient_means()
+    return sum(means.values()) / len(means)
+
+
+def _adjusted(differences: Sequence[GroupDifference]) -> tuple[GroupDifference, ...]:
+    """Add what Holm's correction for the number of differences leaves of each p."""
+    p_values = [difference.p for difference in differences if difference.p is not None]
+    adjusted = iter(holm(p_values))
+    return tuple(
+        difference.model_copy(
+            update={"family": len(p_values), "p_adjusted": None if difference.p is None else next(adjusted)}
+        )
+        for difference in differences
+    )

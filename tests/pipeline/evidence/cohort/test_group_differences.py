@@ -1,0 +1,115 @@
+"""Subgroups against the rest: Fisher's exact test where there are hits and misses, error rates elsewhere."""
+
+import numpy as np
+import pytest
+from scipy.stats import fisher_exact
+
+from pipeline.evidence.cohort.group_differences import group_differences
+from pipeline.evidence.cohort.measures import MetricScale
+from pipeline.evidence.cohort.units import units_of
+from pipeline.evidence.exact.families import holm
+from pipeline.evidence.exact.groups import group_difference
+from pipeline.evidence.exact.scores import one_study_each
+from tests.pipeline.evidence.records import SCALES, entry, study
+
+
+def hits(some, every):
+    return one_study_each([1.0] * some + [0.0] * (every - some))
+
+
+@pytest.mark.parametrize("groups", [((3, 10), (8, 12)), ((5, 5), (1, 30)), ((20, 50), (35, 50)), ((4, 9), (4, 9))])
+def test_for_hits_and_misses_it_is_fishers_exact_test(groups):
+    (a, n), (b, m) = groups
+    compared = group_difference(hits(a, n), hits(b, m))
+    table = [[a, n - a], [b, m - b]]
+    one_sided = [fisher_exact(table, side)[1] for side in ("less", "greater")]
+    assert compared.p == pytest.approx(min(1.0, 2 * min(one_sided)), abs=0.012)
+    assert compared.value == pytest.approx(a / n - b / m)
+    assert compared.low <= compared.value <= compared.high
+
+
+def test_two_groups_turned_round_give_the_difference_turned_round():
+    first, second = group_difference(hits(3, 10), hits(9, 14)), group_difference(hits(9, 14), hits(3, 10))
+    assert (second.value, second.low, second.high) == pytest.approx((-first.value, -first.high, -first.low), abs=0.02)
+
+
+@pytest.mark.parametrize("skewed", [(0.3, 3.0), (3.0, 0.3)])
+def test_where_there_is_no_difference_it_is_seldom_shown(skewed):
+    generator = np.random.default_rng(5)
+    wrong = 0
+    for _ in range(60):
+        groups = [one_study_each(generator.beta(*skewed, count).tolist()) for count in (6, 24)]
+        compared = group_difference(*groups)
+        wrong += compared.low > 0 or compared.high < 0
+    assert wrong <= 5
+
+
+def test_many_kinds_of_scores_are_rounded_against_the_claim():
+    generator = np.random.default_rng(1)
+    first, second = (generator.random(700).tolist() for _ in range(2))
+    fine = group_difference(one_study_each(first[:400]), one_study_each(second[:400]))
+    assert fine.low < fine.value < fine.high
+    coarse = group_difference(one_study_each(first), one_study_each(second))
+    assert coarse.high - coarse.low < fine.high - fine.low
+
+
+def test_a_missing_score_counts_against_either_side():
+    whole, part = one_study_each([0.5] * 20), one_study_each([0.5] * 18, missing=2)
+    complete, missing = (group_difference(group, one_study_each([0.2] * 20)) for group in (whole, part))
+    assert missing.low < complete.low
+    assert missing.high > complete.high
+
+
+def test_groups_with_other_spans_are_refused():
+    with pytest.raises(ValueError, match=r"both groups have scores within the same span"):
+        group_difference(hits(1, 2), one_study_each([0.0], span=(-1.0, 1.0)))
+
+
+def of_site(number, site, value, patient=None, **strata):
+    return study(number, entry("gradcam", "a", value), strata={"site": site, **strata}, patient=patient)
+
+
+def differences(rows, scale=SCALES["iou"]):
+    return group_differences(units_of(rows, [scale.name]), [("gradcam", scale)], 0.95)
+
+
+def test_of_two_groups_one_difference_is_told_of_three_all():
+    two = [of_site(n, "AB"[n % 2], 0.3 + 0.2 * (n % 2)) for n in range(20)]
+    (only,) = differences(two)
+    assert (only.column, only.group, only.value) == ("site", "site=A", pytest.approx(-0.2))
+    assert (only.patients, only.patients_rest, only.family) == (10, 10, 1)
+    assert only.low < -0.2 < only.high
+    assert only.p == only.p_adjusted
+    three = [of_site(n, "ABC"[n % 3], 0.3, None, sex="FM"[n % 2]) for n in range(24)]
+    groups = differences(three)
+    assert [difference.group for difference in groups] == ["site=A", "site=B", "site=C", "sex=F"]
+    assert {difference.family for difference in groups} == {4}
+    assert [difference.p_adjusted for difference in groups] == list(holm([difference.p for difference in groups]))
+
+
+def test_patients_in_both_groups_leave_no_interval_and_it_says_why():
+    rows = [of_site(n, "AB"[n % 2], 0.5, patient="P-both" if n < 2 else None) for n in range(12)]
+    (difference,) = differences(rows)
+    assert (difference.shared, difference.low, difference.p, difference.p_adjusted) == (1, None, None, None)
+    assert difference.reason == "1 patient belongs to this group and to the rest"
+    assert difference.value == pytest.approx(0)
+
+
+def test_an_open_end_leaves_no_interval_and_an_empty_group_no_value():
+    far = MetricScale("far", (0.0, None), "lower")
+    rows = [
+        study(n, entry("gradcam", "a", 3.0 if n % 2 else "empty_mask", metric="far"), strata={"site": "AB"[n % 2]})
+        for n in range(12)
+    ]
+    (difference,) = differences(rows, far)
+    assert (difference.value, difference.reason) == (None, "this group has no score")
+    scored = [
+        study(n, entry("gradcam", "a", 3.0 + n % 2, metric="far"), strata={"site": "AB"[n % 2]}) for n in range(12)
+    ]
+    (difference,) = differences(scored, far)
+    assert difference.value == pytest.approx(-1)
+    assert difference.reason == "the metric has an open end, so no bound of a difference can hold"
+
+
+def test_a_cohort_of_one_group_has_no_difference():
+    assert differences([of_site(n, "A", 0.5) for n in range(8)]) == ()

@@ -1,0 +1,97 @@
+"""What is drawn of a label agrees with its estimates, and counts every study once."""
+
+import numpy as np
+import pytest
+
+from pipeline.evidence.cohort.classifier import classification
+from pipeline.evidence.cohort.units import units_of
+from pipeline.evidence.plotted.label_plots import ONE_CLASS, CellMap, answer_counts, label_plots
+from pipeline.findings.study_audit import StudyAudit
+from tests.pipeline.evidence.records import BOOTSTRAP, SCALES, entry, not_analysed, study
+
+
+def hit(number, value, **facts):
+    return study(number, entry("gradcam", "a", value, metric="hit_rate").model_copy(update={"map": "m"}), **facts)
+
+
+def cohort():
+    """Nine found, three missed, two false alarms, four silent; one patient has three studies."""
+    found = [hit(n, float(n % 3 > 0), probability=0.6 + 0.03 * n) for n in range(9)]
+    missed = [hit(20 + n, 0.0, predicted=(), probability=0.1 + 0.1 * n) for n in range(3)]
+    alarms = [study(30 + n, reference=(), probability=0.55 + 0.2 * n) for n in range(2)]
+    silent = [study(40 + n, reference=(), predicted=(), probability=0.05 + 0.1 * n, patient="P-silent" if n else None)
+              for n in range(4)]  # fmt: skip
+    return [*found, *missed, *alarms, *silent]
+
+
+def plots_of(audits, shown=(), labels=("nodule",)):
+    units = units_of(audits, ["hit_rate"], labels)
+    return label_plots(audits, units, labels, CellMap("gradcam", SCALES["hit_rate"], frozenset(shown)), BOOTSTRAP)
+
+
+def test_cells_add_up_and_tell_where_the_map_peaks():
+    (plots,) = plots_of(cohort())
+    assert [cell.studies for cell in plots.cells] == [9, 3, 2, 4]
+    assert [cell.patients for cell in plots.cells] == [9, 3, 2, 2]
+    assert sum(cell.studies for cell in plots.cells) == plots.studies == 18
+    assert (plots.positives, plots.negatives, plots.missing) == (12, 6, 0)
+    assert plots.cells[0].hit_rate.value == pytest.approx(6 / 9)
+    assert plots.cells[1].hit_rate.value == 0
+    assert [cell.hit_rate for cell in plots.cells[2:]] == [None, None], "without a map there is nothing to hit"
+
+
+def test_the_area_below_the_curve_is_the_auroc_that_is_printed():
+    audits = cohort()
+    (plots,) = plots_of(audits)
+    auroc = next(estimate for estimate in classification(audits, ["nodule"], BOOTSTRAP) if estimate.metric == "auroc")
+    assert np.trapezoid(plots.roc.sensitivity, plots.roc.false_positive_rate) == pytest.approx(auroc.value)
+
+
+def test_the_typical_case_is_the_shown_one_nearest_to_the_median():
+    shown = ["S-0", "S-5", "S-8", "S-20", "S-22", "S-40"]
+    (plots,) = plots_of(cohort(), shown)
+    assert plots.cells[0].median_probability == pytest.approx(0.72)
+    assert [cell.typical for cell in plots.cells] == ["S-5", "S-20", None, None]
+    assert [cell.typical for cell in plots_of(cohort())[0].cells] == [None] * 4
+
+
+def test_studies_that_failed_are_missing_and_those_without_a_reference_are_no_part():
+    audits = [*cohort(), not_analysed(1), study(90, reference=None)]
+    (plots,) = plots_of(audits)
+    assert (plots.studies, plots.missing) == (18, 1)
+
+
+def test_one_class_alone_has_no_curve_and_says_why():
+    (plots,) = plots_of([row for row in cohort() if row.reference])
+    assert (plots.roc, plots.precision_recall, plots.calibration, plots.reason) == (None, None, None, ONE_CLASS)
+    assert [cell.studies for cell in plots.cells] == [9, 3, 0, 0]
+
+
+def test_answers_are_counted_once_each_and_add_up_to_the_analysed():
+    rows = [*cohort(), not_analysed(1), study(90, reference=None, predicted=())]
+    counts = answer_counts(rows)
+    assert [(count.reference, count.answered, count.studies) for count in counts] == [
+        (("nodule",), ("nodule",), 9),
+        ((), (), 4),
+        (("nodule",), (), 3),
+        ((), ("nodule",), 2),
+        (None, (), 1),
+    ]
+    assert counts[1].patients == 2
+    assert sum(count.studies for count in counts) == sum(row.status == "analysed" for row in rows)
+
+
+def test_a_hundred_thousand_studies_leave_a_record_of_bounded_size():
+    generator = np.random.default_rng(0)
+    audits = []
+    for number, (truth, noise) in enumerate(zip(generator.random(20_000) < 0.4, generator.random(20_000), strict=True)):
+        probability = float(np.clip(0.3 * truth + 0.7 * noise, 0, 1))
+        audits.append(
+            StudyAudit.model_construct(
+                study=f"S{number}", patient=f"P{number}", source_sha256="0", status="analysed", reason=None,
+                reference=("nodule",) if truth else (), predicted=("nodule",) if probability >= 0.5 else (),
+                probabilities={"nodule": probability}, map_scores=(), strata={},
+            )
+        )  # fmt: skip
+    (plots,) = label_plots(audits, [], ["nodule"], CellMap("gradcam", None), BOOTSTRAP)
+    assert len(plots.model_dump_json()) < 100_000
