@@ -75,6 +75,16 @@ _INPUT = pa.struct(
         ("deviation", pa.float64()),
     ]
 )
+_PEAK = pa.struct(
+    [
+        ("region", pa.string()),
+        ("body_region", pa.string()),
+        ("place", pa.string()),
+        ("position_mm", pa.list_(pa.float64())),
+        ("normalised", pa.list_(pa.float64())),
+        ("value", pa.float64()),
+    ]
+)
 _STUDY = pa.schema(
     [
         ("study", pa.string()),
@@ -111,6 +121,7 @@ _FINDING = pa.schema(
         ("degenerate", pa.bool_()),
         ("seen_share", pa.float64()),
         ("mask_share", pa.float64()),
+        ("peak", _PEAK),
         ("scores", _SCORES),
     ]
 )
