@@ -5,7 +5,7 @@ The only place that makes paragraphs and tables, so no string reaches one withou
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reportlab.lib.colors import HexColor
@@ -19,9 +19,33 @@ from reports.page.fonts import BOLD, REGULAR, width_of
 from reports.page.text import coloured, fitted, inline, joined
 
 __all__ = [
-    "ACCENT", "BODY", "CONTENT", "GREY", "INK", "MARGIN", "PALE", "RULE", "SMALL", "Chip", "Column",
-    "Flowable", "Heading", "bullets", "callout", "columns", "facts", "gap", "heading", "note", "paragraph",
-    "small", "subheading", "table", "title", "together",
+    "ACCENT",
+    "BODY",
+    "CONTENT",
+    "GREY",
+    "INK",
+    "MARGIN",
+    "PALE",
+    "RULE",
+    "SMALL",
+    "Chip",
+    "Column",
+    "Flowable",
+    "Heading",
+    "bullets",
+    "callout",
+    "columns",
+    "facts",
+    "gap",
+    "heading",
+    "note",
+    "pair",
+    "paragraph",
+    "small",
+    "subheading",
+    "table",
+    "title",
+    "together",
 ]  # fmt: skip
 
 MARGIN = 20 * mm
@@ -163,10 +187,12 @@ def table(
     Cells are data, markup or flowables. ``rules`` are the rows (from 0) with a rule below; None: all of them.
     ``compact`` sets the rows closer.
     """
+    shape = _wide_enough(shape, rows)
     head = [Paragraph(inline(column.head), _NUMBER_HEAD if column.numbers else _HEAD) for column in shape]
     body = [[_cell(value, column.numbers) for value, column in zip(row, shape, strict=True)] for row in rows]
     below = range(len(rows)) if rules is None else rules
-    lines: list[tuple[Any, ...]] = [("LINEBELOW", (0, row + 1), (-1, row + 1), 0.35, HexColor(RULE)) for row in below]
+    lines: list[tuple[Any, ...]] = _unbroken(rules, len(rows))
+    lines += [("LINEBELOW", (0, row + 1), (-1, row + 1), 0.35, HexColor(RULE)) for row in below]
     if compact:
         lines += [(side, (0, 1), (-1, -1), 1.3) for side in ("TOPPADDING", "BOTTOMPADDING")]
     for place in range(1, len(shape)):
@@ -187,6 +213,46 @@ def table(
         spaceAfter=6,
     )
 
+
+def _wide_enough(shape: Sequence[Column], rows: Sequence[Sequence[object]]) -> Sequence[Column]:
+    """Return columns in which no number wraps or overprints its neighbour, as far as the page's width goes.
+
+    The columns of words give the room; where they have none left, a number wraps between its parts.
+    """
+    needed = [
+        max((width_of(str(row[place]), 7) + 8.5 for row in rows if isinstance(row[place], str)), default=0.0)
+        if column.numbers
+        else 0.0
+        for place, column in enumerate(shape)
+    ]
+    missing = sum(max(0.0, need - column.width) for need, column in zip(needed, shape, strict=True))
+    spare = [
+        column.width - need if column.numbers else 0.55 * column.width
+        for need, column in zip(needed, shape, strict=True)
+    ]
+    giving = sum(max(0.0, room) for room in spare)
+    if not missing or missing > giving:
+        return shape
+    return [
+        replace(column, width=max(column.width, need) - missing / giving * max(0.0, room))
+        for column, need, room in zip(shape, needed, spare, strict=True)
+    ]
+
+
+def _unbroken(rules: Sequence[int] | None, rows: int) -> list[tuple[Any, ...]]:
+    """Return the style that keeps the rows of a group on one page, where groups are short enough."""
+    if rules is None:
+        return [("NOSPLIT", (0, 0), (-1, min(2, rows)))]  # the head never stands alone
+    starts = [0, *(row + 1 for row in rules)]
+    ends = [*rules, rows - 1]
+    return [
+        ("NOSPLIT", (0, first + (0 if first == 0 else 1)), (-1, last + 1))
+        for first, last in zip(starts, ends, strict=True)
+        if first <= last and last - first < _LONGEST_GROUP
+    ]
+
+
+_LONGEST_GROUP = 12
 
 _PLAIN: list[tuple[Any, ...]] = [
     ("FONT", (0, 0), (-1, -1), REGULAR, 7),  # the default would be Helvetica, which is not embedded
@@ -242,6 +308,18 @@ def callout(*content: Flowable, colour: str = ACCENT) -> Table:
         spaceBefore=4,
         spaceAfter=7,
     )
+
+
+def pair(left: Flowable, right: Sequence[Flowable], share: float = 0.86) -> Flowable:
+    """Return a flowable and what stands at its right, without rules; ``share`` is the left one's of the width."""
+    if not right:
+        return left
+    style = TableStyle([("FONT", (0, 0), (-1, -1), REGULAR, 7), ("VALIGN", (0, 0), (-1, -1), "TOP")]
+                       + [(side, (0, 0), (-1, -1), 0) for side in _SIDES])  # fmt: skip
+    return Table([[left, list(right)]], colWidths=[CONTENT * share, CONTENT * (1 - share)], style=style, spaceAfter=3)
+
+
+_SIDES = ("LEFTPADDING", "RIGHTPADDING", "TOPPADDING", "BOTTOMPADDING")
 
 
 class Chip(Flowable):  # type: ignore[misc]

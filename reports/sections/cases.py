@@ -9,6 +9,7 @@ from pipeline.errors import OutputError
 from pipeline.findings.panels import CasePanels
 from pipeline.findings.results import CaseEntry, Results
 from pipeline.findings.scores import MapScores
+from pipeline.vocabulary import PEAK_REGIONS
 from reports.numbers import number, plural
 from reports.page.document import PAGE_HEIGHT
 from reports.page.layout import (
@@ -17,48 +18,55 @@ from reports.page.layout import (
     Flowable,
     callout,
     columns,
-    facts,
     heading,
     note,
+    pair,
     paragraph,
     small,
     table,
     together,
 )
-from reports.page.text import DASH, bold, joined
-from reports.panels import Grid, Legend, PictureRow, grid_for
+from reports.page.text import DASH, bold, joined, link
+from reports.pictures.case_panels import case_rows, plane_words, sizes_for, window_words
+from reports.pictures.legend import Legend
+from reports.pictures.panel_row import Panel
+from reports.pictures.review_box import ReviewBox
 from reports.registry import Context, section
-from reports.wording import arrow_note, headed, is_baseline, method, methods_in_order, nothing_called, words
+from reports.wording import (
+    arrow_note,
+    best_peak,
+    headed,
+    is_baseline,
+    method,
+    methods_in_order,
+    nothing_called,
+    words,
+)
+
+__all__ = ["case_page"]
 
 _WARNING = (
-    "How to read these pictures. A map shows where one attribution method places importance for one output of this "
-    "one version of the model; other methods can place it elsewhere. It is no outline of a lesion and no account of "
-    "why the model decided. Agreement with an expert's mask does not show that the model is right or safe, and "
-    "disagreement alone does not show that it is wrong. Not for the care of this patient."
+    "A map shows where one method places importance for one output of this model version: no outline of a lesion, no "
+    "reason for the answer. Agreement does not show that the model is right, nor disagreement that it is wrong. Not for "
+    "the care of this patient."
 )
 _ACROSS = 7  # metrics that fit beside each other; more of them take further tables
-_LEAST, _MOST, _OVER_PAGES = 76.0, 200.0, Grid(4, 128.0)
 
 
-@section(120, "Cases", fresh=True)
+@section(95, "Cases")
 def build(context: Context) -> list[Flowable]:
-    """Return the rule and a page for each case."""
+    """Return the rule, the cases in a table, and a page for each of them."""
     results = context.results
     if not results.cases:
         rule = [bold(" The rule was: "), results.case_rule] if results.case_rule else []
         return [paragraph("No case is shown.", *rule)]
     content: list[Flowable] = [
-        paragraph(bold("Rule: "), results.case_rule),
+        small(bold("Rule: "), results.case_rule),
         *_without_pictures(results.cases),
-        note(
-            "Map values are raw; colours span the smallest to the largest value of the whole map, so they compare "
-            "views of one case, not one case with another. Colours are laid over the image at 60 %."
-        ),
+        _overview(results),
     ]
-    taken = 40 + _height(content)  # of the first case's page: the section's heading and what stands above
     for place, case in enumerate(results.cases, 1):
-        content += [PageBreak()] if place > 1 else []
-        content += _case(context, case, place, PAGE_HEIGHT - (taken if place == 1 else 0))
+        content += [PageBreak(), *case_page(context, case, f"Case {place}: {case.study}", PAGE_HEIGHT)]
     return [*content, PageBreak()]
 
 
@@ -66,6 +74,31 @@ def _without_pictures(cases: Sequence[CaseEntry]) -> list[Flowable]:
     count = sum(case.panels is None for case in cases)
     words = f"{count} of {plural(len(cases), 'case')} without; where they would stand it says why."
     return [paragraph(bold("Pictures: "), words)] if count else []
+
+
+def _overview(results: Results) -> Flowable:
+    """Return the cases, one a row, with where the first method's map has its peak."""
+    shape = columns(("Case", 24), ("Shown as", 30), ("Reference", 12), ("Answer", 12), ("Peak of the map", 32))
+    rows = [
+        (
+            link(case.study, f"case-{case.study}"),
+            case.rule,
+            DASH if case.audit.reference is None else ", ".join(case.audit.reference) or nothing_called(results),
+            ", ".join(case.audit.predicted) or (DASH if case.audit.values else nothing_called(results)),
+            _peak(results, case),
+        )
+        for case in results.cases
+    ]
+    return table(shape, rows, compact=True)
+
+
+def _peak(results: Results, case: CaseEntry) -> str:
+    first = next((entry for entry in case.audit.map_scores if entry.map is not None), None)
+    if first is None:
+        return "no map"
+    best = best_peak(entry for entry in case.audit.map_scores if entry.map == first.map)
+    title = method(results, first.method)
+    return f"{title}: {'constant map' if best is None else f'{PEAK_REGIONS[best.region]}, {best.place}'}"
 
 
 def _height(flowables: Sequence[Flowable]) -> float:
@@ -76,38 +109,58 @@ def _height(flowables: Sequence[Flowable]) -> float:
     return float(sum(each))
 
 
-def _case(context: Context, case: CaseEntry, place: int, room: float) -> list[Flowable]:
+def case_page(context: Context, case: CaseEntry, title: str, room: float, level: int = 1) -> list[Flowable]:
     """Return a case's flowables; ``room`` is the height in points that its first page has left."""
     results = context.results
-    head = [*heading(f"Case {place}: {case.study}", 1, f"case-{place}"), _facts(results, case)]
-    scores = _scores(results, case)
-    warning = callout(small(_WARNING))
+    head = [*heading(title, level, f"case-{case.study}"), _facts(results, case)]
+    foot = [*_scores(results, case), small(_WARNING), ReviewBox()]
     load = _loader(context, case)
     if isinstance(load, str):
-        return [*head, callout(paragraph(bold("No picture. "), load), colour="#7a4d00"), *scores]
-    room -= _height([*head[1:], warning]) + 8
-    return [*head, *_pictures(results, load, (room - _height(scores), room)), warning, together(scores)]
+        return [*head, callout(paragraph(bold("No picture. "), load), colour="#7a4d00"), *foot]
+    panels = load()
+    titles = {name: method(results, name) for view in panels.views for name in view.maps}
+    shown = [_shown(panels), Legend(panels)]
+    sizes = sizes_for(panels, titles, room - _height([*head[1:], *shown, *foot]) - 12)
+    rows = case_rows(load, titles, sizes, partial(_told, case, panels))
+    return [*head, rows[0], shown[0], *rows[1:], shown[1], together(foot)]
+
+
+def _shown(panels: CasePanels) -> Flowable:
+    """Return which slices stand above, and with which window."""
+    main = [view for view in panels.views if view.role == "main"]
+    planes = f"{plane_words(main[0], panels.length_unit)}"
+    if len(main) > 1:
+        planes += f"; the maps in the slice of the first one's peak: {plane_words(main[1], panels.length_unit)}"
+    return small(planes[:1].upper(), planes[1:], "; ", window_words(panels), f". Explained label: {panels.target}.")
+
+
+def _told(case: CaseEntry, panels: CasePanels, panel: Panel) -> str:
+    """Return a panel in words, from the data: what is seen, and where the map's peak lies."""
+    where = f"{panel.title}, study {case.study}, {plane_words(panels.views[panel.view], panels.length_unit)}"
+    best = best_peak(
+        entry
+        for entry in case.audit.map_scores
+        if panel.method is not None and entry.map is not None and panel.method.partition("@")[0] == entry.method
+    )
+    return where if best is None else f"{where}: the peak lies {PEAK_REGIONS[best.region]}, {best.place}"
 
 
 def _facts(results: Results, case: CaseEntry) -> Flowable:
+    """Return why the case is shown and what was answered, in two lines beside the badge."""
     audit, nothing = case.audit, nothing_called(results)
     likely = sorted(audit.probabilities.items(), key=lambda pair: (-pair[1], pair[0]))
     said = ", ".join(audit.predicted) or nothing
     truth = DASH if audit.reference is None else ", ".join(audit.reference) or nothing
-    odds = " · ".join(f"{label} {number(value, like=(1.0,), more=1)}" for label, value in likely)
-    values = " · ".join(f"{label} {number(value)}" for label, value in audit.values.items())
-    answer = [("Output", values)] if values else [("Prediction", joined(bold(said), f" ({odds})" if odds else ""))]
-    rows: list[tuple[str, object]] = [
-        ("Shown because", case.rule),
-        ("Reference", truth),
-        *answer,
-        *([] if values else [("Outcome", _badge(case))]),
-    ]
-    if audit.strata:
-        rows.append(("Groups", " · ".join(f"{name}: {value}" for name, value in sorted(audit.strata.items()))))
-    if case.note and case.panels is not None:  # else it stands in the pictures' place
-        rows.append(("Note", case.note))
-    return facts(rows, label=0.2, compact=True)
+    odds = ", ".join(f"{label} {number(value, like=(1.0,), more=1)}" for label, value in likely)
+    values = ", ".join(f"{label} {number(value)}" for label, value in audit.values.items())
+    answer = [("Output", values)] if values else [("Prediction", f"{said} ({odds})" if odds else said)]
+    rows = [("Shown as", case.rule), ("Reference", truth), *answer]
+    groups = ", ".join(f"{name} {value}" for name, value in sorted(audit.strata.items()))
+    rows += [("Groups", groups)] if groups else []
+    rows += [("Note", case.note)] if case.note is not None and case.panels is not None else []
+    text = small(joined(*(joined(bold(f"{name}: "), value) for name, value in rows), by="  \u00b7  "))
+    badge: list[Flowable] = [] if values else [_badge(case)]
+    return pair(text, badge)
 
 
 def _badge(case: CaseEntry) -> Flowable:
@@ -127,24 +180,6 @@ def _loader(context: Context, case: CaseEntry) -> Callable[[], CasePanels] | str
     except OutputError:
         return f"The file of panels {case.panels} is missing or cannot be read; the scores do not need it."
     return partial(context.panels, case.panels) if views else "The file of panels holds no view."
-
-
-def _pictures(results: Results, load: Callable[[], CasePanels], rooms: Sequence[float]) -> list[Flowable]:
-    """Return rows of panels, view by view, as tall as the first of ``rooms`` that holds them allows.
-
-    When none does, they are tall enough to be read and run over pages.
-    """
-    case = load()
-    titles = {name: method(results, name) for view in case.views for name in view.maps}
-    fitting = (grid_for(case, room - 24, (_LEAST, _MOST)) for room in rooms)
-    grid = next((candidate for candidate in fitting if candidate is not None), _OVER_PAGES)
-    groups: list[list[Flowable]] = []
-    for place, view in enumerate(case.views):
-        rows = [PictureRow(load, place, row, titles, grid) for row in range(grid.rows(view))]
-        explained = small(bold(view.caption), f" · explained label: {case.target}")
-        groups += [[explained, rows[0]], *([row] for row in rows[1:])]
-    groups[-1].append(Legend(case))
-    return [together(group) for group in groups]
 
 
 def _scores(results: Results, case: CaseEntry) -> list[Flowable]:
@@ -175,22 +210,35 @@ def _score_table(results: Results, scored: list[MapScores], names: list[str], se
     heads = [(headed(results, name), 66 / max(5, len(names)), True) for name in names]
     every = [score for map_scores in scored for score in map_scores.scores]
     like = {name: tuple(score.value for score in every if score.name == name) for name in names}
-    rows = [_score_row(results, map_scores, like, several) for map_scores in scored]
-    return table(columns(("Map", 24), ("Expert", 10), *heads), rows, compact=True)
+    groups: dict[tuple[str, ...], list[MapScores]] = {}
+    for entry in scored:
+        groups.setdefault((entry.target, entry.method, entry.layer or ""), []).append(entry)
+    readers = {tuple(entry.reader for entry in members) for members in groups.values()}
+    together_ = len(readers) == 1 and len(next(iter(readers))) <= _SIDE_BY_SIDE
+    shown = list(groups.values()) if together_ else [[entry] for entry in scored]
+    rows = [_score_row(results, members, like, several) for members in shown]
+    return table(columns(("Map", 24), ("Experts" if together_ else "Expert", 17), *heads), rows, compact=True)
 
+
+_SIDE_BY_SIDE = 3
+"""Experts whose scores stand in one cell; of more, each has a row."""
 
 Likes = Mapping[str, tuple[float | None, ...]]
 
 
-def _score_row(results: Results, map_scores: MapScores, like: Likes, several: bool) -> tuple[object, ...]:
-    shown = [score for score in map_scores.scores if score.name in like]
-    values = {score.name: number(score.value, like=like[score.name]) for score in shown}
-    title = method(results, map_scores.method)
-    if several and not is_baseline(map_scores.method):
-        title = f"{title} of {map_scores.target} at {map_scores.layer}"
-    if map_scores.degenerate:
+def _score_row(results: Results, entries: Sequence[MapScores], like: Likes, several: bool) -> tuple[object, ...]:
+    """Return one map's scores, those against several experts beside each other in the order of the experts."""
+    first = entries[0]
+    title = method(results, first.method)
+    if several and not is_baseline(first.method):
+        title = f"{title} of {first.target} at {first.layer}"
+    if first.degenerate:
         title = f"{title} (constant map)"
-    return title, map_scores.reader or DASH, *(values.get(name, "") for name in like)
+    cells = []
+    for name in like:
+        values = [score for entry in entries for score in entry.scores if score.name == name]
+        cells.append(" / ".join(number(score.value, like=like[name]) for score in values))
+    return title, " / ".join(entry.reader or DASH for entry in entries), *cells
 
 
 def _reasons(results: Results, scored: list[MapScores]) -> list[Flowable]:

@@ -4,7 +4,7 @@ from pipeline.errors import OutputError
 from pipeline.findings.facts import InputSummary
 from reports.numbers import number
 from reports.page.layout import Flowable, bullets, columns, facts, note, paragraph, subheading, table
-from reports.panels import PlanePicture
+from reports.pictures.legend import PlanePicture
 from reports.registry import Context, section
 
 
