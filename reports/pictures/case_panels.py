@@ -53,7 +53,7 @@ def plane_words(view: View, unit: str = "mm") -> str:
     words = f"{view.plane} slice {view.number} of {view.planes}"
     if view.position_mm is not None:
         words += f" at {raw(round(view.position_mm, 1))} {unit}"
-    return f"{words}, {raw(view.thickness_mm or 0.0)} {unit} apart"
+    return f"{words} (slices {raw(view.thickness_mm or 0.0)} {unit} apart)"
 
 
 def window_words(case: CasePanels) -> str:
@@ -81,7 +81,7 @@ def _maps(case: CasePanels, titles: Mapping[str, str], tallest: float) -> list[_
 
 def _survey(case: CasePanels) -> list[_Row]:
     """Return the row of a volume's other planes, with the first map."""
-    names = {"lesion": "through the lesion", "peak": "through the peak", "maximum": "highest values"}
+    names = {"lesion": "at the lesion", "peak": "at the peak", "maximum": "maximum"}
     panels = [
         Panel(f"{view.plane.capitalize()}, {names[view.role]}", place, next(iter(view.maps), None))
         for place, view in enumerate(case.views)

@@ -47,8 +47,8 @@ __all__ = ["case_page"]
 
 _WARNING = (
     "A map shows where one method places importance for one output of this model version: no outline of a lesion, no "
-    "reason for the answer. Agreement does not show that the model is right, nor disagreement that it is wrong. Not for "
-    "the care of this patient."
+    "reason for the answer. Agreement does not show that the model is right, nor disagreement that it is wrong. Not "
+    "for the care of this patient."
 )
 _ACROSS = 7  # metrics that fit beside each other; more of them take further tables
 
