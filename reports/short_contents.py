@@ -19,7 +19,7 @@ class ShortContents(TableOfContents):  # type: ignore[misc]  # ReportLab has no 
         self.width, self.height = self._paragraph.wrap(width, height)
         return self.width, self.height
 
-    def split(self, width: float, height: float) -> list[object]:
+    def split(self, *_available: float) -> list[object]:
         """Return nothing: the list moves on whole."""
         return []
 

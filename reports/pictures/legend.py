@@ -87,6 +87,10 @@ class Legend(Flowable):  # type: ignore[misc]
         canvas.setFillColorRGB(0.59, 0.59, 0.59)
         stroke(canvas, HexColor(GREY), 0.3, ())
         canvas.rect(x + 5, y - 0.6, 11, 6, fill=1)
+        if kind == "region":
+            stroke(canvas, HexColor("#ffffff"), 1.0, ())
+            canvas.rect(x + 7, y + 0.9, 7, 3, fill=0)
+            return
         stroke(canvas, HexColor("#ffffff" if kind == "unseen" else "#000000"), 0.7, ())
         for offset in (0.0, 3.5, 7.0):
             if kind == "dots":
@@ -101,7 +105,7 @@ def _marks(case: CasePanels) -> list[tuple[str, Any, str]]:
         for place, reader in enumerate(readers_of(case))
     ]
     if any(threshold is not None for threshold in case.thresholds.values()):
-        marks.append(("line", ("#ffffff", ()), "map's region"))
+        marks.append(("region", None, "map's region"))
         marks += [("lines", None, BOTH)] if readers_of(case) else []
     if any(view.peaks for view in case.views):
         marks.append(("cross", None, "map's peak"))

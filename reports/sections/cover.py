@@ -31,6 +31,7 @@ from reports.page.text import Markup, bold, coloured, digest, joined
 from reports.pictures.case_panels import plane_words, typical_row, window_words
 from reports.pictures.legend import Legend
 from reports.registry import Context, section
+from reports.short_contents import ShortContents
 from reports.wording import asked_for, chip, in_sentence, interval_head, method, metric, population, subject
 
 _SHORT = 12
@@ -48,6 +49,7 @@ def build(context: Context) -> list[Flowable]:
         *_typical(context),
         *_lock(context),
         *_sign_off(),
+        ShortContents(),
     ]
 
 
@@ -134,7 +136,8 @@ def _pictures(context: Context) -> list[Flowable] | None:
     main = [view for view in panels.views if view.role == "main"]
     last = plane_words(main[-1], panels.length_unit)
     slices = f"{plane_words(main[0], panels.length_unit)}; map: {last}" if len(main) > 1 else last
-    caption = small(bold("The typical case. "), f"{case.rule}. ", slices, "; ", window_words(panels), ".", colour=GREY)
+    words = f"{slices[:1].upper()}{slices[1:]}; {window_words(panels)}."
+    caption = small(bold(f"{case.rule[:1].upper()}{case.rule[1:]}. "), words, colour=GREY)
     return [row, Legend(panels, _PICTURES), caption]
 
 

@@ -3,11 +3,11 @@
 from pipeline.findings.estimates import Estimate, Verdict
 from pipeline.findings.results import Results
 from pipeline.vocabulary import PEAK_REGIONS
+from reports.claims import why
 from reports.numbers import count, ends, estimate, number, plural
 from reports.page.layout import Flowable, bullets, columns, note, paragraph, subheading, table, together
 from reports.page.text import DASH, Markup, bold, joined
 from reports.registry import Context, section
-from reports.short_contents import ShortContents
 from reports.wording import (
     better_of,
     chip,
@@ -50,7 +50,6 @@ def build(context: Context) -> list[Flowable]:
         *bullets(_actions(results)),
         *subheading("What this report is and is not"),
         *bullets(_NOT),
-        ShortContents(),
     ]
 
 
@@ -80,7 +79,7 @@ def _verdicts(results: Results) -> list[Flowable]:
 def _about(verdict: Verdict) -> str:
     """Return of whom a verdict speaks, why it is what it is, and what a cohort of this size can show at all."""
     estimate = verdict.estimate
-    sentences = [f"{population(verdict)}: {verdict.reason}"]
+    sentences = [f"{population(verdict)}: {why(verdict)}"]
     if estimate.missing_studies:
         missing = plural(estimate.missing_studies, "study without a score counts", "studies without a score count")
         sentences.append(f"{missing} against the claim")
@@ -151,8 +150,8 @@ def _whereabouts(results: Results) -> list[Flowable]:
     ]
     whose = "the picture" if counted[0].axes == 2 else "the patient"
     about = (
-        "Each map's highest point, in the studies in which the reference says that the finding is present and an expert "
-        f"marked it. At the body's surface: close to the skin, to either side. Most often: in which third of {whose}."
+        "Each map's highest point, in the studies in which the reference says that the finding is present and an "
+        f"expert marked it. At the body's surface: close to the skin, to either side. Most often: the third of {whose}."
     )
     return [
         together([*subheading("Where the maps have their peak")[1:], table(shape, rows, compact=True), note(about)])
