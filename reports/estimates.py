@@ -79,9 +79,8 @@ def _matrix(results: Results, members: Sequence[Estimate], names: Sequence[str])
         counts = (span(member.patients for member in own.values()), span(member.studies for member in own.values()))
         rows.append((_map(results, next(iter(own.values()))), *numbers, *counts))
     chances = [_chance([member for member in members if member.metric == name], like[name]) for name in names]
-    rows += (
-        [(coloured("Chance", GREY), *chances, "", "")] if any(member.chance is not None for member in members) else []
-    )
+    if any(member.chance is not None for member in members):
+        rows.append((coloured("Chance", GREY), *chances, "", ""))
     heads = [(headed(results, name), 23, True) for name in names]
     shape = columns(("Map", 26), *heads, ("Patients", 10, True), ("Studies", 9, True))
     remarks = list(dict.fromkeys(remark for member in members for remark in _remarks(results, member)))

@@ -5,7 +5,22 @@ from reportlab.platypus.tableofcontents import TableOfContents
 from reports.page.layout import small
 from reports.page.text import bold, joined, link
 
-__all__ = ["ShortContents"]
+__all__ = ["LastPass", "ShortContents"]
+
+
+class LastPass(TableOfContents):  # type: ignore[misc]  # ReportLab has no types
+    """Nothing on the page; makes a document without contents count its pages before it is drawn."""
+
+    def wrap(self, *_available: float) -> tuple[float, float]:
+        """Return no size."""
+        return 0.0, 0.0
+
+    def split(self, *_available: float) -> list[object]:
+        """Return nothing: there is nothing to split."""
+        return []
+
+    def drawOn(self, *_place: object) -> None:  # noqa: N802  # its name
+        """Draw nothing."""
 
 
 class ShortContents(TableOfContents):  # type: ignore[misc]  # ReportLab has no types

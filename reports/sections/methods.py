@@ -16,7 +16,7 @@ def build(context: Context) -> list[Flowable]:
     shape = columns(("Method", 24), ("Formula (A activations, G gradients)", 36), ("Limits", 40))
     rows = [_row(facts) for facts in results.methods]
     return [
-        table(shape, rows),
+        table(shape, rows, compact=True),
         *_layers(context),
         *_equivalent(context),
         paragraph(_REGION + results.overlap_rule),

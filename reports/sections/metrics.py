@@ -19,7 +19,7 @@ def build(context: Context) -> list[Flowable]:
         for metric in metrics
     ]  # fmt: skip
     return [
-        table(shape, rows),
+        table(shape, rows, compact=True),
         note(
             "A score that a definition leaves undefined (for an empty mask, say) is left out and counted with its "
             "reason; it is never taken as zero."

@@ -20,7 +20,7 @@ def _steps(context: Context) -> list[Flowable]:
         return [paragraph("The results list no preparation step.")]
     rows = [(str(number), step) for number, step in enumerate(steps, 1)]
     return [
-        table(columns(("Step", 6), ("Transform and parameters", 94)), rows),
+        table(columns(("Step", 6), ("Transform and parameters", 94)), rows, compact=True),
         note(
             "The experts' masks are never resampled: each map is carried to the mask's grid through the "
             "geometry of "
@@ -41,7 +41,7 @@ def _inputs(context: Context) -> list[Flowable]:
     ]
     return [
         *subheading("The input as the model saw it"),
-        facts(rows),
+        facts(rows, compact=True),
         *bullets(inputs.notes),
         *_picture(context, inputs),
     ]

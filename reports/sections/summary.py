@@ -184,19 +184,12 @@ def _found(results: Results) -> list[Markup]:
 
 
 def _classifier(results: Results) -> list[Markup]:
-    """Return a line each for accuracy, sensitivity and specificity; of many labels the worst and the best."""
-    lines = []
+    """Return a line on accuracy, sensitivity and specificity; of many labels the worst and the best."""
+    parts = []
     for name in ("accuracy", "sensitivity", "specificity"):
-        classification = [
-            statistic
-            for statistic in results.classification
-            if statistic.metric == name and statistic.value is not None
-        ]
-        if classification:
-            lines.append(
-                joined(f"The classifier itself: {in_sentence(metric(results, name))} {_of_labels(classification)}.")
-            )
-    return lines
+        shown = [part for part in results.classification if part.metric == name and part.value is not None]
+        parts += [f"{in_sentence(metric(results, name))} {_of_labels(shown)}"] if shown else []
+    return [joined(f"The classifier itself: {'; '.join(parts)}.")] if parts else []
 
 
 def _of_labels(statistics: list[Estimate]) -> str:
