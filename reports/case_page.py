@@ -61,8 +61,9 @@ def _height(flowables: Sequence[Flowable]) -> float:
 def case_page(
     context: Context, case: CaseEntry, title: str, room: float, *, level: int = 1, lines: int = 1
 ) -> list[Flowable]:
-    """Return a case's flowables; ``room`` is the height in points of its page, ``level`` its heading's,
-    ``lines`` are those for a comment.
+    """Return a case's flowables.
+
+    ``room`` is the height in points of its page, ``level`` that of its heading, ``lines`` are those for a comment.
     """
     results = context.results
     head = [*heading(title, level, f"case-{case.study}"), _facts(results, case)]

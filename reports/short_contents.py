@@ -19,7 +19,7 @@ class LastPass(TableOfContents):  # type: ignore[misc]  # ReportLab has no types
         """Return nothing: there is nothing to split."""
         return []
 
-    def drawOn(self, *_place: object) -> None:  # noqa: N802  # its name
+    def drawOn(self, *_place: object, **_frame: object) -> None:  # noqa: N802  # its name
         """Draw nothing."""
 
 

@@ -60,26 +60,26 @@ ACCENT = "#1f3a5f"
 BODY = ParagraphStyle(
     "body",
     fontName=REGULAR,
-    fontSize=8.5,
-    leading=13,
+    fontSize=8.2,
+    leading=11.6,
     textColor=HexColor(INK),
     bulletFontName=REGULAR,
-    spaceAfter=5,
+    spaceAfter=4,
 )
 SMALL = ParagraphStyle("small", parent=BODY, fontSize=7, leading=9.6, spaceAfter=0)
 _NUMBER = ParagraphStyle("number", parent=SMALL, alignment=TA_RIGHT)
 _HEAD = ParagraphStyle("head", parent=SMALL, fontName=BOLD, textColor=HexColor(ACCENT))
 _NUMBER_HEAD = ParagraphStyle("number-head", parent=_HEAD, alignment=TA_RIGHT)
-_NOTE = ParagraphStyle("note", parent=SMALL, textColor=HexColor(GREY), spaceBefore=3, spaceAfter=6)
-_BULLET = ParagraphStyle("bullet", parent=BODY, leftIndent=13, bulletIndent=0, spaceAfter=3)
+_NOTE = ParagraphStyle("note", parent=SMALL, textColor=HexColor(GREY), spaceBefore=2, spaceAfter=4)
+_BULLET = ParagraphStyle("bullet", parent=BODY, leftIndent=13, bulletIndent=0, spaceAfter=2)
 _TITLES = (
-    ParagraphStyle("title", parent=BODY, fontName=BOLD, fontSize=18, leading=24, textColor=HexColor(ACCENT)),
+    ParagraphStyle("title", parent=BODY, fontName=BOLD, fontSize=15, leading=20, textColor=HexColor(ACCENT)),
     ParagraphStyle(
-        "section", parent=BODY, fontName=BOLD, fontSize=13, leading=17, spaceBefore=14, spaceAfter=7,
+        "section", parent=BODY, fontName=BOLD, fontSize=12, leading=15, spaceBefore=10, spaceAfter=4,
         textColor=HexColor(ACCENT),
     ),
     ParagraphStyle(
-        "subsection", parent=BODY, fontName=BOLD, fontSize=9.5, leading=13, spaceBefore=9, spaceAfter=4,
+        "subsection", parent=BODY, fontName=BOLD, fontSize=9, leading=12, spaceBefore=6, spaceAfter=3,
         textColor=HexColor(ACCENT),
     ),
 )  # fmt: skip
@@ -194,7 +194,7 @@ def table(
     lines: list[tuple[Any, ...]] = _unbroken(rules, len(rows))
     lines += [("LINEBELOW", (0, row + 1), (-1, row + 1), 0.35, HexColor(RULE)) for row in below]
     if compact:
-        lines += [(side, (0, 1), (-1, -1), 1.3) for side in ("TOPPADDING", "BOTTOMPADDING")]
+        lines += [(side, (0, 1), (-1, -1), 1.0) for side in ("TOPPADDING", "BOTTOMPADDING")]
     for place in range(1, len(shape)):
         if shape[place - 1].numbers and not shape[place].numbers:  # or the two would seem one
             lines.append(("LEFTPADDING", (place, 0), (place, -1), 9))
@@ -260,8 +260,8 @@ _PLAIN: list[tuple[Any, ...]] = [
     ("LEFTPADDING", (0, 0), (-1, -1), 0),
     ("RIGHTPADDING", (0, 0), (-1, -1), 7),
     ("RIGHTPADDING", (-1, 0), (-1, -1), 0),
-    ("TOPPADDING", (0, 0), (-1, -1), 3.2),
-    ("BOTTOMPADDING", (0, 0), (-1, -1), 3.2),
+    ("TOPPADDING", (0, 0), (-1, -1), 2.0),
+    ("BOTTOMPADDING", (0, 0), (-1, -1), 2.0),
 ]
 
 
@@ -278,7 +278,7 @@ def facts(rows: Iterable[tuple[str, object]], *, label: float = 0.27, compact: b
     cells = [[Paragraph(coloured(name, GREY), SMALL), _cell(value, False)] for name, value in rows]
     style = [*_PLAIN, ("LINEBELOW", (0, 0), (-1, -1), 0.35, HexColor(RULE))]
     if compact:
-        style += [(side, (0, 0), (-1, -1), 1.6) for side in ("TOPPADDING", "BOTTOMPADDING")]
+        style += [(side, (0, 0), (-1, -1), 1.0) for side in ("TOPPADDING", "BOTTOMPADDING")]
     return Table(
         cells,
         colWidths=[CONTENT * label, CONTENT * (1 - label)],

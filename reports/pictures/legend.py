@@ -17,7 +17,7 @@ from reports.pictures.raster import AGAINST, BOTH, image_raster
 __all__ = ["Legend", "PlanePicture"]
 
 _SIZE = 6.2
-_PLANE = 85.0
+_PLANE = 64.0
 
 
 class PlanePicture(Flowable):  # type: ignore[misc]

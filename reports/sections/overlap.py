@@ -36,6 +36,8 @@ def _stratum(results: Results, members: Sequence[Estimate], before: Sequence[Est
     title, meaning = stratum(among), STRATA_MEANING[among]
     if not any(estimate.studies for estimate in members):
         return [paragraph(f"{title}: there are none, so nothing is estimated.")]
+    if max(estimate.patients for estimate in members) == 1:
+        return [paragraph(f"{title}: of one patient, so nothing is estimated; its scores stand in per_study.csv.")]
     if before and _numbers(members) == _numbers(before):
         same = plural(max(estimate.studies for estimate in members), "study", "studies")
         return [

@@ -102,9 +102,8 @@ def _tile(context: Context, case: CaseEntry) -> list[Flowable] | None:
     )
     peak = best_peak(entry for entry in audit.map_scores if entry.method == name and entry.map is not None)
     where = "" if peak is None else f" The peak lies {PEAK_REGIONS[peak.region]}, {peak.place}."
-    words = (
-        f" reference {', '.join(audit.reference or ()) or nothing_called(results)}, answered {called} ({odds}).{where}"
-    )
+    truth = ", ".join(audit.reference or ()) or nothing_called(results)
+    words = f" reference {truth}, answered {called} ({odds}).{where}"
     load, width = partial(context.panels, case.panels), CONTENT / _ACROSS - 12
     row = PanelRow(load, (Panel(title, place, name),), 52 * mm, width, f"{title}, study {case.study}.{where}")
     return [row, small(link(case.study, f"case-{case.study}"), ":", words)]
