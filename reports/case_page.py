@@ -85,7 +85,9 @@ def _shown(panels: CasePanels) -> Flowable:
     planes = f"{plane_words(main[0], panels.length_unit)}"
     if len(main) > 1:
         planes += f"; the maps in the slice of the first one's peak: {plane_words(main[1], panels.length_unit)}"
-    return small(planes[:1].upper(), planes[1:], "; ", window_words(panels), f". Explained label: {panels.target}.")
+    none = "" if any(view.masks for view in main) else " There is no expert's mask."
+    about = f"{planes[:1].upper()}{planes[1:]}; {window_words(panels)}. Explained label: {panels.target}.{none}"
+    return small(about)
 
 
 def _told(case: CaseEntry, panels: CasePanels, panel: Panel) -> str:

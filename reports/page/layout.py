@@ -48,7 +48,7 @@ __all__ = [
     "together",
 ]  # fmt: skip
 
-MARGIN = 20 * mm
+MARGIN = 18 * mm
 CONTENT = A4[0] - 2 * MARGIN
 
 INK = "#1b1f24"
@@ -191,7 +191,7 @@ def table(
     head = [Paragraph(inline(column.head), _NUMBER_HEAD if column.numbers else _HEAD) for column in shape]
     body = [[_cell(value, column.numbers) for value, column in zip(row, shape, strict=True)] for row in rows]
     below = range(len(rows)) if rules is None else rules
-    lines: list[tuple[Any, ...]] = _unbroken(rules, len(rows))
+    lines: list[tuple[Any, ...]] = _unbroken(rules, shape, rows)
     lines += [("LINEBELOW", (0, row + 1), (-1, row + 1), 0.35, HexColor(RULE)) for row in below]
     if compact:
         lines += [(side, (0, 1), (-1, -1), 1.0) for side in ("TOPPADDING", "BOTTOMPADDING")]
@@ -239,20 +239,35 @@ def _wide_enough(shape: Sequence[Column], rows: Sequence[Sequence[object]]) -> S
     ]
 
 
-def _unbroken(rules: Sequence[int] | None, rows: int) -> list[tuple[Any, ...]]:
-    """Return the style that keeps the rows of a group on one page, where groups are short enough."""
-    if rules is None:
-        return [("NOSPLIT", (0, 0), (-1, min(2, rows)))]  # the head never stands alone
-    starts = [0, *(row + 1 for row in rules)]
-    ends = [*rules, rows - 1]
+def _unbroken(
+    rules: Sequence[int] | None, shape: Sequence[Column], rows: Sequence[Sequence[object]]
+) -> list[tuple[Any, ...]]:
+    """Return the style that keeps a short table, the rows of a group, and a head with its first row on one page."""
+    heights = [_rough_height(shape, row) for row in rows]
+    if rules is None or sum(heights) < _SHORT_ENOUGH:
+        groups = [(0, len(rows) if sum(heights) < _SHORT_ENOUGH else 1)]
+    else:
+        groups = [(first, last + 1) for first, last in zip([0, *(row + 1 for row in rules)], rules, strict=False)]
     return [
-        ("NOSPLIT", (0, first + (0 if first == 0 else 1)), (-1, last + 1))
-        for first, last in zip(starts, ends, strict=True)
-        if first <= last and last - first < _LONGEST_GROUP
+        ("NOSPLIT", (0, first + (first > 0)), (-1, end))
+        for first, end in groups
+        if sum(heights[first:end]) < _SHORT_ENOUGH
     ]
 
 
-_LONGEST_GROUP = 12
+_SHORT_ENOUGH = 230.0
+"""Points below which rows stay together; what is higher must break, or the build stops."""
+
+
+def _rough_height(shape: Sequence[Column], row: Sequence[object]) -> float:
+    """Return about how high a row is, from its words alone; of other content no more than a guess."""
+    lines = 1.0
+    for column, value in zip(shape, row, strict=True):
+        parts = value if isinstance(value, list) else [value]
+        lengths = (len(str(part)) * 4.2 if not isinstance(part, Flowable) else column.width for part in parts)
+        lines = max(lines, sum(1 + length // max(1.0, column.width - 7) for length in lengths))
+    return 9.6 * lines + 4
+
 
 _PLAIN: list[tuple[Any, ...]] = [
     ("FONT", (0, 0), (-1, -1), REGULAR, 7),  # the default would be Helvetica, which is not embedded
@@ -273,7 +288,7 @@ def _cell(value: object, numbers: bool) -> Flowable | list[Flowable]:
     return Paragraph(inline(value), _NUMBER if numbers else SMALL)
 
 
-def facts(rows: Iterable[tuple[str, object]], *, label: float = 0.27, compact: bool = False) -> Table:
+def facts(rows: Iterable[tuple[str, object]], *, label: float = 0.22, compact: bool = True) -> Table:
     """Return labelled facts, one a row: label in grey, value beside it; ``compact`` sets rows closer."""
     cells = [[Paragraph(coloured(name, GREY), SMALL), _cell(value, False)] for name, value in rows]
     style = [*_PLAIN, ("LINEBELOW", (0, 0), (-1, -1), 0.35, HexColor(RULE))]

@@ -15,7 +15,7 @@ from reports.registry import Context, section
 from reports.wording import best_peak, method, nothing_called
 
 
-@section(95, "Cases")
+@section(112, "Cases")
 def build(context: Context) -> list[Flowable]:
     """Return the rule, the cases in a table, and a page for each of them."""
     results = context.results

@@ -23,7 +23,7 @@ _NAMED = 12
 """Studies that are named in a row; the results hold all."""
 
 
-@section(96, "Wrong answers")
+@section(111, "Wrong answers")
 def build(context: Context) -> list[Flowable]:
     """Return the false alarms and the misses, each by kind; one sentence where the model made none."""
     results = context.results
