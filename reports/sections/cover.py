@@ -193,7 +193,7 @@ def _lock(context: Context) -> list[Flowable]:
         ),
         by=" · ",
     )  # fmt: skip
-    about = small("SHA-256, first 12 digits: ", hashes, ". ", _register(lock), *_time_stamp(lock), colour=GREY)
+    about = small("Beginnings of SHA-256: ", hashes, ". ", _register(lock), *_time_stamp(lock), colour=GREY)
     amended = [
         paragraph(bold(f"AMENDED {moment(amendment.amended_at)}: "), amendment.reason, _amendment(amendment))
         for amendment in lock.amendments
