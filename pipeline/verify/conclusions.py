@@ -108,9 +108,9 @@ def _told_otherwise(run: RunFolder, results: Results, cut: frozenset[str]) -> It
         if case.panels not in cut or not (run.path / str(case.panels)).is_file():
             continue
         try:
-            told = picture_facts(load_panels(run.path / str(case.panels)))
+            facts = picture_facts(load_panels(run.path / str(case.panels)))
         except OutputError:
             continue  # the file's own check names it
-        if case.picture != told:
+        if case.picture != facts:
             sentence = f"{RESULTS_FILE}: what is said of the picture of case {case.study} is not what its file holds"
             yield Failure(FailureKind.PICTURES, sentence, RESULTS_FILE)
