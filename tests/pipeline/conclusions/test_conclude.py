@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from pipeline.conclusions.choose_cases import TYPICAL
 from pipeline.conclusions import conclude as results
+from pipeline.conclusions.choose_cases import TYPICAL
 from pipeline.findings.facts import LayerFacts
 from pipeline.findings.results import Compared
 from pipeline.findings.scores import MapScores, Score
@@ -125,7 +125,7 @@ def test_a_regression_calls_nothing_and_the_rest_is_concluded(tmp_path):
     assert {estimate.among for estimate in results.estimates} == {"reference_positive"}
     assert "called by the model" not in results.cohort_facts
     assert results.cases[0].rule == TYPICAL
-        assert all(case.rule.endswith("of all studies") for case in results.cases[1:])
+    assert all(case.rule.endswith("of all studies") for case in results.cases[1:])
     assert results.cases
     rows = list(csv.DictReader((folder / "per_study.csv").open()))
     assert all((row["probability"], row["predicted"]) == ("", "") for row in rows)
