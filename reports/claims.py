@@ -67,7 +67,7 @@ def peak_sentences(results: Results, counted: Whereabouts) -> list[str]:
         rest += [] if "lesion" in counted.regions else [f"{PEAK_REGIONS['lesion']} in none"]
         sentences.append(f"It lies {'; '.join(rest)}.")
     if counted.constant:
-        sentences.append(f"{plural(counted.constant, 'map is', 'maps are')} the same everywhere and point nowhere.")
+        sentences.append(f"{plural(counted.constant, 'map points', 'maps point')} nowhere: the same everywhere.")
     return sentences
 
 
