@@ -9,6 +9,7 @@ from reportlab.platypus.doctemplate import LayoutError
 from pipeline.errors import OutputError
 from pipeline.files import written
 from pipeline.findings.results import CaseEntry, load_results
+from pipeline.findings.spec import SHEETS_FOLDER
 from reports.case_page import case_page
 from reports.numbers import when
 from reports.page.archive_pdf import archivable
@@ -16,10 +17,7 @@ from reports.page.document import PAGE_HEIGHT, ReportDocument
 from reports.registry import Context
 from reports.short_contents import LastPass
 
-__all__ = ["SHEETS", "render_sheets"]
-
-SHEETS = "sheets"
-"""The folder within a run's that its sheets are written to."""
+__all__ = ["render_sheets"]
 
 _LINES = 4
 
@@ -33,7 +31,7 @@ def render_sheets(run: Path, target: Path | None = None, altered: tuple[str, ...
         OutputError: when the folder does not hold a finished run, or a sheet cannot be written.
     """
     results = load_results(run)
-    folder = run / SHEETS if target is None else target
+    folder = run / SHEETS_FOLDER if target is None else target
     digest = hashlib.sha256((run / "results.json").read_bytes()).hexdigest()
     context = Context(results, run, digest, {}, altered)
     try:
