@@ -1,22 +1,17 @@
 """From a run's folder to its report."""
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from reportlab.platypus import PageBreak
-from reportlab.platypus.doctemplate import LayoutError
 
 import reports.sections  # noqa: F401  # fills the registry
 from pipeline.errors import OutputError
 from pipeline.findings.results import load_results
 from reports.numbers import when
-from reports.page.archive_pdf import DrawnPages, archive
-from reports.page.document import ReportDocument, contents
-from reports.page.layout import Flowable, heading, note, subheading
-from reports.page.pictures import picture_file
+from reports.page.layout import Flowable, heading, note
+from reports.page.publish import publish
 from reports.registry import Context, Section, sections
 
 __all__ = ["CARRIED", "render"]
@@ -45,14 +40,7 @@ def render(run: Path, target: Path | None = None, altered: Sequence[str] = ()) -
     files = {name: _read(run / name) for name in CARRIED if name in _NEEDED or (run / name).exists()}
     made = when(results.provenance.finished_at)
     context = Context(results, run, hashlib.sha256(files["results.json"]).hexdigest(), files, tuple(altered))
-    try:
-        # beside the target: the same disk, and nobody sees it who does not see the run
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-            whole = Path(folder, target.name)
-            archive(_drawn(context, Path(folder)), whole, results, files, made)
-            _publish(whole, target)
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
+    publish(context, _story(context), target, files, made)
     return target
 
 
@@ -65,25 +53,13 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _drawn(context: Context, folder: Path) -> DrawnPages:
-    """Draw the pages into files of a folder."""
-    pages, pictures = folder / "pages", folder / "pictures"
-    with picture_file(pictures) as file:
-        document = ReportDocument(str(pages), context, file)
-        try:
-            document.multiBuild(_story(context))
-        except LayoutError as error:
-            raise OutputError(f"{context.run}: the report cannot be laid out: {str(error)[:200]}") from error
-    return DrawnPages(pages, pictures, document)
-
-
 def _story(context: Context) -> list[Flowable]:
-    """Return all sections; the contents stand after the cover, which has no heading."""
+    """Return all sections; the cover, which has no heading, is the first page."""
     story: list[Flowable] = []
     number = 0
     for part in sections():
         if not part.title:
-            story += [*part.build(context), *subheading("Contents"), contents(), PageBreak()]
+            story += [*part.build(context), PageBreak()]
             continue
         number += 1
         story += [PageBreak()] if part.fresh else []
@@ -111,10 +87,3 @@ def _foreign(part: Section, context: Context) -> list[Flowable]:
         note(f"This section is made by the installed package {part.package}, which is no part of camaudit."),
         *content,
     ]
-
-
-def _publish(whole: Path, target: Path) -> None:
-    """Give a finished file its name at once: a reader never sees half of it."""
-    with whole.open("rb") as file:
-        os.fsync(file.fileno())
-    whole.replace(target)

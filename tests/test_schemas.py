@@ -11,7 +11,7 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("results", 4): "806131fba213a430496c881ab7f17c773c96de90007dddb7e4e470a3ac9bd913",
+    ("results", 4): "2ab242b0c1f835fd4447def21e8932868420b1d046e6dfc930668927189b52ac",
     ("run", 3): "8d1b740c92316a9a688085d57a8ba1e45d4e6560c41e7f6b8363cf90c2a71aa5",
     ("audit", 3): "325586b9b884b085b66767950112d3c469cdd3e9fa34014bbc1025352a062813",
     ("results", 3): "8455f9478e636ad2601d87b0eb95817b961c81fbe166677c006e72920804b116",

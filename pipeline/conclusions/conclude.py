@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.conclusions.choose_cases import choose_cases
 from pipeline.conclusions.input_summary import summarised
+from pipeline.conclusions.whereabouts import whereabouts, wrong_answers
 from pipeline.config import AuditConfig
 from pipeline.evidence.answers import answered_wrongly, why_answers_are_not_judged
 from pipeline.evidence.cohort.classifier import classification
@@ -34,10 +35,10 @@ from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Proven
 from pipeline.findings.plotted.classifier import LabelPlots
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.plotted.history import RunPoint
-from pipeline.findings.results import CaseEntry, Compared, ConfusionMatrix, Results
+from pipeline.findings.results import CaseEntry, Compared, ConfusionMatrix, PictureFacts, Results
 from pipeline.findings.spec import Member, RunSpec
 from pipeline.findings.study_audit import StudyAudit
-from pipeline.vocabulary import BETTER, CLASSIFIER, CLASSIFIER_METRICS, STRATA_BY_PREDICTION
+from pipeline.vocabulary import ANSWERS, BETTER, CLASSIFIER, CLASSIFIER_METRICS, STRATA_BY_PREDICTION
 
 __all__ = ["Shown", "chosen_cases", "conclude", "shown_in"]
 
@@ -46,14 +47,14 @@ __all__ = ["Shown", "chosen_cases", "conclude", "shown_in"]
 class Shown:
     """What conclusions do not follow from records alone: pictures, and how the run was done.
 
-    ``cases`` goes from a study that was chosen to its panels' file and a note. ``picture`` is the file with a plane of
-    the model's input and the note that stands in its place. ``stated`` are exact bounds that results state already,
-    each of which is confirmed before it is used. ``changes`` follow from other runs too, and ``history`` is what
-    earlier runs said of the criteria.
+    ``cases`` goes from a study that was chosen to its panels' file, a note, and what the file says in numbers.
+    ``picture`` is the file with a plane of the model's input and the note that stands in its place. ``stated`` are
+    exact bounds that results state already, each of which is confirmed before it is used. ``changes`` follow from other
+    runs too, and ``history`` is what earlier runs said of the criteria.
     """
 
     provenance: Provenance
-    cases: Mapping[str, tuple[str | None, str | None]]
+    cases: Mapping[str, tuple[str | None, str | None, PictureFacts | None]]
     picture: tuple[str | None, str | None]
     equivalent: tuple[tuple[str, ...], ...]
     stated: StatedBounds = field(default_factory=StatedBounds)
@@ -66,7 +67,7 @@ def shown_in(results: Results) -> Shown:
     inputs = results.inputs
     return Shown(
         provenance=results.provenance,
-        cases={case.study: (case.panels, case.note) for case in results.cases},
+        cases={case.study: (case.panels, case.note, case.picture) for case in results.cases},
         picture=(inputs.picture, inputs.picture_note) if inputs else (None, None),
         equivalent=results.equivalent_methods,
         stated=StatedBounds.by(_with_bounds(results)),
@@ -100,6 +101,8 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
     }
     computed = sum(member.shard is not None for member in members)
     cases, rule = _cases(spec, audits, shown)
+    verdicts = judge_all(config.criteria, cohort, bootstrap)
+    tally = Counter(verdict.answer for verdict in verdicts)
     is_regression = config.model.kind == "regression"
     lesions = lesion_cohort(audits, labels)
     return Results(
@@ -132,8 +135,11 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         confusion=_confusion(config, cohort, bootstrap),
         agreements=agreements(pairs, AGREEMENT_SCALES, bootstrap),
         equivalent_methods=shown.equivalent,
-        verdicts=judge_all(config.criteria, cohort, bootstrap),
+        verdicts=verdicts,
         history=shown.history,
+        answers={answer: tally[answer] for answer in ANSWERS if tally[answer]},
+        whereabouts=whereabouts(audits, calls_labels=not is_regression),
+        wrong_answers=wrong_answers(audits),
         case_rule=rule,
         cases=cases,
         lost_at_most=config.run.lost_at_most,
@@ -226,8 +232,9 @@ def _cases(spec: RunSpec, audits: Sequence[StudyAudit], shown: Shown) -> tuple[t
     by_study = {audit.study: audit for audit in audits}
     entries = []
     for study, why in chosen:
-        panels, note = shown.cases.get(study, (None, None))
-        entries.append(CaseEntry(study=study, rule=why, panels=panels, note=note, audit=by_study[study]))
+        panels, note, picture = shown.cases.get(study, (None, None, None))
+        entry = CaseEntry(study=study, rule=why, panels=panels, note=note, picture=picture, audit=by_study[study])
+        entries.append(entry)
     return tuple(entries), rule
 
 

@@ -6,9 +6,9 @@ from pydantic import model_validator
 
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.localisation.curves import RegionCounts
-from pipeline.vocabulary import TargetRole
+from pipeline.vocabulary import BodyRegion, PeakRegion, TargetRole
 
-__all__ = ["MapPlacement", "MapScores", "PairAgreement", "Score"]
+__all__ = ["MapPeak", "MapPlacement", "MapScores", "PairAgreement", "Score"]
 
 
 class Score(FrozenModel):
@@ -47,6 +47,22 @@ class MapPlacement(FrozenModel):
     reason: str | None = None
 
 
+class MapPeak(FrozenModel):
+    """Where a map has its highest evidence ``value``, seen from one reader's mask.
+
+    ``position_mm`` is in RAS+ (pixels where the image states no size). ``normalised`` is the place in the picture as it
+    is shown: across from the left and down from the top, 0 to 1; of a volume from the patient's right, front and head.
+    ``place`` names it by thirds, such as ``upper left``. ``body_region`` is the region were there no mask.
+    """
+
+    region: PeakRegion
+    body_region: BodyRegion
+    place: str
+    position_mm: tuple[float, float, float]
+    normalised: tuple[float, ...]
+    value: float
+
+
 class MapScores(FrozenModel):
     """One map of one study against one reader's mask (``reader`` None: no mask to compare with).
 
@@ -59,7 +75,8 @@ class MapScores(FrozenModel):
     ``map`` is the map's key in the run's maps files, where it is kept before the ReLU that may end its
     formula; baselines have none. ``cell_mm`` is the size of a layer's cell. ``seen_share`` is the share of
     the mask's voxels that lie in the model's field of view, ``mask_share`` the mask's share of that field of
-    view. ``counts`` are the voxels of the map's region at a fixed grid of thresholds.
+    view. ``counts`` are the voxels of the map's region at a fixed grid of thresholds. ``peak`` is None for baselines,
+    for constant maps, and beside a mask that could not be used.
     """
 
     target: str
@@ -74,6 +91,7 @@ class MapScores(FrozenModel):
     seen_share: float | None = None
     mask_share: float | None = None
     placement: MapPlacement | None = None
+    peak: MapPeak | None = None
     scores: tuple[Score, ...] = ()
     counts: RegionCounts | None = None
 

@@ -96,6 +96,16 @@ _INPUT = pa.struct(
         ("deviation", pa.float64()),
     ]
 )
+_PEAK = pa.struct(
+    [
+        ("region", pa.string()),
+        ("body_region", pa.string()),
+        ("place", pa.string()),
+        ("position_mm", pa.list_(pa.float64())),
+        ("normalised", pa.list_(pa.float64())),
+        ("value", pa.float64()),
+    ]
+)
 _STUDY = pa.schema(
     [
         ("study", pa.string()),
@@ -144,6 +154,7 @@ _FINDING = pa.schema(
         ("seen_share", pa.float64()),
         ("mask_share", pa.float64()),
         ("placement", _PLACEMENT),
+        ("peak", _PEAK),
         ("scores", _SCORES),
         ("counts", _COUNTS),
     ]

@@ -18,6 +18,7 @@ __all__ = [
     "COHORT_FILE",
     "LEDGER_FILE",
     "LOCK_FILE",
+    "SHEETS_FOLDER",
     "SOURCES_FILE",
     "SPEC_FILE",
     "SPEC_VERSION",
@@ -37,6 +38,9 @@ LOCK_FILE = "audit.lock.yaml"
 
 SOURCES_FILE = "private/sources.json"
 """Where the studies lie; a folder that is handed on goes without it."""
+SHEETS_FOLDER = "sheets"
+"""Where pages of single studies lie, to be marked by hand: in no ledger, since they follow from the rest."""
+
 SPEC_VERSION: Literal[3] = 3
 
 

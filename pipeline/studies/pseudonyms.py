@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydicom import Dataset
+from pydicom.multival import MultiValue
 
 from pipeline.errors import ArchiveError, ConfigError
 
@@ -144,6 +145,14 @@ def _presentation(value: str) -> str | None:
     return value if value in ("FOR PRESENTATION", "FOR PROCESSING") else None
 
 
+_NUMBER = re.compile(r"[+-]?\d{1,5}(\.\d{1,6})?")
+
+
+def _number(value: str) -> str | None:
+    """Return a short plain number as it is written: nothing else that people may have typed."""
+    return value if _NUMBER.fullmatch(value) else None
+
+
 _VENDORS = (
     "AGFA", "CANON", "CARESTREAM", "ELSCINT", "FUJI", "FUJIFILM", "GE", "HITACHI", "HOLOGIC", "HYPERFINE",
     "KODAK", "KONICA", "LORAD", "MINDRAY", "NEUSOFT", "PHILIPS", "PICKER", "SAMSUNG", "SHIMADZU", "SIEMENS",
@@ -174,18 +183,24 @@ _ALLOWED: Mapping[str, Callable[[str], str | None]] = {
     "PresentationIntentType": _presentation,
     "BurnedInAnnotation": _one_of("YES NO"),
     "LossyImageCompression": _one_of("00 01"),
+    "WindowCenter": _number,
+    "WindowWidth": _number,
     "RescaleType": _one_of("HU US OD MGML Z_EFF ED EDW PCT"),
 }
 
 
 def allowed_header(dataset: Dataset) -> dict[str, str]:
-    """Return the DICOM attributes that may leave, by keyword: coded values from closed lists, nothing else.
+    """Return the DICOM attributes that may leave, by keyword: coded values from closed lists, and the display window.
 
     A value that stands on no list is dropped: people write names into coded fields. Manufacturer becomes the
-    vendor's bare name.
+    vendor's bare name. Of several windows the first is the one that the sender means to be seen first.
     """
-    facts = {keyword: allowed_value(keyword, dataset.get(keyword)) for keyword in _ALLOWED}
+    facts = {keyword: allowed_value(keyword, _first(dataset.get(keyword))) for keyword in _ALLOWED}
     return {keyword: value for keyword, value in facts.items() if value is not None}
+
+
+def _first(value: object) -> object:
+    return value[0] if isinstance(value, MultiValue) and value else value
 
 
 def allowed_value(keyword: str, value: object) -> str | None:

@@ -1,6 +1,7 @@
 """Every file of the folder against the ledger, and every file of the ledger against the folder."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from pipeline.errors import OutputError
 from pipeline.faults import FAULTS
 from pipeline.findings.custody.recorded_files import digest_of_file
 from pipeline.findings.custody.register import PLACE_FILE
-from pipeline.findings.spec import LEDGER_FILE, SOURCES_FILE
+from pipeline.findings.spec import LEDGER_FILE, SHEETS_FOLDER, SOURCES_FILE
 from pipeline.verify.document import ALTERED_REPORT
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder
@@ -16,6 +17,7 @@ from pipeline.verify.run_folder import RunFolder
 __all__ = ["check_files"]
 
 _UNRECORDED = frozenset({LEDGER_FILE, FAULTS, ALTERED_REPORT})
+_SHEET = re.compile(rf"{SHEETS_FOLDER}/[A-Za-z0-9-]+\.pdf")
 _MAY_BE_ABSENT = frozenset({SOURCES_FILE, PLACE_FILE})
 
 
@@ -31,7 +33,7 @@ def check_files(run: RunFolder) -> Iterator[Failure]:
         elif name not in _MAY_BE_ABSENT:
             yield Failure(FailureKind.FILE_MISSING, f"{_shown(name)} was written by the run and is not there", name)
     for name in sorted(present):
-        if name not in recorded and name not in _UNRECORDED:
+        if name not in recorded and name not in _UNRECORDED and not _SHEET.fullmatch(name):
             yield Failure(FailureKind.FILE_UNKNOWN, "a file lies in the folder that the ledger does not tell of", name)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +14,23 @@ from pipeline.evidence.localisation.region_counts import region_counts
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap
 from pipeline.evidence.metrics.registry import evidence_of, score_all, undefined_scores
 from pipeline.evidence.placement import placement_of
+from pipeline.evidence.whereabouts import RegionAt, ShownBody, peak_of
 from pipeline.findings.carried import Carried, MapPlace
-from pipeline.findings.scores import MapScores, Score
+from pipeline.findings.scores import MapPeak, MapScores, Score
 from pipeline.findings.shards import load_maps, map_key
 from pipeline.models.prepared_studies import PreparedStudy
 from pipeline.studies.geometry import Geometry, Resampling, cells
 from pipeline.studies.study import faults_of
 from pipeline.studies.volume import Heatmap, Mask
-from pipeline.vocabulary import BASELINES, COHORT_BASELINES, IMAGE_BASELINES, NO_FINDING, Baseline, TargetRole
+from pipeline.vocabulary import (
+    BASELINES,
+    COHORT_BASELINES,
+    IMAGE_BASELINES,
+    NO_FINDING,
+    Baseline,
+    BodyRegion,
+    TargetRole,
+)
 from pipeline.walk.alignment import map_resampling
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.map_plan import places_of
@@ -31,12 +41,16 @@ __all__ = ["StudyMap", "StudyMeasuring", "kept_maps"]
 
 @dataclass(frozen=True)
 class StudyMap:
-    """A raw map with the grid of its layer's cells. ``reference`` is where it is, or will be, kept."""
+    """A raw map with the grid of its layer's cells. ``reference`` is where it is, or will be, kept.
+
+    ``peak`` is what an earlier run told of its peak.
+    """
 
     values: NDArray[np.float32]
     grid: Geometry
     reference: str
     sha256: str
+    peak: MapPeak | None = None
 
 
 StudyMaps = Mapping[MapPlace, StudyMap]
@@ -66,6 +80,7 @@ def kept_maps(source: StudySource, carried: Carried, geometry: Geometry, places:
             replace(geometry, shape=values.shape, affine=arrays[f"{map_key(entry)}/affine"]),
             str(entry.map),
             str(entry.map_sha256),
+            entry.peak,
         )
         for place, entry in entries.items()
     }
@@ -95,7 +110,7 @@ class StudyMeasuring:
                 resampling.apply(kept.values), self.study.geometry, resampling.seen, method, layer, target
             )
             facts = {"map": kept.reference, "map_sha256": kept.sha256, "cell_mm": kept.grid.spacing}
-            entries += self._scores(self._evidence(heatmap), target, facts)
+            entries += self._scores(self._evidence(heatmap), target, facts, partial(self._region_at, kept.peak))
         return entries
 
     def baselines(self, maps: StudyMaps, targets: Collection[str]) -> list[MapScores]:
@@ -171,6 +186,11 @@ class StudyMeasuring:
     def _evidence(self, heatmap: Heatmap) -> MaskedEvidence:
         return evidence_of(heatmap, self.auditor.config.overlap)
 
+    @cached_property
+    def _body(self) -> ShownBody:
+        """The body in what the model was shown; a map's whereabouts are told from it."""
+        return ShownBody(self.study.shown.x.numpy(), self.study.shown.grid)
+
     def _plan(self, layer: str, grid: Geometry) -> Resampling:
         shift = self.auditor.shifts.get(layer)
         key = (shift, *_key(grid))
@@ -178,8 +198,23 @@ class StudyMeasuring:
             self._plans[key] = map_resampling(self.auditor, layer, grid, self.study.geometry)
         return self._plans[key]
 
-    def _scores(self, evidence: MaskedEvidence, target: str, facts: Mapping[str, object]) -> list[MapScores]:
-        """Score a map for a target in each of its roles against every reader's mask; where there is none, say that."""
+    def _region_at(self, earlier: MapPeak | None, position: NDArray[np.float64]) -> BodyRegion | None:
+        """Return the region of a map's peak: as told before, of a study that is not prepared for the model again."""
+        if earlier is not None and np.allclose(earlier.position_mm, position, atol=1e-3):
+            return earlier.body_region
+        return None if self.study.prepared is None else self._body.region(position)
+
+    def _scores(
+        self,
+        evidence: MaskedEvidence,
+        target: str,
+        facts: Mapping[str, object],
+        region_at: RegionAt | None = None,
+    ) -> list[MapScores]:
+        """Score a map for a target in each of its roles against every reader's mask; where there is none, say that.
+
+        ``region_at`` tells where the map's peak lies; None for a baseline, whose peak says nothing of the model.
+        """
         heatmap = evidence.heatmap
         common = {
             **facts,
@@ -188,27 +223,29 @@ class StudyMeasuring:
             "layer": heatmap.layer or None,
             "degenerate": evidence.degenerate,
         }
-        rows = [row for role in self.roles.get(target, ("reference",)) for row in self._rows(evidence, target, role)]
+        roles = self.roles.get(target, ("reference",))
+        rows = [row for role in roles for row in self._rows(evidence, target, role, region_at)]
         return [MapScores.model_validate({**common, **row}) for row in rows]
 
-    def _rows(self, evidence: MaskedEvidence, target: str, role: TargetRole) -> list[Row]:
+    def _rows(self, evidence: MaskedEvidence, target: str, role: TargetRole, region_at: RegionAt | None) -> list[Row]:
         """Return what a map's rows in a role say beside the map itself."""
+        without_mask: Row = {"reader": None, "peak": peak_of(evidence, region_at, None) if region_at else None}
         if role == "reference":
-            return self._against_label(evidence, target) or [{"reader": None}]
+            return self._against_label(evidence, target, region_at) or [without_mask]
         facts: Row = {"target_role": role}
         if evidence.heatmap.method not in BASELINES:
             facts["placement"] = placement_of(evidence, self._of_the_image("body_mask").heatmap)
-        return [{**row, **facts} for row in self._against_findings(evidence) or [{"reader": None}]]
+        return [{**row, **facts} for row in self._against_findings(evidence, region_at) or [without_mask]]
 
-    def _against_label(self, evidence: MaskedEvidence, label: str) -> list[Row]:
+    def _against_label(self, evidence: MaskedEvidence, label: str, region_at: RegionAt | None) -> list[Row]:
         """Hold a map against each reader's mask of a label."""
         metrics = self.auditor.metrics.values()
         numbers = [number for number, mask in enumerate(self.study.masks) if mask.label == label]
-        rows = [self._row(evidence, self.study.masks[number].reader, (number,)) for number in numbers]
+        rows = [self._row(evidence, self.study.masks[number].reader, (number,), region_at) for number in numbers]
         faults = faults_of(label, self.study.masks, self.study.mask_faults)
         return rows + [_undefined(fault.reader, undefined_scores(metrics, fault.reason)) for fault in faults]
 
-    def _against_findings(self, evidence: MaskedEvidence) -> list[Row]:
+    def _against_findings(self, evidence: MaskedEvidence, region_at: RegionAt | None) -> list[Row]:
         """Hold a map of a label that is not there against what each reader marked of the findings that are.
 
         Where the reference names none there is nothing to overlap with, whatever masks there are.
@@ -216,24 +253,27 @@ class StudyMeasuring:
         metrics, negative = self.auditor.metrics.values(), self.auditor.config.model.negative_label
         findings = [label for label in self.study.reference or () if label != negative]
         if not findings:
-            return [_undefined(None, undefined_scores(metrics, NO_FINDING))]
+            peak = peak_of(evidence, region_at, None) if region_at else None
+            return [{**_undefined(None, undefined_scores(metrics, NO_FINDING)), "peak": peak}]
         masks, known = self.study.masks, self.study.mask_faults
         faults = {fault.reader: fault for label in findings for fault in faults_of(label, masks, known)}
         drawn: dict[str, tuple[int, ...]] = {}
         for number, mask in enumerate(masks):
             if mask.label in findings and mask.reader not in faults:
                 drawn[mask.reader] = (*drawn.get(mask.reader, ()), number)
-        rows = [self._row(evidence, reader, numbers) for reader, numbers in drawn.items()]
+        rows = [self._row(evidence, reader, numbers, region_at) for reader, numbers in drawn.items()]
         return rows + [_undefined(reader, undefined_scores(metrics, fault.reason)) for reader, fault in faults.items()]
 
-    def _row(self, evidence: MaskedEvidence, reader: str, numbers: tuple[int, ...]) -> Row:
+    def _row(self, evidence: MaskedEvidence, reader: str, numbers: tuple[int, ...], region_at: RegionAt | None) -> Row:
         """Score a map against a reader's masks of these numbers, all of them together."""
         if numbers not in self._marked:
             masks = [self.study.masks[number] for number in numbers]
             self._marked[numbers] = MarkedVoxels(_united(masks), masks[0].geometry)
-        overlap = RegionOverlap(evidence, self._marked[numbers])
+        marked = self._marked[numbers]
+        overlap = RegionOverlap(evidence, marked)
         scores = {"scores": score_all(overlap, self.auditor.metrics.values()), "counts": region_counts(overlap)}
-        return {"reader": reader, **scores, **_mask_shares(overlap)}
+        peak = peak_of(evidence, region_at, marked) if region_at else None
+        return {"reader": reader, "peak": peak, **scores, **_mask_shares(overlap)}
 
 
 def _united(masks: Sequence[Mask]) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ _NOT_A_JUDGEMENT = (
 )
 
 
-@section(145, "Clauses")
+@section(148, "Clauses")
 def build(context: Context) -> list[Flowable]:
     """Return a table of the frameworks that the audit's configuration chooses."""
     results = context.results

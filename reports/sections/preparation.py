@@ -2,13 +2,14 @@
 
 from pipeline.errors import OutputError
 from pipeline.findings.facts import InputSummary
+from reports.alternative_text import image_in_words
 from reports.numbers import number
 from reports.page.layout import Flowable, bullets, columns, facts, note, paragraph, subheading, table
-from reports.panels import PlanePicture
+from reports.pictures.legend import PlanePicture
 from reports.registry import Context, section
 
 
-@section(50, "Preparation")
+@section(144, "Preparation")
 def build(context: Context) -> list[Flowable]:
     """Return the ordered steps, and what they made of the images."""
     return [*_steps(context), *_inputs(context)]
@@ -20,7 +21,7 @@ def _steps(context: Context) -> list[Flowable]:
         return [paragraph("The results list no preparation step.")]
     rows = [(str(number), step) for number, step in enumerate(steps, 1)]
     return [
-        table(columns(("Step", 6), ("Transform and parameters", 94)), rows),
+        table(columns(("Step", 6), ("Transform and parameters", 94)), rows, compact=True),
         note(
             "The experts' masks are never resampled: each map is carried to the mask's grid through the "
             "geometry of "
@@ -41,7 +42,7 @@ def _inputs(context: Context) -> list[Flowable]:
     ]
     return [
         *subheading("The input as the model saw it"),
-        facts(rows),
+        facts(rows, compact=True),
         *bullets(inputs.notes),
         *_picture(context, inputs),
     ]
@@ -57,4 +58,4 @@ def _picture(context: Context, inputs: InputSummary) -> list[Flowable]:
         return [note(f"No picture: the file {inputs.picture} is missing or cannot be read.")]
     low, high = (number(value, like=panels.window) for value in panels.window)
     caption = f"First analysed study, {panels.views[0].caption}, first channel; black at {low}, white at {high}."
-    return [PlanePicture(panels.views[0], panels.window), note(caption)]
+    return [PlanePicture(panels.views[0], panels.window, image_in_words(panels, panels.views[0])), note(caption)]

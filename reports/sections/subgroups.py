@@ -83,7 +83,8 @@ def _table(results: Results, members: Sequence[Estimate], names: Sequence[str]) 
     heads = [(method(results, name), 24.0, True) for name in names]
     shape = columns(("Subgroup", 24), ("Patients", 13, True), ("Studies", 12, True), *heads)
     groups = dict.fromkeys(member.group for member in members)
-    return table(shape, [_row([member for member in members if member.group == group], names) for group in groups])
+    rows = [_row([member for member in members if member.group == group], names) for group in groups]
+    return table(shape, rows, compact=True)
 
 
 def _row(estimates: Sequence[Estimate], names: Sequence[str]) -> tuple[object, ...]:

@@ -17,7 +17,7 @@ _SHOWN: Final = ("dice", "voxel_precision", "voxel_recall")
 _SHARES: Final = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
-@section(92, "Results: other thresholds")
+@section(94, "Results: other thresholds")
 def build(context: Context) -> list[Flowable]:
     """Return a table for each label and metric: maps down, thresholds across."""
     results = context.results

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.conclusions.cases import cut_panels, withheld
-from pipeline.conclusions.choose_cases import choose_cases
+from pipeline.conclusions.choose_cases import TYPICAL, choose_cases
 from pipeline.config import CasesConfig
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit
@@ -156,8 +156,73 @@ def test_cases_are_chosen_by_rule_alone():
     assert [study for study, why in chosen if why == "worst overlap, correct prediction"] == ["S-01", "S-02"]
     assert [study for study, why in chosen if why == "worst overlap, wrong prediction"] == ["S-00", "S-03"]
     assert [study for study, why in chosen if why == "best overlap, correct prediction"] == ["S-29"]
-    assert len(chosen) == len({study for study, _ in chosen}) == 8
+    assert len(chosen) == len({study for study, _ in chosen}) == 9
     assert "the 2 worst" in rule
+
+
+@pytest.mark.parametrize(("count", "better", "typical"), [(9, "higher", "S-04"), (10, "higher", "S-04"),
+                                                          (10, "lower", "S-05")])  # fmt: skip
+def test_the_typical_case_is_the_median_and_of_two_the_worse(count, better, typical):
+    rows = audits(count)
+    scores = {row.study: number / 30 for number, row in enumerate(rows)}
+    for cases in (CasesConfig(worst=1, best=1, random=0), "all"):
+        chosen, _ = choose_cases(rows[::-1], scores, cases, 4, better)
+        assert chosen[0] == (typical, TYPICAL)
+        assert [why for _, why in chosen].count(TYPICAL) == 1
+    assert choose_cases(rows, scores, CasesConfig(worst=0, best=0, random=0), 4, better)[0] == []
+
+
+def survey_of(geometry, lesion, hot):
+    """Return the panels of a volume with one marked voxel and a map whose peak lies elsewhere."""
+    mask, heat = np.zeros(geometry.shape, bool), np.zeros(geometry.shape, np.float32)
+    mask[lesion], heat[hot] = True, 1
+    heatmap = Heatmap(heat, geometry, np.ones(geometry.shape, bool), "gradcam", "l", "nodule")
+    second = Heatmap(heat[::-1].copy(), geometry, np.ones(geometry.shape, bool), "layercam", "l", "nodule")
+    masks = [Mask(mask, geometry, "nodule", "r")]
+    maps = {"gradcam": heatmap, "layercam": second}
+    return cut_panels(Volume(heat, geometry), masks, maps, {}, study="S", survey=True)
+
+
+@pytest.mark.parametrize("geometry", list(orientations())[::5], ids=lambda g: str(g.shape))
+def test_a_survey_shows_lesion_and_peak_in_all_three_planes_and_everything_at_once(geometry):
+    lesion, hot = (tuple(np.rint(np.linalg.inv(geometry.affine) @ [*world, 1]).astype(int)[:3])
+                   for world in ((4, 6, 5), (14, 15, 10)))  # fmt: skip
+    panels = survey_of(geometry, lesion, hot)
+    seen = [(view.role, view.plane) for view in panels.views]
+    assert seen[:2] == [("main", "axial")] * 2
+    assert sorted(seen[2:]) == sorted([("lesion", "coronal"), ("lesion", "sagittal"), ("peak", "coronal"),
+                                       ("peak", "sagittal"), ("maximum", "axial")])  # fmt: skip
+    for view in panels.views:
+        assert bool(view.masks["r"].any()) == (
+            view.role == "lesion" or view is panels.views[0] or view.role == "maximum"
+        )
+        if view.role in ("peak", "maximum") or view is panels.views[1]:
+            assert view.maps["gradcam"][view.peaks["gradcam"]] == 1
+        assert list(view.maps) == (["gradcam", "layercam"] if view.role == "main" else ["gradcam"])
+
+
+def test_a_slice_tells_its_place_its_neighbours_and_what_is_worth_a_closer_look():
+    geometry = Geometry((40, 40, 6), np.array([[1, 0, 0, -20], [0, 1, 0, -20], [0, 0, 5, 100], [0, 0, 0, 1.0]]))
+    panels = survey_of(geometry, (8, 30, 2), (30, 8, 4))
+    first, second, *_ = panels.views
+    assert (first.number, first.planes, first.position_mm, first.thickness_mm) == (3, 6, 110.0, 5.0)
+    assert (second.number, second.position_mm) == (5, 120.0)
+    assert panels.views[-1].number is None
+    rows_from, rows_to, columns_from, columns_to = first.zoom
+    assert first.masks["r"][rows_from:rows_to, columns_from:columns_to].any()
+    assert rows_to - rows_from == columns_to - columns_from == 7  # a sixth of the picture
+    assert second.masks["r"].sum() == 0
+    assert second.zoom is not None  # around the peak
+
+
+def test_a_zoom_stays_within_the_picture():
+    geometry = Geometry((10, 60), np.diag([1.0, 1.0, 1.0, 1.0]))
+    array = np.zeros((10, 60), np.float32)
+    array[1:9, 55:60] = 1
+    view = panels_of(geometry, array).views[0]
+    rows_from, rows_to, columns_from, columns_to = view.zoom
+    assert 0 <= rows_from < rows_to <= view.image.shape[0]
+    assert 0 <= columns_from < columns_to <= view.image.shape[1]
 
 
 def test_all_cases():

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from pipeline.conclusions import conclude as results
+from pipeline.conclusions.choose_cases import TYPICAL
 from pipeline.findings.facts import LayerFacts
 from pipeline.findings.results import Compared
 from pipeline.findings.scores import MapScores, Score
@@ -123,7 +124,8 @@ def test_a_regression_calls_nothing_and_the_rest_is_concluded(tmp_path):
         assert (estimate.value, estimate.reason) == (None, "the model is a regression: it calls no label")
     assert {estimate.among for estimate in results.estimates} == {"reference_positive"}
     assert "called by the model" not in results.cohort_facts
-    assert all(case.rule.endswith("of all studies") for case in results.cases)
+    assert results.cases[0].rule == TYPICAL
+    assert all(case.rule.endswith("of all studies") for case in results.cases[1:])
     assert results.cases
     rows = list(csv.DictReader((folder / "per_study.csv").open()))
     assert all((row["probability"], row["predicted"]) == ("", "") for row in rows)

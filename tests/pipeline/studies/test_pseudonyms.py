@@ -115,6 +115,19 @@ def test_only_coded_values_of_listed_attributes_leave():
     }
 
 
+def test_of_a_display_window_the_first_leaves_as_a_number():
+    header = Dataset()
+    header.WindowCenter, header.WindowWidth = [40, -600], ["400.5", "1500"]
+    assert allowed_header(header) == {"WindowCenter": "40.0", "WindowWidth": "400.5"}
+
+
+@pytest.mark.parametrize("value", ["1e300", "123456", "", None])
+def test_a_window_that_is_no_short_number_is_dropped(value):
+    header = Dataset()
+    header.WindowCenter = value
+    assert allowed_header(header) == {}
+
+
 @pytest.mark.parametrize("code", ["OT", "NM", "SM", "IVUS"])
 def test_modalities_are_told_by_their_codes(code):
     header = Dataset()

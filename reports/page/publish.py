@@ -1,0 +1,50 @@
+"""A document's pages, typeset beside their target and given its name once they are whole."""
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from reportlab.platypus import Flowable
+from reportlab.platypus.doctemplate import LayoutError
+
+from pipeline.errors import OutputError
+from reports.page.archive_pdf import DrawnPages, archive
+from reports.page.document import ReportDocument
+from reports.page.pictures import picture_file
+from reports.registry import Context
+
+__all__ = ["publish"]
+
+
+def publish(
+    context: Context, story: Sequence[Flowable], target: Path, files: Mapping[str, bytes], made: datetime
+) -> None:
+    """Write a document that embeds ``files``; it is complete or absent, and a reader never sees half of it.
+
+    Raises:
+        OutputError: when a page cannot be laid out, or the file not be written.
+    """
+    try:
+        # beside the target: the same disk, and nobody sees it who does not see the run
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+            whole = Path(folder, target.name)
+            archive(_drawn(context, story, Path(folder)), whole, context.results, files, made)
+            with whole.open("rb") as file:
+                os.fsync(file.fileno())
+            whole.replace(target)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
+
+
+def _drawn(context: Context, story: Sequence[Flowable], folder: Path) -> DrawnPages:
+    """Draw the pages into files of a folder."""
+    pages, pictures = folder / "pages", folder / "pictures"
+    with picture_file(pictures) as file:
+        document = ReportDocument(str(pages), context, file)
+        try:
+            document.multiBuild(list(story))
+        except LayoutError as error:
+            raise OutputError(f"{context.run}: the report cannot be laid out: {str(error)[:200]}") from error
+    return DrawnPages(pages, pictures, document)

@@ -1,0 +1,42 @@
+"""One file a study: its case's page with room for a reviewer's judgement, for a reading room or a meeting."""
+
+import hashlib
+from pathlib import Path
+
+from pipeline.errors import OutputError
+from pipeline.findings.results import load_results
+from pipeline.findings.spec import SHEETS_FOLDER
+from reports.case_page import case_page
+from reports.numbers import when
+from reports.page.document import PAGE_HEIGHT
+from reports.page.publish import publish
+from reports.registry import Context
+from reports.short_contents import LastPass
+
+__all__ = ["render_sheets"]
+
+_LINES = 4
+
+
+def render_sheets(run: Path, target: Path | None = None, altered: tuple[str, ...] = ()) -> Path:
+    """Write a sheet for each study that the report shows and return their folder.
+
+    ``target`` is the folder, ``sheets`` in the run's unless given. The same folder gives the same bytes.
+
+    Raises:
+        OutputError: when the folder does not hold a finished run, or a sheet cannot be written.
+    """
+    results = load_results(run)
+    folder = run / SHEETS_FOLDER if target is None else target
+    digest = hashlib.sha256((run / "results.json").read_bytes()).hexdigest()
+    context = Context(results, run, digest, {}, altered)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
+    made = when(results.provenance.finished_at)
+    for case in results.cases:
+        path = folder / f"{case.study}.pdf"
+        story = case_page(context, case, f"Study {case.study}", PAGE_HEIGHT, level=0, lines=_LINES)
+        publish(context, [*story, LastPass()], path, {}, made)
+    return folder
