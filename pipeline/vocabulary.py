@@ -29,6 +29,7 @@ __all__ = [
     "Decision",
     "Fidelity",
     "SamplingUnit",
+    "Scoring",
     "Status",
     "Stratum",
 ]
@@ -95,6 +96,9 @@ Status = Literal["analysed", "excluded", "failed"]
 
 STATUSES: Final[Mapping[Status, str]] = {"analysed": "Analysed", "excluded": "Excluded", "failed": "Failed"}
 """What became of a study."""
+
+Scoring = Literal["auto", "numpy", "torch"]
+"""Where maps are scored: by NumPy, or by torch on the model's device."""
 
 Better = Literal["higher", "lower"]
 

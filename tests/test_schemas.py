@@ -13,6 +13,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "schema"
 HASHES = {
     ("results", 3): "8455f9478e636ad2601d87b0eb95817b961c81fbe166677c006e72920804b116",
     ("run", 3): "8d1b740c92316a9a688085d57a8ba1e45d4e6560c41e7f6b8363cf90c2a71aa5",
+    ("audit", 3): "22bf75d37f8059f1c4d4c3791b5d07b9a74b49100d2c9bec78a6195832fba623",
     ("audit", 2): "7e0d9c7f32b13dd3540e7c0c3c029b3b5d66badc3a55ca4d2871a57d0dc58a83",
     ("audit", 1): "af77d2a9e06c13bf5cd94ca86b4e23b2565ba5d6a0a5ff6fb66fee47c02da24a",
     ("run", 1): "939c8dbaf3f889960a40ea6e1b0b92af5104dc625bb44dd556da04a90e7f1a07",

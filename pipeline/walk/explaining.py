@@ -159,11 +159,12 @@ def _collect(
     maps: Sequence[RawMaps],
 ) -> None:
     """Add the maps of an explanation's rows to the studies ``samples``, those of a study's own labels only."""
-    for (method, layer, target), values in explanation:
+    for (method, layer, target), on_device in explanation:
+        values = on_device.float().cpu().numpy()  # the batch at once: each copy waits for the device
         for row, sample in enumerate(samples):
             label = label_for(target, row, auditor.config.model)
             if label in own[row]:
-                maps[sample][label, method, layer] = values[row].float().cpu().numpy()
+                maps[sample][label, method, layer] = values[row]
 
 
 def _explanation(

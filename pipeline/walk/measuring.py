@@ -2,20 +2,21 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evidence.baselines import body_mask, edge_map, random_map
+from pipeline.evidence.engine import Carrier, MapNames
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap
-from pipeline.evidence.metrics.registry import evidence_of, score_all, undefined_scores
+from pipeline.evidence.metrics.registry import score_all, undefined_scores
 from pipeline.findings.carried import Carried, MapPlace
 from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import load_maps, map_key
 from pipeline.models.prepared_studies import PreparedStudy
-from pipeline.studies.geometry import Geometry, Resampling
+from pipeline.studies.geometry import Geometry
 from pipeline.studies.study import faults_of
-from pipeline.studies.volume import Heatmap
 from pipeline.vocabulary import IMAGE_BASELINES, Baseline
 from pipeline.walk.alignment import map_resampling
 from pipeline.walk.auditor import Auditor
@@ -71,19 +72,16 @@ class StudyMeasuring:
     auditor: Auditor
     source: StudySource
     study: PreparedStudy
-    _plans: dict[tuple[object, ...], Resampling] = field(default_factory=dict)
+    _carriers: dict[tuple[object, ...], Carrier] = field(default_factory=dict)
     _marked: dict[int, MarkedVoxels] = field(default_factory=dict)
 
     def maps(self, maps: StudyMaps) -> list[MapScores]:
         """Carry maps to the study's own grid and score each against every reader's mask."""
         entries: list[MapScores] = []
         for (target, method, layer), kept in maps.items():
-            resampling = self._plan(layer, kept.grid)
-            heatmap = Heatmap(
-                resampling.apply(kept.values), self.study.geometry, resampling.seen, method, layer, target
-            )
+            evidence = self._evidence(self._carrier(layer, kept.grid), kept.values, MapNames(method, layer, target))
             facts = {"map": kept.reference, "map_sha256": kept.sha256, "cell_mm": kept.grid.spacing}
-            entries += self._scores(self._evidence(heatmap), target, facts)
+            entries += self._scores(evidence, target, facts)
         return entries
 
     def baselines(self, maps: StudyMaps, targets: Collection[str]) -> list[MapScores]:
@@ -109,28 +107,28 @@ class StudyMeasuring:
     def _baseline(self, name: Baseline, grid: Geometry) -> MaskedEvidence:
         if name in IMAGE_BASELINES:
             return self._of_the_image(name)
-        resampling = self._plan("", grid)  # noise and prior come from no layer: nothing moves them
+        carrier = self._carrier("", grid)  # noise and prior come from no layer: nothing moves them
         if name == "centre_prior":
-            return self.auditor.centre_priors.evidence(self.study.geometry, resampling.seen, self._evidence)
-        values = resampling.apply(random_map(grid.shape, self.auditor.config.run.seed, self.source.sha256))
-        return self._evidence(Heatmap(values, self.study.geometry, resampling.seen, name, "", ""))
+            made = partial(self.auditor.engine.evidence, overlap=self.auditor.config.overlap)
+            return self.auditor.centre_priors.evidence(self.study.geometry, carrier.seen, made)
+        values = random_map(grid.shape, self.auditor.config.run.seed, self.source.sha256)
+        return self._evidence(carrier, values, MapNames(name))
 
     def _of_the_image(self, name: Baseline) -> MaskedEvidence:
         shown = self.study.shown
-        resampling, x = self._plan("", shown.grid), shown.x.numpy()
+        x = shown.x.numpy()
         values = edge_map(x, shown.grid.spacing) if name == "edge_map" else body_mask(x)
-        heatmap = Heatmap(resampling.apply(values), self.study.geometry, resampling.seen, name, "", "")
-        return self._evidence(heatmap)
+        return self._evidence(self._carrier("", shown.grid), values, MapNames(name))
 
-    def _evidence(self, heatmap: Heatmap) -> MaskedEvidence:
-        return evidence_of(heatmap, self.auditor.config.overlap)
+    def _evidence(self, carrier: Carrier, values: NDArray[np.float32], names: MapNames) -> MaskedEvidence:
+        return carrier.evidence(values, self.study.geometry, names, self.auditor.config.overlap)
 
-    def _plan(self, layer: str, grid: Geometry) -> Resampling:
-        shift = self.auditor.shifts.get(layer)
-        key = (shift, *_key(grid))
-        if key not in self._plans:
-            self._plans[key] = map_resampling(self.auditor, layer, grid, self.study.geometry)
-        return self._plans[key]
+    def _carrier(self, layer: str, grid: Geometry) -> Carrier:
+        key = (self.auditor.shifts.get(layer), *_key(grid))
+        if key not in self._carriers:
+            plan = map_resampling(self.auditor, layer, grid, self.study.geometry)
+            self._carriers[key] = self.auditor.engine.carrier(plan)
+        return self._carriers[key]
 
     def _scores(self, evidence: MaskedEvidence, target: str, facts: Mapping[str, object]) -> list[MapScores]:
         """Score a map for a target against every reader's mask; where there is none, say that."""
@@ -145,8 +143,9 @@ class StudyMeasuring:
         rows: list[dict[str, object]] = []
         for number, mask in enumerate(self.study.masks):
             if mask.label == target:
-                marked = self._marked.setdefault(number, MarkedVoxels(mask.array, mask.geometry))
-                overlap = RegionOverlap(evidence, marked)
+                if number not in self._marked:
+                    self._marked[number] = self.auditor.engine.marked(mask)
+                overlap = self.auditor.engine.overlap(evidence, self._marked[number])
                 rows.append({"reader": mask.reader, "scores": score_all(overlap, metrics), **_mask_shares(overlap)})
         rows += [
             {"reader": fault.reader, "scores": undefined_scores(metrics, fault.reason)}
