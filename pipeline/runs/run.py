@@ -215,7 +215,7 @@ class Run:
         shown = Shown(provenance, pictures, picture, equivalent_maps(self.folder, audits))
         results = conclude(self.spec, self.members, audits, shown)
         with written(self.folder / CSV_FILE) as file:
-            file.write(per_study_csv(audits, self.spec.metrics))
+            file.writelines(per_study_csv(audits, self.spec.metrics))
         with written(self.folder / "results.json") as file:
             file.write(results.model_dump_json(indent=1).encode())
         record_files(ledger, "results.written", self.folder, [CSV_FILE, "results.json"])
