@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flows.allocation import keep_freed_memory
 from flows.engines import Engine
 from flows.request import AuditRequest
 from flows.server import PrefectServer, UnreachableError, prefect_server
@@ -41,6 +42,7 @@ def run_audit(
 def _run_with(
     server: PrefectServer | UnreachableError | None, request: AuditRequest, engine: Engine, watcher: Watcher
 ) -> Path:
+    keep_freed_memory()
     with WorkerPool() as pool:
         warm_up(pool)
         with _collection_paused():

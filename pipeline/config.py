@@ -25,6 +25,7 @@ from pipeline.vocabulary import (
     USUAL_FRAMEWORKS,
     Baseline,
     Framework,
+    Scoring,
 )
 
 __all__ = ["CONFIG_VERSION", "AuditConfig", "Criterion", "OverlapConfig", "bound_fault", "digest_of", "resolved"]
@@ -289,15 +290,16 @@ class ReportConfig(ConfigPart):
 
 
 class RunConfig(ConfigPart):
-    """Where and how the run works. None of it but ``seed`` changes a number.
+    """Where and how the run works. None of it but ``seed`` changes a number, ``scoring`` none beyond its rounding.
 
     A run that loses more than ``lost_at_most`` of its studies (excluded or failed) says so; the share is locked.
     ``engine``: ``prefect`` shows the run on a Prefect server and goes on without it where that fails; ``local`` does
     not ask for one.
 
     ``workers`` processes read studies while others are analysed; 0 reads them in the run's own process, where a
-    hostile file can end the run. ``cache``: a folder that keeps prepared studies for the next run, up to
-    ``cache_gib`` after each shard.
+    hostile file can end the run. ``scoring``: where maps are scored, by NumPy on the processor or by torch on the
+    model's device; ``auto`` takes torch where that is CUDA's. ``cache``: a folder that keeps prepared studies for the
+    next run, up to ``cache_gib`` after each shard.
     """
 
     output: Path = Path("runs")
@@ -305,6 +307,7 @@ class RunConfig(ConfigPart):
     cache: Path | None = None
     cache_gib: Annotated[float, Field(gt=0)] = 20.0
     device: str = "auto"
+    scoring: Scoring = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 8
     shard_size: Annotated[int, Field(ge=1, le=100_000)] | None = None

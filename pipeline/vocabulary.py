@@ -46,6 +46,7 @@ __all__ = [
     "LesionStratum",
     "PeakRegion",
     "SamplingUnit",
+    "Scoring",
     "Status",
     "Stratum",
     "TargetRole",
@@ -200,6 +201,9 @@ Status = Literal["analysed", "excluded", "failed"]
 
 STATUSES: Final[Mapping[Status, str]] = {"analysed": "Analysed", "excluded": "Excluded", "failed": "Failed"}
 """What became of a study."""
+
+Scoring = Literal["auto", "numpy", "torch"]
+"""Where maps are scored: by NumPy, or by torch on the model's device."""
 
 Better = Literal["higher", "lower"]
 

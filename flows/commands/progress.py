@@ -1,7 +1,7 @@
 """The progress bar of a run in this process: maps done, maps a second, time left."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -45,11 +45,14 @@ def watching(preparing: str, *, quiet: bool) -> Iterator[Watcher]:
     """Show ``preparing``, then a bar once it is known how many maps a run needs; yield who is to be told."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(), _TimeLeft())
     console = Console(stderr=True, quiet=quiet)
-    progress = Progress(*columns, console=console)
+    progress = Progress(
+        *columns, console=console, disable=quiet
+    )  # or a thread draws what nobody sees, ten times a second
     bar = progress.add_task("auditing", total=None, start=False)
 
     def started(studies: int, new: int, maps: int) -> None:
-        status.stop()
+        if status is not None:
+            status.stop()
         described = f"auditing {new} studies" if new == studies else f"auditing the {new} new of {studies} studies"
         progress.update(bar, total=maps, description=described)
         progress.start_task(bar)
@@ -62,7 +65,7 @@ def watching(preparing: str, *, quiet: bool) -> Iterator[Watcher]:
         if estimate.seconds > _WORTH_TELLING:
             console.print(estimate.sentence, highlight=False)
 
-    with console.status(preparing) as status:
+    with nullcontext() if quiet else console.status(preparing) as status:
         try:
             yield Watcher(started, on_maps, estimated)
         finally:

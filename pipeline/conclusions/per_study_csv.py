@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pipeline.findings.facts import MetricFacts
 from pipeline.findings.scores import MapScores
@@ -15,8 +15,8 @@ __all__ = ["CSV_FILE", "neutral", "per_study_csv"]
 CSV_FILE = "per_study.csv"
 
 
-def per_study_csv(audits: Sequence[StudyAudit], metrics: Sequence[MetricFacts]) -> bytes:
-    """Return the table: one row for each study x target x method x reader; a study without a map has one row.
+def per_study_csv(audits: Sequence[StudyAudit], metrics: Sequence[MetricFacts]) -> Iterator[bytes]:
+    """Yield the table's lines: one row for each study x target x method x reader; a study without a map has one row.
 
     An undefined score is empty and its reason stands in the column beside it; so it is for a mask that could not be
     used. A metric with a unit says so in its column's name. ``mask_faults`` counts all such masks of the study by
@@ -25,13 +25,16 @@ def per_study_csv(audits: Sequence[StudyAudit], metrics: Sequence[MetricFacts]) 
     strata = sorted({column for audit in audits for column in audit.strata})
     scores = [column for facts in metrics for column in (facts.name, f"{facts.name}_undefined")]
     heads = [column for facts in metrics for column in (facts.column, f"{facts.name}_undefined")]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*CSV_COLUMNS, *heads, *(f"stratum_{neutral(column)}" for column in strata)])
+    yield _line([*CSV_COLUMNS, *heads, *(f"stratum_{neutral(column)}" for column in strata)])
     for audit in audits:
         for row in _csv_rows(audit):
             cells = [row.get(column) for column in (*CSV_COLUMNS, *scores)]
-            writer.writerow([neutral(cell) for cell in (*cells, *(audit.strata.get(column) for column in strata))])
+            yield _line([neutral(cell) for cell in (*cells, *(audit.strata.get(column) for column in strata))])
+
+
+def _line(cells: Sequence[object]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue().encode("utf-8")
 
 

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from pipeline.evidence.metrics.map_evidence import MaskedEvidence
+from pipeline.evidence.metrics.map_evidence import MapOnGrid, MaskedEvidence
 from pipeline.findings.scores import MapPlacement
-from pipeline.studies.volume import Heatmap
 
 __all__ = ["placement_of"]
 
@@ -12,7 +11,7 @@ _INSIDE = 0.5
 """Above this value of the interpolated body mask, 0 or 1 in the model's input, a voxel of the image is in the body."""
 
 
-def placement_of(evidence: MaskedEvidence, body: Heatmap) -> MapPlacement:
+def placement_of(evidence: MaskedEvidence, body: MapOnGrid) -> MapPlacement:
     """Tell where a map lies on the image's grid; ``body`` is the baseline of that name on the same grid."""
     if evidence.degenerate:
         return MapPlacement(reason="constant_map")

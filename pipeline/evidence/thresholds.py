@@ -6,11 +6,20 @@ percentile of the seen voxels. ``otsu-chexlocalize``: as the code of Saporta et 
 Every threshold is a float32 number: the same float32 values exceed it, wherever they are compared.
 """
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, label
 
-__all__ = ["CHEXLOCALIZE", "ThresholdRule", "filled_contours", "threshold_of", "threshold_of_chexlocalize"]
+__all__ = [
+    "CHEXLOCALIZE",
+    "RisingValues",
+    "ThresholdRule",
+    "filled_contours",
+    "threshold_of",
+    "threshold_of_chexlocalize",
+]
 
 ThresholdRule = str | float
 """The name of a rule, or a share of the maximum."""
@@ -22,7 +31,20 @@ _LEVELS = 256  # of an 8-bit picture
 _LEAST_CLASS = float(np.finfo(np.float32).eps)  # OpenCV looks at no class with a smaller share of the pixels
 
 
-def threshold_of(rule: ThresholdRule, ordered: NDArray[np.float32]) -> float:
+class RisingValues(Protocol):
+    """All values of a map, rising, wherever they lie: an array, or what a device holds."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+
+    def __getitem__(self, place: int, /) -> np.float32:
+        """Return the value at a place; -1 is the last."""
+
+    def searchsorted(self, values: NDArray[np.float32], /) -> NDArray[np.intp]:
+        """Return for each of ``values`` how many are below it."""
+
+
+def threshold_of(rule: ThresholdRule, ordered: RisingValues) -> float:
     """Return what a value must exceed to belong to the region; ``ordered`` are all values, rising, not all the same.
 
     Raises:
@@ -65,7 +87,7 @@ def filled_contours(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return filled
 
 
-def _percentile(ordered: NDArray[np.float32], percent: float) -> float:
+def _percentile(ordered: RisingValues, percent: float) -> float:
     """Return a percentile, or the last value below the maximum where that is no less: the region is never empty."""
     at = percent / 100 * (len(ordered) - 1)
     first = int(at)
@@ -74,7 +96,7 @@ def _percentile(ordered: NDArray[np.float32], percent: float) -> float:
     return min(_below(low + (at - first) * (high - low)), float(highest))
 
 
-def _otsu(ordered: NDArray[np.float32]) -> float:
+def _otsu(ordered: RisingValues) -> float:
     """Return Otsu's threshold (1979) as a share of the values' range: the centre of a bin of 256.
 
     The bin is the first after which a cut separates the two classes best. The values are scaled and summed in float64,
@@ -88,7 +110,7 @@ def _otsu(ordered: NDArray[np.float32]) -> float:
     return float(np.argmax(between) + 0.5) / _BINS
 
 
-def _bin_starts(ordered: NDArray[np.float32]) -> NDArray[np.intp]:
+def _bin_starts(ordered: RisingValues) -> NDArray[np.intp]:
     """Return where in the rising values each bin begins: at the smallest float32 number that falls into it."""
     low = float(ordered[0])
     scale = _BINS / (float(ordered[-1]) - low)
@@ -102,7 +124,7 @@ def _bin_starts(ordered: NDArray[np.float32]) -> NDArray[np.intp]:
         first = np.where(late, below, first)
     while not (enough := reached(first)).all():
         first = np.where(enough, first, np.nextafter(first, np.float32(np.inf)))
-    return np.searchsorted(ordered, first)
+    return ordered.searchsorted(first)
 
 
 def _otsu_of_opencv(counts: NDArray[np.integer]) -> int:

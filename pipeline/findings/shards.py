@@ -7,6 +7,7 @@ what was read of masks, the map, its scores. A map is kept in the run that compu
 
 import hashlib
 import re
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -161,6 +162,7 @@ _FINDING = pa.schema(
 )
 _RECIPES = pa.schema([(name, pa.string()) for name in ("study_recipe", "masks_recipe", "map_recipe", "score_recipe")])
 _SCHEMA = pa.schema([*_STUDY, *_FINDING, *_RECIPES])
+_SHARED = ("facts", "strata")
 
 
 def write_shard(path: Path, studies: Iterable[StudyAudit | Carried], recipes: Recipes) -> None:
@@ -225,9 +227,19 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         table = pq.read_table(path)
         if table.schema.names != _SCHEMA.names:  # of another version: a missing column would read as null
             raise OutputError(f"{path}: is a shard of another version; run the audit again with this one")
-        return list(table.cast(_SCHEMA).to_pylist(maps_as_pydicts="strict"))
+        rows = table.cast(_SCHEMA).to_pylist(maps_as_pydicts="strict")
+        return [_sharing_names(row) for row in rows]
     except (OSError, pa.ArrowException) as error:
         raise OutputError(f"{path}: cannot be read as a shard of this version; run the audit again") from error
+
+
+def _sharing_names(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row in which what thousands of rows say alike is one string: a cohort's records stay in memory."""
+    named = {name: sys.intern(row[name]) for name in ("target", "method", "layer", "reader") if row[name] is not None}
+    for score in row["scores"] or ():
+        score["name"] = sys.intern(score["name"])
+    facts = {name: {sys.intern(key): sys.intern(text) for key, text in row[name].items()} for name in _SHARED}
+    return {**row, **named, **facts}
 
 
 def _by_study(rows: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
@@ -242,7 +254,16 @@ def _study(rows: Sequence[Mapping[str, Any]], chosen: Sequence[Mapping[str, Any]
         for row in (rows if chosen is None else chosen)
         if row["target"] is not None
     ]
+    _share_names_of_fields(map_scores)
     return StudyAudit.model_validate({**study, "map_scores": map_scores})
+
+
+def _share_names_of_fields(map_scores: Iterable[MapScores]) -> None:
+    """Let a study's scores have one set of the names of their fields: a set of its own each is half of a record."""
+    shared: dict[tuple[str, ...], set[str]] = {}
+    for model in (*map_scores, *(score for entry in map_scores for score in entry.scores)):
+        names = model.model_fields_set
+        object.__setattr__(model, "__pydantic_fields_set__", shared.setdefault(tuple(sorted(names)), names))
 
 
 def write_maps(path: Path, maps: Maps) -> None:

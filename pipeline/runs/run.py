@@ -252,7 +252,7 @@ class Run:
         shown = Shown(provenance, pictures, picture, equivalent, history=earlier)
         results = self._with_changes(conclude(self.spec, self.members, audits, shown), audits)
         with written(self.folder / CSV_FILE) as file:
-            file.write(per_study_csv(audits, self.spec.metrics))
+            file.writelines(per_study_csv(audits, self.spec.metrics))
         with written(self.folder / "results.json") as file:
             file.write(results.model_dump_json(indent=1).encode())
         record_files(ledger, "results.written", self.folder, [CSV_FILE, "results.json"])

@@ -217,8 +217,9 @@ def run_name(started: datetime, recipe: str) -> str:
 
 
 def scoring_of(auditor: Auditor, program: Program) -> list[object]:
-    """Return what scores follow from beside maps, masks and the configuration: the program and its metrics."""
-    return [program.digest, *(metric.identity for metric in auditor.metrics.values())]
+    """Return what scores follow from beside maps, masks and the configuration: program, metrics, back end."""
+    engine = [] if auditor.engine.identity is None else [auditor.engine.identity]
+    return [program.digest, *(metric.identity for metric in auditor.metrics.values()), *engine]
 
 
 def map_recipes(recipes: Recipes) -> tuple[MapRecipe, ...]:

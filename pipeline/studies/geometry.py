@@ -28,6 +28,8 @@ __all__ = [
 ]
 
 Affine = NDArray[np.float64]
+AxisWeights = tuple[int, NDArray[np.float32]]
+"""An axis of the target, and the matrix (its size, the source axis's size) of linear interpolation along it."""
 
 CORNER_TOLERANCE_MM = 0.05
 """Two grids are the same when no corners lie further apart than this, or than a tenth of a voxel."""
@@ -230,11 +232,29 @@ class Resampling:
         """Return values (source shape) at the target's voxels, float32 (target shape), 0 where unseen."""
         if values.shape != self.source_shape:
             raise GeometryError(f"values must have the plan's source shape {self.source_shape}, not {values.shape}")
-        axes = self._axes()
-        field = self._general(values) if axes is None else self._separable(values, axes)
+        field = self._general(values) if self.separable is None else self._separable(values, self.separable)
         if not self.seen.all():
             field[~self.seen] = 0
         return field
+
+    @cached_property
+    def separable(self) -> tuple[AxisWeights, ...] | None:
+        """For each source axis in turn the target axis that it depends on alone, and the weights along that one.
+
+        None where an axis depends on several (``places``).
+        """
+        axes = self._axes()
+        if axes is None:
+            return None
+        steps = ((self.step[source, target], self.step[source, 3]) for source, target in enumerate(axes))
+        return tuple(
+            (target, _linear_weights(scale * np.arange(self.shape[target]) + shift, size))
+            for target, (scale, shift), size in zip(axes, steps, self.source_shape, strict=True)
+        )
+
+    def places(self) -> Iterator[list[NDArray[np.float64]]]:
+        """Yield, for each index along the target's first axis, its voxels' places along the source's axes."""
+        return _slabs(self.step, self.shape)
 
     def _axes(self) -> tuple[int, ...] | None:
         """Return which target axis each source axis depends on, or None when one depends on several."""
@@ -246,20 +266,17 @@ class Resampling:
             return None
         return tuple(int(axis) for axis in main)
 
-    def _separable(self, values: NDArray[np.floating], axes: tuple[int, ...]) -> NDArray[np.float32]:
-        field = np.asarray(values, dtype=np.float32).transpose(
-            np.argsort(axes)
-        )  # the target's order, while it is small
-        for source_axis, target_axis in enumerate(axes):
-            scale, shift = self.step[source_axis, target_axis], self.step[source_axis, 3]
-            position = scale * np.arange(self.shape[target_axis]) + shift
-            field = _along(_linear_weights(position, self.source_shape[source_axis]), field, target_axis)
+    def _separable(self, values: NDArray[np.floating], along: tuple[AxisWeights, ...]) -> NDArray[np.float32]:
+        order = np.argsort([axis for axis, _ in along])
+        field = np.asarray(values, dtype=np.float32).transpose(order)  # the target's order, while it is small
+        for axis, weights in along:
+            field = _along(weights, field, axis)
         return np.ascontiguousarray(field)
 
     def _general(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
         field = np.empty(self.shape, dtype=np.float32)
         exact = values.astype(np.float64)
-        for first, position in enumerate(_slabs(self.step, self.shape)):
+        for first, position in enumerate(self.places()):
             field[first] = map_coordinates(exact, position, order=1, mode="nearest")
         return field
 

@@ -10,6 +10,8 @@ from torch import nn
 from cam import Memory, Slices, TokenGrid
 from pipeline.config import AuditConfig, digest_of
 from pipeline.evidence.baselines import CentrePriors
+from pipeline.evidence.device.engine import engine_for
+from pipeline.evidence.engine import MetricEngine, NumpyEngine
 from pipeline.evidence.localisation.average_mask import AverageMasks
 from pipeline.evidence.metrics.declaration import Metric
 from pipeline.evidence.metrics.plugins import load_metrics
@@ -52,6 +54,7 @@ class Auditor:
     centre_priors: CentrePriors = field(default_factory=CentrePriors)
     shifts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     average_masks: AverageMasks | None = None
+    engine: MetricEngine = field(default_factory=NumpyEngine)
 
     @property
     def grids(self) -> dict[str, TokenGrid | Slices]:
@@ -98,7 +101,8 @@ def open_auditor(
     pseudonyms = Pseudonyms(load_key(config.run.output))
     cache = _prepared_cache(config)
     names = layers or config.model.layers
-    return Auditor(config, model, preparation, device, names, pseudonyms, cache, pool, metrics=metrics)
+    engine = engine_for(config.run.scoring, device)
+    return Auditor(config, model, preparation, device, names, pseudonyms, cache, pool, metrics=metrics, engine=engine)
 
 
 def open_scorer(config: AuditConfig, layers: tuple[str, ...], pool: WorkerPool) -> Auditor:
@@ -111,7 +115,9 @@ def open_scorer(config: AuditConfig, layers: tuple[str, ...], pool: WorkerPool) 
     metrics = measured_metrics(config, load_metrics())
     preparation = build_transforms(config.prepare)
     pseudonyms = Pseudonyms(load_key(config.run.output))
-    return Auditor(config, None, preparation, torch.device("cpu"), layers, pseudonyms, pool=pool, metrics=metrics)
+    device = torch.device("cpu")
+    engine = engine_for(config.run.scoring, device)
+    return Auditor(config, None, preparation, device, layers, pseudonyms, pool=pool, metrics=metrics, engine=engine)
 
 
 def _prepared_cache(config: AuditConfig) -> PreparedCache | None:

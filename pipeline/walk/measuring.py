@@ -9,17 +9,18 @@ from numpy.typing import NDArray
 
 from pipeline.evidence.answers import Roles
 from pipeline.evidence.baselines import body_mask, edge_map, random_map
+from pipeline.evidence.engine import Carrier, MapNames
 from pipeline.evidence.localisation.average_mask import TOO_FEW_OTHERS
 from pipeline.evidence.localisation.region_counts import region_counts
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap
-from pipeline.evidence.metrics.registry import evidence_of, score_all, undefined_scores
+from pipeline.evidence.metrics.registry import score_all, undefined_scores
 from pipeline.evidence.placement import placement_of
 from pipeline.evidence.whereabouts import RegionAt, ShownBody, peak_of
 from pipeline.findings.carried import Carried, MapPlace
 from pipeline.findings.scores import MapPeak, MapScores, Score
 from pipeline.findings.shards import load_maps, map_key
 from pipeline.models.prepared_studies import PreparedStudy
-from pipeline.studies.geometry import Geometry, Resampling, cells
+from pipeline.studies.geometry import Geometry, cells
 from pipeline.studies.study import faults_of
 from pipeline.studies.volume import Heatmap, Mask
 from pipeline.vocabulary import (
@@ -97,7 +98,7 @@ class StudyMeasuring:
     source: StudySource
     study: PreparedStudy
     roles: Roles = field(default_factory=dict)
-    _plans: dict[tuple[object, ...], Resampling] = field(default_factory=dict)
+    _carriers: dict[tuple[object, ...], Carrier] = field(default_factory=dict)
     _marked: dict[tuple[int, ...], MarkedVoxels] = field(default_factory=dict)
     _of_image: dict[Baseline, MaskedEvidence] = field(default_factory=dict)
 
@@ -105,12 +106,9 @@ class StudyMeasuring:
         """Carry maps to the study's own grid and score each against every reader's mask."""
         entries: list[MapScores] = []
         for (target, method, layer), kept in maps.items():
-            resampling = self._plan(layer, kept.grid)
-            heatmap = Heatmap(
-                resampling.apply(kept.values), self.study.geometry, resampling.seen, method, layer, target
-            )
+            evidence = self._evidence(self._carrier(layer, kept.grid), kept.values, MapNames(method, layer, target))
             facts = {"map": kept.reference, "map_sha256": kept.sha256, "cell_mm": kept.grid.spacing}
-            entries += self._scores(self._evidence(heatmap), target, facts, partial(self._region_at, kept.peak))
+            entries += self._scores(evidence, target, facts, partial(self._region_at, kept.peak))
         return entries
 
     def baselines(self, maps: StudyMaps, targets: Collection[str]) -> list[MapScores]:
@@ -143,11 +141,11 @@ class StudyMeasuring:
     def _baseline(self, name: Baseline, grid: Geometry) -> MaskedEvidence:
         if name in IMAGE_BASELINES:
             return self._of_the_image(name)
-        resampling = self._plan("", grid)  # noise and prior come from no layer: nothing moves them
+        carrier = self._carrier("", grid)  # noise and prior come from no layer: nothing moves them
         if name == "centre_prior":
-            return self.auditor.centre_priors.evidence(self.study.geometry, resampling.seen, self._evidence)
-        values = resampling.apply(random_map(grid.shape, self.auditor.config.run.seed, self.source.sha256))
-        return self._evidence(Heatmap(values, self.study.geometry, resampling.seen, name, "", ""))
+            return self.auditor.centre_priors.evidence(self.study.geometry, carrier.seen, self._as_evidence)
+        values = random_map(grid.shape, self.auditor.config.run.seed, self.source.sha256)
+        return self._evidence(carrier, values, MapNames(name))
 
     def _of_the_image(self, name: Baseline) -> MaskedEvidence:
         if name not in self._of_image:
@@ -156,21 +154,21 @@ class StudyMeasuring:
 
     def _made_of_the_image(self, name: Baseline) -> MaskedEvidence:
         shown = self.study.shown
-        resampling, x = self._plan("", shown.grid), shown.x.numpy()
+        x = shown.x.numpy()
         values = edge_map(x, shown.grid.spacing) if name == "edge_map" else body_mask(x)
-        heatmap = Heatmap(resampling.apply(values), self.study.geometry, resampling.seen, name, "", "")
-        return self._evidence(heatmap)
+        return self._evidence(self._carrier("", shown.grid), values, MapNames(name))
 
     def _average_mask(self, target: str, grid: Geometry) -> list[MapScores]:
         """Score the mean of other patients' masks of a target; ``grid`` is that of the first map, for what was seen."""
         if self.auditor.average_masks is None:
             raise RuntimeError("the average mask is to be scored, and the masks of the cohort were not surveyed")
-        geometry, seen = self.study.geometry, self._plan("", grid).seen
+        geometry, seen = self.study.geometry, self._carrier("", grid).seen
         mean = self.auditor.average_masks.without(self.study.patient, target, geometry)
         if mean is None:
             return self._without_scores("average_mask", target, TOO_FEW_OTHERS)
-        values = self._plan("", cells(geometry, mean.shape)).apply(mean)
-        return self._scores(self._evidence(Heatmap(values, geometry, seen, "average_mask", "", target)), target, {})
+        values = map_resampling(self.auditor, "", cells(geometry, mean.shape), geometry).apply(mean)
+        evidence = self._as_evidence(Heatmap(values, geometry, seen, "average_mask", "", target))
+        return self._scores(evidence, target, {})
 
     def _without_scores(self, name: Baseline, target: str, reason: str) -> list[MapScores]:
         """Return rows of a baseline that does not exist here, each score undefined for that reason."""
@@ -183,20 +181,24 @@ class StudyMeasuring:
             for reader, why in readers
         ] or [MapScores(target=target, method=name, layer=None, reader=None)]
 
-    def _evidence(self, heatmap: Heatmap) -> MaskedEvidence:
-        return evidence_of(heatmap, self.auditor.config.overlap)
+    def _evidence(self, carrier: Carrier, values: NDArray[np.float32], names: MapNames) -> MaskedEvidence:
+        return carrier.evidence(values, self.study.geometry, names, self.auditor.config.overlap)
+
+    def _as_evidence(self, heatmap: Heatmap) -> MaskedEvidence:
+        """Return a map that lies on the study's own grid already as evidence."""
+        return self.auditor.engine.evidence(heatmap, self.auditor.config.overlap)
 
     @cached_property
     def _body(self) -> ShownBody:
         """The body in what the model was shown; a map's whereabouts are told from it."""
         return ShownBody(self.study.shown.x.numpy(), self.study.shown.grid)
 
-    def _plan(self, layer: str, grid: Geometry) -> Resampling:
-        shift = self.auditor.shifts.get(layer)
-        key = (shift, *_key(grid))
-        if key not in self._plans:
-            self._plans[key] = map_resampling(self.auditor, layer, grid, self.study.geometry)
-        return self._plans[key]
+    def _carrier(self, layer: str, grid: Geometry) -> Carrier:
+        key = (self.auditor.shifts.get(layer), *_key(grid))
+        if key not in self._carriers:
+            plan = map_resampling(self.auditor, layer, grid, self.study.geometry)
+            self._carriers[key] = self.auditor.engine.carrier(plan)
+        return self._carriers[key]
 
     def _region_at(self, earlier: MapPeak | None, position: NDArray[np.float64]) -> BodyRegion | None:
         """Return the region of a map's peak: as told before, of a study that is not prepared for the model again."""
@@ -268,9 +270,9 @@ class StudyMeasuring:
         """Score a map against a reader's masks of these numbers, all of them together."""
         if numbers not in self._marked:
             masks = [self.study.masks[number] for number in numbers]
-            self._marked[numbers] = MarkedVoxels(_united(masks), masks[0].geometry)
+            self._marked[numbers] = self.auditor.engine.marked(replace(masks[0], array=_united(masks)))
         marked = self._marked[numbers]
-        overlap = RegionOverlap(evidence, marked)
+        overlap = self.auditor.engine.overlap(evidence, marked)
         scores = {"scores": score_all(overlap, self.auditor.metrics.values()), "counts": region_counts(overlap)}
         peak = peak_of(evidence, region_at, marked) if region_at else None
         return {"reader": reader, "peak": peak, **scores, **_mask_shares(overlap)}

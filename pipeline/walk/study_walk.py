@@ -1,6 +1,8 @@
 """The walk of a study, on one screen: read, prepare, explain, carry to the mask's grid, measure, record."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 
 import torch
@@ -18,16 +20,20 @@ from pipeline.progress import BatchProgress, Progress, silent
 from pipeline.studies.geometry import cells
 from pipeline.vocabulary import BASELINES
 from pipeline.walk.auditor import Auditor
-from pipeline.walk.explaining import RawMaps, explain_batch
+from pipeline.walk.explaining import Explained, RawMaps, explain_batch
 from pipeline.walk.fault_origin import is_out_of_memory, origin_of
 from pipeline.walk.map_plan import expected_maps, in_order, places_of
 from pipeline.walk.measuring import StudyMap, StudyMeasuring, kept_maps
-from pipeline.walk.read_ahead import prefetched
+from pipeline.walk.read_ahead import Later, WorkBehind, prefetched
 from pipeline.walk.reading import ReadOutcome, read_and_prepare, read_facts
 from pipeline.walk.sources import StudySource
 
 __all__ = ["audit_studies"]
 
+Rows = list[tuple[StudyAudit, Maps]]
+"""Studies' records, each with its new maps."""
+
+_BEHIND = 1  # batches whose maps are scored while the next one is read and explained
 _READ_AHEAD = 16  # studies in memory besides those of the batch that is analysed, whatever the size of a batch
 
 
@@ -45,13 +51,23 @@ def audit_studies(
     expected = expected_maps(auditor.config, auditor.layers)
     ready = read_and_prepare(auditor, sources)
     ahead = prefetched(ready, min(size, _READ_AHEAD)) if auditor.config.run.workers else ready
-    for batch in _batches(ahead, size):
-        progress = BatchProgress(on_maps, expected * len(batch))
+    pending: deque[tuple[BatchProgress, Callable[[], Rows]]] = deque()
+
+    def keep(progress: BatchProgress, rows: Callable[[], Rows]) -> None:
         before = len(maps)
-        for audit, kept in _audit_batch(auditor, batch, progress.on_maps):
+        for audit, kept in rows():
             audits.append(audit)
             maps.update(kept)
         progress.finish((len(maps) - before) // 2)  # a map and its affine
+
+    with WorkBehind(auditor.engine.at_work) as behind:
+        for batch in _batches(ahead, size):
+            progress = BatchProgress(on_maps, expected * len(batch))
+            pending.append((progress, _audit_batch(auditor, batch, progress.on_maps, behind)))
+            if len(pending) > _BEHIND:
+                keep(*pending.popleft())
+        while pending:
+            keep(*pending.popleft())
     return audits, maps
 
 
@@ -75,24 +91,55 @@ def _batches(ready: Iterable[ReadOutcome], size: int) -> Iterator[list[ReadOutco
 
 
 def _audit_batch(
-    auditor: Auditor, batch: Sequence[ReadOutcome], on_maps: Callable[[int], None]
-) -> list[tuple[StudyAudit, Maps]]:
+    auditor: Auditor, batch: Sequence[ReadOutcome], on_maps: Callable[[int], None], behind: WorkBehind
+) -> Callable[[], Rows]:
+    """Explain a batch and hand its maps over to be scored; return what waits for the rows."""
     faults = [(ready.source, ready.fault) for ready in batch if ready.fault is not None]
     if faults:
-        return [(_logged(auditor, source, fault, fault), {}) for source, fault in faults]
+        refused = [(_logged(auditor, source, fault, fault), Maps()) for source, fault in faults]
+        return lambda: refused
     try:
-        return _analyse(auditor, batch, on_maps)
-    except (Exception, SystemExit) as error:
-        if isinstance(error, OutputError):
-            raise  # a map that an earlier run kept was altered meanwhile: no fault of the study
-        if isinstance(error, SystemExit) and type(error) is not SystemExit:
-            raise  # this process is asked to end; a network that says sys.exit() is at fault like any other
-        fault = _as_fault(auditor, batch, error)
-        if len(batch) == 1:
-            return [(_logged(auditor, batch[0].source, fault, error), {})]
-    # outside the handler, whose exception keeps what did not fit the memory: halves, to find the study at fault
+        score = _analyse(auditor, batch, on_maps)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a model and a third party's metric may raise anything
+        stopped = _stopped(auditor, batch, error)
+    else:
+        return partial(_scored, auditor, batch, on_maps, behind, behind.begin(score))
+    rows = stopped or _halved(auditor, batch, on_maps, behind)
+    return lambda: rows
+
+
+def _scored(
+    auditor: Auditor,
+    batch: Sequence[ReadOutcome],
+    on_maps: Callable[[int], None],
+    behind: WorkBehind,
+    later: Later[Rows],
+) -> Rows:
+    try:
+        return later.result()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a model and a third party's metric may raise anything
+        stopped = _stopped(auditor, batch, error)
+    return stopped or _halved(auditor, batch, on_maps, behind)
+
+
+def _halved(auditor: Auditor, batch: Sequence[ReadOutcome], on_maps: Callable[[int], None], behind: WorkBehind) -> Rows:
+    """Audit a batch in halves, to find the study at fault; called outside a handler, whose exception keeps memory."""
     half = len(batch) // 2
-    return _audit_batch(auditor, batch[:half], on_maps) + _audit_batch(auditor, batch[half:], on_maps)
+    return [row for part in (batch[:half], batch[half:]) for row in _audit_batch(auditor, part, on_maps, behind)()]
+
+
+def _stopped(auditor: Auditor, batch: Sequence[ReadOutcome], error: BaseException) -> Rows:
+    """Return the row of the study that was stopped by an error; none where it may be any of several.
+
+    Raises:
+        InternalError: when the fault is our own. What is no fault of a study is raised as it is.
+    """
+    if isinstance(error, OutputError):
+        raise error  # a map that an earlier run kept was altered meanwhile: no fault of the study
+    if isinstance(error, SystemExit) and type(error) is not SystemExit:
+        raise error  # this process is asked to end; a network that says sys.exit() is at fault like any other
+    fault = _as_fault(auditor, batch, error)
+    return [(_logged(auditor, batch[0].source, fault, error), Maps())] if len(batch) == 1 else []
 
 
 def _logged(auditor: Auditor, source: StudySource, fault: StudyError, error: BaseException) -> StudyAudit:
@@ -102,16 +149,19 @@ def _logged(auditor: Auditor, source: StudySource, fault: StudyError, error: Bas
     return _not_analysed(auditor, source, fault)
 
 
-def _analyse(
-    auditor: Auditor, batch: Sequence[ReadOutcome], on_maps: Callable[[int], None]
-) -> list[tuple[StudyAudit, Maps]]:
-    if not any(outcome.needs_model for outcome in batch):
-        return [_record(auditor, outcome, None, {}) for outcome in batch]
-    x = torch.stack([outcome.study.shown.x for outcome in batch if outcome.study is not None]).to(auditor.device)
-    return [
-        _record(auditor, outcome, explained.answer, explained.maps)
-        for outcome, explained in zip(batch, explain_batch(auditor, x, batch, on_maps), strict=True)
-    ]
+def _analyse(auditor: Auditor, batch: Sequence[ReadOutcome], on_maps: Callable[[int], None]) -> Callable[[], Rows]:
+    """Show a batch to the model where it has to be shown; return what scores its maps."""
+    explained = [Explained(None, {})] * len(batch)
+    if any(outcome.needs_model for outcome in batch):
+        x = torch.stack([outcome.study.shown.x for outcome in batch if outcome.study is not None]).to(auditor.device)
+        explained = explain_batch(auditor, x, batch, on_maps)
+
+    def score() -> Rows:
+        return [
+            _record(auditor, outcome, said.answer, said.maps) for outcome, said in zip(batch, explained, strict=True)
+        ]
+
+    return score
 
 
 def _record(

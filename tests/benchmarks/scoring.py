@@ -15,6 +15,7 @@ import torch
 
 from pipeline.config import AuditConfig
 from pipeline.evidence.baselines import CentrePriors, centre_prior, random_map
+from pipeline.evidence.engine import NumpyEngine
 from pipeline.evidence.metrics.registry import METRICS, measured_metrics
 from pipeline.findings.scores import MapScores
 from pipeline.models.prepare import Prepared
@@ -28,7 +29,7 @@ METHODS = ("gradcam", "hirescam", "layercam", "gradcampp", "xgradcam", "eigencam
 SHAPE, SPACING, CELLS = (512, 512, 128), (0.7, 0.7, 2.5), (16, 16, 16)
 
 
-def case(shape=SHAPE, metrics=None):
+def case(shape=SHAPE, metrics=None, engine=NumpyEngine()):  # noqa: B008 - it is frozen
     """Return an auditor, a source, a study and its maps, as the walk has them."""
     overlap = {"metrics": metrics} if metrics else {}
     config = AuditConfig.model_validate(
@@ -47,6 +48,7 @@ def case(shape=SHAPE, metrics=None):
         metrics=measured_metrics(config, METRICS),
         centre_priors=CentrePriors(),
         shifts={},
+        engine=engine,
     )
     geometry = Geometry(shape, np.diag([*SPACING, 1.0]))
     grid = cells(geometry, CELLS)

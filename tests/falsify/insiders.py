@@ -97,7 +97,7 @@ def conclude_anew(run: Path) -> None:
     shown = replace(shown, provenance=made, equivalent=equivalent_maps(run, audits))
     results = conclude(spec, members, audits, shown)
     (run / "results.json").write_text(results.model_dump_json(indent=1))
-    (run / "per_study.csv").write_bytes(per_study_csv(audits, spec.metrics))
+    (run / "per_study.csv").write_bytes(b"".join(per_study_csv(audits, spec.metrics)))
 
 
 def perfect(audit: StudyAudit) -> StudyAudit:

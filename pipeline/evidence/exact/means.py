@@ -15,6 +15,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtri
 
 from pipeline.evidence.exact.claims import Claim, ExactResult, alpha_of, decide, missing_reason, reaches
+from pipeline.evidence.exact.merging import merged_downwards
 from pipeline.evidence.exact.scores import PatientScores
 from pipeline.evidence.exact.tail import tail
 from pipeline.vocabulary import Decision
@@ -62,11 +63,11 @@ def p_low(
     Raises:
         ValueError: a score or the bound lies outside [0, 1], or the weights do not go with the scores.
     """
-    values, masses = _checked(scores, weights)
     _check_bound(bound)
+    values, masses, patients = merged_downwards(*_checked(scores, weights), bound)
     worst = float(masses.max(initial=0.0) or 1.0) if heaviest is None else heaviest
     lam = np.append(masses * (values - bound), -worst * bound)
-    counts = np.append(np.ones(len(values)), 1.0 + missing)
+    counts = np.append(patients, 1.0 + missing)
     return _merged_tail(lam, counts)
 
 

@@ -4,13 +4,14 @@ Positions are taken through the grid's affine, so unequal spacings, oblique and 
 The mask counts whole, with the voxels that the model never saw.
 """
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evidence.metrics.declaration import metric
-from pipeline.evidence.metrics.map_evidence import RegionOverlap
+from pipeline.evidence.metrics.map_evidence import RegionOverlap, profiles_of
 from pipeline.evidence.metrics.parts import nearest, right_angled
 
 __all__ = ["assd", "centre_distance", "hd95", "hit_within", "mass_centre_distance", "surface_dice"]
@@ -107,20 +108,16 @@ def hit_within(overlap: RegionOverlap) -> float:
 def mass_centre_distance(overlap: RegionOverlap) -> float:
     """Return the distance in mm between the centres of mass of H and of the mask."""
     overlap.require_place()
-    centres = np.stack([_centre(overlap.evidence.positive), _centre(overlap.mask)])
+    highest = overlap.evidence.extremes[1]
+    centres = np.stack([_centre(overlap.evidence.profiles, highest), _centre(profiles_of(overlap.mask))])
     map_centre, mask_centre = overlap.geometry.world(centres)
     return float(np.linalg.norm(map_centre - mask_centre))
 
 
-def _centre(weights: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Return the centre of mass (in voxels) of weights on a grid."""
-    scale = float(weights.max())
-    centre = []
-    for axis in range(weights.ndim):
-        others = tuple(other for other in range(weights.ndim) if other != axis)
-        profile = weights.sum(axis=others, dtype=np.float64) / scale
-        centre.append(float(profile @ np.arange(len(profile)) / profile.sum()))
-    return np.array(centre)
+def _centre(profiles: Sequence[NDArray[np.float64]], highest: float = 1.0) -> NDArray[np.float64]:
+    """Return the centre of mass (in voxels) of weights on a grid from their profiles; ``highest`` is the largest."""
+    scaled = [profile / highest for profile in profiles]  # the sum of products of the largest numbers is no infinity
+    return np.array([float(profile @ np.arange(len(profile)) / profile.sum()) for profile in scaled])
 
 
 @metric(

@@ -6,11 +6,16 @@ scale by no more than rounding, from float32's smallest number to its largest. V
 evidence.
 
 Each map is sorted once, and no index is sorted with it: what a mask's voxels rank as is looked up in the sorted values.
+
+This is the NumPy back end. ``pipeline.evidence.device`` computes the same properties on the model's device; a metric
+asks for numbers (``marked_total``, ``mean_precision``) and need not know where they come from; whoever asks for an
+array gets one.
 """
 
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +23,15 @@ from numpy.typing import NDArray
 from pipeline.evidence.metrics.parts import Pieces, Surface, nearest, pieces_of
 from pipeline.evidence.thresholds import (
     CHEXLOCALIZE,
+    RisingValues,
     ThresholdRule,
     filled_contours,
     threshold_of,
     threshold_of_chexlocalize,
 )
 from pipeline.studies.geometry import Geometry
-from pipeline.studies.volume import Heatmap
 
-__all__ = ["LesionLimits", "MarkedVoxels", "MaskedEvidence", "RegionOverlap", "Undefined"]
+__all__ = ["LesionLimits", "MapOnGrid", "MarkedVoxels", "MaskedEvidence", "RegionOverlap", "Undefined", "profiles_of"]
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{1,39}")
 _CONSTANT = 8 * float(np.finfo(np.float32).eps)
@@ -48,6 +53,30 @@ class Undefined(Exception):  # noqa: N818 - not an error: an answer
         self.code = code
 
 
+class MapOnGrid(Protocol):
+    """A raw map on the mask's grid, as a ``Heatmap`` is one; its values may lie elsewhere until they are asked for."""
+
+    @property
+    def array(self) -> NDArray[np.float32]:
+        """The values."""
+
+    @property
+    def geometry(self) -> Geometry:
+        """The grid."""
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """The voxels that the model saw."""
+
+    @property
+    def method(self) -> str:
+        """The method, or the baseline."""
+
+    @property
+    def layer(self) -> str:
+        """The layer; empty for a baseline."""
+
+
 @dataclass(frozen=True)
 class LesionLimits:
     """How far beside a mask still counts as at it, in mm, and from which size in mm3 (2D: mm2) a lesion counts."""
@@ -63,7 +92,7 @@ class MaskedEvidence:
     ``rule`` says which values belong to the region (see ``thresholds``).
     """
 
-    heatmap: Heatmap
+    heatmap: MapOnGrid
     rule: ThresholdRule
     limits: LesionLimits = LesionLimits()
 
@@ -93,9 +122,19 @@ class MaskedEvidence:
         return ordered
 
     @property
+    def rising(self) -> RisingValues:
+        """The values of ``ordered`` for a look at some of them."""
+        return self.ordered
+
+    @property
     def extremes(self) -> tuple[float, float]:
         """The smallest and the largest H of the seen voxels; (0, 0) when none was seen."""
         return (float(self.ordered[0]), float(self.ordered[-1])) if self.ordered.size else (0.0, 0.0)
+
+    @cached_property
+    def tied_voxels(self) -> int:
+        """How many voxels are tied for the largest H."""
+        return len(self.ordered) - int(np.searchsorted(self.ordered, self.ordered[-1]))
 
     @property
     def degenerate(self) -> bool:
@@ -109,6 +148,11 @@ class MaskedEvidence:
         return float(self.positive.sum(dtype=np.float64))
 
     @cached_property
+    def profiles(self) -> tuple[NDArray[np.float64], ...]:
+        """The sums of H over all other axes, one array an axis."""
+        return profiles_of(self.positive)
+
+    @cached_property
     def threshold(self) -> float | None:
         """The value above which a voxel belongs to the region, a float32 number; None for a degenerate map.
 
@@ -116,7 +160,7 @@ class MaskedEvidence:
         """
         if self.degenerate or not self._applies:
             return None
-        return threshold_of_chexlocalize(self.ordered) if self._fills else threshold_of(self.rule, self.ordered)
+        return threshold_of_chexlocalize(self.ordered) if self.fills else threshold_of(self.rule, self.rising)
 
     @cached_property
     def region(self) -> NDArray[np.bool_]:
@@ -125,12 +169,20 @@ class MaskedEvidence:
         Raises:
             Undefined: ``rule_for_pictures`` for a volume, where the rule is defined for pictures alone.
         """
+        return self.region_array()
+
+    def region_array(self) -> NDArray[np.bool_]:
+        """Return the region, computed from the values as an array.
+
+        Raises:
+            Undefined: as ``region``.
+        """
         if not self._applies:
             raise Undefined("rule_for_pictures")
         if self.threshold is None:
-            return np.zeros(self.positive.shape, dtype=bool)
+            return np.zeros(self.heatmap.geometry.shape, dtype=bool)
         region = self.positive > self.threshold  # 0, as of an unseen voxel, exceeds no threshold
-        if self._fills:
+        if self.fills:
             region = filled_contours(region)
             region &= self.heatmap.seen
         return region
@@ -156,12 +208,13 @@ class MaskedEvidence:
         return np.flatnonzero(self.positive == self.ordered[-1])
 
     @property
-    def _fills(self) -> bool:
+    def fills(self) -> bool:
+        """Whether the rule fills contours, instead of comparing voxel by voxel."""
         return self.rule == CHEXLOCALIZE
 
     @property
     def _applies(self) -> bool:
-        return not self._fills or self.positive.ndim == 2
+        return not self.fills or len(self.heatmap.geometry.shape) == 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,6 +283,46 @@ class RegionOverlap:
         return int(np.count_nonzero(self.evidence.region.ravel()[self.marked.indices]))
 
     @cached_property
+    def marked_at_maximum(self) -> int:
+        """How many of the mask's voxels have the largest H."""
+        return len(self.visible_values) - int(np.searchsorted(self.visible_values, self.evidence.ordered[-1]))
+
+    @cached_property
+    def marked_total(self) -> float:
+        """The sum of H over the mask's voxels."""
+        return float(self.visible_values.sum(dtype=np.float64))
+
+    @cached_property
+    def total_outside(self) -> float:
+        """The sum of H outside the mask; no difference of two sums, which may cancel."""
+        return float(self.evidence.positive.sum(dtype=np.float64, where=~self.mask))
+
+    @cached_property
+    def mean_precision(self) -> float:
+        """The mean over the mask's voxels of the precision at the voxel's own H; all of one H enter together."""
+        ordered, marked = self.evidence.ordered, self.visible_values
+        hits = len(marked) - np.searchsorted(marked, marked)
+        called = len(ordered) - np.searchsorted(ordered, marked)
+        return float((hits / called).mean())
+
+    @cached_property
+    def twice_below(self) -> int:
+        """The sum over the mask's voxels of the voxels with a lower H, doubled; those with the same count once."""
+        ordered, marked = self.evidence.ordered, self.visible_values
+        places = np.searchsorted(ordered, marked) + np.searchsorted(ordered, marked, "right")
+        return int(places.sum(dtype=np.int64))
+
+    def marked_among_highest(self, count: int) -> float:
+        """Return how many of the ``count`` highest voxels are the mask's; of those tied for the last place a share."""
+        ordered, marked = self.evidence.ordered, self.visible_values
+        last = ordered[len(ordered) - count]
+        above, marked_above = (
+            len(values) - int(np.searchsorted(values, last, "right")) for values in (ordered, marked)
+        )
+        tied, marked_tied = (len(values) - int(np.searchsorted(values, last)) for values in (ordered, marked))
+        return marked_above + (marked_tied - marked_above) * (count - above) / (tied - above)
+
+    @cached_property
     def surface_distances(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Distances in mm from the region's surface voxels to the mask's surface, and the other way round."""
         region, mask = self.evidence.region_surface.voxels, self.marked.surface.voxels
@@ -273,3 +366,9 @@ class RegionOverlap:
         """Raise ``Undefined`` when every voxel that the model saw is of the mask."""
         if self.visible_voxels == self.evidence.seen_voxels:
             raise Undefined("mask_is_everything")
+
+
+def profiles_of(weights: NDArray[np.generic]) -> tuple[NDArray[np.float64], ...]:
+    """Return the sums of weights over all axes but one, for each axis."""
+    axes = range(weights.ndim)
+    return tuple(weights.sum(axis=tuple(other for other in axes if other != axis), dtype=np.float64) for axis in axes)

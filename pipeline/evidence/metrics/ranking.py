@@ -41,15 +41,6 @@ def _precision_of_noise(overlap: RegionOverlap) -> float:
     return first + (marked - 1) / max(1, seen - 1) * (1 - first)
 
 
-def _marked_among_highest(overlap: RegionOverlap, count: int) -> float:
-    """Return how many of the ``count`` highest voxels are the mask's; those tied for the last place in proportion."""
-    ordered, marked = overlap.evidence.ordered, overlap.visible_values
-    last = ordered[len(ordered) - count]
-    above, marked_above = (len(values) - int(np.searchsorted(values, last, "right")) for values in (ordered, marked))
-    tied, marked_tied = (len(values) - int(np.searchsorted(values, last)) for values in (ordered, marked))
-    return marked_above + (marked_tied - marked_above) * (count - above) / (tied - above)
-
-
 @metric(
     "hit_rate",
     title="Hit rate",
@@ -67,9 +58,7 @@ def _marked_among_highest(overlap: RegionOverlap, count: int) -> float:
 def hit_rate(overlap: RegionOverlap) -> float:
     """Return the share of the voxels with the highest H that lie in the mask."""
     overlap.require_ranking()
-    ordered, marked = overlap.evidence.ordered, overlap.visible_values
-    hits, tied = (len(values) - int(np.searchsorted(values, ordered[-1])) for values in (marked, ordered))
-    return hits / tied
+    return overlap.marked_at_maximum / overlap.evidence.tied_voxels
 
 
 @metric(
@@ -88,7 +77,7 @@ def hit_rate(overlap: RegionOverlap) -> float:
 def energy_in_mask(overlap: RegionOverlap) -> float:
     """Return sum(H in mask) / sum(H)."""
     overlap.require_ranking()
-    return float(overlap.visible_values.sum(dtype=np.float64)) / overlap.evidence.total
+    return overlap.marked_total / overlap.evidence.total
 
 
 @metric(
@@ -111,10 +100,7 @@ def average_precision(overlap: RegionOverlap) -> float:
     That is the sum over thresholds of (recall step) x precision, without an order of all voxels.
     """
     overlap.require_ranking()
-    ordered, marked = overlap.evidence.ordered, overlap.visible_values
-    hits = len(marked) - np.searchsorted(marked, marked)
-    called = len(ordered) - np.searchsorted(ordered, marked)
-    return float((hits / called).mean())
+    return overlap.mean_precision
 
 
 @metric(
@@ -135,10 +121,9 @@ def voxel_auroc(overlap: RegionOverlap) -> float:
     """Return the area under the voxel-wise receiver operating characteristic (Mann-Whitney), by sums of ranks."""
     overlap.require_ranking()
     overlap.require_background()
-    ordered, marked = overlap.evidence.ordered, overlap.visible_values
-    twice_below = (np.searchsorted(ordered, marked) + np.searchsorted(ordered, marked, "right")).sum(dtype=np.int64)
-    inside, outside = len(marked), len(ordered) - len(marked)
-    return float(int(twice_below) - inside * inside) / (2 * inside * outside)
+    inside = overlap.visible_voxels
+    outside = overlap.evidence.seen_voxels - inside
+    return float(overlap.twice_below - inside * inside) / (2 * inside * outside)
 
 
 @metric(
@@ -158,7 +143,7 @@ def voxel_auroc(overlap: RegionOverlap) -> float:
 def rank_accuracy(overlap: RegionOverlap) -> float:
     """Return the share of the #M highest voxels that the mask holds."""
     overlap.require_ranking()
-    return _marked_among_highest(overlap, overlap.visible_voxels) / overlap.visible_voxels
+    return overlap.marked_among_highest(overlap.visible_voxels) / overlap.visible_voxels
 
 
 @metric(
@@ -179,7 +164,7 @@ def top_percent(overlap: RegionOverlap) -> float:
     """Return the share of the highest 1 % of the seen voxels that the mask holds."""
     overlap.require_ranking()
     count = max(1, round(_TOP * overlap.evidence.seen_voxels))
-    return _marked_among_highest(overlap, count) / count
+    return overlap.marked_among_highest(count) / count
 
 
 @metric(
@@ -201,7 +186,6 @@ def inside_outside(overlap: RegionOverlap) -> float:
     overlap.require_ranking()
     overlap.require_background()
     evidence = overlap.evidence
-    inside = float(overlap.visible_values.mean(dtype=np.float64))
-    rest = float(evidence.positive.sum(dtype=np.float64, where=~overlap.mask))  # no difference of sums: it may cancel
-    outside = rest / (evidence.seen_voxels - overlap.visible_voxels)
+    inside = overlap.marked_total / overlap.visible_voxels
+    outside = overlap.total_outside / (evidence.seen_voxels - overlap.visible_voxels)
     return inside / (inside + outside)

@@ -22,9 +22,8 @@ handle, *sys.path[:] = sys.argv[1:]
 from pipeline.studies.untrusted.worker_loop import serve
 serve(int(handle))
 """
-_KEPT_BYTES = str(64 * 1024**2)
 # what a study took is kept for the next one: handed back to the system, each of its pages would have to be cleared anew
-_ALLOCATION = {"MALLOC_TRIM_THRESHOLD_": _KEPT_BYTES, "MALLOC_MMAP_THRESHOLD_": _KEPT_BYTES}
+_ALLOCATION = {"MALLOC_TRIM_THRESHOLD_": str(128 * 1024**2), "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2)}
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # their stacks count as memory
 
 

@@ -1,5 +1,7 @@
 """The bar: work done over all the time that it took, and the time left at that speed."""
 
+import threading
+
 import pytest
 
 from flows.commands import progress
@@ -27,8 +29,8 @@ def test_a_burst_does_not_make_the_bar_fast(monkeypatch, capsys):
     made = []
     sound = progress.Progress
 
-    def controlled(*columns, console):
-        made.append(sound(*columns, console=console, get_time=lambda: clock[0], auto_refresh=False))
+    def controlled(*columns, **given):
+        made.append(sound(*columns, **given, get_time=lambda: clock[0], auto_refresh=False))
         return made[-1]
 
     monkeypatch.setattr(progress, "Progress", controlled)
@@ -45,3 +47,13 @@ def test_a_burst_does_not_make_the_bar_fast(monkeypatch, capsys):
         assert str(cells[3]) == "1.0 maps/s"
         assert str(cells[4]) == "0:06:09 left"
     assert capsys.readouterr().out == ""
+
+
+def test_where_nobody_watches_no_thread_draws():
+    before = set(threading.enumerate())
+    with watching("preparing", quiet=True) as watcher:
+        watcher.started(3, 3, 9)
+        watcher.on_maps(3)
+        assert set(threading.enumerate()) == before
+    with watching("preparing", quiet=False):
+        assert set(threading.enumerate()) != before
