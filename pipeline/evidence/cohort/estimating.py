@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, Self
 
 import numpy as np
@@ -46,11 +47,14 @@ class StatedBounds:
         return self.intervals.get(_key(named, unit, confidence), ())
 
 
-_NAMED: Final = ("metric", "method", "among", "group")
+_NAMED: Final[Mapping[str, str | None]] = MappingProxyType(
+    {"metric": None, "method": None, "among": None, "group": None, "target_role": "reference"}
+)
+"""By what an estimate is known, and what stands for a name that is not given."""
 
 
 def _key(named: Mapping[str, object], unit: SamplingUnit, confidence: float) -> tuple[object, ...]:
-    return (*(named[name] for name in _NAMED), unit, confidence)
+    return (*(named.get(name, default) for name, default in _NAMED.items()), unit, confidence)
 
 
 @dataclass(frozen=True)
