@@ -114,7 +114,7 @@ def test_the_contents_link_and_the_bookmarks_name_each_section(run):
     with pikepdf.open(run / "report.pdf") as pdf:
         with pdf.open_outline() as outline:
             titles = [entry.title for entry in outline.root]
-            cases = [entry.title for entry in outline.root[11].children]
+            cases = [entry.title for entry in outline.root[12].children]
         links = [one for one in pdf.pages[1].Annots if one.Subtype == "/Link"]
         assert titles[0] == "1 Summary"
         assert len(titles) == 16
