@@ -33,7 +33,7 @@ def cells_of(
     """
     if negative is not None:
         answer = next(iter(called), negative)
-        return tuple(ConfusionCell(label, label if label in called else answer) for label in reference or (negative,))
+        return tuple(ConfusionCell(label, answer) for label in reference or (negative,))
     every = [(label in reference, label in called, label) for label in labels]
     return tuple(
         ConfusionCell(label if present else NOTHING, label if is_called else NOTHING)
@@ -107,8 +107,8 @@ def _findings(
         studies=len(part.audits),
         patients=len({audit.patient for audit in part.audits}),
         reference_map=of("reference"),
-        answered_map=() if cell.is_right else of("answered"),
-        placement=() if cell.is_right else tuple(_placements(part, bootstrap)),
+        answered_map=of("answered"),
+        placement=tuple(_placements(part, bootstrap)),
     )
 
 

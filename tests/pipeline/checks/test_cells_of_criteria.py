@@ -7,8 +7,8 @@ from pipeline.config import AuditConfig
 from pipeline.errors import ConfigError
 from pipeline.evidence.verdicts.plans import cohort_counts, plan_criteria
 from pipeline.vocabulary import ConfusionCell
+from tests.pipeline.conclusions.planted_answers import LABELS, plant_answers
 from tests.pipeline.evidence.records import SCALES
-from tests.pipeline.planted_answers import LABELS, plant_answers
 
 
 @pytest.fixture

@@ -97,3 +97,8 @@ def test_a_model_without_an_answer_about_a_study_has_none_that_is_wrong(model, w
     assert word in why_answers_are_not_judged(given)
     assert answered_wrongly(given, ("benign",), ("malignant",)) == missed(given, ("benign",), ()) == ()
     assert roles_of(config(**model), ("benign",), ("malignant",)) == {"benign": REFERENCE}
+
+
+def test_of_independent_labels_by_name_no_other_is_explained():
+    """A label that is called beside a missed one is an answer of its own, and nobody asked for it."""
+    assert roles_of(config(("benign",), output="sigmoid"), ("benign",), ("malignant",)) == {"benign": REFERENCE}

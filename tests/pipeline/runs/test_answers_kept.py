@@ -11,7 +11,7 @@ from pipeline.verify.rows import check_roles
 from pipeline.verify.run_folder import RunFolder, open_run_folder
 from pipeline.verify.verify import verify_run
 from pipeline.vocabulary import ConfusionCell
-from tests.pipeline.planted_answers import CASES, plant_answers
+from tests.pipeline.conclusions.planted_answers import CASES, plant_answers
 from tests.pipeline.runs.test_measure import measured
 from tests.pipeline.runs.test_run import complete
 

@@ -18,7 +18,7 @@ from pipeline.models.outputs import answers_of
 from pipeline.walk import explaining
 from pipeline.walk.sources import find_sources
 from pipeline.walk.study_walk import audit_studies
-from tests.pipeline.planted_answers import CASES, RIGHT, plant_answers
+from tests.pipeline.conclusions.planted_answers import CASES, RIGHT, plant_answers
 from tests.pipeline.steps import open_auditor
 
 
