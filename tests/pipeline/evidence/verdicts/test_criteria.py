@@ -6,7 +6,7 @@ from scipy.stats import beta, binomtest
 
 from pipeline.config import Criterion
 from pipeline.errors import ConfigError
-from pipeline.evidence.cohort.measures import MetricScale
+from pipeline.evidence.cohort.measures import MetricScale, of_map, of_pair
 from pipeline.evidence.verdicts.criteria import check_criteria, judge_all
 from pipeline.findings.scores import PairAgreement, Score
 from tests.pipeline.evidence.records import BOOTSTRAP, SCALES, cohort_of, entry, not_analysed, study
@@ -217,6 +217,18 @@ def test_a_medians_interval_stands_beside_its_answer(better, words):
     assert few.endswith("; too few patients to bound the median")
     far = [study(n, entry("gradcam", "a", 2.0 if n < 11 else "empty_region", metric="hd95")) for n in range(20)]
     assert judged(far, metric="hd95", **rule).reason.endswith("; the median is at least 2")
+
+
+@pytest.mark.parametrize(("score", "answer"), [(0.9, "MET"), (0.1, "NOT MET")])
+def test_a_median_has_a_good_side(score, answer):
+    assert judged(hits(*[score] * 20, metric="iou"), metric="iou", at_least=0.5, statistic="median").answer == answer
+
+
+def test_a_cap_is_the_end_of_the_scale():
+    hd95 = MetricScale("hd95", (0.0, None), "lower")
+    assert of_map("gradcam", hd95, 50.0).span == (0.0, 50.0)
+    assert of_pair("gradcam", "edge_map", hd95, 10.0).span == (-10.0, 10.0)
+    assert of_pair("gradcam", "edge_map", hd95).span == (None, None)
 
 
 def test_a_cap_makes_a_mean_of_distances_that_a_test_can_judge():
