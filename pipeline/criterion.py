@@ -106,8 +106,10 @@ class Criterion(ConfigPart):
             raise ValueError("by and wins go with better_than")
         if self.by and self.wins is not None:
             raise ValueError("give by (how much better on average) or wins (in what share of patients), not both")
-        if self.within is not None and (self.at_least is None or not 0 <= self.at_least <= 1):
-            raise ValueError("within needs at_least: the share of patients, within 0 and 1, whose score lies within it")
+        if self.within is not None and (self.at_least is None or not 0 < self.at_least <= 1):
+            raise ValueError("within needs at_least: the share of patients, above 0 and up to 1, who lie within it")
+        if self.method is not None and self.method in (self.not_worse_than, self.equivalent_to):
+            raise ValueError(f"{self.method} is as good as itself: name another map to hold it against")
         if self.statistic == "median" and (self.opponents or self.within is not None):
             raise ValueError("statistic: median goes with at_least and at_most of the metric itself")
         if self.cap is not None and (self.wins is not None or self.within is not None or self.statistic == "median"):
@@ -175,7 +177,7 @@ def _empty_claim(criterion: Criterion, span: tuple[float | None, float | None]) 
     width = criterion.cap if criterion.cap is not None else None if low is None or high is None else high - low
     if criterion.at_least is not None and criterion.within is None and criterion.at_least == low:
         return "at_least", f"{criterion.metric} {_within(span)}, so a bound of {low:g} always holds and claims nothing"
-    if criterion.at_most is not None and criterion.statistic == "mean" and top is not None and criterion.at_most >= top:
+    if criterion.at_most is not None and top is not None and criterion.at_most >= top:
         return "at_most", f"no {criterion.metric} counts for more than {top:g}, so the bound always holds"
     if criterion.margin is not None and width is not None and criterion.margin >= width:
         return "margin", f"no difference is larger than {width:g}, so a margin of {criterion.margin:g} claims nothing"

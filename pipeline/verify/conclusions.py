@@ -34,7 +34,11 @@ def check_results(run: RunFolder) -> Iterator[Failure]:
     audits = run.audits()
     if run.spec is None or run.members is None or run.results is None or audits is None:
         return
-    computed = conclude(run.spec, run.members, audits, shown_in(run.results))
+    try:
+        computed = conclude(run.spec, run.members, audits, shown_in(run.results))
+    except ValueError:  # a score that its metric cannot have
+        yield Failure(FailureKind.RESULTS, "nothing follows from the rows: they hold what no run writes", RESULTS_FILE)
+        return
     place = first_difference(computed.model_dump(mode="json"), run.results.model_dump(mode="json"))
     if place is not None:
         sentence = f"{RESULTS_FILE}: {place} is not what follows from the rows{_other_program(run.spec)}"

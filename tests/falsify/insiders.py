@@ -293,6 +293,15 @@ def bound(results: dict) -> None:
     estimate["value"] = 0.123
 
 
+def beyond(audit: StudyAudit) -> StudyAudit:
+    """Give every map a score that no overlap can have."""
+    entries = [
+        entry.model_copy(update={"scores": tuple(Score(name=score.name, value=1.5) for score in entry.scores)})
+        for entry in audit.map_scores
+    ]
+    return audit.model_copy(update={"map_scores": tuple(entries)})
+
+
 def last_digit(results: dict) -> None:
     """Narrow an interval by the last of the digits that it has, and no more."""
     estimate = next(each for each in results["estimates"] if each["low"])
@@ -309,6 +318,7 @@ def everywhere(results: dict) -> None:
 INSIDERS = (
     Falsification("a verdict turned", results(verdict), "50 results: results.json: verdicts.0.answer"),
     Falsification("a bound moved by its last digit", results(last_digit), "50 results: results.json: estimates"),
+    Falsification("scores beyond their scale", rows(beyond), "50 results: nothing follows from the rows"),
     Falsification("all bounds narrowed", results(everywhere), "50 results: results.json: estimates"),
     Falsification("an estimate raised", results(bound), "50 results: results.json: estimates"),
     Falsification("a case's reason edited", results(lambda all: all["cases"][0].update(rule="typical")), "50 results"),

@@ -34,7 +34,7 @@ MUTANTS = [
         ("return scale.worst if score in SHOWS_NOTHING and scale.worst is not None else score", "return score"),
         ('return self.span[0] if self.better == "higher" else self.span[1]', "return self.span[1]"),
         ("if first == second else first - second", "if first == second else second - first"),
-        ("return 0.0 if first == second else first - second", "return first - second"),
+        ("difference = 0.0 if first == second else first - second", "difference = first - second"),
         ("sign = 1 if scale.better ==", "sign = -1 if scale.better =="),
         ('float("-inf") if scale.better == "higher" else', 'float("-inf") if scale.better == "lower" else'),
         ("return beyond_all if score in SHOWS_NOTHING else score", "return score"),

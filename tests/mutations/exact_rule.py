@@ -60,7 +60,6 @@ MUTANTS: list[Mutant] = [
         ("return reaches(p_at(bound), alpha) and not reaches(", "return reaches(p_at(bound), alpha) or not reaches("),
         ("and not reaches(p_at(_beside(bound, 1)), alpha)", ""),
         ("    for bound in dict.fromkeys(stated):\n", "    for bound in ():\n"),
-        ("return unit if _from_unit(unit, cohort) == value else -1.0", "return unit"),
         ("if not values.any():", "if False:"),
         ("return near if reaches(bound**near, alpha) else near + 1", "return near + 1"),
         ("alpha_of(confidence) ** (1 / patients)", "alpha_of(confidence) ** (1 / (patients + 1))"),

@@ -196,17 +196,11 @@ def mean_interval_of(cohort: PatientScores, confidence: float, stated: Intervals
     ``stated`` are intervals that it may be, as a record says; see ``lower_bound``.
     """
     alpha, weights, heaviest = alpha_of(confidence), cohort.weights, cohort.heaviest
-    lows, highs = ([_stated_unit(ends[side], cohort) for ends in stated] for side in (0, 1))
+    bottom, top = cohort.span
+    lows, highs = ([round((ends[side] - bottom) / (top - bottom), _DIGITS) for ends in stated] for side in (0, 1))
     low = lower_bound(cohort.unit_low(), alpha, weights=weights, heaviest=heaviest, stated=lows)
     high = upper_bound(cohort.unit_high(), alpha, weights=weights, heaviest=heaviest, stated=highs)
     return _from_unit(low, cohort), _from_unit(high, cohort)
-
-
-def _stated_unit(value: float, cohort: PatientScores) -> float:
-    """Return a bound that a record states on a span of 0 to 1; -1 for what no bound there is on the cohort's span."""
-    bottom, top = cohort.span
-    unit = round((value - bottom) / (top - bottom), _DIGITS)
-    return unit if _from_unit(unit, cohort) == value else -1.0
 
 
 def judge_mean(cohort: PatientScores, claim: Claim, stated: Intervals = ()) -> ExactResult:

@@ -18,6 +18,9 @@ __all__ = ["PatientScores", "PatientUnit", "one_study_each", "patient_scores"]
 PatientUnit = Literal["patient", "study"]
 """What the estimate is a mean over: patients alike, or studies, where a patient weighs as many as he has."""
 
+_ROUNDING = 1e-9
+"""What a mean of scores at an end may lie beyond it, in shares of the span: it counts as the end."""
+
 Floats = NDArray[np.float64]
 
 
@@ -99,7 +102,7 @@ def patient_scores(
     numbers: dict[str, int] = {}
     index = np.array([numbers.setdefault(patient, len(numbers)) for patient in patients], dtype=np.intp)
     seen = np.array([value is not None for value in values], dtype=bool)
-    filled = np.array([0.0 if value is None else value for value in values], dtype=np.float64)
+    filled = np.array([0.0 if value is None else min(max(value, bottom), top) for value in values], dtype=np.float64)
     sizes = np.bincount(index, minlength=len(numbers)).astype(np.float64)
     scored = np.bincount(index, weights=seen, minlength=len(numbers))
     sums = np.bincount(index, weights=filled, minlength=len(numbers))
@@ -128,8 +131,9 @@ def one_study_each(
 def _check_values(values: Sequence[float | None], span: tuple[float, float]) -> None:
     if not -math.inf < span[0] < span[1] < math.inf:
         raise ValueError(f"span goes from its lower end to its higher, not {span}")
+    slack = _ROUNDING * (span[1] - span[0])
     for number, value in enumerate(values):
-        if value is not None and not span[0] <= value <= span[1]:
+        if value is not None and not span[0] - slack <= value <= span[1] + slack:
             said = "None where a score is undefined" if math.isnan(value) else f"within {span[0]:g} and {span[1]:g}"
             raise ValueError(f"values[{number}] is {said}, not {value}")
 

@@ -288,6 +288,13 @@ def test_a_bound_that_a_record_states_is_confirmed_and_not_searched_for(span, dr
     assert (result.low, result.high) == interval
 
 
+def test_a_bound_of_more_decimals_is_none():
+    scores = [1.0] * 9 + [0.0]
+    low, high = lower_bound(scores, 0.025), upper_bound(scores, 0.025)
+    assert lower_bound(scores, 0.025, stated=[low + 1e-10, low + 1e-9]) == low
+    assert upper_bound(scores, 0.025, stated=[high - 1e-10, high - 1e-9]) == high
+
+
 @pytest.mark.parametrize(("span", "draw"), SPANS)
 def test_a_bound_that_does_not_hold_is_not_believed(span, draw):
     cohort = one_study_each(draw(np.random.default_rng(4)).tolist(), missing=1, span=span)

@@ -40,6 +40,16 @@ def test_a_span_of_differences():
     assert cohort.missing_share == pytest.approx(1 / 3)
 
 
+def test_rounding_beyond_an_end_is_the_end():
+    """A mean of three readers' scores of 0.1 is 0.10000000000000002, and 0.1 may be the highest there is."""
+    assert patient_scores([1 + 1e-12, -1e-12], ["a", "b"]).low.tolist() == [1, 0]
+    cohort = patient_scores([float(np.mean([0.1] * 3))], ["a"], span=(0.0, 0.1))
+    assert cohort.high.tolist() == [0.1]
+    assert cohort.value == 0.1
+    with pytest.raises(ValueError, match=r"values\[0\] is within 0 and 1"):
+        patient_scores([1 + 1e-8], ["a"])
+
+
 def test_nobody_is_a_cohort_without_a_value():
     cohort = patient_scores([], [])
     assert (cohort.value, cohort.study_value, cohort.n_patients, cohort.missing_share) == (None, None, 0, 0.0)

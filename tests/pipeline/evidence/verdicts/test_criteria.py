@@ -1,11 +1,12 @@
 import itertools
 
 import pytest
+from pydantic import ValidationError
 from scipy.stats import beta, binomtest
 
 from pipeline.config import Criterion
 from pipeline.errors import ConfigError
-from pipeline.evidence.cohort.measures import MetricScale
+from pipeline.evidence.cohort.measures import MetricScale, of_map, of_pair
 from pipeline.evidence.verdicts.criteria import check_criteria, judge_all
 from pipeline.findings.scores import PairAgreement, Score
 from tests.pipeline.evidence.records import BOOTSTRAP, SCALES, cohort_of, entry, not_analysed, study
@@ -218,6 +219,18 @@ def test_a_medians_interval_stands_beside_its_answer(better, words):
     assert judged(far, metric="hd95", **rule).reason.endswith("; the median is at least 2")
 
 
+@pytest.mark.parametrize(("score", "answer"), [(0.9, "MET"), (0.1, "NOT MET")])
+def test_a_median_has_a_good_side(score, answer):
+    assert judged(hits(*[score] * 20, metric="iou"), metric="iou", at_least=0.5, statistic="median").answer == answer
+
+
+def test_a_cap_is_the_end_of_the_scale():
+    hd95 = MetricScale("hd95", (0.0, None), "lower")
+    assert of_map("gradcam", hd95, 50.0).span == (0.0, 50.0)
+    assert of_pair("gradcam", "edge_map", hd95, 10.0).span == (-10.0, 10.0)
+    assert of_pair("gradcam", "edge_map", hd95).span == (None, None)
+
+
 def test_a_cap_makes_a_mean_of_distances_that_a_test_can_judge():
     rows = [study(n, entry("gradcam", "a", 4.0, metric="hd95")) for n in range(28)]
     rows += [study(28, entry("gradcam", "a", 900.0, metric="hd95"))]
@@ -386,6 +399,10 @@ def test_nothing_to_judge_is_no_answer():
         ({"metric": "iou", "method": "gradcam", "better_than": "center_prior"}, "did you mean 'centre_prior'"),
         ({"metric": "iou", "method": "gradcam", "at_least": 0}, "always holds and claims nothing"),
         ({"metric": "iou", "method": "gradcam", "at_most": 1, "reversed": True}, "no iou counts for more than 1"),
+        (
+            {"metric": "iou", "method": "gradcam", "at_most": 1, "statistic": "median", "reversed": True},
+            "for more than 1",
+        ),
         ({"metric": "hd95", "method": "gradcam", "at_most": 50, "cap": 50}, "no hd95 counts for more than 50"),
         ({"metric": "hd95", "method": "gradcam", "at_most": 60, "cap": 50}, "no hd95 counts for more than 50"),
         ({"metric": "hd95", "method": "gradcam", "equivalent_to": "random_map", "margin": 9}, "add a cap"),
@@ -400,3 +417,36 @@ def test_nothing_to_judge_is_no_answer():
 def test_a_criterion_that_nothing_answers_is_refused(criterion, words):
     with pytest.raises(ConfigError, match=words):
         check_criteria([Criterion.model_validate(criterion)], ["gradcam", "random_map", "centre_prior"])
+
+
+@pytest.mark.parametrize(
+    ("criterion", "words"),
+    [
+        ({"within": 5, "at_least": 0}, "above 0 and up to 1"),
+        ({"not_worse_than": "gradcam", "margin": 0.1}, "gradcam is as good as itself"),
+        ({"equivalent_to": "gradcam", "margin": 0.1}, "gradcam is as good as itself"),
+        ({"at_most": 5, "cap": 50, "statistic": "median"}, "cap goes with a mean"),
+        ({"better_than": "edge_map", "wins": 0.5, "cap": 50}, "cap goes with a mean"),
+    ],
+)
+def test_a_claim_that_cannot_fail_is_no_criterion(criterion, words):
+    with pytest.raises(ValidationError, match=words):
+        Criterion.model_validate({"metric": "hd95", "method": "gradcam", **criterion})
+
+
+def test_a_baseline_that_a_run_lacks_leaves_a_claim_without_an_answer():
+    verdict = judged(hits(*[1] * 50, metric="iou"), metric="iou", better_than="edge_map")
+    assert (verdict.answer, verdict.estimate.undefined) == ("NOT EVALUATED", {"no_map": 50})
+    both = judged(PAIRED, metric="iou", better_than=["centre_prior", "edge_map"])
+    assert (both.answer, both.against) == ("INCONCLUSIVE", "edge_map")
+
+
+def test_single_patients_ties_and_everybody_missing():
+    assert judged(hits(1), metric="hit_rate", at_least=0.025).answer == "MET"  # one hit shows a rate of alpha
+    assert judged(hits(1), metric="hit_rate", at_least=0.026).answer == "INCONCLUSIVE"
+    alike = judged(hits(*[0.7] * 50, metric="iou"), metric="iou", at_least=0.7)
+    assert alike.answer == "INCONCLUSIVE"
+    assert judged(hits(*[1] * 5), metric="hit_rate", at_least=0.5, confidence=0.9).answer == "MET"  # 1/32
+    lost = [not_analysed(n) for n in range(200)]
+    verdict = judged([*hits(*[1] * 50), *lost], metric="hit_rate", at_least=0.3, missing_at_most=1)
+    assert (verdict.answer, verdict.p_met > 0.5) == ("INCONCLUSIVE", True)

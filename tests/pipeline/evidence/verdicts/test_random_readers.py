@@ -5,8 +5,10 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.config import Criterion
+from pipeline.evidence.cohort.measures import of_map
+from pipeline.evidence.cohort.readers import reader_scores, readers_of
 from pipeline.evidence.verdicts.criteria import judge_all
-from tests.pipeline.evidence.records import BOOTSTRAP, cohort_of, entry, not_analysed, study
+from tests.pipeline.evidence.records import BOOTSTRAP, SCALES, cohort_of, entry, not_analysed, study
 
 SKILL = {"a": 0.9, "b": 0.8, "c": 0.7}
 
@@ -91,6 +93,28 @@ def test_a_mask_that_a_reader_left_empty_is_no_score_of_his():
     rows += [study(50, *(entry("gradcam", r, "empty_mask" if r == "c" else 0.8) for r in SKILL))]
     nobody = [study(51, *(entry("gradcam", r, "no_mask") for r in SKILL), reference=())]
     assert judged(rows + nobody, at_least=0.3).estimate.patients == 21
+
+
+def test_a_patient_whom_one_reader_says_nothing_of_has_any_score_with_him():
+    """His mask covers everything: nothing can be held against it, but the others' masks are there."""
+    rows = [read(n) for n in range(20)]
+    odd = [
+        study(50 + n, *(entry("gradcam", r, "mask_is_everything" if r == "c" else 0.8) for r in SKILL))
+        for n in range(2)
+    ]
+    units = cohort_of(rows + odd).units
+    scores = reader_scores(units, of_map("gradcam", SCALES["iou"]), readers_of(units), (0.0, 1.0))
+    assert scores.low.shape == (3, 22)
+    assert (scores.low[2, -2:].tolist(), scores.high[2, -2:].tolist()) == ([0, 0], [1, 1])
+    assert scores.low[:2, -2:].tolist() == scores.high[:2, -2:].tolist() == [[0.8, 0.8], [0.8, 0.8]]
+    assert scores.n_studies == 22
+
+
+def test_a_reader_without_any_score_leaves_no_mean():
+    rows = [study(n, *(entry("gradcam", r, "empty_mask" if r == "c" else 0.8) for r in SKILL)) for n in range(30)]
+    verdict = judged(rows, at_least=0.2)
+    assert (verdict.answer, verdict.estimate.value) == ("INCONCLUSIVE", None)
+    assert "33.3 % have no score" in verdict.reason
 
 
 def test_a_cohort_that_grows_is_not_judged_so():
