@@ -18,6 +18,7 @@ from pipeline.findings.panels import CasePanels, save_panels
 from pipeline.findings.results import Flow
 from pipeline.findings.study_audit import StudyAudit
 from reports.pdf import render
+from reports.registry import sections
 from tests.reports import example
 from tests.reports.page.test_text import NASTY
 
