@@ -4,6 +4,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from reportlab.platypus import PageBreak
@@ -15,15 +16,18 @@ from pipeline.findings.results import load_results
 from reports.numbers import when
 from reports.page.archive_pdf import DrawnPages, archive
 from reports.page.document import ReportDocument, contents
+from reports.page.fonts import fallback_fonts
 from reports.page.layout import Flowable, heading, note, subheading
 from reports.page.pictures import picture_file
 from reports.registry import Context, Section, sections
 
-__all__ = ["CARRIED", "render"]
+__all__ = ["CARRIED", "FONTS", "render"]
 
 _NEEDED = ("results.json", "per_study.csv")
 CARRIED = (*_NEEDED, "run.json")
 """The files of a run that its report carries, those that are there."""
+FONTS = "fonts"
+"""The folder of a run whose TrueType fonts are asked, in the order of their names, for what DejaVu lacks."""
 
 
 def render(run: Path, target: Path | None = None, altered: Sequence[str] = ()) -> Path:
@@ -44,10 +48,14 @@ def render(run: Path, target: Path | None = None, altered: Sequence[str] = ()) -
     results = load_results(run)
     files = {name: _read(run / name) for name in CARRIED if name in _NEEDED or (run / name).exists()}
     made = when(results.provenance.finished_at)
+    fonts = sorted((run / FONTS).glob("*.ttf"))
     context = Context(results, run, hashlib.sha256(files["results.json"]).hexdigest(), files, tuple(altered))
     try:
         # beside the target: the same disk, and nobody sees it who does not see the run
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+        with (
+            tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder,
+            fallback_fonts(fonts) if fonts else nullcontext(),
+        ):
             whole = Path(folder, target.name)
             archive(_drawn(context, Path(folder)), whole, results, files, made)
             _publish(whole, target)

@@ -9,6 +9,7 @@ import unicodedata
 from xml.sax.saxutils import escape
 
 from reports.page.fonts import REGULAR, drawable, width_of
+from reports.page.scripts import unjoinable
 
 __all__ = ["DASH", "Markup", "bold", "clean", "coloured", "digest", "fitted", "inline", "joined", "link"]
 
@@ -28,8 +29,8 @@ class Markup(str):
 def clean(value: object) -> str:
     """Return data as plain text that the font can show, line breaks kept; None is a dash.
 
-    Other white space becomes a space; a character that the font lacks, or that cannot be seen, becomes
-    ``[U+4E2D]``.
+    Other white space becomes a space; a character that the fonts lack, that cannot be seen, or whose script would
+    be shown wrongly becomes ``[U+4E2D]``.
     """
     if value is None:
         return DASH
@@ -44,7 +45,7 @@ def _visible(character: str) -> str:
         return character
     if character == "\t" or unicodedata.category(character) in ("Zs", "Zl", "Zp"):
         return " "
-    if unicodedata.category(character) in _HIDDEN or not drawable(character):
+    if unicodedata.category(character) in _HIDDEN or unjoinable(character) or not drawable(character):
         return f"[U+{ord(character):04X}]"
     return character
 

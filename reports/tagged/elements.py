@@ -55,13 +55,18 @@ class Step:
 
 @dataclass(eq=False, slots=True)
 class Element:
-    """An element of the structure; ``kids`` are in reading order, ``parent`` is None below a section."""
+    """An element of the structure; ``kids`` are in reading order, ``parent`` is None below a section.
+
+    ``words`` are its own, in the order of reading; where the page has them in another, it is ``reordered``.
+    """
 
     tag: str
     alt: str | None = None
     attributes: Mapping[str, str | int] = field(default_factory=dict)
     kept: bool = False
     parent: Union["Element", None] = None
+    words: list[str] = field(default_factory=list)
+    reordered: bool = False
     kids: list[Union["Element", MarkedContent, Annotation]] = field(default_factory=list)
 
     @property
