@@ -40,7 +40,7 @@ def test_a_line_stands_in_its_order(text, shown):
 
 def test_arabic_letters_are_joined_and_none_is_lost():
     assert [hex(ord(letter)) for letter in joined_up("سلام")] == ["0xfeb3", "0xfefc", "0xfee1"]
-    assert sum("\u064b" <= mark <= "\u0652" for mark in joined_up("مُحَمَّد")) == 5
+    assert sum("\u064b" <= mark <= "\u0652" for mark in joined_up("مُحَمَّد")) == 4
     assert joined_up(HEBREW) == HEBREW
     assert all(drawable(letter) for letter in joined_up("سلام عليكم مُحَمَّد الله"))
 
