@@ -116,6 +116,10 @@ class Structure:
         for element in self._inline:
             self._place(element.parent, element)
         self._inline = []
+        drawn = {id(element) for element in self._known.values()}
+        for element in self._before.values():
+            if id(element) not in drawn and not element.reordered:
+                element.words = []  # they are on the page as they are read
         self._before, self._known = self._known, {}
 
     def _level(self, tag: str) -> str:
