@@ -88,9 +88,9 @@ def test_a_table_over_pages_is_one_table_and_its_repeated_head_is_the_pages():
 
 
 def test_a_row_over_pages_is_one_row():
-    long = " ".join(f"word{number}" for number in range(250))
+    long = " ".join(f"word{number}" for number in range(120))
     parts = [small("one"), small(long), small("last")]
-    pdf = drawn([table(columns(("First", 1), ("Second", 1)), [("x", "y"), (parts, "short"), ("u", "v")])])
+    pdf = drawn([table(columns(("First", 1), ("Second", 1)), [("x", "y"), (parts, "short"), ("u", "v")])], 110)
     assert len(pdf.pages) > 2
     nodes = read_tree(pdf).nodes
     assert sum(node.tag == "TR" for node in nodes) == 4
