@@ -52,7 +52,8 @@ def _steps(flowable: Flowable) -> tuple[Step, ...]:
         return (Step("TOC", key),)
     if isinstance(flowable, PlainTable):  # of a foreign section: its cells cannot be told apart
         return (Step("Div", key),)
-    return (Step("Figure", key, getattr(flowable, "alternative_text", None)),)
+    words = getattr(flowable, "alternative_text", None) or getattr(flowable, "alt", None)
+    return (Step("Figure", key, words),)
 
 
 class MarkedFrame(Frame):  # type: ignore[misc]  # ReportLab has no types
