@@ -15,8 +15,7 @@ from reports.page.pictures import PageCanvas, PictureFile
 from reports.page.text import fitted, inline
 from reports.registry import Context
 from reports.tagged.elements import Structure
-from reports.tagged.flowables import Contents
-from reports.tagged.roles import MarkedFrame
+from reports.tagged.flowables import Contents, MarkedFrame
 
 # streams go in as bytes: the 7-bit form takes a quarter more room and most of the time
 rl_config.useA85 = 0

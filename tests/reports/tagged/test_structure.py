@@ -169,7 +169,16 @@ def test_foreign_flowables_are_tagged_or_told():
     assert words_by_element(pdf) == [("P", "plain"), ("P", "kept")]
     assert faults(pdf) == []
     style = [("FONT", (0, 0), (-1, -1), fonts.REGULAR, 7)]
-    pdf = drawn([PlainTable([["a", "b"]], style=style)])
+    pdf = drawn([PlainTable([["a", "b"]], style=style), PlainTable([["h"], ["c"]], style=style, repeatRows=1)])
+    assert words_by_element(pdf) == [("Div P", "a"), ("Div P", "b"), ("Table TR TH", "h"), ("Table TR TD", "c")]
+    assert faults(pdf) == []
+
+
+def test_a_table_of_a_foreign_class_is_told():
+    class Own(PlainTable):
+        pass
+
+    pdf = drawn([Own([["a"]], style=[("FONT", (0, 0), (-1, -1), fonts.REGULAR, 7)])])
     assert faults(pdf) == ["a Div holds words or drawings of its own, which belong to nothing that is read"]
 
 
