@@ -11,7 +11,7 @@ from pipeline.errors import OutputError
 from pipeline.findings.results import load_results
 from reports.numbers import when
 from reports.page.layout import Flowable, heading, note
-from reports.page.publish import publish
+from reports.page.publish import fonts_of, publish
 from reports.registry import Context, Section, sections
 
 __all__ = ["CARRIED", "render"]
@@ -40,7 +40,8 @@ def render(run: Path, target: Path | None = None, altered: Sequence[str] = ()) -
     files = {name: _read(run / name) for name in CARRIED if name in _NEEDED or (run / name).exists()}
     made = when(results.provenance.finished_at)
     context = Context(results, run, hashlib.sha256(files["results.json"]).hexdigest(), files, tuple(altered))
-    publish(context, _story(context), target, files, made)
+    with fonts_of(run):
+        publish(context, _story(context), target, files, made)
     return target
 
 

@@ -9,7 +9,7 @@ from pipeline.findings.spec import SHEETS_FOLDER
 from reports.case_page import case_page
 from reports.numbers import when
 from reports.page.document import PAGE_HEIGHT
-from reports.page.publish import publish
+from reports.page.publish import fonts_of, publish
 from reports.registry import Context
 from reports.short_contents import LastPass
 
@@ -37,6 +37,7 @@ def render_sheets(run: Path, target: Path | None = None, altered: tuple[str, ...
     made = when(results.provenance.finished_at)
     for case in results.cases:
         path = folder / f"{case.study}.pdf"
-        story = case_page(context, case, f"Study {case.study}", PAGE_HEIGHT, level=0, lines=_LINES)
-        publish(context, [*story, LastPass()], path, {}, made)
+        with fonts_of(run):
+            story = case_page(context, case, f"Study {case.study}", PAGE_HEIGHT, level=0, lines=_LINES)
+            publish(context, [*story, LastPass()], path, {}, made)
     return folder

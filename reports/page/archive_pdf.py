@@ -52,7 +52,7 @@ def archive(drawn: DrawnPages, target: Path, results: Results, files: Mapping[st
     """
     description = _description(results, made)
     document, unclaimed = drawn.document, drawn.pages.with_suffix(".unclaimed")
-    with pikepdf.open(drawn.pages) as pdf, pikepdf.open(drawn.pictures) as pictures:
+    with _opened(drawn.pages) as pdf, _opened(drawn.pictures) as pictures:
         place_pictures(pdf, pictures, document.placed)
         _attach(pdf, files, made)
         _colour_space(pdf)
@@ -60,9 +60,14 @@ def archive(drawn: DrawnPages, target: Path, results: Results, files: Mapping[st
         write_structure(pdf, document.structure, document.titles)
         write_metadata(pdf, description, Conformance(None, universal=False))
         _save(pdf, unclaimed)
-    with pikepdf.open(unclaimed) as pdf:
+    with _opened(unclaimed) as pdf:
         write_metadata(pdf, description, claim_of(preflight(pdf)))
         _save(pdf, target)
+
+
+def _opened(path: Path) -> pikepdf.Pdf:
+    """Open a file so that its streams stay on disk until they are written."""
+    return pikepdf.open(path, access_mode=pikepdf.AccessMode.stream)
 
 
 def _save(pdf: pikepdf.Pdf, target: Path) -> None:

@@ -11,12 +11,11 @@ from reportlab.platypus import BaseDocTemplate, PageTemplate, TableStyle
 
 from reports.page.fonts import BOLD, REGULAR
 from reports.page.layout import BODY, CONTENT, GREY, INK, MARGIN, RULE, Flowable, Heading
-from reports.page.pictures import PictureCanvas, PictureFile
+from reports.page.pictures import PageCanvas, PictureFile
 from reports.page.text import fitted, inline
 from reports.registry import Context
 from reports.tagged.elements import Structure
-from reports.tagged.flowables import Contents
-from reports.tagged.roles import MarkedFrame
+from reports.tagged.flowables import Contents, MarkedFrame
 
 # streams go in as bytes: the 7-bit form takes a quarter more room and most of the time
 rl_config.useA85 = 0
@@ -99,7 +98,7 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
 
     def multiBuild(self, story: list[Flowable], **options: Any) -> int:  # noqa: ANN401, N802
         """Draw the pages as often as it takes until all page numbers hold; return how often."""
-        return int(super().multiBuild(story, canvasmaker=PictureCanvas, **options))
+        return int(super().multiBuild(story, canvasmaker=PageCanvas, **options))
 
     def _decorate(self, canvas: Any, document: Any) -> None:  # noqa: ANN401
         canvas.saveState()

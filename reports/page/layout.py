@@ -17,7 +17,7 @@ from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Spacer, Ta
 from reportlab.platypus.doctemplate import NullActionFlowable
 
 from reports.page.fonts import BOLD, REGULAR, width_of
-from reports.page.text import coloured, fitted, inline, joined
+from reports.page.text import CUT, clean, coloured, cut, fitted, inline, joined
 from reports.tagged.elements import Step
 from reports.tagged.flowables import MarkedParagraph as Paragraph
 from reports.tagged.flowables import MarkedTable as Table
@@ -64,6 +64,12 @@ _TITLES = (
         textColor=HexColor(ACCENT), tag="H+",
     ),
 )  # fmt: skip
+
+
+_LONGEST_TITLE = 300  # characters
+_MOST_LINES = 24  # of a table's cell: a third of a page
+_MOST_LINES_OF_HEADS = 8  # they stand on every page of the table
+_ALWAYS_FITS = 120  # characters, in the narrowest column
 
 
 class Heading(Paragraph):
@@ -113,7 +119,7 @@ def subheading(text: object) -> list[Flowable]:
 
 def title(text: object) -> Paragraph:
     """Return the document's title."""
-    return Paragraph(inline(text), _TITLES[0])
+    return Paragraph(inline(cut(clean(text), _LONGEST_TITLE)), _TITLES[0])
 
 
 def paragraph(*parts: object) -> Paragraph:
@@ -197,8 +203,14 @@ def table(
     ``compact`` sets the rows closer.
     """
     shape = _wide_enough(shape, rows)
-    head = [Paragraph(inline(column.head), _NUMBER_HEAD if column.numbers else _HEAD) for column in shape]
-    body = [[_cell(value, column.numbers) for value, column in zip(row, shape, strict=True)] for row in rows]
+    styles = [_NUMBER_HEAD if column.numbers else _HEAD for column in shape]
+    head = [
+        _shortened(Paragraph(inline(column.head), style), column.width, _MOST_LINES_OF_HEADS)
+        for column, style in zip(shape, styles, strict=True)
+    ]
+    body = [
+        [_cell(value, column.numbers, column.width) for value, column in zip(row, shape, strict=True)] for row in rows
+    ]
     below = range(len(rows)) if rules is None else rules
     lines: list[tuple[Any, ...]] = _unbroken(rules, shape, rows)
     lines += [("LINEBELOW", (0, row + 1), (-1, row + 1), 0.35, HexColor(RULE)) for row in below]
@@ -289,23 +301,37 @@ _PLAIN: list[tuple[Any, ...]] = [
 ]
 
 
-def _cell(value: object, numbers: bool) -> Flowable | list[Flowable]:
+def _cell(value: object, numbers: bool, width: float) -> Flowable | list[Flowable]:
+    if isinstance(value, Paragraph):
+        return _shortened(value, width)
     if isinstance(value, Flowable):
         return value
     if isinstance(value, list):
-        return [_cell(part, numbers) for part in value]
-    return Paragraph(inline(value), _NUMBER if numbers else SMALL)
+        cells = [_cell(part, numbers, width) for part in value]
+        return [part for cell in cells for part in (cell if isinstance(cell, list) else [cell])]
+    return _shortened(Paragraph(inline(value), _NUMBER if numbers else SMALL), width)
+
+
+def _shortened(made: Paragraph, width: float, lines: int = _MOST_LINES) -> Flowable | list[Flowable]:
+    """Return a cell's paragraph, cut with a mark after as many lines as a cell may have."""
+    most = lines * made.style.leading
+    if sum(len(getattr(fragment, "text", "")) for fragment in made.frags) < _ALWAYS_FITS:
+        return made
+    if made.wrap(width, 1e6)[1] <= most:
+        return made
+    return [made.split(width, most)[0], Paragraph(coloured(CUT, GREY), made.style)]
 
 
 def facts(rows: Iterable[tuple[str, object]], *, label: float = 0.22, compact: bool = True) -> Table:
     """Return labelled facts, one a row: label in grey, value beside it; ``compact`` sets rows closer."""
-    cells = [[Paragraph(coloured(name, GREY), SMALL), _cell(value, False)] for name, value in rows]
+    widths = [CONTENT * label, CONTENT * (1 - label)]
+    cells = [[_cell(coloured(name, GREY), False, widths[0]), _cell(value, False, widths[1])] for name, value in rows]
     style = [*_PLAIN, ("LINEBELOW", (0, 0), (-1, -1), 0.35, HexColor(RULE))]
     if compact:
         style += [(side, (0, 0), (-1, -1), 1.0) for side in ("TOPPADDING", "BOTTOMPADDING")]
     return Table(
         cells,
-        colWidths=[CONTENT * label, CONTENT * (1 - label)],
+        colWidths=widths,
         style=TableStyle(style),
         splitInRow=1,
         spaceBefore=2,

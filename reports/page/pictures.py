@@ -15,9 +15,10 @@ import pikepdf
 from numpy.typing import NDArray
 from PIL import Image
 
+from reports.page.scripts import shown_in_order
 from reports.tagged.canvas import MarkedCanvas
 
-__all__ = ["PictureCanvas", "PictureFile", "at_print_resolution", "encoded", "picture_file", "place_pictures"]
+__all__ = ["PageCanvas", "PictureFile", "at_print_resolution", "encoded", "picture_file", "place_pictures"]
 
 _DPI = 300
 _PER_CM2 = 4000  # bytes: a page of which two thirds are pictures then stays below a megabyte
@@ -175,8 +176,8 @@ def picture_file(path: Path) -> Iterator[PictureFile]:
         pictures.close()
 
 
-class PictureCanvas(MarkedCanvas):
-    """A canvas that keeps pictures in the document's ``picture_file`` and only names them on its pages.
+class PageCanvas(MarkedCanvas):
+    """A canvas that shows every script in its order, keeps pictures in the document's ``picture_file`` and names them.
 
     ``pictures`` are the names that each page uses, by the page's index.
     """
@@ -184,6 +185,10 @@ class PictureCanvas(MarkedCanvas):
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
         self.pictures: dict[int, set[str]] = {}
         super().__init__(*arguments, **options)
+
+    def ordered(self, text: str) -> str:
+        """Return a line of text in the order of the page: Hebrew and Arabic run from the right, joined."""
+        return shown_in_order(text)
 
     def drawImage(  # noqa: N802  # ReportLab's name
         self,

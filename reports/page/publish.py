@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -12,10 +13,20 @@ from reportlab.platypus.doctemplate import LayoutError
 from pipeline.errors import OutputError
 from reports.page.archive_pdf import DrawnPages, archive
 from reports.page.document import ReportDocument
+from reports.page.fonts import fallback_fonts
 from reports.page.pictures import picture_file
 from reports.registry import Context
 
-__all__ = ["publish"]
+__all__ = ["FONTS", "fonts_of", "publish"]
+
+FONTS = "fonts"
+"""The folder of a run whose TrueType fonts are asked, in the order of their names, for what DejaVu lacks."""
+
+
+def fonts_of(run: Path) -> AbstractContextManager[object]:
+    """Return a context in which text is set with a run's own fonts where DejaVu lacks a character."""
+    fonts = sorted((run / FONTS).glob("*.ttf"))
+    return fallback_fonts(fonts) if fonts else nullcontext()
 
 
 def publish(

@@ -9,10 +9,17 @@ import unicodedata
 from xml.sax.saxutils import escape
 
 from reports.page.fonts import REGULAR, drawable, width_of
+from reports.page.scripts import unjoinable
 
-__all__ = ["DASH", "Markup", "bold", "clean", "coloured", "digest", "fitted", "inline", "joined", "link"]
+__all__ = [
+    "CUT", "DASH", "LONGEST", "Markup", "bold", "clean", "coloured", "cut", "digest", "fitted", "inline", "joined",
+    "link",
+]  # fmt: skip
 
 DASH = "—"
+CUT = "… [cut here; whole in results.json]"
+LONGEST = 3000
+"""The most characters of one value that a paragraph shows."""
 
 # shown by their number: invisible, reordering, unassigned or private characters could make a text read as
 # another
@@ -28,8 +35,8 @@ class Markup(str):
 def clean(value: object) -> str:
     """Return data as plain text that the font can show, line breaks kept; None is a dash.
 
-    Other white space becomes a space; a character that the font lacks, or that cannot be seen, becomes
-    ``[U+4E2D]``.
+    Other white space becomes a space; a character that the fonts lack, that cannot be seen, or whose script would
+    be shown wrongly becomes ``[U+4E2D]``.
     """
     if value is None:
         return DASH
@@ -44,7 +51,7 @@ def _visible(character: str) -> str:
         return character
     if character == "\t" or unicodedata.category(character) in ("Zs", "Zl", "Zp"):
         return " "
-    if unicodedata.category(character) in _HIDDEN or not drawable(character):
+    if unicodedata.category(character) in _HIDDEN or unjoinable(character) or not drawable(character):
         return f"[U+{ord(character):04X}]"
     return character
 
@@ -53,7 +60,18 @@ def inline(value: object) -> Markup:
     """Return data, or markup that is passed on as it is, for use inside a paragraph."""
     if isinstance(value, Markup):
         return value
-    return Markup(escape(clean(value)).replace("\n", "<br/>"))
+    return Markup(escape(cut(clean(value), LONGEST)).replace("\n", "<br/>"))
+
+
+def cut(text: str, most: int) -> str:
+    """Return a text that is longer than ``most`` characters cut there, with a mark that says so.
+
+    Whole words are in ``results.json``: no sentence of the report's own is that long, and no reader wants pages of one
+    name.
+    """
+    if len(text) <= most:
+        return text
+    return f"{text[:most].rstrip()} {CUT}"
 
 
 def joined(*parts: object, by: str = "") -> Markup:

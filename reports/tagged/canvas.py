@@ -33,7 +33,15 @@ class _Place:
 
 
 class _MarkedText(PDFTextObject):  # type: ignore[misc]  # ReportLab has no types
-    """A text object inside which the owner changes where a link begins and ends, and whose lines end with a space."""
+    """A text object inside which the owner changes where a link begins and ends, and whose lines end with a space.
+
+    What the canvas puts into another order for the page is read in its own.
+    """
+
+    def _formatText(self, text: str) -> str:  # noqa: N802  # ReportLab's name
+        shown = self._canvas.ordered(text)
+        self._canvas.note_words(text, reordered=shown != text)
+        return str(super()._formatText(shown))
 
     def _textOut(self, text: str, TStar: int = 0) -> None:  # noqa: N802, N803  # ReportLab's names
         # a paragraph's lines would be read as if the words at their ends were one
@@ -122,6 +130,16 @@ class MarkedCanvas(Canvas):  # type: ignore[misc]
     def beginText(self, x: float = 0, y: float = 0, direction: str | None = None) -> PDFTextObject:  # noqa: N802
         """Return a text object that knows where links begin and end."""
         return _MarkedText(self, x, y, direction=direction)
+
+    def ordered(self, text: str) -> str:
+        """Return one line of text as it stands on the page from the left."""
+        return text
+
+    def note_words(self, text: str, *, reordered: bool) -> None:
+        """Keep the words of the present element in the order of reading, where the page has them in another."""
+        if isinstance(self.owner, Element):
+            self.owner.words.append(text)
+            self.owner.reordered = self.owner.reordered or reordered
 
     def link_mark(self, destination: str) -> str:
         """Return what stands in a text where its words begin to belong to a link."""

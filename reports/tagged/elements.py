@@ -55,13 +55,18 @@ class Step:
 
 @dataclass(eq=False, slots=True)
 class Element:
-    """An element of the structure; ``kids`` are in reading order, ``parent`` is None below a section."""
+    """An element of the structure; ``kids`` are in reading order, ``parent`` is None below a section.
+
+    ``words`` are its own, in the order of reading; where the page has them in another, it is ``reordered``.
+    """
 
     tag: str
     alt: str | None = None
     attributes: Mapping[str, str | int] = field(default_factory=dict)
     kept: bool = False
     parent: Union["Element", None] = None
+    words: list[str] = field(default_factory=list)
+    reordered: bool = False
     kids: list[Union["Element", MarkedContent, Annotation]] = field(default_factory=list)
 
     @property
@@ -111,6 +116,10 @@ class Structure:
         for element in self._inline:
             self._place(element.parent, element)
         self._inline = []
+        drawn = {id(element) for element in self._known.values()}
+        for element in self._before.values():
+            if id(element) not in drawn and not element.reordered:
+                element.words = []  # they are on the page as they are read
         self._before, self._known = self._known, {}
 
     def _level(self, tag: str) -> str:

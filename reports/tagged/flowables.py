@@ -7,7 +7,7 @@ from typing import Any
 
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.pdfbase.pdfmetrics import stringWidth
-from reportlab.platypus import Flowable
+from reportlab.platypus import Flowable, Frame
 from reportlab.platypus import Paragraph as PlainParagraph
 from reportlab.platypus import Table as PlainTable
 from reportlab.platypus.tableofcontents import TableOfContents
@@ -16,7 +16,7 @@ from reports.tagged.canvas import MarkedCanvas
 from reports.tagged.elements import Step
 from reports.tagged.roles import announced
 
-__all__ = ["Contents", "MarkedParagraph", "MarkedTable"]
+__all__ = ["Contents", "MarkedFrame", "MarkedParagraph", "MarkedTable", "adopt"]
 
 
 class MarkedParagraph(PlainParagraph):  # type: ignore[misc]  # ReportLab has no types
@@ -154,6 +154,14 @@ class MarkedTable(PlainTable):  # type: ignore[misc]
                 super()._drawCell(content, *arguments)
 
 
+def adopt(flowable: Flowable) -> None:
+    """Make a table of ReportLab's own class one that says what it is, wherever it was made."""
+    if type(flowable) is PlainTable:
+        flowable.__class__ = MarkedTable
+        flowable.element_key = object()
+        flowable.row_keys = tuple(object() for _ in range(flowable._nrows))  # noqa: SLF001
+
+
 class _CellByCell:
     """What ReportLab calls while it draws a table, before and after each cell."""
 
@@ -184,6 +192,7 @@ class _Announced:
 
     def drawOn(self, canvas: MarkedCanvas, x: float, y: float, _sW: float = 0) -> None:  # noqa: N802, N803
         """Draw the flowable inside its element."""
+        adopt(self._flowable)
         with announced(canvas, self._flowable):
             self._flowable.drawOn(canvas, x, y, _sW)
 
@@ -245,3 +254,13 @@ def _line(canvas: Any, x: float, y: float, words: str, style: ParagraphStyle) ->
     text.setFillColor(style.textColor)
     text.textOut(words)
     canvas.drawText(text)
+
+
+class MarkedFrame(Frame):  # type: ignore[misc]
+    """A frame that announces what it draws."""
+
+    def add(self, flowable: Flowable, canvas: Any, trySplit: int = 0) -> int:  # noqa: ANN401, N803  # ReportLab's name
+        """Draw the flowable at the frame's present place; return 0 where it does not fit."""
+        adopt(flowable)
+        with announced(canvas, flowable):
+            return int(super().add(flowable, canvas, trySplit))

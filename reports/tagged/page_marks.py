@@ -55,7 +55,7 @@ class _Reader:
             self._open.append("text")
         elif operator in _CMYK:
             self._marks.cmyk += 1
-        elif operator in _PAINT and not any(item != "text" for item in self._open):
+        elif operator in _PAINT and "mark" not in self._open:
             self._marks.unmarked += 1
         self._path = operator in _PATH or (self._path and operator not in _ENDS)
 
@@ -63,14 +63,15 @@ class _Reader:
         tag = str(operands[0]).lstrip("/")
         properties = operands[1] if len(operands) > 1 and isinstance(operands[1], pikepdf.Dictionary) else {}
         number = properties.get("/MCID")
-        self._marks.nested += any(item != "text" for item in self._open)
+        real = number is not None or tag == "Artifact"
+        # what only says how it is read may stand inside
+        self._marks.nested += real and any(item == "mark" for item in self._open)
         self._marks.crossed += self._path  # a mark stands between a path and what paints it
         if number is not None:
             if int(number) in self._marks.numbers:
                 self._marks.twice.append(int(number))
             self._marks.numbers[int(number)] = tag
-        real = number is not None or tag == "Artifact"
-        self._open.append("mark" if real else "text")  # a mark without a number and a name owns nothing
+        self._open.append("mark" if real else "words")  # a mark without a number and a name owns nothing
 
     def _end(self, operator: str) -> None:
         self._marks.crossed += self._path

@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, runtime_checkable
 
-from reportlab.platypus import Flowable, Frame, KeepTogether, Spacer
+from reportlab.platypus import Flowable, KeepTogether, Spacer
 from reportlab.platypus import Paragraph as PlainParagraph
 from reportlab.platypus import Table as PlainTable
 from reportlab.platypus.doctemplate import ActionFlowable
@@ -13,7 +13,7 @@ from reportlab.platypus.tableofcontents import TableOfContents
 from reports.tagged.canvas import MarkedCanvas
 from reports.tagged.elements import Step
 
-__all__ = ["MarkedFrame", "announced", "describe", "described"]
+__all__ = ["announced", "describe", "described"]
 
 
 @runtime_checkable
@@ -50,15 +50,7 @@ def _steps(flowable: Flowable) -> tuple[Step, ...]:
         return (Step("P", key),)
     if isinstance(flowable, TableOfContents):
         return (Step("TOC", key),)
-    if isinstance(flowable, PlainTable):  # of a foreign section: its cells cannot be told apart
+    if isinstance(flowable, PlainTable):  # of a class that is not ours: its cells cannot be told apart
         return (Step("Div", key),)
-    return (Step("Figure", key, getattr(flowable, "alternative_text", None)),)
-
-
-class MarkedFrame(Frame):  # type: ignore[misc]  # ReportLab has no types
-    """A frame that announces what it draws."""
-
-    def add(self, flowable: Flowable, canvas: Any, trySplit: int = 0) -> int:  # noqa: ANN401, N803  # ReportLab's name
-        """Draw the flowable at the frame's present place; return 0 where it does not fit."""
-        with announced(canvas, flowable):
-            return int(super().add(flowable, canvas, trySplit))
+    words = getattr(flowable, "alternative_text", None) or getattr(flowable, "alt", None)
+    return (Step("Figure", key, words),)

@@ -48,6 +48,8 @@ class _Writer:
         made = self._pdf.make_indirect(Dictionary(S=Name(f"/{element.tag}"), P=parent))
         if element.alt is not None:
             made.Alt = element.alt
+        elif element.reordered:
+            made.ActualText = "".join(element.words).strip()
         if element.attributes:
             values = {f"/{name}": _value(value) for name, value in element.attributes.items()}
             made.A = Dictionary({"/O": Name.Table, **values})

@@ -9,7 +9,7 @@ from PIL import Image
 from reportlab.lib.utils import ImageReader
 
 from reports.page.pictures import (
-    PictureCanvas,
+    PageCanvas,
     PictureFile,
     at_print_resolution,
     encoded,
@@ -108,7 +108,7 @@ def test_no_pictures_are_a_file_too(tmp_path):
 def drawn(pictures):
     """Draw one picture on two pages and another on the second; return the pages and which page names which."""
     target = io.BytesIO()
-    canvas = PictureCanvas(target, pagesize=(100, 100), invariant=1)
+    canvas = PageCanvas(target, pagesize=(100, 100), invariant=1)
     canvas._doctemplate = type("Document", (), {"picture_file": pictures})()
     first, second = (ImageReader(Image.fromarray(NOISE[:size, :size])) for size in (20, 30))
     canvas.drawImage(first, 10, 10, 50, 50)
@@ -138,7 +138,7 @@ def test_pages_name_pictures_and_the_file_holds_each_once(tmp_path):
 
 def test_without_a_file_for_pictures_they_are_drawn_as_ever():
     target = io.BytesIO()
-    canvas = PictureCanvas(target, pagesize=(100, 100))
+    canvas = PageCanvas(target, pagesize=(100, 100))
     canvas.drawImage(ImageReader(Image.fromarray(NOISE[:20, :20])), 10, 10, 50, 50)
     canvas.showPage()
     canvas.save()

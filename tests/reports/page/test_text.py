@@ -7,8 +7,8 @@ import pytest
 from reportlab.platypus import Paragraph
 
 from reports.page.fonts import BOLD, REGULAR, drawable, width_of
-from reports.page.layout import BODY, SMALL, columns, paragraph, table
-from reports.page.text import DASH, Markup, bold, clean, coloured, digest, fitted, inline, joined, link
+from reports.page.layout import BODY, CONTENT, SMALL, columns, paragraph, small, table
+from reports.page.text import CUT, DASH, Markup, bold, clean, coloured, cut, digest, fitted, inline, joined, link
 
 NASTY = (
     '<img src="/etc/passwd">',
@@ -86,8 +86,30 @@ def test_cells_wrap_instead_of_overflowing():
     made = table(shape, [("y" * 5000, "z" * 500)])
     width, height = made.wrap(sum(column.width for column in shape), 10_000)
     assert width == pytest.approx(sum(column.width for column in shape))
-    assert height > 400
-    assert len(made.split(width, 300)) == 2
+    assert 200 < height < 300
+    assert len(made.split(width, 150)) == 2
+
+
+@pytest.mark.parametrize("make", [lambda value: value, bold, small, lambda value: [small(value)]])
+def test_a_long_value_is_cut_in_a_cell_and_says_so(make):
+    shape = columns(("A", 1), ("B", 1))
+    made = table(shape, [(make("long " * 2000), "short")])
+    cell = made._cellvalues[1][0]
+    assert [part.getPlainText() for part in cell][-1] == CUT
+    assert made.wrap(CONTENT, 10_000)[1] < 300
+
+
+def test_a_long_head_leaves_room_for_its_table():
+    made = table(columns(("long head " * 500, 1), ("B", 9)), [("a", "b")])
+    assert made.wrap(CONTENT, 10_000)[1] < 150
+
+
+@pytest.mark.parametrize("most", [10, 100])
+def test_a_value_is_cut_in_a_paragraph_too(most):
+    assert cut("x" * most, most) == "x" * most
+    assert cut("x" * (most + 1), most) == "x" * most + f" {CUT}"
+    assert str(inline("y" * 10_000)).endswith(CUT)
+    assert len(inline("y" * 10_000)) < 4000
 
 
 def test_a_paragraph_opens_no_file(monkeypatch, tmp_path):

@@ -8,7 +8,7 @@ from reportlab.platypus import BaseDocTemplate, PageTemplate
 from reports.page import fonts
 from reports.page.layout import Heading
 from reports.tagged.canvas import MarkedCanvas
-from reports.tagged.roles import MarkedFrame
+from reports.tagged.flowables import MarkedFrame
 from reports.tagged.tree import read_tree
 from reports.tagged.write import write_structure
 

@@ -88,9 +88,12 @@ def test_a_table_over_pages_is_one_table_and_its_repeated_head_is_the_pages():
 
 
 def test_a_row_over_pages_is_one_row():
-    long = " ".join(f"word{number}" for number in range(250))
+    long = " ".join(f"word{number}" for number in range(120))
     parts = [small("one"), small(long), small("last")]
-    pdf = drawn([table(columns(("First", 1), ("Second", 1)), [("x", "y"), (parts, "short"), ("u", "v")])])
+    rows_ = [["First", "Second"], ["x", "y"], [parts, "short"], ["u", "v"]]
+    cells = [[small(cell) if isinstance(cell, str) else cell for cell in row] for row in rows_]
+    style = [("FONT", (0, 0), (-1, -1), fonts.REGULAR, 7)]
+    pdf = drawn([Table(cells, colWidths=[200, 60], style=style, repeatRows=1, splitInRow=1)], 110)
     assert len(pdf.pages) > 2
     nodes = read_tree(pdf).nodes
     assert sum(node.tag == "TR" for node in nodes) == 4
@@ -166,7 +169,16 @@ def test_foreign_flowables_are_tagged_or_told():
     assert words_by_element(pdf) == [("P", "plain"), ("P", "kept")]
     assert faults(pdf) == []
     style = [("FONT", (0, 0), (-1, -1), fonts.REGULAR, 7)]
-    pdf = drawn([PlainTable([["a", "b"]], style=style)])
+    pdf = drawn([PlainTable([["a", "b"]], style=style), PlainTable([["h"], ["c"]], style=style, repeatRows=1)])
+    assert words_by_element(pdf) == [("Div P", "a"), ("Div P", "b"), ("Table TR TH", "h"), ("Table TR TD", "c")]
+    assert faults(pdf) == []
+
+
+def test_a_table_of_a_foreign_class_is_told():
+    class Own(PlainTable):
+        pass
+
+    pdf = drawn([Own([["a"]], style=[("FONT", (0, 0), (-1, -1), fonts.REGULAR, 7)])])
     assert faults(pdf) == ["a Div holds words or drawings of its own, which belong to nothing that is read"]
 
 
@@ -193,7 +205,7 @@ def test_what_readers_need_beside_the_tree():
 def test_every_mark_has_one_owner_whatever_is_drawn(count):
     story = [paragraph("p"), callout(small("c"), table(columns(("a", 1), ("b", 1)), [("1", "2")] * 9)),
              described(picture(), "d"), facts([("k", ["v", bold("w"), inline("x")])])] * count  # fmt: skip
-    pdf = drawn(story, 300)
+    pdf = drawn(story, 700)
     assert faults(pdf) == []
     assert preflight(pdf)  # it is no archive file, only tagged
 
