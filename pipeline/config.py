@@ -18,6 +18,7 @@ from pydantic import (
 from pipeline.config_change import ChangeConfig
 from pipeline.config_part import ConfigPart as _Part
 from pipeline.config_part import Share
+from pipeline.config_statements import StatementsConfig
 from pipeline.vocabulary import (
     ALL_BASELINES,
     BASELINES,
@@ -168,6 +169,9 @@ class ModelConfig(_Part):
     name numbers, nothing is called. ``output_name`` names the logits in a dict or tuple where they are not obvious.
 
     ``segmentation``: the outputs are those of every voxel. A study's probability of a label is then its highest.
+
+    ``training_hashes``: a text file with the SHA-256 of each file that the model was trained on, one a line, as
+    ``sha256sum`` writes it; studies of which an image file is among them are named.
     """
 
     name: str
@@ -188,6 +192,7 @@ class ModelConfig(_Part):
     layers: Names = ("auto",)
     grids: dict[str, GridConfig] = Field(default_factory=dict)
     training_data: str = "not disclosed"
+    training_hashes: Path | None = None
 
     @property
     def kind(self) -> Literal["logits", "probability", "regression"]:
@@ -456,6 +461,7 @@ class AuditConfig(_Part):
     criteria: tuple[Criterion, ...] = ()
     change: ChangeConfig = ChangeConfig()
     report: ReportConfig = ReportConfig()
+    statements: StatementsConfig = StatementsConfig()
     run: RunConfig = RunConfig()
 
     @property
@@ -477,7 +483,7 @@ class AuditConfig(_Part):
         parts = json.loads(self.model_dump_json(include={"model", "prepare", "explain", "overlap"}))
         for free_text in ("name", "version", "training_data"):
             del parts["model"][free_text]
-        for path in ("bundle", "weights"):  # the weights count by their own hash, not by where they lie
+        for path in ("bundle", "weights", "training_hashes"):  # weights count by their own hash, not by where they lie
             del parts["model"][path]
         return digest_of({**parts, **self._read(), "seed": self.run.seed})
 
@@ -522,7 +528,7 @@ def resolved(config: AuditConfig, folder: Path) -> AuditConfig:
     return config.model_copy(
         update={
             "archive": config.archive.model_copy(update=absolute(config.archive, "path", "manifest")),
-            "model": config.model.model_copy(update=absolute(config.model, "bundle", "weights")),
+            "model": config.model.model_copy(update=absolute(config.model, "bundle", "weights", "training_hashes")),
             "report": config.report.model_copy(update=absolute(config.report, "predecessor")),
             "run": config.run.model_copy(update=absolute(config.run, "output", "cache")),
         }

@@ -11,8 +11,9 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("results", 4): "bbbf86613fcc4db5a9e7fd5a3cecd71c2f23dd612ceb30fdacbe6ed99675d6d3",
-    ("audit", 3): "4694f5cf2760ff784577e94a8ed0bcd7b46c46f8e10dacee205ae380e8734908",
+    ("run", 4): "9ade0a8393c602fc4f89fddd8dca9f5cfea0ad6cc6c4f836517bd1e5b65f4180",
+    ("results", 4): "c3c846da6cc7e47b5c5bae223ffd01c0c7a5ca19731899906297358a1ad6386f",
+    ("audit", 3): "b1e457ab4403954cb182cf5bd82c53e64ee377d07bbc9f676467f5ef07f3799e",
     ("results", 3): "8455f9478e636ad2601d87b0eb95817b961c81fbe166677c006e72920804b116",
     ("run", 3): "8d1b740c92316a9a688085d57a8ba1e45d4e6560c41e7f6b8363cf90c2a71aa5",
     ("audit", 2): "7e0d9c7f32b13dd3540e7c0c3c029b3b5d66badc3a55ca4d2871a57d0dc58a83",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.conclusions.choose_cases import choose_cases
+from pipeline.conclusions.cohort_table import cohort_table
 from pipeline.conclusions.input_summary import summarised
 from pipeline.config import AuditConfig
 from pipeline.evidence.cohort.classifier import classification
@@ -22,7 +23,7 @@ from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Proven
 from pipeline.findings.results import CaseEntry, Compared, Results
 from pipeline.findings.spec import Member, RunSpec
 from pipeline.findings.study_audit import StudyAudit
-from pipeline.vocabulary import BETTER, CLASSIFIER, CLASSIFIER_METRICS, STRATA_BY_PREDICTION
+from pipeline.vocabulary import BETTER, CLASSIFIER, CLASSIFIER_METRICS, STATEMENTS, STRATA_BY_PREDICTION
 
 __all__ = ["Shown", "chosen_cases", "conclude", "shown_in"]
 
@@ -102,6 +103,9 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         frameworks=config.report.frameworks,
         changes=shown.changes,
         margins=config.change.margins,
+        statements={name: texts for name in STATEMENTS if (texts := getattr(config.statements, name))},
+        cohort_table=cohort_table(audits),
+        training_overlap=spec.training,
     )
 
 
