@@ -15,10 +15,9 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.config_change import ChangeConfig
 from pipeline.config_part import ConfigPart as _Part
 from pipeline.config_part import Share
-from pipeline.config_statements import StatementsConfig
+from pipeline.config_statements import ChangeConfig, StatementsConfig
 from pipeline.vocabulary import (
     ALL_BASELINES,
     BASELINES,

@@ -25,8 +25,7 @@ from pipeline.config import (
     VolumeConfig,
     resolved,
 )
-from pipeline.config_change import ChangeConfig
-from pipeline.config_statements import StatementsConfig
+from pipeline.config_statements import ChangeConfig, StatementsConfig
 from pipeline.errors import ConfigError
 
 __all__ = [

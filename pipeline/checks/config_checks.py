@@ -20,7 +20,7 @@ from pipeline.extensions import names_of
 from pipeline.findings.lock import read_lock
 from pipeline.models.bundle_files import bundle_files, weights_digest
 from pipeline.studies.listing.manifest import read_manifest
-from pipeline.studies.training_hashes import read_training_hashes
+from pipeline.studies.listing.training_hashes import read_training_hashes
 from pipeline.vocabulary import STRATA_BY_PREDICTION
 
 __all__ = ["check_content", "check_names", "checked_config", "is_cron"]

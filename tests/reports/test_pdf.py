@@ -114,10 +114,10 @@ def test_the_contents_link_and_the_bookmarks_name_each_section(run):
     with pikepdf.open(run / "report.pdf") as pdf:
         with pdf.open_outline() as outline:
             titles = [entry.title for entry in outline.root]
-            cases = [entry.title for entry in outline.root[11].children]
+            cases = [entry.title for entry in outline.root[12].children]
         links = [one for one in pdf.pages[1].Annots if one.Subtype == "/Link"]
         assert titles[0] == "1 Summary"
-        assert len(titles) == 16
+        assert len(titles) == 17
         assert cases == [f"Case {number}: {case}" for number, case in enumerate(
             ("S0007", "S0012", "S0020", "S0031", "S0044"), 1
         )]  # fmt: skip
@@ -268,7 +268,7 @@ def test_errors_are_one_clear_line(tmp_path, run):
     with pytest.raises(OutputError, match=r"results\.json: cannot be read"):
         render(tmp_path)
     (tmp_path / "results.json").write_text('{"schema_version": 99}')
-    with pytest.raises(OutputError, match="is of schema 99, and this version of camaudit reads schema 3"):
+    with pytest.raises(OutputError, match="is of schema 99, and this version of camaudit reads schema 4"):
         render(tmp_path)
     folder = example.write_run(tmp_path / "half")
     (folder / "per_study.csv").unlink()

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from pipeline.errors import ConfigError
-from pipeline.studies.training_hashes import read_training_hashes
+from pipeline.studies.listing.training_hashes import read_training_hashes
 
 ONE, OTHER = (hashlib.sha256(content).hexdigest() for content in (b"one", b"other"))
 
