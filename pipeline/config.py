@@ -15,8 +15,8 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.config_change import ChangeConfig
 from pipeline.config_part import ConfigPart, Names, Share, listed
+from pipeline.config_statements import ChangeConfig, StatementsConfig
 from pipeline.criterion import Criterion, bound_fault
 from pipeline.vocabulary import (
     ALL_BASELINES,
@@ -160,6 +160,9 @@ class ModelConfig(ConfigPart):
     name numbers, nothing is called. ``output_name`` names the logits in a dict or tuple where they are not obvious.
 
     ``segmentation``: the outputs are those of every voxel. A study's probability of a label is then its highest.
+
+    ``training_hashes``: a text file with the SHA-256 of each file that the model was trained on, one a line, as
+    ``sha256sum`` writes it; studies of which an image file is among them are named.
     """
 
     name: str
@@ -180,6 +183,7 @@ class ModelConfig(ConfigPart):
     layers: Names = ("auto",)
     grids: dict[str, GridConfig] = Field(default_factory=dict)
     training_data: str = "not disclosed"
+    training_hashes: Path | None = None
 
     @property
     def kind(self) -> Literal["logits", "probability", "regression"]:
@@ -328,6 +332,7 @@ class AuditConfig(ConfigPart):
     criteria: tuple[Criterion, ...] = ()
     change: ChangeConfig = ChangeConfig()
     report: ReportConfig = ReportConfig()
+    statements: StatementsConfig = StatementsConfig()
     run: RunConfig = RunConfig()
 
     @property
@@ -349,7 +354,7 @@ class AuditConfig(ConfigPart):
         parts = json.loads(self.model_dump_json(include={"model", "prepare", "explain", "overlap"}))
         for free_text in ("name", "version", "training_data"):
             del parts["model"][free_text]
-        for path in ("bundle", "weights"):  # the weights count by their own hash, not by where they lie
+        for path in ("bundle", "weights", "training_hashes"):  # weights count by their own hash, not by where they lie
             del parts["model"][path]
         return digest_of({**parts, **self._read(), "seed": self.run.seed})
 
@@ -394,7 +399,7 @@ def resolved(config: AuditConfig, folder: Path) -> AuditConfig:
     return config.model_copy(
         update={
             "archive": config.archive.model_copy(update=absolute(config.archive, "path", "manifest")),
-            "model": config.model.model_copy(update=absolute(config.model, "bundle", "weights")),
+            "model": config.model.model_copy(update=absolute(config.model, "bundle", "weights", "training_hashes")),
             "report": config.report.model_copy(update=absolute(config.report, "predecessor")),
             "run": config.run.model_copy(update=absolute(config.run, "output", "cache")),
         }

@@ -25,7 +25,7 @@ from pipeline.config import (
     VolumeConfig,
     resolved,
 )
-from pipeline.config_change import ChangeConfig
+from pipeline.config_statements import ChangeConfig, StatementsConfig
 from pipeline.errors import ConfigError
 
 __all__ = [
@@ -347,7 +347,7 @@ def _keys_at(parents: Sequence[str | int]) -> list[str]:
     parts: dict[str, type[BaseModel]] = {
         "archive": ArchiveConfig, "model": ModelConfig, "explain": ExplainConfig, "overlap": OverlapConfig,
         "volume": VolumeConfig, "criteria": Criterion, "cases": CasesConfig, "report": ReportConfig, "run": RunConfig,
-        "change": ChangeConfig,
+        "change": ChangeConfig, "statements": StatementsConfig,
     }  # fmt: skip
     names = [str(part) for part in parents if str(part) in parts]
     return sorted((parts[names[-1]] if names else AuditConfig).model_fields)

@@ -25,6 +25,8 @@ __all__ = [
     "NO_FINDING",
     "OTHER_READERS",
     "PEAK_REGIONS",
+    "SMALLEST_GROUP",
+    "STATEMENTS",
     "STATUSES",
     "STRATA",
     "STRATA_BY_PREDICTION",
@@ -265,3 +267,21 @@ FRAMEWORKS: Final[Mapping[str, str]] = {
 
 USUAL_FRAMEWORKS: Final[tuple[Framework, ...]] = ("eu-ai-act", "claim-2024")
 """Those that a report lists unless others are asked for."""
+
+SMALLEST_GROUP: Final = 5
+"""Patients or studies that a group of the cohort's table needs to be printed by itself."""
+
+STATEMENTS: Final[Mapping[str, str]] = {
+    "users": "Intended users",
+    "known_risks": "Known risks and misuse",
+    "responsible": "Responsible persons",
+    "selection": "Selection of the cohort",
+    "setting": "Sites and period",
+    "acquisition": "Acquisition",
+    "readers": "Readers of the reference standard",
+    "experience": "Experience of the readers",
+    "protocol": "Protocol of reading",
+    "blinding": "Blinding of the readers",
+    "independence": "Independence from the training data",
+}
+"""What the authors of an audit can state, by its key, in the order in which a report prints it."""

@@ -134,6 +134,11 @@ MISTAKES = (
         ("change.margins.hd95: has no upper end, so no test of its mean difference is valid",),
     ),
     Mistake(
+        "a list of hashes that is none",
+        edited(("model.training_hashes", "planted_network.py")),
+        ("model.training_hashes: ", "line 2 does not begin with a SHA-256 of 64 hex digits"),
+    ),
+    Mistake(
         "a predecessor that is no run",
         edited(("report", {"predecessor": "archive"})),
         ("report.predecessor: ", "holds no finished run; give the folder of a run or of an audit"),

@@ -11,9 +11,10 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("results", 4): "2ab242b0c1f835fd4447def21e8932868420b1d046e6dfc930668927189b52ac",
+    ("results", 4): "80efb39694f3ee525d6e7ab9aaf7577a5e80a9000bac3681d91127195659635c",
+    ("run", 4): "9ade0a8393c602fc4f89fddd8dca9f5cfea0ad6cc6c4f836517bd1e5b65f4180",
+    ("audit", 3): "a0b1371f9c7129d3af4d88762e430298309590fa3580e0efadf9394ece0e10f5",
     ("run", 3): "8d1b740c92316a9a688085d57a8ba1e45d4e6560c41e7f6b8363cf90c2a71aa5",
-    ("audit", 3): "325586b9b884b085b66767950112d3c469cdd3e9fa34014bbc1025352a062813",
     ("results", 3): "8455f9478e636ad2601d87b0eb95817b961c81fbe166677c006e72920804b116",
     ("audit", 2): "7e0d9c7f32b13dd3540e7c0c3c029b3b5d66badc3a55ca4d2871a57d0dc58a83",
     ("audit", 1): "af77d2a9e06c13bf5cd94ca86b4e23b2565ba5d6a0a5ff6fb66fee47c02da24a",

@@ -29,7 +29,7 @@ EXIT_CODES: Mapping[str, int] = {
 }  # fmt: skip
 """0: not worse. 1: worse, or with margins not shown to be not worse. 2: there is nothing to compare by."""
 
-_MOST_FLIPS = 20
+_MOST_FLIPS = 8
 
 
 @dataclass(frozen=True)
@@ -131,12 +131,13 @@ def _lines(change: RunChange) -> list[str]:
     lines += [f"  {'differs':<14} {sentence}" for sentence in change.differs]
     lines += [f"  {'not compared':<14} {sentence}" for sentence in change.not_compared]
     lines += [_figure(figure) for figure in change.figures]
-    lines += [_flip(flip) for flip in change.flips[:_MOST_FLIPS]]
+    lost_first = sorted(change.flips, key=lambda flip: (flip.gained is not False, flip.what))
+    lines += [_flip(flip) for flip in lost_first[:_MOST_FLIPS]]
     if len(change.flips) > _MOST_FLIPS:
         lines.append(f"  {'flipped':<14} and {len(change.flips) - _MOST_FLIPS} more, in --json")
     if any(figure.margin is not None for figure in change.figures) and not change.locked:
         lines.append(f"  {'EXPLORATORY':<14} the margins were not locked before the second run")
-    return [*lines, f"{change.answer}: {change.reason} ({CHANGE_ANSWERS[change.answer]})"]
+    return [*lines, f"{CHANGE_ANSWERS[change.answer]}: {change.reason}"]
 
 
 def _figure(figure: FigureChange) -> str:

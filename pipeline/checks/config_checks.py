@@ -21,6 +21,7 @@ from pipeline.extensions import names_of
 from pipeline.findings.lock import read_lock
 from pipeline.models.bundle_files import bundle_files, weights_digest
 from pipeline.studies.listing.manifest import read_manifest
+from pipeline.studies.listing.training_hashes import read_training_hashes
 from pipeline.vocabulary import NOTHING, STRATA_BY_PREDICTION, ConfusionCell
 
 __all__ = ["check_content", "check_names", "checked_config"]
@@ -515,6 +516,15 @@ def _output(config: AuditConfig, _: Path) -> Iterator[Fault]:
             yield _fault("run", name, says=f"{folder} cannot be written: no permission in {existing}")
 
 
+def _training_hashes(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    if config.model.training_hashes is None:
+        return
+    try:
+        read_training_hashes(config.model.training_hashes)
+    except ConfigError as error:
+        yield _fault("model", "training_hashes", says=str(error))
+
+
 def _predecessor(config: AuditConfig, _: Path) -> Iterator[Fault]:
     folder = config.report.predecessor
     if folder is None:
@@ -554,6 +564,7 @@ _OF_FILES: tuple[tuple[Sequence[str], Check], ...] = (
     (("model.bundle", "model.weights"), _bundle),
     (("model.weights",), _weights),
     (("model.factory",), _factory),
+    (("model.training_hashes",), _training_hashes),
     (("report.predecessor",), _predecessor),
     (("run.output", "run.cache"), _output),
 )

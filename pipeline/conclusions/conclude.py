@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from pipeline.conclusions.choose_cases import choose_cases
+from pipeline.conclusions.cohort_table import cohort_table
 from pipeline.conclusions.input_summary import summarised
 from pipeline.conclusions.whereabouts import whereabouts, wrong_answers
 from pipeline.config import AuditConfig
@@ -38,7 +39,7 @@ from pipeline.findings.plotted.history import RunPoint
 from pipeline.findings.results import CaseEntry, Compared, ConfusionMatrix, PictureFacts, Results
 from pipeline.findings.spec import Member, RunSpec
 from pipeline.findings.study_audit import StudyAudit
-from pipeline.vocabulary import ANSWERS, BETTER, CLASSIFIER, CLASSIFIER_METRICS, STRATA_BY_PREDICTION
+from pipeline.vocabulary import ANSWERS, BETTER, CLASSIFIER, CLASSIFIER_METRICS, STATEMENTS, STRATA_BY_PREDICTION
 
 __all__ = ["Shown", "chosen_cases", "conclude", "shown_in"]
 
@@ -148,6 +149,9 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         frameworks=config.report.frameworks,
         changes=shown.changes,
         margins=config.change.margins,
+        statements={name: texts for name in STATEMENTS if (texts := getattr(config.statements, name))},
+        cohort_table=cohort_table(audits),
+        training_overlap=spec.training,
     )
 
 

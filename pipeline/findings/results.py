@@ -8,6 +8,7 @@ from pydantic import ValidationError, model_validator
 
 from pipeline.errors import OutputError
 from pipeline.findings.context.changes import RunChange
+from pipeline.findings.context.cohort import CohortRow, TrainingOverlap
 from pipeline.findings.estimates import Agreement, Estimate, Verdict
 from pipeline.findings.facts import InputSummary, Lock, MethodFacts, MetricFacts, ModelFacts, Provenance
 from pipeline.findings.frozen_model import FrozenModel
@@ -189,7 +190,8 @@ class Results(FrozenModel):
     first. ``lost_at_most`` is the locked share of studies that may be excluded or fail without a warning.
     ``frameworks`` are those whose clauses the report lists. ``changes`` hold this run against others; ``margins`` go
     from a metric to by how much less of it is still not worse. ``answers`` counts the verdicts; ``wrong_answers`` holds
-    the studies that the model got wrong, by kind.
+    the studies that the model got wrong, by kind. ``statements`` go from a key of ``STATEMENTS`` to what was stated;
+    ``training_overlap`` is None where no list of the training data's hashes was given.
     """
 
     schema_version: Literal[4] = SCHEMA_VERSION
@@ -235,6 +237,9 @@ class Results(FrozenModel):
     frameworks: tuple[Framework, ...] = ()
     changes: tuple[RunChange, ...] = ()
     margins: Mapping[str, float] = {}
+    statements: Mapping[str, tuple[str, ...]] = {}
+    cohort_table: tuple[CohortRow, ...] = ()
+    training_overlap: TrainingOverlap | None = None
 
 
 def load_results(run: Path) -> Results:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pipeline.config import AuditConfig
 from pipeline.errors import OutputError
 from pipeline.files import written
+from pipeline.findings.context.cohort import TrainingOverlap
 from pipeline.findings.facts import LayerFacts, Lock, MethodFacts, MetricFacts
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.recipes import Place, Recipes
@@ -41,7 +42,7 @@ SOURCES_FILE = "private/sources.json"
 SHEETS_FOLDER = "sheets"
 """Where pages of single studies lie, to be marked by hand: in no ledger, since they follow from the rest."""
 
-SPEC_VERSION: Literal[3] = 3
+SPEC_VERSION: Literal[4] = 4
 
 
 class Member(FrozenModel):
@@ -98,10 +99,11 @@ class RunSpec(FrozenModel):
 
     ``configuration`` holds every value, paths as they were given; ``given`` is the part of it that the file or the
     command line gave, all else has its default. ``measured`` names the run whose maps were scored again, where
-    no model was run. ``not_carried`` says of earlier runs why nothing of theirs was used.
+    no model was run. ``training`` is the cohort against the training data's hashes. ``not_carried`` says of earlier
+    runs why nothing of theirs was used.
     """
 
-    schema_version: Literal[3] = SPEC_VERSION
+    schema_version: Literal[4] = SPEC_VERSION
     run: str
     audit: str
     command: str
@@ -122,6 +124,7 @@ class RunSpec(FrozenModel):
     previous_run: str | None
     measured: str | None = None
     not_carried: tuple[str, ...] = ()
+    training: TrainingOverlap | None = None
 
     @property
     def config(self) -> AuditConfig:

@@ -50,7 +50,7 @@ from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.walk.alignment import with_layers
 from pipeline.walk.auditor import Auditor, open_auditor
 from pipeline.walk.map_plan import in_order, missing_maps, recipes_of
-from pipeline.walk.sources import StudySource, find_sources
+from pipeline.walk.sources import StudySource, find_sources, training_overlap
 
 __all__ = [
     "SILENT",
@@ -151,6 +151,7 @@ def prepare_start(
     key = load_site_key()
     subject, lock = subject_of(config, auditor.loaded, sources), read_lock(loaded.path)
     spec = _spec(loaded, command, auditor, probe, compare(lock, subject, key))
+    spec = spec.model_copy(update={"training": training_overlap(config, sources)})
     trust = EarlierRuns(key.public)
     carried = _carried(auditor, spec.recipes, trust, sources)
     seen = first_seen(earlier_runs(config.run.output / config.name), trust, spec.lock)

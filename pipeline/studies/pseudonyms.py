@@ -153,6 +153,46 @@ def _number(value: str) -> str | None:
     return value if _NUMBER.fullmatch(value) else None
 
 
+def _age_band(value: str) -> str | None:
+    """Return an age as a band of twenty years: nobody's own, and none of the high ones that few reach."""
+    match = re.fullmatch(r"(\d{3})([DWMY])", value)
+    if match is None:
+        return None
+    years = int(match[1]) if match[2] == "Y" else int(match[1]) / {"M": 12, "W": 52, "D": 365}[match[2]]
+    return next((band for top, band in _AGE_BANDS if years < top), "80 and over") if years <= _OLDEST else None
+
+
+def _measure(low: float, high: float, digits: int) -> Callable[[str], str | None]:
+    """Take a number within bounds, rounded: what is none, or out of them, says nothing of a scanner."""
+
+    def read(value: str) -> str | None:
+        try:
+            number = float(value)
+        except ValueError:
+            return None
+        return f"{round(number, digits):g}" if low <= number <= high else None
+
+    return read
+
+
+def _field_strength(value: str) -> str | None:
+    tesla = _measure(0.01, 20, 1)(value)
+    gauss = None if tesla is not None else _measure(100, 200_000, 0)(value)
+    return tesla if gauss is None else f"{round(float(gauss) / 10_000, 1):g}"
+
+
+def _kernel(value: str) -> str | None:
+    """Take the reconstruction kernels that vendors name; of several the first."""
+    name = re.split(r"[\\\[\]', ]+", value.strip("[]' "))[0]
+    return name if name.upper() in _KERNELS or re.fullmatch(r"[BHIJTUDQ][a-z]?\d{2}[a-z]?|FC\d{2}", name) else None
+
+
+_AGE_BANDS = ((18, "0-17"), (40, "18-39"), (60, "40-59"), (80, "60-79"))
+_OLDEST = 130
+_KERNELS = frozenset(
+    ("STANDARD", "STND", "LUNG", "BONE", "BONEPLUS", "SOFT", "DETAIL", "EDGE", "CHST", *"ABCDL", "YA", "YB", "YC", "YD")
+)
+
 _VENDORS = (
     "AGFA", "CANON", "CARESTREAM", "ELSCINT", "FUJI", "FUJIFILM", "GE", "HITACHI", "HOLOGIC", "HYPERFINE",
     "KODAK", "KONICA", "LORAD", "MINDRAY", "NEUSOFT", "PHILIPS", "PICKER", "SAMSUNG", "SHIMADZU", "SIEMENS",
@@ -185,12 +225,16 @@ _ALLOWED: Mapping[str, Callable[[str], str | None]] = {
     "LossyImageCompression": _one_of("00 01"),
     "WindowCenter": _number,
     "WindowWidth": _number,
+    "PatientAge": _age_band,
+    "SliceThickness": _measure(0.01, 100, 2),
+    "MagneticFieldStrength": _field_strength,
+    "ConvolutionKernel": _kernel,
     "RescaleType": _one_of("HU US OD MGML Z_EFF ED EDW PCT"),
 }
 
 
 def allowed_header(dataset: Dataset) -> dict[str, str]:
-    """Return the DICOM attributes that may leave, by keyword: coded values from closed lists, and the display window.
+    """Return the DICOM attributes that may leave, by keyword: coded values, bands, measures, the display window.
 
     A value that stands on no list is dropped: people write names into coded fields. Manufacturer becomes the
     vendor's bare name. Of several windows the first is the one that the sender means to be seen first.

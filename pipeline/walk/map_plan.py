@@ -39,7 +39,8 @@ def recipes_of(
     versions, the kind of device. ``scoring`` is what scores follow from beside it: the program and its metrics.
     """
     model = config.model.model_dump(
-        mode="json", exclude={"name", "version", "training_data", "bundle", "weights", "sha256", "layers"}
+        mode="json",
+        exclude={"name", "version", "training_data", "training_hashes", "bundle", "weights", "sha256", "layers"},
     )  # the weights count by their own hash, the layers map by map
     study = digest_of([config.image_preparation(), model, config.run.seed, *foundation])
     options = config.explain.model_dump(mode="json")["options"]

@@ -8,6 +8,7 @@ from functools import partial
 from pipeline.config import AuditConfig, VolumeConfig
 from pipeline.errors import Reason, Stage, StudyError
 from pipeline.evidence.answers import roles_of
+from pipeline.evidence.cohort.acquisition import derived_facts, without_derived
 from pipeline.evidence.experts import agreement
 from pipeline.evidence.localisation.mask_shapes import mask_shapes
 from pipeline.findings.carried import Carried
@@ -104,7 +105,7 @@ def _shows_stale(config: AuditConfig, carried: Carried) -> bool:
 
 def _brought_up_to(carried: Carried | None, config: AuditConfig, study: Study | PreparedStudy) -> Carried | None:
     """Return what was answered before with what was read of masks and reference now, where that is another reading."""
-    if carried is None or dict(carried.audit.facts) != dict(study.header):
+    if carried is None or without_derived(carried.audit.facts) != dict(study.header):
         return None
     if not carried.masks_hold:
         entries = carried.audit.map_scores
@@ -117,10 +118,11 @@ def read_facts(config: AuditConfig, study: Study | PreparedStudy) -> dict[str, o
     """Return what a study's record says of the reading alone, whatever the model says."""
     negative = config.model.negative_label
     reference = None if study.reference is None else tuple(label for label in study.reference if label != negative)
+    geometry = study.image.geometry if isinstance(study, Study) else study.geometry
     return {
         "reference": reference,
         "strata": study.strata,
-        "facts": study.header,
+        "facts": {**study.header, **derived_facts(geometry, study.masks)},
         "masks": sum(not mask.reader.startswith(CONSENSUS) for mask in study.masks),
         "mask_faults": _refused(study),
         "agreement": tuple(

@@ -1,6 +1,6 @@
 """The archive that a configuration names: a folder, or a DICOMweb server whose files are fetched into one."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,16 +9,27 @@ from typing import Protocol, TypeVar
 from pipeline.config import ArchiveConfig, AuditConfig, digest_of
 from pipeline.errors import Reason, Stage, StudyError
 from pipeline.findings.carried import Carried
+from pipeline.findings.context.cohort import TrainingOverlap
 from pipeline.studies.dicomweb.cache import Cache, instance_names, make_folder, read_fetched, served_digest
 from pipeline.studies.dicomweb.client import open_server
 from pipeline.studies.file_hashes import FileHashes, open_file_hashes
 from pipeline.studies.listing.layouts.layout import LayoutChoice
+from pipeline.studies.listing.training_hashes import read_training_hashes
 from pipeline.studies.pseudonyms import Pseudonyms
 from pipeline.studies.read_study import Discovery, StudyRow, list_studies, source_digest
 from pipeline.studies.readers.third_parties import load_readers
 from pipeline.studies.study import Study
 
-__all__ = ["ArchiveReader", "StudySource", "archive_rows", "bound", "find_sources", "image_digest", "row_digest"]
+__all__ = [
+    "ArchiveReader",
+    "StudySource",
+    "archive_rows",
+    "bound",
+    "find_sources",
+    "image_digest",
+    "row_digest",
+    "training_overlap",
+]
 
 _GIB = 1024**3
 _SCANS = "archives"  # in run.output
@@ -39,6 +50,9 @@ class Mapped(Protocol):
 class StudySource:
     """A row of the archive with its pseudonyms and the hash of its files; ``image_sha256`` is the image's alone.
 
+    ``in_training`` tells whether a file of the image is among those that the model was trained on; None where no list
+    of their hashes was given, or the files are not here to be looked up.
+
     ``carried`` is what earlier runs have answered of it: only what it lacks is computed, and only what is stale is
     measured again, from the maps that ``kept_in`` (a run's folder) or the runs beside it keep.
     """
@@ -50,6 +64,7 @@ class StudySource:
     image_sha256: str = ""
     carried: Carried | None = None
     kept_in: Path | None = None
+    in_training: bool | None = None
 
 
 def find_sources(config: AuditConfig, pseudonyms: Pseudonyms, *, deep: bool = False) -> tuple[StudySource, ...]:
@@ -61,7 +76,8 @@ def find_sources(config: AuditConfig, pseudonyms: Pseudonyms, *, deep: bool = Fa
         ArchiveError: when the archive or its manifest cannot be used.
         OutputError: when ``run.output`` cannot be written.
     """
-    archive = config.archive
+    archive, listed = config.archive, config.model.training_hashes
+    trained_on = None if listed is None else read_training_hashes(listed).hashes
     with open_file_hashes(config.run.output, deep=deep) as hashes:
         return tuple(
             StudySource(
@@ -70,6 +86,7 @@ def find_sources(config: AuditConfig, pseudonyms: Pseudonyms, *, deep: bool = Fa
                 pseudonyms.patient(row.patient),
                 row_digest(archive, row, hashes),
                 image_digest(archive, row, hashes),
+                in_training=None if trained_on is None else _is_among(archive, row, hashes, trained_on),
             )
             for row in archive_rows(archive, pseudonyms, config.run.output)
         )
@@ -106,9 +123,38 @@ def row_digest(archive: ArchiveConfig, row: StudyRow, hashes: FileHashes) -> str
 
 def image_digest(archive: ArchiveConfig, row: StudyRow, hashes: FileHashes) -> str:
     """Return the SHA-256 of what an image is read from, '' where nothing of it is here: a server's."""
-    contents = hashes.contents(row.image, row.root) if archive.dicomweb is None else []
-    known = [digest for digest in contents if len(digest) == _SHA256_DIGITS]
+    known = _image_hashes(archive, row, hashes)
     return digest_of(known) if known else ""
+
+
+def _image_hashes(archive: ArchiveConfig, row: StudyRow, hashes: FileHashes) -> list[str]:
+    """Return the SHA-256 of each file of an image that is here."""
+    contents = hashes.contents(row.image, row.root) if archive.dicomweb is None else []
+    return [digest for digest in contents if len(digest) == _SHA256_DIGITS]
+
+
+def _is_among(archive: ArchiveConfig, row: StudyRow, hashes: FileHashes, trained_on: frozenset[str]) -> bool | None:
+    known = _image_hashes(archive, row, hashes)
+    return not trained_on.isdisjoint(known) if known else None
+
+
+def training_overlap(config: AuditConfig, sources: Sequence[StudySource]) -> TrainingOverlap | None:
+    """Return which studies the model was trained on, by the hashes of their files; None where no list was given.
+
+    Raises:
+        ConfigError: when the list cannot be read.
+    """
+    if config.model.training_hashes is None:
+        return None
+    listed = read_training_hashes(config.model.training_hashes)
+    overlap = [source for source in sources if source.in_training]
+    return TrainingOverlap(
+        hashes=len(listed.hashes),
+        list_sha256=listed.list_sha256,
+        checked=sum(source.in_training is not None for source in sources),
+        studies=tuple(source.study for source in overlap),
+        patients=len({source.patient for source in overlap}),
+    )
 
 
 class ArchiveReader:

@@ -28,6 +28,15 @@ def _locked(results: Results) -> str | None:
     return None if not results.lock.exploratory else "nothing was locked beforehand: the run is exploratory"
 
 
+def _independence(results: Results) -> str | None:
+    overlap = results.training_overlap
+    if overlap is None:
+        return "independence from the training data was not checked by hashes"
+    if overlap.studies:
+        return f"the model was trained on files of {len(overlap.studies)} studies of the cohort"
+    return None if overlap.checked else "no file could be held against the training data's hashes"
+
+
 def _margins(results: Results) -> str | None:
     if not results.margins:
         return "no margin of a change was set"
@@ -73,11 +82,16 @@ EVIDENCE: Final[Mapping[str, Lack]] = {
     "ledger": _unless(lambda results: results.provenance.ledger_head, "no ledger was kept"),
     "time_stamp": _unless(lambda results: results.lock.time_stamp, "no authority stamped the lock"),
     "intended_use": _stated("intended_use", "the intended use is not stated"),
-    "reference_standard": _stated("reference_standard", "the reference standard is not stated"),
-    "responsible": _stated("prepared_by", "no responsible person is named"),
-    "acquisition": _unless(lambda results: results.cohort_facts, "nothing is known of patients and scanners"),
-    "independence": _family("training_overlap", "independence from the training data was not checked"),
-    "known_risks": _family("known_risks", "known risks are not stated"),
+    "reference_standard": _unless(
+        lambda results: {"readers", "protocol"} <= set(results.statements), "readers and protocol are not stated"
+    ),
+    "responsible": _unless(lambda results: "responsible" in results.statements, "no responsible person is named"),
+    "acquisition": _unless(
+        lambda results: any(row.median is None for row in results.cohort_table),
+        "headers tell nothing of patients and scanners",
+    ),
+    "independence": _independence,
+    "known_risks": _unless(lambda results: "known_risks" in results.statements, "known risks are not stated"),
     "change": _unless(
         lambda results: any(change.refused is None for change in results.changes), "no other run was compared"
     ),

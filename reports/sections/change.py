@@ -26,8 +26,9 @@ def _of(results: Results, change: RunChange) -> list[Flowable]:
     title = subheading(f"Against {BESIDE[change.kind]}")
     if change.refused is not None:
         return [*title, paragraph(f"The run {change.run_a} was not compared: {change.refused}.")]
-    lead = paragraph(bold(f"{change.answer}. "), f"{_answer(change)} Held against {change.run_a}. {_studies(change)}")
-    sentences = [f"{text[:1].upper()}{text[1:]}." for text in change.differs]
+    answer = f"{_capital(CHANGE_ANSWERS[change.answer])}: "
+    lead = paragraph(bold(answer), f"{_reason(change)} Held against {change.run_a}. {_studies(change)}")
+    sentences = [f"{_capital(text)}." for text in change.differs]
     sentences += [f"Not compared: {text}." for text in change.not_compared]
     content = [*title, lead, *bullets(sentences)]
     if change.is_unchanged:
@@ -36,12 +37,15 @@ def _of(results: Results, change: RunChange) -> list[Flowable]:
     return [*content, *_figures(results, change), *_flips(results, change)]
 
 
-def _answer(change: RunChange) -> str:
-    said = CHANGE_ANSWERS[change.answer]
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def _reason(change: RunChange) -> str:
     lock = ""
     if any(figure.margin is not None for figure in change.figures):
         lock = " The margins were locked beforehand." if change.locked else " The margins were not locked: exploratory."
-    return f"{said[:1].upper()}{said[1:]}: {change.reason}.{lock}"
+    return f"{change.reason}.{lock}"
 
 
 def _studies(change: RunChange) -> str:

@@ -1,12 +1,13 @@
 """What of laws, guidances, standards and checklists this report speaks to."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from pipeline.vocabulary import FRAMEWORKS
 from reports.clauses.clause import ClauseFile, FrameworkNote, load_clauses
 from reports.clauses.crosswalk import ClauseRow, crosswalk
-from reports.numbers import when
+from reports.numbers import MARK, when
 from reports.page.layout import Flowable, columns, note, paragraph, table
 from reports.page.text import DASH, bold
 from reports.registry import Context, section, sections
@@ -27,9 +28,11 @@ def build(context: Context) -> list[Flowable]:
     titles = _titles()
     rows: list[Sequence[object]] = []
     for name in results.frameworks:
-        rows.append((bold(FRAMEWORKS[name]), "", "", ""))
-        rows += [_cells(row, titles) for row in crosswalk(clauses, results, name, today)]
-    shape = columns(("Clause, status", 23), ("Asks for", 27), ("Supported by evidence in", 24), ("Left open", 26))
+        listed = crosswalk(clauses, results, name, today)
+        usual = _usual_status(listed)
+        rows.append((bold(FRAMEWORKS[name]), f"{usual[:1].upper()}{usual[1:]}", "", ""))
+        rows += [_cells(row, titles, usual) for row in listed]
+    shape = columns(("Clause", 20), ("Asks for", 32), ("Supported by evidence in", 24), ("Left open", 24))
     return [paragraph(_NOT_A_JUDGEMENT), table(shape, rows, compact=True), note(_sources(context, clauses, today))]
 
 
@@ -38,9 +41,18 @@ def _titles() -> dict[str, str]:
     return {part.build.__module__.rpartition(".")[2]: part.title or "Cover" for part in sections()}
 
 
-def _cells(row: ClauseRow, titles: dict[str, str]) -> tuple[object, ...]:
+def _usual_status(rows: Sequence[ClauseRow]) -> str:
+    """Return the status that most rows of a framework have, which stands beside its name; '' where none is shared."""
+    (status, many), *_ = Counter(row.status for row in rows).most_common(1)
+    return status if many > 1 or len(rows) == 1 else ""
+
+
+def _cells(row: ClauseRow, titles: Mapping[str, str], usual: str) -> tuple[object, ...]:
     where = ", ".join(titles[name] for name in row.sections) or "nothing in this report"
-    return (f"{row.clause.reference}: {row.status}", row.clause.asks, where, "; ".join(row.open) or DASH)
+    mark = MARK if row.clause.confidence == "secondary" else ""
+    said = [*([row.status] if row.status != usual else []), *row.remarks]
+    clause = f"{row.clause.reference}{mark}" + (f": {'; '.join(said)}" if said else "")
+    return (clause, row.clause.asks, where, "; ".join(row.open) or DASH)
 
 
 def _sources(context: Context, clauses: ClauseFile, today: date) -> str:
@@ -48,7 +60,7 @@ def _sources(context: Context, clauses: ClauseFile, today: date) -> str:
     notes = [_note(clauses.frameworks[name], today) for name in chosen]
     others = [title for name, title in FRAMEWORKS.items() if name not in chosen]
     rest = f" Not shown, and at hand: {', '.join(others)}." if others else ""
-    return f"{' '.join(notes)} Wording not seen: told from other sources; read the text itself.{rest}"
+    return f"{' '.join(notes)} {MARK}: told from other sources, the wording was not seen; read the text itself.{rest}"
 
 
 def _note(framework: FrameworkNote, today: date) -> str:

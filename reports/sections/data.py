@@ -1,14 +1,17 @@
 """The data's identity: from studies found to studies analysed, and what the cohort consists of."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from pipeline.findings.context.cohort import CohortRow
 from pipeline.findings.results import Flow, Results
+from pipeline.vocabulary import SMALLEST_GROUP
 from reports.charts.flow import flow_chart
-from reports.numbers import count, plural
-from reports.page.layout import Flowable, facts, note, paragraph, subheading
+from reports.numbers import count, number, plural
+from reports.page.layout import Flowable, columns, facts, note, paragraph, subheading, table
 from reports.page.text import digest
 from reports.registry import Context, section
+from reports.statements import stated
 from reports.wording import nothing_called, words
 
 
@@ -33,7 +36,9 @@ def build(context: Context) -> list[Flowable]:
                 ("Patients of all studies found", count(flow.patients)),
                 *_compared(results),
                 ("Cohort SHA-256", digest(results.lock.cohort)),
+                *stated(results, "selection", "setting", "acquisition"),
                 ("Reference standard", results.reference_standard),
+                *stated(results, "readers", "experience", "protocol", "blinding"),
                 *zip(_labels(results.cohort_facts), map(_values, results.cohort_facts.values()), strict=True),
             ]
         ),
@@ -42,7 +47,33 @@ def build(context: Context) -> list[Flowable]:
         content.append(note(f"Groups are counted over the {plural(flow.analysed, 'study', 'studies')} analysed."))
     else:
         content.append(paragraph("Nothing is known of sites, devices, age or sex."))
-    return content
+    return [*content, *_cohort_table(results.cohort_table)]
+
+
+def _cohort_table(rows: Sequence[CohortRow]) -> list[Flowable]:
+    """Return who and what the cohort consists of, by headers and masks; nothing where they tell nothing."""
+    if not rows:
+        return []
+    shape = columns(("Patients and acquisition", 30), ("", 50), ("Over", 20), ("Not stated", 10, True))
+    cells = [(row.name, _distribution(row), f"{count(row.stated)} {row.of}", count(row.not_stated)) for row in rows]
+    words = (
+        "From image headers and masks of the analysed studies; numbers are median (lowest to highest). A lesion is a "
+        f"piece of the mask. Groups of fewer than {SMALLEST_GROUP} are not printed by themselves."
+    )
+    return [table(shape, cells, compact=True), note(words)]
+
+
+def _distribution(row: CohortRow) -> str:
+    if row.median is not None:
+        like = (row.low, row.high)
+        ends = f"({number(row.low, like=like)} to {number(row.high, like=like)})"
+        return f"{number(row.median, like=like)} {ends} {row.unit}".strip()
+    groups = [f"{name}: {count(many)}" for name, many in row.counts.items()]
+    if row.small is not None:
+        many, together = row.small
+        size = f"fewer than {SMALLEST_GROUP}" if together is None and many == 1 else "not printed"
+        groups.append(f"{plural(many, 'other group')}: {size if together is None else count(together)}")
+    return " \u00b7 ".join(groups)
 
 
 def _masks(flow: Flow) -> list[Flowable]:

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
+from pipeline.findings.context.cohort import TrainingOverlap
 from pipeline.findings.facts import LayerFacts, ModelFacts
-from reports.numbers import count, number
+from reports.numbers import count, number, plural
 from reports.page.layout import Flowable, callout, columns, facts, note, paragraph, subheading, table
-from reports.page.text import bold, digest
+from reports.page.text import bold, digest, joined
 from reports.registry import Context, section
+from reports.statements import stated
 from reports.wording import by, cells, label_of, nothing_called
 
 
@@ -26,11 +28,14 @@ def build(context: Context) -> list[Flowable]:
             ("Output", f"{_OUTPUT[model.output]}; {_called(model)}"),
             ("Maps explain", _explained(model)),
             ("Training data", model.training_data),
+            *stated(context.results, "independence"),
+            *_looked_up(context.results.training_overlap),
             *(("Note", text) for text in (*model.notes, *([_ALONE] if model.one_by_one else []))),
         ]
     )
     return [
         identity,
+        *_trained_on(context),
         *_one_answer_for_all(context),
         *_wrong_way_round(context),
         *subheading("Layers that the maps come from"),
@@ -64,6 +69,34 @@ def _explained(model: ModelFacts) -> str:
             f"{logit}, summed over the voxels that the model itself calls so, or at the likeliest where it calls none"
         )
     return logit
+
+
+def _looked_up(overlap: TrainingOverlap | None) -> list[tuple[str, object]]:
+    """Return against what the cohort's files were held, where a list of the training data's hashes was given."""
+    if overlap is None:
+        return []
+    hashes = f"{plural(overlap.hashes, 'hash', 'hashes')} (list SHA-256 "
+    looked_up = f"{plural(overlap.checked, 'study', 'studies')} looked up by the hashes of their image files; "
+    many = f"{plural(len(overlap.studies), 'study', 'studies')} of {plural(overlap.patients, 'patient')} among them"
+    words = joined(
+        hashes, digest(overlap.list_sha256), f"): {looked_up}{many if overlap.studies else 'none among them'}"
+    )
+    return [("Files of the training data", words)]
+
+
+_NAMED = 12
+
+
+def _trained_on(context: Context) -> list[Flowable]:
+    """Warn where the model was trained on files of the cohort: what is said of these studies is no test."""
+    overlap = context.results.training_overlap
+    if overlap is None or not overlap.studies:
+        return []
+    rest = len(overlap.studies) - _NAMED
+    names = ", ".join(overlap.studies[:_NAMED]) + (f" and {count(rest)} more in results.json" if rest > 0 else "")
+    share = f"{count(len(overlap.studies))} of {plural(overlap.checked, 'study', 'studies')}"
+    words = f"The model was trained on image files of {share}: {names}. They are counted in every figure all the same."
+    return [callout(paragraph(bold("Not independent of the training data. "), words), colour=_WARNING)]
 
 
 def _wrong_way_round(context: Context) -> list[Flowable]:

@@ -1,7 +1,10 @@
 """What this audit did not measure."""
 
-from reports.page.layout import Flowable, bullets, paragraph
+from pipeline.findings.results import Results
+from reports.numbers import plural
+from reports.page.layout import Flowable, bullets, paragraph, subheading
 from reports.registry import Context, section
+from reports.statements import not_stated
 from reports.wording import is_baseline
 
 _STANDING = (
@@ -11,7 +14,6 @@ _STANDING = (
     "does not "
     "rule that out.",
     "Repeatability under noise, compression or shift, and across re-trained versions of the model.",
-    "Whether the studies are independent of the training data, beyond what the sections on identity state.",
     "The work of people together with the model, and any benefit or harm to patients.",
 )
 
@@ -27,4 +29,22 @@ def build(context: Context) -> list[Flowable]:
         gaps.append("In this run: subgroups.")
     if all(agreement.estimate.value is None for agreement in results.agreements):
         gaps.append("In this run: agreement between experts.")
-    return [paragraph("Nothing in this report speaks to the following."), *bullets(gaps)]
+    gaps.append(_independence(results))
+    return [paragraph("Nothing in this report speaks to the following."), *bullets(gaps), *_not_stated(results)]
+
+
+def _independence(results: Results) -> str:
+    overlap = results.training_overlap
+    if overlap is None:
+        return "Whether the studies are independent of the training data: no hashes of it were given."
+    unknown = results.flow.found - overlap.checked
+    more = f", and {plural(unknown, 'study', 'studies')} that could not be looked up" if unknown > 0 else ""
+    return f"Whether the training data hold other images of these patients than the files that were looked up{more}."
+
+
+def _not_stated(results: Results) -> list[Flowable]:
+    """Gather all that the configuration could have stated and did not, in one list."""
+    missing = not_stated(results)
+    if not missing:
+        return []
+    return [*subheading("Not stated"), paragraph(f"{'; '.join(missing)}.")]

@@ -40,7 +40,7 @@ def text_of(*changes):
 
 def test_a_figure_is_printed_as_it_is_kept():
     text = text_of(change())
-    assert "worse. Worse: iou of gradcam is worse by more than 0.1. Held against nodule-ct/20261120." in text
+    assert "Worse: iou of gradcam is worse by more than 0.1. Held against nodule-ct/20261120." in text
     assert "44 studies analysed in both, matched by pseudonyms; 2 not analysed in one or both, 1 with other" in text
     assert "7 only in this run" in text
     assert "only in the other run" not in text

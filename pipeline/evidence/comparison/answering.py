@@ -75,9 +75,11 @@ def _is_decisive(figure: FigureChange, confidence: float) -> bool:
 def _without_margins(figures: Sequence[FigureChange], alpha: float) -> tuple[ChangeAnswer, str]:
     tested = [figure for figure in figures if figure.p_worse is not None]
     adjusted = holm([float(figure.p_worse or 0.0) for figure in tested])
-    worse = [figure for figure, p in zip(tested, adjusted, strict=True) if reaches(p, alpha)]
+    worse = [(p, number) for number, p in enumerate(adjusted) if reaches(p, alpha)]
     if worse:
-        return "worse", f"{_named(worse[0])} is shown to be worse (exact tests, Holm over {len(tested)} figures)"
+        more = f" and {len(worse) - 1} more" if len(worse) > 1 else ""
+        named = f"{_named(tested[min(worse)[1]])}{more}"
+        return "worse", f"{named} of {len(tested)} figures shown to be worse (exact tests, Holm)"
     return "no worsening shown", f"none of {len(tested)} figures is shown to be worse (exact tests, Holm)"
 
 

@@ -34,11 +34,11 @@ BESIDE: Final[Mapping[ChangeKind, str]] = {
 ChangeAnswer = Literal["not worse", "worse", "not shown", "no worsening shown", "not compared"]
 
 CHANGE_ANSWERS: Final[Mapping[ChangeAnswer, str]] = {
-    "not worse": "every margin holds: not worse",
+    "not worse": "not worse",
     "worse": "worse",
-    "not shown": "not shown to be not worse: too few patients, or too much missing",
-    "no worsening shown": "no figure is shown to be worse; no margin was set, so nothing is shown to be as good",
-    "not compared": "the two runs cannot be compared",
+    "not shown": "not shown to be not worse",
+    "no worsening shown": "no figure is shown to be worse; without a margin none is shown to be as good",
+    "not compared": "not compared",
 }
 
 

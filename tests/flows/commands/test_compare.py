@@ -64,7 +64,7 @@ def test_a_model_that_answers_the_wrong_way_round_is_worse_in_words_and_code(nig
     flips = [flip for flip in change.flips if flip.what == "call"]
     assert len(flips) == 24
     text = said("Change", third.results)
-    assert "accuracy of classifier is worse by more than 0.3" in text
+    assert "Worse: accuracy of classifier is worse by more than 0.3" in text
     assert "24 studies" in text
     code, out, _ = camaudit("compare", second.folder, third.folder)
     assert code == 1
@@ -125,7 +125,7 @@ def test_margins_of_the_command_line_stand_in_place_of_the_locked_ones(nights, c
     assert "EXPLORATORY" in out
     code, out, _ = camaudit("compare", nights[1].folder, nights[2].folder, "--margin", "energy_in_mask=0.001")
     assert code == 1, "sixteen studies cannot show so little"
-    assert "not shown: energy_in_mask of gradcam" in out
+    assert "not shown to be not worse: energy_in_mask of gradcam" in out
 
 
 def test_the_report_is_the_same_whatever_else_lies_in_the_folder(nights, tmp_path):

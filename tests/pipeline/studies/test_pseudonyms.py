@@ -7,7 +7,7 @@ from pydicom import Dataset
 
 from pipeline.config import ArchiveConfig
 from pipeline.errors import ArchiveError, ConfigError
-from pipeline.studies.pseudonyms import KEY_FILE, KEY_VARIABLE, Pseudonyms, allowed_header, load_key
+from pipeline.studies.pseudonyms import KEY_FILE, KEY_VARIABLE, Pseudonyms, allowed_header, allowed_value, load_key
 from pipeline.walk.sources import archive_rows
 
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -141,3 +141,44 @@ def test_values_off_the_list_are_dropped(keyword, value):
     header = Dataset()
     setattr(header, keyword, value)
     assert allowed_header(header) == {}
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "leaves"),
+    [
+        ("PatientAge", "045Y", "40-59"),
+        ("PatientAge", "017Y", "0-17"),
+        ("PatientAge", "018Y", "18-39"),
+        ("PatientAge", "080Y", "80 and over"),
+        ("PatientAge", "104Y", "80 and over"),
+        ("PatientAge", "013M", "0-17"),
+        ("PatientAge", "300M", "18-39"),
+        ("PatientAge", "003D", "0-17"),
+        ("PatientAge", "131Y", None),
+        ("PatientAge", "45", None),
+        ("PatientAge", "19801231", None),
+        ("PatientAge", "Doe", None),
+        ("SliceThickness", "2.4999", "2.5"),
+        ("SliceThickness", "5", "5"),
+        ("SliceThickness", "0", None),
+        ("SliceThickness", "1e9", None),
+        ("SliceThickness", "nan", None),
+        ("MagneticFieldStrength", "1.494", "1.5"),
+        ("MagneticFieldStrength", "15000", "1.5"),
+        ("MagneticFieldStrength", "-3", None),
+        ("ConvolutionKernel", "B30f", "B30f"),
+        ("ConvolutionKernel", "['Br40d', '3']", "Br40d"),
+        ("ConvolutionKernel", "FC08", "FC08"),
+        ("ConvolutionKernel", "LUNG", "LUNG"),
+        ("ConvolutionKernel", "Doe^John", None),
+        ("ConvolutionKernel", "Doe45", None),
+    ],
+)
+def test_measures_leave_rounded_and_ages_as_bands(keyword, value, leaves):
+    assert allowed_value(keyword, value) == leaves
+
+
+def test_no_birth_date_leaves():
+    dataset = Dataset()
+    dataset.PatientBirthDate, dataset.PatientAge, dataset.ConvolutionKernel = "19801231", "045Y", ["B30f", "3"]
+    assert allowed_header(dataset) == {"PatientAge": "40-59", "ConvolutionKernel": "B30f"}

@@ -8,6 +8,7 @@ from pipeline.errors import OutputError
 from pipeline.evidence.comparison.compare import ComparisonPlan, compare_runs
 from pipeline.evidence.comparison.pairing import renamed
 from pipeline.evidence.exact.means import exact_interval
+from pipeline.evidence.metrics.registry import METRICS
 from tests.pipeline.evidence.comparison.pairs import FACTS, called, run_of, scored
 from tests.pipeline.evidence.records import entry, not_analysed, study
 from tests.reports import example
@@ -304,3 +305,13 @@ def test_a_worsening_of_few_patients_by_much_is_shown_by_the_mean():
     (part,) = [each for each in compared.figures if each.metric == "iou"]
     assert part.improved > part.worsened
     assert compared.answer == "worse"
+
+
+@pytest.mark.parametrize(("after", "expected"), [(0.32, "not worse"), (0.9, "worse"), (0.05, "not worse")])
+def test_a_margin_of_a_metric_of_which_less_is_better_holds_in_its_own_direction(after, expected):
+    lower = METRICS["iou"].facts.model_copy(update={"better": "lower"})
+    before, later = (run_of(scored([value] * 60), metrics=(lower,)) for value in (0.3, after))
+    change = compare_runs(before, later, ComparisonPlan(margins=MARGIN)).change
+    assert change.answer == expected
+    (part,) = [each for each in change.figures if each.metric == "iou"]
+    assert (part.worsened, part.improved) == ((60, 0) if after > 0.3 else (0, 60))

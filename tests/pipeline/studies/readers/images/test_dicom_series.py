@@ -289,6 +289,7 @@ def test_only_coded_facts_leave(tmp_path, images):
         "Manufacturer": "SIEMENS",
         "PatientSex": "F",
         "PhotometricInterpretation": "MONOCHROME2",
+        "SliceThickness": "7.5",
         "RescaleType": "HU",
         "slice step": "measured between positions",
         "rescale": "slope 1, intercept 0",
