@@ -279,6 +279,9 @@ def schedule(
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write the PDF.")] = None,
+    sheets: Annotated[
+        bool, typer.Option("--sheets", help="Write a page for each study that the report shows, to mark by hand.")
+    ] = False,
 ) -> None:
     """Render the report of a run again, from its folder alone.
 
@@ -289,7 +292,7 @@ def report(
         raise OutputError(f"{run}: holds no results.json; give the folder of a finished run")
     from flows.commands.render import render_again
 
-    code = render_again(run, output)
+    code = render_again(run, output, sheets=sheets)
     if code:
         raise typer.Exit(code)
 

@@ -19,6 +19,7 @@ __all__ = [
     "IMAGE_BASELINES",
     "LESION_FEATURES",
     "LESION_STRATA",
+    "PEAK_REGIONS",
     "STATUSES",
     "STRATA",
     "STRATA_BY_PREDICTION",
@@ -29,10 +30,12 @@ __all__ = [
     "Answer",
     "Baseline",
     "Better",
+    "BodyRegion",
     "Decision",
     "Fidelity",
     "LesionFeature",
     "LesionStratum",
+    "PeakRegion",
     "SamplingUnit",
     "Status",
     "Stratum",
@@ -81,6 +84,20 @@ IMAGE_BASELINES: Final[frozenset[Baseline]] = frozenset({"edge_map", "body_mask"
 
 COHORT_BASELINES: Final[frozenset[Baseline]] = frozenset({"average_mask"})
 """Those that follow from the masks of the whole cohort."""
+BodyRegion = Literal["body", "surface", "outside", "border"]
+"""Where a place lies, whatever an expert marked."""
+
+PeakRegion = Literal["lesion", "near"] | BodyRegion
+
+PEAK_REGIONS: Final[Mapping[PeakRegion, str]] = {
+    "lesion": "inside an expert's outline",
+    "near": "beside an outline, within the tolerance",
+    "body": "elsewhere in the body",
+    "surface": "at the body's surface",
+    "outside": "outside the body",
+    "border": "at the picture's border",
+}
+"""Where the peak of a map can lie; of several readers' outlines the first of these counts."""
 
 Answer = Literal["MET", "NOT MET", "INCONCLUSIVE", "NOT EVALUATED"]
 
@@ -155,6 +172,6 @@ CLASSIFIER_METRICS: Final[Mapping[str, str]] = {
 
 CSV_COLUMNS: Final = (
     "study", "patient", "status", "stage", "reason", "reference", "predicted", "probability", "value", "target",
-    "method", "layer", "reader", "degenerate", "seen_share", "mask_share", "mask_faults",
+    "method", "layer", "reader", "degenerate", "seen_share", "mask_share", "peak_region", "peak_place", "mask_faults",
 )  # fmt: skip
 """The columns of ``per_study.csv`` besides those of the metrics."""

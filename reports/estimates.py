@@ -1,23 +1,24 @@
 """Tables of estimates: the same columns wherever estimates stand, and a label's where they are about several."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.results import Results
-from reports.numbers import bounds, limits, number
-from reports.page.layout import GREY, Column, columns
+from reports.numbers import bounds, count, ends, limits, number, plural
+from reports.page.layout import GREY, Column, Flowable, columns, note, table
 from reports.page.text import bold, coloured, joined
 from reports.wording import (
     headed,
     interval_head,
     is_baseline,
     label_of,
+    measured,
     method,
     methods_in_order,
     undefined,
 )
 
-__all__ = ["among_rows", "estimate_columns"]
+__all__ = ["among_rows", "estimate_columns", "matrix"]
 
 
 def estimate_columns(estimates: Sequence[Estimate], *, by_method: bool = True) -> list[Column]:
@@ -52,6 +53,70 @@ def among_rows(
             rows.append((*lead, *_numbers(member, like)))
         rules.append(len(rows) - 1)
     return rows, rules
+
+
+_ACROSS = 4
+"""Metrics that stand beside each other; more of them take further tables."""
+
+
+def matrix(results: Results, estimates: Sequence[Estimate]) -> list[list[Flowable]]:
+    """Return tables with a row for each map and a column for each metric, chance in the last row, notes below."""
+    order = {facts.name: place for place, facts in enumerate(results.metrics)}
+    names = sorted(dict.fromkeys(part.metric for part in estimates), key=lambda name: order.get(name, len(order)))
+    across = -(-len(names) // -(-len(names) // _ACROSS))  # as many in each table
+    parts = [names[start : start + across] for start in range(0, len(names), across)]
+    return [_matrix(results, [member for member in estimates if member.metric in part], part) for part in parts]
+
+
+def _matrix(results: Results, members: Sequence[Estimate], names: Sequence[str]) -> list[Flowable]:
+    like = {
+        name: tuple(edge for member in members if member.metric == name for edge in limits(member)) for name in names
+    }
+    rows: list[tuple[object, ...]] = []
+    for title in methods_in_order(results, (member.method for member in members)):
+        own = {member.metric: member for member in members if member.method == title}
+        numbers = (_cell(own.get(name), like[name]) for name in names)
+        counts = (span(member.patients for member in own.values()), span(member.studies for member in own.values()))
+        rows.append((_map(results, next(iter(own.values()))), *numbers, *counts))
+    chances = [_chance([member for member in members if member.metric == name], like[name]) for name in names]
+    if any(member.chance is not None for member in members):
+        rows.append((coloured("Chance", GREY), *chances, "", ""))
+    heads = [(headed(results, name), 23, True) for name in names]
+    shape = columns(("Map", 26), *heads, ("Patients", 10, True), ("Studies", 9, True))
+    remarks = list(dict.fromkeys(remark for member in members for remark in _remarks(results, member)))
+    return [table(shape, rows, compact=True), *([note("; ".join(remarks), ".")] if remarks else [])]
+
+
+def _chance(members: Sequence[Estimate], like: tuple[float | None, ...]) -> str:
+    """Return the level of chance; maps that are defined on other studies have another."""
+    values = sorted(member.chance for member in members if member.chance is not None)
+    ends_ = dict.fromkeys(number(value, like=like) for value in (*values[:1], *values[-1:]))
+    return "\u2013".join(ends_) or "none stated"
+
+
+def _cell(member: Estimate | None, like: tuple[float | None, ...]) -> str:
+    """Return a number with its interval, or why there is none."""
+    if member is None:
+        return "not measured"
+    if member.value is None:
+        return member.reason or "undefined"
+    if ends(member) == (None, None):
+        return f"{number(member.value, like=like)} (no interval: {plural(member.patients, 'patient')})"
+    return f"{number(member.value, like=like)} {bounds(member, like=like)}"
+
+
+def span(counts: Iterable[int]) -> str:
+    """Return the count behind a row's numbers; metrics that are undefined in some studies rest on fewer."""
+    several = sorted(set(counts))
+    return count(several[0]) if len(several) == 1 else f"{count(several[0])}\u2013{count(several[-1])}"
+
+
+def _remarks(results: Results, member: Estimate) -> list[str]:
+    """Return what is undefined of a map's metric, and why."""
+    missing = undefined(member)
+    if missing == "none":
+        return []
+    return [f"{measured(results, member.metric)} of {method(results, member.method)}: undefined {missing}"]
 
 
 def _by_label(estimates: Sequence[Estimate]) -> bool:

@@ -7,7 +7,20 @@ from pipeline.errors import OutputError
 from pipeline.findings.estimates import Estimate
 from reports.page.text import DASH
 
-__all__ = ["MARK", "bounds", "count", "ends", "estimate", "limits", "moment", "number", "plural", "share", "when"]
+__all__ = [
+    "MARK",
+    "bounds",
+    "count",
+    "ends",
+    "estimate",
+    "limits",
+    "moment",
+    "number",
+    "plural",
+    "raw",
+    "share",
+    "when",
+]
 
 
 MARK = "\u2020"
@@ -21,15 +34,30 @@ def _digits(*values: float | None) -> int:
         return 0
     if largest >= 10:
         return 1
-    return 2 if largest >= 0.1 or largest == 0 else min(6, 1 - math.floor(math.log10(largest)))
+    return 2 if largest >= 0.1 or largest == 0 else min(4, 1 - math.floor(math.log10(largest)))
+
+
+_SMALLEST = 0.001
+"""Of what is smaller, it is said that it is: its digits would claim a precision that no cohort gives."""
 
 
 def number(value: float | None, *, like: tuple[float | None, ...] = (), more: int = 0) -> str:
-    """Return a number, or a dash for None; ``like`` are numbers beside it, ``more`` is extra decimals."""
+    """Return a number, or a dash for None; ``like`` are numbers beside it, ``more`` is extra decimals.
+
+    What would need more than four decimals is ``< 0.001``.
+    """
     if value is None:
         return DASH
     digits = _digits(value, *like) + more
+    if 0 < abs(value) < _SMALLEST and digits > 3:
+        return f"< {_SMALLEST}" if value > 0 else f"> \u2212{_SMALLEST}"
     text = f"{abs(value):,.{digits}f}"
+    return f"\u2212{text}" if value < 0 and any(digit in text for digit in "123456789") else text
+
+
+def raw(value: float) -> str:
+    """Return a value of a map or an image with three significant digits, whatever its size: ``3.71e-05``."""
+    text = f"{abs(value):.0f}" if 100 <= abs(value) < 1e6 else f"{abs(value):.3g}"
     return f"\u2212{text}" if value < 0 and any(digit in text for digit in "123456789") else text
 
 

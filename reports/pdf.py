@@ -15,8 +15,8 @@ from pipeline.errors import OutputError
 from pipeline.findings.results import load_results
 from reports.numbers import when
 from reports.page.archive_pdf import archivable
-from reports.page.document import ReportDocument, contents
-from reports.page.layout import Flowable, heading, note, subheading
+from reports.page.document import ReportDocument
+from reports.page.layout import Flowable, heading, note
 from reports.registry import Context, Section, sections
 
 __all__ = ["CARRIED", "render"]
@@ -69,12 +69,12 @@ def _pages(context: Context) -> bytes:
 
 
 def _story(context: Context) -> list[Flowable]:
-    """Return all sections; the contents stand after the cover, which has no heading."""
+    """Return all sections; the cover, which has no heading, is the first page."""
     story: list[Flowable] = []
     number = 0
     for part in sections():
         if not part.title:
-            story += [*part.build(context), *subheading("Contents"), contents(), PageBreak()]
+            story += [*part.build(context), PageBreak()]
             continue
         number += 1
         story += [PageBreak()] if part.fresh else []

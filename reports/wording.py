@@ -6,7 +6,17 @@ from typing import Final
 from pipeline.findings.estimates import Estimate, Verdict
 from pipeline.findings.facts import LayerFacts
 from pipeline.findings.results import Results
-from pipeline.vocabulary import BASELINES, BETTER, CLASSIFIER, CLASSIFIER_METRICS, STRATA, Better, Stratum
+from pipeline.findings.scores import MapPeak, MapScores
+from pipeline.vocabulary import (
+    BASELINES,
+    BETTER,
+    CLASSIFIER,
+    CLASSIFIER_METRICS,
+    PEAK_REGIONS,
+    STRATA,
+    Better,
+    Stratum,
+)
 from reports.numbers import MARK, count, number, share
 from reports.page.layout import Chip
 from reports.page.text import DASH
@@ -14,6 +24,7 @@ from reports.page.text import DASH
 __all__ = [
     "arrow_note",
     "asked_for",
+    "best_peak",
     "better_of",
     "by",
     "cells",
@@ -173,6 +184,13 @@ def _of_difference(verdict: Verdict, *, lower: bool) -> str:
     if by_more:
         return f"a difference below {minus}{number_asked}" if lower else f"a difference above {number_asked}"
     return f"a difference {'below' if lower else 'above'} 0"
+
+
+def best_peak(entries: Iterable[MapScores]) -> MapPeak | None:
+    """Return a map's peak as seen from the expert in whose outline it lies best; None where it has none."""
+    order = list(PEAK_REGIONS)
+    peaks = [entry.peak for entry in entries if entry.peak is not None]
+    return min(peaks, key=lambda peak: order.index(peak.region), default=None)
 
 
 def label_of(estimate: Estimate) -> str | None:

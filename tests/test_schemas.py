@@ -11,7 +11,7 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("results", 4): "8d98de0612e372f059306274d8491c98cc2e372795df7f63622d8f77aa7bca70",
+    ("results", 4): "dae6ecf7ed210a741891e8e3ee81c1fa64b14e80927df886048c47acef2a2f42",
     ("results", 3): "8455f9478e636ad2601d87b0eb95817b961c81fbe166677c006e72920804b116",
     ("run", 3): "8d1b740c92316a9a688085d57a8ba1e45d4e6560c41e7f6b8363cf90c2a71aa5",
     ("audit", 2): "790257ce5a4e922ef7683b7860a54b2a5ffb5c54deedd713b0d37c387a5f96c3",

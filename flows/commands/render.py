@@ -12,21 +12,25 @@ from pipeline.findings.spec import LEDGER_FILE
 from pipeline.verify.document import ALTERED_REPORT, REPORT_FILE
 from pipeline.verify.failure import exit_code
 from reports.pdf import render
+from reports.sheets import render_sheets
 
 __all__ = ["render_again"]
 
 
-def render_again(run: Path, output: Path | None) -> int:
+def render_again(run: Path, output: Path | None, *, sheets: bool = False) -> int:
     """Render a run's report, print its path, and return the exit code: 0, or that of what does not hold.
 
-    Without ``output`` a sound run's report takes its place in the folder; that of an altered run lies beside it.
+    Without ``output`` a sound run's report takes its place in the folder; that of an altered run lies beside it. With
+    ``sheets``, a page for each study that it shows is written instead, to ``sheets`` or to the folder ``output``.
 
     Raises:
         AuditError: when the folder holds no finished run, or the report cannot be written.
     """
     failures = alterations(run)
-    if failures:
-        sentences = [failure.sentence for failure in failures]
+    sentences = [failure.sentence for failure in failures]
+    if sheets:
+        path = render_sheets(run, output, tuple(sentences))
+    elif failures:
         path = render(run, output or run / ALTERED_REPORT, sentences)
     else:
         path = render(run, output)

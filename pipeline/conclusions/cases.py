@@ -1,14 +1,15 @@
 """The cases that a report shows: chosen by a stated rule, their panels cut so that a report only has to draw them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
-from pipeline.findings.panels import CasePanels, View
+from pipeline.conclusions.display_window import DisplayWindow
+from pipeline.evidence.planes import PlaneCut, plane_at, projection, through_plane
+from pipeline.findings.panels import CasePanels, View, ViewRole
 from pipeline.studies.consensus import CONSENSUS
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap, Mask, Volume
@@ -29,6 +30,12 @@ def withheld(facts: Mapping[str, str], pictures: Literal["not_burned_in", "all"]
     return f"the pictures are withheld: the image's header {said} burned into the pixels (report.pictures)"
 
 
+class _Plane(NamedTuple):
+    cut: PlaneCut
+    caption: str
+    role: ViewRole
+
+
 def cut_panels(
     image: Volume,
     masks: Sequence[Mask],
@@ -36,35 +43,103 @@ def cut_panels(
     thresholds: Mapping[str, float | None],
     *,
     study: str,
-    window: tuple[float, float] | None = None,
+    window: tuple[float, float] | DisplayWindow | None = None,
     unit: str = "",
+    survey: bool = False,
 ) -> CasePanels:
     """Cut one study's panels: a projection whole, a volume in the planes that matter.
 
     A volume is cut across its coarsest axis, where the masks are largest and, when that is another plane, where the
     first map has its maximum. Planes are turned by whole voxels only: axial ones with anterior on top, coronal and
-    sagittal ones with superior on top, the patient's right (or anterior) on the left.
+    sagittal ones with superior on top, the patient's right (or anterior) on the left. A ``survey`` adds the planes
+    across the other axes, through the lesion and through the first map's peak, and the highest values along each line.
     """
     geometry = image.geometry
-    low, high = window or (float(v) for v in np.percentile(image.array, (0.5, 99.5)))
-    views = []
-    for cut, caption in _cuts(geometry, masks, heatmaps):
-        pick = cut.apply
-        views.append(
-            View(
-                pick(image.array),
-                cut.pixel_mm,
-                cut.letters,
-                caption,
-                {mask.reader: pick(mask.array) for mask in sorted(masks, key=_standing)},
-                {name: pick(heatmap.array) for name, heatmap in heatmaps.items()},
-                pick(next(iter(heatmaps.values())).seen) if heatmaps else np.ones_like(pick(image.array), bool),
-            )
-        )
+    low, high = window[:2] if window else (float(v) for v in np.percentile(image.array, (0.5, 99.5)))
+    planes = _planes(geometry, masks, heatmaps)
+    planes += _survey(geometry, masks, heatmaps) if survey and len(geometry.shape) == 3 else []
     ranges = {name: (float(heatmap.array.min()), float(heatmap.array.max())) for name, heatmap in heatmaps.items()}
     target = next(iter(heatmaps.values())).target if heatmaps else ""
-    shown = (low, max(high, low + 1e-6))
-    return CasePanels(study, target, unit, shown, ranges, dict(thresholds), tuple(views), geometry.unit)
+    return CasePanels(
+        study,
+        target,
+        unit,
+        (low, max(high, low + 1e-6)),
+        ranges,
+        dict(thresholds),
+        tuple(_view(image, masks, heatmaps, plane) for plane in planes),
+        geometry.unit,
+        window.rule if isinstance(window, DisplayWindow) else "",
+    )
+
+
+def _view(image: Volume, masks: Sequence[Mask], heatmaps: Mapping[str, Heatmap], plane: _Plane) -> View:
+    """Cut one plane; one that is no main plane holds the first map alone."""
+    geometry, cut = image.geometry, plane.cut
+    shown = dict(heatmaps if plane.role == "main" else list(heatmaps.items())[:1])
+    peaks = {name: place for name, heatmap in shown.items() if (place := _peak_pixel(heatmap, cut)) is not None}
+    outlines = {mask.reader: cut.apply(mask.array) for mask in sorted(masks, key=_standing)}
+    picture = cut.apply(image.array)
+    sliced = cut.axis is not None and cut.index is not None
+    return View(
+        picture,
+        cut.pixel_mm,
+        cut.letters,
+        plane.caption,
+        outlines,
+        {name: cut.apply(heatmap.array) for name, heatmap in shown.items()},
+        cut.apply(next(iter(heatmaps.values())).seen) if heatmaps else np.ones_like(picture, bool),
+        role=plane.role,
+        plane=cut.name,
+        number=None if cut.index is None else cut.index + 1,
+        planes=geometry.shape[cut.axis] if sliced and cut.axis is not None else None,
+        position_mm=_position(geometry, cut),
+        thickness_mm=geometry.spacing[cut.axis] if sliced and cut.axis is not None else None,
+        peaks=peaks,
+        zoom=_zoom(picture.shape, cut.pixel_mm, list(outlines.values()), list(peaks.values())),
+    )
+
+
+def _position(geometry: Geometry, cut: PlaneCut) -> float | None:
+    """Return where a slice lies along the patient's axis that it is across, in mm (RAS), at its middle."""
+    if cut.axis is None or cut.index is None or not geometry.oriented:
+        return None
+    middle = [(size - 1) / 2 for size in geometry.shape]
+    middle[cut.axis] = cut.index
+    across = int(io_orientation(geometry.affine)[cut.axis, 0])
+    return float(geometry.world(np.array([middle]))[0][across])
+
+
+def _zoom(
+    shape: tuple[int, ...],
+    pixel_mm: tuple[float, float],
+    outlines: Sequence[NDArray[np.bool_]],
+    peaks: Sequence[tuple[int, int]],
+) -> tuple[int, int, int, int] | None:
+    """Return the square (in mm) around what the experts marked, else around the first peak; None without either.
+
+    It is three times as wide as what is marked, at least a sixth of the picture, and lies within the picture.
+    """
+    marked = [np.argwhere(outline) for outline in outlines if outline.any()]
+    if not marked and not peaks:
+        return None
+    places = np.concatenate(marked) if marked else np.array(peaks[:1])
+    low, high = places.min(axis=0), places.max(axis=0) + 1
+    size = np.array(pixel_mm)
+    side = max(3.0 * float(((high - low) * size).max()), float((np.array(shape) * size).max()) / 6)
+    side = min(side, float((np.array(shape) * size).min()))
+    pixels = np.maximum(1, np.rint(side / size)).astype(int)
+    first = np.clip(np.rint((low + high - pixels) / 2).astype(int), 0, np.maximum(0, np.array(shape) - pixels))
+    last = np.minimum(first + pixels, shape)
+    return int(first[0]), int(last[0]), int(first[1]), int(last[1])
+
+
+def _peak_pixel(heatmap: Heatmap, cut: PlaneCut) -> tuple[int, int] | None:
+    """Return where a map's peak stands in a plane, None where it lies in another."""
+    index = _peak(heatmap)
+    if index is None or (cut.axis is not None and cut.index is not None and index[cut.axis] != cut.index):
+        return None
+    return cut.place(index, heatmap.array.shape)
 
 
 def _standing(mask: Mask) -> tuple[bool, str]:
@@ -72,95 +147,59 @@ def _standing(mask: Mask) -> tuple[bool, str]:
     return not mask.reader.startswith(CONSENSUS), mask.reader
 
 
-@dataclass(frozen=True)
-class _Cut:
-    """A plane of a grid: ``index`` along ``axis`` (None in 2D), then the axes for (rows, columns), then flips."""
-
-    axis: int | None
-    index: int
-    order: tuple[int, int]
-    flips: tuple[int, ...]
-    pixel_mm: tuple[float, float]
-    letters: tuple[str, str, str, str]
-
-    def apply(self, array: NDArray[np.generic]) -> NDArray:  # type: ignore[type-arg]
-        plane = array if self.axis is None else np.take(array, self.index, axis=self.axis)
-        if self.order[0] > self.order[1]:
-            plane = plane.T
-        return np.ascontiguousarray(np.flip(plane, self.flips))
-
-
-def _cuts(geometry: Geometry, masks: Sequence[Mask], heatmaps: Mapping[str, Heatmap]) -> list[tuple[_Cut, str]]:
+def _planes(geometry: Geometry, masks: Sequence[Mask], heatmaps: Mapping[str, Heatmap]) -> list[_Plane]:
     if len(geometry.shape) == 2:
-        return [(_projection(geometry), "projection")]
-    axis = _through_plane(geometry)
+        return [_Plane(projection(geometry), "projection", "main")]
+    axis = through_plane(geometry)
     places = []
-    marked = [mask.array for mask in masks if mask.array.any()]
-    if marked:
-        others = tuple(number for number in range(3) if number != axis)
-        area = sum(mask.sum(axis=others) for mask in marked)
-        places.append((int(np.argmax(area)), "where the experts' masks are largest"))
+    largest = _largest(masks, axis)
+    if largest is not None:
+        places.append((largest, "where the experts' masks are largest"))
     for name, heatmap in list(heatmaps.items())[:1]:
-        peak = _peak(heatmap, axis)
+        peak = _peak(heatmap)
         if peak is not None:
-            places.append((peak, f"where the map ({name}) has its maximum"))
+            places.append((int(peak[axis]), f"where the map ({name}) has its maximum"))
     planes: dict[int, list[str]] = {}
     for index, why in places or [(geometry.shape[axis] // 2, "the middle plane")]:
         planes.setdefault(index, []).append(why)
     size = geometry.shape[axis]
     return [
-        (_cut(geometry, axis, index), f"plane {index + 1} of {size}: {' and '.join(why)}")
+        _Plane(plane_at(geometry, axis, index), f"plane {index + 1} of {size}: {' and '.join(why)}", "main")
         for index, why in planes.items()
     ]
 
 
-def _projection(geometry: Geometry) -> _Cut:
-    """Return a picture as it is stored: its rows from the top.
+def _survey(geometry: Geometry, masks: Sequence[Mask], heatmaps: Mapping[str, Heatmap]) -> list[_Plane]:
+    """Return the planes across the two other axes, through the lesion and the peak, and what all planes hold."""
+    main = through_plane(geometry)
+    others = [axis for axis in range(3) if axis != main]
+    peak = next((_peak(heatmap) for heatmap in heatmaps.values()), None)
+    planes = []
+    for axis in others:
+        largest = _largest(masks, axis)
+        if largest is not None:
+            planes.append(_Plane(plane_at(geometry, axis, largest), "through the lesion", "lesion"))
+    if peak is not None:
+        planes += [_Plane(plane_at(geometry, axis, int(peak[axis])), "through the peak", "peak") for axis in others]
+    return [*planes, _Plane(plane_at(geometry, main, None), "highest values of all planes", "maximum")]
 
-    One whose first axis runs from side to side, as of arrays laid out (x, y), is turned so that it does on the page.
+
+def _largest(masks: Sequence[Mask], axis: int) -> int | None:
+    """Return the plane across an axis in which the masks are largest; None where nothing is marked."""
+    marked = [mask.array for mask in masks if mask.array.any()]
+    if not marked:
+        return None
+    others = tuple(number for number in range(3) if number != axis)
+    return int(np.argmax(sum(mask.sum(axis=others) for mask in marked)))
+
+
+def _peak(heatmap: Heatmap) -> NDArray[np.intp] | None:
+    """Return the voxel of a map's maximum, or None for a map that is the same everywhere: it has none.
+
+    Of voxels that are tied for it, the one nearest to their middle, as in the record.
     """
-    along = geometry.affine[:3, :2] / geometry.spacing
-    sideways = abs(along[0, 0]) > max(abs(along[0, 1]), 0.5)
-    rows, columns = (1, 0) if sideways else (0, 1)
-    letters = geometry.letters()
-    flips: tuple[int, ...] = ()
-    if sideways:  # the patient's right on the left; the top is in front, or above
-        downwards = along[1 if abs(along[1, rows]) > abs(along[2, rows]) else 2, rows]
-        flips = tuple(axis for axis, turned in enumerate((downwards > 0, along[0, columns] > 0)) if turned)
-    (top, bottom), (left, right) = (
-        letters[axis][::-1] if number in flips else letters[axis] for number, axis in enumerate((rows, columns))
-    )
-    return _Cut(
-        None, 0, (rows, columns), flips, (geometry.spacing[rows], geometry.spacing[columns]), (left, right, top, bottom)
-    )
-
-
-def _peak(heatmap: Heatmap, axis: int) -> int | None:
-    """Return the plane of the map's maximum, or None for a map that is the same everywhere: it has none."""
     values = heatmap.array[heatmap.seen]
     if not values.size or values.min() == values.max():
         return None
-    place = np.argmax(np.where(heatmap.seen, heatmap.array, -np.inf))
-    return int(np.unravel_index(place, heatmap.array.shape)[axis])
-
-
-def _through_plane(geometry: Geometry) -> int:
-    """Return the coarsest axis; when spacings are alike, the one nearest to head-foot."""
-    spacing = np.array(geometry.spacing)
-    if spacing.max() > 1.01 * np.median(spacing):
-        return int(spacing.argmax())
-    return int(np.flatnonzero(io_orientation(geometry.affine)[:, 0] == 2)[0])
-
-
-def _cut(geometry: Geometry, axis: int, index: int) -> _Cut:
-    world_axes = io_orientation(geometry.affine)  # for each array axis: (world axis, +1 or -1)
-    across = int(world_axes[axis, 0])
-    row_world, column_world = {0: (2, 1), 1: (2, 0), 2: (1, 0)}[across]
-    place = {int(world): number for number, (world, _) in enumerate(world_axes)}
-    rows, columns = place[row_world], place[column_world]
-    # rows run from superior (anterior) down, columns from right (anterior) on: all against the RAS+ directions
-    flips = tuple(number for number, array_axis in enumerate((rows, columns)) if world_axes[array_axis, 1] > 0)
-    ends = {0: ("L", "R"), 1: ("P", "A"), 2: ("I", "S")}
-    (bottom, top), (right, left) = ends[row_world], ends[column_world]
-    names = (left, right, top, bottom) if geometry.oriented else ("", "", "", "")
-    return _Cut(axis, index, (rows, columns), flips, (geometry.spacing[rows], geometry.spacing[columns]), names)
+    tied = np.argwhere(heatmap.seen & (heatmap.array == values.max()))
+    return np.asarray(tied[np.argmin(np.square(tied - tied.mean(axis=0)).sum(axis=1))])

@@ -9,7 +9,7 @@ from pipeline.config import CasesConfig
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import Better
 
-__all__ = ["choose_cases"]
+__all__ = ["TYPICAL", "choose_cases"]
 
 
 def choose_cases(
@@ -22,7 +22,8 @@ def choose_cases(
     """Choose the studies to show; the choice depends on the scores, the seed and the studies' hashes alone.
 
     ``scores`` ranks the studies, and ``better`` says which end is the good one; only studies in it are worst or best.
-    Correct and wrong predictions are chosen apart, because the same overlap means different things in the two; a
+    The typical case comes first: of all studies with a score the one in the middle, of two the worse. Correct and wrong
+    predictions are chosen apart, because the same overlap means different things in the two; a
     regression predicts no label, and its studies are chosen from all.
 
     Returns:
@@ -30,17 +31,22 @@ def choose_cases(
     """
     order = {audit.study: (audit.source_sha256, audit.study) for audit in audits}
     mapped = sorted((audit for audit in audits if audit.map_scores), key=lambda audit: order[audit.study])
-    if cases == "all":
-        return [(audit.study, "every study with a map is shown") for audit in mapped], "every study with a map is shown"
-    chosen: dict[str, str] = {}
-    generator = np.random.Generator(np.random.PCG64(seed))
     sign = 1 if better == "higher" else -1
+    every = sorted((audit.study for audit in mapped if audit.study in scores),
+                   key=lambda study: (sign * scores[study], order[study]))  # fmt: skip
+    typical = {every[(len(every) - 1) // 2]: TYPICAL} if every else {}
+    if cases == "all":
+        rule = "every study with a map is shown"
+        return [*typical.items(), *((audit.study, rule) for audit in mapped if audit.study not in typical)], rule
+    chosen = dict(typical) if cases.worst or cases.best or cases.random else {}
+    generator = np.random.Generator(np.random.PCG64(seed))
     calls_nothing = any(audit.values for audit in audits)
     groups = _ALL if calls_nothing else _BY_PREDICTION
     for group, correct in groups:
         members = [audit.study for audit in mapped if _correct(audit) == correct]
         ranked = sorted(
-            (study for study in members if study in scores), key=lambda study: (sign * scores[study], order[study])
+            (study for study in members if study in scores and study not in chosen),
+            key=lambda study: (sign * scores[study], order[study]),
         )
         for study in ranked[: cases.worst]:
             chosen.setdefault(study, f"worst overlap, {group}")
@@ -49,11 +55,13 @@ def choose_cases(
         rest = [study for study in members if study not in chosen]
         for index in generator.permutation(len(rest))[: cases.random]:
             chosen[rest[index]] = f"drawn at random, {group}"
-    rule = f"the {cases.worst} worst, the {cases.best} best and {cases.random} at random (PCG64, seed {seed}) " + (
-        "of the studies with a map" if calls_nothing else "of the correct and of the wrong predictions"
-    )
-    return list(chosen.items()), rule
+    among = "of the studies with a map" if calls_nothing else "of the correct and of the wrong predictions"
+    rule = f"the {cases.worst} worst, the {cases.best} best and {cases.random} at random (PCG64, seed {seed}) {among}"
+    return list(chosen.items()), f"the typical one, {rule}" if typical and chosen else rule
 
+
+TYPICAL = "typical: the median overlap of all studies with a score"
+"""Why the first case is shown."""
 
 _BY_PREDICTION: tuple[tuple[str, bool | None], ...] = (("correct prediction", True), ("wrong prediction", False))
 _ALL: tuple[tuple[str, bool | None], ...] = (("of all studies", None),)

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.conclusions.choose_cases import choose_cases
 from pipeline.conclusions.input_summary import summarised
+from pipeline.conclusions.whereabouts import whereabouts, wrong_answers
 from pipeline.config import AuditConfig
 from pipeline.evidence.cohort.classifier import classification
 from pipeline.evidence.cohort.estimating import Bootstrap
@@ -23,17 +24,19 @@ from pipeline.evidence.localisation.lesion_strata import (
     lesion_estimates,
     lesion_trends,
 )
+from pipeline.evidence.plotted.froc import froc_curves
 from pipeline.evidence.plotted.label_plots import CellMap, answer_counts, label_plots
+from pipeline.evidence.plotted.region_shares import cohort_shares
 from pipeline.evidence.verdicts.criteria import Cohort, judge_all
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Provenance
 from pipeline.findings.plotted.classifier import LabelPlots
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.plotted.history import RunPoint
-from pipeline.findings.results import CaseEntry, Compared, Results
+from pipeline.findings.results import CaseEntry, Compared, PictureFacts, Results
 from pipeline.findings.spec import Member, RunSpec
 from pipeline.findings.study_audit import StudyAudit
-from pipeline.vocabulary import BETTER, CLASSIFIER, CLASSIFIER_METRICS, STRATA_BY_PREDICTION
+from pipeline.vocabulary import ANSWERS, BETTER, CLASSIFIER, CLASSIFIER_METRICS, STRATA_BY_PREDICTION
 
 __all__ = ["Shown", "chosen_cases", "conclude", "shown_in"]
 
@@ -42,12 +45,13 @@ __all__ = ["Shown", "chosen_cases", "conclude", "shown_in"]
 class Shown:
     """What conclusions do not follow from records alone: pictures, and how the run was done.
 
-    ``cases`` goes from a study that was chosen to its panels' file and a note. ``picture`` is the file with a plane of
-    the model's input and the note that stands in its place. ``history`` is what earlier runs said of the criteria.
+    ``cases`` goes from a study that was chosen to its panels' file, a note, and what the file says in numbers.
+    ``picture`` is the file with a plane of the model's input and the note that stands in its place. ``history`` is what
+    earlier runs said of the criteria.
     """
 
     provenance: Provenance
-    cases: Mapping[str, tuple[str | None, str | None]]
+    cases: Mapping[str, tuple[str | None, str | None, PictureFacts | None]]
     picture: tuple[str | None, str | None]
     equivalent: tuple[tuple[str, ...], ...]
     history: tuple[RunPoint, ...] = ()
@@ -58,7 +62,7 @@ def shown_in(results: Results) -> Shown:
     inputs = results.inputs
     return Shown(
         provenance=results.provenance,
-        cases={case.study: (case.panels, case.note) for case in results.cases},
+        cases={case.study: (case.panels, case.note, case.picture) for case in results.cases},
         picture=(inputs.picture, inputs.picture_note) if inputs else (None, None),
         equivalent=results.equivalent_methods,
         history=results.history,
@@ -80,6 +84,8 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
     }
     computed = sum(member.shard is not None for member in members)
     cases, rule = _cases(spec, audits, shown)
+    verdicts = judge_all(config.criteria, cohort, bootstrap)
+    tally = Counter(verdict.answer for verdict in verdicts)
     is_regression = config.model.kind == "regression"
     lesions = lesion_cohort(audits, labels)
     return Results(
@@ -107,12 +113,17 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         group_differences=_group_differences(config, cohort, bootstrap),
         estimates=_estimates(cohort, lesions, bootstrap, calls_labels=not is_regression),
         curves=threshold_curves(audits, labels, bootstrap),
+        froc_curves=froc_curves(audits, labels, bootstrap),
+        region_shares=cohort_shares(audits, labels),
         lesion_strata=lesions.strata,
         lesion_trends=lesion_trends(cohort.units, tuple(scales.values()), lesions, bootstrap),
         agreements=agreements(pairs, AGREEMENT_SCALES, bootstrap),
         equivalent_methods=shown.equivalent,
-        verdicts=judge_all(config.criteria, cohort, bootstrap),
+        verdicts=verdicts,
         history=shown.history,
+        answers={answer: tally[answer] for answer in ANSWERS if tally[answer]},
+        whereabouts=whereabouts(audits, calls_labels=not is_regression),
+        wrong_answers=wrong_answers(audits),
         case_rule=rule,
         cases=cases,
         lost_at_most=config.run.lost_at_most,
@@ -189,8 +200,9 @@ def _cases(spec: RunSpec, audits: Sequence[StudyAudit], shown: Shown) -> tuple[t
     by_study = {audit.study: audit for audit in audits}
     entries = []
     for study, why in chosen:
-        panels, note = shown.cases.get(study, (None, None))
-        entries.append(CaseEntry(study=study, rule=why, panels=panels, note=note, audit=by_study[study]))
+        panels, note, picture = shown.cases.get(study, (None, None, None))
+        entry = CaseEntry(study=study, rule=why, panels=panels, note=note, picture=picture, audit=by_study[study])
+        entries.append(entry)
     return tuple(entries), rule
 
 

@@ -49,7 +49,12 @@ def _csv_rows(audit: StudyAudit) -> list[dict[str, object]]:
         )
         scores = {score.name: score.value for score in entry.scores}
         reasons = {f"{score.name}_undefined": score.reason for score in entry.scores}
-        said = {"probability": audit.probabilities.get(entry.target), "value": audit.values.get(entry.target)}
+        said: dict[str, object] = {
+            "probability": audit.probabilities.get(entry.target),
+            "value": audit.values.get(entry.target),
+        }
+        if entry.peak is not None:
+            said |= {"peak_region": entry.peak.region, "peak_place": entry.peak.place}
         rows.append({**study, **facts, **said, **scores, **reasons})
     return rows or [study]
 

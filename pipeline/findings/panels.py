@@ -4,9 +4,9 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,14 @@ from numpy.typing import NDArray
 from pipeline.errors import OutputError
 from pipeline.files import written
 
-__all__ = ["CasePanels", "Plane", "View", "load_panels", "save_panels"]
+__all__ = ["CasePanels", "Plane", "View", "ViewRole", "load_panels", "save_panels"]
 
 
 Plane = NDArray[np.float32]
+
+ViewRole = Literal["main", "lesion", "peak", "maximum"]
+"""What a view is for: a plane that holds every map; or, with the first map alone, a plane through the lesion, one
+through the map's peak, or the highest values along each line."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,11 @@ class View:
     top, bottom), empty where unknown. ``caption`` says which plane it is and by what rule. ``masks`` goes
     from a reader to a bool plane, ``maps`` from a method to its map in raw values, negative ones among them
     only where the method is signed; ``seen`` marks the pixels that the model saw.
+
+    ``plane`` is ``axial``, ``coronal``, ``sagittal`` or ``projection``; ``number`` of ``planes`` counts from 1, and
+    ``position_mm`` is its place along the patient's axis, None for what is no slice. ``peaks`` holds the pixel of each
+    map's peak that lies in this plane. ``zoom`` is what of it is worth a closer look: rows from and to, columns from
+    and to.
     """
 
     image: Plane
@@ -37,14 +46,23 @@ class View:
     masks: Mapping[str, NDArray[np.bool_]]
     maps: Mapping[str, Plane]
     seen: NDArray[np.bool_]
+    role: ViewRole = "main"
+    plane: str = "projection"
+    number: int | None = None
+    planes: int | None = None
+    position_mm: float | None = None
+    thickness_mm: float | None = None
+    peaks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    zoom: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True)
 class CasePanels:
     """All views of a case.
 
-    ``window`` is the display window (low, high) in the image's values; ``ranges`` gives each method's
-    (minimum, maximum) over the whole image, so that a colour means the same in every view. ``thresholds``
+    ``window`` is the display window (low, high) in the image's values, ``window_rule`` says why it is that.
+    ``ranges`` gives each method's (minimum, maximum) over the whole image, so that a colour means the same in
+    every view. ``thresholds``
     gives the value above which a method's map counts as its region (None: no region). ``target`` is the
     explained label. ``length_unit`` is ``px`` where the image states no physical size: its lengths are no mm.
     """
@@ -57,6 +75,13 @@ class CasePanels:
     thresholds: Mapping[str, float | None]
     views: tuple[View, ...]
     length_unit: str = "mm"
+    window_rule: str = ""
+
+
+_VIEW_FACTS = (
+    "pixel_mm", "letters", "caption", "role", "plane", "number", "planes", "position_mm", "thickness_mm", "peaks",
+    "zoom",
+)  # fmt: skip
 
 
 def save_panels(panels: CasePanels, path: Path) -> None:
@@ -67,8 +92,8 @@ def save_panels(panels: CasePanels, path: Path) -> None:
         arrays |= {f"{number}/image": view.image, f"{number}/seen": view.seen}
         arrays |= {f"{number}/mask/{reader}": mask for reader, mask in view.masks.items()}
         arrays |= {f"{number}/map/{method}": plane for method, plane in view.maps.items()}
-        views.append({"pixel_mm": view.pixel_mm, "letters": view.letters, "caption": view.caption})
-    names = ("study", "target", "unit", "window", "ranges", "thresholds", "length_unit")
+        views.append({name: getattr(view, name) for name in _VIEW_FACTS})
+    names = ("study", "target", "unit", "window", "window_rule", "ranges", "thresholds", "length_unit")
     facts = {name: getattr(panels, name) for name in names}
     arrays["facts"] = np.array(json.dumps({**facts, "views": views}))
     with written(path) as file:
@@ -94,16 +119,10 @@ def load_panels(path: Path) -> CasePanels:
             start = f"{number}/{kind}/"
             return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
 
-        views.append(
-            View(
-                arrays[f"{number}/image"],
-                tuple(view["pixel_mm"]),
-                tuple(view["letters"]),
-                view["caption"],
-                part("mask"),
-                part("map"),
-                arrays[f"{number}/seen"],
-            )
-        )
+        view["pixel_mm"], view["letters"] = tuple(view["pixel_mm"]), tuple(view["letters"])
+        view["peaks"] = {name: tuple(place) for name, place in view["peaks"].items()}
+        view["zoom"] = None if view["zoom"] is None else tuple(view["zoom"])
+        arrays_of = {"image": arrays[f"{number}/image"], "seen": arrays[f"{number}/seen"]}
+        views.append(View(**view, **arrays_of, masks=part("mask"), maps=part("map")))
     ranges = {method: tuple(pair) for method, pair in facts.pop("ranges").items()}
     return CasePanels(**{**facts, "window": tuple(facts["window"]), "ranges": ranges, "views": tuple(views)})

@@ -15,9 +15,23 @@ from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
 from pipeline.findings.plotted.classifier import AnswerCount, LabelPlots
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.plotted.history import RunPoint
+from pipeline.findings.plotted.marks import FrocCurve
+from pipeline.findings.plotted.shares import CohortShares
 from pipeline.findings.study_audit import RefusedMask, StudyAudit
+from pipeline.vocabulary import Answer, PeakRegion, Stratum
 
-__all__ = ["SCHEMA_VERSION", "CaseEntry", "Compared", "Flow", "Results", "load_results"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "CaseEntry",
+    "Compared",
+    "Flow",
+    "PictureFacts",
+    "Results",
+    "SliceFacts",
+    "Whereabouts",
+    "WrongAnswer",
+    "load_results",
+]
 
 
 SCHEMA_VERSION: Literal[4] = 4
@@ -63,19 +77,82 @@ class Compared(FrozenModel):
     patients: int
 
 
+class Whereabouts(FrozenModel):
+    """Where the peaks of one method's maps lie in a stratum, of maps that could be held against an expert's mask.
+
+    ``maps`` = all of ``regions`` + ``constant``: maps that are the same everywhere have no peak. A peak counts as in
+    the lesion when it lies in any reader's outline. ``places`` names parts of the picture (``axes`` 2) or of the
+    patient (3). Under ``all`` stand maps without a mask, too.
+    """
+
+    method: str
+    among: Stratum
+    maps: int
+    studies: int
+    regions: Mapping[PeakRegion, int]
+    places: Mapping[str, int]
+    constant: int = 0
+    axes: int = 2
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        peaks = sum(self.regions.values())
+        if self.maps != peaks + self.constant or peaks != sum(self.places.values()):
+            raise ValueError(f"{self.maps} maps, but {self.regions}, {self.places} and {self.constant} constant")
+        return self
+
+
+class WrongAnswer(FrozenModel):
+    """A kind of wrong answer: what the reference says and what the model called (empty: nothing), and which studies."""
+
+    reference: tuple[str, ...]
+    answered: tuple[str, ...]
+    patients: int
+    studies: tuple[str, ...]
+
+
+class SliceFacts(FrozenModel):
+    """A plane of a case: ``number`` of ``planes``, its place and the distance to its neighbour; None: no slice."""
+
+    role: str
+    plane: str
+    caption: str
+    number: int | None = None
+    planes: int | None = None
+    position_mm: float | None = None
+    thickness_mm: float | None = None
+
+
+class PictureFacts(FrozenModel):
+    """What is printed beside a case's pictures: display window and why, each map's range and threshold, the planes."""
+
+    unit: str
+    length_unit: str
+    window: tuple[float, float]
+    window_rule: str
+    ranges: Mapping[str, tuple[float, float]]
+    thresholds: Mapping[str, float | None]
+    planes: tuple[SliceFacts, ...]
+
+
 class CaseEntry(FrozenModel):
-    """A study that the report shows, why, and its panels' file (``cases/<study>.npz``; None: withheld)."""
+    """A study that the report shows, why, and its panels' file (``cases/<study>.npz``; None: withheld).
+
+    ``picture`` is what that file says in numbers.
+    """
 
     study: str
     rule: str
     panels: str | None
     note: str | None = None
+    picture: PictureFacts | None = None
     audit: StudyAudit
 
 
 class Results(FrozenModel):
     """``results.json``. ``mask_faults`` goes from a study to its masks that could not be used.
 
+    ``answers`` counts the verdicts; ``wrong_answers`` holds the studies that the model got wrong, by kind.
     ``answer_counts`` count the analysed studies. ``history`` holds the criteria of the audit's earlier runs, oldest
     first. ``lost_at_most`` is the locked share of studies that may be excluded or fail without a warning.
     """
@@ -105,12 +182,17 @@ class Results(FrozenModel):
     estimates: tuple[Estimate, ...]
     group_differences: tuple[GroupDifference, ...] = ()
     curves: tuple[ThresholdCurve, ...] = ()
+    froc_curves: tuple[FrocCurve, ...] = ()
+    region_shares: tuple[CohortShares, ...] = ()
     lesion_strata: tuple[LesionStrata, ...] = ()
     lesion_trends: tuple[LesionTrend, ...] = ()
     agreements: tuple[Agreement, ...]
     equivalent_methods: tuple[tuple[str, ...], ...] = ()
     verdicts: tuple[Verdict, ...]
     history: tuple[RunPoint, ...] = ()
+    answers: Mapping[Answer, int] = {}
+    whereabouts: tuple[Whereabouts, ...] = ()
+    wrong_answers: tuple[WrongAnswer, ...] = ()
     case_rule: str
     cases: tuple[CaseEntry, ...]
     lost_at_most: float = 0.05

@@ -6,8 +6,11 @@ from pydantic import model_validator
 
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.localisation.curves import RegionCounts
+from pipeline.findings.plotted.marks import MarkCounts
+from pipeline.findings.plotted.shares import RegionShares
+from pipeline.vocabulary import BodyRegion, PeakRegion
 
-__all__ = ["MapScores", "PairAgreement", "Score"]
+__all__ = ["MapPeak", "MapScores", "PairAgreement", "Score"]
 
 
 class Score(FrozenModel):
@@ -29,6 +32,22 @@ class Score(FrozenModel):
         return self
 
 
+class MapPeak(FrozenModel):
+    """Where a map has its highest evidence ``value``, seen from one reader's mask.
+
+    ``position_mm`` is in RAS+ (pixels where the image states no size). ``normalised`` is the place in the picture as it
+    is shown: across from the left and down from the top, 0 to 1; of a volume from the patient's right, front and head.
+    ``place`` names it by thirds, such as ``upper left``. ``body_region`` is the region were there no mask.
+    """
+
+    region: PeakRegion
+    body_region: BodyRegion
+    place: str
+    position_mm: tuple[float, float, float]
+    normalised: tuple[float, ...]
+    value: float
+
+
 class MapScores(FrozenModel):
     """One map of one study against one reader's mask (``reader`` None: no mask to compare with).
 
@@ -37,7 +56,9 @@ class MapScores(FrozenModel):
     ``map`` is the map's key in the run's maps files, where it is kept before the ReLU that may end its
     formula; baselines have none. ``cell_mm`` is the size of a layer's cell. ``seen_share`` is the share of
     the mask's voxels that lie in the model's field of view, ``mask_share`` the mask's share of that field of
-    view. ``counts`` are the voxels of the map's region at a fixed grid of thresholds.
+    view. ``counts`` are the voxels of the map's region at a fixed grid of thresholds. ``peak`` is None for baselines,
+    for constant maps, and beside a mask that could not be used; so are ``shares``, the regions' parts of the evidence.
+    ``marks`` count found lesions and false marks, where a metric of them is measured.
     """
 
     target: str
@@ -50,8 +71,11 @@ class MapScores(FrozenModel):
     degenerate: bool = False
     seen_share: float | None = None
     mask_share: float | None = None
+    peak: MapPeak | None = None
     scores: tuple[Score, ...] = ()
     counts: RegionCounts | None = None
+    shares: RegionShares | None = None
+    marks: MarkCounts | None = None
 
 
 class PairAgreement(FrozenModel):

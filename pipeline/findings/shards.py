@@ -96,6 +96,18 @@ _INPUT = pa.struct(
         ("deviation", pa.float64()),
     ]
 )
+_PEAK = pa.struct(
+    [
+        ("region", pa.string()),
+        ("body_region", pa.string()),
+        ("place", pa.string()),
+        ("position_mm", pa.list_(pa.float64())),
+        ("normalised", pa.list_(pa.float64())),
+        ("value", pa.float64()),
+    ]
+)
+_SHARES = pa.struct([(name, pa.map_(pa.string(), pa.float64())) for name in ("evidence", "voxels")])
+_MARKS = pa.struct([("found", pa.list_(pa.int64())), ("false", pa.list_(pa.int64())), ("lesions", pa.int64())])
 _STUDY = pa.schema(
     [
         ("study", pa.string()),
@@ -133,8 +145,11 @@ _FINDING = pa.schema(
         ("degenerate", pa.bool_()),
         ("seen_share", pa.float64()),
         ("mask_share", pa.float64()),
+        ("peak", _PEAK),
         ("scores", _SCORES),
         ("counts", _COUNTS),
+        ("shares", _SHARES),
+        ("marks", _MARKS),
     ]
 )
 _RECIPES = pa.schema([(name, pa.string()) for name in ("study_recipe", "masks_recipe", "map_recipe", "score_recipe")])

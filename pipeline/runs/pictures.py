@@ -8,9 +8,12 @@ import numpy as np
 
 from cam import METHODS
 from pipeline.conclusions.cases import cut_panels, withheld
+from pipeline.conclusions.display_window import display_window
+from pipeline.conclusions.picture_facts import picture_facts
 from pipeline.errors import StudyError
 from pipeline.evidence.metrics.registry import evidence_of
 from pipeline.findings.panels import save_panels
+from pipeline.findings.results import PictureFacts
 from pipeline.findings.shards import load_map
 from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layers
 from pipeline.studies.study import Study
@@ -20,12 +23,15 @@ from pipeline.walk.auditor import Auditor
 from pipeline.walk.reading import read_studies
 from pipeline.walk.sources import StudySource, bound
 
-__all__ = ["INPUT_PICTURE", "Picture", "cut_pictures"]
+__all__ = ["INPUT_PICTURE", "CasePicture", "Picture", "cut_pictures"]
 
 INPUT_PICTURE = "model-input.npz"
 
 Picture = tuple[str | None, str | None]
 """The file of a picture in the run's folder, and the note beside it or in its place."""
+
+CasePicture = tuple[str | None, str | None, PictureFacts | None]
+"""As ``Picture``, and what the file of a case says in numbers."""
 
 
 def cut_pictures(
@@ -34,7 +40,7 @@ def cut_pictures(
     cases: Sequence[StudyAudit],
     first: StudyAudit | None,
     sources: Mapping[str, StudySource],
-) -> tuple[dict[str, Picture], Picture]:
+) -> tuple[dict[str, CasePicture], Picture]:
     """Cut the panels of the chosen cases, and a plane of the model's input of the ``first`` study; each is read once.
 
     Returns:
@@ -51,11 +57,11 @@ def cut_pictures(
 
 def _case(
     folder: Path, auditor: Auditor, audit: StudyAudit, study: Study | StudyError | None, notes: Mapping[str, str | None]
-) -> Picture:
+) -> CasePicture:
     if study is None:
-        return None, notes[audit.study]
+        return None, notes[audit.study], None
     if isinstance(study, StudyError):
-        return None, f"the study can no longer be read: {study}"
+        return None, f"the study can no longer be read: {study}", None
     target = audit.map_scores[0].target
     heatmaps = _heatmaps(folder, auditor, audit, target, study)
     panels = cut_panels(
@@ -64,13 +70,15 @@ def _case(
         heatmaps,
         {name: evidence_of(heatmap, auditor.config.overlap).threshold for name, heatmap in heatmaps.items()},
         study=audit.study,
-        window=auditor.config.report.window,
+        window=display_window(study.image.array, audit.facts, auditor.config.report.window),
         unit="HU" if audit.facts.get("Modality") == "CT" else "",
+        survey=True,
     )
     name = f"cases/{audit.study}.npz"
     save_panels(panels, folder / name)
     others = sorted({entry.target for entry in audit.map_scores} - {target})
-    return name, f"maps for {', '.join(others)} are in the record" if others else None
+    note = f"maps for {', '.join(others)} are in the record" if others else None
+    return name, note, picture_facts(panels)
 
 
 def _heatmaps(folder: Path, auditor: Auditor, audit: StudyAudit, target: str, study: Study) -> dict[str, Heatmap]:

@@ -241,7 +241,7 @@ class Run:
         pictures, picture = cut_pictures(self.folder, auditor, cases, first, sources)
         repeat = repeatability(self.folder, audits, auditor, sources)
         ledger = self._ledger()
-        files = [name for name, _ in (*pictures.values(), picture) if name is not None]
+        files = [name for name in (*(case[0] for case in pictures.values()), picture[0]) if name is not None]
         computed = sum(member.shard is not None for member in self.members)
         record_files(ledger, "inference.finished", self.folder, files, studies=len(audits), computed=computed)
         provenance = _provenance(self.spec, ledger, repeat, engine, flow_run)

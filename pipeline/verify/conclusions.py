@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping
 from pipeline.conclusions.conclude import conclude, shown_in
 from pipeline.conclusions.equivalent_maps import equivalent_maps
 from pipeline.conclusions.per_study_csv import CSV_FILE, per_study_csv
+from pipeline.conclusions.picture_facts import picture_facts
 from pipeline.errors import OutputError
 from pipeline.findings.custody.recorded_files import recorded_files
+from pipeline.findings.panels import load_panels
 from pipeline.findings.results import Results
 from pipeline.findings.spec import RunSpec
 from pipeline.program import camaudit_version, program_digest
@@ -96,4 +98,19 @@ def check_pictures(run: RunFolder) -> Iterator[Failure]:
     for case in run.results.cases:
         if case.panels not in (None, f"cases/{case.study}.npz"):
             sentence = f"the picture of the case of study {case.study} is another's"
+            yield Failure(FailureKind.PICTURES, sentence, RESULTS_FILE)
+    yield from _told_otherwise(run, run.results, frozenset(pictures))
+
+
+def _told_otherwise(run: RunFolder, results: Results, cut: frozenset[str]) -> Iterator[Failure]:
+    """Yield cases of which the results say other numbers than their pictures' file; the ledger tells of the file."""
+    for case in results.cases:
+        if case.panels not in cut or not (run.path / str(case.panels)).is_file():
+            continue
+        try:
+            told = picture_facts(load_panels(run.path / str(case.panels)))
+        except OutputError:
+            continue  # the file's own check names it
+        if case.picture != told:
+            sentence = f"{RESULTS_FILE}: what is said of the picture of case {case.study} is not what its file holds"
             yield Failure(FailureKind.PICTURES, sentence, RESULTS_FILE)

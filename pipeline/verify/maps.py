@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 
 from pipeline.errors import OutputError
 from pipeline.findings.custody.recorded_files import check_file, files_told_by
@@ -68,6 +70,30 @@ def _wrong_map(run: RunFolder, shard: str, audit: StudyAudit, entries: list[MapS
             or not (np.isfinite(values).all() and np.isfinite(affine).all())
         ):
             yield _failure(shard, audit, "holds values that no map has")
+        elif not _peak_fits(run, entry, values, affine):
+            yield _failure(shard, audit, "has its peak elsewhere than its row says")
+
+
+_SMALLEST = float(np.finfo(np.float32).tiny)
+_ROUNDING = 1e-3  # of the map's highest value: interpolation in single precision, and a position as it is written
+
+
+def _peak_fits(run: RunFolder, entry: MapScores, values: NDArray[np.float32], affine: NDArray[np.float64]) -> bool:
+    """Tell whether the peak that a row states has its value in the map, at its place, and no more than the map has.
+
+    A map that was moved to where its cells look has its peak moved with it: its value alone is compared then.
+    """
+    peak, highest = entry.peak, float(values.max())
+    if peak is None:
+        return True
+    slack = _ROUNDING * max(highest, _SMALLEST)
+    if peak.value <= 0 or peak.value > highest + slack:
+        return False
+    if run.spec is None or run.spec.config.overlap.align != "grid":
+        return True
+    index = (np.linalg.inv(affine) @ [*peak.position_mm, 1.0])[: values.ndim, None]
+    there = float(map_coordinates(values.astype(np.float64), index, order=1, mode="nearest")[0])
+    return abs(there - peak.value) <= slack
 
 
 def _folder_of(error: OutputError, run: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,16 +10,21 @@ from numpy.typing import NDArray
 from pipeline.evidence.baselines import body_mask, edge_map, random_map
 from pipeline.evidence.localisation.average_mask import TOO_FEW_OTHERS
 from pipeline.evidence.localisation.region_counts import region_counts
+from pipeline.evidence.metrics.lesions import LESION_METRICS, mark_counts
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap
 from pipeline.evidence.metrics.registry import evidence_of, score_all, undefined_scores
+from pipeline.evidence.plotted.region_shares import RegionLabels, body_labels, region_shares
+from pipeline.evidence.whereabouts import RegionAt, ShownBody, peak_of
 from pipeline.findings.carried import Carried, MapPlace
-from pipeline.findings.scores import MapScores
+from pipeline.findings.plotted.marks import MarkCounts
+from pipeline.findings.plotted.shares import RegionShares
+from pipeline.findings.scores import MapPeak, MapScores
 from pipeline.findings.shards import load_maps, map_key
 from pipeline.models.prepared_studies import PreparedStudy
 from pipeline.studies.geometry import Geometry, Resampling, cells
 from pipeline.studies.study import faults_of
 from pipeline.studies.volume import Heatmap
-from pipeline.vocabulary import COHORT_BASELINES, IMAGE_BASELINES, Baseline
+from pipeline.vocabulary import COHORT_BASELINES, IMAGE_BASELINES, Baseline, BodyRegion
 from pipeline.walk.alignment import map_resampling
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.map_plan import places_of
@@ -29,12 +35,16 @@ __all__ = ["StudyMap", "StudyMeasuring", "kept_maps"]
 
 @dataclass(frozen=True)
 class StudyMap:
-    """A raw map with the grid of its layer's cells. ``reference`` is where it is, or will be, kept."""
+    """A raw map with the grid of its layer's cells. ``reference`` is where it is, or will be, kept.
+
+    ``peak`` is what an earlier run told of its peak.
+    """
 
     values: NDArray[np.float32]
     grid: Geometry
     reference: str
     sha256: str
+    peak: MapPeak | None = None
 
 
 StudyMaps = Mapping[MapPlace, StudyMap]
@@ -61,6 +71,7 @@ def kept_maps(source: StudySource, carried: Carried, geometry: Geometry, places:
             replace(geometry, shape=values.shape, affine=arrays[f"{map_key(entry)}/affine"]),
             str(entry.map),
             str(entry.map_sha256),
+            entry.peak,
         )
         for place, entry in entries.items()
     }
@@ -85,7 +96,7 @@ class StudyMeasuring:
                 resampling.apply(kept.values), self.study.geometry, resampling.seen, method, layer, target
             )
             facts = {"map": kept.reference, "map_sha256": kept.sha256, "cell_mm": kept.grid.spacing}
-            entries += self._scores(self._evidence(heatmap), target, facts)
+            entries += self._scores(self._evidence(heatmap), target, facts, partial(self._region_at, kept.peak))
         return entries
 
     def baselines(self, maps: StudyMaps, targets: Collection[str]) -> list[MapScores]:
@@ -156,6 +167,11 @@ class StudyMeasuring:
     def _evidence(self, heatmap: Heatmap) -> MaskedEvidence:
         return evidence_of(heatmap, self.auditor.config.overlap)
 
+    @cached_property
+    def _body(self) -> ShownBody:
+        """The body in what the model was shown; a map's whereabouts are told from it."""
+        return ShownBody(self.study.shown.x.numpy(), self.study.shown.grid)
+
     def _plan(self, layer: str, grid: Geometry) -> Resampling:
         shift = self.auditor.shifts.get(layer)
         key = (shift, *_key(grid))
@@ -163,8 +179,27 @@ class StudyMeasuring:
             self._plans[key] = map_resampling(self.auditor, layer, grid, self.study.geometry)
         return self._plans[key]
 
-    def _scores(self, evidence: MaskedEvidence, target: str, facts: Mapping[str, object]) -> list[MapScores]:
-        """Score a map for a target against every reader's mask; where there is none, say that."""
+    def _region_at(self, earlier: MapPeak | None, position: NDArray[np.float64]) -> BodyRegion | None:
+        """Return the region of a map's peak: as told before, of a study that is not prepared for the model again."""
+        if earlier is not None and np.allclose(earlier.position_mm, position, atol=1e-3):
+            return earlier.body_region
+        return None if self.study.prepared is None else self._body.region(position)
+
+    def _scores(
+        self,
+        evidence: MaskedEvidence,
+        target: str,
+        facts: Mapping[str, object],
+        region_at: RegionAt | None = None,
+    ) -> list[MapScores]:
+        """Score a map for a target against every reader's mask; where there is none, say that.
+
+        ``region_at`` tells where the map's peak lies; None for a baseline, whose peak says nothing of the model.
+        """
+
+        def peak(marked: MarkedVoxels | None) -> MapPeak | None:
+            return None if region_at is None else peak_of(evidence, region_at, marked)
+
         heatmap, metrics = evidence.heatmap, self.auditor.metrics.values()
         common = {
             **facts,
@@ -178,13 +213,30 @@ class StudyMeasuring:
             if mask.label == target:
                 marked = self._marked.setdefault(number, MarkedVoxels(mask.array, mask.geometry))
                 overlap = RegionOverlap(evidence, marked)
-                scores = {"scores": score_all(overlap, metrics), "counts": region_counts(overlap)}
-                rows.append({"reader": mask.reader, **scores, **_mask_shares(overlap)})
+                shares = {**_mask_shares(overlap), "peak": peak(marked), "counts": region_counts(overlap)}
+                plotted = {
+                    "marks": self._marks(overlap),
+                    "shares": None if region_at is None else self._shares(overlap),
+                }
+                rows.append({"reader": mask.reader, "scores": score_all(overlap, metrics), **shares, **plotted})
         rows += [
             {"reader": fault.reader, "scores": undefined_scores(metrics, fault.reason)}
             for fault in faults_of(target, self.study.masks, self.study.mask_faults)
         ]
-        return [MapScores.model_validate({**common, **row}) for row in rows or [{"reader": None}]]
+        rows = rows or [{"reader": None, "peak": peak(None)}]
+        return [MapScores.model_validate({**common, **row}) for row in rows]
+
+    def _marks(self, overlap: RegionOverlap) -> MarkCounts | None:
+        """Return what marks find, where a metric of them is measured: parts are told apart once for both."""
+        return mark_counts(overlap) if LESION_METRICS & self.auditor.metrics.keys() else None
+
+    def _shares(self, overlap: RegionOverlap) -> RegionShares | None:
+        """Return how the evidence divides; None of a study that is not prepared for the model again."""
+        return None if self.study.prepared is None else region_shares(overlap, self._labels)
+
+    @cached_property
+    def _labels(self) -> RegionLabels:
+        return body_labels(self._body, self.study.geometry)
 
 
 def _key(grid: Geometry) -> tuple[object, ...]:

@@ -28,7 +28,7 @@ def roc_chart(label: str, curve: RocCurve, operating: OperatingPoint | None, are
         _operating(frame, operating.false_positive_rate, operating.sensitivity)
         said.append(
             f"\u25cb as called: sensitivity {_two(operating.sensitivity)}, "
-            f"specificity {_two(1 - operating.false_positive_rate)}"
+            f"1 \u2212 specificity {_two(operating.false_positive_rate)}"
         )
     _below(frame, said)
     steps = f"{len(curve.sensitivity)} corners from (0, 0) to (1, 1)"

@@ -20,7 +20,7 @@ rl_config.useA85 = 0
 
 __all__ = ["PAGE_HEIGHT", "ReportDocument", "contents"]
 
-_TOP, _BOTTOM = 25 * mm, 20 * mm
+_TOP, _BOTTOM = 20 * mm, 17 * mm
 PAGE_HEIGHT = A4[1] - _TOP - _BOTTOM
 _STAMP = "#9a1b1b"
 

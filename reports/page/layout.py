@@ -5,7 +5,7 @@ The only place that makes paragraphs and tables, so no string reaches one withou
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reportlab.lib.colors import HexColor
@@ -19,12 +19,36 @@ from reports.page.fonts import BOLD, REGULAR, width_of
 from reports.page.text import coloured, fitted, inline, joined
 
 __all__ = [
-    "ACCENT", "BODY", "CONTENT", "GREY", "INK", "MARGIN", "PALE", "RULE", "SMALL", "Chip", "Column",
-    "Flowable", "Heading", "bullets", "callout", "columns", "facts", "gap", "heading", "note", "paragraph",
-    "small", "subheading", "table", "title", "together",
+    "ACCENT",
+    "BODY",
+    "CONTENT",
+    "GREY",
+    "INK",
+    "MARGIN",
+    "PALE",
+    "RULE",
+    "SMALL",
+    "Chip",
+    "Column",
+    "Flowable",
+    "Heading",
+    "bullets",
+    "callout",
+    "columns",
+    "facts",
+    "gap",
+    "heading",
+    "note",
+    "pair",
+    "paragraph",
+    "small",
+    "subheading",
+    "table",
+    "title",
+    "together",
 ]  # fmt: skip
 
-MARGIN = 20 * mm
+MARGIN = 18 * mm
 CONTENT = A4[0] - 2 * MARGIN
 
 INK = "#1b1f24"
@@ -36,26 +60,26 @@ ACCENT = "#1f3a5f"
 BODY = ParagraphStyle(
     "body",
     fontName=REGULAR,
-    fontSize=8.5,
-    leading=13,
+    fontSize=8.2,
+    leading=11.6,
     textColor=HexColor(INK),
     bulletFontName=REGULAR,
-    spaceAfter=5,
+    spaceAfter=4,
 )
 SMALL = ParagraphStyle("small", parent=BODY, fontSize=7, leading=9.6, spaceAfter=0)
 _NUMBER = ParagraphStyle("number", parent=SMALL, alignment=TA_RIGHT)
 _HEAD = ParagraphStyle("head", parent=SMALL, fontName=BOLD, textColor=HexColor(ACCENT))
 _NUMBER_HEAD = ParagraphStyle("number-head", parent=_HEAD, alignment=TA_RIGHT)
-_NOTE = ParagraphStyle("note", parent=SMALL, textColor=HexColor(GREY), spaceBefore=3, spaceAfter=6)
-_BULLET = ParagraphStyle("bullet", parent=BODY, leftIndent=13, bulletIndent=0, spaceAfter=3)
+_NOTE = ParagraphStyle("note", parent=SMALL, textColor=HexColor(GREY), spaceBefore=2, spaceAfter=4)
+_BULLET = ParagraphStyle("bullet", parent=BODY, leftIndent=13, bulletIndent=0, spaceAfter=2)
 _TITLES = (
-    ParagraphStyle("title", parent=BODY, fontName=BOLD, fontSize=18, leading=24, textColor=HexColor(ACCENT)),
+    ParagraphStyle("title", parent=BODY, fontName=BOLD, fontSize=15, leading=20, textColor=HexColor(ACCENT)),
     ParagraphStyle(
-        "section", parent=BODY, fontName=BOLD, fontSize=13, leading=17, spaceBefore=14, spaceAfter=7,
+        "section", parent=BODY, fontName=BOLD, fontSize=12, leading=15, spaceBefore=10, spaceAfter=4,
         textColor=HexColor(ACCENT),
     ),
     ParagraphStyle(
-        "subsection", parent=BODY, fontName=BOLD, fontSize=9.5, leading=13, spaceBefore=9, spaceAfter=4,
+        "subsection", parent=BODY, fontName=BOLD, fontSize=9, leading=12, spaceBefore=6, spaceAfter=3,
         textColor=HexColor(ACCENT),
     ),
 )  # fmt: skip
@@ -163,12 +187,14 @@ def table(
     Cells are data, markup or flowables. ``rules`` are the rows (from 0) with a rule below; None: all of them.
     ``compact`` sets the rows closer.
     """
+    shape = _wide_enough(shape, rows)
     head = [Paragraph(inline(column.head), _NUMBER_HEAD if column.numbers else _HEAD) for column in shape]
     body = [[_cell(value, column.numbers) for value, column in zip(row, shape, strict=True)] for row in rows]
     below = range(len(rows)) if rules is None else rules
-    lines: list[tuple[Any, ...]] = [("LINEBELOW", (0, row + 1), (-1, row + 1), 0.35, HexColor(RULE)) for row in below]
+    lines: list[tuple[Any, ...]] = _unbroken(rules, shape, rows)
+    lines += [("LINEBELOW", (0, row + 1), (-1, row + 1), 0.35, HexColor(RULE)) for row in below]
     if compact:
-        lines += [(side, (0, 1), (-1, -1), 1.3) for side in ("TOPPADDING", "BOTTOMPADDING")]
+        lines += [(side, (0, 1), (-1, -1), 1.0) for side in ("TOPPADDING", "BOTTOMPADDING")]
     for place in range(1, len(shape)):
         if shape[place - 1].numbers and not shape[place].numbers:  # or the two would seem one
             lines.append(("LEFTPADDING", (place, 0), (place, -1), 9))
@@ -188,14 +214,69 @@ def table(
     )
 
 
+def _wide_enough(shape: Sequence[Column], rows: Sequence[Sequence[object]]) -> Sequence[Column]:
+    """Return columns in which no number wraps or overprints its neighbour, as far as the page's width goes.
+
+    The columns of words give the room; where they have none left, a number wraps between its parts.
+    """
+    needed = [
+        max((width_of(str(row[place]), 7) + 8.5 for row in rows if isinstance(row[place], str)), default=0.0)
+        if column.numbers
+        else 0.0
+        for place, column in enumerate(shape)
+    ]
+    missing = sum(max(0.0, need - column.width) for need, column in zip(needed, shape, strict=True))
+    spare = [
+        column.width - need if column.numbers else 0.55 * column.width
+        for need, column in zip(needed, shape, strict=True)
+    ]
+    giving = sum(max(0.0, room) for room in spare)
+    if not missing or missing > giving:
+        return shape
+    return [
+        replace(column, width=max(column.width, need) - missing / giving * max(0.0, room))
+        for column, need, room in zip(shape, needed, spare, strict=True)
+    ]
+
+
+def _unbroken(
+    rules: Sequence[int] | None, shape: Sequence[Column], rows: Sequence[Sequence[object]]
+) -> list[tuple[Any, ...]]:
+    """Return the style that keeps a short table, the rows of a group, and a head with its first row on one page."""
+    heights = [_rough_height(shape, row) for row in rows]
+    if rules is None or sum(heights) < _SHORT_ENOUGH:
+        groups = [(0, len(rows) if sum(heights) < _SHORT_ENOUGH else 1)]
+    else:
+        groups = [(first, last + 1) for first, last in zip([0, *(row + 1 for row in rules)], rules, strict=False)]
+    return [
+        ("NOSPLIT", (0, first + (first > 0)), (-1, end))
+        for first, end in groups
+        if sum(heights[first:end]) < _SHORT_ENOUGH
+    ]
+
+
+_SHORT_ENOUGH = 230.0
+"""Points below which rows stay together; what is higher must break, or the build stops."""
+
+
+def _rough_height(shape: Sequence[Column], row: Sequence[object]) -> float:
+    """Return about how high a row is, from its words alone; of other content no more than a guess."""
+    lines = 1.0
+    for column, value in zip(shape, row, strict=True):
+        parts = value if isinstance(value, list) else [value]
+        lengths = (len(str(part)) * 4.2 if not isinstance(part, Flowable) else column.width for part in parts)
+        lines = max(lines, sum(1 + length // max(1.0, column.width - 7) for length in lengths))
+    return 9.6 * lines + 4
+
+
 _PLAIN: list[tuple[Any, ...]] = [
     ("FONT", (0, 0), (-1, -1), REGULAR, 7),  # the default would be Helvetica, which is not embedded
     ("VALIGN", (0, 0), (-1, -1), "TOP"),
     ("LEFTPADDING", (0, 0), (-1, -1), 0),
     ("RIGHTPADDING", (0, 0), (-1, -1), 7),
     ("RIGHTPADDING", (-1, 0), (-1, -1), 0),
-    ("TOPPADDING", (0, 0), (-1, -1), 3.2),
-    ("BOTTOMPADDING", (0, 0), (-1, -1), 3.2),
+    ("TOPPADDING", (0, 0), (-1, -1), 2.0),
+    ("BOTTOMPADDING", (0, 0), (-1, -1), 2.0),
 ]
 
 
@@ -207,12 +288,12 @@ def _cell(value: object, numbers: bool) -> Flowable | list[Flowable]:
     return Paragraph(inline(value), _NUMBER if numbers else SMALL)
 
 
-def facts(rows: Iterable[tuple[str, object]], *, label: float = 0.27, compact: bool = False) -> Table:
+def facts(rows: Iterable[tuple[str, object]], *, label: float = 0.22, compact: bool = True) -> Table:
     """Return labelled facts, one a row: label in grey, value beside it; ``compact`` sets rows closer."""
     cells = [[Paragraph(coloured(name, GREY), SMALL), _cell(value, False)] for name, value in rows]
     style = [*_PLAIN, ("LINEBELOW", (0, 0), (-1, -1), 0.35, HexColor(RULE))]
     if compact:
-        style += [(side, (0, 0), (-1, -1), 1.6) for side in ("TOPPADDING", "BOTTOMPADDING")]
+        style += [(side, (0, 0), (-1, -1), 1.0) for side in ("TOPPADDING", "BOTTOMPADDING")]
     return Table(
         cells,
         colWidths=[CONTENT * label, CONTENT * (1 - label)],
@@ -242,6 +323,18 @@ def callout(*content: Flowable, colour: str = ACCENT) -> Table:
         spaceBefore=4,
         spaceAfter=7,
     )
+
+
+def pair(left: Flowable, right: Sequence[Flowable], share: float = 0.86) -> Flowable:
+    """Return a flowable and what stands at its right, without rules; ``share`` is the left one's of the width."""
+    if not right:
+        return left
+    style = TableStyle([("FONT", (0, 0), (-1, -1), REGULAR, 7), ("VALIGN", (0, 0), (-1, -1), "TOP")]
+                       + [(side, (0, 0), (-1, -1), 0) for side in _SIDES])  # fmt: skip
+    return Table([[left, list(right)]], colWidths=[CONTENT * share, CONTENT * (1 - share)], style=style, spaceAfter=3)
+
+
+_SIDES = ("LEFTPADDING", "RIGHTPADDING", "TOPPADDING", "BOTTOMPADDING")
 
 
 class Chip(Flowable):  # type: ignore[misc]

@@ -6,7 +6,7 @@ from reports.registry import Context, section
 from reports.wording import interval_head, intervals, measured, undefined
 
 
-@section(110, "Results: agreement between experts")
+@section(92, "Results: agreement between experts")
 def build(context: Context) -> list[Flowable]:
     """Return how well two experts agree by the same metrics."""
     results = context.results
@@ -32,6 +32,6 @@ def build(context: Context) -> list[Flowable]:
     ]
     return [
         paragraph("A map cannot be asked to agree with an expert better than another expert does."),
-        table(shape, rows),
+        table(shape, rows, compact=True),
         note(intervals(agreement.estimate for agreement in agreements)),
     ]

@@ -1,18 +1,25 @@
-"""The cover: what was audited, the verdicts, whether it was locked, what it is not, who signs."""
+"""The first page answers: verdicts, a typical case, where the maps look, what may be claimed, the lock, who signs."""
 
+from functools import partial
+
+from reportlab.platypus import Table, TableStyle
+
+from pipeline.errors import OutputError
 from pipeline.findings.estimates import Verdict
 from pipeline.findings.facts import Amendment, Lock
-from reports.numbers import bounds, moment, number, plural
+from pipeline.findings.results import Results
+from reports.claims import allowed, main_method, main_verdict, peak_sentences, refused
+from reports.numbers import bounds, count, moment, number, plural
 from reports.numbers import estimate as estimate_text
+from reports.page.fonts import REGULAR
 from reports.page.layout import (
+    CONTENT,
     GREY,
     Flowable,
     bullets,
     callout,
     columns,
-    facts,
     gap,
-    note,
     paragraph,
     small,
     subheading,
@@ -20,151 +27,148 @@ from reports.page.layout import (
     title,
     together,
 )
-from reports.page.text import DASH, Markup, bold, coloured, digest, joined
+from reports.page.text import Markup, bold, coloured, digest, joined
+from reports.pictures.case_panels import plane_words, typical_row, window_words
+from reports.pictures.legend import Legend
 from reports.registry import Context, section
-from reports.wording import asked_for, chip, interval_head, intervals, method, metric, population, subject
+from reports.short_contents import ShortContents
+from reports.wording import asked_for, chip, in_sentence, interval_head, method, metric, population, subject
 
 _SHORT = 12
 _MOST_REASONS = 8
 _WARNING = "#9a1b1b"
 
-_NOT = (
-    "It is technical evidence on one model version, one preparation and one cohort. It is not clinical evidence, "
-    "and it does not say that the model is safe, effective or fit for a purpose.",
-    "It is no statement of conformity with a law or a standard.",
-    "It does not explain single decisions: overlap with an expert's mask neither shows why a model decided nor that "
-    "it decided rightly.",
-    "It is not for the care of the patients whose studies appear in it.",
-)
-
 
 @section(0, "")
 def build(context: Context) -> list[Flowable]:
-    """Return the first page or two."""
-    return [*_identity(context), *_altered(context), *_verdicts(context), *_lock(context), *_not(), *_sign_off()]
+    """Return the page that answers: verdicts, a typical case, what may be claimed, the lock, who signs."""
+    return [
+        *_identity(context),
+        *_altered(context),
+        *_verdicts(context),
+        *_typical(context),
+        *_lock(context),
+        *_sign_off(),
+        ShortContents(),
+    ]
 
 
 def _identity(context: Context) -> list[Flowable]:
     results = context.results
-    flow = results.flow
-    studies = f"{plural(flow.analysed, 'study', 'studies')} analysed of {flow.found} found"
+    flow, model = results.flow, results.model
+    studies = f"{plural(flow.analysed, 'study', 'studies')} analysed of {count(flow.found)} found"
     patients = f"{plural(flow.patients, 'patient')} among those found"
+    rows = (
+        ("Model", joined(bold(model.name), f", version {model.version}, weights ", digest(model.sha256, _SHORT), " …")),
+        ("Cohort", f"{studies}; {patients}"),
+        ("Organisation", results.organisation),
+        ("Prepared by", results.prepared_by),
+        ("Audit and run", f"{results.audit} · {results.run}, finished {moment(results.provenance.finished_at)}"),
+    )
     return [
-        gap(2),
         title(results.title),
-        facts(
-            [
-                ("Organisation", results.organisation),
-                ("Prepared by", results.prepared_by),
-                ("Audit and run", f"{results.audit} · {results.run}"),
-                ("Run finished", moment(results.provenance.finished_at)),
-                (
-                    "Model",
-                    joined(
-                        bold(results.model.name),
-                        f", version {results.model.version}, weights SHA-256 ",
-                        digest(results.model.sha256, _SHORT),
-                        " …",
-                    ),
-                ),
-                ("Cohort", f"{studies}; {patients}"),
-            ],
-            label=0.18,
-        ),
+        small(joined(*(joined(coloured(f"{name}: ", GREY), value) for name, value in rows), by="  ·  ")),
     ]
 
 
 def _verdicts(context: Context) -> list[Flowable]:
     results = context.results
-    head = subheading("Verdicts on the acceptance criteria")
+    head = subheading("Verdicts")
     if not results.verdicts:
         return [*head, paragraph("No acceptance criterion was stated, so there is no verdict.")]
     interval = interval_head(verdict.estimate for verdict in results.verdicts)
     shape = columns(
-        ("Criterion", 34), ("Rule", 17), ("Estimate", 11, True), (interval, 17, True),
-        ("Patients / studies", 13, True), ("Verdict", 22),
-    )  # fmt: skip
-    rows = []
-    for verdict in results.verdicts:
-        estimate = verdict.estimate
-        rows.append(
-            (
-                [bold(subject(results, verdict)), coloured(_about(verdict), GREY)],
-                asked_for(results, verdict),
-                number(estimate.value, like=(estimate.low, estimate.high), more=1),
-                bounds(estimate, more=1),
-                f"{estimate.patients} / {estimate.studies}",
-                chip(verdict.answer),
-            )
-        )
-    explained = (intervals(verdict.estimate for verdict in results.verdicts), " ", _RULE)
-    return [*head, table(shape, rows), note(*explained), *_by_label(context)]
-
-
-_RULE = (
-    "A criterion is MET only where the data rule out, at the stated level, that its claim is wrong, NOT MET only where "
-    "they rule out that it is right, and INCONCLUSIVE where they rule out neither. The test is exact for any "
-    "distribution of scores; it assumes that patients are independent. For rates it is the exact binomial test "
-    "(Clopper and Pearson). A map that shows nothing counts as a miss; what has no score counts against either answer. "
-    "Of a difference the bound is 0, or the margin that was locked."
-)
-
-_SMALL = 20
-
-
-def _about(verdict: Verdict) -> str:
-    """Return of whom a verdict speaks, why it is what it is, and what a cohort of this size can show at all."""
-    estimate = verdict.estimate
-    sentences = [f"{population(verdict)}: {verdict.reason}"]
-    if estimate.missing_studies:
-        missing = plural(estimate.missing_studies, "study without a score counts", "studies without a score count")
-        sentences.append(f"{missing} against the claim")
-    sentences += _other_means(verdict)
-    patients = estimate.patients + estimate.missing_patients
-    if patients < _SMALL and verdict.best_reachable is not None and estimate.value is not None:
-        sentences.append(
-            f"with perfect scores {plural(patients, 'patient')} could at best have shown "
-            f"{number(verdict.best_reachable)}"
-        )
-    if verdict.smallest_cohort is not None and patients < verdict.smallest_cohort:
-        sentences.append(f"MET needs {verdict.smallest_cohort} patients at least")
-    if verdict.any_of is not None:
-        sentences.append(f"one of the criteria of {verdict.any_of!r} has to hold")
-    return "; ".join(sentences)
-
-
-def _other_means(verdict: Verdict) -> list[str]:
-    """Return the mean over the other unit, and that without maps that show nothing, where they are not the same."""
-    estimate = verdict.estimate
-    by_patient = verdict.unit == "patient"
-    other = estimate.per_study if by_patient else estimate.per_patient
-    means = [(other, f"over {'studies' if by_patient else 'patients'} the mean is")]
-    means += [(estimate.complete_case, "without maps that show nothing it is")]
-    as_printed = number(estimate.value)
-    return [f"{words} {number(value)}" for value, words in means if value is not None and number(value) != as_printed]
-
-
-def _by_label(context: Context) -> list[Flowable]:
-    """Return the parts of each criterion that has several: all of them have to hold."""
-    results = context.results
-    several = [verdict for verdict in results.verdicts if verdict.parts]
-    if not several:
-        return []
-    shape = columns(
-        ("Criterion", 30), ("For", 18), ("Against", 18), ("Estimate and interval", 22, True), ("Answer", 20),
+        ("Criterion", 38), ("Asked", 16), ("Found", 10, True), (interval, 16, True), ("The data allow", 23),
+        ("Verdict", 20),
     )  # fmt: skip
     rows = [
         (
-            bold(f"{metric(results, verdict.metric)}, {verdict.rule}") if place == 0 else "",
-            part.label or "all labels",
-            DASH if part.against is None else method(results, part.against),
-            estimate_text(part.estimate),
-            chip(part.answer),
+            [bold(subject(results, verdict)), coloured(_whom(verdict), GREY)],
+            asked_for(results, verdict),
+            number(verdict.estimate.value, like=(verdict.estimate.low, verdict.estimate.high), more=1),
+            bounds(verdict.estimate, more=1),
+            allowed(results, verdict),
+            chip(verdict.answer),
         )
-        for verdict in several
-        for place, part in enumerate(verdict.parts)
+        for verdict in results.verdicts
     ]
-    return [*subheading("Where each of several has to hold"), table(shape, rows)]
+    return [*head, table(shape, rows, compact=True)]
+
+
+def _whom(verdict: Verdict) -> str:
+    estimate = verdict.estimate
+    of = f"{plural(estimate.patients, 'patient')}, {plural(estimate.studies, 'study', 'studies')}"
+    return f"{population(verdict)}; {of}"
+
+
+def _typical(context: Context) -> list[Flowable]:
+    """Return the pictures of the typical case beside where the maps look, how the classifier does, and the claim."""
+    words = _answers(context)
+    pictures = _pictures(context)
+    if pictures is None:
+        return words
+    share = 0.62
+    style = TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), *((side, (0, 0), (-1, -1), 0) for side in _SIDES),
+                        ("FONT", (0, 0), (-1, -1), REGULAR, 7), ("LEFTPADDING", (1, 0), (1, 0), 6)])  # fmt: skip
+    return [Table([[pictures, words]], colWidths=[CONTENT * share, CONTENT * (1 - share)], style=style)]
+
+
+_SIDES = ("LEFTPADDING", "RIGHTPADDING", "TOPPADDING", "BOTTOMPADDING")
+_PICTURES = 0.6 * CONTENT
+
+
+def _pictures(context: Context) -> list[Flowable] | None:
+    """Return the typical case's two pictures with their words; None where there are none."""
+    results = context.results
+    case = next((case for case in results.cases if case.rule.startswith("typical") and case.panels), None)
+    chosen = main_method(results)
+    if case is None or chosen is None:
+        return None
+    try:
+        panels = context.panels(str(case.panels))
+    except OutputError:
+        return None
+    titles = {name: method(results, name) for view in panels.views for name in view.maps}
+    load = partial(context.panels, str(case.panels))
+    row = typical_row(load, titles, chosen, _PICTURES, lambda panel: f"{panel.title}, study {case.study}")
+    if row is None:
+        return None
+    main = [view for view in panels.views if view.role == "main"]
+    last = plane_words(main[-1], panels.length_unit)
+    slices = f"{plane_words(main[0], panels.length_unit)}; map: {last}" if len(main) > 1 else last
+    words = f"{slices[:1].upper()}{slices[1:]}; {window_words(panels)}."
+    caption = small(bold(f"{case.rule[:1].upper()}{case.rule[1:]}. "), words, colour=GREY)
+    return [row, Legend(panels, _PICTURES), caption]
+
+
+def _answers(context: Context) -> list[Flowable]:
+    results = context.results
+    chosen = main_method(results)
+    counted = next(
+        (part for part in results.whereabouts if part.method == chosen and part.among == "reference_positive"), None
+    )
+    content: list[Flowable] = []
+    if counted is not None:
+        first, *rest = peak_sentences(results, counted) or [""]
+        content += [*subheading("Where the maps look")[1:], paragraph(bold(first), " ", " ".join(rest))]
+    classifier = _classifier(results)
+    if classifier:
+        content += [*subheading("The classifier")[1:], paragraph(classifier)]
+    verdict = main_verdict(results)
+    if verdict is not None:
+        claim = f"{subject(results, verdict)} among {population(verdict)}: {allowed(results, verdict)}."
+        content += [*subheading("The strongest claim")[1:], paragraph(claim, " ", refused(verdict))]
+    return content
+
+
+def _classifier(results: Results) -> str:
+    """Return the classifier's figures for the whole, or for its only label, in one sentence."""
+    shown = [part for part in results.classification if part.value is not None]
+    labels = dict.fromkeys(part.group for part in shown if part.group is not None)
+    of_one = [part for part in shown if part.group is None or len(labels) == 1]
+    parts = [f"{in_sentence(metric(results, part.metric))} {estimate_text(part)}" for part in of_one]
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
 def _altered(context: Context) -> list[Flowable]:
@@ -189,7 +193,7 @@ def _lock(context: Context) -> list[Flowable]:
         ),
         by=" · ",
     )  # fmt: skip
-    about = small("SHA-256, first 12 digits: ", hashes, ". ", _register(lock), *_time_stamp(lock), colour=GREY)
+    about = small("Beginnings of SHA-256: ", hashes, ". ", _register(lock), *_time_stamp(lock), colour=GREY)
     amended = [
         paragraph(bold(f"AMENDED {moment(amendment.amended_at)}: "), amendment.reason, _amendment(amendment))
         for amendment in lock.amendments
@@ -226,11 +230,7 @@ def _time_stamp(lock: Lock) -> list[str]:
     return [f" · Time stamp: {moment(stamp.time)} by {stamp.authority} {checked}"] if stamp else []
 
 
-def _not() -> list[Flowable]:
-    return [together([*subheading("What this report is not")[1:], *bullets(_NOT)])]
-
-
 def _sign_off() -> list[Flowable]:
     shape = columns(("Name", 24), ("Role", 20), ("Meaning", 20), ("Date and time", 18), ("Signature", 28))
-    rows = [("", "", small(meaning, colour=GREY), gap(9), "") for meaning in ("Author", "Review", "Approval")]
-    return [together([*subheading("Sign-off")[1:], table(shape, rows)])]
+    rows = [("", "", small(meaning, colour=GREY), gap(4), "") for meaning in ("Author", "Review", "Approval")]
+    return [together([*subheading("Sign-off")[1:], table(shape, rows, compact=True)])]

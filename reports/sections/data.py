@@ -12,7 +12,7 @@ from reports.registry import Context, section
 from reports.wording import nothing_called, words
 
 
-@section(40, "Data identity")
+@section(142, "Data identity")
 def build(context: Context) -> list[Flowable]:
     """Return the flow of studies and the cohort's make-up."""
     results = context.results

@@ -25,7 +25,7 @@ def _studies(results: Results) -> list[Flowable]:
     ordered = sorted(results.not_analysed, key=lambda audit: (audit.status, audit.reason or "", audit.study))
     rows = [_row(audit) for audit in ordered]
     return [
-        table(shape, rows),
+        table(shape, rows, compact=True),
         note(
             f"{plural(len(rows), 'row')}. Excluded: ruled out by the archive itself. Failed: something broke; see the "
             "message."
@@ -43,7 +43,7 @@ def _masks(results: Results) -> list[Flowable]:
         for _, faults in groupby(sorted(every, key=lambda fault: fault.reason), key=lambda fault: fault.reason)
     ]
     words_ = "Studies that were analysed. The scores of maps against these masks are undefined for the reason given."
-    return [*subheading("Masks that could not be used"), table(shape, rows), note(words_)]
+    return [*subheading("Masks that could not be used"), table(shape, rows, compact=True), note(words_)]
 
 
 def _refused(faults: Sequence[RefusedMask]) -> tuple[object, ...]:

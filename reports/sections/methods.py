@@ -7,7 +7,7 @@ from reports.registry import Context, section
 from reports.wording import by, cells, is_baseline, method, words
 
 
-@section(60, "Methods and their limits")
+@section(145, "Methods and their limits")
 def build(context: Context) -> list[Flowable]:
     """Return what each map is and what it cannot show."""
     results = context.results
@@ -16,7 +16,7 @@ def build(context: Context) -> list[Flowable]:
     shape = columns(("Method", 24), ("Formula (A activations, G gradients)", 36), ("Limits", 40))
     rows = [_row(facts) for facts in results.methods]
     return [
-        table(shape, rows),
+        table(shape, rows, compact=True),
         *_layers(context),
         *_equivalent(context),
         paragraph(_REGION + results.overlap_rule),

@@ -6,7 +6,7 @@ from reports.page.text import bold
 from reports.registry import Context, section
 
 
-@section(70, "Metrics")
+@section(146, "Metrics")
 def build(context: Context) -> list[Flowable]:
     """Return what each metric measures."""
     metrics = context.results.metrics
@@ -19,7 +19,7 @@ def build(context: Context) -> list[Flowable]:
         for metric in metrics
     ]  # fmt: skip
     return [
-        table(shape, rows),
+        table(shape, rows, compact=True),
         note(
             "A score that a definition leaves undefined (for an empty mask, say) is left out and counted with its "
             "reason; it is never taken as zero."

@@ -1,30 +1,56 @@
 """Overlap of maps with experts' masks, beside maps that know nothing of the model."""
 
+from collections.abc import Sequence
+
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.results import Results
 from pipeline.vocabulary import STRATA, STRATA_MEANING
 from reports.charts.forest import forest_plot
-from reports.estimates import among_rows, estimate_columns
-from reports.page.layout import Flowable, note, paragraph, subheading, table, together
+from reports.estimates import matrix
+from reports.numbers import plural
+from reports.page.layout import Flowable, note, paragraph, subheading, together
 from reports.registry import Context, section
-from reports.wording import arrow_note, intervals, stratum
+from reports.wording import arrow_note, in_sentence, intervals, stratum
 
 
 @section(90, "Results: overlap with the experts' masks")
 def build(context: Context) -> list[Flowable]:
-    """Return a forest plot of the primary stratum and one table for each stratum."""
+    """Return a forest plot of the primary stratum and one table for each stratum that holds other studies."""
     results = context.results
     whole = [estimate for estimate in results.estimates if estimate.group is None]
     if not whole:
         return [paragraph("No overlap could be estimated: the results hold no estimate.")]
     content = _forest(results, whole)
+    before: list[Estimate] = []
     for among in STRATA:
-        in_stratum = [estimate for estimate in whole if estimate.among == among]
-        if in_stratum:
-            rows, rules = among_rows(results, in_stratum)
-            content += subheading(stratum(among))
-            content += [note(STRATA_MEANING[among]), table(estimate_columns(in_stratum), rows, rules=rules)]
+        members = [estimate for estimate in whole if estimate.among == among]
+        if members:
+            content += _stratum(results, members, before)
+            before = members
     return [*content, note(intervals(whole), " ", _READING, arrow_note(results))]
+
+
+def _stratum(results: Results, members: Sequence[Estimate], before: Sequence[Estimate]) -> list[Flowable]:
+    """Return a stratum's tables; one sentence where it holds no study, or those of the stratum before."""
+    among = members[0].among
+    title, meaning = stratum(among), STRATA_MEANING[among]
+    if not any(estimate.studies for estimate in members):
+        return [paragraph(f"{title}: there are none, so nothing is estimated.")]
+    if max(estimate.patients for estimate in members) == 1:
+        return [paragraph(f"{title}: of one patient, so nothing is estimated; its scores stand in per_study.csv.")]
+    if before and _numbers(members) == _numbers(before):
+        same = plural(max(estimate.studies for estimate in members), "study", "studies")
+        return [
+            paragraph(f"{title}: the same {same} as the {in_sentence(stratum(before[0].among))}, the same numbers.")
+        ]
+    first, *rest = matrix(results, members)
+    return [together([*subheading(title)[1:], note(meaning), *first]), *(together(part) for part in rest)]
+
+
+def _numbers(members: Sequence[Estimate]) -> list[tuple[object, ...]]:
+    return [
+        (part.metric, part.method, part.value, part.low, part.high, part.patients, part.studies) for part in members
+    ]
 
 
 _READING = (

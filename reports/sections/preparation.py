@@ -4,11 +4,11 @@ from pipeline.errors import OutputError
 from pipeline.findings.facts import InputSummary
 from reports.numbers import number
 from reports.page.layout import Flowable, bullets, columns, facts, note, paragraph, subheading, table
-from reports.panels import PlanePicture
+from reports.pictures.legend import PlanePicture
 from reports.registry import Context, section
 
 
-@section(50, "Preparation")
+@section(144, "Preparation")
 def build(context: Context) -> list[Flowable]:
     """Return the ordered steps, and what they made of the images."""
     return [*_steps(context), *_inputs(context)]
@@ -20,7 +20,7 @@ def _steps(context: Context) -> list[Flowable]:
         return [paragraph("The results list no preparation step.")]
     rows = [(str(number), step) for number, step in enumerate(steps, 1)]
     return [
-        table(columns(("Step", 6), ("Transform and parameters", 94)), rows),
+        table(columns(("Step", 6), ("Transform and parameters", 94)), rows, compact=True),
         note(
             "The experts' masks are never resampled: each map is carried to the mask's grid through the "
             "geometry of "
@@ -41,7 +41,7 @@ def _inputs(context: Context) -> list[Flowable]:
     ]
     return [
         *subheading("The input as the model saw it"),
-        facts(rows),
+        facts(rows, compact=True),
         *bullets(inputs.notes),
         *_picture(context, inputs),
     ]

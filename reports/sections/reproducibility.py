@@ -4,7 +4,7 @@ import hashlib
 
 from pipeline.findings.facts import RegisterMark
 from reports.numbers import count, moment, number
-from reports.page.layout import Flowable, columns, facts, note, subheading, table
+from reports.page.layout import Flowable, facts, note, small, subheading
 from reports.page.text import DASH, digest
 from reports.registry import Context, section
 
@@ -32,7 +32,7 @@ def _run(context: Context) -> list[Flowable]:
         ("Flow run", made.flow_run or DASH),
         ("Previous run", made.previous_run or DASH),
     ]
-    return [*subheading("Run"), facts(rows)]
+    return [*subheading("Run"), facts(rows, compact=True)]
 
 
 def _hashes(context: Context) -> list[Flowable]:
@@ -41,9 +41,7 @@ def _hashes(context: Context) -> list[Flowable]:
         ("Locked", moment(lock.locked_at)),
         ("Recipe", digest(lock.recipe)),
         ("Criteria", digest(lock.criteria)),
-        ("Model", digest(lock.model)),
         *((name, digest(value)) for name, value in (("Model's code", lock.code), ("Program", lock.program)) if value),
-        ("Cohort", digest(lock.cohort)),
         ("Ledger head", digest(made.ledger_head) if made.ledger_head else DASH),
         ("Ledger entries", count(made.ledger_length)),
         *(_register(lock.register_mark) if lock.register_mark else ()),
@@ -54,7 +52,7 @@ def _hashes(context: Context) -> list[Flowable]:
         "The files named here are embedded in this PDF as they are. Each number on these pages is read from "
         "results.json; the last digits of a number are rounded for print."
     )
-    return [*subheading("Hashes (SHA-256)"), facts(rows), note(words)]
+    return [*subheading("Hashes (SHA-256)"), facts(rows, compact=True), note(words)]
 
 
 def _register(mark: RegisterMark) -> list[tuple[str, object]]:
@@ -69,8 +67,5 @@ def _libraries(context: Context) -> list[Flowable]:
     libraries = sorted(context.results.provenance.libraries.items(), key=lambda pair: pair[0].lower())
     if not libraries:
         return [*subheading("Libraries"), note("The results name no library.")]
-    half = -(-len(libraries) // 2)
-    padded = [*libraries, ("", "")]
-    rows = [(*libraries[row], *(padded[half + row] if half + row < len(padded) else ("", ""))) for row in range(half)]
-    shape = columns(("Library", 26), ("Version", 24), ("Library", 26), ("Version", 24))
-    return [*subheading("Libraries"), table(shape, rows)]
+    listed = ", ".join(f"{name} {version}" for name, version in libraries)
+    return [*subheading("Libraries"), small(listed)]

@@ -115,14 +115,14 @@ def test_the_contents_link_and_the_bookmarks_name_each_section(run):
     with pikepdf.open(run / "report.pdf") as pdf:
         with pdf.open_outline() as outline:
             titles = [entry.title for entry in outline.root]
-            cases = next([part.title for part in entry.children] for entry in outline.root if entry.children)
-        links = [one for one in pdf.pages[1].Annots if one.Subtype == "/Link"]
+            cases = [entry.title for part in outline.root if part.title.endswith("Cases") for entry in part.children]
+        links = [one for one in pdf.pages[0].Annots if one.Subtype == "/Link"]
         assert titles[0] == "1 Summary"
         assert len(titles) == len(sections()) - 1
         assert cases == [f"Case {number}: {case}" for number, case in enumerate(
             ("S0007", "S0012", "S0020", "S0031", "S0044"), 1
         )]  # fmt: skip
-        assert len(links) >= 20
+        assert len(links) >= len(titles)
 
 
 def test_every_number_of_the_results_is_printed(run):
@@ -167,7 +167,7 @@ def test_pages_are_numbered_and_carry_the_run(run):
 def test_exploratory_is_stamped_on_every_page(tmp_path):
     found = example.results(exploratory=REASONS, missing=60, cases=example.results().cases[:1])
     pages = text_of(render(example.write_run(tmp_path, found))).split("\f")[:-1]
-    assert len(pages) > 10
+    assert len(pages) > 7
     assert all("EXPLORATORY" in page for page in pages)
     assert all(reason in pages[0] for reason in REASONS)
     assert "LOCKED 20" not in pages[0]
@@ -259,7 +259,7 @@ def test_a_case_without_views_or_maps_is_drawn(tmp_path):
     save_panels(CasePanels("S0007", "n", "HU", (0, 1), {}, {}, (bare,)), folder / "cases" / "S0007.npz")
     save_panels(CasePanels("S0012", "n", "HU", (0, 1), {}, {}, ()), folder / "cases" / "S0012.npz")
     text = text_of(render(folder))
-    assert "no expert's mask" in text
+    assert "There is no expert's mask." in " ".join(text.split())
     assert "holds no view" in text
 
 

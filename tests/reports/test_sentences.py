@@ -95,8 +95,9 @@ def test_the_action_list_names_case_pages_only_where_there_are_some():
 
 def test_a_verdict_without_an_interval_says_why_it_has_no_answer():
     found = verdict(answer="NOT EVALUATED", reason="no interval: too few", estimate={"low": None, "high": None})
-    text = said("Summary", example.results(verdicts=(found,)))
-    assert "IoU of Grad-CAM among reference positive studies is 0.40 (no interval: too few); asked for" in text
+    results = example.results(verdicts=(found,))
+    assert "IoU of Grad-CAM | reference positive studies: no interval: too few" in said("Summary", results)
+    assert "at least 0.5 | 0.400 | \u2014 | nothing: there is no bound" in said("", results)
 
 
 # differences
@@ -109,7 +110,7 @@ BETTER = verdict("energy_in_mask", rule="better than centre_prior", value=-0.022
 def test_a_difference_is_never_printed_as_the_metric(title):
     text = said(title, example.results(verdicts=(BETTER,)))
     assert "Energy in mask of Grad-CAM minus that of centre prior (baseline)" in text
-    assert "a difference above 0" in text
+    assert "a difference above 0" in said("", example.results(verdicts=(BETTER,)))
     assert not re.search(r"Energy in mask of Grad-CAM (among|is|,)", text)
     assert "centre_prior" not in text
 
@@ -133,8 +134,9 @@ def test_no_stratum_is_called_studies_twice(among):
 
 
 def test_the_classifier_is_judged_on_the_studies_with_a_reference():
-    text = said("Summary", example.results(verdicts=(verdict("accuracy", "classifier", "all", value=0.8),)))
-    assert "Accuracy of the classifier among all studies with a reference is 0.80" in text
+    judged = example.results(verdicts=(verdict("accuracy", "classifier", "all", value=0.8),))
+    assert "Accuracy of the classifier | all studies with a reference: the reason" in said("Summary", judged)
+    assert "Accuracy of the classifier | all studies with a reference; 41 patients, 44 studies" in said("", judged)
 
 
 # labels
@@ -184,7 +186,7 @@ def test_each_label_of_a_verdict_has_its_row():
     parts = tuple(
         LabelVerdict(label=label, answer=answer, reason="r", estimate=estimate) for label, answer in answers.items()
     )
-    text = said("", example.results(verdicts=(verdict(parts=parts, label="nodule"),)))
+    text = said("Summary", example.results(verdicts=(verdict(parts=parts, label="nodule"),)))
     assert "IoU of Grad-CAM for nodule (the label that decides)" in text
     rows = text.partition("Where each of several has to hold")[2]
     assert "| effusion | — | 0.31 [0.27, 0.36]" in rows
@@ -197,22 +199,22 @@ def test_each_label_of_a_verdict_has_its_row():
 def test_a_verdict_says_what_is_missing_and_what_so_few_patients_can_show():
     few = {"patients": 9, "studies": 10, "missing_patients": 2, "missing_studies": 3}
     small = verdict(estimate=few, best_reachable=0.7151, smallest_cohort=17, answer="INCONCLUSIVE")
-    text = said("", example.results(verdicts=(small,)))
+    text = said("Summary", example.results(verdicts=(small,)))
     assert "3 studies without a score count against the claim" in text
     assert "with perfect scores 11 patients could at best have shown 0.72" in text
     assert "MET needs 17 patients at least" in text
-    many = said("", example.results(verdicts=(verdict(best_reachable=0.91, smallest_cohort=17),)))
+    many = said("Summary", example.results(verdicts=(verdict(best_reachable=0.91, smallest_cohort=17),)))
     assert "at best have shown" not in many
     assert "patients at least" not in many
 
 
 def test_the_other_means_are_told_where_they_differ():
     means = {"per_patient": 0.4, "per_study": 0.5512, "complete_case": 0.4613}
-    text = said("", example.results(verdicts=(verdict(estimate=means),)))
+    text = said("Summary", example.results(verdicts=(verdict(estimate=means),)))
     assert "over studies the mean is 0.55" in text
     assert "without maps that show nothing it is 0.46" in text
     by_study = {**means, "per_patient": 0.31, "per_study": 0.4, "complete_case": 0.4}
-    text = said("", example.results(verdicts=(verdict(unit="study", estimate=by_study),)))
+    text = said("Summary", example.results(verdicts=(verdict(unit="study", estimate=by_study),)))
     assert "over patients the mean is 0.31" in text
     assert "without maps" not in text
 
@@ -261,8 +263,8 @@ def test_a_normal_has_the_models_own_name(output, labels, name):
     )
     model = base.model.model_copy(update={"output": output, "labels": labels})
     text = said("Cases", example.results(model=model, cases=(normal,)))
-    assert f"Reference | {name} |" in text
-    assert f"Prediction | {name} (" in text
+    assert f"Reference: {name}" in text
+    assert f"Prediction: {name} (" in text
     assert ("none of the labels" in text) == (output == "sigmoid")
 
 
@@ -390,7 +392,7 @@ def test_a_subgroups_counts_are_those_of_its_numbers():
         example.estimate("iou", "layercam", 0.2, group="site=A", patients=8, studies=10),
         example.estimate("iou", "hirescam", 0.2, group="site=B", patients=7, studies=7),
     )
-    text = said("Results: subgroups", example.results(estimates=estimates))
+    text = said("Results: subgroups", example.results(estimates=estimates, verdicts=()))
     assert "site=A | 8\u20139 | 10\u201312 |" in text
     assert "site=B | 7 | 7 | \u2014 |" in text
 

@@ -1,0 +1,221 @@
+"""The page of one study for a radiologist: pictures as large as they can be, scores, legend and note, a review box."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from pipeline.errors import OutputError
+from pipeline.findings.panels import CasePanels
+from pipeline.findings.results import CaseEntry, Results
+from pipeline.findings.scores import MapScores
+from pipeline.vocabulary import PEAK_REGIONS
+from reports.numbers import number
+from reports.page.layout import (
+    CONTENT,
+    Chip,
+    Flowable,
+    callout,
+    columns,
+    heading,
+    note,
+    pair,
+    paragraph,
+    small,
+    table,
+    together,
+)
+from reports.page.text import DASH, bold, joined
+from reports.pictures.case_panels import case_rows, plane_words, sizes_for, window_words
+from reports.pictures.legend import Legend
+from reports.pictures.panel_row import Panel
+from reports.pictures.review_box import ReviewBox
+from reports.registry import Context
+from reports.wording import (
+    arrow_note,
+    best_peak,
+    headed,
+    is_baseline,
+    method,
+    methods_in_order,
+    nothing_called,
+    words,
+)
+
+__all__ = ["case_page"]
+
+_WARNING = (
+    "A map shows where one method places importance for one output of this model version: no outline of a lesion, no "
+    "reason for the answer. Agreement does not show that the model is right, nor disagreement that it is wrong. Not "
+    "for the care of this patient."
+)
+_ACROSS = 7  # metrics that fit beside each other; more of them take further tables
+
+
+def _height(flowables: Sequence[Flowable]) -> float:
+    each = (
+        flowable.wrap(CONTENT, 10_000)[1] + flowable.getSpaceBefore() + flowable.getSpaceAfter()
+        for flowable in flowables
+    )
+    return float(sum(each))
+
+
+def case_page(
+    context: Context, case: CaseEntry, title: str, room: float, *, level: int = 1, lines: int = 1
+) -> list[Flowable]:
+    """Return a case's flowables.
+
+    ``room`` is the height in points of its page, ``level`` that of its heading, ``lines`` are those for a comment.
+    """
+    results = context.results
+    head = [*heading(title, level, f"case-{case.study}"), _facts(results, case)]
+    foot = [*_scores(results, case), small(_WARNING), ReviewBox(lines)]
+    load = _loader(context, case)
+    if isinstance(load, str):
+        return [*head, callout(paragraph(bold("No picture. "), load), colour="#7a4d00"), *foot]
+    panels = load()
+    titles = {name: method(results, name) for view in panels.views for name in view.maps}
+    shown = [_shown(panels), Legend(panels)]
+    sizes = sizes_for(panels, titles, room - _height([*head[1:], *shown, *foot]) - 12)
+    rows = case_rows(load, titles, sizes, partial(_told, case, panels))
+    return [*head, rows[0], shown[0], *rows[1:], shown[1], together(foot)]
+
+
+def _shown(panels: CasePanels) -> Flowable:
+    """Return which slices stand above, and with which window."""
+    main = [view for view in panels.views if view.role == "main"]
+    planes = f"{plane_words(main[0], panels.length_unit)}"
+    if len(main) > 1:
+        planes += f"; the maps in the slice of the first one's peak: {plane_words(main[1], panels.length_unit)}"
+    none = "" if any(view.masks for view in main) else " There is no expert's mask."
+    about = f"{planes[:1].upper()}{planes[1:]}; {window_words(panels)}. Explained label: {panels.target}.{none}"
+    return small(about)
+
+
+def _told(case: CaseEntry, panels: CasePanels, panel: Panel) -> str:
+    """Return a panel in words, from the data: what is seen, and where the map's peak lies."""
+    where = f"{panel.title}, study {case.study}, {plane_words(panels.views[panel.view], panels.length_unit)}"
+    best = best_peak(
+        entry
+        for entry in case.audit.map_scores
+        if panel.method is not None and entry.map is not None and panel.method.partition("@")[0] == entry.method
+    )
+    return where if best is None else f"{where}: the peak lies {PEAK_REGIONS[best.region]}, {best.place}"
+
+
+def _facts(results: Results, case: CaseEntry) -> Flowable:
+    """Return why the case is shown and what was answered, in two lines beside the badge."""
+    audit, nothing = case.audit, nothing_called(results)
+    likely = sorted(audit.probabilities.items(), key=lambda pair: (-pair[1], pair[0]))
+    said = ", ".join(audit.predicted) or nothing
+    truth = DASH if audit.reference is None else ", ".join(audit.reference) or nothing
+    odds = ", ".join(f"{label} {number(value, like=(1.0,), more=1)}" for label, value in likely)
+    values = ", ".join(f"{label} {number(value)}" for label, value in audit.values.items())
+    answer = [("Output", values)] if values else [("Prediction", f"{said} ({odds})" if odds else said)]
+    rows = [("Shown as", case.rule), ("Reference", truth), *answer]
+    groups = ", ".join(f"{name} {value}" for name, value in sorted(audit.strata.items()))
+    rows += [("Groups", groups)] if groups else []
+    rows += [("Note", case.note)] if case.note is not None and case.panels is not None else []
+    text = small(joined(*(joined(bold(f"{name}: "), value) for name, value in rows), by="  \u00b7  "))
+    badge: list[Flowable] = [] if values else [_badge(case)]
+    return pair(text, badge)
+
+
+def _badge(case: CaseEntry) -> Flowable:
+    audit = case.audit
+    if audit.reference is None:
+        return Chip("REFERENCE NOT KNOWN", "none", 5.8)
+    right = set(audit.reference) == set(audit.predicted)
+    return Chip("CORRECT", "good", 5.8) if right else Chip("WRONG", "bad", 5.8)
+
+
+def _loader(context: Context, case: CaseEntry) -> Callable[[], CasePanels] | str:
+    """Return what loads the case's panels, or the sentence that says why there is no picture."""
+    if case.panels is None:
+        return case.note or "The run's folder holds no pictures of this case."
+    try:
+        views = context.panels(case.panels).views
+    except OutputError:
+        return f"The file of panels {case.panels} is missing or cannot be read; the scores do not need it."
+    return partial(context.panels, case.panels) if views else "The file of panels holds no view."
+
+
+def _scores(results: Results, case: CaseEntry) -> list[Flowable]:
+    scored = [map_scores for map_scores in case.audit.map_scores if map_scores.scores]
+    if not scored:
+        return [note("There are no scores: no map could be compared with a mask.")]
+    known = [facts_.name for facts_ in results.metrics]
+    names = list(dict.fromkeys(score.name for map_scores in scored for score in map_scores.scores))
+    names.sort(key=lambda name: known.index(name) if name in known else len(known))
+    order = methods_in_order(results, (map_scores.method for map_scores in scored))
+    scored.sort(
+        key=lambda map_scores: (
+            map_scores.target,
+            order.index(map_scores.method),
+            map_scores.layer or "",
+            map_scores.reader or "",
+        )
+    )
+    several = (
+        len({map_scores.target for map_scores in scored}) > 1
+        or len({map_scores.layer for map_scores in scored if map_scores.layer}) > 1
+    )
+    parts = [names[start : start + _ACROSS] for start in range(0, len(names), _ACROSS)]
+    return [*(_score_table(results, scored, part, several) for part in parts), *_reasons(results, scored)]
+
+
+def _score_table(results: Results, scored: list[MapScores], names: list[str], several: bool) -> Flowable:
+    heads = [(headed(results, name), 66 / max(5, len(names)), True) for name in names]
+    every = [score for map_scores in scored for score in map_scores.scores]
+    like = {name: tuple(score.value for score in every if score.name == name) for name in names}
+    groups: dict[tuple[str, ...], list[MapScores]] = {}
+    for entry in scored:
+        groups.setdefault((entry.target, entry.method, entry.layer or ""), []).append(entry)
+    readers = {tuple(entry.reader for entry in members) for members in groups.values()}
+    together_ = len(readers) == 1 and len(next(iter(readers))) <= _SIDE_BY_SIDE
+    shown = list(groups.values()) if together_ else [[entry] for entry in scored]
+    rows = [_score_row(results, members, like, several) for members in shown]
+    return table(columns(("Map", 24), ("Experts" if together_ else "Expert", 17), *heads), rows, compact=True)
+
+
+_SIDE_BY_SIDE = 3
+"""Experts whose scores stand in one cell; of more, each has a row."""
+
+Likes = Mapping[str, tuple[float | None, ...]]
+
+
+def _score_row(results: Results, entries: Sequence[MapScores], like: Likes, several: bool) -> tuple[object, ...]:
+    """Return one map's scores, those against several experts beside each other in the order of the experts."""
+    first = entries[0]
+    title = method(results, first.method)
+    if several and not is_baseline(first.method):
+        title = f"{title} of {first.target} at {first.layer}"
+    if first.degenerate:
+        title = f"{title} (constant map)"
+    cells = []
+    for name in like:
+        values = [score for entry in entries for score in entry.scores if score.name == name]
+        cells.append(" / ".join(number(score.value, like=like[name]) for score in values))
+    return title, " / ".join(entry.reader or DASH for entry in entries), *cells
+
+
+def _reasons(results: Results, scored: list[MapScores]) -> list[Flowable]:
+    """Return one line that says why scores are undefined."""
+    why: dict[str, list[str]] = {}
+    for map_scores in scored:
+        for missing in map_scores.scores:
+            if missing.reason is not None:
+                where = f"{method(results, map_scores.method)}, {map_scores.reader or 'no expert'}"
+                why.setdefault(words(missing.reason), []).append(where)
+    everywhere = sum(len(map_scores.scores) for map_scores in scored)
+    sentences = [
+        f"{reason}: {'throughout' if len(places) == everywhere else '; '.join(dict.fromkeys(places))}"
+        for reason, places in why.items()
+    ]
+    unseen = [
+        map_scores.seen_share
+        for map_scores in scored
+        if map_scores.seen_share is not None and map_scores.seen_share < 1
+    ]
+    lines = [f"{DASH} undefined. {'. '.join(sentences)}."] if sentences else []
+    if unseen:
+        lines.append(f"The model saw as little as {number(min(unseen))} of a mask's pixels.")
+    return [note(" ".join([*lines, arrow_note(results)]))] if lines or arrow_note(results) else []

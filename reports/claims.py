@@ -1,0 +1,92 @@
+"""What the data allow to be claimed: read off the bounds of the exact rule, in words that follow from the numbers."""
+
+from pipeline.findings.estimates import Verdict
+from pipeline.findings.results import Results, Whereabouts
+from pipeline.vocabulary import CLASSIFIER, PEAK_REGIONS
+from reports.numbers import number, plural
+from reports.wording import better_of, is_baseline, method, range_of
+
+__all__ = ["allowed", "main_method", "main_verdict", "peak_sentences", "refused", "why"]
+
+
+def main_verdict(results: Results) -> Verdict | None:
+    """Return the first criterion about a map, None where there is none."""
+    return next((verdict for verdict in results.verdicts if verdict.method != CLASSIFIER), None)
+
+
+def main_method(results: Results) -> str | None:
+    """Return the map that the first criterion about one speaks of, else the first that was made."""
+    verdict = main_verdict(results)
+    if verdict is not None and not is_baseline(verdict.method):
+        return verdict.method
+    return next((counted.method for counted in results.whereabouts), None)
+
+
+def allowed(results: Results, verdict: Verdict) -> str:
+    """Return what the bounds allow to be claimed: ``at least 0.62, not above 0.81``.
+
+    A bound at the end of what the metric can be, or that of a difference, says nothing: it is left out.
+    """
+    low, high = verdict.estimate.low, verdict.estimate.high
+    if low is None or high is None:
+        return "nothing: there is no bound"
+    digits = (low, high, verdict.estimate.value)
+    floor, ceiling = range_of(results, verdict.metric) if verdict.against is None else (None, None)
+    first = None if floor is not None and low <= floor else number(low, like=digits, more=1)
+    last = None if ceiling is not None and high >= ceiling else number(high, like=digits, more=1)
+    if better_of(results, verdict.metric) == "lower":
+        parts = [f"at most {last}"] * (last is not None) + [f"not below {first}"] * (first is not None)
+    else:
+        parts = [f"at least {first}"] * (first is not None) + [f"not above {last}"] * (last is not None)
+    return ", ".join(parts) or "nothing: any value is possible"
+
+
+def refused(verdict: Verdict) -> str:
+    """Return what may not be claimed, and why, from the answer alone."""
+    return {
+        "MET": "More than that may not be claimed.",
+        "NOT MET": "What the criterion asks may not be claimed: the data rule it out.",
+        "INCONCLUSIVE": "What the criterion asks may not be claimed, nor its contrary: the data rule out neither.",
+        "NOT EVALUATED": "Nothing may be claimed: there was nothing to decide on.",
+    }[verdict.answer]
+
+
+def peak_sentences(results: Results, counted: Whereabouts) -> list[str]:
+    """Return where a method's peaks lie in words, the most frequent region or place first."""
+    whole = plural(counted.maps, "study", "studies") if counted.maps == counted.studies else plural(counted.maps, "map")
+    regions = sorted(counted.regions.items(), key=lambda pair: -pair[1])
+    sentences = []
+    if regions:
+        (region, often), *others = regions
+        place, there = next(iter(counted.places.items()))
+        first = f"{PEAK_REGIONS[region]}", often
+        at = f"{_at(place)} of the {'picture' if counted.axes == 2 else 'patient'}", there
+        leading, second = (at, first) if region != "lesion" and there >= often else (first, at)
+        sentences.append(f"In {leading[1]} of {whole} the peak of {method(results, counted.method)} lies {leading[0]}.")
+        rest = [f"{second[0]} in {second[1]}", *(f"{PEAK_REGIONS[name]} in {many}" for name, many in others)]
+        rest += [] if "lesion" in counted.regions else [f"{PEAK_REGIONS['lesion']} in none"]
+        sentences.append(f"It lies {'; '.join(rest)}.")
+    if counted.constant:
+        sentences.append(f"{plural(counted.constant, 'map is', 'maps are')} the same everywhere and point nowhere.")
+    return sentences
+
+
+def _at(place: str) -> str:
+    return "in the middle" if place == "middle" else f"at the {place}"
+
+
+def why(verdict: Verdict) -> str:
+    """Return why a criterion has its answer, from its probabilities; where there is none, the recorded reason."""
+    met, not_met, alpha = verdict.p_met, verdict.p_not_met, number(verdict.alpha)
+    if met is None or not_met is None or verdict.answer == "NOT EVALUATED":
+        return verdict.reason
+    if verdict.answer == "MET":
+        return f"{_p(met)} against the contrary, at most {alpha}"
+    if verdict.answer == "NOT MET":
+        return f"{_p(not_met)} against the claim, at most {alpha}"
+    return f"{_p(met)} against the contrary and {_p(not_met)} against the claim, both above {alpha}"
+
+
+def _p(value: float) -> str:
+    text = number(value)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"

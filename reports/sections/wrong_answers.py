@@ -1,0 +1,109 @@
+"""The wrong answers that a clinic asks about: false alarms, and misses by kind, with what the maps show of them."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from reportlab.lib.units import mm
+from reportlab.platypus import Table, TableStyle
+
+from pipeline.errors import OutputError
+from pipeline.findings.results import CaseEntry, Results, WrongAnswer
+from pipeline.vocabulary import PEAK_REGIONS
+from reports.claims import main_method
+from reports.numbers import count, number
+from reports.page.fonts import REGULAR
+from reports.page.layout import CONTENT, Flowable, columns, note, paragraph, small, subheading, table, together
+from reports.page.text import joined, link
+from reports.pictures.panel_row import Panel, PanelRow
+from reports.registry import Context, section
+from reports.wording import best_peak, method, nothing_called
+
+_ACROSS = 3
+_NAMED = 12
+"""Studies that are named in a row; the results hold all."""
+
+
+@section(111, "Wrong answers")
+def build(context: Context) -> list[Flowable]:
+    """Return the false alarms and the misses, each by kind; one sentence where the model made none."""
+    results = context.results
+    if results.model.output == "regression":
+        return [paragraph("The model returns numbers and calls no label: no answer of it is right or wrong.")]
+    if not results.wrong_answers:
+        return [paragraph("In no study with a reference did the model answer otherwise than the reference.")]
+    alarms = [kind for kind in results.wrong_answers if not kind.reference]
+    misses = [kind for kind in results.wrong_answers if kind.reference]
+    return [
+        *_part(context, "False alarms", "The reference names no finding, and the model calls one.", alarms),
+        *_part(context, "Misses", "The model does not call what the reference says, or calls something else.", misses),
+        note(_READING),
+    ]
+
+
+_READING = (
+    "A map of a wrong answer shows where one method places importance for the label that is named below it; it may be "
+    "the reference's label, not the one that the model called. A doubtful reference can be marked on the case's page."
+)
+
+
+def _part(context: Context, title: str, meaning: str, kinds: Sequence[WrongAnswer]) -> list[Flowable]:
+    if not kinds:
+        return [paragraph(f"{title}: none.")]
+    results = context.results
+    shape = columns(("Reference", 17), ("Answered", 17), ("Studies", 9, True), ("Patients", 9, True), ("Which", 48))
+    rows = [
+        (
+            ", ".join(kind.reference) or nothing_called(results),
+            ", ".join(kind.answered) or nothing_called(results),
+            count(len(kind.studies)),
+            count(kind.patients),
+            _named(results, kind),
+        )
+        for kind in kinds
+    ]
+    content = [*subheading(title)[1:], note(meaning), table(shape, rows, compact=True)]
+    return [together(content), *(row for kind in kinds for row in _pictures(context, kind))]
+
+
+def _named(results: Results, kind: WrongAnswer) -> object:
+    """Return the studies of a kind, those with a page of their own as links."""
+    shown = {case.study for case in results.cases}
+    names = [link(study, f"case-{study}") if study in shown else study for study in kind.studies[:_NAMED]]
+    rest = len(kind.studies) - _NAMED
+    return joined(*names, *([f"and {count(rest)} more, in results.json"] if rest > 0 else []), by=", ")
+
+
+def _pictures(context: Context, kind: WrongAnswer) -> list[Flowable]:
+    """Return pictures of those studies of a kind that the report shows, three in a row."""
+    chosen = [case for case in context.results.cases if case.study in kind.studies]
+    tiles = [tile for case in chosen if (tile := _tile(context, case)) is not None]
+    style = TableStyle([("FONT", (0, 0), (-1, -1), REGULAR, 7), ("VALIGN", (0, 0), (-1, -1), "TOP")])
+    rows = [tiles[start : start + _ACROSS] for start in range(0, len(tiles), _ACROSS)]
+    width = CONTENT / _ACROSS
+    return [Table([[*row, *[""] * (_ACROSS - len(row))]], colWidths=[width] * _ACROSS, style=style) for row in rows]
+
+
+def _tile(context: Context, case: CaseEntry) -> list[Flowable] | None:
+    """Return a case's picture with its map and what was answered; None where there is no picture."""
+    if case.panels is None:
+        return None
+    try:
+        panels = context.panels(case.panels)
+    except OutputError:
+        return None
+    results, audit = context.results, case.audit
+    place = max(place for place, view in enumerate(panels.views) if view.role == "main")
+    maps = list(panels.views[place].maps)
+    name = next((name for name in maps if name == main_method(results)), maps[0] if maps else None)
+    title = "The image" if name is None else f"{method(results, name)} for {panels.target}"
+    called = ", ".join(audit.predicted) or nothing_called(results)
+    odds = "; ".join(
+        f"{label} {number(value, like=(1.0,), more=1)}" for label, value in sorted(audit.probabilities.items())
+    )
+    peak = best_peak(entry for entry in audit.map_scores if entry.method == name and entry.map is not None)
+    where = "" if peak is None else f" The peak lies {PEAK_REGIONS[peak.region]}, {peak.place}."
+    truth = ", ".join(audit.reference or ()) or nothing_called(results)
+    words = f" reference {truth}, answered {called} ({odds}).{where}"
+    load, width = partial(context.panels, case.panels), CONTENT / _ACROSS - 12
+    row = PanelRow(load, (Panel(title, place, name),), 52 * mm, width, f"{title}, study {case.study}.{where}")
+    return [row, small(link(case.study, f"case-{case.study}"), ":", words)]

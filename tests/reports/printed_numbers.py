@@ -1,0 +1,79 @@
+"""The numbers that a report prints, and those of its results: what stands on a page has to stand in ``results.json``.
+
+Not counted are page and section numbers, hashes, the rulers of pictures and plots, and digits within a word (SHA-256).
+"""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from reports.numbers import count, number, raw, share
+from reports.registry import sections
+
+__all__ = ["unexplained"]
+
+_NUMBER = re.compile(r"(?<![\w.\-\u2212])[\u2212-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[\u2212-]?\d+)?(?![\w-])")
+_FURNITURE = (
+    r"Page \d+ of \d+",
+    r"\(p\. \d+\)",
+    r"Case \d+: ",
+    r"\b[0-9a-f]{12,64}\b",
+    r"(?m)^\d+(?:\.\d+)? (?:mm|px)$",  # the scale of a picture
+    r"(?m)^(?:[\u2212\d.,]+[ \n]){3,}",  # the ticks of an axis: nothing but numbers
+)
+
+
+def unexplained(report: Path, results: Path) -> list[tuple[int, str]]:
+    """Return each number on a report's pages that its results do not hold, with its page."""
+    known = _known(json.loads(results.read_text(encoding="utf-8")))
+    text = subprocess.run(["pdftotext", "-raw", report, "-"], capture_output=True, check=True, text=True).stdout
+    return [
+        (page, token)
+        for page, words in enumerate(text.replace("\u00a0", " ").split("\f"), 1)
+        for token in _NUMBER.findall(_without_furniture(words))
+        if token not in known
+    ]
+
+
+def _without_furniture(words: str) -> str:
+    for place, part in enumerate(sections()):
+        words = re.sub(rf"\b{place}\s+{re.escape(part.title)}" if part.title else r"(?!)", " ", words)
+    for pattern in _FURNITURE:
+        words = re.sub(pattern, " ", words)
+    return words
+
+
+def _known(value: object) -> set[str]:
+    return {token for text in _texts(value) for token in _NUMBER.findall(text)}
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield every way in which the one formatter writes a value, the length of a list, and the sum of counts."""
+    if isinstance(value, dict):
+        yield from map(str, value)
+        whole = [part for part in value.values() if isinstance(part, int) and not isinstance(part, bool)]
+        yield count(len(value))
+        if len(whole) == len(value):
+            yield count(sum(whole))
+        yield from (share(value["confidence"]) for _ in range("confidence" in value))
+        for part in value.values():
+            yield from _texts(part)
+    elif isinstance(value, list):
+        yield count(len(value))
+        for part in value:
+            yield from _texts(part)
+    elif isinstance(value, str):
+        yield from (value, value.replace("T", " "))
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield from (count(value), str(value))
+    elif isinstance(value, float):
+        yield from _formatted(value)
+
+
+def _formatted(value: float) -> Iterator[str]:
+    for beside in (0.005, 0.05, 0.5, 15.0, 150.0):
+        if beside >= abs(value) / 10:
+            yield from (number(value, like=(beside,), more=more) for more in (0, 1))
+    yield from (number(value), number(value, more=1), raw(value), raw(round(value, 1)), "0.001")

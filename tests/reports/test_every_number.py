@@ -1,0 +1,87 @@
+"""Every number on every page, cover and summary included, stands in ``results.json``."""
+
+import shutil
+
+import pytest
+
+from pipeline.findings.panels import View, save_panels
+from pipeline.findings.results import Whereabouts, WrongAnswer
+from pipeline.findings.scores import MapPeak
+from reports import case_page, claims
+from reports.pdf import render
+from reports.sections import cover, how_to_read, overlap, summary, wrong_answers
+from tests.reports import example
+from tests.reports.printed_numbers import unexplained
+
+needs_poppler = pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext (poppler-utils) is missing")
+
+
+def results():
+    """Return results with everything that the first page speaks of."""
+    base = example.results()
+    peak = MapPeak(region="outside", body_region="outside", place="upper right", position_mm=(12.0, -4.0, 81.5),
+                   normalised=(0.91, 0.07), value=3.2)  # fmt: skip
+    where = Whereabouts(method="gradcam", among="reference_positive", maps=44, studies=44, constant=1, axes=2,
+                        regions={"outside": 32, "surface": 11}, places={"upper right": 38, "left": 5})  # fmt: skip
+    entries = []
+    for number, entry in enumerate(base.cases):
+        audit = entry.audit
+        scores = tuple(
+            scores.model_copy(update={"map": f"maps/0.npz#{scores.method}", "peak": peak})
+            for scores in audit.map_scores
+            if scores.method in example.METHODS
+        )
+        audit = audit.model_copy(update={"map_scores": (*scores, *audit.map_scores[len(scores) :])})
+        rule = "typical: the median overlap of all studies with a score" if number == 0 else entry.rule
+        entries.append(entry.model_copy(update={"audit": audit, "rule": rule}))
+    wrong = (WrongAnswer(reference=("nodule",), answered=(), patients=7, studies=("S0012", "S0051")),
+             WrongAnswer(reference=(), answered=("nodule",), patients=6, studies=("S0061",)))  # fmt: skip
+    answers = {"MET": 1, "NOT MET": 1, "INCONCLUSIVE": 1, "NOT EVALUATED": 1}
+    return example.results(cases=tuple(entries), whereabouts=(where,), wrong_answers=wrong, answers=answers)
+
+
+def rendered(tmp_path):
+    """Render the results with the facts of their pictures, as a run writes them."""
+    from pipeline.conclusions.picture_facts import picture_facts
+
+    found, panels = results(), {entry.study: panels for entry, panels in example.cases() if panels is not None}
+    for study, shown in panels.items():
+        views = tuple(View(**{**vars(view), "plane": "axial", "number": 23, "planes": 60, "position_mm": -12.53,
+                              "thickness_mm": 7.25}) for view in shown.views)  # fmt: skip
+        panels[study] = type(shown)(**{**vars(shown), "views": views})
+    cases = tuple(
+        case.model_copy(update={"picture": picture_facts(panels[case.study])}) if case.study in panels else case
+        for case in found.cases
+    )
+    folder = example.write_run(tmp_path, found.model_copy(update={"cases": cases}))
+    for study, shown in panels.items():
+        save_panels(shown, folder / "cases" / f"{study}.npz")
+    return render(folder), folder / "results.json"
+
+
+@needs_poppler
+def test_every_number_on_every_page_stands_in_the_results(tmp_path):
+    assert unexplained(*rendered(tmp_path)) == []
+
+
+FALSIFIED = [
+    (claims, "refused", lambda verdict: "Not more than 0.777 may be claimed."),
+    (cover, "peak_sentences", lambda results, counted: ["In 37 of 46 studies the peak lies in the marker."]),
+    (cover, "allowed", lambda results, verdict: "at least 0.643"),
+    (summary, "_about", lambda verdict: "p = 0.0417 against the claim"),
+    (summary, "_NOT", ("It was tried on 5,812 patients.",)),
+    (overlap, "_READING", "Chance is 0.137."),
+    (case_page, "_WARNING", "Maps are wrong in 28 % of patients."),
+    (wrong_answers, "_READING", "91 of them are doubtful."),
+    (how_to_read, "_HARMS", ("In a study of 213 mammograms readers followed a wrong map.",)),
+]
+
+
+@needs_poppler
+@pytest.mark.parametrize(("module", "name", "lie"), FALSIFIED, ids=[f"{one[0].__name__}.{one[1]}" for one in FALSIFIED])
+def test_a_falsified_sentence_is_found(module, name, lie, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, name, lie)
+    if module is claims:
+        monkeypatch.setattr(cover, name, lie)
+    found = unexplained(*rendered(tmp_path))
+    assert len(found) >= 1
