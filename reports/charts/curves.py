@@ -7,7 +7,7 @@ from typing import Final
 from reportlab.graphics.shapes import Circle, Drawing, Polygon
 from reportlab.lib.colors import Color, HexColor
 
-from reports.charts.frame import SMALLEST, Scale, Span, across, beside, described, path, scaled, text, upwards
+from reports.charts.frame import SMALL_TEXT, Scale, Span, across, beside, described, path, scaled, text, upwards
 from reports.numbers import number
 from reports.page.fonts import width_of
 from reports.page.layout import ACCENT, GREY
@@ -87,7 +87,7 @@ def _band(drawing: Drawing, part: Series, x: Scale, y: Scale) -> None:
 
 def curve_key(series: Sequence[Series], width: float) -> Drawing:
     """Return the key of several charts of the same curves, in as many lines as it takes."""
-    across_each = 20 + max(width_of(part.name, SMALLEST) for part in series) + 14
+    across_each = 20 + max(width_of(part.name, SMALL_TEXT) for part in series) + 14
     columns = max(1, int(width // across_each))
     lines = -(-len(series) // columns)
     drawing = Drawing(width, 11 * lines)
@@ -103,7 +103,7 @@ def _key(drawing: Drawing, part: Series, at: tuple[float, float], dash: Sequence
         drawing.add(path([(at[0], at[1] + 2.2), (at[0] + 16, at[1] + 2.2)], colour=colour, width=1, dash=dash))
     if part.marked or len(part.x) == 1:
         drawing.add(Circle(at[0] + 8, at[1] + 2.2, 1.6, fillColor=HexColor(colour), strokeColor=None))
-    text(drawing, (at[0] + 20, at[1]), part.name, size=SMALLEST, room=room)
+    text(drawing, (at[0] + 20, at[1]), part.name, size=SMALL_TEXT, room=room)
 
 
 def _in_words(part: Series) -> str:

@@ -6,7 +6,7 @@ from reportlab.graphics.shapes import Circle, Drawing
 from reportlab.lib.colors import HexColor, white
 
 from pipeline.findings.plotted.classifier import OperatingPoint, PrecisionRecallCurve, RocCurve
-from reports.charts.frame import SMALLEST, Square, dashed, described, path, square, text
+from reports.charts.frame import SMALL_TEXT, Square, dashed, described, path, square, text
 from reports.numbers import number
 from reports.page.layout import ACCENT, GREY
 
@@ -71,7 +71,7 @@ def _below(frame: Square, lines: Sequence[str]) -> None:
     """Write lines below the axis' name."""
     for place, line in enumerate(lines):
         at = (2.0, _BELOW - 9 - place * _LINE)
-        text(frame.drawing, at, line, size=SMALLEST, colour=GREY, room=frame.drawing.width - 4)
+        text(frame.drawing, at, line, size=SMALL_TEXT, colour=GREY, room=frame.drawing.width - 4)
 
 
 def _two(value: float) -> str:

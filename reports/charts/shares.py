@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 from reportlab.graphics.shapes import Drawing, Line, Rect
 from reportlab.lib.colors import HexColor
 
-from reports.charts.frame import SMALLEST, Scale, across, described, text
+from reports.charts.frame import SMALL_TEXT, Scale, across, described, text
 from reports.numbers import number
 from reports.page.fonts import width_of
 from reports.page.layout import CONTENT, GREY, INK
@@ -48,7 +48,7 @@ def share_bars(rows: Sequence[tuple[str, Mapping[Region, float]]], regions: Mapp
         _bar(drawing, shares, looks, scale, y)
     for region, (x, y) in zip(used, key, strict=True):
         _piece(drawing, (x, bottom - 29 - y, 9, 7), looks[region])
-        text(drawing, (x + 13, bottom - 27.5 - y), regions[region], size=SMALLEST, colour=GREY)
+        text(drawing, (x + 13, bottom - 27.5 - y), regions[region], size=SMALL_TEXT, colour=GREY)
     said = [
         f"{name}: {', '.join(f'{regions[region]} {_two(shares[region])}' for region in used if shares.get(region))}"
         for name, shares in rows
@@ -68,13 +68,13 @@ def _bar(
         left, right = scale.at(reached), scale.at(reached + share)
         _piece(drawing, (left, y, right - left, _ROW - 6), look)
         words = _two(share)
-        if width_of(words, SMALLEST) + 4 <= right - left:
-            middle, wide = (left + right) / 2, width_of(words, SMALLEST) + 3
+        if width_of(words, SMALL_TEXT) + 4 <= right - left:
+            middle, wide = (left + right) / 2, width_of(words, SMALL_TEXT) + 3
             dark = look[0] in ("#1f3a5f", "#5b6570", "#6f88a6") and not look[1]
             if look[1]:  # on lines a number needs a ground of its own
                 ground = Rect(middle - wide / 2, y + 1.5, wide, 8, fillColor=HexColor("#ffffff"), strokeColor=None)
                 drawing.add(ground)
-            text(drawing, (middle, y + 3.2), words, size=SMALLEST, anchor="middle", colour="#ffffff" if dark else INK)
+            text(drawing, (middle, y + 3.2), words, size=SMALL_TEXT, anchor="middle", colour="#ffffff" if dark else INK)
         reached += share
 
 
@@ -96,7 +96,7 @@ def _key_places(used: Sequence[Region], regions: Mapping[Region, str]) -> list[t
     """Return where each region stands in the key: from the left, and how far below its first line."""
     places, x, y = [], 0.0, 0.0
     for region in used:
-        wide = 13 + width_of(regions[region], SMALLEST) + 12
+        wide = 13 + width_of(regions[region], SMALL_TEXT) + 12
         if x and x + wide > CONTENT:
             x, y = 0.0, y + 10
         places.append((x, y))

@@ -9,7 +9,7 @@ from pipeline.findings.estimates import Estimate
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.results import Results
 from reports.charts.forest import DIRECTION, MOST_ROWS, ForestRow, draw_point
-from reports.charts.frame import SMALLEST, TEXT, Scale, Span, across, dashed, described, scaled, text
+from reports.charts.frame import SMALL_TEXT, TEXT, Scale, Span, across, dashed, described, scaled, text
 from reports.numbers import count, ends, number
 from reports.numbers import estimate as estimate_text
 from reports.page.fonts import BOLD, REGULAR, width_of
@@ -61,10 +61,12 @@ def _forest(
         text(drawing, (_PATIENTS, y - 2.4), count(estimate.patients), anchor="end")
         draw_point(drawing, point, first, y)
         if estimate.value is not None:
-            text(drawing, (_FIRST_TEXT, y - 2.2), estimate_text(estimate), size=SMALLEST, room=_FIRST[0] - _FIRST_TEXT)
+            text(
+                drawing, (_FIRST_TEXT, y - 2.2), estimate_text(estimate), size=SMALL_TEXT, room=_FIRST[0] - _FIRST_TEXT
+            )
         else:
             why, room = estimate.reason or "", _FIRST[1] - _FIRST_TEXT
-            text(drawing, (_FIRST_TEXT, y - 2.2), why, size=SMALLEST, colour=GREY, room=room)
+            text(drawing, (_FIRST_TEXT, y - 2.2), why, size=SMALL_TEXT, colour=GREY, room=room)
         _shift(drawing, of_group.get(str(estimate.group)), second, y)
     said = [
         f"{point.name} {estimate_text(row)}, {count(row.patients)} patients"
@@ -99,11 +101,11 @@ def _scales(
 def _heads(drawing: Drawing, results: Results, estimate: Estimate, top: float) -> None:
     better = better_of(results, estimate.metric)
     text(drawing, (0, top + 16), _title(results, estimate), size=7.4, bold=True, room=0.7 * CONTENT)
-    text(drawing, (CONTENT, top + 16), DIRECTION[better] if better else "", size=SMALLEST, anchor="end", colour=GREY)
-    text(drawing, (_PATIENTS, top + 5), "Patients", anchor="end", size=SMALLEST, colour=GREY)
-    text(drawing, (_FIRST_TEXT, top + 5), "Estimate", size=SMALLEST, colour=GREY)
-    text(drawing, (_SECOND_TEXT, top + 5), "Difference to the rest", size=SMALLEST, colour=GREY)
-    text(drawing, (CONTENT, top + 5), "adjusted p", anchor="end", size=SMALLEST, colour=GREY)
+    text(drawing, (CONTENT, top + 16), DIRECTION[better] if better else "", size=SMALL_TEXT, anchor="end", colour=GREY)
+    text(drawing, (_PATIENTS, top + 5), "Patients", anchor="end", size=SMALL_TEXT, colour=GREY)
+    text(drawing, (_FIRST_TEXT, top + 5), "Estimate", size=SMALL_TEXT, colour=GREY)
+    text(drawing, (_SECOND_TEXT, top + 5), "Difference to the rest", size=SMALL_TEXT, colour=GREY)
+    text(drawing, (CONTENT, top + 5), "adjusted p", anchor="end", size=SMALL_TEXT, colour=GREY)
 
 
 def _shift(drawing: Drawing, shift: GroupDifference | None, scale: Scale, y: float) -> None:
@@ -113,10 +115,10 @@ def _shift(drawing: Drawing, shift: GroupDifference | None, scale: Scale, y: flo
     words, room = _interval(shift), _SECOND[0] - _SECOND_TEXT - 2
     if shift.value is None:
         words, room = shift.reason or "", CONTENT - _SECOND_TEXT
-    text(drawing, (_SECOND_TEXT, y - 2.2), words, size=SMALLEST, room=room)
+    text(drawing, (_SECOND_TEXT, y - 2.2), words, size=SMALL_TEXT, room=room)
     if shift.p_adjusted is not None:
         stays = shift.p_adjusted <= 1 - shift.confidence
-        text(drawing, (CONTENT, y - 2.2), _p(shift.p_adjusted), size=SMALLEST, anchor="end", bold=stays)
+        text(drawing, (CONTENT, y - 2.2), _p(shift.p_adjusted), size=SMALL_TEXT, anchor="end", bold=stays)
 
 
 def _fitting(name: str, *, bold: bool) -> str:

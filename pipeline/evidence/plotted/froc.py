@@ -42,22 +42,22 @@ def _curve(
 ) -> FrocCurve | None:
     """Return a curve from the highest threshold to the lowest; None where no image has a lesion."""
     patients = list(dict.fromkeys(patient for patient, _ in images))
-    found, false, lesions = (np.zeros((len(patients), len(CURVE_SHARES))) for _ in range(3))
+    hits, false, lesions = (np.zeros((len(patients), len(CURVE_SHARES))) for _ in range(3))
     for patient, counts in images:
         row = patients.index(patient)
-        found[row] += np.mean([part.found for part in counts], axis=0)
+        hits[row] += np.mean([part.found for part in counts], axis=0)
         false[row] += np.mean([part.false for part in counts], axis=0)
         lesions[row] += np.mean([part.lesions for part in counts])
     total = float(lesions[:, 0].sum())
     if not total:
         return None
-    low, high, how = _bands(found, lesions[:, 0], bootstrap)
+    low, high, how = _bands(hits, lesions[:, 0], bootstrap)
     return FrocCurve(
         method=method,
         label=label,
         thresholds=CURVE_SHARES[::-1],
         false_marks=_falling(false.sum(axis=0) / len(images)),
-        sensitivity=_falling(found.sum(axis=0) / total),
+        sensitivity=_falling(hits.sum(axis=0) / total),
         low=_falling(low),
         high=_falling(high),
         confidence=bootstrap.confidence,
@@ -68,14 +68,14 @@ def _curve(
     )
 
 
-def _bands(found: Floats, lesions: Floats, bootstrap: Bootstrap) -> tuple[Floats, Floats, str]:
+def _bands(hits: Floats, lesions: Floats, bootstrap: Bootstrap) -> tuple[Floats, Floats, str]:
     """Return pointwise ends of the sensitivity; cohorts that are drawn without a lesion are left out."""
     if len(lesions) < MINIMUM_PATIENTS:
         return np.empty(0), np.empty(0), NONE
     shares = []
     for draws in patient_draws(len(lesions), bootstrap.replicates, bootstrap.seed):
         drawn = draws @ lesions
-        shares.append((draws @ found)[drawn > 0] / drawn[drawn > 0, None])
+        shares.append((draws @ hits)[drawn > 0] / drawn[drawn > 0, None])
     tail = 100 * (1 - bootstrap.confidence) / 2
     low, high = np.percentile(np.concatenate(shares), [tail, 100 - tail], axis=0)
     return low, high, BOOTSTRAP
