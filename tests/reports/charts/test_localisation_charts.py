@@ -30,16 +30,17 @@ def drawings(flowables):
 def threshold_curve(metric, method, label, scale=1.0):
     values = tuple(scale * (1 - share) for share in CURVE_SHARES)
     return ThresholdCurve(
-        metric=metric, method=method, label=label, shares=CURVE_SHARES, values=values, low=tuple(0.8 * v for v in values),
-        high=values, confidence=0.95, interval="bootstrap", patients=20, studies=24,
+        metric=metric, method=method, label=label, shares=CURVE_SHARES, values=values,
+        low=tuple(0.8 * v for v in values), high=values, confidence=0.95, interval="bootstrap", patients=20, studies=24,
     )  # fmt: skip
 
 
 def froc_curve(method, label=None, most=3.0):
     count = len(CURVE_SHARES)
     return FrocCurve(
-        method=method, label=label, thresholds=CURVE_SHARES[::-1], confidence=0.95, interval="none", lesions=31,
-        images=24,         false_marks=tuple(np.linspace(0, most, count)), sensitivity=tuple(np.linspace(0, 0.83, count)), patients=20,
+        method=method, label=label, thresholds=CURVE_SHARES[::-1], confidence=0.95, interval="none",
+        false_marks=tuple(np.linspace(0, most, count)), sensitivity=tuple(np.linspace(0, 0.83, count)),
+        lesions=31, images=24, patients=20,
     )  # fmt: skip
 
 
