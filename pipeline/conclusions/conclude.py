@@ -28,7 +28,9 @@ from pipeline.evidence.localisation.lesion_strata import (
     lesion_estimates,
     lesion_trends,
 )
+from pipeline.evidence.plotted.froc import froc_curves
 from pipeline.evidence.plotted.label_plots import CellMap, answer_counts, label_plots
+from pipeline.evidence.plotted.region_shares import cohort_shares
 from pipeline.evidence.verdicts.criteria import Cohort, judge_all
 from pipeline.findings.context.changes import RunChange
 from pipeline.findings.estimates import Estimate
@@ -131,6 +133,8 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         group_differences=_group_differences(config, cohort, bootstrap),
         estimates=_estimates(cohort, lesions, bootstrap, calls_labels=not is_regression),
         curves=threshold_curves(audits, labels, bootstrap),
+        froc_curves=froc_curves(audits, labels, bootstrap),
+        region_shares=cohort_shares(audits, labels),
         lesion_strata=lesions.strata,
         lesion_trends=lesion_trends(cohort.units, tuple(scales.values()), lesions, bootstrap),
         confusion=_confusion(config, cohort, bootstrap),

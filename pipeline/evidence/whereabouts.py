@@ -4,13 +4,13 @@ A map that misses the lesion looks somewhere else, and where that is tells a rea
 in a corner, the skin, the edge of the picture. The body is found in what the model was shown.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import label
+from scipy.ndimage import distance_transform_edt, label
 
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence
 from pipeline.evidence.metrics.parts import nearest, pieces_of
@@ -20,7 +20,7 @@ from pipeline.findings.scores import MapPeak
 from pipeline.studies.geometry import Geometry
 from pipeline.vocabulary import BodyRegion, PeakRegion
 
-__all__ = ["SURFACE_MM", "RegionAt", "ShownBody", "peak_of"]
+__all__ = ["SURFACE_MM", "RegionAt", "ShownBody", "peak_of", "picture_border"]
 
 SURFACE_MM = 10.0
 """How far from the body's surface, to either side, still counts as at it: the skin, and what is taped to it."""
@@ -60,6 +60,29 @@ class ShownBody:
             return np.zeros(image.shape, np.bool_)
         pieces = pieces_of(image > threshold_of("otsu", ordered))
         return _filled(pieces.numbers == np.argmax(pieces.voxels))
+
+    def numbers_at(self, index: NDArray[np.intp], geometry: Geometry, names: Sequence[BodyRegion]) -> NDArray[np.uint8]:
+        """Return where voxels (..., axes) of a geometry lie, as places in ``names``: as the nearest cell does."""
+        inside = self.inside
+        shape = index.shape[:-1]
+        if not inside.any():
+            return np.full(shape, names.index("outside"), np.uint8)
+        axes = inside.ndim
+        carried = (np.linalg.inv(self.grid.affine) @ geometry.affine)[:axes]
+        cells = (index @ carried[:, : index.shape[-1]].T + carried[:, 3]) / self._steps
+        nearest_cell = np.clip(np.rint(cells), 0, np.array(inside.shape) - 1).astype(np.intp)
+        return np.asarray(self._cell_numbers(names)[tuple(np.moveaxis(nearest_cell, -1, 0))])
+
+    def _cell_numbers(self, names: Sequence[BodyRegion]) -> NDArray[np.uint8]:
+        spacing = np.array(self.grid.spacing) * self._steps
+        reach = max(SURFACE_MM, 1.5 * float(spacing.max()))
+        inside = self.inside
+        numbers = np.where(inside, names.index("body"), names.index("outside")).astype(np.uint8)
+        for side in (inside, ~inside):  # from each cell to the nearest of the other kind
+            if not side.all():
+                near = side & (distance_transform_edt(side, sampling=spacing) <= reach)
+                numbers[near] = names.index("surface")
+        return numbers
 
     def region(self, position: NDArray[np.float64]) -> BodyRegion:
         """Return on which side of the body's surface a position (3,) in mm lies, or that it lies at it."""
@@ -137,10 +160,15 @@ def _of_lesion(index: NDArray[np.intp], evidence: MaskedEvidence, marked: Marked
     return "near" if away <= evidence.limits.tolerance_mm * _ON_THE_LINE else None
 
 
-def _of_picture(index: NDArray[np.intp], geometry: Geometry) -> BodyRegion | None:
+def picture_border(index: NDArray[np.intp], geometry: Geometry) -> NDArray[np.bool_]:
+    """Tell which voxels (..., axes) lie at the picture's border."""
     sizes = np.array(geometry.shape)
     band = (_BORDER * sizes).astype(int)  # none along an axis of few voxels: each of them may show anything
-    return "border" if bool(((index < band) | (index >= sizes - band)).any()) else None
+    return np.asarray(((index < band) | (index >= sizes - band)).any(axis=-1))
+
+
+def _of_picture(index: NDArray[np.intp], geometry: Geometry) -> BodyRegion | None:
+    return "border" if bool(picture_border(index, geometry)) else None
 
 
 def _named(shares: tuple[float, ...]) -> str:

@@ -17,6 +17,8 @@ from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
 from pipeline.findings.plotted.classifier import AnswerCount, LabelPlots
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.plotted.history import RunPoint
+from pipeline.findings.plotted.marks import FrocCurve
+from pipeline.findings.plotted.shares import CohortShares
 from pipeline.findings.study_audit import RefusedMask, StudyAudit
 from pipeline.vocabulary import Answer, ConfusionCell, Framework, PeakRegion, Stratum
 
@@ -220,6 +222,8 @@ class Results(FrozenModel):
     estimates: tuple[Estimate, ...]
     group_differences: tuple[GroupDifference, ...] = ()
     curves: tuple[ThresholdCurve, ...] = ()
+    froc_curves: tuple[FrocCurve, ...] = ()
+    region_shares: tuple[CohortShares, ...] = ()
     lesion_strata: tuple[LesionStrata, ...] = ()
     lesion_trends: tuple[LesionTrend, ...] = ()
     agreements: tuple[Agreement, ...]

@@ -6,6 +6,8 @@ from pydantic import model_validator
 
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.localisation.curves import RegionCounts
+from pipeline.findings.plotted.marks import MarkCounts
+from pipeline.findings.plotted.shares import RegionShares
 from pipeline.vocabulary import BodyRegion, PeakRegion, TargetRole
 
 __all__ = ["MapPeak", "MapPlacement", "MapScores", "PairAgreement", "Score"]
@@ -76,7 +78,8 @@ class MapScores(FrozenModel):
     formula; baselines have none. ``cell_mm`` is the size of a layer's cell. ``seen_share`` is the share of
     the mask's voxels that lie in the model's field of view, ``mask_share`` the mask's share of that field of
     view. ``counts`` are the voxels of the map's region at a fixed grid of thresholds. ``peak`` is None for baselines,
-    for constant maps, and beside a mask that could not be used.
+    for constant maps, and beside a mask that could not be used; so are ``shares``, the regions' parts of the evidence.
+    ``marks`` count found lesions and false marks, where a metric of them is measured.
     """
 
     target: str
@@ -94,6 +97,8 @@ class MapScores(FrozenModel):
     peak: MapPeak | None = None
     scores: tuple[Score, ...] = ()
     counts: RegionCounts | None = None
+    shares: RegionShares | None = None
+    marks: MarkCounts | None = None
 
 
 class PairAgreement(FrozenModel):

@@ -107,6 +107,8 @@ _PEAK = pa.struct(
         ("value", pa.float64()),
     ]
 )
+_SHARES = pa.struct([(name, pa.map_(pa.string(), pa.float64())) for name in ("evidence", "voxels")])
+_MARKS = pa.struct([("found", pa.list_(pa.int64())), ("false", pa.list_(pa.int64())), ("lesions", pa.int64())])
 _STUDY = pa.schema(
     [
         ("study", pa.string()),
@@ -158,6 +160,8 @@ _FINDING = pa.schema(
         ("peak", _PEAK),
         ("scores", _SCORES),
         ("counts", _COUNTS),
+        ("shares", _SHARES),
+        ("marks", _MARKS),
     ]
 )
 _RECIPES = pa.schema([(name, pa.string()) for name in ("study_recipe", "masks_recipe", "map_recipe", "score_recipe")])

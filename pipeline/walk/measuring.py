@@ -12,11 +12,15 @@ from pipeline.evidence.baselines import body_mask, edge_map, random_map
 from pipeline.evidence.engine import Carrier, MapNames
 from pipeline.evidence.localisation.average_mask import TOO_FEW_OTHERS
 from pipeline.evidence.localisation.region_counts import region_counts
+from pipeline.evidence.metrics.lesions import LESION_METRICS, mark_counts
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap
 from pipeline.evidence.metrics.registry import score_all, undefined_scores
 from pipeline.evidence.placement import placement_of
+from pipeline.evidence.plotted.region_shares import RegionLabels, body_labels, region_shares
 from pipeline.evidence.whereabouts import RegionAt, ShownBody, peak_of
 from pipeline.findings.carried import Carried, MapPlace
+from pipeline.findings.plotted.marks import MarkCounts
+from pipeline.findings.plotted.shares import RegionShares
 from pipeline.findings.scores import MapPeak, MapScores, Score
 from pipeline.findings.shards import load_maps, map_key
 from pipeline.models.prepared_studies import PreparedStudy
@@ -274,8 +278,22 @@ class StudyMeasuring:
         marked = self._marked[numbers]
         overlap = self.auditor.engine.overlap(evidence, marked)
         scores = {"scores": score_all(overlap, self.auditor.metrics.values()), "counts": region_counts(overlap)}
-        peak = peak_of(evidence, region_at, marked) if region_at else None
-        return {"reader": reader, "peak": peak, **scores, **_mask_shares(overlap)}
+        plotted: Row = {"marks": self._marks(overlap)}
+        if region_at is not None:
+            plotted |= {"peak": peak_of(evidence, region_at, marked), "shares": self._shares(overlap)}
+        return {"reader": reader, **scores, **_mask_shares(overlap), **plotted}
+
+    def _marks(self, overlap: RegionOverlap) -> MarkCounts | None:
+        """Return what marks find, where a metric of them is measured: parts are told apart once for both."""
+        return mark_counts(overlap) if LESION_METRICS & self.auditor.metrics.keys() else None
+
+    def _shares(self, overlap: RegionOverlap) -> RegionShares | None:
+        """Return how the evidence divides; None of a study that is not prepared for the model again."""
+        return None if self.study.prepared is None else region_shares(overlap, self._labels)
+
+    @cached_property
+    def _labels(self) -> RegionLabels:
+        return body_labels(self._body, self.study.geometry)
 
 
 def _united(masks: Sequence[Mask]) -> NDArray[np.bool_]:

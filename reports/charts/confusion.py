@@ -9,7 +9,7 @@ from reportlab.lib.colors import HexColor
 from reportlab.lib.utils import ImageReader
 
 from pipeline.findings.plotted.classifier import LabelCell
-from reports.charts.frame import SMALLEST, described, text
+from reports.charts.frame import SMALL_TEXT, described, text
 from reports.numbers import count, plural
 from reports.numbers import estimate as estimate_text
 from reports.page.layout import ACCENT, GREY
@@ -63,7 +63,7 @@ def confusion_chart(
     said = []
     for row, present in enumerate((True, False)):
         bottom = (1 - row) * _CELL + 2
-        text(drawing, (0, bottom + _CELL / 2 + 3), "reference:", size=SMALLEST, colour=GREY)
+        text(drawing, (0, bottom + _CELL / 2 + 3), "reference:", size=SMALL_TEXT, colour=GREY)
         name = label if present else f"no {label}"
         text(drawing, (0, bottom + _CELL / 2 - 6), name, bold=True, room=_SIDE - 6)
         for column, called in enumerate((True, False)):
@@ -97,7 +97,7 @@ def _draw(
     text(drawing, (from_left, y + height - 25), f"{kind}, {plural(cell.patients, 'patient')}", room=room)
     lines = _of_the_map(cell, method)
     for place, line in enumerate(lines):
-        text(drawing, (from_left, y + height - 35 - 8.5 * place), line, size=SMALLEST, colour=GREY, room=room)
+        text(drawing, (from_left, y + height - 35 - 8.5 * place), line, size=SMALL_TEXT, colour=GREY, room=room)
     shown = f" (shown: {thumbnail.study})" if thumbnail is not None else ""
     counts = f"{plural(cell.studies, 'study', 'studies')} of {plural(cell.patients, 'patient')}"
     return f"{kind} {counts}, {' '.join(lines)}{shown}"

@@ -8,7 +8,7 @@ from reportlab.lib.colors import HexColor, white
 
 from pipeline.findings.plotted.history import RunPoint
 from pipeline.vocabulary import Answer
-from reports.charts.frame import SMALLEST, Scale, Span, beside, dashed, described, path, scaled, text, upwards
+from reports.charts.frame import SMALL_TEXT, Scale, Span, beside, dashed, described, path, scaled, text, upwards
 from reports.numbers import number, when
 from reports.page.fonts import width_of
 from reports.page.layout import ACCENT, CONTENT, GREY
@@ -33,7 +33,7 @@ def control_chart(points: Sequence[RunPoint], title: str, span: Span) -> Drawing
     left = max(26.0, beside(y))
     upwards(drawing, y, left, CONTENT - 4, "")
     text(drawing, (0, _HEIGHT - 8), title, bold=True, room=CONTENT - 150)
-    text(drawing, (CONTENT - 4, _HEIGHT - 8), _KEY, size=SMALLEST, anchor="end", colour=GREY)
+    text(drawing, (CONTENT - 4, _HEIGHT - 8), _KEY, size=SMALL_TEXT, anchor="end", colour=GREY)
     x = Scale(-0.5, max(len(points) - 0.5, 0.5), left, CONTENT - 4, ())
     _bound(drawing, points, x, y)
     for place, point in enumerate(points):
@@ -44,7 +44,7 @@ def control_chart(points: Sequence[RunPoint], title: str, span: Span) -> Drawing
         _point(drawing, point, at, y)
     _dates(drawing, points, x)
     changes = sum(after.lock != before.lock for before, after in pairwise(points))
-    text(drawing, (26, 3), _foot(len(points), changes), size=SMALLEST, colour=GREY, room=CONTENT - 30)
+    text(drawing, (26, 3), _foot(len(points), changes), size=SMALL_TEXT, colour=GREY, room=CONTENT - 30)
     said = "; ".join(_in_words(point) for point in points)
     return described(drawing, f"{title} over {len(points)} runs: {said}. {_foot(len(points), changes)}.")
 
@@ -79,10 +79,10 @@ def _dates(drawing: Drawing, points: Sequence[RunPoint], x: Scale) -> None:
     words = [f"{when(point.finished_at):%Y-%m-%d}" for point in points]
     reached = 0.0
     for place, date in enumerate(words):
-        wide = width_of(date, SMALLEST)
+        wide = width_of(date, SMALL_TEXT)
         left = min(max(x.at(place) - wide / 2, 0.0), CONTENT - wide)
         if left >= reached:
-            text(drawing, (left, 17), date, size=SMALLEST, colour=GREY)
+            text(drawing, (left, 17), date, size=SMALL_TEXT, colour=GREY)
             reached = left + wide + 8
 
 

@@ -10,7 +10,7 @@ from pipeline.findings.estimates import Verdict
 from pipeline.findings.results import Results
 from pipeline.vocabulary import CLASSIFIER, Better
 from reports.charts.forest import DIRECTION, MARKS, MOST_ROWS, ForestRow, Mark, draw_legend, draw_marks, draw_point
-from reports.charts.frame import SMALLEST, TEXT, Span, across, dashed, described, scaled, text
+from reports.charts.frame import SMALL_TEXT, TEXT, Span, across, dashed, described, scaled, text
 from reports.numbers import ends, number
 from reports.numbers import estimate as estimate_text
 from reports.page.fonts import BOLD
@@ -79,7 +79,9 @@ def _forest(results: Results, key: Axis, verdicts: Sequence[Verdict]) -> Drawing
     drawing = Drawing(CONTENT, top + 14)
     scale = scaled([edge for row in rows for edge in row.numbers()], span, _LEFT, _RIGHT - 12)
     text(drawing, (0, top + 4), name, size=7.4, bold=True, room=_LEFT - 8)
-    text(drawing, (_RIGHT - 12, top + 4), DIRECTION[better] if better else "", size=SMALLEST, anchor="end", colour=GREY)
+    text(
+        drawing, (_RIGHT - 12, top + 4), DIRECTION[better] if better else "", size=SMALL_TEXT, anchor="end", colour=GREY
+    )
     across(drawing, scale, bottom, top)
     if scale.low < 0 < scale.high:
         drawing.add(dashed((scale.at(0), bottom), (scale.at(0), top), ()))
@@ -87,11 +89,11 @@ def _forest(results: Results, key: Axis, verdicts: Sequence[Verdict]) -> Drawing
         y = top - tall * place - tall / 2
         drawing.add(Line(0, y - tall / 2, CONTENT, y - tall / 2, strokeColor=HexColor(RULE), strokeWidth=0.3))
         _write(drawing, [(line, TEXT) for line in names[place]], y + 4.5 * len(names[place]) - 2.5)
-        _write(drawing, [(_about(results, verdict), SMALLEST)], y - 4.5 * len(names[place]) - 2.5)
+        _write(drawing, [(_about(results, verdict), SMALL_TEXT)], y - 4.5 * len(names[place]) - 2.5)
         draw_marks(drawing, row.marks, scale, y, tall / 2 - 2)
         draw_point(drawing, row, scale, y)
         text(drawing, (_RIGHT, y + 2), estimate_text(verdict.estimate), bold=True, room=CONTENT - _RIGHT)
-        text(drawing, (_RIGHT, y - 7), verdict.answer, size=SMALLEST, room=CONTENT - _RIGHT)
+        text(drawing, (_RIGHT, y - 7), verdict.answer, size=SMALL_TEXT, room=CONTENT - _RIGHT)
     draw_legend(drawing, {mark.kind for row in rows for mark in row.marks}, (0, 4), CONTENT)
     said = "; ".join(_in_words(results, row, verdict) for row, verdict in zip(rows, verdicts, strict=True))
     return described(drawing, f"{name}: {said}.")

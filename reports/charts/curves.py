@@ -7,11 +7,12 @@ from typing import Final
 from reportlab.graphics.shapes import Circle, Drawing, Polygon
 from reportlab.lib.colors import Color, HexColor
 
-from reports.charts.frame import SMALLEST, Scale, Span, across, beside, described, path, scaled, text, upwards
+from reports.charts.frame import SMALL_TEXT, Scale, Span, across, beside, described, path, scaled, text, upwards
 from reports.numbers import number
+from reports.page.fonts import width_of
 from reports.page.layout import ACCENT, GREY
 
-__all__ = ["CurveAxes", "Series", "curve_chart"]
+__all__ = ["CurveAxes", "Series", "curve_chart", "curve_key"]
 
 _DASHES: Final = ((), (4.0, 1.6), (1.2, 1.4), (5.0, 1.4, 1.2, 1.4), (2.4, 1.2), (7.0, 1.6))
 _KEY: Final = 92.0
@@ -45,13 +46,13 @@ class CurveAxes:
     span_upwards: Span = (None, None)
 
 
-def curve_chart(series: Sequence[Series], axes: CurveAxes, width: float, height: float) -> Drawing:
-    """Return curves on common axes with a key at the right; bands are drawn for the first curve that has one.
+def curve_chart(series: Sequence[Series], axes: CurveAxes, width: float, height: float, *, key: bool = True) -> Drawing:
+    """Return curves on common axes with a ``key`` at the right; bands are drawn for the first curve that has one.
 
     Curves differ by dashes, so that they are told apart without colour.
     """
     drawing = Drawing(width, height)
-    right = width - _KEY - 6
+    right = width - (_KEY + 6 if key else 9)
     numbers = [float(value) for part in series for value in (*part.y, *part.low, *part.high)]
     y = scaled(numbers, axes.span_upwards, 20, height - 14)
     x = scaled([float(value) for part in series for value in part.x], axes.span_across, beside(y), right)
@@ -68,7 +69,8 @@ def curve_chart(series: Sequence[Series], axes: CurveAxes, width: float, height:
             drawing.add(path(points, colour=colour, width=0.8 if part.beside else 1.1, dash=dash))
         for point in points if part.marked or len(points) == 1 else ():
             drawing.add(Circle(*point, 1.6, fillColor=HexColor(colour), strokeColor=None))
-        _key(drawing, part, (right + 8, height - 18 - 11 * place), dash)
+        if key:
+            _key(drawing, part, (right + 8, height - 18 - 11 * place), dash, _KEY - 22)
     said = "; ".join(_in_words(part) for part in series)
     return described(drawing, f"{axes.title}, {axes.upwards} over {axes.across}: {said}.")
 
@@ -83,13 +85,25 @@ def _band(drawing: Drawing, part: Series, x: Scale, y: Scale) -> None:
     drawing.add(Polygon(flat, fillColor=Color(0.12, 0.23, 0.37, 0.12), strokeColor=None))
 
 
-def _key(drawing: Drawing, part: Series, at: tuple[float, float], dash: Sequence[float]) -> None:
+def curve_key(series: Sequence[Series], width: float) -> Drawing:
+    """Return the key of several charts of the same curves, in as many lines as it takes."""
+    across_each = 20 + max(width_of(part.name, SMALL_TEXT) for part in series) + 14
+    columns = max(1, int(width // across_each))
+    lines = -(-len(series) // columns)
+    drawing = Drawing(width, 11 * lines)
+    for place, part in enumerate(series):
+        at = (place % columns * across_each, 11 * (lines - 1 - place // columns) + 3)
+        _key(drawing, part, at, _DASHES[place % len(_DASHES)], min(across_each, width) - 22)
+    return described(drawing, f"Key: {', '.join(part.name for part in series)}.")
+
+
+def _key(drawing: Drawing, part: Series, at: tuple[float, float], dash: Sequence[float], room: float) -> None:
     colour = GREY if part.beside else ACCENT
     if len(part.x) > 1:
         drawing.add(path([(at[0], at[1] + 2.2), (at[0] + 16, at[1] + 2.2)], colour=colour, width=1, dash=dash))
     if part.marked or len(part.x) == 1:
         drawing.add(Circle(at[0] + 8, at[1] + 2.2, 1.6, fillColor=HexColor(colour), strokeColor=None))
-    text(drawing, (at[0] + 20, at[1]), part.name, size=SMALLEST, room=_KEY - 22)
+    text(drawing, (at[0] + 20, at[1]), part.name, size=SMALL_TEXT, room=room)
 
 
 def _in_words(part: Series) -> str:

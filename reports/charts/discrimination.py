@@ -6,7 +6,7 @@ from reportlab.graphics.shapes import Circle, Drawing
 from reportlab.lib.colors import HexColor, white
 
 from pipeline.findings.plotted.classifier import OperatingPoint, PrecisionRecallCurve, RocCurve
-from reports.charts.frame import SMALLEST, Square, dashed, described, path, square, text
+from reports.charts.frame import SMALL_TEXT, Square, dashed, described, path, square, text
 from reports.numbers import number
 from reports.page.layout import ACCENT, GREY
 
@@ -28,7 +28,7 @@ def roc_chart(label: str, curve: RocCurve, operating: OperatingPoint | None, are
         _operating(frame, operating.false_positive_rate, operating.sensitivity)
         said.append(
             f"\u25cb as called: sensitivity {_two(operating.sensitivity)}, "
-            f"specificity {_two(1 - operating.false_positive_rate)}"
+            f"1 \u2212 specificity {_two(operating.false_positive_rate)}"
         )
     _below(frame, said)
     steps = f"{len(curve.sensitivity)} corners from (0, 0) to (1, 1)"
@@ -71,7 +71,7 @@ def _below(frame: Square, lines: Sequence[str]) -> None:
     """Write lines below the axis' name."""
     for place, line in enumerate(lines):
         at = (2.0, _BELOW - 9 - place * _LINE)
-        text(frame.drawing, at, line, size=SMALLEST, colour=GREY, room=frame.drawing.width - 4)
+        text(frame.drawing, at, line, size=SMALL_TEXT, colour=GREY, room=frame.drawing.width - 4)
 
 
 def _two(value: float) -> str:

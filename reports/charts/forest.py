@@ -11,7 +11,7 @@ from reportlab.platypus import Table, TableStyle
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.results import Results
 from pipeline.vocabulary import BETTER, Better
-from reports.charts.frame import SMALLEST, Scale, across, dashed, described, scaled, text
+from reports.charts.frame import SMALL_TEXT, Scale, across, dashed, described, scaled, text
 from reports.numbers import ends, number
 from reports.numbers import estimate as estimate_text
 from reports.page.fonts import REGULAR, width_of
@@ -103,10 +103,10 @@ def draw_legend(drawing: Drawing, kinds: Iterable[Kind], at: tuple[float, float]
     """Draw what the marks mean, in one line from the left; as many as have room."""
     from_left, used = at[0], set(kinds)
     for kind, meaning in MARKS.items():
-        width = 12 + width_of(meaning, SMALLEST)
+        width = 12 + width_of(meaning, SMALL_TEXT)
         if kind in used and from_left + width <= at[0] + room:
             _draw_mark(drawing, kind, from_left + 3, at[1] + 2.2, 4)
-            text(drawing, (from_left + 11, at[1]), meaning, size=SMALLEST, colour=GREY)
+            text(drawing, (from_left + 11, at[1]), meaning, size=SMALL_TEXT, colour=GREY)
             from_left += width + 12
 
 
@@ -149,7 +149,7 @@ def _plot(results: Results, name: str, estimates: Sequence[Estimate]) -> Drawing
     drawing = Drawing(width, top + 16)
     better = better_of(results, name)
     text(drawing, (0, top + 6), measured(results, name), size=7.4, bold=True, room=width - 8 - 72)
-    text(drawing, (width - 8, top + 6), DIRECTION[better] if better else "", size=SMALLEST, anchor="end", colour=GREY)
+    text(drawing, (width - 8, top + 6), DIRECTION[better] if better else "", size=SMALL_TEXT, anchor="end", colour=GREY)
     across(drawing, scale, bottom, top)
     draw_marks(drawing, experts, scale, (bottom + top) / 2, (top - bottom) / 2)
     for place, row in enumerate(rows):

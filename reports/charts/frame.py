@@ -14,11 +14,11 @@ from reports.page.layout import GREY, INK, RULE
 from reports.page.text import clean, fitted
 
 __all__ = [
-    "SMALLEST", "TEXT", "TINY", "Scale", "Span", "Square", "across", "axis", "beside", "dashed", "described", "path",
+    "SMALL_TEXT", "TEXT", "TINY", "Scale", "Span", "Square", "across", "axis", "beside", "dashed", "described", "path",
     "scaled", "square", "text", "upwards",
 ]  # fmt: skip
 
-TEXT, SMALLEST, TINY = 7.0, 6.2, 5.4
+TEXT, SMALL_TEXT, TINY = 7.0, 6.2, 5.4
 """Sizes of text in points: what is read, what stands at axes, counts above bars."""
 
 Span = tuple[float | None, float | None]
@@ -51,7 +51,7 @@ class Scale:
     def labelled(self) -> list[tuple[float, str]]:
         """Return the ticks that are labelled, at their places: fewer where labels would touch, or read the same."""
         labels = [number(tick, like=self.ticks) for tick in self.ticks]
-        widest = max(width_of(label, SMALLEST) for label in labels) + _CLOSE
+        widest = max(width_of(label, SMALL_TEXT) for label in labels) + _CLOSE
         step = 1
         while step < len(labels) and abs(self.at(self.ticks[step]) - self.at(self.ticks[0])) < widest:
             step += 1
@@ -119,16 +119,16 @@ def across(drawing: Drawing, scale: Scale, bottom: float, top: float, name: str 
     for tick in scale.ticks:
         drawing.add(Line(scale.at(tick), bottom, scale.at(tick), top, strokeColor=HexColor(RULE), strokeWidth=0.3))
     for place, label in scale.labelled():
-        inside = min(place, drawing.width - width_of(label, SMALLEST) / 2)
-        text(drawing, (inside, bottom - 8), label, size=SMALLEST, anchor="middle", colour=GREY)
+        inside = min(place, drawing.width - width_of(label, SMALL_TEXT) / 2)
+        text(drawing, (inside, bottom - 8), label, size=SMALL_TEXT, anchor="middle", colour=GREY)
     drawing.add(Line(scale.start, bottom, scale.end, bottom, strokeColor=HexColor(GREY), strokeWidth=0.5))
     middle, room = (scale.start + scale.end) / 2, scale.end - scale.start + 20
-    text(drawing, (middle, bottom - 16.5), name, size=SMALLEST, anchor="middle", colour=GREY, room=room)
+    text(drawing, (middle, bottom - 16.5), name, size=SMALL_TEXT, anchor="middle", colour=GREY, room=room)
 
 
 def beside(scale: Scale) -> float:
     """Return how far from the left a vertical axis must stand for its labels to have room."""
-    return 5 + max(width_of(number(tick, like=scale.ticks), SMALLEST) for tick in scale.ticks)
+    return 5 + max(width_of(number(tick, like=scale.ticks), SMALL_TEXT) for tick in scale.ticks)
 
 
 def upwards(drawing: Drawing, scale: Scale, left: float, right: float, name: str = "") -> None:
@@ -137,12 +137,12 @@ def upwards(drawing: Drawing, scale: Scale, left: float, right: float, name: str
     for tick in scale.ticks:
         y = scale.at(tick)
         drawing.add(Line(left, y, right, y, strokeColor=HexColor(RULE), strokeWidth=0.3))
-        if y - taken >= SMALLEST + 1:
+        if y - taken >= SMALL_TEXT + 1:
             label = number(tick, like=scale.ticks)
-            text(drawing, (left - 3, y - 2.2), label, size=SMALLEST, anchor="end", colour=GREY)
+            text(drawing, (left - 3, y - 2.2), label, size=SMALL_TEXT, anchor="end", colour=GREY)
             taken = y
     drawing.add(Line(left, scale.start, left, scale.end, strokeColor=HexColor(GREY), strokeWidth=0.5))
-    text(drawing, (2, scale.end + 5), name, size=SMALLEST, colour=GREY, room=right - 2)
+    text(drawing, (2, scale.end + 5), name, size=SMALL_TEXT, colour=GREY, room=right - 2)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from reportlab.graphics.shapes import Circle, Drawing, Line, Rect
 from reportlab.lib.colors import HexColor
 
 from pipeline.findings.plotted.classifier import Calibration, ReliabilityBin
-from reports.charts.frame import SMALLEST, TINY, Square, dashed, described, path, square, text
+from reports.charts.frame import SMALL_TEXT, TINY, Square, dashed, described, path, square, text
 from reports.numbers import count, number
 from reports.numbers import estimate as estimate_text
 from reports.page.layout import ACCENT, GREY
@@ -36,7 +36,7 @@ def reliability_chart(label: str, calibration: Calibration, width: float) -> Dra
         f"ECE {estimate_text(error)}; if calibrated {number(error.chance, like=(1.0,))}",
     ]
     for place, line in enumerate(lines):
-        text(drawing, (2, 10.5 - 8.5 * place), line, size=SMALLEST, colour=GREY, room=width - 4)
+        text(drawing, (2, 10.5 - 8.5 * place), line, size=SMALL_TEXT, colour=GREY, room=width - 4)
     said = "; ".join(_in_words(cell) for cell in calibration.bins)
     return described(drawing, f"Calibration of {label}: {said}. {'; '.join(lines)}. The dotted diagonal holds true.")
 
@@ -51,7 +51,7 @@ def _bars(frame: Square, calibration: Calibration) -> None:
         bar = Rect(left + 0.8, foot, right - left - 1.6, tall, fillColor=HexColor("#aab3bd"), strokeColor=None)
         frame.drawing.add(bar)
         text(frame.drawing, ((left + right) / 2, foot + tall + 1.2), compact(cell.studies), size=TINY, anchor="middle")
-    text(frame.drawing, (frame.x.start - 3, foot + 3), "n", size=SMALLEST, anchor="end", colour=GREY)
+    text(frame.drawing, (frame.x.start - 3, foot + 3), "n", size=SMALL_TEXT, anchor="end", colour=GREY)
 
 
 def compact(many: int) -> str:

@@ -1,16 +1,19 @@
 """Stacked bars: how a whole divides into regions, a bar a map."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from reportlab.graphics.shapes import Drawing, Line, Rect
 from reportlab.lib.colors import HexColor
 
-from reports.charts.frame import SMALLEST, Scale, across, described, text
+from reports.charts.frame import SMALL_TEXT, Scale, across, described, text
+from reports.numbers import number
 from reports.page.fonts import width_of
 from reports.page.layout import CONTENT, GREY, INK
 
 __all__ = ["share_bars"]
+
+Region = TypeVar("Region", bound=str)
 
 _LEFT, _ROW = 108.0, 17.0
 _LOOKS: Final = (
@@ -20,7 +23,7 @@ _LOOKS: Final = (
 """Fill and hatching of each region, in order: lightness and lines tell them apart without colour."""
 
 
-def share_bars(rows: Sequence[tuple[str, Mapping[str, float]]], regions: Mapping[str, str]) -> Drawing:
+def share_bars(rows: Sequence[tuple[str, Mapping[Region, float]]], regions: Mapping[Region, str]) -> Drawing:
     """Return a bar for each row (name, shares by region); ``regions`` are their titles, in the order of the bar.
 
     Shares of a row add up to 1. A region without a share in any row is not in the key.
@@ -45,18 +48,18 @@ def share_bars(rows: Sequence[tuple[str, Mapping[str, float]]], regions: Mapping
         _bar(drawing, shares, looks, scale, y)
     for region, (x, y) in zip(used, key, strict=True):
         _piece(drawing, (x, bottom - 29 - y, 9, 7), looks[region])
-        text(drawing, (x + 13, bottom - 27.5 - y), regions[region], size=SMALLEST, colour=GREY)
+        text(drawing, (x + 13, bottom - 27.5 - y), regions[region], size=SMALL_TEXT, colour=GREY)
     said = [
-        f"{name}: {', '.join(f'{regions[region]} {_percent(shares[region])}' for region in used if shares.get(region))}"
+        f"{name}: {', '.join(f'{regions[region]} {_two(shares[region])}' for region in used if shares.get(region))}"
         for name, shares in rows
     ]
     return described(drawing, f"Where the map lies. {'; '.join(said)}.")
 
 
 def _bar(
-    drawing: Drawing, shares: Mapping[str, float], looks: Mapping[str, tuple[str, int]], scale: Scale, y: float
+    drawing: Drawing, shares: Mapping[Region, float], looks: Mapping[Region, tuple[str, int]], scale: Scale, y: float
 ) -> None:
-    """Draw a row's pieces from the left, each with its percentage where there is room."""
+    """Draw a row's pieces from the left, each with its share where there is room."""
     reached = 0.0
     for region, look in looks.items():
         share = shares.get(region, 0.0)
@@ -64,14 +67,14 @@ def _bar(
             continue
         left, right = scale.at(reached), scale.at(reached + share)
         _piece(drawing, (left, y, right - left, _ROW - 6), look)
-        words = _percent(share)
-        if width_of(words, SMALLEST) + 4 <= right - left:
-            middle, wide = (left + right) / 2, width_of(words, SMALLEST) + 3
+        words = _two(share)
+        if width_of(words, SMALL_TEXT) + 4 <= right - left:
+            middle, wide = (left + right) / 2, width_of(words, SMALL_TEXT) + 3
             dark = look[0] in ("#1f3a5f", "#5b6570", "#6f88a6") and not look[1]
             if look[1]:  # on lines a number needs a ground of its own
                 ground = Rect(middle - wide / 2, y + 1.5, wide, 8, fillColor=HexColor("#ffffff"), strokeColor=None)
                 drawing.add(ground)
-            text(drawing, (middle, y + 3.2), words, size=SMALLEST, anchor="middle", colour="#ffffff" if dark else INK)
+            text(drawing, (middle, y + 3.2), words, size=SMALL_TEXT, anchor="middle", colour="#ffffff" if dark else INK)
         reached += share
 
 
@@ -89,11 +92,11 @@ def _piece(drawing: Drawing, at: tuple[float, float, float, float], look: tuple[
         place += abs(step)
 
 
-def _key_places(used: Sequence[str], regions: Mapping[str, str]) -> list[tuple[float, float]]:
+def _key_places(used: Sequence[Region], regions: Mapping[Region, str]) -> list[tuple[float, float]]:
     """Return where each region stands in the key: from the left, and how far below its first line."""
     places, x, y = [], 0.0, 0.0
     for region in used:
-        wide = 13 + width_of(regions[region], SMALLEST) + 12
+        wide = 13 + width_of(regions[region], SMALL_TEXT) + 12
         if x and x + wide > CONTENT:
             x, y = 0.0, y + 10
         places.append((x, y))
@@ -101,5 +104,5 @@ def _key_places(used: Sequence[str], regions: Mapping[str, str]) -> list[tuple[f
     return places
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.01 else "< 1 %"
+def _two(share: float) -> str:
+    return number(share, like=(1.0,))

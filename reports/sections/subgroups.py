@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.results import Results
+from pipeline.vocabulary import CLASSIFIER, Stratum
 from reports.charts.subgroups import subgroup_forest
 from reports.numbers import count, estimate, plural, share
 from reports.page.layout import Flowable, columns, note, paragraph, subheading, table
@@ -12,13 +13,16 @@ from reports.page.text import DASH
 from reports.registry import Context, section
 from reports.wording import arrow_note, headed, in_sentence, intervals, is_baseline, method, methods_in_order, stratum
 
+_AMONG: Stratum = "reference_positive"
+"""Subgroups are those of the studies in which the finding is present."""
+
 _ACROSS = 3
 """Maps that fit beside each other; more of them take further tables."""
 
 
 @section(100, "Results: subgroups")
 def build(context: Context) -> list[Flowable]:
-    """Return a table for each metric and each three maps; no subgroup is dropped for being small."""
+    """Return forests of what the criteria ask for; where they ask of no map in subgroups, tables of all metrics."""
     results = context.results
     grouped = [member for member in results.estimates if member.group is not None]
     of_maps = [member for member in grouped if not is_baseline(member.method)]
@@ -27,42 +31,59 @@ def build(context: Context) -> list[Flowable]:
     words = " Subgroups were not adjusted for one another, nor intervals for their number."
     left_out = " Baselines in subgroups: see results.json." if len(grouped) > len(of_maps) else ""
     tables = [*_maps(results, of_maps), note(intervals(of_maps), words, left_out, arrow_note(results))]
-    return [*_forests(results, of_maps), *tables]
+    forests = _forests(results, of_maps)
+    return forests or tables
+
+
+_REST = (
+    "Shown is what the criteria ask of maps; all other maps and metrics in subgroups stand in results.json. Small "
+    "groups are not dropped."
+)
 
 
 def _forests(results: Results, of_maps: Sequence[Estimate]) -> list[Flowable]:
-    """Return a forest for each map and metric that is compared with the rest, and how to read the differences."""
+    """Return a forest for each map and metric that a criterion asks for, and how to read the differences."""
     content: list[Flowable] = []
-    for metric, name in dict.fromkeys((shift.metric, shift.method) for shift in results.group_differences):
+    shown: list[Estimate] = []
+    asked = [(verdict.metric, verdict.method) for verdict in results.verdicts if verdict.method != CLASSIFIER]
+    compared = [(shift.metric, shift.method) for shift in results.group_differences]
+    for metric, name in dict.fromkeys([*asked, *compared]):
         shifts = [shift for shift in results.group_differences if (shift.metric, shift.method) == (metric, name)]
         groups = [member for member in of_maps if (member.metric, member.method) == (metric, name)]
         whole = next(
             (
                 member
                 for member in results.estimates
-                if (member.metric, member.method, member.among, member.group) == (metric, name, shifts[0].among, None)
+                if (member.metric, member.method, member.among, member.group) == (metric, name, _AMONG, None)
             ),
             None,
         )
         content += subgroup_forest(results, whole, groups, shifts) if groups else []
-    return [*content, note(*_reading(results.group_differences))] if content else []
+        shown += groups
+    if not content:
+        return []
+    return [*content, note(intervals(shown), " ", *_reading(results.group_differences), _REST)]
 
 
 def _reading(differences: Sequence[GroupDifference]) -> Iterable[str]:
     compared = [shift for shift in differences if shift.p_adjusted is not None]
+    if not differences:
+        return
     yield (
         "Upright dashes: the whole cohort. Differences are a group's mean minus that of all others in the same column; "
         "of two groups only the first is compared. "
     )
     if not compared:
-        yield "No difference has an interval: " + "; ".join(sorted({shift.reason or "" for shift in differences})) + "."
+        yield (
+            "No difference has an interval: " + "; ".join(sorted({shift.reason or "" for shift in differences})) + ". "
+        )
         return
     rules = "; ".join(sorted({f"{share(shift.confidence)}, {shift.interval}" for shift in compared}))
     stay = sum(shift.p_adjusted <= 1 - shift.confidence for shift in compared if shift.p_adjusted is not None)
     number_compared = plural(len(compared), "comparison")
     yield f"Their intervals: {rules}; not adjusted. p is adjusted (Holm) for all {number_compared} of this report: "
     yield f"{count(stay) if stay else 'none'} of them {'stays' if stay == 1 else 'stay'}. "
-    yield "A difference that is not shown is not shown to be absent."
+    yield "A difference that is not shown is not shown to be absent. "
 
 
 def _maps(results: Results, estimates: Sequence[Estimate]) -> list[Flowable]:

@@ -5,6 +5,7 @@ from typing import Final
 
 from pipeline.findings.localisation.curves import ThresholdCurve
 from pipeline.findings.results import Results
+from reports.charts.localisation import froc_charts, threshold_charts
 from reports.numbers import number, share
 from reports.page.layout import GREY, Flowable, columns, note, paragraph, subheading, table
 from reports.page.text import coloured
@@ -23,7 +24,7 @@ def build(context: Context) -> list[Flowable]:
     results = context.results
     if not results.curves:
         return [paragraph("No region was held against a mask, so none could have been drawn otherwise.")]
-    content: list[Flowable] = [paragraph(_READING)]
+    content: list[Flowable] = [paragraph(_READING), *threshold_charts(results), *froc_charts(results)]
     for label in dict.fromkeys(curve.label for curve in results.curves):
         for metric in _SHOWN:
             curves = [curve for curve in results.curves if (curve.label, curve.metric) == (label, metric)]

@@ -1,4 +1,4 @@
-"""The numbers that a report prints, held against its results: what stands on a page has to stand in results.json.
+"""The numbers that a report prints, and those of its results: what stands on a page has to stand in ``results.json``.
 
 Not counted are page and section numbers, hashes, the rulers of pictures and plots, and digits within a word (SHA-256).
 """

@@ -405,7 +405,7 @@ def test_a_subgroups_counts_are_those_of_its_numbers():
         example.estimate("iou", "layercam", 0.2, group="site=A", patients=8, studies=10),
         example.estimate("iou", "hirescam", 0.2, group="site=B", patients=7, studies=7),
     )
-    text = said("Results: subgroups", example.results(estimates=estimates))
+    text = said("Results: subgroups", example.results(estimates=estimates, verdicts=()))
     assert "site=A | 8\u20139 | 10\u201312 |" in text
     assert "site=B | 7 | 7 | \u2014 |" in text
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "MINIMUM_PATIENTS", "NONE", "Bands", "Interval", "auroc_interval", "mean_bands", "mean_interval", "patient_draws",
+    "BOOTSTRAP", "MINIMUM_PATIENTS", "NONE", "Bands", "Interval", "auroc_interval", "mean_bands", "mean_interval",
+    "patient_draws",
 ]  # fmt: skip
 
 MINIMUM_PATIENTS = 10

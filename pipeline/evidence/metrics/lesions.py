@@ -13,8 +13,13 @@ from numpy.typing import NDArray
 
 from pipeline.evidence.metrics.declaration import metric
 from pipeline.evidence.metrics.map_evidence import RegionOverlap, Undefined
+from pipeline.findings.localisation.curves import CURVE_SHARES
+from pipeline.findings.plotted.marks import MarkCounts
 
-__all__ = ["false_marks", "froc", "lesion_sensitivity"]
+__all__ = ["LESION_METRICS", "false_marks", "froc", "lesion_sensitivity", "mark_counts"]
+
+LESION_METRICS = frozenset({"false_marks", "froc", "lesion_sensitivity"})
+"""Those that need marks and lesions to be told apart."""
 
 _IN_SPACE = ("scale", "flip", "permutation", "shift")
 _ALLOWED = (0, 1, 2, 4, 8)  # false marks, in an image
@@ -106,6 +111,21 @@ def _with_lesions(overlap: RegionOverlap) -> _Marks:
     if not marks.count:
         raise Undefined("no_lesion_of_that_size")
     return marks
+
+
+def mark_counts(overlap: RegionOverlap) -> MarkCounts | None:
+    """Return what marks find as lower and lower ones are accepted; None where parts cannot be told apart by size."""
+    try:
+        marks = _matched(overlap)
+    except Undefined:
+        return None
+    highest = overlap.evidence.extremes[1]
+    above = [marks.ratings > np.float32(share * highest) for share in CURVE_SHARES]
+    return MarkCounts(
+        found=tuple(len(np.unique(marks.lesions[high & (marks.lesions > 0)])) for high in above),
+        false=tuple(int(np.count_nonzero(high & (marks.lesions == 0))) for high in above),
+        lesions=marks.count,
+    )
 
 
 def _matched(overlap: RegionOverlap) -> _Marks:

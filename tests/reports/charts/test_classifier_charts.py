@@ -49,7 +49,7 @@ def test_a_roc_curve_is_drawn_where_its_corners_lie(count):
     (circle,) = on_axes(drawing, points(drawing, 2.8))
     assert circle == pytest.approx((operating.false_positive_rate, operating.sensitivity))
     assert "AUROC 0.81 [0.70, 0.90]" in words
-    assert f"sensitivity {operating.sensitivity:.2f}, specificity {1 - operating.false_positive_rate:.2f}" in words
+    assert f"sensitivity {operating.sensitivity:.2f}, 1 \u2212 specificity {operating.false_positive_rate:.2f}" in words
     assert f"{len(curve.sensitivity)} corners" in words
 
 

@@ -133,7 +133,7 @@ def test_bars_show_shares_that_add_up():
         [pieces[0].x + whole * part for part in (0.5, 0.75, 0.755)]
     )
     assert (
-        "Grad-CAM: inside an expert's outline 50 %, elsewhere in the body 25 %, at the picture's border < 1 %" in words
+        "Grad-CAM: inside an expert's outline 0.50, elsewhere in the body 0.25, at the picture's border 0.01" in words
     )
     assert "rest of the organ" not in texts(drawing), "what no map has is not in the key"
 

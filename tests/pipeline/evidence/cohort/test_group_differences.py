@@ -58,6 +58,8 @@ def test_a_missing_score_counts_against_either_side():
     complete, missing = (group_difference(group, one_study_each([0.2] * 20)) for group in (whole, part))
     assert missing.low < complete.low
     assert missing.high > complete.high
+    turned = group_difference(one_study_each([0.2] * 20), part)
+    assert (turned.low, turned.high) == pytest.approx((-missing.high, -missing.low), abs=0.01)
 
 
 def test_groups_with_other_spans_are_refused():

@@ -28,14 +28,14 @@ def cohort(count, slope, intercept=0.0, seed=3):
 
 
 def test_bins_hold_counts_means_and_the_exact_interval():
-    rated = rated_of([0.02, 0.08, 0.55, 0.58, 0.52, 1.0], [0, 1, 1, 0, 1, 1])
+    rated = rated_of([0.02, 0.08, 0.55, 0.58, 0.52, 1.0], [0, 0, 1, 0, 1, 1])
     calibration = calibration_of(rated, np.arange(6), BOOTSTRAP)
     first, middle, last = calibration.bins
     assert (first.low, first.high, middle.low, last.low, last.high) == (0, 0.1, 0.5, 0.9, 1)
     assert (first.studies, middle.studies, last.studies) == (2, 3, 1)
     assert (middle.predicted, middle.observed) == pytest.approx((0.55, 2 / 3))
     assert (middle.observed_low, middle.observed_high) == pytest.approx(exact_interval([1, 0, 1], 0.95))
-    expected = (2 * abs(0.5 - 0.05) + 3 * abs(2 / 3 - 0.55) + 0) / 6
+    expected = (2 * 0.05 + 3 * (2 / 3 - 0.55) + 0) / 6  # one bin too high, one too low
     assert calibration.error.value == pytest.approx(expected)
     assert calibration.error.described is None, "six patients have no interval"
 

@@ -1,0 +1,132 @@
+"""Shares of a map by region: every voxel counted anew, and the regions those of a peak."""
+
+import numpy as np
+import pytest
+
+from pipeline.evidence.metrics.map_evidence import LesionLimits, MarkedVoxels, MaskedEvidence, RegionOverlap
+from pipeline.evidence.plotted.region_shares import RegionLabels, body_labels, cohort_shares, region_shares
+from pipeline.evidence.whereabouts import ShownBody, peak_of
+from pipeline.findings.plotted.shares import RegionShares
+from pipeline.studies.geometry import Geometry
+from pipeline.studies.volume import Heatmap
+from tests.pipeline.evidence.records import entry, study
+
+
+def geometry(shape, spacing=2.0):
+    return Geometry(shape, np.diag([spacing, spacing, spacing, 1.0]))
+
+
+def body(shape, spacing=2.0, seed=0):
+    """A disc or a ball in the middle of what the model was shown."""
+    axes = np.meshgrid(*[np.linspace(-1, 1, size) for size in shape], indexing="ij")
+    inside = sum(axis**2 for axis in axes) < 0.5
+    x = (inside + 0.05 * np.random.default_rng(seed).random(shape)).astype(np.float32)
+    return ShownBody(x[None], geometry(shape, spacing))
+
+
+def overlap_of(values, mask, seen=None, spacing=2.0):
+    grid = geometry(values.shape, spacing)
+    seen = np.ones(values.shape, bool) if seen is None else seen
+    heatmap = Heatmap(values.astype(np.float32), grid, seen, "gradcam", "layer", "nodule")
+    return RegionOverlap(MaskedEvidence(heatmap, 0.5, LesionLimits()), MarkedVoxels(mask, grid))
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (18, 20, 22)])
+def test_regions_are_those_of_a_peak(shape):
+    shown = body(shape)
+    labels = body_labels(shown, shown.grid)
+    assert labels.steps == (1,) * len(shape)
+    generator = np.random.default_rng(1)
+    for place in [tuple(int(generator.integers(size)) for size in shape) for _ in range(60)]:
+        values = np.zeros(shape, np.float32)
+        values[place] = 1
+        peak = peak_of(overlap_of(values, np.zeros(shape, bool)).evidence, shown.region, None)
+        assert labels.names[labels.numbers[place]] == peak.body_region, place
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (18, 20, 22)])
+def test_shares_are_sums_over_voxels_and_add_up_to_1(shape):
+    generator = np.random.default_rng(2)
+    shown = body(shape)
+    labels = body_labels(shown, shown.grid)
+    values = generator.random(shape) - 0.3
+    mask = generator.random(shape) < 0.05
+    seen = np.ones(shape, bool)
+    seen[: shape[0] // 4] = False
+    shares = region_shares(overlap_of(values, mask, seen), labels)
+    positive = np.where(seen, np.maximum(values.astype(np.float32), 0), 0).astype(np.float64)
+    assert shares.evidence["lesion"] == pytest.approx(positive[mask].sum() / positive.sum())
+    for number, name in enumerate(labels.names):
+        inside = (labels.numbers == number) & ~mask
+        assert shares.evidence.get(name, 0) == pytest.approx(positive[inside].sum() / positive.sum(), abs=1e-9)
+        assert shares.voxels.get(name, 0) == pytest.approx((inside & seen).sum() / seen.sum(), abs=1e-9)
+    assert sum(shares.evidence.values()) == pytest.approx(1)
+    assert sum(shares.voxels.values()) == pytest.approx(1)
+
+
+def test_a_large_picture_is_divided_by_some_of_its_voxels():
+    shape = (1100, 700)
+    shown = body(shape)
+    labels = body_labels(shown, shown.grid)
+    assert labels.steps == (3, 2)
+    assert labels.numbers.shape == shown.x[0][labels.every].shape
+    values = np.zeros(shape)
+    values[500:600, 300:400] = 1
+    mask = np.zeros(shape, bool)
+    mask[500:600, 300:350] = True
+    shares = region_shares(overlap_of(values, mask), labels)
+    assert shares.evidence == pytest.approx({"lesion": 0.5, "body": 0.5})
+
+
+def test_a_study_on_another_grid_than_the_models_is_labelled_in_its_own():
+    shown = body((20, 20), spacing=4.0)
+    fine = body_labels(shown, Geometry((40, 40), np.diag([2.0, 2.0, 2.0, 1.0])))
+    coarse = body_labels(shown, shown.grid)
+    assert (fine.numbers[4:36:2, 4:36:2] == coarse.numbers[2:18, 2:18]).mean() > 0.99
+
+
+def test_what_has_no_evidence_has_no_shares():
+    shown = body((20, 20))
+    labels = body_labels(shown, shown.grid)
+    mask = np.zeros((20, 20), bool)
+    assert region_shares(overlap_of(np.zeros((20, 20)), mask), labels) is None
+    assert region_shares(overlap_of(-np.ones((20, 20)), mask), labels) is None
+    alone = np.zeros((20, 20))
+    alone[3, 4] = 1
+    mask[3, 4] = True
+    assert region_shares(overlap_of(alone, mask), labels).evidence == {"lesion": 1.0}
+    thin = RegionLabels(labels.numbers[::7, ::7], (7, 7), labels.names)
+    assert region_shares(overlap_of(alone, ~mask & False), thin) is None, "no labelled voxel holds any of it"
+
+
+def test_a_picture_without_a_body_lies_outside_of_one():
+    flat = ShownBody(np.zeros((1, 20, 20), np.float32), geometry((20, 20)))
+    labels = body_labels(flat, flat.grid)
+    assert {labels.names[number] for number in np.unique(labels.numbers)} <= {"outside", "border"}
+
+
+def with_shares(number, lesion, **facts):
+    shares = RegionShares(evidence={"lesion": lesion, "body": 1 - lesion}, voxels={"lesion": 0.1, "outside": 0.9})
+    return study(number, entry("gradcam", "a", 0.5).model_copy(update={"shares": shares}), **facts)
+
+
+def test_a_cohorts_shares_are_means_over_patients():
+    rows = [
+        with_shares(0, 0.2, patient="P"),
+        with_shares(1, 0.4, patient="P"),
+        with_shares(2, 0.9, predicted=()),
+        study(3, entry("gradcam", "a", 0.5)),
+        with_shares(4, 0.5, reference=()),
+    ]
+    whole, called, missed = cohort_shares(rows, ["nodule"])
+    assert (whole.among, whole.method, whole.studies, whole.patients) == ("reference_positive", "gradcam", 3, 2)
+    assert whole.evidence == pytest.approx({"lesion": 0.6, "body": 0.4})
+    assert whole.voxels == pytest.approx({"lesion": 0.1, "outside": 0.9})
+    assert (called.among, called.evidence["lesion"]) == ("true_positive", pytest.approx(0.3))
+    assert (missed.among, missed.evidence["lesion"]) == ("false_negative", pytest.approx(0.9))
+
+
+@pytest.mark.parametrize("shares", [{"lesion": 0.5}, {"lesion": 1.5, "body": -0.5}])
+def test_shares_that_do_not_add_up_are_refused(shares):
+    with pytest.raises(ValueError, match="shares add up to 1"):
+        RegionShares(evidence=shares, voxels={"body": 1.0})
