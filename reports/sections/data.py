@@ -12,7 +12,7 @@ from reports.registry import Context, section
 from reports.wording import words
 
 
-@section(142, "Data identity")
+@section(143, "Data identity")
 def build(context: Context) -> list[Flowable]:
     """Return the flow of studies and the cohort's make-up."""
     results = context.results

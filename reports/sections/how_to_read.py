@@ -32,7 +32,7 @@ _HARMS = (
 )
 
 
-@section(147, "How to read this report")
+@section(148, "How to read this report")
 def build(_context: Context) -> list[Flowable]:
     """Return the order of reading, a glossary, and the known harms of heat maps to readers."""
     return [

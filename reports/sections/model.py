@@ -10,7 +10,7 @@ from reports.registry import Context, section
 from reports.wording import by, cells, label_of, nothing_called
 
 
-@section(143, "Model identity")
+@section(144, "Model identity")
 def build(context: Context) -> list[Flowable]:
     """Return what was audited, exactly enough to find it again."""
     model = context.results.model

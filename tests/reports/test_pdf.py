@@ -114,10 +114,12 @@ def test_the_contents_link_and_the_bookmarks_name_each_section(run):
     with pikepdf.open(run / "report.pdf") as pdf:
         with pdf.open_outline() as outline:
             titles = [entry.title for entry in outline.root]
-            cases = [entry.title for part in outline.root if part.title.endswith("Cases") for entry in part.children]
+            cases = [
+                entry.title for part in outline.root if part.title.endswith("Case pages") for entry in part.children
+            ]
         links = [one for one in pdf.pages[0].Annots if one.Subtype == "/Link"]
         assert titles[0] == "1 Summary"
-        assert len(titles) == 17
+        assert len(titles) == 18
         assert cases == [f"Case {number}: {case}" for number, case in enumerate(
             ("S0007", "S0012", "S0020", "S0031", "S0044"), 1
         )]  # fmt: skip
