@@ -80,16 +80,24 @@ def _outcome(auditor: Auditor, source: StudySource, study: Study | PreparedStudy
         carried = _brought_up_to(source.carried, auditor.config, study)
         missing = missing_maps(carried.audit, auditor.config, auditor.layers) if carried else None
         if isinstance(study, Study):
-            shown = auditor.preparation(study.image) if not carried or missing or _shows_stale(carried) else None
+            shown = auditor.preparation(study.image) if not carried or missing or _asks_for_input(carried) else None
             study = prepared_study(study, shown)
     except StudyError as fault:
         return ReadOutcome(source, fault=fault)
     return ReadOutcome(source, study, carried=carried, missing=missing)
 
 
-def _shows_stale(carried: Carried) -> bool:
-    """Tell whether a baseline that is made of the model's input is to be scored again."""
-    return any(method in IMAGE_BASELINES for _, method, _ in carried.stale)
+def _asks_for_input(carried: Carried) -> bool:
+    """Tell whether what the model was shown is needed to score again: a baseline is made of it, or a peak is not told.
+
+    A peak stays where it is while its map does; of a map whose readers' masks could not be used none was told.
+    """
+    told = {
+        (entry.target, entry.method, entry.layer or "")
+        for entry in carried.audit.map_scores
+        if entry.peak is not None or entry.degenerate or entry.map is None
+    }
+    return any(place[1] in IMAGE_BASELINES or place not in told for place in carried.stale)
 
 
 def _brought_up_to(carried: Carried | None, config: AuditConfig, study: Study | PreparedStudy) -> Carried | None:
