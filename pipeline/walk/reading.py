@@ -88,16 +88,16 @@ def _outcome(auditor: Auditor, source: StudySource, study: Study | PreparedStudy
 
 
 def _asks_for_input(carried: Carried) -> bool:
-    """Tell whether what the model was shown is needed to score again: a baseline is made of it, or a peak is not told.
+    """Tell whether what the model was shown is needed to score again: a baseline is made of it, or a peak is not known.
 
-    A peak stays where it is while its map does; of a map whose readers' masks could not be used none was told.
+    A peak stays where it is while its map does; of a map whose readers' masks could not be used none was known.
     """
-    told = {
+    known = {
         (entry.target, entry.method, entry.layer or "")
         for entry in carried.audit.map_scores
         if entry.peak is not None or entry.degenerate or entry.map is None
     }
-    return any(place[1] in IMAGE_BASELINES or place not in told for place in carried.stale)
+    return any(place[1] in IMAGE_BASELINES or place not in known for place in carried.stale)
 
 
 def _brought_up_to(carried: Carried | None, config: AuditConfig, study: Study | PreparedStudy) -> Carried | None:
