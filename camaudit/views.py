@@ -63,6 +63,9 @@ def overlay(case: CasePanels, method: str, number: int = 0) -> Overlay:
     if not 0 <= number < len(case.views):
         raise OutputError(f"view: case {case.study} has the views 0 to {len(case.views) - 1}, not {number}")
     view = case.views[number]
+    if method not in view.maps:
+        shown = ", ".join(view.maps) or "none"
+        raise OutputError(f"method: view {number} of case {case.study} shows {shown}, not {method}; take another view")
     over = draw.map_over(
         draw.grey(view.image, case.window), view.maps[method], draw.Range(*case.ranges[method]), view.seen
     )

@@ -32,12 +32,13 @@ def allowed(results: Results, verdict: Verdict) -> str:
         return "nothing: there is no bound"
     digits = (low, high, verdict.estimate.value)
     floor, ceiling = range_of(results, verdict.metric) if verdict.against is None else (None, None)
-    first = None if floor is not None and low <= floor else number(low, like=digits, more=1)
-    last = None if ceiling is not None and high >= ceiling else number(high, like=digits, more=1)
+    first, last = number(low, like=digits, more=1), number(high, like=digits, more=1)
+    first = "" if floor is not None and first == number(floor, like=digits, more=1) else first
+    last = "" if ceiling is not None and last == number(ceiling, like=digits, more=1) else last
     if better_of(results, verdict.metric) == "lower":
-        parts = [f"at most {last}"] * (last is not None) + [f"not below {first}"] * (first is not None)
+        parts = [f"at most {last}"] * bool(last) + [f"not below {first}"] * bool(first)
     else:
-        parts = [f"at least {first}"] * (first is not None) + [f"not above {last}"] * (last is not None)
+        parts = [f"at least {first}"] * bool(first) + [f"not above {last}"] * bool(last)
     return ", ".join(parts) or "nothing: any value is possible"
 
 

@@ -11,6 +11,7 @@ from tests.falsify.world import by_verify_of_the_other
 QUICK = (
     "an entry edited, its hash mended", "the end cut off", "rebuilt with another key, nobody asking for one",
     "an earlier run removed", "an estimate raised", "scores made perfect, conclusions too", "a reader left out",
+    "peaks moved", "peaks renamed, conclusions too",
     "rows by another recipe", "another map", "the criteria eased afterwards", "a look struck from the run",
     "a look, with another seed, then the lock", "the register rebuilt, after the run",
     "a forged shard, then a plain run", "a look hidden everywhere",

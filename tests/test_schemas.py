@@ -11,7 +11,7 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("results", 4): "80efb39694f3ee525d6e7ab9aaf7577a5e80a9000bac3681d91127195659635c",
+    ("results", 4): "b4e187ca49b82c276cc2fd482115ff4200424180ac2147c7cfb588fdb2fbd532",
     ("run", 4): "9ade0a8393c602fc4f89fddd8dca9f5cfea0ad6cc6c4f836517bd1e5b65f4180",
     ("audit", 3): "a0b1371f9c7129d3af4d88762e430298309590fa3580e0efadf9394ece0e10f5",
     ("run", 3): "8d1b740c92316a9a688085d57a8ba1e45d4e6560c41e7f6b8363cf90c2a71aa5",

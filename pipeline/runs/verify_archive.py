@@ -81,7 +81,8 @@ def _measured_otherwise(scorer: Auditor, folder: Path, source: StudySource, audi
     analysed = audit.status == "analysed"
     if not analysed and (audit.stage not in (Stage.READ, Stage.PREPARE) or audit.reason in PASSING):
         return None  # what the model or the moment said cannot be read again
-    carried = Carried(audit, masks_hold=False) if analysed else None
+    untold = tuple(entry.model_copy(update={"peak": None}) for entry in audit.map_scores)  # peaks are found again, too
+    carried = Carried(audit.model_copy(update={"map_scores": untold}), masks_hold=False) if analysed else None
     try:
         (again,), _ = audit_studies(scorer, [replace(source, carried=carried, kept_in=folder)])
     except (AuditError, InternalError):  # a map that is missing, or a study that reads otherwise and needs the model
@@ -154,5 +155,9 @@ def _other_maps(folder: Path, audit: StudyAudit, again: StudyAudit, maps: Maps) 
             yield f"the map of {entry.method} at {entry.layer} comes out otherwise"
             return
         exact = exact and np.array_equal(now, then)
-    if exact and [entry.scores for entry in audit.map_scores] != [entry.scores for entry in again.map_scores]:
+    if exact and _scores_and_peaks(audit) != _scores_and_peaks(again):
         yield "its maps come out equal to the bit, and its scores do not"
+
+
+def _scores_and_peaks(audit: StudyAudit) -> list[tuple[object, object]]:
+    return [(entry.scores, entry.peak) for entry in audit.map_scores]

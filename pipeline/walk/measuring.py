@@ -73,9 +73,10 @@ def kept_maps(source: StudySource, carried: Carried, geometry: Geometry, places:
     if source.kept_in is None:
         raise ValueError("kept_in must name the run that refers to the maps, where a study has stale scores")
     wanted = set(places)
+    by_peak = sorted(carried.audit.map_scores, key=lambda entry: entry.peak is not None)  # a row that tells it is taken
     entries = {
         place: entry
-        for entry in carried.audit.map_scores
+        for entry in by_peak
         if entry.map is not None and (place := (entry.target, entry.method, entry.layer or "")) in wanted
     }
     arrays = load_maps(source.kept_in, entries.values())

@@ -85,7 +85,7 @@ def _outcome(auditor: Auditor, source: StudySource, study: Study | PreparedStudy
         if isinstance(study, Study):
             shown = (
                 auditor.preparation(study.image)
-                if not carried or missing or _shows_stale(auditor.config, carried)
+                if not carried or missing or _asks_for_input(auditor.config, carried)
                 else None
             )
             study = prepared_study(study, shown)
@@ -94,13 +94,21 @@ def _outcome(auditor: Auditor, source: StudySource, study: Study | PreparedStudy
     return ReadOutcome(source, study, carried=carried, missing=missing)
 
 
-def _shows_stale(config: AuditConfig, carried: Carried) -> bool:
-    """Tell whether something that follows from the model's input is to be scored again.
+def _asks_for_input(config: AuditConfig, carried: Carried) -> bool:
+    """Tell whether what the model was shown is needed to score again.
 
-    That is a baseline that is made of it, or a map of a label that was called wrongly, which is held against the body.
+    A baseline is made of it, a map of a label that was called wrongly is held against its body, or a peak is not known.
+    A peak stays where it is while its map does; of a map whose readers' masks could not be used none was known.
     """
     roles = roles_of(config, carried.audit.reference, carried.audit.predicted)
-    return any(method in IMAGE_BASELINES or "answered" in roles.get(target, ()) for target, method, _ in carried.stale)
+    if any("answered" in roles.get(target, ()) for target, _, _ in carried.stale):
+        return True
+    known = {
+        (entry.target, entry.method, entry.layer or "")
+        for entry in carried.audit.map_scores
+        if entry.peak is not None or entry.degenerate or entry.map is None
+    }
+    return any(place[1] in IMAGE_BASELINES or place not in known for place in carried.stale)
 
 
 def _brought_up_to(carried: Carried | None, config: AuditConfig, study: Study | PreparedStudy) -> Carried | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from reportlab.lib.colors import Color, HexColor
 from reportlab.lib.utils import ImageReader
@@ -106,6 +107,14 @@ def _extent(view: View, crop: tuple[int, int, int, int] | None) -> tuple[float, 
     return rows * view.pixel_mm[0], columns * view.pixel_mm[1]
 
 
+def _boxed(region: NDArray[np.bool_]) -> tuple[int, int, NDArray[np.bool_]]:
+    """Return a region's first row and column, and what of the plane lies between its first and last."""
+    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
+    if not len(rows):
+        return 0, 0, region[:0, :0]
+    return int(rows[0]), int(columns[0]), region[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
 @dataclass(frozen=True)
 class _Drawing:
     """One panel on its place: ``corner`` is the picture's lower left, ``scale`` in points a unit of length."""
@@ -169,15 +178,16 @@ class _Drawing:
 
     def _outline(
         self,
-        region: np.ndarray[Any, np.dtype[np.bool_]],
+        region: NDArray[np.bool_],
         crop: tuple[int, int, int, int] | None,
         colour: Color,
         dashes: Sequence[float],
     ) -> None:
         """Draw a region's border along the pixels' edges, on a dark casing that shows on any ground."""
         path = self.canvas.beginPath()
-        for polygon in draw.outline(region):
-            corners = [self._at(row, column, crop) for row, column in polygon]
+        top, left, part = _boxed(region)
+        for polygon in draw.outline(part):
+            corners = [self._at(row + top, column + left, crop) for row, column in polygon]
             path.moveTo(*corners[0])
             for place in corners[1:]:
                 path.lineTo(*place)

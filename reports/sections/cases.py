@@ -1,14 +1,10 @@
-"""The cases: one page for each study that a rule chose."""
+"""The cases that a rule chose, in a table; each has a page further on."""
 
 from collections.abc import Sequence
 
-from reportlab.platypus import PageBreak
-
 from pipeline.findings.results import CaseEntry, Results
 from pipeline.vocabulary import PEAK_REGIONS
-from reports.case_page import case_page
 from reports.numbers import plural
-from reports.page.document import PAGE_HEIGHT
 from reports.page.layout import Flowable, columns, paragraph, small, table
 from reports.page.text import DASH, bold, link
 from reports.registry import Context, section
@@ -17,19 +13,16 @@ from reports.wording import best_peak, method, nothing_called
 
 @section(112, "Cases")
 def build(context: Context) -> list[Flowable]:
-    """Return the rule, the cases in a table, and a page for each of them."""
+    """Return the rule and the cases."""
     results = context.results
     if not results.cases:
         rule = [bold(" The rule was: "), results.case_rule] if results.case_rule else []
         return [paragraph("No case is shown.", *rule)]
-    content: list[Flowable] = [
+    return [
         small(bold("Rule: "), results.case_rule),
         *_without_pictures(results.cases),
         _overview(results),
     ]
-    for place, case in enumerate(results.cases, 1):
-        content += [PageBreak(), *case_page(context, case, f"Case {place}: {case.study}", PAGE_HEIGHT)]
-    return [*content, PageBreak()]
 
 
 def _without_pictures(cases: Sequence[CaseEntry]) -> list[Flowable]:

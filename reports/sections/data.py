@@ -15,7 +15,7 @@ from reports.statements import stated
 from reports.wording import nothing_called, words
 
 
-@section(142, "Data identity")
+@section(143, "Data identity")
 def build(context: Context) -> list[Flowable]:
     """Return the flow of studies and the cohort's make-up."""
     results = context.results

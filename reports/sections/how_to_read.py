@@ -1,6 +1,6 @@
 """How to read the report, the words it uses, and what is known of showing such maps to readers."""
 
-from reports.page.layout import Flowable, bullets, facts, paragraph, subheading
+from reports.page.layout import Flowable, bullets, facts, subheading
 from reports.registry import Context, section
 
 _STEPS = (
@@ -28,11 +28,11 @@ _HARMS = (
     "trustworthiness (Arun and others, Radiology: Artificial Intelligence).",
     "Seven were weaker than radiologists at finding the lesion, most of all where it is small or of complex shape "
     "(Saporta and others, Nature Machine Intelligence).",
-    "This audit does not measure what a reader does with a map. Study that before maps are shown in practice.",
+    "This audit does not measure what a reader does with a map. None of these studies was of this model.",
 )
 
 
-@section(147, "How to read this report")
+@section(148, "How to read this report")
 def build(_context: Context) -> list[Flowable]:
     """Return the order of reading, a glossary, and the known harms of heat maps to readers."""
     return [
@@ -41,5 +41,4 @@ def build(_context: Context) -> list[Flowable]:
         facts(_WORDS, label=0.16, compact=True),
         *subheading("What is known of showing heat maps to readers"),
         *bullets(_HARMS),
-        paragraph("None of these studies was of this model."),
     ]

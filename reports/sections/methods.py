@@ -7,7 +7,7 @@ from reports.registry import Context, section
 from reports.wording import by, cells, is_baseline, method, words
 
 
-@section(145, "Methods and their limits")
+@section(146, "Methods and their limits")
 def build(context: Context) -> list[Flowable]:
     """Return what each map is and what it cannot show."""
     results = context.results

@@ -6,7 +6,7 @@ from reports.page.text import bold
 from reports.registry import Context, section
 
 
-@section(146, "Metrics")
+@section(147, "Metrics")
 def build(context: Context) -> list[Flowable]:
     """Return what each metric measures."""
     metrics = context.results.metrics

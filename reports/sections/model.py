@@ -12,7 +12,7 @@ from reports.statements import stated
 from reports.wording import by, cells, label_of, nothing_called
 
 
-@section(143, "Model identity")
+@section(144, "Model identity")
 def build(context: Context) -> list[Flowable]:
     """Return what was audited, exactly enough to find it again."""
     model = context.results.model

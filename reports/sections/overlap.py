@@ -44,8 +44,11 @@ def _stratum(results: Results, members: Sequence[Estimate], before: Sequence[Est
         return [
             paragraph(f"{title}: the same {same} as the {in_sentence(stratum(before[0].among))}, the same numbers.")
         ]
-    first, *rest = matrix(results, members)
-    return [together([*subheading(title)[1:], note(meaning), *first]), *(together(part) for part in rest)]
+    asked = {verdict.metric for verdict in results.verdicts}
+    shown = [estimate for estimate in members if not before or estimate.metric in asked] or members
+    rest_of = " Metrics that no criterion names: results.json." if len(shown) < len(members) else ""
+    first, *rest = matrix(results, shown)
+    return [together([*subheading(title)[1:], note(meaning, rest_of), *first]), *(together(part) for part in rest)]
 
 
 def _numbers(members: Sequence[Estimate]) -> list[tuple[object, ...]]:

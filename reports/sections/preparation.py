@@ -9,7 +9,7 @@ from reports.pictures.legend import PlanePicture
 from reports.registry import Context, section
 
 
-@section(144, "Preparation")
+@section(145, "Preparation")
 def build(context: Context) -> list[Flowable]:
     """Return the ordered steps, and what they made of the images."""
     return [*_steps(context), *_inputs(context)]

@@ -4,7 +4,7 @@ import hashlib
 
 from pipeline.findings.facts import RegisterMark
 from reports.numbers import count, moment, number
-from reports.page.layout import Flowable, facts, note, small, subheading
+from reports.page.layout import Flowable, facts, note, subheading
 from reports.page.text import DASH, digest
 from reports.registry import Context, section
 
@@ -12,7 +12,7 @@ from reports.registry import Context, section
 @section(150, "Reproducibility")
 def build(context: Context) -> list[Flowable]:
     """Return versions, settings, hashes and the ledger's head."""
-    return [*_run(context), *_hashes(context), *_libraries(context)]
+    return [*_run(context), *_hashes(context)]
 
 
 def _run(context: Context) -> list[Flowable]:
@@ -26,6 +26,7 @@ def _run(context: Context) -> list[Flowable]:
         ),
         ("Device", made.device),
         ("Platform", f"{made.platform}, Python {made.python}"),
+        ("Libraries", _libraries(context)),
         ("Seed, bootstrap replicates", f"{made.seed}, {count(made.replicates)}"),
         ("Determinism", made.determinism),
         ("Engine", made.engine),
@@ -63,9 +64,7 @@ def _register(mark: RegisterMark) -> list[tuple[str, object]]:
     ]
 
 
-def _libraries(context: Context) -> list[Flowable]:
+def _libraries(context: Context) -> str:
+    """Return the libraries with their versions in one line."""
     libraries = sorted(context.results.provenance.libraries.items(), key=lambda pair: pair[0].lower())
-    if not libraries:
-        return [*subheading("Libraries"), note("The results name no library.")]
-    listed = ", ".join(f"{name} {version}" for name, version in libraries)
-    return [*subheading("Libraries"), small(listed)]
+    return ", ".join(f"{name} {version}" for name, version in libraries) or "the results name none"

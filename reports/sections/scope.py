@@ -5,7 +5,7 @@ from reports.registry import Context, section
 from reports.statements import stated
 
 
-@section(141, "Scope and intended use")
+@section(142, "Scope and intended use")
 def build(context: Context) -> list[Flowable]:
     """Return what the model is for and what this audit looked at."""
     results = context.results

@@ -109,6 +109,24 @@ def perfect(audit: StudyAudit) -> StudyAudit:
     return audit.model_copy(update={"map_scores": tuple(entries)})
 
 
+def peaks_moved(audit: StudyAudit) -> StudyAudit:
+    """Say that every map has its peak somewhere else."""
+    return _with_peaks(audit, position_mm=(-3.0, 5.0, 7.0), region="lesion")
+
+
+def peaks_renamed(audit: StudyAudit) -> StudyAudit:
+    """Say that the peaks would lie outside the body, were there no mask."""
+    return _with_peaks(audit, body_region="outside")
+
+
+def _with_peaks(audit: StudyAudit, **changes: object) -> StudyAudit:
+    entries = [
+        entry if entry.peak is None else entry.model_copy(update={"peak": entry.peak.model_copy(update=changes)})
+        for entry in audit.map_scores
+    ]
+    return audit.model_copy(update={"map_scores": tuple(entries)})
+
+
 def lost(audit: StudyAudit) -> StudyAudit:
     """Say that a study was excluded."""
     return StudyAudit(
@@ -339,6 +357,8 @@ INSIDERS = (
     ),
     Falsification("scores made perfect", rows(perfect), "50 results"),
     Falsification("scores made perfect, conclusions too", rows(perfect, concluded=True), "81 scores", by_deep),
+    Falsification("peaks moved", rows(peaks_moved, concluded=True), "44 map"),
+    Falsification("peaks renamed, conclusions too", rows(peaks_renamed, concluded=True), "81 scores", by_deep),
     Falsification("a study moved to excluded", rows(lost), "43 counts"),
     Falsification("a study moved to excluded, conclusions too", rows(lost, concluded=True), "81 scores", by_deep),
     Falsification("a reader left out", rows(without_a_reader), "50 results"),

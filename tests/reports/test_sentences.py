@@ -275,7 +275,7 @@ def test_a_normal_has_the_models_own_name(output, labels, name):
         update={"audit": base.cases[0].audit.model_copy(update={"reference": (), "predicted": ()})}
     )
     model = base.model.model_copy(update={"output": output, "labels": labels})
-    text = said("Cases", example.results(model=model, cases=(normal,)))
+    text = said("Case pages", example.results(model=model, cases=(normal,)))
     assert f"Reference: {name}" in text
     assert f"Prediction: {name} (" in text
     assert ("none of the labels" in text) == (output == "sigmoid")
@@ -466,7 +466,7 @@ def test_no_interval_has_its_reason():
 
 def test_a_withheld_picture_says_why_once():
     entry = example.results().cases[0].model_copy(update={"panels": None, "note": "the study can no longer be read"})
-    text = said("Cases", example.results(cases=(entry,)))
+    text = " ".join(said(title, example.results(cases=(entry,))) for title in ("Cases", "Case pages"))
     assert text.count("the study can no longer be read") == 1
     assert "withheld" not in text
     assert "1 of 1 case without" in text
@@ -514,4 +514,4 @@ def test_scores_of_a_case_name_what_is_constant():
     flat = MapScores(target="nodule", method="gradcam", layer="l", reader="A", degenerate=True,
                    scores=(Score(name="iou", value=0.0), Score(name="hit_rate", reason="constant_map")))  # fmt: skip
     entry = base.model_copy(update={"audit": base.audit.model_copy(update={"map_scores": (flat,)}), "panels": None})
-    assert "Grad-CAM (constant map) | A | \u2014 | 0.00" in said("Cases", example.results(cases=(entry,)))
+    assert "Grad-CAM (constant map) | A | \u2014 | 0.00" in said("Case pages", example.results(cases=(entry,)))

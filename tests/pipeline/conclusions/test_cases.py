@@ -245,3 +245,13 @@ def test_only_a_header_that_says_no_lets_pictures_out(facts, shown):
     assert withheld(facts, "all") is None
     if not shown:
         assert ("says that annotation is burned" in reason) == (facts.get("BurnedInAnnotation") == "YES")
+
+
+def test_a_map_that_a_plane_does_not_show_is_refused_by_name():
+    from camaudit.views import overlay
+    from pipeline.errors import OutputError
+
+    panels = survey_of(Geometry((20, 20, 4), AXIAL), (4, 6, 1), (14, 15, 2))
+    assert overlay(panels, "layercam", 0).array.ndim == 3
+    with pytest.raises(OutputError, match="view 2 of case S shows gradcam, not layercam; take another view"):
+        overlay(panels, "layercam", 2)
