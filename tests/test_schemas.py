@@ -11,10 +11,12 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("results", 4): "1b6a0c524ca8da10a4ec43616b387e4650cde2d30ec771ac217959dc119362cb",
+    ("run", 4): "292d255e4eee5d35642f4d83de0453ea77f46d240977dc272e389ad12da68da2",
+    ("audit", 3): "8f1d16a0cba045ed3be12a642b17d4d2fa4f9f7512a18454f81c73c29ae5a61f",
+    ("results", 4): "a579f3078cfb334da14347e31691c55904990ac32328bd8d2989a0c1d00be45f",
     ("results", 3): "8455f9478e636ad2601d87b0eb95817b961c81fbe166677c006e72920804b116",
     ("run", 3): "8d1b740c92316a9a688085d57a8ba1e45d4e6560c41e7f6b8363cf90c2a71aa5",
-    ("audit", 2): "790257ce5a4e922ef7683b7860a54b2a5ffb5c54deedd713b0d37c387a5f96c3",
+    ("audit", 2): "7e0d9c7f32b13dd3540e7c0c3c029b3b5d66badc3a55ca4d2871a57d0dc58a83",
     ("audit", 1): "af77d2a9e06c13bf5cd94ca86b4e23b2565ba5d6a0a5ff6fb66fee47c02da24a",
     ("run", 1): "939c8dbaf3f889960a40ea6e1b0b92af5104dc625bb44dd556da04a90e7f1a07",
     ("results", 1): "792d5351a8258f167fc3bd7e98d038df159bb8384b533ac890fb1ee38b4ac683",

@@ -10,12 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, label
 
-__all__ = ["CHEXLOCALIZE", "ThresholdRule", "filled_contours", "threshold_of", "threshold_of_chexlocalize"]
+__all__ = [
+    "CHEXLOCALIZE",
+    "UNDEFINED_RULE",
+    "ThresholdRule",
+    "filled_contours",
+    "threshold_of",
+    "threshold_of_chexlocalize",
+]
 
 ThresholdRule = str | float
 """The name of a rule, or a share of the maximum."""
 
 CHEXLOCALIZE = "otsu-chexlocalize"
+UNDEFINED_RULE = "undefined:"
+"""The beginning of a rule by which no region is drawn; the reason follows."""
+
 _PERCENTILE = "percentile-"
 _BINS = 256
 _LEVELS = 256  # of an 8-bit picture

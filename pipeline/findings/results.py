@@ -12,6 +12,7 @@ from pipeline.findings.facts import InputSummary, Lock, MethodFacts, MetricFacts
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.localisation.curves import ThresholdCurve
 from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
+from pipeline.findings.localisation.tuning import TunedThreshold
 from pipeline.findings.study_audit import RefusedMask, StudyAudit
 
 __all__ = ["SCHEMA_VERSION", "CaseEntry", "Compared", "Flow", "Results", "load_results"]
@@ -25,7 +26,8 @@ class Flow(FrozenModel):
 
     ``mask_faults`` counts the masks of analysed studies that could not be used, by reason, and ``without_mask`` the
     analysed studies that are left with none although masks were named. A study with one new map is ``computed``;
-    ``maps_reused`` of all ``maps`` were carried over from earlier runs.
+    ``maps_reused`` of all ``maps`` were carried over from earlier runs. ``tuning`` of the analysed studies, of
+    ``tuning_patients``, served to tune thresholds and count in no metric that a threshold has a part in.
     """
 
     found: int
@@ -39,6 +41,8 @@ class Flow(FrozenModel):
     without_mask: int = 0
     maps: int = 0
     maps_reused: int = 0
+    tuning: int = 0
+    tuning_patients: int = 0
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
@@ -46,6 +50,8 @@ class Flow(FrozenModel):
             raise ValueError(f"{self.found} studies in, but {self.analysed} analysed, {self.excluded}, {self.failed}")
         if self.found != self.computed + self.reused:
             raise ValueError(f"{self.found} studies in, but {self.computed} computed and {self.reused} reused")
+        if self.tuning > self.analysed:
+            raise ValueError(f"{self.tuning} studies tune, but {self.analysed} were analysed")
         return self
 
 
@@ -98,6 +104,7 @@ class Results(FrozenModel):
     classification: tuple[Estimate, ...]
     estimates: tuple[Estimate, ...]
     curves: tuple[ThresholdCurve, ...] = ()
+    tuned: tuple[TunedThreshold, ...] = ()
     lesion_strata: tuple[LesionStrata, ...] = ()
     lesion_trends: tuple[LesionTrend, ...] = ()
     agreements: tuple[Agreement, ...]

@@ -37,13 +37,14 @@ LOCK_FILE = "audit.lock.yaml"
 
 SOURCES_FILE = "private/sources.json"
 """Where the studies lie; a folder that is handed on goes without it."""
-SPEC_VERSION: Literal[3] = 3
+SPEC_VERSION: Literal[4] = 4
 
 
 class Member(FrozenModel):
     """A study of the cohort: pseudonyms, the hash of its files, and the shard that audits it (None: carried over).
 
-    ``first_seen`` is the first run under the same lock that had the study, this one or an earlier one.
+    ``first_seen`` is the first run under the same lock that had the study, this one or an earlier one. ``tuning``: its
+    patient's masks tune thresholds, and what these have a part in is not judged on him.
     """
 
     study: str
@@ -51,6 +52,7 @@ class Member(FrozenModel):
     source_sha256: str
     shard: int | None
     first_seen: str = ""
+    tuning: bool = False
 
 
 class ModelIdentity(FrozenModel):
@@ -97,7 +99,7 @@ class RunSpec(FrozenModel):
     no model was run. ``not_carried`` says of earlier runs why nothing of theirs was used.
     """
 
-    schema_version: Literal[3] = SPEC_VERSION
+    schema_version: Literal[4] = SPEC_VERSION
     run: str
     audit: str
     command: str

@@ -9,6 +9,7 @@ import numpy as np
 from cam import METHODS
 from pipeline.conclusions.cases import cut_panels, withheld
 from pipeline.errors import StudyError
+from pipeline.evidence.metrics.map_evidence import Undefined
 from pipeline.evidence.metrics.registry import evidence_of
 from pipeline.findings.panels import save_panels
 from pipeline.findings.shards import load_map
@@ -62,7 +63,7 @@ def _case(
         study.image,
         [mask for mask in study.masks if mask.label == target],
         heatmaps,
-        {name: evidence_of(heatmap, auditor.config.overlap).threshold for name, heatmap in heatmaps.items()},
+        {name: _threshold(auditor, audit.patient, heatmap) for name, heatmap in heatmaps.items()},
         study=audit.study,
         window=auditor.config.report.window,
         unit="HU" if audit.facts.get("Modality") == "CT" else "",
@@ -71,6 +72,15 @@ def _case(
     save_panels(panels, folder / name)
     others = sorted({entry.target for entry in audit.map_scores} - {target})
     return name, f"maps for {', '.join(others)} are in the record" if others else None
+
+
+def _threshold(auditor: Auditor, patient: str, heatmap: Heatmap) -> float | None:
+    """Return the threshold above which a map's region is drawn; None where it has none."""
+    rule = auditor.rule_for(patient, heatmap, heatmap.target)
+    try:
+        return evidence_of(heatmap, auditor.config.overlap, rule).threshold
+    except Undefined:
+        return None
 
 
 def _heatmaps(folder: Path, auditor: Auditor, audit: StudyAudit, target: str, study: Study) -> dict[str, Heatmap]:

@@ -156,6 +156,11 @@ class StudyMeasuring:
     def _evidence(self, heatmap: Heatmap) -> MaskedEvidence:
         return evidence_of(heatmap, self.auditor.config.overlap)
 
+    def _ruled(self, evidence: MaskedEvidence, target: str) -> MaskedEvidence:
+        """Return a map as evidence by the target's own rule, where that is another than the one it was made by."""
+        rule = self.auditor.rule_for(self.study.patient, evidence.heatmap, target)
+        return evidence if rule == evidence.rule else replace(evidence, rule=rule)
+
     def _plan(self, layer: str, grid: Geometry) -> Resampling:
         shift = self.auditor.shifts.get(layer)
         key = (shift, *_key(grid))
@@ -165,6 +170,7 @@ class StudyMeasuring:
 
     def _scores(self, evidence: MaskedEvidence, target: str, facts: Mapping[str, object]) -> list[MapScores]:
         """Score a map for a target against every reader's mask; where there is none, say that."""
+        evidence = self._ruled(evidence, target)
         heatmap, metrics = evidence.heatmap, self.auditor.metrics.values()
         common = {
             **facts,

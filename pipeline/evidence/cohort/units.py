@@ -7,7 +7,7 @@ not leave a cohort in silence.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layer
 from pipeline.studies.consensus import CONSENSUS
 from pipeline.vocabulary import Stratum
 
-__all__ = ["NOT_ANALYSED", "NOT_EXPLAINED", "Unit", "decisive_scores", "in_stratum", "units_of"]
+__all__ = ["NOT_ANALYSED", "NOT_EXPLAINED", "TUNING_PATIENT", "Unit", "decisive_scores", "in_stratum", "units_of"]
 
 NOT_ANALYSED = "not_analysed"
 """Why a unit of a study that was excluded or failed has no score."""
@@ -26,13 +26,18 @@ NOT_EXPLAINED = "no_map"
 """Why a unit has no score whose target was not explained."""
 
 
+TUNING_PATIENT = "tuning_patient"
+"""Why a metric of the region has no score in a patient on whom the threshold was tuned: he counts in none of them."""
+
+
 @dataclass(frozen=True)
 class Unit:
     """A study and a target with its scores.
 
     ``scores`` goes from (map, metric) to a value or a reason, ``chances`` to the level of chance where there is one,
     ``readers`` from a metric to the mean agreement of the readers with each other. ``predicted`` is None
-    where the model was not asked; ``absent`` says why there is no score at all.
+    where the model was not asked; ``absent`` says why there is no score at all. ``tuned`` are the metrics that a
+    threshold has a part in which was tuned on this patient.
     """
 
     study: str
@@ -45,23 +50,35 @@ class Unit:
     chances: Mapping[tuple[str, str], float]
     readers: Mapping[str, float] = field(default_factory=dict)
     absent: str | None = None
+    tuned: Collection[str] = ()
 
     def score(self, name: str, metric: str) -> float | str:
         """Return the value of a map's metric, or the reason why there is none."""
+        if metric in self.tuned:
+            return TUNING_PATIENT
         return self.absent or self.scores.get((name, metric), NOT_EXPLAINED)
 
 
 def units_of(
-    audits: Iterable[StudyAudit], metrics: Collection[str] = tuple(METRICS), labels: Collection[str] = ()
+    audits: Iterable[StudyAudit],
+    metrics: Collection[str] = tuple(METRICS),
+    labels: Collection[str] = (),
+    tuning: tuple[Collection[str], Collection[str]] = ((), ()),
 ) -> tuple[Unit, ...]:
     """Cut studies into units; ``metrics`` are the names of those that the run measured, ``labels`` the findings.
 
     With ``labels``, a target that the reference says is present and that was not explained is a unit without scores,
-    where the study has masks, and so is each present label of a study with masks that was not analysed.
+    where the study has masks, and so is each present label of a study with masks that was not analysed. ``tuning`` are
+    the patients on whom thresholds were tuned, and the metrics that these have a part in.
     """
     rows = list(audits)
     at_layers = methods_at_layers(row for row in rows if row.status == "analysed")
-    return tuple(unit for audit in rows for unit in _units(audit, at_layers, metrics, labels))
+    patients, tuned = tuning
+    return tuple(
+        replace(unit, tuned=tuned) if unit.patient in patients else unit
+        for audit in rows
+        for unit in _units(audit, at_layers, metrics, labels)
+    )
 
 
 def _units(
