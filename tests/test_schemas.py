@@ -13,7 +13,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "schema"
 HASHES = {
     ("run", 4): "292d255e4eee5d35642f4d83de0453ea77f46d240977dc272e389ad12da68da2",
     ("audit", 3): "8f1d16a0cba045ed3be12a642b17d4d2fa4f9f7512a18454f81c73c29ae5a61f",
-    ("results", 4): "a579f3078cfb334da14347e31691c55904990ac32328bd8d2989a0c1d00be45f",
+    ("results", 4): "8f128c1d4a8b8bf8cadfd508aa4ade477f483301ac1a9df50f41fc4e81dca6f3",
     ("results", 3): "8455f9478e636ad2601d87b0eb95817b961c81fbe166677c006e72920804b116",
     ("run", 3): "8d1b740c92316a9a688085d57a8ba1e45d4e6560c41e7f6b8363cf90c2a71aa5",
     ("audit", 2): "7e0d9c7f32b13dd3540e7c0c3c029b3b5d66badc3a55ca4d2871a57d0dc58a83",

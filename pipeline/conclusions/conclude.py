@@ -23,6 +23,7 @@ from pipeline.evidence.localisation.lesion_strata import (
     lesion_estimates,
     lesion_trends,
 )
+from pipeline.evidence.localisation.unaligned import unaligned_estimates
 from pipeline.evidence.verdicts.criteria import Cohort, judge_all
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Provenance
@@ -103,6 +104,7 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         estimates=_estimates(cohort, lesions, bootstrap, calls_labels=not is_regression),
         curves=threshold_curves(judged, labels, bootstrap),
         tuned=tuned_of(spec, members, audits),
+        unaligned=unaligned_estimates(audits, labels, _tuning(spec, members), scales, bootstrap),
         lesion_strata=lesions.strata,
         lesion_trends=lesion_trends(cohort.units, tuple(scales.values()), lesions, bootstrap),
         agreements=agreements(pairs, AGREEMENT_SCALES, bootstrap),

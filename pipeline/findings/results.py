@@ -79,7 +79,8 @@ class CaseEntry(FrozenModel):
 class Results(FrozenModel):
     """``results.json``. ``mask_faults`` goes from a study to its masks that could not be used.
 
-    ``lost_at_most`` is the locked share of studies that may be excluded or fail without a warning.
+    ``lost_at_most`` is the locked share of studies that may be excluded or fail without a warning. ``unaligned`` are
+    the estimates of maps that were moved, as they would be unmoved, where they differ.
     """
 
     schema_version: Literal[4] = SCHEMA_VERSION
@@ -105,6 +106,7 @@ class Results(FrozenModel):
     estimates: tuple[Estimate, ...]
     curves: tuple[ThresholdCurve, ...] = ()
     tuned: tuple[TunedThreshold, ...] = ()
+    unaligned: tuple[Estimate, ...] = ()
     lesion_strata: tuple[LesionStrata, ...] = ()
     lesion_trends: tuple[LesionTrend, ...] = ()
     agreements: tuple[Agreement, ...]

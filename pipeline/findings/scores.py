@@ -37,7 +37,8 @@ class MapScores(FrozenModel):
     ``map`` is the map's key in the run's maps files, where it is kept before the ReLU that may end its
     formula; baselines have none. ``cell_mm`` is the size of a layer's cell. ``seen_share`` is the share of
     the mask's voxels that lie in the model's field of view, ``mask_share`` the mask's share of that field of
-    view. ``counts`` are the voxels of the map's region at a fixed grid of thresholds.
+    view. ``counts`` are the voxels of the map's region at a fixed grid of thresholds. ``unaligned`` are
+    the scores of the same map where its cells tile the model's input, where it was moved.
     """
 
     target: str
@@ -52,6 +53,7 @@ class MapScores(FrozenModel):
     mask_share: float | None = None
     scores: tuple[Score, ...] = ()
     counts: RegionCounts | None = None
+    unaligned: tuple[Score, ...] = ()
 
 
 class PairAgreement(FrozenModel):

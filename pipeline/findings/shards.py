@@ -135,6 +135,7 @@ _FINDING = pa.schema(
         ("mask_share", pa.float64()),
         ("scores", _SCORES),
         ("counts", _COUNTS),
+        ("unaligned", _SCORES),
     ]
 )
 _RECIPES = pa.schema([(name, pa.string()) for name in ("study_recipe", "masks_recipe", "map_recipe", "score_recipe")])

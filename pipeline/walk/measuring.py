@@ -78,15 +78,22 @@ class StudyMeasuring:
 
     def maps(self, maps: StudyMaps) -> list[MapScores]:
         """Carry maps to the study's own grid and score each against every reader's mask."""
-        entries: list[MapScores] = []
-        for (target, method, layer), kept in maps.items():
-            resampling = self._plan(layer, kept.grid)
-            heatmap = Heatmap(
-                resampling.apply(kept.values), self.study.geometry, resampling.seen, method, layer, target
-            )
-            facts = {"map": kept.reference, "map_sha256": kept.sha256, "cell_mm": kept.grid.spacing}
-            entries += self._scores(self._evidence(heatmap), target, facts)
-        return entries
+        return [entry for place, kept in maps.items() for entry in self._of_a_map(place, kept)]
+
+    def _of_a_map(self, place: MapPlace, kept: StudyMap) -> list[MapScores]:
+        """Score a map; where it is moved, with what it would score unmoved beside it."""
+        layer = place[2]
+        own = self._resampled(place, kept, self._plan(layer, kept.grid))
+        if not any(self.auditor.shifts.get(layer, ())):
+            return own
+        unmoved = self._resampled(place, kept, self._plan("", kept.grid))
+        return [entry.model_copy(update={"unaligned": other.scores}) for entry, other in zip(own, unmoved, strict=True)]
+
+    def _resampled(self, place: MapPlace, kept: StudyMap, resampling: Resampling) -> list[MapScores]:
+        target, method, layer = place
+        heatmap = Heatmap(resampling.apply(kept.values), self.study.geometry, resampling.seen, method, layer, target)
+        facts = {"map": kept.reference, "map_sha256": kept.sha256, "cell_mm": kept.grid.spacing}
+        return self._scores(self._evidence(heatmap), target, facts)
 
     def baselines(self, maps: StudyMaps, targets: Collection[str]) -> list[MapScores]:
         """Score the baselines of some targets, on the grid of each target's first map, which ``maps`` must hold.

@@ -132,4 +132,14 @@ MUTANTS: list[Mutant] = [
         ("    if missing:\n        raise OutputError", "    if False:\n        raise OutputError"),
         tests=("tests/pipeline/runs/test_tuned.py",),
     ),
+    *of(
+        "pipeline/walk/measuring.py",
+        ('self._plan("", kept.grid))\n', "self._plan(layer, kept.grid))\n"),
+        tests=("tests/pipeline/walk/test_alignment.py",),
+    ),
+    *of(
+        "pipeline/evidence/localisation/unaligned.py",
+        ("if other != estimate)", ")"),
+        tests=("tests/pipeline/walk/test_alignment.py",),
+    ),
 ]

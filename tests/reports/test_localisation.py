@@ -3,7 +3,7 @@
 from pipeline.findings.localisation.curves import CURVE_SHARES, ThresholdCurve
 from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
 from pipeline.findings.localisation.tuning import TunedThreshold
-from tests.reports.example import results
+from tests.reports.example import estimate, results
 from tests.reports.test_sentences import said
 
 
@@ -96,3 +96,16 @@ def test_tuned_thresholds_are_told_with_who_is_not_judged():
     assert "nodule | Grad-CAM at l | 35 % | 0.61 | 8" in words
     assert "Grad-CAM at m | 95 % | 0.30 | 8 | at the end of the grid" in words
     assert "Random map (baseline) | \u2014 | \u2014 | 8 | too few tuning patients" in words
+
+
+def test_moved_maps_stand_beside_unmoved_ones():
+    words = said("Results: maps moved and unmoved", results(unaligned=(estimate("hit_rate", "gradcam", 0.431),)))
+    assert "Hit rate | Grad-CAM | 0.71 [0.62, 0.81] | 0.43 [0.37, 0.49]" in words
+    assert "Criteria are judged on the moved maps" in words
+
+
+def test_maps_that_were_not_moved_or_to_no_effect_are_told():
+    assert "No map was moved" in said("Results: maps moved and unmoved", results())
+    rule = "Otsu; maps lie where their layer's cells were measured to look"
+    words = said("Results: maps moved and unmoved", results(overlap_rule=rule))
+    assert "no estimate of this audit changed by that" in words
