@@ -64,12 +64,13 @@ class TunedConfig(_Part):
     """A threshold that is tuned for each label and map, on patients who then count in nothing that it has a part in.
 
     ``tuned``: of what the mean over the tuning patients is to be highest. They are those whose ``column`` of the
-    manifest holds ``value``, or are drawn with the probability ``share``. A label needs ``fewest`` of them with a mask.
+    manifest holds ``value`` (``tuning`` unless given), or are drawn with the probability ``share``. A label needs
+    ``fewest`` of them with a mask.
     """
 
     tuned: Literal["dice", "iou"]
     column: str | None = None
-    value: str = "tuning"
+    value: Annotated[str, Field(min_length=1)] | None = None
     share: Annotated[float, Field(gt=0, lt=1)] | None = None
     fewest: Annotated[int, Field(ge=1)] = 10
 
@@ -77,7 +78,7 @@ class TunedConfig(_Part):
     def _check(self) -> Self:
         if (self.column is None) == (self.share is None):
             raise ValueError("give exactly one of column (of the manifest) and share (of the patients)")
-        if self.share is not None and "value" in self.model_fields_set:
+        if self.share is not None and self.value is not None:
             raise ValueError("value goes with column")
         return self
 

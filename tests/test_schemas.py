@@ -12,7 +12,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
     ("run", 4): "292d255e4eee5d35642f4d83de0453ea77f46d240977dc272e389ad12da68da2",
-    ("audit", 3): "8f1d16a0cba045ed3be12a642b17d4d2fa4f9f7512a18454f81c73c29ae5a61f",
+    ("audit", 3): "c1236dc39e72c157f2997ce494f9a0154f5ee6771997f709c75e0c2d5f1dbe4a",
     ("results", 4): "8f128c1d4a8b8bf8cadfd508aa4ade477f483301ac1a9df50f41fc4e81dca6f3",
     ("results", 3): "8455f9478e636ad2601d87b0eb95817b961c81fbe166677c006e72920804b116",
     ("run", 3): "8d1b740c92316a9a688085d57a8ba1e45d4e6560c41e7f6b8363cf90c2a71aa5",

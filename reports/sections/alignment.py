@@ -25,7 +25,7 @@ def build(context: Context) -> list[Flowable]:
 
 _READING = (
     "The maps of this audit were moved by the shift that was measured between a layer's cells and where they look. "
-    "That shift is an average over noise; what a trained network uses may lie elsewhere. Here are both results, for the "
+    "That shift is an average over noise; what a trained network uses may lie elsewhere. Here are both results for the "
     "reference positive studies. Criteria are judged on the moved maps; what is not listed is the same."
 )
 

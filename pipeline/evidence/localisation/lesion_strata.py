@@ -29,6 +29,7 @@ _UNITS: Final[Mapping[LesionFeature, str]] = {
     "elongation": "1",
     "irregularity": "1",
 }
+_DIGITS: Final = 6  # that equal masks on grids whose affines were stored in float32 share
 _THIRDS: Final[tuple[LesionStratum, ...]] = ("lowest", "middle", "highest")
 
 Features = Mapping[tuple[str, str], Mapping[LesionFeature, float]]
@@ -83,7 +84,8 @@ def _decisive(shapes: Iterable[MaskShape], label: str) -> list[MaskShape]:
 
 def _features(shapes: Sequence[MaskShape], *, with_size: bool) -> dict[LesionFeature, float]:
     names = [name for name in get_args(LesionFeature) if with_size or name != "size"]
-    return {name: float(np.mean([getattr(shape, name) for shape in shapes])) for name in names}
+    means = {name: float(np.mean([getattr(shape, name) for shape in shapes])) for name in names}
+    return {name: float(f"{value:.{_DIGITS}g}") for name, value in means.items()}
 
 
 def _strata(feature: LesionFeature, label: str, features: Features, *, unit: str) -> LesionStrata | None:

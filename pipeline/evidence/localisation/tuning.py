@@ -27,6 +27,8 @@ __all__ = ["TOO_FEW_TUNING", "RegionRules", "region_rules", "tuned_thresholds", 
 
 TOO_FEW_TUNING: Final = "too_few_tuning_patients"
 
+_VALUE: Final = "tuning"  # what the column says of who tunes, unless the configuration names something else
+
 
 def tuning_patients(
     overlap: OverlapConfig, seed: int, studies: Iterable[tuple[str, Mapping[str, str]]]
@@ -44,7 +46,7 @@ def tuning_patients(
     if tuned.share is not None:
         chosen = {patient for patient in everybody if _draw(seed, patient) < tuned.share}
     else:
-        chosen = _by_column(str(tuned.column), tuned.value, listed)
+        chosen = _by_column(str(tuned.column), tuned.value or _VALUE, listed)
     if not chosen or chosen == everybody:
         side = "tunes" if not chosen else "is left to be judged"
         raise ConfigError(f"overlap.threshold: of {len(everybody)} patients none {side}; choose another split")

@@ -174,3 +174,17 @@ def test_a_tuning_patient_is_not_even_missing():
 def test_a_split_that_says_too_little_or_too_much_is_refused(threshold, says):
     with pytest.raises(ValueError, match=says):
         OverlapConfig(threshold=threshold)
+
+
+@pytest.mark.parametrize(
+    "threshold",
+    [
+        {"tuned": "dice", "share": 0.5},
+        {"tuned": "iou", "column": "split"},
+        {"tuned": "iou", "column": "split", "value": "val", "fewest": 3},
+    ],
+)
+def test_a_configuration_is_read_back_from_what_a_run_keeps_of_it(threshold):
+    config = OverlapConfig(threshold=threshold)
+    assert OverlapConfig.model_validate(config.model_dump(mode="json")) == config
+    assert OverlapConfig.model_validate_json(config.model_dump_json()) == config
