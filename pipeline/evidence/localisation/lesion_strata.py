@@ -111,7 +111,8 @@ def lesion_estimates(
 ) -> tuple[Estimate, ...]:
     """Return every real map's every metric in each stratum of the lesions, among the reference-positive units.
 
-    Where there are several labels a study is of the stratum that its label's own masks make.
+    Where there are several labels a study is of the stratum that its label's own masks make. A feature by which all
+    studies are of one stratum has no estimates.
     """
     groups: dict[tuple[LesionFeature, LesionStratum], list[Unit]] = defaultdict(list)
     for part in cohort.strata:
@@ -120,7 +121,8 @@ def lesion_estimates(
             if value is not None and part.label in (None, unit.target):
                 groups[part.feature, _stratum(part.feature, value, part.cuts)].append(unit)
     names = _map_names(units)
-    ordered = [(feature, stratum) for feature in LESION_FEATURES for stratum in LESION_STRATA]
+    parted = Counter(feature for feature, _ in groups)  # a feature that parts nothing would repeat the whole
+    ordered = [(name, stratum) for name in LESION_FEATURES if parted[name] > 1 for stratum in LESION_STRATA]
     return tuple(
         mean_estimate(groups[key], scale, name, "reference_positive", bootstrap, group_name(*key))
         for key in ordered

@@ -66,6 +66,7 @@ def test_one_lesion_or_several():
     ]
     assert strata_of(rows)[None, "lesions"].studies == {"single": 1, "several": 1}
     assert estimates_of(rows)["number of lesions (masks)=several", "gradcam"].value == 0.4
+    assert estimates_of(rows[:1]) == {}  # what parts nothing is not the whole once more
 
 
 def test_baselines_have_no_strata_and_the_readers_are_averaged():
