@@ -28,7 +28,16 @@ from pipeline.vocabulary import (
     Scoring,
 )
 
-__all__ = ["CONFIG_VERSION", "AuditConfig", "Criterion", "OverlapConfig", "bound_fault", "digest_of", "resolved"]
+__all__ = [
+    "CONFIG_VERSION",
+    "AuditConfig",
+    "Criterion",
+    "OverlapConfig",
+    "TunedConfig",
+    "bound_fault",
+    "digest_of",
+    "resolved",
+]
 
 CONFIG_VERSION = 3
 """The version of what may stand in ``audit.yaml``; its published schema names it."""
@@ -51,13 +60,49 @@ def _is_rule(value: object, check: ValidatorFunctionWrapHandler) -> object:
         return check(value)
     except ValidationError as error:
         named = "otsu, otsu-chexlocalize, percentile-<number below 100> or a share of the maximum between 0 and 1"
-        raise ValueError(f"must be {named}, not {value!r:.80}") from error
+        says = _first_fault(value) if isinstance(value, dict) else f"must be {named}, not {value!r:.80}"
+        raise ValueError(says) from error
+
+
+class TunedConfig(ConfigPart):
+    """A threshold that is tuned for each label and map, on patients who then count in nothing that it has a part in.
+
+    ``tuned``: of what the mean over the tuning patients is to be highest. They are those whose ``column`` of the
+    manifest holds ``value`` (``tuning`` unless given), or are drawn with the probability ``share``. A label needs
+    ``fewest`` of them with a mask.
+    """
+
+    tuned: Literal["dice", "iou"]
+    column: str | None = None
+    value: Annotated[str, Field(min_length=1)] | None = None
+    share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    fewest: Annotated[int, Field(ge=1)] = 10
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.column is None) == (self.share is None):
+            raise ValueError("give exactly one of column (of the manifest) and share (of the patients)")
+        if self.share is not None and self.value is not None:
+            raise ValueError("value goes with column")
+        return self
+
+
+def _first_fault(value: dict[str, object]) -> str:
+    """Return what is wrong with a tuned threshold, with its place in it."""
+    try:
+        TunedConfig.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        return f"{place}: {first['msg']}" if place else first["msg"].removeprefix("Value error, ")
+    return "is no threshold"
 
 
 Threshold = Annotated[
     Literal["otsu", "otsu-chexlocalize"]
     | Annotated[str, Field(pattern=r"^percentile-\d{1,2}(\.\d{1,3})?$")]
-    | Annotated[float, Field(gt=0, lt=1)],
+    | Annotated[float, Field(gt=0, lt=1)]
+    | TunedConfig,
     WrapValidator(_is_rule),
 ]
 LayoutName = Literal[
@@ -248,12 +293,12 @@ class OverlapConfig(ConfigPart):
     """How a map becomes a region, and what is measured.
 
     ``threshold`` is taken of the map's positive part: ``otsu``, a share of its maximum, ``percentile-95`` of the voxels
-    that the model saw, or for pictures ``otsu-chexlocalize``. ``tolerance_mm``: how far beside the mask or its surface
-    still counts as at it, for the metrics that say so. ``smallest_lesion``: from which size in mm3 (of a picture mm2) a
-    part of the mask is a lesion, and one of the map's region a mark. ``align``: whether a layer's cells are taken to
-    tile the model's input edge to edge (``grid``), or to lie where they were measured to look (``receptive_field``).
-    Besides ``metrics`` and ``baselines``, a run measures those that its criteria name, and the metrics of installed
-    packages.
+    that the model saw, for pictures ``otsu-chexlocalize``, or a share that is tuned for each label on other patients.
+    ``tolerance_mm``: how far beside the mask or its surface still counts as at it, for the metrics that say so.
+    ``smallest_lesion``: from which size in mm3 (of a picture mm2) a part of the mask is a lesion, and one of the map's
+    region a mark. ``align``: whether a layer's cells are taken to tile the model's input edge to edge (``grid``), or to
+    lie where they were measured to look (``receptive_field``). Besides ``metrics`` and ``baselines``, a run measures
+    those that its criteria name, and the metrics of installed packages.
     """
 
     threshold: Threshold = "otsu"

@@ -1,7 +1,7 @@
 """From a run's records to its results, in one pure function: a verification computes them again, without the model."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -10,8 +10,9 @@ import numpy as np
 from pipeline.conclusions.choose_cases import choose_cases
 from pipeline.conclusions.cohort_table import cohort_table
 from pipeline.conclusions.input_summary import summarised
+from pipeline.conclusions.tuned import tuned_of, who_tunes
 from pipeline.conclusions.whereabouts import whereabouts, wrong_answers
-from pipeline.config import AuditConfig
+from pipeline.config import AuditConfig, TunedConfig
 from pipeline.evidence.answers import answered_wrongly, why_answers_are_not_judged
 from pipeline.evidence.cohort.classifier import classification
 from pipeline.evidence.cohort.confusion import confusion_matrix
@@ -28,6 +29,7 @@ from pipeline.evidence.localisation.lesion_strata import (
     lesion_estimates,
     lesion_trends,
 )
+from pipeline.evidence.localisation.unaligned import unaligned_estimates
 from pipeline.evidence.plotted.froc import froc_curves
 from pipeline.evidence.plotted.label_plots import CellMap, answer_counts, label_plots
 from pipeline.evidence.plotted.region_shares import cohort_shares
@@ -96,14 +98,16 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
     labels = [label for label in config.model.labels if label != negative]
     scales = {facts.name: MetricScale.of(facts) for facts in spec.metrics}
     seen = {member.study: member.first_seen for member in members} if spec.lock.open_cohort else None
-    units = units_of(audits, tuple(scales), labels, partial(_wrong, config))
+    tuning = who_tunes(members)
+    judged = [audit for audit in audits if audit.patient not in tuning]
+    units = units_of(audits, tuple(scales), labels, partial(_wrong, config), _tuning(spec, members))
     cohort = Cohort(units, audits, labels, scales, seen, config.baselines, negative)
     pairs = {
         audit.study: (audit.patient, {(pair.label, *pair.readers): pair.scores for pair in audit.agreement})
         for audit in audits
     }
     computed = sum(member.shard is not None for member in members)
-    cases, rule = _cases(spec, audits, shown)
+    cases, rule = _cases(spec, members, audits, shown)
     verdicts = judge_all(config.criteria, cohort, bootstrap)
     tally = Counter(verdict.answer for verdict in verdicts)
     is_regression = config.model.kind == "regression"
@@ -124,7 +128,7 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         overlap_rule=_overlap_rule(config),
         methods=spec.methods,
         metrics=spec.metrics,
-        flow=flow_of(audits, computed).model_copy(update=_map_counts(audits)),
+        flow=flow_of(audits, computed).model_copy(update={**_map_counts(audits), **_tuning_counts(audits, tuning)}),
         compared=_compared(audits),
         cohort_facts=_cohort_facts(audits, negative),
         answer_counts=() if is_regression else answer_counts(audits),
@@ -132,9 +136,11 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         label_plots=() if is_regression else _label_plots(config, cohort, cases, bootstrap),
         group_differences=_group_differences(config, cohort, bootstrap),
         estimates=_estimates(cohort, lesions, bootstrap, calls_labels=not is_regression),
-        curves=threshold_curves(audits, labels, bootstrap),
+        curves=threshold_curves(judged, labels, bootstrap),
         froc_curves=froc_curves(audits, labels, bootstrap),
         region_shares=cohort_shares(audits, labels),
+        tuned=tuned_of(spec, members, audits),
+        unaligned=unaligned_estimates(audits, labels, _tuning(spec, members), scales, bootstrap),
         lesion_strata=lesions.strata,
         lesion_trends=lesion_trends(cohort.units, tuple(scales.values()), lesions, bootstrap),
         confusion=_confusion(config, cohort, bootstrap),
@@ -223,20 +229,35 @@ def _not_a_classifier() -> tuple[Estimate, ...]:
     )
 
 
-def chosen_cases(spec: RunSpec, audits: Sequence[StudyAudit]) -> tuple[list[tuple[str, str]], str]:
+def _tuning(spec: RunSpec, members: Sequence[Member]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the patients on whom thresholds were tuned, and the metrics that these have a part in."""
+    return who_tunes(members), tuple(facts.name for facts in spec.metrics if facts.thresholded)
+
+
+def _tuning_counts(audits: Sequence[StudyAudit], tuning: Collection[str]) -> dict[str, int]:
+    own = [audit.patient for audit in audits if audit.status == "analysed" and audit.patient in tuning]
+    return {"tuning": len(own), "tuning_patients": len(set(own))}
+
+
+def chosen_cases(
+    spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAudit]
+) -> tuple[list[tuple[str, str]], str]:
     """Return the studies to show with why each is shown, and the rule in words."""
     config = spec.config
     measured, method = _primary(config, [facts.name for facts in spec.metrics])
     metric = next(facts for facts in spec.metrics if facts.name == measured)
-    scores = _scores(units_of(audits, [facts.name for facts in spec.metrics]), method, measured)
+    names = [facts.name for facts in spec.metrics]
+    scores = _scores(units_of(audits, names, tuning=_tuning(spec, members)), method, measured)
     chosen, rule = choose_cases(audits, scores, config.report.cases, config.run.seed, metric.better)
     titles = {facts.name: facts.title for facts in spec.methods}
     name, at, layer = method.partition("@")
     return chosen, f"{rule}; overlap means {metric.title} of {titles[name]}{at}{layer} ({BETTER[metric.better]})"
 
 
-def _cases(spec: RunSpec, audits: Sequence[StudyAudit], shown: Shown) -> tuple[tuple[CaseEntry, ...], str]:
-    chosen, rule = chosen_cases(spec, audits)
+def _cases(
+    spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAudit], shown: Shown
+) -> tuple[tuple[CaseEntry, ...], str]:
+    chosen, rule = chosen_cases(spec, members, audits)
     by_study = {audit.study: audit for audit in audits}
     entries = []
     for study, why in chosen:
@@ -315,8 +336,12 @@ _RULES = {
 
 def _overlap_rule(config: AuditConfig) -> str:
     overlap = config.overlap
-    if overlap.threshold in _RULES:
-        rule = _RULES[str(overlap.threshold)]
+    if isinstance(overlap.threshold, str) and overlap.threshold in _RULES:
+        rule = _RULES[overlap.threshold]
+    elif isinstance(overlap.threshold, TunedConfig):
+        tuned = overlap.threshold.tuned
+        rule = "a voxel belongs to the map's region when it exceeds the share of the map's maximum at which the mean "
+        rule += f"{tuned} of other patients, who count in nothing that follows from it, was highest, label by label"
     elif isinstance(overlap.threshold, str):
         percent = overlap.threshold.removeprefix("percentile-")
         rule = f"a voxel belongs to the map's region when its positive part exceeds the {percent}th percentile"

@@ -14,6 +14,7 @@ from scipy.ndimage import binary_fill_holes, label
 
 __all__ = [
     "CHEXLOCALIZE",
+    "UNDEFINED_RULE",
     "RisingValues",
     "ThresholdRule",
     "filled_contours",
@@ -25,6 +26,9 @@ ThresholdRule = str | float
 """The name of a rule, or a share of the maximum."""
 
 CHEXLOCALIZE = "otsu-chexlocalize"
+UNDEFINED_RULE = "undefined:"
+"""The beginning of a rule by which no region is drawn; the reason follows."""
+
 _PERCENTILE = "percentile-"
 _BINS = 256
 _LEVELS = 256  # of an 8-bit picture

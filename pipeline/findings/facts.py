@@ -120,7 +120,7 @@ class MetricFacts(FrozenModel):
     ``range`` is the lowest and the highest value it can have (None: open, or not stated), ``chance`` says what the
     level of chance is, or why there is none. ``source`` names the publication, ``equals`` what of that the values are
     equal to. ``package``, ``package_version`` and ``source_sha256`` name the installed distribution that a metric comes
-    from, and its code; None for camaudit's own.
+    from, and its code; None for camaudit's own. ``thresholded`` tells that it asks for the map's region.
     """
 
     name: str
@@ -136,6 +136,7 @@ class MetricFacts(FrozenModel):
     package: str | None = None
     package_version: str | None = None
     source_sha256: str | None = None
+    thresholded: bool = False
 
     @property
     def column(self) -> str:

@@ -14,6 +14,7 @@ from pipeline.findings.facts import InputSummary, Lock, MethodFacts, MetricFacts
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.localisation.curves import ThresholdCurve
 from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
+from pipeline.findings.localisation.tuning import TunedThreshold
 from pipeline.findings.plotted.classifier import AnswerCount, LabelPlots
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.plotted.history import RunPoint
@@ -46,7 +47,8 @@ class Flow(FrozenModel):
 
     ``mask_faults`` counts the masks of analysed studies that could not be used, by reason, and ``without_mask`` the
     analysed studies that are left with none although masks were named. A study with one new map is ``computed``;
-    ``maps_reused`` of all ``maps`` were carried over from earlier runs.
+    ``maps_reused`` of all ``maps`` were carried over from earlier runs. ``tuning`` of the analysed studies, of
+    ``tuning_patients``, served to tune thresholds and count in no metric that a threshold has a part in.
     """
 
     found: int
@@ -60,6 +62,8 @@ class Flow(FrozenModel):
     without_mask: int = 0
     maps: int = 0
     maps_reused: int = 0
+    tuning: int = 0
+    tuning_patients: int = 0
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
@@ -67,6 +71,8 @@ class Flow(FrozenModel):
             raise ValueError(f"{self.found} studies in, but {self.analysed} analysed, {self.excluded}, {self.failed}")
         if self.found != self.computed + self.reused:
             raise ValueError(f"{self.found} studies in, but {self.computed} computed and {self.reused} reused")
+        if self.tuning > self.analysed:
+            raise ValueError(f"{self.tuning} studies tune, but {self.analysed} were analysed")
         return self
 
 
@@ -193,7 +199,8 @@ class Results(FrozenModel):
     ``frameworks`` are those whose clauses the report lists. ``changes`` hold this run against others; ``margins`` go
     from a metric to by how much less of it is still not worse. ``answers`` counts the verdicts; ``wrong_answers`` holds
     the studies that the model got wrong, by kind. ``statements`` go from a key of ``STATEMENTS`` to what was stated;
-    ``training_overlap`` is None where no list of the training data's hashes was given.
+    ``training_overlap`` is None where no list of the training data's hashes was given. ``unaligned`` are
+    the estimates of maps that were moved, as they would be unmoved, where they differ.
     """
 
     schema_version: Literal[4] = SCHEMA_VERSION
@@ -224,6 +231,8 @@ class Results(FrozenModel):
     curves: tuple[ThresholdCurve, ...] = ()
     froc_curves: tuple[FrocCurve, ...] = ()
     region_shares: tuple[CohortShares, ...] = ()
+    tuned: tuple[TunedThreshold, ...] = ()
+    unaligned: tuple[Estimate, ...] = ()
     lesion_strata: tuple[LesionStrata, ...] = ()
     lesion_trends: tuple[LesionTrend, ...] = ()
     agreements: tuple[Agreement, ...]

@@ -79,7 +79,8 @@ class MapScores(FrozenModel):
     the mask's voxels that lie in the model's field of view, ``mask_share`` the mask's share of that field of
     view. ``counts`` are the voxels of the map's region at a fixed grid of thresholds. ``peak`` is None for baselines,
     for constant maps, and beside a mask that could not be used; so are ``shares``, the regions' parts of the evidence.
-    ``marks`` count found lesions and false marks, where a metric of them is measured.
+    ``marks`` count found lesions and false marks, where a metric of them is measured. ``unaligned`` are the scores of
+    the same map where its cells tile the model's input, where it was moved.
     """
 
     target: str
@@ -99,6 +100,7 @@ class MapScores(FrozenModel):
     counts: RegionCounts | None = None
     shares: RegionShares | None = None
     marks: MarkCounts | None = None
+    unaligned: tuple[Score, ...] = ()
 
 
 class PairAgreement(FrozenModel):

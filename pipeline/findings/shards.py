@@ -162,6 +162,7 @@ _FINDING = pa.schema(
         ("counts", _COUNTS),
         ("shares", _SHARES),
         ("marks", _MARKS),
+        ("unaligned", _SCORES),
     ]
 )
 _RECIPES = pa.schema([(name, pa.string()) for name in ("study_recipe", "masks_recipe", "map_recipe", "score_recipe")])

@@ -48,7 +48,8 @@ SPEC_VERSION: Literal[4] = 4
 class Member(FrozenModel):
     """A study of the cohort: pseudonyms, the hash of its files, and the shard that audits it (None: carried over).
 
-    ``first_seen`` is the first run under the same lock that had the study, this one or an earlier one.
+    ``first_seen`` is the first run under the same lock that had the study, this one or an earlier one. ``tuning``: its
+    patient's masks tune thresholds, and what these have a part in is not judged on him.
     """
 
     study: str
@@ -56,6 +57,7 @@ class Member(FrozenModel):
     source_sha256: str
     shard: int | None
     first_seen: str = ""
+    tuning: bool = False
 
 
 class ModelIdentity(FrozenModel):

@@ -5,22 +5,34 @@ folder makes the same averages of them.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.config import AuditConfig
+from pipeline.config import AuditConfig, TunedConfig
 from pipeline.errors import OutputError
 from pipeline.evidence.localisation.average_mask import AverageMasks, Cells, Kind, Sums, patients_mean
-from pipeline.findings.carried import Carried
+from pipeline.evidence.localisation.tuning import tuning_patients
+from pipeline.findings.carried import REUSED, Carried
 from pipeline.findings.custody.recorded_files import check_file, files_told_by
+from pipeline.findings.shards import read_shard
 from pipeline.findings.spec import LEDGER_FILE, Member, RunSpec
+from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import BASELINES, COHORT_BASELINES
+from pipeline.walk.sources import StudySource
 
-__all__ = ["dependent_on_cohort", "kept_averages", "masks_file", "needs_survey", "read_cells"]
+__all__ = [
+    "dependent_on_cohort",
+    "kept_averages",
+    "masks_file",
+    "needs_survey",
+    "read_cells",
+    "split_of",
+    "tuning_answers",
+]
 
 _Place = tuple[Path, str]
 
@@ -35,14 +47,53 @@ def masks_file(shard: int) -> str:
     return f"masks/{shard:04d}.npz"
 
 
-def dependent_on_cohort(config: AuditConfig, answers: Mapping[str, Carried]) -> dict[str, Carried]:
+def dependent_on_cohort(
+    config: AuditConfig, answers: Mapping[str, Carried], tuning: Collection[str]
+) -> dict[str, Carried]:
     """Return earlier answers with everything stale that another cohort, or one more mask, would make another.
 
-    A study is read again even where none of its maps is: its masks are part of the others' averages.
+    That is all baselines where one follows from the whole cohort's masks: a study is read again then even where none of
+    its maps is, since its masks are part of the others' averages. And it is every score of a region whose threshold is
+    tuned; ``tuning`` are the patients who tune, in whom nothing follows from it.
     """
-    if not needs_survey(config):
-        return dict(answers)
-    return {study: _with_stale_baselines(carried) for study, carried in answers.items()}
+    changed = dict(answers)
+    if needs_survey(config):
+        changed = {study: _with_stale_baselines(carried) for study, carried in changed.items()}
+    if isinstance(config.overlap.threshold, TunedConfig):
+        for study, carried in changed.items():
+            if carried.audit.patient not in tuning:
+                places = {(entry.target, entry.method, entry.layer or "") for entry in carried.audit.map_scores}
+                changed[study] = replace(carried, stale=carried.stale | places)
+    return changed
+
+
+def split_of(config: AuditConfig, sources: Iterable[StudySource]) -> frozenset[str]:
+    """Return the patients who tune thresholds, before anything of them is scored.
+
+    Raises:
+        ConfigError: when the split that the configuration states parts no patients, or parts a patient.
+    """
+    studies = [(source.patient, source.row.strata) for source in sources]
+    return tuning_patients(config.overlap, config.run.seed, studies)
+
+
+def tuning_answers(folder: Path, members: Sequence[Member]) -> list[StudyAudit]:
+    """Return the records of a run's tuning patients, each shard held against the ledger.
+
+    Raises:
+        OutputError: when one is not there yet: the shards of tuning patients come first.
+    """
+    shards = sorted({member.shard for member in members if member.tuning and member.shard is not None})
+    recorded = files_told_by(folder / LEDGER_FILE)
+    missing = [shard for shard in shards if f"shards/{shard:04d}.parquet" not in recorded]
+    if missing:
+        raise OutputError(f"{folder}: shard {missing[0]} has patients on whom thresholds are tuned; work it first")
+    audits: dict[str, StudyAudit] = {}
+    names = [REUSED] if (folder / REUSED).exists() else []
+    for name in (*names, *(f"shards/{shard:04d}.parquet" for shard in shards)):
+        check_file(folder, name, recorded)
+        audits |= {audit.study: audit for audit in read_shard(folder / name)}
+    return [audits[member.study] for member in members if member.tuning]
 
 
 def _with_stale_baselines(carried: Carried) -> Carried:

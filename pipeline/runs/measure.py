@@ -1,6 +1,6 @@
 """A run's maps scored again under another threshold, criteria or consensus of readers: no model, no forward pass."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from pipeline.findings.custody.site_key import load_site_key
 from pipeline.findings.lock import read_lock
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.spec import SPEC_FILE
-from pipeline.runs.first_pass import dependent_on_cohort
+from pipeline.runs.first_pass import dependent_on_cohort, split_of
 from pipeline.runs.locking import compare, subject_of
 from pipeline.runs.reuse import EarlierRuns, earlier_answers, earlier_runs, first_seen
 from pipeline.runs.run import Run
@@ -105,7 +105,8 @@ def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor) -
     scores = score_recipes(config, made.maps, scoring_of(auditor, program))
     recipes = Recipes(made.study, config.mask_reading(), made.maps, scores)
     trust = EarlierRuns(key.public)
-    carried = _carried(earlier, auditor, recipes, trust)
+    tuning = split_of(config, private.studies.values())
+    carried = _carried(earlier, auditor, recipes, trust, tuning)
     subject = subject_of(config, earlier.spec.model, list(private.studies.values()))
     locked = read_lock(private.configuration)
     lock = compare(locked, subject, key)
@@ -128,10 +129,12 @@ def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor) -
     )
     members = tuple(private.studies[member.study] for member in earlier.members)
     seen = first_seen(earlier_runs(config.run.output / config.name), trust, lock)
-    return Start(auditor, spec, subject, members, carried, private.configuration, key, locked, seen)
+    return Start(auditor, spec, subject, members, carried, private.configuration, key, locked, seen, tuning)
 
 
-def _carried(earlier: Run, auditor: Auditor, recipes: Recipes, trust: EarlierRuns) -> CarriedStudies:
+def _carried(
+    earlier: Run, auditor: Auditor, recipes: Recipes, trust: EarlierRuns, tuning: Collection[str]
+) -> CarriedStudies:
     """Take every answer of the run: what was analysed with its maps, and what failed or was excluded as it is."""
     audits = {audit.study: audit for audit in earlier.audits()}
     hashes = {study: audit.source_sha256 for study, audit in audits.items()}
@@ -149,6 +152,6 @@ def _carried(earlier: Run, auditor: Auditor, recipes: Recipes, trust: EarlierRun
         if missing_maps(carried.audit, auditor.config, auditor.layers):
             raise OutputError(f"{earlier.folder}: a map of {study} is not kept; use camaudit run")
         answers[study] = replace(carried, audit=in_order(carried.audit, auditor.config, auditor.layers))
-    answers = dependent_on_cohort(auditor.config, answers)
+    answers = dependent_on_cohort(auditor.config, answers, tuning)
     whole = frozenset(study for study, carried in answers.items() if carried.holds)
     return CarriedStudies(answers, whole)

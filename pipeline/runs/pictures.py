@@ -11,6 +11,7 @@ from pipeline.conclusions.cases import cut_panels, withheld
 from pipeline.conclusions.display_window import display_window
 from pipeline.conclusions.picture_facts import picture_facts
 from pipeline.errors import StudyError
+from pipeline.evidence.metrics.map_evidence import Undefined
 from pipeline.evidence.metrics.registry import evidence_of
 from pipeline.findings.panels import save_panels
 from pipeline.findings.results import PictureFacts
@@ -71,7 +72,7 @@ def _case(
         study.image,
         [mask for mask in study.masks if mask.label == target],
         heatmaps,
-        {name: evidence_of(heatmap, auditor.config.overlap).threshold for name, heatmap in heatmaps.items()},
+        {name: _threshold(auditor, audit.patient, heatmap) for name, heatmap in heatmaps.items()},
         study=audit.study,
         window=display_window(study.image.array, audit.facts, auditor.config.report.window),
         unit="HU" if audit.facts.get("Modality") == "CT" else "",
@@ -90,6 +91,15 @@ def _explained(audit: StudyAudit) -> tuple[str, tuple[str, ...]]:
     wrong = dict.fromkeys(entry.target for entry in audit.map_scores if entry.target_role == "answered")
     target = next(iter(targets or wrong))
     return target, tuple(label for label in wrong if label != target)
+
+
+def _threshold(auditor: Auditor, patient: str, heatmap: Heatmap) -> float | None:
+    """Return the threshold above which a map's region is drawn; None where it has none."""
+    rule = auditor.rule_for(patient, heatmap, heatmap.target)
+    try:
+        return evidence_of(heatmap, auditor.config.overlap, rule).threshold
+    except Undefined:
+        return None
 
 
 def _heatmaps(folder: Path, auditor: Auditor, audit: StudyAudit, target: str, study: Study) -> dict[str, Heatmap]:

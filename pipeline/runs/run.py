@@ -18,11 +18,13 @@ from pipeline.conclusions.equivalent_maps import equivalent_maps
 from pipeline.conclusions.history import earlier_points
 from pipeline.conclusions.other_runs import changes_of
 from pipeline.conclusions.per_study_csv import CSV_FILE, per_study_csv
+from pipeline.conclusions.tuned import rules_of, tuned_of, who_tunes
 from pipeline.config import AuditConfig, resolved
 from pipeline.config_file import LoadedConfig
 from pipeline.errors import ConfigError, OutputError
 from pipeline.evidence.comparison.pairing import RunRecords
 from pipeline.evidence.localisation.average_mask import AverageMasks
+from pipeline.evidence.localisation.tuning import RegionRules
 from pipeline.faults import FAULTS, fault_log
 from pipeline.files import written
 from pipeline.findings.custody.ledger import Ledger, read_ledger
@@ -43,7 +45,7 @@ from pipeline.findings.spec import (
 )
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.progress import Progress, silent
-from pipeline.runs.first_pass import kept_averages, masks_file, needs_survey
+from pipeline.runs.first_pass import kept_averages, masks_file, needs_survey, tuning_answers
 from pipeline.runs.pictures import cut_pictures
 from pipeline.runs.private_sources import PrivateSources, read_sources
 from pipeline.runs.repeatability import repeatability
@@ -197,10 +199,21 @@ class Run:
         write_maps(self.folder / masks_file(shard), surveyed_masks(replace(self.auditor, pool=self.pool), sources))
         record_files(self._ledger(), "masks.surveyed", self.folder, [masks_file(shard)], shard=shard)
 
-    @property
-    def equipped(self) -> Auditor:
-        """The auditor with the run's processes and all that is known of its cohort."""
-        return replace(self.auditor, pool=self.pool, average_masks=self.average_masks)
+    def _equipped(self, shard: int | None = None) -> Auditor:
+        """Return the auditor with the run's processes and all that is known of its cohort.
+
+        A ``shard`` of patients on whom thresholds are tuned is worked before there are any.
+        """
+        tunes = any(member.tuning for member in self.members if member.shard == shard)
+        rules = rules_of(self.spec, self.members, ()) if tunes else self._rules
+        return replace(self.auditor, pool=self.pool, average_masks=self.average_masks, rules=rules)
+
+    @cached_property
+    def _rules(self) -> RegionRules:
+        if not who_tunes(self.members):
+            return rules_of(self.spec, self.members, ())
+        tuned = tuned_of(self.spec, self.members, tuning_answers(self.folder, self.members))
+        return rules_of(self.spec, self.members, tuned)
 
     @cached_property
     def pool(self) -> WorkerPool:
@@ -219,7 +232,7 @@ class Run:
             replace(self.sources.studies[member.study], carried=carried.get(member.study), kept_in=self.folder)
             for member in mine
         ]
-        audits, maps = audit_studies(self.equipped, sources, on_maps)
+        audits, maps = audit_studies(self._equipped(shard), sources, on_maps)
         name = f"{shard:04d}"
         rows = [referring(audit, name) for audit in audits]
         files = [f"maps/{name}.npz", f"shards/{name}.parquet"]
@@ -235,10 +248,10 @@ class Run:
             OutputError: when a shard is missing or is not the one that was written, or the folder cannot be written.
         """
         audits = self.audits()
-        auditor = self.equipped
+        auditor = self._equipped()
         sources = self.sources.studies
         by_study = {audit.study: audit for audit in audits}
-        cases = [by_study[study] for study, _ in chosen_cases(self.spec, audits)[0]]
+        cases = [by_study[study] for study, _ in chosen_cases(self.spec, self.members, audits)[0]]
         first = next((audit for audit in audits if audit.model_input is not None), None)
         pictures, picture = cut_pictures(self.folder, auditor, cases, first, sources)
         repeat = repeatability(self.folder, audits, auditor, sources)

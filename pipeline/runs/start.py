@@ -4,7 +4,7 @@ import json
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -42,7 +42,7 @@ from pipeline.findings.spec import (
 )
 from pipeline.program import camaudit_version, library_versions, program_digest, program_revision
 from pipeline.runs.exclusive import exclusive
-from pipeline.runs.first_pass import dependent_on_cohort
+from pipeline.runs.first_pass import dependent_on_cohort, split_of
 from pipeline.runs.locking import Subject, compare, enter_run, subject_of
 from pipeline.runs.private_sources import PrivateSources, write_sources
 from pipeline.runs.reuse import EarlierRuns, carry_over, earlier_answers, earlier_runs, first_seen
@@ -106,7 +106,8 @@ class CarriedStudies:
 class Start:
     """All that is known of a run before it is written. ``configuration`` is the file that gave it.
 
-    ``first_seen`` goes from a study to the earlier run under the same lock that had it first.
+    ``first_seen`` goes from a study to the earlier run under the same lock that had it first. ``tuning`` are the
+    patients on whom thresholds are tuned.
     """
 
     auditor: Auditor
@@ -118,6 +119,7 @@ class Start:
     key: SiteKey
     lock: LockFile | None = None
     first_seen: Mapping[str, str] = field(default_factory=dict)
+    tuning: frozenset[str] = frozenset()
 
 
 @contextmanager
@@ -146,6 +148,7 @@ def prepare_start(
     config = loaded.config
     opened = open_auditor(config, loaded.folder, pool=pool)
     sources = find_sources(config, opened.pseudonyms, deep=deep)
+    tuning = split_of(config, sources)
     probe = check_model(opened, [source.row for source in sources])
     auditor = replace(with_layers(opened, probe.layers), one_by_one=probe.one_by_one)
     key = load_site_key()
@@ -153,13 +156,19 @@ def prepare_start(
     spec = _spec(loaded, command, auditor, probe, compare(lock, subject, key))
     spec = spec.model_copy(update={"training": training_overlap(config, sources)})
     trust = EarlierRuns(key.public)
-    carried = _carried(auditor, spec.recipes, trust, sources)
+    carried = _carried(auditor, spec.recipes, trust, sources, tuning)
     seen = first_seen(earlier_runs(config.run.output / config.name), trust, spec.lock)
     watch.on_estimate(estimate_run(config, probe, sum(source.study not in carried.whole for source in sources)))
-    return Start(auditor, spec, subject, sources, carried, loaded.path.resolve(), key, lock, seen)
+    return Start(auditor, spec, subject, sources, carried, loaded.path.resolve(), key, lock, seen, tuning)
 
 
-def _carried(auditor: Auditor, recipes: Recipes, trust: EarlierRuns, sources: Sequence[StudySource]) -> CarriedStudies:
+def _carried(
+    auditor: Auditor,
+    recipes: Recipes,
+    trust: EarlierRuns,
+    sources: Sequence[StudySource],
+    tuning: Collection[str],
+) -> CarriedStudies:
     config, layers = auditor.config, auditor.layers
 
     def is_whole(carried: Carried) -> bool:
@@ -167,7 +176,7 @@ def _carried(auditor: Auditor, recipes: Recipes, trust: EarlierRuns, sources: Se
 
     hashes = {source.study: source.sha256 for source in sources}
     answers = earlier_answers(earlier_runs(config.run.output / config.name), trust, recipes, hashes, is_whole)
-    answers = dependent_on_cohort(config, answers)
+    answers = dependent_on_cohort(config, answers, tuning)
     ordered = {
         study: replace(answer, audit=in_order(answer.audit, config, layers)) if answer.masks_hold else answer
         for study, answer in answers.items()
@@ -285,9 +294,9 @@ def write_start(start: Start) -> tuple[Path, RunSpec, tuple[Member, ...]]:
 
 
 def _cut(start: Start) -> tuple[tuple[Member, ...], int]:
-    new = [source.study for source in start.sources if source.study not in start.carried.whole]
+    new = [source for source in start.sources if source.study not in start.carried.whole]
     size = start.auditor.config.run.shard_size or min(max(len(new) // 20, _SMALLEST_SHARD), _LARGEST_SHARD)
-    shard_of = {study: number // size for number, study in enumerate(new)}
+    shard_of, shards = _shards_of(new, start.tuning, size)
     members = tuple(
         Member(
             study=source.study,
@@ -295,10 +304,22 @@ def _cut(start: Start) -> tuple[tuple[Member, ...], int]:
             source_sha256=source.sha256,
             shard=shard_of.get(source.study),
             first_seen=start.first_seen.get(source.study, start.spec.run),
+            tuning=source.patient in start.tuning,
         )
         for source in start.sources
     )
-    return members, -(-len(new) // size)
+    return members, shards
+
+
+def _shards_of(sources: Sequence[StudySource], tuning: Collection[str], size: int) -> tuple[dict[str, int], int]:
+    """Return each study's shard, and how many there are: first those of patients on whom thresholds are tuned."""
+    shard_of: dict[str, int] = {}
+    shards = 0
+    for tunes in (True, False):
+        own = [source.study for source in sources if (source.patient in tuning) == tunes]
+        shard_of |= {study: shards + number // size for number, study in enumerate(own)}
+        shards += -(-len(own) // size)
+    return shard_of, shards
 
 
 def _write(folder: Path, start: Start, spec: RunSpec, members: Sequence[Member]) -> None:

@@ -9,7 +9,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from pipeline.conclusions.tuned import rules_of, tuned_of
 from pipeline.errors import AuditError, InternalError, Stage
+from pipeline.evidence.localisation.tuning import RegionRules
 from pipeline.findings.carried import Carried
 from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import Maps, load_maps, map_key
@@ -44,7 +46,11 @@ def check_archive(folder: Path) -> Iterator[Failure]:
     with WorkerPool() as pool, Run.open(folder, pool=pool) as run, TemporaryDirectory() as scratch:
         layers = tuple(layer.name for layer in run.spec.layers)
         averages = kept_averages(folder, run.spec, run.members)
-        scorer = replace(with_layers(open_scorer(run.config, layers, pool), run.spec.layers), average_masks=averages)
+        scorer = replace(
+            with_layers(open_scorer(run.config, layers, pool), run.spec.layers),
+            average_masks=averages,
+            rules=_rules(run),
+        )
         with open_file_hashes(Path(scratch), deep=True) as hashes:
             for member, audit in zip(run.members, run.audits(), strict=True):
                 source = run.sources.studies.get(member.study)
@@ -55,6 +61,10 @@ def check_archive(folder: Path) -> Iterator[Failure]:
                     yield Failure(FailureKind.SCORES, f"study {member.study}: {why}")
         if averages is not None:
             yield from _other_masks(run, scorer)
+
+
+def _rules(run: Run) -> RegionRules:
+    return rules_of(run.spec, run.members, tuned_of(run.spec, run.members, run.audits()))
 
 
 def _other_masks(run: Run, scorer: Auditor) -> Iterator[Failure]:
@@ -116,7 +126,9 @@ def audit_anew(folder: Path, count: int) -> Iterator[Failure]:
         aligned = with_layers(opened, run.spec.layers)
         averages = kept_averages(folder, run.spec, run.members)
         one_by_one = run.spec.model.one_by_one
-        auditor = replace(aligned, prepared_cache=None, one_by_one=one_by_one, average_masks=averages)
+        auditor = replace(
+            aligned, prepared_cache=None, one_by_one=one_by_one, average_masks=averages, rules=_rules(run)
+        )
         known = (run.spec.model.sha256, run.spec.model.code_sha256)
         if (auditor.loaded.sha256, auditor.loaded.code_sha256) != known:
             yield Failure(FailureKind.RECOMPUTED, "the model here is not the one that was audited")

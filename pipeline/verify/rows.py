@@ -8,16 +8,20 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from pipeline.conclusions.tuned import rules_of, tuned_of
 from pipeline.config import AuditConfig
-from pipeline.errors import OutputError
+from pipeline.errors import ConfigError, OutputError
 from pipeline.evidence.answers import roles_of
+from pipeline.evidence.localisation.region_counts import COUNTED, values_of_counts
+from pipeline.evidence.localisation.tuning import RegionRules, tuning_patients
 from pipeline.findings.facts import Lock
+from pipeline.findings.localisation.curves import CURVE_SHARES
 from pipeline.findings.spec import COHORT_FILE, SPEC_FILE, read_members, read_spec
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder, Shard
 
-__all__ = ["check_arrival", "check_members", "check_recipes", "check_roles", "check_specification"]
+__all__ = ["check_arrival", "check_members", "check_recipes", "check_roles", "check_specification", "check_tuning"]
 
 
 def check_specification(run: RunFolder) -> Iterator[Failure]:
@@ -152,3 +156,39 @@ def _studies_beside(audits: Path, name: str, lock: Lock) -> dict[str, frozenset[
             if spec.lock.digest == lock.digest and spec.run < name:
                 beside[spec.run] = frozenset(member.study for member in read_members(path.parent))
     return beside
+
+
+def check_tuning(run: RunFolder) -> Iterator[Failure]:
+    """Yield where another patient tunes thresholds than the split says, and regions that were drawn by other ones."""
+    audits = run.audits()
+    if run.spec is None or run.members is None or audits is None:
+        return
+    config = run.spec.config
+    try:
+        split = tuning_patients(config.overlap, config.run.seed, [(audit.patient, audit.strata) for audit in audits])
+    except ConfigError as error:
+        yield _contradiction(f"{SPEC_FILE}: {error}", SPEC_FILE)
+        return
+    for member in run.members:
+        if member.tuning != (member.patient in split):
+            sentence = f"{COHORT_FILE}: who tunes thresholds is not what the split says, first study {member.study}"
+            yield Failure(FailureKind.MEMBERS, sentence, COHORT_FILE)
+            return
+    if split:
+        rules = rules_of(run.spec, run.members, tuned_of(run.spec, run.members, audits))
+        for audit in audits:
+            if (why := _drawn_otherwise(audit, rules)) is not None:
+                sentence = f"study {audit.study}: {why}"
+                yield Failure(FailureKind.RESULTS, sentence, COHORT_FILE)
+
+
+def _drawn_otherwise(audit: StudyAudit, rules: RegionRules) -> str | None:
+    """Return what of a study's regions was not drawn by its rule; their counts tell at which threshold they were."""
+    for entry in audit.map_scores:
+        rule = rules.rule_for(audit.patient, entry.target, (entry.method, entry.layer or ""))
+        for score in entry.scores:
+            if score.name in COUNTED and score.value is not None and entry.counts is not None:
+                course = values_of_counts(score.name, entry.counts) if isinstance(rule, float) else None
+                if course is None or course[CURVE_SHARES.index(float(rule))] != score.value:
+                    return f"{score.name} of {entry.method} is not that of the threshold that was tuned on others"
+    return None

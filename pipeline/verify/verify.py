@@ -25,7 +25,14 @@ from pipeline.verify.files import check_files
 from pipeline.verify.lock import check_lock, check_time_stamp, time_stamp_unchecked
 from pipeline.verify.maps import check_maps
 from pipeline.verify.register import check_register, register_unchecked
-from pipeline.verify.rows import check_arrival, check_members, check_recipes, check_roles, check_specification
+from pipeline.verify.rows import (
+    check_arrival,
+    check_members,
+    check_recipes,
+    check_roles,
+    check_specification,
+    check_tuning,
+)
 from pipeline.verify.run_folder import RunFolder, open_run_folder
 
 __all__ = ["UNSEEN", "Verification", "check_fingerprint", "fingerprint_given", "verify_run"]
@@ -44,6 +51,7 @@ _CHECKS: tuple[tuple[Check, FailureKind], ...] = (
     (check_arrival, FailureKind.MEMBERS),
     (check_recipes, FailureKind.RECIPE),
     (check_roles, FailureKind.TARGET_ROLE),
+    (check_tuning, FailureKind.RESULTS),
     (check_maps, FailureKind.MAP),
     (check_results, FailureKind.RESULTS),
     (check_changes, FailureKind.RESULTS),

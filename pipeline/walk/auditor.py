@@ -13,9 +13,12 @@ from pipeline.evidence.baselines import CentrePriors
 from pipeline.evidence.device.engine import engine_for
 from pipeline.evidence.engine import MetricEngine, NumpyEngine
 from pipeline.evidence.localisation.average_mask import AverageMasks
+from pipeline.evidence.localisation.tuning import RegionRules, region_rules
 from pipeline.evidence.metrics.declaration import Metric
+from pipeline.evidence.metrics.map_evidence import MapOnGrid
 from pipeline.evidence.metrics.plugins import load_metrics
 from pipeline.evidence.metrics.registry import METRICS, measured_metrics
+from pipeline.evidence.thresholds import ThresholdRule
 from pipeline.models.load import LoadedModel, choose_device, load_model
 from pipeline.models.prepare import Preparation, build_transforms
 from pipeline.models.prepared_studies import PreparedCache
@@ -36,7 +39,8 @@ class Auditor:
     None where maps are only scored again: nothing can be shown to it then. ``metrics`` are camaudit's own and those of
     installed packages, by name. ``one_by_one`` tells that the model is shown one study at a time, since its answer for
     one would depend on the others. ``shifts`` says by how many cells the maps of a layer are moved. ``average_masks``
-    are those of the run's cohort, where it is to be compared with them.
+    are those of the run's cohort, where it is to be compared with them. ``rules`` say how each map's region is drawn
+    (None: as the configuration alone does).
     """
 
     config: AuditConfig
@@ -55,6 +59,12 @@ class Auditor:
     shifts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     average_masks: AverageMasks | None = None
     engine: MetricEngine = field(default_factory=NumpyEngine)
+    rules: RegionRules | None = None
+
+    def rule_for(self, patient: str, heatmap: MapOnGrid, target: str) -> ThresholdRule:
+        """Return the rule by which a map's region is drawn for a target in a patient."""
+        rules = self.rules or region_rules(self.config.overlap)
+        return rules.rule_for(patient, target, (heatmap.method, heatmap.layer))
 
     @property
     def grids(self) -> dict[str, TokenGrid | Slices]:

@@ -109,12 +109,22 @@ class StudyMeasuring:
 
     def maps(self, maps: StudyMaps) -> list[MapScores]:
         """Carry maps to the study's own grid and score each against every reader's mask."""
-        entries: list[MapScores] = []
-        for (target, method, layer), kept in maps.items():
-            evidence = self._evidence(self._carrier(layer, kept.grid), kept.values, MapNames(method, layer, target))
-            facts = {"map": kept.reference, "map_sha256": kept.sha256, "cell_mm": kept.grid.spacing}
-            entries += self._scores(evidence, target, facts, partial(self._region_at, kept.peak))
-        return entries
+        return [entry for place, kept in maps.items() for entry in self._of_a_map(place, kept)]
+
+    def _of_a_map(self, place: MapPlace, kept: StudyMap) -> list[MapScores]:
+        """Score a map; where it is moved, with what it would score unmoved beside it."""
+        layer = place[2]
+        own = self._carried(place, kept, self._carrier(layer, kept.grid))
+        if not any(self.auditor.shifts.get(layer, ())):
+            return own
+        unmoved = self._carried(place, kept, self._carrier("", kept.grid))
+        return [entry.model_copy(update={"unaligned": other.scores}) for entry, other in zip(own, unmoved, strict=True)]
+
+    def _carried(self, place: MapPlace, kept: StudyMap, carrier: Carrier) -> list[MapScores]:
+        target, method, layer = place
+        evidence = self._evidence(carrier, kept.values, MapNames(method, layer, target))
+        facts = {"map": kept.reference, "map_sha256": kept.sha256, "cell_mm": kept.grid.spacing}
+        return self._scores(evidence, target, facts, partial(self._region_at, kept.peak))
 
     def baselines(self, maps: StudyMaps, targets: Collection[str]) -> list[MapScores]:
         """Score the baselines of some targets, on the grid of each target's first map, which ``maps`` must hold.
@@ -193,6 +203,11 @@ class StudyMeasuring:
         """Return a map that lies on the study's own grid already as evidence."""
         return self.auditor.engine.evidence(heatmap, self.auditor.config.overlap)
 
+    def _ruled(self, evidence: MaskedEvidence, target: str) -> MaskedEvidence:
+        """Return a map as evidence by the target's own rule, where that is another than the one it was made by."""
+        rule = self.auditor.rule_for(self.study.patient, evidence.heatmap, target)
+        return evidence if rule == evidence.rule else replace(evidence, rule=rule)
+
     @cached_property
     def _body(self) -> ShownBody:
         """The body in what the model was shown; a map's whereabouts are told from it."""
@@ -222,6 +237,7 @@ class StudyMeasuring:
 
         ``region_at`` tells where the map's peak lies; None for a baseline, whose peak says nothing of the model.
         """
+        evidence = self._ruled(evidence, target)
         heatmap = evidence.heatmap
         common = {
             **facts,

@@ -18,7 +18,7 @@ _NOT_A_JUDGEMENT = (
 )
 
 
-@section(148, "Clauses")
+@section(149, "Clauses")
 def build(context: Context) -> list[Flowable]:
     """Return a table of the frameworks that the audit's configuration chooses."""
     results = context.results

@@ -6,11 +6,11 @@ from typing import Final
 from pipeline.findings.localisation.curves import ThresholdCurve
 from pipeline.findings.results import Results
 from reports.charts.localisation import froc_charts, threshold_charts
-from reports.numbers import number, share
+from reports.numbers import count, number, plural, share
 from reports.page.layout import GREY, Flowable, columns, note, paragraph, subheading, table
-from reports.page.text import coloured
+from reports.page.text import DASH, coloured
 from reports.registry import Context, section
-from reports.wording import headed, is_baseline, method, methods_in_order
+from reports.wording import headed, is_baseline, method, methods_in_order, metric, words
 
 _SHOWN: Final = ("dice", "voxel_precision", "voxel_recall")
 """Dice and the two that it is made of; the others stand in results.json."""
@@ -23,13 +23,14 @@ def build(context: Context) -> list[Flowable]:
     """Return a table for each label and metric: maps down, thresholds across."""
     results = context.results
     if not results.curves:
-        return [paragraph("No region was held against a mask, so none could have been drawn otherwise.")]
-    content: list[Flowable] = [paragraph(_READING), *threshold_charts(results), *froc_charts(results)]
+        nothing = paragraph("No region was held against a mask, so none could have been drawn otherwise.")
+        return [*_tuned(results), nothing]
+    content: list[Flowable] = [*_tuned(results), paragraph(_READING), *threshold_charts(results), *froc_charts(results)]
     for label in dict.fromkeys(curve.label for curve in results.curves):
-        for metric in _SHOWN:
-            curves = [curve for curve in results.curves if (curve.label, curve.metric) == (label, metric)]
+        for name in _SHOWN:
+            curves = [curve for curve in results.curves if (curve.label, curve.metric) == (label, name)]
             if curves:
-                content += subheading(headed(results, metric) + ("" if label is None else f", {label}"))
+                content += subheading(headed(results, name) + ("" if label is None else f", {label}"))
                 content.append(_table(results, curves))
     return [*content, note(*_notes(results.curves))]
 
@@ -38,6 +39,41 @@ _READING: Final = (
     "A map has no edge of its own: where its region ends is the threshold's choice, and the scores above hold for one. "
     "Here each voxel above a share of the map's maximum belongs to the region, whatever the rule of this audit is."
 )
+
+
+def _tuned(results: Results) -> list[Flowable]:
+    """Return the thresholds that were tuned, and who counts in nothing that follows from them."""
+    if not results.tuned:
+        return []
+    flow = results.flow
+    who = plural(flow.tuning_patients, "patient")
+    apart = (
+        f"Thresholds were tuned on {who} ({plural(flow.tuning, 'study', 'studies')} of the {count(flow.analysed)} "
+        "analysed), chosen before any score. They count in no metric of a region, in no estimate of it and in no "
+        "criterion; the other metrics keep them."
+    )
+    shape = columns(("Label", 24), ("Map", 34), ("Share of the maximum", 22, True), ("Mean there", 18, True),
+                    ("Patients", 14, True), ("Note", 40))  # fmt: skip
+    rows = [
+        (
+            tuned.label,
+            method(results, f"{tuned.method}@{tuned.layer}" if _at_layers(results, tuned.method) else tuned.method),
+            DASH if tuned.share is None else share(tuned.share),
+            number(tuned.value),
+            f"{tuned.patients}",
+            words(tuned.reason) if tuned.reason else _EDGE if tuned.at_edge else "",
+        )
+        for tuned in results.tuned
+    ]
+    return [*subheading(f"Tuned for the highest {metric(results, results.tuned[0].metric)}"), paragraph(apart),
+            table(shape, rows)]  # fmt: skip
+
+
+_EDGE: Final = "at the end of the grid: a better one may lie beyond"
+
+
+def _at_layers(results: Results, name: str) -> bool:
+    return len({tuned.layer for tuned in results.tuned if tuned.method == name}) > 1
 
 
 def _table(results: Results, curves: Sequence[ThresholdCurve]) -> Flowable:

@@ -2,7 +2,8 @@
 
 from pipeline.findings.localisation.curves import CURVE_SHARES, ThresholdCurve
 from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
-from tests.reports.example import results
+from pipeline.findings.localisation.tuning import TunedThreshold
+from tests.reports.example import estimate, results
 from tests.reports.test_sentences import said
 
 
@@ -78,3 +79,33 @@ def test_trends_of_few_patients_are_not_shown():
     assert "Rank correlation with" not in words
     assert "need more patients than there are" in words
     assert "nothing is known of the lesions" in said("Results: lesions", results(lesion_strata=()))
+
+
+def test_tuned_thresholds_are_told_with_who_is_not_judged():
+    flow = results().flow.model_copy(update={"tuning": 9, "tuning_patients": 8})
+    facts = {"label": "nodule", "method": "gradcam", "layer": "l", "metric": "dice", "patients": 8, "studies": 9}
+    tuned = (
+        TunedThreshold(**facts, share=0.35, value=0.61, values=(0.1,) * 19),
+        TunedThreshold(**{**facts, "layer": "m"}, share=0.95, value=0.3, at_edge=True, values=(0.1,) * 19),
+        TunedThreshold(
+            **{**facts, "method": "random_map", "layer": None}, share=None, reason="too_few_tuning_patients"
+        ),
+    )
+    words = said("Results: other thresholds", results(tuned=tuned, flow=flow))
+    assert "tuned on 8 patients (9 studies of the 44 analysed), chosen before any score" in words
+    assert "nodule | Grad-CAM at l | 35 % | 0.61 | 8" in words
+    assert "Grad-CAM at m | 95 % | 0.30 | 8 | at the end of the grid" in words
+    assert "Random map (baseline) | \u2014 | \u2014 | 8 | too few tuning patients" in words
+
+
+def test_moved_maps_stand_beside_unmoved_ones():
+    words = said("Results: maps moved and unmoved", results(unaligned=(estimate("hit_rate", "gradcam", 0.431),)))
+    assert "Hit rate | Grad-CAM | 0.71 [0.62, 0.81] | 0.43 [0.37, 0.49]" in words
+    assert "Criteria are judged on the moved maps" in words
+
+
+def test_maps_that_were_not_moved_or_to_no_effect_are_told():
+    assert "No map was moved" in said("Results: maps moved and unmoved", results())
+    rule = "Otsu; maps lie where their layer's cells were measured to look"
+    words = said("Results: maps moved and unmoved", results(overlap_rule=rule))
+    assert "no estimate of this audit changed by that" in words

@@ -17,7 +17,9 @@ from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layer
 from pipeline.studies.consensus import CONSENSUS
 from pipeline.vocabulary import Stratum, TargetRole
 
-__all__ = ["NOT_ANALYSED", "NOT_EXPLAINED", "NOT_READ", "Unit", "decisive_scores", "in_stratum", "units_of"]
+__all__ = [
+    "NOT_ANALYSED", "NOT_EXPLAINED", "NOT_READ", "TUNING_PATIENT", "Unit", "decisive_scores", "in_stratum", "units_of",
+]  # fmt: skip
 
 NOT_ANALYSED = "not_analysed"
 """Why a unit of a study that was excluded or failed has no score."""
@@ -27,6 +29,10 @@ NOT_READ = "not_read"
 
 NOT_EXPLAINED = "no_map"
 """Why a unit has no score whose target was not explained."""
+
+
+TUNING_PATIENT = "tuning_patient"
+"""Why a metric of the region has no score in a patient on whom the threshold was tuned: he counts in none of them."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,8 @@ class Unit:
     to each reader's own value or reason; a consensus is no reader.
 
     ``role`` says why the target was explained: one that was called wrongly belongs to no stratum. ``reference`` are the
-    findings that the reference names, ``called`` the labels that the model calls (None: it was not asked).
+    findings that the reference names, ``called`` the labels that the model calls (None: it was not asked). ``tuned``
+    are the metrics that a threshold has a part in which was tuned on this patient.
     """
 
     study: str
@@ -56,6 +63,7 @@ class Unit:
     role: TargetRole = "reference"
     reference: tuple[str, ...] = ()
     called: tuple[str, ...] | None = ()
+    tuned: Collection[str] = ()
 
     @property
     def readers_named(self) -> frozenset[str]:
@@ -71,6 +79,8 @@ class Unit:
 
     def score(self, name: str, metric: str) -> float | str:
         """Return the value of a map's metric, or the reason why there is none."""
+        if metric in self.tuned:
+            return TUNING_PATIENT
         return self.absent or self.scores.get((name, metric), NOT_EXPLAINED)
 
 
@@ -89,16 +99,23 @@ def units_of(
     metrics: Collection[str] = tuple(METRICS),
     labels: Collection[str] = (),
     wrong: _Wrong = _none_wrong,
+    tuning: tuple[Collection[str], Collection[str]] = ((), ()),
 ) -> tuple[Unit, ...]:
     """Cut studies into units; ``metrics`` are the names of those that the run measured, ``labels`` the findings.
 
     With ``labels``, a target that the reference says is present and that was not explained is a unit without scores,
     where the study has masks, and so is each present label of a study with masks that was not analysed. ``wrong`` tells
-    which labels a study was called wrongly: one that was not explained is a unit without scores as well.
+    which labels a study was called wrongly: one that was not explained is a unit without scores as well. ``tuning`` are
+    the patients on whom thresholds were tuned, and the metrics that these have a part in.
     """
     rows = list(audits)
     at_layers = methods_at_layers(row for row in rows if row.status == "analysed")
-    return tuple(unit for audit in rows for unit in _units(audit, at_layers, metrics, (labels, wrong)))
+    patients, tuned = tuning
+    return tuple(
+        replace(unit, tuned=tuned) if unit.patient in patients else unit
+        for audit in rows
+        for unit in _units(audit, at_layers, metrics, (labels, wrong))
+    )
 
 
 def _units(

@@ -12,6 +12,7 @@ from pipeline.evidence.device.evidence import DeviceEvidence, DeviceHeatmap, Dev
 from pipeline.evidence.device.resampling import DeviceResampling
 from pipeline.evidence.engine import Carrier, MapNames, MetricEngine, NumpyEngine
 from pipeline.evidence.metrics.map_evidence import LesionLimits, MapOnGrid, MarkedVoxels, MaskedEvidence, RegionOverlap
+from pipeline.evidence.metrics.registry import drawn_by
 from pipeline.studies.geometry import Geometry, Resampling
 from pipeline.studies.volume import Heatmap, Mask
 from pipeline.vocabulary import Scoring
@@ -79,4 +80,4 @@ class _DeviceCarrier:
 
 def _evidence(heatmap: MapOnGrid, values: torch.Tensor, overlap: OverlapConfig) -> DeviceEvidence:
     limits = LesionLimits(overlap.tolerance_mm, overlap.smallest_lesion)
-    return DeviceEvidence(heatmap, overlap.threshold, limits, values=values)
+    return DeviceEvidence(heatmap, drawn_by(overlap), limits, values=values)

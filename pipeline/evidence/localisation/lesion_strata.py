@@ -29,6 +29,7 @@ _UNITS: Final[Mapping[LesionFeature, str]] = {
     "elongation": "1",
     "irregularity": "1",
 }
+_DIGITS: Final = 6  # that equal masks on grids whose affines were stored in float32 share
 _THIRDS: Final[tuple[LesionStratum, ...]] = ("lowest", "middle", "highest")
 
 Features = Mapping[tuple[str, str], Mapping[LesionFeature, float]]
@@ -83,7 +84,8 @@ def _decisive(shapes: Iterable[MaskShape], label: str) -> list[MaskShape]:
 
 def _features(shapes: Sequence[MaskShape], *, with_size: bool) -> dict[LesionFeature, float]:
     names = [name for name in get_args(LesionFeature) if with_size or name != "size"]
-    return {name: float(np.mean([getattr(shape, name) for shape in shapes])) for name in names}
+    means = {name: float(np.mean([getattr(shape, name) for shape in shapes])) for name in names}
+    return {name: float(f"{value:.{_DIGITS}g}") for name, value in means.items()}
 
 
 def _strata(feature: LesionFeature, label: str, features: Features, *, unit: str) -> LesionStrata | None:
@@ -109,7 +111,8 @@ def lesion_estimates(
 ) -> tuple[Estimate, ...]:
     """Return every real map's every metric in each stratum of the lesions, among the reference-positive units.
 
-    Where there are several labels a study is of the stratum that its label's own masks make.
+    Where there are several labels a study is of the stratum that its label's own masks make. A feature by which all
+    studies are of one stratum has no estimates.
     """
     groups: dict[tuple[LesionFeature, LesionStratum], list[Unit]] = defaultdict(list)
     for part in cohort.strata:
@@ -118,7 +121,8 @@ def lesion_estimates(
             if value is not None and part.label in (None, unit.target):
                 groups[part.feature, _stratum(part.feature, value, part.cuts)].append(unit)
     names = _map_names(units)
-    ordered = [(feature, stratum) for feature in LESION_FEATURES for stratum in LESION_STRATA]
+    parted = Counter(feature for feature, _ in groups)  # a feature that parts nothing would repeat the whole
+    ordered = [(name, stratum) for name in LESION_FEATURES if parted[name] > 1 for stratum in LESION_STRATA]
     return tuple(
         mean_estimate(groups[key], scale, name, "reference_positive", bootstrap, group_name(*key))
         for key in ordered

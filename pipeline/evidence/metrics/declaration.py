@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, get_args
 
-from pipeline.evidence.metrics.map_evidence import RegionOverlap
+import numpy as np
+
+from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap
+from pipeline.evidence.thresholds import UNDEFINED_RULE
 from pipeline.findings.facts import MetricFacts
+from pipeline.studies.geometry import Geometry
+from pipeline.studies.volume import Heatmap
 from pipeline.vocabulary import Better, Fidelity
 
 __all__ = ["INVARIANCES", "Metric", "metric"]
@@ -29,6 +34,7 @@ INVARIANCES = {
 
 _NAME, _UNIT = re.compile(r"[a-z][a-z0-9_]{1,39}"), re.compile(r"1|[A-Za-z][A-Za-z0-9/]{0,9}")
 _TITLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ()-]{0,39}")  # no letter that only looks like another metric's
+_ASKED = "region_asked_for"
 _PROSE = 400  # the most characters
 
 
@@ -92,7 +98,22 @@ class Metric:
             package=self.package,
             package_version=self.package_version,
             source_sha256=self.source_sha256,
+            thresholded=asks_for_region(self.function),
         )
+
+
+def asks_for_region(function: Measure) -> bool:
+    """Tell whether a metric looks at the map's region, on a scene that has none; true of one that breaks there."""
+    values = np.zeros((4, 4, 4), np.float32)
+    values[1, 2, 3], values[2, 2, 2] = 1.0, 0.5
+    geometry = Geometry(values.shape, np.eye(4))
+    heatmap = Heatmap(values, geometry, np.ones(values.shape, bool), "", "", "")
+    evidence = MaskedEvidence(heatmap, f"{UNDEFINED_RULE}{_ASKED}")
+    try:
+        function(RegionOverlap(evidence, MarkedVoxels(values == 0.5, geometry)))
+    except Exception:  # noqa: BLE001 - a third party's function may raise anything
+        return True
+    return False
 
 
 def metric(

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pipeline.evidence.metrics.parts import Pieces, Surface, nearest, pieces_of
 from pipeline.evidence.thresholds import (
     CHEXLOCALIZE,
+    UNDEFINED_RULE,
     RisingValues,
     ThresholdRule,
     filled_contours,
@@ -157,7 +158,11 @@ class MaskedEvidence:
         """The value above which a voxel belongs to the region, a float32 number; None for a degenerate map.
 
         A rule may do more than compare (``otsu-chexlocalize`` fills contours): the region is ``region``.
+
+        Raises:
+            Undefined: where the rule draws no region, for its reason.
         """
+        self._require_rule()
         if self.degenerate or not self._applies:
             return None
         return threshold_of_chexlocalize(self.ordered) if self.fills else threshold_of(self.rule, self.rising)
@@ -167,7 +172,8 @@ class MaskedEvidence:
         """Voxels with H above the threshold; empty for a degenerate map.
 
         Raises:
-            Undefined: ``rule_for_pictures`` for a volume, where the rule is defined for pictures alone.
+            Undefined: ``rule_for_pictures`` for a volume, where the rule is defined for pictures alone; where the rule
+                draws no region, its reason.
         """
         return self.region_array()
 
@@ -177,6 +183,7 @@ class MaskedEvidence:
         Raises:
             Undefined: as ``region``.
         """
+        self._require_rule()
         if not self._applies:
             raise Undefined("rule_for_pictures")
         if self.threshold is None:
@@ -206,6 +213,10 @@ class MaskedEvidence:
     def maxima(self) -> NDArray[np.intp]:
         """The voxels that are tied for the largest H, as flat indices; of a map that is not degenerate."""
         return np.flatnonzero(self.positive == self.ordered[-1])
+
+    def _require_rule(self) -> None:
+        if isinstance(self.rule, str) and self.rule.startswith(UNDEFINED_RULE):
+            raise Undefined(self.rule.removeprefix(UNDEFINED_RULE))
 
     @property
     def fills(self) -> bool:

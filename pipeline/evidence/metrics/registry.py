@@ -5,7 +5,7 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Final
 
-from pipeline.config import AuditConfig, OverlapConfig
+from pipeline.config import AuditConfig, OverlapConfig, TunedConfig
 from pipeline.errors import ConfigError, closest
 from pipeline.evidence.metrics.declaration import Metric
 from pipeline.evidence.metrics.distance import (
@@ -28,11 +28,12 @@ from pipeline.evidence.metrics.ranking import (
     voxel_auroc,
 )
 from pipeline.evidence.metrics.region import dice, iou, voxel_precision, voxel_recall, voxel_specificity
+from pipeline.evidence.thresholds import UNDEFINED_RULE, ThresholdRule
 from pipeline.findings.scores import Score
 from pipeline.studies.volume import Heatmap
 from pipeline.vocabulary import Better
 
-__all__ = ["METRICS", "directions", "evidence_of", "measured_metrics", "score_all", "undefined_scores"]
+__all__ = ["METRICS", "directions", "drawn_by", "evidence_of", "measured_metrics", "score_all", "undefined_scores"]
 
 _LISTED = (
     iou,
@@ -82,9 +83,15 @@ def directions(metrics: Iterable[Metric] = _LISTED) -> dict[str, Better]:
     return {metric.name: metric.better for metric in metrics}
 
 
-def evidence_of(heatmap: Heatmap, overlap: OverlapConfig) -> MaskedEvidence:
-    """Return a map as evidence by the rules of a configuration."""
-    return MaskedEvidence(heatmap, overlap.threshold, LesionLimits(overlap.tolerance_mm, overlap.smallest_lesion))
+def drawn_by(overlap: OverlapConfig) -> ThresholdRule:
+    """Return the rule by which a region is drawn; of one that is tuned for each label none is known here."""
+    return f"{UNDEFINED_RULE}not_tuned" if isinstance(overlap.threshold, TunedConfig) else overlap.threshold
+
+
+def evidence_of(heatmap: Heatmap, overlap: OverlapConfig, rule: ThresholdRule | None = None) -> MaskedEvidence:
+    """Return a map as evidence by the rules of a configuration; ``rule`` draws the region where none of it does."""
+    given = drawn_by(overlap) if rule is None else rule
+    return MaskedEvidence(heatmap, given, LesionLimits(overlap.tolerance_mm, overlap.smallest_lesion))
 
 
 def score_all(overlap: RegionOverlap, metrics: Iterable[Metric] = _LISTED) -> tuple[Score, ...]:

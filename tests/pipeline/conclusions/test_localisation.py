@@ -52,5 +52,6 @@ def test_lesions_are_parted_by_the_masks_and_stand_among_the_subgroups(finished)
     assert sum(parts["size"].studies.values()) == results.curves[0].studies
     assert parts["size"].unit == "mm3"
     groups = {estimate.group for estimate in results.estimates if estimate.group}
-    assert "number of lesions (masks)=one" in groups
+    assert "lesion size (masks)=lowest third" not in groups  # all lesions are alike
+    assert groups == {"site=a", "site=b"}
     assert {trend.reason for trend in results.lesion_trends} == {"fewer than 10 patients"}

@@ -8,6 +8,7 @@ import pytest
 from pipeline.errors import ConfigError
 from pipeline.findings.facts import LayerFacts
 from pipeline.runs.measure import measure_run
+from pipeline.runs.run import Run
 from pipeline.runs.start import StartWatch
 from pipeline.studies.geometry import Geometry, cells, plan
 from pipeline.walk.alignment import map_resampling, with_layers
@@ -56,6 +57,29 @@ def test_maps_moved_by_the_measured_shift_hit(runs):
     assert hit_rates(moved)["gradcam"] >= 0.8
     assert "maps lie where their layer's cells were measured to look" in moved.overlap_rule
     assert "measured to look" not in grid.overlap_rule
+
+
+def test_both_results_stand_in_one_run(runs):
+    """The unmoved estimates of the moved run are those of the run on the grid, to the last bit, bounds and all."""
+    grid, moved = (results for _, results in runs.values())
+    on_the_grid = {
+        (estimate.metric, estimate.method): estimate
+        for estimate in grid.estimates
+        if (estimate.among, estimate.group) == ("reference_positive", None)
+    }
+    assert grid.unaligned == ()
+    assert {estimate.method for estimate in moved.unaligned} == {"gradcam"}
+    assert "hit_rate" in {estimate.metric for estimate in moved.unaligned}
+    for estimate in moved.unaligned:
+        assert estimate == on_the_grid[estimate.metric, estimate.method]
+
+
+def test_a_baseline_is_not_moved_and_has_one_result(runs):
+    folder, _ = runs["receptive_field"]
+    entries = [entry for audit in Run.open(folder, pool=POOL).audits() for entry in audit.map_scores]
+    scored = [entry for entry in entries if entry.reader is not None]
+    assert {bool(entry.unaligned) for entry in scored if entry.map is None} == {False}
+    assert {len(entry.unaligned) == len(entry.scores) for entry in scored if entry.map is not None} == {True}
 
 
 def test_maps_that_are_kept_give_the_other_result_without_the_model(runs):

@@ -55,6 +55,8 @@ def test_no_score_moves_a_cut():
 def test_a_study_on_the_cut_is_of_the_lower_part_and_equal_masks_are_of_one():
     part = strata_of(planted([4, 4, 4, 4], [0.1] * 4))[None, "size"]
     assert part.studies == {"lowest": 4, "middle": 0, "highest": 0}
+    rounded = strata_of(planted([1091.9999846, 1092.0, 1092.0000126], [0.1] * 3))[None, "size"]
+    assert rounded.studies == {"lowest": 3, "middle": 0, "highest": 0}  # as affines in float32 leave them
 
 
 def test_one_lesion_or_several():
@@ -64,6 +66,7 @@ def test_one_lesion_or_several():
     ]
     assert strata_of(rows)[None, "lesions"].studies == {"single": 1, "several": 1}
     assert estimates_of(rows)["number of lesions (masks)=several", "gradcam"].value == 0.4
+    assert estimates_of(rows[:1]) == {}  # what parts nothing is not the whole once more
 
 
 def test_baselines_have_no_strata_and_the_readers_are_averaged():
