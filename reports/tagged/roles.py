@@ -48,8 +48,8 @@ def _steps(flowable: Flowable) -> tuple[Step, ...]:
     key = ("flowable", id(flowable), flowable)
     if isinstance(flowable, PlainParagraph):
         return (Step("P", key),)
-    if isinstance(flowable, TableOfContents):
-        return (Step("TOC", key),)
+    if isinstance(flowable, TableOfContents):  # ours says itself what its lines are
+        return (Step("P", key),)
     if isinstance(flowable, PlainTable):  # of a class that is not ours: its cells cannot be told apart
         return (Step("Div", key),)
     words = getattr(flowable, "alternative_text", None) or getattr(flowable, "alt", None)

@@ -1,4 +1,4 @@
-"""What a report costs: ``python -m tests.benchmarks.report_size``.
+"""What a report costs: ``python -m tests.benchmarks.reports.size``.
 
 A cohort of 1,000 studies of which 40 are shown, each with two planes of 512 x 512 noisy pixels, two experts and three
 maps; and the same cohort with more of them shown, for what a case adds. In a process each: elapsed and CPU seconds, the
@@ -71,7 +71,7 @@ def render_alone(folder: Path) -> None:
 
 def measured(folder: Path) -> tuple[float, float, float, float]:
     """Return elapsed seconds, CPU seconds, peak bytes and the file's bytes of a rendering in a fresh process."""
-    command = [sys.executable, "-m", "tests.benchmarks.report_size", str(folder)]
+    command = [sys.executable, "-m", "tests.benchmarks.reports.size", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     elapsed, worked, memory, size = (float(part) for part in done.stdout.split())
     return elapsed, worked, memory, size
