@@ -126,7 +126,9 @@ class Structure:
         if tag == "H+":
             return f"H{min(self._heading + 1, 6)}"
         if len(tag) == 2 and tag[0] == "H":
-            self._heading = int(tag[1])
+            # no level is jumped over: a sheet without a title begins with its first heading
+            self._heading = min(int(tag[1]), self._heading + 1)
+            return f"H{self._heading}"
         return tag
 
     def _place(self, parent: Element | None, element: Element) -> None:

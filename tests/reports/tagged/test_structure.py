@@ -60,6 +60,12 @@ def test_headings_paragraphs_and_lists_are_what_they_are():
     assert faults(pdf, (*TREE, "headings")) == []
 
 
+def test_no_level_of_headings_is_jumped_over():
+    pdf = drawn([Heading("Study", 0, "a"), *subheading("Scores"), paragraph("x")])
+    assert words_by_element(pdf) == [("H1", "Study"), ("Sect H2", "Scores"), ("Sect P", "x")]
+    assert faults(pdf, (*TREE, "headings", "first heading")) == []
+
+
 def test_a_paragraph_over_pages_is_one_paragraph():
     words = " ".join(f"word{number}" for number in range(300))
     pdf = drawn([paragraph("before"), paragraph(words), *bullets([words])])
@@ -186,9 +192,9 @@ def test_a_link_inside_a_paragraph_stands_where_its_words_do():
     text = joined("see ", link("case 7", "seven"), " and ", bold("more"), " of it")
     pdf = drawn([Heading("Case seven", 0, "seven"), paragraph(text), paragraph(link("all of it", "seven"))], 300)
     assert words_by_element(pdf)[1:] == [
-        ("Sect P", "see and more of it"),
-        ("Sect P Link", "case 7"),
-        ("Sect P Link", "all of it"),
+        ("P", "see and more of it"),
+        ("P Link", "case 7"),
+        ("P Link", "all of it"),
     ]
     first = next(node for node in read_tree(pdf).nodes if node.tag == "P")
     assert [isinstance(kid, int) for kid in first.object.K] == [True, False, True]  # the link is in its place
