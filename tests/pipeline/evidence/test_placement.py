@@ -58,6 +58,8 @@ def test_what_the_model_never_saw_is_no_part_of_the_body():
     seen[1, 1] = False
     place = placed([[0, 0, 0, 0, 1], [0, 5, 1, 0, 0], [0, 0, 0, 0, 0]], BODY, seen)
     assert place.body_share == pytest.approx(2 / 14)
+    values = [[0, 0, 0, 0, 1], [0, 5, 1, 0, 0], [0, 0, 0, 0, 0]]
+    assert placement_of(evidence_of(heatmap(values, seen), OverlapConfig()), heatmap(BODY)) == place
     assert place.energy_in_body == pytest.approx(1 / 2)
 
 

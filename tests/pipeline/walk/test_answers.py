@@ -301,3 +301,36 @@ def test_several_findings_of_a_reader_are_held_against_together(tmp_path):
     own = {e.target: e.mask_share for e in audit.map_scores if e.target_role == "reference" and e.method == "gradcam"}
     assert entry.mask_share == pytest.approx(own["other"] + own["malignant"])
     assert scores(audit, "benign", "answered") == [1.0]
+
+
+@pytest.mark.parametrize("case", ["not in the reference", "unreadable"])
+def test_only_what_a_reader_marked_whole_of_the_references_findings_counts(tmp_path, case):
+    config = plant_answers(tmp_path, ("malignant_called_benign",))
+    archive = tmp_path / "archive"
+    (archive / "beside.nii.gz").write_bytes((archive / "study00_ben.nii.gz").read_bytes())
+    if case == "unreadable":
+        DAMAGE["unreadable"](archive / "beside.nii.gz")
+    label = "malignant" if case == "not in the reference" else "malignant;other"
+    (archive / "manifest.csv").write_text(
+        "study,patient,image,label,mask:anna:malignant,mask:anna:other\n"
+        f"study00,patient00,study00.nii.gz,{label},study00_anna.nii.gz,beside.nii.gz\n"
+    )
+    settings = ["model.output=sigmoid", "model.labels=[other,benign,malignant]", "model.arguments.independent=true"]
+    (audit,) = audited(config, *settings, cases=("study",))[0].values()
+    (entry,) = [e for e in audit.map_scores if (e.target_role, e.method) == ("answered", "gradcam")]
+    if case == "unreadable":
+        assert scores(audit, "benign", "answered") == ["unsupported_format"]
+    else:
+        (own,) = [e for e in audit.map_scores if (e.target, e.method) == ("malignant", "gradcam")]
+        assert entry.mask_share == own.mask_share
+
+
+def test_a_study_that_nobody_knows_the_truth_of_is_not_explained(tmp_path, monkeypatch):
+    config = plant_answers(tmp_path, ("false_alarm",))
+    manifest = tmp_path / "archive" / "manifest.csv"
+    manifest.write_text("study,patient,image\nstudy00,patient00,study00.nii.gz\n")
+    auditor, sources = opened(config)
+    explained, _ = counted(auditor, monkeypatch)
+    (audit,), maps = audit_studies(auditor, sources)
+    assert (audit.reference, audit.predicted, audit.map_scores) == (None, ("malignant",), ())
+    assert (explained, maps) == ([], {})
