@@ -77,7 +77,7 @@ MUTANTS: list[Mutant] = [
         "pipeline/runs/first_pass.py",
         ("stale=carried.stale | baselines", "stale=carried.stale"),
         ("places[patients[study], (", "places[study, ("),
-        ("        check_file(folder, name, recorded)\n", "        pass\n"),
+        ("    for name in names:\n        check_file(folder, name, recorded)\n", ""),
         tests=("tests/pipeline/runs/test_average_mask.py",),
     ),
     *of(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from nibabel.orientations import apply_orientation, io_orientation, ornt_transform
 
+from pipeline.errors import OutputError
 from pipeline.evidence.localisation.average_mask import CELLS, filled_cells
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels, RegionOverlap
 from pipeline.evidence.metrics.ranking import average_precision
@@ -159,6 +160,15 @@ def test_masks_that_are_not_the_archives_are_told(finished, tmp_path):
     assert any("not all read before the first study was scored" in sentence for sentence in sentences)
     deep = [failure.sentence for failure in check_archive(copied)]
     assert any(sentence.startswith(f"{masks_file(0)}: the masks of study {key.partition('/')[0]}") for sentence in deep)
+
+
+def test_masks_that_were_altered_meanwhile_are_not_used(tmp_path):
+    folder = begin(planted(tmp_path, 12), pool=POOL)
+    work(folder, 0, pool=POOL)
+    path = folder / masks_file(1)
+    path.write_bytes((folder / masks_file(0)).read_bytes())
+    with pytest.raises(OutputError, match=r"masks/0001\.npz: is not the file that the run wrote"):
+        work(folder, 1, pool=POOL)
 
 
 def test_one_more_patient_changes_every_score_and_no_map_is_computed_again(tmp_path):

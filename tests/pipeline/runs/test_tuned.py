@@ -112,7 +112,7 @@ def test_another_shard_first_is_refused(tmp_path):
         work(folder, read_run(folder)[0].shards - 1, pool=POOL)
 
 
-def test_a_second_run_and_other_shards_give_the_same(finished, tmp_path):
+def test_a_second_run_scores_the_others_anew_and_gives_the_same(finished):
     config, folder, results = finished
     again, repeated = complete(config)
     assert repeated.tuned == results.tuned
@@ -120,7 +120,9 @@ def test_a_second_run_and_other_shards_give_the_same(finished, tmp_path):
     assert repeated.flow.maps_reused == repeated.flow.maps
     assert (again / "per_study.csv").read_bytes() == (folder / "per_study.csv").read_bytes()
     assert failures_of(again) == []
-    del tmp_path
+    mapped = {audit.study for audit in Run.open(again, pool=POOL).audits() if audit.map_scores}
+    scored_anew = {member.study for member in read_members(again) if member.shard is not None}
+    assert scored_anew == {member.study for member in read_members(again) if not member.tuning} & mapped
 
 
 @pytest.mark.parametrize("column", ["site", "nothing"])
