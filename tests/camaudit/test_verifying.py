@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from camaudit import AuditError, audit, verify
+from pipeline.verify.conclusions import _holds
 from tests.pipeline.planted import plant
 
 
@@ -33,3 +34,10 @@ def test_a_verification_loads_no_torch(audited):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["[]"]
+
+
+def test_a_table_is_its_lines_and_nothing_else(tmp_path):
+    path, lines = tmp_path / "per_study.csv", [b"a,b\n", b"1,2\n"]
+    for content, same in ((b"a,b\n1,2\n", True), (b"a,b\n1,2\n\n", False), (b"a,b\n1,2", False), (b"a,b\n", False)):
+        path.write_bytes(content)
+        assert _holds(path, lines) == same

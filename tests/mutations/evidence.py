@@ -217,7 +217,10 @@ MUTANTS: list[Mutant] = [
         ("    if clusters < MINIMUM_PATIENTS:", "    if False:"),
         ("if len(set(values)) == 1:", "if False:"),
         ("weights @ sums / (weights @ counts)", "weights @ (sums / counts) / weights.sum(axis=1)"),
-        ("PCG64(seed)", "PCG64()"),
+        ("PCG64(seed))\n    step", "PCG64())\n    step"),
+        ("PCG64(seed))\n    drawn", "PCG64())\n    drawn"),
+        ("(counts == 1).all()", "True"),
+        ("(sums[taken] / counts[taken])", "sums[taken]"),
         ("tail = 100 * (1 - confidence) / 2", "tail = 100 * (1 - confidence)"),
         ("(here * (below - tied / 2))", "(here * below)"),
         ("(here * (below - tied / 2))", "(here * (below - tied))"),
@@ -226,7 +229,10 @@ MUTANTS: list[Mutant] = [
             "return np.array([numbers.setdefault(patient, len(numbers)) for patient in patients], dtype=np.intp)",
             "return np.arange(len(patients))",
         ),
-        tests=("tests/pipeline/evidence/cohort/test_bootstrap.py",),
+        tests=(
+            "tests/pipeline/evidence/cohort/test_bootstrap.py",
+            "tests/pipeline/evidence/cohort/test_large_cohorts.py",
+        ),
     ),
     *of(
         "pipeline/evidence/equivalence.py",

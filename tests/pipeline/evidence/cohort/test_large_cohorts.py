@@ -30,6 +30,7 @@ def test_bins_give_the_interval_of_the_patients_themselves(monkeypatch, law):
     assert by_bin.low == pytest.approx(by_patient.low, abs=0.1 * width)
     assert by_bin.high == pytest.approx(by_patient.high, abs=0.1 * width)
     assert by_bin != by_patient  # other draws
+    assert by_bin == interval(values)
 
 
 def test_patients_of_several_studies_are_drawn_as_they_are(monkeypatch):

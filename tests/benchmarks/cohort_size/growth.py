@@ -167,7 +167,3 @@ def main() -> int:
         if process.exitcode:
             return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
