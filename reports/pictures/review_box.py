@@ -6,6 +6,7 @@ from reportlab.platypus import Flowable
 from reports.page.fonts import BOLD, REGULAR, width_of
 from reports.page.layout import CONTENT, GREY, INK, RULE
 from reports.pictures.panel_row import stroke
+from reports.tagged.elements import Step
 
 __all__ = ["ReviewBox"]
 
@@ -25,6 +26,10 @@ class ReviewBox(Flowable):  # type: ignore[misc]  # ReportLab has no types
     def wrap(self, *_available: float) -> tuple[float, float]:
         """Return its own size, whatever is available."""
         return self.width, self.height
+
+    def steps(self) -> tuple[Step, ...]:
+        """Return its words as one paragraph."""
+        return (Step("P", self),)
 
     def draw(self) -> None:
         """Draw the frame, the choices and the lines."""

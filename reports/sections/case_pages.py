@@ -1,10 +1,12 @@
 """A page for each study that the report shows."""
 
+from functools import partial
+
 from reportlab.platypus import PageBreak
 
 from reports.case_page import case_page
 from reports.page.document import PAGE_HEIGHT
-from reports.page.layout import Flowable, paragraph
+from reports.page.layout import Deferred, Flowable, paragraph
 from reports.registry import Context, section
 
 _HEADING = 34.0
@@ -21,5 +23,5 @@ def build(context: Context) -> list[Flowable]:
     for place, case in enumerate(cases, 1):
         room = PAGE_HEIGHT - (_HEADING if place == 1 else 0)
         content += [PageBreak()] if place > 1 else []
-        content += case_page(context, case, f"Case {place}: {case.study}", room)
+        content.append(Deferred(partial(case_page, context, case, f"Case {place}: {case.study}", room)))
     return [*content, PageBreak()]
