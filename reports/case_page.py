@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from hashlib import sha256
 
 from pipeline.errors import OutputError
 from pipeline.findings.panels import CasePanels
@@ -23,7 +24,7 @@ from reports.page.layout import (
     table,
     together,
 )
-from reports.page.text import DASH, bold, joined
+from reports.page.text import DASH, bold, fitted, joined
 from reports.pictures.case_panels import case_rows, plane_words, sizes_for, window_words
 from reports.pictures.legend import Legend
 from reports.pictures.panel_row import Panel
@@ -40,7 +41,7 @@ from reports.wording import (
     words,
 )
 
-__all__ = ["case_page"]
+__all__ = ["case_key", "case_page"]
 
 _WARNING = (
     "A map shows where one method places importance for one output of this model version: no outline of a lesion, no "
@@ -58,6 +59,11 @@ def _height(flowables: Sequence[Flowable]) -> float:
     return float(sum(each))
 
 
+def case_key(study: str) -> str:
+    """Return what a case's page is linked by, whatever a study is called."""
+    return f"case-{sha256(study.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+
+
 def case_page(
     context: Context, case: CaseEntry, title: str, room: float, *, level: int = 1, lines: int = 1
 ) -> list[Flowable]:
@@ -66,7 +72,7 @@ def case_page(
     ``room`` is the height in points of its page, ``level`` that of its heading, ``lines`` are those for a comment.
     """
     results = context.results
-    head = [*heading(title, level, f"case-{case.study}"), _facts(results, case)]
+    head = [*heading(title, level, case_key(case.study)), _facts(results, case)]
     foot = [*_scores(results, case), small(_WARNING), ReviewBox(lines)]
     load = _loader(context, case)
     if isinstance(load, str):
@@ -114,7 +120,9 @@ def _facts(results: Results, case: CaseEntry) -> Flowable:
     groups = ", ".join(f"{name} {value}" for name, value in sorted(audit.strata.items()))
     rows += [("Groups", groups)] if groups else []
     rows += [("Note", case.note)] if case.note is not None and case.panels is not None else []
-    text = small(joined(*(joined(bold(f"{name}: "), value) for name, value in rows), by="  \u00b7  "))
+    text = small(
+        joined(*(joined(bold(f"{name}: "), fitted(value, 3 * CONTENT, 7.0)) for name, value in rows), by="  \u00b7  ")
+    )
     badge: list[Flowable] = [] if values else [_badge(case)]
     return pair(text, badge)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pipeline.findings.results import CaseEntry, Results
 from pipeline.vocabulary import PEAK_REGIONS
+from reports.case_page import case_key
 from reports.numbers import plural
 from reports.page.layout import Flowable, columns, paragraph, small, table
 from reports.page.text import DASH, bold, link
@@ -36,7 +37,7 @@ def _overview(results: Results) -> Flowable:
     shape = columns(("Case", 24), ("Shown as", 30), ("Reference", 12), ("Answer", 12), ("Peak of the map", 32))
     rows = [
         (
-            link(case.study, f"case-{case.study}"),
+            link(case.study, case_key(case.study)),
             case.rule,
             DASH if case.audit.reference is None else ", ".join(case.audit.reference) or nothing_called(results),
             ", ".join(case.audit.predicted) or (DASH if case.audit.values else nothing_called(results)),

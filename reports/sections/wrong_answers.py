@@ -9,6 +9,7 @@ from reportlab.platypus import Table, TableStyle
 from pipeline.errors import OutputError
 from pipeline.findings.results import CaseEntry, Results, WrongAnswer
 from pipeline.vocabulary import PEAK_REGIONS
+from reports.case_page import case_key
 from reports.claims import main_method
 from reports.numbers import count, number
 from reports.page.fonts import REGULAR
@@ -68,7 +69,7 @@ def _part(context: Context, title: str, meaning: str, kinds: Sequence[WrongAnswe
 def _named(results: Results, kind: WrongAnswer) -> object:
     """Return the studies of a kind, those with a page of their own as links."""
     shown = {case.study for case in results.cases}
-    names = [link(study, f"case-{study}") if study in shown else study for study in kind.studies[:_NAMED]]
+    names = [link(study, case_key(study)) if study in shown else study for study in kind.studies[:_NAMED]]
     rest = len(kind.studies) - _NAMED
     return joined(*names, *([f"and {count(rest)} more, in results.json"] if rest > 0 else []), by=", ")
 
@@ -106,4 +107,4 @@ def _tile(context: Context, case: CaseEntry) -> list[Flowable] | None:
     words = f" reference {truth}, answered {called} ({odds}).{where}"
     load, width = partial(context.panels, case.panels), CONTENT / _ACROSS - 12
     row = PanelRow(load, (Panel(title, place, name),), 52 * mm, width, f"{title}, study {case.study}.{where}")
-    return [row, small(link(case.study, f"case-{case.study}"), ":", words)]
+    return [row, small(link(case.study, case_key(case.study)), ":", words)]

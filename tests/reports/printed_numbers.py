@@ -1,6 +1,7 @@
 """The numbers that a report prints, and those of its results: what stands on a page has to stand in ``results.json``.
 
-Not counted are page and section numbers, hashes, the rulers of pictures and plots, and digits within a word (SHA-256).
+What a clause is called and says stands in the file of clauses. Not counted are page and section numbers, hashes, the
+rulers of pictures and plots, and digits within a word (SHA-256).
 """
 
 import json
@@ -9,11 +10,14 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import reports.clauses
 from reports.numbers import count, number, raw, share
 from reports.registry import sections
 
 __all__ = ["unexplained"]
 
+_CLAUSES = Path(reports.clauses.__file__).with_name("clauses.toml")
+"""Laws and standards have numbers of their own."""
 _NUMBER = re.compile(r"(?<![\w.\-\u2212])[\u2212-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[\u2212-]?\d+)?(?![\w-])")
 _FURNITURE = (
     r"Page \d+ of \d+",
@@ -27,7 +31,7 @@ _FURNITURE = (
 
 def unexplained(report: Path, results: Path) -> list[tuple[int, str]]:
     """Return each number on a report's pages that its results do not hold, with its page."""
-    known = _known(json.loads(results.read_text(encoding="utf-8")))
+    known = _known(json.loads(results.read_text(encoding="utf-8"))) | set(_NUMBER.findall(_CLAUSES.read_text("utf-8")))
     text = subprocess.run(["pdftotext", "-raw", report, "-"], capture_output=True, check=True, text=True).stdout
     return [
         (page, token)

@@ -13,7 +13,7 @@ from pipeline.findings.facts import LayerFacts, MethodFacts
 from pipeline.findings.results import Compared, Flow
 from pipeline.findings.scores import MapScores, Score
 from reports import wording
-from reports.page.layout import Chip
+from reports.page.layout import Chip, Deferred
 from reports.registry import Context, sections
 from tests.reports import example
 
@@ -26,6 +26,8 @@ def words_of(flowable):
         return flowable.getPlainText()
     if isinstance(flowable, Table):
         return words_of([cell for row in flowable._cellvalues for cell in row])
+    if isinstance(flowable, Deferred):
+        return words_of(flowable.split())
     if isinstance(flowable, Chip):
         return flowable._words
     return words_of(getattr(flowable, "_content", []))

@@ -32,7 +32,7 @@ def single(shape, pixel_mm, where, **more):
 
 
 def row_of(case, *panels, tallest=120.0, width=CONTENT):
-    return PanelRow(lambda: case, panels or (Panel("image", 0), Panel("map", 0, "cam")), tallest, width)
+    return PanelRow(lambda: case, panels or (Panel("image", 0), Panel("map", 0, "cam")), tallest, width, "the panels")
 
 
 def page_of(row, tmp_path):
@@ -197,7 +197,7 @@ def test_the_slice_is_wide_and_everything_fits_where_it_can(room, shape):
     rows = case_rows(lambda: case, titles, sizes, lambda panel: panel.title)
     assert sizes.width >= SMALLEST - 1e-6
     assert 70 * mm <= SMALLEST
-    assert rows[0].alt == "The image, with the experts' outlines; Zoom on the lesion"
+    assert rows[0].alternative_text == "The image, with the experts' outlines; Zoom on the lesion"
     if sizes.maps > 31 * mm:  # not the smallest, which stand for "does not fit"
         assert sum(row.height for row in rows) <= room + 1
 
