@@ -41,4 +41,4 @@ def test_patients_of_several_studies_are_drawn_as_they_are(monkeypatch):
 
 
 def test_draws_are_made_as_they_are_used():
-    assert isinstance(bootstrap._draws(1000, 10, 0), Iterator)
+    assert isinstance(bootstrap.patient_draws(1000, 10, 0), Iterator)

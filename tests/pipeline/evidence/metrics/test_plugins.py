@@ -292,7 +292,7 @@ def test_the_report_says_which_end_is_the_good_one(audited):
         "median at least 0.001 mm, although lower is better",
         "← lower is better",
         "higher is better →",
-        "dotted: chance",
+        "chance",
         "HD95, mm ↓",
         "↓: lower is better.",
         "0 or more,",
