@@ -99,7 +99,7 @@ MISSPELT = [
     (
         "run.xyz",
         "unknown key 'run.xyz'; known: batch_size, cache, cache_gib, device, engine, lost_at_most, output, "
-        "replicates, seed, shard_size, workers",
+        "replicates, scoring, seed, shard_size, workers",
     ),
 ]
 
@@ -337,6 +337,7 @@ OF_NO_EFFECT = {
     "run.replicates": 500,
     "run.workers": 2,
     "run.engine": "local",
+    "run.scoring": "numpy",
     "run.lost_at_most": 0.5,
 }
 

@@ -18,7 +18,7 @@ from pipeline.evidence.whereabouts import ShownBody, picture_border
 from pipeline.findings.plotted.shares import CohortShares, RegionShares, ShareRegion
 from pipeline.findings.study_audit import StudyAudit, methods_at_layers
 from pipeline.studies.geometry import Geometry
-from pipeline.vocabulary import BASELINES, BodyRegion, Stratum
+from pipeline.vocabulary import BASELINES, STRATA, BodyRegion, Stratum
 
 __all__ = ["RegionLabels", "body_labels", "cohort_shares", "region_shares"]
 
@@ -26,7 +26,7 @@ _REGIONS: Final[tuple[BodyRegion, ...]] = get_args(BodyRegion)
 _LONGEST: Final = {2: 512, 3: 96}
 """Voxels along an axis by which evidence outside of the lesion is divided."""
 
-_AMONG: Final[tuple[Stratum, ...]] = ("reference_positive", "true_positive", "false_negative")
+_AMONG: Final[tuple[Stratum, ...]] = tuple(among for among in STRATA if among != "all")
 
 
 @dataclass(frozen=True, eq=False)
