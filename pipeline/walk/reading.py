@@ -7,7 +7,6 @@ from functools import partial
 
 from pipeline.config import AuditConfig, VolumeConfig
 from pipeline.errors import Reason, Stage, StudyError
-from pipeline.evidence.answers import roles_of
 from pipeline.evidence.cohort.acquisition import derived_facts, without_derived
 from pipeline.evidence.experts import agreement
 from pipeline.evidence.localisation.mask_shapes import mask_shapes
@@ -23,7 +22,7 @@ from pipeline.studies.readers.shared.volume_choice import VolumeChoice
 from pipeline.studies.readers.third_parties import load_readers
 from pipeline.studies.study import PASSING, Study
 from pipeline.studies.untrusted.workers import DECODING, isolated_map
-from pipeline.vocabulary import IMAGE_BASELINES
+from pipeline.vocabulary import BASELINES, IMAGE_BASELINES
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.map_plan import MapsToCompute, missing_maps
 from pipeline.walk.sources import StudySource, bound
@@ -83,32 +82,19 @@ def _outcome(auditor: Auditor, source: StudySource, study: Study | PreparedStudy
         carried = _brought_up_to(source.carried, auditor.config, study)
         missing = missing_maps(carried.audit, auditor.config, auditor.layers) if carried else None
         if isinstance(study, Study):
-            shown = (
-                auditor.preparation(study.image)
-                if not carried or missing or _asks_for_input(auditor.config, carried)
-                else None
-            )
+            shown = auditor.preparation(study.image) if not carried or missing or _asks_for_input(carried) else None
             study = prepared_study(study, shown)
     except StudyError as fault:
         return ReadOutcome(source, fault=fault)
     return ReadOutcome(source, study, carried=carried, missing=missing)
 
 
-def _asks_for_input(config: AuditConfig, carried: Carried) -> bool:
+def _asks_for_input(carried: Carried) -> bool:
     """Tell whether what the model was shown is needed to score again.
 
-    A baseline is made of it, a map of a label that was called wrongly is held against its body, or a peak is not known.
-    A peak stays where it is while its map does; of a map whose readers' masks could not be used none was known.
+    Baselines are made of it, and where a map's peak and its evidence lie is told by the body that it shows.
     """
-    roles = roles_of(config, carried.audit.reference, carried.audit.predicted)
-    if any("answered" in roles.get(target, ()) for target, _, _ in carried.stale):
-        return True
-    known = {
-        (entry.target, entry.method, entry.layer or "")
-        for entry in carried.audit.map_scores
-        if entry.peak is not None or entry.degenerate or entry.map is None
-    }
-    return any(place[1] in IMAGE_BASELINES or place not in known for place in carried.stale)
+    return any(method in IMAGE_BASELINES or method not in BASELINES for _, method, _ in carried.stale)
 
 
 def _brought_up_to(carried: Carried | None, config: AuditConfig, study: Study | PreparedStudy) -> Carried | None:
