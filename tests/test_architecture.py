@@ -247,14 +247,14 @@ ONE_FILE_EACH = {"cam/methods", "reports/sections"}
 """Folders that grow by a file for each method and each section."""
 
 
-def test_a_folder_holds_at_most_twelve_files():
+def test_a_folder_holds_at_most_fifteen_files():
     folders = Counter(
         str(path.parent.relative_to(ROOT))
         for package in (*PACKAGES, "tests")
         for path in (ROOT / package).rglob("*.py")
         if path.name != "__init__.py"
     )
-    assert {folder for folder, count in folders.items() if count > 12} <= ONE_FILE_EACH
+    assert {folder for folder, count in folders.items() if count > 15} <= ONE_FILE_EACH
 
 
 @pytest.mark.parametrize("module", [module for module, path in FILES.items() if path.name == "__init__.py"])

@@ -9,7 +9,7 @@ from reportlab.lib.colors import HexColor
 from reportlab.lib.utils import ImageReader
 
 from pipeline.findings.plotted.classifier import LabelCell
-from reports.charts.frame import SMALL_TEXT, described, text
+from reports.charts.frame import SMALL_TEXT, text, with_words
 from reports.numbers import count, plural
 from reports.numbers import estimate as estimate_text
 from reports.page.layout import ACCENT, GREY
@@ -70,7 +70,7 @@ def confusion_chart(
             cell = next(part for part in cells if (part.present, part.called) == (present, called))
             at = (_SIDE + half * column, bottom, half, _CELL)
             said.append(_draw(drawing, cell, at, method, thumbnails.get(cell.typical or "")))
-    described(drawing, f"Confusion matrix of {label}: {'; '.join(said)}.")
+    with_words(drawing, f"Confusion matrix of {label}: {'; '.join(said)}.")
     return drawing
 
 

@@ -8,7 +8,7 @@ from reportlab.lib.colors import HexColor, white
 
 from pipeline.findings.plotted.history import RunPoint
 from pipeline.vocabulary import Answer
-from reports.charts.frame import SMALL_TEXT, Scale, Span, beside, dashed, described, path, scaled, text, upwards
+from reports.charts.frame import SMALL_TEXT, Scale, Span, beside, dashed, path, scaled, text, upwards, with_words
 from reports.numbers import number, when
 from reports.page.fonts import width_of
 from reports.page.layout import ACCENT, CONTENT, GREY
@@ -46,7 +46,7 @@ def control_chart(points: Sequence[RunPoint], title: str, span: Span) -> Drawing
     changes = sum(after.lock != before.lock for before, after in pairwise(points))
     text(drawing, (26, 3), _foot(len(points), changes), size=SMALL_TEXT, colour=GREY, room=CONTENT - 30)
     said = "; ".join(_in_words(point) for point in points)
-    return described(drawing, f"{title} over {len(points)} runs: {said}. {_foot(len(points), changes)}.")
+    return with_words(drawing, f"{title} over {len(points)} runs: {said}. {_foot(len(points), changes)}.")
 
 
 def _point(drawing: Drawing, point: RunPoint, x: float, y: Scale) -> None:

@@ -10,7 +10,7 @@ from pipeline.findings.estimates import Verdict
 from pipeline.findings.results import Results
 from pipeline.vocabulary import CLASSIFIER, Better
 from reports.charts.forest import DIRECTION, MARKS, MOST_ROWS, ForestRow, Mark, draw_legend, draw_marks, draw_point
-from reports.charts.frame import SMALL_TEXT, TEXT, Span, across, dashed, described, scaled, text
+from reports.charts.frame import SMALL_TEXT, TEXT, Span, across, dashed, scaled, text, with_words
 from reports.numbers import ends, number
 from reports.numbers import estimate as estimate_text
 from reports.page.fonts import BOLD
@@ -96,7 +96,7 @@ def _forest(results: Results, key: Axis, verdicts: Sequence[Verdict]) -> Drawing
         text(drawing, (_RIGHT, y - 7), verdict.answer, size=SMALL_TEXT, room=CONTENT - _RIGHT)
     draw_legend(drawing, {mark.kind for row in rows for mark in row.marks}, (0, 4), CONTENT)
     said = "; ".join(_in_words(results, row, verdict) for row, verdict in zip(rows, verdicts, strict=True))
-    return described(drawing, f"{name}: {said}.")
+    return with_words(drawing, f"{name}: {said}.")
 
 
 def _lines(name: str) -> list[str]:

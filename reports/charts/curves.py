@@ -7,7 +7,7 @@ from typing import Final
 from reportlab.graphics.shapes import Circle, Drawing, Polygon
 from reportlab.lib.colors import Color, HexColor
 
-from reports.charts.frame import SMALL_TEXT, Scale, Span, across, beside, described, path, scaled, text, upwards
+from reports.charts.frame import SMALL_TEXT, Scale, Span, across, beside, path, scaled, text, upwards, with_words
 from reports.numbers import number
 from reports.page.fonts import width_of
 from reports.page.layout import ACCENT, GREY
@@ -72,7 +72,7 @@ def curve_chart(series: Sequence[Series], axes: CurveAxes, width: float, height:
         if key:
             _key(drawing, part, (right + 8, height - 18 - 11 * place), dash, _KEY - 22)
     said = "; ".join(_in_words(part) for part in series)
-    return described(drawing, f"{axes.title}, {axes.upwards} over {axes.across}: {said}.")
+    return with_words(drawing, f"{axes.title}, {axes.upwards} over {axes.across}: {said}.")
 
 
 def _band(drawing: Drawing, part: Series, x: Scale, y: Scale) -> None:
@@ -94,7 +94,7 @@ def curve_key(series: Sequence[Series], width: float) -> Drawing:
     for place, part in enumerate(series):
         at = (place % columns * across_each, 11 * (lines - 1 - place // columns) + 3)
         _key(drawing, part, at, _DASHES[place % len(_DASHES)], min(across_each, width) - 22)
-    return described(drawing, f"Key: {', '.join(part.name for part in series)}.")
+    return with_words(drawing, f"Key: {', '.join(part.name for part in series)}.")
 
 
 def _key(drawing: Drawing, part: Series, at: tuple[float, float], dash: Sequence[float], room: float) -> None:

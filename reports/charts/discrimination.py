@@ -6,7 +6,7 @@ from reportlab.graphics.shapes import Circle, Drawing
 from reportlab.lib.colors import HexColor, white
 
 from pipeline.findings.plotted.classifier import OperatingPoint, PrecisionRecallCurve, RocCurve
-from reports.charts.frame import SMALL_TEXT, Square, dashed, described, path, square, text
+from reports.charts.frame import SMALL_TEXT, Square, dashed, path, square, text, with_words
 from reports.numbers import number
 from reports.page.layout import ACCENT, GREY
 
@@ -32,7 +32,9 @@ def roc_chart(label: str, curve: RocCurve, operating: OperatingPoint | None, are
         )
     _below(frame, said)
     steps = f"{len(curve.sensitivity)} corners from (0, 0) to (1, 1)"
-    return described(frame.drawing, f"ROC curve of {label}, {steps}: {'; '.join(said)}. The dotted diagonal is chance.")
+    return with_words(
+        frame.drawing, f"ROC curve of {label}, {steps}: {'; '.join(said)}. The dotted diagonal is chance."
+    )
 
 
 def precision_recall_chart(
@@ -55,7 +57,7 @@ def precision_recall_chart(
         said.append("nothing was called: there is no precision")
     _below(frame, said)
     steps = f"{len(curve.recall)} {'step' if len(curve.recall) == 1 else 'steps'}"
-    return described(frame.drawing, f"Precision-recall curve of {label}, {steps}: {'; '.join(said)}.")
+    return with_words(frame.drawing, f"Precision-recall curve of {label}, {steps}: {'; '.join(said)}.")
 
 
 def _line(frame: Square, points: Sequence[tuple[float, float]]) -> None:

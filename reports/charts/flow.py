@@ -7,7 +7,7 @@ from reportlab.lib.colors import HexColor
 
 from pipeline.findings.plotted.classifier import AnswerCount
 from pipeline.findings.results import Flow
-from reports.charts.frame import TEXT, described, text
+from reports.charts.frame import TEXT, text, with_words
 from reports.numbers import count, plural
 from reports.page.layout import ACCENT, CONTENT, PALE
 from reports.wording import words
@@ -43,7 +43,7 @@ def flow_chart(flow: Flow, answers: Sequence[AnswerCount] = (), nothing: str = "
         top -= height + 12
     _answers(drawing, columns, lower, spine)
     parts = [*sides, [f"Found: {count(flow.found)}"], [f"Analysed: {count(flow.analysed)}"], *columns]
-    return described(drawing, "Flow of studies. " + " ".join(f"{'; '.join(lines)}." for lines in parts))
+    return with_words(drawing, "Flow of studies. " + " ".join(f"{'; '.join(lines)}." for lines in parts))
 
 
 def _answers(drawing: Drawing, columns: Sequence[Sequence[str]], top: float, spine: float) -> None:

@@ -11,7 +11,7 @@ from reportlab.platypus import Table, TableStyle
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.results import Results
 from pipeline.vocabulary import BETTER, Better
-from reports.charts.frame import SMALL_TEXT, Scale, across, dashed, described, scaled, text
+from reports.charts.frame import SMALL_TEXT, Scale, across, dashed, scaled, text, with_words
 from reports.numbers import ends, number
 from reports.numbers import estimate as estimate_text
 from reports.page.fonts import REGULAR, width_of
@@ -161,7 +161,7 @@ def _plot(results: Results, name: str, estimates: Sequence[Estimate]) -> Drawing
     draw_legend(drawing, kinds, (left, 2), width - left)
     said = [f"{row.name} {estimate_text(part)}{_against(row)}" for row, part in zip(rows, estimates, strict=True)]
     ceiling = f" Experts with each other: {', '.join(number(mark.value) for mark in experts)}." if experts else ""
-    return described(drawing, f"{measured(results, name)}: {'; '.join(said)}.{ceiling}")
+    return with_words(drawing, f"{measured(results, name)}: {'; '.join(said)}.{ceiling}")
 
 
 def _row(results: Results, estimate: Estimate) -> ForestRow:

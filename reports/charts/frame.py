@@ -14,8 +14,22 @@ from reports.page.layout import GREY, INK, RULE
 from reports.page.text import clean, fitted
 
 __all__ = [
-    "SMALL_TEXT", "TEXT", "TINY", "Scale", "Span", "Square", "across", "axis", "beside", "dashed", "described", "path",
-    "scaled", "square", "text", "upwards",
+    "SMALL_TEXT",
+    "TEXT",
+    "TINY",
+    "Scale",
+    "Span",
+    "Square",
+    "across",
+    "axis",
+    "beside",
+    "dashed",
+    "path",
+    "scaled",
+    "square",
+    "text",
+    "upwards",
+    "with_words",
 ]  # fmt: skip
 
 TEXT, SMALL_TEXT, TINY = 7.0, 6.2, 5.4
@@ -27,7 +41,7 @@ Anchor = Literal["start", "middle", "end"]
 _CLOSE = 3.0  # points that labels of an axis stay apart
 
 
-def described(drawing: Drawing, words: str) -> Drawing:
+def with_words(drawing: Drawing, words: str) -> Drawing:
     """Return a drawing with the words that stand for it where it cannot be seen."""
     vars(drawing)["alternative_text"] = clean(words)  # a Drawing refuses attributes that it does not know
     return drawing

@@ -4,7 +4,7 @@ from reportlab.graphics.shapes import Circle, Drawing, Line, Rect
 from reportlab.lib.colors import HexColor
 
 from pipeline.findings.plotted.classifier import Calibration, ReliabilityBin
-from reports.charts.frame import SMALL_TEXT, TINY, Square, dashed, described, path, square, text
+from reports.charts.frame import SMALL_TEXT, TINY, Square, dashed, path, square, text, with_words
 from reports.numbers import count, number
 from reports.numbers import estimate as estimate_text
 from reports.page.layout import ACCENT, GREY
@@ -38,7 +38,7 @@ def reliability_chart(label: str, calibration: Calibration, width: float) -> Dra
     for place, line in enumerate(lines):
         text(drawing, (2, 10.5 - 8.5 * place), line, size=SMALL_TEXT, colour=GREY, room=width - 4)
     said = "; ".join(_in_words(cell) for cell in calibration.bins)
-    return described(drawing, f"Calibration of {label}: {said}. {'; '.join(lines)}. The dotted diagonal holds true.")
+    return with_words(drawing, f"Calibration of {label}: {said}. {'; '.join(lines)}. The dotted diagonal holds true.")
 
 
 def _bars(frame: Square, calibration: Calibration) -> None:

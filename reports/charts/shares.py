@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 from reportlab.graphics.shapes import Drawing, Line, Rect
 from reportlab.lib.colors import HexColor
 
-from reports.charts.frame import SMALL_TEXT, Scale, across, described, text
+from reports.charts.frame import SMALL_TEXT, Scale, across, text, with_words
 from reports.numbers import number
 from reports.page.fonts import width_of
 from reports.page.layout import CONTENT, GREY, INK
@@ -53,7 +53,7 @@ def share_bars(rows: Sequence[tuple[str, Mapping[Region, float]]], regions: Mapp
         f"{name}: {', '.join(f'{regions[region]} {_two(shares[region])}' for region in used if shares.get(region))}"
         for name, shares in rows
     ]
-    return described(drawing, f"Where the map lies. {'; '.join(said)}.")
+    return with_words(drawing, f"Where the map lies. {'; '.join(said)}.")
 
 
 def _bar(

@@ -9,7 +9,7 @@ from pipeline.findings.estimates import Estimate
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.results import Results
 from reports.charts.forest import DIRECTION, MOST_ROWS, ForestRow, draw_point
-from reports.charts.frame import SMALL_TEXT, TEXT, Scale, Span, across, dashed, described, scaled, text
+from reports.charts.frame import SMALL_TEXT, TEXT, Scale, Span, across, dashed, scaled, text, with_words
 from reports.numbers import count, ends, number
 from reports.numbers import estimate as estimate_text
 from reports.page.fonts import BOLD, REGULAR, width_of
@@ -73,7 +73,7 @@ def _forest(
         for row, point in zip(rows, points, strict=True)
     ]
     said += [f"{shift.group} minus the rest {difference_text(shift)}" for shift in shifts]
-    return described(drawing, f"{_title(results, rows[0])} in subgroups: {'; '.join(said)}.")
+    return with_words(drawing, f"{_title(results, rows[0])} in subgroups: {'; '.join(said)}.")
 
 
 def _point(estimate: Estimate) -> ForestRow:

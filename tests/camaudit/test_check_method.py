@@ -26,7 +26,7 @@ def test_our_own_methods_pass(name):
 
 @pytest.mark.parametrize("name", sorted(FIXED))
 def test_a_method_that_does_not_turn_with_the_image_is_known(name):
-    with pytest.raises(AssertionError, match="does not flip its map with the image along axis 0"):
+    with pytest.raises(AssertionError, match="does not flip its map with the image along axis"):
         check_method(name, options=ORACLES[name].options)
 
 
@@ -91,7 +91,7 @@ def altering(A, _G):
         (counted, True, "gives another map when it is asked again"),
         (of_the_batch, True, "gives a sample another map alone than in a batch"),
         (cut, True, r"has the shape \(6, 3, 4\), none of"),
-        (one_sided, True, "does not flip its map with the image along axis 0"),
+        (one_sided, True, "does not flip its map with the image along axis"),
         (one_axis, True, r"does not permute its map with the image's axes \(1, 0\)"),
     ],
 )

@@ -16,7 +16,7 @@ METHODS = ["gradcam", "hirescam", "scorecam"]
 
 
 def audited(folder, device):
-    config = plant(folder, 6, explain={"methods": METHODS}, run={"device": device, "batch_size": 3})
+    config = plant(folder, 6, explain={"methods": METHODS}, run={"device": device, "batch_size": 3, "scoring": "numpy"})
     run = begin(config)
     work(run, 0)
     return run, read_shard(run / "shards" / "0000.parquet")
@@ -45,7 +45,10 @@ def test_a_batch_of_the_audit_waits_for_few_things(tmp_path, monkeypatch):
     with pretended_cuda(ROOTS) as meter:
         for size in (6, 2):
             config = plant(
-                tmp_path / str(size), 6, explain={"methods": METHODS}, run={"device": "cuda", "batch_size": size}
+                tmp_path / str(size),
+                6,
+                explain={"methods": METHODS},
+                run={"device": "cuda", "batch_size": size, "scoring": "numpy"},
             )
             run = begin(config)
             meter.clear()
