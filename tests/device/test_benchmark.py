@@ -1,12 +1,16 @@
 """The benchmark for a CUDA device runs, as far as a pretended one can tell, before anyone has a device."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.benchmarks import gpu
 from tests.benchmarks.gpu import NO_DEVICE, Size, document, maps
 from tests.device.pretended import pretended_cuda
 from tests.device.test_methods import network
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_tables_have_a_row_for_each_method(monkeypatch):
@@ -23,6 +27,8 @@ def test_the_tables_have_a_row_for_each_method(monkeypatch):
 
 
 def test_without_a_device_nothing_is_measured():
-    ended = subprocess.run([sys.executable, "-m", "tests.benchmarks.gpu"], capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    command = [sys.executable, "-m", "tests.benchmarks.gpu"]
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert NO_DEVICE in ended.stderr

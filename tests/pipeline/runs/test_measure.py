@@ -26,8 +26,13 @@ def measured(folder, *overrides):
 
 @pytest.fixture
 def no_forward(monkeypatch):
+    """Refuse what a network is made of; MONAI's transforms, which prepare an image, are modules of its own."""
+    call = torch.nn.Module.__call__
+
     def refuse(self, *inputs, **named):
-        raise AssertionError("a module was run")
+        if type(self).__module__.startswith("torch."):
+            raise AssertionError("a module was run")
+        return call(self, *inputs, **named)
 
     monkeypatch.setattr(torch.nn.Module, "__call__", refuse)
 
