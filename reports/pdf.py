@@ -62,9 +62,11 @@ def _story(context: Context) -> list[Flowable]:
         if not part.title:
             story += [*part.build(context), PageBreak()]
             continue
+        content = part.build(context) if part.package is None else _foreign(part, context)
+        if not content:  # nothing to say of this run
+            continue
         number += 1
         story += [PageBreak()] if part.fresh else []
-        content = part.build(context) if part.package is None else _foreign(part, context)
         story += [*heading(f"{number}  {part.title}", 0, part.key, content), *content]
     return story
 

@@ -66,8 +66,8 @@ def _case(
     target, answered = _explained(audit)
     heatmaps = _heatmaps(folder, auditor, audit, target, study)
     for label in answered:
-        beside = _heatmaps(folder, auditor, audit, label, study)
-        heatmaps |= {f"{name} ({label}, answered)": heatmap for name, heatmap in beside.items()}
+        beside = list(_heatmaps(folder, auditor, audit, label, study).items())[:1]  # a page has room for one of each
+        heatmaps |= {f"{name} ({label}, answered)": heatmap for name, heatmap in beside}
     panels = cut_panels(
         study.image,
         [mask for mask in study.masks if mask.label == target],

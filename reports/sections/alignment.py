@@ -14,7 +14,7 @@ def build(context: Context) -> list[Flowable]:
     """Return each estimate of moved maps beside that of the same maps on the grid, where the two differ."""
     results = context.results
     if not results.unaligned:
-        return [paragraph(_unmoved(results))]
+        return [paragraph(_UNCHANGED)] if "measured to look" in results.overlap_rule else []
     shape = columns(("Metric", 34), ("Map", 40), ("Moved to where cells look", 40, True), ("On the grid", 40, True))
     order = methods_in_order(results, (other.method for other in results.unaligned))
     others = sorted(results.unaligned, key=lambda other: order.index(other.method))
@@ -30,10 +30,7 @@ _READING = (
 )
 
 
-def _unmoved(results: Results) -> str:
-    if "measured to look" in results.overlap_rule:
-        return "Maps were moved to where their layer's cells look, and no estimate of this audit changed by that."
-    return "No map was moved: a layer's cells are taken to tile the model's input."
+_UNCHANGED = "Maps were moved to where their layer's cells look, and no estimate of this audit changed by that."
 
 
 def _row(results: Results, other: Estimate) -> tuple[object, ...]:

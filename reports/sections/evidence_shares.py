@@ -16,20 +16,21 @@ _REGIONS: Final[tuple[ShareRegion, ...]] = ("lesion", "body", "surface", "outsid
 
 @section(96, "Results: where the evidence lies")
 def build(context: Context) -> list[Flowable]:
-    """Return a bar for each map in each stratum, and below them what a map has that is the same everywhere."""
+    """Return a bar for each map in the first stratum, and below them what a map has that is the same everywhere."""
     results = context.results
     if not results.region_shares:
         return [
             paragraph("No map could be divided into regions: that takes a map, a mask and what the model was shown.")
         ]
-    strata = [among for among in STRATA if any(shares.among == among for shares in results.region_shares)]
-    return [*(together(_of_stratum(results, among)) for among in strata), note(_READING)]
+    among = next(among for among in STRATA if any(shares.among == among for shares in results.region_shares))
+    return [together(_of_stratum(results, among)), note(_READING)]
 
 
 _READING = (
     "Shares of the positive evidence of a map, as means over patients. The last bar is the picture itself: a map that "
     "is the same everywhere has these shares, so evidence has to be held against it and not against nothing. The body "
-    "is what stands out in the model's input; its surface is a band on both sides of its edge."
+    "is what stands out in the model's input; its surface is a band on both sides of its edge. Other strata are in "
+    "results.json."
 )
 
 

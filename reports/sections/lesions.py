@@ -21,7 +21,7 @@ def build(context: Context) -> list[Flowable]:
     content: list[Flowable] = [paragraph(_READING), _strata(results)]
     labels = dict.fromkeys(trend.label for trend in results.lesion_trends)
     for label in labels:
-        trends = [trend for trend in results.lesion_trends if trend.label == label]
+        trends = _asked(results, [trend for trend in results.lesion_trends if trend.label == label])
         if any(trend.rho is not None for trend in trends):
             content += subheading("Rank correlation with the lesions" + ("" if label is None else f", {label}"))
             content.append(_trends(results, trends))
@@ -32,6 +32,12 @@ _READING: Final = (
     "Small, many and ragged lesions are harder to cover. Studies are parted into thirds by their masks alone; the "
     "scores of each part stand among the subgroups."
 )
+
+
+def _asked(results: Results, trends: list[LesionTrend]) -> list[LesionTrend]:
+    """Return the trends of what the criteria ask of maps, all where they ask of none; others are in results.json."""
+    asked = {(verdict.metric, verdict.method) for verdict in results.verdicts}
+    return [trend for trend in trends if (trend.metric, trend.method) in asked] or trends
 
 
 def _strata(results: Results) -> Flowable:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.results import Results
-from pipeline.vocabulary import CLASSIFIER, Stratum
+from pipeline.vocabulary import CLASSIFIER, LESION_FEATURES, Stratum
 from reports.charts.subgroups import subgroup_forest
 from reports.numbers import count, estimate, plural, share
 from reports.page.layout import Flowable, columns, note, paragraph, subheading, table
@@ -36,9 +36,12 @@ def build(context: Context) -> list[Flowable]:
 
 
 _REST = (
-    "Shown is what the criteria ask of maps; all other maps and metrics in subgroups stand in results.json. Small "
-    "groups are not dropped."
+    "Shown is what the criteria ask of maps, by what the archive states and by the size of lesions; all else in "
+    "subgroups stands in results.json. Small groups are not dropped."
 )
+
+_OF_LESIONS = tuple(title for feature, title in LESION_FEATURES.items() if feature != "size")
+"""Groups that rank correlations speak of already."""
 
 
 def _forests(results: Results, of_maps: Sequence[Estimate]) -> list[Flowable]:
@@ -49,7 +52,11 @@ def _forests(results: Results, of_maps: Sequence[Estimate]) -> list[Flowable]:
     compared = [(shift.metric, shift.method) for shift in results.group_differences]
     for metric, name in dict.fromkeys([*asked, *compared]):
         shifts = [shift for shift in results.group_differences if (shift.metric, shift.method) == (metric, name)]
-        groups = [member for member in of_maps if (member.metric, member.method) == (metric, name)]
+        groups = [
+            member
+            for member in of_maps
+            if (member.metric, member.method) == (metric, name) and not str(member.group).startswith(_OF_LESIONS)
+        ]
         whole = next(
             (
                 member

@@ -20,13 +20,14 @@ _SHARES: Final = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 @section(94, "Results: other thresholds")
 def build(context: Context) -> list[Flowable]:
-    """Return a table for each label and metric: maps down, thresholds across."""
+    """Return curves for each label and metric; where none can be drawn tables, maps down and thresholds across."""
     results = context.results
     if not results.curves:
         nothing = paragraph("No region was held against a mask, so none could have been drawn otherwise.")
         return [*_tuned(results), nothing]
-    content: list[Flowable] = [*_tuned(results), paragraph(_READING), *threshold_charts(results), *froc_charts(results)]
-    for label in dict.fromkeys(curve.label for curve in results.curves):
+    charts = threshold_charts(results)
+    content: list[Flowable] = [*_tuned(results), paragraph(_READING), *charts, *froc_charts(results)]
+    for label in () if charts else dict.fromkeys(curve.label for curve in results.curves):
         for name in _SHOWN:
             curves = [curve for curve in results.curves if (curve.label, curve.metric) == (label, name)]
             if curves:

@@ -42,8 +42,8 @@ def unexplained(report: Path, results: Path) -> list[tuple[int, str]]:
 
 
 def _without_furniture(words: str) -> str:
-    for place, part in enumerate(sections()):
-        words = re.sub(rf"\b{place}\s+{re.escape(part.title)}" if part.title else r"(?!)", " ", words)
+    for part in sections():
+        words = re.sub(rf"\b\d+\s+{re.escape(part.title)}" if part.title else r"(?!)", " ", words)
     for pattern in _FURNITURE:
         words = re.sub(pattern, " ", words)
     return words

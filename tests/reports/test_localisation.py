@@ -1,8 +1,11 @@
 """What the report says of where maps lie: thresholds, lesions, layouts of cells."""
 
+import pytest
+
 from pipeline.findings.localisation.curves import CURVE_SHARES, ThresholdCurve
 from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
 from pipeline.findings.localisation.tuning import TunedThreshold
+from reports.sections import thresholds
 from tests.reports.example import estimate, results
 from tests.reports.test_sentences import said
 
@@ -24,6 +27,17 @@ def curve(method="gradcam", label=None, metric="dice", **changes):
     return ThresholdCurve.model_validate(facts | changes)
 
 
+@pytest.fixture
+def no_charts(monkeypatch):
+    """Let no curve be drawn: what stands in a chart has no table."""
+    monkeypatch.setattr(thresholds, "threshold_charts", lambda _: [])
+
+
+def test_curves_that_are_drawn_have_no_table():
+    assert "Grad-CAM | 0.35" not in said("Results: other thresholds", results(curves=(curve(),)))
+
+
+@pytest.mark.usefixtures("no_charts")
 def test_a_curve_is_shown_at_five_thresholds_with_its_best():
     words = said(
         "Results: other thresholds", results(curves=(curve(), curve("random_map", values=[0.05] * len(CURVE_SHARES))))
@@ -34,6 +48,7 @@ def test_a_curve_is_shown_at_five_thresholds_with_its_best():
     assert "bands that only describe (95 %, patient-cluster bootstrap, percentile)" in words
 
 
+@pytest.mark.usefixtures("no_charts")
 def test_each_finding_has_a_table_and_few_patients_no_bands():
     few = {"low": (), "high": (), "interval": "none (fewer than 10 patients)", "patients": 3}
     words = said(
@@ -105,7 +120,7 @@ def test_moved_maps_stand_beside_unmoved_ones():
 
 
 def test_maps_that_were_not_moved_or_to_no_effect_are_told():
-    assert "No map was moved" in said("Results: maps moved and unmoved", results())
+    assert said("Results: maps moved and unmoved", results()) == ""
     rule = "Otsu; maps lie where their layer's cells were measured to look"
     words = said("Results: maps moved and unmoved", results(overlap_rule=rule))
     assert "no estimate of this audit changed by that" in words
