@@ -64,6 +64,8 @@ def _trends(results: Results, trends: list[LesionTrend]) -> Flowable:
     for measured in dict.fromkeys(trend.metric for trend in trends):
         for name in names:
             row = [trend for trend in trends if (trend.metric, trend.method) == (measured, name)]
+            if not row:  # another map was asked for by this metric
+                continue
             by_feature = {trend.feature: _rho(trend) for trend in row}
             cells = (by_feature.get(feature, DASH) for feature in features)
             patients = max(trend.patients for trend in row)

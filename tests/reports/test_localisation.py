@@ -7,7 +7,7 @@ from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
 from pipeline.findings.localisation.tuning import TunedThreshold
 from reports.sections import thresholds
 from tests.reports.example import estimate, results
-from tests.reports.test_sentences import said
+from tests.reports.test_sentences import said, verdict
 
 
 def curve(method="gradcam", label=None, metric="dice", **changes):
@@ -85,6 +85,20 @@ def test_lesions_are_shown_with_where_they_are_parted_and_what_goes_with_them():
     assert "lesion size, mm3 | lowest third: 14; middle third: 15; highest third: 13 | 120 and 480" in words
     assert "IoU | Grad-CAM | 0.42 [0.10, 0.66]\u2020 | \u2014 | 41" in words
     assert "describes, and decides nothing (95 %, Fisher's z)" in words
+
+
+def test_only_what_the_criteria_ask_of_maps_stands_in_the_report():
+    """Each criterion asks for a metric of a map of its own, so that no metric has both maps."""
+    verdicts = (verdict("iou", "gradcam"), verdict("hit_rate", "hirescam"))
+    trends = tuple(
+        trend().model_copy(update={"metric": metric, "method": name})
+        for metric in ("iou", "hit_rate")
+        for name in ("gradcam", "hirescam")
+    )
+    found = results(lesion_strata=(strata(),), lesion_trends=trends, verdicts=verdicts)
+    words = said("Results: lesions", found)
+    assert "IoU | Grad-CAM | 0.42" in words
+    assert words.count("0.42 [0.10, 0.66]") == 2
 
 
 def test_trends_of_few_patients_are_not_shown():
