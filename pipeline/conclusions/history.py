@@ -6,10 +6,10 @@ from typing import Final
 from pipeline.errors import OutputError
 from pipeline.findings.custody.recorded_files import check_file, files_told_by
 from pipeline.findings.plotted.history import RunPoint
-from pipeline.findings.results import Results, load_results
+from pipeline.findings.results import load_results
 from pipeline.findings.spec import LEDGER_FILE
 
-__all__ = ["MOST_RUNS", "earlier_points", "run_points"]
+__all__ = ["MOST_RUNS", "earlier_points"]
 
 MOST_RUNS: Final = 200
 """Runs that are carried on; older ones are in those runs' own results."""
@@ -31,26 +31,6 @@ def earlier_points(folder: Path, previous_run: str | None) -> tuple[RunPoint, ..
         results = load_results(before)
     except OutputError:
         return ()
-    points = (*results.history, *run_points(results))
+    points = (*results.history, *results.points())
     kept = set(list(dict.fromkeys(point.run for point in points))[-MOST_RUNS:])
     return tuple(point for point in points if point.run in kept)
-
-
-def run_points(results: Results) -> tuple[RunPoint, ...]:
-    """Return a point for each criterion of a run."""
-    lock = None if results.lock.exploratory else results.lock.criteria
-    return tuple(
-        RunPoint(
-            run=results.run,
-            finished_at=results.provenance.finished_at,
-            criterion=verdict.criterion,
-            value=verdict.estimate.value,
-            low=verdict.estimate.low,
-            high=verdict.estimate.high,
-            bound=verdict.bound,
-            patients=verdict.estimate.patients,
-            answer=verdict.answer,
-            lock=lock,
-        )
-        for verdict in results.verdicts
-    )

@@ -254,6 +254,25 @@ class Results(FrozenModel):
     cohort_table: tuple[CohortRow, ...] = ()
     training_overlap: TrainingOverlap | None = None
 
+    def points(self) -> tuple[RunPoint, ...]:
+        """Return a point for each criterion of the run, as later runs carry them on."""
+        lock = None if self.lock.exploratory else self.lock.criteria
+        return tuple(
+            RunPoint(
+                run=self.run,
+                finished_at=self.provenance.finished_at,
+                criterion=verdict.criterion,
+                value=verdict.estimate.value,
+                low=verdict.estimate.low,
+                high=verdict.estimate.high,
+                bound=verdict.bound,
+                patients=verdict.estimate.patients,
+                answer=verdict.answer,
+                lock=lock,
+            )
+            for verdict in self.verdicts
+        )
+
 
 def load_results(run: Path) -> Results:
     """Read ``results.json`` of a run's folder.

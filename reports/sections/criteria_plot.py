@@ -38,7 +38,7 @@ def _over_runs(results: Results) -> list[Flowable]:
     criteria = [verdict.criterion for verdict in results.verdicts]
     shared = [name for name in criteria if any(point.criterion == name for point in results.history)]
     for name in shared[:_MOST_CHARTS]:
-        points = [point for point in (*results.history, *_own(results)) if point.criterion == name]
+        points = [point for point in (*results.history, *results.points()) if point.criterion == name]
         charts.append(control_chart(points, name, _span(results, points)))
     if not charts:
         return []
@@ -52,26 +52,6 @@ _LOOKS = (
     "Each run is a look at the cohort as it was then. Where the cohort was locked whole, a verdict holds for its own "
     "look alone: the first of many that is MET shows less than one that was planned as the only one."
 )
-
-
-def _own(results: Results) -> Sequence[RunPoint]:
-    """Return this run's points: its verdicts, as later runs will carry them."""
-    lock = None if results.lock.exploratory else results.lock.criteria
-    return [
-        RunPoint(
-            run=results.run,
-            finished_at=results.provenance.finished_at,
-            criterion=verdict.criterion,
-            value=verdict.estimate.value,
-            low=verdict.estimate.low,
-            high=verdict.estimate.high,
-            bound=verdict.bound,
-            patients=verdict.estimate.patients,
-            answer=verdict.answer,
-            lock=lock,
-        )
-        for verdict in results.verdicts
-    ]
 
 
 def _span(results: Results, points: Sequence[RunPoint]) -> Span:

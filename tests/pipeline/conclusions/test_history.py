@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from camaudit import audit
-from pipeline.conclusions.history import MOST_RUNS, earlier_points, run_points
+from pipeline.conclusions.history import MOST_RUNS, earlier_points
 from pipeline.findings.results import load_results
 from tests.pipeline.planted import plant
 from tests.reports.example import results, verdicts
@@ -25,7 +25,7 @@ def folders(tmp_path_factory):
 def test_each_run_holds_the_criteria_of_those_before_it(folders):
     runs = [load_results(folder) for folder in folders]
     assert [len({point.run for point in run.history}) for run in runs] == [0, 1, 2]
-    assert runs[2].history == (*run_points(runs[0]), *run_points(runs[1]))
+    assert runs[2].history == (*runs[0].points(), *runs[1].points())
     first = runs[2].history[0]
     assert (first.run, first.criterion) == (runs[0].run, runs[0].verdicts[0].criterion)
     assert (first.value, first.bound) == (runs[0].verdicts[0].estimate.value, runs[0].verdicts[0].bound)
@@ -44,7 +44,7 @@ def test_a_changed_or_missing_run_ends_the_chain(folders):
 
 
 def test_criteria_that_were_not_locked_have_no_lock():
-    assert {point.lock for point in run_points(results(exploratory=("never locked",)))} == {None}
-    assert {point.lock for point in run_points(results())} == {results().lock.criteria}
-    assert len(run_points(results())) == len(verdicts())
+    assert {point.lock for point in results(exploratory=("never locked",)).points()} == {None}
+    assert {point.lock for point in results().points()} == {results().lock.criteria}
+    assert len(results().points()) == len(verdicts())
     assert MOST_RUNS >= 100
