@@ -33,7 +33,11 @@ CRITERIA = [
 
 def planted(folder, count=20, *, threshold=None, **changes):
     threshold = threshold or {"tuned": "dice", "column": "split", "fewest": 3}
-    overlap = {"threshold": threshold, "metrics": ["dice", "iou", "hd95", "hit_rate"], "baselines": ["random_map"]}
+    overlap = {
+        "threshold": threshold,
+        "metrics": ["dice", "iou", "hd95", "hit_rate", "lesion_sensitivity"],
+        "baselines": ["random_map"],
+    }
     config = plant(folder, count, explain={"methods": ["gradcam"]}, overlap=overlap, criteria=CRITERIA, **changes)
     with (folder / "archive" / "manifest.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -93,7 +97,8 @@ def test_estimates_and_criteria_leave_them_out_and_say_so(finished):
     assert dice.undefined == {"tuning_patient": hits.studies - dice.studies}
     assert [verdict.estimate.patients for verdict in results.verdicts] == [dice.patients, hits.patients]
     assert (results.flow.tuning_patients, results.flow.tuning) == (3, 6)
-    assert {curve.patients for curve in results.curves} == {dice.patients}
+    assert {curve.patients for curve in (*results.curves, *results.froc_curves)} == {dice.patients}
+    assert results.froc_curves
     assert "who count in nothing that follows from it" in results.overlap_rule
 
 
