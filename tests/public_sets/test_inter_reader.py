@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.inter_reader import markings_of, nodules_of, pairwise, pixels_within, summary
+from tests.public_sets.inter_reader import markings_of, nodules_of, pairwise, pixels_within, summary
 
 _SQUARE = np.array([[5, 5], [6, 5], [7, 5], [8, 5], [8, 6], [8, 7], [8, 8], [7, 8], [6, 8], [5, 8], [5, 7], [5, 6]])
 
