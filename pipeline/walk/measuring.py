@@ -17,7 +17,8 @@ from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence,
 from pipeline.evidence.metrics.registry import score_all, undefined_scores
 from pipeline.evidence.placement import placement_of
 from pipeline.evidence.plotted.region_shares import RegionLabels, body_labels, region_shares
-from pipeline.evidence.whereabouts import RegionAt, ShownBody, peak_of
+from pipeline.evidence.shown_body import ShownBody
+from pipeline.evidence.whereabouts import RegionAt, peak_of
 from pipeline.findings.carried import Carried, MapPlace
 from pipeline.findings.plotted.marks import MarkCounts
 from pipeline.findings.plotted.shares import RegionShares

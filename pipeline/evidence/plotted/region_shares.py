@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from pipeline.evidence.cohort.units import decisive_scores
 from pipeline.evidence.metrics.map_evidence import RegionOverlap
-from pipeline.evidence.whereabouts import ShownBody, picture_border
+from pipeline.evidence.shown_body import ShownBody
+from pipeline.evidence.whereabouts import border_band
 from pipeline.findings.plotted.shares import CohortShares, RegionShares, ShareRegion
 from pipeline.findings.study_audit import StudyAudit, methods_at_layers
 from pipeline.studies.geometry import Geometry
@@ -47,10 +48,10 @@ def body_labels(body: ShownBody, geometry: Geometry) -> RegionLabels:
     """Return the regions of a study's own grid, as the place of a peak is told: the picture's border first."""
     longest = _LONGEST[len(geometry.shape)]
     steps = tuple(-(-size // longest) for size in geometry.shape)
-    axes = [np.arange(0, size, step) for size, step in zip(geometry.shape, steps, strict=True)]
-    index = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    numbers = body.numbers_at(index, geometry, _REGIONS)
-    numbers[picture_border(index, geometry)] = _REGIONS.index("border")
+    numbers = body.numbers_on(geometry, steps, _REGIONS)
+    for axis, (band, size, step) in enumerate(zip(border_band(geometry.shape), geometry.shape, steps, strict=True)):
+        ends = np.moveaxis(numbers, axis, 0)
+        ends[: -(-band // step)] = ends[-(-(size - band) // step) :] = _REGIONS.index("border")
     return RegionLabels(numbers, steps, _REGIONS)
 
 
