@@ -59,7 +59,7 @@ class ShownBody:
         the input is the same everywhere.
         """
         cells = self.x[(slice(None), *(slice(None, None, step) for step in self._steps))]
-        image = cells.mean(axis=0, dtype=np.float64).astype(np.float32)
+        image = cells[0] if len(cells) == 1 else cells.mean(axis=0, dtype=np.float64).astype(np.float32)
         ordered = np.sort(image, axis=None)
         if ordered[0] == ordered[-1]:
             return np.zeros(image.shape, np.bool_)

@@ -128,8 +128,8 @@ def test_a_small_body_far_from_the_borders_is_outlined_as_in_its_box():
 
 
 def test_what_lies_at_the_bands_end_but_for_rounding_is_at_the_surface():
-    own = grid((40, 40), (10 / 3, 10 / 3))  # three of these are 10.0000005 mm in float32
+    own = grid((40, 200), (1.0, 2 / 15))  # 75 of these are 10.000001 mm in float32
     x = np.zeros(own.shape, np.float32)
-    x[10:31] = 1
+    x[:, :100] = 1
     numbers = ShownBody(x[None], own).numbers_on(own, (1, 1), NAMES)
-    assert [NAMES[number] for number in numbers[[6, 7, 12, 13], 20]] == ["outside", "surface", "surface", "body"]
+    assert [NAMES[number] for number in numbers[20, [24, 25, 174, 175]]] == ["body", "surface", "surface", "outside"]
