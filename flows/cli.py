@@ -106,6 +106,29 @@ def run(
 
 
 @app.command()
+def work(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run that is under way.")],
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="DEVICE", help="In place of run.device, e.g. cuda:1.")
+    ] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+    end_with_input: Annotated[bool, typer.Option("--end-with-input", hidden=True)] = False,
+) -> None:
+    """Join a run that another process began: work shards that nobody has, until none is left.
+
+    The run's folder, its archive and the site's keys have to be there under the same paths, and the same program.
+    """
+    from flows.commands.work import join
+
+    count = join(run, device, quiet=quiet or as_json, end_with_input=end_with_input)
+    if as_json:
+        typer.echo(json.dumps({"run": str(run), "shards": count}))
+    elif not quiet:
+        typer.echo(f"{run}: {count} shards worked here")
+
+
+@app.command()
 def measure(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
     overrides: Overrides = None,

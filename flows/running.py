@@ -31,12 +31,13 @@ def run_audit(
         AuditError: one line that says what is wrong.
         InternalError: when camaudit's own code fails.
     """
-    if request.loaded.config.run.engine == "local":
-        return _run_with(None, request, Engine(say, "local"), watcher)
+    engine = request.loaded.config.run.engine
+    if engine in ("local", "dask"):
+        return _run_with(None, request, Engine(say, engine), watcher)
     if server is not None:
-        return _run_with(server, request, Engine(say), watcher)
+        return _run_with(server, request, Engine(say, engine), watcher)
     with prefect_server() as own:
-        return _run_with(own, request, Engine(say), watcher)
+        return _run_with(own, request, Engine(say, engine), watcher)
 
 
 def _run_with(

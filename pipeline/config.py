@@ -343,7 +343,9 @@ class RunConfig(ConfigPart):
 
     A run that loses more than ``lost_at_most`` of its studies (excluded or failed) says so; the share is locked.
     ``engine``: ``prefect`` shows the run on a Prefect server and goes on without it where that fails; ``local`` does
-    not ask for one.
+    not ask for one; ``pool`` has the shards worked by a Prefect work pool (``pool``), ``dask`` by a Dask cluster
+    (``cluster``, its scheduler's address, or processes of this machine). ``processes`` work the shards on this machine:
+    one for each GPU, unless a number is given. None of it changes a result.
 
     ``workers`` processes read studies while others are analysed; 0 reads them in the run's own process, where a
     hostile file can end the run. ``scoring``: where maps are scored, by NumPy on the processor or by torch on the
@@ -352,7 +354,10 @@ class RunConfig(ConfigPart):
     """
 
     output: Path = Path("runs")
-    engine: Literal["prefect", "local"] = "prefect"
+    engine: Literal["prefect", "local", "pool", "dask"] = "prefect"
+    processes: Annotated[int, Field(ge=1, le=256)] | None = None
+    pool: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9 _.-]{0,62}$")] | None = None
+    cluster: Annotated[str, Field(pattern=r"^(tcp|tls)://[A-Za-z0-9_.:\[\]-]{1,200}$")] | None = None
     cache: Path | None = None
     cache_gib: Annotated[float, Field(gt=0)] = 20.0
     device: str = "auto"
