@@ -82,6 +82,38 @@ def _options(
 
 
 @app.command()
+def init(
+    archive: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="The folder with the studies.")],
+    model: Annotated[
+        str,
+        typer.Option("--model", metavar="BUNDLE|MODULE:FUNCTION", help="The classifier: a MONAI bundle, or a factory."),
+    ],
+    weights: Annotated[
+        Path | None, typer.Option("--weights", metavar="FILE", help="The weights that are meant.")
+    ] = None,
+    profile: Annotated[
+        str,
+        typer.Option(
+            "--profile", metavar="NAME", help="acceptance, retrospective, shadow (no reference), monitoring or change."
+        ),
+    ] = "acceptance",
+    labels: Annotated[
+        str | None, typer.Option("--labels", metavar="A,B", help="The model's labels in the order of its outputs.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write.")] = Path(
+        "audit.yaml"
+    ),
+) -> None:
+    """Write a commented audit.yaml, and a manifest where there is none, from what archive and model tell.
+
+    What had to be guessed says so. Nothing is written over; the file is tried on the first study.
+    """
+    from flows.commands.init import InitOptions, init_audit, labels_of
+
+    init_audit(archive, InitOptions(model, weights, profile, labels_of(labels), output))
+
+
+@app.command()
 def run(
     config: ConfigPath,
     overrides: Overrides = None,
