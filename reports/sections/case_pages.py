@@ -24,4 +24,4 @@ def build(context: Context) -> list[Flowable]:
         room = PAGE_HEIGHT - (_HEADING if place == 1 else 0)
         content += [PageBreak()] if place > 1 else []
         content.append(Deferred(partial(case_page, context, case, f"Case {place}: {case.study}", room)))
-    return [*content, PageBreak()]
+    return content

@@ -4,12 +4,13 @@ from pipeline.errors import OutputError
 from pipeline.findings.facts import InputSummary
 from reports.alternative_text import image_in_words
 from reports.numbers import number
-from reports.page.layout import Flowable, bullets, columns, facts, note, paragraph, subheading, table
+from reports.page.layout import COLUMN, Flowable, bullets, facts, note, small, subheading
+from reports.page.text import bold, joined
 from reports.pictures.legend import PlanePicture
 from reports.registry import Context, section
 
 
-@section(145, "Preparation")
+@section(145, "Preparation", in_columns=True)
 def build(context: Context) -> list[Flowable]:
     """Return the ordered steps, and what they made of the images."""
     return [*_steps(context), *_inputs(context)]
@@ -18,13 +19,11 @@ def build(context: Context) -> list[Flowable]:
 def _steps(context: Context) -> list[Flowable]:
     steps = context.results.preparation
     if not steps:
-        return [paragraph("The results list no preparation step.")]
-    rows = [(str(number), step) for number, step in enumerate(steps, 1)]
+        return [small("The results list no preparation step.")]
     return [
-        table(columns(("Step", 6), ("Transform and parameters", 94)), rows, compact=True),
+        *bullets((joined(bold(f"{place}. "), step) for place, step in enumerate(steps, 1)), compact=True),
         note(
-            "The experts' masks are never resampled: each map is carried to the mask's grid through the "
-            "geometry of "
+            "The experts' masks are never resampled: each map is carried to the mask's grid through the geometry of "
             "the prepared image. Pixels outside the model's field of view count as unseen, not as zero."
         ),
     ]
@@ -42,8 +41,8 @@ def _inputs(context: Context) -> list[Flowable]:
     ]
     return [
         *subheading("The input as the model saw it"),
-        facts(rows, compact=True),
-        *bullets(inputs.notes),
+        facts(rows, label=0.34, width=COLUMN),
+        *bullets(inputs.notes, compact=True),
         *_picture(context, inputs),
     ]
 
