@@ -55,7 +55,7 @@ def among_rows(
     return rows, rules
 
 
-_ACROSS = 4
+_ACROSS = 5
 """Metrics that stand beside each other; more of them take further tables."""
 
 
@@ -82,7 +82,7 @@ def _matrix(results: Results, members: Sequence[Estimate], names: Sequence[str])
     if any(member.chance is not None for member in members):
         rows.append((coloured("Chance", GREY), *chances, "", ""))
     heads = [(headed(results, name), 23, True) for name in names]
-    shape = columns(("Map", 26), *heads, ("Patients", 10, True), ("Studies", 9, True))
+    shape = columns(("Map", 26), *heads, ("Patients", 11, True), ("Studies", 10, True))
     remarks = list(dict.fromkeys(remark for member in members for remark in _remarks(results, member)))
     return [table(shape, rows, compact=True), *([note("; ".join(remarks), ".")] if remarks else [])]
 

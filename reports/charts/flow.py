@@ -29,7 +29,7 @@ def flow_chart(
     """
     sides = [_reasons("Excluded", flow.excluded), _reasons("Failed", flow.failed)]
     columns = _columns(answers, nothing)
-    upper = sum(_height(lines) for lines in sides) + 12 + 2 * 40
+    upper = sum(_height(lines) for lines in sides) + 12 + 2 * 32
     lower = max((_height(lines) for lines in columns), default=-_GAP) + _GAP
     drawing = Drawing(room, upper + lower)
     width, spine = 0.42 * room, 0.21 * room

@@ -31,7 +31,7 @@ __all__ = [
 
 MARGIN = 15 * mm
 CONTENT = A4[0] - 2 * MARGIN
-GUTTER = 8 * mm
+GUTTER = 7 * mm
 COLUMN = (CONTENT - GUTTER) / 2
 """The width of one of two columns, where a section is set in columns."""
 
@@ -50,7 +50,7 @@ BODY = ParagraphStyle(
     bulletFontName=REGULAR,
     spaceAfter=4,
 )
-SMALL = ParagraphStyle("small", parent=BODY, fontSize=7, leading=9.0, spaceAfter=0)
+SMALL = ParagraphStyle("small", parent=BODY, fontSize=7, leading=8.9, spaceAfter=0)
 _NUMBER = ParagraphStyle("number", parent=SMALL, alignment=TA_RIGHT)
 _HEAD = ParagraphStyle("head", parent=SMALL, fontName=BOLD, textColor=HexColor(ACCENT))
 _NUMBER_HEAD = ParagraphStyle("number-head", parent=_HEAD, alignment=TA_RIGHT)
@@ -60,11 +60,11 @@ _SMALL_BULLET = ParagraphStyle("small-bullet", parent=SMALL, leftIndent=9, bulle
 _TITLES = (
     ParagraphStyle("title", parent=BODY, fontName=BOLD, fontSize=15, leading=20, textColor=HexColor(ACCENT), tag="H1"),
     ParagraphStyle(
-        "section", parent=BODY, fontName=BOLD, fontSize=12, leading=15, spaceBefore=10, spaceAfter=4,
+        "section", parent=BODY, fontName=BOLD, fontSize=11.5, leading=14, spaceBefore=8, spaceAfter=3,
         textColor=HexColor(ACCENT), tag="H2",
     ),
     ParagraphStyle(
-        "subsection", parent=BODY, fontName=BOLD, fontSize=9, leading=12, spaceBefore=6, spaceAfter=3,
+        "subsection", parent=BODY, fontName=BOLD, fontSize=9, leading=12, spaceBefore=5, spaceAfter=2,
         textColor=HexColor(ACCENT), tag="H+",
     ),
 )  # fmt: skip
@@ -367,13 +367,13 @@ def callout(*content: Flowable, colour: str = ACCENT, width: float = CONTENT) ->
     )
 
 
-def pair(left: Flowable, right: Sequence[Flowable], share: float = 0.86) -> Flowable:
+def pair(left: Flowable, right: Sequence[Flowable], share: float = 0.86, *, width: float = CONTENT) -> Flowable:
     """Return a flowable and what stands at its right, without rules; ``share`` is the left one's of the width."""
     if not right:
         return left
     style = TableStyle([("FONT", (0, 0), (-1, -1), REGULAR, 7), ("VALIGN", (0, 0), (-1, -1), "TOP")]
                        + [(side, (0, 0), (-1, -1), 0) for side in _SIDES])  # fmt: skip
-    return Table([[left, list(right)]], colWidths=[CONTENT * share, CONTENT * (1 - share)], style=style, spaceAfter=3)
+    return Table([[left, list(right)]], colWidths=[width * share, width * (1 - share)], style=style, spaceAfter=3)
 
 
 def beside(left: Sequence[Flowable], right: Sequence[Flowable]) -> Flowable:

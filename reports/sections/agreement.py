@@ -1,12 +1,12 @@
 """Agreement between experts: the ceiling for a map."""
 
 from reports.numbers import bounds, number
-from reports.page.layout import Flowable, columns, note, paragraph, table
+from reports.page.layout import Flowable, columns, note, paragraph, small, table
 from reports.registry import Context, section
 from reports.wording import interval_head, intervals, measured, undefined
 
 
-@section(92, "Results: agreement between experts")
+@section(92, "Agreement between experts")
 def build(context: Context) -> list[Flowable]:
     """Return how well two experts agree by the same metrics."""
     results = context.results
@@ -31,7 +31,7 @@ def build(context: Context) -> list[Flowable]:
         for agreement in agreements
     ]
     return [
-        paragraph("A map cannot be asked to agree with an expert better than another expert does."),
+        small("A map cannot be asked to agree with an expert better than another expert does."),
         table(shape, rows, compact=True),
         note(intervals(agreement.estimate for agreement in agreements)),
     ]

@@ -14,7 +14,7 @@ from reports.wording import best_peak, method, nothing_called
 
 @section(112, "Cases")
 def build(context: Context) -> list[Flowable]:
-    """Return the rule and the cases."""
+    """Return the rule and the cases, with where the first map has its peak."""
     results = context.results
     if not results.cases:
         rule = [bold(" The rule was: "), results.case_rule] if results.case_rule else []

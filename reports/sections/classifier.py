@@ -12,7 +12,7 @@ from reports.charts.reliability import reliability_chart
 from reports.estimates import among_rows, estimate_columns
 from reports.numbers import MARK, count, estimate, plural
 from reports.page.fonts import REGULAR
-from reports.page.layout import CONTENT, Flowable, columns, note, paragraph, subheading, table, together
+from reports.page.layout import CONTENT, Flowable, columns, note, paragraph, small, subheading, table, together
 from reports.page.text import DASH
 from reports.registry import Context, section
 from reports.thumbnails import thumbnail_of
@@ -22,7 +22,7 @@ _WHOLE = 3
 """Labels up to which each has its confusion matrix drawn; more of them share a table."""
 
 
-@section(80, "Results: the classifier")
+@section(80, "The classifier")
 def build(context: Context) -> list[Flowable]:
     """Return the classifier's estimates, a label's in a row that names it, and each label's plots."""
     results = context.results
@@ -39,11 +39,11 @@ def build(context: Context) -> list[Flowable]:
     rows, rules = among_rows(results, estimates, by_method=False)
     several = any(label_of(estimate) for estimate in estimates)
     return [
-        paragraph(
+        small(
             "Performance comes first: overlap on a study that the model got wrong means something else than overlap "
             "on one that it got right. The classifier is judged on the studies with a reference."
         ),
-        table(estimate_columns(estimates, by_method=False), rows, rules=rules),
+        table(estimate_columns(estimates, by_method=False), rows, rules=rules, compact=True),
         note(intervals(estimates), _SEVERAL if several else ""),
         *_plots(context),
     ]

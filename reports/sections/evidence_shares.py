@@ -14,7 +14,7 @@ from reports.wording import method, methods_in_order, stratum
 _REGIONS: Final[tuple[ShareRegion, ...]] = ("lesion", "body", "surface", "outside", "border")
 
 
-@section(96, "Results: where the evidence lies")
+@section(96, "Where the evidence lies")
 def build(context: Context) -> list[Flowable]:
     """Return a bar for each map in the first stratum, and below them what a map has that is the same everywhere."""
     results = context.results

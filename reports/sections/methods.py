@@ -35,8 +35,8 @@ def _layers(context: Context) -> list[Flowable]:
     layers = context.results.model.layers
     sizes = "; ".join(f"{layer.name}: {by(layer.shape)} cells of {cells(layer)}" for layer in layers)
     finer = (
-        "A: activations, G: gradients. A map cannot be finer than a cell of its layer; between cells it is interpolated, before the ReLU that ends "
-        "some formulas. "
+        "A: activations, G: gradients. A map cannot be finer than a cell of its layer; between cells it is "
+        "interpolated, before the ReLU that ends some formulas. "
     )
     return [note(finer, sizes)] if layers else []
 

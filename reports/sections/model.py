@@ -21,9 +21,7 @@ def build(context: Context) -> list[Flowable]:
         [
             ("Name and version", f"{model.name}, {model.version}"),
             ("Weights SHA-256", digest(model.sha256)),
-            ("Source", model.source),
-            ("Architecture", model.architecture),
-            ("Parameters", count(model.parameters)),
+            ("Architecture", f"{model.architecture}, {plural(model.parameters, 'parameter')}; from {model.source}"),
             ("Outputs (index = label)", labels),
             ("Output", f"{_OUTPUT[model.output]}; {_called(model)}"),
             ("Maps explain", _explained(model)),

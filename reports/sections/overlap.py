@@ -13,7 +13,7 @@ from reports.registry import Context, section
 from reports.wording import arrow_note, in_sentence, intervals, stratum
 
 
-@section(90, "Results: overlap with the experts' masks")
+@section(90, "Overlap with the experts' masks")
 def build(context: Context) -> list[Flowable]:
     """Return a forest plot of the primary stratum and one table for each stratum that holds other studies."""
     results = context.results
@@ -67,8 +67,22 @@ def _forest(results: Results, whole: list[Estimate]) -> list[Flowable]:
     strata = {estimate.among for estimate in whole}
     among = next((candidate for candidate in STRATA if candidate in strata and candidate != "all"), next(iter(strata)))
     primary = [estimate for estimate in whole if estimate.among == among and estimate.value is not None]
-    plots = forest_plot(results, primary)
+    shown = _metrics_to_plot(results, primary)
+    plots = forest_plot(results, [estimate for estimate in primary if estimate.metric in shown])
     if not plots:
         return []
-    caption = f"{stratum(among)}: estimates (points) with their intervals (lines); baselines are hollow."
+    rest = len({estimate.metric for estimate in primary}) - len(shown)
+    more = f" {plural(rest, 'more metric')}: see the table." if rest else ""
+    caption = f"{stratum(among)}: estimates (points) with their intervals (lines); baselines are hollow.{more}"
     return [together([*subheading("At a glance")[1:], note(caption), *plots[:3]]), *plots[3:]]
+
+
+_PLOTTED = 4
+
+
+def _metrics_to_plot(results: Results, estimates: Sequence[Estimate]) -> list[str]:
+    """Return the metrics that are drawn: those that criteria ask for first, in the order of the results."""
+    names = list(dict.fromkeys(estimate.metric for estimate in estimates))
+    asked = {verdict.metric for verdict in results.verdicts}
+    chosen = sorted(names, key=lambda name: name not in asked)[:_PLOTTED]
+    return [name for name in names if name in chosen]

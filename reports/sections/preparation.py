@@ -4,7 +4,7 @@ from pipeline.errors import OutputError
 from pipeline.findings.facts import InputSummary
 from reports.alternative_text import image_in_words
 from reports.numbers import number
-from reports.page.layout import COLUMN, Flowable, bullets, facts, note, small, subheading
+from reports.page.layout import COLUMN, Flowable, bullets, note, pair, small, subheading
 from reports.page.text import bold, joined
 from reports.pictures.legend import PlanePicture
 from reports.registry import Context, section
@@ -34,14 +34,14 @@ def _inputs(context: Context) -> list[Flowable]:
     if inputs is None:
         return []
     like = (inputs.minimum, inputs.maximum)
-    rows: list[tuple[str, object]] = [
-        ("Shape (channels, ...)", " \u00b7 ".join(f"{shape}: {many}" for shape, many in inputs.shapes.items())),
-        ("Lowest, highest value", f"{number(inputs.minimum, like=like)}, {number(inputs.maximum, like=like)}"),
-        ("Mean, standard deviation", f"{number(inputs.mean)}, {number(inputs.deviation)} (means over the studies)"),
-    ]
+    shapes = " \u00b7 ".join(f"{shape}: {many}" for shape, many in inputs.shapes.items())
     return [
         *subheading("The input as the model saw it"),
-        facts(rows, label=0.34, width=COLUMN),
+        small(
+            f"Shape (channels, ...) {shapes}; values from {number(inputs.minimum, like=like)} to "
+            f"{number(inputs.maximum, like=like)}; mean {number(inputs.mean)} and standard deviation "
+            f"{number(inputs.deviation)}, as means over the studies."
+        ),
         *bullets(inputs.notes, compact=True),
         *_picture(context, inputs),
     ]
@@ -57,4 +57,5 @@ def _picture(context: Context, inputs: InputSummary) -> list[Flowable]:
         return [note(f"No picture: the file {inputs.picture} is missing or cannot be read.")]
     low, high = (number(value, like=panels.window) for value in panels.window)
     caption = f"First analysed study, {panels.views[0].caption}, first channel; black at {low}, white at {high}."
-    return [PlanePicture(panels.views[0], panels.window, image_in_words(panels, panels.views[0])), note(caption)]
+    picture = PlanePicture(panels.views[0], panels.window, image_in_words(panels, panels.views[0]))
+    return [pair(picture, [note(caption)], 0.3, width=COLUMN)]

@@ -20,7 +20,7 @@ _ACROSS = 3
 """Maps that fit beside each other; more of them take further tables."""
 
 
-@section(100, "Results: subgroups")
+@section(100, "Subgroups")
 def build(context: Context) -> list[Flowable]:
     """Return forests of what the criteria ask for; where they ask of no map in subgroups, tables of all metrics."""
     results = context.results

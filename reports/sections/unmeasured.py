@@ -2,7 +2,7 @@
 
 from pipeline.findings.results import Results
 from reports.numbers import plural
-from reports.page.layout import Flowable, bullets, paragraph, subheading
+from reports.page.layout import Flowable, beside, bullets, small, subheading
 from reports.registry import Context, section
 from reports.statements import not_stated
 from reports.wording import is_baseline
@@ -29,8 +29,11 @@ def build(context: Context) -> list[Flowable]:
         gaps.append("In this run: subgroups.")
     if all(agreement.estimate.value is None for agreement in results.agreements):
         gaps.append("In this run: agreement between experts.")
+    if not results.changes:
+        gaps.append("In this run: change. None came before it, and no predecessor was named.")
     gaps.append(_independence(results))
-    return [paragraph("Nothing in this report speaks to the following."), *bullets(gaps), *_not_stated(results)]
+    silent = [small("Nothing in this report speaks to the following."), *bullets(gaps, compact=True)]
+    return [beside(silent, _not_stated(results))]
 
 
 def _independence(results: Results) -> str:
@@ -47,4 +50,4 @@ def _not_stated(results: Results) -> list[Flowable]:
     missing = not_stated(results)
     if not missing:
         return []
-    return [*subheading("Not stated"), paragraph(f"{'; '.join(missing)}.")]
+    return [*subheading("Not stated")[1:], small(f"{'; '.join(missing)}.")]

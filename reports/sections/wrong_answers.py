@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from functools import partial
 
 from reportlab.lib.units import mm
-from reportlab.platypus import Table, TableStyle
 
 from pipeline.errors import OutputError
 from pipeline.findings.results import CaseEntry, Results, WrongAnswer
@@ -12,14 +11,25 @@ from pipeline.vocabulary import PEAK_REGIONS
 from reports.case_page import case_key
 from reports.claims import main_method
 from reports.numbers import count, number
-from reports.page.fonts import REGULAR
-from reports.page.layout import CONTENT, Flowable, columns, note, paragraph, small, subheading, table, together
-from reports.page.text import joined, link
+from reports.page.layout import (
+    COLUMN,
+    Flowable,
+    beside,
+    columns,
+    gap,
+    note,
+    pair,
+    paragraph,
+    small,
+    subheading,
+    table,
+    together,
+)
+from reports.page.text import bold, joined, link
 from reports.pictures.panel_row import Panel, PanelRow
 from reports.registry import Context, section
 from reports.wording import best_peak, method, nothing_called
 
-_ACROSS = 3
 _NAMED = 12
 """Studies that are named in a row; the results hold all."""
 
@@ -63,7 +73,7 @@ def _part(context: Context, title: str, meaning: str, kinds: Sequence[WrongAnswe
         for kind in kinds
     ]
     content = [*subheading(title)[1:], note(meaning), table(shape, rows, compact=True)]
-    return [together(content), *(row for kind in kinds for row in _pictures(context, kind))]
+    return [together(content), *_pictures(context, kinds)]
 
 
 def _named(results: Results, kind: WrongAnswer) -> object:
@@ -74,14 +84,12 @@ def _named(results: Results, kind: WrongAnswer) -> object:
     return joined(*names, *([f"and {count(rest)} more, in results.json"] if rest > 0 else []), by=", ")
 
 
-def _pictures(context: Context, kind: WrongAnswer) -> list[Flowable]:
-    """Return pictures of those studies of a kind that the report shows, three in a row."""
-    chosen = [case for case in context.results.cases if case.study in kind.studies]
+def _pictures(context: Context, kinds: Sequence[WrongAnswer]) -> list[Flowable]:
+    """Return pictures of those studies that the report shows, two in a row, each with its words at its right."""
+    chosen = [case for kind in kinds for case in context.results.cases if case.study in kind.studies]
     tiles = [tile for case in chosen if (tile := _tile(context, case)) is not None]
-    style = TableStyle([("FONT", (0, 0), (-1, -1), REGULAR, 7), ("VALIGN", (0, 0), (-1, -1), "TOP")])
-    rows = [tiles[start : start + _ACROSS] for start in range(0, len(tiles), _ACROSS)]
-    width = CONTENT / _ACROSS
-    return [Table([[*row, *[""] * (_ACROSS - len(row))]], colWidths=[width] * _ACROSS, style=style) for row in rows]
+    rows = [tiles[start : start + 2] for start in range(0, len(tiles), 2)]
+    return [beside(row[0], row[1] if len(row) > 1 else []) for row in rows]
 
 
 def _tile(context: Context, case: CaseEntry) -> list[Flowable] | None:
@@ -105,6 +113,7 @@ def _tile(context: Context, case: CaseEntry) -> list[Flowable] | None:
     where = "" if peak is None else f" The peak lies {PEAK_REGIONS[peak.region]}, {peak.place}."
     truth = ", ".join(audit.reference or ()) or nothing_called(results)
     words = f" reference {truth}, answered {called} ({odds}).{where}"
-    load, width = partial(context.panels, case.panels), CONTENT / _ACROSS - 12
-    row = PanelRow(load, (Panel(title, place, name),), 52 * mm, width, f"{title}, study {case.study}.{where}")
-    return [row, small(link(case.study, case_key(case.study)), ":", words)]
+    load, width = partial(context.panels, case.panels), 0.58 * COLUMN
+    row = PanelRow(load, (Panel(title, place, name),), 44 * mm, width, f"{title}, study {case.study}.{where}")
+    told = small(bold(joined(link(case.study, case_key(case.study)), ":")), words)
+    return [pair(row, [gap(4), told], 0.62, width=COLUMN)]
