@@ -41,7 +41,7 @@ from reports.wording import (
     words,
 )
 
-__all__ = ["case_key", "case_page"]
+__all__ = ["case_key", "case_page", "height_of"]
 
 _WARNING = (
     "A map shows where one method places importance for one output of this model version: no outline of a lesion, no "
@@ -51,7 +51,8 @@ _WARNING = (
 _ACROSS = 7  # metrics that fit beside each other; more of them take further tables
 
 
-def _height(flowables: Sequence[Flowable]) -> float:
+def height_of(flowables: Sequence[Flowable]) -> float:
+    """Return how high flowables are below each other, in points."""
     each = (
         flowable.wrap(CONTENT, 10_000)[1] + flowable.getSpaceBefore() + flowable.getSpaceAfter()
         for flowable in flowables
@@ -80,7 +81,7 @@ def case_page(
     panels = load()
     titles = {name: method(results, name) for view in panels.views for name in view.maps}
     shown = [_shown(panels), Legend(panels)]
-    sizes = sizes_for(panels, titles, room - _height([*head[1:], *shown, *foot]) - 12)
+    sizes = sizes_for(panels, titles, room - height_of([*head[1:], *shown, *foot]) - 12)
     rows = case_rows(load, titles, sizes, partial(_told, case, panels))
     return [*head, rows[0], shown[0], *rows[1:], shown[1], together(foot)]
 
@@ -116,7 +117,7 @@ def _facts(results: Results, case: CaseEntry) -> Flowable:
     odds = ", ".join(f"{label} {number(value, like=(1.0,), more=1)}" for label, value in likely)
     values = ", ".join(f"{label} {number(value)}" for label, value in audit.values.items())
     answer = [("Output", values)] if values else [("Prediction", f"{said} ({odds})" if odds else said)]
-    rows = [("Shown as", case.rule), ("Reference", truth), *answer]
+    rows = [("Shown as", case.rule), ("Reference", truth), *answer, *_peak(results, case)]
     groups = ", ".join(f"{name} {value}" for name, value in sorted(audit.strata.items()))
     rows += [("Groups", groups)] if groups else []
     rows += [("Note", case.note)] if case.note is not None and case.panels is not None else []
@@ -125,6 +126,16 @@ def _facts(results: Results, case: CaseEntry) -> Flowable:
     )
     badge: list[Flowable] = [] if values else [_badge(case)]
     return pair(text, badge)
+
+
+def _peak(results: Results, case: CaseEntry) -> list[tuple[str, str]]:
+    """Return where the first map has its peak; nothing where there is no map."""
+    first = next((entry for entry in case.audit.map_scores if entry.map is not None), None)
+    if first is None:
+        return []
+    best = best_peak(entry for entry in case.audit.map_scores if entry.map == first.map)
+    where = "none: the map is the same everywhere" if best is None else f"{PEAK_REGIONS[best.region]}, {best.place}"
+    return [(f"Peak of {method(results, first.method)}", where)]
 
 
 def _badge(case: CaseEntry) -> Flowable:

@@ -1,8 +1,8 @@
 """Tables of estimates: the same columns wherever estimates stand, and a label's where they are about several."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from pipeline.findings.estimates import Estimate
+from pipeline.findings.estimates import Agreement, Estimate
 from pipeline.findings.results import Results
 from reports.numbers import bounds, count, ends, limits, number, plural
 from reports.page.layout import GREY, Column, Flowable, columns, note, table
@@ -59,19 +59,32 @@ _ACROSS = 5
 """Metrics that stand beside each other; more of them take further tables."""
 
 
-def matrix(results: Results, estimates: Sequence[Estimate]) -> list[list[Flowable]]:
-    """Return tables with a row for each map and a column for each metric, chance in the last row, notes below."""
+def matrix(results: Results, estimates: Sequence[Estimate], experts: Sequence[Agreement] = ()) -> list[list[Flowable]]:
+    """Return tables with a row for each map and a column for each metric, notes below.
+
+    The last rows are chance, and how well two of the ``experts`` agree with each other by the same metrics.
+    """
     order = {facts.name: place for place, facts in enumerate(results.metrics)}
-    names = sorted(dict.fromkeys(part.metric for part in estimates), key=lambda name: order.get(name, len(order)))
+    named = dict.fromkeys([*(part.metric for part in estimates), *(part.metric for part in experts)])
+    names = sorted(named, key=lambda name: order.get(name, len(order)))
     across = -(-len(names) // -(-len(names) // _ACROSS))  # as many in each table
     parts = [names[start : start + across] for start in range(0, len(names), across)]
-    return [_matrix(results, [member for member in estimates if member.metric in part], part) for part in parts]
+    return [
+        _matrix(
+            results,
+            [member for member in estimates if member.metric in part],
+            [pair for pair in experts if pair.metric in part],
+            part,
+        )
+        for part in parts
+    ]
 
 
-def _matrix(results: Results, members: Sequence[Estimate], names: Sequence[str]) -> list[Flowable]:
-    like = {
-        name: tuple(edge for member in members if member.metric == name for edge in limits(member)) for name in names
-    }
+def _matrix(
+    results: Results, members: Sequence[Estimate], experts: Sequence[Agreement], names: Sequence[str]
+) -> list[Flowable]:
+    every = [*members, *(pair.estimate for pair in experts)]
+    like = {name: tuple(edge for part in every if part.metric == name for edge in limits(part)) for name in names}
     rows: list[tuple[object, ...]] = []
     for title in methods_in_order(results, (member.method for member in members)):
         own = {member.metric: member for member in members if member.method == title}
@@ -81,10 +94,29 @@ def _matrix(results: Results, members: Sequence[Estimate], names: Sequence[str])
     chances = [_chance([member for member in members if member.metric == name], like[name]) for name in names]
     if any(member.chance is not None for member in members):
         rows.append((coloured("Chance", GREY), *chances, "", ""))
+    rows += [_agreement(pair, experts, names, like) for pair in dict.fromkeys(part.readers for part in experts)]
     heads = [(headed(results, name), 23, True) for name in names]
     shape = columns(("Map", 26), *heads, ("Patients", 11, True), ("Studies", 10, True))
     remarks = list(dict.fromkeys(remark for member in members for remark in _remarks(results, member)))
+    remarks += [
+        f"{measured(results, pair.metric)} of {' and '.join(pair.readers)}: undefined {undefined(pair.estimate)}"
+        for pair in experts
+        if pair.estimate.undefined
+    ]
     return [table(shape, rows, compact=True), *([note("; ".join(remarks), ".")] if remarks else [])]
+
+
+def _agreement(
+    readers: tuple[str, ...],
+    experts: Sequence[Agreement],
+    names: Sequence[str],
+    like: Mapping[str, tuple[float | None, ...]],
+) -> tuple[object, ...]:
+    """Return how well two experts agree; nothing under a metric that does not ask it."""
+    own = {pair.metric: pair.estimate for pair in experts if pair.readers == readers}
+    numbers = (_cell(own[name], like[name]) if name in own else "" for name in names)
+    counts = (span(part.patients for part in own.values()), span(part.studies for part in own.values()))
+    return (coloured(f"{' and '.join(readers)}, with each other", GREY), *numbers, *counts)
 
 
 def _chance(members: Sequence[Estimate], like: tuple[float | None, ...]) -> str:

@@ -56,12 +56,12 @@ def _read(path: Path) -> bytes:
 
 
 def _story(context: Context) -> list[Flowable]:
-    """Return all sections; the cover, which has no heading, is the first page."""
+    """Return all sections; the cover, which has no heading, comes first."""
     story: list[Flowable] = []
     number, in_columns = 0, False
     for part in sections():
         if not part.title:
-            story += [*part.build(context), PageBreak()]
+            story += part.build(context)
             continue
         content = part.build(context) if part.package is None else _foreign(part, context)
         if not content:  # nothing to say of this run

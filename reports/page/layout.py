@@ -106,14 +106,17 @@ def heading(
 
 
 def _opening(content: Sequence[Flowable], width: float) -> float:
-    """Return the height of what must stand below a heading: up to the first thing that is no heading itself."""
+    """Return the height of what must stand below a heading: its first words, and the first thing that is no words."""
     height = 0.0
     for flowable in content:
         parts = flowable._content if isinstance(flowable, KeepTogether) else [flowable]  # noqa: SLF001  # it has no other name
-        height += sum(part.wrap(width, 10_000)[1] + part.getSpaceBefore() for part in parts)
-        if isinstance(flowable, Table) or (isinstance(flowable, Paragraph) and flowable.style is not _TITLES[2]):
-            return float(min(height, 55 * mm))
+        tall = sum(part.wrap(width, 10_000)[1] + part.getSpaceBefore() for part in parts)
+        if isinstance(flowable, Table):  # a long one breaks after some rows
+            return float(height + min(tall, _SHORT_ENOUGH, 55 * mm))
+        height += tall
         if not isinstance(flowable, CondPageBreak | Paragraph):
+            break
+        if isinstance(flowable, Paragraph) and flowable.style in (BODY, _BULLET, _SMALL_BULLET):
             break
     return float(min(height, 200 * mm))
 

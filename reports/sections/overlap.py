@@ -10,7 +10,7 @@ from reports.estimates import matrix
 from reports.numbers import plural
 from reports.page.layout import Flowable, note, paragraph, subheading, together
 from reports.registry import Context, section
-from reports.wording import arrow_note, in_sentence, intervals, stratum
+from reports.wording import arrow_note, in_sentence, intervals, is_baseline, stratum
 
 
 @section(90, "Overlap with the experts' masks")
@@ -19,7 +19,9 @@ def build(context: Context) -> list[Flowable]:
     results = context.results
     whole = [estimate for estimate in results.estimates if estimate.group is None]
     if not whole:
-        return [paragraph("No overlap could be estimated: the results hold no estimate.")]
+        nothing = paragraph("No overlap could be estimated: the results hold no estimate.")
+        tables = matrix(results, [], results.agreements) if results.agreements else []
+        return [nothing, *(part for table in tables for part in table)]
     content = _forest(results, whole)
     before: list[Estimate] = []
     for among in STRATA:
@@ -27,7 +29,8 @@ def build(context: Context) -> list[Flowable]:
         if members:
             content += _stratum(results, members, before)
             before = members
-    return [*content, note(intervals(whole), " ", _READING, arrow_note(results))]
+    experts = _CEILING if results.agreements else _NO_CEILING
+    return [*content, note(intervals(whole), " ", _READING, experts, arrow_note(results))]
 
 
 def _stratum(results: Results, members: Sequence[Estimate], before: Sequence[Estimate]) -> list[Flowable]:
@@ -46,8 +49,10 @@ def _stratum(results: Results, members: Sequence[Estimate], before: Sequence[Est
         ]
     asked = {verdict.metric for verdict in results.verdicts}
     shown = [estimate for estimate in members if not before or estimate.metric in asked] or members
-    rest_of = " Metrics that no criterion names: results.json." if len(shown) < len(members) else ""
-    first, *rest = matrix(results, shown)
+    if before:
+        shown = [estimate for estimate in shown if not is_baseline(estimate.method)] or shown
+    rest_of = " All metrics and the baselines: results.json." if len(shown) < len(members) else ""
+    first, *rest = matrix(results, shown, () if before else results.agreements)
     return [together([*subheading(title)[1:], note(meaning, rest_of), *first]), *(together(part) for part in rest)]
 
 
@@ -61,6 +66,10 @@ _READING = (
     "Chance is the value to expect of a map that is placed at random. A map that does no better than a baseline "
     "has shown nothing about where the model looked."
 )
+
+
+_CEILING = " A map cannot be asked to agree with an expert better than another expert does."
+_NO_CEILING = " How well experts agree with each other could not be estimated: no study was marked by two."
 
 
 def _forest(results: Results, whole: list[Estimate]) -> list[Flowable]:
