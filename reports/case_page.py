@@ -174,14 +174,29 @@ def _scores(results: Results, case: CaseEntry) -> list[Flowable]:
         )
     )
     several = (
-        len({map_scores.target for map_scores in scored}) > 1
-        or len({map_scores.layer for map_scores in scored if map_scores.layer}) > 1
+        len({map_scores.target for map_scores in scored}) > 1,
+        len({map_scores.layer for map_scores in scored if map_scores.layer}) > 1,
     )
+    scored = _each_baseline_once(scored)
     parts = [names[start : start + _ACROSS] for start in range(0, len(names), _ACROSS)]
     return [*(_score_table(results, scored, part, several) for part in parts), *_reasons(results, scored)]
 
 
-def _score_table(results: Results, scored: list[MapScores], names: list[str], several: bool) -> Flowable:
+def _each_baseline_once(scored: list[MapScores]) -> list[MapScores]:
+    """Leave out a baseline of a further label that has the same scores: it knows nothing of labels."""
+    seen: set[tuple[object, ...]] = set()
+    kept = []
+    for entry in scored:
+        key = (entry.method, entry.reader, tuple((score.name, score.value, score.reason) for score in entry.scores))
+        if key in seen and is_baseline(entry.method):
+            continue
+        seen.add(key)
+        kept.append(entry)
+    return sorted(kept, key=lambda entry: is_baseline(entry.method))
+
+
+def _score_table(results: Results, scored: list[MapScores], names: list[str], several: tuple[bool, bool]) -> Flowable:
+    """Return the scores by ``names``; ``several`` says whether maps are of several labels, and at several layers."""
     heads = [(headed(results, name), 66 / max(5, len(names)), True) for name in names]
     every = [score for map_scores in scored for score in map_scores.scores]
     like = {name: tuple(score.value for score in every if score.name == name) for name in names}
@@ -201,12 +216,16 @@ _SIDE_BY_SIDE = 3
 Likes = Mapping[str, tuple[float | None, ...]]
 
 
-def _score_row(results: Results, entries: Sequence[MapScores], like: Likes, several: bool) -> tuple[object, ...]:
+def _score_row(
+    results: Results, entries: Sequence[MapScores], like: Likes, several: tuple[bool, bool]
+) -> tuple[object, ...]:
     """Return one map's scores, those against several experts beside each other in the order of the experts."""
     first = entries[0]
     title = method(results, first.method)
-    if several and not is_baseline(first.method):
-        title = f"{title} of {first.target} at {first.layer}"
+    if not is_baseline(first.method):
+        of_label, at_layer = several
+        title += f" of {first.target}" if of_label else ""
+        title += f" at {first.layer}" if at_layer else ""
     if first.degenerate:
         title = f"{title} (constant map)"
     cells = []

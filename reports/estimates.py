@@ -96,7 +96,7 @@ def _matrix(
         rows.append((coloured("Chance", GREY), *chances, "", ""))
     rows += [_agreement(pair, experts, names, like) for pair in dict.fromkeys(part.readers for part in experts)]
     heads = [(headed(results, name), 23, True) for name in names]
-    shape = columns(("Map", 26), *heads, ("Patients", 11, True), ("Studies", 10, True))
+    shape = columns(("Map", 29), *heads, ("Patients", 11, True), ("Studies", 10, True))
     remarks = list(dict.fromkeys(remark for member in members for remark in _remarks(results, member)))
     remarks += [
         f"{measured(results, pair.metric)} of {' and '.join(pair.readers)}: undefined {undefined(pair.estimate)}"
@@ -116,7 +116,8 @@ def _agreement(
     own = {pair.metric: pair.estimate for pair in experts if pair.readers == readers}
     numbers = (_cell(own[name], like[name]) if name in own else "" for name in names)
     counts = (span(part.patients for part in own.values()), span(part.studies for part in own.values()))
-    return (coloured(f"{' and '.join(readers)}, with each other", GREY), *numbers, *counts)
+    name = "The experts with each other" if len({pair.readers for pair in experts}) == 1 else " and ".join(readers)
+    return (coloured(name, GREY), *numbers, *counts)
 
 
 def _chance(members: Sequence[Estimate], like: tuple[float | None, ...]) -> str:

@@ -50,7 +50,7 @@ BODY = ParagraphStyle(
     bulletFontName=REGULAR,
     spaceAfter=4,
 )
-SMALL = ParagraphStyle("small", parent=BODY, fontSize=7, leading=8.9, spaceAfter=0)
+SMALL = ParagraphStyle("small", parent=BODY, fontSize=7, leading=8.7, spaceAfter=0)
 _NUMBER = ParagraphStyle("number", parent=SMALL, alignment=TA_RIGHT)
 _HEAD = ParagraphStyle("head", parent=SMALL, fontName=BOLD, textColor=HexColor(ACCENT))
 _NUMBER_HEAD = ParagraphStyle("number-head", parent=_HEAD, alignment=TA_RIGHT)

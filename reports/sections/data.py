@@ -33,7 +33,7 @@ def build(context: Context) -> list[Flowable]:
         *subheading("Cohort"),
         facts(
             [
-                ("Patients of all studies found", count(flow.patients)),
+                ("Patients found", count(flow.patients)),
                 *_compared(results),
                 ("Cohort SHA-256", digest(results.lock.cohort)),
                 *stated(results, "selection", "setting", "acquisition"),
@@ -41,7 +41,7 @@ def build(context: Context) -> list[Flowable]:
                 *stated(results, "readers", "experience", "protocol", "blinding"),
                 *_groups(results),
             ],
-            label=0.28,
+            label=0.25,
             width=COLUMN,
         ),
     ]
@@ -54,7 +54,7 @@ def _groups(results: Results) -> list[tuple[str, object]]:
         return [("Groups", "nothing is known of sites, devices, age or sex")]
     named = zip(_labels(results.cohort_facts), results.cohort_facts.values(), strict=True)
     text = joined(*(joined(bold(f"{name}: "), _values(values)) for name, values in named), by="; ")
-    return [("Analysed studies by group", text)]
+    return [("Analysed studies", text)]
 
 
 def _cohort_table(results: Results) -> list[Flowable]:
@@ -66,7 +66,7 @@ def _cohort_table(results: Results) -> list[Flowable]:
         "From image headers and masks of the analysed studies; numbers are median (lowest to highest). A lesion is a "
         f"piece of the mask. Groups of fewer than {SMALLEST_GROUP} are not printed by themselves."
     )
-    return [*subheading("Patients and acquisition"), facts(cells, label=0.34, width=COLUMN), note(words)]
+    return [*subheading("Patients and acquisition"), facts(cells, label=0.36, width=COLUMN), note(words)]
 
 
 def _cell(row: CohortRow, studies: int) -> str:
@@ -110,7 +110,7 @@ def _compared(results: Results) -> list[tuple[str, object]]:
     if compared is None:
         return []
     studies = plural(compared.studies, "study", "studies")
-    return [("With a map and a mask to compare", f"{studies} of {plural(compared.patients, 'patient')}")]
+    return [("Compared", f"{studies} of {plural(compared.patients, 'patient')}, with a map and a mask")]
 
 
 def _labels(names: Iterable[str]) -> list[str]:

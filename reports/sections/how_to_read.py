@@ -1,6 +1,6 @@
 """How to read the report, the words it uses, and what is known of showing such maps to readers."""
 
-from reports.page.layout import Flowable, bullets, subheading
+from reports.page.layout import Flowable, bullets, small, subheading
 from reports.page.text import bold, joined
 from reports.registry import Context, section
 
@@ -39,7 +39,7 @@ def build(_context: Context) -> list[Flowable]:
     return [
         *bullets(_STEPS, compact=True),
         *subheading("Words"),
-        *bullets((joined(bold(f"{word}. "), meaning) for word, meaning in _WORDS), compact=True),
+        small(joined(*(joined(bold(f"{word}: "), meaning) for word, meaning in _WORDS), by=" ")),
         *subheading("What is known of showing heat maps to readers"),
         *bullets(_HARMS, compact=True),
     ]

@@ -19,10 +19,10 @@ def build(context: Context) -> list[Flowable]:
     labels = ", ".join(f"{index} = {label}" for index, label in enumerate(model.labels))
     identity = facts(
         [
-            ("Name and version", f"{model.name}, {model.version}"),
+            ("Model", f"{model.name}, version {model.version}"),
             ("Weights SHA-256", digest(model.sha256)),
             ("Architecture", f"{model.architecture}, {plural(model.parameters, 'parameter')}; from {model.source}"),
-            ("Outputs (index = label)", labels),
+            ("Outputs", f"{labels} (index = label)"),
             ("Output", f"{_OUTPUT[model.output]}; {_called(model)}"),
             ("Maps explain", _explained(model)),
             ("Training data", model.training_data),
@@ -30,7 +30,7 @@ def build(context: Context) -> list[Flowable]:
             *_looked_up(context.results.training_overlap),
             *(("Note", text) for text in (*model.notes, *([_ALONE] if model.one_by_one else []))),
         ],
-        label=0.28,
+        label=0.25,
         width=COLUMN,
     )
     return [

@@ -83,7 +83,7 @@ def _forest(results: Results, whole: list[Estimate]) -> list[Flowable]:
     rest = len({estimate.metric for estimate in primary}) - len(shown)
     more = f" {plural(rest, 'more metric')}: see the table." if rest else ""
     caption = f"{stratum(among)}: estimates (points) with their intervals (lines); baselines are hollow.{more}"
-    return [together([*subheading("At a glance")[1:], note(caption), *plots[:3]]), *plots[3:]]
+    return [together([*subheading("At a glance")[1:], note(caption), plots[0]]), *plots[1:]]
 
 
 _PLOTTED = 4

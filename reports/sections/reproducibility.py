@@ -2,8 +2,8 @@
 
 import hashlib
 
-from pipeline.findings.facts import RegisterMark
-from reports.numbers import count, moment, number, plural
+from pipeline.findings.facts import Lock, RegisterMark
+from reports.numbers import moment, number, plural
 from reports.page.layout import COLUMN, Flowable, facts, note, subheading
 from reports.page.text import DASH, digest, joined
 from reports.registry import Context, section
@@ -18,16 +18,11 @@ def build(context: Context) -> list[Flowable]:
 def _run(context: Context) -> list[Flowable]:
     made = context.results.provenance
     rows: list[tuple[str, object]] = [
-        ("Command", made.command),
-        ("camaudit", made.camaudit),
-        (
-            "Started, finished",
-            f"{moment(made.started_at)}, {moment(made.finished_at)} ({number(made.seconds)} s)",
-        ),
-        ("Device", made.device),
-        ("Platform", f"{made.platform}, Python {made.python}"),
+        ("Command", f"{made.command} (camaudit {made.camaudit})"),
+        ("Time", f"{moment(made.started_at)} to {moment(made.finished_at)} ({number(made.seconds)} s)"),
+        ("Machine", f"{made.device}; {made.platform}, Python {made.python}"),
         ("Libraries", _libraries(context)),
-        ("Seed, bootstrap replicates", f"{made.seed}, {count(made.replicates)}"),
+        ("Seed", f"{made.seed}; {plural(made.replicates, 'bootstrap replicate')}"),
         ("Determinism", made.determinism),
         ("Engine", f"{made.engine}, flow run {made.flow_run}" if made.flow_run else made.engine),
         ("Previous run", made.previous_run or DASH),
@@ -38,9 +33,7 @@ def _run(context: Context) -> list[Flowable]:
 def _hashes(context: Context) -> list[Flowable]:
     lock, made = context.results.lock, context.results.provenance
     rows: list[tuple[str, object]] = [
-        ("Recipe", digest(lock.recipe)),
-        ("Criteria", digest(lock.criteria)),
-        *((name, digest(value)) for name, value in (("Model's code", lock.code), ("Program", lock.program)) if value),
+        ("Locked", _beginnings(lock)),
         ("Ledger head", _head(made.ledger_head, made.ledger_length)),
         *([("Register head", _register(lock.register_mark))] if lock.register_mark else ()),
         ("Site key", lock.site_key or DASH),
@@ -48,9 +41,20 @@ def _hashes(context: Context) -> list[Flowable]:
     ]
     words = (
         "The files named here are embedded in this PDF as they are. Each number on these pages is read from "
-        "results.json; the last digits of a number are rounded for print."
+        "results.json, which holds the locked hashes whole; the last digits of a number are rounded for print."
     )
     return [*subheading("Hashes (SHA-256)"), facts(rows, width=COLUMN), note(words)]
+
+
+def _beginnings(lock: Lock) -> object:
+    """Return the beginnings of the locked hashes, which stand whole in the results."""
+    named = (("recipe", lock.recipe), ("criteria", lock.criteria), ("cohort", lock.cohort), ("model", lock.model),
+             ("model's code", lock.code), ("program", lock.program))  # fmt: skip
+    parts = [joined(f"{name} ", digest(value, _SHORT)) for name, value in named if value]
+    return joined(*parts, by=" \u00b7 ")
+
+
+_SHORT = 16
 
 
 def _head(head: str | None, entries: int) -> object:

@@ -12,15 +12,15 @@ def build(context: Context) -> list[Flowable]:
     return [
         facts(
             [
-                ("Intended use of the model", results.intended_use),
+                ("Intended use", results.intended_use),
                 *stated(results, "users", "known_risks"),
                 (
-                    "Question of the audit",
+                    "Question",
                     "Whether attribution maps of the model overlap with experts' masks.",
                 ),
                 *stated(results, "responsible"),
             ],
-            label=0.28,
+            label=0.25,
             width=COLUMN,
         )
     ]

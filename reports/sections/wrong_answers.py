@@ -114,6 +114,6 @@ def _tile(context: Context, case: CaseEntry) -> list[Flowable] | None:
     truth = ", ".join(audit.reference or ()) or nothing_called(results)
     words = f" reference {truth}, answered {called} ({odds}).{where}"
     load, width = partial(context.panels, case.panels), 0.58 * COLUMN
-    row = PanelRow(load, (Panel(title, place, name),), 44 * mm, width, f"{title}, study {case.study}.{where}")
+    row = PanelRow(load, (Panel(title, place, name),), 36 * mm, width, f"{title}, study {case.study}.{where}")
     told = small(bold(joined(link(case.study, case_key(case.study)), ":")), words)
     return [pair(row, [gap(4), told], 0.62, width=COLUMN)]
