@@ -87,7 +87,7 @@ def _band(drawing: Drawing, part: Series, x: Scale, y: Scale) -> None:
 
 def curve_key(series: Sequence[Series], width: float) -> Drawing:
     """Return the key of several charts of the same curves, in as many lines as it takes."""
-    across_each = 20 + max(width_of(part.name, SMALL_TEXT) for part in series) + 14
+    across_each = 20 + max(width_of(part.name, SMALL_TEXT) for part in series) + 10
     columns = max(1, int(width // across_each))
     lines = -(-len(series) // columns)
     drawing = Drawing(width, 11 * lines)

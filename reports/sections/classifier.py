@@ -79,7 +79,14 @@ def _plots(context: Context, *, beside: bool) -> list[Flowable]:
     results = context.results
     content: list[Flowable] = []
     for plots in results.label_plots:
-        content.append(together([*subheading(plots.label)[1:], *_curves(results, plots, beside=beside)]))
+        content.append(
+            together(
+                [
+                    *(subheading(plots.label)[1:] if len(results.label_plots) > 1 else []),
+                    *_curves(results, plots, beside=beside),
+                ]
+            )
+        )
         content += [_confusion(context, plots)] if len(results.label_plots) <= _WHOLE else []
     if len(results.label_plots) > _WHOLE:
         content += _confusions(results)

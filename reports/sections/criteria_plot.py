@@ -11,10 +11,10 @@ from reports.charts.criteria import criteria_forest
 from reports.charts.frame import Span
 from reports.claims import why
 from reports.numbers import estimate, number, plural
-from reports.page.layout import Flowable, columns, note, paragraph, subheading, table, together
-from reports.page.text import DASH, bold
+from reports.page.layout import Flowable, bullets, columns, note, paragraph, subheading, table, together
+from reports.page.text import DASH, bold, joined
 from reports.registry import Context, section
-from reports.wording import chip, intervals, method, metric, population, range_of, subject
+from reports.wording import chip, intervals, method, metric, range_of, subject
 
 _MOST_CHARTS = 6
 
@@ -30,8 +30,8 @@ def build(context: Context) -> list[Flowable]:
 
 
 _READING = (
-    "Points are estimates, lines the intervals that the verdicts follow from. A criterion is MET only where its whole "
-    "interval lies on the side that the flag of its bound points to."
+    "Points are estimates, lines the intervals that the verdicts follow from: MET where the whole interval lies on the "
+    "side that the flag of its bound points to."
 )
 
 
@@ -48,16 +48,15 @@ _SMALL = 20
 
 def _reasons(results: Results) -> list[Flowable]:
     """Return why each verdict is what it is, and the rule that all follow."""
-    shape = columns(("What the verdicts rest on", 36), ("Why", 64))
-    rows = [(bold(subject(results, verdict)), _about(verdict)) for verdict in results.verdicts]
+    lines = (joined(bold(f"{subject(results, verdict)}: "), _about(verdict), ".") for verdict in results.verdicts)
     explained = (intervals(verdict.estimate for verdict in results.verdicts), " ", _RULE)
-    return [table(shape, rows, compact=True), note(*explained)]
+    return [*subheading("What the verdicts rest on"), *bullets(lines, compact=True), note(*explained)]
 
 
 def _about(verdict: Verdict) -> str:
-    """Return of whom a verdict speaks, why it is what it is, and what a cohort of this size can show at all."""
+    """Return why a verdict is what it is, and what a cohort of this size can show at all."""
     estimate = verdict.estimate
-    sentences = [f"{population(verdict)}: {why(verdict)}"]
+    sentences = [why(verdict)]
     if estimate.missing_studies:
         missing = plural(estimate.missing_studies, "study without a score counts", "studies without a score count")
         sentences.append(f"{missing} against the claim")

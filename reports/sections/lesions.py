@@ -6,7 +6,7 @@ from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
 from pipeline.findings.results import Results
 from pipeline.vocabulary import LESION_FEATURES, LESION_STRATA
 from reports.numbers import MARK, number, share
-from reports.page.layout import Flowable, columns, note, paragraph, small, subheading, table
+from reports.page.layout import Flowable, columns, note, paragraph, subheading, table
 from reports.page.text import DASH
 from reports.registry import Context, section
 from reports.wording import headed, in_sentence, method, methods_in_order
@@ -21,11 +21,11 @@ def build(context: Context) -> list[Flowable]:
     trends = _asked(results, list(results.lesion_trends))
     asked = list(dict.fromkeys((trend.metric, trend.method) for trend in trends if trend.rho is not None))
     beside = asked if len(asked) <= _BESIDE else []
-    content: list[Flowable] = [small(_READING), _strata(results, trends, beside)]
+    content: list[Flowable] = [_strata(results, trends, beside)]
     for label in dict.fromkeys(trend.label for trend in trends) if asked and not beside else ():
         content += subheading("Rank correlation with the lesions" + ("" if label is None else f", {label}"))
         content.append(_trends(results, [trend for trend in trends if trend.label == label]))
-    return [*content, note(_note(results))]
+    return [*content, note(_READING, " ", _note(results))]
 
 
 _BESIDE: Final = 3

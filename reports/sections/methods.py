@@ -4,7 +4,7 @@ from pipeline.findings.facts import MethodFacts
 from reports.page.layout import GREY, Flowable, bullets, note, small
 from reports.page.text import Markup, bold, coloured, joined
 from reports.registry import Context, section
-from reports.wording import by, cells, is_baseline, method, words
+from reports.wording import is_baseline, method, words
 
 
 @section(146, "Methods and their limits", in_columns=True)
@@ -32,13 +32,13 @@ def _told(facts: MethodFacts) -> Markup:
 
 
 def _layers(context: Context) -> list[Flowable]:
-    layers = context.results.model.layers
-    sizes = "; ".join(f"{layer.name}: {by(layer.shape)} cells of {cells(layer)}" for layer in layers)
-    finer = (
-        "A: activations, G: gradients. A map cannot be finer than a cell of its layer; between cells it is "
-        "interpolated, before the ReLU that ends some formulas. "
-    )
-    return [note(finer, sizes)] if layers else []
+    return [note(_FINER)] if context.results.model.layers else []
+
+
+_FINER = (
+    "A: activations, G: gradients. A map cannot be finer than a cell of its layer; between cells it is interpolated, "
+    "before the ReLU that ends some formulas."
+)
 
 
 def _equivalent(context: Context) -> list[Flowable]:

@@ -178,8 +178,7 @@ def _layer(layer: LayerFacts) -> Markup:
 
 
 _BESIDE = (
-    "Cell: from the smallest to the largest over the studies, where they differ; the rest is the first study's. A map "
-    "is drawn as if its cells tiled the model's input edge to edge. Looks beside: how far from the place where "
-    "it is drawn the middle cell really looks, along each axis of the input, measured by gradients on noise. The maps "
-    "are not moved by it."
+    "Cell: smallest to largest over the studies, where they differ; the rest is the first study's. Looks beside: how "
+    "far from where it is drawn, as one of the tiles of the input, the middle cell really looks, measured by gradients "
+    "on noise; maps are not moved by it."
 )

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from pipeline.findings.facts import Lock, RegisterMark
+from pipeline.findings.facts import RegisterMark
 from reports.numbers import moment, number, plural
 from reports.page.layout import COLUMN, Flowable, facts, note, subheading
 from reports.page.text import DASH, digest, joined
@@ -33,7 +33,6 @@ def _run(context: Context) -> list[Flowable]:
 def _hashes(context: Context) -> list[Flowable]:
     lock, made = context.results.lock, context.results.provenance
     rows: list[tuple[str, object]] = [
-        ("Locked", _beginnings(lock)),
         ("Ledger head", _head(made.ledger_head, made.ledger_length)),
         *([("Register head", _register(lock.register_mark))] if lock.register_mark else ()),
         ("Site key", lock.site_key or DASH),
@@ -41,20 +40,10 @@ def _hashes(context: Context) -> list[Flowable]:
     ]
     words = (
         "The files named here are embedded in this PDF as they are. Each number on these pages is read from "
-        "results.json, which holds the locked hashes whole; the last digits of a number are rounded for print."
+        "results.json, which holds whole the hashes of what was locked (page 1); the last digits of a number are "
+        "rounded for print."
     )
     return [*subheading("Hashes (SHA-256)"), facts(rows, width=COLUMN), note(words)]
-
-
-def _beginnings(lock: Lock) -> object:
-    """Return the beginnings of the locked hashes, which stand whole in the results."""
-    named = (("recipe", lock.recipe), ("criteria", lock.criteria), ("cohort", lock.cohort), ("model", lock.model),
-             ("model's code", lock.code), ("program", lock.program))  # fmt: skip
-    parts = [joined(f"{name} ", digest(value, _SHORT)) for name, value in named if value]
-    return joined(*parts, by=" \u00b7 ")
-
-
-_SHORT = 16
 
 
 def _head(head: str | None, entries: int) -> object:

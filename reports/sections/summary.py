@@ -2,9 +2,8 @@
 
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.results import Results
-from pipeline.vocabulary import PEAK_REGIONS
 from reports.numbers import count, ends, estimate, plural
-from reports.page.layout import Flowable, beside, bullets, columns, note, paragraph, subheading, table, together
+from reports.page.layout import Flowable, beside, bullets, paragraph, subheading
 from reports.page.text import Markup, joined
 from reports.registry import Context, section
 from reports.wording import (
@@ -35,7 +34,6 @@ def build(context: Context) -> list[Flowable]:
     results = context.results
     return [
         paragraph(_asked(results)),
-        *_whereabouts(results),
         *subheading("What was found besides"),
         *bullets(_found(results), compact=True),
         beside(
@@ -47,34 +45,6 @@ def build(context: Context) -> list[Flowable]:
             ],
             [*subheading("What this report is and is not")[1:], *bullets(_NOT, compact=True)],
         ),
-    ]
-
-
-def _whereabouts(results: Results) -> list[Flowable]:
-    """Return where each method's peaks lie, counted, in the studies with the finding."""
-    counted = [part for part in results.whereabouts if part.among == "reference_positive"]
-    if not counted:
-        return []
-    regions = [region for region in PEAK_REGIONS if any(region in part.regions for part in counted)]
-    shape = columns(
-        ("Map", 20), ("Maps", 8, True), *((PEAK_REGIONS[region], 15, True) for region in regions), ("Most often", 22)
-    )
-    rows = [
-        (
-            method(results, part.method),
-            count(part.maps),
-            *(count(part.regions.get(region, 0)) for region in regions),
-            "; ".join(f"{place} {count(many)}" for place, many in list(part.places.items())[:2]) or "constant",
-        )
-        for part in counted
-    ]
-    whose = "the picture" if counted[0].axes == 2 else "the patient"
-    about = (
-        "Each map's highest point, in the studies in which the reference says that the finding is present and an "
-        f"expert marked it. At the body's surface: close to the skin, to either side. Most often: the third of {whose}."
-    )
-    return [
-        together([*subheading("Where the maps have their peak")[1:], table(shape, rows, compact=True), note(about)])
     ]
 
 

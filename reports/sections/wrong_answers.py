@@ -13,6 +13,7 @@ from reports.claims import main_method
 from reports.numbers import count, number
 from reports.page.layout import (
     COLUMN,
+    CONTENT,
     Flowable,
     beside,
     columns,
@@ -59,9 +60,13 @@ _READING = (
 
 def _part(context: Context, title: str, meaning: str, kinds: Sequence[WrongAnswer]) -> list[Flowable]:
     if not kinds:
-        return [paragraph(f"{title}: none.")]
+        return [small(bold(f"{title}: "), "none.")]
     results = context.results
-    shape = columns(("Reference", 17), ("Answered", 17), ("Studies", 9, True), ("Patients", 9, True), ("Which", 48))
+    first, *more = _tiles(context, kinds) or [[]]
+    shape = columns(
+        ("Reference", 17), ("Answered", 17), ("Studies", 13, True), ("Patients", 14, True), ("Which", 40),
+        width=COLUMN if first else CONTENT,
+    )  # fmt: skip
     rows = [
         (
             ", ".join(kind.reference) or nothing_called(results),
@@ -73,7 +78,8 @@ def _part(context: Context, title: str, meaning: str, kinds: Sequence[WrongAnswe
         for kind in kinds
     ]
     content = [*subheading(title)[1:], note(meaning), table(shape, rows, compact=True)]
-    return [together(content), *_pictures(context, kinds)]
+    pairs = [beside(more[place], (more[place + 1 :] or [[]])[0]) for place in range(0, len(more), 2)]
+    return [beside(content, first) if first else together(content), *pairs]
 
 
 def _named(results: Results, kind: WrongAnswer) -> object:
@@ -84,12 +90,10 @@ def _named(results: Results, kind: WrongAnswer) -> object:
     return joined(*names, *([f"and {count(rest)} more, in results.json"] if rest > 0 else []), by=", ")
 
 
-def _pictures(context: Context, kinds: Sequence[WrongAnswer]) -> list[Flowable]:
-    """Return pictures of those studies that the report shows, two in a row, each with its words at its right."""
+def _tiles(context: Context, kinds: Sequence[WrongAnswer]) -> list[list[Flowable]]:
+    """Return pictures of those studies that the report shows, each with its words at its right."""
     chosen = [case for kind in kinds for case in context.results.cases if case.study in kind.studies]
-    tiles = [tile for case in chosen if (tile := _tile(context, case)) is not None]
-    rows = [tiles[start : start + 2] for start in range(0, len(tiles), 2)]
-    return [beside(row[0], row[1] if len(row) > 1 else []) for row in rows]
+    return [tile for case in chosen if (tile := _tile(context, case)) is not None]
 
 
 def _tile(context: Context, case: CaseEntry) -> list[Flowable] | None:
