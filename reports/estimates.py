@@ -62,7 +62,8 @@ _ACROSS = 5
 def matrix(results: Results, estimates: Sequence[Estimate], experts: Sequence[Agreement] = ()) -> list[list[Flowable]]:
     """Return tables with a row for each map and a column for each metric, notes below.
 
-    The last rows are chance, and how well two of the ``experts`` agree with each other by the same metrics.
+    Baselines are grey. The last rows are chance, and how well two of the ``experts`` agree with each other by the
+    same metrics.
     """
     order = {facts.name: place for place, facts in enumerate(results.metrics)}
     named = dict.fromkeys([*(part.metric for part in estimates), *(part.metric for part in experts)])
@@ -89,14 +90,13 @@ def _matrix(
     for title in methods_in_order(results, (member.method for member in members)):
         own = {member.metric: member for member in members if member.method == title}
         numbers = (_cell(own.get(name), like[name]) for name in names)
-        counts = (span(member.patients for member in own.values()), span(member.studies for member in own.values()))
-        rows.append((_map(results, next(iter(own.values()))), *numbers, *counts))
+        rows.append((_short(results, title), *numbers, _counts(own.values())))
     chances = [_chance([member for member in members if member.metric == name], like[name]) for name in names]
     if any(member.chance is not None for member in members):
-        rows.append((coloured("Chance", GREY), *chances, "", ""))
+        rows.append((coloured("Chance", GREY), *chances, ""))
     rows += [_agreement(pair, experts, names, like) for pair in dict.fromkeys(part.readers for part in experts)]
     heads = [(headed(results, name), 23, True) for name in names]
-    shape = columns(("Map", 29), *heads, ("Patients", 11, True), ("Studies", 10, True))
+    shape = columns(("Map", 29), *heads, ("Patients (studies)", 14, True))
     remarks = list(dict.fromkeys(remark for member in members for remark in _remarks(results, member)))
     remarks += [
         f"{measured(results, pair.metric)} of {' and '.join(pair.readers)}: undefined {undefined(pair.estimate)}"
@@ -115,9 +115,9 @@ def _agreement(
     """Return how well two experts agree; nothing under a metric that does not ask it."""
     own = {pair.metric: pair.estimate for pair in experts if pair.readers == readers}
     numbers = (_cell(own[name], like[name]) if name in own else "" for name in names)
-    counts = (span(part.patients for part in own.values()), span(part.studies for part in own.values()))
-    name = "The experts with each other" if len({pair.readers for pair in experts}) == 1 else " and ".join(readers)
-    return (coloured(name, GREY), *numbers, *counts)
+    counts = _counts(own.values())
+    name = "Between experts" if len({pair.readers for pair in experts}) == 1 else " and ".join(readers)
+    return (coloured(name, GREY), *numbers, counts)
 
 
 def _chance(members: Sequence[Estimate], like: tuple[float | None, ...]) -> str:
@@ -136,6 +136,17 @@ def _cell(member: Estimate | None, like: tuple[float | None, ...]) -> str:
     if ends(member) == (None, None):
         return f"{number(member.value, like=like)} (no interval: {plural(member.patients, 'patient')})"
     return f"{number(member.value, like=like)} {bounds(member, like=like)}"
+
+
+def _short(results: Results, name: str) -> object:
+    """Return a map's title; a baseline's in grey, which says what it is."""
+    title = method(results, name)
+    return coloured(title.removesuffix(" (baseline)"), GREY) if is_baseline(name) else title
+
+
+def _counts(members: Iterable[Estimate]) -> str:
+    listed = list(members)
+    return f"{span(part.patients for part in listed)} ({span(part.studies for part in listed)})"
 
 
 def span(counts: Iterable[int]) -> str:

@@ -27,10 +27,9 @@ def build(context: Context) -> list[Flowable]:
 
 
 _READING = (
-    "Shares of the positive evidence of a map, as means over patients. The last bar is the picture itself: a map that "
-    "is the same everywhere has these shares, so evidence has to be held against it and not against nothing. The body "
-    "is what stands out in the model's input; its surface is a band on both sides of its edge. Other strata are in "
-    "results.json."
+    "Shares of a map's positive evidence, as means over patients. The last bar is the picture: a map that is the same "
+    "everywhere has these shares, so evidence is held against it. The body is what stands out in the model's input, "
+    "its surface a band on both sides of its edge. Other strata are in results.json."
 )
 
 
@@ -54,8 +53,8 @@ def _peaks(results: Results) -> list[Flowable]:
     ]
     whose = "the picture" if counted[0].axes == 2 else "the patient"
     about = (
-        "Each map's highest point, in the studies in which the reference says that the finding is present and an "
-        f"expert marked it. At the body's surface: close to the skin, to either side. Most often: the third of {whose}."
+        "Each map's highest point in studies whose finding an expert marked. At the body's surface: close to the skin, "
+        f"to either side. Most often: the third of {whose}."
     )
     return [together([*subheading("Peaks")[1:], table(shape, rows, compact=True), note(about)])]
 

@@ -53,7 +53,16 @@ def _stratum(results: Results, members: Sequence[Estimate], before: Sequence[Est
         shown = [estimate for estimate in shown if not is_baseline(estimate.method)] or shown
     rest_of = " All metrics and the baselines: results.json." if len(shown) < len(members) else ""
     first, *rest = matrix(results, shown, () if before else results.agreements)
-    return [together([*subheading(title)[1:], note(meaning, rest_of), *first]), *(together(part) for part in rest)]
+    return [
+        together(
+            [
+                *subheading(title)[1:],
+                note(meaning, " Baselines and chance are grey." if not before else "", rest_of),
+                *first,
+            ]
+        ),
+        *(together(part) for part in rest),
+    ]
 
 
 def _numbers(members: Sequence[Estimate]) -> list[tuple[object, ...]]:
@@ -63,8 +72,8 @@ def _numbers(members: Sequence[Estimate]) -> list[tuple[object, ...]]:
 
 
 _READING = (
-    "Chance is the value to expect of a map that is placed at random. A map that does no better than a baseline "
-    "has shown nothing about where the model looked."
+    "Chance is the value to expect of a map placed at random. A map that does no better than a baseline has shown "
+    "nothing about where the model looked."
 )
 
 

@@ -10,8 +10,7 @@ from reports.wording import is_baseline
 _STANDING = (
     "Whether the maps depend on the trained weights (randomisation of the model's weights).",
     "Whether the maps are faithful to the model (change of the output when marked pixels are removed).",
-    "Whether the model relies on shortcuts such as text markers, tubes, borders or the site. High overlap "
-    "does not "
+    "Whether the model relies on shortcuts such as text markers, tubes, borders or the site. High overlap does not "
     "rule that out.",
     "Repeatability under noise, compression or shift, and across re-trained versions of the model.",
     "The work of people together with the model, and any benefit or harm to patients.",

@@ -10,23 +10,21 @@ from pipeline.findings.results import CaseEntry, Results, WrongAnswer
 from pipeline.vocabulary import PEAK_REGIONS
 from reports.case_page import case_key
 from reports.claims import main_method
-from reports.numbers import count, number
+from reports.numbers import count, number, plural
 from reports.page.layout import (
     COLUMN,
-    CONTENT,
     Flowable,
     beside,
-    columns,
+    bullets,
     gap,
     note,
     pair,
     paragraph,
     small,
     subheading,
-    table,
     together,
 )
-from reports.page.text import bold, joined, link
+from reports.page.text import Markup, bold, joined, link
 from reports.pictures.panel_row import Panel, PanelRow
 from reports.registry import Context, section
 from reports.wording import best_peak, method, nothing_called
@@ -63,31 +61,21 @@ def _part(context: Context, title: str, meaning: str, kinds: Sequence[WrongAnswe
         return [small(bold(f"{title}: "), "none.")]
     results = context.results
     first, *more = _tiles(context, kinds) or [[]]
-    shape = columns(
-        ("Reference", 17), ("Answered", 17), ("Studies", 13, True), ("Patients", 14, True), ("Which", 40),
-        width=COLUMN if first else CONTENT,
-    )  # fmt: skip
-    rows = [
-        (
-            ", ".join(kind.reference) or nothing_called(results),
-            ", ".join(kind.answered) or nothing_called(results),
-            count(len(kind.studies)),
-            count(kind.patients),
-            _named(results, kind),
-        )
-        for kind in kinds
-    ]
-    content = [*subheading(title)[1:], note(meaning), table(shape, rows, compact=True)]
+    lines = bullets((_told(results, kind) for kind in kinds), compact=True)
+    content = [*subheading(title)[1:], note(meaning), *lines]
     pairs = [beside(more[place], (more[place + 1 :] or [[]])[0]) for place in range(0, len(more), 2)]
     return [beside(content, first) if first else together(content), *pairs]
 
 
-def _named(results: Results, kind: WrongAnswer) -> object:
-    """Return the studies of a kind, those with a page of their own as links."""
+def _told(results: Results, kind: WrongAnswer) -> Markup:
+    """Return a kind, how often it came, and its studies: those with a page of their own as links."""
+    reference, answered = (", ".join(labels) or nothing_called(results) for labels in (kind.reference, kind.answered))
     shown = {case.study for case in results.cases}
     names = [link(study, case_key(study)) if study in shown else study for study in kind.studies[:_NAMED]]
     rest = len(kind.studies) - _NAMED
-    return joined(*names, *([f"and {count(rest)} more, in results.json"] if rest > 0 else []), by=", ")
+    names += [f"and {count(rest)} more, in results.json"] if rest > 0 else []
+    many = f"{plural(len(kind.studies), 'study', 'studies')} of {plural(kind.patients, 'patient')}: "
+    return joined(bold(f"{reference} called {answered}: "), many, joined(*names, by=", "))
 
 
 def _tiles(context: Context, kinds: Sequence[WrongAnswer]) -> list[list[Flowable]]:
@@ -118,6 +106,6 @@ def _tile(context: Context, case: CaseEntry) -> list[Flowable] | None:
     truth = ", ".join(audit.reference or ()) or nothing_called(results)
     words = f" reference {truth}, answered {called} ({odds}).{where}"
     load, width = partial(context.panels, case.panels), 0.58 * COLUMN
-    row = PanelRow(load, (Panel(title, place, name),), 36 * mm, width, f"{title}, study {case.study}.{where}")
+    row = PanelRow(load, (Panel(title, place, name),), 33 * mm, width, f"{title}, study {case.study}.{where}")
     told = small(bold(joined(link(case.study, case_key(case.study)), ":")), words)
     return [pair(row, [gap(4), told], 0.62, width=COLUMN)]
