@@ -6,7 +6,7 @@ from reports import wording
 from tests.reports import example
 from tests.reports.test_sentences import said, verdict
 
-TITLE = "Results: every answer"
+TITLE = "Every answer"
 
 
 def part(reference, answered, own=None, other=None, place=None, studies=7):

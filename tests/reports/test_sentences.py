@@ -145,7 +145,7 @@ def test_the_classifier_is_judged_on_the_studies_with_a_reference():
 
 
 def test_every_row_of_a_classifier_with_several_labels_names_its_label():
-    (tables,) = ([one for one in _built("Results: the classifier", several_labels()) if isinstance(one, Table)],)
+    (tables,) = ([one for one in _built("The classifier", several_labels()) if isinstance(one, Table)],)
     (table,) = tables
     head, *rows = [[words_of(cell) for cell in row] for row in table._cellvalues]
     place = head.index("Label")
@@ -160,7 +160,7 @@ def _built(title, results):
 
 
 def test_a_classifier_of_one_finding_needs_no_column_of_labels():
-    assert "Label" not in said("Results: the classifier", example.results())
+    assert "Label" not in said("The classifier", example.results())
 
 
 def test_the_summary_names_the_label_of_every_number():
@@ -224,7 +224,7 @@ def test_the_other_means_are_told_where_they_differ():
 def test_an_interval_that_only_describes_is_marked():
     described = {"low": 11.25, "high": 18.5, "how": "patient-cluster bootstrap, percentile"}
     far = example.estimate("distance_mm", "gradcam", 14.8, low=None, high=None, described=described)
-    text = said("Results: overlap with the experts' masks", example.results(estimates=(far,)))
+    text = said("Overlap with the experts' masks", example.results(estimates=(far,)))
     assert "[11.2, 18.5]†" in text or "[11.3, 18.5]†" in text
     assert "†: describes, and decides nothing: patient-cluster bootstrap, percentile" in text
 
@@ -262,7 +262,7 @@ def test_what_is_asked_for_is_on_the_scale_of_the_estimate(rule, metric, against
 
 
 def test_labels_are_no_subgroups():
-    text = said("Results: subgroups", several_labels().model_copy(update={"estimates": ()}))
+    text = said("Subgroups", several_labels().model_copy(update={"estimates": ()}))
     assert text == "No subgroup was estimated: the archive states none."
 
 
@@ -366,7 +366,7 @@ def test_notes_of_how_a_model_was_loaded_are_told():
 
 def test_a_regression_is_not_judged_as_a_classifier():
     model = example.results().model.model_copy(update={"output": "regression", "labels": ("age",)})
-    assert said("Results: the classifier", example.results(model=model)).startswith(
+    assert said("The classifier", example.results(model=model)).startswith(
         "The model returns numbers and calls"
     )
 
@@ -393,11 +393,11 @@ def many_methods(number):
 
 @pytest.mark.parametrize("number", [1, 3, 4, 5, 7])
 def test_no_method_is_missing_from_the_subgroups(number):
-    tables = [one for one in _built("Results: subgroups", many_methods(number)) if isinstance(one, Table)]
+    tables = [one for one in _built("Subgroups", many_methods(number)) if isinstance(one, Table)]
     shown = [head for one in tables for head in map(words_of, one._cellvalues[0]) if head.startswith("M")]
     assert sorted(shown) == sorted(f"M{place}" for place in range(number) for _ in ("iou", "hit_rate"))
     assert all(words_of(one._cellvalues[row][0]) == f"site={'AB'[row - 1]}" for one in tables for row in (1, 2))
-    text = said("Results: subgroups", many_methods(number))
+    text = said("Subgroups", many_methods(number))
     assert ("(1 of" in text) == (number > 3)
 
 
@@ -407,7 +407,7 @@ def test_a_subgroups_counts_are_those_of_its_numbers():
         example.estimate("iou", "layercam", 0.2, group="site=A", patients=8, studies=10),
         example.estimate("iou", "hirescam", 0.2, group="site=B", patients=7, studies=7),
     )
-    text = said("Results: subgroups", example.results(estimates=estimates, verdicts=()))
+    text = said("Subgroups", example.results(estimates=estimates, verdicts=()))
     assert "site=A | 8\u20139 | 10\u201312 |" in text
     assert "site=B | 7 | 7 | \u2014 |" in text
 
@@ -458,11 +458,11 @@ def test_one_row_is_one_row():
 def test_no_interval_has_its_reason():
     nothing = example.estimate("iou", "gradcam", None, reason="no study in this stratum", patients=0, studies=0)
     assert "nothing could be estimated" in said(
-        "Results: overlap with the experts' masks", example.results(estimates=(nothing,))
+        "Overlap with the experts' masks", example.results(estimates=(nothing,))
     )
     few = example.estimate("iou", "gradcam", 0.3, low=None, high=None)
     assert "too few patients for any" in said(
-        "Results: overlap with the experts' masks", example.results(estimates=(few,))
+        "Overlap with the experts' masks", example.results(estimates=(few,))
     )
 
 

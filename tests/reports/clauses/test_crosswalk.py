@@ -44,7 +44,7 @@ def test_what_is_there_names_its_section_and_what_lacks_says_why():
 
 
 def test_a_subgroup_counts_only_when_it_was_evaluated():
-    assert "Results: subgroups" in row(example.results(), "Annex IV(3)")[2]
+    assert "Subgroups" in row(example.results(), "Annex IV(3)")[2]
     without = tuple(part for part in example.estimates() if part.group is None)
     _, _, where, left = row(example.results(estimates=without), "Annex IV(3)")
     assert "subgroups" not in where
