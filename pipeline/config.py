@@ -39,7 +39,7 @@ __all__ = [
     "resolved",
 ]
 
-CONFIG_VERSION = 3
+CONFIG_VERSION = 4
 """The version of what may stand in ``audit.yaml``; its published schema names it."""
 
 

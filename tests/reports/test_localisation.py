@@ -39,9 +39,7 @@ def test_curves_that_are_drawn_have_no_table():
 
 @pytest.mark.usefixtures("no_charts")
 def test_a_curve_is_shown_at_five_thresholds_with_its_best():
-    words = said(
-        "Other thresholds", results(curves=(curve(), curve("random_map", values=[0.05] * len(CURVE_SHARES))))
-    )
+    words = said("Other thresholds", results(curves=(curve(), curve("random_map", values=[0.05] * len(CURVE_SHARES)))))
     assert "Grad-CAM | 0.35 | 0.55 | 0.45 | 0.25 | 0.05 | 0.60 | 35 % | 41" in words
     assert "Random map (baseline) | 0.05 | 0.05 | 0.05 | 0.05 | 0.05 | 0.05 | 5 % | 41" in words
     assert "was chosen after looking and proves nothing" in words
@@ -51,9 +49,7 @@ def test_a_curve_is_shown_at_five_thresholds_with_its_best():
 @pytest.mark.usefixtures("no_charts")
 def test_each_finding_has_a_table_and_few_patients_no_bands():
     few = {"low": (), "high": (), "interval": "none (fewer than 10 patients)", "patients": 3}
-    words = said(
-        "Other thresholds", results(curves=(curve(label="nodule", **few), curve(label="mass", **few)))
-    )
+    words = said("Other thresholds", results(curves=(curve(label="nodule", **few), curve(label="mass", **few))))
     assert "Dice, nodule" in words
     assert "Dice, mass" in words
     assert "bands" not in words

@@ -366,9 +366,7 @@ def test_notes_of_how_a_model_was_loaded_are_told():
 
 def test_a_regression_is_not_judged_as_a_classifier():
     model = example.results().model.model_copy(update={"output": "regression", "labels": ("age",)})
-    assert said("The classifier", example.results(model=model)).startswith(
-        "The model returns numbers and calls"
-    )
+    assert said("The classifier", example.results(model=model)).startswith("The model returns numbers and calls")
 
 
 def test_options_of_a_method_are_told():
@@ -461,9 +459,7 @@ def test_no_interval_has_its_reason():
         "Overlap with the experts' masks", example.results(estimates=(nothing,))
     )
     few = example.estimate("iou", "gradcam", 0.3, low=None, high=None)
-    assert "too few patients for any" in said(
-        "Overlap with the experts' masks", example.results(estimates=(few,))
-    )
+    assert "too few patients for any" in said("Overlap with the experts' masks", example.results(estimates=(few,)))
 
 
 def test_a_withheld_picture_says_why_once():
