@@ -46,11 +46,13 @@ def pieces_of(part: NDArray[np.bool_]) -> Pieces:
 
 def bounding_box(part: NDArray[np.bool_]) -> tuple[slice, ...]:
     """Return the smallest box that holds a part, which must not be empty."""
-    box = []
-    for axis in range(part.ndim):
-        marked = np.flatnonzero(part.any(axis=tuple(other for other in range(part.ndim) if other != axis)))
-        box.append(slice(int(marked[0]), int(marked[-1]) + 1))
-    return tuple(box)
+    lines = part.any(axis=-1)  # along memory's rows, once for all axes but the last
+    marked = [
+        lines.any(axis=tuple(other for other in range(lines.ndim) if other != axis)) for axis in range(lines.ndim)
+    ]
+    marked.append(part.reshape(-1, part.shape[-1]).any(axis=0))
+    places = [np.flatnonzero(along) for along in marked]
+    return tuple(slice(int(place[0]), int(place[-1]) + 1) for place in places)
 
 
 @dataclass(frozen=True, eq=False)
