@@ -22,10 +22,10 @@ from prefect.settings import (
     temporary_settings,
 )
 from prefect.settings.legacy import Setting
-from prefect.states import Cancelled
+from prefect.states import Cancelled, Completed
 
 from flows.commands.interrupts import interruptible
-from flows.conduct import DriveShard, begun, conduct
+from flows.conduct import DriveShard, begun, conduct, run_without_news
 from flows.engines import Engine, WorkError, driven
 from flows.firing import Firing
 from flows.request import AuditRequest
@@ -68,6 +68,7 @@ def audit(
     overrides: list[str] | None = None,
     deep: bool = False,
     firing: dict[str, str | float | None] | None = None,
+    only_new: bool = True,
 ) -> str | State[str]:
     """Audit the archive that ``config`` (the path of an ``audit.yaml``) names; return the run's folder.
 
@@ -82,7 +83,9 @@ def audit(
     engine = Engine(package_logger().warning, probe=partial(silence, address), flow_run=str(runtime.flow_run.name))
     try:
         with temporary_settings(_patience()), WorkerPool() as pool:
-            request = AuditRequest(checked_config(Path(config), overrides or ()), command, deep)
+            request = AuditRequest(checked_config(Path(config), overrides or ()), command, deep, only_new)
+            if (run := run_without_news(request)) is not None:
+                return Completed(name="NothingNew", message=f"nothing new since {run.name}", data=str(run))
             return str(conduct(begun(request, Watcher(), pool), engine, Watcher(), _as_tasks(engine)))
     except Exception as error:  # noqa: BLE001 - a chained library error can quote a file's content into Prefect's logs
         fault = error

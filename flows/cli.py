@@ -119,6 +119,9 @@ def run(
     overrides: Overrides = None,
     fail_on: FailOn = "",
     deep: Deep = False,
+    if_new: Annotated[
+        bool, typer.Option("--if-new", help="Where nothing is new since the newest run, note that and do nothing.")
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -130,7 +133,7 @@ def run(
     from pipeline.checks.config_checks import checked_config
 
     unwanted = parse_outcomes(fail_on)
-    request = AuditRequest(checked_config(config, overrides or ()), f"camaudit run {config.name}", deep)
+    request = AuditRequest(checked_config(config, overrides or ()), f"camaudit run {config.name}", deep, if_new)
     folder = _run(request, quiet=quiet or as_json)
     results = print_results(folder, as_json=as_json, quiet=quiet)
     if unwanted & outcomes_of(results):
@@ -361,6 +364,58 @@ def schedule(
             typer.echo(f"missed since {missed:%Y-%m-%d %H:%M} UTC; {then}")
 
     serve(AuditSchedule(config, loaded.config, overrides or (), firing, catch_up), on_serving)
+
+
+AuditFolder = Annotated[Path, typer.Argument(metavar="AUDIT_FOLDER", help="The folder of an audit's runs: runs/NAME.")]
+
+
+@app.command()
+def status(
+    folder: Annotated[
+        Path, typer.Argument(metavar="AUDIT_FOLDER|RUN", help="An audit's folder (runs/NAME), or a run's.")
+    ],
+    prometheus: Annotated[
+        Path | None, typer.Option("--prometheus", metavar="FILE", help="Write it for Prometheus' textfile collector.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which runs there are, which a living process works on, and what they came to.
+
+    Locks and heartbeats tell what is running, never what a killed process left behind.
+    """
+    from flows.commands.status import show_status
+
+    show_status(folder, as_json=as_json, prometheus=prometheus)
+
+
+@app.command()
+def history(
+    folder: AuditFolder,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE.svg|FILE.pdf", help="Draw the key figures over the runs.")
+    ] = None,
+    last: Annotated[int, typer.Option("--last", metavar="N", min=1, help="Only the newest N runs.")] = 200,
+    as_json: AsJson = False,
+) -> None:
+    """List an audit's finished runs with the trend of their key figures: criteria, else accuracy, else answers."""
+    from flows.commands.history import show_history
+
+    show_history(folder, last=last, as_json=as_json, plot=plot)
+
+
+@app.command()
+def prune(
+    folder: AuditFolder,
+    keep: Annotated[
+        int, typer.Option("--keep", metavar="N", min=1, help="Finished runs that stay for their age.")
+    ] = 30,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing; say what would go.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove older runs: never one that another refers to, that is signed or the first under its lock, or under way."""
+    from flows.commands.prune import prune
+
+    prune(folder, keep, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from flows.request import AuditRequest
 from flows.watch import Watcher
 from pipeline.errors import AuditError
 from pipeline.faults import own_faults
+from pipeline.runs.nights import nothing_new
 from pipeline.runs.run import Run
 from pipeline.runs.start import StartWatch
 from pipeline.studies.untrusted.workers import WorkerPool
@@ -16,7 +17,7 @@ from pipeline.walk.map_plan import expected_maps
 from reports.pdf import render
 from reports.registry import sections
 
-__all__ = ["DriveShard", "begun", "conduct", "plainly"]
+__all__ = ["DriveShard", "begun", "conduct", "plainly", "run_without_news"]
 
 DriveShard = Callable[[int, Callable[[], int]], int]
 """Drives the work on one shard, given its number; returns what the work returns."""
@@ -48,6 +49,22 @@ def begun(request: AuditRequest, watcher: Watcher, pool: WorkerPool) -> Run:
                 if not _is_lost_race(error):
                     raise
         return create()
+
+
+def run_without_news(request: AuditRequest) -> Path | None:
+    """Return the newest run where a new one would say the same, and note that in the audit's log; else None.
+
+    Raises:
+        AuditError: one line that says what is wrong.
+        InternalError: when camaudit's own code fails.
+    """
+    if not request.only_new:
+        return None
+    with own_faults():
+        run = nothing_new.run_without_news(request.loaded, deep=request.deep)
+        if run is not None:
+            nothing_new.note_nothing_new(request.loaded, run, request.command)
+        return run
 
 
 def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard) -> Path:
