@@ -7,6 +7,7 @@ import atexit
 import gc
 import json
 import os
+import shlex
 import shutil
 import sys
 from dataclasses import replace
@@ -46,6 +47,12 @@ AllowMissing = Annotated[
 FailOn = Annotated[
     str, typer.Option("--fail-on", metavar="LIST", help=f"End with exit code 1 on any of: {', '.join(OUTCOMES)}.")
 ]
+Notify = Annotated[
+    str | None,
+    typer.Option(
+        "--notify", metavar="PROGRAM", help="Give it, as JSON, what somebody has to hear of: NOT MET, drift, failures."
+    ),
+]
 Deep = Annotated[bool, typer.Option("--deep", help="Hash every file again, also those that look unchanged.")]
 
 
@@ -79,6 +86,9 @@ def _options(
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "DEBUG" if debug else "CRITICAL")
     os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "DEBUG" if debug else "CRITICAL")
     os.environ.setdefault("PREFECT_SERVER_LOGGING_LEVEL", "DEBUG" if debug else "CRITICAL")
+    # the page of a run has a log; the console stays ours
+    os.environ.setdefault("PREFECT_LOGGING_LOGGERS_PREFECT_FLOW_RUNS_LEVEL", "INFO")
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "DEBUG" if debug else "CRITICAL")
 
 
 @app.command()
@@ -122,6 +132,7 @@ def run(
     if_new: Annotated[
         bool, typer.Option("--if-new", help="Where nothing is new since the newest run, note that and do nothing.")
     ] = False,
+    notify: Notify = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -133,7 +144,9 @@ def run(
     from pipeline.checks.config_checks import checked_config
 
     unwanted = parse_outcomes(fail_on)
-    request = AuditRequest(checked_config(config, overrides or ()), f"camaudit run {config.name}", deep, if_new)
+    request = AuditRequest(
+        checked_config(config, overrides or ()), f"camaudit run {config.name}", deep, if_new, _program(notify)
+    )
     folder = _run(request, quiet=quiet or as_json)
     results = print_results(folder, as_json=as_json, quiet=quiet)
     if unwanted & outcomes_of(results):
@@ -344,11 +357,13 @@ def schedule(
     catch_up: Annotated[
         bool, typer.Option("--catch-up", help="Run once at the start if a firing was missed since the last run.")
     ] = False,
+    notify: Notify = None,
     overrides: Overrides = None,
 ) -> None:
     """Serve the audit on a schedule; each run audits only the studies that are new.
 
-    Firings that were missed are skipped. Needs a Prefect server (prefect server start) named by PREFECT_API_URL.
+    A night that brings nothing new notes that and costs nothing. Firings that were missed are skipped. SIGTERM ends it
+    after the shard under way. Needs a Prefect server (prefect server start) named by PREFECT_API_URL.
     """
     from flows.firing import Firing
     from pipeline.checks.config_checks import checked_config
@@ -363,7 +378,7 @@ def schedule(
             then = "one run makes up for it" if catch_up else "skipped: the next run looks at everything that is new"
             typer.echo(f"missed since {missed:%Y-%m-%d %H:%M} UTC; {then}")
 
-    serve(AuditSchedule(config, loaded.config, overrides or (), firing, catch_up), on_serving)
+    serve(AuditSchedule(config, loaded.config, overrides or (), firing, catch_up, _program(notify)), on_serving)
 
 
 AuditFolder = Annotated[Path, typer.Argument(metavar="AUDIT_FOLDER", help="The folder of an audit's runs: runs/NAME.")]
@@ -537,6 +552,17 @@ def _run(request: "AuditRequest", *, quiet: bool, server: "PrefectServer | Unrea
 
     with watching(f"{request.loaded.path}: checking, hashing, locking", quiet=quiet) as watcher:
         return run_audit(request, replace(watcher, said=_warn), _warn, server)
+
+
+def _program(text: str | None) -> tuple[str, ...]:
+    """Return the program of ``--notify`` with its arguments, as a shell would split them; no shell runs it."""
+    try:
+        parts = shlex.split(text or "")
+    except ValueError as error:
+        raise ConfigError(f"--notify: {text!r:.80} cannot be split into a program and its arguments") from error
+    if parts and shutil.which(parts[0]) is None:
+        raise ConfigError(f"--notify: there is no program {parts[0]!r:.80} that can be run")
+    return tuple(parts)
 
 
 def _warn(text: str) -> None:

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from time import monotonic
 
+from flows.beside import ALONE, Beside, StopRequestedError
 from flows.engines import Engine
 from flows.request import AuditRequest
 from flows.watch import Watcher
@@ -67,11 +69,12 @@ def run_without_news(request: AuditRequest) -> Path | None:
         return run
 
 
-def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard) -> Path:
+def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard, beside: Beside = ALONE) -> Path:
     """Work every shard of a run, draw the conclusions and render the report; return the folder.
 
     Raises:
         AuditError: when the model changed meanwhile, or the folder cannot be written.
+        StopRequestedError: when it was asked to end; the shards that are written stay.
         InternalError: when camaudit's own code fails; the trace is in the folder.
     """
     with run, own_faults():
@@ -79,10 +82,15 @@ def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard)
         run.note("engine.chosen", engine=str(engine))
         layers = [layer.name for layer in run.spec.layers]
         watcher.started(len(run.members), studies, studies * expected_maps(run.config, layers))
+        beside.page.begun(run)
         was_prefect = engine.is_prefect
         for shard in range(run.spec.shards):
+            _stop_if_asked(run, shard, beside)
             engine.check()
-            drive_shard(shard, partial(run.work, shard, watcher.on_maps))
+            started = monotonic()
+            worked = drive_shard(shard, partial(run.work, shard, watcher.on_maps))
+            beside.page.shard_done(shard, worked, monotonic() - started)
+        _stop_if_asked(run, run.spec.shards, beside)
         engine.check()
         if was_prefect and not engine.is_prefect:
             run.note("engine.lost", reason=engine.lost)
@@ -90,7 +98,14 @@ def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard)
         report = render(run.folder)
         packages = [part.package for part in sections() if part.package is not None]
         run.note("report.rendered", [report.name], packages=packages)
+        beside.page.finished(run.folder)
     return run.folder
+
+
+def _stop_if_asked(run: Run, done: int, beside: Beside) -> None:
+    if beside.must_stop():
+        run.note("run.stopped", shards=done)
+        raise StopRequestedError(f"stopped after {done} of {run.spec.shards} shards; the next run carries them over")
 
 
 def _is_lost_race(error: BaseException | None) -> bool:

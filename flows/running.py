@@ -10,6 +10,7 @@ from flows.engines import Engine
 from flows.request import AuditRequest
 from flows.server import PrefectServer, UnreachableError, prefect_server
 from flows.watch import Watcher
+from pipeline.errors import AuditError, InternalError
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.studies.warm_up import warm_up
 
@@ -31,15 +32,39 @@ def run_audit(
         AuditError: one line that says what is wrong.
         InternalError: when camaudit's own code fails.
     """
+    try:
+        folder = _run_somewhere(request, watcher, say, server)
+    except (AuditError, InternalError) as error:
+        if request.notify:
+            from flows.outcomes import failed_run, tell_program
+
+            tell_program(request.notify, failed_run(request.loaded.config.name, str(error)), say)
+        raise
+    return folder
+
+
+def _run_somewhere(
+    request: AuditRequest,
+    watcher: Watcher,
+    say: Callable[[str], None],
+    server: PrefectServer | UnreachableError | None,
+) -> Path:
     if (run := _without_news(request)) is not None:
         say(f"nothing new since {run.name}: its results are the answer")
         return run
     if request.loaded.config.run.engine == "local":
-        return _run_with(None, request, Engine(say, "local"), watcher)
-    if server is not None:
-        return _run_with(server, request, Engine(say), watcher)
-    with prefect_server() as own:
-        return _run_with(own, request, Engine(say), watcher)
+        folder = _run_with(None, request, Engine(say, "local"), watcher)
+    elif server is not None:
+        folder = _run_with(server, request, Engine(say), watcher)
+    else:
+        with prefect_server() as own:
+            folder = _run_with(own, request, Engine(say), watcher)
+    if request.notify:
+        from flows.outcomes import news_of, tell_program
+        from pipeline.findings.results import load_results
+
+        tell_program(request.notify, news_of(load_results(folder), folder), say)
+    return folder
 
 
 def _without_news(request: AuditRequest) -> Path | None:
