@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ALONE", "Crew", "IsWorking"]
+__all__ = ["NO_CREW", "Crew", "IsWorking"]
 
 IsWorking = Callable[[], bool]
 """Tells whether anybody of a crew still works."""
@@ -29,5 +29,5 @@ def _nobody(_folder: Path) -> Iterator[IsWorking]:
     yield lambda: False
 
 
-ALONE = Crew("alone", _nobody)
+NO_CREW = Crew("alone", _nobody)
 """No help: every shard is worked by the process that began the run, or by whoever else claims one."""

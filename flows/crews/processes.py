@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows.crews.crew import ALONE, Crew, IsWorking
+from flows.crews.crew import NO_CREW, Crew, IsWorking
 
 __all__ = ["devices_of", "processes"]
 
@@ -28,7 +28,7 @@ def devices_of(device: str, count: int | None, gpus: int) -> tuple[str | None, .
 def processes(devices: Sequence[str | None]) -> Crew:
     """Return a crew of processes, one for each of ``devices`` behind the first, which is the leading process's own."""
     if len(devices) < 2:
-        return ALONE
+        return NO_CREW
 
     @contextmanager
     def at(folder: Path) -> Iterator[IsWorking]:

@@ -47,6 +47,7 @@ from pipeline.findings.study_audit import StudyAudit
 from pipeline.progress import Progress, silent
 from pipeline.runs.claims import Claims
 from pipeline.runs.first_pass import kept_averages, masks_file, needs_survey, tuning_answers
+from pipeline.runs.nights.heartbeat import at_work
 from pipeline.runs.pictures import cut_pictures
 from pipeline.runs.private_sources import PrivateSources, read_sources
 from pipeline.runs.repeatability import repeatability
@@ -133,7 +134,8 @@ class Run:
         return run
 
     def __enter__(self) -> Self:
-        """Log faults into the run's folder; whatever else the run needs is opened when it is needed."""
+        """Log faults into the run's folder and say that it is worked on; all else is opened when it is needed."""
+        self._owned.enter_context(at_work(self.folder))
         self._owned.enter_context(fault_log(self.folder / FAULTS))
         return self
 

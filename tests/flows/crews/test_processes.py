@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from flows.crews.crew import ALONE
+from flows.crews.crew import NO_CREW
 from flows.crews.processes import devices_of, processes, threads_each
 from flows.request import AuditRequest
 from flows.running import run_audit
@@ -37,7 +37,7 @@ def test_one_process_each_gpu_and_the_first_leads():
     assert devices_of("cuda", 3, 2) == ("cuda:0", "cuda:1", "cuda:0")
     assert devices_of("cuda:1", None, 2) == (None,)
     assert devices_of("cpu", 2, 4) == (None, None)
-    assert processes(devices_of("auto", None, 0)) is ALONE
+    assert processes(devices_of("auto", None, 0)) is NO_CREW
 
 
 def test_threads_are_shared_unless_the_user_says():
