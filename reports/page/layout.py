@@ -56,7 +56,9 @@ _HEAD = ParagraphStyle("head", parent=SMALL, fontName=BOLD, textColor=HexColor(A
 _NUMBER_HEAD = ParagraphStyle("number-head", parent=_HEAD, alignment=TA_RIGHT)
 _NOTE = ParagraphStyle("note", parent=SMALL, textColor=HexColor(GREY), spaceBefore=2, spaceAfter=4)
 _BULLET = ParagraphStyle("bullet", parent=BODY, leftIndent=13, bulletIndent=0, spaceAfter=2, tag="LI")
-_SMALL_BULLET = ParagraphStyle("small-bullet", parent=SMALL, leftIndent=9, bulletIndent=0, spaceAfter=1.5, tag="LI")
+_SMALL_BULLET = ParagraphStyle(
+    "small-bullet", parent=SMALL, leftIndent=9, bulletIndent=0, bulletFontSize=7, spaceAfter=1.5, tag="LI"
+)
 _TITLES = (
     ParagraphStyle("title", parent=BODY, fontName=BOLD, fontSize=15, leading=20, textColor=HexColor(ACCENT), tag="H1"),
     ParagraphStyle(
@@ -123,7 +125,7 @@ def _opening(content: Sequence[Flowable], width: float) -> float:
 
 def subheading(text: object) -> list[Flowable]:
     """Return a heading inside a section, not listed in the contents and never left alone at a page's foot."""
-    return [CondPageBreak(35 * mm), Paragraph(inline(text), _TITLES[2])]
+    return [CondPageBreak(24 * mm), Paragraph(inline(text), _TITLES[2])]
 
 
 def title(text: object) -> Paragraph:

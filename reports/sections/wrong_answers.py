@@ -58,7 +58,7 @@ _READING = (
 
 def _part(context: Context, title: str, meaning: str, kinds: Sequence[WrongAnswer]) -> list[Flowable]:
     if not kinds:
-        return [small(bold(f"{title}: "), "none.")]
+        return [small(bold(f"{title}: "), "none."), gap(1.5)]
     results = context.results
     first, *more = _tiles(context, kinds) or [[]]
     lines = bullets((_told(results, kind) for kind in kinds), compact=True)
