@@ -24,9 +24,38 @@ from reports.tagged.flowables import MarkedTable as Table
 from reports.tagged.roles import described
 
 __all__ = [
-    "ACCENT", "BODY", "COLUMN", "CONTENT", "GREY", "INK", "MARGIN", "PALE", "RULE", "SMALL", "Chip", "Column",
-    "Deferred", "Flowable", "Heading", "Table", "beside", "bullets", "callout", "columns", "described", "facts", "gap",
-    "heading", "note", "pair", "paragraph", "small", "subheading", "table", "title", "together",
+    "ACCENT",
+    "BODY",
+    "COLUMN",
+    "CONTENT",
+    "GREY",
+    "INK",
+    "MARGIN",
+    "PALE",
+    "RULE",
+    "SMALL",
+    "Chip",
+    "Column",
+    "Deferred",
+    "Flowable",
+    "Heading",
+    "Table",
+    "bullets",
+    "callout",
+    "columns",
+    "described",
+    "facts",
+    "gap",
+    "heading",
+    "note",
+    "pair",
+    "paragraph",
+    "side_by_side",
+    "small",
+    "subheading",
+    "table",
+    "title",
+    "together",
 ]  # fmt: skip
 
 MARGIN = 15 * mm
@@ -381,7 +410,7 @@ def pair(left: Flowable, right: Sequence[Flowable], share: float = 0.86, *, widt
     return Table([[left, list(right)]], colWidths=[width * share, width * (1 - share)], style=style, spaceAfter=3)
 
 
-def beside(left: Sequence[Flowable], right: Sequence[Flowable]) -> Flowable:
+def side_by_side(left: Sequence[Flowable], right: Sequence[Flowable]) -> Flowable:
     """Return two columns of flowables, which fit on one page, beside each other; either may be empty."""
     style = TableStyle([("FONT", (0, 0), (-1, -1), REGULAR, 7), ("VALIGN", (0, 0), (-1, -1), "TOP")]
                        + [(side, (0, 0), (-1, -1), 0) for side in _SIDES])  # fmt: skip
