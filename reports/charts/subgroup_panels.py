@@ -76,7 +76,7 @@ def _plot(results: Results, panels: Sequence[SubgroupPanel], groups: Sequence[st
     for place, group in enumerate(groups):
         _name(drawing, group, top - _ROW * (place + 1))
     if compared:
-        _name(drawing, "Difference to the rest, adjusted p", below - _ROW, heading=True)
+        _name(drawing, "Difference to the rest", below - _ROW, heading=True)
     for place, group in enumerate(compared):
         _name(drawing, group, below - _ROW * (place + 2))
     said = [

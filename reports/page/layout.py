@@ -24,9 +24,38 @@ from reports.tagged.flowables import MarkedTable as Table
 from reports.tagged.roles import described
 
 __all__ = [
-    "ACCENT", "BODY", "COLUMN", "CONTENT", "GREY", "INK", "MARGIN", "PALE", "RULE", "SMALL", "Chip", "Column",
-    "Deferred", "Flowable", "Heading", "Table", "beside", "bullets", "callout", "columns", "described", "facts", "gap",
-    "heading", "note", "pair", "paragraph", "small", "subheading", "table", "title", "together",
+    "ACCENT",
+    "BODY",
+    "COLUMN",
+    "CONTENT",
+    "GREY",
+    "INK",
+    "MARGIN",
+    "PALE",
+    "RULE",
+    "SMALL",
+    "Chip",
+    "Column",
+    "Deferred",
+    "Flowable",
+    "Heading",
+    "Table",
+    "bullets",
+    "callout",
+    "columns",
+    "described",
+    "facts",
+    "gap",
+    "heading",
+    "note",
+    "pair",
+    "paragraph",
+    "side_by_side",
+    "small",
+    "subheading",
+    "table",
+    "title",
+    "together",
 ]  # fmt: skip
 
 MARGIN = 15 * mm
@@ -56,7 +85,9 @@ _HEAD = ParagraphStyle("head", parent=SMALL, fontName=BOLD, textColor=HexColor(A
 _NUMBER_HEAD = ParagraphStyle("number-head", parent=_HEAD, alignment=TA_RIGHT)
 _NOTE = ParagraphStyle("note", parent=SMALL, textColor=HexColor(GREY), spaceBefore=2, spaceAfter=4)
 _BULLET = ParagraphStyle("bullet", parent=BODY, leftIndent=13, bulletIndent=0, spaceAfter=2, tag="LI")
-_SMALL_BULLET = ParagraphStyle("small-bullet", parent=SMALL, leftIndent=9, bulletIndent=0, spaceAfter=1.5, tag="LI")
+_SMALL_BULLET = ParagraphStyle(
+    "small-bullet", parent=SMALL, leftIndent=9, bulletIndent=0, bulletFontSize=7, spaceAfter=1.5, tag="LI"
+)
 _TITLES = (
     ParagraphStyle("title", parent=BODY, fontName=BOLD, fontSize=15, leading=20, textColor=HexColor(ACCENT), tag="H1"),
     ParagraphStyle(
@@ -123,7 +154,7 @@ def _opening(content: Sequence[Flowable], width: float) -> float:
 
 def subheading(text: object) -> list[Flowable]:
     """Return a heading inside a section, not listed in the contents and never left alone at a page's foot."""
-    return [CondPageBreak(35 * mm), Paragraph(inline(text), _TITLES[2])]
+    return [CondPageBreak(24 * mm), Paragraph(inline(text), _TITLES[2])]
 
 
 def title(text: object) -> Paragraph:
@@ -379,7 +410,7 @@ def pair(left: Flowable, right: Sequence[Flowable], share: float = 0.86, *, widt
     return Table([[left, list(right)]], colWidths=[width * share, width * (1 - share)], style=style, spaceAfter=3)
 
 
-def beside(left: Sequence[Flowable], right: Sequence[Flowable]) -> Flowable:
+def side_by_side(left: Sequence[Flowable], right: Sequence[Flowable]) -> Flowable:
     """Return two columns of flowables, which fit on one page, beside each other; either may be empty."""
     style = TableStyle([("FONT", (0, 0), (-1, -1), REGULAR, 7), ("VALIGN", (0, 0), (-1, -1), "TOP")]
                        + [(side, (0, 0), (-1, -1), 0) for side in _SIDES])  # fmt: skip

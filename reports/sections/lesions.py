@@ -5,7 +5,7 @@ from typing import Final
 from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
 from pipeline.findings.results import Results
 from pipeline.vocabulary import LESION_FEATURES, LESION_STRATA
-from reports.numbers import MARK, number, share
+from reports.numbers import MARK, count, number, share
 from reports.page.layout import Flowable, columns, note, paragraph, subheading, table
 from reports.page.text import DASH
 from reports.registry import Context, section
@@ -67,7 +67,7 @@ def _of(trends: list[LesionTrend], part: LesionStrata, name: str, of: str) -> st
 
 def _part(part: LesionStrata, *, several: bool) -> tuple[object, ...]:
     unit = "" if part.unit == "1" else f", {part.unit}"
-    studies = "; ".join(f"{LESION_STRATA[name].removesuffix(' third')} {count}" for name, count in part.studies.items())
+    studies = "; ".join(f"{LESION_STRATA[name].removesuffix(' third')} {many}" for name, many in part.studies.items())
     cuts = " and ".join(number(cut, like=part.cuts) for cut in part.cuts)
     named = f"{LESION_FEATURES[part.feature]}{unit}"
     return (*((part.label or DASH,) if several else ()), named, studies, cuts)
@@ -93,7 +93,7 @@ def _trends(results: Results, trends: list[LesionTrend]) -> Flowable:
 
 def _rho(trend: LesionTrend) -> str:
     if trend.rho is None or trend.low is None or trend.high is None:
-        return number(trend.rho)
+        return number(trend.rho) if trend.reason is None else trend.reason
     low, high = (number(end, like=(1.0,)) for end in (trend.low, trend.high))
     return f"{number(trend.rho, like=(1.0,))} [{low}, {high}]{MARK}"
 
@@ -102,9 +102,11 @@ def _note(results: Results) -> str:
     shown = [trend for trend in results.lesion_trends if trend.low is not None]
     if not shown:
         return "Rank correlations need more patients than there are."
+    ends = sorted({trend.patients for trend in shown})
+    patients = "\u2013".join(dict.fromkeys(count(many) for many in (ends[0], ends[-1])))
     kinds = sorted({(trend.confidence, trend.interval) for trend in shown})
     how = "; ".join(f"{share(confidence)}, {interval}" for confidence, interval in kinds)
     return (
-        f"\u03c1: Spearman's rank correlation over patients' means. {MARK}: describes, and decides nothing ({how}); "
-        "intervals are not adjusted for their number."
+        f"\u03c1: Spearman's rank correlation over the means of {patients} patients. {MARK}: describes, and decides "
+        f"nothing ({how}); intervals are not adjusted for their number."
     )

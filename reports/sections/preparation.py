@@ -5,7 +5,7 @@ from pipeline.findings.facts import InputSummary
 from reports.alternative_text import image_in_words
 from reports.numbers import number
 from reports.page.layout import COLUMN, Flowable, bullets, note, pair, small, subheading
-from reports.page.text import bold, joined
+from reports.page.text import bold
 from reports.pictures.legend import PlanePicture
 from reports.registry import Context, section
 
@@ -21,7 +21,7 @@ def _steps(context: Context) -> list[Flowable]:
     if not steps:
         return [small("The results list no preparation step.")]
     return [
-        *bullets((joined(bold(f"{place}. "), step) for place, step in enumerate(steps, 1)), compact=True),
+        *(small(bold(f"{place}. "), step) for place, step in enumerate(steps, 1)),
         note(
             "The experts' masks are never resampled: each map is carried to the mask's grid through the geometry of "
             "the prepared image. Pixels outside the model's field of view count as unseen, not as zero."

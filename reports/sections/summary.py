@@ -3,7 +3,7 @@
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.results import Results
 from reports.numbers import count, ends, estimate, plural
-from reports.page.layout import Flowable, beside, bullets, paragraph, subheading
+from reports.page.layout import Flowable, bullets, paragraph, side_by_side, subheading
 from reports.page.text import Markup, joined
 from reports.registry import Context, section
 from reports.wording import (
@@ -36,7 +36,7 @@ def build(context: Context) -> list[Flowable]:
         paragraph(_asked(results)),
         *subheading("What was found besides"),
         *bullets(_found(results), compact=True),
-        beside(
+        side_by_side(
             [
                 *subheading("What limits it")[1:],
                 *bullets(_limits(results), compact=True),

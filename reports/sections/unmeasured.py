@@ -2,7 +2,7 @@
 
 from pipeline.findings.results import Results
 from reports.numbers import plural
-from reports.page.layout import Flowable, beside, bullets, small, subheading
+from reports.page.layout import Flowable, bullets, side_by_side, small, subheading
 from reports.registry import Context, section
 from reports.statements import not_stated
 from reports.wording import is_baseline
@@ -32,7 +32,7 @@ def build(context: Context) -> list[Flowable]:
         gaps.append("In this run: change. None came before it, and no predecessor was named.")
     gaps.append(_independence(results))
     silent = [small("Nothing in this report speaks to the following."), *bullets(gaps, compact=True)]
-    return [beside(silent, _not_stated(results))]
+    return [side_by_side(silent, _not_stated(results))]
 
 
 def _independence(results: Results) -> str:

@@ -14,12 +14,12 @@ from reports.numbers import count, number, plural
 from reports.page.layout import (
     COLUMN,
     Flowable,
-    beside,
     bullets,
     gap,
     note,
     pair,
     paragraph,
+    side_by_side,
     small,
     subheading,
     together,
@@ -58,13 +58,13 @@ _READING = (
 
 def _part(context: Context, title: str, meaning: str, kinds: Sequence[WrongAnswer]) -> list[Flowable]:
     if not kinds:
-        return [small(bold(f"{title}: "), "none.")]
+        return [small(bold(f"{title}: "), "none."), gap(1.5)]
     results = context.results
     first, *more = _tiles(context, kinds) or [[]]
     lines = bullets((_told(results, kind) for kind in kinds), compact=True)
     content = [*subheading(title)[1:], note(meaning), *lines]
-    pairs = [beside(more[place], (more[place + 1 :] or [[]])[0]) for place in range(0, len(more), 2)]
-    return [beside(content, first) if first else together(content), *pairs]
+    pairs = [side_by_side(more[place], (more[place + 1 :] or [[]])[0]) for place in range(0, len(more), 2)]
+    return [side_by_side(content, first) if first else together(content), *pairs]
 
 
 def _told(results: Results, kind: WrongAnswer) -> Markup:
@@ -107,5 +107,5 @@ def _tile(context: Context, case: CaseEntry) -> list[Flowable] | None:
     words = f" reference {truth}, answered {called} ({odds}).{where}"
     load, width = partial(context.panels, case.panels), 0.58 * COLUMN
     row = PanelRow(load, (Panel(title, place, name),), 33 * mm, width, f"{title}, study {case.study}.{where}")
-    told = small(bold(joined(link(case.study, case_key(case.study)), ":")), words)
-    return [pair(row, [gap(4), told], 0.62, width=COLUMN)]
+    caption = small(bold(joined(link(case.study, case_key(case.study)), ":")), words)
+    return [pair(row, [gap(4), caption], 0.62, width=COLUMN)]

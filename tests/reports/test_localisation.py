@@ -78,8 +78,9 @@ def test_lesions_are_shown_with_where_they_are_parted_and_what_goes_with_them():
     nothing = {"low": None, "high": None, "reason": "fewer than 10 patients"}
     trends = (trend(), trend("elongation", None, **nothing))
     words = said("Lesions", results(lesion_strata=(strata(),), lesion_trends=trends))
-    assert "lesion size, mm3 | lowest third: 14; middle third: 15; highest third: 13 | 120 and 480" in words
-    assert "IoU | Grad-CAM | 0.42 [0.10, 0.66]\u2020 | \u2014 | 41" in words
+    assert "lesion size, mm3 | lowest 14; middle 15; highest 13 | 120 and 480 | 0.42 [0.10, 0.66]\u2020" in words
+    assert "IoU of Grad-CAM" in words
+    assert "over the means of 41 patients" in words
     assert "describes, and decides nothing (95 %, Fisher's z)" in words
 
 
@@ -93,7 +94,7 @@ def test_only_what_the_criteria_ask_of_maps_stands_in_the_report():
     )
     found = results(lesion_strata=(strata(),), lesion_trends=trends, verdicts=verdicts)
     words = said("Lesions", found)
-    assert "IoU | Grad-CAM | 0.42" in words
+    assert "IoU of Grad-CAM | \u03c1, hit rate of HiResCAM" in words
     assert words.count("0.42 [0.10, 0.66]") == 2
 
 
