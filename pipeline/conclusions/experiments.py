@@ -53,10 +53,12 @@ def with_checks(
 def _unless_struck(criterion: Criterion, verdict: Verdict, struck: Mapping[str, str]) -> Verdict:
     bars = (criterion.not_worse_than, criterion.equivalent_to)  # to be as good as what is no evidence shows nothing
     failed = next((name for name in (criterion.method, *bars) if name in struck), None)
-    if failed is None or verdict.answer != "MET":
+    if failed is None:
         return verdict
+    if verdict.answer != "MET":
+        return verdict.model_copy(update={"struck": True})
     reason = f"struck: {failed} fails {struck[failed]}, so where it lies is no evidence of the model; {verdict.reason}"
-    return verdict.model_copy(update={"answer": "INCONCLUSIVE", "reason": reason})
+    return verdict.model_copy(update={"answer": "INCONCLUSIVE", "reason": reason, "struck": True})
 
 
 def _of_a_check(criterion: CheckCriterion, checks: Iterable[CheckFinding]) -> Verdict:

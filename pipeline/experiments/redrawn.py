@@ -46,13 +46,14 @@ def redrawn(network: nn.Module, seed: int) -> Iterator[RedrawnWeights]:
     devices = sorted({place.tensor.device.index or 0 for place in places if place.tensor.is_cuda})
     others = random.getstate(), np.random.get_state()  # noqa: NPY002 - a module's own reset may draw from it
     try:
-        with torch.random.fork_rng(devices=devices), torch.no_grad():
+        with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
             random.seed(seed)
             np.random.seed(seed % 2**32)  # noqa: NPY002
-            _reset(network, places)
-            weights = _counted(network, places)
-        yield weights
+            with torch.no_grad():
+                _reset(network, places)
+                weights = _counted(network, places)
+            yield weights
     finally:
         random.setstate(others[0])
         np.random.set_state(others[1])  # noqa: NPY002

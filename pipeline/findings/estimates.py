@@ -94,7 +94,8 @@ class Verdict(FrozenModel):
     MET at all.
 
     ``check`` names the check of an experiment where the criterion asks for one: its bound is fixed, ``estimate`` is its
-    figure and has no interval, and there are no p-values.
+    figure and has no interval, and there are no p-values. ``struck``: the map that it is about fails such a check, so
+    what holds of it is not MET.
     """
 
     criterion: str
@@ -119,3 +120,4 @@ class Verdict(FrozenModel):
     any_of: str | None = None
     parts: tuple[LabelVerdict, ...] = ()
     check: Check | None = None
+    struck: bool = False
