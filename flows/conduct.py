@@ -69,7 +69,7 @@ def run_without_news(request: AuditRequest) -> Path | None:
 
 
 def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard, beside: Beside = ALONE) -> Path:
-    """Work every shard of a run, draw the conclusions and render the report; return the folder.
+    """Work every shard of a run, try what is asked for on the model, conclude and render; return the folder.
 
     Raises:
         AuditError: when the model changed meanwhile, or the folder cannot be written.
@@ -84,6 +84,9 @@ def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard,
         beside.page.begun(run)
         was_prefect = engine.is_prefect
         work_all(ShardWork(run, engine, watcher, drive_shard, beside, maps_each), crew_of(run.config.run))
+        for family in run.config.experiments.families:
+            engine.check()
+            run.experiment(family, watcher.on_maps)
         engine.check()
         if was_prefect and not engine.is_prefect:
             run.note("engine.lost", reason=engine.lost)
