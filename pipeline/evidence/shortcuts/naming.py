@@ -1,0 +1,189 @@
+"""The locked rule: which causes of a label's answers are named, and when none may be.
+
+A cause is named when its effect is at least a share of the distance between the classes and Holm's adjusted sign-flip p
+is at most alpha. The largest effect is named, a second only if it is at least half as large, and "something outside the
+body" only if nothing more specific is. Nothing is named where the model hardly tells the classes apart: the distance
+that effects are measured in means nothing then.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata, t
+
+from pipeline.evidence.exact.families import holm
+from pipeline.evidence.shortcuts.sentences import sentences_of
+from pipeline.evidence.shortcuts.sign_flips import patient_means, sign_flip_p
+from pipeline.evidence.shortcuts.study import BatterySettings
+from pipeline.evidence.shortcuts.transplants import TRANSPLANTS
+from pipeline.findings.experiments.shortcuts import CAUSES, ShortcutFinding, ShortcutRow, ShortcutTest, TurnedAnswers
+
+__all__ = ["FEWEST_PATIENTS", "area_under_curve", "name_causes"]
+
+FEWEST_PATIENTS = 5
+"""With fewer a sign-flip test reaches no p of 0.05, whatever the effects are."""
+
+_SECOND = 0.5  # of the largest effect
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """How well the scores tell the classes apart, in the studies as they are."""
+
+    auroc: float | None
+    gap: float | None
+    positives: int
+    negatives: int
+    patients: int
+
+
+def name_causes(rows: Sequence[ShortcutRow], settings: BatterySettings) -> ShortcutFinding:
+    """Return what the rows of a battery say of one label: its tests, the causes that they name, and the sentences."""
+    classes = _classes(rows)
+    refused = _refusal(classes, settings)
+    gap = classes.gap if refused is None else None
+    tests = _adjusted([_test(name, rows, gap, settings) for name in _names(rows)], settings)
+    tested = [test for test in tests if test.effect is not None]
+    smallest = [test.smallest for test in tested if test.smallest is not None]
+    finding = ShortcutFinding(
+        refused=refused or (None if tested else "no test could be done: see the reasons of each"),
+        named=_named(tests, settings) if refused is None else (),
+        tests=tests,
+        smallest=max(smallest) if smallest else None,
+        auroc=classes.auroc,
+        gap=classes.gap,
+        positives=classes.positives,
+        negatives=classes.negatives,
+        patients=classes.patients,
+        forwards=_forwards(rows),
+    )
+    return finding.model_copy(update={"sentences": sentences_of(finding, settings.minimum_effect)})
+
+
+def area_under_curve(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float | None:
+    """Return the AUROC, ties counted half; None without both classes."""
+    positives, negatives = int(positive.sum()), int((~positive).sum())
+    if not positives or not negatives:
+        return None
+    ranks = float(rankdata(scores)[positive].sum())
+    return (ranks - positives * (positives + 1) / 2) / (positives * negatives)
+
+
+def _classes(rows: Sequence[ShortcutRow]) -> _Classes:
+    studies = {row.study: row for row in rows}
+    scores = np.array([row.plain for row in studies.values()])
+    positive = np.array([row.positive for row in studies.values()], dtype=bool)
+    auroc = area_under_curve(scores, positive)
+    gap = None if auroc is None else float(scores[positive].mean() - scores[~positive].mean())
+    patients = len({row.patient for row in studies.values()})
+    return _Classes(auroc, gap, int(positive.sum()), int((~positive).sum()), patients)
+
+
+def _refusal(classes: _Classes, settings: BatterySettings) -> str | None:
+    if classes.auroc is None or classes.gap is None:
+        return f"{classes.positives} positive and {classes.negatives} negative studies: both classes are needed"
+    if classes.auroc < settings.minimum_auroc:
+        return (
+            f"AUROC {classes.auroc:.2f} is below {settings.minimum_auroc:.2f}: effects are measured in the distance "
+            "between the classes, and there is hardly one"
+        )
+    if classes.gap <= 0:
+        return "the classes' mean scores do not lie apart in the label's direction"
+    return None
+
+
+def _names(rows: Sequence[ShortcutRow]) -> tuple[str, ...]:
+    """Return the tests that answer for a cause, in the order of the causes; the lesion's experiments are none."""
+    present = dict.fromkeys(row.test for row in rows)
+    return (*(name for name in CAUSES if name in present), *(name for name in present if name.startswith("avoid:")))
+
+
+def _test(name: str, rows: Sequence[ShortcutRow], gap: float | None, settings: BatterySettings) -> ShortcutTest:
+    own = [row for row in rows if row.test == name]
+    done = [row for row in own if row.changed is not None and row.control is not None]
+    left_out = Counter(row.reason or "no control" for row in own if row not in done)
+    patients = len({row.patient for row in done})
+    test = ShortcutTest(test=name, studies=len(done), patients=patients, left_out=dict(sorted(left_out.items())))
+    if patients < FEWEST_PATIENTS:
+        return test.model_copy(update={"reason": _too_few(patients, left_out)})
+    positives = _turned([row for row in done if row.positive])
+    if gap is None:
+        return test.model_copy(update={"reason": "there is no distance between the classes", "positives": positives})
+    means = patient_means([_effect(row) / gap for row in done], [row.patient for row in done])
+    return test.model_copy(
+        update={
+            "effect": float(means.mean()),
+            "p": sign_flip_p(means, settings.flips, settings.seed),
+            "smallest": float(means.std(ddof=1) / np.sqrt(len(means))),  # in standard errors until all tests are known
+            "positives": positives,
+        }
+    )
+
+
+def _too_few(patients: int, left_out: Counter[str]) -> str:
+    common = f"; most often: {left_out.most_common(1)[0][0]}" if left_out else ""
+    return f"{patients} patients, at least {FEWEST_PATIENTS} are needed{common}"
+
+
+def _effect(row: ShortcutRow) -> float:
+    """Return how far the change moved a score beyond the control: to the other class, or down for what is taken away.
+
+    A transplant brings what the other class has. What is painted over is taken from both classes alike.
+    """
+    assert row.changed is not None
+    assert row.control is not None
+    moved = row.control - row.changed
+    return -moved if row.test in TRANSPLANTS and not row.positive else moved
+
+
+def _turned(positives: Sequence[ShortcutRow]) -> TurnedAnswers:
+    """Count the right positive answers, and those that the change and its control turned."""
+    answered = [row for row in positives if row.plain > 0]
+    changed = sum(row.changed is not None and row.changed <= 0 for row in answered)
+    return TurnedAnswers(
+        of=len(answered),
+        changed=changed,
+        control=sum(row.control is not None and row.control <= 0 for row in answered),
+    )
+
+
+def _adjusted(tests: Sequence[ShortcutTest], settings: BatterySettings) -> tuple[ShortcutTest, ...]:
+    """Add Holm's p over the tests that were done, and the smallest effect that each could have named.
+
+    The smallest effect is the locked share, or the effect that a t-test corrected for all tests would need with the
+    spread that the patients show, where that is more.
+    """
+    done = [test for test in tests if test.p is not None]
+    adjusted = iter(holm([test.p for test in done if test.p is not None]))
+    completed = []
+    for test in tests:
+        if test.p is None or test.smallest is None:
+            completed.append(test)
+            continue
+        reach = float(t.ppf(1 - settings.alpha / len(done), test.patients - 1)) * test.smallest
+        changes = {"p_adjusted": next(adjusted), "smallest": max(settings.minimum_effect, reach)}
+        completed.append(test.model_copy(update=changes))
+    return tuple(completed)
+
+
+def _named(tests: Sequence[ShortcutTest], settings: BatterySettings) -> tuple[str, ...]:
+    flagged = {
+        test.test: test.effect
+        for test in tests
+        if test.effect is not None
+        and test.p_adjusted is not None
+        and test.p_adjusted <= settings.alpha
+        and test.effect >= settings.minimum_effect
+    }
+    if len(flagged) > 1:
+        flagged.pop("outside", None)
+    largest = sorted(flagged, key=lambda name: -flagged[name])[:2]
+    return tuple(name for name in largest if flagged[name] >= _SECOND * flagged[largest[0]])
+
+
+def _forwards(rows: Sequence[ShortcutRow]) -> int:
+    answers = sum((row.changed is not None) + (row.control is not None) for row in rows)
+    return answers + len({row.study for row in rows})
