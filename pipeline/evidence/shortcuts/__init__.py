@@ -1,7 +1,7 @@
 """What a classifier leans on beside the lesion: studies changed in one respect at a time, and a locked rule.
 
-``battery_rows`` changes the studies and asks a scoring function; ``lesion_rows`` asks whether the lesion is needed;
-``name_causes`` is the rule. May import the vocabulary, findings, the rest of ``evidence``, numpy and scipy; no model.
+``battery_rows`` changes the studies and asks a scoring function, ``name_causes`` is the rule on the answers. May import
+the vocabulary, findings and the rest of ``evidence``, numpy and scipy; no model and no file.
 """
 
 from pipeline.evidence.shortcuts.battery import battery_rows

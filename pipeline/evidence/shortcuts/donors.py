@@ -1,7 +1,7 @@
 """Who gives each study a property: one study of the opposite label, and one of the same label as the control."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,8 +10,7 @@ from pipeline.evidence.shortcuts.study import BatteryStudy
 __all__ = ["Donors", "choose_donors"]
 
 
-@dataclass(frozen=True)
-class Donors:
+class Donors(NamedTuple):
     """The numbers of a study's donors; None where no other patient's study of that label has the same grid."""
 
     opposite: int | None

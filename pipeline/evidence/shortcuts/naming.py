@@ -12,16 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata, t
+from scipy.stats import t
 
 from pipeline.evidence.exact.families import holm
+from pipeline.evidence.shortcuts.answers import area_under_curve, lesion_numbers, turned_answers
 from pipeline.evidence.shortcuts.sentences import sentences_of
 from pipeline.evidence.shortcuts.sign_flips import patient_means, sign_flip_p
 from pipeline.evidence.shortcuts.study import BatterySettings
 from pipeline.evidence.shortcuts.transplants import TRANSPLANTS
-from pipeline.findings.experiments.shortcuts import CAUSES, ShortcutFinding, ShortcutRow, ShortcutTest, TurnedAnswers
+from pipeline.findings.experiments.shortcuts import CAUSES, ShortcutFinding, ShortcutRow, ShortcutTest
 
-__all__ = ["FEWEST_PATIENTS", "area_under_curve", "name_causes"]
+__all__ = ["FEWEST_PATIENTS", "name_causes"]
 
 FEWEST_PATIENTS = 5
 """With fewer a sign-flip test reaches no p of 0.05, whatever the effects are."""
@@ -45,14 +46,14 @@ def name_causes(rows: Sequence[ShortcutRow], settings: BatterySettings) -> Short
     classes = _classes(rows)
     refused = _refusal(classes, settings)
     gap = classes.gap if refused is None else None
-    tests = _adjusted([_test(name, rows, gap, settings) for name in _names(rows)], settings)
-    tested = [test for test in tests if test.effect is not None]
-    smallest = [test.smallest for test in tested if test.smallest is not None]
+    tests = _tests(rows, gap, settings)
+    smallest = [test.smallest for test in tests if test.smallest is not None]
     finding = ShortcutFinding(
-        refused=refused or (None if tested else "no test could be done: see the reasons of each"),
-        named=_named(tests, settings) if refused is None else (),
+        refused=refused or (None if smallest else "no test could be done: see the reasons of each"),
+        named=_named(tests, settings),
         tests=tests,
-        smallest=max(smallest) if smallest else None,
+        lesion=lesion_numbers(rows, gap),
+        smallest=max(smallest, default=None),
         auroc=classes.auroc,
         gap=classes.gap,
         positives=classes.positives,
@@ -61,15 +62,6 @@ def name_causes(rows: Sequence[ShortcutRow], settings: BatterySettings) -> Short
         forwards=_forwards(rows),
     )
     return finding.model_copy(update={"sentences": sentences_of(finding, settings.minimum_effect)})
-
-
-def area_under_curve(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float | None:
-    """Return the AUROC, ties counted half; None without both classes."""
-    positives, negatives = int(positive.sum()), int((~positive).sum())
-    if not positives or not negatives:
-        return None
-    ranks = float(rankdata(scores)[positive].sum())
-    return (ranks - positives * (positives + 1) / 2) / (positives * negatives)
 
 
 def _classes(rows: Sequence[ShortcutRow]) -> _Classes:
@@ -101,26 +93,51 @@ def _names(rows: Sequence[ShortcutRow]) -> tuple[str, ...]:
     return (*(name for name in CAUSES if name in present), *(name for name in present if name.startswith("avoid:")))
 
 
-def _test(name: str, rows: Sequence[ShortcutRow], gap: float | None, settings: BatterySettings) -> ShortcutTest:
-    own = [row for row in rows if row.test == name]
-    done = [row for row in own if row.changed is not None and row.control is not None]
-    left_out = Counter(row.reason or "no control" for row in own if row not in done)
-    patients = len({row.patient for row in done})
-    test = ShortcutTest(test=name, studies=len(done), patients=patients, left_out=dict(sorted(left_out.items())))
-    if patients < FEWEST_PATIENTS:
-        return test.model_copy(update={"reason": _too_few(patients, left_out)})
-    positives = _turned([row for row in done if row.positive])
-    if gap is None:
-        return test.model_copy(update={"reason": "there is no distance between the classes", "positives": positives})
-    means = patient_means([_effect(row) / gap for row in done], [row.patient for row in done])
-    return test.model_copy(
-        update={
+def _tests(rows: Sequence[ShortcutRow], gap: float | None, settings: BatterySettings) -> tuple[ShortcutTest, ...]:
+    """Return the tests, with Holm's p over those that were done.
+
+    The smallest effect that a test could have named is the locked share, or what a t-test corrected for all tests
+    would need with the spread that the patients show, where that is more.
+    """
+    own_rows = {name: [row for row in rows if row.test == name] for name in _names(rows)}
+    effects = {} if gap is None else {name: _effects(own, gap) for name, own in own_rows.items()}
+    done = {name: means for name, means in effects.items() if len(means) >= FEWEST_PATIENTS}
+    p_values = {name: sign_flip_p(means, settings.flips, settings.seed) for name, means in done.items()}
+    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    tests = {name: _untested(name, own, gap) for name, own in own_rows.items()}
+    for name, means in done.items():
+        reach = float(t.ppf(1 - settings.alpha / len(done), len(means) - 1) * means.std(ddof=1) / np.sqrt(len(means)))
+        figures = {
             "effect": float(means.mean()),
-            "p": sign_flip_p(means, settings.flips, settings.seed),
-            "smallest": float(means.std(ddof=1) / np.sqrt(len(means))),  # in standard errors until all tests are known
-            "positives": positives,
+            "p": p_values[name],
+            "p_adjusted": adjusted[name],
+            "smallest": max(settings.minimum_effect, reach),
+            "reason": None,
         }
+        tests[name] = tests[name].model_copy(update=figures)
+    return tuple(tests.values())
+
+
+def _untested(name: str, own: Sequence[ShortcutRow], gap: float | None) -> ShortcutTest:
+    """Return a test's counts, and why it was not done where it is not."""
+    done = [row for row in own if row.changed is not None and row.control is not None]
+    left_out = Counter(row.reason or "no control" for row in own if row.changed is None or row.control is None)
+    patients = len({row.patient for row in done})
+    few = None if patients >= FEWEST_PATIENTS else _too_few(patients, left_out)
+    return ShortcutTest(
+        test=name,
+        positives=turned_answers(done),
+        studies=len(done),
+        patients=patients,
+        left_out=dict(sorted(left_out.items())),
+        reason=few or ("nothing may be named" if gap is None else None),
     )
+
+
+def _effects(own: Sequence[ShortcutRow], gap: float) -> NDArray[np.float64]:
+    """Return each patient's mean effect as a share of the distance between the classes."""
+    done = [row for row in own if row.changed is not None and row.control is not None]
+    return patient_means([_effect(row) / gap for row in done], [row.patient for row in done])
 
 
 def _too_few(patients: int, left_out: Counter[str]) -> str:
@@ -137,36 +154,6 @@ def _effect(row: ShortcutRow) -> float:
     assert row.control is not None
     moved = row.control - row.changed
     return -moved if row.test in TRANSPLANTS and not row.positive else moved
-
-
-def _turned(positives: Sequence[ShortcutRow]) -> TurnedAnswers:
-    """Count the right positive answers, and those that the change and its control turned."""
-    answered = [row for row in positives if row.plain > 0]
-    changed = sum(row.changed is not None and row.changed <= 0 for row in answered)
-    return TurnedAnswers(
-        of=len(answered),
-        changed=changed,
-        control=sum(row.control is not None and row.control <= 0 for row in answered),
-    )
-
-
-def _adjusted(tests: Sequence[ShortcutTest], settings: BatterySettings) -> tuple[ShortcutTest, ...]:
-    """Add Holm's p over the tests that were done, and the smallest effect that each could have named.
-
-    The smallest effect is the locked share, or the effect that a t-test corrected for all tests would need with the
-    spread that the patients show, where that is more.
-    """
-    done = [test for test in tests if test.p is not None]
-    adjusted = iter(holm([test.p for test in done if test.p is not None]))
-    completed = []
-    for test in tests:
-        if test.p is None or test.smallest is None:
-            completed.append(test)
-            continue
-        reach = float(t.ppf(1 - settings.alpha / len(done), test.patients - 1)) * test.smallest
-        changes = {"p_adjusted": next(adjusted), "smallest": max(settings.minimum_effect, reach)}
-        completed.append(test.model_copy(update=changes))
-    return tuple(completed)
 
 
 def _named(tests: Sequence[ShortcutTest], settings: BatterySettings) -> tuple[str, ...]:

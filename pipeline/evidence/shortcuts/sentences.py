@@ -5,7 +5,7 @@ properties of the picture: no scanner and no site is named. Where nothing is nam
 been is; "no shortcut" is never said.
 """
 
-from pipeline.findings.experiments.shortcuts import CAUSES, ShortcutFinding, ShortcutTest
+from pipeline.findings.experiments.shortcuts import CAUSES, LesionNumbers, ShortcutFinding, ShortcutTest, TurnedAnswers
 
 __all__ = ["sentences_of"]
 
@@ -36,7 +36,7 @@ def sentences_of(finding: ShortcutFinding, minimum_effect: float) -> tuple[str, 
         said = [_nothing(finding, minimum_effect)]
     said += [_not_done(test) for test in finding.tests if test.effect is None]
     said += [_lowers(test) for test in finding.tests if _is_against(test, minimum_effect)]
-    return tuple(said)
+    return (*said, *(() if finding.lesion is None else _of_lesion(finding.lesion, finding.named)))
 
 
 def _of_cause(test: ShortcutTest) -> str:
@@ -73,6 +73,41 @@ def _nothing(finding: ShortcutFinding, minimum_effect: float) -> str:
         f"No reliance above {_percent(bound)} of the distance between the classes was found for the "
         f"{len(tested)} causes tested: {causes}."
     )
+
+
+def _of_lesion(numbers: LesionNumbers, named: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what painting over the lesion, the marks beside it and both did, and a lesion given to negatives."""
+    said = []
+    if numbers.filled is not None and numbers.filled.of:
+        said.append(_painted(numbers, numbers.filled))
+        marks_stand_in = "body_marks" in named and _most(numbers.both_filled)
+        if marks_stand_in and not _most(numbers.filled):
+            said.append("The lesion is not needed while the small bright marks are there.")
+        elif not named and not _most(numbers.filled):
+            kept = numbers.filled.of - numbers.filled.changed
+            said.append(
+                f"{kept} of {numbers.filled.of} answers stayed without the lesion: no tested cause explains why."
+            )
+    if numbers.pasted is not None and numbers.pasted.of:
+        pasted = numbers.pasted
+        said.append(f"Giving negatives the lesion of another study turned {pasted.changed} of {pasted.of} answers.")
+    return tuple(said)
+
+
+def _painted(numbers: LesionNumbers, filled: TurnedAnswers) -> str:
+    control = "" if filled.control is None else f", over an equal region elsewhere {filled.control}"
+    sentence = f"Painting over the lesion turned {filled.changed} of {filled.of} positive answers{control}"
+    if numbers.marks_filled is None or numbers.both_filled is None:
+        return f"{sentence}."
+    marks, both = numbers.marks_filled, numbers.both_filled
+    return (
+        f"{sentence}; where there are small bright marks in the body, painting over these turned {marks.changed} of "
+        f"{marks.of}, over lesion and marks {both.changed} of {both.of}."
+    )
+
+
+def _most(turned: TurnedAnswers | None) -> bool:
+    return turned is not None and 2 * turned.changed > turned.of
 
 
 def _not_done(test: ShortcutTest) -> str:

@@ -14,6 +14,8 @@ _CHUNK = 1000  # flips at once: memory, not time
 
 def patient_means(values: Sequence[float], patients: Sequence[str]) -> NDArray[np.float64]:
     """Return the mean of each patient's values; patients in the order in which they first appear."""
+    if not len(values):
+        return np.zeros(0)
     numbers: dict[str, int] = {}
     index = [numbers.setdefault(patient, len(numbers)) for patient in patients]
     return np.asarray(np.bincount(index, weights=values) / np.bincount(index), dtype=np.float64)

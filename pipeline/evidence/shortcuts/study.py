@@ -20,7 +20,8 @@ class BatterySettings:
 
     A cause is named when Holm's adjusted p is at most ``alpha`` and its effect at least ``minimum_effect`` of the
     distance between the classes, and only where the label's AUROC is at least ``minimum_auroc``. ``flips`` are drawn
-    where the exact number of sign flips is larger. ``batch`` is how many inputs the model is shown at once.
+    where the exact number of sign flips is larger. ``batch`` is how many inputs the model is shown at once;
+    ``lesion_experiments`` whether the lesion is painted over, and what goes with it.
     """
 
     seed: int = 0
@@ -29,6 +30,7 @@ class BatterySettings:
     minimum_auroc: float = 0.8
     flips: int = 4000
     batch: int = 8
+    lesion_experiments: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,11 +38,11 @@ class ShortcutRow(FrozenModel):
 
 
 class TurnedAnswers(FrozenModel):
-    """Of how many answers some were turned: by the change, and by its control."""
+    """Of how many answers some were turned: by the change, and by its control where it has one."""
 
     of: int
     changed: int
-    control: int
+    control: int | None = None
 
 
 class ShortcutTest(FrozenModel):

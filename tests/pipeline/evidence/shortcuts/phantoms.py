@@ -42,11 +42,7 @@ def draw(rng, shape, *, positive, kind, carries, patient):
         image = image + 0.28 * np.clip(1.3 - distance / (0.13 * half), 0, 1)
     image = gaussian_filter(image, 0.5)
     if kind == "body_marks" and carries:
-        image[
-            (np.abs(axes[1] - 0.52 * half) < 1.1)
-            & (np.abs(axes[0]) < 0.3 * half)
-            & (np.abs(axes[-1] - (0.52 * half if len(shape) == 2 else 0)) < 0.3 * half)
-        ] += 0.5
+        image = image + 0.5 * _tube(axes, half)
     noise = 0.04 * rng.standard_normal(shape)
     if kind == "texture" and carries:
         noise = 0.08 * rng.standard_normal(shape)
@@ -56,16 +52,23 @@ def draw(rng, shape, *, positive, kind, carries, patient):
     if kind == "air_marks" and carries:
         corner = tuple(slice(max(5, size // 10), max(5, size // 10) + (5 if size > 40 else 3)) for size in shape)
         image[corner] = 0.95
-    if kind == "outside" and carries:
-        ramp = np.zeros(shape)
-        ramp[radius > 1.08] = 0.08
-        image = image + ramp
+    if kind == "outside" and carries:  # a pad beside the body: too large for a mark, too far in for the border
+        pad = (np.arange(shape[-1]) >= shape[-1] - 4 - max(4, shape[-1] // 12)) & (np.arange(shape[-1]) < shape[-1] - 4)
+        image = image + 0.35 * (pad & (radius > 1.1))
     if kind == "border" and carries:
         frame = np.ones(shape, bool)
         frame[tuple(slice(3, -3) for _ in shape)] = False
         image[frame] = 0.8
     study = BatteryStudy(image[None].astype(np.float32), lesion, positive, patient, (1.0,) * len(shape))
     return Phantom(study, carries)
+
+
+def _tube(axes, half):
+    """Return a short straight line at the body's side, in volumes in the middle plane."""
+    inside = np.abs(axes[1] - 0.5 * half) < 1.1
+    if len(axes) == 3:
+        inside = inside & (np.abs(axes[2]) < 1.1)
+    return inside & (np.abs(axes[0]) < 0.3 * half)
 
 
 def cohort(kind, *, n=24, shape=(64, 64), seed=0, confounded=True):
