@@ -19,7 +19,7 @@ from pipeline.findings.plotted.classifier import AnswerCount, LabelPlots
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.plotted.history import RunPoint
 from pipeline.findings.plotted.marks import FrocCurve
-from pipeline.findings.plotted.shares import CohortShares
+from pipeline.findings.plotted.shares import AvoidedShares, CohortShares
 from pipeline.findings.study_audit import RefusedMask, StudyAudit
 from pipeline.vocabulary import Answer, ConfusionCell, Framework, PeakRegion, Stratum
 
@@ -200,7 +200,8 @@ class Results(FrozenModel):
     from a metric to by how much less of it is still not worse. ``answers`` counts the verdicts; ``wrong_answers`` holds
     the studies that the model got wrong, by kind. ``statements`` go from a key of ``STATEMENTS`` to what was stated;
     ``training_overlap`` is None where no list of the training data's hashes was given. ``unaligned`` are
-    the estimates of maps that were moved, as they would be unmoved, where they differ.
+    the estimates of maps that were moved, as they would be unmoved, where they differ. ``avoided`` tells of regions to
+    avoid, which are no findings.
     """
 
     schema_version: Literal[4] = SCHEMA_VERSION
@@ -231,6 +232,7 @@ class Results(FrozenModel):
     curves: tuple[ThresholdCurve, ...] = ()
     froc_curves: tuple[FrocCurve, ...] = ()
     region_shares: tuple[CohortShares, ...] = ()
+    avoided: tuple[AvoidedShares, ...] = ()
     tuned: tuple[TunedThreshold, ...] = ()
     unaligned: tuple[Estimate, ...] = ()
     lesion_strata: tuple[LesionStrata, ...] = ()
