@@ -70,7 +70,7 @@ def measured_metrics(config: AuditConfig, known: Mapping[str, Metric]) -> Mappin
     Raises:
         ConfigError: for a name that is none of ``known``.
     """
-    named = {*config.overlap.metrics, *(criterion.metric for criterion in config.criteria if criterion.method)}
+    named = {*config.overlap.metrics, *(criterion.metric for criterion in config.metric_criteria if criterion.method)}
     known = {**known, **{name: avoided_metric(name) for name in sorted(named) if is_avoided(name)}}
     for name in config.overlap.metrics:
         if name not in known:
