@@ -10,6 +10,7 @@ from typing import ClassVar, Final, Literal
 __all__ = [
     "ALL_BASELINES",
     "ANSWERS",
+    "AVOID",
     "BASELINES",
     "BETTER",
     "CHECKS",
@@ -151,6 +152,9 @@ COHORT_BASELINES: Final[frozenset[Baseline]] = frozenset({"average_mask"})
 
 BodyRegion = Literal["body", "surface", "outside", "border"]
 """Where a place lies, whatever an expert marked."""
+
+AVOID: Final = "avoid:"
+"""What a mask column of a region that must not be leaned on begins with, and what is measured of it."""
 
 PeakRegion = Literal["lesion", "near"] | BodyRegion
 

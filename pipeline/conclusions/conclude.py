@@ -31,6 +31,8 @@ from pipeline.evidence.localisation.lesion_strata import (
     lesion_trends,
 )
 from pipeline.evidence.localisation.unaligned import unaligned_estimates
+from pipeline.evidence.metrics.avoided import is_avoided
+from pipeline.evidence.plotted.avoided_shares import avoided_shares
 from pipeline.evidence.plotted.froc import froc_curves
 from pipeline.evidence.plotted.label_plots import CellMap, answer_counts, label_plots
 from pipeline.evidence.plotted.region_shares import cohort_shares
@@ -154,6 +156,7 @@ def conclude(
         curves=threshold_curves(judged, labels, bootstrap),
         froc_curves=froc_curves(audits, labels, bootstrap),
         region_shares=cohort_shares(audits, labels),
+        avoided=avoided_shares(audits),
         tuned=tuned_of(spec, members, audits),
         unaligned=unaligned_estimates(audits, labels, _tuning(spec, members), scales, bootstrap),
         lesion_strata=lesions.strata,
@@ -403,9 +406,9 @@ def _apart(column: str) -> str:
 def _primary(config: AuditConfig, measured: Sequence[str]) -> tuple[str, str]:
     """Return the metric and map that rank the cases: those of the first criterion about a map, or the first of each."""
     for criterion in config.metric_criteria:
-        if criterion.method is not None and criterion.metric != "hit_rate":
+        if criterion.method is not None and criterion.metric != "hit_rate" and not is_avoided(criterion.metric):
             return criterion.metric, criterion.method
-    return measured[0], config.explain.methods[0]
+    return next(name for name in measured if not is_avoided(name)), config.explain.methods[0]
 
 
 def _scores(units: Sequence[Unit], method: str, metric: str) -> dict[str, float]:

@@ -20,7 +20,7 @@ from pipeline.findings.plotted.classifier import AnswerCount, LabelPlots
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.plotted.history import RunPoint
 from pipeline.findings.plotted.marks import FrocCurve
-from pipeline.findings.plotted.shares import CohortShares
+from pipeline.findings.plotted.shares import AvoidedShares, CohortShares
 from pipeline.findings.study_audit import RefusedMask, StudyAudit
 from pipeline.vocabulary import Answer, ConfusionCell, Framework, PeakRegion, Stratum
 
@@ -200,9 +200,10 @@ class Results(FrozenModel):
     ``frameworks`` are those whose clauses the report lists. ``changes`` hold this run against others; ``margins`` go
     from a metric to by how much less of it is still not worse. ``answers`` counts the verdicts; ``wrong_answers`` holds
     the studies that the model got wrong, by kind. ``statements`` go from a key of ``STATEMENTS`` to what was stated;
-    ``training_overlap`` is None where no list of the training data's hashes was given. ``unaligned`` are
-    the estimates of maps that were moved, as they would be unmoved, where they differ. ``experiments`` holds what was
-    tried on the model itself, None for each family that was not asked for.
+    ``training_overlap`` is None where no list of the training data's hashes was given. ``unaligned`` are the estimates
+    of maps that were moved, as they would be unmoved, where they differ. ``avoided`` tells of regions to avoid, which
+    are no findings. ``experiments`` holds what was tried on the model itself, None for each family that was not asked
+    for.
     """
 
     schema_version: Literal[5] = SCHEMA_VERSION
@@ -233,6 +234,7 @@ class Results(FrozenModel):
     curves: tuple[ThresholdCurve, ...] = ()
     froc_curves: tuple[FrocCurve, ...] = ()
     region_shares: tuple[CohortShares, ...] = ()
+    avoided: tuple[AvoidedShares, ...] = ()
     tuned: tuple[TunedThreshold, ...] = ()
     unaligned: tuple[Estimate, ...] = ()
     lesion_strata: tuple[LesionStrata, ...] = ()

@@ -109,6 +109,11 @@ _PEAK = pa.struct(
     ]
 )
 _SHARES = pa.struct([(name, pa.map_(pa.string(), pa.float64())) for name in ("evidence", "voxels")])
+_AVOIDED = pa.list_(
+    pa.struct(
+        [("name", pa.string()), ("evidence", pa.float64()), ("area", pa.float64()), ("reason", pa.string())],
+    )
+)
 _MARKS = pa.struct([("found", pa.list_(pa.int64())), ("false", pa.list_(pa.int64())), ("lesions", pa.int64())])
 _STUDY = pa.schema(
     [
@@ -127,6 +132,7 @@ _STUDY = pa.schema(
         ("facts", pa.map_(pa.string(), pa.string())),
         ("masks", pa.int64()),
         ("mask_faults", pa.list_(_REFUSED)),
+        ("avoid_faults", pa.list_(_REFUSED)),
         ("model_input", _INPUT),
         (
             "agreement",
@@ -164,6 +170,7 @@ _FINDING = pa.schema(
         ("shares", _SHARES),
         ("marks", _MARKS),
         ("unaligned", _SCORES),
+        ("avoided", _AVOIDED),
     ]
 )
 _RECIPES = pa.schema([(name, pa.string()) for name in ("study_recipe", "masks_recipe", "map_recipe", "score_recipe")])

@@ -43,9 +43,10 @@ class StudyAudit(FrozenModel):
 
     ``facts`` holds allow-listed facts of the image (modality, how values were made); ``reference`` is None when
     nobody said what is present. ``masks`` counts the experts' masks that could be used, ``mask_faults`` tells of
-    the others; of a study that was not analysed ``masks`` counts those that its archive names. ``model_input`` is None
-    for a study that the model was not shown. ``values`` are the numbers of a regression, which has no
-    ``probabilities`` and calls nothing. ``mask_shapes`` are the lesions of the masks that could be used.
+    the others, ``avoid_faults`` of the regions to avoid that could not be used; of a study that was not analysed
+    ``masks`` counts those that its archive names. ``model_input`` is None for a study that the model was not shown.
+    ``values`` are the numbers of a regression, which has no ``probabilities`` and calls nothing. ``mask_shapes`` are
+    the lesions of the masks that could be used.
     """
 
     study: str
@@ -63,6 +64,7 @@ class StudyAudit(FrozenModel):
     facts: Mapping[str, str] = {}
     masks: int = 0
     mask_faults: tuple[RefusedMask, ...] = ()
+    avoid_faults: tuple[RefusedMask, ...] = ()
     model_input: InputFacts | None = None
     agreement: tuple[PairAgreement, ...] = ()
     mask_shapes: tuple[MaskShape, ...] = ()
