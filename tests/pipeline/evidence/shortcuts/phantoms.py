@@ -1,0 +1,82 @@
+"""Phantoms with a lesion and one shortcut, and scoring functions that lean on exactly one thing.
+
+A phantom is a body with an organ and, in positives, a blob; ``kind`` says which shortcut its ``carriers`` bear. Scoring
+functions read one property of the picture and nothing else, so that the truth needs no training.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from pipeline.evidence.shortcuts import BatteryStudy
+
+KINDS = ("border", "outside", "texture", "contrast", "position", "body_marks", "air_marks")
+AIR, BODY, ORGAN = 0.05, 0.4, 0.55
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A study and where its body's centre lies, in voxels from the field's."""
+
+    study: BatteryStudy
+    carries: bool
+
+
+def draw(rng, shape, *, positive, kind, carries, patient):
+    """Draw one study; ``kind`` is None or the shortcut that it bears when ``carries``."""
+    axes = np.meshgrid(*(np.arange(size) - (size - 1) / 2 for size in shape), indexing="ij")
+    half = min(shape) / 2
+    jitter = rng.normal(0, 0.03 * half, len(shape))
+    if kind == "position" and carries:
+        jitter[0] += 0.2 * half
+    axes = [axis - offset for axis, offset in zip(axes, jitter, strict=True)]
+    radius = np.sqrt(sum((axis / (half * size)) ** 2 for axis, size in zip(axes, (0.62, 0.68, 0.66), strict=False)))
+    organ = np.sqrt(sum((axis / (half * 0.42)) ** 2 for axis in axes))
+    image = AIR + (BODY - AIR) * (radius < 1) + (ORGAN - BODY) * (organ < 1)
+    lesion = np.zeros(shape, bool)
+    if positive:
+        centre = rng.uniform(-0.16, 0.16, len(shape)) * half
+        distance = np.sqrt(sum((axis - middle) ** 2 for axis, middle in zip(axes, centre, strict=True)))
+        lesion = distance < max(2.5, 0.13 * half)
+        image = image + 0.28 * np.clip(1.3 - distance / (0.13 * half), 0, 1)
+    image = gaussian_filter(image, 0.5)
+    if kind == "body_marks" and carries:
+        image = image + 0.5 * _tube(axes, half)
+    noise = 0.04 * rng.standard_normal(shape)
+    if kind == "texture" and carries:
+        noise = 0.08 * rng.standard_normal(shape)
+    image = image + noise
+    if kind == "contrast" and carries:
+        image = 1.35 * image + 0.1
+    if kind == "air_marks" and carries:
+        corner = tuple(slice(max(5, size // 10), max(5, size // 10) + (5 if size > 40 else 3)) for size in shape)
+        image[corner] = 0.95
+    if kind == "outside" and carries:  # a pad beside the body: too large for a mark, too far in for the border
+        pad = (np.arange(shape[-1]) >= shape[-1] - 4 - max(4, shape[-1] // 12)) & (np.arange(shape[-1]) < shape[-1] - 4)
+        image = image + 0.35 * (pad & (radius > 1.1))
+    if kind == "border" and carries:
+        frame = np.ones(shape, bool)
+        frame[tuple(slice(3, -3) for _ in shape)] = False
+        image[frame] = 0.8
+    study = BatteryStudy(image[None].astype(np.float32), lesion, positive, patient, (1.0,) * len(shape))
+    return Phantom(study, carries)
+
+
+def _tube(axes, half):
+    """Return a short straight line at the body's side, in volumes in the middle plane."""
+    inside = np.abs(axes[1] - 0.5 * half) < 1.1
+    if len(axes) == 3:
+        inside = inside & (np.abs(axes[2]) < 1.1)
+    return inside & (np.abs(axes[0]) < 0.3 * half)
+
+
+def cohort(kind, *, n=24, shape=(64, 64), seed=0, confounded=True):
+    """Draw as many positives as negatives; carriers are the positives, or every other study of both labels."""
+    rng = np.random.default_rng(seed)
+    studies = []
+    for number in range(n):
+        positive = number % 2 == 0
+        carries = positive if confounded else number % 4 < 2
+        studies.append(draw(rng, shape, positive=positive, kind=kind, carries=carries, patient=f"p{number}").study)
+    return studies
