@@ -24,7 +24,7 @@ def noise_spectrum(x: Image, body: NDArray[np.bool_]) -> Spectrum | None:
     White noise of variance v has power v at every frequency. Structure fills few patches, and a median leaves it out.
     None where too few patches fit into the body; NaN at frequencies lower than a patch can tell.
     """
-    sizes = tuple(min(_LARGEST, max(min(_SMALLEST, size), size // 6)) for size in body.shape)
+    sizes = tuple(min(_LARGEST, max(min(_SMALLEST, size), size // 4)) for size in body.shape)
     corners = [
         corner
         for corner in product(
