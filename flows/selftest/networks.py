@@ -2,7 +2,6 @@
 
 from typing import Literal, get_args
 
-import torch
 from torch import Tensor, nn
 
 __all__ = ["HEADS", "Head", "PhantomNetwork", "build_phantom_network"]
@@ -35,6 +34,7 @@ class PhantomNetwork(nn.Module):
         self.residual = (
             nn.Sequential(convolution(width, width, 3, padding=1), normalisation(width)) if head == "res" else None
         )
+        self.last = nn.ReLU()
         self.head = head
         self.fc = nn.Linear(width, 1)
 
@@ -45,7 +45,9 @@ class PhantomNetwork(nn.Module):
     def activations(self, x: Tensor) -> Tensor:
         """Return the last layer's activations, shape (B, channels, *S)."""
         activations: Tensor = self.features(x)
-        return activations if self.residual is None else torch.relu(activations + self.residual(activations))
+        summed: Tensor = activations if self.residual is None else activations + self.residual(activations)
+        last: Tensor = self.last(summed)
+        return last
 
     def logits(self, activations: Tensor) -> Tensor:
         """Return the logit that follows from the last layer, shape (B, 1)."""

@@ -4,7 +4,7 @@ A patient is a handful of numbers. ``render`` is a pure function of them and of 
 so that one study can be drawn with and without a shortcut, all else equal.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -161,10 +161,15 @@ def _ball(phantom: Phantom, centre: tuple[float, ...], radii: tuple[float, ...] 
     per_axis = np.broadcast_to(radii, len(phantom.shape))
     axes = np.ogrid[tuple(slice(size) for size in phantom.shape)]
     parts = [((axis - middle) / radius) ** 2 for axis, middle, radius in zip(axes, centre, per_axis, strict=True)]
+    return np.sqrt(_total(parts))
+
+
+def _total(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the sum of arrays that broadcast together, one for each axis."""
     total = parts[0]
     for part in parts[1:]:
         total = total + part
-    return np.asarray(np.sqrt(total))
+    return total
 
 
 def _soft(distance: NDArray[np.float64], radii: tuple[float, ...]) -> NDArray[np.float64]:
@@ -177,10 +182,10 @@ def _line(patient: PhantomPatient, middle: tuple[float, ...]) -> NDArray[np.floa
     half, width = patient.phantom.tube
     axes = np.ogrid[tuple(slice(size) for size in patient.phantom.shape)]
     offsets = [axis - at for axis, at in zip(axes, middle, strict=True)]
-    along = sum(offset * part for offset, part in zip(offsets, patient.tube[1], strict=True))
+    along: NDArray[np.float64] = _total([offset * part for offset, part in zip(offsets, patient.tube[1], strict=True)])
     along = np.clip(along, -half, half)
-    squares = sum((offset - along * part) ** 2 for offset, part in zip(offsets, patient.tube[1], strict=True))
-    return np.clip(0.5 + width - np.sqrt(np.asarray(squares, dtype=float)), 0, 1)
+    squares = _total([(offset - along * part) ** 2 for offset, part in zip(offsets, patient.tube[1], strict=True)])
+    return np.asarray(np.clip(0.5 + width - np.sqrt(squares), 0, 1))
 
 
 def _grain(patient: PhantomPatient, *, textured: bool) -> NDArray[np.float64]:
