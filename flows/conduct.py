@@ -51,7 +51,7 @@ def begun(request: AuditRequest, watcher: Watcher, pool: WorkerPool) -> Run:
 
 
 def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard) -> Path:
-    """Work every shard of a run, draw the conclusions and render the report; return the folder.
+    """Work every shard of a run, try what is asked for on the model, conclude and render the report; return the folder.
 
     Raises:
         AuditError: when the model changed meanwhile, or the folder cannot be written.
@@ -66,6 +66,9 @@ def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard)
         for shard in range(run.spec.shards):
             engine.check()
             drive_shard(shard, partial(run.work, shard, watcher.on_maps))
+        for family in run.config.experiments.families:
+            engine.check()
+            run.experiment(family, watcher.on_maps)
         engine.check()
         if was_prefect and not engine.is_prefect:
             run.note("engine.lost", reason=engine.lost)

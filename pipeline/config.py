@@ -15,9 +15,10 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.config_experiments import ExperimentsConfig
 from pipeline.config_part import ConfigPart, Names, Share, listed
 from pipeline.config_statements import ChangeConfig, StatementsConfig
-from pipeline.criterion import Criterion, bound_fault
+from pipeline.criterion import AnyCriterion, CheckCriterion, Criterion, bound_fault
 from pipeline.vocabulary import (
     ALL_BASELINES,
     BASELINES,
@@ -31,6 +32,7 @@ from pipeline.vocabulary import (
 __all__ = [
     "CONFIG_VERSION",
     "AuditConfig",
+    "CheckCriterion",
     "Criterion",
     "OverlapConfig",
     "TunedConfig",
@@ -39,7 +41,7 @@ __all__ = [
     "resolved",
 ]
 
-CONFIG_VERSION = 3
+CONFIG_VERSION = 4
 """The version of what may stand in ``audit.yaml``; its published schema names it."""
 
 
@@ -374,11 +376,17 @@ class AuditConfig(ConfigPart):
     prepare: Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
     explain: ExplainConfig = ExplainConfig()
     overlap: OverlapConfig = OverlapConfig()
-    criteria: tuple[Criterion, ...] = ()
+    experiments: ExperimentsConfig = ExperimentsConfig()
+    criteria: tuple[AnyCriterion, ...] = ()
     change: ChangeConfig = ChangeConfig()
     report: ReportConfig = ReportConfig()
     statements: StatementsConfig = StatementsConfig()
     run: RunConfig = RunConfig()
+
+    @property
+    def metric_criteria(self) -> tuple[Criterion, ...]:
+        """The criteria on metrics; the others are on checks."""
+        return tuple(criterion for criterion in self.criteria if isinstance(criterion, Criterion))
 
     @property
     def baselines(self) -> tuple[Baseline, ...]:
@@ -386,8 +394,8 @@ class AuditConfig(ConfigPart):
 
         A criterion that wants all of them beaten gets the usual ones at least: asking for fewer weakens no criterion.
         """
-        named = {name.partition("@")[0] for criterion in self.criteria for name in criterion.opponents}
-        named |= {criterion.method for criterion in self.criteria if criterion.method is not None}
+        named = {name.partition("@")[0] for criterion in self.metric_criteria for name in criterion.opponents}
+        named |= {criterion.method for criterion in self.metric_criteria if criterion.method is not None}
         named |= set(USUAL_BASELINES) if ALL_BASELINES in named else set()
         return tuple(name for name in BASELINES if name in named or name in self.overlap.baselines)
 
@@ -422,10 +430,10 @@ class AuditConfig(ConfigPart):
         return self.archive.model_dump(mode="json", include=keys)
 
     def criteria_digest(self) -> str:
-        """Return the digest of the acceptance criteria, with margins and the share of studies that may be lost."""
+        """Return the digest of criteria, margins, experiments, and the share of studies that may be lost."""
         criteria = [criterion.stated() for criterion in self.criteria]
         locked = {"criteria": criteria, "lost_at_most": self.run.lost_at_most}
-        return digest_of({**locked, **self.change.locked_content()})
+        return digest_of({**locked, **self.change.locked_content(), **self.experiments.locked_content()})
 
 
 def digest_of(value: object) -> str:

@@ -12,10 +12,12 @@ __all__ = [
     "ANSWERS",
     "BASELINES",
     "BETTER",
+    "CHECKS",
     "CLASSIFIER",
     "CLASSIFIER_METRICS",
     "COHORT_BASELINES",
     "CSV_COLUMNS",
+    "FAMILIES",
     "FIDELITY",
     "FRAMEWORKS",
     "IMAGE_BASELINES",
@@ -40,8 +42,11 @@ __all__ = [
     "Baseline",
     "Better",
     "BodyRegion",
+    "Check",
+    "CheckFacts",
     "ConfusionCell",
     "Decision",
+    "Family",
     "Fidelity",
     "Framework",
     "LesionFeature",
@@ -176,6 +181,34 @@ ANSWERS: Final[Mapping[Answer, str]] = {
 
 WORST_FIRST: Final[tuple[Answer, ...]] = ("NOT MET", "INCONCLUSIVE", "NOT EVALUATED", "MET")
 """The answers in the order of their weight for a reader."""
+
+Family = Literal["sanity", "stability"]
+
+FAMILIES: Final[Mapping[Family, str]] = {
+    "sanity": "Do the maps depend on model and picture",
+    "stability": "Do the maps hold under small changes",
+}
+"""What is tried on the model itself, in the order in which it is done."""
+
+Check = Literal["repeatability", "shuffled_picture", "weight_randomisation", "noise_stability"]
+
+
+@dataclass(frozen=True)
+class CheckFacts:
+    """A check of a family: its title, and whether it is of a map or of the model alone."""
+
+    title: str
+    family: Family
+    of_map: bool = True
+
+
+CHECKS: Final[Mapping[Check, CheckFacts]] = {
+    "repeatability": CheckFacts("Repeatability", "sanity"),
+    "shuffled_picture": CheckFacts("Picture shuffled by blocks", "sanity"),
+    "weight_randomisation": CheckFacts("All weights re-drawn", "sanity"),
+    "noise_stability": CheckFacts("Noise of 1 %", "stability"),
+}
+"""What a criterion can ask by ``check``, in the order in which it is done."""
 
 LesionFeature = Literal["image_share", "size", "lesions", "elongation", "irregularity"]
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 
 from pipeline.checks.names import KnownMetric, KnownNames, installed_metric_names, known_names
-from pipeline.config import AuditConfig, Criterion, bound_fault
+from pipeline.config import AuditConfig, CheckCriterion, Criterion, bound_fault
 from pipeline.config_file import Document, Fault, Key, LoadedConfig, ParsedConfig, parse_config, read_document
 from pipeline.errors import ArchiveError, ConfigError, ModelError, closest
 from pipeline.evidence.answers import why_answers_are_not_judged
@@ -22,7 +22,7 @@ from pipeline.findings.lock import read_lock
 from pipeline.models.bundle_files import bundle_files, weights_digest
 from pipeline.studies.listing.manifest import read_manifest
 from pipeline.studies.listing.training_hashes import read_training_hashes
-from pipeline.vocabulary import NOTHING, STRATA_BY_PREDICTION, ConfusionCell
+from pipeline.vocabulary import CHECKS, NOTHING, STRATA_BY_PREDICTION, ConfusionCell
 
 __all__ = ["check_content", "check_names", "checked_config"]
 
@@ -141,7 +141,7 @@ def _regression(config: AuditConfig, _: Path) -> Iterator[Fault]:
     if "predicted" in config.explain.targets:
         says = f"a regression calls no label, so nothing is 'predicted'; name outputs: {', '.join(config.model.labels)}"
         yield _fault("explain", "targets", says=says)
-    for number, criterion in enumerate(config.criteria):
+    for number, criterion in _of_metrics(config):
         if criterion.method is None:
             says = f"a regression calls no label, so it has no {criterion.metric}; add 'method:', the map to judge"
             yield _fault("criteria", number, "metric", says=says)
@@ -201,9 +201,30 @@ def _fits(value: object, default: object) -> bool:
     return isinstance(value, type(default))
 
 
+def _of_metrics(config: AuditConfig) -> Iterator[tuple[int, Criterion]]:
+    """Yield the criteria on metrics with their numbers among all."""
+    for number, criterion in enumerate(config.criteria):
+        if isinstance(criterion, Criterion):
+            yield number, criterion
+
+
+def _check_criteria(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    """Refuse a criterion on a check that the run will not do, or of a map that it will not have."""
+    for number, criterion in enumerate(config.criteria):
+        if not isinstance(criterion, CheckCriterion):
+            continue
+        family, maps = CHECKS[criterion.check].family, config.explain.methods
+        if family not in config.experiments.families:
+            says = f"{criterion.check} is one of experiments.{family}; add experiments: {{{family}: {{}}}}"
+            yield _fault("criteria", number, says=says)
+        if criterion.method is not None and criterion.method.partition("@")[0] not in maps:
+            says = f"{criterion.check} is done on explain.methods, not on {criterion.method!r}"
+            yield _fault("criteria", number, "method", says=f"{says}; {closest(criterion.method, maps)}")
+
+
 def _criteria(config: AuditConfig, _: Path) -> Iterator[Fault]:
     known = known_names()
-    for number, criterion in enumerate(config.criteria):
+    for number, criterion in _of_metrics(config):
         yield from _labels_of_a_criterion(config, number, criterion)
         yield from _cell(config, number, criterion)
         if criterion.method is None:
@@ -316,7 +337,7 @@ def _metrics(config: AuditConfig, _: Path) -> Iterator[Fault]:
 def _margins(config: AuditConfig, _: Path) -> Iterator[Fault]:
     """Refuse a margin of what the run does not measure, of what has no valid test, or as wide as the whole scale."""
     known = known_names()
-    measured = [*config.overlap.metrics, *(part.metric for part in config.criteria if part.method is not None)]
+    measured = [*config.overlap.metrics, *(part.metric for part in config.metric_criteria if part.method is not None)]
     testable = [name for name in known.classifier_metrics if name != "auroc"]
     for metric, margin in config.change.margins.items():
         if metric not in (*measured, *testable):

@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.conclusions.choose_cases import choose_cases
 from pipeline.conclusions.cohort_table import cohort_table
+from pipeline.conclusions.experiments import experiment_findings, with_checks
 from pipeline.conclusions.input_summary import summarised
 from pipeline.conclusions.tuned import tuned_of, who_tunes
 from pipeline.conclusions.whereabouts import whereabouts, wrong_answers
@@ -36,6 +37,7 @@ from pipeline.evidence.plotted.region_shares import cohort_shares
 from pipeline.evidence.verdicts.criteria import Cohort, judge_all
 from pipeline.findings.context.changes import RunChange
 from pipeline.findings.estimates import Estimate
+from pipeline.findings.experiments.bundle import NO_ROWS, ExperimentRows
 from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Provenance
 from pipeline.findings.plotted.classifier import LabelPlots
 from pipeline.findings.plotted.differences import GroupDifference
@@ -90,8 +92,20 @@ def _with_bounds(results: Results) -> Iterator[Estimate]:
         yield from (part.estimate for part in verdict.parts)
 
 
-def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAudit], shown: Shown) -> Results:
-    """Draw a run's conclusions from the records of all its studies, in the order of ``members``."""
+def conclude(
+    spec: RunSpec,
+    members: Sequence[Member],
+    audits: Sequence[StudyAudit],
+    shown: Shown,
+    rows: ExperimentRows = NO_ROWS,
+) -> Results:
+    """Draw a run's conclusions from the records of all its studies, in the order of ``members``.
+
+    ``rows`` are those of its experiments.
+
+    Raises:
+        ValueError: when records or rows hold what no run writes.
+    """
     config = spec.config
     bootstrap = Bootstrap(config.run.replicates, config.run.seed, stated=shown.stated)
     negative = config.model.negative_label
@@ -108,7 +122,8 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
     }
     computed = sum(member.shard is not None for member in members)
     cases, rule = _cases(spec, members, audits, shown)
-    verdicts = judge_all(config.criteria, cohort, bootstrap)
+    experiments = experiment_findings(spec, rows)
+    verdicts = with_checks(config, judge_all(config.metric_criteria, cohort, bootstrap), experiments)
     tally = Counter(verdict.answer for verdict in verdicts)
     is_regression = config.model.kind == "regression"
     lesions = lesion_cohort(audits, labels)
@@ -162,6 +177,7 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         statements={name: texts for name in STATEMENTS if (texts := getattr(config.statements, name))},
         cohort_table=cohort_table(audits),
         training_overlap=spec.training,
+        experiments=experiments,
     )
 
 
@@ -192,7 +208,9 @@ def _label_plots(
     config: AuditConfig, cohort: Cohort, cases: Sequence[CaseEntry], bootstrap: Bootstrap
 ) -> tuple[LabelPlots, ...]:
     """Return what is drawn of each label; its cells tell of the map of which hits are asked, or that ranks."""
-    hits = [criterion.method for criterion in config.criteria if criterion.metric == "hit_rate" and criterion.method]
+    hits = [
+        criterion.method for criterion in config.metric_criteria if criterion.metric == "hit_rate" and criterion.method
+    ]
     method = [*hits, _primary(config, list(cohort.scales))[1]][0]
     shown = frozenset(case.study for case in cases if case.panels is not None)
     cell_map = CellMap(method, cohort.scales.get("hit_rate"), shown)
@@ -204,9 +222,9 @@ def _group_differences(config: AuditConfig, cohort: Cohort, bootstrap: Bootstrap
 
     Every further metric would be a further chance to see a difference where there is none.
     """
-    asked = [(criterion.metric, criterion.method) for criterion in config.criteria if criterion.method is not None] or [
-        _primary(config, list(cohort.scales))
-    ]
+    asked = [
+        (criterion.metric, criterion.method) for criterion in config.metric_criteria if criterion.method is not None
+    ] or [_primary(config, list(cohort.scales))]
     pairs = [(method, cohort.scales[metric]) for metric, method in dict.fromkeys(asked)]
     return group_differences(cohort.units, pairs, bootstrap.confidence)
 
@@ -384,7 +402,7 @@ def _apart(column: str) -> str:
 
 def _primary(config: AuditConfig, measured: Sequence[str]) -> tuple[str, str]:
     """Return the metric and map that rank the cases: those of the first criterion about a map, or the first of each."""
-    for criterion in config.criteria:
+    for criterion in config.metric_criteria:
         if criterion.method is not None and criterion.metric != "hit_rate":
             return criterion.metric, criterion.method
     return measured[0], config.explain.methods[0]

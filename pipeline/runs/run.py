@@ -25,11 +25,19 @@ from pipeline.errors import ConfigError, OutputError
 from pipeline.evidence.comparison.pairing import RunRecords
 from pipeline.evidence.localisation.average_mask import AverageMasks
 from pipeline.evidence.localisation.tuning import RegionRules
+from pipeline.experiments.bench import Bench
+from pipeline.experiments.registry import EXPERIMENTS
 from pipeline.faults import FAULTS, fault_log
 from pipeline.files import written
 from pipeline.findings.custody.ledger import Ledger, read_ledger
 from pipeline.findings.custody.recorded_files import check_file, files_told_by, record_files
 from pipeline.findings.custody.site_key import load_site_key
+from pipeline.findings.experiments.bundle import (
+    ExperimentRows,
+    experiment_file,
+    read_experiments,
+    write_experiment,
+)
 from pipeline.findings.facts import Provenance
 from pipeline.findings.results import Results
 from pipeline.findings.shards import write_maps, write_shard
@@ -52,6 +60,7 @@ from pipeline.runs.repeatability import repeatability
 from pipeline.runs.reuse import carried_answers, referring, run_answers
 from pipeline.runs.start import SILENT, StartWatch, alone_in, prepare_start, write_start
 from pipeline.studies.untrusted.workers import WorkerPool
+from pipeline.vocabulary import Family
 from pipeline.walk.alignment import with_layers
 from pipeline.walk.auditor import Auditor, open_auditor, open_scorer
 from pipeline.walk.first_pass.mask_survey import surveyed_masks
@@ -242,12 +251,13 @@ class Run:
         return len(audits)
 
     def finish(self, *, engine: str = "local", flow_run: str | None = None) -> Results:
-        """Draw the conclusions of a run whose shards are done, and write them.
+        """Draw the conclusions of a run whose shards are done, and write them; experiments come first.
 
         Raises:
             OutputError: when a shard is missing or is not the one that was written, or the folder cannot be written.
         """
         audits = self.audits()
+        rows = self._experiments()
         auditor = self._equipped()
         sources = self.sources.studies
         by_study = {audit.study: audit for audit in audits}
@@ -263,7 +273,7 @@ class Run:
         earlier = earlier_points(self.folder, self.spec.previous_run)
         equivalent = equivalent_maps(self.folder, audits)
         shown = Shown(provenance, pictures, picture, equivalent, history=earlier)
-        results = self._with_changes(conclude(self.spec, self.members, audits, shown), audits)
+        results = self._with_changes(conclude(self.spec, self.members, audits, shown, rows), audits)
         with written(self.folder / CSV_FILE) as file:
             file.writelines(per_study_csv(audits, self.spec.metrics))
         with written(self.folder / "results.json") as file:
@@ -276,6 +286,30 @@ class Run:
         own = RunRecords(results, self.spec.masks_recipe, tuple(audits))
         changes = changes_of(self.folder, self.spec, self.config.report.predecessor, own)
         return results.model_copy(update={"changes": changes})
+
+    def experiment(self, family: Family, on_maps: Progress = silent) -> None:
+        """Try a family on the model and write its rows; nothing where they are written already.
+
+        Raises:
+            AuditError: when the model is no longer the one that ``create`` saw, or the folder cannot be written.
+        """
+        if experiment_file(family) in files_told_by(self.folder / LEDGER_FILE):
+            return
+        sources = tuple(self.sources.studies[study] for study in self.spec.experiments[family])
+        auditor = replace(self.auditor, pool=self.pool)
+        rows = EXPERIMENTS[family](Bench(auditor, family, sources, self.spec.layers[0].shape, on_maps))
+        name = write_experiment(self.folder, rows)
+        record_files(self._ledger(), "experiment.finished", self.folder, [name], family=family)
+
+    def _experiments(self) -> ExperimentRows:
+        """Return the rows of all families that the run was asked for, those that are missing computed first."""
+        families = tuple(self.spec.config.experiments.families)
+        for family in families:
+            self.experiment(family)
+        recorded = files_told_by(self.folder / LEDGER_FILE)
+        for family in families:
+            check_file(self.folder, experiment_file(family), recorded)
+        return read_experiments(self.folder, families)
 
     def audits(self) -> list[StudyAudit]:
         """Return the records of all studies, in the order of ``members``, each shard held against the ledger.

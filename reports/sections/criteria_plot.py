@@ -11,7 +11,7 @@ from reports.charts.frame import Span
 from reports.numbers import plural
 from reports.page.layout import Flowable, note, paragraph, subheading, together
 from reports.registry import Context, section
-from reports.wording import range_of
+from reports.wording import on_metrics, range_of
 
 _MOST_CHARTS = 6
 
@@ -20,6 +20,8 @@ _MOST_CHARTS = 6
 def build(context: Context) -> list[Flowable]:
     """Return the forest of criteria, and a chart over the runs for each criterion that earlier runs had too."""
     results = context.results
+    if results.verdicts and not on_metrics(results):
+        return []  # checks have no interval to draw
     if not results.verdicts:
         return [paragraph("No acceptance criterion was stated, so there is nothing to hold an estimate against.")]
     plots = criteria_forest(results)
@@ -35,7 +37,7 @@ _READING = (
 def _over_runs(results: Results) -> list[Flowable]:
     """Return the charts over runs; nothing where this is the first run that asks these criteria."""
     charts: list[Flowable] = []
-    criteria = [verdict.criterion for verdict in results.verdicts]
+    criteria = [verdict.criterion for verdict in on_metrics(results)]
     shared = [name for name in criteria if any(point.criterion == name for point in results.history)]
     for name in shared[:_MOST_CHARTS]:
         points = [point for point in (*results.history, *results.points()) if point.criterion == name]

@@ -18,6 +18,7 @@ from reports.wording import (
     measured,
     method,
     metric,
+    on_metrics,
     population,
     subject,
     words,
@@ -61,6 +62,11 @@ _RULE = (
     "Of a difference the bound is zero, or the margin that was locked."
 )
 
+_OF_CHECKS = (
+    "A criterion on a check of the model itself is held against a fixed bound, in the studies that were chosen for it "
+    "beforehand; what was not done is INCONCLUSIVE."
+)
+
 _SMALL = 20
 
 
@@ -72,7 +78,9 @@ def _verdicts(results: Results) -> list[Flowable]:
     shape = columns(("Criterion", 36), ("Why", 44), ("Verdict", 20))
     rows = [(bold(subject(results, verdict)), _about(verdict), chip(verdict.answer)) for verdict in results.verdicts]
     head = f"What the verdicts rest on: {answers}" if answers else "What the verdicts rest on"
-    explained = (intervals(verdict.estimate for verdict in results.verdicts), " ", _RULE)
+    judged = on_metrics(results)
+    explained = [intervals(verdict.estimate for verdict in judged), " ", _RULE] if judged else []
+    explained += [" ", _OF_CHECKS] if len(judged) < len(results.verdicts) else []
     return [*subheading(head), table(shape, rows, compact=True), note(*explained), *_by_label(results)]
 
 
@@ -262,7 +270,10 @@ def _actions(results: Results) -> list[Markup]:
     if "NOT MET" in answers:
         at_hand = ", with the cases at hand," if results.cases else ""
         actions.append(f"Find the cause of each criterion that is not met{at_hand} before release.")
-    if "INCONCLUSIVE" in answers:
+    struck = [method(results, name) for name in results.experiments.struck()]
+    if struck:
+        actions.append(f"Do not read {', '.join(struck)} as evidence of what the model looks at; take another map.")
+    if any(verdict.answer == "INCONCLUSIVE" and not verdict.struck for verdict in on_metrics(results)):
         actions.append("Add patients where a verdict is inconclusive: the interval is too wide to decide.")
     if "NOT EVALUATED" in answers:
         actions.append("Provide what the criteria that were not evaluated lack, or withdraw them with a reason.")

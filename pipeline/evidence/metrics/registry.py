@@ -72,7 +72,7 @@ def measured_metrics(config: AuditConfig, known: Mapping[str, Metric]) -> Mappin
     for name in config.overlap.metrics:
         if name not in known:
             raise ConfigError(f"overlap.metrics: unknown name {name!r}; {closest(name, known)}")
-    named = {*config.overlap.metrics, *(criterion.metric for criterion in config.criteria if criterion.method)}
+    named = {*config.overlap.metrics, *(criterion.metric for criterion in config.metric_criteria if criterion.method)}
     return MappingProxyType(
         {name: metric for name, metric in known.items() if name in named or metric.package is not None}
     )

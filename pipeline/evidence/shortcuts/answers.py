@@ -30,7 +30,7 @@ def turned_answers(rows: Sequence[ShortcutRow], *, positive: bool = True) -> Tur
     done = [row for row in rows if row.positive == positive and row.changed is not None]
     if not done:
         return None
-    right = [row for row in done if (row.plain > 0) == positive]
+    right = [row for row in done if row.plain is not None and (row.plain > 0) == positive]
     controls = [row.control for row in right if row.control is not None]
     has_controls = all(row.control is not None for row in done)
     return TurnedAnswers(

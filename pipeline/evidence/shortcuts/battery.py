@@ -4,6 +4,7 @@ At most 14 changed inputs a study, and the study as it is: five transplants with
 and inside the body painted over with theirs; two more for each region to avoid.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -24,6 +25,7 @@ Donors = tuple[DissectedStudy | None, DissectedStudy | None]
 """A study of the opposite label and one of the same label."""
 
 NO_DONOR = "no study of another patient with the {} label on the same grid"
+NO_NUMBER = "the model's answer is not a number"
 
 
 def battery_rows(
@@ -66,18 +68,26 @@ def _scored(
     batches = [np.stack(inputs[start : start + batch]) for start in range(0, len(inputs), batch)]
     logits = np.concatenate([np.asarray(score(each), dtype=np.float64) for each in batches])
     return [
-        ShortcutRow(
-            study=number,
-            patient=study.patient,
-            positive=study.positive,
-            test=change.test,
-            plain=float(logits[0]),
-            changed=None if changed is None else float(logits[changed]),
-            control=None if control is None else float(logits[control]),
-            reason=change.reason,
-        )
-        for change, (changed, control) in zip(changes, places, strict=True)
+        _row((number, study), change, tuple(None if place is None else float(logits[place]) for place in (0, *pair)))
+        for change, pair in zip(changes, places, strict=True)
     ]
+
+
+def _row(numbered: tuple[int, BatteryStudy], change: Change, answers: tuple[float | None, ...]) -> ShortcutRow:
+    """Return a row; ``answers`` are to the study as it is, changed, and changed by the control."""
+    number, study = numbered
+    failed = any(answer is not None and not math.isfinite(answer) for answer in answers)
+    plain, changed, control = answers
+    return ShortcutRow(
+        study=number,
+        patient=study.patient,
+        positive=study.positive,
+        test=change.test,
+        plain=plain if plain is not None and math.isfinite(plain) else None,
+        changed=None if failed else changed,
+        control=None if failed else control,
+        reason=NO_NUMBER if failed else change.reason,
+    )
 
 
 def _changes(own: DissectedStudy, donors: Donors, seeded: tuple[int, int]) -> Iterator[Change]:
@@ -86,7 +96,7 @@ def _changes(own: DissectedStudy, donors: Donors, seeded: tuple[int, int]) -> It
     parts = own.parts
     regions: dict[str, tuple[Region | str, Region]] = {
         "body_marks": (_known(parts.body_marks), _free_body(own)),
-        "air_marks": (parts.air_marks, ~grown(parts.body, own.study.ruler.voxels(1))),
+        "air_marks": (parts.air_marks, ~grown(parts.body, 1, own.study.ruler)),
         **{f"avoid:{name}": (mask, _same_tissue(own, mask)) for name, mask in own.study.avoid.items()},
     }
     for test, where in regions.items():
@@ -101,7 +111,7 @@ def _free_body(own: DissectedStudy) -> Region:
     """Return the body without the lesion, its surroundings and the border."""
     body = own.parts.body & ~own.parts.band
     lesion = own.study.lesion
-    return body if lesion is None or not lesion.any() else body & ~grown(lesion, own.study.ruler.voxels(2))
+    return body if lesion is None or not lesion.any() else body & ~grown(lesion, 2, own.study.ruler)
 
 
 def _same_tissue(own: DissectedStudy, region: Region) -> Region:

@@ -1,13 +1,13 @@
 """Painting over: a region filled with what surrounds it, and the same shape moved to where nothing is."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter
 
 from pipeline.evidence.metrics.parts import pieces_of
-from pipeline.evidence.shortcuts.parts import grown
 from pipeline.evidence.shortcuts.study import Ruler
 
 __all__ = ["MovedRegion", "fill", "move"]
@@ -24,7 +24,7 @@ _NOISE_LIMIT = 3.0  # standard deviations: what is stronger is structure
 
 @dataclass(frozen=True, eq=False)
 class MovedRegion:
-    """A region and the same voxels moved, piece by piece: equal in shape and size, in the same tissue."""
+    """A region and as many voxels elsewhere in the same tissue, of the same shape where that fits."""
 
     where: Region
     moved: Region
@@ -33,8 +33,8 @@ class MovedRegion:
 def move(region: Region, allowed: Region, image: Image, rng: np.random.Generator) -> MovedRegion | None:
     """Return a region with its pieces moved to other places of ``allowed``; None when none can be moved.
 
-    Of places that fit, the one is taken whose brightness is most like the surroundings of the piece. Pieces that fit
-    nowhere are in neither of the two.
+    Of places that fit, the one is taken whose brightness is most like the surroundings of the piece. A piece that fits
+    nowhere as it is becomes a round one of as many voxels; where there are not so many, it is in neither of the two.
     """
     pieces = pieces_of(region)
     largest = [int(number) for number in np.argsort(-pieces.voxels, kind="stable")[:_PIECES] if pieces.voxels[number]]
@@ -45,9 +45,10 @@ def move(region: Region, allowed: Region, image: Image, rng: np.random.Generator
         around = _ring(voxels, region.shape) & free
         level = float(np.median(image[around])) if around.any() else float(np.median(image[voxels_at(voxels)]))
         places = _places(voxels, free, rng)
-        if not places:
+        if not places and int(free.sum()) < len(voxels):
             continue
-        best = min(places, key=lambda place: abs(float(image[voxels_at(place)].mean()) - level))
+        best = min(places, key=partial(_unlike, image, level), default=None)
+        best = _heap(len(voxels), free, region) if best is None else best
         where[voxels_at(voxels)] = True
         moved[voxels_at(best)] = True
         free[voxels_at(best)] = False
@@ -65,8 +66,20 @@ def _ring(voxels: NDArray[np.intp], shape: tuple[int, ...]) -> Region:
     box = tuple(
         slice(max(0, int(low) - 3), int(high) + 4) for low, high in zip(voxels.min(0), voxels.max(0), strict=True)
     )
-    piece[box] = grown(piece[box], (2,) * len(shape)) & ~piece[box]
+    piece[box] = binary_dilation(piece[box], np.ones((5,) * len(shape), bool)) & ~piece[box]
     return piece
+
+
+def _unlike(image: Image, level: float, place: NDArray[np.intp]) -> float:
+    return abs(float(image[voxels_at(place)].mean()) - level)
+
+
+def _heap(count: int, free: Region, region: Region) -> NDArray[np.intp]:
+    """Return so many free voxels (count, d), those nearest to the free voxel that lies farthest from a region."""
+    candidates = np.argwhere(free)
+    far = candidates[int(np.argmax(distance_transform_edt(~region)[free]))]
+    distances = ((candidates - far) ** 2).sum(axis=1)
+    return np.asarray(candidates[np.argsort(distances, kind="stable")[:count]])
 
 
 def _places(voxels: NDArray[np.intp], free: Region, rng: np.random.Generator) -> list[NDArray[np.intp]]:

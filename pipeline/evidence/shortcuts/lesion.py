@@ -43,15 +43,13 @@ def _of_positive(own: DissectedStudy, seeded: tuple[int, int]) -> Iterator[Chang
         for test in (LESION, BOTH):
             yield Change(test, reason="nobody outlined a lesion")
         return
-    hole = grown(lesion, own.study.ruler.voxels(_EDGE))
+    hole = grown(lesion, _EDGE, own.study.ruler)
     rest = body if marks is None else body & ~marks
     yield painted_over(LESION, own, (hole, rest), generator_of(*seeded, LESION))
     if marks is None or not marks.any():
         yield Change(BOTH, reason=NOTHING_THERE)
         return
-    both = (
-        hole | marks | (grown(lesion, own.study.ruler.voxels(_BESIDE)) & grown(marks, own.study.ruler.voxels(_BESIDE)))
-    )
+    both = hole | marks | (grown(lesion, _BESIDE, own.study.ruler) & grown(marks, _BESIDE, own.study.ruler))
     yield Change(BOTH, fill(own.study.x, both, body & ~both, own.study.ruler, generator_of(*seeded, BOTH)))
 
 
@@ -59,7 +57,7 @@ def _background(own: DissectedStudy, rng: np.random.Generator) -> Change:
     """Paint the body over with what surrounds it, silhouette and all."""
     if own.parts.body.all():
         return Change(BACKGROUND, reason=NO_OUTSIDE)
-    body = grown(own.parts.body, own.study.ruler.voxels(2))
+    body = grown(own.parts.body, 2, own.study.ruler)
     air = ~body & ~own.parts.band & ~own.parts.air_marks
     if not air.any():
         return Change(BACKGROUND, reason=NO_OUTSIDE)
@@ -77,7 +75,7 @@ def _pasted(own: DissectedStudy, donor: DissectedStudy | None, rng: np.random.Ge
     gain = same_contrast(donor, own)
     if isinstance(gain, str):
         return Change(PASTED, reason=gain)
-    hole = grown(donor.study.lesion, donor.study.ruler.voxels(_EDGE))
+    hole = grown(donor.study.lesion, _EDGE, donor.study.ruler)
     added = donor.study.x - fill(donor.study.x, hole, donor.parts.body & ~hole, donor.study.ruler, rng)
     voxels = np.argwhere(hole)
     place = _fitting(voxels, own.parts.body, rng)

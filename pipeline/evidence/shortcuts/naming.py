@@ -66,8 +66,9 @@ def name_causes(rows: Sequence[ShortcutRow], settings: BatterySettings) -> Short
 
 def _classes(rows: Sequence[ShortcutRow]) -> _Classes:
     studies = {row.study: row for row in rows}
-    scores = np.array([row.plain for row in studies.values()])
-    positive = np.array([row.positive for row in studies.values()], dtype=bool)
+    answered = [(row.plain, row.positive) for row in studies.values() if row.plain is not None]
+    scores = np.array([score for score, _ in answered], dtype=np.float64)
+    positive = np.array([positive for _, positive in answered], dtype=bool)
     auroc = area_under_curve(scores, positive)
     gap = None if auroc is None else float(scores[positive].mean() - scores[~positive].mean())
     patients = len({row.patient for row in studies.values()})

@@ -6,11 +6,12 @@ Bright is dense: pictures whose air is bright have no outside here, and the test
 from dataclasses import dataclass
 
 import numpy as np
+from edt import edt as distance_transform
 from numpy.typing import NDArray
 from scipy.ndimage import (
     binary_dilation,
+    binary_erosion,
     binary_fill_holes,
-    binary_opening,
     gaussian_filter,
     generate_binary_structure,
     iterate_structure,
@@ -27,11 +28,13 @@ Region = NDArray[np.bool_]
 Image = NDArray[np.float32]
 
 _BAND = 4  # units
-_MARK_WIDTH = 7  # units; what is wider is anatomy
+_BAND_LEAVES = 8  # of an axis, the band is at most one part at each end
+_MARK_DIAGONAL = 10.0  # units of the box that a mark does not hold; what holds it is anatomy
 _MARK_OF_SCALE = 0.14
 _MARK_OF_NOISE = 3.2
 _MARK_IN_AIR = 4  # units, the smallest mark outside the body
 _MARK_IN_BODY = 8
+_MARK_OF_BODY = 0.1  # the largest mark in it
 _MARK_SHARE = 0.03  # of the picture, the largest mark outside the body
 _BESIDE_LESION = 2  # units around a lesion that are left to it
 _OUTSIDE_SHARE = 0.01  # of the picture: with less there is no outside
@@ -108,19 +111,20 @@ def find_parts(study: BatteryStudy) -> StudyParts:
     )
 
 
-def grown(region: Region, voxels: tuple[int, ...]) -> Region:
-    """Return a region with what lies around it within a box of so many voxels to each side."""
-    for axis, reach in enumerate(voxels):
-        line = np.ones([2 * reach + 1 if other == axis else 1 for other in range(region.ndim)], bool)
-        region = binary_dilation(region, line)
-    return region
+def grown(region: Region, units: float, ruler: Ruler) -> Region:
+    """Return a region with what lies within so many units of it."""
+    if not region.any():
+        return region.copy()
+    steps = tuple(1 / step for step in ruler.steps)
+    return np.asarray(region | (distance_transform(~region, anisotropy=steps) <= units))
 
 
 def _band(shape: tuple[int, ...], ruler: Ruler) -> Region:
-    """Return the outer band; an axis too short to have an inside has none."""
+    """Return the outer band; an axis too short for one has none."""
     inside = np.ones(shape, bool)
-    for axis, width in enumerate(ruler.voxels(_BAND)):
-        if shape[axis] >= 4 * width:
+    for axis, wished in enumerate(ruler.voxels(_BAND)):
+        width = min(wished, shape[axis] // _BAND_LEAVES)
+        if width:
             at = np.arange(shape[axis])
             line = (at >= width) & (at < shape[axis] - width)
             inside &= line.reshape([-1 if other == axis else 1 for other in range(len(shape))])
@@ -142,7 +146,8 @@ def _body(image: Image, band: Region, ruler: Ruler) -> Region:
         return np.ones(image.shape, bool)
     cross = generate_binary_structure(image.ndim, 1)
     bright = np.asarray(inner > threshold_of("otsu", ordered))
-    opened = binary_opening(bright, iterate_structure(cross, max(1, round(min(ruler.steps)))))
+    ball = iterate_structure(cross, max(1, round(min(ruler.steps))))
+    opened = binary_dilation(binary_erosion(bright, ball, border_value=1), ball)
     pieces = pieces_of(opened if opened.any() else bright)
     filled = _without_holes(np.asarray(pieces.numbers == np.argmax(pieces.voxels)))
     reach = [(part.start, size - part.stop) for part, size in zip(box, image.shape, strict=True)]
@@ -163,8 +168,7 @@ def _without_holes(part: Region) -> Region:
 
 def _air_marks(image: Image, body: Region, scale: float, ruler: Ruler) -> Region:
     """Return bright small pieces outside the body that do not touch the field's end, with their soft edges."""
-    near = ruler.voxels(1)
-    clear = ~grown(body, near)
+    clear = ~grown(body, 1, ruler)
     if not clear.any():
         return np.zeros(image.shape, bool)
     level = float(np.median(image[clear]))
@@ -173,7 +177,11 @@ def _air_marks(image: Image, body: Region, scale: float, ruler: Ruler) -> Region
     small = (pieces.voxels >= ruler.count(_MARK_IN_AIR)) & (pieces.voxels <= _MARK_SHARE * image.size)
     small[_at_the_end(pieces.numbers)] = False
     small[0] = False
-    return grown(small[pieces.numbers], (1,) * image.ndim) & ~body
+    return _with_soft_edge(small[pieces.numbers]) & ~body
+
+
+def _with_soft_edge(region: Region) -> Region:
+    return np.asarray(binary_dilation(region, np.ones((3,) * region.ndim, bool)))
 
 
 def _at_the_end(numbers: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -188,19 +196,16 @@ def _body_marks(study: BatteryStudy, image: Image, inside: Region, scale: float,
         return None
     for_anatomy = inside
     if study.lesion is not None and study.lesion.any():
-        for_anatomy = inside & ~grown(study.lesion, ruler.voxels(_BESIDE_LESION))
+        for_anatomy = inside & ~grown(study.lesion, _BESIDE_LESION, ruler)
     if not for_anatomy.any():
         return for_anatomy
-    raised = white_tophat(image, size=tuple(_odd(width) for width in ruler.voxels(_MARK_WIDTH)))
+    box = ruler.voxels(_MARK_DIAGONAL / np.sqrt(image.ndim))  # 7 in pictures, 6 in volumes
+    raised = white_tophat(image, size=tuple(width if width % 2 else width - 1 for width in box))
     noise = float(_noise(image[None], inside)[0])
     pieces = pieces_of(for_anatomy & (raised > max(_MARK_OF_SCALE * scale, _MARK_OF_NOISE * noise)))
-    large = pieces.voxels >= ruler.count(_MARK_IN_BODY)
+    large = (pieces.voxels >= ruler.count(_MARK_IN_BODY)) & (pieces.voxels <= _MARK_OF_BODY * inside.sum())
     large[0] = False
-    return grown(large[pieces.numbers], (1,) * image.ndim) & for_anatomy
-
-
-def _odd(width: int) -> int:
-    return width if width % 2 else width + 1
+    return _with_soft_edge(large[pieces.numbers]) & for_anatomy
 
 
 def _noise(x: Image, where: Region) -> NDArray[np.float64]:

@@ -86,7 +86,7 @@ def _of_lesion(numbers: LesionNumbers, named: tuple[str, ...]) -> tuple[str, ...
         elif not named and not _most(numbers.filled):
             kept = numbers.filled.of - numbers.filled.changed
             said.append(
-                f"{kept} of {numbers.filled.of} answers stayed without the lesion: no tested cause explains why."
+                f"{kept} of {numbers.filled.of} answers stayed without the lesion; no tested cause explains it."
             )
     if numbers.pasted is not None and numbers.pasted.of:
         pasted = numbers.pasted

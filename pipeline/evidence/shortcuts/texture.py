@@ -1,5 +1,6 @@
 """The noise of an input by spatial frequency, and an input with another's noise."""
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -12,6 +13,8 @@ Image = NDArray[np.float32]
 Spectrum = NDArray[np.float64]
 
 _PATCHES = 4  # fewer say nothing of a study
+_MOST_PATCHES = 256
+_PARTS = (4, 6, 8)  # of the field: how long a patch is, the longest that fit often enough
 _BINS = 16  # of the frequencies up to half a cycle a voxel
 _LARGEST = 16  # voxels of a patch along an axis
 _SMALLEST = 6
@@ -24,16 +27,22 @@ def noise_spectrum(x: Image, body: NDArray[np.bool_]) -> Spectrum | None:
     White noise of variance v has power v at every frequency. Structure fills few patches, and a median leaves it out.
     None where too few patches fit into the body; NaN at frequencies lower than a patch can tell.
     """
-    sizes = tuple(min(_LARGEST, max(min(_SMALLEST, size), size // 4)) for size in body.shape)
-    corners = [
-        corner
-        for corner in product(
-            *(range(0, size - width + 1, max(1, width // 2)) for size, width in zip(body.shape, sizes, strict=True))
-        )
-        if body[_box(corner, sizes)].all()
-    ]
-    if len(corners) < _PATCHES:
-        return None
+    for part in _PARTS:
+        sizes = tuple(min(_LARGEST, max(min(_SMALLEST, size), size // part)) for size in body.shape)
+        corners = _corners(body, sizes)
+        if len(corners) >= _PATCHES:
+            return _median_spectrum(x, corners, sizes)
+    return None
+
+
+def _corners(body: NDArray[np.bool_], sizes: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Return where patches lie that are all body, half a patch apart, at most some hundreds spread over it."""
+    ranges = (range(0, size - width + 1, max(1, width // 2)) for size, width in zip(body.shape, sizes, strict=True))
+    corners = [corner for corner in product(*ranges) if body[_box(corner, sizes)].all()]
+    return corners[:: max(1, len(corners) // _MOST_PATCHES)]
+
+
+def _median_spectrum(x: Image, corners: Sequence[tuple[int, ...]], sizes: tuple[int, ...]) -> Spectrum:
     window = _window(sizes)
     bins = _bins_of(sizes)
     patches = np.stack([x[(slice(None), *_box(corner, sizes))] for corner in corners]).astype(np.float64)
@@ -44,7 +53,7 @@ def noise_spectrum(x: Image, body: NDArray[np.bool_]) -> Spectrum | None:
     for number in range(_BINS):
         if (bins == number).any():
             spectrum[:, number] = np.median(power[..., bins == number].mean(axis=-1), axis=0)
-    return _gaps_closed(spectrum, 2 / min(size for size in sizes if size > 1))
+    return _gaps_closed(spectrum, 2 / min((size for size in sizes if size > 1), default=1))
 
 
 def with_noise_of(

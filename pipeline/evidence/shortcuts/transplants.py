@@ -6,6 +6,7 @@ are matched to the recipient's: gain would leak into every other transplant.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -29,6 +30,11 @@ class DissectedStudy:
     study: BatteryStudy
     parts: StudyParts
 
+    @cached_property
+    def spectrum(self) -> NDArray[np.float64] | None:
+        """The power of its noise (channels, bins), in the body; None where that is too small."""
+        return noise_spectrum(self.study.x, self.parts.body)
+
 
 Transplant = Callable[[DissectedStudy, DissectedStudy, np.random.Generator], Image | str]
 """Recipient, donor of the same grid and a generator to the changed input, or the reason why there is none."""
@@ -48,7 +54,7 @@ def _outside(own: DissectedStudy, donor: DissectedStudy, rng: np.random.Generato
 
 
 def _outside_both(own: DissectedStudy, donor: DissectedStudy) -> NDArray[np.bool_]:
-    return ~grown(own.parts.body | donor.parts.body, own.study.ruler.voxels(1))
+    return ~grown(own.parts.body | donor.parts.body, 1, own.study.ruler)
 
 
 def _lesions(own: DissectedStudy, donor: DissectedStudy) -> NDArray[np.bool_]:
@@ -91,7 +97,7 @@ def _levels(own: DissectedStudy, donor: DissectedStudy) -> tuple[Levels, Levels]
 
 def _texture(own: DissectedStudy, donor: DissectedStudy, rng: np.random.Generator) -> Image | str:
     """Give the donor's noise, as strong as it would be at the own contrast."""
-    mine, theirs = (noise_spectrum(each.study.x, each.parts.body) for each in (own, donor))
+    mine, theirs = own.spectrum, donor.spectrum
     if mine is None or theirs is None:
         return "the body is too small to measure its noise"
     gain = same_contrast(donor, own)

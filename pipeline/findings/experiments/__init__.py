@@ -1,5 +1,5 @@
-"""What is kept of experiments with the model: changed inputs, the answers to them, what a rule makes of them.
+"""What is kept of experiments on the model: one file a family with its rows and what follows from them, as types.
 
-May import the rest of ``findings`` and the vocabulary. Records and numbers only: the rules are in
-``pipeline/evidence``, in a room for each family.
+May import the rest of ``findings`` and the vocabulary; nothing is computed here, and no torch is loaded.
+What follows from rows is computed in ``pipeline/evidence``, and what they hold in ``pipeline/experiments``.
 """

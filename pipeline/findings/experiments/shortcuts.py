@@ -25,13 +25,14 @@ class ShortcutRow(FrozenModel):
     ``study`` counts from 0 in the order in which the studies were given. ``test`` is a cause, ``avoid:<name>`` or one
     of the lesion's experiments. Scores are the label's logits, above 0 where the model answers the label. Without
     ``changed``, a ``reason`` says why the experiment was not done; a control that there cannot be is None alone.
+    ``plain`` is None where the model gave no number for the study as it is.
     """
 
     study: int
     patient: str
     positive: bool
     test: str
-    plain: float
+    plain: float | None
     changed: float | None = None
     control: float | None = None
     reason: str | None = None

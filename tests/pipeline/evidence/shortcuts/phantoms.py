@@ -7,7 +7,7 @@ functions read one property of the picture and nothing else, so that the truth n
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, grey_opening
 
 from pipeline.evidence.shortcuts import BatteryStudy
 
@@ -31,8 +31,9 @@ def draw(rng, shape, *, positive, kind, carries, patient):
     if kind == "position" and carries:
         jitter[0] += 0.2 * half
     axes = [axis - offset for axis, offset in zip(axes, jitter, strict=True)]
-    radius = np.sqrt(sum((axis / (half * size)) ** 2 for axis, size in zip(axes, (0.62, 0.68, 0.66), strict=False)))
-    organ = np.sqrt(sum((axis / (half * 0.42)) ** 2 for axis in axes))
+    sizes = (0.62, 0.68) if len(shape) == 2 else (0.56, 0.60, 0.56)
+    radius = np.sqrt(sum((axis / (half * size)) ** 2 for axis, size in zip(axes, sizes, strict=True)))
+    organ = np.sqrt(sum((axis / (half * (sizes[0] - 0.2))) ** 2 for axis in axes))
     image = AIR + (BODY - AIR) * (radius < 1) + (ORGAN - BODY) * (organ < 1)
     lesion = np.zeros(shape, bool)
     if positive:
@@ -53,8 +54,9 @@ def draw(rng, shape, *, positive, kind, carries, patient):
         corner = tuple(slice(max(5, size // 10), max(5, size // 10) + (5 if size > 40 else 3)) for size in shape)
         image[corner] = 0.95
     if kind == "outside" and carries:  # a pad beside the body: too large for a mark, too far in for the border
-        pad = (np.arange(shape[-1]) >= shape[-1] - 4 - max(4, shape[-1] // 12)) & (np.arange(shape[-1]) < shape[-1] - 4)
-        image = image + 0.35 * (pad & (radius > 1.1))
+        pad = np.zeros(shape, bool)
+        pad[(*(slice(5, -5) for _ in shape[:-1]), slice(-4 - max(4, shape[-1] // 12), -4))] = True
+        image = image + 0.35 * (pad & (radius > (1.1 if len(shape) == 2 else 1.45)))
     if kind == "border" and carries:
         frame = np.ones(shape, bool)
         frame[tuple(slice(3, -3) for _ in shape)] = False
@@ -65,7 +67,7 @@ def draw(rng, shape, *, positive, kind, carries, patient):
 
 def _tube(axes, half):
     """Return a short straight line at the body's side, in volumes in the middle plane."""
-    inside = np.abs(axes[1] - 0.5 * half) < 1.1
+    inside = np.abs(axes[1] - 0.46 * half) < 1.1
     if len(axes) == 3:
         inside = inside & (np.abs(axes[2]) < 1.1)
     return inside & (np.abs(axes[0]) < 0.3 * half)
@@ -80,3 +82,92 @@ def cohort(kind, *, n=24, shape=(64, 64), seed=0, confounded=True):
         carries = positive if confounded else number % 4 < 2
         studies.append(draw(rng, shape, positive=positive, kind=kind, carries=carries, patient=f"p{number}").study)
     return studies
+
+
+def _middle(image):
+    return image[tuple(slice(size // 2 - size // 5, size // 2 + size // 5) for size in image.shape)]
+
+
+def _corner(image):
+    """Return a piece of the air that holds the mark in carriers."""
+    return image[tuple(slice(4, max(9, size // 4)) for size in image.shape)]
+
+
+def _border(image):
+    frame = np.ones(image.shape, bool)
+    frame[tuple(slice(3, -3) for _ in image.shape)] = False
+    return image[frame].mean()
+
+
+def _outside(image):
+    return image[..., -4 - max(4, image.shape[-1] // 12) : -4].mean()
+
+
+def _texture(image):
+    return np.median(np.abs(_middle(image - gaussian_filter(image, 1.0))))
+
+
+def _contrast(image):
+    return np.median(_middle(image))
+
+
+def _position(image):
+    inner = tuple(slice(4, -4) for _ in image.shape)
+    body = gaussian_filter(image, 1.0)[inner] > 0.25
+    return np.argwhere(body).mean(axis=0)[0] if body.any() else image.shape[0] / 2
+
+
+def _tube_side(image):
+    half = min(image.shape) / 2
+    across = (image.shape[1] - 1) / 2 + 0.46 * half
+    side = np.take(image, range(int(across) - 3, int(across) + 5), axis=1)
+    return np.clip(side - 0.7, 0, None).mean()
+
+
+def _air_mark(image):
+    return np.sort(_corner(image), axis=None)[-8:].mean()
+
+
+def _lesion(image):
+    """Return how far the brightest blob stands out of the organ, in shares of its contrast; lines do not count."""
+    smooth = grey_opening(gaussian_filter(image, 1.0), 3)
+    middle = smooth[tuple(slice(round(size * 0.2), -round(size * 0.2)) for size in image.shape)]
+    organ = np.percentile(middle, {2: 85, 3: 93}[image.ndim])
+    return (middle.max() - organ) / (organ - np.percentile(image, 5))
+
+
+READERS = {
+    "border": _border,
+    "outside": _outside,
+    "texture": _texture,
+    "contrast": _contrast,
+    "position": _position,
+    "body_marks": _tube_side,
+    "air_marks": _air_mark,
+}
+"""What reads nothing but its own shortcut."""
+
+
+class PlantedScore:
+    """A scoring function that reads one thing: -3 for the mean negative of a cohort, +3 for its mean positive."""
+
+    def __init__(self, read, studies):
+        values = np.array([read(study.x[0].astype(np.float64)) for study in studies])
+        positive = np.array([study.positive for study in studies])
+        self.read, self.low, self.high = read, values[~positive].mean(), values[positive].mean()
+        self.shown = []
+
+    def __call__(self, x):
+        self.shown.append(len(x))
+        values = np.array([self.read(each[0].astype(np.float64)) for each in x])
+        return 6 * (values - (self.low + self.high) / 2) / (self.high - self.low)
+
+
+def lesion_score(studies):
+    """Return a scoring function that reads the lesion and nothing else."""
+    return PlantedScore(_lesion, studies)
+
+
+def shortcut_score(kind, studies):
+    """Return a scoring function that reads one shortcut and nothing else."""
+    return PlantedScore(READERS[kind], studies)

@@ -1,0 +1,14 @@
+"""Which function does a family's experiments."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from pipeline.experiments.bench import Bench
+from pipeline.experiments.sanity import sanity
+from pipeline.experiments.stability import stability
+from pipeline.findings.experiments.bundle import FamilyRows
+from pipeline.vocabulary import Family
+
+__all__ = ["EXPERIMENTS"]
+
+EXPERIMENTS: Final[Mapping[Family, Callable[[Bench], FamilyRows]]] = {"sanity": sanity, "stability": stability}
