@@ -541,6 +541,39 @@ def demo(
 
 
 @app.command()
+def selftest(
+    quick: Annotated[bool, typer.Option("--quick", help="A few minutes: each kind of model, no bounds.")] = False,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Repeat a self-test; without it, phantoms never seen before.")
+    ] = None,
+    models: Annotated[
+        int | None, typer.Option("--models", metavar="N", help="Stop after N models of the plan.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", metavar="N", help="Processes, each of one thread.")] = 2,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="Keep each model's record here, to go on after an interruption.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE.json", help="Write the rates to a file.")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train phantom models whose shortcuts are known, and count how often the shortcut battery names them rightly.
+
+    Exit code 0: every target is met. 1: one is missed.
+    """
+    from flows.commands.selftest import SelftestOptions, exit_code_of, print_selftest, run_selftest
+
+    options = SelftestOptions(quick, seed, models, workers, folder, output, quiet or as_json)
+    rates, audited = run_selftest(options)
+    print_selftest(rates, audited, as_json=as_json)
+    code = exit_code_of(rates)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Check what an audit needs: device, libraries, decoders, fonts, Prefect server."""
     from flows.commands.doctor import examine

@@ -11,12 +11,11 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("results", 5): "39fa68b6cb68dea9ceb97d5f88fb6a547e559083b2c363d45302578580d02251",
+    ("results", 5): "0d23c63586b673b7054ebf1a5056abc795598951b335c78ee33d4e93a3b9651f",
     ("run", 5): "acd0243badaa5676f9b1fdf2ca13fc43655bc81b147d8f2d66bf61eb09c1fac8",
-    ("audit", 4): "473a971e0abd1cce09e35e90ba3e35652ca879d0e0a9b9b19d380d24bb61249e",
+    ("audit", 4): "17124872da2d81ceb9bb7fa9c2d8fe27d847e9a2746ba03b0480520f670dd261",
     ("results", 4): "c0e8dedc01641e77091342743894e7ff8f30c5937411d0aca6036c27b2f4c3b7",
     ("run", 4): "2bcb82772514dc710822324bca1fce98e825f3b74cd2f7f09dea3fe78a6ac8a3",
-    ("audit", 4): "94f3f4533f199ab8cf2905427fccb8514c0be822b7580c68ffa8e31196b47c7b",
     ("audit", 3): "904dbd13879bf27b85ca02114e79219fc7d517ad0e90c37c9ea0b0478b33904f",
     ("run", 3): "8d1b740c92316a9a688085d57a8ba1e45d4e6560c41e7f6b8363cf90c2a71aa5",
     ("results", 3): "8455f9478e636ad2601d87b0eb95817b961c81fbe166677c006e72920804b116",
