@@ -202,8 +202,8 @@ class Results(FrozenModel):
     the studies that the model got wrong, by kind. ``statements`` go from a key of ``STATEMENTS`` to what was stated;
     ``training_overlap`` is None where no list of the training data's hashes was given. ``unaligned`` are
     the estimates of maps that were moved, as they would be unmoved, where they differ. ``avoided`` tells of regions to
-    avoid, which are no findings. ``experiments`` holds what was tried on the model itself, None for each family that was
-    not asked for.
+    avoid, which are no findings. ``experiments`` holds what was tried on the model itself, None for each family that
+    was not asked for.
     """
 
     schema_version: Literal[5] = SCHEMA_VERSION
