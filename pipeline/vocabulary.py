@@ -22,6 +22,7 @@ __all__ = [
     "FIDELITY",
     "FRAMEWORKS",
     "IMAGE_BASELINES",
+    "KNOWN_TO_MISLEAD",
     "LESION_FEATURES",
     "LESION_STRATA",
     "NOTHING",
@@ -40,6 +41,7 @@ __all__ = [
     "USUAL_FRAMEWORKS",
     "WORST_FIRST",
     "Answer",
+    "AskedScore",
     "Baseline",
     "Better",
     "BodyRegion",
@@ -186,15 +188,16 @@ ANSWERS: Final[Mapping[Answer, str]] = {
 WORST_FIRST: Final[tuple[Answer, ...]] = ("NOT MET", "INCONCLUSIVE", "NOT EVALUATED", "MET")
 """The answers in the order of their weight for a reader."""
 
-Family = Literal["sanity", "stability"]
+Family = Literal["sanity", "stability", "faithfulness"]
 
 FAMILIES: Final[Mapping[Family, str]] = {
     "sanity": "Do the maps depend on model and picture",
     "stability": "Do the maps hold under small changes",
+    "faithfulness": "Do the blocks that a map ranks high move the answer",
 }
 """What is tried on the model itself, in the order in which it is done."""
 
-Check = Literal["repeatability", "shuffled_picture", "weight_randomisation", "noise_stability"]
+Check = Literal["repeatability", "shuffled_picture", "weight_randomisation", "noise_stability", "faithfulness"]
 
 
 @dataclass(frozen=True)
@@ -211,8 +214,21 @@ CHECKS: Final[Mapping[Check, CheckFacts]] = {
     "shuffled_picture": CheckFacts("Picture shuffled by blocks", "sanity"),
     "weight_randomisation": CheckFacts("All weights re-drawn", "sanity"),
     "noise_stability": CheckFacts("Noise of 1 %", "stability"),
+    "faithfulness": CheckFacts("Insertion minus deletion", "faithfulness"),
 }
 """What a criterion can ask by ``check``, in the order in which it is done."""
+
+AskedScore = Literal["average_drop", "increase", "sensitivity_n", "mean_fill_deletion"]
+
+KNOWN_TO_MISLEAD: Final[Mapping[AskedScore, str]] = {
+    "average_drop": "Average drop, %",
+    "increase": "Increase in confidence, share",
+    "sensitivity_n": "Sensitivity-n, half of the blocks",
+    "mean_fill_deletion": "Deletion with a grey fill, area",
+}
+"""What reviewers ask for and what says little or the opposite of the truth: computed where it is asked for, never
+judged."""
+
 
 LesionFeature = Literal["image_share", "size", "lesions", "elongation", "irregularity"]
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from pipeline.experiments.bench import Bench
+from pipeline.experiments.faithfulness import faithfulness
 from pipeline.experiments.sanity import sanity
 from pipeline.experiments.stability import stability
 from pipeline.findings.experiments.bundle import FamilyRows
@@ -11,4 +12,8 @@ from pipeline.vocabulary import Family
 
 __all__ = ["EXPERIMENTS"]
 
-EXPERIMENTS: Final[Mapping[Family, Callable[[Bench], FamilyRows]]] = {"sanity": sanity, "stability": stability}
+EXPERIMENTS: Final[Mapping[Family, Callable[[Bench], FamilyRows]]] = {
+    "sanity": sanity,
+    "stability": stability,
+    "faithfulness": faithfulness,
+}

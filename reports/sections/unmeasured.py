@@ -9,8 +9,8 @@ from reports.wording import is_baseline, method
 
 _SANITY = "Whether the maps depend on the trained weights (randomisation of the model's weights)."
 _STABILITY = "Whether maps hold under noise, compression or shift."
+_FAITHFULNESS = "Whether the maps are faithful to the model (change of the output when marked blocks are removed)."
 _STANDING = (
-    "Whether the maps are faithful to the model (change of the output when marked pixels are removed).",
     "Whether the model relies on shortcuts such as text markers, tubes, borders or the site. High overlap does not "
     "rule that out.",
     "Repeatability of maps across re-trained versions of the model.",
@@ -24,6 +24,7 @@ def build(context: Context) -> list[Flowable]:
     results = context.results
     tried = results.experiments
     gaps = [_SANITY] if tried.sanity is None else _without_weights(results)
+    gaps += [_FAITHFULNESS] if tried.faithfulness is None else []
     gaps += [*_STANDING, *([_STABILITY] if tried.stability is None else [])]
     if not any(is_baseline(estimate.method) for estimate in results.estimates):
         gaps.append("In this run: baselines.")

@@ -4,6 +4,7 @@ from tests.mutants import of
 
 TESTS = "tests/pipeline/evidence/faithfulness"
 BLOCKS, CURVES, PICTURE = f"{TESTS}/test_blocks.py", f"{TESTS}/test_curves.py", f"{TESTS}/test_picture.py"
+RUN = "tests/pipeline/experiments/test_faithfulness.py"
 ROAD, REQUEST, RULE = f"{TESTS}/test_road.py", f"{TESTS}/test_on_request.py", f"{TESTS}/test_rule.py"
 
 MUTANTS = [
@@ -52,8 +53,31 @@ MUTANTS = [
         ("own[len(opponents) + target]", "own[len(opponents)]"),
         ("~torch.eye", "torch.eye"),
         ("float(own[0]),", "float(own[1]),"),
+        tests=(PICTURE,),
+    ),
+    *of(
+        "pipeline/evidence/faithfulness/findings.py",
         ("if best > 0 else None", "if best != 0 else None"),
         tests=(PICTURE,),
+    ),
+    *of(
+        "pipeline/evidence/faithfulness/findings.py",
+        ('"MET" if figure.answer == "beats both"', '"MET" if figure.answer != "not shown"'),
+        ('"NOT MET" if lost else', '"NOT MET" if True else'),
+        ("test.p_lost < ALPHA for", "test.p_lost < 1 for"),
+        ("if value is not None:", "if value:"),
+        tests=(RUN,),
+    ),
+    *of(
+        "pipeline/experiments/faithfulness.py",
+        ("if row.method not in seen.not_done),\n        opponents", "if True),\n        opponents"),
+        ("raise  # the model fails", "pass  # the model fails"),
+        tests=(RUN,),
+    ),
+    *of(
+        "pipeline/experiments/rescoring.py",
+        ("1 if auditor.one_by_one else None", "None"),
+        tests=(RUN,),
     ),
     *of(
         "pipeline/evidence/faithfulness/road.py",
@@ -78,14 +102,16 @@ MUTANTS = [
     ),
     *of(
         "pipeline/evidence/faithfulness/rule.py",
-        ("self.own > against[opponent]", "self.own >= against[opponent]"),
-        ("if self.own is None:\n            return False", "if self.own is None:\n            return True"),
+        ("int(self.own > against", "int(self.own >= against"),
+        ("if self.own is None:\n            return 0", "if self.own is None:\n            return 1"),
         ("sum(self.random) / len(self.random)", "min(self.random)"),
         ('"inverse": -self.own', '"inverse": -9.0'),
         ("range(wins, trials + 1)", "range(wins + 1, trials + 1)"),
-        ("2 * sum(pictures) > len(pictures)", "2 * sum(pictures) >= len(pictures)"),
-        ("test.patients >= FEWEST_PATIENTS and ", ""),
-        ('shown["random"] and shown["inverse"]', 'shown["random"]'),
+        ("2 * own.count(1) > len(own)", "2 * own.count(1) >= len(own)"),
+        ("2 * own.count(-1) > len(own)", "2 * own.count(-1) >= len(own)"),
+        ("enough and test.p < ALPHA", "test.p < ALPHA"),
+        ("if enough and any", "if any"),
+        ('not (shown["random"] and shown["inverse"])', 'not shown["random"]'),
         ('if shown["centre"] else', 'if shown["random"] else'),
         ("ALPHA: Final = 0.05", "ALPHA: Final = 0.06"),
         tests=(RULE,),

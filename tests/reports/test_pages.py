@@ -55,7 +55,8 @@ def planted():
         missing=0,
         cases=example.results().cases[:2],
         classification=tuple(
-            example.estimate(name, "classifier", 0.8, "all") for name in ("accuracy", "sensitivity", "specificity", "auroc")
+            example.estimate(name, "classifier", 0.8, "all")
+            for name in ("accuracy", "sensitivity", "specificity", "auroc")
         ),
         label_plots=(plots,),
         confusion=ConfusionMatrix(studies=40, cells=(part("none", "none"), part("nodule", "none", own=0.1, other=0.2),

@@ -11,7 +11,7 @@ from pipeline.evidence.faithfulness.curves import Curves, Rescore, curves_of
 from pipeline.evidence.faithfulness.fills import Fill, blur_fill
 from pipeline.evidence.faithfulness.opponents import generator_for, opponents_of
 
-__all__ = ["MapOfPicture", "MapResult", "OpponentResult", "PictureResult", "picture_result", "share_of_best"]
+__all__ = ["MapOfPicture", "MapResult", "OpponentResult", "PictureResult", "picture_result"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,15 +98,6 @@ def picture_result(
             for target, own in enumerate(areas)
         ),
     )
-
-
-def share_of_best(area: float, best: float) -> float | None:
-    """Return an area divided by half the distance between the best order's and the worst's: 1 is the best order's own.
-
-    Makes areas comparable between models, whose logits have scales of their own. None where the best order found is no
-    better than its reverse.
-    """
-    return area / best if best > 0 else None
 
 
 def _best_orders(grid: BlockGrid, fill: Fill, rescore: Rescore) -> Tensor:

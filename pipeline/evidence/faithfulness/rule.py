@@ -1,4 +1,4 @@
-"""The locked rule: exact sign tests by patient of a method's areas against those of random orders and of a centre blob.
+"""The locked rule: exact sign tests by patient of a map's areas against random orders, a centre blob and its reverse.
 
 An edge map and a centre blob beat random orders in most models, since both lie on the body: random alone shows nothing.
 """
@@ -8,31 +8,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import comb
-from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
+
+from pipeline.findings.experiments.faithfulness import OPPONENTS, FaithfulnessAnswer, Opponent, SignTest
 
 __all__ = [
     "ALPHA",
     "ENOUGH_PATIENTS",
     "FEWEST_PATIENTS",
-    "OPPONENTS",
-    "FaithfulnessAnswer",
     "FaithfulnessTest",
-    "Opponent",
     "PictureAreas",
-    "SignTest",
     "faithfulness_test",
     "sign_p_value",
     "sign_test",
 ]
-
-Opponent = Literal["random", "centre", "inverse"]
-
-OPPONENTS: Final[Mapping[Opponent, str]] = MappingProxyType(
-    {"random": "random orders", "centre": "a centre blob", "inverse": "its own order backwards"}
-)
-
-FaithfulnessAnswer = Literal["beats both", "beats random only", "not shown"]
 
 ALPHA: Final = 0.05
 FEWEST_PATIENTS: Final = 10
@@ -54,35 +43,21 @@ class PictureAreas:
     random: tuple[float, ...]
     centre: float
 
-    def beats(self, opponent: Opponent) -> bool:
-        """Tell whether the map's area exceeds an opponent's; a tie does not, nor does a map without an order."""
+    def outcome(self, opponent: Opponent) -> int:
+        """Return 1 where the map's area exceeds an opponent's, -1 where it falls short; 0 for a tie or no order."""
         if self.own is None:
-            return False
+            return 0
         against = {"random": sum(self.random) / len(self.random), "centre": self.centre, "inverse": -self.own}
-        return self.own > against[opponent]
-
-
-@dataclass(frozen=True)
-class SignTest:
-    """How many of ``patients`` were won, and how probable as many or more would be if each were a coin's toss."""
-
-    wins: int
-    patients: int
-    p: float
+        return int(self.own > against[opponent]) - int(self.own < against[opponent])
 
 
 @dataclass(frozen=True)
 class FaithfulnessTest:
-    """What the rule says of a method at a layer, and the three tests that it rests on.
-
-    ``pictures`` were shown, ``without_order`` of them have a map without an order, which wins against nothing.
-    ``sentence`` is what a reader may conclude.
-    """
+    """What the rule says of a map, and the three tests that it rests on; ``sentence`` may be concluded."""
 
     answer: FaithfulnessAnswer
     sentence: str
     tests: Mapping[Opponent, SignTest]
-    pictures: int
     without_order: int
 
 
@@ -97,28 +72,37 @@ def sign_p_value(wins: int, trials: int) -> float:
     return float(Fraction(sum(comb(trials, number) for number in range(wins, trials + 1)), 2**trials))
 
 
-def sign_test(won: Iterable[tuple[str, bool]]) -> SignTest:
-    """Return the test of pictures (patient, whether it was won): a patient is won by more than half of his pictures."""
-    by_patient: dict[str, list[bool]] = defaultdict(list)
-    for patient, is_won in won:
-        by_patient[patient].append(is_won)
-    wins = sum(2 * sum(pictures) > len(pictures) for pictures in by_patient.values())
-    return SignTest(wins, len(by_patient), sign_p_value(wins, len(by_patient)))
+def sign_test(outcomes: Iterable[tuple[str, int]]) -> SignTest:
+    """Return the test of pictures (patient, outcome): more than half of a patient's pictures win or lose him.
+
+    A tie is neither: it counts against whatever is to be shown.
+    """
+    by_patient: dict[str, list[int]] = defaultdict(list)
+    for patient, outcome in outcomes:
+        by_patient[patient].append(outcome)
+    wins = sum(2 * own.count(1) > len(own) for own in by_patient.values())
+    losses = sum(2 * own.count(-1) > len(own) for own in by_patient.values())
+    patients = len(by_patient)
+    p, p_lost = sign_p_value(wins, patients), sign_p_value(losses, patients)
+    return SignTest(wins=wins, losses=losses, patients=patients, p=p, p_lost=p_lost)
 
 
 def faithfulness_test(pictures: Sequence[PictureAreas]) -> FaithfulnessTest:
-    """Hold a method's pictures against the rule."""
+    """Hold a map's pictures against the rule."""
     tests: dict[Opponent, SignTest] = {
-        opponent: sign_test((picture.patient, picture.beats(opponent)) for picture in pictures)
+        opponent: sign_test((picture.patient, picture.outcome(opponent)) for picture in pictures)
         for opponent in OPPONENTS
     }
     answer = _answer(tests)
-    without = sum(picture.own is None for picture in pictures)
-    return FaithfulnessTest(answer, _sentence(answer, tests), MappingProxyType(tests), len(pictures), without)
+    return FaithfulnessTest(answer, _sentence(answer, tests), tests, sum(picture.own is None for picture in pictures))
 
 
 def _answer(tests: Mapping[Opponent, SignTest]) -> FaithfulnessAnswer:
-    shown = {opponent: test.patients >= FEWEST_PATIENTS and test.p < ALPHA for opponent, test in tests.items()}
+    enough = tests["random"].patients >= FEWEST_PATIENTS
+    shown = {opponent: enough and test.p < ALPHA for opponent, test in tests.items()}
+    if enough and any(test.p_lost < ALPHA for test in tests.values()):
+        # one of them is truly better; against a centre blob a map may lose and still be better than chance
+        return "beats random only" if shown["random"] and shown["inverse"] else "loses"
     if not (shown["random"] and shown["inverse"]):
         return "not shown"
     return "beats both" if shown["centre"] else "beats random only"
@@ -129,14 +113,19 @@ def _sentence(answer: FaithfulnessAnswer, tests: Mapping[Opponent, SignTest]) ->
     if patients < FEWEST_PATIENTS:
         return f"not shown: {patients} patients, and fewer than {FEWEST_PATIENTS} show nothing"
     won = {opponent: f"in {test.wins} of {patients} patients (p = {test.p:.2g})" for opponent, test in tests.items()}
+    beats = f"blocks that the map ranks high move the answer more than random blocks {won['random']}"
     if answer == "beats both":
-        return (
-            "blocks that the map ranks high move the answer more than random blocks "
-            f"{won['random']} and than a centre blob's {won['centre']}"
-        )
+        return f"{beats} and than a centre blob's {won['centre']}"
     if answer == "beats random only":
-        centre = f"not shown to beat a centre blob ({won['centre']})"
-        if patients < ENOUGH_PATIENTS:
-            centre += f"; fewer than {ENOUGH_PATIENTS} patients rarely show it"
-        return f"blocks that the map ranks high move the answer more than random blocks {won['random']}; {centre}"
+        return f"{beats}; {_of_the_centre(tests['centre'], won['centre'])}"
+    if answer == "loses":
+        better = [OPPONENTS[opponent] for opponent, test in tests.items() if test.p_lost < ALPHA]
+        return f"blocks that the map ranks high move the answer less than those of {' and '.join(better)}"
     return f"not shown that the map orders blocks better than chance: it beats random orders {won['random']}"
+
+
+def _of_the_centre(test: SignTest, won: str) -> str:
+    if test.p_lost < ALPHA:
+        return f"a centre blob beats it in {test.losses} of {test.patients} patients (p = {test.p_lost:.2g})"
+    few = f"; fewer than {ENOUGH_PATIENTS} patients rarely show it" if test.patients < ENOUGH_PATIENTS else ""
+    return f"not shown to beat a centre blob ({won}){few}"

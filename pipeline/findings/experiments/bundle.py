@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pipeline.errors import OutputError
 from pipeline.files import written
 from pipeline.findings.experiments.check import CheckFinding
+from pipeline.findings.experiments.faithfulness import FaithfulnessFindings, FaithfulnessRows
 from pipeline.findings.experiments.sanity import SanityFindings, SanityRows
 from pipeline.findings.experiments.stability import StabilityFindings, StabilityRows
 from pipeline.findings.frozen_model import FrozenModel
@@ -25,9 +26,13 @@ __all__ = [
     "write_experiment",
 ]
 
-FamilyRows = SanityRows | StabilityRows
+FamilyRows = SanityRows | StabilityRows | FaithfulnessRows
 
-ROWS: Final[Mapping[Family, type[FamilyRows]]] = {"sanity": SanityRows, "stability": StabilityRows}
+ROWS: Final[Mapping[Family, type[FamilyRows]]] = {
+    "sanity": SanityRows,
+    "stability": StabilityRows,
+    "faithfulness": FaithfulnessRows,
+}
 
 
 class ExperimentRows(FrozenModel):
@@ -35,6 +40,7 @@ class ExperimentRows(FrozenModel):
 
     sanity: SanityRows | None = None
     stability: StabilityRows | None = None
+    faithfulness: FaithfulnessRows | None = None
 
 
 NO_ROWS: Final = ExperimentRows()
@@ -46,10 +52,11 @@ class ExperimentFindings(FrozenModel):
 
     sanity: SanityFindings | None = None
     stability: StabilityFindings | None = None
+    faithfulness: FaithfulnessFindings | None = None
 
     def checks(self) -> Iterator[CheckFinding]:
         """Yield the answers of all checks."""
-        for family in (self.sanity, self.stability):
+        for family in (self.sanity, self.stability, self.faithfulness):
             if family is not None:
                 yield from family.checks
 

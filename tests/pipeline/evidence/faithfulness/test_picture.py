@@ -7,8 +7,9 @@ from cam import Target
 from pipeline.evidence.faithfulness.blocks import block_grid
 from pipeline.evidence.faithfulness.curves import curves_of
 from pipeline.evidence.faithfulness.fills import blur_fill, blurred
+from pipeline.evidence.faithfulness.findings import share_of_best
 from pipeline.evidence.faithfulness.opponents import opponents_of
-from pipeline.evidence.faithfulness.picture import MapOfPicture, picture_result, share_of_best
+from pipeline.evidence.faithfulness.picture import MapOfPicture, picture_result
 from tests.pipeline.evidence.faithfulness.scorers import Linear, rescore
 from tests.pipeline.evidence.faithfulness.test_curves import picture, scorer
 

@@ -44,7 +44,10 @@ def test_p_is_counted_out():
         (9, 8, 10, "beats random only"),
         (8, 10, 10, "not shown"),  # p = .055
         (9, 0, 10, "beats random only"),
-        (0, 10, 10, "not shown"),
+        (0, 10, 10, "loses"),
+        (1, 10, 10, "loses"),  # lost in 9 of 10
+        (2, 10, 10, "not shown"),
+        (0, 0, 9, "not shown"),
         (9, 9, 9, "not shown"),  # p = .002, of too few patients
         (15, 15, 20, "beats both"),  # p = .021
         (15, 14, 20, "beats random only"),  # p = .058
@@ -64,7 +67,7 @@ def test_a_tie_and_a_map_without_an_order_count_against():
     assert faithfulness_test(tied).tests["random"].wins == 0
     empty = [*pictures(9, 9, of=9), PictureAreas("p9", None, (-5.0,) * 3, -5.0)]
     held = faithfulness_test(empty)
-    assert (held.pictures, held.without_order, held.tests["random"].patients) == (10, 1, 10)
+    assert (held.without_order, held.tests["random"].patients) == (1, 10)
     assert (held.tests["random"].wins, held.tests["inverse"].wins, held.answer) == (9, 9, "beats both")
     assert (
         faithfulness_test([*empty[:8], *[PictureAreas(f"q{n}", None, (0.0,), 0.0) for n in (1, 2)]]).answer
@@ -74,14 +77,16 @@ def test_a_tie_and_a_map_without_an_order_count_against():
 
 def test_random_orders_count_by_their_mean():
     picture = PictureAreas("p", 1.0, (3.0, 0.0, -0.3), 0.0)
-    assert picture.beats("random")
-    assert not PictureAreas("p", 1.0, (3.0, 0.0, 0.0), 0.0).beats("random")
+    assert picture.outcome("random") == 1
+    assert PictureAreas("p", 1.0, (3.0, 0.0, 0.0), 0.0).outcome("random") == 0
+    assert PictureAreas("p", 1.0, (3.0, 0.0, 0.1), 0.0).outcome("random") == -1
+    assert PictureAreas("p", None, (-3.0,), 0.0).outcome("random") == 0
 
 
 def test_many_pictures_of_a_patient_are_one_toss():
-    many = [("a", True)] * 50 + [("b", True), ("b", False)] + [("c", True), ("c", True), ("c", False)]
+    many = [("a", 1)] * 50 + [("b", 1), ("b", -1)] + [("c", 1), ("c", 1), ("c", -1)] + [("d", -1), ("d", -1), ("d", 0)]
     held = sign_test(many)
-    assert (held.wins, held.patients) == (2, 3)  # b is a tie
+    assert (held.wins, held.losses, held.patients) == (2, 1, 4)  # b is a tie
     one_patient = [PictureAreas("p", 1.0, (0.0,), 0.0)] * 40
     assert faithfulness_test(one_patient).answer == "not shown"
 
@@ -102,6 +107,11 @@ def test_what_is_said_names_numbers_and_never_more_than_was_shown():
     assert "random blocks in 10 of 10 patients (p = 0.00098)" in both
     assert "centre blob's in 9 of 10 patients (p = 0.011)" in both
     assert faithfulness_test(pictures(8, 10)).sentence.startswith("not shown that the map orders blocks better")
+    lost = faithfulness_test(pictures(10, 1)).sentence
+    assert "a centre blob beats it in 9 of 10 patients (p = 0.011)" in lost
+    assert faithfulness_test(pictures(0, 0)).sentence == (
+        "blocks that the map ranks high move the answer less than those of random orders and a centre blob"
+    )
 
 
 def test_false_positives_stay_within_the_level():
@@ -109,9 +119,9 @@ def test_false_positives_stay_within_the_level():
     generator = np.random.default_rng(0)
     runs = 4000
     own, random = generator.normal(size=(runs, 10)), generator.normal(size=(runs, 10, 3))
-    shown = sum(
+    answers = [
         faithfulness_test([PictureAreas(str(n), own[run, n], tuple(random[run, n]), -9.0) for n in range(10)]).answer
-        != "not shown"
         for run in range(runs)
-    )
+    ]
+    shown = sum(answer.startswith("beats") for answer in answers)
     assert shown / runs < 0.0107 + 3 * np.sqrt(0.0107 * 0.9893 / runs)
