@@ -11,9 +11,9 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("results", 5): "0d23c63586b673b7054ebf1a5056abc795598951b335c78ee33d4e93a3b9651f",
-    ("run", 5): "acd0243badaa5676f9b1fdf2ca13fc43655bc81b147d8f2d66bf61eb09c1fac8",
-    ("audit", 4): "17124872da2d81ceb9bb7fa9c2d8fe27d847e9a2746ba03b0480520f670dd261",
+    ("results", 5): "1e67e826d712c1a82d616b62cf3166d7dbdc1bf5523dbcb5e7550fb30c7f9492",
+    ("run", 5): "d86589e2f3899cf191f1d6fb7b59c4615a3de581363e4c7dc22beabeb22745ee",
+    ("audit", 4): "7b85b70819e657fdb8501177f4edc7745a435c6d58ac451447cd29417fe1c18c",
     ("results", 4): "c0e8dedc01641e77091342743894e7ff8f30c5937411d0aca6036c27b2f4c3b7",
     ("run", 4): "2bcb82772514dc710822324bca1fce98e825f3b74cd2f7f09dea3fe78a6ac8a3",
     ("audit", 3): "904dbd13879bf27b85ca02114e79219fc7d517ad0e90c37c9ea0b0478b33904f",
