@@ -96,7 +96,9 @@ def _enlarged(where: Region, shape: tuple[int, ...]) -> Region:
 
 def _hatch(picture: NDArray[np.uint8], where: Region, *, dots: bool) -> None:
     """Draw dark and light marks over ``where``: both show on any ground."""
-    rows, columns = np.indices(where.shape, dtype=np.int32)
+    if not where.any():
+        return
+    rows, columns = np.ogrid[: where.shape[0], : where.shape[1]]
     falling = (rows + columns) % _PITCH
     if dots:
         rising = (rows - columns) % _PITCH
