@@ -310,11 +310,16 @@ class OverlapConfig(ConfigPart):
 
 
 class CasesConfig(ConfigPart):
-    """How many cases the report shows, by rule."""
+    """How many cases the report shows, by rule.
+
+    ``worst``, ``best`` and ``random`` are of the correct and of the wrong predictions each, beside the typical case.
+    ``at_most``: how many pages that may make; the typical case, the worst ones and wrong predictions come first.
+    """
 
     worst: Annotated[int, Field(ge=0, le=1000)] = 2
     best: Annotated[int, Field(ge=0, le=1000)] = 2
     random: Annotated[int, Field(ge=0, le=1000)] = 2
+    at_most: Annotated[int, Field(ge=1, le=10_000)] | None = None
 
 
 class ReportConfig(ConfigPart):

@@ -87,13 +87,16 @@ def _band(drawing: Drawing, part: Series, x: Scale, y: Scale) -> None:
 
 def curve_key(series: Sequence[Series], width: float) -> Drawing:
     """Return the key of several charts of the same curves, in as many lines as it takes."""
-    across_each = 20 + max(width_of(part.name, SMALL_TEXT) for part in series) + 14
-    columns = max(1, int(width // across_each))
-    lines = -(-len(series) // columns)
-    drawing = Drawing(width, 11 * lines)
-    for place, part in enumerate(series):
-        at = (place % columns * across_each, 11 * (lines - 1 - place // columns) + 3)
-        _key(drawing, part, at, _DASHES[place % len(_DASHES)], min(across_each, width) - 22)
+    places: list[tuple[float, int]] = []  # from the left, and the line
+    left, line = 0.0, 0
+    for part in series:
+        wide = min(width, 20 + width_of(part.name, SMALL_TEXT) + 12)
+        left, line = (0.0, line + 1) if left and left + wide > width + 12 else (left, line)
+        places.append((left, line))
+        left += wide
+    drawing = Drawing(width, 11 * (line + 1))
+    for place, (part, (x, below)) in enumerate(zip(series, places, strict=True)):
+        _key(drawing, part, (x, 11 * (line - below) + 3), _DASHES[place % len(_DASHES)], width - 22)
     return with_words(drawing, f"Key: {', '.join(part.name for part in series)}.")
 
 

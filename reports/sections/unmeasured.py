@@ -2,7 +2,7 @@
 
 from pipeline.findings.results import Results
 from reports.numbers import plural
-from reports.page.layout import Flowable, bullets, paragraph, subheading
+from reports.page.layout import Flowable, bullets, side_by_side, small, subheading
 from reports.registry import Context, section
 from reports.statements import not_stated
 from reports.wording import is_baseline
@@ -10,8 +10,7 @@ from reports.wording import is_baseline
 _STANDING = (
     "Whether the maps depend on the trained weights (randomisation of the model's weights).",
     "Whether the maps are faithful to the model (change of the output when marked pixels are removed).",
-    "Whether the model relies on shortcuts such as text markers, tubes, borders or the site. High overlap "
-    "does not "
+    "Whether the model relies on shortcuts such as text markers, tubes, borders or the site. High overlap does not "
     "rule that out.",
     "Repeatability under noise, compression or shift, and across re-trained versions of the model.",
     "The work of people together with the model, and any benefit or harm to patients.",
@@ -29,8 +28,11 @@ def build(context: Context) -> list[Flowable]:
         gaps.append("In this run: subgroups.")
     if all(agreement.estimate.value is None for agreement in results.agreements):
         gaps.append("In this run: agreement between experts.")
+    if not results.changes:
+        gaps.append("In this run: change. None came before it, and no predecessor was named.")
     gaps.append(_independence(results))
-    return [paragraph("Nothing in this report speaks to the following."), *bullets(gaps), *_not_stated(results)]
+    silent = [small("Nothing in this report speaks to the following."), *bullets(gaps, compact=True)]
+    return [side_by_side(silent, _not_stated(results))]
 
 
 def _independence(results: Results) -> str:
@@ -47,4 +49,4 @@ def _not_stated(results: Results) -> list[Flowable]:
     missing = not_stated(results)
     if not missing:
         return []
-    return [*subheading("Not stated"), paragraph(f"{'; '.join(missing)}.")]
+    return [*subheading("Not stated")[1:], small(f"{'; '.join(missing)}.")]
