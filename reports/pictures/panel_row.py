@@ -17,7 +17,7 @@ from reports.page import draw
 from reports.page.fonts import BOLD, REGULAR
 from reports.page.layout import GREY, INK, RULE
 from reports.page.text import clean, fitted
-from reports.pictures.raster import image_raster, map_raster, reduced
+from reports.pictures.raster import PagePlane, image_raster, map_raster, reduced
 
 __all__ = ["GAP", "OVERHEAD", "Panel", "PanelRow", "readers_of", "stroke"]
 
@@ -90,11 +90,16 @@ class PanelRow(Flowable):  # type: ignore[misc]  # ReportLab has no types
         if not getattr(getattr(self.canv, "_doctemplate", None), "pictures", True):
             return
         case = self._load()
+        shown = {(panel.view, panel.zoom): panel for panel in self._panels}
+        planes = {key: PagePlane(case.views[panel.view], _crop(case, panel)) for key, panel in shown.items()}
         for place, panel in enumerate(self._panels):
             width, height = self._sizes[place]
+            plane = planes[panel.view, panel.zoom]
             left = place * (self._cell + GAP)
             corner = (left + (self._cell - width) / 2, _FOOT + _LETTER + self._tall - height)
-            _Drawing(self.canv, case, panel, corner, (width, height), self._scales[place]).draw((left, self._cell))
+            _Drawing(self.canv, case, panel, plane, corner, (width, height), self._scales[place]).draw(
+                (left, self._cell)
+            )
 
 
 def _crop(case: CasePanels, panel: Panel) -> tuple[int, int, int, int] | None:
@@ -122,6 +127,7 @@ class _Drawing:
     canvas: Any
     case: CasePanels
     panel: Panel
+    plane: PagePlane
     corner: Place
     size: Place
     scale: float
@@ -138,19 +144,19 @@ class _Drawing:
         canvas.setFont(BOLD, _SIZE)
         title = fitted(self.panel.title, cell[1] - _GUTTER / 2, _SIZE, BOLD)
         canvas.drawString(left, y + height + _LETTER + 2.5, title)
-        canvas.drawImage(ImageReader(reduced(self._raster(crop), width)), x, y, width, height)
+        canvas.drawImage(ImageReader(reduced(self._raster(), width)), x, y, width, height)
         stroke(canvas, HexColor(RULE), 0.3, ())
         canvas.rect(x, y, width, height)
         self._lines(crop)
         self._letters()
         self._below()
 
-    def _raster(self, crop: tuple[int, int, int, int] | None) -> Image.Image:
+    def _raster(self) -> Image.Image:
         if self.panel.method is None:
-            return image_raster(self.view, self.case.window, crop)
+            return image_raster(self.plane, self.case.window)
         method = self.panel.method
         limits, threshold = draw.Range(*self.case.ranges[method]), self.case.thresholds.get(method)
-        return map_raster(self.view, self.case.window, method, limits, threshold, crop)
+        return map_raster(self.plane, self.case.window, method, limits, threshold)
 
     def _lines(self, crop: tuple[int, int, int, int] | None) -> None:
         """Draw the experts' outlines, the border of the map's region, and its peak, cut at the picture's edge."""
