@@ -46,7 +46,7 @@ def pieces_of(part: NDArray[np.bool_]) -> Pieces:
 
 def bounding_box(part: NDArray[np.bool_]) -> tuple[slice, ...]:
     """Return the smallest box that holds a part, which must not be empty."""
-    lines: NDArray[np.bool_] = np.asarray(part.any(axis=-1))  # along memory's rows, once for all axes but the last
+    lines = np.any(part, axis=-1, keepdims=True)[..., 0]  # along memory's rows, once for all axes but the last
     marked = [
         lines.any(axis=tuple(other for other in range(lines.ndim) if other != axis)) for axis in range(lines.ndim)
     ]
