@@ -6,8 +6,8 @@ Deferred annotations would break deployed runs (Prefect builds the parameters' s
 """
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -36,7 +36,7 @@ from flows.outcomes import failed_run, news_of, tell_program
 from flows.request import AuditRequest
 from flows.run_page import RUN_TAG, PrefectPage, emit_news
 from flows.server import shown, silence
-from flows.vital_signs import HEARTBEAT_SECONDS
+from flows.vital_signs import HEARTBEAT_SECONDS, vital_tags
 from flows.watch import Watcher
 from pipeline.checks.config_checks import checked_config
 from pipeline.config_file import load_config
@@ -167,7 +167,7 @@ def follow(run: Run, engine: Engine, watcher: Watcher, address: str) -> Path:
         named = flow(
             name="audit", flow_run_name=f"audit-{run.spec.audit}", persist_result=False, result_serializer="json"
         )
-        with temporary_settings({PREFECT_API_URL: address, **_patience()}), tags(RUN_TAG, run.spec.audit):
+        with temporary_settings({PREFECT_API_URL: address, **_patience()}), _tagged(run.spec.audit):
             named(body)(run.spec.audit, run.spec.command)
 
     def lose(fault: Exception) -> None:
@@ -182,6 +182,12 @@ def follow(run: Run, engine: Engine, watcher: Watcher, address: str) -> Path:
     finally:
         if not engine.is_prefect:
             _forget_events()
+
+
+@contextmanager
+def _tagged(audit: str) -> Iterator[None]:
+    with tags(RUN_TAG, audit, *vital_tags()):
+        yield
 
 
 def _forget_events() -> None:

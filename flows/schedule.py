@@ -34,9 +34,10 @@ from flows.commands.interrupts import interruptible
 from flows.firing import Firing
 from flows.run_page import RUN_TAG
 from flows.serving import serve_until_asked
-from flows.vital_signs import watch_for_killed_runs
+from flows.vital_signs import vital_tags, watch_for_killed_runs
 from pipeline.config import AuditConfig
 from pipeline.errors import ConfigError
+from pipeline.faults import package_logger
 from pipeline.file_lock import locked_at_once
 from pipeline.runs.nights.stop_request import forget_stop, request_stop
 
@@ -89,12 +90,12 @@ async def _serve(schedule: AuditSchedule, on_serving: Callable[[datetime | None]
         schedule=_prefect_schedule(schedule.firing),
         parameters=_parameters(schedule),
         paused=False,
-        tags=[RUN_TAG, schedule.config.name],
+        tags=[RUN_TAG, schedule.config.name, *vital_tags()],
     )
     number = await runner.aadd_deployment(deployment)
     async with get_client() as client:
         try:
-            await watch_for_killed_runs(client, RUN_TAG)
+            await watch_for_killed_runs(client, package_logger().warning)
             missed = first_missed(schedule.config, schedule.firing, datetime.now(UTC))
             await _skip_missed(client, number)
             if missed is not None and schedule.catch_up:

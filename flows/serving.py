@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from prefect.runner import Runner
 
 from flows.commands.interrupts import Interrupted
+from pipeline.faults import package_logger
 
 __all__ = ["serve_until_asked"]
 
@@ -31,6 +32,8 @@ async def serve_until_asked(runner: Runner, wind_down: Callable[[], Awaitable[No
             return serving.result()
         ending, second = asyncio.ensure_future(_awaited(wind_down)), asyncio.create_task(asked.get())
         await asyncio.wait({ending, second}, return_when=asyncio.FIRST_COMPLETED)
+        if ending.done() and (fault := ending.exception()) is not None:
+            package_logger().warning("the run under way is ended at once: %s", type(fault).__name__)
         for task in (ending, second):
             task.cancel()
         await runner.astop()
