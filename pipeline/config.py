@@ -330,7 +330,8 @@ class ReportConfig(ConfigPart):
     ``pictures``: of images whose header says that no annotation is burned into the pixels, or of ``all``. A format
     without such a header says nothing. ``frameworks``: the laws, guidances and checklists whose clauses it lists, with
     where it speaks to them. ``predecessor``: the folder of an earlier run, or of an audit (its newest run), that the
-    report holds this one against besides the previous run of this audit.
+    report holds this one against besides the previous run of this audit. ``fonts``: TrueType files that are asked, in
+    their order, for characters that the report's own font lacks; the run keeps them.
     """
 
     title: str = "Saliency audit"
@@ -343,6 +344,7 @@ class ReportConfig(ConfigPart):
     pictures: Literal["not_burned_in", "all"] = "not_burned_in"
     frameworks: Annotated[tuple[Framework, ...], BeforeValidator(listed), AfterValidator(_each_once)] = USUAL_FRAMEWORKS
     predecessor: Path | None = None
+    fonts: Annotated[tuple[Path, ...], BeforeValidator(listed)] = ()
 
 
 class RunConfig(ConfigPart):
@@ -459,11 +461,12 @@ def resolved(config: AuditConfig, folder: Path) -> AuditConfig:
         values = {name: getattr(part, name) for name in names}
         return {name: folder / value.expanduser() for name, value in values.items() if value is not None}
 
+    fonts = {"fonts": tuple(folder / path.expanduser() for path in config.report.fonts)}
     return config.model_copy(
         update={
             "archive": config.archive.model_copy(update=absolute(config.archive, "path", "manifest")),
             "model": config.model.model_copy(update=absolute(config.model, "bundle", "weights", "training_hashes")),
-            "report": config.report.model_copy(update=absolute(config.report, "predecessor")),
+            "report": config.report.model_copy(update=absolute(config.report, "predecessor") | fonts),
             "run": config.run.model_copy(update=absolute(config.run, "output", "cache")),
         }
     )

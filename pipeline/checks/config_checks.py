@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from pipeline.checks.font_files import font_fault
 from pipeline.checks.names import KnownMetric, KnownNames, installed_metric_names, known_names
 from pipeline.config import AuditConfig, CheckCriterion, Criterion, bound_fault
 from pipeline.config_file import Document, Fault, Key, LoadedConfig, ParsedConfig, parse_config, read_document
@@ -578,6 +579,12 @@ def _predecessor(config: AuditConfig, _: Path) -> Iterator[Fault]:
         yield _fault("report", "predecessor", says=says)
 
 
+def _fonts(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    for place, path in enumerate(config.report.fonts):
+        if (says := font_fault(path)) is not None:
+            yield _fault("report", "fonts", place, says=says)
+
+
 def _of_the_lock(path: Path) -> Iterator[Fault]:
     try:
         read_lock(path)
@@ -612,5 +619,6 @@ _OF_FILES: tuple[tuple[Sequence[str], Check], ...] = (
     (("model.factory",), _factory),
     (("model.training_hashes",), _training_hashes),
     (("report.predecessor",), _predecessor),
+    (("report.fonts",), _fonts),
     (("run.output", "run.cache"), _output),
 )

@@ -10,7 +10,7 @@ from pipeline.findings.results import Results
 from reports.charts.confusion import confusion_chart
 from reports.charts.discrimination import precision_recall_chart, roc_chart
 from reports.charts.reliability import reliability_chart
-from reports.estimates import among_rows, estimate_columns
+from reports.estimates import among_rows, estimate_columns, no_interval
 from reports.numbers import MARK, count, estimate, number, plural
 from reports.page.fonts import REGULAR
 from reports.page.layout import (
@@ -140,7 +140,8 @@ def _basis(part: Estimate) -> str:
     missing = undefined(part)
     chance = [] if part.chance is None else [f"chance {number(part.chance, like=(1.0,))}"]
     lacking = [] if missing == "none" else [f"undefined {missing}"]
-    return "; ".join([of, *chance, *lacking, *([part.reason] if part.reason else [])])
+    none = [no_interval(part)] if no_interval(part) else []
+    return "; ".join([of, *chance, *none, *lacking, *([part.reason] if part.reason else [])])
 
 
 def _confusion(context: Context, plots: LabelPlots) -> Flowable:

@@ -463,6 +463,17 @@ def test_no_interval_has_its_reason():
     assert "too few patients for any" in said("Overlap with the experts' masks", example.results(estimates=(few,)))
 
 
+def test_a_missing_interval_says_why_in_its_row():
+    bare = {"low": None, "high": None, "patients": 3}
+    single = example.estimate("accuracy", "classifier", 0.667, "all", **bare)
+    text = said("The classifier", example.results(classification=(single,)))
+    assert "0.67 | \u2014 | \u2014 | 3 | 44 | no interval: 3 patients" in text
+    pair = example.results().agreements[0]
+    pair = pair.model_copy(update={"estimate": pair.estimate.model_copy(update=bare)})
+    text = said("Overlap with the experts' masks", example.results(agreements=(pair,)))
+    assert "0.69 (no interval: 3 patients)" in text
+
+
 def test_a_withheld_picture_says_why_once():
     entry = example.results().cases[0].model_copy(update={"panels": None, "note": "the study can no longer be read"})
     text = said("Case pages", example.results(cases=(entry,)))

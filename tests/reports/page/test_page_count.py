@@ -32,7 +32,7 @@ needs_poppler = pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pd
 def planted():
     """Return the results of one label, three maps, two baselines and two cases, with all that is drawn of them."""
     maps = (*example.METHODS, *example.BASELINES)
-    names = [f"{feature}" for feature in LESION_FEATURES]
+    names = list(LESION_FEATURES)
     count = 40
     plots = LabelPlots(
         label="nodule", studies=count, patients=count, positives=20, negatives=20, roc=roc_curve(rated(count)),
