@@ -595,6 +595,7 @@ _OF_NAMES: tuple[tuple[Sequence[str], Check], ...] = (
     (("explain.methods", "explain.options"), _methods),
     (("overlap.metrics",), _metrics),
     (("explain.methods",), _criteria),
+    (("explain.methods", "experiments"), _check_criteria),
     (("change.margins", "overlap.metrics", "criteria"), _margins),
     ((), _prepare),
     (("run.device",), _device),
