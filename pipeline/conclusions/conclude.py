@@ -19,6 +19,7 @@ from pipeline.evidence.cohort.classifier import classification
 from pipeline.evidence.cohort.confusion import confusion_matrix
 from pipeline.evidence.cohort.estimating import Bootstrap, StatedBounds
 from pipeline.evidence.cohort.group_differences import group_differences
+from pipeline.evidence.cohort.leakage import leakage
 from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.summary import agreements, estimates, flow_of
 from pipeline.evidence.cohort.units import Unit, units_of
@@ -180,6 +181,7 @@ def conclude(
         statements={name: texts for name in STATEMENTS if (texts := getattr(config.statements, name))},
         cohort_table=cohort_table(audits),
         training_overlap=spec.training,
+        leakage=leakage(audits),
         experiments=experiments,
     )
 
@@ -283,9 +285,17 @@ def _cases(
     entries = []
     for study, why in chosen:
         panels, note, picture = shown.cases.get(study, (None, None, None))
-        entry = CaseEntry(study=study, rule=why, panels=panels, note=note, picture=picture, audit=by_study[study])
+        audit = _without_sketch(by_study[study])
+        entry = CaseEntry(study=study, rule=why, panels=panels, note=note, picture=picture, audit=audit)
         entries.append(entry)
     return tuple(entries), rule
+
+
+def _without_sketch(audit: StudyAudit) -> StudyAudit:
+    """Return a study as results show it: what tells copies is a picture in small, and stays in the rows."""
+    if audit.model_input is None:
+        return audit
+    return audit.model_copy(update={"model_input": audit.model_input.model_copy(update={"sketch": ""})})
 
 
 def _inputs(audits: Sequence[StudyAudit], shown: Shown) -> InputSummary | None:

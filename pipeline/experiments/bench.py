@@ -46,7 +46,8 @@ class ChosenStudy:
     """A study of an experiment, read and prepared as for the audit.
 
     ``x`` (C, *S) is what the model is shown, on the processor, and ``grid`` where it lies. ``label`` is the one that is
-    explained, ``label_index`` its number among the model's.
+    explained, ``label_index`` its number among the model's. ``avoid`` are the regions that must not be leaned on, on
+    the image's own grid as ``masks`` are, by name (their label).
     """
 
     study: str
@@ -58,6 +59,7 @@ class ChosenStudy:
     image: Volume
     masks: tuple[Mask, ...]
     grid: Geometry
+    avoid: tuple[Mask, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,7 @@ class Bench:
             image=study.image,
             masks=study.masks,
             grid=prepared.grid,
+            avoid=study.avoid,
         )
 
     def maps(

@@ -96,6 +96,8 @@ _INPUT = pa.struct(
         ("mean", pa.float64()),
         ("maximum", pa.float64()),
         ("deviation", pa.float64()),
+        ("sha256", pa.string()),
+        ("sketch", pa.string()),
     ]
 )
 _PEAK = pa.struct(

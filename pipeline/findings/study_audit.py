@@ -29,13 +29,19 @@ class RefusedMask(FrozenModel):
 
 
 class InputFacts(FrozenModel):
-    """What the model was shown of one study: the input's shape (channels, ...) and its values."""
+    """What the model was shown of one study: the input's shape (channels, ...) and its values.
+
+    ``sha256`` is the digest of shape and values, ``sketch`` the picture in a few hundred numbers, by which copies are
+    known again ('': not taken, or a picture that is the same everywhere). A sketch stays in the rows.
+    """
 
     shape: tuple[int, ...]
     minimum: float
     mean: float
     maximum: float
     deviation: float
+    sha256: str = ""
+    sketch: str = ""
 
 
 class StudyAudit(FrozenModel):
