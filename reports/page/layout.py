@@ -217,7 +217,7 @@ class Deferred(Flowable):  # type: ignore[misc]  # ReportLab has no types
 
     def split(self, *_available: float) -> list[Flowable]:
         """Return what it stands for."""
-        counts_only = not getattr(getattr(self.canv, "_doctemplate", None), "pictures", True)
+        counts_only = not getattr(getattr(getattr(self, "canv", None), "_doctemplate", None), "pictures", True)
         if self._opening is not None and counts_only:
             return [NullActionFlowable(), *self._opening(), _RestOfPage()]
         return [NullActionFlowable(), *self._build()]
@@ -228,11 +228,11 @@ class Deferred(Flowable):  # type: ignore[misc]  # ReportLab has no types
 
 
 class _RestOfPage(Flowable):  # type: ignore[misc]
-    """White space as high as what is left of the page."""
+    """White space as high as what is left of the page, but for a point: what takes no room still stands on it."""
 
     def wrap(self, available_width: float, available_height: float) -> tuple[float, float]:
-        """Return all that is available."""
-        return available_width, available_height
+        """Return what is available."""
+        return available_width, max(0.0, available_height - 1)
 
     def draw(self) -> None:
         """Draw nothing."""
