@@ -78,7 +78,7 @@ def _verdicts(context: Context) -> list[Flowable]:
         return [*head, paragraph("No acceptance criterion was stated, so there is no verdict.")]
     interval = interval_head(verdict.estimate for verdict in results.verdicts)
     shape = columns(
-        ("Criterion", 54), ("Asked", 17), ("Found", 9, True), (interval, 17, True), ("The data allow", 26),
+        ("Criterion", 52), ("Asked", 20), ("Found", 9, True), (interval, 17, True), ("The data allow", 25),
         ("Verdict", 22),
     )  # fmt: skip
     rows = [
