@@ -20,6 +20,7 @@ from reports.page.layout import (
     note,
     pair,
     paragraph,
+    parts_of,
     small,
     table,
     together,
@@ -54,8 +55,9 @@ _ACROSS = 7  # metrics that fit beside each other; more of them take further tab
 def height_of(flowables: Sequence[Flowable]) -> float:
     """Return how high flowables are below each other, in points."""
     each = (
-        flowable.wrap(CONTENT, 10_000)[1] + flowable.getSpaceBefore() + flowable.getSpaceAfter()
+        part.wrap(CONTENT, 10_000)[1] + part.getSpaceBefore() + part.getSpaceAfter()
         for flowable in flowables
+        for part in parts_of(flowable)
     )
     return float(sum(each))
 

@@ -17,6 +17,7 @@ from pipeline.checks.estimate import RunEstimate, estimate_run
 from pipeline.checks.model_check import Probe, check_model
 from pipeline.config_file import LoadedConfig
 from pipeline.errors import OutputError
+from pipeline.experiments.choosing import chosen_studies
 from pipeline.faults import package_logger
 from pipeline.files import written
 from pipeline.findings.carried import REUSED, Carried
@@ -24,6 +25,7 @@ from pipeline.findings.custody.ledger import Ledger
 from pipeline.findings.custody.recorded_files import record_files
 from pipeline.findings.custody.register import PLACE_FILE, write_place
 from pipeline.findings.custody.site_key import SiteKey, load_site_key
+from pipeline.findings.experiments.bundle import FamilyRows, write_experiment
 from pipeline.findings.facts import Lock, MethodFacts
 from pipeline.findings.lock import LockFile, read_lock
 from pipeline.findings.recipes import Recipes
@@ -108,7 +110,7 @@ class Start:
     """All that is known of a run before it is written. ``configuration`` is the file that gave it.
 
     ``first_seen`` goes from a study to the earlier run under the same lock that had it first. ``tuning`` are the
-    patients on whom thresholds are tuned.
+    patients on whom thresholds are tuned. ``experiments`` are the rows of a run whose maps are scored again.
     """
 
     auditor: Auditor
@@ -121,6 +123,7 @@ class Start:
     lock: LockFile | None = None
     first_seen: Mapping[str, str] = field(default_factory=dict)
     tuning: frozenset[str] = frozenset()
+    experiments: tuple[FamilyRows, ...] = ()
 
 
 @contextmanager
@@ -155,7 +158,8 @@ def prepare_start(
     key = load_site_key()
     subject, lock = subject_of(config, auditor.loaded, sources), read_lock(loaded.path)
     spec = _spec(loaded, command, auditor, probe, compare(lock, subject, key))
-    spec = spec.model_copy(update={"training": training_overlap(config, sources)})
+    chosen = chosen_studies(config, sources)
+    spec = spec.model_copy(update={"training": training_overlap(config, sources), "experiments": chosen})
     trust = EarlierRuns(key.public)
     carried = _carried(auditor, spec.recipes, trust, sources, tuning)
     seen = first_seen(earlier_runs(config.run.output / config.name), trust, spec.lock)
@@ -332,6 +336,7 @@ def _write(folder: Path, start: Start, spec: RunSpec, members: Sequence[Member])
     if start.carried.answers:
         carry_over(folder, start.carried.answers.values(), spec.recipes)
         names.append(REUSED)
+    names += [write_experiment(folder, rows) for rows in start.experiments]
     names += _keep_fonts(folder, start.auditor.config.report.fonts)
     if start.lock is not None:
         with written(folder / LOCK_FILE) as file:

@@ -53,7 +53,7 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
             initialFontSize=8,
         )
         self._context = context
-        self._pages, self._passes = 0, 0
+        self._pages, self._passes, self._settled = 0, 0, False
         self.pictures = False
         self.picture_file = pictures
         self.structure, self.titles = Structure(), dict[str, str]()
@@ -80,10 +80,13 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
             self.notify("TOCEntry", (flowable.level, inline(flowable.plain), self.page, flowable.key))
 
     def _endBuild(self) -> None:  # noqa: N802
-        # the number of pages is known for the next pass; contents make at least two of them
-        self._pages = self.page
+        # the number of pages is known for the next pass; it has to be the same, and contents make at least two of them
+        self._settled, self._pages = self._pages == self.page, self.page
         self.structure, self.titles, self.placed = self.canv.structure, self.canv.titles, self.canv.pictures
         super()._endBuild()
+
+    def _allSatisfied(self) -> bool:  # noqa: N802
+        return self._settled and bool(super()._allSatisfied())
 
     def multiBuild(self, story: list[Flowable], **options: Any) -> int:  # noqa: ANN401, N802
         """Draw the pages as often as it takes until all page numbers hold; return how often."""

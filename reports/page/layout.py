@@ -50,6 +50,7 @@ __all__ = [
     "note",
     "pair",
     "paragraph",
+    "parts_of",
     "side_by_side",
     "small",
     "subheading",
@@ -140,8 +141,7 @@ def _opening(content: Sequence[Flowable], width: float) -> float:
     """Return the height of what must stand below a heading: its first words, and the first thing that is no words."""
     height = 0.0
     for flowable in content:
-        parts = flowable._content if isinstance(flowable, KeepTogether) else [flowable]  # noqa: SLF001  # it has no other name
-        tall = sum(part.wrap(width, 10_000)[1] + part.getSpaceBefore() for part in parts)
+        tall = sum(part.wrap(width, 10_000)[1] + part.getSpaceBefore() for part in parts_of(flowable))
         if isinstance(flowable, Table):  # a long one breaks after some rows
             return float(height + min(tall, _SHORT_ENOUGH, 55 * mm))
         height += tall
@@ -193,15 +193,23 @@ def together(flowables: Sequence[Flowable]) -> KeepTogether:
     return KeepTogether(list(flowables))
 
 
+def parts_of(flowable: Flowable) -> Sequence[Flowable]:
+    """Return the flowables that are kept together, or the one that there is: they have a size outside of a page too."""
+    return flowable._content if isinstance(flowable, KeepTogether) else [flowable]  # noqa: SLF001  # it has no other name
+
+
 class Deferred(Flowable):  # type: ignore[misc]  # ReportLab has no types
     """Flowables that are built when their turn comes, once for each pass, and are gone when they are drawn.
 
-    A report of a thousand cases would else hold all of them from the beginning to the end.
+    A report of a thousand cases would else hold all of them from the beginning to the end. ``opening`` returns what
+    begins a part that is likely to fill its page: the pass that only counts pages does with that and an empty page.
     """
 
-    def __init__(self, build: Callable[[], Sequence[Flowable]]) -> None:
+    def __init__(
+        self, build: Callable[[], Sequence[Flowable]], opening: Callable[[], Sequence[Flowable]] | None = None
+    ) -> None:
         super().__init__()
-        self._build = build
+        self._build, self._opening = build, opening
 
     def wrap(self, available_width: float, _height: float) -> tuple[float, float]:
         """Return more than any page holds, so that it is split."""
@@ -209,11 +217,25 @@ class Deferred(Flowable):  # type: ignore[misc]  # ReportLab has no types
 
     def split(self, *_available: float) -> list[Flowable]:
         """Return what it stands for."""
+        counts_only = not getattr(getattr(self.canv, "_doctemplate", None), "pictures", True)
+        if self._opening is not None and counts_only:
+            return [NullActionFlowable(), *self._opening(), _RestOfPage()]
         return [NullActionFlowable(), *self._build()]
 
     def steps(self) -> tuple[Step, ...]:
         """Return nothing: it is never drawn itself."""
         return ()
+
+
+class _RestOfPage(Flowable):  # type: ignore[misc]
+    """White space as high as what is left of the page."""
+
+    def wrap(self, available_width: float, available_height: float) -> tuple[float, float]:
+        """Return all that is available."""
+        return available_width, available_height
+
+    def draw(self) -> None:
+        """Draw nothing."""
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from functools import partial
 from reportlab.platypus import PageBreak
 
 from pipeline.findings.results import CaseEntry
-from reports.case_page import case_page, height_of
+from reports.case_page import case_key, case_page, height_of
 from reports.numbers import plural
 from reports.page.document import PAGE_HEIGHT
-from reports.page.layout import Deferred, Flowable, paragraph, small
+from reports.page.layout import Deferred, Flowable, heading, paragraph, small
 from reports.page.text import bold
 from reports.registry import Context, section
 
@@ -27,11 +27,18 @@ def build(context: Context) -> list[Flowable]:
         return [paragraph("No case is shown.", *rule)]
     lead = [small(bold("Chosen by rule: "), results.case_rule, ". ", _without_pictures(cases))]
     content: list[Flowable] = list(lead)
+    first = PAGE_HEIGHT - _HEADING - height_of(lead)
+    whole = height_of(case_page(context, cases[0], _title(1, cases[0]), first)) <= first  # as the others are likely to
     for place, case in enumerate(cases, 1):
-        room = PAGE_HEIGHT - (_HEADING + height_of(lead) if place == 1 else 0)
         content += [PageBreak()] if place > 1 else []
-        content.append(Deferred(partial(case_page, context, case, f"Case {place}: {case.study}", room)))
+        pages = partial(case_page, context, case, _title(place, case), PAGE_HEIGHT if place > 1 else first)
+        opening = partial(heading, _title(place, case), 1, case_key(case.study))
+        content.append(Deferred(pages, opening if whole else None))
     return content
+
+
+def _title(place: int, case: CaseEntry) -> str:
+    return f"Case {place}: {case.study}"
 
 
 def _without_pictures(cases: Sequence[CaseEntry]) -> str:
