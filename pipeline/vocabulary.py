@@ -188,16 +188,19 @@ ANSWERS: Final[Mapping[Answer, str]] = {
 WORST_FIRST: Final[tuple[Answer, ...]] = ("NOT MET", "INCONCLUSIVE", "NOT EVALUATED", "MET")
 """The answers in the order of their weight for a reader."""
 
-Family = Literal["sanity", "stability", "faithfulness"]
+Family = Literal["sanity", "shortcuts", "stability", "faithfulness"]
 
 FAMILIES: Final[Mapping[Family, str]] = {
     "sanity": "Do the maps depend on model and picture",
+    "shortcuts": "What else the model leans on",
     "stability": "Do the maps hold under small changes",
     "faithfulness": "Do the blocks that a map ranks high move the answer",
 }
 """What is tried on the model itself, in the order in which it is done."""
 
-Check = Literal["repeatability", "shuffled_picture", "weight_randomisation", "noise_stability", "faithfulness"]
+Check = Literal[
+    "repeatability", "shuffled_picture", "weight_randomisation", "shortcuts", "noise_stability", "faithfulness"
+]
 
 
 @dataclass(frozen=True)
@@ -213,6 +216,7 @@ CHECKS: Final[Mapping[Check, CheckFacts]] = {
     "repeatability": CheckFacts("Repeatability", "sanity"),
     "shuffled_picture": CheckFacts("Picture shuffled by blocks", "sanity"),
     "weight_randomisation": CheckFacts("All weights re-drawn", "sanity"),
+    "shortcuts": CheckFacts("Reliance on the causes tested", "shortcuts", of_map=False),
     "noise_stability": CheckFacts("Noise of 1 %", "stability"),
     "faithfulness": CheckFacts("Insertion minus deletion", "faithfulness"),
 }

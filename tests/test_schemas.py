@@ -11,9 +11,9 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("results", 5): "4335aac7cff5e93a8a07a8219078771e86b2b126ef671989a273449ada445cb4",
-    ("run", 5): "d86589e2f3899cf191f1d6fb7b59c4615a3de581363e4c7dc22beabeb22745ee",
-    ("audit", 4): "a44f5f07143a039860e9c5bd6ff3045c24a35be57c54e637ebea392444d17c93",
+    ("results", 5): "176214e070d23a90d450e391437d21a1cd22d1fa0d5b227dbc84182cb3ab71ab",
+    ("run", 5): "e871608a0b54041b843af4c8afc6a347fc05366e27491b8181ec031adab39271",
+    ("audit", 4): "db27d20ec35eae5838b7cb97e9110d6bd2c066594144dd6c91df26986d48c0a4",
     ("results", 4): "c0e8dedc01641e77091342743894e7ff8f30c5937411d0aca6036c27b2f4c3b7",
     ("run", 4): "2bcb82772514dc710822324bca1fce98e825f3b74cd2f7f09dea3fe78a6ac8a3",
     ("audit", 3): "904dbd13879bf27b85ca02114e79219fc7d517ad0e90c37c9ea0b0478b33904f",

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from pipeline.checks.font_files import font_fault
 from pipeline.checks.names import KnownMetric, KnownNames, installed_metric_names, known_names
 from pipeline.config import AuditConfig, CheckCriterion, Criterion, bound_fault
 from pipeline.config_file import Document, Fault, Key, LoadedConfig, ParsedConfig, parse_config, read_document
@@ -148,6 +149,14 @@ def _regression(config: AuditConfig, _: Path) -> Iterator[Fault]:
         elif criterion.among in STRATA_BY_PREDICTION:
             says = f"a regression calls no label, so no study is {criterion.among}; write reference_positive or all"
             yield _fault("criteria", number, "among", says=says)
+
+
+def _shortcuts(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    """Refuse to look for what a classifier leans on in a model that is none."""
+    if config.experiments.shortcuts is not None and (config.model.segmentation or config.model.kind == "regression"):
+        kind = "regression" if config.model.kind == "regression" else "segmentation"
+        says = f"asks what moves a study's answer from one label to another, and a {kind} has none; leave it out"
+        yield _fault("experiments", "shortcuts", says=says)
 
 
 def _doubled(config: AuditConfig, _: Path) -> Iterator[Fault]:
@@ -578,6 +587,12 @@ def _predecessor(config: AuditConfig, _: Path) -> Iterator[Fault]:
         yield _fault("report", "predecessor", says=says)
 
 
+def _fonts(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    for place, path in enumerate(config.report.fonts):
+        if (says := font_fault(path)) is not None:
+            yield _fault("report", "fonts", place, says=says)
+
+
 def _of_the_lock(path: Path) -> Iterator[Fault]:
     try:
         read_lock(path)
@@ -591,6 +606,7 @@ _OF_NAMES: tuple[tuple[Sequence[str], Check], ...] = (
     (("archive.layout", "archive.modalities", "archive.manifest"), _archive_layout),
     (("explain.targets", "model.labels"), _targets),
     (("explain.targets", "model.output", "model.labels"), _regression),
+    (("experiments.shortcuts", "model.output", "model.segmentation"), _shortcuts),
     (("explain.methods", "explain.targets", "model.layers", "overlap.metrics"), _doubled),
     (("explain.methods", "explain.options"), _methods),
     (("overlap.metrics",), _metrics),
@@ -613,5 +629,6 @@ _OF_FILES: tuple[tuple[Sequence[str], Check], ...] = (
     (("model.factory",), _factory),
     (("model.training_hashes",), _training_hashes),
     (("report.predecessor",), _predecessor),
+    (("report.fonts",), _fonts),
     (("run.output", "run.cache"), _output),
 )

@@ -6,6 +6,7 @@ from typing import Final
 from pipeline.experiments.bench import Bench
 from pipeline.experiments.faithfulness import faithfulness
 from pipeline.experiments.sanity import sanity
+from pipeline.experiments.shortcuts import shortcuts
 from pipeline.experiments.stability import stability
 from pipeline.findings.experiments.bundle import FamilyRows
 from pipeline.vocabulary import Family
@@ -14,6 +15,7 @@ __all__ = ["EXPERIMENTS"]
 
 EXPERIMENTS: Final[Mapping[Family, Callable[[Bench], FamilyRows]]] = {
     "sanity": sanity,
+    "shortcuts": shortcuts,
     "stability": stability,
     "faithfulness": faithfulness,
 }

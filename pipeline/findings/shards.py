@@ -38,6 +38,7 @@ __all__ = [
     "maps_path",
     "read_answers",
     "read_shard",
+    "runs_named",
     "write_maps",
     "write_shard",
 ]
@@ -212,6 +213,19 @@ def read_shard(path: Path) -> list[StudyAudit]:
         OutputError: when the file is missing or not a shard.
     """
     return [_study(group) for group in _by_study(_rows(path))]
+
+
+def runs_named(path: Path) -> frozenset[str]:
+    """Return the earlier runs whose maps a shard refers to; only that column is read, of any version.
+
+    Raises:
+        OutputError: when the file is missing or not a shard.
+    """
+    try:
+        maps = pq.read_table(path, columns=["map"]).column("map").to_pylist()
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are of the first two
+        raise OutputError(f"{path}: cannot be read: which maps it refers to cannot be told") from error
+    return frozenset(name.split("/")[1] for name in maps if name is not None and name.startswith("../"))
 
 
 def read_answers(path: Path, recipes: Recipes) -> list[Carried]:

@@ -18,7 +18,8 @@ from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence,
 from pipeline.evidence.metrics.registry import score_all, undefined_scores
 from pipeline.evidence.placement import placement_of
 from pipeline.evidence.plotted.region_shares import RegionLabels, body_labels, region_shares, with_avoided
-from pipeline.evidence.whereabouts import RegionAt, ShownBody, peak_of
+from pipeline.evidence.shown_body import ShownBody
+from pipeline.evidence.whereabouts import RegionAt, peak_of
 from pipeline.findings.carried import Carried, MapPlace
 from pipeline.findings.plotted.marks import MarkCounts
 from pipeline.findings.plotted.shares import RegionShares
@@ -264,13 +265,13 @@ class StudyMeasuring:
 
     def _rows(self, evidence: MaskedEvidence, target: str, role: TargetRole, region_at: RegionAt | None) -> list[Row]:
         """Return what a map's rows in a role say beside the map itself."""
-        without_mask: Row = {"reader": None, "peak": peak_of(evidence, region_at, None) if region_at else None}
         if role == "reference":
-            return self._against_label(evidence, target, region_at) or [without_mask]
+            return self._against_label(evidence, target, region_at) or [_without_mask(evidence, region_at)]
         facts: Row = {"target_role": role}
         if evidence.heatmap.method not in BASELINES:
             facts["placement"] = placement_of(evidence, self._of_the_image("body_mask").heatmap)
-        return [{**row, **facts} for row in self._against_findings(evidence, region_at) or [without_mask]]
+        rows = self._against_findings(evidence, region_at) or [_without_mask(evidence, region_at)]
+        return [{**row, **facts} for row in rows]
 
     def _against_label(self, evidence: MaskedEvidence, label: str, region_at: RegionAt | None) -> list[Row]:
         """Hold a map against each reader's mask of a label."""
@@ -288,8 +289,7 @@ class StudyMeasuring:
         metrics, negative = self.auditor.metrics.values(), self.auditor.config.model.negative_label
         findings = [label for label in self.study.reference or () if label != negative]
         if not findings:
-            peak = peak_of(evidence, region_at, None) if region_at else None
-            return [{**_undefined(None, undefined_scores(metrics, NO_FINDING)), "peak": peak}]
+            return [{**_undefined(None, undefined_scores(metrics, NO_FINDING)), **_without_mask(evidence, region_at)}]
         masks, known = self.study.masks, self.study.mask_faults
         faults = {fault.reader: fault for label in findings for fault in faults_of(label, masks, known)}
         drawn: dict[str, tuple[int, ...]] = {}
@@ -328,6 +328,10 @@ class StudyMeasuring:
 
 def _united(masks: Sequence[Mask]) -> NDArray[np.bool_]:
     return masks[0].array if len(masks) == 1 else np.logical_or.reduce([mask.array for mask in masks])
+
+
+def _without_mask(evidence: MaskedEvidence, region_at: RegionAt | None) -> Row:
+    return {"reader": None, "peak": peak_of(evidence, region_at, None) if region_at else None}
 
 
 def _undefined(reader: str | None, scores: tuple[Score, ...]) -> Row:

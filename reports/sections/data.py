@@ -1,15 +1,15 @@
 """The data's identity: from studies found to studies analysed, and what the cohort consists of."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from pipeline.findings.context.cohort import CohortRow, Leakage
 from pipeline.findings.results import Flow, Results
 from pipeline.vocabulary import SMALLEST_GROUP
 from reports.charts.flow import flow_chart
 from reports.numbers import count, number, plural
-from reports.page.layout import Flowable, bullets, columns, facts, note, paragraph, subheading, table
-from reports.page.text import digest
+from reports.page.layout import COLUMN, Flowable, bullets, facts, note, small, subheading
+from reports.page.text import bold, digest, joined
 from reports.registry import Context, section
 from reports.statements import stated
 from reports.wording import nothing_called, words
@@ -18,14 +18,14 @@ _MOST_GROUPS = 10
 """Groups of studies that are printed; all are in results.json."""
 
 
-@section(143, "Data identity")
+@section(143, "Data identity", in_columns=True)
 def build(context: Context) -> list[Flowable]:
     """Return the flow of studies and the cohort's make-up."""
     results = context.results
     flow = results.flow
     content = [
         *subheading("Flow of studies"),
-        flow_chart(flow, context.results.answer_counts, nothing_called(context.results)),
+        flow_chart(flow, context.results.answer_counts, nothing_called(context.results), COLUMN),
         note(
             f"{plural(flow.found, 'study', 'studies')} = {flow.analysed} analysed + "
             f"{sum(flow.excluded.values())} excluded + {sum(flow.failed.values())} failed. "
@@ -36,21 +36,19 @@ def build(context: Context) -> list[Flowable]:
         *subheading("Cohort"),
         facts(
             [
-                ("Patients of all studies found", count(flow.patients)),
+                ("Patients found", count(flow.patients)),
                 *_compared(results),
                 ("Cohort SHA-256", digest(results.lock.cohort)),
                 *stated(results, "selection", "setting", "acquisition"),
                 ("Reference standard", results.reference_standard),
                 *stated(results, "readers", "experience", "protocol", "blinding"),
-                *zip(_labels(results.cohort_facts), map(_values, results.cohort_facts.values()), strict=True),
-            ]
+                *_groups(results),
+            ],
+            label=0.25,
+            width=COLUMN,
         ),
     ]
-    if results.cohort_facts:
-        content.append(note(f"Groups are counted over the {plural(flow.analysed, 'study', 'studies')} analysed."))
-    else:
-        content.append(paragraph("Nothing is known of sites, devices, age or sex."))
-    return [*content, *_leakage(results), *_cohort_table(results.cohort_table)]
+    return [*content, *_leakage(results), *_cohort_table(results)]
 
 
 def _leakage(results: Results) -> list[Flowable]:
@@ -106,17 +104,32 @@ def _trained(results: Results) -> str:
     )
 
 
-def _cohort_table(rows: Sequence[CohortRow]) -> list[Flowable]:
+def _groups(results: Results) -> list[tuple[str, object]]:
+    """Return how many of the analysed studies are in each group that the archive states."""
+    if not results.cohort_facts:
+        return [("Groups", "nothing is known of sites, devices, age or sex")]
+    named = zip(_labels(results.cohort_facts), results.cohort_facts.values(), strict=True)
+    text = joined(*(joined(bold(f"{name}: "), _values(values)) for name, values in named), by="; ")
+    return [("Analysed studies", text)]
+
+
+def _cohort_table(results: Results) -> list[Flowable]:
     """Return who and what the cohort consists of, by headers and masks; nothing where they tell nothing."""
-    if not rows:
+    if not results.cohort_table:
         return []
-    shape = columns(("Patients and acquisition", 30), ("", 50), ("Over", 20), ("Not stated", 10, True))
-    cells = [(row.name, _distribution(row), f"{count(row.stated)} {row.of}", count(row.not_stated)) for row in rows]
+    cells = [(row.name, _cell(row, results.flow.analysed)) for row in results.cohort_table]
     words = (
         "From image headers and masks of the analysed studies; numbers are median (lowest to highest). A lesion is a "
         f"piece of the mask. Groups of fewer than {SMALLEST_GROUP} are not printed by themselves."
     )
-    return [table(shape, cells, compact=True), note(words)]
+    return [*subheading("Patients and acquisition"), facts(cells, label=0.36, width=COLUMN), note(words)]
+
+
+def _cell(row: CohortRow, studies: int) -> str:
+    """Return a row's distribution; of how many, where it is not all studies, and in how many it is not stated."""
+    of = "" if row.of == "studies" and row.stated == studies else f" ({count(row.stated)} {row.of})"
+    missing = f"; not stated in {count(row.not_stated)}" if row.not_stated else ""
+    return f"{_distribution(row)}{of}{missing}"
 
 
 def _distribution(row: CohortRow) -> str:
@@ -139,7 +152,7 @@ def _masks(flow: Flow) -> list[Flowable]:
     reasons = ", ".join(f"{words(why)} {count(many)}" for why, many in flow.mask_faults.items())
     refused = sum(flow.mask_faults.values())
     return [
-        paragraph(
+        small(
             f"{plural(refused, 'mask')} of analysed studies could not be used ({reasons}); "
             f"{plural(flow.without_mask, 'study is', 'studies are')} left without any. The classifier is judged on "
             "these studies all the same; a map's scores against such a mask are undefined, and every estimate counts "
@@ -153,7 +166,7 @@ def _compared(results: Results) -> list[tuple[str, object]]:
     if compared is None:
         return []
     studies = plural(compared.studies, "study", "studies")
-    return [("With a map and a mask to compare", f"{studies} of {plural(compared.patients, 'patient')}")]
+    return [("Compared", f"{studies} of {plural(compared.patients, 'patient')}, with a map and a mask")]
 
 
 def _labels(names: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""How the maps' evidence divides into regions."""
+"""Where the maps have their peaks, and how their evidence divides into regions."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from pipeline.findings.plotted.shares import AvoidedShares, ShareRegion
 from pipeline.findings.results import Results
 from pipeline.vocabulary import PEAK_REGIONS, STRATA, Stratum
 from reports.charts.shares import share_bars
-from reports.numbers import number, plural
+from reports.numbers import count, number, plural
 from reports.page.layout import Flowable, columns, note, paragraph, subheading, table, together
 from reports.registry import Context, section
 from reports.wording import method, methods_in_order, stratum
@@ -14,16 +14,16 @@ from reports.wording import method, methods_in_order, stratum
 _REGIONS: Final[tuple[ShareRegion, ...]] = ("lesion", "avoided", "body", "surface", "outside", "border")
 
 
-@section(96, "Results: where the evidence lies")
+@section(96, "Where the evidence lies")
 def build(context: Context) -> list[Flowable]:
-    """Return a bar for each map in the first stratum, and below them what a map has that is the same everywhere."""
+    """Return the peaks, counted; a bar for each map in the first stratum, and one of a map that is flat."""
     results = context.results
-    avoided = _avoided(results)
+    peaks, avoided = _peaks(results), _avoided(results)
     if not results.region_shares:
-        none = "No map could be divided into regions: that takes a map, a mask and what the model was shown."
-        return [paragraph(none), *avoided]
+        nothing = "No map could be divided into regions: that takes a map, a mask and what the model was shown."
+        return [*peaks, paragraph(nothing), *avoided]
     among = next(among for among in STRATA if any(shares.among == among for shares in results.region_shares))
-    return [together(_of_stratum(results, among)), note(_READING), *avoided]
+    return [*peaks, together(_of_stratum(results, among)), note(_READING), *avoided]
 
 
 _NO_PRAISE = (
@@ -61,11 +61,36 @@ def _avoided_row(results: Results, shares: AvoidedShares) -> tuple[str, ...]:
 
 
 _READING = (
-    "Shares of the positive evidence of a map, as means over patients. The last bar is the picture itself: a map that "
-    "is the same everywhere has these shares, so evidence has to be held against it and not against nothing. The body "
-    "is what stands out in the model's input; its surface is a band on both sides of its edge. Other strata are in "
-    "results.json."
+    "Shares of a map's positive evidence, as means over patients. The last bar is the picture: a map that is the same "
+    "everywhere has these shares, so evidence is held against it. The body is what stands out in the model's input, "
+    "its surface a band on both sides of its edge. Other strata are in results.json."
 )
+
+
+def _peaks(results: Results) -> list[Flowable]:
+    """Return where each method's peaks lie, counted, in the studies with the finding."""
+    counted = [part for part in results.whereabouts if part.among == "reference_positive"]
+    if not counted:
+        return []
+    regions = [region for region in PEAK_REGIONS if any(region in part.regions for part in counted)]
+    shape = columns(
+        ("Map", 20), ("Maps", 8, True), *((PEAK_REGIONS[region], 15, True) for region in regions), ("Most often", 22)
+    )
+    rows = [
+        (
+            method(results, part.method),
+            count(part.maps),
+            *(count(part.regions.get(region, 0)) for region in regions),
+            "; ".join(f"{place} {count(many)}" for place, many in list(part.places.items())[:2]) or "constant",
+        )
+        for part in counted
+    ]
+    whose = "the picture" if counted[0].axes == 2 else "the patient"
+    about = (
+        "Each map's highest point in studies whose finding an expert marked. At the body's surface: close to the skin, "
+        f"to either side. Most often: the third of {whose}."
+    )
+    return [together([*subheading("Peaks")[1:], table(shape, rows, compact=True), note(about)])]
 
 
 def _of_stratum(results: Results, among: Stratum) -> list[Flowable]:

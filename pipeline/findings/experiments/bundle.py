@@ -11,6 +11,7 @@ from pipeline.files import written
 from pipeline.findings.experiments.check import CheckFinding
 from pipeline.findings.experiments.faithfulness import FaithfulnessFindings, FaithfulnessRows
 from pipeline.findings.experiments.sanity import SanityFindings, SanityRows
+from pipeline.findings.experiments.shortcuts import ShortcutFindings, ShortcutRows
 from pipeline.findings.experiments.stability import StabilityFindings, StabilityRows
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.vocabulary import CHECKS, Family
@@ -26,10 +27,11 @@ __all__ = [
     "write_experiment",
 ]
 
-FamilyRows = SanityRows | StabilityRows | FaithfulnessRows
+FamilyRows = SanityRows | ShortcutRows | StabilityRows | FaithfulnessRows
 
 ROWS: Final[Mapping[Family, type[FamilyRows]]] = {
     "sanity": SanityRows,
+    "shortcuts": ShortcutRows,
     "stability": StabilityRows,
     "faithfulness": FaithfulnessRows,
 }
@@ -39,6 +41,7 @@ class ExperimentRows(FrozenModel):
     """What the experiments of a run saw; None for a family that it was not asked for."""
 
     sanity: SanityRows | None = None
+    shortcuts: ShortcutRows | None = None
     stability: StabilityRows | None = None
     faithfulness: FaithfulnessRows | None = None
 
@@ -51,12 +54,13 @@ class ExperimentFindings(FrozenModel):
     """What follows from them; None for a family that was not asked for."""
 
     sanity: SanityFindings | None = None
+    shortcuts: ShortcutFindings | None = None
     stability: StabilityFindings | None = None
     faithfulness: FaithfulnessFindings | None = None
 
     def checks(self) -> Iterator[CheckFinding]:
         """Yield the answers of all checks."""
-        for family in (self.sanity, self.stability, self.faithfulness):
+        for family in (self.sanity, self.shortcuts, self.stability, self.faithfulness):
             if family is not None:
                 yield from family.checks
 

@@ -28,6 +28,7 @@ _NEEDED = ("study", "patient", "image")
 _LABEL = "label"
 _UNKNOWN = "?"
 _DOUBTS = "doubts"
+_KEY = "#"
 _MASK = "mask:"
 _MASK_FORM = "mask:<reader>, mask:<reader>:<label> or mask:<reader>:<label>=<number above 0>"
 _MASK_COLUMN = re.compile(r"mask:(\s*[^:\s][^:]*)(?::(\s*[^:=\s][^:=]*)(?:=\s*([1-9]\d*)\s*)?)?")
@@ -132,7 +133,7 @@ def _rows(
     columns: Sequence[str],
     lines: Sequence[tuple[int, list[str]]],
 ) -> Iterator[StudyRow]:
-    keyed = _keyed()
+    keyed = _keyed() if any(_KEY in cell for _, cells in lines for cell in cells) else None
     for line, cells in lines:
         if len(cells) != len(columns):
             message = f"{manifest}: line {line} has {len(cells)} cells for {len(columns)} columns"
@@ -165,13 +166,13 @@ def _path(real_root: Path, root: Path, manifest: Path, cell: str, where: str) ->
     return inside(real_root, root / cell, where)
 
 
-def _paths_and_keys(cell: str, keyed: re.Pattern[str]) -> Iterator[tuple[str, str | None]]:
+def _paths_and_keys(cell: str, keyed: re.Pattern[str] | None) -> Iterator[tuple[str, str | None]]:
     """Yield the paths of a mask's cell, and the image's name in the file where ``path#name`` states it.
 
     Several files, ``a.png;b.png``, are one reader's mask of one label together.
     """
     for path in filter(None, map(str.strip, cell.split(";"))):
-        match = keyed.fullmatch(path)
+        match = keyed.fullmatch(path) if keyed else None
         yield (match[1], match[2]) if match else (path, None)
 
 
@@ -200,4 +201,4 @@ def _keyed() -> re.Pattern[str]:
     from pipeline.studies.readers import BUILT_IN  # loads every format's library: a mistake is told without
 
     many = [ending for facts in BUILT_IN.facts if facts.covers_many for ending in facts.endings]
-    return re.compile(rf"(.+(?:{'|'.join(map(re.escape, many))}))#(.+)", re.IGNORECASE)
+    return re.compile(rf"(.+(?:{'|'.join(map(re.escape, many))})){_KEY}(.+)", re.IGNORECASE)
