@@ -182,15 +182,16 @@ ANSWERS: Final[Mapping[Answer, str]] = {
 WORST_FIRST: Final[tuple[Answer, ...]] = ("NOT MET", "INCONCLUSIVE", "NOT EVALUATED", "MET")
 """The answers in the order of their weight for a reader."""
 
-Family = Literal["sanity", "stability"]
+Family = Literal["sanity", "shortcuts", "stability"]
 
 FAMILIES: Final[Mapping[Family, str]] = {
     "sanity": "Do the maps depend on model and picture",
+    "shortcuts": "What else the model leans on",
     "stability": "Do the maps hold under small changes",
 }
 """What is tried on the model itself, in the order in which it is done."""
 
-Check = Literal["repeatability", "shuffled_picture", "weight_randomisation", "noise_stability"]
+Check = Literal["repeatability", "shuffled_picture", "weight_randomisation", "shortcuts", "noise_stability"]
 
 
 @dataclass(frozen=True)
@@ -206,6 +207,7 @@ CHECKS: Final[Mapping[Check, CheckFacts]] = {
     "repeatability": CheckFacts("Repeatability", "sanity"),
     "shuffled_picture": CheckFacts("Picture shuffled by blocks", "sanity"),
     "weight_randomisation": CheckFacts("All weights re-drawn", "sanity"),
+    "shortcuts": CheckFacts("Reliance on the causes tested", "shortcuts", of_map=False),
     "noise_stability": CheckFacts("Noise of 1 %", "stability"),
 }
 """What a criterion can ask by ``check``, in the order in which it is done."""

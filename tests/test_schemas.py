@@ -11,9 +11,9 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("results", 5): "39fa68b6cb68dea9ceb97d5f88fb6a547e559083b2c363d45302578580d02251",
-    ("run", 5): "acd0243badaa5676f9b1fdf2ca13fc43655bc81b147d8f2d66bf61eb09c1fac8",
-    ("audit", 4): "473a971e0abd1cce09e35e90ba3e35652ca879d0e0a9b9b19d380d24bb61249e",
+    ("results", 5): "18c28dd7e43a110e588cc4f239d2b6199b01bf9800eaae06a510dd1b4f5cac65",
+    ("run", 5): "838bac3e7ae69c23f3ba7fcc539ffb33e4df53d23181a1bd79f38389daf1367e",
+    ("audit", 4): "eb7e8c168df711e53028a01457db706582130a05f33185cd3a3f11a1448b389d",
     ("results", 4): "c0e8dedc01641e77091342743894e7ff8f30c5937411d0aca6036c27b2f4c3b7",
     ("run", 4): "2bcb82772514dc710822324bca1fce98e825f3b74cd2f7f09dea3fe78a6ac8a3",
     ("audit", 3): "904dbd13879bf27b85ca02114e79219fc7d517ad0e90c37c9ea0b0478b33904f",

@@ -78,6 +78,7 @@ def _criteria(accuracy: float, hit_rate: float) -> tuple[Mapping[str, Any], ...]
         {"check": "repeatability", "method": "gradcam"},
         {"check": "shuffled_picture", "method": "gradcam"},
         {"check": "weight_randomisation", "method": "gradcam"},
+        {"check": "shortcuts"},
     )
 
 
@@ -146,7 +147,7 @@ def write_config(modality: DemoModality, kind: Kind, folder: Path, seed: int) ->
         },
         "prepare": [dict(step) for step in modality.prepare],
         "explain": {"methods": ["gradcam", "hirescam", "layercam"], "targets": ["reference"]},
-        "experiments": {"sanity": {}},
+        "experiments": {"sanity": {}, "shortcuts": {"studies": 24}},
         "criteria": [dict(criterion) for criterion in modality.criteria],
         "report": {
             **modality.report,

@@ -150,6 +150,14 @@ def _regression(config: AuditConfig, _: Path) -> Iterator[Fault]:
             yield _fault("criteria", number, "among", says=says)
 
 
+def _shortcuts(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    """Refuse to look for what a classifier leans on in a model that is none."""
+    if config.experiments.shortcuts is not None and (config.model.segmentation or config.model.kind == "regression"):
+        kind = "regression" if config.model.kind == "regression" else "segmentation"
+        says = f"asks what moves a study's answer from one label to another, and a {kind} has none; leave it out"
+        yield _fault("experiments", "shortcuts", says=says)
+
+
 def _doubled(config: AuditConfig, _: Path) -> Iterator[Fault]:
     listed: Mapping[Key, Sequence[str]] = {
         ("explain", "methods"): config.explain.methods,
@@ -569,10 +577,12 @@ _OF_NAMES: tuple[tuple[Sequence[str], Check], ...] = (
     (("archive.layout", "archive.modalities", "archive.manifest"), _archive_layout),
     (("explain.targets", "model.labels"), _targets),
     (("explain.targets", "model.output", "model.labels"), _regression),
+    (("experiments.shortcuts", "model.output", "model.segmentation"), _shortcuts),
     (("explain.methods", "explain.targets", "model.layers", "overlap.metrics"), _doubled),
     (("explain.methods", "explain.options"), _methods),
     (("overlap.metrics",), _metrics),
     (("explain.methods",), _criteria),
+    (("explain.methods", "experiments"), _check_criteria),
     (("change.margins", "overlap.metrics", "criteria"), _margins),
     ((), _prepare),
     (("run.device",), _device),

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.config import AuditConfig, CheckCriterion, Criterion
 from pipeline.evidence.sanity.rules import sanity_findings
+from pipeline.evidence.shortcuts.rules import shortcut_findings
 from pipeline.evidence.stability.rules import stability_findings
 from pipeline.findings.estimates import Estimate, Verdict
 from pipeline.findings.experiments.bundle import ExperimentFindings, ExperimentRows
@@ -26,12 +27,14 @@ def experiment_findings(spec: RunSpec, rows: ExperimentRows) -> ExperimentFindin
     for family in ExperimentRows.model_fields:
         if (getattr(rows, family) is None) != (getattr(asked, family) is None):
             raise ValueError(f"the rows of {family} are not those that the configuration asks for")
-    sanity = stability = None
+    sanity = shortcuts = stability = None
     if rows.sanity is not None and asked.sanity is not None:
         sanity = sanity_findings(rows.sanity, asked.sanity, chosen["sanity"])
+    if rows.shortcuts is not None and asked.shortcuts is not None:
+        shortcuts = shortcut_findings(rows.shortcuts, asked.shortcuts, chosen["shortcuts"])
     if rows.stability is not None and asked.stability is not None:
         stability = stability_findings(rows.stability, asked.stability, chosen["stability"])
-    return ExperimentFindings(sanity=sanity, stability=stability)
+    return ExperimentFindings(sanity=sanity, shortcuts=shortcuts, stability=stability)
 
 
 def with_checks(

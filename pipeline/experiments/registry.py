@@ -5,10 +5,15 @@ from typing import Final
 
 from pipeline.experiments.bench import Bench
 from pipeline.experiments.sanity import sanity
+from pipeline.experiments.shortcuts import shortcuts
 from pipeline.experiments.stability import stability
 from pipeline.findings.experiments.bundle import FamilyRows
 from pipeline.vocabulary import Family
 
 __all__ = ["EXPERIMENTS"]
 
-EXPERIMENTS: Final[Mapping[Family, Callable[[Bench], FamilyRows]]] = {"sanity": sanity, "stability": stability}
+EXPERIMENTS: Final[Mapping[Family, Callable[[Bench], FamilyRows]]] = {
+    "sanity": sanity,
+    "shortcuts": shortcuts,
+    "stability": stability,
+}

@@ -9,11 +9,15 @@ from reports.wording import is_baseline, method
 
 _SANITY = "Whether the maps depend on the trained weights (randomisation of the model's weights)."
 _STABILITY = "Whether maps hold under noise, compression or shift."
+_SHORTCUTS = (
+    "Whether the model relies on shortcuts such as text markers, tubes, borders or the site. High overlap does not "
+    "rule that out."
+)
+_OTHER_CAUSES = (
+    "Whether the model relies on anything but the causes that were tested: anatomy, age, another disease, the site."
+)
 _STANDING = (
     "Whether the maps are faithful to the model (change of the output when marked pixels are removed).",
-    "Whether the model relies on shortcuts such as text markers, tubes, borders or the site. High overlap "
-    "does not "
-    "rule that out.",
     "Repeatability of maps across re-trained versions of the model.",
     "The work of people together with the model, and any benefit or harm to patients.",
 )
@@ -25,6 +29,7 @@ def build(context: Context) -> list[Flowable]:
     results = context.results
     tried = results.experiments
     gaps = [_SANITY] if tried.sanity is None else _without_weights(results)
+    gaps += [_SHORTCUTS if tried.shortcuts is None else _OTHER_CAUSES]
     gaps += [*_STANDING, *([_STABILITY] if tried.stability is None else [])]
     if not any(is_baseline(estimate.method) for estimate in results.estimates):
         gaps.append("In this run: baselines.")

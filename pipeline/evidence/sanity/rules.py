@@ -198,9 +198,19 @@ def _refuse_foreign(rows: SanityRows, settings: SanityConfig, chosen: Sequence[s
             expected = [(draw, study) for draw in range(draws) for study in studies]
             if own and [(row.draw, row.study) for row in own] != expected:
                 raise ValueError(f"{check} of {method} is not of the studies and draws that were chosen")
-        further = any(row.method == method and row.check != "repeatability" for row in rows.rows)
-        first = [row for row in rows.rows if (row.method, row.check) == (method, "repeatability")]
-        if further and not repeats(figure_of(method, "repeatability", first)):
-            raise ValueError(f"{method} does not repeat, and there are rows of what is done only after that")
+        _refuse_unordered(rows, method)
     if any(row.check == "weight_randomisation" for row in rows.rows) and rows.weights.redrawn < rows.weights.values:
         raise ValueError("weights were not drawn anew, and there are rows of it")
+
+
+def _refuse_unordered(rows: SanityRows, method: str) -> None:
+    """Refuse a map that was tried further although it does not repeat, or was not although nothing forbade it."""
+    own = [row for row in rows.rows if row.method == method]
+    done = {row.check for row in own}
+    tried = repeats(figure_of(method, "repeatability", [row for row in own if row.check == "repeatability"]))
+    if done - {"repeatability"} and not tried:
+        raise ValueError(f"{method} does not repeat, and there are rows of what is done only after that")
+    whole = 0 < rows.weights.values == rows.weights.redrawn
+    expected = {"shuffled_picture"} | ({"weight_randomisation"} if whole else set())
+    if tried and method not in rows.not_done and not expected <= done:
+        raise ValueError(f"{method} lacks a check, and nothing says why")

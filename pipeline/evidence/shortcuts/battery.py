@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evidence.shortcuts.change import Change, generator_of, painted_over
+from pipeline.evidence.shortcuts.change import ChangedStudy, generator_of, painted_over
 from pipeline.evidence.shortcuts.donors import choose_donors
 from pipeline.evidence.shortcuts.lesion import lesion_changes
 from pipeline.evidence.shortcuts.parts import find_parts, grown
@@ -52,7 +52,7 @@ def battery_rows(
 
 
 def _scored(
-    score: ScoreOfLabel, numbered: tuple[int, BatteryStudy], changes: Sequence[Change], batch: int
+    score: ScoreOfLabel, numbered: tuple[int, BatteryStudy], changes: Sequence[ChangedStudy], batch: int
 ) -> list[ShortcutRow]:
     """Return the rows of one study: its input and all that was made of it, shown to the model in batches."""
     number, study = numbered
@@ -73,7 +73,7 @@ def _scored(
     ]
 
 
-def _row(numbered: tuple[int, BatteryStudy], change: Change, answers: tuple[float | None, ...]) -> ShortcutRow:
+def _row(numbered: tuple[int, BatteryStudy], change: ChangedStudy, answers: tuple[float | None, ...]) -> ShortcutRow:
     """Return a row; ``answers`` are to the study as it is, changed, and changed by the control."""
     number, study = numbered
     failed = any(answer is not None and not math.isfinite(answer) for answer in answers)
@@ -90,21 +90,17 @@ def _row(numbered: tuple[int, BatteryStudy], change: Change, answers: tuple[floa
     )
 
 
-def _changes(own: DissectedStudy, donors: Donors, seeded: tuple[int, int]) -> Iterator[Change]:
+def _changes(own: DissectedStudy, donors: Donors, seeded: tuple[int, int]) -> Iterator[ChangedStudy]:
     for test in TRANSPLANTS:
         yield _transplanted(test, own, donors, seeded)
     parts = own.parts
     regions: dict[str, tuple[Region | str, Region]] = {
-        "body_marks": (_known(parts.body_marks), _free_body(own)),
-        "air_marks": (parts.air_marks, ~grown(parts.body, 1, own.study.ruler)),
+        "body_marks": (parts.body_marks, _free_body(own)),
+        "air_marks": (parts.air_marks, parts.outside),
         **{f"avoid:{name}": (mask, _same_tissue(own, mask)) for name, mask in own.study.avoid.items()},
     }
     for test, where in regions.items():
         yield painted_over(test, own, where, generator_of(*seeded, test))
-
-
-def _known(marks: Region | None) -> Region | str:
-    return "nobody outlined the lesion, which could be taken for a mark" if marks is None else marks
 
 
 def _free_body(own: DissectedStudy) -> Region:
@@ -124,13 +120,13 @@ def _same_tissue(own: DissectedStudy, region: Region) -> Region:
     return tissue if lesion is None else tissue & ~lesion
 
 
-def _transplanted(test: str, own: DissectedStudy, donors: Donors, seeded: tuple[int, int]) -> Change:
+def _transplanted(test: str, own: DissectedStudy, donors: Donors, seeded: tuple[int, int]) -> ChangedStudy:
     opposite, same = donors
     if opposite is None or same is None:
-        return Change(test, reason=NO_DONOR.format("opposite" if opposite is None else "same"))
+        return ChangedStudy(test, reason=NO_DONOR.format("opposite" if opposite is None else "same"))
     results = [TRANSPLANTS[test](own, donor, generator_of(*seeded, test)) for donor in (opposite, same)]
     reasons = [result for result in results if isinstance(result, str)]
     if reasons:
-        return Change(test, reason=reasons[0])
+        return ChangedStudy(test, reason=reasons[0])
     changed, control = (result for result in results if not isinstance(result, str))
-    return Change(test, changed, control)
+    return ChangedStudy(test, changed, control)

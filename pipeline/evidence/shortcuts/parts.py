@@ -10,31 +10,37 @@ from edt import edt as distance_transform
 from numpy.typing import NDArray
 from scipy.ndimage import (
     binary_dilation,
-    binary_erosion,
     binary_fill_holes,
     gaussian_filter,
     generate_binary_structure,
-    iterate_structure,
     white_tophat,
 )
 
 from pipeline.evidence.metrics.parts import pieces_of
 from pipeline.evidence.shortcuts.study import BatteryStudy, Ruler
-from pipeline.evidence.thresholds import threshold_of
 
-__all__ = ["Levels", "StudyParts", "find_parts", "grown"]
+__all__ = ["ANATOMY", "UNKNOWN_LESION", "Levels", "StudyParts", "find_parts", "grown"]
 
 Region = NDArray[np.bool_]
 Image = NDArray[np.float32]
 
+UNKNOWN_LESION = "nobody outlined the lesion, which could be taken for a mark"
+ANATOMY = "more than a tenth of the body is thin and bright: that is anatomy, and marks cannot be told from it"
+
+_SMOOTHED = 0.7  # units, before the body is looked for
+_HALO = 0.8  # units that the smoothing and the low threshold add to the body's outline
+_NECK = 3  # units: what hangs on the body by less than twice this is not of it
+_BODY_OF_SCALE = 0.12  # above the darkest voxels
 _BAND = 4  # units
 _BAND_LEAVES = 8  # of an axis, the band is at most one part at each end
 _MARK_DIAGONAL = 10.0  # units of the box that a mark does not hold; what holds it is anatomy
 _MARK_OF_SCALE = 0.14
 _MARK_OF_NOISE = 3.2
+_DENSE = 0.5  # of the way from air to body: what is less may be the soft edge of the skin
 _MARK_IN_AIR = 4  # units, the smallest mark outside the body
 _MARK_IN_BODY = 8
-_MARK_OF_BODY = 0.1  # the largest mark in it
+_WALL = 0.25  # of the way from the body's outline to its middle
+_MARKS_OF_BODY = 0.1  # all marks in it
 _MARK_SHARE = 0.03  # of the picture, the largest mark outside the body
 _BESIDE_LESION = 2  # units around a lesion that are left to it
 _OUTSIDE_SHARE = 0.01  # of the picture: with less there is no outside
@@ -65,7 +71,7 @@ class StudyParts:
         body: the body, holes filled; everything where the picture has no outside.
         band: the outer band of the field.
         air_marks: bright small pieces outside the body.
-        body_marks: bright thin pieces inside; None where they could be the lesion, which nobody outlined.
+        body_marks: bright thin pieces inside, or the reason why what is bright and thin there is not taken for a mark.
         levels: brightness of air and body, or of the body alone.
         body_levels: two quantiles of the body, for pairs of which only one has an outside.
         noise: standard deviation of the noise in the body and outside, for each channel.
@@ -75,7 +81,7 @@ class StudyParts:
     body: Region
     band: Region
     air_marks: Region
-    body_marks: Region | None
+    body_marks: Region | str
     levels: Levels
     body_levels: Levels
     noise: tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -94,7 +100,7 @@ def find_parts(study: BatteryStudy) -> StudyParts:
     body = _body(image, band, ruler)
     low, high = np.percentile(image, [1, 99])
     scale = float(high - low)
-    air_marks = _air_marks(image, body, scale, ruler)
+    air_marks = _air_marks(image, body, ruler)
     has_outside = not body.all()
     quiet = ~body & ~air_marks
     air = quiet & ~band if (quiet & ~band).any() else quiet
@@ -132,7 +138,11 @@ def _band(shape: tuple[int, ...], ruler: Ruler) -> Region:
 
 
 def _body(image: Image, band: Region, ruler: Ruler) -> Region:
-    """Return the body: found inside the band and continued into it, so that a frame is not taken for a body."""
+    """Return the body: what is brighter than air, found inside the band and continued into it.
+
+    So a frame is not taken for a body. The threshold lies just above the darkest voxels: lungs are body, even where
+    the wall around them is thin.
+    """
     box = tuple(
         slice(int(marked[0]), int(marked[-1]) + 1)
         for marked in (
@@ -140,15 +150,13 @@ def _body(image: Image, band: Region, ruler: Ruler) -> Region:
             for axis in range(image.ndim)
         )
     )
-    inner = gaussian_filter(image, ruler.sigmas(1))[box]
-    ordered = np.sort(np.minimum(inner, np.percentile(inner, 99)), axis=None)
-    if ordered[0] == ordered[-1]:
+    inner = gaussian_filter(image, ruler.sigmas(_SMOOTHED))[box]
+    low, high = np.percentile(inner, [2, 99])
+    if low == high:
         return np.ones(image.shape, bool)
-    cross = generate_binary_structure(image.ndim, 1)
-    bright = np.asarray(inner > threshold_of("otsu", ordered))
-    ball = iterate_structure(cross, max(1, round(min(ruler.steps))))
-    opened = binary_dilation(binary_erosion(bright, ball, border_value=1), ball)
-    pieces = pieces_of(opened if opened.any() else bright)
+    bright = _without_holes(np.asarray(inner > low + _BODY_OF_SCALE * (high - low)))
+    core = ~grown(~bright, _NECK + _HALO, ruler)
+    pieces = pieces_of(grown(core, _NECK, ruler) if core.any() else bright)
     filled = _without_holes(np.asarray(pieces.numbers == np.argmax(pieces.voxels)))
     reach = [(part.start, size - part.stop) for part, size in zip(box, image.shape, strict=True)]
     body = np.pad(filled, reach, mode="edge")
@@ -166,14 +174,15 @@ def _without_holes(part: Region) -> Region:
     return filled
 
 
-def _air_marks(image: Image, body: Region, scale: float, ruler: Ruler) -> Region:
+def _air_marks(image: Image, body: Region, ruler: Ruler) -> Region:
     """Return bright small pieces outside the body that do not touch the field's end, with their soft edges."""
-    clear = ~grown(body, 1, ruler)
+    clear = ~body
     if not clear.any():
         return np.zeros(image.shape, bool)
     level = float(np.median(image[clear]))
     spread = _OF_MAD * float(np.median(np.abs(image[clear] - level)))
-    pieces = pieces_of(clear & (image > level + max(_MARK_OF_SCALE * scale, _MARK_OF_NOISE * spread)))
+    dense = _DENSE * (float(np.median(image[body])) - level)
+    pieces = pieces_of(clear & (image > level + max(dense, _MARK_OF_NOISE * spread)))
     small = (pieces.voxels >= ruler.count(_MARK_IN_AIR)) & (pieces.voxels <= _MARK_SHARE * image.size)
     small[_at_the_end(pieces.numbers)] = False
     small[0] = False
@@ -190,22 +199,33 @@ def _at_the_end(numbers: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.unique(np.concatenate([end.ravel() for end in ends])) if ends else np.zeros(0, np.int32)
 
 
-def _body_marks(study: BatteryStudy, image: Image, inside: Region, scale: float, ruler: Ruler) -> Region | None:
-    """Return thin bright pieces of the body that are not of the lesion; None where the lesion is not known."""
+def _body_marks(study: BatteryStudy, image: Image, inside: Region, scale: float, ruler: Ruler) -> Region | str:
+    """Return thin bright pieces of the body that are not of the lesion, or why there are none that are marks."""
     if study.positive and study.lesion is None:
-        return None
-    for_anatomy = inside
+        return UNKNOWN_LESION
+    candidates = _deep(inside, ruler)
     if study.lesion is not None and study.lesion.any():
-        for_anatomy = inside & ~grown(study.lesion, _BESIDE_LESION, ruler)
-    if not for_anatomy.any():
-        return for_anatomy
+        candidates &= ~grown(study.lesion, _BESIDE_LESION, ruler)
+    if not candidates.any():
+        return candidates
     box = ruler.voxels(_MARK_DIAGONAL / np.sqrt(image.ndim))  # 7 in pictures, 6 in volumes
     raised = white_tophat(image, size=tuple(width if width % 2 else width - 1 for width in box))
     noise = float(_noise(image[None], inside)[0])
-    pieces = pieces_of(for_anatomy & (raised > max(_MARK_OF_SCALE * scale, _MARK_OF_NOISE * noise)))
-    large = (pieces.voxels >= ruler.count(_MARK_IN_BODY)) & (pieces.voxels <= _MARK_OF_BODY * inside.sum())
+    thin = candidates & (raised > max(_MARK_OF_SCALE * scale, _MARK_OF_NOISE * noise))
+    if thin.sum() > _MARKS_OF_BODY * inside.sum():
+        return ANATOMY
+    pieces = pieces_of(thin)
+    large = pieces.voxels >= ruler.count(_MARK_IN_BODY)
     large[0] = False
-    return _with_soft_edge(large[pieces.numbers]) & for_anatomy
+    return _with_soft_edge(large[pieces.numbers]) & candidates
+
+
+def _deep(body: Region, ruler: Ruler) -> Region:
+    """Return the body without its wall, which is thin and bright in itself: a quarter of the way to its middle."""
+    if body.all() or not body.any():
+        return body.copy()
+    depth = distance_transform(body, anisotropy=tuple(1 / step for step in ruler.steps))
+    return np.asarray(depth > _WALL * depth.max())
 
 
 def _noise(x: Image, where: Region) -> NDArray[np.float64]:

@@ -5,7 +5,13 @@ properties of the picture: no scanner and no site is named. Where nothing is nam
 been is; "no shortcut" is never said.
 """
 
-from pipeline.findings.experiments.shortcuts import CAUSES, LesionNumbers, ShortcutFinding, ShortcutTest, TurnedAnswers
+from pipeline.findings.experiments.shortcuts import (
+    LesionNumbers,
+    ShortcutFinding,
+    ShortcutTest,
+    TurnedAnswers,
+    cause_words,
+)
 
 __all__ = ["sentences_of"]
 
@@ -62,13 +68,13 @@ def _control(name: str) -> str:
 
 
 def _called(name: str) -> str:
-    return f"the regions marked {name.removeprefix('avoid:')!r}" if name.startswith("avoid:") else f"the {CAUSES[name]}"
+    return cause_words(name) if name.startswith("avoid:") else f"the {cause_words(name)}"
 
 
 def _nothing(finding: ShortcutFinding, minimum_effect: float) -> str:
     tested = [test for test in finding.tests if test.effect is not None]
     bound = max(minimum_effect, finding.smallest or 0.0)
-    causes = ", ".join(CAUSES.get(test.test, test.test) for test in tested)
+    causes = ", ".join(cause_words(test.test) for test in tested)
     return (
         f"No reliance above {_percent(bound)} of the distance between the classes was found for the "
         f"{len(tested)} causes tested: {causes}."
@@ -111,7 +117,7 @@ def _most(turned: TurnedAnswers | None) -> bool:
 
 
 def _not_done(test: ShortcutTest) -> str:
-    return f"Not tested: {CAUSES.get(test.test, test.test)} ({test.reason})."
+    return f"Not tested: {cause_words(test.test)} ({test.reason})."
 
 
 def _is_against(test: ShortcutTest, minimum_effect: float) -> bool:

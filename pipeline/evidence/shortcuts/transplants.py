@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from pipeline.evidence.shortcuts.parts import Levels, StudyParts, grown
+from pipeline.evidence.shortcuts.parts import Levels, StudyParts
 from pipeline.evidence.shortcuts.study import BatteryStudy
 from pipeline.evidence.shortcuts.texture import noise_spectrum, with_noise_of
 
@@ -92,7 +92,7 @@ def _outside(own: DissectedStudy, donor: DissectedStudy, rng: np.random.Generato
 
 
 def _outside_both(own: DissectedStudy, donor: DissectedStudy) -> NDArray[np.bool_]:
-    return ~grown(own.parts.body | donor.parts.body, 1, own.study.ruler)
+    return own.parts.outside & donor.parts.outside
 
 
 def _lesions(own: DissectedStudy, donor: DissectedStudy) -> NDArray[np.bool_]:

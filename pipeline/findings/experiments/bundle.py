@@ -10,6 +10,7 @@ from pipeline.errors import OutputError
 from pipeline.files import written
 from pipeline.findings.experiments.check import CheckFinding
 from pipeline.findings.experiments.sanity import SanityFindings, SanityRows
+from pipeline.findings.experiments.shortcuts import ShortcutFindings, ShortcutRows
 from pipeline.findings.experiments.stability import StabilityFindings, StabilityRows
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.vocabulary import CHECKS, Family
@@ -25,15 +26,20 @@ __all__ = [
     "write_experiment",
 ]
 
-FamilyRows = SanityRows | StabilityRows
+FamilyRows = SanityRows | ShortcutRows | StabilityRows
 
-ROWS: Final[Mapping[Family, type[FamilyRows]]] = {"sanity": SanityRows, "stability": StabilityRows}
+ROWS: Final[Mapping[Family, type[FamilyRows]]] = {
+    "sanity": SanityRows,
+    "shortcuts": ShortcutRows,
+    "stability": StabilityRows,
+}
 
 
 class ExperimentRows(FrozenModel):
     """What the experiments of a run saw; None for a family that it was not asked for."""
 
     sanity: SanityRows | None = None
+    shortcuts: ShortcutRows | None = None
     stability: StabilityRows | None = None
 
 
@@ -45,11 +51,12 @@ class ExperimentFindings(FrozenModel):
     """What follows from them; None for a family that was not asked for."""
 
     sanity: SanityFindings | None = None
+    shortcuts: ShortcutFindings | None = None
     stability: StabilityFindings | None = None
 
     def checks(self) -> Iterator[CheckFinding]:
         """Yield the answers of all checks."""
-        for family in (self.sanity, self.stability):
+        for family in (self.sanity, self.shortcuts, self.stability):
             if family is not None:
                 yield from family.checks
 

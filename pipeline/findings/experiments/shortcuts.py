@@ -1,11 +1,24 @@
 """What a classifier leans on beside the lesion: the answers to changed studies, the tests on them, the causes named."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
+from pipeline.findings.experiments.check import CheckFinding
 from pipeline.findings.frozen_model import FrozenModel
 
-__all__ = ["CAUSES", "LesionNumbers", "ShortcutFinding", "ShortcutRow", "ShortcutTest", "TurnedAnswers"]
+__all__ = [
+    "CAUSES",
+    "LabelRows",
+    "LabelShortcuts",
+    "LesionNumbers",
+    "ShortcutFinding",
+    "ShortcutFindings",
+    "ShortcutRow",
+    "ShortcutRows",
+    "ShortcutTest",
+    "TurnedAnswers",
+    "cause_words",
+]
 
 CAUSES: Final[Mapping[str, str]] = {
     "border": "the border of the picture",
@@ -17,6 +30,11 @@ CAUSES: Final[Mapping[str, str]] = {
     "air_marks": "small bright marks outside the body",
 }
 """The seven causes that are tested, with what each is called; a region to avoid adds ``avoid:<name>``."""
+
+
+def cause_words(test: str) -> str:
+    """Return what a tested cause is called within a sentence; of a region to avoid, its name."""
+    return CAUSES.get(test, f"the regions marked {test.removeprefix('avoid:')!r}")
 
 
 class ShortcutRow(FrozenModel):
@@ -116,4 +134,53 @@ class ShortcutFinding(FrozenModel):
     positives: int = 0
     negatives: int = 0
     patients: int = 0
+    forwards: int = 0
+
+
+class LabelRows(FrozenModel):
+    """The rows of one label; ``studies`` (pseudonyms) are those that the rows count, in their order."""
+
+    label: str
+    studies: tuple[str, ...]
+    rows: tuple[ShortcutRow, ...]
+
+
+class ShortcutRows(FrozenModel):
+    """What was seen, label by label, of the studies that have a reference.
+
+    ``failures`` go from a chosen study that could not be read or prepared to the reason, ``unlabelled`` are those whose
+    truth nobody knows. ``not_done`` says why the battery was broken off; ``forwards`` counts what the model was shown.
+    """
+
+    family: Literal["shortcuts"] = "shortcuts"
+    seed: int
+    labels: tuple[LabelRows, ...]
+    failures: Mapping[str, str] = {}
+    unlabelled: tuple[str, ...] = ()
+    not_done: str | None = None
+    forwards: int = 0
+
+
+class LabelShortcuts(FrozenModel):
+    """What follows for one label: the finding, and the studies whose mask the model does not need.
+
+    In ``not_needed`` (pseudonyms) of ``masked`` studies, painting over the lesion moved the score by less than the
+    locked share of the distance between the classes.
+    """
+
+    label: str
+    finding: ShortcutFinding
+    masked: int = 0
+    not_needed: tuple[str, ...] = ()
+
+
+class ShortcutFindings(FrozenModel):
+    """What follows: a finding for each label, and an answer for the model. ``asked`` counts the chosen studies."""
+
+    checks: tuple[CheckFinding, ...]
+    labels: tuple[LabelShortcuts, ...]
+    asked: int
+    failures: Mapping[str, str] = {}
+    unlabelled: int = 0
+    not_done: str | None = None
     forwards: int = 0

@@ -155,14 +155,14 @@ def pictures(number: int = 8, axes: int = 2, size: int = 32) -> tuple[ChosenStud
     return tuple(studies)
 
 
-def bench_of(auditor, network, methods, family="sanity", studies=None, **settings):
+def bench_of(auditor, network, methods, family="sanity", studies=None, layer="trunk.5", **settings):
     """Return a bench of an opened auditor with another network, these methods and planted pictures."""
     config = auditor.config
     explain = config.explain.model_copy(update={"methods": tuple(methods)})
     experiments = ExperimentsConfig.model_validate({family: settings})
     config = config.model_copy(update={"explain": explain, "experiments": experiments})
     loaded = replace(auditor.loaded, network=network.eval())
-    changed = replace(auditor, config=config, model=loaded, layers=("trunk.5",), one_by_one=False)
+    changed = replace(auditor, config=config, model=loaded, layers=(layer,), one_by_one=False)
     given = pictures() if studies is None else studies
     cells = tuple(size // 2 for size in given[0].x.shape[1:]) if given else (16, 16)
     return PlantedBench(changed, family, (), cells, planted=given)

@@ -131,6 +131,7 @@ class PackedLinear(nn.Module):
         self._packed_params = object()
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 def test_quantised_and_scripted_modules_are_not_drawn():
     with redrawn(nn.Sequential(nn.Linear(10, 10), PackedLinear()), 987654321) as weights:
         pass

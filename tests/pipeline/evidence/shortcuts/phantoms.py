@@ -23,17 +23,25 @@ class Phantom:
     carries: bool
 
 
+def _axes(shape):
+    return np.meshgrid(*(np.arange(size) - (size - 1) / 2 for size in shape), indexing="ij")
+
+
+def _radius(axes, half):
+    """Return the distance from the body's centre as a share of its radius."""
+    sizes = (0.62, 0.68) if len(axes) == 2 else (0.56, 0.60, 0.56)
+    return np.sqrt(sum((axis / (half * size)) ** 2 for axis, size in zip(axes, sizes, strict=True)))
+
+
 def draw(rng, shape, *, positive, kind, carries, patient):
     """Draw one study; ``kind`` is None or the shortcut that it bears when ``carries``."""
-    axes = np.meshgrid(*(np.arange(size) - (size - 1) / 2 for size in shape), indexing="ij")
-    half = min(shape) / 2
+    axes, half = _axes(shape), min(shape) / 2
     jitter = rng.normal(0, 0.03 * half, len(shape))
     if kind == "position" and carries:
         jitter[0] += 0.2 * half
     axes = [axis - offset for axis, offset in zip(axes, jitter, strict=True)]
-    sizes = (0.62, 0.68) if len(shape) == 2 else (0.56, 0.60, 0.56)
-    radius = np.sqrt(sum((axis / (half * size)) ** 2 for axis, size in zip(axes, sizes, strict=True)))
-    organ = np.sqrt(sum((axis / (half * (sizes[0] - 0.2))) ** 2 for axis in axes))
+    radius = _radius(axes, half)
+    organ = np.sqrt(sum((axis / (half * (0.42 if len(shape) == 2 else 0.36))) ** 2 for axis in axes))
     image = AIR + (BODY - AIR) * (radius < 1) + (ORGAN - BODY) * (organ < 1)
     lesion = np.zeros(shape, bool)
     if positive:
@@ -53,10 +61,10 @@ def draw(rng, shape, *, positive, kind, carries, patient):
     if kind == "air_marks" and carries:
         corner = tuple(slice(max(5, size // 10), max(5, size // 10) + (5 if size > 40 else 3)) for size in shape)
         image[corner] = 0.95
-    if kind == "outside" and carries:  # a pad beside the body: too large for a mark, too far in for the border
-        pad = np.zeros(shape, bool)
-        pad[(*(slice(5, -5) for _ in shape[:-1]), slice(-4 - max(4, shape[-1] // 12), -4))] = True
-        image = image + 0.35 * (pad & (radius > (1.1 if len(shape) == 2 else 1.45)))
+    if kind == "outside" and carries:  # half a shell around the body: too large for a mark, too far in for the border
+        image = image + (0.35 if len(shape) == 2 else 0.08) * _shell(
+            radius, axes[0]
+        )  # near a body of few voxels: faint
     if kind == "border" and carries:
         frame = np.ones(shape, bool)
         frame[tuple(slice(3, -3) for _ in shape)] = False
@@ -65,9 +73,17 @@ def draw(rng, shape, *, positive, kind, carries, patient):
     return Phantom(study, carries)
 
 
+def _shell(radius, axis):
+    """Return a thin half shell a little way off the body, inside the border."""
+    inner = np.zeros(radius.shape, bool)
+    inner[tuple(slice(5, -5) for _ in radius.shape)] = True
+    low, high = (1.2, 1.4) if radius.ndim == 2 else (1.4, 1.6)
+    return inner & (radius > low) & (radius < high) & (axis > 0)
+
+
 def _tube(axes, half):
     """Return a short straight line at the body's side, in volumes in the middle plane."""
-    inside = np.abs(axes[1] - 0.46 * half) < 1.1
+    inside = np.abs(axes[1] - (0.46 if len(axes) == 2 else 0.40) * half) < 1.1
     if len(axes) == 3:
         inside = inside & (np.abs(axes[2]) < 1.1)
     return inside & (np.abs(axes[0]) < 0.3 * half)
@@ -100,7 +116,8 @@ def _border(image):
 
 
 def _outside(image):
-    return image[..., -4 - max(4, image.shape[-1] // 12) : -4].mean()
+    axes, half = _axes(image.shape), min(image.shape) / 2
+    return image[_shell(_radius(axes, half), axes[0])].mean()
 
 
 def _texture(image):
@@ -119,7 +136,7 @@ def _position(image):
 
 def _tube_side(image):
     half = min(image.shape) / 2
-    across = (image.shape[1] - 1) / 2 + 0.46 * half
+    across = (image.shape[1] - 1) / 2 + (0.46 if image.ndim == 2 else 0.40) * half
     side = np.take(image, range(int(across) - 3, int(across) + 5), axis=1)
     return np.clip(side - 0.7, 0, None).mean()
 
