@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from pipeline.evidence.shortcuts.parts import Levels, StudyParts
+from pipeline.evidence.shortcuts.parts import Levels, StudyParts, grown
 from pipeline.evidence.shortcuts.study import BatteryStudy
 from pipeline.evidence.shortcuts.texture import noise_spectrum, with_noise_of
 
