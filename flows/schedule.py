@@ -4,6 +4,7 @@ What was missed while nobody served is skipped, not made up for: an audit looks 
 """
 
 import asyncio
+import multiprocessing
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -150,8 +151,8 @@ async def _wind_down(client: PrefectClient, deployment: UUID, audits: Path) -> N
     """Let nothing new begin, ask the run under way to end after its shard, and wait until it has."""
     await client.pause_deployment(deployment)
     request_stop(audits)
-    while is_held(audits) or await _under_way(client, deployment):
-        await asyncio.sleep(_LOOK_SECONDS)
+    while is_held(audits) or await _under_way(client, deployment) or multiprocessing.active_children():
+        await asyncio.sleep(_LOOK_SECONDS)  # a process that has said how it ended is not to be killed on its way out
 
 
 async def _under_way(client: PrefectClient, deployment: UUID) -> bool:
