@@ -83,7 +83,7 @@ MUTANTS: list[Mutant] = [
         "pipeline/verify/conclusions.py",
         ("    if place is not None:", "    if False:"),
         ("return None if (type(expected), expected) == (type(actual), actual) else place", "return None"),
-        ("if not _holds(path, per_study_csv(audits, run.spec.metrics)):", "if False:"),
+        ("if not _holds(path, per_study_csv(audits, run.spec.metrics, columns_of(audits))):", "if False:"),
         ("    if groups != run.results.equivalent_methods:", "    if False:"),
         ("        if name is not None and name not in pictures:", "        if False:"),
         ('if case.panels not in (None, f"cases/{case.study}.npz"):', "if False:"),
