@@ -183,6 +183,7 @@ class RowMaker:
     """Makes rows that share what is equal: names, references, keys, values of columns."""
 
     _same: dict[Hashable, Hashable] = field(default_factory=dict)
+    _mappings: dict[tuple[tuple[str, ...], tuple[str, ...]], Mapping[str, str]] = field(default_factory=dict)
 
     def row_of(self, audit: StudyAudit) -> BriefStudy:
         """Return a study's row."""
@@ -215,7 +216,8 @@ class RowMaker:
         return _SharedKeys(self._shared(tuple(values)), tuple(values.values()))
 
     def _texts(self, values: Mapping[str, str]) -> Mapping[str, str]:
-        return _SharedKeys(self._shared(tuple(values)), self._shared(tuple(map(self._shared, values.values()))))
+        texts = self._shared(tuple(values)), self._shared(tuple(map(self._shared, values.values())))
+        return self._mappings.setdefault(texts, _SharedKeys(*texts))
 
     def _input(self, shown: ShownInput | None) -> ShownInput | None:
         if shown is None:

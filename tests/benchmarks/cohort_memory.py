@@ -30,7 +30,7 @@ from pipeline.conclusions.per_study_csv import columns_of, per_study_csv
 from pipeline.evidence.metrics.registry import METRICS as KNOWN
 from pipeline.findings.facts import Provenance
 from pipeline.findings.localisation.curves import CURVE_SHARES, RegionCounts
-from pipeline.findings.plotted.shares import RegionShares
+from pipeline.findings.plotted.shares import RegionShares, ShareRegion
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.scores import MapPeak, MapScores, Score
 from pipeline.findings.shards import write_shard
@@ -44,11 +44,13 @@ SIZES, SHARD = (2_000, 20_000), 500
 METRICS = ("iou", "dice", "hit_rate", "energy_in_mask", "average_precision")
 MAPS = ("gradcam", "hirescam", "layercam", "gradcampp", "xgradcam", "eigencam", "scorecam", "ablationcam")
 PLACES = {(name, "layer"): "map" for name in MAPS}
+REGIONS: tuple[ShareRegion, ...] = ("lesion", "body", "surface", "outside", "border")
 RECIPES = Recipes("study", "masks", PLACES, dict.fromkeys(PLACES, "scores"))
 
 
 def _map(number: int, method: str) -> MapScores:
-    region = tuple(int(40_000 * (1 - share)) + number for share in CURVE_SHARES)
+    generator = np.random.default_rng([number, MAPS.index(method)])
+    region = tuple(sorted(generator.integers(0, 60_000, len(CURVE_SHARES)).tolist(), reverse=True))
     return MapScores(
         target="lesion",
         method=method,
@@ -71,8 +73,13 @@ def _map(number: int, method: str) -> MapScores:
         counts=RegionCounts(
             region=region, common=tuple(count // 3 for count in region), mask=15_000, visible=15_000, seen=200_000
         ),
-        shares=RegionShares(evidence={"lesion": 0.25, "body": 0.75}, voxels={"lesion": 0.02, "body": 0.98}),
+        shares=RegionShares(evidence=_parts(generator), voxels=_parts(generator)),
     )
+
+
+def _parts(generator: np.random.Generator) -> dict[ShareRegion, float]:
+    drawn: list[float] = generator.dirichlet(np.ones(len(REGIONS))).tolist()
+    return dict(zip(REGIONS, drawn, strict=True))
 
 
 def study(number: int) -> StudyAudit:

@@ -1,8 +1,10 @@
-"""Rows of numbers about a cohort's maps, gathered study by study: as many bytes as the numbers need, and no objects."""
+"""Rows of numbers about a cohort's maps, gathered study by study: few bytes a number, and no objects."""
 
+import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +27,7 @@ class RowsOfMap:
     studies: "array[int]" = field(default_factory=lambda: array("i"))
     places: "array[int]" = field(default_factory=lambda: array("H"))
     _pending: list[Sequence[float]] = field(default_factory=list)
-    _blocks: list[NDArray[np.generic]] = field(default_factory=list)
+    _blocks: list[tuple[bytes, np.dtype[Any], tuple[int, ...]]] = field(default_factory=list)
 
     def put(self, study: int, place: int, row: Sequence[float]) -> None:
         """Add a row."""
@@ -39,14 +41,16 @@ class RowsOfMap:
         rows = np.array(self._pending)
         if rows.dtype.kind in "iu":
             rows = rows.astype(np.min_scalar_type(rows.max()) if rows.min() >= 0 else np.int64)
-        self._blocks.append(rows)
+        # column by column: what stands below each other is alike, and most of its bytes are the same
+        self._blocks.append((zlib.compress(rows.tobytes(order="F"), level=1), rows.dtype, rows.shape))
         self._pending.clear()
 
     def blocks(self) -> Iterator[NDArray[np.generic]]:
         """Yield the rows, some at a time, as they were added."""
         if self._pending:
             self._pack()
-        yield from self._blocks
+        for packed, dtype, shape in self._blocks:
+            yield np.frombuffer(zlib.decompress(packed), dtype=dtype).reshape(shape, order="F")
 
     def numbers(self) -> NDArray[np.intp]:
         """Return the study's number of each row."""
