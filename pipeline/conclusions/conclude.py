@@ -6,27 +6,34 @@ from dataclasses import dataclass, field
 
 from pipeline.conclusions.choose_cases import choose_cases
 from pipeline.conclusions.cohort_table import cohort_table
-from pipeline.conclusions.gathered import GatheredCohort, MapCounts, findings_of, gather
+from pipeline.conclusions.experiments import experiment_findings, with_checks
+from pipeline.conclusions.gathered import GatheredCohort, ListedAudits, MapCounts, Records, findings_of, gather
 from pipeline.conclusions.input_summary import summarised
+from pipeline.conclusions.needed_masks import with_overlap
 from pipeline.conclusions.tuned import tuned_of
 from pipeline.conclusions.whereabouts import wrong_answers
 from pipeline.config import AuditConfig, TunedConfig
 from pipeline.evidence.answers import why_answers_are_not_judged
+from pipeline.evidence.cohort.answer_differences import answer_differences
 from pipeline.evidence.cohort.classifier import classification
 from pipeline.evidence.cohort.confusion import confusion_matrix
 from pipeline.evidence.cohort.estimating import Bootstrap, StatedBounds
 from pipeline.evidence.cohort.group_differences import group_differences
+from pipeline.evidence.cohort.leakage import leakage
 from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.summary import agreements, estimates, flow_of
 from pipeline.evidence.columns.grouped import Groups, group_means
 from pipeline.evidence.experts import AGREEMENT_SCALES
 from pipeline.evidence.localisation.lesion_strata import LesionCohort, lesion_estimates, lesion_trends
 from pipeline.evidence.localisation.unaligned import unaligned_estimates
+from pipeline.evidence.metrics.avoided import is_avoided
+from pipeline.evidence.plotted.avoided_shares import avoided_shares
 from pipeline.evidence.plotted.label_plots import CellMap, answer_counts, label_plots
 from pipeline.evidence.verdicts.criteria import Cohort, judge_all
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.context.changes import RunChange
 from pipeline.findings.estimates import Estimate
+from pipeline.findings.experiments.bundle import NO_ROWS, ExperimentFindings, ExperimentRows
 from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Provenance
 from pipeline.findings.plotted.classifier import LabelPlots
 from pipeline.findings.plotted.differences import GroupDifference
@@ -81,39 +88,57 @@ def _with_bounds(results: Results) -> Iterator[Estimate]:
         yield from (part.estimate for part in verdict.parts)
 
 
-def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAudit], shown: Shown) -> Results:
-    """Draw a run's conclusions from the records of all its studies, in the order of ``members``."""
-    cohort = gather(spec, members, audits)
-    chosen = {study for study, _ in chosen_cases(spec, cohort)[0]}
-    return conclusions(spec, members, cohort, {audit.study: audit for audit in audits if audit.study in chosen}, shown)
+def conclude(
+    spec: RunSpec,
+    members: Sequence[Member],
+    audits: Sequence[StudyAudit],
+    shown: Shown,
+    rows: ExperimentRows = NO_ROWS,
+) -> Results:
+    """Draw a run's conclusions from the records of all its studies, in the order of ``members``.
+
+    ``rows`` are those of its experiments.
+
+    Raises:
+        ValueError: when records or rows hold what no run writes.
+    """
+    return conclusions(spec, members, gather(spec, members, audits), ListedAudits(audits), shown, rows)
 
 
 def conclusions(
     spec: RunSpec,
     members: Sequence[Member],
     gathered: GatheredCohort,
-    cases: Mapping[str, StudyAudit],
+    records: Records,
     shown: Shown,
+    rows: ExperimentRows = NO_ROWS,
 ) -> Results:
-    """Draw a run's conclusions from what was gathered of its studies; ``cases`` are the records of those shown."""
+    """Draw a run's conclusions from what was gathered of its studies; ``records`` are these, to be read again.
+
+    Raises:
+        ValueError: when records or rows hold what no run writes.
+    """
     config = spec.config
     bootstrap = Bootstrap(config.run.replicates, config.run.seed, stated=shown.stated)
     scales = {facts.name: MetricScale.of(facts) for facts in spec.metrics}
     seen = {member.study: member.first_seen for member in members} if spec.lock.open_cohort else None
     studies, negative = gathered.studies, config.model.negative_label
     cohort = Cohort(gathered.units, studies, findings_of(config), scales, seen, config.baselines, negative)
-    entries, rule = _cases(spec, gathered, cases, shown)
+    entries, rule = _cases(spec, gathered, records, shown)
     plots = () if config.model.kind == "regression" else _label_plots(config, cohort, entries, bootstrap)
+    experiments = with_overlap(experiment_findings(spec, rows), records, [facts.name for facts in spec.metrics])
     fields: dict[str, object] = {
         **_stated(spec, shown),
         **_of_studies(spec, members, gathered, shown),
         **_of_classifier(config, cohort, bootstrap),
         **_of_maps(config, cohort, gathered, bootstrap),
-        **_of_verdicts(config, cohort, bootstrap),
+        **_of_verdicts(config, cohort, experiments, bootstrap),
         "cases": entries,
         "case_rule": rule,
         "label_plots": plots,
+        "avoided": avoided_shares(list(records)) if gathered.parts.maps.any_avoided else (),
         "tuned": tuned_of(spec, members, gathered.tuning),
+        "experiments": experiments,
     }
     return Results.model_validate(fields)
 
@@ -159,6 +184,7 @@ def _of_studies(spec: RunSpec, members: Sequence[Member], gathered: GatheredCoho
         "compared": Compared(mapped=maps.mapped, studies=maps.scored, patients=len(maps.patients_scored)),
         "cohort_facts": _cohort_facts(studies, config.model.negative_label),
         "cohort_table": cohort_table(studies),
+        "leakage": leakage(studies),
         "answer_counts": answer_counts(studies) if calls_labels else (),
         "whereabouts": gathered.parts.peaks.whereabouts(calls_labels=calls_labels),
         "wrong_answers": wrong_answers(studies),
@@ -173,6 +199,9 @@ def _of_classifier(config: AuditConfig, cohort: Cohort, bootstrap: Bootstrap) ->
     return {
         "classification": (
             _not_a_classifier() if is_regression else classification(cohort.audits, cohort.labels, bootstrap)
+        ),
+        "answer_differences": (
+            () if is_regression else answer_differences(cohort.audits, cohort.labels, bootstrap.confidence)
         ),
         "confusion": _confusion(config, cohort, bootstrap),
     }
@@ -195,8 +224,10 @@ def _of_maps(config: AuditConfig, cohort: Cohort, gathered: GatheredCohort, boot
     }
 
 
-def _of_verdicts(config: AuditConfig, cohort: Cohort, bootstrap: Bootstrap) -> dict[str, object]:
-    verdicts = judge_all(config.criteria, cohort, bootstrap)
+def _of_verdicts(
+    config: AuditConfig, cohort: Cohort, experiments: ExperimentFindings, bootstrap: Bootstrap
+) -> dict[str, object]:
+    verdicts = with_checks(config, judge_all(config.metric_criteria, cohort, bootstrap), experiments)
     tally = Counter(verdict.answer for verdict in verdicts)
     return {"verdicts": verdicts, "answers": {answer: tally[answer] for answer in ANSWERS if tally[answer]}}
 
@@ -224,7 +255,9 @@ def _label_plots(
     config: AuditConfig, cohort: Cohort, cases: Sequence[CaseEntry], bootstrap: Bootstrap
 ) -> tuple[LabelPlots, ...]:
     """Return what is drawn of each label; its cells tell of the map of which hits are asked, or that ranks."""
-    hits = [criterion.method for criterion in config.criteria if criterion.metric == "hit_rate" and criterion.method]
+    hits = [
+        criterion.method for criterion in config.metric_criteria if criterion.metric == "hit_rate" and criterion.method
+    ]
     method = [*hits, _primary(config, list(cohort.scales))[1]][0]
     shown = frozenset(case.study for case in cases if case.panels is not None)
     cell_map = CellMap(method, cohort.scales.get("hit_rate"), shown)
@@ -236,9 +269,9 @@ def _group_differences(config: AuditConfig, cohort: Cohort, bootstrap: Bootstrap
 
     Every further metric would be a further chance to see a difference where there is none.
     """
-    asked = [(criterion.metric, criterion.method) for criterion in config.criteria if criterion.method is not None] or [
-        _primary(config, list(cohort.scales))
-    ]
+    asked = [
+        (criterion.metric, criterion.method) for criterion in config.metric_criteria if criterion.method is not None
+    ] or [_primary(config, list(cohort.scales))]
     pairs = [(method, cohort.scales[metric]) for metric, method in dict.fromkeys(asked)]
     return group_differences(cohort.units, pairs, bootstrap.confidence)
 
@@ -279,15 +312,23 @@ def chosen_cases(spec: RunSpec, gathered: GatheredCohort) -> tuple[list[tuple[st
 
 
 def _cases(
-    spec: RunSpec, gathered: GatheredCohort, records: Mapping[str, StudyAudit], shown: Shown
+    spec: RunSpec, gathered: GatheredCohort, records: Records, shown: Shown
 ) -> tuple[tuple[CaseEntry, ...], str]:
     chosen, rule = chosen_cases(spec, gathered)
-    entries = []
+    known, entries = records.of({study for study, _ in chosen}), []
     for study, why in chosen:
         panels, note, picture = shown.cases.get(study, (None, None, None))
-        entry = CaseEntry(study=study, rule=why, panels=panels, note=note, picture=picture, audit=records[study])
+        audit = _without_sketch(known[study])
+        entry = CaseEntry(study=study, rule=why, panels=panels, note=note, picture=picture, audit=audit)
         entries.append(entry)
     return tuple(entries), rule
+
+
+def _without_sketch(audit: StudyAudit) -> StudyAudit:
+    """Return a study as results show it: what tells copies is a picture in small, and stays in the rows."""
+    if audit.model_input is None:
+        return audit
+    return audit.model_copy(update={"model_input": audit.model_input.model_copy(update={"sketch": ""})})
 
 
 def _inputs(studies: Sequence[StudyFacts], shown: Shown) -> InputSummary | None:
@@ -381,10 +422,10 @@ def _apart(column: str) -> str:
 
 def _primary(config: AuditConfig, measured: Sequence[str]) -> tuple[str, str]:
     """Return the metric and map that rank the cases: those of the first criterion about a map, or the first of each."""
-    for criterion in config.criteria:
-        if criterion.method is not None and criterion.metric != "hit_rate":
+    for criterion in config.metric_criteria:
+        if criterion.method is not None and criterion.metric != "hit_rate" and not is_avoided(criterion.metric):
             return criterion.metric, criterion.method
-    return measured[0], config.explain.methods[0]
+    return next(name for name in measured if not is_avoided(name)), config.explain.methods[0]
 
 
 def _scores(gathered: GatheredCohort, method: str, metric: str) -> dict[str, float]:

@@ -4,10 +4,10 @@ What grows with the cohort are columns of numbers and a row of shared names for 
 of studies that were not analysed and of those on whom thresholds are tuned.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Literal, Protocol
 
 from pipeline.conclusions.equivalent_maps import mapped_places
 from pipeline.conclusions.tuned import who_tunes
@@ -26,7 +26,30 @@ from pipeline.findings.brief_study import BriefStudy, RowMaker
 from pipeline.findings.spec import Member, RunSpec
 from pipeline.findings.study_audit import MethodAtLayer, RefusedMask, StudyAudit
 
-__all__ = ["GatheredCohort", "MapCounts", "Parts", "findings_of", "gather"]
+__all__ = ["GatheredCohort", "ListedAudits", "MapCounts", "Parts", "Records", "findings_of", "gather"]
+
+
+class Records(Protocol):
+    """The records of a run's studies, in the order of its members, which can be gone through again."""
+
+    def __iter__(self) -> Iterator[StudyAudit]: ...
+
+    def of(self, studies: Collection[str]) -> Mapping[str, StudyAudit]:
+        """Return the records of some studies."""
+
+
+@dataclass(frozen=True)
+class ListedAudits:
+    """Records that are all in memory."""
+
+    audits: Sequence[StudyAudit]
+
+    def __iter__(self) -> Iterator[StudyAudit]:
+        return iter(self.audits)
+
+    def of(self, studies: Collection[str]) -> dict[str, StudyAudit]:
+        """Return the records of some studies."""
+        return {audit.study: audit for audit in self.audits if audit.study in studies}
 
 
 @dataclass
@@ -44,6 +67,7 @@ class MapCounts:
     scored: int = 0
     patients_scored: set[str] = field(default_factory=set)
     cells: dict[tuple[str | None, int], list[tuple[float, float]]] = field(default_factory=dict)
+    any_avoided: bool = False
     places: dict[MethodAtLayer, None] = field(default_factory=dict)
     examples: dict[Literal["any", "new"], str] = field(default_factory=dict)
 
@@ -63,6 +87,7 @@ class MapCounts:
         if any(score.value is not None for entry in own for score in entry.scores):
             self.scored += 1
             self.patients_scored.add(audit.patient)
+        self.any_avoided = self.any_avoided or any(entry.avoided for entry in audit.map_scores)
         for entry in audit.map_scores:
             if entry.cell_mm is not None:
                 self._add_cell(entry.layer, entry.cell_mm)
@@ -137,7 +162,7 @@ class _Gathering:
     def __init__(self, spec: RunSpec, tuning: Collection[str]) -> None:
         config, labels = spec.config, findings_of(spec.config)
         metrics = tuple(facts.name for facts in spec.metrics)
-        of_readers = any(criterion.readers == "random" for criterion in config.criteria)
+        of_readers = any(criterion.readers == "random" for criterion in config.metric_criteria)
         self._tuning = (tuning, tuple(facts.name for facts in spec.metrics if facts.thresholded))
         self._rows, self._parts, self._studies = RowMaker(), Parts.about(labels), list[BriefStudy]()
         self._units = UnitGatherer(metrics, tuple(labels), partial(_wrong, config), by_reader=of_readers)

@@ -40,6 +40,14 @@ class ShownInput(Protocol):
     def deviation(self) -> float:
         """The values' standard deviation."""
 
+    @property
+    def sha256(self) -> str:
+        """The digest of shape and values."""
+
+    @property
+    def sketch(self) -> str:
+        """The picture in a few hundred numbers."""
+
 
 class StudyFacts(Protocol):
     """What statistics ask of a study; see ``StudyAudit``, whose properties these are too."""
@@ -109,6 +117,10 @@ class StudyFacts(Protocol):
         """The labels of which a map is kept."""
 
     @property
+    def largest_masks(self) -> Mapping[str, float]:
+        """By label the size of its largest mask."""
+
+    @property
     def placed(self) -> Sequence[AnsweredPlacement]:
         """Where the maps of labels that were called wrongly lie."""
 
@@ -125,6 +137,8 @@ class _Input(NamedTuple):
     mean: float
     maximum: float
     deviation: float
+    sha256: str
+    sketch: str
 
 
 class _SharedKeys(Mapping[str, Value]):
@@ -168,6 +182,7 @@ class BriefStudy:
     places: tuple[MethodAtLayer, ...]
     mapped: tuple[str, ...]
     placed: Sequence[AnsweredPlacement]
+    largest_masks: Mapping[str, float]
 
     def may_show(self, label: str) -> bool:
         """Tell whether the reference says that a label is present, or has a label that nobody knows in its place."""
@@ -205,6 +220,7 @@ class RowMaker:
             places=self._shared(audit.places),
             mapped=self._shared(audit.mapped),
             placed=audit.placed,
+            largest_masks=self._numbers(audit.largest_masks),
         )
 
     def _shared(self, value: Shared) -> Shared:
@@ -222,4 +238,12 @@ class RowMaker:
     def _input(self, shown: ShownInput | None) -> ShownInput | None:
         if shown is None:
             return None
-        return _Input(self._shared(shown.shape), shown.minimum, shown.mean, shown.maximum, shown.deviation)
+        return _Input(
+            self._shared(shown.shape),
+            shown.minimum,
+            shown.mean,
+            shown.maximum,
+            shown.deviation,
+            shown.sha256,
+            shown.sketch,
+        )

@@ -39,6 +39,7 @@ __all__ = [
     "maps_path",
     "read_answers",
     "read_shard",
+    "runs_named",
     "study_names",
     "write_maps",
     "write_shard",
@@ -97,6 +98,8 @@ _INPUT = pa.struct(
         ("mean", pa.float64()),
         ("maximum", pa.float64()),
         ("deviation", pa.float64()),
+        ("sha256", pa.string()),
+        ("sketch", pa.string()),
     ]
 )
 _PEAK = pa.struct(
@@ -110,6 +113,11 @@ _PEAK = pa.struct(
     ]
 )
 _SHARES = pa.struct([(name, pa.map_(pa.string(), pa.float64())) for name in ("evidence", "voxels")])
+_AVOIDED = pa.list_(
+    pa.struct(
+        [("name", pa.string()), ("evidence", pa.float64()), ("area", pa.float64()), ("reason", pa.string())],
+    )
+)
 _MARKS = pa.struct([("found", pa.list_(pa.int64())), ("false", pa.list_(pa.int64())), ("lesions", pa.int64())])
 _STUDY = pa.schema(
     [
@@ -128,6 +136,7 @@ _STUDY = pa.schema(
         ("facts", pa.map_(pa.string(), pa.string())),
         ("masks", pa.int64()),
         ("mask_faults", pa.list_(_REFUSED)),
+        ("avoid_faults", pa.list_(_REFUSED)),
         ("model_input", _INPUT),
         (
             "agreement",
@@ -165,6 +174,7 @@ _FINDING = pa.schema(
         ("shares", _SHARES),
         ("marks", _MARKS),
         ("unaligned", _SCORES),
+        ("avoided", _AVOIDED),
     ]
 )
 _RECIPES = pa.schema([(name, pa.string()) for name in ("study_recipe", "masks_recipe", "map_recipe", "score_recipe")])
@@ -227,6 +237,19 @@ def study_names(path: Path) -> set[str]:
     """
     with _reading_shard(path):
         return set(pq.read_table(path, columns=["study"]).column("study").to_pylist())
+
+
+def runs_named(path: Path) -> frozenset[str]:
+    """Return the earlier runs whose maps a shard refers to; only that column is read, of any version.
+
+    Raises:
+        OutputError: when the file is missing or not a shard.
+    """
+    try:
+        maps = pq.read_table(path, columns=["map"]).column("map").to_pylist()
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are of the first two
+        raise OutputError(f"{path}: cannot be read: which maps it refers to cannot be told") from error
+    return frozenset(name.split("/")[1] for name in maps if name is not None and name.startswith("../"))
 
 
 def read_answers(path: Path, recipes: Recipes) -> list[Carried]:

@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.conclusions.conclude import Shown, chosen_cases, conclusions
+from pipeline.conclusions.conclude import Shown, conclusions
 from pipeline.conclusions.gathered import gather
 from pipeline.conclusions.per_study_csv import columns_of, per_study_csv
 from pipeline.evidence.metrics.registry import METRICS as KNOWN
@@ -158,10 +158,9 @@ def conclude_run(folder: Path, members: Sequence[Member], timed: dict[str, float
     gc.collect()
     held = resident() - before
     start = _step(timed, "read and gather", start)
-    known = records.of({name for name, _ in chosen_cases(spec, cohort)[0]})
     stored = json.loads((next(iter(_stored()))).read_bytes())["provenance"]
     shown = Shown(Provenance.model_validate(stored), {}, (None, None), ())
-    results = conclusions(spec, members, cohort, known, shown)
+    results = conclusions(spec, members, cohort, records, shown)
     start = _step(timed, "conclude", start)
     with (folder / "per_study.csv").open("wb") as file:
         file.writelines(per_study_csv(records, spec.metrics, columns_of(cohort.studies)))

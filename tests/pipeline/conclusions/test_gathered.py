@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.conclusions.conclude import Shown, chosen_cases, conclude, conclusions
-from pipeline.conclusions.gathered import gather
+from pipeline.conclusions.conclude import Shown, conclude, conclusions
+from pipeline.conclusions.gathered import ListedAudits, gather
 from pipeline.findings.facts import Provenance
 from pipeline.findings.spec import Member, RunSpec
 from pipeline.findings.study_audit import StudyAudit
@@ -43,9 +43,8 @@ def tuned(spec: RunSpec) -> RunSpec:
 def test_records_that_are_gone_when_they_were_added_give_the_same_results(spec, shown):
     audits = [study(number) for number in range(SIZE)]
     cohort = gather(spec, members(audits), (study(number) for number in range(SIZE)))
-    chosen = {name for name, _ in chosen_cases(spec, cohort)[0]}
-    known = {audit.study: audit for audit in audits if audit.study in chosen}
-    assert conclusions(spec, members(audits), cohort, known, shown) == conclude(spec, members(audits), audits, shown)
+    records = ListedAudits(audits)
+    assert conclusions(spec, members(audits), cohort, records, shown) == conclude(spec, members(audits), audits, shown)
 
 
 def test_whole_records_are_kept_of_failed_studies_alone(spec):
