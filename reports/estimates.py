@@ -18,7 +18,7 @@ from reports.wording import (
     undefined,
 )
 
-__all__ = ["among_rows", "estimate_columns", "matrix"]
+__all__ = ["among_rows", "estimate_columns", "matrix", "no_interval"]
 
 
 def estimate_columns(estimates: Sequence[Estimate], *, by_method: bool = True) -> list[Column]:
@@ -133,8 +133,8 @@ def _cell(member: Estimate | None, like: tuple[float | None, ...]) -> str:
         return "not measured"
     if member.value is None:
         return member.reason or "undefined"
-    if ends(member) == (None, None):
-        return f"{number(member.value, like=like)} (no interval: {plural(member.patients, 'patient')})"
+    if why := no_interval(member):
+        return f"{number(member.value, like=like)} ({why})"
     return f"{number(member.value, like=like)} {bounds(member, like=like)}"
 
 
@@ -147,6 +147,13 @@ def _short(results: Results, name: str) -> object:
 def _counts(members: Iterable[Estimate]) -> str:
     listed = list(members)
     return f"{span(part.patients for part in listed)} ({span(part.studies for part in listed)})"
+
+
+def no_interval(estimate: Estimate) -> str:
+    """Return why a number has no interval; nothing where it has one, or where there is no number."""
+    if estimate.value is None or ends(estimate) != (None, None):
+        return ""
+    return f"no interval: {plural(estimate.patients, 'patient')}"
 
 
 def span(counts: Iterable[int]) -> str:
@@ -175,9 +182,9 @@ def _map(results: Results, estimate: Estimate) -> object:
 def _numbers(estimate: Estimate, like: tuple[float | None, ...]) -> tuple[object, ...]:
     missing = undefined(estimate)
     # the reason stands where a reader looks for it: in the row whose number is missing
-    why = missing if estimate.reason is None else estimate.reason
-    if estimate.reason is not None and missing != "none":
-        why = joined(estimate.reason, "; undefined: ", missing)
+    parts = [estimate.reason] if estimate.reason is not None else []
+    parts += [no_interval(estimate)] if no_interval(estimate) else []
+    why = joined(*parts, *([f"undefined: {missing}"] if missing != "none" else []), by="; ") if parts else missing
     return (
         number(estimate.value, like=like),
         bounds(estimate, like=like),

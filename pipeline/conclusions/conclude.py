@@ -9,15 +9,19 @@ import numpy as np
 
 from pipeline.conclusions.choose_cases import choose_cases
 from pipeline.conclusions.cohort_table import cohort_table
+from pipeline.conclusions.experiments import experiment_findings, with_checks
 from pipeline.conclusions.input_summary import summarised
+from pipeline.conclusions.needed_masks import with_overlap
 from pipeline.conclusions.tuned import tuned_of, who_tunes
 from pipeline.conclusions.whereabouts import whereabouts, wrong_answers
 from pipeline.config import AuditConfig, TunedConfig
 from pipeline.evidence.answers import answered_wrongly, why_answers_are_not_judged
+from pipeline.evidence.cohort.answer_differences import answer_differences
 from pipeline.evidence.cohort.classifier import classification
 from pipeline.evidence.cohort.confusion import confusion_matrix
 from pipeline.evidence.cohort.estimating import Bootstrap, StatedBounds
 from pipeline.evidence.cohort.group_differences import group_differences
+from pipeline.evidence.cohort.leakage import leakage
 from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.summary import agreements, estimates, flow_of
 from pipeline.evidence.cohort.units import Unit, units_of
@@ -30,12 +34,15 @@ from pipeline.evidence.localisation.lesion_strata import (
     lesion_trends,
 )
 from pipeline.evidence.localisation.unaligned import unaligned_estimates
+from pipeline.evidence.metrics.avoided import is_avoided
+from pipeline.evidence.plotted.avoided_shares import avoided_shares
 from pipeline.evidence.plotted.froc import froc_curves
 from pipeline.evidence.plotted.label_plots import CellMap, answer_counts, label_plots
 from pipeline.evidence.plotted.region_shares import cohort_shares
 from pipeline.evidence.verdicts.criteria import Cohort, judge_all
 from pipeline.findings.context.changes import RunChange
 from pipeline.findings.estimates import Estimate
+from pipeline.findings.experiments.bundle import NO_ROWS, ExperimentRows
 from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Provenance
 from pipeline.findings.plotted.classifier import LabelPlots
 from pipeline.findings.plotted.differences import GroupDifference
@@ -90,8 +97,20 @@ def _with_bounds(results: Results) -> Iterator[Estimate]:
         yield from (part.estimate for part in verdict.parts)
 
 
-def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAudit], shown: Shown) -> Results:
-    """Draw a run's conclusions from the records of all its studies, in the order of ``members``."""
+def conclude(
+    spec: RunSpec,
+    members: Sequence[Member],
+    audits: Sequence[StudyAudit],
+    shown: Shown,
+    rows: ExperimentRows = NO_ROWS,
+) -> Results:
+    """Draw a run's conclusions from the records of all its studies, in the order of ``members``.
+
+    ``rows`` are those of its experiments.
+
+    Raises:
+        ValueError: when records or rows hold what no run writes.
+    """
     config = spec.config
     bootstrap = Bootstrap(config.run.replicates, config.run.seed, stated=shown.stated)
     negative = config.model.negative_label
@@ -108,7 +127,8 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
     }
     computed = sum(member.shard is not None for member in members)
     cases, rule = _cases(spec, members, audits, shown)
-    verdicts = judge_all(config.criteria, cohort, bootstrap)
+    experiments = with_overlap(experiment_findings(spec, rows), audits, [facts.name for facts in spec.metrics])
+    verdicts = with_checks(config, judge_all(config.metric_criteria, cohort, bootstrap), experiments)
     tally = Counter(verdict.answer for verdict in verdicts)
     is_regression = config.model.kind == "regression"
     lesions = lesion_cohort(audits, labels)
@@ -135,10 +155,12 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         classification=_not_a_classifier() if is_regression else classification(audits, labels, bootstrap),
         label_plots=() if is_regression else _label_plots(config, cohort, cases, bootstrap),
         group_differences=_group_differences(config, cohort, bootstrap),
+        answer_differences=() if is_regression else answer_differences(audits, labels, bootstrap.confidence),
         estimates=_estimates(cohort, lesions, bootstrap, calls_labels=not is_regression),
         curves=threshold_curves(judged, labels, bootstrap),
         froc_curves=froc_curves(audits, labels, bootstrap),
         region_shares=cohort_shares(audits, labels),
+        avoided=avoided_shares(audits),
         tuned=tuned_of(spec, members, audits),
         unaligned=unaligned_estimates(audits, labels, _tuning(spec, members), scales, bootstrap),
         lesion_strata=lesions.strata,
@@ -162,6 +184,8 @@ def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAud
         statements={name: texts for name in STATEMENTS if (texts := getattr(config.statements, name))},
         cohort_table=cohort_table(audits),
         training_overlap=spec.training,
+        leakage=leakage(audits),
+        experiments=experiments,
     )
 
 
@@ -192,7 +216,9 @@ def _label_plots(
     config: AuditConfig, cohort: Cohort, cases: Sequence[CaseEntry], bootstrap: Bootstrap
 ) -> tuple[LabelPlots, ...]:
     """Return what is drawn of each label; its cells tell of the map of which hits are asked, or that ranks."""
-    hits = [criterion.method for criterion in config.criteria if criterion.metric == "hit_rate" and criterion.method]
+    hits = [
+        criterion.method for criterion in config.metric_criteria if criterion.metric == "hit_rate" and criterion.method
+    ]
     method = [*hits, _primary(config, list(cohort.scales))[1]][0]
     shown = frozenset(case.study for case in cases if case.panels is not None)
     cell_map = CellMap(method, cohort.scales.get("hit_rate"), shown)
@@ -204,9 +230,9 @@ def _group_differences(config: AuditConfig, cohort: Cohort, bootstrap: Bootstrap
 
     Every further metric would be a further chance to see a difference where there is none.
     """
-    asked = [(criterion.metric, criterion.method) for criterion in config.criteria if criterion.method is not None] or [
-        _primary(config, list(cohort.scales))
-    ]
+    asked = [
+        (criterion.metric, criterion.method) for criterion in config.metric_criteria if criterion.method is not None
+    ] or [_primary(config, list(cohort.scales))]
     pairs = [(method, cohort.scales[metric]) for metric, method in dict.fromkeys(asked)]
     return group_differences(cohort.units, pairs, bootstrap.confidence)
 
@@ -262,9 +288,17 @@ def _cases(
     entries = []
     for study, why in chosen:
         panels, note, picture = shown.cases.get(study, (None, None, None))
-        entry = CaseEntry(study=study, rule=why, panels=panels, note=note, picture=picture, audit=by_study[study])
+        audit = _without_sketch(by_study[study])
+        entry = CaseEntry(study=study, rule=why, panels=panels, note=note, picture=picture, audit=audit)
         entries.append(entry)
     return tuple(entries), rule
+
+
+def _without_sketch(audit: StudyAudit) -> StudyAudit:
+    """Return a study as results show it: what tells copies is a picture in small, and stays in the rows."""
+    if audit.model_input is None:
+        return audit
+    return audit.model_copy(update={"model_input": audit.model_input.model_copy(update={"sketch": ""})})
 
 
 def _inputs(audits: Sequence[StudyAudit], shown: Shown) -> InputSummary | None:
@@ -384,10 +418,10 @@ def _apart(column: str) -> str:
 
 def _primary(config: AuditConfig, measured: Sequence[str]) -> tuple[str, str]:
     """Return the metric and map that rank the cases: those of the first criterion about a map, or the first of each."""
-    for criterion in config.criteria:
-        if criterion.method is not None and criterion.metric != "hit_rate":
+    for criterion in config.metric_criteria:
+        if criterion.method is not None and criterion.metric != "hit_rate" and not is_avoided(criterion.metric):
             return criterion.metric, criterion.method
-    return measured[0], config.explain.methods[0]
+    return next(name for name in measured if not is_avoided(name)), config.explain.methods[0]
 
 
 def _scores(units: Sequence[Unit], method: str, metric: str) -> dict[str, float]:

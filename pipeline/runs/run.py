@@ -25,11 +25,19 @@ from pipeline.errors import ConfigError, OutputError
 from pipeline.evidence.comparison.pairing import RunRecords
 from pipeline.evidence.localisation.average_mask import AverageMasks
 from pipeline.evidence.localisation.tuning import RegionRules
+from pipeline.experiments.bench import Bench
+from pipeline.experiments.registry import EXPERIMENTS
 from pipeline.faults import FAULTS, fault_log
 from pipeline.files import written
 from pipeline.findings.custody.ledger import Ledger, read_ledger
 from pipeline.findings.custody.recorded_files import check_file, files_told_by, record_files
 from pipeline.findings.custody.site_key import load_site_key
+from pipeline.findings.experiments.bundle import (
+    ExperimentRows,
+    experiment_file,
+    read_experiments,
+    write_experiment,
+)
 from pipeline.findings.facts import Provenance
 from pipeline.findings.results import Results
 from pipeline.findings.shards import write_maps, write_shard
@@ -45,13 +53,16 @@ from pipeline.findings.spec import (
 )
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.progress import Progress, silent
+from pipeline.runs.claims import Claims
 from pipeline.runs.first_pass import kept_averages, masks_file, needs_survey, tuning_answers
+from pipeline.runs.nights.heartbeat import at_work
 from pipeline.runs.pictures import cut_pictures
 from pipeline.runs.private_sources import PrivateSources, read_sources
 from pipeline.runs.repeatability import repeatability
 from pipeline.runs.reuse import carried_answers, referring, run_answers
 from pipeline.runs.start import SILENT, StartWatch, alone_in, prepare_start, write_start
 from pipeline.studies.untrusted.workers import WorkerPool
+from pipeline.vocabulary import Family
 from pipeline.walk.alignment import with_layers
 from pipeline.walk.auditor import Auditor, open_auditor, open_scorer
 from pipeline.walk.first_pass.mask_survey import surveyed_masks
@@ -88,7 +99,9 @@ class Run:
         ``pool`` is the caller's, without one the run has its own; ``owned`` is what ends with the run's block.
         """
         self.folder, self.spec, self.members = folder, spec, tuple(members)
+        self.claims = Claims.of(folder)
         self._given_pool = pool
+        self._done: set[int] = set()
         self._owned = owned or ExitStack()
 
     @classmethod
@@ -112,8 +125,8 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, folder: Path, *, pool: WorkerPool | None = None) -> Self:
-        """Open the run of a folder.
+    def open(cls, folder: Path, *, pool: WorkerPool | None = None, device: str | None = None) -> Self:
+        """Open the run of a folder, to work on it on ``device`` in place of the configuration's.
 
         Raises:
             OutputError: when the folder is not a run's, is of another version, or is not what its ledger says.
@@ -122,10 +135,16 @@ class Run:
         recorded = files_told_by(folder / LEDGER_FILE)
         for name in (SPEC_FILE, COHORT_FILE):
             check_file(folder, name, recorded)
-        return cls(folder, spec, members, pool)
+        run = cls(folder, spec, members, pool)
+        if device is not None:
+            run.__dict__["config"] = run.config.model_copy(
+                update={"run": run.config.run.model_copy(update={"device": device})}
+            )
+        return run
 
     def __enter__(self) -> Self:
-        """Log faults into the run's folder; whatever else the run needs is opened when it is needed."""
+        """Log faults into the run's folder and say that it is worked on; all else is opened when it is needed."""
+        self._owned.enter_context(at_work(self.folder))
         self._owned.enter_context(fault_log(self.folder / FAULTS))
         return self
 
@@ -143,6 +162,28 @@ class Run:
         done = {int(str(entry.body["shard"])) for entry in entries if entry.event == "shard.finished"}
         finished = any(entry.event == "results.written" for entry in entries)
         return RunStatus(self.spec.shards, tuple(sorted(done)), finished)
+
+    def is_done(self, shard: int) -> bool:
+        """Tell whether a shard was finished, by whichever process; once it was, it stays so."""
+        if shard not in self._done and (self.folder / _shard_files(shard)[1]).exists():
+            self._done.update(self.status.done)
+        return shard in self._done
+
+    def is_ready(self, shard: int) -> bool:
+        """Tell whether a shard can be worked: those of patients on whom thresholds are tuned come before all others."""
+        return shard in self.tuning_shards or all(map(self.is_done, self.tuning_shards))
+
+    def clear_unfinished(self, shard: int) -> None:
+        """Remove what a process that died while it wrote a shard has left of its files."""
+        for name in _shard_files(shard):
+            path = self.folder / name
+            for left in path.parent.glob(f".{path.name}.*"):
+                left.unlink(missing_ok=True)
+
+    @cached_property
+    def tuning_shards(self) -> frozenset[int]:
+        """The shards of patients on whom thresholds are tuned."""
+        return frozenset(member.shard for member in self.members if member.tuning and member.shard is not None)
 
     @cached_property
     def config(self) -> AuditConfig:
@@ -233,21 +274,21 @@ class Run:
             for member in mine
         ]
         audits, maps = audit_studies(self._equipped(shard), sources, on_maps)
-        name = f"{shard:04d}"
-        rows = [referring(audit, name) for audit in audits]
-        files = [f"maps/{name}.npz", f"shards/{name}.parquet"]
+        rows = [referring(audit, f"{shard:04d}") for audit in audits]
+        files = _shard_files(shard)
         write_maps(self.folder / files[0], maps)
         write_shard(self.folder / files[1], rows, self.spec.recipes)
         record_files(self._ledger(), "shard.finished", self.folder, files, shard=shard, studies=len(audits))
         return len(audits)
 
     def finish(self, *, engine: str = "local", flow_run: str | None = None) -> Results:
-        """Draw the conclusions of a run whose shards are done, and write them.
+        """Draw the conclusions of a run whose shards are done, and write them; experiments come first.
 
         Raises:
             OutputError: when a shard is missing or is not the one that was written, or the folder cannot be written.
         """
         audits = self.audits()
+        rows = self._experiments()
         auditor = self._equipped()
         sources = self.sources.studies
         by_study = {audit.study: audit for audit in audits}
@@ -263,7 +304,7 @@ class Run:
         earlier = earlier_points(self.folder, self.spec.previous_run)
         equivalent = equivalent_maps(self.folder, audits)
         shown = Shown(provenance, pictures, picture, equivalent, history=earlier)
-        results = self._with_changes(conclude(self.spec, self.members, audits, shown), audits)
+        results = self._with_changes(conclude(self.spec, self.members, audits, shown, rows), audits)
         with written(self.folder / CSV_FILE) as file:
             file.writelines(per_study_csv(audits, self.spec.metrics))
         with written(self.folder / "results.json") as file:
@@ -276,6 +317,30 @@ class Run:
         own = RunRecords(results, self.spec.masks_recipe, tuple(audits))
         changes = changes_of(self.folder, self.spec, self.config.report.predecessor, own)
         return results.model_copy(update={"changes": changes})
+
+    def experiment(self, family: Family, on_maps: Progress = silent) -> None:
+        """Try a family on the model and write its rows; nothing where they are written already.
+
+        Raises:
+            AuditError: when the model is no longer the one that ``create`` saw, or the folder cannot be written.
+        """
+        if experiment_file(family) in files_told_by(self.folder / LEDGER_FILE):
+            return
+        sources = tuple(self.sources.studies[study] for study in self.spec.experiments[family])
+        auditor = replace(self.auditor, pool=self.pool)
+        rows = EXPERIMENTS[family](Bench(auditor, family, sources, self.spec.layers[0].shape, on_maps))
+        name = write_experiment(self.folder, rows)
+        record_files(self._ledger(), "experiment.finished", self.folder, [name], family=family)
+
+    def _experiments(self) -> ExperimentRows:
+        """Return the rows of all families that the run was asked for, those that are missing computed first."""
+        families = tuple(self.spec.config.experiments.families)
+        for family in families:
+            self.experiment(family)
+        recorded = files_told_by(self.folder / LEDGER_FILE)
+        for family in families:
+            check_file(self.folder, experiment_file(family), recorded)
+        return read_experiments(self.folder, families)
 
     def audits(self) -> list[StudyAudit]:
         """Return the records of all studies, in the order of ``members``, each shard held against the ledger.
@@ -304,6 +369,10 @@ class Run:
 
     def _ledger(self) -> Ledger:
         return Ledger(self.folder / LEDGER_FILE, load_site_key())
+
+
+def _shard_files(shard: int) -> tuple[str, str]:
+    return f"maps/{shard:04d}.npz", f"shards/{shard:04d}.parquet"
 
 
 def _provenance(spec: RunSpec, ledger: Ledger, repeat: str, engine: str, flow_run: str | None) -> Provenance:

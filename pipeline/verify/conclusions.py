@@ -32,11 +32,11 @@ __all__ = [
 def check_results(run: RunFolder) -> Iterator[Failure]:
     """Yield the first field of the results that does not follow from rows and specification."""
     audits = run.audits()
-    if run.spec is None or run.members is None or run.results is None or audits is None:
+    if run.spec is None or run.members is None or run.results is None or audits is None or run.experiments is None:
         return
     try:
-        computed = conclude(run.spec, run.members, audits, shown_in(run.results))
-    except ValueError:  # a score that its metric cannot have
+        computed = conclude(run.spec, run.members, audits, shown_in(run.results), run.experiments)
+    except ValueError:  # a score that its metric cannot have, an experiment of other studies than the chosen ones
         yield Failure(FailureKind.RESULTS, "nothing follows from the rows: they hold what no run writes", RESULTS_FILE)
         return
     place = first_difference(computed.model_dump(mode="json"), run.results.model_dump(mode="json"))

@@ -7,7 +7,18 @@ from typing import Final
 from reportlab.graphics.shapes import Circle, Drawing, Polygon
 from reportlab.lib.colors import Color, HexColor
 
-from reports.charts.frame import SMALL_TEXT, Scale, Span, across, beside, path, scaled, text, upwards, with_words
+from reports.charts.frame import (
+    SMALL_TEXT,
+    Scale,
+    Span,
+    across,
+    path,
+    room_of_labels,
+    scaled,
+    text,
+    upwards,
+    with_words,
+)
 from reports.numbers import number
 from reports.page.fonts import width_of
 from reports.page.layout import ACCENT, GREY
@@ -55,7 +66,7 @@ def curve_chart(series: Sequence[Series], axes: CurveAxes, width: float, height:
     right = width - (_KEY + 6 if key else 9)
     numbers = [float(value) for part in series for value in (*part.y, *part.low, *part.high)]
     y = scaled(numbers, axes.span_upwards, 20, height - 14)
-    x = scaled([float(value) for part in series for value in part.x], axes.span_across, beside(y), right)
+    x = scaled([float(value) for part in series for value in part.x], axes.span_across, room_of_labels(y), right)
     across(drawing, x, y.start, y.end, axes.across)
     upwards(drawing, y, x.start, x.end, f"{axes.title}: {axes.upwards}" if axes.title else axes.upwards)
     banded = next((part for part in series if len(part.low)), None)

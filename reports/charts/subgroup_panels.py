@@ -76,7 +76,7 @@ def _plot(results: Results, panels: Sequence[SubgroupPanel], groups: Sequence[st
     for place, group in enumerate(groups):
         _name(drawing, group, top - _ROW * (place + 1))
     if compared:
-        _name(drawing, "Difference to the rest", below - _ROW, heading=True)
+        _name(drawing, "Difference to the rest, adjusted p", below - _ROW, heading=True)
     for place, group in enumerate(compared):
         _name(drawing, group, below - _ROW * (place + 2))
     said = [
@@ -172,7 +172,8 @@ def _row(drawing: Drawing, estimate: Estimate, scale: Scale, at: tuple[float, fl
 def _difference(drawing: Drawing, shift: GroupDifference | None, at: tuple[float, float], room: float) -> None:
     if shift is not None:
         stays = shift.p_adjusted is not None and shift.p_adjusted <= 1 - shift.confidence
-        text(drawing, at, difference_text(shift), size=SMALL_TEXT, bold=stays, room=room)
+        words = difference_text(shift).replace("adjusted p", "p")  # what p it is stands above
+        text(drawing, at, words, size=SMALL_TEXT, bold=stays, room=room)
 
 
 def _in_words(

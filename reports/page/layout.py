@@ -433,12 +433,13 @@ def pair(left: Flowable, right: Sequence[Flowable], share: float = 0.86, *, widt
 
 
 def side_by_side(left: Sequence[Flowable], right: Sequence[Flowable]) -> Flowable:
-    """Return two columns of flowables, which fit on one page, beside each other; either may be empty."""
+    """Return two columns of flowables beside each other; either may be empty, or longer than a page."""
     style = TableStyle([("FONT", (0, 0), (-1, -1), REGULAR, 7), ("VALIGN", (0, 0), (-1, -1), "TOP")]
                        + [(side, (0, 0), (-1, -1), 0) for side in _SIDES])  # fmt: skip
     widths = [COLUMN + GUTTER, COLUMN]
     padded = [("RIGHTPADDING", (0, 0), (0, 0), GUTTER)]
-    return Table([[list(left), list(right)]], colWidths=widths, style=TableStyle(padded, parent=style), spaceAfter=3)
+    cells = [[list(left), list(right)]]
+    return Table(cells, colWidths=widths, style=TableStyle(padded, parent=style), splitInRow=1, spaceAfter=3)
 
 
 _SIDES = ("LEFTPADDING", "RIGHTPADDING", "TOPPADDING", "BOTTOMPADDING")

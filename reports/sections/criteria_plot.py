@@ -14,7 +14,7 @@ from reports.numbers import estimate, number, plural
 from reports.page.layout import Flowable, bullets, columns, note, paragraph, subheading, table, together
 from reports.page.text import DASH, bold, joined
 from reports.registry import Context, section
-from reports.wording import chip, intervals, method, metric, range_of, subject
+from reports.wording import chip, intervals, method, metric, on_metrics, range_of, subject
 
 _MOST_CHARTS = 6
 
@@ -25,8 +25,10 @@ def build(context: Context) -> list[Flowable]:
     results = context.results
     if not results.verdicts:
         return [paragraph("No acceptance criterion was stated, so there is nothing to hold an estimate against.")]
-    plots = criteria_forest(results)
-    return [together([*plots, note(_READING)]), *_reasons(results), *_by_label(results), *_over_runs(results)]
+    drawn = (
+        [together([*criteria_forest(results), note(_READING)])] if on_metrics(results) else []
+    )  # checks: no interval
+    return [*drawn, *_reasons(results), *_by_label(results), *_over_runs(results)]
 
 
 _READING = (
@@ -43,13 +45,20 @@ _RULE = (
     "Of a difference the bound is zero, or the margin that was locked."
 )
 
+_OF_CHECKS = (
+    "A criterion on a check of the model itself is held against a fixed bound, in the studies that were chosen for it "
+    "beforehand; what was not done is INCONCLUSIVE."
+)
+
 _SMALL = 20
 
 
 def _reasons(results: Results) -> list[Flowable]:
     """Return why each verdict is what it is, and the rule that all follow."""
     lines = (joined(bold(f"{subject(results, verdict)}: "), _about(verdict), ".") for verdict in results.verdicts)
-    explained = (intervals(verdict.estimate for verdict in results.verdicts), " ", _RULE)
+    judged = on_metrics(results)
+    explained = [intervals(verdict.estimate for verdict in judged), " ", _RULE] if judged else []
+    explained += [" ", _OF_CHECKS] if len(judged) < len(results.verdicts) else []
     return [*subheading("What the verdicts rest on"), *bullets(lines, compact=True), note(*explained)]
 
 
@@ -110,7 +119,7 @@ def _by_label(results: Results) -> list[Flowable]:
 def _over_runs(results: Results) -> list[Flowable]:
     """Return the charts over runs; nothing where this is the first run that asks these criteria."""
     charts: list[Flowable] = []
-    criteria = [verdict.criterion for verdict in results.verdicts]
+    criteria = [verdict.criterion for verdict in on_metrics(results)]
     shared = [name for name in criteria if any(point.criterion == name for point in results.history)]
     for name in shared[:_MOST_CHARTS]:
         points = [point for point in (*results.history, *results.points()) if point.criterion == name]

@@ -3,16 +3,19 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from pipeline.findings.context.cohort import CohortRow
+from pipeline.findings.context.cohort import CohortRow, Leakage
 from pipeline.findings.results import Flow, Results
 from pipeline.vocabulary import SMALLEST_GROUP
 from reports.charts.flow import flow_chart
 from reports.numbers import count, number, plural
-from reports.page.layout import COLUMN, Flowable, facts, note, small, subheading
+from reports.page.layout import COLUMN, Flowable, bullets, facts, note, small, subheading
 from reports.page.text import bold, digest, joined
 from reports.registry import Context, section
 from reports.statements import stated
 from reports.wording import nothing_called, words
+
+_MOST_GROUPS = 10
+"""Groups of studies that are printed; all are in results.json."""
 
 
 @section(143, "Data identity", in_columns=True)
@@ -45,7 +48,60 @@ def build(context: Context) -> list[Flowable]:
             width=COLUMN,
         ),
     ]
-    return [*content, *_cohort_table(results)]
+    return [*content, *_leakage(results), *_cohort_table(results)]
+
+
+def _leakage(results: Results) -> list[Flowable]:
+    """Say whether pictures stand under two patients, or with two labels, and whether the model was trained on them."""
+    leakage = results.leakage
+    if leakage is None:
+        return []
+    return [*subheading("Leakage"), *bullets([_same(leakage), _alike(leakage), _trained(results)])]
+
+
+def _same(leakage: Leakage) -> str:
+    pictures = f"of {plural(leakage.pictures, 'picture')} that the model was shown"
+    if not leakage.same:
+        return f"No picture stands under two patients or with two labels, {pictures}, to the last digit."
+    groups = "; ".join(
+        f"{', '.join(group.studies)} ({plural(group.patients, 'patient')}"
+        f"{', with different labels' if group.labels_differ else ''})"
+        for group in leakage.same[:_MOST_GROUPS]
+    )
+    more = f"; {len(leakage.same) - _MOST_GROUPS} more in results.json" if len(leakage.same) > _MOST_GROUPS else ""
+    return (
+        f"One and the same picture stands in several studies, {len(leakage.same)} times {pictures}: {groups}{more}. It "
+        "counts as often as it stands there, and patients that share it are not independent."
+    )
+
+
+def _alike(leakage: Leakage) -> str:
+    if not leakage.compared:
+        return "Copies that were stored another way were not looked for: there are too few pictures of one form."
+    looked = f"Of {plural(leakage.compared, 'picture')} that were compared"
+    missed = "Shifted or cropped copies are not found this way."
+    if not leakage.alike_pairs:
+        return f"{looked}, no two of different patients or labels look like copies of each other. {missed}"
+    shown = "; ".join(" and ".join(pair.studies) for pair in leakage.alike[:_MOST_GROUPS])
+    return (
+        f"{looked}, {plural(leakage.alike_pairs, 'pair')} of different patients or labels look like copies of each "
+        f"other, {leakage.alike_across_labels} of them with different labels: {shown}"
+        f"{'; more in results.json' if leakage.alike_pairs > _MOST_GROUPS else ''}. Look at them. {missed}"
+    )
+
+
+def _trained(results: Results) -> str:
+    overlap = results.training_overlap
+    if overlap is None:
+        return (
+            "Whether the model was trained on these pictures is not known: no hashes of its training data were given."
+        )
+    if not overlap.studies:
+        return f"None of {plural(overlap.checked, 'study', 'studies')} looked up holds a file of the training data."
+    return (
+        f"{plural(len(overlap.studies), 'study', 'studies')} of {plural(overlap.patients, 'patient')} hold a file that "
+        "the model was trained on: their results say nothing of new patients."
+    )
 
 
 def _groups(results: Results) -> list[tuple[str, object]]:

@@ -93,7 +93,7 @@ def _trends(results: Results, trends: list[LesionTrend]) -> Flowable:
 
 def _rho(trend: LesionTrend) -> str:
     if trend.rho is None or trend.low is None or trend.high is None:
-        return number(trend.rho) if trend.reason is None else trend.reason
+        return number(trend.rho)
     low, high = (number(end, like=(1.0,)) for end in (trend.low, trend.high))
     return f"{number(trend.rho, like=(1.0,))} [{low}, {high}]{MARK}"
 
@@ -106,7 +106,9 @@ def _note(results: Results) -> str:
     patients = "\u2013".join(dict.fromkeys(count(many) for many in (ends[0], ends[-1])))
     kinds = sorted({(trend.confidence, trend.interval) for trend in shown})
     how = "; ".join(f"{share(confidence)}, {interval}" for confidence, interval in kinds)
+    missing = dict.fromkeys(trend.reason for trend in results.lesion_trends if trend.rho is None and trend.reason)
+    why = f" {DASH}: {'; '.join(missing)}." if missing else ""
     return (
         f"\u03c1: Spearman's rank correlation over the means of {patients} patients. {MARK}: describes, and decides "
-        f"nothing ({how}); intervals are not adjusted for their number."
+        f"nothing ({how}); intervals are not adjusted for their number.{why}"
     )

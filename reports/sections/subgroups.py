@@ -12,7 +12,17 @@ from reports.numbers import count, estimate, plural, share
 from reports.page.layout import Flowable, columns, note, paragraph, subheading, table
 from reports.page.text import DASH
 from reports.registry import Context, section
-from reports.wording import arrow_note, headed, in_sentence, intervals, is_baseline, method, methods_in_order, stratum
+from reports.wording import (
+    arrow_note,
+    headed,
+    in_sentence,
+    intervals,
+    is_baseline,
+    method,
+    methods_in_order,
+    on_metrics,
+    stratum,
+)
 
 _AMONG: Stratum = "reference_positive"
 """Subgroups are those of the studies in which the finding is present."""
@@ -47,7 +57,7 @@ _OF_LESIONS = tuple(title for feature, title in LESION_FEATURES.items() if featu
 
 def _forests(results: Results, of_maps: Sequence[Estimate]) -> list[Flowable]:
     """Return a forest for each map and metric that a criterion asks for, and how to read the differences."""
-    asked = [(verdict.metric, verdict.method) for verdict in results.verdicts if verdict.method != CLASSIFIER]
+    asked = [(verdict.metric, verdict.method) for verdict in on_metrics(results) if verdict.method != CLASSIFIER]
     compared = [(shift.metric, shift.method) for shift in results.group_differences]
     chosen = [_panel(results, of_maps, *key) for key in dict.fromkeys([*asked, *compared])]
     panels = [panel for panel in chosen if panel is not None]

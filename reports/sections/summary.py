@@ -14,6 +14,7 @@ from reports.wording import (
     measured,
     method,
     metric,
+    on_metrics,
     words,
 )
 
@@ -153,7 +154,10 @@ def _actions(results: Results) -> list[Markup]:
     if "NOT MET" in answers:
         at_hand = ", with the cases at hand," if results.cases else ""
         actions.append(f"Find the cause of each criterion that is not met{at_hand} before release.")
-    if "INCONCLUSIVE" in answers:
+    struck = [method(results, name) for name in results.experiments.struck()]
+    if struck:
+        actions.append(f"Do not read {', '.join(struck)} as evidence of what the model looks at; take another map.")
+    if any(verdict.answer == "INCONCLUSIVE" and not verdict.struck for verdict in on_metrics(results)):
         actions.append("Add patients where a verdict is inconclusive: the interval is too wide to decide.")
     if "NOT EVALUATED" in answers:
         actions.append("Provide what the criteria that were not evaluated lack, or withdraw them with a reason.")

@@ -138,7 +138,7 @@ def test_no_stratum_is_called_studies_twice(among):
 def test_the_classifier_is_judged_on_the_studies_with_a_reference():
     judged = example.results(verdicts=(verdict("accuracy", "classifier", "all", value=0.8),))
     assert "Accuracy of the classifier: the reason" in said("The criteria at a glance", judged)
-    assert "Accuracy of the classifier | all studies with a reference; 41 patients, 44 studies" in said("", judged)
+    assert "Accuracy of the classifier | all studies with a reference: 44 of 41 patients" in said("", judged)
 
 
 # labels
@@ -461,6 +461,17 @@ def test_no_interval_has_its_reason():
     )
     few = example.estimate("iou", "gradcam", 0.3, low=None, high=None)
     assert "too few patients for any" in said("Overlap with the experts' masks", example.results(estimates=(few,)))
+
+
+def test_a_missing_interval_says_why_in_its_row():
+    bare = {"low": None, "high": None, "patients": 3}
+    single = example.estimate("accuracy", "classifier", 0.667, "all", **bare)
+    text = said("The classifier", example.results(classification=(single,)))
+    assert "0.67 | \u2014 | \u2014 | 3 | 44 | no interval: 3 patients" in text
+    pair = example.results().agreements[0]
+    pair = pair.model_copy(update={"estimate": pair.estimate.model_copy(update=bare)})
+    text = said("Overlap with the experts' masks", example.results(agreements=(pair,)))
+    assert "0.69 (no interval: 3 patients)" in text
 
 
 def test_a_withheld_picture_says_why_once():

@@ -1,4 +1,4 @@
-"""How a map's positive evidence divides into lesion, body, its surface, outside and the picture's border.
+"""How a map's positive evidence divides into lesion, regions to avoid, body, its surface, outside and border.
 
 The lesion's share is summed over all voxels. The rest is divided by every so many voxels along each axis: a region is
 no finer than the band at the body's surface, and a map no finer than its layer's cells.
@@ -22,7 +22,7 @@ from pipeline.findings.study_audit import StudyAudit, methods_at_layers
 from pipeline.studies.geometry import Geometry
 from pipeline.vocabulary import BASELINES, STRATA, BodyRegion, Stratum
 
-__all__ = ["RegionLabels", "body_labels", "cohort_shares", "region_shares"]
+__all__ = ["RegionLabels", "body_labels", "cohort_shares", "region_shares", "with_avoided"]
 
 _REGIONS: Final[tuple[BodyRegion, ...]] = get_args(BodyRegion)
 _LONGEST: Final = {2: 512, 3: 96}
@@ -69,6 +69,12 @@ def body_labels(body: ShownBody, geometry: Geometry) -> RegionLabels:
         ends = np.moveaxis(numbers, axis, 0)
         ends[: -(-band // step)] = ends[-(-(size - band) // step) :] = _REGIONS.index("border")
     return RegionLabels(numbers, steps, _REGIONS)
+
+
+def with_avoided(labels: RegionLabels, avoided: NDArray[np.bool_]) -> RegionLabels:
+    """Return regions in which what must not be leaned on is one of its own, wherever in the body it lies."""
+    numbers = np.where(avoided[labels.every], np.uint8(len(labels.names)), labels.numbers)
+    return RegionLabels(numbers, labels.steps, (*labels.names, "avoided"))
 
 
 def region_shares(overlap: RegionOverlap, labels: RegionLabels) -> RegionShares | None:
@@ -138,6 +144,6 @@ def _mean(shares: Sequence[RegionShares]) -> RegionShares:
 
 
 def _mean_of(shares: Sequence[Mapping[ShareRegion, float]]) -> dict[ShareRegion, float]:
-    names: tuple[ShareRegion, ...] = ("lesion", *_REGIONS)
+    names: tuple[ShareRegion, ...] = ("lesion", "avoided", *_REGIONS)
     means = {name: float(np.mean([part.get(name, 0.0) for part in shares])) for name in names}
     return {name: mean for name, mean in means.items() if mean > 0}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Literal
 
-from pipeline.config import Criterion, bound_fault
+from pipeline.config import CheckCriterion, Criterion, bound_fault
 from pipeline.errors import ConfigError, closest
 from pipeline.evidence.cohort.classifier import area_cohort_of, auroc_estimate, classifier_population, classifier_scale
 from pipeline.evidence.cohort.confusion import in_cell
@@ -36,6 +36,7 @@ from pipeline.findings.estimates import LabelVerdict, Verdict
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import (
     ALL_BASELINES,
+    BASELINES,
     BETTER,
     CLASSIFIER,
     OTHER_READERS,
@@ -72,7 +73,7 @@ class Cohort:
 
 
 def check_criteria(
-    criteria: Sequence[Criterion], maps: Collection[str], metrics: Mapping[str, Metric] = METRICS
+    criteria: Sequence[Criterion | CheckCriterion], maps: Collection[str], metrics: Mapping[str, Metric] = METRICS
 ) -> None:
     """Refuse a criterion about a map or a metric that this audit will not have, or with a bound on the wrong side.
 
@@ -83,6 +84,12 @@ def check_criteria(
     """
     for number, criterion in enumerate(criteria):
         if criterion.method is None:
+            continue
+        if isinstance(criterion, CheckCriterion):
+            own = [name for name in maps if name not in BASELINES]
+            if criterion.method not in own:
+                says = f"unknown name {criterion.method!r}; {closest(criterion.method, own)}"
+                raise ConfigError(f"criteria.{number}.method: {says}")
             continue
         for key, name, known in _named(criterion, maps, metrics):
             if name not in known:

@@ -32,7 +32,7 @@ needs_poppler = pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pd
 def planted():
     """Return the results of one label, three maps, two baselines and two cases, with all that is drawn of them."""
     maps = (*example.METHODS, *example.BASELINES)
-    names = [f"{feature}" for feature in LESION_FEATURES]
+    names = list(LESION_FEATURES)
     count = 40
     plots = LabelPlots(
         label="nodule", studies=count, patients=count, positives=20, negatives=20, roc=roc_curve(rated(count)),
@@ -55,7 +55,8 @@ def planted():
         missing=0,
         cases=example.results().cases[:2],
         classification=tuple(
-            example.estimate(name, "classifier", 0.8, "all") for name in ("accuracy", "sensitivity", "specificity", "auroc")
+            example.estimate(name, "classifier", 0.8, "all")
+            for name in ("accuracy", "sensitivity", "specificity", "auroc")
         ),
         label_plots=(plots,),
         confusion=ConfusionMatrix(studies=40, cells=(part("none", "none"), part("nodule", "none", own=0.1, other=0.2),

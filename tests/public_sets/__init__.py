@@ -1,0 +1,1 @@
+"""Public data sets whose published figures are computed again, by programs that need the set at hand."""
