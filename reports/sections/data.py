@@ -56,7 +56,7 @@ def _leakage(results: Results) -> list[Flowable]:
     leakage = results.leakage
     if leakage is None:
         return []
-    return [*subheading("Leakage"), *bullets([_same(leakage), _alike(leakage), _trained(results)])]
+    return [*subheading("Leakage"), *bullets([_same(leakage), _alike(leakage), _trained(results)], compact=True)]
 
 
 def _same(leakage: Leakage) -> str:

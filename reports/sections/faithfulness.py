@@ -10,7 +10,7 @@ from pipeline.findings.experiments.faithfulness import (
 from pipeline.findings.results import Results
 from pipeline.vocabulary import KNOWN_TO_MISLEAD
 from reports.numbers import number, plural
-from reports.page.layout import Chip, Flowable, bullets, columns, note, paragraph, subheading, table
+from reports.page.layout import Chip, Flowable, bullets, columns, note, small, subheading, table
 from reports.page.text import DASH
 from reports.registry import Context, section
 from reports.wording import method, words
@@ -35,7 +35,7 @@ _MISLEADING = (
 )
 
 
-@section(88, "Results: do the maps tell what moves the answer")
+@section(88, "Do the maps tell what moves the answer")
 def build(context: Context) -> list[Flowable]:
     """Return a row for each map, the answers in words, and what else was asked for; nothing where none was asked."""
     results, findings = context.results, context.results.experiments.faithfulness
@@ -48,7 +48,7 @@ def build(context: Context) -> list[Flowable]:
     decisive = [figure for figure in findings.figures if figure.fill == "blur"]
     answers = [f"{method(results, str(check.method))}: {check.reason}." for check in findings.checks]
     return [
-        paragraph(_WHAT),
+        small(_WHAT),
         table(shape, [_row(results, figure) for figure in decisive], compact=True),
         *bullets(answers),
         *_second_look(results, findings),
@@ -104,7 +104,7 @@ def _asked(results: Results, findings: FaithfulnessFindings) -> list[Flowable]:
     by_place = {(figure.method, figure.score): figure for figure in findings.asked_figures}
     names = dict.fromkeys(figure.method for figure in findings.asked_figures)
     rows = [(method(results, name), *(_value(by_place[name, score]) for score in scores)) for name in names]
-    return [*subheading("Known to mislead"), paragraph(_MISLEADING), table(shape, rows)]
+    return [*subheading("Known to mislead"), small(_MISLEADING), table(shape, rows)]
 
 
 def _value(figure: AskedFigure) -> str:

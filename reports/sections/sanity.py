@@ -5,7 +5,7 @@ from pipeline.findings.experiments.sanity import SanityFigure, SanityFindings
 from pipeline.findings.results import Results
 from pipeline.vocabulary import CHECKS
 from reports.numbers import count, number, plural
-from reports.page.layout import Chip, Flowable, columns, note, paragraph, table
+from reports.page.layout import Chip, Flowable, columns, note, small, table
 from reports.page.text import DASH
 from reports.registry import Context, section
 from reports.wording import method, words
@@ -24,7 +24,7 @@ _READING = (
 )
 
 
-@section(87, "Results: do the maps depend on model and picture")
+@section(87, "Do the maps depend on model and picture")
 def build(context: Context) -> list[Flowable]:
     """Return a row for each check of each map; nothing where the run was not asked for it."""
     findings = context.results.experiments.sanity
@@ -36,7 +36,7 @@ def build(context: Context) -> list[Flowable]:
     )  # fmt: skip
     figures = {(figure.method, figure.check): figure for figure in findings.figures}
     rows = [_row(context.results, check, figures.get((str(check.method), check.check))) for check in findings.checks]
-    return [paragraph(_WHAT), table(shape, rows, compact=True), note(_READING, " ", _counts(findings))]
+    return [small(_WHAT), table(shape, rows, compact=True), note(_READING, " ", _counts(findings))]
 
 
 def _row(results: Results, check: CheckFinding, figure: SanityFigure | None) -> tuple[object, ...]:

@@ -13,7 +13,7 @@ from pipeline.findings.experiments.shortcuts import (
 )
 from pipeline.findings.results import Results
 from reports.numbers import count, number, plural
-from reports.page.layout import Chip, Flowable, bullets, columns, note, paragraph, subheading, table
+from reports.page.layout import Chip, Flowable, bullets, columns, note, paragraph, small, subheading, table
 from reports.page.text import DASH
 from reports.registry import Context, section
 from reports.wording import method, metric, words
@@ -45,7 +45,7 @@ RATES: Final = (
 )
 
 
-@section(91, "Results: what else the model leans on")
+@section(91, "What else the model leans on")
 def build(context: Context) -> list[Flowable]:
     """Return each label's sentences, tests and lesion experiments; nothing where the run was not asked for it."""
     findings = context.results.experiments.shortcuts
@@ -56,7 +56,7 @@ def build(context: Context) -> list[Flowable]:
         parts += _of_label(context.results, own, several=len(findings.labels) > 1)
     if findings.not_done is not None:
         parts.append(paragraph(f"The experiment was broken off: {words(findings.not_done)}."))
-    return [paragraph(_WHAT), *parts, note(_RULE, " ", RATES), note(_counts(findings))]
+    return [small(_WHAT), *parts, note(_RULE, " ", RATES), note(_counts(findings))]
 
 
 def _of_label(results: Results, own: LabelShortcuts, *, several: bool) -> list[Flowable]:
@@ -68,7 +68,7 @@ def _of_label(results: Results, own: LabelShortcuts, *, several: bool) -> list[F
     head = subheading(f"Label: {own.label}") if several else []
     lesion = _lesion(results, own) if finding.lesion is not None else []
     rows = [_row(test, finding.named) for test in finding.tests]
-    return [*head, *bullets(list(finding.sentences)), table(shape, rows, compact=True), *lesion]
+    return [*head, *bullets(list(finding.sentences), compact=True), table(shape, rows, compact=True), *lesion]
 
 
 def _row(test: ShortcutTest, named: tuple[str, ...]) -> tuple[object, ...]:

@@ -3,7 +3,7 @@
 from pipeline.findings.experiments.stability import PICTURE_CHANGES, StabilityFigure
 from pipeline.findings.results import Results
 from reports.numbers import count, number, plural
-from reports.page.layout import Flowable, bullets, columns, note, paragraph, table
+from reports.page.layout import Flowable, bullets, columns, note, small, table
 from reports.registry import Context, section
 from reports.wording import method, words
 
@@ -17,7 +17,7 @@ _READING = (
 )
 
 
-@section(103, "Results: stability of maps and answers")
+@section(103, "Stability of maps and answers")
 def build(context: Context) -> list[Flowable]:
     """Return a row for each change of each map; nothing where the run was not asked for it."""
     findings = context.results.experiments.stability
@@ -34,7 +34,7 @@ def build(context: Context) -> list[Flowable]:
     lost = f" Not read: {failed}." if failed else ""
     tried = f" {plural(findings.asked, 'study', 'studies')}, one a patient, were chosen beforehand; "
     return [
-        paragraph(_WHAT),
+        small(_WHAT),
         table(shape, [_row(context.results, figure) for figure in findings.figures], compact=True),
         *bullets(answers),
         note(_READING, tried, f"{plural(sum(findings.calls.values()), 'map')} were computed for it.", lost),

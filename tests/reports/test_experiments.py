@@ -13,7 +13,7 @@ from reports.wording import method
 from tests.reports import example
 from tests.reports.test_sentences import said
 
-SANITY, STABILITY = "Results: do the maps depend on model and picture", "Results: stability of maps and answers"
+SANITY, STABILITY = "Do the maps depend on model and picture", "Stability of maps and answers"
 
 
 def check(name, answer, value, method="gradcam", bound=0.85, **more):
@@ -86,7 +86,7 @@ def test_a_struck_map_is_marked_wherever_it_is_named():
     assert method(results, "gradcam") == "Grad-CAM (struck)"
     assert method(results, "gradcam (nodule, answered)") == "Grad-CAM (struck) (nodule, answered)"
     assert method(results, "hirescam") == "HiResCAM"
-    assert "Grad-CAM (struck)" in said("Results: overlap with the experts' masks", results)
+    assert "Grad-CAM (struck)" in said("Overlap with the experts' masks", results)
     assert "Do not read Grad-CAM (struck) as evidence" in said("Summary", results)
     at_layer = findings(failed.model_copy(update={"method": "gradcam@layer4"}))
     assert method(example.results(experiments=at_layer), "gradcam@layer4") == "Grad-CAM at layer4 (struck)"

@@ -9,7 +9,7 @@ from pipeline.findings.experiments.faithfulness import AskedFigure, Faithfulness
 from tests.reports import example
 from tests.reports.test_sentences import said
 
-TITLE = "Results: do the maps tell what moves the answer"
+TITLE = "Do the maps tell what moves the answer"
 GAP = "Whether the maps are faithful to the model"
 
 

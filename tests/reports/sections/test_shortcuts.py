@@ -16,7 +16,7 @@ from reports.sections import shortcuts as shortcuts_section
 from tests.reports import example
 from tests.reports.test_sentences import said
 
-TITLE = "Results: what else the model leans on"
+TITLE = "What else the model leans on"
 SENTENCE = (
     "Painting over the small bright marks outside the body turned 39 of 40 positive answers; painting over equal areas "
     "elsewhere turned 0; on average it moves the score by 94 % of the distance between the classes."
