@@ -11,15 +11,9 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-<<<<<<< HEAD
-    ("results", 5): "0816a71f53b8e4d458adbf8fbea079eea87d6bdf1f6135f60f05c092160c5bd3",
-    ("run", 5): "838bac3e7ae69c23f3ba7fcc539ffb33e4df53d23181a1bd79f38389daf1367e",
-    ("audit", 4): "eb7e8c168df711e53028a01457db706582130a05f33185cd3a3f11a1448b389d",
-=======
-    ("results", 5): "176214e070d23a90d450e391437d21a1cd22d1fa0d5b227dbc84182cb3ab71ab",
+    ("results", 5): "a8918a2c94b35f578ea3a9548622673ee8673efb193410445f5b716fa92af78a",
     ("run", 5): "e871608a0b54041b843af4c8afc6a347fc05366e27491b8181ec031adab39271",
     ("audit", 4): "db27d20ec35eae5838b7cb97e9110d6bd2c066594144dd6c91df26986d48c0a4",
->>>>>>> main
     ("results", 4): "c0e8dedc01641e77091342743894e7ff8f30c5937411d0aca6036c27b2f4c3b7",
     ("run", 4): "2bcb82772514dc710822324bca1fce98e825f3b74cd2f7f09dea3fe78a6ac8a3",
     ("audit", 3): "904dbd13879bf27b85ca02114e79219fc7d517ad0e90c37c9ea0b0478b33904f",

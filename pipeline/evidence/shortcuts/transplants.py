@@ -23,10 +23,7 @@ Image = NDArray[np.float32]
 
 _NOISE_BLUR = 2.0  # voxels: noise whose neighbours are alike is noise still
 _NOISE_LIMIT = 4.0  # standard deviations of what a narrower blur takes away: what is stronger is structure
-<<<<<<< HEAD
 _LITTLE = 1e-3  # weight of a blur whose surroundings are all structure
-=======
->>>>>>> main
 _STANDS_OUT = 8.0  # of the same: marks and frames
 
 NO_OUTSIDE = "no outside of the body in the picture"
@@ -57,21 +54,13 @@ class DissectedStudy:
     @cached_property
     def noise(self) -> Image:
         """Its noise (channels, *S): what a blur takes away, where that is too little to be structure."""
-<<<<<<< HEAD
         limits = _NOISE_LIMIT * np.maximum(*self.parts.noise)
         return np.stack([_noise_of(channel, float(limit)) for channel, limit in zip(self.study.x, limits, strict=True)])
-=======
-        residual = np.stack([channel - gaussian_filter(channel, _NOISE_BLUR) for channel in self.study.x])
-        limits = _NOISE_LIMIT * np.maximum(*self.parts.noise)
-        along = (slice(None), *(None,) * self.parts.body.ndim)
-        return np.where(np.abs(residual) <= limits[along], residual, 0).astype(np.float32)
->>>>>>> main
 
     def without_noise(self) -> "DissectedStudy":
         """Return the study with its structure alone."""
         return DissectedStudy(replace(self.study, x=self.study.x - self.noise), self.parts)
 
-<<<<<<< HEAD
 
 def _noise_of(image: Image, limit: float) -> Image:
     """Return what a blur takes away, up to a limit; what exceeds it once is left out of a second blur.
@@ -84,8 +73,6 @@ def _noise_of(image: Image, limit: float) -> Image:
     residual = image - smooth
     return np.where((np.abs(residual) <= limit) & (weight > _LITTLE), residual, 0).astype(np.float32)
 
-=======
->>>>>>> main
 
 Transplant = Callable[[DissectedStudy, DissectedStudy, np.random.Generator], Image | str]
 """Recipient, donor of the same grid and a generator to the changed input, or the reason why there is none."""
