@@ -88,7 +88,7 @@ def _row(test: ShortcutTest, named: tuple[str, ...]) -> tuple[object, ...]:
 def _chip(test: ShortcutTest, named: tuple[str, ...]) -> Chip:
     if test.test in named:
         return Chip("NAMED", "bad")
-    return Chip("NOT TESTED", "none") if test.effect is None else Chip("NOT NAMED", "open")
+    return Chip("NOT TESTED", "none") if test.effect is None else Chip("NOT NAMED", "none")
 
 
 def _lesion(results: Results, own: LabelShortcuts) -> list[Flowable]:
