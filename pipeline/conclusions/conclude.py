@@ -11,10 +11,12 @@ from pipeline.conclusions.choose_cases import choose_cases
 from pipeline.conclusions.cohort_table import cohort_table
 from pipeline.conclusions.experiments import experiment_findings, with_checks
 from pipeline.conclusions.input_summary import summarised
+from pipeline.conclusions.needed_masks import with_overlap
 from pipeline.conclusions.tuned import tuned_of, who_tunes
 from pipeline.conclusions.whereabouts import whereabouts, wrong_answers
 from pipeline.config import AuditConfig, TunedConfig
 from pipeline.evidence.answers import answered_wrongly, why_answers_are_not_judged
+from pipeline.evidence.cohort.answer_differences import answer_differences
 from pipeline.evidence.cohort.classifier import classification
 from pipeline.evidence.cohort.confusion import confusion_matrix
 from pipeline.evidence.cohort.estimating import Bootstrap, StatedBounds
@@ -125,7 +127,7 @@ def conclude(
     }
     computed = sum(member.shard is not None for member in members)
     cases, rule = _cases(spec, members, audits, shown)
-    experiments = experiment_findings(spec, rows)
+    experiments = with_overlap(experiment_findings(spec, rows), audits, [facts.name for facts in spec.metrics])
     verdicts = with_checks(config, judge_all(config.metric_criteria, cohort, bootstrap), experiments)
     tally = Counter(verdict.answer for verdict in verdicts)
     is_regression = config.model.kind == "regression"
@@ -153,6 +155,7 @@ def conclude(
         classification=_not_a_classifier() if is_regression else classification(audits, labels, bootstrap),
         label_plots=() if is_regression else _label_plots(config, cohort, cases, bootstrap),
         group_differences=_group_differences(config, cohort, bootstrap),
+        answer_differences=() if is_regression else answer_differences(audits, labels, bootstrap.confidence),
         estimates=_estimates(cohort, lesions, bootstrap, calls_labels=not is_regression),
         curves=threshold_curves(judged, labels, bootstrap),
         froc_curves=froc_curves(audits, labels, bootstrap),

@@ -12,7 +12,7 @@ from pipeline.errors import StudyError
 from pipeline.evidence.shortcuts import BatterySettings, BatteryStudy, battery_rows
 from pipeline.experiments.bench import Bench, ChosenStudy
 from pipeline.findings.experiments.shortcuts import LabelRows, ShortcutRows
-from pipeline.studies.geometry import plan
+from pipeline.studies.geometry import Geometry, plan
 from pipeline.studies.volume import Mask
 
 __all__ = ["LabelScore", "region_on", "shortcuts"]
@@ -93,13 +93,28 @@ def _of_label(study: ChosenStudy, label: str) -> BatteryStudy:
 
 
 def region_on(study: ChosenStudy, masks: Sequence[Mask]) -> NDArray[np.bool_]:
-    """Return where any mask lies on the grid that the model sees (*S): half a voxel or more, or all that is seen of it.
+    """Return where any mask lies on the grid that the model sees (*S): half a voxel or more of it.
 
-    Masks are carried to that grid here alone, for painting over; scores are taken on the experts' own grid.
+    Of a mask so small that it covers half of no voxel, the voxels that it lies in are taken. Masks are carried to that
+    grid here alone, for painting over; scores are taken on the experts' own grid.
     """
     region = np.zeros(tuple(study.x.shape[1:]), bool)
     for mask in masks:
-        share = plan(mask.geometry, study.grid).apply(mask.array.astype(np.float32))
-        half = share >= 0.5
-        region |= half if half.any() else share > 0
+        half = plan(mask.geometry, study.grid).apply(mask.array.astype(np.float32)) >= 0.5
+        if half.any():
+            region |= half
+        else:
+            region[_voxels_of(mask, study.grid)] = True
     return region
+
+
+def _voxels_of(mask: Mask, grid: Geometry) -> tuple[NDArray[np.intp], ...]:
+    """Return the voxels of a grid, as an index, in which those of a mask lie."""
+    axes = len(grid.shape)
+    there = (
+        np.linalg.inv(grid.affine)
+        @ np.c_[mask.geometry.world(np.argwhere(mask.array)), np.ones(int(mask.array.sum()))].T
+    )
+    places = np.rint(there[:axes]).astype(np.intp)
+    within = ((places >= 0) & (places < np.array(grid.shape)[:, None])).all(axis=0)
+    return tuple(places[:, within])

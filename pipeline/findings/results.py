@@ -231,6 +231,7 @@ class Results(FrozenModel):
     label_plots: tuple[LabelPlots, ...] = ()
     estimates: tuple[Estimate, ...]
     group_differences: tuple[GroupDifference, ...] = ()
+    answer_differences: tuple[GroupDifference, ...] = ()
     curves: tuple[ThresholdCurve, ...] = ()
     froc_curves: tuple[FrocCurve, ...] = ()
     region_shares: tuple[CohortShares, ...] = ()

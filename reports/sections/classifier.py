@@ -29,7 +29,7 @@ from reports.page.layout import (
 from reports.page.text import DASH, bold, joined
 from reports.registry import Context, section
 from reports.thumbnails import thumbnail_of
-from reports.wording import intervals, label_of, method, metric, undefined
+from reports.wording import intervals, label_of, method, metric, undefined, words
 
 _WHOLE = 3
 """Labels up to which each has its confusion matrix drawn; more of them share a table."""
@@ -62,8 +62,52 @@ def build(context: Context) -> list[Flowable]:
         *([table(estimate_columns(estimates, by_method=False), rows, rules=rules, compact=True)] if whole else []),
         *_plots(context, beside=not whole),
         note(intervals(estimates), _SEVERAL if several else ""),
+        *_groups(results),
     ]
 
+
+_MOST_GROUPS = 30
+"""Rows of the table of groups; what differs least is left to results.json."""
+
+
+def _groups(results: Results) -> list[Flowable]:
+    """Return where the model answers better or worse: each group against the rest of its column."""
+    compared = [part for part in results.answer_differences if part.p_adjusted is not None]
+    if not compared:
+        return []
+    shown = sorted(compared, key=lambda part: (part.p_adjusted or 0.0, part.p or 0.0))[:_MOST_GROUPS]
+    shape = columns(
+        ("Group", 44), ("", 28), ("Minus the rest", 18, True), ("Interval", 26, True), ("p (Holm)", 14, True),
+        ("Patients", 14, True), ("of the rest", 16, True),
+    )  # fmt: skip
+    rows = [
+        (
+            words(part.group.replace("=", ": ", 1)),
+            part.metric.capitalize() + (f", {part.label}" if len(results.label_plots) > 1 and part.label else ""),
+            number(part.value),
+            f"{number(part.low)} to {number(part.high)}",
+            number(part.p_adjusted),
+            count(part.patients),
+            count(part.patients_rest),
+        )
+        for part in shown
+    ]
+    left = len(compared) - len(shown)
+    more = f" {plural(left, 'comparison')} with larger p: see results.json." if left else ""
+    return [
+        *subheading("Where the model answers better or worse"),
+        table(shape, rows, compact=True),
+        note(_GROUPED, more),
+    ]
+
+
+_GROUPED = (
+    "Groups are what the archive states and headers tell, thirds of the lesions' size, and thirds of the model's own "
+    "confidence; each is compared with all others of the same column, of two groups only the first. Intervals are "
+    "those of the exact rule for two groups, not adjusted; p is adjusted (Holm) for all comparisons of answers. Groups "
+    "of few patients that only a header tells apart go together. A difference that is not shown is not shown to be "
+    "absent."
+)
 
 _SEVERAL = (
     " A study counts as accurate when its called labels are exactly the reference's; sensitivity, specificity and "

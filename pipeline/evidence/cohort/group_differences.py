@@ -12,7 +12,7 @@ from pipeline.evidence.exact.groups import group_difference
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.vocabulary import Stratum
 
-__all__ = ["MELDED", "group_differences"]
+__all__ = ["MELDED", "adjusted_differences", "group_differences", "population_difference"]
 
 MELDED: Final = "the exact rule's bounds of both groups, melded; error rates measured, not proved"
 """How the bounds of a difference between two groups are made."""
@@ -38,7 +38,7 @@ def group_differences(
         for column, groups in columns.items()
         for group in (groups if len(groups) > 2 else list(groups)[:1])
     ]
-    return _adjusted(differences)
+    return adjusted_differences(differences)
 
 
 def _columns(units: Sequence[Unit]) -> dict[str, dict[str, list[Unit]]]:
@@ -57,30 +57,33 @@ def _difference(
     method, scale = pair
     rest = [unit for name, own in groups.items() if name != group for unit in own]
     first, second = (population_of(part, of_map(method, scale)) for part in (groups[group], rest))
+    named = {"metric": scale.name, "method": method, "among": _AMONG, "column": column, "group": group}
+    return population_difference((first, second), scale.span, confidence, named)
+
+
+def population_difference(
+    compared: tuple[Population, Population],
+    span: tuple[float | None, float | None],
+    confidence: float,
+    named: Mapping[str, object],
+) -> GroupDifference:
+    """Return the difference of two populations' means, of a metric with this span; ``named`` are its other fields."""
+    first, second = compared
     shared = len(first.by_patient.keys() & second.by_patient.keys())
-    common = {
-        "metric": scale.name,
-        "method": method,
-        "among": _AMONG,
-        "column": column,
-        "group": group,
-        "confidence": confidence,
-        "patients": len(first.patient_means()),
-        "patients_rest": len(second.patient_means()),
-        "shared": shared,
-    }
+    counts = {"patients": len(first.patient_means()), "patients_rest": len(second.patient_means()), "shared": shared}
+    common = {**named, **counts, "confidence": confidence}
     if not first.scored or not second.scored:
         empty = "this group" if not first.scored else "the rest"
         return GroupDifference.model_validate({**common, "value": None, "reason": f"{empty} has no score"})
     difference = _mean(first) - _mean(second)
-    low, high = scale.span
+    low, high = span
     if low is None or high is None:
         return GroupDifference.model_validate({**common, "value": difference, "reason": _OPEN_END})
     if shared:
         reason = f"{shared} {'patient belongs' if shared == 1 else 'patients belong'} to this group and to the rest"
         return GroupDifference.model_validate({**common, "value": difference, "reason": reason})
-    compared = group_difference(first.scores((low, high)), second.scores((low, high)), confidence=confidence)
-    bounds = {"low": compared.low, "high": compared.high, "p": compared.p, "interval": MELDED}
+    exact = group_difference(first.scores((low, high)), second.scores((low, high)), confidence=confidence)
+    bounds = {"low": exact.low, "high": exact.high, "p": exact.p, "interval": MELDED}
     return GroupDifference.model_validate({**common, "value": difference, **bounds})
 
 
@@ -89,7 +92,7 @@ def _mean(population: Population) -> float:
     return sum(means.values()) / len(means)
 
 
-def _adjusted(differences: Sequence[GroupDifference]) -> tuple[GroupDifference, ...]:
+def adjusted_differences(differences: Sequence[GroupDifference]) -> tuple[GroupDifference, ...]:
     """Add what Holm's correction for the number of differences leaves of each p."""
     p_values = [difference.p for difference in differences if difference.p is not None]
     adjusted = iter(holm(p_values))

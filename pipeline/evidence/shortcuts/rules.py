@@ -17,6 +17,7 @@ from pipeline.findings.experiments.check import CheckFinding
 from pipeline.findings.experiments.shortcuts import (
     LabelRows,
     LabelShortcuts,
+    LesionNumbers,
     ShortcutFinding,
     ShortcutFindings,
     ShortcutRow,
@@ -56,12 +57,12 @@ def _of_label(own: LabelRows, battery: BatterySettings) -> LabelShortcuts:
     finding = name_causes(own.rows, battery)
     lesions = [row for row in own.rows if row.test == LESION and row.changed is not None and row.control is not None]
     gap = finding.gap if finding.refused is None else None
-    spared = [] if not gap else [row for row in lesions if _moved(row) < battery.minimum_effect * gap]
+    locked = None if gap is None else battery.minimum_effect * gap
     return LabelShortcuts(
         label=own.label,
         finding=finding,
-        masked=len(lesions) if gap else 0,
-        not_needed=tuple(own.studies[row.study] for row in spared),
+        needed=tuple(own.studies[row.study] for row in lesions if locked is not None and _moved(row) >= locked),
+        not_needed=tuple(own.studies[row.study] for row in lesions if locked is not None and _moved(row) < locked),
     )
 
 
@@ -89,16 +90,16 @@ def _decided(
     rows: ShortcutRows, labels: Sequence[LabelShortcuts], battery: BatterySettings
 ) -> tuple[Decision, str, LabelShortcuts | None]:
     """Return the answer, its reason and the label that decides."""
-    if rows.not_done is not None or not labels:
-        return "INCONCLUSIVE", f"not done: {rows.not_done or 'no label could be tried'}", None
-    largest = max(labels, key=lambda own: _largest(own.finding))
     for own in sorted(labels, key=lambda own: -_largest(own.finding)):
         if own.finding.named:
             return "NOT MET", _named(own, len(labels)), own
+    if rows.not_done is not None or not labels:
+        return "INCONCLUSIVE", f"not done: {rows.not_done or 'no label could be tried'}", None
     for own in labels:
         gap = _gap_in_the_evidence(own.finding, battery)
         if gap is not None:
             return "INCONCLUSIVE", f"{own.label}: {gap}" if len(labels) > 1 else gap, own
+    largest = max(labels, key=lambda own: _largest(own.finding))
     return "MET", _lower(largest.finding.sentences[0].rstrip(".")), largest
 
 
@@ -124,10 +125,9 @@ def _gap_in_the_evidence(finding: ShortcutFinding, battery: BatterySettings) -> 
     if untested:
         causes = "; ".join(f"{cause_words(test.test)} ({test.reason})" for test in untested)
         return f"not every cause could be tested: {causes}"
-    filled = finding.lesion.filled if finding.lesion is not None else None
-    if filled is not None and filled.of and 2 * filled.changed <= filled.of:
-        kept = filled.of - filled.changed
-        return f"{kept} of {filled.of} positive answers stayed without the lesion, and no tested cause explains it"
+    unneeded = None if finding.lesion is None else _without_the_lesion(finding.lesion, battery)
+    if unneeded is not None:
+        return unneeded
     coarse = [test for test in finding.tests if (test.smallest or 0.0) > battery.minimum_effect + 1e-9]
     large = [test for test in finding.tests if (test.effect or 0.0) >= battery.minimum_effect]
     if coarse or large:
@@ -136,6 +136,21 @@ def _gap_in_the_evidence(finding: ShortcutFinding, battery: BatterySettings) -> 
             f"the studies differ too much among each other: of {cause_words(test.test)} only an effect above "
             f"{100 * (test.smallest or 0.0):.0f} % of the distance between the classes could have been found"
         )
+    return None
+
+
+def _without_the_lesion(lesion: LesionNumbers, battery: BatterySettings) -> str | None:
+    """Return what is odd about answers without the lesion: they stay, and nothing that was tested explains why."""
+    filled, effect = lesion.filled, lesion.effect
+    if filled is None or effect is None:
+        return f"whether the model needs the lesion could not be tried: {lesion.reasons.get(LESION, 'no study')}"
+    if 2 * filled.changed > filled.of:
+        return None
+    if filled.of:
+        kept = f"{filled.of - filled.changed} of {filled.of} positive answers stayed without the lesion"
+        return f"{kept}, and no tested cause explains it"
+    if effect < battery.minimum_effect:
+        return "painting over the lesion hardly moves the score, and no tested cause explains it"
     return None
 
 

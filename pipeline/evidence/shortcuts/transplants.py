@@ -23,6 +23,7 @@ Image = NDArray[np.float32]
 
 _NOISE_BLUR = 2.0  # voxels: noise whose neighbours are alike is noise still
 _NOISE_LIMIT = 4.0  # standard deviations of what a narrower blur takes away: what is stronger is structure
+_LITTLE = 1e-3  # weight of a blur whose surroundings are all structure
 _STANDS_OUT = 8.0  # of the same: marks and frames
 
 NO_OUTSIDE = "no outside of the body in the picture"
@@ -53,14 +54,24 @@ class DissectedStudy:
     @cached_property
     def noise(self) -> Image:
         """Its noise (channels, *S): what a blur takes away, where that is too little to be structure."""
-        residual = np.stack([channel - gaussian_filter(channel, _NOISE_BLUR) for channel in self.study.x])
         limits = _NOISE_LIMIT * np.maximum(*self.parts.noise)
-        along = (slice(None), *(None,) * self.parts.body.ndim)
-        return np.where(np.abs(residual) <= limits[along], residual, 0).astype(np.float32)
+        return np.stack([_noise_of(channel, float(limit)) for channel, limit in zip(self.study.x, limits, strict=True)])
 
     def without_noise(self) -> "DissectedStudy":
         """Return the study with its structure alone."""
         return DissectedStudy(replace(self.study, x=self.study.x - self.noise), self.parts)
+
+
+def _noise_of(image: Image, limit: float) -> Image:
+    """Return what a blur takes away, up to a limit; what exceeds it once is left out of a second blur.
+
+    Without the second, a frame would brighten the air beside it, and its darker surroundings pass for noise.
+    """
+    ordinary = (np.abs(image - gaussian_filter(image, _NOISE_BLUR)) <= limit).astype(np.float32)
+    weight = gaussian_filter(ordinary, _NOISE_BLUR)
+    smooth = gaussian_filter(image * ordinary, _NOISE_BLUR) / np.maximum(weight, _LITTLE)
+    residual = image - smooth
+    return np.where((np.abs(residual) <= limit) & (weight > _LITTLE), residual, 0).astype(np.float32)
 
 
 Transplant = Callable[[DissectedStudy, DissectedStudy, np.random.Generator], Image | str]
