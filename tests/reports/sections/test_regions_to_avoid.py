@@ -9,7 +9,7 @@ from tests.reports import example
 from tests.reports.charts.test_localisation_charts import check, drawings
 from tests.reports.test_sentences import said
 
-TITLE = "Results: where the evidence lies"
+TITLE = "Where the evidence lies"
 
 
 def shares(**more):
