@@ -16,7 +16,8 @@ from pipeline.walk.sources import StudySource
 __all__ = ["chosen_otherwise", "tried_anew"]
 
 _CLOSE = 0.02
-"""Of a similarity or a logit: another machine rounds differently, and close ranks change places."""
+"""Of a similarity or a logit, of a large one as a share: another machine rounds differently, and close ranks change
+places."""
 
 
 def chosen_otherwise(spec: RunSpec, sources: Sequence[StudySource]) -> Iterator[Failure]:
@@ -56,7 +57,7 @@ def _first_gap(then: object, now: object, place: str = "") -> str | None:
             return f"the length of {place}"
         pairs = [(number, value, now[number]) for number, value in enumerate(then)]
     elif isinstance(then, float) and isinstance(now, float):
-        return None if abs(then - now) <= _CLOSE else place
+        return None if abs(then - now) <= _CLOSE * max(1.0, abs(then)) else place
     else:
         return None if then == now else place
     gaps = (_first_gap(value, other, f"{place}.{key}".lstrip(".")) for key, value, other in pairs)
