@@ -11,7 +11,7 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("results", 5): "18c28dd7e43a110e588cc4f239d2b6199b01bf9800eaae06a510dd1b4f5cac65",
+    ("results", 5): "64ca0f238488451234b681fd00e71c126152872b2bd5936491975de1a92e80dc",
     ("run", 5): "838bac3e7ae69c23f3ba7fcc539ffb33e4df53d23181a1bd79f38389daf1367e",
     ("audit", 4): "eb7e8c168df711e53028a01457db706582130a05f33185cd3a3f11a1448b389d",
     ("results", 4): "c0e8dedc01641e77091342743894e7ff8f30c5937411d0aca6036c27b2f4c3b7",
