@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test stress test-slow test-pacs mutants bench gpu zoo selftest fuzz conformance check clean
+.PHONY: demo test stress test-slow test-kill test-pacs mutants bench gpu zoo selftest fuzz conformance check clean
 
 demo: .venv/installed
 	$(BIN)/camaudit demo --folder demo
@@ -29,6 +29,9 @@ stress: .venv/dev
 
 test-slow: .venv/dev
 	$(BIN)/python -m pytest -m slow
+
+test-kill: .venv/dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m kill tests/kill
 
 # Orthanc listens on every interface: it is started where there is only the loopback
 NAMESPACE := unshare --net $(if $(filter 0,$(shell id -u)),,--map-root-user)

@@ -6,12 +6,14 @@ Deferred annotations would break deployed runs (Prefect builds the parameters' s
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from prefect import flow, runtime, task
+from prefect import flow, runtime, tags, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.events.worker import EventsWorker
@@ -19,22 +21,29 @@ from prefect.settings import (
     PREFECT_API_REQUEST_TIMEOUT,
     PREFECT_API_URL,
     PREFECT_CLIENT_MAX_RETRIES,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     temporary_settings,
 )
 from prefect.settings.legacy import Setting
-from prefect.states import Cancelled
+from prefect.states import Cancelled, Completed
 
+from flows.beside import Beside, StopRequestedError
 from flows.commands.interrupts import interruptible
-from flows.conduct import DriveShard, begun, conduct
+from flows.conduct import DriveShard, begun, conduct, run_without_news
 from flows.engines import Engine, WorkError, driven
 from flows.firing import Firing
+from flows.outcomes import failed_run, news_of, tell_program
 from flows.request import AuditRequest
+from flows.run_page import RUN_TAG, PrefectPage, emit_news
 from flows.server import shown, silence
+from flows.vital_signs import HEARTBEAT_SECONDS, vital_tags
 from flows.watch import Watcher
 from pipeline.checks.config_checks import checked_config
 from pipeline.config_file import load_config
-from pipeline.errors import AuditError
+from pipeline.errors import AuditError, InternalError
 from pipeline.faults import package_logger
+from pipeline.findings.results import load_results
+from pipeline.runs.nights.stop_request import stop_is_requested
 from pipeline.runs.run import Run
 from pipeline.studies.untrusted.workers import WorkerPool
 
@@ -42,8 +51,12 @@ __all__ = ["audit", "follow"]
 
 LATE = "so late that the next run is due already; that one looks at everything that is new"
 
-_PATIENCE: dict[Setting, float] = {PREFECT_CLIENT_MAX_RETRIES: 1, PREFECT_API_REQUEST_TIMEOUT: 10.0}
-"""How long a server that has died may keep a run waiting, unless the user has set it."""
+_PATIENCE: dict[Setting, float] = {
+    PREFECT_CLIENT_MAX_RETRIES: 1,
+    PREFECT_API_REQUEST_TIMEOUT: 10.0,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY: HEARTBEAT_SECONDS,
+}
+"""How long a server that has died may keep a run waiting, and how often a run says that it lives, unless set."""
 
 
 def _run_name() -> str:
@@ -55,38 +68,86 @@ def _run_name() -> str:
         return "audit"
 
 
-@task(name="audit-shard", task_run_name="shard-{shard}", cache_policy=NO_CACHE, persist_result=False)
+@task(
+    name="audit-shard",
+    task_run_name="shard-{shard}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    result_serializer="json",
+)
 def audit_shard(run: Callable[[], None], shard: int) -> None:  # noqa: ARG001 - the shard is the task run's name
     """Audit one shard; its studies' faults become rows, so a failed task means a fault of the run itself."""
     run()
 
 
-@flow(name="audit", flow_run_name=_run_name, persist_result=False)
+@flow(name="audit", flow_run_name=_run_name, persist_result=False, result_serializer="json")
 def audit(
     config: str,
     command: str = "camaudit schedule",
     overrides: list[str] | None = None,
     deep: bool = False,
     firing: dict[str, str | float | None] | None = None,
+    only_new: bool = True,
+    notify: list[str] | None = None,
 ) -> str | State[str]:
     """Audit the archive that ``config`` (the path of an ``audit.yaml``) names; return the run's folder.
 
     Studies that an earlier run of the same audit has answered are carried over, not computed again. ``overrides`` are
     ``key=value``; ``deep`` hashes every file again. With ``firing``, when the schedule fires, a run that comes so late
-    that the next is due already is skipped: that one looks at everything that is new.
+    that the next is due already is skipped: that one looks at everything that is new. With ``only_new``, where nothing
+    is new since the newest run, that run is the answer, and nothing is computed or written but a line. ``notify`` is a
+    program with its arguments that reads as JSON what somebody has to hear of.
     """
     planned = runtime.flow_run.scheduled_start_time
     if firing and planned and Firing.of_parameters(firing).is_missed(planned, datetime.now(UTC)):
         return Cancelled(name="Skipped", message=LATE)
-    address = PREFECT_API_URL.value() or ""
-    engine = Engine(package_logger().warning, probe=partial(silence, address), flow_run=str(runtime.flow_run.name))
     try:
-        with temporary_settings(_patience()), WorkerPool() as pool:
-            request = AuditRequest(checked_config(Path(config), overrides or ()), command, deep)
-            return str(conduct(begun(request, Watcher(), pool), engine, Watcher(), _as_tasks(engine)))
+        return _audited(Path(config), overrides or (), AuditOptions(command, deep, only_new, tuple(notify or ())))
+    except StopRequestedError as stopped:
+        return Cancelled(name="Stopped", message=str(stopped))
     except Exception as error:  # noqa: BLE001 - a chained library error can quote a file's content into Prefect's logs
         fault = error
     raise fault if isinstance(fault, AuditError) else WorkError(str(fault)) from None
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """What a flow run is asked beside its configuration; see ``audit``."""
+
+    command: str
+    deep: bool
+    only_new: bool
+    notify: tuple[str, ...]
+
+
+def _audited(config: Path, overrides: Sequence[str], options: AuditOptions) -> str | State[str]:
+    """Audit as a deployed flow run; whatever ends it without results is told first."""
+    loaded = checked_config(config, overrides)
+    request = AuditRequest(loaded, options.command, options.deep, options.only_new, options.notify)
+    say = package_logger().warning
+    engine = Engine(say, probe=partial(silence, PREFECT_API_URL.value() or ""), flow_run=str(runtime.flow_run.name))
+    try:
+        with temporary_settings(_patience()), WorkerPool() as pool:
+            if (run := run_without_news(request)) is not None:
+                return Completed(name="NothingNew", message=f"nothing new since {run.name}", data=str(run))
+            audits = loaded.config.run.output / loaded.config.name
+            beside = Beside(PrefectPage(engine), partial(stop_is_requested, audits))
+            folder = conduct(begun(request, Watcher(), pool), engine, Watcher(), _as_tasks(engine), beside)
+    except StopRequestedError:
+        raise
+    except Exception as error:
+        news = failed_run(loaded.config.name, _in_a_line(error))
+        with suppress(Exception):
+            emit_news(news)
+        tell_program(options.notify, news, say)
+        raise
+    tell_program(options.notify, news_of(load_results(folder), folder), say)
+    return str(folder)
+
+
+def _in_a_line(error: Exception) -> str:
+    """Return what may be told of a fault: our own sentences; of a library's, its kind alone."""
+    return str(error) if isinstance(error, AuditError | InternalError) else type(error).__name__
 
 
 def follow(run: Run, engine: Engine, watcher: Watcher, address: str) -> Path:
@@ -103,16 +164,17 @@ def follow(run: Run, engine: Engine, watcher: Watcher, address: str) -> Path:
             with interruptible():  # Prefect has set a handler of its own
                 work_once()
 
-        with temporary_settings({PREFECT_API_URL: address, **_patience()}):
-            flow(name="audit", flow_run_name=f"audit-{run.spec.audit}", persist_result=False)(body)(
-                run.spec.audit, run.spec.command
-            )
+        named = flow(
+            name="audit", flow_run_name=f"audit-{run.spec.audit}", persist_result=False, result_serializer="json"
+        )
+        with temporary_settings({PREFECT_API_URL: address, **_patience()}), _tagged(run.spec.audit):
+            named(body)(run.spec.audit, run.spec.command)
 
     def lose(fault: Exception) -> None:
         engine.lose(_reason(fault, address))
 
     def work() -> Path:
-        return conduct(run, engine, watcher, _as_tasks(engine))
+        return conduct(run, engine, watcher, _as_tasks(engine), Beside(PrefectPage(engine)))
 
     engine.probe = partial(silence, address)
     try:
@@ -120,6 +182,12 @@ def follow(run: Run, engine: Engine, watcher: Watcher, address: str) -> Path:
     finally:
         if not engine.is_prefect:
             _forget_events()
+
+
+@contextmanager
+def _tagged(audit: str) -> Iterator[None]:
+    with tags(RUN_TAG, audit, *vital_tags()):
+        yield
 
 
 def _forget_events() -> None:

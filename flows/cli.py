@@ -7,6 +7,7 @@ import atexit
 import gc
 import json
 import os
+import shlex
 import shutil
 import sys
 from dataclasses import replace
@@ -46,6 +47,12 @@ AllowMissing = Annotated[
 FailOn = Annotated[
     str, typer.Option("--fail-on", metavar="LIST", help=f"End with exit code 1 on any of: {', '.join(OUTCOMES)}.")
 ]
+Notify = Annotated[
+    str | None,
+    typer.Option(
+        "--notify", metavar="PROGRAM", help="Give it, as JSON, what somebody has to hear of: NOT MET, drift, failures."
+    ),
+]
 Deep = Annotated[bool, typer.Option("--deep", help="Hash every file again, also those that look unchanged.")]
 
 
@@ -79,6 +86,42 @@ def _options(
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "DEBUG" if debug else "CRITICAL")
     os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "DEBUG" if debug else "CRITICAL")
     os.environ.setdefault("PREFECT_SERVER_LOGGING_LEVEL", "DEBUG" if debug else "CRITICAL")
+    os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "30")  # of a schedule's runs, in processes of their own
+    # the page of a run has a log; the console stays ours
+    os.environ.setdefault("PREFECT_LOGGING_LOGGERS_PREFECT_FLOW_RUNS_LEVEL", "INFO")
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "DEBUG" if debug else "CRITICAL")
+
+
+@app.command()
+def init(
+    archive: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="The folder with the studies.")],
+    model: Annotated[
+        str,
+        typer.Option("--model", metavar="BUNDLE|MODULE:FUNCTION", help="The classifier: a MONAI bundle, or a factory."),
+    ],
+    weights: Annotated[
+        Path | None, typer.Option("--weights", metavar="FILE", help="The weights that are meant.")
+    ] = None,
+    profile: Annotated[
+        str,
+        typer.Option(
+            "--profile", metavar="NAME", help="acceptance, retrospective, shadow (no reference), monitoring or change."
+        ),
+    ] = "acceptance",
+    labels: Annotated[
+        str | None, typer.Option("--labels", metavar="A,B", help="The model's labels in the order of its outputs.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write.")] = Path(
+        "audit.yaml"
+    ),
+) -> None:
+    """Write a commented audit.yaml, and a manifest where there is none, from what archive and model tell.
+
+    What had to be guessed says so. Nothing is written over; the file is tried on the first study.
+    """
+    from flows.commands.init import InitOptions, init_audit, labels_of
+
+    init_audit(archive, InitOptions(model, weights, profile, labels_of(labels), output))
 
 
 @app.command()
@@ -87,6 +130,10 @@ def run(
     overrides: Overrides = None,
     fail_on: FailOn = "",
     deep: Deep = False,
+    if_new: Annotated[
+        bool, typer.Option("--if-new", help="Where nothing is new since the newest run, note that and do nothing.")
+    ] = False,
+    notify: Notify = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -98,11 +145,36 @@ def run(
     from pipeline.checks.config_checks import checked_config
 
     unwanted = parse_outcomes(fail_on)
-    request = AuditRequest(checked_config(config, overrides or ()), f"camaudit run {config.name}", deep)
+    request = AuditRequest(
+        checked_config(config, overrides or ()), f"camaudit run {config.name}", deep, if_new, _program(notify)
+    )
     folder = _run(request, quiet=quiet or as_json)
     results = print_results(folder, as_json=as_json, quiet=quiet)
     if unwanted & outcomes_of(results):
         raise typer.Exit(1)
+
+
+@app.command()
+def work(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run that is under way.")],
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="DEVICE", help="In place of run.device, e.g. cuda:1.")
+    ] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+    end_with_input: Annotated[bool, typer.Option("--end-with-input", hidden=True)] = False,
+) -> None:
+    """Join a run that another process began: work shards that nobody has, until none is left.
+
+    The run's folder, its archive and the site's keys have to be there under the same paths, and the same program.
+    """
+    from flows.commands.work import join
+
+    count = join(run, device, quiet=quiet or as_json, end_with_input=end_with_input)
+    if as_json:
+        typer.echo(json.dumps({"run": str(run), "shards": count}))
+    elif not quiet:
+        typer.echo(f"{run}: {count} shards worked here")
 
 
 @app.command()
@@ -309,11 +381,13 @@ def schedule(
     catch_up: Annotated[
         bool, typer.Option("--catch-up", help="Run once at the start if a firing was missed since the last run.")
     ] = False,
+    notify: Notify = None,
     overrides: Overrides = None,
 ) -> None:
     """Serve the audit on a schedule; each run audits only the studies that are new.
 
-    Firings that were missed are skipped. Needs a Prefect server (prefect server start) named by PREFECT_API_URL.
+    A night that brings nothing new notes that and costs nothing. Firings that were missed are skipped. SIGTERM ends it
+    after the shard under way. Needs a Prefect server (prefect server start) named by PREFECT_API_URL.
     """
     from flows.firing import Firing
     from pipeline.checks.config_checks import checked_config
@@ -328,7 +402,59 @@ def schedule(
             then = "one run makes up for it" if catch_up else "skipped: the next run looks at everything that is new"
             typer.echo(f"missed since {missed:%Y-%m-%d %H:%M} UTC; {then}")
 
-    serve(AuditSchedule(config, loaded.config, overrides or (), firing, catch_up), on_serving)
+    serve(AuditSchedule(config, loaded.config, overrides or (), firing, catch_up, _program(notify)), on_serving)
+
+
+AuditFolder = Annotated[Path, typer.Argument(metavar="AUDIT_FOLDER", help="The folder of an audit's runs: runs/NAME.")]
+
+
+@app.command()
+def status(
+    folder: Annotated[
+        Path, typer.Argument(metavar="AUDIT_FOLDER|RUN", help="An audit's folder (runs/NAME), or a run's.")
+    ],
+    prometheus: Annotated[
+        Path | None, typer.Option("--prometheus", metavar="FILE", help="Write it for Prometheus' textfile collector.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which runs there are, which a living process works on, and what they came to.
+
+    Locks and heartbeats tell what is running, never what a killed process left behind.
+    """
+    from flows.commands.status import show_status
+
+    show_status(folder, as_json=as_json, prometheus=prometheus)
+
+
+@app.command()
+def history(
+    folder: AuditFolder,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE.svg|FILE.pdf", help="Draw the key figures over the runs.")
+    ] = None,
+    last: Annotated[int, typer.Option("--last", metavar="N", min=1, help="Only the newest N runs.")] = 200,
+    as_json: AsJson = False,
+) -> None:
+    """List an audit's finished runs with the trend of their key figures: criteria, else accuracy, else answers."""
+    from flows.commands.history import show_history
+
+    show_history(folder, last=last, as_json=as_json, plot=plot)
+
+
+@app.command()
+def prune(
+    folder: AuditFolder,
+    keep: Annotated[
+        int, typer.Option("--keep", metavar="N", min=1, help="Finished runs that stay for their age.")
+    ] = 30,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing; say what would go.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove older runs: never one that another refers to, that is signed or the first under its lock, or under way."""
+    from flows.commands.prune import prune
+
+    prune(folder, keep, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
@@ -483,6 +609,17 @@ def _run(request: "AuditRequest", *, quiet: bool, server: "PrefectServer | Unrea
 
     with watching(f"{request.loaded.path}: checking, hashing, locking", quiet=quiet) as watcher:
         return run_audit(request, replace(watcher, said=_warn), _warn, server)
+
+
+def _program(text: str | None) -> tuple[str, ...]:
+    """Return the program of ``--notify`` with its arguments, as a shell would split them; no shell runs it."""
+    try:
+        parts = shlex.split(text or "")
+    except ValueError as error:
+        raise ConfigError(f"--notify: {text!r:.80} cannot be split into a program and its arguments") from error
+    if parts and shutil.which(parts[0]) is None:
+        raise ConfigError(f"--notify: there is no program {parts[0]!r:.80} that can be run")
+    return tuple(parts)
 
 
 def _warn(text: str) -> None:

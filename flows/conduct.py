@@ -4,11 +4,15 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from flows.beside import ALONE, Beside
+from flows.crews.choice import crew_of
 from flows.engines import Engine
 from flows.request import AuditRequest
+from flows.shards import DriveShard, ShardWork, work_all
 from flows.watch import Watcher
 from pipeline.errors import AuditError
 from pipeline.faults import own_faults
+from pipeline.runs.nights import nothing_new
 from pipeline.runs.run import Run
 from pipeline.runs.start import StartWatch
 from pipeline.studies.untrusted.workers import WorkerPool
@@ -16,10 +20,7 @@ from pipeline.walk.map_plan import expected_maps
 from reports.pdf import render
 from reports.registry import sections
 
-__all__ = ["DriveShard", "begun", "conduct", "plainly"]
-
-DriveShard = Callable[[int, Callable[[], int]], int]
-"""Drives the work on one shard, given its number; returns what the work returns."""
+__all__ = ["DriveShard", "begun", "conduct", "plainly", "run_without_news"]
 
 _TRIES = 3
 
@@ -40,6 +41,7 @@ def begun(request: AuditRequest, watcher: Watcher, pool: WorkerPool) -> Run:
     """
     watch = StartWatch(pool, watcher.estimated, watcher.said)
     create = partial(Run.create, request.loaded, request.command, deep=request.deep, watch=watch)
+    crew_of(request.loaded.config.run)  # who is to help is looked for before anything is written
     with own_faults():
         for _ in range(_TRIES - 1):
             try:
@@ -50,22 +52,38 @@ def begun(request: AuditRequest, watcher: Watcher, pool: WorkerPool) -> Run:
         return create()
 
 
-def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard) -> Path:
-    """Work every shard of a run, try what is asked for on the model, conclude and render the report; return the folder.
+def run_without_news(request: AuditRequest) -> Path | None:
+    """Return the newest run where a new one would say the same, and note that in the audit's log; else None.
+
+    Raises:
+        AuditError: one line that says what is wrong.
+        InternalError: when camaudit's own code fails.
+    """
+    if not request.only_new:
+        return None
+    with own_faults():
+        run = nothing_new.run_without_news(request.loaded, deep=request.deep)
+        if run is not None:
+            nothing_new.note_nothing_new(request.loaded, run, request.command)
+        return run
+
+
+def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard, beside: Beside = ALONE) -> Path:
+    """Work every shard of a run, try what is asked for on the model, conclude and render; return the folder.
 
     Raises:
         AuditError: when the model changed meanwhile, or the folder cannot be written.
+        StopRequestedError: when it was asked to end; the shards that are written stay.
         InternalError: when camaudit's own code fails; the trace is in the folder.
     """
     with run, own_faults():
         studies = sum(member.shard is not None for member in run.members)
         run.note("engine.chosen", engine=str(engine))
-        layers = [layer.name for layer in run.spec.layers]
-        watcher.started(len(run.members), studies, studies * expected_maps(run.config, layers))
+        maps_each = expected_maps(run.config, [layer.name for layer in run.spec.layers])
+        watcher.started(len(run.members), studies, studies * maps_each)
+        beside.page.begun(run)
         was_prefect = engine.is_prefect
-        for shard in range(run.spec.shards):
-            engine.check()
-            drive_shard(shard, partial(run.work, shard, watcher.on_maps))
+        work_all(ShardWork(run, engine, watcher, drive_shard, beside, maps_each), crew_of(run.config.run))
         for family in run.config.experiments.families:
             engine.check()
             run.experiment(family, watcher.on_maps)
@@ -76,6 +94,7 @@ def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard)
         report = render(run.folder)
         packages = [part.package for part in sections() if part.package is not None]
         run.note("report.rendered", [report.name], packages=packages)
+        beside.page.finished(run.folder)
     return run.folder
 
 

@@ -11,9 +11,12 @@ __all__ = ["AuditRequest"]
 class AuditRequest:
     """A configuration to audit.
 
-    ``command`` stands in the report; ``deep`` hashes every file again.
+    ``command`` stands in the report; ``deep`` hashes every file again. ``only_new``: where nothing is new since the
+    newest run, that run is the answer. ``notify`` is a program that is told what somebody has to hear of.
     """
 
     loaded: LoadedConfig
     command: str
     deep: bool = False
+    only_new: bool = False
+    notify: tuple[str, ...] = ()

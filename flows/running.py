@@ -10,6 +10,7 @@ from flows.engines import Engine
 from flows.request import AuditRequest
 from flows.server import PrefectServer, UnreachableError, prefect_server
 from flows.watch import Watcher
+from pipeline.errors import AuditError, InternalError
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.studies.warm_up import warm_up
 
@@ -31,12 +32,49 @@ def run_audit(
         AuditError: one line that says what is wrong.
         InternalError: when camaudit's own code fails.
     """
-    if request.loaded.config.run.engine == "local":
-        return _run_with(None, request, Engine(say, "local"), watcher)
-    if server is not None:
-        return _run_with(server, request, Engine(say), watcher)
-    with prefect_server() as own:
-        return _run_with(own, request, Engine(say), watcher)
+    try:
+        folder = _run_somewhere(request, watcher, say, server)
+    except (AuditError, InternalError) as error:
+        if request.notify:
+            from flows.outcomes import failed_run, tell_program
+
+            tell_program(request.notify, failed_run(request.loaded.config.name, str(error)), say)
+        raise
+    return folder
+
+
+def _run_somewhere(
+    request: AuditRequest,
+    watcher: Watcher,
+    say: Callable[[str], None],
+    server: PrefectServer | UnreachableError | None,
+) -> Path:
+    if (run := _without_news(request)) is not None:
+        say(f"nothing new since {run.name}: its results are the answer")
+        return run
+    engine = Engine(say, request.loaded.config.run.engine)
+    if engine.asked in ("local", "dask"):
+        folder = _run_with(None, request, engine, watcher)
+    elif server is not None:
+        folder = _run_with(server, request, engine, watcher)
+    else:
+        with prefect_server() as own:
+            folder = _run_with(own, request, engine, watcher)
+    if request.notify:
+        from flows.outcomes import news_of, tell_program
+        from pipeline.findings.results import load_results
+
+        tell_program(request.notify, news_of(load_results(folder), folder), say)
+    return folder
+
+
+def _without_news(request: AuditRequest) -> Path | None:
+    """Look before a server or a process is started: a night that brings nothing new is to cost nothing."""
+    if not request.only_new:
+        return None
+    with _collection_paused():
+        from flows.conduct import run_without_news
+    return run_without_news(request)
 
 
 def _run_with(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -31,33 +32,45 @@ from prefect.states import Cancelled
 from flows.audit import audit
 from flows.commands.interrupts import interruptible
 from flows.firing import Firing
+from flows.run_page import RUN_TAG
+from flows.serving import serve_until_asked
+from flows.vital_signs import vital_tags, watch_for_killed_runs
 from pipeline.config import AuditConfig
 from pipeline.errors import ConfigError
+from pipeline.faults import package_logger
 from pipeline.file_lock import locked_at_once
+from pipeline.runs.nights.stop_request import forget_stop, request_stop
 
 __all__ = ["SKIPPED", "AuditSchedule", "first_missed", "require_server", "serve"]
 
 _RUN_NAME = re.compile(r"\d{8}T\d{6}\d*Z-")
+
+_LOOK_SECONDS = 1.0
 
 SKIPPED = "missed while nobody served the schedule; the next run looks at everything that is new"
 
 
 @dataclass(frozen=True)
 class AuditSchedule:
-    """Which audit runs when. With ``catch_up`` it runs once at the start if a firing was missed."""
+    """Which audit runs when. With ``catch_up`` it runs once at the start if a firing was missed.
+
+    ``notify`` is a program that is told what somebody has to hear of.
+    """
 
     config_path: Path
     config: AuditConfig
     overrides: Sequence[str]
     firing: Firing
     catch_up: bool = False
+    notify: tuple[str, ...] = ()
 
 
 def serve(schedule: AuditSchedule, on_serving: Callable[[datetime | None], None]) -> None:
     """Serve the audit on a schedule until interrupted; every run computes only the studies that are new.
 
     ``on_serving`` is told when the first firing was that has been missed since the last run, None where none was.
-    SIGTERM and Ctrl-C pause the deployment, end the run under way, whose whole shards are kept, and return.
+    SIGTERM and Ctrl-C pause the deployment, let the run under way end after its shard, and return; a second one ends
+    it at once. What is written is kept: the next run carries it over.
 
     Raises:
         ConfigError: when no Prefect server answers, or the audit is served already.
@@ -69,26 +82,54 @@ def serve(schedule: AuditSchedule, on_serving: Callable[[datetime | None], None]
 
 
 async def _serve(schedule: AuditSchedule, on_serving: Callable[[datetime | None], None]) -> None:
-    parameters: dict[str, object] = {
-        "config": str(schedule.config_path.resolve()),
-        "overrides": list(schedule.overrides),
-        "firing": schedule.firing.as_parameters(),
-    }
+    audits = schedule.config.run.output / schedule.config.name
+    forget_stop(audits)
     runner = Runner(name=schedule.config.name, limit=1, pause_on_shutdown=False)
     deployment = await audit.ato_deployment(
-        name=schedule.config.name, schedule=_prefect_schedule(schedule.firing), parameters=parameters, paused=False
+        name=schedule.config.name,
+        schedule=_prefect_schedule(schedule.firing),
+        parameters=_parameters(schedule),
+        paused=False,
+        tags=[RUN_TAG, schedule.config.name, *vital_tags()],
     )
     number = await runner.aadd_deployment(deployment)
     async with get_client() as client:
         try:
+            await watch_for_killed_runs(client, package_logger().warning)
             missed = first_missed(schedule.config, schedule.firing, datetime.now(UTC))
             await _skip_missed(client, number)
             if missed is not None and schedule.catch_up:
                 await client.create_flow_run_from_deployment(number)
             on_serving(missed)
-            await runner.start()
+            await serve_until_asked(runner, partial(_wind_down, client, number, audits))
         finally:
             await client.pause_deployment(number)
+            forget_stop(audits)
+
+
+def _parameters(schedule: AuditSchedule) -> dict[str, object]:
+    return {
+        "config": str(schedule.config_path.resolve()),
+        "overrides": list(schedule.overrides),
+        "firing": schedule.firing.as_parameters(),
+        "notify": list(schedule.notify),
+    }
+
+
+async def _wind_down(client: PrefectClient, deployment: UUID, audits: Path) -> None:
+    """Let nothing new begin, ask the run under way to end after its shard, and wait until it has."""
+    await client.pause_deployment(deployment)
+    request_stop(audits)
+    while await _under_way(client, deployment):
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _under_way(client: PrefectClient, deployment: UUID) -> bool:
+    working = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING]))
+    )
+    of_ours = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
+    return bool(await client.read_flow_runs(flow_run_filter=working, deployment_filter=of_ours, limit=1))
 
 
 def first_missed(config: AuditConfig, firing: Firing, now: datetime) -> datetime | None:

@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from pipeline.config_part import ConfigPart, Names, Share, listed
-from pipeline.vocabulary import CHECKS, STRATA, Better, Check, ConfusionCell, SamplingUnit, Stratum, TargetRole
+from pipeline.vocabulary import AVOID, CHECKS, STRATA, Better, Check, ConfusionCell, SamplingUnit, Stratum, TargetRole
 
 __all__ = ["AnyCriterion", "CheckCriterion", "Criterion", "bound_fault"]
 
@@ -57,7 +57,9 @@ class Criterion(ConfigPart):
 
     Studies of the population without a score count against the claim, whatever it is; where more than
     ``missing_at_most`` of them lack one the answer is INCONCLUSIVE. A bound on the wrong side of a metric, such as
-    ``at_least`` where lower is better, is refused unless ``reversed`` says that it is meant.
+    ``at_least`` where lower is better, is refused unless ``reversed`` says that it is meant. ``avoid:<region>`` is a
+    map's share of evidence in the region that the manifest's column of that name marks; of it ``at_most`` alone can be
+    claimed.
     """
 
     metric: str
@@ -125,7 +127,18 @@ class Criterion(ConfigPart):
         if len(self.label) > 1 and {"each", "pooled"} & set(self.label):
             raise ValueError("label is each, pooled, or labels by name")
         self._check_cell()
+        self._check_avoided()
         return self
+
+    def _check_avoided(self) -> None:
+        """Of a region that must not be leaned on only one thing can be claimed: that there is little evidence in it."""
+        if not self.metric.startswith(AVOID):
+            return
+        if self.method is None:
+            raise ValueError(f"{self.metric} is a share of a map's evidence: add method, the map to judge")
+        if self.at_most is None:
+            given = next(name for name in _CLAIMS if getattr(self, name) is not None)
+            raise ValueError(f"evidence in a region to avoid is no merit, so {given} claims nothing: write at_most")
 
     def _check_cell(self) -> None:
         if not isinstance(self.among, ConfusionCell):

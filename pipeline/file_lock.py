@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.errors import OutputError
 
-__all__ = ["locked", "locked_at_once", "read_unlocked"]
+__all__ = ["is_locked", "locked", "locked_at_once", "read_unlocked"]
 
 
 @contextmanager
@@ -56,6 +56,20 @@ def _is_locked_now(path: Path, descriptor: int) -> bool:
     except OSError as error:
         raise OutputError(f"{path}: cannot be locked: {error.strerror or error}") from error
     return True
+
+
+def is_locked(path: Path) -> bool | None:
+    """Tell whether a ``locked`` block has a file now; None where that cannot be told (no such file, no locks here)."""
+    if os.name != "posix":
+        return None
+    try:
+        with path.open("rb") as file:
+            _lock(file.fileno(), shared=True, wait=False)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    return False
 
 
 def read_unlocked(path: Path) -> bytes:

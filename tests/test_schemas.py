@@ -11,9 +11,9 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("results", 5): "64ca0f238488451234b681fd00e71c126152872b2bd5936491975de1a92e80dc",
-    ("run", 5): "838bac3e7ae69c23f3ba7fcc539ffb33e4df53d23181a1bd79f38389daf1367e",
-    ("audit", 4): "eb7e8c168df711e53028a01457db706582130a05f33185cd3a3f11a1448b389d",
+    ("results", 5): "1277298af75e9187a2318025f48f5597f89c95ab748cf63280dc7ff0815a08a9",
+    ("run", 5): "e871608a0b54041b843af4c8afc6a347fc05366e27491b8181ec031adab39271",
+    ("audit", 4): "db27d20ec35eae5838b7cb97e9110d6bd2c066594144dd6c91df26986d48c0a4",
     ("results", 4): "c0e8dedc01641e77091342743894e7ff8f30c5937411d0aca6036c27b2f4c3b7",
     ("run", 4): "2bcb82772514dc710822324bca1fce98e825f3b74cd2f7f09dea3fe78a6ac8a3",
     ("audit", 3): "904dbd13879bf27b85ca02114e79219fc7d517ad0e90c37c9ea0b0478b33904f",

@@ -25,7 +25,7 @@ from pipeline.studies.listing.write_manifest import write_manifest
 from pipeline.studies.pseudonyms import Pseudonyms, load_key
 from pipeline.studies.readers.third_parties import load_readers
 
-__all__ = ["Outputs", "scan_archive", "value_sources"]
+__all__ = ["Outputs", "Scanned", "scan_and_write", "scan_archive", "value_sources"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,32 @@ def scan_archive(
     Raises:
         AuditError: one line, when the archive cannot be listed or something cannot be written.
     """
+    scanned = scan_and_write(archive, outputs, index, workers=workers, choice=choice, quiet=as_json)
+    _tell(scanned, outputs.paths, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What a scan counted, and how many rows of the manifest have each doubt."""
+
+    summary: Summary
+    doubts: Mapping[str, int]
+
+
+def scan_and_write(
+    archive: str,
+    outputs: Outputs,
+    index: Path | None = None,
+    *,
+    workers: int = 2,
+    choice: LayoutChoice = DETECTED,
+    quiet: bool = False,
+) -> Scanned:
+    """Scan and write what is asked for; ``index`` lies beside the manifest unless named.
+
+    Raises:
+        AuditError: one line, when the archive cannot be listed or something cannot be written.
+    """
     readers = load_readers()
     server = open_server(archive) if is_url(archive) else None
     root = Path(archive).resolve() if server is None else server_root(server)
@@ -81,17 +107,16 @@ def scan_archive(
     before = os.umask(0o077)  # paths name patients, and so does the index
     try:
         with open_catalogue(index, root) as catalogue:
-            with _counting(quiet=as_json) as met:
+            with _counting(quiet=quiet) as met:
                 if server is None:
                     apart = _beside(index)
                     scan(root, catalogue, workers=workers, apart=apart, on_files=met, readers=readers, choice=choice)
                 else:
                     scan_server(server, catalogue, workers=workers, on_files=met)
             doubts = _write(root, catalogue, outputs, index.parent, choice)
-            scanned = summary(root, catalogue, readers, choice)
+            return Scanned(summary(root, catalogue, readers, choice), doubts)
     finally:
         os.umask(before)
-    _tell(scanned, outputs.paths, doubts, as_json=as_json)
 
 
 def _check_output(path: Path) -> None:
@@ -127,7 +152,8 @@ def _write(root: Path, catalogue: Catalogue, outputs: Outputs, folder: Path, cho
     return doubts
 
 
-def _tell(scanned: Summary, paths: list[Path], doubts: Mapping[str, int], *, as_json: bool) -> None:
+def _tell(result: Scanned, paths: list[Path], *, as_json: bool) -> None:
+    scanned, doubts = result.summary, result.doubts
     if as_json:
         about = {**dataclasses.asdict(scanned), "written": [str(path) for path in paths], "doubts": dict(doubts)}
         print(json.dumps(about))  # noqa: T201

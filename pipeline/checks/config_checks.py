@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from pipeline.checks.font_files import font_fault
 from pipeline.checks.names import KnownMetric, KnownNames, installed_metric_names, known_names
 from pipeline.config import AuditConfig, CheckCriterion, Criterion, bound_fault
 from pipeline.config_file import Document, Fault, Key, LoadedConfig, ParsedConfig, parse_config, read_document
@@ -22,7 +23,7 @@ from pipeline.findings.lock import read_lock
 from pipeline.models.bundle_files import bundle_files, weights_digest
 from pipeline.studies.listing.manifest import read_manifest
 from pipeline.studies.listing.training_hashes import read_training_hashes
-from pipeline.vocabulary import CHECKS, NOTHING, STRATA_BY_PREDICTION, ConfusionCell
+from pipeline.vocabulary import AVOID, CHECKS, NOTHING, STRATA_BY_PREDICTION, ConfusionCell
 
 __all__ = ["check_content", "check_names", "checked_config"]
 
@@ -267,9 +268,10 @@ def _of_the_classifier(known: KnownNames, number: int, criterion: Criterion) -> 
 
 
 def _of_a_map(config: AuditConfig, known: KnownNames, number: int, criterion: Criterion) -> Iterator[Fault]:
+    avoided = criterion.metric.startswith(AVOID)
     own = criterion.metric in known.metrics
-    installed = () if own else installed_metric_names()  # what these declare shows when they are loaded
-    if not own and criterion.metric not in installed:
+    installed = () if own or avoided else installed_metric_names()  # what these declare shows when they are loaded
+    if not own and not avoided and criterion.metric not in installed:
         says = f"unknown name {criterion.metric!r}; {closest(criterion.metric, [*known.metrics, *installed])}"
         yield _fault("criteria", number, "metric", says=says)
     maps = [*config.explain.methods, *known.baselines]
@@ -279,8 +281,12 @@ def _of_a_map(config: AuditConfig, known: KnownNames, number: int, criterion: Cr
     if not misspelt and str(criterion.method).partition("@")[0] not in maps:
         says = f"unknown name {criterion.method!r}; {closest(str(criterion.method), maps)}"
         yield _fault("criteria", number, "method", says=says)
-    if own:
-        yield from _bounds(number, criterion, known.metrics[criterion.metric])
+    if own or avoided:
+        yield from _bounds(number, criterion, _known_metric(known, criterion.metric))
+
+
+def _known_metric(known: KnownNames, name: str) -> KnownMetric:
+    return KnownMetric(name, (0.0, 1.0), "lower") if name.startswith(AVOID) else known.metrics[name]
 
 
 def _labels_of_a_criterion(config: AuditConfig, number: int, criterion: Criterion) -> Iterator[Fault]:
@@ -335,7 +341,7 @@ def _opponents(maps: Sequence[str], number: int, criterion: Criterion) -> Iterat
 
 def _metrics(config: AuditConfig, _: Path) -> Iterator[Fault]:
     own = known_names().metrics
-    unknown = [name for name in config.overlap.metrics if name not in own]
+    unknown = [name for name in config.overlap.metrics if name not in own and not name.startswith(AVOID)]
     installed = installed_metric_names() if unknown else ()
     for name in unknown:
         if name not in installed:
@@ -410,6 +416,8 @@ def _archive(config: AuditConfig, _: Path) -> Iterator[Fault]:
 
 def _manifest(config: AuditConfig, _: Path) -> Iterator[Fault]:
     archive = config.archive
+    if archive.manifest is None:
+        yield from _regions_to_avoid(config, ())
     if archive.manifest is None or not archive.manifest.is_file():
         return
     if archive.dicomweb is None and not archive.path.is_dir():
@@ -426,6 +434,21 @@ def _manifest(config: AuditConfig, _: Path) -> Iterator[Fault]:
         advice = closest(labels[0], config.model.labels)
         says = f"{archive.manifest}: label {labels[0]!r} is not one of the model's labels; {advice}"
         yield _fault("archive", "manifest", says=says)
+    yield from _regions_to_avoid(config, {str(mask.label) for row in rows for mask in row.avoid})
+
+
+def _regions_to_avoid(config: AuditConfig, regions: Collection[str]) -> Iterator[Fault]:
+    """Refuse a region to avoid that is one of the model's labels, and one that no column of the manifest marks."""
+    for name in sorted(set(regions) & set(config.model.labels)):
+        says = f"column '{AVOID}{name}' names a label of the model: what is to be found cannot be what is to be avoided"
+        yield _fault("archive", "manifest", says=says)
+    named: list[tuple[Key, str]] = [(("overlap", "metrics"), name) for name in config.overlap.metrics]
+    named += [(("criteria", number, "metric"), criterion.metric) for number, criterion in _of_metrics(config)]
+    for place, name in named:
+        if name.startswith(AVOID) and name.removeprefix(AVOID) not in regions:
+            columns = [f"{AVOID}{region}" for region in sorted(regions)]
+            advice = closest(name, columns) if columns else f"masks of it stand in the manifest's column {name!r}"
+            yield _fault(*place, says=f"no study of a manifest marks the region {name.removeprefix(AVOID)!r}; {advice}")
 
 
 def _bundle(config: AuditConfig, _: Path) -> Iterator[Fault]:
@@ -564,6 +587,12 @@ def _predecessor(config: AuditConfig, _: Path) -> Iterator[Fault]:
         yield _fault("report", "predecessor", says=says)
 
 
+def _fonts(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    for place, path in enumerate(config.report.fonts):
+        if (says := font_fault(path)) is not None:
+            yield _fault("report", "fonts", place, says=says)
+
+
 def _of_the_lock(path: Path) -> Iterator[Fault]:
     try:
         read_lock(path)
@@ -591,11 +620,15 @@ _OF_NAMES: tuple[tuple[Sequence[str], Check], ...] = (
 
 _OF_FILES: tuple[tuple[Sequence[str], Check], ...] = (
     (("archive.path", "archive.manifest", "archive.dicomweb"), _archive),
-    (("archive.path", "archive.manifest", "archive.dicomweb", "model.labels"), _manifest),
+    (
+        ("archive.path", "archive.manifest", "archive.dicomweb", "model.labels", "criteria", "overlap.metrics"),
+        _manifest,
+    ),
     (("model.bundle", "model.weights"), _bundle),
     (("model.weights",), _weights),
     (("model.factory",), _factory),
     (("model.training_hashes",), _training_hashes),
     (("report.predecessor",), _predecessor),
+    (("report.fonts",), _fonts),
     (("run.output", "run.cache"), _output),
 )

@@ -57,7 +57,28 @@ def choose_cases(
             chosen[rest[index]] = f"drawn at random, {group}"
     among = "of the studies with a map" if calls_nothing else "of the correct and of the wrong predictions"
     rule = f"the {cases.worst} worst, the {cases.best} best and {cases.random} at random (PCG64, seed {seed}) {among}"
-    return list(chosen.items()), f"the typical one, {rule}" if typical and chosen else rule
+    rule = f"the typical one, {rule}" if typical and chosen else rule
+    return _first(list(chosen.items()), cases.at_most), rule + _limit(cases.at_most)
+
+
+def _first(chosen: list[tuple[str, str]], at_most: int | None) -> list[tuple[str, str]]:
+    """Return as many cases as are wanted, in their order: first of each reason before second, wrong before correct."""
+    if at_most is None or len(chosen) <= at_most:
+        return chosen
+    reasons = [why for _, why in chosen]
+    kinds = (TYPICAL, "worst", "drawn", "best")
+
+    def rank(place: int) -> tuple[int, int, bool, int]:
+        why = reasons[place]
+        kind = next(number for number, start in enumerate(kinds) if why.startswith(start))
+        return min(kind, 1), reasons[:place].count(why), "wrong" not in why, kind
+
+    kept = sorted(sorted(range(len(chosen)), key=rank)[:at_most])
+    return [chosen[place] for place in kept]
+
+
+def _limit(at_most: int | None) -> str:
+    return "" if at_most is None else f"; of these {at_most} at most, wrong predictions and the worst first"
 
 
 TYPICAL = "typical: the median overlap of all studies with a score"

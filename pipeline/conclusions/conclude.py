@@ -20,6 +20,7 @@ from pipeline.evidence.cohort.classifier import classification
 from pipeline.evidence.cohort.confusion import confusion_matrix
 from pipeline.evidence.cohort.estimating import Bootstrap, StatedBounds
 from pipeline.evidence.cohort.group_differences import group_differences
+from pipeline.evidence.cohort.leakage import leakage
 from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.summary import agreements, estimates, flow_of
 from pipeline.evidence.cohort.units import Unit, units_of
@@ -32,6 +33,8 @@ from pipeline.evidence.localisation.lesion_strata import (
     lesion_trends,
 )
 from pipeline.evidence.localisation.unaligned import unaligned_estimates
+from pipeline.evidence.metrics.avoided import is_avoided
+from pipeline.evidence.plotted.avoided_shares import avoided_shares
 from pipeline.evidence.plotted.froc import froc_curves
 from pipeline.evidence.plotted.label_plots import CellMap, answer_counts, label_plots
 from pipeline.evidence.plotted.region_shares import cohort_shares
@@ -156,6 +159,7 @@ def conclude(
         curves=threshold_curves(judged, labels, bootstrap),
         froc_curves=froc_curves(audits, labels, bootstrap),
         region_shares=cohort_shares(audits, labels),
+        avoided=avoided_shares(audits),
         tuned=tuned_of(spec, members, audits),
         unaligned=unaligned_estimates(audits, labels, _tuning(spec, members), scales, bootstrap),
         lesion_strata=lesions.strata,
@@ -179,6 +183,7 @@ def conclude(
         statements={name: texts for name in STATEMENTS if (texts := getattr(config.statements, name))},
         cohort_table=cohort_table(audits),
         training_overlap=spec.training,
+        leakage=leakage(audits),
         experiments=experiments,
     )
 
@@ -282,9 +287,17 @@ def _cases(
     entries = []
     for study, why in chosen:
         panels, note, picture = shown.cases.get(study, (None, None, None))
-        entry = CaseEntry(study=study, rule=why, panels=panels, note=note, picture=picture, audit=by_study[study])
+        audit = _without_sketch(by_study[study])
+        entry = CaseEntry(study=study, rule=why, panels=panels, note=note, picture=picture, audit=audit)
         entries.append(entry)
     return tuple(entries), rule
+
+
+def _without_sketch(audit: StudyAudit) -> StudyAudit:
+    """Return a study as results show it: what tells copies is a picture in small, and stays in the rows."""
+    if audit.model_input is None:
+        return audit
+    return audit.model_copy(update={"model_input": audit.model_input.model_copy(update={"sketch": ""})})
 
 
 def _inputs(audits: Sequence[StudyAudit], shown: Shown) -> InputSummary | None:
@@ -405,9 +418,9 @@ def _apart(column: str) -> str:
 def _primary(config: AuditConfig, measured: Sequence[str]) -> tuple[str, str]:
     """Return the metric and map that rank the cases: those of the first criterion about a map, or the first of each."""
     for criterion in config.metric_criteria:
-        if criterion.method is not None and criterion.metric != "hit_rate":
+        if criterion.method is not None and criterion.metric != "hit_rate" and not is_avoided(criterion.metric):
             return criterion.metric, criterion.method
-    return measured[0], config.explain.methods[0]
+    return next(name for name in measured if not is_avoided(name)), config.explain.methods[0]
 
 
 def _scores(units: Sequence[Unit], method: str, metric: str) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.config import AuditConfig, CheckCriterion, Criterion
+from pipeline.evidence.faithfulness.findings import faithfulness_findings
 from pipeline.evidence.sanity.rules import sanity_findings
 from pipeline.evidence.shortcuts.rules import shortcut_findings
 from pipeline.evidence.stability.rules import stability_findings
@@ -27,14 +28,16 @@ def experiment_findings(spec: RunSpec, rows: ExperimentRows) -> ExperimentFindin
     for family in ExperimentRows.model_fields:
         if (getattr(rows, family) is None) != (getattr(asked, family) is None):
             raise ValueError(f"the rows of {family} are not those that the configuration asks for")
-    sanity = shortcuts = stability = None
+    sanity = shortcuts = stability = faithfulness = None
     if rows.sanity is not None and asked.sanity is not None:
         sanity = sanity_findings(rows.sanity, asked.sanity, chosen["sanity"])
     if rows.shortcuts is not None and asked.shortcuts is not None:
         shortcuts = shortcut_findings(rows.shortcuts, asked.shortcuts, chosen["shortcuts"])
     if rows.stability is not None and asked.stability is not None:
         stability = stability_findings(rows.stability, asked.stability, chosen["stability"])
-    return ExperimentFindings(sanity=sanity, shortcuts=shortcuts, stability=stability)
+    if rows.faithfulness is not None and asked.faithfulness is not None:
+        faithfulness = faithfulness_findings(rows.faithfulness, asked.faithfulness, chosen["faithfulness"])
+    return ExperimentFindings(sanity=sanity, shortcuts=shortcuts, stability=stability, faithfulness=faithfulness)
 
 
 def with_checks(

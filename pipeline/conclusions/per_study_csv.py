@@ -52,8 +52,8 @@ def _csv_rows(audit: StudyAudit) -> list[dict[str, object]]:
             include={"target", "method", "layer", "reader", "target_role", "degenerate", "seen_share", "mask_share"}
         )
         facts |= _placement(entry)
-        scores = {score.name: score.value for score in entry.scores}
-        reasons = {f"{score.name}_undefined": score.reason for score in entry.scores}
+        scores = {score.name: score.value for score in entry.every_score}
+        reasons = {f"{score.name}_undefined": score.reason for score in entry.every_score}
         said: dict[str, object] = {
             "probability": audit.probabilities.get(entry.target),
             "value": audit.values.get(entry.target),

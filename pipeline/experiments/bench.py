@@ -1,7 +1,7 @@
 """What an experiment is given: the model, the chosen studies ready to be shown to it, and maps of whatever is shown."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cam import METHODS
+from cam.procedures.perturb import Build
 from pipeline.config import AuditConfig, ModelConfig, digest_of
 from pipeline.config_experiments import FamilyConfig
 from pipeline.errors import Reason, StudyError
+from pipeline.experiments.rescoring import rescored_by
 from pipeline.faults import internal_error, log_fault
 from pipeline.findings.recipes import Place
 from pipeline.models.outputs import answers_of
@@ -44,7 +46,8 @@ class ChosenStudy:
     """A study of an experiment, read and prepared as for the audit.
 
     ``x`` (C, *S) is what the model is shown, on the processor, and ``grid`` where it lies. ``label`` is the one that is
-    explained, ``label_index`` its number among the model's.
+    explained, ``label_index`` its number among the model's. ``avoid`` are the regions that must not be leaned on, on
+    the image's own grid as ``masks`` are, by name (their label).
     """
 
     study: str
@@ -56,6 +59,7 @@ class ChosenStudy:
     image: Volume
     masks: tuple[Mask, ...]
     grid: Geometry
+    avoid: tuple[Mask, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class ModelAnswer:
 
     logits: NDArray[np.float64]
     predicted: tuple[str, ...]
+    probabilities: Mapping[str, float] = field(default_factory=dict)
 
 
 def explained_label(model: ModelConfig, reference: Sequence[str] | None) -> str:
@@ -133,6 +138,11 @@ class Bench:
         """Return a generator of random numbers that follows from the run's seed, the family and these names."""
         return np.random.default_rng(int(digest_of([self.config.run.seed, self.family, *map(str, names)])[:16], 16))
 
+    def chance(self, study: ChosenStudy) -> tuple[int, str]:
+        """Return the run's seed and the digest of what a study is read from, which no other pseudonym changes."""
+        digests = {source.study: source.sha256 for source in self.sources}
+        return self.config.run.seed, digests.get(study.study, study.study)
+
     def studies(self) -> Iterator[ChosenStudy]:
         """Yield the chosen studies in order; one that cannot be read or prepared stands in ``failures`` instead."""
         read = read_studies(self.auditor, [source.row for source in self.sources])
@@ -160,6 +170,7 @@ class Bench:
             image=study.image,
             masks=study.masks,
             grid=prepared.grid,
+            avoid=study.avoid,
         )
 
     def maps(
@@ -197,7 +208,7 @@ class Bench:
             returned = self._guarded(partial(returned_by, self.auditor, x))
             called = answers_of(returned, self.config.model, as_returned=True)
             said += [
-                ModelAnswer(row, answer.predicted)
+                ModelAnswer(row, answer.predicted, answer.probabilities)
                 for row, answer in zip(_logits(returned, self.config.model), called, strict=True)
             ]
         self.shown["pictures"] += len(shown)
@@ -210,6 +221,16 @@ class Bench:
             StudyError: when the model fails.
         """
         return np.stack([answer.logits for answer in self.answers(pictures)])
+
+    def rescored(self, study: ChosenStudy, samples: Tensor, build: Build) -> Tensor:
+        """Return the scores (1, rows) that the study's label has in the changed inputs that ``build`` makes.
+
+        Raises:
+            StudyError: when the model fails.
+        """
+        self.shown["pictures"] += len(samples)
+        x = study.x[None].to(self.device)
+        return self._guarded(partial(rescored_by, self.auditor, x, study.label, samples, build))
 
     def _batches(self, pictures: Sequence[Tensor]) -> Iterator[list[int]]:
         """Yield the numbers of neighbours of one shape, as many as the model is shown at once."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from pipeline.experiments.bench import Bench
+from pipeline.experiments.faithfulness import faithfulness
 from pipeline.experiments.sanity import sanity
 from pipeline.experiments.shortcuts import shortcuts
 from pipeline.experiments.stability import stability
@@ -16,4 +17,5 @@ EXPERIMENTS: Final[Mapping[Family, Callable[[Bench], FamilyRows]]] = {
     "sanity": sanity,
     "shortcuts": shortcuts,
     "stability": stability,
+    "faithfulness": faithfulness,
 }

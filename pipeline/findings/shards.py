@@ -38,6 +38,7 @@ __all__ = [
     "maps_path",
     "read_answers",
     "read_shard",
+    "runs_named",
     "write_maps",
     "write_shard",
 ]
@@ -95,6 +96,8 @@ _INPUT = pa.struct(
         ("mean", pa.float64()),
         ("maximum", pa.float64()),
         ("deviation", pa.float64()),
+        ("sha256", pa.string()),
+        ("sketch", pa.string()),
     ]
 )
 _PEAK = pa.struct(
@@ -108,6 +111,11 @@ _PEAK = pa.struct(
     ]
 )
 _SHARES = pa.struct([(name, pa.map_(pa.string(), pa.float64())) for name in ("evidence", "voxels")])
+_AVOIDED = pa.list_(
+    pa.struct(
+        [("name", pa.string()), ("evidence", pa.float64()), ("area", pa.float64()), ("reason", pa.string())],
+    )
+)
 _MARKS = pa.struct([("found", pa.list_(pa.int64())), ("false", pa.list_(pa.int64())), ("lesions", pa.int64())])
 _STUDY = pa.schema(
     [
@@ -126,6 +134,7 @@ _STUDY = pa.schema(
         ("facts", pa.map_(pa.string(), pa.string())),
         ("masks", pa.int64()),
         ("mask_faults", pa.list_(_REFUSED)),
+        ("avoid_faults", pa.list_(_REFUSED)),
         ("model_input", _INPUT),
         (
             "agreement",
@@ -163,6 +172,7 @@ _FINDING = pa.schema(
         ("shares", _SHARES),
         ("marks", _MARKS),
         ("unaligned", _SCORES),
+        ("avoided", _AVOIDED),
     ]
 )
 _RECIPES = pa.schema([(name, pa.string()) for name in ("study_recipe", "masks_recipe", "map_recipe", "score_recipe")])
@@ -203,6 +213,19 @@ def read_shard(path: Path) -> list[StudyAudit]:
         OutputError: when the file is missing or not a shard.
     """
     return [_study(group) for group in _by_study(_rows(path))]
+
+
+def runs_named(path: Path) -> frozenset[str]:
+    """Return the earlier runs whose maps a shard refers to; only that column is read, of any version.
+
+    Raises:
+        OutputError: when the file is missing or not a shard.
+    """
+    try:
+        maps = pq.read_table(path, columns=["map"]).column("map").to_pylist()
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are of the first two
+        raise OutputError(f"{path}: cannot be read: which maps it refers to cannot be told") from error
+    return frozenset(name.split("/")[1] for name in maps if name is not None and name.startswith("../"))
 
 
 def read_answers(path: Path, recipes: Recipes) -> list[Carried]:

@@ -18,6 +18,7 @@ from pipeline.vocabulary import Family
 
 __all__ = [
     "COHORT_FILE",
+    "FONTS_FOLDER",
     "LEDGER_FILE",
     "LOCK_FILE",
     "SHEETS_FOLDER",
@@ -40,6 +41,9 @@ LOCK_FILE = "audit.lock.yaml"
 
 SOURCES_FILE = "private/sources.json"
 """Where the studies lie; a folder that is handed on goes without it."""
+FONTS_FOLDER = "fonts"
+"""The TrueType fonts that a run's report asks, in the order of their names, for what its own font lacks."""
+
 SHEETS_FOLDER = "sheets"
 """Where pages of single studies lie, to be marked by hand: in no ledger, since they follow from the rest."""
 

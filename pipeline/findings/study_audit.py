@@ -29,13 +29,19 @@ class RefusedMask(FrozenModel):
 
 
 class InputFacts(FrozenModel):
-    """What the model was shown of one study: the input's shape (channels, ...) and its values."""
+    """What the model was shown of one study: the input's shape (channels, ...) and its values.
+
+    ``sha256`` is the digest of shape and values, ``sketch`` the picture in a few hundred numbers, by which copies are
+    known again ('': not taken, or a picture that is the same everywhere). A sketch stays in the rows.
+    """
 
     shape: tuple[int, ...]
     minimum: float
     mean: float
     maximum: float
     deviation: float
+    sha256: str = ""
+    sketch: str = ""
 
 
 class StudyAudit(FrozenModel):
@@ -43,9 +49,10 @@ class StudyAudit(FrozenModel):
 
     ``facts`` holds allow-listed facts of the image (modality, how values were made); ``reference`` is None when
     nobody said what is present. ``masks`` counts the experts' masks that could be used, ``mask_faults`` tells of
-    the others; of a study that was not analysed ``masks`` counts those that its archive names. ``model_input`` is None
-    for a study that the model was not shown. ``values`` are the numbers of a regression, which has no
-    ``probabilities`` and calls nothing. ``mask_shapes`` are the lesions of the masks that could be used.
+    the others, ``avoid_faults`` of the regions to avoid that could not be used; of a study that was not analysed
+    ``masks`` counts those that its archive names. ``model_input`` is None for a study that the model was not shown.
+    ``values`` are the numbers of a regression, which has no ``probabilities`` and calls nothing. ``mask_shapes`` are
+    the lesions of the masks that could be used.
     """
 
     study: str
@@ -63,6 +70,7 @@ class StudyAudit(FrozenModel):
     facts: Mapping[str, str] = {}
     masks: int = 0
     mask_faults: tuple[RefusedMask, ...] = ()
+    avoid_faults: tuple[RefusedMask, ...] = ()
     model_input: InputFacts | None = None
     agreement: tuple[PairAgreement, ...] = ()
     mask_shapes: tuple[MaskShape, ...] = ()

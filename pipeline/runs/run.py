@@ -53,7 +53,9 @@ from pipeline.findings.spec import (
 )
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.progress import Progress, silent
+from pipeline.runs.claims import Claims
 from pipeline.runs.first_pass import kept_averages, masks_file, needs_survey, tuning_answers
+from pipeline.runs.nights.heartbeat import at_work
 from pipeline.runs.pictures import cut_pictures
 from pipeline.runs.private_sources import PrivateSources, read_sources
 from pipeline.runs.repeatability import repeatability
@@ -97,7 +99,9 @@ class Run:
         ``pool`` is the caller's, without one the run has its own; ``owned`` is what ends with the run's block.
         """
         self.folder, self.spec, self.members = folder, spec, tuple(members)
+        self.claims = Claims.of(folder)
         self._given_pool = pool
+        self._done: set[int] = set()
         self._owned = owned or ExitStack()
 
     @classmethod
@@ -121,8 +125,8 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, folder: Path, *, pool: WorkerPool | None = None) -> Self:
-        """Open the run of a folder.
+    def open(cls, folder: Path, *, pool: WorkerPool | None = None, device: str | None = None) -> Self:
+        """Open the run of a folder, to work on it on ``device`` in place of the configuration's.
 
         Raises:
             OutputError: when the folder is not a run's, is of another version, or is not what its ledger says.
@@ -131,10 +135,16 @@ class Run:
         recorded = files_told_by(folder / LEDGER_FILE)
         for name in (SPEC_FILE, COHORT_FILE):
             check_file(folder, name, recorded)
-        return cls(folder, spec, members, pool)
+        run = cls(folder, spec, members, pool)
+        if device is not None:
+            run.__dict__["config"] = run.config.model_copy(
+                update={"run": run.config.run.model_copy(update={"device": device})}
+            )
+        return run
 
     def __enter__(self) -> Self:
-        """Log faults into the run's folder; whatever else the run needs is opened when it is needed."""
+        """Log faults into the run's folder and say that it is worked on; all else is opened when it is needed."""
+        self._owned.enter_context(at_work(self.folder))
         self._owned.enter_context(fault_log(self.folder / FAULTS))
         return self
 
@@ -152,6 +162,28 @@ class Run:
         done = {int(str(entry.body["shard"])) for entry in entries if entry.event == "shard.finished"}
         finished = any(entry.event == "results.written" for entry in entries)
         return RunStatus(self.spec.shards, tuple(sorted(done)), finished)
+
+    def is_done(self, shard: int) -> bool:
+        """Tell whether a shard was finished, by whichever process; once it was, it stays so."""
+        if shard not in self._done and (self.folder / _shard_files(shard)[1]).exists():
+            self._done.update(self.status.done)
+        return shard in self._done
+
+    def is_ready(self, shard: int) -> bool:
+        """Tell whether a shard can be worked: those of patients on whom thresholds are tuned come before all others."""
+        return shard in self.tuning_shards or all(map(self.is_done, self.tuning_shards))
+
+    def clear_unfinished(self, shard: int) -> None:
+        """Remove what a process that died while it wrote a shard has left of its files."""
+        for name in _shard_files(shard):
+            path = self.folder / name
+            for left in path.parent.glob(f".{path.name}.*"):
+                left.unlink(missing_ok=True)
+
+    @cached_property
+    def tuning_shards(self) -> frozenset[int]:
+        """The shards of patients on whom thresholds are tuned."""
+        return frozenset(member.shard for member in self.members if member.tuning and member.shard is not None)
 
     @cached_property
     def config(self) -> AuditConfig:
@@ -242,9 +274,8 @@ class Run:
             for member in mine
         ]
         audits, maps = audit_studies(self._equipped(shard), sources, on_maps)
-        name = f"{shard:04d}"
-        rows = [referring(audit, name) for audit in audits]
-        files = [f"maps/{name}.npz", f"shards/{name}.parquet"]
+        rows = [referring(audit, f"{shard:04d}") for audit in audits]
+        files = _shard_files(shard)
         write_maps(self.folder / files[0], maps)
         write_shard(self.folder / files[1], rows, self.spec.recipes)
         record_files(self._ledger(), "shard.finished", self.folder, files, shard=shard, studies=len(audits))
@@ -338,6 +369,10 @@ class Run:
 
     def _ledger(self) -> Ledger:
         return Ledger(self.folder / LEDGER_FILE, load_site_key())
+
+
+def _shard_files(shard: int) -> tuple[str, str]:
+    return f"maps/{shard:04d}.npz", f"shards/{shard:04d}.parquet"
 
 
 def _provenance(spec: RunSpec, ledger: Ledger, repeat: str, engine: str, flow_run: str | None) -> Provenance:

@@ -31,6 +31,7 @@ from pipeline.findings.lock import LockFile, read_lock
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.spec import (
     COHORT_FILE,
+    FONTS_FOLDER,
     LEDGER_FILE,
     LOCK_FILE,
     SOURCES_FILE,
@@ -336,6 +337,7 @@ def _write(folder: Path, start: Start, spec: RunSpec, members: Sequence[Member])
         carry_over(folder, start.carried.answers.values(), spec.recipes)
         names.append(REUSED)
     names += [write_experiment(folder, rows) for rows in start.experiments]
+    names += _keep_fonts(folder, start.auditor.config.report.fonts)
     if start.lock is not None:
         with written(folder / LOCK_FILE) as file:
             file.write(start.lock.model_dump_json(indent=1).encode())
@@ -347,3 +349,18 @@ def _write(folder: Path, start: Start, spec: RunSpec, members: Sequence[Member])
     ledger.append("model.hashed", sha256=lock.model, code=spec.model.code_sha256)
     ledger.append("cohort.locked", cohort=lock.cohort, studies=len(members), reused=whole)
     record_files(ledger, "inference.started", folder, names, shards=spec.shards, not_carried=list(spec.not_carried))
+
+
+def _keep_fonts(folder: Path, fonts: Sequence[Path]) -> list[str]:
+    """Copy the fonts of the report into the run, in their order; return their names in it."""
+    names = [f"{FONTS_FOLDER}/{place:02d}.ttf" for place in range(len(fonts))]
+    if fonts:
+        (folder / FONTS_FOLDER).mkdir()
+    for name, path in zip(names, fonts, strict=True):
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise OutputError(f"report.fonts: {path} cannot be read ({error.strerror})") from error
+        with written(folder / name) as file:
+            file.write(data)
+    return names

@@ -8,7 +8,18 @@ from reportlab.lib.colors import HexColor, white
 
 from pipeline.findings.plotted.history import RunPoint
 from pipeline.vocabulary import Answer
-from reports.charts.frame import SMALL_TEXT, Scale, Span, beside, dashed, path, scaled, text, upwards, with_words
+from reports.charts.frame import (
+    SMALL_TEXT,
+    Scale,
+    Span,
+    dashed,
+    path,
+    room_of_labels,
+    scaled,
+    text,
+    upwards,
+    with_words,
+)
 from reports.numbers import number, when
 from reports.page.fonts import width_of
 from reports.page.layout import ACCENT, CONTENT, GREY
@@ -30,10 +41,11 @@ def control_chart(points: Sequence[RunPoint], title: str, span: Span) -> Drawing
         edge for point in points for edge in (point.value, point.low, point.high, point.bound) if edge is not None
     ]
     y = scaled(numbers, span, 28, _HEIGHT - 16)
-    left = max(26.0, beside(y))
+    left = max(26.0, room_of_labels(y))
     upwards(drawing, y, left, CONTENT - 4, "")
     text(drawing, (0, _HEIGHT - 8), title, bold=True, room=CONTENT - 150)
-    text(drawing, (CONTENT - 4, _HEIGHT - 8), _KEY, size=SMALL_TEXT, anchor="end", colour=GREY)
+    if any(point.answer != "NOT EVALUATED" for point in points):
+        text(drawing, (CONTENT - 4, _HEIGHT - 8), _KEY, size=SMALL_TEXT, anchor="end", colour=GREY)
     x = Scale(-0.5, max(len(points) - 0.5, 0.5), left, CONTENT - 4, ())
     _bound(drawing, points, x, y)
     for place, point in enumerate(points):
@@ -44,9 +56,10 @@ def control_chart(points: Sequence[RunPoint], title: str, span: Span) -> Drawing
         _point(drawing, point, at, y)
     _dates(drawing, points, x)
     changes = sum(after.lock != before.lock for before, after in pairwise(points))
-    text(drawing, (26, 3), _foot(len(points), changes), size=SMALL_TEXT, colour=GREY, room=CONTENT - 30)
+    foot = _foot(points, changes)
+    text(drawing, (26, 3), foot, size=SMALL_TEXT, colour=GREY, room=CONTENT - 30)
     said = "; ".join(_in_words(point) for point in points)
-    return with_words(drawing, f"{title} over {len(points)} runs: {said}. {_foot(len(points), changes)}.")
+    return with_words(drawing, f"{title} over {len(points)} runs: {said}. {foot}.")
 
 
 def _point(drawing: Drawing, point: RunPoint, x: float, y: Scale) -> None:
@@ -60,8 +73,10 @@ def _point(drawing: Drawing, point: RunPoint, x: float, y: Scale) -> None:
         for up in (-2.4, 2.4):
             drawing.add(Line(x - 2.4, at - up, x + 2.4, at + up, strokeColor=colour, strokeWidth=1.2))
     else:
-        fill = colour if point.answer == "MET" else white
-        drawing.add(Circle(x, at, 2.3, fillColor=fill, strokeColor=colour, strokeWidth=0.9))
+        is_judged = point.answer != "NOT EVALUATED"
+        fill = HexColor(GREY) if not is_judged else colour if point.answer == "MET" else white
+        edge = colour if is_judged else fill
+        drawing.add(Circle(x, at, 2.3, fillColor=fill, strokeColor=edge, strokeWidth=0.9))
 
 
 def _bound(drawing: Drawing, points: Sequence[RunPoint], x: Scale, y: Scale) -> None:
@@ -86,7 +101,10 @@ def _dates(drawing: Drawing, points: Sequence[RunPoint], x: Scale) -> None:
             reached = left + wide + 8
 
 
-def _foot(runs: int, changes: int) -> str:
+def _foot(points: Sequence[RunPoint], changes: int) -> str:
+    runs = len(points)
+    if all(point.bound is None and point.answer == "NOT EVALUATED" for point in points):
+        return "No criterion asks for this figure"
     thick = "Thick line: what is asked for"
     if not changes:
         return f"{thick}; the locked criteria are the same in all {runs} runs" if runs > 1 else thick

@@ -33,7 +33,7 @@ from reports.wording import (
 __all__ = ["criteria_forest"]
 
 _LEFT, _RIGHT = 0.40 * CONTENT, 0.78 * CONTENT
-_ROW = 26.0
+_ROW = 24.0
 
 Axis = tuple[str, Better | None, Span]
 """The axis' name, which end is the good one, and what its values lie within."""

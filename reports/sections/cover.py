@@ -78,8 +78,8 @@ def _verdicts(context: Context) -> list[Flowable]:
         return [*head, paragraph("No acceptance criterion was stated, so there is no verdict.")]
     interval = interval_head(verdict.estimate for verdict in on_metrics(results))
     shape = columns(
-        ("Criterion", 38), ("Asked", 16), ("Found", 10, True), (interval, 16, True), ("The data allow", 23),
-        ("Verdict", 20),
+        ("Criterion", 54), ("Asked", 17), ("Found", 9, True), (interval, 17, True), ("The data allow", 26),
+        ("Verdict", 22),
     )  # fmt: skip
     rows = [
         (

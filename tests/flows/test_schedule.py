@@ -163,3 +163,75 @@ def test_what_was_missed_is_skipped_and_a_second_schedule_refused(tmp_path, serv
     process.wait(60)
     stopping.remove(process)
     assert [deployment["paused"] for deployment in post(address, "deployments/filter", {})] == [True]
+
+
+HOLD = """
+
+_build = build
+
+def build(*given):
+    import time
+    network, hold = _build(*given), Path(__file__).parent / "hold"
+    forward = network.forward
+
+    def waiting(x):
+        while hold.exists():
+            time.sleep(0.05)
+        return forward(x)
+
+    network.forward = waiting
+    return network
+"""
+
+
+def held_network(config):
+    """Let the model wait as long as a file is there; the model's checks come first, without it."""
+    code = config.parent / "planted_network.py"
+    code.write_text("from pathlib import Path\n" + code.read_text() + HOLD)
+    return config.parent / "hold"
+
+
+def first_run_held(config, stopping, hold):
+    """Wait for the run's folder, and hold the model from then on."""
+    runs = config.parent / "runs" / "planted"
+    wait_for(lambda: list(runs.glob("*/ledger.jsonl")), stopping, "a run's folder")
+    hold.touch()
+    return runs
+
+
+def test_sigterm_ends_a_schedule_after_the_shard_under_way(tmp_path, server, stopping):
+    address, environment = server
+    run = {"batch_size": 1, "shard_size": 6, "device": "cpu", "replicates": 200}
+    config = plant(tmp_path / "hospital", 24, run=run, explain={"methods": ["gradcam"]})
+    hold = held_network(config)
+    process, _ = served(config, environment, stopping, "--every", "20s")
+    runs = first_run_held(config, stopping, hold)
+    process.send_signal(signal.SIGTERM)
+    wait_for(lambda: (runs / ".stop").exists(), stopping, "the request to end")
+    assert process.poll() is None  # a shard is under way
+    hold.unlink()
+    assert process.wait(120) == 143
+    stopping.remove(process)
+    assert [deployment["paused"] for deployment in post(address, "deployments/filter", {})] == [True]
+    (ended,) = [(known["state_type"], known["state_name"]) for known in runs_of(address) if known["start_time"]]
+    assert ended == ("CANCELLED", "Stopped")
+    shards = len(list(runs.glob("*/shards/*.parquet")))
+    assert 1 <= shards < 4
+    assert not [left for left in (".stop", ".running", ".working") if (runs / left).exists()]
+
+
+def test_a_killed_run_does_not_stay_running(tmp_path, server, stopping):
+    address, environment = server
+    config = plant(tmp_path / "hospital", 4, run={"device": "cpu", "replicates": 200})
+    hold = held_network(config)
+    process, _ = served(config, environment, stopping, "--every", "20s")
+    runs = first_run_held(config, stopping, hold)
+    time.sleep(5)  # its first heartbeat is sent by a thread of its own
+    holder = json.loads((runs / ".running").read_text())["process"]
+    os.kill(holder, signal.SIGKILL)
+    process.kill()
+    process.wait()
+    stopping.remove(process)
+    crashed = lambda: [known for known in runs_of(address) if known["state_type"] == "CRASHED"]  # noqa: E731
+    (known,) = wait_for(crashed, stopping, "the server to notice")
+    assert "killed, or its machine is down" in known["state"]["message"]

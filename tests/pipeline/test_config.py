@@ -325,6 +325,7 @@ OF_NO_EFFECT = {
     "report.window": [-160, 240],
     "report.frameworks": ["clix-m"],
     "report.predecessor": "runs/before",
+    "report.fonts": ["fonts/extra.ttf"],
     "change.margins": {"iou": 0.05},
     "change.confidence": 0.9,
     "change.missing_at_most": 0.2,

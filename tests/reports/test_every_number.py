@@ -9,7 +9,7 @@ from pipeline.findings.results import Whereabouts, WrongAnswer
 from pipeline.findings.scores import MapPeak
 from reports import case_page, claims
 from reports.pdf import render
-from reports.sections import cover, how_to_read, overlap, summary, wrong_answers
+from reports.sections import cover, criteria_plot, how_to_read, overlap, summary, wrong_answers
 from tests.reports import example
 from tests.reports.printed_numbers import unexplained
 
@@ -68,7 +68,7 @@ FALSIFIED = [
     (claims, "refused", lambda verdict: "Not more than 0.777 may be claimed."),
     (cover, "peak_sentences", lambda results, counted: ["In 37 of 46 studies the peak lies in the marker."]),
     (cover, "allowed", lambda results, verdict: "at least 0.643"),
-    (summary, "_about", lambda verdict: "p = 0.0417 against the claim"),
+    (criteria_plot, "_about", lambda verdict: "p = 0.0417 against the claim"),
     (summary, "_NOT", ("It was tried on 5,812 patients.",)),
     (overlap, "_READING", "Chance is 0.137."),
     (case_page, "_WARNING", "Maps are wrong in 37.3 % of patients."),

@@ -11,12 +11,22 @@ import numpy as np
 from pipeline.evidence.cohort.measures import Measure
 from pipeline.evidence.cohort.units import TUNING_PATIENT, Unit
 from pipeline.evidence.exact.scores import PatientScores, patient_scores
+from pipeline.evidence.metrics.avoided import NO_REGION, REGION_NOT_SEEN
 from pipeline.vocabulary import NO_FINDING, SamplingUnit
 
 __all__ = ["Contribution", "Population", "is_outside", "population_of"]
 
 _NOTHING_TO_COMPARE: Final = frozenset(
-    {"no_mask", NO_FINDING, "no_pair_of_readers", "no_lesion_of_that_size", "mask_is_everything", TUNING_PATIENT}
+    {
+        "no_mask",
+        NO_FINDING,
+        "no_pair_of_readers",
+        "no_lesion_of_that_size",
+        "mask_is_everything",
+        TUNING_PATIENT,
+        NO_REGION,
+        REGION_NOT_SEEN,
+    }
 )
 """Reasons for which nobody said what a score could be held against: the claim is not about such a unit."""
 

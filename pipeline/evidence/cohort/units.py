@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from pipeline.evidence.metrics.avoided import NO_REGION, is_avoided
 from pipeline.evidence.metrics.registry import METRICS
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layers
@@ -196,7 +197,7 @@ def _unit(audit: StudyAudit, of: _Explained, entries: Mapping[str, list[MapScore
 
 def _chance(metric: str, map_scores: Sequence[MapScores]) -> float | None:
     """Return the mean level of chance over the readers whose mask defines the score."""
-    scores = [score for entry in map_scores for score in entry.scores if score.name == metric]
+    scores = [score for entry in map_scores for score in entry.every_score if score.name == metric]
     chances = [score.chance for score in scores if score.chance is not None]
     return float(np.mean(chances)) if chances else None
 
@@ -205,18 +206,19 @@ def _of_each_reader(metric: str, entries: Sequence[MapScores]) -> dict[str, floa
     """Return each reader's value or reason; a mask without a name is a reader's too."""
     values: dict[str, float | str] = {}
     for entry in entries:
-        for score in entry.scores:
+        for score in entry.every_score:
             if entry.reader is not None and not entry.reader.startswith(CONSENSUS) and score.name == metric:
                 values[entry.reader] = score.value if score.value is not None else str(score.reason)
     return values
 
 
 def _over_readers(metric: str, map_scores: Sequence[MapScores]) -> float | str:
-    scores = [score for entry in map_scores for score in entry.scores if score.name == metric]
+    scores = [score for entry in map_scores for score in entry.every_score if score.name == metric]
     values = [score.value for score in scores if score.value is not None]
     if values:
         return float(np.mean(values))
-    return next((score.reason for score in scores if score.reason is not None), "no_mask")
+    nothing = NO_REGION if is_avoided(metric) else "no_mask"
+    return next((score.reason for score in scores if score.reason is not None), nothing)
 
 
 def _between_readers(audit: StudyAudit, target: str) -> dict[str, float]:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pipeline.errors import OutputError
 from pipeline.files import written
 from pipeline.findings.experiments.check import CheckFinding
+from pipeline.findings.experiments.faithfulness import FaithfulnessFindings, FaithfulnessRows
 from pipeline.findings.experiments.sanity import SanityFindings, SanityRows
 from pipeline.findings.experiments.shortcuts import ShortcutFindings, ShortcutRows
 from pipeline.findings.experiments.stability import StabilityFindings, StabilityRows
@@ -26,12 +27,13 @@ __all__ = [
     "write_experiment",
 ]
 
-FamilyRows = SanityRows | ShortcutRows | StabilityRows
+FamilyRows = SanityRows | ShortcutRows | StabilityRows | FaithfulnessRows
 
 ROWS: Final[Mapping[Family, type[FamilyRows]]] = {
     "sanity": SanityRows,
     "shortcuts": ShortcutRows,
     "stability": StabilityRows,
+    "faithfulness": FaithfulnessRows,
 }
 
 
@@ -41,6 +43,7 @@ class ExperimentRows(FrozenModel):
     sanity: SanityRows | None = None
     shortcuts: ShortcutRows | None = None
     stability: StabilityRows | None = None
+    faithfulness: FaithfulnessRows | None = None
 
 
 NO_ROWS: Final = ExperimentRows()
@@ -53,10 +56,11 @@ class ExperimentFindings(FrozenModel):
     sanity: SanityFindings | None = None
     shortcuts: ShortcutFindings | None = None
     stability: StabilityFindings | None = None
+    faithfulness: FaithfulnessFindings | None = None
 
     def checks(self) -> Iterator[CheckFinding]:
         """Yield the answers of all checks."""
-        for family in (self.sanity, self.shortcuts, self.stability):
+        for family in (self.sanity, self.shortcuts, self.stability, self.faithfulness):
             if family is not None:
                 yield from family.checks
 
