@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 from prefect import flow, runtime, tags, task
 from prefect.cache_policies import NO_CACHE
@@ -26,6 +27,7 @@ from prefect.settings import (
 )
 from prefect.settings.legacy import Setting
 from prefect.states import Cancelled, Completed
+from pydantic import Field
 
 from flows.beside import Beside, StopRequestedError
 from flows.commands.interrupts import interruptible
@@ -59,6 +61,10 @@ _PATIENCE: dict[Setting, float] = {
 """How long a server that has died may keep a run waiting, and how often a run says that it lives, unless set."""
 
 
+ConfigFile = Annotated[str, Field(pattern=r"\.ya?ml$", description="The path of an audit.yaml on the worker's machine")]
+Override = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*=", description="key=value, such as run.seed=3")]
+
+
 def _run_name() -> str:
     """Name a flow run after the audit; the name is shown everywhere and holds nothing of a study."""
     parameters = runtime.flow_run.parameters
@@ -82,9 +88,9 @@ def audit_shard(run: Callable[[], None], shard: int) -> None:  # noqa: ARG001 - 
 
 @flow(name="audit", flow_run_name=_run_name, persist_result=False, result_serializer="json")
 def audit(
-    config: str,
+    config: ConfigFile,
     command: str = "camaudit schedule",
-    overrides: list[str] | None = None,
+    overrides: list[Override] | None = None,
     deep: bool = False,
     firing: dict[str, str | float | None] | None = None,
     only_new: bool = True,

@@ -11,7 +11,7 @@ import shlex
 import shutil
 import sys
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -375,6 +375,12 @@ def schedule(
     every: Annotated[
         str | None, typer.Option("--every", metavar="TIME", help="How often instead: 30m, 6h, 1d.")
     ] = None,
+    on_arrival: Annotated[
+        str | None,
+        typer.Option(
+            "--on-arrival", metavar="TIME", help="When new files of the archive have lain still for so long, e.g. 2m."
+        ),
+    ] = None,
     timezone: Annotated[
         str, typer.Option("--timezone", metavar="ZONE", help="Whose clock --cron goes by, e.g. 'Europe/Berlin'.")
     ] = "UTC",
@@ -389,12 +395,18 @@ def schedule(
     A night that brings nothing new notes that and costs nothing. Firings that were missed are skipped. SIGTERM ends it
     after the shard under way. Needs a Prefect server (prefect server start) named by PREFECT_API_URL.
     """
-    from flows.firing import Firing
+    from flows.firing import Firing, duration
     from pipeline.checks.config_checks import checked_config
 
-    firing = Firing.of(cron, every, timezone)
+    quiet = None if on_arrival is None else duration(on_arrival, "--on-arrival")
+    if quiet is not None and (cron or every):
+        raise ConfigError("a schedule needs one of --cron, --every and --on-arrival, and no two of them")
+    clock = None if quiet is not None else Firing.of(cron, every, timezone)
     loaded = checked_config(config, overrides or ())
+    from flows.arrival import Arrival
     from flows.schedule import AuditSchedule, serve
+
+    firing = clock or Arrival(quiet or timedelta())
 
     def on_serving(missed: datetime | None) -> None:
         typer.echo(f"serving {config} at {firing} until interrupted")

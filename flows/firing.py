@@ -11,7 +11,7 @@ from croniter import croniter
 
 from pipeline.errors import ConfigError
 
-__all__ = ["Firing"]
+__all__ = ["Firing", "duration"]
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _EVERY = re.compile(r"(\d{1,6})([smhd])")
@@ -33,13 +33,13 @@ class Firing:
             ConfigError: when it is not one of the two, or cannot be read.
         """
         if (cron is None) == (every is None):
-            raise ConfigError("a schedule needs either --cron or --every, and not both")
+            raise ConfigError("a schedule needs one of --cron, --every and --on-arrival, and no two of them")
         try:
             ZoneInfo(timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise ConfigError(f"--timezone: {timezone!r} is not a time zone such as 'Europe/Berlin'") from error
         if every is not None:
-            return cls(every=_duration(every), timezone=timezone)
+            return cls(every=duration(every), timezone=timezone)
         if not croniter.is_valid(cron):
             raise ConfigError(f"--cron: {cron!r} is not a cron expression such as '0 2 * * *'")
         return cls(cron=cron, timezone=timezone)
@@ -75,9 +75,14 @@ class Firing:
         return f"'{self.cron}' ({self.timezone})"
 
 
-def _duration(text: str) -> timedelta:
+def duration(text: str, option: str = "--every") -> timedelta:
+    """Read a time such as ``30m``, ``6h`` or ``1d``.
+
+    Raises:
+        ConfigError: when it is not one.
+    """
     read = _EVERY.fullmatch(text)
     seconds = int(read[1]) * _SECONDS[read[2]] if read else 0
     if not seconds:
-        raise ConfigError(f"--every: {text!r} is not a time such as 30m, 6h or 1d")
+        raise ConfigError(f"{option}: {text!r} is not a time such as 30m, 6h or 1d")
     return timedelta(seconds=seconds)

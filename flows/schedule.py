@@ -4,9 +4,10 @@ What was missed while nobody served is skipped, not made up for: an audit looks 
 """
 
 import asyncio
+import multiprocessing
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -29,6 +30,7 @@ from prefect.schedules import Cron, Interval, Schedule
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled
 
+from flows.arrival import Arrival, check_watched, watch_archive
 from flows.audit import audit
 from flows.commands.interrupts import interruptible
 from flows.firing import Firing
@@ -39,6 +41,7 @@ from pipeline.config import AuditConfig
 from pipeline.errors import ConfigError
 from pipeline.faults import package_logger
 from pipeline.file_lock import locked_at_once
+from pipeline.runs.exclusive import is_held
 from pipeline.runs.nights.stop_request import forget_stop, request_stop
 
 __all__ = ["SKIPPED", "AuditSchedule", "first_missed", "require_server", "serve"]
@@ -60,7 +63,7 @@ class AuditSchedule:
     config_path: Path
     config: AuditConfig
     overrides: Sequence[str]
-    firing: Firing
+    firing: Firing | Arrival
     catch_up: bool = False
     notify: tuple[str, ...] = ()
 
@@ -73,9 +76,11 @@ def serve(schedule: AuditSchedule, on_serving: Callable[[datetime | None], None]
     it at once. What is written is kept: the next run carries it over.
 
     Raises:
-        ConfigError: when no Prefect server answers, or the audit is served already.
+        ConfigError: when no Prefect server answers, the audit is served already, or its archive cannot be watched.
         OutputError: when the folder of its runs cannot be used.
     """
+    if isinstance(schedule.firing, Arrival):
+        check_watched(schedule.config)
     require_server()
     with _alone(schedule.config), interruptible():  # until the runner has handlers of its own
         asyncio.run(_serve(schedule, on_serving))
@@ -93,10 +98,10 @@ async def _serve(schedule: AuditSchedule, on_serving: Callable[[datetime | None]
         tags=[RUN_TAG, schedule.config.name, *vital_tags()],
     )
     number = await runner.aadd_deployment(deployment)
-    async with get_client() as client:
+    async with get_client() as client, _arrivals(schedule, client, number):
         try:
             await watch_for_killed_runs(client, package_logger().warning)
-            missed = first_missed(schedule.config, schedule.firing, datetime.now(UTC))
+            missed = _missed(schedule)
             await _skip_missed(client, number)
             if missed is not None and schedule.catch_up:
                 await client.create_flow_run_from_deployment(number)
@@ -107,11 +112,37 @@ async def _serve(schedule: AuditSchedule, on_serving: Callable[[datetime | None]
             forget_stop(audits)
 
 
+def _missed(schedule: AuditSchedule) -> datetime | None:
+    if isinstance(schedule.firing, Arrival):
+        return None  # the first look tells what has come meanwhile
+    return first_missed(schedule.config, schedule.firing, datetime.now(UTC))
+
+
+@asynccontextmanager
+async def _arrivals(schedule: AuditSchedule, client: PrefectClient, deployment: UUID) -> AsyncIterator[None]:
+    """Start a run whenever something has arrived, as long as the block lasts, where the schedule is of that kind."""
+    if not isinstance(schedule.firing, Arrival):
+        yield
+        return
+
+    async def start() -> bool:
+        if await _under_way(client, deployment):
+            return False
+        await client.create_flow_run_from_deployment(deployment)
+        return True
+
+    watching = asyncio.create_task(watch_archive(schedule.config, schedule.firing, start))
+    try:
+        yield
+    finally:
+        watching.cancel()
+
+
 def _parameters(schedule: AuditSchedule) -> dict[str, object]:
     return {
         "config": str(schedule.config_path.resolve()),
         "overrides": list(schedule.overrides),
-        "firing": schedule.firing.as_parameters(),
+        "firing": None if isinstance(schedule.firing, Arrival) else schedule.firing.as_parameters(),
         "notify": list(schedule.notify),
     }
 
@@ -120,16 +151,20 @@ async def _wind_down(client: PrefectClient, deployment: UUID, audits: Path) -> N
     """Let nothing new begin, ask the run under way to end after its shard, and wait until it has."""
     await client.pause_deployment(deployment)
     request_stop(audits)
-    while await _under_way(client, deployment):
-        await asyncio.sleep(_LOOK_SECONDS)
+    while is_held(audits) or await _under_way(client, deployment) or multiprocessing.active_children():
+        await asyncio.sleep(_LOOK_SECONDS)  # a process that has said how it ended is not to be killed on its way out
 
 
 async def _under_way(client: PrefectClient, deployment: UUID) -> bool:
+    """Ask the server for a run that prepares, works, or has not yet said how it ended; False where it is silent."""
     working = FlowRunFilter(
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING]))
     )
     of_ours = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
-    return bool(await client.read_flow_runs(flow_run_filter=working, deployment_filter=of_ours, limit=1))
+    try:
+        return bool(await client.read_flow_runs(flow_run_filter=working, deployment_filter=of_ours, limit=1))
+    except httpx.HTTPError:
+        return False
 
 
 def first_missed(config: AuditConfig, firing: Firing, now: datetime) -> datetime | None:
@@ -144,7 +179,9 @@ def _runs_of(config: AuditConfig) -> list[Path]:
     return [path for path in folder.glob("*") if _RUN_NAME.match(path.name) and (path / "results.json").is_file()]
 
 
-def _prefect_schedule(firing: Firing) -> Schedule:
+def _prefect_schedule(firing: Firing | Arrival) -> Schedule | None:
+    if isinstance(firing, Arrival):
+        return None
     if firing.every is not None:
         return Interval(firing.every, timezone=firing.timezone)
     assert firing.cron is not None

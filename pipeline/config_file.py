@@ -25,7 +25,13 @@ from pipeline.config import (
     VolumeConfig,
     resolved,
 )
-from pipeline.config_experiments import ExperimentsConfig, FaithfulnessConfig, SanityConfig, StabilityConfig
+from pipeline.config_experiments import (
+    ExperimentsConfig,
+    FaithfulnessConfig,
+    SanityConfig,
+    ShortcutsConfig,
+    StabilityConfig,
+)
 from pipeline.config_statements import ChangeConfig, StatementsConfig
 from pipeline.errors import ConfigError
 
@@ -349,7 +355,8 @@ def _keys_at(parents: Sequence[str | int]) -> list[str]:
         "archive": ArchiveConfig, "model": ModelConfig, "explain": ExplainConfig, "overlap": OverlapConfig,
         "volume": VolumeConfig, "criteria": Criterion, "cases": CasesConfig, "report": ReportConfig, "run": RunConfig,
         "change": ChangeConfig, "statements": StatementsConfig, "experiments": ExperimentsConfig,
-        "sanity": SanityConfig, "stability": StabilityConfig, "faithfulness": FaithfulnessConfig,
+        "sanity": SanityConfig, "shortcuts": ShortcutsConfig, "stability": StabilityConfig,
+        "faithfulness": FaithfulnessConfig,
     }  # fmt: skip
     names = [str(part) for part in parents if str(part) in parts]
     return sorted((parts[names[-1]] if names else AuditConfig).model_fields)

@@ -11,6 +11,7 @@ from pipeline.conclusions.choose_cases import choose_cases
 from pipeline.conclusions.cohort_table import cohort_table
 from pipeline.conclusions.experiments import experiment_findings, with_checks
 from pipeline.conclusions.input_summary import summarised
+from pipeline.conclusions.needed_masks import with_overlap
 from pipeline.conclusions.tuned import tuned_of, who_tunes
 from pipeline.conclusions.whereabouts import whereabouts, wrong_answers
 from pipeline.config import AuditConfig, TunedConfig
@@ -126,7 +127,7 @@ def conclude(
     }
     computed = sum(member.shard is not None for member in members)
     cases, rule = _cases(spec, members, audits, shown)
-    experiments = experiment_findings(spec, rows)
+    experiments = with_overlap(experiment_findings(spec, rows), audits, [facts.name for facts in spec.metrics])
     verdicts = with_checks(config, judge_all(config.metric_criteria, cohort, bootstrap), experiments)
     tally = Counter(verdict.answer for verdict in verdicts)
     is_regression = config.model.kind == "regression"

@@ -78,7 +78,7 @@ def _places(network: nn.Module) -> Iterator[_Place]:
 def _reset(network: nn.Module, places: list[_Place]) -> None:
     for place in places:
         if place.tensor.is_floating_point():
-            place.tensor.fill_(torch.nan)
+            _write(place.tensor, torch.full_like(place.values, torch.nan))
     for module in network.modules():
         reset = next((getattr(module, name) for name in _RESETS if callable(getattr(module, name, None))), None)
         with suppress(Exception):  # somebody's own module: what it leaves undrawn is counted
@@ -135,14 +135,20 @@ def _now(place: _Place) -> Tensor:
 def _fill_in(place: _Place) -> None:
     new = _now(place)
     if new.is_floating_point() and new.shape == place.values.shape:
-        new.copy_(torch.where(torch.isnan(new), place.values, new))
+        _write(new, torch.where(torch.isnan(new), place.values, new))
+
+
+def _write(tensor: Tensor, values: Tensor) -> None:
+    """Write in place, also where the tensor was made in torch's inference mode."""
+    with torch.inference_mode() if tensor.is_inference() else torch.no_grad():
+        tensor.copy_(values)
 
 
 def _restore(places: list[_Place]) -> None:
     with torch.no_grad():
         for place in places:
             if place.tensor.is_floating_point():
-                place.tensor.copy_(place.values)
+                _write(place.tensor, place.values)
             hung = (place.module._parameters, place.module._buffers, vars(place.module))  # noqa: SLF001 - no other way
             registry: Any = next(names for names in hung if place.name in names)
             registry[place.name] = place.tensor

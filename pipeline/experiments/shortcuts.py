@@ -88,6 +88,7 @@ def _of_label(study: ChosenStudy, label: str) -> BatteryStudy:
         positive=positive,
         patient=study.patient,
         spacing=spacing if len(spacing) == len(shape) else None,
+        avoid={mask.label: region_on(study, [mask]) for mask in study.avoid if mask.array.any()},
     )
 
 

@@ -217,7 +217,7 @@ class Deferred(Flowable):  # type: ignore[misc]  # ReportLab has no types
 
     def split(self, *_available: float) -> list[Flowable]:
         """Return what it stands for."""
-        counts_only = not getattr(getattr(self.canv, "_doctemplate", None), "pictures", True)
+        counts_only = not getattr(getattr(getattr(self, "canv", None), "_doctemplate", None), "pictures", True)
         if self._opening is not None and counts_only:
             return [NullActionFlowable(), *self._opening(), _RestOfPage()]
         return [NullActionFlowable(), *self._build()]
@@ -228,11 +228,11 @@ class Deferred(Flowable):  # type: ignore[misc]  # ReportLab has no types
 
 
 class _RestOfPage(Flowable):  # type: ignore[misc]
-    """White space as high as what is left of the page."""
+    """White space as high as what is left of the page, but for a point: what takes no room still stands on it."""
 
     def wrap(self, available_width: float, available_height: float) -> tuple[float, float]:
-        """Return all that is available."""
-        return available_width, available_height
+        """Return what is available."""
+        return available_width, max(0.0, available_height - 1)
 
     def draw(self) -> None:
         """Draw nothing."""
@@ -433,12 +433,13 @@ def pair(left: Flowable, right: Sequence[Flowable], share: float = 0.86, *, widt
 
 
 def side_by_side(left: Sequence[Flowable], right: Sequence[Flowable]) -> Flowable:
-    """Return two columns of flowables, which fit on one page, beside each other; either may be empty."""
+    """Return two columns of flowables beside each other; either may be empty, or longer than a page."""
     style = TableStyle([("FONT", (0, 0), (-1, -1), REGULAR, 7), ("VALIGN", (0, 0), (-1, -1), "TOP")]
                        + [(side, (0, 0), (-1, -1), 0) for side in _SIDES])  # fmt: skip
     widths = [COLUMN + GUTTER, COLUMN]
     padded = [("RIGHTPADDING", (0, 0), (0, 0), GUTTER)]
-    return Table([[list(left), list(right)]], colWidths=widths, style=TableStyle(padded, parent=style), spaceAfter=3)
+    cells = [[list(left), list(right)]]
+    return Table(cells, colWidths=widths, style=TableStyle(padded, parent=style), splitInRow=1, spaceAfter=3)
 
 
 _SIDES = ("LEFTPADDING", "RIGHTPADDING", "TOPPADDING", "BOTTOMPADDING")

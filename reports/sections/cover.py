@@ -78,8 +78,8 @@ def _verdicts(context: Context) -> list[Flowable]:
         return [*head, paragraph("No acceptance criterion was stated, so there is no verdict.")]
     interval = interval_head(verdict.estimate for verdict in on_metrics(results))
     shape = columns(
-        ("Criterion", 54), ("Asked", 17), ("Found", 9, True), (interval, 17, True), ("The data allow", 26),
-        ("Verdict", 22),
+        ("Criterion", 172), ("Asked", 63), ("Found", 35, True), (interval, 75, True), ("The data allow", 80),
+        ("Verdict", 85),
     )  # fmt: skip
     rows = [
         (
@@ -97,8 +97,7 @@ def _verdicts(context: Context) -> list[Flowable]:
 
 def _whom(verdict: Verdict) -> str:
     estimate = verdict.estimate
-    of = f"{plural(estimate.patients, 'patient')}, {plural(estimate.studies, 'study', 'studies')}"
-    return f"{population(verdict)}; {of}"
+    return f"{population(verdict)}: {count(estimate.studies)} of {plural(estimate.patients, 'patient')}"
 
 
 def _typical(context: Context) -> list[Flowable]:

@@ -77,7 +77,7 @@ def _same(leakage: Leakage) -> str:
 
 def _alike(leakage: Leakage) -> str:
     if not leakage.compared:
-        return "Copies that were stored another way were not looked for: that takes 8 pictures of one form."
+        return "Copies that were stored another way were not looked for: there are too few pictures of one form."
     looked = f"Of {plural(leakage.compared, 'picture')} that were compared"
     missed = "Shifted or cropped copies are not found this way."
     if not leakage.alike_pairs:

@@ -18,7 +18,7 @@ from reports.wording import method, words
 _WHAT = (
     "Each picture is cut into blocks of a quarter of its side. In the order of the map's mean over a block, they are "
     "taken away one after the other, and put back one after the other; in place of a block stands the blurred picture. "
-    "The area is that under the label's score while blocks come back, less that while they go (8 steps): high where "
+    "The area is that under the label's score while blocks come back, less that while they go: high where "
     "the blocks that the map ranks first carry the answer. Opponents are random orders and a blob in the middle of the "
     "picture; an exact sign test over patients decides, in which ties count against the map."
 )
@@ -70,11 +70,7 @@ def _row(results: Results, figure: FaithfulnessFigure) -> tuple[object, ...]:
 
 
 def _won(test: SignTest) -> str:
-    return f"{test.wins} of {test.patients} (p {_p(test.p)})" if test.patients else DASH
-
-
-def _p(value: float) -> str:
-    return number(value) if value < 0.001 else f"{value:.2g}"
+    return f"{test.wins} of {test.patients} (p {number(test.p)})" if test.patients else DASH
 
 
 def _chip(figure: FaithfulnessFigure) -> Chip:

@@ -31,8 +31,8 @@ def build(context: Context) -> list[Flowable]:
     if findings is None:
         return []
     shape = columns(
-        ("Map", 22), ("Check", 24), ("Similarity", 17, True), ("Bound", 16, True), ("Studies", 14, True),
-        ("Draws", 18, True), ("What it means", 44), ("Answer", 18),
+        ("Map", 22), ("Check", 24), ("Similarity", 17, True), ("Bound", 16, True), ("Studies", 16, True),
+        ("Draws", 18, True), ("What it means", 42), ("Answer", 18),
     )  # fmt: skip
     figures = {(figure.method, figure.check): figure for figure in findings.figures}
     rows = [_row(context.results, check, figures.get((str(check.method), check.check))) for check in findings.checks]

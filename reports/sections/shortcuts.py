@@ -6,16 +6,18 @@ from pipeline.findings.experiments.selftest import KeptRate, SelftestRates, kept
 from pipeline.findings.experiments.shortcuts import (
     LabelShortcuts,
     LesionNumbers,
+    NeedOverlap,
     ShortcutFindings,
     ShortcutTest,
     TurnedAnswers,
     cause_words,
 )
+from pipeline.findings.results import Results
 from reports.numbers import count, number, plural
 from reports.page.layout import Chip, Flowable, bullets, columns, note, paragraph, subheading, table
 from reports.page.text import DASH
 from reports.registry import Context, section
-from reports.wording import words
+from reports.wording import method, metric, words
 
 _WHAT = (
     "Each study is changed in one respect at a time, and the model is asked again. It is given the border, what lies "
@@ -29,6 +31,10 @@ _RULE = (
     "Holm's correction for all tests that were done, at most 0.05: the largest effect, a second one if it is at least "
     "half as large, and something outside the body only if nothing more specific is. A negative effect names nothing. "
     "Nothing is named below an AUROC of 0.8."
+)
+_OVERLAP = (
+    "Means over the studies of this experiment, where painting over the mask moves the score and where it does not. A "
+    "map on a mask that the model does not need shows no reliance on it. These figures describe and decide nothing."
 )
 RATES: Final = (
     "How often the rule errs, where it was fixed (pictures of 64 x 64 with one planted cause, small networks, 80 "
@@ -48,7 +54,7 @@ def build(context: Context) -> list[Flowable]:
         return []
     parts: list[Flowable] = []
     for own in findings.labels:
-        parts += _of_label(own, several=len(findings.labels) > 1)
+        parts += _of_label(context.results, own, several=len(findings.labels) > 1)
     if findings.not_done is not None:
         parts.append(paragraph(f"The experiment was broken off: {words(findings.not_done)}."))
     return [paragraph(_WHAT), *parts, note(_RULE, " ", RATES, own_rates(kept_rates())), note(_counts(findings))]
@@ -78,14 +84,14 @@ def _hundred(value: float) -> str:
     return f"{100 * value:.1f}"
 
 
-def _of_label(own: LabelShortcuts, *, several: bool) -> list[Flowable]:
+def _of_label(results: Results, own: LabelShortcuts, *, several: bool) -> list[Flowable]:
     finding = own.finding
     shape = columns(
         ("Changed", 40), ("Effect", 14, True), ("p (Holm)", 16, True), ("Answers turned", 22, True),
         ("by the control", 18, True), ("Studies", 14, True), ("", 22),
     )  # fmt: skip
     head = subheading(f"Label: {own.label}") if several else []
-    lesion = _lesion(own) if finding.lesion is not None else []
+    lesion = _lesion(results, own) if finding.lesion is not None else []
     rows = [_row(test, finding.named) for test in finding.tests]
     return [*head, *bullets(list(finding.sentences)), table(shape, rows, compact=True), *lesion]
 
@@ -110,7 +116,7 @@ def _chip(test: ShortcutTest, named: tuple[str, ...]) -> Chip:
     return Chip("NOT TESTED", "none") if test.effect is None else Chip("NOT NAMED", "open")
 
 
-def _lesion(own: LabelShortcuts) -> list[Flowable]:
+def _lesion(results: Results, own: LabelShortcuts) -> list[Flowable]:
     """Return what became of answers without the lesion, its marks and both, and of negatives with one."""
     numbers = own.finding.lesion or LesionNumbers()
     experiments = (
@@ -123,7 +129,30 @@ def _lesion(own: LabelShortcuts) -> list[Flowable]:
         ("Lesion", 60), ("Of", 20), ("Answers turned", 30, True), ("by an equal region elsewhere", 36, True)
     )
     rows = [(title, of, *_turned(turned)) for title, of, turned in experiments]
-    return [table(shape, rows, compact=True), note(_about_the_lesion(own, numbers))]
+    return [table(shape, rows, compact=True), note(_about_the_lesion(own, numbers)), *_overlap(results, own)]
+
+
+def _overlap(results: Results, own: LabelShortcuts) -> list[Flowable]:
+    """Return the maps' overlap in both groups of studies, where there are two."""
+    if not own.needed or not own.not_needed:
+        return []
+    shape = columns(
+        ("Map", 34), ("Metric", 50), ("Mask needed (studies)", 31, True), ("not needed (studies)", 31, True)
+    )
+    rows = [
+        (
+            method(results, overlap.method),
+            metric(results, overlap.metric),
+            _mean(overlap.needed, overlap.needed_studies, overlap),
+            _mean(overlap.not_needed, overlap.not_needed_studies, overlap),
+        )
+        for overlap in own.overlap
+    ]
+    return [table(shape, rows, compact=True), note(_OVERLAP)]
+
+
+def _mean(value: float | None, studies: int, both: NeedOverlap) -> str:
+    return DASH if value is None else f"{number(value, like=(both.needed, both.not_needed))} ({studies})"
 
 
 def _turned(turned: TurnedAnswers | None) -> tuple[str, str]:
@@ -136,10 +165,9 @@ def _about_the_lesion(own: LabelShortcuts, numbers: LesionNumbers) -> str:
     said = []
     if numbers.effect is not None:
         said.append(f"Painting over the lesion moves the score by {number(numbers.effect)} of the distance.")
-    if own.masked:
-        said.append(
-            f"In {len(own.not_needed)} of {own.masked} studies by less than 0.15: not needed by this model there."
-        )
+    masked = len(own.needed) + len(own.not_needed)
+    if masked:
+        said.append(f"In {len(own.not_needed)} of {masked} studies by less than 0.15: not needed by this model there.")
     if numbers.background_auroc is not None:
         said.append(
             f"With the body painted over, its outline too, the surroundings alone give an AUROC of "

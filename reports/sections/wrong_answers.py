@@ -80,7 +80,8 @@ def _told(results: Results, kind: WrongAnswer) -> Markup:
 
 def _tiles(context: Context, kinds: Sequence[WrongAnswer]) -> list[list[Flowable]]:
     """Return pictures of those studies that the report shows, each with its words at its right."""
-    chosen = [case for kind in kinds for case in context.results.cases if case.study in kind.studies]
+    wrong = {study for kind in kinds for study in kind.studies}
+    chosen = [case for case in context.results.cases if case.study in wrong]
     return [tile for case in chosen if (tile := _tile(context, case)) is not None]
 
 

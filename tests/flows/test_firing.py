@@ -47,8 +47,8 @@ def test_a_firing_survives_being_a_parameter(firing):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((None, None, "UTC"), "either --cron or --every"),
-        (("0 2 * * *", "6h", "UTC"), "either --cron or --every"),
+        ((None, None, "UTC"), "needs one of --cron, --every and --on-arrival"),
+        (("0 2 * * *", "6h", "UTC"), "needs one of --cron, --every and --on-arrival"),
         (("2 o'clock", None, "UTC"), "not a cron expression"),
         ((None, "6 hours", "UTC"), "not a time such as"),
         ((None, "0h", "UTC"), "not a time such as"),

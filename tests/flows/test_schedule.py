@@ -191,8 +191,11 @@ def held_network(config):
     return config.parent / "hold"
 
 
-def first_run_held(config, stopping, hold):
-    """Wait for the run's folder, and hold the model from then on."""
+def run_held(address, config, log, stopping, hold):
+    """Begin a run of the schedule now, whatever its clock says, and hold its model once its folder is there."""
+    wait_for(lambda: "serving" in log.read_text(), stopping, "the schedule to be served")
+    (deployment,) = post(address, "deployments/filter", {})
+    post(address, f"deployments/{deployment['id']}/create_flow_run", {"state": {"type": "SCHEDULED"}})
     runs = config.parent / "runs" / "planted"
     wait_for(lambda: list(runs.glob("*/ledger.jsonl")), stopping, "a run's folder")
     hold.touch()
@@ -204,8 +207,8 @@ def test_sigterm_ends_a_schedule_after_the_shard_under_way(tmp_path, server, sto
     run = {"batch_size": 1, "shard_size": 6, "device": "cpu", "replicates": 200}
     config = plant(tmp_path / "hospital", 24, run=run, explain={"methods": ["gradcam"]})
     hold = held_network(config)
-    process, _ = served(config, environment, stopping, "--every", "20s")
-    runs = first_run_held(config, stopping, hold)
+    process, log = served(config, environment, stopping, "--every", "1d")
+    runs = run_held(address, config, log, stopping, hold)
     process.send_signal(signal.SIGTERM)
     wait_for(lambda: (runs / ".stop").exists(), stopping, "the request to end")
     assert process.poll() is None  # a shard is under way
@@ -224,8 +227,8 @@ def test_a_killed_run_does_not_stay_running(tmp_path, server, stopping):
     address, environment = server
     config = plant(tmp_path / "hospital", 4, run={"device": "cpu", "replicates": 200})
     hold = held_network(config)
-    process, _ = served(config, environment, stopping, "--every", "20s")
-    runs = first_run_held(config, stopping, hold)
+    process, log = served(config, environment, stopping, "--every", "1d")
+    runs = run_held(address, config, log, stopping, hold)
     time.sleep(5)  # its first heartbeat is sent by a thread of its own
     holder = json.loads((runs / ".running").read_text())["process"]
     os.kill(holder, signal.SIGKILL)

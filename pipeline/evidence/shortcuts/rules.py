@@ -57,12 +57,12 @@ def _of_label(own: LabelRows, battery: BatterySettings) -> LabelShortcuts:
     finding = name_causes(own.rows, battery)
     lesions = [row for row in own.rows if row.test == LESION and row.changed is not None and row.control is not None]
     gap = finding.gap if finding.refused is None else None
-    spared = [] if not gap else [row for row in lesions if _moved(row) < battery.minimum_effect * gap]
+    locked = None if gap is None else battery.minimum_effect * gap
     return LabelShortcuts(
         label=own.label,
         finding=finding,
-        masked=len(lesions) if gap else 0,
-        not_needed=tuple(own.studies[row.study] for row in spared),
+        needed=tuple(own.studies[row.study] for row in lesions if locked is not None and _moved(row) >= locked),
+        not_needed=tuple(own.studies[row.study] for row in lesions if locked is not None and _moved(row) < locked),
     )
 
 

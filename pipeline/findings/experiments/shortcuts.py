@@ -11,6 +11,7 @@ __all__ = [
     "LabelRows",
     "LabelShortcuts",
     "LesionNumbers",
+    "NeedOverlap",
     "ShortcutFinding",
     "ShortcutFindings",
     "ShortcutRow",
@@ -161,17 +162,32 @@ class ShortcutRows(FrozenModel):
     forwards: int = 0
 
 
-class LabelShortcuts(FrozenModel):
-    """What follows for one label: the finding, and the studies whose mask the model does not need.
+class NeedOverlap(FrozenModel):
+    """A metric's mean over studies (and the readers of each) whose mask the model needs, and over the others.
 
-    In ``not_needed`` (pseudonyms) of ``masked`` studies, painting over the lesion moved the score by less than the
-    locked share of the distance between the classes.
+    None where no study of the group has the score.
+    """
+
+    method: str
+    metric: str
+    needed: float | None
+    needed_studies: int
+    not_needed: float | None
+    not_needed_studies: int
+
+
+class LabelShortcuts(FrozenModel):
+    """What follows for one label: the finding, and the studies whose mask the model does and does not need.
+
+    In those ``not_needed`` (pseudonyms), painting over the lesion moved the score by less than the locked share of the
+    distance between the classes. ``overlap`` describes the maps of both groups, and decides nothing.
     """
 
     label: str
     finding: ShortcutFinding
-    masked: int = 0
+    needed: tuple[str, ...] = ()
     not_needed: tuple[str, ...] = ()
+    overlap: tuple[NeedOverlap, ...] = ()
 
 
 class ShortcutFindings(FrozenModel):

@@ -54,8 +54,7 @@ def at_work(run: Path, interval: float = _INTERVAL) -> Iterator[None]:
             beating.join()
             with suppress(OSError):
                 path.unlink()
-    with suppress(OSError):  # others work
-        folder.rmdir()
+                folder.rmdir()  # unless others work
 
 
 def workers_of(run: Path) -> tuple[Worker, ...]:

@@ -30,7 +30,7 @@ from pipeline.studies.readers.shared.base import guarded
 from pipeline.studies.untrusted.containers import ENDINGS, members
 from pipeline.studies.untrusted.workers import HEADERS, Limits, WorkerPool, isolated_map, own_or_new
 
-__all__ = ["CONTAINERS", "LayoutSummary", "Modality", "Summary", "scan", "summary"]
+__all__ = ["CONTAINERS", "LayoutSummary", "Modality", "Summary", "describe_file", "scan", "summary"]
 
 CONTAINERS = Limits(memory_bytes=2 * 1024**3, cpu_seconds=600, wall_seconds=900.0)
 """For listing one zip or tar archive."""
@@ -165,10 +165,11 @@ def _of_error(error: StudyError) -> Facts:
 def _described(root: str, stamps: Sequence[Stamp], readers: Readers = BUILT_IN) -> list[Facts]:
     """Describe files; runs in a worker."""
     folder = Path(root)
-    return [_describe_file(folder / path, readers) for path, _, _, _ in stamps]
+    return [describe_file(folder / path, readers) for path, _, _, _ in stamps]
 
 
-def _describe_file(path: Path, readers: Readers = BUILT_IN) -> Facts:
+def describe_file(path: Path, readers: Readers = BUILT_IN) -> Facts:
+    """Return what a file is by its header; for a worker, since nobody vouches for it."""
     try:
         # the name may by now stand for something else than what was met: a pipe would wait for ever
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))

@@ -6,12 +6,15 @@ import shutil
 import pytest
 
 from flows.commands.outcome import outcomes_of
+from pipeline.conclusions.conclude import conclude, shown_in
 from pipeline.errors import ConfigError, OutputError
 from pipeline.findings.custody.ledger import read_ledger
 from pipeline.findings.experiments.bundle import read_experiments
 from pipeline.findings.results import load_results
 from pipeline.findings.spec import read_members, read_spec
 from pipeline.runs.run import Run
+from pipeline.runs.verify_archive import audit_anew
+from pipeline.runs.verify_experiments import chosen_otherwise
 from pipeline.verify.conclusions import check_results
 from pipeline.verify.failure import FailureKind
 from pipeline.verify.run_folder import open_run_folder
@@ -201,3 +204,32 @@ def test_a_check_that_is_not_met_ends_a_pipeline(finished):
     verdicts = finished[2].verdicts
     failed = verdicts[0].model_copy(update={"answer": "NOT MET"})
     assert "not-met" in outcomes_of(finished[2].model_copy(update={"verdicts": (failed, *verdicts[1:])}))
+
+
+def test_the_model_at_hand_tells_rows_that_somebody_with_the_key_made_up(copy):
+    """Rows, findings and signatures fit each other; what the model says now does not."""
+    assert list(audit_anew(copy, 0)) == []
+
+    def better(content):
+        for row in content["rows"]:
+            if row["check"] == "weight_randomisation" and row["outcome"] == "compared":
+                row["similarity"] = -0.5
+
+    edit_rows(copy, better)
+    run = open_run_folder(copy)
+    results = conclude(run.spec, run.members, run.audits(), shown_in(run.results), run.experiments)
+    (copy / "results.json").write_text(results.model_dump_json(indent=1))
+    sign_anew(copy)
+    assert list(check_results(open_run_folder(copy))) == []
+    (failure,) = audit_anew(copy, 0)
+    assert failure.kind is FailureKind.RECOMPUTED
+    assert failure.sentence.startswith("experiments/sanity.json: rows.")
+
+
+def test_the_archive_at_hand_tells_studies_that_were_picked(copy):
+    with Run.open(copy, pool=POOL) as run:
+        assert list(chosen_otherwise(run)) == []
+        others = tuple(reversed(run.spec.experiments["sanity"]))
+        run.spec = run.spec.model_copy(update={"experiments": {**run.spec.experiments, "sanity": others}})
+        (failure,) = chosen_otherwise(run)
+    assert failure.kind is FailureKind.ARCHIVE

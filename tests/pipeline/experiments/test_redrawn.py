@@ -145,6 +145,16 @@ def test_quantised_and_scripted_modules_are_not_drawn():
     assert all(torch.equal(value, before[name]) for name, value in scripted.state_dict().items())
 
 
+def test_what_was_made_in_inference_mode_is_not_drawn():
+    with torch.inference_mode():
+        network = nn.Linear(20, 20)
+    before = network.weight.clone()
+    with redrawn(network, 987654321) as weights:
+        pass
+    assert weights.redrawn < weights.values
+    assert torch.equal(network.weight, before)
+
+
 def test_weight_norm_and_spectral_norm_are_not_drawn():
     for wrapped in (nn.utils.parametrizations.weight_norm(nn.Linear(8, 8)), nn.utils.spectral_norm(nn.Linear(8, 8))):
         before = copy.deepcopy(wrapped.state_dict())

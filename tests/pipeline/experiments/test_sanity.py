@@ -1,6 +1,8 @@
 """The family ``sanity`` on a small network: what it finds of controls, what it costs, and how it leaves the model."""
 
 import copy
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -125,8 +127,6 @@ def test_weights_that_cannot_be_drawn_are_no_pass(auditor):
 def test_a_study_without_a_map_is_counted_and_not_compared(auditor):
     studies = list(pictures())
     flat = torch.zeros_like(studies[0].x)
-    from dataclasses import replace
-
     studies[2] = replace(studies[2], x=flat)
     network = SmallNet()
     with torch.no_grad():
@@ -154,3 +154,57 @@ def test_nothing_readable_is_no_answer(auditor):
     checks, findings = answers(sanity(bench))
     assert {check.answer for check in checks.values()} == {"INCONCLUSIVE"}
     assert len(findings.failures) == 8
+
+
+def configured(bench, **changes):
+    """Return the bench of another kind of model."""
+    config = bench.auditor.config
+    config = config.model_copy(update={"model": config.model.model_copy(update=changes)})
+    return replace(bench, auditor=replace(bench.auditor, config=config))
+
+
+def test_maps_at_several_layers_are_checked_each(auditor):
+    bench = bench_of(auditor, SmallNet(), ("gradcam",))
+    bench = replace(bench, auditor=replace(bench.auditor, layers=("trunk.2", "trunk.5")))
+    checks, _ = answers(sanity(bench))
+    assert {method for method, _ in checks} == {"gradcam@trunk.2", "gradcam@trunk.5"}
+    assert {check.answer for check in checks.values()} == {"MET"}
+
+
+class VoxelNet(SmallNet):
+    """Says something of every cell."""
+
+    def forward(self, x):
+        return self.head(self.trunk(x).movedim(1, -1)).movedim(-1, 1)
+
+
+@pytest.mark.parametrize(
+    ("network", "model"),
+    [
+        (SmallNet, {"output": "regression", "labels": ("volume", "lesion")}),
+        (SmallNet, {"output": "sigmoid", "labels": ("effusion", "lesion")}),
+        (VoxelNet, {"segmentation": True}),
+    ],
+    ids=["regression", "independent labels", "segmentation"],
+)
+def test_other_kinds_of_models(auditor, network, model):
+    bench = configured(bench_of(auditor, network(), ("gradcam", "hirescam")), **model)
+    checks, _ = answers(sanity(bench))
+    assert checks["hirescam", "repeatability"].answer == "MET"
+    assert checks["hirescam", "weight_randomisation"].value is not None
+    logits = bench.logits([study.x for study in bench.studies()])
+    assert logits.shape == (8, 2)
+
+
+def test_a_model_that_is_shown_one_study_at_a_time(auditor):
+    bench = bench_of(auditor, SmallNet(), ("gradcam",))
+    alone = replace(bench, auditor=replace(bench.auditor, one_by_one=True), calls=Counter())
+    together, single = answers(sanity(bench))[0], answers(sanity(alone))[0]
+    for key, check in together.items():
+        assert single[key].value == pytest.approx(check.value, abs=1e-3)
+
+
+def test_pictures_of_different_shapes(auditor):
+    studies = (*pictures(4), *pictures(8, size=40)[4:])
+    checks, _ = answers(sanity(bench_of(auditor, SmallNet(), ("gradcam",), studies=studies)))
+    assert {check.answer for check in checks.values()} == {"MET"}

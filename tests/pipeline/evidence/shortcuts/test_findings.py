@@ -2,9 +2,13 @@
 
 import pytest
 
+from pipeline.conclusions.needed_masks import with_overlap
 from pipeline.config_experiments import ShortcutsConfig
 from pipeline.evidence.shortcuts.rules import shortcut_findings
+from pipeline.findings.experiments.bundle import ExperimentFindings
 from pipeline.findings.experiments.shortcuts import CAUSES, LabelRows, ShortcutRow, ShortcutRows
+from pipeline.findings.scores import MapScores, Score
+from pipeline.findings.study_audit import StudyAudit
 from tests.pipeline.evidence.shortcuts.test_rule import rows_of
 
 CONFIG = ShortcutsConfig(studies=20)
@@ -121,7 +125,7 @@ def test_a_battery_that_was_broken_off_is_not_done():
 def test_masks_that_the_model_does_not_need_are_listed():
     rows = [*rows_of(NOTHING), *lesion_rows(5.0)[:6], *lesion_rows(0.5)[6:]]
     own = findings_of(rows=rows).labels[0]
-    assert own.masked == 10
+    assert own.needed == ("S-0", "S-2", "S-4", "S-6", "S-8", "S-10")
     assert own.not_needed == ("S-12", "S-14", "S-16", "S-18")
 
 
@@ -142,3 +146,28 @@ def test_rows_that_no_run_writes_are_refused(more, says):
 def test_more_studies_than_the_configuration_says_are_refused():
     with pytest.raises(ValueError, match="more studies"):
         shortcut_findings(ShortcutRows(seed=0, labels=()), ShortcutsConfig(studies=10), STUDIES)
+
+
+def test_overlap_is_the_mean_over_readers_then_over_the_studies_of_each_group():
+    """By hand: needed (.8 + .6) / 2 = .7 and .5: mean .6; not needed .1; a baseline and another label are left out."""
+    rows = [*rows_of(NOTHING), *lesion_rows(5.0)[:6], *lesion_rows(0.5)[6:]]
+    findings = ExperimentFindings(shortcuts=findings_of(rows=rows))
+
+    def audit(study, *values, method="gradcam", target="lesion"):
+        maps = tuple(
+            MapScores(target=target, method=method, layer="l", reader=f"r{number}",
+                      scores=(Score(name="energy_in_mask", value=value),))
+            for number, value in enumerate(values)
+        )  # fmt: skip
+        return StudyAudit(study=study, patient="p", source_sha256="0" * 64, status="analysed", map_scores=maps)
+
+    audits = [
+        audit("S-0", 0.8, 0.6), audit("S-2", 0.5), audit("S-12", 0.1), audit("S-14", 0.9, method="random_map"),
+        audit("S-16", 0.9, target="other"), audit("S-1", 0.9),
+    ]  # fmt: skip
+    overlap = with_overlap(findings, audits, ("energy_in_mask",)).shortcuts.labels[0].overlap
+    assert [each.model_dump() for each in overlap] == [
+        {"method": "gradcam", "metric": "energy_in_mask", "needed": pytest.approx(0.6), "needed_studies": 2,
+         "not_needed": pytest.approx(0.1), "not_needed_studies": 1}
+    ]  # fmt: skip
+    assert with_overlap(ExperimentFindings(), audits, ("energy_in_mask",)) == ExperimentFindings()

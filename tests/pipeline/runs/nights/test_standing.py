@@ -55,6 +55,12 @@ def test_who_ends_by_himself_leaves_nothing(run):
     assert not (run.parent / ".working").exists()
 
 
+def test_who_breaks_off_leaves_nothing_either(run):
+    with pytest.raises(KeyError), at_work(run):
+        raise KeyError
+    assert not (run.parent / ".working").exists()
+
+
 def test_of_another_machine_the_beat_tells(run, monkeypatch):
     folder = run.parent / ".working"
     folder.mkdir()

@@ -94,8 +94,8 @@ def root(tmp_path):
 def opened(monkeypatch):
     """The files that were opened, by path."""
     paths = []
-    real = scanning._describe_file
-    monkeypatch.setattr(scanning, "_describe_file", lambda path, *readers: paths.append(path) or real(path, *readers))
+    real = scanning.describe_file
+    monkeypatch.setattr(scanning, "describe_file", lambda path, *readers: paths.append(path) or real(path, *readers))
     return paths
 
 
@@ -124,13 +124,13 @@ def test_only_regular_files_inside_are_opened(root, opened):
 
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(root):
     os.mkfifo(root / "pipe.dcm")
-    assert scanning._describe_file(root / "pipe.dcm")["reason"] == Reason.NOT_REGULAR
+    assert scanning.describe_file(root / "pipe.dcm")["reason"] == Reason.NOT_REGULAR
 
 
 def test_a_link_in_the_place_of_a_file_is_not_followed(root):
     (root / "target").write_text("x")
     (root / "link").symlink_to(root / "target")
-    assert scanning._describe_file(root / "link")["reason"] == Reason.NOT_READABLE
+    assert scanning.describe_file(root / "link")["reason"] == Reason.NOT_READABLE
 
 
 def test_names_that_are_no_text_are_counted(root):

@@ -6,6 +6,7 @@ from pipeline.findings.experiments.selftest import KeptRate, SelftestRates
 from pipeline.findings.experiments.shortcuts import (
     LabelShortcuts,
     LesionNumbers,
+    NeedOverlap,
     ShortcutFinding,
     ShortcutFindings,
     ShortcutTest,
@@ -22,6 +23,12 @@ SENTENCE = (
     "Painting over the small bright marks outside the body turned 39 of 40 positive answers; painting over equal areas "
     "elsewhere turned 0; on average it moves the score by 94 % of the distance between the classes."
 )
+
+
+OVERLAP = (
+    NeedOverlap(method="gradcam", metric="energy_in_mask", needed=0.61, needed_studies=38, not_needed=0.07,
+                not_needed_studies=2),
+)  # fmt: skip
 
 
 def findings(*labels, **more):
@@ -48,7 +55,8 @@ def leaning():
         named=("air_marks",), sentences=(SENTENCE,), tests=tests, lesion=lesion, smallest=0.15, auroc=1.0, gap=6.0,
         positives=40, negatives=40, patients=80, forwards=1203,
     )  # fmt: skip
-    return LabelShortcuts(label="nodule", finding=finding, masked=40, not_needed=("S-1", "S-2"))
+    needed = tuple(f"S-{number}" for number in range(3, 41))
+    return LabelShortcuts(label="nodule", finding=finding, needed=needed, not_needed=("S-1", "S-2"), overlap=OVERLAP)
 
 
 def test_nothing_is_said_of_what_was_not_asked_for():
@@ -65,11 +73,12 @@ def test_the_cause_stands_in_a_sentence_with_its_test_and_the_rules_error_rates(
     assert "73 were named rightly (exact 95 % interval 95.1 to 100 %)" in text
     assert "0 were accused (0 to 6.7 %)" in text
     assert "In 2 of 40 studies by less than 0.15: not needed by this model there." in text
+    assert "Energy in mask" in text
+    assert "0.61 (38)" in text
+    assert "0.07 (2)" in text
     assert "11 of 12" in text
     assert "12 of 12" in text
-    assert (
-        "the model was shown 1,203 pictures for it. Not read: S-77: truncated. Without a reference: 2 studies." in text
-    )
+    assert "the model was shown 1,203 pictures for it. Not read: S-77: truncated. 2 studies have no reference." in text
     assert "Label:" not in text
 
 

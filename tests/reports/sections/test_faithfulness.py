@@ -26,7 +26,7 @@ def findings(centre=10, patients=10, fill="blur", **more):
 
 def test_a_map_that_beats_both_is_said_to_with_its_numbers():
     words = said(TITLE, findings())
-    assert "10 of 10 (p < 0.001)" in words or "10 of 10 (p 0.00098)" in words
+    assert "10 of 10 (p 0.0010)" in words or "10 of 10 (p < 0.001)" in words
     assert "BEATS BOTH" in words
     assert "1.25 | 0.81 | 0 of 10" in words
     assert "the model was shown 720 changed pictures" in words
