@@ -24,7 +24,7 @@ _READING = (
 )
 
 
-@section(87, "Results: do the maps depend on model and picture")
+@section(87, "Do the maps depend on model and picture")
 def build(context: Context) -> list[Flowable]:
     """Return a row for each check of each map; nothing where the run was not asked for it."""
     findings = context.results.experiments.sanity

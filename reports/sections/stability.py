@@ -17,7 +17,7 @@ _READING = (
 )
 
 
-@section(103, "Results: stability of maps and answers")
+@section(103, "Stability of maps and answers")
 def build(context: Context) -> list[Flowable]:
     """Return a row for each change of each map; nothing where the run was not asked for it."""
     findings = context.results.experiments.stability
