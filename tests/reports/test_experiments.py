@@ -98,7 +98,7 @@ def test_a_struck_verdict_claims_nothing():
         update={"answer": "INCONCLUSIVE", "struck": True, "reason": "struck: it fails", "method": "gradcam"}
     )
     results = results.model_copy(update={"verdicts": (struck,)})
-    summary = said("Summary", results)
+    summary = said("The criteria at a glance", results)
     assert "struck: it fails" in summary
     assert "Add patients where a verdict is inconclusive" not in summary
     cover = said("", results)
@@ -114,14 +114,26 @@ def test_a_verdict_on_a_check_stands_on_the_cover_and_in_no_forest(answer):
     assert "All weights re-drawn of Grad-CAM" in cover
     assert "the studies chosen for it" in cover
     assert "a fixed bound, no interval" in cover
-    summary = said("Summary", results)
+    summary = said("The criteria at a glance", results)
     assert "a reason of it" in summary
     assert "is held against a fixed bound" in summary
+    assert _drawings(results) == []
+    mixed = example.results(verdicts=(*example.verdicts(), verdict(finding)), experiments=findings(finding))
+    assert _drawings(mixed)
+    assert not any("All weights re-drawn" in drawing.alternative_text for drawing in _drawings(mixed))
+
+
+def _drawings(results):
+    """Return the plots of the criteria at a glance, wherever they stand."""
+    from reportlab.graphics.shapes import Drawing
+    from reportlab.platypus import KeepTogether
+
     from reports.sections import criteria_plot
 
-    assert criteria_plot.build(context(results)) == []
-    mixed = example.results(verdicts=(*example.verdicts(), verdict(finding)), experiments=findings(finding))
-    assert "All weights re-drawn" not in said("The criteria at a glance", mixed)
+    parts = []
+    for part in criteria_plot.build(context(results)):
+        parts += part._content if isinstance(part, KeepTogether) else [part]
+    return [part for part in parts if isinstance(part, Drawing)]
 
 
 def test_what_was_tried_is_no_gap_and_what_could_not_be_is():
