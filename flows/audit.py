@@ -17,6 +17,7 @@ from typing import Annotated
 from prefect import flow, runtime, tags, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.context import TagsContext
 from prefect.events.worker import EventsWorker
 from prefect.settings import (
     PREFECT_API_REQUEST_TIMEOUT,
@@ -212,7 +213,12 @@ def _as_tasks(engine: Engine) -> DriveShard:
     def drive_shard(shard: int, work: Callable[[], int]) -> int:
         if not engine.is_prefect:
             return work()
-        return driven(work, lambda run: audit_shard(run, shard), lose)
+
+        def drive(run: Callable[[], None]) -> None:
+            with TagsContext(current_tags=set()):  # a task with tags asks the server for a slot of each of them first
+                audit_shard(run, shard)
+
+        return driven(work, drive, lose)
 
     return drive_shard
 

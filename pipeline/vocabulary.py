@@ -218,7 +218,7 @@ CHECKS: Final[Mapping[Check, CheckFacts]] = {
     "weight_randomisation": CheckFacts("All weights re-drawn", "sanity"),
     "shortcuts": CheckFacts("Reliance on the causes tested", "shortcuts", of_map=False),
     "noise_stability": CheckFacts("Noise of 1 %", "stability"),
-    "faithfulness": CheckFacts("Insertion minus deletion", "faithfulness"),
+    "faithfulness": CheckFacts("Faithfulness (largest p)", "faithfulness"),
 }
 """What a criterion can ask by ``check``, in the order in which it is done."""
 

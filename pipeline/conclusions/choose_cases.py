@@ -6,14 +6,14 @@ from typing import Literal
 import numpy as np
 
 from pipeline.config import CasesConfig
-from pipeline.findings.study_audit import StudyAudit
+from pipeline.findings.brief_study import StudyFacts
 from pipeline.vocabulary import Better
 
 __all__ = ["TYPICAL", "choose_cases"]
 
 
 def choose_cases(
-    audits: Sequence[StudyAudit],
+    audits: Sequence[StudyFacts],
     scores: Mapping[str, float],
     cases: CasesConfig | Literal["all"],
     seed: int,
@@ -30,7 +30,7 @@ def choose_cases(
         Pairs of study and why it is shown, and the rule in words.
     """
     order = {audit.study: (audit.source_sha256, audit.study) for audit in audits}
-    mapped = sorted((audit for audit in audits if audit.map_scores), key=lambda audit: order[audit.study])
+    mapped = sorted((audit for audit in audits if audit.places), key=lambda audit: order[audit.study])
     sign = 1 if better == "higher" else -1
     every = sorted((audit.study for audit in mapped if audit.study in scores),
                    key=lambda study: (sign * scores[study], order[study]))  # fmt: skip
@@ -88,7 +88,7 @@ _BY_PREDICTION: tuple[tuple[str, bool | None], ...] = (("correct prediction", Tr
 _ALL: tuple[tuple[str, bool | None], ...] = (("of all studies", None),)
 
 
-def _correct(audit: StudyAudit) -> bool | None:
+def _correct(audit: StudyFacts) -> bool | None:
     if audit.values:
         return None
     return None if audit.reference is None else set(audit.reference) == set(audit.predicted)

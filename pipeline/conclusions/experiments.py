@@ -11,7 +11,7 @@ from pipeline.findings.estimates import Estimate, Verdict
 from pipeline.findings.experiments.bundle import ExperimentFindings, ExperimentRows
 from pipeline.findings.experiments.check import CheckFinding
 from pipeline.findings.spec import RunSpec
-from pipeline.vocabulary import CHECKS, CLASSIFIER
+from pipeline.vocabulary import CHECKS, CLASSIFIER, Answer
 
 __all__ = ["experiment_findings", "with_checks"]
 
@@ -61,10 +61,13 @@ def _unless_struck(criterion: Criterion, verdict: Verdict, struck: Mapping[str, 
     failed = next((name for name in (criterion.method, *bars) if name in struck), None)
     if failed is None:
         return verdict
-    if verdict.answer != "MET":
-        return verdict.model_copy(update={"struck": True})
-    reason = f"struck: {failed} fails {struck[failed]}, so where it lies is no evidence of the model; {verdict.reason}"
-    return verdict.model_copy(update={"answer": "INCONCLUSIVE", "reason": reason, "struck": True})
+    why = f"struck: {failed} fails {struck[failed]}, so where it lies is no evidence of the model"
+
+    def taken_back(answer: Answer, reason: str) -> dict[str, object]:
+        return {"answer": "INCONCLUSIVE", "reason": f"{why}; {reason}"} if answer == "MET" else {}
+
+    parts = tuple(part.model_copy(update=taken_back(part.answer, part.reason)) for part in verdict.parts)
+    return verdict.model_copy(update={"struck": True, "parts": parts, **taken_back(verdict.answer, verdict.reason)})
 
 
 def _of_a_check(criterion: CheckCriterion, checks: Iterable[CheckFinding]) -> Verdict:

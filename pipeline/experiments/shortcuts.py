@@ -14,6 +14,7 @@ from pipeline.experiments.bench import Bench, ChosenStudy
 from pipeline.findings.experiments.shortcuts import LabelRows, ShortcutRows
 from pipeline.studies.geometry import Geometry, plan
 from pipeline.studies.volume import Mask
+from pipeline.vocabulary import AVOID
 
 __all__ = ["LabelScore", "region_on", "shortcuts"]
 
@@ -88,8 +89,16 @@ def _of_label(study: ChosenStudy, label: str) -> BatteryStudy:
         positive=positive,
         patient=study.patient,
         spacing=spacing if len(spacing) == len(shape) else None,
-        avoid={mask.label: region_on(study, [mask]) for mask in study.avoid if mask.array.any()},
+        avoid={name: region_on(study, own) for name, own in _regions(study.avoid).items()},
     )
+
+
+def _regions(avoid: Sequence[Mask]) -> dict[str, list[Mask]]:
+    """Group the masks of regions to avoid by the regions' names."""
+    regions: dict[str, list[Mask]] = {}
+    for mask in avoid:
+        regions.setdefault(mask.label.removeprefix(AVOID), []).append(mask)
+    return regions
 
 
 def region_on(study: ChosenStudy, masks: Sequence[Mask]) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 """What one map, or two readers, scored in one study: each metric has a value, or the reason why it has none."""
 
-from typing import Self
+from collections.abc import Iterable
+from typing import NamedTuple, Self
 
 from pydantic import model_validator
 
@@ -10,7 +11,10 @@ from pipeline.findings.plotted.marks import MarkCounts
 from pipeline.findings.plotted.shares import RegionShares
 from pipeline.vocabulary import AVOID, BodyRegion, PeakRegion, TargetRole
 
-__all__ = ["AvoidedRegion", "MapPeak", "MapPlacement", "MapScores", "PairAgreement", "Score"]
+__all__ = [
+    "AnsweredPlacement", "AvoidedRegion", "MapPeak", "MapPlacement", "MapScores", "PairAgreement", "Score",
+    "placed_maps",
+]  # fmt: skip
 
 
 class Score(FrozenModel):
@@ -139,3 +143,32 @@ class PairAgreement(FrozenModel):
     label: str
     readers: tuple[str, str]
     scores: tuple[Score, ...]
+
+
+class AnsweredPlacement(NamedTuple):
+    """Where the map of a label that was called wrongly lies; see ``MapPlacement``."""
+
+    target: str
+    method: str
+    layer: str | None
+    energy_in_body: float | None
+    peak_in_body: float | None
+    body_share: float | None
+    reason: str | None
+
+
+def placed_maps(map_scores: Iterable[MapScores]) -> tuple[AnsweredPlacement, ...]:
+    """Return where maps lie of which that is known: those of labels that were called wrongly."""
+    return tuple(
+        AnsweredPlacement(
+            entry.target,
+            entry.method,
+            entry.layer,
+            entry.placement.energy_in_body,
+            entry.placement.peak_in_body,
+            entry.placement.body_share,
+            entry.placement.reason,
+        )
+        for entry in map_scores
+        if entry.placement is not None
+    )

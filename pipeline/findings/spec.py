@@ -202,6 +202,9 @@ def read_members(folder: Path) -> tuple[Member, ...]:
     """
     path = folder / COHORT_FILE
     try:
-        return tuple(Member.model_validate(member) for member in json.loads(path.read_bytes()))
+        members = tuple(Member.model_validate(member) for member in json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError) as error:
         raise OutputError(f"{path}: is missing or damaged; the run's studies cannot be told") from error
+    for member in members:  # thousands say alike which fields they have: a set of its own each is a fifth of a member
+        object.__setattr__(member, "__pydantic_fields_set__", members[0].model_fields_set)
+    return members

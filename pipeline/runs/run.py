@@ -13,15 +13,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pipeline.conclusions.conclude import Shown, chosen_cases, conclude
+from pipeline.conclusions.conclude import Shown, chosen_cases, conclusions
 from pipeline.conclusions.equivalent_maps import equivalent_maps
+from pipeline.conclusions.gathered import gather
 from pipeline.conclusions.history import earlier_points
-from pipeline.conclusions.other_runs import changes_of
-from pipeline.conclusions.per_study_csv import CSV_FILE, per_study_csv
+from pipeline.conclusions.other_runs import changes_of, kinds_of
+from pipeline.conclusions.per_study_csv import CSV_FILE, columns_of, per_study_csv
 from pipeline.conclusions.tuned import rules_of, tuned_of, who_tunes
 from pipeline.config import AuditConfig, resolved
 from pipeline.config_file import LoadedConfig
-from pipeline.errors import ConfigError, OutputError
+from pipeline.errors import ConfigError
 from pipeline.evidence.comparison.pairing import RunRecords
 from pipeline.evidence.localisation.average_mask import AverageMasks
 from pipeline.evidence.localisation.tuning import RegionRules
@@ -51,7 +52,8 @@ from pipeline.findings.spec import (
     read_members,
     read_spec,
 )
-from pipeline.findings.study_audit import StudyAudit
+from pipeline.findings.stored_audits import StoredAudits
+from pipeline.findings.study_audit import StudyAudit, methods_at_layers
 from pipeline.progress import Progress, silent
 from pipeline.runs.claims import Claims
 from pipeline.runs.first_pass import kept_averages, masks_file, needs_survey, tuning_answers
@@ -59,7 +61,7 @@ from pipeline.runs.nights.heartbeat import at_work
 from pipeline.runs.pictures import cut_pictures
 from pipeline.runs.private_sources import PrivateSources, read_sources
 from pipeline.runs.repeatability import repeatability
-from pipeline.runs.reuse import carried_answers, referring, run_answers
+from pipeline.runs.reuse import carried_answers, referring
 from pipeline.runs.start import SILENT, StartWatch, alone_in, prepare_start, write_start
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.vocabulary import Family
@@ -287,34 +289,40 @@ class Run:
         Raises:
             OutputError: when a shard is missing or is not the one that was written, or the folder cannot be written.
         """
-        audits = self.audits()
+        records = self.records()
         rows = self._experiments()
-        auditor = self._equipped()
-        sources = self.sources.studies
-        by_study = {audit.study: audit for audit in audits}
-        cases = [by_study[study] for study, _ in chosen_cases(self.spec, self.members, audits)[0]]
-        first = next((audit for audit in audits if audit.model_input is not None), None)
-        pictures, picture = cut_pictures(self.folder, auditor, cases, first, sources)
-        repeat = repeatability(self.folder, audits, auditor, sources)
+        cohort = gather(self.spec, self.members, records)
+        auditor, sources = self._equipped(), self.sources.studies
+        cases = [study for study, _ in chosen_cases(self.spec, cohort)[0]]
+        first = next((study.study for study in cohort.studies if study.model_input is not None), None)
+        examples = list(cohort.parts.maps.examples.values())
+        known = records.of({*cases, *examples, *([first] if first else [])})
+        pictures, picture = cut_pictures(
+            self.folder, auditor, [known[study] for study in cases], known[first] if first else None, sources
+        )
+        repeat = repeatability(self.folder, [known[study] for study in examples], auditor, sources)
         ledger = self._ledger()
         files = [name for name in (*(case[0] for case in pictures.values()), picture[0]) if name is not None]
         computed = sum(member.shard is not None for member in self.members)
-        record_files(ledger, "inference.finished", self.folder, files, studies=len(audits), computed=computed)
+        record_files(ledger, "inference.finished", self.folder, files, studies=len(cohort.studies), computed=computed)
         provenance = _provenance(self.spec, ledger, repeat, engine, flow_run)
         earlier = earlier_points(self.folder, self.spec.previous_run)
-        equivalent = equivalent_maps(self.folder, audits)
+        at_layers = methods_at_layers(cohort.studies)
+        equivalent = equivalent_maps(self.folder, records, cohort.parts.maps.places, at_layers)
         shown = Shown(provenance, pictures, picture, equivalent, history=earlier)
-        results = self._with_changes(conclude(self.spec, self.members, audits, shown, rows), audits)
+        results = self._with_changes(conclusions(self.spec, self.members, cohort, records, shown, rows), records)
         with written(self.folder / CSV_FILE) as file:
-            file.writelines(per_study_csv(audits, self.spec.metrics))
+            file.writelines(per_study_csv(records, self.spec.metrics, columns_of(cohort.studies)))
         with written(self.folder / "results.json") as file:
             file.write(results.model_dump_json(indent=1).encode())
         record_files(ledger, "results.written", self.folder, [CSV_FILE, "results.json"])
         return results
 
-    def _with_changes(self, results: Results, audits: Sequence[StudyAudit]) -> Results:
-        """Hold the run against the one before it and its predecessor."""
-        own = RunRecords(results, self.spec.masks_recipe, tuple(audits))
+    def _with_changes(self, results: Results, records: Iterable[StudyAudit]) -> Results:
+        """Hold the run against the one before it and its predecessor, where there is any: with all records at once."""
+        if not kinds_of(self.spec):
+            return results
+        own = RunRecords(results, self.spec.masks_recipe, tuple(records))
         changes = changes_of(self.folder, self.spec, self.config.report.predecessor, own)
         return results.model_copy(update={"changes": changes})
 
@@ -343,21 +351,23 @@ class Run:
         return read_experiments(self.folder, families)
 
     def audits(self) -> list[StudyAudit]:
-        """Return the records of all studies, in the order of ``members``, each shard held against the ledger.
+        """Return the records of all studies, in the order of ``members``, all at once: of a large cohort too many.
 
         Raises:
             OutputError: when a study was never audited, or a shard is not the one that was written.
         """
+        return list(self.records())
+
+    def records(self) -> StoredAudits:
+        """Return the records of all studies where they lie, each shard held against the ledger.
+
+        Raises:
+            OutputError: when a shard is not the one that was written.
+        """
         recorded = files_told_by(self.folder / LEDGER_FILE)
         for path in sorted((self.folder / "shards").glob("*.parquet")):
             check_file(self.folder, f"shards/{path.name}", recorded)
-        by_study = run_answers(self.folder, self.members)
-        missing = [member.study for member in self.members if member.study not in by_study]
-        if missing:
-            raise OutputError(
-                f"{self.folder}: {len(missing)} of {len(self.members)} studies were never audited, first {missing[0]}"
-            )
-        return [by_study[member.study] for member in self.members]
+        return StoredAudits(self.folder, self.members)
 
     def note(self, event: str, files: Iterable[str] = (), **body: object) -> None:
         """Add an event to the run's ledger, with the hashes of files of its folder.

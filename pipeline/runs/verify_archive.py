@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.conclusions.tuned import rules_of, tuned_of
 from pipeline.errors import AuditError, InternalError, Stage
 from pipeline.evidence.localisation.tuning import RegionRules
+from pipeline.experiments.anew import chosen_otherwise, tried_anew
 from pipeline.findings.carried import Carried
 from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import Maps, load_maps, map_key
@@ -19,7 +20,6 @@ from pipeline.findings.spec import Member
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.runs.first_pass import kept_averages, masks_file, read_cells
 from pipeline.runs.run import Run
-from pipeline.runs.verify_experiments import chosen_otherwise, tried_anew
 from pipeline.studies.file_hashes import FileHashes, open_file_hashes
 from pipeline.studies.study import PASSING
 from pipeline.studies.untrusted.workers import WorkerPool
@@ -62,7 +62,7 @@ def check_archive(folder: Path) -> Iterator[Failure]:
                     yield Failure(FailureKind.SCORES, f"study {member.study}: {why}")
         if averages is not None:
             yield from _other_masks(run, scorer)
-        yield from chosen_otherwise(run)
+        yield from chosen_otherwise(run.spec, list(run.sources.studies.values()))
 
 
 def _rules(run: Run) -> RegionRules:
@@ -138,7 +138,7 @@ def audit_anew(folder: Path, count: int) -> Iterator[Failure]:
         audits = [audit for audit in run.audits() if audit.status == "analysed"]
         for audit in secrets.SystemRandom().sample(audits, min(count, len(audits))):
             yield from _audited_anew(run, auditor, audit)
-        yield from tried_anew(run, auditor)
+        yield from tried_anew(folder, run.spec, run.sources.studies, auditor)
 
 
 def _audited_anew(run: Run, auditor: Auditor, audit: StudyAudit) -> Iterator[Failure]:

@@ -193,7 +193,7 @@ def _corners(mask: Region) -> tuple[Lattice, Lattice, Lattice]:
     above_left, above_right, below_left, below_right = (
         padded[rows, columns] for rows in (slice(-1), slice(1, None)) for columns in (slice(-1), slice(1, None))
     )
-    found = []
+    parts = []
     for pixel, beside, over, opposite, sides in (  # the pixel that a corner belongs to, or that is missing there
         (above_left, above_right, below_left, below_right, (0, 0)),
         (above_right, above_left, below_right, below_left, (1, 0)),
@@ -203,8 +203,8 @@ def _corners(mask: Region) -> tuple[Lattice, Lattice, Lattice]:
         outer = pixel & ~beside & ~over
         inner = ~pixel & beside & over & opposite
         places = np.argwhere(outer | inner)
-        found.append(np.column_stack([places, np.tile(sides, (len(places), 1))]))
-    corners = np.concatenate(found)
+        parts.append(np.column_stack([places, np.tile(sides, (len(places), 1))]))
+    corners = np.concatenate(parts)
     corners = corners[np.lexsort(corners.T[::-1])]
     row, column, right, down = corners.T
     return corners[:, :2], _partners(np.lexsort((right, column, row))), _partners(np.lexsort((down, row, column)))

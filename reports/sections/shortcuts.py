@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from pipeline.findings.experiments.selftest import KeptRate, SelftestRates, kept_rates
 from pipeline.findings.experiments.shortcuts import (
     LabelShortcuts,
     LesionNumbers,
@@ -56,7 +57,31 @@ def build(context: Context) -> list[Flowable]:
         parts += _of_label(context.results, own, several=len(findings.labels) > 1)
     if findings.not_done is not None:
         parts.append(paragraph(f"The experiment was broken off: {words(findings.not_done)}."))
-    return [small(_WHAT), *parts, note(_RULE, " ", RATES), note(_counts(findings))]
+    return [small(_WHAT), *parts, note(_RULE, " ", RATES, own_rates(kept_rates())), note(_counts(findings))]
+
+
+def own_rates(rates: SelftestRates | None) -> str:
+    """Return what the self-test that this program comes with counted; nothing where it comes with none."""
+    named, accused = (None, None) if rates is None else (rates.rate("named"), rates.rate("accused"))
+    if rates is None or named is None or accused is None:
+        return ""
+    part = "" if rates.models == rates.planned else f", {count(rates.models)} of {count(rates.planned)} models"
+    return (
+        f" Self-test of camaudit {rates.program} (seed {rates.seed}{part}; trained phantom models in 2D and 3D): of "
+        f"those that lean by half of the distance or more, named rightly {_counted(named)}; sound models accused "
+        f"{_counted(accused)}."
+    )
+
+
+def _counted(rate: KeptRate) -> str:
+    counted = f"{count(rate.count)} of {count(rate.of)}"
+    if rate.low is None or rate.high is None:
+        return counted
+    return f"{counted} (exact 95 % interval {_hundred(rate.low)} to {_hundred(rate.high)} %)"
+
+
+def _hundred(value: float) -> str:
+    return f"{100 * value:.1f}"
 
 
 def _of_label(results: Results, own: LabelShortcuts, *, several: bool) -> list[Flowable]:
@@ -88,7 +113,7 @@ def _row(test: ShortcutTest, named: tuple[str, ...]) -> tuple[object, ...]:
 def _chip(test: ShortcutTest, named: tuple[str, ...]) -> Chip:
     if test.test in named:
         return Chip("NAMED", "bad")
-    return Chip("NOT TESTED", "none") if test.effect is None else Chip("NOT NAMED", "open")
+    return Chip("NOT TESTED", "none") if test.effect is None else Chip("NOT NAMED", "none")
 
 
 def _lesion(results: Results, own: LabelShortcuts) -> list[Flowable]:

@@ -11,8 +11,8 @@ import numpy as np
 
 from pipeline.evidence.cohort.classifier import classifier_population
 from pipeline.evidence.cohort.group_differences import adjusted_differences, population_difference
+from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.plotted.differences import GroupDifference
-from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import CLASSIFIER, SMALLEST_GROUP
 
 __all__ = ["answer_differences"]
@@ -23,11 +23,11 @@ _OTHER: Final = "others"
 _THIRDS: Final = ("lowest third", "middle third", "highest third")
 _SPAN: Final = (0.0, 1.0)
 
-Column = tuple[str, Callable[[StudyAudit], str | None]]
+Column = tuple[str, Callable[[StudyFacts], str | None]]
 
 
 def answer_differences(
-    audits: Sequence[StudyAudit], labels: Sequence[str], confidence: float
+    audits: Sequence[StudyFacts], labels: Sequence[str], confidence: float
 ) -> tuple[GroupDifference, ...]:
     """Return the differences of every group that a column tells apart, p adjusted by Holm over all of them.
 
@@ -40,29 +40,29 @@ def answer_differences(
 
 
 def _of_metric(
-    metric: str, label: str | None, audits: Sequence[StudyAudit], confidence: float
+    metric: str, label: str | None, audits: Sequence[StudyFacts], confidence: float
 ) -> Iterator[GroupDifference]:
-    members = {part.study for part in classifier_population(metric, audits, label).contributions}
-    counted = [audit for audit in audits if audit.study in members]
+    whole = classifier_population(metric, audits, label)
+    counted = [audits[number] for number in whole.study.tolist()]
     for column, value_of in _columns(counted, metric, label):
-        groups: dict[str, list[StudyAudit]] = {}
-        for audit in counted:
+        groups: dict[str, list[int]] = {}
+        for row, audit in enumerate(counted):
             value = value_of(audit)
             if value is not None:
-                groups.setdefault(value, []).append(audit)
+                groups.setdefault(value, []).append(row)
         names = sorted(groups)
         for group in names if len(names) > 2 else names[: len(names) - 1]:
-            rest = [audit for name in names if name != group for audit in groups[name]]
+            rest = [row for name in names if name != group for row in groups[name]]
             compared = (
-                classifier_population(metric, groups[group], label),
-                classifier_population(metric, rest, label),
+                whole.where(np.array(groups[group], dtype=np.intp)),
+                whole.where(np.array(rest, dtype=np.intp)),
             )
             named = {"metric": metric, "method": CLASSIFIER, "among": "all", "label": label}
             place = {"column": column, "group": f"{column}={group}"}
             yield population_difference(compared, _SPAN, confidence, {**named, **place})
 
 
-def _columns(audits: Sequence[StudyAudit], metric: str, label: str | None) -> Iterator[Column]:
+def _columns(audits: Sequence[StudyFacts], metric: str, label: str | None) -> Iterator[Column]:
     """Yield what tells studies apart, with the group of each; None for a study that the column leaves out."""
     for name in dict.fromkeys(name for audit in audits for name in audit.strata):
         yield name, lambda audit, name=name: audit.strata.get(name) or _NOT_STATED  # type: ignore[misc]
@@ -72,7 +72,7 @@ def _columns(audits: Sequence[StudyAudit], metric: str, label: str | None) -> It
     yield _thirds("confidence", {audit.study: _confidence(audit) for audit in audits})
 
 
-def _of_header(title: str, fact: str, audits: Sequence[StudyAudit]) -> Column:
+def _of_header(title: str, fact: str, audits: Sequence[StudyFacts]) -> Column:
     """Group studies by what a header tells; groups of few patients go together, or are left out."""
     patients: dict[str, set[str]] = {}
     for audit in audits:
@@ -81,7 +81,7 @@ def _of_header(title: str, fact: str, audits: Sequence[StudyAudit]) -> Column:
     together = set[str]().union(*(patients[value] for value in small))
     other = _OTHER if len(together) >= SMALLEST_GROUP else None
 
-    def group(audit: StudyAudit) -> str | None:
+    def group(audit: StudyFacts) -> str | None:
         value = audit.facts.get(fact) or _NOT_STATED
         return other if value in small else value
 
@@ -93,19 +93,18 @@ def _thirds(title: str, values: Mapping[str, float | None]) -> Column:
     known = [value for value in values.values() if value is not None]
     cuts = np.quantile(known, [1 / 3, 2 / 3]).tolist() if len(set(known)) >= len(_THIRDS) else []
 
-    def third(audit: StudyAudit) -> str | None:
+    def third(audit: StudyFacts) -> str | None:
         value = values[audit.study]
         return None if value is None or not cuts else _THIRDS[sum(value > cut for cut in cuts)]
 
     return title, third
 
 
-def _size(audit: StudyAudit, label: str) -> float | None:
+def _size(audit: StudyFacts, label: str) -> float | None:
     """Return the size of a label's largest mask, in mm2 or mm3; None without one, or without a physical size."""
-    sizes = [shape.size for shape in audit.mask_shapes if shape.label == label and shape.size]
-    return max(sizes, default=None)
+    return audit.largest_masks.get(label)
 
 
-def _confidence(audit: StudyAudit) -> float | None:
+def _confidence(audit: StudyFacts) -> float | None:
     """Return how sure the model is of the label that it is least sure of: 0.5 is not at all, 1 entirely."""
     return min((max(share, 1 - share) for share in audit.probabilities.values()), default=None)

@@ -1,12 +1,13 @@
 """Subgroups against the rest of the cohort: differences of means, over all corrected for their number."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+import numpy as np
+
 from pipeline.evidence.cohort.measures import MetricScale, of_map
 from pipeline.evidence.cohort.population import Population, population_of
-from pipeline.evidence.cohort.units import Unit, in_stratum
+from pipeline.evidence.columns.unit_table import UnitTable
 from pipeline.evidence.exact.families import holm
 from pipeline.evidence.exact.groups import group_difference
 from pipeline.findings.plotted.differences import GroupDifference
@@ -20,17 +21,17 @@ MELDED: Final = "the exact rule's bounds of both groups, melded; error rates mea
 _AMONG: Final[Stratum] = "reference_positive"
 _OPEN_END: Final = "the metric has an open end, so no bound of a difference can hold"
 
-Groups = Mapping[str, Sequence[Unit]]
+Groups = Mapping[str, UnitTable]
 
 
 def group_differences(
-    units: Iterable[Unit], pairs: Iterable[tuple[str, MetricScale]], confidence: float
+    units: UnitTable, pairs: Iterable[tuple[str, MetricScale]], confidence: float
 ) -> tuple[GroupDifference, ...]:
     """Return each subgroup's difference to the rest for each map and metric of ``pairs``.
 
     Of a column with two values only the first is compared: the other's difference is the same with the sign turned.
     """
-    positive = [unit for unit in units if in_stratum(unit, _AMONG)]
+    positive = units.among(_AMONG)
     columns = {column: groups for column, groups in _columns(positive).items() if len(groups) > 1}
     differences = [
         _difference(groups, column, group, (method, scale), confidence)
@@ -41,13 +42,11 @@ def group_differences(
     return adjusted_differences(differences)
 
 
-def _columns(units: Sequence[Unit]) -> dict[str, dict[str, list[Unit]]]:
+def _columns(units: UnitTable) -> dict[str, dict[str, UnitTable]]:
     """Group the units by label (the column ''), and by each column that describes them."""
-    columns: dict[str, dict[str, list[Unit]]] = defaultdict(lambda: defaultdict(list))
-    for unit in units:
-        columns[""][f"label={unit.target}"].append(unit)
-        for column, value in unit.strata.items():
-            columns[column][f"{column}={value or 'not stated'}"].append(unit)
+    columns: dict[str, dict[str, UnitTable]] = {"": {f"label={label}": part for label, part in units.targets().items()}}
+    for column, groups in units.groups().items():
+        columns[column] = columns.get(column, {}) | groups
     return {column: dict(sorted(groups.items())) for column, groups in columns.items()}
 
 
@@ -55,7 +54,7 @@ def _difference(
     groups: Groups, column: str, group: str, pair: tuple[str, MetricScale], confidence: float
 ) -> GroupDifference:
     method, scale = pair
-    rest = [unit for name, own in groups.items() if name != group for unit in own]
+    rest = groups[group].joined([own for name, own in groups.items() if name != group])
     first, second = (population_of(part, of_map(method, scale)) for part in (groups[group], rest))
     named = {"metric": scale.name, "method": method, "among": _AMONG, "column": column, "group": group}
     return population_difference((first, second), scale.span, confidence, named)
@@ -67,13 +66,16 @@ def population_difference(
     confidence: float,
     named: Mapping[str, object],
 ) -> GroupDifference:
-    """Return the difference of two populations' means, of a metric with this span; ``named`` are its other fields."""
+    """Return the difference of two populations' means, of a metric with this span; ``named`` are its other fields.
+
+    Both number patients alike.
+    """
     first, second = compared
-    shared = len(first.by_patient.keys() & second.by_patient.keys())
+    shared = len(np.intersect1d(first.patient, second.patient))
     counts = {"patients": len(first.patient_means()), "patients_rest": len(second.patient_means()), "shared": shared}
     common = {**named, **counts, "confidence": confidence}
-    if not first.scored or not second.scored:
-        empty = "this group" if not first.scored else "the rest"
+    if not len(first.scored) or not len(second.scored):
+        empty = "this group" if not len(first.scored) else "the rest"
         return GroupDifference.model_validate({**common, "value": None, "reason": f"{empty} has no score"})
     difference = _mean(first) - _mean(second)
     low, high = span
@@ -89,7 +91,8 @@ def population_difference(
 
 def _mean(population: Population) -> float:
     means = population.patient_means()
-    return sum(means.values()) / len(means)
+    total: float = sum(means.tolist())  # one after the other
+    return total / len(means)
 
 
 def adjusted_differences(differences: Sequence[GroupDifference]) -> tuple[GroupDifference, ...]:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evidence.sketch import read_sketch, sketch_shape
+from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.context.cohort import AlikePictures, Leakage, SamePicture
-from pipeline.findings.study_audit import StudyAudit
 
 __all__ = ["ALIKE", "FEWEST_PICTURES", "leakage"]
 
@@ -25,7 +25,7 @@ _LISTED = 50
 _BLOCK = 1024
 
 
-def leakage(audits: Sequence[StudyAudit]) -> Leakage:
+def leakage(audits: Sequence[StudyFacts]) -> Leakage:
     """Compare the pictures that the model was shown, each with all others of its form."""
     shown = [audit for audit in audits if audit.model_input is not None and audit.model_input.sha256]
     pairs = sorted(_alike(shown), key=lambda pair: (-pair.likeness, pair.studies))
@@ -39,8 +39,8 @@ def leakage(audits: Sequence[StudyAudit]) -> Leakage:
     )
 
 
-def _same(audits: Sequence[StudyAudit]) -> Iterator[SamePicture]:
-    by_digest: dict[str, list[StudyAudit]] = defaultdict(list)
+def _same(audits: Sequence[StudyFacts]) -> Iterator[SamePicture]:
+    by_digest: dict[str, list[StudyFacts]] = defaultdict(list)
     for audit in audits:
         assert audit.model_input is not None
         by_digest[audit.model_input.sha256].append(audit)
@@ -51,21 +51,21 @@ def _same(audits: Sequence[StudyAudit]) -> Iterator[SamePicture]:
             yield SamePicture(studies=studies, patients=patients, labels_differ=labels > 1)
 
 
-def _labels(audits: Sequence[StudyAudit]) -> int:
+def _labels(audits: Sequence[StudyFacts]) -> int:
     """Return how many references the studies have; what nobody stated is none."""
     return len({frozenset(audit.reference) for audit in audits if audit.reference is not None})
 
 
-def _groups(audits: Sequence[StudyAudit]) -> list[list[StudyAudit]]:
+def _groups(audits: Sequence[StudyFacts]) -> list[list[StudyFacts]]:
     """Return the pictures that can be compared with each other: those of one form."""
-    groups: dict[tuple[int, ...], list[StudyAudit]] = defaultdict(list)
+    groups: dict[tuple[int, ...], list[StudyFacts]] = defaultdict(list)
     for audit in audits:
         if audit.model_input is not None and audit.model_input.sketch:
             groups[sketch_shape(audit.model_input.shape[1:])].append(audit)
     return list(groups.values())
 
 
-def _alike(audits: Sequence[StudyAudit]) -> Iterator[AlikePictures]:
+def _alike(audits: Sequence[StudyFacts]) -> Iterator[AlikePictures]:
     for group in _groups(audits):
         if len(group) >= FEWEST_PICTURES:
             sketches = _own_part(np.array([read_sketch(_sketch(audit)) for audit in group]))
@@ -81,11 +81,11 @@ def _alike(audits: Sequence[StudyAudit]) -> Iterator[AlikePictures]:
                     )
 
 
-def _sketch(audit: StudyAudit) -> str:
+def _sketch(audit: StudyFacts) -> str:
     return "" if audit.model_input is None else audit.model_input.sketch
 
 
-def _digest(audit: StudyAudit) -> str:
+def _digest(audit: StudyFacts) -> str:
     return "" if audit.model_input is None else audit.model_input.sha256
 
 

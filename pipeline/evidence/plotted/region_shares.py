@@ -5,20 +5,23 @@ no finer than the band at the body's surface, and a map no finer than its layer'
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evidence.cohort.units import decisive_scores
+from pipeline.evidence.cohort.map_rows import MapRows, RowsOfMap, patients_of
+from pipeline.evidence.columns.grouped import Groups, group_means
 from pipeline.evidence.metrics.map_evidence import RegionOverlap
 from pipeline.evidence.shown_body import ShownBody
 from pipeline.evidence.whereabouts import border_band
+from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.plotted.shares import CohortShares, RegionShares, ShareRegion
-from pipeline.findings.study_audit import StudyAudit, methods_at_layers
+from pipeline.findings.scores import MapScores
+from pipeline.findings.study_audit import StudyAudit
 from pipeline.studies.geometry import Geometry
 from pipeline.vocabulary import BASELINES, STRATA, BodyRegion, Stratum
 
@@ -104,46 +107,93 @@ def _divided(lesion: float, sums: Mapping[ShareRegion, float]) -> dict[ShareRegi
 
 def cohort_shares(audits: Sequence[StudyAudit], labels: Iterable[str]) -> tuple[CohortShares, ...]:
     """Return the mean shares of each map in each stratum of the studies in which a label is present."""
-    analysed = [audit for audit in audits if audit.status == "analysed"]
-    at_layers = methods_at_layers(analysed)
-    members: dict[tuple[Stratum, str], list[tuple[StudyAudit, RegionShares]]] = defaultdict(list)
-    for label in labels:
-        for audit in analysed:
-            if label in (audit.reference or ()):
-                called: Stratum = "true_positive" if label in audit.predicted else "false_negative"
-                for name, entries in decisive_scores(audit, label, at_layers).items():
-                    known = [entry.shares for entry in entries if entry.shares is not None]
-                    for among in ("reference_positive", called) if known and name not in BASELINES else ():
-                        members[among, name] += [(audit, _mean(known))]
-    return tuple(_of_cohort(among, name, members[among, name]) for among, name in _ordered(members))
+    rows = ShareRows.about(tuple(labels))
+    for number, audit in enumerate(audits):
+        rows.add(number, audit)
+    return rows.shares(audits)
 
 
-def _ordered(keys: Iterable[tuple[Stratum, str]]) -> list[tuple[Stratum, str]]:
-    return sorted(keys, key=lambda key: _AMONG.index(key[0]))
+@dataclass(frozen=True)
+class ShareRows:
+    """The shares of a cohort's maps, gathered study by study."""
+
+    rows: MapRows
+
+    @classmethod
+    def about(cls, labels: Sequence[str]) -> "ShareRows":
+        """Return what gathers the shares of the maps of some labels."""
+        return cls(MapRows(labels, _row))
+
+    def add(self, study: int, audit: StudyAudit) -> None:
+        """Add a study by its number; one that was not analysed adds nothing."""
+        if audit.status == "analysed":
+            self.rows.add(study, audit, [label for label in self.rows.labels if label in (audit.reference or ())])
+
+    def shares(self, studies: Sequence[StudyFacts]) -> tuple[CohortShares, ...]:
+        """Return the mean shares of all that was added; ``studies`` are those that were numbered."""
+        patients = patients_of(studies)
+        members: dict[tuple[Stratum, str], list[_Members]] = defaultdict(list)
+        starts: dict[tuple[Stratum, str], tuple[int, tuple[int, int]]] = {}
+        for (label, name), rows in self.rows.by_name().items():
+            every, first = _members(rows)
+            called = np.array([label in studies[number].predicted for number in every.studies.tolist()], dtype=bool)
+            for among, inside in _strata(called):
+                if inside.any():
+                    members[among, name].append(_Members(every.studies[inside], every.values[inside]))
+                    start = rows.starts_at(int(first[inside][0]))
+                    starts.setdefault((among, name), (self.rows.labels.index(label), start))
+        ordered = sorted(members, key=lambda key: (_AMONG.index(key[0]), starts[key]))
+        return tuple(_of_cohort(*key, members[key], patients) for key in ordered)
 
 
-def _of_cohort(among: Stratum, method: str, members: Sequence[tuple[StudyAudit, RegionShares]]) -> CohortShares:
-    patients: dict[str, list[RegionShares]] = defaultdict(list)
-    for audit, shares in members:
-        patients[audit.patient].append(shares)
-    mean = _mean([_mean(own) for own in patients.values()])
+@dataclass(frozen=True, eq=False)
+class _Members:
+    """Studies by number with the shares (studies, 2 x regions) of a map: of its evidence, then of the voxels."""
+
+    studies: NDArray[np.intp]
+    values: NDArray[np.float64]
+
+
+_NAMES: Final[tuple[ShareRegion, ...]] = ("lesion", "avoided", *_REGIONS)
+
+
+def _row(entry: MapScores) -> Sequence[float] | None:
+    shares = entry.shares
+    if shares is None or entry.method in BASELINES:
+        return None
+    return [float(part.get(name, 0.0)) for part in (shares.evidence, shares.voxels) for name in _NAMES]
+
+
+def _strata(called: NDArray[np.bool_]) -> Iterator[tuple[Stratum, NDArray[np.bool_]]]:
+    yield "reference_positive", np.ones(len(called), dtype=bool)
+    yield "true_positive", called
+    yield "false_negative", ~called
+
+
+def _members(rows: RowsOfMap) -> tuple[_Members, NDArray[np.intp]]:
+    """Return the studies of a map, each with the mean over its readers, and which is the first row of each."""
+    numbers = rows.numbers()
+    groups = Groups.of(numbers)
+    studies, first = np.unique(numbers, return_index=True)  # studies are numbered in their order
+    return _Members(studies, _column_means(groups, np.concatenate(list(rows.blocks())))), first
+
+
+def _column_means(groups: Groups, values: NDArray[Any]) -> NDArray[np.float64]:
+    columns = [group_means(groups.number, groups.count, np.ascontiguousarray(column)) for column in values.T]
+    return np.stack(columns, axis=1)
+
+
+def _of_cohort(among: Stratum, method: str, members: Sequence[_Members], patients: NDArray[np.intp]) -> CohortShares:
+    studies = np.concatenate([part.studies for part in members])
+    groups = Groups.of(patients[studies])
+    of_patients = _column_means(groups, np.concatenate([part.values for part in members]))
+    means = [float(np.mean(np.ascontiguousarray(column))) for column in of_patients.T]
+    evidence, voxels = means[: len(_NAMES)], means[len(_NAMES) :]
     return CohortShares(
         method=method,
         among=among,
-        studies=len({audit.study for audit, _ in members}),
-        patients=len(patients),
-        evidence=mean.evidence,
-        voxels=mean.voxels,
+        studies=len(np.unique(studies)),
+        patients=groups.count,
+        evidence={name: mean for name, mean in zip(_NAMES, evidence, strict=True) if mean > 0},
+        voxels={name: mean for name, mean in zip(_NAMES, voxels, strict=True) if mean > 0},
     )
-
-
-def _mean(shares: Sequence[RegionShares]) -> RegionShares:
-    return RegionShares(
-        evidence=_mean_of([part.evidence for part in shares]), voxels=_mean_of([part.voxels for part in shares])
-    )
-
-
-def _mean_of(shares: Sequence[Mapping[ShareRegion, float]]) -> dict[ShareRegion, float]:
-    names: tuple[ShareRegion, ...] = ("lesion", "avoided", *_REGIONS)
-    means = {name: float(np.mean([part.get(name, 0.0) for part in shares])) for name in names}
-    return {name: mean for name, mean in means.items() if mean > 0}

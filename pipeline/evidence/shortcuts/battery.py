@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from pipeline.evidence.shortcuts.change import ChangedStudy, generator_of, painted_over
 from pipeline.evidence.shortcuts.donors import choose_donors
 from pipeline.evidence.shortcuts.lesion import lesion_changes
-from pipeline.evidence.shortcuts.parts import find_parts, grown
+from pipeline.evidence.shortcuts.parts import UNKNOWN_LESION, find_parts, grown
 from pipeline.evidence.shortcuts.study import BatterySettings, BatteryStudy, ScoreOfLabel
 from pipeline.evidence.shortcuts.transplants import TRANSPLANTS, DissectedStudy
 from pipeline.findings.experiments.shortcuts import ShortcutRow
+from pipeline.vocabulary import AVOID
 
 __all__ = ["battery_rows"]
 
@@ -97,7 +98,7 @@ def _changes(own: DissectedStudy, donors: Donors, seeded: tuple[int, int]) -> It
     regions: dict[str, tuple[Region | str, Region]] = {
         "body_marks": (parts.body_marks, _free_body(own)),
         "air_marks": (parts.air_marks, parts.outside),
-        **{f"avoid:{name}": (mask, _same_tissue(own, mask)) for name, mask in own.study.avoid.items()},
+        **{f"{AVOID}{name}": _to_avoid(own, mask) for name, mask in own.study.avoid.items()},
     }
     for test, where in regions.items():
         yield painted_over(test, own, where, generator_of(*seeded, test))
@@ -110,14 +111,18 @@ def _free_body(own: DissectedStudy) -> Region:
     return body if lesion is None or not lesion.any() else body & ~grown(lesion, 2, own.study.ruler)
 
 
-def _same_tissue(own: DissectedStudy, region: Region) -> Region:
-    """Return where a region may be moved to: within the body or outside, wherever most of it lies, off the lesion."""
-    if not region.any():
-        return own.parts.body
-    in_body = float(own.parts.body[region].mean()) >= 0.5
-    lesion = own.study.lesion
+def _to_avoid(own: DissectedStudy, region: Region) -> tuple[Region | str, Region]:
+    """Return a region without the lesion, and where it may be moved to: the body or its outside, as most of it lies.
+
+    In the body of a positive whose lesion nobody outlined, the lesion could lie in the region.
+    """
+    in_body = not region.any() or float(own.parts.body[region].mean()) >= 0.5
     tissue = own.parts.body if in_body else own.parts.outside
-    return tissue if lesion is None else tissue & ~lesion
+    lesion = own.study.lesion
+    if lesion is None:
+        return (UNKNOWN_LESION if own.study.positive and in_body else region), tissue
+    kept = ~grown(lesion, 1, own.study.ruler)
+    return region & kept, tissue & kept
 
 
 def _transplanted(test: str, own: DissectedStudy, donors: Donors, seeded: tuple[int, int]) -> ChangedStudy:

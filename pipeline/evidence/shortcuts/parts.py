@@ -97,20 +97,22 @@ def find_parts(study: BatteryStudy) -> StudyParts:
     """Return the parts of one input."""
     image, ruler = study.x.mean(axis=0, dtype=np.float64).astype(np.float32), study.ruler
     band = _band(image.shape, ruler)
-    body = _body(image, band, ruler)
-    low, high = np.percentile(image, [1, 99])
+    ordinary = _beside_lesion(study)
+    body = _body(image, band, ordinary, ruler)
+    low, high = np.percentile(image[ordinary], [1, 99])
     scale = float(high - low)
     air_marks = _air_marks(image, body, ruler)
     has_outside = not body.all()
     quiet = ~body & ~air_marks
     air = quiet & ~band if (quiet & ~band).any() else quiet
-    body_levels = _quantiles(study.x, body)
+    core = _without_rim(body, ruler)
+    body_levels = _quantiles(study.x, core)
     return StudyParts(
         body=body,
         band=band,
         air_marks=air_marks,
         body_marks=_body_marks(study, image, body & ~band, scale, ruler),
-        levels=_air_and_body(study.x, air, body) if has_outside else body_levels,
+        levels=_air_and_body(study.x, air, core) if has_outside else body_levels,
         body_levels=body_levels,
         noise=(_noise(study.x, body), _noise(study.x, air)),
         centre=np.argwhere(body).mean(axis=0) if has_outside else None,
@@ -137,7 +139,16 @@ def _band(shape: tuple[int, ...], ruler: Ruler) -> Region:
     return ~inside if not inside.all() else np.zeros(shape, bool)
 
 
-def _body(image: Image, band: Region, ruler: Ruler) -> Region:
+def _beside_lesion(study: BatteryStudy) -> Region:
+    """Return where brightness is measured: a bright lesion would move the outline and levels of a body."""
+    everywhere = np.ones(study.x.shape[1:], bool)
+    if study.lesion is None:
+        return everywhere
+    beside = ~grown(study.lesion, _BESIDE_LESION, study.ruler)
+    return beside if beside.any() else everywhere
+
+
+def _body(image: Image, band: Region, ordinary: Region, ruler: Ruler) -> Region:
     """Return the body: what is brighter than air, found inside the band and continued into it.
 
     So a frame is not taken for a body. The threshold lies just above the darkest voxels: lungs are body, even where
@@ -151,7 +162,8 @@ def _body(image: Image, band: Region, ruler: Ruler) -> Region:
         )
     )
     inner = gaussian_filter(image, ruler.sigmas(_SMOOTHED))[box]
-    low, high = np.percentile(inner, [2, 99])
+    measured = inner[ordinary[box]] if ordinary[box].any() else inner
+    low, high = np.percentile(measured, [2, 99])
     if low == high:
         return np.ones(image.shape, bool)
     bright = _without_holes(np.asarray(inner > low + _BODY_OF_SCALE * (high - low)))
@@ -226,6 +238,12 @@ def _deep(body: Region, ruler: Ruler) -> Region:
         return body.copy()
     depth = distance_transform(body, anisotropy=tuple(1 / step for step in ruler.steps))
     return np.asarray(depth > _WALL * depth.max())
+
+
+def _without_rim(body: Region, ruler: Ruler) -> Region:
+    """Return the body without its soft edge, of which more or less counts with the threshold."""
+    core = ~grown(~body, 1, ruler)
+    return core if core.any() else body
 
 
 def _noise(x: Image, where: Region) -> NDArray[np.float64]:

@@ -39,7 +39,10 @@ class DissectedStudy:
     @cached_property
     def spectrum(self) -> NDArray[np.float64] | None:
         """The power of its noise (channels, bins), in the body; None where that is too small."""
-        return noise_spectrum(self.study.x, self.parts.body)
+        tissue, marks = self.parts.body, self.parts.body_marks
+        if not isinstance(marks, str):
+            tissue = tissue & ~marks  # a line across a patch looks like noise
+        return noise_spectrum(self.study.x, tissue)
 
     @cached_property
     def outside_spectrum(self) -> NDArray[np.float64] | None:

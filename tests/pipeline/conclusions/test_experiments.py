@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.conclusions.experiments import experiment_findings, with_checks
 from pipeline.config import AuditConfig
-from pipeline.findings.estimates import Estimate, Verdict
+from pipeline.findings.estimates import Estimate, LabelVerdict, Verdict
 from pipeline.findings.experiments.bundle import ExperimentFindings, ExperimentRows
 from pipeline.findings.experiments.check import CheckFinding
 from pipeline.findings.experiments.sanity import RedrawnWeights, SanityFindings, SanityRows
@@ -84,6 +84,16 @@ def test_what_it_does_not_reach_stays_as_it_is(answer):
     given = verdict_of("gradcam", answer)
     (verdict,) = with_checks(config_of(HIT), [given], findings_of(FAILED))
     assert verdict == given.model_copy(update={"struck": True})
+
+
+def test_no_part_of_it_is_met_either():
+    part = LabelVerdict(
+        label="lesion", estimate=verdict_of("gradcam", "MET").estimate, answer="MET", reason="p = 0.001"
+    )
+    parts = (part, part.model_copy(update={"answer": "NOT MET"}))
+    given = verdict_of("gradcam", "NOT MET").model_copy(update={"parts": parts})
+    (verdict,) = with_checks(config_of(HIT), [given], findings_of(FAILED))
+    assert [part.answer for part in verdict.parts] == ["INCONCLUSIVE", "NOT MET"]
 
 
 def test_other_maps_are_not_struck():

@@ -8,13 +8,13 @@ import pytest
 from flows.commands.outcome import outcomes_of
 from pipeline.conclusions.conclude import conclude, shown_in
 from pipeline.errors import ConfigError, OutputError
+from pipeline.experiments.anew import chosen_otherwise
 from pipeline.findings.custody.ledger import read_ledger
 from pipeline.findings.experiments.bundle import read_experiments
 from pipeline.findings.results import load_results
 from pipeline.findings.spec import read_members, read_spec
 from pipeline.runs.run import Run
 from pipeline.runs.verify_archive import audit_anew
-from pipeline.runs.verify_experiments import chosen_otherwise
 from pipeline.verify.conclusions import check_results
 from pipeline.verify.failure import FailureKind
 from pipeline.verify.run_folder import open_run_folder
@@ -228,8 +228,9 @@ def test_the_model_at_hand_tells_rows_that_somebody_with_the_key_made_up(copy):
 
 def test_the_archive_at_hand_tells_studies_that_were_picked(copy):
     with Run.open(copy, pool=POOL) as run:
-        assert list(chosen_otherwise(run)) == []
-        others = tuple(reversed(run.spec.experiments["sanity"]))
-        run.spec = run.spec.model_copy(update={"experiments": {**run.spec.experiments, "sanity": others}})
-        (failure,) = chosen_otherwise(run)
+        sources = list(run.sources.studies.values())
+    assert list(chosen_otherwise(run.spec, sources)) == []
+    others = tuple(reversed(run.spec.experiments["sanity"]))
+    changed = run.spec.model_copy(update={"experiments": {**run.spec.experiments, "sanity": others}})
+    (failure,) = chosen_otherwise(changed, sources)
     assert failure.kind is FailureKind.ARCHIVE

@@ -41,7 +41,7 @@ def test_faithfulness_through_a_run_its_verification_and_scoring_again(tmp_path)
     assert len(read_spec(folder).experiments["faithfulness"]) == 12
     (verdict,) = results.verdicts
     assert verdict.check == "faithfulness"
-    assert verdict.criterion == "Insertion minus deletion of gradcam: at most 0.05"
+    assert verdict.criterion == "Faithfulness (largest p) of gradcam: at most 0.05"
     assert verdict.answer in ("MET", "INCONCLUSIVE")
     assert verdict.estimate.patients == 12
     findings = results.experiments.faithfulness

@@ -2,6 +2,7 @@
 
 from pipeline.findings.experiments.bundle import ExperimentFindings
 from pipeline.findings.experiments.check import CheckFinding
+from pipeline.findings.experiments.selftest import KeptRate, SelftestRates
 from pipeline.findings.experiments.shortcuts import (
     LabelShortcuts,
     LesionNumbers,
@@ -13,6 +14,7 @@ from pipeline.findings.experiments.shortcuts import (
 )
 from reports.registry import Context
 from reports.sections import shortcuts as shortcuts_section
+from reports.sections.shortcuts import own_rates
 from tests.reports import example
 from tests.reports.test_sentences import said
 
@@ -92,3 +94,25 @@ def test_several_labels_have_a_part_each_and_a_broken_battery_says_so():
     assert "Label: nodule" in text
     assert "Label: effusion" in text
     assert "broken off: model failed" in text
+
+
+def test_the_programs_own_rates_are_quoted_with_their_seed_and_how_much_of_the_plan_was_done():
+    rates = SelftestRates(
+        program="1.2.3",
+        program_digest="0" * 64,
+        seed=77,
+        full=True,
+        models=20,
+        planned=120,
+        platform="torch",
+        rates=(
+            KeptRate(name="named", title="", count=19, of=20, models=20, low=0.7513, high=0.9987),
+            KeptRate(name="accused", title="", count=0, of=0, models=0),
+        ),
+    )
+    said = own_rates(rates)
+    assert "camaudit 1.2.3 (seed 77, 20 of 120 models;" in said
+    assert "named rightly 19 of 20 (exact 95 % interval 75.1 to 99.9 %)" in said
+    assert "accused 0 of 0." in said
+    assert "models;" not in own_rates(rates.model_copy(update={"models": 120}))
+    assert own_rates(None) == ""

@@ -62,7 +62,7 @@ def draw(rng, shape, *, positive, kind, carries, patient):
         corner = tuple(slice(max(5, size // 10), max(5, size // 10) + (5 if size > 40 else 3)) for size in shape)
         image[corner] = 0.95
     if kind == "outside" and carries:  # half a shell around the body: too large for a mark, too far in for the border
-        image = image + (0.35 if len(shape) == 2 else 0.08) * _shell(
+        image = image + (0.35 if len(shape) == 2 else 0.14) * _shell(
             radius, axes[0]
         )  # near a body of few voxels: faint
     if kind == "border" and carries:
@@ -150,7 +150,7 @@ def _lesion(image):
     smooth = grey_opening(gaussian_filter(image, 1.0), 3)
     middle = smooth[tuple(slice(round(size * 0.2), -round(size * 0.2)) for size in image.shape)]
     organ = np.percentile(middle, {2: 85, 3: 93}[image.ndim])
-    return (middle.max() - organ) / (organ - np.percentile(image, 5))
+    return (middle.max() - organ) / (organ - np.median(image[image < 0.4 * organ]))
 
 
 READERS = {
