@@ -18,7 +18,7 @@ from pipeline.vocabulary import LESION_FEATURES
 from reports.pdf import render
 from tests.reports import example
 from tests.reports.charts.test_classifier_charts import cells, rated
-from tests.reports.test_answers import part
+from tests.reports.sections.test_answers import part
 from tests.reports.test_localisation import curve, strata, trend
 
 MOST = 10
