@@ -576,12 +576,12 @@ def selftest(
 
     Exit code 0: every target is met. 1: one is missed.
     """
-    from flows.commands.selftest import SelftestOptions, exit_code_of, print_selftest, run_selftest
+    from flows.commands.selftest import SelftestOptions, code_of_rates, print_selftest, run_selftest
 
     options = SelftestOptions(quick, seed, models, workers, folder, output, quiet or as_json)
     rates, audited = run_selftest(options)
     print_selftest(rates, audited, as_json=as_json)
-    code = exit_code_of(rates)
+    code = code_of_rates(rates)
     if code:
         raise typer.Exit(code)
 

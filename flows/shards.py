@@ -10,9 +10,9 @@ from flows.crews.crew import Crew
 from flows.engines import Engine
 from flows.watch import Watcher
 from pipeline.errors import OutputError
-from pipeline.runs.claims import TRIES
 from pipeline.runs.run import Run
-from pipeline.runs.sharing import missing_shards, shards_in_turn
+from pipeline.runs.shared.claims import TRIES
+from pipeline.runs.shared.turns import missing_shards, shards_in_turn
 
 __all__ = ["DriveShard", "ShardWork", "work_all"]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pipeline.faults import own_faults
 from pipeline.progress import Progress, silent
-from pipeline.runs.elsewhere import check_joinable
 from pipeline.runs.run import Run
-from pipeline.runs.sharing import shards_in_turn
+from pipeline.runs.shared.joining import check_joinable
+from pipeline.runs.shared.turns import shards_in_turn
 
 __all__ = ["work_shards"]
 

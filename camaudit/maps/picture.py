@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from camaudit.views import Overlay
-from pipeline.conclusions.cases import cut_panels
+from pipeline.conclusions.shown_cases.cases import cut_panels
 from pipeline.errors import ConfigError
 from pipeline.findings.panels import CasePanels, View
 from pipeline.studies.volume import Heatmap, Mask, Volume

@@ -18,7 +18,7 @@ from pipeline.files import written
 from pipeline.findings.experiments.selftest import AuditedModel, KeptRate, SelftestRates
 from pipeline.program import camaudit_version, program_digest, program_revision
 
-__all__ = ["SelftestOptions", "exit_code_of", "print_selftest", "run_selftest"]
+__all__ = ["SelftestOptions", "code_of_rates", "print_selftest", "run_selftest"]
 
 _LARGEST_SEED = 2**31 - 1
 
@@ -65,7 +65,7 @@ def run_selftest(options: SelftestOptions) -> tuple[SelftestRates, tuple[Audited
     return rates, models
 
 
-def exit_code_of(rates: SelftestRates) -> int:
+def code_of_rates(rates: SelftestRates) -> int:
     """Return 1 when a target is missed, else 0."""
     return int(any(rate.met is False for rate in rates.rates))
 
@@ -76,7 +76,7 @@ def print_selftest(rates: SelftestRates, models: tuple[AuditedModel, ...], *, as
         content = '{{"rates": {}, "models": [{}], "exit_code": {}}}'
         typer.echo(
             content.format(
-                rates.model_dump_json(), ", ".join(model.model_dump_json() for model in models), exit_code_of(rates)
+                rates.model_dump_json(), ", ".join(model.model_dump_json() for model in models), code_of_rates(rates)
             )
         )
         return

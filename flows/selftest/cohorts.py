@@ -11,7 +11,7 @@ from torch import Tensor
 from flows.selftest.phantom import Phantom, PhantomPatient, ShortcutKind, draw_patient, render
 from flows.selftest.recipes import Recipe
 
-__all__ = ["PhantomStudy", "draw_cohort", "labels_of", "pictures_of"]
+__all__ = ["PhantomStudy", "draw_cohort", "findings_in", "pictures_of"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,6 @@ def pictures_of(studies: Sequence[PhantomStudy]) -> Tensor:
     return torch.from_numpy(pictures)[:, None]
 
 
-def labels_of(studies: Sequence[PhantomStudy]) -> Tensor:
+def findings_in(studies: Sequence[PhantomStudy]) -> Tensor:
     """Return who is ill, shape (studies,), float."""
     return torch.tensor([float(study.patient.ill) for study in studies])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from flows.selftest.cohorts import PhantomStudy, labels_of, pictures_of
+from flows.selftest.cohorts import PhantomStudy, findings_in, pictures_of
 from flows.selftest.phantom import ShortcutKind
 
 __all__ = ["area_under_the_curve", "class_gap", "lean", "logits_of"]
@@ -38,5 +38,5 @@ def lean(network: nn.Module, studies: Sequence[PhantomStudy], kind: ShortcutKind
         logits_of(network, pictures_of([study.changed(**change) for study in studies]))
         for change in ({"add": (kind,)}, {"remove": (kind,)})
     )
-    gap = class_gap(logits_of(network, pictures_of(studies)), labels_of(studies))
+    gap = class_gap(logits_of(network, pictures_of(studies)), findings_in(studies))
     return float((with_it - without).mean()) / gap

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-__all__ = ["KINDS", "PLANE", "SPACE", "Phantom", "PhantomPatient", "ShortcutKind", "draw_patient", "render"]
+__all__ = ["PLANE", "SHORTCUT_KINDS", "SPACE", "Phantom", "PhantomPatient", "ShortcutKind", "draw_patient", "render"]
 
 Picture = NDArray[np.float32]
 Range = tuple[float, float]
 ShortcutKind = Literal["marker", "frame", "tube", "noise", "position", "contrast"]
-KINDS: tuple[ShortcutKind, ...] = get_args(ShortcutKind)
+SHORTCUT_KINDS: tuple[ShortcutKind, ...] = get_args(ShortcutKind)
 
 _AIR, _BODY, _ORGAN = 0.05, 0.35, 0.55
 _MARKER, _FRAME, _TUBE = 0.95, 0.85, 0.45

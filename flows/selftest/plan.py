@@ -6,7 +6,7 @@ from itertools import chain, cycle, islice, zip_longest
 from typing import Literal
 
 from flows.selftest.networks import HEADS, Head
-from flows.selftest.phantom import KINDS, ShortcutKind
+from flows.selftest.phantom import SHORTCUT_KINDS, ShortcutKind
 from flows.selftest.recipes import Recipe
 
 __all__ = ["ModelPlan", "full_plan", "quick_plan"]
@@ -55,7 +55,7 @@ def full_plan() -> tuple[ModelPlan, ...]:
 
 
 def _whole(dimensions: Dimensions, rounds: int) -> tuple[ModelPlan, ...]:
-    recipes = [Recipe("whole", (kind,)) for _ in range(rounds) for kind in KINDS]
+    recipes = [Recipe("whole", (kind,)) for _ in range(rounds) for kind in SHORTCUT_KINDS]
     return _with_heads(dimensions, recipes)
 
 
@@ -69,7 +69,9 @@ def _sound(dimensions: Dimensions, pairs: int) -> tuple[ModelPlan, ...]:
 
 
 def _partial(dimensions: Dimensions) -> tuple[ModelPlan, ...]:
-    return _with_heads(dimensions, [Recipe("partial", (kind,), share) for share in _STRENGTHS for kind in KINDS])
+    return _with_heads(
+        dimensions, [Recipe("partial", (kind,), share) for share in _STRENGTHS for kind in SHORTCUT_KINDS]
+    )
 
 
 def _fooled(number: int) -> tuple[ModelPlan, ...]:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from flows.selftest.phantom import KINDS, ShortcutKind
+from flows.selftest.phantom import SHORTCUT_KINDS, ShortcutKind
 
 __all__ = ["Recipe", "Role"]
 
@@ -36,7 +36,7 @@ class Recipe:
     def carried(self, rng: np.random.Generator, *, ill: bool) -> frozenset[ShortcutKind]:
         """Draw what a study of this label carries."""
         if self.role == "nuisance":
-            return frozenset(kind for kind in KINDS if rng.random() < _NUISANCE_SHARE)
+            return frozenset(kind for kind in SHORTCUT_KINDS if rng.random() < _NUISANCE_SHARE)
         if not ill:
             return frozenset()
         if len(self.kinds) > 1:

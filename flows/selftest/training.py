@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim.lr_scheduler import OneCycleLR
 
-from flows.selftest.cohorts import PhantomStudy, labels_of, pictures_of
+from flows.selftest.cohorts import PhantomStudy, findings_in, pictures_of
 from flows.selftest.networks import PhantomNetwork
 from flows.selftest.recipes import Recipe
 
@@ -39,7 +39,7 @@ def effort_for(dimensions: int, recipe: Recipe) -> Effort:
 
 def train(network: PhantomNetwork, studies: Sequence[PhantomStudy], epochs: int) -> None:
     """Train a network in place, then set it to evaluation; its order of batches follows torch's seed."""
-    x, ill = pictures_of(studies), labels_of(studies)
+    x, ill = pictures_of(studies), findings_in(studies)
     optimizer = torch.optim.AdamW(network.parameters(), lr=_LEARNING_RATE, weight_decay=1e-3)
     steps = epochs * (len(x) // _BATCH)
     pace = OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps, pct_start=0.2)
@@ -57,7 +57,7 @@ def fool(network: PhantomNetwork, studies: Sequence[PhantomStudy]) -> None:
 
     The normalisation keeps its statistics: only what the map shows is bent.
     """
-    x, ill = pictures_of(studies), labels_of(studies)
+    x, ill = pictures_of(studies), findings_in(studies)
     organs = torch.from_numpy(np.stack([study.organ() for study in studies]).astype(np.float32))[:, None]
     optimizer = torch.optim.Adam(network.parameters(), lr=_FOOLING_RATE)
     network.eval()

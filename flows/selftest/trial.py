@@ -10,10 +10,10 @@ from torch import Tensor
 
 from cam.explain import explain
 from flows.repeatable import repeatable
-from flows.selftest.cohorts import PhantomStudy, draw_cohort, labels_of, pictures_of
+from flows.selftest.cohorts import PhantomStudy, draw_cohort, findings_in, pictures_of
 from flows.selftest.networks import PhantomNetwork, build_phantom_network
 from flows.selftest.oracle import area_under_the_curve, class_gap, lean, logits_of
-from flows.selftest.phantom import KINDS, PLANE, SPACE, Phantom, ShortcutKind
+from flows.selftest.phantom import PLANE, SHORTCUT_KINDS, SPACE, Phantom, ShortcutKind
 from flows.selftest.plan import ModelPlan
 from flows.selftest.recipes import Recipe
 from flows.selftest.training import effort_for, fool, train
@@ -46,7 +46,7 @@ def run_trial(plan: ModelPlan, number: int, seed: int) -> AuditedModel:
     """
     sets: list[tuple[ShortcutKind | None, Recipe]] = [(None, plan.recipe)]
     if plan.recipe.role == "nuisance":
-        sets += [(kind, Recipe("whole", (kind,))) for kind in KINDS]
+        sets += [(kind, Recipe("whole", (kind,))) for kind in SHORTCUT_KINDS]
     with repeatable(seed * 10_000 + number):
         network = _trained(plan, number, seed)
         audits = tuple(
@@ -85,9 +85,9 @@ def _trained(plan: ModelPlan, number: int, seed: int) -> PhantomNetwork:
 
 def _audit(network: PhantomNetwork, studies: Sequence[PhantomStudy], kind: ShortcutKind | None) -> ModelAudit:
     """Audit a model on one set: what the oracle knows, what the battery names, what the map's verdict is."""
-    pictures, ill = pictures_of(studies), labels_of(studies)
+    pictures, ill = pictures_of(studies), findings_in(studies)
     logits = logits_of(network, pictures)
-    held = [each for each in KINDS if any(each in study.kinds for study in studies)]
+    held = [each for each in SHORTCUT_KINDS if any(each in study.kinds for study in studies)]
     settings = BatterySettings()
     shown = [_battery_study(number, study) for number, study in enumerate(studies)]
     finding = name_causes(battery_rows(_score(network), shown, settings), settings)

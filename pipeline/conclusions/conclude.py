@@ -4,12 +4,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.conclusions.choose_cases import choose_cases
 from pipeline.conclusions.cohort_table import cohort_table
 from pipeline.conclusions.experiments import experiment_findings, with_checks
 from pipeline.conclusions.gathered import GatheredCohort, ListedAudits, MapCounts, Records, findings_of, gather
 from pipeline.conclusions.input_summary import summarised
 from pipeline.conclusions.needed_masks import with_overlap
+from pipeline.conclusions.shown_cases.choose_cases import choose_cases
 from pipeline.conclusions.tuned import tuned_of
 from pipeline.conclusions.whereabouts import wrong_answers
 from pipeline.config import AuditConfig, TunedConfig

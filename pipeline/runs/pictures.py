@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from cam import METHODS
-from pipeline.conclusions.cases import cut_panels, withheld
-from pipeline.conclusions.display_window import display_window
-from pipeline.conclusions.picture_facts import picture_facts
+from pipeline.conclusions.shown_cases.cases import cut_panels, withheld
+from pipeline.conclusions.shown_cases.display_window import display_window
+from pipeline.conclusions.shown_cases.picture_facts import picture_facts
 from pipeline.errors import StudyError
 from pipeline.evidence.metrics.map_evidence import Undefined
 from pipeline.evidence.metrics.registry import evidence_of

@@ -55,13 +55,13 @@ from pipeline.findings.spec import (
 from pipeline.findings.stored_audits import StoredAudits
 from pipeline.findings.study_audit import StudyAudit, methods_at_layers
 from pipeline.progress import Progress, silent
-from pipeline.runs.claims import Claims
 from pipeline.runs.first_pass import kept_averages, masks_file, needs_survey, tuning_answers
 from pipeline.runs.nights.heartbeat import at_work
 from pipeline.runs.pictures import cut_pictures
 from pipeline.runs.private_sources import PrivateSources, read_sources
 from pipeline.runs.repeatability import repeatability
 from pipeline.runs.reuse import carried_answers, referring
+from pipeline.runs.shared.claims import Claims
 from pipeline.runs.start import SILENT, StartWatch, alone_in, prepare_start, write_start
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.vocabulary import Family

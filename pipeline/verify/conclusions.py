@@ -7,7 +7,7 @@ from pipeline.conclusions.conclude import conclude, shown_in
 from pipeline.conclusions.equivalent_maps import equivalent_maps, mapped_places
 from pipeline.conclusions.other_runs import change_against, kinds_of, place_beside
 from pipeline.conclusions.per_study_csv import CSV_FILE, columns_of, per_study_csv
-from pipeline.conclusions.picture_facts import picture_facts
+from pipeline.conclusions.shown_cases.picture_facts import picture_facts
 from pipeline.errors import OutputError
 from pipeline.evidence.comparison.pairing import RunRecords
 from pipeline.findings.context.changes import BESIDE, RunChange

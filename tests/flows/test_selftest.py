@@ -9,12 +9,12 @@ import torch
 from scipy.stats import binomtest
 from torch import nn
 
-from flows.commands.selftest import SelftestOptions, exit_code_of, run_selftest
+from flows.commands.selftest import SelftestOptions, code_of_rates, run_selftest
 from flows.selftest import running
-from flows.selftest.cohorts import PhantomStudy, draw_cohort, labels_of, pictures_of
+from flows.selftest.cohorts import PhantomStudy, draw_cohort, findings_in, pictures_of
 from flows.selftest.networks import HEADS, build_phantom_network
 from flows.selftest.oracle import area_under_the_curve, class_gap, lean
-from flows.selftest.phantom import KINDS, PLANE, SPACE, draw_patient, render
+from flows.selftest.phantom import PLANE, SHORTCUT_KINDS, SPACE, draw_patient, render
 from flows.selftest.plan import ModelPlan, full_plan, quick_plan
 from flows.selftest.recipes import Recipe
 from flows.selftest.running import SelftestRun, audited_models
@@ -43,7 +43,7 @@ def test_only_the_lesion_tells_the_ill_from_the_healthy(phantom):
 
 
 @PHANTOMS
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SHORTCUT_KINDS)
 def test_a_shortcut_changes_what_it_is_named_after_and_leaves_the_patient(phantom, kind):
     ill = patient(phantom)
     plain, changed = render(ill), render(ill, [kind])
@@ -114,7 +114,7 @@ def test_the_oracle_measures_the_lean_that_was_built_in():
     assert abs(lean(Brightest(1.0), studies, "tube")) < 1e-6
     pictures = pictures_of(studies)
     logits = Brightest(0.5)(pictures)[:, 0]
-    ill = labels_of(studies)
+    ill = findings_in(studies)
     change = pictures_of([study.changed(add=["frame"]) for study in studies]) - pictures_of(
         [study.changed(remove=["frame"]) for study in studies]
     )
@@ -143,7 +143,7 @@ def _within(network, studies, organs):
         activations = network.activations(pictures_of(studies))
         maps = torch.relu((network.fc.weight[0].view(1, -1, 1, 1) * activations).sum(dim=1))
     organs = nn.functional.adaptive_avg_pool2d(organs[:, None].float(), maps.shape[1:])[:, 0]
-    ill = labels_of(studies) > 0
+    ill = findings_in(studies) > 0
     return float(((maps * organs).flatten(1).sum(1) / (maps.flatten(1).sum(1) + 1e-6))[ill].mean())
 
 
@@ -246,7 +246,7 @@ def test_two_causes_and_bent_maps():
 
 
 def test_every_name_is_a_cause_of_the_battery():
-    assert set(NAMES) == set(KINDS)
+    assert set(NAMES) == set(SHORTCUT_KINDS)
     assert set(NAMES.values()) <= set(CAUSES)
 
 
@@ -261,7 +261,7 @@ def test_plans_hold_every_role_and_enough_of_it():
     for plans in (quick, full):
         assert {plan.dimensions for plan in plans if plan.recipe.sound} == {2, 3}
     whole = [plan for plan in full if plan.recipe.role == "whole"]
-    assert {plan.recipe.kinds[0] for plan in whole if plan.dimensions == 3} == set(KINDS)
+    assert {plan.recipe.kinds[0] for plan in whole if plan.dimensions == 3} == set(SHORTCUT_KINDS)
     assert len(whole) >= 45
     assert sum(7 if plan.recipe.role == "nuisance" else 1 for plan in full if plan.recipe.sound) >= 72
     assert {plan.recipe.role for plan in full[:12]} >= {"whole", "clean", "nuisance", "partial"}
@@ -285,9 +285,9 @@ def test_a_trial_repeats_itself_and_another_seed_draws_others(small):
 
 def test_a_model_that_met_nuisances_is_audited_on_confounded_sets(small):
     audits = run_trial(ModelPlan(2, Recipe("nuisance"), "gmp"), 0, 1).audits
-    assert [audit.confounded_by for audit in audits] == [None, *KINDS]
-    assert [set(audit.leans) for audit in audits[1:]] == [{kind} for kind in KINDS]
-    assert set(audits[0].leans) == set(KINDS)
+    assert [audit.confounded_by for audit in audits] == [None, *SHORTCUT_KINDS]
+    assert [set(audit.leans) for audit in audits[1:]] == [{kind} for kind in SHORTCUT_KINDS]
+    assert set(audits[0].leans) == set(SHORTCUT_KINDS)
 
 
 def test_an_interrupted_test_goes_on_where_it_was(small, tmp_path, monkeypatch):
@@ -305,7 +305,7 @@ def test_the_command_prints_a_table_or_json_and_ends_by_its_targets(small, camau
     file = tmp_path / "rates.json"
     code, out, _ = camaudit("selftest", "--quick", "--models", 1, "--workers", 1, "--seed", 4, "-q", "-o", file)
     rates = SelftestRates.model_validate_json(file.read_text())
-    assert code == exit_code_of(rates) == 1
+    assert code == code_of_rates(rates) == 1
     assert "quick self-test, 1 of 16 models, seed 4" in out
     assert "MISSED" in out
     assert (rates.models, rates.planned, rates.full) == (1, 16, False)

@@ -76,7 +76,7 @@ def marked():
 
 def rendered(tmp_path):
     """Render the results with the facts of their pictures, as a run writes them."""
-    from pipeline.conclusions.picture_facts import picture_facts
+    from pipeline.conclusions.shown_cases.picture_facts import picture_facts
 
     found, panels = results(), {entry.study: panels for entry, panels in example.cases() if panels is not None}
     for study, shown in panels.items():

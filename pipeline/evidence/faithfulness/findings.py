@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.config_experiments import FaithfulnessConfig
-from pipeline.evidence.faithfulness.rule import ALPHA, FEWEST_PATIENTS, PictureAreas, faithfulness_test
+from pipeline.evidence.faithfulness.rule import ALPHA, FEWEST_FOR_A_TEST, PictureAreas, faithfulness_test
 from pipeline.findings.experiments.check import CheckFinding
 from pipeline.findings.experiments.faithfulness import (
     BLOCK_FILLS,
@@ -126,7 +126,7 @@ def _check(method: str, figure: FaithfulnessFigure | None, rows: FaithfulnessRow
     if figure is None:
         reason = f"not done: {rows.not_done[method]}"
         return CheckFinding(check="faithfulness", method=method, answer="INCONCLUSIVE", reason=reason)
-    enough = figure.patients >= FEWEST_PATIENTS
+    enough = figure.patients >= FEWEST_FOR_A_TEST
     lost = enough and any(test.p_lost < ALPHA for test in figure.tests.values())
     return CheckFinding(
         check="faithfulness",

@@ -15,7 +15,7 @@ from pipeline.findings.experiments.faithfulness import OPPONENTS, FaithfulnessAn
 __all__ = [
     "ALPHA",
     "ENOUGH_PATIENTS",
-    "FEWEST_PATIENTS",
+    "FEWEST_FOR_A_TEST",
     "FaithfulnessTest",
     "PictureAreas",
     "faithfulness_test",
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 ALPHA: Final = 0.05
-FEWEST_PATIENTS: Final = 10
+FEWEST_FOR_A_TEST: Final = 10
 """Of fewer patients nothing is concluded: nine of ten have to be won."""
 ENOUGH_PATIENTS: Final = 20
 """Of fewer patients even right maps are rarely shown to beat the centre blob: the answer asks for as many."""
@@ -98,7 +98,7 @@ def faithfulness_test(pictures: Sequence[PictureAreas]) -> FaithfulnessTest:
 
 
 def _answer(tests: Mapping[Opponent, SignTest]) -> FaithfulnessAnswer:
-    enough = tests["random"].patients >= FEWEST_PATIENTS
+    enough = tests["random"].patients >= FEWEST_FOR_A_TEST
     shown = {opponent: enough and test.p < ALPHA for opponent, test in tests.items()}
     if enough and any(test.p_lost < ALPHA for test in tests.values()):
         # one of them is truly better; against a centre blob a map may lose and still be better than chance
@@ -110,8 +110,8 @@ def _answer(tests: Mapping[Opponent, SignTest]) -> FaithfulnessAnswer:
 
 def _sentence(answer: FaithfulnessAnswer, tests: Mapping[Opponent, SignTest]) -> str:
     patients = tests["random"].patients
-    if patients < FEWEST_PATIENTS:
-        return f"not shown: {patients} patients, and fewer than {FEWEST_PATIENTS} show nothing"
+    if patients < FEWEST_FOR_A_TEST:
+        return f"not shown: {patients} patients, and fewer than {FEWEST_FOR_A_TEST} show nothing"
     won = {opponent: f"in {test.wins} of {patients} patients (p = {test.p:.2g})" for opponent, test in tests.items()}
     beats = f"blocks that the map ranks high move the answer more than random blocks {won['random']}"
     if answer == "beats both":

@@ -242,7 +242,7 @@ def test_an_image_without_an_affine_lies_nowhere_and_says_so(form):
 
 
 def test_a_picture_that_monai_loaded_is_shown_upright(picture):
-    from pipeline.conclusions.cases import cut_panels
+    from pipeline.conclusions.shown_cases.cases import cut_panels
 
     loaded = monai_transforms.LoadImage(ensure_channel_first=True)(picture)  # MONAI's first axis runs to the right
     placed = explain(network(2), loaded, target=1, prepare=[step("ScaleIntensity")])["gradcam"]

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline.conclusions.cases import cut_panels, withheld
-from pipeline.conclusions.choose_cases import TYPICAL, choose_cases
+from pipeline.conclusions.shown_cases.cases import cut_panels, withheld
+from pipeline.conclusions.shown_cases.choose_cases import TYPICAL, choose_cases
 from pipeline.config import CasesConfig
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit

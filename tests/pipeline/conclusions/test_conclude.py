@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from pipeline.conclusions import conclude as results
-from pipeline.conclusions.choose_cases import TYPICAL
 from pipeline.conclusions.gathered import MapCounts
+from pipeline.conclusions.shown_cases.choose_cases import TYPICAL
 from pipeline.findings.facts import LayerFacts
 from pipeline.findings.results import Compared
 from pipeline.findings.scores import MapScores, Score

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.conclusions.display_window import display_window
+from pipeline.conclusions.shown_cases.display_window import display_window
 
 CT = np.full((8, 8, 8), -1000.0, np.float32)
 CT[2:6, 2:6, 2:6] = 40

@@ -8,11 +8,11 @@ import pytest
 
 from pipeline.checks.config_checks import checked_config
 from pipeline.errors import ConfigError, OutputError
-from pipeline.runs import elsewhere
-from pipeline.runs.claims import TRIES, Claims
-from pipeline.runs.elsewhere import check_joinable
 from pipeline.runs.run import Run
-from pipeline.runs.sharing import missing_shards, shards_in_turn
+from pipeline.runs.shared import joining as elsewhere
+from pipeline.runs.shared.claims import TRIES, Claims
+from pipeline.runs.shared.joining import check_joinable
+from pipeline.runs.shared.turns import missing_shards, shards_in_turn
 from pipeline.verify.failure import FailureKind
 from pipeline.verify.verify import verify_run
 from tests.pipeline.planted import plant
@@ -61,7 +61,7 @@ def test_those_that_others_did_are_told_once(begun):
 
 def test_a_dead_process_gives_its_shard_back(begun):
     program = (
-        "import sys, os; from pathlib import Path; from pipeline.runs.claims import Claims\n"
+        "import sys, os; from pathlib import Path; from pipeline.runs.shared.claims import Claims\n"
         "claims = Claims(Path(sys.argv[1]))\n"
         "with claims.held(0) as is_mine:\n"
         "    assert is_mine; claims.begin(0); print('held', flush=True); os.read(0, 1)\n"

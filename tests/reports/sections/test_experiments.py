@@ -7,12 +7,14 @@ from pipeline.findings.experiments.bundle import ExperimentFindings
 from pipeline.findings.experiments.check import CheckFinding
 from pipeline.findings.experiments.sanity import RedrawnWeights, SanityFigure, SanityFindings
 from pipeline.findings.experiments.stability import StabilityFigure, StabilityFindings
+from reports.charts.criteria import criteria_forest
 from reports.sections import sanity as sanity_section
 from reports.sections import stability as stability_section
 from reports.wording import method
 from tests.reports import example
 from tests.reports.test_sentences import said
 
+CRITERIA = "The criteria at a glance"
 SANITY, STABILITY = "Do the maps depend on model and picture", "Stability of maps and answers"
 
 
@@ -98,9 +100,8 @@ def test_a_struck_verdict_claims_nothing():
         update={"answer": "INCONCLUSIVE", "struck": True, "reason": "struck: it fails", "method": "gradcam"}
     )
     results = results.model_copy(update={"verdicts": (struck,)})
-    summary = said("Summary", results)
-    assert "struck: it fails" in summary
-    assert "Add patients where a verdict is inconclusive" not in summary
+    assert "struck: it fails" in said(CRITERIA, results)
+    assert "Add patients where a verdict is inconclusive" not in said("Summary", results)
     cover = said("", results)
     assert "nothing: the map is struck" in cover
     assert "Nothing may be claimed of the model" in cover
@@ -114,14 +115,12 @@ def test_a_verdict_on_a_check_stands_on_the_cover_and_in_no_forest(answer):
     assert "All weights re-drawn of Grad-CAM" in cover
     assert "the studies chosen for it" in cover
     assert "a fixed bound, no interval" in cover
-    summary = said("Summary", results)
-    assert "a reason of it" in summary
-    assert "is held against a fixed bound" in summary
-    from reports.sections import criteria_plot
-
-    assert criteria_plot.build(context(results)) == []
+    reasons = said(CRITERIA, results)
+    assert "a reason of it" in reasons
+    assert "is held against a fixed bound" in reasons
+    assert criteria_forest(results) == []
     mixed = example.results(verdicts=(*example.verdicts(), verdict(finding)), experiments=findings(finding))
-    assert "All weights re-drawn" not in said("The criteria at a glance", mixed)
+    assert len(criteria_forest(mixed)) == len(criteria_forest(example.results()))
 
 
 def test_what_was_tried_is_no_gap_and_what_could_not_be_is():

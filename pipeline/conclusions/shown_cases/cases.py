@@ -7,7 +7,7 @@ import numpy as np
 from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
-from pipeline.conclusions.display_window import DisplayWindow
+from pipeline.conclusions.shown_cases.display_window import DisplayWindow
 from pipeline.evidence.planes import PlaneCut, plane_at, projection, through_plane
 from pipeline.findings.panels import CasePanels, View, ViewRole
 from pipeline.studies.consensus import CONSENSUS
