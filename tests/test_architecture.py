@@ -155,7 +155,7 @@ def bound_names(path, *, imported):
     """Return the names that a module binds at its top, with or without those that it imports."""
     top = ast.parse(path.read_text(encoding="utf-8")).body
     top += [inner for node in top if isinstance(node, ast.If) for inner in node.body]  # under TYPE_CHECKING
-    bound = {node.name for node in top if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    bound = {node.name for node in top if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
     for node in top:
         if isinstance(node, ast.Assign):
             targets = [part for target in node.targets for part in getattr(target, "elts", [target])]
