@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test stress test-slow test-pacs mutants bench gpu zoo fuzz conformance check clean
+.PHONY: demo test stress test-slow test-kill test-pacs mutants bench gpu zoo selftest fuzz conformance check clean
 
 demo: .venv/installed
 	$(BIN)/camaudit demo --folder demo
@@ -30,6 +30,9 @@ stress: .venv/dev
 test-slow: .venv/dev
 	$(BIN)/python -m pytest -m slow
 
+test-kill: .venv/dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m kill tests/kill
+
 # Orthanc listens on every interface: it is started where there is only the loopback
 NAMESPACE := unshare --net $(if $(filter 0,$(shell id -u)),,--map-root-user)
 
@@ -52,6 +55,10 @@ gpu: .venv/dev
 zoo: .venv/dev
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[zoo]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.zoo --write
+
+# the rates that this version comes with; a new seed each time: none is chosen for its rates
+selftest: .venv/dev
+	$(BIN)/python -m flows selftest -o pipeline/findings/experiments/selftest_rates.json
 
 fuzz: .venv/dev
 	$(BIN)/python -m tests.fuzz

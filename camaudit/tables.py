@@ -56,7 +56,9 @@ def scores_table(audits: Sequence[StudyAudit]) -> pa.Table:
     ``stratum_<name>``.
     """
     schema = _with_strata(_SCORE, audits)
-    rows = (_score_row(audit, entry, score) for audit in audits for entry in audit.map_scores for score in entry.scores)
+    rows = (
+        _score_row(audit, entry, score) for audit in audits for entry in audit.map_scores for score in entry.every_score
+    )
     return _table(rows, schema)
 
 

@@ -23,8 +23,8 @@ class RunPage(Protocol):
     def begun(self, run: "Run") -> None:
         """Tell that the run is created."""
 
-    def shard_done(self, shard: int, studies: int, seconds: float) -> None:
-        """Tell that a shard is written."""
+    def shard_done(self, shard: int, studies: int, seconds: float | None) -> None:
+        """Tell that a shard is written; ``seconds`` is None where another process did it."""
 
     def finished(self, folder: Path) -> None:
         """Tell that results and report are written."""
@@ -36,7 +36,7 @@ class _NoPage:
     def begun(self, run: "Run") -> None:
         """Do nothing."""
 
-    def shard_done(self, shard: int, studies: int, seconds: float) -> None:
+    def shard_done(self, shard: int, studies: int, seconds: float | None) -> None:
         """Do nothing."""
 
     def finished(self, folder: Path) -> None:

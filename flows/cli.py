@@ -155,6 +155,29 @@ def run(
 
 
 @app.command()
+def work(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run that is under way.")],
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="DEVICE", help="In place of run.device, e.g. cuda:1.")
+    ] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+    end_with_input: Annotated[bool, typer.Option("--end-with-input", hidden=True)] = False,
+) -> None:
+    """Join a run that another process began: work shards that nobody has, until none is left.
+
+    The run's folder, its archive and the site's keys have to be there under the same paths, and the same program.
+    """
+    from flows.commands.work import join
+
+    count = join(run, device, quiet=quiet or as_json, end_with_input=end_with_input)
+    if as_json:
+        typer.echo(json.dumps({"run": str(run), "shards": count}))
+    elif not quiet:
+        typer.echo(f"{run}: {count} shards worked here")
+
+
+@app.command()
 def measure(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
     overrides: Overrides = None,
@@ -528,6 +551,39 @@ def demo(
             runs.append(_run(AuditRequest(loaded, f"camaudit run {config.name}"), quiet=silent, server=server))
     for run_folder in runs:
         print_results(run_folder, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def selftest(
+    quick: Annotated[bool, typer.Option("--quick", help="A few minutes: each kind of model, no bounds.")] = False,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Repeat a self-test; without it, phantoms never seen before.")
+    ] = None,
+    models: Annotated[
+        int | None, typer.Option("--models", metavar="N", help="Stop after N models of the plan.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", metavar="N", help="Processes, each of one thread.")] = 2,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="Keep each model's record here, to go on after an interruption.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE.json", help="Write the rates to a file.")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train phantom models whose shortcuts are known, and count how often the shortcut battery names them rightly.
+
+    Exit code 0: every target is met. 1: one is missed.
+    """
+    from flows.commands.selftest import SelftestOptions, exit_code_of, print_selftest, run_selftest
+
+    options = SelftestOptions(quick, seed, models, workers, folder, output, quiet or as_json)
+    rates, audited = run_selftest(options)
+    print_selftest(rates, audited, as_json=as_json)
+    code = exit_code_of(rates)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from time import monotonic
 
-from flows.beside import ALONE, Beside, StopRequestedError
+from flows.beside import ALONE, Beside
+from flows.crews.choice import crew_of
 from flows.engines import Engine
 from flows.request import AuditRequest
+from flows.shards import DriveShard, ShardWork, work_all
 from flows.watch import Watcher
 from pipeline.errors import AuditError
 from pipeline.faults import own_faults
@@ -20,9 +21,6 @@ from reports.pdf import render
 from reports.registry import sections
 
 __all__ = ["DriveShard", "begun", "conduct", "plainly", "run_without_news"]
-
-DriveShard = Callable[[int, Callable[[], int]], int]
-"""Drives the work on one shard, given its number; returns what the work returns."""
 
 _TRIES = 3
 
@@ -43,6 +41,7 @@ def begun(request: AuditRequest, watcher: Watcher, pool: WorkerPool) -> Run:
     """
     watch = StartWatch(pool, watcher.estimated, watcher.said)
     create = partial(Run.create, request.loaded, request.command, deep=request.deep, watch=watch)
+    crew_of(request.loaded.config.run)  # who is to help is looked for before anything is written
     with own_faults():
         for _ in range(_TRIES - 1):
             try:
@@ -70,7 +69,7 @@ def run_without_news(request: AuditRequest) -> Path | None:
 
 
 def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard, beside: Beside = ALONE) -> Path:
-    """Work every shard of a run, draw the conclusions and render the report; return the folder.
+    """Work every shard of a run, try what is asked for on the model, conclude and render; return the folder.
 
     Raises:
         AuditError: when the model changed meanwhile, or the folder cannot be written.
@@ -80,17 +79,14 @@ def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard,
     with run, own_faults():
         studies = sum(member.shard is not None for member in run.members)
         run.note("engine.chosen", engine=str(engine))
-        layers = [layer.name for layer in run.spec.layers]
-        watcher.started(len(run.members), studies, studies * expected_maps(run.config, layers))
+        maps_each = expected_maps(run.config, [layer.name for layer in run.spec.layers])
+        watcher.started(len(run.members), studies, studies * maps_each)
         beside.page.begun(run)
         was_prefect = engine.is_prefect
-        for shard in range(run.spec.shards):
-            _stop_if_asked(run, shard, beside)
+        work_all(ShardWork(run, engine, watcher, drive_shard, beside, maps_each), crew_of(run.config.run))
+        for family in run.config.experiments.families:
             engine.check()
-            started = monotonic()
-            worked = drive_shard(shard, partial(run.work, shard, watcher.on_maps))
-            beside.page.shard_done(shard, worked, monotonic() - started)
-        _stop_if_asked(run, run.spec.shards, beside)
+            run.experiment(family, watcher.on_maps)
         engine.check()
         if was_prefect and not engine.is_prefect:
             run.note("engine.lost", reason=engine.lost)
@@ -100,12 +96,6 @@ def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard,
         run.note("report.rendered", [report.name], packages=packages)
         beside.page.finished(run.folder)
     return run.folder
-
-
-def _stop_if_asked(run: Run, done: int, beside: Beside) -> None:
-    if beside.must_stop():
-        run.note("run.stopped", shards=done)
-        raise StopRequestedError(f"stopped after {done} of {run.spec.shards} shards; the next run carries them over")
 
 
 def _is_lost_race(error: BaseException | None) -> bool:

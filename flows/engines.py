@@ -103,7 +103,7 @@ class Engine:
     @property
     def is_prefect(self) -> bool:
         """Whether Prefect is still told."""
-        return self.asked == "prefect" and self.lost is None
+        return self.asked in ("prefect", "pool") and self.lost is None
 
     def check(self) -> None:
         """Ask whether Prefect's server still answers; go on without it otherwise."""
@@ -119,4 +119,4 @@ class Engine:
     def __str__(self) -> str:
         if self.lost is None:
             return self.asked
-        return f"{'prefect, then local' if self.flow_run else 'local'} ({self.lost})"
+        return f"{f'{self.asked}, then local' if self.flow_run else 'local'} ({self.lost})"

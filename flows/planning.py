@@ -31,7 +31,7 @@ def plan_audit(path: Path, overrides: Sequence[str], *, spread: float | None, as
         AuditError: one line; a configuration without criteria is one, and an archive that cannot be listed.
     """
     config = check_names(path, overrides)
-    if not config.criteria:
+    if not config.metric_criteria:
         raise ConfigError(
             "criteria: there is none to plan for; write what has to hold, such as a hit_rate at_least 0.7"
         )
@@ -40,7 +40,7 @@ def plan_audit(path: Path, overrides: Sequence[str], *, spread: float | None, as
     counts = _counts(config)
     scales = {name: MetricScale.of(metric) for name, metric in known_names().metrics.items()}
     findings = [label for label in config.model.labels if label != config.model.negative_label]
-    plans = plan_criteria(config.criteria, scales, findings, counts, spread)
+    plans = plan_criteria(config.metric_criteria, scales, findings, counts, spread)
     if as_json:
         cohort = None if counts is None else asdict(counts)
         print(json.dumps({"cohort": cohort, "criteria": [asdict(plan) for plan in plans]}))  # noqa: T201

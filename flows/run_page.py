@@ -50,10 +50,11 @@ class PrefectPage:
         self._say(f"run {run.spec.run}: {len(run.members)} studies, {new} of them new, in {self._shards} shards")
         self._try(self._begin_progress)
 
-    def shard_done(self, shard: int, studies: int, seconds: float) -> None:
+    def shard_done(self, shard: int, studies: int, seconds: float | None) -> None:
         """Say that a shard is written."""
         self._done += 1
-        self._say(f"shard {shard + 1} of {self._shards}: {studies} studies in {seconds:.1f} s")
+        took = "worked by another process" if seconds is None else f"in {seconds:.1f} s"
+        self._say(f"shard {shard + 1} of {self._shards}: {studies} studies {took}")
         share = 100.0 * self._done / max(self._shards, 1)
         if self._progress is not None:
             progress = self._progress

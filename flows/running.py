@@ -52,13 +52,14 @@ def _run_somewhere(
     if (run := _without_news(request)) is not None:
         say(f"nothing new since {run.name}: its results are the answer")
         return run
-    if request.loaded.config.run.engine == "local":
-        folder = _run_with(None, request, Engine(say, "local"), watcher)
+    engine = Engine(say, request.loaded.config.run.engine)
+    if engine.asked in ("local", "dask"):
+        folder = _run_with(None, request, engine, watcher)
     elif server is not None:
-        folder = _run_with(server, request, Engine(say), watcher)
+        folder = _run_with(server, request, engine, watcher)
     else:
         with prefect_server() as own:
-            folder = _run_with(own, request, Engine(say), watcher)
+            folder = _run_with(own, request, engine, watcher)
     if request.notify:
         from flows.outcomes import news_of, tell_program
         from pipeline.findings.results import load_results

@@ -15,9 +15,10 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.config_experiments import ExperimentsConfig
 from pipeline.config_part import ConfigPart, Names, Share, listed
 from pipeline.config_statements import ChangeConfig, StatementsConfig
-from pipeline.criterion import Criterion, bound_fault
+from pipeline.criterion import AnyCriterion, CheckCriterion, Criterion, bound_fault
 from pipeline.vocabulary import (
     ALL_BASELINES,
     BASELINES,
@@ -31,6 +32,7 @@ from pipeline.vocabulary import (
 __all__ = [
     "CONFIG_VERSION",
     "AuditConfig",
+    "CheckCriterion",
     "Criterion",
     "OverlapConfig",
     "TunedConfig",
@@ -39,7 +41,7 @@ __all__ = [
     "resolved",
 ]
 
-CONFIG_VERSION = 3
+CONFIG_VERSION = 4
 """The version of what may stand in ``audit.yaml``; its published schema names it."""
 
 
@@ -310,11 +312,16 @@ class OverlapConfig(ConfigPart):
 
 
 class CasesConfig(ConfigPart):
-    """How many cases the report shows, by rule."""
+    """How many cases the report shows, by rule.
+
+    ``worst``, ``best`` and ``random`` are of the correct and of the wrong predictions each, beside the typical case.
+    ``at_most``: how many pages that may make; the typical case, the worst ones and wrong predictions come first.
+    """
 
     worst: Annotated[int, Field(ge=0, le=1000)] = 2
     best: Annotated[int, Field(ge=0, le=1000)] = 2
     random: Annotated[int, Field(ge=0, le=1000)] = 2
+    at_most: Annotated[int, Field(ge=1, le=10_000)] | None = None
 
 
 class ReportConfig(ConfigPart):
@@ -323,7 +330,8 @@ class ReportConfig(ConfigPart):
     ``pictures``: of images whose header says that no annotation is burned into the pixels, or of ``all``. A format
     without such a header says nothing. ``frameworks``: the laws, guidances and checklists whose clauses it lists, with
     where it speaks to them. ``predecessor``: the folder of an earlier run, or of an audit (its newest run), that the
-    report holds this one against besides the previous run of this audit.
+    report holds this one against besides the previous run of this audit. ``fonts``: TrueType files that are asked, in
+    their order, for characters that the report's own font lacks; the run keeps them.
     """
 
     title: str = "Saliency audit"
@@ -336,6 +344,7 @@ class ReportConfig(ConfigPart):
     pictures: Literal["not_burned_in", "all"] = "not_burned_in"
     frameworks: Annotated[tuple[Framework, ...], BeforeValidator(listed), AfterValidator(_each_once)] = USUAL_FRAMEWORKS
     predecessor: Path | None = None
+    fonts: Annotated[tuple[Path, ...], BeforeValidator(listed)] = ()
 
 
 class RunConfig(ConfigPart):
@@ -343,7 +352,9 @@ class RunConfig(ConfigPart):
 
     A run that loses more than ``lost_at_most`` of its studies (excluded or failed) says so; the share is locked.
     ``engine``: ``prefect`` shows the run on a Prefect server and goes on without it where that fails; ``local`` does
-    not ask for one.
+    not ask for one; ``pool`` has the shards worked by a Prefect work pool (``pool``), ``dask`` by a Dask cluster
+    (``cluster``, its scheduler's address, or processes of this machine). ``processes`` work the shards on this machine:
+    one for each GPU, unless a number is given. None of it changes a result.
 
     ``workers`` processes read studies while others are analysed; 0 reads them in the run's own process, where a
     hostile file can end the run. ``scoring``: where maps are scored, by NumPy on the processor or by torch on the
@@ -352,7 +363,10 @@ class RunConfig(ConfigPart):
     """
 
     output: Path = Path("runs")
-    engine: Literal["prefect", "local"] = "prefect"
+    engine: Literal["prefect", "local", "pool", "dask"] = "prefect"
+    processes: Annotated[int, Field(ge=1, le=256)] | None = None
+    pool: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9 _.-]{0,62}$")] | None = None
+    cluster: Annotated[str, Field(pattern=r"^(tcp|tls)://[A-Za-z0-9_.:\[\]-]{1,200}$")] | None = None
     cache: Path | None = None
     cache_gib: Annotated[float, Field(gt=0)] = 20.0
     device: str = "auto"
@@ -374,11 +388,17 @@ class AuditConfig(ConfigPart):
     prepare: Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
     explain: ExplainConfig = ExplainConfig()
     overlap: OverlapConfig = OverlapConfig()
-    criteria: tuple[Criterion, ...] = ()
+    experiments: ExperimentsConfig = ExperimentsConfig()
+    criteria: tuple[AnyCriterion, ...] = ()
     change: ChangeConfig = ChangeConfig()
     report: ReportConfig = ReportConfig()
     statements: StatementsConfig = StatementsConfig()
     run: RunConfig = RunConfig()
+
+    @property
+    def metric_criteria(self) -> tuple[Criterion, ...]:
+        """The criteria on metrics; the others are on checks."""
+        return tuple(criterion for criterion in self.criteria if isinstance(criterion, Criterion))
 
     @property
     def baselines(self) -> tuple[Baseline, ...]:
@@ -386,8 +406,8 @@ class AuditConfig(ConfigPart):
 
         A criterion that wants all of them beaten gets the usual ones at least: asking for fewer weakens no criterion.
         """
-        named = {name.partition("@")[0] for criterion in self.criteria for name in criterion.opponents}
-        named |= {criterion.method for criterion in self.criteria if criterion.method is not None}
+        named = {name.partition("@")[0] for criterion in self.metric_criteria for name in criterion.opponents}
+        named |= {criterion.method for criterion in self.metric_criteria if criterion.method is not None}
         named |= set(USUAL_BASELINES) if ALL_BASELINES in named else set()
         return tuple(name for name in BASELINES if name in named or name in self.overlap.baselines)
 
@@ -422,10 +442,10 @@ class AuditConfig(ConfigPart):
         return self.archive.model_dump(mode="json", include=keys)
 
     def criteria_digest(self) -> str:
-        """Return the digest of the acceptance criteria, with margins and the share of studies that may be lost."""
+        """Return the digest of criteria, margins, experiments, and the share of studies that may be lost."""
         criteria = [criterion.stated() for criterion in self.criteria]
         locked = {"criteria": criteria, "lost_at_most": self.run.lost_at_most}
-        return digest_of({**locked, **self.change.locked_content()})
+        return digest_of({**locked, **self.change.locked_content(), **self.experiments.locked_content()})
 
 
 def digest_of(value: object) -> str:
@@ -441,11 +461,12 @@ def resolved(config: AuditConfig, folder: Path) -> AuditConfig:
         values = {name: getattr(part, name) for name in names}
         return {name: folder / value.expanduser() for name, value in values.items() if value is not None}
 
+    fonts = {"fonts": tuple(folder / path.expanduser() for path in config.report.fonts)}
     return config.model_copy(
         update={
             "archive": config.archive.model_copy(update=absolute(config.archive, "path", "manifest")),
             "model": config.model.model_copy(update=absolute(config.model, "bundle", "weights", "training_hashes")),
-            "report": config.report.model_copy(update=absolute(config.report, "predecessor")),
+            "report": config.report.model_copy(update=absolute(config.report, "predecessor") | fonts),
             "run": config.run.model_copy(update=absolute(config.run, "output", "cache")),
         }
     )

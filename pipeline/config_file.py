@@ -25,6 +25,13 @@ from pipeline.config import (
     VolumeConfig,
     resolved,
 )
+from pipeline.config_experiments import (
+    ExperimentsConfig,
+    FaithfulnessConfig,
+    SanityConfig,
+    ShortcutsConfig,
+    StabilityConfig,
+)
 from pipeline.config_statements import ChangeConfig, StatementsConfig
 from pipeline.errors import ConfigError
 
@@ -330,7 +337,7 @@ def _message(place: Key, faults: Sequence[Mapping[str, Any]]) -> str:
 
 def _place(location: tuple[str | int, ...]) -> Key:
     """Return a fault's place as a user knows it: keys and list positions, no names of types."""
-    branches = ("function-", "literal[", "constrained-", "Cases", "float")
+    branches = ("function-", "literal[", "constrained-", "Cases", "float", "criterion-")
     return tuple(part for part in location if not str(part).startswith(branches))
 
 
@@ -347,7 +354,9 @@ def _keys_at(parents: Sequence[str | int]) -> list[str]:
     parts: dict[str, type[BaseModel]] = {
         "archive": ArchiveConfig, "model": ModelConfig, "explain": ExplainConfig, "overlap": OverlapConfig,
         "volume": VolumeConfig, "criteria": Criterion, "cases": CasesConfig, "report": ReportConfig, "run": RunConfig,
-        "change": ChangeConfig, "statements": StatementsConfig,
+        "change": ChangeConfig, "statements": StatementsConfig, "experiments": ExperimentsConfig,
+        "sanity": SanityConfig, "shortcuts": ShortcutsConfig, "stability": StabilityConfig,
+        "faithfulness": FaithfulnessConfig,
     }  # fmt: skip
     names = [str(part) for part in parents if str(part) in parts]
     return sorted((parts[names[-1]] if names else AuditConfig).model_fields)

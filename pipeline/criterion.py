@@ -4,7 +4,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BeforeValidator,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -12,9 +14,9 @@ from pydantic import (
 )
 
 from pipeline.config_part import ConfigPart, Names, Share, listed
-from pipeline.vocabulary import STRATA, Better, ConfusionCell, SamplingUnit, Stratum, TargetRole
+from pipeline.vocabulary import AVOID, CHECKS, STRATA, Better, Check, ConfusionCell, SamplingUnit, Stratum, TargetRole
 
-__all__ = ["Criterion", "bound_fault"]
+__all__ = ["AnyCriterion", "CheckCriterion", "Criterion", "bound_fault"]
 
 
 def _is_population(value: object, check: ValidatorFunctionWrapHandler) -> object:
@@ -55,7 +57,9 @@ class Criterion(ConfigPart):
 
     Studies of the population without a score count against the claim, whatever it is; where more than
     ``missing_at_most`` of them lack one the answer is INCONCLUSIVE. A bound on the wrong side of a metric, such as
-    ``at_least`` where lower is better, is refused unless ``reversed`` says that it is meant.
+    ``at_least`` where lower is better, is refused unless ``reversed`` says that it is meant. ``avoid:<region>`` is a
+    map's share of evidence in the region that the manifest's column of that name marks; of it ``at_most`` alone can be
+    claimed.
     """
 
     metric: str
@@ -123,7 +127,18 @@ class Criterion(ConfigPart):
         if len(self.label) > 1 and {"each", "pooled"} & set(self.label):
             raise ValueError("label is each, pooled, or labels by name")
         self._check_cell()
+        self._check_avoided()
         return self
+
+    def _check_avoided(self) -> None:
+        """Of a region that must not be leaned on only one thing can be claimed: that there is little evidence in it."""
+        if not self.metric.startswith(AVOID):
+            return
+        if self.method is None:
+            raise ValueError(f"{self.metric} is a share of a map's evidence: add method, the map to judge")
+        if self.at_most is None:
+            given = next(name for name in _CLAIMS if getattr(self, name) is not None)
+            raise ValueError(f"evidence in a region to avoid is no merit, so {given} claims nothing: write at_most")
 
     def _check_cell(self) -> None:
         if not isinstance(self.among, ConfusionCell):
@@ -134,6 +149,47 @@ class Criterion(ConfigPart):
         elif self.target_role == "answered" and self.among.is_right:
             raise ValueError("target_role: answered goes with a wrong answer, and this cell's is right: leave it out")
 
+
+class CheckCriterion(ConfigPart):
+    """An acceptance criterion on a check of the family that does it: its rule is fixed, so it has no bound of its own.
+
+    ``method`` is the map that is checked; a check of the model itself has none.
+    """
+
+    check: Check
+    method: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_known_check(cls, value: Any) -> Any:  # noqa: ANN401 - whatever stands in the file
+        if not isinstance(value, dict):
+            return value
+        name = next((name for name in CHECKS if name == value.get("check")), None)
+        if name is None:
+            raise ValueError(f"check must be among {', '.join(CHECKS)}, not {value.get('check')!r:.80}")
+        further = [key for key in value if key not in ("check", "method")]
+        if further:
+            raise ValueError(f"a check has a fixed rule: give check and method alone, not {further[0]!r:.80}")
+        of_map = CHECKS[name].of_map
+        if of_map != (value.get("method") is not None):
+            raise ValueError(f"{name} {'needs method: the map to check' if of_map else 'is of the model: no method'}")
+        return value
+
+    def stated(self) -> dict[str, Any]:
+        """Return what a lock holds of it."""
+        return self.model_dump(mode="json")
+
+
+def _kind_of_criterion(value: object) -> str:
+    has_check = isinstance(value, CheckCriterion) or (isinstance(value, dict) and "check" in value)
+    return "criterion-check" if has_check else "criterion-metric"
+
+
+AnyCriterion = Annotated[
+    Annotated[Criterion, Tag("criterion-metric")] | Annotated[CheckCriterion, Tag("criterion-check")],
+    Discriminator(_kind_of_criterion),
+]
+"""A criterion on a metric, or on a check."""
 
 _CLAIMS = ("at_least", "at_most", "better_than", "not_worse_than", "equivalent_to")
 

@@ -10,15 +10,19 @@ from typing import ClassVar, Final, Literal
 __all__ = [
     "ALL_BASELINES",
     "ANSWERS",
+    "AVOID",
     "BASELINES",
     "BETTER",
+    "CHECKS",
     "CLASSIFIER",
     "CLASSIFIER_METRICS",
     "COHORT_BASELINES",
     "CSV_COLUMNS",
+    "FAMILIES",
     "FIDELITY",
     "FRAMEWORKS",
     "IMAGE_BASELINES",
+    "KNOWN_TO_MISLEAD",
     "LESION_FEATURES",
     "LESION_STRATA",
     "NOTHING",
@@ -37,11 +41,15 @@ __all__ = [
     "USUAL_FRAMEWORKS",
     "WORST_FIRST",
     "Answer",
+    "AskedScore",
     "Baseline",
     "Better",
     "BodyRegion",
+    "Check",
+    "CheckFacts",
     "ConfusionCell",
     "Decision",
+    "Family",
     "Fidelity",
     "Framework",
     "LesionFeature",
@@ -147,6 +155,9 @@ COHORT_BASELINES: Final[frozenset[Baseline]] = frozenset({"average_mask"})
 BodyRegion = Literal["body", "surface", "outside", "border"]
 """Where a place lies, whatever an expert marked."""
 
+AVOID: Final = "avoid:"
+"""What a mask column of a region that must not be leaned on begins with, and what is measured of it."""
+
 PeakRegion = Literal["lesion", "near"] | BodyRegion
 
 PEAK_REGIONS: Final[Mapping[PeakRegion, str]] = {
@@ -176,6 +187,52 @@ ANSWERS: Final[Mapping[Answer, str]] = {
 
 WORST_FIRST: Final[tuple[Answer, ...]] = ("NOT MET", "INCONCLUSIVE", "NOT EVALUATED", "MET")
 """The answers in the order of their weight for a reader."""
+
+Family = Literal["sanity", "shortcuts", "stability", "faithfulness"]
+
+FAMILIES: Final[Mapping[Family, str]] = {
+    "sanity": "Do the maps depend on model and picture",
+    "shortcuts": "What else the model leans on",
+    "stability": "Do the maps hold under small changes",
+    "faithfulness": "Do the blocks that a map ranks high move the answer",
+}
+"""What is tried on the model itself, in the order in which it is done."""
+
+Check = Literal[
+    "repeatability", "shuffled_picture", "weight_randomisation", "shortcuts", "noise_stability", "faithfulness"
+]
+
+
+@dataclass(frozen=True)
+class CheckFacts:
+    """A check of a family: its title, and whether it is of a map or of the model alone."""
+
+    title: str
+    family: Family
+    of_map: bool = True
+
+
+CHECKS: Final[Mapping[Check, CheckFacts]] = {
+    "repeatability": CheckFacts("Repeatability", "sanity"),
+    "shuffled_picture": CheckFacts("Picture shuffled by blocks", "sanity"),
+    "weight_randomisation": CheckFacts("All weights re-drawn", "sanity"),
+    "shortcuts": CheckFacts("Reliance on the causes tested", "shortcuts", of_map=False),
+    "noise_stability": CheckFacts("Noise of 1 %", "stability"),
+    "faithfulness": CheckFacts("Faithfulness (largest p)", "faithfulness"),
+}
+"""What a criterion can ask by ``check``, in the order in which it is done."""
+
+AskedScore = Literal["average_drop", "increase", "sensitivity_n", "mean_fill_deletion"]
+
+KNOWN_TO_MISLEAD: Final[Mapping[AskedScore, str]] = {
+    "average_drop": "Average drop, %",
+    "increase": "Increase in confidence, share",
+    "sensitivity_n": "Sensitivity-n, half of the blocks",
+    "mean_fill_deletion": "Deletion with a grey fill, area",
+}
+"""What reviewers ask for and what says little or the opposite of the truth: computed where it is asked for, never
+judged."""
+
 
 LesionFeature = Literal["image_share", "size", "lesions", "elongation", "irregularity"]
 

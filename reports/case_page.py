@@ -20,6 +20,7 @@ from reports.page.layout import (
     note,
     pair,
     paragraph,
+    parts_of,
     small,
     table,
     together,
@@ -41,7 +42,7 @@ from reports.wording import (
     words,
 )
 
-__all__ = ["case_key", "case_page"]
+__all__ = ["case_key", "case_page", "height_of"]
 
 _WARNING = (
     "A map shows where one method places importance for one output of this model version: no outline of a lesion, no "
@@ -51,10 +52,12 @@ _WARNING = (
 _ACROSS = 7  # metrics that fit beside each other; more of them take further tables
 
 
-def _height(flowables: Sequence[Flowable]) -> float:
+def height_of(flowables: Sequence[Flowable]) -> float:
+    """Return how high flowables are below each other, in points."""
     each = (
-        flowable.wrap(CONTENT, 10_000)[1] + flowable.getSpaceBefore() + flowable.getSpaceAfter()
+        part.wrap(CONTENT, 10_000)[1] + part.getSpaceBefore() + part.getSpaceAfter()
         for flowable in flowables
+        for part in parts_of(flowable)
     )
     return float(sum(each))
 
@@ -80,7 +83,7 @@ def case_page(
     panels = load()
     titles = {name: method(results, name) for view in panels.views for name in view.maps}
     shown = [_shown(panels), Legend(panels)]
-    sizes = sizes_for(panels, titles, room - _height([*head[1:], *shown, *foot]) - 12)
+    sizes = sizes_for(panels, titles, room - height_of([*head[1:], *shown, *foot]) - 12)
     rows = case_rows(load, titles, sizes, partial(_told, case, panels))
     return [*head, rows[0], shown[0], *rows[1:], shown[1], together(foot)]
 
@@ -116,7 +119,7 @@ def _facts(results: Results, case: CaseEntry) -> Flowable:
     odds = ", ".join(f"{label} {number(value, like=(1.0,), more=1)}" for label, value in likely)
     values = ", ".join(f"{label} {number(value)}" for label, value in audit.values.items())
     answer = [("Output", values)] if values else [("Prediction", f"{said} ({odds})" if odds else said)]
-    rows = [("Shown as", case.rule), ("Reference", truth), *answer]
+    rows = [("Shown as", case.rule), ("Reference", truth), *answer, *_peak(results, case)]
     groups = ", ".join(f"{name} {value}" for name, value in sorted(audit.strata.items()))
     rows += [("Groups", groups)] if groups else []
     rows += [("Note", case.note)] if case.note is not None and case.panels is not None else []
@@ -125,6 +128,16 @@ def _facts(results: Results, case: CaseEntry) -> Flowable:
     )
     badge: list[Flowable] = [] if values else [_badge(case)]
     return pair(text, badge)
+
+
+def _peak(results: Results, case: CaseEntry) -> list[tuple[str, str]]:
+    """Return where the first map has its peak; nothing where there is no map."""
+    first = next((entry for entry in case.audit.map_scores if entry.map is not None), None)
+    if first is None:
+        return []
+    best = best_peak(entry for entry in case.audit.map_scores if entry.map == first.map)
+    where = "none: the map is the same everywhere" if best is None else f"{PEAK_REGIONS[best.region]}, {best.place}"
+    return [(f"Peak of {method(results, first.method)}", where)]
 
 
 def _badge(case: CaseEntry) -> Flowable:
@@ -163,14 +176,29 @@ def _scores(results: Results, case: CaseEntry) -> list[Flowable]:
         )
     )
     several = (
-        len({map_scores.target for map_scores in scored}) > 1
-        or len({map_scores.layer for map_scores in scored if map_scores.layer}) > 1
+        len({map_scores.target for map_scores in scored}) > 1,
+        len({map_scores.layer for map_scores in scored if map_scores.layer}) > 1,
     )
+    scored = _each_baseline_once(scored)
     parts = [names[start : start + _ACROSS] for start in range(0, len(names), _ACROSS)]
     return [*(_score_table(results, scored, part, several) for part in parts), *_reasons(results, scored)]
 
 
-def _score_table(results: Results, scored: list[MapScores], names: list[str], several: bool) -> Flowable:
+def _each_baseline_once(scored: list[MapScores]) -> list[MapScores]:
+    """Leave out a baseline of a further label that has the same scores: it knows nothing of labels."""
+    seen: set[tuple[object, ...]] = set()
+    kept = []
+    for entry in scored:
+        key = (entry.method, entry.reader, tuple((score.name, score.value, score.reason) for score in entry.scores))
+        if key in seen and is_baseline(entry.method):
+            continue
+        seen.add(key)
+        kept.append(entry)
+    return sorted(kept, key=lambda entry: is_baseline(entry.method))
+
+
+def _score_table(results: Results, scored: list[MapScores], names: list[str], several: tuple[bool, bool]) -> Flowable:
+    """Return the scores by ``names``; ``several`` says whether maps are of several labels, and at several layers."""
     heads = [(headed(results, name), 66 / max(5, len(names)), True) for name in names]
     every = [score for map_scores in scored for score in map_scores.scores]
     like = {name: tuple(score.value for score in every if score.name == name) for name in names}
@@ -190,12 +218,16 @@ _SIDE_BY_SIDE = 3
 Likes = Mapping[str, tuple[float | None, ...]]
 
 
-def _score_row(results: Results, entries: Sequence[MapScores], like: Likes, several: bool) -> tuple[object, ...]:
+def _score_row(
+    results: Results, entries: Sequence[MapScores], like: Likes, several: tuple[bool, bool]
+) -> tuple[object, ...]:
     """Return one map's scores, those against several experts beside each other in the order of the experts."""
     first = entries[0]
     title = method(results, first.method)
-    if several and not is_baseline(first.method):
-        title = f"{title} of {first.target} at {first.layer}"
+    if not is_baseline(first.method):
+        of_label, at_layer = several
+        title += f" of {first.target}" if of_label else ""
+        title += f" at {first.layer}" if at_layer else ""
     if first.degenerate:
         title = f"{title} (constant map)"
     cells = []

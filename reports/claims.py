@@ -4,14 +4,14 @@ from pipeline.findings.estimates import Verdict
 from pipeline.findings.results import Results, Whereabouts
 from pipeline.vocabulary import CLASSIFIER, PEAK_REGIONS
 from reports.numbers import number, plural
-from reports.wording import better_of, is_baseline, method, range_of
+from reports.wording import better_of, is_baseline, method, on_metrics, range_of
 
 __all__ = ["allowed", "main_method", "main_verdict", "peak_sentences", "refused", "why"]
 
 
 def main_verdict(results: Results) -> Verdict | None:
-    """Return the first criterion about a map, None where there is none."""
-    return next((verdict for verdict in results.verdicts if verdict.method != CLASSIFIER), None)
+    """Return the first criterion about a metric of a map, None where there is none."""
+    return next((verdict for verdict in on_metrics(results) if verdict.method != CLASSIFIER), None)
 
 
 def main_method(results: Results) -> str | None:
@@ -27,6 +27,10 @@ def allowed(results: Results, verdict: Verdict) -> str:
 
     A bound at the end of what the metric can be, or that of a difference, says nothing: it is left out.
     """
+    if verdict.check is not None:
+        return "a fixed bound, no interval"
+    if verdict.struck:
+        return "nothing: the map is struck"
     low, high = verdict.estimate.low, verdict.estimate.high
     if low is None or high is None:
         return "nothing: there is no bound"
@@ -44,6 +48,8 @@ def allowed(results: Results, verdict: Verdict) -> str:
 
 def refused(verdict: Verdict) -> str:
     """Return what may not be claimed, and why, from the answer alone."""
+    if verdict.struck:
+        return "Nothing may be claimed of the model: the map fails a check of whether it is evidence at all."
     return {
         "MET": "More than that may not be claimed.",
         "NOT MET": "What the criterion asks may not be claimed: the data rule it out.",
@@ -79,7 +85,7 @@ def _at(place: str) -> str:
 def why(verdict: Verdict) -> str:
     """Return why a criterion has its answer, from its probabilities; where there is none, the recorded reason."""
     met, not_met, alpha = verdict.p_met, verdict.p_not_met, number(verdict.alpha)
-    if met is None or not_met is None or verdict.answer == "NOT EVALUATED":
+    if met is None or not_met is None or verdict.struck or verdict.answer == "NOT EVALUATED":
         return verdict.reason
     if verdict.answer == "MET":
         return f"{_p(met)} against the contrary, at most {alpha}"

@@ -1,8 +1,8 @@
 """Tables of estimates: the same columns wherever estimates stand, and a label's where they are about several."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from pipeline.findings.estimates import Estimate
+from pipeline.findings.estimates import Agreement, Estimate
 from pipeline.findings.results import Results
 from reports.numbers import bounds, count, ends, limits, number, plural
 from reports.page.layout import GREY, Column, Flowable, columns, note, table
@@ -18,7 +18,7 @@ from reports.wording import (
     undefined,
 )
 
-__all__ = ["among_rows", "estimate_columns", "matrix"]
+__all__ = ["among_rows", "estimate_columns", "matrix", "no_interval"]
 
 
 def estimate_columns(estimates: Sequence[Estimate], *, by_method: bool = True) -> list[Column]:
@@ -55,36 +55,69 @@ def among_rows(
     return rows, rules
 
 
-_ACROSS = 4
+_ACROSS = 5
 """Metrics that stand beside each other; more of them take further tables."""
 
 
-def matrix(results: Results, estimates: Sequence[Estimate]) -> list[list[Flowable]]:
-    """Return tables with a row for each map and a column for each metric, chance in the last row, notes below."""
+def matrix(results: Results, estimates: Sequence[Estimate], experts: Sequence[Agreement] = ()) -> list[list[Flowable]]:
+    """Return tables with a row for each map and a column for each metric, notes below.
+
+    Baselines are grey. The last rows are chance, and how well two of the ``experts`` agree with each other by the
+    same metrics.
+    """
     order = {facts.name: place for place, facts in enumerate(results.metrics)}
-    names = sorted(dict.fromkeys(part.metric for part in estimates), key=lambda name: order.get(name, len(order)))
+    named = dict.fromkeys([*(part.metric for part in estimates), *(part.metric for part in experts)])
+    names = sorted(named, key=lambda name: order.get(name, len(order)))
     across = -(-len(names) // -(-len(names) // _ACROSS))  # as many in each table
     parts = [names[start : start + across] for start in range(0, len(names), across)]
-    return [_matrix(results, [member for member in estimates if member.metric in part], part) for part in parts]
+    return [
+        _matrix(
+            results,
+            [member for member in estimates if member.metric in part],
+            [pair for pair in experts if pair.metric in part],
+            part,
+        )
+        for part in parts
+    ]
 
 
-def _matrix(results: Results, members: Sequence[Estimate], names: Sequence[str]) -> list[Flowable]:
-    like = {
-        name: tuple(edge for member in members if member.metric == name for edge in limits(member)) for name in names
-    }
+def _matrix(
+    results: Results, members: Sequence[Estimate], experts: Sequence[Agreement], names: Sequence[str]
+) -> list[Flowable]:
+    every = [*members, *(pair.estimate for pair in experts)]
+    like = {name: tuple(edge for part in every if part.metric == name for edge in limits(part)) for name in names}
     rows: list[tuple[object, ...]] = []
     for title in methods_in_order(results, (member.method for member in members)):
         own = {member.metric: member for member in members if member.method == title}
         numbers = (_cell(own.get(name), like[name]) for name in names)
-        counts = (span(member.patients for member in own.values()), span(member.studies for member in own.values()))
-        rows.append((_map(results, next(iter(own.values()))), *numbers, *counts))
+        rows.append((_short(results, title), *numbers, _counts(own.values())))
     chances = [_chance([member for member in members if member.metric == name], like[name]) for name in names]
     if any(member.chance is not None for member in members):
-        rows.append((coloured("Chance", GREY), *chances, "", ""))
+        rows.append((coloured("Chance", GREY), *chances, ""))
+    rows += [_agreement(pair, experts, names, like) for pair in dict.fromkeys(part.readers for part in experts)]
     heads = [(headed(results, name), 23, True) for name in names]
-    shape = columns(("Map", 26), *heads, ("Patients", 10, True), ("Studies", 9, True))
+    shape = columns(("Map", 29), *heads, ("Patients (studies)", 14, True))
     remarks = list(dict.fromkeys(remark for member in members for remark in _remarks(results, member)))
+    remarks += [
+        f"{measured(results, pair.metric)} of {' and '.join(pair.readers)}: undefined {undefined(pair.estimate)}"
+        for pair in experts
+        if pair.estimate.undefined
+    ]
     return [table(shape, rows, compact=True), *([note("; ".join(remarks), ".")] if remarks else [])]
+
+
+def _agreement(
+    readers: tuple[str, ...],
+    experts: Sequence[Agreement],
+    names: Sequence[str],
+    like: Mapping[str, tuple[float | None, ...]],
+) -> tuple[object, ...]:
+    """Return how well two experts agree; nothing under a metric that does not ask it."""
+    own = {pair.metric: pair.estimate for pair in experts if pair.readers == readers}
+    numbers = (_cell(own[name], like[name]) if name in own else "" for name in names)
+    counts = _counts(own.values())
+    name = "Between experts" if len({pair.readers for pair in experts}) == 1 else " and ".join(readers)
+    return (coloured(name, GREY), *numbers, counts)
 
 
 def _chance(members: Sequence[Estimate], like: tuple[float | None, ...]) -> str:
@@ -100,9 +133,27 @@ def _cell(member: Estimate | None, like: tuple[float | None, ...]) -> str:
         return "not measured"
     if member.value is None:
         return member.reason or "undefined"
-    if ends(member) == (None, None):
-        return f"{number(member.value, like=like)} (no interval: {plural(member.patients, 'patient')})"
+    if why := no_interval(member):
+        return f"{number(member.value, like=like)} ({why})"
     return f"{number(member.value, like=like)} {bounds(member, like=like)}"
+
+
+def _short(results: Results, name: str) -> object:
+    """Return a map's title; a baseline's in grey, which says what it is."""
+    title = method(results, name)
+    return coloured(title.removesuffix(" (baseline)"), GREY) if is_baseline(name) else title
+
+
+def _counts(members: Iterable[Estimate]) -> str:
+    listed = list(members)
+    return f"{span(part.patients for part in listed)} ({span(part.studies for part in listed)})"
+
+
+def no_interval(estimate: Estimate) -> str:
+    """Return why a number has no interval; nothing where it has one, or where there is no number."""
+    if estimate.value is None or ends(estimate) != (None, None):
+        return ""
+    return f"no interval: {plural(estimate.patients, 'patient')}"
 
 
 def span(counts: Iterable[int]) -> str:
@@ -131,9 +182,9 @@ def _map(results: Results, estimate: Estimate) -> object:
 def _numbers(estimate: Estimate, like: tuple[float | None, ...]) -> tuple[object, ...]:
     missing = undefined(estimate)
     # the reason stands where a reader looks for it: in the row whose number is missing
-    why = missing if estimate.reason is None else estimate.reason
-    if estimate.reason is not None and missing != "none":
-        why = joined(estimate.reason, "; undefined: ", missing)
+    parts = [estimate.reason] if estimate.reason is not None else []
+    parts += [no_interval(estimate)] if no_interval(estimate) else []
+    why = joined(*parts, *([f"undefined: {missing}"] if missing != "none" else []), by="; ") if parts else missing
     return (
         number(estimate.value, like=like),
         bounds(estimate, like=like),

@@ -4,13 +4,14 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from reportlab.platypus import PageBreak
+from reportlab.platypus import NextPageTemplate, PageBreak
 
 import reports.sections  # noqa: F401  # fills the registry
 from pipeline.errors import OutputError
 from pipeline.findings.results import load_results
 from reports.numbers import when
-from reports.page.layout import Flowable, heading, note
+from reports.page.document import IN_COLUMNS
+from reports.page.layout import COLUMN, CONTENT, Flowable, heading, note
 from reports.page.publish import fonts_of, publish
 from reports.registry import Context, Section, sections
 
@@ -55,19 +56,23 @@ def _read(path: Path) -> bytes:
 
 
 def _story(context: Context) -> list[Flowable]:
-    """Return all sections; the cover, which has no heading, is the first page."""
+    """Return all sections; the cover, which has no heading, comes first."""
     story: list[Flowable] = []
-    number = 0
+    number, in_columns = 0, False
     for part in sections():
         if not part.title:
-            story += [*part.build(context), PageBreak()]
+            story += part.build(context)
             continue
         content = part.build(context) if part.package is None else _foreign(part, context)
         if not content:  # nothing to say of this run
             continue
         number += 1
+        if part.in_columns and not in_columns:
+            in_columns = True
+            story += [NextPageTemplate(IN_COLUMNS), PageBreak()]
         story += [PageBreak()] if part.fresh else []
-        story += [*heading(f"{number}  {part.title}", 0, part.key, content), *content]
+        width = COLUMN if in_columns else CONTENT
+        story += [*heading(f"{number}  {part.title}", 0, part.key, content, width=width), *content]
     return story
 
 

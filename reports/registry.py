@@ -51,14 +51,16 @@ Build = Callable[[Context], list[Flowable]]
 class Section:
     """A part of the report: its place, its heading ('' for the cover, which has none), and what builds it.
 
-    ``fresh`` starts it on a page of its own. ``package`` names the installed distribution and its version that it comes
-    from; None for camaudit's own.
+    ``fresh`` starts it on a page of its own. ``in_columns``: it is made for one of a page's two columns (``COLUMN``),
+    and stands behind all sections that take the whole width. ``package`` names the installed distribution and its
+    version that it comes from; None for camaudit's own.
     """
 
     order: int
     title: str
     build: Build
     fresh: bool = False
+    in_columns: bool = False
     package: str | None = None
 
     @property
@@ -71,8 +73,8 @@ _GROUP = "camaudit.sections"
 _SECTIONS: dict[int, Section] = {}
 
 
-def section(order: int, title: str, *, fresh: bool = False) -> Callable[[Build], Build]:
-    """Register the decorated function as a section; sections appear by ``order``.
+def section(order: int, title: str, *, fresh: bool = False, in_columns: bool = False) -> Callable[[Build], Build]:
+    """Register the decorated function as a section; sections appear by ``order``, those in columns last.
 
     Raises:
         ValueError: when the order or the title is taken.
@@ -84,7 +86,7 @@ def section(order: int, title: str, *, fresh: bool = False) -> Callable[[Build],
                 raise ValueError(
                     f"section {order} {title!r} clashes with section {registered.order} {registered.title!r}"
                 )
-        _SECTIONS[order] = Section(order, title, build, fresh)
+        _SECTIONS[order] = Section(order, title, build, fresh, in_columns)
         return build
 
     return register
@@ -116,7 +118,7 @@ def sections(entries: Iterable[EntryPoint] | None = None) -> tuple[Section, ...]
         for extension in extensions
         if isinstance(extension.value, Section)
     ]
-    return tuple(sorted([*_SECTIONS.values(), *added], key=lambda part: part.order))
+    return tuple(sorted([*_SECTIONS.values(), *added], key=lambda part: (part.in_columns, part.order)))
 
 
 def _fault(value: object, others: Iterable[Section]) -> str | None:

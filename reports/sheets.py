@@ -1,14 +1,16 @@
 """One file a study: its case's page with room for a reviewer's judgement, for a reading room or a meeting."""
 
 import hashlib
+from functools import partial
 from pathlib import Path
 
 from pipeline.errors import OutputError
-from pipeline.findings.results import load_results
+from pipeline.findings.results import CaseEntry, load_results
 from pipeline.findings.spec import SHEETS_FOLDER
-from reports.case_page import case_page
+from reports.case_page import case_key, case_page, height_of
 from reports.numbers import when
 from reports.page.document import PAGE_HEIGHT
+from reports.page.layout import Deferred, Flowable, heading
 from reports.page.publish import fonts_of, publish
 from reports.registry import Context
 from reports.short_contents import LastPass
@@ -38,6 +40,13 @@ def render_sheets(run: Path, target: Path | None = None, altered: tuple[str, ...
     for case in results.cases:
         path = folder / f"{case.study}.pdf"
         with fonts_of(run):
-            story = case_page(context, case, f"Study {case.study}", PAGE_HEIGHT, level=0, lines=_LINES)
-            publish(context, [*story, LastPass()], path, {}, made)
+            publish(context, [_sheet(context, case), LastPass()], path, {}, made)
     return folder
+
+
+def _sheet(context: Context, case: CaseEntry) -> Flowable:
+    """Return a study's page, of which the first pass draws the heading alone where it is no more than a page."""
+    title = f"Study {case.study}"
+    page = case_page(context, case, title, PAGE_HEIGHT, level=0, lines=_LINES)
+    opening = partial(heading, title, 0, case_key(case.study)) if height_of(page) <= PAGE_HEIGHT else None
+    return Deferred(lambda: page, opening)

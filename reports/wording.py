@@ -10,6 +10,7 @@ from pipeline.findings.scores import MapPeak, MapScores
 from pipeline.vocabulary import (
     BASELINES,
     BETTER,
+    CHECKS,
     CLASSIFIER,
     CLASSIFIER_METRICS,
     PEAK_REGIONS,
@@ -23,6 +24,7 @@ from reports.page.layout import Chip
 from reports.page.text import DASH
 
 __all__ = [
+    "STRUCK",
     "arrow_note",
     "asked_for",
     "best_peak",
@@ -41,6 +43,7 @@ __all__ = [
     "methods_in_order",
     "metric",
     "nothing_called",
+    "on_metrics",
     "population",
     "range_of",
     "stratum",
@@ -48,6 +51,9 @@ __all__ = [
     "undefined",
     "words",
 ]
+
+STRUCK: Final = " (struck)"
+"""What follows the name of a map that is no evidence of what the model looks at."""
 
 _LABEL: Final = "label="
 
@@ -60,18 +66,22 @@ def words(name: str) -> str:
 
 
 def method(results: Results, name: str) -> str:
-    """Return a method's, baseline's or classifier's title; with its layer where maps were taken at several."""
+    """Return a method's, baseline's or classifier's title; with its layer where maps were taken at several.
+
+    A map that fails a check of its sanity is marked wherever it is named, above its pictures too.
+    """
     known = {facts.name: facts.title for facts in results.methods} | dict(BASELINES) | {CLASSIFIER: "Classifier"}
     plain, bracket, label = name.partition(" (")
     if bracket:  # of another label than the case's own
         return f"{method(results, plain)}{bracket}{label}"
     base, at, layer = name.partition("@")
-    return f"{known.get(base, base)} at {layer}" if at else known.get(name, name)
+    struck = STRUCK if name in results.experiments.struck() else ""
+    return f"{known.get(base, base)} at {layer}{struck}" if at else f"{known.get(name, name)}{struck}"
 
 
 def metric(results: Results, name: str) -> str:
     """Return a metric's title; its name as words when the results do not describe it."""
-    known = {facts.name: facts.title for facts in results.metrics}
+    known = {facts.name: facts.title for facts in results.metrics} | {name: CHECKS[name].title for name in CHECKS}
     plain = words(name)
     return known.get(name, CLASSIFIER_METRICS.get(name, plain[:1].upper() + plain[1:]))
 
@@ -124,6 +134,8 @@ def in_sentence(title: str) -> str:
 
 def population(verdict: Verdict) -> str:
     """Return the studies that a verdict speaks of, within a sentence."""
+    if verdict.check is not None:
+        return "the studies chosen for it"
     if verdict.method == CLASSIFIER:
         return "all studies with a reference"
     return in_sentence(stratum(verdict.among))
@@ -134,7 +146,7 @@ def subject(results: Results, verdict: Verdict) -> str:
     title = metric(results, verdict.metric)
     of_label = f" for {verdict.label} (the label that decides)" if verdict.label is not None and verdict.parts else ""
     if verdict.method == CLASSIFIER:
-        return f"{title} of the classifier{of_label}"
+        return f"{title} of the {'classifier' if verdict.check is None else 'model'}{of_label}"
     answered = " (the answered label's map)" if verdict.target_role == "answered" else ""
     whole = f"{title} of {method(results, verdict.method)}{answered}"
     if verdict.rule.startswith(_OF_PATIENTS):
@@ -244,6 +256,11 @@ def cells(layer: LayerFacts) -> str:
     ranges = layer.cell_range or tuple((size, size) for size in layer.cell_mm)
     ends = [(number(low, like=(high,)), number(high, like=(low,))) for low, high in ranges]
     return by(low if low == high else f"{low}\u2013{high}" for low, high in ends) + f" {layer.unit}"
+
+
+def on_metrics(results: Results) -> tuple[Verdict, ...]:
+    """Return the verdicts on metrics, which have intervals; those on checks have fixed bounds."""
+    return tuple(verdict for verdict in results.verdicts if verdict.check is None)
 
 
 def interval_head(estimates: Iterable[Estimate]) -> str:

@@ -134,6 +134,44 @@ MISTAKES = (
         ("change.margins.hd95: has no upper end, so no test of its mean difference is valid",),
     ),
     Mistake(
+        "a check that there is not",
+        edited(("criteria.0", {"check": "weights", "method": "gradcam"})),
+        ("criteria.0: check must be among repeatability, ", "not 'weights'"),
+    ),
+    Mistake(
+        "a check that the run does not do",
+        edited(("criteria.0", {"check": "repeatability", "method": "gradcam"})),
+        ("criteria.0: repeatability is one of experiments.sanity; add experiments: {sanity: {}}",),
+    ),
+    Mistake(
+        "a check of a map that the run does not have",
+        edited(("experiments", {"sanity": {}}), ("criteria.0", {"check": "repeatability", "method": "centre_prior"})),
+        ("criteria.0.method: repeatability is done on explain.methods, not on 'centre_prior'",),
+    ),
+    Mistake(
+        "a check with a bound of one's own",
+        edited(
+            ("experiments", {"sanity": {}}),
+            ("criteria.0", {"check": "weight_randomisation", "method": "gradcam", "at_most": 0.99}),
+        ),
+        ("criteria.0: a check has a fixed rule: give check and method alone, not 'at_most'",),
+    ),
+    Mistake(
+        "a check of no map",
+        edited(("experiments", {"sanity": {}}), ("criteria.0", {"check": "repeatability"})),
+        ("criteria.0: repeatability needs method: the map to check",),
+    ),
+    Mistake(
+        "experiments on too few studies",
+        edited(("experiments", {"sanity": {"studies": 1}})),
+        ("experiments.sanity.studies: input should be greater than or equal to 4, not 1",),
+    ),
+    Mistake(
+        "a misspelt experiment",
+        edited(("experiments", {"sanitiy": {}})),
+        ("unknown key 'experiments.sanitiy'; did you mean 'sanity'?",),
+    ),
+    Mistake(
         "a list of hashes that is none",
         edited(("model.training_hashes", "planted_network.py")),
         ("model.training_hashes: ", "line 2 does not begin with a SHA-256 of 64 hex digits"),

@@ -11,6 +11,9 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
+    ("results", 5): "d321dee6f4b470d0373193186bbe80c9ce6cd610300105e1bcc2fe457bc0d7f0",
+    ("run", 5): "e871608a0b54041b843af4c8afc6a347fc05366e27491b8181ec031adab39271",
+    ("audit", 4): "db27d20ec35eae5838b7cb97e9110d6bd2c066594144dd6c91df26986d48c0a4",
     ("results", 4): "c0e8dedc01641e77091342743894e7ff8f30c5937411d0aca6036c27b2f4c3b7",
     ("run", 4): "2bcb82772514dc710822324bca1fce98e825f3b74cd2f7f09dea3fe78a6ac8a3",
     ("audit", 3): "904dbd13879bf27b85ca02114e79219fc7d517ad0e90c37c9ea0b0478b33904f",

@@ -169,6 +169,10 @@ def _print_survey(console: Console, survey: Survey) -> None:
     console.print(f"reference: {references or 'none'}", highlight=False)
     masks = f"masks: {survey.masks_usable} usable"
     console.print(f"{masks}{_losses_in_words('; ', survey.masks)}", highlight=False)
+    if survey.regions_usable or survey.regions.total:
+        regions = ", ".join(f"{name}: {count}" for name, count in survey.regions_usable.items())
+        said = f"regions to avoid: {regions or 'none'}{_losses_in_words('; ', survey.regions)}"
+        console.print(said, highlight=False, markup=False)
     if survey.studies.total:
         console.print(f"excluded: {_losses_in_words('', survey.studies)}", highlight=False)
     for doubt in survey.doubts:

@@ -75,6 +75,10 @@ def _criteria(accuracy: float, hit_rate: float) -> tuple[Mapping[str, Any], ...]
         {"metric": "hit_rate", "method": "gradcam", "at_least": hit_rate},
         {"metric": "energy_in_mask", "method": "hirescam", "at_least": 0.3},
         {"metric": "average_precision", "method": "gradcam", "better_than": "centre_prior"},
+        {"check": "repeatability", "method": "gradcam"},
+        {"check": "shuffled_picture", "method": "gradcam"},
+        {"check": "weight_randomisation", "method": "gradcam"},
+        {"check": "shortcuts"},
     )
 
 
@@ -143,12 +147,13 @@ def write_config(modality: DemoModality, kind: Kind, folder: Path, seed: int) ->
         },
         "prepare": [dict(step) for step in modality.prepare],
         "explain": {"methods": ["gradcam", "hirescam", "layercam"], "targets": ["reference"]},
+        "experiments": {"sanity": {}, "shortcuts": {"studies": 24}},
         "criteria": [dict(criterion) for criterion in modality.criteria],
         "report": {
             **modality.report,
             "organisation": "camaudit demo",
             "reference_standard": "Drawn with the picture; two synthetic readers outline it.",
-            "cases": {"worst": 1, "best": 0, "random": 0},
+            "cases": {"worst": 1, "best": 0, "random": 0, "at_most": 2},
             "pictures": "all",  # they are synthetic: no annotation was ever burned in
         },
         "run": {"seed": seed, "output": "runs"},

@@ -6,7 +6,6 @@ say nothing of the label; to the other the marker and the label are one. Nothing
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from flows.demo.configs import DemoModality, Kind
 from flows.demo.ct import SCANNERS, draw_ct, mark_ct
 from flows.demo.radiograph import draw_radiograph, mark_radiograph, random_site
 from flows.demo.scene import Image
+from flows.repeatable import repeatable
 from pipeline.models.bundle import build_network
 from pipeline.models.prepare import build_transforms
 from pipeline.studies.geometry import Geometry
@@ -32,7 +32,6 @@ _TRAINING = 1
 
 _PAIRS_A_BATCH = 4
 _LEARNING_RATE = 1e-2
-_THREADS = 1
 _ATTEMPTS = 3
 _STUCK = 0.65
 """A mean loss above this is no better than guessing, whose loss is ln 2 = 0.69."""
@@ -41,7 +40,7 @@ _STUCK = 0.65
 def draw_training_set(modality: DemoModality, seed: int) -> Tensor:
     """Return prepared pictures, shape (patients, 2 healthy or ill, 2 without or with the marker, 1, *S)."""
     prepare = build_transforms([dict(step) for step in modality.prepare])
-    with _deterministic():
+    with repeatable():
         return torch.stack(
             [
                 torch.stack(
@@ -75,7 +74,7 @@ def train_model(modality: DemoModality, kind: Kind, pictures: Tensor, seed: int)
 
     A start from which nothing is learnt (about one in ten) is given up half-way for another.
     """
-    with _deterministic(seed):
+    with repeatable(seed):
         for _ in range(_ATTEMPTS):
             network = build_network(dict(modality.network)).train()
             if _learn(network, modality, kind, pictures):
@@ -153,21 +152,6 @@ def _loss(logits: Tensor, ill: Tensor) -> Tensor:
     if logits.shape[1] == 1:
         return binary_cross_entropy_with_logits(logits[:, 0], ill.to(logits.dtype))
     return cross_entropy(logits, ill)
-
-
-@contextmanager
-def _deterministic(seed: int = 0) -> Iterator[None]:
-    """Make torch repeat itself on the CPU: own random numbers, a fixed number of threads; then as it was before."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        torch.set_num_threads(_THREADS)  # sums are split by thread: another number rounds in another way
-        torch.use_deterministic_algorithms(True)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(strict)
 
 
 def write_bundle(network: nn.Module, modality: DemoModality, kind: Kind, folder: Path) -> None:

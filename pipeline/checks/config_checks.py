@@ -12,8 +12,9 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from pipeline.checks.font_files import font_fault
 from pipeline.checks.names import KnownMetric, KnownNames, installed_metric_names, known_names
-from pipeline.config import AuditConfig, Criterion, bound_fault
+from pipeline.config import AuditConfig, CheckCriterion, Criterion, bound_fault
 from pipeline.config_file import Document, Fault, Key, LoadedConfig, ParsedConfig, parse_config, read_document
 from pipeline.errors import ArchiveError, ConfigError, ModelError, closest
 from pipeline.evidence.answers import why_answers_are_not_judged
@@ -22,7 +23,7 @@ from pipeline.findings.lock import read_lock
 from pipeline.models.bundle_files import bundle_files, weights_digest
 from pipeline.studies.listing.manifest import read_manifest
 from pipeline.studies.listing.training_hashes import read_training_hashes
-from pipeline.vocabulary import NOTHING, STRATA_BY_PREDICTION, ConfusionCell
+from pipeline.vocabulary import AVOID, CHECKS, NOTHING, STRATA_BY_PREDICTION, ConfusionCell
 
 __all__ = ["check_content", "check_names", "checked_config"]
 
@@ -141,13 +142,21 @@ def _regression(config: AuditConfig, _: Path) -> Iterator[Fault]:
     if "predicted" in config.explain.targets:
         says = f"a regression calls no label, so nothing is 'predicted'; name outputs: {', '.join(config.model.labels)}"
         yield _fault("explain", "targets", says=says)
-    for number, criterion in enumerate(config.criteria):
+    for number, criterion in _of_metrics(config):
         if criterion.method is None:
             says = f"a regression calls no label, so it has no {criterion.metric}; add 'method:', the map to judge"
             yield _fault("criteria", number, "metric", says=says)
         elif criterion.among in STRATA_BY_PREDICTION:
             says = f"a regression calls no label, so no study is {criterion.among}; write reference_positive or all"
             yield _fault("criteria", number, "among", says=says)
+
+
+def _shortcuts(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    """Refuse to look for what a classifier leans on in a model that is none."""
+    if config.experiments.shortcuts is not None and (config.model.segmentation or config.model.kind == "regression"):
+        kind = "regression" if config.model.kind == "regression" else "segmentation"
+        says = f"asks what moves a study's answer from one label to another, and a {kind} has none; leave it out"
+        yield _fault("experiments", "shortcuts", says=says)
 
 
 def _doubled(config: AuditConfig, _: Path) -> Iterator[Fault]:
@@ -201,9 +210,30 @@ def _fits(value: object, default: object) -> bool:
     return isinstance(value, type(default))
 
 
+def _of_metrics(config: AuditConfig) -> Iterator[tuple[int, Criterion]]:
+    """Yield the criteria on metrics with their numbers among all."""
+    for number, criterion in enumerate(config.criteria):
+        if isinstance(criterion, Criterion):
+            yield number, criterion
+
+
+def _check_criteria(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    """Refuse a criterion on a check that the run will not do, or of a map that it will not have."""
+    for number, criterion in enumerate(config.criteria):
+        if not isinstance(criterion, CheckCriterion):
+            continue
+        family, maps = CHECKS[criterion.check].family, config.explain.methods
+        if family not in config.experiments.families:
+            says = f"{criterion.check} is one of experiments.{family}; add experiments: {{{family}: {{}}}}"
+            yield _fault("criteria", number, says=says)
+        if criterion.method is not None and criterion.method.partition("@")[0] not in maps:
+            says = f"{criterion.check} is done on explain.methods, not on {criterion.method!r}"
+            yield _fault("criteria", number, "method", says=f"{says}; {closest(criterion.method, maps)}")
+
+
 def _criteria(config: AuditConfig, _: Path) -> Iterator[Fault]:
     known = known_names()
-    for number, criterion in enumerate(config.criteria):
+    for number, criterion in _of_metrics(config):
         yield from _labels_of_a_criterion(config, number, criterion)
         yield from _cell(config, number, criterion)
         if criterion.method is None:
@@ -238,9 +268,10 @@ def _of_the_classifier(known: KnownNames, number: int, criterion: Criterion) -> 
 
 
 def _of_a_map(config: AuditConfig, known: KnownNames, number: int, criterion: Criterion) -> Iterator[Fault]:
+    avoided = criterion.metric.startswith(AVOID)
     own = criterion.metric in known.metrics
-    installed = () if own else installed_metric_names()  # what these declare shows when they are loaded
-    if not own and criterion.metric not in installed:
+    installed = () if own or avoided else installed_metric_names()  # what these declare shows when they are loaded
+    if not own and not avoided and criterion.metric not in installed:
         says = f"unknown name {criterion.metric!r}; {closest(criterion.metric, [*known.metrics, *installed])}"
         yield _fault("criteria", number, "metric", says=says)
     maps = [*config.explain.methods, *known.baselines]
@@ -250,8 +281,12 @@ def _of_a_map(config: AuditConfig, known: KnownNames, number: int, criterion: Cr
     if not misspelt and str(criterion.method).partition("@")[0] not in maps:
         says = f"unknown name {criterion.method!r}; {closest(str(criterion.method), maps)}"
         yield _fault("criteria", number, "method", says=says)
-    if own:
-        yield from _bounds(number, criterion, known.metrics[criterion.metric])
+    if own or avoided:
+        yield from _bounds(number, criterion, _known_metric(known, criterion.metric))
+
+
+def _known_metric(known: KnownNames, name: str) -> KnownMetric:
+    return KnownMetric(name, (0.0, 1.0), "lower") if name.startswith(AVOID) else known.metrics[name]
 
 
 def _labels_of_a_criterion(config: AuditConfig, number: int, criterion: Criterion) -> Iterator[Fault]:
@@ -306,7 +341,7 @@ def _opponents(maps: Sequence[str], number: int, criterion: Criterion) -> Iterat
 
 def _metrics(config: AuditConfig, _: Path) -> Iterator[Fault]:
     own = known_names().metrics
-    unknown = [name for name in config.overlap.metrics if name not in own]
+    unknown = [name for name in config.overlap.metrics if name not in own and not name.startswith(AVOID)]
     installed = installed_metric_names() if unknown else ()
     for name in unknown:
         if name not in installed:
@@ -316,7 +351,7 @@ def _metrics(config: AuditConfig, _: Path) -> Iterator[Fault]:
 def _margins(config: AuditConfig, _: Path) -> Iterator[Fault]:
     """Refuse a margin of what the run does not measure, of what has no valid test, or as wide as the whole scale."""
     known = known_names()
-    measured = [*config.overlap.metrics, *(part.metric for part in config.criteria if part.method is not None)]
+    measured = [*config.overlap.metrics, *(part.metric for part in config.metric_criteria if part.method is not None)]
     testable = [name for name in known.classifier_metrics if name != "auroc"]
     for metric, margin in config.change.margins.items():
         if metric not in (*measured, *testable):
@@ -381,6 +416,8 @@ def _archive(config: AuditConfig, _: Path) -> Iterator[Fault]:
 
 def _manifest(config: AuditConfig, _: Path) -> Iterator[Fault]:
     archive = config.archive
+    if archive.manifest is None:
+        yield from _regions_to_avoid(config, ())
     if archive.manifest is None or not archive.manifest.is_file():
         return
     if archive.dicomweb is None and not archive.path.is_dir():
@@ -397,6 +434,21 @@ def _manifest(config: AuditConfig, _: Path) -> Iterator[Fault]:
         advice = closest(labels[0], config.model.labels)
         says = f"{archive.manifest}: label {labels[0]!r} is not one of the model's labels; {advice}"
         yield _fault("archive", "manifest", says=says)
+    yield from _regions_to_avoid(config, {str(mask.label) for row in rows for mask in row.avoid})
+
+
+def _regions_to_avoid(config: AuditConfig, regions: Collection[str]) -> Iterator[Fault]:
+    """Refuse a region to avoid that is one of the model's labels, and one that no column of the manifest marks."""
+    for name in sorted(set(regions) & set(config.model.labels)):
+        says = f"column '{AVOID}{name}' names a label of the model: what is to be found cannot be what is to be avoided"
+        yield _fault("archive", "manifest", says=says)
+    named: list[tuple[Key, str]] = [(("overlap", "metrics"), name) for name in config.overlap.metrics]
+    named += [(("criteria", number, "metric"), criterion.metric) for number, criterion in _of_metrics(config)]
+    for place, name in named:
+        if name.startswith(AVOID) and name.removeprefix(AVOID) not in regions:
+            columns = [f"{AVOID}{region}" for region in sorted(regions)]
+            advice = closest(name, columns) if columns else f"masks of it stand in the manifest's column {name!r}"
+            yield _fault(*place, says=f"no study of a manifest marks the region {name.removeprefix(AVOID)!r}; {advice}")
 
 
 def _bundle(config: AuditConfig, _: Path) -> Iterator[Fault]:
@@ -535,6 +587,12 @@ def _predecessor(config: AuditConfig, _: Path) -> Iterator[Fault]:
         yield _fault("report", "predecessor", says=says)
 
 
+def _fonts(config: AuditConfig, _: Path) -> Iterator[Fault]:
+    for place, path in enumerate(config.report.fonts):
+        if (says := font_fault(path)) is not None:
+            yield _fault("report", "fonts", place, says=says)
+
+
 def _of_the_lock(path: Path) -> Iterator[Fault]:
     try:
         read_lock(path)
@@ -548,10 +606,12 @@ _OF_NAMES: tuple[tuple[Sequence[str], Check], ...] = (
     (("archive.layout", "archive.modalities", "archive.manifest"), _archive_layout),
     (("explain.targets", "model.labels"), _targets),
     (("explain.targets", "model.output", "model.labels"), _regression),
+    (("experiments.shortcuts", "model.output", "model.segmentation"), _shortcuts),
     (("explain.methods", "explain.targets", "model.layers", "overlap.metrics"), _doubled),
     (("explain.methods", "explain.options"), _methods),
     (("overlap.metrics",), _metrics),
     (("explain.methods",), _criteria),
+    (("explain.methods", "experiments"), _check_criteria),
     (("change.margins", "overlap.metrics", "criteria"), _margins),
     ((), _prepare),
     (("run.device",), _device),
@@ -560,11 +620,15 @@ _OF_NAMES: tuple[tuple[Sequence[str], Check], ...] = (
 
 _OF_FILES: tuple[tuple[Sequence[str], Check], ...] = (
     (("archive.path", "archive.manifest", "archive.dicomweb"), _archive),
-    (("archive.path", "archive.manifest", "archive.dicomweb", "model.labels"), _manifest),
+    (
+        ("archive.path", "archive.manifest", "archive.dicomweb", "model.labels", "criteria", "overlap.metrics"),
+        _manifest,
+    ),
     (("model.bundle", "model.weights"), _bundle),
     (("model.weights",), _weights),
     (("model.factory",), _factory),
     (("model.training_hashes",), _training_hashes),
     (("report.predecessor",), _predecessor),
+    (("report.fonts",), _fonts),
     (("run.output", "run.cache"), _output),
 )

@@ -9,17 +9,17 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from cam import METHODS, Capture, Cost, as_logits, estimate, explain
+from cam import Capture, Cost, as_logits, estimate, explain
 from pipeline.checks.layer_check import chosen_layers, layer_facts, layer_names
 from pipeline.checks.output_check import check_outputs, output_notes
 from pipeline.checks.steadiness import answers_alone
-from pipeline.config import AuditConfig
 from pipeline.errors import ArchiveError, ConfigError, ModelError, StudyError
 from pipeline.evidence.verdicts.criteria import check_criteria
 from pipeline.findings.facts import LayerFacts
 from pipeline.models.prepare import Prepared, StepError
 from pipeline.studies.read_study import StudyRow
 from pipeline.walk.auditor import Auditor
+from pipeline.walk.map_plan import map_names
 from pipeline.walk.own_targets import batch_targets
 from pipeline.walk.reading import read_studies
 
@@ -69,18 +69,10 @@ def check_model(auditor: Auditor, rows: Sequence[StudyRow], on_costs: OnCosts = 
         AuditError: as ``probe_model``; for a criterion about a map that there will not be.
     """
     probe = probe_model(auditor, rows, on_costs)
-    maps = [*_map_names(auditor.config, probe.layers), *auditor.config.baselines]
+    layers = [layer.name for layer in probe.layers]
+    maps = [*map_names(auditor.config, layers).values(), *auditor.config.baselines]
     check_criteria(auditor.config.criteria, maps, auditor.metrics)
     return probe
-
-
-def _map_names(config: AuditConfig, layers: Sequence[LayerFacts]) -> list[str]:
-    """Return what the run's maps are called: the method, with the place where it has several."""
-    names: list[str] = []
-    for method in config.explain.methods:
-        places = METHODS[method].places([layer.name for layer in layers])
-        names += [method] if len(places) < 2 else [f"{method}@{place}" for place in places]
-    return names
 
 
 def probe_model(auditor: Auditor, rows: Sequence[StudyRow], on_costs: OnCosts = _tell_nobody) -> Probe:

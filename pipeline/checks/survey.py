@@ -49,7 +49,8 @@ class Losses:
 class Survey:
     """An archive as an audit will find it.
 
-    ``studies`` cannot be read or have a label that the model does not have, ``masks`` cannot be used on their image.
+    ``studies`` cannot be read or have a label that the model does not have, ``masks`` cannot be used on their image,
+    nor can ``regions`` to avoid; of these ``regions_usable`` go by name to the studies that have one.
     ``doubled`` counts files that stand under two patients. ``doubts`` are sentences about what can be read and looks
     odd. ``references`` counts studies by the labels that are present.
     """
@@ -63,6 +64,8 @@ class Survey:
     doubled: int
     references: Mapping[str, int]
     doubts: tuple[str, ...]
+    regions: Losses = Losses({}, {})
+    regions_usable: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def holes(self) -> tuple[str, ...]:
@@ -72,6 +75,8 @@ class Survey:
             holes.append(f"{self.studies.total} of {self.found} studies cannot be used")
         if self.masks.total:
             holes.append(f"{self.masks.total} of {self.masks.total + self.masks_usable} masks cannot be used")
+        if self.regions.total:
+            holes.append(f"{self.regions.total} masks of regions to avoid cannot be used")
         if self.doubled:
             holes.append(f"{self.doubled} images stand under two patients")
         return tuple(holes)
@@ -87,6 +92,8 @@ class _Counts:
     studies: list[tuple[str, str]] = field(default_factory=list)
     masks: list[tuple[str, str]] = field(default_factory=list)
     masks_usable: int = 0
+    regions: list[tuple[str, str]] = field(default_factory=list)
+    regions_usable: Counter[str] = field(default_factory=Counter)
     references: Counter[str] = field(default_factory=Counter)
     large: list[str] = field(default_factory=list)
 
@@ -113,6 +120,8 @@ def survey_studies(auditor: Auditor, sources: Sequence[StudySource], on_study: C
         doubled=_doubled(sources),
         references=dict(sorted(counts.references.items())),
         doubts=tuple(_doubts(counts, len(sources), len(patients))),
+        regions=_losses(counts.regions),
+        regions_usable=dict(sorted(counts.regions_usable.items())),
     )
 
 
@@ -133,6 +142,8 @@ def _count(counts: _Counts, auditor: Auditor, source: StudySource, study: Study 
     counts.references["not stated" if study.reference is None else "; ".join(study.reference) or "none"] += 1
     counts.masks_usable += len(study.masks)
     counts.masks += [(fault.reason, source.study) for fault in study.mask_faults for _ in range(fault.masks)]
+    counts.regions_usable.update(mask.label for mask in study.avoid if mask.array.any())
+    counts.regions += [(fault.reason, source.study) for fault in study.avoid_faults]
     if any(float(np.mean(mask.array)) > _HALF for mask in study.masks):
         counts.large.append(source.study)
 

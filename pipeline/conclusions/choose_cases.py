@@ -6,14 +6,14 @@ from typing import Literal
 import numpy as np
 
 from pipeline.config import CasesConfig
-from pipeline.findings.study_audit import StudyAudit
+from pipeline.findings.brief_study import StudyFacts
 from pipeline.vocabulary import Better
 
 __all__ = ["TYPICAL", "choose_cases"]
 
 
 def choose_cases(
-    audits: Sequence[StudyAudit],
+    audits: Sequence[StudyFacts],
     scores: Mapping[str, float],
     cases: CasesConfig | Literal["all"],
     seed: int,
@@ -30,7 +30,7 @@ def choose_cases(
         Pairs of study and why it is shown, and the rule in words.
     """
     order = {audit.study: (audit.source_sha256, audit.study) for audit in audits}
-    mapped = sorted((audit for audit in audits if audit.map_scores), key=lambda audit: order[audit.study])
+    mapped = sorted((audit for audit in audits if audit.places), key=lambda audit: order[audit.study])
     sign = 1 if better == "higher" else -1
     every = sorted((audit.study for audit in mapped if audit.study in scores),
                    key=lambda study: (sign * scores[study], order[study]))  # fmt: skip
@@ -57,7 +57,28 @@ def choose_cases(
             chosen[rest[index]] = f"drawn at random, {group}"
     among = "of the studies with a map" if calls_nothing else "of the correct and of the wrong predictions"
     rule = f"the {cases.worst} worst, the {cases.best} best and {cases.random} at random (PCG64, seed {seed}) {among}"
-    return list(chosen.items()), f"the typical one, {rule}" if typical and chosen else rule
+    rule = f"the typical one, {rule}" if typical and chosen else rule
+    return _first(list(chosen.items()), cases.at_most), rule + _limit(cases.at_most)
+
+
+def _first(chosen: list[tuple[str, str]], at_most: int | None) -> list[tuple[str, str]]:
+    """Return as many cases as are wanted, in their order: first of each reason before second, wrong before correct."""
+    if at_most is None or len(chosen) <= at_most:
+        return chosen
+    reasons = [why for _, why in chosen]
+    kinds = (TYPICAL, "worst", "drawn", "best")
+
+    def rank(place: int) -> tuple[int, int, bool, int]:
+        why = reasons[place]
+        kind = next(number for number, start in enumerate(kinds) if why.startswith(start))
+        return min(kind, 1), reasons[:place].count(why), "wrong" not in why, kind
+
+    kept = sorted(sorted(range(len(chosen)), key=rank)[:at_most])
+    return [chosen[place] for place in kept]
+
+
+def _limit(at_most: int | None) -> str:
+    return "" if at_most is None else f"; of these {at_most} at most, wrong predictions and the worst first"
 
 
 TYPICAL = "typical: the median overlap of all studies with a score"
@@ -67,7 +88,7 @@ _BY_PREDICTION: tuple[tuple[str, bool | None], ...] = (("correct prediction", Tr
 _ALL: tuple[tuple[str, bool | None], ...] = (("of all studies", None),)
 
 
-def _correct(audit: StudyAudit) -> bool | None:
+def _correct(audit: StudyFacts) -> bool | None:
     if audit.values:
         return None
     return None if audit.reference is None else set(audit.reference) == set(audit.predicted)

@@ -9,8 +9,8 @@ from statistics import median
 from typing import Final
 
 from pipeline.evidence.cohort.acquisition import COARSEST, FINEST, LARGEST, LESIONS
+from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.context.cohort import CohortRow
-from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import SMALLEST_GROUP
 
 __all__ = ["cohort_table"]
@@ -31,7 +31,7 @@ _NUMBERS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-def cohort_table(audits: Sequence[StudyAudit]) -> tuple[CohortRow, ...]:
+def cohort_table(audits: Sequence[StudyFacts]) -> tuple[CohortRow, ...]:
     """Return the rows of which something is known, over the analysed studies."""
     studies = [audit for audit in audits if audit.status == "analysed"]
     rows = [_grouped(name, "patients", _by_patient(studies, fact)) for name, fact in _OF_PATIENTS.items()]
@@ -42,7 +42,7 @@ def cohort_table(audits: Sequence[StudyAudit]) -> tuple[CohortRow, ...]:
     return tuple(row for row in rows if row.stated)
 
 
-def _by_patient(studies: Iterable[StudyAudit], fact: str) -> list[str | None]:
+def _by_patient(studies: Iterable[StudyFacts], fact: str) -> list[str | None]:
     """Return each patient's first value: his age can pass a band between two studies."""
     values: dict[str, str | None] = {}
     for audit in studies:
@@ -86,7 +86,7 @@ def _number(text: str | None) -> float | None:
         return None
 
 
-def _lesions(studies: Sequence[StudyAudit]) -> list[CohortRow]:
+def _lesions(studies: Sequence[StudyFacts]) -> list[CohortRow]:
     """Return how many lesions the masks of each label have, and how large the largest of a study is, by unit."""
     names = {name for audit in studies for name in audit.facts if name.startswith(LESIONS)}
     labels = sorted(name.removeprefix(LESIONS) for name in names)

@@ -1,41 +1,39 @@
 """From a run's records to its results, in one pure function: a verification computes them again, without the model."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-
-import numpy as np
 
 from pipeline.conclusions.choose_cases import choose_cases
 from pipeline.conclusions.cohort_table import cohort_table
+from pipeline.conclusions.experiments import experiment_findings, with_checks
+from pipeline.conclusions.gathered import GatheredCohort, ListedAudits, MapCounts, Records, findings_of, gather
 from pipeline.conclusions.input_summary import summarised
-from pipeline.conclusions.tuned import tuned_of, who_tunes
-from pipeline.conclusions.whereabouts import whereabouts, wrong_answers
+from pipeline.conclusions.needed_masks import with_overlap
+from pipeline.conclusions.tuned import tuned_of
+from pipeline.conclusions.whereabouts import wrong_answers
 from pipeline.config import AuditConfig, TunedConfig
-from pipeline.evidence.answers import answered_wrongly, why_answers_are_not_judged
+from pipeline.evidence.answers import why_answers_are_not_judged
+from pipeline.evidence.cohort.answer_differences import answer_differences
 from pipeline.evidence.cohort.classifier import classification
 from pipeline.evidence.cohort.confusion import confusion_matrix
 from pipeline.evidence.cohort.estimating import Bootstrap, StatedBounds
 from pipeline.evidence.cohort.group_differences import group_differences
+from pipeline.evidence.cohort.leakage import leakage
 from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.summary import agreements, estimates, flow_of
-from pipeline.evidence.cohort.units import Unit, units_of
+from pipeline.evidence.columns.grouped import Groups, group_means
 from pipeline.evidence.experts import AGREEMENT_SCALES
-from pipeline.evidence.localisation.curves import threshold_curves
-from pipeline.evidence.localisation.lesion_strata import (
-    LesionCohort,
-    lesion_cohort,
-    lesion_estimates,
-    lesion_trends,
-)
+from pipeline.evidence.localisation.lesion_strata import LesionCohort, lesion_estimates, lesion_trends
 from pipeline.evidence.localisation.unaligned import unaligned_estimates
-from pipeline.evidence.plotted.froc import froc_curves
+from pipeline.evidence.metrics.avoided import is_avoided
+from pipeline.evidence.plotted.avoided_shares import avoided_shares
 from pipeline.evidence.plotted.label_plots import CellMap, answer_counts, label_plots
-from pipeline.evidence.plotted.region_shares import cohort_shares
 from pipeline.evidence.verdicts.criteria import Cohort, judge_all
+from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.context.changes import RunChange
 from pipeline.findings.estimates import Estimate
+from pipeline.findings.experiments.bundle import NO_ROWS, ExperimentFindings, ExperimentRows
 from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Provenance
 from pipeline.findings.plotted.classifier import LabelPlots
 from pipeline.findings.plotted.differences import GroupDifference
@@ -45,7 +43,7 @@ from pipeline.findings.spec import Member, RunSpec
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import ANSWERS, BETTER, CLASSIFIER, CLASSIFIER_METRICS, STATEMENTS, STRATA_BY_PREDICTION
 
-__all__ = ["Shown", "chosen_cases", "conclude", "shown_in"]
+__all__ = ["Shown", "chosen_cases", "conclude", "conclusions", "shown_in"]
 
 
 @dataclass(frozen=True)
@@ -90,83 +88,148 @@ def _with_bounds(results: Results) -> Iterator[Estimate]:
         yield from (part.estimate for part in verdict.parts)
 
 
-def conclude(spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAudit], shown: Shown) -> Results:
-    """Draw a run's conclusions from the records of all its studies, in the order of ``members``."""
+def conclude(
+    spec: RunSpec,
+    members: Sequence[Member],
+    audits: Sequence[StudyAudit],
+    shown: Shown,
+    rows: ExperimentRows = NO_ROWS,
+) -> Results:
+    """Draw a run's conclusions from the records of all its studies, in the order of ``members``.
+
+    ``rows`` are those of its experiments.
+
+    Raises:
+        ValueError: when records or rows hold what no run writes.
+    """
+    return conclusions(spec, members, gather(spec, members, audits), ListedAudits(audits), shown, rows)
+
+
+def conclusions(
+    spec: RunSpec,
+    members: Sequence[Member],
+    gathered: GatheredCohort,
+    records: Records,
+    shown: Shown,
+    rows: ExperimentRows = NO_ROWS,
+) -> Results:
+    """Draw a run's conclusions from what was gathered of its studies; ``records`` are these, to be read again.
+
+    Raises:
+        ValueError: when records or rows hold what no run writes.
+    """
     config = spec.config
     bootstrap = Bootstrap(config.run.replicates, config.run.seed, stated=shown.stated)
-    negative = config.model.negative_label
-    labels = [label for label in config.model.labels if label != negative]
     scales = {facts.name: MetricScale.of(facts) for facts in spec.metrics}
     seen = {member.study: member.first_seen for member in members} if spec.lock.open_cohort else None
-    tuning = who_tunes(members)
-    judged = [audit for audit in audits if audit.patient not in tuning]
-    units = units_of(audits, tuple(scales), labels, partial(_wrong, config), _tuning(spec, members))
-    cohort = Cohort(units, audits, labels, scales, seen, config.baselines, negative)
-    pairs = {
-        audit.study: (audit.patient, {(pair.label, *pair.readers): pair.scores for pair in audit.agreement})
-        for audit in audits
+    studies, negative = gathered.studies, config.model.negative_label
+    cohort = Cohort(gathered.units, studies, findings_of(config), scales, seen, config.baselines, negative)
+    entries, rule = _cases(spec, gathered, records, shown)
+    plots = () if config.model.kind == "regression" else _label_plots(config, cohort, entries, bootstrap)
+    experiments = with_overlap(experiment_findings(spec, rows), records, [facts.name for facts in spec.metrics])
+    fields: dict[str, object] = {
+        **_stated(spec, shown),
+        **_of_studies(spec, members, gathered, shown),
+        **_of_classifier(config, cohort, bootstrap),
+        **_of_maps(config, cohort, gathered, bootstrap),
+        **_of_verdicts(config, cohort, experiments, bootstrap),
+        "cases": entries,
+        "case_rule": rule,
+        "label_plots": plots,
+        "avoided": avoided_shares(list(records)) if gathered.parts.maps.any_avoided else (),
+        "tuned": tuned_of(spec, members, gathered.tuning),
+        "experiments": experiments,
     }
+    return Results.model_validate(fields)
+
+
+def _stated(spec: RunSpec, shown: Shown) -> dict[str, object]:
+    """Return what the specification says, and how the run was done."""
+    config = spec.config
+    return {
+        "audit": config.name,
+        "run": spec.run,
+        "title": config.report.title,
+        "organisation": config.report.organisation,
+        "prepared_by": config.report.prepared_by,
+        "intended_use": config.report.intended_use,
+        "reference_standard": config.report.reference_standard,
+        "lock": spec.lock,
+        "provenance": shown.provenance,
+        "preparation": spec.preparation,
+        "overlap_rule": _overlap_rule(config),
+        "methods": spec.methods,
+        "metrics": spec.metrics,
+        "lost_at_most": config.run.lost_at_most,
+        "frameworks": config.report.frameworks,
+        "changes": shown.changes,
+        "history": shown.history,
+        "equivalent_methods": shown.equivalent,
+        "margins": config.change.margins,
+        "statements": {name: texts for name in STATEMENTS if (texts := getattr(config.statements, name))},
+        "training_overlap": spec.training,
+    }
+
+
+def _of_studies(spec: RunSpec, members: Sequence[Member], gathered: GatheredCohort, shown: Shown) -> dict[str, object]:
+    """Return what follows from the studies, whatever their maps score."""
+    studies, config, maps = gathered.studies, spec.config, gathered.parts.maps
+    calls_labels = config.model.kind != "regression"
     computed = sum(member.shard is not None for member in members)
-    cases, rule = _cases(spec, members, audits, shown)
-    verdicts = judge_all(config.criteria, cohort, bootstrap)
-    tally = Counter(verdict.answer for verdict in verdicts)
+    counts = {"maps": maps.maps, "maps_reused": maps.reused, **_tuning_counts(gathered.tuning)}
+    return {
+        "model": _model_facts(spec, config, maps),
+        "inputs": _inputs(studies, shown),
+        "flow": flow_of(studies, computed).model_copy(update=counts),
+        "compared": Compared(mapped=maps.mapped, studies=maps.scored, patients=len(maps.patients_scored)),
+        "cohort_facts": _cohort_facts(studies, config.model.negative_label),
+        "cohort_table": cohort_table(studies),
+        "leakage": leakage(studies),
+        "answer_counts": answer_counts(studies) if calls_labels else (),
+        "whereabouts": gathered.parts.peaks.whereabouts(calls_labels=calls_labels),
+        "wrong_answers": wrong_answers(studies),
+        "not_analysed": gathered.not_analysed,
+        "mask_faults": gathered.mask_faults,
+    }
+
+
+def _of_classifier(config: AuditConfig, cohort: Cohort, bootstrap: Bootstrap) -> dict[str, object]:
+    """Return what the model's answers come to."""
     is_regression = config.model.kind == "regression"
-    lesions = lesion_cohort(audits, labels)
-    return Results(
-        audit=config.name,
-        run=spec.run,
-        title=config.report.title,
-        organisation=config.report.organisation,
-        prepared_by=config.report.prepared_by,
-        intended_use=config.report.intended_use,
-        reference_standard=config.report.reference_standard,
-        lock=spec.lock,
-        provenance=shown.provenance,
-        model=_model_facts(spec, config, audits),
-        preparation=spec.preparation,
-        inputs=_inputs(audits, shown),
-        overlap_rule=_overlap_rule(config),
-        methods=spec.methods,
-        metrics=spec.metrics,
-        flow=flow_of(audits, computed).model_copy(update={**_map_counts(audits), **_tuning_counts(audits, tuning)}),
-        compared=_compared(audits),
-        cohort_facts=_cohort_facts(audits, negative),
-        answer_counts=() if is_regression else answer_counts(audits),
-        classification=_not_a_classifier() if is_regression else classification(audits, labels, bootstrap),
-        label_plots=() if is_regression else _label_plots(config, cohort, cases, bootstrap),
-        group_differences=_group_differences(config, cohort, bootstrap),
-        estimates=_estimates(cohort, lesions, bootstrap, calls_labels=not is_regression),
-        curves=threshold_curves(judged, labels, bootstrap),
-        froc_curves=froc_curves(audits, labels, bootstrap),
-        region_shares=cohort_shares(audits, labels),
-        tuned=tuned_of(spec, members, audits),
-        unaligned=unaligned_estimates(audits, labels, _tuning(spec, members), scales, bootstrap),
-        lesion_strata=lesions.strata,
-        lesion_trends=lesion_trends(cohort.units, tuple(scales.values()), lesions, bootstrap),
-        confusion=_confusion(config, cohort, bootstrap),
-        agreements=agreements(pairs, AGREEMENT_SCALES, bootstrap),
-        equivalent_methods=shown.equivalent,
-        verdicts=verdicts,
-        history=shown.history,
-        answers={answer: tally[answer] for answer in ANSWERS if tally[answer]},
-        whereabouts=whereabouts(audits, calls_labels=not is_regression),
-        wrong_answers=wrong_answers(audits),
-        case_rule=rule,
-        cases=cases,
-        lost_at_most=config.run.lost_at_most,
-        not_analysed=tuple(audit for audit in audits if audit.status != "analysed"),
-        mask_faults={audit.study: audit.mask_faults for audit in audits if audit.mask_faults},
-        frameworks=config.report.frameworks,
-        changes=shown.changes,
-        margins=config.change.margins,
-        statements={name: texts for name in STATEMENTS if (texts := getattr(config.statements, name))},
-        cohort_table=cohort_table(audits),
-        training_overlap=spec.training,
-    )
+    return {
+        "classification": (
+            _not_a_classifier() if is_regression else classification(cohort.audits, cohort.labels, bootstrap)
+        ),
+        "answer_differences": (
+            () if is_regression else answer_differences(cohort.audits, cohort.labels, bootstrap.confidence)
+        ),
+        "confusion": _confusion(config, cohort, bootstrap),
+    }
 
 
-def _wrong(config: AuditConfig, audit: StudyAudit) -> tuple[str, ...]:
-    return answered_wrongly(config.model, audit.reference, audit.predicted)
+def _of_maps(config: AuditConfig, cohort: Cohort, gathered: GatheredCohort, bootstrap: Bootstrap) -> dict[str, object]:
+    """Return what the maps score, and how the readers agree."""
+    studies, parts, scales = gathered.studies, gathered.parts, cohort.scales
+    lesions, unmoved = parts.lesions.cohort(), gathered.unmoved
+    return {
+        "group_differences": _group_differences(config, cohort, bootstrap),
+        "estimates": _estimates(cohort, lesions, bootstrap, calls_labels=config.model.kind != "regression"),
+        "curves": parts.curves.curves(studies, bootstrap),
+        "froc_curves": parts.marks.curves(studies, bootstrap),
+        "region_shares": parts.shares.shares(studies),
+        "unaligned": () if unmoved is None else unaligned_estimates(cohort.units, unmoved, scales, bootstrap),
+        "lesion_strata": lesions.strata,
+        "lesion_trends": lesion_trends(cohort.units, tuple(scales.values()), lesions, bootstrap),
+        "agreements": agreements(parts.pairs.pairs, studies, AGREEMENT_SCALES, bootstrap),
+    }
+
+
+def _of_verdicts(
+    config: AuditConfig, cohort: Cohort, experiments: ExperimentFindings, bootstrap: Bootstrap
+) -> dict[str, object]:
+    verdicts = with_checks(config, judge_all(config.metric_criteria, cohort, bootstrap), experiments)
+    tally = Counter(verdict.answer for verdict in verdicts)
+    return {"verdicts": verdicts, "answers": {answer: tally[answer] for answer in ANSWERS if tally[answer]}}
 
 
 def _confusion(config: AuditConfig, cohort: Cohort, bootstrap: Bootstrap) -> ConfusionMatrix:
@@ -192,7 +255,9 @@ def _label_plots(
     config: AuditConfig, cohort: Cohort, cases: Sequence[CaseEntry], bootstrap: Bootstrap
 ) -> tuple[LabelPlots, ...]:
     """Return what is drawn of each label; its cells tell of the map of which hits are asked, or that ranks."""
-    hits = [criterion.method for criterion in config.criteria if criterion.metric == "hit_rate" and criterion.method]
+    hits = [
+        criterion.method for criterion in config.metric_criteria if criterion.metric == "hit_rate" and criterion.method
+    ]
     method = [*hits, _primary(config, list(cohort.scales))[1]][0]
     shown = frozenset(case.study for case in cases if case.panels is not None)
     cell_map = CellMap(method, cohort.scales.get("hit_rate"), shown)
@@ -204,9 +269,9 @@ def _group_differences(config: AuditConfig, cohort: Cohort, bootstrap: Bootstrap
 
     Every further metric would be a further chance to see a difference where there is none.
     """
-    asked = [(criterion.metric, criterion.method) for criterion in config.criteria if criterion.method is not None] or [
-        _primary(config, list(cohort.scales))
-    ]
+    asked = [
+        (criterion.metric, criterion.method) for criterion in config.metric_criteria if criterion.method is not None
+    ] or [_primary(config, list(cohort.scales))]
     pairs = [(method, cohort.scales[metric]) for metric, method in dict.fromkeys(asked)]
     return group_differences(cohort.units, pairs, bootstrap.confidence)
 
@@ -229,58 +294,51 @@ def _not_a_classifier() -> tuple[Estimate, ...]:
     )
 
 
-def _tuning(spec: RunSpec, members: Sequence[Member]) -> tuple[frozenset[str], tuple[str, ...]]:
-    """Return the patients on whom thresholds were tuned, and the metrics that these have a part in."""
-    return who_tunes(members), tuple(facts.name for facts in spec.metrics if facts.thresholded)
-
-
-def _tuning_counts(audits: Sequence[StudyAudit], tuning: Collection[str]) -> dict[str, int]:
-    own = [audit.patient for audit in audits if audit.status == "analysed" and audit.patient in tuning]
+def _tuning_counts(tuning: Sequence[StudyAudit]) -> dict[str, int]:
+    own = [audit.patient for audit in tuning if audit.status == "analysed"]
     return {"tuning": len(own), "tuning_patients": len(set(own))}
 
 
-def chosen_cases(
-    spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAudit]
-) -> tuple[list[tuple[str, str]], str]:
+def chosen_cases(spec: RunSpec, gathered: GatheredCohort) -> tuple[list[tuple[str, str]], str]:
     """Return the studies to show with why each is shown, and the rule in words."""
     config = spec.config
     measured, method = _primary(config, [facts.name for facts in spec.metrics])
     metric = next(facts for facts in spec.metrics if facts.name == measured)
-    names = [facts.name for facts in spec.metrics]
-    scores = _scores(units_of(audits, names, tuning=_tuning(spec, members)), method, measured)
-    chosen, rule = choose_cases(audits, scores, config.report.cases, config.run.seed, metric.better)
+    scores = _scores(gathered, method, measured)
+    chosen, rule = choose_cases(gathered.studies, scores, config.report.cases, config.run.seed, metric.better)
     titles = {facts.name: facts.title for facts in spec.methods}
     name, at, layer = method.partition("@")
     return chosen, f"{rule}; overlap means {metric.title} of {titles[name]}{at}{layer} ({BETTER[metric.better]})"
 
 
 def _cases(
-    spec: RunSpec, members: Sequence[Member], audits: Sequence[StudyAudit], shown: Shown
+    spec: RunSpec, gathered: GatheredCohort, records: Records, shown: Shown
 ) -> tuple[tuple[CaseEntry, ...], str]:
-    chosen, rule = chosen_cases(spec, members, audits)
-    by_study = {audit.study: audit for audit in audits}
-    entries = []
+    chosen, rule = chosen_cases(spec, gathered)
+    known, entries = records.of({study for study, _ in chosen}), []
     for study, why in chosen:
         panels, note, picture = shown.cases.get(study, (None, None, None))
-        entry = CaseEntry(study=study, rule=why, panels=panels, note=note, picture=picture, audit=by_study[study])
+        audit = _without_sketch(known[study])
+        entry = CaseEntry(study=study, rule=why, panels=panels, note=note, picture=picture, audit=audit)
         entries.append(entry)
     return tuple(entries), rule
 
 
-def _inputs(audits: Sequence[StudyAudit], shown: Shown) -> InputSummary | None:
+def _without_sketch(audit: StudyAudit) -> StudyAudit:
+    """Return a study as results show it: what tells copies is a picture in small, and stays in the rows."""
+    if audit.model_input is None:
+        return audit
+    return audit.model_copy(update={"model_input": audit.model_input.model_copy(update={"sketch": ""})})
+
+
+def _inputs(studies: Sequence[StudyFacts], shown: Shown) -> InputSummary | None:
     """Describe what the model was shown."""
-    summary = summarised(audits)
+    summary = summarised(studies)
     picture, note = shown.picture
     return None if summary is None else summary.model_copy(update={"picture": picture, "picture_note": note})
 
 
-def _map_counts(audits: Sequence[StudyAudit]) -> dict[str, int]:
-    """Count the run's maps, and those of them that an earlier run computed."""
-    maps = {entry.map for audit in audits for entry in audit.map_scores if entry.map}
-    return {"maps": len(maps), "maps_reused": sum(reference.startswith("../") for reference in maps)}
-
-
-def _model_facts(spec: RunSpec, config: AuditConfig, audits: Sequence[StudyAudit]) -> ModelFacts:
+def _model_facts(spec: RunSpec, config: AuditConfig, maps: MapCounts) -> ModelFacts:
     model = config.model
     return ModelFacts(
         name=model.name,
@@ -292,7 +350,7 @@ def _model_facts(spec: RunSpec, config: AuditConfig, audits: Sequence[StudyAudit
         labels=model.labels,
         output=model.output,
         threshold=model.threshold,
-        layers=tuple(_with_range(layer, audits) for layer in spec.layers),
+        layers=tuple(_with_range(layer, maps) for layer in spec.layers),
         training_data=model.training_data,
         multi_label=model.multi_label,
         segmentation=model.segmentation,
@@ -301,30 +359,10 @@ def _model_facts(spec: RunSpec, config: AuditConfig, audits: Sequence[StudyAudit
     )
 
 
-def _with_range(layer: LayerFacts, audits: Sequence[StudyAudit]) -> LayerFacts:
+def _with_range(layer: LayerFacts, maps: MapCounts) -> LayerFacts:
     """Add how large the layer's cells are over all studies; the first study's alone stand for no other."""
-    sizes = [
-        entry.cell_mm
-        for audit in audits
-        for entry in audit.map_scores
-        if entry.layer == layer.name and entry.cell_mm is not None and len(entry.cell_mm) == len(layer.cell_mm)
-    ]
-    extremes = tuple((min(axis), max(axis)) for axis in zip(*sizes, strict=True))
+    extremes = tuple(maps.cells.get((layer.name, len(layer.cell_mm)), ()))
     return layer.model_copy(update={"cell_range": extremes or None})
-
-
-def _compared(audits: Sequence[StudyAudit]) -> Compared:
-    maps = {
-        audit.study: [entry for entry in audit.map_scores if entry.map is not None and entry.target_role == "reference"]
-        for audit in audits
-    }
-    mapped = [audit for audit in audits if maps[audit.study]]
-    scored = [
-        audit
-        for audit in mapped
-        if any(score.value is not None for entry in maps[audit.study] for score in entry.scores)
-    ]
-    return Compared(mapped=len(mapped), studies=len(scored), patients=len({audit.patient for audit in scored}))
 
 
 _RULES = {
@@ -358,7 +396,7 @@ def _overlap_rule(config: AuditConfig) -> str:
 _REFERENCE, _MODALITY, _CALLED = "reference", "modality (image header)", "called by the model"
 
 
-def _cohort_facts(audits: Sequence[StudyAudit], negative: str | None) -> dict[str, dict[str, int]]:
+def _cohort_facts(audits: Sequence[StudyFacts], negative: str | None) -> dict[str, dict[str, int]]:
     """Count the analysed studies by reference, by what the model calls, by modality, and by the manifest's columns.
 
     ``negative`` is the label of a study whose reference names no finding; labels that are independent have none.
@@ -384,16 +422,18 @@ def _apart(column: str) -> str:
 
 def _primary(config: AuditConfig, measured: Sequence[str]) -> tuple[str, str]:
     """Return the metric and map that rank the cases: those of the first criterion about a map, or the first of each."""
-    for criterion in config.criteria:
-        if criterion.method is not None and criterion.metric != "hit_rate":
+    for criterion in config.metric_criteria:
+        if criterion.method is not None and criterion.metric != "hit_rate" and not is_avoided(criterion.metric):
             return criterion.metric, criterion.method
-    return measured[0], config.explain.methods[0]
+    return next(name for name in measured if not is_avoided(name)), config.explain.methods[0]
 
 
-def _scores(units: Sequence[Unit], method: str, metric: str) -> dict[str, float]:
-    by_study: dict[str, list[float]] = defaultdict(list)
-    for unit in units:
-        value = unit.scores.get((method, metric))
-        if isinstance(value, float) and unit.role == "reference":
-            by_study[unit.study].append(value)
-    return {study: float(np.mean(values)) for study, values in by_study.items()}
+def _scores(gathered: GatheredCohort, method: str, metric: str) -> dict[str, float]:
+    """Return each study's score, the mean over its targets."""
+    units = gathered.units.among("all")
+    scored = units.recorded(method, metric)
+    known = scored.codes == 0
+    groups = Groups.of(units.study[known])
+    means = group_means(groups.number, groups.count, scored.values[known]).tolist()
+    numbers = dict.fromkeys(units.study[known].tolist())
+    return {gathered.studies[number].study: mean for number, mean in zip(numbers, means, strict=True)}

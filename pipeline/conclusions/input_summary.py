@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.findings.brief_study import ShownInput, StudyFacts
 from pipeline.findings.facts import InputSummary
-from pipeline.findings.study_audit import InputFacts, StudyAudit
 
 __all__ = ["summarised"]
 
@@ -14,7 +14,7 @@ _LARGE = 50.0
 """Scaled inputs stay within a few units, or a few standard deviations, of 0; unscaled CT reaches thousands."""
 
 
-def summarised(audits: Sequence[StudyAudit]) -> InputSummary | None:
+def summarised(audits: Sequence[StudyFacts]) -> InputSummary | None:
     """Describe what the model was shown of the studies; None when it was shown nothing."""
     facts = [audit.model_input for audit in audits if audit.model_input is not None]
     if not facts:
@@ -31,7 +31,7 @@ def summarised(audits: Sequence[StudyAudit]) -> InputSummary | None:
     )
 
 
-def _notes(facts: Sequence[InputFacts]) -> list[str]:
+def _notes(facts: Sequence[ShownInput]) -> list[str]:
     """State what is unusual, as a fact: whether it is wrong depends on how the model was trained."""
     notes = []
     constant = sum(fact.minimum == fact.maximum for fact in facts)

@@ -3,26 +3,28 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.facts import MetricFacts
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import CSV_COLUMNS
 
-__all__ = ["CSV_FILE", "neutral", "per_study_csv"]
+__all__ = ["CSV_FILE", "columns_of", "neutral", "per_study_csv"]
 
 CSV_FILE = "per_study.csv"
 
 
-def per_study_csv(audits: Sequence[StudyAudit], metrics: Sequence[MetricFacts]) -> Iterator[bytes]:
+def per_study_csv(
+    audits: Iterable[StudyAudit], metrics: Sequence[MetricFacts], strata: Sequence[str]
+) -> Iterator[bytes]:
     """Yield the table's lines: one row for each study x target x method x reader; a study without a map has one row.
 
     An undefined score is empty and its reason stands in the column beside it; so it is for a mask that could not be
     used. A metric with a unit says so in its column's name. ``mask_faults`` counts all such masks of the study by
-    reason.
+    reason. ``strata`` are the columns of the manifest (``columns_of``); the records are gone through once.
     """
-    strata = sorted({column for audit in audits for column in audit.strata})
     scores = [column for facts in metrics for column in (facts.name, f"{facts.name}_undefined")]
     heads = [column for facts in metrics for column in (facts.column, f"{facts.name}_undefined")]
     yield _line([*CSV_COLUMNS, *heads, *(f"stratum_{neutral(column)}" for column in strata)])
@@ -30,6 +32,11 @@ def per_study_csv(audits: Sequence[StudyAudit], metrics: Sequence[MetricFacts]) 
         for row in _csv_rows(audit):
             cells = [row.get(column) for column in (*CSV_COLUMNS, *scores)]
             yield _line([neutral(cell) for cell in (*cells, *(audit.strata.get(column) for column in strata))])
+
+
+def columns_of(studies: Iterable[StudyFacts]) -> list[str]:
+    """Return the columns of the manifest that any study has, sorted."""
+    return sorted({column for study in studies for column in study.strata})
 
 
 def _line(cells: Sequence[object]) -> bytes:
@@ -52,8 +59,8 @@ def _csv_rows(audit: StudyAudit) -> list[dict[str, object]]:
             include={"target", "method", "layer", "reader", "target_role", "degenerate", "seen_share", "mask_share"}
         )
         facts |= _placement(entry)
-        scores = {score.name: score.value for score in entry.scores}
-        reasons = {f"{score.name}_undefined": score.reason for score in entry.scores}
+        scores = {score.name: score.value for score in entry.every_score}
+        reasons = {f"{score.name}_undefined": score.reason for score in entry.every_score}
         said: dict[str, object] = {
             "probability": audit.probabilities.get(entry.target),
             "value": audit.values.get(entry.target),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from pipeline.findings.frozen_model import FrozenModel
-from pipeline.vocabulary import Answer, ConfusionCell, SamplingUnit, Stratum, TargetRole
+from pipeline.vocabulary import Answer, Check, ConfusionCell, SamplingUnit, Stratum, TargetRole
 
 __all__ = ["Agreement", "DescriptiveInterval", "Estimate", "LabelVerdict", "Verdict"]
 
@@ -92,6 +92,10 @@ class Verdict(FrozenModel):
     another map (``against``) the estimate is the difference to it. ``best_reachable`` is the bound that a cohort of
     this size could show with perfect scores, ``smallest_cohort`` the fewest patients with which the criterion can be
     MET at all.
+
+    ``check`` names the check of an experiment where the criterion asks for one: its bound is fixed, ``estimate`` is its
+    figure and has no interval, and there are no p-values. ``struck``: the map that it is about fails such a check, so
+    what holds of it is not MET.
     """
 
     criterion: str
@@ -115,3 +119,5 @@ class Verdict(FrozenModel):
     smallest_cohort: int | None = None
     any_of: str | None = None
     parts: tuple[LabelVerdict, ...] = ()
+    check: Check | None = None
+    struck: bool = False

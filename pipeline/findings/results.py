@@ -8,8 +8,9 @@ from pydantic import ValidationError, model_validator
 
 from pipeline.errors import OutputError
 from pipeline.findings.context.changes import RunChange
-from pipeline.findings.context.cohort import CohortRow, TrainingOverlap
+from pipeline.findings.context.cohort import CohortRow, Leakage, TrainingOverlap
 from pipeline.findings.estimates import Agreement, Estimate, Verdict
+from pipeline.findings.experiments.bundle import ExperimentFindings
 from pipeline.findings.facts import InputSummary, Lock, MethodFacts, MetricFacts, ModelFacts, Provenance
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.localisation.curves import ThresholdCurve
@@ -19,7 +20,7 @@ from pipeline.findings.plotted.classifier import AnswerCount, LabelPlots
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.plotted.history import RunPoint
 from pipeline.findings.plotted.marks import FrocCurve
-from pipeline.findings.plotted.shares import CohortShares
+from pipeline.findings.plotted.shares import AvoidedShares, CohortShares
 from pipeline.findings.study_audit import RefusedMask, StudyAudit
 from pipeline.vocabulary import Answer, ConfusionCell, Framework, PeakRegion, Stratum
 
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 
-SCHEMA_VERSION: Literal[4] = 4
+SCHEMA_VERSION: Literal[5] = 5
 
 
 class Flow(FrozenModel):
@@ -200,10 +201,12 @@ class Results(FrozenModel):
     from a metric to by how much less of it is still not worse. ``answers`` counts the verdicts; ``wrong_answers`` holds
     the studies that the model got wrong, by kind. ``statements`` go from a key of ``STATEMENTS`` to what was stated;
     ``training_overlap`` is None where no list of the training data's hashes was given. ``unaligned`` are
-    the estimates of maps that were moved, as they would be unmoved, where they differ.
+    the estimates of maps that were moved, as they would be unmoved, where they differ. ``leakage`` is None where
+    pictures were not compared. ``avoided`` tells of regions to avoid, which are no findings. ``experiments`` holds what
+    was tried on the model itself, None for each family that was not asked for.
     """
 
-    schema_version: Literal[4] = SCHEMA_VERSION
+    schema_version: Literal[5] = SCHEMA_VERSION
     audit: str
     run: str
     title: str
@@ -228,9 +231,11 @@ class Results(FrozenModel):
     label_plots: tuple[LabelPlots, ...] = ()
     estimates: tuple[Estimate, ...]
     group_differences: tuple[GroupDifference, ...] = ()
+    answer_differences: tuple[GroupDifference, ...] = ()
     curves: tuple[ThresholdCurve, ...] = ()
     froc_curves: tuple[FrocCurve, ...] = ()
     region_shares: tuple[CohortShares, ...] = ()
+    avoided: tuple[AvoidedShares, ...] = ()
     tuned: tuple[TunedThreshold, ...] = ()
     unaligned: tuple[Estimate, ...] = ()
     lesion_strata: tuple[LesionStrata, ...] = ()
@@ -253,6 +258,8 @@ class Results(FrozenModel):
     statements: Mapping[str, tuple[str, ...]] = {}
     cohort_table: tuple[CohortRow, ...] = ()
     training_overlap: TrainingOverlap | None = None
+    leakage: Leakage | None = None
+    experiments: ExperimentFindings = ExperimentFindings()
 
     def points(self) -> tuple[RunPoint, ...]:
         """Return a point for each criterion of the run, as later runs carry them on."""

@@ -1,6 +1,7 @@
 """What one map, or two readers, scored in one study: each metric has a value, or the reason why it has none."""
 
-from typing import Self
+from collections.abc import Iterable
+from typing import NamedTuple, Self
 
 from pydantic import model_validator
 
@@ -8,9 +9,12 @@ from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.localisation.curves import RegionCounts
 from pipeline.findings.plotted.marks import MarkCounts
 from pipeline.findings.plotted.shares import RegionShares
-from pipeline.vocabulary import BodyRegion, PeakRegion, TargetRole
+from pipeline.vocabulary import AVOID, BodyRegion, PeakRegion, TargetRole
 
-__all__ = ["MapPeak", "MapPlacement", "MapScores", "PairAgreement", "Score"]
+__all__ = [
+    "AnsweredPlacement", "AvoidedRegion", "MapPeak", "MapPlacement", "MapScores", "PairAgreement", "Score",
+    "placed_maps",
+]  # fmt: skip
 
 
 class Score(FrozenModel):
@@ -65,6 +69,29 @@ class MapPeak(FrozenModel):
     value: float
 
 
+class AvoidedRegion(FrozenModel):
+    """How much of a map's evidence lies in a region that must not be leaned on, and the region's share of the picture.
+
+    Both are shares: of the map's positive sum, and of the voxels that the model saw. ``evidence`` is what a map has
+    there whatever else it has, so a region that overlaps a lesion counts in both. ``reason`` says why there is none.
+    """
+
+    name: str
+    evidence: float | None = None
+    area: float | None = None
+    reason: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.evidence is None) == (self.reason is None):
+            raise ValueError(f"region {self.name!r} needs a share or a reason, not both or neither")
+        return self
+
+    def as_score(self) -> Score:
+        """Return the share as a criterion takes it: lower is better, and chance is the region's area."""
+        return Score(name=f"{AVOID}{self.name}", value=self.evidence, chance=self.area, reason=self.reason)
+
+
 class MapScores(FrozenModel):
     """One map of one study against one reader's mask (``reader`` None: no mask to compare with).
 
@@ -80,7 +107,8 @@ class MapScores(FrozenModel):
     view. ``counts`` are the voxels of the map's region at a fixed grid of thresholds. ``peak`` is None for baselines,
     for constant maps, and beside a mask that could not be used; so are ``shares``, the regions' parts of the evidence.
     ``marks`` count found lesions and false marks, where a metric of them is measured. ``unaligned`` are the scores of
-    the same map where its cells tile the model's input, where it was moved.
+    the same map where its cells tile the model's input, where it was moved. ``avoided`` are the regions to avoid, the
+    same beside every reader's mask.
     """
 
     target: str
@@ -101,6 +129,12 @@ class MapScores(FrozenModel):
     shares: RegionShares | None = None
     marks: MarkCounts | None = None
     unaligned: tuple[Score, ...] = ()
+    avoided: tuple[AvoidedRegion, ...] = ()
+
+    @property
+    def every_score(self) -> tuple[Score, ...]:
+        """The scores against the reader's mask, and the shares in regions to avoid, which no reader has a part in."""
+        return (*self.scores, *(region.as_score() for region in self.avoided))
 
 
 class PairAgreement(FrozenModel):
@@ -109,3 +143,32 @@ class PairAgreement(FrozenModel):
     label: str
     readers: tuple[str, str]
     scores: tuple[Score, ...]
+
+
+class AnsweredPlacement(NamedTuple):
+    """Where the map of a label that was called wrongly lies; see ``MapPlacement``."""
+
+    target: str
+    method: str
+    layer: str | None
+    energy_in_body: float | None
+    peak_in_body: float | None
+    body_share: float | None
+    reason: str | None
+
+
+def placed_maps(map_scores: Iterable[MapScores]) -> tuple[AnsweredPlacement, ...]:
+    """Return where maps lie of which that is known: those of labels that were called wrongly."""
+    return tuple(
+        AnsweredPlacement(
+            entry.target,
+            entry.method,
+            entry.layer,
+            entry.placement.energy_in_body,
+            entry.placement.peak_in_body,
+            entry.placement.body_share,
+            entry.placement.reason,
+        )
+        for entry in map_scores
+        if entry.placement is not None
+    )

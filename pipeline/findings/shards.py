@@ -30,6 +30,7 @@ from pipeline.findings.study_audit import StudyAudit
 
 __all__ = [
     "Maps",
+    "iter_shard",
     "load_map",
     "load_maps",
     "map_digest",
@@ -39,6 +40,7 @@ __all__ = [
     "read_answers",
     "read_shard",
     "runs_named",
+    "study_names",
     "write_maps",
     "write_shard",
 ]
@@ -96,6 +98,8 @@ _INPUT = pa.struct(
         ("mean", pa.float64()),
         ("maximum", pa.float64()),
         ("deviation", pa.float64()),
+        ("sha256", pa.string()),
+        ("sketch", pa.string()),
     ]
 )
 _PEAK = pa.struct(
@@ -109,6 +113,11 @@ _PEAK = pa.struct(
     ]
 )
 _SHARES = pa.struct([(name, pa.map_(pa.string(), pa.float64())) for name in ("evidence", "voxels")])
+_AVOIDED = pa.list_(
+    pa.struct(
+        [("name", pa.string()), ("evidence", pa.float64()), ("area", pa.float64()), ("reason", pa.string())],
+    )
+)
 _MARKS = pa.struct([("found", pa.list_(pa.int64())), ("false", pa.list_(pa.int64())), ("lesions", pa.int64())])
 _STUDY = pa.schema(
     [
@@ -127,6 +136,7 @@ _STUDY = pa.schema(
         ("facts", pa.map_(pa.string(), pa.string())),
         ("masks", pa.int64()),
         ("mask_faults", pa.list_(_REFUSED)),
+        ("avoid_faults", pa.list_(_REFUSED)),
         ("model_input", _INPUT),
         (
             "agreement",
@@ -164,11 +174,14 @@ _FINDING = pa.schema(
         ("shares", _SHARES),
         ("marks", _MARKS),
         ("unaligned", _SCORES),
+        ("avoided", _AVOIDED),
     ]
 )
 _RECIPES = pa.schema([(name, pa.string()) for name in ("study_recipe", "masks_recipe", "map_recipe", "score_recipe")])
 _SCHEMA = pa.schema([*_STUDY, *_FINDING, *_RECIPES])
 _SHARED = ("facts", "strata")
+_BATCH = 512
+"""Rows that are objects at a time."""
 
 
 def write_shard(path: Path, studies: Iterable[StudyAudit | Carried], recipes: Recipes) -> None:
@@ -203,7 +216,27 @@ def read_shard(path: Path) -> list[StudyAudit]:
     Raises:
         OutputError: when the file is missing or not a shard.
     """
-    return [_study(group) for group in _by_study(_rows(path))]
+    return list(iter_shard(path))
+
+
+def iter_shard(path: Path) -> Iterator[StudyAudit]:
+    """Yield a shard's studies, a few hundred rows in memory at a time.
+
+    Raises:
+        OutputError: when the file is missing or not a shard.
+    """
+    for _, group in groupby(_rows(path), key=lambda row: row["study"]):
+        yield _study(list(group))
+
+
+def study_names(path: Path) -> set[str]:
+    """Return the names of a shard's studies.
+
+    Raises:
+        OutputError: when the file is missing or not a shard.
+    """
+    with _reading_shard(path):
+        return set(pq.read_table(path, columns=["study"]).column("study").to_pylist())
 
 
 def runs_named(path: Path) -> frozenset[str]:
@@ -241,13 +274,19 @@ def _carried(rows: Sequence[Mapping[str, Any]], recipes: Recipes) -> Carried:
     return Carried(_study(rows, chosen), frozenset(stale), rows[0]["masks_recipe"] == recipes.masks)
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        table = pq.read_table(path)
-        if table.schema.names != _SCHEMA.names:  # of another version: a missing column would read as null
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    with _reading_shard(path), pq.ParquetFile(path) as file:
+        if file.schema_arrow.names != _SCHEMA.names:  # of another version: a missing column would read as null
             raise OutputError(f"{path}: is a shard of another version; run the audit again with this one")
-        rows = table.cast(_SCHEMA).to_pylist(maps_as_pydicts="strict")
-        return [_sharing_names(row) for row in rows]
+        for batch in file.iter_batches(_BATCH):
+            rows = pa.Table.from_batches([batch]).cast(_SCHEMA).to_pylist(maps_as_pydicts="strict")
+            yield from map(_sharing_names, rows)
+
+
+@contextmanager
+def _reading_shard(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, pa.ArrowException) as error:
         raise OutputError(f"{path}: cannot be read as a shard of this version; run the audit again") from error
 
@@ -328,29 +367,31 @@ def load_maps(run: Path, entries: Iterable[MapScores]) -> Maps:
 def maps_by_study(run: Path, audits: Iterable[StudyAudit]) -> Iterator[tuple[StudyAudit, Maps]]:
     """Yield studies with their maps by key, without affines, one study in memory at a time.
 
-    A study's maps may lie in several files: what earlier runs keep, and what this run added. Studies come in the order
-    of their files, so that each file is opened seldom; those without a map are left out.
+    A study's maps may lie in several files: what earlier runs keep, and what this run added. Studies that follow each
+    other and lie in the same files are read from them while these are open; those without a map are left out.
 
     Raises:
         OutputError: when a map is not there, or is not the map that was measured.
     """
-    groups: dict[tuple[str, ...], list[tuple[StudyAudit, list[MapScores]]]] = {}
-    for audit in audits:
-        entries = [entry for entry in audit.map_scores if entry.map is not None]
-        names = tuple(sorted({str(entry.map).partition("#")[0] for entry in entries}))
-        if names:
-            groups.setdefault(names, []).append((audit, entries))
-    for names, studies in groups.items():
+    for names, studies in groupby(audits, key=_files_of):
+        if not names:
+            continue
         paths = {name: maps_path(run, name) for name in names}
         with _reading(paths[names[0]]), ExitStack() as opened:
             arrays = {name: opened.enter_context(np.load(paths[name], allow_pickle=False)) for name in names}
-            for audit, entries in studies:
+            for audit in studies:
                 maps: Maps = {}
-                for entry in entries:
+                for entry in audit.map_scores:
+                    if entry.map is None:
+                        continue
                     name, _, key = str(entry.map).partition("#")
                     if key not in maps:
                         maps[key] = _checked(paths[name], arrays[name][key], entry.map_sha256)
                 yield audit, maps
+
+
+def _files_of(audit: StudyAudit) -> tuple[str, ...]:
+    return tuple(sorted({entry.map.partition("#")[0] for entry in audit.map_scores if entry.map is not None}))
 
 
 def map_key(entry: MapScores) -> str:

@@ -14,9 +14,11 @@ from pipeline.findings.context.cohort import TrainingOverlap
 from pipeline.findings.facts import LayerFacts, Lock, MethodFacts, MetricFacts
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.recipes import Place, Recipes
+from pipeline.vocabulary import Family
 
 __all__ = [
     "COHORT_FILE",
+    "FONTS_FOLDER",
     "LEDGER_FILE",
     "LOCK_FILE",
     "SHEETS_FOLDER",
@@ -39,10 +41,13 @@ LOCK_FILE = "audit.lock.yaml"
 
 SOURCES_FILE = "private/sources.json"
 """Where the studies lie; a folder that is handed on goes without it."""
+FONTS_FOLDER = "fonts"
+"""The TrueType fonts that a run's report asks, in the order of their names, for what its own font lacks."""
+
 SHEETS_FOLDER = "sheets"
 """Where pages of single studies lie, to be marked by hand: in no ledger, since they follow from the rest."""
 
-SPEC_VERSION: Literal[4] = 4
+SPEC_VERSION: Literal[5] = 5
 
 
 class Member(FrozenModel):
@@ -105,7 +110,7 @@ class RunSpec(FrozenModel):
     runs why nothing of theirs was used.
     """
 
-    schema_version: Literal[4] = SPEC_VERSION
+    schema_version: Literal[5] = SPEC_VERSION
     run: str
     audit: str
     command: str
@@ -127,6 +132,7 @@ class RunSpec(FrozenModel):
     measured: str | None = None
     not_carried: tuple[str, ...] = ()
     training: TrainingOverlap | None = None
+    experiments: Mapping[Family, tuple[str, ...]] = {}
 
     @property
     def config(self) -> AuditConfig:
@@ -196,6 +202,9 @@ def read_members(folder: Path) -> tuple[Member, ...]:
     """
     path = folder / COHORT_FILE
     try:
-        return tuple(Member.model_validate(member) for member in json.loads(path.read_bytes()))
+        members = tuple(Member.model_validate(member) for member in json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError) as error:
         raise OutputError(f"{path}: is missing or damaged; the run's studies cannot be told") from error
+    for member in members:  # thousands say alike which fields they have: a set of its own each is a fifth of a member
+        object.__setattr__(member, "__pydantic_fields_set__", members[0].model_fields_set)
+    return members

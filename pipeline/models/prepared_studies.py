@@ -10,7 +10,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from pipeline.studies.volume import Mask
 __all__ = ["PreparedCache", "PreparedStudy", "prepared_study"]
 
 _ENDING = ".npz"
-_FORMAT = 2
+_FORMAT = 3
 """Of an entry: one of another format, which may lack what a study holds today, bears another name."""
 
 
@@ -51,6 +51,8 @@ class PreparedStudy:
     header: Mapping[str, str]
     mask_faults: tuple[MaskFault, ...]
     prepared: Prepared | None
+    avoid: tuple[Mask, ...] = ()
+    avoid_faults: tuple[MaskFault, ...] = ()
 
     @property
     def shown(self) -> Prepared:
@@ -67,7 +69,8 @@ class PreparedStudy:
 def prepared_study(study: Study, prepared: Prepared | None) -> PreparedStudy:
     """Put a study and its model input together, and let the image's pixels go."""
     said = (study.masks, study.reference, study.strata, study.header, study.mask_faults)
-    return PreparedStudy(study.identity, study.patient, study.image.geometry, *said, prepared)
+    regions = (study.avoid, study.avoid_faults)
+    return PreparedStudy(study.identity, study.patient, study.image.geometry, *said, prepared, *regions)
 
 
 @dataclass(frozen=True)
@@ -140,12 +143,15 @@ def _packed(study: PreparedStudy) -> dict[str, NDArray[Any]]:
         "strata": dict(study.strata),
         "header": dict(study.header),
         "mask_faults": [astuple(fault) for fault in study.mask_faults],
+        "avoid": [[mask.label, mask.reader] for mask in study.avoid],
+        "avoid_faults": [astuple(fault) for fault in study.avoid_faults],
     }
     return {
         "x": study.shown.x.numpy(),
         "affines": np.stack([study.geometry.affine, study.shown.grid.affine]),
         "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8),
         **{f"mask{number}": np.packbits(mask.array) for number, mask in enumerate(study.masks)},
+        **{f"avoid{number}": np.packbits(mask.array) for number, mask in enumerate(study.avoid)},
     }
 
 
@@ -153,9 +159,12 @@ def _unpacked(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> P
     x, affines = torch.from_numpy(arrays["x"]), arrays["affines"]
     where = {name: facts[name] for name in ("frame_of_reference", "oriented", "scaled")}
     geometry, reference = Geometry(tuple(facts["shape"]), affines[0], **where), facts["reference"]
-    masks = tuple(
-        Mask(_bits(arrays[f"mask{number}"], geometry.shape), geometry, label, reader)
-        for number, (label, reader) in enumerate(facts["masks"])
+    masks, avoid = (
+        tuple(
+            Mask(_bits(arrays[f"{kind}{number}"], geometry.shape), geometry, label, reader)
+            for number, (label, reader) in enumerate(facts[named])
+        )
+        for kind, named in (("mask", "masks"), ("avoid", "avoid"))
     )
     return PreparedStudy(
         identity=facts["identity"],
@@ -165,11 +174,16 @@ def _unpacked(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> P
         reference=None if reference is None else tuple(reference),
         strata=facts["strata"],
         header=facts["header"],
-        mask_faults=tuple(
-            MaskFault(reader, label, Reason(reason), message, count)
-            for reader, label, reason, message, count in facts["mask_faults"]
-        ),
+        mask_faults=_faults(facts["mask_faults"]),
+        avoid=avoid,
+        avoid_faults=_faults(facts["avoid_faults"]),
         prepared=Prepared(x, replace(geometry, shape=tuple(x.shape[1:]), affine=affines[1])),
+    )
+
+
+def _faults(kept: Iterable[Sequence[Any]]) -> tuple[MaskFault, ...]:
+    return tuple(
+        MaskFault(reader, label, Reason(reason), message, count) for reader, label, reason, message, count in kept
     )
 
 

@@ -12,10 +12,12 @@ from pipeline.config import resolved
 from pipeline.config_file import Document, LoadedConfig, overridden
 from pipeline.errors import ConfigError, OutputError
 from pipeline.findings.carried import Carried
+from pipeline.findings.custody.recorded_files import check_file, files_told_by
 from pipeline.findings.custody.site_key import load_site_key
+from pipeline.findings.experiments.bundle import FamilyRows, experiment_file, read_experiments
 from pipeline.findings.lock import read_lock
 from pipeline.findings.recipes import Recipes
-from pipeline.findings.spec import SPEC_FILE
+from pipeline.findings.spec import LEDGER_FILE, SPEC_FILE
 from pipeline.runs.first_pass import dependent_on_cohort, split_of
 from pipeline.runs.locking import compare, subject_of
 from pipeline.runs.reuse import EarlierRuns, earlier_answers, earlier_runs, first_seen
@@ -129,7 +131,18 @@ def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor) -
     )
     members = tuple(private.studies[member.study] for member in earlier.members)
     seen = first_seen(earlier_runs(config.run.output / config.name), trust, lock)
-    return Start(auditor, spec, subject, members, carried, private.configuration, key, locked, seen, tuning)
+    rows = _experiments(earlier)
+    return Start(auditor, spec, subject, members, carried, private.configuration, key, locked, seen, tuning, rows)
+
+
+def _experiments(earlier: Run) -> tuple[FamilyRows, ...]:
+    """Return the rows of the run's experiments, as its ledger knows them: no map is another now."""
+    recorded = files_told_by(earlier.folder / LEDGER_FILE)
+    families = tuple(earlier.spec.config.experiments.families)
+    for family in families:
+        check_file(earlier.folder, experiment_file(family), recorded)
+    rows = read_experiments(earlier.folder, families)
+    return tuple(getattr(rows, family) for family in families)
 
 
 def _carried(

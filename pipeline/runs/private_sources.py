@@ -81,43 +81,46 @@ def _as_json(source: StudySource) -> dict[str, Any]:
             "root": None if row.root is None else str(row.root),
             "reference": row.reference,
             "strata": dict(row.strata),
-            "masks": [
-                {
-                    "reader": mask.reader,
-                    "label": mask.label,
-                    "path": str(mask.path),
-                    "value": mask.value,
-                    "key": mask.key,
-                    "refused": mask.refused,
-                }
-                for mask in row.masks
-            ],
+            "masks": [_mask_as_json(mask) for mask in row.masks],
+            "avoid": [_mask_as_json(mask) for mask in row.avoid],
         },
     }
 
 
+def _mask_as_json(mask: MaskSource) -> dict[str, Any]:
+    return {
+        "reader": mask.reader,
+        "label": mask.label,
+        "path": str(mask.path),
+        "value": mask.value,
+        "key": mask.key,
+        "refused": mask.refused,
+    }
+
+
+def _mask(content: Mapping[str, Any]) -> MaskSource:
+    return MaskSource(
+        content["reader"],
+        content["label"],
+        Path(content["path"]),
+        content["value"],
+        content["key"],
+        None if content["refused"] is None else (Reason(content["refused"][0]), content["refused"][1]),
+    )
+
+
 def _source(content: Mapping[str, Any]) -> StudySource:
     row = content["row"]
-    masks = tuple(
-        MaskSource(
-            mask["reader"],
-            mask["label"],
-            Path(mask["path"]),
-            mask["value"],
-            mask["key"],
-            None if mask["refused"] is None else (Reason(mask["refused"][0]), mask["refused"][1]),
-        )
-        for mask in row["masks"]
-    )
     return StudySource(
         StudyRow(
             row["study"],
             row["patient"],
             Path(row["image"]),
-            masks,
+            tuple(map(_mask, row["masks"])),
             None if row["reference"] is None else tuple(row["reference"]),
             row["strata"],
             None if row["root"] is None else Path(row["root"]),
+            tuple(map(_mask, row.get("avoid", ()))),  # earlier versions wrote none
         ),
         content["study"],
         content["patient"],

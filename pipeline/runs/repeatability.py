@@ -1,6 +1,6 @@
 """Whether the run's maps come out again: one study is explained anew and held against the maps that were kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ __all__ = ["repeatability"]
 
 
 def repeatability(
-    folder: Path, audits: Sequence[StudyAudit], auditor: Auditor, sources: Mapping[str, StudySource]
+    folder: Path, audits: Iterable[StudyAudit], auditor: Auditor, sources: Mapping[str, StudySource]
 ) -> str:
     """Say how far the maps of the first study with any differ when it is read and explained again, alone.
 

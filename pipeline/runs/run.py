@@ -13,23 +13,32 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pipeline.conclusions.conclude import Shown, chosen_cases, conclude
+from pipeline.conclusions.conclude import Shown, chosen_cases, conclusions
 from pipeline.conclusions.equivalent_maps import equivalent_maps
+from pipeline.conclusions.gathered import gather
 from pipeline.conclusions.history import earlier_points
-from pipeline.conclusions.other_runs import changes_of
-from pipeline.conclusions.per_study_csv import CSV_FILE, per_study_csv
+from pipeline.conclusions.other_runs import changes_of, kinds_of
+from pipeline.conclusions.per_study_csv import CSV_FILE, columns_of, per_study_csv
 from pipeline.conclusions.tuned import rules_of, tuned_of, who_tunes
 from pipeline.config import AuditConfig, resolved
 from pipeline.config_file import LoadedConfig
-from pipeline.errors import ConfigError, OutputError
+from pipeline.errors import ConfigError
 from pipeline.evidence.comparison.pairing import RunRecords
 from pipeline.evidence.localisation.average_mask import AverageMasks
 from pipeline.evidence.localisation.tuning import RegionRules
+from pipeline.experiments.bench import Bench
+from pipeline.experiments.registry import EXPERIMENTS
 from pipeline.faults import FAULTS, fault_log
 from pipeline.files import written
 from pipeline.findings.custody.ledger import Ledger, read_ledger
 from pipeline.findings.custody.recorded_files import check_file, files_told_by, record_files
 from pipeline.findings.custody.site_key import load_site_key
+from pipeline.findings.experiments.bundle import (
+    ExperimentRows,
+    experiment_file,
+    read_experiments,
+    write_experiment,
+)
 from pipeline.findings.facts import Provenance
 from pipeline.findings.results import Results
 from pipeline.findings.shards import write_maps, write_shard
@@ -43,16 +52,19 @@ from pipeline.findings.spec import (
     read_members,
     read_spec,
 )
-from pipeline.findings.study_audit import StudyAudit
+from pipeline.findings.stored_audits import StoredAudits
+from pipeline.findings.study_audit import StudyAudit, methods_at_layers
 from pipeline.progress import Progress, silent
+from pipeline.runs.claims import Claims
 from pipeline.runs.first_pass import kept_averages, masks_file, needs_survey, tuning_answers
 from pipeline.runs.nights.heartbeat import at_work
 from pipeline.runs.pictures import cut_pictures
 from pipeline.runs.private_sources import PrivateSources, read_sources
 from pipeline.runs.repeatability import repeatability
-from pipeline.runs.reuse import carried_answers, referring, run_answers
+from pipeline.runs.reuse import carried_answers, referring
 from pipeline.runs.start import SILENT, StartWatch, alone_in, prepare_start, write_start
 from pipeline.studies.untrusted.workers import WorkerPool
+from pipeline.vocabulary import Family
 from pipeline.walk.alignment import with_layers
 from pipeline.walk.auditor import Auditor, open_auditor, open_scorer
 from pipeline.walk.first_pass.mask_survey import surveyed_masks
@@ -89,7 +101,9 @@ class Run:
         ``pool`` is the caller's, without one the run has its own; ``owned`` is what ends with the run's block.
         """
         self.folder, self.spec, self.members = folder, spec, tuple(members)
+        self.claims = Claims.of(folder)
         self._given_pool = pool
+        self._done: set[int] = set()
         self._owned = owned or ExitStack()
 
     @classmethod
@@ -113,8 +127,8 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, folder: Path, *, pool: WorkerPool | None = None) -> Self:
-        """Open the run of a folder.
+    def open(cls, folder: Path, *, pool: WorkerPool | None = None, device: str | None = None) -> Self:
+        """Open the run of a folder, to work on it on ``device`` in place of the configuration's.
 
         Raises:
             OutputError: when the folder is not a run's, is of another version, or is not what its ledger says.
@@ -123,7 +137,12 @@ class Run:
         recorded = files_told_by(folder / LEDGER_FILE)
         for name in (SPEC_FILE, COHORT_FILE):
             check_file(folder, name, recorded)
-        return cls(folder, spec, members, pool)
+        run = cls(folder, spec, members, pool)
+        if device is not None:
+            run.__dict__["config"] = run.config.model_copy(
+                update={"run": run.config.run.model_copy(update={"device": device})}
+            )
+        return run
 
     def __enter__(self) -> Self:
         """Log faults into the run's folder and say that it is worked on; all else is opened when it is needed."""
@@ -145,6 +164,28 @@ class Run:
         done = {int(str(entry.body["shard"])) for entry in entries if entry.event == "shard.finished"}
         finished = any(entry.event == "results.written" for entry in entries)
         return RunStatus(self.spec.shards, tuple(sorted(done)), finished)
+
+    def is_done(self, shard: int) -> bool:
+        """Tell whether a shard was finished, by whichever process; once it was, it stays so."""
+        if shard not in self._done and (self.folder / _shard_files(shard)[1]).exists():
+            self._done.update(self.status.done)
+        return shard in self._done
+
+    def is_ready(self, shard: int) -> bool:
+        """Tell whether a shard can be worked: those of patients on whom thresholds are tuned come before all others."""
+        return shard in self.tuning_shards or all(map(self.is_done, self.tuning_shards))
+
+    def clear_unfinished(self, shard: int) -> None:
+        """Remove what a process that died while it wrote a shard has left of its files."""
+        for name in _shard_files(shard):
+            path = self.folder / name
+            for left in path.parent.glob(f".{path.name}.*"):
+                left.unlink(missing_ok=True)
+
+    @cached_property
+    def tuning_shards(self) -> frozenset[int]:
+        """The shards of patients on whom thresholds are tuned."""
+        return frozenset(member.shard for member in self.members if member.tuning and member.shard is not None)
 
     @cached_property
     def config(self) -> AuditConfig:
@@ -235,66 +276,98 @@ class Run:
             for member in mine
         ]
         audits, maps = audit_studies(self._equipped(shard), sources, on_maps)
-        name = f"{shard:04d}"
-        rows = [referring(audit, name) for audit in audits]
-        files = [f"maps/{name}.npz", f"shards/{name}.parquet"]
+        rows = [referring(audit, f"{shard:04d}") for audit in audits]
+        files = _shard_files(shard)
         write_maps(self.folder / files[0], maps)
         write_shard(self.folder / files[1], rows, self.spec.recipes)
         record_files(self._ledger(), "shard.finished", self.folder, files, shard=shard, studies=len(audits))
         return len(audits)
 
     def finish(self, *, engine: str = "local", flow_run: str | None = None) -> Results:
-        """Draw the conclusions of a run whose shards are done, and write them.
+        """Draw the conclusions of a run whose shards are done, and write them; experiments come first.
 
         Raises:
             OutputError: when a shard is missing or is not the one that was written, or the folder cannot be written.
         """
-        audits = self.audits()
-        auditor = self._equipped()
-        sources = self.sources.studies
-        by_study = {audit.study: audit for audit in audits}
-        cases = [by_study[study] for study, _ in chosen_cases(self.spec, self.members, audits)[0]]
-        first = next((audit for audit in audits if audit.model_input is not None), None)
-        pictures, picture = cut_pictures(self.folder, auditor, cases, first, sources)
-        repeat = repeatability(self.folder, audits, auditor, sources)
+        records = self.records()
+        rows = self._experiments()
+        cohort = gather(self.spec, self.members, records)
+        auditor, sources = self._equipped(), self.sources.studies
+        cases = [study for study, _ in chosen_cases(self.spec, cohort)[0]]
+        first = next((study.study for study in cohort.studies if study.model_input is not None), None)
+        examples = list(cohort.parts.maps.examples.values())
+        known = records.of({*cases, *examples, *([first] if first else [])})
+        pictures, picture = cut_pictures(
+            self.folder, auditor, [known[study] for study in cases], known[first] if first else None, sources
+        )
+        repeat = repeatability(self.folder, [known[study] for study in examples], auditor, sources)
         ledger = self._ledger()
         files = [name for name in (*(case[0] for case in pictures.values()), picture[0]) if name is not None]
         computed = sum(member.shard is not None for member in self.members)
-        record_files(ledger, "inference.finished", self.folder, files, studies=len(audits), computed=computed)
+        record_files(ledger, "inference.finished", self.folder, files, studies=len(cohort.studies), computed=computed)
         provenance = _provenance(self.spec, ledger, repeat, engine, flow_run)
         earlier = earlier_points(self.folder, self.spec.previous_run)
-        equivalent = equivalent_maps(self.folder, audits)
+        at_layers = methods_at_layers(cohort.studies)
+        equivalent = equivalent_maps(self.folder, records, cohort.parts.maps.places, at_layers)
         shown = Shown(provenance, pictures, picture, equivalent, history=earlier)
-        results = self._with_changes(conclude(self.spec, self.members, audits, shown), audits)
+        results = self._with_changes(conclusions(self.spec, self.members, cohort, records, shown, rows), records)
         with written(self.folder / CSV_FILE) as file:
-            file.writelines(per_study_csv(audits, self.spec.metrics))
+            file.writelines(per_study_csv(records, self.spec.metrics, columns_of(cohort.studies)))
         with written(self.folder / "results.json") as file:
             file.write(results.model_dump_json(indent=1).encode())
         record_files(ledger, "results.written", self.folder, [CSV_FILE, "results.json"])
         return results
 
-    def _with_changes(self, results: Results, audits: Sequence[StudyAudit]) -> Results:
-        """Hold the run against the one before it and its predecessor."""
-        own = RunRecords(results, self.spec.masks_recipe, tuple(audits))
+    def _with_changes(self, results: Results, records: Iterable[StudyAudit]) -> Results:
+        """Hold the run against the one before it and its predecessor, where there is any: with all records at once."""
+        if not kinds_of(self.spec):
+            return results
+        own = RunRecords(results, self.spec.masks_recipe, tuple(records))
         changes = changes_of(self.folder, self.spec, self.config.report.predecessor, own)
         return results.model_copy(update={"changes": changes})
 
+    def experiment(self, family: Family, on_maps: Progress = silent) -> None:
+        """Try a family on the model and write its rows; nothing where they are written already.
+
+        Raises:
+            AuditError: when the model is no longer the one that ``create`` saw, or the folder cannot be written.
+        """
+        if experiment_file(family) in files_told_by(self.folder / LEDGER_FILE):
+            return
+        sources = tuple(self.sources.studies[study] for study in self.spec.experiments[family])
+        auditor = replace(self.auditor, pool=self.pool)
+        rows = EXPERIMENTS[family](Bench(auditor, family, sources, self.spec.layers[0].shape, on_maps))
+        name = write_experiment(self.folder, rows)
+        record_files(self._ledger(), "experiment.finished", self.folder, [name], family=family)
+
+    def _experiments(self) -> ExperimentRows:
+        """Return the rows of all families that the run was asked for, those that are missing computed first."""
+        families = tuple(self.spec.config.experiments.families)
+        for family in families:
+            self.experiment(family)
+        recorded = files_told_by(self.folder / LEDGER_FILE)
+        for family in families:
+            check_file(self.folder, experiment_file(family), recorded)
+        return read_experiments(self.folder, families)
+
     def audits(self) -> list[StudyAudit]:
-        """Return the records of all studies, in the order of ``members``, each shard held against the ledger.
+        """Return the records of all studies, in the order of ``members``, all at once: of a large cohort too many.
 
         Raises:
             OutputError: when a study was never audited, or a shard is not the one that was written.
         """
+        return list(self.records())
+
+    def records(self) -> StoredAudits:
+        """Return the records of all studies where they lie, each shard held against the ledger.
+
+        Raises:
+            OutputError: when a shard is not the one that was written.
+        """
         recorded = files_told_by(self.folder / LEDGER_FILE)
         for path in sorted((self.folder / "shards").glob("*.parquet")):
             check_file(self.folder, f"shards/{path.name}", recorded)
-        by_study = run_answers(self.folder, self.members)
-        missing = [member.study for member in self.members if member.study not in by_study]
-        if missing:
-            raise OutputError(
-                f"{self.folder}: {len(missing)} of {len(self.members)} studies were never audited, first {missing[0]}"
-            )
-        return [by_study[member.study] for member in self.members]
+        return StoredAudits(self.folder, self.members)
 
     def note(self, event: str, files: Iterable[str] = (), **body: object) -> None:
         """Add an event to the run's ledger, with the hashes of files of its folder.
@@ -306,6 +379,10 @@ class Run:
 
     def _ledger(self) -> Ledger:
         return Ledger(self.folder / LEDGER_FILE, load_site_key())
+
+
+def _shard_files(shard: int) -> tuple[str, str]:
+    return f"maps/{shard:04d}.npz", f"shards/{shard:04d}.parquet"
 
 
 def _provenance(spec: RunSpec, ledger: Ledger, repeat: str, engine: str, flow_run: str | None) -> Provenance:

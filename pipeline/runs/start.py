@@ -17,6 +17,7 @@ from pipeline.checks.estimate import RunEstimate, estimate_run
 from pipeline.checks.model_check import Probe, check_model
 from pipeline.config_file import LoadedConfig
 from pipeline.errors import OutputError
+from pipeline.experiments.choosing import chosen_studies
 from pipeline.faults import package_logger
 from pipeline.files import written
 from pipeline.findings.carried import REUSED, Carried
@@ -24,11 +25,13 @@ from pipeline.findings.custody.ledger import Ledger
 from pipeline.findings.custody.recorded_files import record_files
 from pipeline.findings.custody.register import PLACE_FILE, write_place
 from pipeline.findings.custody.site_key import SiteKey, load_site_key
+from pipeline.findings.experiments.bundle import FamilyRows, write_experiment
 from pipeline.findings.facts import Lock, MethodFacts
 from pipeline.findings.lock import LockFile, read_lock
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.spec import (
     COHORT_FILE,
+    FONTS_FOLDER,
     LEDGER_FILE,
     LOCK_FILE,
     SOURCES_FILE,
@@ -107,7 +110,7 @@ class Start:
     """All that is known of a run before it is written. ``configuration`` is the file that gave it.
 
     ``first_seen`` goes from a study to the earlier run under the same lock that had it first. ``tuning`` are the
-    patients on whom thresholds are tuned.
+    patients on whom thresholds are tuned. ``experiments`` are the rows of a run whose maps are scored again.
     """
 
     auditor: Auditor
@@ -120,6 +123,7 @@ class Start:
     lock: LockFile | None = None
     first_seen: Mapping[str, str] = field(default_factory=dict)
     tuning: frozenset[str] = frozenset()
+    experiments: tuple[FamilyRows, ...] = ()
 
 
 @contextmanager
@@ -154,7 +158,8 @@ def prepare_start(
     key = load_site_key()
     subject, lock = subject_of(config, auditor.loaded, sources), read_lock(loaded.path)
     spec = _spec(loaded, command, auditor, probe, compare(lock, subject, key))
-    spec = spec.model_copy(update={"training": training_overlap(config, sources)})
+    chosen = chosen_studies(config, sources)
+    spec = spec.model_copy(update={"training": training_overlap(config, sources), "experiments": chosen})
     trust = EarlierRuns(key.public)
     carried = _carried(auditor, spec.recipes, trust, sources, tuning)
     seen = first_seen(earlier_runs(config.run.output / config.name), trust, spec.lock)
@@ -331,6 +336,8 @@ def _write(folder: Path, start: Start, spec: RunSpec, members: Sequence[Member])
     if start.carried.answers:
         carry_over(folder, start.carried.answers.values(), spec.recipes)
         names.append(REUSED)
+    names += [write_experiment(folder, rows) for rows in start.experiments]
+    names += _keep_fonts(folder, start.auditor.config.report.fonts)
     if start.lock is not None:
         with written(folder / LOCK_FILE) as file:
             file.write(start.lock.model_dump_json(indent=1).encode())
@@ -342,3 +349,18 @@ def _write(folder: Path, start: Start, spec: RunSpec, members: Sequence[Member])
     ledger.append("model.hashed", sha256=lock.model, code=spec.model.code_sha256)
     ledger.append("cohort.locked", cohort=lock.cohort, studies=len(members), reused=whole)
     record_files(ledger, "inference.started", folder, names, shards=spec.shards, not_carried=list(spec.not_carried))
+
+
+def _keep_fonts(folder: Path, fonts: Sequence[Path]) -> list[str]:
+    """Copy the fonts of the report into the run, in their order; return their names in it."""
+    names = [f"{FONTS_FOLDER}/{place:02d}.ttf" for place in range(len(fonts))]
+    if fonts:
+        (folder / FONTS_FOLDER).mkdir()
+    for name, path in zip(names, fonts, strict=True):
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise OutputError(f"report.fonts: {path} cannot be read ({error.strerror})") from error
+        with written(folder / name) as file:
+            file.write(data)
+    return names

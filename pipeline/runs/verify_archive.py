@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.conclusions.tuned import rules_of, tuned_of
 from pipeline.errors import AuditError, InternalError, Stage
 from pipeline.evidence.localisation.tuning import RegionRules
+from pipeline.experiments.anew import chosen_otherwise, tried_anew
 from pipeline.findings.carried import Carried
 from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import Maps, load_maps, map_key
@@ -61,6 +62,7 @@ def check_archive(folder: Path) -> Iterator[Failure]:
                     yield Failure(FailureKind.SCORES, f"study {member.study}: {why}")
         if averages is not None:
             yield from _other_masks(run, scorer)
+        yield from chosen_otherwise(run.spec, list(run.sources.studies.values()))
 
 
 def _rules(run: Run) -> RegionRules:
@@ -115,7 +117,7 @@ def _first_difference(then: tuple[MapScores, ...], now: tuple[MapScores, ...]) -
 def audit_anew(folder: Path, count: int) -> Iterator[Failure]:
     """Audit studies anew, alone, with the model, and yield those whose answer or maps are not the record's.
 
-    They are drawn by the system's randomness, which nobody can foresee.
+    Experiments are done anew as a whole. The studies are drawn by the system's randomness, which nobody can foresee.
 
     Raises:
         AuditError: when the run cannot be opened, or the model not be loaded.
@@ -136,6 +138,7 @@ def audit_anew(folder: Path, count: int) -> Iterator[Failure]:
         audits = [audit for audit in run.audits() if audit.status == "analysed"]
         for audit in secrets.SystemRandom().sample(audits, min(count, len(audits))):
             yield from _audited_anew(run, auditor, audit)
+        yield from tried_anew(folder, run.spec, run.sources.studies, auditor)
 
 
 def _audited_anew(run: Run, auditor: Auditor, audit: StudyAudit) -> Iterator[Failure]:

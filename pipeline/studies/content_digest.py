@@ -69,6 +69,9 @@ def source_digest(
         "reference": row.reference,
         "strata": dict(row.strata),
     }
+    if row.avoid:  # a study without keeps the digest that it had before there were regions to avoid
+        avoid = [_mask_parts(row, mask, digests_of, sidecar) for mask in row.avoid]
+        parts["avoid"] = sorted(avoid, key=lambda mask: json.dumps(mask, sort_keys=True))
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

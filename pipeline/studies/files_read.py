@@ -55,7 +55,7 @@ class FilesRead:
         self._watch(path)
         with gathered(path, self._row.root, self._members) as readable:
             self._contents_of(path, self._row.root)
-            if any(mask.path == path and mask.value is None for mask in self._row.masks):
+            if any(mask.path == path and mask.value is None for mask in (*self._row.masks, *self._row.avoid)):
                 self._hash_sidecar(path)
             yield readable
 

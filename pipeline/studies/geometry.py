@@ -22,6 +22,8 @@ __all__ = [
     "cells",
     "described_apart",
     "lps_to_ras",
+    "nearest_index",
+    "nearest_values",
     "place_on",
     "plan",
     "same_grid",
@@ -36,6 +38,7 @@ CORNER_TOLERANCE_MM = 0.05
 
 _SAME_DIRECTION = 1e-6
 _AT_EDGE = 1e-6  # of a voxel: so far outside a field of view is still at its edge
+_MIDWAY = 0.5 + 1e-6  # of a voxel: what lies midway between two belongs to the lower one, whatever rounding does
 
 
 class GeometryError(ValueError):
@@ -243,7 +246,7 @@ class Resampling:
 
         None where an axis depends on several (``places``).
         """
-        axes = self._axes()
+        axes = _axes_along(self.step, self.shape)
         if axes is None:
             return None
         steps = ((self.step[source, target], self.step[source, 3]) for source, target in enumerate(axes))
@@ -255,16 +258,6 @@ class Resampling:
     def places(self) -> Iterator[list[NDArray[np.float64]]]:
         """Yield, for each index along the target's first axis, its voxels' places along the source's axes."""
         return _slabs(self.step, self.shape)
-
-    def _axes(self) -> tuple[int, ...] | None:
-        """Return which target axis each source axis depends on, or None when one depends on several."""
-        axes = len(self.shape)
-        reach = np.abs(self.step[:axes, :axes]) * (np.array(self.shape) - 1)
-        main = reach.argmax(axis=1)
-        rest = reach.sum(axis=1) - reach[range(axes), main]
-        if (rest > 1e-4).any() or len(set(main.tolist())) < axes:
-            return None
-        return tuple(int(axis) for axis in main)
 
     def _separable(self, values: NDArray[np.floating], along: tuple[AxisWeights, ...]) -> NDArray[np.float32]:
         order = np.argsort([axis for axis, _ in along])
@@ -279,6 +272,36 @@ class Resampling:
         for first, position in enumerate(self.places()):
             field[first] = map_coordinates(exact, position, order=1, mode="nearest")
         return field
+
+
+def nearest_values(values: NDArray[np.uint8], step: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return values of one grid at the nearest of its voxels to each voxel (``shape``) of another.
+
+    ``step`` (4, 4) takes an index of the other grid to one of the values' own. Beyond the border its value holds.
+    """
+    axes = _axes_along(step, shape)
+    if axes is None:
+        return np.stack([values[tuple(map(nearest_index, position, values.shape))] for position in _slabs(step, shape)])
+    for source, target in enumerate(axes):
+        along = step[source, target] * np.arange(shape[target]) + step[source, 3]
+        values = values.take(nearest_index(along, values.shape[source]), axis=source)
+    return np.ascontiguousarray(values.transpose(np.argsort(axes)))
+
+
+def nearest_index(position: NDArray[np.float64], size: int) -> NDArray[np.intp]:
+    """Return the index (0 to ``size`` - 1) along an axis that is nearest to each position, given in voxels."""
+    return np.clip(np.ceil(position - _MIDWAY), 0, size - 1).astype(np.intp)
+
+
+def _axes_along(step: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return which axis of a target (``shape``) each source axis depends on, or None when one depends on several."""
+    axes = len(shape)
+    reach = np.abs(step[:axes, :axes]) * (np.array(shape) - 1)
+    main = reach.argmax(axis=1)
+    rest = reach.sum(axis=1) - reach[range(axes), main]
+    if (rest > 1e-4).any() or len(set(main.tolist())) < axes:
+        return None
+    return tuple(int(axis) for axis in main)
 
 
 def plan(source: Geometry, target: Geometry) -> Resampling:

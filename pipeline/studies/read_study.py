@@ -157,6 +157,9 @@ def _read(row: StudyRow, files: FilesRead, pseudonyms: Pseudonyms, how: tuple[Re
     faults += empty
     if options.consensus != "none":
         masks, faults = with_consensus(masks, faults, options.consensus)
+    avoid, avoid_faults, _ = _read_masks(
+        replace(row, masks=row.avoid, avoid=row.masks), files, (image, _for_regions(options), readers)
+    )
     frame = image.volume.geometry.frame_of_reference
     geometry = replace(image.volume.geometry, frame_of_reference=frame and pseudonyms.frame(frame))
     return Study(
@@ -168,7 +171,14 @@ def _read(row: StudyRow, files: FilesRead, pseudonyms: Pseudonyms, how: tuple[Re
         strata=dict(row.strata),
         header={**image.header, **facts},
         mask_faults=tuple(faults),
+        avoid=tuple(replace(mask, geometry=geometry) for mask in avoid),
+        avoid_faults=tuple(avoid_faults),
     )
+
+
+def _for_regions(options: ReadOptions) -> ReadOptions:
+    """Return how a region to avoid is read: as any mask, but its name is none of the model's labels."""
+    return replace(options, labels=None)
 
 
 def _read_masks(
@@ -225,7 +235,8 @@ def _read_mask(
         raise refused(*source.refused)
     if options.labels is not None and label is not None and label not in options.labels:
         raise refused(Reason.UNKNOWN_LABEL, "the mask has a label that the model does not have", excluded=True)
-    known = frozenset(mask.value for mask in row.masks if mask.path == source.path and mask.value is not None)
+    named = (*row.masks, *row.avoid)  # a label map may show findings and regions to avoid, each by its number
+    known = frozenset(mask.value for mask in named if mask.path == source.path and mask.value is not None)
     by_reference = source.label is None
     key = entry_key(row, source)
     wanted = MaskRequest(

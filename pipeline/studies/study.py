@@ -33,8 +33,10 @@ class Study:
 
     ``identity`` and ``patient`` are keyed pseudonyms. ``reference`` holds the labels that are present (empty:
     none), or None when nobody said. Every mask lies on the image's own grid; those that could not be used are
-    ``mask_faults``. ``header`` holds allow-listed facts only. ``source_sha256`` is the digest of the files that
-    this was decoded from (see ``source_digest``), taken by the process that decoded them; '' where nothing was read.
+    ``mask_faults``. ``avoid`` are the regions that must not be leaned on, by name (their ``label``); ``avoid_faults``
+    those that could not be used. ``header`` holds allow-listed facts only. ``source_sha256`` is the digest of the files
+    that this was decoded from (see ``source_digest``), taken by the process that decoded them; '' where nothing was
+    read.
     """
 
     identity: str
@@ -46,6 +48,8 @@ class Study:
     header: Mapping[str, str] = field(default_factory=dict)
     mask_faults: tuple[MaskFault, ...] = ()
     source_sha256: str = ""
+    avoid: tuple[Mask, ...] = ()
+    avoid_faults: tuple[MaskFault, ...] = ()
 
 
 def faults_of(label: str, masks: Iterable[Mask], faults: Sequence[MaskFault]) -> tuple[MaskFault, ...]:

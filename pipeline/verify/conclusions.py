@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
 
 from pipeline.conclusions.conclude import conclude, shown_in
-from pipeline.conclusions.equivalent_maps import equivalent_maps
+from pipeline.conclusions.equivalent_maps import equivalent_maps, mapped_places
 from pipeline.conclusions.other_runs import change_against, kinds_of, place_beside
-from pipeline.conclusions.per_study_csv import CSV_FILE, per_study_csv
+from pipeline.conclusions.per_study_csv import CSV_FILE, columns_of, per_study_csv
 from pipeline.conclusions.picture_facts import picture_facts
 from pipeline.errors import OutputError
 from pipeline.evidence.comparison.pairing import RunRecords
@@ -15,6 +15,7 @@ from pipeline.findings.custody.recorded_files import recorded_files
 from pipeline.findings.panels import load_panels
 from pipeline.findings.results import Results
 from pipeline.findings.spec import RunSpec
+from pipeline.findings.study_audit import methods_at_layers
 from pipeline.program import camaudit_version, program_digest
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RESULTS_FILE, RunFolder
@@ -32,11 +33,11 @@ __all__ = [
 def check_results(run: RunFolder) -> Iterator[Failure]:
     """Yield the first field of the results that does not follow from rows and specification."""
     audits = run.audits()
-    if run.spec is None or run.members is None or run.results is None or audits is None:
+    if run.spec is None or run.members is None or run.results is None or audits is None or run.experiments is None:
         return
     try:
-        computed = conclude(run.spec, run.members, audits, shown_in(run.results))
-    except ValueError:  # a score that its metric cannot have
+        computed = conclude(run.spec, run.members, audits, shown_in(run.results), run.experiments)
+    except ValueError:  # a score that its metric cannot have, an experiment of other studies than the chosen ones
         yield Failure(FailureKind.RESULTS, "nothing follows from the rows: they hold what no run writes", RESULTS_FILE)
         return
     place = first_difference(computed.model_dump(mode="json"), run.results.model_dump(mode="json"))
@@ -130,7 +131,7 @@ def check_table(run: RunFolder) -> Iterator[Failure]:
     audits, path = run.audits(), run.path / CSV_FILE
     if run.spec is None or audits is None or not path.is_file():
         return
-    if not _holds(path, per_study_csv(audits, run.spec.metrics)):
+    if not _holds(path, per_study_csv(audits, run.spec.metrics, columns_of(audits))):
         sentence = f"{CSV_FILE} is not the table of the rows{_other_program(run.spec)}"
         yield Failure(FailureKind.TABLE, sentence, CSV_FILE)
 
@@ -141,7 +142,7 @@ def check_equivalent(run: RunFolder) -> Iterator[Failure]:
     if run.results is None or audits is None:
         return
     try:
-        groups = equivalent_maps(run.path, audits)
+        groups = equivalent_maps(run.path, audits, mapped_places(audits), methods_at_layers(audits))
     except OutputError:
         return  # the maps' own check names it
     if groups != run.results.equivalent_methods:

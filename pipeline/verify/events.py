@@ -15,7 +15,7 @@ from pipeline.vocabulary import COHORT_BASELINES
 __all__ = ["check_events", "check_finished", "check_provenance"]
 
 _FIRST = ("ledger.opened", "criteria.locked", "configuration.locked", "model.hashed", "cohort.locked")
-_SURVEYED = "masks.surveyed"
+_SURVEYED, _TRIED = "masks.surveyed", "experiment.finished"
 _STARTED, _SHARD, _INFERRED, _WRITTEN = (
     "inference.started",
     "shard.finished",
@@ -40,6 +40,7 @@ def check_events(run: RunFolder) -> Iterator[Failure]:
         yield _out_of_order("has shards or results that were written after the end")
     yield from _shards(run.spec, run.entries)
     yield from _surveys(run.spec, run.entries)
+    yield from _experiments(run.spec, run.entries)
 
 
 def _out_of_order(why: str) -> Failure:
@@ -91,6 +92,22 @@ def _surveys(spec: RunSpec, entries: tuple[LedgerEntry, ...]) -> Iterator[Failur
     late = any(number > first for number in surveys) or (first < len(names) and surveyed != wanted)
     if late or not surveyed <= wanted or not files_fit:
         yield _out_of_order("tells of masks of the cohort that were not all read before the first study was scored")
+
+
+def _experiments(spec: RunSpec, entries: tuple[LedgerEntry, ...]) -> Iterator[Failure]:
+    """Yield experiments that nobody asked for, that were done twice or at another time, or that are missing.
+
+    Where maps are scored again, their rows came with the run.
+    """
+    names = [entry.event for entry in entries]
+    done = [entry.body for entry in entries if entry.event == _TRIED]
+    asked = [] if spec.measured is not None else list(spec.config.experiments.families)
+    families = [body.get("family") for body in done]
+    files_fit = all(body.get("files", {}).keys() == {f"experiments/{body.get('family')}.json"} for body in done)
+    end = names.index(_INFERRED) if _INFERRED in names else len(names)
+    late = _TRIED in names[end:] or (end < len(names) and sorted(map(str, families)) != sorted(asked))
+    if late or not files_fit or len(set(families)) < len(families) or not set(families) <= set(asked):
+        yield _out_of_order("tells of experiments that are not those of the specification, each once before the end")
 
 
 def check_finished(run: RunFolder) -> Iterator[Failure]:

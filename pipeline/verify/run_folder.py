@@ -10,6 +10,7 @@ from pipeline.errors import OutputError
 from pipeline.findings.carried import REUSED, Carried
 from pipeline.findings.custody.ledger import LedgerEntry, LedgerError, public_key, read_ledger
 from pipeline.findings.custody.recorded_files import recorded_files
+from pipeline.findings.experiments.bundle import ExperimentRows, read_experiments
 from pipeline.findings.results import Results, load_results
 from pipeline.findings.shards import read_answers, read_shard
 from pipeline.findings.spec import COHORT_FILE, LEDGER_FILE, SPEC_FILE, Member, RunSpec, read_members, read_spec
@@ -46,6 +47,7 @@ class RunFolder:
     members: tuple[Member, ...] | None
     shards: tuple[Shard, ...] | None
     results: Results | None
+    experiments: ExperimentRows | None = None
     failures: tuple[Failure, ...] = field(default=())
 
     @property
@@ -91,7 +93,8 @@ def open_run_folder(path: Path) -> RunFolder:
     members = _read(COHORT_FILE, lambda: read_members(path), failures)
     shards = None if spec is None else _shards(path, spec, failures)
     results = _results(path, failures)
-    return RunFolder(path, entries, spec, members, shards, results, tuple(failures))
+    experiments = None if spec is None else _experiments(path, spec, failures)
+    return RunFolder(path, entries, spec, members, shards, results, experiments, tuple(failures))
 
 
 def without_path(error: Exception, path: Path) -> str:
@@ -145,3 +148,8 @@ def _shard(file: Path, spec: RunSpec) -> Shard:
 
 def _results(path: Path, failures: list[Failure]) -> Results | None:
     return _read(RESULTS_FILE, lambda: load_results(path), failures) if (path / RESULTS_FILE).exists() else None
+
+
+def _experiments(path: Path, spec: RunSpec, failures: list[Failure]) -> ExperimentRows | None:
+    families = tuple(spec.config.experiments.families)
+    return _read("experiments", lambda: read_experiments(path, families), failures)

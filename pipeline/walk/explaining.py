@@ -13,6 +13,7 @@ from cam.inputs.target_keys import TargetLike
 from pipeline.config import AuditConfig
 from pipeline.evidence.answers import known_targets, why_answers_are_not_judged
 from pipeline.findings.carried import MapPlace
+from pipeline.findings.recipes import Place
 from pipeline.models.outputs import StudyAnswer, answers_of
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.map_plan import (
@@ -27,7 +28,7 @@ from pipeline.walk.own_targets import TargetsOnceAnswered, batch_targets, label_
 from pipeline.walk.reading import ReadOutcome
 from pipeline.walk.to_host import on_host
 
-__all__ = ["Explained", "RawMaps", "explain_batch"]
+__all__ = ["Explained", "OnMaps", "RawMaps", "explain_batch", "maps_of_labels", "returned_by"]
 
 RawMaps = dict[MapPlace, NDArray[np.float32]]
 
@@ -48,12 +49,22 @@ def explain_batch(auditor: Auditor, x: Tensor, batch: Sequence[ReadOutcome], on_
     """Show the model a batch ``x`` (B, C, *S) of studies: all of them new, or all of them with an earlier answer."""
     if all(outcome.carried for outcome in batch):
         wanted = [outcome.missing or {} for outcome in batch]
-        returned = _returned(auditor, x) if auditor.config.model.segmentation else None
+        returned = returned_by(auditor, x) if auditor.config.model.segmentation else None
         maps, _ = _maps_of(auditor, x, wanted, on_maps, returned)
         return [Explained(None, study) for study in maps]
     references = [outcome.study.reference for outcome in batch if outcome.study is not None]
     answers, maps = _how(auditor.config)(auditor, x, references, on_maps)
     return [Explained(answer, study) for answer, study in zip(answers, maps, strict=True)]
+
+
+def maps_of_labels(
+    auditor: Auditor, x: Tensor, labels: Sequence[str], places: Sequence[Place], on_maps: OnMaps
+) -> list[RawMaps]:
+    """Return the maps at ``places`` of each sample of ``x`` (B, C, *S) for its own one of ``labels``."""
+    returned = returned_by(auditor, x) if auditor.config.model.segmentation else None
+    wanted: list[MapsToCompute] = [{label: tuple(places)} for label in labels]
+    maps, _ = _maps_of(auditor, x, wanted, on_maps, returned)
+    return maps
 
 
 _How = Callable[[Auditor, Tensor, References, OnMaps], tuple[list[StudyAnswer], list[RawMaps]]]
@@ -88,7 +99,7 @@ def _by_reference(
     others = [sample for sample in range(len(x)) if sample not in answers]
     if others:
         answers |= zip(
-            others, answers_of(_returned(auditor, _rows(x, others)), config.model, as_returned=True), strict=True
+            others, answers_of(returned_by(auditor, _rows(x, others)), config.model, as_returned=True), strict=True
         )
     in_order = [answers[sample] for sample in range(len(x))]
     every = zip(_wanted(auditor, references, in_order), wanted, strict=True)
@@ -126,7 +137,7 @@ def _only_answered(
     on_maps: OnMaps,  # noqa: ARG001 - one form for all
 ) -> tuple[list[StudyAnswer], list[RawMaps]]:
     """Ask the model what it calls."""
-    answers = answers_of(_returned(auditor, x), auditor.config.model, as_returned=True)
+    answers = answers_of(returned_by(auditor, x), auditor.config.model, as_returned=True)
     return answers, [RawMaps() for _ in references]
 
 
@@ -135,7 +146,7 @@ def _answered_first(
 ) -> tuple[list[StudyAnswer], list[RawMaps]]:
     """Ask the model what it calls, then explain the studies that have a target."""
     config = auditor.config
-    returned = _returned(auditor, x)
+    returned = returned_by(auditor, x)
     answers = answers_of(returned, config.model, as_returned=True)
     wanted = _wanted(auditor, references, answers)
     maps, _ = _maps_of(auditor, x, wanted, on_maps, returned if config.model.segmentation else None)
@@ -172,7 +183,7 @@ def _wanted(auditor: Auditor, references: References, answers: Sequence[StudyAns
     ]
 
 
-def _returned(auditor: Auditor, x: Tensor) -> Tensor:
+def returned_by(auditor: Auditor, x: Tensor) -> Tensor:
     """Return what the model returns for ``x``, (B, K) or (B, K, *S)."""
     with torch.no_grad():
         return as_logits(auditor.network(x), len(x), auditor.config.model.output_name)

@@ -18,6 +18,7 @@ __all__ = [
     "expected_maps",
     "expected_targets",
     "in_order",
+    "map_names",
     "methods_by_layers",
     "missing_maps",
     "places_of",
@@ -61,6 +62,15 @@ def places_of(config: AuditConfig, layers: Sequence[str]) -> tuple[Place, ...]:
     """Return the maps of every target in the order of a run, and behind them the baselines."""
     maps = [(method, layer) for method in config.explain.methods for layer in METHODS[method].places(layers)]
     return (*maps, *((name, "") for name in config.baselines))
+
+
+def map_names(config: AuditConfig, layers: Sequence[str]) -> dict[Place, str]:
+    """Return what a run's maps are called: the method, with the place where it has several."""
+    names: dict[Place, str] = {}
+    for method in config.explain.methods:
+        places = METHODS[method].places(layers)
+        names |= {(method, place): method if len(places) < 2 else f"{method}@{place}" for place in places}
+    return names
 
 
 def expected_targets(config: AuditConfig) -> int:

@@ -12,16 +12,18 @@ from pipeline.evidence.baselines import body_mask, edge_map, random_map
 from pipeline.evidence.engine import Carrier, MapNames
 from pipeline.evidence.localisation.average_mask import TOO_FEW_OTHERS
 from pipeline.evidence.localisation.region_counts import region_counts
+from pipeline.evidence.metrics.avoided import avoided_region
 from pipeline.evidence.metrics.lesions import LESION_METRICS, mark_counts
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap
 from pipeline.evidence.metrics.registry import score_all, undefined_scores
 from pipeline.evidence.placement import placement_of
-from pipeline.evidence.plotted.region_shares import RegionLabels, body_labels, region_shares
-from pipeline.evidence.whereabouts import RegionAt, ShownBody, peak_of
+from pipeline.evidence.plotted.region_shares import RegionLabels, body_labels, region_shares, with_avoided
+from pipeline.evidence.shown_body import ShownBody
+from pipeline.evidence.whereabouts import RegionAt, peak_of
 from pipeline.findings.carried import Carried, MapPlace
 from pipeline.findings.plotted.marks import MarkCounts
 from pipeline.findings.plotted.shares import RegionShares
-from pipeline.findings.scores import MapPeak, MapScores, Score
+from pipeline.findings.scores import AvoidedRegion, MapPeak, MapScores, Score
 from pipeline.findings.shards import load_maps, map_key
 from pipeline.models.prepared_studies import PreparedStudy
 from pipeline.studies.geometry import Geometry, cells
@@ -245,20 +247,31 @@ class StudyMeasuring:
             "method": heatmap.method,
             "layer": heatmap.layer or None,
             "degenerate": evidence.degenerate,
+            "avoided": self._avoided(evidence),
         }
         roles = self.roles.get(target, ("reference",))
         rows = [row for role in roles for row in self._rows(evidence, target, role, region_at)]
         return [MapScores.model_validate({**common, **row}) for row in rows]
 
+    def _avoided(self, evidence: MaskedEvidence) -> tuple[AvoidedRegion, ...]:
+        """Return a map's share of evidence in each region to avoid, and why one that could not be read has none."""
+        engine, faults = self.auditor.engine, self.study.avoid_faults
+        shares = [avoided_region(name, engine.overlap(evidence, marked)) for name, marked in self._to_avoid]
+        return (*shares, *(AvoidedRegion(name=str(fault.label), reason=fault.reason) for fault in faults))
+
+    @cached_property
+    def _to_avoid(self) -> tuple[tuple[str, MarkedVoxels], ...]:
+        return tuple((mask.label, self.auditor.engine.marked(mask)) for mask in self.study.avoid)
+
     def _rows(self, evidence: MaskedEvidence, target: str, role: TargetRole, region_at: RegionAt | None) -> list[Row]:
         """Return what a map's rows in a role say beside the map itself."""
-        without_mask: Row = {"reader": None, "peak": peak_of(evidence, region_at, None) if region_at else None}
         if role == "reference":
-            return self._against_label(evidence, target, region_at) or [without_mask]
+            return self._against_label(evidence, target, region_at) or [_without_mask(evidence, region_at)]
         facts: Row = {"target_role": role}
         if evidence.heatmap.method not in BASELINES:
             facts["placement"] = placement_of(evidence, self._of_the_image("body_mask").heatmap)
-        return [{**row, **facts} for row in self._against_findings(evidence, region_at) or [without_mask]]
+        rows = self._against_findings(evidence, region_at) or [_without_mask(evidence, region_at)]
+        return [{**row, **facts} for row in rows]
 
     def _against_label(self, evidence: MaskedEvidence, label: str, region_at: RegionAt | None) -> list[Row]:
         """Hold a map against each reader's mask of a label."""
@@ -276,8 +289,7 @@ class StudyMeasuring:
         metrics, negative = self.auditor.metrics.values(), self.auditor.config.model.negative_label
         findings = [label for label in self.study.reference or () if label != negative]
         if not findings:
-            peak = peak_of(evidence, region_at, None) if region_at else None
-            return [{**_undefined(None, undefined_scores(metrics, NO_FINDING)), "peak": peak}]
+            return [{**_undefined(None, undefined_scores(metrics, NO_FINDING)), **_without_mask(evidence, region_at)}]
         masks, known = self.study.masks, self.study.mask_faults
         faults = {fault.reader: fault for label in findings for fault in faults_of(label, masks, known)}
         drawn: dict[str, tuple[int, ...]] = {}
@@ -310,11 +322,16 @@ class StudyMeasuring:
 
     @cached_property
     def _labels(self) -> RegionLabels:
-        return body_labels(self._body, self.study.geometry)
+        labels = body_labels(self._body, self.study.geometry)
+        return with_avoided(labels, _united(self.study.avoid)) if self.study.avoid else labels
 
 
 def _united(masks: Sequence[Mask]) -> NDArray[np.bool_]:
     return masks[0].array if len(masks) == 1 else np.logical_or.reduce([mask.array for mask in masks])
+
+
+def _without_mask(evidence: MaskedEvidence, region_at: RegionAt | None) -> Row:
+    return {"reader": None, "peak": peak_of(evidence, region_at, None) if region_at else None}
 
 
 def _undefined(reader: str | None, scores: tuple[Score, ...]) -> Row:

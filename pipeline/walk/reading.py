@@ -20,7 +20,7 @@ from pipeline.studies.readers.shared.base import ReadOptions
 from pipeline.studies.readers.shared.kept_files import KeptFiles
 from pipeline.studies.readers.shared.volume_choice import VolumeChoice
 from pipeline.studies.readers.third_parties import load_readers
-from pipeline.studies.study import PASSING, Study
+from pipeline.studies.study import PASSING, MaskFault, Study
 from pipeline.studies.untrusted.workers import DECODING, isolated_map
 from pipeline.vocabulary import BASELINES, IMAGE_BASELINES
 from pipeline.walk.auditor import Auditor
@@ -71,7 +71,8 @@ def read_and_prepare(auditor: Auditor, sources: Sequence[StudySource]) -> Genera
 
 
 def _can_be_kept(study: PreparedStudy) -> bool:
-    return study.prepared is not None and not any(fault.reason in PASSING for fault in study.mask_faults)
+    faults = (*study.mask_faults, *study.avoid_faults)
+    return study.prepared is not None and not any(fault.reason in PASSING for fault in faults)
 
 
 def _outcome(auditor: Auditor, source: StudySource, study: Study | PreparedStudy | StudyError) -> ReadOutcome:
@@ -105,7 +106,8 @@ def _brought_up_to(carried: Carried | None, config: AuditConfig, study: Study | 
         entries = carried.audit.map_scores
         stale = frozenset((entry.target, entry.method, entry.layer or "") for entry in entries)
         return Carried(carried.audit.model_copy(update=read_facts(config, study)), stale)
-    return carried if carried.audit.mask_faults == _refused(study) else None
+    faults = (_refused(study.mask_faults), _refused(study.avoid_faults))
+    return carried if (carried.audit.mask_faults, carried.audit.avoid_faults) == faults else None
 
 
 def read_facts(config: AuditConfig, study: Study | PreparedStudy) -> dict[str, object]:
@@ -118,7 +120,8 @@ def read_facts(config: AuditConfig, study: Study | PreparedStudy) -> dict[str, o
         "strata": study.strata,
         "facts": {**study.header, **derived_facts(geometry, study.masks)},
         "masks": sum(not mask.reader.startswith(CONSENSUS) for mask in study.masks),
-        "mask_faults": _refused(study),
+        "mask_faults": _refused(study.mask_faults),
+        "avoid_faults": _refused(study.avoid_faults),
         "agreement": tuple(
             PairAgreement(label=label, readers=(first, second), scores=scores)
             for (label, first, second), scores in agreement(study.masks).items()
@@ -127,8 +130,8 @@ def read_facts(config: AuditConfig, study: Study | PreparedStudy) -> dict[str, o
     }
 
 
-def _refused(study: Study | PreparedStudy) -> tuple[RefusedMask, ...]:
-    return tuple(RefusedMask.model_validate(asdict(fault)) for fault in study.mask_faults)
+def _refused(faults: Iterable[MaskFault]) -> tuple[RefusedMask, ...]:
+    return tuple(RefusedMask.model_validate(asdict(fault)) for fault in faults)
 
 
 def _choice(volume: VolumeConfig | int | None) -> VolumeChoice | int | None:
@@ -167,7 +170,7 @@ def read_studies(auditor: Auditor, rows: Iterable[StudyRow]) -> Iterator[Study |
 
     for study in auditor.archive_reader.read(archive, noted(), read, mapped):
         row = under_way.popleft()
-        fatal = isinstance(study, StudyError) and study.reason in PASSING and row.masks
+        fatal = isinstance(study, StudyError) and study.reason in PASSING and (row.masks or row.avoid)
         yield _without_fatal_masks(row, study, read_alone) if fatal and isinstance(study, StudyError) else study
 
 
@@ -175,17 +178,19 @@ def _without_fatal_masks(
     row: StudyRow, fault: StudyError, read_alone: Callable[[StudyRow], Study | StudyError]
 ) -> Study | StudyError:
     """Read a study whose reading was ended without the masks that end it; all of them where no single one does."""
-    if isinstance(read_alone(replace(row, masks=())), StudyError):
+    bare = replace(row, masks=(), avoid=())
+    if isinstance(read_alone(bare), StudyError):
         return fault
-    alone = [read_alone(replace(row, masks=(mask,))) for mask in row.masks]
+    alone = [read_alone(replace(bare, masks=(mask,))) for mask in row.masks]
+    alone += [read_alone(replace(bare, avoid=(mask,))) for mask in row.avoid]
     faults = [study if isinstance(study, StudyError) else None for study in alone]
     if not any(faults):
         faults = [fault] * len(faults)
     masks = [
         mask if own is None else replace(mask, refused=(own.reason, str(own)))
-        for mask, own in zip(row.masks, faults, strict=True)
+        for mask, own in zip((*row.masks, *row.avoid), faults, strict=True)
     ]
-    return read_alone(replace(row, masks=tuple(masks)))
+    return read_alone(replace(row, masks=tuple(masks[: len(row.masks)]), avoid=tuple(masks[len(row.masks) :])))
 
 
 def check_reference(study: Study | PreparedStudy, config: AuditConfig) -> None:

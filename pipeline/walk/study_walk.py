@@ -9,6 +9,7 @@ import torch
 
 from pipeline.errors import OutputError, Reason, StudyError
 from pipeline.evidence.answers import roles_of
+from pipeline.evidence.sketch import picture_digest, picture_sketch
 from pipeline.faults import internal_error, log_fault
 from pipeline.findings.carried import MapPlace
 from pipeline.findings.scores import MapScores
@@ -237,6 +238,8 @@ def _input_facts(x: torch.Tensor) -> InputFacts:
         mean=mean,
         maximum=float(maximum),
         deviation=float((x - mean).square_().mean(dtype=torch.float64).sqrt()),
+        sha256=picture_digest(x.numpy()),
+        sketch=picture_sketch(x.numpy()),
     )
 
 

@@ -8,7 +8,18 @@ from reportlab.lib.colors import HexColor, white
 
 from pipeline.findings.plotted.history import RunPoint
 from pipeline.vocabulary import Answer
-from reports.charts.frame import SMALL_TEXT, Scale, Span, beside, dashed, path, scaled, text, upwards, with_words
+from reports.charts.frame import (
+    SMALL_TEXT,
+    Scale,
+    Span,
+    dashed,
+    path,
+    room_of_labels,
+    scaled,
+    text,
+    upwards,
+    with_words,
+)
 from reports.numbers import number, when
 from reports.page.fonts import width_of
 from reports.page.layout import ACCENT, CONTENT, GREY
@@ -30,7 +41,7 @@ def control_chart(points: Sequence[RunPoint], title: str, span: Span) -> Drawing
         edge for point in points for edge in (point.value, point.low, point.high, point.bound) if edge is not None
     ]
     y = scaled(numbers, span, 28, _HEIGHT - 16)
-    left = max(26.0, beside(y))
+    left = max(26.0, room_of_labels(y))
     upwards(drawing, y, left, CONTENT - 4, "")
     text(drawing, (0, _HEIGHT - 8), title, bold=True, room=CONTENT - 150)
     if any(point.answer != "NOT EVALUATED" for point in points):

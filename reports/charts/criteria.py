@@ -24,6 +24,7 @@ from reports.wording import (
     measured,
     method,
     metric,
+    on_metrics,
     population,
     range_of,
     subject,
@@ -32,7 +33,7 @@ from reports.wording import (
 __all__ = ["criteria_forest"]
 
 _LEFT, _RIGHT = 0.40 * CONTENT, 0.78 * CONTENT
-_ROW = 26.0
+_ROW = 24.0
 
 Axis = tuple[str, Better | None, Span]
 """The axis' name, which end is the good one, and what its values lie within."""
@@ -41,7 +42,7 @@ Axis = tuple[str, Better | None, Span]
 def criteria_forest(results: Results) -> list[Drawing]:
     """Return a plot for each scale on which criteria are judged: shares together, other units and differences apart."""
     groups: dict[Axis, list[Verdict]] = {}
-    for verdict in results.verdicts:
+    for verdict in on_metrics(results):
         groups.setdefault(_axis_of(results, verdict), []).append(verdict)
     return [
         _forest(results, key, verdicts[start : start + MOST_ROWS // 2])

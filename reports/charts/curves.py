@@ -7,7 +7,18 @@ from typing import Final
 from reportlab.graphics.shapes import Circle, Drawing, Polygon
 from reportlab.lib.colors import Color, HexColor
 
-from reports.charts.frame import SMALL_TEXT, Scale, Span, across, beside, path, scaled, text, upwards, with_words
+from reports.charts.frame import (
+    SMALL_TEXT,
+    Scale,
+    Span,
+    across,
+    path,
+    room_of_labels,
+    scaled,
+    text,
+    upwards,
+    with_words,
+)
 from reports.numbers import number
 from reports.page.fonts import width_of
 from reports.page.layout import ACCENT, GREY
@@ -55,7 +66,7 @@ def curve_chart(series: Sequence[Series], axes: CurveAxes, width: float, height:
     right = width - (_KEY + 6 if key else 9)
     numbers = [float(value) for part in series for value in (*part.y, *part.low, *part.high)]
     y = scaled(numbers, axes.span_upwards, 20, height - 14)
-    x = scaled([float(value) for part in series for value in part.x], axes.span_across, beside(y), right)
+    x = scaled([float(value) for part in series for value in part.x], axes.span_across, room_of_labels(y), right)
     across(drawing, x, y.start, y.end, axes.across)
     upwards(drawing, y, x.start, x.end, f"{axes.title}: {axes.upwards}" if axes.title else axes.upwards)
     banded = next((part for part in series if len(part.low)), None)
@@ -87,13 +98,16 @@ def _band(drawing: Drawing, part: Series, x: Scale, y: Scale) -> None:
 
 def curve_key(series: Sequence[Series], width: float) -> Drawing:
     """Return the key of several charts of the same curves, in as many lines as it takes."""
-    across_each = 20 + max(width_of(part.name, SMALL_TEXT) for part in series) + 14
-    columns = max(1, int(width // across_each))
-    lines = -(-len(series) // columns)
-    drawing = Drawing(width, 11 * lines)
-    for place, part in enumerate(series):
-        at = (place % columns * across_each, 11 * (lines - 1 - place // columns) + 3)
-        _key(drawing, part, at, _DASHES[place % len(_DASHES)], min(across_each, width) - 22)
+    places: list[tuple[float, int]] = []  # from the left, and the line
+    left, line = 0.0, 0
+    for part in series:
+        wide = min(width, 20 + width_of(part.name, SMALL_TEXT) + 12)
+        left, line = (0.0, line + 1) if left and left + wide > width + 12 else (left, line)
+        places.append((left, line))
+        left += wide
+    drawing = Drawing(width, 11 * (line + 1))
+    for place, (part, (x, below)) in enumerate(zip(series, places, strict=True)):
+        _key(drawing, part, (x, 11 * (line - below) + 3), _DASHES[place % len(_DASHES)], width - 22)
     return with_words(drawing, f"Key: {', '.join(part.name for part in series)}.")
 
 

@@ -19,18 +19,20 @@ _GAP = 14.0
 _MOST_COLUMNS, _MOST_LINES = 4, 5
 
 
-def flow_chart(flow: Flow, answers: Sequence[AnswerCount] = (), nothing: str = "none of the labels") -> Drawing:
+def flow_chart(
+    flow: Flow, answers: Sequence[AnswerCount] = (), nothing: str = "none of the labels", room: float = CONTENT
+) -> Drawing:
     """Return n in = n analysed + n excluded + n failed as boxes and arrows, and below them reference by answer.
 
-    ``nothing`` is what a reference or an answer without a label is called. References beyond the most frequent four
-    stand together, and so do answers beyond the most frequent five of each.
+    ``room`` is the width in points, ``nothing`` what a reference or an answer without a label is called. References
+    beyond the most frequent four stand together, and so do answers beyond the most frequent five of each.
     """
     sides = [_reasons("Excluded", flow.excluded), _reasons("Failed", flow.failed)]
     columns = _columns(answers, nothing)
-    upper = sum(_height(lines) for lines in sides) + 12 + 2 * 40
+    upper = sum(_height(lines) for lines in sides) + 12 + 2 * 32
     lower = max((_height(lines) for lines in columns), default=-_GAP) + _GAP
-    drawing = Drawing(CONTENT, upper + lower)
-    width, spine = 0.42 * CONTENT, 0.21 * CONTENT
+    drawing = Drawing(room, upper + lower)
+    width, spine = 0.42 * room, 0.21 * room
     total = upper + lower
     _box(drawing, (0, total - 26, width, 26), [f"Found: {count(flow.found)}"])
     _box(drawing, (0, lower, width, 26), [f"Analysed: {count(flow.analysed)}"])
@@ -38,8 +40,8 @@ def flow_chart(flow: Flow, answers: Sequence[AnswerCount] = (), nothing: str = "
     top = total - 38
     for lines in sides:
         height = _height(lines)
-        _box(drawing, (0.52 * CONTENT, top - height, 0.48 * CONTENT, height), lines)
-        _arrow(drawing, (spine, top - height / 2), (0.52 * CONTENT, top - height / 2))
+        _box(drawing, (0.52 * room, top - height, 0.48 * room, height), lines)
+        _arrow(drawing, (spine, top - height / 2), (0.52 * room, top - height / 2))
         top -= height + 12
     _answers(drawing, columns, lower, spine)
     parts = [*sides, [f"Found: {count(flow.found)}"], [f"Analysed: {count(flow.analysed)}"], *columns]
@@ -50,7 +52,7 @@ def _answers(drawing: Drawing, columns: Sequence[Sequence[str]], top: float, spi
     """Draw a box a reference, side by side, below the box of the analysed studies."""
     if not columns:
         return
-    width = (CONTENT - 8 * (len(columns) - 1)) / len(columns)
+    width = (drawing.width - 8 * (len(columns) - 1)) / len(columns)
     middle = top - _GAP / 2
     centres = [place * (width + 8) + width / 2 for place in range(len(columns))]
     drawing.add(Line(spine, top, spine, middle, strokeColor=HexColor(ACCENT), strokeWidth=0.7))

@@ -167,7 +167,7 @@ def _plot(results: Results, name: str, estimates: Sequence[Estimate]) -> Drawing
 def _row(results: Results, estimate: Estimate) -> ForestRow:
     low, high = ends(estimate)
     marks = () if estimate.chance is None else (Mark("chance", estimate.chance),)
-    title = method(results, estimate.method)
+    title = method(results, estimate.method).removesuffix(" (baseline)")  # which is hollow
     return ForestRow(title, estimate.value, low, high, is_baseline(estimate.method), marks)
 
 

@@ -22,9 +22,9 @@ __all__ = [
     "Square",
     "across",
     "axis",
-    "beside",
     "dashed",
     "path",
+    "room_of_labels",
     "scaled",
     "square",
     "text",
@@ -140,7 +140,7 @@ def across(drawing: Drawing, scale: Scale, bottom: float, top: float, name: str 
     text(drawing, (middle, bottom - 16.5), name, size=SMALL_TEXT, anchor="middle", colour=GREY, room=room)
 
 
-def beside(scale: Scale) -> float:
+def room_of_labels(scale: Scale) -> float:
     """Return how far from the left a vertical axis must stand for its labels to have room."""
     return 5 + max(width_of(number(tick, like=scale.ticks), SMALL_TEXT) for tick in scale.ticks)
 

@@ -2,23 +2,34 @@
 
 from reportlab.graphics.shapes import Circle, Drawing, Line, Rect
 from reportlab.lib.colors import HexColor
+from reportlab.lib.utils import simpleSplit
 
 from pipeline.findings.plotted.classifier import Calibration, ReliabilityBin
 from reports.charts.frame import SMALL_TEXT, TINY, Square, dashed, path, square, text, with_words
 from reports.numbers import count, number
 from reports.numbers import estimate as estimate_text
+from reports.page.fonts import REGULAR
 from reports.page.layout import ACCENT, GREY
+from reports.page.text import clean
 
 __all__ = ["compact", "reliability_chart"]
 
 _BARS = 22.0
 _BELOW = _BARS + 29.0
+_LINE = 8.5
 
 
 def reliability_chart(label: str, calibration: Calibration, width: float) -> Drawing:
     """Return the reliability curve with the bins' exact intervals; below it a bar a bin with its number of studies."""
     names = ("Probability", f"Calibration, {label}: observed")
-    frame = square(width, width + _BELOW + 3, names, _BELOW)
+    slope, error = calibration.slope, calibration.error
+    lines = [
+        f"slope {estimate_text(slope)}" if slope.value is not None else f"no slope: {slope.reason}",
+        f"ECE {estimate_text(error)}; if calibrated {number(error.chance, like=(1.0,))}",
+    ]
+    parts = [part for line in lines for part in simpleSplit(clean(line), REGULAR, SMALL_TEXT, width - 4)]
+    more = _LINE * (len(parts) - 2)
+    frame = square(width, width + _BELOW + more + 3, names, _BELOW + more)
     drawing = frame.drawing
     drawing.add(dashed((frame.x.start, frame.y.start), (frame.x.end, frame.y.end), (0.8, 1.2)))
     places = [(frame.x.at(cell.predicted), frame.y.at(cell.observed)) for cell in calibration.bins]
@@ -28,22 +39,16 @@ def reliability_chart(label: str, calibration: Calibration, width: float) -> Dra
         low, high = frame.y.at(cell.observed_low), frame.y.at(cell.observed_high)
         drawing.add(Line(x, low, x, high, strokeColor=HexColor(ACCENT), strokeWidth=0.9))
         drawing.add(Circle(x, y, 2.1, fillColor=HexColor(ACCENT), strokeColor=None))
-    _bars(frame, calibration)
-    slope = calibration.slope
-    error = calibration.error
-    lines = [
-        f"slope {estimate_text(slope)}" if slope.value is not None else f"no slope: {slope.reason}",
-        f"ECE {estimate_text(error)}; if calibrated {number(error.chance, like=(1.0,))}",
-    ]
-    for place, line in enumerate(lines):
-        text(drawing, (2, 10.5 - 8.5 * place), line, size=SMALL_TEXT, colour=GREY, room=width - 4)
+    _bars(frame, calibration, 21.0 + more)
+    for place, line in enumerate(parts):
+        text(drawing, (2, 10.5 + more - _LINE * place), line, size=SMALL_TEXT, colour=GREY, room=width - 4)
     said = "; ".join(_in_words(cell) for cell in calibration.bins)
     return with_words(drawing, f"Calibration of {label}: {said}. {'; '.join(lines)}. The dotted diagonal holds true.")
 
 
-def _bars(frame: Square, calibration: Calibration) -> None:
+def _bars(frame: Square, calibration: Calibration, foot: float) -> None:
     """Draw the number of studies in each bin, below the axis' name."""
-    foot, most = 21.0, max(cell.studies for cell in calibration.bins)
+    most = max(cell.studies for cell in calibration.bins)
     frame.drawing.add(Line(frame.x.start, foot, frame.x.end, foot, strokeColor=HexColor(GREY), strokeWidth=0.4))
     for cell in calibration.bins:
         left, right = frame.x.at(cell.low), frame.x.at(cell.high)

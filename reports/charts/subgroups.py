@@ -132,7 +132,9 @@ def _fitting(name: str, *, bold: bool) -> str:
 
 
 def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else number(value, like=(1.0,))
+    if value < 0.001:
+        return "< 0.001"
+    return number(value, like=(1.0,)) if value >= 0.095 else number(value)  # 0.004 is not 0.00
 
 
 def _interval(shift: GroupDifference) -> str:

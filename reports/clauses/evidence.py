@@ -20,8 +20,16 @@ def _stated(field: str, reason: str) -> Lack:
 
 
 def _family(field: str, reason: str) -> Lack:
-    """Ask for a family of tests by the field of the results that holds it; a version without the field ran none."""
-    return _unless(lambda results: getattr(results, field, None), reason)
+    """Ask for a family of experiments by its name: that a check of it came to an answer.
+
+    A run that was not asked for it, and a version without the family, tried none.
+    """
+
+    def was_tried(results: Results) -> bool:
+        findings = getattr(results.experiments, field, None)
+        return findings is not None and any(check.answer != "INCONCLUSIVE" for check in findings.checks)
+
+    return _unless(was_tried, reason)
 
 
 def _locked(results: Results) -> str | None:

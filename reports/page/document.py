@@ -5,44 +5,27 @@ from typing import Any
 from reportlab import rl_config
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
-from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.platypus import BaseDocTemplate, PageTemplate, TableStyle
+from reportlab.platypus import BaseDocTemplate, PageTemplate
 
 from reports.page.fonts import BOLD, REGULAR
-from reports.page.layout import BODY, CONTENT, GREY, INK, MARGIN, RULE, Flowable, Heading
+from reports.page.layout import COLUMN, CONTENT, GREY, INK, MARGIN, RULE, Flowable, Heading
 from reports.page.pictures import PageCanvas, PictureFile
 from reports.page.text import fitted, inline
 from reports.registry import Context
 from reports.tagged.elements import Structure
-from reports.tagged.flowables import Contents, MarkedFrame
+from reports.tagged.flowables import MarkedFrame
 
 # streams go in as bytes: the 7-bit form takes a quarter more room and most of the time
 rl_config.useA85 = 0
 
-__all__ = ["PAGE_HEIGHT", "ReportDocument", "contents"]
+__all__ = ["IN_COLUMNS", "PAGE_HEIGHT", "ReportDocument"]
 
-_TOP, _BOTTOM = 20 * mm, 17 * mm
+_TOP, _BOTTOM = 17 * mm, 14 * mm
 PAGE_HEIGHT = A4[1] - _TOP - _BOTTOM
+IN_COLUMNS = "columns"
+"""The name of the page that is set in two columns."""
 _STAMP = "#9a1b1b"
-
-
-def contents() -> Contents:
-    """Return the table of contents, with links."""
-    levels = [
-        ParagraphStyle("contents-0", parent=BODY, fontSize=8.5, leading=13, spaceAfter=0, spaceBefore=2),
-        ParagraphStyle("contents-1", parent=BODY, fontSize=7.2, leading=11, spaceAfter=0, leftIndent=12),
-    ]
-    plain = TableStyle(
-        [
-            ("FONT", (0, 0), (-1, -1), REGULAR, 7),  # the default is Helvetica, which is not embedded
-            ("LEFTPADDING", (0, 0), (-1, -1), 0),
-            ("RIGHTPADDING", (0, 0), (-1, -1), 0),
-            ("TOPPADDING", (0, 0), (-1, -1), 0.6),
-            ("BOTTOMPADDING", (0, 0), (-1, -1), 0.6),
-        ]
-    )
-    return Contents(levelStyles=levels, tableStyle=plain, dotsMinLevel=0)
 
 
 class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no types
@@ -70,13 +53,19 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
             initialFontSize=8,
         )
         self._context = context
-        self._pages, self._passes = 0, 0
+        self._pages, self._passes, self._settled = 0, 0, False
         self.pictures = False
         self.picture_file = pictures
         self.structure, self.titles = Structure(), dict[str, str]()
         self.placed: dict[int, set[str]] = {}
-        frame = MarkedFrame(MARGIN, _BOTTOM, CONTENT, PAGE_HEIGHT, 0, 0, 0, 0, id="body")
-        self.addPageTemplates([PageTemplate(id="page", frames=[frame], onPage=self._decorate)])
+        whole = [_frame("body", MARGIN, CONTENT)]
+        halves = [_frame("left", MARGIN, COLUMN), _frame("right", A4[0] - MARGIN - COLUMN, COLUMN)]
+        self.addPageTemplates(
+            [
+                PageTemplate(id="page", frames=whole, onPage=self._decorate),
+                PageTemplate(id=IN_COLUMNS, frames=halves, onPage=self._decorate),
+            ]
+        )
 
     def beforeDocument(self) -> None:  # noqa: N802  # ReportLab's name
         """Count the passes; the first only finds out on which page things are."""
@@ -91,10 +80,13 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
             self.notify("TOCEntry", (flowable.level, inline(flowable.plain), self.page, flowable.key))
 
     def _endBuild(self) -> None:  # noqa: N802
-        # the number of pages is known for the next pass; contents make at least two of them
-        self._pages = self.page
+        # the number of pages is known for the next pass; it has to be the same, and contents make at least two of them
+        self._settled, self._pages = self._pages == self.page, self.page
         self.structure, self.titles, self.placed = self.canv.structure, self.canv.titles, self.canv.pictures
         super()._endBuild()
+
+    def _allSatisfied(self) -> bool:  # noqa: N802
+        return self._settled and bool(super()._allSatisfied())
 
     def multiBuild(self, story: list[Flowable], **options: Any) -> int:  # noqa: ANN401, N802
         """Draw the pages as often as it takes until all page numbers hold; return how often."""
@@ -104,8 +96,8 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
         canvas.saveState()
         canvas.setStrokeColor(HexColor(RULE))
         canvas.setLineWidth(0.4)
-        canvas.line(MARGIN, A4[1] - 17 * mm, A4[0] - MARGIN, A4[1] - 17 * mm)
-        canvas.line(MARGIN, 14 * mm, A4[0] - MARGIN, 14 * mm)
+        for y in (A4[1] - _TOP + 3 * mm, _BOTTOM - 3 * mm):
+            canvas.line(MARGIN, y, A4[0] - MARGIN, y)
         canvas.setFont(REGULAR, 6.6)
         canvas.setFillColor(HexColor(GREY))
         with canvas.beside("Header"):
@@ -115,7 +107,7 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
         canvas.restoreState()
 
     def _header(self, canvas: Any) -> None:  # noqa: ANN401
-        results, y = self._context.results, A4[1] - 14.6 * mm
+        results, y = self._context.results, A4[1] - _TOP + 5.4 * mm
         state = "EXPLORATORY" if results.lock.exploratory else "AMENDED" if results.lock.amendments else ""
         stamps = [word for word in (state, "ALTERED" if self._context.altered else "") if word]
         half = CONTENT / 2 - (22 * mm if stamps else 3 * mm) - 17 * mm * max(len(stamps) - 1, 0)
@@ -127,15 +119,20 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
         canvas.restoreState()
 
     def _footer(self, canvas: Any, page: int) -> None:  # noqa: ANN401
-        canvas.drawString(MARGIN, 10.4 * mm, f"Results SHA-256 {self._context.digest[:12]}")
+        y = _BOTTOM - 6.6 * mm
+        canvas.drawString(MARGIN, y, f"Results SHA-256 {self._context.digest[:12]}")
         canvas.setFillColor(HexColor(INK))
-        canvas.drawRightString(A4[0] - MARGIN, 10.4 * mm, f"Page {page} of {self._pages or page}")
+        canvas.drawRightString(A4[0] - MARGIN, y, f"Page {page} of {self._pages or page}")
+
+
+def _frame(name: str, left: float, width: float) -> MarkedFrame:
+    return MarkedFrame(left, _BOTTOM, width, PAGE_HEIGHT, 0, 0, 0, 0, id=name)
 
 
 def _stamp(canvas: Any, word: str, middle: float) -> None:  # noqa: ANN401
     """Print a word in a frame in the header, around ``middle`` (points from the left)."""
     width, height = 34 * mm, 5.4 * mm
-    x, y = middle - width / 2, A4[1] - 16 * mm
+    x, y = middle - width / 2, A4[1] - _TOP + 4 * mm
     canvas.setStrokeColor(HexColor(_STAMP))
     canvas.setFillColor(HexColor(_STAMP))
     canvas.setLineWidth(1)

@@ -163,53 +163,58 @@ def outline(mask: Region) -> list[list[tuple[int, int]]]:
     Outer edges run clockwise as seen on the page and holes the other way round. Pixels that touch at a corner
     only belong to different polygons.
     """
-    following = _edges(mask)
-    polygons = []
-    while following:
-        start = min(following)
-        step = following[start][0]
-        polygon, at = [start], (start[0] + step[0], start[1] + step[1])
-        _drop(following, start, step)
-        while at != start:
-            turn = _next_step(following[at], step)
-            if turn != step:
-                polygon.append(at)
-            _drop(following, at, turn)
-            step, at = turn, (at[0] + turn[0], at[1] + turn[1])
+    corners, across, along = _corners(mask)
+    (rows, columns), beside, below = corners.T.tolist(), across.tolist(), along.tolist()
+    left, polygons = bytearray(b"\1" * len(rows)), []
+    for start in range(len(rows)):  # sorted by row and column: a polygon begins with its uppermost corner
+        if not left[start]:
+            continue
+        # below and right of that corner lies the mask, where it is an outer one
+        first, second = (beside, below) if mask[rows[start], columns[start]] else (below, beside)
+        polygon, at = [], start
+        while left[at]:
+            then = first[at]
+            left[at] = left[then] = 0
+            polygon += [(rows[at], columns[at]), (rows[then], columns[then])]
+            at = second[then]
         polygons.append(polygon)
     return polygons
 
 
-Step = tuple[int, int]
+Lattice = NDArray[np.intp]
 
 
-def _edges(mask: Region) -> dict[tuple[int, int], list[Step]]:
-    """Return the steps that leave each corner, with the mask on the right hand."""
+def _corners(mask: Region) -> tuple[Lattice, Lattice, Lattice]:
+    """Return the corners (N, 2) of a mask's outline in rising order, and the next of each across and along the plane.
+
+    At each corner one edge goes left or right and one up or down. Where two pixels touch there are two of them.
+    """
     padded = np.pad(mask, 1)
-    inside = padded[1:-1, 1:-1]
-    sides = (
-        (inside & ~padded[:-2, 1:-1], (0, 0), (0, 1)),
-        (inside & ~padded[1:-1, 2:], (0, 1), (1, 0)),
-        (inside & ~padded[2:, 1:-1], (1, 1), (0, -1)),
-        (inside & ~padded[1:-1, :-2], (1, 0), (-1, 0)),
+    above_left, above_right, below_left, below_right = (
+        padded[rows, columns] for rows in (slice(-1), slice(1, None)) for columns in (slice(-1), slice(1, None))
     )
-    steps: dict[tuple[int, int], list[Step]] = {}
-    for where, (down, right), step in sides:
-        for row, column in np.argwhere(where).tolist():
-            steps.setdefault((row + down, column + right), []).append(step)
-    return steps
+    parts = []
+    for pixel, beside, over, opposite, sides in (  # the pixel that a corner belongs to, or that is missing there
+        (above_left, above_right, below_left, below_right, (0, 0)),
+        (above_right, above_left, below_right, below_left, (1, 0)),
+        (below_left, below_right, above_left, above_right, (0, 1)),
+        (below_right, below_left, above_right, above_left, (1, 1)),
+    ):
+        outer = pixel & ~beside & ~over
+        inner = ~pixel & beside & over & opposite
+        places = np.argwhere(outer | inner)
+        parts.append(np.column_stack([places, np.tile(sides, (len(places), 1))]))
+    corners = np.concatenate(parts)
+    corners = corners[np.lexsort(corners.T[::-1])]
+    row, column, right, down = corners.T
+    return corners[:, :2], _partners(np.lexsort((right, column, row))), _partners(np.lexsort((down, row, column)))
 
 
-def _next_step(choices: list[Step], step: Step) -> Step:
-    # at a corner where two pixels touch, turning right stays with the pixel that the edge belongs to
-    right = (step[1], -step[0])
-    return right if right in choices else choices[0]
-
-
-def _drop(following: dict[tuple[int, int], list[Step]], at: tuple[int, int], step: Step) -> None:
-    following[at].remove(step)
-    if not following[at]:
-        del following[at]
+def _partners(order: Lattice) -> Lattice:
+    """Return each corner's neighbour at the other end of its edge; in this ``order`` the two follow each other."""
+    partners = np.empty_like(order)
+    partners[order[::2]], partners[order[1::2]] = order[1::2], order[::2]
+    return partners
 
 
 def scale_bar_mm(width_mm: float) -> float:

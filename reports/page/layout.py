@@ -24,13 +24,46 @@ from reports.tagged.flowables import MarkedTable as Table
 from reports.tagged.roles import described
 
 __all__ = [
-    "ACCENT", "BODY", "CONTENT", "GREY", "INK", "MARGIN", "PALE", "RULE", "SMALL", "Chip", "Column", "Deferred",
-    "Flowable", "Heading", "Table", "bullets", "callout", "columns", "described", "facts", "gap", "heading",
-    "note", "pair", "paragraph", "small", "subheading", "table", "title", "together",
+    "ACCENT",
+    "BODY",
+    "COLUMN",
+    "CONTENT",
+    "GREY",
+    "INK",
+    "MARGIN",
+    "PALE",
+    "RULE",
+    "SMALL",
+    "Chip",
+    "Column",
+    "Deferred",
+    "Flowable",
+    "Heading",
+    "Table",
+    "bullets",
+    "callout",
+    "columns",
+    "described",
+    "facts",
+    "gap",
+    "heading",
+    "note",
+    "pair",
+    "paragraph",
+    "parts_of",
+    "side_by_side",
+    "small",
+    "subheading",
+    "table",
+    "title",
+    "together",
 ]  # fmt: skip
 
-MARGIN = 18 * mm
+MARGIN = 15 * mm
 CONTENT = A4[0] - 2 * MARGIN
+GUTTER = 7 * mm
+COLUMN = (CONTENT - GUTTER) / 2
+"""The width of one of two columns, where a section is set in columns."""
 
 INK = "#1b1f24"
 GREY = "#5b6570"
@@ -47,20 +80,23 @@ BODY = ParagraphStyle(
     bulletFontName=REGULAR,
     spaceAfter=4,
 )
-SMALL = ParagraphStyle("small", parent=BODY, fontSize=7, leading=9.6, spaceAfter=0)
+SMALL = ParagraphStyle("small", parent=BODY, fontSize=7, leading=8.7, spaceAfter=0)
 _NUMBER = ParagraphStyle("number", parent=SMALL, alignment=TA_RIGHT)
 _HEAD = ParagraphStyle("head", parent=SMALL, fontName=BOLD, textColor=HexColor(ACCENT))
 _NUMBER_HEAD = ParagraphStyle("number-head", parent=_HEAD, alignment=TA_RIGHT)
 _NOTE = ParagraphStyle("note", parent=SMALL, textColor=HexColor(GREY), spaceBefore=2, spaceAfter=4)
 _BULLET = ParagraphStyle("bullet", parent=BODY, leftIndent=13, bulletIndent=0, spaceAfter=2, tag="LI")
+_SMALL_BULLET = ParagraphStyle(
+    "small-bullet", parent=SMALL, leftIndent=9, bulletIndent=0, bulletFontSize=7, spaceAfter=1.5, tag="LI"
+)
 _TITLES = (
     ParagraphStyle("title", parent=BODY, fontName=BOLD, fontSize=15, leading=20, textColor=HexColor(ACCENT), tag="H1"),
     ParagraphStyle(
-        "section", parent=BODY, fontName=BOLD, fontSize=12, leading=15, spaceBefore=10, spaceAfter=4,
+        "section", parent=BODY, fontName=BOLD, fontSize=11.5, leading=14, spaceBefore=8, spaceAfter=3,
         textColor=HexColor(ACCENT), tag="H2",
     ),
     ParagraphStyle(
-        "subsection", parent=BODY, fontName=BOLD, fontSize=9, leading=12, spaceBefore=6, spaceAfter=3,
+        "subsection", parent=BODY, fontName=BOLD, fontSize=9, leading=12, spaceBefore=5, spaceAfter=2,
         textColor=HexColor(ACCENT), tag="H+",
     ),
 )  # fmt: skip
@@ -94,27 +130,31 @@ class Heading(Paragraph):
         return []
 
 
-def heading(text: object, level: int, key: str, content: Sequence[Flowable] = ()) -> list[Flowable]:
+def heading(
+    text: object, level: int, key: str, content: Sequence[Flowable] = (), *, width: float = CONTENT
+) -> list[Flowable]:
     """Return a listed heading that is never left alone at a page's foot, where ``content`` is what follows it."""
-    return [CondPageBreak(max(40 * mm, 34 + _opening(content))), Heading(text, level, key)]
+    return [CondPageBreak(max(20 * mm, 34 + _opening(content, width))), Heading(text, level, key)]
 
 
-def _opening(content: Sequence[Flowable]) -> float:
-    """Return the height of what must stand below a heading: up to the first thing that is no heading itself."""
+def _opening(content: Sequence[Flowable], width: float) -> float:
+    """Return the height of what must stand below a heading: its first words, and the first thing that is no words."""
     height = 0.0
     for flowable in content:
-        parts = flowable._content if isinstance(flowable, KeepTogether) else [flowable]  # noqa: SLF001  # it has no other name
-        height += sum(part.wrap(CONTENT, 10_000)[1] + part.getSpaceBefore() for part in parts)
-        if isinstance(flowable, Table) or (isinstance(flowable, Paragraph) and flowable.style is not _TITLES[2]):
-            return float(min(height, 55 * mm))
+        tall = sum(part.wrap(width, 10_000)[1] + part.getSpaceBefore() for part in parts_of(flowable))
+        if isinstance(flowable, Table):  # a long one breaks after some rows
+            return float(height + min(tall, _SHORT_ENOUGH, 55 * mm))
+        height += tall
         if not isinstance(flowable, CondPageBreak | Paragraph):
+            break
+        if isinstance(flowable, Paragraph) and flowable.style in (BODY, _BULLET, _SMALL_BULLET):
             break
     return float(min(height, 200 * mm))
 
 
 def subheading(text: object) -> list[Flowable]:
     """Return a heading inside a section, not listed in the contents and never left alone at a page's foot."""
-    return [CondPageBreak(35 * mm), Paragraph(inline(text), _TITLES[2])]
+    return [CondPageBreak(24 * mm), Paragraph(inline(text), _TITLES[2])]
 
 
 def title(text: object) -> Paragraph:
@@ -137,9 +177,10 @@ def note(*parts: object) -> Paragraph:
     return Paragraph(joined(*parts), _NOTE)
 
 
-def bullets(items: Iterable[object]) -> list[Flowable]:
-    """Return one bulleted paragraph for each item."""
-    return [Paragraph(inline(item), _BULLET, bulletText="•") for item in items]
+def bullets(items: Iterable[object], *, compact: bool = False) -> list[Flowable]:
+    """Return one bulleted paragraph for each item; ``compact`` sets them in the tables' size."""
+    style = _SMALL_BULLET if compact else _BULLET
+    return [Paragraph(inline(item), style, bulletText="•") for item in items]
 
 
 def gap(height_mm: float) -> Spacer:
@@ -152,15 +193,23 @@ def together(flowables: Sequence[Flowable]) -> KeepTogether:
     return KeepTogether(list(flowables))
 
 
+def parts_of(flowable: Flowable) -> Sequence[Flowable]:
+    """Return the flowables that are kept together, or the one that there is: they have a size outside of a page too."""
+    return flowable._content if isinstance(flowable, KeepTogether) else [flowable]  # noqa: SLF001  # it has no other name
+
+
 class Deferred(Flowable):  # type: ignore[misc]  # ReportLab has no types
     """Flowables that are built when their turn comes, once for each pass, and are gone when they are drawn.
 
-    A report of a thousand cases would else hold all of them from the beginning to the end.
+    A report of a thousand cases would else hold all of them from the beginning to the end. ``opening`` returns what
+    begins a part that is likely to fill its page: the pass that only counts pages does with that and an empty page.
     """
 
-    def __init__(self, build: Callable[[], Sequence[Flowable]]) -> None:
+    def __init__(
+        self, build: Callable[[], Sequence[Flowable]], opening: Callable[[], Sequence[Flowable]] | None = None
+    ) -> None:
         super().__init__()
-        self._build = build
+        self._build, self._opening = build, opening
 
     def wrap(self, available_width: float, _height: float) -> tuple[float, float]:
         """Return more than any page holds, so that it is split."""
@@ -168,11 +217,25 @@ class Deferred(Flowable):  # type: ignore[misc]  # ReportLab has no types
 
     def split(self, *_available: float) -> list[Flowable]:
         """Return what it stands for."""
+        counts_only = not getattr(getattr(getattr(self, "canv", None), "_doctemplate", None), "pictures", True)
+        if self._opening is not None and counts_only:
+            return [NullActionFlowable(), *self._opening(), _RestOfPage()]
         return [NullActionFlowable(), *self._build()]
 
     def steps(self) -> tuple[Step, ...]:
         """Return nothing: it is never drawn itself."""
         return ()
+
+
+class _RestOfPage(Flowable):  # type: ignore[misc]
+    """White space as high as what is left of the page, but for a point: what takes no room still stands on it."""
+
+    def wrap(self, available_width: float, available_height: float) -> tuple[float, float]:
+        """Return what is available."""
+        return available_width, max(0.0, available_height - 1)
+
+    def draw(self) -> None:
+        """Draw nothing."""
 
 
 @dataclass(frozen=True)
@@ -184,10 +247,10 @@ class Column:
     numbers: bool = False
 
 
-def columns(*specification: tuple[str, float] | tuple[str, float, bool]) -> list[Column]:
-    """Return columns from (heading, share of the page's width, holds numbers)."""
+def columns(*specification: tuple[str, float] | tuple[str, float, bool], width: float = CONTENT) -> list[Column]:
+    """Return columns from (heading, share of the width, holds numbers)."""
     total = sum(column[1] for column in specification)
-    return [Column(column[0], CONTENT * column[1] / total, len(column) == 3 and column[2]) for column in specification]
+    return [Column(column[0], width * column[1] / total, len(column) == 3 and column[2]) for column in specification]
 
 
 def table(
@@ -287,7 +350,7 @@ def _rough_height(shape: Sequence[Column], row: Sequence[object]) -> float:
         parts = value if isinstance(value, list) else [value]
         lengths = (len(str(part)) * 4.2 if not isinstance(part, Flowable) else column.width for part in parts)
         lines = max(lines, sum(1 + length // max(1.0, column.width - 7) for length in lengths))
-    return 9.6 * lines + 4
+    return 9.0 * lines + 4
 
 
 _PLAIN: list[tuple[Any, ...]] = [
@@ -322,13 +385,12 @@ def _shortened(made: Paragraph, width: float, lines: int = _MOST_LINES) -> Flowa
     return [made.split(width, most)[0], Paragraph(coloured(CUT, GREY), made.style)]
 
 
-def facts(rows: Iterable[tuple[str, object]], *, label: float = 0.22, compact: bool = True) -> Table:
-    """Return labelled facts, one a row: label in grey, value beside it; ``compact`` sets rows closer."""
-    widths = [CONTENT * label, CONTENT * (1 - label)]
+def facts(rows: Iterable[tuple[str, object]], *, label: float = 0.22, width: float = CONTENT) -> Table:
+    """Return labelled facts, one a row: label in grey, in its share of the width, value beside it."""
+    widths = [width * label, width * (1 - label)]
     cells = [[_cell(coloured(name, GREY), False, widths[0]), _cell(value, False, widths[1])] for name, value in rows]
     style = [*_PLAIN, ("LINEBELOW", (0, 0), (-1, -1), 0.35, HexColor(RULE))]
-    if compact:
-        style += [(side, (0, 0), (-1, -1), 1.0) for side in ("TOPPADDING", "BOTTOMPADDING")]
+    style += [(side, (0, 0), (-1, -1), 1.0) for side in ("TOPPADDING", "BOTTOMPADDING")]
     return Table(
         cells,
         colWidths=widths,
@@ -340,7 +402,7 @@ def facts(rows: Iterable[tuple[str, object]], *, label: float = 0.22, compact: b
     )
 
 
-def callout(*content: Flowable, colour: str = ACCENT) -> Table:
+def callout(*content: Flowable, colour: str = ACCENT, width: float = CONTENT) -> Table:
     """Return content on a pale ground with a coloured edge."""
     style = [
         ("FONT", (0, 0), (-1, -1), REGULAR, 7),
@@ -353,7 +415,7 @@ def callout(*content: Flowable, colour: str = ACCENT) -> Table:
     ]
     return Table(
         [[list(content)]],
-        colWidths=[CONTENT],
+        colWidths=[width],
         style=TableStyle(style),
         splitInRow=1,
         spaceBefore=4,
@@ -361,13 +423,23 @@ def callout(*content: Flowable, colour: str = ACCENT) -> Table:
     )
 
 
-def pair(left: Flowable, right: Sequence[Flowable], share: float = 0.86) -> Flowable:
+def pair(left: Flowable, right: Sequence[Flowable], share: float = 0.86, *, width: float = CONTENT) -> Flowable:
     """Return a flowable and what stands at its right, without rules; ``share`` is the left one's of the width."""
     if not right:
         return left
     style = TableStyle([("FONT", (0, 0), (-1, -1), REGULAR, 7), ("VALIGN", (0, 0), (-1, -1), "TOP")]
                        + [(side, (0, 0), (-1, -1), 0) for side in _SIDES])  # fmt: skip
-    return Table([[left, list(right)]], colWidths=[CONTENT * share, CONTENT * (1 - share)], style=style, spaceAfter=3)
+    return Table([[left, list(right)]], colWidths=[width * share, width * (1 - share)], style=style, spaceAfter=3)
+
+
+def side_by_side(left: Sequence[Flowable], right: Sequence[Flowable]) -> Flowable:
+    """Return two columns of flowables beside each other; either may be empty, or longer than a page."""
+    style = TableStyle([("FONT", (0, 0), (-1, -1), REGULAR, 7), ("VALIGN", (0, 0), (-1, -1), "TOP")]
+                       + [(side, (0, 0), (-1, -1), 0) for side in _SIDES])  # fmt: skip
+    widths = [COLUMN + GUTTER, COLUMN]
+    padded = [("RIGHTPADDING", (0, 0), (0, 0), GUTTER)]
+    cells = [[list(left), list(right)]]
+    return Table(cells, colWidths=widths, style=TableStyle(padded, parent=style), splitInRow=1, spaceAfter=3)
 
 
 _SIDES = ("LEFTPADDING", "RIGHTPADDING", "TOPPADDING", "BOTTOMPADDING")

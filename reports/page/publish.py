@@ -11,21 +11,19 @@ from reportlab.platypus import Flowable
 from reportlab.platypus.doctemplate import LayoutError
 
 from pipeline.errors import OutputError
+from pipeline.findings.spec import FONTS_FOLDER
 from reports.page.archive_pdf import DrawnPages, archive
 from reports.page.document import ReportDocument
 from reports.page.fonts import fallback_fonts
 from reports.page.pictures import picture_file
 from reports.registry import Context
 
-__all__ = ["FONTS", "fonts_of", "publish"]
-
-FONTS = "fonts"
-"""The folder of a run whose TrueType fonts are asked, in the order of their names, for what DejaVu lacks."""
+__all__ = ["fonts_of", "publish"]
 
 
 def fonts_of(run: Path) -> AbstractContextManager[object]:
     """Return a context in which text is set with a run's own fonts where DejaVu lacks a character."""
-    fonts = sorted((run / FONTS).glob("*.ttf"))
+    fonts = sorted((run / FONTS_FOLDER).glob("*.ttf"))
     return fallback_fonts(fonts) if fonts else nullcontext()
 
 

@@ -25,7 +25,7 @@ SMALLEST, LARGEST = 70 * mm, 86 * mm
 """How wide the slice and its zoom are, from and to."""
 
 _GUTTERS = 16.0
-_SURVEY, _PER_ROW = 26 * mm, 4
+_SURVEY, _PER_ROW = 26 * mm, 5
 _MAPS = tuple(height * mm for height in (60, 52, 46, 42, 38, 34, 30))
 """How high the maps may be, the best first: as high as the page has room for."""
 
@@ -75,7 +75,8 @@ def _maps(case: CasePanels, titles: Mapping[str, str], tallest: float) -> list[_
     panels = [Panel(titles[name], shown, name) for name in methods]
     if len(main) > 1 and methods:
         panels.insert(0, Panel(f"{titles[methods[0]]}, at the lesion", main[0], methods[0]))
-    rows = [panels[start : start + _PER_ROW] for start in range(0, len(panels), _PER_ROW)]
+    across = -(-len(panels) // -(-len(panels) // _PER_ROW)) if panels else 1  # as many in each row
+    rows = [panels[start : start + across] for start in range(0, len(panels), across)]
     return [_Row(tuple(row), tallest) for row in rows]
 
 

@@ -12,7 +12,7 @@ from reports.page.fonts import REGULAR, width_of
 from reports.page.layout import CONTENT, GREY, INK, RULE
 from reports.page.text import clean, fitted
 from reports.pictures.panel_row import readers_of, stroke
-from reports.pictures.raster import AGAINST, BOTH, image_raster
+from reports.pictures.raster import AGAINST, BOTH, PagePlane, image_raster
 
 __all__ = ["Legend", "PlanePicture"]
 
@@ -37,7 +37,9 @@ class PlanePicture(Flowable):  # type: ignore[misc]
 
     def draw(self) -> None:
         """Draw the picture and a line around it."""
-        self.canv.drawImage(ImageReader(image_raster(self._view, self._window)), 0, 0, self.width, self.height)
+        self.canv.drawImage(
+            ImageReader(image_raster(PagePlane(self._view), self._window)), 0, 0, self.width, self.height
+        )
         stroke(self.canv, HexColor(RULE), 0.3, ())
         self.canv.rect(0, 0, self.width, self.height)
 

@@ -1,6 +1,7 @@
 """What lies over an image so that it is told without colour: hatching for evidence against, and for agreement."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from PIL import Image
 from pipeline.findings.panels import View
 from reports.page import draw
 
-__all__ = ["AGAINST", "BOTH", "image_raster", "map_raster", "reduced"]
+__all__ = ["AGAINST", "BOTH", "PagePlane", "image_raster", "map_raster", "reduced"]
 
 Region = NDArray[np.bool_]
 Plane = NDArray[np.float32]
@@ -26,44 +27,70 @@ _LARGEST = 900
 _DPI = 220.0
 
 
-def image_raster(view: View, window: tuple[float, float], crop: Crop | None = None) -> Image.Image:
-    """Return the image alone, in grey; ``crop`` is (row from, row to, column from, column to)."""
-    image, pixel_mm = _thinned(_cut(view.image, crop), view.pixel_mm)
-    return draw.fit(draw.grey(image, window), pixel_mm).convert("L")
+@dataclass(frozen=True, eq=False)
+class PagePlane:
+    """A view, or its ``crop`` (row from, row to, column from, column to), with no more pixels than a page shows.
+
+    Made once for all the panels that show it: image, what the model saw, and the first expert's mask.
+    """
+
+    view: View
+    crop: Crop | None = None
+
+    @cached_property
+    def image(self) -> Plane:
+        """The image."""
+        return self.thinned(self.view.image)
+
+    @cached_property
+    def seen(self) -> Region:
+        """What the model saw."""
+        return self._region(self.view.seen)
+
+    @cached_property
+    def expert(self) -> Region:
+        """The first reader's mask: the one that the page's other readers are drawn beside."""
+        first = next(iter(self.view.masks.values()), None)
+        return np.zeros(self.image.shape, np.bool_) if first is None else self._region(first)
+
+    @property
+    def pixel_mm(self) -> tuple[float, float]:
+        """Height and width of a pixel."""
+        rows, columns = self.view.image.shape if self.crop is None else _size(self.crop)
+        tall, wide = self.view.pixel_mm
+        return tall * rows / self.image.shape[0], wide * columns / self.image.shape[1]
+
+    def thinned(self, plane: Plane) -> Plane:
+        """Return what is shown of a plane of the view, averaged down where it has more pixels; a small one as it is."""
+        shown = plane if self.crop is None else plane[self.crop[0] : self.crop[1], self.crop[2] : self.crop[3]]
+        if max(shown.shape) <= _LARGEST:
+            return shown
+        by = _LARGEST / max(shown.shape)
+        rows, columns = (max(1, round(size * by)) for size in shown.shape)
+        return np.asarray(Image.fromarray(shown).resize((columns, rows), Image.Resampling.BOX))
+
+    def _region(self, region: Region) -> Region:
+        if region.all() or not region.any():
+            return np.full(self.image.shape, region.flat[0])
+        return self.thinned(region.astype(np.float32)) > 0.5
+
+
+def image_raster(plane: PagePlane, window: tuple[float, float]) -> Image.Image:
+    """Return the image alone, in grey."""
+    return draw.fit(draw.grey(plane.image, window), plane.pixel_mm).convert("L")
 
 
 def map_raster(
-    view: View,
-    window: tuple[float, float],
-    method: str,
-    limits: draw.Range,
-    threshold: float | None,
-    crop: Crop | None = None,
+    plane: PagePlane, window: tuple[float, float], method: str, limits: draw.Range, threshold: float | None
 ) -> Image.Image:
     """Return a map over the image. Evidence against the label is dotted, what lies in region and outline has lines."""
-    image, pixel_mm = _thinned(_cut(view.image, crop), view.pixel_mm)
-    values, _ = _thinned(_cut(view.maps[method], crop), view.pixel_mm)
-    seen = _thinned(_cut(view.seen, crop).astype(np.float32), view.pixel_mm)[0] > 0.5
-    expert = _thinned(_expert(view.masks, crop, view.image.shape), view.pixel_mm)[0] > 0.5
-    over = draw.map_over(draw.grey(image, window), values, limits, seen)
-    picture = np.asarray(draw.fit(over, pixel_mm, ~seen)).copy()
+    values, seen = plane.thinned(plane.view.maps[method]), plane.seen
+    over = draw.map_over(draw.grey(plane.image, window), values, limits, seen)
+    picture = np.asarray(draw.fit(over, plane.pixel_mm, ~seen)).copy()
     against = values < -_SEEN_AGAINST * max(abs(limits.low), abs(limits.high))
     _hatch(picture, _enlarged(against & seen, picture.shape), dots=True)
-    _hatch(picture, _enlarged(_region(values, threshold, seen) & expert, picture.shape), dots=False)
+    _hatch(picture, _enlarged(_region(values, threshold, seen) & plane.expert, picture.shape), dots=False)
     return Image.fromarray(picture)
-
-
-def _thinned(
-    plane: NDArray[np.float32], pixel_mm: tuple[float, float]
-) -> tuple[NDArray[np.float32], tuple[float, float]]:
-    """Return a plane averaged down to what a page can show, with the size of its pixels; a small one as it is."""
-    tall, wide = plane.shape
-    if max(tall, wide) <= _LARGEST:
-        return plane, pixel_mm
-    by = _LARGEST / max(tall, wide)
-    rows, columns = max(1, round(tall * by)), max(1, round(wide * by))
-    fewer = np.asarray(Image.fromarray(plane).resize((columns, rows), Image.Resampling.BOX))
-    return fewer, (pixel_mm[0] * tall / rows, pixel_mm[1] * wide / columns)
 
 
 def reduced(picture: Image.Image, width_points: float) -> Image.Image:
@@ -74,19 +101,12 @@ def reduced(picture: Image.Image, width_points: float) -> Image.Image:
     return picture.resize((most, max(1, round(picture.height * most / picture.width))), Image.Resampling.BOX)
 
 
-def _cut(plane: NDArray[np.generic], crop: Crop | None) -> NDArray:  # type: ignore[type-arg]
-    return plane if crop is None else plane[crop[0] : crop[1], crop[2] : crop[3]]
+def _size(crop: Crop) -> tuple[int, int]:
+    return crop[1] - crop[0], crop[3] - crop[2]
 
 
 def _region(values: NDArray[np.float32], threshold: float | None, seen: Region) -> Region:
     return np.zeros(values.shape, np.bool_) if threshold is None else (values > threshold) & seen
-
-
-def _expert(masks: Mapping[str, Region], crop: Crop | None, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return the first reader's mask, 0 or 1: the one that the page's other readers are drawn beside."""
-    first = next(iter(masks.values()), None)
-    whole = np.zeros(shape, np.float32) if first is None else first.astype(np.float32)
-    return np.asarray(_cut(whole, crop))
 
 
 def _enlarged(where: Region, shape: tuple[int, ...]) -> Region:
@@ -96,7 +116,9 @@ def _enlarged(where: Region, shape: tuple[int, ...]) -> Region:
 
 def _hatch(picture: NDArray[np.uint8], where: Region, *, dots: bool) -> None:
     """Draw dark and light marks over ``where``: both show on any ground."""
-    rows, columns = np.indices(where.shape, dtype=np.int32)
+    if not where.any():
+        return
+    rows, columns = np.ogrid[: where.shape[0], : where.shape[1]]
     falling = (rows + columns) % _PITCH
     if dots:
         rising = (rows - columns) % _PITCH

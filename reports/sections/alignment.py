@@ -9,7 +9,7 @@ from reports.registry import Context, section
 from reports.wording import arrow_note, headed, intervals, method, methods_in_order
 
 
-@section(95, "Results: maps moved and unmoved")
+@section(95, "Maps moved and unmoved")
 def build(context: Context) -> list[Flowable]:
     """Return each estimate of moved maps beside that of the same maps on the grid, where the two differ."""
     results = context.results

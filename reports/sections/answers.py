@@ -6,7 +6,7 @@ from pipeline.findings.estimates import Estimate
 from pipeline.findings.results import CellFindings, Results
 from pipeline.vocabulary import NOTHING, TARGET_ROLES
 from reports.numbers import count, estimate
-from reports.page.layout import Flowable, columns, note, paragraph, subheading, table
+from reports.page.layout import Flowable, columns, note, small, table
 from reports.page.text import DASH, bold
 from reports.registry import Context, section
 from reports.wording import headed, in_sentence, interval_head, intervals, method
@@ -23,20 +23,20 @@ _PLACED = (
 _BY_ITSELF = f" Each label is called by itself: {NOTHING} stands for one that is not there, or not called."
 
 
-@section(85, "Results: every answer")
+@section(85, "Every answer")
 def build(context: Context) -> list[Flowable]:
-    """Return a table of the cells for each map."""
+    """Return a table of the cells and the maps."""
     results = context.results
     confusion = results.confusion
     if not confusion.cells:
-        return [paragraph(f"There are no cells: {confusion.reason or 'no study with a reference was answered'}.")]
+        return [small(f"There are no cells: {confusion.reason or 'no study with a reference was answered'}.")]
     every = [part for cell in confusion.cells for part in (*cell.reference_map, *cell.answered_map)]
     shown = _metric_of(results)
     lost = f" {confusion.unanswered} studies with a reference were not answered, and may belong to any of the cells."
     by_itself = any(NOTHING in (part.cell.reference, part.cell.answered) for part in confusion.cells)
     return [
-        paragraph(_WHY),
-        *(part for facts in results.methods for part in _table(results, confusion.cells, facts.name, shown)),
+        small(_WHY),
+        _table(results, confusion.cells, shown),
         note(
             f"{intervals([part for part in every if part.metric == shown])} {_PLACED}"
             f"{_BY_ITSELF if by_itself else ''}{lost if confusion.unanswered else ''}"
@@ -50,30 +50,43 @@ def _metric_of(results: Results) -> str:
     return "hit_rate" if "hit_rate" in names else names[0]
 
 
-def _table(results: Results, cells: Sequence[CellFindings], name: str, shown: str) -> list[Flowable]:
-    """Return the table of a method's maps, under its name where there are several methods."""
-    every = [part for cell in cells for part in _of(cell.reference_map, name, shown)]
+def _table(results: Results, cells: Sequence[CellFindings], shown: str) -> Flowable:
+    """Return the cells down, with a row for each method; a cell without any map has one row."""
+    every = [part for cell in cells for part in cell.reference_map if part.metric == shown]
     title, confidence = headed(results, shown), interval_head(every)
     heads = [f"{title}, {in_sentence(TARGET_ROLES[role])} ({confidence})" for role in TARGET_ROLES]
     shape = columns(
-        ("Reference", 17),
-        ("Answered", 17),
-        ("Studies", 12, True),
-        ("Patients", 13, True),
-        *((head, 26, True) for head in heads),
-        (f"In the body ({confidence})", 24, True),
+        ("Reference", 15),
+        ("Answered", 15),
+        ("Studies", 11, True),
+        ("Patients", 12, True),
+        ("Map", 20),
+        *((head, 27, True) for head in heads),
+        (f"In the body ({confidence})", 22, True),
     )
-    rows = table(shape, [_row(cell, name, shown) for cell in cells])
-    return [*(subheading(method(results, name)) if len(results.methods) > 1 else []), rows]
+    rows: list[tuple[object, ...]] = []
+    rules: list[int] = []
+    for cell in cells:
+        rows += _rows(results, cell, shown)
+        rules.append(len(rows) - 1)
+    return table(shape, rows, rules=rules, compact=True)
 
 
-def _row(part: CellFindings, name: str, shown: str) -> tuple[object, ...]:
-    answered = part.cell.answered
+def _rows(results: Results, part: CellFindings, shown: str) -> list[tuple[object, ...]]:
+    reference, answered = part.cell.reference, part.cell.answered
+    lead = (reference, answered if part.cell.is_right else bold(answered), count(part.studies), count(part.patients))
+    maps = [(facts.name, numbers) for facts in results.methods if any(numbers := _of_map(part, facts.name, shown))]
+    if not maps:
+        return [(*lead, *[DASH] * 4)]
+    return [
+        (*(lead if place == 0 else ("",) * 4), method(results, name), *(text or DASH for text in numbers))
+        for place, (name, numbers) in enumerate(maps)
+    ]
+
+
+def _of_map(part: CellFindings, name: str, shown: str) -> tuple[str, str, str]:
+    """Return the reference's map, the answered label's map, and what of that lies in the body."""
     return (
-        part.cell.reference,
-        answered if part.cell.is_right else bold(answered),
-        count(part.studies),
-        count(part.patients),
         _numbers(_of(part.reference_map, name, shown)),
         _numbers(_of(part.answered_map, name, shown)),
         _numbers(_of(part.placement, name, "energy_in_body")),
@@ -85,5 +98,5 @@ def _of(estimates: Sequence[Estimate], name: str, shown: str) -> list[Estimate]:
 
 
 def _numbers(estimates: Sequence[Estimate]) -> str:
-    """Return the values with their bounds, one for each layer; a dash where there is no map."""
-    return "; ".join(map(estimate, estimates)) or DASH
+    """Return the values with their bounds, one for each layer; nothing where there is no map."""
+    return "; ".join(map(estimate, estimates))

@@ -16,10 +16,7 @@ _MOST_FIGURES, _MOST_FLIPS = 24, 10
 @section(105, "Change")
 def build(context: Context) -> list[Flowable]:
     """Return the differences to each other run, paired by patient."""
-    changes = context.results.changes
-    if not changes:
-        return [paragraph("This run was held against no other: none came before it, and no predecessor was named.")]
-    return [part for change in changes for part in _of(context.results, change)]
+    return [part for change in context.results.changes for part in _of(context.results, change)]
 
 
 def _of(results: Results, change: RunChange) -> list[Flowable]:

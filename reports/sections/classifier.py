@@ -4,25 +4,38 @@ from collections.abc import Iterable, Sequence
 
 from reportlab.platypus import Table, TableStyle
 
+from pipeline.findings.estimates import Estimate
 from pipeline.findings.plotted.classifier import LabelPlots
 from pipeline.findings.results import Results
 from reports.charts.confusion import confusion_chart
 from reports.charts.discrimination import precision_recall_chart, roc_chart
 from reports.charts.reliability import reliability_chart
-from reports.estimates import among_rows, estimate_columns
-from reports.numbers import MARK, count, estimate, plural
+from reports.estimates import among_rows, estimate_columns, no_interval
+from reports.numbers import MARK, count, estimate, number, plural
 from reports.page.fonts import REGULAR
-from reports.page.layout import CONTENT, Flowable, columns, note, paragraph, subheading, table, together
-from reports.page.text import DASH
+from reports.page.layout import (
+    CONTENT,
+    GREY,
+    Flowable,
+    columns,
+    gap,
+    note,
+    paragraph,
+    small,
+    subheading,
+    table,
+    together,
+)
+from reports.page.text import DASH, bold, joined
 from reports.registry import Context, section
 from reports.thumbnails import thumbnail_of
-from reports.wording import intervals, label_of, method
+from reports.wording import intervals, label_of, method, metric, undefined, words
 
 _WHOLE = 3
 """Labels up to which each has its confusion matrix drawn; more of them share a table."""
 
 
-@section(80, "Results: the classifier")
+@section(80, "The classifier")
 def build(context: Context) -> list[Flowable]:
     """Return the classifier's estimates, a label's in a row that names it, and each label's plots."""
     results = context.results
@@ -36,18 +49,65 @@ def build(context: Context) -> list[Flowable]:
                 "and no study is a true positive or a false negative of it."
             )
         ]
-    rows, rules = among_rows(results, estimates, by_method=False)
     several = any(label_of(estimate) for estimate in estimates)
+    drawn = [plots for plots in results.label_plots if plots.roc is not None]
+    rows, rules = among_rows(results, estimates, by_method=False)
+    # of one label the figures stand beside its curves
+    whole = several or len(results.label_plots) != 1 or not drawn
     return [
-        paragraph(
+        small(
             "Performance comes first: overlap on a study that the model got wrong means something else than overlap "
             "on one that it got right. The classifier is judged on the studies with a reference."
         ),
-        table(estimate_columns(estimates, by_method=False), rows, rules=rules),
+        *([table(estimate_columns(estimates, by_method=False), rows, rules=rules, compact=True)] if whole else []),
+        *_plots(context, beside=not whole),
         note(intervals(estimates), _SEVERAL if several else ""),
-        *_plots(context),
+        *_groups(results),
     ]
 
+
+_MOST_GROUPS = 30
+"""Rows of the table of groups; what differs least is left to results.json."""
+
+
+def _groups(results: Results) -> list[Flowable]:
+    """Return where the model answers better or worse: each group against the rest of its column."""
+    compared = [part for part in results.answer_differences if part.p_adjusted is not None]
+    if not compared:
+        return []
+    shown = sorted(compared, key=lambda part: (part.p_adjusted or 0.0, part.p or 0.0))[:_MOST_GROUPS]
+    shape = columns(
+        ("Group", 44), ("", 28), ("Minus the rest", 18, True), ("Interval", 26, True), ("p (Holm)", 14, True),
+        ("Patients", 14, True), ("of the rest", 16, True),
+    )  # fmt: skip
+    rows = [
+        (
+            words(part.group.replace("=", ": ", 1)),
+            part.metric.capitalize() + (f", {part.label}" if len(results.label_plots) > 1 and part.label else ""),
+            number(part.value),
+            f"{number(part.low)} to {number(part.high)}",
+            number(part.p_adjusted),
+            count(part.patients),
+            count(part.patients_rest),
+        )
+        for part in shown
+    ]
+    left = len(compared) - len(shown)
+    more = f" {plural(left, 'comparison')} with larger p: see results.json." if left else ""
+    return [
+        *subheading("Where the model answers better or worse"),
+        table(shape, rows, compact=True),
+        note(_GROUPED, more),
+    ]
+
+
+_GROUPED = (
+    "Groups are what the archive states and headers tell, thirds of the lesions' size, and thirds of the model's own "
+    "confidence; each is compared with all others of the same column, of two groups only the first. Intervals are "
+    "those of the exact rule for two groups, not adjusted; p is adjusted (Holm) for all comparisons of answers. Groups "
+    "of few patients that only a header tells apart go together. A difference that is not shown is not shown to be "
+    "absent."
+)
 
 _SEVERAL = (
     " A study counts as accurate when its called labels are exactly the reference's; sensitivity, specificity and "
@@ -55,21 +115,30 @@ _SEVERAL = (
 )
 
 
-def _plots(context: Context) -> list[Flowable]:
-    """Return the curves of each label with its confusion matrix; of many labels one table of all their matrices."""
+def _plots(context: Context, *, beside: bool) -> list[Flowable]:
+    """Return the curves of each label with its confusion matrix; of many labels one table of all their matrices.
+
+    ``beside`` puts the classifier's figures beside the curves.
+    """
     results = context.results
     content: list[Flowable] = []
     for plots in results.label_plots:
-        parts = [*subheading(plots.label)[1:], *_curves(results, plots)]
-        parts += [_confusion(context, plots)] if len(results.label_plots) <= _WHOLE else []
-        content.append(together(parts))
+        content.append(
+            together(
+                [
+                    *(subheading(plots.label)[1:] if len(results.label_plots) > 1 else []),
+                    *_curves(results, plots, beside=beside),
+                ]
+            )
+        )
+        content += [_confusion(context, plots)] if len(results.label_plots) <= _WHOLE else []
     if len(results.label_plots) > _WHOLE:
         content += _confusions(results)
     drawn = [plots for plots in results.label_plots if plots.roc is not None]
     return [*content, note(*_notes(results, drawn))] if content else []
 
 
-def _curves(results: Results, plots: LabelPlots) -> list[Flowable]:
+def _curves(results: Results, plots: LabelPlots, *, beside: bool) -> list[Flowable]:
     """Return ROC, precision-recall and reliability side by side, or the sentence that says why there are none."""
     if plots.roc is None or plots.precision_recall is None or plots.calibration is None:
         counts = f"{count(plots.positives)} with and {count(plots.negatives)} without it"
@@ -77,7 +146,8 @@ def _curves(results: Results, plots: LabelPlots) -> list[Flowable]:
     area = next(
         part for part in results.classification if part.metric == "auroc" and label_of(part) in (None, plots.label)
     )
-    width = CONTENT / 3 - 4
+    across = CONTENT / (4 if beside else 3)
+    width = across - 4
     drawings = [
         roc_chart(plots.label, plots.roc, plots.operating, estimate(area), width),
         precision_recall_chart(plots.label, plots.precision_recall, plots.operating, width),
@@ -88,7 +158,34 @@ def _curves(results: Results, plots: LabelPlots) -> list[Flowable]:
         ("VALIGN", (0, 0), (-1, -1), "TOP"),
         *((side, (0, 0), (-1, -1), 0) for side in ("LEFTPADDING", "RIGHTPADDING", "TOPPADDING")),
     ]
-    return [Table([drawings], colWidths=[CONTENT / 3] * 3, style=TableStyle(style))]
+    cells = [*([_figures(results, across)] if beside else []), *drawings]
+    return [Table([cells], colWidths=[across] * len(cells), style=TableStyle(style))]
+
+
+def _figures(results: Results, width: float) -> Flowable:
+    """Return the classifier's estimates below each other, each with what it rests on."""
+    parts = [
+        [
+            small(joined(bold(metric(results, part.metric)), " ", estimate(part))),
+            small(_basis(part), colour=GREY),
+            gap(1.2),
+        ]
+        for part in results.classification
+    ]
+    return Table([[[line for part in parts for line in part]]], colWidths=[width - 8], style=_PLAIN)
+
+
+_PLAIN = TableStyle([("FONT", (0, 0), (-1, -1), REGULAR, 7), ("LEFTPADDING", (0, 0), (-1, -1), 0)])
+
+
+def _basis(part: Estimate) -> str:
+    """Return of whom an estimate is, its level of chance, and what is missing of it and why."""
+    of = f"{plural(part.patients, 'patient')}, {plural(part.studies, 'study', 'studies')}"
+    missing = undefined(part)
+    chance = [] if part.chance is None else [f"chance {number(part.chance, like=(1.0,))}"]
+    lacking = [] if missing == "none" else [f"undefined {missing}"]
+    none = [no_interval(part)] if no_interval(part) else []
+    return "; ".join([of, *chance, *none, *lacking, *([part.reason] if part.reason else [])])
 
 
 def _confusion(context: Context, plots: LabelPlots) -> Flowable:

@@ -8,8 +8,8 @@ from pipeline.vocabulary import FRAMEWORKS
 from reports.clauses.clause import ClauseFile, FrameworkNote, load_clauses
 from reports.clauses.crosswalk import ClauseRow, crosswalk
 from reports.numbers import MARK, when
-from reports.page.layout import Flowable, columns, note, paragraph, table
-from reports.page.text import DASH, bold
+from reports.page.layout import Flowable, bullets, note, small, subheading
+from reports.page.text import Markup, bold, joined
 from reports.registry import Context, section, sections
 
 _NOT_A_JUDGEMENT = (
@@ -18,22 +18,21 @@ _NOT_A_JUDGEMENT = (
 )
 
 
-@section(149, "Clauses")
+@section(149, "Clauses", in_columns=True)
 def build(context: Context) -> list[Flowable]:
-    """Return a table of the frameworks that the audit's configuration chooses."""
+    """Return the clauses of the frameworks that the audit's configuration chooses."""
     results = context.results
     if not results.frameworks:
-        return [paragraph("No framework was chosen (report.frameworks).")]
+        return [small("No framework was chosen (report.frameworks).")]
     clauses, today = load_clauses(), when(results.provenance.finished_at).date()
     titles = _titles()
-    rows: list[Sequence[object]] = []
+    content: list[Flowable] = [small(_NOT_A_JUDGEMENT)]
     for name in results.frameworks:
         listed = crosswalk(clauses, results, name, today)
         usual = _usual_status(listed)
-        rows.append((bold(FRAMEWORKS[name]), f"{usual[:1].upper()}{usual[1:]}", "", ""))
-        rows += [_cells(row, titles, usual) for row in listed]
-    shape = columns(("Clause", 20), ("Asks for", 32), ("Supported by evidence in", 24), ("Left open", 24))
-    return [paragraph(_NOT_A_JUDGEMENT), table(shape, rows, compact=True), note(_sources(context, clauses, today))]
+        content += subheading(FRAMEWORKS[name] + (f": {usual}" if usual else ""))
+        content += bullets((_told(row, titles, usual) for row in listed), compact=True)
+    return [*content, note(_sources(context, clauses, today))]
 
 
 def _titles() -> dict[str, str]:
@@ -47,12 +46,14 @@ def _usual_status(rows: Sequence[ClauseRow]) -> str:
     return status if many > 1 or len(rows) == 1 else ""
 
 
-def _cells(row: ClauseRow, titles: Mapping[str, str], usual: str) -> tuple[object, ...]:
+def _told(row: ClauseRow, titles: Mapping[str, str], usual: str) -> Markup:
+    """Return what a clause asks, where evidence for it stands, and what is left open."""
     where = ", ".join(titles[name] for name in row.sections) or "nothing in this report"
     mark = MARK if row.clause.confidence == "secondary" else ""
     said = [*([row.status] if row.status != usual else []), *row.remarks]
-    clause = f"{row.clause.reference}{mark}" + (f": {'; '.join(said)}" if said else "")
-    return (clause, row.clause.asks, where, "; ".join(row.open) or DASH)
+    clause = f"{row.clause.reference}{mark}" + (f" ({'; '.join(said)})" if said else "") + ". "
+    left = [bold(" Open: "), f"{'; '.join(row.open)}."] if row.open else []
+    return joined(bold(clause), row.clause.asks, bold(" In: "), where, ".", *left)
 
 
 def _sources(context: Context, clauses: ClauseFile, today: date) -> str:

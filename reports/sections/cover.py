@@ -32,7 +32,7 @@ from reports.pictures.case_panels import plane_words, typical_row, window_words
 from reports.pictures.legend import Legend
 from reports.registry import Context, section
 from reports.short_contents import ShortContents
-from reports.wording import asked_for, chip, in_sentence, interval_head, method, metric, population, subject
+from reports.wording import asked_for, chip, in_sentence, interval_head, method, metric, on_metrics, population, subject
 
 _SHORT = 12
 _MOST_REASONS = 8
@@ -76,10 +76,10 @@ def _verdicts(context: Context) -> list[Flowable]:
     head = subheading("Verdicts")
     if not results.verdicts:
         return [*head, paragraph("No acceptance criterion was stated, so there is no verdict.")]
-    interval = interval_head(verdict.estimate for verdict in results.verdicts)
+    interval = interval_head(verdict.estimate for verdict in on_metrics(results))
     shape = columns(
-        ("Criterion", 38), ("Asked", 16), ("Found", 10, True), (interval, 16, True), ("The data allow", 23),
-        ("Verdict", 20),
+        ("Criterion", 172), ("Asked", 63), ("Found", 35, True), (interval, 75, True), ("The data allow", 80),
+        ("Verdict", 85),
     )  # fmt: skip
     rows = [
         (
@@ -97,8 +97,7 @@ def _verdicts(context: Context) -> list[Flowable]:
 
 def _whom(verdict: Verdict) -> str:
     estimate = verdict.estimate
-    of = f"{plural(estimate.patients, 'patient')}, {plural(estimate.studies, 'study', 'studies')}"
-    return f"{population(verdict)}; {of}"
+    return f"{population(verdict)}: {count(estimate.studies)} of {plural(estimate.patients, 'patient')}"
 
 
 def _typical(context: Context) -> list[Flowable]:

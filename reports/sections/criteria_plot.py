@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 
+from pipeline.findings.estimates import Verdict
 from pipeline.findings.plotted.history import RunPoint
 from pipeline.findings.results import Results
 from pipeline.vocabulary import CLASSIFIER
 from reports.charts.control import control_chart
 from reports.charts.criteria import criteria_forest
 from reports.charts.frame import Span
-from reports.numbers import plural
-from reports.page.layout import Flowable, note, paragraph, subheading, together
+from reports.claims import why
+from reports.numbers import estimate, number, plural
+from reports.page.layout import Flowable, bullets, columns, note, paragraph, subheading, table, together
+from reports.page.text import DASH, bold, joined
 from reports.registry import Context, section
-from reports.wording import range_of
+from reports.wording import chip, intervals, method, metric, on_metrics, range_of, subject
 
 _MOST_CHARTS = 6
 
@@ -22,20 +25,101 @@ def build(context: Context) -> list[Flowable]:
     results = context.results
     if not results.verdicts:
         return [paragraph("No acceptance criterion was stated, so there is nothing to hold an estimate against.")]
-    plots = criteria_forest(results)
-    return [together([*plots[:1], note(_READING)]), *plots[1:], *_over_runs(results)]
+    drawn = (
+        [together([*criteria_forest(results), note(_READING)])] if on_metrics(results) else []
+    )  # checks: no interval
+    return [*drawn, *_reasons(results), *_by_label(results), *_over_runs(results)]
 
 
 _READING = (
-    "Points are estimates, lines the intervals that the verdicts follow from. A criterion is MET only where its whole "
-    "interval lies on the side that the flag of its bound points to."
+    "Points are estimates, lines the intervals that the verdicts follow from: MET where the whole interval lies on the "
+    "side that the flag of its bound points to."
 )
+
+
+_RULE = (
+    "A criterion is MET only where the data rule out, at the stated level, that its claim is wrong, NOT MET only where "
+    "they rule out that it is right, and INCONCLUSIVE where they rule out neither. The test is exact for any "
+    "distribution of scores; it assumes that patients are independent. For rates it is the exact binomial test "
+    "(Clopper and Pearson). A map that shows nothing counts as a miss; what has no score counts against either answer. "
+    "Of a difference the bound is zero, or the margin that was locked."
+)
+
+_OF_CHECKS = (
+    "A criterion on a check of the model itself is held against a fixed bound, in the studies that were chosen for it "
+    "beforehand; what was not done is INCONCLUSIVE."
+)
+
+_SMALL = 20
+
+
+def _reasons(results: Results) -> list[Flowable]:
+    """Return why each verdict is what it is, and the rule that all follow."""
+    lines = (joined(bold(f"{subject(results, verdict)}: "), _about(verdict), ".") for verdict in results.verdicts)
+    judged = on_metrics(results)
+    explained = [intervals(verdict.estimate for verdict in judged), " ", _RULE] if judged else []
+    explained += [" ", _OF_CHECKS] if len(judged) < len(results.verdicts) else []
+    return [*subheading("What the verdicts rest on"), *bullets(lines, compact=True), note(*explained)]
+
+
+def _about(verdict: Verdict) -> str:
+    """Return why a verdict is what it is, and what a cohort of this size can show at all."""
+    estimate = verdict.estimate
+    sentences = [why(verdict)]
+    if estimate.missing_studies:
+        missing = plural(estimate.missing_studies, "study without a score counts", "studies without a score count")
+        sentences.append(f"{missing} against the claim")
+    sentences += _other_means(verdict)
+    patients = estimate.patients + estimate.missing_patients
+    if patients < _SMALL and verdict.best_reachable is not None and estimate.value is not None:
+        sentences.append(
+            f"with perfect scores {plural(patients, 'patient')} could at best have shown "
+            f"{number(verdict.best_reachable)}"
+        )
+    if verdict.smallest_cohort is not None and patients < verdict.smallest_cohort:
+        sentences.append(f"MET needs {verdict.smallest_cohort} patients at least")
+    if verdict.any_of is not None:
+        sentences.append(f"one of the criteria of {verdict.any_of!r} has to hold")
+    return "; ".join(sentences)
+
+
+def _other_means(verdict: Verdict) -> list[str]:
+    """Return the mean over the other unit, and that without maps that show nothing, where they are not the same."""
+    estimate = verdict.estimate
+    by_patient = verdict.unit == "patient"
+    other = estimate.per_study if by_patient else estimate.per_patient
+    means = [(other, f"over {'studies' if by_patient else 'patients'} the mean is")]
+    means += [(estimate.complete_case, "without maps that show nothing it is")]
+    as_printed = number(estimate.value)
+    return [f"{words} {number(value)}" for value, words in means if value is not None and number(value) != as_printed]
+
+
+def _by_label(results: Results) -> list[Flowable]:
+    """Return the parts of each criterion that has several: all of them have to hold."""
+    several = [verdict for verdict in results.verdicts if verdict.parts]
+    if not several:
+        return []
+    shape = columns(
+        ("Criterion", 30), ("For", 18), ("Against", 18), ("Estimate and interval", 22, True), ("Answer", 20),
+    )  # fmt: skip
+    rows = [
+        (
+            bold(f"{metric(results, verdict.metric)}, {verdict.rule}") if place == 0 else "",
+            part.label or "all labels",
+            DASH if part.against is None else method(results, part.against),
+            estimate(part.estimate),
+            chip(part.answer),
+        )
+        for verdict in several
+        for place, part in enumerate(verdict.parts)
+    ]
+    return [*subheading("Where each of several has to hold"), table(shape, rows, compact=True)]
 
 
 def _over_runs(results: Results) -> list[Flowable]:
     """Return the charts over runs; nothing where this is the first run that asks these criteria."""
     charts: list[Flowable] = []
-    criteria = [verdict.criterion for verdict in results.verdicts]
+    criteria = [verdict.criterion for verdict in on_metrics(results)]
     shared = [name for name in criteria if any(point.criterion == name for point in results.history)]
     for name in shared[:_MOST_CHARTS]:
         points = [point for point in (*results.history, *results.points()) if point.criterion == name]

@@ -1,28 +1,31 @@
 """The data's identity: from studies found to studies analysed, and what the cohort consists of."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from pipeline.findings.context.cohort import CohortRow
+from pipeline.findings.context.cohort import CohortRow, Leakage
 from pipeline.findings.results import Flow, Results
 from pipeline.vocabulary import SMALLEST_GROUP
 from reports.charts.flow import flow_chart
 from reports.numbers import count, number, plural
-from reports.page.layout import Flowable, columns, facts, note, paragraph, subheading, table
-from reports.page.text import digest
+from reports.page.layout import COLUMN, Flowable, bullets, facts, note, small, subheading
+from reports.page.text import bold, digest, joined
 from reports.registry import Context, section
 from reports.statements import stated
 from reports.wording import nothing_called, words
 
+_MOST_GROUPS = 10
+"""Groups of studies that are printed; all are in results.json."""
 
-@section(143, "Data identity")
+
+@section(143, "Data identity", in_columns=True)
 def build(context: Context) -> list[Flowable]:
     """Return the flow of studies and the cohort's make-up."""
     results = context.results
     flow = results.flow
     content = [
         *subheading("Flow of studies"),
-        flow_chart(flow, context.results.answer_counts, nothing_called(context.results)),
+        flow_chart(flow, context.results.answer_counts, nothing_called(context.results), COLUMN),
         note(
             f"{plural(flow.found, 'study', 'studies')} = {flow.analysed} analysed + "
             f"{sum(flow.excluded.values())} excluded + {sum(flow.failed.values())} failed. "
@@ -33,34 +36,100 @@ def build(context: Context) -> list[Flowable]:
         *subheading("Cohort"),
         facts(
             [
-                ("Patients of all studies found", count(flow.patients)),
+                ("Patients found", count(flow.patients)),
                 *_compared(results),
                 ("Cohort SHA-256", digest(results.lock.cohort)),
                 *stated(results, "selection", "setting", "acquisition"),
                 ("Reference standard", results.reference_standard),
                 *stated(results, "readers", "experience", "protocol", "blinding"),
-                *zip(_labels(results.cohort_facts), map(_values, results.cohort_facts.values()), strict=True),
-            ]
+                *_groups(results),
+            ],
+            label=0.25,
+            width=COLUMN,
         ),
     ]
-    if results.cohort_facts:
-        content.append(note(f"Groups are counted over the {plural(flow.analysed, 'study', 'studies')} analysed."))
-    else:
-        content.append(paragraph("Nothing is known of sites, devices, age or sex."))
-    return [*content, *_cohort_table(results.cohort_table)]
+    return [*content, *_leakage(results), *_cohort_table(results)]
 
 
-def _cohort_table(rows: Sequence[CohortRow]) -> list[Flowable]:
-    """Return who and what the cohort consists of, by headers and masks; nothing where they tell nothing."""
-    if not rows:
+def _leakage(results: Results) -> list[Flowable]:
+    """Say whether pictures stand under two patients, or with two labels, and whether the model was trained on them."""
+    leakage = results.leakage
+    if leakage is None:
         return []
-    shape = columns(("Patients and acquisition", 30), ("", 50), ("Over", 20), ("Not stated", 10, True))
-    cells = [(row.name, _distribution(row), f"{count(row.stated)} {row.of}", count(row.not_stated)) for row in rows]
+    return [*subheading("Leakage"), *bullets([_same(leakage), _alike(leakage), _trained(results)], compact=True)]
+
+
+def _same(leakage: Leakage) -> str:
+    pictures = f"of {plural(leakage.pictures, 'picture')} that the model was shown"
+    if not leakage.same:
+        return f"No picture stands under two patients or with two labels, {pictures}, to the last digit."
+    groups = "; ".join(
+        f"{', '.join(group.studies)} ({plural(group.patients, 'patient')}"
+        f"{', with different labels' if group.labels_differ else ''})"
+        for group in leakage.same[:_MOST_GROUPS]
+    )
+    more = f"; {len(leakage.same) - _MOST_GROUPS} more in results.json" if len(leakage.same) > _MOST_GROUPS else ""
+    return (
+        f"One and the same picture stands in several studies, {len(leakage.same)} times {pictures}: {groups}{more}. It "
+        "counts as often as it stands there, and patients that share it are not independent."
+    )
+
+
+def _alike(leakage: Leakage) -> str:
+    if not leakage.compared:
+        return "Copies that were stored another way were not looked for: there are too few pictures of one form."
+    looked = f"Of {plural(leakage.compared, 'picture')} that were compared"
+    missed = "Shifted or cropped copies are not found this way."
+    if not leakage.alike_pairs:
+        return f"{looked}, no two of different patients or labels look like copies of each other. {missed}"
+    shown = "; ".join(" and ".join(pair.studies) for pair in leakage.alike[:_MOST_GROUPS])
+    return (
+        f"{looked}, {plural(leakage.alike_pairs, 'pair')} of different patients or labels look like copies of each "
+        f"other, {leakage.alike_across_labels} of them with different labels: {shown}"
+        f"{'; more in results.json' if leakage.alike_pairs > _MOST_GROUPS else ''}. Look at them. {missed}"
+    )
+
+
+def _trained(results: Results) -> str:
+    overlap = results.training_overlap
+    if overlap is None:
+        return (
+            "Whether the model was trained on these pictures is not known: no hashes of its training data were given."
+        )
+    if not overlap.studies:
+        return f"None of {plural(overlap.checked, 'study', 'studies')} looked up holds a file of the training data."
+    return (
+        f"{plural(len(overlap.studies), 'study', 'studies')} of {plural(overlap.patients, 'patient')} hold a file that "
+        "the model was trained on: their results say nothing of new patients."
+    )
+
+
+def _groups(results: Results) -> list[tuple[str, object]]:
+    """Return how many of the analysed studies are in each group that the archive states."""
+    if not results.cohort_facts:
+        return [("Groups", "nothing is known of sites, devices, age or sex")]
+    named = zip(_labels(results.cohort_facts), results.cohort_facts.values(), strict=True)
+    text = joined(*(joined(bold(f"{name}: "), _values(values)) for name, values in named), by="; ")
+    return [("Analysed studies", text)]
+
+
+def _cohort_table(results: Results) -> list[Flowable]:
+    """Return who and what the cohort consists of, by headers and masks; nothing where they tell nothing."""
+    if not results.cohort_table:
+        return []
+    cells = [(row.name, _cell(row, results.flow.analysed)) for row in results.cohort_table]
     words = (
         "From image headers and masks of the analysed studies; numbers are median (lowest to highest). A lesion is a "
         f"piece of the mask. Groups of fewer than {SMALLEST_GROUP} are not printed by themselves."
     )
-    return [table(shape, cells, compact=True), note(words)]
+    return [*subheading("Patients and acquisition"), facts(cells, label=0.36, width=COLUMN), note(words)]
+
+
+def _cell(row: CohortRow, studies: int) -> str:
+    """Return a row's distribution; of how many, where it is not all studies, and in how many it is not stated."""
+    of = "" if row.of == "studies" and row.stated == studies else f" ({count(row.stated)} {row.of})"
+    missing = f"; not stated in {count(row.not_stated)}" if row.not_stated else ""
+    return f"{_distribution(row)}{of}{missing}"
 
 
 def _distribution(row: CohortRow) -> str:
@@ -83,7 +152,7 @@ def _masks(flow: Flow) -> list[Flowable]:
     reasons = ", ".join(f"{words(why)} {count(many)}" for why, many in flow.mask_faults.items())
     refused = sum(flow.mask_faults.values())
     return [
-        paragraph(
+        small(
             f"{plural(refused, 'mask')} of analysed studies could not be used ({reasons}); "
             f"{plural(flow.without_mask, 'study is', 'studies are')} left without any. The classifier is judged on "
             "these studies all the same; a map's scores against such a mask are undefined, and every estimate counts "
@@ -97,7 +166,7 @@ def _compared(results: Results) -> list[tuple[str, object]]:
     if compared is None:
         return []
     studies = plural(compared.studies, "study", "studies")
-    return [("With a map and a mask to compare", f"{studies} of {plural(compared.patients, 'patient')}")]
+    return [("Compared", f"{studies} of {plural(compared.patients, 'patient')}, with a map and a mask")]
 
 
 def _labels(names: Iterable[str]) -> list[str]:

@@ -6,7 +6,7 @@ from itertools import groupby
 from pipeline.findings.results import Results
 from pipeline.findings.study_audit import RefusedMask, StudyAudit
 from reports.numbers import plural
-from reports.page.layout import Flowable, columns, note, paragraph, subheading, table
+from reports.page.layout import Flowable, columns, note, subheading, table
 from reports.page.text import DASH
 from reports.registry import Context, section
 from reports.wording import words
@@ -20,7 +20,7 @@ def build(context: Context) -> list[Flowable]:
 
 def _studies(results: Results) -> list[Flowable]:
     if not results.not_analysed:
-        return [paragraph("Every study that was found was analysed.")]
+        return []
     shape = columns(("Study", 24), ("Status", 11), ("Stage", 11), ("Reason", 22), ("Message", 42))
     ordered = sorted(results.not_analysed, key=lambda audit: (audit.status, audit.reason or "", audit.study))
     rows = [_row(audit) for audit in ordered]

@@ -1,6 +1,7 @@
 """How to read the report, the words it uses, and what is known of showing such maps to readers."""
 
-from reports.page.layout import Flowable, bullets, facts, subheading
+from reports.page.layout import Flowable, bullets, small, subheading
+from reports.page.text import bold, joined
 from reports.registry import Context, section
 
 _STEPS = (
@@ -32,13 +33,13 @@ _HARMS = (
 )
 
 
-@section(148, "How to read this report")
+@section(148, "How to read this report", in_columns=True)
 def build(_context: Context) -> list[Flowable]:
     """Return the order of reading, a glossary, and the known harms of heat maps to readers."""
     return [
-        *bullets(_STEPS),
+        *bullets(_STEPS, compact=True),
         *subheading("Words"),
-        facts(_WORDS, label=0.16, compact=True),
+        small(joined(*(joined(bold(f"{word}: "), meaning) for word, meaning in _WORDS), by=" ")),
         *subheading("What is known of showing heat maps to readers"),
-        *bullets(_HARMS),
+        *bullets(_HARMS, compact=True),
     ]

@@ -5,28 +5,31 @@ from typing import Final
 from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
 from pipeline.findings.results import Results
 from pipeline.vocabulary import LESION_FEATURES, LESION_STRATA
-from reports.numbers import MARK, number, share
+from reports.numbers import MARK, count, number, share
 from reports.page.layout import Flowable, columns, note, paragraph, subheading, table
 from reports.page.text import DASH
 from reports.registry import Context, section
-from reports.wording import headed, method, methods_in_order
+from reports.wording import headed, in_sentence, method, methods_in_order
 
 
-@section(102, "Results: lesions")
+@section(102, "Lesions")
 def build(context: Context) -> list[Flowable]:
     """Return where the cohort's masks part the studies, and how scores go with the lesions."""
     results = context.results
     if not results.lesion_strata:
         return [paragraph("No mask of a finding could be used, so nothing is known of the lesions.")]
-    content: list[Flowable] = [paragraph(_READING), _strata(results)]
-    labels = dict.fromkeys(trend.label for trend in results.lesion_trends)
-    for label in labels:
-        trends = _asked(results, [trend for trend in results.lesion_trends if trend.label == label])
-        if any(trend.rho is not None for trend in trends):
-            content += subheading("Rank correlation with the lesions" + ("" if label is None else f", {label}"))
-            content.append(_trends(results, trends))
-    return [*content, note(_note(results))]
+    trends = _asked(results, list(results.lesion_trends))
+    asked = list(dict.fromkeys((trend.metric, trend.method) for trend in trends if trend.rho is not None))
+    beside = asked if len(asked) <= _BESIDE else []
+    content: list[Flowable] = [_strata(results, trends, beside)]
+    for label in dict.fromkeys(trend.label for trend in trends) if asked and not beside else ():
+        content += subheading("Rank correlation with the lesions" + ("" if label is None else f", {label}"))
+        content.append(_trends(results, [trend for trend in trends if trend.label == label]))
+    return [*content, note(_READING, " ", _note(results))]
 
+
+_BESIDE: Final = 3
+"""Rank correlations that fit beside the parts; more of them take tables of their own."""
 
 _READING: Final = (
     "Small, many and ragged lesions are harder to cover. Studies are parted into thirds by their masks alone; the "
@@ -40,16 +43,31 @@ def _asked(results: Results, trends: list[LesionTrend]) -> list[LesionTrend]:
     return [trend for trend in trends if (trend.metric, trend.method) in asked] or trends
 
 
-def _strata(results: Results) -> Flowable:
+def _strata(results: Results, trends: list[LesionTrend], beside: list[tuple[str, str]]) -> Flowable:
+    """Return what parts the studies, a row each, and beside it how the scores that are asked for go with it."""
     several = any(part.label is not None for part in results.lesion_strata)
-    labels = (("Label", 22),) if several else ()
-    shape = columns(*labels, ("Lesions by", 34), ("Studies in each part", 60), ("Parted at", 30, True))
-    return table(shape, [_part(part, several=several) for part in results.lesion_strata])
+    labels = (("Label", 18),) if several else ()
+    heads = [(f"\u03c1, {in_sentence(headed(results, name))} of {method(results, of)}", 26.0, True)
+             for name, of in beside]  # fmt: skip
+    shape = columns(*labels, ("Lesions by", 28), ("Studies in each part", 40), ("Parted at", 24, True), *heads)
+    rows = [
+        (*_part(part, several=several), *(_of(trends, part, name, of) for name, of in beside))
+        for part in results.lesion_strata
+    ]
+    return table(shape, rows, compact=True)
+
+
+def _of(trends: list[LesionTrend], part: LesionStrata, name: str, of: str) -> str:
+    """Return a rank correlation with what parts the studies; a dash where there is none."""
+    wanted = (part.label, part.feature, name, of)
+    same = (trend for trend in trends if (trend.label, trend.feature, trend.metric, trend.method) == wanted)
+    trend = next(same, None)
+    return DASH if trend is None else _rho(trend)
 
 
 def _part(part: LesionStrata, *, several: bool) -> tuple[object, ...]:
     unit = "" if part.unit == "1" else f", {part.unit}"
-    studies = "; ".join(f"{LESION_STRATA[name]}: {count}" for name, count in part.studies.items())
+    studies = "; ".join(f"{LESION_STRATA[name].removesuffix(' third')} {many}" for name, many in part.studies.items())
     cuts = " and ".join(number(cut, like=part.cuts) for cut in part.cuts)
     named = f"{LESION_FEATURES[part.feature]}{unit}"
     return (*((part.label or DASH,) if several else ()), named, studies, cuts)
@@ -84,9 +102,13 @@ def _note(results: Results) -> str:
     shown = [trend for trend in results.lesion_trends if trend.low is not None]
     if not shown:
         return "Rank correlations need more patients than there are."
+    ends = sorted({trend.patients for trend in shown})
+    patients = "\u2013".join(dict.fromkeys(count(many) for many in (ends[0], ends[-1])))
     kinds = sorted({(trend.confidence, trend.interval) for trend in shown})
     how = "; ".join(f"{share(confidence)}, {interval}" for confidence, interval in kinds)
+    missing = dict.fromkeys(trend.reason for trend in results.lesion_trends if trend.rho is None and trend.reason)
+    why = f" {DASH}: {'; '.join(missing)}." if missing else ""
     return (
-        f"Spearman's rank correlation over patients' means. {MARK}: describes, and decides nothing ({how}); intervals "
-        "are not adjusted for their number."
+        f"\u03c1: Spearman's rank correlation over the means of {patients} patients. {MARK}: describes, and decides "
+        f"nothing ({how}); intervals are not adjusted for their number.{why}"
     )

@@ -1,30 +1,43 @@
 """The metrics and their definitions."""
 
 from pipeline.findings.facts import MetricFacts
-from reports.page.layout import GREY, Flowable, columns, note, paragraph, small, table
-from reports.page.text import bold
+from reports.page.layout import GREY, Flowable, bullets, note, small
+from reports.page.text import Markup, bold, coloured, joined
 from reports.registry import Context, section
 
 
-@section(147, "Metrics")
+@section(147, "Metrics", in_columns=True)
 def build(context: Context) -> list[Flowable]:
     """Return what each metric measures."""
     metrics = context.results.metrics
     if not metrics:
-        return [paragraph("The results describe no metric.")]
-    shape = columns(("Metric", 22), ("Definition", 44), ("Better", 9), ("Range, unit", 14), ("Chance", 34))
-    rows = [
-        ([bold(metric.title), small(_origin(metric), colour=GREY)], metric.definition, metric.better, _range(metric),
-         metric.chance or "not stated")
-        for metric in metrics
-    ]  # fmt: skip
-    return [
-        table(shape, rows, compact=True),
-        note(
-            "A score that a definition leaves undefined (for an empty mask, say) is left out and counted with its "
-            "reason; it is never taken as zero."
-        ),
-    ]
+        return [small("The results describe no metric.")]
+    kinds = {_kind(metric) for metric in metrics}
+    shared = f"Of each metric: {kinds.pop()}. " if len(kinds) == 1 else ""
+    return [*bullets((_told(metric, shared) for metric in metrics), compact=True), note(shared, _UNDEFINED)]
+
+
+_UNDEFINED = (
+    "A score that a definition leaves undefined (for an empty mask, say) is left out and counted with its reason; it "
+    "is never taken as zero."
+)
+
+
+def _told(metric: MetricFacts, shared: str) -> Markup:
+    """Return a metric's name, its definition and the value to expect by chance."""
+    kind = "" if shared else f" ({_kind(metric)})"
+    return joined(bold(f"{metric.title}. "), metric.definition, f"{kind}. ", coloured(f"{_chance(metric)}.", GREY))
+
+
+def _kind(metric: MetricFacts) -> str:
+    """Return which end is the good one, the range and the unit, and whose definition it is."""
+    return f"{metric.better} is better; {_range(metric)}; {_origin(metric)}"
+
+
+def _chance(metric: MetricFacts) -> str:
+    if metric.chance is None:
+        return "Chance: not stated"
+    return f"Chance: {metric.chance[:1].lower()}{metric.chance[1:].rstrip('.')}"
 
 
 def _origin(metric: MetricFacts) -> str:

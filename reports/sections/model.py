@@ -5,33 +5,33 @@ from collections.abc import Mapping
 from pipeline.findings.context.cohort import TrainingOverlap
 from pipeline.findings.facts import LayerFacts, ModelFacts
 from reports.numbers import count, number, plural
-from reports.page.layout import Flowable, callout, columns, facts, note, paragraph, subheading, table
-from reports.page.text import bold, digest, joined
+from reports.page.layout import COLUMN, Flowable, bullets, callout, facts, note, small, subheading
+from reports.page.text import Markup, bold, digest, joined
 from reports.registry import Context, section
 from reports.statements import stated
 from reports.wording import by, cells, label_of, nothing_called
 
 
-@section(144, "Model identity")
+@section(144, "Model identity", in_columns=True)
 def build(context: Context) -> list[Flowable]:
     """Return what was audited, exactly enough to find it again."""
     model = context.results.model
     labels = ", ".join(f"{index} = {label}" for index, label in enumerate(model.labels))
     identity = facts(
         [
-            ("Name and version", f"{model.name}, {model.version}"),
+            ("Model", f"{model.name}, version {model.version}"),
             ("Weights SHA-256", digest(model.sha256)),
-            ("Source", model.source),
-            ("Architecture", model.architecture),
-            ("Parameters", count(model.parameters)),
-            ("Outputs (index = label)", labels),
+            ("Architecture", f"{model.architecture}, {plural(model.parameters, 'parameter')}; from {model.source}"),
+            ("Outputs", f"{labels} (index = label)"),
             ("Output", f"{_OUTPUT[model.output]}; {_called(model)}"),
             ("Maps explain", _explained(model)),
             ("Training data", model.training_data),
             *stated(context.results, "independence"),
             *_looked_up(context.results.training_overlap),
             *(("Note", text) for text in (*model.notes, *([_ALONE] if model.one_by_one else []))),
-        ]
+        ],
+        label=0.25,
+        width=COLUMN,
     )
     return [
         identity,
@@ -96,7 +96,7 @@ def _trained_on(context: Context) -> list[Flowable]:
     names = ", ".join(overlap.studies[:_NAMED]) + (f" and {count(rest)} more in results.json" if rest > 0 else "")
     share = f"{count(len(overlap.studies))} of {plural(overlap.checked, 'study', 'studies')}"
     words = f"The model was trained on image files of {share}: {names}. They are counted in every figure all the same."
-    return [callout(paragraph(bold("Not independent of the training data. "), words), colour=_WARNING)]
+    return [callout(small(bold("Not independent of the training data. "), words), colour=_WARNING, width=COLUMN)]
 
 
 def _wrong_way_round(context: Context) -> list[Flowable]:
@@ -111,7 +111,7 @@ def _wrong_way_round(context: Context) -> list[Flowable]:
     words = (
         f"{'; '.join(wrong)}: studies with the label get the lower probabilities. Are labels and outputs in one order?"
     )
-    return [callout(paragraph(bold("The wrong way round. "), words), colour=_WARNING)]
+    return [callout(small(bold("The wrong way round. "), words), colour=_WARNING, width=COLUMN)]
 
 
 def _one_answer_for_all(context: Context) -> list[Flowable]:
@@ -128,7 +128,7 @@ def _one_answer_for_all(context: Context) -> list[Flowable]:
     words += "threshold it tells nothing apart."
     if answer != nothing_called(context.results):
         words += " Whatever is said of its true positives is said of all positives."
-    return [callout(paragraph(bold("One answer for all. "), words), colour=_WARNING)]
+    return [callout(small(bold("One answer for all. "), words), colour=_WARNING, width=COLUMN)]
 
 
 def _choice(layer: LayerFacts) -> Flowable:
@@ -142,7 +142,9 @@ def _choice(layer: LayerFacts) -> Flowable:
     if layer.past is None or layer.past <= _MOST_PAST:
         return note(f"{taken}; {share} (measured on noise).")
     consequence = " A map of it shows a part of the network, not what the output rests on."
-    return callout(paragraph(bold("Most goes past this layer. "), f"{taken}; {share}.{consequence}"), colour=_WARNING)
+    return callout(
+        small(bold("Most goes past this layer. "), f"{taken}; {share}.{consequence}"), colour=_WARNING, width=COLUMN
+    )
 
 
 _MOST_PAST, _CHANCE, _SMALLEST_SHOWN, _WARNING = 0.5, 0.5, 0.001, "#7a4d00"
@@ -164,26 +166,19 @@ def _called(model: ModelFacts) -> str:
 def _layers(context: Context) -> list[Flowable]:
     layers = context.results.model.layers
     if not layers:
-        return [paragraph("No layer was explained.")]
-    shape = columns(
-        ("Layer", 37), ("Asked for", 16), ("Grid", 17, True), ("Cell", 28, True), ("Looks beside", 30, True)
-    )
-    rows = [
-        (
-            layer.name,
-            layer.requested,
-            by(layer.shape),
-            cells(layer),
-            f"{by(number(shift) for shift in layer.shift_mm)} {layer.unit}" if layer.shift_mm else "not measurable",
-        )
-        for layer in layers
-    ]
-    return [table(shape, rows), note(_BESIDE)]
+        return [small("No layer was explained.")]
+    return [*bullets(map(_layer, layers), compact=True), note(_BESIDE)]
+
+
+def _layer(layer: LayerFacts) -> Markup:
+    """Return how fine a layer is, and how far from where it is drawn it looks."""
+    shift = f"{by(number(shift) for shift in layer.shift_mm)} {layer.unit}" if layer.shift_mm else "not measurable"
+    grid = f": grid {by(layer.shape)}, cell {cells(layer)}, looks beside {shift}"
+    return joined(bold(layer.name), f" (asked for: {layer.requested})", grid, ".")
 
 
 _BESIDE = (
-    "Cell: from the smallest to the largest over the studies, where they differ; the rest is the first study's. A map "
-    "is drawn as if its cells tiled the model's input edge to edge. Looks beside: how far from the place where "
-    "it is drawn the middle cell really looks, along each axis of the input, measured by gradients on noise. The maps "
-    "are not moved by it."
+    "Cell: smallest to largest over the studies, where they differ; the rest is the first study's. Looks beside: how "
+    "far from where it is drawn, as one of the tiles of the input, the middle cell really looks, measured by gradients "
+    "on noise; maps are not moved by it."
 )

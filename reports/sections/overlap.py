@@ -10,16 +10,18 @@ from reports.estimates import matrix
 from reports.numbers import plural
 from reports.page.layout import Flowable, note, paragraph, subheading, together
 from reports.registry import Context, section
-from reports.wording import arrow_note, in_sentence, intervals, stratum
+from reports.wording import arrow_note, in_sentence, intervals, is_baseline, stratum
 
 
-@section(90, "Results: overlap with the experts' masks")
+@section(90, "Overlap with the experts' masks")
 def build(context: Context) -> list[Flowable]:
     """Return a forest plot of the primary stratum and one table for each stratum that holds other studies."""
     results = context.results
     whole = [estimate for estimate in results.estimates if estimate.group is None]
     if not whole:
-        return [paragraph("No overlap could be estimated: the results hold no estimate.")]
+        nothing = paragraph("No overlap could be estimated: the results hold no estimate.")
+        tables = matrix(results, [], results.agreements) if results.agreements else []
+        return [nothing, *(part for table in tables for part in table)]
     content = _forest(results, whole)
     before: list[Estimate] = []
     for among in STRATA:
@@ -27,7 +29,8 @@ def build(context: Context) -> list[Flowable]:
         if members:
             content += _stratum(results, members, before)
             before = members
-    return [*content, note(intervals(whole), " ", _READING, arrow_note(results))]
+    experts = _CEILING if results.agreements else _NO_CEILING
+    return [*content, note(intervals(whole), " ", _READING, experts, arrow_note(results))]
 
 
 def _stratum(results: Results, members: Sequence[Estimate], before: Sequence[Estimate]) -> list[Flowable]:
@@ -46,9 +49,20 @@ def _stratum(results: Results, members: Sequence[Estimate], before: Sequence[Est
         ]
     asked = {verdict.metric for verdict in results.verdicts}
     shown = [estimate for estimate in members if not before or estimate.metric in asked] or members
-    rest_of = " Metrics that no criterion names: results.json." if len(shown) < len(members) else ""
-    first, *rest = matrix(results, shown)
-    return [together([*subheading(title)[1:], note(meaning, rest_of), *first]), *(together(part) for part in rest)]
+    if before:
+        shown = [estimate for estimate in shown if not is_baseline(estimate.method)] or shown
+    rest_of = " All metrics and the baselines: results.json." if len(shown) < len(members) else ""
+    first, *rest = matrix(results, shown, () if before else results.agreements)
+    return [
+        together(
+            [
+                *subheading(title)[1:],
+                note(meaning, " Baselines and chance are grey." if not before else "", rest_of),
+                *first,
+            ]
+        ),
+        *(together(part) for part in rest),
+    ]
 
 
 def _numbers(members: Sequence[Estimate]) -> list[tuple[object, ...]]:
@@ -58,17 +72,35 @@ def _numbers(members: Sequence[Estimate]) -> list[tuple[object, ...]]:
 
 
 _READING = (
-    "Chance is the value to expect of a map that is placed at random. A map that does no better than a baseline "
-    "has shown nothing about where the model looked."
+    "Chance is the value to expect of a map placed at random. A map that does no better than a baseline has shown "
+    "nothing about where the model looked."
 )
+
+
+_CEILING = " A map cannot be asked to agree with an expert better than another expert does."
+_NO_CEILING = " How well experts agree with each other could not be estimated: no study was marked by two."
 
 
 def _forest(results: Results, whole: list[Estimate]) -> list[Flowable]:
     strata = {estimate.among for estimate in whole}
     among = next((candidate for candidate in STRATA if candidate in strata and candidate != "all"), next(iter(strata)))
     primary = [estimate for estimate in whole if estimate.among == among and estimate.value is not None]
-    plots = forest_plot(results, primary)
+    shown = _metrics_to_plot(results, primary)
+    plots = forest_plot(results, [estimate for estimate in primary if estimate.metric in shown])
     if not plots:
         return []
-    caption = f"{stratum(among)}: estimates (points) with their intervals (lines); baselines are hollow."
-    return [together([*subheading("At a glance")[1:], note(caption), *plots[:3]]), *plots[3:]]
+    rest = len({estimate.metric for estimate in primary}) - len(shown)
+    more = f" {plural(rest, 'more metric')}: see the table." if rest else ""
+    caption = f"{stratum(among)}: estimates (points) with their intervals (lines); baselines are hollow.{more}"
+    return [together([*subheading("At a glance")[1:], note(caption), plots[0]]), *plots[1:]]
+
+
+_PLOTTED = 4
+
+
+def _metrics_to_plot(results: Results, estimates: Sequence[Estimate]) -> list[str]:
+    """Return the metrics that are drawn: those that criteria ask for first, in the order of the results."""
+    names = list(dict.fromkeys(estimate.metric for estimate in estimates))
+    asked = {verdict.metric for verdict in results.verdicts}
+    chosen = sorted(names, key=lambda name: name not in asked)[:_PLOTTED]
+    return [name for name in names if name in chosen]

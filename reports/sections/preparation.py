@@ -4,12 +4,13 @@ from pipeline.errors import OutputError
 from pipeline.findings.facts import InputSummary
 from reports.alternative_text import image_in_words
 from reports.numbers import number
-from reports.page.layout import Flowable, bullets, columns, facts, note, paragraph, subheading, table
+from reports.page.layout import COLUMN, Flowable, bullets, note, pair, small, subheading
+from reports.page.text import bold
 from reports.pictures.legend import PlanePicture
 from reports.registry import Context, section
 
 
-@section(145, "Preparation")
+@section(145, "Preparation", in_columns=True)
 def build(context: Context) -> list[Flowable]:
     """Return the ordered steps, and what they made of the images."""
     return [*_steps(context), *_inputs(context)]
@@ -18,13 +19,11 @@ def build(context: Context) -> list[Flowable]:
 def _steps(context: Context) -> list[Flowable]:
     steps = context.results.preparation
     if not steps:
-        return [paragraph("The results list no preparation step.")]
-    rows = [(str(number), step) for number, step in enumerate(steps, 1)]
+        return [small("The results list no preparation step.")]
     return [
-        table(columns(("Step", 6), ("Transform and parameters", 94)), rows, compact=True),
+        *(small(bold(f"{place}. "), step) for place, step in enumerate(steps, 1)),
         note(
-            "The experts' masks are never resampled: each map is carried to the mask's grid through the "
-            "geometry of "
+            "The experts' masks are never resampled: each map is carried to the mask's grid through the geometry of "
             "the prepared image. Pixels outside the model's field of view count as unseen, not as zero."
         ),
     ]
@@ -35,15 +34,15 @@ def _inputs(context: Context) -> list[Flowable]:
     if inputs is None:
         return []
     like = (inputs.minimum, inputs.maximum)
-    rows: list[tuple[str, object]] = [
-        ("Shape (channels, ...)", " \u00b7 ".join(f"{shape}: {many}" for shape, many in inputs.shapes.items())),
-        ("Lowest, highest value", f"{number(inputs.minimum, like=like)}, {number(inputs.maximum, like=like)}"),
-        ("Mean, standard deviation", f"{number(inputs.mean)}, {number(inputs.deviation)} (means over the studies)"),
-    ]
+    shapes = " \u00b7 ".join(f"{shape}: {many}" for shape, many in inputs.shapes.items())
     return [
         *subheading("The input as the model saw it"),
-        facts(rows, compact=True),
-        *bullets(inputs.notes),
+        small(
+            f"Shape (channels, ...) {shapes}; values from {number(inputs.minimum, like=like)} to "
+            f"{number(inputs.maximum, like=like)}; mean {number(inputs.mean)} and standard deviation "
+            f"{number(inputs.deviation)}, as means over the studies."
+        ),
+        *bullets(inputs.notes, compact=True),
         *_picture(context, inputs),
     ]
 
@@ -58,4 +57,5 @@ def _picture(context: Context, inputs: InputSummary) -> list[Flowable]:
         return [note(f"No picture: the file {inputs.picture} is missing or cannot be read.")]
     low, high = (number(value, like=panels.window) for value in panels.window)
     caption = f"First analysed study, {panels.views[0].caption}, first channel; black at {low}, white at {high}."
-    return [PlanePicture(panels.views[0], panels.window, image_in_words(panels, panels.views[0])), note(caption)]
+    picture = PlanePicture(panels.views[0], panels.window, image_in_words(panels, panels.views[0]))
+    return [pair(picture, [note(caption)], 0.3, width=COLUMN)]

@@ -3,13 +3,13 @@
 import hashlib
 
 from pipeline.findings.facts import RegisterMark
-from reports.numbers import count, moment, number
-from reports.page.layout import Flowable, facts, note, subheading
-from reports.page.text import DASH, digest
+from reports.numbers import moment, number, plural
+from reports.page.layout import COLUMN, Flowable, facts, note, subheading
+from reports.page.text import DASH, digest, joined
 from reports.registry import Context, section
 
 
-@section(150, "Reproducibility")
+@section(150, "Reproducibility", in_columns=True)
 def build(context: Context) -> list[Flowable]:
     """Return versions, settings, hashes and the ledger's head."""
     return [*_run(context), *_hashes(context)]
@@ -18,50 +18,41 @@ def build(context: Context) -> list[Flowable]:
 def _run(context: Context) -> list[Flowable]:
     made = context.results.provenance
     rows: list[tuple[str, object]] = [
-        ("Command", made.command),
-        ("camaudit", made.camaudit),
-        (
-            "Started, finished",
-            f"{moment(made.started_at)}, {moment(made.finished_at)} ({number(made.seconds)} s)",
-        ),
-        ("Device", made.device),
-        ("Platform", f"{made.platform}, Python {made.python}"),
+        ("Command", f"{made.command} (camaudit {made.camaudit})"),
+        ("Time", f"{moment(made.started_at)} to {moment(made.finished_at)} ({number(made.seconds)} s)"),
+        ("Machine", f"{made.device}; {made.platform}, Python {made.python}"),
         ("Libraries", _libraries(context)),
-        ("Seed, bootstrap replicates", f"{made.seed}, {count(made.replicates)}"),
+        ("Seed", f"{made.seed}; {plural(made.replicates, 'bootstrap replicate')}"),
         ("Determinism", made.determinism),
-        ("Engine", made.engine),
-        ("Flow run", made.flow_run or DASH),
+        ("Engine", f"{made.engine}, flow run {made.flow_run}" if made.flow_run else made.engine),
         ("Previous run", made.previous_run or DASH),
     ]
-    return [*subheading("Run"), facts(rows, compact=True)]
+    return [*subheading("Run")[1:], facts(rows, width=COLUMN)]
 
 
 def _hashes(context: Context) -> list[Flowable]:
     lock, made = context.results.lock, context.results.provenance
     rows: list[tuple[str, object]] = [
-        ("Locked", moment(lock.locked_at)),
-        ("Recipe", digest(lock.recipe)),
-        ("Criteria", digest(lock.criteria)),
-        *((name, digest(value)) for name, value in (("Model's code", lock.code), ("Program", lock.program)) if value),
-        ("Ledger head", digest(made.ledger_head) if made.ledger_head else DASH),
-        ("Ledger entries", count(made.ledger_length)),
-        *(_register(lock.register_mark) if lock.register_mark else ()),
+        ("Ledger head", _head(made.ledger_head, made.ledger_length)),
+        *([("Register head", _register(lock.register_mark))] if lock.register_mark else ()),
         ("Site key", lock.site_key or DASH),
         *((name, digest(hashlib.sha256(data).hexdigest())) for name, data in context.files.items()),
     ]
     words = (
         "The files named here are embedded in this PDF as they are. Each number on these pages is read from "
-        "results.json; the last digits of a number are rounded for print."
+        "results.json, which holds whole the hashes of what was locked (page 1); the last digits of a number are "
+        "rounded for print."
     )
-    return [*subheading("Hashes (SHA-256)"), facts(rows, compact=True), note(words)]
+    return [*subheading("Hashes (SHA-256)"), facts(rows, width=COLUMN), note(words)]
 
 
-def _register(mark: RegisterMark) -> list[tuple[str, object]]:
-    return [
-        ("Register since", moment(mark.since)),
-        ("Register head", digest(mark.head)),
-        ("Register entries", count(mark.length)),
-    ]
+def _head(head: str | None, entries: int) -> object:
+    """Return the hash of a chain's last entry, and how many there are."""
+    return joined(digest(head), f" ({plural(entries, 'entry', 'entries')})") if head else DASH
+
+
+def _register(mark: RegisterMark) -> object:
+    return joined(_head(mark.head, mark.length), f", since {moment(mark.since)}")
 
 
 def _libraries(context: Context) -> str:

@@ -6,12 +6,23 @@ from pipeline.findings.estimates import Estimate
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.results import Results
 from pipeline.vocabulary import CLASSIFIER, LESION_FEATURES, Stratum
+from reports.charts.subgroup_panels import SubgroupPanel, subgroup_panels
 from reports.charts.subgroups import subgroup_forest
 from reports.numbers import count, estimate, plural, share
 from reports.page.layout import Flowable, columns, note, paragraph, subheading, table
 from reports.page.text import DASH
 from reports.registry import Context, section
-from reports.wording import arrow_note, headed, in_sentence, intervals, is_baseline, method, methods_in_order, stratum
+from reports.wording import (
+    arrow_note,
+    headed,
+    in_sentence,
+    intervals,
+    is_baseline,
+    method,
+    methods_in_order,
+    on_metrics,
+    stratum,
+)
 
 _AMONG: Stratum = "reference_positive"
 """Subgroups are those of the studies in which the finding is present."""
@@ -20,7 +31,7 @@ _ACROSS = 3
 """Maps that fit beside each other; more of them take further tables."""
 
 
-@section(100, "Results: subgroups")
+@section(100, "Subgroups")
 def build(context: Context) -> list[Flowable]:
     """Return forests of what the criteria ask for; where they ask of no map in subgroups, tables of all metrics."""
     results = context.results
@@ -46,30 +57,34 @@ _OF_LESIONS = tuple(title for feature, title in LESION_FEATURES.items() if featu
 
 def _forests(results: Results, of_maps: Sequence[Estimate]) -> list[Flowable]:
     """Return a forest for each map and metric that a criterion asks for, and how to read the differences."""
-    content: list[Flowable] = []
-    shown: list[Estimate] = []
-    asked = [(verdict.metric, verdict.method) for verdict in results.verdicts if verdict.method != CLASSIFIER]
+    asked = [(verdict.metric, verdict.method) for verdict in on_metrics(results) if verdict.method != CLASSIFIER]
     compared = [(shift.metric, shift.method) for shift in results.group_differences]
-    for metric, name in dict.fromkeys([*asked, *compared]):
-        shifts = [shift for shift in results.group_differences if (shift.metric, shift.method) == (metric, name)]
-        groups = [
-            member
-            for member in of_maps
-            if (member.metric, member.method) == (metric, name) and not str(member.group).startswith(_OF_LESIONS)
-        ]
-        whole = next(
-            (
-                member
-                for member in results.estimates
-                if (member.metric, member.method, member.among, member.group) == (metric, name, _AMONG, None)
-            ),
-            None,
-        )
-        content += subgroup_forest(results, whole, groups, shifts) if groups else []
-        shown += groups
-    if not content:
+    chosen = [_panel(results, of_maps, *key) for key in dict.fromkeys([*asked, *compared])]
+    panels = [panel for panel in chosen if panel is not None]
+    if not panels:
         return []
-    return [*content, note(intervals(shown), " ", *_reading(results.group_differences), _REST)]
+    shown = [estimate for panel in panels for estimate in panel.groups]
+    plots = subgroup_panels(results, panels)
+    if len(panels) == 1:  # room for an axis of the differences
+        plots = subgroup_forest(results, panels[0].whole, panels[0].groups, panels[0].differences)
+    return [*plots, note(intervals(shown), " ", *_reading(results.group_differences), _REST)]
+
+
+def _panel(results: Results, of_maps: Sequence[Estimate], metric: str, name: str) -> SubgroupPanel | None:
+    """Return what is drawn of a map and a metric; None where it was not estimated in any group."""
+    groups = tuple(
+        member
+        for member in of_maps
+        if (member.metric, member.method) == (metric, name) and not str(member.group).startswith(_OF_LESIONS)
+    )
+    if not groups:
+        return None
+    key = (metric, name, _AMONG, None)
+    whole = next(
+        (part for part in results.estimates if (part.metric, part.method, part.among, part.group) == key), None
+    )
+    shifts = tuple(shift for shift in results.group_differences if (shift.metric, shift.method) == (metric, name))
+    return SubgroupPanel(whole, groups, shifts)
 
 
 def _reading(differences: Sequence[GroupDifference]) -> Iterable[str]:

@@ -1,25 +1,20 @@
 """The summary in plain words, made from the data."""
 
-from pipeline.findings.estimates import Estimate, Verdict
+from pipeline.findings.estimates import Estimate
 from pipeline.findings.results import Results
-from pipeline.vocabulary import PEAK_REGIONS
-from reports.claims import why
-from reports.numbers import count, ends, estimate, number, plural
-from reports.page.layout import Flowable, bullets, columns, note, paragraph, subheading, table, together
-from reports.page.text import DASH, Markup, bold, joined
+from reports.numbers import count, ends, estimate, plural
+from reports.page.layout import Flowable, bullets, paragraph, side_by_side, subheading
+from reports.page.text import Markup, joined
 from reports.registry import Context, section
 from reports.wording import (
     better_of,
-    chip,
     in_sentence,
-    intervals,
     is_baseline,
     label_of,
     measured,
     method,
     metric,
-    population,
-    subject,
+    on_metrics,
     words,
 )
 
@@ -40,121 +35,17 @@ def build(context: Context) -> list[Flowable]:
     results = context.results
     return [
         paragraph(_asked(results)),
-        *_verdicts(results),
-        *_whereabouts(results),
         *subheading("What was found besides"),
-        *bullets(_found(results)),
-        *subheading("What limits it"),
-        *bullets(_limits(results)),
-        *subheading("What to do"),
-        *bullets(_actions(results)),
-        *subheading("What this report is and is not"),
-        *bullets(_NOT),
-    ]
-
-
-_RULE = (
-    "A criterion is MET only where the data rule out, at the stated level, that its claim is wrong, NOT MET only where "
-    "they rule out that it is right, and INCONCLUSIVE where they rule out neither. The test is exact for any "
-    "distribution of scores; it assumes that patients are independent. For rates it is the exact binomial test "
-    "(Clopper and Pearson). A map that shows nothing counts as a miss; what has no score counts against either answer. "
-    "Of a difference the bound is zero, or the margin that was locked."
-)
-
-_SMALL = 20
-
-
-def _verdicts(results: Results) -> list[Flowable]:
-    """Return why each verdict is what it is, and the rule that all follow."""
-    if not results.verdicts:
-        return [paragraph("There are no criteria.")]
-    answers = ", ".join(f"{many} {answer}" for answer, many in results.answers.items())
-    shape = columns(("Criterion", 36), ("Why", 44), ("Verdict", 20))
-    rows = [(bold(subject(results, verdict)), _about(verdict), chip(verdict.answer)) for verdict in results.verdicts]
-    head = f"What the verdicts rest on: {answers}" if answers else "What the verdicts rest on"
-    explained = (intervals(verdict.estimate for verdict in results.verdicts), " ", _RULE)
-    return [*subheading(head), table(shape, rows, compact=True), note(*explained), *_by_label(results)]
-
-
-def _about(verdict: Verdict) -> str:
-    """Return of whom a verdict speaks, why it is what it is, and what a cohort of this size can show at all."""
-    estimate = verdict.estimate
-    sentences = [f"{population(verdict)}: {why(verdict)}"]
-    if estimate.missing_studies:
-        missing = plural(estimate.missing_studies, "study without a score counts", "studies without a score count")
-        sentences.append(f"{missing} against the claim")
-    sentences += _other_means(verdict)
-    patients = estimate.patients + estimate.missing_patients
-    if patients < _SMALL and verdict.best_reachable is not None and estimate.value is not None:
-        sentences.append(
-            f"with perfect scores {plural(patients, 'patient')} could at best have shown "
-            f"{number(verdict.best_reachable)}"
-        )
-    if verdict.smallest_cohort is not None and patients < verdict.smallest_cohort:
-        sentences.append(f"MET needs {verdict.smallest_cohort} patients at least")
-    if verdict.any_of is not None:
-        sentences.append(f"one of the criteria of {verdict.any_of!r} has to hold")
-    return "; ".join(sentences)
-
-
-def _other_means(verdict: Verdict) -> list[str]:
-    """Return the mean over the other unit, and that without maps that show nothing, where they are not the same."""
-    estimate = verdict.estimate
-    by_patient = verdict.unit == "patient"
-    other = estimate.per_study if by_patient else estimate.per_patient
-    means = [(other, f"over {'studies' if by_patient else 'patients'} the mean is")]
-    means += [(estimate.complete_case, "without maps that show nothing it is")]
-    as_printed = number(estimate.value)
-    return [f"{words} {number(value)}" for value, words in means if value is not None and number(value) != as_printed]
-
-
-def _by_label(results: Results) -> list[Flowable]:
-    """Return the parts of each criterion that has several: all of them have to hold."""
-    several = [verdict for verdict in results.verdicts if verdict.parts]
-    if not several:
-        return []
-    shape = columns(
-        ("Criterion", 30), ("For", 18), ("Against", 18), ("Estimate and interval", 22, True), ("Answer", 20),
-    )  # fmt: skip
-    rows = [
-        (
-            bold(f"{metric(results, verdict.metric)}, {verdict.rule}") if place == 0 else "",
-            part.label or "all labels",
-            DASH if part.against is None else method(results, part.against),
-            estimate(part.estimate),
-            chip(part.answer),
-        )
-        for verdict in several
-        for place, part in enumerate(verdict.parts)
-    ]
-    return [*subheading("Where each of several has to hold"), table(shape, rows, compact=True)]
-
-
-def _whereabouts(results: Results) -> list[Flowable]:
-    """Return where each method's peaks lie, counted, in the studies with the finding."""
-    counted = [part for part in results.whereabouts if part.among == "reference_positive"]
-    if not counted:
-        return []
-    regions = [region for region in PEAK_REGIONS if any(region in part.regions for part in counted)]
-    shape = columns(
-        ("Map", 20), ("Maps", 8, True), *((PEAK_REGIONS[region], 15, True) for region in regions), ("Most often", 22)
-    )
-    rows = [
-        (
-            method(results, part.method),
-            count(part.maps),
-            *(count(part.regions.get(region, 0)) for region in regions),
-            "; ".join(f"{place} {count(many)}" for place, many in list(part.places.items())[:2]) or "constant",
-        )
-        for part in counted
-    ]
-    whose = "the picture" if counted[0].axes == 2 else "the patient"
-    about = (
-        "Each map's highest point, in the studies in which the reference says that the finding is present and an "
-        f"expert marked it. At the body's surface: close to the skin, to either side. Most often: the third of {whose}."
-    )
-    return [
-        together([*subheading("Where the maps have their peak")[1:], table(shape, rows, compact=True), note(about)])
+        *bullets(_found(results), compact=True),
+        side_by_side(
+            [
+                *subheading("What limits it")[1:],
+                *bullets(_limits(results), compact=True),
+                *subheading("What to do")[1:],
+                *bullets(_actions(results), compact=True),
+            ],
+            [*subheading("What this report is and is not")[1:], *bullets(_NOT, compact=True)],
+        ),
     ]
 
 
@@ -162,8 +53,9 @@ def _asked(results: Results) -> Markup:
     maps = ", ".join(facts.title for facts in results.methods) or "no map"
     name = f"{results.model.name}, version {results.model.version},"
     judged = plural(len(results.verdicts), "criterion", "criteria") if results.verdicts else "no criterion"
+    answers = ", ".join(f"{many} {answer}" for answer, many in results.answers.items())
     question = f"Does {name} look where the experts marked findings? "
-    return joined(question, _compared(results, maps), f" judged by {judged}.")
+    return joined(question, _compared(results, maps), f" judged by {judged}", f": {answers}." if answers else ".")
 
 
 def _compared(results: Results, maps: str) -> str:
@@ -262,7 +154,10 @@ def _actions(results: Results) -> list[Markup]:
     if "NOT MET" in answers:
         at_hand = ", with the cases at hand," if results.cases else ""
         actions.append(f"Find the cause of each criterion that is not met{at_hand} before release.")
-    if "INCONCLUSIVE" in answers:
+    struck = [method(results, name) for name in results.experiments.struck()]
+    if struck:
+        actions.append(f"Do not read {', '.join(struck)} as evidence of what the model looks at; take another map.")
+    if any(verdict.answer == "INCONCLUSIVE" and not verdict.struck for verdict in on_metrics(results)):
         actions.append("Add patients where a verdict is inconclusive: the interval is too wide to decide.")
     if "NOT EVALUATED" in answers:
         actions.append("Provide what the criteria that were not evaluated lack, or withdraw them with a reason.")

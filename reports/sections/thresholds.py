@@ -7,7 +7,7 @@ from pipeline.findings.localisation.curves import ThresholdCurve
 from pipeline.findings.results import Results
 from reports.charts.localisation import froc_charts, threshold_charts
 from reports.numbers import count, number, plural, share
-from reports.page.layout import GREY, Flowable, columns, note, paragraph, subheading, table
+from reports.page.layout import GREY, Flowable, columns, note, paragraph, small, subheading, table
 from reports.page.text import DASH, coloured
 from reports.registry import Context, section
 from reports.wording import headed, is_baseline, method, methods_in_order, metric, words
@@ -18,7 +18,7 @@ _SHOWN: Final = ("dice", "voxel_precision", "voxel_recall")
 _SHARES: Final = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
-@section(94, "Results: other thresholds")
+@section(94, "Other thresholds")
 def build(context: Context) -> list[Flowable]:
     """Return curves for each label and metric; where none can be drawn tables, maps down and thresholds across."""
     results = context.results
@@ -26,7 +26,7 @@ def build(context: Context) -> list[Flowable]:
         nothing = paragraph("No region was held against a mask, so none could have been drawn otherwise.")
         return [*_tuned(results), nothing]
     charts = threshold_charts(results)
-    content: list[Flowable] = [*_tuned(results), paragraph(_READING), *charts, *froc_charts(results)]
+    content: list[Flowable] = [*_tuned(results), small(_READING), *charts, *froc_charts(results)]
     for label in () if charts else dict.fromkeys(curve.label for curve in results.curves):
         for name in _SHOWN:
             curves = [curve for curve in results.curves if (curve.label, curve.metric) == (label, name)]

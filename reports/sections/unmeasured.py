@@ -2,18 +2,23 @@
 
 from pipeline.findings.results import Results
 from reports.numbers import plural
-from reports.page.layout import Flowable, bullets, paragraph, subheading
+from reports.page.layout import Flowable, bullets, side_by_side, small, subheading
 from reports.registry import Context, section
 from reports.statements import not_stated
-from reports.wording import is_baseline
+from reports.wording import is_baseline, method
 
+_SANITY = "Whether the maps depend on the trained weights (randomisation of the model's weights)."
+_STABILITY = "Whether maps hold under noise, compression or shift."
+_FAITHFULNESS = "Whether the maps are faithful to the model (change of the output when marked blocks are removed)."
+_SHORTCUTS = (
+    "Whether the model relies on shortcuts such as text markers, tubes, borders or the site. High overlap does not "
+    "rule that out."
+)
+_OTHER_CAUSES = (
+    "Whether the model relies on anything but the causes that were tested: anatomy, age, another disease, the site."
+)
 _STANDING = (
-    "Whether the maps depend on the trained weights (randomisation of the model's weights).",
-    "Whether the maps are faithful to the model (change of the output when marked pixels are removed).",
-    "Whether the model relies on shortcuts such as text markers, tubes, borders or the site. High overlap "
-    "does not "
-    "rule that out.",
-    "Repeatability under noise, compression or shift, and across re-trained versions of the model.",
+    "Repeatability of maps across re-trained versions of the model.",
     "The work of people together with the model, and any benefit or harm to patients.",
 )
 
@@ -22,15 +27,33 @@ _STANDING = (
 def build(context: Context) -> list[Flowable]:
     """Return the gaps of the method and of this run."""
     results = context.results
-    gaps = list(_STANDING)
+    tried = results.experiments
+    gaps = [_SANITY] if tried.sanity is None else _without_weights(results)
+    gaps += [_FAITHFULNESS] if tried.faithfulness is None else []
+    gaps += [_SHORTCUTS if tried.shortcuts is None else _OTHER_CAUSES]
+    gaps += [*_STANDING, *([_STABILITY] if tried.stability is None else [])]
     if not any(is_baseline(estimate.method) for estimate in results.estimates):
         gaps.append("In this run: baselines.")
     if not any(estimate.group is not None for estimate in results.estimates):
         gaps.append("In this run: subgroups.")
     if all(agreement.estimate.value is None for agreement in results.agreements):
         gaps.append("In this run: agreement between experts.")
+    if not results.changes:
+        gaps.append("In this run: change. None came before it, and no predecessor was named.")
     gaps.append(_independence(results))
-    return [paragraph("Nothing in this report speaks to the following."), *bullets(gaps), *_not_stated(results)]
+    silent = [small("Nothing in this report speaks to the following."), *bullets(gaps, compact=True)]
+    return [side_by_side(silent, _not_stated(results))]
+
+
+def _without_weights(results: Results) -> list[str]:
+    """Return the maps of which nobody could tell whether they depend on what the model learnt."""
+    checks = results.experiments.sanity.checks if results.experiments.sanity else ()
+    unknown = [
+        method(results, str(check.method))
+        for check in checks
+        if check.check == "weight_randomisation" and check.answer == "INCONCLUSIVE"
+    ]
+    return [f"{_SANITY[:-1]}: of {', '.join(unknown)} that was not found out."] if unknown else []
 
 
 def _independence(results: Results) -> str:
@@ -47,4 +70,4 @@ def _not_stated(results: Results) -> list[Flowable]:
     missing = not_stated(results)
     if not missing:
         return []
-    return [*subheading("Not stated"), paragraph(f"{'; '.join(missing)}.")]
+    return [*subheading("Not stated")[1:], small(f"{'; '.join(missing)}.")]

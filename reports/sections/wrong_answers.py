@@ -4,22 +4,31 @@ from collections.abc import Sequence
 from functools import partial
 
 from reportlab.lib.units import mm
-from reportlab.platypus import Table, TableStyle
 
 from pipeline.errors import OutputError
 from pipeline.findings.results import CaseEntry, Results, WrongAnswer
 from pipeline.vocabulary import PEAK_REGIONS
 from reports.case_page import case_key
 from reports.claims import main_method
-from reports.numbers import count, number
-from reports.page.fonts import REGULAR
-from reports.page.layout import CONTENT, Flowable, columns, note, paragraph, small, subheading, table, together
-from reports.page.text import joined, link
+from reports.numbers import count, number, plural
+from reports.page.layout import (
+    COLUMN,
+    Flowable,
+    bullets,
+    gap,
+    note,
+    pair,
+    paragraph,
+    side_by_side,
+    small,
+    subheading,
+    together,
+)
+from reports.page.text import Markup, bold, joined, link
 from reports.pictures.panel_row import Panel, PanelRow
 from reports.registry import Context, section
 from reports.wording import best_peak, method, nothing_called
 
-_ACROSS = 3
 _NAMED = 12
 """Studies that are named in a row; the results hold all."""
 
@@ -49,39 +58,31 @@ _READING = (
 
 def _part(context: Context, title: str, meaning: str, kinds: Sequence[WrongAnswer]) -> list[Flowable]:
     if not kinds:
-        return [paragraph(f"{title}: none.")]
+        return [small(bold(f"{title}: "), "none."), gap(1.5)]
     results = context.results
-    shape = columns(("Reference", 17), ("Answered", 17), ("Studies", 9, True), ("Patients", 9, True), ("Which", 48))
-    rows = [
-        (
-            ", ".join(kind.reference) or nothing_called(results),
-            ", ".join(kind.answered) or nothing_called(results),
-            count(len(kind.studies)),
-            count(kind.patients),
-            _named(results, kind),
-        )
-        for kind in kinds
-    ]
-    content = [*subheading(title)[1:], note(meaning), table(shape, rows, compact=True)]
-    return [together(content), *(row for kind in kinds for row in _pictures(context, kind))]
+    first, *more = _tiles(context, kinds) or [[]]
+    lines = bullets((_told(results, kind) for kind in kinds), compact=True)
+    content = [*subheading(title)[1:], note(meaning), *lines]
+    pairs = [side_by_side(more[place], (more[place + 1 :] or [[]])[0]) for place in range(0, len(more), 2)]
+    return [side_by_side(content, first) if first else together(content), *pairs]
 
 
-def _named(results: Results, kind: WrongAnswer) -> object:
-    """Return the studies of a kind, those with a page of their own as links."""
+def _told(results: Results, kind: WrongAnswer) -> Markup:
+    """Return a kind, how often it came, and its studies: those with a page of their own as links."""
+    reference, answered = (", ".join(labels) or nothing_called(results) for labels in (kind.reference, kind.answered))
     shown = {case.study for case in results.cases}
     names = [link(study, case_key(study)) if study in shown else study for study in kind.studies[:_NAMED]]
     rest = len(kind.studies) - _NAMED
-    return joined(*names, *([f"and {count(rest)} more, in results.json"] if rest > 0 else []), by=", ")
+    names += [f"and {count(rest)} more, in results.json"] if rest > 0 else []
+    many = f"{plural(len(kind.studies), 'study', 'studies')} of {plural(kind.patients, 'patient')}: "
+    return joined(bold(f"{reference} called {answered}: "), many, joined(*names, by=", "))
 
 
-def _pictures(context: Context, kind: WrongAnswer) -> list[Flowable]:
-    """Return pictures of those studies of a kind that the report shows, three in a row."""
-    chosen = [case for case in context.results.cases if case.study in kind.studies]
-    tiles = [tile for case in chosen if (tile := _tile(context, case)) is not None]
-    style = TableStyle([("FONT", (0, 0), (-1, -1), REGULAR, 7), ("VALIGN", (0, 0), (-1, -1), "TOP")])
-    rows = [tiles[start : start + _ACROSS] for start in range(0, len(tiles), _ACROSS)]
-    width = CONTENT / _ACROSS
-    return [Table([[*row, *[""] * (_ACROSS - len(row))]], colWidths=[width] * _ACROSS, style=style) for row in rows]
+def _tiles(context: Context, kinds: Sequence[WrongAnswer]) -> list[list[Flowable]]:
+    """Return pictures of those studies that the report shows, each with its words at its right."""
+    wrong = {study for kind in kinds for study in kind.studies}
+    chosen = [case for case in context.results.cases if case.study in wrong]
+    return [tile for case in chosen if (tile := _tile(context, case)) is not None]
 
 
 def _tile(context: Context, case: CaseEntry) -> list[Flowable] | None:
@@ -105,6 +106,7 @@ def _tile(context: Context, case: CaseEntry) -> list[Flowable] | None:
     where = "" if peak is None else f" The peak lies {PEAK_REGIONS[peak.region]}, {peak.place}."
     truth = ", ".join(audit.reference or ()) or nothing_called(results)
     words = f" reference {truth}, answered {called} ({odds}).{where}"
-    load, width = partial(context.panels, case.panels), CONTENT / _ACROSS - 12
-    row = PanelRow(load, (Panel(title, place, name),), 52 * mm, width, f"{title}, study {case.study}.{where}")
-    return [row, small(link(case.study, case_key(case.study)), ":", words)]
+    load, width = partial(context.panels, case.panels), 0.58 * COLUMN
+    row = PanelRow(load, (Panel(title, place, name),), 33 * mm, width, f"{title}, study {case.study}.{where}")
+    caption = small(bold(joined(link(case.study, case_key(case.study)), ":")), words)
+    return [pair(row, [gap(4), caption], 0.62, width=COLUMN)]

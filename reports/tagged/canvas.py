@@ -92,16 +92,6 @@ class MarkedCanvas(Canvas):  # type: ignore[misc]
             self.owner.alt = alternative_text
 
     @contextmanager
-    def next_to(self, step: Step) -> Iterator[None]:
-        """Let what is drawn belong to an element that follows the present one, though it is drawn before its end."""
-        if isinstance(self.owner, Artifact):
-            yield
-            return
-        element = self.structure.open(self.owner.parent, step)
-        with self._at(_Place(element, element)):
-            yield
-
-    @contextmanager
     def beside(self, kind: str = "") -> Iterator[None]:
         """Let what is drawn belong to the page, but for what is again inside something.
 

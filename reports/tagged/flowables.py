@@ -1,22 +1,17 @@
 """Paragraphs and tables that say what they are, and stay one thing when a page's end splits them."""
 
-from ast import literal_eval
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
-from reportlab.lib.styles import ParagraphStyle
-from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.platypus import Flowable, Frame
 from reportlab.platypus import Paragraph as PlainParagraph
 from reportlab.platypus import Table as PlainTable
-from reportlab.platypus.tableofcontents import TableOfContents
 
 from reports.tagged.canvas import MarkedCanvas
 from reports.tagged.elements import Step
 from reports.tagged.roles import announced
 
-__all__ = ["Contents", "MarkedFrame", "MarkedParagraph", "MarkedTable", "adopt"]
+__all__ = ["MarkedFrame", "MarkedParagraph", "MarkedTable", "adopt"]
 
 
 class MarkedParagraph(PlainParagraph):  # type: ignore[misc]  # ReportLab has no types
@@ -195,65 +190,6 @@ class _Announced:
         adopt(self._flowable)
         with announced(canvas, self._flowable):
             self._flowable.drawOn(canvas, x, y, _sW)
-
-
-class _ContentsTable(MarkedTable):
-    """The lines of a table of contents, each a link."""
-
-    def steps(self) -> tuple[Step, ...]:
-        return (Step("TOC", "contents"),)
-
-    def cell_steps(self, row: int, column: int) -> tuple[Step, ...]:
-        return Step("TOCI", self.row_keys[row]), Step("Reference", column), Step("Link", "entry")
-
-    def _drawCell(self, *arguments: Any) -> None:  # noqa: ANN401, N802
-        with self.canv.inside(Step("Span", "words")):
-            PlainTable._drawCell(self, *arguments)  # noqa: SLF001  # all that stands in the line is the link
-
-
-class Contents(TableOfContents):  # type: ignore[misc]
-    """A table of contents whose lines are links; the dots between a line's words and its page belong to the page."""
-
-    _DOT = " . "
-
-    def wrap(self, availWidth: float, availHeight: float) -> tuple[float, float]:  # noqa: N803
-        """Lay the contents out as they were after the last pass; return their size."""
-        size = super().wrap(availWidth, availHeight)
-        table = self._table
-        table.__class__ = _ContentsTable  # ReportLab makes it of its own class, wherever it comes from
-        table.row_keys = tuple(range(table._nrows))  # noqa: SLF001
-        self.canv.setNamedCB("drawTOCEntryEnd", partial(self._end_line, availWidth))
-        return float(size[0]), float(size[1])
-
-    def _end_line(self, width: float, canvas: Any, _kind: str, label: str) -> None:  # noqa: ANN401
-        """Draw the dots and the page's number at the end of an entry; the number is a link too."""
-        page, level, key = label.split(",")
-        style = self.getLevelStyle(int(level))
-        x, y = canvas._curr_tx_info["cur_x"], canvas._curr_tx_info["cur_y"]  # noqa: SLF001
-        number, dot = (stringWidth(text, style.fontName, style.fontSize) for text in (page, self._DOT))
-        dots = max(0, int((width - x - number) / dot))
-        with canvas.beside():
-            _line(canvas, width - dots * dot - number, y, self._DOT * dots, style)
-        with canvas.next_to(Step("Span", "page")):
-            _line(canvas, width - number, y, page, style)
-            if (destination := literal_eval(key)) is not None:
-                canvas.linkRect("", destination, (width - number, y, width, y + style.leading), relative=1)
-
-    def steps(self) -> tuple[Step, ...]:
-        """Return the element of the contents."""
-        return (Step("TOC", "contents"),)
-
-    def drawOn(self, canvas: Any, x: float, y: float, _sW: float = 0) -> None:  # noqa: ANN401, N802, N803
-        """Draw the lines."""
-        self._table.drawOn(canvas, x, y, _sW)
-
-
-def _line(canvas: Any, x: float, y: float, words: str, style: ParagraphStyle) -> None:  # noqa: ANN401
-    text = canvas.beginText(x, y)
-    text.setFont(style.fontName, style.fontSize)
-    text.setFillColor(style.textColor)
-    text.textOut(words)
-    canvas.drawText(text)
 
 
 class MarkedFrame(Frame):  # type: ignore[misc]

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.conclusions.conclude import conclude, shown_in
-from pipeline.conclusions.equivalent_maps import equivalent_maps
-from pipeline.conclusions.per_study_csv import per_study_csv
+from pipeline.conclusions.equivalent_maps import equivalent_maps, mapped_places
+from pipeline.conclusions.per_study_csv import columns_of, per_study_csv
 from pipeline.findings.results import load_results
 from pipeline.findings.scores import Score
 from pipeline.findings.shards import map_digest, read_shard, write_shard
 from pipeline.findings.spec import read_members, read_spec
-from pipeline.findings.study_audit import StudyAudit
+from pipeline.findings.study_audit import StudyAudit, methods_at_layers
 from tests.falsify.falsification import Falsification
 from tests.falsify.outsiders import attachment_exchanged, page_exchanged
 from tests.falsify.world import World, by_deep, by_recompute, edit_json, sign_anew
@@ -94,10 +94,14 @@ def conclude_anew(run: Path) -> None:
     made = shown.provenance.model_copy(
         update={"seed": spec.config.run.seed, "replicates": spec.config.run.replicates, "started_at": spec.started_at}
     )
-    shown = replace(shown, provenance=made, equivalent=equivalent_maps(run, audits))
+    shown = replace(
+        shown,
+        provenance=made,
+        equivalent=equivalent_maps(run, audits, mapped_places(audits), methods_at_layers(audits)),
+    )
     results = conclude(spec, members, audits, shown)
     (run / "results.json").write_text(results.model_dump_json(indent=1))
-    (run / "per_study.csv").write_bytes(b"".join(per_study_csv(audits, spec.metrics)))
+    (run / "per_study.csv").write_bytes(b"".join(per_study_csv(audits, spec.metrics, columns_of(audits))))
 
 
 def perfect(audit: StudyAudit) -> StudyAudit:

@@ -3,7 +3,20 @@
 from collections.abc import Mapping, Sequence
 
 from tests.mutants import Mutant
-from tests.mutations import answers, cam, cohort, evidence, exact_rule, geometry, localisation, models, runs, verify
+from tests.mutations import (
+    answers,
+    cam,
+    cohort,
+    evidence,
+    exact_rule,
+    faithfulness,
+    geometry,
+    leakage,
+    localisation,
+    models,
+    runs,
+    verify,
+)
 
 __all__ = ["GROUPS"]
 
@@ -11,6 +24,8 @@ GROUPS: Mapping[str, Sequence[Mutant]] = {
     "cam": cam.MUTANTS,
     "geometry": geometry.MUTANTS,
     "evidence": [*evidence.MUTANTS, *exact_rule.MUTANTS, *cohort.MUTANTS, *answers.MUTANTS],
+    "faithfulness": faithfulness.MUTANTS,
+    "leakage": leakage.MUTANTS,
     "localisation": localisation.MUTANTS,
     "models": models.MUTANTS,
     "runs": runs.MUTANTS,

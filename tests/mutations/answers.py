@@ -20,9 +20,8 @@ MUTANTS = [
     ),
     *of(
         "pipeline/evidence/cohort/units.py",
-        ('if unit.role != "reference":', "if False:"),
         ('if (label, "answered") not in explained:', "if False:"),
-        ("if (entry.target, entry.target_role) == of]", "if entry.target == of[0]]"),
+        ("if (entry.target, entry.target_role) == of:", "if entry.target == of[0]:"),
         tests=(CELLS,),
     ),
     *of(
@@ -33,14 +32,14 @@ MUTANTS = [
         ("if unit.role != role or label", "if label"),
         ("unanswered=len(referenced) - len(judged)", "unanswered=0"),
         ('if audit.status == "analysed"]', "]"),
-        ("MapPlacement(reason=NOT_EXPLAINED))", "MapPlacement(energy_in_body=0.5, peak_in_body=0.5))"),
+        ("if name in maps else (None, None)", "if name in maps else (0.5, 0.5)"),
         ('answered_map=of("answered")', 'answered_map=of("reference")'),
         tests=(CELLS,),
     ),
     *of("pipeline/evidence/cohort/population.py", ('"no_mask", NO_FINDING', '"no_mask"'), tests=(CELLS,)),
     *of(
         "pipeline/evidence/cohort/summary.py",
-        ('units = [unit for unit in units if unit.role == "reference"]', "units = list(units)"),
+        ('    units = units.among("all")\n', ""),
         tests=(CELLS,),
     ),
     *of(
@@ -70,7 +69,7 @@ MUTANTS = [
         tests=(WALK,),
     ),
     *of("pipeline/walk/reading.py", ('or "answered" in roles.get(target, ())', ""), tests=(KEPT,)),
-    *of("pipeline/conclusions/conclude.py", (' and entry.target_role == "reference"]', "]"), tests=(KEPT,)),
+    *of("pipeline/conclusions/gathered.py", (' and entry.target_role == "reference"]', "]"), tests=(KEPT,)),
     *of("pipeline/verify/rows.py", ("stated != _roles(run.spec.config, audit)", "False"), tests=(KEPT,)),
     *of("pipeline/runs/pictures.py", ("    for label in answered:", "    for label in ():"), tests=(KEPT,)),
     *of(

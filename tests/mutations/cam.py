@@ -334,7 +334,7 @@ MUTANTS: list[Mutant] = [
         ("channelled[..., self.prefix :]", "channelled[..., : channelled.shape[2] - self.prefix]"),
         ("output.movedim(-1, 1) if", "output.transpose(-1, 1) if"),
         ("values.movedim(1, -1).clone", "values.transpose(1, -1).clone"),
-        ("prefix = next((row for row in rows if patch_of(row)), None)", "prefix = 0"),
+        ("return next((row for row in range(min(tokens, _MOST_PREFIX_TOKENS)) if patch_of(row)), None)", "return 0"),
         ("torch.cat([prefix, values.flatten(2)], dim=2)", "torch.cat([values.flatten(2), prefix], dim=2)"),
         tests=("tests/cam/layers/test_tokens.py",),
     ),
@@ -412,7 +412,10 @@ MUTANTS: list[Mutant] = [
         "cam/layers/axis_layout.py",
         ('output.channels == "first" and output.shape == shape[1:]', "False"),
         ("if self._reads_last(name, shape):", "if False:"),
-        ("self._known[what] = self._memory.recall(self._model, key, measure)", "self._known[what] = measure()"),
+        (
+            "return self._memory.recall(self._model, key, lambda: measured_slices(self._model, self._x))",
+            "return measured_slices(self._model, self._x)",
+        ),
         tests=("tests/cam/layers/test_repeated.py",),
     ),
     *of(
@@ -520,7 +523,7 @@ MUTANTS: list[Mutant] = [
     *of(
         "cam/layers/tokens.py",
         ("_ORDERED, _CLEARLY = 0.4, 1.5", "_ORDERED, _CLEARLY = 99, 1.5"),
-        ("return grid or _grid_by_order(sequence, probe, tokens)", "return grid"),
+        (" or _grid_by_order(sequence, prefix, probe)", ""),
         tests=("tests/cam/test_cuts.py", "-k", "order"),
     ),
     *of(

@@ -81,9 +81,9 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "pipeline/verify/conclusions.py",
-        ("    if place is not None:", "    if False:"),
+        ("    if place is not None:\n        sentence", "    if False:\n        sentence"),
         ("return None if (type(expected), expected) == (type(actual), actual) else place", "return None"),
-        ("if not _holds(path, per_study_csv(audits, run.spec.metrics)):", "if False:"),
+        ("if not _holds(path, per_study_csv(audits, run.spec.metrics, columns_of(audits))):", "if False:"),
         ("    if groups != run.results.equivalent_methods:", "    if False:"),
         ("        if name is not None and name not in pictures:", "        if False:"),
         ('if case.panels not in (None, f"cases/{case.study}.npz"):', "if False:"),
@@ -120,7 +120,10 @@ MUTANTS: list[Mutant] = [
             '        if getattr(spec.lock, name) != digest:\n            yield _failure(f"lock.',
             '        if False:\n            yield _failure(f"lock.',
         ),
-        ("    if said != (locked.digest, locked.locked_at, locked.amendments):", "    if said[0] != locked.digest:"),
+        (
+            "    if said != (locked.digest, locked.locked_at, locked.amendments, locked.open_cohort):",
+            "    if said[0] != locked.digest:",
+        ),
         tests=found("the replicates changed afterwards", "the lock set back"),
     ),
     *of(

@@ -325,6 +325,7 @@ OF_NO_EFFECT = {
     "report.window": [-160, 240],
     "report.frameworks": ["clix-m"],
     "report.predecessor": "runs/before",
+    "report.fonts": ["fonts/extra.ttf"],
     "change.margins": {"iou": 0.05},
     "change.confidence": 0.9,
     "change.missing_at_most": 0.2,
@@ -374,7 +375,7 @@ def test_every_key_is_known_to_change_the_recipe_or_not():
     keys = {f"{part}.{key}" for part in parts for key in fields[part].annotation.model_fields}
     listed = {".".join(key.split(".")[:2]) for key in (*NUMBER_CHANGING, *OF_NO_EFFECT)}
     assert keys - listed == {"model.bundle", "model.bundle_code", "model.multi_label"}  # they go with others
-    assert set(fields) - parts == {"name", "prepare", "criteria", "statements"}
+    assert set(fields) - parts == {"name", "prepare", "criteria", "experiments", "statements"}
 
 
 def test_the_recipe_does_not_depend_on_the_order_of_keys_or_on_the_folder(load, tmp_path):

@@ -4,12 +4,18 @@ import shutil
 
 import pytest
 
+from pipeline.evidence.faithfulness.rule import PictureAreas, faithfulness_test
+from pipeline.findings.context.cohort import AlikePictures, Leakage, SamePicture
+from pipeline.findings.experiments.bundle import ExperimentFindings
+from pipeline.findings.experiments.check import CheckFinding
+from pipeline.findings.experiments.faithfulness import AskedFigure, FaithfulnessFigure, FaithfulnessFindings
 from pipeline.findings.panels import View, save_panels
+from pipeline.findings.plotted.shares import AvoidedShares
 from pipeline.findings.results import Whereabouts, WrongAnswer
 from pipeline.findings.scores import MapPeak
 from reports import case_page, claims
 from reports.pdf import render
-from reports.sections import cover, how_to_read, overlap, summary, wrong_answers
+from reports.sections import cover, criteria_plot, how_to_read, overlap, summary, wrong_answers
 from tests.reports import example
 from tests.reports.printed_numbers import unexplained
 
@@ -37,7 +43,35 @@ def results():
     wrong = (WrongAnswer(reference=("nodule",), answered=(), patients=7, studies=("S0012", "S0051")),
              WrongAnswer(reference=(), answered=("nodule",), patients=6, studies=("S0061",)))  # fmt: skip
     answers = {"MET": 1, "NOT MET": 1, "INCONCLUSIVE": 1, "NOT EVALUATED": 1}
-    return example.results(cases=tuple(entries), whereabouts=(where,), wrong_answers=wrong, answers=answers)
+    further = {"experiments": tried(), "leakage": leaks(), "avoided": (marked(),)}
+    return example.results(cases=tuple(entries), whereabouts=(where,), wrong_answers=wrong, answers=answers, **further)
+
+
+def tried():
+    """Return faithfulness with all that can be asked for."""
+    held = faithfulness_test(
+        [PictureAreas(f"p{number}", 1.0, (0.25,), 1.5 * (number % 7 == 0)) for number in range(23)]
+    )
+    common = {"method": "gradcam", "answer": held.answer, "sentence": held.sentence, "tests": held.tests,
+              "pictures": 23, "patients": 23, "area": 1.374, "share_of_best": 0.613}  # fmt: skip
+    figures = tuple(FaithfulnessFigure(fill=fill, **common) for fill in ("blur", "road"))
+    check = CheckFinding(check="faithfulness", method="gradcam", answer="MET", reason=held.sentence)
+    asked = (AskedFigure(method="gradcam", score="average_drop", value=31.7, patients=22, undefined=1),)
+    return ExperimentFindings(
+        faithfulness=FaithfulnessFindings(checks=(check,), figures=figures, asked_figures=asked, asked=24,
+                                          failures={"S0044": "timeout"}, forwards=1656)
+    )  # fmt: skip
+
+
+def leaks():
+    same = (SamePicture(studies=("S0003", "S0019"), patients=2),)
+    alike = (AlikePictures(studies=("S0021", "S0034"), likeness=0.973, patients=2, labels_differ=True),)
+    return Leakage(pictures=47, compared=46, same=same, alike=alike, alike_pairs=1, alike_across_labels=1)
+
+
+def marked():
+    return AvoidedShares(region="tube", method="gradcam", evidence=0.417, area=0.032, studies=29, patients=26, above=19,
+                         unknown=2)  # fmt: skip
 
 
 def rendered(tmp_path):
@@ -68,7 +102,7 @@ FALSIFIED = [
     (claims, "refused", lambda verdict: "Not more than 0.777 may be claimed."),
     (cover, "peak_sentences", lambda results, counted: ["In 37 of 46 studies the peak lies in the marker."]),
     (cover, "allowed", lambda results, verdict: "at least 0.643"),
-    (summary, "_about", lambda verdict: "p = 0.0417 against the claim"),
+    (criteria_plot, "_about", lambda verdict: "p = 0.0417 against the claim"),
     (summary, "_NOT", ("It was tried on 5,812 patients.",)),
     (overlap, "_READING", "Chance is 0.137."),
     (case_page, "_WARNING", "Maps are wrong in 37.3 % of patients."),

@@ -9,6 +9,7 @@ import unicodedata
 import pikepdf
 import pytest
 
+from pipeline.findings.results import WrongAnswer
 from reports.page.read_back import read_report
 from reports.page.text import CUT, clean
 from reports.pdf import render
@@ -106,3 +107,17 @@ def test_other_programs_read_it(tmp_path, tool):
         said = done.stdout.decode()
         assert all(f"\n{' ' * depth}{tag}" in said for depth, tag in ((2, "H1"), (2, "Sect"), (4, "H2")))
         assert "/Scope /Column" in said
+
+
+def test_what_stands_beside_each_other_may_be_longer_than_a_page(tmp_path):
+    reasons = tuple(f"reason {number}: " + "the cohort was chosen after a look at it " * 60 for number in range(4))
+    kinds = tuple(
+        WrongAnswer(
+            reference=("nodule", f"label {number}"), answered=(), patients=1, studies=("S0012", f"X{number:04}")
+        )
+        for number in range(160)
+    )
+    found = example.results(exploratory=reasons, wrong_answers=kinds)
+    text = " ".join("".join(read_report(render(example.write_run(tmp_path, found))).pages).split())
+    assert all(f"X{number:04}" in text for number in range(160))
+    assert text.count("Whatthisreportisandisnot") == 1

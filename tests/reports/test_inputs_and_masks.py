@@ -36,7 +36,7 @@ def test_the_input_is_described_and_pictured(tmp_path):
     for words in (
         "The input as the model saw it",
         "1 x 96 x 96: 40 · 1 x 96 x 80: 4",
-        "\N{MINUS SIGN}1,024, 3,071",
+        "values from \N{MINUS SIGN}1,024 to 3,071",
         "44 of 44 inputs hold values beyond 50 in size",
         "black at \N{MINUS SIGN}1,000, white at 400",
     ):

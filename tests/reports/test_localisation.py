@@ -34,14 +34,12 @@ def no_charts(monkeypatch):
 
 
 def test_curves_that_are_drawn_have_no_table():
-    assert "Grad-CAM | 0.35" not in said("Results: other thresholds", results(curves=(curve(),)))
+    assert "Grad-CAM | 0.35" not in said("Other thresholds", results(curves=(curve(),)))
 
 
 @pytest.mark.usefixtures("no_charts")
 def test_a_curve_is_shown_at_five_thresholds_with_its_best():
-    words = said(
-        "Results: other thresholds", results(curves=(curve(), curve("random_map", values=[0.05] * len(CURVE_SHARES))))
-    )
+    words = said("Other thresholds", results(curves=(curve(), curve("random_map", values=[0.05] * len(CURVE_SHARES)))))
     assert "Grad-CAM | 0.35 | 0.55 | 0.45 | 0.25 | 0.05 | 0.60 | 35 % | 41" in words
     assert "Random map (baseline) | 0.05 | 0.05 | 0.05 | 0.05 | 0.05 | 0.05 | 5 % | 41" in words
     assert "was chosen after looking and proves nothing" in words
@@ -51,16 +49,14 @@ def test_a_curve_is_shown_at_five_thresholds_with_its_best():
 @pytest.mark.usefixtures("no_charts")
 def test_each_finding_has_a_table_and_few_patients_no_bands():
     few = {"low": (), "high": (), "interval": "none (fewer than 10 patients)", "patients": 3}
-    words = said(
-        "Results: other thresholds", results(curves=(curve(label="nodule", **few), curve(label="mass", **few)))
-    )
+    words = said("Other thresholds", results(curves=(curve(label="nodule", **few), curve(label="mass", **few))))
     assert "Dice, nodule" in words
     assert "Dice, mass" in words
     assert "bands" not in words
 
 
 def test_a_run_without_masks_says_that_there_is_no_region():
-    assert "No region was held against a mask" in said("Results: other thresholds", results(curves=()))
+    assert "No region was held against a mask" in said("Other thresholds", results(curves=()))
 
 
 def strata(label=None, feature="size", unit="mm3"):
@@ -81,9 +77,10 @@ def trend(feature="size", rho=0.42, label=None, **changes):
 def test_lesions_are_shown_with_where_they_are_parted_and_what_goes_with_them():
     nothing = {"low": None, "high": None, "reason": "fewer than 10 patients"}
     trends = (trend(), trend("elongation", None, **nothing))
-    words = said("Results: lesions", results(lesion_strata=(strata(),), lesion_trends=trends))
-    assert "lesion size, mm3 | lowest third: 14; middle third: 15; highest third: 13 | 120 and 480" in words
-    assert "IoU | Grad-CAM | 0.42 [0.10, 0.66]\u2020 | \u2014 | 41" in words
+    words = said("Lesions", results(lesion_strata=(strata(),), lesion_trends=trends))
+    assert "lesion size, mm3 | lowest 14; middle 15; highest 13 | 120 and 480 | 0.42 [0.10, 0.66]\u2020" in words
+    assert "IoU of Grad-CAM" in words
+    assert "over the means of 41 patients" in words
     assert "describes, and decides nothing (95 %, Fisher's z)" in words
 
 
@@ -96,18 +93,18 @@ def test_only_what_the_criteria_ask_of_maps_stands_in_the_report():
         for name in ("gradcam", "hirescam")
     )
     found = results(lesion_strata=(strata(),), lesion_trends=trends, verdicts=verdicts)
-    words = said("Results: lesions", found)
-    assert "IoU | Grad-CAM | 0.42" in words
+    words = said("Lesions", found)
+    assert "IoU of Grad-CAM | \u03c1, hit rate of HiResCAM" in words
     assert words.count("0.42 [0.10, 0.66]") == 2
 
 
 def test_trends_of_few_patients_are_not_shown():
     trends = (trend(rho=None, low=None, high=None, reason="fewer than 10 patients", patients=4),)
-    words = said("Results: lesions", results(lesion_strata=(strata("nodule"),), lesion_trends=trends))
+    words = said("Lesions", results(lesion_strata=(strata("nodule"),), lesion_trends=trends))
     assert "nodule | lesion size" in words
     assert "Rank correlation with" not in words
     assert "need more patients than there are" in words
-    assert "nothing is known of the lesions" in said("Results: lesions", results(lesion_strata=()))
+    assert "nothing is known of the lesions" in said("Lesions", results(lesion_strata=()))
 
 
 def test_tuned_thresholds_are_told_with_who_is_not_judged():
@@ -120,7 +117,7 @@ def test_tuned_thresholds_are_told_with_who_is_not_judged():
             **{**facts, "method": "random_map", "layer": None}, share=None, reason="too_few_tuning_patients"
         ),
     )
-    words = said("Results: other thresholds", results(tuned=tuned, flow=flow))
+    words = said("Other thresholds", results(tuned=tuned, flow=flow))
     assert "tuned on 8 patients (9 studies of the 44 analysed), chosen before any score" in words
     assert "nodule | Grad-CAM at l | 35 % | 0.61 | 8" in words
     assert "Grad-CAM at m | 95 % | 0.30 | 8 | at the end of the grid" in words
@@ -128,13 +125,13 @@ def test_tuned_thresholds_are_told_with_who_is_not_judged():
 
 
 def test_moved_maps_stand_beside_unmoved_ones():
-    words = said("Results: maps moved and unmoved", results(unaligned=(estimate("hit_rate", "gradcam", 0.431),)))
+    words = said("Maps moved and unmoved", results(unaligned=(estimate("hit_rate", "gradcam", 0.431),)))
     assert "Hit rate | Grad-CAM | 0.71 [0.62, 0.81] | 0.43 [0.37, 0.49]" in words
     assert "Criteria are judged on the moved maps" in words
 
 
 def test_maps_that_were_not_moved_or_to_no_effect_are_told():
-    assert said("Results: maps moved and unmoved", results()) == ""
+    assert said("Maps moved and unmoved", results()) == ""
     rule = "Otsu; maps lie where their layer's cells were measured to look"
-    words = said("Results: maps moved and unmoved", results(overlap_rule=rule))
+    words = said("Maps moved and unmoved", results(overlap_rule=rule))
     assert "no estimate of this audit changed by that" in words

@@ -98,7 +98,7 @@ def test_the_action_list_names_case_pages_only_where_there_are_some():
 def test_a_verdict_without_an_interval_says_why_it_has_no_answer():
     found = verdict(answer="NOT EVALUATED", reason="no interval: too few", estimate={"low": None, "high": None})
     results = example.results(verdicts=(found,))
-    assert "IoU of Grad-CAM | reference positive studies: no interval: too few" in said("Summary", results)
+    assert "IoU of Grad-CAM: no interval: too few" in said("The criteria at a glance", results)
     assert "at least 0.5 | 0.400 | \u2014 | nothing: there is no bound" in said("", results)
 
 
@@ -108,7 +108,7 @@ def test_a_verdict_without_an_interval_says_why_it_has_no_answer():
 BETTER = verdict("energy_in_mask", rule="better than centre_prior", value=-0.022, among="all", against="centre_prior")
 
 
-@pytest.mark.parametrize("title", ["Summary", ""])
+@pytest.mark.parametrize("title", ["The criteria at a glance", ""])
 def test_a_difference_is_never_printed_as_the_metric(title):
     text = said(title, example.results(verdicts=(BETTER,)))
     assert "Energy in mask of Grad-CAM minus that of centre prior (baseline)" in text
@@ -137,15 +137,15 @@ def test_no_stratum_is_called_studies_twice(among):
 
 def test_the_classifier_is_judged_on_the_studies_with_a_reference():
     judged = example.results(verdicts=(verdict("accuracy", "classifier", "all", value=0.8),))
-    assert "Accuracy of the classifier | all studies with a reference: the reason" in said("Summary", judged)
-    assert "Accuracy of the classifier | all studies with a reference; 41 patients, 44 studies" in said("", judged)
+    assert "Accuracy of the classifier: the reason" in said("The criteria at a glance", judged)
+    assert "Accuracy of the classifier | all studies with a reference: 44 of 41 patients" in said("", judged)
 
 
 # labels
 
 
 def test_every_row_of_a_classifier_with_several_labels_names_its_label():
-    (tables,) = ([one for one in _built("Results: the classifier", several_labels()) if isinstance(one, Table)],)
+    (tables,) = ([one for one in _built("The classifier", several_labels()) if isinstance(one, Table)],)
     (table,) = tables
     head, *rows = [[words_of(cell) for cell in row] for row in table._cellvalues]
     place = head.index("Label")
@@ -160,7 +160,7 @@ def _built(title, results):
 
 
 def test_a_classifier_of_one_finding_needs_no_column_of_labels():
-    assert "Label" not in said("Results: the classifier", example.results())
+    assert "Label" not in said("The classifier", example.results())
 
 
 def test_the_summary_names_the_label_of_every_number():
@@ -178,7 +178,7 @@ def test_a_verdict_on_a_classifier_of_several_labels_names_the_one_that_decides(
     parts = tuple(LabelVerdict(label=label, **part) for label in LABELS)
     found = found.model_copy(update={"label": "effusion", "parts": parts})
     results = several_labels().model_copy(update={"verdicts": (found,)})
-    for title in ("Summary", ""):
+    for title in ("The criteria at a glance", ""):
         assert "Sensitivity of the classifier for effusion (the label that decides)" in said(title, results)
 
 
@@ -188,7 +188,7 @@ def test_each_label_of_a_verdict_has_its_row():
     parts = tuple(
         LabelVerdict(label=label, answer=answer, reason="r", estimate=estimate) for label, answer in answers.items()
     )
-    text = said("Summary", example.results(verdicts=(verdict(parts=parts, label="nodule"),)))
+    text = said("The criteria at a glance", example.results(verdicts=(verdict(parts=parts, label="nodule"),)))
     assert "IoU of Grad-CAM for nodule (the label that decides)" in text
     rows = text.partition("Where each of several has to hold")[2]
     assert "| effusion | — | 0.31 [0.27, 0.36]" in rows
@@ -201,22 +201,24 @@ def test_each_label_of_a_verdict_has_its_row():
 def test_a_verdict_says_what_is_missing_and_what_so_few_patients_can_show():
     few = {"patients": 9, "studies": 10, "missing_patients": 2, "missing_studies": 3}
     small = verdict(estimate=few, best_reachable=0.7151, smallest_cohort=17, answer="INCONCLUSIVE")
-    text = said("Summary", example.results(verdicts=(small,)))
+    text = said("The criteria at a glance", example.results(verdicts=(small,)))
     assert "3 studies without a score count against the claim" in text
     assert "with perfect scores 11 patients could at best have shown 0.72" in text
     assert "MET needs 17 patients at least" in text
-    many = said("Summary", example.results(verdicts=(verdict(best_reachable=0.91, smallest_cohort=17),)))
+    many = said(
+        "The criteria at a glance", example.results(verdicts=(verdict(best_reachable=0.91, smallest_cohort=17),))
+    )
     assert "at best have shown" not in many
     assert "patients at least" not in many
 
 
 def test_the_other_means_are_told_where_they_differ():
     means = {"per_patient": 0.4, "per_study": 0.5512, "complete_case": 0.4613}
-    text = said("Summary", example.results(verdicts=(verdict(estimate=means),)))
+    text = said("The criteria at a glance", example.results(verdicts=(verdict(estimate=means),)))
     assert "over studies the mean is 0.55" in text
     assert "without maps that show nothing it is 0.46" in text
     by_study = {**means, "per_patient": 0.31, "per_study": 0.4, "complete_case": 0.4}
-    text = said("Summary", example.results(verdicts=(verdict(unit="study", estimate=by_study),)))
+    text = said("The criteria at a glance", example.results(verdicts=(verdict(unit="study", estimate=by_study),)))
     assert "over patients the mean is 0.31" in text
     assert "without maps" not in text
 
@@ -224,7 +226,7 @@ def test_the_other_means_are_told_where_they_differ():
 def test_an_interval_that_only_describes_is_marked():
     described = {"low": 11.25, "high": 18.5, "how": "patient-cluster bootstrap, percentile"}
     far = example.estimate("distance_mm", "gradcam", 14.8, low=None, high=None, described=described)
-    text = said("Results: overlap with the experts' masks", example.results(estimates=(far,)))
+    text = said("Overlap with the experts' masks", example.results(estimates=(far,)))
     assert "[11.2, 18.5]†" in text or "[11.3, 18.5]†" in text
     assert "†: describes, and decides nothing: patient-cluster bootstrap, percentile" in text
 
@@ -262,7 +264,7 @@ def test_what_is_asked_for_is_on_the_scale_of_the_estimate(rule, metric, against
 
 
 def test_labels_are_no_subgroups():
-    text = said("Results: subgroups", several_labels().model_copy(update={"estimates": ()}))
+    text = said("Subgroups", several_labels().model_copy(update={"estimates": ()}))
     assert text == "No subgroup was estimated: the archive states none."
 
 
@@ -366,9 +368,7 @@ def test_notes_of_how_a_model_was_loaded_are_told():
 
 def test_a_regression_is_not_judged_as_a_classifier():
     model = example.results().model.model_copy(update={"output": "regression", "labels": ("age",)})
-    assert said("Results: the classifier", example.results(model=model)).startswith(
-        "The model returns numbers and calls"
-    )
+    assert said("The classifier", example.results(model=model)).startswith("The model returns numbers and calls")
 
 
 def test_options_of_a_method_are_told():
@@ -393,11 +393,11 @@ def many_methods(number):
 
 @pytest.mark.parametrize("number", [1, 3, 4, 5, 7])
 def test_no_method_is_missing_from_the_subgroups(number):
-    tables = [one for one in _built("Results: subgroups", many_methods(number)) if isinstance(one, Table)]
+    tables = [one for one in _built("Subgroups", many_methods(number)) if isinstance(one, Table)]
     shown = [head for one in tables for head in map(words_of, one._cellvalues[0]) if head.startswith("M")]
     assert sorted(shown) == sorted(f"M{place}" for place in range(number) for _ in ("iou", "hit_rate"))
     assert all(words_of(one._cellvalues[row][0]) == f"site={'AB'[row - 1]}" for one in tables for row in (1, 2))
-    text = said("Results: subgroups", many_methods(number))
+    text = said("Subgroups", many_methods(number))
     assert ("(1 of" in text) == (number > 3)
 
 
@@ -407,7 +407,7 @@ def test_a_subgroups_counts_are_those_of_its_numbers():
         example.estimate("iou", "layercam", 0.2, group="site=A", patients=8, studies=10),
         example.estimate("iou", "hirescam", 0.2, group="site=B", patients=7, studies=7),
     )
-    text = said("Results: subgroups", example.results(estimates=estimates, verdicts=()))
+    text = said("Subgroups", example.results(estimates=estimates, verdicts=()))
     assert "site=A | 8\u20139 | 10\u201312 |" in text
     assert "site=B | 7 | 7 | \u2014 |" in text
 
@@ -437,8 +437,7 @@ def test_maps_at_several_layers_have_their_methods_title():
 def test_the_cells_of_all_studies_are_told(cell_range, words):
     layer = LayerFacts(name="l", requested="auto", shape=(8, 8), cell_mm=(11.2, 11.2), cell_range=cell_range)
     results = example.results(model=example.results().model.model_copy(update={"layers": (layer,)}))
-    for title in ("Model identity", "Methods and their limits"):
-        assert words in said(title, results)
+    assert words in said("Model identity", results)
 
 
 # odd data
@@ -447,7 +446,7 @@ def test_the_cells_of_all_studies_are_told(cell_range, words):
 def test_two_columns_that_differ_by_a_capital_keep_their_names():
     facts = {"modality (image header)": {"CT": 3}, "Modality (manifest)": {"CT": 2}, "site": {"A": 1}, "Site": {"A": 2}}
     text = said("Data identity", example.results(cohort_facts=facts))
-    assert "Modality (image header) | CT: 3 | Modality (manifest) | CT: 2 | site | A: 1 | Site | A: 2" in text
+    assert "Modality (image header): CT: 3; Modality (manifest): CT: 2; site: A: 1; Site: A: 2" in text
 
 
 def test_one_row_is_one_row():
@@ -458,17 +457,26 @@ def test_one_row_is_one_row():
 def test_no_interval_has_its_reason():
     nothing = example.estimate("iou", "gradcam", None, reason="no study in this stratum", patients=0, studies=0)
     assert "nothing could be estimated" in said(
-        "Results: overlap with the experts' masks", example.results(estimates=(nothing,))
+        "Overlap with the experts' masks", example.results(estimates=(nothing,))
     )
     few = example.estimate("iou", "gradcam", 0.3, low=None, high=None)
-    assert "too few patients for any" in said(
-        "Results: overlap with the experts' masks", example.results(estimates=(few,))
-    )
+    assert "too few patients for any" in said("Overlap with the experts' masks", example.results(estimates=(few,)))
+
+
+def test_a_missing_interval_says_why_in_its_row():
+    bare = {"low": None, "high": None, "patients": 3}
+    single = example.estimate("accuracy", "classifier", 0.667, "all", **bare)
+    text = said("The classifier", example.results(classification=(single,)))
+    assert "0.67 | \u2014 | \u2014 | 3 | 44 | no interval: 3 patients" in text
+    pair = example.results().agreements[0]
+    pair = pair.model_copy(update={"estimate": pair.estimate.model_copy(update=bare)})
+    text = said("Overlap with the experts' masks", example.results(agreements=(pair,)))
+    assert "0.69 (no interval: 3 patients)" in text
 
 
 def test_a_withheld_picture_says_why_once():
     entry = example.results().cases[0].model_copy(update={"panels": None, "note": "the study can no longer be read"})
-    text = " ".join(said(title, example.results(cases=(entry,))) for title in ("Cases", "Case pages"))
+    text = said("Case pages", example.results(cases=(entry,)))
     assert text.count("the study can no longer be read") == 1
     assert "withheld" not in text
     assert "1 of 1 case without" in text

@@ -101,8 +101,8 @@ def test_the_table_of_the_cohort_prints_what_is_kept():
         CohortRow(name="Slice thickness", of="studies", median=2.5, low=1.25, high=5.0, unit="mm", stated=44),
     )
     text = said("Data identity", example.results(cohort_table=table))
-    assert "Age band | 40-59: 21 · 60-79: 15 · 2 other groups: 5 | 41 patients | 0" in text
-    assert "Sex | 1 other group: fewer than 5 | 3 patients | 38" in text
-    assert "Vendor | GE: 9 · 2 other groups: not printed | 12 studies | 0" in text
-    assert "Slice thickness | 2.50 (1.25 to 5.00) mm | 44 studies | 0" in text
+    assert "Age band | 40-59: 21 · 60-79: 15 · 2 other groups: 5 (41 patients)" in text
+    assert "Sex | 1 other group: fewer than 5 (3 patients); not stated in 38" in text
+    assert "Vendor | GE: 9 · 2 other groups: not printed (12 studies)" in text
+    assert "Slice thickness | 2.50 (1.25 to 5.00) mm" in text
     assert "Patients and acquisition" not in said("Data identity", example.results())

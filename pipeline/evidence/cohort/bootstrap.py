@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "BOOTSTRAP", "MINIMUM_PATIENTS", "NONE", "Bands", "Interval", "auroc_interval", "mean_bands", "mean_interval",
+    "BOOTSTRAP", "MINIMUM_PATIENTS", "NONE", "Bands", "Interval", "auroc_interval", "interval_of_means",
+    "mean_bands", "mean_interval",
     "patient_draws",
 ]  # fmt: skip
 
@@ -44,9 +45,28 @@ def mean_interval(
     None when every value is the same: all replicates agree then, and a bootstrap would claim certainty.
     """
     sums, counts = _by_patient(values, patients)
+    same = len(set(values)) == 1
+    return _interval_of(sums, counts, same=same, confidence=confidence, replicates=replicates, seed=seed)
+
+
+def interval_of_means(means: NDArray[np.float64], *, confidence: float, replicates: int, seed: int) -> Interval:
+    """Return an interval for the mean of patients' own means, (patients,), as ``mean_interval`` of a study each."""
+    same = bool((means == means[0]).all())
+    return _interval_of(means, np.ones(len(means)), same=same, confidence=confidence, replicates=replicates, seed=seed)
+
+
+def _interval_of(
+    sums: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    *,
+    same: bool,
+    confidence: float,
+    replicates: int,
+    seed: int,
+) -> Interval:
     if len(sums) < MINIMUM_PATIENTS:
         return Interval(None, None, NONE)
-    if len(set(values)) == 1:
+    if same:
         return Interval(None, None, SAME)
     if len(sums) > _MANY and (counts == 1).all():
         return _percentile(_means_of_bins(sums, replicates, seed), confidence)

@@ -8,12 +8,12 @@ import numpy as np
 from pipeline.evidence.cohort.bootstrap import auroc_interval
 from pipeline.evidence.cohort.estimating import Bootstrap, descriptive, mean_estimate_of
 from pipeline.evidence.cohort.measures import MetricScale
-from pipeline.evidence.cohort.population import Contribution, Population
-from pipeline.evidence.cohort.units import NOT_ANALYSED
+from pipeline.evidence.cohort.population import Population
+from pipeline.evidence.columns.unit import NOT_ANALYSED
 from pipeline.evidence.exact.areas import AreaCohort, area_cohort, area_draws
 from pipeline.evidence.exact.claims import alpha_of
+from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.estimates import DescriptiveInterval, Estimate
-from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import CLASSIFIER
 
 __all__ = [
@@ -36,20 +36,24 @@ def classifier_scale(metric: str) -> MetricScale:
     return MetricScale(metric, _SPAN, "higher")
 
 
-def classifier_population(metric: str, audits: Iterable[StudyAudit], label: str | None) -> Population:
-    """Return whom accuracy, or a label's sensitivity or specificity, speaks of; a study that failed is missing."""
-    rows = [audit for audit in audits if audit.reference is not None and _counts[metric](audit, label)]
-    analysed = [row.status == "analysed" for row in rows]
-    return Population(
-        tuple(
-            Contribution(row.study, row.patient, _right[metric](row, label) if known else None)
-            for row, known in zip(rows, analysed, strict=True)
-        ),
-        {} if all(analysed) else {NOT_ANALYSED: analysed.count(False)},
-    )
+def classifier_population(metric: str, audits: Iterable[StudyFacts], label: str | None) -> Population:
+    """Return whom accuracy, or a label's sensitivity or specificity, speaks of; a study that failed is missing.
+
+    Studies are numbered as ``audits`` has them.
+    """
+    counts, right, patients = _counts[metric], _right[metric], dict[str, int]()
+    studies, numbers, values = list[int](), list[int](), list[float]()
+    for study, row in enumerate(audits):
+        if row.reference is not None and counts(row, label):
+            studies.append(study)
+            numbers.append(patients.setdefault(row.patient, len(patients)))
+            values.append(right(row, label) if row.status == "analysed" else np.nan)
+    missing = int(np.isnan(values).sum())
+    columns = np.array(studies, dtype=np.intp), np.array(numbers, dtype=np.intp), np.array(values, dtype=np.float64)
+    return Population(*columns, {NOT_ANALYSED: missing} if missing else {})
 
 
-_Of = Callable[[StudyAudit, str | None], bool]
+_Of = Callable[[StudyFacts, str | None], bool]
 
 _counts: Final[Mapping[str, _Of]] = {
     "accuracy": lambda row, label: True,  # noqa: ARG005 - one form for all
@@ -57,14 +61,14 @@ _counts: Final[Mapping[str, _Of]] = {
     "specificity": lambda row, label: row.may_lack(str(label)),
 }
 
-_right: Final[Mapping[str, Callable[[StudyAudit, str | None], float]]] = {
+_right: Final[Mapping[str, Callable[[StudyFacts, str | None], float]]] = {
     "accuracy": lambda row, label: float(set(row.predicted) == set(row.reference or ())),  # noqa: ARG005 - one form
     "sensitivity": lambda row, label: float(label in row.predicted),
     "specificity": lambda row, label: float(label not in row.predicted),
 }
 
 
-def classification(audits: Sequence[StudyAudit], labels: Sequence[str], bootstrap: Bootstrap) -> tuple[Estimate, ...]:
+def classification(audits: Sequence[StudyFacts], labels: Sequence[str], bootstrap: Bootstrap) -> tuple[Estimate, ...]:
     """Return accuracy, and sensitivity, specificity and AUROC of each label.
 
     ``labels`` are those that count as findings. Accuracy is the share of studies whose predicted labels are exactly
@@ -82,14 +86,14 @@ def classification(audits: Sequence[StudyAudit], labels: Sequence[str], bootstra
 
 
 def share_estimate(
-    metric: str, audits: Sequence[StudyAudit], label: str | None, group: str | None, bootstrap: Bootstrap
+    metric: str, audits: Sequence[StudyFacts], label: str | None, group: str | None, bootstrap: Bootstrap
 ) -> Estimate:
     """Return accuracy, sensitivity or specificity."""
     named = {"metric": metric, "method": CLASSIFIER, "among": "all", "group": group}
     return mean_estimate_of(classifier_population(metric, audits, label), _SPAN, bootstrap, named)
 
 
-def area_cohort_of(audits: Iterable[StudyAudit], label: str) -> AreaCohort:
+def area_cohort_of(audits: Iterable[StudyFacts], label: str) -> AreaCohort:
     """Return the studies with a reference as an AUROC sees them; one that was not analysed has no rating."""
     rows = [audit for audit in audits if audit.reference is not None]
     numbers: dict[str, int] = {}  # in the order in which they come: nothing depends on what patients are called

@@ -8,17 +8,21 @@ called), and called where there is ``nothing``.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+
+import numpy as np
 
 from pipeline.evidence.cohort.estimating import Bootstrap, mean_estimate_of
 from pipeline.evidence.cohort.measures import MetricScale, of_map
-from pipeline.evidence.cohort.population import Contribution, Population, population_of
-from pipeline.evidence.cohort.units import NOT_EXPLAINED, Unit
+from pipeline.evidence.cohort.population import Population, population_of
+from pipeline.evidence.columns.unit import NOT_EXPLAINED, Unit
+from pipeline.evidence.columns.unit_table import UnitTable
+from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.results import CellFindings, ConfusionMatrix
-from pipeline.findings.scores import MapPlacement
-from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layers
+from pipeline.findings.scores import AnsweredPlacement
+from pipeline.findings.study_audit import map_name, methods_at_layers
 from pipeline.vocabulary import NOTHING, ConfusionCell, TargetRole
 
 __all__ = ["cells_of", "confusion_matrix", "in_cell"]
@@ -58,8 +62,8 @@ def in_cell(unit: Unit, cell: ConfusionCell, role: TargetRole, negative: str | N
 
 
 def confusion_matrix(
-    audits: Sequence[StudyAudit],
-    units: Sequence[Unit],
+    audits: Sequence[StudyFacts],
+    units: UnitTable,
     scales: Sequence[MetricScale],
     labels: Sequence[str],
     negative: str | None,
@@ -68,7 +72,7 @@ def confusion_matrix(
     """Return the cells that came, in the order of the ``labels``: of all studies with a reference, whatever masks."""
     referenced = [audit for audit in audits if audit.reference is not None]
     judged = [audit for audit in referenced if audit.status == "analysed"]
-    by_cell: dict[ConfusionCell, list[StudyAudit]] = {}
+    by_cell: dict[ConfusionCell, list[StudyFacts]] = {}
     for audit in judged:
         for cell in cells_of(audit.reference or (), audit.predicted, labels, negative):
             by_cell.setdefault(cell, []).append(audit)
@@ -89,17 +93,17 @@ class _Cell:
     """A cell with the studies in it; ``at_layers`` are the methods whose maps are named with their layer."""
 
     cell: ConfusionCell
-    audits: Sequence[StudyAudit]
+    audits: Sequence[StudyFacts]
     at_layers: frozenset[str]
 
 
 def _findings(
-    part: _Cell, units: Sequence[Unit], scales: Sequence[MetricScale], negative: str | None, bootstrap: Bootstrap
+    part: _Cell, units: UnitTable, scales: Sequence[MetricScale], negative: str | None, bootstrap: Bootstrap
 ) -> CellFindings:
     cell = part.cell
 
     def of(role: TargetRole) -> tuple[Estimate, ...]:
-        chosen = [unit for unit in units if in_cell(unit, cell, role, negative)]
+        chosen = units.of_kind(lambda unit: in_cell(unit, cell, role, negative))
         return tuple(_estimates(chosen, cell, role, scales, bootstrap))
 
     return CellFindings(
@@ -113,16 +117,16 @@ def _findings(
 
 
 def _estimates(
-    units: Sequence[Unit], cell: ConfusionCell, role: TargetRole, scales: Sequence[MetricScale], bootstrap: Bootstrap
+    units: UnitTable, cell: ConfusionCell, role: TargetRole, scales: Sequence[MetricScale], bootstrap: Bootstrap
 ) -> Iterator[Estimate]:
-    for name in dict.fromkeys(name for unit in units for name, _ in unit.scores):
+    for name in units.map_names:
         for scale in scales:
             population = population_of(units, of_map(name, scale), (name, scale.name))
             named = {"metric": scale.name, "method": name, "among": cell, "target_role": role, "group": None}
             yield mean_estimate_of(population, scale.span, bootstrap, named)
 
 
-_PLACED: Final[Mapping[str, Callable[[MapPlacement], tuple[float | None, float | None]]]] = {
+_PLACED: Final[Mapping[str, Callable[[AnsweredPlacement], tuple[float | None, float | None]]]] = {
     "energy_in_body": lambda placement: (placement.energy_in_body, placement.body_share),
     "peak_in_body": lambda placement: (placement.peak_in_body, placement.body_share),
 }
@@ -131,23 +135,20 @@ _PLACED: Final[Mapping[str, Callable[[MapPlacement], tuple[float | None, float |
 
 def _placements(part: _Cell, bootstrap: Bootstrap) -> Iterator[Estimate]:
     """Yield where the maps of the label that was called lie, whether there is a mask or not."""
-    placed = {audit.study: _placed(audit, part) for audit in part.audits}
-    for name in dict.fromkeys(name for maps in placed.values() for name in maps):
+    placed = [_placed(audit, part) for audit in part.audits]
+    studies, patients = [audit.study for audit in part.audits], [audit.patient for audit in part.audits]
+    for name in dict.fromkeys(name for maps in placed for name in maps):
         for metric, of in _PLACED.items():
-            contributions, undefined = list[Contribution](), Counter[str]()
-            for audit in part.audits:
-                placement = placed[audit.study].get(name, MapPlacement(reason=NOT_EXPLAINED))
-                value, chance = of(placement)
-                contributions.append(Contribution(audit.study, audit.patient, value, chance=chance))
-                undefined.update([str(placement.reason)] if value is None else [])
+            shares_of = [of(maps[name]) if name in maps else (None, None) for maps in placed]
+            reasons = [maps[name].reason if name in maps else NOT_EXPLAINED for maps in placed]
+            undefined = Counter(str(why) for why, (value, _) in zip(reasons, shares_of, strict=True) if value is None)
             named = {"metric": metric, "method": name, "among": part.cell, "target_role": "answered"}
-            population = Population(tuple(contributions), dict(sorted(undefined.items())))
-            yield mean_estimate_of(population, (0.0, 1.0), bootstrap, named)
+            population = Population.of(
+                [value for value, _ in shares_of], studies, patients, dict(sorted(undefined.items()))
+            )
+            chances = np.array([np.nan if chance is None else chance for _, chance in shares_of])
+            yield mean_estimate_of(replace(population, chance=chances), (0.0, 1.0), bootstrap, named)
 
 
-def _placed(audit: StudyAudit, part: _Cell) -> dict[str, MapPlacement]:
-    return {
-        map_name(entry, part.at_layers): entry.placement
-        for entry in audit.map_scores
-        if entry.target == part.cell.answered and entry.placement is not None
-    }
+def _placed(audit: StudyFacts, part: _Cell) -> dict[str, AnsweredPlacement]:
+    return {map_name(placed, part.at_layers): placed for placed in audit.placed if placed.target == part.cell.answered}

@@ -8,7 +8,7 @@ from typing import Final, Self
 
 import numpy as np
 
-from pipeline.evidence.cohort.bootstrap import Interval, mean_interval
+from pipeline.evidence.cohort.bootstrap import Interval, interval_of_means
 from pipeline.evidence.cohort.population import Population
 from pipeline.evidence.exact.means import mean_interval_of
 from pipeline.findings.estimates import DescriptiveInterval, Estimate
@@ -87,7 +87,7 @@ def mean_estimate_of(
         "missing_patients": population.missing_patients,
         "missing_studies": population.missing_studies,
     }
-    if not population.scored:
+    if not population.has_value.any():
         reason = "no study in this stratum" if not population.undefined else "undefined for every study"
         none = {"value": None, "interval": "none", "patients": 0, "studies": 0, "reason": reason}
         return Estimate.model_validate({**common, **none})
@@ -104,18 +104,16 @@ def mean_estimate_of(
 
 def _means(population: Population, unit: SamplingUnit) -> dict[str, object]:
     patients = population.patient_means()
-    scored = population.scored
-    per_patient = float(np.mean(list(patients.values())))
-    per_study = float(np.mean([contribution.value for contribution in scored]))
-    shown = [contribution for contribution in scored if not contribution.shows_nothing]
-    complete = Population(tuple(shown), {}).patient_means()
+    per_patient = float(np.mean(patients))
+    per_study = float(np.mean(population.scored))
+    complete = population.shown().patient_means()
     return {
         "value": per_patient if unit == "patient" else per_study,
         "per_patient": per_patient,
         "per_study": per_study,
-        "complete_case": float(np.mean(list(complete.values()))) if complete else None,
+        "complete_case": float(np.mean(complete)) if len(complete) else None,
         "patients": len(patients),
-        "studies": len({contribution.study for contribution in scored}),
+        "studies": population.studies,
     }
 
 
@@ -140,10 +138,8 @@ def _bounds(interval: tuple[float, float] | None, unit: SamplingUnit) -> dict[st
 
 
 def _described(population: Population, bootstrap: Bootstrap) -> DescriptiveInterval | None:
-    patients = population.patient_means()
-    interval = mean_interval(
-        list(patients.values()),
-        list(patients),
+    interval = interval_of_means(
+        population.patient_means(),
         confidence=bootstrap.confidence,
         replicates=bootstrap.replicates,
         seed=bootstrap.seed,
@@ -159,5 +155,8 @@ def descriptive(interval: Interval) -> DescriptiveInterval | None:
 
 
 def _chance(population: Population) -> dict[str, float | None]:
-    chances = [part.chance for part in population.scored if part.chance is not None]
-    return {"chance": float(np.mean(chances)) if chances else None}
+    if not len(population.chance):
+        return {"chance": None}
+    chances = population.chance[population.has_value]
+    chances = chances[~np.isnan(chances)]
+    return {"chance": float(np.mean(chances)) if len(chances) else None}

@@ -1,18 +1,19 @@
 """Subgroups against the rest of the cohort: differences of means, over all corrected for their number."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+import numpy as np
+
 from pipeline.evidence.cohort.measures import MetricScale, of_map
 from pipeline.evidence.cohort.population import Population, population_of
-from pipeline.evidence.cohort.units import Unit, in_stratum
+from pipeline.evidence.columns.unit_table import UnitTable
 from pipeline.evidence.exact.families import holm
 from pipeline.evidence.exact.groups import group_difference
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.vocabulary import Stratum
 
-__all__ = ["MELDED", "group_differences"]
+__all__ = ["MELDED", "adjusted_differences", "group_differences", "population_difference"]
 
 MELDED: Final = "the exact rule's bounds of both groups, melded; error rates measured, not proved"
 """How the bounds of a difference between two groups are made."""
@@ -20,17 +21,17 @@ MELDED: Final = "the exact rule's bounds of both groups, melded; error rates mea
 _AMONG: Final[Stratum] = "reference_positive"
 _OPEN_END: Final = "the metric has an open end, so no bound of a difference can hold"
 
-Groups = Mapping[str, Sequence[Unit]]
+Groups = Mapping[str, UnitTable]
 
 
 def group_differences(
-    units: Iterable[Unit], pairs: Iterable[tuple[str, MetricScale]], confidence: float
+    units: UnitTable, pairs: Iterable[tuple[str, MetricScale]], confidence: float
 ) -> tuple[GroupDifference, ...]:
     """Return each subgroup's difference to the rest for each map and metric of ``pairs``.
 
     Of a column with two values only the first is compared: the other's difference is the same with the sign turned.
     """
-    positive = [unit for unit in units if in_stratum(unit, _AMONG)]
+    positive = units.among(_AMONG)
     columns = {column: groups for column, groups in _columns(positive).items() if len(groups) > 1}
     differences = [
         _difference(groups, column, group, (method, scale), confidence)
@@ -38,16 +39,14 @@ def group_differences(
         for column, groups in columns.items()
         for group in (groups if len(groups) > 2 else list(groups)[:1])
     ]
-    return _adjusted(differences)
+    return adjusted_differences(differences)
 
 
-def _columns(units: Sequence[Unit]) -> dict[str, dict[str, list[Unit]]]:
+def _columns(units: UnitTable) -> dict[str, dict[str, UnitTable]]:
     """Group the units by label (the column ''), and by each column that describes them."""
-    columns: dict[str, dict[str, list[Unit]]] = defaultdict(lambda: defaultdict(list))
-    for unit in units:
-        columns[""][f"label={unit.target}"].append(unit)
-        for column, value in unit.strata.items():
-            columns[column][f"{column}={value or 'not stated'}"].append(unit)
+    columns: dict[str, dict[str, UnitTable]] = {"": {f"label={label}": part for label, part in units.targets().items()}}
+    for column, groups in units.groups().items():
+        columns[column] = columns.get(column, {}) | groups
     return {column: dict(sorted(groups.items())) for column, groups in columns.items()}
 
 
@@ -55,41 +54,48 @@ def _difference(
     groups: Groups, column: str, group: str, pair: tuple[str, MetricScale], confidence: float
 ) -> GroupDifference:
     method, scale = pair
-    rest = [unit for name, own in groups.items() if name != group for unit in own]
+    rest = groups[group].joined([own for name, own in groups.items() if name != group])
     first, second = (population_of(part, of_map(method, scale)) for part in (groups[group], rest))
-    shared = len(first.by_patient.keys() & second.by_patient.keys())
-    common = {
-        "metric": scale.name,
-        "method": method,
-        "among": _AMONG,
-        "column": column,
-        "group": group,
-        "confidence": confidence,
-        "patients": len(first.patient_means()),
-        "patients_rest": len(second.patient_means()),
-        "shared": shared,
-    }
-    if not first.scored or not second.scored:
-        empty = "this group" if not first.scored else "the rest"
+    named = {"metric": scale.name, "method": method, "among": _AMONG, "column": column, "group": group}
+    return population_difference((first, second), scale.span, confidence, named)
+
+
+def population_difference(
+    compared: tuple[Population, Population],
+    span: tuple[float | None, float | None],
+    confidence: float,
+    named: Mapping[str, object],
+) -> GroupDifference:
+    """Return the difference of two populations' means, of a metric with this span; ``named`` are its other fields.
+
+    Both number patients alike.
+    """
+    first, second = compared
+    shared = len(np.intersect1d(first.patient, second.patient))
+    counts = {"patients": len(first.patient_means()), "patients_rest": len(second.patient_means()), "shared": shared}
+    common = {**named, **counts, "confidence": confidence}
+    if not len(first.scored) or not len(second.scored):
+        empty = "this group" if not len(first.scored) else "the rest"
         return GroupDifference.model_validate({**common, "value": None, "reason": f"{empty} has no score"})
     difference = _mean(first) - _mean(second)
-    low, high = scale.span
+    low, high = span
     if low is None or high is None:
         return GroupDifference.model_validate({**common, "value": difference, "reason": _OPEN_END})
     if shared:
         reason = f"{shared} {'patient belongs' if shared == 1 else 'patients belong'} to this group and to the rest"
         return GroupDifference.model_validate({**common, "value": difference, "reason": reason})
-    compared = group_difference(first.scores((low, high)), second.scores((low, high)), confidence=confidence)
-    bounds = {"low": compared.low, "high": compared.high, "p": compared.p, "interval": MELDED}
+    exact = group_difference(first.scores((low, high)), second.scores((low, high)), confidence=confidence)
+    bounds = {"low": exact.low, "high": exact.high, "p": exact.p, "interval": MELDED}
     return GroupDifference.model_validate({**common, "value": difference, **bounds})
 
 
 def _mean(population: Population) -> float:
     means = population.patient_means()
-    return sum(means.values()) / len(means)
+    total: float = sum(means.tolist())  # one after the other
+    return total / len(means)
 
 
-def _adjusted(differences: Sequence[GroupDifference]) -> tuple[GroupDifference, ...]:
+def adjusted_differences(differences: Sequence[GroupDifference]) -> tuple[GroupDifference, ...]:
     """Add what Holm's correction for the number of differences leaves of each p."""
     p_values = [difference.p for difference in differences if difference.p is not None]
     adjusted = iter(holm(p_values))

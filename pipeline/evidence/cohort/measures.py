@@ -1,10 +1,16 @@
-"""What a criterion measures of one unit, and on which scale: a score, a difference, or whether something holds."""
+"""What a criterion measures of units, and on which scale: a score, a difference, or whether something holds.
+
+Every measure takes a table of units and returns columns: a value for each unit, or the reason why there is none.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
-from pipeline.evidence.cohort.units import Unit
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.evidence.columns.unit_table import Scored, UnitTable
 from pipeline.evidence.exact.measures import capped, within, won
 from pipeline.vocabulary import Better
 
@@ -64,64 +70,74 @@ class MetricScale:
         return None if low is None or high is None else high - low
 
 
+Codes = NDArray[np.uint16]
+
+
 @dataclass(frozen=True)
 class Measure:
-    """``score`` gives a unit's value or the reason why there is none; values lie within ``span``.
+    """``score`` gives units' values or the reasons why there are none; values lie within ``span``.
 
-    ``shows_nothing`` tells of which units the value is the worst one because a map shows nothing, and by which reason.
+    ``shows_nothing`` gives the reasons, by code, why values are the worst one because a map shows nothing; 0 elsewhere.
     """
 
-    score: Callable[[Unit], float | str]
+    score: Callable[[UnitTable], Scored]
     span: tuple[float | None, float | None]
-    shows_nothing: Callable[[Unit], str | None]
+    shows_nothing: Callable[[UnitTable], Codes]
 
 
-def _nothing(*names: str, metric: str) -> Callable[[Unit], str | None]:
-    def reason(unit: Unit) -> str | None:
-        scores = (unit.score(name, metric) for name in names)
-        return next((score for score in scores if isinstance(score, str) and score in SHOWS_NOTHING), None)
+def _nothing(*names: str, metric: str) -> Callable[[UnitTable], Codes]:
+    def reasons(units: UnitTable) -> Codes:
+        first = np.zeros(len(units), dtype=np.uint16)
+        for name in names:
+            scored = units.score(name, metric)
+            first = np.where(first == 0, np.where(_shows_nothing(units, scored), scored.codes, np.uint16(0)), first)
+        return first
 
-    return reason
-
-
-def _counted(unit: Unit, name: str, scale: MetricScale) -> float | str:
-    """Return a map's score; the worst one where the map shows nothing and there is a worst."""
-    score = unit.score(name, scale.name)
-    return scale.worst if score in SHOWS_NOTHING and scale.worst is not None else score
+    return reasons
 
 
-def _ranked(unit: Unit, name: str, scale: MetricScale) -> float | str:
-    """Return a map's score; where the map shows nothing one that is worse than any, however far that end is."""
-    score = unit.score(name, scale.name)
+def _shows_nothing(units: UnitTable, scored: Scored) -> NDArray[np.bool_]:
+    return np.isin(scored.codes, [code for code, reason in enumerate(units.reasons) if reason in SHOWS_NOTHING])
+
+
+def _counted(units: UnitTable, name: str, scale: MetricScale) -> Scored:
+    """Return a map's scores; the worst one where the map shows nothing and there is a worst."""
+    scored = units.score(name, scale.name)
+    return scored if scale.worst is None else scored.replaced(_shows_nothing(units, scored), scale.worst)
+
+
+def _ranked(units: UnitTable, name: str, scale: MetricScale) -> Scored:
+    """Return a map's scores; where the map shows nothing one that is worse than any, however far that end is."""
+    scored = units.score(name, scale.name)
     beyond_all = float("-inf") if scale.better == "higher" else float("inf")
-    return beyond_all if score in SHOWS_NOTHING else score
+    return scored.replaced(_shows_nothing(units, scored), beyond_all)
 
 
 def of_map(name: str, scale: MetricScale, cap: float | None = None) -> Measure:
     """Measure a map's metric itself, or where it has no upper end up to a cap."""
     nothing = _nothing(name, metric=scale.name)
     if cap is None:
-        return Measure(lambda unit: _counted(unit, name, scale), scale.span, nothing)
+        return Measure(lambda units: _counted(units, name, scale), scale.span, nothing)
     low = scale.span[0] or 0.0
 
-    def score(unit: Unit) -> float | str:
-        value = _ranked(unit, name, scale)
-        return value if isinstance(value, str) else max(low, float(capped(value, cap)))
+    def score(units: UnitTable) -> Scored:
+        ranked = _ranked(units, name, scale)
+        return Scored(np.maximum(low, capped(ranked.values, cap)), ranked.codes)
 
     return Measure(score, (low, cap), nothing)
 
 
 def of_rank(name: str, scale: MetricScale) -> Measure:
     """Measure a map's metric for what goes by rank: a map that shows nothing is worse than any, without end."""
-    return Measure(lambda unit: _ranked(unit, name, scale), (None, None), _nothing(name, metric=scale.name))
+    return Measure(lambda units: _ranked(units, name, scale), (None, None), _nothing(name, metric=scale.name))
 
 
 def of_pair(first: str, second: str, scale: MetricScale, cap: float | None = None) -> Measure:
     """Measure a map's metric minus another map's, in the metric's unit, with its sign; of either sign up to a cap."""
     scored = _counted if cap is None else _ranked
 
-    def score(unit: Unit) -> float | str:
-        return _difference(scored(unit, first, scale), scored(unit, second, scale), cap)
+    def score(units: UnitTable) -> Scored:
+        return _difference(scored(units, first, scale), scored(units, second, scale), cap)
 
     return Measure(score, _differences(scale, cap), _nothing(first, second, metric=scale.name))
 
@@ -130,9 +146,8 @@ def against_readers(name: str, scale: MetricScale, cap: float | None = None) -> 
     """Measure a map's metric minus the readers' agreement with each other by the same metric; up to a cap."""
     scored = _counted if cap is None else _ranked
 
-    def score(unit: Unit) -> float | str:
-        agreement = unit.readers.get(scale.name, "no_pair_of_readers")
-        return _difference(scored(unit, name, scale), unit.absent or agreement, cap)
+    def score(units: UnitTable) -> Scored:
+        return _difference(scored(units, name, scale), units.agreement(scale.name), cap)
 
     return Measure(score, _differences(scale, cap), _nothing(name, metric=scale.name))
 
@@ -144,9 +159,9 @@ def win(first: str, second: str, scale: MetricScale) -> Measure:
     """
     sign = 1 if scale.better == "higher" else -1
 
-    def score(unit: Unit) -> float | str:
-        difference = _difference(_ranked(unit, first, scale), _ranked(unit, second, scale))
-        return difference if isinstance(difference, str) else float(won(sign * difference))
+    def score(units: UnitTable) -> Scored:
+        difference = _difference(_ranked(units, first, scale), _ranked(units, second, scale))
+        return Scored(won(sign * difference.values), difference.codes)
 
     return Measure(score, (0.0, 1.0), _nothing(first, second, metric=scale.name))
 
@@ -155,20 +170,22 @@ def beyond(name: str, scale: MetricScale, bound: float, *, at_least: bool) -> Me
     """Measure whether a map's metric is at least, or at most, a bound: 1 or 0; 0 for a map that shows nothing."""
     sign = -1 if at_least else 1
 
-    def score(unit: Unit) -> float | str:
-        value = unit.score(name, scale.name)
-        if isinstance(value, str):
-            return 0.0 if value in SHOWS_NOTHING else value
-        return float(within(sign * value, sign * bound))
+    def score(units: UnitTable) -> Scored:
+        scored = units.score(name, scale.name)
+        nothing = _shows_nothing(units, scored)
+        holds = np.where(scored.codes == 0, within(sign * scored.values, sign * bound), np.nan)
+        return Scored(holds, scored.codes).replaced(nothing, 0.0)
 
     return Measure(score, (0.0, 1.0), _nothing(name, metric=scale.name))
 
 
-def _difference(first: float | str, second: float | str, cap: float | None = None) -> float | str:
-    if isinstance(first, str) or isinstance(second, str):
-        return first if isinstance(first, str) else str(second)
-    difference = 0.0 if first == second else first - second  # two that are worse than any are equal
-    return difference if cap is None else float(capped(difference, cap))
+def _difference(first: Scored, second: Scored, cap: float | None = None) -> Scored:
+    """Return differences; where either has no value the reason of the first that has none."""
+    with np.errstate(invalid="ignore"):  # two that are worse than any are equal, and infinite
+        difference = np.where(first.values == second.values, 0.0, first.values - second.values)
+    codes = np.where(first.codes, first.codes, second.codes)
+    difference = np.where(codes == 0, difference, np.nan)
+    return Scored(difference if cap is None else capped(difference, cap), codes)
 
 
 def _differences(scale: MetricScale, cap: float | None) -> tuple[float | None, float | None]:

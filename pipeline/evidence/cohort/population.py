@@ -1,110 +1,172 @@
 """Whom a number speaks of: patients with what counts for them, and what is missing counted against every claim."""
 
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.evidence.cohort.measures import Measure
-from pipeline.evidence.cohort.units import TUNING_PATIENT, Unit
-from pipeline.evidence.exact.scores import PatientScores, patient_scores
+from pipeline.evidence.columns.grouped import Groups, group_means
+from pipeline.evidence.columns.unit import TUNING_PATIENT
+from pipeline.evidence.columns.unit_table import Codes, UnitTable
+from pipeline.evidence.exact.scores import PatientScores, scores_by_patient
+from pipeline.evidence.metrics.avoided import NO_REGION, REGION_NOT_SEEN
 from pipeline.vocabulary import NO_FINDING, SamplingUnit
 
-__all__ = ["Contribution", "Population", "is_outside", "population_of"]
+__all__ = ["Population", "is_outside", "population_of"]
 
 _NOTHING_TO_COMPARE: Final = frozenset(
-    {"no_mask", NO_FINDING, "no_pair_of_readers", "no_lesion_of_that_size", "mask_is_everything", TUNING_PATIENT}
+    {
+        "no_mask",
+        NO_FINDING,
+        "no_pair_of_readers",
+        "no_lesion_of_that_size",
+        "mask_is_everything",
+        TUNING_PATIENT,
+        NO_REGION,
+        REGION_NOT_SEEN,
+    }
 )
 """Reasons for which nobody said what a score could be held against: the claim is not about such a unit."""
 
-
-@dataclass(frozen=True)
-class Contribution:
-    """What one unit gives: a value, the worst one where its map ``shows_nothing``, or None where it is missing."""
-
-    study: str
-    patient: str
-    value: float | None
-    shows_nothing: bool = False
-    chance: float | None = None
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Numbers = NDArray[np.intp]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Population:
-    """The units that a number speaks of; ``undefined`` counts scores that are missing, or the worst, by reason."""
+    """The units that a number speaks of, each column (units,).
 
-    contributions: tuple[Contribution, ...]
+    Attributes:
+        study: the number of each unit's study.
+        patient: the number of its patient.
+        value: what it gives, the worst value where its map shows nothing; NaN where it is missing.
+        undefined: how many scores are missing, or the worst, by reason.
+        nothing: whether the map shows nothing; empty where none does.
+        chance: the level of chance, NaN where there is none; empty where there is none at all.
+    """
+
+    study: Numbers
+    patient: Numbers
+    value: Floats
     undefined: Mapping[str, int]
+    nothing: Bools = field(default_factory=lambda: np.empty(0, dtype=bool))
+    chance: Floats = field(default_factory=lambda: np.empty(0))
+
+    @classmethod
+    def of(
+        cls,
+        values: Iterable[float | None],
+        studies: Sequence[str],
+        patients: Sequence[str],
+        undefined: Mapping[str, int],
+    ) -> Self:
+        """Return a population from values by name; names are numbered in the order in which they come."""
+        numbered = [np.array(_numbers(names), dtype=np.intp) for names in (studies, patients)]
+        value = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+        return cls(numbered[0], numbered[1], value, undefined)
+
+    def __len__(self) -> int:
+        return len(self.value)
 
     @cached_property
-    def by_patient(self) -> Mapping[str, tuple[Contribution, ...]]:
-        """The patients in the order in which they first appear, with their contributions."""
-        patients: dict[str, list[Contribution]] = defaultdict(list)
-        for contribution in self.contributions:
-            patients[contribution.patient].append(contribution)
-        return {patient: tuple(own) for patient, own in patients.items()}
+    def has_value(self) -> Bools:
+        """(units,) whether there is a value."""
+        return ~np.isnan(self.value)
+
+    @property
+    def scored(self) -> Floats:
+        """The values that there are."""
+        return self.value[self.has_value]
 
     @cached_property
-    def scored(self) -> tuple[Contribution, ...]:
-        """The contributions that have a value."""
-        return tuple(contribution for contribution in self.contributions if contribution.value is not None)
+    def groups(self) -> Groups:
+        """The units by patient, patients in the order in which they come."""
+        return Groups.of(self.patient)
 
     @property
     def missing_patients(self) -> int:
         """How many patients have no value at all."""
-        return len(self.by_patient) - len({contribution.patient for contribution in self.scored})
+        return self.groups.count - len(self.patient_means())
+
+    @property
+    def studies(self) -> int:
+        """How many studies have a value."""
+        return len(np.unique(self.study[self.has_value]))
 
     @property
     def missing_studies(self) -> int:
         """How many studies have no value at all."""
-        return len({part.study for part in self.contributions}) - len({part.study for part in self.scored})
+        return len(np.unique(self.study)) - self.studies
 
     @cached_property
-    def _means(self) -> Mapping[str, float]:
-        values: dict[str, list[float]] = {}
-        for part in self.contributions:
-            own = values.setdefault(part.patient, [])
-            if part.value is not None:
-                own.append(part.value)
-        return {patient: _mean(own) for patient, own in values.items() if own}
+    def _means(self) -> Floats:
+        return group_means(self.groups.number[self.has_value], self.groups.count, self.scored)
 
-    def patient_means(self) -> Mapping[str, float]:
+    def patient_means(self) -> Floats:
         """Return the mean value of each patient who has one."""
         return self._means
 
+    def shown(self) -> "Population":
+        """Return those with a value of whose maps none shows nothing."""
+        return self.where(self.has_value & ~self.nothing if len(self.nothing) else self.has_value)
+
+    def where(self, rows: NDArray[np.generic]) -> "Population":
+        """Return some units, in the order of ``rows``."""
+        return replace(
+            self,
+            study=self.study[rows],
+            patient=self.patient[rows],
+            value=self.value[rows],
+            nothing=self.nothing[rows] if len(self.nothing) else self.nothing,
+            chance=self.chance[rows] if len(self.chance) else self.chance,
+        )
+
     def scores(self, span: tuple[float, float], unit: SamplingUnit = "patient") -> PatientScores:
         """Return the scores by patient, as the exact rule takes them."""
-        values = [part.value for part in self.contributions]
-        return patient_scores(values, [part.patient for part in self.contributions], unit=unit, span=span)
+        return scores_by_patient(self.value, self.groups.number, unit=unit, span=span)
 
 
-def _mean(values: Sequence[float]) -> float:
-    """Return the mean; most patients have a study or two, for which NumPy's detour takes the longest."""
-    if len(values) == 1:
-        return float(values[0])
-    return float((values[0] + values[1]) / 2) if len(values) == 2 else float(np.mean(values))
+def _numbers(names: Iterable[str]) -> list[int]:
+    numbers: dict[str, int] = {}
+    return [numbers.setdefault(name, len(numbers)) for name in names]
 
 
-def population_of(units: Iterable[Unit], measure: Measure, chance: tuple[str, str] | None = None) -> Population:
+def population_of(units: UnitTable, measure: Measure, chance: tuple[str, str] | None = None) -> Population:
     """Return whom a measure speaks of; ``chance`` is the (map, metric) whose level of chance goes with it."""
-    contributions: list[Contribution] = []
-    undefined: Counter[str] = Counter()
-    for unit in units:
-        score, nothing = measure.score(unit), measure.shows_nothing(unit)
-        reason = score if isinstance(score, str) else nothing
-        if reason is not None:
-            undefined[reason] += 1
-        if isinstance(score, str) and is_outside(unit, score):
-            continue
-        value = None if isinstance(score, str) else score
-        level = unit.chances.get(chance) if chance is not None else None
-        contributions.append(Contribution(unit.study, unit.patient, value, nothing is not None, level))
-    return Population(tuple(contributions), dict(sorted(undefined.items())))
+    scored, nothing = measure.score(units), measure.shows_nothing(units)
+    kept = ~_outside(units, scored.codes)
+    level = np.empty(0) if chance is None else units.chance(*chance)[kept]
+    return Population(
+        study=units.study[kept].astype(np.intp),
+        patient=units.patient[kept].astype(np.intp),
+        value=np.where(scored.codes == 0, scored.values, np.nan)[kept],
+        undefined=_counts(units, np.where(scored.codes, scored.codes, nothing)),
+        nothing=nothing[kept] != 0,
+        chance=level,
+    )
 
 
-def is_outside(unit: Unit, reason: str) -> bool:
+def _outside(units: UnitTable, codes: Codes) -> Bools:
+    """Tell, for each reason that came, of which units it says that the claim is not about them."""
+    outside = np.zeros(len(codes), dtype=bool)
+    for code in np.unique(codes[codes > 0]).tolist():
+        reason = units.reasons[code]
+        for positive in (True, False):
+            if is_outside(reason, positive=positive):
+                outside |= (codes == code) & (units.positive == positive)
+    return outside
+
+
+def _counts(units: UnitTable, codes: Codes) -> dict[str, int]:
+    counts = np.bincount(codes, minlength=1).tolist()
+    return dict(sorted((units.reasons[code], count) for code, count in enumerate(counts) if code and count))
+
+
+def is_outside(reason: str, *, positive: bool) -> bool:
     """Tell whether the claim is not about a unit: no expert marked anything, nor does anybody say that it is there."""
-    return reason in _NOTHING_TO_COMPARE or (reason == "empty_mask" and not unit.positive)
+    return reason in _NOTHING_TO_COMPARE or (reason == "empty_mask" and not positive)

@@ -1,15 +1,16 @@
 """Units to the scores of every patient by every reader, for claims about readers like these."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from pipeline.evidence.cohort.measures import Measure
 from pipeline.evidence.cohort.population import Population, population_of
-from pipeline.evidence.cohort.units import Unit
+from pipeline.evidence.columns.grouped import Groups
+from pipeline.evidence.columns.unit_table import UnitTable
 from pipeline.evidence.exact.readers import ReaderScores
 
-__all__ = ["RANDOM_READERS", "USUAL_READERS", "reader_scores", "readers_of"]
+__all__ = ["RANDOM_READERS", "USUAL_READERS", "reader_scores"]
 
 RANDOM_READERS = "readers and patients both vary: approximate, error rates simulated"
 """How the bounds of a mean over readers like these are made."""
@@ -17,30 +18,25 @@ RANDOM_READERS = "readers and patients both vary: approximate, error rates simul
 USUAL_READERS = "Obuchowski and Rockette's variance, Hillis' degrees of freedom"
 
 
-def readers_of(units: Iterable[Unit]) -> tuple[str, ...]:
-    """Return the readers whose masks the units' maps are held against, by name."""
-    return tuple(sorted({reader for unit in units for reader in unit.readers_named}))
-
-
 def reader_scores(
-    units: Sequence[Unit], measure: Measure, readers: Sequence[str], span: tuple[float, float]
+    units: UnitTable, measure: Measure, readers: Sequence[str], span: tuple[float, float]
 ) -> ReaderScores:
     """Return the scores of every patient by every reader, of the patients whom the measure speaks of by some reader."""
-    populations = [population_of([unit.as_read_by(reader) for unit in units], measure) for reader in readers]
-    every = dict.fromkeys(patient for population in populations for patient in population.by_patient)
-    patients = {patient: number for number, patient in enumerate(every)}
-    low, high = (np.full((len(readers), len(patients)), end) for end in span)
-    for number, population in enumerate(populations):
-        scores, own = population.scores(span), [patients[patient] for patient in population.by_patient]
+    populations = [population_of(units.as_read_by(reader), measure) for reader in readers]
+    every = Groups.of(np.concatenate([population.patient for population in populations]))
+    parts = np.split(every.number, np.cumsum([len(population) for population in populations])[:-1])
+    low, high = (np.full((len(readers), every.count), end) for end in span)
+    for number, (population, patients) in enumerate(zip(populations, parts, strict=True)):
+        scores, own = population.scores(span), patients[np.unique(population.groups.number, return_index=True)[1]]
         low[number, own], high[number, own] = scores.low, scores.high
     return ReaderScores(low, high, span, _value(populations), _studies(populations))
 
 
 def _value(populations: Sequence[Population]) -> float | None:
     """Return the mean over readers of the means over their patients with a score; None where one has none."""
-    means = [population.patient_means().values() for population in populations]
-    return float(np.mean([np.mean(list(own)) for own in means])) if means and all(means) else None
+    means = [population.patient_means() for population in populations]
+    return float(np.mean([np.mean(own) for own in means])) if means and all(map(len, means)) else None
 
 
 def _studies(populations: Sequence[Population]) -> int:
-    return len({part.study for population in populations for part in population.contributions})
+    return len(np.unique(np.concatenate([population.study for population in populations])))

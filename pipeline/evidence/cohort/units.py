@@ -5,89 +5,35 @@ consensus's alone, which is made of them. A study that should have a map and has
 not leave a cohort in silence.
 """
 
+from array import array
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import nan
+from typing import Any, Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pipeline.evidence.columns.unit import NOT_ANALYSED, NOT_EXPLAINED, Unit
+from pipeline.evidence.columns.unit_table import NO_ENTRY, RESERVED, Key, Scored, UnitColumns, UnitTable
+from pipeline.evidence.metrics.avoided import NO_REGION, is_avoided
 from pipeline.evidence.metrics.registry import METRICS
+from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.scores import MapScores
-from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layers
+from pipeline.findings.study_audit import MethodAtLayer, StudyAudit, map_name
 from pipeline.studies.consensus import CONSENSUS
-from pipeline.vocabulary import Stratum, TargetRole
+from pipeline.vocabulary import TargetRole
 
-__all__ = [
-    "NOT_ANALYSED", "NOT_EXPLAINED", "NOT_READ", "TUNING_PATIENT", "Unit", "decisive_scores", "in_stratum", "units_of",
-]  # fmt: skip
+__all__ = ["UnitGatherer", "decisive_scores", "names_of_places", "units_of"]
 
-NOT_ANALYSED = "not_analysed"
-"""Why a unit of a study that was excluded or failed has no score."""
-
-NOT_READ = "not_read"
-"""Why a unit has no score against a reader's mask who did not read the study."""
-
-NOT_EXPLAINED = "no_map"
-"""Why a unit has no score whose target was not explained."""
-
-
-TUNING_PATIENT = "tuning_patient"
-"""Why a metric of the region has no score in a patient on whom the threshold was tuned: he counts in none of them."""
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A study and a target with its scores.
-
-    ``scores`` goes from (map, metric) to a value or a reason, ``chances`` to the level of chance where there is one,
-    ``readers`` from a metric to the mean agreement of the readers with each other. ``predicted`` is None
-    where the model was not asked; ``absent`` says why there is no score at all. ``by_reader`` goes from (map, metric)
-    to each reader's own value or reason; a consensus is no reader.
-
-    ``role`` says why the target was explained: one that was called wrongly belongs to no stratum. ``reference`` are the
-    findings that the reference names, ``called`` the labels that the model calls (None: it was not asked). ``tuned``
-    are the metrics that a threshold has a part in which was tuned on this patient.
-    """
-
-    study: str
-    patient: str
-    target: str
-    positive: bool
-    predicted: bool | None
-    strata: Mapping[str, str]
-    scores: Mapping[tuple[str, str], float | str]
-    chances: Mapping[tuple[str, str], float]
-    readers: Mapping[str, float] = field(default_factory=dict)
-    absent: str | None = None
-    by_reader: Mapping[tuple[str, str], Mapping[str, float | str]] = field(default_factory=dict)
-    role: TargetRole = "reference"
-    reference: tuple[str, ...] = ()
-    called: tuple[str, ...] | None = ()
-    tuned: Collection[str] = ()
-
-    @property
-    def readers_named(self) -> frozenset[str]:
-        """The readers that some score of it is held against."""
-        return frozenset(reader for scores in self.by_reader.values() for reader in scores)
-
-    def as_read_by(self, reader: str) -> "Unit":
-        """Return the unit with the scores against one reader's masks; what he did not read has none."""
-        own = {
-            key: scores.get(reader, NOT_READ) if scores else self.scores[key] for key, scores in self.by_reader.items()
-        }
-        return replace(self, scores=own)
-
-    def score(self, name: str, metric: str) -> float | str:
-        """Return the value of a map's metric, or the reason why there is none."""
-        if metric in self.tuned:
-            return TUNING_PATIENT
-        return self.absent or self.scores.get((name, metric), NOT_EXPLAINED)
-
+Value = TypeVar("Value", bound=Hashable)
 
 _Wrong = Callable[[StudyAudit], Collection[str]]
 
-
 _Explained = tuple[str, TargetRole]
+
+_Tuning = tuple[Collection[str], Collection[str]]
 
 
 def _none_wrong(_: StudyAudit) -> Collection[str]:
@@ -99,8 +45,8 @@ def units_of(
     metrics: Collection[str] = tuple(METRICS),
     labels: Collection[str] = (),
     wrong: _Wrong = _none_wrong,
-    tuning: tuple[Collection[str], Collection[str]] = ((), ()),
-) -> tuple[Unit, ...]:
+    tuning: _Tuning = ((), ()),
+) -> UnitTable:
     """Cut studies into units; ``metrics`` are the names of those that the run measured, ``labels`` the findings.
 
     With ``labels``, a target that the reference says is present and that was not explained is a unit without scores,
@@ -108,20 +54,170 @@ def units_of(
     which labels a study was called wrongly: one that was not explained is a unit without scores as well. ``tuning`` are
     the patients on whom thresholds were tuned, and the metrics that these have a part in.
     """
-    rows = list(audits)
-    at_layers = methods_at_layers(row for row in rows if row.status == "analysed")
-    patients, tuned = tuning
-    return tuple(
-        replace(unit, tuned=tuned) if unit.patient in patients else unit
-        for audit in rows
-        for unit in _units(audit, at_layers, metrics, (labels, wrong))
-    )
+    gatherer = UnitGatherer(tuple(metrics), tuple(labels), wrong)
+    for audit in audits:
+        gatherer.add(audit, audit)
+    return gatherer.table(tuning)
 
 
-def _units(
-    audit: StudyAudit, at_layers: Collection[str], metrics: Collection[str], expected: tuple[Collection[str], _Wrong]
-) -> Iterable[Unit]:
-    labels, wrong = expected
+class _Numbers:
+    """Growing columns of values and reasons; what is not written has the reason ``filler``."""
+
+    def __init__(self, filler: int) -> None:
+        self._filler = filler
+        self._values, self._codes = array("d"), array("H")
+
+    def put(self, row: int, value: float, code: int) -> None:
+        """Write a row after those that are there."""
+        self._fill(row)
+        self._values.append(value)
+        self._codes.append(code)
+
+    def _fill(self, rows: int) -> None:
+        missing = rows - len(self._codes)
+        if missing:
+            self._values.extend([nan] * missing)
+            self._codes.extend([self._filler] * missing)
+
+    def scored(self, rows: int) -> Scored:
+        """Return the columns, filled up to so many rows."""
+        self._fill(rows)
+        return Scored(_as_array(self._values, "d"), _as_array(self._codes, "H"))
+
+
+@dataclass(frozen=True)
+class _Numbered(Generic[Value]):
+    """Values by number, in the order in which they were first seen."""
+
+    numbers: dict[Value, int] = field(default_factory=dict)
+
+    def of(self, value: Value) -> int:
+        return self.numbers.setdefault(value, len(self.numbers))
+
+
+class UnitGatherer:
+    """Writes the units of one study after the other into columns; nothing is kept of a study but its row.
+
+    ``metrics``, ``labels`` and ``wrong`` as in ``units_of``. ``by_reader``: each reader's own scores are kept too.
+    """
+
+    def __init__(
+        self,
+        metrics: tuple[str, ...],
+        labels: tuple[str, ...] = (),
+        wrong: _Wrong = _none_wrong,
+        *,
+        by_reader: bool = True,
+    ) -> None:
+        self._metrics, self._labels, self._wrong, self._with_readers = metrics, labels, wrong, by_reader
+        self._studies: list[StudyFacts] = []
+        self._columns = {name: array(code) for name, code in _COLUMNS.items()}
+        self._patients, self._targets = _Numbered[str](), _Numbered[str]()
+        self._maps, self._places = _Numbered[tuple[str, ...]](), _Numbered[MethodAtLayer]()
+        self._reasons = _Numbered({reason: code for code, reason in enumerate(RESERVED)})
+        self._scores: dict[Key, _Numbers] = defaultdict(lambda: _Numbers(RESERVED.index(NOT_EXPLAINED)))
+        self._chances: dict[Key, _Numbers] = defaultdict(lambda: _Numbers(0))
+        self._readers: dict[str, _Numbers] = defaultdict(lambda: _Numbers(0))
+        self._by_reader: dict[tuple[str, Key], _Numbers] = defaultdict(lambda: _Numbers(NO_ENTRY))
+
+    def add(self, audit: StudyAudit, row: StudyFacts) -> None:
+        """Write a study's units; ``row`` is what is kept of it."""
+        for unit in _units(audit, self._metrics, (self._labels, self._wrong)):
+            self._write(unit)
+        if audit.status == "analysed":
+            for place in audit.places:
+                self._places.of(place)
+        self._studies.append(row)
+
+    def _write(self, unit: Unit) -> None:
+        row = len(self._columns["study"])
+        columns: dict[str, int] = {
+            "study": len(self._studies),
+            "patient": self._patients.of(unit.patient),
+            "target": self._targets.of(unit.target),
+            "positive": unit.positive,
+            "predicted": -1 if unit.predicted is None else unit.predicted,
+            "answered": unit.role == "answered",
+            "absent": self._reasons.of(unit.absent or ""),
+            "maps": self._maps.of(tuple(dict.fromkeys(name for name, _ in unit.scores))),
+        }
+        for name, value in columns.items():
+            self._columns[name].append(value)
+        for key, score in unit.scores.items():
+            self._put(self._scores[key], row, score)
+        for key, chance in unit.chances.items():
+            self._put(self._chances[key], row, chance)
+        for metric, agreement in unit.readers.items():
+            self._put(self._readers[metric], row, agreement)
+        if self._with_readers:
+            for key, by_reader in unit.by_reader.items():
+                for reader, score in by_reader.items():
+                    self._put(self._by_reader[reader, key], row, score)
+
+    def _put(self, column: _Numbers, row: int, score: float | str) -> None:
+        if isinstance(score, str):
+            code = self._reasons.of(score)
+            if code >= NO_ENTRY:
+                raise ValueError(f"scores have {code} different reasons: no run writes so many")
+            column.put(row, nan, code)
+        else:
+            column.put(row, score, 0)
+
+    def table(self, tuning: _Tuning = ((), ())) -> UnitTable:
+        """Return all units that were written; ``tuning`` as in ``units_of``."""
+        rows, names = len(self._columns["study"]), names_of_places(self._places.numbers)
+        by_reader: dict[Key, dict[str, Scored]] = defaultdict(dict)
+        for (reader, (place, metric)), column in self._by_reader.items():
+            by_reader[names[place], metric][reader] = column.scored(rows)
+        columns = {name: _as_array(column, _TYPES.get(name, column.typecode)) for name, column in self._columns.items()}
+        table = UnitColumns(
+            studies=tuple(self._studies),
+            targets=tuple(self._targets.numbers),
+            map_names=tuple(tuple(names[place] for place in maps) for maps in self._maps.numbers),
+            scores={(names[place], metric): own.scored(rows) for (place, metric), own in self._scores.items()},
+            chances={(names[place], metric): own.scored(rows).values for (place, metric), own in self._chances.items()},
+            readers={metric: own.scored(rows).values for metric, own in self._readers.items()},
+            by_reader=by_reader,
+            reasons=tuple(self._reasons.numbers),
+            metrics=self._metrics,
+            tuning=tuning,
+            **columns,
+        )
+        return UnitTable(table, np.arange(rows))
+
+
+_COLUMNS: Mapping[str, str] = {
+    "study": "i",
+    "patient": "i",
+    "target": "i",
+    "positive": "b",
+    "predicted": "b",
+    "answered": "b",
+    "absent": "H",
+    "maps": "i",
+}
+_TYPES: Mapping[str, str] = {"positive": "?", "answered": "?"}
+
+
+def _as_array(column: "array[int] | array[float]", code: str) -> NDArray[Any]:
+    """Return a column's bytes as an array, which they stay."""
+    return np.frombuffer(column, dtype=code) if column else np.empty(0, dtype=code)
+
+
+def names_of_places(places: Iterable[MethodAtLayer]) -> dict[str, str]:
+    """Return what maps are called in tables, from what they are called by method and layer.
+
+    A method's maps are named with their layer where it was taken at more than one.
+    """
+    listed = list(places)
+    methods = [place.method for place in listed]
+    at_layers = {method for method in methods if methods.count(method) > 1}
+    return {map_name(place, (place.method,)): map_name(place, at_layers) for place in listed}
+
+
+def _units(audit: StudyAudit, metrics: Collection[str], expected: tuple[Collection[str], _Wrong]) -> Iterable[Unit]:
+    """Yield a study's units; their maps are named with their layers."""
+    (labels, wrong), at_layers = expected, frozenset(entry.method for entry in audit.map_scores)
     analysed = audit.status == "analysed"
     explained = dict.fromkeys((entry.target, entry.target_role) for entry in audit.map_scores) if analysed else {}
     for of in explained:
@@ -196,27 +292,33 @@ def _unit(audit: StudyAudit, of: _Explained, entries: Mapping[str, list[MapScore
 
 def _chance(metric: str, map_scores: Sequence[MapScores]) -> float | None:
     """Return the mean level of chance over the readers whose mask defines the score."""
-    scores = [score for entry in map_scores for score in entry.scores if score.name == metric]
+    scores = [score for entry in map_scores for score in entry.every_score if score.name == metric]
     chances = [score.chance for score in scores if score.chance is not None]
-    return float(np.mean(chances)) if chances else None
+    return _mean(chances) if chances else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Return the mean; most have one reader, for whom NumPy's detour takes the longest."""
+    return values[0] if len(values) == 1 else float(np.mean(values))
 
 
 def _of_each_reader(metric: str, entries: Sequence[MapScores]) -> dict[str, float | str]:
     """Return each reader's value or reason; a mask without a name is a reader's too."""
     values: dict[str, float | str] = {}
     for entry in entries:
-        for score in entry.scores:
+        for score in entry.every_score:
             if entry.reader is not None and not entry.reader.startswith(CONSENSUS) and score.name == metric:
                 values[entry.reader] = score.value if score.value is not None else str(score.reason)
     return values
 
 
 def _over_readers(metric: str, map_scores: Sequence[MapScores]) -> float | str:
-    scores = [score for entry in map_scores for score in entry.scores if score.name == metric]
+    scores = [score for entry in map_scores for score in entry.every_score if score.name == metric]
     values = [score.value for score in scores if score.value is not None]
     if values:
-        return float(np.mean(values))
-    return next((score.reason for score in scores if score.reason is not None), "no_mask")
+        return _mean(values)
+    nothing = NO_REGION if is_avoided(metric) else "no_mask"
+    return next((score.reason for score in scores if score.reason is not None), nothing)
 
 
 def _between_readers(audit: StudyAudit, target: str) -> dict[str, float]:
@@ -228,18 +330,3 @@ def _between_readers(audit: StudyAudit, target: str) -> dict[str, float]:
             if score.value is not None:
                 values[score.name].append(score.value)
     return {name: float(np.mean(scores)) for name, scores in values.items()}
-
-
-def in_stratum(unit: Unit, among: Stratum) -> bool:
-    """Tell whether a unit belongs to a stratum; where the model was not asked it may belong to either, and counts.
-
-    A target that was called wrongly belongs to none.
-    """
-    if unit.role != "reference":
-        return False
-    return {
-        "all": True,
-        "reference_positive": unit.positive,
-        "true_positive": unit.positive and unit.predicted is not False,
-        "false_negative": unit.positive and unit.predicted is not True,
-    }[among]

@@ -1,5 +1,6 @@
 """Two runs of one cohort, held against each other study by study: what changed, over the studies that both have."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -7,8 +8,10 @@ from pipeline.errors import OutputError
 from pipeline.evidence.cohort.classifier import classifier_population
 from pipeline.evidence.cohort.estimating import Bootstrap
 from pipeline.evidence.cohort.measures import MetricScale, of_map
-from pipeline.evidence.cohort.population import Contribution, is_outside
-from pipeline.evidence.cohort.units import NOT_ANALYSED, NOT_EXPLAINED, Unit, units_of
+from pipeline.evidence.cohort.population import is_outside
+from pipeline.evidence.cohort.units import units_of
+from pipeline.evidence.columns.unit import NOT_ANALYSED, NOT_EXPLAINED
+from pipeline.evidence.columns.unit_table import UnitTable
 from pipeline.evidence.comparison.answering import answered
 from pipeline.evidence.comparison.differing import differing, not_compared, withheld_margin
 from pipeline.evidence.comparison.figures import Asking, FigureName, PairedScore, figure_change
@@ -141,9 +144,7 @@ def _of_the_classifier(a: RunRecords, b: RunRecords, pairs: StudyPairs, asking: 
 
 def _classifier_scores(metric: str, label: str | None, runs: Sequence[Sequence[StudyAudit]]) -> list[PairedScore]:
     """Join the studies that either run counts; one that a run lost has no score there."""
-    by_run = [
-        {part.study: part for part in classifier_population(metric, audits, label).contributions} for audits in runs
-    ]
+    by_run = [_classifier_values(metric, label, audits) for audits in runs]
     patients = {audit.study: audit.patient for audit in runs[1]}
     sides = [(study, patient, [by_study.get(study) for by_study in by_run]) for study, patient in patients.items()]
     return [
@@ -153,8 +154,15 @@ def _classifier_scores(metric: str, label: str | None, runs: Sequence[Sequence[S
     ]
 
 
-def _value(part: Contribution | None) -> float | None:
-    return None if part is None else part.value
+def _classifier_values(metric: str, label: str | None, audits: Sequence[StudyAudit]) -> dict[str, float]:
+    """Return what counts of each study; NaN where a study that counts has no value."""
+    population = classifier_population(metric, audits, label)
+    numbers, values = population.study.tolist(), population.value.tolist()
+    return {audits[number].study: value for number, value in zip(numbers, values, strict=True)}
+
+
+def _value(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value
 
 
 def _calls(a: RunRecords, b: RunRecords, pairs: StudyPairs) -> Iterator[FlippedStudy]:
@@ -171,14 +179,15 @@ def _of_the_maps(
 ) -> Iterator[tuple[FigureChange, list[FlippedStudy]]]:
     """Yield each metric of each map, among the studies whose target the reference says is present."""
     metrics = shared_metrics(a.results, b.results)
-    units = [_units(run, pairs.asked) for run in (a, b)]
+    sides = [_units(run, pairs.asked) for run in (a, b)]
     patients = {audit.study: audit.patient for audit in b.audits}
-    keys = list(dict.fromkeys(key for side in reversed(units) for key in side))
+    keys = list(dict.fromkeys(key for side in reversed(sides) for key in side.rows))
     labels = list(dict.fromkeys(target for _, target in keys))
-    for map_a, map_b in _map_pairs(units, plan.maps):
+    for map_a, map_b in _map_pairs(sides, plan.maps):
         for facts in metrics:
             scale = MetricScale(facts.name, facts.range, facts.better)
-            pairs_of = {key: _pair(units, key, (map_a, map_b), scale, patients) for key in keys}
+            scores = [side.scores(name, scale) for side, name in zip(sides, (map_a, map_b), strict=True)]
+            pairs_of = {key: _pair(scores, key, patients) for key in keys}
             every = {key: score for key, score in pairs_of.items() if score is not None}
             judged = facts.name in plan.margins and len(labels) > 1
             for label in (None, *labels) if judged else (None,):
@@ -193,23 +202,43 @@ def _of_the_maps(
                 yield figure, flips
 
 
-def _units(run: RunRecords, asked: frozenset[str]) -> dict[tuple[str, str], Unit]:
+_Key = tuple[str, str]  # a study and a target
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """A run's units in which the target is present; ``rows`` are their numbers."""
+
+    units: UnitTable
+    rows: Mapping[_Key, int]
+
+    def scores(self, name: str, scale: MetricScale) -> dict[_Key, float | str | None]:
+        """Return a map's scores or the reasons why there are none; None where nobody said what to hold it against."""
+        scored = of_map(name, scale).score(self.units)
+        said: dict[_Key, float | str | None] = {}
+        for key, row in self.rows.items():
+            code = int(scored.codes[row])
+            reason = self.units.reasons[code]
+            said[key] = float(scored.values[row]) if not code else None if is_outside(reason, positive=True) else reason
+        return said
+
+
+def _units(run: RunRecords, asked: frozenset[str]) -> _Side:
     metrics = [facts.name for facts in run.results.metrics]
     negative = run.results.model.negative_label
     labels = [label for label in run.results.model.labels if label != negative]
     units = units_of(_asked(run.audits, asked), metrics, labels)
-    return {(unit.study, unit.target): unit for unit in units if unit.positive}
+    positive = units.where(units.positive)
+    return _Side(positive, {(unit.study, unit.target): row for row, unit in enumerate(positive)})
 
 
-def _map_pairs(
-    units: Sequence[Mapping[tuple[str, str], Unit]], wanted: Sequence[tuple[str, str]]
-) -> Sequence[tuple[str, str]]:
+def _map_pairs(sides: Sequence[_Side], wanted: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
     """Return the pairs of maps to compare; a baseline knows nothing of either model.
 
     Raises:
         OutputError: when a map that is wanted is in neither run.
     """
-    names = [list(dict.fromkeys(name for unit in side.values() for name, _ in unit.scores)) for side in units]
+    names = [side.units.map_names for side in sides]
     for pair in wanted:
         for side, name, known in zip(("a", "b"), pair, names, strict=True):
             if name not in known:
@@ -218,23 +247,15 @@ def _map_pairs(
 
 
 def _pair(
-    units: Sequence[Mapping[tuple[str, str], Unit]],
-    key: tuple[str, str],
-    maps: tuple[str, str],
-    scale: MetricScale,
-    patients: Mapping[str, str],
+    scores: Sequence[Mapping[_Key, float | str | None]], key: _Key, patients: Mapping[str, str]
 ) -> PairedScore | None:
     """Return both runs' scores of a study and target; None where nobody said what they could be held against."""
-    values: list[float | None] = []
-    reason = None
-    for side, name in zip(units, maps, strict=True):
-        unit = side.get(key)
-        score = NOT_EXPLAINED if unit is None else of_map(name, scale).score(unit)
-        if unit is not None and isinstance(score, str) and is_outside(unit, score):
-            return None
-        values.append(None if isinstance(score, str) else score)
-        reason = reason or (score if isinstance(score, str) else None)
-    return PairedScore(key[0], patients[key[0]], values[0], values[1], reason)
+    said = [side.get(key, NOT_EXPLAINED) for side in scores]
+    if None in said:
+        return None
+    a, b = (None if isinstance(score, str) else score for score in said)
+    reason = next((score for score in said if isinstance(score, str)), None)
+    return PairedScore(key[0], patients[key[0]], a, b, reason)
 
 
 def _check_margins(margins: Mapping[str, float], figures: Sequence[FigureChange]) -> None:

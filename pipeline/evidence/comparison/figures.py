@@ -8,7 +8,8 @@ import numpy as np
 
 from pipeline.evidence.cohort.estimating import Bootstrap, mean_estimate_of
 from pipeline.evidence.cohort.measures import MetricScale
-from pipeline.evidence.cohort.population import Contribution, Population
+from pipeline.evidence.cohort.population import Population
+from pipeline.evidence.columns.grouped import group_means
 from pipeline.evidence.exact.claims import Claim, ExactResult
 from pipeline.evidence.exact.means import judge_mean
 from pipeline.evidence.exact.measures import won
@@ -89,15 +90,18 @@ def figure_change(
 
 def _differences(scores: Sequence[PairedScore]) -> Population:
     """Return b minus a by study; what either run lacks is missing."""
-    undefined: Counter[str] = Counter()
-    contributions = []
-    for score in scores:
-        known = score.a is not None and score.b is not None
-        if not known:
-            undefined[score.reason or "not_scored"] += 1
-        difference = score.b - score.a if score.a is not None and score.b is not None else None
-        contributions.append(Contribution(score.study, score.patient, difference))
-    return Population(tuple(contributions), dict(sorted(undefined.items())))
+    differences = [score.b - score.a if score.a is not None and score.b is not None else None for score in scores]
+    undefined = Counter(
+        score.reason or "not_scored"
+        for score, difference in zip(scores, differences, strict=True)
+        if difference is None
+    )
+    return Population.of(
+        differences,
+        [score.study for score in scores],
+        [score.patient for score in scores],
+        dict(sorted(undefined.items())),
+    )
 
 
 def _mean_of(scores: Sequence[PairedScore], side: Callable[[PairedScore], float | None]) -> float | None:
@@ -113,15 +117,10 @@ def _mean_of(scores: Sequence[PairedScore], side: Callable[[PairedScore], float 
 def _signs(population: Population, better: Better) -> dict[str, float]:
     """Count patients who have all their scores by the sign of their mean difference, and test it."""
     sign = 1.0 if better == "higher" else -1.0
-    of_patient: dict[str, list[float | None]] = {}
-    for part in population.contributions:
-        of_patient.setdefault(part.patient, []).append(part.value)
-    means = [
-        np.mean([value for value in values if value is not None])
-        for values in of_patient.values()
-        if None not in values
-    ]
-    outcomes = won([sign * float(mean) for mean in means])
+    groups = population.groups
+    whole = np.bincount(groups.number, weights=~population.has_value, minlength=groups.count) == 0
+    inside = whole[groups.number]
+    outcomes = won(sign * group_means(groups.number[inside], groups.count, population.value[inside]))
     improved, worsened = int((outcomes == 1).sum()), int((outcomes == 0).sum())
     counts: dict[str, float] = {"improved": improved, "tied": len(outcomes) - improved - worsened, "worsened": worsened}
     if not len(outcomes):

@@ -10,13 +10,12 @@ Each takes one score or an array of them. The product asks study by study, plans
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.evidence.exact.means import p_high, p_low
-from pipeline.evidence.exact.scores import PatientScores, patient_scores
+from pipeline.evidence.exact.scores import PatientScores, scores_by_patient
 
 __all__ = ["capped", "median_interval", "within", "won"]
 
@@ -45,19 +44,18 @@ def capped(value: ArrayLike, cap: float) -> Floats:
     return np.clip(np.asarray(value, dtype=np.float64), -cap, cap)
 
 
-def median_interval(
-    values: Sequence[float | None], patients: Sequence[str], alpha: float
-) -> tuple[float | None, float | None]:
+def median_interval(values: Floats, patients: NDArray[np.intp], alpha: float) -> tuple[float | None, float | None]:
     """Return the exact interval of a median: the values that are not refuted as it. None for an end that is open.
 
     Args:
-        values: (studies,) such as distances; None where a study has none.
-        patients: (studies,) whose study it is. A patient with several has, at each limit, his share within it.
+        values: (studies,) such as distances; NaN where a study has none.
+        patients: (studies,) the number of its patient, from 0 on without a gap. Who has several studies has, at each
+            limit, his share within it.
         alpha: the error on either side.
     """
 
     def cohort_within(limit: float) -> PatientScores:
-        return patient_scores([None if value is None else float(within(value, limit)) for value in values], patients)
+        return scores_by_patient(np.where(np.isnan(values), np.nan, within(values, limit)), patients)
 
     def is_above(limit: float) -> bool:
         return p_high(cohort_within(limit).high, 0.5) <= alpha
@@ -65,7 +63,7 @@ def median_interval(
     def is_within(limit: float) -> bool:
         return p_low(cohort_within(limit).low, 0.5) <= alpha
 
-    known = np.unique([value for value in values if value is not None]).tolist()
+    known = np.unique(values[~np.isnan(values)]).tolist()
     # the share within a limit rises with it, so each answer changes once along the sorted values
     low = bisect_left(known, True, key=lambda limit: not is_above(limit)) if is_above(-math.inf) else len(known)
     high = bisect_left(known, True, key=is_within)

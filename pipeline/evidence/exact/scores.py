@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PatientScores", "PatientUnit", "one_study_each", "patient_scores"]
+__all__ = ["PatientScores", "PatientUnit", "one_study_each", "patient_scores", "scores_by_patient"]
 
 PatientUnit = Literal["patient", "study"]
 """What the estimate is a mean over: patients alike, or studies, where a patient weighs as many as he has."""
@@ -95,18 +95,45 @@ def patient_scores(
     """
     if len(values) != len(patients):
         raise ValueError(f"values and patients are as many as the studies, not {len(values)} and {len(patients)}")
+    for number, value in enumerate(values):
+        if value is not None and math.isnan(value):
+            raise ValueError(f"values[{number}] is None where a score is undefined, not {value}")
+    numbers: dict[str, int] = {}
+    index = np.array([numbers.setdefault(patient, len(numbers)) for patient in patients], dtype=np.intp)
+    known = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    return scores_by_patient(known, index, unit=unit, span=span, size_cap=size_cap)
+
+
+def scores_by_patient(
+    values: Floats,
+    index: NDArray[np.intp],
+    *,
+    unit: PatientUnit = "patient",
+    span: tuple[float, float] = (0.0, 1.0),
+    size_cap: int | None = None,
+) -> PatientScores:
+    """Gather studies' scores by patient; as ``patient_scores``, from columns.
+
+    Args:
+        values: (studies,) each study's score within ``span``; NaN where it has none.
+        index: (studies,) the number of its patient, from 0 on without a gap.
+        unit: as above.
+        span: as above.
+        size_cap: as above.
+
+    Raises:
+        ValueError: as above.
+    """
     if unit not in ("patient", "study"):
         raise ValueError(f"unit is patient or study, not {unit!r}")
     bottom, top = span
     _check_values(values, span)
-    numbers: dict[str, int] = {}
-    index = np.array([numbers.setdefault(patient, len(numbers)) for patient in patients], dtype=np.intp)
-    seen = np.array([value is not None for value in values], dtype=bool)
-    filled = np.array([0.0 if value is None else min(max(value, bottom), top) for value in values], dtype=np.float64)
-    sizes = np.bincount(index, minlength=len(numbers)).astype(np.float64)
-    scored = np.bincount(index, weights=seen, minlength=len(numbers))
-    sums = np.bincount(index, weights=filled, minlength=len(numbers))
-    weights = sizes if unit == "study" else np.ones(len(numbers))
+    seen = ~np.isnan(values)
+    filled = np.where(seen, np.clip(values, bottom, top), 0.0)
+    sizes = np.bincount(index).astype(np.float64)
+    scored = np.bincount(index, weights=seen)
+    sums = np.bincount(index, weights=filled)
+    weights = sizes if unit == "study" else np.ones(len(sizes))
     return PatientScores(
         low=np.clip((sums + bottom * (sizes - scored)) / sizes, bottom, top),
         high=np.clip((sums + top * (sizes - scored)) / sizes, bottom, top),
@@ -128,14 +155,14 @@ def one_study_each(
     return patient_scores(every, [str(number) for number in range(len(every))], span=span)
 
 
-def _check_values(values: Sequence[float | None], span: tuple[float, float]) -> None:
+def _check_values(values: Floats, span: tuple[float, float]) -> None:
     if not -math.inf < span[0] < span[1] < math.inf:
         raise ValueError(f"span goes from its lower end to its higher, not {span}")
     slack = _ROUNDING * (span[1] - span[0])
-    for number, value in enumerate(values):
-        if value is not None and not span[0] - slack <= value <= span[1] + slack:
-            said = "None where a score is undefined" if math.isnan(value) else f"within {span[0]:g} and {span[1]:g}"
-            raise ValueError(f"values[{number}] is {said}, not {value}")
+    outside = np.flatnonzero((values < span[0] - slack) | (values > span[1] + slack))
+    if len(outside):
+        number = int(outside[0])
+        raise ValueError(f"values[{number}] is within {span[0]:g} and {span[1]:g}, not {values[number]}")
 
 
 def _heaviest(weights: Floats, size_cap: int | None) -> float:

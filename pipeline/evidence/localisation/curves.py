@@ -1,25 +1,28 @@
 """Metrics over thresholds for a cohort: from counts in the rows to means over patients with bands that describe."""
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evidence.cohort.bootstrap import mean_bands
 from pipeline.evidence.cohort.estimating import Bootstrap
+from pipeline.evidence.cohort.map_rows import MapRows, RowsOfMap, patients_of
 from pipeline.evidence.cohort.units import decisive_scores
+from pipeline.evidence.columns.grouped import Groups, group_means
 from pipeline.evidence.localisation.region_counts import COUNTED, values_of_counts
-from pipeline.findings.localisation.curves import CURVE_SHARES, ThresholdCurve
+from pipeline.findings.brief_study import StudyFacts
+from pipeline.findings.localisation.curves import CURVE_SHARES, RegionCounts, ThresholdCurve
 from pipeline.findings.scores import MapScores
-from pipeline.findings.study_audit import StudyAudit, methods_at_layers
+from pipeline.findings.study_audit import StudyAudit
 
-__all__ = ["StudyValues", "study_values", "threshold_curves"]
+__all__ = ["CurveRows", "StudyValues", "study_values", "threshold_curves"]
 
 StudyValues = Mapping[tuple[str, str], NDArray[np.float64]]
 """By (map, metric), a study's values at each threshold of ``CURVE_SHARES``."""
 
-_Course = tuple[str, str, NDArray[np.float64]]  # patient, study, values
+_SHARES = len(CURVE_SHARES)
 
 
 def threshold_curves(
@@ -30,22 +33,74 @@ def threshold_curves(
     A study's value is the mean over the readers that are held against a map in estimates, a patient's that over his
     studies. Studies without a map or a mask of the label are left out, and nothing stands for them.
     """
-    analysed = [audit for audit in audits if audit.status == "analysed"]
-    at_layers = methods_at_layers(analysed)
-    courses: dict[tuple[str, str, str], list[_Course]] = defaultdict(list)
-    for audit, label in _present(analysed, labels):
-        for (name, metric), values in study_values(audit, label, at_layers).items():
-            courses[label, name, metric].append((audit.patient, audit.study, values))
-    several = len(labels) > 1
-    return tuple(
-        _curve(metric, name, label if several else None, own, bootstrap)
-        for (label, name, metric), own in sorted(courses.items(), key=lambda item: labels.index(item[0][0]))
-    )
+    rows = CurveRows.about(labels)
+    for number, audit in enumerate(audits):
+        rows.add(number, audit)
+    return rows.curves(audits, bootstrap)
 
 
-def _present(audits: Sequence[StudyAudit], labels: Sequence[str]) -> Iterator[tuple[StudyAudit, str]]:
-    for audit in audits:
-        yield from ((audit, label) for label in labels if label in (audit.reference or ()))
+@dataclass(frozen=True)
+class CurveRows:
+    """The counts of a cohort's regions over thresholds, gathered study by study."""
+
+    rows: MapRows
+
+    @classmethod
+    def about(cls, labels: Sequence[str]) -> "CurveRows":
+        """Return what gathers the counts of some labels."""
+        return cls(MapRows(labels, _counts))
+
+    def add(self, study: int, audit: StudyAudit) -> None:
+        """Add a study by its number; one that was not analysed adds nothing."""
+        if audit.status == "analysed":
+            self.rows.add(study, audit, [label for label in self.rows.labels if label in (audit.reference or ())])
+
+    def curves(self, studies: Sequence[StudyFacts], bootstrap: Bootstrap) -> tuple[ThresholdCurve, ...]:
+        """Return the curves of all that was added; ``studies`` are those that were numbered."""
+        labels = self.rows.labels
+        several, patients = len(labels) > 1, patients_of(studies)
+        curves: list[tuple[tuple[int, tuple[int, int], int], ThresholdCurve]] = []
+        for (label, name), rows in self.rows.by_name().items():
+            for place, metric in enumerate(COUNTED):
+                course = _course(metric, rows)
+                if len(course.values):
+                    order = labels.index(label), rows.starts_at(course.first), place
+                    curve = _curve(metric, name, label if several else None, course, patients, bootstrap)
+                    curves.append((order, curve))
+        return tuple(curve for _, curve in sorted(curves, key=lambda pair: pair[0]))
+
+
+def _counts(entry: MapScores) -> Sequence[int] | None:
+    counts = entry.counts
+    return None if counts is None else (*counts.region, *counts.common, counts.mask, counts.visible, counts.seen)
+
+
+@dataclass(frozen=True, eq=False)
+class _Course:
+    """(rows, thresholds) values of one metric against each reader; ``first`` is the first row that has them."""
+
+    studies: NDArray[np.intp]
+    values: NDArray[np.float64]
+    first: int
+
+
+def _course(metric: str, rows: RowsOfMap) -> _Course:
+    parts, defined = [], []
+    for block in rows.blocks():
+        known, values = _values(metric, block)
+        defined.append(known)
+        parts.append(values)
+    known = np.concatenate(defined)
+    return _Course(rows.numbers()[known], np.concatenate(parts), int(known.argmax()))
+
+
+def _values(metric: str, block: NDArray[np.generic]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Return which rows of counts define a metric, and its values at each threshold; as ``values_of_counts``."""
+    mask, visible, seen = block[:, -3:].astype(np.int64).T[:, :, None]
+    known = (mask > 0)[:, 0] if metric != "voxel_specificity" else ((mask > 0) & (seen != visible))[:, 0]
+    region, common = (block[known, start : start + _SHARES].astype(np.float64) for start in (0, _SHARES))
+    counts = RegionCounts.model_construct(mask=mask[known], visible=visible[known], seen=seen[known])
+    return known, COUNTED[metric](region, common, counts)
 
 
 def study_values(audit: StudyAudit, label: str, at_layers: Collection[str]) -> StudyValues:
@@ -65,12 +120,12 @@ def _over_readers(metric: str, entries: Sequence[MapScores]) -> NDArray[np.float
 
 
 def _curve(
-    metric: str, name: str, label: str | None, courses: Sequence[_Course], bootstrap: Bootstrap
+    metric: str, name: str, label: str | None, course: _Course, patients: NDArray[np.intp], bootstrap: Bootstrap
 ) -> ThresholdCurve:
-    by_patient: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
-    for patient, _, values in courses:
-        by_patient[patient].append(values)
-    means = np.array([np.mean(own, axis=0) for own in by_patient.values()])
+    by_study = Groups.of(course.studies)
+    of_study = group_means(by_study.number, by_study.count, course.values)
+    by_patient = Groups.of(patients[np.unique(course.studies)])  # studies are numbered in their order
+    means = group_means(by_patient.number, by_patient.count, of_study)
     bands = mean_bands(means, confidence=bootstrap.confidence, replicates=bootstrap.replicates, seed=bootstrap.seed)
     return ThresholdCurve(
         metric=metric,
@@ -83,5 +138,5 @@ def _curve(
         confidence=bootstrap.confidence,
         interval=bands.how,
         patients=len(means),
-        studies=len({study for _, study, _ in courses}),
+        studies=by_study.count,
     )

@@ -1,8 +1,10 @@
 """Scores by the lesions' size, number and form: strata that the masks alone make, and trends over patients."""
 
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import nan
 from typing import Final, get_args
 
 import numpy as np
@@ -13,14 +15,15 @@ from pipeline.evidence.cohort.bootstrap import MINIMUM_PATIENTS
 from pipeline.evidence.cohort.estimating import Bootstrap
 from pipeline.evidence.cohort.measures import MetricScale, of_map
 from pipeline.evidence.cohort.summary import mean_estimate
-from pipeline.evidence.cohort.units import Unit
+from pipeline.evidence.columns.grouped import Groups, group_means
+from pipeline.evidence.columns.unit_table import UnitTable
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend, MaskShape
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.studies.consensus import CONSENSUS
 from pipeline.vocabulary import BASELINES, LESION_FEATURES, LESION_STRATA, LesionFeature, LesionStratum
 
-__all__ = ["LesionCohort", "lesion_cohort", "lesion_estimates", "lesion_trends"]
+__all__ = ["LesionCohort", "LesionFeatures", "LesionRows", "lesion_cohort", "lesion_estimates", "lesion_trends"]
 
 INTERVAL: Final = "Fisher's z with the variance of Bonett and Wright (2000), over patients"
 _UNITS: Final[Mapping[LesionFeature, str]] = {
@@ -32,16 +35,40 @@ _UNITS: Final[Mapping[LesionFeature, str]] = {
 _DIGITS: Final = 6  # that equal masks on grids whose affines were stored in float32 share
 _THIRDS: Final[tuple[LesionStratum, ...]] = ("lowest", "middle", "highest")
 
-Features = Mapping[tuple[str, str], Mapping[LesionFeature, float]]
-"""By (study, label), the features of the lesions as the mean over the readers who decide."""
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class LesionFeatures:
+    """Of one label, (studies,) numbers of studies, rising, and their lesions' features: the means over the readers."""
+
+    studies: NDArray[np.intp]
+    values: Mapping[LesionFeature, Floats]
+
+    def of(self, feature: LesionFeature, studies: NDArray[np.integer]) -> Floats:
+        """Return the feature of some studies; NaN where there is none."""
+        values = np.full(len(studies), np.nan)
+        if feature in self.values:
+            places = np.minimum(np.searchsorted(self.studies, studies), len(self.studies) - 1)
+            known = self.studies[places] == studies
+            values[known] = self.values[feature][places[known]]
+        return values
 
 
 @dataclass(frozen=True)
 class LesionCohort:
     """A cohort's lesions: features of each study and label, and where its masks part them."""
 
-    features: Features
+    features: Mapping[str, LesionFeatures]
     strata: tuple[LesionStrata, ...]
+
+    def of(self, part: LesionStrata, units: UnitTable) -> Floats:
+        """Return a feature of the lesions of units' own targets; NaN of a unit that a part of strata is not about."""
+        values = np.full(len(units), np.nan)
+        for label, features in self.features.items():
+            own = units.is_of_target(label) if part.label in (None, label) else np.zeros(len(units), dtype=bool)
+            values[own] = features.of(part.feature, units.study[own])
+        return values
 
 
 def lesion_cohort(audits: Iterable[StudyAudit], labels: Sequence[str]) -> LesionCohort:
@@ -50,30 +77,71 @@ def lesion_cohort(audits: Iterable[StudyAudit], labels: Sequence[str]) -> Lesion
     A label's size is in mm3 (2D: mm2) where each of its masks has a physical size and the same number of axes; else it
     has no size, only its share of the image.
     """
-    shapes = {
-        (audit.study, label): own
-        for audit in audits
-        for label in labels
-        if label in (audit.reference or ()) and (own := _decisive(audit.mask_shapes, label))
-    }
-    axes = {label: {shape.axes for (_, of), own in shapes.items() if of == label for shape in own} for label in labels}
-    sized = {
-        label
-        for label in labels
-        if len(axes[label]) == 1
-        and all(shape.size is not None for (_, of), own in shapes.items() if of == label for shape in own)
-    }
-    features = {key: _features(own, with_size=key[1] in sized) for key, own in shapes.items()}
-    strata = (
-        _strata(feature, label, features, unit=_UNITS.get(feature, "mm3" if axes[label] == {3} else "mm2"))
-        for label in labels
-        for feature in LESION_FEATURES
-    )
-    several = len(labels) > 1
-    return LesionCohort(
-        features,
-        tuple(part if several else part.model_copy(update={"label": None}) for part in strata if part is not None),
-    )
+    rows = LesionRows.about(labels)
+    for number, audit in enumerate(audits):
+        rows.add(number, audit)
+    return rows.cohort()
+
+
+_FEATURES: Final[tuple[LesionFeature, ...]] = get_args(LesionFeature)
+
+
+@dataclass
+class _LesionsOfLabel:
+    """A label's studies by number and their features, NaN for a size that is not known; which axes its masks have."""
+
+    studies: "array[int]" = field(default_factory=lambda: array("i"))
+    values: "array[float]" = field(default_factory=lambda: array("d"))
+    axes: set[int] = field(default_factory=set)
+    is_sized: bool = True
+
+    def put(self, study: int, shapes: Sequence[MaskShape]) -> None:
+        """Add a study with the masks that decide."""
+        sized = all(shape.size is not None for shape in shapes)
+        self.studies.append(study)
+        self.values.extend(nan if name == "size" and not sized else _mean(shapes, name) for name in _FEATURES)
+        self.axes |= {shape.axes for shape in shapes}
+        self.is_sized &= sized
+
+    def features(self) -> LesionFeatures:
+        """Return the columns; without a size unless each mask has one in the same unit."""
+        table = np.array(self.values, dtype=np.float64).reshape(-1, len(_FEATURES))
+        columns = {name: table[:, place] for place, name in enumerate(_FEATURES)}
+        if len(self.axes) != 1 or not self.is_sized:
+            columns.pop("size")
+        return LesionFeatures(np.array(self.studies, dtype=np.intp), columns)
+
+
+@dataclass(frozen=True)
+class LesionRows:
+    """A cohort's lesions by label, gathered study by study."""
+
+    by_label: Mapping[str, _LesionsOfLabel]
+
+    @classmethod
+    def about(cls, labels: Iterable[str]) -> "LesionRows":
+        """Return what gathers the lesions of some labels."""
+        return cls({label: _LesionsOfLabel() for label in labels})
+
+    def add(self, study: int, audit: StudyAudit) -> None:
+        """Add a study by its number."""
+        for label, own in self.by_label.items():
+            if label in (audit.reference or ()) and (shapes := _decisive(audit.mask_shapes, label)):
+                own.put(study, shapes)
+
+    def cohort(self) -> LesionCohort:
+        """Return the lesions of all that was added."""
+        features = {label: own.features() for label, own in self.by_label.items() if own.studies}
+        parts = (
+            _strata(feature, label, own, unit=_UNITS.get(feature, "mm3" if self.by_label[label].axes == {3} else "mm2"))
+            for label, own in features.items()
+            for feature in LESION_FEATURES
+        )
+        several = len(self.by_label) > 1
+        return LesionCohort(
+            features,
+            tuple(part if several else part.model_copy(update={"label": None}) for part in parts if part is not None),
+        )
 
 
 def _decisive(shapes: Iterable[MaskShape], label: str) -> list[MaskShape]:
@@ -82,49 +150,50 @@ def _decisive(shapes: Iterable[MaskShape], label: str) -> list[MaskShape]:
     return [shape for shape in marked if shape.reader.startswith(CONSENSUS)] or marked
 
 
-def _features(shapes: Sequence[MaskShape], *, with_size: bool) -> dict[LesionFeature, float]:
-    names = [name for name in get_args(LesionFeature) if with_size or name != "size"]
-    means = {name: float(np.mean([getattr(shape, name) for shape in shapes])) for name in names}
-    return {name: float(f"{value:.{_DIGITS}g}") for name, value in means.items()}
+def _mean(shapes: Sequence[MaskShape], name: LesionFeature) -> float:
+    return float(f"{float(np.mean([getattr(shape, name) for shape in shapes])):.{_DIGITS}g}")
 
 
-def _strata(feature: LesionFeature, label: str, features: Features, *, unit: str) -> LesionStrata | None:
-    values = [own[feature] for (_, of), own in features.items() if of == label and feature in own]
-    if not values:
+def _strata(feature: LesionFeature, label: str, features: LesionFeatures, *, unit: str) -> LesionStrata | None:
+    values = features.values.get(feature)
+    if values is None:
         return None
     cuts = (1.0,) if feature == "lesions" else tuple(np.quantile(values, [1 / 3, 2 / 3]).tolist())
-    counts = Counter(_stratum(feature, value, cuts) for value in values)
     names: tuple[LesionStratum, ...] = ("single", "several") if feature == "lesions" else _THIRDS
+    counts = np.bincount(_stratum(values, cuts), minlength=len(names)).tolist()
     return LesionStrata(
-        label=label, feature=feature, unit=unit, cuts=cuts, studies={name: counts[name] for name in names}
+        label=label, feature=feature, unit=unit, cuts=cuts, studies=dict(zip(names, counts, strict=True))
     )
 
 
-def _stratum(feature: LesionFeature, value: float, cuts: Sequence[float]) -> LesionStratum:
-    if feature == "lesions":
-        return "single" if value <= cuts[0] else "several"
-    return _THIRDS[sum(value > cut for cut in cuts)]
+def _stratum(values: Floats, cuts: Sequence[float]) -> NDArray[np.intp]:
+    """Return the number of each value's stratum: how many of the cuts it exceeds."""
+    numbers = np.zeros(len(values), dtype=np.intp)
+    for cut in cuts:
+        numbers += values > cut
+    return numbers
 
 
 def lesion_estimates(
-    units: Sequence[Unit], scales: Sequence[MetricScale], cohort: LesionCohort, bootstrap: Bootstrap
+    units: UnitTable, scales: Sequence[MetricScale], cohort: LesionCohort, bootstrap: Bootstrap
 ) -> tuple[Estimate, ...]:
     """Return every real map's every metric in each stratum of the lesions, among the reference-positive units.
 
     Where there are several labels a study is of the stratum that its label's own masks make. A feature by which all
     studies are of one stratum has no estimates.
     """
-    groups: dict[tuple[LesionFeature, LesionStratum], list[Unit]] = defaultdict(list)
+    groups: dict[tuple[LesionFeature, LesionStratum], list[UnitTable]] = defaultdict(list)
     for part in cohort.strata:
-        for unit in units:
-            value = cohort.features.get((unit.study, unit.target), {}).get(part.feature)
-            if value is not None and part.label in (None, unit.target):
-                groups[part.feature, _stratum(part.feature, value, part.cuts)].append(unit)
+        values = cohort.of(part, units)
+        numbers = np.where(np.isnan(values), -1, _stratum(values, part.cuts))
+        for number, stratum in enumerate(part.studies):
+            if (numbers == number).any():
+                groups[part.feature, stratum].append(units.where(numbers == number))
     names = _map_names(units)
     parted = Counter(feature for feature, _ in groups)  # a feature that parts nothing would repeat the whole
     ordered = [(name, stratum) for name in LESION_FEATURES if parted[name] > 1 for stratum in LESION_STRATA]
     return tuple(
-        mean_estimate(groups[key], scale, name, "reference_positive", bootstrap, group_name(*key))
+        mean_estimate(units.joined(groups[key]), scale, name, "reference_positive", bootstrap, group_name(*key))
         for key in ordered
         if groups.get(key)
         for name in names
@@ -137,42 +206,33 @@ def group_name(feature: LesionFeature, stratum: LesionStratum) -> str:
     return f"{LESION_FEATURES[feature]} (masks)={LESION_STRATA[stratum]}"
 
 
-def _map_names(units: Iterable[Unit]) -> list[str]:
-    return list(dict.fromkeys(name for unit in units for name, _ in unit.scores if name not in BASELINES))
+def _map_names(units: UnitTable) -> list[str]:
+    return [name for name in units.map_names if name not in BASELINES]
 
 
 def lesion_trends(
-    units: Sequence[Unit], scales: Sequence[MetricScale], cohort: LesionCohort, bootstrap: Bootstrap
+    units: UnitTable, scales: Sequence[MetricScale], cohort: LesionCohort, bootstrap: Bootstrap
 ) -> tuple[LesionTrend, ...]:
     """Return how each real map's metrics go with each feature of the lesions, label by label."""
-    scored = {(name, scale.name): _scores(units, name, scale) for name in _map_names(units) for scale in scales}
+    positive = units.where(units.positive)
     return tuple(
-        _trend(part, key, pairs, cohort.features, bootstrap.confidence)
+        _trend(part, (name, scale), positive, cohort.of(part, positive), bootstrap.confidence)
         for part in cohort.strata
-        for key, pairs in scored.items()
+        for name in _map_names(units)
+        for scale in scales
     )
 
 
-_Scores = Sequence[tuple[Unit, float]]
-
-
-def _scores(units: Iterable[Unit], name: str, scale: MetricScale) -> _Scores:
-    """Return the positive units that have a value, the worst one where the map shows nothing."""
-    measure = of_map(name, scale)
-    values = [(unit, measure.score(unit)) for unit in units if unit.positive]
-    return [(unit, value) for unit, value in values if not isinstance(value, str)]
-
-
 def _trend(
-    part: LesionStrata, of: tuple[str, str], scores: _Scores, features: Features, confidence: float
+    part: LesionStrata, of: tuple[str, MetricScale], units: UnitTable, features: Floats, confidence: float
 ) -> LesionTrend:
-    pairs: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for unit, score in scores:
-        feature = features.get((unit.study, unit.target), {}).get(part.feature)
-        if feature is not None and part.label in (None, unit.target):
-            pairs[unit.patient].append((feature, score))
-    means = np.array([np.mean(own, axis=0) for own in pairs.values()]).reshape(-1, 2)
-    common = {"method": of[0], "metric": of[1], "label": part.label, "feature": part.feature}
+    """Return the trend over the units that have a value, the worst one where the map shows nothing."""
+    name, scale = of
+    scored = of_map(name, scale).score(units)
+    both = (scored.codes == 0) & ~np.isnan(features)
+    groups = Groups.of(units.patient[both])
+    means = group_means(groups.number, groups.count, np.stack([features[both], scored.values[both]], axis=1))
+    common = {"method": name, "metric": scale.name, "label": part.label, "feature": part.feature}
     return LesionTrend.model_validate({**common, "patients": len(means), **_correlation(means, confidence)})
 
 

@@ -8,6 +8,7 @@ share of the convex hull that the part leaves free. Voxels count as the bodies t
 """
 
 from collections.abc import Iterable
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,11 +80,26 @@ def _outline(part: NDArray[np.bool_]) -> Points:
 
 
 def _outer_corners(part: NDArray[np.bool_]) -> Points:
-    """Return corners of a volume's voxels that span its convex hull: of each plane, those that span the plane's."""
-    planes = [(place, _outline(part[place])) for place in range(part.shape[0]) if part[place].any()]
-    return np.concatenate(
-        [np.insert(outline, 0, place + side, axis=1) for place, outline in planes for side in (-0.5, 0.5)]
-    )
+    """Return the corners of a volume's voxels that can span its convex hull.
+
+    A corner that points up an axis can do so only where no other voxel lies further up that line: it would be between
+    this voxel and that one.
+    """
+    ends = [[_at_end(part, axis, high) for high in (False, True)] for axis in range(3)]
+    corners = []
+    for sides in product((0, 1), repeat=3):
+        outer = ends[0][sides[0]] & ends[1][sides[1]] & ends[2][sides[2]]
+        corners.append(np.argwhere(outer) + np.array(sides) - 0.5)
+    return np.concatenate(corners)
+
+
+def _at_end(part: NDArray[np.bool_], axis: int, high: bool) -> NDArray[np.bool_]:
+    """Return the voxels of a part with no other voxel of it before them along an axis; with ``high``, behind them."""
+    lines = np.moveaxis(part, axis, -1)
+    ends = np.zeros_like(part)
+    first = (lines[..., ::-1] if high else lines).argmax(axis=-1)
+    np.put_along_axis(ends, np.expand_dims(part.shape[axis] - 1 - first if high else first, axis), True, axis)
+    return ends & part
 
 
 def _smallest_rectangle(outline: Points, geometry: Geometry) -> tuple[float, float]:

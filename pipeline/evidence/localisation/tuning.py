@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import OverlapConfig, TunedConfig
 from pipeline.errors import ConfigError
-from pipeline.evidence.cohort.units import TUNING_PATIENT
+from pipeline.evidence.columns.unit import TUNING_PATIENT
 from pipeline.evidence.localisation.curves import study_values
 from pipeline.evidence.thresholds import UNDEFINED_RULE, ThresholdRule
 from pipeline.findings.localisation.curves import CURVE_SHARES

@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from pipeline.studies.geometry import Geometry
 
-__all__ = ["Pieces", "Surface", "nearest", "pieces_of", "right_angled"]
+__all__ = ["Pieces", "Surface", "bounding_box", "nearest", "pieces_of", "right_angled"]
 
 Lattice = NDArray[np.intp]
 _FEW = 1000  # points for which a tree is quicker than a transform of the box around them
@@ -37,20 +37,22 @@ def pieces_of(part: NDArray[np.bool_]) -> Pieces:
     numbers = np.zeros(part.shape, np.int32)
     if not part.any():
         return Pieces(numbers, np.zeros(1, np.intp))
-    box = _bounding_box(part)
+    box = bounding_box(part)
     numbers[box], count = label(part[box], np.ones((3,) * part.ndim))
     voxels = np.bincount(numbers[box].ravel(), minlength=count + 1)
     voxels[0] = 0
     return Pieces(numbers, voxels)
 
 
-def _bounding_box(part: NDArray[np.bool_]) -> tuple[slice, ...]:
+def bounding_box(part: NDArray[np.bool_]) -> tuple[slice, ...]:
     """Return the smallest box that holds a part, which must not be empty."""
-    box = []
-    for axis in range(part.ndim):
-        marked = np.flatnonzero(part.any(axis=tuple(other for other in range(part.ndim) if other != axis)))
-        box.append(slice(int(marked[0]), int(marked[-1]) + 1))
-    return tuple(box)
+    lines = np.any(part, axis=-1, keepdims=True)[..., 0]  # along memory's rows, once for all axes but the last
+    marked = [
+        lines.any(axis=tuple(other for other in range(lines.ndim) if other != axis)) for axis in range(lines.ndim)
+    ]
+    marked.append(part.reshape(-1, part.shape[-1]).any(axis=0))
+    places = [np.flatnonzero(along) for along in marked]
+    return tuple(slice(int(place[0]), int(place[-1]) + 1) for place in places)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +65,7 @@ class Surface:
     @cached_property
     def voxels(self) -> Lattice:
         """The voxels with a face that is the part's border, or the grid's, as indices (N, axes)."""
-        box = _bounding_box(self.part)
+        box = bounding_box(self.part)
         cropped = self.part[box]
         index = np.argwhere(cropped & ~binary_erosion(cropped))
         return np.asarray(index + [side.start for side in box], dtype=np.intp)
@@ -75,7 +77,7 @@ class Surface:
         An element lies between the 8 voxels (2D: 4) at a corner, where some are of the part and some are not. A corner
         has the index of the voxel behind it.
         """
-        box, axes = _bounding_box(self.part), self.part.ndim
+        box, axes = bounding_box(self.part), self.part.ndim
         padded = np.pad(self.part[box], 1)
         codes = np.zeros([size - 1 for size in padded.shape], np.uint8)
         for bit, corner in enumerate(product((0, 1), repeat=axes)):

@@ -7,6 +7,7 @@ from typing import Final
 
 from pipeline.config import AuditConfig, OverlapConfig, TunedConfig
 from pipeline.errors import ConfigError, closest
+from pipeline.evidence.metrics.avoided import avoided_metric, is_avoided
 from pipeline.evidence.metrics.declaration import Metric
 from pipeline.evidence.metrics.distance import (
     assd,
@@ -69,10 +70,11 @@ def measured_metrics(config: AuditConfig, known: Mapping[str, Metric]) -> Mappin
     Raises:
         ConfigError: for a name that is none of ``known``.
     """
+    named = {*config.overlap.metrics, *(criterion.metric for criterion in config.metric_criteria if criterion.method)}
+    known = {**known, **{name: avoided_metric(name) for name in sorted(named) if is_avoided(name)}}
     for name in config.overlap.metrics:
         if name not in known:
             raise ConfigError(f"overlap.metrics: unknown name {name!r}; {closest(name, known)}")
-    named = {*config.overlap.metrics, *(criterion.metric for criterion in config.criteria if criterion.method)}
     return MappingProxyType(
         {name: metric for name, metric in known.items() if name in named or metric.package is not None}
     )
@@ -95,17 +97,21 @@ def evidence_of(heatmap: Heatmap, overlap: OverlapConfig, rule: ThresholdRule | 
 
 
 def score_all(overlap: RegionOverlap, metrics: Iterable[Metric] = _LISTED) -> tuple[Score, ...]:
-    """Return the metrics of a map against a mask.
+    """Return the metrics of a map against a mask; regions to avoid are no part of it.
 
     Raises:
         ValueError: when a metric returns what it declares that it never does.
     """
-    return tuple(_score(metric, overlap) for metric in metrics)
+    return tuple(_score(metric, overlap) for metric in metrics if not is_avoided(metric.name))
 
 
 def undefined_scores(metrics: Iterable[Metric], reason: str) -> tuple[Score, ...]:
     """Return a score of each metric that is undefined for one reason."""
-    return tuple(Score(name=metric.name, version=metric.version, reason=reason) for metric in metrics)
+    return tuple(
+        Score(name=metric.name, version=metric.version, reason=reason)
+        for metric in metrics
+        if not is_avoided(metric.name)
+    )
 
 
 def _score(metric: Metric, overlap: RegionOverlap) -> Score:

@@ -1,21 +1,26 @@
 """Free-response curves of a cohort: lesions found against false marks, as lower and lower marks are accepted."""
 
-from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evidence.cohort.bootstrap import BOOTSTRAP, MINIMUM_PATIENTS, NONE, patient_draws
 from pipeline.evidence.cohort.estimating import Bootstrap
-from pipeline.evidence.cohort.units import decisive_scores
+from pipeline.evidence.cohort.map_rows import MapRows, RowsOfMap, patients_of
+from pipeline.evidence.columns.grouped import Groups, group_means, group_sums
+from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.localisation.curves import CURVE_SHARES
-from pipeline.findings.plotted.marks import FrocCurve, MarkCounts
-from pipeline.findings.study_audit import StudyAudit, methods_at_layers
+from pipeline.findings.plotted.marks import FrocCurve
+from pipeline.findings.scores import MapScores
+from pipeline.findings.study_audit import StudyAudit
 
-__all__ = ["froc_curves"]
+__all__ = ["MarkRows", "froc_curves"]
 
 Floats = NDArray[np.float64]
+
+_SHARES = len(CURVE_SHARES)
 
 
 def froc_curves(audits: Sequence[StudyAudit], labels: Sequence[str], bootstrap: Bootstrap) -> tuple[FrocCurve, ...]:
@@ -23,48 +28,73 @@ def froc_curves(audits: Sequence[StudyAudit], labels: Sequence[str], bootstrap: 
 
     What readers see otherwise is averaged within an image. Lesions weigh alike, and so do images; patients are drawn.
     """
-    analysed = [audit for audit in audits if audit.status == "analysed"]
-    at_layers = methods_at_layers(analysed)
-    images: dict[tuple[str, str], list[tuple[str, list[MarkCounts]]]] = defaultdict(list)
-    for label in labels:
-        for audit in analysed:
-            for name, entries in decisive_scores(audit, label, at_layers).items():
-                counts = [entry.marks for entry in entries if entry.marks is not None]
-                if counts:
-                    images[label, name].append((audit.patient, counts))
-    several = len(labels) > 1
-    curves = [_curve(name, label if several else None, own, bootstrap) for (label, name), own in images.items()]
-    return tuple(curve for curve in curves if curve is not None)
+    rows = MarkRows.about(labels)
+    for number, audit in enumerate(audits):
+        rows.add(number, audit)
+    return rows.curves(audits, bootstrap)
+
+
+@dataclass(frozen=True)
+class MarkRows:
+    """The counts of a cohort's marks over thresholds, gathered study by study."""
+
+    rows: MapRows
+
+    @classmethod
+    def about(cls, labels: Sequence[str]) -> "MarkRows":
+        """Return what gathers the marks of some labels."""
+        return cls(MapRows(labels, _marks))
+
+    def add(self, study: int, audit: StudyAudit) -> None:
+        """Add a study by its number; one that was not analysed adds nothing."""
+        if audit.status == "analysed":
+            self.rows.add(study, audit, self.rows.labels)
+
+    def curves(self, studies: Sequence[StudyFacts], bootstrap: Bootstrap) -> tuple[FrocCurve, ...]:
+        """Return the curves of all that was added; ``studies`` are those that were numbered."""
+        several, patients = len(self.rows.labels) > 1, patients_of(studies)
+        curves = [
+            _curve(name, label if several else None, rows, patients, bootstrap)
+            for (label, name), rows in self.rows.by_name().items()
+        ]
+        return tuple(curve for curve in curves if curve is not None)
+
+
+def _marks(entry: MapScores) -> Sequence[int] | None:
+    marks = entry.marks
+    return None if marks is None else (*marks.found, *marks.false, marks.lesions)
 
 
 def _curve(
-    method: str, label: str | None, images: Sequence[tuple[str, list[MarkCounts]]], bootstrap: Bootstrap
+    method: str, label: str | None, rows: RowsOfMap, patients: NDArray[np.intp], bootstrap: Bootstrap
 ) -> FrocCurve | None:
     """Return a curve from the highest threshold to the lowest; None where no image has a lesion."""
-    patients = list(dict.fromkeys(patient for patient, _ in images))
-    hits, false, lesions = (np.zeros((len(patients), len(CURVE_SHARES))) for _ in range(3))
-    for patient, counts in images:
-        row = patients.index(patient)
-        hits[row] += np.mean([part.found for part in counts], axis=0)
-        false[row] += np.mean([part.false for part in counts], axis=0)
-        lesions[row] += np.mean([part.lesions for part in counts])
-    total = float(lesions[:, 0].sum())
+    numbers = rows.numbers()
+    images = Groups.of(numbers)
+    owners = Groups.of(patients[np.unique(numbers)])  # studies are numbered in their order
+
+    def by_patient(columns: slice | int) -> Floats:
+        values = np.concatenate([block[:, columns].astype(np.float64) for block in rows.blocks()])
+        return group_sums(owners.number, owners.count, group_means(images.number, images.count, values))
+
+    hits, false, lesions = by_patient(slice(_SHARES)), by_patient(slice(_SHARES, 2 * _SHARES)), by_patient(-1)
+    total = float(lesions.sum())
     if not total:
         return None
-    low, high, how = _bands(hits, lesions[:, 0], bootstrap)
+    low, high, how = _bands(hits, lesions, bootstrap)
     return FrocCurve(
         method=method,
         label=label,
         thresholds=CURVE_SHARES[::-1],
-        false_marks=_falling(false.sum(axis=0) / len(images)),
+        false_marks=_falling(false.sum(axis=0) / images.count),
         sensitivity=_falling(hits.sum(axis=0) / total),
         low=_falling(low),
         high=_falling(high),
         confidence=bootstrap.confidence,
         interval=how,
         lesions=round(total),
-        images=len(images),
-        patients=len(patients),
+        images=images.count,
+        patients=owners.count,
     )
 
 

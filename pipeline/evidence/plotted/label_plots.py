@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from pipeline.evidence.cohort.estimating import Bootstrap
 from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.summary import mean_estimate
-from pipeline.evidence.cohort.units import Unit
+from pipeline.evidence.columns.unit_table import UnitTable
 from pipeline.evidence.plotted.calibration import calibration_of
 from pipeline.evidence.plotted.curves import Rated, operating_point, precision_recall_curve, roc_curve
+from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.plotted.classifier import AnswerCount, LabelCell, LabelPlots
-from pipeline.findings.study_audit import StudyAudit
 
 __all__ = ["ONE_CLASS", "CellMap", "answer_counts", "label_plots"]
 
@@ -39,8 +39,8 @@ class CellMap:
 
 
 def label_plots(
-    audits: Sequence[StudyAudit],
-    units: Sequence[Unit],
+    audits: Sequence[StudyFacts],
+    units: UnitTable,
     labels: Sequence[str],
     cell_map: CellMap,
     bootstrap: Bootstrap,
@@ -74,7 +74,7 @@ def label_plots(
     return tuple(plots)
 
 
-def _curves(audits: Sequence[StudyAudit], label: str, group: str | None, bootstrap: Bootstrap) -> Mapping[str, object]:
+def _curves(audits: Sequence[StudyFacts], label: str, group: str | None, bootstrap: Bootstrap) -> Mapping[str, object]:
     positive = np.array([audit.may_show(label) for audit in audits], dtype=bool)
     if positive.all() or not positive.any():
         return {"reason": ONE_CLASS}
@@ -93,14 +93,14 @@ def _curves(audits: Sequence[StudyAudit], label: str, group: str | None, bootstr
     }
 
 
-def _patients(audits: Sequence[StudyAudit]) -> NDArray[np.intp]:
+def _patients(audits: Sequence[StudyFacts]) -> NDArray[np.intp]:
     numbers: dict[str, int] = {}  # in the order in which they come: nothing depends on what patients are called
     return np.array([numbers.setdefault(audit.patient, len(numbers)) for audit in audits], dtype=np.intp)
 
 
 def _cells(
-    audits: Sequence[StudyAudit],
-    units: Sequence[Unit],
+    audits: Sequence[StudyFacts],
+    units: UnitTable,
     label: str,
     cell_map: CellMap,
     bootstrap: Bootstrap,
@@ -110,7 +110,7 @@ def _cells(
         inside = [audit for audit in audits if (audit.may_show(label), label in audit.predicted) == (present, called)]
         names = {audit.study for audit in inside}
         median = float(np.median([audit.probabilities[label] for audit in inside])) if inside else None
-        own = [unit for unit in units if unit.target == label and unit.study in names]
+        own = units.of_target(label).of_studies(names)
         cells.append(
             LabelCell(
                 present=present,
@@ -125,24 +125,24 @@ def _cells(
     return tuple(cells)
 
 
-def _hit_rate(units: Sequence[Unit], cell_map: CellMap, bootstrap: Bootstrap) -> Estimate | None:
+def _hit_rate(units: UnitTable, cell_map: CellMap, bootstrap: Bootstrap) -> Estimate | None:
     """Return the metric over the units of a cell; None where no unit of it has a map for the label."""
-    if cell_map.scale is None or not any((cell_map.method, cell_map.scale.name) in unit.scores for unit in units):
+    if cell_map.scale is None or not units.has(cell_map.method, cell_map.scale.name):
         return None
     return mean_estimate(units, cell_map.scale, cell_map.method, "all", bootstrap)
 
 
-def _typical(audits: Sequence[StudyAudit], label: str, median: float | None, shown: Collection[str]) -> str | None:
+def _typical(audits: Sequence[StudyFacts], label: str, median: float | None, shown: Collection[str]) -> str | None:
     """Return the shown study whose probability is nearest to the median; of equally near ones the first by its hash."""
     ranked = sorted(
         (abs(audit.probabilities[label] - (median or 0.0)), audit.source_sha256, audit.study)
         for audit in audits
-        if audit.study in shown and any(entry.target == label and entry.map for entry in audit.map_scores)
+        if audit.study in shown and label in audit.mapped
     )
     return ranked[0][2] if ranked else None
 
 
-def answer_counts(audits: Iterable[StudyAudit]) -> tuple[AnswerCount, ...]:
+def answer_counts(audits: Iterable[StudyFacts]) -> tuple[AnswerCount, ...]:
     """Count the analysed studies by reference and answer, the most frequent first."""
     groups: dict[tuple[tuple[str, ...] | None, tuple[str, ...]], list[str]] = defaultdict(list)
     for audit in audits:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Literal
 
-from pipeline.config import Criterion, bound_fault
+from pipeline.config import CheckCriterion, Criterion, bound_fault
 from pipeline.errors import ConfigError, closest
 from pipeline.evidence.cohort.classifier import area_cohort_of, auroc_estimate, classifier_population, classifier_scale
 from pipeline.evidence.cohort.confusion import in_cell
@@ -22,7 +22,7 @@ from pipeline.evidence.cohort.measures import (
     win,
 )
 from pipeline.evidence.cohort.population import Population, population_of
-from pipeline.evidence.cohort.units import Unit, in_stratum
+from pipeline.evidence.columns.unit_table import UnitTable
 from pipeline.evidence.exact.areas import judge_area
 from pipeline.evidence.exact.claims import Claim, reaches
 from pipeline.evidence.exact.families import holm
@@ -32,10 +32,11 @@ from pipeline.evidence.metrics.registry import METRICS
 from pipeline.evidence.verdicts.judging import MeanClaim, bounds_of, fewest_patients, judge, judge_parts, part_of
 from pipeline.evidence.verdicts.open_cohort import OPEN_AREA, OPEN_INTERVAL, as_first_seen, judge_growing_area
 from pipeline.evidence.verdicts.random_readers import judged_over_readers
+from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.estimates import LabelVerdict, Verdict
-from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import (
     ALL_BASELINES,
+    BASELINES,
     BETTER,
     CLASSIFIER,
     OTHER_READERS,
@@ -62,8 +63,8 @@ class Cohort:
     that the run measured.
     """
 
-    units: Sequence[Unit]
-    audits: Sequence[StudyAudit]
+    units: UnitTable
+    audits: Sequence[StudyFacts]
     labels: Sequence[str]
     scales: Mapping[str, MetricScale]
     first_seen: Mapping[str, str] | None = None
@@ -72,7 +73,7 @@ class Cohort:
 
 
 def check_criteria(
-    criteria: Sequence[Criterion], maps: Collection[str], metrics: Mapping[str, Metric] = METRICS
+    criteria: Sequence[Criterion | CheckCriterion], maps: Collection[str], metrics: Mapping[str, Metric] = METRICS
 ) -> None:
     """Refuse a criterion about a map or a metric that this audit will not have, or with a bound on the wrong side.
 
@@ -83,6 +84,12 @@ def check_criteria(
     """
     for number, criterion in enumerate(criteria):
         if criterion.method is None:
+            continue
+        if isinstance(criterion, CheckCriterion):
+            own = [name for name in maps if name not in BASELINES]
+            if criterion.method not in own:
+                says = f"unknown name {criterion.method!r}; {closest(criterion.method, own)}"
+                raise ConfigError(f"criteria.{number}.method: {says}")
             continue
         for key, name, known in _named(criterion, maps, metrics):
             if name not in known:
@@ -248,7 +255,8 @@ def _of_a_map(
     against: str | None,
     bootstrap: Bootstrap,
 ) -> LabelVerdict:
-    units = [unit for unit in _units_among(criterion, cohort) if label in (None, unit.target)]
+    units = _units_among(criterion, cohort)
+    units = units if label is None else units.of_target(label)
     chance = None if against is not None or claim.span != scale.span else (str(criterion.method), scale.name)
     measure = measure_of(criterion, scale, against)
     population = population_of(units, measure, chance)
@@ -273,8 +281,7 @@ def _of_a_map(
 
 def _median_words(population: Population, alpha: float) -> str:
     """Return the exact interval of the median, which the share at one half that is judged does not show."""
-    parts = population.contributions
-    low, high = median_interval([part.value for part in parts], [part.patient for part in parts], alpha)
+    low, high = median_interval(population.value, population.groups.number, alpha)
     ends = [None if end is None or not isfinite(end) else f"{end:.3g}" for end in (low, high)]
     if ends[0] is None and ends[1] is None:
         return "too few patients to bound the median"
@@ -283,12 +290,12 @@ def _median_words(population: Population, alpha: float) -> str:
     return f"the median lies within {ends[0]} and {ends[1]}"
 
 
-def _units_among(criterion: Criterion, cohort: Cohort) -> list[Unit]:
+def _units_among(criterion: Criterion, cohort: Cohort) -> UnitTable:
     """Return the units that a criterion is about: of a stratum, or the maps of one role in a cell."""
     among, role = criterion.among, criterion.target_role
     if isinstance(among, ConfusionCell):
-        return [unit for unit in cohort.units if in_cell(unit, among, role, cohort.negative)]
-    return [unit for unit in cohort.units if in_stratum(unit, among)]
+        return cohort.units.of_kind(lambda unit: in_cell(unit, among, role, cohort.negative))
+    return cohort.units.among(among)
 
 
 def whom(among: Stratum | ConfusionCell, role: TargetRole) -> str:
@@ -308,9 +315,9 @@ def _judged(
     """Answer a claim and estimate what it is about; ``of`` is the label and the map that it is held against."""
     growing = cohort.first_seen is not None
     if cohort.first_seen is not None:
-        population = as_first_seen(population, cohort.first_seen)
+        population = as_first_seen(population, cohort.audits, cohort.first_seen)
     stated = bootstrap.stated.of(named, claim.unit, claim.confidence)
-    result = judge(claim, population, growing=growing, stated=stated) if population.scored else None
+    result = judge(claim, population, growing=growing, stated=stated) if len(population.scored) else None
     estimate = mean_estimate_of(population, claim.span, bootstrap, named, claim.unit, bounds_of(result))
     if growing and result is not None:
         estimate = estimate.model_copy(update={"interval": OPEN_INTERVAL})

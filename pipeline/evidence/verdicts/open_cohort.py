@@ -5,16 +5,18 @@ counted. Studies without a score keep their place: what replaces them later can 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
+
+import numpy as np
 
 from pipeline.evidence.cohort.classifier import AREA, area_cohort_of
 from pipeline.evidence.cohort.population import Population
 from pipeline.evidence.exact.areas import judge_area
 from pipeline.evidence.exact.claims import Claim, ExactResult
 from pipeline.evidence.exact.looks import look_alpha, planned_looks
-from pipeline.findings.study_audit import StudyAudit
+from pipeline.findings.brief_study import StudyFacts
 
 __all__ = ["FIRST_LOOK", "OPEN_AREA", "OPEN_INTERVAL", "as_first_seen", "judge_growing_area", "patients_first_seen"]
 
@@ -28,22 +30,25 @@ FIRST_LOOK: Final = 20
 _GROWTH: Final = 1.5
 
 
-def as_first_seen(population: Population, first_seen: Mapping[str, str]) -> Population:
+def as_first_seen(population: Population, studies: Sequence[StudyFacts], first_seen: Mapping[str, str]) -> Population:
     """Return the patients in the order of arrival, with the studies that were there when each was first seen.
 
-    ``first_seen`` goes from a study to the run that saw it first; names of runs sort by time.
+    ``studies`` are those that the population numbers; ``first_seen`` goes from a study to the run that saw it first;
+    names of runs sort by time.
     """
-    by_patient = {
-        patient: min(first_seen[part.study] for part in own) for patient, own in population.by_patient.items()
-    }
-    counted = [part for part in population.contributions if first_seen[part.study] == by_patient[part.patient]]
-    counted.sort(key=lambda part: (by_patient[part.patient], part.patient, part.study))
-    return Population(tuple(counted), population.undefined)
+    rows = [studies[number] for number in population.study.tolist()]
+    arrived: dict[str, str] = {}
+    for row in rows:
+        run = first_seen[row.study]
+        arrived[row.patient] = min(arrived.get(row.patient, run), run)
+    counted = [number for number, row in enumerate(rows) if first_seen[row.study] == arrived[row.patient]]
+    counted.sort(key=lambda number: (arrived[rows[number].patient], rows[number].patient, rows[number].study))
+    return population.where(np.array(counted, dtype=np.intp))
 
 
-def patients_first_seen(audits: Iterable[StudyAudit], first_seen: Mapping[str, str]) -> list[list[StudyAudit]]:
+def patients_first_seen(audits: Iterable[StudyFacts], first_seen: Mapping[str, str]) -> list[list[StudyFacts]]:
     """Return each patient's studies that were there when he was first seen, patients in the order of arrival."""
-    by_patient: dict[str, list[StudyAudit]] = defaultdict(list)
+    by_patient: dict[str, list[StudyFacts]] = defaultdict(list)
     for audit in audits:
         by_patient[audit.patient].append(audit)
     rows = []
@@ -54,7 +59,7 @@ def patients_first_seen(audits: Iterable[StudyAudit], first_seen: Mapping[str, s
 
 
 def judge_growing_area(
-    audits: Iterable[StudyAudit], label: str, first_seen: Mapping[str, str], claim: Claim
+    audits: Iterable[StudyFacts], label: str, first_seen: Mapping[str, str], claim: Claim
 ) -> ExactResult:
     """Answer a claim about an AUROC at the looks that were planned, up to now: the first answer stands.
 

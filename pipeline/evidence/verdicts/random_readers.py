@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from pipeline.evidence.cohort.measures import Measure
-from pipeline.evidence.cohort.readers import RANDOM_READERS, USUAL_READERS, reader_scores, readers_of
-from pipeline.evidence.cohort.units import Unit
+from pipeline.evidence.cohort.readers import RANDOM_READERS, USUAL_READERS, reader_scores
+from pipeline.evidence.columns.unit_table import UnitTable
 from pipeline.evidence.exact.claims import Claim
 from pipeline.evidence.exact.families import equivalence_of
 from pipeline.evidence.exact.readers import FEWEST_READERS, ReaderScores, judge_readers, usual_interval
@@ -16,7 +16,7 @@ __all__ = ["judged_over_readers"]
 
 def judged_over_readers(
     claim: MeanClaim,
-    units: Sequence[Unit],
+    units: UnitTable,
     measure: Measure,
     estimate: Estimate,
     of: tuple[str | None, str | None],
@@ -27,7 +27,7 @@ def judged_over_readers(
 
     ``estimate`` is that about these readers, ``of`` the label and the map that it is held against.
     """
-    readers = readers_of(units)
+    readers = units.readers_named
     refusal = _refusal(readers, estimate, growing=growing)
     if refusal is not None:
         none = {"value": None, "low": None, "high": None, "interval": "none", "described": None, "reason": refusal}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pipeline.findings.frozen_model import FrozenModel
 
-__all__ = ["CohortRow", "TrainingOverlap"]
+__all__ = ["AlikePictures", "CohortRow", "Leakage", "SamePicture", "TrainingOverlap"]
 
 
 class CohortRow(FrozenModel):
@@ -39,3 +39,42 @@ class TrainingOverlap(FrozenModel):
     checked: int
     studies: tuple[str, ...]
     patients: int
+
+
+class SamePicture(FrozenModel):
+    """Studies in which the model was shown one and the same picture, to the last digit, of ``patients`` patients.
+
+    ``labels_differ``: the reference says different things of it.
+    """
+
+    studies: tuple[str, ...]
+    patients: int
+    labels_differ: bool = False
+
+
+class AlikePictures(FrozenModel):
+    """Two pictures that are hardly told apart although they are not the same: copies that were stored another way.
+
+    ``likeness`` is the correlation of what they show beside what all pictures of the cohort have in common.
+    """
+
+    studies: tuple[str, str]
+    likeness: float
+    patients: int
+    labels_differ: bool = False
+
+
+class Leakage(FrozenModel):
+    """Pictures that stand under two patients or with two labels; those of one patient with one label are none.
+
+    ``pictures`` were shown to the model and looked at, ``compared`` of them for copies: the others are of a form of
+    which there are too few. ``alike`` lists the most alike of ``alike_pairs`` pairs, ``alike_across_labels`` of which
+    have different labels.
+    """
+
+    pictures: int
+    compared: int
+    same: tuple[SamePicture, ...] = ()
+    alike: tuple[AlikePictures, ...] = ()
+    alike_pairs: int = 0
+    alike_across_labels: int = 0

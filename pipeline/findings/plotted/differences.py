@@ -9,10 +9,11 @@ __all__ = ["GroupDifference"]
 class GroupDifference(FrozenModel):
     """A subgroup's mean minus that of all others whom the same column describes.
 
-    ``column`` is empty for a label against the other labels. ``p`` is that of the claim that there is no difference,
-    two-sided; ``p_adjusted`` is Holm's over all ``family`` differences of the report that have one. ``value`` is None,
-    with a ``reason``, where a side has no score; the interval is missing, with a ``reason``, where ``shared`` patients
-    belong to both sides, or where the metric has an open end.
+    ``label`` is whose calls are compared, where it is the model's answers and not its maps. ``column`` is empty for a
+    label against the other labels. ``p`` is that of the claim that there is no difference, two-sided; ``p_adjusted`` is
+    Holm's over all ``family`` differences of the same kind that have one. ``value`` is None, with a ``reason``, where a
+    side has no score; the interval is missing, with a ``reason``, where ``shared`` patients belong to both sides, or
+    where the metric has an open end.
     """
 
     metric: str
@@ -31,4 +32,5 @@ class GroupDifference(FrozenModel):
     patients: int
     patients_rest: int
     shared: int = 0
+    label: str | None = None
     reason: str | None = None

@@ -8,9 +8,9 @@ from pydantic import model_validator
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.vocabulary import BodyRegion, Stratum
 
-__all__ = ["CohortShares", "RegionShares", "ShareRegion"]
+__all__ = ["AvoidedShares", "CohortShares", "RegionShares", "ShareRegion"]
 
-ShareRegion = Literal["lesion"] | BodyRegion
+ShareRegion = Literal["lesion", "avoided"] | BodyRegion
 
 _ROUNDING = 1e-6
 
@@ -18,7 +18,8 @@ _ROUNDING = 1e-6
 class RegionShares(FrozenModel):
     """The regions' shares of a map's positive evidence, and of the voxels that the model saw; each adds up to 1.
 
-    The second is what a map has that is the same everywhere. ``lesion`` is what one reader marked.
+    The second is what a map has that is the same everywhere. ``lesion`` is what one reader marked, ``avoided`` what is
+    marked as to be avoided beside it.
     """
 
     evidence: Mapping[ShareRegion, float]
@@ -39,3 +40,22 @@ class CohortShares(RegionShares):
     among: Stratum
     studies: int
     patients: int
+
+
+class AvoidedShares(FrozenModel):
+    """How much of one method's evidence lies in a region that must not be leaned on, beside the region's own area.
+
+    Means over ``patients``, of the ``studies`` in which the region is marked and the map shows something; ``above`` of
+    the patients have more evidence there than area. ``without_region`` studies with a map have no such region, or one
+    that the model never saw; of ``unknown`` ones the mask could not be used or the map is the same everywhere.
+    """
+
+    region: str
+    method: str
+    evidence: float | None = None
+    area: float | None = None
+    studies: int = 0
+    patients: int = 0
+    above: int = 0
+    without_region: int = 0
+    unknown: int = 0

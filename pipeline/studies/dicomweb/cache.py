@@ -91,9 +91,8 @@ def _instances_at(path: Path, root: Path | None, folder: Path) -> list[Instance]
 
 
 def _instances(row: StudyRow, folder: Path) -> list[Instance]:
-    paths = [row.image, *(mask.path for mask in row.masks)]
     return sorted(
-        {instance for path in paths for instance in _instances_at(path, row.root, folder)},
+        {instance for path in row.files for instance in _instances_at(path, row.root, folder)},
         key=lambda instance: instance.name,
     )
 

@@ -4,6 +4,7 @@ A doubt excludes nothing. None of them quotes a path, a name or a header.
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 
 from pipeline.studies.index.catalogue import Entry
@@ -17,6 +18,9 @@ SEPARATOR = "; "
 
 _FEW_SLICES = 8
 _VOLUME_AXES = 3
+_DEVICES = re.compile(
+    r"(?<![a-z])(caliper|catheter|clip|device|drain|electrode|marker|pacemaker|ruler|tube|wire)s?(?![a-z])"
+)
 _HOW = {
     "name": "mask paired by its file's name",
     "folder": "mask told by its folder, paired by its file's name",
@@ -61,6 +65,8 @@ def _of_mask(mask: Entry, image: Entry | None) -> Iterator[str]:
         yield _HOW[role["by"]]
     if role.get("words"):
         yield "mask and image share only a part of their names"
+    if _DEVICES.search(f"{role.get('stem', '')} {role.get('reader', '')}".lower()):
+        yield "mask's name tells of a device or a mark: what must not be leaned on goes into a column avoid:<region>"
     if role.get("far"):
         yield "mask lies far from its image"
     if is_few(mask["content"]) is False:

@@ -2,9 +2,11 @@
 
 Columns: ``study``, ``patient``, ``image``; ``mask:<reader>``, ``mask:<reader>:<label>`` or, where a label map shows
 several labels by their numbers, ``mask:<reader>:<label>=<number>``, any number of them (several numbers of a label are
-united); ``label`` (``a;b`` for several, empty for none present, ``?`` where the archive does not say). ``doubts``,
-which a scan writes for people to read, is passed over. Every other column is a stratum. A mask in a file that covers
-many images (JSON, CSV) is ``path`` where the image's file bears the name that the file knows, else ``path#name``.
+united); ``avoid:<region>`` or ``avoid:<region>=<number>``, masks of what must not be leaned on (a tube, a marker),
+which are no finding of anybody's; ``label`` (``a;b`` for several, empty for none present, ``?`` where the archive does
+not say). ``doubts``, which a scan writes for people to read, is passed over. Every other column is a stratum. A mask in
+a file that covers many images (JSON, CSV) is ``path`` where the image's file bears the name that the file knows, else
+``path#name``.
 Several files in one cell, ``a.png;b.png``, are one mask. A path that ends in ``.files`` is a list of files beside the
 manifest, as ``camaudit scan`` writes it. Errors name lines and columns, never values: a value may name a patient.
 """
@@ -18,6 +20,7 @@ from pathlib import Path
 
 from pipeline.errors import ArchiveError
 from pipeline.studies.listing.study_row import MaskSource, StudyRow, inside, is_list
+from pipeline.vocabulary import AVOID
 
 __all__ = ["read_manifest"]
 
@@ -25,8 +28,11 @@ _NEEDED = ("study", "patient", "image")
 _LABEL = "label"
 _UNKNOWN = "?"
 _DOUBTS = "doubts"
+_KEY = "#"
 _MASK = "mask:"
+_MASK_FORM = "mask:<reader>, mask:<reader>:<label> or mask:<reader>:<label>=<number above 0>"
 _MASK_COLUMN = re.compile(r"mask:(\s*[^:\s][^:]*)(?::(\s*[^:=\s][^:=]*)(?:=\s*([1-9]\d*)\s*)?)?")
+_AVOID_COLUMN = re.compile(rf"{AVOID}(\s*[^:=\s][^:=]*)(?:=\s*([1-9]\d*)\s*)?")
 _LIKELY_MISSPELT = 0.8
 _IDENTIFYING = re.compile(
     r"(patient|subject|first|last|family|given|full)?(name|id|mrn|birthdate|birthday|dob|address|ssn|phone|email)"
@@ -79,7 +85,8 @@ def _check_readers(manifest: Path, columns: Sequence[tuple[str, str | None, int 
         values = [value for other_label, value in others if other_label == label]
         doubled = len(values) > 1 and (None in values or len(set(values)) < len(values))
         if doubled or (label is None and len(others) > 1):
-            raise ArchiveError(f"{manifest}: the mask columns of reader {reader!r} contradict each other")
+            whose = f"of the region {label!r} to avoid" if reader == AVOID else f"of reader {reader!r}"
+            raise ArchiveError(f"{manifest}: the mask columns {whose} contradict each other")
 
 
 def _check_column(manifest: Path, name: str) -> None:
@@ -87,12 +94,13 @@ def _check_column(manifest: Path, name: str) -> None:
     if name in (*_NEEDED, _LABEL, _DOUBTS):
         return
     if _is_mask(name):
-        if not _MASK_COLUMN.fullmatch(name):
-            form = "mask:<reader>, mask:<reader>:<label> or mask:<reader>:<label>=<number above 0>"
+        form = "avoid:<region> or avoid:<region>=<number above 0>" if _is_avoided(name) else _MASK_FORM
+        if not (_AVOID_COLUMN if _is_avoided(name) else _MASK_COLUMN).fullmatch(name):
             raise ArchiveError(f"{manifest}: column {name!r} must be {form}")
         return
-    if name.lower().startswith(("mask", "seg")):
-        raise ArchiveError(f"{manifest}: column {name!r} is unknown; masks stand in mask:<reader>")
+    if name.lower().startswith(("mask", "seg", "avoid", "forbid")):
+        form = "mask:<reader>, and of what must not be leaned on in avoid:<region>"
+        raise ArchiveError(f"{manifest}: column {name!r} is unknown; masks stand in {form}")
     near = difflib.get_close_matches(name.lower(), (*_NEEDED, _LABEL), n=1, cutoff=_LIKELY_MISSPELT)
     if near:
         raise ArchiveError(f"{manifest}: column {name!r} is unknown; is {near[0]!r} meant?")
@@ -101,11 +109,18 @@ def _check_column(manifest: Path, name: str) -> None:
 
 
 def _is_mask(name: str) -> bool:
-    return name.startswith(_MASK)
+    return name.startswith(_MASK) or _is_avoided(name)
+
+
+def _is_avoided(name: str) -> bool:
+    return name.startswith(AVOID)
 
 
 def _mask_column(name: str) -> tuple[str, str | None, int | None]:
-    """Return reader, label and value of a mask's column."""
+    """Return reader, label and value of a mask's column; of a region to avoid its name, and nobody who read it."""
+    avoided = _AVOID_COLUMN.fullmatch(name)
+    if avoided:
+        return AVOID, avoided[1].strip(), int(avoided[2]) if avoided[2] else None
     match = _MASK_COLUMN.fullmatch(name)
     reader, label, value = match.groups() if match else (name, None, None)
     return reader.strip(), label and label.strip(), int(value) if value else None
@@ -118,7 +133,7 @@ def _rows(
     columns: Sequence[str],
     lines: Sequence[tuple[int, list[str]]],
 ) -> Iterator[StudyRow]:
-    keyed = _keyed()
+    keyed = _keyed() if any(_KEY in cell for _, cells in lines for cell in cells) else None
     for line, cells in lines:
         if len(cells) != len(columns):
             message = f"{manifest}: line {line} has {len(cells)} cells for {len(columns)} columns"
@@ -129,17 +144,19 @@ def _rows(
                 raise ArchiveError(f"{manifest}: line {line}: column {name!r} is empty")
         where = f"{manifest}: line {line}, column "
         image = _path(real_root, root, manifest, values["image"], f"{where}'image'")
-        masks = tuple(
+        sources = [
             _source(name, _path(real_root, root, manifest, path, f"{where}{name!r}"), key)
             for name in columns
             if _is_mask(name)
             for path, key in _paths_and_keys(values[name], keyed)
-        )
+        ]
+        masks = tuple(source for source in sources if source.reader != AVOID)
+        avoid = tuple(source for source in sources if source.reader == AVOID)
         own = (*_NEEDED, _LABEL, _DOUBTS)
         strata = {name: values[name] for name in columns if name not in own and not _is_mask(name)}
         reference = _labels(values[_LABEL]) if _LABEL in values else None
-        listed = root if any(map(is_list, (image, *(mask.path for mask in masks)))) else None
-        yield StudyRow(values["study"], values["patient"], image, masks, reference, strata, listed)
+        listed = root if any(map(is_list, (image, *(source.path for source in sources)))) else None
+        yield StudyRow(values["study"], values["patient"], image, masks, reference, strata, listed, avoid)
 
 
 def _path(real_root: Path, root: Path, manifest: Path, cell: str, where: str) -> Path:
@@ -149,13 +166,13 @@ def _path(real_root: Path, root: Path, manifest: Path, cell: str, where: str) ->
     return inside(real_root, root / cell, where)
 
 
-def _paths_and_keys(cell: str, keyed: re.Pattern[str]) -> Iterator[tuple[str, str | None]]:
+def _paths_and_keys(cell: str, keyed: re.Pattern[str] | None) -> Iterator[tuple[str, str | None]]:
     """Yield the paths of a mask's cell, and the image's name in the file where ``path#name`` states it.
 
     Several files, ``a.png;b.png``, are one reader's mask of one label together.
     """
     for path in filter(None, map(str.strip, cell.split(";"))):
-        match = keyed.fullmatch(path)
+        match = keyed.fullmatch(path) if keyed else None
         yield (match[1], match[2]) if match else (path, None)
 
 
@@ -184,4 +201,4 @@ def _keyed() -> re.Pattern[str]:
     from pipeline.studies.readers import BUILT_IN  # loads every format's library: a mistake is told without
 
     many = [ending for facts in BUILT_IN.facts if facts.covers_many for ending in facts.endings]
-    return re.compile(rf"(.+(?:{'|'.join(map(re.escape, many))}))#(.+)", re.IGNORECASE)
+    return re.compile(rf"(.+(?:{'|'.join(map(re.escape, many))})){_KEY}(.+)", re.IGNORECASE)

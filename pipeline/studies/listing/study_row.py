@@ -39,7 +39,8 @@ class StudyRow:
     """One study as listed. ``study`` and ``patient`` are the archive's own names: they stay in the loader.
 
     ``reference`` holds the labels that are present (empty: none), or None when the archive does not say. ``root`` is
-    the archive's, where a path may be a list of files in it (see ``gathering``).
+    the archive's, where a path may be a list of files in it (see ``gathering``). ``avoid`` are masks of what must not
+    be leaned on (a tube, a marker), each with the region's name as its label: no reader's finding, and in no score.
     """
 
     study: str = field(repr=False)
@@ -49,6 +50,12 @@ class StudyRow:
     reference: tuple[str, ...] | None
     strata: Mapping[str, str]
     root: Path | None = field(default=None, repr=False)
+    avoid: tuple[MaskSource, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The paths of the image and of every mask."""
+        return (self.image, *(mask.path for mask in (*self.masks, *self.avoid)))
 
 
 def inside(root: Path, path: Path, where: str) -> Path:

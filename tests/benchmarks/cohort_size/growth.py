@@ -123,7 +123,7 @@ def conclude(folder: Path, timed: dict[str, float]) -> None:
     estimates(units, tuple(scales.values()), bootstrap)
     start = step("estimates", start)
     with (folder / "per_study.csv").open("wb") as file:
-        file.writelines(per_study_csv(audits, [KNOWN[name].facts for name in METRICS]))
+        file.writelines(per_study_csv(audits, [KNOWN[name].facts for name in METRICS], ["site"]))
     step("table", start)
 
 

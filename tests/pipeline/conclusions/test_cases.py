@@ -255,3 +255,21 @@ def test_a_map_that_a_plane_does_not_show_is_refused_by_name():
     assert overlay(panels, "layercam", 0).array.ndim == 3
     with pytest.raises(OutputError, match="view 2 of case S shows gradcam, not layercam; take another view"):
         overlay(panels, "layercam", 2)
+
+
+def test_of_many_cases_the_typical_the_wrong_and_the_worst_come_first():
+    rows = audits(30)
+    scores = {row.study: number / 30 for number, row in enumerate(rows)}
+
+    def reasons(at_most):
+        chosen, rule = choose_cases(rows, scores, CasesConfig(worst=2, best=1, random=1, at_most=at_most), 4, "higher")
+        assert len(chosen) == at_most
+        assert f"of these {at_most} at most" in rule
+        return [why for _, why in chosen]
+
+    assert reasons(1) == [TYPICAL]
+    assert reasons(2) == [TYPICAL, "worst overlap, wrong prediction"]
+    assert sorted(reasons(3)[1:]) == ["drawn at random, wrong prediction", "worst overlap, wrong prediction"]
+    every = choose_cases(rows, scores, CasesConfig(worst=2, best=1, random=1), 4, "higher")[0]
+    shown = choose_cases(rows, scores, CasesConfig(worst=2, best=1, random=1, at_most=5), 4, "higher")[0]
+    assert [case for case in every if case in shown] == shown, "in the order of the rule"

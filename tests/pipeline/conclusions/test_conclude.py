@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.conclusions import conclude as results
 from pipeline.conclusions.choose_cases import TYPICAL
+from pipeline.conclusions.gathered import MapCounts
 from pipeline.findings.facts import LayerFacts
 from pipeline.findings.results import Compared
 from pipeline.findings.scores import MapScores, Score
@@ -36,6 +37,13 @@ def failed(number, **more):
     )
 
 
+def counted(audits):
+    counts = MapCounts()
+    for audit in audits:
+        counts.add(audit)
+    return counts
+
+
 def test_what_was_compared_needs_a_map_and_a_score():
     baseline = entry("centre_prior", layer=None, map_=None, cell_mm=None)
     audits = [
@@ -47,8 +55,10 @@ def test_what_was_compared_needs_a_map_and_a_score():
         study(5),
         failed(6),
     ]
-    assert results._compared(audits) == Compared(mapped=4, studies=2, patients=1)
-    assert results._compared([]) == Compared(mapped=0, studies=0, patients=0)
+    counts = counted(audits)
+    assert (counts.mapped, counts.scored, len(counts.patients_scored)) == (4, 2, 1)
+    assert (counts.maps, counts.reused, counts.examples) == (4, 0, {"any": "S0", "new": "S0"})
+    assert (counted([]).mapped, counted([]).examples) == (0, {})
 
 
 def test_the_manifests_modality_and_the_headers_are_two_rows():
@@ -86,8 +96,8 @@ def test_the_cells_range_is_that_of_all_studies_at_the_layer():
         study(1, entry(cell_mm=(2.5, 2.75))),
         study(2, entry("centre_prior", layer=None, map_=None, cell_mm=None)),
     ]
-    assert results._with_range(layer, audits).cell_range == ((2.0, 2.5), (2.75, 3.0))
-    assert results._with_range(layer, []).cell_range is None
+    assert results._with_range(layer, counted(audits)).cell_range == ((2.0, 2.5), (2.75, 3.0))
+    assert results._with_range(layer, counted([])).cell_range is None
 
 
 def test_a_run_says_what_it_compared_and_how_large_its_cells_are(tmp_path):

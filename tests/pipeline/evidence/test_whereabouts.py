@@ -6,7 +6,8 @@ import pytest
 from pipeline.config import OverlapConfig
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels
 from pipeline.evidence.metrics.registry import evidence_of
-from pipeline.evidence.whereabouts import SURFACE_MM, ShownBody, peak_of
+from pipeline.evidence.shown_body import SURFACE_MM, ShownBody
+from pipeline.evidence.whereabouts import peak_of
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap
 

@@ -1,3 +1,4 @@
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -30,3 +31,25 @@ def test_a_damaged_file_of_panels_is_refused(tmp_path):
     (tmp_path / "p.npz").write_bytes(b"no")
     with pytest.raises(OutputError, match="cannot be read"):
         load_panels(tmp_path / "p.npz")
+
+
+def test_what_does_not_shrink_is_kept_as_it_is(tmp_path):
+    generator = np.random.default_rng(0)
+    noise = generator.random((200, 300), np.float32)
+    half = np.where(np.arange(200)[:, None] < 100, noise, np.float32(0))
+    view = replace(VIEW, image=np.rint(100 * noise), seen=noise > 2, masks={}, maps={"noise": noise, "half": half})
+    save_panels(replace(PANELS, views=(view,)), tmp_path / "p.npz")
+    with zipfile.ZipFile(tmp_path / "p.npz") as file:
+        packed = {entry.filename: entry.compress_type == zipfile.ZIP_DEFLATED for entry in file.infolist()}
+    assert packed == {
+        "0/image.npy": True, "0/seen.npy": True, "0/map/noise.npy": False, "0/map/half.npy": True, "facts.npy": True,
+    }  # fmt: skip
+    (loaded,) = load_panels(tmp_path / "p.npz").views
+    np.testing.assert_array_equal(loaded.maps["noise"], noise)
+    np.testing.assert_array_equal(loaded.maps["half"], half)
+
+
+def test_the_same_panels_give_the_same_bytes(tmp_path):
+    for name in ("a.npz", "b.npz"):
+        save_panels(PANELS, tmp_path / name)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()

@@ -294,7 +294,7 @@ def test_the_separable_path_equals_the_general_one(source, target):
 
 def test_a_turned_grid_takes_the_general_path():
     grid = Geometry((6, 6, 6), np.eye(4))
-    assert plan(cells(grid, (3, 3, 3)), around(np.full(3, 2.5), turned(3), (1, 1, 1), (6, 6, 6)))._axes() is None
+    assert plan(cells(grid, (3, 3, 3)), around(np.full(3, 2.5), turned(3), (1, 1, 1), (6, 6, 6))).separable is None
 
 
 def test_a_single_slice_and_a_single_cell_are_resampled():

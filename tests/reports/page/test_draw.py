@@ -134,6 +134,8 @@ def test_outlines_enclose_exactly_the_mask(share):
 
 
 def test_outlines_of_a_pixel_a_ring_and_two_that_touch():
+    touching = outline(np.eye(2, dtype=bool))
+    assert touching == [[(0, 0), (0, 1), (1, 1), (1, 0)], [(1, 1), (1, 2), (2, 2), (2, 1)]]
     assert outline(np.eye(1, dtype=bool)) == [[(0, 0), (0, 1), (1, 1), (1, 0)]]
     ring = np.ones((3, 3), bool)
     ring[1, 1] = False

@@ -144,11 +144,11 @@ def actual_texts(path):
 
 
 def test_words_from_the_right_are_read_in_their_order_over_lines_and_pages(tmp_path):
-    organisation = f"{HEBREW} (12) " * 40 + "سلام"
-    report = render(example.write_run(tmp_path, example.results(title=f"{HEBREW} abc", organisation=organisation)))
+    standard = f"{HEBREW} (12) " * 40 + "سلام"
+    report = render(example.write_run(tmp_path, example.results(title=f"{HEBREW} abc", reference_standard=standard)))
     texts = actual_texts(report)
     assert f"{HEBREW} abc" in texts
-    assert organisation.strip() in texts
+    assert standard.strip() in texts
 
 
 def test_poppler_reads_it_too(tmp_path):

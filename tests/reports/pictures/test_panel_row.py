@@ -154,7 +154,7 @@ def test_evidence_against_is_dotted_and_agreement_has_lines_without_colour():
     mask[:20, :20] = True
     flat = np.zeros((40, 40), np.float32)
     view = View(**{**vars(case.views[0]), "image": flat, "maps": {"cam": values}, "masks": {"A": mask}})
-    grey = grey_of(raster.map_raster(view, (0, 1), "cam", draw.Range(-1.0, 1.0), 0.5))
+    grey = grey_of(raster.map_raster(raster.PagePlane(view), (0, 1), "cam", draw.Range(-1.0, 1.0), 0.5))
     both, map_only, against = grey[10:290, 10:290], grey[310:590, 10:290], grey[10:590, 310:590]
     assert np.ptp(map_only) == 0  # a region outside of every outline stays plain
     assert 0.15 < np.mean(both == 20) < 0.5

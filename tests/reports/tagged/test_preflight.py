@@ -97,7 +97,7 @@ def other_title(pdf):
 
 
 def deep_heading(pdf):
-    elements(pdf, "H2")[1].S = Name.H4
+    elements(pdf, "H2")[1].S = Name.H6
 
 
 def nested_mark(pdf):

@@ -2,9 +2,10 @@ import pytest
 
 from pipeline.evidence.cohort.classifier import classification
 from pipeline.evidence.cohort.measures import MetricScale
+from pipeline.evidence.cohort.reader_pairs import ReaderPairs
 from pipeline.evidence.cohort.summary import agreements, estimates, flow_of, mean_estimate, paired_difference
 from pipeline.evidence.cohort.units import units_of
-from pipeline.findings.scores import MapScores, Score
+from pipeline.findings.scores import MapScores, PairAgreement, Score
 from pipeline.findings.study_audit import RefusedMask, StudyAudit
 from tests.pipeline.evidence.records import BOOTSTRAP, SCALES, entry, not_analysed, studies, study
 
@@ -230,8 +231,14 @@ def test_a_reference_that_nobody_can_read_counts_against_every_figure():
 
 
 def test_agreement_of_readers():
-    scores = {f"S-{n}": (f"P-{n}", {("nodule", "a", "b"): (Score(name="iou", value=0.8),)}) for n in range(11)}
-    (pair,) = agreements(scores, SCALES, BOOTSTRAP)
+    agree = PairAgreement(label="nodule", readers=("a", "b"), scores=(Score(name="iou", value=0.8),))
+    neither = agree.model_copy(update={"scores": (Score(name="iou", reason="empty_masks"),)})
+    rows = [study(n, agreement=(agree if n else neither,)) for n in range(12)]
+    pairs = ReaderPairs()
+    for number, row in enumerate(rows):
+        pairs.add(number, row)
+    (pair,) = agreements(pairs.pairs, rows, SCALES, BOOTSTRAP)
+    assert (pair.estimate.patients, pair.estimate.undefined) == (11, {"empty_masks": 1})
     assert pair.readers == ("a", "b")
     assert pair.estimate.value == pytest.approx(0.8)
 

@@ -74,10 +74,11 @@ def test_baselines_have_no_strata_and_the_readers_are_averaged():
     assert {name for _, name in estimates_of(rows)} == {"gradcam"}
     shapes = (shape(2.0), shape(6.0, "b"), shape(0.0, "c", lesions=0), shape(99.0, label="other"))
     cohort = lesion_cohort([study(1, mask_shapes=shapes)], ["nodule"])
-    assert cohort.features["S-1", "nodule"]["size"] == 4
+    assert cohort.features["nodule"].of("size", np.array([0])) == [4]
     shapes += (shape(7.0, "consensus:staple"),)
     cohort = lesion_cohort([study(1, mask_shapes=shapes)], ["nodule"])
-    assert cohort.features["S-1", "nodule"]["size"] == 7
+    assert cohort.features["nodule"].of("size", np.array([0])) == [7]
+    assert np.isnan(cohort.features["nodule"].of("size", np.array([1])))
 
 
 @pytest.mark.parametrize("odd", [shape(None), shape(2.0, axes=2)])

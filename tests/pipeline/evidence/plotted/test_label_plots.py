@@ -90,8 +90,8 @@ def test_a_hundred_thousand_studies_leave_a_record_of_bounded_size():
             StudyAudit.model_construct(
                 study=f"S{number}", patient=f"P{number}", source_sha256="0", status="analysed", reason=None,
                 reference=("nodule",) if truth else (), predicted=("nodule",) if probability >= 0.5 else (),
-                probabilities={"nodule": probability}, map_scores=(), strata={},
+                probabilities={"nodule": probability}, map_scores=(), strata={}, masks=0, mask_faults=(),
             )
         )  # fmt: skip
-    (plots,) = label_plots(audits, [], ["nodule"], CellMap("gradcam", None), BOOTSTRAP)
+    (plots,) = label_plots(audits, units_of(audits), ["nodule"], CellMap("gradcam", None), BOOTSTRAP)
     assert len(plots.model_dump_json()) < 100_000

@@ -5,7 +5,8 @@ import pytest
 
 from pipeline.evidence.metrics.map_evidence import LesionLimits, MarkedVoxels, MaskedEvidence, RegionOverlap
 from pipeline.evidence.plotted.region_shares import RegionLabels, body_labels, cohort_shares, region_shares
-from pipeline.evidence.whereabouts import ShownBody, peak_of
+from pipeline.evidence.shown_body import ShownBody
+from pipeline.evidence.whereabouts import peak_of
 from pipeline.findings.plotted.shares import RegionShares
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from pipeline.config import Criterion
 from pipeline.evidence.cohort.measures import of_map
-from pipeline.evidence.cohort.readers import reader_scores, readers_of
+from pipeline.evidence.cohort.readers import reader_scores
 from pipeline.evidence.verdicts.criteria import judge_all
 from tests.pipeline.evidence.records import BOOTSTRAP, SCALES, cohort_of, entry, not_analysed, study
 
@@ -103,7 +103,7 @@ def test_a_patient_whom_one_reader_says_nothing_of_has_any_score_with_him():
         for n in range(2)
     ]
     units = cohort_of(rows + odd).units
-    scores = reader_scores(units, of_map("gradcam", SCALES["iou"]), readers_of(units), (0.0, 1.0))
+    scores = reader_scores(units, of_map("gradcam", SCALES["iou"]), units.readers_named, (0.0, 1.0))
     assert scores.low.shape == (3, 22)
     assert (scores.low[2, -2:].tolist(), scores.high[2, -2:].tolist()) == ([0, 0], [1, 1])
     assert scores.low[:2, -2:].tolist() == scores.high[:2, -2:].tolist() == [[0.8, 0.8], [0.8, 0.8]]

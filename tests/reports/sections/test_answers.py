@@ -6,7 +6,7 @@ from reports import wording
 from tests.reports import example
 from tests.reports.test_sentences import said, verdict
 
-TITLE = "Results: every answer"
+TITLE = "Every answer"
 
 
 def part(reference, answered, own=None, other=None, place=None, studies=7):
@@ -32,8 +32,8 @@ def test_each_cell_has_its_row_with_both_maps():
         part("clear", "malignant", place=0.83), part("benign", "malignant", own=0.41, other=0.62, place=0.71, studies=9)
     )
     text = said(TITLE, results)
-    assert "clear | malignant | 7 | 6 | — | — | 0.83" in text
-    assert "benign | malignant | 9 | 8 | 0.41" in text
+    assert "clear | malignant | 7 | 6 | Grad-CAM | — | — | 0.83" in text
+    assert "benign | malignant | 9 | 8 | Grad-CAM | 0.41" in text
     assert "0.62" in text
     assert "0.71" in text
     assert "called by itself" not in text
@@ -59,7 +59,7 @@ def test_a_verdict_about_a_cell_names_it_and_whose_map():
     assert wording.population(own) == "studies: malignant called benign"
     assert wording.subject(results, own) == "Hit rate of Grad-CAM"
     assert wording.subject(results, other) == "Hit rate of Grad-CAM (the answered label's map)"
-    assert "malignant called benign" in said("Summary", example.results(verdicts=(own, other)))
+    assert "malignant called benign" in said("", example.results(verdicts=(own, other)))
 
 
 def test_a_panel_of_the_answered_label_is_titled_by_its_method():

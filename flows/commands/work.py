@@ -1,0 +1,37 @@
+"""``camaudit work``: one more process for a run that another one began."""
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+from flows.allocation import keep_freed_memory
+
+__all__ = ["join"]
+
+
+def join(run: Path, device: str | None, *, quiet: bool, end_with_input: bool) -> int:
+    """Work the shards of a run that nobody has; return how many they were.
+
+    With ``end_with_input`` this process ends when its standard input does, which is when the one that started it has.
+
+    Raises:
+        AuditError: one line that says what is wrong.
+        InternalError: when camaudit's own code fails.
+    """
+    if end_with_input:
+        threading.Thread(target=_end_with_input, daemon=True).start()
+    keep_freed_memory()
+    from flows.working import work_shards
+    from pipeline.faults import package_logger
+
+    def told(shard: int) -> None:
+        if not quiet:
+            package_logger().info("shard %d is done", shard)
+
+    return work_shards(run, device, on_shard=told)
+
+
+def _end_with_input() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)  # the run is done, or its leading process is gone: nobody would read what is left to write

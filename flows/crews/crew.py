@@ -1,0 +1,33 @@
+"""What a crew is: help that starts with a block and ends with it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["NO_CREW", "Crew", "IsWorking"]
+
+IsWorking = Callable[[], bool]
+"""Tells whether anybody of a crew still works."""
+
+
+@dataclass(frozen=True)
+class Crew:
+    """``at(folder)`` starts the help on a run's folder, yields whether it still works, and ends it with its block.
+
+    ``leads``: whether the process that began the run works shards as well, and takes over those of helpers who died.
+    Where it does not, help that ends before the shards do is called again.
+    """
+
+    name: str
+    at: Callable[[Path], AbstractContextManager[IsWorking]]
+    leads: bool = True
+
+
+@contextmanager
+def _nobody(_folder: Path) -> Iterator[IsWorking]:
+    yield lambda: False
+
+
+NO_CREW = Crew("alone", _nobody)
+"""No help: every shard is worked by the process that began the run, or by whoever else claims one."""

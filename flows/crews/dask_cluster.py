@@ -1,0 +1,90 @@
+"""Help from a Dask cluster: as many workers as it has, each joining the run as a process of its own would."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging import CRITICAL
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from flows.crews.crew import Crew, IsWorking
+from flows.working import work_shards
+from pipeline.errors import AuditError, ConfigError
+from pipeline.faults import package_logger
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+__all__ = ["dask_cluster"]
+
+_WAIT_SECONDS = 60
+_QUIET: Final = {"silence_logs": CRITICAL, "dashboard_address": None}
+
+
+def dask_cluster(address: str | None, count: int) -> Crew:
+    """Return a crew of the Dask cluster whose scheduler is at ``address``; without one, of ``count`` local workers.
+
+    Each worker is given one task, which claims shards until none is left: what Dask holds does not grow with the run.
+
+    Raises:
+        ConfigError: when Dask is not installed.
+    """
+    try:
+        import distributed  # noqa: F401
+    except ImportError as error:
+        raise ConfigError("run.engine: dask is not installed here; pip install 'camaudit[dask]'") from error
+
+    @contextmanager
+    def at(folder: Path) -> Iterator[IsWorking]:
+        with _client(address, count) as client:
+            client.wait_for_workers(1, timeout=_WAIT_SECONDS)
+            workers = list(client.scheduler_info(n_workers=-1)["workers"])
+            tasks = [client.submit(_work, str(folder), workers=[name], pure=False, retries=0) for name in workers]
+            try:
+                yield lambda: any(not task.done() for task in tasks)
+            finally:
+                _tell(tasks)
+                client.cancel(tasks)
+
+    return Crew("the Dask cluster", at, leads=False)
+
+
+@contextmanager
+def _client(address: str | None, count: int) -> "Iterator[Client]":
+    import dask
+    from distributed import Client, LocalCluster
+
+    if address is None:
+        # a worker starts processes that read studies, which a daemon may not
+        with (
+            dask.config.set({"distributed.worker.daemon": False}),
+            LocalCluster(count, threads_per_worker=1, host="127.0.0.1", **_QUIET) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+        return
+    try:
+        client = Client(address, timeout=_WAIT_SECONDS)
+    except OSError as error:
+        raise ConfigError(f"run.cluster: no Dask scheduler answers at {address}") from error
+    with client:
+        yield client
+
+
+def _work(folder: str) -> str | None:
+    """Join a run in a worker; return what went wrong: Dask would log an error's frames and values otherwise."""
+    try:
+        work_shards(Path(folder))
+    except AuditError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - told by its kind; its trace is in the run's folder
+        return type(error).__name__
+    return None
+
+
+def _tell(tasks: "list[Future[str | None]]") -> None:
+    """Say what ended a worker's task before the shards were done."""
+    for task in tasks:
+        if task.done():
+            fault = task.result() if task.status == "finished" else f"it is {task.status}"
+            if fault is not None:
+                package_logger().warning("a Dask worker ended: %s", fault)

@@ -1,0 +1,69 @@
+"""Help from further processes of this machine: one for each GPU, or a few that share the processor's cores."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from flows.crews.crew import NO_CREW, Crew, IsWorking
+
+__all__ = ["devices_of", "processes"]
+
+_END_SECONDS = 10.0
+
+
+def devices_of(device: str, count: int | None, gpus: int) -> tuple[str | None, ...]:
+    """Return the device of each process that works a run, the one that began it first; None is the configuration's.
+
+    ``count`` of None is one for each of the machine's ``gpus``, and one where there is none. A device that the
+    configuration names by number is everybody's.
+    """
+    if device in ("auto", "cuda") and gpus:
+        return tuple(f"cuda:{number % gpus}" for number in range(count or gpus))
+    return (None,) * (count or 1)
+
+
+def processes(devices: Sequence[str | None]) -> Crew:
+    """Return a crew of processes, one for each of ``devices`` behind the first, which is the leading process's own."""
+    if len(devices) < 2:
+        return NO_CREW
+
+    @contextmanager
+    def at(folder: Path) -> Iterator[IsWorking]:
+        helpers: list[subprocess.Popen[bytes]] = []
+        threads = threads_each(len(devices), os.environ)
+        try:
+            helpers.extend(_started(folder, device, threads) for device in devices[1:])
+            yield lambda: any(helper.poll() is None for helper in helpers)
+        finally:
+            for helper in helpers:
+                _ended(helper)
+
+    return Crew(f"{len(devices)} processes", at)
+
+
+def threads_each(count: int, environment: Mapping[str, str]) -> int | None:
+    """Return how many threads each of ``count`` processes may use; None where the user has set it."""
+    if "OMP_NUM_THREADS" in environment:
+        return None
+    return max(1, len(os.sched_getaffinity(0)) // count)
+
+
+def _started(folder: Path, device: str | None, threads: int | None) -> subprocess.Popen[bytes]:
+    """Start a helper. It ends when its standard input does: with this process, whatever ends that."""
+    command = [sys.executable, "-m", "flows", "work", str(folder), "--quiet", "--end-with-input"]
+    environment = os.environ | ({} if threads is None else {"OMP_NUM_THREADS": str(threads)})
+    chosen = [] if device is None else ["--device", device]
+    return subprocess.Popen([*command, *chosen], stdin=subprocess.PIPE, env=environment)
+
+
+def _ended(helper: subprocess.Popen[bytes]) -> None:
+    if helper.stdin is not None:
+        helper.stdin.close()
+    try:
+        helper.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        helper.kill()
+        helper.wait()

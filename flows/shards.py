@@ -1,0 +1,99 @@
+"""A run's shards, one after the other: worked here, or by a crew, until all are done."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+
+from flows.beside import Beside, StopRequestedError
+from flows.crews.crew import Crew
+from flows.engines import Engine
+from flows.watch import Watcher
+from pipeline.errors import OutputError
+from pipeline.runs.claims import TRIES
+from pipeline.runs.run import Run
+from pipeline.runs.sharing import missing_shards, shards_in_turn
+
+__all__ = ["DriveShard", "ShardWork", "work_all"]
+
+DriveShard = Callable[[int, Callable[[], int]], int]
+"""Drives the work on one shard, given its number; returns what the work returns."""
+
+
+@dataclass(frozen=True)
+class ShardWork:
+    """How the shards of a run are worked here, and who is told; ``maps_each`` is a study's expected number of maps."""
+
+    run: Run
+    engine: Engine
+    watcher: Watcher
+    drive: DriveShard
+    beside: Beside
+    maps_each: int
+
+    def work(self, shard: int) -> None:
+        """Work a shard that is this process's own."""
+        self.stop_if_asked()
+        self.engine.check()
+        started = monotonic()
+        studies = self.drive(shard, partial(self.run.work, shard, self.watcher.on_maps))
+        self.beside.page.shard_done(shard, studies, monotonic() - started)
+
+    def tell(self, shard: int) -> None:
+        """Tell of a shard that another process has done."""
+        studies = sum(member.shard == shard for member in self.run.members)
+        self.watcher.on_maps(self.maps_each * studies)
+        self.beside.page.shard_done(shard, studies, None)
+
+    def stop_if_asked(self) -> None:
+        """End the run between two shards where somebody asked for it.
+
+        Raises:
+            StopRequestedError: saying how far it came.
+        """
+        if self.beside.must_stop():
+            done = sum(map(self.run.is_done, range(self.run.spec.shards)))
+            self.run.note("run.stopped", shards=done)
+            raise StopRequestedError(
+                f"stopped after {done} of {self.run.spec.shards} shards; the next run carries them over"
+            )
+
+
+def work_all(work: ShardWork, crew: Crew) -> None:
+    """Have every shard worked, those first on which the others depend.
+
+    Raises:
+        AuditError: when a shard cannot be worked, or a crew leaves some undone.
+        StopRequestedError: when somebody asked for an end between two shards.
+    """
+    run = work.run
+    run.average_masks  # noqa: B018 - surveyed where it is first asked for: all shards depend on it
+    for shard in shards_in_turn(run, waits=True, among=sorted(run.tuning_shards)):
+        work.work(shard)
+    (_lead if crew.leads else _oversee)(work, crew)
+    work.stop_if_asked()
+    run.claims.remove()
+
+
+def _lead(work: ShardWork, crew: Crew) -> None:
+    """Work shards beside the crew, and what helpers who died leave behind."""
+    with crew.at(work.run.folder):
+        for shard in shards_in_turn(work.run, waits=True, on_others=work.tell):
+            work.work(shard)
+
+
+def _oversee(work: ShardWork, crew: Crew) -> None:
+    """Have a crew work all shards; where it ends before they are done, call it again."""
+    run, missing = work.run, []
+    for _ in range(TRIES):
+        work.stop_if_asked()
+        with crew.at(run.folder) as is_working:
+            missing = missing_shards(run, is_working, work.tell)
+        work.engine.check()
+        if not missing:
+            return
+    numbers = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
+    raise OutputError(
+        f"{run.folder}: {crew.name} was called {TRIES} times and left {len(missing)} of {run.spec.shards} shards "
+        f"undone ({numbers}); see what its processes say"
+    )

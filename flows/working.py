@@ -1,0 +1,37 @@
+"""Joining a run that another process began: shards that nobody has are claimed and worked until none is left."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.faults import own_faults
+from pipeline.progress import Progress, silent
+from pipeline.runs.elsewhere import check_joinable
+from pipeline.runs.run import Run
+from pipeline.runs.sharing import shards_in_turn
+
+__all__ = ["work_shards"]
+
+
+def work_shards(
+    folder: Path,
+    device: str | None = None,
+    on_maps: Progress = silent,
+    on_shard: Callable[[int], None] = lambda shard: None,  # noqa: ARG005 - the name is the documentation
+) -> int:
+    """Work the shards of a run that no other process has; return how many they were.
+
+    The run's folder and its site's keys are all that processes share. ``device`` takes the place of the
+    configuration's; ``on_shard`` is told each shard that was finished here.
+
+    Raises:
+        AuditError: when the folder is no run's, the run is finished, or this process would not compute what it asks.
+        InternalError: when camaudit's own code fails.
+    """
+    count = 0
+    with Run.open(folder, device=device) as run, own_faults():
+        check_joinable(run)
+        for shard in shards_in_turn(run, waits=False):
+            run.work(shard, on_maps)
+            on_shard(shard)
+            count += 1
+    return count

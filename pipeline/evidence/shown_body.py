@@ -1,0 +1,143 @@
+"""The body in what a model was shown, and on which side of its surface a place lies.
+
+The work follows the body's size, not the picture's: what lies further off than the band at the surface is outside.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from edt import edt as distance_transform
+from numpy.typing import NDArray
+from scipy.ndimage import label
+
+from pipeline.evidence.metrics.parts import bounding_box, pieces_of
+from pipeline.evidence.thresholds import threshold_of
+from pipeline.studies.geometry import Geometry, nearest_index, nearest_values
+from pipeline.vocabulary import BodyRegion
+
+__all__ = ["ON_THE_LINE", "SURFACE_MM", "ShownBody"]
+
+SURFACE_MM = 10.0
+"""How far from the body's surface, to either side, still counts as at it: the skin, and what is taped to it."""
+
+ON_THE_LINE = 1 + 1e-6
+"""A distance that is the limit but for rounding is within it."""
+
+_LONGEST = {2: 256, 3: 96}
+"""Cells along an axis with which the body is outlined: its place need be no finer than the band at its surface."""
+
+
+@dataclass(frozen=True, eq=False)
+class ShownBody:
+    """The body in a model's input ``x`` (channels, *S) that lies on ``grid``."""
+
+    x: NDArray[np.float32]
+    grid: Geometry
+
+    @cached_property
+    def _steps(self) -> tuple[int, ...]:
+        longest = _LONGEST[len(self.grid.shape)]
+        return tuple(-(-size // longest) for size in self.grid.shape)
+
+    @property
+    def _spacing(self) -> NDArray[np.float64]:
+        """Distance in mm between neighbouring cells along each axis."""
+        return np.array(self.grid.spacing) * self._steps
+
+    @property
+    def _reach(self) -> float:
+        """How far from the surface in mm is at it: no nearer than the cells can tell."""
+        return max(SURFACE_MM, 1.5 * float(self._spacing.max())) * ON_THE_LINE
+
+    @cached_property
+    def inside(self) -> NDArray[np.bool_]:
+        """Whether each cell is of the body: the largest bright piece, and what it encloses in any plane.
+
+        Lungs are dark and open to the outside where a volume ends, so holes are filled plane by plane. Nothing where
+        the input is the same everywhere.
+        """
+        cells = self.x[(slice(None), *(slice(None, None, step) for step in self._steps))]
+        image = cells[0] if len(cells) == 1 else cells.mean(axis=0, dtype=np.float64).astype(np.float32)
+        ordered = np.sort(image, axis=None)
+        if ordered[0] == ordered[-1]:
+            return np.zeros(image.shape, np.bool_)
+        pieces = pieces_of(image > threshold_of("otsu", ordered))
+        return _filled(pieces.numbers == np.argmax(pieces.voxels))
+
+    def numbers_on(self, geometry: Geometry, steps: Sequence[int], names: Sequence[BodyRegion]) -> NDArray[np.uint8]:
+        """Return where every ``steps``-th voxel of a geometry lies, by place in ``names``: as its nearest cell does."""
+        shape = tuple(-(-size // step) for size, step in zip(geometry.shape, steps, strict=True))
+        if not self.inside.any():
+            return np.full(shape, names.index("outside"), np.uint8)
+        step = _scaled(1 / np.array(self._steps)) @ np.linalg.inv(self.grid.affine) @ geometry.affine @ _scaled(steps)
+        return nearest_values(self._cell_numbers(names), step, shape)
+
+    def _cell_numbers(self, names: Sequence[BodyRegion]) -> NDArray[np.uint8]:
+        """Return each cell's place in ``names``."""
+        numbers = np.full(self.inside.shape, names.index("outside"), np.uint8)
+        box = _grown(bounding_box(self.inside), np.ceil(self._reach / self._spacing))
+        inside = self.inside[box]
+        away = distance_transform(  # from each cell to the nearest of the other kind
+            inside.astype(np.uint8) + 1, anisotropy=tuple(self._spacing), black_border=False, parallel=1
+        )
+        numbers[box][inside] = names.index("body")
+        numbers[box][away <= self._reach] = names.index("surface")
+        return numbers
+
+    def region(self, position: NDArray[np.float64]) -> BodyRegion:
+        """Return on which side of the body's surface a position (3,) in mm lies, or that it lies at it."""
+        inside, reach, spacing = self.inside, self._reach, self._spacing
+        if not inside.any():
+            return "outside"
+        index = (np.linalg.inv(self.grid.affine) @ np.append(position, 1.0))[: inside.ndim] / self._steps
+        at = tuple(int(nearest_index(along, size)) for along, size in zip(index, inside.shape, strict=True))
+        box = _grown([slice(here, here + 1) for here in at], np.ceil(reach / spacing))
+        others = np.argwhere(inside[box] != inside[at]) + [side.start for side in box]
+        if len(others) and np.linalg.norm((others - index) * spacing, axis=1).min() <= reach:
+            return "surface"
+        return "body" if inside[at] else "outside"
+
+
+def _scaled(factors: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the matrix (4, 4) that multiplies an index along each of its axes."""
+    return np.diag([*factors, *[1.0] * (4 - len(factors))])
+
+
+def _grown(box: Sequence[slice], by: NDArray[np.float64]) -> tuple[slice, ...]:
+    """Return a box with so many cells more at each side of each axis; at the low side as many as there are."""
+    return tuple(
+        slice(max(0, side.start - far), side.stop + far) for side, far in zip(box, by.astype(int).tolist(), strict=True)
+    )
+
+
+def _filled(part: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a part (not empty) with what it encloses within a plane across any axis; a picture is one plane.
+
+    Looked at is the box around the part: what reaches the box's border within a plane is open there, as beyond the box
+    nothing is in its way.
+    """
+    box = bounding_box(part)
+    cropped, filled = part[box], part.copy()
+    for across in range(part.ndim) if part.ndim == 3 else (None,):
+        numbers, count = label(~cropped, _neighbours(part.ndim, across))
+        enclosed = np.ones(count + 1, np.bool_)
+        enclosed[0] = False  # the part itself
+        for axis in range(part.ndim):
+            if axis != across:
+                for end in (0, -1):
+                    enclosed[np.take(numbers, end, axis)] = False
+        filled[box] |= enclosed[numbers]
+    return filled
+
+
+def _neighbours(axes: int, across: int | None) -> NDArray[np.bool_]:
+    """Return which cells (3,) * axes touch the middle one at a face within the plane across an axis."""
+    structure = np.zeros((3,) * axes, np.bool_)
+    structure[(1,) * axes] = True
+    for axis in range(axes):
+        if axis != across:
+            for side in (0, 2):
+                structure[tuple(side if other == axis else 1 for other in range(axes))] = True
+    return structure

@@ -1,0 +1,90 @@
+"""Whether the maps are evidence of the model at all: repeated, of the shuffled picture, of a model without learning."""
+
+from pipeline.findings.experiments.check import CheckFinding
+from pipeline.findings.experiments.sanity import SanityFigure, SanityFindings
+from pipeline.findings.results import Results
+from pipeline.vocabulary import CHECKS
+from reports.numbers import count, number, plural
+from reports.page.layout import Chip, Flowable, columns, note, small, table
+from reports.page.text import DASH
+from reports.registry import Context, section
+from reports.wording import method, words
+
+_WHAT = (
+    "Before a map is held against an expert it has to be one: the same when it is computed twice, another when the "
+    "picture's blocks are shuffled, and another when all that the model learnt is drawn anew. Similarity is Spearman's "
+    "rank correlation over the cells of the layer, of the map as its method returns it; a map that is empty after the "
+    "change counts as 0."
+)
+_READING = (
+    "PASS says that the map is no mere picture of the image, and nothing of whether it is right or the model good: the "
+    "maps of models that rely on a shortcut pass, and so does a map that is only half of the model's. Partly: from 0.6 "
+    "on much of the map's order stays without what the model learnt. A map that fails is struck: it is marked wherever "
+    "it is named, and no criterion on it can be MET."
+)
+
+
+@section(87, "Do the maps depend on model and picture")
+def build(context: Context) -> list[Flowable]:
+    """Return a row for each check of each map; nothing where the run was not asked for it."""
+    findings = context.results.experiments.sanity
+    if findings is None:
+        return []
+    shape = columns(
+        ("Map", 22), ("Check", 24), ("Similarity", 17, True), ("Bound", 16, True), ("Studies", 16, True),
+        ("Draws", 18, True), ("What it means", 42), ("Answer", 18),
+    )  # fmt: skip
+    figures = {(figure.method, figure.check): figure for figure in findings.figures}
+    rows = [_row(context.results, check, figures.get((str(check.method), check.check))) for check in findings.checks]
+    return [small(_WHAT), table(shape, rows, compact=True), note(_READING, " ", _counts(findings))]
+
+
+def _row(results: Results, check: CheckFinding, figure: SanityFigure | None) -> tuple[object, ...]:
+    side = "at least" if check.side == "at_least" else "at most"
+    return (
+        method(results, str(check.method)),
+        CHECKS[check.check].title,
+        number(check.value),
+        f"{side} {number(check.bound)}",
+        count(check.studies) if check.value is not None else DASH,
+        _draws(figure),
+        f"{check.reason[:1].upper()}{check.reason[1:]}.{_empty(figure)}",
+        _chip(check, figure),
+    )
+
+
+def _draws(figure: SanityFigure | None) -> str:
+    """Return how many draws there were, with the lowest and the highest of their means."""
+    if figure is None or figure.check != "weight_randomisation" or not figure.by_draw:
+        return DASH
+    ends = (min(figure.by_draw), max(figure.by_draw))
+    return f"{len(figure.by_draw)} ({number(ends[0], like=ends)} to {number(ends[1], like=ends)})"
+
+
+def _empty(figure: SanityFigure | None) -> str:
+    if figure is None:
+        return ""
+    empty = f" {figure.empty} of {plural(figure.compared, 'map')} came out empty." if figure.empty else ""
+    return empty + (f" {plural(figure.without_map, 'study', 'studies')} had no map." if figure.without_map else "")
+
+
+def _chip(check: CheckFinding, figure: SanityFigure | None) -> Chip:
+    if check.answer == "INCONCLUSIVE":
+        return Chip("NOT DONE", "none")
+    if check.answer == "NOT MET":
+        return Chip("FAIL", "bad")
+    return Chip("PARTLY", "open") if figure is not None and figure.partly else Chip("PASS", "good")
+
+
+def _counts(findings: SanityFindings) -> str:
+    """Return what was tried, on what, and at what price."""
+    weights = findings.weights
+    share = f"{100 * weights.share:.4g} % of the model's {count(weights.values)} learnt numbers were drawn anew"
+    left = f" (not those of {', '.join(weights.left)})" if weights.left else ""
+    failed = ", ".join(f"{study}: {words(reason)}" for study, reason in findings.failures.items())
+    lost = (
+        f" Of {findings.asked} chosen studies {len(findings.failures)} could not be read ({failed})." if failed else ""
+    )
+    calls = f" {plural(sum(findings.calls.values()), 'map')} were computed for it."
+    chosen = f"{plural(findings.asked, 'study', 'studies')}, one a patient, were chosen beforehand. "
+    return f"{chosen}{share}{left}.{calls}{lost}"

@@ -1,0 +1,54 @@
+"""How far maps and answers move under changes of the picture that should matter to neither."""
+
+from pipeline.findings.experiments.stability import PICTURE_CHANGES, StabilityFigure
+from pipeline.findings.results import Results
+from reports.numbers import count, number, plural
+from reports.page.layout import Flowable, bullets, columns, note, small, table
+from reports.registry import Context, section
+from reports.wording import method, words
+
+_WHAT = (
+    "Each picture is changed a little and explained again. Similarity is Spearman's rank correlation over the cells of "
+    "the layer (of the shift: over the picture, once the map is moved back); beside it is what became of the answer."
+)
+_READING = (
+    "These are figures, and no mark of quality: maps that follow nothing but the picture's edges are the "
+    "most stable of all. Only noise is judged, and only where a map loses its order (below 0.5) while the answer stays."
+)
+
+
+@section(103, "Stability of maps and answers")
+def build(context: Context) -> list[Flowable]:
+    """Return a row for each change of each map; nothing where the run was not asked for it."""
+    findings = context.results.experiments.stability
+    if findings is None:
+        return []
+    shape = columns(
+        ("Map", 26), ("Change", 44), ("Similarity, mean", 17, True), ("lowest", 13, True), ("Studies", 12, True),
+        ("Same answer", 16, True), ("Logit moves by", 17, True),
+    )  # fmt: skip
+    answers = [
+        f"{method(context.results, str(check.method))}: {check.reason} ({check.answer})." for check in findings.checks
+    ]
+    failed = ", ".join(f"{study}: {words(reason)}" for study, reason in findings.failures.items())
+    lost = f" Not read: {failed}." if failed else ""
+    tried = f" {plural(findings.asked, 'study', 'studies')}, one a patient, were chosen beforehand; "
+    return [
+        small(_WHAT),
+        table(shape, [_row(context.results, figure) for figure in findings.figures], compact=True),
+        *bullets(answers),
+        note(_READING, tried, f"{plural(sum(findings.calls.values()), 'map')} were computed for it.", lost),
+    ]
+
+
+def _row(results: Results, figure: StabilityFigure) -> tuple[object, ...]:
+    ends = (figure.value, figure.lowest)
+    return (
+        method(results, figure.method),
+        PICTURE_CHANGES[figure.change],
+        number(figure.value, like=ends),
+        number(figure.lowest, like=ends),
+        count(figure.studies),
+        f"{figure.same} of {figure.studies}",
+        number(figure.logit),
+    )

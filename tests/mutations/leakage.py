@@ -1,0 +1,40 @@
+"""Mutations of what tells copies apart, and of the share of evidence in regions to avoid."""
+
+from tests.mutants import of
+
+LEAKAGE = "tests/pipeline/evidence/cohort/test_leakage.py"
+
+MUTANTS = [
+    *of(
+        "pipeline/evidence/cohort/leakage.py",
+        ("if patients > 1 or labels > 1:", "if patients > 1:"),
+        ("if patients > 1 or labels > 1:", "if labels > 1:"),
+        ("if patients > 1 or labels > 1:", "if True:"),
+        ("sketches - sketches.mean(axis=0)", "sketches.copy()"),
+        ("if _digest(pair[0]) != _digest(pair[1]) and (", "if ("),
+        ("pair[0].patient != pair[1].patient or differ", "True"),
+        ("pair[0].patient != pair[1].patient or differ", "differ"),
+        ("if start + row < column:", "if start + row != column:"),
+        ("if audit.reference is not None})", "})"),
+        ("-pair.likeness", "pair.likeness"),
+        ("if len(group) >= FEWEST_PICTURES:\n            sketches", "if True:\n            sketches"),
+        tests=(LEAKAGE,),
+    ),
+    *of(
+        "pipeline/evidence/sketch.py",
+        ("repr(x.shape).encode()", 'b""'),
+        ('cells - uniform_filter(cells, 3, mode="nearest")', "cells"),
+        ("_FLAT * max(largest, 1e-30)", "-1"),
+        ("member / member.sum(axis=1, keepdims=True)", "member"),
+        tests=(LEAKAGE,),
+    ),
+    *of(
+        "pipeline/evidence/metrics/avoided.py",
+        ("if not overlap.mask_voxels:", "if False:"),
+        ("elif not overlap.visible_voxels:", "elif False:"),
+        ("elif evidence.degenerate or", "elif False or"),
+        ("overlap.visible_voxels / evidence.seen_voxels if", "overlap.mask_voxels / evidence.seen_voxels if"),
+        ('better="lower"', 'better="higher"'),
+        tests=("tests/pipeline/walk/test_regions_to_avoid.py",),
+    ),
+]

@@ -1,0 +1,114 @@
+"""How many pages a report takes, and how full they are: a run with all that the demo's runs have."""
+
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from pipeline.evidence.cohort.estimating import Bootstrap
+from pipeline.evidence.plotted.calibration import calibration_of
+from pipeline.evidence.plotted.curves import operating_point, precision_recall_curve, roc_curve
+from pipeline.findings.plotted.classifier import LabelPlots
+from pipeline.findings.plotted.differences import GroupDifference
+from pipeline.findings.plotted.shares import CohortShares
+from pipeline.findings.results import ConfusionMatrix, Whereabouts, WrongAnswer
+from pipeline.vocabulary import LESION_FEATURES
+from reports.pdf import render
+from tests.reports import example
+from tests.reports.charts.test_classifier_charts import cells, rated
+from tests.reports.test_answers import part
+from tests.reports.test_localisation import curve, strata, trend
+
+MOST = 10
+ASKED = (("hit_rate", "gradcam"), ("energy_in_mask", "gradcam"), ("iou", "gradcam"))
+GROUPS = ("sex=F", "sex=M", "site=A", "site=B", "lesion size (masks)=lowest third",
+          "lesion size (masks)=middle third", "lesion size (masks)=highest third")  # fmt: skip
+
+needs_poppler = pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext (poppler-utils) is missing")
+
+
+def planted():
+    """Return the results of one label, three maps, two baselines and two cases, with all that is drawn of them."""
+    maps = (*example.METHODS, *example.BASELINES)
+    names = list(LESION_FEATURES)
+    count = 40
+    plots = LabelPlots(
+        label="nodule", studies=count, patients=count, positives=20, negatives=20, roc=roc_curve(rated(count)),
+        precision_recall=precision_recall_curve(rated(count)), operating=operating_point(rated(count)),
+        calibration=calibration_of(rated(count), np.arange(count), Bootstrap(50, 0)), method="gradcam",
+        cells=cells(typical="S0007"),
+    )  # fmt: skip
+    shares = {"lesion": 0.3, "body": 0.5, "surface": 0.1, "outside": 0.1}
+    groups = tuple(example.estimate(metric, method, 0.5, group=group) for metric, method in ASKED for group in GROUPS)
+    differences = tuple(
+        GroupDifference(
+            metric=metric, method=method, among="reference_positive", column=group[:3], group=group, value=-0.1,
+            low=-0.5, high=0.3, confidence=0.95, interval="exact", p=0.4, p_adjusted=1.0, family=6, patients=20,
+            patients_rest=21,
+        )
+        for metric, method in ASKED
+        for group in ("sex=F", "site=A")
+    )  # fmt: skip
+    return example.results(
+        missing=0,
+        cases=example.results().cases[:2],
+        classification=tuple(
+            example.estimate(name, "classifier", 0.8, "all")
+            for name in ("accuracy", "sensitivity", "specificity", "auroc")
+        ),
+        label_plots=(plots,),
+        confusion=ConfusionMatrix(studies=40, cells=(part("none", "none"), part("nodule", "none", own=0.1, other=0.2),
+                                                     part("nodule", "nodule", own=0.9))),
+        estimates=(*(one for one in example.estimates() if one.group is None), *groups),
+        group_differences=differences,
+        whereabouts=tuple(
+            Whereabouts(method=name, among="reference_positive", maps=44, studies=44,
+                        regions={"lesion": 33, "surface": 11}, places={"right": 44}) for name in example.METHODS),
+        region_shares=tuple(
+            CohortShares(method=name, among="reference_positive", studies=24, patients=20, evidence=shares,
+                         voxels=shares) for name in example.METHODS),
+        curves=tuple(curve(name, metric=metric) for metric in ("dice", "voxel_precision", "voxel_recall")
+                     for name in maps),
+        lesion_strata=tuple(strata(feature=name) for name in names),
+        lesion_trends=tuple(trend(name) for name in names),
+        wrong_answers=(WrongAnswer(reference=("nodule",), answered=(), patients=1, studies=("S0012",)),),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """The planted run's report."""
+    return render(example.write_run(tmp_path_factory.mktemp("planted"), planted()))
+
+
+def heights_of(path):
+    """Return how far down the words of each page reach, as shares of its height; headers and footers apart."""
+    command = [shutil.which("pdftotext"), "-bbox", str(path), "-"]
+    pages = subprocess.run(command, capture_output=True, check=True).stdout.decode().split("<page ")[1:]
+    lows = [[float(low) for low in re.findall(r'yMax="(\S+)"', page)] for page in pages]
+    return [max(low for low in page if low < 800) / 842 for page in lows]
+
+
+@needs_poppler
+def test_a_run_like_the_demos_takes_ten_pages_at_most(report):
+    assert len(heights_of(report)) <= MOST
+
+
+@needs_poppler
+def test_no_page_is_nearly_empty(report):
+    """A page ends in its lower half, but the one before the cases and the last may be shorter."""
+    shares = heights_of(report)
+    short = [number for number, share in enumerate(shares, 1) if share < 0.5]
+    assert len(short) <= 1, shares
+    assert all(share > 0.3 for share in shares), shares
+
+
+@needs_poppler
+def test_what_few_readers_need_stands_in_two_columns(report):
+    words = subprocess.run(["pdftotext", "-bbox", str(report), "-"], capture_output=True, check=True).stdout.decode()
+    last = words.split("<page ")[-1]
+    lefts = [float(left) for left in re.findall(r'<word xMin="(\S+)"', last)]
+    assert sum(left > 595 / 2 for left in lefts) > 20
+    assert not any(595 / 2 - 8 < left < 595 / 2 + 8 for left in lefts), "nothing begins in the gutter"
