@@ -32,11 +32,11 @@ from prefect.states import Cancelled
 
 from flows.audit import audit
 from flows.commands.interrupts import interruptible
-from flows.run_page import RUN_TAG
 from flows.scheduling.arrival import Arrival, check_watched, watch_archive
 from flows.scheduling.firing import Firing
 from flows.scheduling.serving import serve_until_asked
 from flows.scheduling.vital_signs import vital_tags, watch_for_killed_runs
+from flows.telling.run_page import RUN_TAG
 from pipeline.config import AuditConfig
 from pipeline.errors import ConfigError
 from pipeline.faults import package_logger
