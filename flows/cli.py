@@ -119,9 +119,9 @@ def init(
 
     What had to be guessed says so. Nothing is written over; the file is tried on the first study.
     """
-    from flows.commands.init import InitOptions, init_audit, labels_of
+    from flows.commands.init import InitOptions, init_audit, stated_labels
 
-    init_audit(archive, InitOptions(model, weights, profile, labels_of(labels), output))
+    init_audit(archive, InitOptions(model, weights, profile, stated_labels(labels), output))
 
 
 @app.command()
