@@ -13,11 +13,7 @@ from pipeline.studies.index.arrivals import ArrivalWatch, folder_listing
 from tests.pipeline.shared_pool import POOL
 
 
-<<<<<<< HEAD
-class StubClock:
-=======
 class HandClock:
->>>>>>> nights
     def __init__(self):
         self.now = 0.0
 
@@ -35,11 +31,7 @@ def archive(tmp_path):
 
 @pytest.fixture
 def clock():
-<<<<<<< HEAD
-    return StubClock()
-=======
     return HandClock()
->>>>>>> nights
 
 
 @pytest.fixture
