@@ -19,6 +19,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.context import TagsContext
 from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
 from prefect.settings import (
     PREFECT_API_REQUEST_TIMEOUT,
     PREFECT_API_URL,
@@ -64,6 +65,10 @@ _PATIENCE: dict[Setting, float] = {
 
 ConfigFile = Annotated[str, Field(pattern=r"\.ya?ml$", description="The path of an audit.yaml on the worker's machine")]
 Override = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*=", description="key=value, such as run.seed=3")]
+
+
+_LAST_WORDS = 5.0
+"""Seconds that a server gets to take the last lines of a run's log."""
 
 
 def _run_name() -> str:
@@ -187,7 +192,9 @@ def follow(run: Run, engine: Engine, watcher: Watcher, address: str) -> Path:
     try:
         return driven(work, drive, lose)
     finally:
-        if not engine.is_prefect:
+        if engine.is_prefect:
+            APILogWorker.drain_all(_LAST_WORDS, at_exit=False)  # a temporary server ends before this process does
+        else:
             _forget_events()
 
 
