@@ -30,16 +30,16 @@ from prefect.settings.legacy import Setting
 from prefect.states import Cancelled, Completed
 from pydantic import Field
 
-from flows.beside import Beside, StopRequestedError
 from flows.commands.interrupts import interruptible
 from flows.conduct import DriveShard, begun, conduct, run_without_news
 from flows.engines import Engine, WorkError, driven
-from flows.firing import Firing
-from flows.outcomes import failed_run, news_of, tell_program
 from flows.request import AuditRequest
-from flows.run_page import RUN_TAG, PrefectPage, emit_news
+from flows.scheduling.firing import Firing
+from flows.scheduling.vital_signs import HEARTBEAT_SECONDS, vital_tags
 from flows.server import shown, silence
-from flows.vital_signs import HEARTBEAT_SECONDS, vital_tags
+from flows.telling.beside import Beside, StopRequestedError
+from flows.telling.outcomes import failed_run, news_of, tell_program
+from flows.telling.run_page import RUN_TAG, PrefectPage, emit_news
 from flows.watch import Watcher
 from pipeline.checks.config_checks import checked_config
 from pipeline.config_file import load_config

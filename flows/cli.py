@@ -119,9 +119,9 @@ def init(
 
     What had to be guessed says so. Nothing is written over; the file is tried on the first study.
     """
-    from flows.commands.init import InitOptions, init_audit, labels_of
+    from flows.commands.init import InitOptions, init_audit, stated_labels
 
-    init_audit(archive, InitOptions(model, weights, profile, labels_of(labels), output))
+    init_audit(archive, InitOptions(model, weights, profile, stated_labels(labels), output))
 
 
 @app.command()
@@ -395,7 +395,7 @@ def schedule(
     A night that brings nothing new notes that and costs nothing. Firings that were missed are skipped. SIGTERM ends it
     after the shard under way. Needs a Prefect server (prefect server start) named by PREFECT_API_URL.
     """
-    from flows.firing import Firing, duration
+    from flows.scheduling.firing import Firing, duration
     from pipeline.checks.config_checks import checked_config
 
     quiet = None if on_arrival is None else duration(on_arrival, "--on-arrival")
@@ -403,8 +403,8 @@ def schedule(
         raise ConfigError("a schedule needs one of --cron, --every and --on-arrival, and no two of them")
     clock = None if quiet is not None else Firing.of(cron, every, timezone)
     loaded = checked_config(config, overrides or ())
-    from flows.arrival import Arrival
-    from flows.schedule import AuditSchedule, serve
+    from flows.scheduling.arrival import Arrival
+    from flows.scheduling.schedule import AuditSchedule, serve
 
     firing = clock or Arrival(quiet or timedelta())
 
@@ -434,7 +434,7 @@ def status(
 
     Locks and heartbeats tell what is running, never what a killed process left behind.
     """
-    from flows.commands.status import show_status
+    from flows.commands.nights.status import show_status
 
     show_status(folder, as_json=as_json, prometheus=prometheus)
 
@@ -449,7 +449,7 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """List an audit's finished runs with the trend of their key figures: criteria, else accuracy, else answers."""
-    from flows.commands.history import show_history
+    from flows.commands.nights.history import show_history
 
     show_history(folder, last=last, as_json=as_json, plot=plot)
 
@@ -464,7 +464,7 @@ def prune(
     as_json: AsJson = False,
 ) -> None:
     """Remove older runs: never one that another refers to, that is signed or the first under its lock, or under way."""
-    from flows.commands.prune import prune
+    from flows.commands.nights.prune import prune
 
     prune(folder, keep, dry_run=dry_run, as_json=as_json)
 

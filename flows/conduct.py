@@ -4,11 +4,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from flows.beside import ALONE, Beside
 from flows.crews.choice import crew_of
 from flows.engines import Engine
 from flows.request import AuditRequest
 from flows.shards import DriveShard, ShardWork, work_all
+from flows.telling.beside import ALONE, Beside
 from flows.watch import Watcher
 from pipeline.errors import AuditError
 from pipeline.faults import own_faults

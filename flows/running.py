@@ -36,7 +36,7 @@ def run_audit(
         folder = _run_somewhere(request, watcher, say, server)
     except (AuditError, InternalError) as error:
         if request.notify:
-            from flows.outcomes import failed_run, tell_program
+            from flows.telling.outcomes import failed_run, tell_program
 
             tell_program(request.notify, failed_run(request.loaded.config.name, str(error)), say)
         raise
@@ -61,7 +61,7 @@ def _run_somewhere(
         with prefect_server() as own:
             folder = _run_with(own, request, engine, watcher)
     if request.notify:
-        from flows.outcomes import news_of, tell_program
+        from flows.telling.outcomes import news_of, tell_program
         from pipeline.findings.results import load_results
 
         tell_program(request.notify, news_of(load_results(folder), folder), say)

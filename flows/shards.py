@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 
-from flows.beside import Beside, StopRequestedError
 from flows.crews.crew import Crew
 from flows.engines import Engine
+from flows.telling.beside import Beside, StopRequestedError
 from flows.watch import Watcher
 from pipeline.errors import OutputError
 from pipeline.runs.run import Run

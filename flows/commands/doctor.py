@@ -86,7 +86,7 @@ def _fonts() -> Check:
 
 
 def _server() -> Check:
-    from flows.schedule import require_server
+    from flows.scheduling.schedule import require_server
 
     try:
         return Check("Prefect server", require_server(), sound=True, needed=False)

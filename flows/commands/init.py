@@ -18,7 +18,7 @@ from pipeline.checks.config_checks import checked_config
 from pipeline.errors import AuditError, ConfigError, OutputError, closest
 from pipeline.files import written
 
-__all__ = ["InitOptions", "init_audit", "labels_of"]
+__all__ = ["InitOptions", "init_audit", "stated_labels"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _write_new(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def labels_of(text: str | None) -> tuple[str, ...]:
+def stated_labels(text: str | None) -> tuple[str, ...]:
     """Return the labels of ``--labels``: names with commas between them."""
     names: Sequence[str] = [] if text is None else [name.strip() for name in text.split(",")]
     return tuple(name for name in names if name)

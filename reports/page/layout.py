@@ -80,14 +80,14 @@ BODY = ParagraphStyle(
     bulletFontName=REGULAR,
     spaceAfter=4,
 )
-SMALL = ParagraphStyle("small", parent=BODY, fontSize=7, leading=8.7, spaceAfter=0)
+SMALL = ParagraphStyle("small", parent=BODY, fontSize=7, leading=8.5, spaceAfter=0)
 _NUMBER = ParagraphStyle("number", parent=SMALL, alignment=TA_RIGHT)
 _HEAD = ParagraphStyle("head", parent=SMALL, fontName=BOLD, textColor=HexColor(ACCENT))
 _NUMBER_HEAD = ParagraphStyle("number-head", parent=_HEAD, alignment=TA_RIGHT)
 _NOTE = ParagraphStyle("note", parent=SMALL, textColor=HexColor(GREY), spaceBefore=2, spaceAfter=4)
 _BULLET = ParagraphStyle("bullet", parent=BODY, leftIndent=13, bulletIndent=0, spaceAfter=2, tag="LI")
 _SMALL_BULLET = ParagraphStyle(
-    "small-bullet", parent=SMALL, leftIndent=9, bulletIndent=0, bulletFontSize=7, spaceAfter=1.5, tag="LI"
+    "small-bullet", parent=SMALL, leftIndent=9, bulletIndent=0, bulletFontSize=7, spaceAfter=0.8, tag="LI"
 )
 _TITLES = (
     ParagraphStyle("title", parent=BODY, fontName=BOLD, fontSize=15, leading=20, textColor=HexColor(ACCENT), tag="H1"),

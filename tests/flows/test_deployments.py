@@ -9,7 +9,7 @@ from prefect.client.orchestration import get_client
 from prefect.flows import load_flow_from_entrypoint
 
 from flows.audit import audit
-from flows.firing import Firing
+from flows.scheduling.firing import Firing
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTENT = yaml.safe_load((ROOT / "prefect.yaml").read_text())

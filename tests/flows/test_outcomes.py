@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from flows.outcomes import RunNews, news_of, tell_program
+from flows.telling.outcomes import RunNews, news_of, tell_program
 from pipeline.findings.results import Flow
 from tests.pipeline.planted import plant
 from tests.pipeline.runs.test_run import complete

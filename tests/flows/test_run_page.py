@@ -136,7 +136,7 @@ def test_a_run_that_is_asked_to_end_ends_after_its_shard(tmp_path, prefect_of_mo
 
 
 def test_a_page_that_cannot_be_written_costs_nothing(tmp_path, prefect_of_module, monkeypatch):
-    from flows import run_page
+    from flows.telling import run_page
 
     def broken(*_, **__):
         raise ConnectionError

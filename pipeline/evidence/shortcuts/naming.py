@@ -22,9 +22,9 @@ from pipeline.evidence.shortcuts.study import BatterySettings
 from pipeline.evidence.shortcuts.transplants import TRANSPLANTS
 from pipeline.findings.experiments.shortcuts import CAUSES, ShortcutFinding, ShortcutRow, ShortcutTest
 
-__all__ = ["FEWEST_PATIENTS", "name_causes"]
+__all__ = ["FEWEST_TESTED", "name_causes"]
 
-FEWEST_PATIENTS = 5
+FEWEST_TESTED = 5
 """With fewer a sign-flip test reaches no p of 0.05, whatever the effects are."""
 
 _SECOND = 0.5  # of the largest effect
@@ -102,7 +102,7 @@ def _tests(rows: Sequence[ShortcutRow], gap: float | None, settings: BatterySett
     """
     own_rows = {name: [row for row in rows if row.test == name] for name in _names(rows)}
     effects = {} if gap is None else {name: _effects(own, gap) for name, own in own_rows.items()}
-    done = {name: means for name, means in effects.items() if len(means) >= FEWEST_PATIENTS}
+    done = {name: means for name, means in effects.items() if len(means) >= FEWEST_TESTED}
     p_values = {name: sign_flip_p(means, settings.flips, settings.seed) for name, means in done.items()}
     adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     tests = {name: _untested(name, own, gap) for name, own in own_rows.items()}
@@ -124,7 +124,7 @@ def _untested(name: str, own: Sequence[ShortcutRow], gap: float | None) -> Short
     done = [row for row in own if row.changed is not None and row.control is not None]
     left_out = Counter(row.reason or "no control" for row in own if row.changed is None or row.control is None)
     patients = len({row.patient for row in done})
-    few = None if patients >= FEWEST_PATIENTS else _too_few(patients, left_out)
+    few = None if patients >= FEWEST_TESTED else _too_few(patients, left_out)
     return ShortcutTest(
         test=name,
         positives=turned_answers(done),
@@ -143,7 +143,7 @@ def _effects(own: Sequence[ShortcutRow], gap: float) -> NDArray[np.float64]:
 
 def _too_few(patients: int, left_out: Counter[str]) -> str:
     common = f"; most often: {left_out.most_common(1)[0][0]}" if left_out else ""
-    return f"{patients} patients, at least {FEWEST_PATIENTS} are needed{common}"
+    return f"{patients} patients, at least {FEWEST_TESTED} are needed{common}"
 
 
 def _effect(row: ShortcutRow) -> float:

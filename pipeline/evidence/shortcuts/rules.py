@@ -10,7 +10,7 @@ from typing import Final
 from pipeline.config_experiments import ShortcutsConfig
 from pipeline.evidence.shortcuts.change import NOTHING_THERE
 from pipeline.evidence.shortcuts.lesion import LESION
-from pipeline.evidence.shortcuts.naming import FEWEST_PATIENTS, name_causes
+from pipeline.evidence.shortcuts.naming import FEWEST_TESTED, name_causes
 from pipeline.evidence.shortcuts.study import BatterySettings
 from pipeline.evidence.shortcuts.transplants import NO_OUTSIDE
 from pipeline.findings.experiments.check import CheckFinding
@@ -157,7 +157,7 @@ def _without_the_lesion(lesion: LesionNumbers, battery: BatterySettings) -> str 
 def _occurs(test: ShortcutTest) -> bool:
     """Whether a cause occurs in as many studies as a test needs."""
     untested = sum(count for reason, count in test.left_out.items() if reason not in _ABSENT)
-    return test.studies + untested >= FEWEST_PATIENTS
+    return test.studies + untested >= FEWEST_TESTED
 
 
 def _refuse_foreign(rows: ShortcutRows, settings: ShortcutsConfig, chosen: Sequence[str]) -> None:

@@ -21,10 +21,10 @@ __all__ = ["NO_OUTSIDE", "TRANSPLANTS", "DissectedStudy", "Transplant", "same_co
 
 Image = NDArray[np.float32]
 
-_NOISE_BLUR = 2.0  # voxels: noise whose neighbours are alike is noise still
-_NOISE_LIMIT = 4.0  # standard deviations of what a narrower blur takes away: what is stronger is structure
+_NOISE_BLUR = 1.0  # voxels: with a wider one, pads and tables would pass for noise
+_NOISE_LIMIT = 3.0  # standard deviations of the noise outside the body: what is stronger is structure
 _LITTLE = 1e-3  # weight of a blur whose surroundings are all structure
-_STANDS_OUT = 8.0  # of the same: marks and frames
+_STANDS_OUT = 8.0  # standard deviations of the noise: marks and frames
 
 NO_OUTSIDE = "no outside of the body in the picture"
 
@@ -42,7 +42,8 @@ class DissectedStudy:
         tissue, marks = self.parts.body, self.parts.body_marks
         if not isinstance(marks, str):
             tissue = tissue & ~marks  # a line across a patch looks like noise
-        return noise_spectrum(self.study.x, tissue)
+        beside = noise_spectrum(self.study.x, tissue)
+        return noise_spectrum(self.study.x, self.parts.body) if beside is None else beside
 
     @cached_property
     def outside_spectrum(self) -> NDArray[np.float64] | None:
@@ -57,7 +58,7 @@ class DissectedStudy:
     @cached_property
     def noise(self) -> Image:
         """Its noise (channels, *S): what a blur takes away, where that is too little to be structure."""
-        limits = _NOISE_LIMIT * np.maximum(*self.parts.noise)
+        limits = _NOISE_LIMIT * self.parts.noise[1]
         return np.stack([_noise_of(channel, float(limit)) for channel, limit in zip(self.study.x, limits, strict=True)])
 
     def without_noise(self) -> "DissectedStudy":

@@ -1,6 +1,7 @@
 """``camaudit run --if-new``, ``status``, ``history`` and ``prune`` over the nights of one audit."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -94,7 +95,7 @@ def test_a_plot_of_another_kind_is_refused_before_anything_is_read(tmp_path, cam
 
 def test_what_cannot_be_read_is_named(audits, camaudit):
     newest = sorted(audits.glob("*/results.json"))[-1]
-    newest.write_text(newest.read_text().replace('"schema_version": 4', '"schema_version": 1', 1))
+    newest.write_text(re.sub(r'"schema_version": \d+', '"schema_version": 1', newest.read_text(), count=1))
     code, out, _ = camaudit("history", audits)
     assert code == 0
     assert f"left out: {newest.parent.name}: results.json: is of schema 1" in out

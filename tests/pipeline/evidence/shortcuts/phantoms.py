@@ -16,7 +16,7 @@ AIR, BODY, ORGAN = 0.05, 0.4, 0.55
 
 
 @dataclass(frozen=True)
-class PlantedPhantom:
+class PlantedStudy:
     """A study and where its body's centre lies, in voxels from the field's."""
 
     study: BatteryStudy
@@ -70,7 +70,7 @@ def draw(rng, shape, *, positive, kind, carries, patient):
         frame[tuple(slice(3, -3) for _ in shape)] = False
         image[frame] = 0.8
     study = BatteryStudy(image[None].astype(np.float32), lesion, positive, patient, (1.0,) * len(shape))
-    return PlantedPhantom(study, carries)
+    return PlantedStudy(study, carries)
 
 
 def _shell(radius, axis):

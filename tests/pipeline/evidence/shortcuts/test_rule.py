@@ -163,6 +163,10 @@ def test_drawn_flips_agree_with_all_flips():
     assert sign_flip_p(effects, 4000, 7) == sign_flip_p(effects, 4000, 7)
 
 
+def test_drawn_flips_show_no_more_than_their_number():
+    assert sign_flip_p(np.ones(60), 4000, 0) == 1 / 4001
+
+
 @pytest.mark.parametrize("n", [8, 30])
 def test_under_no_effect_p_is_as_uniform_as_it_claims(n):
     """Of 600 cohorts without an effect, p <= a in a share a: within the interval of such a count."""

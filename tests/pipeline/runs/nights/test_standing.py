@@ -1,6 +1,7 @@
 """A run is under way while a living process says so: a killed one leaves nothing that is believed."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -96,7 +97,7 @@ def test_shards_and_answers(tmp_path):
 
 def test_what_cannot_be_read_says_why(run):
     path = run / "run.json"
-    path.write_text(path.read_text().replace('"schema_version": 4', '"schema_version": 1', 1))
+    path.write_text(re.sub(r'"schema_version": \d+', '"schema_version": 1', path.read_text(), count=1))
     standing = standing_of(run)
     assert standing.state == "unreadable"
     assert "is of schema 1" in standing.reason

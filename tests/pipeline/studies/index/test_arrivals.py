@@ -13,7 +13,7 @@ from pipeline.studies.index.arrivals import ArrivalWatch, folder_listing
 from tests.pipeline.shared_pool import POOL
 
 
-class StubClock:
+class HandClock:
     def __init__(self):
         self.now = 0.0
 
@@ -31,7 +31,7 @@ def archive(tmp_path):
 
 @pytest.fixture
 def clock():
-    return StubClock()
+    return HandClock()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from flows.commands.interrupts import Interrupted
-from flows.serving import serve_until_asked
+from flows.scheduling.serving import serve_until_asked
 
 
 class StandIn:

@@ -30,13 +30,13 @@ from prefect.schedules import Cron, Interval, Schedule
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled
 
-from flows.arrival import Arrival, check_watched, watch_archive
 from flows.audit import audit
 from flows.commands.interrupts import interruptible
-from flows.firing import Firing
-from flows.run_page import RUN_TAG
-from flows.serving import serve_until_asked
-from flows.vital_signs import vital_tags, watch_for_killed_runs
+from flows.scheduling.arrival import Arrival, check_watched, watch_archive
+from flows.scheduling.firing import Firing
+from flows.scheduling.serving import serve_until_asked
+from flows.scheduling.vital_signs import vital_tags, watch_for_killed_runs
+from flows.telling.run_page import RUN_TAG
 from pipeline.config import AuditConfig
 from pipeline.errors import ConfigError
 from pipeline.faults import package_logger

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.commands.metrics_file import write_metrics
+from flows.commands.nights.metrics_file import write_metrics
 from pipeline.runs.nights.night_log import nights_without_news
 from pipeline.runs.nights.standing import RunStanding, audit_folder_of, standings_of
 

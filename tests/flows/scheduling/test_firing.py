@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from flows.firing import Firing
-from flows.schedule import first_missed
+from flows.scheduling.firing import Firing
+from flows.scheduling.schedule import first_missed
 from pipeline.errors import ConfigError
 
 

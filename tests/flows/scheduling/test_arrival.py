@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from flows import arrival
-from flows.arrival import Arrival, check_watched, watch_archive
+from flows.scheduling import arrival
+from flows.scheduling.arrival import Arrival, check_watched, watch_archive
 from pipeline.config_file import load_config
 from pipeline.errors import ConfigError
 from tests.pipeline.planted import plant, write_study

@@ -22,7 +22,7 @@ from prefect.events import emit_event
 from prefect.logging import get_run_logger
 
 from flows.engines import Engine
-from flows.outcomes import RunNews, news_of
+from flows.telling.outcomes import RunNews, news_of
 from pipeline.findings.results import Results, load_results
 from pipeline.runs.run import Run
 
