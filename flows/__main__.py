@@ -5,10 +5,10 @@ Where only a part of the package was installed, one line says which extra lacks.
 
 import sys
 
-__all__ = ["main"]
+__all__ = ["start"]
 
 
-def main() -> None:
+def start() -> None:
     """Run the command line; exit code 2 where it, or what it needs before it can answer, is not installed.
 
     Raises:
@@ -32,4 +32,4 @@ if __name__ == "__main__":
     # taken off before anything else is imported, unless this program lies in it.
     if not sys.flags.safe_path and sys.path and not __file__.startswith(f"{sys.path[0]}/flows/"):
         del sys.path[0]
-    main()
+    start()

@@ -184,7 +184,7 @@ def test_a_method_that_wraps_a_library_says_what_to_install(method, module, monk
     ],
 )
 def test_the_command_line_says_in_one_line_which_extra_lacks(absent, arguments, advice):
-    program = f"sys.argv = ['camaudit', *{arguments!r}]\nfrom flows.__main__ import main\nmain()\n"
+    program = f"sys.argv = ['camaudit', *{arguments!r}]\nfrom flows.__main__ import start\nstart()\n"
     done = without(absent, program)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
