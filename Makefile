@@ -81,7 +81,7 @@ check: .venv/dev
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt torch uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e .
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[all]'
 	@$(BIN)/python -m compileall -qq -j 0 $(BIN)/../lib cam pipeline reports flows || true  # some files are of later Pythons
 	touch $@
 

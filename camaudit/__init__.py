@@ -102,10 +102,14 @@ def __getattr__(name: str) -> object:
 
     Raises:
         AttributeError: for every other name.
+        ModuleNotFoundError: when it needs an extra that is not installed; says which.
     """
     if name not in _HOMES:
         raise AttributeError(f"module 'camaudit' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    from pipeline.extras import advised
+
+    with advised(f"camaudit.{name}"):
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from camaudit.finished_run import FinishedRun, read_run
+from pipeline.extras import advised
 
 if TYPE_CHECKING:
     from flows.watch import Watcher
@@ -34,7 +35,8 @@ def audit(
 
     path = Path(config)
     loaded = checked_config(path, _settings(overrides or {}))  # before anything heavy is imported
-    from flows.conduct import begun
+    with advised("camaudit.audit"):
+        from flows.conduct import begun
     from flows.request import AuditRequest
     from pipeline.studies.untrusted.workers import WorkerPool
     from pipeline.studies.warm_up import warm_up

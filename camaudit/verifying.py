@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import OutputError
+from pipeline.extras import advised
 
 if TYPE_CHECKING:
     from pipeline.verify.verify import Verification
@@ -19,7 +20,8 @@ def verify(path: str | Path, *, key: str | None = None) -> "Verification":
     Raises:
         AuditError: when the path is neither, or ``key`` no fingerprint.
     """
-    from flows.commands.verify import verified
+    with advised("camaudit.verify"):
+        from flows.commands.verify import verified
 
     where = Path(path)
     if not where.exists():

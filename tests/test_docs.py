@@ -189,7 +189,7 @@ def test_the_glossary_has_a_sentence_for_each_word_in_order():
 def test_the_tree_in_contributing_is_the_tree():
     tree = read("CONTRIBUTING.md").split("```")[1]
     folders = {path.parent for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
-    names = {folder.name for folder in folders} | {"tests", "oracles", "schema"}
+    names = {folder.name for folder in folders} | {"tests", "oracles", "schema", "deploy"}
     assert set(re.findall(r"(\w+)/", tree)) == names
     assert set(re.findall(r"\w+\.py", tree)) <= {path.name for folder in folders for path in folder.glob("*.py")}
 

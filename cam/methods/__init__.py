@@ -1,8 +1,8 @@
 """One file a method: its body is the paper's formula. Importing this package fills the registry.
 
 A method may import what it is given and gives (``cam.request``, ``cam.inputs.targets``, ``cam.capture``), the registry,
-``cam.network`` and ``cam.procedures``; of the other methods the one that it is a variant of. Nothing of ours outside
-``cam``.
+``cam.network``, ``cam.procedures`` and ``cam.extra``; of the other methods the one that it is a variant of. Nothing of
+ours outside ``cam``.
 """
 
 from cam.methods import (

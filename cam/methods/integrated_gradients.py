@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from cam.extra import methods_extra
 from cam.procedures.attribution import Score, attributed
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps
@@ -27,7 +28,8 @@ def integrated_gradients(request: ExplanationRequest, *, steps: int = 50, baseli
     Raises:
         ValueError: when there are no steps.
     """
-    from captum.attr import IntegratedGradients  # loads matplotlib, which nothing else here needs
+    with methods_extra("integrated_gradients"):
+        from captum.attr import IntegratedGradients  # loads matplotlib, which nothing else here needs
 
     if steps < 1:
         raise ValueError(f"integrated_gradients.steps must be at least 1, not {steps}")

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from cam.extra import methods_extra
 from cam.procedures.attribution import Score, attributed
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps
@@ -32,7 +33,8 @@ def saliency(request: ExplanationRequest) -> RawMaps:
 
 def input_gradient(score: Score, rows: Tensor, samples: Tensor) -> Tensor:
     """Return the gradient (R, C, *S) of each row's score at that row (R, C, *S)."""
-    from captum.attr import Saliency  # loads matplotlib, which nothing else here needs
+    with methods_extra("saliency", "smoothgrad", "gradient_shap"):
+        from captum.attr import Saliency  # loads matplotlib, which nothing else here needs
 
     gradient = Saliency(score).attribute(rows.requires_grad_(), abs=False, additional_forward_args=(samples,))
     assert isinstance(gradient, Tensor)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cam.extra import methods_extra
 from cam.procedures.attribution import Score, attributed
 from cam.request import ExplanationRequest
 
@@ -37,7 +38,8 @@ def supervoxels(image: Tensor, segments: int, spacing: Sequence[float] | None) -
     Raises:
         ValueError: when segments or spacing are not positive, or there is not one spacing for each axis.
     """
-    from skimage.segmentation import slic  # slow to load, for these two methods alone
+    with methods_extra("lime", "kernel_shap"):
+        from skimage.segmentation import slic  # slow to load, for these two methods alone
 
     axes = image.ndim - 1
     spacing = tuple(float(length) for length in spacing or (1.0,) * axes)

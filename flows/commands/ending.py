@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from flows.commands.interrupts import ADVICE, Interrupted, interruptible, leave
 from pipeline.errors import AuditError, InternalError
+from pipeline.extras import lacking
 from pipeline.faults import package_logger
 
 __all__ = ["one_line_at_the_end"]
@@ -16,8 +17,8 @@ __all__ = ["one_line_at_the_end"]
 def one_line_at_the_end(*, debug: bool) -> Iterator[None]:
     """End the process in one line on standard error for what a command raises.
 
-    Exit code 2: bad input. 3: camaudit itself is wrong. 130, 143: interrupted by Ctrl-C or SIGTERM. With ``debug``
-    the first two show their traceback, and what the package logs.
+    Exit code 2: bad input, or an extra of this package is not installed. 3: camaudit itself is wrong. 130, 143:
+    interrupted by Ctrl-C or SIGTERM. With ``debug`` the first two show their traceback, and what the package logs.
 
     Raises:
         SystemExit: with that code.
@@ -31,8 +32,15 @@ def one_line_at_the_end(*, debug: bool) -> Iterator[None]:
     except (AuditError, InternalError) as error:
         if debug:
             raise
-        _say(str(error))
-        sys.exit(3 if isinstance(error, InternalError) else 2)
+        missing = lacking(error.__cause__) if isinstance(error, InternalError) else None
+        _say(missing or str(error))
+        sys.exit(3 if isinstance(error, InternalError) and missing is None else 2)
+    except ModuleNotFoundError as error:
+        missing = lacking(error)
+        if debug or missing is None:
+            raise
+        _say(missing)
+        sys.exit(2)
 
 
 @contextmanager

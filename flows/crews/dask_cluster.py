@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from flows.crews.crew import Crew, IsWorking
 from flows.working import work_shards
 from pipeline.errors import AuditError, ConfigError
+from pipeline.extras import needs
 from pipeline.faults import package_logger
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def dask_cluster(address: str | None, count: int) -> Crew:
     try:
         import distributed  # noqa: F401
     except ImportError as error:
-        raise ConfigError("run.engine: dask is not installed here; pip install 'camaudit[dask]'") from error
+        raise ConfigError(f"run.engine: dask {needs('distributed')}") from error
 
     @contextmanager
     def at(folder: Path) -> Iterator[IsWorking]:

@@ -15,9 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
-from typing import TypeVar
-
-import httpx
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.errors import ArchiveError, Reason, StudyError
 from pipeline.studies.content_digest import contents, source_digest
@@ -26,6 +24,9 @@ from pipeline.studies.listing.file_lists import read_list
 from pipeline.studies.listing.study_row import StudyRow, is_list
 from pipeline.studies.readers.shared.base import refused
 from pipeline.studies.study import Study
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = ["Cache", "instance_names", "make_folder", "read_fetched", "served_digest"]
 
@@ -182,7 +183,7 @@ class Cache:
                 threads.shutdown(cancel_futures=True)
         self._failed_in_a_row = 0
 
-    def _fetch_one(self, server: DicomWebServer, client: httpx.Client, instance: Instance) -> int:
+    def _fetch_one(self, server: DicomWebServer, client: "httpx.Client", instance: Instance) -> int:
         target, temporary = self.folder / instance.name, None
         try:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -20,18 +20,21 @@ from datetime import UTC, datetime
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from functools import partial
+from http import HTTPStatus
 from pathlib import PurePath
 from time import monotonic, sleep
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
-import httpx
-
 from pipeline.errors import ArchiveError, Reason
+from pipeline.extras import needs
 from pipeline.studies.dicomweb.multipart import IncompleteError, only_part
 from pipeline.studies.index.headers import Facts, Kind, describe_json
 from pipeline.studies.readers.shared.base import guarded, refused
 from pipeline.studies.untrusted.containers import MEMBER_CAP
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = [
     "AUTHORIZATION_VARIABLE",
@@ -125,8 +128,12 @@ def open_server(url: str) -> DicomWebServer:
 
     Raises:
         ArchiveError: when the URL has another scheme, holds credentials, a query or a fragment, or the authorization
-            is not one line of text; neither is quoted.
+            is not one line of text; neither is quoted. Also where no server can be asked from here.
     """
+    try:
+        import httpx  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ArchiveError(f"a DICOMweb server {needs('httpx')}") from error
     if not _URL.fullmatch(url):
         raise ArchiveError(
             "the URL of a DICOMweb server must be http:// or https://, a host and a path, without user, password, "
@@ -168,8 +175,10 @@ class _AgainError(Exception):
 
 
 @contextmanager
-def open_client(server: DicomWebServer) -> Iterator[httpx.Client]:
+def open_client(server: DicomWebServer) -> "Iterator[httpx.Client]":
     """Yield a client for several threads; certificates are checked by the system's store, or by SSL_CERT_FILE."""
+    import httpx
+
     headers = {"Accept-Encoding": "identity", "User-Agent": "camaudit"}
     headers |= {"Authorization": server.authorization} if server.authorization else {}
     # a proxy that happens to stand in the environment is no place to send patients through
@@ -179,7 +188,7 @@ def open_client(server: DicomWebServer) -> Iterator[httpx.Client]:
 
 
 def _requested(
-    server: DicomWebServer, client: httpx.Client, place: str, accept: str, take: Callable[[httpx.Response], Item]
+    server: DicomWebServer, client: "httpx.Client", place: str, accept: str, take: "Callable[[httpx.Response], Item]"
 ) -> Item:
     """Return what ``take`` makes of the answer, trying again after failures that may pass.
 
@@ -200,8 +209,10 @@ def _requested(
 
 
 def _once(
-    server: DicomWebServer, client: httpx.Client, place: str, accept: str, take: Callable[[httpx.Response], Item]
+    server: DicomWebServer, client: "httpx.Client", place: str, accept: str, take: "Callable[[httpx.Response], Item]"
 ) -> Item:
+    import httpx
+
     try:
         with client.stream("GET", f"{server.url}/{place}", headers={"Accept": accept}) as response:
             _check_status(server, response)
@@ -214,11 +225,11 @@ def _once(
         raise refused(Reason.NOT_FETCHED, f"the URL of the DICOMweb server {server.host} is none") from None
 
 
-def _check_status(server: DicomWebServer, response: httpx.Response) -> None:
+def _check_status(server: DicomWebServer, response: "httpx.Response") -> None:
     status = response.status_code
-    if status == _TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+    if status == _TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise _AgainError(f"answered {status}", _retry_after(response.headers.get("Retry-After", "")))
-    if status not in (httpx.codes.OK, httpx.codes.NO_CONTENT):
+    if status not in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):
         advice = f"; is {AUTHORIZATION_VARIABLE} right?" if status in (401, 403) else ""
         advice = "; redirects are not followed" if response.is_redirect else advice
         raise refused(Reason.NOT_FETCHED, f"the DICOMweb server {server.host} answered {status}{advice}")
@@ -234,7 +245,7 @@ def _retry_after(value: str) -> float:
         return 0.0
 
 
-def _chunks(server: DicomWebServer, response: httpx.Response, cap: int) -> Iterator[bytes]:
+def _chunks(server: DicomWebServer, response: "httpx.Response", cap: int) -> Iterator[bytes]:
     """Yield an answer's bytes, up to a cap and within a time.
 
     Raises:
@@ -312,7 +323,7 @@ def _value(item: dict[str, Any], tag: str) -> str:
 
 
 def _json(server: DicomWebServer, place: str) -> list[Any]:
-    def take(response: httpx.Response) -> bytes:
+    def take(response: "httpx.Response") -> bytes:
         return b"".join(_chunks(server, response, METADATA_CAP))
 
     with open_client(server) as client:
@@ -323,7 +334,7 @@ def _json(server: DicomWebServer, place: str) -> list[Any]:
     return answer
 
 
-def retrieve(server: DicomWebServer, client: httpx.Client, instance: Instance, file: BinaryIO) -> int:
+def retrieve(server: DicomWebServer, client: "httpx.Client", instance: Instance, file: BinaryIO) -> int:
     """Write one instance as it is stored (WADO-RS) into ``file``, unread, and return its bytes.
 
     Raises:
@@ -331,7 +342,7 @@ def retrieve(server: DicomWebServer, client: httpx.Client, instance: Instance, f
         OSError: when it cannot be written.
     """
 
-    def take(response: httpx.Response) -> int:
+    def take(response: "httpx.Response") -> int:
         file.seek(0)
         file.truncate()
         return sum(file.write(chunk) for chunk in _content(response, _chunks(server, response, INSTANCE_CAP)))
@@ -340,7 +351,7 @@ def retrieve(server: DicomWebServer, client: httpx.Client, instance: Instance, f
     return _requested(server, client, place, _ONE_FILE, take)
 
 
-def _content(response: httpx.Response, chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _content(response: "httpx.Response", chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Return the bytes of the instance in an answer of one part, or in one that is the instance.
 
     Raises:
@@ -350,6 +361,6 @@ def _content(response: httpx.Response, chunks: Iterator[bytes]) -> Iterator[byte
     stated["Content-Type"] = response.headers.get("Content-Type", "")
     if stated.get_content_maintype() == "multipart":
         return only_part(chunks, str(stated.get_param("boundary", "")).encode("latin-1", "replace"))
-    if response.status_code != httpx.codes.OK or not {"content-length", "transfer-encoding"} & response.headers.keys():
+    if response.status_code != HTTPStatus.OK or not {"content-length", "transfer-encoding"} & response.headers.keys():
         raise IncompleteError
     return chunks

@@ -1,0 +1,1 @@
+"""How the package is installed, and the recipes of ``deploy/``."""
