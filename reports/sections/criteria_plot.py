@@ -14,12 +14,12 @@ from reports.numbers import estimate, number, plural
 from reports.page.layout import Flowable, bullets, columns, note, paragraph, subheading, table, together
 from reports.page.text import DASH, bold, joined
 from reports.registry import Context, section
-from reports.wording import chip, intervals, method, metric, on_metrics, range_of, subject
+from reports.wording import GLANCE, chip, intervals, method, metric, on_metrics, range_of, subject
 
 _MOST_CHARTS = 6
 
 
-@section(15, "The criteria at a glance")
+@section(15, GLANCE)
 def build(context: Context) -> list[Flowable]:
     """Return the forest of criteria, and a chart over the runs for each criterion that earlier runs had too."""
     results = context.results

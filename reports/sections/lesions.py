@@ -47,7 +47,7 @@ def _strata(results: Results, trends: list[LesionTrend], beside: list[tuple[str,
     """Return what parts the studies, a row each, and beside it how the scores that are asked for go with it."""
     several = any(part.label is not None for part in results.lesion_strata)
     labels = (("Label", 18),) if several else ()
-    heads = [(f"\u03c1, {in_sentence(headed(results, name))} of {method(results, of)}", 26.0, True)
+    heads = [(f"Rank correlation \u03c1, {in_sentence(headed(results, name))} of {method(results, of)}", 26.0, True)
              for name, of in beside]  # fmt: skip
     shape = columns(*labels, ("Lesions by", 28), ("Studies in each part", 40), ("Parted at", 24, True), *heads)
     rows = [

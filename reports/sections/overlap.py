@@ -10,7 +10,7 @@ from reports.estimates import matrix
 from reports.numbers import plural
 from reports.page.layout import Flowable, note, paragraph, subheading, together
 from reports.registry import Context, section
-from reports.wording import arrow_note, in_sentence, intervals, is_baseline, stratum
+from reports.wording import arrow_note, in_sentence, intervals_again, is_baseline, stratum
 
 
 @section(90, "Overlap with the experts' masks")
@@ -30,7 +30,7 @@ def build(context: Context) -> list[Flowable]:
             content += _stratum(results, members, before)
             before = members
     experts = _CEILING if results.agreements else _NO_CEILING
-    return [*content, note(intervals(whole), " ", _READING, experts, arrow_note(results))]
+    return [*content, note(intervals_again(results, whole), " ", _READING, experts, arrow_note(results))]
 
 
 def _stratum(results: Results, members: Sequence[Estimate], before: Sequence[Estimate]) -> list[Flowable]:

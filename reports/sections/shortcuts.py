@@ -17,7 +17,7 @@ from reports.numbers import count, number, plural
 from reports.page.layout import Chip, Flowable, bullets, columns, note, paragraph, small, subheading, table
 from reports.page.text import DASH
 from reports.registry import Context, section
-from reports.wording import method, metric, words
+from reports.wording import method, metric, on_metrics, words
 
 _WHAT = (
     "Each study is changed in one respect at a time, and the model is asked again. It is given the border, what lies "
@@ -139,6 +139,11 @@ def _overlap(results: Results, own: LabelShortcuts) -> list[Flowable]:
     shape = columns(
         ("Map", 34), ("Metric", 50), ("Mask needed (studies)", 31, True), ("not needed (studies)", 31, True)
     )
+    asked = {(verdict.metric, verdict.method) for verdict in on_metrics(results)}
+    shown = [overlap for overlap in own.overlap if (overlap.metric, overlap.method) in asked]
+    rest = f" {count(len(own.overlap))} such pairs of a map and a metric stand in results.json."
+    if not shown:
+        return [note(_OVERLAP, rest)] if own.overlap else []
     rows = [
         (
             method(results, overlap.method),
@@ -146,9 +151,9 @@ def _overlap(results: Results, own: LabelShortcuts) -> list[Flowable]:
             _mean(overlap.needed, overlap.needed_studies, overlap),
             _mean(overlap.not_needed, overlap.not_needed_studies, overlap),
         )
-        for overlap in own.overlap
+        for overlap in shown
     ]
-    return [table(shape, rows, compact=True), note(_OVERLAP)]
+    return [table(shape, rows, compact=True), note(_OVERLAP, rest if len(shown) < len(own.overlap) else "")]
 
 
 def _mean(value: float | None, studies: int, both: NeedOverlap) -> str:
