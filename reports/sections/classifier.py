@@ -56,10 +56,7 @@ def build(context: Context) -> list[Flowable]:
     # of one label the figures stand beside its curves
     whole = several or len(results.label_plots) != 1 or not drawn
     return [
-        small(
-            "Performance comes first: overlap on a study that the model got wrong means something else than overlap "
-            "on one that it got right. The classifier is judged on the studies with a reference."
-        ),
+        small("Overlap means something else where the model is wrong. It is judged on the studies with a reference."),
         *([table(estimate_columns(estimates, by_method=False), rows, rules=rules, compact=True)] if whole else []),
         *_plots(context, beside=not whole),
         note(intervals_again(results, estimates), _SEVERAL if several else ""),

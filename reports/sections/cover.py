@@ -79,8 +79,8 @@ def _verdicts(context: Context) -> list[Flowable]:
         return [*head, paragraph("No acceptance criterion was stated, so there is no verdict.")]
     interval = interval_head(verdict.estimate for verdict in on_metrics(results))
     shape = columns(
-        ("Criterion", 172), ("Asked", 63), ("Estimate", 35, True), (interval, 75, True), ("The data allow", 80),
-        ("Verdict", 85),
+        ("Criterion", 182), ("Asked", 63), ("Estimate", 43, True), (interval, 70, True), ("The data allow", 74),
+        ("Verdict", 78),
     )  # fmt: skip
     rows = [
         (
@@ -100,7 +100,7 @@ def _whom(verdict: Verdict) -> str:
     estimate = verdict.estimate
     lost = estimate.missing_studies
     unscored = f"; {plural(lost, 'more has', 'more have')} no score" if lost else ""
-    counted = f"{plural(estimate.studies, 'study', 'studies')} from {plural(estimate.patients, 'patient')}"
+    counted = f"{count(estimate.studies)} from {plural(estimate.patients, 'patient')}"
     return f"{population(verdict)}: {counted}{unscored}"
 
 

@@ -6,7 +6,7 @@ from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
 from pipeline.findings.results import Results
 from pipeline.vocabulary import LESION_FEATURES, LESION_STRATA
 from reports.numbers import MARK, count, number, share
-from reports.page.layout import Flowable, columns, note, paragraph, subheading, table
+from reports.page.layout import Flowable, columns, paragraph, small, subheading, table
 from reports.page.text import DASH
 from reports.registry import Context, section
 from reports.wording import headed, in_sentence, method, methods_in_order
@@ -25,7 +25,7 @@ def build(context: Context) -> list[Flowable]:
     for label in dict.fromkeys(trend.label for trend in trends) if asked and not beside else ():
         content += subheading("Rank correlation with the lesions" + ("" if label is None else f", {label}"))
         content.append(_trends(results, [trend for trend in trends if trend.label == label]))
-    return [*content, note(_READING, " ", _note(results))]
+    return [small(_READING, " ", _note(results)), *content]
 
 
 _BESIDE: Final = 3
@@ -47,7 +47,7 @@ def _strata(results: Results, trends: list[LesionTrend], beside: list[tuple[str,
     """Return what parts the studies, a row each, and beside it how the scores that are asked for go with it."""
     several = any(part.label is not None for part in results.lesion_strata)
     labels = (("Label", 18),) if several else ()
-    heads = [(f"Rank correlation \u03c1, {in_sentence(headed(results, name))} of {method(results, of)}", 26.0, True)
+    heads = [(f"\u03c1, {in_sentence(headed(results, name))} of {method(results, of)}", 26.0, True)
              for name, of in beside]  # fmt: skip
     shape = columns(*labels, ("Lesions by", 28), ("Studies in each part", 40), ("Parted at", 24, True), *heads)
     rows = [

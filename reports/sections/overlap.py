@@ -71,10 +71,7 @@ def _numbers(members: Sequence[Estimate]) -> list[tuple[object, ...]]:
     ]
 
 
-_READING = (
-    "Chance is the value to expect of a map placed at random. A map that does no better than a baseline has shown "
-    "nothing about where the model looked."
-)
+_READING = "Chance is the value to expect of a map placed at random."
 
 
 _CEILING = " A map cannot be asked to agree with an expert better than another expert does."

@@ -17,10 +17,9 @@ _WHAT = (
     "with the lowest and highest of their means."
 )
 _READING = (
-    "PASS says that the map is no mere picture of the image, and nothing of whether it is right or the model good: the "
-    "maps of models that rely on a shortcut pass, and so does a map that is only half of the model's. Partly: from 0.6 "
-    "on much of the map's order stays without what the model learnt. A map that fails is struck: it is marked wherever "
-    "it is named, and no criterion on it can be MET."
+    "PASS says that the map is no mere picture of the image, not that it is right or the model good: maps of models "
+    "that rely on a shortcut pass. Partly: from 0.6 on much of the map's order stays without what the model learnt. A "
+    "map that fails is struck: it is marked wherever it is named, and no criterion on it can be MET."
 )
 
 
