@@ -71,10 +71,10 @@ def _numbers(members: Sequence[Estimate]) -> list[tuple[object, ...]]:
     ]
 
 
-_READING = "Chance is the value to expect of a map placed at random."
+_READING = "Chance: to expect of a map placed at random."
 
 
-_CEILING = " A map cannot be asked to agree with an expert better than another expert does."
+_CEILING = " No map need agree with an expert better than another expert does."
 _NO_CEILING = " How well experts agree with each other could not be estimated: no study was marked by two."
 
 

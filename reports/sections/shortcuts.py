@@ -30,10 +30,8 @@ _RULE = (
     "most 0.05: the largest, a second one at least half as large, and something outside the body only if nothing more "
     "specific is. Nothing is named below an AUROC of 0.8."
 )
-_OVERLAP = (
-    "Means over studies in which painting over the mask moves the score, and in which it does not: a map on a mask "
-    "that the model does not need shows no reliance on it. They decide nothing."
-)
+_OVERLAP = "Means over studies in which painting over the mask moves the score, and in which it does not (studies)"
+_NEEDLESS = "A map on a mask that the model does not need shows no reliance on it; this decides nothing."
 RATES: Final = (
     "How often the rule errs, where it was fixed (pictures of 64 x 64, one planted cause, small networks, 80 studies; "
     "another implementation): of 73 models that lean on the cause by half of the distance or more, 73 were named "
@@ -130,27 +128,20 @@ def _lesion(results: Results, own: LabelShortcuts) -> list[Flowable]:
 
 
 def _overlap(results: Results, own: LabelShortcuts) -> list[Flowable]:
-    """Return the maps' overlap in both groups of studies, where there are two."""
-    if not own.needed or not own.not_needed:
+    """Return the overlap that criteria ask of maps in both groups of studies, where there are two."""
+    if not own.needed or not own.not_needed or not own.overlap:
         return []
-    shape = columns(
-        ("Map", 34), ("Metric", 50), ("Mask needed (studies)", 31, True), ("not needed (studies)", 31, True)
-    )
     asked = {(verdict.metric, verdict.method) for verdict in on_metrics(results)}
     shown = [overlap for overlap in own.overlap if (overlap.metric, overlap.method) in asked]
-    rest = f" All {count(len(own.overlap))} pairs of a map and a metric: results.json."
-    if not shown:
-        return [note(_OVERLAP, rest)] if own.overlap else []
-    rows = [
-        (
-            method(results, overlap.method),
-            metric(results, overlap.metric),
-            _mean(overlap.needed, overlap.needed_studies, overlap),
-            _mean(overlap.not_needed, overlap.not_needed_studies, overlap),
-        )
+    means = "; ".join(
+        f"{metric(results, overlap.metric)} of {method(results, overlap.method)} "
+        f"{_mean(overlap.needed, overlap.needed_studies, overlap)} and "
+        f"{_mean(overlap.not_needed, overlap.not_needed_studies, overlap)}"
         for overlap in shown
-    ]
-    return [table(shape, rows, compact=True), note(_OVERLAP, rest if len(shown) < len(own.overlap) else "")]
+    )
+    rest = len(own.overlap) - len(shown)
+    more = f" All {count(len(own.overlap))} pairs of a map and a metric: results.json." if rest else ""
+    return [note(f"{_OVERLAP}: {means}. " if shown else "", _NEEDLESS, more)]
 
 
 def _mean(value: float | None, studies: int, both: NeedOverlap) -> str:

@@ -47,8 +47,8 @@ def build(context: Context) -> list[Flowable]:
 
 
 _REST = (
-    "Shown is what the criteria ask of maps, by what the archive states and by the size of lesions; all else in "
-    "subgroups stands in results.json. Small groups are not dropped."
+    "Shown is what the criteria ask of maps; all else in subgroups stands in results.json. Small groups are not "
+    "dropped."
 )
 
 _OF_LESIONS = tuple(title for feature, title in LESION_FEATURES.items() if feature != "size")

@@ -71,7 +71,8 @@ def _compared(results: Results, maps: str) -> str:
 
 def _found(results: Results) -> list[Markup]:
     lines = _classifier(results) + _against_baselines(results)
-    return lines or [joined("Nothing could be estimated.")]
+    known = any(part.value is not None for part in (*results.classification, *results.estimates))
+    return lines if lines or known else [joined("Nothing could be estimated.")]
 
 
 def _classifier(results: Results) -> list[Markup]:
