@@ -82,19 +82,21 @@ def case_page(
         return [*head, callout(paragraph(bold("No picture. "), load), colour="#7a4d00"), *foot]
     panels = load()
     titles = {name: _titled(results, case, panels, name) for view in panels.views for name in view.maps}
-    shown = [_shown(panels), Legend(panels)]
+    hidden = any(hidden_peak(case, panels, name) for name in titles)
+    shown = [_shown(panels, hidden=hidden), Legend(panels)]
     sizes = sizes_for(panels, titles, room - height_of([*head[1:], *shown, *foot]) - 12)
     rows = case_rows(load, titles, sizes, partial(_told, case, panels))
     return [*head, rows[0], shown[0], *rows[1:], shown[1], together(foot)]
 
 
-def _shown(panels: CasePanels) -> Flowable:
-    """Return which slices stand above, and with which window."""
+def _shown(panels: CasePanels, *, hidden: bool) -> Flowable:
+    """Return which slices stand above, and with which window; whether a map's peak is in none (``hidden``)."""
     main = [view for view in panels.views if view.role == "main"]
     planes = f"{plane_words(main[0], panels.length_unit)}"
     if len(main) > 1:
         slice_words = plane_words(main[-1], panels.length_unit)
         planes += f"; the maps, unless another slice is named, in that of the first one's peak: {slice_words}"
+    planes += "; where a peak's place stands beside a map, its slice is not shown" if hidden else ""
     none = "" if any(view.masks for view in main) else " There is no expert's mask."
     about = f"{planes[:1].upper()}{planes[1:]}; {window_words(panels)}. Explained label: {panels.target}.{none}"
     return small(about)
@@ -103,7 +105,7 @@ def _shown(panels: CasePanels) -> Flowable:
 def _titled(results: Results, case: CaseEntry, panels: CasePanels, name: str) -> str:
     """Return what stands above a map; of one whose peak no picture shows, where that is."""
     hidden = hidden_peak(case, panels, name)
-    return method(results, name) if hidden is None else f"{method(results, name)} (peak {hidden}, not shown)"
+    return method(results, name) if hidden is None else f"{method(results, name)} (peak {hidden})"
 
 
 _ACROSS_PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
