@@ -9,7 +9,7 @@ from pipeline.findings.panels import CasePanels
 from pipeline.findings.results import CaseEntry, Results
 from pipeline.findings.scores import MapScores
 from pipeline.vocabulary import PEAK_REGIONS
-from reports.numbers import number
+from reports.numbers import number, raw
 from reports.page.layout import (
     CONTENT,
     Chip,
@@ -42,7 +42,7 @@ from reports.wording import (
     words,
 )
 
-__all__ = ["case_key", "case_page", "height_of"]
+__all__ = ["case_key", "case_page", "height_of", "hidden_peak"]
 
 _WARNING = (
     "A map shows where one method places importance for one output of this model version: no outline of a lesion, no "
@@ -81,22 +81,58 @@ def case_page(
     if isinstance(load, str):
         return [*head, callout(paragraph(bold("No picture. "), load), colour="#7a4d00"), *foot]
     panels = load()
-    titles = {name: method(results, name) for view in panels.views for name in view.maps}
-    shown = [_shown(panels), Legend(panels)]
+    titles = {name: _titled(results, case, panels, name) for view in panels.views for name in view.maps}
+    hidden = any(hidden_peak(case, panels, name) for name in titles)
+    shown = [_shown(panels, hidden=hidden), Legend(panels)]
     sizes = sizes_for(panels, titles, room - height_of([*head[1:], *shown, *foot]) - 12)
     rows = case_rows(load, titles, sizes, partial(_told, case, panels))
     return [*head, rows[0], shown[0], *rows[1:], shown[1], together(foot)]
 
 
-def _shown(panels: CasePanels) -> Flowable:
-    """Return which slices stand above, and with which window."""
+def _shown(panels: CasePanels, *, hidden: bool) -> Flowable:
+    """Return which slices stand above, and with which window; whether a map's peak is in none (``hidden``)."""
     main = [view for view in panels.views if view.role == "main"]
     planes = f"{plane_words(main[0], panels.length_unit)}"
     if len(main) > 1:
-        planes += f"; the maps in the slice of the first one's peak: {plane_words(main[1], panels.length_unit)}"
+        slice_words = plane_words(main[-1], panels.length_unit)
+        planes += f"; the maps, unless another slice is named, in that of the first one's peak: {slice_words}"
+    planes += "; where a peak's place stands beside a map, its slice is not shown" if hidden else ""
     none = "" if any(view.masks for view in main) else " There is no expert's mask."
     about = f"{planes[:1].upper()}{planes[1:]}; {window_words(panels)}. Explained label: {panels.target}.{none}"
     return small(about)
+
+
+def _titled(results: Results, case: CaseEntry, panels: CasePanels, name: str) -> str:
+    """Return what stands above a map; of one whose peak no picture shows, where that is."""
+    hidden = hidden_peak(case, panels, name)
+    return method(results, name) if hidden is None else f"{method(results, name)} (peak {hidden})"
+
+
+_ACROSS_PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
+"""Which of a peak's coordinates (RAS) tells the slice."""
+
+
+def hidden_peak(case: CaseEntry, panels: CasePanels, name: str) -> str | None:
+    """Return where a map's peak lies, where it is in no slice that the map is shown in; None where it is."""
+    main = [view for view in panels.views if view.role == "main"]
+    known, target = name.partition("@")[0].partition(" (")[0], _target_of(name, panels)
+    best = best_peak(
+        entry
+        for entry in case.audit.map_scores
+        if (entry.method, entry.target) == (known, target) and name.partition("@")[2] in ("", entry.layer)
+    )
+    if best is None or any(name in view.peaks for view in main):
+        return None
+    axis = _ACROSS_PLANES.get(main[-1].plane)
+    if axis is None or main[-1].position_mm is None:
+        return "in another slice"
+    return f"at {raw(round(best.position_mm[axis], 1))} {panels.length_unit}"
+
+
+def _target_of(name: str, panels: CasePanels) -> str:
+    """Return which label a map explains: that of the case, or the one that its name tells."""
+    _, bracket, rest = name.partition(" (")
+    return rest.rpartition(", ")[0] if bracket else panels.target
 
 
 def _told(case: CaseEntry, panels: CasePanels, panel: Panel) -> str:

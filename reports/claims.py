@@ -28,7 +28,7 @@ def allowed(results: Results, verdict: Verdict) -> str:
     A bound at the end of what the metric can be, or that of a difference, says nothing: it is left out.
     """
     if verdict.check is not None:
-        return "a fixed bound, no interval"
+        return "a fixed bound"
     if verdict.struck:
         return "nothing: the map is struck"
     low, high = verdict.estimate.low, verdict.estimate.high

@@ -24,6 +24,7 @@ from reports.page.layout import Chip
 from reports.page.text import DASH
 
 __all__ = [
+    "GLANCE",
     "STRUCK",
     "arrow_note",
     "asked_for",
@@ -36,6 +37,7 @@ __all__ = [
     "in_sentence",
     "interval_head",
     "intervals",
+    "intervals_again",
     "is_baseline",
     "label_of",
     "measured",
@@ -51,6 +53,9 @@ __all__ = [
     "undefined",
     "words",
 ]
+
+GLANCE: Final = "The criteria at a glance"
+"""The section that tells how intervals are made; later ones refer to it."""
 
 STRUCK: Final = " (struck)"
 """What follows the name of a map that is no evidence of what the model looks at."""
@@ -283,3 +288,17 @@ def intervals(estimates: Iterable[Estimate]) -> str:
     if described:
         sentences.append(f"{MARK}: describes, and decides nothing: {'; '.join(described)}; the metric has an open end.")
     return " ".join(sentences)
+
+
+def intervals_again(results: Results, estimates: Iterable[Estimate]) -> str:
+    """Return ``intervals`` of the estimates, or a short reference where the criteria's section says the same."""
+    listed = list(estimates)
+    here, there = _kinds(listed), _kinds(verdict.estimate for verdict in on_metrics(results))
+    described = any(estimate.low is None and estimate.described is not None for estimate in listed)
+    if described or not here or not here <= there:
+        return intervals(listed)
+    return f"Intervals: {', '.join(sorted({share(kind[0]) for kind in here}))}, as under \u201c{GLANCE}\u201d."
+
+
+def _kinds(estimates: Iterable[Estimate]) -> set[tuple[float, str]]:
+    return {(estimate.confidence, estimate.interval) for estimate in estimates if estimate.low is not None}

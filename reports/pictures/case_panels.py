@@ -15,6 +15,7 @@ __all__ = [
     "SMALLEST",
     "PictureSizes",
     "case_rows",
+    "map_view",
     "plane_words",
     "sizes_for",
     "typical_row",
@@ -67,12 +68,27 @@ def _main(case: CasePanels) -> list[int]:
     return [place for place, view in enumerate(case.views) if view.role == "main"]
 
 
-def _maps(case: CasePanels, titles: Mapping[str, str], tallest: float) -> list[_Row]:
-    """Return rows of maps: in the plane of the first map's peak, and the first map where the lesion is largest."""
+def map_view(case: CasePanels, method: str) -> int:
+    """Return in which view a map is shown: the last plane through its peak, else that of the first map's peak."""
     main = _main(case)
-    shown = main[-1]  # the peak's, where it has a plane of its own
-    methods = list(case.views[shown].maps)
-    panels = [Panel(titles[name], shown, name) for name in methods]
+    return next((place for place in reversed(main) if method in case.views[place].peaks), main[-1])
+
+
+def _map_panel(case: CasePanels, title: str, method: str) -> Panel:
+    """Return a map's panel; one in another slice than the row's says in which."""
+    place, usual = map_view(case, method), _main(case)[-1]
+    position = case.views[place].position_mm
+    if place == usual:
+        return Panel(title, place, method)
+    where = "in the slice above" if position is None else f"at {raw(round(position, 1))} {case.length_unit}"
+    return Panel(f"{title}, {where}", place, method)
+
+
+def _maps(case: CasePanels, titles: Mapping[str, str], tallest: float) -> list[_Row]:
+    """Return rows of maps: each in a plane through its peak, and the first map where the lesion is largest."""
+    main = _main(case)
+    methods = list(case.views[main[-1]].maps)
+    panels = [_map_panel(case, titles[name], name) for name in methods]
     if len(main) > 1 and methods:
         panels.insert(0, Panel(f"{titles[methods[0]]}, at the lesion", main[0], methods[0]))
     across = -(-len(panels) // -(-len(panels) // _PER_ROW)) if panels else 1  # as many in each row
@@ -138,5 +154,5 @@ def typical_row(
     main = _main(case)
     if method not in case.views[main[-1]].maps:
         return None
-    panels = (Panel("The experts' outlines", main[0]), Panel(titles[method], main[-1], method))
+    panels = (Panel("The experts' outlines", main[0]), Panel(titles[method], map_view(case, method), method))
     return PanelRow(load, panels, 62 * mm, width, "; ".join(alt(panel) for panel in panels))

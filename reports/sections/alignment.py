@@ -6,7 +6,7 @@ from reports.numbers import estimate
 from reports.page.layout import Flowable, columns, note, paragraph, table
 from reports.page.text import DASH
 from reports.registry import Context, section
-from reports.wording import arrow_note, headed, intervals, method, methods_in_order
+from reports.wording import arrow_note, headed, intervals_again, method, methods_in_order
 
 
 @section(95, "Maps moved and unmoved")
@@ -20,7 +20,7 @@ def build(context: Context) -> list[Flowable]:
     others = sorted(results.unaligned, key=lambda other: order.index(other.method))
     metrics = dict.fromkeys(other.metric for other in results.unaligned)
     rows = [_row(results, other) for name in metrics for other in others if other.metric == name]
-    return [paragraph(_READING), table(shape, rows), note(intervals(others), arrow_note(results))]
+    return [paragraph(_READING), table(shape, rows), note(intervals_again(results, others), arrow_note(results))]
 
 
 _READING = (

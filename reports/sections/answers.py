@@ -9,7 +9,7 @@ from reports.numbers import count, estimate
 from reports.page.layout import Flowable, columns, note, small, table
 from reports.page.text import DASH, bold
 from reports.registry import Context, section
-from reports.wording import headed, in_sentence, interval_head, intervals, method
+from reports.wording import headed, in_sentence, interval_head, intervals_again, method
 
 _WHY = (
     "A finding that is called another one, a finding that is missed and a false alarm are different errors. In every "
@@ -38,7 +38,7 @@ def build(context: Context) -> list[Flowable]:
         small(_WHY),
         _table(results, confusion.cells, shown),
         note(
-            f"{intervals([part for part in every if part.metric == shown])} {_PLACED}"
+            f"{intervals_again(results, [part for part in every if part.metric == shown])} {_PLACED}"
             f"{_BY_ITSELF if by_itself else ''}{lost if confusion.unanswered else ''}"
         ),
     ]

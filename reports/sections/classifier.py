@@ -6,6 +6,7 @@ from reportlab.platypus import Table, TableStyle
 
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.plotted.classifier import LabelPlots
+from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.results import Results
 from reports.charts.confusion import confusion_chart
 from reports.charts.discrimination import precision_recall_chart, roc_chart
@@ -29,7 +30,7 @@ from reports.page.layout import (
 from reports.page.text import DASH, bold, joined
 from reports.registry import Context, section
 from reports.thumbnails import thumbnail_of
-from reports.wording import intervals, label_of, method, metric, undefined, words
+from reports.wording import intervals_again, label_of, method, metric, undefined, words
 
 _WHOLE = 3
 """Labels up to which each has its confusion matrix drawn; more of them share a table."""
@@ -55,13 +56,10 @@ def build(context: Context) -> list[Flowable]:
     # of one label the figures stand beside its curves
     whole = several or len(results.label_plots) != 1 or not drawn
     return [
-        small(
-            "Performance comes first: overlap on a study that the model got wrong means something else than overlap "
-            "on one that it got right. The classifier is judged on the studies with a reference."
-        ),
+        small("Overlap means something else where the model is wrong. It is judged on the studies with a reference."),
         *([table(estimate_columns(estimates, by_method=False), rows, rules=rules, compact=True)] if whole else []),
         *_plots(context, beside=not whole),
-        note(intervals(estimates), _SEVERAL if several else ""),
+        note(intervals_again(results, estimates), _SEVERAL if several else ""),
         *_groups(results),
     ]
 
@@ -71,11 +69,30 @@ _MOST_GROUPS = 30
 
 
 def _groups(results: Results) -> list[Flowable]:
-    """Return where the model answers better or worse: each group against the rest of its column."""
+    """Return where the model answers better or worse: the groups that differ from the rest of their column."""
     compared = [part for part in results.answer_differences if part.p_adjusted is not None]
     if not compared:
         return []
-    shown = sorted(compared, key=lambda part: (part.p_adjusted or 0.0, part.p or 0.0))[:_MOST_GROUPS]
+    differ = [part for part in compared if _p(part) <= 1 - part.confidence]
+    shown = sorted(differ, key=lambda part: (_p(part), part.p or 0.0))[:_MOST_GROUPS]
+    left = len(compared) - len(shown)
+    least = min(_p(part) for part in compared)
+    none = f"None of {plural(len(compared), 'comparison')} differs (the least p after Holm's correction is "
+    said = [] if shown else [paragraph(none, number(least), "); all stand in results.json.")]
+    more = f" {plural(left, 'further comparison')}: see results.json." if left and shown else ""
+    return [
+        *subheading("Where the model answers better or worse"),
+        *said,
+        *([_group_table(results, shown)] if shown else []),
+        note(_GROUPED, more),
+    ]
+
+
+def _p(part: GroupDifference) -> float:
+    return 1.0 if part.p_adjusted is None else part.p_adjusted
+
+
+def _group_table(results: Results, shown: Sequence[GroupDifference]) -> Flowable:
     shape = columns(
         ("Group", 44), ("", 28), ("Minus the rest", 18, True), ("Interval", 26, True), ("p (Holm)", 14, True),
         ("Patients", 14, True), ("of the rest", 16, True),
@@ -92,21 +109,14 @@ def _groups(results: Results) -> list[Flowable]:
         )
         for part in shown
     ]
-    left = len(compared) - len(shown)
-    more = f" {plural(left, 'comparison')} with larger p: see results.json." if left else ""
-    return [
-        *subheading("Where the model answers better or worse"),
-        table(shape, rows, compact=True),
-        note(_GROUPED, more),
-    ]
+    return table(shape, rows, compact=True)
 
 
 _GROUPED = (
     "Groups are what the archive states and headers tell, thirds of the lesions' size, and thirds of the model's own "
-    "confidence; each is compared with all others of the same column, of two groups only the first. Intervals are "
-    "those of the exact rule for two groups, not adjusted; p is adjusted (Holm) for all comparisons of answers. Groups "
-    "of few patients that only a header tells apart go together. A difference that is not shown is not shown to be "
-    "absent."
+    "confidence; each is compared with all others of the same column, of two groups only the first. p is adjusted "
+    "(Holm) for all comparisons, intervals (the exact rule for two groups) are not. Groups of few patients that only a "
+    "header tells apart go together. A difference that is not shown is not shown to be absent."
 )
 
 _SEVERAL = (

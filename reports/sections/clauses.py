@@ -14,7 +14,8 @@ from reports.registry import Context, section, sections
 
 _NOT_A_JUDGEMENT = (
     "Where this report supports evidence for a clause, and what it leaves open. It judges no clause to be fulfilled: "
-    "that is for people with the whole file before them. What a clause asks is told in our words."
+    "that is for people with the whole file before them. What a clause asks is told in our words; "
+    f"{MARK}: from other sources, the wording was not seen; read the text itself."
 )
 
 
@@ -61,7 +62,7 @@ def _sources(context: Context, clauses: ClauseFile, today: date) -> str:
     notes = [_note(clauses.frameworks[name], today) for name in chosen]
     others = [title for name, title in FRAMEWORKS.items() if name not in chosen]
     rest = f" Not shown, and at hand: {', '.join(others)}." if others else ""
-    return f"{' '.join(notes)} {MARK}: told from other sources, the wording was not seen; read the text itself.{rest}"
+    return f"{' '.join(notes)}{rest}"
 
 
 def _note(framework: FrameworkNote, today: date) -> str:

@@ -8,6 +8,7 @@ from pipeline.errors import OutputError
 from pipeline.findings.estimates import Verdict
 from pipeline.findings.facts import Amendment, Lock
 from pipeline.findings.results import Results
+from reports.case_page import hidden_peak
 from reports.claims import allowed, main_method, main_verdict, peak_sentences, refused
 from reports.numbers import bounds, count, moment, number, plural
 from reports.numbers import estimate as estimate_text
@@ -28,7 +29,7 @@ from reports.page.layout import (
     together,
 )
 from reports.page.text import Markup, bold, coloured, digest, joined
-from reports.pictures.case_panels import plane_words, typical_row, window_words
+from reports.pictures.case_panels import map_view, plane_words, typical_row, window_words
 from reports.pictures.legend import Legend
 from reports.registry import Context, section
 from reports.short_contents import ShortContents
@@ -78,8 +79,8 @@ def _verdicts(context: Context) -> list[Flowable]:
         return [*head, paragraph("No acceptance criterion was stated, so there is no verdict.")]
     interval = interval_head(verdict.estimate for verdict in on_metrics(results))
     shape = columns(
-        ("Criterion", 172), ("Asked", 63), ("Found", 35, True), (interval, 75, True), ("The data allow", 80),
-        ("Verdict", 85),
+        ("Criterion", 182), ("Asked", 63), ("Estimate", 43, True), (interval, 70, True), ("The data allow", 74),
+        ("Verdict", 78),
     )  # fmt: skip
     rows = [
         (
@@ -97,7 +98,10 @@ def _verdicts(context: Context) -> list[Flowable]:
 
 def _whom(verdict: Verdict) -> str:
     estimate = verdict.estimate
-    return f"{population(verdict)}: {count(estimate.studies)} of {plural(estimate.patients, 'patient')}"
+    lost = estimate.missing_studies
+    unscored = f"; {plural(lost, 'more has', 'more have')} no score" if lost else ""
+    counted = f"{count(estimate.studies)} from {plural(estimate.patients, 'patient')}"
+    return f"{population(verdict)}: {counted}{unscored}"
 
 
 def _typical(context: Context) -> list[Flowable]:
@@ -132,9 +136,11 @@ def _pictures(context: Context) -> list[Flowable] | None:
     row = typical_row(load, titles, chosen, _PICTURES, lambda panel: f"{panel.title}, study {case.study}")
     if row is None:
         return None
-    main = [view for view in panels.views if view.role == "main"]
-    last = plane_words(main[-1], panels.length_unit)
-    slices = f"{plane_words(main[0], panels.length_unit)}; map: {last}" if len(main) > 1 else last
+    first = next(place for place, view in enumerate(panels.views) if view.role == "main")
+    shown, hidden = map_view(panels, chosen), hidden_peak(case, panels, chosen)
+    slices = plane_words(panels.views[first], panels.length_unit)
+    slices += f"; map: {plane_words(panels.views[shown], panels.length_unit)}" if shown != first else ""
+    slices += f"; its peak lies {hidden}, not shown" if hidden is not None else ""
     words = f"{slices[:1].upper()}{slices[1:]}; {window_words(panels)}."
     caption = small(bold(f"{case.rule[:1].upper()}{case.rule[1:]}. "), words, colour=GREY)
     return [row, Legend(panels, _PICTURES), caption]

@@ -14,12 +14,12 @@ from reports.numbers import estimate, number, plural
 from reports.page.layout import Flowable, bullets, columns, note, paragraph, subheading, table, together
 from reports.page.text import DASH, bold, joined
 from reports.registry import Context, section
-from reports.wording import chip, intervals, method, metric, on_metrics, range_of, subject
+from reports.wording import GLANCE, chip, intervals, method, metric, on_metrics, range_of, subject
 
 _MOST_CHARTS = 6
 
 
-@section(15, "The criteria at a glance")
+@section(15, GLANCE)
 def build(context: Context) -> list[Flowable]:
     """Return the forest of criteria, and a chart over the runs for each criterion that earlier runs had too."""
     results = context.results
@@ -32,23 +32,19 @@ def build(context: Context) -> list[Flowable]:
 
 
 _READING = (
-    "Points are estimates, lines the intervals that the verdicts follow from: MET where the whole interval lies on the "
-    "side that the flag of its bound points to."
+    "Points are estimates, lines their intervals: MET where the whole interval lies on the side to which the bound's "
+    "flag points."
 )
 
 
 _RULE = (
-    "A criterion is MET only where the data rule out, at the stated level, that its claim is wrong, NOT MET only where "
-    "they rule out that it is right, and INCONCLUSIVE where they rule out neither. The test is exact for any "
-    "distribution of scores; it assumes that patients are independent. For rates it is the exact binomial test "
-    "(Clopper and Pearson). A map that shows nothing counts as a miss; what has no score counts against either answer. "
-    "Of a difference the bound is zero, or the margin that was locked."
+    "MET: the data rule out, at the stated level, that the claim is wrong; NOT MET: that it is right; INCONCLUSIVE: "
+    "neither. The test is exact for any distribution of scores (for rates that of Clopper and Pearson) and assumes "
+    "that patients are independent. A map that shows nothing counts as a miss; what has no score counts against either "
+    "answer."
 )
 
-_OF_CHECKS = (
-    "A criterion on a check of the model itself is held against a fixed bound, in the studies that were chosen for it "
-    "beforehand; what was not done is INCONCLUSIVE."
-)
+_OF_CHECKS = "A check is held against a fixed bound; what was not done is INCONCLUSIVE."
 
 _SMALL = 20
 

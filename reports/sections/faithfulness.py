@@ -50,7 +50,7 @@ def build(context: Context) -> list[Flowable]:
     return [
         small(_WHAT),
         table(shape, [_row(results, figure) for figure in decisive], compact=True),
-        *bullets(answers),
+        *bullets(answers, compact=True),
         *_second_look(results, findings),
         note(_READING, " ", _counts(findings)),
         *_asked(results, findings),
@@ -86,7 +86,7 @@ def _second_look(results: Results, findings: FaithfulnessFindings) -> list[Flowa
         f"(random orders in {_won(figure.tests['random'])}, centre blob in {_won(figure.tests['centre'])})."
         for figure in others
     ]
-    return bullets(said) if said else []
+    return bullets(said, compact=True) if said else []
 
 
 def _counts(findings: FaithfulnessFindings) -> str:

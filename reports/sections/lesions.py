@@ -6,7 +6,7 @@ from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
 from pipeline.findings.results import Results
 from pipeline.vocabulary import LESION_FEATURES, LESION_STRATA
 from reports.numbers import MARK, count, number, share
-from reports.page.layout import Flowable, columns, note, paragraph, subheading, table
+from reports.page.layout import Flowable, columns, paragraph, small, subheading, table
 from reports.page.text import DASH
 from reports.registry import Context, section
 from reports.wording import headed, in_sentence, method, methods_in_order
@@ -25,7 +25,7 @@ def build(context: Context) -> list[Flowable]:
     for label in dict.fromkeys(trend.label for trend in trends) if asked and not beside else ():
         content += subheading("Rank correlation with the lesions" + ("" if label is None else f", {label}"))
         content.append(_trends(results, [trend for trend in trends if trend.label == label]))
-    return [*content, note(_READING, " ", _note(results))]
+    return [small(_READING, " ", _note(results)), *content]
 
 
 _BESIDE: Final = 3

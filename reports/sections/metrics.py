@@ -1,5 +1,7 @@
 """The metrics and their definitions."""
 
+from collections.abc import Sequence
+
 from pipeline.findings.facts import MetricFacts
 from reports.page.layout import GREY, Flowable, bullets, note, small
 from reports.page.text import Markup, bold, coloured, joined
@@ -14,19 +16,26 @@ def build(context: Context) -> list[Flowable]:
         return [small("The results describe no metric.")]
     kinds = {_kind(metric) for metric in metrics}
     shared = f"Of each metric: {kinds.pop()}. " if len(kinds) == 1 else ""
-    return [*bullets((_told(metric, shared) for metric in metrics), compact=True), note(shared, _UNDEFINED)]
+    told = (_told(metric, shared, _first_with_chance(metrics, metric)) for metric in metrics)
+    return [*bullets(told, compact=True), note(shared, _UNDEFINED)]
 
 
 _UNDEFINED = (
-    "A score that a definition leaves undefined (for an empty mask, say) is left out and counted with its reason; it "
-    "is never taken as zero."
+    "A score that is undefined (of an empty mask, say) is left out and counted with its reason, never taken as zero."
 )
 
 
-def _told(metric: MetricFacts, shared: str) -> Markup:
-    """Return a metric's name, its definition and the value to expect by chance."""
+def _first_with_chance(metrics: Sequence[MetricFacts], metric: MetricFacts) -> MetricFacts:
+    """Return the first metric of which the same is said of chance."""
+    return next(other for other in metrics if other.chance == metric.chance)
+
+
+def _told(metric: MetricFacts, shared: str, first: MetricFacts) -> Markup:
+    """Return a metric's name, its definition and the value to expect by chance, unless ``first`` has it already."""
+    again = first is not metric and metric.chance is not None
+    chance = f"Chance: as of {first.title}" if again else _chance(metric)
     kind = "" if shared else f" ({_kind(metric)})"
-    return joined(bold(f"{metric.title}. "), metric.definition, f"{kind}. ", coloured(f"{_chance(metric)}.", GREY))
+    return joined(bold(f"{metric.title}. "), metric.definition, f"{kind}. ", coloured(f"{chance}.", GREY))
 
 
 def _kind(metric: MetricFacts) -> str:

@@ -179,6 +179,5 @@ def _layer(layer: LayerFacts) -> Markup:
 
 _BESIDE = (
     "Cell: smallest to largest over the studies, where they differ; the rest is the first study's. Looks beside: how "
-    "far from where it is drawn, as one of the tiles of the input, the middle cell really looks, measured by gradients "
-    "on noise; maps are not moved by it."
+    "far from where it is drawn the middle cell really looks, by gradients on noise; maps are not moved by it."
 )

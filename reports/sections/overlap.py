@@ -10,7 +10,7 @@ from reports.estimates import matrix
 from reports.numbers import plural
 from reports.page.layout import Flowable, note, paragraph, subheading, together
 from reports.registry import Context, section
-from reports.wording import arrow_note, in_sentence, intervals, is_baseline, stratum
+from reports.wording import arrow_note, in_sentence, intervals_again, is_baseline, stratum
 
 
 @section(90, "Overlap with the experts' masks")
@@ -30,7 +30,7 @@ def build(context: Context) -> list[Flowable]:
             content += _stratum(results, members, before)
             before = members
     experts = _CEILING if results.agreements else _NO_CEILING
-    return [*content, note(intervals(whole), " ", _READING, experts, arrow_note(results))]
+    return [*content, note(intervals_again(results, whole), " ", _READING, experts, arrow_note(results))]
 
 
 def _stratum(results: Results, members: Sequence[Estimate], before: Sequence[Estimate]) -> list[Flowable]:
@@ -71,13 +71,10 @@ def _numbers(members: Sequence[Estimate]) -> list[tuple[object, ...]]:
     ]
 
 
-_READING = (
-    "Chance is the value to expect of a map placed at random. A map that does no better than a baseline has shown "
-    "nothing about where the model looked."
-)
+_READING = "Chance: to expect of a map placed at random."
 
 
-_CEILING = " A map cannot be asked to agree with an expert better than another expert does."
+_CEILING = " No map need agree with an expert better than another expert does."
 _NO_CEILING = " How well experts agree with each other could not be estimated: no study was marked by two."
 
 

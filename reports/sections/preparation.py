@@ -23,8 +23,8 @@ def _steps(context: Context) -> list[Flowable]:
     return [
         *(small(bold(f"{place}. "), step) for place, step in enumerate(steps, 1)),
         note(
-            "The experts' masks are never resampled: each map is carried to the mask's grid through the geometry of "
-            "the prepared image. Pixels outside the model's field of view count as unseen, not as zero."
+            "The experts' masks are never resampled: each map is carried to the mask's grid. What lies outside the "
+            "model's field of view counts as unseen, not as zero."
         ),
     ]
 

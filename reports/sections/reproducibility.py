@@ -25,7 +25,7 @@ def _run(context: Context) -> list[Flowable]:
         ("Seed", f"{made.seed}; {plural(made.replicates, 'bootstrap replicate')}"),
         ("Determinism", made.determinism),
         ("Engine", f"{made.engine}, flow run {made.flow_run}" if made.flow_run else made.engine),
-        ("Previous run", made.previous_run or DASH),
+        *([("Previous run", made.previous_run)] if made.previous_run else ()),
     ]
     return [*subheading("Run")[1:], facts(rows, width=COLUMN)]
 
@@ -39,11 +39,10 @@ def _hashes(context: Context) -> list[Flowable]:
         *((name, digest(hashlib.sha256(data).hexdigest())) for name, data in context.files.items()),
     ]
     words = (
-        "The files named here are embedded in this PDF as they are. Each number on these pages is read from "
-        "results.json, which holds whole the hashes of what was locked (page 1); the last digits of a number are "
-        "rounded for print."
+        "These files are embedded in this PDF. Each number is read from results.json and rounded for print; whole "
+        "hashes stand there."
     )
-    return [*subheading("Hashes (SHA-256)"), facts(rows, width=COLUMN), note(words)]
+    return [*subheading("Hashes (SHA-256)"), facts(rows, label=0.26, width=COLUMN), note(words)]
 
 
 def _head(head: str | None, entries: int) -> object:

@@ -5,22 +5,21 @@ from pipeline.findings.experiments.sanity import SanityFigure, SanityFindings
 from pipeline.findings.results import Results
 from pipeline.vocabulary import CHECKS
 from reports.numbers import count, number, plural
-from reports.page.layout import Chip, Flowable, columns, note, small, table
-from reports.page.text import DASH
+from reports.page.layout import Chip, Flowable, bullets, columns, note, small, table
+from reports.page.text import DASH, bold, joined
 from reports.registry import Context, section
 from reports.wording import method, words
 
 _WHAT = (
     "Before a map is held against an expert it has to be one: the same when it is computed twice, another when the "
     "picture's blocks are shuffled, and another when all that the model learnt is drawn anew. Similarity is Spearman's "
-    "rank correlation over the cells of the layer, of the map as its method returns it; a map that is empty after the "
-    "change counts as 0."
+    "rank correlation over the cells of the layer; a map that is empty after the change counts as 0. Draws: how many, "
+    "with the lowest and highest of their means."
 )
 _READING = (
-    "PASS says that the map is no mere picture of the image, and nothing of whether it is right or the model good: the "
-    "maps of models that rely on a shortcut pass, and so does a map that is only half of the model's. Partly: from 0.6 "
-    "on much of the map's order stays without what the model learnt. A map that fails is struck: it is marked wherever "
-    "it is named, and no criterion on it can be MET."
+    "PASS says that the map is no mere picture of the image, not that it is right or the model good: maps of models "
+    "that rely on a shortcut pass. Partly: from 0.6 on much of the map's order stays without what the model learnt. A "
+    "map that fails is struck: it is marked wherever it is named, and no criterion on it can be MET."
 )
 
 
@@ -31,12 +30,18 @@ def build(context: Context) -> list[Flowable]:
     if findings is None:
         return []
     shape = columns(
-        ("Map", 22), ("Check", 24), ("Similarity", 17, True), ("Bound", 16, True), ("Studies", 16, True),
-        ("Draws", 18, True), ("What it means", 42), ("Answer", 18),
+        ("Map", 30), ("Check", 34), ("Similarity", 20, True), ("Bound", 24, True), ("Studies", 14, True),
+        ("Draws", 30, True), ("Answer", 20),
     )  # fmt: skip
     figures = {(figure.method, figure.check): figure for figure in findings.figures}
     rows = [_row(context.results, check, figures.get((str(check.method), check.check))) for check in findings.checks]
-    return [small(_WHAT), table(shape, rows, compact=True), note(_READING, " ", _counts(findings))]
+    told = [
+        joined(bold(f"{CHECKS[check.check].title} of {method(context.results, str(check.method))}: "), meaning)
+        for check in findings.checks
+        if (meaning := _meaning(check, figures.get((str(check.method), check.check))))
+    ]
+    content = [small(_WHAT), table(shape, rows, compact=True), *(bullets(told, compact=True) if told else [])]
+    return [*content, note(_READING, " ", _counts(findings))]
 
 
 def _row(results: Results, check: CheckFinding, figure: SanityFigure | None) -> tuple[object, ...]:
@@ -48,9 +53,15 @@ def _row(results: Results, check: CheckFinding, figure: SanityFigure | None) -> 
         f"{side} {number(check.bound)}",
         count(check.studies) if check.value is not None else DASH,
         _draws(figure),
-        f"{check.reason[:1].upper()}{check.reason[1:]}.{_empty(figure)}",
         _chip(check, figure),
     )
+
+
+def _meaning(check: CheckFinding, figure: SanityFigure | None) -> str:
+    """Return what an answer means, but of one that passes: that stands above; and which maps were lost."""
+    passes = check.answer == "MET" and not (figure is not None and figure.partly)
+    reason = "" if passes else f"{check.reason[:1].upper()}{check.reason[1:]}."
+    return f"{reason}{_empty(figure)}".strip()
 
 
 def _draws(figure: SanityFigure | None) -> str:

@@ -17,32 +17,27 @@ from reports.numbers import count, number, plural
 from reports.page.layout import Chip, Flowable, bullets, columns, note, paragraph, small, subheading, table
 from reports.page.text import DASH
 from reports.registry import Context, section
-from reports.wording import method, metric, words
+from reports.wording import method, metric, on_metrics, words
 
 _WHAT = (
-    "Each study is changed in one respect at a time, and the model is asked again. It is given the border, what lies "
-    "outside the body, the noise texture, the contrast or the position of a study of the opposite label; the control "
-    "is the same from another patient with the same label. Small bright marks are painted over; the control is an "
-    "equal area elsewhere in the same tissue. An effect is what the change moves the score beyond its control, as a "
-    "share of the distance between the classes' mean scores. No map is used."
+    "Each study is changed in one respect at a time, and the model asked again. It is given the border, what lies "
+    "outside the body, texture, contrast or position of a study of the opposite label (control: of one of the same "
+    "label), or small bright marks are painted over (control: an equal area of the same tissue). An effect is what the "
+    "score moves beyond its control, as a share of the distance between the classes' mean scores. No map is used."
 )
 _RULE = (
-    "A cause is named when its effect is at least 0.15 and its p, by flipping signs patient by patient and after "
-    "Holm's correction for all tests that were done, at most 0.05: the largest effect, a second one if it is at least "
-    "half as large, and something outside the body only if nothing more specific is. A negative effect names nothing. "
-    "Nothing is named below an AUROC of 0.8."
+    "Named is an effect of at least 0.15 whose p (signs flipped by patient; Holm's correction for all tests) is at "
+    "most 0.05: the largest, a second one at least half as large, and something outside the body only if nothing more "
+    "specific is. Nothing is named below an AUROC of 0.8."
 )
-_OVERLAP = (
-    "Means over the studies of this experiment, where painting over the mask moves the score and where it does not. A "
-    "map on a mask that the model does not need shows no reliance on it. These figures describe and decide nothing."
-)
+_OVERLAP = "Means over studies in which painting over the mask moves the score, and in which it does not (studies)"
+_NEEDLESS = "A map on a mask that the model does not need shows no reliance on it; this decides nothing."
 RATES: Final = (
-    "How often the rule errs, where it was fixed (pictures of 64 x 64 with one planted cause, small networks, 80 "
-    "studies; another implementation of the same changes): of 73 models whose score moves by at least half of the "
-    "distance with the cause alone, 73 were named rightly (exact 95 % interval 95.1 to 100 %); of 11 that lean by 0.2 "
-    "to 0.5, 7. Of 53 sound models 0 were accused (0 to 6.7 %), of 36 on studies whose positives all bore a cause, 0. "
-    "False accusations in volumes were not measured there. A cause outside the list (anatomy, age, another disease) "
-    "is not found."
+    "How often the rule errs, where it was fixed (pictures of 64 x 64, one planted cause, small networks, 80 studies; "
+    "another implementation): of 73 models that lean on the cause by half of the distance or more, 73 were named "
+    "rightly (exact 95 % interval 95.1 to 100 %); of 11 that lean by 0.2 to 0.5, 7. Of 53 sound models 0 were accused "
+    "(0 to 6.7 %), of 36 on studies whose positives all bore a cause, 0. Not measured there: volumes. A cause outside "
+    "the list (anatomy, age, another disease) is not found."
 )
 
 
@@ -133,22 +128,20 @@ def _lesion(results: Results, own: LabelShortcuts) -> list[Flowable]:
 
 
 def _overlap(results: Results, own: LabelShortcuts) -> list[Flowable]:
-    """Return the maps' overlap in both groups of studies, where there are two."""
-    if not own.needed or not own.not_needed:
+    """Return the overlap that criteria ask of maps in both groups of studies, where there are two."""
+    if not own.needed or not own.not_needed or not own.overlap:
         return []
-    shape = columns(
-        ("Map", 34), ("Metric", 50), ("Mask needed (studies)", 31, True), ("not needed (studies)", 31, True)
+    asked = {(verdict.metric, verdict.method) for verdict in on_metrics(results)}
+    shown = [overlap for overlap in own.overlap if (overlap.metric, overlap.method) in asked]
+    means = "; ".join(
+        f"{metric(results, overlap.metric)} of {method(results, overlap.method)} "
+        f"{_mean(overlap.needed, overlap.needed_studies, overlap)} and "
+        f"{_mean(overlap.not_needed, overlap.not_needed_studies, overlap)}"
+        for overlap in shown
     )
-    rows = [
-        (
-            method(results, overlap.method),
-            metric(results, overlap.metric),
-            _mean(overlap.needed, overlap.needed_studies, overlap),
-            _mean(overlap.not_needed, overlap.not_needed_studies, overlap),
-        )
-        for overlap in own.overlap
-    ]
-    return [table(shape, rows, compact=True), note(_OVERLAP)]
+    rest = len(own.overlap) - len(shown)
+    more = f" All {count(len(own.overlap))} pairs of a map and a metric: results.json." if rest else ""
+    return [note(f"{_OVERLAP}: {means}. " if shown else "", _NEEDLESS, more)]
 
 
 def _mean(value: float | None, studies: int, both: NeedOverlap) -> str:

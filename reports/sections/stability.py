@@ -1,9 +1,12 @@
 """How far maps and answers move under changes of the picture that should matter to neither."""
 
+from collections.abc import Sequence
+
 from pipeline.findings.experiments.stability import PICTURE_CHANGES, StabilityFigure
 from pipeline.findings.results import Results
 from reports.numbers import count, number, plural
-from reports.page.layout import Flowable, bullets, columns, note, small, table
+from reports.page.layout import Flowable, columns, note, small, table
+from reports.page.text import bold
 from reports.registry import Context, section
 from reports.wording import method, words
 
@@ -12,8 +15,8 @@ _WHAT = (
     "the layer (of the shift: over the picture, once the map is moved back); beside it is what became of the answer."
 )
 _READING = (
-    "These are figures, and no mark of quality: maps that follow nothing but the picture's edges are the "
-    "most stable of all. Only noise is judged, and only where a map loses its order (below 0.5) while the answer stays."
+    "Stability is no mark of quality: maps that follow nothing but the picture's edges are the most stable of all. "
+    "Only noise is judged, and only where a map loses its order (below 0.5) while the answer stays."
 )
 
 
@@ -23,10 +26,6 @@ def build(context: Context) -> list[Flowable]:
     findings = context.results.experiments.stability
     if findings is None:
         return []
-    shape = columns(
-        ("Map", 26), ("Change", 44), ("Similarity, mean", 17, True), ("lowest", 13, True), ("Studies", 12, True),
-        ("Same answer", 16, True), ("Logit moves by", 17, True),
-    )  # fmt: skip
     answers = [
         f"{method(context.results, str(check.method))}: {check.reason} ({check.answer})." for check in findings.checks
     ]
@@ -35,10 +34,41 @@ def build(context: Context) -> list[Flowable]:
     tried = f" {plural(findings.asked, 'study', 'studies')}, one a patient, were chosen beforehand; "
     return [
         small(_WHAT),
-        table(shape, [_row(context.results, figure) for figure in findings.figures], compact=True),
-        *bullets(answers),
+        _table(context.results, findings.figures),
+        *([small(bold("Under noise: "), " ".join(answers))] if answers else []),
         note(_READING, tried, f"{plural(sum(findings.calls.values()), 'map')} were computed for it.", lost),
     ]
+
+
+_BESIDE = 4
+"""Maps that fit beside each other."""
+
+
+def _table(results: Results, figures: Sequence[StabilityFigure]) -> Flowable:
+    """Return the changes down and the maps across; a row for each map where the maps are of different studies."""
+    names = list(dict.fromkeys(figure.method for figure in figures))
+    changes = {figure.change: (figure.studies, figure.same, figure.logit) for figure in figures}
+    alike = all(changes[figure.change] == (figure.studies, figure.same, figure.logit) for figure in figures)
+    if not alike or len(names) > _BESIDE or len(figures) != len(names) * len(changes):
+        shape = columns(
+            ("Map", 26), ("Change", 44), ("Similarity, mean", 17, True), ("lowest", 13, True), ("Studies", 12, True),
+            ("Same answer", 16, True), ("Logit moves by", 17, True),
+        )  # fmt: skip
+        return table(shape, [_row(results, figure) for figure in figures], compact=True)
+    heads = [(f"{method(results, name)}, mean (lowest)", 22.0, True) for name in names]
+    shape = columns(("Change", 40), *heads, ("Same answer", 16, True), ("Logit moves by", 14, True))
+    by_place = {(figure.change, figure.method): figure for figure in figures}
+    rows = [
+        (PICTURE_CHANGES[change], *(_alike(by_place[change, name]) for name in names), f"{same} of {studies}",
+         number(logit))
+        for change, (studies, same, logit) in changes.items()
+    ]  # fmt: skip
+    return table(shape, rows, compact=True)
+
+
+def _alike(figure: StabilityFigure) -> str:
+    ends = (figure.value, figure.lowest)
+    return f"{number(figure.value, like=ends)} ({number(figure.lowest, like=ends)})"
 
 
 def _row(results: Results, figure: StabilityFigure) -> tuple[object, ...]:

@@ -16,7 +16,7 @@ from reports.wording import (
     arrow_note,
     headed,
     in_sentence,
-    intervals,
+    intervals_again,
     is_baseline,
     method,
     methods_in_order,
@@ -41,14 +41,14 @@ def build(context: Context) -> list[Flowable]:
         return [paragraph("No subgroup was estimated: the archive states none.")]
     words = " Subgroups were not adjusted for one another, nor intervals for their number."
     left_out = " Baselines in subgroups: see results.json." if len(grouped) > len(of_maps) else ""
-    tables = [*_maps(results, of_maps), note(intervals(of_maps), words, left_out, arrow_note(results))]
+    tables = [*_maps(results, of_maps), note(intervals_again(results, of_maps), words, left_out, arrow_note(results))]
     forests = _forests(results, of_maps)
     return forests or tables
 
 
 _REST = (
-    "Shown is what the criteria ask of maps, by what the archive states and by the size of lesions; all else in "
-    "subgroups stands in results.json. Small groups are not dropped."
+    "Shown is what the criteria ask of maps; all else in subgroups stands in results.json. Small groups are not "
+    "dropped."
 )
 
 _OF_LESIONS = tuple(title for feature, title in LESION_FEATURES.items() if feature != "size")
@@ -67,7 +67,7 @@ def _forests(results: Results, of_maps: Sequence[Estimate]) -> list[Flowable]:
     plots = subgroup_panels(results, panels)
     if len(panels) == 1:  # room for an axis of the differences
         plots = subgroup_forest(results, panels[0].whole, panels[0].groups, panels[0].differences)
-    return [*plots, note(intervals(shown), " ", *_reading(results.group_differences), _REST)]
+    return [*plots, note(intervals_again(results, shown), " ", *_reading(results.group_differences), _REST)]
 
 
 def _panel(results: Results, of_maps: Sequence[Estimate], metric: str, name: str) -> SubgroupPanel | None:

@@ -24,8 +24,8 @@ _NOT = (
     "Technical evidence on one model version, one preparation and one cohort; not clinical evidence, and no statement "
     "that the model is safe, effective or fit for a purpose.",
     "No statement of conformity with a law or a standard.",
-    "No explanation of single decisions: overlap with an expert's mask neither shows why a model decided nor that "
-    "it decided rightly. Not for the care of the patients whose studies appear in it.",
+    "No explanation of single decisions: overlap shows neither why a model decided nor that it decided rightly. Not "
+    "for the care of the patients whose studies appear in it.",
 )
 
 
@@ -35,7 +35,6 @@ def build(context: Context) -> list[Flowable]:
     results = context.results
     return [
         paragraph(_asked(results)),
-        *subheading("What was found besides"),
         *bullets(_found(results), compact=True),
         side_by_side(
             [
@@ -72,11 +71,17 @@ def _compared(results: Results, maps: str) -> str:
 
 def _found(results: Results) -> list[Markup]:
     lines = _classifier(results) + _against_baselines(results)
-    return lines or [joined("Nothing could be estimated.")]
+    known = any(part.value is not None for part in (*results.classification, *results.estimates))
+    return lines if lines or known else [joined("Nothing could be estimated.")]
 
 
 def _classifier(results: Results) -> list[Markup]:
-    """Return a line on accuracy, sensitivity and specificity; of many labels the worst and the best."""
+    """Return a line on accuracy, sensitivity and specificity of many labels: the worst and the best.
+
+    Those of one label stand on the cover.
+    """
+    if len({label_of(part) for part in results.classification} - {None}) <= 1:
+        return []
     parts = []
     for name in ("accuracy", "sensitivity", "specificity"):
         shown = [part for part in results.classification if part.metric == name and part.value is not None]
@@ -152,17 +157,16 @@ def _actions(results: Results) -> list[Markup]:
     if results.lock.exploratory:
         actions.append("Lock the criteria and the cohort, then run again, before relying on any verdict.")
     if "NOT MET" in answers:
-        at_hand = ", with the cases at hand," if results.cases else ""
-        actions.append(f"Find the cause of each criterion that is not met{at_hand} before release.")
+        actions.append("Find the cause of each criterion that is not met before release.")
     struck = [method(results, name) for name in results.experiments.struck()]
     if struck:
         actions.append(f"Do not read {', '.join(struck)} as evidence of what the model looks at; take another map.")
     if any(verdict.answer == "INCONCLUSIVE" and not verdict.struck for verdict in on_metrics(results)):
-        actions.append("Add patients where a verdict is inconclusive: the interval is too wide to decide.")
+        actions.append("Add patients where a verdict is inconclusive.")
     if "NOT EVALUATED" in answers:
         actions.append("Provide what the criteria that were not evaluated lack, or withdraw them with a reason.")
     if results.flow.failed:
         actions.append("Look into the studies that failed: they may differ from the others.")
-    reading = "Read the case pages with a clinician, note disagreement, and sign" if results.cases else "Sign"
+    reading = "Read the case pages with a clinician, and sign" if results.cases else "Sign"
     actions.append(f"{reading} on the cover.")
     return [joined(action) for action in actions]

@@ -2,7 +2,8 @@
 
 from pipeline.findings.results import Results
 from reports.numbers import plural
-from reports.page.layout import Flowable, bullets, side_by_side, small, subheading
+from reports.page.layout import Flowable, bullets, side_by_side, small
+from reports.page.text import bold
 from reports.registry import Context, section
 from reports.statements import not_stated
 from reports.wording import is_baseline, method
@@ -41,8 +42,9 @@ def build(context: Context) -> list[Flowable]:
     if not results.changes:
         gaps.append("In this run: change. None came before it, and no predecessor was named.")
     gaps.append(_independence(results))
-    silent = [small("Nothing in this report speaks to the following."), *bullets(gaps, compact=True)]
-    return [side_by_side(silent, _not_stated(results))]
+    half = -(-len(gaps) // 2)
+    both = side_by_side(bullets(gaps[:half], compact=True), bullets(gaps[half:], compact=True))
+    return [small("Nothing in this report speaks to the following."), both, *_not_stated(results)]
 
 
 def _without_weights(results: Results) -> list[str]:
@@ -70,4 +72,4 @@ def _not_stated(results: Results) -> list[Flowable]:
     missing = not_stated(results)
     if not missing:
         return []
-    return [*subheading("Not stated")[1:], small(f"{'; '.join(missing)}.")]
+    return [small(bold("Not stated: "), f"{'; '.join(missing)}.")]

@@ -25,6 +25,7 @@ from reports.page.layout import (
     together,
 )
 from reports.page.text import Markup, bold, joined, link
+from reports.pictures.case_panels import map_view
 from reports.pictures.panel_row import Panel, PanelRow
 from reports.registry import Context, section
 from reports.wording import best_peak, method, nothing_called
@@ -97,6 +98,7 @@ def _tile(context: Context, case: CaseEntry) -> list[Flowable] | None:
     place = max(place for place, view in enumerate(panels.views) if view.role == "main")
     maps = list(panels.views[place].maps)
     name = next((name for name in maps if name == main_method(results)), maps[0] if maps else None)
+    place = place if name is None else map_view(panels, name)
     title = "The image" if name is None else f"{method(results, name)} for {panels.target}"
     called = ", ".join(audit.predicted) or nothing_called(results)
     odds = "; ".join(
@@ -107,6 +109,6 @@ def _tile(context: Context, case: CaseEntry) -> list[Flowable] | None:
     truth = ", ".join(audit.reference or ()) or nothing_called(results)
     words = f" reference {truth}, answered {called} ({odds}).{where}"
     load, width = partial(context.panels, case.panels), 0.58 * COLUMN
-    row = PanelRow(load, (Panel(title, place, name),), 33 * mm, width, f"{title}, study {case.study}.{where}")
+    row = PanelRow(load, (Panel(title, place, name),), 30 * mm, width, f"{title}, study {case.study}.{where}")
     caption = small(bold(joined(link(case.study, case_key(case.study)), ":")), words)
     return [pair(row, [gap(4), caption], 0.62, width=COLUMN)]

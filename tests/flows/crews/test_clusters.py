@@ -11,7 +11,7 @@ import pytest
 from flows.crews.dask_cluster import dask_cluster
 from pipeline.errors import ConfigError
 from tests.flows.crews.test_processes import audited, shards_done
-from tests.flows.test_schedule import server, stopping, wait_for  # noqa: F401 - fixtures
+from tests.flows.scheduling.test_schedule import server, stopping, wait_for  # noqa: F401 - fixtures
 from tests.pipeline.planted import plant
 
 pytestmark = pytest.mark.slow

@@ -10,6 +10,20 @@ import pytest
 from pipeline.evidence.cohort.estimating import Bootstrap
 from pipeline.evidence.plotted.calibration import calibration_of
 from pipeline.evidence.plotted.curves import operating_point, precision_recall_curve, roc_curve
+from pipeline.findings.experiments.bundle import ExperimentFindings
+from pipeline.findings.experiments.check import CheckFinding
+from pipeline.findings.experiments.sanity import RedrawnWeights, SanityFigure, SanityFindings
+from pipeline.findings.experiments.shortcuts import (
+    CAUSES,
+    LabelShortcuts,
+    LesionNumbers,
+    NeedOverlap,
+    ShortcutFinding,
+    ShortcutFindings,
+    ShortcutTest,
+    TurnedAnswers,
+)
+from pipeline.findings.experiments.stability import PICTURE_CHANGES, StabilityFigure, StabilityFindings
 from pipeline.findings.plotted.classifier import LabelPlots
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.plotted.shares import CohortShares
@@ -19,6 +33,7 @@ from reports.pdf import render
 from tests.reports import example
 from tests.reports.charts.test_classifier_charts import cells, rated
 from tests.reports.sections.test_answers import part
+from tests.reports.test_every_number import tried
 from tests.reports.test_localisation import curve, strata, trend
 
 MOST = 10
@@ -29,8 +44,83 @@ GROUPS = ("sex=F", "sex=M", "site=A", "site=B", "lesion size (masks)=lowest thir
 needs_poppler = pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext (poppler-utils) is missing")
 
 
+def sanity():
+    """Return three checks of each map, all of which pass."""
+    checks = ("repeatability", "shuffled_picture", "weight_randomisation")
+    held = [(check, method) for method in example.METHODS for check in checks]
+    return SanityFindings(
+        checks=tuple(
+            CheckFinding(check=check, method=method, answer="MET", reason="as it should be", value=0.213, bound=0.85,
+                         side="at_most", patients=8, studies=8)
+            for check, method in held
+        ),
+        figures=tuple(
+            SanityFigure(check=check, method=method, value=0.213, by_draw=(0.187, 0.241), studies=8, patients=8,
+                         compared=8)
+            for check, method in held
+        ),
+        weights=RedrawnWeights(values=5809, redrawn=5809), asked=8, calls={"gradcam": 144},
+    )  # fmt: skip
+
+
+def shortcuts():
+    """Return a test of each cause, one of them named, the lesion's experiments and the maps' overlap."""
+    turned = TurnedAnswers(of=12, changed=3, control=0)
+    tests = tuple(
+        ShortcutTest(test=cause, effect=0.031, p=0.4, p_adjusted=1.0, positives=turned, studies=24, patients=24)
+        for cause in CAUSES
+    )
+    sentences = (f"No reliance was found on {', '.join(CAUSES.values())}.", "Painting over the lesion turned 7 of 11.")
+    finding = ShortcutFinding(
+        sentences=sentences, tests=tests, positives=12, negatives=12,
+        lesion=LesionNumbers(filled=turned, marks_filled=turned, both_filled=turned, pasted=turned, effect=0.8,
+                             background_auroc=0.64),
+    )  # fmt: skip
+    overlap = tuple(
+        NeedOverlap(method=method, metric=metric, needed=0.71, needed_studies=10, not_needed=0.33, not_needed_studies=2)
+        for method in example.METHODS
+        for metric in example.METRICS
+    )
+    own = LabelShortcuts(label="nodule", finding=finding, needed=("S-3",), not_needed=("S-4",), overlap=overlap)
+    check = CheckFinding(check="shortcuts", answer="MET", reason="none of the causes", value=0.031, bound=0.15)
+    return ShortcutFindings(checks=(check,), labels=(own,), asked=24, forwards=393)
+
+
+def stability():
+    """Return a figure for each change of each map."""
+    figures = tuple(
+        StabilityFigure(method=method, change=change, value=0.91, lowest=0.83, logit=0.2, studies=8, patients=8, same=8)
+        for method in example.METHODS
+        for change in PICTURE_CHANGES
+    )
+    checks = tuple(
+        CheckFinding(check="noise_stability", method=method, answer="MET", reason="it keeps its order", value=0.91,
+                     bound=0.5, side="at_least")
+        for method in example.METHODS
+    )  # fmt: skip
+    return StabilityFindings(checks=checks, figures=figures, asked=8)
+
+
+def experiments():
+    """Return the findings of every family of experiments."""
+    faithful = tried().faithfulness
+    assert faithful is not None
+    figures = tuple(
+        figure.model_copy(update={"method": method})
+        for method in example.METHODS
+        for figure in faithful.figures
+        if figure.fill == "blur"
+    )
+    checks = tuple(check.model_copy(update={"method": name}) for check in faithful.checks for name in example.METHODS)
+    faithful = faithful.model_copy(update={"figures": figures, "checks": checks, "asked_figures": ()})
+    return ExperimentFindings(sanity=sanity(), shortcuts=shortcuts(), stability=stability(), faithfulness=faithful)
+
+
 def planted():
-    """Return the results of one label, three maps, two baselines and two cases, with all that is drawn of them."""
+    """Return the results of one label, three maps, two baselines and two cases, with all that is drawn of them.
+
+    Of experiments it has those that the demo asks for: whether the maps are evidence, and what the model leans on.
+    """
     maps = (*example.METHODS, *example.BASELINES)
     names = list(LESION_FEATURES)
     count = 40
@@ -53,6 +143,7 @@ def planted():
     )  # fmt: skip
     return example.results(
         missing=0,
+        experiments=ExperimentFindings(sanity=sanity(), shortcuts=shortcuts()),
         cases=example.results().cases[:2],
         classification=tuple(
             example.estimate(name, "classifier", 0.8, "all")
@@ -83,6 +174,13 @@ def report(tmp_path_factory):
     return render(example.write_run(tmp_path_factory.mktemp("planted"), planted()))
 
 
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory):
+    """The report of the same run, asked for every family of experiments."""
+    results = planted().model_copy(update={"experiments": experiments()})
+    return render(example.write_run(tmp_path_factory.mktemp("longer"), results))
+
+
 def heights_of(path):
     """Return how far down the words of each page reach, as shares of its height; headers and footers apart."""
     command = [shutil.which("pdftotext"), "-bbox", str(path), "-"]
@@ -94,6 +192,27 @@ def heights_of(path):
 @needs_poppler
 def test_a_run_like_the_demos_takes_ten_pages_at_most(report):
     assert len(heights_of(report)) <= MOST
+
+
+@needs_poppler
+def test_the_experiments_that_the_demo_does_not_ask_for_take_one_page_more_at_most(longer):
+    assert len(heights_of(longer)) <= MOST + 1
+
+
+@needs_poppler
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Do the maps depend on model and picture",
+        "Do the maps tell what moves the answer",
+        "What else the model leans on",
+        "Stability of maps and answers",
+    ],
+)
+def test_every_experiment_has_its_section(longer, title):
+    """Each is among the headings, not only in the contents."""
+    words = subprocess.run(["pdftotext", "-raw", str(longer), "-"], capture_output=True, check=True).stdout.decode()
+    assert re.search(rf"(?m)^\d+ {title}$", words)
 
 
 @needs_poppler
