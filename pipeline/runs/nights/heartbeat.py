@@ -4,6 +4,7 @@ The file lies beside the runs (``.working``), in none of them: a run's folder ho
 """
 
 import os
+import secrets
 import socket
 import threading
 import time
@@ -40,7 +41,7 @@ def at_work(run: Path, interval: float = _INTERVAL) -> Iterator[None]:
         OutputError: when the file cannot be made, or its file system knows no locks.
     """
     folder = run.parent / _FOLDER
-    path = folder / f"{run.name}.{_host()}.{os.getpid()}.{threading.get_ident()}"
+    path = folder / f"{run.name}.{_host()}.{os.getpid()}.{secrets.token_hex(4)}"  # one process may open a run twice
     with suppress(OSError):
         folder.mkdir(exist_ok=True)
     ended = threading.Event()
@@ -64,7 +65,7 @@ def workers_of(run: Path) -> tuple[Worker, ...]:
 
 
 def _worker(path: Path) -> Worker | None:
-    *_, host, process, _thread = path.name.split(".")
+    *_, host, process, _unique = path.name.split(".")
     held = is_locked(path)
     try:
         beat = max(time.time() - path.stat().st_mtime, 0.0)
