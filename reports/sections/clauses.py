@@ -15,7 +15,7 @@ from reports.registry import Context, section, sections
 _NOT_A_JUDGEMENT = (
     "Where this report supports evidence for a clause, and what it leaves open. It judges no clause to be fulfilled: "
     "that is for people with the whole file before them. What a clause asks is told in our words; "
-    f"{MARK}: from other sources, the wording was not seen; read the text itself."
+    f"{MARK}: not seen in the text itself; read it."
 )
 
 

@@ -16,8 +16,8 @@ def build(context: Context) -> list[Flowable]:
         return [small("The results describe no metric.")]
     kinds = {_kind(metric) for metric in metrics}
     shared = f"Of each metric: {kinds.pop()}. " if len(kinds) == 1 else ""
-    told = (_told(metric, shared, _first_with_chance(metrics, metric)) for metric in metrics)
-    return [*bullets(told, compact=True), note(shared, _UNDEFINED)]
+    lines = (_told(metric, shared, _first_with_chance(metrics, metric)) for metric in metrics)
+    return [*bullets(lines, compact=True), note(shared, _UNDEFINED)]
 
 
 _UNDEFINED = (

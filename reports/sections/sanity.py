@@ -35,12 +35,12 @@ def build(context: Context) -> list[Flowable]:
     )  # fmt: skip
     figures = {(figure.method, figure.check): figure for figure in findings.figures}
     rows = [_row(context.results, check, figures.get((str(check.method), check.check))) for check in findings.checks]
-    told = [
+    meanings = [
         joined(bold(f"{CHECKS[check.check].title} of {method(context.results, str(check.method))}: "), meaning)
         for check in findings.checks
         if (meaning := _meaning(check, figures.get((str(check.method), check.check))))
     ]
-    content = [small(_WHAT), table(shape, rows, compact=True), *(bullets(told, compact=True) if told else [])]
+    content = [small(_WHAT), table(shape, rows, compact=True), *(bullets(meanings, compact=True) if meanings else [])]
     return [*content, note(_READING, " ", _counts(findings))]
 
 

@@ -1,6 +1,7 @@
 """The numbers that a report prints, and those of its results: what stands on a page has to stand in ``results.json``.
 
-What a clause is called and says stands in the file of clauses. Not counted are page and section numbers, hashes, the
+What a clause is called and says stands in the file of clauses; the error rates of the rule on shortcuts were fixed with
+the rule. Not counted are page and section numbers, hashes, the
 rulers of pictures and plots, and digits within a word (SHA-256).
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 import reports.clauses
 from reports.numbers import count, number, raw, share
 from reports.registry import sections
+from reports.sections import shortcuts
 
 __all__ = ["unexplained"]
 
@@ -31,7 +33,8 @@ _FURNITURE = (
 
 def unexplained(report: Path, results: Path) -> list[tuple[int, str]]:
     """Return each number on a report's pages that its results do not hold, with its page."""
-    known = _known(json.loads(results.read_text(encoding="utf-8"))) | set(_NUMBER.findall(_CLAUSES.read_text("utf-8")))
+    known = _known(json.loads(results.read_text(encoding="utf-8")))
+    known |= set(_NUMBER.findall(_CLAUSES.read_text("utf-8") + shortcuts.RATES))
     text = subprocess.run(["pdftotext", "-raw", report, "-"], capture_output=True, check=True, text=True).stdout
     return [
         (page, token)
@@ -62,6 +65,7 @@ def _texts(value: object) -> Iterator[str]:
         if len(whole) == len(value):
             yield count(sum(whole))
         yield from (share(value["confidence"]) for _ in range("confidence" in value))
+        yield from (share(value["redrawn"] / value["values"]) for _ in range("redrawn" in value))
         for part in value.values():
             yield from _texts(part)
     elif isinstance(value, list):

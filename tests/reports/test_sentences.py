@@ -138,7 +138,7 @@ def test_no_stratum_is_called_studies_twice(among):
 def test_the_classifier_is_judged_on_the_studies_with_a_reference():
     judged = example.results(verdicts=(verdict("accuracy", "classifier", "all", value=0.8),))
     assert "Accuracy of the classifier: the reason" in said("The criteria at a glance", judged)
-    assert "Accuracy of the classifier | all studies with a reference: 44 of 41 patients" in said("", judged)
+    assert "Accuracy of the classifier | all studies with a reference: 44 from 41 patients" in said("", judged)
 
 
 # labels

@@ -37,7 +37,7 @@ def test_a_statement_stands_in_its_section(title):
 
 def test_what_is_not_stated_gathers_in_one_list():
     text = said("Not measured", example.results(statements={"readers": ("two",)}, organisation="not stated"))
-    listed = text.split("Not stated | ")[1].rstrip(".").split("; ")
+    listed = text.split("Not stated: ")[1].rstrip(".").split("; ")
     wanted = [title for name, title in STATEMENTS.items() if name != "readers"]
     assert listed == ["Organisation", "Training data", *wanted, "Hashes of the training data"]
     model = example.results().model.model_copy(update={"training_data": "10,000 studies of 2019"})

@@ -32,6 +32,7 @@ from pipeline.vocabulary import LESION_FEATURES
 from reports.pdf import render
 from tests.reports import example
 from tests.reports.charts.test_classifier_charts import cells, rated
+from tests.reports.printed_numbers import unexplained
 from tests.reports.sections.test_answers import part
 from tests.reports.test_every_number import tried
 from tests.reports.test_localisation import curve, strata, trend
@@ -40,6 +41,14 @@ MOST = 10
 ASKED = (("hit_rate", "gradcam"), ("energy_in_mask", "gradcam"), ("iou", "gradcam"))
 GROUPS = ("sex=F", "sex=M", "site=A", "site=B", "lesion size (masks)=lowest third",
           "lesion size (masks)=middle third", "lesion size (masks)=highest third")  # fmt: skip
+
+EXPERIMENTS = (
+    "Do the maps depend on model and picture",
+    "Do the maps tell what moves the answer",
+    "What else the model leans on",
+    "Stability of maps and answers",
+)
+"""The titles of the sections on experiments."""
 
 needs_poppler = pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext (poppler-utils) is missing")
 
@@ -181,6 +190,12 @@ def longer(tmp_path_factory):
     return render(example.write_run(tmp_path_factory.mktemp("longer"), results))
 
 
+def pages_of(path):
+    """Return the words of each page."""
+    command = [shutil.which("pdftotext"), "-raw", str(path), "-"]
+    return subprocess.run(command, capture_output=True, check=True).stdout.decode().split("\f")[:-1]
+
+
 def heights_of(path):
     """Return how far down the words of each page reach, as shares of its height; headers and footers apart."""
     command = [shutil.which("pdftotext"), "-bbox", str(path), "-"]
@@ -200,19 +215,23 @@ def test_the_experiments_that_the_demo_does_not_ask_for_take_one_page_more_at_mo
 
 
 @needs_poppler
-@pytest.mark.parametrize(
-    "title",
-    [
-        "Do the maps depend on model and picture",
-        "Do the maps tell what moves the answer",
-        "What else the model leans on",
-        "Stability of maps and answers",
-    ],
-)
+@pytest.mark.parametrize("title", EXPERIMENTS)
 def test_every_experiment_has_its_section(longer, title):
     """Each is among the headings, not only in the contents."""
     words = subprocess.run(["pdftotext", "-raw", str(longer), "-"], capture_output=True, check=True).stdout.decode()
     assert re.search(rf"(?m)^\d+ {title}$", words)
+
+
+@needs_poppler
+def test_every_number_of_the_experiments_stands_in_the_results(longer):
+    """On the pages where their sections begin, but those with pictures: this run's results hold no facts of them."""
+    pages = {
+        number
+        for number, page in enumerate(pages_of(longer), 1)
+        if re.search(rf"(?m)^\d+ ({'|'.join(EXPERIMENTS)})$", page) and "map's peak" not in page
+    }
+    assert len(pages) >= 2
+    assert [entry for entry in unexplained(longer, longer.parent / "results.json") if entry[0] in pages] == []
 
 
 @needs_poppler

@@ -3,6 +3,7 @@
 import io
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 
 from pipeline.findings.panels import CasePanels, View
+from pipeline.findings.scores import MapPeak
+from reports.case_page import hidden_peak
 from reports.page import draw
 from reports.page.layout import CONTENT
 from reports.pictures import raster
-from reports.pictures.case_panels import SMALLEST, case_rows, plane_words, sizes_for, window_words
+from reports.pictures.case_panels import SMALLEST, case_rows, map_view, plane_words, sizes_for, window_words
 from reports.pictures.legend import _marks
 from reports.pictures.panel_row import GAP, Panel, PanelRow, readers_of
 from tests.reports import example
@@ -210,3 +213,33 @@ def test_words_of_planes_and_windows():
     assert plane_words(view) == "the whole picture"
     case = CasePanels(**{**vars(example.panels("S", view)), "window_rule": "the image header's"})
     assert window_words(case) == "shown from \u22121000 to 400 HU, the image header's"
+
+
+def of_slices(case):
+    """Return the case with two planes, of which the second holds the first map's peak and the first the second's."""
+    first = replace(case.views[0], role="main", plane="axial", number=12, planes=30, position_mm=-8.0,
+                    peaks={"hirescam": (5, 5)})  # fmt: skip
+    second = replace(first, number=17, position_mm=12.0, peaks={"gradcam": (5, 5)})
+    return replace(case, views=(first, second))
+
+
+def test_a_map_is_shown_in_a_plane_through_its_peak():
+    case = of_slices(next(panels for _, panels in example.cases() if panels is not None))
+    assert map_view(case, "gradcam") == 1
+    assert map_view(case, "hirescam") == 0
+    assert map_view(case, "layercam") == 1, "where no plane has it, that of the first map"
+
+
+def test_a_peak_in_no_plane_is_told_with_its_place():
+    entry, panels = next((entry, panels) for entry, panels in example.cases() if panels is not None)
+    case = of_slices(panels)
+    peak = MapPeak(region="body", body_region="body", place="left", position_mm=(1.0, 2.0, 33.25),
+                   normalised=(0.5, 0.5), value=1.0)  # fmt: skip
+    scores = tuple(scores.model_copy(update={"peak": peak, "target": case.target}) for scores in entry.audit.map_scores)
+    entry = entry.model_copy(update={"audit": entry.audit.model_copy(update={"map_scores": scores})})
+    assert hidden_peak(entry, case, "layercam") == "at 33.2 mm"
+    assert hidden_peak(entry, case, "gradcam") is None
+    assert hidden_peak(entry, case, "hirescam") is None
+    assert hidden_peak(entry, replace(case, views=case.views[:1]), "gradcam") == "at 33.2 mm"
+    unplaced = tuple(replace(view, position_mm=None) for view in case.views)
+    assert hidden_peak(entry, replace(case, views=unplaced), "layercam") == "in another slice"
