@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from pipeline.findings.experiments.selftest import SelftestRates
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.vocabulary import Better, Fidelity
 
@@ -198,7 +199,10 @@ class Lock(FrozenModel):
 
 
 class Provenance(FrozenModel):
-    """What made the run. ``engine`` is what drove its shards, and why where it was not Prefect throughout."""
+    """What made the run. ``engine`` is what drove its shards, and why where it was not Prefect throughout.
+
+    ``selftest`` are the rates of the program's own self-test, where the run asks what the model leans on.
+    """
 
     camaudit: str
     command: str
@@ -217,3 +221,4 @@ class Provenance(FrozenModel):
     previous_run: str | None = None
     ledger_head: str | None = None
     ledger_length: int = 0
+    selftest: SelftestRates | None = None

@@ -39,6 +39,7 @@ from pipeline.findings.experiments.bundle import (
     read_experiments,
     write_experiment,
 )
+from pipeline.findings.experiments.selftest import kept_rates
 from pipeline.findings.facts import Provenance
 from pipeline.findings.results import Results
 from pipeline.findings.shards import write_maps, write_shard
@@ -405,4 +406,5 @@ def _provenance(spec: RunSpec, ledger: Ledger, repeat: str, engine: str, flow_ru
         previous_run=spec.previous_run,
         ledger_head=ledger.head,
         ledger_length=ledger.length,
+        selftest=kept_rates() if "shortcuts" in config.experiments.families else None,
     )

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pipeline.findings.experiments.selftest import KeptRate, SelftestRates, kept_rates
+from pipeline.findings.experiments.selftest import KeptRate, SelftestRates
 from pipeline.findings.experiments.shortcuts import (
     LabelShortcuts,
     LesionNumbers,
@@ -52,7 +52,12 @@ def build(context: Context) -> list[Flowable]:
         parts += _of_label(context.results, own, several=len(findings.labels) > 1)
     if findings.not_done is not None:
         parts.append(paragraph(f"The experiment was broken off: {words(findings.not_done)}."))
-    return [small(_WHAT), *parts, note(_RULE, " ", RATES, own_rates(kept_rates())), note(_counts(findings))]
+    return [
+        small(_WHAT),
+        *parts,
+        note(_RULE, " ", RATES, own_rates(context.results.provenance.selftest)),
+        note(_counts(findings)),
+    ]
 
 
 def own_rates(rates: SelftestRates | None) -> str:
@@ -60,9 +65,10 @@ def own_rates(rates: SelftestRates | None) -> str:
     named, accused = (None, None) if rates is None else (rates.rate("named"), rates.rate("accused"))
     if rates is None or named is None or accused is None:
         return ""
+    version = rates.program.partition(" ")[0]
     part = "" if rates.models == rates.planned else f", {count(rates.models)} of {count(rates.planned)} models"
     return (
-        f" Self-test of camaudit {rates.program} (seed {rates.seed}{part}; trained phantom models in 2D and 3D): of "
+        f" Self-test of camaudit {version} (seed {rates.seed}{part}; trained phantom models in 2D and 3D): of "
         f"those that lean by half of the distance or more, named rightly {_counted(named)}; sound models accused "
         f"{_counted(accused)}."
     )

@@ -98,8 +98,8 @@ MISSPELT = [
     ("run.sead", "unknown key 'run.sead'; did you mean 'seed'?"),
     (
         "run.xyz",
-        "unknown key 'run.xyz'; known: batch_size, cache, cache_gib, device, engine, lost_at_most, output, "
-        "replicates, scoring, seed, shard_size, workers",
+        "unknown key 'run.xyz'; known: batch_size, cache, cache_gib, cluster, device, engine, lost_at_most, output, "
+        "pool, processes, replicates, scoring, seed, shard_size, workers",
     ),
 ]
 
@@ -302,6 +302,9 @@ NUMBER_CHANGING = {
 }
 OF_NO_EFFECT = {
     "name": "other",
+    "run.processes": 3,
+    "run.pool": "gpus",
+    "run.cluster": "tcp://10.0.0.1:8786",
     "archive.path": "elsewhere",
     "archive.manifest": "elsewhere.csv",
     "archive.layout": "dicom",
