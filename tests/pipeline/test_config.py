@@ -304,7 +304,7 @@ OF_NO_EFFECT = {
     "name": "other",
     "run.processes": 3,
     "run.pool": "gpus",
-    "run.cluster": "tcp://10.0.0.1:8786",
+    "run.cluster": "tcp://127.0.0.1:8786",
     "archive.path": "elsewhere",
     "archive.manifest": "elsewhere.csv",
     "archive.layout": "dicom",

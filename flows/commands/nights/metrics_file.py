@@ -8,11 +8,11 @@ from pathlib import Path
 from pipeline.files import written
 from pipeline.runs.nights.figures import audit_history
 from pipeline.runs.nights.standing import RunStanding, RunState
+from pipeline.vocabulary import ANSWERS, STATUSES
 
 __all__ = ["metrics_text", "write_metrics"]
 
 _STATES: tuple[RunState, ...] = ("running", "finished", "interrupted", "unreadable")
-_ANSWERS = ("MET", "NOT MET", "INCONCLUSIVE", "NOT EVALUATED")
 
 _OF_A_POINT = {"value": "Estimates", "low": "Lower bounds", "high": "Upper bounds", "bound": "What is asked for"}
 
@@ -54,12 +54,12 @@ def _of_the_newest(audits: Path, audit: Mapping[str, str], newest: RunStanding) 
     yield from _metric(
         "camaudit_last_run_finished_timestamp_seconds", "When the newest finished run ended.", _latest(audit, ended)
     )
-    outcomes = [({**audit, "outcome": name}, flow[name]) for name in ("analysed", "excluded", "failed")]
+    outcomes = [({**audit, "outcome": name}, flow[name]) for name in STATUSES]
     yield from _metric("camaudit_studies", "Studies of the newest finished run by outcome.", outcomes)
     yield from _metric(
         "camaudit_studies_computed", "Studies that it computed anew.", [(audit, float(flow["computed"]))]
     )
-    counts = [({**audit, "answer": answer}, answers.get(answer, 0)) for answer in _ANSWERS]
+    counts = [({**audit, "answer": answer}, answers.get(answer, 0)) for answer in ANSWERS]
     yield from _metric("camaudit_verdicts", "Verdicts of the newest finished run.", counts)
     yield from _metric(
         "camaudit_exploratory", "1 where it was not locked beforehand.", [(audit, float(newest.exploratory))]

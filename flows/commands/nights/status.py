@@ -13,6 +13,7 @@ from rich.table import Table
 from flows.commands.nights.metrics_file import write_metrics
 from pipeline.runs.nights.night_log import nights_without_news
 from pipeline.runs.nights.standing import RunStanding, audit_folder_of, standings_of
+from pipeline.vocabulary import STATUSES
 
 __all__ = ["show_status"]
 
@@ -74,7 +75,7 @@ def _studies(standing: RunStanding) -> str:
     flow = standing.flow
     if flow is None:
         return str(standing.studies)
-    lost = [f"{flow[outcome]} {outcome}" for outcome in ("excluded", "failed") if flow[outcome]]
+    lost = [f"{flow[outcome]} {outcome}" for outcome in STATUSES if outcome != "analysed" and flow[outcome]]
     return ", ".join([str(standing.studies), *lost])
 
 
