@@ -24,7 +24,7 @@ def rendered(folder, **changes):
     run = example.write_run(folder, example.results(**changes))
     save_panels(example.panels("S0007", example.view()), run / "model-input.npz")
     render(run)
-    return " ".join(text_of(run / "report.pdf").split())
+    return " ".join(text_of(run / "report.pdf", "-raw").split())
 
 
 def flow(**changes):
