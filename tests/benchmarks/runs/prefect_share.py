@@ -1,6 +1,6 @@
 """What Prefect costs: one run of 200 small studies, with the flow and without, side by side in one process.
 
-python -m tests.benchmarks.prefect_share [STUDIES]
+python -m tests.benchmarks.runs.prefect_share [STUDIES]
 """
 
 import os

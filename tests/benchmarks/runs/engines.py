@@ -1,4 +1,4 @@
-"""Several processes beside one: ``python -m tests.benchmarks.engines [STUDIES]``.
+"""Several processes beside one: ``python -m tests.benchmarks.runs.engines [STUDIES]``.
 
 Small studies of 64 x 64 x 64 voxels are audited from nothing with ``run.processes`` 1 and 2, in turn. Wall time is what
 is asked; the seconds that processors worked stand beside it, since the second process loads the model once more.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.benchmarks.audit_loop import write_archive
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 STUDIES, ROUNDS = 400, 3
 
 

@@ -1,0 +1,1 @@
+"""Whole runs measured: by processes, and by what Prefect takes of them."""
