@@ -51,6 +51,7 @@ __all__ = [
     "pair",
     "paragraph",
     "parts_of",
+    "room",
     "side_by_side",
     "small",
     "subheading",
@@ -186,6 +187,11 @@ def bullets(items: Iterable[object], *, compact: bool = False) -> list[Flowable]
 def gap(height_mm: float) -> Spacer:
     """Return white space."""
     return Spacer(1, height_mm * mm)
+
+
+def room(height_mm: float) -> CondPageBreak:
+    """Return a break to the next page where less than this is left: what follows may part, but not that early."""
+    return CondPageBreak(height_mm * mm)
 
 
 def together(flowables: Sequence[Flowable]) -> KeepTogether:

@@ -156,6 +156,9 @@ def _answers(context: Context) -> list[Flowable]:
     if counted is not None:
         first, *rest = peak_sentences(results, counted) or [""]
         content += [*subheading("Where the maps look")[1:], paragraph(bold(first), " ", " ".join(rest))]
+    leans_on = _leans_on(results)
+    if leans_on:
+        content += [*subheading("What it leans on")[1:], paragraph(bold(leans_on))]
     classifier = _classifier(results)
     if classifier:
         content += [*subheading("The classifier")[1:], paragraph(classifier)]
@@ -164,6 +167,13 @@ def _answers(context: Context) -> list[Flowable]:
         claim = f"{subject(results, verdict)} among {population(verdict)}: {allowed(results, verdict)}."
         content += [*subheading("The strongest claim")[1:], paragraph(claim, " ", refused(verdict))]
     return content
+
+
+def _leans_on(results: Results) -> str:
+    """Return what was named besides the lesion, the largest effect of each label; nothing where nothing was."""
+    tried = results.experiments.shortcuts
+    labels = tried.labels if tried is not None else ()
+    return " ".join(own.finding.sentences[0] for own in labels if own.finding.named)
 
 
 def _classifier(results: Results) -> str:

@@ -3,7 +3,7 @@
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.results import Results
 from reports.numbers import count, ends, estimate, plural
-from reports.page.layout import Flowable, bullets, paragraph, side_by_side, subheading
+from reports.page.layout import Flowable, bullets, paragraph, room, side_by_side, subheading
 from reports.page.text import Markup, joined
 from reports.registry import Context, section
 from reports.wording import (
@@ -36,6 +36,7 @@ def build(context: Context) -> list[Flowable]:
     return [
         paragraph(_asked(results)),
         *bullets(_found(results), compact=True),
+        room(30),
         side_by_side(
             [
                 *subheading("What limits it")[1:],

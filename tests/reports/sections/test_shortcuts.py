@@ -82,6 +82,14 @@ def test_the_cause_stands_in_a_sentence_with_its_test_and_the_rules_error_rates(
     assert "Label:" not in text
 
 
+def test_the_first_page_names_the_cause_and_is_silent_where_none_was_found():
+    named = said("", example.results(experiments=findings(leaning())))
+    assert "What it leans on" in named
+    assert SENTENCE in named
+    nothing = leaning().model_copy(update={"finding": ShortcutFinding(sentences=("No reliance above 15 %.",))})
+    assert "What it leans on" not in said("", example.results(experiments=findings(nothing)))
+
+
 def test_what_was_tested_is_no_longer_among_what_was_not_and_the_rest_is():
     gaps = said("Not measured", example.results(experiments=findings(leaning())))
     assert "relies on shortcuts such as text markers" not in gaps
