@@ -19,7 +19,8 @@ def with_overlap(
     shortcuts = findings.shortcuts
     if shortcuts is None:
         return findings
-    by_study = {audit.study: audit for audit in audits}
+    chosen = {study for own in shortcuts.labels for study in (*own.needed, *own.not_needed)}  # few of a large cohort
+    by_study = {audit.study: audit for audit in audits if audit.study in chosen}
     labels = tuple(
         own.model_copy(update={"overlap": tuple(_overlap(own, by_study, metrics))}) for own in shortcuts.labels
     )
