@@ -1,13 +1,11 @@
 """How alike two maps are: the order of their cells, by Spearman's correlation."""
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Outcome", "compared", "in_cells", "spearman"]
+from pipeline.findings.experiments.map_pair import Outcome
 
-Outcome = Literal["compared", "no_map", "empty_after"]
+__all__ = ["compared", "in_cells", "spearman"]
 
 
 def spearman(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:

@@ -6,13 +6,11 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.findings.experiments.check import CheckFinding
+from pipeline.findings.experiments.map_pair import Outcome, check_similarity
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.vocabulary import Check
 
 __all__ = ["MapPlan", "RedrawnWeights", "SanityFigure", "SanityFindings", "SanityRow", "SanityRows"]
-
-Outcome = Literal["compared", "no_map", "empty_after"]
-"""Of two maps: both have an order; the study's own map has none; the changed one has none, which counts as 0."""
 
 
 class SanityRow(FrozenModel):
@@ -29,10 +27,7 @@ class SanityRow(FrozenModel):
 
     @model_validator(mode="after")
     def _of_its_outcome(self) -> Self:
-        if (self.similarity is None) != (self.outcome == "no_map"):
-            raise ValueError("a similarity goes with two maps, and only with them")
-        if self.outcome == "empty_after" and self.similarity != 0:
-            raise ValueError("a map that is empty afterwards counts as 0")
+        check_similarity(self.outcome, self.similarity)
         return self
 
 

@@ -6,6 +6,7 @@ from typing import Final, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.findings.experiments.check import CheckFinding
+from pipeline.findings.experiments.map_pair import Outcome, check_similarity
 from pipeline.findings.frozen_model import FrozenModel
 
 __all__ = ["PICTURE_CHANGES", "Change", "StabilityFigure", "StabilityFindings", "StabilityRow", "StabilityRows"]
@@ -19,8 +20,6 @@ PICTURE_CHANGES: Final[Mapping[Change, str]] = {
     "compression": "Stored in 8 bits",
 }
 """What is changed of the model's input, one at a time."""
-
-Outcome = Literal["compared", "no_map", "empty_after"]
 
 
 class StabilityRow(FrozenModel):
@@ -42,10 +41,7 @@ class StabilityRow(FrozenModel):
 
     @model_validator(mode="after")
     def _of_its_outcome(self) -> Self:
-        if (self.similarity is None) != (self.outcome == "no_map"):
-            raise ValueError("a similarity goes with two maps, and only with them")
-        if self.outcome == "empty_after" and self.similarity != 0:
-            raise ValueError("a map that is empty afterwards counts as 0")
+        check_similarity(self.outcome, self.similarity)
         return self
 
 
