@@ -8,12 +8,12 @@ import typer
 
 from pipeline.runs.nights.retention import Retention, plan_retention, remove_runs
 
-__all__ = ["prune"]
+__all__ = ["prune_runs"]
 
 _MIB = 2**20
 
 
-def prune(audits: Path, keep: int, *, dry_run: bool, as_json: bool) -> None:
+def prune_runs(audits: Path, keep: int, *, dry_run: bool, as_json: bool) -> None:
     """Remove the runs of an audit that may go, or say only which those are.
 
     Raises:

@@ -1,0 +1,105 @@
+"""Commands on finished runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.command_line.options import AsJson
+from pipeline.errors import OutputError
+
+__all__ = ["compare", "report", "verify"]
+
+
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write the PDF.")] = None,
+    sheets: Annotated[
+        bool, typer.Option("--sheets", help="Write a page for each study that the report shows, to mark by hand.")
+    ] = False,
+) -> None:
+    """Render the report of a run again, from its folder alone.
+
+    A run that does not verify is rendered with ALTERED on every page, beside its own report; the exit code is then that
+    of camaudit verify.
+    """
+    if not (run / "results.json").is_file():
+        raise OutputError(f"{run}: holds no results.json; give the folder of a finished run")
+    from flows.commands.render import render_again
+
+    code = render_again(run, output, sheets=sheets)
+    if code:
+        raise typer.Exit(code)
+
+
+def verify(
+    path: Annotated[Path, typer.Argument(metavar="RUN|REPORT.PDF", help="The folder of a run, or its report alone.")],
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="FINGERPRINT", help="The key that must have signed the ledger.")
+    ] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read the archive again: its hashes, and every score from the kept maps.")
+    ] = False,
+    recompute: Annotated[
+        int, typer.Option("--recompute", metavar="N", min=0, help="Audit N studies, drawn at random, anew.")
+    ] = 0,
+    trust_authority: Annotated[
+        Path | None,
+        typer.Option("--trust-authority", metavar="FILE.PEM", help="Who must have stamped the lock: certificates."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Walk from the printed numbers back to their hashes and recompute all that needs no model.
+
+    Of a report without its folder, what it carries and prints is checked, and what cannot be is said.
+    """
+    from flows.commands.verify import print_verification, verified, verified_with_archive
+
+    if deep or recompute:
+        verification = verified_with_archive(path, key, trust_authority, deep=deep, recompute=recompute)
+    else:
+        verification = verified(path, key, trust_authority)
+    code = print_verification(path, verification, as_json=as_json)
+    if code:
+        raise typer.Exit(code)
+
+
+def compare(
+    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="A finished run, or an audit: its newest run.")],
+    run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="The run that is held against it.")],
+    margin: Annotated[
+        list[str] | None,
+        typer.Option("--margin", metavar="METRIC=NUMBER", help="In place of the locked margins. May be repeated."),
+    ] = None,
+    maps: Annotated[
+        list[str] | None,
+        typer.Option("--maps", metavar="MAP_A=MAP_B", help="Hold other maps against each other. May be repeated."),
+    ] = None,
+    key_a: Annotated[
+        Path | None, typer.Option("--key-a", metavar="FILE", help="The pseudonym key of RUN_A, where keys differ.")
+    ] = None,
+    key_b: Annotated[
+        Path | None, typer.Option("--key-b", metavar="FILE", help="The pseudonym key of RUN_B, where keys differ.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold RUN_B against RUN_A on the same studies: paired differences, studies that flipped, margins.
+
+    Exit code 0: not worse, by every margin; without margins: no figure is shown to be worse. 1: worse, or with margins
+    not shown to be not worse. 2: bad input, or there is nothing to compare by.
+    """
+    from flows.commands.compare import (
+        CompareOptions,
+        compare_folders,
+        exit_code_of,
+        parse_maps,
+        parse_margins,
+        print_comparison,
+    )
+
+    options = CompareOptions(parse_margins(margin or ()), parse_maps(maps or ()), key_a, key_b)
+    comparison = compare_folders(run_a, run_b, options)
+    print_comparison(comparison, as_json=as_json)
+    code = exit_code_of(comparison.change)
+    if code:
+        raise typer.Exit(code)
