@@ -18,6 +18,7 @@ from cam.layers.calls import SlicedGrid, Slices, layer_call
 from cam.layers.slice_order import measured_slices
 from cam.layers.tokens import TokenGrid, measured
 from cam.memory import Memory
+from cam.network.graph import saving_all
 
 __all__ = ["Reader"]
 
@@ -193,7 +194,8 @@ class Reader:
         if what not in self._known:
             self.busy = True
             try:
-                self._known[what] = measure()
+                with saving_all():
+                    self._known[what] = measure()
             finally:
                 self.busy = False
         answer: Answer = self._known[what]

@@ -9,7 +9,17 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node, get_gradient_edge
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["GradThroughout", "Record", "Vertex", "depends_on", "inputs_of", "kind_of", "saving_nothing", "vertex_of"]
+__all__ = [
+    "GradThroughout",
+    "Record",
+    "Vertex",
+    "depends_on",
+    "inputs_of",
+    "kind_of",
+    "saving_all",
+    "saving_nothing",
+    "vertex_of",
+]
 
 Vertex = tuple[Node, int]
 """One value in the record: the node that made it, and which of the node's results it is."""
@@ -39,10 +49,21 @@ def _forget(_value: object) -> Any:  # noqa: ANN401 - torch asks for a tensor ba
     return None
 
 
+def _as_it_is(value: Tensor) -> Tensor:
+    return value
+
+
 @contextmanager
 def saving_nothing() -> Iterator[None]:
     """Record a forward without what its backward would need: the record costs no memory, and has no backward."""
     with torch.autograd.graph.saved_tensors_hooks(_forget, _forget):
+        yield
+
+
+@contextmanager
+def saving_all() -> Iterator[None]:
+    """Record forwards as usual, also where ``saving_nothing`` is around: what is measured in between has a backward."""
+    with torch.autograd.graph.saved_tensors_hooks(_as_it_is, _as_it_is):
         yield
 
 

@@ -100,6 +100,13 @@ def test_gradcam_on_tokens_is_the_formula_over_the_patches_alone(axes):
 
 
 @pytest.mark.parametrize("axes", [2, 3])
+def test_a_method_without_gradients_measures_the_tokens_of_a_layer_that_is_named(axes):
+    model, x, grid = made(axes)
+    maps = explain(model, x, Target(1), methods=["eigencam"], layers=["network.blocks.0.norm1"])
+    assert maps["eigencam"].shape == (2, *grid)
+
+
+@pytest.mark.parametrize("axes", [2, 3])
 def test_auto_takes_what_the_last_attention_reads_where_only_the_class_token_goes_on(axes):
     model, x, grid = made(axes)
     assert spatial_layers(model, x)["network.norm"] == grid
