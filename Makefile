@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test stress test-slow test-kill test-pacs mutants bench gpu zoo selftest fuzz conformance check clean
+.PHONY: demo test stress test-slow test-kill test-pacs mutants bench gpu zoo selftest fuzz conformance check docs clean
 
 demo: .venv/installed
 	$(BIN)/camaudit demo --folder demo
@@ -59,6 +59,16 @@ zoo: .venv/dev
 # the rates that this version comes with; a new seed each time: none is chosen for its rates
 selftest: .venv/dev
 	$(BIN)/python -m flows selftest -o pipeline/findings/experiments/selftest_rates.json
+
+# the site, with its examples run and the demo's four reports as samples; nothing is fetched once the tools are there
+docs: .venv/dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[docs]'
+	test -d build/samples || { $(BIN)/python -m flows demo --folder build/demo --quiet && \
+		for run in build/demo/runs/*/*; do \
+			mkdir -p build/samples/samples && cp $$run/report.pdf build/samples/samples/$$(basename $$(dirname $$run)).pdf || exit; \
+		done; }
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --builder html docs build/site
+	@echo build/site/index.html
 
 fuzz: .venv/dev
 	$(BIN)/python -m tests.fuzz

@@ -46,6 +46,9 @@ class Method:
     differentiated; where no method does, it keeps no graph. ``forwards`` counts the cost: at most so many images are
     shown to the model, a backward through all of it as two more.
 
+    ``differs`` names what the authors' own published code does otherwise, where that is known; empty where it is equal
+    or nothing is known of it.
+
     ``package``, ``package_version`` and ``source_sha256`` name the installed distribution that it comes from and the
     digest of its sources; None for camaudit's own.
 
@@ -66,6 +69,7 @@ class Method:
     is_formula: bool
     function: Callable[..., object]
     forwards: Forwards = lambda _work, _options: 0
+    differs: str = ""
     package: str | None = None
     package_version: str | None = None
     source_sha256: str | None = None
@@ -89,7 +93,15 @@ METHODS: dict[str, Method] = {}
 
 
 def method(
-    name: str, *, title: str, paper: str, formula: str, limits: str, signed: bool, rectified: bool = False
+    name: str,
+    *,
+    title: str,
+    paper: str,
+    formula: str,
+    limits: str,
+    signed: bool,
+    rectified: bool = False,
+    differs: str = "",
 ) -> Callable[[Formula], Formula]:
     """Register the decorated formula of A and G as a method at a layer.
 
@@ -99,7 +111,7 @@ def method(
 
     def register(function: Formula) -> Formula:
         cost = "none; the tail's backward, shared by all such methods"
-        kinds: dict[str, Any] = {"rectified": rectified, "backward": True, "is_formula": True}
+        kinds: dict[str, Any] = {"rectified": rectified, "backward": True, "is_formula": True, "differs": differs}
         _add(Method(name, title, paper, formula, limits, signed, at="layer", cost=cost, function=function, **kinds))
         return function
 
@@ -119,6 +131,7 @@ def procedure(
     backward: bool = False,
     rectified: bool = False,
     forwards: Forwards = lambda _work, _options: 0,
+    differs: str = "",
 ) -> Callable[[Procedure], Procedure]:
     """Register the decorated function of a ``ExplanationRequest`` as a method.
 
@@ -128,7 +141,7 @@ def procedure(
 
     def register(function: Procedure) -> Procedure:
         kinds: dict[str, Any] = {"rectified": rectified, "backward": backward, "is_formula": False}
-        kinds |= {"forwards": forwards}
+        kinds |= {"forwards": forwards, "differs": differs}
         _add(Method(name, title, paper, formula, limits, signed, at=at, cost=cost, function=function, **kinds))
         return function
 

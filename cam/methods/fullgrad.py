@@ -37,6 +37,8 @@ _WITHOUT_BIAS = {
     at="input",
     cost="6 a target: a forward, the layers' biases and a backward through the whole model",
     forwards=lambda work, _given: 6 * work.samples * work.targets,
+    differs="only convolutions and BatchNorm count as layers with a bias, and each channel is scaled to [0, 1] before "
+    "the sum.",
 )
 def fullgrad(request: ExplanationRequest) -> RawMaps:
     """Return psi(x * dy/dx) + sum_l psi(b_l * dy/dz_l), z_l the output of layer l and b_l its bias: maps (T, B, *S).

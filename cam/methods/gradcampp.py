@@ -14,6 +14,8 @@ from cam.registry import method
     limits="Where a channel's activations sum to less than 0 its weight has a pole, and can be of any size and sign.",
     signed=False,
     rectified=True,
+    differs="alpha is divided, channel by channel, by its sum over the places of positive gradient, and everything is "
+    "multiplied by exp(score); the equation has neither.",
 )
 def gradcampp(A: Tensor, G: Tensor) -> Tensor:
     """Return sum_k w_k A_k, whose ReLU is the map, w_k = sum_{g > 0} g / (2 + S_k g), S_k = sum A_k.

@@ -17,6 +17,8 @@ from cam.request import ExplanationRequest, RawMaps
     at="layer",
     cost="one for each distinct channel of each sample, the same for all targets",
     forwards=lambda work, given: work.samples * min(work.channels, given["max_channels"] or work.channels),
+    differs="the weight is the softmax probability of the label, without a softmax over channels; constant "
+    "channels are skipped.",
 )
 def scorecam(request: ExplanationRequest, *, max_channels: int | None = None) -> RawMaps:
     """Return maps (T, B, *S) whose weights are the softmax over channels of the masked inputs' logits.

@@ -14,6 +14,7 @@ from cam.registry import method
     limits="A channel whose activations nearly cancel gets a weight of any size: meant for layers behind a ReLU.",
     signed=False,
     rectified=True,
+    differs="1e-6 is added to the sum of A.",
 )
 def xgradcam(A: Tensor, G: Tensor) -> Tensor:
     """Return sum_k a_k A_k, whose ReLU is the map, a_k = sum(G_k A_k) / sum(A_k): A, G (B, C, *S), map (B, *S).

@@ -1,0 +1,75 @@
+"""The documentation as a site: ``make docs``. Markdown of this folder, examples that run, and the API of the packages.
+
+Nothing is fetched: no intersphinx, no fonts or scripts of other hosts.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx_gallery.scrapers import figure_rst, matplotlib_scraper
+
+HERE = Path(__file__).parent
+os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), str(HERE / "gallery")])  # examples start programs
+
+project = "camaudit"
+author = "the camaudit authors"
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["gallery", "examples", "auto_examples/*.py.md5", "**/README.txt", "sg_execution_times.rst"]
+html_theme = "furo"
+html_title = "camaudit"
+html_extra_path = ["../build/samples"] if (HERE / "../build/samples").is_dir() else []
+mathjax_path = ""  # formulas are set by hand where the network is not there
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 4
+autodoc_typehints = "description"
+autodoc_member_order = "bysource"
+suppress_warnings = ["config.cache", "myst.strikethrough"]
+
+REPOSITORY = "https://github.com/camaudit/camaudit/blob/main/"
+
+
+def pictures(_block: object, variables: Mapping[str, Any], gallery: Mapping[str, Any]) -> str:
+    """Take the picture of an expression that ends a block, as a notebook would show it."""
+    value = variables["example_globals"].get("___")
+    draw = getattr(value, "_repr_png_", None)
+    if draw is None:
+        return ""
+    path = Path(next(variables["image_path_iterator"]))
+    path.write_bytes(draw())
+    return str(figure_rst([str(path)], gallery["src_dir"]))
+
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"/plot_",
+    "ignore_pattern": r"phantoms\.py",
+    "image_scrapers": (pictures, matplotlib_scraper),
+    "capture_repr": ("_repr_html_",),
+    "abort_on_example_error": True,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "download_all_examples": False,
+}
+
+
+def _outward(_app: Sphinx, name: str, text: list[str]) -> None:
+    """Let links that leave this folder lead to the repository: README, code, schemas, pictures of the first page."""
+    if not name.startswith("auto_examples"):
+        text[0] = re.sub(r"\]\(\.\./(?!docs/)", f"]({REPOSITORY}", text[0])
+        text[0] = re.sub(r"\]\((examples|notebook\.ipynb)", rf"]({REPOSITORY}docs/\1", text[0])
+
+
+def setup(app: Sphinx) -> None:
+    """Register what the pages need before they are read."""
+    app.connect("source-read", _outward)
