@@ -71,7 +71,8 @@ class PagePlane:
         rows, columns = (min(size, max(1, round(goal))) for size, goal in zip(shown.shape, wanted, strict=True))
         if (rows, columns) == shown.shape:
             return shown
-        return np.asarray(Image.fromarray(shown).resize((columns, rows), Image.Resampling.BOX))
+        # a box as filter leaves out some rows where the ratio is no whole number
+        return np.asarray(Image.fromarray(shown).resize((columns, rows), Image.Resampling.HAMMING))
 
     def _region(self, region: Region) -> Region:
         if region.all() or not region.any():

@@ -178,6 +178,15 @@ def test_evidence_against_is_dotted_and_agreement_has_lines_without_colour():
     assert not np.array_equal(both[:200, :200], against[:200, :200])
 
 
+def test_no_line_of_pixels_is_left_out_where_a_picture_has_more_of_them_than_its_place():
+    case = single((530, 8), (1.0, 1.0), (0, 0))
+    for row in range(530):
+        image = np.zeros((530, 8), np.float32)
+        image[row] = 1
+        plane = raster.PagePlane(replace(case.views[0], image=image), longest=520)
+        assert raster.image_raster(plane, (0, 1)).getextrema()[1] > 50
+
+
 def test_readers_keep_their_line():
     case = single((4, 4), (1, 1), (0, 0))
     view = case.views[0]
