@@ -73,9 +73,7 @@ def pictures_on(path, page=0):
     whole = Image.open(io.BytesIO(made.stdout)).convert("RGB")
     scale = DPI / 72
     return [
-        whole.crop(
-            tuple(round(scale * side) for side in (x, height - y - tall, x + wide, height - y))
-        )
+        whole.crop(tuple(round(scale * side) for side in (x, height - y - tall, x + wide, height - y)))
         for x, y, wide, tall in boxes
         if tall > _LOWEST
     ]
