@@ -111,6 +111,7 @@ def _fitting(name: str) -> str:
     if width_of(clean(name), SMALL_TEXT) <= _NAME - 4:
         return name
     column, _, value = name.partition(": ")
+    column = column.removesuffix(" (masks)")
     value = fitted_at_both_ends(value, 0.6 * _NAME, SMALL_TEXT)
     return f"{fitted(column, _NAME - 4 - width_of(f': {value}', SMALL_TEXT), SMALL_TEXT)}: {value}"
 
