@@ -42,6 +42,7 @@ def size_charts(results: Results) -> list[Flowable]:
     for label in dict.fromkeys(curve.label for curve in results.size_curves):
         own = [curve for curve in results.size_curves if curve.label == label]
         names = _asked_first(results, methods_in_order(results, (curve.method for curve in own)))
+        highest = max(value for curve in own for value in curve.values)
         charts, series = [], []
         for name in names[: len(_SHOWN)]:
             series = [
@@ -49,7 +50,8 @@ def size_charts(results: Results) -> list[Flowable]:
                 for curve in own
                 if curve.method == name
             ]
-            axes = CurveAxes(label or "", _SHARE, f"{metric(results, 'dice')} of {method(results, name)}", _UNIT, _UNIT)
+            score = f"{metric(results, 'dice')} of {method(results, name)}"
+            axes = CurveAxes(label or "", _SHARE, score, _UNIT, _UNIT, holds=(0.0, highest))
             charts.append(curve_chart(series, axes, CONTENT / 3 - 4, 104.0, key=False))
         rows.append(together([_side_by_side(charts), curve_key(series, CONTENT)]))
     return rows

@@ -1,6 +1,7 @@
 """What the report says of where maps lie: thresholds, lesions, layouts of cells."""
 
 import pytest
+from reportlab.graphics.shapes import Drawing, String
 
 from pipeline.findings.localisation.curves import CURVE_SHARES, ThresholdCurve
 from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
@@ -153,6 +154,23 @@ def test_curves_by_size_name_thirds_and_patients_and_a_missing_one_is_told():
     assert "No curve by the lesions' size: a third of them has too few patients." in untold
     told = said("Other thresholds", results(curves=(curve(),), lesion_strata=(strata(),), size_curves=by_size))
     assert "No curve by" not in told
+
+
+def test_curves_by_size_of_several_maps_have_one_scale():
+    thirds = ("lowest third", "middle third", "highest third")
+    by_size = tuple(
+        curve(name, group=f"lesion size (masks)={third}", values=[height] * len(CURVE_SHARES), low=(), high=())
+        for name, height in (("gradcam", 0.8), ("hirescam", 0.02))
+        for third in thirds
+    )
+    (chart,) = size_charts(results(size_curves=by_size, curves=(curve(),)))
+    cells = [cell for part in parts_of(chart) for row in getattr(part, "_cellvalues", []) for cell in row]
+    labels = [
+        {item.text for item in cell.contents if isinstance(item, String) and item.textAnchor == "end"}
+        for cell in cells
+        if isinstance(cell, Drawing)
+    ]
+    assert labels[0] == labels[1]
 
 
 def drawn_words(chart):

@@ -36,7 +36,7 @@ def area_group_difference(
     }  # fmt: skip
     fewest = min(*first.class_patients, *second.class_patients)
     if own is None or rest is None or fewest < SMALLEST_GROUP:
-        reason = f"a side has {fewest} patients with, or without, the label; {SMALLEST_GROUP} are needed"
+        reason = f"a side has fewer than {SMALLEST_GROUP} patients with, or without, the label"
         return GroupDifference.model_validate({**common, "value": None, "reason": reason})
     value = own - rest
     if shared:

@@ -173,7 +173,7 @@ def test_no_auroc_is_compared_where_a_class_has_few_patients():
     part = by_name(answer_differences([*audits, rated(500, ill=True, probability=0.9, site="B")], ["a"], 0.95))
     part = part[("auroc", "site=A")]
     assert (part.value, part.p) == (None, None)
-    assert part.reason == "a side has 1 patients with, or without, the label; 5 are needed"
+    assert part.reason == "a side has fewer than 5 patients with, or without, the label"
 
 
 def test_patients_of_both_groups_leave_no_interval_of_the_auroc():
