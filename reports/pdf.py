@@ -70,7 +70,7 @@ def _story(context: Context) -> list[Flowable]:
         if part.in_columns and not in_columns:
             in_columns = True
             story += [NextPageTemplate(IN_COLUMNS), PageBreak()]
-        story += [PageBreak()] if part.fresh else []
+        story += [PageBreak()] if part.fresh and len(content) > 1 else []  # a sentence needs no page of its own
         width = COLUMN if in_columns else CONTENT
         story += [*heading(f"{number}  {part.title}", 0, part.key, content, width=width), *content]
     return story

@@ -215,6 +215,7 @@ def _of_maps(config: AuditConfig, cohort: Cohort, gathered: GatheredCohort, boot
         "group_differences": _group_differences(config, cohort, bootstrap),
         "estimates": _estimates(cohort, lesions, bootstrap, calls_labels=config.model.kind != "regression"),
         "curves": parts.curves.curves(studies, bootstrap),
+        "size_curves": parts.curves.size_curves(studies, lesions, bootstrap),
         "froc_curves": parts.marks.curves(studies, bootstrap),
         "region_shares": parts.shares.shares(studies),
         "unaligned": () if unmoved is None else unaligned_estimates(cohort.units, unmoved, scales, bootstrap),

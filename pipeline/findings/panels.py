@@ -19,9 +19,9 @@ __all__ = ["CasePanels", "Plane", "View", "ViewRole", "load_panels", "save_panel
 
 Plane = NDArray[np.float32]
 
-ViewRole = Literal["main", "lesion", "peak", "maximum"]
-"""What a view is for: a plane that holds every map; or, with the first map alone, a plane through the lesion, one
-through the map's peak, or the highest values along each line."""
+ViewRole = Literal["main", "own_peak", "lesion", "peak", "maximum"]
+"""What a view is for: a plane that holds every map; one through the peak of the only map that it holds; or, with the
+first map alone, a plane through the lesion, one through the map's peak, or the highest values along each line."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class View:
     ``plane`` is ``axial``, ``coronal``, ``sagittal`` or ``projection``; ``number`` of ``planes`` counts from 1, and
     ``position_mm`` is its place along the patient's axis, None for what is no slice. ``peaks`` holds the pixel of each
     map's peak that lies in this plane. ``zoom`` is what of it is worth a closer look: rows from and to, columns from
-    and to.
+    and to. ``close`` is that part with all pixels of the image, where the plane itself has fewer than the image; it
+    holds no map.
     """
 
     image: Plane
@@ -54,6 +55,7 @@ class View:
     thickness_mm: float | None = None
     peaks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     zoom: tuple[int, int, int, int] | None = None
+    close: "View | None" = None
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,11 @@ def save_panels(panels: CasePanels, path: Path) -> None:
     arrays: dict[str, NDArray[np.generic]] = {}
     views = []
     for number, view in enumerate(panels.views):
-        arrays |= {f"{number}/image": view.image, f"{number}/seen": view.seen}
-        arrays |= {f"{number}/mask/{reader}": mask for reader, mask in view.masks.items()}
-        arrays |= {f"{number}/map/{method}": plane for method, plane in view.maps.items()}
-        views.append({name: getattr(view, name) for name in _VIEW_FACTS})
+        arrays |= _arrays_of(view, f"{number}")
+        views.append(_facts_of(view))
+        if view.close is not None:
+            arrays |= _arrays_of(view.close, f"{number}/close")
+            views[-1]["close"] = _facts_of(view.close)
     names = ("study", "target", "unit", "window", "window_rule", "ranges", "thresholds", "length_unit")
     facts = {name: getattr(panels, name) for name in names}
     arrays["facts"] = np.array(json.dumps({**facts, "views": views}))
@@ -105,6 +108,19 @@ def save_panels(panels: CasePanels, path: Path) -> None:
             entry.compress_type = zipfile.ZIP_DEFLATED if _shrinks(array) else zipfile.ZIP_STORED
             with archive.open(entry, "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def _arrays_of(view: View, place: str) -> dict[str, NDArray[np.generic]]:
+    return {
+        f"{place}/image": view.image,
+        f"{place}/seen": view.seen,
+        **{f"{place}/mask/{reader}": mask for reader, mask in view.masks.items()},
+        **{f"{place}/map/{method}": plane for method, plane in view.maps.items()},
+    }
+
+
+def _facts_of(view: View) -> dict[str, Any]:
+    return {name: getattr(view, name) for name in _VIEW_FACTS}
 
 
 def _shrinks(array: NDArray[np.generic]) -> bool:
@@ -127,17 +143,26 @@ def load_panels(path: Path) -> CasePanels:
         facts = json.loads(str(arrays.pop("facts")))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise OutputError(f"{path}: the case's panels cannot be read; run the audit again") from error
-    views = []
-    for number, view in enumerate(facts.pop("views")):
-
-        def part(kind: str, number: int = number) -> dict[str, NDArray[Any]]:
-            start = f"{number}/{kind}/"
-            return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
-
-        view["pixel_mm"], view["letters"] = tuple(view["pixel_mm"]), tuple(view["letters"])
-        view["peaks"] = {name: tuple(place) for name, place in view["peaks"].items()}
-        view["zoom"] = None if view["zoom"] is None else tuple(view["zoom"])
-        arrays_of = {"image": arrays[f"{number}/image"], "seen": arrays[f"{number}/seen"]}
-        views.append(View(**view, **arrays_of, masks=part("mask"), maps=part("map")))
+    views = tuple(_view(view, arrays, f"{number}") for number, view in enumerate(facts.pop("views")))
     ranges = {method: tuple(pair) for method, pair in facts.pop("ranges").items()}
-    return CasePanels(**{**facts, "window": tuple(facts["window"]), "ranges": ranges, "views": tuple(views)})
+    return CasePanels(**{**facts, "window": tuple(facts["window"]), "ranges": ranges, "views": views})
+
+
+def _view(facts: dict[str, Any], arrays: Mapping[str, NDArray[Any]], place: str) -> View:
+    """Return the view at a ``place`` of the file, such as ``0`` or ``0/close``."""
+
+    def part(kind: str) -> dict[str, NDArray[Any]]:
+        start = f"{place}/{kind}/"
+        return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+
+    close = facts.get("close")
+    typed = {
+        **facts,
+        "pixel_mm": tuple(facts["pixel_mm"]),
+        "letters": tuple(facts["letters"]),
+        "peaks": {name: tuple(pixel) for name, pixel in facts["peaks"].items()},
+        "zoom": None if facts["zoom"] is None else tuple(facts["zoom"]),
+        "close": None if close is None else _view(close, arrays, f"{place}/close"),
+    }
+    image, seen = arrays[f"{place}/image"], arrays[f"{place}/seen"]
+    return View(**typed, image=image, seen=seen, masks=part("mask"), maps=part("map"))

@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 
-SCHEMA_VERSION: Literal[5] = 5
+SCHEMA_VERSION: Literal[6] = 6
 
 
 class Flow(FrozenModel):
@@ -202,11 +202,12 @@ class Results(FrozenModel):
     the studies that the model got wrong, by kind. ``statements`` go from a key of ``STATEMENTS`` to what was stated;
     ``training_overlap`` is None where no list of the training data's hashes was given. ``unaligned`` are
     the estimates of maps that were moved, as they would be unmoved, where they differ. ``leakage`` is None where
-    pictures were not compared. ``avoided`` tells of regions to avoid, which are no findings. ``experiments`` holds what
+    pictures were not compared. ``size_curves`` are those of each third of the lesions'
+    sizes. ``avoided`` tells of regions to avoid, which are no findings. ``experiments`` holds what
     was tried on the model itself, None for each family that was not asked for.
     """
 
-    schema_version: Literal[5] = SCHEMA_VERSION
+    schema_version: Literal[6] = SCHEMA_VERSION
     audit: str
     run: str
     title: str
@@ -233,6 +234,7 @@ class Results(FrozenModel):
     group_differences: tuple[GroupDifference, ...] = ()
     answer_differences: tuple[GroupDifference, ...] = ()
     curves: tuple[ThresholdCurve, ...] = ()
+    size_curves: tuple[ThresholdCurve, ...] = ()
     froc_curves: tuple[FrocCurve, ...] = ()
     region_shares: tuple[CohortShares, ...] = ()
     avoided: tuple[AvoidedShares, ...] = ()

@@ -10,6 +10,7 @@ from pipeline.findings.plotted.history import RunPoint
 from pipeline.vocabulary import Answer
 from reports.charts.frame import (
     SMALL_TEXT,
+    TEXT,
     Scale,
     Span,
     dashed,
@@ -21,8 +22,9 @@ from reports.charts.frame import (
     with_words,
 )
 from reports.numbers import number, when
-from reports.page.fonts import width_of
+from reports.page.fonts import BOLD, width_of
 from reports.page.layout import ACCENT, CONTENT, GREY
+from reports.page.text import fitted_at_both_ends
 
 __all__ = ["control_chart"]
 
@@ -43,7 +45,8 @@ def control_chart(points: Sequence[RunPoint], title: str, span: Span) -> Drawing
     y = scaled(numbers, span, 28, _HEIGHT - 16)
     left = max(26.0, room_of_labels(y))
     upwards(drawing, y, left, CONTENT - 4, "")
-    text(drawing, (0, _HEIGHT - 8), title, bold=True, room=CONTENT - 150)
+    name = fitted_at_both_ends(title, CONTENT - 150, TEXT, BOLD)
+    text(drawing, (0, _HEIGHT - 8), name, bold=True, room=CONTENT - 150)
     if any(point.answer != "NOT EVALUATED" for point in points):
         text(drawing, (CONTENT - 4, _HEIGHT - 8), _KEY, size=SMALL_TEXT, anchor="end", colour=GREY)
     x = Scale(-0.5, max(len(points) - 0.5, 0.5), left, CONTENT - 4, ())

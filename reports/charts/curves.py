@@ -48,13 +48,17 @@ class Series:
 
 @dataclass(frozen=True)
 class CurveAxes:
-    """Names and spans of both axes; ``title`` stands above, with the vertical axis' name."""
+    """Names and spans of both axes; ``title`` stands above, with the vertical axis' name.
+
+    ``holds`` are values that the vertical axis has room for: what is compared with another chart has one scale.
+    """
 
     title: str
     across: str
     upwards: str
     span_across: Span = (None, None)
     span_upwards: Span = (None, None)
+    holds: tuple[float, ...] = ()
 
 
 def curve_chart(series: Sequence[Series], axes: CurveAxes, width: float, height: float, *, key: bool = True) -> Drawing:
@@ -65,6 +69,7 @@ def curve_chart(series: Sequence[Series], axes: CurveAxes, width: float, height:
     drawing = Drawing(width, height)
     right = width - (_KEY + 6 if key else 9)
     numbers = [float(value) for part in series for value in (*part.y, *part.low, *part.high)]
+    numbers += axes.holds
     y = scaled(numbers, axes.span_upwards, 20, height - 14)
     x = scaled([float(value) for part in series for value in part.x], axes.span_across, room_of_labels(y), right)
     across(drawing, x, y.start, y.end, axes.across)

@@ -13,9 +13,10 @@ from reports.page.fonts import REGULAR
 from reports.page.layout import CONTENT, Flowable, note, together
 from reports.wording import is_baseline, method, methods_in_order, metric
 
-__all__ = ["froc_charts", "threshold_charts"]
+__all__ = ["froc_charts", "size_charts", "threshold_charts"]
 
 _SHOWN: Final = ("dice", "voxel_precision", "voxel_recall")
+_UNIT: Final = (0.0, 1.0)
 _SHARE: Final = "Threshold, share of the map's maximum"
 
 
@@ -33,6 +34,33 @@ def threshold_charts(results: Results) -> list[Flowable]:
         if charts:
             rows.append(together([_side_by_side(charts), curve_key(series, CONTENT)]))
     return rows
+
+
+def size_charts(results: Results) -> list[Flowable]:
+    """Return for each label a row of charts over thresholds, a map each, a curve for each third of the sizes."""
+    rows: list[Flowable] = []
+    for label in dict.fromkeys(curve.label for curve in results.size_curves):
+        own = [curve for curve in results.size_curves if curve.label == label]
+        names = _asked_first(results, methods_in_order(results, (curve.method for curve in own)))
+        highest = max(value for curve in own for value in curve.values)
+        charts, series = [], []
+        for name in names[: len(_SHOWN)]:
+            series = [
+                Series(f"{curve.group} (n {curve.patients})".replace("=", ": "), curve.shares, curve.values)
+                for curve in own
+                if curve.method == name
+            ]
+            score = f"{metric(results, 'dice')} of {method(results, name)}"
+            axes = CurveAxes(label or "", _SHARE, score, _UNIT, _UNIT, holds=(0.0, highest))
+            charts.append(curve_chart(series, axes, CONTENT / 3 - 4, 104.0, key=False))
+        rows.append(together([_side_by_side(charts), curve_key(series, CONTENT)]))
+    return rows
+
+
+def _asked_first(results: Results, names: Sequence[str]) -> list[str]:
+    """Return maps with those in front of which a criterion asks something."""
+    asked = {verdict.method for verdict in results.verdicts}
+    return sorted(names, key=lambda name: name not in asked)
 
 
 def _in_order(results: Results, curves: Sequence[ThresholdCurve]) -> list[ThresholdCurve]:

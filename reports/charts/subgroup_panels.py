@@ -17,7 +17,7 @@ from reports.numbers import count, ends
 from reports.numbers import estimate as estimate_text
 from reports.page.fonts import width_of
 from reports.page.layout import CONTENT, GREY, INK, RULE
-from reports.page.text import clean, fitted
+from reports.page.text import clean, fitted, fitted_at_both_ends
 from reports.wording import better_of, measured, method, range_of
 
 __all__ = ["ACROSS", "SubgroupPanel", "subgroup_panels"]
@@ -28,6 +28,8 @@ ACROSS: Final = 3
 _ROW, _NAME, _GAP = 11.0, 0.2 * CONTENT, 8.0
 _TEXT, _COUNT = 17.0, 14.0
 _ROOM = 68.0
+_MOST_WITH_DIFFERENCES: Final = 22
+"""Groups of a plot that names each of them twice: more would leave no room for a heading on its page."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,11 @@ def subgroup_panels(results: Results, panels: Sequence[SubgroupPanel]) -> list[D
     """Return plots of at most ``ACROSS`` panels each, all with the same groups, differences in words below."""
     groups = list(dict.fromkeys(estimate.group for panel in panels for estimate in panel.groups))
     rows: list[str | None] = [None, *groups]
+    most = _MOST_WITH_DIFFERENCES if any(panel.differences for panel in panels) else MOST_ROWS
     return [
-        _plot(results, panels[first : first + ACROSS], rows[start : start + MOST_ROWS])
+        _plot(results, panels[first : first + ACROSS], rows[start : start + most])
         for first in range(0, len(panels), ACROSS)
-        for start in range(0, len(rows), MOST_ROWS)
+        for start in range(0, len(rows), most)
     ]
 
 
@@ -80,7 +83,8 @@ def _plot(results: Results, panels: Sequence[SubgroupPanel], groups: Sequence[st
     for place, group in enumerate(compared):
         _name(drawing, group, below - _ROW * (place + 2))
     said = [
-        _panel(drawing, results, panel, (groups, compared), (place, bottom, top)) for place, panel in enumerate(panels)
+        _panel(drawing, results, panel, (groups, compared), (*_place(place, len(panels)), bottom, top))
+        for place, panel in enumerate(panels)
     ]
     return with_words(drawing, " ".join(said))
 
@@ -103,12 +107,19 @@ def _said(group: str | None) -> str:
 
 
 def _fitting(name: str) -> str:
-    """Return a group's name in the room that it has; of a long one the column is cut, and not the value."""
+    """Return a group's name in the room that it has; of a long one the column is cut, and then the value's middle."""
     if width_of(clean(name), SMALL_TEXT) <= _NAME - 4:
         return name
     column, _, value = name.partition(": ")
-    value = fitted(value, 0.6 * _NAME, SMALL_TEXT)
+    column = column.removesuffix(" (masks)")
+    value = fitted_at_both_ends(value, 0.6 * _NAME, SMALL_TEXT)
     return f"{fitted(column, _NAME - 4 - width_of(f': {value}', SMALL_TEXT), SMALL_TEXT)}: {value}"
+
+
+def _place(number: int, panels: int) -> tuple[float, float]:
+    """Return where a panel begins, and how wide it is: two of them take the room of three."""
+    width = (CONTENT - _NAME) / max(2, panels)
+    return _NAME + number * width, width
 
 
 def _panel(
@@ -116,12 +127,10 @@ def _panel(
     results: Results,
     panel: SubgroupPanel,
     rows: tuple[Sequence[str | None], Sequence[str | None]],
-    where: tuple[int, float, float],
+    where: tuple[float, float, float, float],
 ) -> str:
-    """Draw one panel into its place (number, foot and head of its axis); return what it says in words."""
-    place, bottom, top = where
-    width = (CONTENT - _NAME) / ACROSS
-    left = _NAME + place * width
+    """Draw one panel into its place (left, width, foot and head of its axis); return what it says in words."""
+    left, width, bottom, top = where
     estimates = [panel.of_group(group) for group in rows[0]]
     scale = _axis(results, panel, (left + _TEXT + _ROOM + 4, left + width - _GAP))
     _heads(drawing, results, panel.groups[0], (left, left + width - _GAP, top))

@@ -37,10 +37,13 @@ _BLOCK = 100  # characters that one list of a font's characters may hold
 
 @dataclass(frozen=True)
 class DrawnPages:
-    """What drawing leaves on disk: the ``pages`` and their ``pictures``, two files; and the document that drew them."""
+    """What drawing leaves: a file of ``pages`` that holds their pictures, and the document that drew them.
+
+    ``pictures`` are the numbers of the pictures' objects in that file, by the names that pages call them.
+    """
 
     pages: Path
-    pictures: Path
+    pictures: Mapping[str, int]
     document: ReportDocument
 
 
@@ -52,8 +55,8 @@ def archive(drawn: DrawnPages, target: Path, results: Results, files: Mapping[st
     """
     description = _description(results, made)
     document, unclaimed = drawn.document, drawn.pages.with_suffix(".unclaimed")
-    with _opened(drawn.pages) as pdf, _opened(drawn.pictures) as pictures:
-        place_pictures(pdf, pictures, document.placed)
+    with _opened(drawn.pages) as pdf:
+        place_pictures(pdf, drawn.pictures, document.placed)
         _attach(pdf, files, made)
         _colour_space(pdf)
         _tidy(pdf)

@@ -5,7 +5,7 @@ A picture is an RGB raster of a plane's pixels, row 0 at the top and column 0 at
 as lines by ``reports.panels``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ __all__ = [
     "overlap",
     "overlap_over",
     "scale_bar_mm",
+    "wanted_size",
 ]
 
 Plane = NDArray[np.float32]
@@ -35,6 +36,10 @@ Raster = NDArray[np.uint8]
 ALPHA = 0.6
 LONGEST = 620
 _HATCH = 7
+_COLOURS = {
+    signed: colormaps[name](np.arange(256), bytes=True)[:, :3]
+    for signed, name in ((True, "RdBu_r"), (False, "inferno"))
+}
 
 # colours that differ in lightness as well as in hue, so they stay apart for colour-blind readers and in grey
 CATEGORIES: Mapping[int, tuple[str, tuple[int, int, int]]] = {
@@ -88,8 +93,7 @@ def colours_of(values: NDArray[np.floating], limits: Range) -> Raster:
         place = 0.5 + values / (2 * max(abs(limits.low), abs(limits.high)))
     else:
         place = (values - limits.low) / (limits.high - limits.low) if not limits.constant else np.zeros_like(values)
-    table = colormaps["RdBu_r" if limits.signed else "inferno"](np.arange(256), bytes=True)[:, :3]
-    return np.asarray(table[np.clip(place * 256, 0, 255).astype(np.uint8)])
+    return np.asarray(_COLOURS[limits.signed][np.clip(place * 256, 0, 255).astype(np.uint8)])
 
 
 def map_over(image: Raster, values: Plane, limits: Range, seen: Region) -> Raster:
@@ -125,15 +129,16 @@ def _blend(image: Raster, colour: Raster, where: Region) -> Raster:
     return result
 
 
-def fit(picture: Raster, pixel_mm: tuple[float, float], unseen: Region | None = None) -> Image.Image:
-    """Return a picture (H, W, 3) for the page, about ``LONGEST`` pixels along its physically longer side.
+def fit(
+    picture: Raster, pixel_mm: tuple[float, float], unseen: Region | None = None, longest: int = LONGEST
+) -> Image.Image:
+    """Return a picture (H, W, 3) for the page, about ``longest`` pixels along its physically longer side.
 
     Along each side it is enlarged by a whole number, so a pixel stays a crisp block, or averaged down. Both
     keep every edge where it was: the result spans the same rectangle, H x ``pixel_mm[0]`` by W x
     ``pixel_mm[1]``. ``unseen`` pixels (H, W) are greyed and hatched.
     """
-    extent = [size * length for size, length in zip(picture.shape[:2], pixel_mm, strict=True)]
-    wanted = [LONGEST * side / max(extent) for side in extent]
+    wanted = wanted_size(picture.shape[:2], pixel_mm, longest)
     height, width = (_steps(size, goal) for size, goal in zip(picture.shape[:2], wanted, strict=True))
     # by whole numbers upwards, the box filter repeats pixels exactly
     large = Image.fromarray(picture).resize((width, height), Image.Resampling.BOX)
@@ -141,6 +146,12 @@ def fit(picture: Raster, pixel_mm: tuple[float, float], unseen: Region | None = 
         return large
     share = Image.fromarray(unseen.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BOX)
     return Image.fromarray(_hatched(np.asarray(large), np.asarray(share) > 127))
+
+
+def wanted_size(shape: Sequence[int], pixel_mm: tuple[float, float], longest: int) -> list[float]:
+    """Return the rows and columns of a raster with square pixels, ``longest`` along the physically longer side."""
+    extent = [size * length for size, length in zip(shape, pixel_mm, strict=True)]
+    return [longest * side / max(extent) for side in extent]
 
 
 def _steps(size: int, wanted: float) -> int:

@@ -150,7 +150,7 @@ def _opening(content: Sequence[Flowable], width: float) -> float:
             break
         if isinstance(flowable, Paragraph) and flowable.style in (BODY, _BULLET, _SMALL_BULLET):
             break
-    return float(min(height, 200 * mm))
+    return float(min(height, 235 * mm))  # what is higher finds no page that has room for a heading too
 
 
 def subheading(text: object) -> list[Flowable]:

@@ -3,8 +3,9 @@
 import hashlib
 import io
 import math
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ _PER_CM2 = 4000  # bytes: a page of which two thirds are pictures then stays bel
 _LEAST = 24_000
 _QUALITIES = (95, 90, 85, 80)  # of JPEG, from the first whose loss nobody sees to the last
 _COMPRESSION = 4
+_TRAILER = 2048  # bytes at a file's end that hold its trailer
 
 
 @dataclass(frozen=True)
@@ -121,13 +123,12 @@ def _lossy(picture: Image.Image, quality: int) -> Encoded:
 
 
 class PictureFile:
-    """Pictures in a PDF file of their own, each once: memory holds none while pages are drawn."""
+    """Pictures in a file of their own, each once: memory holds none while pages are drawn, and none when they join."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._names: dict[bytes, str] = {}
         self._places: list[int] = []
-        file.write(b"%PDF-1.7\n")
 
     def add(self, picture: Image.Image, width: float, height: float) -> str:
         """Keep a picture that takes ``width`` x ``height`` points; return its name, the same for the same picture."""
@@ -142,38 +143,56 @@ class PictureFile:
         self._places.append(self._file.tell())
         columns, rows = picture.size
         self._file.write(
-            f"{len(self._places)} 0 obj\n<</Type /XObject /Subtype /Image /Width {columns} /Height {rows} "
+            f"<</Type /XObject /Subtype /Image /Width {columns} /Height {rows} "
             f"/ColorSpace {picture.space} /BitsPerComponent 8 /Filter {picture.filter} "
             f"/DecodeParms {picture.parameters} /Length {len(picture.data)}>>\nstream\n".encode()
         )
         self._file.write(picture.data + b"\nendstream\nendobj\n")
 
-    def close(self) -> None:
-        """Write what makes it a file that can be read."""
-        count = len(self._places)
-        names = " ".join(f"/Picture{number} {number} 0 R" for number in range(1, count + 1))
-        for content in (
-            f"<</Type /Catalog /Pages {count + 2} 0 R /Pictures <<{names}>>>>",
-            "<</Type /Pages /Kids [] /Count 0>>",
-        ):
-            self._places.append(self._file.tell())
-            self._file.write(f"{len(self._places)} 0 obj\n{content}\nendobj\n".encode())
-        start = self._file.tell()
-        lines = "".join(f"{place:010} 00000 n \n" for place in self._places)
-        size = len(self._places) + 1
-        self._file.write(
-            f"xref\n0 {size}\n0000000000 65535 f \n{lines}trailer\n<</Size {size} /Root {count + 1} 0 R>>\n"
-            f"startxref\n{start}\n%%EOF\n".encode()
-        )
+    def append_to(self, pages: Path) -> dict[str, int]:
+        """Add the pictures to the end of a PDF file with a plain table of objects; return their numbers by name.
+
+        A copy from one open file to another would go through memory, picture by picture, and stay there.
+        """
+        ends = [*self._places, self._file.tell()][1:]
+        with pages.open("r+b") as target:
+            size, root, before = _trailer_of(target)
+            target.seek(0, io.SEEK_END)
+            target.write(b"\n")
+            starts = []
+            for number, (start, end) in enumerate(zip(self._places, ends, strict=True), size):
+                starts.append(target.tell())
+                target.write(f"{number} 0 obj\n".encode())
+                self._file.seek(start)
+                target.write(self._file.read(end - start))
+            self._file.seek(0, io.SEEK_END)
+            table = target.tell()
+            lines = "".join(f"{start:010} 00000 n \n" for start in starts)
+            target.write(
+                f"xref\n{size} {len(starts)}\n{lines}trailer\n<</Size {size + len(starts)} /Root {root} "
+                f"/Prev {before}>>\nstartxref\n{table}\n%%EOF\n".encode()
+            )
+        return {name: number for number, name in enumerate(self._names.values(), size)}
+
+
+def _trailer_of(file: BinaryIO) -> tuple[int, str, int]:
+    """Return how many objects a PDF file has, the reference of its root, and where its table of objects begins."""
+    file.seek(0, io.SEEK_END)
+    file.seek(max(0, file.tell() - _TRAILER))
+    last = file.read().rpartition(b"trailer")[2]
+    size, root, table = (
+        re.search(pattern, last) for pattern in (rb"/Size (\d+)", rb"/Root (\d+ \d+ R)", rb"startxref\s+(\d+)")
+    )
+    if size is None or root is None or table is None:
+        raise ValueError("the file of pages has no trailer with /Size, /Root and startxref; it was not written whole")
+    return int(size[1]), root[1].decode(), int(table[1])
 
 
 @contextmanager
 def picture_file(path: Path) -> Iterator[PictureFile]:
-    """Keep pictures in a file at ``path``, which can be read when the context ends."""
-    with path.open("wb") as file:
-        pictures = PictureFile(file)
-        yield pictures
-        pictures.close()
+    """Keep pictures in a file at ``path`` until the context ends."""
+    with path.open("w+b") as file:
+        yield PictureFile(file)
 
 
 class PageCanvas(MarkedCanvas):
@@ -219,14 +238,11 @@ class PageCanvas(MarkedCanvas):
         return image.getSize()
 
 
-def place_pictures(pdf: pikepdf.Pdf, pictures: pikepdf.Pdf, used: dict[int, set[str]]) -> None:
-    """Give each page of a file the pictures that it names; the file that holds them stays open until it is saved."""
-    copied: dict[str, pikepdf.Object] = {}
+def place_pictures(pdf: pikepdf.Pdf, numbers: Mapping[str, int], used: Mapping[int, set[str]]) -> None:
+    """Give each page of a file the pictures that it names; ``numbers`` are those of their objects in it."""
     for page, names in sorted(used.items()):
         resources = pdf.pages[page].obj.Resources
         if "/XObject" not in resources:
             resources.XObject = pikepdf.Dictionary()
         for name in sorted(names, key=lambda name: (len(name), name)):
-            if name not in copied:
-                copied[name] = pdf.copy_foreign(pictures.Root.Pictures[f"/{name}"])
-            resources.XObject[f"/{name}"] = copied[name]
+            resources.XObject[f"/{name}"] = pdf.get_object(numbers[name], 0)

@@ -48,12 +48,12 @@ def publish(
 
 
 def _drawn(context: Context, story: Sequence[Flowable], folder: Path) -> DrawnPages:
-    """Draw the pages into files of a folder."""
-    pages, pictures = folder / "pages", folder / "pictures"
-    with picture_file(pictures) as file:
+    """Draw the pages into a file of a folder, with their pictures behind them."""
+    pages = folder / "pages"
+    with picture_file(folder / "pictures") as file:
         document = ReportDocument(str(pages), context, file)
         try:
             document.multiBuild(list(story))
         except LayoutError as error:
             raise OutputError(f"{context.run}: the report cannot be laid out: {str(error)[:200]}") from error
-    return DrawnPages(pages, pictures, document)
+        return DrawnPages(pages, file.append_to(pages), document)

@@ -12,9 +12,21 @@ from reports.page.fonts import REGULAR, drawable, width_of
 from reports.page.scripts import unjoinable
 
 __all__ = [
-    "CUT", "DASH", "LONGEST", "Markup", "bold", "clean", "coloured", "cut", "digest", "fitted", "inline", "joined",
+    "CUT",
+    "DASH",
+    "LONGEST",
+    "Markup",
+    "bold",
+    "clean",
+    "coloured",
+    "cut",
+    "digest",
+    "fitted",
+    "fitted_at_both_ends",
+    "inline",
+    "joined",
     "link",
-]  # fmt: skip
+]
 
 DASH = "—"
 CUT = "… [cut here; whole in results.json]"
@@ -115,3 +127,13 @@ def fitted(value: object, width: float, size: float, font: str = REGULAR) -> str
         else:
             high = middle - 1
     return text[:low].rstrip() + "…"
+
+
+def fitted_at_both_ends(value: object, width: float, size: float, font: str = REGULAR) -> str:
+    """Return data as one line shortened in its middle: of names that begin alike, the ends tell them apart."""
+    text = " ".join(clean(value).split())
+    if width_of(text, size, font) <= width:
+        return text
+    start = fitted(text, width / 2, size, font).removesuffix("\u2026")
+    end = fitted(text[::-1], width - width_of(f"{start}\u2026", size, font), size, font).removesuffix("\u2026")[::-1]
+    return f"{start.rstrip()}\u2026{end.lstrip()}"

@@ -17,7 +17,7 @@ from reports.page import draw
 from reports.page.fonts import BOLD, REGULAR
 from reports.page.layout import GREY, INK, RULE
 from reports.page.text import clean, fitted
-from reports.pictures.raster import PagePlane, image_raster, map_raster, reduced
+from reports.pictures.raster import PagePlane, image_raster, map_raster, pixels_for
 
 __all__ = ["GAP", "OVERHEAD", "Panel", "PanelRow", "readers_of", "stroke"]
 
@@ -70,7 +70,7 @@ class PanelRow(Flowable):  # type: ignore[misc]  # ReportLab has no types
         self._load, self._panels = load, tuple(panels)
         self._cell = (width - (len(panels) - 1) * GAP) / len(panels)
         case = load()
-        extents = [_extent(case.views[panel.view], _crop(case, panel)) for panel in panels]
+        extents = [_extent(*_shown(case, panel)) for panel in panels]
         scales: dict[bool, float] = {}
         for panel, (tall, wide) in zip(panels, extents, strict=True):
             fits = min((self._cell - 2 * _GUTTER) / wide, tallest / tall)
@@ -90,8 +90,9 @@ class PanelRow(Flowable):  # type: ignore[misc]  # ReportLab has no types
         if not getattr(getattr(self.canv, "_doctemplate", None), "pictures", True):
             return
         case = self._load()
-        shown = {(panel.view, panel.zoom): panel for panel in self._panels}
-        planes = {key: PagePlane(case.views[panel.view], _crop(case, panel)) for key, panel in shown.items()}
+        # what shows the same plane has the same scale, and so the same size
+        shown = {(panel.view, panel.zoom): (panel, size) for panel, size in zip(self._panels, self._sizes, strict=True)}
+        planes = {key: PagePlane(*_shown(case, panel), pixels_for(max(size))) for key, (panel, size) in shown.items()}
         for place, panel in enumerate(self._panels):
             width, height = self._sizes[place]
             plane = planes[panel.view, panel.zoom]
@@ -102,8 +103,12 @@ class PanelRow(Flowable):  # type: ignore[misc]  # ReportLab has no types
             )
 
 
-def _crop(case: CasePanels, panel: Panel) -> tuple[int, int, int, int] | None:
-    return case.views[panel.view].zoom if panel.zoom else None
+def _shown(case: CasePanels, panel: Panel) -> tuple[View, tuple[int, int, int, int] | None]:
+    """Return the view that a panel shows, and what of it; None: all."""
+    view = case.views[panel.view]
+    if not panel.zoom:
+        return view, None
+    return (view, view.zoom) if view.close is None else (view.close, None)
 
 
 def _extent(view: View, crop: tuple[int, int, int, int] | None) -> tuple[float, float]:
@@ -134,20 +139,19 @@ class _Drawing:
 
     @property
     def view(self) -> View:
-        return self.case.views[self.panel.view]
+        return self.plane.view
 
     def draw(self, cell: Place) -> None:
         (x, y), (width, height) = self.corner, self.size
-        crop = _crop(self.case, self.panel)
         canvas, left = self.canvas, cell[0] + _GUTTER / 2
         canvas.setFillColor(HexColor(INK))
         canvas.setFont(BOLD, _SIZE)
         title = fitted(self.panel.title, cell[1] - _GUTTER / 2, _SIZE, BOLD)
         canvas.drawString(left, y + height + _LETTER + 2.5, title)
-        canvas.drawImage(ImageReader(reduced(self._raster(), width)), x, y, width, height)
+        canvas.drawImage(ImageReader(self._raster()), x, y, width, height)
         stroke(canvas, HexColor(RULE), 0.3, ())
         canvas.rect(x, y, width, height)
-        self._lines(crop)
+        self._lines(self.plane.crop)
         self._letters()
         self._below()
 

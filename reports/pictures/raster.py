@@ -10,7 +10,7 @@ from PIL import Image
 from pipeline.findings.panels import View
 from reports.page import draw
 
-__all__ = ["AGAINST", "BOTH", "PagePlane", "image_raster", "map_raster", "reduced"]
+__all__ = ["AGAINST", "BOTH", "PagePlane", "image_raster", "map_raster", "pixels_for"]
 
 Region = NDArray[np.bool_]
 Plane = NDArray[np.float32]
@@ -21,21 +21,25 @@ AGAINST, BOTH = "evidence against", "region within outline"
 
 _SEEN_AGAINST = 0.05  # of the largest value: weaker evidence against is drawn by its colour alone
 _PITCH = 9
-_LARGEST = 900
-"""Pixels along the longer side of a plane before colours are laid over it: a page shows no more of them."""
-
 _DPI = 220.0
+
+
+def pixels_for(longest_points: float) -> int:
+    """Return how many pixels the longer side of a picture shows that takes so many points of paper."""
+    return max(1, min(draw.LONGEST, round(longest_points / 72 * _DPI)))
 
 
 @dataclass(frozen=True, eq=False)
 class PagePlane:
-    """A view, or its ``crop`` (row from, row to, column from, column to), with no more pixels than a page shows.
+    """A view, or its ``crop`` (row from, row to, column from, column to), with no more pixels than its place shows.
 
+    ``longest`` is how many pixels the physically longer side has at most: averaged down before anything is coloured.
     Made once for all the panels that show it: image, what the model saw, and the first expert's mask.
     """
 
     view: View
     crop: Crop | None = None
+    longest: int = draw.LONGEST
 
     @cached_property
     def image(self) -> Plane:
@@ -63,11 +67,12 @@ class PagePlane:
     def thinned(self, plane: Plane) -> Plane:
         """Return what is shown of a plane of the view, averaged down where it has more pixels; a small one as it is."""
         shown = plane if self.crop is None else plane[self.crop[0] : self.crop[1], self.crop[2] : self.crop[3]]
-        if max(shown.shape) <= _LARGEST:
+        wanted = draw.wanted_size(shown.shape, self.view.pixel_mm, self.longest)
+        rows, columns = (min(size, max(1, round(goal))) for size, goal in zip(shown.shape, wanted, strict=True))
+        if (rows, columns) == shown.shape:
             return shown
-        by = _LARGEST / max(shown.shape)
-        rows, columns = (max(1, round(size * by)) for size in shown.shape)
-        return np.asarray(Image.fromarray(shown).resize((columns, rows), Image.Resampling.BOX))
+        # a box as filter leaves out some rows where the ratio is no whole number
+        return np.asarray(Image.fromarray(shown).resize((columns, rows), Image.Resampling.HAMMING))
 
     def _region(self, region: Region) -> Region:
         if region.all() or not region.any():
@@ -77,7 +82,7 @@ class PagePlane:
 
 def image_raster(plane: PagePlane, window: tuple[float, float]) -> Image.Image:
     """Return the image alone, in grey."""
-    return draw.fit(draw.grey(plane.image, window), plane.pixel_mm).convert("L")
+    return draw.fit(draw.grey(plane.image, window), plane.pixel_mm, longest=plane.longest).convert("L")
 
 
 def map_raster(
@@ -86,19 +91,11 @@ def map_raster(
     """Return a map over the image. Evidence against the label is dotted, what lies in region and outline has lines."""
     values, seen = plane.thinned(plane.view.maps[method]), plane.seen
     over = draw.map_over(draw.grey(plane.image, window), values, limits, seen)
-    picture = np.asarray(draw.fit(over, plane.pixel_mm, ~seen)).copy()
+    picture = np.asarray(draw.fit(over, plane.pixel_mm, ~seen, plane.longest)).copy()
     against = values < -_SEEN_AGAINST * max(abs(limits.low), abs(limits.high))
     _hatch(picture, _enlarged(against & seen, picture.shape), dots=True)
     _hatch(picture, _enlarged(_region(values, threshold, seen) & plane.expert, picture.shape), dots=False)
     return Image.fromarray(picture)
-
-
-def reduced(picture: Image.Image, width_points: float) -> Image.Image:
-    """Return a picture with no more pixels than its width on paper (in points) can show."""
-    most = max(1, round(width_points / 72 * _DPI))
-    if picture.width <= most:
-        return picture
-    return picture.resize((most, max(1, round(picture.height * most / picture.width))), Image.Resampling.BOX)
 
 
 def _size(crop: Crop) -> tuple[int, int]:

@@ -6,8 +6,8 @@ from reportlab.platypus import Table, TableStyle
 
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.plotted.classifier import LabelPlots
-from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.results import Results
+from reports.answers_by_group import answers_by_group
 from reports.charts.confusion import confusion_chart
 from reports.charts.discrimination import precision_recall_chart, roc_chart
 from reports.charts.reliability import reliability_chart
@@ -30,7 +30,7 @@ from reports.page.layout import (
 from reports.page.text import DASH, bold, joined
 from reports.registry import Context, section
 from reports.thumbnails import thumbnail_of
-from reports.wording import intervals_again, label_of, method, metric, undefined, words
+from reports.wording import intervals_again, label_of, method, metric, undefined
 
 _WHOLE = 3
 """Labels up to which each has its confusion matrix drawn; more of them share a table."""
@@ -60,64 +60,9 @@ def build(context: Context) -> list[Flowable]:
         *([table(estimate_columns(estimates, by_method=False), rows, rules=rules, compact=True)] if whole else []),
         *_plots(context, beside=not whole),
         note(intervals_again(results, estimates), _SEVERAL if several else ""),
-        *_groups(results),
+        *answers_by_group(results),
     ]
 
-
-_MOST_GROUPS = 30
-"""Rows of the table of groups; what differs least is left to results.json."""
-
-
-def _groups(results: Results) -> list[Flowable]:
-    """Return where the model answers better or worse: the groups that differ from the rest of their column."""
-    compared = [part for part in results.answer_differences if part.p_adjusted is not None]
-    if not compared:
-        return []
-    differ = [part for part in compared if _p(part) <= 1 - part.confidence]
-    shown = sorted(differ, key=lambda part: (_p(part), part.p or 0.0))[:_MOST_GROUPS]
-    left = len(compared) - len(shown)
-    least = min(_p(part) for part in compared)
-    none = f"None of {plural(len(compared), 'comparison')} differs (the least p after Holm's correction is "
-    said = [] if shown else [paragraph(none, number(least), "); all stand in results.json.")]
-    more = f" {plural(left, 'further comparison')}: see results.json." if left and shown else ""
-    return [
-        *subheading("Where the model answers better or worse"),
-        *said,
-        *([_group_table(results, shown)] if shown else []),
-        note(_GROUPED, more),
-    ]
-
-
-def _p(part: GroupDifference) -> float:
-    return 1.0 if part.p_adjusted is None else part.p_adjusted
-
-
-def _group_table(results: Results, shown: Sequence[GroupDifference]) -> Flowable:
-    shape = columns(
-        ("Group", 44), ("", 28), ("Minus the rest", 18, True), ("Interval", 26, True), ("p (Holm)", 14, True),
-        ("Patients", 14, True), ("of the rest", 16, True),
-    )  # fmt: skip
-    rows = [
-        (
-            words(part.group.replace("=", ": ", 1)),
-            part.metric.capitalize() + (f", {part.label}" if len(results.label_plots) > 1 and part.label else ""),
-            number(part.value),
-            f"{number(part.low)} to {number(part.high)}",
-            number(part.p_adjusted),
-            count(part.patients),
-            count(part.patients_rest),
-        )
-        for part in shown
-    ]
-    return table(shape, rows, compact=True)
-
-
-_GROUPED = (
-    "Groups are what the archive states and headers tell, thirds of the lesions' size, and thirds of the model's own "
-    "confidence; each is compared with all others of the same column, of two groups only the first. p is adjusted "
-    "(Holm) for all comparisons, intervals (the exact rule for two groups) are not. Groups of few patients that only a "
-    "header tells apart go together. A difference that is not shown is not shown to be absent."
-)
 
 _SEVERAL = (
     " A study counts as accurate when its called labels are exactly the reference's; sensitivity, specificity and "

@@ -11,7 +11,7 @@ from reports.charts.criteria import criteria_forest
 from reports.charts.frame import Span
 from reports.claims import why
 from reports.numbers import estimate, number, plural
-from reports.page.layout import Flowable, bullets, columns, note, paragraph, subheading, table, together
+from reports.page.layout import Flowable, bullets, columns, note, paragraph, parts_of, subheading, table, together
 from reports.page.text import DASH, bold, joined
 from reports.registry import Context, section
 from reports.wording import GLANCE, chip, intervals, method, metric, on_metrics, range_of, subject
@@ -25,10 +25,15 @@ def build(context: Context) -> list[Flowable]:
     results = context.results
     if not results.verdicts:
         return [paragraph("No acceptance criterion was stated, so there is nothing to hold an estimate against.")]
-    drawn = (
-        [together([*criteria_forest(results), note(_READING)])] if on_metrics(results) else []
-    )  # checks: no interval
-    return [*drawn, *_reasons(results), *_by_label(results), *_over_runs(results)]
+    return [*_forest(results), *_reasons(results), *_by_label(results), *_over_runs(results)]
+
+
+def _forest(results: Results) -> list[Flowable]:
+    """Return a chart for each axis, the last one with how they are read; nothing where only checks were asked for."""
+    if not on_metrics(results):
+        return []
+    *charts, last = criteria_forest(results)
+    return [*charts, together([last, note(_READING)])]
 
 
 _READING = (
@@ -124,8 +129,9 @@ def _over_runs(results: Results) -> list[Flowable]:
         return []
     left_out = len(shared) - len(charts)
     more = f" {plural(left_out, 'more criterion', 'more criteria')}: see results.json." if left_out else ""
-    head = subheading("Over the runs of this audit")
-    return [*head, *charts, note(_LOOKS, more)]
+    *others, last = charts
+    kept = [*others, together([last, note(_LOOKS, more)])]
+    return [together([*subheading("Over the runs of this audit")[1:], *parts_of(kept[0])]), *kept[1:]]
 
 
 _LOOKS = (

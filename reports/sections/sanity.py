@@ -1,9 +1,11 @@
 """Whether the maps are evidence of the model at all: repeated, of the shuffled picture, of a model without learning."""
 
+from collections.abc import Mapping, Sequence
+
 from pipeline.findings.experiments.check import CheckFinding
 from pipeline.findings.experiments.sanity import SanityFigure, SanityFindings
 from pipeline.findings.results import Results
-from pipeline.vocabulary import CHECKS
+from pipeline.vocabulary import CHECKS, Check
 from reports.numbers import count, number, plural
 from reports.page.layout import Chip, Flowable, bullets, columns, note, small, table
 from reports.page.text import DASH, bold, joined
@@ -29,28 +31,79 @@ def build(context: Context) -> list[Flowable]:
     findings = context.results.experiments.sanity
     if findings is None:
         return []
-    shape = columns(
-        ("Map", 30), ("Check", 34), ("Similarity", 20, True), ("Bound", 24, True), ("Studies", 14, True),
-        ("Draws", 30, True), ("Answer", 20),
-    )  # fmt: skip
     figures = {(figure.method, figure.check): figure for figure in findings.figures}
-    rows = [_row(context.results, check, figures.get((str(check.method), check.check))) for check in findings.checks]
     meanings = [
         joined(bold(f"{CHECKS[check.check].title} of {method(context.results, str(check.method))}: "), meaning)
         for check in findings.checks
         if (meaning := _meaning(check, figures.get((str(check.method), check.check))))
     ]
-    content = [small(_WHAT), table(shape, rows, compact=True), *(bullets(meanings, compact=True) if meanings else [])]
+    content = [
+        small(_WHAT),
+        _table(context.results, findings.checks, figures),
+        *(bullets(meanings, compact=True) if meanings else []),
+    ]
     return [*content, note(_READING, " ", _counts(findings))]
 
 
+Figures = Mapping[tuple[str, Check], SanityFigure]
+_ACROSS = 3
+"""Checks that fit beside each other."""
+
+
+def _table(results: Results, checks: Sequence[CheckFinding], figures: Figures) -> Flowable:
+    """Return the maps down and the checks across; a row for each check where they are not of the same studies."""
+    kinds = dict.fromkeys(check.check for check in checks)
+    held = {(str(check.method), check.check): check for check in checks}
+    names = list(dict.fromkeys(name for name, _ in held))
+    alike = all(
+        len({(check.side, check.bound, check.studies, check.value is None) for check in checks if check.check == kind})
+        == 1
+        for kind in kinds
+    )
+    if alike and len(held) == len(checks) == len(names) * len(kinds) and len(kinds) <= _ACROSS:
+        return _matrix(results, held, figures)
+    shape = columns(
+        ("Map", 30), ("Check", 34), ("Similarity", 20, True), ("Bound", 24, True), ("Studies", 14, True),
+        ("Draws", 30, True), ("Answer", 20),
+    )  # fmt: skip
+    rows = [_row(results, check, figures.get((str(check.method), check.check))) for check in checks]
+    return table(shape, rows, compact=True)
+
+
+def _matrix(results: Results, held: Mapping[tuple[str, Check], CheckFinding], figures: Figures) -> Flowable:
+    """Return a row for each map, of each check its similarity, with the lowest and highest draw, and its answer."""
+    kinds = {check.check: check for check in held.values()}
+    heads = [
+        part
+        for kind, check in kinds.items()
+        for part in ((f"{CHECKS[kind].title}, {_bound(check)} ({plural(check.studies, 'study', 'studies')})", 33, True),
+                     ("", 20))
+    ]  # fmt: skip
+    rows = []
+    for name in dict.fromkeys(name for name, _ in held):
+        cells: list[object] = [method(results, name)]
+        for kind in kinds:
+            check, figure = held[name, kind], figures.get((name, kind))
+            cells += [_with_draws(check, figure), _chip(check, figure)]
+        rows.append(cells)
+    return table(columns(("Map", 24), *heads), rows, compact=True)
+
+
+def _with_draws(check: CheckFinding, figure: SanityFigure | None) -> str:
+    draws = _draws(figure)
+    return number(check.value) if draws == DASH else f"{number(check.value)}; {draws}"
+
+
+def _bound(check: CheckFinding) -> str:
+    return f"{'at least' if check.side == 'at_least' else 'at most'} {number(check.bound)}"
+
+
 def _row(results: Results, check: CheckFinding, figure: SanityFigure | None) -> tuple[object, ...]:
-    side = "at least" if check.side == "at_least" else "at most"
     return (
         method(results, str(check.method)),
         CHECKS[check.check].title,
         number(check.value),
-        f"{side} {number(check.bound)}",
+        _bound(check),
         count(check.studies) if check.value is not None else DASH,
         _draws(figure),
         _chip(check, figure),

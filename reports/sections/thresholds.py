@@ -5,7 +5,7 @@ from typing import Final
 
 from pipeline.findings.localisation.curves import ThresholdCurve
 from pipeline.findings.results import Results
-from reports.charts.localisation import froc_charts, threshold_charts
+from reports.charts.localisation import froc_charts, size_charts, threshold_charts
 from reports.numbers import count, number, plural, share
 from reports.page.layout import GREY, Flowable, columns, note, paragraph, small, subheading, table
 from reports.page.text import DASH, coloured
@@ -26,14 +26,22 @@ def build(context: Context) -> list[Flowable]:
         nothing = paragraph("No region was held against a mask, so none could have been drawn otherwise.")
         return [*_tuned(results), nothing]
     charts = threshold_charts(results)
-    content: list[Flowable] = [*_tuned(results), small(_READING), *charts, *froc_charts(results)]
+    content: list[Flowable] = [*_tuned(results), small(_READING), *charts, *size_charts(results), *froc_charts(results)]
     for label in () if charts else dict.fromkeys(curve.label for curve in results.curves):
         for name in _SHOWN:
             curves = [curve for curve in results.curves if (curve.label, curve.metric) == (label, name)]
             if curves:
                 content += subheading(headed(results, name) + ("" if label is None else f", {label}"))
                 content.append(_table(results, curves))
-    return [*content, note(*_notes(results.curves))]
+    return [*content, note(*_notes(results.curves), _by_size(results))]
+
+
+def _by_size(results: Results) -> str:
+    """Return in words why there are no curves by size; nothing where there are, or no size is known."""
+    sized = any(part.feature in ("size", "image_share") for part in results.lesion_strata)
+    if results.size_curves or not sized:
+        return ""
+    return " No curve by the lesions' size: a third of them has too few patients."
 
 
 _READING: Final = (

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.conclusions.shown_cases.page_pixels import with_page_pixels
 from pipeline.findings.panels import CasePanels, View, save_panels
 from reports.sheets import render_sheets
 from tests.reports import example
@@ -27,9 +28,10 @@ def view(shape, role="main", plane="axial", methods=("gradcam", "hirescam", "lay
     maps = {name: np.exp(-(((away + 0.1 * place) / 0.2) ** 2)) - 0.3 for place, name in enumerate(methods)}
     masks = {"A": away < 0.1, "B": away < 0.12}
     zoom = (shape[0] // 4, shape[0] // 2, shape[1] // 2, 3 * shape[1] // 4)
-    return View(image, (0.8, 0.8), ("R", "L", "A", "P"), "plane", masks, maps, np.ones(shape, bool), role=role,
-                plane=plane, number=12, planes=200, position_mm=-31.5, thickness_mm=1.0,
-                peaks=dict.fromkeys(methods, (shape[0] // 3, shape[1] // 3)), zoom=zoom)  # fmt: skip
+    shown = View(image, (0.8, 0.8), ("R", "L", "A", "P"), "plane", masks, maps, np.ones(shape, bool), role=role,
+                 plane=plane, number=12, planes=200, position_mm=-31.5, thickness_mm=1.0,
+                 peaks=dict.fromkeys(methods, (shape[0] // 3, shape[1] // 3)), zoom=zoom)  # fmt: skip
+    return with_page_pixels(shown)
 
 
 def case(views):

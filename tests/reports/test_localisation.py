@@ -1,10 +1,13 @@
 """What the report says of where maps lie: thresholds, lesions, layouts of cells."""
 
 import pytest
+from reportlab.graphics.shapes import Drawing, String
 
 from pipeline.findings.localisation.curves import CURVE_SHARES, ThresholdCurve
 from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend
 from pipeline.findings.localisation.tuning import TunedThreshold
+from reports.charts.localisation import size_charts
+from reports.page.layout import parts_of
 from reports.sections import thresholds
 from tests.reports.example import estimate, results
 from tests.reports.test_sentences import said, verdict
@@ -135,3 +138,42 @@ def test_maps_that_were_not_moved_or_to_no_effect_are_told():
     rule = "Otsu; maps lie where their layer's cells were measured to look"
     words = said("Maps moved and unmoved", results(overlap_rule=rule))
     assert "no estimate of this audit changed by that" in words
+
+
+def test_curves_by_size_name_thirds_and_patients_and_a_missing_one_is_told():
+    by_size = tuple(
+        curve(group=f"lesion size (masks)={third}", patients=13 + place)
+        for place, third in enumerate(("lowest third", "middle third", "highest third"))
+    )
+    (chart,) = size_charts(results(size_curves=by_size, curves=(curve(),)))
+    words = drawn_words(chart)
+    assert all(f"lesion size (masks): {third}" in words for third in ("lowest third", "middle third", "highest third"))
+    assert "(n 15)" in words
+    assert "Dice of Grad-CAM" in words
+    untold = said("Other thresholds", results(curves=(curve(),), lesion_strata=(strata(),)))
+    assert "No curve by the lesions' size: a third of them has too few patients." in untold
+    told = said("Other thresholds", results(curves=(curve(),), lesion_strata=(strata(),), size_curves=by_size))
+    assert "No curve by" not in told
+
+
+def test_curves_by_size_of_several_maps_have_one_scale():
+    thirds = ("lowest third", "middle third", "highest third")
+    by_size = tuple(
+        curve(name, group=f"lesion size (masks)={third}", values=[height] * len(CURVE_SHARES), low=(), high=())
+        for name, height in (("gradcam", 0.8), ("hirescam", 0.02))
+        for third in thirds
+    )
+    (chart,) = size_charts(results(size_curves=by_size, curves=(curve(),)))
+    cells = [cell for part in parts_of(chart) for row in getattr(part, "_cellvalues", []) for cell in row]
+    labels = [
+        {item.text for item in cell.contents if isinstance(item, String) and item.textAnchor == "end"}
+        for cell in cells
+        if isinstance(cell, Drawing)
+    ]
+    assert labels[0] == labels[1]
+
+
+def drawn_words(chart):
+    """Return what the drawings of a kept block say to those who do not see them."""
+    cells = [cell for part in parts_of(chart) for row in getattr(part, "_cellvalues", [[part]]) for cell in row]
+    return " ".join(getattr(cell, "alternative_text", "") for cell in cells)

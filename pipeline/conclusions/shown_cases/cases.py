@@ -8,6 +8,7 @@ from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
 from pipeline.conclusions.shown_cases.display_window import DisplayWindow
+from pipeline.conclusions.shown_cases.page_pixels import with_page_pixels
 from pipeline.evidence.planes import PlaneCut, plane_at, projection, through_plane
 from pipeline.findings.panels import CasePanels, View, ViewRole
 from pipeline.studies.consensus import CONSENSUS
@@ -34,6 +35,8 @@ class _Plane(NamedTuple):
     cut: PlaneCut
     caption: str
     role: ViewRole
+    maps: tuple[str, ...] | None = None
+    """The maps that it holds; None: those of its role."""
 
 
 def cut_panels(
@@ -52,13 +55,14 @@ def cut_panels(
     A volume is cut across its coarsest axis, where the masks are largest and, when that is another plane, where the
     first map of each label has its maximum. Planes are turned by whole voxels only: axial ones with anterior on top,
     coronal and sagittal ones with superior on top, the patient's right (or anterior) on the left. A ``survey`` adds the
-    planes across the other axes, through the lesion and through the first map's peak, and the highest values along each
-    line.
+    plane of every other map's maximum, the planes across the other axes, through the lesion and through the first map's
+    peak, and the highest values along each line.
     """
     geometry = image.geometry
     low, high = window[:2] if window else (float(v) for v in np.percentile(image.array, (0.5, 99.5)))
     planes = _planes(geometry, masks, heatmaps)
-    planes += _survey(geometry, masks, heatmaps) if survey and len(geometry.shape) == 3 else []
+    if survey and len(geometry.shape) == 3:
+        planes += [*_own_peaks(geometry, heatmaps, planes), *_survey(geometry, masks, heatmaps)]
     ranges = {name: (float(heatmap.array.min()), float(heatmap.array.max())) for name, heatmap in heatmaps.items()}
     target = next(iter(heatmaps.values())).target if heatmaps else ""
     return CasePanels(
@@ -75,29 +79,32 @@ def cut_panels(
 
 
 def _view(image: Volume, masks: Sequence[Mask], heatmaps: Mapping[str, Heatmap], plane: _Plane) -> View:
-    """Cut one plane; one that is no main plane holds the first map alone."""
+    """Cut one plane; one that is no main plane holds one map alone."""
     geometry, cut = image.geometry, plane.cut
-    shown = dict(heatmaps if plane.role == "main" else list(heatmaps.items())[:1])
+    names = plane.maps or (tuple(heatmaps) if plane.role == "main" else tuple(heatmaps)[:1])
+    shown = {name: heatmaps[name] for name in names}
     peaks = {name: place for name, heatmap in shown.items() if (place := _peak_pixel(heatmap, cut)) is not None}
     outlines = {mask.reader: cut.apply(mask.array) for mask in sorted(masks, key=_standing)}
     picture = cut.apply(image.array)
     sliced = cut.axis is not None and cut.index is not None
-    return View(
-        picture,
-        cut.pixel_mm,
-        cut.letters,
-        plane.caption,
-        outlines,
-        {name: cut.apply(heatmap.array) for name, heatmap in shown.items()},
-        cut.apply(next(iter(heatmaps.values())).seen) if heatmaps else np.ones_like(picture, bool),
-        role=plane.role,
-        plane=cut.name,
-        number=None if cut.index is None else cut.index + 1,
-        planes=geometry.shape[cut.axis] if sliced and cut.axis is not None else None,
-        position_mm=_position(geometry, cut),
-        thickness_mm=geometry.spacing[cut.axis] if sliced and cut.axis is not None else None,
-        peaks=peaks,
-        zoom=_zoom(picture.shape, cut.pixel_mm, list(outlines.values()), list(peaks.values())),
+    return with_page_pixels(
+        View(
+            picture,
+            cut.pixel_mm,
+            cut.letters,
+            plane.caption,
+            outlines,
+            {name: cut.apply(heatmap.array) for name, heatmap in shown.items()},
+            cut.apply(next(iter(heatmaps.values())).seen) if heatmaps else np.ones_like(picture, bool),
+            role=plane.role,
+            plane=cut.name,
+            number=None if cut.index is None else cut.index + 1,
+            planes=geometry.shape[cut.axis] if sliced and cut.axis is not None else None,
+            position_mm=_position(geometry, cut),
+            thickness_mm=geometry.spacing[cut.axis] if sliced and cut.axis is not None else None,
+            peaks=peaks,
+            zoom=_zoom(picture.shape, cut.pixel_mm, list(outlines.values()), list(peaks.values())),
+        )
     )
 
 
@@ -170,6 +177,20 @@ def _planes(geometry: Geometry, masks: Sequence[Mask], heatmaps: Mapping[str, He
     return [
         _Plane(plane_at(geometry, axis, index), f"plane {index + 1} of {size}: {' and '.join(why)}", "main")
         for index, why in planes.items()
+    ]
+
+
+def _own_peaks(geometry: Geometry, heatmaps: Mapping[str, Heatmap], known: Sequence[_Plane]) -> list[_Plane]:
+    """Return a plane for each map whose maximum lies in none of the ``known`` ones, with that map alone."""
+    axis = through_plane(geometry)
+    peaks = {name: peak for name, heatmap in heatmaps.items() if (peak := _peak(heatmap)) is not None}
+    shown = {plane.cut.index for plane in known}
+    return [
+        _Plane(
+            plane_at(geometry, axis, int(peak[axis])), f"where its map ({name}) has its maximum", "own_peak", (name,)
+        )
+        for name, peak in peaks.items()
+        if int(peak[axis]) not in shown
     ]
 
 

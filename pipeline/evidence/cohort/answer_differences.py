@@ -1,15 +1,16 @@
-"""Where the model answers better or worse: accuracy, sensitivity and specificity of each group against the rest.
+"""Where the model answers better or worse: each group's answers, probabilities and AUROC against the rest.
 
 Groups are what the manifest states, what headers tell of patient and scanner, thirds of the lesions' size, and thirds
 of the model's own confidence.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 
-from pipeline.evidence.cohort.classifier import classifier_population
+from pipeline.evidence.cohort.area_differences import area_group_difference
+from pipeline.evidence.cohort.classifier import SPANS, area_cohort_of, classifier_population
 from pipeline.evidence.cohort.group_differences import adjusted_differences, population_difference
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.plotted.differences import GroupDifference
@@ -23,6 +24,7 @@ _OTHER: Final = "others"
 _THIRDS: Final = ("lowest third", "middle third", "highest third")
 _SPAN: Final = (0.0, 1.0)
 
+Rows = list[int]
 Column = tuple[str, Callable[[StudyFacts], str | None]]
 
 
@@ -33,10 +35,11 @@ def answer_differences(
 
     Of a column with two groups only the first is compared: the other's difference is the same with the sign turned.
     """
-    asked = [("accuracy", None), *((metric, label) for label in labels for metric in ("sensitivity", "specificity"))]
-    return adjusted_differences(
-        [difference for metric, label in asked for difference in _of_metric(metric, label, audits, confidence)]
-    )
+    of_labels = ("sensitivity", "specificity", "calibration")
+    asked = [("accuracy", None), *((metric, label) for label in labels for metric in of_labels)]
+    means = [difference for metric, label in asked for difference in _of_metric(metric, label, audits, confidence)]
+    areas = [difference for label in labels for difference in _of_areas(label, audits, confidence)]
+    return adjusted_differences([*means, *areas])
 
 
 def _of_metric(
@@ -44,32 +47,50 @@ def _of_metric(
 ) -> Iterator[GroupDifference]:
     whole = classifier_population(metric, audits, label)
     counted = [audits[number] for number in whole.study.tolist()]
-    for column, value_of in _columns(counted, metric, label):
-        groups: dict[str, list[int]] = {}
-        for row, audit in enumerate(counted):
+    named = {"metric": metric, "method": CLASSIFIER, "among": "all", "label": label}
+    for place, own, rest in _sides(counted, _columns(counted, metric, label)):
+        compared = whole.where(np.array(own, dtype=np.intp)), whole.where(np.array(rest, dtype=np.intp))
+        yield population_difference(compared, SPANS.get(metric, _SPAN), confidence, {**named, **place})
+
+
+def _of_areas(label: str, audits: Sequence[StudyFacts], confidence: float) -> Iterator[GroupDifference]:
+    """Compare AUROCs; neither thirds of the lesions' size nor of the confidence have studies of both classes alike."""
+    counted = [audit for audit in audits if audit.reference is not None]
+    named = {"metric": "auroc", "method": CLASSIFIER, "among": "all", "label": label}
+    for place, own, rest in _sides(counted, _stated(counted)):
+        sides = [[counted[row] for row in rows] for rows in (own, rest)]
+        shared = len(set.intersection(*({audit.patient for audit in side} for side in sides)))
+        cohorts = area_cohort_of(sides[0], label), area_cohort_of(sides[1], label)
+        yield area_group_difference(cohorts, shared, confidence, {**named, **place})
+
+
+def _sides(audits: Sequence[StudyFacts], columns: Iterable[Column]) -> Iterator[tuple[dict[str, str], Rows, Rows]]:
+    """Yield each group that a column tells apart with its rows and those of the rest; of two groups only the first."""
+    for column, value_of in columns:
+        groups: dict[str, Rows] = {}
+        for row, audit in enumerate(audits):
             value = value_of(audit)
             if value is not None:
                 groups.setdefault(value, []).append(row)
         names = sorted(groups)
         for group in names if len(names) > 2 else names[: len(names) - 1]:
             rest = [row for name in names if name != group for row in groups[name]]
-            compared = (
-                whole.where(np.array(groups[group], dtype=np.intp)),
-                whole.where(np.array(rest, dtype=np.intp)),
-            )
-            named = {"metric": metric, "method": CLASSIFIER, "among": "all", "label": label}
-            place = {"column": column, "group": f"{column}={group}"}
-            yield population_difference(compared, _SPAN, confidence, {**named, **place})
+            yield {"column": column, "group": f"{column}={group}"}, groups[group], rest
 
 
 def _columns(audits: Sequence[StudyFacts], metric: str, label: str | None) -> Iterator[Column]:
     """Yield what tells studies apart, with the group of each; None for a study that the column leaves out."""
-    for name in dict.fromkeys(name for audit in audits for name in audit.strata):
-        yield name, lambda audit, name=name: audit.strata.get(name) or _NOT_STATED  # type: ignore[misc]
-    yield from (_of_header(title, fact, audits) for title, fact in _OF_HEADERS.items())
+    yield from _stated(audits)
     if metric == "sensitivity" and label is not None:
         yield _thirds("lesion size", {audit.study: _size(audit, label) for audit in audits})
     yield _thirds("confidence", {audit.study: _confidence(audit) for audit in audits})
+
+
+def _stated(audits: Sequence[StudyFacts]) -> Iterator[Column]:
+    """Yield what the manifest states of studies, and what headers tell of patient and scanner."""
+    for name in dict.fromkeys(name for audit in audits for name in audit.strata):
+        yield name, lambda audit, name=name: audit.strata.get(name) or _NOT_STATED  # type: ignore[misc]
+    yield from (_of_header(title, fact, audits) for title, fact in _OF_HEADERS.items())
 
 
 def _of_header(title: str, fact: str, audits: Sequence[StudyFacts]) -> Column:

@@ -18,6 +18,7 @@ from pipeline.vocabulary import CLASSIFIER
 
 __all__ = [
     "AREA",
+    "SPANS",
     "area_cohort_of",
     "auroc_estimate",
     "classification",
@@ -30,6 +31,9 @@ AREA: Final = "by patients' exponential weights with one worst-case patient; err
 
 _SPAN: Final = (0.0, 1.0)
 
+SPANS: Final[Mapping[str, tuple[float, float]]] = {"calibration": (-1.0, 1.0)}
+"""What a figure may be, where that is not 0 to 1."""
+
 
 def classifier_scale(metric: str) -> MetricScale:
     """Return the scale of one of the classifier's figures: they all lie within 0 and 1."""
@@ -37,9 +41,10 @@ def classifier_scale(metric: str) -> MetricScale:
 
 
 def classifier_population(metric: str, audits: Iterable[StudyFacts], label: str | None) -> Population:
-    """Return whom accuracy, or a label's sensitivity or specificity, speaks of; a study that failed is missing.
+    """Return whom accuracy, or a label's sensitivity, specificity or calibration, speaks of.
 
-    Studies are numbered as ``audits`` has them.
+    Calibration is the label's probability minus 1 where the reference names it, minus 0 where not: a mean above 0 says
+    that probabilities are too high. A study that failed is missing. Studies are numbered as ``audits`` has them.
     """
     counts, right, patients = _counts[metric], _right[metric], dict[str, int]()
     studies, numbers, values = list[int](), list[int](), list[float]()
@@ -57,12 +62,14 @@ _Of = Callable[[StudyFacts, str | None], bool]
 
 _counts: Final[Mapping[str, _Of]] = {
     "accuracy": lambda row, label: True,  # noqa: ARG005 - one form for all
+    "calibration": lambda row, label: True,  # noqa: ARG005 - one form for all
     "sensitivity": lambda row, label: row.may_show(str(label)),
     "specificity": lambda row, label: row.may_lack(str(label)),
 }
 
 _right: Final[Mapping[str, Callable[[StudyFacts, str | None], float]]] = {
     "accuracy": lambda row, label: float(set(row.predicted) == set(row.reference or ())),  # noqa: ARG005 - one form
+    "calibration": lambda row, label: row.probabilities[str(label)] - float(label in (row.reference or ())),
     "sensitivity": lambda row, label: float(label in row.predicted),
     "specificity": lambda row, label: float(label not in row.predicted),
 }

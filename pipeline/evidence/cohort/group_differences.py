@@ -77,7 +77,9 @@ def population_difference(
     if not len(first.scored) or not len(second.scored):
         empty = "this group" if not len(first.scored) else "the rest"
         return GroupDifference.model_validate({**common, "value": None, "reason": f"{empty} has no score"})
-    difference = _mean(first) - _mean(second)
+    own, rest = _mean(first), _mean(second)
+    common |= {"own": own, "rest": rest}
+    difference = own - rest
     low, high = span
     if low is None or high is None:
         return GroupDifference.model_validate({**common, "value": difference, "reason": _OPEN_END})

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evidence.exact.claims import Claim, ExactResult, decide, missing_reason
+from pipeline.evidence.exact.claims import Claim, ExactResult, alpha_of, decide, missing_reason
 
-__all__ = ["DRAWS", "AreaCohort", "AreaDraws", "area_cohort", "area_draws", "judge_area"]
+__all__ = ["DRAWS", "AreaCohort", "AreaDraws", "area_cohort", "area_difference", "area_draws", "judge_area"]
 
 DRAWS = 10_000
 _SEED = 20_261_129
@@ -133,6 +133,30 @@ def area_draws(cohort: AreaCohort, *, draws: int = DRAWS, seed: int = _SEED) -> 
         low.append(below)
         high.append(above)
     return AreaDraws(np.sort(np.concatenate(low, axis=1), axis=1), np.sort(np.concatenate(high, axis=1), axis=1))
+
+
+def area_difference(
+    first: AreaCohort, second: AreaCohort, *, confidence: float = 0.95, draws: int = DRAWS
+) -> tuple[float, float, float]:
+    """Return the bounds of the first group's area minus the second's, and p against "there is no difference".
+
+    The rule is melded as for means: the lower bound is what the first area with its worst-case patient exceeds the
+    second with its best-case patient by, in all but alpha of the draws. The groups share no patient.
+    """
+    own = area_draws(first, draws=draws)
+    rest = area_draws(second, draws=draws, seed=_SEED + 1)
+    order = np.random.Generator(np.random.PCG64(_SEED + 2)).permutation(draws)  # the draws are sorted
+    low = _melded(own.low, rest.high[:, order])
+    high = _melded(own.high, rest.low[:, order])
+    spared = int(alpha_of(confidence) * draws + 1e-6)
+    above, below = (int(most) for most in ((low <= 0).sum(axis=1).max(), (high >= 0).sum(axis=1).max()))
+    p = min(1.0, 2 * (min(above, below) + 1) / (draws + 1))
+    return float(low[:, spared].min()), float(high[:, -1 - spared].max()), p
+
+
+def _melded(own: Floats, rest: Floats) -> Floats:
+    """Return (pairs, draws) sorted differences, a row for each class that either added patient joins."""
+    return np.sort((own[:, None] - rest[None]).reshape(-1, own.shape[1]), axis=1)
 
 
 def judge_area(cohort: AreaCohort, claim: Claim, *, draws: int = DRAWS, seed: int = _SEED) -> ExactResult:

@@ -11,11 +11,13 @@ from pipeline.evidence.cohort.estimating import Bootstrap
 from pipeline.evidence.cohort.map_rows import MapRows, RowsOfMap, patients_of
 from pipeline.evidence.cohort.units import decisive_scores
 from pipeline.evidence.columns.grouped import Groups, group_means
+from pipeline.evidence.localisation.lesion_strata import LesionCohort
 from pipeline.evidence.localisation.region_counts import COUNTED, values_of_counts
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.localisation.curves import CURVE_SHARES, RegionCounts, ThresholdCurve
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit
+from pipeline.vocabulary import BASELINES, SMALLEST_GROUP
 
 __all__ = ["CurveRows", "StudyValues", "study_values", "threshold_curves"]
 
@@ -69,6 +71,37 @@ class CurveRows:
                     curves.append((order, curve))
         return tuple(curve for _, curve in sorted(curves, key=lambda pair: pair[0]))
 
+    def size_curves(
+        self, studies: Sequence[StudyFacts], lesions: LesionCohort, bootstrap: Bootstrap
+    ) -> tuple[ThresholdCurve, ...]:
+        """Return each real map's Dice over thresholds for each third of the lesions' sizes.
+
+        Nothing of a label one of whose thirds has fewer than ``SMALLEST_GROUP`` patients with a map.
+        """
+        several, patients = len(self.rows.labels) > 1, patients_of(studies)
+        curves: list[ThresholdCurve] = []
+        for (label, name), rows in self.rows.by_name().items():
+            if name not in BASELINES:
+                named = name, label if several else None
+                curves += _by_size(_course("dice", rows), lesions.by_size(label), named, patients, bootstrap)
+        return tuple(curves)
+
+
+def _by_size(
+    course: "_Course",
+    groups: Mapping[str, NDArray[np.intp]],
+    named: tuple[str, str | None],
+    patients: NDArray[np.intp],
+    bootstrap: Bootstrap,
+) -> list[ThresholdCurve]:
+    parts = {group: course.of(studies) for group, studies in groups.items()}
+    if any(len(np.unique(patients[part.studies])) < SMALLEST_GROUP for part in parts.values()):
+        return []
+    return [
+        _curve("dice", *named, part, patients, bootstrap).model_copy(update={"group": group})
+        for group, part in parts.items()
+    ]
+
 
 def _counts(entry: MapScores) -> Sequence[int] | None:
     counts = entry.counts
@@ -82,6 +115,11 @@ class _Course:
     studies: NDArray[np.intp]
     values: NDArray[np.float64]
     first: int
+
+    def of(self, studies: NDArray[np.intp]) -> "_Course":
+        """Return the rows of some studies."""
+        own = np.isin(self.studies, studies)
+        return _Course(self.studies[own], self.values[own], self.first)
 
 
 def _course(metric: str, rows: RowsOfMap) -> _Course:

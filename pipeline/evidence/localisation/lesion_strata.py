@@ -70,6 +70,21 @@ class LesionCohort:
             values[own] = features.of(part.feature, units.study[own])
         return values
 
+    def by_size(self, label: str) -> Mapping[str, NDArray[np.intp]]:
+        """Return the numbers of a label's studies by the group that their lesions' size puts them in.
+
+        Sizes are shares of the image where no physical size is known; nothing where all are of one group.
+        """
+        own = [part for part in self.strata if part.label in (None, label) and part.feature in ("size", "image_share")]
+        features = self.features.get(label)
+        if not own or features is None:
+            return {}
+        part = max(own, key=lambda part: part.feature == "size")
+        numbers = _stratum(features.values[part.feature], part.cuts)
+        groups = {group_name(part.feature, stratum): features.studies[numbers == number]
+                  for number, stratum in enumerate(part.studies)}  # fmt: skip
+        return groups if all(len(studies) for studies in groups.values()) else {}
+
 
 def lesion_cohort(audits: Iterable[StudyAudit], labels: Sequence[str]) -> LesionCohort:
     """Return the lesions of every analysed study in which a label is present and marked; no score is looked at.

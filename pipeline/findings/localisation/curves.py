@@ -28,14 +28,15 @@ class ThresholdCurve(FrozenModel):
     """A metric of a map over thresholds, as shares of the map's maximum.
 
     ``values`` are means over patients of the studies in which the finding ``label`` (None: the only one) is present.
-    ``low`` and ``high`` are pointwise ends that describe and decide nothing, made as ``interval`` says; empty where
-    there are too few patients.
+    ``group`` is the subgroup that it is of, None: all. ``low`` and ``high`` are pointwise ends that describe and decide
+    nothing, made as ``interval`` says; empty where there are too few patients.
     """
 
     metric: str
     method: str
     label: str | None
     among: Stratum = "reference_positive"
+    group: str | None = None
     shares: tuple[float, ...]
     values: tuple[float, ...]
     low: tuple[float, ...] = ()

@@ -9,11 +9,12 @@ __all__ = ["GroupDifference"]
 class GroupDifference(FrozenModel):
     """A subgroup's mean minus that of all others whom the same column describes.
 
-    ``label`` is whose calls are compared, where it is the model's answers and not its maps. ``column`` is empty for a
-    label against the other labels. ``p`` is that of the claim that there is no difference, two-sided; ``p_adjusted`` is
-    Holm's over all ``family`` differences of the same kind that have one. ``value`` is None, with a ``reason``, where a
-    side has no score; the interval is missing, with a ``reason``, where ``shared`` patients belong to both sides, or
-    where the metric has an open end.
+    ``own`` and ``rest`` are what is subtracted, None in runs that did not keep them. ``label`` is whose calls are
+    compared, where it is the model's answers and not its maps. ``column`` is empty for a label against the other
+    labels. ``p`` is that of the claim that there is no difference, two-sided; ``p_adjusted`` is Holm's over all
+    ``family`` differences of the same kind that have one. ``value`` is None, with a ``reason``, where a side has no
+    score; the interval is missing, with a ``reason``, where ``shared`` patients belong to both sides, or where the
+    metric has an open end.
     """
 
     metric: str
@@ -21,6 +22,8 @@ class GroupDifference(FrozenModel):
     among: Stratum
     column: str
     group: str
+    own: float | None = None
+    rest: float | None = None
     value: float | None
     low: float | None = None
     high: float | None = None

@@ -4,6 +4,7 @@ import pytest
 from pipeline.conclusions.shown_cases.cases import cut_panels, withheld
 from pipeline.conclusions.shown_cases.choose_cases import TYPICAL, choose_cases
 from pipeline.config import CasesConfig
+from pipeline.evidence.planes import through_plane
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.studies.geometry import Geometry
@@ -190,6 +191,7 @@ def test_a_survey_shows_lesion_and_peak_in_all_three_planes_and_everything_at_on
     panels = survey_of(geometry, lesion, hot)
     seen = [(view.role, view.plane) for view in panels.views]
     assert seen[:2] == [("main", "axial")] * 2
+    seen = [view for view in seen if view[0] != "own_peak"]
     assert sorted(seen[2:]) == sorted([("lesion", "coronal"), ("lesion", "sagittal"), ("peak", "coronal"),
                                        ("peak", "sagittal"), ("maximum", "axial")])  # fmt: skip
     for view in panels.views:
@@ -198,7 +200,27 @@ def test_a_survey_shows_lesion_and_peak_in_all_three_planes_and_everything_at_on
         )
         if view.role in ("peak", "maximum") or view is panels.views[1]:
             assert view.maps["gradcam"][view.peaks["gradcam"]] == 1
-        assert list(view.maps) == (["gradcam", "layercam"] if view.role == "main" else ["gradcam"])
+        held = {"main": ["gradcam", "layercam"], "own_peak": ["layercam"]}
+        assert list(view.maps) == held.get(view.role, ["gradcam"])
+
+
+@pytest.mark.parametrize("geometry", list(orientations())[::7], ids=lambda g: str(g.shape))
+def test_every_map_has_a_plane_through_its_own_peak(geometry):
+    inverse = np.linalg.inv(geometry.affine)
+    places = [tuple(np.rint(inverse @ [*world, 1]).astype(int)[:3]) for world in ((4, 6, 5), (9, 3, 15), (14, 15, 5))]
+    maps = {}
+    for name, place in zip(("gradcam", "layercam", "hirescam"), places, strict=True):
+        heat = np.zeros(geometry.shape, np.float32)
+        heat[place] = 1
+        maps[name] = Heatmap(heat, geometry, np.ones(geometry.shape, bool), name, "l", "nodule")
+    picture = maps["layercam"].array
+    views = cut_panels(Volume(picture, geometry), [], maps, {}, study="S", survey=True).views
+    (own,) = (view for view in views if view.role == "own_peak")  # the third map's peak is in the first one's plane
+    assert list(own.maps) == ["layercam"]
+    assert own.maps["layercam"][own.peaks["layercam"]] == 1
+    assert own.image[own.peaks["layercam"]] == 1
+    assert (own.number, own.planes) == (places[1][through_plane(geometry)] + 1, 4)
+    assert not any(cut_panels(Volume(picture, geometry), [], maps, {}, study="S").views[1:])
 
 
 def test_a_slice_tells_its_place_its_neighbours_and_what_is_worth_a_closer_look():

@@ -27,6 +27,20 @@ def test_panels_come_back_as_they_went(unit, tmp_path):
         assert all(np.array_equal(left, right) and left.dtype == right.dtype for left, right in pairs)
 
 
+def test_a_part_shown_close_comes_back_with_its_own_pixels(tmp_path):
+    close = replace(
+        VIEW, image=PLANE[1:], seen=PLANE[1:] > 0, masks={"anna": PLANE[1:] > 7}, maps={}, pixel_mm=(0.1, 0.2)
+    )
+    save_panels(replace(PANELS, views=(VIEW, replace(VIEW, close=close))), tmp_path / "p.npz")
+    without, with_ = load_panels(tmp_path / "p.npz").views
+    assert without.close is None
+    assert (with_.close.pixel_mm, with_.close.maps) == ((0.1, 0.2), {})
+    np.testing.assert_array_equal(with_.close.image, PLANE[1:])
+    np.testing.assert_array_equal(with_.close.masks["anna"], PLANE[1:] > 7)
+    assert list(with_.masks) == ["anna"]
+    np.testing.assert_array_equal(with_.image, PLANE)
+
+
 def test_a_damaged_file_of_panels_is_refused(tmp_path):
     (tmp_path / "p.npz").write_bytes(b"no")
     with pytest.raises(OutputError, match="cannot be read"):

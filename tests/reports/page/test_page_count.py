@@ -125,6 +125,20 @@ def experiments():
     return ExperimentFindings(sanity=sanity(), shortcuts=shortcuts(), stability=stability(), faithfulness=faithful)
 
 
+def answers_by_group():
+    """Return the AUROC and the calibration of five groups against the rest, none of which differs."""
+    groups = ("sex=F", "site=A", "confidence=lowest third", "confidence=middle third", "confidence=highest third")
+    return tuple(
+        GroupDifference(
+            metric=metric, method="classifier", among="all", label="nodule", column=group.partition("=")[0],
+            group=group, own=0.81, rest=0.91, value=-0.1, low=-0.4, high=0.3, confidence=0.95, interval="exact", p=0.4,
+            p_adjusted=1.0, family=7, patients=20, patients_rest=21,
+        )
+        for metric in ("auroc", "calibration")
+        for group in (groups if metric == "calibration" else groups[:2])
+    )  # fmt: skip
+
+
 def planted():
     """Return the results of one label, three maps, two baselines and two cases, with all that is drawn of them.
 
@@ -169,6 +183,12 @@ def planted():
         region_shares=tuple(
             CohortShares(method=name, among="reference_positive", studies=24, patients=20, evidence=shares,
                          voxels=shares) for name in example.METHODS),
+        answer_differences=answers_by_group(),
+        size_curves=tuple(
+            curve(name, group=f"lesion size (masks)={third}", low=(), high=())
+            for name in example.METHODS
+            for third in ("lowest third", "middle third", "highest third")
+        ),
         curves=tuple(curve(name, metric=metric) for metric in ("dice", "voxel_precision", "voxel_recall")
                      for name in maps),
         lesion_strata=tuple(strata(feature=name) for name in names),

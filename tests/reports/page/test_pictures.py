@@ -21,16 +21,26 @@ NOISE = np.random.default_rng(3).integers(0, 256, (600, 600, 3)).astype(np.uint8
 CM = 72 / 2.54
 
 
-def decoded(path, name):
+def blank(path):
+    """Write a file of one empty page."""
+    canvas = PageCanvas(str(path), pagesize=(100, 100), invariant=1)
+    canvas.showPage()
+    canvas.save()
+    return path
+
+
+def decoded(pictures, name, tmp_path):
+    """Return a picture as it comes back from a file that it was added to."""
+    path = blank(tmp_path / "blank.pdf")
+    number = pictures.append_to(path)[name]
     with pikepdf.open(path) as pdf:
-        return pikepdf.PdfImage(pdf.Root.Pictures[f"/{name}"]).as_pil_image().copy()
+        return pikepdf.PdfImage(pdf.get_object(number, 0)).as_pil_image().copy()
 
 
 def kept(picture, width, height, tmp_path):
     """Return a picture as it comes back from the file."""
     with picture_file(tmp_path / "pictures") as pictures:
-        name = pictures.add(picture, width, height)
-    return decoded(tmp_path / "pictures", name)
+        return decoded(pictures, pictures.add(picture, width, height), tmp_path)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 300), (300, 7), (200, 150)])
@@ -93,22 +103,30 @@ def test_the_same_picture_is_kept_once_and_another_size_apart(tmp_path):
         picture = Image.fromarray(NOISE[:50, :50])
         names = [pictures.add(picture, 50, 50), pictures.add(picture.copy(), 50, 50), pictures.add(picture, 90, 90)]
         other = pictures.add(picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), 50, 50)
+        first, third = (decoded(pictures, name, tmp_path) for name in ("Picture1", "Picture3"))
     assert names == ["Picture1", "Picture1", "Picture2"]
     assert other == "Picture3"
-    assert decoded(tmp_path / "pictures", "Picture3").tobytes() != decoded(tmp_path / "pictures", "Picture1").tobytes()
+    np.testing.assert_array_equal(np.asarray(first), NOISE[:50, :50])
+    np.testing.assert_array_equal(np.asarray(third), NOISE[:50, 49::-1])
 
 
 def test_no_pictures_are_a_file_too(tmp_path):
-    with picture_file(tmp_path / "pictures"):
-        pass
-    with pikepdf.open(tmp_path / "pictures") as pdf:
-        assert len(pdf.Root.Pictures) == 0
+    with picture_file(tmp_path / "pictures") as pictures:
+        assert pictures.append_to(blank(tmp_path / "blank.pdf")) == {}
+    with pikepdf.open(tmp_path / "blank.pdf") as pdf:
+        assert len(pdf.pages) == 1
+        assert pdf.check_pdf_syntax() == []
 
 
-def drawn(pictures):
-    """Draw one picture on two pages and another on the second; return the pages and which page names which."""
-    target = io.BytesIO()
-    canvas = PageCanvas(target, pagesize=(100, 100), invariant=1)
+def test_a_file_that_was_not_written_whole_is_refused(tmp_path):
+    (tmp_path / "half.pdf").write_bytes(b"%PDF-1.7 trailer <</Size 3")
+    with picture_file(tmp_path / "pictures") as pictures, pytest.raises(ValueError, match="was not written whole"):
+        pictures.append_to(tmp_path / "half.pdf")
+
+
+def drawn(pictures, target):
+    """Draw one picture on two pages and another on the second; return which page names which."""
+    canvas = PageCanvas(str(target), pagesize=(100, 100), invariant=1)
     canvas._doctemplate = type("Document", (), {"picture_file": pictures})()
     first, second = (ImageReader(Image.fromarray(NOISE[:size, :size])) for size in (20, 30))
     canvas.drawImage(first, 10, 10, 50, 50)
@@ -117,15 +135,17 @@ def drawn(pictures):
     canvas.drawImage(second, 40, 40, 20, 20)
     canvas.showPage()
     canvas.save()
-    return target, canvas.pictures
+    return canvas.pictures
 
 
 def test_pages_name_pictures_and_the_file_holds_each_once(tmp_path):
     with picture_file(tmp_path / "pictures") as pictures:
-        pages, used = drawn(pictures)
+        used = drawn(pictures, tmp_path / "pages")
+        numbers = pictures.append_to(tmp_path / "pages")
     assert used == {0: {"Picture1"}, 1: {"Picture1", "Picture2"}}
-    with pikepdf.open(pages) as pdf, pikepdf.open(tmp_path / "pictures") as source:
-        place_pictures(pdf, source, used)
+    with pikepdf.open(tmp_path / "pages") as pdf:
+        assert pdf.check_pdf_syntax() == []
+        place_pictures(pdf, numbers, used)
         pdf.save(tmp_path / "whole.pdf", deterministic_id=True)
     with pikepdf.open(tmp_path / "whole.pdf") as pdf:
         objects = [

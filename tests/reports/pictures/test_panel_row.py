@@ -107,6 +107,19 @@ def test_a_zoom_shows_its_part_alone_at_its_own_scale(tmp_path):
     assert right_edge - left == pytest.approx(zoomed / 10, abs=1.5)  # a pixel is a tenth of the zoom's width
 
 
+def test_a_zoom_of_a_plane_with_fewer_pixels_shows_those_of_the_image(tmp_path):
+    case = single((20, 40), (1.0, 1.0), (4, 33), zoom=(0, 10, 28, 38))
+    close = single((20, 20), (0.5, 0.5), (9, 10)).views[0]
+    case = replace(case, views=(replace(case.views[0], close=close),))
+    row = row_of(case, Panel("image", 0), Panel("zoom", 0, zoom=True))
+    assert row._sizes[1] == row_of(case, Panel("zoom", 0, zoom=True), width=row._cell)._sizes[0]
+    page = page_of(row, tmp_path)
+    right = np.arange(page.shape[1]) > page.shape[1] // 2
+    cyan = (page[..., 2] > 180) & (page[..., 1] > 160) & (page[..., 0] < 90) & right
+    left, _, right_edge, _ = box_of(cyan)
+    assert right_edge - left == pytest.approx(row._sizes[1][0] / 20, abs=1.5)
+
+
 def test_maps_beside_each_other_share_their_scale():
     lesion, peak = example.view(), example.view((20, 72), (6.5, 0.78))
     case = example.panels("S", lesion, peak)
@@ -163,6 +176,15 @@ def test_evidence_against_is_dotted_and_agreement_has_lines_without_colour():
     assert 0.15 < np.mean(both == 20) < 0.5
     assert 0.02 < np.mean(against == 20) < 0.15
     assert not np.array_equal(both[:200, :200], against[:200, :200])
+
+
+def test_no_line_of_pixels_is_left_out_where_a_picture_has_more_of_them_than_its_place():
+    case = single((530, 8), (1.0, 1.0), (0, 0))
+    for row in range(530):
+        image = np.zeros((530, 8), np.float32)
+        image[row] = 1
+        plane = raster.PagePlane(replace(case.views[0], image=image), longest=520)
+        assert raster.image_raster(plane, (0, 1)).getextrema()[1] > 50
 
 
 def test_readers_keep_their_line():
@@ -228,6 +250,13 @@ def test_a_map_is_shown_in_a_plane_through_its_peak():
     assert map_view(case, "gradcam") == 1
     assert map_view(case, "hirescam") == 0
     assert map_view(case, "layercam") == 1, "where no plane has it, that of the first map"
+    own = replace(case.views[0], role="own_peak", peaks={"layercam": (2, 2)})
+    case = replace(case, views=(*case.views, own))
+    assert map_view(case, "layercam") == 2
+    titles = {name: name for name in case.views[0].maps}
+    rows = case_rows(lambda: case, titles, sizes_for(case, titles, 500), lambda panel: f"{panel.title}|{panel.view}")
+    assert "layercam, at \u22128 mm|2" in " ".join(row.alternative_text for row in rows)
+    assert len(rows) == 2, "it is no plane of the survey"
 
 
 def test_a_peak_in_no_plane_is_told_with_its_place():

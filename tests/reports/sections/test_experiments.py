@@ -82,6 +82,23 @@ def test_each_check_is_a_row_with_its_answer():
     assert "Of 8 chosen studies 1 could not be read (S-77: truncated)" in text
 
 
+def test_the_same_checks_of_several_maps_stand_beside_each_other():
+    rows = [
+        check(name, answer, value, method=method_, bound=bound, side=side)
+        for method_, answer, value in (("gradcam", "MET", 0.21), ("hirescam", "NOT MET", 0.97))
+        for name, bound, side in (("repeatability", 0.99, "at_least"), ("weight_randomisation", 0.85, "at_most"))
+    ]
+    figures = (figure("weight_randomisation", 0.21, by_draw=(0.18, 0.24)),)
+    text = said(SANITY, example.results(experiments=findings(*rows, figures=figures)))
+    assert "Repeatability, at least 0.99 (8 studies)" in text
+    assert "All weights re-drawn, at most 0.85 (8 studies)" in text
+    assert "0.21; 2 (0.18 to 0.24)" in text
+    assert text.count("PASS") == 2 + 1, "two answers, and what it says"
+    assert text.count("FAIL") == 2
+    other = [*rows[:-1], rows[-1].model_copy(update={"studies": 7})]
+    assert "| All weights re-drawn |" in said(SANITY, example.results(experiments=findings(*other)))
+
+
 def test_a_struck_map_is_marked_wherever_it_is_named():
     failed = check("weight_randomisation", "NOT MET", 0.97)
     results = example.results(experiments=findings(failed))

@@ -88,7 +88,8 @@ def test_confidence_counts_from_one_half_in_both_directions():
 def test_few_patients_whom_only_a_header_tells_apart_are_not_a_group():
     def of(sexes):
         audits = [answered(number, facts={"PatientSex": sex}) for number, sex in enumerate(sexes)]
-        return [part for part in answer_differences(audits, ["a"], 0.95) if part.column == "sex"]
+        differences = answer_differences(audits, ["a"], 0.95)
+        return [part for part in differences if part.column == "sex" and part.metric in ("accuracy", "sensitivity")]
 
     assert {part.group for part in of("F" * 8 + "M" * 7)} == {"sex=F"}
     assert of("F" * 8 + "M" * 4) == []
@@ -120,3 +121,72 @@ def test_patients_in_two_groups_leave_no_interval():
 
 def test_nothing_is_compared_where_nothing_tells_studies_apart():
     assert answer_differences([answered(number) for number in range(6)], ["a"], 0.95) == ()
+
+
+def rated(number, *, ill, probability, site):
+    return answered(number, ill=ill, called=probability > 0.5, probability=probability, strata={"site": site})
+
+
+def two_sites(n=24):
+    """At site A every ill patient is rated above every healthy one; at B ratings go the wrong way. B's are too high."""
+    for number in range(n):
+        ill = number % 2 == 0
+        yield rated(number, ill=ill, probability=0.6 + 0.3 * ill, site="A")
+        yield rated(100 + number, ill=ill, probability=0.9 - 0.2 * ill, site="B")
+
+
+def test_the_auroc_of_a_site_is_compared_with_that_of_the_rest():
+    part = by_name(answer_differences([*two_sites()], ["a"], 0.95))[("auroc", "site=A")]
+    assert (part.own, part.rest, part.value) == (1.0, 0.0, 1.0)
+    assert 0.5 < part.low <= part.value <= part.high == 1.0
+    assert part.p < 0.01
+    assert (part.patients, part.patients_rest) == (24, 24)
+
+
+def test_the_auroc_against_a_count_of_pairs():
+    audits = [
+        rated(number, ill=number % 3 == 0, probability=(7 * number % 11) / 11, site="AB"[number % 2])
+        for number in range(60)
+    ]
+    part = by_name(answer_differences(audits, ["a"], 0.95))[("auroc", "site=A")]
+    areas = []
+    for site in "AB":
+        of_site = [audit for audit in audits if audit.strata["site"] == site]
+        ill = [audit.probabilities["a"] for audit in of_site if audit.reference]
+        healthy = [audit.probabilities["a"] for audit in of_site if not audit.reference]
+        won = sum((own > other) + (own == other) / 2 for own in ill for other in healthy)
+        areas.append(won / len(ill) / len(healthy))
+    assert (part.own, part.rest) == pytest.approx(areas)
+    assert part.low < part.value < part.high
+
+
+def test_probabilities_of_a_group_are_held_against_its_reference():
+    part = by_name(answer_differences([*two_sites()], ["a"], 0.95))[("calibration", "site=A")]
+    assert part.own == pytest.approx((0.9 + 0.6) / 2 - 0.5)
+    assert part.rest == pytest.approx((0.7 + 0.9) / 2 - 0.5)
+    assert part.value == pytest.approx(-0.05)
+    assert -2 <= part.low <= part.value <= part.high <= 2
+
+
+def test_no_auroc_is_compared_where_a_class_has_few_patients():
+    audits = [audit for audit in two_sites() if not (audit.strata["site"] == "B" and audit.reference)]
+    part = by_name(answer_differences([*audits, rated(500, ill=True, probability=0.9, site="B")], ["a"], 0.95))
+    part = part[("auroc", "site=A")]
+    assert (part.value, part.p) == (None, None)
+    assert part.reason == "a side has fewer than 5 patients with, or without, the label"
+
+
+def test_patients_of_both_groups_leave_no_interval_of_the_auroc():
+    audits = [audit.model_copy(update={"patient": "p000"}) if audit.study == "s100" else audit for audit in two_sites()]
+    part = by_name(answer_differences(audits, ["a"], 0.95))[("auroc", "site=A")]
+    assert (part.shared, part.p, part.low) == (1, None, None)
+
+
+def test_where_there_is_no_difference_none_is_claimed_however_the_groups_are_named():
+    def site_b(audit):
+        return audit.model_copy(update={"strata": {"site": "C" if audit.strata["site"] == "A" else "B"}})
+
+    there = by_name(answer_differences([*two_sites()], ["a"], 0.95))[("auroc", "site=A")]
+    back = by_name(answer_differences([site_b(audit) for audit in two_sites()], ["a"], 0.95))[("auroc", "site=B")]
+    assert back.value == -there.value
+    assert (back.low, back.high) == pytest.approx((-there.high, -there.low), abs=0.03)

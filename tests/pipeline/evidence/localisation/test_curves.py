@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from pipeline.evidence.cohort.bootstrap import mean_bands, mean_interval
-from pipeline.evidence.localisation.curves import threshold_curves
+from pipeline.evidence.localisation.curves import CurveRows, threshold_curves
+from pipeline.evidence.localisation.lesion_strata import LesionRows
 from pipeline.findings.localisation.curves import CURVE_SHARES, RegionCounts
+from pipeline.findings.localisation.lesions import MaskShape
 from tests.pipeline.evidence.records import BOOTSTRAP, entry, study
 
 STEPS = len(CURVE_SHARES)
@@ -71,3 +73,41 @@ def test_bands_are_those_of_the_interval_column_by_column():
     for column, (low, high) in zip(means.T, zip(bands.low, bands.high, strict=True), strict=True):
         single = mean_interval(list(column), [str(n) for n in range(25)], **settings)
         assert (low, high, bands.how) == pytest.approx((single.low, single.high, single.how))
+
+
+def by_size(rows):
+    """Return the size curves of some studies, gathered as a run gathers them."""
+    gathered, lesions = CurveRows.about(["nodule"]), LesionRows.about(["nodule"])
+    for number, audit in enumerate(rows):
+        gathered.add(number, audit)
+        lesions.add(number, audit)
+    return gathered.size_curves(rows, lesions.cohort(), BOOTSTRAP)
+
+
+def sized(number, size, common, method="gradcam", **changes):
+    form = {"elongation": 1.0, "irregularity": 0.0}
+    shape = MaskShape(label="nodule", reader="a", axes=2, image_share=size / 1000, size=size, lesions=1, **form)
+    return study(number, counted(method, "a", 4, common), mask_shapes=(shape,), **changes)
+
+
+def test_each_third_of_the_sizes_has_its_own_curve():
+    rows = [sized(number, 10.0 * (number + 1), (1, 2, 4)[number // 5]) for number in range(15)]
+    small, middle, large = by_size(rows)
+    assert [curve.group for curve in (small, middle, large)] == [
+        "lesion size (masks)=lowest third", "lesion size (masks)=middle third", "lesion size (masks)=highest third",
+    ]  # fmt: skip
+    assert [curve.values[0] for curve in (small, middle, large)] == [0.25, 0.5, 1.0]
+    assert {(curve.metric, curve.method, curve.patients) for curve in (small, middle, large)} == {
+        ("dice", "gradcam", 5)
+    }
+
+
+def test_a_third_of_few_patients_has_no_curve_and_neither_has_a_baseline():
+    assert by_size([sized(number, 10.0 * (number + 1), 2) for number in range(12)]) == ()
+    few = [sized(number, 10.0 * (number + 1), 2, patient="P" if number < 5 else None) for number in range(15)]
+    assert by_size(few) == ()
+    assert by_size([sized(number, 10.0 * (number + 1), 2, method="centre_prior") for number in range(15)]) == ()
+
+
+def test_lesions_of_one_size_have_no_curve_by_size():
+    assert by_size([sized(number, 10.0, 2) for number in range(15)]) == ()
