@@ -52,15 +52,26 @@ class RegionLabels:
         """The numbers as sums over regions count them; made once for all masks."""
         return self.numbers.ravel().astype(np.intp)
 
-    def beside(self, mask: NDArray[np.bool_]) -> NDArray[np.intp]:
-        """Return the numbers in one row, with one that no region has where a lesion is."""
-        return np.where(mask.ravel(), len(self.names), self._places)
+    @cached_property
+    def _counts(self) -> NDArray[np.intp]:
+        """How many labelled voxels each region has; counted once for all masks."""
+        return np.bincount(self._places, minlength=len(self.names))
 
-    def weighed(self, numbers: NDArray[np.intp], weights: NDArray[np.generic] | None) -> dict[ShareRegion, float]:
-        """Return the weights of the labelled voxels summed up by region; None: each weighs 1."""
-        weights = None if weights is None else weights.ravel()
-        sums = np.bincount(numbers, weights, minlength=len(self.names))
-        return dict(zip(self.names, map(float, sums[: len(self.names)]), strict=True))
+    def counted_beside(self, mask: NDArray[np.bool_], seen: NDArray[np.bool_] | None) -> dict[ShareRegion, float]:
+        """Return how many voxels of each region lie beside a lesion and were seen (None: all were)."""
+        if seen is not None:
+            return self.weighed_beside(mask, seen)
+        marked = np.bincount(self._places[mask.ravel()], minlength=len(self.names))
+        return self._by_name(self._counts - marked)
+
+    def weighed_beside(self, mask: NDArray[np.bool_], weights: NDArray[np.generic]) -> dict[ShareRegion, float]:
+        """Return the weights of the labelled voxels beside a lesion summed up by region."""
+        beside = weights.ravel().astype(np.float64)
+        beside[mask.ravel()] = 0
+        return self._by_name(np.bincount(self._places, beside, minlength=len(self.names)))
+
+    def _by_name(self, sums: NDArray[Any]) -> dict[ShareRegion, float]:
+        return dict(zip(self.names, map(float, sums), strict=True))
 
 
 def body_labels(body: ShownBody, geometry: Geometry) -> RegionLabels:
@@ -85,12 +96,12 @@ def region_shares(overlap: RegionOverlap, labels: RegionLabels) -> RegionShares 
     evidence = overlap.evidence
     if evidence.degenerate or not evidence.total or not evidence.seen_voxels:
         return None
-    numbers = labels.beside(overlap.mask[labels.every])
+    mask = overlap.mask[labels.every]
     inside = float(overlap.visible_values.sum(dtype=np.float64)) / evidence.total
-    parts = _divided(inside, labels.weighed(numbers, evidence.positive[labels.every]))
+    parts = _divided(inside, labels.weighed_beside(mask, evidence.positive[labels.every]))
     marked = overlap.visible_voxels / evidence.seen_voxels
     every = None if evidence.seen_everywhere else evidence.heatmap.seen[labels.every]
-    seen = _divided(marked, labels.weighed(numbers, every))
+    seen = _divided(marked, labels.counted_beside(mask, every))
     return None if parts is None or seen is None else RegionShares(evidence=parts, voxels=seen)
 
 
