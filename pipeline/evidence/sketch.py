@@ -26,7 +26,7 @@ _FLAT = 1e-9
 def picture_digest(x: NDArray[np.float32]) -> str:
     """Return the SHA-256 of a model's input (channels, *S): of its shape and its values."""
     digest = hashlib.sha256(repr(x.shape).encode())
-    digest.update(np.ascontiguousarray(x, dtype="<f4"))
+    digest.update(np.ascontiguousarray(x, dtype="<f4").data)
     return digest.hexdigest()
 
 

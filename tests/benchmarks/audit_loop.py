@@ -1,10 +1,10 @@
 """What a whole audit costs beside a loop written by hand: ``python -m tests.benchmarks.audit_loop [STUDIES]``.
 
 One map (Grad-CAM) and five metrics on small studies of 64 x 64 x 64 voxels with one reader's mask, and a network that
-costs little. The loop loads the same files by the same transforms with MONAI, computes the map with torchcam and the five
-scores with NumPy and scikit-image, and writes one CSV row a map: no locks, no isolation, no report. An audit scores two
-baselines beside each map, so both are run with and without them. Each runs in a process of its own; user and system
-seconds of it and of its children count.
+costs little. The loop loads the same files by the same transforms with MONAI, computes the map with torchcam
+(``make bench`` installs it) and the five scores with NumPy and scikit-image, and writes one CSV row a map: no locks, no
+isolation, no report. An audit scores two baselines beside each map, so both are run with and without them. Each runs in
+a process of its own; user and system seconds of it and of its children count.
 """
 
 import csv

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from pipeline.conclusions.conclude import Shown, conclusions
 from pipeline.conclusions.gathered import gather
 from pipeline.conclusions.per_study_csv import columns_of, per_study_csv
+from pipeline.evidence.columns.store import ColumnStore, Keep
 from pipeline.evidence.metrics.registry import METRICS as KNOWN
 from pipeline.findings.facts import Provenance
 from pipeline.findings.localisation.curves import CURVE_SHARES, RegionCounts
@@ -150,11 +151,13 @@ def specification() -> RunSpec:
     return RunSpec.model_validate(content)
 
 
-def conclude_run(folder: Path, members: Sequence[Member], timed: dict[str, float], *, with_curves: bool) -> float:
+def conclude_run(
+    folder: Path, members: Sequence[Member], timed: dict[str, float], keep: Keep, *, with_curves: bool
+) -> float:
     """Draw a run's conclusions from its shards and write them; return the memory that the gathered cohort holds."""
     spec, records = specification(), StoredAudits(folder, members)
     start, before = time.process_time(), resident()
-    cohort = gather(spec, members, records if with_curves else _without_counts(records))
+    cohort = gather(spec, members, records if with_curves else _without_counts(records), keep)
     gc.collect()
     held = resident() - before
     start = _step(timed, "read and gather", start)
@@ -191,7 +194,8 @@ def measure(folder: Path, *, with_curves: bool) -> None:
     gc.collect()
     studies, listed = len(members), resident() - bare
     reset_peak()
-    held = conclude_run(folder, members, timed, with_curves=with_curves)
+    with ColumnStore(folder) as store:
+        held = conclude_run(folder, members, timed, store.keep, with_curves=with_curves)
     peak = peak_resident() - bare
     spent = ", ".join(f"{step} {seconds:.1f}" for step, seconds in timed.items())
     print(f"{studies:,} studies x {len(MAPS)} maps x {len(METRICS)} metrics: {sum(timed.values()):.1f} CPU s ({spent})")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.evidence.cohort.map_rows import MapRows, RowsOfMap, patients_of
 from pipeline.evidence.columns.grouped import Groups, group_means
+from pipeline.evidence.columns.store import Keep, in_memory
 from pipeline.evidence.metrics.map_evidence import RegionOverlap
 from pipeline.evidence.shown_body import ShownBody
 from pipeline.evidence.whereabouts import border_band
@@ -25,7 +26,15 @@ from pipeline.findings.study_audit import StudyAudit
 from pipeline.studies.geometry import Geometry
 from pipeline.vocabulary import BASELINES, STRATA, BodyRegion, Stratum
 
-__all__ = ["RegionLabels", "body_labels", "cohort_shares", "region_shares", "with_avoided"]
+__all__ = [
+    "RegionLabels",
+    "body_labels",
+    "cohort_shares",
+    "region_shares",
+    "share_rows",
+    "shares_of",
+    "with_avoided",
+]
 
 _REGIONS: Final[tuple[BodyRegion, ...]] = get_args(BodyRegion)
 _LONGEST: Final = {2: 512, 3: 96}
@@ -118,43 +127,32 @@ def _divided(lesion: float, sums: Mapping[ShareRegion, float]) -> dict[ShareRegi
 
 def cohort_shares(audits: Sequence[StudyAudit], labels: Iterable[str]) -> tuple[CohortShares, ...]:
     """Return the mean shares of each map in each stratum of the studies in which a label is present."""
-    rows = ShareRows.about(tuple(labels))
+    rows = share_rows(tuple(labels))
     for number, audit in enumerate(audits):
         rows.add(number, audit)
-    return rows.shares(audits)
+    return shares_of(rows, audits)
 
 
-@dataclass(frozen=True)
-class ShareRows:
-    """The shares of a cohort's maps, gathered study by study."""
+def share_rows(labels: Sequence[str], keep: Keep = in_memory) -> MapRows:
+    """Return what gathers the shares of a cohort's maps, of labels that are present."""
+    return MapRows(labels, _row, keep=keep)
 
-    rows: MapRows
 
-    @classmethod
-    def about(cls, labels: Sequence[str]) -> "ShareRows":
-        """Return what gathers the shares of the maps of some labels."""
-        return cls(MapRows(labels, _row))
-
-    def add(self, study: int, audit: StudyAudit) -> None:
-        """Add a study by its number; one that was not analysed adds nothing."""
-        if audit.status == "analysed":
-            self.rows.add(study, audit, [label for label in self.rows.labels if label in (audit.reference or ())])
-
-    def shares(self, studies: Sequence[StudyFacts]) -> tuple[CohortShares, ...]:
-        """Return the mean shares of all that was added; ``studies`` are those that were numbered."""
-        patients = patients_of(studies)
-        members: dict[tuple[Stratum, str], list[_Members]] = defaultdict(list)
-        starts: dict[tuple[Stratum, str], tuple[int, tuple[int, int]]] = {}
-        for (label, name), rows in self.rows.by_name().items():
-            every, first = _members(rows)
-            called = np.array([label in studies[number].predicted for number in every.studies.tolist()], dtype=bool)
-            for among, inside in _strata(called):
-                if inside.any():
-                    members[among, name].append(_Members(every.studies[inside], every.values[inside]))
-                    start = rows.starts_at(int(first[inside][0]))
-                    starts.setdefault((among, name), (self.rows.labels.index(label), start))
-        ordered = sorted(members, key=lambda key: (_AMONG.index(key[0]), starts[key]))
-        return tuple(_of_cohort(*key, members[key], patients) for key in ordered)
+def shares_of(gathered: MapRows, studies: Sequence[StudyFacts]) -> tuple[CohortShares, ...]:
+    """Return the mean shares of all that was gathered; ``studies`` are those that were numbered."""
+    patients = patients_of(studies)
+    members: dict[tuple[Stratum, str], list[_Members]] = defaultdict(list)
+    starts: dict[tuple[Stratum, str], tuple[int, tuple[int, int]]] = {}
+    for (label, name), rows in gathered.by_name().items():
+        every, first = _members(rows)
+        called = np.array([label in studies[number].predicted for number in every.studies.tolist()], dtype=bool)
+        for among, inside in _strata(called):
+            if inside.any():
+                members[among, name].append(_Members(every.studies[inside], every.values[inside]))
+                start = rows.starts_at(int(first[inside][0]))
+                starts.setdefault((among, name), (gathered.labels.index(label), start))
+    ordered = sorted(members, key=lambda key: (_AMONG.index(key[0]), starts[key]))
+    return tuple(_of_cohort(*key, members[key], patients) for key in ordered)
 
 
 @dataclass(frozen=True, eq=False)

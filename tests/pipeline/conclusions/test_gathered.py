@@ -6,19 +6,31 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.conclusions import study_rows
 from pipeline.conclusions.conclude import Shown, conclude, conclusions
 from pipeline.conclusions.gathered import ListedAudits, gather
+from pipeline.errors import OutputError
+from pipeline.evidence.cohort import units
+from pipeline.evidence.columns.store import ColumnStore
 from pipeline.findings.facts import Provenance
 from pipeline.findings.spec import Member, RunSpec
 from pipeline.findings.study_audit import StudyAudit
-from tests.benchmarks.cohort_memory import specification, study
+from tests.benchmarks.cohort_memory import METRICS, specification, study
 
 SIZE = 60
 
 
 @pytest.fixture(scope="module")
 def spec():
-    return specification()
+    content = specification().model_dump(mode="json")
+    content["configuration"]["run"]["replicates"] = 200
+    return RunSpec.model_validate(content)
+
+
+@pytest.fixture(scope="module")
+def expected(spec, shown):
+    audits = [study(number) for number in range(SIZE)]
+    return conclude(spec, members(audits), audits, shown)
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +52,48 @@ def tuned(spec: RunSpec) -> RunSpec:
     return RunSpec.model_validate(content)
 
 
-def test_records_that_are_gone_when_they_were_added_give_the_same_results(spec, shown):
+def test_records_that_are_gone_when_they_were_added_give_the_same_results(spec, shown, expected):
     audits = [study(number) for number in range(SIZE)]
     cohort = gather(spec, members(audits), (study(number) for number in range(SIZE)))
     records = ListedAudits(audits)
-    assert conclusions(spec, members(audits), cohort, records, shown) == conclude(spec, members(audits), audits, shown)
+    assert conclusions(spec, members(audits), cohort, records, shown) == expected
+
+
+def test_what_lies_in_a_file_gives_the_same_results_and_leaves_nothing(spec, shown, expected, tmp_path, monkeypatch):
+    for module, name, size in ((units, "_BLOCK", 7), (study_rows, "_BLOCK", 5), (study_rows, "_FEW", 11)):
+        monkeypatch.setattr(module, name, size)
+    audits = [study(number) for number in range(SIZE)]
+    with ColumnStore(tmp_path, limit=1) as store:
+        cohort = gather(spec, members(audits), audits, store.keep)
+        assert [row.study for row in cohort.studies] == [audit.study for audit in audits]
+        assert cohort.studies[-1].study == cohort.studies[SIZE - 1].study == audits[-1].study
+        assert [row.study for row in cohort.studies[9:31:4]] == [audit.study for audit in audits[9:31:4]]
+        with pytest.raises(IndexError):
+            cohort.studies[SIZE]
+        assert conclusions(spec, members(audits), cohort, ListedAudits(audits), shown) == expected
+    assert not list(tmp_path.iterdir())
+
+
+def test_each_readers_own_scores_may_lie_in_a_file(tmp_path, monkeypatch):
+    audits = [study(number) for number in range(SIZE)]
+    plain = units.units_of(audits, METRICS, ("lesion",))
+    monkeypatch.setattr(units, "_BLOCK", 7)
+    with ColumnStore(tmp_path, limit=1) as store:
+        gatherer = units.UnitGatherer(METRICS, ("lesion",), keep=store.keep)
+        for audit in audits:
+            gatherer.add(audit)
+        stored = gatherer.table(audits)
+        assert list(stored) == list(plain)
+        assert stored.readers_named == plain.readers_named == ("anna",)
+        assert list(stored.as_read_by("anna")) == list(plain.as_read_by("anna"))
+
+
+def test_a_folder_without_room_for_columns_is_named(tmp_path):
+    with (
+        ColumnStore(tmp_path / "gone", limit=1) as store,
+        pytest.raises(OutputError, match="gone: has no room for the cohort's columns"),
+    ):
+        store.keep(b"values")
 
 
 def test_whole_records_are_kept_of_failed_studies_alone(spec):

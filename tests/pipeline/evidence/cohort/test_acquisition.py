@@ -57,7 +57,9 @@ def test_an_oblique_voxel_has_its_own_volume():
     affine = np.eye(4)
     affine[:3, :3] = turn @ np.diag([0.5, 0.5, 3.0])
     grid = Geometry((8, 8, 4), affine)
-    assert derived_facts(grid, with_pieces([mask(np.s_[0:2, 0:2, 0:1], grid=grid)]))["largest lesion: nodule"] == "3 mm3"
+    assert (
+        derived_facts(grid, with_pieces([mask(np.s_[0:2, 0:2, 0:1], grid=grid)]))["largest lesion: nodule"] == "3 mm3"
+    )
 
 
 def test_what_masks_tell_is_no_fact_of_the_header():
