@@ -161,9 +161,7 @@ def conclude_run(
     gc.collect()
     held = resident() - before
     start = _step(timed, "read and gather", start)
-    stored = json.loads((next(iter(_stored()))).read_bytes())["provenance"]
-    shown = Shown(Provenance.model_validate(stored), {}, (None, None), ())
-    results = conclusions(spec, members, cohort, records, shown)
+    results = conclusions(spec, members, cohort, records, shown_of_a_run())
     start = _step(timed, "conclude", start)
     with (folder / "per_study.csv").open("wb") as file:
         file.writelines(per_study_csv(records, spec.metrics, columns_of(cohort.studies)))
@@ -172,8 +170,17 @@ def conclude_run(
     return held
 
 
-def _stored() -> Iterator[Path]:
-    yield from sorted((Path(__file__).parents[1] / "old_runs").glob("run*-results*/results.json"), reverse=True)
+def members_of(audits: Sequence[StudyAudit]) -> list[Member]:
+    """Return the list of some studies, all of one shard."""
+    return [
+        Member(study=audit.study, patient=audit.patient, source_sha256=audit.source_sha256, shard=0) for audit in audits
+    ]
+
+
+def shown_of_a_run() -> Shown:
+    """Return what conclusions do not follow from records, as a stored run has it."""
+    newest = sorted((Path(__file__).parents[1] / "old_runs").glob("run*-results*/results.json"))[-1]
+    return Shown(Provenance.model_validate(json.loads(newest.read_bytes())["provenance"]), {}, (None, None), ())
 
 
 def _without_counts(records: StoredAudits) -> Iterator[StudyAudit]:
