@@ -113,11 +113,12 @@ def _address(server: PrefectServer | UnreachableError | None, engine: Engine) ->
 
 @contextmanager
 def _collection_paused() -> Iterator[None]:
-    """Import without looking for garbage meanwhile: what modules make is there to stay, and there is much of it."""
+    """Import without looking for garbage meanwhile, and never among what modules make: it is there to stay."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if was_enabled:
             gc.enable()

@@ -24,11 +24,14 @@ from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.summary import agreements, estimates, flow_of
 from pipeline.evidence.columns.grouped import Groups, group_means
 from pipeline.evidence.experts import AGREEMENT_SCALES
+from pipeline.evidence.localisation.curves import curves_of, size_curves_of
 from pipeline.evidence.localisation.lesion_strata import LesionCohort, lesion_estimates, lesion_trends
 from pipeline.evidence.localisation.unaligned import unaligned_estimates
 from pipeline.evidence.metrics.avoided import is_avoided
 from pipeline.evidence.plotted.avoided_shares import avoided_shares
+from pipeline.evidence.plotted.froc import froc_curves_of
 from pipeline.evidence.plotted.label_plots import CellMap, answer_counts, label_plots
+from pipeline.evidence.plotted.region_shares import shares_of
 from pipeline.evidence.verdicts.criteria import Cohort, judge_all
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.context.changes import RunChange
@@ -214,10 +217,10 @@ def _of_maps(config: AuditConfig, cohort: Cohort, gathered: GatheredCohort, boot
     return {
         "group_differences": _group_differences(config, cohort, bootstrap),
         "estimates": _estimates(cohort, lesions, bootstrap, calls_labels=config.model.kind != "regression"),
-        "curves": parts.curves.curves(studies, bootstrap),
-        "size_curves": parts.curves.size_curves(studies, lesions, bootstrap),
-        "froc_curves": parts.marks.curves(studies, bootstrap),
-        "region_shares": parts.shares.shares(studies),
+        "curves": curves_of(parts.curves, studies, bootstrap),
+        "size_curves": size_curves_of(parts.curves, studies, lesions, bootstrap),
+        "froc_curves": froc_curves_of(parts.marks, studies, bootstrap),
+        "region_shares": shares_of(parts.shares, studies),
         "unaligned": () if unmoved is None else unaligned_estimates(cohort.units, unmoved, scales, bootstrap),
         "lesion_strata": lesions.strata,
         "lesion_trends": lesion_trends(cohort.units, tuple(scales.values()), lesions, bootstrap),

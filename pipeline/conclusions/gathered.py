@@ -1,6 +1,7 @@
 """A cohort's records to what its results are computed from: one pass, study by study, each dropped when it was added.
 
-What grows with the cohort are columns of numbers and a row of shared names for each study. Records are kept whole only
+What grows with the cohort are columns of numbers and a row of shared names for each study; of a large one, they lie in
+a file. Records are kept whole only
 of studies that were not analysed and of those on whom thresholds are tuned.
 """
 
@@ -10,19 +11,22 @@ from functools import partial
 from typing import Literal, Protocol
 
 from pipeline.conclusions.equivalent_maps import mapped_places
+from pipeline.conclusions.study_rows import StudyRows
 from pipeline.conclusions.tuned import who_tunes
 from pipeline.conclusions.whereabouts import PeakCounts
 from pipeline.config import AuditConfig
 from pipeline.evidence.answers import answered_wrongly
+from pipeline.evidence.cohort.map_rows import MapRows
 from pipeline.evidence.cohort.reader_pairs import ReaderPairs
 from pipeline.evidence.cohort.units import UnitGatherer
+from pipeline.evidence.columns.store import Keep, in_memory
 from pipeline.evidence.columns.unit_table import UnitTable
-from pipeline.evidence.localisation.curves import CurveRows
+from pipeline.evidence.localisation.curves import curve_rows
 from pipeline.evidence.localisation.lesion_strata import LesionRows
 from pipeline.evidence.localisation.unaligned import unmoved
-from pipeline.evidence.plotted.froc import MarkRows
-from pipeline.evidence.plotted.region_shares import ShareRows
-from pipeline.findings.brief_study import BriefStudy, RowMaker
+from pipeline.evidence.plotted.froc import mark_rows
+from pipeline.evidence.plotted.region_shares import share_rows
+from pipeline.findings.brief_study import BriefStudy
 from pipeline.findings.spec import Member, RunSpec
 from pipeline.findings.study_audit import MethodAtLayer, RefusedMask, StudyAudit
 
@@ -103,18 +107,20 @@ class MapCounts:
 class Parts:
     """What each part of the results is computed from; every one grows study by study."""
 
-    curves: CurveRows
-    marks: MarkRows
-    shares: ShareRows
+    curves: MapRows
+    marks: MapRows
+    shares: MapRows
     lesions: LesionRows
     peaks: PeakCounts = field(default_factory=PeakCounts)
     pairs: ReaderPairs = field(default_factory=ReaderPairs)
     maps: MapCounts = field(default_factory=MapCounts)
 
     @classmethod
-    def about(cls, labels: Sequence[str]) -> "Parts":
+    def about(cls, labels: Sequence[str], keep: Keep) -> "Parts":
         """Return the parts of a run whose findings are ``labels``."""
-        return cls(CurveRows.about(labels), MarkRows.about(labels), ShareRows.about(labels), LesionRows.about(labels))
+        return cls(
+            curve_rows(labels, keep), mark_rows(labels, keep), share_rows(labels, keep), LesionRows.about(labels)
+        )
 
     def add(self, study: int, audit: StudyAudit, *, tunes: bool) -> None:
         """Add a study by its number; one of a patient who ``tunes`` is in no curve over thresholds."""
@@ -148,9 +154,14 @@ def findings_of(config: AuditConfig) -> list[str]:
     return [label for label in config.model.labels if label != config.model.negative_label]
 
 
-def gather(spec: RunSpec, members: Sequence[Member], audits: Iterable[StudyAudit]) -> GatheredCohort:
-    """Gather a cohort from its records, in the order of ``members``; each is read once and not kept."""
-    gathering = _Gathering(spec, who_tunes(members))
+def gather(
+    spec: RunSpec, members: Sequence[Member], audits: Iterable[StudyAudit], keep: Keep = in_memory
+) -> GatheredCohort:
+    """Gather a cohort from its records, in the order of ``members``; each is read once and not kept.
+
+    ``keep`` has what is too much for memory: the cohort lives no longer than it.
+    """
+    gathering = _Gathering(spec, who_tunes(members), keep)
     for audit in audits:
         gathering.add(audit)
     return gathering.cohort()
@@ -159,25 +170,27 @@ def gather(spec: RunSpec, members: Sequence[Member], audits: Iterable[StudyAudit
 class _Gathering:
     """A cohort that grows."""
 
-    def __init__(self, spec: RunSpec, tuning: Collection[str]) -> None:
+    def __init__(self, spec: RunSpec, tuning: Collection[str], keep: Keep) -> None:
         config, labels = spec.config, findings_of(spec.config)
         metrics = tuple(facts.name for facts in spec.metrics)
         of_readers = any(criterion.readers == "random" for criterion in config.metric_criteria)
         self._tuning = (tuning, tuple(facts.name for facts in spec.metrics if facts.thresholded))
-        self._rows, self._parts, self._studies = RowMaker(), Parts.about(labels), list[BriefStudy]()
-        self._units = UnitGatherer(metrics, tuple(labels), partial(_wrong, config), by_reader=of_readers)
-        self._unmoved = UnitGatherer(metrics, tuple(labels), by_reader=False)
+        self._parts, self._studies = Parts.about(labels, keep), StudyRows(keep)
+        self._units = UnitGatherer(metrics, tuple(labels), partial(_wrong, config), by_reader=of_readers, keep=keep)
+        self._unmoved = UnitGatherer(metrics, tuple(labels), by_reader=False, keep=keep)
         self._may_move, self._moved = config.overlap.align != "grid", False
+        self._mask_faults: dict[str, tuple[RefusedMask, ...]] = {}
         self._not_analysed, self._tuning_audits = list[StudyAudit](), list[StudyAudit]()
 
     def add(self, audit: StudyAudit) -> None:
-        row, tunes = self._rows.row_of(audit), audit.patient in self._tuning[0]
+        tunes = audit.patient in self._tuning[0]
         self._parts.add(len(self._studies), audit, tunes=tunes)
-        self._units.add(audit, row)
+        self._units.add(audit)
         if self._may_move:
-            self._unmoved.add(unmoved(audit), row)
+            self._unmoved.add(unmoved(audit))
             self._moved = self._moved or any(entry.unaligned for entry in audit.map_scores)
-        self._studies.append(row)
+        self._studies.add(audit)
+        self._mask_faults |= {audit.study: audit.mask_faults} if audit.mask_faults else {}
         if audit.status != "analysed":
             self._not_analysed.append(audit)
         if tunes:
@@ -186,12 +199,12 @@ class _Gathering:
     def cohort(self) -> GatheredCohort:
         return GatheredCohort(
             studies=self._studies,
-            units=self._units.table(self._tuning),
-            unmoved=self._unmoved.table(self._tuning) if self._moved else None,
+            units=self._units.table(self._studies, self._tuning),
+            unmoved=self._unmoved.table(self._studies, self._tuning) if self._moved else None,
             parts=self._parts,
             not_analysed=tuple(self._not_analysed),
             tuning=tuple(self._tuning_audits),
-            mask_faults={study.study: study.mask_faults for study in self._studies if study.mask_faults},
+            mask_faults=self._mask_faults,
         )
 
 

@@ -7,6 +7,7 @@ found.
 
 import base64
 import hashlib
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +26,15 @@ _FLAT = 1e-9
 def picture_digest(x: NDArray[np.float32]) -> str:
     """Return the SHA-256 of a model's input (channels, *S): of its shape and its values."""
     digest = hashlib.sha256(repr(x.shape).encode())
-    digest.update(np.ascontiguousarray(x, dtype="<f4").tobytes())
+    digest.update(np.ascontiguousarray(x, dtype="<f4").data)
     return digest.hexdigest()
 
 
 def picture_sketch(x: NDArray[np.float32]) -> str:
     """Return the sketch of a model's input (channels, *S) as text; '' where it is the same everywhere."""
-    cells = x.mean(axis=0, dtype=np.float64)
-    largest = float(np.abs(cells).max())
-    for count in sketch_shape(cells.shape):  # an axis at a time: its cells come last, so all come round once
-        cells = np.moveaxis(_means(cells, count), 0, -1)
+    image = x[0] if len(x) == 1 else x.mean(axis=0, dtype=np.float64)
+    largest = max(float(image.max()), -float(image.min()))
+    cells = _cell_means(image)
     details = cells - uniform_filter(cells, 3, mode="nearest")
     details -= details.mean()
     height = float(np.abs(details).max())
@@ -54,9 +54,11 @@ def sketch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(min(_CELLS.get(len(shape), 8), side) for side in shape)
 
 
-def _means(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Return the means over ``count`` cells along the first axis."""
-    side = len(values)
-    place = np.arange(side) * count // side
-    member = (place == np.arange(count)[:, None]).astype(np.float64)
-    return np.tensordot(member / member.sum(axis=1, keepdims=True), values, axes=([1], [0]))
+def _cell_means(image: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the means over the cells of a sketch, an axis at a time: its cells come last, so all come round once."""
+    means = np.asarray(image)
+    for side, count in zip(image.shape, sketch_shape(image.shape), strict=True):
+        ends = -(-np.arange(count + 1) * side // count)
+        cells = [means[start:end].sum(axis=0, dtype=np.float64) / (end - start) for start, end in pairwise(ends)]
+        means = np.stack(cells, axis=-1)
+    return means.astype(np.float64)

@@ -15,7 +15,7 @@ from typing import Self
 
 from pipeline.conclusions.conclude import Shown, chosen_cases, conclusions
 from pipeline.conclusions.equivalent_maps import equivalent_maps
-from pipeline.conclusions.gathered import gather
+from pipeline.conclusions.gathered import GatheredCohort, Records, gather
 from pipeline.conclusions.history import earlier_points
 from pipeline.conclusions.other_runs import changes_of, kinds_of
 from pipeline.conclusions.per_study_csv import CSV_FILE, columns_of, per_study_csv
@@ -23,6 +23,7 @@ from pipeline.conclusions.tuned import rules_of, tuned_of, who_tunes
 from pipeline.config import AuditConfig, resolved
 from pipeline.config_file import LoadedConfig
 from pipeline.errors import ConfigError
+from pipeline.evidence.columns.store import ColumnStore
 from pipeline.evidence.comparison.pairing import RunRecords
 from pipeline.evidence.localisation.average_mask import AverageMasks
 from pipeline.evidence.localisation.tuning import RegionRules
@@ -292,7 +293,14 @@ class Run:
         """
         records = self.records()
         rows = self._experiments()
-        cohort = gather(self.spec, self.members, records)
+        with ColumnStore(self.folder) as store:
+            cohort = gather(self.spec, self.members, records, store.keep)
+            return self._concluded(cohort, records, rows, engine, flow_run)
+
+    def _concluded(
+        self, cohort: GatheredCohort, records: Records, rows: ExperimentRows, engine: str, flow_run: str | None
+    ) -> Results:
+        """Draw the conclusions from what was gathered, and write them."""
         auditor, sources = self._equipped(), self.sources.studies
         cases = [study for study, _ in chosen_cases(self.spec, cohort)[0]]
         first = next((study.study for study in cohort.studies if study.model_input is not None), None)

@@ -10,6 +10,7 @@ from pipeline.errors import Reason, Stage, StudyError
 from pipeline.evidence.cohort.acquisition import derived_facts, without_derived
 from pipeline.evidence.experts import agreement
 from pipeline.evidence.localisation.mask_shapes import mask_shapes
+from pipeline.evidence.metrics.parts import pieces_of
 from pipeline.findings.carried import Carried
 from pipeline.findings.scores import PairAgreement
 from pipeline.findings.study_audit import RefusedMask
@@ -115,10 +116,11 @@ def read_facts(config: AuditConfig, study: Study | PreparedStudy) -> dict[str, o
     negative = config.model.negative_label
     reference = None if study.reference is None else tuple(label for label in study.reference if label != negative)
     geometry = study.image.geometry if isinstance(study, Study) else study.geometry
+    masks = [(mask, pieces_of(mask.array)) for mask in study.masks]
     return {
         "reference": reference,
         "strata": study.strata,
-        "facts": {**study.header, **derived_facts(geometry, study.masks)},
+        "facts": {**study.header, **derived_facts(geometry, masks)},
         "masks": sum(not mask.reader.startswith(CONSENSUS) for mask in study.masks),
         "mask_faults": _refused(study.mask_faults),
         "avoid_faults": _refused(study.avoid_faults),
@@ -126,7 +128,7 @@ def read_facts(config: AuditConfig, study: Study | PreparedStudy) -> dict[str, o
             PairAgreement(label=label, readers=(first, second), scores=scores)
             for (label, first, second), scores in agreement(study.masks).items()
         ),
-        "mask_shapes": mask_shapes(study.masks),
+        "mask_shapes": mask_shapes(masks),
     }
 
 

@@ -1,10 +1,10 @@
 """What a whole audit costs beside a loop written by hand: ``python -m tests.benchmarks.audit_loop [STUDIES]``.
 
 One map (Grad-CAM) and five metrics on small studies of 64 x 64 x 64 voxels with one reader's mask, and a network that
-costs little. The loop loads the same files by the same transforms with MONAI, computes the map with a hook and the five
-scores with NumPy and scikit-image, and writes one CSV row a map: no locks, no isolation, no report. An audit scores two
-baselines beside each map, so both are run with and without them. Each runs in a process of its own; user and system
-seconds of it and of its children count.
+costs little. The loop loads the same files by the same transforms with MONAI, computes the map with torchcam
+(``make bench`` installs it) and the five scores with NumPy and scikit-image, and writes one CSV row a map: no locks, no
+isolation, no report. An audit scores two baselines beside each map, so both are run with and without them. Each runs in
+a process of its own; user and system seconds of it and of its children count.
 """
 
 import csv
@@ -70,6 +70,7 @@ def by_hand(folder: Path, *, baselines: bool) -> None:
     import torch
     from monai.data import DataLoader, Dataset
     from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, Orientationd, ScaleIntensityRanged
+    from torchcam.methods import GradCAM
 
     sys.path.insert(0, str(folder))
     from planted_network import build
@@ -89,8 +90,7 @@ def by_hand(folder: Path, *, baselines: bool) -> None:
         ]
     )
     network = build().eval()
-    kept: dict[str, torch.Tensor] = {}
-    network[2].register_forward_hook(lambda module, given, output: kept.update(activation=output))
+    extractor = GradCAM(network, network[2], input_shape=(1, SIZE, SIZE, SIZE))
     generator = np.random.default_rng(0)
     grid = np.stack(np.meshgrid(*[np.linspace(-2, 2, SIZE)] * 3, indexing="ij"))
     prior = np.exp(-0.5 * (grid**2).sum(axis=0)).astype(np.float32)
@@ -98,9 +98,7 @@ def by_hand(folder: Path, *, baselines: bool) -> None:
         writer = csv.writer(file)
         for batch in DataLoader(Dataset(rows, transforms), batch_size=8):
             logits = network(batch["image"].as_tensor())
-            activation = kept["activation"]
-            (gradient,) = torch.autograd.grad(logits[:, 1].sum(), activation)
-            cam = (gradient.mean(dim=(2, 3, 4), keepdim=True) * activation).sum(dim=1, keepdim=True).relu()
+            cam = extractor(1, logits, normalized=False)[0][:, None]
             maps = torch.nn.functional.interpolate(cam, size=(SIZE,) * 3, mode="trilinear", align_corners=False)
             for heatmap, mask in zip(maps[:, 0].detach().numpy(), batch["mask"][:, 0].numpy() > 0, strict=True):
                 noise = torch.from_numpy(generator.random((1, 1, *cam.shape[2:]), dtype=np.float32))

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from pipeline.conclusions.conclude import Shown, conclusions
 from pipeline.conclusions.gathered import gather
 from pipeline.conclusions.per_study_csv import columns_of, per_study_csv
+from pipeline.evidence.columns.store import ColumnStore, Keep
 from pipeline.evidence.metrics.registry import METRICS as KNOWN
 from pipeline.findings.facts import Provenance
 from pipeline.findings.localisation.curves import CURVE_SHARES, RegionCounts
@@ -150,17 +151,17 @@ def specification() -> RunSpec:
     return RunSpec.model_validate(content)
 
 
-def conclude_run(folder: Path, members: Sequence[Member], timed: dict[str, float], *, with_curves: bool) -> float:
+def conclude_run(
+    folder: Path, members: Sequence[Member], timed: dict[str, float], keep: Keep, *, with_curves: bool
+) -> float:
     """Draw a run's conclusions from its shards and write them; return the memory that the gathered cohort holds."""
     spec, records = specification(), StoredAudits(folder, members)
     start, before = time.process_time(), resident()
-    cohort = gather(spec, members, records if with_curves else _without_counts(records))
+    cohort = gather(spec, members, records if with_curves else _without_counts(records), keep)
     gc.collect()
     held = resident() - before
     start = _step(timed, "read and gather", start)
-    stored = json.loads((next(iter(_stored()))).read_bytes())["provenance"]
-    shown = Shown(Provenance.model_validate(stored), {}, (None, None), ())
-    results = conclusions(spec, members, cohort, records, shown)
+    results = conclusions(spec, members, cohort, records, shown_of_a_run())
     start = _step(timed, "conclude", start)
     with (folder / "per_study.csv").open("wb") as file:
         file.writelines(per_study_csv(records, spec.metrics, columns_of(cohort.studies)))
@@ -169,8 +170,17 @@ def conclude_run(folder: Path, members: Sequence[Member], timed: dict[str, float
     return held
 
 
-def _stored() -> Iterator[Path]:
-    yield from sorted((Path(__file__).parents[1] / "old_runs").glob("run*-results*/results.json"), reverse=True)
+def members_of(audits: Sequence[StudyAudit]) -> list[Member]:
+    """Return the list of some studies, all of one shard."""
+    return [
+        Member(study=audit.study, patient=audit.patient, source_sha256=audit.source_sha256, shard=0) for audit in audits
+    ]
+
+
+def shown_of_a_run() -> Shown:
+    """Return what conclusions do not follow from records, as a stored run has it."""
+    newest = sorted((Path(__file__).parents[1] / "old_runs").glob("run*-results*/results.json"))[-1]
+    return Shown(Provenance.model_validate(json.loads(newest.read_bytes())["provenance"]), {}, (None, None), ())
 
 
 def _without_counts(records: StoredAudits) -> Iterator[StudyAudit]:
@@ -191,7 +201,8 @@ def measure(folder: Path, *, with_curves: bool) -> None:
     gc.collect()
     studies, listed = len(members), resident() - bare
     reset_peak()
-    held = conclude_run(folder, members, timed, with_curves=with_curves)
+    with ColumnStore(folder) as store:
+        held = conclude_run(folder, members, timed, store.keep, with_curves=with_curves)
     peak = peak_resident() - bare
     spent = ", ".join(f"{step} {seconds:.1f}" for step, seconds in timed.items())
     print(f"{studies:,} studies x {len(MAPS)} maps x {len(METRICS)} metrics: {sum(timed.values()):.1f} CPU s ({spent})")

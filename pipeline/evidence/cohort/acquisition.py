@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.evidence.metrics.parts import pieces_of
+from pipeline.evidence.metrics.parts import Pieces
 from pipeline.studies.consensus import CONSENSUS
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Mask
@@ -19,17 +19,20 @@ LESIONS, LARGEST = "lesions: ", "largest lesion: "
 _DERIVED: Final = (FINEST, COARSEST, LESIONS, LARGEST)
 
 
-def derived_facts(geometry: Geometry, masks: Iterable[Mask]) -> dict[str, str]:
-    """Return facts of a study by name; of several readers' masks of a label the consensus counts, or the first."""
+def derived_facts(geometry: Geometry, masks: Iterable[tuple[Mask, Pieces]]) -> dict[str, str]:
+    """Return facts of a study by name, of masks with their pieces.
+
+    Of several readers' masks of a label the consensus counts, or the first.
+    """
     facts: dict[str, str] = {}
     if geometry.scaled:
         facts |= {FINEST: f"{min(geometry.spacing):.4g}", COARSEST: f"{max(geometry.spacing):.4g}"}
-    chosen: dict[str, Mask] = {}
-    for mask in masks:
+    chosen: dict[str, tuple[Mask, Pieces]] = {}
+    for mask, pieces in masks:
         if mask.label not in chosen or mask.reader.startswith(CONSENSUS):
-            chosen[mask.label] = mask
-    for label, mask in chosen.items():
-        voxels = pieces_of(mask.array).voxels
+            chosen[mask.label] = mask, pieces
+    for label, (mask, pieces) in chosen.items():
+        voxels = pieces.voxels
         facts[f"{LESIONS}{label}"] = str(len(voxels) - 1)
         if len(voxels) > 1:
             facts[f"{LARGEST}{label}"] = f"{int(voxels.max()) * _voxel(mask.geometry):.4g} {_unit(mask.geometry)}"

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.evidence.columns.store import Columns, Keep, in_memory
 from pipeline.evidence.columns.unit import NOT_ANALYSED, NOT_EXPLAINED, Unit
 from pipeline.evidence.columns.unit_table import NO_ENTRY, RESERVED, Key, Scored, UnitColumns, UnitTable
 from pipeline.evidence.metrics.avoided import NO_REGION, is_avoided
@@ -35,6 +36,11 @@ _Explained = tuple[str, TargetRole]
 
 _Tuning = tuple[Collection[str], Collection[str]]
 
+Floats = NDArray[np.float64]
+
+_BLOCK = 65_536
+"""Rows of a column that stay in memory."""
+
 
 def _none_wrong(_: StudyAudit) -> Collection[str]:
     return ()
@@ -54,35 +60,64 @@ def units_of(
     which labels a study was called wrongly: one that was not explained is a unit without scores as well. ``tuning`` are
     the patients on whom thresholds were tuned, and the metrics that these have a part in.
     """
-    gatherer = UnitGatherer(tuple(metrics), tuple(labels), wrong)
+    gatherer, studies = UnitGatherer(tuple(metrics), tuple(labels), wrong), list[StudyFacts]()
     for audit in audits:
-        gatherer.add(audit, audit)
-    return gatherer.table(tuning)
+        gatherer.add(audit)
+        studies.append(audit)
+    return gatherer.table(studies, tuning)
 
 
 class _Numbers:
-    """Growing columns of values and reasons; what is not written has the reason ``filler``."""
+    """Growing columns of values and reasons; what is not written has the reason ``filler``.
 
-    def __init__(self, filler: int) -> None:
-        self._filler = filler
+    Full blocks are handed to ``keep``, the last rows stay here.
+    """
+
+    def __init__(self, filler: int, keep: Keep) -> None:
+        self._filler, self._keep = filler, keep
         self._values, self._codes = array("d"), array("H")
+        self._blocks: list[tuple[Callable[[], bytes], Callable[[], bytes]]] = []
+        self._kept = 0
 
     def put(self, row: int, value: float, code: int) -> None:
         """Write a row after those that are there."""
         self._fill(row)
         self._values.append(value)
         self._codes.append(code)
+        if len(self._codes) >= _BLOCK:
+            self._pack()
 
     def _fill(self, rows: int) -> None:
-        missing = rows - len(self._codes)
+        missing = rows - self._kept - len(self._codes)
         if missing:
             self._values.extend([nan] * missing)
             self._codes.extend([self._filler] * missing)
 
-    def scored(self, rows: int) -> Scored:
-        """Return the columns, filled up to so many rows."""
+    def _pack(self) -> None:
+        self._blocks.append((self._keep(self._values.tobytes()), self._keep(self._codes.tobytes())))
+        self._kept += len(self._codes)
+        self._values, self._codes = array("d"), array("H")
+
+    def column(self, rows: int) -> Callable[[], Scored]:
+        """Return what gives the columns, filled up to so many rows; one of few rows always gives the same."""
         self._fill(rows)
-        return Scored(_as_array(self._values, "d"), _as_array(self._codes, "H"))
+        if self._blocks:
+            return self._joined
+        scored = Scored(_as_array(self._values, "d"), _as_array(self._codes, "H"))
+        return lambda: scored
+
+    def values(self, rows: int) -> Callable[[], Floats]:
+        """Return what gives the values alone."""
+        column = self.column(rows)
+        return lambda: column().values
+
+    def _joined(self) -> Scored:
+        values, codes = zip(*self._blocks, strict=True)
+        return Scored(_joined(values, self._values, "d"), _joined(codes, self._codes, "H"))
+
+
+def _joined(blocks: Iterable[Callable[[], bytes]], last: "array[Any]", code: str) -> NDArray[Any]:
+    return np.concatenate([*(np.frombuffer(block(), dtype=code) for block in blocks), _as_array(last, code)])
 
 
 @dataclass(frozen=True)
@@ -96,9 +131,10 @@ class _Numbered(Generic[Value]):
 
 
 class UnitGatherer:
-    """Writes the units of one study after the other into columns; nothing is kept of a study but its row.
+    """Writes the units of one study after the other into columns, and keeps nothing else of it.
 
     ``metrics``, ``labels`` and ``wrong`` as in ``units_of``. ``by_reader``: each reader's own scores are kept too.
+    ``keep`` has what is too much for memory.
     """
 
     def __init__(
@@ -108,31 +144,32 @@ class UnitGatherer:
         wrong: _Wrong = _none_wrong,
         *,
         by_reader: bool = True,
+        keep: Keep = in_memory,
     ) -> None:
         self._metrics, self._labels, self._wrong, self._with_readers = metrics, labels, wrong, by_reader
-        self._studies: list[StudyFacts] = []
+        self._studies = 0
         self._columns = {name: array(code) for name, code in _COLUMNS.items()}
         self._patients, self._targets = _Numbered[str](), _Numbered[str]()
         self._maps, self._places = _Numbered[tuple[str, ...]](), _Numbered[MethodAtLayer]()
         self._reasons = _Numbered({reason: code for code, reason in enumerate(RESERVED)})
-        self._scores: dict[Key, _Numbers] = defaultdict(lambda: _Numbers(RESERVED.index(NOT_EXPLAINED)))
-        self._chances: dict[Key, _Numbers] = defaultdict(lambda: _Numbers(0))
-        self._readers: dict[str, _Numbers] = defaultdict(lambda: _Numbers(0))
-        self._by_reader: dict[tuple[str, Key], _Numbers] = defaultdict(lambda: _Numbers(NO_ENTRY))
+        self._scores: dict[Key, _Numbers] = defaultdict(lambda: _Numbers(RESERVED.index(NOT_EXPLAINED), keep))
+        self._chances: dict[Key, _Numbers] = defaultdict(lambda: _Numbers(0, keep))
+        self._readers: dict[str, _Numbers] = defaultdict(lambda: _Numbers(0, keep))
+        self._by_reader: dict[tuple[str, Key], _Numbers] = defaultdict(lambda: _Numbers(NO_ENTRY, keep))
 
-    def add(self, audit: StudyAudit, row: StudyFacts) -> None:
-        """Write a study's units; ``row`` is what is kept of it."""
+    def add(self, audit: StudyAudit) -> None:
+        """Write the units of the next study."""
         for unit in _units(audit, self._metrics, (self._labels, self._wrong)):
             self._write(unit)
         if audit.status == "analysed":
             for place in audit.places:
                 self._places.of(place)
-        self._studies.append(row)
+        self._studies += 1
 
     def _write(self, unit: Unit) -> None:
         row = len(self._columns["study"])
         columns: dict[str, int] = {
-            "study": len(self._studies),
+            "study": self._studies,
             "patient": self._patients.of(unit.patient),
             "target": self._targets.of(unit.target),
             "positive": unit.positive,
@@ -163,21 +200,23 @@ class UnitGatherer:
         else:
             column.put(row, score, 0)
 
-    def table(self, tuning: _Tuning = ((), ())) -> UnitTable:
-        """Return all units that were written; ``tuning`` as in ``units_of``."""
+    def table(self, studies: Sequence[StudyFacts], tuning: _Tuning = ((), ())) -> UnitTable:
+        """Return all units that were written; ``studies`` are those they are of, ``tuning`` as in ``units_of``."""
         rows, names = len(self._columns["study"]), names_of_places(self._places.numbers)
-        by_reader: dict[Key, dict[str, Scored]] = defaultdict(dict)
+        by_reader: dict[Key, dict[str, Callable[[], Scored]]] = defaultdict(dict)
         for (reader, (place, metric)), column in self._by_reader.items():
-            by_reader[names[place], metric][reader] = column.scored(rows)
+            by_reader[names[place], metric][reader] = column.column(rows)
         columns = {name: _as_array(column, _TYPES.get(name, column.typecode)) for name, column in self._columns.items()}
+        scores = {(names[place], metric): own.column(rows) for (place, metric), own in self._scores.items()}
+        chances = {(names[place], metric): own.values(rows) for (place, metric), own in self._chances.items()}
         table = UnitColumns(
-            studies=tuple(self._studies),
+            studies=studies,
             targets=tuple(self._targets.numbers),
             map_names=tuple(tuple(names[place] for place in maps) for maps in self._maps.numbers),
-            scores={(names[place], metric): own.scored(rows) for (place, metric), own in self._scores.items()},
-            chances={(names[place], metric): own.scored(rows).values for (place, metric), own in self._chances.items()},
-            readers={metric: own.scored(rows).values for metric, own in self._readers.items()},
-            by_reader=by_reader,
+            scores=Columns(scores),
+            chances=Columns(chances),
+            readers=Columns({metric: own.values(rows) for metric, own in self._readers.items()}),
+            by_reader={key: Columns(own) for key, own in by_reader.items()},
             reasons=tuple(self._reasons.numbers),
             metrics=self._metrics,
             tuning=tuning,

@@ -6,12 +6,13 @@ the reason. A selection is an array of row numbers; nothing is copied.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.evidence.columns.store import Columns
 from pipeline.evidence.columns.unit import NOT_EXPLAINED, NOT_READ, TUNING_PATIENT, Unit
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.vocabulary import Stratum
@@ -123,7 +124,7 @@ class UnitColumns:
         study, predicted = self.studies[self.study[row]], int(self.predicted[row])
         keys = [(name, metric) for name in self.map_names[self.maps[row]] for metric in self.metrics]
         chances = {key: float(self.chances[key][row]) for key in keys if key in self.chances}
-        readers = {metric: float(values[row]) for metric, values in self.readers.items()}
+        readers = {metric: float(self.readers[metric][row]) for metric in self.metrics if metric in self.readers}
         return Unit(
             study.study,
             study.patient,
@@ -233,7 +234,8 @@ class UnitTable:
             values = column[self.rows].astype(np.int64)
             kind = kind * (int(values.max(initial=0)) + 1) + values
         _, first, inverse = np.unique(kind, return_index=True, return_inverse=True)
-        chosen = np.array([is_of_kind(self[number]) for number in first.tolist()], dtype=bool)
+        alike = replace(self.columns, metrics=())  # of no score, each of which is a column to be read
+        chosen = np.array([is_of_kind(alike.unit(row)) for row in self.rows[first].tolist()], dtype=bool)
         return self.where(chosen[inverse])
 
     def groups(self) -> dict[str, dict[str, "UnitTable"]]:
@@ -298,8 +300,8 @@ class UnitTable:
 
     def as_read_by(self, reader: str) -> "UnitTable":
         """Return them with the scores against one reader's masks; what he did not read has none."""
-        scores = {key: self._read_by(reader, key) for key in self.columns.scores}
-        return replace(self, columns=replace(self.columns, scores=scores))
+        scores = {key: partial(self._read_by, reader, key) for key in self.columns.scores}
+        return replace(self, columns=replace(self.columns, scores=Columns(scores)))
 
     def _read_by(self, reader: str, key: Key) -> Scored:
         by_reader, scores = self.columns.by_reader.get(key, {}), self.columns.scores[key]

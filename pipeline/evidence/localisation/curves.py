@@ -11,6 +11,7 @@ from pipeline.evidence.cohort.estimating import Bootstrap
 from pipeline.evidence.cohort.map_rows import MapRows, RowsOfMap, patients_of
 from pipeline.evidence.cohort.units import decisive_scores
 from pipeline.evidence.columns.grouped import Groups, group_means
+from pipeline.evidence.columns.store import Keep, in_memory
 from pipeline.evidence.localisation.lesion_strata import LesionCohort
 from pipeline.evidence.localisation.region_counts import COUNTED, values_of_counts
 from pipeline.findings.brief_study import StudyFacts
@@ -19,7 +20,7 @@ from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import BASELINES, SMALLEST_GROUP
 
-__all__ = ["CurveRows", "StudyValues", "study_values", "threshold_curves"]
+__all__ = ["StudyValues", "curve_rows", "curves_of", "size_curves_of", "study_values", "threshold_curves"]
 
 StudyValues = Mapping[tuple[str, str], NDArray[np.float64]]
 """By (map, metric), a study's values at each threshold of ``CURVE_SHARES``."""
@@ -35,56 +36,46 @@ def threshold_curves(
     A study's value is the mean over the readers that are held against a map in estimates, a patient's that over his
     studies. Studies without a map or a mask of the label are left out, and nothing stands for them.
     """
-    rows = CurveRows.about(labels)
+    rows = curve_rows(labels)
     for number, audit in enumerate(audits):
         rows.add(number, audit)
-    return rows.curves(audits, bootstrap)
+    return curves_of(rows, audits, bootstrap)
 
 
-@dataclass(frozen=True)
-class CurveRows:
-    """The counts of a cohort's regions over thresholds, gathered study by study."""
+def curve_rows(labels: Sequence[str], keep: Keep = in_memory) -> MapRows:
+    """Return what gathers the counts of a cohort's regions over thresholds, of the maps of labels that are present."""
+    return MapRows(labels, _counts, keep=keep)
 
-    rows: MapRows
 
-    @classmethod
-    def about(cls, labels: Sequence[str]) -> "CurveRows":
-        """Return what gathers the counts of some labels."""
-        return cls(MapRows(labels, _counts))
+def curves_of(gathered: MapRows, studies: Sequence[StudyFacts], bootstrap: Bootstrap) -> tuple[ThresholdCurve, ...]:
+    """Return the curves of all that was gathered; ``studies`` are those that were numbered."""
+    labels = gathered.labels
+    several, patients = len(labels) > 1, patients_of(studies)
+    curves: list[tuple[tuple[int, tuple[int, int], int], ThresholdCurve]] = []
+    for (label, name), rows in gathered.by_name().items():
+        for place, metric in enumerate(COUNTED):
+            course = _course(metric, rows)
+            if len(course.values):
+                order = labels.index(label), rows.starts_at(course.first), place
+                curve = _curve(metric, name, label if several else None, course, patients, bootstrap)
+                curves.append((order, curve))
+    return tuple(curve for _, curve in sorted(curves, key=lambda pair: pair[0]))
 
-    def add(self, study: int, audit: StudyAudit) -> None:
-        """Add a study by its number; one that was not analysed adds nothing."""
-        if audit.status == "analysed":
-            self.rows.add(study, audit, [label for label in self.rows.labels if label in (audit.reference or ())])
 
-    def curves(self, studies: Sequence[StudyFacts], bootstrap: Bootstrap) -> tuple[ThresholdCurve, ...]:
-        """Return the curves of all that was added; ``studies`` are those that were numbered."""
-        labels = self.rows.labels
-        several, patients = len(labels) > 1, patients_of(studies)
-        curves: list[tuple[tuple[int, tuple[int, int], int], ThresholdCurve]] = []
-        for (label, name), rows in self.rows.by_name().items():
-            for place, metric in enumerate(COUNTED):
-                course = _course(metric, rows)
-                if len(course.values):
-                    order = labels.index(label), rows.starts_at(course.first), place
-                    curve = _curve(metric, name, label if several else None, course, patients, bootstrap)
-                    curves.append((order, curve))
-        return tuple(curve for _, curve in sorted(curves, key=lambda pair: pair[0]))
+def size_curves_of(
+    gathered: MapRows, studies: Sequence[StudyFacts], lesions: LesionCohort, bootstrap: Bootstrap
+) -> tuple[ThresholdCurve, ...]:
+    """Return each real map's Dice over thresholds for each third of the lesions' sizes.
 
-    def size_curves(
-        self, studies: Sequence[StudyFacts], lesions: LesionCohort, bootstrap: Bootstrap
-    ) -> tuple[ThresholdCurve, ...]:
-        """Return each real map's Dice over thresholds for each third of the lesions' sizes.
-
-        Nothing of a label one of whose thirds has fewer than ``SMALLEST_GROUP`` patients with a map.
-        """
-        several, patients = len(self.rows.labels) > 1, patients_of(studies)
-        curves: list[ThresholdCurve] = []
-        for (label, name), rows in self.rows.by_name().items():
-            if name not in BASELINES:
-                named = name, label if several else None
-                curves += _by_size(_course("dice", rows), lesions.by_size(label), named, patients, bootstrap)
-        return tuple(curves)
+    Nothing of a label one of whose thirds has fewer than ``SMALLEST_GROUP`` patients with a map.
+    """
+    several, patients = len(gathered.labels) > 1, patients_of(studies)
+    curves: list[ThresholdCurve] = []
+    for (label, name), rows in gathered.by_name().items():
+        if name not in BASELINES:
+            named = name, label if several else None
+            curves += _by_size(_course("dice", rows), lesions.by_size(label), named, patients, bootstrap)
+    return tuple(curves)
 
 
 def _by_size(

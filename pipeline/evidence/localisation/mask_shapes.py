@@ -12,10 +12,9 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects
 from scipy.spatial import ConvexHull
 
-from pipeline.evidence.metrics.parts import pieces_of
+from pipeline.evidence.metrics.parts import Pieces
 from pipeline.findings.localisation.lesions import MaskShape
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Mask
@@ -25,13 +24,13 @@ __all__ = ["mask_shapes"]
 Points = NDArray[np.float64]
 
 
-def mask_shapes(masks: Iterable[Mask]) -> tuple[MaskShape, ...]:
-    """Return what each mask's lesions are like, in the order of the masks; of one without a label, nothing."""
-    return tuple(_mask_shape(mask) for mask in masks if mask.label)
+def mask_shapes(masks: Iterable[tuple[Mask, Pieces]]) -> tuple[MaskShape, ...]:
+    """Return what the lesions of each mask, given with its pieces, are like; of one without a label, nothing."""
+    return tuple(_mask_shape(mask, pieces) for mask, pieces in masks if mask.label)
 
 
-def _mask_shape(mask: Mask) -> MaskShape:
-    geometry, voxels = mask.geometry, int(np.count_nonzero(mask.array))
+def _mask_shape(mask: Mask, pieces: Pieces) -> MaskShape:
+    geometry, voxels = mask.geometry, int(pieces.voxels.sum())
     common = {
         "label": mask.label,
         "reader": mask.reader,
@@ -41,9 +40,7 @@ def _mask_shape(mask: Mask) -> MaskShape:
     }
     if not voxels:
         return MaskShape.model_validate({**common, "lesions": 0})
-    (box,) = find_objects(mask.array.view(np.int8))
-    pieces = pieces_of(mask.array[box])
-    part = pieces.numbers == np.argmax(pieces.voxels)
+    part = pieces.numbers[pieces.box] == np.argmax(pieces.voxels)
     elongation, irregularity = _form(part, geometry)
     form = {"elongation": elongation, "irregularity": irregularity}
     return MaskShape.model_validate({**common, **form, "lesions": len(pieces.voxels) - 1})

@@ -26,22 +26,24 @@ class Pieces:
     """The pieces of a part: voxels that touch at a face, an edge or a corner are of one.
 
     ``numbers`` has each voxel's piece, from 1 (0: not of the part); ``voxels`` the size of each, that of 0 taken as 0.
+    ``box`` is the smallest that holds them all; empty where there is none.
     """
 
     numbers: NDArray[np.int32]
     voxels: NDArray[np.intp]
+    box: tuple[slice, ...]
 
 
 def pieces_of(part: NDArray[np.bool_]) -> Pieces:
     """Return the pieces of a part, which may be empty."""
     numbers = np.zeros(part.shape, np.int32)
     if not part.any():
-        return Pieces(numbers, np.zeros(1, np.intp))
+        return Pieces(numbers, np.zeros(1, np.intp), (slice(0),) * part.ndim)
     box = bounding_box(part)
     numbers[box], count = label(part[box], np.ones((3,) * part.ndim))
     voxels = np.bincount(numbers[box].ravel(), minlength=count + 1)
     voxels[0] = 0
-    return Pieces(numbers, voxels)
+    return Pieces(numbers, voxels, box)
 
 
 def bounding_box(part: NDArray[np.bool_]) -> tuple[slice, ...]:

@@ -1,7 +1,6 @@
 """Free-response curves of a cohort: lesions found against false marks, as lower and lower marks are accepted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +9,14 @@ from pipeline.evidence.cohort.bootstrap import BOOTSTRAP, MINIMUM_PATIENTS, NONE
 from pipeline.evidence.cohort.estimating import Bootstrap
 from pipeline.evidence.cohort.map_rows import MapRows, RowsOfMap, patients_of
 from pipeline.evidence.columns.grouped import Groups, group_means, group_sums
+from pipeline.evidence.columns.store import Keep, in_memory
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.localisation.curves import CURVE_SHARES
 from pipeline.findings.plotted.marks import FrocCurve
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit
 
-__all__ = ["MarkRows", "froc_curves"]
+__all__ = ["froc_curves", "froc_curves_of", "mark_rows"]
 
 Floats = NDArray[np.float64]
 
@@ -28,36 +28,25 @@ def froc_curves(audits: Sequence[StudyAudit], labels: Sequence[str], bootstrap: 
 
     What readers see otherwise is averaged within an image. Lesions weigh alike, and so do images; patients are drawn.
     """
-    rows = MarkRows.about(labels)
+    rows = mark_rows(labels)
     for number, audit in enumerate(audits):
         rows.add(number, audit)
-    return rows.curves(audits, bootstrap)
+    return froc_curves_of(rows, audits, bootstrap)
 
 
-@dataclass(frozen=True)
-class MarkRows:
-    """The counts of a cohort's marks over thresholds, gathered study by study."""
+def mark_rows(labels: Sequence[str], keep: Keep = in_memory) -> MapRows:
+    """Return what gathers the counts of a cohort's marks over thresholds; a label that is absent has false ones."""
+    return MapRows(labels, _marks, present=False, keep=keep)
 
-    rows: MapRows
 
-    @classmethod
-    def about(cls, labels: Sequence[str]) -> "MarkRows":
-        """Return what gathers the marks of some labels."""
-        return cls(MapRows(labels, _marks))
-
-    def add(self, study: int, audit: StudyAudit) -> None:
-        """Add a study by its number; one that was not analysed adds nothing."""
-        if audit.status == "analysed":
-            self.rows.add(study, audit, self.rows.labels)
-
-    def curves(self, studies: Sequence[StudyFacts], bootstrap: Bootstrap) -> tuple[FrocCurve, ...]:
-        """Return the curves of all that was added; ``studies`` are those that were numbered."""
-        several, patients = len(self.rows.labels) > 1, patients_of(studies)
-        curves = [
-            _curve(name, label if several else None, rows, patients, bootstrap)
-            for (label, name), rows in self.rows.by_name().items()
-        ]
-        return tuple(curve for curve in curves if curve is not None)
+def froc_curves_of(gathered: MapRows, studies: Sequence[StudyFacts], bootstrap: Bootstrap) -> tuple[FrocCurve, ...]:
+    """Return the curves of all that was gathered; ``studies`` are those that were numbered."""
+    several, patients = len(gathered.labels) > 1, patients_of(studies)
+    curves = [
+        _curve(name, label if several else None, rows, patients, bootstrap)
+        for (label, name), rows in gathered.by_name().items()
+    ]
+    return tuple(curve for curve in curves if curve is not None)
 
 
 def _marks(entry: MapScores) -> Sequence[int] | None:

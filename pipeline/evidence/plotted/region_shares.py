@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.evidence.cohort.map_rows import MapRows, RowsOfMap, patients_of
 from pipeline.evidence.columns.grouped import Groups, group_means
+from pipeline.evidence.columns.store import Keep, in_memory
 from pipeline.evidence.metrics.map_evidence import RegionOverlap
 from pipeline.evidence.shown_body import ShownBody
 from pipeline.evidence.whereabouts import border_band
@@ -25,7 +26,15 @@ from pipeline.findings.study_audit import StudyAudit
 from pipeline.studies.geometry import Geometry
 from pipeline.vocabulary import BASELINES, STRATA, BodyRegion, Stratum
 
-__all__ = ["RegionLabels", "body_labels", "cohort_shares", "region_shares", "with_avoided"]
+__all__ = [
+    "RegionLabels",
+    "body_labels",
+    "cohort_shares",
+    "region_shares",
+    "share_rows",
+    "shares_of",
+    "with_avoided",
+]
 
 _REGIONS: Final[tuple[BodyRegion, ...]] = get_args(BodyRegion)
 _LONGEST: Final = {2: 512, 3: 96}
@@ -52,15 +61,26 @@ class RegionLabels:
         """The numbers as sums over regions count them; made once for all masks."""
         return self.numbers.ravel().astype(np.intp)
 
-    def beside(self, mask: NDArray[np.bool_]) -> NDArray[np.intp]:
-        """Return the numbers in one row, with one that no region has where a lesion is."""
-        return np.where(mask.ravel(), len(self.names), self._places)
+    @cached_property
+    def _counts(self) -> NDArray[np.intp]:
+        """How many labelled voxels each region has; counted once for all masks."""
+        return np.bincount(self._places, minlength=len(self.names))
 
-    def weighed(self, numbers: NDArray[np.intp], weights: NDArray[np.generic] | None) -> dict[ShareRegion, float]:
-        """Return the weights of the labelled voxels summed up by region; None: each weighs 1."""
-        weights = None if weights is None else weights.ravel()
-        sums = np.bincount(numbers, weights, minlength=len(self.names))
-        return dict(zip(self.names, map(float, sums[: len(self.names)]), strict=True))
+    def counted_beside(self, mask: NDArray[np.bool_], seen: NDArray[np.bool_] | None) -> dict[ShareRegion, float]:
+        """Return how many voxels of each region lie beside a lesion and were seen (None: all were)."""
+        if seen is not None:
+            return self.weighed_beside(mask, seen)
+        marked = np.bincount(self._places[mask.ravel()], minlength=len(self.names))
+        return self._by_name(self._counts - marked)
+
+    def weighed_beside(self, mask: NDArray[np.bool_], weights: NDArray[np.generic]) -> dict[ShareRegion, float]:
+        """Return the weights of the labelled voxels beside a lesion summed up by region."""
+        beside = weights.ravel().astype(np.float64)
+        beside[mask.ravel()] = 0
+        return self._by_name(np.bincount(self._places, beside, minlength=len(self.names)))
+
+    def _by_name(self, sums: NDArray[Any]) -> dict[ShareRegion, float]:
+        return dict(zip(self.names, map(float, sums), strict=True))
 
 
 def body_labels(body: ShownBody, geometry: Geometry) -> RegionLabels:
@@ -85,12 +105,12 @@ def region_shares(overlap: RegionOverlap, labels: RegionLabels) -> RegionShares 
     evidence = overlap.evidence
     if evidence.degenerate or not evidence.total or not evidence.seen_voxels:
         return None
-    numbers = labels.beside(overlap.mask[labels.every])
+    mask = overlap.mask[labels.every]
     inside = float(overlap.visible_values.sum(dtype=np.float64)) / evidence.total
-    parts = _divided(inside, labels.weighed(numbers, evidence.positive[labels.every]))
+    parts = _divided(inside, labels.weighed_beside(mask, evidence.positive[labels.every]))
     marked = overlap.visible_voxels / evidence.seen_voxels
     every = None if evidence.seen_everywhere else evidence.heatmap.seen[labels.every]
-    seen = _divided(marked, labels.weighed(numbers, every))
+    seen = _divided(marked, labels.counted_beside(mask, every))
     return None if parts is None or seen is None else RegionShares(evidence=parts, voxels=seen)
 
 
@@ -107,43 +127,32 @@ def _divided(lesion: float, sums: Mapping[ShareRegion, float]) -> dict[ShareRegi
 
 def cohort_shares(audits: Sequence[StudyAudit], labels: Iterable[str]) -> tuple[CohortShares, ...]:
     """Return the mean shares of each map in each stratum of the studies in which a label is present."""
-    rows = ShareRows.about(tuple(labels))
+    rows = share_rows(tuple(labels))
     for number, audit in enumerate(audits):
         rows.add(number, audit)
-    return rows.shares(audits)
+    return shares_of(rows, audits)
 
 
-@dataclass(frozen=True)
-class ShareRows:
-    """The shares of a cohort's maps, gathered study by study."""
+def share_rows(labels: Sequence[str], keep: Keep = in_memory) -> MapRows:
+    """Return what gathers the shares of a cohort's maps, of labels that are present."""
+    return MapRows(labels, _row, keep=keep)
 
-    rows: MapRows
 
-    @classmethod
-    def about(cls, labels: Sequence[str]) -> "ShareRows":
-        """Return what gathers the shares of the maps of some labels."""
-        return cls(MapRows(labels, _row))
-
-    def add(self, study: int, audit: StudyAudit) -> None:
-        """Add a study by its number; one that was not analysed adds nothing."""
-        if audit.status == "analysed":
-            self.rows.add(study, audit, [label for label in self.rows.labels if label in (audit.reference or ())])
-
-    def shares(self, studies: Sequence[StudyFacts]) -> tuple[CohortShares, ...]:
-        """Return the mean shares of all that was added; ``studies`` are those that were numbered."""
-        patients = patients_of(studies)
-        members: dict[tuple[Stratum, str], list[_Members]] = defaultdict(list)
-        starts: dict[tuple[Stratum, str], tuple[int, tuple[int, int]]] = {}
-        for (label, name), rows in self.rows.by_name().items():
-            every, first = _members(rows)
-            called = np.array([label in studies[number].predicted for number in every.studies.tolist()], dtype=bool)
-            for among, inside in _strata(called):
-                if inside.any():
-                    members[among, name].append(_Members(every.studies[inside], every.values[inside]))
-                    start = rows.starts_at(int(first[inside][0]))
-                    starts.setdefault((among, name), (self.rows.labels.index(label), start))
-        ordered = sorted(members, key=lambda key: (_AMONG.index(key[0]), starts[key]))
-        return tuple(_of_cohort(*key, members[key], patients) for key in ordered)
+def shares_of(gathered: MapRows, studies: Sequence[StudyFacts]) -> tuple[CohortShares, ...]:
+    """Return the mean shares of all that was gathered; ``studies`` are those that were numbered."""
+    patients = patients_of(studies)
+    members: dict[tuple[Stratum, str], list[_Members]] = defaultdict(list)
+    starts: dict[tuple[Stratum, str], tuple[int, tuple[int, int]]] = {}
+    for (label, name), rows in gathered.by_name().items():
+        every, first = _members(rows)
+        called = np.array([label in studies[number].predicted for number in every.studies.tolist()], dtype=bool)
+        for among, inside in _strata(called):
+            if inside.any():
+                members[among, name].append(_Members(every.studies[inside], every.values[inside]))
+                start = rows.starts_at(int(first[inside][0]))
+                starts.setdefault((among, name), (gathered.labels.index(label), start))
+    ordered = sorted(members, key=lambda key: (_AMONG.index(key[0]), starts[key]))
+    return tuple(_of_cohort(*key, members[key], patients) for key in ordered)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ An answer travels in an anonymous file, whose handle is sent: content and large 
 """
 
 import contextlib
+import gc
 import mmap
 import os
 import pickle
@@ -95,6 +96,7 @@ def _serve_one(channel: socket.socket, messages: BinaryIO, job: Job | None) -> J
         _send(channel, fault(Reason.UNEXPECTED, f"{type(error).__name__}: {error}"))
         os._exit(1)
     if isinstance(message, Job):
+        gc.freeze()  # what its import made is there to stay: it is not looked through at every study
         _send(channel, None)
         return message
     assert job is not None  # the parent sends it first

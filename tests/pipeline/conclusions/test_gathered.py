@@ -1,37 +1,38 @@
 """A cohort gathered study by study: nothing is kept of a record, and results are those of the records all at once."""
 
 import gc
-import json
-from pathlib import Path
 
 import pytest
 
-from pipeline.conclusions.conclude import Shown, conclude, conclusions
+from pipeline.conclusions import study_rows
+from pipeline.conclusions.conclude import conclude, conclusions
 from pipeline.conclusions.gathered import ListedAudits, gather
-from pipeline.findings.facts import Provenance
-from pipeline.findings.spec import Member, RunSpec
+from pipeline.errors import OutputError
+from pipeline.evidence.cohort import units
+from pipeline.evidence.columns.store import ColumnStore
+from pipeline.findings.spec import RunSpec
 from pipeline.findings.study_audit import StudyAudit
-from tests.benchmarks.cohort_memory import specification, study
+from tests.benchmarks.cohort_memory import METRICS, members_of, shown_of_a_run, specification, study
 
 SIZE = 60
 
 
 @pytest.fixture(scope="module")
 def spec():
-    return specification()
+    content = specification().model_dump(mode="json")
+    content["configuration"]["run"]["replicates"] = 200
+    return RunSpec.model_validate(content)
+
+
+@pytest.fixture(scope="module")
+def expected(spec, shown):
+    audits = [study(number) for number in range(SIZE)]
+    return conclude(spec, members_of(audits), audits, shown)
 
 
 @pytest.fixture(scope="module")
 def shown():
-    stored = sorted((Path(__file__).parents[2] / "old_runs").glob("run*-results*/results.json"))[-1]
-    provenance = Provenance.model_validate(json.loads(stored.read_bytes())["provenance"])
-    return Shown(provenance, {}, (None, None), ())
-
-
-def members(audits):
-    return [
-        Member(study=audit.study, patient=audit.patient, source_sha256=audit.source_sha256, shard=0) for audit in audits
-    ]
+    return shown_of_a_run()
 
 
 def tuned(spec: RunSpec) -> RunSpec:
@@ -40,15 +41,52 @@ def tuned(spec: RunSpec) -> RunSpec:
     return RunSpec.model_validate(content)
 
 
-def test_records_that_are_gone_when_they_were_added_give_the_same_results(spec, shown):
+def test_records_that_are_gone_when_they_were_added_give_the_same_results(spec, shown, expected):
     audits = [study(number) for number in range(SIZE)]
-    cohort = gather(spec, members(audits), (study(number) for number in range(SIZE)))
+    cohort = gather(spec, members_of(audits), (study(number) for number in range(SIZE)))
     records = ListedAudits(audits)
-    assert conclusions(spec, members(audits), cohort, records, shown) == conclude(spec, members(audits), audits, shown)
+    assert conclusions(spec, members_of(audits), cohort, records, shown) == expected
+
+
+def test_what_lies_in_a_file_gives_the_same_results_and_leaves_nothing(spec, shown, expected, tmp_path, monkeypatch):
+    for module, name, size in ((units, "_BLOCK", 7), (study_rows, "_BLOCK", 5), (study_rows, "_FEW", 11)):
+        monkeypatch.setattr(module, name, size)
+    audits = [study(number) for number in range(SIZE)]
+    with ColumnStore(tmp_path, limit=1) as store:
+        cohort = gather(spec, members_of(audits), audits, store.keep)
+        assert [row.study for row in cohort.studies] == [audit.study for audit in audits]
+        assert cohort.studies[-1].study == cohort.studies[SIZE - 1].study == audits[-1].study
+        assert [row.study for row in cohort.studies[9:31:4]] == [audit.study for audit in audits[9:31:4]]
+        with pytest.raises(IndexError):
+            cohort.studies[SIZE]
+        assert conclusions(spec, members_of(audits), cohort, ListedAudits(audits), shown) == expected
+    assert not list(tmp_path.iterdir())
+
+
+def test_each_readers_own_scores_may_lie_in_a_file(tmp_path, monkeypatch):
+    audits = [study(number) for number in range(SIZE)]
+    plain = units.units_of(audits, METRICS, ("lesion",))
+    monkeypatch.setattr(units, "_BLOCK", 7)
+    with ColumnStore(tmp_path, limit=1) as store:
+        gatherer = units.UnitGatherer(METRICS, ("lesion",), keep=store.keep)
+        for audit in audits:
+            gatherer.add(audit)
+        stored = gatherer.table(audits)
+        assert list(stored) == list(plain)
+        assert stored.readers_named == plain.readers_named == ("anna",)
+        assert list(stored.as_read_by("anna")) == list(plain.as_read_by("anna"))
+
+
+def test_a_folder_without_room_for_columns_is_named(tmp_path):
+    with (
+        ColumnStore(tmp_path / "gone", limit=1) as store,
+        pytest.raises(OutputError, match="gone: has no room for the cohort's columns"),
+    ):
+        store.keep(b"values")
 
 
 def test_whole_records_are_kept_of_failed_studies_alone(spec):
-    listed = members([study(number) for number in range(SIZE)])
+    listed = members_of([study(number) for number in range(SIZE)])
     gc.collect()
     before = sum(type(thing) is StudyAudit for thing in gc.get_objects())
     cohort = gather(spec, listed, (study(number) for number in range(SIZE)))
@@ -59,7 +97,7 @@ def test_whole_records_are_kept_of_failed_studies_alone(spec):
 
 def test_tuning_patients_are_kept_and_counted(spec):
     audits = [study(number) for number in range(SIZE)]
-    listed = [member.model_copy(update={"tuning": member.patient in ("P-1", "P-2")}) for member in members(audits)]
+    listed = [member.model_copy(update={"tuning": member.patient in ("P-1", "P-2")}) for member in members_of(audits)]
     cohort = gather(tuned(spec), listed, audits)
     assert [audit.study for audit in cohort.tuning] == ["S-2", "S-3", "S-4", "S-5"]
     scored = cohort.units.among("all").score("gradcam", "iou")
@@ -69,7 +107,7 @@ def test_tuning_patients_are_kept_and_counted(spec):
 
 def test_rows_of_studies_share_what_is_equal(spec):
     audits = [study(number) for number in range(SIZE)]
-    rows = gather(spec, members(audits), audits).studies
+    rows = gather(spec, members_of(audits), audits).studies
     first, second = (row for row in rows[2:7] if row.study in ("S-2", "S-6"))
     assert first.reference is second.reference
     assert first.places is second.places

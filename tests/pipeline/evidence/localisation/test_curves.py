@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.evidence.cohort.bootstrap import mean_bands, mean_interval
-from pipeline.evidence.localisation.curves import CurveRows, threshold_curves
+from pipeline.evidence.localisation.curves import curve_rows, size_curves_of, threshold_curves
 from pipeline.evidence.localisation.lesion_strata import LesionRows
 from pipeline.findings.localisation.curves import CURVE_SHARES, RegionCounts
 from pipeline.findings.localisation.lesions import MaskShape
@@ -77,11 +77,11 @@ def test_bands_are_those_of_the_interval_column_by_column():
 
 def by_size(rows):
     """Return the size curves of some studies, gathered as a run gathers them."""
-    gathered, lesions = CurveRows.about(["nodule"]), LesionRows.about(["nodule"])
+    gathered, lesions = curve_rows(["nodule"]), LesionRows.about(["nodule"])
     for number, audit in enumerate(rows):
         gathered.add(number, audit)
         lesions.add(number, audit)
-    return gathered.size_curves(rows, lesions.cohort(), BOOTSTRAP)
+    return size_curves_of(gathered, rows, lesions.cohort(), BOOTSTRAP)
 
 
 def sized(number, size, common, method="gradcam", **changes):

@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from pipeline.evidence.localisation.mask_shapes import mask_shapes
+from pipeline.evidence.metrics.parts import pieces_of
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Mask
 
@@ -13,7 +14,9 @@ def shape_of(array, spacing=None, turn=None, scaled=True):
     array = np.asarray(array, bool)
     affine = np.eye(4)
     affine[:3, :3] = (np.eye(3) if turn is None else turn) @ np.diag([*(spacing or (1.0,) * array.ndim), 1.0][:3])
-    (shape,) = mask_shapes([Mask(array, Geometry(array.shape, affine, scaled=scaled), "nodule", "anna")])
+    (shape,) = mask_shapes(
+        [(Mask(array, Geometry(array.shape, affine, scaled=scaled), "nodule", "anna"), pieces_of(array))]
+    )
     return shape
 
 

@@ -1,0 +1,147 @@
+"""What statistics take of a million studies: ``python -m tests.benchmarks.cohort_size.statistics [STUDIES] [METRICS]``.
+
+No shard is written and read: the columns of a run's units are drawn in chunks and laid where a run lays them, and the
+rows of its studies are made of one record. Everything of ``results.json`` that does not need a map's counts or shares
+is computed from them by the run's own code: estimates by stratum, label and site, verdicts, the classifier, confusion,
+the cohort's table. Eight maps; two studies a patient; two of three studies have the finding. CPU time grows with the
+number of metrics, memory does not: hit rate and IoU, which the criteria ask for, come first.
+
+Printed are CPU seconds and the largest memory above what the process had with everything imported.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.conclusions.conclude import conclusions
+from pipeline.conclusions.gathered import GatheredCohort, ListedAudits, gather
+from pipeline.conclusions.study_rows import StudyRows
+from pipeline.evidence.columns.store import Columns, ColumnStore, Keep
+from pipeline.evidence.columns.unit_table import Key, Scored, UnitColumns, UnitTable
+from pipeline.findings.spec import RunSpec
+from pipeline.findings.study_audit import StudyAudit
+from tests.benchmarks.cohort_memory import MAPS, members_of, shown_of_a_run, specification, study
+from tests.benchmarks.measure import GIB
+from tests.benchmarks.resident import peak_resident, reset_peak, resident
+
+CHUNK = 65_536
+METRICS = ("hit_rate", "iou", "dice", "energy_in_mask", "average_precision")
+
+
+def rows_of(studies: int, keep: Keep) -> StudyRows:
+    """Return the rows of so many studies: copies of three, with names, answers and sites of their own."""
+    rows = StudyRows(keep)
+    patterns = [study(number).model_copy(update={"map_scores": ()}) for number in (2, 3, 5)]
+    for number in range(studies):
+        probability = (number * 37 % 1000) / 1000
+        own = {
+            "study": f"S-{number}",
+            "patient": f"P-{number // 2}",
+            "predicted": ("lesion",) if probability >= 0.3 else (),
+            "probabilities": {"clear": 1 - probability, "lesion": probability},
+            "strata": {"site": f"site {number % 5}"},
+        }
+        rows.add(patterns[number % 3].model_copy(update=own))
+    return rows
+
+
+def units_of_rows(rows: StudyRows, pattern: UnitColumns, keys: Sequence[Key], keep: Keep) -> UnitTable:
+    """Return a unit of each study in which the finding is present, its columns laid where ``keep`` lays them."""
+    number = np.arange(len(rows), dtype=np.int32)
+    present = np.array([bool(row.reference) for row in rows])
+    numbers = number[present]
+    size = len(numbers)
+    scores = {(name, metric): drawn(size, place, metric, keep) for place, (name, metric) in enumerate(keys)}
+    columns = replace(
+        pattern,
+        studies=rows,
+        study=numbers,
+        patient=numbers // 2,
+        target=np.zeros(size, np.int32),
+        positive=np.ones(size, np.bool_),
+        predicted=np.array([bool(row.predicted) for row in rows], np.int8)[present],
+        answered=np.zeros(size, np.bool_),
+        absent=np.zeros(size, np.uint16),
+        maps=np.zeros(size, np.int32),
+        scores=Columns(scores),
+        chances=Columns({key: partial(values_of, column) for key, column in scores.items()}),
+        readers=Columns[str, NDArray[np.float64]]({}),
+        by_reader={},
+    )
+    return UnitTable(columns, np.arange(size))
+
+
+def drawn(size: int, seed: int, metric: str, keep: Keep) -> Callable[[], Scored]:
+    """Draw a column in chunks and keep it; return what reads it."""
+    generator, blocks = np.random.default_rng(seed), list[Callable[[], bytes]]()
+    for start in range(0, size, CHUNK):
+        values = generator.beta(8, 4, min(CHUNK, size - start))
+        blocks.append(keep((values > 0.4).astype(np.float64).tobytes() if metric == "hit_rate" else values.tobytes()))
+    return partial(column_of, blocks)
+
+
+def column_of(blocks: Sequence[Callable[[], bytes]]) -> Scored:
+    """Read a column."""
+    values = np.concatenate([np.frombuffer(block(), np.float64) for block in blocks])
+    return Scored(values, np.zeros(len(values), np.uint16))
+
+
+def values_of(column: Callable[[], Scored]) -> NDArray[np.float64]:
+    """Return a column's values, for levels of chance."""
+    return column().values / 8
+
+
+class OneRecord(ListedAudits):
+    """Records that are all like one: of the few studies that a report shows."""
+
+    def of(self, studies: object) -> dict[str, StudyAudit]:
+        """Return records of the studies that are asked for."""
+        assert isinstance(studies, set)
+        return {name: self.audits[0].model_copy(update={"study": name}) for name in studies}
+
+    def __iter__(self) -> Iterator[StudyAudit]:
+        raise NotImplementedError("the statistics of a cohort read no record again")
+
+
+def with_metrics(spec: RunSpec, metrics: Sequence[str]) -> RunSpec:
+    """Return a specification that measures these alone."""
+    return spec.model_copy(update={"metrics": tuple(facts for facts in spec.metrics if facts.name in metrics)})
+
+
+def cohort_of(spec: RunSpec, studies: int, keep: Keep) -> GatheredCohort:
+    """Return a gathered cohort of so many studies."""
+    few = [study(number) for number in (2, 3, 5)]
+    gathered, rows = gather(spec, members_of(few), few, keep), rows_of(studies, keep)
+    keys = [(name, facts.name) for name in MAPS for facts in spec.metrics]
+    units = units_of_rows(rows, gathered.units.columns, keys, keep)
+    return replace(gathered, studies=rows, units=units, not_analysed=())
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("studies", type=int, nargs="?", default=1_000_000)
+    parser.add_argument("metrics", type=int, nargs="?", default=2)
+    given = parser.parse_args()
+    studies, metrics = given.studies, METRICS[: given.metrics]
+    spec, shown = with_metrics(specification(), metrics), shown_of_a_run()
+    with tempfile.TemporaryDirectory() as folder, ColumnStore(Path(folder)) as store:
+        bare, start = resident(), time.process_time()
+        reset_peak()
+        cohort = cohort_of(spec, studies, store.keep)
+        held, made = resident() - bare, time.process_time()
+        results = conclusions(spec, (), cohort, OneRecord([study(2)]), shown)
+        peak, spent = peak_resident() - bare, time.process_time() - made
+    print(f"{studies:,} studies x {len(MAPS)} maps x {len(metrics)} metrics, {len(results.estimates)} estimates:")
+    print(f"  peak {peak / GIB:.2f} GiB, of it held {held / GIB:.2f}; {spent:.0f} CPU s (drawn in {made - start:.0f})")
+
+
+if __name__ == "__main__":
+    main()
