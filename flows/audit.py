@@ -34,6 +34,7 @@ from pydantic import Field
 from flows.commands.interrupts import interruptible
 from flows.conduct import DriveShard, begun, conduct, run_without_news
 from flows.engines import Engine, WorkError, driven
+from flows.keeping import keep_newest
 from flows.request import AuditRequest
 from flows.scheduling.firing import Firing
 from flows.scheduling.vital_signs import HEARTBEAT_SECONDS, vital_tags
@@ -154,6 +155,8 @@ def _audited(config: Path, overrides: Sequence[str], options: AuditOptions) -> s
         tell_program(options.notify, news, say)
         raise
     tell_program(options.notify, news_of(load_results(folder), folder), say)
+    if options.only_new:
+        keep_newest(loaded.config, say)
     return str(folder)
 
 

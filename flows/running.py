@@ -65,6 +65,10 @@ def _run_somewhere(
         from pipeline.findings.results import load_results
 
         tell_program(request.notify, news_of(load_results(folder), folder), say)
+    if request.only_new:
+        from flows.keeping import keep_newest
+
+        keep_newest(request.loaded.config, say)
     return folder
 
 

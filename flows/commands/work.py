@@ -33,5 +33,6 @@ def join(run: Path, device: str | None, *, quiet: bool, end_with_input: bool) ->
 
 
 def _end_with_input() -> None:
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 4096):  # not by sys.stdin: Python dies at its end of a thread that waits in there
+        pass
     os._exit(0)  # the run is done, or its leading process is gone: nobody would read what is left to write
