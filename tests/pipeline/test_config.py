@@ -98,8 +98,8 @@ MISSPELT = [
     ("run.sead", "unknown key 'run.sead'; did you mean 'seed'?"),
     (
         "run.xyz",
-        "unknown key 'run.xyz'; known: batch_size, cache, cache_gib, cluster, device, engine, lost_at_most, memory_format, mode, output, "
-        "pool, precision, processes, replicates, scoring, seed, shard_size, workers",
+        "unknown key 'run.xyz'; known: batch_size, cache, cache_gib, cluster, device, engine, lost_at_most, "
+        "memory_format, mode, output, pool, precision, processes, replicates, scoring, seed, shard_size, workers",
     ),
 ]
 
@@ -387,7 +387,7 @@ def test_every_key_is_known_to_change_the_recipe_or_not():
     keys = {f"{part}.{key}" for part in parts for key in fields[part].annotation.model_fields}
     listed = {".".join(key.split(".")[:2]) for key in (*NUMBER_CHANGING, *OF_NO_EFFECT)}
     assert keys - listed == {"model.bundle", "model.bundle_code", "model.multi_label"}  # they go with others
-    assert set(fields) - parts == {"name", "prepare", "criteria", "experiments", "statements"}
+    assert set(fields) - parts == {"name", "prepare", "criteria", "experiments", "statements", "keep"}
 
 
 def test_the_recipe_does_not_depend_on_the_order_of_keys_or_on_the_folder(load, tmp_path):

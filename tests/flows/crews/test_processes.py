@@ -46,6 +46,16 @@ def test_threads_are_shared_unless_the_user_says():
     assert threads_each(2, {"OMP_NUM_THREADS": "3"}) is None
 
 
+def test_a_process_that_ends_of_itself_does_not_wait_for_its_input(tmp_path):
+    """Its leading process lives on and holds the other end of the pipe."""
+    command = [sys.executable, "-m", "flows", "work", str(tmp_path), "--quiet", "--end-with-input"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as helper:
+        said = helper.stderr.read()
+        assert helper.wait() == 2
+    assert said.startswith(f"camaudit: {tmp_path}: holds no run.json")
+    assert said.count("\n") == 1
+
+
 @pytest.mark.slow
 def test_two_processes_leave_what_one_leaves(tmp_path):
     config = plant(tmp_path, 24)
