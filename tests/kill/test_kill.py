@@ -144,6 +144,8 @@ def test_a_dead_helper(undisturbed):
     while process.poll() is None and not helpers:
         helpers = [child for child in children(process.pid) if b"work" in command_of(child)]
         time.sleep(0.01)
+    while process.poll() is None and not begun_by(undisturbed, name, process.pid):
+        time.sleep(0.01)  # it has told the helper which run it is
     os.kill(process.pid, signal.SIGSTOP)  # else it may have worked all shards before the helper has loaded the model
     try:
         while command_of(helpers[0]) and not begun_by(undisturbed, name, helpers[0]):
