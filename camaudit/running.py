@@ -85,9 +85,12 @@ def _settings(overrides: Mapping[str, object]) -> list[str]:
 def _conducted(run: "Run", watcher: "Watcher") -> Path:
     """Conduct a run that has begun, with the local engine; return its folder."""
     from flows.conduct import conduct, plainly
+    from flows.crews.choice import crew_of
     from flows.engines import Engine
+    from flows.telling.beside import Beside
 
-    return conduct(run, Engine(watcher.said, "local"), watcher, plainly)
+    with crew_of(run.config.run) as crew:
+        return conduct(run, Engine(watcher.said, "local"), watcher, plainly, Beside(crew=crew))
 
 
 def _watcher(on_progress: OnProgress) -> "Watcher":

@@ -33,7 +33,10 @@ from pydantic import Field
 
 from flows.commands.interrupts import interruptible
 from flows.conduct import DriveShard, begun, conduct, run_without_news
+from flows.crews.choice import crew_of
+from flows.crews.crew import Crew
 from flows.engines import Engine, WorkError, driven
+from flows.keeping import keep_newest
 from flows.request import AuditRequest
 from flows.scheduling.firing import Firing
 from flows.scheduling.vital_signs import HEARTBEAT_SECONDS, vital_tags
@@ -143,8 +146,9 @@ def _audited(config: Path, overrides: Sequence[str], options: AuditOptions) -> s
             if (run := run_without_news(request)) is not None:
                 return Completed(name="NothingNew", message=f"nothing new since {run.name}", data=str(run))
             audits = loaded.config.run.output / loaded.config.name
-            beside = Beside(PrefectPage(engine), partial(stop_is_requested, audits))
-            folder = conduct(begun(request, Watcher(), pool), engine, Watcher(), _as_tasks(engine), beside)
+            with crew_of(loaded.config.run) as crew:
+                beside = Beside(PrefectPage(engine), partial(stop_is_requested, audits), crew)
+                folder = conduct(begun(request, Watcher(), pool), engine, Watcher(), _as_tasks(engine), beside)
     except StopRequestedError:
         raise
     except Exception as error:
@@ -154,6 +158,8 @@ def _audited(config: Path, overrides: Sequence[str], options: AuditOptions) -> s
         tell_program(options.notify, news, say)
         raise
     tell_program(options.notify, news_of(load_results(folder), folder), say)
+    if options.only_new:
+        keep_newest(loaded.config, say)
     return str(folder)
 
 
@@ -162,7 +168,7 @@ def _in_a_line(error: Exception) -> str:
     return str(error) if isinstance(error, AuditError | InternalError) else type(error).__name__
 
 
-def follow(run: Run, engine: Engine, watcher: Watcher, address: str) -> Path:
+def follow(run: Run, engine: Engine, watcher: Watcher, address: str, crew: Crew) -> Path:
     """Conduct a run that has begun as a flow of the Prefect server at ``address``, and without it where that fails.
 
     Raises:
@@ -186,7 +192,7 @@ def follow(run: Run, engine: Engine, watcher: Watcher, address: str) -> Path:
         engine.lose(_reason(fault, address))
 
     def work() -> Path:
-        return conduct(run, engine, watcher, _as_tasks(engine), Beside(PrefectPage(engine)))
+        return conduct(run, engine, watcher, _as_tasks(engine), Beside(PrefectPage(engine), crew=crew))
 
     engine.probe = partial(silence, address)
     try:

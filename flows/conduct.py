@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from flows.crews.choice import crew_of
 from flows.engines import Engine
 from flows.request import AuditRequest
 from flows.shards import DriveShard, ShardWork, work_all
@@ -41,7 +40,6 @@ def begun(request: AuditRequest, watcher: Watcher, pool: WorkerPool) -> Run:
     """
     watch = StartWatch(pool, watcher.estimated, watcher.said)
     create = partial(Run.create, request.loaded, request.command, deep=request.deep, watch=watch)
-    crew_of(request.loaded.config.run)  # who is to help is looked for before anything is written
     with own_faults():
         for _ in range(_TRIES - 1):
             try:
@@ -83,7 +81,7 @@ def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard,
         watcher.started(len(run.members), studies, studies * maps_each)
         beside.page.begun(run)
         was_prefect = engine.is_prefect
-        work_all(ShardWork(run, engine, watcher, drive_shard, beside, maps_each), crew_of(run.config.run))
+        work_all(ShardWork(run, engine, watcher, drive_shard, beside, maps_each), beside.crew)
         for family in run.config.experiments.families:
             engine.check()
             run.experiment(family, watcher.on_maps)

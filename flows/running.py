@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flows.allocation import keep_freed_memory
+from flows.crews.choice import crew_of
 from flows.engines import Engine
 from flows.request import AuditRequest
 from flows.server import PrefectServer, UnreachableError, prefect_server
+from flows.telling.beside import Beside
 from flows.watch import Watcher
 from pipeline.errors import AuditError, InternalError
 from pipeline.studies.untrusted.workers import WorkerPool
@@ -65,6 +67,10 @@ def _run_somewhere(
         from pipeline.findings.results import load_results
 
         tell_program(request.notify, news_of(load_results(folder), folder), say)
+    if request.only_new:
+        from flows.keeping import keep_newest
+
+        keep_newest(request.loaded.config, say)
     return folder
 
 
@@ -83,16 +89,17 @@ def _run_with(
     keep_freed_memory()
     with WorkerPool() as pool:
         warm_up(pool)
-        with _collection_paused():
-            from flows.conduct import begun, conduct, plainly  # torch and MONAI: by now the server starts beside
+        with crew_of(request.loaded.config.run) as crew:
+            with _collection_paused():
+                from flows.conduct import begun, conduct, plainly  # torch and MONAI: by now the server starts beside
 
-        run = begun(request, watcher, pool)
-        address = _address(server, engine)
-        if address is None:
-            return conduct(run, engine, watcher, plainly)
-        from flows.audit import follow
+            run = begun(request, watcher, pool)
+            address = _address(server, engine)
+            if address is None:
+                return conduct(run, engine, watcher, plainly, Beside(crew=crew))
+            from flows.audit import follow
 
-        return follow(run, engine, watcher, address)
+            return follow(run, engine, watcher, address, crew)
 
 
 def _address(server: PrefectServer | UnreachableError | None, engine: Engine) -> str | None:

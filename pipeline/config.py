@@ -26,6 +26,8 @@ from pipeline.vocabulary import (
     USUAL_FRAMEWORKS,
     Baseline,
     Framework,
+    MemoryFormat,
+    Precision,
     Scoring,
 )
 
@@ -35,13 +37,14 @@ __all__ = [
     "CheckCriterion",
     "Criterion",
     "OverlapConfig",
+    "RunConfig",
     "TunedConfig",
     "bound_fault",
     "digest_of",
     "resolved",
 ]
 
-CONFIG_VERSION = 4
+CONFIG_VERSION = 5
 """The version of what may stand in ``audit.yaml``; its published schema names it."""
 
 
@@ -348,7 +351,9 @@ class ReportConfig(ConfigPart):
 
 
 class RunConfig(ConfigPart):
-    """Where and how the run works. None of it but ``seed`` changes a number, ``scoring`` none beyond its rounding.
+    """Where and how the run works. Of it ``seed``, ``precision``, ``memory_format`` and ``mode`` change numbers.
+
+    ``scoring`` and ``batch_size`` change none beyond its rounding.
 
     A run that loses more than ``lost_at_most`` of its studies (excluded or failed) says so; the share is locked.
     ``engine``: ``prefect`` shows the run on a Prefect server and goes on without it where that fails; ``local`` does
@@ -358,8 +363,13 @@ class RunConfig(ConfigPart):
 
     ``workers`` processes read studies while others are analysed; 0 reads them in the run's own process, where a
     hostile file can end the run. ``scoring``: where maps are scored, by NumPy on the processor or by torch on the
-    model's device; ``auto`` takes torch where that is CUDA's. ``cache``: a folder that keeps prepared studies for the
-    next run, up to ``cache_gib`` after each shard.
+    model's device; ``auto`` takes torch where that is CUDA's. ``batch_size``: how many studies the model is shown at
+    once; ``auto`` begins with 8 and doubles that on a device, up to 128. Where memory runs out it is halved, whatever
+    was given. ``precision``: ``autocast`` lets torch take bfloat16 (float16 on a device without it) where it holds that
+    for safe; ``memory_format``: how the weights lie in memory. ``mode``: on a CUDA device, ``deterministic`` takes the
+    kernels that repeat themselves and no TF32, ``fast`` the quickest. Where one of these three is not the first choice,
+    some maps are computed again in float32 at the end, and the report says how alike the two are. ``cache``: a folder
+    that keeps prepared studies for the next run, up to ``cache_gib`` after each shard.
     """
 
     output: Path = Path("runs")
@@ -372,11 +382,34 @@ class RunConfig(ConfigPart):
     device: str = "auto"
     scoring: Scoring = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    batch_size: Annotated[int, Field(ge=1, le=1024)] = 8
+    batch_size: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = 8
+    precision: Precision = "float32"
+    memory_format: MemoryFormat = "contiguous"
+    mode: Literal["deterministic", "fast"] = "deterministic"
     shard_size: Annotated[int, Field(ge=1, le=100_000)] | None = None
     workers: Annotated[int, Field(ge=0, le=64)] = 1
     replicates: Annotated[int, Field(ge=200, le=100_000)] = 2000
     lost_at_most: Share = 0.05
+
+    @property
+    def other_arithmetic(self) -> dict[str, str]:
+        """In which of its three choices the run computes otherwise than in plain float32; empty where it does not."""
+        plain = {"precision": "float32", "memory_format": "contiguous", "mode": "deterministic"}
+        return {name: value for name, usual in plain.items() if (value := str(getattr(self, name))) != usual}
+
+    def in_plain_arithmetic(self) -> "RunConfig":
+        """Return the same in float32, contiguous and deterministic."""
+        plain = {name: RunConfig.model_fields[name].default for name in self.other_arithmetic}
+        return self.model_copy(update=plain)
+
+
+class KeepConfig(ConfigPart):
+    """How many runs a schedule keeps; ``camaudit prune`` is what removes the others, and says what has to stay.
+
+    ``nightly``: the newest finished ones. Without it nothing is removed.
+    """
+
+    nightly: Annotated[int, Field(ge=1, le=100_000)] | None = None
 
 
 class AuditConfig(ConfigPart):
@@ -394,6 +427,7 @@ class AuditConfig(ConfigPart):
     report: ReportConfig = ReportConfig()
     statements: StatementsConfig = StatementsConfig()
     run: RunConfig = RunConfig()
+    keep: KeepConfig = KeepConfig()
 
     @property
     def metric_criteria(self) -> tuple[Criterion, ...]:
@@ -414,14 +448,14 @@ class AuditConfig(ConfigPart):
     def recipe(self) -> str:
         """Return the digest of everything that changes a study's row.
 
-        That is what is read of the archive's files, model, preparation, maps, overlap and seed.
+        That is what is read of the archive's files, model, preparation, maps, overlap, seed and arithmetic.
         """
         parts = json.loads(self.model_dump_json(include={"model", "prepare", "explain", "overlap"}))
         for free_text in ("name", "version", "training_data"):
             del parts["model"][free_text]
         for path in ("bundle", "weights", "training_hashes"):  # weights count by their own hash, not by where they lie
             del parts["model"][path]
-        return digest_of({**parts, **self._read(), "seed": self.run.seed})
+        return digest_of({**parts, **self._read(), "seed": self.run.seed, **self.run.other_arithmetic})
 
     def preparation(self) -> str:
         """Return the digest of everything that changes a model input or a mask: how files are read and prepared."""

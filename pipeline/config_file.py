@@ -18,6 +18,7 @@ from pipeline.config import (
     CasesConfig,
     Criterion,
     ExplainConfig,
+    KeepConfig,
     ModelConfig,
     OverlapConfig,
     ReportConfig,
@@ -354,7 +355,7 @@ def _keys_at(parents: Sequence[str | int]) -> list[str]:
     parts: dict[str, type[BaseModel]] = {
         "archive": ArchiveConfig, "model": ModelConfig, "explain": ExplainConfig, "overlap": OverlapConfig,
         "volume": VolumeConfig, "criteria": Criterion, "cases": CasesConfig, "report": ReportConfig, "run": RunConfig,
-        "change": ChangeConfig, "statements": StatementsConfig, "experiments": ExperimentsConfig,
+        "change": ChangeConfig, "statements": StatementsConfig, "experiments": ExperimentsConfig, "keep": KeepConfig,
         "sanity": SanityConfig, "shortcuts": ShortcutsConfig, "stability": StabilityConfig,
         "faithfulness": FaithfulnessConfig,
     }  # fmt: skip

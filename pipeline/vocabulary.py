@@ -54,7 +54,9 @@ __all__ = [
     "Framework",
     "LesionFeature",
     "LesionStratum",
+    "MemoryFormat",
     "PeakRegion",
+    "Precision",
     "SamplingUnit",
     "Scoring",
     "Status",
@@ -262,6 +264,8 @@ STATUSES: Final[Mapping[Status, str]] = {"analysed": "Analysed", "excluded": "Ex
 """What became of a study."""
 
 Scoring = Literal["auto", "numpy", "torch"]
+Precision = Literal["float32", "autocast"]
+MemoryFormat = Literal["contiguous", "channels_last"]
 """Where maps are scored: by NumPy, or by torch on the model's device."""
 
 Better = Literal["higher", "lower"]

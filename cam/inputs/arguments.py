@@ -17,6 +17,7 @@ from cam.layers.calls import Slices
 from cam.layers.tokens import TokenGrid
 from cam.memory import Memory
 from cam.network.outputs import Output, OutputKind, plain
+from cam.out_of_memory import is_out_of_memory
 from cam.registry import METHODS, Method
 
 __all__ = [
@@ -67,10 +68,8 @@ def in_words(model: nn.Module, x: Tensor) -> Iterator[None]:
     """
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise
     except (RuntimeError, TypeError) as error:
-        fault = _misfit(model, x, error)
+        fault = "" if is_out_of_memory(error) else _misfit(model, x, error)
         if not fault:
             raise
         raise ValueError(fault) from error

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from cam.layers.calls import layer_call
 from cam.network.affine import affine_by_record
 from cam.network.stem_and_head import Split, split
+from cam.out_of_memory import is_out_of_memory
 from cam.procedures.perturb import Build, Forward, default_rows, logits_of, rescored
 from cam.request import ExplanationRequest
 
@@ -122,10 +123,10 @@ def _agrees(way: Tail, request: ExplanationRequest, expected: Tensor) -> bool:
     samples, build = _trial(request)
     try:
         logits = way.logits(request, samples, build)
-    except torch.OutOfMemoryError:
-        raise
-    except Exception:  # noqa: BLE001 - whatever a tail makes of a batch that its trunk never saw
-        return False
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        return False  # whatever a tail makes of a batch that its trunk never saw
     return logits.shape == expected.shape and _same(logits, expected, _precision(_activation(request), logits))
 
 

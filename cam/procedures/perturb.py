@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from cam.inputs.targets import Scalar
+from cam.out_of_memory import is_out_of_memory
 from cam.request import ExplanationRequest, widened
 
 __all__ = ["Build", "Forward", "default_rows", "exact", "halving", "logits_of", "own_scores", "rescored", "scores_of"]
@@ -52,8 +53,8 @@ def halving(rows: int, attempt: Callable[[int], Answer]) -> Answer:
     while True:
         try:
             return attempt(rows)
-        except torch.OutOfMemoryError:
-            if rows == 1:
+        except (RuntimeError, MemoryError) as error:
+            if rows == 1 or not is_out_of_memory(error):
                 raise
         # outside the handler: the exception's frames would keep what did not fit
         rows //= 2
@@ -118,8 +119,8 @@ def _attempt(run: Forward, build: Build, chunk: slice, samples: Tensor) -> Tenso
     try:
         with torch.no_grad():
             return run(build(chunk), samples[chunk])
-    except torch.OutOfMemoryError:
-        if chunk.stop - chunk.start == 1:
+    except (RuntimeError, MemoryError) as error:
+        if chunk.stop - chunk.start == 1 or not is_out_of_memory(error):
             raise
     # outside the handler: the exception's frames would keep what did not fit
     if torch.cuda.is_available():

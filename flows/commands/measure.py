@@ -5,7 +5,9 @@ from pathlib import Path
 
 from flows.commands.progress import watching
 from flows.conduct import conduct, plainly
+from flows.crews.choice import crew_of
 from flows.engines import Engine
+from flows.telling.beside import Beside
 from pipeline.faults import own_faults
 from pipeline.runs.measure import measure_run
 from pipeline.runs.start import StartWatch
@@ -22,4 +24,5 @@ def measure_again(run: Path, overrides: Sequence[str], say: Callable[[str], None
     with watching(f"{run}: reading masks", quiet=quiet) as watcher:
         with own_faults():
             again = measure_run(run, f"camaudit measure {run.name}", overrides, watch=StartWatch(say=say))
-        return conduct(again, Engine(say, "local"), watcher, plainly)
+        with crew_of(again.config.run) as crew:
+            return conduct(again, Engine(say, "local"), watcher, plainly, Beside(crew=crew))

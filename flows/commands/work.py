@@ -9,21 +9,30 @@ from flows.allocation import keep_freed_memory
 
 __all__ = ["join"]
 
+_NAMED_BY_INPUT = Path("-")
+
 
 def join(run: Path, device: str | None, *, quiet: bool, end_with_input: bool) -> int:
     """Work the shards of a run that nobody has; return how many they were.
 
-    With ``end_with_input`` this process ends when its standard input does, which is when the one that started it has.
+    Of a run called ``-`` the folder is the first line of the standard input; what it takes is loaded until then. With
+    ``end_with_input`` this process ends when its standard input does, which is when the one that started it has.
 
     Raises:
         AuditError: one line that says what is wrong.
         InternalError: when camaudit's own code fails.
     """
-    if end_with_input:
-        threading.Thread(target=_end_with_input, daemon=True).start()
     keep_freed_memory()
     from flows.working import work_shards
     from pipeline.faults import package_logger
+
+    if run == _NAMED_BY_INPUT:
+        named = _first_line()
+        if not named:
+            return 0  # no run came of it
+        run = Path(named)
+    if end_with_input:
+        threading.Thread(target=_end_with_input, daemon=True).start()
 
     def told(shard: int) -> None:
         if not quiet:
@@ -32,6 +41,17 @@ def join(run: Path, device: str | None, *, quiet: bool, end_with_input: bool) ->
     return work_shards(run, device, on_shard=told)
 
 
+def _first_line() -> str:
+    """Return the first line of the standard input; empty where that ends before."""
+    line = b""
+    while not line.endswith(b"\n"):
+        if not (read := os.read(sys.stdin.fileno(), 1)):
+            return ""
+        line += read
+    return os.fsdecode(line[:-1])
+
+
 def _end_with_input() -> None:
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 4096):  # not by sys.stdin: Python dies at its end of a thread that waits in there
+        pass
     os._exit(0)  # the run is done, or its leading process is gone: nobody would read what is left to write

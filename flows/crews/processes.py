@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flows.crews.crew import NO_CREW, Crew, IsWorking
@@ -25,23 +25,30 @@ def devices_of(device: str, count: int | None, gpus: int) -> tuple[str | None, .
     return (None,) * (count or 1)
 
 
-def processes(devices: Sequence[str | None]) -> Crew:
-    """Return a crew of processes, one for each of ``devices`` behind the first, which is the leading process's own."""
+@contextmanager
+def processes(devices: Sequence[str | None]) -> Iterator[Crew]:
+    """Yield a crew of processes, one for each of ``devices`` behind the first, which is the leading process's own.
+
+    They load what they need while the run is made ready, and are told its folder when there is one.
+    """
     if len(devices) < 2:
-        return NO_CREW
+        yield NO_CREW
+        return
+    helpers: list[subprocess.Popen[bytes]] = []
+    threads = threads_each(len(devices), os.environ)
 
     @contextmanager
     def at(folder: Path) -> Iterator[IsWorking]:
-        helpers: list[subprocess.Popen[bytes]] = []
-        threads = threads_each(len(devices), os.environ)
-        try:
-            helpers.extend(_started(folder, device, threads) for device in devices[1:])
-            yield lambda: any(helper.poll() is None for helper in helpers)
-        finally:
-            for helper in helpers:
-                _ended(helper)
+        for helper in helpers:
+            _tell(helper, folder)
+        yield lambda: any(helper.poll() is None for helper in helpers)
 
-    return Crew(f"{len(devices)} processes", at)
+    try:
+        helpers.extend(_started(device, threads) for device in devices[1:])
+        yield Crew(f"{len(devices)} processes", at)
+    finally:
+        for helper in helpers:
+            _ended(helper)
 
 
 def threads_each(count: int, environment: Mapping[str, str]) -> int | None:
@@ -51,17 +58,26 @@ def threads_each(count: int, environment: Mapping[str, str]) -> int | None:
     return max(1, len(os.sched_getaffinity(0)) // count)
 
 
-def _started(folder: Path, device: str | None, threads: int | None) -> subprocess.Popen[bytes]:
+def _started(device: str | None, threads: int | None) -> subprocess.Popen[bytes]:
     """Start a helper. It ends when its standard input does: with this process, whatever ends that."""
-    command = [sys.executable, "-m", "flows", "work", str(folder), "--quiet", "--end-with-input"]
+    command = [sys.executable, "-m", "flows", "work", "-", "--quiet", "--end-with-input"]
     environment = os.environ | ({} if threads is None else {"OMP_NUM_THREADS": str(threads)})
     chosen = [] if device is None else ["--device", device]
     return subprocess.Popen([*command, *chosen], stdin=subprocess.PIPE, env=environment)
 
 
+def _tell(helper: subprocess.Popen[bytes], folder: Path) -> None:
+    """Tell a helper which run it is; one that has died meanwhile costs nothing but its help."""
+    assert helper.stdin is not None
+    with suppress(BrokenPipeError):
+        helper.stdin.write(os.fsencode(folder.resolve()) + b"\n")
+        helper.stdin.flush()
+
+
 def _ended(helper: subprocess.Popen[bytes]) -> None:
     if helper.stdin is not None:
-        helper.stdin.close()
+        with suppress(BrokenPipeError):
+            helper.stdin.close()
     try:
         helper.wait(_END_SECONDS)
     except subprocess.TimeoutExpired:

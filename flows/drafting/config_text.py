@@ -126,7 +126,8 @@ def _run(draft: Draft) -> Iterator[str]:
     yield _line("output", known("runs"), 1)
     yield _line("seed", known(0), 1)
     if draft.profile.keep is not None:
-        yield f"  # older runs go with: camaudit prune runs/{draft.model.name} --keep {draft.profile.keep}"
+        yield "keep:  # what a schedule removes after a run: never a signed run, nor one that another refers to"
+        yield _line("nightly", Guess(draft.profile.keep, "how many finished runs stay"), 1)
 
 
 def _line(key: str, guess: Guess, depth: int = 0) -> str:

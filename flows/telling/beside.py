@@ -1,10 +1,11 @@
-"""What goes on beside the work on a run: who shows it, and who may ask it to end after the shard under way."""
+"""What goes on beside the work on a run: who shows it, who helps, and who may ask it to end after a shard."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from flows.crews.crew import NO_CREW, Crew
 from pipeline.errors import AuditError
 
 if TYPE_CHECKING:
@@ -49,11 +50,12 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class Beside:
-    """``page`` shows the run; ``must_stop`` is asked after each shard whether the run is to end."""
+    """``page`` shows the run; ``must_stop`` is asked after each shard whether the run is to end; ``crew`` helps."""
 
     page: RunPage = field(default_factory=_NoPage)
     must_stop: Callable[[], bool] = _never
+    crew: Crew = NO_CREW
 
 
 ALONE = Beside()
-"""Nobody watches, nobody asks to end."""
+"""Nobody watches, asks to end, or helps."""

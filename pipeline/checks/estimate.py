@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cam import METHODS
 from pipeline.checks.model_check import Probe
 from pipeline.config import AuditConfig
+from pipeline.walk.batch_size import usual_batch
 from pipeline.walk.map_plan import expected_targets
 
 __all__ = ["RunEstimate", "estimate_run", "in_words"]
@@ -54,7 +55,9 @@ def estimate_run(config: AuditConfig, probe: Probe, studies: int) -> RunEstimate
         count * (math.prod(probe.shape[1:]) if METHODS[name].at == "input" else _cells(probe))
         for name, count in places.items()
     )
-    inputs = math.prod(probe.shape) * _BYTES * config.run.batch_size * 3  # one batch at the model, two made ready
+    inputs = (
+        math.prod(probe.shape) * _BYTES * usual_batch(config.run.batch_size) * 3
+    )  # one batch at the model, two made ready
     return RunEstimate(
         seconds=studies * (probe.forward_seconds + sum(seconds.values())),
         memory_bytes=probe.peak_bytes + inputs,

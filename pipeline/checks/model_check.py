@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cam import Capture, Cost, as_logits, estimate, explain
 from pipeline.checks.layer_check import chosen_layers, layer_facts, layer_names
@@ -16,6 +16,7 @@ from pipeline.checks.steadiness import answers_alone
 from pipeline.errors import ArchiveError, ConfigError, ModelError, StudyError
 from pipeline.evidence.verdicts.criteria import check_criteria
 from pipeline.findings.facts import LayerFacts
+from pipeline.models.arithmetic import arithmetic
 from pipeline.models.prepare import Prepared, StepError
 from pipeline.studies.read_study import StudyRow
 from pipeline.walk.auditor import Auditor
@@ -91,7 +92,7 @@ def probe_model(auditor: Auditor, rows: Sequence[StudyRow], on_costs: OnCosts = 
     model, network = auditor.config.model, auditor.network
     check_outputs(model, passed.logits, _of_all_sizes(auditor, noise))
     alone = answers_alone(network, noise, model.output_name)
-    forward = _seconds(auditor, lambda: _forward(network, noise))
+    forward = _seconds(auditor, lambda: _forward(auditor, noise))
     costs = _costs(auditor, noise, layer_names(layers))
     on_costs(costs)
     return Probe(
@@ -164,15 +165,16 @@ def _try_methods(auditor: Auditor, noise: Tensor, layers: Sequence[str], passed:
             memory=auditor.memory,
         )
         try:
-            seconds[method] = _seconds(auditor, call)
+            with arithmetic(auditor.config.run, auditor.device):
+                seconds[method] = _seconds(auditor, call)
         except (ValueError, TypeError) as error:
             raise ModelError(f"explain.methods: {method}: {error}") from error
     return seconds
 
 
-def _forward(network: nn.Module, x: Tensor) -> None:
-    with torch.no_grad():
-        network(x)
+def _forward(auditor: Auditor, x: Tensor) -> None:
+    with torch.no_grad(), arithmetic(auditor.config.run, auditor.device):
+        auditor.network(x)
 
 
 def _seconds(auditor: Auditor, call: Callable[[], object]) -> float:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cam import METHODS
+from cam.out_of_memory import is_out_of_memory
 from cam.procedures.perturb import Build
 from pipeline.config import AuditConfig, ModelConfig, digest_of
 from pipeline.config_experiments import FamilyConfig
@@ -27,8 +28,10 @@ from pipeline.studies.study import Study
 from pipeline.studies.volume import Mask, Volume
 from pipeline.vocabulary import Family
 from pipeline.walk.auditor import Auditor
+from pipeline.walk.batch_size import usual_batch
+from pipeline.walk.device_copies import on_device
 from pipeline.walk.explaining import RawMaps, maps_of_labels, returned_by
-from pipeline.walk.fault_origin import is_out_of_memory, origin_of
+from pipeline.walk.fault_origin import origin_of
 from pipeline.walk.map_plan import map_names
 from pipeline.walk.reading import check_reference, read_studies
 from pipeline.walk.sources import StudySource, bound
@@ -187,11 +190,14 @@ class Bench:
         shown = list(pictures)
         self.on_maps(0, len(shown) * len(names))
         maps: list[dict[str, MapArray]] = []
-        for samples in self._batches(shown):
-            x = torch.stack([shown[sample] for sample in samples]).to(self.device)
+
+        def explained(samples: list[int]) -> list[RawMaps]:
             own = [labels[sample] for sample in samples]
-            raw = self._guarded(partial(maps_of_labels, self.auditor, x, own, list(names), _ignore))
-            maps += [_named(study, label, names) for study, label in zip(raw, own, strict=True)]
+            return maps_of_labels(self.auditor, self._shown(shown, samples), own, list(names), _ignore)
+
+        for samples in self._batches(shown):
+            raw = self._halving(explained, samples)
+            maps += [_named(study, labels[sample], names) for study, sample in zip(raw, samples, strict=True)]
             self.on_maps(len(samples) * len(names))
         self.calls.update({name: len(shown) for name in names.values()})
         return maps
@@ -202,15 +208,17 @@ class Bench:
         Raises:
             StudyError: when the model fails.
         """
-        shown, said = list(pictures), list[ModelAnswer]()
-        for samples in self._batches(shown):
-            x = torch.stack([shown[sample] for sample in samples]).to(self.device)
-            returned = self._guarded(partial(returned_by, self.auditor, x))
+        shown = list(pictures)
+
+        def answered(samples: list[int]) -> list[ModelAnswer]:
+            returned = returned_by(self.auditor, self._shown(shown, samples))
             called = answers_of(returned, self.config.model, as_returned=True)
-            said += [
+            return [
                 ModelAnswer(row, answer.predicted, answer.probabilities)
                 for row, answer in zip(_logits(returned, self.config.model), called, strict=True)
             ]
+
+        said = [answer for samples in self._batches(shown) for answer in self._halving(answered, samples)]
         self.shown["pictures"] += len(shown)
         return said
 
@@ -229,15 +237,32 @@ class Bench:
             StudyError: when the model fails.
         """
         self.shown["pictures"] += len(samples)
-        x = study.x[None].to(self.device)
+        x = self._shown([study.x], [0])
         return self._guarded(partial(rescored_by, self.auditor, x, study.label, samples, build))
 
     def _batches(self, pictures: Sequence[Tensor]) -> Iterator[list[int]]:
         """Yield the numbers of neighbours of one shape, as many as the model is shown at once."""
-        size = 1 if self.auditor.one_by_one else self.config.run.batch_size
+        usual = 1 if self.auditor.one_by_one else usual_batch(self.config.run.batch_size)
+        size = self.auditor.batch_limit.within(usual)
         for _, group in groupby(range(len(pictures)), key=lambda number: pictures[number].shape):
             numbers = list(group)
             yield from (numbers[start : start + size] for start in range(0, len(numbers), size))
+
+    def _shown(self, pictures: Sequence[Tensor], samples: Iterable[int]) -> Tensor:
+        """Return some of the pictures together, where the network lies."""
+        return on_device([pictures[sample] for sample in samples], self.device, self.config.run.memory_format)
+
+    def _halving(self, work: Callable[[list[int]], list[Outcome]], samples: list[int]) -> list[Outcome]:
+        """Return what comes of the samples together, or of halves of them where memory does not suffice."""
+        try:
+            return self._guarded(partial(work, samples))
+        except StudyError as fault:
+            if fault.reason != Reason.OUT_OF_MEMORY or len(samples) == 1:
+                raise
+        # outside the handler: the exception's frames would keep what did not fit
+        self.auditor.batch_limit.ran_out(len(samples))
+        parts = self.auditor.batch_limit.parts(samples)
+        return [outcome for part in parts for outcome in self._halving(work, list(part))]
 
     def _guarded(self, work: Callable[[], Outcome]) -> Outcome:
         """Do what the model may fail in; its fault is one of the experiment, ours ends the run."""

@@ -7,6 +7,7 @@ from cam.inputs.target_keys import resolve_targets
 from cam.network.outputs import adapted
 from cam.procedures.perturb import Build, rescored
 from cam.request import ExplanationRequest
+from pipeline.models.arithmetic import arithmetic
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.explaining import returned_by
 from pipeline.walk.own_targets import batch_targets
@@ -23,7 +24,8 @@ def rescored_by(auditor: Auditor, x: Tensor, label: str, samples: Tensor, build:
     """
     model, network = auditor.config.model, auditor.network
     returned = returned_by(auditor, x) if model.segmentation else None
-    with auditor.memory.alone_with(network), adapted(network, model.output_name, model.kind), no_grad():
+    alone, computing = auditor.memory.alone_with(network), arithmetic(auditor.config.run, auditor.device)
+    with alone, adapted(network, model.output_name, model.kind), no_grad(), computing:
         known = x.new_zeros(1, len(model.labels)) if returned is None else returned
         asked = batch_targets([[label]], model, returned)
         targets = tuple(resolve_targets(asked, known, regression=model.kind == "regression").values())

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from pipeline.findings.arithmetic import ArithmeticCheck
 from pipeline.findings.experiments.selftest import SelftestRates
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.vocabulary import Better, Fidelity
@@ -202,6 +203,8 @@ class Provenance(FrozenModel):
     """What made the run. ``engine`` is what drove its shards, and why where it was not Prefect throughout.
 
     ``selftest`` are the rates of the program's own self-test, where the run asks what the model leans on.
+    ``arithmetic`` holds the run against plain float32 where it computed otherwise (None: it did not, or no version of
+    camaudit measured it then).
     """
 
     camaudit: str
@@ -222,3 +225,4 @@ class Provenance(FrozenModel):
     ledger_head: str | None = None
     ledger_length: int = 0
     selftest: SelftestRates | None = None
+    arithmetic: ArithmeticCheck | None = None

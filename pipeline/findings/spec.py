@@ -14,6 +14,7 @@ from pipeline.findings.context.cohort import TrainingOverlap
 from pipeline.findings.facts import LayerFacts, Lock, MethodFacts, MetricFacts
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.recipes import Place, Recipes
+from pipeline.json_array import json_array, json_items
 from pipeline.vocabulary import Family
 
 __all__ = [
@@ -191,7 +192,7 @@ def write_members(folder: Path, members: Iterable[Member]) -> None:
         OutputError: when the folder cannot be written.
     """
     with written(folder / COHORT_FILE) as file:
-        file.write(json.dumps([member.model_dump() for member in members], indent=1).encode())
+        file.writelines(json_array(member.model_dump() for member in members))
 
 
 def read_members(folder: Path) -> tuple[Member, ...]:
@@ -202,7 +203,7 @@ def read_members(folder: Path) -> tuple[Member, ...]:
     """
     path = folder / COHORT_FILE
     try:
-        members = tuple(Member.model_validate(member) for member in json.loads(path.read_bytes()))
+        members = tuple(map(Member.model_validate, json_items(path.read_text(encoding="utf-8"))))
     except (OSError, ValueError, TypeError) as error:
         raise OutputError(f"{path}: is missing or damaged; the run's studies cannot be told") from error
     for member in members:  # thousands say alike which fields they have: a set of its own each is a fifth of a member

@@ -67,9 +67,21 @@ def _take(folder: Path, path: Path, mine: _Holder, say: Callable[[str], None]) -
         if holder is not None:
             _refuse_if_alive(folder, path, holder, mine)
             say(f"{folder}: was held by process {holder.process}, which has ended since {holder.since}; taken over")
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(asdict(mine)).encode(), 0)
+        try:
+            _write(descriptor, json.dumps(asdict(mine)).encode())
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    """Write the whole file anew; what a full disk leaves of it is cut off again: half a name would refuse every run."""
+    os.ftruncate(descriptor, 0)
+    try:
+        os.pwrite(descriptor, content, 0)
         os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, 0)
+        raise
 
 
 def _release(path: Path, mine: _Holder) -> None:

@@ -12,10 +12,14 @@ from typing import Any
 from pipeline.errors import OutputError, Reason
 from pipeline.files import written
 from pipeline.findings.spec import SOURCES_FILE
+from pipeline.json_array import json_array, json_items
 from pipeline.studies.listing.study_row import MaskSource, StudyRow
 from pipeline.walk.sources import StudySource
 
 __all__ = ["PrivateSources", "read_sources", "write_sources"]
+
+_STUDIES = '"studies":'
+"""Cannot stand within a path before it: there its quotes would be escaped."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,10 @@ def write_sources(run: Path, sources: PrivateSources) -> None:
         path.parent.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{path.parent}: cannot be made: {error.strerror}") from error
-    studies = [_as_json(source) for source in sources.studies.values()]
-    content = {"configuration": str(sources.configuration), "studies": studies}
     with written(path, private=True) as file:
-        file.write(json.dumps(content, indent=0).encode())
+        file.write(f'{{"configuration": {json.dumps(str(sources.configuration))},\n{_STUDIES} '.encode())
+        file.writelines(json_array(map(_as_json, sources.studies.values())))
+        file.write(b"}")
 
 
 def read_sources(run: Path) -> PrivateSources:
@@ -56,9 +60,11 @@ def read_sources(run: Path) -> PrivateSources:
     """
     path = run / SOURCES_FILE
     try:
-        content = json.loads(path.read_bytes())
-        studies = [_source(study) for study in content["studies"]]
-        return PrivateSources(Path(content["configuration"]), {source.study: source for source in studies})
+        text = path.read_text(encoding="utf-8")
+        begins = text.index(_STUDIES)
+        configuration = json.loads(text[:begins].rstrip().removesuffix(",") + "}")["configuration"]
+        studies = map(_source, json_items(text, begins + len(_STUDIES), "}"))
+        return PrivateSources(Path(configuration), {source.study: source for source in studies})
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be read ({error.strerror}): where the studies lie is not known here"

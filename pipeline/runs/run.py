@@ -57,6 +57,7 @@ from pipeline.findings.spec import (
 from pipeline.findings.stored_audits import StoredAudits
 from pipeline.findings.study_audit import StudyAudit, methods_at_layers
 from pipeline.progress import Progress, silent
+from pipeline.runs.arithmetic_check import chosen_for_check, likeness_to_float32
 from pipeline.runs.first_pass import kept_averages, masks_file, needs_survey, tuning_answers
 from pipeline.runs.nights.heartbeat import at_work
 from pipeline.runs.pictures import cut_pictures
@@ -305,16 +306,19 @@ class Run:
         cases = [study for study, _ in chosen_cases(self.spec, cohort)[0]]
         first = next((study.study for study in cohort.studies if study.model_input is not None), None)
         examples = list(cohort.parts.maps.examples.values())
-        known = records.of({*cases, *examples, *([first] if first else [])})
+        chosen = chosen_for_check([study.study for study in cohort.studies if study.mapped])
+        known = records.of({*cases, *examples, *chosen, *([first] if first else [])})
         pictures, picture = cut_pictures(
             self.folder, auditor, [known[study] for study in cases], known[first] if first else None, sources
         )
         repeat = repeatability(self.folder, [known[study] for study in examples], auditor, sources)
+        likeness = likeness_to_float32(self.folder, [known[study] for study in chosen], auditor, sources)
         ledger = self._ledger()
         files = [name for name in (*(case[0] for case in pictures.values()), picture[0]) if name is not None]
         computed = sum(member.shard is not None for member in self.members)
         record_files(ledger, "inference.finished", self.folder, files, studies=len(cohort.studies), computed=computed)
         provenance = _provenance(self.spec, ledger, repeat, engine, flow_run)
+        provenance = provenance.model_copy(update={"arithmetic": likeness})
         earlier = earlier_points(self.folder, self.spec.previous_run)
         at_layers = methods_at_layers(cohort.studies)
         equivalent = equivalent_maps(self.folder, records, cohort.parts.maps.places, at_layers)

@@ -19,12 +19,14 @@ from pipeline.evidence.metrics.map_evidence import MapOnGrid
 from pipeline.evidence.metrics.plugins import load_metrics
 from pipeline.evidence.metrics.registry import METRICS, measured_metrics
 from pipeline.evidence.thresholds import ThresholdRule
+from pipeline.models.arithmetic import laid_out
 from pipeline.models.load import LoadedModel, choose_device, load_model
 from pipeline.models.prepare import Preparation, build_transforms
 from pipeline.models.prepared_studies import PreparedCache
 from pipeline.program import library_versions, program_digest
 from pipeline.studies.pseudonyms import Pseudonyms, load_key
 from pipeline.studies.untrusted.workers import WorkerPool
+from pipeline.walk.batch_size import BatchLimit
 from pipeline.walk.installed_methods import load_methods
 from pipeline.walk.sources import ArchiveReader
 
@@ -40,7 +42,7 @@ class Auditor:
     installed packages, by name. ``one_by_one`` tells that the model is shown one study at a time, since its answer for
     one would depend on the others. ``shifts`` says by how many cells the maps of a layer are moved. ``average_masks``
     are those of the run's cohort, where it is to be compared with them. ``rules`` say how each map's region is drawn
-    (None: as the configuration alone does).
+    (None: as the configuration alone does). ``batch_limit`` is what is known of how many studies memory suffices for.
     """
 
     config: AuditConfig
@@ -60,6 +62,7 @@ class Auditor:
     average_masks: AverageMasks | None = None
     engine: MetricEngine = field(default_factory=NumpyEngine)
     rules: RegionRules | None = None
+    batch_limit: BatchLimit = field(default_factory=BatchLimit)
 
     def rule_for(self, patient: str, heatmap: MapOnGrid, target: str) -> ThresholdRule:
         """Return the rule by which a map's region is drawn for a target in a patient."""
@@ -112,6 +115,7 @@ def open_auditor(
     cache = _prepared_cache(config)
     names = layers or config.model.layers
     engine = engine_for(config.run.scoring, device)
+    laid_out(model.network, config.run.memory_format)
     return Auditor(config, model, preparation, device, names, pseudonyms, cache, pool, metrics=metrics, engine=engine)
 
 

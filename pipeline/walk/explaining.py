@@ -14,8 +14,10 @@ from pipeline.config import AuditConfig
 from pipeline.evidence.answers import known_targets, why_answers_are_not_judged
 from pipeline.findings.carried import MapPlace
 from pipeline.findings.recipes import Place
+from pipeline.models.arithmetic import arithmetic
 from pipeline.models.outputs import StudyAnswer, answers_of
 from pipeline.walk.auditor import Auditor
+from pipeline.walk.device_copies import on_host
 from pipeline.walk.map_plan import (
     Call,
     MapsToCompute,
@@ -26,7 +28,6 @@ from pipeline.walk.map_plan import (
 )
 from pipeline.walk.own_targets import TargetsOnceAnswered, batch_targets, label_for
 from pipeline.walk.reading import ReadOutcome
-from pipeline.walk.to_host import on_host
 
 __all__ = ["Explained", "OnMaps", "RawMaps", "explain_batch", "maps_of_labels", "returned_by"]
 
@@ -185,7 +186,7 @@ def _wanted(auditor: Auditor, references: References, answers: Sequence[StudyAns
 
 def returned_by(auditor: Auditor, x: Tensor) -> Tensor:
     """Return what the model returns for ``x``, (B, K) or (B, K, *S)."""
-    with torch.no_grad():
+    with torch.no_grad(), arithmetic(auditor.config.run, auditor.device):
         return as_logits(auditor.network(x), len(x), auditor.config.model.output_name)
 
 
@@ -248,18 +249,19 @@ def _explanation(
     """Explain by these methods at these layers."""
     methods, layers = of
     model, options = auditor.config.model, auditor.config.explain.options
-    return explain(
-        auditor.network,
-        x,
-        targets,
-        methods=methods,
-        layers=layers,
-        options={name: given for name, given in options.items() if name in methods},
-        grids=auditor.grids,
-        rows=1 if auditor.one_by_one else None,
-        output=model.output_name,
-        output_kind=model.kind,
-        memory=auditor.memory,
-        on_maps=on_maps,
-        rectify=False,  # a map is carried to the mask's grid first, and rectified there
-    )
+    with arithmetic(auditor.config.run, auditor.device):
+        return explain(
+            auditor.network,
+            x,
+            targets,
+            methods=methods,
+            layers=layers,
+            options={name: given for name, given in options.items() if name in methods},
+            grids=auditor.grids,
+            rows=1 if auditor.one_by_one else None,
+            output=model.output_name,
+            output_kind=model.kind,
+            memory=auditor.memory,
+            on_maps=on_maps,
+            rectify=False,  # a map is carried to the mask's grid first, and rectified there
+        )

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from cam.out_of_memory import is_out_of_memory
 from pipeline.errors import Stage
 from pipeline.studies.geometry import GeometryError
 
-__all__ = ["Origin", "is_out_of_memory", "origin_of"]
+__all__ = ["Origin", "origin_of"]
 
 _OURS = ("cam", "pipeline")
 _MODULES, _GRADIENTS = ("torch.nn.modules.module", "torch.fx"), ("torch.autograd",)
@@ -54,13 +55,6 @@ def origin_of(error: BaseException, network: nn.Module | None) -> Origin:
         stage = Stage.INFER  # a device's memory: what is measured lies in the host's
     excused = is_out_of_memory(error) or isinstance(error, _DID_NOT_CONVERGE) or _is_refused(error, modules)
     return Origin(stage, ours=not (running or excused))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether a device or this machine could not give the memory that was asked for."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)  # torch has no type for the host's
 
 
 def _modules(traceback: TracebackType | None) -> list[str]:

@@ -43,7 +43,8 @@ def recipes_of(
         mode="json",
         exclude={"name", "version", "training_data", "training_hashes", "bundle", "weights", "sha256", "layers"},
     )  # the weights count by their own hash, the layers map by map
-    study = digest_of([config.image_preparation(), model, config.run.seed, *foundation])
+    arithmetic = [config.run.other_arithmetic] if config.run.other_arithmetic else []
+    study = digest_of([config.image_preparation(), model, config.run.seed, *foundation, *arithmetic])
     options = config.explain.model_dump(mode="json")["options"]
     places = places_of(config, layers)
     # a baseline is noise on the grid of the first map

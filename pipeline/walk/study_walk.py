@@ -7,6 +7,7 @@ from itertools import groupby
 
 import torch
 
+from cam.out_of_memory import is_out_of_memory
 from pipeline.errors import OutputError, Reason, StudyError
 from pipeline.evidence.answers import roles_of
 from pipeline.evidence.sketch import picture_digest, picture_sketch
@@ -21,8 +22,10 @@ from pipeline.progress import BatchProgress, Progress, silent
 from pipeline.studies.geometry import cells
 from pipeline.vocabulary import BASELINES
 from pipeline.walk.auditor import Auditor
+from pipeline.walk.batch_size import BatchSize, largest_batch, usual_batch
+from pipeline.walk.device_copies import on_device
 from pipeline.walk.explaining import Explained, RawMaps, explain_batch
-from pipeline.walk.fault_origin import is_out_of_memory, origin_of
+from pipeline.walk.fault_origin import origin_of
 from pipeline.walk.map_plan import expected_maps, in_order, places_of
 from pipeline.walk.measuring import StudyMap, StudyMeasuring, kept_maps
 from pipeline.walk.read_ahead import Later, WorkBehind, prefetched
@@ -48,10 +51,12 @@ def audit_studies(
     """
     audits: list[StudyAudit] = []
     maps: Maps = {}
-    size = 1 if auditor.one_by_one else auditor.config.run.batch_size
+    run = auditor.config.run
+    most = 1 if auditor.one_by_one else largest_batch(run.batch_size, auditor.device)
+    size = BatchSize(min(usual_batch(run.batch_size), most), most, auditor.batch_limit)
     expected = expected_maps(auditor.config, auditor.layers)
     ready = read_and_prepare(auditor, sources)
-    ahead = prefetched(ready, min(size, _READ_AHEAD)) if auditor.config.run.workers else ready
+    ahead = prefetched(ready, min(most, _READ_AHEAD)) if run.workers else ready
     pending: deque[tuple[BatchProgress, Callable[[], Rows]]] = deque()
 
     def keep(progress: BatchProgress, rows: Callable[[], Rows]) -> None:
@@ -72,8 +77,8 @@ def audit_studies(
     return audits, maps
 
 
-def _batches(ready: Iterable[ReadOutcome], size: int) -> Iterator[list[ReadOutcome]]:
-    """Group neighbours with inputs of one shape that lack the same maps, at most ``size``; faults stay apart."""
+def _batches(ready: Iterable[ReadOutcome], size: BatchSize) -> Iterator[list[ReadOutcome]]:
+    """Group neighbours with inputs of one shape that lack the same maps; faults stay apart."""
 
     def kind(outcome: ReadOutcome) -> object:
         if outcome.study is None or not outcome.needs_model:
@@ -84,8 +89,9 @@ def _batches(ready: Iterable[ReadOutcome], size: int) -> Iterator[list[ReadOutco
         batch: list[ReadOutcome] = []
         for outcome in group:
             batch.append(outcome)
-            if len(batch) == size:
+            if len(batch) >= size.now():
                 yield batch
+                size.filled()
                 batch = []
         if batch:
             yield batch
@@ -103,6 +109,8 @@ def _audit_batch(
         score = _analyse(auditor, batch, on_maps)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a model and a third party's metric may raise anything
         stopped = _stopped(auditor, batch, error)
+        if not stopped and is_out_of_memory(error):
+            auditor.batch_limit.ran_out(len(batch))
     else:
         return partial(_scored, auditor, batch, on_maps, behind, behind.begin(score))
     rows = stopped or _halved(auditor, batch, on_maps, behind)
@@ -125,8 +133,8 @@ def _scored(
 
 def _halved(auditor: Auditor, batch: Sequence[ReadOutcome], on_maps: Callable[[int], None], behind: WorkBehind) -> Rows:
     """Audit a batch in halves, to find the study at fault; called outside a handler, whose exception keeps memory."""
-    half = len(batch) // 2
-    return [row for part in (batch[:half], batch[half:]) for row in _audit_batch(auditor, part, on_maps, behind)()]
+    parts = auditor.batch_limit.parts(batch)
+    return [row for part in parts for row in _audit_batch(auditor, part, on_maps, behind)()]
 
 
 def _stopped(auditor: Auditor, batch: Sequence[ReadOutcome], error: BaseException) -> Rows:
@@ -154,7 +162,8 @@ def _analyse(auditor: Auditor, batch: Sequence[ReadOutcome], on_maps: Callable[[
     """Show a batch to the model where it has to be shown; return what scores its maps."""
     explained = [Explained(None, {})] * len(batch)
     if any(outcome.needs_model for outcome in batch):
-        x = torch.stack([outcome.study.shown.x for outcome in batch if outcome.study is not None]).to(auditor.device)
+        pictures = [outcome.study.shown.x for outcome in batch if outcome.study is not None]
+        x = on_device(pictures, auditor.device, auditor.config.run.memory_format)
         explained = explain_batch(auditor, x, batch, on_maps)
 
     def score() -> Rows:

@@ -1,7 +1,9 @@
 """What it takes to make the run again and to check that this is its report."""
 
 import hashlib
+import math
 
+from pipeline.findings.arithmetic import ArithmeticCheck, MapLikeness
 from pipeline.findings.facts import RegisterMark
 from reports.numbers import moment, number, plural
 from reports.page.layout import COLUMN, Flowable, facts, note, subheading
@@ -24,10 +26,31 @@ def _run(context: Context) -> list[Flowable]:
         ("Libraries", _libraries(context)),
         ("Seed", f"{made.seed}; {plural(made.replicates, 'bootstrap replicate')}"),
         ("Determinism", made.determinism),
+        *([("Arithmetic", _arithmetic(made.arithmetic))] if made.arithmetic else ()),
         ("Engine", f"{made.engine}, flow run {made.flow_run}" if made.flow_run else made.engine),
         *([("Previous run", made.previous_run)] if made.previous_run else ()),
     ]
     return [*subheading("Run")[1:], facts(rows, width=COLUMN)]
+
+
+def _arithmetic(check: ArithmeticCheck) -> str:
+    """Say what the run computed in, and how alike its maps and answers are to those of float32."""
+    kinds = "; ".join(_likeness(kind) for kind in check.maps) or "no map can be compared"
+    gap = "" if check.probability_gap is None else f", probabilities differ by {number(check.probability_gap)} at most"
+    failed = f" ({check.failed} more failed)" if check.failed else ""
+    return (
+        f"{check.arithmetic}. {plural(check.studies, 'study', 'studies')} explained again in float32{failed}: rank "
+        f"correlation of the maps {kinds}; other labels called in {check.answers_changed}{gap}"
+    )
+
+
+def _likeness(kind: MapLikeness) -> str:
+    place = f"{kind.method} at {kind.layer}" if kind.layer else kind.method
+    flat = f", {kind.without_order} without order" if kind.without_order else ""
+    if kind.lowest is None or kind.median is None:
+        return f"{place} none{flat}"
+    lowest, middle = (number(math.floor(value * 10_000) / 10_000, more=2) for value in (kind.lowest, kind.median))
+    return f"{place} {lowest} at least, {middle} median of {kind.maps}{flat}"
 
 
 def _hashes(context: Context) -> list[Flowable]:

@@ -15,7 +15,7 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 
 from tests.device.happenings import Meter
 
-__all__ = ["BACKEND", "DeviceTensor", "record_into", "run"]
+__all__ = ["BACKEND", "DeviceTensor", "pinned", "record_into", "run"]
 
 BACKEND = "pretended"
 _DISGUISE = torch.device("cuda", 0)
@@ -181,6 +181,17 @@ def _note(packet: Any, name: str, args: Any, kwargs: dict[str, Any], stays: bool
     return stays
 
 
+def pinned(tensor: Tensor) -> Tensor:
+    """Return a copy in memory that the device could read by itself; a machine without a device has none such."""
+    copied = tensor.clone()
+    copied.is_pinned_for_the_device = True  # type: ignore[attr-defined]
+    return copied
+
+
+def _is_pinned(tensor: Tensor) -> bool:
+    return getattr(tensor, "is_pinned_for_the_device", False)
+
+
 def _note_copy(packet: Any, name: str, args: Any, kwargs: dict[str, Any], stays: bool) -> bool:
     into = args[0] if packet in (_aten.copy_, _aten.copy) else None
     source = args[0] if into is None else args[1]
@@ -188,7 +199,7 @@ def _note_copy(packet: Any, name: str, args: Any, kwargs: dict[str, Any], stays:
     source_there = isinstance(source, DeviceTensor)
     if source_there and not target_there:
         _meters[0].note("to_host", name, source.nbytes)
-    elif target_there and not source_there and not (kwargs.get("non_blocking") and source.is_pinned()):
+    elif target_there and not source_there and not (kwargs.get("non_blocking") and _is_pinned(source)):
         _meters[0].note("to_device", name, source.nbytes)
     return target_there
 

@@ -17,7 +17,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.device.device_tensor import BACKEND, record_into, run
+from tests.device.device_tensor import BACKEND, pinned, record_into, run
 from tests.device.happenings import Meter
 
 __all__ = ["pretended_cuda"]
@@ -38,6 +38,8 @@ class _CudaByName(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
+        if function is torch.Tensor.pin_memory:
+            return pinned(args[0])
         if function is torch.Tensor.cuda:
             function, args = torch.Tensor.to, (args[0], torch.device(BACKEND, 0))
         by_name = function in (torch.Tensor.to, torch.Tensor.type_as)

@@ -65,6 +65,16 @@ def test_double_precision_on_the_device_is_told_and_is_no_wait():
     assert meter.waits() == 0
 
 
+def test_a_copy_from_pinned_memory_is_no_wait_where_it_may_go_on():
+    with pretended_cuda() as meter:
+        pinned = torch.rand(3).pin_memory()
+        pinned.to("cuda", non_blocking=True)
+        assert meter.waits() == 0
+        pinned.to("cuda")
+        torch.rand(3).to("cuda", non_blocking=True)
+        assert meter.kinds() == {"to_device": 2}
+
+
 def test_gradients_come_back_to_the_device():
     with pretended_cuda() as meter:
         x = there(2, 1, 8, 8).requires_grad_()

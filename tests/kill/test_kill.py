@@ -144,9 +144,16 @@ def test_a_dead_helper(undisturbed):
     while process.poll() is None and not helpers:
         helpers = [child for child in children(process.pid) if b"work" in command_of(child)]
         time.sleep(0.01)
-    while process.poll() is None and not begun_by(undisturbed, name, helpers[0]):
-        time.sleep(0.01)
-    os.kill(helpers[0], signal.SIGKILL)
+    while process.poll() is None and not begun_by(undisturbed, name, process.pid):
+        time.sleep(0.01)  # it has told the helper which run it is
+    os.kill(process.pid, signal.SIGSTOP)  # else it may have worked all shards before the helper has loaded the model
+    try:
+        while command_of(helpers[0]) and not begun_by(undisturbed, name, helpers[0]):
+            time.sleep(0.01)
+        assert begun_by(undisturbed, name, helpers[0])
+        os.kill(helpers[0], signal.SIGKILL)
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
     _, error = process.communicate()
     assert process.returncode == 0, error
     run = undisturbed.runs(name)[-1]
@@ -188,7 +195,7 @@ def test_files_replaced_and_removed_under_the_run(undisturbed, tmp_path):
     _, error = process.communicate()
     if process.returncode == 0:
         flow = load_results(own.runs("moved")[-1]).flow
-        assert flow.found == STUDIES == flow.analysed + flow.excluded + flow.failed
+        assert flow.found == STUDIES == flow.analysed + sum(flow.excluded.values()) + sum(flow.failed.values())
         assert flow.analysed < STUDIES
     else:
         assert process.returncode == 2

@@ -98,8 +98,8 @@ MISSPELT = [
     ("run.sead", "unknown key 'run.sead'; did you mean 'seed'?"),
     (
         "run.xyz",
-        "unknown key 'run.xyz'; known: batch_size, cache, cache_gib, cluster, device, engine, lost_at_most, output, "
-        "pool, processes, replicates, scoring, seed, shard_size, workers",
+        "unknown key 'run.xyz'; known: batch_size, cache, cache_gib, cluster, device, engine, lost_at_most, "
+        "memory_format, mode, output, pool, precision, processes, replicates, scoring, seed, shard_size, workers",
     ),
 ]
 
@@ -203,10 +203,16 @@ WRONG = [
     ),
     ({"report.window": [1, 2, 3]}, r"report.window: the list should have at most 2 items, not \[1, 2, 3\]"),
     ({"run.seed": -1}, "run.seed: input should be greater than or equal to 0, not -1"),
-    ({"run.batch_size": 0}, "run.batch_size: input should be greater than or equal to 1, not 0"),
+    (
+        {"run.batch_size": 0},
+        "run.batch_size: input should be greater than or equal to 1 or input should be 'auto', not 0",
+    ),
     ({"run.shard_size": 0}, "run.shard_size: input should be greater than or equal to 1, not 0"),
     ({"run.replicates": 199}, "run.replicates: input should be greater than or equal to 200, not 199"),
-    ({"run.batch_size": 10**9}, "run.batch_size: input should be less than or equal to 1024, not 1000000000"),
+    (
+        {"run.batch_size": 10**9},
+        "run.batch_size: input should be less than or equal to 1024 or input should be 'auto', not 1000000000",
+    ),
     ({"criteria.0.at_least": 70}, "criteria.0.at_least: hit_rate lies within 0 and 1, not 70; is 0.7 meant?"),
     ({"criteria.0.metric": "hit"}, "criteria.0.metric: unknown name 'hit'; did you mean 'hit_rate'?"),
     ({"criteria.0.method": "grdcam"}, "criteria.0.method: unknown name 'grdcam'; did you mean 'gradcam'?"),
@@ -298,6 +304,9 @@ NUMBER_CHANGING = {
     "overlap.align": "receptive_field",
     "overlap.baselines": ["edge_map"],
     "overlap.metrics": ["hd95"],
+    "run.precision": "autocast",
+    "run.memory_format": "channels_last",
+    "run.mode": "fast",
     "run.seed": 1,
 }
 OF_NO_EFFECT = {
@@ -378,7 +387,7 @@ def test_every_key_is_known_to_change_the_recipe_or_not():
     keys = {f"{part}.{key}" for part in parts for key in fields[part].annotation.model_fields}
     listed = {".".join(key.split(".")[:2]) for key in (*NUMBER_CHANGING, *OF_NO_EFFECT)}
     assert keys - listed == {"model.bundle", "model.bundle_code", "model.multi_label"}  # they go with others
-    assert set(fields) - parts == {"name", "prepare", "criteria", "experiments", "statements"}
+    assert set(fields) - parts == {"name", "prepare", "criteria", "experiments", "statements", "keep"}
 
 
 def test_the_recipe_does_not_depend_on_the_order_of_keys_or_on_the_folder(load, tmp_path):

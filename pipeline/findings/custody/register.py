@@ -266,6 +266,8 @@ def _opened(folder: Path, key: SiteKey) -> Iterator[tuple[Ledger, Register]]:
     private_folder(folder, REGISTER_VARIABLE)
     with locked(folder / _GUARD, create=True):
         path = folder / _FILE
+        if _is_half_begun(folder):
+            path.unlink()
         if (path.exists() and path.stat().st_size) or (folder / _HEAD).exists() or (folder / _COHORTS).exists():
             entries = read_ledger(path, public=key.public)
             _check_opening(folder, entries)
@@ -276,6 +278,20 @@ def _opened(folder: Path, key: SiteKey) -> Iterator[tuple[Ledger, Register]]:
             entries = read_ledger(path)
             _write_head(folder, key, entries[0])
             yield ledger, Register(folder, entries)
+
+
+def _is_half_begun(folder: Path) -> bool:
+    """Tell whether a process died between the first entry of a register and its head, before anything was entered.
+
+    Such a register is begun anew, at this time: as it would be where all of it had been removed.
+    """
+    if (folder / _HEAD).exists() or (folder / _COHORTS).exists():
+        return False
+    try:
+        (line,) = (folder / _FILE).read_bytes().splitlines()
+        return bool(json.loads(line)["event"] == _OPENED)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _check_opening(folder: Path, entries: tuple[LedgerEntry, ...]) -> None:

@@ -37,13 +37,32 @@ def test_one_process_each_gpu_and_the_first_leads():
     assert devices_of("cuda", 3, 2) == ("cuda:0", "cuda:1", "cuda:0")
     assert devices_of("cuda:1", None, 2) == (None,)
     assert devices_of("cpu", 2, 4) == (None, None)
-    assert processes(devices_of("auto", None, 0)) is NO_CREW
+    with processes(devices_of("auto", None, 0)) as crew:
+        assert crew is NO_CREW
 
 
 def test_threads_are_shared_unless_the_user_says():
     assert threads_each(10_000, {}) == 1
     assert threads_each(1, {}) == len(os.sched_getaffinity(0))
     assert threads_each(2, {"OMP_NUM_THREADS": "3"}) is None
+
+
+def test_a_process_that_ends_of_itself_does_not_wait_for_its_input(tmp_path):
+    """Its leading process lives on and holds the other end of the pipe."""
+    command = [sys.executable, "-m", "flows", "work", str(tmp_path), "--quiet", "--end-with-input"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as helper:
+        said = helper.stderr.read()
+        assert helper.wait() == 2
+    assert said.startswith(f"camaudit: {tmp_path}: holds no run.json")
+    assert said.count("\n") == 1
+
+
+def test_a_process_that_waits_for_its_run_ends_where_none_comes_of_it():
+    command = [sys.executable, "-m", "flows", "work", "-", "--quiet", "--end-with-input"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as helper:
+        helper.stdin.close()
+        assert helper.stderr.read() == ""
+        assert helper.wait() == 0
 
 
 @pytest.mark.slow

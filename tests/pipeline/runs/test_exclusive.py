@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import re
@@ -117,3 +118,16 @@ def test_a_process_that_only_waits_to_be_reaped_does_not_hold(tmp_path, left):
     with held(tmp_path, said):
         assert len(said) == 1
     child.wait()
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_that_refuses_the_next_run(tmp_path, monkeypatch):
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", full)
+        with pytest.raises(OutputError, match=r"cannot be written: No space left on device$"):
+            held(tmp_path).__enter__()
+    said = []
+    with held(tmp_path, said):
+        assert said == []

@@ -6,6 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pipeline.errors import ConfigError, OutputError
+from pipeline.findings.custody import register
 from pipeline.findings.custody.ledger import Ledger, LedgerError, LedgerFault
 from pipeline.findings.custody.register import (
     LockFacts,
@@ -112,6 +113,32 @@ def test_an_entry_that_a_power_cut_left_without_its_head_is_kept(folder, key):
 def test_a_register_of_which_a_part_is_gone_is_never_begun_again(folder, key, name, fault):
     (folder / name).unlink()
     assert fault_of(folder, key) is fault
+
+
+def test_a_register_whose_first_writer_died_before_its_head_is_begun_now(tmp_path, key, monkeypatch):
+    """Nothing had been entered; what other log lies there with one entry stays as it is."""
+    folder = tmp_path / "register"
+    with monkeypatch.context() as killed:
+        killed.setattr(register, "_write_head", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            enter_look(key, LookFacts("first", WEIGHTS), [study(1)], folder)
+    assert (folder / "register.jsonl").read_bytes().count(b"\n") == 1
+    begun = (folder / "register.jsonl").read_bytes()
+    enter_look(key, LookFacts("second", WEIGHTS), [study(1)], folder)
+    assert read_register(folder).length == 2
+    assert begun not in (folder / "register.jsonl").read_bytes()
+
+    other = tmp_path / "other"
+    other.mkdir()
+    Ledger(other / "register.jsonl", key, opening="log.begun")
+    before = (other / "register.jsonl").read_bytes()
+    with pytest.raises(LedgerError):
+        enter_look(key, LookFacts("third", WEIGHTS), [study(1)], other)
+    assert (other / "register.jsonl").read_bytes() == before
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
 
 
 def test_only_cohorts_left_is_a_register_that_is_gone(folder, key):

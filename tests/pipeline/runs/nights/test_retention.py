@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from flows.keeping import keep_newest
+from pipeline.checks.config_checks import checked_config
 from pipeline.errors import OutputError
 from pipeline.findings.shards import runs_named
 from pipeline.runs.exclusive import exclusive
@@ -133,3 +135,31 @@ def test_a_link_to_a_run_elsewhere_is_left_alone(audits, tmp_path):
     (folder / names[0]).symlink_to(elsewhere)
     assert gone(remove_runs(folder, 1, silent)) == [names[2]]
     assert (elsewhere / "run.json").exists()
+
+
+def kept_by(folder, said, *overrides):
+    config = folder.parents[1] / "audit.yaml"
+    keep_newest(checked_config(config, overrides).config, said.append)
+
+
+def test_a_schedule_keeps_what_the_configuration_says_and_removes_what_prune_would(audits):
+    folder, names = audits
+    said = []
+    kept_by(folder, said)  # nothing is said of it
+    assert [path.name for path in sorted(folder.glob("2*"))] == names
+    assert said == []
+    kept_by(folder, said, "keep.nightly=1")
+    assert [path.name for path in sorted(folder.glob("2*"))] == [names[1], names[3]]
+    assert said == [f"keep.nightly: removed {names[0]}, {names[2]}; 2 runs are kept"]
+    kept_by(folder, said, "keep.nightly=1")
+    assert len(said) == 1
+
+
+def test_a_run_that_has_ended_well_is_not_failed_by_what_cannot_be_removed(audits):
+    folder, names = audits
+    (folder / names[3] / "shards" / "reused.parquet").write_bytes(b"damaged")
+    said = []
+    kept_by(folder, said, "keep.nightly=1")
+    assert [path.name for path in sorted(folder.glob("2*"))] == names
+    assert len(said) == 1
+    assert said[0].startswith("keep.nightly: no run was removed: ")

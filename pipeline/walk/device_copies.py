@@ -1,6 +1,10 @@
-"""Tensors brought from their devices in as few copies as there are devices: at each copy the host waits."""
+"""Tensors brought to a device without a wait of the host, and back in as few copies as there are devices.
 
-from collections.abc import Hashable, Mapping
+At each copy back the host waits. A copy to a CUDA device from pinned memory goes on while the host does something else;
+torch keeps that memory until the copy is done.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -8,9 +12,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["on_host"]
+from pipeline.models.arithmetic import layout_of
+from pipeline.vocabulary import MemoryFormat
+
+__all__ = ["on_device", "on_host"]
 
 Key = TypeVar("Key", bound=Hashable)
+
+
+def on_device(pictures: Sequence[Tensor], device: torch.device, layout: MemoryFormat = "contiguous") -> Tensor:
+    """Return pictures (C, *S) together (B, C, *S) on a device, their values in memory as ``layout`` says."""
+    together = torch.stack(list(pictures))
+    if device.type == "cuda":
+        together = together.pin_memory()
+    return together.to(device, non_blocking=True, memory_format=layout_of(layout, together.ndim))
 
 
 def on_host(tensors: Mapping[Key, Tensor]) -> dict[Key, NDArray[np.float32]]:
