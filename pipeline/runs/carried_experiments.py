@@ -9,6 +9,7 @@ from pipeline.errors import OutputError
 from pipeline.findings.experiments.bundle import FamilyRows, experiment_file, read_experiments
 from pipeline.findings.spec import COHORT_FILE, SPEC_FILE, RunSpec, read_members, read_spec
 from pipeline.runs.reuse import EarlierRuns
+from pipeline.studies.study import PASSING
 from pipeline.vocabulary import Family
 
 __all__ = ["carried_experiments", "experiment_recipe"]
@@ -22,7 +23,7 @@ def carried_experiments(
 ) -> dict[Family, tuple[str, FamilyRows]]:
     """Return the rows of families that runs, newest first, hold as this one would compute them, with the run's name.
 
-    What a map or a study failed for is tried again: it may have been the machine.
+    A family of which a map failed, or a study for a reason that passes, is tried again.
     """
     wanted = {family: experiment_recipe(spec, family, hashes) for family in spec.config.experiments.families}
     carried: dict[Family, tuple[str, FamilyRows]] = {}
@@ -64,8 +65,13 @@ def _held(
     for family, recipe in wanted.items():
         if family in earlier.experiments and experiment_recipe(earlier, family, hashes) == recipe:
             rows = _rows(run, trust, family)
-            if rows is not None and not (rows.failures or rows.not_done):
+            if rows is not None and not _may_have_been_the_machine(rows):
                 yield family, rows
+
+
+def _may_have_been_the_machine(rows: FamilyRows) -> bool:
+    """Tell whether something failed that may do now: a map, or a study for a reason that passes."""
+    return bool(rows.not_done) or not {reason.value for reason in PASSING}.isdisjoint(rows.failures.values())
 
 
 def _rows(run: Path, trust: EarlierRuns, family: Family) -> FamilyRows | None:
