@@ -79,6 +79,19 @@ def test_a_right_map_beats_both_and_wrong_ones_do_not(auditor, monkeypatch, axes
     assert not any(check.strikes for check in findings.checks)
 
 
+CONTROL_MAPS = ("edge_picture", "centre_blob", "fixed_noise", "fresh_noise", "inverted", "edge_mix")
+
+
+def test_no_control_is_met_beside_a_right_map(auditor, monkeypatch):  # noqa: F811
+    """Edges of bright and dark alike, a blob, noise fixed and fresh, the map inverted, and three quarters of edges."""
+    register(monkeypatch)
+    _, findings, _ = tried(auditor, ("gradcam", *CONTROL_MAPS), studies=planted(20))
+    answered = answers(findings)
+    assert answered["gradcam"] == "MET"
+    assert {name: answered[name] for name in CONTROL_MAPS if answered[name] == "MET"} == {}
+    assert answered["inverted"] == "NOT MET"
+
+
 def test_the_first_map_costs_72_forwards_a_picture_and_each_further_one_14(auditor):  # noqa: F811
     for methods, each in ((("gradcam",), 72), (("gradcam", "hirescam", "layercam"), 100)):
         network = BlobNet()
