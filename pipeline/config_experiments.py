@@ -63,13 +63,15 @@ class FaithfulnessConfig(FamilyConfig):
 
     ``studies``: below 20 patients even right maps are rarely shown to beat a centre blob. ``best_order`` finds each
     study's best order by occluding block after block, which makes areas comparable between models; ``second_look``
-    does all once more with ROAD's fill, as a figure. ``also`` are numbers that reviewers ask for and that are known to
-    mislead: they are printed as that and never judged.
+    does all once more with ROAD's fill, as a figure. ``finer_look`` looks into the blocks that each map ranks first,
+    halved, for lesions smaller than a block: a figure, too. ``also`` are numbers that reviewers ask for and that are
+    known to mislead: they are printed as that and never judged.
     """
 
     studies: Annotated[int, Field(ge=10, le=1000)] = 20
     best_order: bool = False
     second_look: bool = False
+    finer_look: bool = False
     also: Annotated[tuple[AskedScore, ...], BeforeValidator(listed)] = ()
 
 

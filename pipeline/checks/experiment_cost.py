@@ -75,4 +75,5 @@ def _of_faithfulness(settings: FaithfulnessConfig, probe: Probe, maps: int) -> i
     curves = _OPPONENTS + _CURVES * maps
     if settings.best_order:
         curves += _CURVES + _BLOCKS ** (len(probe.shape) - 1)
-    return curves * (1 + settings.second_look) + sum(_ASKED[score] for score in settings.also) * maps
+    finer = (_OPPONENTS + _CURVES) * maps * settings.finer_look
+    return curves * (1 + settings.second_look) + finer + sum(_ASKED[score] for score in settings.also) * maps

@@ -91,7 +91,7 @@ def test_the_battery_is_counted_for_each_label_that_means_a_finding():
 
 
 def test_what_faithfulness_is_asked_for_more_costs_more():
-    more = {"studies": 10, "best_order": True, "second_look": True, "also": ["sensitivity_n"]}
+    more = {"studies": 10, "best_order": True, "second_look": True, "finer_look": True, "also": ["sensitivity_n"]}
     asked = config(**{"explain.methods": ["saliency"], "criteria": [], "experiments": {"faithfulness": more}})
     estimate = estimate_run(asked, probe(saliency=1.5), 1, {"faithfulness": 10})
-    assert estimate.tried.answers == 10 * (2 * (72 + 14 + 16) + 50)
+    assert estimate.tried.answers == 10 * (2 * (72 + 14 + 16) + 72 + 50)

@@ -125,6 +125,25 @@ def test_the_best_order_makes_areas_shares_and_road_is_a_second_look(auditor):  
     assert len(findings.checks) == 1  # the second look decides nothing
 
 
+def test_halved_blocks_are_looked_into_as_a_figure(auditor, monkeypatch):  # noqa: F811
+    register(monkeypatch)
+    rows, findings, _ = tried(auditor, ("gradcam", "fresh_noise"), finer_look=True)
+    plain, without, _ = tried(auditor, ("gradcam",))
+    assert rows.forwards - 14 * STUDIES == plain.forwards + 2 * 72 * STUDIES
+    by_method = {figure.method: figure for figure in findings.finer_figures}
+    assert by_method["gradcam"].answer in ("beats both", "beats random only")
+    assert by_method["fresh_noise"].answer not in ("beats both", "beats random only")
+    assert (by_method["gradcam"].pictures, by_method["gradcam"].without) == (STUDIES, 0)
+    assert (without.finer_figures, plain.finer) == ((), ())
+    assert findings.checks[0] == without.checks[0]  # it decides nothing
+    for edited in (rows.finer[:1] * 2, (rows.finer[0].model_copy(update={"study": "S-none"}),)):
+        with pytest.raises(ValueError, match="halved blocks are not those"):
+            faithfulness_findings(
+                rows.model_copy(update={"finer": edited}), FaithfulnessConfig(studies=12, finer_look=True),
+                [row.study for row in rows.opponents],
+            )  # fmt: skip
+
+
 def test_what_is_known_to_mislead_is_computed_on_request_and_judged_never(auditor):  # noqa: F811
     names = tuple(KNOWN_TO_MISLEAD)
     rows, findings, _ = tried(auditor, ("gradcam", "hirescam"), also=names)
