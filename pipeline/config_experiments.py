@@ -53,9 +53,14 @@ class ShortcutsConfig(FamilyConfig):
 
 
 class StabilityConfig(FamilyConfig):
-    """How far maps and answers move under noise, a shift, a window, coarser storage: figures, and one bound."""
+    """How far maps and answers move under noise, a shift, a window, coarser storage, other choices of the preparation.
+
+    Figures, and one bound. ``common_frame``: the studies are registered to one frame (an atlas), so that maps of
+    different patients with one label can be compared; nothing in a file tells so, and without it none are.
+    """
 
     studies: Annotated[int, Field(ge=4, le=1000)] = 8
+    common_frame: bool = False
 
 
 class FaithfulnessConfig(FamilyConfig):

@@ -183,6 +183,7 @@ def _refuse_foreign(rows: FaithfulnessRows, settings: FaithfulnessConfig, chosen
         raise ValueError("halved blocks are not those of the studies that were chosen")
     patients = {row.study: (row.patient, row.label) for row in rows.opponents}
     own = [(row.study, row.patient, row.label) for row in rows.rows]
-    own += [(row.study, row.patient, row.label) for row in (*rows.asked, *rows.finer)]
+    own += [(row.study, row.patient, row.label) for row in rows.asked]
+    own += [(row.study, row.patient, row.label) for row in rows.finer]
     if any(patients[study] != (patient, label) for study, patient, label in own):
         raise ValueError("a study has rows of two patients or labels")
