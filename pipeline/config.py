@@ -41,7 +41,7 @@ __all__ = [
     "resolved",
 ]
 
-CONFIG_VERSION = 4
+CONFIG_VERSION = 5
 """The version of what may stand in ``audit.yaml``; its published schema names it."""
 
 

@@ -11,8 +11,10 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("results", 5): "c3ec74ca884250044222973a7204fcbbcc9e5ea1ea9fd5ea520e16515c632a95",
+    ("results", 6): "708d321b8bac5788e6a1cffba2b8c0c32087f0cf941908838293f5c214029ff4",
     ("run", 5): "e871608a0b54041b843af4c8afc6a347fc05366e27491b8181ec031adab39271",
+    ("audit", 5): "f6963cf927932187cf01fb22aa281add3469eaab4bd3b3721475b8f438a8241f",
+    ("results", 5): "c3ec74ca884250044222973a7204fcbbcc9e5ea1ea9fd5ea520e16515c632a95",
     ("audit", 4): "db27d20ec35eae5838b7cb97e9110d6bd2c066594144dd6c91df26986d48c0a4",
     ("results", 4): "c0e8dedc01641e77091342743894e7ff8f30c5937411d0aca6036c27b2f4c3b7",
     ("run", 4): "2bcb82772514dc710822324bca1fce98e825f3b74cd2f7f09dea3fe78a6ac8a3",

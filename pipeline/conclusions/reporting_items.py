@@ -10,7 +10,7 @@ from pipeline.findings.estimates import Estimate
 from pipeline.findings.experiments.check import CheckFinding
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.results import Results
-from pipeline.vocabulary import BASELINES, CHECKS, CLASSIFIER, Answer, Check, Decision
+from pipeline.vocabulary import BASELINES, CHECKS, CLASSIFIER, Answer, Check, ConfusionCell, Decision, Stratum
 
 __all__ = ["ReportedCheck", "ReportedInterpretation", "ReportedMetric", "ReportingItems", "reporting_items"]
 
@@ -33,7 +33,7 @@ class ReportedMetric(FrozenModel):
     metric: str
     definition: str
     method: str
-    among: str
+    among: Stratum | ConfusionCell
     is_baseline: bool
     value: float | None
     low: float | None
