@@ -53,9 +53,14 @@ class ShortcutsConfig(FamilyConfig):
 
 
 class StabilityConfig(FamilyConfig):
-    """How far maps and answers move under noise, a shift, a window, coarser storage: figures, and one bound."""
+    """How far maps and answers move under noise, a shift, a window, coarser storage, other choices of the preparation.
+
+    Figures, and one bound. ``common_frame``: the studies are registered to one frame (an atlas), so that maps of
+    different patients with one label can be compared; nothing in a file tells so, and without it none are.
+    """
 
     studies: Annotated[int, Field(ge=4, le=1000)] = 8
+    common_frame: bool = False
 
 
 class FaithfulnessConfig(FamilyConfig):
@@ -63,13 +68,15 @@ class FaithfulnessConfig(FamilyConfig):
 
     ``studies``: below 20 patients even right maps are rarely shown to beat a centre blob. ``best_order`` finds each
     study's best order by occluding block after block, which makes areas comparable between models; ``second_look``
-    does all once more with ROAD's fill, as a figure. ``also`` are numbers that reviewers ask for and that are known to
-    mislead: they are printed as that and never judged.
+    does all once more with ROAD's fill, as a figure. ``finer_look`` looks into the blocks that each map ranks first,
+    halved, for lesions smaller than a block: a figure, too. ``also`` are numbers that reviewers ask for and that are
+    known to mislead: they are printed as that and never judged.
     """
 
     studies: Annotated[int, Field(ge=10, le=1000)] = 20
     best_order: bool = False
     second_look: bool = False
+    finer_look: bool = False
     also: Annotated[tuple[AskedScore, ...], BeforeValidator(listed)] = ()
 
 

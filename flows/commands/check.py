@@ -42,7 +42,10 @@ def check_audit(loaded: LoadedConfig, *, first_only: bool, allow_missing: bool, 
             auditor = open_auditor(loaded.config, loaded.folder, pool=pool)
             sources = find_sources(auditor.config, auditor.pseudonyms)
         probe = check_model(auditor, [source.row for source in sources], partial(_print_costs, console))
-        estimate = estimate_run(auditor.config, probe, len(sources))
+        patients = len({source.patient for source in sources})
+        families = auditor.config.experiments.families
+        tried = {family: min(given.studies, patients) for family, given in families.items()}
+        estimate = estimate_run(auditor.config, probe, len(sources), tried)
         _print_model(console, auditor, probe)
         _print_estimate(console, auditor, estimate, len(sources))
         survey = None if first_only else _surveyed(auditor, sources, quiet=as_json)

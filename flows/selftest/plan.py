@@ -44,10 +44,10 @@ def quick_plan() -> tuple[ModelPlan, ...]:
 def full_plan() -> tuple[ModelPlan, ...]:
     """Return the plan that the bounds need, its parts interleaved: any beginning of it holds every kind of model."""
     parts = (
-        _whole(2, 6),
+        _whole(2, 8),
         _sound(2, 14),
         _partial(2),
-        _whole(3, 3),
+        _whole(3, 4),
         _sound(3, 8),
         (*_fooled(3), *_two_causes(4)),
     )

@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from cam import METHODS
+from pipeline.checks.experiment_cost import ExperimentCost, experiment_cost
 from pipeline.checks.model_check import Probe
 from pipeline.config import AuditConfig
+from pipeline.vocabulary import Family
 from pipeline.walk.batch_size import usual_batch
 from pipeline.walk.map_plan import expected_targets
 
@@ -20,6 +23,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 class RunEstimate:
     """Seconds, bytes of memory and bytes on disk of a run; ``shares`` is each method's part of the maps' time.
 
+    ``tried`` is what the experiments take beside that.
     A study is taken to have the targets of ``expected_targets``. Reading the files comes on top, beside the model's
     work where ``run.workers`` is not 0.
     """
@@ -30,20 +34,28 @@ class RunEstimate:
     maps: int
     seconds_a_map: Mapping[str, float]
     shares: Mapping[str, float]
+    tried: ExperimentCost = field(default_factory=ExperimentCost)
 
     @property
     def sentence(self) -> str:
         """The estimate in words."""
         largest = max(self.shares, key=lambda name: self.shares[name])
         memory, disk = self.memory_bytes / 2**30, self.disk_bytes / 2**20
+        experiments = (
+            f"; experiments: {self.tried.maps} maps and {self.tried.answers} answers in about "
+            f"{in_words(self.tried.seconds)}"
+        )
         return (
             f"{self.maps} maps in about {in_words(self.seconds)}, {largest} takes {100 * self.shares[largest]:.0f} %; "
             f"{memory:.1f} GiB of memory, {disk:.0f} MiB of maps"
+            f"{experiments if self.tried != ExperimentCost() else ''}"
         )
 
 
-def estimate_run(config: AuditConfig, probe: Probe, studies: int) -> RunEstimate:
-    """Return the estimate for a number of studies that are to be computed."""
+def estimate_run(
+    config: AuditConfig, probe: Probe, studies: int, tried: Mapping[Family, int] = MappingProxyType({})
+) -> RunEstimate:
+    """Return the estimate for a number of studies that are to be computed, and of families (``tried``) on so many."""
     targets = expected_targets(config)
     layers = [layer.name for layer in probe.layers]
     places = {name: len(METHODS[name].places(layers)) for name in config.explain.methods}
@@ -65,6 +77,7 @@ def estimate_run(config: AuditConfig, probe: Probe, studies: int) -> RunEstimate
         maps=studies * targets * sum(places.values()),
         seconds_a_map=dict(probe.seconds),
         shares={name: spent / total for name, spent in seconds.items()},
+        tried=experiment_cost(config, probe, tried),
     )
 
 

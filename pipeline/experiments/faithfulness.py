@@ -4,14 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pipeline.config_experiments import FaithfulnessConfig
 from pipeline.errors import StudyError
+from pipeline.evidence.baselines import centre_prior
 from pipeline.evidence.faithfulness.blocks import block_grid
 from pipeline.evidence.faithfulness.curves import FEWEST_BLOCKS
 from pipeline.evidence.faithfulness.fills import Fill, blur_fill
+from pipeline.evidence.faithfulness.finer import finer_areas
 from pipeline.evidence.faithfulness.opponents import generator_for
 from pipeline.evidence.faithfulness.picture import MapOfPicture, PictureResult, picture_result
 from pipeline.evidence.faithfulness.road import road_fill
@@ -22,9 +25,10 @@ from pipeline.findings.experiments.faithfulness import (
     BlockFill,
     FaithfulnessRow,
     FaithfulnessRows,
+    FinerRow,
     OpponentRow,
 )
-from pipeline.studies.geometry import cells
+from pipeline.studies.geometry import Geometry, cells
 from pipeline.walk.alignment import map_resampling
 
 __all__ = ["faithfulness"]
@@ -40,6 +44,7 @@ class _Seen:
     rows: list[FaithfulnessRow] = field(default_factory=list)
     opponents: list[OpponentRow] = field(default_factory=list)
     asked: list[AskedRow] = field(default_factory=list)
+    finer: list[FinerRow] = field(default_factory=list)
     not_done: dict[str, str] = field(default_factory=dict)
 
 
@@ -61,6 +66,7 @@ def faithfulness(bench: Bench) -> FaithfulnessRows:
         rows=tuple(row for row in seen.rows if row.method not in seen.not_done),
         opponents=tuple(seen.opponents),
         asked=tuple(row for row in seen.asked if row.method not in seen.not_done),
+        finer=tuple(row for row in seen.finer if row.method not in seen.not_done),
         failures=dict(bench.failures),
         not_done=seen.not_done,
         calls=dict(bench.calls),
@@ -85,11 +91,27 @@ def _try(bench: Bench, study: ChosenStudy, settings: FaithfulnessConfig, seen: _
         rows += _rows(study, name, result)
         opponents.append(_opponents(study, name, result))
     asked = asked_rows(bench, study, maps, settings.also)
+    finer = _finer(bench, study, x, maps) if settings.finer_look else []
     seen.rows += rows
     seen.opponents += opponents
     seen.asked += asked
+    seen.finer += finer
     seen.not_done |= failed
     seen.methods = [method for method in seen.methods if method not in failed]
+
+
+def _finer(bench: Bench, study: ChosenStudy, x: Tensor, maps: Mapping[str, Tensor]) -> list[FinerRow]:
+    """Return what the halves of the blocks that each map ranks first do; no row for a map that ranks none."""
+    grid, rescore = block_grid(x.shape[2:], x.device), partial(bench.rescored, study)
+    blob = torch.from_numpy(centre_prior(Geometry(grid.shape, np.eye(4)))).to(x.device)
+    rows = []
+    for method, values in maps.items():
+        given = MapOfPicture(method, 0, values)
+        areas = finer_areas(grid, given, blob, (blur_fill(x), rescore), bench.chance(study))
+        if areas is not None:
+            own = {"study": study.study, "patient": study.patient, "label": study.label, "method": method}
+            rows.append(FinerRow(**own, area=areas.own, centre=areas.centre, random=areas.random))
+    return rows
 
 
 def _fills(bench: Bench, study: ChosenStudy, x: Tensor, settings: FaithfulnessConfig) -> Mapping[BlockFill, Fill]:

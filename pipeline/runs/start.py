@@ -44,12 +44,14 @@ from pipeline.findings.spec import (
     write_members,
 )
 from pipeline.program import camaudit_version, library_versions, program_digest, program_revision
+from pipeline.runs.carried_experiments import carried_experiments
 from pipeline.runs.exclusive import exclusive
 from pipeline.runs.first_pass import dependent_on_cohort, split_of
 from pipeline.runs.locking import Subject, compare, enter_run, subject_of
 from pipeline.runs.private_sources import PrivateSources, write_sources
 from pipeline.runs.reuse import EarlierRuns, carry_over, earlier_answers, earlier_runs, first_seen
 from pipeline.studies.untrusted.workers import WorkerPool
+from pipeline.vocabulary import Family
 from pipeline.walk.alignment import with_layers
 from pipeline.walk.auditor import Auditor, open_auditor
 from pipeline.walk.map_plan import in_order, missing_maps, recipes_of
@@ -110,7 +112,8 @@ class Start:
     """All that is known of a run before it is written. ``configuration`` is the file that gave it.
 
     ``first_seen`` goes from a study to the earlier run under the same lock that had it first. ``tuning`` are the
-    patients on whom thresholds are tuned. ``experiments`` are the rows of a run whose maps are scored again.
+    patients on whom thresholds are tuned. ``experiments`` are the rows that are known already: of a run whose maps are
+    scored again, or of the nights that ``experiments_from`` names.
     """
 
     auditor: Auditor
@@ -124,6 +127,7 @@ class Start:
     first_seen: Mapping[str, str] = field(default_factory=dict)
     tuning: frozenset[str] = frozenset()
     experiments: tuple[FamilyRows, ...] = ()
+    experiments_from: Mapping[Family, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -160,11 +164,28 @@ def prepare_start(
     spec = _spec(loaded, command, auditor, probe, compare(lock, subject, key))
     chosen = chosen_studies(config, sources)
     spec = spec.model_copy(update={"training": training_overlap(config, sources), "experiments": chosen})
-    trust = EarlierRuns(key.public)
+    trust, earlier = EarlierRuns(key.public), earlier_runs(config.run.output / config.name)
+    tried = carried_experiments(earlier, trust, spec, {source.study: source.sha256 for source in sources})
     carried = _carried(auditor, spec.recipes, trust, sources, tuning)
-    seen = first_seen(earlier_runs(config.run.output / config.name), trust, spec.lock)
-    watch.on_estimate(estimate_run(config, probe, sum(source.study not in carried.whole for source in sources)))
-    return Start(auditor, spec, subject, sources, carried, loaded.path.resolve(), key, lock, seen, tuning)
+    seen = first_seen(earlier, trust, spec.lock)
+    new = sum(source.study not in carried.whole for source in sources)
+    watch.on_estimate(
+        estimate_run(config, probe, new, {family: len(chosen[family]) for family in chosen.keys() - tried})
+    )
+    return Start(
+        auditor=auditor,
+        spec=spec,
+        subject=subject,
+        sources=sources,
+        carried=carried,
+        configuration=loaded.path.resolve(),
+        key=key,
+        lock=lock,
+        first_seen=seen,
+        tuning=tuning,
+        experiments=tuple(rows for _, rows in tried.values()),
+        experiments_from={family: run for family, (run, _) in tried.items()},
+    )
 
 
 def _carried(
@@ -348,7 +369,9 @@ def _write(folder: Path, start: Start, spec: RunSpec, members: Sequence[Member])
     ledger.append("configuration.locked", recipe=lock.recipe, exploratory=list(lock.exploratory))
     ledger.append("model.hashed", sha256=lock.model, code=spec.model.code_sha256)
     ledger.append("cohort.locked", cohort=lock.cohort, studies=len(members), reused=whole)
-    record_files(ledger, "inference.started", folder, names, shards=spec.shards, not_carried=list(spec.not_carried))
+    taken = {"experiments_from": dict(start.experiments_from)} if start.experiments_from else {}
+    left = list(spec.not_carried)
+    record_files(ledger, "inference.started", folder, names, shards=spec.shards, not_carried=left, **taken)
 
 
 def _keep_fonts(folder: Path, fonts: Sequence[Path]) -> list[str]:

@@ -1,11 +1,13 @@
 """The ledger's events against the specification and the clock: what was fixed, when, and that it came first."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+from pipeline.errors import OutputError
 from pipeline.findings.custody.ledger import LedgerEntry
-from pipeline.findings.custody.recorded_files import recorded_files
+from pipeline.findings.custody.recorded_files import files_told_by, recorded_files
 from pipeline.findings.facts import Provenance
 from pipeline.findings.spec import LEDGER_FILE, SPEC_FILE, RunSpec
 from pipeline.verify.failure import Failure, FailureKind
@@ -40,7 +42,7 @@ def check_events(run: RunFolder) -> Iterator[Failure]:
         yield _out_of_order("has shards or results that were written after the end")
     yield from _shards(run.spec, run.entries)
     yield from _surveys(run.spec, run.entries)
-    yield from _experiments(run.spec, run.entries)
+    yield from _experiments(run, run.spec, run.entries)
 
 
 def _out_of_order(why: str) -> Failure:
@@ -94,20 +96,46 @@ def _surveys(spec: RunSpec, entries: tuple[LedgerEntry, ...]) -> Iterator[Failur
         yield _out_of_order("tells of masks of the cohort that were not all read before the first study was scored")
 
 
-def _experiments(spec: RunSpec, entries: tuple[LedgerEntry, ...]) -> Iterator[Failure]:
+def _experiments(run: RunFolder, spec: RunSpec, entries: tuple[LedgerEntry, ...]) -> Iterator[Failure]:
     """Yield experiments that nobody asked for, that were done twice or at another time, or that are missing.
 
-    Where maps are scored again, their rows came with the run.
+    Where maps are scored again, their rows came with the run; those of an earlier night, too, where nothing changed.
     """
     names = [entry.event for entry in entries]
     done = [entry.body for entry in entries if entry.event == _TRIED]
-    asked = [] if spec.measured is not None else list(spec.config.experiments.families)
+    taken = _taken_over(entries)
+    asked = (
+        [] if spec.measured is not None else [name for name in spec.config.experiments.families if name not in taken]
+    )
     families = [body.get("family") for body in done]
     files_fit = all(body.get("files", {}).keys() == {f"experiments/{body.get('family')}.json"} for body in done)
     end = names.index(_INFERRED) if _INFERRED in names else len(names)
     late = _TRIED in names[end:] or (end < len(names) and sorted(map(str, families)) != sorted(asked))
     if late or not files_fit or len(set(families)) < len(families) or not set(families) <= set(asked):
         yield _out_of_order("tells of experiments that are not those of the specification, each once before the end")
+    recorded = recorded_files([entry for entry in entries if entry.event == _STARTED])
+    for family, earlier in taken.items():
+        name = f"experiments/{family}.json"
+        if recorded.get(name) is None or recorded[name] != _told_by(run.path.parent / earlier, name, recorded[name]):
+            sentence = f"{name}: is said to be that of run {earlier}, and is not"
+            yield Failure(FailureKind.EVENTS, sentence, LEDGER_FILE)
+
+
+def _taken_over(entries: Iterable[LedgerEntry]) -> Mapping[str, str]:
+    """Return the families whose rows came with the run, and from which earlier one."""
+    started = next((entry.body for entry in entries if entry.event == _STARTED), {})
+    taken = started.get("experiments_from", {})
+    return {str(family): Path(str(run)).name for family, run in taken.items()} if isinstance(taken, Mapping) else {}
+
+
+def _told_by(earlier: Path, name: str, otherwise: str) -> str | None:
+    """Return what a run's ledger says of a file; ``otherwise`` where that run is not here any more."""
+    if not (earlier / LEDGER_FILE).exists():
+        return otherwise
+    try:
+        return files_told_by(earlier / LEDGER_FILE).get(name)
+    except OutputError:
+        return None
 
 
 def check_finished(run: RunFolder) -> Iterator[Failure]:

@@ -52,6 +52,7 @@ def build(context: Context) -> list[Flowable]:
         table(shape, [_row(results, figure) for figure in decisive], compact=True),
         *bullets(answers, compact=True),
         *_second_look(results, findings),
+        *_finer_look(results, findings),
         note(_READING, " ", _counts(findings)),
         *_asked(results, findings),
     ]
@@ -85,6 +86,17 @@ def _second_look(results: Results, findings: FaithfulnessFindings) -> list[Flowa
         f"With {BLOCK_FILLS[figure.fill]} instead, {method(results, figure.method)}: {figure.answer} "
         f"(random orders in {_won(figure.tests['random'])}, centre blob in {_won(figure.tests['centre'])})."
         for figure in others
+    ]
+    return bullets(said, compact=True) if said else []
+
+
+def _finer_look(results: Results, findings: FaithfulnessFindings) -> list[Flowable]:
+    """Say what the halves of the blocks that a map ranks first came to, where they were looked at."""
+    said = [
+        f"Within the blocks that {method(results, figure.method)} ranks first, halved: {figure.answer} (random orders "
+        f"in {_won(figure.tests['random'])}, centre blob in {_won(figure.tests['centre'])}; no halves in "
+        f"{plural(figure.without, 'picture')}). A figure: no verdict rests on it."
+        for figure in findings.finer_figures
     ]
     return bullets(said, compact=True) if said else []
 

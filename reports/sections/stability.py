@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeline.findings.experiments.stability import PICTURE_CHANGES, StabilityFigure
+from pipeline.findings.experiments.stability import PICTURE_CHANGES, StabilityFigure, StabilityFindings
 from pipeline.findings.results import Results
 from reports.numbers import count, number, plural
 from reports.page.layout import Flowable, columns, note, small, table
@@ -35,9 +35,24 @@ def build(context: Context) -> list[Flowable]:
     return [
         small(_WHAT),
         _table(context.results, findings.figures),
+        *_consistency(context.results, findings),
         *([small(bold("Under noise: "), " ".join(answers))] if answers else []),
         note(_READING, tried, f"{plural(sum(findings.calls.values()), 'map')} were computed for it.", lost),
     ]
+
+
+def _consistency(results: Results, findings: StabilityFindings) -> list[Flowable]:
+    """Say how alike maps of different patients are, or why that was not looked at, and which changes were not made."""
+    said = [
+        f"{method(results, figure.method)} of different patients with {figure.label}: {number(figure.value)} "
+        f"({plural(figure.pairs, 'pair')} of {plural(figure.patients, 'patient')})"
+        for figure in findings.consistency
+    ]
+    left = [f"{PICTURE_CHANGES[change]}: not tried, {reason}." for change, reason in findings.not_tried.items()]
+    if findings.not_paired is not None:
+        left.append(f"Maps of different patients are not compared: {findings.not_paired}.")
+    lines = [*([f"{'; '.join(said)}."] if said else []), *left]
+    return [small(" ".join(lines))] if lines else []
 
 
 _BESIDE = 4

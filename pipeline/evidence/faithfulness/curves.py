@@ -6,15 +6,15 @@ orders of a picture share: 14 forwards an order at 8 steps, and 2 a picture.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from cam.procedures.perturb import Build
-from pipeline.evidence.faithfulness.blocks import BlockGrid
 from pipeline.evidence.faithfulness.fills import Fill
 
-__all__ = ["FEWEST_BLOCKS", "STEPS", "Curves", "Rescore", "curves_of", "step_ends"]
+__all__ = ["FEWEST_BLOCKS", "STEPS", "Blocks", "Curves", "Rescore", "curves_of", "step_ends"]
 
 STEPS = 8
 FEWEST_BLOCKS = 8
@@ -22,6 +22,21 @@ FEWEST_BLOCKS = 8
 
 Rescore = Callable[[Tensor, Build], Tensor]
 """Returns every target's scores (T, rows) of the rows that a function makes, told which sample each shows."""
+
+
+class Blocks(Protocol):
+    """Parts of a picture of ``shape`` (*S) that are taken away and come back."""
+
+    @property
+    def blocks(self) -> int:
+        """How many there are."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The picture's (*S)."""
+
+    def voxels(self, of_blocks: Tensor, /) -> Tensor:
+        """Return which voxels (rows, *S) rows (rows, blocks) of kept blocks leave."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +68,7 @@ def step_ends(blocks: int, steps: int = STEPS) -> tuple[int, ...]:
     return (*ends, *(blocks - end for end in reversed(ends[: (steps + 1) // 2])))
 
 
-def curves_of(grid: BlockGrid, orders: Tensor, fill: Fill, rescore: Rescore, steps: int = STEPS) -> Curves:
+def curves_of(grid: Blocks, orders: Tensor, fill: Fill, rescore: Rescore, steps: int = STEPS) -> Curves:
     """Return the curves of orders (B, N, blocks), each from its first block to its last.
 
     Raises:

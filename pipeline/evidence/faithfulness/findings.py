@@ -16,6 +16,7 @@ from pipeline.findings.experiments.faithfulness import (
     FaithfulnessFindings,
     FaithfulnessRow,
     FaithfulnessRows,
+    FinerFigure,
     OpponentRow,
 )
 from pipeline.vocabulary import AskedScore
@@ -45,6 +46,9 @@ def faithfulness_findings(
         figures=tuple(figures),
         asked_figures=tuple(
             _asked(rows, method, score) for method in rows.methods if method in by_method for score in settings.also
+        ),
+        finer_figures=tuple(
+            _finer(rows, method) for method in rows.methods if method in by_method and settings.finer_look
         ),
         asked=len(chosen),
         failures=rows.failures,
@@ -84,6 +88,20 @@ def _figure(rows: FaithfulnessRows, method: str, fill: BlockFill) -> Faithfulnes
         share_of_best=_mean([(row.patient, _share(row, opponents[row.study])) for row in own]),
         insertion=_mean_curve([row.insertion for row in ordered]),
         deletion=_mean_curve([row.deletion for row in ordered]),
+    )
+
+
+def _finer(rows: FaithfulnessRows, method: str) -> FinerFigure:
+    own = [row for row in rows.finer if row.method == method]
+    held = faithfulness_test([PictureAreas(row.patient, row.area, row.random, row.centre) for row in own])
+    return FinerFigure(
+        method=method,
+        answer=held.answer,
+        tests=held.tests,
+        pictures=len(own),
+        patients=held.tests["random"].patients,
+        without=len({row.study for row in rows.opponents}) - len(own),
+        area=_mean([(row.patient, row.area) for row in own]),
     )
 
 
@@ -159,8 +177,13 @@ def _refuse_foreign(rows: FaithfulnessRows, settings: FaithfulnessConfig, chosen
     asked = [(study, method, score) for study in shown for method in done for score in settings.also]
     if sorted((row.study, row.method, row.score) for row in rows.asked) != sorted(asked):
         raise ValueError("what else was asked for is not of the studies that were chosen")
+    finer = [(row.study, row.method) for row in rows.finer]
+    looked_into = {(study, method) for study in shown for method in done} if settings.finer_look else set()
+    if len(set(finer)) < len(finer) or not set(finer) <= looked_into:
+        raise ValueError("halved blocks are not those of the studies that were chosen")
     patients = {row.study: (row.patient, row.label) for row in rows.opponents}
     own = [(row.study, row.patient, row.label) for row in rows.rows]
     own += [(row.study, row.patient, row.label) for row in rows.asked]
+    own += [(row.study, row.patient, row.label) for row in rows.finer]
     if any(patients[study] != (patient, label) for study, patient, label in own):
         raise ValueError("a study has rows of two patients or labels")

@@ -64,7 +64,7 @@ def _background(own: DissectedStudy, rng: np.random.Generator) -> ChangedStudy:
     if not air.any():
         return ChangedStudy(BACKGROUND, reason=NO_OUTSIDE)
     levels = np.array([np.median(channel[air]) for channel in own.study.x], dtype=np.float32)
-    spread = own.parts.noise[1].astype(np.float32)
+    spread = own.parts.air_noise.astype(np.float32)
     along = (slice(None), *(None,) * body.ndim)
     noise = rng.standard_normal(own.study.x.shape, dtype=np.float32) * spread[along]
     return ChangedStudy(BACKGROUND, np.where(body, levels[along] + noise, own.study.x).astype(np.float32))

@@ -24,7 +24,7 @@ __all__ = ["ANATOMY", "UNKNOWN_LESION", "Levels", "StudyParts", "find_parts", "g
 Region = NDArray[np.bool_]
 Image = NDArray[np.float32]
 
-UNKNOWN_LESION = "nobody outlined the lesion, which could be taken for a mark"
+UNKNOWN_LESION = "nobody outlined the lesion, which could be taken for a mark or for noise"
 ANATOMY = "more than a tenth of the body is thin and bright: that is anatomy, and marks cannot be told from it"
 
 _SMOOTHED = 0.7  # units, before the body is looked for
@@ -74,7 +74,7 @@ class StudyParts:
         body_marks: bright thin pieces inside, or the reason why what is bright and thin there is not taken for a mark.
         levels: brightness of air and body, or of the body alone.
         body_levels: two quantiles of the body, for pairs of which only one has an outside.
-        noise: standard deviation of the noise in the body and outside, for each channel.
+        air_noise: standard deviation of the noise outside the body, for each channel.
         centre: the body's centre in voxels; None without an outside.
     """
 
@@ -84,7 +84,7 @@ class StudyParts:
     body_marks: Region | str
     levels: Levels
     body_levels: Levels
-    noise: tuple[NDArray[np.float64], NDArray[np.float64]]
+    air_noise: NDArray[np.float64]
     centre: NDArray[np.float64] | None
 
     @property
@@ -114,7 +114,7 @@ def find_parts(study: BatteryStudy) -> StudyParts:
         body_marks=_body_marks(study, image, body & ~band, scale, ruler),
         levels=_air_and_body(study.x, air, core) if has_outside else body_levels,
         body_levels=body_levels,
-        noise=(_noise(study.x, body), _noise(study.x, air)),
+        air_noise=_noise(study.x, air),
         centre=np.argwhere(body).mean(axis=0) if has_outside else None,
     )
 

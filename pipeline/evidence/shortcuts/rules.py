@@ -4,6 +4,7 @@ NOT MET where a cause is named. MET is that no reliance above the locked share w
 that occurs in the studies could be tested, and tested finely enough. All else is INCONCLUSIVE with the reason.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -73,12 +74,12 @@ def _moved(row: ShortcutRow) -> float:
 def _answer(rows: ShortcutRows, labels: Sequence[LabelShortcuts], battery: BatterySettings) -> CheckFinding:
     answer, reason, of_label = _decided(rows, labels, battery)
     finding = of_label.finding if of_label is not None else ShortcutFinding()
-    effects = [test.effect for test in finding.tests if test.effect is not None]
+    effect = _effect(finding)
     return CheckFinding(
         check="shortcuts",
         answer=answer,
         reason=reason,
-        value=max(effects) if effects and answer != "INCONCLUSIVE" else None,
+        value=effect if math.isfinite(effect) and answer != "INCONCLUSIVE" else None,
         bound=battery.minimum_effect,
         side="at_most",
         patients=finding.patients,
@@ -90,7 +91,7 @@ def _decided(
     rows: ShortcutRows, labels: Sequence[LabelShortcuts], battery: BatterySettings
 ) -> tuple[Decision, str, LabelShortcuts | None]:
     """Return the answer, its reason and the label that decides."""
-    for own in sorted(labels, key=lambda own: -_largest(own.finding)):
+    for own in sorted(labels, key=lambda own: -_effect(own.finding)):
         if own.finding.named:
             return "NOT MET", _named(own, len(labels)), own
     if rows.not_done is not None or not labels:
@@ -99,12 +100,14 @@ def _decided(
         gap = _gap_in_the_evidence(own.finding, battery)
         if gap is not None:
             return "INCONCLUSIVE", f"{own.label}: {gap}" if len(labels) > 1 else gap, own
-    largest = max(labels, key=lambda own: _largest(own.finding))
+    largest = max(labels, key=lambda own: _effect(own.finding))
     return "MET", _lower(largest.finding.sentences[0].rstrip(".")), largest
 
 
-def _largest(finding: ShortcutFinding) -> float:
-    return max((test.effect for test in finding.tests if test.effect is not None), default=float("-inf"))
+def _effect(finding: ShortcutFinding) -> float:
+    """Return the effect that decides: of the cause that is named first, else the largest; minus infinity for none."""
+    effects = {test.test: test.effect for test in finding.tests if test.effect is not None}
+    return effects[finding.named[0]] if finding.named else max(effects.values(), default=-math.inf)
 
 
 def _named(own: LabelShortcuts, labels: int) -> str:

@@ -1,113 +1,106 @@
-"""The noise of an input by spatial frequency, and an input with another's noise."""
-
-from collections.abc import Sequence
-from itertools import product
+"""The noise of a tissue, its power by spatial frequency, and an input with another's noise."""
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import irfftn, rfftn
+from scipy.fft import irfftn, next_fast_len, rfftn
+from scipy.ndimage import gaussian_filter
 
-__all__ = ["noise_spectrum", "with_noise_of"]
+from pipeline.evidence.shortcuts.study import Ruler
+
+__all__ = ["noise_in", "noise_spectrum", "with_noise_of"]
 
 Image = NDArray[np.float32]
+Region = NDArray[np.bool_]
 Spectrum = NDArray[np.float64]
 
-_PATCHES = 4  # fewer say nothing of a study
-_MOST_PATCHES = 256
-_PARTS = (4, 6, 8)  # of the field: how long a patch is, the longest that fit often enough
-_BINS = 16  # of the frequencies up to half a cycle a voxel
-_LARGEST = 16  # voxels of a patch along an axis
-_SMALLEST = 6
-_PADDING = 8  # voxels of mirrored picture, so that the field's ends do not meet
+_BLUR = 2.5  # voxels of the finest axis: what is wider than its grain is structure
+_LITTLE = 1e-3  # weight of a blur that has hardly any tissue around it
+_QUIET = 25  # percentile of the local variances: where nothing but noise is
+_STRUCTURE = 4.0  # times the noise's variance: what varies by more is kept, the more the less of it is noise
+_LIMIT = 4.0  # standard deviations of the noise: what is stronger is structure
+_FEWEST = 200  # voxels: fewer say nothing of a tissue's noise
+_BINS = 32  # for a cycle a voxel; the highest frequency of a volume is that of its diagonal
+_PADDING = 8  # voxels of nothing, so that the field's ends do not meet
 
 
-def noise_spectrum(x: Image, body: NDArray[np.bool_]) -> Spectrum | None:
-    """Return the power of each channel's noise (channels, bins), the median over patches of the body.
+def noise_in(x: Image, tissue: Region, ruler: Ruler) -> Image:
+    """Return the noise of an input (channels, *S) within a tissue, 0 elsewhere and where structure hides it.
 
-    White noise of variance v has power v at every frequency. Structure fills few patches, and a median leaves it out.
-    None where too few patches fit into the body; NaN at frequencies lower than a patch can tell.
+    It is what a wide blur of the tissue alone takes away. Where the surroundings vary by more than noise does, as at
+    an edge, the less of the difference is noise (Lee's filter); single strong voxels are structure.
     """
-    for part in _PARTS:
-        sizes = tuple(min(_LARGEST, max(min(_SMALLEST, size), size // part)) for size in body.shape)
-        corners = _corners(body, sizes)
-        if len(corners) >= _PATCHES:
-            return _median_spectrum(x, corners, sizes)
-    return None
+    noise = np.zeros_like(x)
+    if not tissue.any():
+        return noise
+    sigmas = tuple(_BLUR * step / max(ruler.steps) for step in ruler.steps)
+    weight = np.maximum(gaussian_filter(tissue.astype(np.float32), sigmas), _LITTLE)
+    for channel, own in zip(x, noise, strict=True):
+        mean = gaussian_filter(np.where(tissue, channel, 0), sigmas) / weight
+        beyond = np.where(tissue, channel - mean, 0)
+        variance = gaussian_filter(np.square(beyond), sigmas) / weight
+        varied = variance[tissue][variance[tissue] > 0]
+        if varied.size:
+            quiet = float(np.percentile(varied, _QUIET))
+            beyond *= np.minimum(1, _STRUCTURE * quiet / np.maximum(variance, quiet))
+            own[...] = np.where(np.abs(beyond) <= _LIMIT * np.sqrt(quiet), beyond, 0)
+    return noise
 
 
-def _corners(body: NDArray[np.bool_], sizes: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Return where patches lie that are all body, half a patch apart, at most some hundreds spread over it."""
-    ranges = (range(0, size - width + 1, max(1, width // 2)) for size, width in zip(body.shape, sizes, strict=True))
-    corners = [corner for corner in product(*ranges) if body[_box(corner, sizes)].all()]
-    return corners[:: max(1, len(corners) // _MOST_PATCHES)]
+def noise_spectrum(noise: Image, tissue: Region) -> Spectrum | None:
+    """Return the power of each channel's noise (channels, bins) by frequency; None for too small a tissue.
 
-
-def _median_spectrum(x: Image, corners: Sequence[tuple[int, ...]], sizes: tuple[int, ...]) -> Spectrum:
-    window = _window(sizes)
-    bins = _bins_of(sizes)
-    patches = np.stack([x[(slice(None), *_box(corner, sizes))] for corner in corners]).astype(np.float64)
-    axes = tuple(range(2, patches.ndim))
-    patches = (patches - patches.mean(axis=axes, keepdims=True)) * window
-    power = np.abs(np.asarray(rfftn(patches, axes=axes))) ** 2 / np.square(window).sum()
-    spectrum = np.full((len(x), _BINS), np.nan)
-    for number in range(_BINS):
-        if (bins == number).any():
-            spectrum[:, number] = np.median(power[..., bins == number].mean(axis=-1), axis=0)
-    return _gaps_closed(spectrum, 2 / min((size for size in sizes if size > 1), default=1))
+    ``noise`` (channels, *S) is taken within the tissue. White noise of variance v has power v at every frequency.
+    """
+    voxels = int(tissue.sum())
+    if voxels < _FEWEST:
+        return None
+    shape = _padded(tissue.shape)
+    bins, length = _bins_of(shape).ravel(), int(np.sqrt(tissue.ndim) / 2 * _BINS + 0.5) + 1
+    filled = np.bincount(bins, minlength=length)
+    spectrum = np.empty((len(noise), length))
+    for number, channel in enumerate(noise):
+        power = np.square(np.abs(rfftn(np.where(tissue, channel, 0), shape))) / voxels
+        means = np.bincount(bins, power.ravel(), length) / np.maximum(filled, 1)
+        spectrum[number] = np.interp(np.arange(length), np.flatnonzero(filled), means[filled > 0])
+    return spectrum
 
 
 def with_noise_of(
-    x: Image, own: Spectrum, donor: Spectrum, weight: NDArray[np.float32], rng: np.random.Generator
+    own: tuple[Image, Image, Spectrum], donor: Spectrum, tissue: Region, rng: np.random.Generator
 ) -> Image:
-    """Return an input whose noise is damped where the donor has less, and added to where the donor has more.
+    """Return an input whose noise in a tissue is damped where the donor has less, and added to where it has more.
 
-    Noise is added and never amplified: amplified edges would look like texture. ``weight`` (*S) is how much of the
-    added noise each voxel takes.
+    ``own`` holds the input, its noise, and the noise's spectrum in the tissue. Only what is noise is damped: edges and
+    lesions stay as sharp as they are. Noise is added and never amplified: what is left of edges in it would look like
+    texture.
     """
-    changed = np.empty_like(x)
-    pad = tuple((min(_PADDING, size - 1),) * 2 for size in x.shape[1:])
-    for channel, image in enumerate(x):
-        padded = np.pad(image.astype(np.float64), pad, mode="symmetric")
-        bins = _bins_of(padded.shape)
-        damped = np.sqrt(np.clip(_ratio(donor[channel], own[channel]), 0, 1))
-        more = np.sqrt(np.clip(np.nan_to_num(donor[channel] - own[channel]), 0, None))
-        quiet = irfftn(rfftn(padded) * damped[bins], padded.shape)
-        noise = irfftn(rfftn(rng.standard_normal(padded.shape)) * more[bins], padded.shape)
-        inner = tuple(slice(before, before + size) for (before, _), size in zip(pad, image.shape, strict=True))
-        changed[channel] = quiet[inner] + weight * noise[inner]
+    x, noise, spectrum = own
+    changed = x.copy()
+    shape = _padded(tissue.shape)
+    bins = _bins_of(shape)
+    inner = tuple(slice(size) for size in tissue.shape)
+    for number, channel in enumerate(changed):
+        less, more = _gains(spectrum[number], donor[number])
+        mine = np.where(tissue, noise[number], 0)
+        drawn = rfftn(rng.standard_normal(shape, dtype=np.float32))
+        swapped = irfftn(rfftn(mine, shape) * less[bins] + drawn * more[bins], shape)[inner]
+        channel[...] = np.where(tissue, channel - mine + swapped, channel)
     return changed
 
 
-def _ratio(donor: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the donor's power as a share of the own; 1 where the own is nothing or unknown."""
-    known = np.isfinite(donor) & np.isfinite(own) & (own > 0)
-    return np.where(known, np.where(known, donor, 1.0) / np.where(known, own, 1.0), 1.0)
+def _gains(own: Spectrum, donor: Spectrum) -> tuple[Image, Image]:
+    """Return by how much the own noise is damped at each frequency, and how much of white noise is added."""
+    share = np.where(own > 0, donor / np.where(own > 0, own, 1), 1)
+    less, more = np.sqrt(np.clip(share, 0, 1)), np.sqrt(np.clip(donor - own, 0, None))
+    return less.astype(np.float32), more.astype(np.float32)
 
 
-def _box(corner: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[slice, ...]:
-    return tuple(slice(start, start + size) for start, size in zip(corner, sizes, strict=True))
-
-
-def _window(sizes: tuple[int, ...]) -> NDArray[np.float64]:
-    window = np.ones((1,) * len(sizes))
-    for axis, size in enumerate(sizes):
-        line = np.hanning(size + 2)[1:-1] if size > 1 else np.ones(1)
-        window = window * line.reshape([-1 if other == axis else 1 for other in range(len(sizes))])
-    return window
+def _padded(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(next_fast_len(size + min(_PADDING, size - 1), real=True) for size in shape)
 
 
 def _bins_of(shape: tuple[int, ...]) -> NDArray[np.intp]:
-    """Return which bin each frequency of a real transform falls into; those above half a cycle share the last."""
+    """Return which bin each frequency of a real transform falls into: its distance from zero, in 32nds of a cycle."""
     axes = [np.fft.fftfreq(size) for size in shape[:-1]] + [np.fft.rfftfreq(shape[-1])]
     radius = np.sqrt(sum(np.square(axis) for axis in np.meshgrid(*axes, indexing="ij", sparse=True)))
-    return np.asarray(np.minimum(radius * 2 * _BINS, _BINS - 1), dtype=np.intp)
-
-
-def _gaps_closed(spectrum: Spectrum, lowest: float) -> Spectrum:
-    """Return a spectrum with empty bins taken from their neighbours; below the lowest frequency it is unknown."""
-    middles = (np.arange(_BINS) + 0.5) / (2 * _BINS)
-    for line in spectrum:
-        known = np.isfinite(line)
-        line[~known] = np.interp(middles[~known], middles[known], line[known])
-        line[middles < lowest] = np.nan
-    return spectrum
+    return np.asarray(radius * _BINS + 0.5, dtype=np.intp)

@@ -11,19 +11,16 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
-from pipeline.evidence.shortcuts.parts import Levels, StudyParts, grown
+from pipeline.evidence.shortcuts.parts import UNKNOWN_LESION, Levels, StudyParts, grown
 from pipeline.evidence.shortcuts.study import BatteryStudy
-from pipeline.evidence.shortcuts.texture import noise_spectrum, with_noise_of
+from pipeline.evidence.shortcuts.texture import noise_in, noise_spectrum, with_noise_of
 
 __all__ = ["NO_OUTSIDE", "TRANSPLANTS", "DissectedStudy", "Transplant", "same_contrast"]
 
 Image = NDArray[np.float32]
+Region = NDArray[np.bool_]
 
-_NOISE_BLUR = 1.0  # voxels: with a wider one, pads and tables would pass for noise
-_NOISE_LIMIT = 3.0  # standard deviations of the noise outside the body: what is stronger is structure
-_LITTLE = 1e-3  # weight of a blur whose surroundings are all structure
 _STANDS_OUT = 8.0  # standard deviations of the noise: marks and frames
 
 NO_OUTSIDE = "no outside of the body in the picture"
@@ -37,45 +34,36 @@ class DissectedStudy:
     parts: StudyParts
 
     @cached_property
-    def spectrum(self) -> NDArray[np.float64] | None:
-        """The power of its noise (channels, bins), in the body; None where that is too small."""
-        tissue, marks = self.parts.body, self.parts.body_marks
-        if not isinstance(marks, str):
-            tissue = tissue & ~marks  # a line across a patch looks like noise
-        beside = noise_spectrum(self.study.x, tissue)
-        return noise_spectrum(self.study.x, self.parts.body) if beside is None else beside
+    def tissues(self) -> tuple[Region, Region]:
+        """Where its noise is measured: the body without marks and lesion, its outside without marks and frames.
 
-    @cached_property
-    def outside_spectrum(self) -> NDArray[np.float64] | None:
-        """The power of its noise (channels, bins), outside the body and beside what stands out; None for too little."""
+        A lesion hardly wider than a grain of noise would be taken for one.
+        """
+        marks, lesion = self.parts.body_marks, self.study.lesion
+        body = self.parts.body if isinstance(marks, str) else self.parts.body & ~marks
+        if lesion is not None:
+            body = body & ~grown(lesion, 1, self.study.ruler)
         outside = ~grown(self.parts.body, 1, self.study.ruler)
-        if not outside.any():
-            return None
-        for channel, noise in zip(self.study.x, self.parts.noise[1], strict=True):
-            outside = outside & (np.abs(channel - np.median(channel[outside])) <= _STANDS_OUT * noise)
-        return noise_spectrum(self.study.x, outside)
+        if outside.any():
+            for channel, noise in zip(self.study.x, self.parts.air_noise, strict=True):
+                outside = outside & (np.abs(channel - np.median(channel[outside])) <= _STANDS_OUT * noise)
+        return body, outside
 
     @cached_property
     def noise(self) -> Image:
-        """Its noise (channels, *S): what a blur takes away, where that is too little to be structure."""
-        limits = _NOISE_LIMIT * self.parts.noise[1]
-        return np.stack([_noise_of(channel, float(limit)) for channel, limit in zip(self.study.x, limits, strict=True)])
+        """Its noise (channels, *S), in either tissue."""
+        body, outside = (noise_in(self.study.x, tissue, self.study.ruler) for tissue in self.tissues)
+        return body + outside
+
+    @cached_property
+    def spectra(self) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+        """The power of its noise (channels, bins) in either tissue; None where that is too small."""
+        body, outside = (noise_spectrum(self.noise, tissue) for tissue in self.tissues)
+        return body, outside
 
     def without_noise(self) -> "DissectedStudy":
         """Return the study with its structure alone."""
         return DissectedStudy(replace(self.study, x=self.study.x - self.noise), self.parts)
-
-
-def _noise_of(image: Image, limit: float) -> Image:
-    """Return what a blur takes away, up to a limit; what exceeds it once is left out of a second blur.
-
-    Without the second, a frame would brighten the air beside it, and its darker surroundings pass for noise.
-    """
-    ordinary = (np.abs(image - gaussian_filter(image, _NOISE_BLUR)) <= limit).astype(np.float32)
-    weight = gaussian_filter(ordinary, _NOISE_BLUR)
-    smooth = gaussian_filter(image * ordinary, _NOISE_BLUR) / np.maximum(weight, _LITTLE)
-    residual = image - smooth
-    return np.where((np.abs(residual) <= limit) & (weight > _LITTLE), residual, 0).astype(np.float32)
 
 
 Transplant = Callable[[DissectedStudy, DissectedStudy, np.random.Generator], Image | str]
@@ -95,11 +83,11 @@ def _outside(own: DissectedStudy, donor: DissectedStudy, rng: np.random.Generato
     return _pasted(own, donor, where) if where.any() else NO_OUTSIDE
 
 
-def _outside_both(own: DissectedStudy, donor: DissectedStudy) -> NDArray[np.bool_]:
+def _outside_both(own: DissectedStudy, donor: DissectedStudy) -> Region:
     return own.parts.outside & donor.parts.outside
 
 
-def _lesions(own: DissectedStudy, donor: DissectedStudy) -> NDArray[np.bool_]:
+def _lesions(own: DissectedStudy, donor: DissectedStudy) -> Region:
     masks = [patient.study.lesion for patient in (own, donor) if patient.study.lesion is not None]
     lesions = np.zeros(own.parts.body.shape, bool)
     for mask in masks:
@@ -139,26 +127,23 @@ def _levels(own: DissectedStudy, donor: DissectedStudy) -> tuple[Levels, Levels]
 
 
 def _texture(own: DissectedStudy, donor: DissectedStudy, rng: np.random.Generator) -> Image | str:
-    """Give the donor's noise, as strong as it would be at the own contrast: inside the body and outside its own."""
-    mine, theirs = own.spectrum, donor.spectrum
-    if mine is None or theirs is None:
+    """Give the donor's noise, as strong as it would be at the own contrast: inside the body and outside its own.
+
+    The lesion keeps its noise, and has to be known: swapped like noise, it would be weakened.
+    """
+    if any(study.positive and study.lesion is None for study in (own.study, donor.study)):
+        return UNKNOWN_LESION
+    if own.spectra[0] is None or donor.spectra[0] is None:
         return "the body is too small to measure its noise"
     gain = same_contrast(donor, own)
     if isinstance(gain, str):
         return gain
     power = np.square(gain)[:, None]
-    everywhere = np.ones(own.parts.body.shape, np.float32)
-    outside = own.outside_spectrum, donor.outside_spectrum
-    if outside[0] is None or outside[1] is None:
-        in_body, in_air = donor.parts.noise
-        share = float(np.clip((in_air / np.maximum(in_body, 1e-12)).mean(), 0, 1))
-        weight = np.where(own.parts.body, everywhere, share)
-        return with_noise_of(own.study.x, mine, theirs * power, weight, rng)
-    state = rng.bit_generator.state
-    inside = with_noise_of(own.study.x, mine, theirs * power, everywhere, rng)
-    rng.bit_generator.state = state
-    around = with_noise_of(own.study.x, outside[0], outside[1] * power, everywhere, rng)
-    return np.where(own.parts.body, inside, around)
+    changed = own.study.x
+    for tissue, mine, theirs in zip(own.tissues, own.spectra, donor.spectra, strict=True):
+        if mine is not None and theirs is not None:
+            changed = with_noise_of((changed, own.noise, mine), theirs * power, tissue, rng)
+    return changed
 
 
 def _contrast(own: DissectedStudy, donor: DissectedStudy, rng: np.random.Generator) -> Image | str:  # noqa: ARG001

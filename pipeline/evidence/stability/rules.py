@@ -13,6 +13,7 @@ from pipeline.findings.experiments.check import CheckFinding
 from pipeline.findings.experiments.stability import (
     PICTURE_CHANGES,
     Change,
+    ConsistencyFigure,
     StabilityFigure,
     StabilityFindings,
     StabilityRow,
@@ -43,6 +44,9 @@ def stability_findings(rows: StabilityRows, settings: StabilityConfig, chosen: S
     return StabilityFindings(
         checks=tuple(_finding(rows, method) for method in rows.methods),
         figures=tuple(figures),
+        consistency=_consistency(rows),
+        not_tried=rows.not_tried,
+        not_paired=rows.not_paired,
         asked=len(chosen),
         failures=rows.failures,
         calls=rows.calls,
@@ -69,6 +73,18 @@ def _figure(method: str, change: Change, rows: Sequence[StabilityRow]) -> Stabil
         without_map=len(rows) - len(values),
         empty=sum(row.outcome == "empty_after" for row in rows),
     )
+
+
+def _consistency(rows: StabilityRows) -> tuple[ConsistencyFigure, ...]:
+    """Return the mean over pairs of patients of each label and map, in the order of the pairs."""
+    figures = []
+    for label, method in dict.fromkeys((pair.label, pair.method) for pair in rows.pairs):
+        own = [pair for pair in rows.pairs if (pair.label, pair.method) == (label, method)]
+        values = [pair.similarity for pair in own if pair.similarity is not None]
+        patients = len({study for pair in own for study in pair.studies})
+        value = float(np.mean(values)) if values else None
+        figures.append(ConsistencyFigure(label=label, method=method, value=value, pairs=len(values), patients=patients))
+    return tuple(figures)
 
 
 def _finding(rows: StabilityRows, method: str) -> CheckFinding:
@@ -117,5 +133,11 @@ def _refuse_foreign(rows: StabilityRows, settings: StabilityConfig, chosen: Sequ
     for method in rows.methods:
         for change in PICTURE_CHANGES:
             own = _of(rows, method, change)
-            if own and [row.study for row in own] != readable:
+            if own and (change in rows.not_tried or [row.study for row in own] != readable):
                 raise ValueError(f"{change} of {method} is not of the studies that were chosen")
+    pairs = [(pair.method, frozenset(pair.studies)) for pair in rows.pairs]
+    paired = {study for _, studies in pairs for study in studies}
+    if len(set(pairs)) < len(pairs) or not paired <= set(readable) or (pairs and not settings.common_frame):
+        raise ValueError("pairs of patients are not of the studies that were chosen")
+    if rows.pairs and rows.not_paired is not None:
+        raise ValueError("pairs of patients go without a reason why there are none")

@@ -20,6 +20,8 @@ __all__ = [
     "FaithfulnessFindings",
     "FaithfulnessRow",
     "FaithfulnessRows",
+    "FinerFigure",
+    "FinerRow",
     "Opponent",
     "OpponentRow",
     "SignTest",
@@ -100,6 +102,21 @@ class AskedRow(FrozenModel):
     value: float | None = None
 
 
+class FinerRow(FrozenModel):
+    """Insertion minus deletion of a map within the blocks that it ranks first, halved; all else stays in the picture.
+
+    ``area`` is None where the map is the same in all halves. ``centre`` and ``random`` are orders of the same halves.
+    """
+
+    study: str
+    patient: str
+    label: str
+    method: str
+    area: float | None = None
+    centre: float
+    random: tuple[float, ...]
+
+
 class FaithfulnessRows(FrozenModel):
     """What was seen, of ``methods`` (maps' names), one label a study.
 
@@ -113,6 +130,7 @@ class FaithfulnessRows(FrozenModel):
     rows: tuple[FaithfulnessRow, ...]
     opponents: tuple[OpponentRow, ...]
     asked: tuple[AskedRow, ...] = ()
+    finer: tuple[FinerRow, ...] = ()
     failures: Mapping[str, str] = {}
     not_done: Mapping[str, str] = {}
     calls: Mapping[str, int] = {}
@@ -151,6 +169,21 @@ class FaithfulnessFigure(FrozenModel):
     deletion: tuple[float, ...] = ()
 
 
+class FinerFigure(FrozenModel):
+    """What the sign tests say of a map within the blocks that it ranks first; decides nothing.
+
+    ``without`` counts pictures that have no halved blocks: the map ranks none, or they are too small to be halved.
+    """
+
+    method: str
+    answer: FaithfulnessAnswer
+    tests: Mapping[Opponent, SignTest]
+    pictures: int
+    patients: int
+    without: int = 0
+    area: float | None = None
+
+
 class AskedFigure(FrozenModel):
     """The mean over patients of a number that is known to mislead."""
 
@@ -167,6 +200,7 @@ class FaithfulnessFindings(FrozenModel):
     checks: tuple[CheckFinding, ...]
     figures: tuple[FaithfulnessFigure, ...]
     asked_figures: tuple[AskedFigure, ...] = ()
+    finer_figures: tuple[FinerFigure, ...] = ()
     asked: int
     failures: Mapping[str, str] = {}
     not_done: Mapping[str, str] = {}

@@ -79,6 +79,19 @@ def test_a_right_map_beats_both_and_wrong_ones_do_not(auditor, monkeypatch, axes
     assert not any(check.strikes for check in findings.checks)
 
 
+CONTROL_MAPS = ("edge_picture", "centre_blob", "fixed_noise", "fresh_noise", "inverted", "edge_mix")
+
+
+def test_no_control_is_met_beside_a_right_map(auditor, monkeypatch):  # noqa: F811
+    """Edges of bright and dark alike, a blob, noise fixed and fresh, the map inverted, and three quarters of edges."""
+    register(monkeypatch)
+    _, findings, _ = tried(auditor, ("gradcam", *CONTROL_MAPS), studies=planted(20))
+    answered = answers(findings)
+    assert answered["gradcam"] == "MET"
+    assert {name: answered[name] for name in CONTROL_MAPS if answered[name] == "MET"} == {}
+    assert answered["inverted"] == "NOT MET"
+
+
 def test_the_first_map_costs_72_forwards_a_picture_and_each_further_one_14(auditor):  # noqa: F811
     for methods, each in ((("gradcam",), 72), (("gradcam", "hirescam", "layercam"), 100)):
         network = BlobNet()
@@ -110,6 +123,25 @@ def test_the_best_order_makes_areas_shares_and_road_is_a_second_look(auditor):  
     assert blur.insertion[-1] == pytest.approx(blur.deletion[0])
     assert rows.forwards == STUDIES * 2 * (72 + 16 + 14)
     assert len(findings.checks) == 1  # the second look decides nothing
+
+
+def test_halved_blocks_are_looked_into_as_a_figure(auditor, monkeypatch):  # noqa: F811
+    register(monkeypatch)
+    rows, findings, _ = tried(auditor, ("gradcam", "fresh_noise"), finer_look=True)
+    plain, without, _ = tried(auditor, ("gradcam",))
+    assert rows.forwards - 14 * STUDIES == plain.forwards + 2 * 72 * STUDIES
+    by_method = {figure.method: figure for figure in findings.finer_figures}
+    assert by_method["gradcam"].answer in ("beats both", "beats random only")
+    assert by_method["fresh_noise"].answer not in ("beats both", "beats random only")
+    assert (by_method["gradcam"].pictures, by_method["gradcam"].without) == (STUDIES, 0)
+    assert (without.finer_figures, plain.finer) == ((), ())
+    assert findings.checks[0] == without.checks[0]  # it decides nothing
+    for edited in (rows.finer[:1] * 2, (rows.finer[0].model_copy(update={"study": "S-none"}),)):
+        with pytest.raises(ValueError, match="halved blocks are not those"):
+            faithfulness_findings(
+                rows.model_copy(update={"finer": edited}), FaithfulnessConfig(studies=12, finer_look=True),
+                [row.study for row in rows.opponents],
+            )  # fmt: skip
 
 
 def test_what_is_known_to_mislead_is_computed_on_request_and_judged_never(auditor):  # noqa: F811

@@ -13,6 +13,7 @@ from pipeline.findings.custody.ledger import read_ledger
 from pipeline.findings.experiments.bundle import read_experiments
 from pipeline.findings.results import load_results
 from pipeline.findings.spec import read_members, read_spec
+from pipeline.runs.carried_experiments import experiment_recipe
 from pipeline.runs.run import Run
 from pipeline.runs.verify_archive import audit_anew
 from pipeline.verify.conclusions import check_results
@@ -174,6 +175,97 @@ def test_scoring_again_takes_the_rows_over(finished):
         finished[1] / "experiments" / "sanity.json"
     ).read_bytes()
     assert verify_run(again).failures == ()
+
+
+def forbid(monkeypatch, *families):
+    from pipeline.experiments import registry
+
+    def again(_bench):
+        raise AssertionError("a family was tried again")
+
+    for family in families:
+        monkeypatch.setitem(registry.EXPERIMENTS, family, again)
+
+
+def started(folder):
+    entries = read_ledger(folder / "ledger.jsonl")
+    return next(entry.body for entry in entries if entry.event == "inference.started")
+
+
+def rows_of(folder, family):
+    return (folder / "experiments" / f"{family}.json").read_bytes()
+
+
+@pytest.fixture
+def night(finished, tmp_path):
+    """The finished run, as a night's that another one follows: its configuration and its folder."""
+    config = plant(tmp_path, 9, experiments=EXPERIMENTS, criteria=CRITERIA[:1])
+    return config, complete(config)[0]
+
+
+def test_the_next_night_takes_the_rows_over_and_says_from_where(night, monkeypatch):
+    config, before = night
+    forbid(monkeypatch, "sanity", "stability")
+    again, results = complete(config)
+    assert started(again)["experiments_from"] == {"sanity": before.name, "stability": before.name}
+    assert all(rows_of(again, family) == rows_of(before, family) for family in ("sanity", "stability"))
+    assert results.experiments == load_results(before).experiments
+    assert not kinds(again) - {FailureKind.REGISTER}
+    edit_rows(before, lambda content: content["calls"].update(gradcam=1))
+    sign_anew(before)  # somebody with the key changed the night that the rows are said to be from
+    assert FailureKind.EVENTS in kinds(again)
+    shutil.rmtree(before)
+    assert kinds(again) <= {FailureKind.REGISTER, FailureKind.CARRIED_ABSENT}
+
+
+def test_a_family_whose_settings_changed_is_tried_anew_and_the_other_one_taken_over(night, monkeypatch):
+    config, before = night
+    forbid(monkeypatch, "stability")
+    change(config, experiments={**EXPERIMENTS, "sanity": {"studies": 5, "draws": 3}})
+    again, _ = complete(config)
+    assert started(again)["experiments_from"] == {"stability": before.name}
+    assert {row.study for row in read_experiments(again, ("sanity",)).sanity.rows} == set(
+        read_spec(again).experiments["sanity"]
+    )
+
+
+FAILED = {
+    "a map": lambda content: content.update(not_done={"gradcam": "the model or a map raised RuntimeError"}),
+    "a study": lambda content: content.update(failures={content["rows"][0]["study"]: "out_of_memory"}),
+}
+
+
+@pytest.mark.parametrize("what", FAILED)
+def test_rows_that_do_not_hold_or_that_failed_are_tried_anew(night, what):
+    config, before = night
+    edit_rows(before, lambda content: content["calls"].update(gradcam=1))
+    edit_rows(before, FAILED[what], "stability")
+    again = begin(config)
+    assert "experiments_from" not in started(again)  # both files are not what the ledger tells of
+    shutil.rmtree(again)
+    sign_anew(before)
+    assert started(begin(config)).get("experiments_from") == {"sanity": before.name}  # the other one had failed
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"study_recipe": "another model"},
+        {"masks_recipe": "masks are read otherwise"},
+        {"layers": ()},
+        {"experiments": {"sanity": ("S-1", "S-2")}},
+        {"maps": ()},
+    ],
+)
+def test_rows_follow_from_all_that_they_are_computed_from(finished, changed):
+    spec, members = read_spec(finished[1]), read_members(finished[1])
+    hashes = {member.study: member.source_sha256 for member in members} | {"S-1": "a", "S-2": "b"}
+    recipe = experiment_recipe(spec, "sanity", hashes)
+    assert experiment_recipe(spec.model_copy(update={"run": "another", "command": "x"}), "sanity", hashes) == recipe
+    assert experiment_recipe(spec.model_copy(update=changed), "sanity", hashes) != recipe
+    chosen = spec.experiments["sanity"][0]
+    assert experiment_recipe(spec, "sanity", {**hashes, chosen: "another file"}) != recipe
+    assert experiment_recipe(spec, "stability", hashes) != recipe
 
 
 def test_scoring_again_tries_nothing_new(finished):

@@ -161,7 +161,7 @@ def test_a_positive_whose_lesion_nobody_outlined_has_no_marks_in_the_body():
     studies = [replace(study, lesion=None) if study.positive else study for study in cohort("body_marks", n=20)]
     rows = battery_rows(lesion_score(studies), studies, SETTINGS)
     reasons = {row.reason for row in rows if row.test == "body_marks" and row.positive}
-    assert reasons == {"nobody outlined the lesion, which could be taken for a mark"}
+    assert reasons == {"nobody outlined the lesion, which could be taken for a mark or for noise"}
 
 
 def test_a_region_to_avoid_is_painted_over_against_an_equal_one():

@@ -1,14 +1,16 @@
 """Parts, fills, shifts, swaps and donors, by hand on tiny inputs and against what was planted on larger ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
 from pipeline.evidence.shortcuts.donors import choose_donors
 from pipeline.evidence.shortcuts.filling import fill, move
-from pipeline.evidence.shortcuts.parts import find_parts
+from pipeline.evidence.shortcuts.parts import UNKNOWN_LESION, find_parts
 from pipeline.evidence.shortcuts.study import BatteryStudy, Ruler
-from pipeline.evidence.shortcuts.texture import noise_spectrum, with_noise_of
+from pipeline.evidence.shortcuts.texture import noise_in, noise_spectrum, with_noise_of
 from pipeline.evidence.shortcuts.transplants import TRANSPLANTS, DissectedStudy
 from tests.pipeline.evidence.shortcuts.phantoms import cohort
 
@@ -138,38 +140,113 @@ def test_the_border_and_what_is_outside_come_with_their_levels_matched():
     np.testing.assert_allclose(TRANSPLANTS["outside"](own, donor, rng()), own_x, rtol=1e-5)
 
 
-def test_white_noise_has_its_variance_at_every_frequency():
-    noise = np.random.default_rng(4).normal(0, 2, (1, 96, 96)).astype(np.float32)
-    spectrum = noise_spectrum(noise, np.ones((96, 96), bool))
-    known = spectrum[np.isfinite(spectrum)]
-    assert len(known) > 8
-    np.testing.assert_allclose(known, 4.0, rtol=0.25)
+def ruler_of(shape):
+    return Ruler.of(shape, None)
 
 
-@pytest.mark.parametrize("shape", [(96, 96), (40, 40, 40)])
+def noisy(seed, spread, shape, grain=0.0):
+    """Noise of one deviation, white or smoothed by so many voxels; shape (1, *shape)."""
+    white = np.random.default_rng(seed).standard_normal(shape)
+    smooth = gaussian_filter(white, grain, mode="wrap") if grain else white
+    return (spread * smooth / smooth.std())[None].astype(np.float32)
+
+
+def given(own, donor, tissue=None):
+    """The first input with the noise of the second, in a tissue (all of it)."""
+    where = np.ones(own.shape[1:], bool) if tissue is None else tissue
+    noises = [noise_in(x, where, ruler_of(where.shape)) for x in (own, donor)]
+    spectra = [noise_spectrum(noise, where) for noise in noises]
+    return with_noise_of((own, noises[0], spectra[0]), spectra[1], where, rng())
+
+
+@pytest.mark.parametrize("shape", [(96, 96), (32, 32, 32)])
+def test_white_noise_has_its_variance_at_every_frequency(shape):
+    spectrum = noise_spectrum(noisy(4, 2, shape), np.ones(shape, bool))
+    half_a_cycle = 16
+    assert spectrum.shape == (1, round(32 * np.sqrt(len(shape)) / 2) + 1)
+    np.testing.assert_allclose(spectrum[0, 3:half_a_cycle], 4.0, rtol=0.25)
+    np.testing.assert_allclose(spectrum[0].mean(), 4.0, rtol=0.1)
+
+
+def test_a_tissue_of_few_voxels_has_no_spectrum():
+    tissue = np.zeros((32, 32), bool)
+    tissue[:10, :20] = True
+    assert noise_spectrum(noisy(1, 1, (32, 32)), tissue) is not None
+    tissue[0, 0] = False
+    assert noise_spectrum(noisy(1, 1, (32, 32)), tissue) is None
+
+
+@pytest.mark.parametrize("shape", [(96, 96), (24, 24, 24)])
 @pytest.mark.parametrize(("own", "donor"), [(1.0, 2.0), (2.0, 1.0)])
 def test_noise_becomes_as_strong_as_the_donors(shape, own, donor):
-    whole = np.ones(shape, bool)
-    pictures = [
-        np.random.default_rng(seed).normal(0, spread, (1, *shape)).astype(np.float32)
-        for seed, spread in enumerate((own, donor))
-    ]
-    spectra = [noise_spectrum(picture, whole) for picture in pictures]
-    changed = with_noise_of(pictures[0], *spectra, np.ones(shape, np.float32), rng())
-    high = [float((each - gaussian_filter(each, (0, *[1] * len(shape)))).std()) for each in (changed, pictures[1])]
-    assert high[0] == pytest.approx(high[1], rel=0.12)
+    changed = given(noisy(0, own, shape), noisy(1, donor, shape))
+    assert float(changed.std()) == pytest.approx(donor, rel=0.12)
 
 
-def test_edges_are_not_amplified_where_noise_is_added():
-    """A step of 10 in noise of 0.1: with the noise of 0.5 added, the step stays 10."""
+@pytest.mark.parametrize("shape", [(64, 64), (24, 24, 24)])
+@pytest.mark.parametrize("smooth", [True, False])
+def test_noise_becomes_as_smooth_as_the_donors(shape, smooth):
+    """The likeness of neighbours is the donor's, also in a small volume, whose smooth noise is all low frequencies."""
+    pictures = [noisy(0, 1, shape, 0.8), noisy(1, 1, shape)]
+    own, donor = pictures[::-1] if smooth else pictures
+
+    def likeness(x):
+        return float(np.corrcoef(x[..., 1:].ravel(), x[..., :-1].ravel())[0, 1])
+
+    assert abs(likeness(own) - likeness(donor)) > 0.6
+    assert likeness(given(own, donor)) == pytest.approx(likeness(donor), abs=0.2)
+
+
+def test_edges_are_neither_amplified_nor_blurred():
+    """A step of 10 in noise of 0.1, with the noise of 0.5 added and taken away again, stays a step of 10."""
     step = np.zeros((1, 64, 64), np.float32)
     step[:, :, 32:] = 10.0
-    quiet, loud = (
-        step + np.random.default_rng(s).normal(0, n, step.shape).astype(np.float32) for s, n in ((0, 0.1), (1, 0.5))
-    )
-    spectra = [noise_spectrum(each, np.ones((64, 64), bool)) for each in (quiet, loud)]
-    changed = with_noise_of(quiet, *spectra, np.ones((64, 64), np.float32), rng())
-    assert changed[0, :, 36:60].mean() - changed[0, :, 4:28].mean() == pytest.approx(10.0, abs=0.2)
+    quiet, loud = step + noisy(0, 0.1, (64, 64)), step + noisy(1, 0.5, (64, 64))
+    for own, donor in ((quiet, loud), (loud, quiet)):
+        changed = given(own, donor)
+        assert changed[0, :, 33:36].mean() - changed[0, :, 28:31].mean() == pytest.approx(10.0, abs=0.3)
+        assert changed[0, :, 4:24].std() == pytest.approx(donor[0, :, 4:24].std(), rel=0.25)
+
+
+def test_what_is_beside_the_tissue_has_no_noise_and_stays_as_it_is():
+    x = noisy(0, 1, (64, 64))
+    tissue = np.zeros((64, 64), bool)
+    tissue[:, 20:] = True
+    noise = noise_in(x, tissue, ruler_of(tissue.shape))
+    assert not noise[0][~tissue].any()
+    np.testing.assert_array_equal(given(x, noisy(1, 3, (64, 64)), tissue)[0][~tissue], x[0][~tissue])
+
+
+def test_thick_slices_are_not_blurred_into_each_other():
+    """Slices of 0 and 9 in turn, eight voxels thick: nothing of it is noise."""
+    x = np.zeros((1, 32, 32, 8), np.float32)
+    x[..., ::2] = 9.0
+    x += noisy(3, 0.5, (32, 32, 8))
+    tissue = np.ones(x.shape[1:], bool)
+    thick, cubes = (noise_in(x, tissue, Ruler.of(x.shape[1:], spacing)) for spacing in ((1, 1, 8), (1, 1, 1)))
+    assert thick.std() == pytest.approx(0.5, rel=0.15)
+    assert not 0.4 < cubes.std() < 0.6
+
+
+def test_a_constant_tissue_has_no_noise_and_takes_the_donors():
+    flat = np.full((1, 64, 64), 3.0, np.float32)
+    assert not noise_in(flat, np.ones((64, 64), bool), ruler_of((64, 64))).any()
+    assert given(flat, noisy(1, 2, (64, 64))).std() == pytest.approx(2.0, rel=0.12)
+
+
+def test_a_lesion_keeps_its_noise_and_has_to_be_known():
+    own, other = (dissected(study) for study in cohort("texture", n=2))
+    assert own.study.lesion.any()
+    assert not own.tissues[0][own.study.lesion].any()
+    changed = TRANSPLANTS["texture"](own, other, rng())
+    np.testing.assert_array_equal(changed[0][own.study.lesion], own.study.x[0][own.study.lesion])
+    assert (changed != own.study.x).mean() > 0.5
+    for pair in ((without_outline(own), other), (other, without_outline(own))):
+        assert TRANSPLANTS["texture"](*pair, rng()) == UNKNOWN_LESION
+
+
+def without_outline(own):
+    return dissected(replace(own.study, lesion=None))
 
 
 def test_the_parts_are_where_they_were_drawn():

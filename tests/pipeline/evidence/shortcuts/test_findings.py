@@ -46,6 +46,20 @@ def test_a_named_cause_is_not_met_with_the_sentence_that_names_it():
     assert (check.patients, check.studies, check.method, check.strikes) == (20, 20, None, False)
 
 
+def test_the_value_is_the_effect_of_the_cause_that_is_named():
+    """What lies outside the body moves the score more, and is named only where nothing more specific is."""
+    check = answer_of({**NOTHING, "outside": 0.9, "air_marks": 0.6})
+    assert check.reason.startswith("named: small bright marks outside the body; ")
+    assert check.value == pytest.approx(0.6)
+    assert "by 60 % of the distance" in check.reason
+
+
+def test_of_two_labels_the_one_decides_whose_named_cause_is_the_larger():
+    check = answer_of({**NOTHING, "outside": 0.9, "air_marks": 0.3}, {**NOTHING, "border": 0.5})
+    assert check.reason.startswith("named for 'label 1': the border of the picture")
+    assert check.value == pytest.approx(0.5)
+
+
 def test_no_cause_found_is_met_and_says_what_could_have_been_found():
     check = answer_of(rows=[*rows_of(NOTHING), *lesion_rows(5.0)])
     assert check.answer == "MET"
