@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 
-SCHEMA_VERSION: Literal[5] = 5
+SCHEMA_VERSION: Literal[6] = 6
 
 
 class Flow(FrozenModel):
@@ -181,12 +181,14 @@ class PictureFacts(FrozenModel):
 class CaseEntry(FrozenModel):
     """A study that the report shows, why, and its panels' file (``cases/<study>.npz``; None: withheld).
 
-    ``picture`` is what that file says in numbers.
+    ``picture`` is what that file says in numbers. ``volume`` is the file that the viewer scrolls through
+    (``cases/<study>.volume.npz``; None: withheld, or not asked for).
     """
 
     study: str
     rule: str
     panels: str | None
+    volume: str | None = None
     note: str | None = None
     picture: PictureFacts | None = None
     audit: StudyAudit
@@ -206,7 +208,7 @@ class Results(FrozenModel):
     was tried on the model itself, None for each family that was not asked for.
     """
 
-    schema_version: Literal[5] = SCHEMA_VERSION
+    schema_version: Literal[6] = SCHEMA_VERSION
     audit: str
     run: str
     title: str
