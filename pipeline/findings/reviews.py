@@ -129,21 +129,22 @@ def review_bytes(review: Review) -> bytes:
 
 
 def require_review_of(
-    review: Review, run: str, ledger_head: str, maps: Mapping[str, Collection[str]], *, name: str = "review"
+    review: Review, run: str, heads: Collection[str], maps: Mapping[str, Collection[str]], *, name: str = "review"
 ) -> None:
-    """Refuse a review of another run, of another state of this run, or of cases that it does not have.
+    """Refuse a review of another run, of results that this run never had, or of cases that it does not have.
 
-    ``maps`` goes from each study to the names of its maps.
+    ``heads`` are the hashes of the run's events from the one that tells of its results on: a review stays one of this
+    run when events follow it, such as another's approval. ``maps`` goes from each study to the names of its maps.
 
     Raises:
         ConfigError: naming what does not fit.
     """
     if review.run != run:
         raise ConfigError(f"{name}: run: is a review of run {review.run!r:.80}, and this is run {run!r:.80}")
-    if review.ledger_head != ledger_head:
+    if review.ledger_head not in heads:
         raise ConfigError(
-            f"{name}: ledger_head: was written for another state of run {run!r:.80} ({review.ledger_head[:16]}, "
-            f"and the run ends with {ledger_head[:16]}); open the run anew and review it again"
+            f"{name}: ledger_head: {review.ledger_head[:16]} is no event of run {run!r:.80} with these results; open "
+            "the run anew and review it again"
         )
     for case in review.cases:
         if case.study not in maps:

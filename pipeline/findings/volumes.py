@@ -76,10 +76,12 @@ class SmallPicture:
 class ReaderCounts:
     """A map against one reader's mask: ``common`` voxels at each threshold, and the mask's ``total`` of the evidence.
 
-    ``mask`` counts its voxels, ``at_maximum`` those of them that are tied for the map's maximum.
+    ``mask`` counts its voxels, ``at_maximum`` those of them that are tied for the map's maximum, ``drawn`` those in the
+    region that the audit drew.
     """
 
     common: tuple[int, ...]
+    drawn: int
     mask: int
     total: float
     at_maximum: int
@@ -91,7 +93,8 @@ class KeptMap:
 
     ``seen_step`` does so for what the model saw: half a cell beyond the outermost centres. ``rectified``: negative
     values are shown as 0, as the method's formula ends. ``region`` counts the voxels above each of ``VOLUME_SHARES`` of
-    ``maximum``; empty for a map that is the same everywhere. ``readers`` holds it against each reader's mask.
+    ``maximum``; empty for a map that is the same everywhere. ``drawn`` is the threshold of the audit's own rule and the
+    voxels of its region, None where it draws none. ``readers`` holds the map against each reader's mask.
     """
 
     values: NDArray[np.float32]
@@ -101,6 +104,7 @@ class KeptMap:
     maximum: float
     region: tuple[int, ...]
     thresholds: tuple[float, ...]
+    drawn: tuple[float, int] | None
     total: float
     tied: int
     readers: Mapping[str, ReaderCounts]
@@ -158,7 +162,7 @@ def save_volume(volume: CaseVolume, path: Path) -> None:
 
 
 def _map_facts(kept: KeptMap) -> dict[str, object]:
-    names = ("rectified", "maximum", "region", "thresholds", "total", "tied")
+    names = ("rectified", "maximum", "region", "thresholds", "drawn", "total", "tied")
     readers = {reader: vars(counts) for reader, counts in kept.readers.items()}
     return {**{name: getattr(kept, name) for name in names}, "readers": readers}
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap
+from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap, Undefined
 from pipeline.evidence.planes import PlaneCut, plane_at, projection
 from pipeline.evidence.thresholds import threshold_of
 from pipeline.findings.volumes import (
@@ -175,16 +175,27 @@ def _kept(laid: LaidMap, masks: Sequence[Mask]) -> KeptMap:
         maximum=evidence.extremes[1],
         region=_above(ordered, thresholds),
         thresholds=tuple(thresholds.tolist()),
+        drawn=_drawn(evidence),
         total=evidence.total,
         tied=0 if evidence.degenerate else evidence.tied_voxels,
         readers={mask.reader: _counts(evidence, mask, thresholds) for mask in masks},
     )
 
 
+def _drawn(evidence: MaskedEvidence) -> tuple[float, int] | None:
+    """Return the audit's own threshold and the voxels of its region; None where its rule draws none."""
+    try:
+        threshold = evidence.threshold
+        return None if threshold is None else (threshold, evidence.region_voxels)
+    except Undefined:
+        return None
+
+
 def _counts(evidence: MaskedEvidence, mask: Mask, thresholds: NDArray[np.float32]) -> ReaderCounts:
     overlap = RegionOverlap(evidence, MarkedVoxels(mask.array, evidence.heatmap.geometry))
     return ReaderCounts(
         common=_above(overlap.visible_values, thresholds),
+        drawn=0 if _drawn(evidence) is None else overlap.common_voxels,
         mask=overlap.mask_voxels,
         total=overlap.marked_total,
         at_maximum=0 if evidence.degenerate else overlap.marked_at_maximum,

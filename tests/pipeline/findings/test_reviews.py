@@ -83,15 +83,15 @@ def test_what_is_no_such_file_is_refused(content: bytes) -> None:
     ("run", "head", "maps", "words"),
     [
         ("other", HEAD, {"S001": ["gradcam"]}, "is a review of run"),
-        ("20261129T120000Z-1", "00" * 32, {"S001": ["gradcam"]}, "another state"),
+        ("20261129T120000Z-1", "00" * 32, {"S001": ["gradcam"]}, "is no event of run"),
         ("20261129T120000Z-1", HEAD, {"S002": ["gradcam"]}, "is none of run"),
         ("20261129T120000Z-1", HEAD, {"S001": ["layercam"]}, "has no map"),
     ],
 )
 def test_a_review_of_something_else_is_refused(run: str, head: str, maps: dict[str, list[str]], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        require_review_of(parse_review(_bytes()), run, head, maps)
+        require_review_of(parse_review(_bytes()), run, {head}, maps)
 
 
 def test_a_review_of_this_run_is_taken() -> None:
-    require_review_of(parse_review(_bytes()), "20261129T120000Z-1", HEAD, {"S001": ["gradcam"]})
+    require_review_of(parse_review(_bytes()), "20261129T120000Z-1", {"00" * 32, HEAD}, {"S001": ["gradcam"]})
