@@ -186,9 +186,9 @@ def _drawn(evidence: MaskedEvidence) -> tuple[float, int] | None:
     """Return the audit's own threshold and the voxels of its region; None where its rule draws none."""
     try:
         threshold = evidence.threshold
-        return None if threshold is None else (threshold, evidence.region_voxels)
     except Undefined:
         return None
+    return None if threshold is None else (threshold, evidence.region_voxels)
 
 
 def _counts(evidence: MaskedEvidence, mask: Mask, thresholds: NDArray[np.float32]) -> ReaderCounts:
@@ -197,6 +197,7 @@ def _counts(evidence: MaskedEvidence, mask: Mask, thresholds: NDArray[np.float32
         common=_above(overlap.visible_values, thresholds),
         drawn=0 if _drawn(evidence) is None else overlap.common_voxels,
         mask=overlap.mask_voxels,
+        visible=overlap.visible_voxels,
         total=overlap.marked_total,
         at_maximum=0 if evidence.degenerate else overlap.marked_at_maximum,
     )
