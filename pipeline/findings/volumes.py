@@ -76,8 +76,8 @@ class SmallPicture:
 class ReaderCounts:
     """A map against one reader's mask: ``common`` voxels at each threshold, and the mask's ``total`` of the evidence.
 
-    ``mask`` counts its voxels, ``visible`` those that the model saw, ``at_maximum`` those of them that are tied for the map's maximum, ``drawn`` those in the
-    region that the audit drew.
+    ``mask`` counts its voxels, ``visible`` those that the model saw, ``at_maximum`` those that are tied for the map's
+    maximum, ``drawn`` those in the region that the audit drew.
     """
 
     common: tuple[int, ...]

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from pipeline.errors import OutputError
 from pipeline.files import written
@@ -17,7 +18,10 @@ from reports.viewer.page import page_data, page_html
 from reports.viewer.payload import as_base64, packed
 from reports.viewer.scenes import payload_of_panels, payload_of_volume
 
-__all__ = ["ledger_head", "open_context", "payload_of", "served_page", "write_page"]
+__all__ = ["RENDERED", "ledger_head", "open_context", "payload_of", "served_page", "write_page"]
+
+RENDERED: Final = "report.rendered"
+"""The event of a document that was made from a run."""
 
 _NEEDED = ("results.json", "per_study.csv")
 
@@ -84,8 +88,12 @@ def payload_of(context: Context, place: int) -> bytes | None:
 
 
 def ledger_head(run: Path) -> str:
-    """Return the hash of the run's last event."""
-    return read_ledger(run / LEDGER_FILE)[-1].hash
+    """Return the hash of the run's last event that is not about a rendered document: a page is made again as it was.
+
+    Raises:
+        OutputError: when the ledger does not hold.
+    """
+    return next(entry.hash for entry in reversed(read_ledger(run / LEDGER_FILE)) if entry.event != RENDERED)
 
 
 def _payload(context: Context, case: CaseEntry, panels: CasePanels, volume: CaseVolume | None) -> bytes:

@@ -35,11 +35,12 @@ const OUTLINES = [
 
 /**
  * @param {number} reader its place in the list
- * @returns {{colour: string, dash: number[], letter: string}}
+ * @returns {{colour: string, dash: number[], letter: string, aside: number}} `aside`: where its letter stands
  */
 const outlineOf = (reader) => ({
   ...OUTLINES[reader % OUTLINES.length],
   letter: String.fromCharCode(65 + (reader % 26)),
+  aside: 13 * (reader % 5),
 });
 
 /**

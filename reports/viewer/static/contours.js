@@ -80,7 +80,7 @@ function outlinesOf(mask) {
  * @param {CanvasRenderingContext2D} context
  * @param {number[][][]} chains
  * @param {any} place
- * @param {{colour: string, dash: number[], letter: string}} style
+ * @param {{colour: string, dash: number[], letter: string, aside: number}} style
  */
 function drawOutlines(context, chains, place, style) {
   const path = new Path2D();
@@ -105,7 +105,7 @@ function drawOutlines(context, chains, place, style) {
   context.strokeStyle = style.colour;
   context.stroke(path);
   context.setLineDash([]);
-  if (Number.isFinite(top[1])) letterAt(context, style.letter, top[0], top[1] - 9, style.colour);
+  if (Number.isFinite(top[1])) letterAt(context, style.letter, top[0] + style.aside, top[1] - 9, style.colour);
 }
 
 /**

@@ -105,7 +105,7 @@ const pixelOf = (plane, place, voxel) => [
 ];
 
 /**
- * A place in words: the patient's directions and millimetres, or rows and columns where no direction is known.
+ * A place in words: the patient's directions and millimetres; of a picture, which has no depth, across and down.
  * @param {any} scene
  * @param {any} plane
  * @param {any} place
@@ -114,7 +114,7 @@ const pixelOf = (plane, place, voxel) => [
  */
 function placeWords(scene, plane, place, voxel) {
   const world = worldOf(scene, voxel);
-  if (world !== null && scene.oriented) {
+  if (world !== null && scene.oriented && voxel.length === 3) {
     const letters = [["R", "L"], ["A", "P"], ["S", "I"]];
     const parts = world.map((mm, axis) => `${letters[axis][mm >= 0 ? 0 : 1]} ${Math.abs(mm).toFixed(1)}`);
     return `${parts.join(", ")} ${scene.unit}`;
