@@ -63,7 +63,7 @@ def write_page(run: Path, target: Path, altered: Sequence[str] = ()) -> Path:
         cases.append(facts)
     page = page_html(page_data(context, ledger_head(run), cases, None), blocks, context.results)
     with written(target) as file:
-        file.write(page.encode("utf-8"))
+        file.write(page.encode("utf-8", "replace"))
     return target
 
 
@@ -75,7 +75,7 @@ def served_page(context: Context) -> bytes:
         facts |= {"url": f"case/{place}"} if why is None else {"why": why}
         cases.append(facts)
     data = page_data(context, ledger_head(context.run), cases, "review")
-    return page_html(data, {}, context.results).encode("utf-8")
+    return page_html(data, {}, context.results).encode("utf-8", "replace")
 
 
 def payload_of(context: Context, place: int) -> bytes | None:
