@@ -125,7 +125,8 @@ class Pane {
     const sides = turnsSides(plane) ? (place.mirrored ? ", neurological" : ", radiological") : "";
     this.caption.textContent = `${this.scene.title || plane.name}${number}${zoomed}${sides}`;
     canvas.setAttribute("aria-label", `${this.caption.textContent}: image with map and outlines`);
-    Object.assign(canvas.dataset, { plane: plane.name, slice: String(this.slice), mirrored: String(place.mirrored) });
+    Object.assign(canvas.dataset, { plane: plane.name, slice: String(this.slice), mirrored: String(place.mirrored),
+      letters: lettersOf(plane, place.mirrored).join(" ") });
   }
 }
 

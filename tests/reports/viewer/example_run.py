@@ -42,7 +42,7 @@ class Imaged(NamedTuple):
 
 
 def geometry_of(study: str) -> Geometry:
-    """Return an oblique grid of unequal voxels whose first axis runs to the patient's left; of a picture a plain one."""
+    """Return an oblique grid of unequal voxels whose first axis runs to the left; of a picture a plain one."""
     if study == DX:
         return Geometry((48, 64), np.diag([1.0, 1.0, 1.0, 1.0]) @ _picture())
     turn = np.radians(8)
