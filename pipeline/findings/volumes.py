@@ -58,7 +58,7 @@ class ExactValues:
 
 @dataclass(frozen=True, eq=False)
 class SmallPicture:
-    """The whole image reduced to 8 bits and every ``strides``-th voxel: a sheet of planes as lossy WebP.
+    """The whole image reduced to 8 bits and the means of blocks (``strides``): a sheet of planes as lossy WebP.
 
     ``shape`` is the reduced grid, ``columns`` the planes beside each other on the sheet; grey 0 to 255 stands for
     ``low`` to ``high``. It shows where one is; no value is read from it.

@@ -30,7 +30,7 @@ _EXACT_VOXELS: Final = 2**19
 """How many voxels of a case are kept exactly where not all are: about half a megabyte of a CT, packed."""
 
 _MARGIN_MM: Final = 10.0
-_SMALL_SIDE, _SMALL_VOXELS = 256, 2**23
+_SMALL_SIDE, _SMALL_BYTES = 256, 350_000
 _SHEET_SIDE: Final = 16_000  # WebP holds 16,383 pixels a side
 _QUALITY: Final = 75
 
@@ -134,17 +134,29 @@ def _exact(array: NDArray[np.float32], box: tuple[slice, ...]) -> ExactValues:
 
 
 def _small(array: NDArray[np.float32]) -> SmallPicture:
+    """Reduce an image until it packs into ``_SMALL_BYTES``: means of blocks, coarser along the longest axis."""
     strides = [max(1, -(-size // _SMALL_SIDE)) for size in array.shape]
-    while np.prod([-(-size // stride) for size, stride in zip(array.shape, strides, strict=True)]) > _SMALL_VOXELS:
-        strides[int(np.argmax(np.array(array.shape) / strides))] += 1
-    reduced = array[tuple(slice(None, None, stride) for stride in strides)]
-    low, high = (float(value) for value in np.percentile(reduced, (0.1, 99.9)))
+    low, high = (float(value) for value in np.percentile(_means(array, strides), (0.1, 99.9)))
     high = max(high, low + 1e-6)
-    grey = np.rint(np.clip((reduced - low) / (high - low), 0, 1) * 255).astype(np.uint8)
-    sheet, columns = _sheet(grey)
-    file = io.BytesIO()
-    Image.fromarray(sheet).convert("RGB").save(file, "WEBP", quality=_QUALITY, method=4)
-    return SmallPicture(file.getvalue(), reduced.shape, tuple(strides), columns, low, high)
+    while True:
+        reduced = _means(array, strides)
+        sheet, columns = _sheet(np.rint(np.clip((reduced - low) / (high - low), 0, 1) * 255).astype(np.uint8))
+        file = io.BytesIO()
+        Image.fromarray(sheet).convert("RGB").save(file, "WEBP", quality=_QUALITY, method=2)
+        if file.tell() <= _SMALL_BYTES or max(reduced.shape) == 1:
+            return SmallPicture(file.getvalue(), reduced.shape, tuple(strides), columns, low, high)
+        strides[int(np.argmax(reduced.shape))] += 1
+
+
+def _means(array: NDArray[np.float32], strides: Sequence[int]) -> NDArray[np.float32]:
+    """Return the means of blocks; those at the ends may be smaller."""
+    reduced = array
+    for axis, (size, stride) in enumerate(zip(array.shape, strides, strict=True)):
+        starts = np.arange(0, size, stride)
+        counts = np.diff([*starts, size]).astype(np.float32)
+        along = [len(starts) if own == axis else 1 for own in range(array.ndim)]
+        reduced = np.add.reduceat(reduced, starts, axis=axis) / counts.reshape(along)
+    return reduced
 
 
 def _sheet(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:

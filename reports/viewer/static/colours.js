@@ -57,7 +57,9 @@ function paint(values, look, pixels) {
   for (let at = 0, out = 0; at < image.length; at += 1, out += 4) {
     const shade = kind[at] === 0 ? 0 : (image[at] - look.low) * span;
     const grey = shade < 0 ? 0 : shade > 255 ? 255 : shade;
-    let [red, green, blue] = [grey, grey, grey];
+    let red = grey;
+    let green = grey;
+    let blue = grey;
     const value = map === null ? 0 : map[at];
     if (value > look.threshold || (look.negative && value < -look.threshold)) {
       const table = value > 0 ? WARM_TABLE : COLD_TABLE;

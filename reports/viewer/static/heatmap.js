@@ -82,28 +82,30 @@ function mapValue(map, voxel) {
 }
 
 /**
- * Places among a map's cells as a sum of what a row and what a column of the page gives, for each of its axes.
+ * What an axis of the plane adds to a place among a map's cells: for each index, along each of the cells' three axes.
+ * @param {number[][]} step
+ * @param {number} axis of the image
+ * @param {Int32Array} indices
+ * @param {number} axes of the map
+ * @returns {Float64Array[]}
+ */
+const partsAlong = (step, axis, indices, axes) =>
+  [0, 1, 2].map((row) => Float64Array.from(indices, (index) => (row < axes ? step[row][axis] * index : 0)));
+
+/**
+ * Places among a map's cells: a start, and what rows and columns of the page add to it.
  * @param {number[][]} step
  * @param {{order: number[], axis: number|null}} plane
  * @param {{rows: Int32Array, columns: Int32Array, slice: number}} voxels
  * @param {number} axes
  */
-function placesAlong(step, plane, voxels, axes) {
-  const [row, column] = plane.order;
-  const along = (axis, indices, at, base) => Float64Array.from(indices, (index) => base + step[axis][at] * index);
-  const rows = [];
-  const columns = [];
-  for (let axis = 0; axis < 3; axis += 1) {
-    if (axis >= axes) {
-      rows.push(new Float64Array(voxels.rows.length));
-      columns.push(new Float64Array(voxels.columns.length));
-      continue;
-    }
-    const base = step[axis][3] + (plane.axis === null ? 0 : step[axis][plane.axis] * voxels.slice);
-    rows.push(along(axis, voxels.rows, row, base));
-    columns.push(along(axis, voxels.columns, column, 0));
-  }
-  return { rows, columns };
+function placesOf(step, plane, voxels, axes) {
+  const across = (row) => (plane.axis === null ? 0 : step[row][plane.axis] * voxels.slice);
+  return {
+    start: [0, 1, 2].map((row) => (row < axes ? step[row][3] + across(row) : 0)),
+    rows: partsAlong(step, plane.order[0], voxels.rows, axes),
+    columns: partsAlong(step, plane.order[1], voxels.columns, axes),
+  };
 }
 
 /**
@@ -116,41 +118,54 @@ function placesAlong(step, plane, voxels, axes) {
 function sampleMap(map, plane, voxels, values) {
   const { rows, columns } = voxels;
   const width = columns.length;
+  const axes = map.shape.length;
+  const places = placesOf(map.step, plane, voxels, axes);
+  const seen = map.moved ? placesOf(map.seenStep, plane, voxels, axes) : places;
   for (let y = 0, at = 0; y < rows.length; y += 1, at += width) {
-    if (rows[y] < 0) values.fill(NaN, at, at + width);
+    const line = values.subarray(at, at + width);
+    if (rows[y] < 0) line.fill(NaN);
     else if (y > 0 && rows[y] === rows[y - 1]) values.copyWithin(at, at - width, at); // of one voxel's lines the first
-    else sampleLine(map, plane, { ...voxels, rows: rows.subarray(y, y + 1) }, values.subarray(at, at + width));
+    else if (map.seen !== null) listedLine(map, rows[y], columns, line);
+    else sampleLine(map, { places, seen, y }, columns, line);
   }
+}
+
+/**
+ * Fill one line of a plane whose seen pixels are listed.
+ * @param {any} map
+ * @param {number} row
+ * @param {Int32Array} columns
+ * @param {Float32Array} line
+ */
+function listedLine(map, row, columns, line) {
+  for (let x = 0; x < columns.length; x += 1) line[x] = columns[x] < 0 ? NaN : mapValue(map, [row, columns[x]]);
 }
 
 /**
  * Fill one line of a plane.
  * @param {any} map
- * @param {{order: number[], axis: number|null}} plane
- * @param {{rows: Int32Array, columns: Int32Array, slice: number}} voxels with one row
+ * @param {{places: any, seen: any, y: number}} laid
+ * @param {Int32Array} columns
  * @param {Float32Array} line
  */
-function sampleLine(map, plane, voxels, line) {
-  const { columns } = voxels;
-  const axes = map.shape.length;
-  const laid = placesAlong(map.step, plane, voxels, axes);
-  const seen = map.moved ? placesAlong(map.seenStep, plane, voxels, axes) : laid;
-  const [a, b, c] = laid.rows.map((row) => row[0]);
-  const [seenA, seenB, seenC] = seen.rows.map((row) => row[0]);
-  const ends = [0, 1, 2].map((axis) => (axis < axes ? map.shape[axis] - 1 + AT_EDGE : Infinity));
-  const inside = (place, axis) => place >= -AT_EDGE && place <= ends[axis];
+function sampleLine(map, { places, seen, y }, columns, line) {
+  const from = ({ start, rows }) => start.map((value, axis) => value + rows[axis][y]);
+  const [a, b, c] = from(places);
+  const [seenA, seenB, seenC] = from(seen);
+  const [endA, endB, endC] = [0, 1, 2].map((axis) => (map.shape[axis] ?? 1) - 1 + AT_EDGE);
+  const [alongA, alongB, alongC] = places.columns;
+  const [acrossA, acrossB, acrossC] = seen.columns;
   for (let x = 0; x < columns.length; x += 1) {
-    const column = columns[x];
-    if (x > 0 && column === columns[x - 1]) line[x] = line[x - 1];
-    else if (column < 0) line[x] = NaN;
-    else if (map.seen !== null) line[x] = mapValue(map, [voxels.rows[0], column]);
-    else if (
-      !inside(seenA + seen.columns[0][x], 0) ||
-      !inside(seenB + seen.columns[1][x], 1) ||
-      !inside(seenC + seen.columns[2][x], 2)
-    ) line[x] = NaN;
+    if (x > 0 && columns[x] === columns[x - 1]) {
+      line[x] = line[x - 1];
+      continue;
+    }
+    const [placeA, placeB, placeC] = [seenA + acrossA[x], seenB + acrossB[x], seenC + acrossC[x]];
+    const outside = placeA < -AT_EDGE || placeA > endA || placeB < -AT_EDGE || placeB > endB
+      || placeC < -AT_EDGE || placeC > endC;
+    if (columns[x] < 0 || outside) line[x] = NaN;
     else {
-      const value = interpolated(map, a + laid.columns[0][x], b + laid.columns[1][x], c + laid.columns[2][x]);
+      const value = interpolated(map, a + alongA[x], b + alongB[x], c + alongC[x]);
       line[x] = map.scale * (map.rectified && value < 0 ? 0 : value);
     }
   }

@@ -40,22 +40,32 @@ class Pane {
     const look = { zoom: this.zoom, pan: this.pan, neurological: this.view.neurological };
     this.place = placement(this.scene.shape, this.plane, this.canvas, look);
     const voxels = { ...indicesOf(this.place, this.canvas), slice: this.slice };
-    this.values = { image: new Float32Array(width * height), kind: new Uint8Array(width * height), map: null };
+    const pixels = width * height;
+    if (this.room?.image.length !== pixels) {
+      this.room = { image: new Float32Array(pixels), kind: new Uint8Array(pixels), map: new Float32Array(pixels) };
+    }
+    this.room.kind.fill(0);
+    this.values = { ...this.room, map: null };
     sampleImage(this.scene, this.plane, voxels, this.values);
     const map = this.scene.maps.get(this.view.map);
     if (map !== undefined) {
-      this.values.map = new Float32Array(width * height);
+      this.values.map = this.room.map;
       sampleMap(map, this.plane, voxels, this.values.map);
     }
     this.paint();
   }
 
-  /** Paint what was read: pixels, what the model did not see, outlines, cross, letters. */
+  /** Paint what was read: pixels, and what the model did not see; then all that lies over them. */
   paint() {
     const { width, height } = this.canvas;
     if (this.pixels?.width !== width || this.pixels.height !== height) this.pixels = new ImageData(width, height);
     paint(this.view.mapShown ? this.values : { ...this.values, map: null }, this.view.look(), this.pixels.data);
     if (this.values.map !== null && this.view.mapShown) markUnseen(this.values, this.pixels);
+    this.overlay();
+  }
+
+  /** Put the painted pixels down, and over them outlines, box, cross and letters. */
+  overlay() {
     this.context.putImageData(this.pixels, 0, 0);
     if (this.view.outlinesShown) this.drawOutlines();
     this.drawBox();
@@ -141,23 +151,42 @@ function sampleImage(scene, plane, voxels, values) {
   const { image, small } = scene;
   const [rowAxis, columnAxis] = plane.order;
   const { rows, columns, slice } = voxels;
-  const level = small === null ? 0 : (small.high - small.low) / 255;
   const of = (tables, axis, index) => (axis === null ? 0 : tables[axis][index]);
-  const [exactSlice, smallSlice] = [of(image.tables, plane.axis, slice), small && of(small.tables, plane.axis, slice)];
-  for (let y = 0, at = 0; y < rows.length; y += 1) {
-    const exactRow = rows[y] < 0 ? -1 : image.tables[rowAxis][rows[y]];
-    for (let x = 0; x < columns.length; x += 1, at += 1) {
-      if (rows[y] < 0 || columns[x] < 0) continue;
-      const exactColumn = image.tables[columnAxis][columns[x]];
-      if (exactRow >= 0 && exactColumn >= 0 && exactSlice >= 0) {
-        values.image[at] = image.offset + image.scale * image.values[exactRow + exactColumn + exactSlice];
-        values.kind[at] = 1;
-      } else if (small !== null) {
-        const [row, column] = [small.tables[rowAxis][rows[y]], small.tables[columnAxis][columns[x]]];
-        values.image[at] = small.low + level * small.grey[row + column + smallSlice];
-        values.kind[at] = 2;
-      }
-    }
+  const exactSlice = of(image.tables, plane.axis, slice);
+  const exact = Int32Array.from(columns, (index) => (index < 0 ? -1 : image.tables[columnAxis][index]));
+  const reduced = small && {
+    slice: of(small.tables, plane.axis, slice),
+    columns: Int32Array.from(columns, (index) => (index < 0 ? -1 : small.tables[columnAxis][index])),
+  };
+  for (let y = 0; y < rows.length; y += 1) {
+    if (rows[y] < 0) continue;
+    const start = y * columns.length;
+    const exactRow = image.tables[rowAxis][rows[y]];
+    if (reduced !== null) smallLine(small, small.tables[rowAxis][rows[y]] + reduced.slice, reduced.columns, values, start);
+    if (exactRow >= 0 && exactSlice >= 0) exactLine(image, exactRow + exactSlice, exact, values, start);
+  }
+}
+
+/** @param {any} image @param {number} from @param {Int32Array} columns @param {any} values @param {number} start */
+function exactLine(image, from, columns, values, start) {
+  const { offset, scale, values: kept } = image;
+  const { image: shown, kind } = values;
+  for (let x = 0; x < columns.length; x += 1) {
+    if (columns[x] < 0) continue;
+    shown[start + x] = offset + scale * kept[from + columns[x]];
+    kind[start + x] = 1;
+  }
+}
+
+/** @param {any} small @param {number} from @param {Int32Array} columns @param {any} values @param {number} start */
+function smallLine(small, from, columns, values, start) {
+  const { low, grey } = small;
+  const level = (small.high - low) / 255;
+  const { image: shown, kind } = values;
+  for (let x = 0; x < columns.length; x += 1) {
+    if (columns[x] < 0) continue;
+    shown[start + x] = low + level * grey[from + columns[x]];
+    kind[start + x] = 2;
   }
 }
 

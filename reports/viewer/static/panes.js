@@ -98,7 +98,7 @@ class Panes {
     this.cross = voxel;
     for (const pane of this.panes) {
       if (pane.plane.axis !== null && before[pane.plane.axis] !== voxel[pane.plane.axis]) pane.read();
-      else pane.paint();
+      else pane.overlay();
     }
     this.tell();
   }
