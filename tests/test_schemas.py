@@ -11,8 +11,10 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("results", 5): "c3ec74ca884250044222973a7204fcbbcc9e5ea1ea9fd5ea520e16515c632a95",
+    ("results", 6): "a4331d31831d1a170ff65bc6e264df68a3a4309d1bdf9f284705c8197ffd3897",
     ("run", 5): "e871608a0b54041b843af4c8afc6a347fc05366e27491b8181ec031adab39271",
+    ("audit", 5): "6bdb01b78b5b58d092c438fc2a88da13a60158e07fdbf231b90e176bc50cb71c",
+    ("results", 5): "c3ec74ca884250044222973a7204fcbbcc9e5ea1ea9fd5ea520e16515c632a95",
     ("audit", 4): "db27d20ec35eae5838b7cb97e9110d6bd2c066594144dd6c91df26986d48c0a4",
     ("results", 4): "c0e8dedc01641e77091342743894e7ff8f30c5937411d0aca6036c27b2f4c3b7",
     ("run", 4): "2bcb82772514dc710822324bca1fce98e825f3b74cd2f7f09dea3fe78a6ac8a3",
