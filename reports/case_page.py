@@ -5,7 +5,7 @@ from functools import partial
 from hashlib import sha256
 
 from pipeline.errors import OutputError
-from pipeline.findings.panels import CasePanels
+from pipeline.findings.pictures.panels import CasePanels
 from pipeline.findings.results import CaseEntry, Results
 from pipeline.findings.scores import MapScores
 from pipeline.vocabulary import PEAK_REGIONS

@@ -14,11 +14,11 @@ from pipeline.conclusions.shown_cases.picture_facts import CasePicture, picture_
 from pipeline.errors import StudyError
 from pipeline.evidence.metrics.map_evidence import MaskedEvidence, Undefined
 from pipeline.evidence.metrics.registry import evidence_of
-from pipeline.findings.panels import save_panels
+from pipeline.findings.pictures.panels import save_panels
+from pipeline.findings.pictures.volumes import save_volume, volume_name
 from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import load_map
 from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layers
-from pipeline.findings.volumes import save_volume, volume_name
 from pipeline.studies.study import Study
 from pipeline.studies.volume import Heatmap, Volume
 from pipeline.walk.alignment import map_resampling

@@ -12,11 +12,11 @@ from pipeline.errors import OutputError
 from pipeline.evidence.comparison.pairing import RunRecords
 from pipeline.findings.context.changes import BESIDE, RunChange
 from pipeline.findings.custody.recorded_files import recorded_files
-from pipeline.findings.panels import load_panels
+from pipeline.findings.pictures.panels import load_panels
+from pipeline.findings.pictures.volumes import volume_name
 from pipeline.findings.results import Results
 from pipeline.findings.spec import RunSpec
 from pipeline.findings.study_audit import methods_at_layers
-from pipeline.findings.volumes import volume_name
 from pipeline.program import camaudit_version, program_digest
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RESULTS_FILE, RunFolder

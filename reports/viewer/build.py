@@ -8,10 +8,10 @@ from typing import Final
 from pipeline.errors import OutputError
 from pipeline.files import written
 from pipeline.findings.custody.ledger import read_ledger
-from pipeline.findings.panels import CasePanels
+from pipeline.findings.pictures.panels import CasePanels
+from pipeline.findings.pictures.volumes import CaseVolume, load_volume, volume_name
 from pipeline.findings.results import CaseEntry, load_results
 from pipeline.findings.spec import LEDGER_FILE
-from pipeline.findings.volumes import CaseVolume, load_volume, volume_name
 from reports.registry import Context
 from reports.viewer.case_facts import case_header, pictured
 from reports.viewer.page import page_data, page_html

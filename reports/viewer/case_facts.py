@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.findings.localisation.curves import CURVE_SHARES
-from pipeline.findings.panels import CasePanels
+from pipeline.findings.pictures.panels import CasePanels
+from pipeline.findings.pictures.volumes import CaseVolume, KeptMap
 from pipeline.findings.results import CaseEntry, Results
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import map_name, methods_at_layers
-from pipeline.findings.volumes import CaseVolume, KeptMap
 from reports.case_page import CASE_WARNING, case_badge, case_facts
 from reports.numbers import number
 from reports.viewer.windows import window_presets

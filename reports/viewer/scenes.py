@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.findings.panels import CasePanels, View
-from pipeline.findings.volumes import CaseVolume, KeptMap
+from pipeline.findings.pictures.panels import CasePanels, View
+from pipeline.findings.pictures.volumes import CaseVolume, KeptMap
 from reports.viewer.payload import ArrayStore
 
 __all__ = ["payload_of_panels", "payload_of_volume"]

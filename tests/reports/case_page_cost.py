@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.findings.panels import CasePanels, View, save_panels
+from pipeline.findings.pictures.panels import CasePanels, View, save_panels
 from reports.sheets import render_sheets
 from tests.reports import example
 

@@ -8,7 +8,7 @@ import pytest
 from pipeline.config import OverlapConfig
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels, RegionOverlap
 from pipeline.evidence.metrics.registry import evidence_of, score_all
-from pipeline.findings.volumes import VOLUME_SHARES
+from pipeline.findings.pictures.volumes import VOLUME_SHARES
 from reports.viewer.build import write_page
 from tests.reports.viewer.example_run import BRIGHT, BRIGHTEST, CT, DX, imaged, write_viewed_run
 from tests.viewer.canvas import bare, cuts_of, hover, pixel_of, pixels, white_middle

@@ -12,7 +12,7 @@ from PIL import Image
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap, Undefined
 from pipeline.evidence.planes import PlaneCut, plane_at, projection
 from pipeline.evidence.thresholds import threshold_of
-from pipeline.findings.volumes import (
+from pipeline.findings.pictures.volumes import (
     VOLUME_SHARES,
     CaseVolume,
     ExactValues,
@@ -155,7 +155,7 @@ def _means(array: NDArray[np.float32], strides: Sequence[int]) -> NDArray[np.flo
         starts = np.arange(0, size, stride)
         counts = np.diff([*starts, size]).astype(np.float32)
         along = [len(starts) if own == axis else 1 for own in range(array.ndim)]
-        reduced = np.add.reduceat(reduced, starts, axis=axis) / counts.reshape(along)
+        reduced = np.asarray(np.add.reduceat(reduced, starts, axis=axis) / counts.reshape(along), np.float32)
     return reduced
 
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from pipeline.findings.panels import CasePanels
+from pipeline.findings.pictures.panels import CasePanels
 from pipeline.findings.results import PictureFacts, SliceFacts
 
 __all__ = ["CasePicture", "picture_facts"]

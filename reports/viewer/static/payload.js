@@ -5,7 +5,7 @@ const ARRAY_TYPES = { int16: Int16Array, uint8: Uint8Array, float32: Float32Arra
 /** Packed cases that were taken out of the page once. @type {Map<string, Uint8Array>} */
 const takenOut = new Map();
 
-/** The secret part of the address that a served page has; it goes with every request. @returns {string} */
+/** The token in the address of a served page; it goes with every request. @returns {string} */
 const token = () => location.pathname.split("/")[1] ?? "";
 
 /**

@@ -20,9 +20,9 @@ from flows.viewing.server import viewing
 from pipeline.conclusions.shown_cases.case_volume import cut_volume
 from pipeline.conclusions.shown_cases.cases import cut_panels
 from pipeline.conclusions.shown_cases.picture_facts import picture_facts
-from pipeline.findings.panels import save_panels
+from pipeline.findings.pictures.panels import save_panels
+from pipeline.findings.pictures.volumes import save_volume, volume_name
 from pipeline.findings.results import CaseEntry
-from pipeline.findings.volumes import save_volume, volume_name
 from pipeline.studies.geometry import Geometry
 from reports.viewer.build import open_context, write_page
 from tests.reports import example

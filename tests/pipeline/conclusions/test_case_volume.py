@@ -12,7 +12,7 @@ from pipeline.config import OverlapConfig
 from pipeline.errors import OutputError
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels, RegionOverlap
 from pipeline.evidence.metrics.registry import evidence_of, score_all
-from pipeline.findings.volumes import VOLUME_SHARES, load_volume, save_volume
+from pipeline.findings.pictures.volumes import VOLUME_SHARES, load_volume, save_volume
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Mask, Volume
 from tests.reports.viewer.example_run import CT, DX, imaged

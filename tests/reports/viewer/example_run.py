@@ -17,11 +17,11 @@ from pipeline.evidence.metrics.registry import evidence_of, score_all
 from pipeline.findings.custody.ledger import Ledger
 from pipeline.findings.custody.recorded_files import record_files
 from pipeline.findings.custody.site_key import load_site_key
-from pipeline.findings.panels import save_panels
+from pipeline.findings.pictures.panels import save_panels
+from pipeline.findings.pictures.volumes import save_volume, volume_name
 from pipeline.findings.results import CaseEntry
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit
-from pipeline.findings.volumes import save_volume, volume_name
 from pipeline.studies.geometry import Geometry, plan
 from pipeline.studies.volume import Heatmap, Mask, Volume
 from tests.reports import example

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import OutputError
-from pipeline.findings.array_file import write_arrays
+from pipeline.findings.pictures.array_file import write_arrays
 
 __all__ = ["CasePanels", "Plane", "View", "ViewRole", "load_panels", "save_panels"]
 
