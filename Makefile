@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test stress test-slow test-kill test-pacs mutants bench gpu zoo selftest fuzz conformance check docs clean
+.PHONY: demo test stress test-slow test-kill test-pacs test-viewer mutants bench gpu zoo selftest fuzz conformance check docs clean
 
 demo: .venv/installed
 	$(BIN)/camaudit demo --folder demo
@@ -38,6 +38,11 @@ NAMESPACE := unshare --net $(if $(filter 0,$(shell id -u)),,--map-root-user)
 
 test-pacs: .venv/dev
 	$(NAMESPACE) sh -c 'ip link set lo up && exec $(BIN)/python -m pytest -m pacs tests/pacs'
+
+# apt-get install --no-install-recommends chromium
+test-viewer: .venv/dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[viewer]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m viewer tests/viewer
 
 mutants: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutants

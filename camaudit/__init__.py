@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.errors import AuditError
     from pipeline.evidence.metrics.declaration import Metric
     from pipeline.findings.estimates import Estimate, Verdict
-    from pipeline.findings.panels import CasePanels, View
+    from pipeline.findings.pictures.panels import CasePanels, View
     from pipeline.findings.results import Results
     from pipeline.findings.scores import MapScores, Score
     from pipeline.findings.study_audit import StudyAudit
@@ -65,7 +65,7 @@ __all__ = [
 _HOMES = {
     "METHODS": "cam.registry",
     "AuditError": "pipeline.errors",
-    "CasePanels": "pipeline.findings.panels",
+    "CasePanels": "pipeline.findings.pictures.panels",
     "Comparison": "camaudit.comparing",
     "Estimate": "pipeline.findings.estimates",
     "EstimateTable": "camaudit.views",
@@ -86,7 +86,7 @@ _HOMES = {
     "StudyAudit": "pipeline.findings.study_audit",
     "Verdict": "pipeline.findings.estimates",
     "Verification": "pipeline.verify.verify",
-    "View": "pipeline.findings.panels",
+    "View": "pipeline.findings.pictures.panels",
     "audit": "camaudit.running",
     "compare": "camaudit.comparing",
     "explain": "camaudit.maps.explaining",

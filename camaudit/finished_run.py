@@ -13,7 +13,7 @@ from pipeline.errors import OutputError
 from pipeline.evidence.comparison.compare import ComparisonPlan
 from pipeline.findings.custody.recorded_files import check_file, files_told_by
 from pipeline.findings.estimates import Verdict
-from pipeline.findings.panels import CasePanels, load_panels
+from pipeline.findings.pictures.panels import CasePanels, load_panels
 from pipeline.findings.results import Results, load_results
 from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import load_map

@@ -15,7 +15,7 @@ from pipeline.files import written
 from pipeline.findings.context.changes import FigureChange, RunChange
 from pipeline.findings.estimates import Estimate, Verdict
 from pipeline.findings.facts import Lock
-from pipeline.findings.panels import CasePanels
+from pipeline.findings.pictures.panels import CasePanels
 from pipeline.findings.results import Results
 from reports import numbers, wording
 from reports.page import draw

@@ -333,7 +333,9 @@ class ReportConfig(ConfigPart):
     ``pictures``: of images whose header says that no annotation is burned into the pixels, or of ``all``. A format
     without such a header says nothing. ``frameworks``: the laws, guidances and checklists whose clauses it lists, with
     where it speaks to them. ``predecessor``: the folder of an earlier run, or of an audit (its newest run), that the
-    report holds this one against besides the previous run of this audit. ``fonts``: TrueType files that are asked, in
+    report holds this one against besides the previous run of this audit. ``volumes``: what the run keeps of the shown
+    studies so that a viewer can scroll through them: nothing, the image's exact values around masks and peak with the
+    rest small (``crops``), or all of it (``whole``). ``fonts``: TrueType files that are asked, in
     their order, for characters that the report's own font lacks; the run keeps them.
     """
 
@@ -345,6 +347,7 @@ class ReportConfig(ConfigPart):
     cases: CasesConfig | Literal["all"] = CasesConfig()
     window: Window | None = None
     pictures: Literal["not_burned_in", "all"] = "not_burned_in"
+    volumes: Literal["none", "crops", "whole"] = "none"
     frameworks: Annotated[tuple[Framework, ...], BeforeValidator(listed), AfterValidator(_each_once)] = USUAL_FRAMEWORKS
     predecessor: Path | None = None
     fonts: Annotated[tuple[Path, ...], BeforeValidator(listed)] = ()

@@ -1,6 +1,6 @@
 """What a picture shows, in words made from its data: what is read where it cannot be seen."""
 
-from pipeline.findings.panels import CasePanels, View
+from pipeline.findings.pictures.panels import CasePanels, View
 from reports.numbers import number
 from reports.page.text import clean
 

@@ -5,7 +5,7 @@ from functools import partial
 from hashlib import sha256
 
 from pipeline.errors import OutputError
-from pipeline.findings.panels import CasePanels
+from pipeline.findings.pictures.panels import CasePanels
 from pipeline.findings.results import CaseEntry, Results
 from pipeline.findings.scores import MapScores
 from pipeline.vocabulary import PEAK_REGIONS
@@ -42,9 +42,9 @@ from reports.wording import (
     words,
 )
 
-__all__ = ["case_key", "case_page", "height_of", "hidden_peak"]
+__all__ = ["CASE_WARNING", "case_badge", "case_facts", "case_key", "case_page", "height_of", "hidden_peak"]
 
-_WARNING = (
+CASE_WARNING = (
     "A map shows where one method places importance for one output of this model version: no outline of a lesion, no "
     "reason for the answer. Agreement does not show that the model is right, nor disagreement that it is wrong. Not "
     "for the care of this patient."
@@ -76,7 +76,7 @@ def case_page(
     """
     results = context.results
     head = [*heading(title, level, case_key(case.study)), _facts(results, case)]
-    foot = [*_scores(results, case), small(_WARNING), ReviewBox(lines)]
+    foot = [*_scores(results, case), small(CASE_WARNING), ReviewBox(lines)]
     load = _loader(context, case)
     if isinstance(load, str):
         return [*head, callout(paragraph(bold("No picture. "), load), colour="#7a4d00"), *foot]
@@ -146,8 +146,8 @@ def _told(case: CaseEntry, panels: CasePanels, panel: Panel) -> str:
     return where if best is None else f"{where}: the peak lies {PEAK_REGIONS[best.region]}, {best.place}"
 
 
-def _facts(results: Results, case: CaseEntry) -> Flowable:
-    """Return why the case is shown and what was answered, in two lines beside the badge."""
+def case_facts(results: Results, case: CaseEntry) -> list[tuple[str, str]]:
+    """Return why a case is shown, what the reference says, what was answered, where the peak lies, and its groups."""
     audit, nothing = case.audit, nothing_called(results)
     likely = sorted(audit.probabilities.items(), key=lambda pair: (-pair[1], pair[0]))
     said = ", ".join(audit.predicted) or nothing
@@ -157,13 +157,28 @@ def _facts(results: Results, case: CaseEntry) -> Flowable:
     answer = [("Output", values)] if values else [("Prediction", f"{said} ({odds})" if odds else said)]
     rows = [("Shown as", case.rule), ("Reference", truth), *answer, *_peak(results, case)]
     groups = ", ".join(f"{name} {value}" for name, value in sorted(audit.strata.items()))
-    rows += [("Groups", groups)] if groups else []
+    return [*rows, ("Groups", groups)] if groups else rows
+
+
+def case_badge(case: CaseEntry) -> tuple[str, str] | None:
+    """Return whether the answer is right, in capitals, and its kind; None for a regression, which calls no label."""
+    audit = case.audit
+    if audit.values:
+        return None
+    if audit.reference is None:
+        return "REFERENCE NOT KNOWN", "none"
+    return ("CORRECT", "good") if set(audit.reference) == set(audit.predicted) else ("WRONG", "bad")
+
+
+def _facts(results: Results, case: CaseEntry) -> Flowable:
+    """Return why the case is shown and what was answered, in two lines beside the badge."""
+    rows = case_facts(results, case)
     rows += [("Note", case.note)] if case.note is not None and case.panels is not None else []
     text = small(
         joined(*(joined(bold(f"{name}: "), fitted(value, 3 * CONTENT, 7.0)) for name, value in rows), by="  \u00b7  ")
     )
-    badge: list[Flowable] = [] if values else [_badge(case)]
-    return pair(text, badge)
+    badge = case_badge(case)
+    return pair(text, [Chip(*badge, 5.8)] if badge is not None else [])
 
 
 def _peak(results: Results, case: CaseEntry) -> list[tuple[str, str]]:
@@ -174,14 +189,6 @@ def _peak(results: Results, case: CaseEntry) -> list[tuple[str, str]]:
     best = best_peak(entry for entry in case.audit.map_scores if entry.map == first.map)
     where = "none: the map is the same everywhere" if best is None else f"{PEAK_REGIONS[best.region]}, {best.place}"
     return [(f"Peak of {method(results, first.method)}", where)]
-
-
-def _badge(case: CaseEntry) -> Flowable:
-    audit = case.audit
-    if audit.reference is None:
-        return Chip("REFERENCE NOT KNOWN", "none", 5.8)
-    right = set(audit.reference) == set(audit.predicted)
-    return Chip("CORRECT", "good", 5.8) if right else Chip("WRONG", "bad", 5.8)
 
 
 def _loader(context: Context, case: CaseEntry) -> Callable[[], CasePanels] | str:

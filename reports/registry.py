@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.errors import OutputError
 from pipeline.extensions import Refusal, installed
-from pipeline.findings.panels import CasePanels, load_panels
+from pipeline.findings.pictures.panels import CasePanels, load_panels
 from pipeline.findings.results import Results
 from reports.page.layout import Flowable
 

@@ -1,7 +1,7 @@
 """A case's map in the size of a stamp: one plane with the map over it and the experts' outlines as lines."""
 
 from pipeline.errors import OutputError
-from pipeline.findings.panels import CasePanels
+from pipeline.findings.pictures.panels import CasePanels
 from pipeline.findings.results import CaseEntry
 from reports.charts.confusion import Thumbnail
 from reports.page import draw

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from camaudit.views import Overlay
 from pipeline.conclusions.shown_cases.cases import cut_panels
 from pipeline.errors import ConfigError
-from pipeline.findings.panels import CasePanels, View
+from pipeline.findings.pictures.panels import CasePanels, View
 from pipeline.studies.volume import Heatmap, Mask, Volume
 from reports.page import draw
 

@@ -6,16 +6,19 @@ from typing import Annotated
 import typer
 
 from flows.command_line.options import AsJson
-from pipeline.errors import OutputError
+from pipeline.errors import ConfigError, OutputError
 
-__all__ = ["compare", "report", "verify"]
+__all__ = ["compare", "report", "verify", "view"]
 
 
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write the PDF.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write it.")] = None,
     sheets: Annotated[
         bool, typer.Option("--sheets", help="Write a page for each study that the report shows, to mark by hand.")
+    ] = False,
+    html: Annotated[
+        bool, typer.Option("--html", help="Write one page for a browser instead: no server and no network needed.")
     ] = False,
 ) -> None:
     """Render the report of a run again, from its folder alone.
@@ -25,11 +28,32 @@ def report(
     """
     if not (run / "results.json").is_file():
         raise OutputError(f"{run}: holds no results.json; give the folder of a finished run")
-    from flows.commands.render import render_again
+    if html and sheets:
+        raise ConfigError("--html and --sheets ask for two documents; give one of them")
+    from flows.commands.render import render_again, render_page
 
-    code = render_again(run, output, sheets=sheets)
+    code = render_page(run, output) if html else render_again(run, output, sheets=sheets)
     if code:
         raise typer.Exit(code)
+
+
+def view(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: one that is free.")] = 0,
+    reviews: Annotated[
+        Path | None, typer.Option("--reviews", metavar="FOLDER", help="Where reviews go; RUN/reviews unless given.")
+    ] = None,
+    opens: Annotated[bool, typer.Option("--open", help="Open the page in this machine's browser.")] = False,
+) -> None:
+    """Show a run in the browser of this machine: scroll its cases, move thresholds, write a review.
+
+    The page is served on 127.0.0.1 to whoever has its address, until Ctrl-C. Nothing leaves this machine.
+    """
+    if not (run / "results.json").is_file():
+        raise OutputError(f"{run}: holds no results.json; give the folder of a finished run")
+    from flows.commands.view import view_run
+
+    view_run(run, port, reviews, opens=opens)
 
 
 def verify(

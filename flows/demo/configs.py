@@ -155,6 +155,7 @@ def write_config(modality: DemoModality, kind: Kind, folder: Path, seed: int) ->
             "reference_standard": "Drawn with the picture; two synthetic readers outline it.",
             "cases": {"worst": 1, "best": 0, "random": 0, "at_most": 2},
             "pictures": "all",  # they are synthetic: no annotation was ever burned in
+            "volumes": "crops",
         },
         "run": {"seed": seed, "output": "runs"},
     }

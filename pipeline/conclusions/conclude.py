@@ -10,6 +10,7 @@ from pipeline.conclusions.gathered import GatheredCohort, ListedAudits, MapCount
 from pipeline.conclusions.input_summary import summarised
 from pipeline.conclusions.needed_masks import with_overlap
 from pipeline.conclusions.shown_cases.choose_cases import choose_cases
+from pipeline.conclusions.shown_cases.picture_facts import CasePicture
 from pipeline.conclusions.tuned import tuned_of
 from pipeline.conclusions.whereabouts import wrong_answers
 from pipeline.config import AuditConfig, TunedConfig
@@ -41,7 +42,7 @@ from pipeline.findings.facts import InputSummary, LayerFacts, ModelFacts, Proven
 from pipeline.findings.plotted.classifier import LabelPlots
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.plotted.history import RunPoint
-from pipeline.findings.results import CaseEntry, Compared, ConfusionMatrix, PictureFacts, Results
+from pipeline.findings.results import CaseEntry, Compared, ConfusionMatrix, Results
 from pipeline.findings.spec import Member, RunSpec
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import ANSWERS, BETTER, CLASSIFIER, CLASSIFIER_METRICS, STATEMENTS, STRATA_BY_PREDICTION
@@ -60,7 +61,7 @@ class Shown:
     """
 
     provenance: Provenance
-    cases: Mapping[str, tuple[str | None, str | None, PictureFacts | None]]
+    cases: Mapping[str, CasePicture]
     picture: tuple[str | None, str | None]
     equivalent: tuple[tuple[str, ...], ...]
     stated: StatedBounds = field(default_factory=StatedBounds)
@@ -73,7 +74,7 @@ def shown_in(results: Results) -> Shown:
     inputs = results.inputs
     return Shown(
         provenance=results.provenance,
-        cases={case.study: (case.panels, case.note, case.picture) for case in results.cases},
+        cases={case.study: CasePicture(case.panels, case.note, case.picture, case.volume) for case in results.cases},
         picture=(inputs.picture, inputs.picture_note) if inputs else (None, None),
         equivalent=results.equivalent_methods,
         stated=StatedBounds.by(_with_bounds(results)),
@@ -321,9 +322,16 @@ def _cases(
     chosen, rule = chosen_cases(spec, gathered)
     known, entries = records.of({study for study, _ in chosen}), []
     for study, why in chosen:
-        panels, note, picture = shown.cases.get(study, (None, None, None))
-        audit = _without_sketch(known[study])
-        entry = CaseEntry(study=study, rule=why, panels=panels, note=note, picture=picture, audit=audit)
+        picture = shown.cases.get(study, CasePicture())
+        entry = CaseEntry(
+            study=study,
+            rule=why,
+            panels=picture.panels,
+            volume=picture.volume,
+            note=picture.note,
+            picture=picture.facts,
+            audit=_without_sketch(known[study]),
+        )
         entries.append(entry)
     return tuple(entries), rule
 

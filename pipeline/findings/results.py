@@ -181,12 +181,14 @@ class PictureFacts(FrozenModel):
 class CaseEntry(FrozenModel):
     """A study that the report shows, why, and its panels' file (``cases/<study>.npz``; None: withheld).
 
-    ``picture`` is what that file says in numbers.
+    ``picture`` is what that file says in numbers. ``volume`` is the file that the viewer scrolls through
+    (``cases/<study>.volume.npz``; None: withheld, or not asked for).
     """
 
     study: str
     rule: str
     panels: str | None
+    volume: str | None = None
     note: str | None = None
     picture: PictureFacts | None = None
     audit: StudyAudit

@@ -22,6 +22,8 @@ __all__ = [
     "FONTS_FOLDER",
     "LEDGER_FILE",
     "LOCK_FILE",
+    "PAGE_FILE",
+    "REVIEWS_FOLDER",
     "SHEETS_FOLDER",
     "SOURCES_FILE",
     "SPEC_FILE",
@@ -47,6 +49,12 @@ FONTS_FOLDER = "fonts"
 
 SHEETS_FOLDER = "sheets"
 """Where pages of single studies lie, to be marked by hand: in no ledger, since they follow from the rest."""
+
+REVIEWS_FOLDER = "reviews"
+"""What reviewers wrote in the viewer; the ledger tells of what was approved."""
+
+PAGE_FILE = "report.html"
+"""The run as a page for a browser, where it was asked for."""
 
 SPEC_VERSION: Literal[5] = 5
 

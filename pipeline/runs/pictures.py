@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from cam import METHODS
+from pipeline.conclusions.shown_cases.case_volume import LaidMap, cut_volume
 from pipeline.conclusions.shown_cases.cases import cut_panels, withheld
 from pipeline.conclusions.shown_cases.display_window import display_window
-from pipeline.conclusions.shown_cases.picture_facts import picture_facts
+from pipeline.conclusions.shown_cases.picture_facts import CasePicture, picture_facts
 from pipeline.errors import StudyError
-from pipeline.evidence.metrics.map_evidence import Undefined
+from pipeline.evidence.metrics.map_evidence import MaskedEvidence, Undefined
 from pipeline.evidence.metrics.registry import evidence_of
-from pipeline.findings.panels import save_panels
-from pipeline.findings.results import PictureFacts
+from pipeline.findings.pictures.panels import save_panels
+from pipeline.findings.pictures.volumes import save_volume, volume_name
+from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import load_map
 from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layers
 from pipeline.studies.study import Study
@@ -24,15 +26,12 @@ from pipeline.walk.auditor import Auditor
 from pipeline.walk.reading import read_studies
 from pipeline.walk.sources import StudySource, bound
 
-__all__ = ["INPUT_PICTURE", "CasePicture", "Picture", "cut_pictures"]
+__all__ = ["INPUT_PICTURE", "Picture", "cut_pictures"]
 
 INPUT_PICTURE = "model-input.npz"
 
 Picture = tuple[str | None, str | None]
 """The file of a picture in the run's folder, and the note beside it or in its place."""
-
-CasePicture = tuple[str | None, str | None, PictureFacts | None]
-"""As ``Picture``, and what the file of a case says in numbers."""
 
 
 def cut_pictures(
@@ -60,19 +59,20 @@ def _case(
     folder: Path, auditor: Auditor, audit: StudyAudit, study: Study | StudyError | None, notes: Mapping[str, str | None]
 ) -> CasePicture:
     if study is None:
-        return None, notes[audit.study], None
+        return CasePicture(note=notes[audit.study])
     if isinstance(study, StudyError):
-        return None, f"the study can no longer be read: {study}", None
+        return CasePicture(note=f"the study can no longer be read: {study}")
     target, answered = _explained(audit)
-    heatmaps = _heatmaps(folder, auditor, audit, target, study)
+    maps = _laid_maps(folder, auditor, audit, target, study)
     for label in answered:
-        beside = list(_heatmaps(folder, auditor, audit, label, study).items())[:1]  # a page has room for one of each
-        heatmaps |= {f"{name} ({label}, answered)": heatmap for name, heatmap in beside}
+        beside = list(_laid_maps(folder, auditor, audit, label, study).items())[:1]  # a page has room for one of each
+        maps |= {f"{name} ({label}, answered)": laid for name, laid in beside}
+    masks = [mask for mask in study.masks if mask.label == target]
     panels = cut_panels(
         study.image,
-        [mask for mask in study.masks if mask.label == target],
-        heatmaps,
-        {name: _threshold(auditor, audit.patient, heatmap) for name, heatmap in heatmaps.items()},
+        masks,
+        {name: laid.heatmap for name, laid in maps.items()},
+        {name: _threshold(laid.evidence) for name, laid in maps.items()},
         study=audit.study,
         window=display_window(study.image.array, audit.facts, auditor.config.report.window),
         unit="HU" if audit.facts.get("Modality") == "CT" else "",
@@ -80,9 +80,12 @@ def _case(
     )
     name = f"cases/{audit.study}.npz"
     save_panels(panels, folder / name)
+    keep = auditor.config.report.volumes
+    if keep != "none":
+        save_volume(cut_volume(study.image, masks, maps, audit.study, keep), folder / volume_name(audit.study))
     others = sorted({entry.target for entry in audit.map_scores} - {target, *answered})
     note = f"maps for {', '.join(others)} are in the record" if others else None
-    return name, note, picture_facts(panels)
+    return CasePicture(name, note, picture_facts(panels), None if keep == "none" else volume_name(audit.study))
 
 
 def _explained(audit: StudyAudit) -> tuple[str, tuple[str, ...]]:
@@ -93,35 +96,42 @@ def _explained(audit: StudyAudit) -> tuple[str, tuple[str, ...]]:
     return target, tuple(label for label in wrong if label != target)
 
 
-def _threshold(auditor: Auditor, patient: str, heatmap: Heatmap) -> float | None:
+def _threshold(evidence: MaskedEvidence) -> float | None:
     """Return the threshold above which a map's region is drawn; None where it has none."""
-    rule = auditor.rule_for(patient, heatmap, heatmap.target)
     try:
-        return evidence_of(heatmap, auditor.config.overlap, rule).threshold
+        return evidence.threshold
     except Undefined:
         return None
 
 
-def _heatmaps(folder: Path, auditor: Auditor, audit: StudyAudit, target: str, study: Study) -> dict[str, Heatmap]:
+def _laid_maps(folder: Path, auditor: Auditor, audit: StudyAudit, target: str, study: Study) -> dict[str, LaidMap]:
     """Read a study's maps back and carry them to the image's grid, one for each map name.
 
     What is kept is signed; what is shown is the method's own map, rectified where its formula ends so.
     """
     map_scores = [entry for entry in audit.map_scores if entry.target == target and entry.map is not None]
     at_layers = methods_at_layers([audit])
-    heatmaps: dict[str, Heatmap] = {}
+    maps: dict[str, LaidMap] = {}
     for entry in map_scores:
         name = map_name(entry, at_layers)
-        if name not in heatmaps:
-            values, affine = load_map(folder, entry)
-            geometry = study.image.geometry
-            cells = replace(geometry, shape=values.shape, affine=affine)
-            resampling = map_resampling(auditor, str(entry.layer or ""), cells, geometry)
-            field = resampling.apply(values)
-            if METHODS[entry.method].rectified:
-                field = np.maximum(field, 0)
-            heatmaps[name] = Heatmap(field, geometry, resampling.seen, entry.method, str(entry.layer), target)
-    return heatmaps
+        if name not in maps:
+            maps[name] = _laid_map(folder, auditor, audit, entry, study)
+    return maps
+
+
+def _laid_map(folder: Path, auditor: Auditor, audit: StudyAudit, entry: MapScores, study: Study) -> LaidMap:
+    values, affine = load_map(folder, entry)
+    geometry, layer = study.image.geometry, str(entry.layer or "")
+    cells = replace(geometry, shape=values.shape, affine=affine)
+    resampling = map_resampling(auditor, layer, cells, geometry)
+    field = resampling.apply(values)
+    rectified = METHODS[entry.method].rectified
+    if rectified:
+        field = np.maximum(field, 0)
+    heatmap = Heatmap(field, geometry, resampling.seen, entry.method, layer, entry.target)
+    evidence = evidence_of(heatmap, auditor.config.overlap, auditor.rule_for(audit.patient, heatmap, entry.target))
+    seen_step = np.linalg.inv(cells.affine) @ geometry.affine
+    return LaidMap(values, resampling.step, seen_step, rectified, heatmap, evidence)
 
 
 def _input(folder: Path, auditor: Auditor, study: Study | StudyError | None, note: str | None) -> Picture:

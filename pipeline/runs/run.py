@@ -314,7 +314,8 @@ class Run:
         repeat = repeatability(self.folder, [known[study] for study in examples], auditor, sources)
         likeness = likeness_to_float32(self.folder, [known[study] for study in chosen], auditor, sources)
         ledger = self._ledger()
-        files = [name for name in (*(case[0] for case in pictures.values()), picture[0]) if name is not None]
+        cut = (name for case in pictures.values() for name in (case.panels, case.volume))
+        files = [name for name in (*cut, picture[0]) if name is not None]
         computed = sum(member.shard is not None for member in self.members)
         record_files(ledger, "inference.finished", self.folder, files, studies=len(cohort.studies), computed=computed)
         provenance = _provenance(self.spec, ledger, repeat, engine, flow_run)

@@ -12,7 +12,8 @@ from pipeline.errors import OutputError
 from pipeline.evidence.comparison.pairing import RunRecords
 from pipeline.findings.context.changes import BESIDE, RunChange
 from pipeline.findings.custody.recorded_files import recorded_files
-from pipeline.findings.panels import load_panels
+from pipeline.findings.pictures.panels import load_panels
+from pipeline.findings.pictures.volumes import volume_name
 from pipeline.findings.results import Results
 from pipeline.findings.spec import RunSpec
 from pipeline.findings.study_audit import methods_at_layers
@@ -156,6 +157,7 @@ def check_pictures(run: RunFolder) -> Iterator[Failure]:
         return
     pictures = recorded_files(entry for entry in run.entries if entry.event == "inference.finished")
     shown = {f"case of study {case.study}": case.panels for case in run.results.cases}
+    shown |= {f"volume of study {case.study}": case.volume for case in run.results.cases}
     if run.results.inputs is not None:
         shown["model's input"] = run.results.inputs.picture
     for what, name in shown.items():
@@ -165,6 +167,9 @@ def check_pictures(run: RunFolder) -> Iterator[Failure]:
     for case in run.results.cases:
         if case.panels not in (None, f"cases/{case.study}.npz"):
             sentence = f"the picture of the case of study {case.study} is another's"
+            yield Failure(FailureKind.PICTURES, sentence, RESULTS_FILE)
+        if case.volume not in (None, volume_name(case.study)):
+            sentence = f"the volume of the case of study {case.study} is another's"
             yield Failure(FailureKind.PICTURES, sentence, RESULTS_FILE)
     yield from _told_otherwise(run, run.results, frozenset(pictures))
 

@@ -9,15 +9,17 @@ from pipeline.errors import OutputError
 from pipeline.faults import FAULTS
 from pipeline.findings.custody.recorded_files import digest_of_file
 from pipeline.findings.custody.register import PLACE_FILE
-from pipeline.findings.spec import LEDGER_FILE, SHEETS_FOLDER, SOURCES_FILE
+from pipeline.findings.spec import LEDGER_FILE, PAGE_FILE, REVIEWS_FOLDER, SHEETS_FOLDER, SOURCES_FILE
 from pipeline.verify.document import ALTERED_REPORT
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder
 
 __all__ = ["check_files"]
 
-_UNRECORDED = frozenset({LEDGER_FILE, FAULTS, ALTERED_REPORT})
-_SHEET = re.compile(rf"{SHEETS_FOLDER}/[A-Za-z0-9-]+\.pdf")
+_UNRECORDED = frozenset({LEDGER_FILE, FAULTS, ALTERED_REPORT, PAGE_FILE})
+_BESIDE = re.compile(rf"{SHEETS_FOLDER}/[A-Za-z0-9-]+\.pdf|{REVIEWS_FOLDER}/[A-Za-z0-9-]+\.json")
+"""What people add to a finished run: no part of what it vouches for."""
+
 _MAY_BE_ABSENT = frozenset({SOURCES_FILE, PLACE_FILE})
 
 
@@ -33,7 +35,7 @@ def check_files(run: RunFolder) -> Iterator[Failure]:
         elif name not in _MAY_BE_ABSENT:
             yield Failure(FailureKind.FILE_MISSING, f"{_shown(name)} was written by the run and is not there", name)
     for name in sorted(present):
-        if name not in recorded and name not in _UNRECORDED and not _SHEET.fullmatch(name):
+        if name not in recorded and name not in _UNRECORDED and not _BESIDE.fullmatch(name):
             yield Failure(FailureKind.FILE_UNKNOWN, "a file lies in the folder that the ledger does not tell of", name)
 
 

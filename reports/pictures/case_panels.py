@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from reportlab.lib.units import mm
 
-from pipeline.findings.panels import CasePanels, View
+from pipeline.findings.pictures.panels import CasePanels, View
 from reports.numbers import raw
 from reports.page.layout import CONTENT
 from reports.pictures.panel_row import GAP, OVERHEAD, Panel, PanelRow

@@ -6,7 +6,7 @@ from reportlab.lib.colors import Color, HexColor
 from reportlab.lib.utils import ImageReader
 from reportlab.platypus import Flowable
 
-from pipeline.findings.panels import CasePanels, View
+from pipeline.findings.pictures.panels import CasePanels, View
 from reports.page import draw
 from reports.page.fonts import REGULAR, width_of
 from reports.page.layout import CONTENT, GREY, INK, RULE

@@ -11,7 +11,7 @@ from reportlab.lib.colors import Color, HexColor
 from reportlab.lib.utils import ImageReader
 from reportlab.platypus import Flowable
 
-from pipeline.findings.panels import CasePanels, View
+from pipeline.findings.pictures.panels import CasePanels, View
 from reports.numbers import raw
 from reports.page import draw
 from reports.page.fonts import BOLD, REGULAR

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.findings.panels import View
+from pipeline.findings.pictures.panels import View
 from reports.page import draw
 
 __all__ = ["AGAINST", "BOTH", "PagePlane", "image_raster", "map_raster", "pixels_for"]

@@ -5,13 +5,11 @@ from functools import partial
 from reportlab.platypus import Table, TableStyle
 
 from pipeline.errors import OutputError
-from pipeline.findings.estimates import Verdict
 from pipeline.findings.facts import Amendment, Lock
-from pipeline.findings.results import Results
 from reports.case_page import hidden_peak
-from reports.claims import allowed, main_method, main_verdict, peak_sentences, refused
-from reports.numbers import bounds, count, moment, number, plural
-from reports.numbers import estimate as estimate_text
+from reports.claims import main_method
+from reports.first_answers import first_answers, identity, interval_of, lock_sentences, verdict_rows
+from reports.numbers import moment, plural
 from reports.page.fonts import REGULAR
 from reports.page.layout import (
     CONTENT,
@@ -33,7 +31,7 @@ from reports.pictures.case_panels import map_view, plane_words, typical_row, win
 from reports.pictures.legend import Legend
 from reports.registry import Context, section
 from reports.short_contents import ShortContents
-from reports.wording import asked_for, chip, in_sentence, interval_head, method, metric, on_metrics, population, subject
+from reports.wording import chip, method
 
 _SHORT = 12
 _MOST_REASONS = 8
@@ -56,15 +54,10 @@ def build(context: Context) -> list[Flowable]:
 
 def _identity(context: Context) -> list[Flowable]:
     results = context.results
-    flow, model = results.flow, results.model
-    studies = f"{plural(flow.analysed, 'study', 'studies')} analysed of {count(flow.found)} found"
-    patients = f"{plural(flow.patients, 'patient')} among those found"
+    model = results.model
     rows = (
         ("Model", joined(bold(model.name), f", version {model.version}, weights ", digest(model.sha256, _SHORT), " …")),
-        ("Cohort", f"{studies}; {patients}"),
-        ("Organisation", results.organisation),
-        ("Prepared by", results.prepared_by),
-        ("Audit and run", f"{results.audit} · {results.run}, finished {moment(results.provenance.finished_at)}"),
+        *identity(results),
     )
     return [
         title(results.title),
@@ -77,31 +70,22 @@ def _verdicts(context: Context) -> list[Flowable]:
     head = subheading("Verdicts")
     if not results.verdicts:
         return [*head, paragraph("No acceptance criterion was stated, so there is no verdict.")]
-    interval = interval_head(verdict.estimate for verdict in on_metrics(results))
     shape = columns(
-        ("Criterion", 182), ("Asked", 63), ("Estimate", 43, True), (interval, 70, True), ("The data allow", 74),
-        ("Verdict", 78),
+        ("Criterion", 182), ("Asked", 63), ("Estimate", 43, True), (interval_of(results), 70, True),
+        ("The data allow", 74), ("Verdict", 78),
     )  # fmt: skip
     rows = [
         (
-            [bold(subject(results, verdict)), coloured(_whom(verdict), GREY)],
-            asked_for(results, verdict),
-            number(verdict.estimate.value, like=(verdict.estimate.low, verdict.estimate.high), more=1),
-            bounds(verdict.estimate, more=1),
-            allowed(results, verdict),
-            chip(verdict.answer),
+            [bold(row.criterion), coloured(row.whom, GREY)],
+            row.asked,
+            row.estimate,
+            row.bounds,
+            row.allowed,
+            chip(row.answer),
         )
-        for verdict in results.verdicts
+        for row in verdict_rows(results)
     ]
     return [*head, table(shape, rows, compact=True)]
-
-
-def _whom(verdict: Verdict) -> str:
-    estimate = verdict.estimate
-    lost = estimate.missing_studies
-    unscored = f"; {plural(lost, 'more has', 'more have')} no score" if lost else ""
-    counted = f"{count(estimate.studies)} from {plural(estimate.patients, 'patient')}"
-    return f"{population(verdict)}: {counted}{unscored}"
 
 
 def _typical(context: Context) -> list[Flowable]:
@@ -147,43 +131,16 @@ def _pictures(context: Context) -> list[Flowable] | None:
 
 
 def _answers(context: Context) -> list[Flowable]:
-    results = context.results
-    chosen = main_method(results)
-    counted = next(
-        (part for part in results.whereabouts if part.method == chosen and part.among == "reference_positive"), None
-    )
     content: list[Flowable] = []
-    if counted is not None:
-        first, *rest = peak_sentences(results, counted) or [""]
-        content += [*subheading("Where the maps look")[1:], paragraph(bold(first), " ", " ".join(rest))]
-    leans_on = _leans_on(results)
-    if leans_on:
-        content += [*subheading("What it leans on")[1:], paragraph(bold(leans_on))]
-    classifier = _classifier(results)
-    if classifier:
-        content += [*subheading("The classifier")[1:], paragraph(classifier)]
-    verdict = main_verdict(results)
-    if verdict is not None:
-        claim = f"{subject(results, verdict)} among {population(verdict)}: {allowed(results, verdict)}."
-        content += [*subheading("The strongest claim")[1:], paragraph(claim, " ", refused(verdict))]
+    for answer in first_answers(context.results):
+        first = answer.first if answer.heading in _PLAIN else bold(answer.first)
+        parts = [first, " ", answer.rest] if answer.rest else [first]
+        content += [*subheading(answer.heading)[1:], paragraph(*parts)]
     return content
 
 
-def _leans_on(results: Results) -> str:
-    """Return what was named besides the lesion, the largest effect of each label; nothing where nothing was."""
-    tried = results.experiments.shortcuts
-    labels = tried.labels if tried is not None else ()
-    return " ".join(own.finding.sentences[0] for own in labels if own.finding.named)
-
-
-def _classifier(results: Results) -> str:
-    """Return the classifier's figures for the whole, or for its only label, in one sentence."""
-    shown = [part for part in results.classification if part.value is not None]
-    labels = dict.fromkeys(part.group for part in shown if part.group is not None)
-    of_one = [part for part in shown if part.group is None or len(labels) == 1]
-    parts = [f"{in_sentence(metric(results, part.metric))} {estimate_text(part)}" for part in of_one]
-    text = "; ".join(parts)
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
+_PLAIN = ("The classifier", "The strongest claim")
+"""The answers that stand in plain letters: the others are the page's own."""
 
 
 def _altered(context: Context) -> list[Flowable]:
@@ -213,13 +170,11 @@ def _lock(context: Context) -> list[Flowable]:
         paragraph(bold(f"AMENDED {moment(amendment.amended_at)}: "), amendment.reason, _amendment(amendment))
         for amendment in lock.amendments
     ]
+    word, sentence = lock_sentences(context.results)
     if lock.exploratory:
-        words = "EXPLORATORY. What follows was not fixed before the first inference, or not wholly:"
-        content = [paragraph(bold(words)), *bullets(lock.exploratory), *amended, about]
+        content = [paragraph(bold(f"{word} {sentence}")), *bullets(lock.exploratory), *amended, about]
         return [together([callout(*content, colour=_WARNING)])]
-    words = f"LOCKED {moment(lock.locked_at)}."
-    locked = paragraph(bold(words), " Criteria, cohort, model and recipe were fixed before the first inference.")
-    return [together([callout(locked, *amended, about)])]
+    return [together([callout(paragraph(bold(word), f" {sentence}"), *amended, about)])]
 
 
 def _amendment(amendment: Amendment) -> str:

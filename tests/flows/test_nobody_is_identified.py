@@ -1,7 +1,10 @@
 """A whole audit over an archive full of planted names, with failures in it: nothing of them may come out anywhere."""
 
+import base64
 import csv
+import gzip
 import logging
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -16,6 +19,8 @@ from pydicom import Dataset, dcmread
 from pydicom.datadict import DicomDictionary
 
 from flows import cli
+from pipeline.findings.custody.ledger import read_ledger
+from pipeline.findings.custody.recorded_files import recorded_files
 from tests.pipeline.planted import plant, write_manifest
 from tests.pipeline.studies.writers import SERIES, STUDY, grid, save, segmentation, slices
 
@@ -83,6 +88,9 @@ def unpacked(path: Path) -> str:
     if path.suffix == ".parquet":
         table = pq.read_table(path)
         parts += [str(table.to_pylist()).encode(), str(table.schema).encode()]
+    if path.suffix == ".html":
+        blocks = re.findall(rb'id="case-\d+">([^<]+)<', path.read_bytes())
+        parts += [gzip.decompress(base64.b64decode(block)) for block in blocks]
     if path.suffix == ".pdf":
         with pikepdf.open(path) as document:
             parts += [
@@ -107,6 +115,17 @@ def told_to_prefect() -> str:
     return "\n".join([*(one.model_dump_json() for one in held), *map(str, logs)])
 
 
+def render_page_soundly(monkeypatch, run: Path) -> None:
+    """Write a run's page for a browser into its folder, which stays sound: the ledger tells of it."""
+    for words in (["report", str(run), "--html"], ["verify", str(run)]):
+        monkeypatch.setattr(sys, "argv", ["camaudit", *words])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        assert stopped.value.code == 0
+    assert "report.html" in recorded_files(read_ledger(run / "ledger.jsonl"))
+    assert list(run.glob("cases/*.volume.npz"))
+
+
 @pytest.mark.usefixtures("prefect")
 def test_nothing_that_identifies_a_patient_comes_out(tmp_path, monkeypatch, capfd, caplog):
     config = plant(tmp_path, 3)
@@ -115,6 +134,7 @@ def test_nothing_that_identifies_a_patient_comes_out(tmp_path, monkeypatch, capf
     write_manifest(tmp_path / "archive", [*rows, *write_patient(tmp_path / "archive")])
     content = yaml.safe_load(config.read_text())
     content["report"]["cases"] = "all"
+    content["report"]["volumes"] = "crops"
     content.setdefault("run", {})["cache"] = "runs/prepared"
     config.write_text(yaml.safe_dump(content))
     caplog.set_level(logging.DEBUG)
@@ -124,13 +144,14 @@ def test_nothing_that_identifies_a_patient_comes_out(tmp_path, monkeypatch, capf
     assert stopped.value.code == 0
     output = capfd.readouterr()
     assert "8 studies = 4 analysed + 0 excluded + 4 failed" in output.out
+    render_page_soundly(monkeypatch, next((tmp_path / "runs").rglob("results.json")).parent)
 
     # private/ tells a run where its studies lie, mode 0600: it is left out of a folder that is handed on
     files = [path for path in (tmp_path / "runs").rglob("*") if path.is_file() and path.parent.name != "private"]
-    assert {path.suffix for path in files} >= {".pdf", ".json", ".jsonl", ".csv", ".npz", ".parquet"}
+    assert {path.suffix for path in files} >= {".pdf", ".html", ".json", ".jsonl", ".csv", ".npz", ".parquet"}
     identity = next(iter((tmp_path / "runs").rglob("cases/*.npz"))).stem.lower()
     told = {path.suffix for path in files if identity in unpacked(path)}
-    assert told >= {".pdf", ".json", ".csv", ".npz", ".parquet"}, "what is searched must be legible"
+    assert told >= {".pdf", ".html", ".json", ".csv", ".npz", ".parquet"}, "what is searched must be legible"
     assert {
         str(path): found_in(path.name + unpacked(path)) for path in files if found_in(path.name + unpacked(path))
     } == {}

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.conclusions.shown_cases.page_pixels import with_page_pixels
-from pipeline.findings.panels import CasePanels, View, save_panels
+from pipeline.findings.pictures.panels import CasePanels, View, save_panels
 from reports.sheets import render_sheets
 from tests.reports import example
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.findings.estimates import Agreement, Estimate, Verdict
 from pipeline.findings.facts import LayerFacts, Lock, MethodFacts, MetricFacts, ModelFacts, Provenance
-from pipeline.findings.panels import CasePanels, View, save_panels
+from pipeline.findings.pictures.panels import CasePanels, View, save_panels
 from pipeline.findings.results import CaseEntry, Flow, Results
 from pipeline.findings.scores import MapScores, Score
 from pipeline.findings.study_audit import StudyAudit

@@ -9,7 +9,7 @@ from pipeline.findings.context.cohort import AlikePictures, Leakage, SamePicture
 from pipeline.findings.experiments.bundle import ExperimentFindings
 from pipeline.findings.experiments.check import CheckFinding
 from pipeline.findings.experiments.faithfulness import AskedFigure, FaithfulnessFigure, FaithfulnessFindings
-from pipeline.findings.panels import View, save_panels
+from pipeline.findings.pictures.panels import View, save_panels
 from pipeline.findings.plotted.shares import AvoidedShares
 from pipeline.findings.results import Whereabouts, WrongAnswer
 from pipeline.findings.scores import MapPeak

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.findings.facts import InputSummary
-from pipeline.findings.panels import save_panels
+from pipeline.findings.pictures.panels import save_panels
 from pipeline.findings.study_audit import RefusedMask
 from reports.pdf import render
 from tests.reports import example

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.findings.panels import CasePanels, View, save_panels
+from pipeline.findings.pictures.panels import CasePanels, View, save_panels
 from reports import case_page
 from reports.page import draw
 from reports.pictures import panel_row

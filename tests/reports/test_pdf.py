@@ -14,7 +14,7 @@ import pytest
 import reports
 from pipeline.errors import OutputError
 from pipeline.findings.facts import LayerFacts
-from pipeline.findings.panels import CasePanels, save_panels
+from pipeline.findings.pictures.panels import CasePanels, save_panels
 from pipeline.findings.results import SCHEMA_VERSION, Flow
 from pipeline.findings.study_audit import StudyAudit
 from reports.pdf import render

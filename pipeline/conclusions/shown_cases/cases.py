@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.conclusions.shown_cases.display_window import DisplayWindow
 from pipeline.conclusions.shown_cases.page_pixels import with_page_pixels
 from pipeline.evidence.planes import PlaneCut, plane_at, projection, through_plane
-from pipeline.findings.panels import CasePanels, View, ViewRole
+from pipeline.findings.pictures.panels import CasePanels, View, ViewRole
 from pipeline.studies.consensus import CONSENSUS
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap, Mask, Volume

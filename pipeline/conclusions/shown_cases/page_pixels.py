@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.findings.panels import Plane, View
+from pipeline.findings.pictures.panels import Plane, View
 
 __all__ = ["PAGE_PIXELS", "with_page_pixels"]
 

@@ -1,9 +1,20 @@
 """What the file of a case's panels says in numbers, for the results: a report prints nothing that they do not hold."""
 
-from pipeline.findings.panels import CasePanels
+from typing import NamedTuple
+
+from pipeline.findings.pictures.panels import CasePanels
 from pipeline.findings.results import PictureFacts, SliceFacts
 
-__all__ = ["picture_facts"]
+__all__ = ["CasePicture", "picture_facts"]
+
+
+class CasePicture(NamedTuple):
+    """A case's files of panels and, where it is kept, of its volume; the note; what the first says in numbers."""
+
+    panels: str | None = None
+    note: str | None = None
+    facts: PictureFacts | None = None
+    volume: str | None = None
 
 
 def picture_facts(panels: CasePanels) -> PictureFacts:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.findings.panels import CasePanels, save_panels
+from pipeline.findings.pictures.panels import CasePanels, save_panels
 from pipeline.findings.results import CaseEntry
 from pipeline.findings.study_audit import StudyAudit
 from tests.benchmarks.resident import peak_resident

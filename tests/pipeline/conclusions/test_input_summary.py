@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.conclusions.input_summary import summarised
-from pipeline.findings.panels import load_panels
+from pipeline.findings.pictures.panels import load_panels
 from pipeline.findings.study_audit import InputFacts, StudyAudit
 from pipeline.runs.reuse import run_answers
 from pipeline.studies.read_study import read_study

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.conclusions.shown_cases.page_pixels import PAGE_PIXELS, with_page_pixels
-from pipeline.findings.panels import View
+from pipeline.findings.pictures.panels import View
 
 SHAPES = [(2048, 2048), (901, 300), (1000, 3000), (1250, 902)]
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import OutputError
-from pipeline.findings.panels import CasePanels, View, load_panels, save_panels
+from pipeline.findings.pictures.panels import CasePanels, View, load_panels, save_panels
 
 PLANE = np.arange(12, dtype=np.float32).reshape(3, 4)
 VIEW = View(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.findings.panels import load_panels
+from pipeline.findings.pictures.panels import load_panels
 from pipeline.runs.verify_archive import check_archive
 from pipeline.verify.failure import FailureKind
 from pipeline.verify.rows import check_roles

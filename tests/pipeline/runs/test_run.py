@@ -14,7 +14,7 @@ import yaml
 from pipeline.conclusions.per_study_csv import neutral
 from pipeline.errors import ArchiveError, ConfigError, ModelError, OutputError
 from pipeline.findings.custody.ledger import read_ledger
-from pipeline.findings.panels import load_panels
+from pipeline.findings.pictures.panels import load_panels
 from pipeline.findings.results import load_results
 from pipeline.findings.shards import load_map, read_shard
 from pipeline.findings.spec import read_members

@@ -93,7 +93,7 @@ def test_maps_that_are_kept_give_the_other_result_without_the_model(runs):
 
 
 def test_the_picture_draws_what_was_measured(runs):
-    from pipeline.findings.panels import load_panels
+    from pipeline.findings.pictures.panels import load_panels
 
     peaks = []
     for folder, results in runs.values():

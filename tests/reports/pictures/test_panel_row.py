@@ -11,7 +11,7 @@ from PIL import Image
 from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 
-from pipeline.findings.panels import CasePanels, View
+from pipeline.findings.pictures.panels import CasePanels, View
 from pipeline.findings.scores import MapPeak
 from reports.case_page import hidden_peak
 from reports.page import draw

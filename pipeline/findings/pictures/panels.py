@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import OutputError
-from pipeline.files import written
+from pipeline.findings.pictures.array_file import write_arrays
 
 __all__ = ["CasePanels", "Plane", "View", "ViewRole", "load_panels", "save_panels"]
 
@@ -86,9 +86,6 @@ _VIEW_FACTS = (
 )  # fmt: skip
 
 
-_PARTS, _PART = 8, 2**11  # how many parts of an array are tried, and how many values are in each
-
-
 def save_panels(panels: CasePanels, path: Path) -> None:
     """Write the panels as one ``.npz`` without pickles; load with ``load_panels``."""
     arrays: dict[str, NDArray[np.generic]] = {}
@@ -102,12 +99,7 @@ def save_panels(panels: CasePanels, path: Path) -> None:
     names = ("study", "target", "unit", "window", "window_rule", "ranges", "thresholds", "length_unit")
     facts = {name: getattr(panels, name) for name in names}
     arrays["facts"] = np.array(json.dumps({**facts, "views": views}))
-    with written(path) as file, zipfile.ZipFile(file, "w") as archive:
-        for name, array in arrays.items():
-            entry = zipfile.ZipInfo(f"{name}.npy")  # without a clock's date
-            entry.compress_type = zipfile.ZIP_DEFLATED if _shrinks(array) else zipfile.ZIP_STORED
-            with archive.open(entry, "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
+    write_arrays(path, arrays)
 
 
 def _arrays_of(view: View, place: str) -> dict[str, NDArray[np.generic]]:
@@ -121,14 +113,6 @@ def _arrays_of(view: View, place: str) -> dict[str, NDArray[np.generic]]:
 
 def _facts_of(view: View) -> dict[str, Any]:
     return {name: getattr(view, name) for name in _VIEW_FACTS}
-
-
-def _shrinks(array: NDArray[np.generic]) -> bool:
-    """Tell by parts of an array whether packing gains a fifth: interpolated values gain less, and unpacking is slow."""
-    flat = np.ascontiguousarray(array).reshape(-1)
-    starts = np.linspace(0, max(0, array.size - _PART), _PARTS).astype(int)
-    tried = b"".join(flat[start : start + _PART].tobytes() for start in starts.tolist())
-    return array.size <= _PART * _PARTS or len(zlib.compress(tried, 1)) < 0.8 * len(tried)
 
 
 def load_panels(path: Path) -> CasePanels:

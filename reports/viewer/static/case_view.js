@@ -1,0 +1,81 @@
+// One case: facts, pictures with their controls, the audit's scores, the form of the review.
+
+class CaseView {
+  /**
+   * @param {any} facts
+   * @param {ReviewNotes} notes
+   */
+  constructor(facts, notes) {
+    Object.assign(this, { facts, notes, panes: undefined });
+    this.form = reviewForm(notes, facts);
+    this.pictures = element("div", { class: "pictures" }, element("p", { class: "quiet" }, "Loading the pictures\u2026"));
+    this.node = element("section", { class: "case", "data-study": facts.study }, this.header(), this.pictures,
+      this.form.node, this.scores());
+  }
+
+  header() {
+    const { facts } = this;
+    const badge = facts.badge === null ? [] : [element("span", { class: `badge ${facts.badge.kind}` }, facts.badge.text)];
+    const list = facts.facts.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, said(text))]);
+    const note = facts.note === null || facts.why !== undefined ? [] : [element("p", { class: "quiet" }, said(facts.note))];
+    return element("header", {}, element("h2", {}, said(facts.study), " ", ...badge), element("dl", {}, ...list), ...note);
+  }
+
+  scores() {
+    const { heads, rows } = this.facts.scores;
+    return element("details", {}, element("summary", {}, "The audit's scores"), table(heads, rows),
+      element("p", { class: "quiet" }, this.facts.warning));
+  }
+
+  /** Load and show the pictures; what fails is said in their place. */
+  async open() {
+    const { facts } = this;
+    if (facts.why !== undefined) {
+      this.say(facts.why);
+      return;
+    }
+    try {
+      const { header, array } = opened(await caseBytes(facts));
+      const scenes = [];
+      for (const scene of header.scenes) scenes.push(await openScene(scene, array));
+      if (this.closed) return;
+      this.show(header.picture, scenes);
+    } catch (fault) {
+      this.say(`The pictures cannot be shown: ${fault.message}`);
+    }
+  }
+
+  /** @param {string} text */
+  say(text) {
+    this.pictures.replaceChildren(element("p", { class: "warning" }, said(text)));
+    this.node.dataset.ready = "true";
+  }
+
+  show(picture, scenes) {
+    const panes = new Panes(picture, scenes);
+    this.panes = panes;
+    const side = element("div", { class: "side" }, controlsOf(panes), readoutOf(panes), this.honesty(picture, scenes[0]));
+    this.pictures.replaceChildren(panes.node, side);
+    panes.refit();
+    this.node.dataset.ready = "true";
+  }
+
+  /** What the pictures are, and are not. */
+  honesty(picture, scene) {
+    const words = [`Maps explain the label ${picture.target}.`];
+    if (picture.kind === "planes") {
+      words.push("This run keeps single planes of its cases; the wheel goes from one to the next. With report.volumes: crops in audit.yaml a run keeps what is needed to scroll.");
+    }
+    if (scene.small !== null) {
+      words.push("Inside the dotted box values are the image's own; outside the picture is reduced to 8 bits, lossy, and no value is read from it.");
+    }
+    if (scene.image.error > 0) words.push(`The image's values were kept in 65,535 steps: \u00b1${numeral(scene.image.error)}.`);
+    words.push("Hatched: not seen by the model. Scores are of the whole image, whatever part is shown. Not for diagnosis.");
+    return element("p", { class: "quiet" }, said(words.join(" ")));
+  }
+
+  close() {
+    this.closed = true;
+    this.panes?.close();
+  }
+}

@@ -1,0 +1,213 @@
+"""The page is whole, the same twice, says what page 1 says, and lets nothing run but its own program."""
+
+import base64
+import gzip
+import hashlib
+import html.parser
+import json
+import re
+
+import numpy as np
+import pytest
+
+from pipeline.errors import OutputError
+from pipeline.findings.custody.ledger import Ledger, read_ledger
+from pipeline.findings.custody.site_key import load_site_key
+from pipeline.findings.pictures.volumes import load_volume
+from reports.first_answers import first_answers, verdict_rows
+from reports.viewer.assets import program, style
+from reports.viewer.build import ledger_head, open_context, payload_of, served_page, write_page
+from tests.reports import example
+from tests.reports.test_fuzz import STRINGS
+from tests.reports.viewer.example_run import CT, DX, HIDDEN, digest, write_viewed_run
+
+
+class Elements(html.parser.HTMLParser):
+    """The page's elements with their attributes and text, as a browser's parser cuts them."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements = []
+        self.is_open = False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append([tag, dict(attrs), ""])
+        self.is_open = True
+
+    def handle_endtag(self, tag):  # noqa: ARG002 - as the parser calls it
+        self.is_open = False
+
+    def handle_data(self, data):
+        if self.is_open:
+            self.elements[-1][2] += data
+
+    def of(self, tag):
+        return [element for element in self.elements if element[0] == tag]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_viewed_run(tmp_path_factory.mktemp("viewed") / "run")
+
+
+@pytest.fixture(scope="module")
+def page(run, tmp_path_factory):
+    path = write_page(run, tmp_path_factory.mktemp("page") / "report.html")
+    return Elements(path.read_text(encoding="utf-8"))
+
+
+def data_of(page):
+    return next(json.loads(text) for _, attributes, text in page.of("script") if attributes.get("id") == "data")
+
+
+def unpacked(block):
+    content = gzip.decompress(base64.b64decode(block))
+    length = int.from_bytes(content[:4], "little")
+    return json.loads(content[4 : 4 + length]), content[4 + length :]
+
+
+def test_the_page_says_what_page_1_says(run, page):
+    results, data = open_context(run).results, data_of(page)
+    assert [row["answer"] for row in data["verdicts"]] == [verdict.answer for verdict in results.verdicts]
+    assert data["verdicts"] == [row._asdict() for row in verdict_rows(results)]
+    assert data["answers"] == [answer._asdict() for answer in first_answers(results)]
+    assert data["ledgerHead"] == read_ledger(run / "ledger.jsonl")[-1].hash
+    assert data["writesTo"] is None
+
+
+def test_nothing_runs_but_the_page_s_own_program(page):
+    policy = next(attributes["content"] for _, attributes, _ in page.of("meta") if "http-equiv" in attributes)
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe" not in policy
+    running = [text for _, attributes, text in page.of("script") if "type" not in attributes]
+    assert running == [program()]
+    for kind, source in (("script", program()), ("style", style())):
+        sha256 = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{sha256}'" in policy
+    named = {name for _, attributes, _ in page.elements for name in attributes}
+    assert not any(name.startswith("on") or name in ("src", "href", "style") for name in named)
+
+
+def test_the_program_reads_no_string_as_markup():
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|new Function|DOMParser", program())
+    assert not re.search(r"https?://", program())
+    assert "localStorage" not in program()
+
+
+def test_the_same_run_gives_the_same_page_whatever_is_rendered_meanwhile(tmp_path, run):
+    first = digest(write_page(run, tmp_path / "one.html"))
+    Ledger(run / "ledger.jsonl", load_site_key()).append("report.rendered")
+    assert digest(write_page(run, tmp_path / "two.html")) == first
+    assert ledger_head(run) == read_ledger(run / "ledger.jsonl")[-2].hash
+
+
+def test_a_volume_comes_whole_and_exact(run, page):
+    facts = {case["study"]: case for case in data_of(page)["cases"]}
+    block = next(text for _, attributes, text in page.of("script") if attributes.get("id") == facts[CT]["block"])
+    header, arrays = unpacked(block)
+    scene, kept = header["scenes"][0], load_volume(run / f"cases/{CT}.volume.npz")
+    reference = scene["image"]["values"]
+    values = np.frombuffer(arrays, "<i2", reference["length"], reference["at"]).reshape(scene["image"]["shape"])
+    assert np.array_equal(values, kept.image.values)
+    bits = scene["masks"]["B"]
+    mask = np.unpackbits(np.frombuffer(arrays, np.uint8, bits["length"], bits["at"]), count=kept.masks["B"].size)
+    assert np.array_equal(mask.reshape(kept.shape), kept.masks["B"])
+    assert header["picture"]["maps"][0]["curve"]["region"] == list(kept.maps["gradcam"].region)
+    assert [plane["name"] for plane in scene["planes"]] == ["axial", "coronal", "sagittal"]
+
+
+def test_without_volumes_the_kept_planes_are_shown_with_the_record_s_counts(tmp_path):
+    run = write_viewed_run(tmp_path / "run", volumes="none")
+    context = open_context(run)
+    content = payload_of(context, 0)
+    length = int.from_bytes(content[:4], "little")
+    header = json.loads(content[4 : 4 + length])
+    recorded = context.results.cases[0].audit.map_scores[0].counts
+    curve = header["picture"]["maps"][0]["curve"]
+    assert header["picture"]["kind"] == "planes"
+    assert (curve["region"], curve["readers"]["A"]["common"]) == (list(recorded.region), list(recorded.common))
+    assert {scene["planes"][0]["name"] for scene in header["scenes"]} == {"axial", "coronal", "sagittal"}
+    image = next(scene["image"] for scene in header["scenes"])
+    reference = image["values"]
+    values = np.frombuffer(content[4 + length :], "<i2", reference["length"], reference["at"])
+    view = context.panels(f"cases/{CT}.npz").views[0]
+    assert np.array_equal(image["offset"] + image["scale"] * values, view.image.ravel())
+
+
+def test_a_withheld_case_has_no_picture_here_either(run, page):
+    hidden = data_of(page)["cases"][2]
+    assert (hidden["study"], "block" in hidden, "url" in hidden) == (HIDDEN, False, False)
+    assert "withheld" in hidden["why"]
+    assert payload_of(open_context(run), 2) is None
+
+
+def test_a_case_whose_file_is_gone_says_so(tmp_path):
+    run = write_viewed_run(tmp_path / "run")
+    (run / f"cases/{DX}.volume.npz").unlink()
+    data = data_of(Elements(write_page(run, tmp_path / "report.html").read_text()))
+    assert "missing" in data["cases"][1]["why"]
+    assert payload_of(open_context(run), 1) is None
+
+
+def test_a_case_leads_to_no_other_file(tmp_path):
+    run = write_viewed_run(tmp_path / "run")
+    other = tmp_path / "elsewhere.npz"
+    (run / f"cases/{CT}.volume.npz").rename(other)
+    text = (run / "results.json").read_text().replace(f"cases/{CT}.volume.npz", "../elsewhere.npz")
+    (run / "results.json").write_text(text)
+    assert payload_of(open_context(run), 0) is None
+
+
+def test_a_served_page_holds_no_pictures_and_says_where_to_write(run):
+    page = Elements(served_page(open_context(run)).decode())
+    data = data_of(page)
+    assert [case.get("url") for case in data["cases"]] == ["case/0", "case/1", None]
+    assert data["writesTo"] == "review"
+    policy = next(attributes["content"] for _, attributes, _ in page.of("meta") if "http-equiv" in attributes)
+    assert "connect-src 'self'" in policy
+    assert payload_of(open_context(run), -1) is None
+
+
+def case_scores(run):
+    return open_context(run).results.cases[0].audit.map_scores
+
+
+def test_the_cohort_s_rows_are_those_of_the_table(run, page):
+    cohort = data_of(page)["cohort"]
+    assert cohort["groups"] == ["site"]
+    rows = {row["study"]: row for row in cohort["rows"]}
+    assert (rows[CT]["groups"], rows[CT]["answer"], rows[CT]["cell"]) == (["Nord"], "right", "nodule called nodule")
+    assert rows[HIDDEN]["answer"] == "wrong"
+    shown = {score.value for entry in case_scores(run) for score in entry.scores if score.name == "hit_rate"}
+    assert rows[CT]["score"] == min(shown)
+
+
+HOSTILE = [text for name, text in STRINGS.items() if name != "surrogate"]  # of which JSON is never made
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "</script><img src=x onerror=alert(1)>", "<!--<script>"])
+def test_no_string_ends_its_element(tmp_path, text):
+    run = write_viewed_run(tmp_path / "run", volumes="none")
+    hostile = example.results(title=text, organisation=text, case_rule=text)
+    cases = open_context(run).results.cases
+    content = hostile.model_copy(update={"cases": cases}).model_dump_json().encode("utf-8", "replace")
+    (run / "results.json").write_bytes(content)
+    page = Elements(write_page(run, tmp_path / "report.html").read_text(encoding="utf-8"))
+    shown = open_context(run).results
+    assert dict(data_of(page)["identity"])["Organisation"] == shown.organisation
+    assert data_of(page)["title"] == shown.title
+    assert [tag for tag, _, _ in page.elements].count("script") == 4
+    assert page.of("img") == []
+
+
+def test_an_altered_run_says_so_first(tmp_path, run):
+    page = Elements(write_page(run, tmp_path / "report.html", ["a file was altered"]).read_text())
+    assert data_of(page)["altered"] == ["a file was altered"]
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(OutputError, match="finished run"):
+        write_page(tmp_path, tmp_path / "report.html")
+    with pytest.raises(OutputError, match="is not a folder"):
+        write_page(tmp_path, tmp_path / "none" / "report.html")
