@@ -9,6 +9,7 @@ from pipeline.errors import OutputError
 from pipeline.faults import FAULTS
 from pipeline.findings.custody.recorded_files import digest_of_file
 from pipeline.findings.custody.register import PLACE_FILE
+from pipeline.findings.signatures import SIGNED_REPORT
 from pipeline.findings.spec import LEDGER_FILE, SHEETS_FOLDER, SOURCES_FILE
 from pipeline.verify.document import ALTERED_REPORT
 from pipeline.verify.failure import Failure, FailureKind
@@ -16,7 +17,7 @@ from pipeline.verify.run_folder import RunFolder
 
 __all__ = ["check_files"]
 
-_UNRECORDED = frozenset({LEDGER_FILE, FAULTS, ALTERED_REPORT})
+_UNRECORDED = frozenset({LEDGER_FILE, FAULTS, ALTERED_REPORT, SIGNED_REPORT})
 _SHEET = re.compile(rf"{SHEETS_FOLDER}/[A-Za-z0-9-]+\.pdf")
 _MAY_BE_ABSENT = frozenset({SOURCES_FILE, PLACE_FILE})
 

@@ -9,6 +9,7 @@ from cryptography import x509
 
 from pipeline.errors import ConfigError
 from pipeline.findings.custody.site_key import fingerprint_of
+from pipeline.findings.signatures import ReportSignature
 from pipeline.findings.spec import LEDGER_FILE, SOURCES_FILE
 from pipeline.verify.conclusions import (
     changes_unchecked,
@@ -34,6 +35,7 @@ from pipeline.verify.rows import (
     check_tuning,
 )
 from pipeline.verify.run_folder import RunFolder, open_run_folder
+from pipeline.verify.signatures import check_signed_copy, read_signed_copy
 
 __all__ = ["UNSEEN", "Verification", "check_fingerprint", "fingerprint_given", "verify_run"]
 
@@ -70,6 +72,7 @@ class Verification:
     """What was found: ``failures`` by their codes, ``unchecked`` in a sentence each.
 
     ``fingerprint`` is that of the key that signed, None where nothing tells; ``head`` and ``length`` are the ledger's.
+    ``signatures`` are those of persons, of the report.
     """
 
     failures: tuple[Failure, ...]
@@ -77,6 +80,7 @@ class Verification:
     fingerprint: str | None
     head: str | None = None
     length: int = 0
+    signatures: tuple[ReportSignature, ...] = ()
 
 
 def verify_run(
@@ -85,11 +89,13 @@ def verify_run(
     *,
     fingerprint: str | None = None,
     trusted: Sequence[x509.Certificate] = (),
+    signers: Sequence[x509.Certificate] = (),
 ) -> Verification:
     """Verify a run's folder.
 
     ``fingerprint`` is that of the key that must have signed; without it, any key that signed all of the ledger.
-    Without ``tools`` the report is only held against its hash.
+    ``trusted`` are authorities of which one must have stamped the lock, ``signers`` certificates of which one must
+    stand above each signature of the report. Without ``tools`` the report is only held against its hash.
 
     Raises:
         OutputError: when it is no run's folder at all.
@@ -102,16 +108,19 @@ def verify_run(
     ]
     if tools is not None:
         checks.append((partial(check_report, tools=tools), FailureKind.PDF_UNREADABLE))
+    signed = read_signed_copy(run, tools, signers)
+    checks.append((partial(check_signed_copy, signed=signed), FailureKind.PDF_SIGNATURE))
     for check, kind in checks:
         failures += _guarded(check, run, kind, sound=not failures)
     ordered = sorted(dict.fromkeys(failures), key=lambda failure: failure.kind.code)
     entries = run.entries or ()
     return Verification(
         tuple(ordered),
-        tuple(_unchecked(run, trusted)),
+        (*_unchecked(run, trusted), *signed.unchecked),
         fingerprint_of(run.public) if run.public else None,
         entries[-1].hash if entries else None,
         len(entries),
+        signed.report.signatures if signed.report else (),
     )
 
 

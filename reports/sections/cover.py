@@ -20,7 +20,6 @@ from reports.page.layout import (
     bullets,
     callout,
     columns,
-    gap,
     paragraph,
     small,
     subheading,
@@ -33,6 +32,7 @@ from reports.pictures.case_panels import map_view, plane_words, typical_row, win
 from reports.pictures.legend import Legend
 from reports.registry import Context, section
 from reports.short_contents import ShortContents
+from reports.signing.boxes import SignatureBoxes
 from reports.wording import asked_for, chip, in_sentence, interval_head, method, metric, on_metrics, population, subject
 
 _SHORT = 12
@@ -246,6 +246,4 @@ def _time_stamp(lock: Lock) -> list[str]:
 
 
 def _sign_off() -> list[Flowable]:
-    shape = columns(("Name", 24), ("Role", 20), ("Meaning", 20), ("Date and time", 18), ("Signature", 28))
-    rows = [("", "", small(meaning, colour=GREY), gap(4), "") for meaning in ("Author", "Review", "Approval")]
-    return [together([*subheading("Sign-off")[1:], table(shape, rows, compact=True)])]
+    return [together([*subheading("Sign-off")[1:], SignatureBoxes()])]
