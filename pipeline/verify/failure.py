@@ -40,6 +40,7 @@ class FailureKind(Enum):
     EQUIVALENT = 52, "the equivalent maps are not what follows from the maps"
     PICTURES = 53, "a picture that the report shows is none that the run wrote"
     PROVENANCE = 54, "what results.json says of the run is not what ledger and specification say"
+    DECISION = 55, "what the ledger tells of a person's decision is not of this run, or not as it is written"
     LOCK = 60, "the lock is not that of this configuration, model or cohort"
     REGISTER = 61, "the register contradicts the run, or was cut"
     TIME_STAMP = 62, "the lock's time stamp is not one of this lock, or not by whom --trust-authority names"

@@ -19,6 +19,7 @@ from pipeline.verify.conclusions import (
     check_results,
     check_table,
 )
+from pipeline.verify.decisions import check_decisions
 from pipeline.verify.document import REPORT_FILE, ReportTools, check_report
 from pipeline.verify.events import check_events, check_finished, check_provenance
 from pipeline.verify.failure import Failure, FailureKind
@@ -61,6 +62,7 @@ _CHECKS: tuple[tuple[Check, FailureKind], ...] = (
     (check_equivalent, FailureKind.EQUIVALENT),
     (check_pictures, FailureKind.PICTURES),
     (check_provenance, FailureKind.PROVENANCE),
+    (check_decisions, FailureKind.DECISION),
     (check_lock, FailureKind.LOCK),
     (check_register, FailureKind.REGISTER),
 )

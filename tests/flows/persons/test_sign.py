@@ -6,71 +6,13 @@ import shutil
 
 import pikepdf
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from pipeline.findings.signatures import Statement
 from pipeline.verify.failure import FailureKind
-from reports.signing.credentials import opened_credentials
-from reports.signing.sign import sign_report
 from reports.tagged.metadata import read_claim
 from reports.tagged.preflight import preflight
-from tests.falsify.finished import copy_of, finished_world
-from tests.reports.signing.people import person, write_p12, write_pem
-
-NOW = "2026-11-29T12:00:00+00:00"
-
-
-def certificates(path, *people):
-    path.write_bytes(b"".join(each.certificate.public_bytes(Encoding.PEM) for each in people))
-    return path
-
-
-@pytest.fixture(scope="module")
-def people():
-    authority = person("Hospital CA")
-    return {
-        "authority": authority,
-        "author": person("Ada Author", authority),
-        "reviewer": person("Rita Reviewer", authority),
-        "namesake": person("Ada Author", person("Hospital CA")),
-        "expired": person("Ada Author", authority, days=(-30, -3)),
-    }
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory, people):
-    """A finished audit whose first run is signed by its author."""
-    root = tmp_path_factory.mktemp("sign")
-    with finished_world(root) as made:
-        write_p12(people["author"], root / "author.p12")
-        certificates(root / "ca.pem", people["authority"])
-        put_signature(made.run / "report.pdf", made.root / "signed.pdf", people["author"], root)
-        yield made
-
-
-@pytest.fixture
-def copy(world, tmp_path):
-    with copy_of(world, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def ca(world):
-    return world.root.parent / "ca.pem"
-
-
-def put_signature(source, target, who, folder, meaning="authorship", name=None):
-    """Sign without asking whether the report holds, or the certificate is valid now."""
-    pem = write_pem(who, folder / "key.pem")
-    with opened_credentials(str(pem), lambda: b"") as credentials:
-        sign_report(source, target, credentials, Statement(name or credentials.name, "physicist", meaning, NOW))
-
-
-def codes(camaudit, path, *options):
-    code, out, _ = camaudit("verify", path, "--json", *options)
-    said = json.loads(out)
-    assert code == said["code"]
-    return {failure["code"] for failure in said["failures"]}
+from tests.flows.persons.help import certificates, codes, put_signature
+from tests.reports.signing.people import write_p12, write_pem
 
 
 def sign(camaudit, path, key, meaning="authorship", *more):
