@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from flows.commands.verify import alterations
+from pipeline.findings.attestation import attest
 from pipeline.findings.custody.ledger import Ledger, public_key, read_ledger
 from pipeline.findings.custody.recorded_files import digest_of_file, record_files, recorded_files
 from pipeline.findings.custody.site_key import fingerprint_of, load_site_key, site_fingerprint
@@ -49,3 +50,4 @@ def _record(run: Path) -> None:
         return
     if site_fingerprint() == fingerprint_of(public_key(entries)):
         record_files(Ledger(run / LEDGER_FILE, load_site_key()), "report.rendered", run, [REPORT_FILE])
+        attest(run, load_site_key())

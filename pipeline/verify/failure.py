@@ -44,6 +44,7 @@ class FailureKind(Enum):
     LOCK = 60, "the lock is not that of this configuration, model or cohort"
     REGISTER = 61, "the register contradicts the run, or was cut"
     TIME_STAMP = 62, "the lock's time stamp is not one of this lock, or not by whom --trust-authority names"
+    ATTESTATION = 63, "the run's attestation is not that of its files, its ledger or its key"
     PDF_UNREADABLE = 70, "the report is missing or no PDF that can be read"
     PDF_ATTACHMENT = 71, "what the report carries is not the run's"
     PDF_PAGES = 72, "the report is not what is rendered from the folder"

@@ -11,6 +11,7 @@ from pipeline.errors import ConfigError
 from pipeline.findings.custody.site_key import fingerprint_of
 from pipeline.findings.signatures import ReportSignature
 from pipeline.findings.spec import LEDGER_FILE, SOURCES_FILE
+from pipeline.verify.attestation import check_attestation
 from pipeline.verify.conclusions import (
     changes_unchecked,
     check_changes,
@@ -65,6 +66,7 @@ _CHECKS: tuple[tuple[Check, FailureKind], ...] = (
     (check_decisions, FailureKind.DECISION),
     (check_lock, FailureKind.LOCK),
     (check_register, FailureKind.REGISTER),
+    (check_attestation, FailureKind.ATTESTATION),
 )
 """Each with the kind that a record is of which breaks the check itself."""
 

@@ -17,7 +17,9 @@ from flows.request import AuditRequest
 from flows.watch import Watcher
 from pipeline.checks.config_checks import checked_config
 from pipeline.errors import AuditError
+from pipeline.findings import attestation
 from pipeline.findings.custody import chain
+from pipeline.findings.custody.envelope import sealed
 from pipeline.findings.custody.recorded_files import digest_of_file
 from pipeline.findings.custody.site_key import SiteKey, load_site_key
 from pipeline.findings.results import Results, load_results
@@ -209,6 +211,8 @@ def sign_anew(
             mend_head(run, previous)
         if entry["event"] == "report.rendered" and pages:
             render(run)
+        if entry["event"] == "attestation.written":
+            put_attestation(run, previous, len(lines), key)
         files = entry["body"].get("files", {})
         for name in list(files):
             files[name] = digest_of_file(run / name)
@@ -221,6 +225,12 @@ def sign_anew(
         entry |= {"hash": previous, "signature": key.sign(chain._statement(previous))}
         lines.append(chain._canonical(entry).encode() + b"\n")
     path.write_bytes(b"".join(lines))
+
+
+def put_attestation(run: Path, head: str, length: int, key: SiteKey) -> None:
+    """Attest what lies in a run's folder now, with its ledger up to here."""
+    statement = json.dumps(attestation.statement_of(run, head, length), sort_keys=True, separators=(",", ":"))
+    (run / attestation.ATTESTATION_FILE).write_bytes(sealed(statement.encode(), attestation._PAYLOAD, key))
 
 
 def mend_head(run: Path, head: str) -> None:

@@ -11,6 +11,7 @@ from flows.commands.persons.sign import check_person, is_own_ledger
 from flows.commands.verify import verified
 from pipeline.errors import ConfigError, OutputError, closest
 from pipeline.files import written
+from pipeline.findings.attestation import attest
 from pipeline.findings.custody.ledger import Ledger, read_ledger
 from pipeline.findings.custody.recorded_files import digest_of_file, record_files
 from pipeline.findings.custody.site_key import load_site_key
@@ -110,6 +111,7 @@ def record_decision(run: Path, options: ApproveOptions) -> Path:
     _supersede(run, ledger)
     report = render(run)
     record_files(ledger, "report.rendered", run, [report.name])
+    attest(run, load_site_key())
     return report
 
 
