@@ -4,6 +4,7 @@ Whoever knows in-toto reads it without camaudit; it says nothing that the run's 
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.files import written
@@ -14,7 +15,15 @@ from pipeline.findings.custody.site_key import SiteKey
 from pipeline.findings.results import load_results
 from pipeline.findings.spec import COHORT_FILE, LEDGER_FILE, LOCK_FILE, SPEC_FILE, read_spec
 
-__all__ = ["ATTESTATION_FILE", "ATTESTED_EVENT", "attest", "read_statement", "statement_of"]
+__all__ = [
+    "ATTESTATION_FILE",
+    "ATTESTED_EVENT",
+    "attest",
+    "read_statement",
+    "sealed_run",
+    "sealed_statement",
+    "statement_of",
+]
 
 ATTESTATION_FILE, ATTESTED_EVENT = "attestation.json", "attestation.written"
 _PAYLOAD = "application/vnd.in-toto+json"
@@ -30,10 +39,24 @@ def attest(run: Path, key: SiteKey) -> None:
         OutputError: when a file cannot be read or written, or the ledger does not hold.
     """
     ledger = Ledger(run / LEDGER_FILE, key)
-    content = json.dumps(statement_of(run, ledger.head, ledger.length), sort_keys=True, separators=(",", ":"))
     with written(run / ATTESTATION_FILE) as file:
-        file.write(sealed(content.encode(), _PAYLOAD, key))
+        file.write(sealed_run(statement_of(run, ledger.head, ledger.length), key))
     record_files(ledger, ATTESTED_EVENT, run, [ATTESTATION_FILE])
+
+
+def sealed_run(statement: Mapping[str, object], key: SiteKey) -> bytes:
+    """Return the envelope of a statement, signed."""
+    content = json.dumps(statement, sort_keys=True, separators=(",", ":"))
+    return sealed(content.encode(), _PAYLOAD, key)
+
+
+def sealed_statement(
+    hashes: Mapping[str, str], predicate_type: str, predicate: Mapping[str, object], key: SiteKey
+) -> bytes:
+    """Return a signed statement over files: their SHA-256 by name, and what is said of them."""
+    subjects = [{"name": name, "digest": {"sha256": sha256}} for name, sha256 in hashes.items()]
+    statement = {"_type": _STATEMENT, "subject": subjects, "predicateType": predicate_type, "predicate": predicate}
+    return sealed_run(statement, key)
 
 
 def statement_of(run: Path, head: str, length: int) -> dict[str, object]:

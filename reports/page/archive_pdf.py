@@ -13,11 +13,10 @@ from pathlib import Path
 import pikepdf
 from PIL import ImageCms
 
-from pipeline.findings.results import Results
 from reports.page.document import ReportDocument
+from reports.page.paper import Paper
 from reports.page.pictures import place_pictures
-from reports.page.text import clean
-from reports.tagged.metadata import Description, write_metadata
+from reports.tagged.metadata import write_metadata
 from reports.tagged.preflight import Conformance, claim_of, preflight
 from reports.tagged.write import write_structure
 
@@ -44,13 +43,13 @@ class DrawnPages:
     document: ReportDocument
 
 
-def archive(drawn: DrawnPages, target: Path, results: Results, files: Mapping[str, bytes], made: datetime) -> None:
+def archive(drawn: DrawnPages, target: Path, paper: Paper, files: Mapping[str, bytes], made: datetime) -> None:
     """Write the PDF, tagged, with ``files`` embedded, metadata dated ``made`` and an sRGB output intent.
 
     The same input gives the same bytes. There is no document information dictionary: XMP is the only
     metadata, so a later signature cannot make the two disagree. It claims what the preflight of the file allows.
     """
-    description = _description(results, made)
+    description = paper.described(made)
     document, unclaimed = drawn.document, drawn.pages.with_suffix(".unclaimed")
     with _opened(drawn.pages) as pdf, _opened(drawn.pictures) as pictures:
         place_pictures(pdf, pictures, document.placed)
@@ -95,17 +94,6 @@ def _attach(pdf: pikepdf.Pdf, files: Mapping[str, bytes], made: datetime) -> Non
             mod_date=date,
             relationship=pikepdf.Name(_RELATION.get(name, "/Supplement")),
         )
-
-
-def _description(results: Results, made: datetime) -> Description:
-    return Description(
-        title=clean(results.title),
-        creator=clean(results.prepared_by),
-        subject=f"Saliency audit {clean(results.audit)}, run {clean(results.run)}",
-        tool=f"camaudit {clean(results.provenance.camaudit)}",
-        made=made.isoformat(timespec="seconds"),
-        language="en",
-    )
 
 
 def _tidy(pdf: pikepdf.Pdf) -> None:

@@ -19,7 +19,6 @@ from pipeline.checks.config_checks import checked_config
 from pipeline.errors import AuditError
 from pipeline.findings import attestation
 from pipeline.findings.custody import chain
-from pipeline.findings.custody.envelope import sealed
 from pipeline.findings.custody.recorded_files import digest_of_file
 from pipeline.findings.custody.site_key import SiteKey, load_site_key
 from pipeline.findings.results import Results, load_results
@@ -229,8 +228,8 @@ def sign_anew(
 
 def put_attestation(run: Path, head: str, length: int, key: SiteKey) -> None:
     """Attest what lies in a run's folder now, with its ledger up to here."""
-    statement = json.dumps(attestation.statement_of(run, head, length), sort_keys=True, separators=(",", ":"))
-    (run / attestation.ATTESTATION_FILE).write_bytes(sealed(statement.encode(), attestation._PAYLOAD, key))
+    statement = attestation.statement_of(run, head, length)
+    (run / attestation.ATTESTATION_FILE).write_bytes(attestation.sealed_run(statement, key))
 
 
 def mend_head(run: Path, head: str) -> None:

@@ -23,7 +23,7 @@ from pipeline.verify.failure import exit_code
 from reports.signing.credentials import PASSWORD_VARIABLE, Credentials, opened_credentials
 from reports.signing.sign import sign_report, stamper
 
-__all__ = ["SignOptions", "check_person", "is_own_ledger", "sign_document"]
+__all__ = ["SignOptions", "check_person", "is_own_ledger", "sign_document", "sign_pages"]
 
 _LONGEST = 120
 _SIGNED = "-signed"
@@ -68,6 +68,20 @@ def sign_document(options: SignOptions) -> int:
         _tell(options.path, target, statement, credentials)
     typer.echo(target)
     return 0
+
+
+def sign_pages(pages: Path, key: str, role: str) -> Path:
+    """Sign pages that are no report as their author, and return the signed copy beside them.
+
+    Raises:
+        AuditError: for a mistake of the input, or when the file cannot be written.
+    """
+    target = pages.with_name(f"{pages.stem}{_SIGNED}.pdf")
+    options = SignOptions(pages, key, None, role, "authorship")
+    with advised("--sign"), opened_credentials(key, _password) as credentials:
+        credentials.check_time()
+        sign_report(pages, target, credentials, _statement(options, credentials))
+    return target
 
 
 def _check_words(options: SignOptions) -> None:
