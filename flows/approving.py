@@ -10,7 +10,7 @@ from prefect.input import RunInput
 from pydantic import Field
 
 from flows.commands.persons.approve import ApproveOptions, approve_run, check_decision
-from pipeline.findings.decisions import DecisionWord
+from pipeline.findings.signed.decisions import DecisionWord
 
 __all__ = ["DecisionForm", "ask_for_decision"]
 
@@ -34,9 +34,9 @@ def ask_for_decision(run: Path, wait_seconds: int = _WAIT_DAYS * 86400, look_eve
     Raises:
         AuditError: for a decision that is none, or that cannot be recorded; the run's ledger is then as it was.
     """
-    told = pause_flow_run(wait_for_input=_form(run), timeout=wait_seconds, poll_interval=look_every_seconds)
+    form = pause_flow_run(wait_for_input=_form(run), timeout=wait_seconds, poll_interval=look_every_seconds)
     options = ApproveOptions(
-        told.decision, told.name, told.role, told.reason, Path(told.review) if told.review else None
+        form.decision, form.name, form.role, form.reason, Path(form.review) if form.review else None
     )
     check_decision(options)
     return approve_run(run, options)

@@ -12,8 +12,8 @@ from flows.telling.beside import ALONE, Beside
 from flows.watch import Watcher
 from pipeline.errors import AuditError
 from pipeline.faults import own_faults
-from pipeline.findings.attestation import attest
 from pipeline.findings.custody.site_key import load_site_key
+from pipeline.findings.signed.attestation import attest
 from pipeline.runs.nights import nothing_new
 from pipeline.runs.run import Run
 from pipeline.runs.start import StartWatch

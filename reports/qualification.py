@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 
-from pipeline.findings.qualification import KnownCase, Qualification
+from pipeline.findings.signed.qualification import KnownCase, Qualification
 from reports.numbers import moment, plural, when
 from reports.page.layout import Flowable, callout, columns, facts, heading, note, paragraph, table, title
 from reports.page.publish import publish
@@ -27,7 +27,7 @@ class _Pages:
     """The document as a whole: its folder, what was found, and the hash of the file that says so."""
 
     run: Path
-    found: Qualification
+    outcome: Qualification
     digest: str
 
     @property
@@ -36,11 +36,11 @@ class _Pages:
 
     @property
     def running(self) -> str:
-        return f"camaudit {self.found.installation.camaudit}, {moment(self.found.finished_at)}"
+        return f"camaudit {self.outcome.installation.camaudit}, {moment(self.outcome.finished_at)}"
 
     @property
     def stamps(self) -> tuple[str, ...]:
-        return ("DIFFERS",) if self.found.differences else ()
+        return ("DIFFERS",) if self.outcome.differences else ()
 
     @property
     def foot(self) -> str:
@@ -50,14 +50,14 @@ class _Pages:
         return Description(
             title=_TITLE,
             creator="camaudit qualify",
-            subject=f"Installation and operation tests, site key {clean(self.found.site_key)}",
-            tool=f"camaudit {clean(self.found.installation.camaudit)}",
+            subject=f"Installation and operation tests, site key {clean(self.outcome.site_key)}",
+            tool=f"camaudit {clean(self.outcome.installation.camaudit)}",
             made=made.isoformat(timespec="seconds"),
             language="en",
         )
 
 
-def render_qualification(found: Qualification, files: Mapping[str, bytes], target: Path) -> Path:
+def render_qualification(outcome: Qualification, files: Mapping[str, bytes], target: Path) -> Path:
     """Write the pages of a qualification, with ``files`` (its JSON, by name) embedded, and return their path.
 
     The same qualification gives the same bytes.
@@ -66,14 +66,14 @@ def render_qualification(found: Qualification, files: Mapping[str, bytes], targe
         OutputError: when the file cannot be written.
     """
     content = next(iter(files.values()))
-    pages = _Pages(target.parent, found, hashlib.sha256(content).hexdigest())
-    publish(pages, _story(found), target, files, when(found.finished_at))
+    pages = _Pages(target.parent, outcome, hashlib.sha256(content).hexdigest())
+    publish(pages, _story(outcome), target, files, when(outcome.finished_at))
     return target
 
 
-def _story(found: Qualification) -> list[Flowable]:
-    differ = found.differences
-    words = f"{plural(len(found.cases), 'known case')} tried, {len(found.cases) - len(differ)} as expected."
+def _story(outcome: Qualification) -> list[Flowable]:
+    differ = outcome.differences
+    words = f"{plural(len(outcome.cases), 'known case')} tried, {len(outcome.cases) - len(differ)} as expected."
     verdict = f"{plural(len(differ), 'case')} came out otherwise." if differ else "All came out as they have to."
     limits = (
         "What was tried is what stands below, on this machine with these versions. That the tool fits an intended use "
@@ -85,8 +85,8 @@ def _story(found: Qualification) -> list[Flowable]:
         *_section("Signatures", [SignatureBoxes()]),
         ShortContents(),
         *(_section("What differs", [_cases(differ)]) if differ else []),
-        *_section("Installation", _installation(found)),
-        *(part for area, cases in groupby(found.cases, lambda case: case.area) for part in _area(area, list(cases))),
+        *_section("Installation", _installation(outcome)),
+        *(part for area, cases in groupby(outcome.cases, lambda case: case.area) for part in _area(area, list(cases))),
     ]
 
 
@@ -107,8 +107,8 @@ def _cases(cases: Sequence[KnownCase]) -> Flowable:
     return table(shape, rows, compact=True)
 
 
-def _installation(found: Qualification) -> list[Flowable]:
-    installed = found.installation
+def _installation(outcome: Qualification) -> list[Flowable]:
+    installed = outcome.installation
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(installed.libraries.items()))
     rows: list[tuple[str, object]] = [
         ("camaudit", installed.camaudit),
@@ -116,8 +116,8 @@ def _installation(found: Qualification) -> list[Flowable]:
         ("Python", installed.python),
         ("Machine", f"{installed.platform}; {installed.device}"),
         ("Libraries", libraries),
-        ("Time", f"{moment(found.started_at)} to {moment(found.finished_at)}"),
-        ("Site key", found.site_key),
+        ("Time", f"{moment(outcome.started_at)} to {moment(outcome.finished_at)}"),
+        ("Site key", outcome.site_key),
         *((f"Package {name}", digest(sha256)) for name, sha256 in installed.packages.items()),
     ]
     words = (

@@ -5,10 +5,10 @@ from pathlib import Path
 import typer
 
 from flows.commands.verify import alterations
-from pipeline.findings.attestation import attest
 from pipeline.findings.custody.ledger import Ledger, public_key, read_ledger
 from pipeline.findings.custody.recorded_files import digest_of_file, record_files, recorded_files
 from pipeline.findings.custody.site_key import fingerprint_of, load_site_key, site_fingerprint
+from pipeline.findings.signed.attestation import attest
 from pipeline.findings.spec import LEDGER_FILE
 from pipeline.verify.document import ALTERED_REPORT, REPORT_FILE
 from pipeline.verify.failure import exit_code

@@ -11,7 +11,7 @@ from pipeline.errors import ConfigError
 from pipeline.faults import own_faults
 from pipeline.findings.custody.site_key import site_fingerprint
 from pipeline.findings.custody.time_stamp import read_authorities
-from pipeline.findings.signatures import ReportSignature
+from pipeline.findings.signed.signatures import ReportSignature
 from pipeline.verify.document import REPORT_FILE, ReportTools
 from pipeline.verify.failure import Failure, exit_code
 from pipeline.verify.report_alone import verify_report

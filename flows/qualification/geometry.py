@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.qualification.known import compared, tried
-from pipeline.findings.qualification import KnownCase
+from pipeline.findings.signed.qualification import KnownCase
 from pipeline.studies.geometry import Geometry, plan, same_grid
 from pipeline.studies.readers import read_image
 from pipeline.studies.volume import Volume

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from pipeline.findings.custody.recorded_files import digest_of_file
-from pipeline.findings.qualification import Installation
+from pipeline.findings.signed.qualification import Installation
 from pipeline.program import LIBRARIES, camaudit_version, program_digest
 
 __all__ = ["installation"]

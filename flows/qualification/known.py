@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pipeline.findings.qualification import KnownCase
+from pipeline.findings.signed.qualification import KnownCase
 
 __all__ = ["compared", "tried"]
 

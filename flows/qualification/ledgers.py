@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flows.qualification.known import tried
 from pipeline.findings.custody.ledger import Ledger, LedgerError, read_ledger
 from pipeline.findings.custody.site_key import SiteKey
-from pipeline.findings.qualification import KnownCase
+from pipeline.findings.signed.qualification import KnownCase
 
 __all__ = ["ledger_cases"]
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cam import METHODS, explain
 from flows.qualification.known import tried
-from pipeline.findings.qualification import KnownCase
+from pipeline.findings.signed.qualification import KnownCase
 
 __all__ = ["map_cases"]
 

@@ -5,7 +5,7 @@ from functools import partial
 
 from flows.qualification.known import compared, tried
 from pipeline.evidence.exact.means import best_reachable, exact_interval, smallest_cohort
-from pipeline.findings.qualification import KnownCase
+from pipeline.findings.signed.qualification import KnownCase
 
 __all__ = ["rule_cases"]
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator, Mapping
 
 from pipeline.errors import OutputError
-from pipeline.findings.attestation import ATTESTATION_FILE, ATTESTED_EVENT, read_statement, statement_of
 from pipeline.findings.custody.envelope import EnvelopeError
+from pipeline.findings.signed.attestation import ATTESTATION_FILE, ATTESTED_EVENT, read_statement, statement_of
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder
 
@@ -25,8 +25,8 @@ def check_attestation(run: RunFolder) -> Iterator[Failure]:
     except (ValueError, RecursionError):
         yield _failure("is no statement that can be read")
         return
-    told = [entry.sequence for entry in run.entries if entry.event == ATTESTED_EVENT]
-    before = run.entries[: told[-1]] if told else ()
+    written = [entry.sequence for entry in run.entries if entry.event == ATTESTED_EVENT]
+    before = run.entries[: written[-1]] if written else ()
     if not before:
         yield _failure("is nothing that the ledger tells of")
         return

@@ -4,10 +4,17 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pipeline.errors import ConfigError
 from pipeline.findings.custody.ledger import LedgerEntry
-from pipeline.findings.decisions import SUPERSEDED, Decision, decisions_in, read_review, review_heads, reviewed_maps
 from pipeline.findings.results import Results
 from pipeline.findings.reviews import require_review_of
-from pipeline.findings.signatures import SIGNED_REPORT
+from pipeline.findings.signed.decisions import (
+    SUPERSEDED,
+    RunDecision,
+    decisions_in,
+    read_review,
+    review_heads,
+    reviewed_maps,
+)
+from pipeline.findings.signed.signatures import SIGNED_REPORT
 from pipeline.findings.spec import LEDGER_FILE
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder
@@ -35,7 +42,7 @@ def check_decisions(run: RunFolder) -> Iterator[Failure]:
             yield from _contradictions(run, run.spec.run, entry, decision)
 
 
-def _contradictions(run: RunFolder, name: str, entry: LedgerEntry, decision: Decision) -> Iterator[Failure]:
+def _contradictions(run: RunFolder, name: str, entry: LedgerEntry, decision: RunDecision) -> Iterator[Failure]:
     what, entries = f"the decision of entry {entry.sequence + 1}", run.entries or ()
     if decision.run != name:
         yield _failure(f"{what} is about another run")

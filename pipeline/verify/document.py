@@ -9,7 +9,7 @@ from typing import Protocol
 from cryptography import x509
 
 from pipeline.errors import OutputError
-from pipeline.findings.signatures import SignedReport
+from pipeline.findings.signed.signatures import SignedReport
 from pipeline.program import camaudit_version
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder

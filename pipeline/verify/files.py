@@ -9,7 +9,7 @@ from pipeline.errors import OutputError
 from pipeline.faults import FAULTS
 from pipeline.findings.custody.recorded_files import digest_of_file
 from pipeline.findings.custody.register import PLACE_FILE
-from pipeline.findings.signatures import SIGNED_REPORT
+from pipeline.findings.signed.signatures import SIGNED_REPORT
 from pipeline.findings.spec import LEDGER_FILE, SHEETS_FOLDER, SOURCES_FILE
 from pipeline.verify.document import ALTERED_REPORT
 from pipeline.verify.failure import Failure, FailureKind

@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography import x509
 
 from pipeline.errors import OutputError
-from pipeline.findings.signatures import SIGNED_REPORT, ReportSignature, SignedReport
+from pipeline.findings.signed.signatures import SIGNED_REPORT, ReportSignature, SignedReport
 from pipeline.verify.document import REPORT_FILE, ReportTools
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder

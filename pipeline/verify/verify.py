@@ -9,7 +9,7 @@ from cryptography import x509
 
 from pipeline.errors import ConfigError
 from pipeline.findings.custody.site_key import fingerprint_of
-from pipeline.findings.signatures import ReportSignature
+from pipeline.findings.signed.signatures import ReportSignature
 from pipeline.findings.spec import LEDGER_FILE, SOURCES_FILE
 from pipeline.verify.attestation import check_attestation
 from pipeline.verify.conclusions import (

@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from pipeline.findings.decisions import RecordedDecision, read_decisions
 from pipeline.findings.results import Results
 from pipeline.findings.reviews import Review, ReviewedCase
+from pipeline.findings.signed.decisions import RecordedDecision, read_decisions
 from reports.numbers import moment, plural
 from reports.page.layout import Flowable, callout, columns, note, paragraph, subheading, table
 from reports.page.text import DASH, bold, digest, joined

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pikepdf
 from reportlab.lib.colors import HexColor
 
-from pipeline.findings.signatures import Statement
+from pipeline.findings.signed.signatures import Statement
 from reports.page.archive_pdf import list_used_characters
 from reports.page.fonts import REGULAR, width_of
 from reports.page.layout import GREY, INK, PALE

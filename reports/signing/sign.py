@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError, OutputError
 from pipeline.files import written
-from pipeline.findings.signatures import Statement, reason_of
+from pipeline.findings.signed.signatures import Statement, reason_of
 from reports.signing.block import SignatureBlock, drawn_block
 from reports.signing.boxes import BOXES
 from reports.signing.credentials import Credentials
@@ -20,7 +20,7 @@ from reports.signing.revisions import end_of_first_revision
 if TYPE_CHECKING:
     from pyhanko.sign.timestamps import TimeStamper
 
-__all__ = ["AskAuthority", "sign_report", "stamper"]
+__all__ = ["AskAuthority", "require_signing", "sign_report", "stamper"]
 
 AskAuthority = Callable[[bytes], bytes]
 """Sends a request for a time stamp (RFC 3161, DER) to an authority and returns its answer."""
@@ -31,6 +31,15 @@ class _Box:
     width: float
     height: float
     is_first: bool
+
+
+def require_signing() -> None:
+    """Import what signs, so that it is said before anything else is asked where it is not installed.
+
+    Raises:
+        ModuleNotFoundError: without pyHanko.
+    """
+    import pyhanko.sign.signers  # noqa: F401
 
 
 def sign_report(

@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from pipeline.errors import OutputError
-from pipeline.findings.signatures import ReportSignature, SignedReport, Trust, stated_in
+from pipeline.findings.signed.signatures import ReportSignature, SignedReport, Trust, stated_in
 from reports.signing.appearance import shows
 from reports.signing.block import SignatureBlock
 from reports.signing.boxes import BOXES

@@ -17,11 +17,11 @@ from flows.request import AuditRequest
 from flows.watch import Watcher
 from pipeline.checks.config_checks import checked_config
 from pipeline.errors import AuditError
-from pipeline.findings import attestation
 from pipeline.findings.custody import chain
 from pipeline.findings.custody.recorded_files import digest_of_file
 from pipeline.findings.custody.site_key import SiteKey, load_site_key
 from pipeline.findings.results import Results, load_results
+from pipeline.findings.signed import attestation
 from pipeline.findings.spec import RunSpec, read_spec
 from pipeline.studies.untrusted.workers import WorkerPool
 from reports.pdf import render

@@ -11,24 +11,24 @@ from flows.commands.persons.sign import check_person, is_own_ledger
 from flows.commands.verify import verified
 from pipeline.errors import ConfigError, OutputError, closest
 from pipeline.files import written
-from pipeline.findings.attestation import attest
 from pipeline.findings.custody.ledger import Ledger, read_ledger
 from pipeline.findings.custody.recorded_files import digest_of_file, record_files
 from pipeline.findings.custody.site_key import load_site_key
-from pipeline.findings.decisions import (
+from pipeline.findings.results import load_results
+from pipeline.findings.reviews import Review, require_review_of, review_bytes
+from pipeline.findings.signed.attestation import attest
+from pipeline.findings.signed.decisions import (
     DECIDED,
     DECISIONS,
     DECISIONS_FOLDER,
     SUPERSEDED,
     SUPERSEDED_FOLDER,
-    Decision,
+    RunDecision,
     read_review,
     review_heads,
     reviewed_maps,
 )
-from pipeline.findings.results import load_results
-from pipeline.findings.reviews import Review, require_review_of, review_bytes
-from pipeline.findings.signatures import SIGNED_REPORT
+from pipeline.findings.signed.signatures import SIGNED_REPORT
 from pipeline.findings.spec import LEDGER_FILE
 from pipeline.verify.document import REPORT_FILE
 from pipeline.verify.failure import exit_code
@@ -95,7 +95,7 @@ def record_decision(run: Path, options: ApproveOptions) -> Path:
     review = _review(run, options.review)
     name = None if review is None else _kept(run, review)
     try:
-        decision = Decision(
+        decision = RunDecision(
             decision=options.decision,  # type: ignore[arg-type]  # checked by pydantic
             run=results.run,
             report=digest_of_file(run / REPORT_FILE),

@@ -18,9 +18,9 @@ from flows.qualification.ledgers import ledger_cases
 from flows.qualification.maps import map_cases
 from flows.qualification.rules import rule_cases
 from pipeline.files import written
-from pipeline.findings.attestation import sealed_statement
 from pipeline.findings.custody.site_key import load_site_key
-from pipeline.findings.qualification import KnownCase, Qualification
+from pipeline.findings.signed.attestation import sealed_statement
+from pipeline.findings.signed.qualification import KnownCase, Qualification
 from reports.qualification import render_qualification
 
 __all__ = ["QualifyOptions", "qualified", "qualify_installation"]
@@ -58,40 +58,40 @@ def qualify_installation(options: QualifyOptions) -> int:
     Raises:
         OutputError: when the folder cannot be written.
     """
-    found = qualified()
-    content = (found.model_dump_json(indent=1) + "\n").encode()
+    outcome = qualified()
+    content = (outcome.model_dump_json(indent=1) + "\n").encode()
     with written(options.folder / _JSON) as file:
         file.write(content)
-    pages = render_qualification(found, {_JSON: content}, options.folder / _PAGES)
+    pages = render_qualification(outcome, {_JSON: content}, options.folder / _PAGES)
     subjects = {_JSON: content, _PAGES: pages.read_bytes()}
     with written(options.folder / _SEAL) as file:
-        file.write(_sealed(found, subjects))
+        file.write(_sealed(outcome, subjects))
     if options.key is not None:
         sign_pages(pages, options.key, options.role)
     if options.as_json:
-        typer.echo(json.dumps({**found.model_dump(exclude={"installation"}), "folder": str(options.folder)}))
+        typer.echo(json.dumps({**outcome.model_dump(exclude={"installation"}), "folder": str(options.folder)}))
     else:
-        _print(found, pages)
-    return 1 if found.differences else 0
+        _print(outcome, pages)
+    return 1 if outcome.differences else 0
 
 
-def _sealed(found: Qualification, subjects: dict[str, bytes]) -> bytes:
+def _sealed(outcome: Qualification, subjects: dict[str, bytes]) -> bytes:
     key = load_site_key()
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in subjects.items()}
     predicate = {
-        "cases": len(found.cases),
-        "differences": [case.key for case in found.differences],
-        "camaudit": found.installation.camaudit,
-        "program": found.installation.program,
+        "cases": len(outcome.cases),
+        "differences": [case.key for case in outcome.differences],
+        "camaudit": outcome.installation.camaudit,
+        "program": outcome.installation.program,
         "public_key": key.public,
-        "finished_at": found.finished_at,
+        "finished_at": outcome.finished_at,
     }
     return sealed_statement(hashes, _PREDICATE, predicate, key)
 
 
-def _print(found: Qualification, pages: Path) -> None:
-    for case in found.differences:
+def _print(outcome: Qualification, pages: Path) -> None:
+    for case in outcome.differences:
         typer.echo(f"  DIFFERS {case.key}: {case.what}: expected {case.expected}, found {case.measured}")
-    agree = len(found.cases) - len(found.differences)
-    typer.echo(f"{agree} of {len(found.cases)} known cases as expected")
+    agree = len(outcome.cases) - len(outcome.differences)
+    typer.echo(f"{agree} of {len(outcome.cases)} known cases as expected")
     typer.echo(pages)

@@ -16,12 +16,12 @@ from pipeline.findings.custody.ledger import Ledger, public_key, read_ledger
 from pipeline.findings.custody.recorded_files import digest_of_file, record_files
 from pipeline.findings.custody.site_key import fingerprint_of, load_site_key, site_fingerprint
 from pipeline.findings.custody.time_stamp import Authority, open_authority
-from pipeline.findings.signatures import MEANINGS, SIGNED_REPORT, Statement
+from pipeline.findings.signed.signatures import MEANINGS, SIGNED_REPORT, Statement
 from pipeline.findings.spec import LEDGER_FILE
 from pipeline.verify.document import REPORT_FILE
 from pipeline.verify.failure import exit_code
 from reports.signing.credentials import PASSWORD_VARIABLE, Credentials, opened_credentials
-from reports.signing.sign import sign_report, stamper
+from reports.signing.sign import require_signing, sign_report, stamper
 
 __all__ = ["SignOptions", "check_person", "is_own_ledger", "sign_document", "sign_pages"]
 
@@ -51,7 +51,7 @@ def sign_document(options: SignOptions) -> int:
         AuditError: for a mistake of the input, or when the file cannot be written.
     """
     with advised("camaudit sign"):
-        import pyhanko.sign.signers  # noqa: F401 - said before anything is asked
+        require_signing()
     _check_words(options)
     authority = None if options.timestamp is None else _authority(options.timestamp)
     failures = verified(options.path, None).failures

@@ -4,7 +4,7 @@ import json
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pipeline.findings.signatures import Statement
+from pipeline.findings.signed.signatures import Statement
 from reports.signing.credentials import opened_credentials
 from reports.signing.sign import sign_report
 from tests.reports.signing.people import write_pem

@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.findings.custody.ledger import Ledger, read_ledger
 from pipeline.findings.custody.site_key import load_site_key
-from pipeline.findings.decisions import reviewed_maps
 from pipeline.findings.results import load_results
+from pipeline.findings.signed.decisions import reviewed_maps
 from pipeline.verify.failure import FailureKind
 from reports.page.read_back import read_report
 from tests.falsify.world import flip

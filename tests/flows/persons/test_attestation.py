@@ -6,9 +6,9 @@ import json
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from pipeline.findings.attestation import ATTESTATION_FILE, attest
 from pipeline.findings.custody.ledger import read_ledger
 from pipeline.findings.custody.site_key import load_site_key
+from pipeline.findings.signed.attestation import ATTESTATION_FILE, attest
 from pipeline.verify.verify import verify_run
 from tests.falsify.world import sign_anew
 

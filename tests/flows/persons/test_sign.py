@@ -7,7 +7,7 @@ import shutil
 import pikepdf
 import pytest
 
-from pipeline.findings.signatures import Statement
+from pipeline.findings.signed.signatures import Statement
 from pipeline.verify.failure import FailureKind
 from reports.tagged.metadata import read_claim
 from reports.tagged.preflight import preflight

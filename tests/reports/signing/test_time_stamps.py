@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pyhanko.sign.timestamps import DummyTimeStamper
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
-from pipeline.findings.signatures import Statement, Trust
+from pipeline.findings.signed.signatures import Statement, Trust
 from reports.pdf import render
 from reports.signing.credentials import opened_credentials
 from reports.signing.sign import sign_report

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from pipeline.findings.signatures import Statement
+from pipeline.findings.signed.signatures import Statement
 from reports.pdf import render
 from reports.signing.credentials import opened_credentials
 from reports.signing.sign import sign_report

@@ -22,9 +22,9 @@ __all__ = [
     "DECISIONS_FOLDER",
     "SUPERSEDED",
     "SUPERSEDED_FOLDER",
-    "Decision",
     "DecisionWord",
     "RecordedDecision",
+    "RunDecision",
     "decisions_in",
     "read_decisions",
     "read_review",
@@ -51,7 +51,7 @@ _Line = Annotated[str, StringConstraints(max_length=120), AfterValidator(_one_li
 _Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Decision(FrozenModel):
+class RunDecision(FrozenModel):
     """One decision: ``report`` is the SHA-256 of the report that it is about.
 
     ``review`` is the reviewer's file that it took, by its name in the run's folder.
@@ -73,19 +73,19 @@ class RecordedDecision:
     """A decision with its time in the ledger, and the review that it took; None where it took none."""
 
     time: datetime
-    decision: Decision
+    decision: RunDecision
     review: Review | None
 
 
-def decisions_in(entries: Iterable[LedgerEntry]) -> tuple[tuple[LedgerEntry, Decision | None], ...]:
+def decisions_in(entries: Iterable[LedgerEntry]) -> tuple[tuple[LedgerEntry, RunDecision | None], ...]:
     """Return the entries that tell of decisions; None beside one that is not written as a decision is."""
     return tuple((entry, _decision(entry)) for entry in entries if entry.event == DECIDED)
 
 
-def _decision(entry: LedgerEntry) -> Decision | None:
+def _decision(entry: LedgerEntry) -> RunDecision | None:
     facts = {name: value for name, value in entry.body.items() if name not in ("files", "clock")}
     try:
-        return Decision.model_validate(facts)
+        return RunDecision.model_validate(facts)
     except ValidationError:
         return None
 
@@ -106,7 +106,7 @@ def read_decisions(run: Path) -> tuple[RecordedDecision, ...]:
     )
 
 
-def _review(run: Path, decision: Decision) -> Review | None:
+def _review(run: Path, decision: RunDecision) -> Review | None:
     if decision.review is None:
         return None
     try:
