@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test stress test-slow test-kill test-pacs test-viewer mutants bench gpu zoo selftest fuzz conformance check docs clean
+.PHONY: demo test stress test-slow test-kill test-pacs test-viewer test-tools mutants bench gpu zoo selftest fuzz conformance sbom
+.PHONY: check docs clean
 
 demo: .venv/installed
 	$(BIN)/camaudit demo --folder demo
@@ -83,6 +84,15 @@ REPORT ?= report.pdf
 
 conformance: .venv/dev
 	$(BIN)/python -m tests.conformance $(REPORT)
+
+# what other programs say of signed and rendered reports: apt-get install qpdf poppler-utils; each is skipped without
+test-tools: .venv/dev
+	$(BIN)/python -m pytest -m tools
+
+SBOM ?= sbom.cdx.json
+
+sbom: .venv/installed
+	$(BIN)/python -m tests.release.sbom $(SBOM)
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

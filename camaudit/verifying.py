@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 
-def verify(path: str | Path, *, key: str | None = None) -> "Verification":
+def verify(path: str | Path, *, key: str | None = None, trust: str | Path | None = None) -> "Verification":
     """Verify the folder of a run, or a report that lies alone; nothing failed where ``failures`` is empty.
 
     ``key`` is the fingerprint of the key that must have signed; without it, any key that signed all of the ledger.
+    ``trust`` is a file with certificates (PEM), of which one must stand above each signature of the report.
 
     Raises:
         AuditError: when the path is neither, or ``key`` no fingerprint.
@@ -26,4 +27,4 @@ def verify(path: str | Path, *, key: str | None = None) -> "Verification":
     where = Path(path)
     if not where.exists():
         raise OutputError(f"path: {where} does not exist; give the folder of a run, or a report")
-    return verified(where, key)
+    return verified(where, key, trust=None if trust is None else Path(trust))

@@ -16,7 +16,8 @@ from flows.command_line.audits import init, measure, run, work
 from flows.command_line.beforehand import check, link, lock, plan, scan
 from flows.command_line.nights import history, prune, schedule, status
 from flows.command_line.records import compare, report, verify, view
-from flows.command_line.tools import demo, doctor, schema, selftest
+from flows.command_line.signing import approve, sign
+from flows.command_line.tools import demo, doctor, qualify, schema, selftest
 from pipeline.verify.failure import FailureKind
 
 __all__ = ["app", "main"]
@@ -67,7 +68,8 @@ def _options(
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(init, run, work, measure, compare, check, plan, lock, link, scan),
-    *(schedule, status, history, prune, report, view, verify, demo, selftest, doctor, schema),
+    *(schedule, status, history, prune, report, view, verify, sign, approve),
+    *(demo, selftest, doctor, qualify, schema),
 )
 
 for command in COMMANDS:

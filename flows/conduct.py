@@ -11,6 +11,8 @@ from flows.telling.beside import ALONE, Beside
 from flows.watch import Watcher
 from pipeline.errors import AuditError
 from pipeline.faults import own_faults
+from pipeline.findings.custody.site_key import load_site_key
+from pipeline.findings.signed.attestation import attest
 from pipeline.runs.nights import nothing_new
 from pipeline.runs.run import Run
 from pipeline.runs.start import StartWatch
@@ -92,6 +94,7 @@ def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard,
         report = render(run.folder)
         packages = [part.package for part in sections() if part.package is not None]
         run.note("report.rendered", [report.name], packages=packages)
+        attest(run.folder, load_site_key())
         beside.page.finished(run.folder)
     return run.folder
 

@@ -15,6 +15,7 @@ EXTRAS = {
     "flows": ("croniter", "prefect", "rich", "typer", "uvicorn"),
     "dicomweb": ("httpx",),
     "timestamp": ("asn1crypto", "rfc3161_client"),
+    "sign": ("pyhanko", "pyhanko_certvalidator"),
     "token": ("pkcs11",),
     "dask": ("dask", "distributed"),
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from pipeline.extensions import Refusal, installed
 from pipeline.findings.pictures.panels import CasePanels, load_panels
 from pipeline.findings.results import Results
 from reports.page.layout import Flowable
+from reports.page.text import clean
+from reports.tagged.metadata import Description
 
 __all__ = ["Context", "Section", "section", "sections"]
 
@@ -28,6 +31,40 @@ class Context:
     files: Mapping[str, bytes]
     altered: tuple[str, ...] = ()
     _last: dict[Path, CasePanels] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The report's title."""
+        return self.results.title
+
+    @property
+    def running(self) -> str:
+        """What stands at the right of each head: the run."""
+        return f"Run {self.results.run}"
+
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """What every reader must see on every page."""
+        lock = self.results.lock
+        state = "EXPLORATORY" if lock.exploratory else "AMENDED" if lock.amendments else ""
+        return tuple(word for word in (state, "ALTERED" if self.altered else "") if word)
+
+    @property
+    def foot(self) -> str:
+        """What stands in each foot: the beginning of the hash of the results."""
+        return f"Results SHA-256 {self.digest[:12]}"
+
+    def described(self, made: datetime) -> Description:
+        """Return what the metadata say of the report."""
+        results = self.results
+        return Description(
+            title=clean(results.title),
+            creator=clean(results.prepared_by),
+            subject=f"Saliency audit {clean(results.audit)}, run {clean(results.run)}",
+            tool=f"camaudit {clean(results.provenance.camaudit)}",
+            made=made.isoformat(timespec="seconds"),
+            language="en",
+        )
 
     def panels(self, name: str) -> CasePanels:
         """Return the panels in a file of the run's folder; only the last one is kept in memory.

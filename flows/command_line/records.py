@@ -71,6 +71,10 @@ def verify(
         Path | None,
         typer.Option("--trust-authority", metavar="FILE.PEM", help="Who must have stamped the lock: certificates."),
     ] = None,
+    trust: Annotated[
+        Path | None,
+        typer.Option("--trust", metavar="FILE.PEM", help="Who must have signed the report: certificates."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Walk from the printed numbers back to their hashes and recompute all that needs no model.
@@ -80,9 +84,9 @@ def verify(
     from flows.commands.verify import print_verification, verified, verified_with_archive
 
     if deep or recompute:
-        verification = verified_with_archive(path, key, trust_authority, deep=deep, recompute=recompute)
+        verification = verified_with_archive(path, key, trust_authority, trust, deep=deep, recompute=recompute)
     else:
-        verification = verified(path, key, trust_authority)
+        verification = verified(path, key, trust_authority, trust)
     code = print_verification(path, verification, as_json=as_json)
     if code:
         raise typer.Exit(code)

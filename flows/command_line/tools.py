@@ -13,7 +13,7 @@ from flows.command_line.starting import start_run
 from flows.commands.outcome import print_results
 from pipeline.errors import ConfigError, OutputError, closest
 
-__all__ = ["demo", "doctor", "schema", "selftest"]
+__all__ = ["demo", "doctor", "qualify", "schema", "selftest"]
 
 
 def demo(
@@ -72,6 +72,27 @@ def selftest(
     rates, audited = run_selftest(options)
     print_selftest(rates, audited, as_json=as_json)
     code = code_of_rates(rates)
+    if code:
+        raise typer.Exit(code)
+
+
+def qualify(
+    folder: Annotated[
+        Path, typer.Option("--folder", help="Where to write qualification.json, its pages and its signed statement.")
+    ] = Path("qualification"),
+    sign: Annotated[
+        str | None, typer.Option("--sign", metavar="FILE|URI", help="Sign the pages as their author with this key.")
+    ] = None,
+    role: Annotated[str, typer.Option("--role", help="As what you sign.")] = "operator",
+    as_json: AsJson = False,
+) -> None:
+    """Try known cases on this machine: every method's map, marked voxels, the exact rule, a falsified ledger, PDFs.
+
+    Exit code 0: every case came out as it has to. 1: one did not.
+    """
+    from flows.commands.persons.qualify import QualifyOptions, qualify_installation
+
+    code = qualify_installation(QualifyOptions(folder, as_json, sign, role))
     if code:
         raise typer.Exit(code)
 

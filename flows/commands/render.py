@@ -8,6 +8,7 @@ from flows.commands.verify import alterations
 from pipeline.findings.custody.ledger import Ledger, public_key, read_ledger
 from pipeline.findings.custody.recorded_files import digest_of_file, record_files, recorded_files
 from pipeline.findings.custody.site_key import fingerprint_of, load_site_key, site_fingerprint
+from pipeline.findings.signed.attestation import attest
 from pipeline.findings.spec import LEDGER_FILE, PAGE_FILE
 from pipeline.verify.document import ALTERED_REPORT, REPORT_FILE
 from pipeline.verify.failure import exit_code
@@ -68,3 +69,4 @@ def _record(run: Path, name: str) -> None:
         return
     if site_fingerprint() == fingerprint_of(public_key(entries)):
         record_files(Ledger(run / LEDGER_FILE, load_site_key()), RENDERED, run, [name])
+        attest(run, load_site_key())

@@ -1,7 +1,8 @@
 """``camaudit verify``: what of a run or a report does not hold, in a sentence each, with an exit code for each kind."""
 
+import importlib.util
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import typer
@@ -10,37 +11,53 @@ from pipeline.errors import ConfigError
 from pipeline.faults import own_faults
 from pipeline.findings.custody.site_key import site_fingerprint
 from pipeline.findings.custody.time_stamp import read_authorities
+from pipeline.findings.signed.signatures import ReportSignature
 from pipeline.verify.document import REPORT_FILE, ReportTools
 from pipeline.verify.failure import Failure, exit_code
 from pipeline.verify.report_alone import verify_report
 from pipeline.verify.verify import UNSEEN, Verification, fingerprint_given, verify_run
 from reports.page.read_back import read_report
 from reports.pdf import CARRIED, render
+from reports.signing.signatures import read_signatures
 
 __all__ = ["alterations", "print_verification", "verified", "verified_with_archive"]
 
-_TOOLS = ReportTools(read_report, render, CARRIED)
+
+def _tools() -> ReportTools:
+    """Return what reads a report; without pyHanko its signatures are not read, which is said."""
+    installed = importlib.util.find_spec("pyhanko") is not None
+    return ReportTools(read_report, render, CARRIED, read_signatures if installed else None)
 
 
-def verified(path: Path, key: str | None, trust_authority: Path | None = None) -> Verification:
+def verified(
+    path: Path, key: str | None, trust_authority: Path | None = None, trust: Path | None = None
+) -> Verification:
     """Verify the folder of a run, or a report that lies alone.
 
-    ``trust_authority`` is a file with certificates, of which one must be above the lock's time stamp.
+    ``trust_authority`` is a file with certificates, of which one must be above the lock's time stamp, ``trust`` one
+    with certificates of which one must be above each signature of the report.
 
     Raises:
         AuditError: when the path is neither, ``key`` no fingerprint, or ``trust_authority`` without a certificate.
     """
     fingerprint = None if key is None else fingerprint_given(key)
     trusted = () if trust_authority is None else read_authorities(trust_authority)
+    signers = () if trust is None else read_authorities(trust, "--trust")
     if path.is_dir():
-        return verify_run(path, _TOOLS, fingerprint=fingerprint, trusted=trusted)
+        return verify_run(path, _tools(), fingerprint=fingerprint, trusted=trusted, signers=signers)
     if trusted:
         raise ConfigError("--trust-authority: needs the folder of a run, not a report: the time stamp lies there")
-    return verify_report(path, _TOOLS, fingerprint=fingerprint)
+    return verify_report(path, _tools(), fingerprint=fingerprint, signers=signers)
 
 
 def verified_with_archive(
-    path: Path, key: str | None, trust_authority: Path | None = None, *, deep: bool, recompute: int
+    path: Path,
+    key: str | None,
+    trust_authority: Path | None = None,
+    trust: Path | None = None,
+    *,
+    deep: bool,
+    recompute: int,
 ) -> Verification:
     """Verify a run's folder, then hold it against its archive (``deep``) and its model (``recompute`` studies).
 
@@ -51,7 +68,7 @@ def verified_with_archive(
     """
     if not path.is_dir():
         raise ConfigError("--deep, --recompute: need the folder of a run, not a report")
-    verification = verified(path, key, trust_authority)
+    verification = verified(path, key, trust_authority, trust)
     if verification.failures:
         return replace(
             verification, unchecked=(*verification.unchecked, "--deep and --recompute: the run does not hold")
@@ -86,6 +103,8 @@ def print_verification(path: Path, verification: Verification, *, as_json: bool)
         typer.echo(f"  FAILED {failure.kind.code} {failure.kind.label}: {failure.sentence}{name}")
     for sentence in verification.unchecked:
         typer.echo(f"  not checked: {sentence}")
+    for signature in verification.signatures:
+        typer.echo(f"  signed: {_signature_line(signature)}")
     if verification.fingerprint is not None:
         typer.echo(f"  key: {verification.fingerprint}, {_owner(verification.fingerprint)}")
     if verification.head is not None:
@@ -98,6 +117,28 @@ def print_verification(path: Path, verification: Verification, *, as_json: bool)
     else:
         typer.echo(f"{path}: nothing is wrong in what could be checked without the run's folder")
     return code
+
+
+def _signature_line(signature: ReportSignature) -> str:
+    """Return who signed what for, when, and what of it is known to hold; other people's words are escaped."""
+    said = signature.statement
+    holds = not (signature.fault or signature.changed)
+    role = f" ({_printable(said.role)})" if said.role else ""
+    stamp = f"; time stamp {signature.stamped_at} by {_printable(signature.stamp_authority)}"
+    parts = (
+        f"{_printable(said.meaning)} by {_printable(said.name)}{role}, {said.time or 'at no time'}",
+        f"; certificate of {_printable(signature.certificate)}, {_TRUSTED[signature.certificate_trust.trusted]}",
+        f"{stamp}, {_TRUSTED[signature.stamp_trust.trusted]}" if signature.stamped_at else "; the signer's own clock",
+        "" if holds else "; DOES NOT HOLD",
+    )
+    return "".join(parts)
+
+
+_TRUSTED = {True: "trusted", False: "NOT trusted", None: "trust not checked"}
+
+
+def _printable(words: str) -> str:
+    return ascii(words[:200])[1:-1] if not words.isprintable() else words[:200]
 
 
 def _owner(fingerprint: str) -> str:
@@ -124,5 +165,6 @@ def _as_json(path: Path, verification: Verification) -> dict[str, object]:
         ],
         "not_checked": list(verification.unchecked),
         "key": None if fingerprint is None else {"fingerprint": fingerprint, "own": fingerprint == site_fingerprint()},
+        "signatures": [asdict(signature) for signature in verification.signatures],
         "ledger": {"head": verification.head, "length": verification.length},
     }

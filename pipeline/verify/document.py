@@ -6,12 +6,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
+from cryptography import x509
+
 from pipeline.errors import OutputError
+from pipeline.findings.signed.signatures import SignedReport
 from pipeline.program import camaudit_version
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder
 
-__all__ = ["ALTERED_REPORT", "REPORT_FILE", "PrintedPages", "ReportTools", "check_report"]
+__all__ = ["ALTERED_REPORT", "REPORT_FILE", "PrintedPages", "ReadSignatures", "ReportTools", "check_report"]
 
 REPORT_FILE, ALTERED_REPORT = "report.pdf", "report-altered.pdf"
 
@@ -28,13 +31,24 @@ class PrintedPages(Protocol):
         """The words of each page."""
 
 
+ReadSignatures = Callable[[Path, Sequence[x509.Certificate]], SignedReport]
+"""Reads the signatures of a report and checks them; the certificates are those that are trusted.
+
+It raises OutputError for what is no PDF.
+"""
+
+
 @dataclass(frozen=True)
 class ReportTools:
-    """How a report is read back, and rendered from a folder to a file; both are lent by whoever knows documents."""
+    """How a report is read back, and rendered from a folder to a file; both are lent by whoever knows documents.
+
+    ``signatures`` reads and checks those of a file; None where what it needs is not installed.
+    """
 
     read: Callable[[Path], PrintedPages]
     render: Callable[[Path, Path], object]
     carried: Sequence[str]
+    signatures: ReadSignatures | None = None
 
 
 def check_report(run: RunFolder, tools: ReportTools) -> Iterator[Failure]:

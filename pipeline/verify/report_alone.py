@@ -1,9 +1,10 @@
 """A report without its folder: its attachments against each other, and the hashes that its pages print."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from cryptography import x509
 from pydantic import ValidationError
 
 from pipeline.conclusions.per_study_csv import CSV_FILE
@@ -13,6 +14,7 @@ from pipeline.findings.spec import SPEC_FILE, RunSpec
 from pipeline.verify.document import PrintedPages, ReportTools
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RESULTS_FILE
+from pipeline.verify.signatures import SignedCopy, read_signed_file, signature_failures
 from pipeline.verify.verify import Verification
 
 __all__ = ["verify_report"]
@@ -26,10 +28,17 @@ _UNCHECKED = (
 )
 
 
-def verify_report(path: Path, tools: ReportTools, *, fingerprint: str | None = None) -> Verification:
+def verify_report(
+    path: Path,
+    tools: ReportTools,
+    *,
+    fingerprint: str | None = None,
+    signers: Sequence[x509.Certificate] = (),
+) -> Verification:
     """Verify a report as far as it can be without its run's folder; what cannot be is said.
 
-    ``fingerprint`` is that of the key that must have signed, by what the report says.
+    ``fingerprint`` is that of the key that must have signed, by what the report says; ``signers`` are certificates of
+    which one must stand above each signature of a person.
 
     Raises:
         OutputError: when there is no such file.
@@ -41,7 +50,9 @@ def verify_report(path: Path, tools: ReportTools, *, fingerprint: str | None = N
     except OutputError:
         failures = [Failure(FailureKind.PDF_UNREADABLE, "the report is no PDF that can be read")]
         return Verification(tuple(failures), _UNCHECKED, None)
+    signed = read_signed_file(path, tools, signers)
     results, failures = _results(report.files)
+    failures += _signed(signed)
     failures += _carried(report.files, tools)
     failures += _printed(report)
     if results is not None:
@@ -52,7 +63,18 @@ def verify_report(path: Path, tools: ReportTools, *, fingerprint: str | None = N
     made = results.provenance if results else None
     ordered = tuple(sorted(failures, key=lambda failure: failure.kind.code))
     head, length = (made.ledger_head, made.ledger_length) if made else (None, 0)
-    return Verification(ordered, _UNCHECKED, results.lock.site_key if results else None, head, length)
+    key = results.lock.site_key if results else None
+    persons = signed.report.signatures if signed.report else ()
+    return Verification(ordered, (*_UNCHECKED, *signed.unchecked), key, head, length, persons)
+
+
+def _signed(signed: SignedCopy) -> Iterator[Failure]:
+    if signed.fault is not None:
+        yield signed.fault
+    elif signed.report is not None:
+        yield from signature_failures(signed.report)
+    if signed.trusts and (signed.report is None or not signed.report.signatures) and signed.fault is None:
+        yield Failure(FailureKind.PDF_UNSIGNED, "the report is not signed, and --trust asks for it")
 
 
 def _results(files: Mapping[str, bytes]) -> tuple[Results | None, list[Failure]]:

@@ -9,7 +9,9 @@ from cryptography import x509
 
 from pipeline.errors import ConfigError
 from pipeline.findings.custody.site_key import fingerprint_of
+from pipeline.findings.signed.signatures import ReportSignature
 from pipeline.findings.spec import LEDGER_FILE, SOURCES_FILE
+from pipeline.verify.attestation import check_attestation
 from pipeline.verify.conclusions import (
     changes_unchecked,
     check_changes,
@@ -18,6 +20,7 @@ from pipeline.verify.conclusions import (
     check_results,
     check_table,
 )
+from pipeline.verify.decisions import check_decisions
 from pipeline.verify.document import REPORT_FILE, ReportTools, check_report
 from pipeline.verify.events import check_events, check_finished, check_provenance
 from pipeline.verify.failure import Failure, FailureKind
@@ -34,6 +37,7 @@ from pipeline.verify.rows import (
     check_tuning,
 )
 from pipeline.verify.run_folder import RunFolder, open_run_folder
+from pipeline.verify.signatures import check_signed_copy, read_signed_copy
 
 __all__ = ["UNSEEN", "Verification", "check_fingerprint", "fingerprint_given", "verify_run"]
 
@@ -59,8 +63,10 @@ _CHECKS: tuple[tuple[Check, FailureKind], ...] = (
     (check_equivalent, FailureKind.EQUIVALENT),
     (check_pictures, FailureKind.PICTURES),
     (check_provenance, FailureKind.PROVENANCE),
+    (check_decisions, FailureKind.DECISION),
     (check_lock, FailureKind.LOCK),
     (check_register, FailureKind.REGISTER),
+    (check_attestation, FailureKind.ATTESTATION),
 )
 """Each with the kind that a record is of which breaks the check itself."""
 
@@ -70,6 +76,7 @@ class Verification:
     """What was found: ``failures`` by their codes, ``unchecked`` in a sentence each.
 
     ``fingerprint`` is that of the key that signed, None where nothing tells; ``head`` and ``length`` are the ledger's.
+    ``signatures`` are those of persons, of the report.
     """
 
     failures: tuple[Failure, ...]
@@ -77,6 +84,7 @@ class Verification:
     fingerprint: str | None
     head: str | None = None
     length: int = 0
+    signatures: tuple[ReportSignature, ...] = ()
 
 
 def verify_run(
@@ -85,11 +93,13 @@ def verify_run(
     *,
     fingerprint: str | None = None,
     trusted: Sequence[x509.Certificate] = (),
+    signers: Sequence[x509.Certificate] = (),
 ) -> Verification:
     """Verify a run's folder.
 
     ``fingerprint`` is that of the key that must have signed; without it, any key that signed all of the ledger.
-    Without ``tools`` the report is only held against its hash.
+    ``trusted`` are authorities of which one must have stamped the lock, ``signers`` certificates of which one must
+    stand above each signature of the report. Without ``tools`` the report is only held against its hash.
 
     Raises:
         OutputError: when it is no run's folder at all.
@@ -102,16 +112,19 @@ def verify_run(
     ]
     if tools is not None:
         checks.append((partial(check_report, tools=tools), FailureKind.PDF_UNREADABLE))
+    signed = read_signed_copy(run, tools, signers)
+    checks.append((partial(check_signed_copy, signed=signed), FailureKind.PDF_SIGNATURE))
     for check, kind in checks:
         failures += _guarded(check, run, kind, sound=not failures)
     ordered = sorted(dict.fromkeys(failures), key=lambda failure: failure.kind.code)
     entries = run.entries or ()
     return Verification(
         tuple(ordered),
-        tuple(_unchecked(run, trusted)),
+        (*_unchecked(run, trusted), *signed.unchecked),
         fingerprint_of(run.public) if run.public else None,
         entries[-1].hash if entries else None,
         len(entries),
+        signed.report.signatures if signed.report else (),
     )
 
 

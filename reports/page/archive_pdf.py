@@ -13,15 +13,14 @@ from pathlib import Path
 import pikepdf
 from PIL import ImageCms
 
-from pipeline.findings.results import Results
 from reports.page.document import ReportDocument
+from reports.page.paper import Paper
 from reports.page.pictures import place_pictures
-from reports.page.text import clean
-from reports.tagged.metadata import Description, write_metadata
+from reports.tagged.metadata import write_metadata
 from reports.tagged.preflight import Conformance, claim_of, preflight
 from reports.tagged.write import write_structure
 
-__all__ = ["DrawnPages", "archive"]
+__all__ = ["DrawnPages", "archive", "list_used_characters"]
 
 # what each file is to the report: its source, data beside it, or a supplement
 _RELATION = {"results.json": "/Source", "per_study.csv": "/Data"}
@@ -47,19 +46,20 @@ class DrawnPages:
     document: ReportDocument
 
 
-def archive(drawn: DrawnPages, target: Path, results: Results, files: Mapping[str, bytes], made: datetime) -> None:
+def archive(drawn: DrawnPages, target: Path, paper: Paper, files: Mapping[str, bytes], made: datetime) -> None:
     """Write the PDF, tagged, with ``files`` embedded, metadata dated ``made`` and an sRGB output intent.
 
     The same input gives the same bytes. There is no document information dictionary: XMP is the only
     metadata, so a later signature cannot make the two disagree. It claims what the preflight of the file allows.
     """
-    description = _description(results, made)
+    description = paper.described(made)
     document, unclaimed = drawn.document, drawn.pages.with_suffix(".unclaimed")
     with _opened(drawn.pages) as pdf:
         place_pictures(pdf, drawn.pictures, document.placed)
         _attach(pdf, files, made)
         _colour_space(pdf)
         _tidy(pdf)
+        _form(pdf)
         write_structure(pdf, document.structure, document.titles)
         write_metadata(pdf, description, Conformance(None, universal=False))
         _save(pdf, unclaimed)
@@ -99,17 +99,6 @@ def _attach(pdf: pikepdf.Pdf, files: Mapping[str, bytes], made: datetime) -> Non
         )
 
 
-def _description(results: Results, made: datetime) -> Description:
-    return Description(
-        title=clean(results.title),
-        creator=clean(results.prepared_by),
-        subject=f"Saliency audit {clean(results.audit)}, run {clean(results.run)}",
-        tool=f"camaudit {clean(results.provenance.camaudit)}",
-        made=made.isoformat(timespec="seconds"),
-        language="en",
-    )
-
-
 def _tidy(pdf: pikepdf.Pdf) -> None:
     """Take away what ReportLab writes and an archive does not want."""
     if "/ID" in pdf.trailer:  # it holds the clock
@@ -120,9 +109,32 @@ def _tidy(pdf: pikepdf.Pdf) -> None:
             del page.obj["/Trans"]
         for annotation in page.get("/Annots", []):
             annotation.F = 4  # links print too, as archives demand
+    list_used_characters(pdf)
+
+
+def list_used_characters(pdf: pikepdf.Pdf) -> None:
+    """Take away from each font's list of characters the codes that it does not use."""
     for item in pdf.objects:
         if isinstance(item, pikepdf.Dictionary) and item.get("/Type") == "/Font" and "/ToUnicode" in item:
             item.ToUnicode.write(_characters(item.ToUnicode.read_bytes()))
+
+
+def _form(pdf: pikepdf.Pdf) -> None:
+    """List the form fields of all pages; each shows nothing until somebody fills it."""
+    fields = pikepdf.Array()
+    for page in pdf.pages:
+        annotations = page.get("/Annots", pikepdf.Array())
+        for place, annotation in enumerate(annotations):
+            if annotation.get("/Subtype") == "/Widget":
+                field = annotations[place] = pdf.make_indirect(annotation)
+                left, bottom, right, top = (float(edge) for edge in field.Rect)
+                nothing = pikepdf.Stream(pdf, b"", Type=pikepdf.Name.XObject, Subtype=pikepdf.Name.Form)
+                nothing.BBox = pikepdf.Array([0, 0, right - left, top - bottom])
+                field.AP = pikepdf.Dictionary(N=pdf.make_indirect(nothing))
+                field.P = page.obj
+                fields.append(field)
+    if fields:
+        pdf.Root.AcroForm = pdf.make_indirect(pikepdf.Dictionary(Fields=fields, SigFlags=1))
 
 
 def _characters(listed: bytes) -> bytes:

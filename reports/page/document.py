@@ -10,9 +10,9 @@ from reportlab.platypus import BaseDocTemplate, PageTemplate
 
 from reports.page.fonts import BOLD, REGULAR
 from reports.page.layout import COLUMN, CONTENT, GREY, INK, MARGIN, RULE, Flowable, Heading
+from reports.page.paper import Paper
 from reports.page.pictures import PageCanvas, PictureFile
 from reports.page.text import fitted, inline
-from reports.registry import Context
 from reports.tagged.elements import Structure
 from reports.tagged.flowables import MarkedFrame
 
@@ -36,8 +36,7 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
     key, and the pictures that each page names.
     """
 
-    def __init__(self, target: Any, context: Context, pictures: PictureFile | None = None) -> None:  # noqa: ANN401
-        results = context.results
+    def __init__(self, target: Any, paper: Paper, pictures: PictureFile | None = None) -> None:  # noqa: ANN401
         super().__init__(
             target,
             pagesize=A4,
@@ -45,14 +44,14 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
             rightMargin=MARGIN,
             topMargin=_TOP,
             bottomMargin=_BOTTOM,
-            title=fitted(results.title, 2000, 8),
+            title=fitted(paper.title, 2000, 8),
             lang="en",
             invariant=1,
             displayDocTitle=1,
             initialFontName=REGULAR,
             initialFontSize=8,
         )
-        self._context = context
+        self._paper = paper
         self._pages, self._passes, self._settled = 0, 0, False
         self.pictures = False
         self.picture_file = pictures
@@ -107,12 +106,11 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
         canvas.restoreState()
 
     def _header(self, canvas: Any) -> None:  # noqa: ANN401
-        results, y = self._context.results, A4[1] - _TOP + 5.4 * mm
-        state = "EXPLORATORY" if results.lock.exploratory else "AMENDED" if results.lock.amendments else ""
-        stamps = [word for word in (state, "ALTERED" if self._context.altered else "") if word]
+        paper, y = self._paper, A4[1] - _TOP + 5.4 * mm
+        stamps = paper.stamps
         half = CONTENT / 2 - (22 * mm if stamps else 3 * mm) - 17 * mm * max(len(stamps) - 1, 0)
-        canvas.drawString(MARGIN, y, fitted(results.title, half, 6.6))
-        canvas.drawRightString(A4[0] - MARGIN, y, fitted(f"Run {results.run}", half, 6.6))
+        canvas.drawString(MARGIN, y, fitted(paper.title, half, 6.6))
+        canvas.drawRightString(A4[0] - MARGIN, y, fitted(paper.running, half, 6.6))
         canvas.saveState()
         for number, word in enumerate(stamps):
             _stamp(canvas, word, A4[0] / 2 + (number - (len(stamps) - 1) / 2) * 36 * mm)
@@ -120,7 +118,7 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
 
     def _footer(self, canvas: Any, page: int) -> None:  # noqa: ANN401
         y = _BOTTOM - 6.6 * mm
-        canvas.drawString(MARGIN, y, f"Results SHA-256 {self._context.digest[:12]}")
+        canvas.drawString(MARGIN, y, self._paper.foot)
         canvas.setFillColor(HexColor(INK))
         canvas.drawRightString(A4[0] - MARGIN, y, f"Page {page} of {self._pages or page}")
 

@@ -15,8 +15,8 @@ from pipeline.findings.spec import FONTS_FOLDER
 from reports.page.archive_pdf import DrawnPages, archive
 from reports.page.document import ReportDocument
 from reports.page.fonts import fallback_fonts
+from reports.page.paper import Paper
 from reports.page.pictures import picture_file
-from reports.registry import Context
 
 __all__ = ["fonts_of", "publish"]
 
@@ -28,7 +28,7 @@ def fonts_of(run: Path) -> AbstractContextManager[object]:
 
 
 def publish(
-    context: Context, story: Sequence[Flowable], target: Path, files: Mapping[str, bytes], made: datetime
+    context: Paper, story: Sequence[Flowable], target: Path, files: Mapping[str, bytes], made: datetime
 ) -> None:
     """Write a document that embeds ``files``; it is complete or absent, and a reader never sees half of it.
 
@@ -39,7 +39,7 @@ def publish(
         # beside the target: the same disk, and nobody sees it who does not see the run
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
             whole = Path(folder, target.name)
-            archive(_drawn(context, story, Path(folder)), whole, context.results, files, made)
+            archive(_drawn(context, story, Path(folder)), whole, context, files, made)
             with whole.open("rb") as file:
                 os.fsync(file.fileno())
             whole.replace(target)
@@ -47,7 +47,7 @@ def publish(
         raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
 
 
-def _drawn(context: Context, story: Sequence[Flowable], folder: Path) -> DrawnPages:
+def _drawn(context: Paper, story: Sequence[Flowable], folder: Path) -> DrawnPages:
     """Draw the pages into a file of a folder, with their pictures behind them."""
     pages = folder / "pages"
     with picture_file(folder / "pictures") as file:

@@ -10,7 +10,7 @@ import pikepdf
 
 from pipeline.errors import OutputError
 
-__all__ = ["PrintedReport", "read_report"]
+__all__ = ["PrintedReport", "read_report", "shown_words"]
 
 _CHARACTER = re.compile(rb"<([0-9A-Fa-f]{2})> <([0-9A-Fa-f]{4})>")
 _LARGEST = 2**31  # bytes of a report
@@ -48,10 +48,14 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _words(page: pikepdf.Page) -> str:
-    """Return what a page shows; the fonts of a report say which character each byte is."""
-    fonts = {name: _characters(font) for name, font in page.resources.get("/Font", {}).items()}
+    return shown_words(page.obj, page.resources)
+
+
+def shown_words(drawn: pikepdf.Object, resources: pikepdf.Object) -> str:
+    """Return what a page or a form shows, without white space; its fonts say which character each byte is."""
+    fonts = {name: _characters(font) for name, font in resources.get("/Font", {}).items()}
     words, characters = [], {}
-    for operation in pikepdf.parse_content_stream(page, "Tf Tj"):
+    for operation in pikepdf.parse_content_stream(drawn, "Tf Tj"):
         if str(operation.operator) == "Tf":
             characters = fonts.get(str(operation.operands[0]), {})
         else:

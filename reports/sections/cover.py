@@ -18,7 +18,6 @@ from reports.page.layout import (
     bullets,
     callout,
     columns,
-    gap,
     paragraph,
     small,
     subheading,
@@ -31,6 +30,7 @@ from reports.pictures.case_panels import map_view, plane_words, typical_row, win
 from reports.pictures.legend import Legend
 from reports.registry import Context, section
 from reports.short_contents import ShortContents
+from reports.signing.boxes import SignatureBoxes
 from reports.wording import chip, method
 
 _SHORT = 12
@@ -201,6 +201,4 @@ def _time_stamp(lock: Lock) -> list[str]:
 
 
 def _sign_off() -> list[Flowable]:
-    shape = columns(("Name", 24), ("Role", 20), ("Meaning", 20), ("Date and time", 18), ("Signature", 28))
-    rows = [("", "", small(meaning, colour=GREY), gap(4), "") for meaning in ("Author", "Review", "Approval")]
-    return [together([*subheading("Sign-off")[1:], table(shape, rows, compact=True)])]
+    return [together([*subheading("Sign-off")[1:], SignatureBoxes()])]

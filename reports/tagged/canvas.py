@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from reportlab.pdfbase.pdfdoc import PDFDictionary, PDFName, PDFStream
+from reportlab.pdfbase.pdfdoc import PDFArray, PDFDictionary, PDFName, PDFStream, PDFString
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.pdfgen.textobject import PDFTextObject
 
@@ -171,6 +171,19 @@ class MarkedCanvas(Canvas):  # type: ignore[misc]
         if isinstance(link, Element):
             page, place = self._pageNumber - 1, len(self._annotationrefs)
             link.kids.append(Annotation(page, place, destination.lstrip("#")))
+
+    def signature_field(self, name: str, words: str, area: tuple[float, float, float, float]) -> None:
+        """Add an empty form field for a signature, as a part of the present element.
+
+        ``area`` is left, bottom, right and top in points of the page; ``words`` say what the field is for.
+        """
+        if isinstance(self.owner, Element):
+            form = self.structure.open(self.owner, Step("Form", ("field", name)))
+            form.kids.append(Annotation(self._pageNumber - 1, len(self._annotationrefs), name))
+        facts = {"Type": "Annot", "Subtype": "Widget", "FT": "Sig"}
+        entries = {key: PDFName(value) for key, value in facts.items()}
+        texts = {"T": PDFString(name), "TU": PDFString(words)}
+        self._addAnnotation(PDFDictionary({**entries, **texts, "Rect": PDFArray(list(area))}))
 
     def addOutlineEntry(self, title: str, key: str, *arguments: Any, **options: Any) -> None:  # noqa: ANN401, N802
         """List a bookmark, and keep its words for the links that lead to it."""

@@ -17,9 +17,9 @@ class MarkedContent:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """A link on a page: the page's index and the link's place among the page's annotations, both from 0.
+    """A link or form field on a page: the page's index and its place among the page's annotations, both from 0.
 
-    ``destination`` is the bookmark that it leads to, or an address.
+    ``destination`` is the bookmark that a link leads to, or an address; of a form field, its name.
     """
 
     page: int

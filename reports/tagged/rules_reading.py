@@ -36,6 +36,13 @@ def _words_of_links(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
                 yield f"a link of page {number} does not say where it leads"
 
 
+def _words_of_fields(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
+    for number, page in enumerate(pdf.pages, 1):
+        for annotation in page.get("/Annots", []):
+            if annotation.get("/Subtype") == "/Widget" and not str(annotation.get("/TU", "")).strip():
+                yield f"a form field of page {number} does not say what it is for"
+
+
 def _first_heading(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
     if not any(node.tag in ("H1", "H") for node in tree.nodes):
         yield "there is no heading of the first level"
@@ -43,6 +50,7 @@ def _first_heading(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
 
 READING_RULES = {
     "title": _title, "tab order": _order, "page labels": _labels, "link words": _words_of_links,
+    "field words": _words_of_fields,
     "first heading": _first_heading,
 }  # fmt: skip
 """The rules by name."""

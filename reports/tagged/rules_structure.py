@@ -125,6 +125,8 @@ def _links(pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
                 yield f"an annotation of page {number} is in no element"
             elif annotation.get("/Subtype") == "/Link" and owner.tag != "Link":
                 yield f"a link of page {number} is in a {owner.tag}"
+            elif annotation.get("/Subtype") == "/Widget" and owner.tag != "Form":
+                yield f"a form field of page {number} is in a {owner.tag}"
             elif not _parent_of(annotation, owner, tree):
                 yield f"the tree of parents gives an annotation of page {number} to another element"
 

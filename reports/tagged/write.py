@@ -76,7 +76,8 @@ class _Writer:
         annotation = self._pdf.make_indirect(page.Annots[link.place])
         page.Annots[link.place] = annotation
         annotation.StructParent = self.next_key
-        annotation.Contents = self._titles.get(link.destination, link.destination)
+        if annotation.Subtype == Name.Link:
+            annotation.Contents = self._titles.get(link.destination, link.destination)
         self._links.append(owner)
         return Dictionary(Type=Name.OBJR, Pg=page, Obj=annotation)
 

@@ -21,6 +21,7 @@ from pipeline.findings.custody import chain
 from pipeline.findings.custody.recorded_files import digest_of_file
 from pipeline.findings.custody.site_key import SiteKey, load_site_key
 from pipeline.findings.results import Results, load_results
+from pipeline.findings.signed import attestation
 from pipeline.findings.spec import RunSpec, read_spec
 from pipeline.studies.untrusted.workers import WorkerPool
 from reports.pdf import render
@@ -209,6 +210,8 @@ def sign_anew(
             mend_head(run, previous)
         if entry["event"] == "report.rendered" and pages:
             render(run)
+        if entry["event"] == "attestation.written":
+            put_attestation(run, previous, len(lines), key)
         files = entry["body"].get("files", {})
         for name in list(files):
             files[name] = digest_of_file(run / name)
@@ -221,6 +224,12 @@ def sign_anew(
         entry |= {"hash": previous, "signature": key.sign(chain._statement(previous))}
         lines.append(chain._canonical(entry).encode() + b"\n")
     path.write_bytes(b"".join(lines))
+
+
+def put_attestation(run: Path, head: str, length: int, key: SiteKey) -> None:
+    """Attest what lies in a run's folder now, with its ledger up to here."""
+    statement = attestation.statement_of(run, head, length)
+    (run / attestation.ATTESTATION_FILE).write_bytes(attestation.sealed_run(statement, key))
 
 
 def mend_head(run: Path, head: str) -> None:

@@ -1,4 +1,4 @@
-"""The pictures of docs/viewer.md: ``python -m tests.viewer.screenshots CT_RUN RADIOGRAPH_RUN`` (two runs of the demo)."""
+"""The pictures of docs/viewer.md, of two runs: ``python -m tests.viewer.screenshots CT_RUN RADIOGRAPH_RUN``."""
 
 import sys
 import tempfile

@@ -30,12 +30,18 @@ def files_told_by(ledger: Path, *, public: str | None = None) -> dict[str, str]:
 
 
 def recorded_files(entries: Iterable[LedgerEntry]) -> dict[str, str]:
-    """Return the SHA-256 of each file that a ledger tells of; where it was written again, the newest."""
+    """Return the SHA-256 of each file that a ledger tells of; where it was written again, the newest.
+
+    A file that an event tells to be ``removed`` is none of the run's any more, until it is written again.
+    """
     hashes: dict[str, str] = {}
     for entry in entries:
         files = entry.body.get("files")
         if isinstance(files, Mapping):
             hashes |= {str(name): str(sha256) for name, sha256 in files.items()}
+        removed = entry.body.get("removed")
+        for name in removed if isinstance(removed, list) else ():
+            hashes.pop(str(name), None)
     return hashes
 
 

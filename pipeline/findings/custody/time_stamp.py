@@ -60,10 +60,15 @@ class TimeStampError(Exception):
 
 @dataclass(frozen=True)
 class Authority:
-    """Where an authority is asked, and for how many seconds its whole answer is waited for."""
+    """Where an authority is asked, and for how many seconds its whole answer is waited for.
+
+    ``option`` is what named it, ``undone`` says what does not happen without an answer, and what to do.
+    """
 
     url: str = field(repr=False)
     patience: float = 30.0
+    option: str = "--timestamp"
+    undone: str = "nothing was locked; try again, name another, or lock without --timestamp"
 
     @property
     def host(self) -> str:
@@ -79,13 +84,18 @@ class Authority:
         import rfc3161_client as rfc3161
 
         request = rfc3161.TimestampRequestBuilder(statement, rfc3161.HashAlgorithm.SHA256).build()
-        answer = base64.b64encode(self._answer(request.as_bytes())).decode("ascii")
+        answer = base64.b64encode(self.answer(request.as_bytes())).decode("ascii")
         try:
             return check_answer(answer, statement, nonce=request.nonce), answer
         except TimeStampError as error:
             raise self._failure(f"answered with what {error}") from None
 
-    def _answer(self, request: bytes) -> bytes:
+    def answer(self, request: bytes) -> bytes:
+        """Send a request (DER) and return the authority's whole answer, whatever it is.
+
+        Raises:
+            OutputError: one line, when there is no answer, or one too long.
+        """
         import httpx
 
         headers = {"Content-Type": "application/timestamp-query", "Accept-Encoding": "identity"}
@@ -107,26 +117,23 @@ class Authority:
         return bytes(content)
 
     def _failure(self, what: str) -> OutputError:
-        return OutputError(
-            f"--timestamp: the authority {self.host} {what}, so nothing was locked; try again, name another, or lock "
-            "without --timestamp"
-        )
+        return OutputError(f"{self.option}: the authority {self.host} {what}, so {self.undone}")
 
 
-def open_authority(url: str) -> Authority:
-    """Return the authority at a URL; nothing is sent yet.
+def open_authority(url: str, option: str = "--timestamp") -> Authority:
+    """Return the authority at a URL, which ``option`` names; nothing is sent yet.
 
     Raises:
         ConfigError: when it is no URL of HTTP, holds credentials, or the optional package is not installed.
     """
     if not _URL.fullmatch(url):
         raise ConfigError(
-            "--timestamp: must be the URL of a time stamping authority, http:// or https://, a host and a path, "
+            f"{option}: must be the URL of a time stamping authority, http:// or https://, a host and a path, "
             f"without user and password, not {url.rpartition('@')[2][:80]!r}"
         )
     if not can_check():
-        raise ConfigError(f"--timestamp: needs packages that are not installed: {INSTALL}")
-    return Authority(url)
+        raise ConfigError(f"{option}: needs packages that are not installed: {INSTALL}")
+    return Authority(url, option=option)
 
 
 def can_check() -> bool:
@@ -134,8 +141,8 @@ def can_check() -> bool:
     return all(importlib.util.find_spec(package) is not None for package in _PACKAGES)
 
 
-def read_authorities(path: Path) -> tuple[x509.Certificate, ...]:
-    """Return the certificates that a verification is to trust, from a PEM file.
+def read_authorities(path: Path, option: str = "--trust-authority") -> tuple[x509.Certificate, ...]:
+    """Return the certificates that a verification is to trust, from a PEM file; ``option`` is what named it.
 
     Raises:
         ConfigError: when it cannot be read or holds none.
@@ -144,9 +151,9 @@ def read_authorities(path: Path) -> tuple[x509.Certificate, ...]:
         with path.open("rb") as file:
             return tuple(x509.load_pem_x509_certificates(file.read(_PEM_CAP)))
     except OSError as error:
-        raise ConfigError(f"--trust-authority: {path} cannot be read: {error.strerror}") from error
+        raise ConfigError(f"{option}: {path} cannot be read: {error.strerror}") from error
     except ValueError:
-        raise ConfigError(f"--trust-authority: {path} must hold certificates in PEM, and holds none") from None
+        raise ConfigError(f"{option}: {path} must hold certificates in PEM, and holds none") from None
 
 
 def check_answer(

@@ -32,8 +32,9 @@ def image(pdf):
     return next(item for item in pdf.objects if isinstance(item, pikepdf.Stream) and item.get("/Subtype") == "/Image")
 
 
-def link(pdf):
-    return next(annotation for page in pdf.pages for annotation in page.get("/Annots", []))
+def link(pdf, subtype="/Link"):
+    annotations = (annotation for page in pdf.pages for annotation in page.get("/Annots", []))
+    return next(annotation for annotation in annotations if annotation.Subtype == subtype)
 
 
 def with_content(pdf, change, page=0):
@@ -156,7 +157,7 @@ BROKEN = [
     ("images", lambda pdf: image(pdf).__setattr__("Interpolate", True)),
     ("images", lambda pdf: image(pdf).__setattr__("ColorSpace", Name.DeviceCMYK)),
     ("images", lambda pdf: image(pdf).__setattr__("Alternates", Array())),
-    ("forms", lambda pdf: pdf.Root.__setattr__("AcroForm", Dictionary(NeedAppearances=True, Fields=Array()))),
+    ("forms", lambda pdf: pdf.Root.AcroForm.__setattr__("NeedAppearances", True)),
     ("marked", lambda pdf: removed(pdf.Root, "/MarkInfo")),
     ("tree", lambda pdf: removed(pdf.Root, "/StructTreeRoot")),
     ("tree", lambda pdf: removed(pdf.Root.StructTreeRoot, "/ParentTree")),
@@ -195,6 +196,8 @@ BROKEN = [
     ("title", no_title),
     ("tab order", lambda pdf: removed(pdf.pages[1].obj, "/Tabs")),
     ("page labels", lambda pdf: removed(pdf.Root, "/PageLabels")),
+    ("field words", lambda pdf: removed(link(pdf, "/Widget"), "/TU")),
+    ("links", lambda pdf: renamed(pdf, "Form", "Span")),
     ("link words", lambda pdf: link(pdf).__setattr__("Contents", "")),
     ("first heading", lambda pdf: renamed(pdf, "H1", "P")),
     ("metadata", no_xml),

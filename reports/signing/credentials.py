@@ -1,0 +1,190 @@
+"""A person's key and certificate: from PKCS#12, from PEM, or on a token (PKCS#11)."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, unquote
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
+
+from pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pyhanko.sign.signers import Signer
+
+__all__ = ["PASSWORD_VARIABLE", "Credentials", "opened_credentials"]
+
+PASSWORD_VARIABLE = "CAMAUDIT_SIGN_PASSWORD"
+_TOKEN = "pkcs11:"
+_LONGEST = 2**20  # bytes; a key with its chain has some thousand
+_FORM = "pkcs11:token=LABEL;object=LABEL?module-path=/path/to/module.so"
+
+Password = Callable[[], bytes]
+"""Asks for the password of a key, when there is one."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What signs, and the certificate that it answers for."""
+
+    signer: "Signer"
+    certificate: x509.Certificate
+
+    @property
+    def name(self) -> str:
+        """The name in the certificate: the common name, else all of it."""
+        return common_name(self.certificate)
+
+    def check_time(self, now: datetime | None = None) -> None:
+        """Refuse a certificate that is not valid now.
+
+        Raises:
+            ConfigError: when it has ended or not begun.
+        """
+        now, owner = now or datetime.now(UTC), self.certificate
+        if not owner.not_valid_before_utc <= now <= owner.not_valid_after_utc:
+            raise ConfigError(
+                f"--key: the certificate of {self.name!r:.80} is valid from {owner.not_valid_before_utc:%Y-%m-%d} to "
+                f"{owner.not_valid_after_utc:%Y-%m-%d}, and today is {now:%Y-%m-%d}; sign with a valid one"
+            )
+
+
+def common_name(certificate: x509.Certificate) -> str:
+    """Return how a certificate calls its owner, printable and short."""
+    common = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    name = str(common[0].value) if common else certificate.subject.rfc4514_string()
+    return "".join(letter if letter.isprintable() else "?" for letter in name)[:120] or "an unnamed owner"
+
+
+@contextmanager
+def opened_credentials(key: str, password: Password) -> Iterator[Credentials]:
+    """Yield the credentials in a file, PKCS#12 or PEM, or on the token that a PKCS#11 URI names.
+
+    ``password`` is asked only where the key needs one.
+
+    Raises:
+        ConfigError: when there is no such key, the password is wrong, or no certificate belongs to the key.
+    """
+    if key.startswith(_TOKEN):
+        with _on_token(key, password) as credentials:
+            yield credentials
+    else:
+        yield _in_file(Path(key), password)
+
+
+def _in_file(path: Path, password: Password) -> Credentials:
+    try:
+        with path.open("rb") as file:
+            mode, content = stat.S_IMODE(os.fstat(file.fileno()).st_mode), file.read(_LONGEST)
+    except OSError as error:
+        raise ConfigError(f"--key: {path} cannot be read: {error.strerror}") from error
+    if content.lstrip().startswith(b"-----BEGIN"):
+        private, certificates, is_open = _from_pem(path, content, password)
+    else:
+        private, certificates, is_open = _from_pkcs12(path, content, password)
+    if is_open and os.name == "posix" and mode & 0o077:
+        raise ConfigError(f"--key: {path} has no password and others may read it (mode {mode:o}): chmod 600")
+    own = [each for each in certificates if _public(each.public_key()) == _public(private.public_key())]
+    if not own:
+        raise ConfigError(f"--key: {path} holds no certificate of its key; put the certificate into the same file")
+    return Credentials(_signer(private, own[0], certificates), own[0])
+
+
+Parts = tuple[PrivateKeyTypes, list[x509.Certificate], bool]
+
+
+def _from_pem(path: Path, content: bytes, password: Password) -> Parts:
+    is_open = b"ENCRYPTED" not in content
+    try:
+        private = load_pem_private_key(content, None if is_open else password())
+        return private, x509.load_pem_x509_certificates(content), is_open
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # its words can quote the file
+        raise _unreadable(path, "a private key and its certificate in PEM") from None
+
+
+def _from_pkcs12(path: Path, content: bytes, password: Password) -> Parts:
+    is_open = True
+    try:
+        try:
+            private, own, more = load_key_and_certificates(content, None)
+        except ValueError:
+            is_open = False
+            private, own, more = load_key_and_certificates(content, password())
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise _unreadable(path, "a private key and its certificate in PKCS#12 (.p12)") from None
+    if private is None:
+        raise _unreadable(path, "a private key")
+    return private, [each for each in (own, *more) if each is not None], is_open
+
+
+def _unreadable(path: Path, what: str) -> ConfigError:
+    return ConfigError(
+        f"--key: {path} must hold {what}, and the password must be its own (asked for, or in {PASSWORD_VARIABLE}); it "
+        "cannot be read so"
+    )
+
+
+def _public(key: object) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined,no-any-return]
+
+
+def _signer(private: PrivateKeyTypes, own: x509.Certificate, certificates: list[x509.Certificate]) -> "Signer":
+    from asn1crypto import keys
+    from asn1crypto import x509 as asn1
+    from pyhanko.sign.signers import SimpleSigner
+    from pyhanko_certvalidator.registry import SimpleCertificateStore
+
+    store = SimpleCertificateStore()
+    store.register_multiple([asn1.Certificate.load(each.public_bytes(Encoding.DER)) for each in certificates])
+    der = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return SimpleSigner(
+        signing_cert=asn1.Certificate.load(own.public_bytes(Encoding.DER)),
+        signing_key=keys.PrivateKeyInfo.load(der),
+        cert_registry=store,
+    )
+
+
+@contextmanager
+def _on_token(uri: str, password: Password) -> Iterator[Credentials]:
+    module, token, label = _parts_of(uri)
+    import pkcs11
+    from pyhanko.config.pkcs11 import TokenCriteria
+    from pyhanko.sign.pkcs11 import PKCS11Signer, open_pkcs11_session
+
+    try:
+        pin = password().decode()
+        with open_pkcs11_session(module, token_criteria=TokenCriteria(label=token), user_pin=pin) as session:
+            signer = PKCS11Signer(session, cert_label=label, key_label=label)
+            own = signer.signing_cert
+            if own is None:
+                raise ConfigError(f"--key: token {token!r} has no certificate {label!r}")
+            yield Credentials(signer, x509.load_der_x509_certificate(own.dump()))
+    except (pkcs11.PKCS11Error, RuntimeError, ValueError, OSError) as error:
+        raise ConfigError(
+            f"--key: token {token!r}, object {label!r} cannot be used ({type(error).__name__}); is the token there, "
+            f"and is {PASSWORD_VARIABLE} its PIN?"
+        ) from error
+
+
+def _parts_of(uri: str) -> tuple[str, str, str]:
+    path, _, query = uri.removeprefix(_TOKEN).partition("?")
+    parts = dict(part.partition("=")[::2] for part in path.split(";"))
+    modules = parse_qs(query).get("module-path", [])
+    if not parts.get("token") or not parts.get("object") or len(modules) != 1:
+        raise ConfigError(f"--key: a key on a token is named {_FORM}; this one lacks a part")
+    return modules[0], unquote(parts["token"]), unquote(parts["object"])

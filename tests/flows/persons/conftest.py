@@ -1,0 +1,41 @@
+"""A finished audit whose first run is signed by its author, and the people of its hospital."""
+
+import pytest
+
+from tests.falsify.finished import copy_of, finished_world
+from tests.flows.persons.help import certificates, put_signature
+from tests.reports.signing.people import person, write_p12
+
+
+@pytest.fixture(scope="session")
+def people():
+    authority = person("Hospital CA")
+    return {
+        "authority": authority,
+        "author": person("Ada Author", authority),
+        "reviewer": person("Rita Reviewer", authority),
+        "namesake": person("Ada Author", person("Hospital CA")),
+        "expired": person("Ada Author", authority, days=(-30, -3)),
+    }
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory, people):
+    """A finished audit whose first run is signed by its author."""
+    root = tmp_path_factory.mktemp("sign")
+    with finished_world(root) as made:
+        write_p12(people["author"], root / "author.p12")
+        certificates(root / "ca.pem", people["authority"])
+        put_signature(made.run / "report.pdf", made.root / "signed.pdf", people["author"], root)
+        yield made
+
+
+@pytest.fixture
+def copy(world, tmp_path):
+    with copy_of(world, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def ca(world):
+    return world.root.parent / "ca.pem"
