@@ -1,0 +1,49 @@
+"""The command that takes findings out: into a PACS, into research tools, into registries."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.command_line.options import AsJson
+from pipeline.errors import OutputError
+
+__all__ = ["export"]
+
+_FOLDER = "DIR"
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    dicom: Annotated[
+        Path | None,
+        typer.Option(
+            "--dicom", metavar=_FOLDER, help="DICOM objects: report, segmentations, maps, scores, key images."
+        ),
+    ] = None,
+    studies: Annotated[
+        list[str] | None, typer.Option("--study", metavar="S-...", help="Only this study. May be repeated.")
+    ] = None,
+    identified: Annotated[
+        bool,
+        typer.Option(
+            "--identified", help="DICOM under the patients' own names and UIDs, for the archive they come from."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the findings of a run in other programs' formats; the archive and the pseudonym key must be at hand.
+
+    A run that does not verify is not exported. Exit code 2: something that was asked for did not get there; each
+    study and each object that did not is named, by its pseudonym.
+    """
+    if not (run / "results.json").is_file():
+        raise OutputError(f"{run}: holds no results.json; give the folder of a finished run")
+    from flows.commands.exporting.account import print_account
+    from flows.commands.exporting.export import export_run
+    from flows.commands.exporting.request import ExportRequest
+
+    request = ExportRequest(run, dicom=dicom, studies=tuple(studies or ()), identified=identified)
+    code = print_account(export_run(request), as_json=as_json)
+    if code:
+        raise typer.Exit(code)

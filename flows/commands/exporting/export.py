@@ -1,0 +1,81 @@
+"""The work of ``camaudit export``: the run is verified, then each study is read once and written in every format."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from flows.commands.exporting.account import ExportAccount
+from flows.commands.exporting.request import ExportRequest, checked_request
+from pipeline.errors import OutputError
+from pipeline.findings.results import load_results
+from pipeline.program import camaudit_version
+from pipeline.verify.document import REPORT_FILE
+from pipeline.verify.verify import verify_run
+from reports.exports.dicom.context import ExportContext
+from reports.exports.dicom.folder import DicomFolder
+from reports.exports.dicom.objects import RunPapers
+from reports.exports.outcome import StudyWriter, WrittenStudy
+from reports.sheets import render_sheets
+
+__all__ = ["export_run"]
+
+
+def export_run(request: ExportRequest) -> ExportAccount:
+    """Export a run that holds; one that does not is not exported at all.
+
+    Raises:
+        AuditError: when the run does not hold, its archive or key is not here, or a folder cannot be written.
+    """
+    checked_request(request)
+    results = load_results(request.run)
+    report = _sound_report(request.run)
+    context, account = ExportContext(results, camaudit_version()), ExportAccount()
+    with TemporaryDirectory(prefix="camaudit-") as name:  # mode 0700
+        if request.of_studies:
+            objects = request.dicom or Path(name, "objects") if request.of_objects else None
+            sheets = Path(name, "sheets")
+            if objects is not None:
+                render_sheets(request.run, sheets)
+            papers = RunPapers(request.run, report, sheets)
+            folder = None if objects is None else DicomFolder(objects, papers, context)
+            _export_studies(request, folder, account)
+    account.places += [*request.folders]
+    return account
+
+
+def _sound_report(run: Path) -> Path | None:
+    """Return the report of a run that holds, where its ledger vouches for it.
+
+    Raises:
+        OutputError: when the run does not hold.
+    """
+    failures = verify_run(run).failures
+    wrong = next((failure for failure in failures if failure.file != REPORT_FILE), None)
+    if wrong is not None:
+        raise OutputError(f"{run}: does not hold ({wrong.sentence}), so nothing is exported; see camaudit verify")
+    return None if failures or not (run / REPORT_FILE).is_file() else run / REPORT_FILE
+
+
+def _export_studies(request: ExportRequest, folder: DicomFolder | None, account: ExportAccount) -> None:
+    from pipeline.exports.studies import LeftOut, open_exporter  # torch and MONAI
+
+    writers: list[StudyWriter] = [] if folder is None else [folder]
+    with open_exporter(request.run, identified=request.identified) as exporter:
+        chosen = exporter.chosen(request.studies)
+        account.studies = len(chosen)
+        if folder is not None and not request.studies:
+            _count(account, request.run.name, folder.write_run())
+        for study in exporter.studies(chosen):
+            if isinstance(study, LeftOut):
+                (account.refused if study.analysed else account.not_analysed).append((study.study, study.reason))
+                continue
+            outcomes = [(writer, writer.write(study)) for writer in writers]
+            for _, outcome in outcomes:
+                _count(account, study.study, outcome)
+            refused = [f"{writer.option}: {outcome.refused}" for writer, outcome in outcomes if outcome.refused]
+            account.refused += [(study.study, reason) for reason in refused]
+            account.exported += not refused
+
+
+def _count(account: ExportAccount, name: str, outcome: WrittenStudy) -> None:
+    account.files += len(outcome.files)
+    account.parts += [(name, reason) for reason in outcome.left_out]
