@@ -115,7 +115,7 @@ def _unfit(series: Sequence[Dataset], geometry: Geometry) -> str:
     normal = np.cross(geometry.affine[:3, 0], geometry.affine[:3, 1])
     lean = np.linalg.norm(step - normal * (step @ normal) / (normal @ normal))
     if lean > _TILT * np.linalg.norm(step):
-        return "its slices are sheared (a tilted gantry), which these objects have no place for"
+        return "its slices are sheared (a tilted gantry), and the objects' grids are not"
     positions = np.array([[float(part) for part in instance.ImagePositionPatient] for instance in series])
     expected = (np.linalg.inv(lps_to_ras(np.eye(4))) @ _starts(geometry).T).T[:, :3]
     if np.abs(positions - expected).max() > np.linalg.norm(step) / 2:

@@ -98,7 +98,7 @@ class StudyExporter:
             return LeftOut(member.study, f"it cannot be read now: {answer}")
         if answer.source_sha256 != member.source_sha256:
             return LeftOut(member.study, "its files are not those that were audited")
-        study, names = answer.study, self.scorer.pseudonyms
+        study = answer.study
         if (study.identity, study.patient) != (member.study, member.patient):
             raise ConfigError(f"{self.run.folder}: the pseudonym key here is not the run's own; set {KEY_VARIABLE}")
         geometry = study.image.geometry

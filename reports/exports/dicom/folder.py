@@ -40,7 +40,7 @@ class DicomFolder:
             OutputError: when a file cannot be written, or what the run keeps not be read.
         """
         if study.source is None:
-            return WrittenStudy(refused=f"{study.no_source}: DICOM objects would refer to nothing; see --nifti")
+            return WrittenStudy(refused=f"{study.no_source}; see --nifti")
         place = self.folder / (study.seed if study.identified else study.study)
         return self._write(study_objects(study, self.context, self.papers), place, private=study.identified)
 

@@ -58,6 +58,20 @@ def study_objects(
     Raises:
         OutputError: when a map, a panel or a page cannot be read.
     """
+    for part in _objects(study, context, papers):
+        if isinstance(part, DicomObject) and study.source is not None:
+            _say_whose(part.dataset, study.source.instances[0])
+        yield part
+
+
+def _say_whose(dataset: Dataset, source: Dataset) -> None:
+    """Copy what libraries leave out of who the patient is, or that he is not named."""
+    for keyword in ("IssuerOfPatientID", "PatientIdentityRemoved", "DeidentificationMethod"):
+        if keyword in source:
+            dataset.add(source[keyword])
+
+
+def _objects(study: ExportedStudy, context: ExportContext, papers: RunPapers) -> Iterator[DicomObject | PartLeftOut]:
     segments = segmented(study, context)
     if segments.dataset is not None:
         yield DicomObject("segmentation", "regions and masks", segments.dataset)

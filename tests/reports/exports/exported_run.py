@@ -106,6 +106,7 @@ def radiographs(folder: Path) -> Path:
     content = yaml.safe_load(config.read_text())
     content["prepare"] = [{"_target_": "Resize", "spatial_size": [24, 32]}]
     (folder / "planted_network.py").write_text(FLAT_FACTORY)
+    content["explain"] = {"methods": ["gradcam"]}  # one segment alone
     config.write_text(yaml.safe_dump(content))
     archive, rows = folder / "archive", []
     for number in (1, 2):
