@@ -16,6 +16,7 @@ EXTRAS = {
     "dicomweb": ("httpx",),
     "timestamp": ("asn1crypto", "rfc3161_client"),
     "token": ("pkcs11",),
+    "pacs": ("pynetdicom",),
     "dask": ("dask", "distributed"),
 }
 """Each extra's modules, as they are imported. What none of them names comes with the package itself."""

@@ -30,6 +30,12 @@ def export(
             "--identified", help="DICOM under the patients' own names and UIDs, for the archive they come from."
         ),
     ] = False,
+    send: Annotated[
+        str | None, typer.Option("--send", metavar="HOST:PORT,TITLE", help="Store the objects in a PACS (C-STORE).")
+    ] = None,
+    stow: Annotated[
+        str | None, typer.Option("--stow", metavar="URL", help="Store the objects on a DICOMweb server (STOW-RS).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the findings of a run in other programs' formats; the archive and the pseudonym key must be at hand.
@@ -43,7 +49,7 @@ def export(
     from flows.commands.exporting.export import export_run
     from flows.commands.exporting.request import ExportRequest
 
-    request = ExportRequest(run, dicom=dicom, studies=tuple(studies or ()), identified=identified)
+    request = ExportRequest(run, dicom=dicom, studies=tuple(studies or ()), identified=identified, send=send, stow=stow)
     code = print_account(export_run(request), as_json=as_json)
     if code:
         raise typer.Exit(code)

@@ -1,13 +1,19 @@
 """The work of ``camaudit export``: the run is verified, then each study is read once and written in every format."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from flows.commands.exporting.account import ExportAccount
 from flows.commands.exporting.request import ExportRequest, checked_request
+from flows.sending.association import provider_of, store_below
+from flows.sending.sent import Sent
+from flows.sending.stow import stow_below
 from pipeline.errors import OutputError
 from pipeline.findings.results import load_results
 from pipeline.program import camaudit_version
+from pipeline.studies.dicomweb.client import open_server
 from pipeline.verify.document import REPORT_FILE
 from pipeline.verify.verify import verify_run
 from reports.exports.dicom.context import ExportContext
@@ -17,6 +23,9 @@ from reports.exports.outcome import StudyWriter, WrittenStudy
 from reports.sheets import render_sheets
 
 __all__ = ["export_run"]
+
+Receiver = Callable[[Path], list[Sent]]
+"""Sends what lies in a folder, and says of each object what became of it."""
 
 
 def export_run(request: ExportRequest) -> ExportAccount:
@@ -37,7 +46,10 @@ def export_run(request: ExportRequest) -> ExportAccount:
                 render_sheets(request.run, sheets)
             papers = RunPapers(request.run, report, sheets)
             folder = None if objects is None else DicomFolder(objects, papers, context)
+            receivers = _receivers(request)
             _export_studies(request, folder, account)
+            for receive in receivers:
+                _send(objects, receive, account)
     account.places += [*request.folders]
     return account
 
@@ -74,6 +86,29 @@ def _export_studies(request: ExportRequest, folder: DicomFolder | None, account:
             refused = [f"{writer.option}: {outcome.refused}" for writer, outcome in outcomes if outcome.refused]
             account.refused += [(study.study, reason) for reason in refused]
             account.exported += not refused
+
+
+def _receivers(request: ExportRequest) -> list[Receiver]:
+    """Return who takes the objects; what is wrong with an address is said before anything is read.
+
+    Raises:
+        AuditError: for an address that is none, or where what speaks the protocol is not installed.
+    """
+    receivers: list[Receiver] = []
+    if request.send is not None:
+        receivers.append(partial(store_below, provider=provider_of(request.send)))
+    if request.stow is not None:
+        receivers.append(partial(stow_below, server=open_server(request.stow)))
+    return receivers
+
+
+def _send(objects: Path | None, receive: Receiver, account: ExportAccount) -> None:
+    for sent in receive(objects) if objects is not None else ():
+        if sent.reason is not None:
+            account.not_sent.append((sent.name, sent.reason))
+            continue
+        account.sent += 1
+        account.parts += [(sent.name, sent.remark)] if sent.remark else []
 
 
 def _count(account: ExportAccount, name: str, outcome: WrittenStudy) -> None:
