@@ -14,6 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from flows.sending.sent import Sent, objects_below
 from pipeline.errors import ConfigError
 from pipeline.extras import needs
+from reports.exports.dicom.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -61,7 +62,7 @@ def provider_of(text: str) -> StorageProvider:
 def store_below(folder: Path, provider: StorageProvider) -> list[Sent]:
     """Send the objects of an export, one after the other; each is accounted for, whatever happens on the way."""
     objects = list(objects_below(folder))
-    with _quiet():
+    with _quiet(), quiet_libraries():
         return _stored(objects, provider)
 
 

@@ -44,6 +44,8 @@ _EMPTY = (
 )
 """What must stand in every object, if only as nothing (type 2)."""
 
+_UTF_8 = "ISO_IR 192"
+_SEXES = ("M", "F", "O")
 _TILT = 1e-3  # how far the step between slices may lean from their normal: the share of a step
 
 
@@ -156,7 +158,14 @@ def _renamed(instance: Dataset, names: PatientNames, place: int) -> Dataset:
 
 
 def _completed(instance: Dataset) -> Dataset:
+    """Return an instance with its text decoded, to be written in UTF-8, and what must stand in every object."""
     completed = _cut(instance, (element.keyword for element in instance))
+    for element in instance:
+        if element.VR == "PN":
+            setattr(completed, element.keyword, str(element.value or ""))
+    completed.SpecificCharacterSet = _UTF_8
+    if completed.get("PatientSex") not in _SEXES:
+        completed.PatientSex = None
     for keyword in _EMPTY:
         if keyword not in completed:
             setattr(completed, keyword, None)

@@ -11,6 +11,7 @@ from pipeline.files import written
 from pipeline.findings.exported.study import ExportedStudy
 from reports.exports.dicom.context import DicomObject, ExportContext
 from reports.exports.dicom.objects import PartLeftOut, RunPapers, run_objects, study_objects
+from reports.exports.dicom.quiet import quiet_libraries
 from reports.exports.outcome import WrittenStudy
 
 __all__ = ["DicomFolder"]
@@ -41,10 +42,20 @@ class DicomFolder:
         """
         if study.source is None:
             return WrittenStudy(refused=f"{study.no_source}; see --nifti")
-        place = self.folder / (study.seed if study.identified else study.study)
-        return self._write(study_objects(study, self.context, self.papers), place, private=study.identified)
+        fault, place = None, self.folder / (study.seed if study.identified else study.study)
+        try:
+            return self._write(study_objects(study, self.context, self.papers), place, private=study.identified)
+        except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:  # and its words quote the header
+            fault = type(error).__name__
+        for path in place.glob("*.dcm"):
+            path.unlink()
+        return WrittenStudy(refused=f"its header holds what no DICOM object may hold ({fault})")
 
     def _write(self, objects: Iterable[DicomObject | PartLeftOut], folder: Path, *, private: bool) -> WrittenStudy:
+        with quiet_libraries():
+            return self._written(objects, folder, private=private)
+
+    def _written(self, objects: Iterable[DicomObject | PartLeftOut], folder: Path, *, private: bool) -> WrittenStudy:
         files, left_out = [], []
         for part in objects:
             if isinstance(part, PartLeftOut):
