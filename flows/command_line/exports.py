@@ -21,6 +21,28 @@ def export(
             "--dicom", metavar=_FOLDER, help="DICOM objects: report, segmentations, maps, scores, key images."
         ),
     ] = None,
+    nifti: Annotated[
+        Path | None, typer.Option("--nifti", metavar=_FOLDER, help="Maps, regions and masks on the image's own grid.")
+    ] = None,
+    nrrd: Annotated[Path | None, typer.Option("--nrrd", metavar=_FOLDER, help="The same as NRRD.")] = None,
+    bids: Annotated[
+        Path | None, typer.Option("--bids", metavar=_FOLDER, help="The same as a BIDS derivative dataset.")
+    ] = None,
+    ro_crate: Annotated[
+        Path | None, typer.Option("--ro-crate", metavar=_FOLDER, help="The run's public files with their provenance.")
+    ] = None,
+    model_card: Annotated[
+        Path | None, typer.Option("--model-card", metavar="FILE.md", help="A model card, and its fields as JSON.")
+    ] = None,
+    assess_ai: Annotated[
+        Path | None, typer.Option("--assess-ai", metavar="FILE.csv", help="A row a study and label, for a registry.")
+    ] = None,
+    mlflow: Annotated[
+        str | None, typer.Option("--mlflow", metavar="EXPERIMENT", help="Log ids and figures to MLflow.")
+    ] = None,
+    wandb: Annotated[
+        str | None, typer.Option("--wandb", metavar="PROJECT", help="Log ids and figures to Weights & Biases.")
+    ] = None,
     studies: Annotated[
         list[str] | None, typer.Option("--study", metavar="S-...", help="Only this study. May be repeated.")
     ] = None,
@@ -49,7 +71,22 @@ def export(
     from flows.commands.exporting.export import export_run
     from flows.commands.exporting.request import ExportRequest
 
-    request = ExportRequest(run, dicom=dicom, studies=tuple(studies or ()), identified=identified, send=send, stow=stow)
+    request = ExportRequest(
+        run,
+        dicom=dicom,
+        nifti=nifti,
+        nrrd=nrrd,
+        bids=bids,
+        ro_crate=ro_crate,
+        model_card=model_card,
+        assess_ai=assess_ai,
+        mlflow=mlflow,
+        wandb=wandb,
+        studies=tuple(studies or ()),
+        identified=identified,
+        send=send,
+        stow=stow,
+    )
     code = print_account(export_run(request), as_json=as_json)
     if code:
         raise typer.Exit(code)
