@@ -13,7 +13,7 @@ from pipeline.evidence.metrics.map_evidence import Undefined
 from pipeline.evidence.metrics.registry import evidence_of
 from pipeline.exports.read_for_export import StudyWithHeaders, read_with_headers
 from pipeline.exports.source_series import PatientNames, SourceHeaders, pseudonymous, with_identity
-from pipeline.findings.exported.study import ExportedMap, ExportedMask, ExportedStudy, MapOnImage, ReaderScores
+from pipeline.findings.exported.study import ExportedMap, ExportedMask, ExportedStudy, MapOnImage, MapReaderScores
 from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import load_map
 from pipeline.findings.spec import Member
@@ -149,7 +149,7 @@ class StudyExporter:
                 first.method,
                 first.layer or "",
                 str(first.map_sha256),
-                tuple(ReaderScores(entry.reader, entry.target_role, entry.every_score) for entry in entries),
+                tuple(MapReaderScores(entry.reader, entry.target_role, entry.every_score) for entry in entries),
                 partial(_on_image, self.scorer, self.run.folder, first, study),
             )
 

@@ -11,7 +11,7 @@ from pipeline.findings.results import Results
 from reports.exports.nifti import nifti_bytes, write_companion
 from reports.exports.outcome import WrittenStudy
 from reports.exports.unique_names import StableNames
-from reports.exports.volumes import VolumePart, parts_of
+from reports.exports.volumes import VolumePart, volume_parts
 
 __all__ = ["BidsFolder"]
 
@@ -42,7 +42,7 @@ class BidsFolder:
         subject, session = _entity(study.patient), _entity(study.study)
         folder = self.folder / f"sub-{subject}" / f"ses-{session}" / "anat"
         files = []
-        for part in parts_of(study, self.results):
+        for part in volume_parts(study, self.results):
             described = self.descs.of(_described(part))
             self.descriptions.setdefault(described, _meaning(part))
             stem = f"sub-{subject}_ses-{session}_space-{_SPACE}_label-{self.labels.of(part.label)}_desc-{described}"

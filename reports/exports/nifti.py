@@ -13,7 +13,7 @@ from pipeline.findings.exported.study import ExportedStudy
 from pipeline.findings.results import Results
 from reports.exports.outcome import WrittenStudy
 from reports.exports.unique_names import StableNames
-from reports.exports.volumes import VolumePart, parts_of, plain_name
+from reports.exports.volumes import VolumePart, plain_name, volume_parts
 
 __all__ = ["NiftiFolder", "nifti_bytes", "write_companion"]
 
@@ -36,7 +36,7 @@ class NiftiFolder:
             OutputError: when a file cannot be written, or a map not be read.
         """
         names, files = StableNames(plain_name), []
-        for part in parts_of(study, self.results):
+        for part in volume_parts(study, self.results):
             path = self.folder / study.study / f"{names.of(part.text)}.nii.gz"
             with written(path) as file:
                 file.write(nifti_bytes(part, study))

@@ -12,7 +12,7 @@ from pipeline.findings.exported.study import ExportedStudy
 from pipeline.findings.results import Results
 from reports.exports.outcome import WrittenStudy
 from reports.exports.unique_names import StableNames
-from reports.exports.volumes import VolumePart, parts_of, plain_name
+from reports.exports.volumes import VolumePart, plain_name, volume_parts
 
 __all__ = ["NrrdFolder", "nrrd_bytes"]
 
@@ -34,7 +34,7 @@ class NrrdFolder:
             OutputError: when a file cannot be written, or a map not be read.
         """
         names, files = StableNames(plain_name), []
-        for part in parts_of(study, self.results):
+        for part in volume_parts(study, self.results):
             path = self.folder / study.study / f"{names.of(part.text)}.nrrd"
             with written(path) as file:
                 file.write(nrrd_bytes(part, study))

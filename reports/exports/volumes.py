@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.findings.exported.study import ExportedMap, ExportedStudy
 from pipeline.findings.results import Results
 
-__all__ = ["Volume3", "VolumePart", "parts_of", "plain_name"]
+__all__ = ["Volume3", "VolumePart", "plain_name", "volume_parts"]
 
 PartKind = Literal["map", "region", "mask"]
 Volume3 = NDArray[np.float32] | NDArray[np.uint8]
@@ -43,7 +43,7 @@ class VolumePart:
         return self.words[-1]
 
 
-def parts_of(study: ExportedStudy, results: Results) -> Iterator[VolumePart]:
+def volume_parts(study: ExportedStudy, results: Results) -> Iterator[VolumePart]:
     """Yield a study's arrays, one map in memory at a time."""
     for exported in study.maps:
         yield from _map_parts(exported, results)

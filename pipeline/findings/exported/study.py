@@ -12,7 +12,7 @@ from pipeline.findings.scores import Score
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import TargetRole
 
-__all__ = ["ExportedMap", "ExportedMask", "ExportedStudy", "MapOnImage", "ReaderScores", "SourceSeries"]
+__all__ = ["ExportedMap", "ExportedMask", "ExportedStudy", "MapOnImage", "MapReaderScores", "SourceSeries"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class SourceSeries:
 
 
 @dataclass(frozen=True)
-class ReaderScores:
+class MapReaderScores:
     """A map's scores against one reader's mask; ``reader`` None: there is none to compare with."""
 
     reader: str | None
@@ -67,7 +67,7 @@ class ExportedMap:
     method: str
     layer: str
     sha256: str
-    readers: tuple[ReaderScores, ...]
+    readers: tuple[MapReaderScores, ...]
     on_image: Callable[[], MapOnImage] = field(repr=False)
 
     @property

@@ -11,8 +11,8 @@ from pydicom.sr.codedict import codes
 from pipeline.findings.facts import MetricFacts
 
 __all__ = [
-    "ANSWER", "CONSENSUS_OF_READERS", "EXPERT_MASK", "MAP_REGION", "REPORT_TITLE", "SCHEME", "coded", "explanation_of",
-    "label_code", "method_code", "metric_code", "probability_code", "undefined_code", "unit_code",
+    "ANSWER", "CONSENSUS_OF_READERS", "EXPERT_MASK", "EXPLAINED", "MAP_REGION", "REPORT_TITLE", "SCHEME", "coded",
+    "explanation_of", "label_code", "method_code", "metric_code", "probability_code", "undefined_code", "unit_code",
 ]  # fmt: skip
 
 SCHEME: Final = "99CAMAUDIT"
@@ -36,6 +36,7 @@ EXPERT_MASK = ("EXPERTMASK", "Region that an expert outlined")
 CONSENSUS_OF_READERS = ("CONSENSUS", "Consensus of several readers")
 REPORT_TITLE = ("AUDITREPORT", "Report of a model audit, not for diagnosis")
 ANSWER = ("MODELANSWER", "What the model called")
+EXPLAINED = ("EXPLAINED", "Label that the map explains")
 
 _CLASS_ACTIVATION = frozenset(
     {"cam", "scorecam", "sscam", "iscam", "faster_scorecam", "ablationcam", "eigencam", "reciprocam", "randomcam"}

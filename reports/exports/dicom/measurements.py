@@ -26,11 +26,12 @@ from highdicom.sr import (
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
-from pipeline.findings.exported.study import ExportedMap, ExportedStudy, ReaderScores
+from pipeline.findings.exported.study import ExportedMap, ExportedStudy, MapReaderScores
 from pipeline.findings.exported.uids import derived_uid
 from pipeline.findings.scores import Score
 from reports.exports.dicom.codes import (
     ANSWER,
+    EXPLAINED,
     MAP_REGION,
     coded,
     label_code,
@@ -129,7 +130,7 @@ def _map_groups(measured: _Measured) -> Iterator[ContentSequence]:
                 yield _group(measured, exported, scores)
 
 
-def _group(measured: _Measured, exported: ExportedMap, scores: ReaderScores) -> ContentSequence:
+def _group(measured: _Measured, exported: ExportedMap, scores: MapReaderScores) -> ContentSequence:
     """Return a map's scores against one reader, at the map's region where it has one."""
     context, study = measured.context, measured.study
     against = f"{exported.name} against {scores.reader or 'no reader'} ({scores.target_role})"
@@ -144,7 +145,7 @@ def _group(measured: _Measured, exported: ExportedMap, scores: ReaderScores) -> 
             _measurement(score.name, score.value, context) for score in scores.scores if score.value is not None
         ],
         "qualitative_evaluations": [
-            QualitativeEvaluation(coded("EXPLAINED", "Label that the map explains"), label_code(exported.target)),
+            QualitativeEvaluation(coded(*EXPLAINED), label_code(exported.target)),
             *(_undefined(score, context) for score in scores.scores if score.value is None),
         ],
     }

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import highdicom
 import numpy as np
@@ -23,6 +24,14 @@ from pipeline.errors import ConfigError, OutputError
 from pipeline.exports.source_series import _unfit
 from pipeline.findings.results import load_results
 from pipeline.studies.geometry import Geometry
+from reports.exports.dicom.codes import (
+    ANSWER,
+    CONSENSUS_OF_READERS,
+    EXPERT_MASK,
+    EXPLAINED,
+    MAP_REGION,
+    REPORT_TITLE,
+)
 from tests.flows.test_nobody_is_identified import found_in
 from tests.reports.exports.exported_run import BLOCK, SHAPE, outlined
 
@@ -308,6 +317,19 @@ def test_reports_are_read_by_dcmtk(ct):
         done = subprocess.run([program, dataset.filename], capture_output=True, text=True, check=False)
         assert done.returncode == 0
         assert not [line for line in done.stderr.splitlines() if line.startswith("E:")]
+
+
+def test_the_conformance_statement_names_what_is_written(ct, film):
+    statement = (Path(__file__).parents[3] / "docs" / "dicom-conformance.md").read_text()
+    objects = [dcmread(path) for exported in (ct, film) for path in exported.folders["pseudonyms"].rglob("*.dcm")]
+    rows = {(item.SOPClassUID, item.Modality) for item in objects}
+    assert len(rows) == 6
+    for uid, modality in rows:
+        assert f"| {uid} | {modality} |" in statement
+    assert {str(item.file_meta.TransferSyntaxUID) for item in objects} == {"1.2.840.10008.1.2.1"}
+    assert {item.SpecificCharacterSet for item in objects} == {"ISO_IR 192"}
+    for value, meaning in (MAP_REGION, EXPERT_MASK, CONSENSUS_OF_READERS, REPORT_TITLE, ANSWER, EXPLAINED):
+        assert f"| `{value}` | {meaning} |" in statement
 
 
 def test_slices_that_lie_elsewhere_than_the_audit_took_them_to_lie_are_refused(ct):
