@@ -108,7 +108,7 @@ def _written(study: ExportedStudy, segments: list[_Segment], context: ExportCont
     frames = np.stack([source.frames(segment.marked) for segment in segments], axis=-1)
     dataset = Segmentation(
         source_images=list(source.instances),
-        pixel_array=frames.astype(np.uint8),
+        pixel_array=frames.view(np.uint8),
         segmentation_type="BINARY",
         segment_descriptions=[segment.description for segment in segments],
         content_label="AUDIT",

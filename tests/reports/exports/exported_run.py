@@ -9,9 +9,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import yaml
-from pydicom.uid import generate_uid
+from pydicom.uid import UID
 
-from tests.flows.test_nobody_is_identified import plant_names
+from tests.flows.test_nobody_is_identified import _SERIAL, plant_names
 from tests.pipeline.planted import plant, write_manifest
 from tests.pipeline.steps import begin, finish, read_run, work
 from tests.pipeline.studies.writers import OBLIQUE, grid, nifti, projection, save, segmentation, slices
@@ -43,13 +43,13 @@ def ct(patient, affine, *, marked=True):
     values = np.zeros(SHAPE, np.int16)
     values[BLOCK] = int(marked)
     images = slices(values, affine)
-    frame, study, series = generate_uid(), generate_uid(), generate_uid()
-    for image in images:
+    for number, image in enumerate(images):
         plant_names(image)
         image.SpecificCharacterSet = "ISO_IR 100"
         image.PatientName, image.PatientID = f"M\u00fcller^SECRET{patient}", f"SECRETID{patient}"
-        image.StudyInstanceUID, image.SeriesInstanceUID, image.FrameOfReferenceUID = study, series, frame
-        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        image.StudyInstanceUID, image.SeriesInstanceUID = (f"1.2.{part}.{patient}.{_SERIAL}" for part in (3, 4))
+        image.FrameOfReferenceUID = f"1.2.5.{patient}.{_SERIAL}"
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = UID(f"1.2.6.{patient}.{number}.{_SERIAL}")
         image.RescaleType = "HU"
     return images
 
