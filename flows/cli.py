@@ -14,6 +14,7 @@ import typer
 
 from flows.command_line.audits import init, measure, run, work
 from flows.command_line.beforehand import check, link, lock, plan, scan
+from flows.command_line.exports import export
 from flows.command_line.nights import history, prune, schedule, status
 from flows.command_line.records import compare, report, verify, view
 from flows.command_line.signing import approve, sign
@@ -68,7 +69,7 @@ def _options(
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(init, run, work, measure, compare, check, plan, lock, link, scan),
-    *(schedule, status, history, prune, report, view, verify, sign, approve),
+    *(schedule, status, history, prune, report, view, verify, sign, approve, export),
     *(demo, selftest, doctor, qualify, schema),
 )
 

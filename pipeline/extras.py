@@ -17,6 +17,9 @@ EXTRAS = {
     "timestamp": ("asn1crypto", "rfc3161_client"),
     "sign": ("pyhanko", "pyhanko_certvalidator"),
     "token": ("pkcs11",),
+    "pacs": ("pynetdicom",),
+    "mlflow": ("mlflow",),
+    "wandb": ("wandb",),
     "dask": ("dask", "distributed"),
 }
 """Each extra's modules, as they are imported. What none of them names comes with the package itself."""

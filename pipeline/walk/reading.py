@@ -28,7 +28,7 @@ from pipeline.walk.auditor import Auditor
 from pipeline.walk.map_plan import MapsToCompute, missing_maps
 from pipeline.walk.sources import StudySource, bound
 
-__all__ = ["ReadOutcome", "check_reference", "read_and_prepare", "read_facts", "read_studies"]
+__all__ = ["ReadOutcome", "check_reference", "read_and_prepare", "read_facts", "read_options", "read_studies"]
 
 
 @dataclass(frozen=True)
@@ -140,23 +140,28 @@ def _choice(volume: VolumeConfig | int | None) -> VolumeChoice | int | None:
     return VolumeChoice(**volume.model_dump()) if isinstance(volume, VolumeConfig) else volume
 
 
+def read_options(config: AuditConfig) -> ReadOptions:
+    """Return what a configuration chooses where a study's files leave a choice."""
+    archive = config.archive
+    return ReadOptions(
+        voi=archive.voi,
+        volume=_choice(archive.volume),
+        pet=archive.pet,
+        regrid=archive.regrid,
+        consensus=archive.consensus,
+        labels=config.model.labels,
+        negative=config.model.negative_label,
+        contours=archive.contours,
+    )
+
+
 def read_studies(auditor: Auditor, rows: Iterable[StudyRow]) -> Iterator[Study | StudyError]:
     """Read studies in order, each in a worker process that may fail without harm; the fault is its answer then.
 
     A server's studies are fetched as they are asked for. Where a mask ends the process or cannot be fetched, the study
     is read without it.
     """
-    archive = auditor.config.archive
-    options = ReadOptions(
-        voi=archive.voi,
-        volume=_choice(archive.volume),
-        pet=archive.pet,
-        regrid=archive.regrid,
-        consensus=archive.consensus,
-        labels=auditor.config.model.labels,
-        negative=auditor.config.model.negative_label,
-        contours=archive.contours,
-    )
+    archive, options = auditor.config.archive, read_options(auditor.config)
     read = partial(read_study, pseudonyms=auditor.pseudonyms, options=options, kept=KeptFiles(), readers=load_readers())
     mapped = partial(isolated_map, workers=auditor.config.run.workers, limits=DECODING, pool=auditor.pool)
     under_way: deque[StudyRow] = deque()

@@ -35,14 +35,15 @@ _GIB = 1024**3
 _SCANS = "archives"  # in run.output
 _SHA256_DIGITS = 64
 Argument = TypeVar("Argument")
+Answer = TypeVar("Answer")
 
 
 class Mapped(Protocol):
     """A way to read studies one by one, as ``isolated_map`` with its limits set."""
 
     def __call__(
-        self, function: Callable[[Argument], Study], arguments: Iterable[Argument], /
-    ) -> Iterator[Study | StudyError]:
+        self, function: Callable[[Argument], Answer], arguments: Iterable[Argument], /
+    ) -> Iterator[Answer | StudyError]:
         """Yield each argument's study or its fault, in order."""
 
 
@@ -165,8 +166,8 @@ class ArchiveReader:
         self._of: ArchiveConfig | None = None
 
     def read(
-        self, archive: ArchiveConfig, rows: Iterable[StudyRow], read: Callable[..., Study], mapped: Mapped
-    ) -> Iterator[Study | StudyError]:
+        self, archive: ArchiveConfig, rows: Iterable[StudyRow], read: Callable[..., Answer], mapped: Mapped
+    ) -> Iterator[Answer | StudyError]:
         """Read studies in order; a server's are fetched as they are asked for, and counted by their names.
 
         Raises:

@@ -106,8 +106,8 @@ def test_the_package_itself_brings_torch_and_numpy():
     assert distributions(PROJECT["dependencies"]) == BASE
 
 
-def test_all_is_every_extra_but_those_for_hardware_and_development():
-    apart = set(PROJECT["optional-dependencies"]) - {"all", "dev", "bench", "zoo", "token"}
+def test_all_is_every_extra_but_those_for_hardware_trackers_and_development():
+    apart = set(PROJECT["optional-dependencies"]) - {"all", "dev", "bench", "zoo", "token", "mlflow", "wandb"}
     assert brought_by("all") == brought_by(*apart)
 
 

@@ -4,19 +4,10 @@ Orthanc listens on every interface of the machine, whatever it is told: it is st
 only, where there is nothing but the loopback (``make test-pacs``).
 """
 
-import base64
 import csv
-import fcntl
 import json
-import shutil
-import socket
-import struct
-import subprocess
 import sys
-import time
-from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 import yaml
@@ -24,10 +15,13 @@ from pydicom import dcmread
 from pydicom.uid import RLELossless, generate_uid
 
 from flows import cli
+from flows.commands.exporting.export import export_run
+from flows.commands.exporting.request import ExportRequest
 from pipeline.findings.results import load_results
 from pipeline.findings.shards import load_map, read_shard
 from pipeline.studies.dicomweb.client import AUTHORIZATION_VARIABLE
 from pipeline.studies.read_study import CONTENT_FACT
+from tests.pacs.orthanc import AUTHORIZATION, asked, running_orthanc
 from tests.pipeline.planted import plant
 from tests.pipeline.steps import begin, finish, read_run, work
 from tests.pipeline.studies.readers.masks.test_rtstruct import structure_set
@@ -35,63 +29,14 @@ from tests.pipeline.studies.writers import OBLIQUE, grid, segmentation, slices
 
 pytestmark = pytest.mark.pacs
 
-PLUGINS = (Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so"), Path("/usr/local/share/orthanc/plugins"))
-AUTHORIZATION = "Basic " + base64.b64encode(b"audit:word").decode()
 SHAPE = (24, 22, 10)
-_FLAGS, _UP = 0x8913, 1  # SIOCGIFFLAGS, IFF_UP
-
-
-def reachable_interfaces():
-    """Return the names of the interfaces that are up."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        names = [name for _, name in socket.if_nameindex()]
-        told = {name: fcntl.ioctl(asking, _FLAGS, struct.pack("16sH14s", name.encode(), 0, b"")) for name in names}
-    return {name for name, answer in told.items() if struct.unpack("16sH14s", answer)[1] & _UP}
 
 
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory):
-    """The URL of a running Orthanc's root; only the process that was started here is ended."""
-    program = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin")
-    plugin = next((path for path in PLUGINS if path.exists()), None)
-    if program is None or plugin is None:
-        pytest.skip("no Orthanc with its DICOMweb plugin: apt-get install orthanc orthanc-dicomweb")
-    if reachable_interfaces() != {"lo"}:
-        pytest.skip("Orthanc would listen on the network: run make test-pacs, which starts it apart from it")
-    folder = tmp_path_factory.mktemp("orthanc")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = {
-        "Name": "test", "StorageDirectory": str(folder), "IndexDirectory": str(folder), "HttpPort": port,
-        "DicomServerEnabled": False, "RemoteAccessAllowed": False, "AuthenticationEnabled": True,
-        "RegisteredUsers": {"audit": "word"}, "Plugins": [str(plugin)], "DicomWeb": {"Enable": True},
-    }  # fmt: skip
-    (folder / "orthanc.json").write_text(json.dumps(settings))
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([program, str(folder / "orthanc.json")], stdout=log, stderr=log)
-    try:
-        wait_for(process, f"http://127.0.0.1:{port}/dicom-web/studies", folder / "log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def asked(method, url, **more):
-    with httpx.Client(trust_env=False, headers={"Authorization": AUTHORIZATION}, timeout=30) as client:
-        return client.request(method, url, **more)
-
-
-def wait_for(process, url, log):
-    while process.poll() is None:
-        try:
-            assert asked("GET", url).status_code == 200
-        except httpx.TransportError:
-            time.sleep(0.1)  # another program's start: nothing tells of it
-        else:
-            return
-    pytest.fail(log.read_text())
+    """The URL of a running Orthanc's root."""
+    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as url:
+        yield url
 
 
 def patient(number):
@@ -194,7 +139,9 @@ def audited(config):
 def plain(audit):
     """Return what must not depend on where the files came from."""
     facts = {name: fact for name, fact in audit.facts.items() if name != CONTENT_FACT}
-    return audit.model_copy(update={"source_sha256": "", "facts": facts})
+    # the random map follows from the names that a study is read from: a server's are others
+    scores = tuple(entry for entry in audit.map_scores if entry.method != "random_map")
+    return audit.model_copy(update={"source_sha256": "", "facts": facts, "map_scores": scores})
 
 
 def test_an_audit_over_orthanc_is_the_audit_over_its_files(orthanc, disk, tmp_path, monkeypatch, capsys):
@@ -217,13 +164,16 @@ def test_an_audit_over_orthanc_is_the_audit_over_its_files(orthanc, disk, tmp_pa
     other_folder, wanted = audited(configured(tmp_path / "local", {"path": str(disk), "manifest": str(local)}))
     assert {name: plain(one) for name, one in found.items()} == {name: plain(one) for name, one in wanted.items()}
     for one in found.values():
-        for finding in (finding for finding in one.findings if finding.map):
-            for array, other in zip(load_map(folder, finding.map), load_map(other_folder, finding.map), strict=True):
+        for finding in (finding for finding in one.map_scores if finding.map):
+            for array, other in zip(load_map(folder, finding), load_map(other_folder, finding), strict=True):
                 np.testing.assert_array_equal(array, other)
     assert [one.status for one in found.values()] == ["analysed"] * 4
     assert {one.facts[CONTENT_FACT] for one in found.values()} == {one.source_sha256 for one in wanted.values()}
     assert load_results(folder).flow.analysed == 4
-    assert sum(len(one.findings) for one in found.values()) > 9
+    assert sum(len(one.map_scores) for one in found.values()) > 9
+
+    exported = export_run(ExportRequest(folder, nifti=tmp_path / "nifti"))
+    assert (exported.exported, exported.code) == (4, 0), "what is needed is fetched again"
 
     cached = list((tmp_path / "remote" / "cache").rglob("*.dcm"))
     assert 0 < len(cached) < 43, "not all of it fits into the cache"

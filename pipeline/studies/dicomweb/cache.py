@@ -23,7 +23,6 @@ from pipeline.studies.dicomweb.client import DicomWebServer, Instance, instance_
 from pipeline.studies.listing.file_lists import read_list
 from pipeline.studies.listing.study_row import StudyRow, is_list
 from pipeline.studies.readers.shared.base import refused
-from pipeline.studies.study import Study
 
 if TYPE_CHECKING:
     import httpx
@@ -219,7 +218,7 @@ def _size(study: Path) -> int:
     return sum(path.lstat().st_size for path in study.rglob("*") if not path.is_dir())
 
 
-def read_fetched(row: StudyRow | StudyError, read: Callable[[StudyRow], Study]) -> Study:
+def read_fetched(row: StudyRow | StudyError, read: Callable[[StudyRow], Answer]) -> Answer:
     """Read a study that was fetched, or say why it was not; runs in a worker.
 
     Raises:

@@ -1,0 +1,27 @@
+"""What became of each object: stored, or not, and why."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Sent", "objects_below"]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """An object by its file's name; ``reason`` is why it was not stored. ``remark``: stored, with a warning."""
+
+    name: str
+    reason: str | None = None
+    remark: str | None = None
+
+
+def objects_below(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the files of an export by name, what others refer to first: segmentations before what measures in them."""
+    files = sorted(folder.rglob("*.dcm"), key=lambda path: (path.parent != folder, path.parent, _rank(path), path.name))
+    for path in files:
+        yield str(path.relative_to(folder)), path
+
+
+def _rank(path: Path) -> int:
+    return {"measurements": 1, "key-note": 2}.get(path.stem, 0)

@@ -1,0 +1,71 @@
+"""NRRD on the image's own grid, packed; written here, since pynrrd puts the clock's time into each file."""
+
+import gzip
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.files import written
+from pipeline.findings.exported.study import ExportedStudy
+from pipeline.findings.results import Results
+from reports.exports.outcome import WrittenStudy
+from reports.exports.unique_names import StableNames
+from reports.exports.volumes import VolumePart, plain_name, volume_parts
+
+__all__ = ["NrrdFolder", "nrrd_bytes"]
+
+_TYPES = {"float32": "float", "uint8": "uint8"}
+
+
+@dataclass(frozen=True)
+class NrrdFolder:
+    """A folder for each study, by its pseudonym."""
+
+    folder: Path
+    results: Results
+    option: str = "--nrrd"
+
+    def write(self, study: ExportedStudy) -> WrittenStudy:
+        """Write a study's maps, regions and masks.
+
+        Raises:
+            OutputError: when a file cannot be written, or a map not be read.
+        """
+        names, files = StableNames(plain_name), []
+        for part in volume_parts(study, self.results):
+            path = self.folder / study.study / f"{names.of(part.text)}.nrrd"
+            with written(path) as file:
+                file.write(nrrd_bytes(part, study))
+            files.append(path)
+        return WrittenStudy(tuple(files))
+
+
+def nrrd_bytes(part: VolumePart, study: ExportedStudy) -> bytes:
+    """Return a part as an NRRD file (format NRRD0005), its facts as key and value."""
+    header = "\n".join([*_header(part, study), "", ""]).encode()
+    values = np.asfortranarray(part.array).astype(part.array.dtype.newbyteorder("<"))
+    return header + gzip.compress(values.tobytes(order="F"), compresslevel=6, mtime=0)
+
+
+def _header(part: VolumePart, study: ExportedStudy) -> Iterator[str]:
+    axes = part.array.ndim
+    yield "NRRD0005"
+    yield f"type: {_TYPES[part.array.dtype.name]}"
+    yield f"dimension: {axes}"
+    yield "space: right-anterior-superior"
+    yield f"sizes: {' '.join(map(str, part.array.shape))}"
+    yield f"space directions: {' '.join(_vector(study.affine[:3, axis]) for axis in range(axes))}"
+    yield f"kinds: {' '.join(['domain'] * axes)}"
+    yield "endian: little"
+    yield "encoding: gzip"
+    yield f"space origin: {_vector(study.affine[:3, 3])}"
+    if study.scaled:
+        yield 'space units: "mm" "mm" "mm"'
+    for key, value in part.facts.items():
+        yield f"{key}:={str(value).encode('unicode_escape').decode()}"
+
+
+def _vector(parts: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> str:
+    return f"({','.join(repr(float(part)) for part in parts)})"
