@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cam.procedures.rewriting import Operation, Rule, carried_back
 
-__all__ = ["LinearRule", "RelevanceAccount", "Rules", "relevance_rules", "stabilised"]
+__all__ = ["LinearRule", "RelevanceAccount", "RelevanceTable", "Rules", "named_rules", "relevance_rules", "stabilised"]
 
 LinearRule = Literal["epsilon", "zplus", "gamma", "flat", "box"]
 _Send = Callable[[Tensor], Tensor]
@@ -72,7 +72,7 @@ class _Weighted:
         return _Weighted(self.x, weight, bias, self.apply, self.is_dense, self.sees_image)
 
 
-class _Table:
+class RelevanceTable:
     """The rules of one forward: which outputs a batch normalisation may be merged with, and what saw the image."""
 
     def __init__(self, rules: Rules, image: Tensor, account: Callable[[], RelevanceAccount]) -> None:
@@ -80,75 +80,95 @@ class _Table:
         self._weighted: dict[int, tuple[Tensor, _Weighted]] = {}  # the output is kept, as long as its id is
         self._raw = {id(image): image}
 
-    def passed(self, call: Operation) -> Tensor:
+    def passed(self, operation: Operation) -> Tensor:
         """Let an elementwise function that is 0 at 0 pass its relevance on as it is."""
-        values = [tensor.detach().clone() for tensor in call.given]  # the function may be in place
-        return self._carried(call.on(values), lambda relevance: (relevance,), call.given[:1])
+        values = [tensor.detach().clone() for tensor in operation.given]  # the function may be in place
+        return self.carried(operation.on(values), lambda relevance: (relevance,), operation.given[:1])
 
-    def clamped(self, call: Operation) -> Tensor:
+    def clamped(self, operation: Operation) -> Tensor:
         """Let a clamp pass its relevance on where 0 stays 0."""
-        low, high = call.argument(1, "min"), call.argument(2, "max")
+        low, high = operation.argument(1, "min"), operation.argument(2, "max")
         if not all(bound is None or isinstance(bound, int | float) for bound in (low, high)):
-            raise ValueError(f"no rule is known for {call.name!r} with bounds that are tensors, in {call.module}")
-        if (low is not None and low > 0) or (high is not None and high < 0):
-            raise ValueError(f"no rule is known for {call.name!r} whose bounds {low}, {high} leave out 0")
-        return self.passed(call)
-
-    def routed(self, call: Operation) -> Any:  # noqa: ANN401 - one value, or several
-        """Let relevance go where the values came from: autograd itself moves it."""
-        return self._as_raw(call, call.function(*call.args, **call.kwargs))
-
-    def dropped(self, call: Operation) -> Tensor:
-        """Leave out a dropout, which is none in evaluation."""
-        if call.argument(2, "training", default=True):
-            raise ValueError(f"{call.name!r} draws random numbers in evaluation mode, in {call.module}")
-        return call.given[0]
-
-    def summed(self, call: Operation) -> Tensor:
-        """Divide among the terms of an operation that is linear in all of its inputs together, constants among them."""
-        leaves = call.leaves()
-        with torch.enable_grad():
-            z = _out_of_place(call).on(leaves)
-        divided = self._divided(z, leaves, call.given)
-        return self._as_raw(call, divided) if len(leaves) == 1 and call.name.strip("_") in _WITH_NUMBERS else divided
-
-    def scaled(self, call: Operation) -> Tensor:
-        """Pass on through a product with, or a division by, a constant."""
-        if len(call.given) != 1:
             raise ValueError(
-                f"no rule is known for {call.name!r} of two values that both depend on the image (a gate, a square), "
-                f"which is used in {call.module}: take integrated_gradients, which needs none"
+                f"no rule is known for {operation.name!r} with bounds that are tensors, in {operation.module}"
             )
-        if "div" in call.name and call.args[0] is not call.given[0]:
-            raise ValueError(f"no rule is known for {call.name!r} by a value of the image, in {call.module}")
-        return self.summed(call)
+        if (low is not None and low > 0) or (high is not None and high < 0):
+            raise ValueError(f"no rule is known for {operation.name!r} whose bounds {low}, {high} leave out 0")
+        return self.passed(operation)
 
-    def weighted(self, call: Operation, axes: int | None = None) -> Tensor:
+    def routed(self, operation: Operation) -> Any:  # noqa: ANN401 - one value, or several
+        """Let relevance go where the values came from: autograd itself moves it."""
+        return self._as_raw(operation, operation.function(*operation.args, **operation.kwargs))
+
+    def placed(self, operation: Operation) -> Tensor:
+        """Put values beside others: what lands on constants (a class token, padding) stays with them."""
+        leaves = operation.leaves()
+        with torch.enable_grad():
+            z: Tensor = operation.on(leaves)
+
+        def send(relevance: Tensor) -> tuple[Tensor, ...]:
+            return torch.autograd.grad(z, leaves, relevance, retain_graph=True)
+
+        result: Tensor = self._as_raw(operation, self.carried(z, send, operation.given))
+        return result
+
+    def dropped(self, operation: Operation) -> Tensor:
+        """Leave out a dropout, which is none in evaluation."""
+        if operation.argument(2, "training", default=True):
+            raise ValueError(f"{operation.name!r} draws random numbers in evaluation mode, in {operation.module}")
+        return operation.given[0]
+
+    def summed(self, operation: Operation) -> Tensor:
+        """Divide among the terms of an operation that is linear in all of its inputs together, constants among them."""
+        leaves = operation.leaves()
+        with torch.enable_grad():
+            z = _out_of_place(operation).on(leaves)
+        divided: Tensor = self.divided(z, leaves, operation.given)
+        return (
+            self._as_raw(operation, divided)
+            if len(leaves) == 1 and operation.name.strip("_") in _WITH_NUMBERS
+            else divided
+        )
+
+    def scaled(self, operation: Operation) -> Tensor:
+        """Pass on through a product with, or a division by, a constant."""
+        if len(operation.given) != 1:
+            raise ValueError(
+                f"no rule is known for {operation.name!r} of two values that both depend on the image (a gate, a square), "
+                f"which is used in {operation.module}: take integrated_gradients, which needs none"
+            )
+        if "div" in operation.name and operation.args[0] is not operation.given[0]:
+            raise ValueError(f"no rule is known for {operation.name!r} by a value of the image, in {operation.module}")
+        return self.summed(operation)
+
+    def weighted(self, operation: Operation, axes: int | None = None) -> Tensor:
         """Divide the relevance of a linear operation with weights by the rule of its kind."""
-        x, weight, bias = (call.argument(place, name) for place, name in enumerate(("input", "weight", "bias")))
-        if len(call.given) != 1 or call.given[0] is not x:
-            raise ValueError(f"no rule is known for {call.name!r} with weights of the image's, in {call.module}")
-        rest, named = call.args[3:], {key: value for key, value in call.kwargs.items() if key not in _WEIGHTS}
+        x, weight, bias = (operation.argument(place, name) for place, name in enumerate(("input", "weight", "bias")))
+        if len(operation.given) != 1 or operation.given[0] is not x:
+            raise ValueError(
+                f"no rule is known for {operation.name!r} with weights of the image's, in {operation.module}"
+            )
+        rest, named = operation.args[3:], {key: value for key, value in operation.kwargs.items() if key not in _WEIGHTS}
 
         def apply(values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-            result: Tensor = call.function(values, weight, bias, *rest, **named)
+            result: Tensor = operation.function(values, weight, bias, *rest, **named)
             return result
 
         bias = None if bias is None else bias.detach()
         made = _Weighted(x, weight.detach(), bias, apply, axes is None, id(x) in self._raw)
         result = self._by_rule(made)
-        if "transpose" not in call.name:  # whose weights have their output's channels elsewhere
+        if "transpose" not in operation.name:  # whose weights have their output's channels elsewhere
             self._weighted[id(result)] = (result, made)
         return result
 
-    def batch_normalised(self, call: Operation) -> Tensor:
+    def batch_normalised(self, operation: Operation) -> Tensor:
         """Take a batch normalisation as part of the linear operation before it, or as a linear operation by itself."""
         x, mean, variance, weight, bias, training = (
-            call.argument(place, name) for place, name in enumerate(_BATCH_NORM)
+            operation.argument(place, name) for place, name in enumerate(_BATCH_NORM)
         )
         if training or mean is None:
-            raise ValueError(f"no rule is known for 'batch_norm' by the batch's own statistics, in {call.module}")
-        scale = torch.rsqrt(variance + call.argument(7, "eps", 1e-5))
+            raise ValueError(f"no rule is known for 'batch_norm' by the batch's own statistics, in {operation.module}")
+        scale = torch.rsqrt(variance + operation.argument(7, "eps", 1e-5))
         scale = scale if weight is None else scale * weight.detach()
         shift = -mean * scale if bias is None else bias.detach() - mean * scale
         if id(x) in self._weighted:
@@ -157,11 +177,11 @@ class _Table:
         channels = (-1, *[1] * (x.ndim - 2))
         with torch.enable_grad():
             z = leaf * scale.view(channels) + shift.view(channels)
-        return self._divided(z, (leaf,), (x,))
+        return self.divided(z, (leaf,), (x,))
 
-    def _as_raw(self, call: Operation, result: Any) -> Any:  # noqa: ANN401 - one value, or several
+    def _as_raw(self, operation: Operation, result: Any) -> Any:  # noqa: ANN401 - one value, or several
         """Remember that a linear operation on the result is the first on the image, where that is so."""
-        if any(id(tensor) in self._raw for tensor in call.given) and isinstance(result, Tensor):
+        if any(id(tensor) in self._raw for tensor in operation.given) and isinstance(result, Tensor):
             self._raw[id(result)] = result
         return result
 
@@ -170,18 +190,23 @@ class _Table:
         kind = rules.dense if made.is_dense else rules.convolution
         kind = rules.first or kind if made.sees_image else kind
         z, send = _LINEAR[kind](made, rules)
-        return self._carried(z, lambda relevance: (send(relevance),), (made.x,))
+        return self.carried(z, lambda relevance: (send(relevance),), (made.x,))
 
-    def _divided(self, z: Tensor, leaves: Sequence[Tensor], given: Sequence[Tensor]) -> Tensor:
+    def divided(self, z: Tensor, leaves: Sequence[Tensor], given: Sequence[Tensor], factors: int = 1) -> Tensor:
+        """Return z, linear in each of ``leaves``, as made of ``given``; each of so many factors has its equal part."""
         epsilon = self._rules.epsilon
 
         def send(relevance: Tensor) -> tuple[Tensor, ...]:
-            shares = torch.autograd.grad(z, leaves, relevance / stabilised(z.detach(), epsilon), retain_graph=True)
+            shares = torch.autograd.grad(
+                z, leaves, relevance / stabilised(factors * z.detach(), epsilon), retain_graph=True
+            )
             return tuple(leaf.detach() * share for leaf, share in zip(leaves, shares, strict=True))
 
-        return self._carried(z, send, given)
+        return self.carried(z, send, given)
 
-    def _carried(self, z: Tensor, send: Callable[[Tensor], tuple[Tensor, ...]], given: Sequence[Tensor]) -> Tensor:
+    def carried(self, z: Tensor, send: Callable[[Tensor], tuple[Tensor, ...]], given: Sequence[Tensor]) -> Tensor:
+        """Return z as made of ``given``, with what ``send`` hands on to each; the difference is accounted for."""
+
         def kept(relevance: Tensor) -> tuple[Tensor, ...]:
             sent = send(relevance)
             self._account().enter(relevance, sent)
@@ -199,10 +224,12 @@ _WEIGHTS = ("input", "weight", "bias")
 _BATCH_NORM = ("input", "running_mean", "running_var", "weight", "bias", "training")
 
 
-def _out_of_place(call: Operation) -> Operation:
-    """Return the call without its effect on what it was given, which the copies that a rule uses would not allow."""
-    function = getattr(torch, _PLAIN[call.name]) if call.name in _PLAIN else call.function
-    return Operation(function, call.name, call.args, call.kwargs, call.given, call.module, call.again)
+def _out_of_place(operation: Operation) -> Operation:
+    """Return the operation without its effect on what it was given, which the copies that a rule uses would not allow."""
+    function = getattr(torch, _PLAIN[operation.name]) if operation.name in _PLAIN else operation.function
+    return Operation(
+        function, operation.name, operation.args, operation.kwargs, operation.given, operation.module, operation.again
+    )
 
 
 def _by_epsilon(made: _Weighted, rules: Rules) -> tuple[Tensor, _Send]:
@@ -313,8 +340,9 @@ _PASSED = """relu relu_ relu6 leaky_relu leaky_relu_ prelu elu elu_ celu celu_ s
 hardtanh_ hardswish mish softsign tanhshrink hardshrink softshrink"""
 _ROUTED = """view reshape flatten unflatten ravel permute transpose swapaxes swapdims movedim moveaxis squeeze unsqueeze
 contiguous clone to type type_as float double half bfloat16 expand expand_as repeat chunk split tensor_split unbind
-__getitem__ select narrow index_select cat concat concatenate stack roll flip view_as reshape_as T mT pixel_shuffle
-pixel_unshuffle max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d amax pad"""
+__getitem__ select narrow index_select roll flip view_as reshape_as T mT pixel_shuffle
+pixel_unshuffle max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d amax"""
+_PLACED = "cat concat concatenate stack pad"
 _DROPPED = "dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout"
 _SUMMED = """add add_ __add__ __radd__ __iadd__ sub sub_ subtract __sub__ __rsub__ __isub__ rsub mean sum avg_pool1d
 avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d interpolate upsample neg __neg__"""
@@ -324,10 +352,15 @@ _CONVOLUTIONS = {f"conv{kind}{axes}d": axes for kind in ("", "_transpose") for a
 
 
 def relevance_rules(rules: Rules, image: Tensor, account: Callable[[], RelevanceAccount]) -> dict[str, Rule]:
-    """Return the rules by the operations' names for a forward on ``image``; what they keep is entered in the account."""
-    table = _Table(rules, image, account)
+    """Return the rules by the operations' names for a forward on ``image``; what they keep is accounted for."""
+    return named_rules(RelevanceTable(rules, image, account))
+
+
+def named_rules(table: RelevanceTable) -> dict[str, Rule]:
+    """Return what a table answers, by the operations' names."""
     named: dict[str, Rule] = dict.fromkeys(_PASSED.split(), table.passed)
     named |= dict.fromkeys(_ROUTED.split(), table.routed)
+    named |= dict.fromkeys(_PLACED.split(), table.placed)
     named |= dict.fromkeys(_DROPPED.split(), table.dropped)
     named |= dict.fromkeys(_SUMMED.split(), table.summed)
     named |= dict.fromkeys(_SCALED.split(), table.scaled)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from cam import Difference, Region, Similarity, explain
 from cam.methods.lrp import COMPOSITES
-from tests.cam.networks import KINDS, conv, images, normed, pool
+from tests.cam.networks import KINDS, conv, encoder, images, normed, pool, vit
 from tests.oracles import ORACLES
 from tests.oracles.base import Case
 from tests.oracles.relevance import relevance_of
@@ -294,3 +294,61 @@ def test_zennit_gives_the_same_maps(composite, axes, zennit):
         start[:, 1] = logits[:, 1].detach()
         (expected,) = torch.autograd.grad(logits, shown, start)
     torch.testing.assert_close(lrp(ours, x, composite=composite, epsilon=1e-12), expected.sum(1))
+
+
+def attnlrp(model, x, target=1, **options):
+    (maps,) = explain(model, x, target=target, methods="attnlrp", options={"attnlrp": options}).maps.values()
+    return maps
+
+
+def test_a_fused_attention_and_one_that_is_written_out_give_the_same_map():
+    model, x = vit([6, 6], (2, 3)), images(2)
+    expected = attnlrp(model, x)
+    for block in model.network.blocks:
+        block.attn.use_flash_attention = True
+    torch.testing.assert_close(attnlrp(model, x), expected)
+
+
+def test_the_order_of_axes_of_torchs_attention_makes_no_difference():
+    torch.testing.assert_close(
+        attnlrp(encoder((2, 3), batch_first=False), images(2)), attnlrp(encoder((2, 3)), images(2))
+    )
+
+
+class Attending(nn.Module):
+    def __init__(self, **given):
+        super().__init__()
+        self.attention, self.given = nn.MultiheadAttention(6, 2, batch_first=True), given
+
+    def forward(self, x):
+        tokens = x[:, 0]
+        return self.attention(tokens, tokens, tokens, need_weights=False, **self.given)[0].mean(1)
+
+
+@pytest.mark.parametrize(
+    "given", [{"key_padding_mask": torch.zeros(3, 6, dtype=torch.bool)}, {"attn_mask": torch.zeros(6, 6).double()}]
+)
+def test_an_attention_with_masks_is_refused(given):
+    with pytest.raises(ValueError, match=rf"attention with \['{next(iter(given))}'\] has no rule, in 'attention'"):
+        attnlrp(Attending(**given).double().eval(), images(2))
+
+
+def test_without_attention_attnlrp_is_lrp_by_epsilon():
+    model = KINDS["nonaffine-signed"](2)
+    torch.testing.assert_close(attnlrp(model, images(2)), lrp(model, images(2), composite="epsilon"))
+    torch.testing.assert_close(
+        attnlrp(model, images(2), gamma=0.4), lrp(model, images(2), composite="gamma", gamma=0.4)
+    )
+
+
+def test_two_factors_share_alike_and_a_softmax_keeps_what_no_factor_gets():
+    class Product(nn.Module):
+        def forward(self, x):
+            return (x[:, 0] * x[:, 0].softmax(dim=-1)).flatten(1)
+
+    x = torch.tensor([[[[2.0, -1.0]]]], dtype=torch.float64)
+    s = x.flatten().softmax(0)
+    z = 2 * s[0]
+    weighed = torch.stack([2 * (z / 2 - s[0] * z / 2), -1 * (0 - s[1] * z / 2)])
+    expected = torch.tensor([z / 2, 0]) + weighed
+    torch.testing.assert_close(attnlrp(Product().eval(), x, 0, epsilon=1e-12)[0, 0], expected)

@@ -643,4 +643,13 @@ MUTANTS: list[Mutant] = [
         ("arrived.sum() + account.taken", "arrived.sum()"),
         tests=("tests/cam/test_relevance.py",),
     ),
+    *of(
+        "cam/procedures/attention_rules.py",
+        ("factors=2", "factors=1"),
+        ("s * relevance.sum(", "relevance.sum("),
+        ("(x - x.mean(dim=axes, keepdim=True)) * spread", "x * spread"),
+        ("weight.detach()", "weight.detach().abs()"),
+        ("parts[0].shape[2] ** -0.5", "parts[0].shape[2] ** 0.5"),
+        tests=("tests/cam/test_methods.py", "tests/cam/test_relevance.py", "-k", "attnlrp or factors or fused"),
+    ),
 ]

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tests.cam.networks import ATTENTIVE
 from tests.oracles.base import oracle
 
 POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
@@ -102,3 +103,193 @@ def relevance_of(case) -> np.ndarray:
 def lrp(case):
     """Bach et al. 2015, Montavon et al. 2019: layer by layer; an activation passes its relevance on."""
     return relevance_of(case).sum(axis=0)
+
+
+class Value:
+    """A value of a forward by hand with how its relevance goes on: ``back`` takes it down to the image's tokens."""
+
+    def __init__(self, values, back):
+        self.values, self.back = values, back
+
+
+def divided(terms, z) -> np.ndarray:
+    """Return the shares of terms (inputs, outputs) in outputs z (outputs,), entry by entry; no stabiliser."""
+    return terms / np.where(z == 0, np.inf, z)
+
+
+def linear(x, layer) -> Value:
+    """Each token by itself: R_i = sum_j x_i w_ji / z_j R_j."""
+    weight, bias = layer.weight.detach().numpy(), 0 if layer.bias is None else layer.bias.detach().numpy()
+    z = x.values @ weight.T + bias
+
+    def back(relevance):
+        sent = [divided(np.outer(one, np.ones(len(weight))) * weight.T, out) @ arrived
+                for one, out, arrived in zip(x.values, z, relevance, strict=True)]  # fmt: skip
+        x.back(np.array(sent))
+
+    return Value(z, back)
+
+
+def normalised(x, layer) -> Value:
+    """z_j = w_j (x_j - mean) / spread + b_j, linear in x where the spread is a number."""
+    weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+    size = len(weight)
+    spreads = [np.sqrt(((one - one.mean()) ** 2).mean() + layer.eps) for one in x.values]
+    z = np.array([weight * (one - one.mean()) / s + bias for one, s in zip(x.values, spreads, strict=True)])
+
+    def back(relevance):
+        sent = np.zeros_like(x.values)
+        for n, i, j in np.ndindex(len(z), size, size):
+            sent[n, i] += x.values[n, i] * weight[j] * ((i == j) - 1 / size) / spreads[n] / z[n, j] * relevance[n, j]
+        x.back(sent)
+
+    return Value(z, back)
+
+
+def activated(x, function) -> Value:
+    return Value(function(torch.from_numpy(x.values)).numpy(), x.back)
+
+
+def added(first, second) -> Value:
+    z = first.values + second.values
+
+    def back(relevance):
+        first.back(first.values / z * relevance)
+        second.back(second.values / z * relevance)
+
+    return Value(z, back)
+
+
+def multiplied(first, second) -> Value:
+    """C = A B: R_ij of A is A_ij sum_p B_jp R_ip / (2 C_ip), and R_jp of B is B_jp sum_i A_ij R_ip / (2 C_ip)."""
+    a, b = first.values, second.values
+    c = a @ b
+
+    def back(relevance):
+        of_a, of_b = np.zeros_like(a), np.zeros_like(b)
+        for i, j, p in np.ndindex(*a.shape, b.shape[1]):
+            part = a[i, j] * b[j, p] / (2 * c[i, p]) * relevance[i, p]
+            of_a[i, j] += part
+            of_b[j, p] += part
+        first.back(of_a)
+        second.back(of_b)
+
+    return Value(c, back)
+
+
+def weighed(x) -> Value:
+    """A softmax of each row: R_i = x_i (R_i - s_i sum_j R_j)."""
+    powers = np.exp(x.values - x.values.max(axis=1, keepdims=True))
+    s = powers / powers.sum(axis=1, keepdims=True)
+    return Value(s, lambda relevance: x.back(x.values * (relevance - s * relevance.sum(axis=1, keepdims=True))))
+
+
+def shared(x, count) -> list[Value]:
+    """Return a value read in so many places; its relevance goes on when all of them have sent theirs."""
+    waiting = []
+
+    def back(relevance):
+        waiting.append(relevance)
+        if len(waiting) == count:
+            x.back(sum(waiting))
+
+    return [Value(x.values, back) for _ in range(count)]
+
+
+def columns(x, start, size) -> Value:
+    def back(relevance):
+        whole = np.zeros_like(x.values)
+        whole[:, start : start + size] = relevance
+        x.back(whole)
+
+    return Value(x.values[:, start : start + size], back)
+
+
+def transposed(x) -> Value:
+    return Value(x.values.T, lambda relevance: x.back(relevance.T))
+
+
+def scaled(x, factor) -> Value:
+    return Value(x.values * factor, x.back)
+
+
+def beside(parts) -> Value:
+    ends = np.cumsum([part.values.shape[1] for part in parts])
+
+    def back(relevance):
+        for part, end in zip(parts, ends, strict=True):
+            part.back(relevance[:, end - part.values.shape[1] : end])
+
+    return Value(np.concatenate([part.values for part in parts], axis=1), back)
+
+
+def attended(x, block) -> Value:
+    """Queries, keys and values in three parts of one projection, each with its heads side by side."""
+    if isinstance(block, nn.MultiheadAttention):
+        layer = nn.Linear(block.embed_dim, 3 * block.embed_dim)
+        layer.weight, layer.bias = block.in_proj_weight, block.in_proj_bias
+    else:
+        layer = block.qkv
+    projected, heads = linear(x, layer), []
+    size = projected.values.shape[1] // (3 * block.num_heads)
+    places = iter(shared(projected, 3 * block.num_heads))
+    for head in range(block.num_heads):
+        starts = [(which * block.num_heads + head) * size for which in range(3)]
+        query, key, value = (columns(next(places), start, size) for start in starts)
+        weights = weighed(scaled(multiplied(query, transposed(key)), size**-0.5))
+        heads.append(multiplied(weights, value))
+    return linear(beside(heads), block.out_proj)
+
+
+def block_of_monai(x, block) -> Value:
+    x, skip = shared(x, 2)
+    x = added(skip, attended(normalised(x, block.norm1), block.attn))
+    x, skip = shared(x, 2)
+    inner = activated(linear(normalised(x, block.norm2), block.mlp.linear1), nn.functional.gelu)
+    return added(skip, linear(inner, block.mlp.linear2))
+
+
+def block_of_torch(x, block) -> Value:
+    x, skip = shared(x, 2)
+    x = normalised(added(skip, attended(x, block.self_attn)), block.norm1)
+    x, skip = shared(x, 2)
+    inner = activated(linear(x, block.linear1), nn.functional.relu)
+    return normalised(added(skip, linear(inner, block.linear2)), block.norm2)
+
+
+@oracle("attnlrp", kinds=ATTENTIVE, options={"epsilon": 1e-12}, tolerance=1e-5)
+def attnlrp(case):
+    """Achtibat et al., token by token and head by head."""
+    network = getattr(case.model, "network", case.model)
+    is_monai = network is not case.model
+    project = network.patch_embedding.patch_embeddings if is_monai else network.embed
+    matrix, bias = matrix_of(project, case.x.shape[1:])
+    width, image, sent = project.out_channels, case.x.flatten().numpy(), np.zeros(case.x.numel())
+
+    def onto_image(relevance):  # (tokens, width), as the projection has it: channels first
+        share = [divided(row * image, row @ image + b) for row, b in zip(matrix, bias, strict=True)]
+        sent[:] += relevance.T.flatten() @ np.array(share)
+
+    tokens = Value((matrix @ image + bias).reshape(width, -1).T, onto_image)
+    if is_monai:
+        tokens = added(tokens, Value(network.patch_embedding.position_embeddings[0].detach().numpy(), lambda _: None))
+        first = Value(network.cls_token[0].detach().numpy().T, lambda _: None)
+        tokens = transposed(beside([first, transposed(tokens)]))
+        for block in network.blocks:
+            tokens = block_of_monai(tokens, block)
+        tokens = normalised(tokens, network.norm)
+        read = transposed(columns(transposed(tokens), 0, 1))
+        logits = linear(
+            read, next(layer for layer in network.classification_head.modules() if hasattr(layer, "weight"))
+        )
+    else:
+        for block in network.encoder.layers:
+            tokens = block_of_torch(tokens, block)
+        mean = Value(np.full((1, len(tokens.values)), 1 / len(tokens.values)), lambda _: None)
+        z = mean.values @ tokens.values
+        mixed = Value(z, lambda relevance: tokens.back(tokens.values / len(tokens.values) / z * relevance))
+        logits = linear(mixed, network.head)
+    start = np.zeros_like(logits.values)
+    start[0, case.label] = logits.values[0, case.label]
+    logits.back(start)
+    return sent.reshape(case.x.shape[1:]).sum(axis=0)
