@@ -134,8 +134,8 @@ class RelevanceTable:
         """Pass on through a product with, or a division by, a constant."""
         if len(operation.given) != 1:
             raise ValueError(
-                f"no rule is known for {operation.name!r} of two values that both depend on the image (a gate, a square), "
-                f"which is used in {operation.module}: take integrated_gradients, which needs none"
+                f"no rule is known for {operation.name!r} of two values that both depend on the image (a gate), which "
+                f"is used in {operation.module}: take integrated_gradients, which needs none"
             )
         if "div" in operation.name and operation.args[0] is not operation.given[0]:
             raise ValueError(f"no rule is known for {operation.name!r} by a value of the image, in {operation.module}")
@@ -148,7 +148,8 @@ class RelevanceTable:
             raise ValueError(
                 f"no rule is known for {operation.name!r} with weights of the image's, in {operation.module}"
             )
-        rest, named = operation.args[3:], {key: value for key, value in operation.kwargs.items() if key not in _WEIGHTS}
+        rest = operation.args[3:]
+        named = {key: value for key, value in operation.kwargs.items() if key not in _WEIGHTS}
 
         def apply(values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
             result: Tensor = operation.function(values, weight, bias, *rest, **named)
@@ -225,7 +226,7 @@ _BATCH_NORM = ("input", "running_mean", "running_var", "weight", "bias", "traini
 
 
 def _out_of_place(operation: Operation) -> Operation:
-    """Return the operation without its effect on what it was given, which the copies that a rule uses would not allow."""
+    """Return the operation without its effect on what it was given."""
     function = getattr(torch, _PLAIN[operation.name]) if operation.name in _PLAIN else operation.function
     return Operation(
         function, operation.name, operation.args, operation.kwargs, operation.given, operation.module, operation.again
@@ -265,7 +266,8 @@ def _by_zplus(made: _Weighted, rules: Rules) -> tuple[Tensor, _Send]:
     """R_i = sum_j (x_i w_ij)+ / (sum_i (x_i w_ij)+ + b_j+) R_j: alpha 1, beta 0."""
     positive = _positive(made)
     denominator = stabilised(positive.sums, rules.epsilon)
-    return made.apply(made.x.detach(), made.weight, made.bias), lambda relevance: positive.back(relevance / denominator)
+    z = made.apply(made.x.detach(), made.weight, made.bias)
+    return z, lambda relevance: positive.back(relevance / denominator)
 
 
 def _by_gamma(made: _Weighted, rules: Rules) -> tuple[Tensor, _Send]:

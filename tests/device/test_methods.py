@@ -40,7 +40,7 @@ def images(axes):
 
 def request(name, **options):
     options = {**FEW_SAMPLES.get(name, {}), **options}
-    layers = ["1", "3"] if name == "layercam_fusion" else ["3"]
+    layers = ["1", "3"] if METHODS[name].at == "layers" else ["3"]
     return {"methods": [name], "layers": layers, "options": {name: options} if options else {}}
 
 
@@ -71,6 +71,7 @@ WAITS = {
     "kernel_shap": 23,
     "layercam_fusion": 6,
     "lime": 23,
+    "refinecam": 6,
     "smoothgrad": 7,
     "smoothgradcampp": 6,
     "sscam": 6,

@@ -4,6 +4,8 @@ A layer is looked up in the list of the network's leaf modules and turned into i
 is taken anywhere.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import nn
@@ -103,6 +105,46 @@ def relevance_of(case) -> np.ndarray:
 def lrp(case):
     """Bach et al. 2015, Montavon et al. 2019: layer by layer; an activation passes its relevance on."""
     return relevance_of(case).sum(axis=0)
+
+
+def multipliers_of(case, reference) -> np.ndarray:
+    """Return DeepLIFT's multipliers (C, *S) from a reference (1, C, *S): layer by layer, from both forwards."""
+    pairs, others = chain_of(case), chain_of(replace(case, x=reference))
+    outputs = pairs[-1][1].shape[1]
+    multiplier = np.zeros(outputs)
+    multiplier[case.label if outputs > 1 else 0] = 1 if outputs > 1 or case.label == 1 else -1
+    for number in reversed(range(len(pairs) - 1)):
+        module, shown = pairs[number]
+        if isinstance(module, (*WEIGHTS, *POOLS)):
+            multiplier = multiplier @ matrix_of(module, shown.shape[1:])[0]
+        elif isinstance(module, nn.ReLU):
+            below = shown.flatten().numpy() - others[number][1].flatten().numpy()
+            above = np.maximum(shown.flatten().numpy(), 0) - np.maximum(others[number][1].flatten().numpy(), 0)
+            slope = (shown.flatten().numpy() > 0).astype(float)
+            multiplier = multiplier * np.array(
+                [a / b if abs(b) > 1e-9 else s for a, b, s in zip(above, below, slope, strict=True)]
+            )
+    return multiplier.reshape(case.x.shape[1:])
+
+
+def contributions_of(case, reference) -> np.ndarray:
+    contributions = (case.x - reference)[0].numpy() * multipliers_of(case, reference)
+    assert abs(contributions.sum() - (case.score(case.x) - case.score(reference))) < 1e-8, "summation to delta"
+    return contributions.sum(axis=0)
+
+
+@oracle("deeplift", options={"baseline": 0.3})
+def deeplift(case):
+    """Shrikumar et al., section 3.5.1: the chain of multipliers, a ReLU's by the quotient of differences."""
+    return contributions_of(case, torch.full_like(case.x, case.options["baseline"]))
+
+
+@oracle("deeplift_shap", options={"heights": 3})
+def deeplift_shap(case):
+    """Lundberg and Lee: the mean of DeepLIFT over blank images from the darkest to the brightest value."""
+    low, high = float(case.x.min()), float(case.x.max())
+    blanks = [torch.full_like(case.x, float(height)) for height in np.linspace(low, high, case.options["heights"])]
+    return sum(contributions_of(case, blank) for blank in blanks) / len(blanks)
 
 
 class Value:
