@@ -37,3 +37,29 @@ def test_refinecam_leaves_only_what_every_layer_marks():
     assert float(joint.max()) <= 1
     assert joint.shape == found["gradcampp", "trunk"].shape
     assert not joint[~coarse.flatten(1).any(dim=1)].any()
+
+
+def test_the_maps_of_all_channels_sum_to_lrps():
+    model, x = small(2, rectified=True, affine=False), images(2)
+    every = [mapped("concept_relevance", model, x, channel=channel) for channel in range(3)]
+    torch.testing.assert_close(sum(every), mapped("lrp", model, x))
+    notes = explain(model, x, [1, 0], methods="concept_relevance", layers="layer").notes
+    assert notes["concept_relevance", "layer"].count(", ") == 4
+    assert notes["concept_relevance", "layer"].startswith("channels by target and sample: ")
+
+
+def test_a_channel_that_is_none_and_a_layer_without_a_grid_are_refused():
+    model, x = small(2, rectified=True, affine=False), images(2)
+    with pytest.raises(ValueError, match=r"concept_relevance\.channel must lie within 0 and 2, not 3"):
+        mapped("concept_relevance", model, x, channel=3)
+    with pytest.raises(ValueError, match=r"must be called once and return channels on a grid \(B, C, \*S\)"):
+        mapped("concept_relevance", Repeated().double().eval(), x, layers=["inner#0"])
+
+
+class Repeated(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.head = torch.nn.Conv2d(1, 1, 3, padding=1), torch.nn.Linear(36, 3)
+
+    def forward(self, x):
+        return self.head(self.inner(self.inner(x).relu()).flatten(1))

@@ -684,4 +684,11 @@ MUTANTS: list[Mutant] = [
         ("raw / torch.where(peak > 0, peak, 1)", "raw"),
         tests=("tests/cam/test_methods.py", "-k", "refinecam- and 2d"),
     ),
+    *of(
+        "cam/procedures/relevance.py",
+        ("sums.argmax(dim=1)", "sums.argmin(dim=1)"),
+        ("arrived * kept", "arrived"),
+        ("arrived.flatten(2).sum(dim=2)\n    chosen", "arrived.flatten(2).amax(dim=2)\n    chosen"),
+        tests=("tests/cam/test_methods.py", "-k", "concept_relevance- and 2d"),
+    ),
 ]

@@ -79,8 +79,8 @@ def shares_of(rule, values, layer, options) -> np.ndarray:
     )
 
 
-def relevance_of(case) -> np.ndarray:
-    """Return the relevance (C, *S) of the image's values."""
+def relevance_of(case, channel_of=None) -> np.ndarray:
+    """Return the relevance (C, *S) of the image, or of it what passes the channel ``channel_of(sums)`` of ``layer``."""
     options = {"epsilon": 1e-6, "gamma": 0.25, "composite": "epsilon_plus"} | case.options
     convolution, dense, first = RULES[options["composite"]]
     pairs = chain_of(case)
@@ -98,6 +98,12 @@ def relevance_of(case) -> np.ndarray:
             rule = first or rule if number == place else rule
             rule = "epsilon" if isinstance(module, POOLS) else rule
             relevance = relevance @ shares_of(rule, values, matrix_of(module, shown.shape[1:]), options)
+        if channel_of is not None and module is case.model.act:  # what the layer hands on
+            by_channel = relevance.reshape(shown.shape[1], -1)
+            kept = np.zeros_like(by_channel)
+            chosen = channel_of(by_channel.sum(axis=1))
+            kept[chosen] = by_channel[chosen]
+            relevance = kept.flatten()
     return relevance.reshape(case.x.shape[1:])
 
 
@@ -105,6 +111,12 @@ def relevance_of(case) -> np.ndarray:
 def lrp(case):
     """Bach et al. 2015, Montavon et al. 2019: layer by layer; an activation passes its relevance on."""
     return relevance_of(case).sum(axis=0)
+
+
+@oracle("concept_relevance", options={"composite": "epsilon_plus_flat"})
+def concept_relevance(case):
+    """Achtibat et al., equation 3: relevance of the other channels is set to 0 on the way."""
+    return relevance_of(case, lambda sums: int(np.argmax(sums))).sum(axis=0)
 
 
 def multipliers_of(case, reference) -> np.ndarray:
