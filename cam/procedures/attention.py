@@ -21,7 +21,7 @@ from cam.layers.tokens import TokenGrid, measured
 from cam.procedures.attention_tracing import Tracer
 from cam.request import ExplanationRequest
 
-__all__ = ["Attended", "attended", "image_attentions", "onto_grid"]
+__all__ = ["Attended", "attended", "columns_onto_grid", "image_attentions", "onto_grid"]
 
 _KNOWN = (
     "nn.MultiheadAttention without masks, and modules that multiply a softmax with values, of one sequence to itself"
@@ -120,8 +120,7 @@ def onto_grid(request: ExplanationRequest, passed: Attended, relevance: Tensor) 
     Raises:
         ValueError: when the places of the tokens in the image are not known.
     """
-    tokens = relevance.shape[2]
-    grid = _grid(request, passed.names, tokens)
+    grid = _grid(request, passed.names, relevance.shape[2])
     read = _tokens_read(request.model, request.x[:1], passed)
     rows = relevance[:, read].mean(dim=1)
     whose = f"mean over the rows of {len(read)} tokens" if len(read) > 1 else "row of the class token"
@@ -131,6 +130,16 @@ def onto_grid(request: ExplanationRequest, passed: Attended, relevance: Tensor) 
     if passed.of_words:
         whose += f"; {passed.of_words} attentions of words are passed over"
     return rows[:, grid.prefix :].reshape(-1, *grid.shape), whose
+
+
+def columns_onto_grid(request: ExplanationRequest, passed: Attended, values: Tensor) -> Tensor:
+    """Return the map (..., *S) of values (..., N), one for each token; those in front of the patches are left out.
+
+    Raises:
+        ValueError: when the places of the tokens in the image are not known.
+    """
+    grid = _grid(request, passed.names, values.shape[-1])
+    return values[..., grid.prefix :].reshape(*values.shape[:-1], *grid.shape)
 
 
 def _grid(request: ExplanationRequest, names: Sequence[str], tokens: int) -> TokenGrid:

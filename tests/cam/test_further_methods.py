@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from cam import Difference, explain
-from tests.cam.networks import KINDS, images, small
+from cam.procedures.attention import attended
+from tests.cam.networks import KINDS, images, small, vit
 
 
 def mapped(method, model, x, target=1, layers=("layer",), **options):
@@ -63,3 +64,30 @@ class Repeated(torch.nn.Module):
 
     def forward(self, x):
         return self.head(self.inner(self.inner(x).relu()).flatten(1))
+
+
+def test_legrad_of_the_last_attention_alone_is_the_gradient_of_the_networks_own_score():
+    model, x = vit([6, 6], (2, 3)), images(2)
+    with torch.enable_grad():
+        passed = attended(model, x, differentiable=True)
+        (gradient,) = torch.autograd.grad(passed.logits[:, 1].sum(), passed.weights[-1])
+    expected = gradient.relu().mean(dim=(1, 2))[:, 1:].reshape(3, 3, 2)
+    torch.testing.assert_close(mapped("legrad", model, x, last=1), expected)
+    assert not torch.allclose(mapped("legrad", model, x, last=2), expected)
+
+
+def test_legrad_refuses_attentions_that_are_no_stack_of_blocks():
+    class Two(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.head = torch.nn.Conv2d(1, 4, 2, stride=2), torch.nn.Linear(4, 2)
+            self.first = torch.nn.MultiheadAttention(4, 1, batch_first=True)
+            self.second = torch.nn.MultiheadAttention(4, 1, batch_first=True)
+
+        def forward(self, x):
+            x = self.embed(x).flatten(2).transpose(1, 2)
+            x = x + self.first(x, x, x)[0]
+            return self.head((x + self.second(x, x, x)[0]).mean(1))
+
+    with pytest.raises(ValueError, match="needs the attentions of one stack of blocks; 'first' and 'second' are not"):
+        mapped("legrad", Two().double().eval(), images(2))

@@ -9,7 +9,7 @@ from torch import nn
 
 import cam
 from cam import METHODS, Memory, Target, explain
-from tests.cam.networks import vit
+from tests.cam.networks import ATTENTIVE_METHODS, vit
 from tests.device.pretended import pretended_cuda
 
 ROOTS = [Path(cam.__file__).parent]
@@ -44,7 +44,7 @@ def request(name, **options):
     return {"methods": [name], "layers": layers, "options": {name: options} if options else {}}
 
 
-CONVOLUTIONAL = [name for name in METHODS if not name.startswith("attention")]
+CONVOLUTIONAL = [name for name in METHODS if name not in ATTENTIVE_METHODS]
 
 
 @pytest.mark.parametrize("axes", [2, 3])
@@ -100,11 +100,11 @@ def test_the_waits_are_a_calls_and_not_a_samples(name):
     assert numbers[0] == numbers[1]
 
 
-@pytest.mark.parametrize("name", ["attention_rollout", "attention_relevance", "gradcam"])
+@pytest.mark.parametrize("name", ["attention_rollout", "attention_relevance", "legrad", "gradcam"])
 def test_the_tokens_of_a_transformer_are_measured_once(name):
     with pretended_cuda(ROOTS) as meter:
         model, x, memory = vit((12, 12), (4, 4)).float().to("cuda"), images(2).to("cuda"), Memory()
-        layers = {} if name.startswith("attention") else {"layers": ["auto"]}
+        layers = {} if name in ATTENTIVE_METHODS else {"layers": ["auto"]}
         explain(model, x, [Target(0)], methods=[name], memory=memory, **layers)
         assert not meter.faults
         meter.clear()

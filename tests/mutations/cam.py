@@ -691,4 +691,13 @@ MUTANTS: list[Mutant] = [
         ("arrived.flatten(2).sum(dim=2)\n    chosen", "arrived.flatten(2).amax(dim=2)\n    chosen"),
         tests=("tests/cam/test_methods.py", "-k", "concept_relevance- and 2d"),
     ),
+    *of(
+        "cam/methods/legrad.py",
+        ("blocks[number + 1 :]", "blocks[number:]"),
+        ("blocks[number + 1 :]", "[]"),
+        ("passed.weights[number]", "passed.weights[-1]"),
+        (".relu().mean(dim=(1, 2))", ".mean(dim=(1, 2))"),
+        (".mean(dim=0))", ".sum(dim=0))"),
+        tests=("tests/cam/test_methods.py", "-k", "legrad- and 2d"),
+    ),
 ]

@@ -64,17 +64,19 @@ def attentions(case):
     return [Attention(block, seen[block]) for block in blocks]
 
 
-def score_with(case, attention, weights):
+def score_with(case, attention, weights, skipped=()):
     output = torch.from_numpy(attention.output(weights))[None]
+    skips = [block.register_forward_hook(lambda _block, given, _output: given[0]) for block in skipped]
     hook = attention.block.register_forward_hook(lambda *_: (output, None) if attention.torch_own else output)
     try:
         with torch.no_grad():
             return score_of(case.model(case.x), case.label)
     finally:
-        hook.remove()
+        for handle in (hook, *skips):
+            handle.remove()
 
 
-def slopes(case, attention, step=1e-6):
+def slopes(case, attention, step=1e-6, skipped=()):
     """Return d score / d weight (heads, N, N)."""
     found = np.zeros(attention.weights.shape)
     for index in np.ndindex(*found.shape):
@@ -82,7 +84,7 @@ def slopes(case, attention, step=1e-6):
         for sign in (1, -1):
             moved = attention.weights.copy()
             moved[index] += sign * step
-            ends.append(score_with(case, attention, moved))
+            ends.append(score_with(case, attention, moved, skipped))
         found[index] = (ends[0] - ends[1]) / (2 * step)
     return found
 
@@ -125,4 +127,19 @@ def attention_relevance(case):
             flow[i, j] = sum(products) / len(products)
         relevance = np.eye(size) if relevance is None else relevance
         relevance = relevance + flow @ relevance
+    return mapped(case, relevance)
+
+
+@oracle("legrad", kinds=ATTENTIVE, options={"last": 2}, tolerance=1e-5)
+def legrad(case):
+    """Bousselham et al.: the mean over layers, heads and rows of the positive slopes of each layer's own score."""
+    network = getattr(case.model, "network", None)
+    blocks = list(case.model.encoder.layers if network is None else network.blocks)
+    layers = attentions(case)
+    size = layers[0].weights.shape[1]
+    relevance = np.zeros((size, size))
+    for number, attention in enumerate(layers):
+        slope = slopes(case, attention, skipped=blocks[number + 1 :])
+        for head, i, j in np.ndindex(*slope.shape):
+            relevance[:, j] += max(slope[head, i, j], 0) / (len(layers) * len(slope) * size)  # each row the same
     return mapped(case, relevance)
