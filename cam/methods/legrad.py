@@ -54,7 +54,7 @@ def legrad(request: ExplanationRequest, *, last: int = 4) -> RawMaps:
 def _of_layer(
     request: ExplanationRequest, some: Tensor, place: tuple[Sequence[str], int], only: frozenset[str] | None
 ) -> tuple[Tensor, Attended]:
-    """Return mean_{h, i} ReLU(ds / dA[h, i]) (T, b, N) of the attention of this number, without the blocks behind it."""
+    """Return mean_{h, i} ReLU(ds / dA[h, i]) (T, b, N) of one attention, without the blocks behind it."""
     behind, number = place
     x = request.x[some.to(request.x.device)]
     with _handing_on(request.model, behind):

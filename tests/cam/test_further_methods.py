@@ -91,3 +91,44 @@ def test_legrad_refuses_attentions_that_are_no_stack_of_blocks():
 
     with pytest.raises(ValueError, match="needs the attentions of one stack of blocks; 'first' and 'second' are not"):
         mapped("legrad", Two().double().eval(), images(2))
+
+
+class Fused(torch.nn.Module):
+    """One attention by torch's fused function, with a class token in front."""
+
+    def __init__(self, fused=True):
+        super().__init__()
+        self.embed, self.qkv, self.head = (
+            torch.nn.Conv2d(1, 4, 2, stride=2),
+            torch.nn.Linear(4, 12),
+            torch.nn.Linear(4, 2),
+        )
+        self.token, self.fused = torch.nn.Parameter(torch.ones(1, 1, 4)), fused
+
+    def forward(self, x):
+        x = torch.cat([self.token.expand(len(x), -1, -1), self.embed(x).flatten(2).transpose(1, 2)], dim=1)
+        query, key, value = self.qkv(x).reshape(*x.shape[:2], 3, 2, 2).permute(2, 0, 3, 1, 4)
+        if self.fused:
+            mixed = torch.nn.functional.scaled_dot_product_attention(query, key, value)
+        else:
+            mixed = (query @ key.transpose(-2, -1)).softmax(dim=-1) @ value
+        return self.head(mixed.transpose(1, 2).flatten(2)[:, 0])
+
+
+def test_grad_eclip_weighs_the_values_with_the_gradient_at_the_class_tokens_output():
+    torch.manual_seed(0)
+    model, x = Fused().double().eval(), images(2)
+    tokens = torch.cat([model.token.expand(3, -1, -1), model.embed(x).flatten(2).transpose(1, 2)], dim=1)
+    query, key, value = model.qkv(tokens).detach().chunk(3, dim=2)
+    worth = value @ model.head.weight[1].detach()
+    alike = torch.nn.functional.cosine_similarity(query[:, :1], key, dim=2)[:, 1:]
+    low, high = alike.aminmax(dim=1, keepdim=True)
+    expected = (worth[:, 1:] * (alike - low) / (high - low)).relu().view(3, 3, 3)
+    torch.testing.assert_close(mapped("grad_eclip", model, x), expected)
+
+
+def test_grad_eclip_refuses_what_does_not_tell_its_queries_or_reads_many_tokens():
+    with pytest.raises(ValueError, match="does not tell its queries and keys: take legrad"):
+        mapped("grad_eclip", Fused(fused=False).double().eval(), images(2))
+    with pytest.raises(ValueError, match="needs a network that reads one token, and 6 are read: take legrad"):
+        mapped("grad_eclip", KINDS["encoder"](2), images(2))

@@ -12,7 +12,7 @@ from tests.oracles import ORACLES
 # what these look at is laid out beforehand, not by the image
 FIXED = {"kernel_shap", "lime", "occlusion", "rise", "smoothgrad"}
 # they refuse a network of another kind
-PARTICULAR = {"cam": ("layer",), "attention_relevance": (), "attention_rollout": (), "legrad": ()}
+PARTICULAR = {"cam": ("layer",), "attention_relevance": (), "attention_rollout": (), "grad_eclip": (), "legrad": ()}
 
 
 @pytest.mark.parametrize("name", METHODS)

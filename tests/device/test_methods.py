@@ -100,7 +100,7 @@ def test_the_waits_are_a_calls_and_not_a_samples(name):
     assert numbers[0] == numbers[1]
 
 
-@pytest.mark.parametrize("name", ["attention_rollout", "attention_relevance", "legrad", "gradcam"])
+@pytest.mark.parametrize("name", ["attention_rollout", "attention_relevance", "legrad", "grad_eclip", "gradcam"])
 def test_the_tokens_of_a_transformer_are_measured_once(name):
     with pretended_cuda(ROOTS) as meter:
         model, x, memory = vit((12, 12), (4, 4)).float().to("cuda"), images(2).to("cuda"), Memory()

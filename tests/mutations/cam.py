@@ -700,4 +700,12 @@ MUTANTS: list[Mutant] = [
         (".mean(dim=0))", ".sum(dim=0))"),
         tests=("tests/cam/test_methods.py", "-k", "legrad- and 2d"),
     ),
+    *of(
+        "cam/methods/grad_eclip.py",
+        ("[:, :, token].sum(dim=1)", "[:, :, token].amax(dim=1)"),
+        ("unit_range(likeness)", "likeness"),
+        ("queries[:, token : token + 1]", "queries"),
+        ("rectified=True", "rectified=False"),
+        tests=("tests/cam/test_methods.py", "-k", "grad_eclip- and 2d"),
+    ),
 ]
