@@ -708,4 +708,22 @@ MUTANTS: list[Mutant] = [
         ("rectified=True", "rectified=False"),
         tests=("tests/cam/test_methods.py", "-k", "grad_eclip- and 2d"),
     ),
+    *of(
+        "cam/uncertainty/spread.py",
+        ("change * (values - mean[key])", "change * change"),
+        ("(len(variants) - 1)", "len(variants)"),
+        ("variant.undo(values)", "values"),
+        ("with variant.during():", "with variants[0].during():"),
+        tests=("tests/cam/test_uncertainty.py",),
+    ),
+    *of(
+        "cam/uncertainty/variants.py",
+        ("maps.flip(1 + axis)", "maps.flip(axis)"),
+        (">= chance", "< chance"),
+        ("/ (1 - chance) if", "if"),
+        ("(1, *output.shape[1:]) if whole", "(1, output.shape[1], *[1] * (output.ndim - 2)) if whole"),
+        ("seed * 1_000_003 + number", "number"),
+        ("shape = (1, *output.shape[1:])", "shape = tuple(output.shape)"),
+        tests=("tests/cam/test_uncertainty.py",),
+    ),
 ]
