@@ -726,4 +726,38 @@ MUTANTS: list[Mutant] = [
         ("shape = (1, *output.shape[1:])", "shape = tuple(output.shape)"),
         tests=("tests/cam/test_uncertainty.py",),
     ),
+    *of(
+        "cam/procedures/masks.py",
+        ("masks.samples.to(x.device).repeat(repeats)", "masks.samples.to(x.device).repeat_interleave(repeats)"),
+        ("change(used, drawn // count)", "change(used, drawn % repeats)"),
+        tests=("tests/cam/test_closed_forms.py", "-k", "repeated"),
+    ),
+    *of(
+        "cam/methods/ablationcam.py",
+        ("A.flatten(2).any(dim=2)", "(A.flatten(2) > 0).any(dim=2)"),
+        tests=("tests/cam/test_closed_forms.py", "-k", "ablation"),
+    ),
+    *of(
+        "cam/procedures/attention.py",
+        ("torch.arange(1, 1 + passed.logits[0].numel(), device=x.device)", "torch.ones(passed.logits[0].numel())"),
+        tests=("tests/cam/test_closed_forms.py", "-k", "tokens"),
+    ),
+    *of(
+        "cam/procedures/attention_tracing.py",
+        ("torch.finfo(given.dtype).eps ** 0.5", "torch.finfo(given.dtype).eps ** 0.25"),
+        ("torch.finfo(given.dtype).eps ** 0.5", "torch.finfo(given.dtype).eps"),
+        tests=("tests/cam/test_closed_forms.py", "-k", "rounding"),
+    ),
+    *of(
+        "cam/methods/rise.py",
+        (".clamp(0, cells - 1)", ".clamp(0, cells - 2)"),
+        ("(moved + 0.5) * cells", "moved * cells"),
+        ("torch.randint(size,", "torch.randint(1,"),
+        tests=("tests/cam/test_closed_forms.py", "-k", "rise"),
+    ),
+    *of(
+        "cam/methods/gradient_shap.py",
+        ("shown = (compared + along * away)", "shown = (compared + away)"),
+        tests=("tests/cam/test_closed_forms.py", "-k", "gradient_shap"),
+    ),
 ]
