@@ -535,7 +535,7 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "cam/procedures/attention_tracing.py",
-        ("    if not bool((recomputed - given).abs().max() <= allowed):", "    if False:"),
+        ("(recomputed.detach() - given.detach()).abs().max() <= allowed", "allowed >= 0"),
         tests=("tests/cam/procedures/test_attention.py",),
     ),
     *of(
