@@ -33,6 +33,8 @@ from cam.outcome.map_tensor import MapTensor
 from cam.registry import INPUT, METHODS, Method
 from cam.request import ExplanationRequest, RawMaps
 from cam.resize import resize
+from cam.uncertainty.spread import MapSpread, explain_variants
+from cam.uncertainty.variants import Variant, by_augmentation, by_dropout, by_models
 
 __all__ = [
     "INPUT",
@@ -45,6 +47,7 @@ __all__ = [
     "Explanation",
     "ExplanationRequest",
     "LayerChoice",
+    "MapSpread",
     "MapTensor",
     "Memory",
     "Method",
@@ -61,12 +64,17 @@ __all__ = [
     "TargetLike",
     "TokenGrid",
     "Value",
+    "Variant",
     "as_logits",
+    "by_augmentation",
+    "by_dropout",
+    "by_models",
     "capture",
     "cell_shift",
     "choose_layer",
     "estimate",
     "explain",
+    "explain_variants",
     "find_layer",
     "resize",
     "same_evidence",

@@ -10,7 +10,8 @@ Made from the registry by `python -m cam.table > docs/methods.md`. Every method 
 target for each sample, and returns raw maps. A is a layer's activation, G the gradient of the target with respect to
 it. "At" tells whose grid the map lies on. "Ends in ReLU" tells that the map is rectified as its last step, which
 `explain(..., rectify=False)` leaves out so that the map can be carried to another grid first; an audit does so. The
-cost is in forwards of the whole model beyond the one that all methods of a call share.
+cost is in forwards of the whole model beyond the one that all methods of a call share. What other packages have and
+how it is called here: [methods-compared.md](methods-compared.md).
 """
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isfinite
 from numbers import Integral, Real
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -206,6 +206,8 @@ def _fits(kind: object, value: object) -> bool:
     if kind in (int, float):
         number = isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
         return number and (kind is int or isfinite(value))  # type: ignore[arg-type]
+    if get_origin(kind) is Literal:
+        return isinstance(value, str) and value in get_args(kind)
     if get_origin(kind) is Sequence:
         several = isinstance(value, list | tuple) and bool(value)
         return several and all(_fits(get_args(kind)[0], entry) for entry in value)  # type: ignore[attr-defined]
@@ -216,6 +218,8 @@ def _fits(kind: object, value: object) -> bool:
 
 
 def _in_words(kind: object) -> str:
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(get_args(kind))}"
     words = {int: "a whole number", float: "a finite number", Tensor: "a tensor of finite numbers", type(None): "None"}
     if get_origin(kind) is Sequence:
         return f"a list of {'whole' if int in get_args(kind) else 'finite'} numbers"

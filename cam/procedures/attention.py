@@ -21,12 +21,13 @@ from cam.layers.tokens import TokenGrid, measured
 from cam.procedures.attention_tracing import Tracer
 from cam.request import ExplanationRequest
 
-__all__ = ["Attended", "attended", "image_attentions", "onto_grid"]
+__all__ = ["Attended", "attended", "columns_onto_grid", "image_attentions", "onto_grid", "tokens_read"]
 
 _KNOWN = (
     "nn.MultiheadAttention without masks, and modules that multiply a softmax with values, of one sequence to itself"
 )
-_Recomputed = tuple[Tensor, Callable[[Tensor], Tensor]]  # weights (B, heads, N, N), and weights to output
+_Recomputed = tuple[Tensor, Callable[[Tensor], Tensor], tuple[Tensor, Tensor]]
+"""Weights (B, heads, N, N), weights to output, and queries and keys (B, heads, N, d)."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Attended:
     """The attention weights of one forward, (B, heads, N, N) each, in the order of the calls, and the logits (B, K).
 
     ``pooling`` counts the attentions with one query that were passed over: they pool the tokens; ``of_words`` those of
-    a text, or from a text to the image. ``only`` names those that were not, where some were.
+    a text, or from a text to the image. ``only`` names those that were not, where some were. ``queries`` holds queries
+    and keys (B, heads, N, d) of the last attention, where it tells them.
     """
 
     names: tuple[str, ...]
@@ -43,6 +45,7 @@ class Attended:
     pooling: int = 0
     of_words: int = 0
     only: frozenset[str] | None = None
+    queries: tuple[Tensor, Tensor] | None = None
 
 
 def attended(model: nn.Module, x: Tensor, *, differentiable: bool, only: frozenset[str] | None = None) -> Attended:
@@ -80,7 +83,10 @@ def attended(model: nn.Module, x: Tensor, *, differentiable: bool, only: frozens
             f"every attention must see the same tokens of {len(x)} samples; those of windows, stages or parts do not: "
             f"weights are {shown}"
         )
-    return Attended(names, weights, logits, tracer.pooling, len(tracer.passed_over), only)
+    last = tracer.queries if tracer.queries and tracer.queries[0] == names[-1] else None
+    return Attended(
+        names, weights, logits, tracer.pooling, len(tracer.passed_over), only, None if last is None else last[1:]
+    )
 
 
 def image_attentions(request: ExplanationRequest) -> frozenset[str] | None:
@@ -120,9 +126,8 @@ def onto_grid(request: ExplanationRequest, passed: Attended, relevance: Tensor) 
     Raises:
         ValueError: when the places of the tokens in the image are not known.
     """
-    tokens = relevance.shape[2]
-    grid = _grid(request, passed.names, tokens)
-    read = _tokens_read(request.model, request.x[:1], passed)
+    grid = _grid(request, passed.names, relevance.shape[2])
+    read = tokens_read(request.model, request.x[:1], passed)
     rows = relevance[:, read].mean(dim=1)
     whose = f"mean over the rows of {len(read)} tokens" if len(read) > 1 else "row of the class token"
     if passed.pooling:
@@ -131,6 +136,16 @@ def onto_grid(request: ExplanationRequest, passed: Attended, relevance: Tensor) 
     if passed.of_words:
         whose += f"; {passed.of_words} attentions of words are passed over"
     return rows[:, grid.prefix :].reshape(-1, *grid.shape), whose
+
+
+def columns_onto_grid(request: ExplanationRequest, passed: Attended, values: Tensor) -> Tensor:
+    """Return the map (..., *S) of values (..., N), one for each token; those in front of the patches are left out.
+
+    Raises:
+        ValueError: when the places of the tokens in the image are not known.
+    """
+    grid = _grid(request, passed.names, values.shape[-1])
+    return values[..., grid.prefix :].reshape(*values.shape[:-1], *grid.shape)
 
 
 def _grid(request: ExplanationRequest, names: Sequence[str], tokens: int) -> TokenGrid:
@@ -151,7 +166,7 @@ def _known_grid(request: ExplanationRequest, names: Sequence[str], tokens: int) 
     return grid if grid is not None and grid.fits((1, tokens, 1)) else None
 
 
-def _tokens_read(model: nn.Module, x: Tensor, whole: Attended) -> Tensor:
+def tokens_read(model: nn.Module, x: Tensor, whole: Attended) -> Tensor:
     """Return the numbers of the tokens of the last attention's output that the logits of one sample depend on."""
     name = whole.names[-1]
     passed = attended(model, x, differentiable=True, only=whole.only)
@@ -181,7 +196,8 @@ def _replacing(model: nn.Module, replace: Callable[[str, Tensor], Tensor], trace
                 tracer.pooling += 1
                 tracer.is_paused -= 1
                 return output
-            weights, answer = _recompute(name, module, given, named)
+            weights, answer, (query, key) = _recompute(name, module, given, named)
+            tracer.queries = (name, query.detach(), key.detach())
             first = output if isinstance(output, Tensor) else output[0]  # type: ignore[index]
             recomputed = answer(replace(name, weights)).to(first.dtype)
             tracer.compare(name, recomputed, first)
@@ -272,7 +288,12 @@ def _of_monai(block: nn.Module, x: Tensor) -> _Recomputed:
     scores = query @ key.transpose(-2, -1) * block.scale
     if block.rel_positional_embedding is not None:
         scores = block.rel_positional_embedding(x, scores, query)  # type: ignore[operator]
-    return scores.softmax(dim=-1), lambda weights: block.out_proj(block.out_rearrange(weights.to(value) @ value))  # type: ignore[operator]
+
+    def answer(weights: Tensor) -> Tensor:
+        output: Tensor = block.out_proj(block.out_rearrange(weights.to(value) @ value))  # type: ignore[operator]
+        return output
+
+    return scores.softmax(dim=-1), answer, (query, key)
 
 
 def _of_torch(name: str, block: nn.MultiheadAttention, x: Tensor) -> _Recomputed:
@@ -287,4 +308,4 @@ def _of_torch(name: str, block: nn.MultiheadAttention, x: Tensor) -> _Recomputed
         mixed = functional.linear(heads, block.out_proj.weight, block.out_proj.bias)
         return mixed if block.batch_first else mixed.transpose(0, 1)
 
-    return (query @ key.transpose(-2, -1) * block.head_dim**-0.5).softmax(dim=-1), answer
+    return (query @ key.transpose(-2, -1) * block.head_dim**-0.5).softmax(dim=-1), answer, (query, key)

@@ -54,7 +54,7 @@ class Tracer(TorchFunctionMode):
     ``modules`` are the names of those that run, the innermost last. ``is_paused`` while a module is known otherwise.
     ``traced`` counts the attentions, and ``pooling`` those with one query, which pool and are passed over. Where
     ``only`` names attentions all others are passed over, whatever they attend to: ``passed_over`` tells the shapes of
-    their weights.
+    their weights. ``queries`` are the name, queries and keys (B, heads, N, d) of the last attention that told them.
     """
 
     def __init__(self, replace: Replace, batch: int, only: Collection[str] | None = None) -> None:
@@ -64,6 +64,7 @@ class Tracer(TorchFunctionMode):
         self.modules: list[str] = []
         self.is_paused = 0
         self.traced = self.pooling = 0
+        self.queries: tuple[str, Tensor, Tensor] | None = None
         self._made: list[_Softmax] = []
         self._equal: list[tuple[str, Tensor]] = []
         self._known: dict[int, _Softmax] = {}
@@ -136,6 +137,8 @@ class Tracer(TorchFunctionMode):
             self.passed_over.append((self._name, (query.shape[-2], key.shape[-2])))
             return output
         weights, value = _weights_of(self._name, *args, **kwargs)
+        query, key = [*args, *(kwargs[role] for role in ("query", "key") if role in kwargs)][:2]
+        self.queries = (self._name, query.detach(), key.detach())
         made = self._traced(weights).to(value.dtype) @ value
         self.compare(self._name, made, output)
         return made

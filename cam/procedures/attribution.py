@@ -11,7 +11,7 @@ from cam.network.graph import depends_on
 from cam.procedures.perturb import halving
 from cam.request import ExplanationRequest, widened
 
-__all__ = ["Score", "attributed", "score_of"]
+__all__ = ["Score", "attributed", "rows_together", "score_of"]
 
 Score = Callable[[Tensor, Tensor], Tensor]
 """From rows (R, C, *S) and the samples that they show (R,) to the explained scalar of each row (R,)."""
@@ -48,8 +48,12 @@ def attributed(request: ExplanationRequest, attribute: Callable[[Score, Tensor, 
     Raises:
         ValueError: when a map holds NaN or infinity.
     """
-    rows = request.max_batch or max(1, _VOXELS // request.x[0].numel())
-    return halving(rows, partial(_maps, request, attribute))
+    return halving(rows_together(request), partial(_maps, request, attribute))
+
+
+def rows_together(request: ExplanationRequest) -> int:
+    """Return how many images a forward that keeps its graph may be shown together."""
+    return request.max_batch or max(1, _VOXELS // request.x[0].numel())
 
 
 def _maps(request: ExplanationRequest, attribute: Callable[[Score, Tensor, Tensor, int], Tensor], rows: int) -> Tensor:

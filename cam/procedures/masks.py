@@ -11,7 +11,7 @@ from cam.procedures.perturb import exact, rescored
 from cam.request import ExplanationRequest, RawMaps
 from cam.resize import resize
 
-__all__ = ["Masks", "channel_sum", "distinct_masks", "most_varied", "scored_masks", "weighted"]
+__all__ = ["Masks", "channel_sum", "distinct_masks", "most_varied", "scored_masks", "unit_range", "weighted"]
 
 
 @dataclass(frozen=True)

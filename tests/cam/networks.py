@@ -134,3 +134,5 @@ PATCH = {2: (2, 3), 3: (2, 2, 5)}
 KINDS["vit"] = lambda axes: vit([SIDE[axes]] * axes, PATCH[axes])
 KINDS["encoder"] = lambda axes: encoder(PATCH[axes])
 ATTENTIVE = ("vit", "encoder")
+ATTENTIVE_METHODS = ("attention_relevance", "attention_rollout", "grad_eclip", "legrad")
+"""The methods that need attention among the image's tokens."""

@@ -7,9 +7,9 @@ from torch import nn
 from cam import METHODS, estimate, explain
 from cam.estimate import Cost
 from tests.cam.inputs.test_arguments import FEW
-from tests.cam.networks import images, small
+from tests.cam.networks import ATTENTIVE_METHODS, images, small
 
-CONVOLUTIONAL = [name for name in METHODS if name != "cam" and not name.startswith("attention_")]
+CONVOLUTIONAL = [name for name in METHODS if name != "cam" and name not in ATTENTIVE_METHODS]
 
 
 def shown(model, call):

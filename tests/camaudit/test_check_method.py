@@ -6,13 +6,13 @@ import torch
 from cam import METHODS
 from cam.registry import method
 from camaudit.testing.methods import Trial, check_method
-from tests.cam.networks import KINDS, images
+from tests.cam.networks import ATTENTIVE_METHODS, KINDS, images
 from tests.oracles import ORACLES
 
 # what these look at is laid out beforehand, not by the image
 FIXED = {"kernel_shap", "lime", "occlusion", "rise", "smoothgrad"}
 # they refuse a network of another kind
-PARTICULAR = {"cam": ("layer",), "attention_relevance": (), "attention_rollout": ()}
+PARTICULAR = {"cam": ("layer",), "attention_relevance": (), "attention_rollout": (), "grad_eclip": (), "legrad": ()}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -20,7 +20,7 @@ def test_our_own_methods_pass(name):
     oracle, changes = ORACLES[name], {}
     if name in PARTICULAR:
         changes["trial"] = lambda axes: Trial(KINDS[oracle.kinds[0]](axes), images(axes, batch=6), PARTICULAR[name])
-    attentive = name.startswith("attention")  # a convolution has none to turn
+    attentive = name in ATTENTIVE_METHODS  # a convolution has none to turn
     check_method(name, options=oracle.options, equivariant=name not in FIXED and not attentive, **changes)
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 import cam
 from cam import METHODS, Memory, Target, explain
-from tests.cam.networks import vit
+from tests.cam.networks import ATTENTIVE_METHODS, vit
 from tests.device.pretended import pretended_cuda
 
 ROOTS = [Path(cam.__file__).parent]
@@ -40,11 +40,11 @@ def images(axes):
 
 def request(name, **options):
     options = {**FEW_SAMPLES.get(name, {}), **options}
-    layers = ["1", "3"] if name == "layercam_fusion" else ["3"]
+    layers = ["1", "3"] if METHODS[name].at == "layers" else ["3"]
     return {"methods": [name], "layers": layers, "options": {name: options} if options else {}}
 
 
-CONVOLUTIONAL = [name for name in METHODS if not name.startswith("attention")]
+CONVOLUTIONAL = [name for name in METHODS if name not in ATTENTIVE_METHODS]
 
 
 @pytest.mark.parametrize("axes", [2, 3])
@@ -71,6 +71,7 @@ WAITS = {
     "kernel_shap": 23,
     "layercam_fusion": 6,
     "lime": 23,
+    "refinecam": 6,
     "smoothgrad": 7,
     "smoothgradcampp": 6,
     "sscam": 6,
@@ -99,11 +100,11 @@ def test_the_waits_are_a_calls_and_not_a_samples(name):
     assert numbers[0] == numbers[1]
 
 
-@pytest.mark.parametrize("name", ["attention_rollout", "attention_relevance", "gradcam"])
+@pytest.mark.parametrize("name", ["attention_rollout", "attention_relevance", "legrad", "grad_eclip", "gradcam"])
 def test_the_tokens_of_a_transformer_are_measured_once(name):
     with pretended_cuda(ROOTS) as meter:
         model, x, memory = vit((12, 12), (4, 4)).float().to("cuda"), images(2).to("cuda"), Memory()
-        layers = {} if name.startswith("attention") else {"layers": ["auto"]}
+        layers = {} if name in ATTENTIVE_METHODS else {"layers": ["auto"]}
         explain(model, x, [Target(0)], methods=[name], memory=memory, **layers)
         assert not meter.faults
         meter.clear()

@@ -4,7 +4,7 @@ The gradient of the tail is taken by central finite differences: a hook replaces
 and the score is read again. A method without an oracle, or an oracle without a method, fails a test.
 """
 
-from tests.oracles import attention, attribution, fullgrad, gradients, rescoring  # noqa: F401 - fills ORACLES
+from tests.oracles import attention, attribution, fullgrad, gradients, relevance, rescoring  # noqa: F401 - fills ORACLES
 from tests.oracles.base import ORACLES, Case, by_oracle, oracle
 
 __all__ = ["ORACLES", "Case", "by_oracle", "oracle"]

@@ -22,7 +22,7 @@ class Attention:
         bias = np.zeros(len(weight)) if bias is None else bias.detach().numpy()
         heads, width = block.num_heads, len(weight) // 3
         size = width // heads
-        self.values, rows = [], []
+        self.values, self.queries, self.keys, rows = [], [], [], []
         for head in range(heads):
             parts = []
             for which in range(3):
@@ -33,11 +33,15 @@ class Attention:
                 [softmax([query[i] @ key[j] / np.sqrt(size) for j in range(len(tokens))]) for i in range(len(tokens))]
             )
             self.values.append(value)
+            self.queries.append(query)
+            self.keys.append(key)
         self.weights = np.array(rows)
 
-    def output(self, weights):
-        project = self.block.out_proj
-        mixed = np.concatenate([one @ value for one, value in zip(weights, self.values, strict=True)], axis=1)
+    def mixed(self, weights):
+        return np.concatenate([one @ value for one, value in zip(weights, self.values, strict=True)], axis=1)
+
+    def output(self, weights, moved=0.0):
+        project, mixed = self.block.out_proj, self.mixed(weights) + moved
         return mixed @ project.weight.detach().numpy().T + project.bias.detach().numpy()
 
 
@@ -64,17 +68,19 @@ def attentions(case):
     return [Attention(block, seen[block]) for block in blocks]
 
 
-def score_with(case, attention, weights):
-    output = torch.from_numpy(attention.output(weights))[None]
+def score_with(case, attention, weights, skipped=(), moved=0.0):
+    output = torch.from_numpy(attention.output(weights, moved))[None]
+    skips = [block.register_forward_hook(lambda _block, given, _output: given[0]) for block in skipped]
     hook = attention.block.register_forward_hook(lambda *_: (output, None) if attention.torch_own else output)
     try:
         with torch.no_grad():
             return score_of(case.model(case.x), case.label)
     finally:
-        hook.remove()
+        for handle in (hook, *skips):
+            handle.remove()
 
 
-def slopes(case, attention, step=1e-6):
+def slopes(case, attention, step=1e-6, skipped=()):
     """Return d score / d weight (heads, N, N)."""
     found = np.zeros(attention.weights.shape)
     for index in np.ndindex(*found.shape):
@@ -82,7 +88,7 @@ def slopes(case, attention, step=1e-6):
         for sign in (1, -1):
             moved = attention.weights.copy()
             moved[index] += sign * step
-            ends.append(score_with(case, attention, moved))
+            ends.append(score_with(case, attention, moved, skipped))
         found[index] = (ends[0] - ends[1]) / (2 * step)
     return found
 
@@ -126,3 +132,39 @@ def attention_relevance(case):
         relevance = np.eye(size) if relevance is None else relevance
         relevance = relevance + flow @ relevance
     return mapped(case, relevance)
+
+
+@oracle("legrad", kinds=ATTENTIVE, options={"last": 2}, tolerance=1e-5)
+def legrad(case):
+    """Bousselham et al.: the mean over layers, heads and rows of the positive slopes of each layer's own score."""
+    network = getattr(case.model, "network", None)
+    blocks = list(case.model.encoder.layers if network is None else network.blocks)
+    layers = attentions(case)
+    size = layers[0].weights.shape[1]
+    relevance = np.zeros((size, size))
+    for number, attention in enumerate(layers):
+        slope = slopes(case, attention, skipped=blocks[number + 1 :])
+        for head, i, j in np.ndindex(*slope.shape):
+            relevance[:, j] += max(slope[head, i, j], 0) / (len(layers) * len(slope) * size)  # each row the same
+    return mapped(case, relevance)
+
+
+@oracle("grad_eclip", kinds=("vit",), tolerance=1e-5)
+def grad_eclip(case):
+    """Zhao et al.: the gradient at the class token's attention output times each patch's value, by likeness."""
+    attention = attentions(case)[-1]
+    values, queries, keys = (
+        np.concatenate(parts, axis=1) for parts in (attention.values, attention.queries, attention.keys)
+    )
+    slope = np.zeros(values.shape[1])
+    for channel in range(len(slope)):
+        moved = np.zeros_like(values)
+        moved[0, channel] = 1e-6
+        up, down = (score_with(case, attention, attention.weights, moved=sign * moved) for sign in (1, -1))
+        slope[channel] = (up - down) / 2e-6
+    likeness = [queries[0] @ key / np.linalg.norm(queries[0]) / np.linalg.norm(key) for key in keys[1:]]
+    likeness = (np.array(likeness) - min(likeness)) / (max(likeness) - min(likeness))
+    row = np.concatenate(
+        [[0], [max(share * (slope @ value), 0) for share, value in zip(likeness, values[1:], strict=True)]]
+    )
+    return mapped(case, np.stack([row] * len(values)))

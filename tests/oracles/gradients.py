@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from tests.cam.networks import CONVOLUTIONAL
-from tests.oracles.base import gradient_of, oracle, positions
+from tests.oracles.base import gradient_of, oracle, positions, run_with
 from tests.oracles.rescoring import enlarged
 
 SEVERAL_LOGITS = tuple(kind for kind in CONVOLUTIONAL if kind != "single-logit")
@@ -172,3 +172,44 @@ def randomcam(case):
     for values in case.activation:
         result += (2 * float(torch.rand(1, generator=generator)) - 1) * values
     return result
+
+
+@oracle("refinecam", layers=("trunk", "layer"))
+def refinecam(case):
+    """arXiv:2605.14641: Grad-CAM++ of each layer over its largest value, enlarged, multiplied."""
+    maps = [gradcampp(replace(case, layers=(layer,))) for layer in case.layers]
+    shape = max((one.shape for one in maps), key=np.prod)
+    result = np.ones(shape)
+    for one in maps:
+        result *= enlarged(one / one.max() if one.max() > 0 else one, shape)
+    return result
+
+
+def utility_of(case, activation) -> float:
+    """The paper's ReST: the logit and the logarithm of its probability."""
+    replaced = torch.from_numpy(activation)[None]
+    logits = run_with(case.model, case.x, case.layer, lambda _output: replaced.clone())[0].tolist()
+    if len(logits) == 1:
+        logits = [0.0, logits[0]] if case.label == 1 else [-logits[0], 0.0]
+    own = logits[case.label]
+    return own + own - np.log(sum(np.exp(logit) for logit in logits))
+
+
+@oracle("shapleycam", tolerance=1e-4)
+def shapleycam(case):
+    """Cai: w_k = mean(G_k - (H A)_k / 2), the Hessian's product by differences of differences along A."""
+    activation, step = case.activation, 1e-4
+    result = np.zeros(activation.shape[1:])
+    for channel in range(len(activation)):
+        weights = []
+        for place in positions(activation):
+            one = np.zeros_like(activation)
+            one[(channel, *place)] = step
+            first, second = (
+                (utility_of(case, at + one) - utility_of(case, at - one)) / (2 * step)
+                for at in (activation * (1 + step), activation * (1 - step))
+            )
+            slope = (utility_of(case, activation + one) - utility_of(case, activation - one)) / (2 * step)
+            weights.append(slope - 0.5 * (first - second) / (2 * step))
+        result += np.mean(weights) * activation[channel]
+    return np.where(result > 0, result, 0.0)
