@@ -11,8 +11,9 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("results", 6): "88e6a96f253d78ff0f538f78774592224f48345a35525e45bebaf84bc99c9725",
+    ("results", 6): "3136f65a5fa27f4b59ad2ceedde8ec9dcc56eb3680667dcf5b5e24950058a663",
     ("run", 5): "e871608a0b54041b843af4c8afc6a347fc05366e27491b8181ec031adab39271",
+    ("audit", 5): "965f10d63c26477534dc745822e0284e71ed5f1ba2738dbc766f31831af4af92",
     ("audit", 4): "db27d20ec35eae5838b7cb97e9110d6bd2c066594144dd6c91df26986d48c0a4",
     ("results", 5): "c3ec74ca884250044222973a7204fcbbcc9e5ea1ea9fd5ea520e16515c632a95",
     ("results", 4): "c0e8dedc01641e77091342743894e7ff8f30c5937411d0aca6036c27b2f4c3b7",
