@@ -70,6 +70,12 @@ def _outward(_app: Sphinx, name: str, text: list[str]) -> None:
         text[0] = re.sub(r"\]\((examples|notebook\.ipynb)", rf"]({REPOSITORY}docs/\1", text[0])
 
 
+def _shapes(_app: Sphinx, _what: str, _name: str, _thing: object, _options: object, lines: list[str]) -> None:
+    """Let the star of a shape (B, C, *S) be a star."""
+    lines[:] = [re.sub(r"(?<![*`\\])\*(?=\w)", r"\\*", line) for line in lines]
+
+
 def setup(app: Sphinx) -> None:
     """Register what the pages need before they are read."""
     app.connect("source-read", _outward)
+    app.connect("autodoc-process-docstring", _shapes)

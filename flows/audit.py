@@ -36,9 +36,9 @@ from flows.conduct import DriveShard, begun, conduct, run_without_news
 from flows.crews.choice import crew_of
 from flows.crews.crew import Crew
 from flows.engines import Engine, WorkError, driven
-from flows.keeping import keep_newest
 from flows.request import AuditRequest
 from flows.scheduling.firing import Firing
+from flows.scheduling.keeping import keep_newest
 from flows.scheduling.vital_signs import HEARTBEAT_SECONDS, vital_tags
 from flows.server import shown, silence
 from flows.telling.beside import Beside, StopRequestedError

@@ -68,7 +68,7 @@ def _run_somewhere(
 
         tell_program(request.notify, news_of(load_results(folder), folder), say)
     if request.only_new:
-        from flows.keeping import keep_newest
+        from flows.scheduling.keeping import keep_newest
 
         keep_newest(request.loaded.config, say)
     return folder

@@ -8,11 +8,11 @@ from itertools import groupby
 from pathlib import Path
 
 from pipeline.findings.signed.qualification import KnownCase, Qualification
+from reports.cover.short_contents import ShortContents
 from reports.numbers import moment, plural, when
 from reports.page.layout import Flowable, callout, columns, facts, heading, note, paragraph, table, title
 from reports.page.publish import publish
 from reports.page.text import bold, clean, digest
-from reports.short_contents import ShortContents
 from reports.signing.boxes import SignatureBoxes
 from reports.tagged.metadata import Description
 

@@ -8,12 +8,12 @@ from pipeline.errors import OutputError
 from pipeline.findings.results import CaseEntry, load_results
 from pipeline.findings.spec import SHEETS_FOLDER
 from reports.case_page import case_key, case_page, height_of
+from reports.cover.short_contents import LastPass
 from reports.numbers import when
 from reports.page.document import PAGE_HEIGHT
 from reports.page.layout import Deferred, Flowable, heading
 from reports.page.publish import fonts_of, publish
 from reports.registry import Context
-from reports.short_contents import LastPass
 
 __all__ = ["render_sheets"]
 

@@ -25,7 +25,7 @@ FILES = {
 
 # These third parties may be imported below these beginnings only.
 THIRD = {
-    "monai": ("pipeline.models", "pipeline.evidence"),
+    "monai": ("pipeline.models", "pipeline.evidence", "camaudit.testing"),
     "prefect": ("flows",),
     "dask": ("flows",),
     "typer": ("flows",),

@@ -62,7 +62,7 @@ def method_card(name: str, behind: Mapping[str, HeadGroups]) -> MethodCard:
     method = METHODS[name]
     head = _fitting(method)
     flat, deep = (head_trial(head, axes, 0) for axes in (2, 3))
-    groups = {key: next((group for group in found.same if name in group), ()) for key, found in behind.items()}
+    groups = {key: next((group for group in seen.same if name in group), ()) for key, seen in behind.items()}
     return MethodCard(
         name,
         head,
@@ -72,7 +72,7 @@ def method_card(name: str, behind: Mapping[str, HeadGroups]) -> MethodCard:
         _shown(method, flat),
         _declared(method, flat),
         peak_bytes(lambda: _map(method, flat, rows=1)) / peak_bytes(lambda: _forward(flat)),
-        tuple(key for key, found in behind.items() if name in found.exact),
+        tuple(key for key, seen in behind.items() if name in seen.exact),
         {key: tuple(other for other in group if other != name) for key, group in groups.items() if group},
     )
 

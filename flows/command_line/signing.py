@@ -55,7 +55,7 @@ def approve(
     from flows.commands.persons.approve import ApproveOptions, approve_run
 
     if form:
-        from flows.approving import ask_for_decision
+        from flows.commands.persons.approving import ask_for_decision
 
         code = ask_for_decision(run)
     else:

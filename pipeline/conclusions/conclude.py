@@ -15,17 +15,17 @@ from pipeline.conclusions.tuned import tuned_of
 from pipeline.conclusions.whereabouts import wrong_answers
 from pipeline.config import AuditConfig, TunedConfig
 from pipeline.evidence.answers import why_answers_are_not_judged
-from pipeline.evidence.cohort.answer_differences import answer_differences
 from pipeline.evidence.cohort.classifier import classification
 from pipeline.evidence.cohort.confusion import confusion_matrix
 from pipeline.evidence.cohort.estimating import Bootstrap, StatedBounds
-from pipeline.evidence.cohort.group_differences import group_differences
 from pipeline.evidence.cohort.leakage import leakage
 from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.summary import agreements, estimates, flow_of
 from pipeline.evidence.columns.grouped import Groups, group_means
 from pipeline.evidence.experts import AGREEMENT_SCALES
-from pipeline.evidence.localisation.curves import curves_of, size_curves_of
+from pipeline.evidence.groups.answer_differences import answer_differences
+from pipeline.evidence.groups.group_differences import group_differences
+from pipeline.evidence.localisation.curves import size_curves_of, threshold_curves_of
 from pipeline.evidence.localisation.lesion_strata import LesionCohort, lesion_estimates, lesion_trends
 from pipeline.evidence.localisation.unaligned import unaligned_estimates
 from pipeline.evidence.metrics.avoided import is_avoided
@@ -218,7 +218,7 @@ def _of_maps(config: AuditConfig, cohort: Cohort, gathered: GatheredCohort, boot
     return {
         "group_differences": _group_differences(config, cohort, bootstrap),
         "estimates": _estimates(cohort, lesions, bootstrap, calls_labels=config.model.kind != "regression"),
-        "curves": curves_of(parts.curves, studies, bootstrap),
+        "curves": threshold_curves_of(parts.curves, studies, bootstrap),
         "size_curves": size_curves_of(parts.curves, studies, lesions, bootstrap),
         "froc_curves": froc_curves_of(parts.marks, studies, bootstrap),
         "region_shares": shares_of(parts.shares, studies),

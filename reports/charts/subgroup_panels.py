@@ -20,9 +20,9 @@ from reports.page.layout import CONTENT, GREY, INK, RULE
 from reports.page.text import clean, fitted, fitted_at_both_ends
 from reports.wording import better_of, measured, method, range_of
 
-__all__ = ["ACROSS", "SubgroupPanel", "subgroup_panels"]
+__all__ = ["PANELS_ACROSS", "SubgroupPanel", "subgroup_panels"]
 
-ACROSS: Final = 3
+PANELS_ACROSS: Final = 3
 """Panels that stand beside each other."""
 
 _ROW, _NAME, _GAP = 11.0, 0.2 * CONTENT, 8.0
@@ -57,13 +57,13 @@ class SubgroupPanel:
 
 
 def subgroup_panels(results: Results, panels: Sequence[SubgroupPanel]) -> list[Drawing]:
-    """Return plots of at most ``ACROSS`` panels each, all with the same groups, differences in words below."""
+    """Return plots of at most ``PANELS_ACROSS`` panels each, all with the same groups, differences in words below."""
     groups = list(dict.fromkeys(estimate.group for panel in panels for estimate in panel.groups))
     rows: list[str | None] = [None, *groups]
     most = _MOST_WITH_DIFFERENCES if any(panel.differences for panel in panels) else MOST_ROWS
     return [
-        _plot(results, panels[first : first + ACROSS], rows[start : start + most])
-        for first in range(0, len(panels), ACROSS)
+        _plot(results, panels[first : first + PANELS_ACROSS], rows[start : start + most])
+        for first in range(0, len(panels), PANELS_ACROSS)
         for start in range(0, len(rows), most)
     ]
 

@@ -8,7 +8,8 @@ from pipeline.errors import OutputError
 from pipeline.findings.facts import Amendment, Lock
 from reports.case_page import hidden_peak
 from reports.claims import main_method
-from reports.first_answers import first_answers, identity, interval_of, lock_sentences, verdict_rows
+from reports.cover.first_answers import first_answers, identity, interval_of, lock_sentences, verdict_rows
+from reports.cover.short_contents import ShortContents
 from reports.numbers import moment, plural
 from reports.page.fonts import REGULAR
 from reports.page.layout import (
@@ -29,7 +30,6 @@ from reports.page.text import Markup, bold, coloured, digest, joined
 from reports.pictures.case_panels import map_view, plane_words, typical_row, window_words
 from reports.pictures.legend import Legend
 from reports.registry import Context, section
-from reports.short_contents import ShortContents
 from reports.signing.boxes import SignatureBoxes
 from reports.wording import chip, method
 

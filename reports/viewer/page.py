@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.findings.results import Results
 from pipeline.findings.reviews import REVIEW_FORMAT
-from reports.first_answers import first_answers, identity, interval_of, lock_sentences, verdict_rows
+from reports.cover.first_answers import first_answers, identity, interval_of, lock_sentences, verdict_rows
 from reports.registry import Context
 from reports.viewer.assets import program, source_hash, style
 from reports.viewer.cohort_rows import cohort_table

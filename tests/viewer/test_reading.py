@@ -9,7 +9,7 @@ from flows.viewing.desk import Desk
 from flows.viewing.server import viewing
 from pipeline.findings.custody.ledger import read_ledger
 from pipeline.findings.reviews import parse_review
-from reports.first_answers import first_answers, verdict_rows
+from reports.cover.first_answers import first_answers, verdict_rows
 from reports.viewer.build import open_context, write_page
 from tests.reports.viewer.example_run import CT, DX, HIDDEN, write_viewed_run
 from tests.reports.viewer.test_page import HOSTILE

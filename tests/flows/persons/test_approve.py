@@ -119,7 +119,7 @@ def test_a_decision_is_taken_from_prefects_own_form(copy, prefect):
     from prefect.client.orchestration import get_client
     from prefect.flow_runs import resume_flow_run
 
-    from flows.approving import ask_for_decision
+    from flows.commands.persons.approving import ask_for_decision
 
     ended = []
     flow = threading.Thread(target=lambda: ended.append(ask_for_decision(Path(copy.run), look_every_seconds=1)))

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.findings.plotted.differences import GroupDifference
-from reports.charts.subgroup_panels import ACROSS, SubgroupPanel, subgroup_panels
+from reports.charts.subgroup_panels import SubgroupPanel, subgroup_panels
 from reports.page.fonts import BOLD, REGULAR
 from tests.reports.charts.reading import check, points, texts
 from tests.reports.example import estimate, results
@@ -49,7 +49,7 @@ def test_differences_stand_below_and_those_that_stay_are_bold():
 @pytest.mark.parametrize("many", [1, 3, 4, 7])
 def test_more_panels_than_fit_make_further_plots(many):
     drawings = subgroup_panels(results(), [panel() for _ in range(many)])
-    assert len(drawings) == -(-many // ACROSS)
+    assert len(drawings) == -(-many // PANELS_ACROSS)
     for drawing in drawings:
         check(drawing)
 

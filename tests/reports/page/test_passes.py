@@ -7,13 +7,13 @@ import pikepdf
 import pytest
 from reportlab.platypus import PageBreak
 
+from reports.cover.short_contents import ShortContents
 from reports.page import layout
 from reports.page.document import PAGE_HEIGHT, ReportDocument
 from reports.page.layout import Deferred, gap, heading, paragraph
 from reports.pdf import render
 from reports.registry import Context
 from reports.sections import case_pages
-from reports.short_contents import ShortContents
 from tests.reports import example
 from tests.reports.test_pdf import text_of
 

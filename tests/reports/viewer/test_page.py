@@ -14,7 +14,7 @@ from pipeline.errors import OutputError
 from pipeline.findings.custody.ledger import Ledger, read_ledger
 from pipeline.findings.custody.site_key import load_site_key
 from pipeline.findings.pictures.volumes import load_volume
-from reports.first_answers import first_answers, verdict_rows
+from reports.cover.first_answers import first_answers, verdict_rows
 from reports.viewer.assets import program, style
 from reports.viewer.build import ledger_head, open_context, payload_of, served_page, write_page
 from tests.reports import example

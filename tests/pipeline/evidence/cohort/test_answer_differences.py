@@ -3,8 +3,8 @@
 import pytest
 from scipy.stats import fisher_exact
 
-from pipeline.evidence.cohort.answer_differences import answer_differences
 from pipeline.evidence.exact.families import holm
+from pipeline.evidence.groups.answer_differences import answer_differences
 from pipeline.findings.localisation.lesions import MaskShape
 from pipeline.findings.study_audit import StudyAudit
 

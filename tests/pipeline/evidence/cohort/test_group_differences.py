@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy.stats import fisher_exact
 
-from pipeline.evidence.cohort.group_differences import group_differences
 from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.units import units_of
 from pipeline.evidence.exact.families import holm
 from pipeline.evidence.exact.groups import group_difference
 from pipeline.evidence.exact.scores import one_study_each
+from pipeline.evidence.groups.group_differences import group_differences
 from tests.pipeline.evidence.records import SCALES, entry, study
 
 

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from flows.keeping import keep_newest
+from flows.scheduling.keeping import keep_newest
 from pipeline.checks.config_checks import checked_config
 from pipeline.errors import OutputError
 from pipeline.findings.shards import runs_named

@@ -1,4 +1,4 @@
-"""What a case's page costs: ``python -m tests.reports.case_page_cost``.
+"""What a case's page costs: ``python -m tests.reports.page.case_page_cost``.
 
 A CT of 512 x 512 with three maps and two readers, in all planes that its page shows; a radiograph of 2048 x 2048.
 CPU seconds of a whole sheet, its two passes and its PDF included; the aim is a quarter of a second for a page.

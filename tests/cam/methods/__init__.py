@@ -1,0 +1,1 @@
+"""Methods held against closed forms, their oracles, and other packages' lists."""
