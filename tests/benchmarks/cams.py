@@ -43,7 +43,7 @@ class BenchmarkTable:
     note: str = ""
 
     def __str__(self) -> str:
-        lines = [f"### {self.title}", "", *([self.note, ""] if self.note else [])]
+        lines = [f"## {self.title}", "", *([self.note, ""] if self.note else [])]
         lines += [f"| {' | '.join(self.head)} |", f"|{'---|' * len(self.head)}"]
         return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in self.rows), ""])
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.findings.plotted.differences import GroupDifference
-from reports.charts.subgroup_panels import SubgroupPanel, subgroup_panels
+from reports.charts.subgroup_panels import PANELS_ACROSS, SubgroupPanel, subgroup_panels
 from reports.page.fonts import BOLD, REGULAR
 from tests.reports.charts.reading import check, points, texts
 from tests.reports.example import estimate, results
