@@ -145,7 +145,8 @@ def main() -> None:
         gathered = measured.step("columns", lambda: cohort_of(spec, given.studies, store.keep))
         scales = {facts.name: MetricScale.of(facts) for facts in spec.metrics}
         cohort = Cohort(gathered.units, gathered.studies, ["lesion"], scales, None, (), "clear")
-        measured.step("verdicts", lambda: judge_all(spec.config.metric_criteria, cohort, bootstrap))
+        criteria = [criterion for criterion in spec.config.metric_criteria if criterion.metric in scales]
+        measured.step("verdicts", lambda: judge_all(criteria, cohort, bootstrap))
         measured.step("estimates", lambda: estimates(cohort.units, tuple(scales.values()), bootstrap))
         if given.all:
             records = OneRecord([study(2)])
