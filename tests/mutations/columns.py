@@ -4,7 +4,6 @@ from tests.mutants import of
 
 ROWS = "tests/pipeline/conclusions/test_study_rows.py"
 READERS = ("tests/pipeline/conclusions/test_gathered.py", "-k", "readers_own or no_room or without_room")
-CURVES = "tests/pipeline/evidence/localisation/test_curves.py"
 FROC = "tests/pipeline/evidence/plotted/test_froc.py"
 SHARES = "tests/pipeline/evidence/plotted/test_region_shares.py"
 LABELS = "tests/pipeline/evidence/plotted/test_label_plots.py"
@@ -17,7 +16,6 @@ MUTANTS = [
         ("            del self._rows[self._few :]\n", ""),
         ("            self._maker = RowMaker()  # what the block shares is with the block\n", ""),
         ("len(self._rows) + _BLOCK * len(self._blocks)", "len(self._rows)"),
-        ("if place < self._few or not self._blocks:", "if place < self._few:"),
         ("divmod(place - self._few, _BLOCK)", "divmod(place, _BLOCK)"),
         ("if self._open[0] != number:", "if self._open[0] < 0:"),
         ("if not 0 <= place < len(self):", "if not place < len(self):"),
@@ -52,10 +50,9 @@ MUTANTS = [
     ),
     *of(
         "pipeline/evidence/cohort/map_rows.py",
-        ('if audit.status != "analysed":', "if False:"),
         ("offset=4 * self.shape[0]", "offset=0"),
         ("            row -= block.shape[0]\n", ""),
-        tests=(CURVES, SHARES, FROC, "tests/pipeline/evidence/columns"),
+        tests=("tests/pipeline/evidence/cohort/test_map_rows.py",),
     ),
     *of(
         "pipeline/evidence/plotted/region_shares.py",

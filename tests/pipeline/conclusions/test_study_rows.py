@@ -40,3 +40,22 @@ def test_rows_in_a_file_say_what_the_records_say(tmp_path, monkeypatch):
             assert (row.reason, row.places, row.mapped) == (audit.reason, audit.places, audit.mapped)
         assert rows[0].patient != rows[2].patient
         assert rows[2].patient is rows[3].patient is not audits[2].patient
+
+
+def test_a_block_holds_nothing_of_those_that_lie_in_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(study_rows, "_FEW", 0)
+    monkeypatch.setattr(study_rows, "_BLOCK", 1)
+    with ColumnStore(tmp_path, limit=1) as store:
+        rows = StudyRows(store.keep)
+        first, second = rows.add(study(2)), rows.add(study(3))
+        assert first.patient == second.patient
+        assert first.patient is not second.patient
+
+
+def test_what_is_kept_is_read_back_whatever_was_read_before(tmp_path):
+    with ColumnStore(tmp_path, limit=1) as store:
+        first = store.keep(b"first block")
+        second = store.keep(b"second")
+        assert first() == b"first block"
+        third = store.keep(b"and a third")
+        assert [block() for block in (third, first, second)] == [b"and a third", b"first block", b"second"]
