@@ -1,8 +1,8 @@
 """``camaudit plan``: how many patients each criterion needs, and what those at hand could show at best."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +13,10 @@ from pipeline.checks.names import known_names
 from pipeline.config import AuditConfig
 from pipeline.errors import ConfigError
 from pipeline.evidence.cohort.measures import MetricScale
+from pipeline.evidence.localisation.tuning import tuning_patients
 from pipeline.evidence.verdicts.plans import CohortCounts, CriterionPlan, cohort_counts, plan_criteria
+from pipeline.studies.listing.study_row import StudyRow
+from pipeline.studies.pseudonyms import Pseudonyms, has_key, load_key
 from pipeline.studies.read_study import list_studies
 from pipeline.studies.readers.third_parties import load_readers
 
@@ -54,12 +57,38 @@ def _counts(config: AuditConfig) -> CohortCounts | None:
     if not archive.path.is_dir() or (archive.manifest is not None and not archive.manifest.is_file()):
         return None
     rows = list_studies(archive.path, archive.manifest, archive.label, load_readers())
+    counts = _counted(config, rows)
+    tuning = _tuning_names(config, rows)
+    if not tuning:
+        return counts
+    tuned = tuple(name for name, metric in known_names().metrics.items() if metric.thresholded)
+    return replace(counts, judged=_counted(config, [row for row in rows if row.patient not in tuning]), tuned=tuned)
+
+
+def _counted(config: AuditConfig, rows: Iterable[StudyRow]) -> CohortCounts:
     studies = ((row.patient, row.reference) for row in rows)
     return cohort_counts(studies, config.model.labels, config.model.negative_label)
 
 
+def _tuning_names(config: AuditConfig, rows: Sequence[StudyRow]) -> frozenset[str]:
+    """Return the names of the patients on whom thresholds are tuned.
+
+    A share of them is drawn by their pseudonyms. While there is no key for these it is drawn by their names: as many,
+    give or take, though not the same ones; planning writes nothing, so it makes no key.
+    """
+    names = {row.patient: row.patient for row in rows}
+    if has_key(config.run.output):
+        pseudonyms = Pseudonyms(load_key(config.run.output))
+        names = {pseudonyms.patient(patient): patient for patient in names}
+    bearers = {patient: pseudonym for pseudonym, patient in names.items()}
+    studies = ((bearers[row.patient], row.strata) for row in rows)
+    return frozenset(names[bearer] for bearer in tuning_patients(config.overlap, config.run.seed, studies))
+
+
 def _print_plans(console: Console, plans: Sequence[CriterionPlan], counts: CohortCounts | None) -> None:
     title = "no archive yet" if counts is None else f"{counts.patients} patients are listed"
+    if counts is not None and counts.judged is not None:
+        title += f", of whom {counts.patients - counts.judged.patients} tune thresholds"
     table = Table(title=f"Plan: {title}", title_justify="left")
     for name in _COLUMNS:
         table.add_column(name, justify="left" if name == "criterion" else "right", overflow="fold")

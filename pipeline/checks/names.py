@@ -20,11 +20,15 @@ TABLE = Path(__file__).with_name("names.json")
 
 @dataclass(frozen=True)
 class KnownMetric:
-    """What a criterion's bound is held against: a metric's range (None: open) and which end is the good one."""
+    """What a criterion's bound is held against: a metric's range (None: open) and which end is the good one.
+
+    ``thresholded`` tells that it asks for the map's region, in which patients who tune thresholds do not count.
+    """
 
     name: str
     range: tuple[float | None, float | None]
     better: Better
+    thresholded: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ def known_names() -> KnownNames:
     return KnownNames(
         methods=table["methods"],
         metrics={
-            name: KnownMetric(name, tuple(facts["range"]), facts["better"]) for name, facts in table["metrics"].items()
+            name: KnownMetric(name, tuple(facts["range"]), facts["better"], facts["thresholded"])
+            for name, facts in table["metrics"].items()
         },
         classifier_metrics=tuple(CLASSIFIER_METRICS),
         baselines=tuple(BASELINES),
@@ -69,7 +74,10 @@ def registered_names() -> dict[str, Any]:
         "methods": {
             name: {"at": method.at, "options": dict(method.options)} for name, method in sorted(METHODS.items())
         },
-        "metrics": {name: {"range": metric.range, "better": metric.better} for name, metric in METRICS.items()},
+        "metrics": {
+            name: {"range": metric.range, "better": metric.better, "thresholded": metric.facts.thresholded}
+            for name, metric in METRICS.items()
+        },
     }
     content: dict[str, Any] = json.loads(json.dumps(table))
     return content

@@ -53,7 +53,7 @@ class StudyRows(Sequence[BriefStudy]):
         place = number + len(self) if number < 0 else number
         if not 0 <= place < len(self):
             raise IndexError(number)
-        if place < self._few or not self._blocks:
+        if place < self._few:
             return self._rows[place]
         block, row = divmod(place - self._few, _BLOCK)
         return self._rows[self._few + row] if block == len(self._blocks) else self._block(block)[row]

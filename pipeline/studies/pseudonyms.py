@@ -18,7 +18,16 @@ from pydicom.multival import MultiValue
 
 from pipeline.errors import ArchiveError, ConfigError
 
-__all__ = ["KEY_FILE", "KEY_VARIABLE", "Pseudonyms", "allowed_header", "allowed_value", "load_key", "read_key"]
+__all__ = [
+    "KEY_FILE",
+    "KEY_VARIABLE",
+    "Pseudonyms",
+    "allowed_header",
+    "allowed_value",
+    "has_key",
+    "load_key",
+    "read_key",
+]
 
 KEY_VARIABLE = "CAMAUDIT_KEY"
 KEY_FILE = "pseudonym.key"
@@ -71,6 +80,11 @@ class Pseudonyms:
                         f"the pseudonym {pseudonym} stands for two different names of the archive under this key; "
                         f"use another key (set {KEY_VARIABLE}), or rename one of them"
                     )
+
+
+def has_key(folder: Path) -> bool:
+    """Tell whether there is a key already: in the environment, or in ``folder``."""
+    return KEY_VARIABLE in os.environ or (folder / KEY_FILE).exists()
 
 
 def load_key(folder: Path) -> bytes:

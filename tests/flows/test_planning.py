@@ -116,3 +116,28 @@ def test_a_manifest_that_cannot_be_read_is_told(audit, camaudit):
     code, _, err = camaudit("plan", audit)
     assert code == 2
     assert len([line for line in err.splitlines() if line.strip()]) == 1
+
+
+def test_patients_who_tune_do_not_count_where_the_threshold_matters(audit, camaudit, monkeypatch):
+    monkeypatch.setenv("CAMAUDIT_KEY", "a" * 32)
+    tuned = yaml.safe_load(audit.read_text()).get("overlap", {}) | {"threshold": {"tuned": "iou", "share": 0.5}}
+    plain = planned(camaudit, audit)
+    change(audit, overlap=tuned)
+    answer = planned(camaudit, audit)
+    assert plain["cohort"]["judged"] is None
+    judged = answer["cohort"]["judged"]
+    assert 0 < judged["patients"] < answer["cohort"]["patients"] == 3
+    hit_rate, iou, difference, distance, accuracy, _ = answer["criteria"]
+    every = answer["cohort"]["positive"]
+    assert [part["plan"]["n_patients"] for part in (iou, difference, distance)] == [judged["positive"]] * 3
+    assert (hit_rate["plan"]["n_patients"], accuracy["plan"]["n_patients"]) == (every, 3), "no region, no tuning"
+    code, out, _ = camaudit("plan", audit)
+    assert code == 0
+    assert f"3 patients are listed, of whom {3 - judged['patients']} tune thresholds" in " ".join(out.split())
+
+
+def test_a_plan_makes_no_key(audit, camaudit, monkeypatch):
+    monkeypatch.delenv("CAMAUDIT_KEY", raising=False)
+    change(audit, overlap={"threshold": {"tuned": "iou", "share": 0.41}})
+    planned(camaudit, audit)
+    assert not list(audit.parent.rglob("pseudonym.key"))

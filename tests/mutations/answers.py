@@ -36,7 +36,7 @@ MUTANTS = [
         ('answered_map=of("answered")', 'answered_map=of("reference")'),
         tests=(CELLS,),
     ),
-    *of("pipeline/evidence/cohort/population.py", ('"no_mask", NO_FINDING', '"no_mask"'), tests=(CELLS,)),
+    *of("pipeline/evidence/cohort/population.py", ("        NO_FINDING,\n", ""), tests=(CELLS,)),
     *of(
         "pipeline/evidence/cohort/summary.py",
         ('    units = units.among("all")\n', ""),
@@ -68,7 +68,6 @@ MUTANTS = [
         ("if label not in known} for all_labels", "} for all_labels"),
         tests=(WALK,),
     ),
-    *of("pipeline/walk/reading.py", ('or "answered" in roles.get(target, ())', ""), tests=(KEPT,)),
     *of("pipeline/conclusions/gathered.py", (' and entry.target_role == "reference"]', "]"), tests=(KEPT,)),
     *of("pipeline/verify/rows.py", ("stated != _roles(run.spec.config, audit)", "False"), tests=(KEPT,)),
     *of("pipeline/runs/pictures.py", ("    for label in answered:", "    for label in ():"), tests=(KEPT,)),

@@ -94,7 +94,7 @@ MUTANTS = [
             'right(row, label) if row.status == "analysed" else 1.0',
         ),
         ('row.probabilities[label] if row.status == "analysed" else None', "row.probabilities.get(label, 1.0)"),
-        ("[label in (row.reference or ()) for row in rows],", "[label not in (row.reference or ()) for row in rows],"),
+        ("present.append(label in row.reference)", "present.append(label not in row.reference)"),
         tests=(COHORT,),
     ),
     *of(

@@ -175,10 +175,7 @@ MUTANTS: list[Mutant] = [
         ("binom.isf(alpha, patients, claim.bound)", "binom.isf(2 * alpha, patients, claim.bound)"),
         ("_LASTING + 1).all(axis=1)", "1).all(axis=1)"),
         ("size = truth * (1 - truth) / spread**2 - 1", "size = truth * (1 - truth) / spread**2"),
-        (
-            "scores - claim.bound, np.full((replicates, 1), -claim.bound)",
-            "scores - claim.bound, np.full((replicates, 1), 0.0)",
-        ),
+        ("p_low_of_cohorts(scores, claim.bound)", "p_low_of_cohorts(scores, claim.bound - 0.1)"),
         ("upward.bound + distance / width", "upward.bound + distance"),
         ("None if spread is None else spread / width", "spread"),
         ('best if claim.side == "at_least" else 1 - best', "best"),

@@ -25,7 +25,9 @@ MUTANTS = [
         ("repr(x.shape).encode()", 'b""'),
         ('cells - uniform_filter(cells, 3, mode="nearest")', "cells"),
         ("_FLAT * max(largest, 1e-30)", "-1"),
-        ("member / member.sum(axis=1, keepdims=True)", "member"),
+        ("dtype=np.float64) / (end - start)", "dtype=np.float64)"),
+        ("-(-np.arange(count + 1) * side // count)", "np.arange(count + 1) * side // count"),
+        ("np.stack(cells, axis=-1)", "np.stack(cells, axis=0)"),
         tests=(LEAKAGE,),
     ),
     *of(

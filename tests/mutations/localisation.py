@@ -20,7 +20,7 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "pipeline/evidence/localisation/curves.py",
-        ("if label in (audit.reference or ())", ""),
+        ("MapRows(labels, _counts, keep=keep)", "MapRows(labels, _counts, present=False, keep=keep)"),
         ("patients[np.unique(course.studies)]", "np.unique(course.studies)"),
         ("label if several else None", "label"),
         ("np.mean(defined, axis=0)", "np.max(defined, axis=0)"),
@@ -110,7 +110,7 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "pipeline/evidence/cohort/population.py",
-        ('"mask_is_everything", TUNING_PATIENT}', '"mask_is_everything"}'),
+        ("        TUNING_PATIENT,\n", ""),
         tests=("tests/pipeline/evidence/localisation/test_tuning.py",),
     ),
     *of(
@@ -133,7 +133,7 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "pipeline/walk/measuring.py",
-        ('self._plan("", kept.grid))\n', "self._plan(layer, kept.grid))\n"),
+        ('self._carrier("", kept.grid))\n', "self._carrier(layer, kept.grid))\n"),
         tests=("tests/pipeline/walk/test_alignment.py",),
     ),
     *of(

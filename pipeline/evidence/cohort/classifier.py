@@ -102,13 +102,14 @@ def share_estimate(
 
 def area_cohort_of(audits: Iterable[StudyFacts], label: str) -> AreaCohort:
     """Return the studies with a reference as an AUROC sees them; one that was not analysed has no rating."""
-    rows = [audit for audit in audits if audit.reference is not None]
     numbers: dict[str, int] = {}  # in the order in which they come: nothing depends on what patients are called
-    return area_cohort(
-        [row.probabilities[label] if row.status == "analysed" else None for row in rows],
-        [label in (row.reference or ()) for row in rows],
-        [f"{numbers.setdefault(row.patient, len(numbers)):09d}" for row in rows],
-    )
+    ratings, present, patients = list[float | None](), list[bool](), list[str]()
+    for row in audits:
+        if row.reference is not None:
+            ratings.append(row.probabilities[label] if row.status == "analysed" else None)
+            present.append(label in row.reference)
+            patients.append(f"{numbers.setdefault(row.patient, len(numbers)):09d}")
+    return area_cohort(ratings, present, patients)
 
 
 def auroc_estimate(

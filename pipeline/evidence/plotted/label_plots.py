@@ -1,5 +1,6 @@
 """What a report draws of each label: curves, reliability, and the confusion matrix with where the map peaks."""
 
+from array import array
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,52 +55,91 @@ def label_plots(
         cell_map: what is told of the maps in each cell.
         bootstrap: confidence, replicates and seed of intervals that describe.
     """
-    referenced = [audit for audit in audits if audit.reference is not None]
-    analysed = [audit for audit in referenced if audit.status == "analysed"]
     several = len(labels) > 1
     plots = []
     for label in labels:
+        answers = _Answers.about(label, audits, cell_map.shown)
         counts = {
             "label": label,
-            "studies": len(analysed),
-            "patients": len({audit.patient for audit in analysed}),
-            "positives": sum(audit.may_show(label) for audit in analysed),
-            "negatives": sum(not audit.may_show(label) for audit in analysed),
-            "missing": len(referenced) - len(analysed),
+            "studies": len(answers.study),
+            "patients": len(np.unique(answers.patient)),
+            "positives": int(answers.present.sum()),
+            "negatives": int((~answers.present).sum()),
+            "missing": answers.missing,
             "method": cell_map.method,
-            "cells": _cells(analysed, units, label, cell_map, bootstrap),
+            "cells": _cells(answers, units, label, cell_map, bootstrap),
         }
-        curves = _curves(analysed, label, f"label={label}" if several else None, bootstrap)
+        curves = _curves(answers, f"label={label}" if several else None, bootstrap)
         plots.append(LabelPlots.model_validate({**counts, **curves}))
     return tuple(plots)
 
 
-def _curves(audits: Sequence[StudyFacts], label: str, group: str | None, bootstrap: Bootstrap) -> Mapping[str, object]:
-    positive = np.array([audit.may_show(label) for audit in audits], dtype=bool)
-    if positive.all() or not positive.any():
+@dataclass(frozen=True, eq=False)
+class _Answers:
+    """What the model says of a label to the analysed studies with a reference, each column (studies,).
+
+    ``study`` are their numbers, ``patient`` those of their patients in the order in which they come. ``missing`` have
+    a reference and were not analysed. ``shown`` are the studies with a picture and a map of the label: place in the
+    columns, hash of the files, name.
+    """
+
+    study: NDArray[np.intp]
+    patient: NDArray[np.intp]
+    present: NDArray[np.bool_]
+    called: NDArray[np.bool_]
+    probability: NDArray[np.float64]
+    missing: int
+    shown: tuple[tuple[int, str, str], ...]
+
+    @classmethod
+    def about(cls, label: str, audits: Iterable[StudyFacts], shown: Collection[str]) -> "_Answers":
+        """Gather the answers study by study: the rows of a large cohort are not in memory."""
+        numbers: dict[str, int] = {}
+        rows: list[tuple[int, int, bool, bool, float]] = []
+        missing, pictured = 0, list[tuple[int, str, str]]()
+        for number, audit in enumerate(audits):
+            if audit.reference is None:
+                continue
+            if audit.status != "analysed":
+                missing += 1
+                continue
+            if audit.study in shown and label in audit.mapped:
+                pictured.append((len(rows), audit.source_sha256, audit.study))
+            patient = numbers.setdefault(audit.patient, len(numbers))
+            called = label in audit.predicted
+            rows.append((number, patient, audit.may_show(label), called, audit.probabilities[label]))
+        table = np.array(rows, dtype=_ANSWER)
+        return cls(
+            study=table["study"],
+            patient=table["patient"],
+            present=table["present"],
+            called=table["called"],
+            probability=table["probability"],
+            missing=missing,
+            shown=tuple(pictured),
+        )
+
+
+_ANSWER: Final = np.dtype(
+    [("study", np.intp), ("patient", np.intp), ("present", "?"), ("called", "?"), ("probability", "f8")]
+)
+
+
+def _curves(answers: _Answers, group: str | None, bootstrap: Bootstrap) -> Mapping[str, object]:
+    if answers.present.all() or not answers.present.any():
         return {"reason": ONE_CLASS}
-    patient = _patients(audits)
-    rated = Rated(
-        np.array([audit.probabilities[label] for audit in audits], dtype=np.float64),
-        positive,
-        np.array([label in audit.predicted for audit in audits], dtype=bool),
-        1 / np.bincount(patient)[patient],
-    )
+    weights = 1 / np.bincount(answers.patient)[answers.patient]
+    rated = Rated(answers.probability, answers.present, answers.called, weights)
     return {
         "roc": roc_curve(rated),
         "precision_recall": precision_recall_curve(rated),
         "operating": operating_point(rated),
-        "calibration": calibration_of(rated, patient, bootstrap, group),
+        "calibration": calibration_of(rated, answers.patient, bootstrap, group),
     }
 
 
-def _patients(audits: Sequence[StudyFacts]) -> NDArray[np.intp]:
-    numbers: dict[str, int] = {}  # in the order in which they come: nothing depends on what patients are called
-    return np.array([numbers.setdefault(audit.patient, len(numbers)) for audit in audits], dtype=np.intp)
-
-
 def _cells(
-    audits: Sequence[StudyFacts],
+    answers: _Answers,
     units: UnitTable,
     label: str,
     cell_map: CellMap,
@@ -107,19 +147,18 @@ def _cells(
 ) -> tuple[LabelCell, ...]:
     cells = []
     for present, called in _PAIRS:
-        inside = [audit for audit in audits if (audit.may_show(label), label in audit.predicted) == (present, called)]
-        names = {audit.study for audit in inside}
-        median = float(np.median([audit.probabilities[label] for audit in inside])) if inside else None
-        own = units.of_target(label).of_studies(names)
+        inside = (answers.present == present) & (answers.called == called)
+        median = float(np.median(answers.probability[inside])) if inside.any() else None
+        own = units.of_target(label)
         cells.append(
             LabelCell(
                 present=present,
                 called=called,
-                studies=len(inside),
-                patients=len({audit.patient for audit in inside}),
-                hit_rate=_hit_rate(own, cell_map, bootstrap),
+                studies=int(inside.sum()),
+                patients=len(np.unique(answers.patient[inside])),
+                hit_rate=_hit_rate(own.where(np.isin(own.study, answers.study[inside])), cell_map, bootstrap),
                 median_probability=median,
-                typical=_typical(inside, label, median, cell_map.shown),
+                typical=_typical(answers, inside, median),
             )
         )
     return tuple(cells)
@@ -132,23 +171,25 @@ def _hit_rate(units: UnitTable, cell_map: CellMap, bootstrap: Bootstrap) -> Esti
     return mean_estimate(units, cell_map.scale, cell_map.method, "all", bootstrap)
 
 
-def _typical(audits: Sequence[StudyFacts], label: str, median: float | None, shown: Collection[str]) -> str | None:
+def _typical(answers: _Answers, inside: NDArray[np.bool_], median: float | None) -> str | None:
     """Return the shown study whose probability is nearest to the median; of equally near ones the first by its hash."""
     ranked = sorted(
-        (abs(audit.probabilities[label] - (median or 0.0)), audit.source_sha256, audit.study)
-        for audit in audits
-        if audit.study in shown and label in audit.mapped
+        (abs(float(answers.probability[place]) - (median or 0.0)), sha256, study)
+        for place, sha256, study in answers.shown
+        if inside[place]
     )
     return ranked[0][2] if ranked else None
 
 
 def answer_counts(audits: Iterable[StudyFacts]) -> tuple[AnswerCount, ...]:
     """Count the analysed studies by reference and answer, the most frequent first."""
-    groups: dict[tuple[tuple[str, ...] | None, tuple[str, ...]], list[str]] = defaultdict(list)
+    numbers: dict[str, int] = {}
+    groups: dict[tuple[tuple[str, ...] | None, tuple[str, ...]], array[int]] = defaultdict(lambda: array("i"))
     for audit in audits:
         if audit.status == "analysed":
             reference = None if audit.reference is None else tuple(sorted(set(audit.reference)))
-            groups[reference, tuple(sorted(set(audit.predicted)))].append(audit.patient)
+            patient = numbers.setdefault(audit.patient, len(numbers))
+            groups[reference, tuple(sorted(set(audit.predicted)))].append(patient)
     ordered = sorted(
         groups.items(), key=lambda group: (-len(group[1]), group[0][0] is None, group[0][0] or (), group[0][1])
     )

@@ -34,6 +34,8 @@ class CohortCounts:
         positive: with a study in which a label other than the negative one is present.
         present: for each label, with a study in which it is present.
         absent: for each label, with a study in which it is not.
+        judged: the same without the patients on whom thresholds are tuned; None where nobody tunes.
+        tuned: the metrics in which these do not count.
     """
 
     patients: int
@@ -41,6 +43,12 @@ class CohortCounts:
     positive: int
     present: Mapping[str, int]
     absent: Mapping[str, int]
+    judged: "CohortCounts | None" = None
+    tuned: tuple[str, ...] = ()
+
+    def of(self, metric: str) -> "CohortCounts":
+        """Return those of whom a criterion about a metric speaks."""
+        return self.judged if self.judged is not None and metric in self.tuned else self
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,7 @@ def plan_criteria(
     return tuple(
         _of_the_classifier(criterion, label or next(iter(findings), ""), counts)
         if criterion.method is None
-        else _of_a_map(criterion, label, scales.get(criterion.metric), (counts, spread))
+        else _of_a_map(criterion, label, scales.get(criterion.metric), (counts and counts.of(criterion.metric), spread))
         for criterion in criteria
         for label in labels_of(criterion, findings)
     )

@@ -1,10 +1,10 @@
 """What statistics take of a million studies: ``python -m tests.benchmarks.cohort_size.statistics [STUDIES] [METRICS]``.
 
 No shard is written and read: the columns of a run's units are drawn in chunks and laid where a run lays them, and the
-rows of its studies are made of one record. Everything of ``results.json`` that does not need a map's counts or shares
-is computed from them by the run's own code: estimates by stratum, label and site, verdicts, the classifier, confusion,
-the cohort's table. Eight maps; two studies a patient; two of three studies have the finding. CPU time grows with the
-number of metrics, memory does not: hit rate and IoU, which the criteria ask for, come first.
+rows of its studies are made of three records. Verdicts and estimates by stratum, label and site are computed from them
+by the run's own code; with ``--all`` everything of ``results.json`` that does not need a map's counts or shares: the
+classifier, confusion, the cohort's table. Eight maps; two studies a patient; two of three studies have the finding.
+CPU time grows with the number of metrics, memory does not: hit rate and IoU, which the criteria ask for, come first.
 
 Printed are CPU seconds and the largest memory above what the process had with everything imported.
 """
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +24,19 @@ from numpy.typing import NDArray
 from pipeline.conclusions.conclude import conclusions
 from pipeline.conclusions.gathered import GatheredCohort, ListedAudits, gather
 from pipeline.conclusions.study_rows import StudyRows
+from pipeline.evidence.cohort.estimating import Bootstrap
+from pipeline.evidence.cohort.measures import MetricScale
+from pipeline.evidence.cohort.summary import estimates
 from pipeline.evidence.columns.store import Columns, ColumnStore, Keep
 from pipeline.evidence.columns.unit_table import Key, Scored, UnitColumns, UnitTable
+from pipeline.evidence.verdicts.criteria import Cohort, judge_all
 from pipeline.findings.spec import RunSpec
 from pipeline.findings.study_audit import StudyAudit
 from tests.benchmarks.cohort_memory import MAPS, members_of, shown_of_a_run, specification, study
 from tests.benchmarks.measure import GIB
 from tests.benchmarks.resident import peak_resident, reset_peak, resident
+
+Result = TypeVar("Result")
 
 CHUNK = 65_536
 METRICS = ("hit_rate", "iou", "dice", "energy_in_mask", "average_precision")
@@ -125,22 +132,44 @@ def cohort_of(spec: RunSpec, studies: int, keep: Keep) -> GatheredCohort:
 
 
 def main() -> None:
-    """Measure."""
+    """Measure step by step: what maps score, the verdicts, subgroups, and with ``--all`` everything of the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("studies", type=int, nargs="?", default=1_000_000)
     parser.add_argument("metrics", type=int, nargs="?", default=2)
+    parser.add_argument("--all", action="store_true")
     given = parser.parse_args()
-    studies, metrics = given.studies, METRICS[: given.metrics]
-    spec, shown = with_metrics(specification(), metrics), shown_of_a_run()
+    spec = with_metrics(specification(), METRICS[: given.metrics])
+    bootstrap = Bootstrap(spec.config.run.replicates, spec.config.run.seed)
     with tempfile.TemporaryDirectory() as folder, ColumnStore(Path(folder)) as store:
-        bare, start = resident(), time.process_time()
+        measured = Measured(given.studies)
+        gathered = measured.step("columns", lambda: cohort_of(spec, given.studies, store.keep))
+        scales = {facts.name: MetricScale.of(facts) for facts in spec.metrics}
+        cohort = Cohort(gathered.units, gathered.studies, ["lesion"], scales, None, (), "clear")
+        criteria = [criterion for criterion in spec.config.metric_criteria if criterion.metric in scales]
+        measured.step("verdicts", lambda: judge_all(criteria, cohort, bootstrap))
+        measured.step("estimates", lambda: estimates(cohort.units, tuple(scales.values()), bootstrap))
+        if given.all:
+            records = OneRecord([study(2)])
+            measured.step("all results", lambda: conclusions(spec, (), gathered, records, shown_of_a_run()))
+
+
+class Measured:
+    """What each step takes above the memory with which the first began."""
+
+    def __init__(self, studies: int) -> None:
+        self._studies, self._bare = studies, resident()
+
+    def step(self, name: str, compute: Callable[[], Result]) -> Result:
+        """Compute, and print what that took."""
         reset_peak()
-        cohort = cohort_of(spec, studies, store.keep)
-        held, made = resident() - bare, time.process_time()
-        results = conclusions(spec, (), cohort, OneRecord([study(2)]), shown)
-        peak, spent = peak_resident() - bare, time.process_time() - made
-    print(f"{studies:,} studies x {len(MAPS)} maps x {len(metrics)} metrics, {len(results.estimates)} estimates:")
-    print(f"  peak {peak / GIB:.2f} GiB, of it held {held / GIB:.2f}; {spent:.0f} CPU s (drawn in {made - start:.0f})")
+        start = time.process_time()
+        result = compute()
+        spent, peak, held = time.process_time() - start, peak_resident() - self._bare, resident() - self._bare
+        print(
+            f"{self._studies:,} studies, {name}: peak {peak / GIB:.2f} GiB, held after {held / GIB:.2f} GiB, ", end=""
+        )
+        print(f"{spent:.0f} CPU s", flush=True)
+        return result
 
 
 if __name__ == "__main__":

@@ -73,6 +73,7 @@ def test_each_readers_own_scores_may_lie_in_a_file(tmp_path, monkeypatch):
             gatherer.add(audit)
         stored = gatherer.table(audits)
         assert list(stored) == list(plain)
+        assert {unit.study for unit in stored} == {audit.study for audit in audits if audit.reference}
         assert stored.readers_named == plain.readers_named == ("anna",)
         assert list(stored.as_read_by("anna")) == list(plain.as_read_by("anna"))
 

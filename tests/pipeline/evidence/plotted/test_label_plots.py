@@ -56,9 +56,10 @@ def test_the_typical_case_is_the_shown_one_nearest_to_the_median():
 
 
 def test_studies_that_failed_are_missing_and_those_without_a_reference_are_no_part():
-    audits = [*cohort(), not_analysed(1), study(90, reference=None)]
+    audits = [study(90, reference=None), not_analysed(1), *cohort()]
     (plots,) = plots_of(audits)
     assert (plots.studies, plots.missing) == (18, 1)
+    assert plots.cells == plots_of(cohort())[0].cells, "and what hits in a cell is that of its own studies"
 
 
 def test_one_class_alone_has_no_curve_and_says_why():

@@ -45,15 +45,16 @@ def test_regions_are_those_of_a_peak(shape):
         assert labels.names[labels.numbers[place]] == peak.body_region, place
 
 
+@pytest.mark.parametrize("unseen", [0.25, 0.0])
 @pytest.mark.parametrize("shape", [(40, 60), (18, 20, 22)])
-def test_shares_are_sums_over_voxels_and_add_up_to_1(shape):
+def test_shares_are_sums_over_voxels_and_add_up_to_1(shape, unseen):
     generator = np.random.default_rng(2)
     shown = body(shape)
     labels = body_labels(shown, shown.grid)
     values = generator.random(shape) - 0.3
     mask = generator.random(shape) < 0.05
     seen = np.ones(shape, bool)
-    seen[: shape[0] // 4] = False
+    seen[: int(shape[0] * unseen)] = False
     shares = region_shares(overlap_of(values, mask, seen), labels)
     positive = np.where(seen, np.maximum(values.astype(np.float32), 0), 0).astype(np.float64)
     assert shares.evidence["lesion"] == pytest.approx(positive[mask].sum() / positive.sum())

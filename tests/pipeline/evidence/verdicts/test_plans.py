@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from pipeline.config import Criterion
@@ -94,3 +96,16 @@ def test_an_unknown_cohort_is_no_empty_cohort():
     (empty,) = plan_of(metric="accuracy", at_least=0.8, counts=CohortCounts(0, 0, 0, {}, {}))
     assert (unknown.plan.n_patients, unknown.plan.best_reachable) == (None, None)
     assert (empty.plan.n_patients, empty.plan.best_reachable) == (0, 0.0)
+
+
+def test_who_tunes_counts_in_no_criterion_about_a_region():
+    judged = CohortCounts(25, 20, 11, {"nodule": 7, "mass": 4}, {"nodule": 15, "mass": 16})
+    counts = replace(COUNTS, judged=judged, tuned=("iou", "hd95"))
+    assert [plan.plan.n_patients for plan in plan_of(metric="iou", method="gradcam", at_least=0.3, counts=counts)] == [
+        7, 4,
+    ]  # fmt: skip
+    (distance,) = plan_of(metric="hd95", method="gradcam", within=10, at_least=0.5, label="pooled", counts=counts)
+    assert distance.plan.n_patients == 11
+    hits = plan_of(metric="hit_rate", method="gradcam", at_least=0.7, counts=counts)
+    assert [plan.plan.n_patients for plan in hits] == [12, 9]
+    assert [plan.plan.n_patients for plan in plan_of(metric="sensitivity", at_least=0.8, counts=counts)] == [12, 9]
