@@ -26,7 +26,7 @@ from reports.page.layout import (
     together,
 )
 from reports.page.text import DASH, bold, fitted, joined
-from reports.pictures.case_panels import ACROSS, case_rows, plane_words, sizes_for, window_words
+from reports.pictures.case_panels import BESIDE_EACH_OTHER, case_rows, plane_words, sizes_for, window_words
 from reports.pictures.legend import Legend
 from reports.pictures.panel_row import Panel
 from reports.pictures.review_box import ReviewBox
@@ -121,7 +121,7 @@ def hidden_peak(case: CaseEntry, panels: CasePanels, name: str) -> str | None:
         for entry in case.audit.map_scores
         if (entry.method, entry.target) == (known, target) and name.partition("@")[2] in ("", entry.layer)
     )
-    if best is None or any(name in view.peaks for view in panels.views if view.role in ACROSS):
+    if best is None or any(name in view.peaks for view in panels.views if view.role in BESIDE_EACH_OTHER):
         return None
     axis = _ACROSS_PLANES.get(main[-1].plane)
     if axis is None or main[-1].position_mm is None:

@@ -11,7 +11,7 @@ from reports.page.layout import CONTENT
 from reports.pictures.panel_row import GAP, OVERHEAD, Panel, PanelRow
 
 __all__ = [
-    "ACROSS",
+    "BESIDE_EACH_OTHER",
     "LARGEST",
     "SMALLEST",
     "PictureSizes",
@@ -31,7 +31,7 @@ _SURVEY, _PER_ROW = 26 * mm, 5
 _MAPS = tuple(height * mm for height in (60, 52, 46, 42, 38, 34, 30))
 """How high the maps may be, the best first: as high as the page has room for."""
 
-ACROSS = ("main", "own_peak")
+BESIDE_EACH_OTHER = ("main", "own_peak")
 """The roles of the planes that are beside each other in the volume."""
 
 _TALLEST = 1.15  # of the width: a picture is no higher
@@ -74,7 +74,7 @@ def _main(case: CasePanels) -> list[int]:
 
 def map_view(case: CasePanels, method: str) -> int:
     """Return in which view a map is shown: the last plane through its peak, else that of the first map's peak."""
-    across = [place for place, view in enumerate(case.views) if view.role in ACROSS]
+    across = [place for place, view in enumerate(case.views) if view.role in BESIDE_EACH_OTHER]
     return next((place for place in reversed(across) if method in case.views[place].peaks), _main(case)[-1])
 
 
@@ -106,7 +106,7 @@ def _survey(case: CasePanels) -> list[_Row]:
     panels = [
         Panel(f"{view.plane.capitalize()}, {names[view.role]}", place, next(iter(view.maps), None))
         for place, view in enumerate(case.views)
-        if view.role not in ACROSS
+        if view.role not in BESIDE_EACH_OTHER
     ]
     return [_Row(tuple(panels), _SURVEY)] if panels else []
 

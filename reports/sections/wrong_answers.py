@@ -24,12 +24,14 @@ from reports.page.layout import (
     subheading,
     together,
 )
-from reports.page.text import Markup, bold, joined, link
+from reports.page.text import Markup, bold, fitted, joined, link
 from reports.pictures.case_panels import map_view
 from reports.pictures.panel_row import Panel, PanelRow
 from reports.registry import Context, section
 from reports.wording import best_peak, method, nothing_called
 
+_LONGEST = 5 * COLUMN
+"""Points of one line of what is said beside a picture: it stays on the picture's page, however long labels are."""
 _NAMED = 12
 """Studies that are named in a row; the results hold all."""
 
@@ -70,9 +72,14 @@ def _part(context: Context, title: str, meaning: str, kinds: Sequence[WrongAnswe
 
 def _told(results: Results, kind: WrongAnswer) -> Markup:
     """Return a kind, how often it came, and its studies: those with a page of their own as links."""
-    reference, answered = (", ".join(labels) or nothing_called(results) for labels in (kind.reference, kind.answered))
+    reference, answered = (
+        fitted(", ".join(labels) or nothing_called(results), _LONGEST, 7) for labels in (kind.reference, kind.answered)
+    )
     shown = {case.study for case in results.cases}
-    names = [link(study, case_key(study)) if study in shown else study for study in kind.studies[:_NAMED]]
+    names = [
+        link(fitted(study, COLUMN, 7), case_key(study)) if study in shown else fitted(study, COLUMN, 7)
+        for study in kind.studies[:_NAMED]
+    ]
     rest = len(kind.studies) - _NAMED
     names += [f"and {count(rest)} more, in results.json"] if rest > 0 else []
     many = f"{plural(len(kind.studies), 'study', 'studies')} of {plural(kind.patients, 'patient')}: "
@@ -110,5 +117,6 @@ def _tile(context: Context, case: CaseEntry) -> list[Flowable] | None:
     words = f" reference {truth}, answered {called} ({odds}).{where}"
     load, width = partial(context.panels, case.panels), 0.58 * COLUMN
     row = PanelRow(load, (Panel(title, place, name),), 30 * mm, width, f"{title}, study {case.study}.{where}")
-    caption = small(bold(joined(link(case.study, case_key(case.study)), ":")), words)
+    study = fitted(case.study, COLUMN, 7)
+    caption = small(bold(joined(link(study, case_key(case.study)), ":")), fitted(words, _LONGEST, 7))
     return [pair(row, [gap(4), caption], 0.62, width=COLUMN)]

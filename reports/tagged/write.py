@@ -39,6 +39,7 @@ class _Writer:
         self._pages = [page.obj for page in pdf.pages]
         self._marked: list[dict[int, pikepdf.Object]] = [{} for _ in self._pages]
         self._links: list[pikepdf.Object] = []
+        self._attributes: dict[tuple[tuple[str, str | int], ...], pikepdf.Object] = {}
 
     @property
     def next_key(self) -> int:
@@ -51,8 +52,7 @@ class _Writer:
         elif element.reordered:
             made.ActualText = "".join(element.words).strip()
         if element.attributes:
-            values = {f"/{name}": _value(value) for name, value in element.attributes.items()}
-            made.A = Dictionary({"/O": Name.Table, **values})
+            made.A = self._attributes_of(element)
         home = next((kid.page for kid in element.kids if isinstance(kid, MarkedContent)), None)
         if home is not None:
             made.Pg = self._pages[home]
@@ -60,6 +60,14 @@ class _Writer:
         if kids:
             made.K = kids[0] if len(kids) == 1 else Array(kids)
         return made
+
+    def _attributes_of(self, element: Element) -> pikepdf.Object:
+        """Return a cell's attributes: an object that all cells with the same ones share, as there are thousands."""
+        key = tuple(element.attributes.items())
+        if key not in self._attributes:
+            values = {f"/{name}": _value(value) for name, value in key}
+            self._attributes[key] = self._pdf.make_indirect(Dictionary({"/O": Name.Table, **values}))
+        return self._attributes[key]
 
     def _kid(self, kid: Element | MarkedContent | Annotation, owner: pikepdf.Object, home: int | None) -> object:
         if isinstance(kid, Element):

@@ -15,7 +15,8 @@ import reports
 from pipeline.errors import OutputError
 from pipeline.findings.facts import LayerFacts
 from pipeline.findings.pictures.panels import CasePanels, save_panels
-from pipeline.findings.results import SCHEMA_VERSION, Flow
+from pipeline.findings.plotted.differences import GroupDifference
+from pipeline.findings.results import SCHEMA_VERSION, Flow, WrongAnswer
 from pipeline.findings.study_audit import StudyAudit
 from reports.pdf import render
 from reports.registry import sections
@@ -209,7 +210,15 @@ def nasty(value):
     text = str(value).encode("utf-8", "replace").decode()
     base = example.results()
     case = base.cases[0]
+    facts = {"study": text, "reference": (text,), "predicted": (text, "b"), "strata": {"site": text}}
+    audit = case.audit.model_copy(update=facts)
+    shown = case.model_copy(update={"study": text, "rule": text, "note": text, "audit": audit})
+    apart = GroupDifference(metric="auroc", method="classifier", among="all", column="site", group=f"site={text}",
+                            own=0.8, rest=0.9, value=-0.1, confidence=0.95, patients=9, patients_rest=9,
+                            reason=text)  # fmt: skip
     return example.results(
+        wrong_answers=(WrongAnswer(reference=(text,), answered=(text,), patients=1, studies=(text,)),),
+        answer_differences=(apart,),
         title=text,
         organisation=text,
         run=text,
@@ -218,7 +227,7 @@ def nasty(value):
         case_rule=text,
         overlap_rule=text,
         cohort_facts={text: {text: 3}},
-        cases=(case.model_copy(update={"study": text, "rule": text, "note": text}),),
+        cases=(shown,),
         not_analysed=(StudyAudit(study=text, patient=text, source_sha256=text, status="failed", stage=text,
                                  reason=text, message=text),),
         flow=Flow(found=45, analysed=44, excluded={}, failed={text: 1}, patients=1, computed=45, reused=0),
