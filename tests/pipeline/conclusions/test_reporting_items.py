@@ -73,3 +73,9 @@ def test_it_is_json_and_comes_back(items):
     content = json.loads(items.model_dump_json())
     assert content["schema_version"] == 1
     assert ReportingItems.model_validate(content) == items
+
+
+def test_criteria_that_were_not_fixed_beforehand_are_said_to_be_so(items):
+    later = reporting_items(results(exploratory=("the lock was set after the first run",)))
+    assert (items.locked, later.locked) == (True, False)
+    assert later.exploratory == ("the lock was set after the first run",)

@@ -98,8 +98,10 @@ def test_what_cannot_be_changed_is_said(auditor):  # noqa: F811
 
 
 def test_maps_of_different_patients_are_compared_where_one_frame_is_declared(auditor):  # noqa: F811
-    rows, findings = tried(auditor, [SPACING], common_frame=True)
-    (figure,) = findings.consistency
+    studies = prepared([SPACING], 5)
+    alone = replace(studies[4], label=auditor.config.model.labels[0], label_index=0)
+    rows, findings = tried(auditor, [SPACING], studies=(*studies[:4], alone), common_frame=True)
+    (figure,) = findings.consistency  # nobody else has the fifth study's label
     assert (figure.label, figure.method, figure.pairs, figure.patients) == ("lesion", "gradcam", 6, 4)
     assert -1 <= figure.value < 0.99
     assert findings.not_paired is None
@@ -107,7 +109,7 @@ def test_maps_of_different_patients_are_compared_where_one_frame_is_declared(aud
         with pytest.raises(ValueError, match="pairs of patients are not"):
             stability_findings(
                 rows.model_copy(update={"pairs": edited}), StabilityConfig(common_frame=True),
-                [f"S-{number}" for number in range(4)],
+                [f"S-{number}" for number in range(5)],
             )  # fmt: skip
 
 

