@@ -89,7 +89,16 @@ def _read(row: StudyRow, geometry: Geometry, options: ReadOptions, readers: Read
     reason = _unfit(series, geometry)
     if reason:
         return SourceHeaders(None, reason)
+    if image.places:
+        _state_thickness(series, geometry)
     return SourceHeaders(SourceSeries("slices" if image.places else "projection", tuple(series)))
+
+
+def _state_thickness(series: Sequence[Dataset], geometry: Geometry) -> None:
+    """Let slices that state no thickness have the measured distance between them: an object has to state one."""
+    for instance in series:
+        if not instance.get("SliceThickness"):
+            instance.SliceThickness = f"{np.linalg.norm(geometry.affine[:3, 2]):.6g}"
 
 
 def _is_tiled(image: ImageFile) -> bool:
@@ -111,6 +120,8 @@ def _unfit(series: Sequence[Dataset], geometry: Geometry) -> str:
     sizes = {(int(instance.Columns), int(instance.Rows)) for instance in series}
     if len(geometry.shape) == 2:
         return "" if sizes == {geometry.shape[::-1]} else "its image was read on another grid than its file's"
+    if not all(instance.get("FrameOfReferenceUID") for instance in series):
+        return "its slices state no frame of reference, which objects that lie on them need"
     if sizes != {geometry.shape[:2]} or len(series) != geometry.shape[2]:
         return "its image was read on another grid than its files'"
     step = geometry.affine[:3, 2]

@@ -21,6 +21,7 @@ from pipeline.findings.study_audit import StudyAudit
 from pipeline.runs.run import Run
 from pipeline.studies.consensus import CONSENSUS
 from pipeline.studies.pseudonyms import KEY_FILE, KEY_VARIABLE
+from pipeline.studies.readers.shared.base import guarded
 from pipeline.studies.readers.third_parties import load_readers
 from pipeline.studies.study import Study
 from pipeline.studies.untrusted.workers import DECODING, WorkerPool, isolated_map
@@ -102,7 +103,10 @@ class StudyExporter:
         if (study.identity, study.patient) != (member.study, member.patient):
             raise ConfigError(f"{self.run.folder}: the pseudonym key here is not the run's own; set {KEY_VARIABLE}")
         geometry = study.image.geometry
-        headers = self._headers(answer)
+        try:
+            headers = guarded("its header", lambda: self._headers(answer))  # libraries quote what they warn of
+        except StudyError as error:
+            return LeftOut(member.study, str(error))
         return ExportedStudy(
             study=member.study,
             patient=member.patient,

@@ -217,6 +217,11 @@ def _items(dataset: Dataset) -> Iterator[Dataset]:
 
 
 def fitted_text(text: str, longest: int) -> str:
-    """Return a text without what DICOM's short strings may not hold, cut to so many characters."""
+    """Return a text without what DICOM's short strings may not hold, cut to so many bytes of UTF-8, dots included.
+
+    DICOM counts characters; some readers count bytes.
+    """
     clean = _CONTROL.sub(" ", text).strip()
-    return clean if len(clean) <= longest else f"{clean[: longest - 3]}..."
+    if len(clean.encode()) <= longest:
+        return clean
+    return f"{clean.encode()[: longest - 3].decode('utf-8', 'ignore')}..."

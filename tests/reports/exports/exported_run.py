@@ -20,7 +20,7 @@ SHAPE = (24, 22, 10)
 """Columns, rows, slices."""
 
 SPACING = (1.0, 1.5, 2.0)
-BLOCK = (slice(6, 12), slice(8, 14), slice(3, 7))
+BLOCK = (slice(6, 12), slice(8, 14), slice(2, 6))  # in the middle along no axis: a mirrored one shows
 FLAT_FACTORY = """
 import torch
 from torch import nn
