@@ -103,7 +103,7 @@ def code_in(name):
 def test_every_key_that_is_named_is_a_key(name):
     keys = [key for code in code_in(name) for key in re.findall(r"(?<![\w./])([a-z_]+\.[a-z_]+)(?![\w./(])", code)]
     named = [key.split(".") for key in keys if key.split(".")[0] in SECTIONS]
-    endings = {"yaml", "py", "json", "csv", "pdf", "safetensors"}
+    endings = {"yaml", "py", "json", "csv", "pdf", "html", "safetensors"}
     wrong = [f"{part}.{key}" for part, key in named if key not in SECTIONS[part] and key not in endings]
     assert wrong == []
 

@@ -1,4 +1,4 @@
-"""The pictures of docs/viewer.md: ``python -m tests.viewer.screenshots CT_RUN RADIOGRAPH_RUN`` (two runs of the demo)."""
+"""The pictures of docs/viewer.md: ``python -m tests.viewer.screenshots CT_RUN RADIOGRAPH_RUN``, of the demo."""
 
 import sys
 import tempfile
