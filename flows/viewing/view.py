@@ -1,11 +1,12 @@
 """``camaudit view``: a finished run in the browser of this machine."""
 
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 
 import typer
 
-from flows.commands.interrupts import interruptible
+from flows.commands.interrupts import Interrupted, interruptible
 from flows.commands.verify import alterations
 from flows.viewing.desk import Desk
 from flows.viewing.server import viewing
@@ -27,7 +28,7 @@ def view_run(run: Path, port: int, reviews: Path | None, *, opens: bool) -> None
         typer.echo(f"camaudit: ALTERED: {failure.sentence}", err=True)
     desk = Desk(open_context(run, [failure.sentence for failure in failures]), reviews or run / REVIEWS_FOLDER)
     try:
-        with viewing(desk, port) as server, interruptible():
+        with viewing(desk, port) as server, suppress(Interrupted), interruptible():  # Ctrl-C is how it ends
             typer.echo(f"reviews go to {desk.reviews}; Ctrl-C ends")
             typer.echo(server.admission.address)
             if opens:

@@ -351,6 +351,11 @@ INSIDERS = (
         "53 pictures",
     ),
     Falsification(
+        "another case's volume",
+        results(lambda all: all["cases"][0].update(volume=all["cases"][1]["panels"])),
+        "53 pictures",
+    ),
+    Falsification(
         "a picture from elsewhere", results(lambda all: all["inputs"].update(picture="cohort.json")), "53 pictures"
     ),
     Falsification("another device", results(lambda all: all["provenance"].update(device="cuda")), "54 provenance"),

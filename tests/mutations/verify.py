@@ -87,11 +87,13 @@ MUTANTS: list[Mutant] = [
         ("    if groups != run.results.equivalent_methods:", "    if False:"),
         ("        if name is not None and name not in pictures:", "        if False:"),
         ('if case.panels not in (None, f"cases/{case.study}.npz"):', "if False:"),
+        ("        if case.volume not in (None, volume_name(case.study)):", "        if False:"),
         tests=found(
             "a verdict turned",
             "the table edited",
             "equivalent maps hidden",
             "another case's picture",
+            "another case's volume",
             "a picture from elsewhere",
         ),
     ),

@@ -13,13 +13,15 @@ function answersView(data) {
   const heads = ["Criterion", "Asked", "Estimate", data.interval, "The data allow", "Verdict"];
   const verdicts = rows.length > 0 ? table(heads, rows)
     : element("p", {}, "No acceptance criterion was stated, so there is no verdict.");
-  const answers = data.answers.map(({ heading, first, rest }) =>
-    element("div", { class: "answer" }, element("h3", {}, heading), element("p", {}, element("b", {}, said(first)), " ", said(rest))));
+  const answers = data.answers.map(({ heading, first, rest }) => {
+    const text = element("p", {}, element("b", {}, said(first)), " ", said(rest));
+    return element("div", { class: "answer" }, element("h3", {}, heading), text);
+  });
   const identity = [["Model", data.model], ...data.identity];
   const list = identity.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, said(text))]);
-  return element("section", { class: "answers" }, element("h1", {}, said(data.title)), ...alteredOf(data),
-    element("dl", {}, ...list), element("h2", {}, "Verdicts"), verdicts, element("div", { class: "answered" }, ...answers),
-    lockOf(data));
+  return element("section", { class: "answers" },
+    element("h1", {}, said(data.title)), ...alteredOf(data), element("dl", {}, ...list),
+    element("h2", {}, "Verdicts"), verdicts, element("div", { class: "answered" }, ...answers), lockOf(data));
 }
 
 /** @param {string} answer @returns {string} */

@@ -8,17 +8,21 @@ class CaseView {
   constructor(facts, notes) {
     Object.assign(this, { facts, notes, panes: undefined });
     this.form = reviewForm(notes, facts);
-    this.pictures = element("div", { class: "pictures" }, element("p", { class: "quiet" }, "Loading the pictures\u2026"));
-    this.node = element("section", { class: "case", "data-study": facts.study }, this.header(), this.pictures,
-      this.form.node, this.scores());
+    const waiting = element("p", { class: "quiet" }, "Loading the pictures\u2026");
+    this.pictures = element("div", { class: "pictures" }, waiting);
+    const parts = [this.header(), this.pictures, this.form.node, this.scores()];
+    this.node = element("section", { class: "case", "data-study": facts.study }, ...parts);
   }
 
   header() {
     const { facts } = this;
-    const badge = facts.badge === null ? [] : [element("span", { class: `badge ${facts.badge.kind}` }, facts.badge.text)];
+    const { badge } = facts;
+    const shown = badge === null ? [] : [element("span", { class: `badge ${badge.kind}` }, badge.text)];
     const list = facts.facts.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, said(text))]);
-    const note = facts.note === null || facts.why !== undefined ? [] : [element("p", { class: "quiet" }, said(facts.note))];
-    return element("header", {}, element("h2", {}, said(facts.study), " ", ...badge), element("dl", {}, ...list), ...note);
+    const noted = facts.note !== null && facts.why === undefined;
+    const note = noted ? [element("p", { class: "quiet" }, said(facts.note))] : [];
+    const title = element("h2", {}, said(facts.study), " ", ...shown);
+    return element("header", {}, title, element("dl", {}, ...list), ...note);
   }
 
   scores() {
@@ -54,8 +58,8 @@ class CaseView {
   show(picture, scenes) {
     const panes = new Panes(picture, scenes);
     this.panes = panes;
-    const side = element("div", { class: "side" }, controlsOf(panes), readoutOf(panes), this.honesty(picture, scenes[0]));
-    this.pictures.replaceChildren(panes.node, side);
+    const side = [controlsOf(panes), readoutOf(panes), this.honesty(picture, scenes[0])];
+    this.pictures.replaceChildren(panes.node, element("div", { class: "side" }, ...side));
     panes.refit();
     this.node.dataset.ready = "true";
   }
@@ -64,13 +68,16 @@ class CaseView {
   honesty(picture, scene) {
     const words = [`Maps explain the label ${picture.target}.`];
     if (picture.kind === "planes") {
-      words.push("This run keeps single planes of its cases; the wheel goes from one to the next. With report.volumes: crops in audit.yaml a run keeps what is needed to scroll.");
+      words.push("This run keeps single planes of its cases; the wheel goes from one to the next.",
+        "With report.volumes: crops in audit.yaml a run keeps what is needed to scroll.");
     }
     if (scene.small !== null) {
-      words.push("Inside the dotted box values are the image's own; outside the picture is reduced to 8 bits, lossy, and no value is read from it.");
+      words.push("Inside the dotted box values are the image's own; outside, the picture is reduced to 8 bits, lossy,",
+        "and no value is read from it.");
     }
-    if (scene.image.error > 0) words.push(`The image's values were kept in 65,535 steps: \u00b1${numeral(scene.image.error)}.`);
-    words.push("Hatched: not seen by the model. Scores are of the whole image, whatever part is shown. Not for diagnosis.");
+    const { error } = scene.image;
+    if (error > 0) words.push(`The image's values were kept in 65,535 steps: \u00b1${numeral(error)}.`);
+    words.push("Hatched: not seen by the model. Scores are of the whole image, whatever part is shown.", "Not for diagnosis.");
     return element("p", { class: "quiet" }, said(words.join(" ")));
   }
 

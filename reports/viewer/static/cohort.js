@@ -11,11 +11,12 @@ function cohortView(data, open) {
   const heads = ["Study", "Answer", "Reference and answer", ...cohort.groups, cohort.score || "Score"];
   const lines = cohort.rows.map((row) => {
     const study = shown.has(row.study) ? button(row.study, () => open(row.study), { class: "link" }) : said(row.study);
-    const cells = [study, row.answer, row.cell, ...row.groups, row.scores];
-    return { row, node: element("tr", {}, ...cells.map((cell) => element("td", {}, typeof cell === "string" ? said(cell) : cell))) };
+    const cells = [study, ...[row.answer, row.cell, ...row.groups, row.scores].map(said)];
+    return { row, node: element("tr", {}, ...cells.map((cell) => element("td", {}, cell))) };
   });
   const head = element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, said(text))));
-  const list = element("table", { class: "cohort" }, element("thead", {}, head), element("tbody", {}, ...lines.map(({ node }) => node)));
+  const body = element("tbody", {}, ...lines.map(({ node }) => node));
+  const list = element("table", { class: "cohort" }, element("thead", {}, head), body);
   return element("section", {}, element("h2", {}, "Cohort"), filtersOf(cohort, lines), list);
 }
 
@@ -39,7 +40,8 @@ function filtersOf(cohort, lines) {
   };
   const byText = (name, of) => {
     const values = [...new Set(lines.map(({ row }) => of(row)))].sort();
-    const list = choice([["", "all"], ...values.map((value, place) => [String(place + 1), value === "" ? "\u2013" : value])], (chosen) => {
+    const entries = values.map((value, place) => [String(place + 1), value === "" ? "\u2013" : value]);
+    const list = choice([["", "all"], ...entries], (chosen) => {
       if (chosen === "") delete wanted[name];
       else wanted[name] = (row) => of(row) === values[Number(chosen) - 1];
       apply();
@@ -48,7 +50,8 @@ function filtersOf(cohort, lines) {
     return labelled(name, list);
   };
   const bound = (name, test) => {
-    const input = /** @type {HTMLInputElement} */ (element("input", { type: "number", step: "0.05", "data-filter": name }));
+    const attributes = { type: "number", step: "0.05", "data-filter": name };
+    const input = /** @type {HTMLInputElement} */ (element("input", attributes));
     input.addEventListener("input", () => {
       if (input.value === "") delete wanted[name];
       else wanted[name] = (row) => row.score !== null && test(row.score, Number(input.value));

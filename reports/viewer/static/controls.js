@@ -81,7 +81,8 @@ function readersOf(panes) {
   const readers = [...new Set(panes.scenes.flatMap((scene) => scene.masks.map((mask) => mask.reader)))];
   const lines = readers.map((reader, number) => {
     const style = outlineOf(number);
-    const canvas = /** @type {HTMLCanvasElement} */ (element("canvas", { width: "64", height: "16", "aria-hidden": "true" }));
+    const attributes = { width: "64", height: "16", "aria-hidden": "true" };
+    const canvas = /** @type {HTMLCanvasElement} */ (element("canvas", attributes));
     const context = canvas.getContext("2d");
     context.setLineDash(style.dash);
     context.lineWidth = 2;

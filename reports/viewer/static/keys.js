@@ -65,7 +65,8 @@ function flip(panes, setting) {
  */
 function listenToKeys(page) {
   document.addEventListener("keydown", (event) => {
-    const writes = event.target instanceof Element && event.target.closest("input:not([type=checkbox]), textarea, select, dialog");
+    const busy = "input:not([type=checkbox]), textarea, select, dialog";
+    const writes = event.target instanceof Element && event.target.closest(busy);
     if (event.ctrlKey || event.altKey || event.metaKey || writes || event.key === "Tab") return;
     const known = KEYS.find(([keys]) => keys.includes(event.key.length === 1 ? event.key.toLowerCase() : event.key));
     if (known === undefined) return;

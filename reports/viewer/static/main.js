@@ -22,8 +22,8 @@ class Page {
 
   bar() {
     const link = (text, address) => element("a", { href: address }, text);
-    const cases = choice([["", "Cases"], ...this.data.cases.map((facts, place) => [String(place), `${place + 1}  ${facts.study}`])],
-      (place) => { if (place !== "") location.hash = `case-${place}`; });
+    const entries = this.data.cases.map((facts, place) => [String(place), `${place + 1}  ${facts.study}`]);
+    const cases = choice([["", "Cases"], ...entries], (place) => { if (place !== "") location.hash = `case-${place}`; });
     cases.id = "cases";
     this.cases = cases;
     return element("nav", {}, link("Answer", "#answer"), link("Cohort", "#cohort"), cases,

@@ -143,7 +143,8 @@ function listenTo(pane, panes) {
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
-    if (event.ctrlKey || panes.scenes.length * pane.slices === 1) zoomAt(pane, at(event), event.deltaY < 0 ? 1.15 : 1 / 1.15);
+    const zooms = event.ctrlKey || panes.scenes.length * pane.slices === 1;
+    if (zooms) zoomAt(pane, at(event), event.deltaY < 0 ? 1.15 : 1 / 1.15);
     else panes.scroll(pane, Math.sign(event.deltaY));
   }, { passive: false });
   canvas.addEventListener("pointerdown", (event) => {
@@ -200,22 +201,46 @@ function drag(pane, panes, event, voxel) {
 }
 
 /**
- * The mean place of a mask's voxels, taken to its nearest marked voxel; null for an empty mask.
+ * Call a function with each marked voxel; a mask may have millions, so none is kept.
+ * @param {any} scene
+ * @param {Uint8Array} bits
+ * @param {(voxel: number[]) => void} visit the array is the same each time
+ */
+function eachMarked(scene, bits, visit) {
+  const { shape, strides } = scene;
+  const voxel = shape.map(() => 0);
+  for (let byte = 0; byte < bits.length; byte += 1) {
+    if (bits[byte] === 0) continue;
+    for (let bit = 0; bit < 8; bit += 1) {
+      if (((bits[byte] >> (7 - bit)) & 1) === 0) continue;
+      const index = 8 * byte + bit;
+      for (let axis = 0; axis < shape.length; axis += 1) voxel[axis] = Math.floor(index / strides[axis]) % shape[axis];
+      visit(voxel);
+    }
+  }
+}
+
+/**
+ * The marked voxel nearest to the mean place of a mask's voxels; null for an empty mask.
  * @param {any} scene
  * @param {Uint8Array} bits
  * @returns {number[]|null}
  */
 function middleOf(scene, bits) {
-  const marked = [];
-  for (let byte = 0; byte < bits.length; byte += 1) {
-    if (bits[byte] === 0) continue;
-    for (let bit = 0; bit < 8; bit += 1) if ((bits[byte] >> (7 - bit)) & 1) marked.push(8 * byte + bit);
-  }
-  if (marked.length === 0) return null;
-  const places = marked.map((index) => scene.strides.map((stride, axis) => Math.floor(index / stride) % scene.shape[axis]));
-  const mean = scene.shape.map((_, axis) => places.reduce((sum, place) => sum + place[axis], 0) / places.length);
-  const far = (place) => place.reduce((sum, index, axis) => sum + (index - mean[axis]) ** 2, 0);
-  return places.reduce((best, place) => (far(place) < far(best) ? place : best));
+  const sums = scene.shape.map(() => 0);
+  let count = 0;
+  eachMarked(scene, bits, (voxel) => {
+    count += 1;
+    for (let axis = 0; axis < sums.length; axis += 1) sums[axis] += voxel[axis];
+  });
+  if (count === 0) return null;
+  let [best, least] = [null, Infinity];
+  eachMarked(scene, bits, (voxel) => {
+    let far = 0;
+    for (let axis = 0; axis < sums.length; axis += 1) far += (voxel[axis] - sums[axis] / count) ** 2;
+    if (far < least) [best, least] = [[...voxel], far];
+  });
+  return best;
 }
 
 /**

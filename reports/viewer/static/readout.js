@@ -28,7 +28,8 @@ function underWords(panes) {
   const exact = exactValue(scene, voxel);
   const { error } = scene.image;
   const about = error > 0 ? ` (\u00b1${numeral(error)})` : "";
-  const image = exact === null ? "no value: shown reduced, 8 bit, lossy" : `${numeral(exact)} ${panes.said.unit}${about}`;
+  const own = exact === null ? "" : `${numeral(exact)} ${panes.said.unit}${about}`;
+  const image = exact === null ? "no value: shown reduced, 8 bit, lossy" : own;
   const parts = [image.trim(), ...mapWords(panes, scene, voxel), placeWords(scene, pane.plane, pane.place, voxel)];
   return `${parts.join(" \u00b7 ")} \u00b7 voxel ${voxel.join(", ")}`;
 }
@@ -46,7 +47,8 @@ function mapWords(panes, scene, voxel) {
 /** @param {Panes} panes @returns {string} */
 function thresholdWords(panes) {
   const { step } = panes;
-  const share = panes.highest > 0 ? ` = ${(100 * step.threshold / panes.highest).toFixed(1)} % of the map's maximum` : "";
+  const percent = (100 * step.threshold) / panes.highest;
+  const share = panes.highest > 0 ? ` = ${percent.toFixed(1)} % of the map's maximum` : "";
   return `above ${numeral(step.threshold)}${share}${step.drawn ? ": the audit's own threshold" : ""}`;
 }
 

@@ -5,7 +5,9 @@ const JUDGEMENTS = [
   ["disagree", "Disagree", "The map marks something else."],
   ["reference_doubtful", "Reference doubtful", "The experts' outline, or what the reference says, is in doubt."],
 ];
-const NOT_PLAIN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]|\p{Surrogate}/gu;
+const CONTROLS = "\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f";
+const TURNING = "\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069";
+const NOT_PLAIN = new RegExp(`[${CONTROLS}${TURNING}]|\\p{Surrogate}`, "gu");
 
 /**
  * Text without characters that show a reader something else than what is stored.
@@ -72,7 +74,9 @@ function reviewForm(notes, facts) {
     button(`${number + 1} ${text}`, () => judge(number), { title, "data-judgement": value, "aria-pressed": "false" }));
   const show = () => {
     const note = notes.of(facts.study, map);
-    buttons.forEach((node, number) => node.setAttribute("aria-pressed", String(JUDGEMENTS[number][0] === note.judgement)));
+    buttons.forEach((node, number) => {
+      node.setAttribute("aria-pressed", String(JUDGEMENTS[number][0] === note.judgement));
+    });
     comment.value = note.comment;
   };
   const node = element("fieldset", { class: "review" }, element("legend", {}, "Your judgement"),

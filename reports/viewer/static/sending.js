@@ -26,7 +26,8 @@ function sendingBar(data, notes) {
   const role = /** @type {HTMLInputElement} */ (element("input", { maxlength: "200", autocomplete: "off" }));
   const state = element("output", { class: "state" });
   const text = () => {
-    const reviewer = { name: plain(name.value).replace(/[\n\t]/g, " ").trim(), role: plain(role.value).replace(/[\n\t]/g, " ").trim() };
+    const line = (input) => plain(input.value).replace(/[\n\t]/g, " ").trim();
+    const reviewer = { name: line(name), role: line(role) };
     if (reviewer.name === "" || notes.written().length === 0) {
       state.textContent = reviewer.name === "" ? "Give your name first." : "Judge a case first.";
       return null;
@@ -40,7 +41,8 @@ function sendingBar(data, notes) {
   }, { id: "save-review" });
   const send = button("Send review", async () => {
     const content = text();
-    if (content !== null) await post(data.writesTo, content).then(done, (fault) => { state.textContent = fault.message; });
+    if (content === null) return;
+    await post(data.writesTo, content).then(done, (fault) => { state.textContent = fault.message; });
   }, { id: "send-review" });
   notes.listeners.push(() => {
     const waiting = notes.unjudged > 0 ? `, ${notes.unjudged} commented without a judgement (not written)` : "";

@@ -71,11 +71,11 @@ def imaged(study: str, geometry: Geometry | None = None) -> Imaged:
     one[bright] = False
     two = distance < 2.2
     masks = tuple(Mask(array, grid, "nodule", reader) for reader, array in (("A", one), ("B", two)))
-    return Imaged(Volume(values, grid), masks, {"gradcam": laid_map(grid, generator)})
+    return Imaged(Volume(values, grid), masks, {"gradcam": laid_map(grid, bright, generator)})
 
 
-def laid_map(grid: Geometry, generator: np.random.Generator) -> LaidMap:
-    """Return a map of few cells, turned against the image and smaller than it, with values of both signs."""
+def laid_map(grid: Geometry, bright: tuple[int, ...], generator: np.random.Generator) -> LaidMap:
+    """Return a map of few cells, turned against the image and smaller, of both signs, with its peak at a voxel."""
     axes = len(grid.shape)
     shape = (5, 6, 4)[:axes]
     cells = np.eye(4)
@@ -87,6 +87,8 @@ def laid_map(grid: Geometry, generator: np.random.Generator) -> LaidMap:
     source = Geometry(shape, grid.affine @ cells)
     values = generator.normal(0.2, 1, shape).astype(np.float32)
     resampling = plan(source, grid)
+    place = resampling.step[:axes, :axes] @ np.array(bright) + resampling.step[:axes, 3]
+    values[tuple(np.clip(np.rint(place), 0, np.array(shape) - 1).astype(int))] = 5.0
     heatmap = Heatmap(resampling.apply(values), grid, resampling.seen, "gradcam", "features", "nodule")
     evidence = evidence_of(heatmap, OverlapConfig(), "otsu")
     return LaidMap(values, resampling.step, resampling.step, False, heatmap, evidence)

@@ -199,6 +199,7 @@ def test_no_string_ends_its_element(tmp_path, text):
     assert data_of(page)["title"] == shown.title
     assert [tag for tag, _, _ in page.elements].count("script") == 4
     assert page.of("img") == []
+    assert not re.search("[<>&]", next(text for _, own, text in page.of("script") if own.get("id") == "data"))
 
 
 def test_an_altered_run_says_so_first(tmp_path, run):
