@@ -102,6 +102,7 @@ def page_exchanged(world: World) -> None:
 
     path = world.run / "report.pdf"
     with pikepdf.open(path, allow_overwriting_input=True) as pdf, pikepdf.open(world.other / "report.pdf") as other:
+        del other.pages[0].obj.Annots  # its boxes for signatures: fields of the form stay behind
         pdf.pages[0] = other.pages[0]
         pdf.save(path)
 

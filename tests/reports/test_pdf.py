@@ -120,7 +120,9 @@ def test_the_contents_link_and_the_bookmarks_name_each_section(run):
             ]
         links = [one for one in pdf.pages[0].Annots if one.Subtype == "/Link"]
         assert titles[0] == "1 Summary"
-        assert len(titles) == len(sections()) - 7, "the cover, maps that were not moved, no other run, four experiments"
+        assert len(titles) == len(sections()) - 8, (
+            "the cover, maps that were not moved, no other run, no decision, four experiments"
+        )
         assert cases == [f"Case {number}: {case}" for number, case in enumerate(
             ("S0007", "S0012", "S0020", "S0031", "S0044"), 1
         )]  # fmt: skip

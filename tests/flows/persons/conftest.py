@@ -1,7 +1,10 @@
 """A finished audit whose first run is signed by its author, and the people of its hospital."""
 
+import shutil
+
 import pytest
 
+from flows.commands import verify
 from tests.falsify.finished import copy_of, finished_world
 from tests.flows.persons.help import certificates, put_signature
 from tests.reports.signing.people import person, write_p12
@@ -39,3 +42,15 @@ def copy(world, tmp_path):
 @pytest.fixture
 def ca(world):
     return world.root.parent / "ca.pem"
+
+
+@pytest.fixture(autouse=True)
+def quick_pages(request, monkeypatch):
+    """Take a report's pages as rendered again, but in the test that asks for ``rendered_again``: it takes a second."""
+    if "rendered_again" not in request.fixturenames:
+        monkeypatch.setattr(verify, "render", lambda run, target: shutil.copy(run / "report.pdf", target))
+
+
+@pytest.fixture
+def rendered_again():
+    """Let a report's pages be rendered again, as a verification does."""

@@ -41,7 +41,9 @@ def review_of(run, path, **changes):
     return path
 
 
-def test_a_decision_stands_in_the_ledger_and_on_a_page_and_the_earlier_report_stays(copy, camaudit, people, tmp_path):
+def test_a_decision_stands_in_the_ledger_and_on_a_page_and_the_earlier_report_stays(
+    copy, camaudit, people, tmp_path, rendered_again
+):
     before = (copy.run / "report.pdf").read_bytes()
     camaudit("sign", copy.run, "--key", write_p12(people["author"], tmp_path / "a.p12"), "--role", "physicist",
              "--meaning", "authorship")  # fmt: skip
@@ -63,7 +65,7 @@ def test_a_decision_stands_in_the_ledger_and_on_a_page_and_the_earlier_report_st
     assert "RejectedbyClaraClinician" in "".join(read_report(copy.run / "report.pdf").pages)
     assert codes(camaudit, copy.run) == set()
     events = [entry.event for entry in read_ledger(copy.run / "ledger.jsonl")]
-    assert events[-3:] == ["decision.recorded", "report.superseded", "report.rendered"]
+    assert events[-4:] == ["decision.recorded", "report.superseded", "report.rendered", "attestation.written"]
 
 
 def test_reviews_of_something_else_are_refused_and_nothing_is_recorded(copy, camaudit, tmp_path):
