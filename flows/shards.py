@@ -41,7 +41,7 @@ class ShardWork:
 
     def tell(self, shard: int) -> None:
         """Tell of a shard that another process has done."""
-        studies = sum(member.shard == shard for member in self.run.members)
+        studies = len(self.run.members_of(shard))
         self.watcher.on_maps(self.maps_each * studies)
         self.beside.page.shard_done(shard, studies, None)
 

@@ -139,7 +139,14 @@ def test_every_command_and_option_that_is_named_exists(name):
             assert any(code in known for known in options.values()) or code in ALSO_OPTIONS, code
 
 
-ALSO_OPTIONS = {"--quick", "--write", "--debug", "--version"}  # of the benchmarks; of the command line itself
+ALSO_OPTIONS = {
+    "--densenet",
+    "--server",
+    "--quick",
+    "--write",
+    "--debug",
+    "--version",
+}  # of the benchmarks; of the command line itself
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import OutputError
-from pipeline.findings.carried import REUSED
+from pipeline.findings.carried import REUSED, records_file
 from pipeline.findings.shards import iter_shard, study_names
 from pipeline.findings.spec import Member
 from pipeline.findings.study_audit import StudyAudit
@@ -86,4 +86,4 @@ class StoredAudits:
 
 def file_of(member: Member) -> str:
     """Return the shard that holds a study's record."""
-    return REUSED if member.shard is None else f"shards/{member.shard:04d}.parquet"
+    return REUSED if member.shard is None else records_file(member.shard)

@@ -16,7 +16,7 @@ from pipeline.config import AuditConfig, TunedConfig
 from pipeline.errors import OutputError
 from pipeline.evidence.localisation.average_mask import AverageMasks, Cells, Kind, Sums, patients_mean
 from pipeline.evidence.localisation.tuning import tuning_patients
-from pipeline.findings.carried import REUSED, Carried
+from pipeline.findings.carried import REUSED, Carried, records_file
 from pipeline.findings.custody.recorded_files import check_file, files_told_by
 from pipeline.findings.shards import read_shard
 from pipeline.findings.spec import LEDGER_FILE, Member, RunSpec
@@ -85,12 +85,12 @@ def tuning_answers(folder: Path, members: Sequence[Member]) -> list[StudyAudit]:
     """
     shards = sorted({member.shard for member in members if member.tuning and member.shard is not None})
     recorded = files_told_by(folder / LEDGER_FILE)
-    missing = [shard for shard in shards if f"shards/{shard:04d}.parquet" not in recorded]
+    missing = [shard for shard in shards if records_file(shard) not in recorded]
     if missing:
         raise OutputError(f"{folder}: shard {missing[0]} has patients on whom thresholds are tuned; work it first")
     audits: dict[str, StudyAudit] = {}
     names = [REUSED] if (folder / REUSED).exists() else []
-    for name in (*names, *(f"shards/{shard:04d}.parquet" for shard in shards)):
+    for name in (*names, *(records_file(shard) for shard in shards)):
         check_file(folder, name, recorded)
         audits |= {audit.study: audit for audit in read_shard(folder / name)}
     return [audits[member.study] for member in members if member.tuning]

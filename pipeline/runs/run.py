@@ -4,7 +4,7 @@
 that sees the folder. Model, worker processes and log belong to the run and end with its block.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -31,6 +31,7 @@ from pipeline.experiments.bench import Bench
 from pipeline.experiments.registry import EXPERIMENTS
 from pipeline.faults import FAULTS, fault_log
 from pipeline.files import written
+from pipeline.findings.carried import shard_files
 from pipeline.findings.custody.ledger import Ledger, read_ledger
 from pipeline.findings.custody.recorded_files import check_file, files_told_by, record_files
 from pipeline.findings.custody.site_key import load_site_key
@@ -170,7 +171,7 @@ class Run:
 
     def is_done(self, shard: int) -> bool:
         """Tell whether a shard was finished, by whichever process; once it was, it stays so."""
-        if shard not in self._done and (self.folder / _shard_files(shard)[1]).exists():
+        if shard not in self._done and (self.folder / shard_files(shard)[1]).exists():
             self._done.update(self.status.done)
         return shard in self._done
 
@@ -180,10 +181,22 @@ class Run:
 
     def clear_unfinished(self, shard: int) -> None:
         """Remove what a process that died while it wrote a shard has left of its files."""
-        for name in _shard_files(shard):
+        for name in shard_files(shard):
             path = self.folder / name
             for left in path.parent.glob(f".{path.name}.*"):
                 left.unlink(missing_ok=True)
+
+    def members_of(self, shard: int) -> tuple[Member, ...]:
+        """Return the studies that a shard audits, in the archive's order."""
+        return self._by_shard.get(shard, ())
+
+    @cached_property
+    def _by_shard(self) -> Mapping[int, tuple[Member, ...]]:
+        together: dict[int, list[Member]] = {}
+        for member in self.members:
+            if member.shard is not None:
+                together.setdefault(member.shard, []).append(member)
+        return {shard: tuple(members) for shard, members in together.items()}
 
     @cached_property
     def tuning_shards(self) -> frozenset[int]:
@@ -241,7 +254,7 @@ class Run:
         Raises:
             OutputError: when the folder cannot be written.
         """
-        sources = [self.sources.studies[member.study] for member in self.members if member.shard == shard]
+        sources = [self.sources.studies[member.study] for member in self.members_of(shard)]
         write_maps(self.folder / masks_file(shard), surveyed_masks(replace(self.auditor, pool=self.pool), sources))
         record_files(self._ledger(), "masks.surveyed", self.folder, [masks_file(shard)], shard=shard)
 
@@ -250,7 +263,7 @@ class Run:
 
         A ``shard`` of patients on whom thresholds are tuned is worked before there are any.
         """
-        tunes = any(member.tuning for member in self.members if member.shard == shard)
+        tunes = shard in self.tuning_shards
         rules = rules_of(self.spec, self.members, ()) if tunes else self._rules
         return replace(self.auditor, pool=self.pool, average_masks=self.average_masks, rules=rules)
 
@@ -272,15 +285,14 @@ class Run:
         Raises:
             AuditError: when the model is no longer the one that ``create`` saw, or the folder cannot be written.
         """
-        mine = [member for member in self.members if member.shard == shard]
         carried = carried_answers(self.folder, self.spec.recipes)
         sources = [
             replace(self.sources.studies[member.study], carried=carried.get(member.study), kept_in=self.folder)
-            for member in mine
+            for member in self.members_of(shard)
         ]
         audits, maps = audit_studies(self._equipped(shard), sources, on_maps)
         rows = [referring(audit, f"{shard:04d}") for audit in audits]
-        files = _shard_files(shard)
+        files = shard_files(shard)
         write_maps(self.folder / files[0], maps)
         write_shard(self.folder / files[1], rows, self.spec.recipes)
         record_files(self._ledger(), "shard.finished", self.folder, files, shard=shard, studies=len(audits))
@@ -393,10 +405,6 @@ class Run:
 
     def _ledger(self) -> Ledger:
         return Ledger(self.folder / LEDGER_FILE, load_site_key())
-
-
-def _shard_files(shard: int) -> tuple[str, str]:
-    return f"maps/{shard:04d}.npz", f"shards/{shard:04d}.parquet"
 
 
 def _provenance(spec: RunSpec, ledger: Ledger, repeat: str, engine: str, flow_run: str | None) -> Provenance:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import OutputError
+from pipeline.findings.carried import shard_files
 from pipeline.findings.custody.ledger import LedgerEntry
 from pipeline.findings.custody.recorded_files import files_told_by, recorded_files
 from pipeline.findings.facts import Provenance
@@ -72,12 +73,11 @@ def _contradictions(run: RunFolder, spec: RunSpec, bodies: Mapping[str, Mapping[
 
 
 def _shards(spec: RunSpec, entries: tuple[LedgerEntry, ...]) -> Iterator[Failure]:
-    known = {f"{number:04d}" for number in range(spec.shards)}
     for entry in entries:
         if entry.event == _SHARD:
-            name = f"{entry.body.get('shard'):04d}" if isinstance(entry.body.get("shard"), int) else "none"
-            expected = {f"maps/{name}.npz", f"shards/{name}.parquet"}
-            if name not in known or set(entry.body.get("files") or ()) != expected:
+            shard = entry.body.get("shard")
+            expected = shard_files(shard) if isinstance(shard, int) and 0 <= shard < spec.shards else None
+            if expected is None or set(entry.body.get("files") or ()) != set(expected):
                 yield _out_of_order("tells of a shard that the specification does not know")
 
 

@@ -14,6 +14,7 @@ from pipeline.errors import ConfigError, OutputError
 from pipeline.evidence.answers import roles_of
 from pipeline.evidence.localisation.region_counts import COUNTED, values_of_counts
 from pipeline.evidence.localisation.tuning import RegionRules, tuning_patients
+from pipeline.findings.carried import records_file
 from pipeline.findings.facts import Lock
 from pipeline.findings.localisation.curves import CURVE_SHARES
 from pipeline.findings.spec import COHORT_FILE, SPEC_FILE, read_members, read_spec
@@ -68,7 +69,7 @@ def check_members(run: RunFolder) -> Iterator[Failure]:
             yield Failure(FailureKind.MEMBERS, f"{name}: study {audit.study} is none of the cohort", name)
             continue
         member = members[audit.study]
-        if member.shard is not None and name != f"shards/{member.shard:04d}.parquet":
+        if member.shard is not None and name != records_file(member.shard):
             yield Failure(FailureKind.MEMBERS, f"{name}: study {audit.study} belongs to another shard", name)
         if (audit.source_sha256, audit.patient) != (member.source_sha256, member.patient):
             sentence = f"{name}: the row of study {audit.study} is of other bytes or another patient than the cohort's"

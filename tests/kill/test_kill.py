@@ -15,6 +15,7 @@ import pytest
 
 from pipeline.findings.results import load_results
 from tests.pipeline.planted import plant
+from tests.pipeline.steps import begin, finish, work
 
 pytestmark = pytest.mark.kill
 
@@ -218,3 +219,19 @@ def test_a_clock_that_jumps_back(undisturbed):
         and (run / "per_study.csv").read_bytes() == (undisturbed.folder / "per_study.csv").read_bytes()
         for run in undisturbed.runs(name)
     )
+
+
+@pytest.mark.skipif(shutil.which("faketime") is None, reason="libfaketime is not installed")
+@pytest.mark.parametrize("ahead", ["+2h", "-2h"])
+def test_a_worker_whose_clock_differs(tmp_path, monkeypatch, ahead):
+    """Claims and shards go by locks, not by time; what the ledger dates stays in order, and verifies."""
+    monkeypatch.setenv("CAMAUDIT_STATE", str(tmp_path / "state"))
+    run = begin(plant(tmp_path / "hospital", 12, run={"device": "cpu", "replicates": 200, "shard_size": 4}))
+    work(run, 0)
+    command = ["faketime", "-f", ahead, sys.executable, "-m", "flows", "work", str(run)]
+    helped = subprocess.run(command, capture_output=True, text=True)
+    assert helped.returncode == 0, helped.stderr
+    assert "2 shards worked here" in helped.stdout
+    finish(run)
+    verified = subprocess.run([sys.executable, "-m", "flows", "verify", str(run)], capture_output=True, text=True)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
