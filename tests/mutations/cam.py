@@ -750,7 +750,6 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "cam/methods/rise.py",
-        (".clamp(0, cells - 1)", ".clamp(0, cells - 2)"),
         ("(moved + 0.5) * cells", "moved * cells"),
         ("torch.randint(size,", "torch.randint(1,"),
         tests=("tests/cam/test_closed_forms.py", "-k", "rise"),
@@ -759,5 +758,10 @@ MUTANTS: list[Mutant] = [
         "cam/methods/gradient_shap.py",
         ("shown = (compared + along * away)", "shown = (compared + away)"),
         tests=("tests/cam/test_closed_forms.py", "-k", "gradient_shap"),
+    ),
+    *of(
+        "cam/methods/rise.py",
+        (".clamp(0, cells - 1)", ".clamp(0, cells - 2)"),
+        tests=("tests/cam/test_methods.py", "-k", "rise- and 2d"),
     ),
 ]
