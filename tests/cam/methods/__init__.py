@@ -1,0 +1,1 @@
+"""What methods keep beside their oracles, one file for each kind."""
