@@ -1,5 +1,5 @@
-"""How far a map changes when it is asked again: with units left out, by other networks, of changed images.
+"""The same question asked of several variants: what a map keeps, and how far it moves.
 
-Each way gives the mean and the spread of maps on one grid, in the units of the map.
-May import ``cam.explain`` and what a caller of it may; nothing in ``cam`` imports this.
+May import ``cam.explain`` and what a caller of it may; of ``cam`` only its ``__init__`` imports this.
+Nothing is kept between calls.
 """

@@ -1,4 +1,5 @@
 """What the first page is made of: its words and its short list of contents.
 
-May import what a section may. ``reports.sections.cover`` lays it out; nothing here reads a file.
+``reports.sections.cover`` lays it out; nothing here reads a file.
+May import what a section may.
 """

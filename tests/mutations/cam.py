@@ -714,7 +714,7 @@ MUTANTS: list[Mutant] = [
         ("(len(variants) - 1)", "len(variants)"),
         ("variant.undo(values)", "values"),
         ("with variant.during():", "with variants[0].during():"),
-        tests=("tests/cam/test_uncertainty.py",),
+        tests=("tests/cam/methods/test_uncertainty.py",),
     ),
     *of(
         "cam/uncertainty/variants.py",
@@ -724,7 +724,7 @@ MUTANTS: list[Mutant] = [
         ("(1, *output.shape[1:]) if whole", "(1, output.shape[1], *[1] * (output.ndim - 2)) if whole"),
         ("seed * 1_000_003 + number", "number"),
         ("shape = (1, *output.shape[1:])", "shape = tuple(output.shape)"),
-        tests=("tests/cam/test_uncertainty.py",),
+        tests=("tests/cam/methods/test_uncertainty.py",),
     ),
     *of(
         "cam/procedures/masks.py",
@@ -750,7 +750,6 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "cam/methods/rise.py",
-        (".clamp(0, cells - 1)", ".clamp(0, cells - 2)"),
         ("(moved + 0.5) * cells", "moved * cells"),
         ("torch.randint(size,", "torch.randint(1,"),
         tests=("tests/cam/methods/test_closed_forms.py", "-k", "rise"),
@@ -759,5 +758,10 @@ MUTANTS: list[Mutant] = [
         "cam/methods/gradient_shap.py",
         ("shown = (compared + along * away)", "shown = (compared + away)"),
         tests=("tests/cam/methods/test_closed_forms.py", "-k", "gradient_shap"),
+    ),
+    *of(
+        "cam/methods/rise.py",
+        (".clamp(0, cells - 1)", ".clamp(0, cells - 2)"),
+        tests=("tests/cam/test_methods.py", "-k", "rise- and 2d"),
     ),
 ]

@@ -159,7 +159,7 @@ def deeplift_shap(case):
     return sum(contributions_of(case, blank) for blank in blanks) / len(blanks)
 
 
-class TrackedValue:
+class HandedBack:
     """A value of a forward by hand with how its relevance goes on: ``back`` takes it down to the image's tokens."""
 
     def __init__(self, values, back):
@@ -171,7 +171,7 @@ def divided(terms, z) -> np.ndarray:
     return terms / np.where(z == 0, np.inf, z)
 
 
-def linear(x, layer) -> TrackedValue:
+def linear(x, layer) -> HandedBack:
     """Each token by itself: R_i = sum_j x_i w_ji / z_j R_j."""
     weight, bias = layer.weight.detach().numpy(), 0 if layer.bias is None else layer.bias.detach().numpy()
     z = x.values @ weight.T + bias
@@ -181,10 +181,10 @@ def linear(x, layer) -> TrackedValue:
                 for one, out, arrived in zip(x.values, z, relevance, strict=True)]  # fmt: skip
         x.back(np.array(sent))
 
-    return TrackedValue(z, back)
+    return HandedBack(z, back)
 
 
-def normalised(x, layer) -> TrackedValue:
+def normalised(x, layer) -> HandedBack:
     """z_j = w_j (x_j - mean) / spread + b_j, linear in x where the spread is a number."""
     weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
     size = len(weight)
@@ -197,24 +197,24 @@ def normalised(x, layer) -> TrackedValue:
             sent[n, i] += x.values[n, i] * weight[j] * ((i == j) - 1 / size) / spreads[n] / z[n, j] * relevance[n, j]
         x.back(sent)
 
-    return TrackedValue(z, back)
+    return HandedBack(z, back)
 
 
-def activated(x, function) -> TrackedValue:
-    return TrackedValue(function(torch.from_numpy(x.values)).numpy(), x.back)
+def activated(x, function) -> HandedBack:
+    return HandedBack(function(torch.from_numpy(x.values)).numpy(), x.back)
 
 
-def added(first, second) -> TrackedValue:
+def added(first, second) -> HandedBack:
     z = first.values + second.values
 
     def back(relevance):
         first.back(first.values / z * relevance)
         second.back(second.values / z * relevance)
 
-    return TrackedValue(z, back)
+    return HandedBack(z, back)
 
 
-def multiplied(first, second) -> TrackedValue:
+def multiplied(first, second) -> HandedBack:
     """C = A B: R_ij of A is A_ij sum_p B_jp R_ip / (2 C_ip), and R_jp of B is B_jp sum_i A_ij R_ip / (2 C_ip)."""
     a, b = first.values, second.values
     c = a @ b
@@ -228,17 +228,17 @@ def multiplied(first, second) -> TrackedValue:
         first.back(of_a)
         second.back(of_b)
 
-    return TrackedValue(c, back)
+    return HandedBack(c, back)
 
 
-def weighed(x) -> TrackedValue:
+def weighed(x) -> HandedBack:
     """A softmax of each row: R_i = x_i (R_i - s_i sum_j R_j)."""
     powers = np.exp(x.values - x.values.max(axis=1, keepdims=True))
     s = powers / powers.sum(axis=1, keepdims=True)
-    return TrackedValue(s, lambda relevance: x.back(x.values * (relevance - s * relevance.sum(axis=1, keepdims=True))))
+    return HandedBack(s, lambda relevance: x.back(x.values * (relevance - s * relevance.sum(axis=1, keepdims=True))))
 
 
-def shared(x, count) -> list[TrackedValue]:
+def shared(x, count) -> list[HandedBack]:
     """Return a value read in so many places; its relevance goes on when all of them have sent theirs."""
     waiting = []
 
@@ -247,37 +247,37 @@ def shared(x, count) -> list[TrackedValue]:
         if len(waiting) == count:
             x.back(sum(waiting))
 
-    return [TrackedValue(x.values, back) for _ in range(count)]
+    return [HandedBack(x.values, back) for _ in range(count)]
 
 
-def columns(x, start, size) -> TrackedValue:
+def columns(x, start, size) -> HandedBack:
     def back(relevance):
         whole = np.zeros_like(x.values)
         whole[:, start : start + size] = relevance
         x.back(whole)
 
-    return TrackedValue(x.values[:, start : start + size], back)
+    return HandedBack(x.values[:, start : start + size], back)
 
 
-def transposed(x) -> TrackedValue:
-    return TrackedValue(x.values.T, lambda relevance: x.back(relevance.T))
+def transposed(x) -> HandedBack:
+    return HandedBack(x.values.T, lambda relevance: x.back(relevance.T))
 
 
-def scaled(x, factor) -> TrackedValue:
-    return TrackedValue(x.values * factor, x.back)
+def scaled(x, factor) -> HandedBack:
+    return HandedBack(x.values * factor, x.back)
 
 
-def beside(parts) -> TrackedValue:
+def beside(parts) -> HandedBack:
     ends = np.cumsum([part.values.shape[1] for part in parts])
 
     def back(relevance):
         for part, end in zip(parts, ends, strict=True):
             part.back(relevance[:, end - part.values.shape[1] : end])
 
-    return TrackedValue(np.concatenate([part.values for part in parts], axis=1), back)
+    return HandedBack(np.concatenate([part.values for part in parts], axis=1), back)
 
 
-def attended(x, block) -> TrackedValue:
+def attended(x, block) -> HandedBack:
     """Queries, keys and values in three parts of one projection, each with its heads side by side."""
     if isinstance(block, nn.MultiheadAttention):
         layer = nn.Linear(block.embed_dim, 3 * block.embed_dim)
@@ -295,7 +295,7 @@ def attended(x, block) -> TrackedValue:
     return linear(beside(heads), block.out_proj)
 
 
-def block_of_monai(x, block) -> TrackedValue:
+def block_of_monai(x, block) -> HandedBack:
     x, skip = shared(x, 2)
     x = added(skip, attended(normalised(x, block.norm1), block.attn))
     x, skip = shared(x, 2)
@@ -303,7 +303,7 @@ def block_of_monai(x, block) -> TrackedValue:
     return added(skip, linear(inner, block.mlp.linear2))
 
 
-def block_of_torch(x, block) -> TrackedValue:
+def block_of_torch(x, block) -> HandedBack:
     x, skip = shared(x, 2)
     x = normalised(added(skip, attended(x, block.self_attn)), block.norm1)
     x, skip = shared(x, 2)
@@ -324,12 +324,12 @@ def attnlrp(case):
         share = [divided(row * image, row @ image + b) for row, b in zip(matrix, bias, strict=True)]
         sent[:] += relevance.T.flatten() @ np.array(share)
 
-    tokens = TrackedValue((matrix @ image + bias).reshape(width, -1).T, onto_image)
+    tokens = HandedBack((matrix @ image + bias).reshape(width, -1).T, onto_image)
     if is_monai:
         tokens = added(
-            tokens, TrackedValue(network.patch_embedding.position_embeddings[0].detach().numpy(), lambda _: None)
+            tokens, HandedBack(network.patch_embedding.position_embeddings[0].detach().numpy(), lambda _: None)
         )
-        first = TrackedValue(network.cls_token[0].detach().numpy().T, lambda _: None)
+        first = HandedBack(network.cls_token[0].detach().numpy().T, lambda _: None)
         tokens = transposed(beside([first, transposed(tokens)]))
         for block in network.blocks:
             tokens = block_of_monai(tokens, block)
@@ -341,9 +341,9 @@ def attnlrp(case):
     else:
         for block in network.encoder.layers:
             tokens = block_of_torch(tokens, block)
-        mean = TrackedValue(np.full((1, len(tokens.values)), 1 / len(tokens.values)), lambda _: None)
+        mean = HandedBack(np.full((1, len(tokens.values)), 1 / len(tokens.values)), lambda _: None)
         z = mean.values @ tokens.values
-        mixed = TrackedValue(z, lambda relevance: tokens.back(tokens.values / len(tokens.values) / z * relevance))
+        mixed = HandedBack(z, lambda relevance: tokens.back(tokens.values / len(tokens.values) / z * relevance))
         logits = linear(mixed, network.head)
     start = np.zeros_like(logits.values)
     start[0, case.label] = logits.values[0, case.label]

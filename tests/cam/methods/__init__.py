@@ -1,1 +1,1 @@
-"""Methods held against closed forms, their oracles, and other packages' lists."""
+"""What methods keep beside their oracles, one file for each kind."""

@@ -18,7 +18,7 @@ def field(axes, seed=0, batch=1):
     return torch.randn(batch, 1, *SIDES[axes], generator=generator, dtype=torch.float64)
 
 
-class SumOfBranches(nn.Module):
+class WeightedSum(nn.Module):
     """y = sum of w f(x) + 2, two labels of opposite sign."""
 
     def __init__(self, weights, function=lambda x: x):
@@ -31,7 +31,7 @@ class SumOfBranches(nn.Module):
 
 
 def linear(axes, function=lambda x: x):
-    return SumOfBranches(field(axes, 7)[0], function).eval()
+    return WeightedSum(field(axes, 7)[0], function).eval()
 
 
 def mapped(method, model, x, target=1, layers="layer", **options):

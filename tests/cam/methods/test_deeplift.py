@@ -79,6 +79,23 @@ def test_a_value_equal_to_the_references_takes_the_derivative():
     torch.testing.assert_close(found[1, 1], model[2].weight[1, 3].detach() * change)
 
 
+def test_a_unit_that_does_not_differ_hands_on_by_its_derivative():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(2, 1, bias=False), nn.Softplus(), nn.Linear(1, 2)).double()
+    with torch.no_grad():
+        model[1].weight[:] = torch.tensor([[1.0, -1.0]])
+        model[3].weight[:] = torch.tensor([[0.0], [4.0]])
+    x = torch.full((1, 1, 1, 2), 3.0, dtype=torch.float64)  # the unit is 0 of the image and of the reference
+    torch.testing.assert_close(mapped(model, x), torch.tensor([[[6.0, -6.0]]], dtype=torch.float64))
+
+
+def test_a_maximum_that_the_reference_has_elsewhere_is_taken_from_that_place():
+    model = nn.Sequential(nn.MaxPool2d((1, 2)), nn.Flatten(), nn.Linear(1, 2)).double()
+    x = torch.tensor([[[[0.0, 1.0]]]], dtype=torch.float64)
+    baselines = torch.tensor([[[[3.0, 0.0]]]], dtype=torch.float64)
+    expected = torch.tensor([[[-2.0, 0.0]]], dtype=torch.float64) * model[2].weight[1, 0].detach()
+    torch.testing.assert_close(mapped(model, x, "deeplift_shap", baselines=baselines), expected)
+
+
 def test_several_references_are_the_mean_of_each():
     model, x = KINDS["nonaffine-rectified"](2), images(2)
     baselines = torch.stack([torch.full((1, 6, 6), height).double() for height in (0.0, 0.4)])

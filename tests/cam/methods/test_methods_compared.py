@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 from cam import METHODS
-from tests.cards.methods_compared import PAGE, packages, page
+from tests.cam.methods.compared_page import PAGE, packages, page
 
 BY_NAME = {package["name"]: {row["name"]: row for row in package["rows"]} for package in packages()}
 
@@ -22,7 +22,7 @@ def test_a_row_names_methods_of_the_registry_or_says_why_there_is_none():
 
 
 def test_the_page_is_made_from_the_data():
-    assert PAGE.read_text(encoding="utf-8") == page(), "run python -m tests.cards.methods_compared"
+    assert PAGE.read_text(encoding="utf-8") == page(), "run python -m tests.cam.methods.compared_page"
 
 
 def test_every_attribution_of_captum_has_a_row():

@@ -296,7 +296,7 @@ def test_the_order_of_axes_of_torchs_attention_makes_no_difference():
     )
 
 
-class AttendingBlock(nn.Module):
+class MaskedAttending(nn.Module):
     def __init__(self, **given):
         super().__init__()
         self.attention, self.given = nn.MultiheadAttention(6, 2, batch_first=True), given
@@ -311,7 +311,7 @@ class AttendingBlock(nn.Module):
 )
 def test_an_attention_with_masks_is_refused(given):
     with pytest.raises(ValueError, match=rf"attention with \['{next(iter(given))}'\] has no rule, in 'attention'"):
-        attnlrp(AttendingBlock(**given).double().eval(), images(2))
+        attnlrp(MaskedAttending(**given).double().eval(), images(2))
 
 
 def test_without_attention_attnlrp_is_lrp_by_epsilon():

@@ -53,7 +53,7 @@ def test_a_network_that_treats_places_alike_has_no_spread_by_flips_and_one_by_no
 
 @pytest.mark.parametrize("kind", [nn.Dropout, nn.Dropout2d])
 def test_dropout_leaves_out_its_share_and_keeps_the_mean(kind):
-    model, x = dropping(2, kind), images(2)
+    model, x = dropping(2, kind, p=0.2), images(2)
     settings = {"methods": "hirescam", "layers": "1"}
     found = explain_variants(by_dropout(model, x, runs=200), 1, **settings)
     plain = explain(model, x, 1, **settings)["hirescam"]
@@ -61,8 +61,15 @@ def test_dropout_leaves_out_its_share_and_keeps_the_mean(kind):
     assert (mean - plain).abs().max() < 4 * spread.max() / 200**0.5
     assert spread.max() > 0.2 * plain.abs().max()
     assert not any(module._forward_hooks for module in model.modules())
-    if kind is nn.Dropout2d:  # a channel is left out as a whole: half of the runs see twice as much of it
-        torch.testing.assert_close(found.scores.mean(0)[0], model(x)[:, 1].detach(), rtol=0.5, atol=0.1)
+
+
+@pytest.mark.parametrize(("kind", "whole"), [(nn.Dropout, False), (nn.Dropout2d, True)])
+def test_dropout_leaves_out_values_or_whole_channels_as_its_kind_does(kind, whole):
+    model, ones = nn.Sequential(kind(0.5)).eval(), torch.ones(2, 8, 6, 6)
+    with by_dropout(model, ones)[0].during():
+        left = model(ones).flatten(2)
+    assert bool((left == left[:, :, :1]).all()) == whole
+    assert sorted(left.unique().tolist()) == [0.0, 2.0]
 
 
 def test_a_variants_mask_is_one_for_all_samples_forwards_and_calls():

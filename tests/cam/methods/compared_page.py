@@ -1,18 +1,21 @@
-"""Our methods beside those of others: ``python -m tests.cards.methods_compared`` renews docs/methods-compared.md."""
+"""Our methods beside those of other packages.
+
+``python -m tests.cam.methods.compared_page`` renews docs/methods-compared.md.
+"""
 
 import tomllib
 from pathlib import Path
 
 from cam import METHODS
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 SOURCE, PAGE = DOCS / "methods-compared.toml", DOCS / "methods-compared.md"
 
 HEAD = """# Methods of other packages
 
 Every method of four packages that applies to images: what does the same here, or why nothing does. Made from
-[methods-compared.toml](methods-compared.toml) by `python -m tests.cards.methods_compared`; a test holds it against the
-registry, and against captum and zennit where they are installed. Read by hand from the packages' sources:
+[methods-compared.toml](methods-compared.toml) by `python -m tests.cam.methods.compared_page`; a test holds it against
+the registry, and against captum and zennit where they are installed. Read by hand from the packages' sources:
 pytorch-grad-cam and torchcam, which the tests do not install.
 """
 
