@@ -28,6 +28,8 @@ def test_a_marked_region_is_a_test_of_its_own_in_the_studies_that_have_it(audito
     tested = [row for row in marked if row.reason is None]
     assert len(tested) == 6
     assert all(row.changed is not None and row.control is not None for row in tested)
-    outlined = "nobody outlined the lesion, which could be taken for a mark"  # of the others, which are positive
+    outlined = (
+        "nobody outlined the lesion, which could be taken for a mark or for noise"  # of the others, which are positive
+    )
     assert {row.reason for row in marked} == {None, outlined}
     assert not [row for row in label.rows if row.test == "avoid:wire" and row.reason is None]

@@ -91,7 +91,7 @@ def test_a_cause_that_occurs_and_could_not_be_tested_bars_met():
     rows = [row for row in rows_of(NOTHING) if row.test != "body_marks"]
     rows += [
         ShortcutRow(study=n, patient=f"p{n}", positive=n % 2 == 0, test="body_marks", plain=3.0 if n % 2 == 0 else -3.0,
-                    reason="nobody outlined the lesion, which could be taken for a mark")
+                    reason="nobody outlined the lesion, which could be taken for a mark or for noise")
         for n in range(20)
     ]  # fmt: skip
     check = answer_of(rows=rows)
