@@ -24,7 +24,7 @@ from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.summary import agreements, estimates, flow_of
 from pipeline.evidence.columns.grouped import Groups, group_means
 from pipeline.evidence.experts import AGREEMENT_SCALES
-from pipeline.evidence.localisation.curves import curves_of
+from pipeline.evidence.localisation.curves import threshold_curves_of
 from pipeline.evidence.localisation.lesion_strata import LesionCohort, lesion_estimates, lesion_trends
 from pipeline.evidence.localisation.unaligned import unaligned_estimates
 from pipeline.evidence.metrics.avoided import is_avoided
@@ -217,7 +217,7 @@ def _of_maps(config: AuditConfig, cohort: Cohort, gathered: GatheredCohort, boot
     return {
         "group_differences": _group_differences(config, cohort, bootstrap),
         "estimates": _estimates(cohort, lesions, bootstrap, calls_labels=config.model.kind != "regression"),
-        "curves": curves_of(parts.curves, studies, bootstrap),
+        "curves": threshold_curves_of(parts.curves, studies, bootstrap),
         "froc_curves": froc_curves_of(parts.marks, studies, bootstrap),
         "region_shares": shares_of(parts.shares, studies),
         "unaligned": () if unmoved is None else unaligned_estimates(cohort.units, unmoved, scales, bootstrap),

@@ -18,7 +18,7 @@ from pipeline.findings.localisation.curves import CURVE_SHARES, RegionCounts, Th
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit
 
-__all__ = ["StudyValues", "curve_rows", "curves_of", "study_values", "threshold_curves"]
+__all__ = ["StudyValues", "curve_rows", "study_values", "threshold_curves", "threshold_curves_of"]
 
 StudyValues = Mapping[tuple[str, str], NDArray[np.float64]]
 """By (map, metric), a study's values at each threshold of ``CURVE_SHARES``."""
@@ -37,7 +37,7 @@ def threshold_curves(
     rows = curve_rows(labels)
     for number, audit in enumerate(audits):
         rows.add(number, audit)
-    return curves_of(rows, audits, bootstrap)
+    return threshold_curves_of(rows, audits, bootstrap)
 
 
 def curve_rows(labels: Sequence[str], keep: Keep = in_memory) -> MapRows:
@@ -45,7 +45,9 @@ def curve_rows(labels: Sequence[str], keep: Keep = in_memory) -> MapRows:
     return MapRows(labels, _counts, keep=keep)
 
 
-def curves_of(gathered: MapRows, studies: Sequence[StudyFacts], bootstrap: Bootstrap) -> tuple[ThresholdCurve, ...]:
+def threshold_curves_of(
+    gathered: MapRows, studies: Sequence[StudyFacts], bootstrap: Bootstrap
+) -> tuple[ThresholdCurve, ...]:
     """Return the curves of all that was gathered; ``studies`` are those that were numbered."""
     labels = gathered.labels
     several, patients = len(labels) > 1, patients_of(studies)
