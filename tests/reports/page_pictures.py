@@ -12,7 +12,7 @@ import pikepdf
 from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFilter
 
-__all__ = ["DIFFERENT", "Shown", "differences", "pictures_on"]
+__all__ = ["DIFFERENT", "ExpectedPicture", "differences", "pictures_on"]
 
 DPI = 200
 DIFFERENT = 5.5
@@ -25,7 +25,7 @@ _LOWEST = 8.0  # points: what is not as high is a colour bar
 
 
 @dataclass(frozen=True)
-class Shown:
+class ExpectedPicture:
     """What a picture should show: the image (H, W) from 0 to 1, outlines, a map from 0 to 1, and what is hatched."""
 
     image: np.ndarray

@@ -13,7 +13,7 @@ from reports.page import draw
 from reports.pictures import panel_row
 from reports.sheets import render_sheets
 from tests.reports import example
-from tests.reports.page_pictures import DIFFERENT, Shown, differences, pictures_on
+from tests.reports.page_pictures import DIFFERENT, ExpectedPicture, differences, pictures_on
 
 pytestmark = pytest.mark.skipif(shutil.which("pdftoppm") is None, reason="pdftoppm (poppler-utils) is not installed")
 
@@ -43,10 +43,14 @@ def expected():
     part = (slice(top, bottom), slice(left, right))
     mask = view.masks["A"]
     maps = [
-        Shown(view.image, ((plane > 0.5, WHITE), (mask, CYAN)), plane, (plane > 0.5) & mask)
+        ExpectedPicture(view.image, ((plane > 0.5, WHITE), (mask, CYAN)), plane, (plane > 0.5) & mask)
         for plane in (view.maps["gradcam"], view.maps["layercam"])
     ]
-    return [Shown(view.image, ((mask, CYAN),)), Shown(view.image[part], ((mask[part], CYAN),)), *maps]
+    return [
+        ExpectedPicture(view.image, ((mask, CYAN),)),
+        ExpectedPicture(view.image[part], ((mask[part], CYAN),)),
+        *maps,
+    ]
 
 
 def page(folder):
