@@ -13,7 +13,7 @@ from reports.page import draw
 from reports.pictures import panel_row
 from reports.sheets import render_sheets
 from tests.reports import example
-from tests.reports.page_pictures import DIFFERENT, ExpectedPicture, differences, pictures_on
+from tests.reports.pictures.page_pictures import DIFFERENT, ExpectedPicture, differences, pictures_on
 
 pytestmark = pytest.mark.skipif(shutil.which("pdftoppm") is None, reason="pdftoppm (poppler-utils) is not installed")
 
