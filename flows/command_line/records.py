@@ -51,7 +51,7 @@ def view(
     """
     if not (run / "results.json").is_file():
         raise OutputError(f"{run}: holds no results.json; give the folder of a finished run")
-    from flows.commands.view import view_run
+    from flows.viewing.view import view_run
 
     view_run(run, port, reviews, opens=opens)
 
