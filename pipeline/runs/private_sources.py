@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import OutputError, Reason
-from pipeline.files import written
+from pipeline.files import json_array, json_items, written
 from pipeline.findings.spec import SOURCES_FILE
-from pipeline.json_array import json_array, json_items
 from pipeline.studies.listing.study_row import MaskSource, StudyRow
 from pipeline.walk.sources import StudySource
 

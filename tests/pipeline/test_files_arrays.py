@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from pipeline.files import json_array, json_items
 from pipeline.findings.spec import Member, read_members, write_members
-from pipeline.json_array import json_array, json_items
 
 ARRAYS = [[], [1], [{"a": "]"}, None, [1, [2]], "\u00e4\n, ]"], [{}] * 3]
 
