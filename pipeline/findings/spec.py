@@ -9,9 +9,8 @@ from pydantic import ValidationError
 
 from pipeline.config import AuditConfig
 from pipeline.errors import OutputError
-from pipeline.files import written
+from pipeline.files import json_array, json_items, written
 from pipeline.findings.context.cohort import TrainingOverlap
-from pipeline.findings.custody.json_array import json_array, json_items
 from pipeline.findings.facts import LayerFacts, Lock, MethodFacts, MetricFacts
 from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.recipes import Place, Recipes

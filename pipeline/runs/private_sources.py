@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import OutputError, Reason
-from pipeline.files import written
-from pipeline.findings.custody.json_array import json_array, json_items
+from pipeline.files import json_array, json_items, written
 from pipeline.findings.spec import SOURCES_FILE
 from pipeline.studies.listing.study_row import MaskSource, StudyRow
 from pipeline.walk.sources import StudySource

@@ -143,7 +143,7 @@ def test_a_dead_helper(undisturbed):
     process = undisturbed.start(name, settings=("run.processes=2",))
     helpers: list[int] = []
     while process.poll() is None and not helpers:
-        helpers = [child for child in children(process.pid) if b"work" in command_of(child)]
+        helpers = [child for child in children(process.pid) if b"--end-with-input" in command_of(child)]
         time.sleep(0.01)
     while process.poll() is None and not begun_by(undisturbed, name, process.pid):
         time.sleep(0.01)  # it has told the helper which run it is

@@ -10,16 +10,11 @@ from typing import Final
 import numpy as np
 
 from pipeline.evidence.cohort.classifier import SPANS, area_cohort_of, classifier_population
-<<<<<<< HEAD:pipeline/evidence/groups/answer_differences.py
-from pipeline.evidence.groups.area_differences import area_group_difference
-from pipeline.evidence.groups.group_differences import adjusted_differences, population_difference
-=======
-from pipeline.evidence.cohort.group_differences import (
+from pipeline.evidence.groups.group_differences import (
     adjusted_differences,
     area_group_difference,
     population_difference,
 )
->>>>>>> r15:pipeline/evidence/cohort/answer_differences.py
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.vocabulary import CLASSIFIER, SMALLEST_GROUP

@@ -27,7 +27,7 @@ _MIB, _HOUR = 2**20, 3600
 
 
 @dataclass(frozen=True)
-class Orchestrated:
+class SimulatedCost:
     """Seconds of processor time in the parts of a run, megabytes that its process held at most, and files' bytes."""
 
     studies: int
@@ -41,7 +41,7 @@ class Orchestrated:
     database_mib: float | None = None
 
 
-def simulate(studies: int, *, server: bool) -> Orchestrated:
+def simulate(studies: int, *, server: bool) -> SimulatedCost:
     """Take a run of so many made-up studies through, in a folder that is removed again."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -61,7 +61,9 @@ def simulate(studies: int, *, server: bool) -> Orchestrated:
             run.finish()
         finished = time.process_time() - start
         size = sum(path.stat().st_size for path in run.folder.rglob("*") if path.is_file())
-        return Orchestrated(studies, run.spec.shards, begun, worked, finished, at_start, _peak(), size / _MIB, database)
+        return SimulatedCost(
+            studies, run.spec.shards, begun, worked, finished, at_start, _peak(), size / _MIB, database
+        )
 
 
 def begin(folder: Path, studies: int):
@@ -150,15 +152,15 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def costs(sizes: Sequence[int], *, server: bool) -> Iterator[Orchestrated]:
+def costs(sizes: Sequence[int], *, server: bool) -> Iterator[SimulatedCost]:
     """Yield the cost of each size, each from a process of its own."""
     for studies in sizes:
         command = [sys.executable, "-m", __spec__.name, "--alone", str(studies), *(["--server"] if server else [])]
         said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        yield Orchestrated(**json.loads(said.splitlines()[-1]))
+        yield SimulatedCost(**json.loads(said.splitlines()[-1]))
 
 
-def extrapolated(smaller: Orchestrated, larger: Orchestrated, name: str) -> float:
+def extrapolated(smaller: SimulatedCost, larger: SimulatedCost, name: str) -> float:
     """Return what a million studies would take, by the power of the number of studies between two sizes."""
     low, high = (max(float(getattr(cost, name)), 1e-6) for cost in (smaller, larger))
     power = math.log(high / low) / math.log(larger.studies / smaller.studies)

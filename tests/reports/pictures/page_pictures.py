@@ -12,11 +12,7 @@ import pikepdf
 from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFilter
 
-<<<<<<<< HEAD:tests/reports/page/page_pictures.py
-__all__ = ["DIFFERENT", "ShownPage", "differences", "pictures_on"]
-========
 __all__ = ["DIFFERENT", "ExpectedPicture", "differences", "pictures_on"]
->>>>>>>> r15:tests/reports/pictures/page_pictures.py
 
 DPI = 200
 DIFFERENT = 5.5
@@ -29,11 +25,7 @@ _LOWEST = 8.0  # points: what is not as high is a colour bar
 
 
 @dataclass(frozen=True)
-<<<<<<<< HEAD:tests/reports/page/page_pictures.py
-class ShownPage:
-========
 class ExpectedPicture:
->>>>>>>> r15:tests/reports/pictures/page_pictures.py
     """What a picture should show: the image (H, W) from 0 to 1, outlines, a map from 0 to 1, and what is hatched."""
 
     image: np.ndarray

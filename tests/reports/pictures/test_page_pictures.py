@@ -13,11 +13,7 @@ from reports.page import draw
 from reports.pictures import panel_row
 from reports.sheets import render_sheets
 from tests.reports import example
-<<<<<<<< HEAD:tests/reports/page/test_page_pictures.py
-from tests.reports.page.page_pictures import DIFFERENT, ShownPage, differences, pictures_on
-========
 from tests.reports.pictures.page_pictures import DIFFERENT, ExpectedPicture, differences, pictures_on
->>>>>>>> r15:tests/reports/pictures/test_page_pictures.py
 
 pytestmark = pytest.mark.skipif(shutil.which("pdftoppm") is None, reason="pdftoppm (poppler-utils) is not installed")
 
@@ -47,12 +43,6 @@ def expected():
     part = (slice(top, bottom), slice(left, right))
     mask = view.masks["A"]
     maps = [
-<<<<<<<< HEAD:tests/reports/page/test_page_pictures.py
-        ShownPage(view.image, ((plane > 0.5, WHITE), (mask, CYAN)), plane, (plane > 0.5) & mask)
-        for plane in (view.maps["gradcam"], view.maps["layercam"])
-    ]
-    return [ShownPage(view.image, ((mask, CYAN),)), ShownPage(view.image[part], ((mask[part], CYAN),)), *maps]
-========
         ExpectedPicture(view.image, ((plane > 0.5, WHITE), (mask, CYAN)), plane, (plane > 0.5) & mask)
         for plane in (view.maps["gradcam"], view.maps["layercam"])
     ]
@@ -61,7 +51,6 @@ def expected():
         ExpectedPicture(view.image[part], ((mask[part], CYAN),)),
         *maps,
     ]
->>>>>>>> r15:tests/reports/pictures/test_page_pictures.py
 
 
 def page(folder):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.findings.custody.json_array import json_array, json_items
+from pipeline.files import json_array, json_items
 from pipeline.findings.spec import Member, read_members, write_members
 
 ARRAYS = [[], [1], [{"a": "]"}, None, [1, [2]], "\u00e4\n, ]"], [{}] * 3]
