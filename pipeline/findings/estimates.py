@@ -98,7 +98,7 @@ class Verdict(FrozenModel):
 
     ``check`` names the check of an experiment where the criterion asks for one: its bound is fixed, ``estimate`` is its
     figure and has no interval, and there are no p-values. ``struck``: the map that it is about fails such a check, so
-    what holds of it is not MET. ``control`` is the chart over the runs of a growing cohort, of a criterion without parts.
+    what holds of it is not MET. ``control`` is the chart over a growing cohort's runs, where there are no parts.
     """
 
     criterion: str

@@ -6,7 +6,7 @@ from itertools import pairwise
 from reportlab.graphics.shapes import Circle, Drawing, Line
 from reportlab.lib.colors import HexColor, white
 
-from pipeline.findings.plotted.control import RunControl
+from pipeline.findings.plotted.control import MOST_RUNS_TOLD, RunControl
 from pipeline.findings.plotted.history import RunPoint
 from pipeline.vocabulary import Answer
 from reports.charts.frame import (
@@ -86,7 +86,8 @@ def control_words(control: RunControl) -> tuple[str, str]:
 
 
 def _runs(length: float) -> str:
-    return f"{number(length)} runs on average"
+    more = " or more" if length >= MOST_RUNS_TOLD else ""
+    return f"{number(length)} runs{more} on average"
 
 
 def words_below(control: RunControl) -> Drawing:

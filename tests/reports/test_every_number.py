@@ -17,6 +17,7 @@ from reports import case_page, claims
 from reports.pdf import render
 from reports.sections import cover, criteria_plot, how_to_read, overlap, summary, wrong_answers
 from tests.reports import example
+from tests.reports.charts.test_other_charts import watched
 from tests.reports.printed_numbers import unexplained
 
 needs_poppler = pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext (poppler-utils) is missing")
@@ -43,7 +44,17 @@ def results():
     wrong = (WrongAnswer(reference=("nodule",), answered=(), patients=7, studies=("S0012", "S0051")),
              WrongAnswer(reference=(), answered=("nodule",), patients=6, studies=("S0061",)))  # fmt: skip
     answers = {"MET": 1, "NOT MET": 1, "INCONCLUSIVE": 1, "NOT EVALUATED": 1}
-    further = {"experiments": tried(), "leakage": leaks(), "avoided": (marked(),)}
+    judged = example.verdicts()
+    judged = (judged[0].model_copy(update={"control": watched()}), *judged[1:])
+    before = [point.model_copy(update={"run": "r0", "finished_at": "2026-10-03T02:00:00+00:00"})
+              for point in base.points()]  # fmt: skip
+    further = {
+        "verdicts": judged,
+        "history": tuple(before),
+        "experiments": tried(),
+        "leakage": leaks(),
+        "avoided": (marked(),),
+    }
     return example.results(cases=tuple(entries), whereabouts=(where,), wrong_answers=wrong, answers=answers, **further)
 
 
@@ -103,6 +114,7 @@ FALSIFIED = [
     (cover, "peak_sentences", lambda results, counted: ["In 83 of 97 studies the peak lies in the marker."]),
     (cover, "allowed", lambda results, verdict: "at least 0.643"),
     (criteria_plot, "_about", lambda verdict: "p = 0.0417 against the claim"),
+    (criteria_plot, "control_words", lambda control: ("A false alarm every 977 runs.", "The sum is 3.19.")),
     (summary, "_NOT", ("It was tried on 5,812 patients.",)),
     (overlap, "_READING", "Chance is 0.137."),
     (case_page, "_WARNING", "Maps are wrong in 37.3 % of patients."),

@@ -1,10 +1,10 @@
 """A cumulative sum that notices when new patients score worse than a reference that was fixed before any of them.
 
-After each run the sum grows by what its new patients fall short of 1, less an allowance for each of them, and never lies
-below 0. It alarms at a limit. Let theta be the positive root of E exp(theta (shortfall - allowance)) = 1 where scores
-are 0 or 1 with the reference as their mean. The exponential is convex and rises, so the expectation is at most 1 for any
-scores within 0 and 1 with at least that mean; so with the limit at log(N)/theta an alarm comes after N runs or more on
-average while nothing is wrong (Lorden 1971), whatever the scores' law and however many patients a run has.
+After each run the sum grows by what its new patients fall short of 1, less an allowance for each of them, and never
+lies below 0. It alarms at a limit. Let theta be the positive root of E exp(theta (shortfall - allowance)) = 1 where
+scores are 0 or 1 with the reference as their mean. The exponential is convex and rises, so the expectation is at most 1
+for any scores within 0 and 1 with at least that mean; so with the limit at log(N)/theta an alarm comes after N runs or
+more on average while nothing is wrong (Lorden 1971), whatever the scores' law and however many patients a run has.
 
 Of scores of 0 and 1 the sum lives on a lattice, and how long it takes on average is exact: a Markov chain.
 """
@@ -16,14 +16,13 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import binom
 
-__all__ = ["DESIGNED_FALL", "LONGEST", "Cusum", "average_run_length", "cusum_of"]
+from pipeline.findings.plotted.control import MOST_RUNS_TOLD
+
+__all__ = ["DESIGNED_FALL", "Cusum", "average_run_length", "cusum_of"]
 
 DESIGNED_FALL = 0.10
 """The fall for which the allowance is the best one."""
-LONGEST = 1e6
-"""Longer averages are given as this."""
-
-_STEPS = 100
+_STEPS = 50
 """The lattice of the allowance, and so of the sum, in parts of a patient."""
 _NEGLIGIBLE = 1e-16
 
@@ -78,7 +77,7 @@ def cusum_of(reference: float, accepted: float) -> Cusum | None:
 def average_run_length(rule: Cusum, mean: float, patients: int) -> float:
     """Return after how many runs the sum alarms on average, from 0, where scores are 0 or 1 with that mean.
 
-    Each run has so many new patients. At most ``LONGEST``.
+    Each run has so many new patients. At most ``MOST_RUNS_TOLD``.
 
     Raises:
         ValueError: the mean lies outside 0 and 1, or a run has no patients.
@@ -97,5 +96,5 @@ def average_run_length(rule: Cusum, mean: float, patients: int) -> float:
     try:
         length = float(np.linalg.solve(np.eye(states) - step, np.ones(states))[0])
     except np.linalg.LinAlgError:
-        return LONGEST  # it never alarms
-    return length if 1 - 1e-6 <= length <= LONGEST else LONGEST
+        return MOST_RUNS_TOLD  # it never alarms
+    return length if 1 - 1e-6 <= length <= MOST_RUNS_TOLD else MOST_RUNS_TOLD

@@ -1,10 +1,13 @@
 """Whether a cohort that grows still scores as its criterion asks, run by run, and what such a chart can see."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pipeline.findings.frozen_model import FrozenModel
 
-__all__ = ["Arrivals", "FallDelay", "RunControl"]
+__all__ = ["MOST_RUNS_TOLD", "Arrivals", "FallDelay", "RunControl"]
+
+MOST_RUNS_TOLD: Final = 1e6
+"""Longer averages are given as this."""
 
 
 class Arrivals(FrozenModel):
@@ -28,9 +31,9 @@ class RunControl(FrozenModel):
 
     ``reference`` is the bound that was locked; scores lie within 0 and 1, and ``side`` tells which is better.
     ``accepted``: at most one false alarm in so many runs, on average, whatever the scores. ``in_control_runs`` and
-    ``delays`` are averages for scores of 0 and 1 and ``per_run`` new patients a run, the median of those that came after
-    the first run. A patient adds to the total what he falls short of a perfect score, less ``allowance``. ``alarm`` is
-    the first run that reached the limit.
+    ``delays`` are averages for scores of 0 and 1 and ``per_run`` new patients a run, the median of the runs after the
+    first. A patient adds to the total what he falls short of a perfect score, less ``allowance``. ``alarm`` is the
+    first run that reached the limit.
     """
 
     reference: float

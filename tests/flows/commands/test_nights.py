@@ -7,7 +7,9 @@ import shutil
 import pytest
 
 from pipeline.runs.nights.heartbeat import at_work
+from reports.charts.control import control_words
 from tests.pipeline.planted import plant
+from tests.reports.charts.test_other_charts import watched
 
 RUN = ("--set", "run.engine=local", "--set", "explain.methods=gradcam")
 
@@ -85,6 +87,19 @@ def test_history_as_table_and_plot(ending, begins, audits, tmp_path, camaudit):
     (row,) = json.loads(out)["rows"]
     assert (row["found"], row["computed"]) == (3, 0)
     assert len(row["figures"]) == 3
+
+
+def test_history_says_what_the_chart_of_a_growing_cohort_can_see(audits, tmp_path, camaudit):
+    newest = sorted(audits.glob("*/results.json"))[-1]
+    results = json.loads(newest.read_text())
+    results["verdicts"][0]["control"] = watched().model_dump(mode="json")
+    newest.write_text(json.dumps(results))
+    code, out, _ = camaudit("history", audits, "--plot", tmp_path / "trend.svg")
+    assert code == 0
+    assert all(sentence in out.splitlines() for sentence in control_words(watched()))
+    assert "a false alarm every 1,234 runs" in (tmp_path / "trend.svg").read_text()
+    code, out, _ = camaudit("history", audits, "--json")
+    assert json.loads(out)["control"][results["verdicts"][0]["criterion"]]["per_run"] == 5
 
 
 def test_a_plot_of_another_kind_is_refused_before_anything_is_read(tmp_path, camaudit):

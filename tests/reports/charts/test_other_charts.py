@@ -5,9 +5,10 @@ import pytest
 from reportlab.graphics.shapes import Polygon, PolyLine, Rect
 
 from pipeline.findings.plotted.classifier import AnswerCount
+from pipeline.findings.plotted.control import Arrivals, FallDelay, RunControl
 from pipeline.findings.plotted.history import RunPoint
 from pipeline.findings.results import Flow
-from reports.charts.control import control_chart
+from reports.charts.control import control_chart, control_words, words_below
 from reports.charts.curves import CurveAxes, Series, curve_chart
 from reports.charts.flow import flow_chart
 from reports.charts.shares import share_bars
@@ -182,3 +183,26 @@ def test_any_number_of_runs_has_room(count):
     drawing = control_chart([run(place) for place in range(count)], "Hit rate " * 40, (0.0, 1.0))
     assert len(points(drawing, 2.3)) == count
     assert f"over {count} runs" in check(drawing)
+
+
+def watched(**facts):
+    given = {"reference": 0.6, "side": "at_least", "accepted": 100, "allowance": 0.46, "limit": 11.3, "per_run": 5,
+             "in_control_runs": 1234.4, "delays": (FallDelay(fall=0.1, runs=41.62), FallDelay(fall=0.2, runs=None)),
+             "arrivals": (Arrivals(run="r0", patients=40, value=0.7, total=0.0),
+                          Arrivals(run="r1", patients=5, value=0.2, total=1.74))}  # fmt: skip
+    return RunControl.model_validate({**given, **facts})
+
+
+def test_a_chart_says_what_it_can_see_and_where_it_stands():
+    seen, now = control_words(watched())
+    assert seen == (
+        "At 0.60, in control: a false alarm every 1,234 runs on average; "
+        "a fall by 0.10 would be seen after 41.6 runs on average."
+    )
+    assert now.endswith("5 patients. The sum of what they fall short stands at 1.74 of 11.3: no alarm.")
+    both = (FallDelay(fall=0.1, runs=41.62), FallDelay(fall=0.2, runs=9.5))
+    seen, now = control_words(watched(side="at_most", delays=both, alarm="r1", in_control_runs=1e6))
+    assert "a false alarm every 1,000,000 runs or more on average; a rise by 0.10" in seen
+    assert seen.endswith("one by 0.20 would be seen after 9.50 runs on average.")
+    assert now.endswith("ALARM since run r1.")
+    assert check(words_below(watched())).startswith("At 0.60, in control")

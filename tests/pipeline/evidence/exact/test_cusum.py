@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.evidence.exact.cusum import LONGEST, Cusum, average_run_length, cusum_of
+from pipeline.evidence.exact.cusum import Cusum, average_run_length, cusum_of
+from pipeline.findings.plotted.control import MOST_RUNS_TOLD
 
 
 def simulated(rule, patients, scores, chains, runs=40_000):
@@ -74,7 +75,7 @@ def test_averages_by_hand():
     two = Cusum(0.75, 0.5, 1.0)
     # from 0: a miss leads to 1/2; from there a miss alarms, a hit leads back: a = 1 + b/4 + 3a/4, b = 1 + 3a/4
     assert average_run_length(two, 0.75, 1) == pytest.approx(20)
-    assert average_run_length(two, 1.0, 1) == LONGEST
+    assert average_run_length(two, 1.0, 1) == MOST_RUNS_TOLD
 
 
 def test_the_sum_never_lies_below_zero_and_alarms_at_its_limit():
