@@ -11,7 +11,7 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("results", 6): "b5e1c1bcc3326acc7a3f4b3aba734a4f2678410b1600ca8a44db3658d2b712aa",
+    ("results", 6): "3f0bbabfb1659254ee89451b5b63d698b600e04af5505aef4b0ef03eeaf1425c",
     ("run", 5): "e871608a0b54041b843af4c8afc6a347fc05366e27491b8181ec031adab39271",
     ("audit", 5): "965f10d63c26477534dc745822e0284e71ed5f1ba2738dbc766f31831af4af92",
     ("audit", 4): "db27d20ec35eae5838b7cb97e9110d6bd2c066594144dd6c91df26986d48c0a4",

@@ -11,7 +11,7 @@ from pipeline.conclusions.other_runs import finished_run_in, plan_of, read_recor
 from pipeline.errors import ConfigError, OutputError
 from pipeline.evidence.comparison.compare import ComparisonPlan, RunComparison, compare_runs
 from pipeline.evidence.comparison.pairing import RunRecords, renamed
-from pipeline.findings.context.changes import CHANGE_ANSWERS, FigureChange, FlippedStudy, RunChange
+from pipeline.findings.context.changes import CHANGE_ANSWERS, FigureChange, FlippedStudy, PeakShift, RunChange
 from pipeline.findings.spec import read_spec
 
 __all__ = [
@@ -135,6 +135,7 @@ def _lines(change: RunChange) -> list[str]:
     lines += [_flip(flip) for flip in lost_first[:_MOST_FLIPS]]
     if len(change.flips) > _MOST_FLIPS:
         lines.append(f"  {'flipped':<14} and {len(change.flips) - _MOST_FLIPS} more, in --json")
+    lines += [_shift(shift) for shift in change.shifts if shift.group is None]
     if any(figure.margin is not None for figure in change.figures) and not change.locked:
         lines.append(f"  {'EXPLORATORY':<14} the margins were not locked before the second run")
     return [*lines, f"{CHANGE_ANSWERS[change.answer]}: {change.reason}"]
@@ -158,3 +159,11 @@ def _flip(flip: FlippedStudy) -> str:
     of = f"{flip.what} of {flip.map} for {flip.label}" if flip.what == "hit" else flip.what
     verdict = {True: "gained", False: "lost", None: "other"}[flip.gained]
     return f"  {'flipped':<14} {flip.study}: {of} {flip.before} -> {flip.after} ({verdict})"
+
+
+def _shift(shift: PeakShift) -> str:
+    patients = f"{shift.patients_before} and {shift.patients} patients"
+    return (
+        f"  {'peaks':<14} {shift.map}, {shift.label}, {shift.of}: energy distance {shift.distance:.4f} "
+        f"(p {shift.p:.3f}, {patients}; descriptive)"
+    )

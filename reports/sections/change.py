@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeline.findings.context.changes import BESIDE, CHANGE_ANSWERS, FigureChange, FlippedStudy, RunChange
+from pipeline.findings.context.changes import BESIDE, CHANGE_ANSWERS, FigureChange, FlippedStudy, PeakShift, RunChange
 from pipeline.findings.results import Results
 from reports.numbers import bounds, count, limits, number, plural, share
 from reports.page.layout import Flowable, bullets, columns, note, paragraph, subheading, table
@@ -10,7 +10,7 @@ from reports.page.text import DASH, bold
 from reports.registry import Context, section
 from reports.wording import chip, headed, method, words
 
-_MOST_FIGURES, _MOST_FLIPS = 24, 10
+_MOST_FIGURES, _MOST_FLIPS, _MOST_SHIFTS = 24, 10, 12
 
 
 @section(105, "Change")
@@ -30,8 +30,9 @@ def _of(results: Results, change: RunChange) -> list[Flowable]:
     content = [*title, lead, *bullets(sentences)]
     if change.is_unchanged:
         compared = plural(len(change.figures), "figure")
-        return [*content, note(f"All of {compared} are the same for every patient, and no study flipped.")]
-    return [*content, *_figures(results, change), *_flips(results, change)]
+        same = note(f"All of {compared} are the same for every patient, and no study flipped.")
+        return [*content, same, *_shifts(results, change)]
+    return [*content, *_figures(results, change), *_flips(results, change), *_shifts(results, change)]
 
 
 def _capital(text: str) -> str:
@@ -137,3 +138,37 @@ def _listed(results: Results, flips: Sequence[FlippedStudy]) -> str:
 def _said(results: Results, flip: FlippedStudy) -> str:
     of = f"{method(results, flip.map)} " if flip.map is not None else ""
     return f"{of}{words(flip.before)} \u2192 {words(flip.after)}"
+
+
+def _shifts(results: Results, change: RunChange) -> list[Flowable]:
+    """Return where maps peak elsewhere than before; nothing where no peak moved and too few patients are new."""
+    if not change.shifts:
+        return []
+    shape = columns(
+        ("Map", 22), ("Label", 18), ("Group", 20), ("Of", 20), ("Patients then / now", 20, True),
+        ("Energy distance", 18, True), ("p", 10, True),
+    )  # fmt: skip
+    shown = sorted(change.shifts, key=lambda shift: shift.p)[:_MOST_SHIFTS]
+    more = len(change.shifts) - len(shown)
+    rest = f" {plural(more, 'more distance')} stand in results.json." if more else ""
+    rows = [_shift(results, shift) for shift in shown]
+    return [*subheading("Where maps peak, then and now"), table(shape, rows, compact=True), note(_SHIFTS, rest)]
+
+
+def _shift(results: Results, shift: PeakShift) -> Sequence[object]:
+    return (
+        method(results, shift.map),
+        shift.label,
+        "all" if shift.group is None else shift.group,
+        shift.of,
+        f"{count(shift.patients_before)} / {count(shift.patients)}",
+        number(shift.distance),
+        _probability(shift.p),
+    )
+
+
+_SHIFTS = (
+    "Descriptive: how far apart the places of the maps' peaks lie, as shares of the picture; none where no peak moved. "
+    "Same patients: between the runs. New patients: in this run, those whom the other did not have, against those whom "
+    "it had. p: by permutation of patients, each of its row alone."
+)

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from pipeline.evidence.faithfulness.rule import PictureAreas, faithfulness_test
+from pipeline.findings.context.changes import MatchedStudies, PeakShift, RunChange
 from pipeline.findings.context.cohort import AlikePictures, Leakage, SamePicture
 from pipeline.findings.experiments.bundle import ExperimentFindings
 from pipeline.findings.experiments.check import CheckFinding
@@ -15,7 +16,7 @@ from pipeline.findings.results import Whereabouts, WrongAnswer
 from pipeline.findings.scores import MapPeak
 from reports import case_page, claims
 from reports.pdf import render
-from reports.sections import cover, criteria_plot, how_to_read, overlap, summary, wrong_answers
+from reports.sections import change, cover, criteria_plot, how_to_read, overlap, summary, wrong_answers
 from tests.reports import example
 from tests.reports.charts.test_other_charts import watched
 from tests.reports.printed_numbers import unexplained
@@ -56,6 +57,17 @@ def results():
         "avoided": (marked(),),
     }
     return example.results(cases=tuple(entries), whereabouts=(where,), wrong_answers=wrong, answers=answers, **further)
+
+
+def moved():
+    """Return a change without figures in which maps peak elsewhere."""
+    far = {"map": "gradcam", "label": "nodule", "axes": 2, "patients_before": 61, "distance": 0.0317, "p": 0.0135}
+    near = far | {"p": 0.001, "distance": 0.000047}
+    shifts = (PeakShift(of="same patients", patients=61, **far),
+              PeakShift(of="new patients", group="site=A", patients=14, **near))  # fmt: skip
+    studies = MatchedStudies(paired=66, not_analysed=4, changed=0, only_in_a=0, only_in_b=14)
+    return RunChange(kind="previous", run_a="example/r0", run_b="example/r1", studies=studies, shifts=shifts,
+                     answer="no worsening shown", reason="no figure is shown to be worse")  # fmt: skip
 
 
 def tried():
@@ -115,6 +127,7 @@ FALSIFIED = [
     (cover, "allowed", lambda results, verdict: "at least 0.643"),
     (criteria_plot, "_about", lambda verdict: "p = 0.0417 against the claim"),
     (criteria_plot, "control_words", lambda control: ("A false alarm every 977 runs.", "The sum is 3.19.")),
+    (change, "_shift", lambda results, shift: ("Grad-CAM", "nodule", "all", "same", "61 / 61", "0.4219", "0.8867")),
     (summary, "_NOT", ("It was tried on 5,812 patients.",)),
     (overlap, "_READING", "Chance is 0.137."),
     (case_page, "_WARNING", "Maps are wrong in 37.3 % of patients."),

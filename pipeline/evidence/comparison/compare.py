@@ -17,6 +17,7 @@ from pipeline.evidence.comparison.differing import differing, not_compared, with
 from pipeline.evidence.comparison.figures import Asking, FigureName, PairedScore, figure_change
 from pipeline.evidence.comparison.flips import flipped_calls, flipped_hits
 from pipeline.evidence.comparison.pairing import RunRecords, StudyPairs, paired_studies
+from pipeline.evidence.comparison.shifts import peak_shifts
 from pipeline.findings.context.changes import ChangeKind, FigureChange, FlippedStudy, RunChange
 from pipeline.findings.facts import MetricFacts
 from pipeline.findings.results import Results
@@ -92,6 +93,7 @@ def compare_runs(a: RunRecords, b: RunRecords, plan: ComparisonPlan | None = Non
         locked=plan.locked,
         figures=tuple(figures),
         flips=(*_calls(a, b, pairs), *(flip for _, flips in scored for flip in flips)),
+        shifts=peak_shifts(a.audits, b.audits, pairs.paired),
         answer=answer,
         reason=reason,
     )

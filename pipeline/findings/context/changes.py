@@ -19,6 +19,7 @@ __all__ = [
     "FigureChange",
     "FlippedStudy",
     "MatchedStudies",
+    "PeakShift",
     "RunChange",
 ]
 
@@ -107,6 +108,25 @@ class FlippedStudy(FrozenModel):
     gained: bool | None
 
 
+class PeakShift(FrozenModel):
+    """How far apart two sets of peaks of a map lie: the energy distance of their places, as shares of the picture.
+
+    ``same patients``: in this run (``patients``) and in the other (``patients_before``). ``new patients``: those whom
+    the other run did not have, against those whom it had, both in this run. ``group`` is such as ``site=A``; None: all.
+    ``p`` is by permutation of patients, of one distance alone: it describes and decides nothing.
+    """
+
+    map: str
+    label: str
+    group: str | None = None
+    of: Literal["same patients", "new patients"]
+    axes: int
+    patients_before: int
+    patients: int
+    distance: float
+    p: float
+
+
 class RunChange(FrozenModel):
     """Run b against run a.
 
@@ -114,6 +134,7 @@ class RunChange(FrozenModel):
     ``matched_by`` tells how studies were matched. ``differs`` are what else the two do otherwise, ``not_compared``
     what is no figure of both. ``locked``: the margins were locked before b's first inference. ``answer`` is that of all
     margins, which have to hold together; without margins, whether any figure is shown to be worse (Holm's correction).
+    ``shifts`` tell whether maps peak elsewhere.
     """
 
     kind: ChangeKind
@@ -129,6 +150,7 @@ class RunChange(FrozenModel):
     locked: bool = False
     figures: tuple[FigureChange, ...] = ()
     flips: tuple[FlippedStudy, ...] = ()
+    shifts: tuple[PeakShift, ...] = ()
     answer: ChangeAnswer = "not compared"
     reason: str = ""
 
