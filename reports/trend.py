@@ -9,25 +9,35 @@ from reportlab.graphics.shapes import Drawing, Group
 
 from pipeline.errors import ConfigError
 from pipeline.files import written
+from pipeline.findings.plotted.control import RunControl
 from pipeline.findings.plotted.history import RunPoint
-from reports.charts.control import control_chart
+from reports.charts.control import control_chart, control_words, words_below
 
-__all__ = ["check_plot_path", "write_trend"]
+__all__ = ["check_plot_path", "control_words", "write_trend"]
 
 _ENDINGS = (".svg", ".pdf")
 _GAP, _MARGIN = 14.0, 10.0
 _OURS, _EVERYWHERE = "DejaVuSans", "'DejaVu Sans', Verdana, sans-serif"
 
 
-def write_trend(series: Mapping[str, Sequence[RunPoint]], path: Path) -> None:
+def write_trend(
+    series: Mapping[str, Sequence[RunPoint]], path: Path, control: Mapping[str, RunControl] | None = None
+) -> None:
     """Draw a control chart for each figure, one below the other, and write them; complete or absent.
+
+    Below a figure that ``control`` has stands what its chart can see.
 
     Raises:
         ConfigError: when the path's ending is not one that can be written.
         OutputError: when it cannot be written.
     """
     check_plot_path(path)
-    drawing = _stacked([control_chart(points, name, (None, None)) for name, points in series.items()])
+    control = control or {}
+    charts: list[Drawing] = []
+    for name, points in series.items():
+        charts.append(control_chart(points, name, (None, None)))
+        charts += [words_below(control[name])] if name in control else []
+    drawing = _stacked(charts)
     content = _as_svg(drawing) if path.suffix == ".svg" else _as_pdf(drawing)
     with written(path) as file:
         file.write(content)

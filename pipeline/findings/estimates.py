@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from pipeline.findings.frozen_model import FrozenModel
+from pipeline.findings.plotted.control import RunControl
 from pipeline.vocabulary import Answer, Check, ConfusionCell, SamplingUnit, Stratum, TargetRole
 
 __all__ = ["Agreement", "DescriptiveInterval", "Estimate", "LabelVerdict", "Verdict"]
@@ -69,7 +70,8 @@ class LabelVerdict(FrozenModel):
     """A criterion's answer for one label (None: all of them together) against one map (None: against a number).
 
     ``p_met`` is the probability of data at least as good if the claim were just wrong, ``p_not_met`` that of data at
-    least as bad if it were just right. The claim is MET where ``p_met`` is at most the verdict's ``alpha``.
+    least as bad if it were just right. The claim is MET where ``p_met`` is at most the verdict's ``alpha``. ``control``
+    is the chart of a growing cohort's runs, None where there is none.
     """
 
     label: str | None
@@ -80,6 +82,7 @@ class LabelVerdict(FrozenModel):
     p_met: float | None = None
     p_not_met: float | None = None
     best_reachable: float | None = None
+    control: RunControl | None = None
 
 
 class Verdict(FrozenModel):
@@ -95,7 +98,7 @@ class Verdict(FrozenModel):
 
     ``check`` names the check of an experiment where the criterion asks for one: its bound is fixed, ``estimate`` is its
     figure and has no interval, and there are no p-values. ``struck``: the map that it is about fails such a check, so
-    what holds of it is not MET.
+    what holds of it is not MET. ``control`` is the chart over the runs of a growing cohort, of a criterion without parts.
     """
 
     criterion: str
@@ -121,3 +124,4 @@ class Verdict(FrozenModel):
     parts: tuple[LabelVerdict, ...] = ()
     check: Check | None = None
     struck: bool = False
+    control: RunControl | None = None

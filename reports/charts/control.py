@@ -6,6 +6,7 @@ from itertools import pairwise
 from reportlab.graphics.shapes import Circle, Drawing, Line
 from reportlab.lib.colors import HexColor, white
 
+from pipeline.findings.plotted.control import RunControl
 from pipeline.findings.plotted.history import RunPoint
 from pipeline.vocabulary import Answer
 from reports.charts.frame import (
@@ -21,14 +22,15 @@ from reports.charts.frame import (
     upwards,
     with_words,
 )
-from reports.numbers import number, when
+from reports.numbers import number, plural, when
 from reports.page.fonts import BOLD, width_of
 from reports.page.layout import ACCENT, CONTENT, GREY
 from reports.page.text import fitted_at_both_ends
 
-__all__ = ["control_chart"]
+__all__ = ["control_chart", "control_words", "words_below"]
 
 _HEIGHT = 104.0
+_LINE = 10.0
 _KEY = "\u25cf MET   \u25cb INCONCLUSIVE   \u00d7 NOT MET"
 
 
@@ -63,6 +65,38 @@ def control_chart(points: Sequence[RunPoint], title: str, span: Span) -> Drawing
     text(drawing, (26, 3), foot, size=SMALL_TEXT, colour=GREY, room=CONTENT - 30)
     said = "; ".join(_in_words(point) for point in points)
     return with_words(drawing, f"{title} over {len(points)} runs: {said}. {foot}.")
+
+
+def control_words(control: RunControl) -> tuple[str, str]:
+    """Return what a chart of a growing cohort can see, and where it stands, in a sentence each."""
+    change = "fall" if control.side == "at_least" else "rise"
+    seen = [
+        f"{f'a {change}' if place == 0 else 'one'} by {number(delay.fall)} would be seen after {_runs(delay.runs)}"
+        for place, delay in enumerate(control.delays)
+        if delay.runs is not None
+    ]
+    alarms = f"in control: a false alarm every {_runs(control.in_control_runs)}"
+    now = control.arrivals[-1].total
+    state = "no alarm" if control.alarm is None else f"ALARM since run {control.alarm}"
+    return (
+        "; ".join([f"At {number(control.reference)}, {alarms}", *seen]) + ".",
+        f"New patients a run: {plural(control.per_run, 'patient')}. The sum of what they fall short stands at "
+        f"{number(now)} of {number(control.limit)}: {state}.",
+    )
+
+
+def _runs(length: float) -> str:
+    return f"{number(length)} runs on average"
+
+
+def words_below(control: RunControl) -> Drawing:
+    """Return the sentences of a chart as a picture that stands below it."""
+    sentences = control_words(control)
+    drawing = Drawing(CONTENT, _LINE * len(sentences))
+    for place, sentence in enumerate(sentences):
+        at = (26, drawing.height - _LINE * (place + 1) + 2)
+        text(drawing, at, sentence, size=SMALL_TEXT, colour=GREY, room=CONTENT - 30)
+    return with_words(drawing, " ".join(sentences))
 
 
 def _point(drawing: Drawing, point: RunPoint, x: float, y: Scale) -> None:

@@ -6,7 +6,7 @@ from pipeline.findings.estimates import Verdict
 from pipeline.findings.plotted.history import RunPoint
 from pipeline.findings.results import Results
 from pipeline.vocabulary import CLASSIFIER
-from reports.charts.control import control_chart
+from reports.charts.control import control_chart, control_words
 from reports.charts.criteria import criteria_forest
 from reports.charts.frame import Span
 from reports.claims import why
@@ -131,7 +131,24 @@ def _over_runs(results: Results) -> list[Flowable]:
     more = f" {plural(left_out, 'more criterion', 'more criteria')}: see results.json." if left_out else ""
     *others, last = charts
     kept = [*others, together([last, note(_LOOKS, more)])]
-    return [together([*subheading("Over the runs of this audit")[1:], *parts_of(kept[0])]), *kept[1:]]
+    whole = [together([*subheading("Over the runs of this audit")[1:], *parts_of(kept[0])]), *kept[1:]]
+    return [*whole, *_in_control(results, shared)]
+
+
+def _in_control(results: Results, names: Sequence[str]) -> list[Flowable]:
+    """Return what the charts of a growing cohort can see, and whether one of them alarms."""
+    lines = [
+        joined(bold(f"{subject(results, verdict)}: "), " ".join(control_words(verdict.control)))
+        for verdict in results.verdicts
+        if verdict.control is not None and verdict.criterion in names
+    ]
+    return [*bullets(lines, compact=True), note(_CONTROL)] if lines else []
+
+
+_CONTROL = (
+    "In control: new patients score as the locked bound asks. Each run adds what its new patients fall short of a "
+    "perfect score, less an allowance; the averages are exact for hits and misses and no promise for a single run."
+)
 
 
 _LOOKS = (

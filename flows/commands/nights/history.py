@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.errors import OutputError
+from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.plotted.history import RunPoint
 from pipeline.runs.nights.figures import AuditHistory, HistoryRow, audit_history
 from pipeline.runs.nights.night_log import REMOVED, nights_without_news, read_nights
 from pipeline.runs.nights.standing import audit_folder_of
-from reports.trend import check_plot_path, write_trend
+from reports.trend import check_plot_path, control_words, write_trend
 
 __all__ = ["show_history"]
 
@@ -36,10 +37,10 @@ def show_history(folder: Path, *, last: int, as_json: bool, plot: Path | None) -
     nights = nights_without_news(audits)
     removed = sum(len(entry.body["runs"]) for entry in read_nights(audits) if entry.event == REMOVED)
     if plot is not None:
-        write_trend(history.series(), plot)
+        write_trend(history.series(), plot, history.control)
     if as_json:
         answer = {**asdict(history), "nothing_new": nights, "removed": removed}
-        typer.echo(json.dumps(answer, default=RunPoint.model_dump))
+        typer.echo(json.dumps(answer, default=FrozenModel.model_dump))
         return
     _print(Console(), history, nights, removed)
     if plot is not None:
@@ -55,6 +56,9 @@ def _print(console: Console, history: AuditHistory, nights: dict[str, list[str]]
     console.print(table)
     for name, points in history.series().items():
         console.print(_figure(name, points))
+        if name in history.control:
+            for sentence in control_words(history.control[name]):
+                console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     for run, why in history.unread:
         console.print(f"left out: {run}: {why}", markup=False, highlight=False, soft_wrap=True)
     if removed:

@@ -32,6 +32,7 @@ from pipeline.evidence.metrics.registry import METRICS
 from pipeline.evidence.verdicts.judging import MeanClaim, bounds_of, fewest_patients, judge, judge_parts, part_of
 from pipeline.evidence.verdicts.open_cohort import OPEN_AREA, OPEN_INTERVAL, as_first_seen, judge_growing_area
 from pipeline.evidence.verdicts.random_readers import judged_over_readers
+from pipeline.evidence.verdicts.run_control import run_control
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.estimates import LabelVerdict, Verdict
 from pipeline.vocabulary import (
@@ -175,6 +176,7 @@ def _verdict(criterion: Criterion, cohort: Cohort, bootstrap: Bootstrap) -> Verd
         smallest_cohort=fewest_patients(claim),
         any_of=criterion.any_of,
         parts=parts if len(parts) > 1 else (),
+        control=decisive.control if len(parts) == 1 else None,
     )
 
 
@@ -313,15 +315,16 @@ def _judged(
     of: tuple[str | None, str | None],
 ) -> LabelVerdict:
     """Answer a claim and estimate what it is about; ``of`` is the label and the map that it is held against."""
-    growing = cohort.first_seen is not None
+    growing, control = cohort.first_seen is not None, None
     if cohort.first_seen is not None:
         population = as_first_seen(population, cohort.audits, cohort.first_seen)
+        control = run_control(claim, population, cohort.audits, cohort.first_seen)
     stated = bootstrap.stated.of(named, claim.unit, claim.confidence)
     result = judge(claim, population, growing=growing, stated=stated) if len(population.scored) else None
     estimate = mean_estimate_of(population, claim.span, bootstrap, named, claim.unit, bounds_of(result))
     if growing and result is not None:
         estimate = estimate.model_copy(update={"interval": OPEN_INTERVAL})
-    return part_of(*of, estimate, result)
+    return part_of(*of, estimate, result).model_copy(update={"control": control})
 
 
 def _of_the_classifier(

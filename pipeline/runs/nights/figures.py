@@ -1,10 +1,11 @@
 """What is followed from run to run: the criteria's estimates; without criteria the classifier's, or its answers."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import OutputError
+from pipeline.findings.plotted.control import RunControl
 from pipeline.findings.plotted.history import RunPoint
 from pipeline.findings.results import Results, load_results
 
@@ -29,11 +30,15 @@ class HistoryRow:
 
 @dataclass(frozen=True)
 class AuditHistory:
-    """The finished runs of an audit, oldest first; ``unread`` goes from a run that cannot be read to why."""
+    """The finished runs of an audit, oldest first; ``unread`` goes from a run that cannot be read to why.
+
+    ``control`` goes from a criterion of the newest run to the chart of its growing cohort, where it has one.
+    """
 
     audit: str
     rows: tuple[HistoryRow, ...]
     unread: tuple[tuple[str, str], ...] = ()
+    control: Mapping[str, RunControl] = field(default_factory=dict)
 
     def series(self) -> dict[str, tuple[RunPoint, ...]]:
         """Return the points of each figure, oldest first, figures in the order in which the newest run has them."""
@@ -48,6 +53,7 @@ def audit_history(runs: Sequence[Path], audit: str) -> AuditHistory:
     """Read what runs came to; one of another version, or damaged, is named and left out. Nothing is proved here."""
     rows: list[HistoryRow] = []
     unread: list[tuple[str, str]] = []
+    control: dict[str, RunControl] = {}
     for run in runs:
         if not (run / "results.json").exists():
             continue
@@ -57,7 +63,8 @@ def audit_history(runs: Sequence[Path], audit: str) -> AuditHistory:
             unread.append((run.name, str(error).replace(f"{run}/", "")))
         else:
             rows.append(_row(results))
-    return AuditHistory(audit, tuple(rows), tuple(unread))
+            control = {verdict.criterion: verdict.control for verdict in results.verdicts if verdict.control}
+    return AuditHistory(audit, tuple(rows), tuple(unread), control)
 
 
 def _row(results: Results) -> HistoryRow:
