@@ -28,7 +28,6 @@ exclude_patterns = ["gallery", "examples", "auto_examples/*.py.md5", "**/README.
 html_theme = "furo"
 html_title = "camaudit"
 html_extra_path = ["../build/samples"] if (HERE / "../build/samples").is_dir() else []
-mathjax_path = ""  # formulas are set by hand where the network is not there
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
 autodoc_typehints = "description"
