@@ -21,14 +21,12 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["gallery", "examples", "auto_examples/*.py.md5", "**/README.txt", "sg_execution_times.rst"]
 html_theme = "furo"
 html_title = "camaudit"
 html_extra_path = ["../build/samples"] if (HERE / "../build/samples").is_dir() else []
-mathjax_path = ""  # formulas are set by hand where the network is not there
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
 autodoc_typehints = "description"

@@ -19,7 +19,7 @@ __all__ = ["cell_shift"]
 def cell_shift(model: nn.Module, layer: str, x: Tensor) -> tuple[float, ...] | None:
     """Measure how far from its tile's centre the middle cell of ``layer`` looks, in input voxels along each axis.
 
-    Where a cell looks is the centroid of |d activation / d x| for one input ``x`` (1, C, *S). On axes with an even
+    Where a cell looks is the centroid of ``|d activation / d x|`` for one input ``x`` (1, C, *S). On axes with an even
     number of cells the two middle ones are averaged, so that the border cuts both alike. Positive: towards higher
     indices. None when the middle cells do not react to this input, or are instances that are no axis of the image. Of
     the sum of several calls it is the first that is measured.

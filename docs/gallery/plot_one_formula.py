@@ -2,8 +2,9 @@
 One formula: which maps are the same map
 ========================================
 
-Most class activation maps are :math:`\\sum_c w_c A_c`. They differ in the weights :math:`w_c`, and behind some
-heads the weights are the same numbers. Two methods that agree there are one piece of evidence, printed twice.
+Most class activation maps are a sum over channels c of a weight w_c and the channel's activation A_c. They differ in
+the weights, and behind some heads the weights are the same numbers. Two methods that agree there are one piece of
+evidence, printed twice.
 """
 
 import torch

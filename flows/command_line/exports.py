@@ -37,6 +37,12 @@ def export(
     assess_ai: Annotated[
         Path | None, typer.Option("--assess-ai", metavar="FILE.csv", help="A row a study and label, for a registry.")
     ] = None,
+    reporting_items: Annotated[
+        Path | None,
+        typer.Option(
+            "--reporting-items", metavar="FILE.json", help="What reviewers' checklists ask for, item by item."
+        ),
+    ] = None,
     mlflow: Annotated[
         str | None, typer.Option("--mlflow", metavar="EXPERIMENT", help="Log ids and figures to MLflow.")
     ] = None,
@@ -80,6 +86,7 @@ def export(
         ro_crate=ro_crate,
         model_card=model_card,
         assess_ai=assess_ai,
+        reporting_items=reporting_items,
         mlflow=mlflow,
         wandb=wandb,
         studies=tuple(studies or ()),

@@ -50,6 +50,7 @@ def results():
     before = [point.model_copy(update={"run": "r0", "finished_at": "2026-10-03T02:00:00+00:00"})
               for point in base.points()]  # fmt: skip
     further = {
+        "changes": (moved(),),
         "verdicts": judged,
         "history": tuple(before),
         "experiments": tried(),

@@ -11,7 +11,9 @@ from flows.sending.association import provider_of, store_below
 from flows.sending.sent import Sent
 from flows.sending.stow import stow_below
 from flows.sending.trackers import log_to_mlflow, log_to_wandb
+from pipeline.conclusions.reporting_items import reporting_items
 from pipeline.errors import OutputError
+from pipeline.files import written
 from pipeline.findings.results import Results, load_results
 from pipeline.findings.spec import read_members
 from pipeline.findings.stored_audits import StoredAudits
@@ -64,7 +66,7 @@ def export_run(request: ExportRequest) -> ExportAccount:
             for receive in receivers:
                 _send(objects, receive, account)
         _write_papers(request, results, account)
-    account.places += [*request.folders, *filter(None, (request.model_card, request.assess_ai))]
+    account.places += [*request.folders, *request.papers]
     return account
 
 
@@ -117,6 +119,10 @@ def _write_papers(request: ExportRequest, results: Results, account: ExportAccou
     if request.assess_ai is not None:
         audits = StoredAudits(request.run, read_members(request.run))
         files.append(write_registry(results, audits, request.assess_ai))
+    if request.reporting_items is not None:
+        with written(request.reporting_items) as file:
+            file.write(reporting_items(results).model_dump_json(indent=1).encode())
+        files.append(request.reporting_items)
     account.files += len(files)
     if request.mlflow is not None:
         log_to_mlflow(results, request.mlflow)

@@ -20,6 +20,7 @@ class ExportRequest:
     ro_crate: Path | None = None
     model_card: Path | None = None
     assess_ai: Path | None = None
+    reporting_items: Path | None = None
     studies: tuple[str, ...] = ()
     identified: bool = False
     send: str | None = None
@@ -27,10 +28,13 @@ class ExportRequest:
     mlflow: str | None = None
     wandb: str | None = None
     folders: tuple[Path, ...] = field(init=False)
+    papers: tuple[Path, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         given = (self.dicom, self.nifti, self.nrrd, self.bids, self.ro_crate)
         object.__setattr__(self, "folders", tuple(path for path in given if path is not None))
+        papers = (self.model_card, self.assess_ai, self.reporting_items)
+        object.__setattr__(self, "papers", tuple(path for path in papers if path is not None))
 
     @property
     def of_studies(self) -> bool:
@@ -51,7 +55,7 @@ def checked_request(request: ExportRequest) -> ExportRequest:
         ConfigError: when nothing is asked for, or ``--identified`` or ``--study`` goes with nothing that they change.
         OutputError: when a folder holds something, or lies in the run's own.
     """
-    doors = (*request.folders, request.model_card, request.assess_ai, request.mlflow, request.wandb)
+    doors = (*request.folders, *request.papers, request.mlflow, request.wandb)
     if not any(door is not None for door in (*doors, request.send, request.stow)):
         raise ConfigError("export: nothing is asked for; give --dicom, --nifti, --bids or another of its options")
     if request.identified and not request.of_objects:

@@ -10,6 +10,7 @@ import pytest
 
 from flows.commands.exporting.export import export_run
 from flows.commands.exporting.request import ExportRequest
+from pipeline.conclusions.reporting_items import ReportingItems, reporting_items
 from pipeline.errors import ConfigError, OutputError
 from pipeline.findings.results import load_results
 from pipeline.verify.verify import verify_run
@@ -157,3 +158,11 @@ def test_a_tracker_that_is_not_there_or_fails_is_said_in_a_line(known, monkeypat
     monkeypatch.setitem(sys.modules, "wandb", broken)
     with pytest.raises(OutputError, match=r"--wandb: the run was not logged: ZeroDivisionError"):
         export_run(ExportRequest(known.run, wandb="audits"))
+
+
+def test_the_items_that_reviewers_ask_for_are_written_from_the_run_alone(known, tmp_path):
+    path = tmp_path / "items.json"
+    account = export_run(ExportRequest(known.run, reporting_items=path))
+    assert account.files == 1
+    assert account.places == [path]
+    assert ReportingItems.model_validate_json(path.read_bytes()) == reporting_items(load_results(known.run))
