@@ -93,4 +93,5 @@ def test_a_comparison_holds_the_shifts_and_changes_no_answer_for_them():
     assert change.is_unchanged
     assert change.shifts[0].p <= 0.004
     (line,) = [line for line in _lines(change) if "peaks" in line]
-    assert f"same patients: energy distance {change.shifts[0].distance:.4f} (p {change.shifts[0].p:.3f}, 12 and 12 patients" in line
+    first = change.shifts[0]
+    assert f"energy distance {first.distance:.4f} (p {first.p:.3f}, 12 and 12 patients; descriptive)" in line
