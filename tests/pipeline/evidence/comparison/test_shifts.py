@@ -58,13 +58,15 @@ def test_maps_that_did_not_move_have_no_row_and_neither_have_few_patients():
 
 def test_new_patients_are_held_against_those_who_were_there():
     generator = np.random.default_rng(4)
-    old = with_peaks(generator.uniform(0.2, 0.4, (16, 3)))
-    new = with_peaks(generator.uniform(0.5, 0.7, (12, 3)), first=100)
+    x, y = generator.uniform(0.2, 0.4, (16, 3)), generator.uniform(0.5, 0.7, (12, 3))
+    old, new = with_peaks(x), with_peaks(y, first=100)
     shifts = peak_shifts(old, [*old, *new], names(old))
     assert [(shift.group, shift.of, shift.axes, shift.patients_before, shift.patients) for shift in shifts] == [
         (None, "new patients", 3, 16, 12), ("site=A", "new patients", 3, 8, 6), ("site=B", "new patients", 3, 8, 6),
     ]  # fmt: skip
     assert all(shift.p <= 0.005 for shift in shifts)
+    between, *within = (np.linalg.norm(u[:, None] - v, axis=2).mean() for u, v in ((x, y), (x, x), (y, y)))
+    assert shifts[0].distance == pytest.approx(2 * between - sum(within))
 
 
 @pytest.mark.parametrize("of", ["same patients", "new patients"])
