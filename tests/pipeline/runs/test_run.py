@@ -316,7 +316,9 @@ def test_a_growing_cohort_knows_which_run_saw_a_study_first(tmp_path):
     assert results.lock.open_cohort
     assert "every look" in next(v.estimate.interval for v in results.verdicts if v.metric == "hit_rate")
     grown(config, 4)
-    after, _ = complete(config)
+    after, later = complete(config)
+    control = next(verdict.control for verdict in later.verdicts if verdict.metric == "hit_rate")
+    assert [(row.run, row.patients) for row in control.arrivals] == [(before.name, 1), (after.name, 1)]
     assert first_seen(before) == [before.name] * 3
     assert first_seen(after) == [before.name] * 3 + [after.name]
     folder = open_run_folder(after)
