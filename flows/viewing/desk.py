@@ -9,10 +9,10 @@ from pipeline.errors import OutputError
 from pipeline.files import written
 from pipeline.findings.custody.ledger import read_ledger
 from pipeline.findings.reviews import Review, parse_review, require_review_of, review_bytes
+from pipeline.findings.signed.decisions import reviewed_maps
 from pipeline.findings.spec import LEDGER_FILE
 from reports.registry import Context
 from reports.viewer.build import payload_of, served_page
-from reports.viewer.case_facts import maps_of
 
 __all__ = ["Desk"]
 
@@ -46,7 +46,7 @@ class Desk:
         """
         review = parse_review(content)
         results = self.context.results
-        maps = {case.study: maps_of(case) for case in results.cases}
+        maps = reviewed_maps(results)
         require_review_of(review, results.run, self._heads(), maps)
         name = _name(review)
         try:

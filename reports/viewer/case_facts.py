@@ -8,13 +8,14 @@ from pipeline.findings.pictures.panels import CasePanels
 from pipeline.findings.pictures.volumes import CaseVolume, KeptMap
 from pipeline.findings.results import CaseEntry, Results
 from pipeline.findings.scores import MapScores
+from pipeline.findings.signed.decisions import maps_of_case
 from pipeline.findings.study_audit import map_name, methods_at_layers
 from reports.case_page import CASE_WARNING, case_badge, case_facts
 from reports.numbers import number
 from reports.viewer.windows import window_presets
-from reports.wording import headed, is_baseline, method, words
+from reports.wording import headed, method, words
 
-__all__ = ["case_header", "maps_of", "pictured", "score_table"]
+__all__ = ["case_header", "pictured", "score_table"]
 
 
 def case_header(results: Results, case: CaseEntry) -> dict[str, Any]:
@@ -26,18 +27,9 @@ def case_header(results: Results, case: CaseEntry) -> dict[str, Any]:
         "facts": case_facts(results, case),
         "note": case.note,
         "warning": CASE_WARNING,
-        "maps": [{"name": name, "title": method(results, name)} for name in maps_of(case)],
+        "maps": [{"name": name, "title": method(results, name)} for name in maps_of_case(case)],
         "scores": score_table(results, case),
     }
-
-
-def maps_of(case: CaseEntry) -> tuple[str, ...]:
-    """Return the names of a case's maps as its pictures name them, without baselines."""
-    if case.picture is not None:
-        return tuple(case.picture.ranges)
-    at_layers = methods_at_layers([case.audit])
-    kept = (entry for entry in case.audit.map_scores if not is_baseline(entry.method))
-    return tuple(dict.fromkeys(map_name(entry, at_layers) for entry in kept))
 
 
 def score_table(results: Results, case: CaseEntry) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pipeline.findings.results import CaseEntry, Results
 from pipeline.findings.reviews import REVIEW_BYTES, Review, parse_review
 from pipeline.findings.spec import LEDGER_FILE
 from pipeline.findings.study_audit import map_name, methods_at_layers
+from pipeline.vocabulary import BASELINES
 
 __all__ = [
     "DECIDED",
@@ -26,6 +27,7 @@ __all__ = [
     "RecordedDecision",
     "RunDecision",
     "decisions_in",
+    "maps_of_case",
     "read_decisions",
     "read_review",
     "review_heads",
@@ -130,14 +132,16 @@ def read_review(path: Path, name: str = "review") -> Review:
 
 def reviewed_maps(results: Results) -> Mapping[str, Collection[str]]:
     """Return the studies that a report shows, each with the names of its maps as its pictures name them."""
-    return {case.study: _maps(case) for case in results.cases}
+    return {case.study: maps_of_case(case) for case in results.cases}
 
 
-def _maps(case: CaseEntry) -> Collection[str]:
+def maps_of_case(case: CaseEntry) -> tuple[str, ...]:
+    """Return the names of a case's maps as its pictures name them, without baselines."""
     if case.picture is not None:
         return tuple(case.picture.ranges)
     at_layers = methods_at_layers([case.audit])
-    return tuple(dict.fromkeys(map_name(scores, at_layers) for scores in case.audit.map_scores))
+    kept = (entry for entry in case.audit.map_scores if entry.method not in BASELINES)
+    return tuple(dict.fromkeys(map_name(entry, at_layers) for entry in kept))
 
 
 def review_heads(entries: Iterable[LedgerEntry]) -> frozenset[str]:
