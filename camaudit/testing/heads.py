@@ -21,8 +21,7 @@ class _Tokens(nn.Module):
         conv = {2: nn.Conv2d, 3: nn.Conv3d}[axes]
         self.patches = conv(1, _CHANNELS * 2, 2, 2)
         self.token = nn.Parameter(torch.randn(1, 1, _CHANNELS * 2)) if class_token else None
-        self.before = TransformerBlock(_CHANNELS * 2, 8, 2)
-        self.last = TransformerBlock(_CHANNELS * 2, 8, 2)
+        self.blocks = nn.Sequential(*(TransformerBlock(_CHANNELS * 2, 8, 2) for _ in range(2)))
         self.norm = nn.LayerNorm(_CHANNELS * 2)
         self.head = nn.Linear(_CHANNELS * 2, _LABELS)
 
@@ -30,7 +29,7 @@ class _Tokens(nn.Module):
         tokens = self.patches(x).flatten(2).transpose(1, 2)
         if self.token is not None:
             tokens = torch.cat([self.token.expand(len(x), -1, -1), tokens], dim=1)
-        tokens = self.norm(self.last(self.before(tokens)))
+        tokens = self.norm(self.blocks(tokens))
         logits: Tensor = self.head(tokens.mean(dim=1) if self.token is None else tokens[:, 0])
         return logits
 
@@ -54,9 +53,9 @@ HEADS: Mapping[str, tuple[Callable[[int], nn.Module], tuple[str, ...]]] = {
     "maximum, linear": (lambda axes: _convolutional(axes, "maximum", perceptron=False), ("1", "3")),
     "all places, linear": (lambda axes: _convolutional(axes, "none", perceptron=False), ("1", "3")),
     "all places, perceptron": (lambda axes: _convolutional(axes, "none", perceptron=True), ("1", "3")),
-    "tokens, mean": (lambda axes: _Tokens(axes, class_token=False), ("before.norm1", "last.norm1")),
-    "tokens, after the last attention": (lambda axes: _Tokens(axes, class_token=False), ("last.norm1", "norm")),
-    "class token": (lambda axes: _Tokens(axes, class_token=True), ("before.norm1", "last.norm1")),
+    "tokens, mean": (lambda axes: _Tokens(axes, class_token=False), ("blocks.0.norm1", "blocks.1.norm1")),
+    "tokens, after the last attention": (lambda axes: _Tokens(axes, class_token=False), ("blocks.1.norm1", "norm")),
+    "class token": (lambda axes: _Tokens(axes, class_token=True), ("blocks.0.norm1", "blocks.1.norm1")),
 }
 """By name: what builds the network for a number of axes, and its layers; most maps are taken at the last."""
 

@@ -8,7 +8,7 @@ from flows.commands.verify import alterations
 from pipeline.findings.custody.ledger import Ledger, public_key, read_ledger
 from pipeline.findings.custody.recorded_files import digest_of_file, record_files, recorded_files
 from pipeline.findings.custody.site_key import fingerprint_of, load_site_key, site_fingerprint
-from pipeline.findings.signed.attestation import attest
+from pipeline.findings.signed.attestation import ATTESTATION_FILE, attest
 from pipeline.findings.spec import LEDGER_FILE, PAGE_FILE
 from pipeline.verify.document import ALTERED_REPORT, REPORT_FILE
 from pipeline.verify.failure import exit_code
@@ -65,7 +65,8 @@ def render_page(run: Path, output: Path | None) -> int:
 def _record(run: Path, name: str) -> None:
     """Tell the ledger of a document that it does not know yet, where this site's key is the ledger's."""
     entries = read_ledger(run / LEDGER_FILE)
-    if recorded_files(entries).get(name) == digest_of_file(run / name):
+    known = recorded_files(entries)
+    if known.get(name) == digest_of_file(run / name) and ATTESTATION_FILE in known:
         return
     if site_fingerprint() == fingerprint_of(public_key(entries)):
         record_files(Ledger(run / LEDGER_FILE, load_site_key()), RENDERED, run, [name])

@@ -11,9 +11,10 @@ from pipeline.errors import ConfigError
 from pipeline.faults import own_faults
 from pipeline.findings.custody.site_key import site_fingerprint
 from pipeline.findings.custody.time_stamp import read_authorities
+from pipeline.findings.signed.attestation import ATTESTATION_FILE
 from pipeline.findings.signed.signatures import ReportSignature
 from pipeline.verify.document import REPORT_FILE, ReportTools
-from pipeline.verify.failure import Failure, exit_code
+from pipeline.verify.failure import Failure, FailureKind, exit_code
 from pipeline.verify.report_alone import verify_report
 from pipeline.verify.verify import UNSEEN, Verification, fingerprint_given, verify_run
 from reports.page.read_back import read_report
@@ -84,12 +85,16 @@ def verified_with_archive(
 
 
 def alterations(run: Path) -> tuple[Failure, ...]:
-    """Return what of a run's folder does not hold apart from the report, which can be rendered again.
+    """Return what of a run's folder does not hold apart from what is made again with the report.
+
+    That is the report itself, and an attestation of which the ledger was never told.
 
     Raises:
         OutputError: when it is no run's folder.
     """
-    return tuple(failure for failure in verify_run(run).failures if failure.file != REPORT_FILE)
+    untold = ATTESTATION_FILE, FailureKind.FILE_UNKNOWN
+    failures = verify_run(run).failures
+    return tuple(each for each in failures if each.file != REPORT_FILE and (each.file, each.kind) != untold)
 
 
 def print_verification(path: Path, verification: Verification, *, as_json: bool) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from pipeline.errors import OutputError
 from pipeline.findings.custody.envelope import EnvelopeError
+from pipeline.findings.custody.recorded_files import recorded_files
 from pipeline.findings.signed.attestation import ATTESTATION_FILE, ATTESTED_EVENT, read_statement, statement_of
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder
@@ -28,10 +29,11 @@ def check_attestation(run: RunFolder) -> Iterator[Failure]:
     written = [entry.sequence for entry in run.entries if entry.event == ATTESTED_EVENT]
     before = run.entries[: written[-1]] if written else ()
     if not before:
-        yield _failure("is nothing that the ledger tells of")
-        return
+        return  # the file is none of the run's, which its own check says
     try:
-        expected = json.loads(json.dumps(statement_of(run.path, before[-1].hash, len(before))))
+        # a file that is not as the ledger has it is named by its own check; here the ledger is what counts
+        stated = statement_of(run.path, before[-1].hash, len(before), recorded_files(before))
+        expected = json.loads(json.dumps(stated))
     except OutputError:
         return  # the file's own check names it
     yield from _differences(expected, statement)
@@ -42,7 +44,7 @@ def _differences(expected: Mapping[str, object], statement: Mapping[str, object]
         return
     wanted, stated = expected["predicate"], statement.get("predicate")
     if statement.get("subject") != expected["subject"]:
-        yield _failure("is not of the files that lie beside it")
+        yield _failure("is not of the files that the ledger tells of")
     elif isinstance(wanted, dict) and isinstance(stated, dict):
         wrong = next((name for name in wanted if stated.get(name) != wanted[name]), "more than is known")
         yield _failure(f"states another {wrong} than the run")

@@ -49,7 +49,7 @@ def sign_report(
     statement: Statement,
     time_stamper: "TimeStamper | None" = None,
 ) -> None:
-    """Write ``source`` with one signature more to ``target``; the first certifies that only signatures may follow.
+    """Write ``source`` with one signature more to ``target``; the first lets nothing but signatures follow.
 
     The bytes of ``source`` are the beginning of ``target``, which is complete or absent.
 

@@ -36,7 +36,7 @@ def test_an_audit_does_not_ask_for_prefect(tmp_path):
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
-    [({"run.sead": 3}, "unknown key 'run.sead'; did you mean 'seed'"), ({"explain.methods": ["grad"]}, "gradcam")],
+    [({"run.sead": 3}, "unknown key 'run.sead'; did you mean 'seed'"), ({"explain.methods": ["gradcan"]}, "gradcam")],
 )
 def test_a_mistake_is_one_line(tmp_path, overrides, message):
     with pytest.raises(AuditError, match=message):

@@ -126,7 +126,7 @@ OUTSIDERS = (
     Falsification("a line twice", lines(lambda all: [*all[:3], all[2], *all[3:]]), "13 ledger_reordered"),
     Falsification("a line taken out", lines(lambda all: [*all[:3], *all[4:]]), "14 ledger_missing"),
     Falsification("the last line cut off", lines(lambda all: all[:-1]), "32 file_unknown"),
-    Falsification("the end cut off", lines(lambda all: all[:-2]), "18 ledger_cut"),
+    Falsification("the end cut off", lines(lambda all: all[:-3]), "18 ledger_cut"),
     Falsification("all but the start cut off", lines(lambda all: all[:6]), "18 ledger_cut"),
     Falsification("half a line cut off", lines(lambda all: [*all[:-1], all[-1][:40]]), "11 ledger_unfinished"),
     Falsification("the ledger emptied", lines(lambda all: []), "10 ledger_unreadable"),

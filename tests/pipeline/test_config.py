@@ -338,6 +338,7 @@ OF_NO_EFFECT = {
     "report.frameworks": ["clix-m"],
     "report.predecessor": "runs/before",
     "report.fonts": ["fonts/extra.ttf"],
+    "report.volumes": "crops",
     "change.margins": {"iou": 0.05},
     "change.confidence": 0.9,
     "change.missing_at_most": 0.2,

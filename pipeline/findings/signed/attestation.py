@@ -59,16 +59,18 @@ def sealed_statement(
     return sealed_run(statement, key)
 
 
-def statement_of(run: Path, head: str, length: int) -> dict[str, object]:
+def statement_of(run: Path, head: str, length: int, recorded: Mapping[str, str] | None = None) -> dict[str, object]:
     """Return what is stated of a run whose ledger has this head and length.
+
+    The files' hashes are those that the ledger has ``recorded``, of the others and without it those of the files.
 
     Raises:
         OutputError: when a file of the run cannot be read.
     """
     spec, results = read_spec(run), load_results(run)
-    subjects = [
-        {"name": name, "digest": {"sha256": digest_of_file(run / name)}} for name in _SUBJECTS if (run / name).is_file()
-    ]
+    hashes = dict(recorded or {})
+    hashes |= {name: digest_of_file(run / name) for name in _SUBJECTS if name not in hashes and (run / name).is_file()}
+    subjects = [{"name": name, "digest": {"sha256": hashes[name]}} for name in _SUBJECTS if name in hashes]
     predicate = {
         "audit": spec.audit,
         "run": spec.run,

@@ -42,7 +42,7 @@ def test_another_runs_attestation_or_an_altered_one_is_named(copy):
     statement["predicate"]["exploratory"] = not statement["predicate"]["exploratory"]
     forged = {**envelope, "payload": base64.b64encode(json.dumps(statement).encode()).decode()}
     said = {
-        "not of the files that lie beside it": other,
+        "not of the files that the ledger tells of": other,
         "was not signed with the ledger's key, or was altered": json.dumps(forged).encode(),
         "is no envelope": b"[" * 100_000,
     }
@@ -56,6 +56,8 @@ def test_another_runs_attestation_or_an_altered_one_is_named(copy):
 
 def test_with_the_key_it_can_be_made_anew_and_then_fits_again(copy):
     (copy.run / "cohort.json").write_bytes((copy.run / "cohort.json").read_bytes() + b"\n")
+    assert sentences(copy.run) == "30: cohort.json is not the file that the run wrote"
+    attest(copy.run, load_site_key())  # of a file that is not the ledger's
     assert "63: attestation.json is not of the files" in sentences(copy.run)
     sign_anew(copy.run, pages=False)
     assert "63" not in sentences(copy.run)

@@ -178,7 +178,7 @@ def test_a_map_that_ends_in_a_relu_is_kept_signed_and_scored_and_shown_without_i
         assert case.ranges["gradcam"][0] == 0 > case.ranges["hirescam"][0]
         assert case.ranges["gradcam"][1] == max(case.ranges["hirescam"][1], 0)
         assert case.thresholds["gradcam"] == case.thresholds["hirescam"]
-        assert all((view.maps["gradcam"] >= 0).all() for view in case.views)
+        assert all((view.maps["gradcam"] >= 0).all() for view in case.views if "gradcam" in view.maps)
     assert results.equivalent_methods == (("gradcam", "hirescam"),)
 
 

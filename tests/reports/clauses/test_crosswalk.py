@@ -124,7 +124,8 @@ def test_nothing_that_a_report_says_claims_that_a_clause_is_fulfilled(tmp_path):
         if path.suffix in (".py", ".toml", ".md")
     ]
     for path in sources:
-        found = [line for line in path.read_text(encoding="utf-8").splitlines() if BANNED.search(line)]
+        lines = path.read_text(encoding="utf-8").replace("certify=", "").splitlines()  # an argument of pyHanko's
+        found = [line for line in lines if BANNED.search(line)]
         assert not found, f"{path.name}: {found[:1]}"
     text = said("Clauses", example.results(frameworks=tuple(FRAMEWORKS)))
     assert "supports evidence for" in text
