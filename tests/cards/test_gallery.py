@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 GALLERY = Path(__file__).resolve().parents[2] / "docs" / "gallery"
-EXAMPLES = sorted(path.name for path in GALLERY.glob("plot_*.py"))
+QUICK = {"plot_one_formula.py", "plot_radiograph.py"}
+"""The others train for longer; `make docs` runs them all, and the slow tests."""
+EXAMPLES = [
+    pytest.param(path.name, marks=() if path.name in QUICK else pytest.mark.slow)
+    for path in sorted(GALLERY.glob("plot_*.py"))
+]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
