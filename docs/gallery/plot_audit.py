@@ -7,6 +7,7 @@ hash, and the run can be checked without the model or the archive.
 """
 
 import csv
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from safetensors.torch import save_file
 import camaudit
 
 folder = Path(tempfile.mkdtemp())
+os.environ["CAMAUDIT_STATE"] = str(folder / "state")  # a register of its own: whoever looks twice is told so
 
 # %%
 # The archive: an image for each patient, an expert's mask where there is a lesion, and a manifest that says which is
