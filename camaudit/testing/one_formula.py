@@ -38,14 +38,14 @@ def groups_behind(head: str, methods: Sequence[str]) -> HeadGroups:
     Raises:
         KeyError: when there is no such head or method.
     """
-    seen = [maps_behind(head_trial(head, axes, seed), methods) for axes in (2, 3) for seed in _SEEDS]
+    trials = [head_trial(head, axes, seed) for axes in (2, 3) for seed in _SEEDS]
+    seen = [maps_behind(trial, methods) for trial in trials]
     given = [name for name in methods if all(name in maps for maps in seen)]
     empty = [name for name in given if not any(bool(maps[name].any()) for maps in seen)]
     alive = [name for name in given if name not in empty]
     same = {pair for pair in combinations(alive, 2) if _is_one(pair, seen)}
-    exact = tuple(
-        name for name in alive if all(_is_complete(head, index, maps[name]) for index, maps in enumerate(seen))
-    )
+    tried = list(zip(trials, seen, strict=True))
+    exact = tuple(name for name in alive if all(_is_complete(trial, maps[name]) for trial, maps in tried))
     refused = tuple(name for name in methods if name not in given)
     return HeadGroups(_groups(alive, same), refused, exact, tuple(empty))
 
@@ -76,10 +76,8 @@ def _is_one(pair: tuple[str, str], seen: Sequence[Mapping[str, Tensor]]) -> bool
     return any(answers) and all(answer is not False for answer in answers)
 
 
-def _is_complete(head: str, index: int, maps: Tensor) -> bool:
+def _is_complete(trial: Trial, maps: Tensor) -> bool:
     """Tell whether the maps' sums are the logits less what the head gives for nothing, up to one factor."""
-    axes, seed = divmod(index, len(_SEEDS))
-    trial = head_trial(head, axes + 2, _SEEDS[seed])
     logits = trial.model(trial.x)[:, 1].detach()
     sums = maps.flatten(1).sum(dim=1)
     differences, changes = sums[1:] - sums[0], logits[1:] - logits[0]

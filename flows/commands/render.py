@@ -65,9 +65,10 @@ def render_page(run: Path, output: Path | None) -> int:
 def _record(run: Path, name: str) -> None:
     """Tell the ledger of a document that it does not know yet, where this site's key is the ledger's."""
     entries = read_ledger(run / LEDGER_FILE)
-    known = recorded_files(entries)
-    if known.get(name) == digest_of_file(run / name) and ATTESTATION_FILE in known:
+    recorded = recorded_files(entries)
+    is_known = recorded.get(name) == digest_of_file(run / name)
+    if (is_known and ATTESTATION_FILE in recorded) or site_fingerprint() != fingerprint_of(public_key(entries)):
         return
-    if site_fingerprint() == fingerprint_of(public_key(entries)):
+    if not is_known:
         record_files(Ledger(run / LEDGER_FILE, load_site_key()), RENDERED, run, [name])
-        attest(run, load_site_key())
+    attest(run, load_site_key())

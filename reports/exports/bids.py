@@ -2,13 +2,13 @@
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.files import written
 from pipeline.findings.exported.study import ExportedStudy
 from pipeline.findings.results import Results
-from reports.exports.nifti import nifti_bytes, write_companion
+from reports.exports.nifti import write_nifti
 from reports.exports.outcome import WrittenStudy
 from reports.exports.unique_names import StableNames
 from reports.exports.volumes import VolumePart, volume_parts
@@ -41,16 +41,13 @@ class BidsFolder:
         """
         subject, session = _entity(study.patient), _entity(study.study)
         folder = self.folder / f"sub-{subject}" / f"ses-{session}" / "anat"
-        files = []
+        files = list[Path]()
         for part in volume_parts(study, self.results):
             described = self.descs.of(_described(part))
             self.descriptions.setdefault(described, _meaning(part))
             stem = f"sub-{subject}_ses-{session}_space-{_SPACE}_label-{self.labels.of(part.label)}_desc-{described}"
-            path = folder / f"{stem}_{_SUFFIX[part.kind]}.nii.gz"
-            with written(path) as file:
-                file.write(nifti_bytes(part, study))
-            companion = path.with_name(path.name.replace(".nii.gz", ".json"))
-            files += [path, write_companion(companion, {**part.facts, **_spatial(part)})]
+            described_part = replace(part, facts={**part.facts, **_spatial(part)})
+            files += write_nifti(described_part, study, folder / f"{stem}_{_SUFFIX[part.kind]}")
         return WrittenStudy(tuple(files))
 
     def finish(self) -> tuple[Path, ...]:

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel
@@ -10,38 +9,24 @@ import numpy as np
 
 from pipeline.files import written
 from pipeline.findings.exported.study import ExportedStudy
-from pipeline.findings.results import Results
-from reports.exports.outcome import WrittenStudy
-from reports.exports.unique_names import StableNames
-from reports.exports.volumes import VolumePart, plain_name, volume_parts
+from reports.exports.volumes import VolumePart
 
-__all__ = ["NiftiFolder", "nifti_bytes", "write_companion"]
+__all__ = ["nifti_bytes", "write_companion", "write_nifti"]
 
 _SCANNER = 1  # the code of "scanner anatomical" coordinates
 _ORTHOGONAL = 1e-6
 
 
-@dataclass(frozen=True)
-class NiftiFolder:
-    """A folder for each study, by its pseudonym."""
+def write_nifti(part: VolumePart, study: ExportedStudy, stem: Path) -> tuple[Path, Path]:
+    """Write a part, and its facts beside it; ``stem`` is its path without the ending.
 
-    folder: Path
-    results: Results
-    option: str = "--nifti"
-
-    def write(self, study: ExportedStudy) -> WrittenStudy:
-        """Write a study's maps, regions and masks.
-
-        Raises:
-            OutputError: when a file cannot be written, or a map not be read.
-        """
-        names, files = StableNames(plain_name), []
-        for part in volume_parts(study, self.results):
-            path = self.folder / study.study / f"{names.of(part.text)}.nii.gz"
-            with written(path) as file:
-                file.write(nifti_bytes(part, study))
-            files += [path, write_companion(path.with_name(path.name.replace(".nii.gz", ".json")), part.facts)]
-        return WrittenStudy(tuple(files))
+    Raises:
+        OutputError: when a file cannot be written.
+    """
+    path = Path(f"{stem}.nii.gz")
+    with written(path) as file:
+        file.write(nifti_bytes(part, study))
+    return path, write_companion(Path(f"{stem}.json"), part.facts)
 
 
 def nifti_bytes(part: VolumePart, study: ExportedStudy) -> bytes:

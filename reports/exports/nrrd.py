@@ -2,44 +2,29 @@
 
 import gzip
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.files import written
 from pipeline.findings.exported.study import ExportedStudy
-from pipeline.findings.results import Results
-from reports.exports.outcome import WrittenStudy
-from reports.exports.unique_names import StableNames
-from reports.exports.volumes import VolumePart, plain_name, volume_parts
+from reports.exports.volumes import VolumePart
 
-__all__ = ["NrrdFolder", "nrrd_bytes"]
+__all__ = ["nrrd_bytes", "write_nrrd"]
 
 _TYPES = {"float32": "float", "uint8": "uint8"}
 
 
-@dataclass(frozen=True)
-class NrrdFolder:
-    """A folder for each study, by its pseudonym."""
+def write_nrrd(part: VolumePart, study: ExportedStudy, stem: Path) -> tuple[Path]:
+    """Write a part; ``stem`` is its path without the ending.
 
-    folder: Path
-    results: Results
-    option: str = "--nrrd"
-
-    def write(self, study: ExportedStudy) -> WrittenStudy:
-        """Write a study's maps, regions and masks.
-
-        Raises:
-            OutputError: when a file cannot be written, or a map not be read.
-        """
-        names, files = StableNames(plain_name), []
-        for part in volume_parts(study, self.results):
-            path = self.folder / study.study / f"{names.of(part.text)}.nrrd"
-            with written(path) as file:
-                file.write(nrrd_bytes(part, study))
-            files.append(path)
-        return WrittenStudy(tuple(files))
+    Raises:
+        OutputError: when the file cannot be written.
+    """
+    path = Path(f"{stem}.nrrd")
+    with written(path) as file:
+        file.write(nrrd_bytes(part, study))
+    return (path,)
 
 
 def nrrd_bytes(part: VolumePart, study: ExportedStudy) -> bytes:

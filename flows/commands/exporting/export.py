@@ -27,10 +27,11 @@ from reports.exports.dicom.context import ExportContext
 from reports.exports.dicom.folder import DicomFolder
 from reports.exports.dicom.objects import RunPapers
 from reports.exports.model_card import write_model_card
-from reports.exports.nifti import NiftiFolder
-from reports.exports.nrrd import NrrdFolder
+from reports.exports.nifti import write_nifti
+from reports.exports.nrrd import write_nrrd
 from reports.exports.outcome import StudyWriter, WrittenStudy
 from reports.exports.ro_crate import write_crate
+from reports.exports.study_folder import StudyFolder
 from reports.sheets import render_sheets
 
 __all__ = ["export_run"]
@@ -86,8 +87,8 @@ def _sound_report(run: Path) -> Path | None:
 def _writers(
     request: ExportRequest, results: Results, dicom: DicomFolder | None, bids: BidsFolder | None
 ) -> list[StudyWriter]:
-    nifti = None if request.nifti is None else NiftiFolder(request.nifti, results)
-    nrrd = None if request.nrrd is None else NrrdFolder(request.nrrd, results)
+    nifti = None if request.nifti is None else StudyFolder(request.nifti, results, "--nifti", write_nifti)
+    nrrd = None if request.nrrd is None else StudyFolder(request.nrrd, results, "--nrrd", write_nrrd)
     return [writer for writer in (dicom, nifti, nrrd, bids) if writer is not None]
 
 
