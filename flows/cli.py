@@ -67,14 +67,18 @@ def _options(
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "DEBUG" if debug else "CRITICAL")
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (
-    *(init, run, work, measure, compare, check, plan, lock, link, scan),
-    *(schedule, status, history, prune, report, view, verify, sign, approve, export),
-    *(demo, selftest, doctor, qualify, schema),
-)
+# by what a user is about to do; help lists them in these groups
+COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Prepare": (init, scan, check, plan, lock),
+    "Audit": (run, work, measure, schedule, status, history, prune),
+    "Read and prove": (report, view, compare, verify, link),
+    "Answer for and hand on": (sign, approve, export),
+    "This installation": (doctor, demo, selftest, qualify, schema),
+}
 
-for command in COMMANDS:
-    app.command(epilog=_exit_codes() if command is verify else None)(command)
+for group, commands in COMMANDS.items():
+    for command in commands:
+        app.command(epilog=_exit_codes() if command is verify else None, rich_help_panel=group)(command)
 
 
 def main() -> None:

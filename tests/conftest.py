@@ -1,6 +1,8 @@
 """What every test stands on: one thread, and the shared folder of real studies where there is one."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ torch.set_num_threads(1)
 
 # the site's key and the register of looks are the user's: tests have their own, each process of pytest-xdist too
 os.environ["CAMAUDIT_STATE"] = tempfile.mkdtemp(prefix="camaudit-state-")
+atexit.register(shutil.rmtree, os.environ["CAMAUDIT_STATE"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True, scope="module")
