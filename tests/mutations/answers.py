@@ -72,7 +72,7 @@ MUTANTS = [
     *of("pipeline/verify/rows.py", ("stated != _roles(run.spec.config, audit)", "False"), tests=(KEPT,)),
     *of("pipeline/runs/pictures.py", ("    for label in answered:", "    for label in ():"), tests=(KEPT,)),
     *of(
-        "pipeline/checks/config_checks.py",
+        "pipeline/checks/rules/criteria.py",
         ("if cell.reference in (model.negative_label, *words):", "if False:"),
         ("elif model.has_independent_labels and cell.answered not in (cell.reference, NOTHING):", "elif False:"),
         ('elif criterion.target_role == "answered" and cell.answered == NOTHING:', "elif False:"),
