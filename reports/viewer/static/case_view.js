@@ -1,12 +1,18 @@
 // One case: facts, pictures with their controls, the audit's scores, the form of the review.
 
+/**
+ * What else stands below a case's pictures: put here by files of the program that only a served page has.
+ * @type {Array<(panes: Panes, scene: any) => {node: HTMLElement, close: () => void}>}
+ */
+const besidePictures = [];
+
 class CaseView {
   /**
    * @param {any} facts
    * @param {ReviewNotes} notes
    */
   constructor(facts, notes) {
-    Object.assign(this, { facts, notes, panes: undefined });
+    Object.assign(this, { facts, notes, panes: undefined, beside: [] });
     this.form = reviewForm(notes, facts);
     const waiting = element("p", { class: "quiet" }, "Loading the pictures\u2026");
     this.pictures = element("div", { class: "pictures" }, waiting);
@@ -60,6 +66,8 @@ class CaseView {
     this.panes = panes;
     const side = [controlsOf(panes), readoutOf(panes), this.honesty(picture, scenes[0])];
     this.pictures.replaceChildren(panes.node, element("div", { class: "side" }, ...side));
+    this.beside = besidePictures.map((part) => part(panes, scenes[0]));
+    this.pictures.after(...this.beside.map(({ node }) => node));
     panes.refit();
     this.node.dataset.ready = "true";
   }
@@ -84,5 +92,6 @@ class CaseView {
   close() {
     this.closed = true;
     this.panes?.close();
+    for (const { close } of this.beside) close();
   }
 }

@@ -6,6 +6,7 @@ import hashlib
 import html.parser
 import json
 import re
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from pipeline.findings.custody.ledger import Ledger, read_ledger
 from pipeline.findings.custody.site_key import load_site_key
 from pipeline.findings.pictures.volumes import load_volume
 from reports.cover.first_answers import first_answers, verdict_rows
-from reports.viewer.assets import program, style
+from reports.viewer import assets
+from reports.viewer.assets import LIBRARY_SHA256, library, program, style
 from reports.viewer.build import ledger_head, open_context, payload_of, served_page, write_page
+from reports.viewer.page import policy
 from tests.reports import example
 from tests.reports.test_fuzz import STRINGS
 from tests.reports.viewer.example_run import CT, DX, HIDDEN, digest, write_viewed_run
@@ -61,6 +64,10 @@ def data_of(page):
     return next(json.loads(text) for _, attributes, text in page.of("script") if attributes.get("id") == "data")
 
 
+def policy_of(page):
+    return next(attributes["content"] for _, attributes, _ in page.of("meta") if "http-equiv" in attributes)
+
+
 def unpacked(block):
     content = gzip.decompress(base64.b64decode(block))
     length = int.from_bytes(content[:4], "little")
@@ -77,22 +84,47 @@ def test_the_page_says_what_page_1_says(run, page):
 
 
 def test_nothing_runs_but_the_page_s_own_program(page):
-    policy = next(attributes["content"] for _, attributes, _ in page.of("meta") if "http-equiv" in attributes)
-    assert policy.startswith("default-src 'none'; script-src 'sha256-")
-    assert "unsafe" not in policy
+    stated = policy_of(page)
+    assert stated == policy(served=False)
+    assert stated.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe" not in stated
     running = [text for _, attributes, text in page.of("script") if "type" not in attributes]
-    assert running == [program()]
-    for kind, source in (("script", program()), ("style", style())):
+    assert running == [program(served=False)]
+    for kind, source in (("script", program(served=False)), ("style", style())):
         sha256 = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
-        assert f"{kind}-src 'sha256-{sha256}'" in policy
+        assert f"{kind}-src 'sha256-{sha256}'" in stated
     named = {name for _, attributes, _ in page.elements for name in attributes}
     assert not any(name.startswith("on") or name in ("src", "href", "style") for name in named)
 
 
+def test_a_file_runs_no_library_and_a_served_page_that_of_its_release_alone():
+    named = base64.b64encode(bytes.fromhex(LIBRARY_SHA256)).decode()
+    assert hashlib.sha256(library()).hexdigest() == LIBRARY_SHA256
+    assert f"'sha256-{named}'" in policy(served=True)
+    assert "trusted-types camaudit-library;" in policy(served=True)
+    assert "trusted-types 'none';" in policy(served=False)
+    for absent in (named, "connect-src", "img-src"):
+        assert absent not in policy(served=False)
+    for served in (True, False):
+        assert not re.search("unsafe|blob:|https?:|'self'[^;]*script", policy(served=served))
+    licences = files("reports.viewer").joinpath("vendored", "LICENSES.txt").read_text()
+    assert LIBRARY_SHA256 in licences
+    assert "Copyright (c) 2021, Niivue" in licences
+
+
+def test_a_changed_library_is_refused(monkeypatch):
+    monkeypatch.setattr(assets, "LIBRARY_SHA256", "00" * 32)
+    with pytest.raises(OutputError, match="is not the file of this release") as caught:
+        library()
+    assert "\n" not in str(caught.value)
+
+
 def test_the_program_reads_no_string_as_markup():
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|new Function|DOMParser", program())
-    assert not re.search(r"https?://", program())
-    assert "localStorage" not in program()
+    whole = program(served=True)
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|new Function|DOMParser", whole)
+    assert not re.search(r"https?://", whole)
+    assert "localStorage" not in whole
+    assert "createPolicy" not in program(served=False)
 
 
 def test_the_same_run_gives_the_same_page_whatever_is_rendered_meanwhile(tmp_path, run):
@@ -164,8 +196,8 @@ def test_a_served_page_holds_no_pictures_and_says_where_to_write(run):
     data = data_of(page)
     assert [case.get("url") for case in data["cases"]] == ["case/0", "case/1", None]
     assert data["writesTo"] == "review"
-    policy = next(attributes["content"] for _, attributes, _ in page.of("meta") if "http-equiv" in attributes)
-    assert "connect-src 'self'" in policy
+    assert "connect-src 'self'" in policy_of(page)
+    assert policy_of(page) == policy(served=True)
     assert payload_of(open_context(run), -1) is None
 
 
