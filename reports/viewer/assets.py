@@ -16,8 +16,8 @@ LIBRARY_FILE: Final = "niivue-0.69.0.umd.js"
 LIBRARY_SHA256: Final = "47b896b77ec4a5be3ef1949c33ad393b6f45629921f326c279000bcf51bdb4af"
 
 _SCRIPTS: Final = (
-    "elements", "payload", "grid", "heatmap", "planes", "colours", "contours", "counts", "pane", "panes", "controls",
-    "readout", "review", "sending", "case_view", "space_view", "cohort", "answers", "keys", "main",
+    "elements", "payload", "case_files", "grid", "heatmap", "planes", "colours", "contours", "counts", "pane", "panes",
+    "controls", "readout", "review", "sending", "case_view", "space_view", "cohort", "answers", "keys", "main",
 )  # fmt: skip
 """The program's files in the order in which they are joined: each uses those before it."""
 

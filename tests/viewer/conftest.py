@@ -41,7 +41,7 @@ def run(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def page_file(run, tmp_path_factory) -> Path:
-    return write_page(run, tmp_path_factory.mktemp("page") / "report.html")
+    return write_page(run, tmp_path_factory.mktemp("page") / "report.html").page
 
 
 @pytest.fixture(scope="session")

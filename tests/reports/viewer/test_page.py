@@ -16,7 +16,7 @@ from pipeline.findings.custody.ledger import Ledger, read_ledger
 from pipeline.findings.custody.site_key import load_site_key
 from pipeline.findings.pictures.volumes import load_volume
 from reports.cover.first_answers import first_answers, verdict_rows
-from reports.viewer import assets
+from reports.viewer import assets, build
 from reports.viewer.assets import LIBRARY_SHA256, library, program, style
 from reports.viewer.build import ledger_head, open_context, payload_of, served_page, write_page
 from reports.viewer.page import policy
@@ -56,7 +56,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(run, tmp_path_factory):
-    path = write_page(run, tmp_path_factory.mktemp("page") / "report.html")
+    path = write_page(run, tmp_path_factory.mktemp("page") / "report.html").page
     return Elements(path.read_text(encoding="utf-8"))
 
 
@@ -128,9 +128,9 @@ def test_the_program_reads_no_string_as_markup():
 
 
 def test_the_same_run_gives_the_same_page_whatever_is_rendered_meanwhile(tmp_path, run):
-    first = digest(write_page(run, tmp_path / "one.html"))
+    first = digest(write_page(run, tmp_path / "one.html").page)
     Ledger(run / "ledger.jsonl", load_site_key()).append("report.rendered")
-    assert digest(write_page(run, tmp_path / "two.html")) == first
+    assert digest(write_page(run, tmp_path / "two.html").page) == first
     assert ledger_head(run) == read_ledger(run / "ledger.jsonl")[-2].hash
 
 
@@ -177,7 +177,7 @@ def test_a_withheld_case_has_no_picture_here_either(run, page):
 def test_a_case_whose_file_is_gone_says_so(tmp_path):
     run = write_viewed_run(tmp_path / "run")
     (run / f"cases/{DX}.volume.npz").unlink()
-    data = data_of(Elements(write_page(run, tmp_path / "report.html").read_text()))
+    data = data_of(Elements(write_page(run, tmp_path / "report.html").page.read_text()))
     assert "missing" in data["cases"][1]["why"]
     assert payload_of(open_context(run), 1) is None
 
@@ -225,7 +225,7 @@ def test_no_string_ends_its_element(tmp_path, text):
     cases = open_context(run).results.cases
     content = hostile.model_copy(update={"cases": cases}).model_dump_json().encode("utf-8", "replace")
     (run / "results.json").write_bytes(content)
-    page = Elements(write_page(run, tmp_path / "report.html").read_text(encoding="utf-8"))
+    page = Elements(write_page(run, tmp_path / "report.html").page.read_text(encoding="utf-8"))
     shown = open_context(run).results
     assert dict(data_of(page)["identity"])["Organisation"] == shown.organisation
     assert data_of(page)["title"] == shown.title
@@ -235,8 +235,51 @@ def test_no_string_ends_its_element(tmp_path, text):
 
 
 def test_an_altered_run_says_so_first(tmp_path, run):
-    page = Elements(write_page(run, tmp_path / "report.html", ["a file was altered"]).read_text())
+    page = Elements(write_page(run, tmp_path / "report.html", ["a file was altered"]).page.read_text())
     assert data_of(page)["altered"] == ["a file was altered"]
+
+
+@pytest.fixture
+def whole(tmp_path, run, monkeypatch):
+    """The page of a run whose CT is more than a crop may have."""
+    monkeypatch.setattr(build, "CROP_VOXELS", 20 * 24 * 12 - 1)
+    return write_page(run, tmp_path / "report.html")
+
+
+def test_a_whole_volume_is_a_file_beside_the_page_which_holds_its_planes(whole, tmp_path):
+    ct, dx, hidden = data_of(Elements(whole.page.read_text()))["cases"]
+    assert whole.cases == (tmp_path / "report-cases" / f"{CT}.case",)
+    content = whole.cases[0].read_bytes()
+    assert ct["file"] == {
+        "folder": "report-cases", "name": f"{CT}.case", "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }  # fmt: skip
+    assert unpacked(base64.b64encode(content))[0]["picture"]["kind"] == "volume"
+    block = next(own for own in Elements(whole.page.read_text()).of("script") if own[1].get("id") == ct["block"])
+    assert unpacked(block[2])[0]["picture"]["kind"] == "planes"
+    assert "file" not in dx, "a picture that a crop may have lies in the page"
+    assert "file" not in hidden
+    assert "block" not in hidden, "what is withheld is so in the folder, too"
+
+
+def test_the_same_run_gives_the_same_files(whole, run, tmp_path):
+    again = write_page(run, tmp_path / "again.html")
+    assert again.cases[0].read_bytes() == whole.cases[0].read_bytes()
+    assert sorted(path.name for path in tmp_path.rglob("*.case")) == [f"{CT}.case"] * 2
+
+
+def test_a_forged_name_leads_to_no_file_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "CROP_VOXELS", 1)
+    run = write_viewed_run(tmp_path / "run")
+    outside = tmp_path / "outside.volume.npz"
+    outside.write_bytes((run / f"cases/{CT}.volume.npz").read_bytes())
+    fields = json.loads((run / "results.json").read_bytes())
+    fields["cases"][0] |= {"study": "../../outside", "volume": "cases/../../outside.volume.npz"}
+    (run / "results.json").write_text(json.dumps(fields))
+    written = write_page(run, tmp_path / "report.html")
+    assert [path.name for path in written.cases] == [f"{DX}.case"]
+    assert "missing" in data_of(Elements(written.page.read_text()))["cases"][0]["why"]
+    assert sorted(tmp_path.rglob("*.case")) == list(written.cases)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
