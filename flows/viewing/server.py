@@ -10,13 +10,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from flows.viewing.admission import Admission, Refused
 from flows.viewing.desk import Desk
 from pipeline.errors import AuditError
+from reports.viewer.assets import library
 from reports.viewer.page import policy
 
 __all__ = ["Viewing", "viewing"]
 
 _SECONDS = 15  # that a request may take to arrive: an idle connection holds a thread
 
-_CASE = "case/"
+_CASE, _LIBRARY = "case/", "library"
 _HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -35,6 +36,7 @@ class Viewing(ThreadingHTTPServer):
     allow_reuse_address = False
 
     def __init__(self, desk: Desk, port: int) -> None:
+        self.library = library()
         super().__init__(("127.0.0.1", port), _Answer)
         self.desk = desk
         self.admission = Admission(self.server_address[1], secrets.token_urlsafe(32))
@@ -46,6 +48,7 @@ def viewing(desk: Desk, port: int = 0) -> Iterator[Viewing]:
 
     Raises:
         OSError: when the port is taken.
+        OutputError: when the library of the view in space is not the released one.
     """
     server = Viewing(desk, port)
     try:
@@ -66,6 +69,8 @@ class _Answer(BaseHTTPRequestHandler):
             self._refuse(place)
         elif place == "":
             self._give("text/html; charset=utf-8", self.server.desk.page())
+        elif place == _LIBRARY:
+            self._give("text/javascript; charset=utf-8", self.server.library)
         else:
             content = self.server.desk.case(place.removeprefix(_CASE)) if place.startswith(_CASE) else None
             if content is None:
@@ -104,7 +109,7 @@ class _Answer(BaseHTTPRequestHandler):
     def _give(self, kind: str, content: bytes, status: HTTPStatus = HTTPStatus.OK) -> None:
         self.send_response(status)
         headers = {"Content-Type": kind, "Content-Length": str(len(content)), **_HEADERS}
-        headers["Content-Security-Policy"] = f"{policy(connects=True)}; {_SANDBOX}"
+        headers["Content-Security-Policy"] = f"{policy(served=True)}; {_SANDBOX}"
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()

@@ -21,6 +21,7 @@ __all__ = [
     "FONTS_FOLDER",
     "LEDGER_FILE",
     "LOCK_FILE",
+    "PAGE_CASES_FOLDER",
     "PAGE_FILE",
     "REVIEWS_FOLDER",
     "SHEETS_FOLDER",
@@ -54,6 +55,9 @@ REVIEWS_FOLDER = "reviews"
 
 PAGE_FILE = "report.html"
 """The run as a page for a browser, where it was asked for."""
+
+PAGE_CASES_FOLDER = "report-cases"
+"""What is too large for that page: whole volumes, a file a case."""
 
 SPEC_VERSION: Literal[5] = 5
 

@@ -10,7 +10,14 @@ from pipeline.faults import FAULTS
 from pipeline.findings.custody.recorded_files import digest_of_file
 from pipeline.findings.custody.register import PLACE_FILE
 from pipeline.findings.signed.signatures import SIGNED_REPORT
-from pipeline.findings.spec import LEDGER_FILE, PAGE_FILE, REVIEWS_FOLDER, SHEETS_FOLDER, SOURCES_FILE
+from pipeline.findings.spec import (
+    LEDGER_FILE,
+    PAGE_CASES_FOLDER,
+    PAGE_FILE,
+    REVIEWS_FOLDER,
+    SHEETS_FOLDER,
+    SOURCES_FILE,
+)
 from pipeline.verify.document import ALTERED_REPORT
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder
@@ -18,7 +25,9 @@ from pipeline.verify.run_folder import RunFolder
 __all__ = ["check_files"]
 
 _UNRECORDED = frozenset({LEDGER_FILE, FAULTS, ALTERED_REPORT, PAGE_FILE, SIGNED_REPORT})
-_BESIDE = re.compile(rf"{SHEETS_FOLDER}/[A-Za-z0-9-]+\.pdf|{REVIEWS_FOLDER}/[A-Za-z0-9-]+\.json")
+_BESIDE = re.compile(
+    rf"{SHEETS_FOLDER}/[A-Za-z0-9-]+\.pdf|{REVIEWS_FOLDER}/[A-Za-z0-9-]+\.json|{PAGE_CASES_FOLDER}/[A-Za-z0-9-]+\.case"
+)
 """What people add to a finished run: no part of what it vouches for."""
 
 _MAY_BE_ABSENT = frozenset({SOURCES_FILE, PLACE_FILE})

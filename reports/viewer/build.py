@@ -1,15 +1,16 @@
 """From a run's folder to its page: gathered once, then written as one file or given out case by case."""
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from pipeline.errors import OutputError
 from pipeline.files import written
 from pipeline.findings.custody.ledger import read_ledger
 from pipeline.findings.pictures.panels import CasePanels
-from pipeline.findings.pictures.volumes import CaseVolume, load_volume, volume_name
+from pipeline.findings.pictures.volumes import CROP_VOXELS, CaseVolume, load_volume, volume_name
 from pipeline.findings.results import CaseEntry, load_results
 from pipeline.findings.spec import LEDGER_FILE
 from reports.registry import Context
@@ -18,10 +19,13 @@ from reports.viewer.page import page_data, page_html
 from reports.viewer.payload import as_base64, packed
 from reports.viewer.scenes import payload_of_panels, payload_of_volume
 
-__all__ = ["RENDERED", "ledger_head", "open_context", "payload_of", "served_page", "write_page"]
+__all__ = ["RENDERED", "WrittenPage", "ledger_head", "open_context", "payload_of", "served_page", "write_page"]
 
 RENDERED: Final = "report.rendered"
 """The event of a document that was made from a run."""
+
+_STUDY = re.compile(r"[A-Za-z0-9-]{1,64}")
+"""A study's pseudonym, which becomes a file's name: a forged one must not lead out of its folder."""
 
 _NEEDED = ("results.json", "per_study.csv")
 
@@ -40,31 +44,67 @@ def open_context(run: Path, altered: Sequence[str] = ()) -> Context:
     return Context(results, run, hashlib.sha256(files["results.json"]).hexdigest(), files, tuple(altered))
 
 
-def write_page(run: Path, target: Path, altered: Sequence[str] = ()) -> Path:
-    """Write a run's page as one file that needs no server and no network, and return its path.
+class WrittenPage(NamedTuple):
+    """The page's file, and those of the whole volumes in the folder beside it."""
 
-    The same folder gives the same bytes. The file is complete or absent.
+    page: Path
+    cases: tuple[Path, ...]
+
+
+def write_page(run: Path, target: Path, altered: Sequence[str] = ()) -> WrittenPage:
+    """Write a run's page as one file that needs no server and no network, and return what was written.
+
+    A volume of more exact voxels than a crop has is a file of its own in a folder beside the page (``report-cases`` of
+    ``report.html``), which names its SHA-256; until it is picked the page shows the case's planes. The same run gives
+    the same bytes. Each file is complete or absent, and the page comes last.
 
     Raises:
         OutputError: when the folder does not hold a finished run, or the page cannot be written.
     """
     if not target.parent.is_dir():
         raise OutputError(f"{target}: cannot be written: {target.parent} is not a folder; make it first")
+    if target.is_dir():
+        raise OutputError(f"{target}: cannot be written: it is a folder; name a file, such as {target / 'report.html'}")
     context = open_context(run, altered)
+    beside = target.with_name(f"{target.stem}-cases")
+    shown = [_page_case(context, case, beside) for case in context.results.cases]
     blocks: dict[str, str] = {}
-    cases = []
-    for place, case in enumerate(context.results.cases):
-        facts, sources = case_header(context.results, case), _sources(context, case)
-        if isinstance(sources, str):
-            facts["why"] = sources
-        else:
-            facts["block"] = f"case-{place}"
-            blocks[facts["block"]] = as_base64(packed(_payload(context, case, *sources)))
-        cases.append(facts)
-    page = page_html(page_data(context, ledger_head(run), cases, None), blocks, context.results)
+    for place, case in enumerate(shown):
+        if case.packed is not None:
+            case.facts["block"] = f"case-{place}"
+            blocks[case.facts["block"]] = as_base64(case.packed)
+    data = page_data(context, ledger_head(run), [case.facts for case in shown], None)
     with written(target) as file:
-        file.write(page.encode("utf-8", "replace"))
-    return target
+        file.write(page_html(data, blocks, context.results).encode("utf-8", "replace"))
+    return WrittenPage(target, tuple(case.file for case in shown if case.file is not None))
+
+
+class _PageCase(NamedTuple):
+    """What is said of a case, its pictures that lie in the page, and the file that was written beside it, if any."""
+
+    facts: dict[str, Any]
+    packed: bytes | None = None
+    file: Path | None = None
+
+
+def _page_case(context: Context, case: CaseEntry, beside: Path) -> _PageCase:
+    facts, sources = case_header(context.results, case), _sources(context, case)
+    if isinstance(sources, str):
+        return _PageCase(facts | {"why": sources})
+    panels, volume = sources
+    if volume is None or volume.image.values.size <= CROP_VOXELS:
+        return _PageCase(facts, packed(_payload(context, case, panels, volume)))
+    path = beside / f"{case.study}.case"
+    facts["file"] = _write_volume(path, packed(_payload(context, case, panels, volume)))
+    return _PageCase(facts, packed(_payload(context, case, panels, None)), path)
+
+
+def _write_volume(path: Path, content: bytes) -> Mapping[str, Any]:
+    """Write a case's file and return what the page says of it."""
+    with written(path) as file:
+        file.write(content)
+    digest = hashlib.sha256(content).hexdigest()
+    return {"folder": path.parent.name, "name": path.name, "sha256": digest, "bytes": len(content)}
 
 
 def served_page(context: Context) -> bytes:
@@ -123,6 +163,6 @@ def _sources(context: Context, case: CaseEntry) -> tuple[CasePanels, CaseVolume 
 
 
 def _volume(context: Context, case: CaseEntry) -> CaseVolume:
-    if case.volume != volume_name(case.study):
+    if not _STUDY.fullmatch(case.study) or case.volume != volume_name(case.study):
         raise OutputError(f"{case.volume}: is none of this study's files")
     return load_volume(context.run / case.volume)

@@ -15,7 +15,7 @@ def shoot(browser: Browser, run: Path, target: Path, keys: str) -> None:
     """Photograph the first case of a run, after pressing keys."""
     with tempfile.TemporaryDirectory() as folder:
         page = browser.new_page(viewport={"width": 1360, "height": 860})
-        page.goto(f"{write_page(run, Path(folder) / 'report.html').as_uri()}#case-0")
+        page.goto(f"{write_page(run, Path(folder) / 'report.html').page.as_uri()}#case-0")
         page.wait_for_selector(".case[data-ready]", state="attached")
         page.hover("canvas >> nth=0")
         for key in keys:

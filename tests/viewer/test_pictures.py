@@ -182,7 +182,7 @@ def test_readers_outlines_differ_without_colour(ct):
 
 def test_a_run_without_volumes_shows_its_planes(opened, tmp_path):
     run = write_viewed_run(tmp_path / "run", volumes="none")
-    page = opened(f"{write_page(run, tmp_path / 'report.html').as_uri()}#case-0", READY)
+    page = opened(f"{write_page(run, tmp_path / 'report.html').page.as_uri()}#case-0", READY)
     first = page.inner_text("figcaption")
     assert "plane" in first
     page.hover("canvas")

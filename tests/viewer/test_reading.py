@@ -123,7 +123,7 @@ def test_hostile_strings_are_shown_as_they_are(opened, tmp_path):
     (run / "results.json").write_text(json.dumps(fields))
     rows = (run / "per_study.csv").read_text().replace("Nord", texts[-3])
     (run / "per_study.csv").write_text(rows)
-    page_file = write_page(run, tmp_path / "report.html")
+    page_file = write_page(run, tmp_path / "report.html").page
     page = opened(page_file.as_uri())
     assert page.text_content("h1") == texts[-3]
     page = opened(f"{page_file.as_uri()}#cohort")
@@ -148,5 +148,6 @@ def test_whoever_puts_a_script_into_the_page_is_stopped_and_told_of(browser, pag
 
 
 def test_an_altered_run_says_so(opened, run, tmp_path):
-    page = opened(write_page(run, tmp_path / "report.html", ["a file is not the one that the run wrote"]).as_uri())
+    altered = write_page(run, tmp_path / "report.html", ["a file is not the one that the run wrote"])
+    page = opened(altered.page.as_uri())
     assert "ALTERED" in page.inner_text("#altered")

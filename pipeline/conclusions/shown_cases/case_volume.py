@@ -13,6 +13,7 @@ from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence,
 from pipeline.evidence.planes import PlaneCut, plane_at, projection
 from pipeline.evidence.thresholds import threshold_of
 from pipeline.findings.pictures.volumes import (
+    CROP_VOXELS,
     VOLUME_SHARES,
     CaseVolume,
     ExactValues,
@@ -25,9 +26,6 @@ from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap, Mask, Volume
 
 __all__ = ["LaidMap", "cut_volume"]
-
-_EXACT_VOXELS: Final = 2**19
-"""How many voxels of a case are kept exactly where not all are: about half a megabyte of a CT, packed."""
 
 _MARGIN_MM: Final = 10.0
 _SMALL_SIDE, _SMALL_BYTES = 256, 350_000
@@ -56,7 +54,7 @@ def cut_volume(
 ) -> CaseVolume:
     """Return what is kept of one study: masks and maps whole; of the image the values around them, or all.
 
-    The exact values reach 10 mm beyond the masks and the peak of the first map, and hold at most ``_EXACT_VOXELS``
+    The exact values reach 10 mm beyond the masks and the peak of the first map, and hold at most ``CROP_VOXELS``
     voxels around their middle.
     """
     geometry = image.geometry
@@ -97,7 +95,7 @@ def _whole(geometry: Geometry) -> tuple[slice, ...]:
 def _exact_box(geometry: Geometry, masks: Sequence[Mask], first: LaidMap | None) -> tuple[slice, ...]:
     """Return the voxels that are kept exactly: all where they are few, else those around masks and peak."""
     shape = np.array(geometry.shape)
-    if shape.prod() <= _EXACT_VOXELS:
+    if shape.prod() <= CROP_VOXELS:
         return _whole(geometry)
     places = [np.argwhere(mask.array) for mask in masks if mask.array.any()]
     if first is not None and not first.evidence.degenerate:
@@ -113,7 +111,7 @@ def _limited(low: NDArray[np.int_], high: NDArray[np.int_], shape: NDArray[np.in
     """Grow or shrink a box about its middle to the number of voxels that may be kept; it stays within ``shape``."""
     size = (high - low).astype(float)
     for _ in range(8):  # a side that meets the image's end leaves the others more room
-        size = np.minimum(size * (_EXACT_VOXELS / size.prod()) ** (1 / len(size)), shape)
+        size = np.minimum(size * (CROP_VOXELS / size.prod()) ** (1 / len(size)), shape)
     sides = np.maximum(1, np.floor(size + 1e-9).astype(int))
     first = np.clip((low + high - sides) // 2, 0, shape - sides)
     return tuple(slice(int(start), int(start + side)) for start, side in zip(first, sides, strict=True))

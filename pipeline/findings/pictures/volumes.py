@@ -19,9 +19,12 @@ from pipeline.errors import OutputError
 from pipeline.findings.pictures.array_file import write_arrays
 
 __all__ = [
-    "VOLUME_SHARES", "CaseVolume", "ExactValues", "KeptMap", "ReaderCounts", "SmallPicture", "TurnedPlane",
-    "load_volume", "save_volume", "volume_name",
+    "CROP_VOXELS", "VOLUME_SHARES", "CaseVolume", "ExactValues", "KeptMap", "ReaderCounts", "SmallPicture",
+    "TurnedPlane", "load_volume", "save_volume", "volume_name",
 ]  # fmt: skip
+
+CROP_VOXELS: Final = 2**19
+"""How many voxels of a case are kept exactly where not all are: about half a megabyte of a CT, packed."""
 
 VOLUME_SHARES: Final = tuple(step / 200 for step in range(1, 200))
 """The thresholds at which a map's voxels are counted: shares of its maximum, 0.005 to 0.995."""

@@ -125,7 +125,7 @@ def measured(folder: Path) -> list[tuple[str, float, float, bool]]:
     entry = write_case(run, CT, "crops")
     with_cases(run, tuple(copied(run, entry, f"S{number:04d}") for number in range(SHOWN)))
     start = time.perf_counter()
-    size = write_page(run, folder / "crops.html").stat().st_size
+    size = write_page(run, folder / "crops.html").page.stat().st_size
     rows.append(("40 cases, seconds to write", time.perf_counter() - start, float("inf"), True))
     rows.append(("40 cases, MB", size / 1e6, SIZE / 1e6, size < SIZE))
     return rows

@@ -16,6 +16,7 @@ from pipeline.findings.custody.site_key import load_site_key
 from pipeline.verify.failure import FailureKind
 from pipeline.verify.verify import verify_run
 from reports.page.read_back import read_report
+from reports.viewer import build
 from tests.falsify.finished import copy_of, finished_world
 from tests.falsify.world import edit_json, flip
 from tests.pipeline.planted import plant, write_manifest, write_study
@@ -247,6 +248,28 @@ def test_what_the_ledger_does_not_know_yet_is_told_to_it(copy, camaudit, untold)
     assert codes(copy.run) == [FailureKind.FILE_UNKNOWN.code] * untold
     assert camaudit("report", copy.run)[0] == 0
     assert codes(copy.run) == []
+
+
+def test_the_page_and_its_whole_volumes_are_held_by_the_record(copy, camaudit, monkeypatch):
+    monkeypatch.setattr(build, "CROP_VOXELS", 1)
+    copy.change(report={"volumes": "whole"})
+    run = copy.audit()
+    code, out, err = camaudit("report", run, "--html")
+    assert (code, err) == (0, "")
+    case, *_ = files = sorted((run / "report-cases").iterdir())
+    assert out.splitlines()[0] == str(run / "report.html")
+    assert f"{len(files)} whole volumes in {run / 'report-cases'}" in out
+    assert codes(run) == []
+    sound = case.read_bytes()
+    flip(case)
+    (failure,) = verify_run(run).failures
+    assert (failure.kind, failure.file) == (FailureKind.FILE_ALTERED, f"report-cases/{case.name}")
+    assert camaudit("report", run, "--html")[0] == 0, "it is made again with its page"
+    assert (case.read_bytes(), codes(run)) == (sound, [])
+    case.unlink()
+    assert codes(run) == [FailureKind.FILE_MISSING.code]
+    (run / "report-cases" / "S-OTHER.case.html").write_text("")
+    assert codes(run) == [FailureKind.FILE_MISSING.code, FailureKind.FILE_UNKNOWN.code]
 
 
 def test_the_archive_and_the_model_prove_the_run_again(copy, camaudit):

@@ -1,5 +1,6 @@
 """The loopback's server answers its own page, and nobody else."""
 
+import hashlib
 import http.client
 import json
 import threading
@@ -8,9 +9,11 @@ import pytest
 
 from flows.viewing.desk import Desk
 from flows.viewing.server import viewing
+from pipeline.errors import OutputError
 from pipeline.findings.custody.ledger import Ledger, read_ledger
 from pipeline.findings.custody.site_key import load_site_key
 from pipeline.findings.reviews import REVIEW_BYTES, parse_review
+from reports.viewer import assets
 from reports.viewer.build import open_context
 from tests.reports.viewer.example_run import CT, write_viewed_run
 
@@ -85,6 +88,19 @@ def test_the_page_and_its_cases_are_given(server):
     assert b'"scenes"' in content
 
 
+def test_the_library_is_given_to_the_page_as_it_was_released(server):
+    token = server.admission.token
+    status, headers, content = ask(server, "GET", f"/{token}/library", {"X-Camaudit-Token": token})
+    assert (status, headers["Content-Type"]) == (200, "text/javascript; charset=utf-8")
+    assert hashlib.sha256(content).hexdigest() == assets.LIBRARY_SHA256
+
+
+def test_a_changed_library_is_refused_before_anything_is_listened_to(run, monkeypatch):
+    monkeypatch.setattr(assets, "LIBRARY_SHA256", "00" * 32)
+    with pytest.raises(OutputError, match="reinstall camaudit"), viewing(Desk(open_context(run), run / "reviews")):
+        pass
+
+
 @pytest.mark.parametrize(
     ("path", "headers", "status"),
     [
@@ -96,6 +112,7 @@ def test_the_page_and_its_cases_are_given(server):
         ("/{token}/", {"Host": None}, 421),
         ("/{token}/", {"Host": ["127.0.0.1:{port}", "evil.example"]}, 421),
         ("/{token}/case/0", {}, 403),
+        ("/{token}/library", {}, 403),
         ("/{token}/case/0", {"X-Camaudit-Token": "wrong"}, 403),
         ("/{token}/case/2", {"X-Camaudit-Token": "{token}"}, 404),
         ("/{token}/case/99", {"X-Camaudit-Token": "{token}"}, 404),
