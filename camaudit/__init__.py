@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pipeline.findings.results import Results
     from pipeline.findings.scores import MapScores, Score
     from pipeline.findings.study_audit import StudyAudit
-    from pipeline.verify.verify import Verification
+    from pipeline.verify.failure import Verification
 
 __all__ = [
     "METHODS",

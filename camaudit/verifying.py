@@ -7,7 +7,7 @@ from pipeline.errors import OutputError
 from pipeline.extras import advised
 
 if TYPE_CHECKING:
-    from pipeline.verify.verify import Verification
+    from pipeline.verify.failure import Verification
 
 __all__ = ["verify"]
 

@@ -17,6 +17,7 @@ __all__ = [
     "CLASSIFIER",
     "CLASSIFIER_METRICS",
     "COHORT_BASELINES",
+    "CONSENSUS",
     "CSV_COLUMNS",
     "FAMILIES",
     "FIDELITY",
@@ -282,6 +283,9 @@ FIDELITY: Final[Mapping[Fidelity, str]] = {
     "neither": "not as published",
 }
 """What a metric's values are equal to, of the publication that it names."""
+
+CONSENSUS: Final = "consensus:"
+"""The beginning of the names of readers that are none: they agree with those they are made of by making."""
 
 OTHER_READERS: Final = "with other readers too"
 """How the rule of a criterion ends that is about readers like these, and not about these alone."""

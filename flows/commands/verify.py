@@ -9,14 +9,13 @@ import typer
 
 from pipeline.errors import ConfigError
 from pipeline.faults import own_faults
-from pipeline.findings.custody.site_key import site_fingerprint
+from pipeline.findings.custody.site_key import fingerprint_given, site_fingerprint
 from pipeline.findings.custody.time_stamp import read_authorities
 from pipeline.findings.signed.attestation import ATTESTATION_FILE
 from pipeline.findings.signed.signatures import ReportSignature
 from pipeline.verify.document import REPORT_FILE, ReportTools
-from pipeline.verify.failure import Failure, FailureKind, exit_code
+from pipeline.verify.failure import Failure, FailureKind, Verification, exit_code
 from pipeline.verify.report_alone import verify_report
-from pipeline.verify.verify import UNSEEN, Verification, fingerprint_given, verify_run
 from reports.page.read_back import read_report
 from reports.pdf import CARRIED, render
 from reports.signing.signatures import read_signatures
@@ -45,6 +44,8 @@ def verified(
     trusted = () if trust_authority is None else read_authorities(trust_authority)
     signers = () if trust is None else read_authorities(trust, "--trust")
     if path.is_dir():
+        from pipeline.verify.verify import verify_run  # all that conclusions are drawn with: a report alone needs none
+
         return verify_run(path, _tools(), fingerprint=fingerprint, trusted=trusted, signers=signers)
     if trusted:
         raise ConfigError("--trust-authority: needs the folder of a run, not a report: the time stamp lies there")
@@ -75,6 +76,7 @@ def verified_with_archive(
             verification, unchecked=(*verification.unchecked, "--deep and --recompute: the run does not hold")
         )
     from pipeline.runs.verify_archive import audit_anew, check_archive  # torch and MONAI
+    from pipeline.verify.verify import UNSEEN
 
     with own_faults():
         failures = [*(check_archive(path) if deep else ()), *(audit_anew(path, recompute) if recompute else ())]
@@ -92,6 +94,8 @@ def alterations(run: Path) -> tuple[Failure, ...]:
     Raises:
         OutputError: when it is no run's folder.
     """
+    from pipeline.verify.verify import verify_run
+
     untold = ATTESTATION_FILE, FailureKind.FILE_UNKNOWN
     failures = verify_run(run).failures
     return tuple(each for each in failures if each.file != REPORT_FILE and (each.file, each.kind) != untold)

@@ -20,9 +20,9 @@ from pipeline.evidence.cohort.confusion import confusion_matrix
 from pipeline.evidence.cohort.estimating import Bootstrap, StatedBounds
 from pipeline.evidence.cohort.leakage import leakage
 from pipeline.evidence.cohort.measures import MetricScale
+from pipeline.evidence.cohort.reader_pairs import AGREEMENT_SCALES
 from pipeline.evidence.cohort.summary import agreements, estimates, flow_of
 from pipeline.evidence.columns.grouped import Groups, group_means
-from pipeline.evidence.experts import AGREEMENT_SCALES
 from pipeline.evidence.groups.answer_differences import answer_differences
 from pipeline.evidence.groups.group_differences import group_differences
 from pipeline.evidence.localisation.curves import size_curves_of, threshold_curves_of
@@ -90,6 +90,8 @@ def _with_bounds(results: Results) -> Iterator[Estimate]:
     for verdict in results.verdicts:
         yield verdict.estimate
         yield from (part.estimate for part in verdict.parts)
+    for cell in results.confusion.cells if results.confusion else ():
+        yield from (*cell.reference_map, *cell.answered_map, *cell.placement)
 
 
 def conclude(

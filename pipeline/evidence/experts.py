@@ -6,22 +6,17 @@ is held against: it would agree with him by making.
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import Final
 
 import numpy as np
 
-from pipeline.evidence.cohort.measures import MetricScale
-from pipeline.evidence.metrics.region import dice, iou
+from pipeline.evidence.cohort.reader_pairs import AGREEMENT_METRICS
 from pipeline.findings.scores import Score
-from pipeline.studies.consensus import CONSENSUS, METHODS, with_consensus
+from pipeline.studies.consensus import METHODS, with_consensus
 from pipeline.studies.volume import Mask
+from pipeline.vocabulary import CONSENSUS
 
-__all__ = ["AGREEMENT_SCALES", "agreement", "others_name"]
+__all__ = ["agreement", "others_name"]
 
-AGREEMENT_SCALES: Final = {metric.name: MetricScale.of(metric) for metric in (iou, dice)}
-"""The metrics by which readers are compared with each other, and their scales."""
-
-_METRICS = (iou, dice)
 Pair = tuple[str, str, str]
 """A label, a reader and another, or the name of what all the others say together."""
 
@@ -69,9 +64,9 @@ def _overlap(first: Mask, second: Mask) -> tuple[Score, ...]:
     values = (both / (total - both), 2 * both / total)
     return tuple(
         Score(name=metric.name, version=metric.version, value=value)
-        for metric, value in zip(_METRICS, values, strict=True)
+        for metric, value in zip(AGREEMENT_METRICS, values, strict=True)
     )
 
 
 def _undefined(reason: str) -> tuple[Score, ...]:
-    return tuple(Score(name=metric.name, version=metric.version, reason=reason) for metric in _METRICS)
+    return tuple(Score(name=metric.name, version=metric.version, reason=reason) for metric in AGREEMENT_METRICS)

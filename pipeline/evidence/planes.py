@@ -7,12 +7,20 @@ whose first axis runs from side to side.
 from dataclasses import dataclass
 
 import numpy as np
-from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
 from pipeline.studies.geometry import Geometry
 
-__all__ = ["ACROSS", "PlaneCut", "along_the_page", "plane_at", "projection", "through_plane", "whole_picture"]
+__all__ = [
+    "ACROSS",
+    "PlaneCut",
+    "along_the_page",
+    "patient_axes",
+    "plane_at",
+    "projection",
+    "through_plane",
+    "whole_picture",
+]
 
 ACROSS = {0: "sagittal", 1: "coronal", 2: "axial"}
 """What a plane is called by the world axis (RAS) that it lies across."""
@@ -75,17 +83,36 @@ def projection(geometry: Geometry) -> PlaneCut:
     )  # fmt: skip
 
 
+def patient_axes(affine: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return (array axes, 2): the patient's axis that each runs along, each once, and which way, 1 or -1.
+
+    Of an oblique grid the nearest, as nibabel's ``io_orientation`` has it, which takes a fifth of a second to load.
+
+    Args:
+        affine: (4, array axes + 1), of a grid whose axes differ in direction.
+    """
+    sides = affine[:3, :-1]
+    left, _, right = np.linalg.svd(sides / np.linalg.norm(sides, axis=0), full_matrices=False)
+    turned = left @ right  # the nearest axes at right angles
+    axes = np.zeros((sides.shape[1], 2), dtype=np.intp)
+    for number, column in enumerate(turned.T):
+        along = int(np.abs(column).argmax())
+        axes[number] = along, 1 if column[along] >= 0 else -1
+        turned[along] = 0  # taken: no other axis runs along it
+    return axes
+
+
 def through_plane(geometry: Geometry) -> int:
     """Return the coarsest axis; when spacings are alike, the one nearest to head-foot."""
     spacing = np.array(geometry.spacing)
     if spacing.max() > 1.01 * np.median(spacing):
         return int(spacing.argmax())
-    return int(np.flatnonzero(io_orientation(geometry.affine)[:, 0] == 2)[0])
+    return int(np.flatnonzero(patient_axes(geometry.affine)[:, 0] == 2)[0])
 
 
 def plane_at(geometry: Geometry, axis: int, index: int | None) -> PlaneCut:
     """Return the plane of a volume at an index along an axis; without an index, the projection along it."""
-    world_axes = io_orientation(geometry.affine)  # for each array axis: (world axis, +1 or -1)
+    world_axes = patient_axes(geometry.affine)  # for each array axis: (world axis, +1 or -1)
     across = int(world_axes[axis, 0])
     row_world, column_world = {0: (2, 1), 1: (2, 0), 2: (1, 0)}[across]
     place = {int(world): number for number, (world, _) in enumerate(world_axes)}
@@ -115,7 +142,7 @@ def along_the_page(geometry: Geometry, index: NDArray[np.integer]) -> tuple[floa
         rows, columns = (geometry.shape[axis] for axis in cut.order)
         return (column + 0.5) / columns, (row + 0.5) / rows
     shares = [0.0] * 3
-    for axis, (world, way) in enumerate(io_orientation(geometry.affine)):
+    for axis, (world, way) in enumerate(patient_axes(geometry.affine)):
         share = (int(index[axis]) + 0.5) / geometry.shape[axis]
         shares[int(world)] = 1 - share if way > 0 else share
     return tuple(shares)

@@ -19,13 +19,13 @@ from pipeline.findings.shards import load_map
 from pipeline.findings.spec import Member
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.runs.run import Run
-from pipeline.studies.consensus import CONSENSUS
 from pipeline.studies.pseudonyms import KEY_FILE, KEY_VARIABLE
 from pipeline.studies.readers.shared.base import guarded
 from pipeline.studies.readers.third_parties import load_readers
 from pipeline.studies.study import Study
 from pipeline.studies.untrusted.workers import DECODING, WorkerPool, isolated_map
 from pipeline.studies.volume import Heatmap
+from pipeline.vocabulary import CONSENSUS
 from pipeline.walk.alignment import map_resampling, with_layers
 from pipeline.walk.auditor import Auditor, open_scorer
 from pipeline.walk.reading import read_options

@@ -15,11 +15,9 @@ from pipeline.errors import Reason, StudyError
 from pipeline.studies.readers.shared.base import refused
 from pipeline.studies.study import MaskFault, faults_of
 from pipeline.studies.volume import Mask
+from pipeline.vocabulary import CONSENSUS
 
-__all__ = ["CONSENSUS", "METHODS", "with_consensus"]
-
-CONSENSUS = "consensus:"
-"""The beginning of the names of readers that are none: they agree with those they are made of by making."""
+__all__ = ["METHODS", "with_consensus"]
 
 _ITERATIONS = 100_000
 _CONVERGED = 1e-14  # squared change of any reader's sensitivity or specificity, as ITK has it

@@ -1,10 +1,12 @@
-"""What a verification can find wrong: kinds with an exit code each, and a sentence for every single failure."""
+"""What a verification finds: kinds of failures with an exit code each, a sentence for every one, and what holds."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["Failure", "FailureKind", "exit_code"]
+from pipeline.findings.signed.signatures import ReportSignature
+
+__all__ = ["Failure", "FailureKind", "Verification", "exit_code"]
 
 
 class FailureKind(Enum):
@@ -84,6 +86,22 @@ class Failure:
     kind: FailureKind
     sentence: str
     file: str | None = None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found: ``failures`` by their codes, ``unchecked`` in a sentence each.
+
+    ``fingerprint`` is that of the key that signed, None where nothing tells; ``head`` and ``length`` are the ledger's.
+    ``signatures`` are those of persons, of the report.
+    """
+
+    failures: tuple[Failure, ...]
+    unchecked: tuple[str, ...]
+    fingerprint: str | None
+    head: str | None = None
+    length: int = 0
+    signatures: tuple[ReportSignature, ...] = ()
 
 
 def exit_code(failures: Iterable[Failure]) -> int:

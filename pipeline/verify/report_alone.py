@@ -12,10 +12,9 @@ from pipeline.errors import OutputError
 from pipeline.findings.results import Results
 from pipeline.findings.spec import SPEC_FILE, RunSpec
 from pipeline.verify.document import PrintedPages, ReportTools
-from pipeline.verify.failure import Failure, FailureKind
+from pipeline.verify.failure import Failure, FailureKind, Verification
 from pipeline.verify.run_folder import RESULTS_FILE
 from pipeline.verify.signatures import SignedCopy, read_signed_file, signature_failures
-from pipeline.verify.verify import Verification
 
 __all__ = ["verify_report"]
 

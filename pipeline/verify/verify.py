@@ -1,15 +1,12 @@
 """A whole verification: every check in its order, what could not be checked, and who signed."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from cryptography import x509
 
-from pipeline.errors import ConfigError
 from pipeline.findings.custody.site_key import fingerprint_of
-from pipeline.findings.signed.signatures import ReportSignature
 from pipeline.findings.spec import LEDGER_FILE, SOURCES_FILE
 from pipeline.verify.attestation import check_attestation
 from pipeline.verify.conclusions import (
@@ -23,7 +20,7 @@ from pipeline.verify.conclusions import (
 from pipeline.verify.decisions import check_decisions
 from pipeline.verify.document import REPORT_FILE, ReportTools, check_report
 from pipeline.verify.events import check_events, check_finished, check_provenance
-from pipeline.verify.failure import Failure, FailureKind
+from pipeline.verify.failure import Failure, FailureKind, Verification
 from pipeline.verify.files import check_files
 from pipeline.verify.lock import check_lock, check_time_stamp, time_stamp_unchecked
 from pipeline.verify.maps import check_maps
@@ -39,7 +36,7 @@ from pipeline.verify.rows import (
 from pipeline.verify.run_folder import RunFolder, open_run_folder
 from pipeline.verify.signatures import check_signed_copy, read_signed_copy
 
-__all__ = ["UNSEEN", "Verification", "check_fingerprint", "fingerprint_given", "verify_run"]
+__all__ = ["UNSEEN", "check_fingerprint", "verify_run"]
 
 UNSEEN = "images, masks and the model were not looked at"
 """What a verification without the archive leaves open."""
@@ -69,22 +66,6 @@ _CHECKS: tuple[tuple[Check, FailureKind], ...] = (
     (check_attestation, FailureKind.ATTESTATION),
 )
 """Each with the kind that a record is of which breaks the check itself."""
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What was found: ``failures`` by their codes, ``unchecked`` in a sentence each.
-
-    ``fingerprint`` is that of the key that signed, None where nothing tells; ``head`` and ``length`` are the ledger's.
-    ``signatures`` are those of persons, of the report.
-    """
-
-    failures: tuple[Failure, ...]
-    unchecked: tuple[str, ...]
-    fingerprint: str | None
-    head: str | None = None
-    length: int = 0
-    signatures: tuple[ReportSignature, ...] = ()
 
 
 def verify_run(
@@ -143,18 +124,6 @@ def check_fingerprint(public: str | None, wanted: str | None) -> Iterator[Failur
     if wanted is not None and public is not None and fingerprint_of(public) != wanted:
         sentence = f"signed with the key {fingerprint_of(public)}, not with {wanted}"
         yield Failure(FailureKind.OTHER_KEY, sentence, LEDGER_FILE)
-
-
-def fingerprint_given(text: str) -> str:
-    """Return a fingerprint as it is printed, from one that somebody typed: letters' case and blanks do not count.
-
-    Raises:
-        ConfigError: when it is none.
-    """
-    digits = "".join(text.split()).upper()
-    if len(digits) != 32 or not set(digits) <= set("0123456789ABCDEF"):
-        raise ConfigError(f"--key: a fingerprint has 32 hex digits, such as 21FE 31DF ..., not {text[:60]!r}")
-    return " ".join(digits[start : start + 4] for start in range(0, 32, 4))
 
 
 def _unchecked(run: RunFolder, trusted: Sequence[x509.Certificate]) -> Iterator[str]:

@@ -15,7 +15,6 @@ from pipeline.findings.carried import Carried
 from pipeline.findings.scores import PairAgreement
 from pipeline.findings.study_audit import RefusedMask
 from pipeline.models.prepared_studies import PreparedStudy, prepared_study
-from pipeline.studies.consensus import CONSENSUS
 from pipeline.studies.read_study import StudyRow, read_study
 from pipeline.studies.readers.shared.base import ReadOptions
 from pipeline.studies.readers.shared.kept_files import KeptFiles
@@ -23,7 +22,7 @@ from pipeline.studies.readers.shared.volume_choice import VolumeChoice
 from pipeline.studies.readers.third_parties import load_readers
 from pipeline.studies.study import PASSING, MaskFault, Study
 from pipeline.studies.untrusted.workers import DECODING, isolated_map
-from pipeline.vocabulary import BASELINES, IMAGE_BASELINES
+from pipeline.vocabulary import BASELINES, CONSENSUS, IMAGE_BASELINES
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.map_plan import MapsToCompute, missing_maps
 from pipeline.walk.sources import StudySource, bound

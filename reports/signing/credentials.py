@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, unquote
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -31,7 +32,9 @@ __all__ = ["PASSWORD_VARIABLE", "Credentials", "opened_credentials"]
 
 PASSWORD_VARIABLE = "CAMAUDIT_SIGN_PASSWORD"
 _TOKEN = "pkcs11:"
+_SHORTEST_RSA = 2048
 _LONGEST = 2**20  # bytes; a key with its chain has some thousand
+_TOGETHER = "a key and its certificate lie in one file: cat key.pem certificate.pem > both.pem; chmod 600 both.pem"
 _FORM = "pkcs11:token=LABEL;object=LABEL?module-path=/path/to/module.so"
 
 Password = Callable[[], bytes]
@@ -50,18 +53,44 @@ class Credentials:
         """The name in the certificate: the common name, else all of it."""
         return common_name(self.certificate)
 
-    def check_time(self, now: datetime | None = None) -> None:
-        """Refuse a certificate that is not valid now.
+    @property
+    def digest(self) -> str:
+        """The hash that is signed: the one that Ed25519 prescribes, else SHA-256."""
+        return "sha512" if isinstance(self.certificate.public_key(), ed25519.Ed25519PublicKey) else "sha256"
+
+    def check(self, now: datetime | None = None) -> None:
+        """Refuse a certificate by which nobody could trust what it signs now.
 
         Raises:
-            ConfigError: when it has ended or not begun.
+            ConfigError: when it has ended or not begun, is none for signing, or its key is weak or of a rare kind.
         """
         now, owner = now or datetime.now(UTC), self.certificate
+        key, other = owner.public_key(), f"the one of {self.name!r:.80} is none, so sign with another"
+        if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey):
+            raise ConfigError(f"--key: a key that signs is RSA, elliptic (P-256, ...) or Ed25519; {other}")
+        if isinstance(key, rsa.RSAPublicKey) and key.key_size < _SHORTEST_RSA:
+            raise ConfigError(
+                f"--key: an RSA key has {_SHORTEST_RSA} bits or more, and this one {key.key_size}; {other}"
+            )
+        if not _may_sign(owner):
+            raise ConfigError(
+                "--key: a certificate that limits what its key is for (key usage) has to name digitalSignature or "
+                f"nonRepudiation; {other}"
+            )
         if not owner.not_valid_before_utc <= now <= owner.not_valid_after_utc:
             raise ConfigError(
                 f"--key: the certificate of {self.name!r:.80} is valid from {owner.not_valid_before_utc:%Y-%m-%d} to "
                 f"{owner.not_valid_after_utc:%Y-%m-%d}, and today is {now:%Y-%m-%d}; sign with a valid one"
             )
+
+
+def _may_sign(certificate: x509.Certificate) -> bool:
+    """Tell whether a certificate lets its key sign documents: one that says nothing of what it is for does."""
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return usage.digital_signature or usage.content_commitment
 
 
 def common_name(certificate: x509.Certificate) -> str:
@@ -101,7 +130,7 @@ def _in_file(path: Path, password: Password) -> Credentials:
         raise ConfigError(f"--key: {path} has no password and others may read it (mode {mode:o}): chmod 600")
     own = [each for each in certificates if _public(each.public_key()) == _public(private.public_key())]
     if not own:
-        raise ConfigError(f"--key: {path} holds no certificate of its key; put the certificate into the same file")
+        raise ConfigError(f"--key: {path} holds another certificate than that of its key; {_TOGETHER}")
     return Credentials(_signer(private, own[0], certificates), own[0])
 
 
@@ -109,12 +138,15 @@ Parts = tuple[PrivateKeyTypes, list[x509.Certificate], bool]
 
 
 def _from_pem(path: Path, content: bytes, password: Password) -> Parts:
+    for part in ("PRIVATE KEY", "CERTIFICATE"):
+        if f"{part}-----".encode() not in content:
+            raise ConfigError(f"--key: {path} holds no {part.lower()}; {_TOGETHER}")
     is_open = b"ENCRYPTED" not in content
     try:
         private = load_pem_private_key(content, None if is_open else password())
         return private, x509.load_pem_x509_certificates(content), is_open
     except (ValueError, TypeError, UnsupportedAlgorithm):  # its words can quote the file
-        raise _unreadable(path, "a private key and its certificate in PEM") from None
+        raise _unreadable(path, "PEM", is_open) from None
 
 
 def _from_pkcs12(path: Path, content: bytes, password: Password) -> Parts:
@@ -126,17 +158,15 @@ def _from_pkcs12(path: Path, content: bytes, password: Password) -> Parts:
             is_open = False
             private, own, more = load_key_and_certificates(content, password())
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise _unreadable(path, "a private key and its certificate in PKCS#12 (.p12)") from None
+        raise _unreadable(path, "PKCS#12 (.p12)", is_open) from None
     if private is None:
-        raise _unreadable(path, "a private key")
+        raise ConfigError(f"--key: {path} holds no private key; export it with its certificate as PKCS#12 (.p12)")
     return private, [each for each in (own, *more) if each is not None], is_open
 
 
-def _unreadable(path: Path, what: str) -> ConfigError:
-    return ConfigError(
-        f"--key: {path} must hold {what}, and the password must be its own (asked for, or in {PASSWORD_VARIABLE}); it "
-        "cannot be read so"
-    )
+def _unreadable(path: Path, form: str, is_open: bool) -> ConfigError:
+    what = f"--key: {path} must hold a private key and its certificate in {form}, and cannot be read so"
+    return ConfigError(what if is_open else f"{what} with this password (asked for, or in {PASSWORD_VARIABLE})")
 
 
 def _public(key: object) -> bytes:

@@ -86,7 +86,7 @@ def _signed(content: bytes, credentials: Credentials, statement: Statement, stam
     block = drawn_block(SignatureBlock(statement, credentials.name, unsigned), box.width, box.height)
     metadata = PdfSignatureMetadata(
         field_name=BOXES[statement.meaning],
-        md_algorithm="sha256",
+        md_algorithm=credentials.digest,
         name=statement.name,
         reason=reason_of(statement),
         subfilter=SigSeedSubFilter.PADES,

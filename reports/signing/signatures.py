@@ -33,6 +33,8 @@ _UNTRUSTED = {
     "OUT_OF_BOUNDS_NO_POE": "was not valid when it was checked: it has ended, or not begun",
     "OUT_OF_BOUNDS_NOT_REVOKED": "was not valid when it was checked: it has ended, or not begun",
     "REVOKED_NO_POE": "was withdrawn",
+    "CHAIN_CONSTRAINTS_FAILURE": "is not one for signing documents, or one above it is none for certifying",
+    "CRYPTO_CONSTRAINTS_FAILURE": "has a key that is too short, or of a kind that is not safe",
 }
 _CONTENTS = re.compile(rb"<[0-9A-F]+>|<[0-9a-f]+>")
 
@@ -133,7 +135,9 @@ def _status(file: _File, embedded: Any, moment: datetime | None = None) -> Any: 
         # revocation is not asked for: nothing here goes over a network
         return ValidationContext(trust_roots=roots, allow_fetching=False, revocation_mode="soft-fail", moment=moment)
 
-    usage = KeyUsageConstraints(key_usage={"non_repudiation", "digital_signature"}, match_all_key_usages=False)
+    unlimited = embedded.signer_cert.key_usage_value is None  # what it does not limit, it allows (RFC 5280)
+    needed = set() if unlimited else {"non_repudiation", "digital_signature"}
+    usage = KeyUsageConstraints(key_usage=needed, match_all_key_usages=False)
     try:
         return validate_pdf_signature(embedded, context(), context(), key_usage_settings=usage)
     except (PdfError, SigningError, SignatureValidationError, ValueError, LookupError, TypeError):

@@ -3,25 +3,29 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import typer
 
-from flows.commands.persons.sign import sign_pages
+from flows.commands.persons.sign import opened_author, sign_pages
 from flows.qualification.documents import document_cases
 from flows.qualification.geometry import geometry_cases
 from flows.qualification.installation import installation
 from flows.qualification.ledgers import ledger_cases
 from flows.qualification.maps import map_cases
 from flows.qualification.rules import rule_cases
+from pipeline.errors import OutputError
 from pipeline.files import written
 from pipeline.findings.custody.site_key import load_site_key
 from pipeline.findings.signed.attestation import sealed_statement
 from pipeline.findings.signed.qualification import KnownCase, Qualification
 from reports.qualification import render_qualification
+from reports.signing.credentials import Credentials
 
 __all__ = ["QualifyOptions", "qualified", "qualify_installation"]
 
@@ -56,8 +60,23 @@ def qualify_installation(options: QualifyOptions) -> int:
     """Write a qualification's JSON, pages and signed statement, print what differs, and return 1 where anything does.
 
     Raises:
-        OutputError: when the folder cannot be written.
+        AuditError: when the folder cannot be written, or the key cannot sign.
     """
+    with nullcontext() if options.key is None else opened_author(options.key, options.role) as author:
+        _require_folder(options.folder)
+        return _written(options, author)
+
+
+def _require_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(f"--folder: {folder} cannot be written: {error.strerror}; name another folder") from error
+
+
+def _written(options: QualifyOptions, author: Credentials | None) -> int:
     outcome = qualified()
     content = (outcome.model_dump_json(indent=1) + "\n").encode()
     with written(options.folder / _JSON) as file:
@@ -66,8 +85,8 @@ def qualify_installation(options: QualifyOptions) -> int:
     subjects = {_JSON: content, _PAGES: pages.read_bytes()}
     with written(options.folder / _SEAL) as file:
         file.write(_sealed(outcome, subjects))
-    if options.key is not None:
-        sign_pages(pages, options.key, options.role)
+    if author is not None:
+        sign_pages(pages, author, options.role)
     if options.as_json:
         typer.echo(json.dumps({**outcome.model_dump(exclude={"installation"}), "folder": str(options.folder)}))
     else:

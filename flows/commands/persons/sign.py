@@ -2,7 +2,8 @@
 
 import os
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,7 @@ from pipeline.verify.failure import exit_code
 from reports.signing.credentials import PASSWORD_VARIABLE, Credentials, opened_credentials
 from reports.signing.sign import require_signing, sign_report, stamper
 
-__all__ = ["SignOptions", "check_person", "is_own_ledger", "sign_document", "sign_pages"]
+__all__ = ["SignOptions", "check_person", "is_own_ledger", "opened_author", "sign_document", "sign_pages"]
 
 _LONGEST = 120
 _SIGNED = "-signed"
@@ -54,33 +55,49 @@ def sign_document(options: SignOptions) -> int:
         require_signing()
     _check_words(options)
     authority = None if options.timestamp is None else _authority(options.timestamp)
-    failures = verified(options.path, None).failures
-    if failures:
-        for failure in failures:
-            typer.echo(f"camaudit: not signed: {failure.kind.code} {failure.sentence}", err=True)
-        return exit_code(failures)
     source, target = _files(options)
-    with ExitStack() as stack, advised("--key"):
-        credentials = stack.enter_context(opened_credentials(options.key, _password))
-        credentials.check_time()
+    with advised("--key"), opened_credentials(options.key, _password) as credentials:
+        credentials.check()
         statement = _statement(options, credentials)
-        sign_report(source, target, credentials, statement, None if authority is None else stamper(authority.answer))
-        _tell(options.path, target, statement, credentials)
-    typer.echo(target)
-    return 0
+        failures = verified(options.path, None).failures
+        if not failures:
+            stamps = None if authority is None else stamper(authority.answer)
+            sign_report(source, target, credentials, statement, stamps)
+            _tell(options.path, target, statement, credentials)
+    for failure in failures:
+        typer.echo(f"camaudit: not signed: {failure.kind.code} {failure.sentence}", err=True)
+    if not failures:
+        typer.echo(target)
+    return exit_code(failures)
 
 
-def sign_pages(pages: Path, key: str, role: str) -> Path:
+@contextmanager
+def opened_author(key: str, role: str) -> Iterator[Credentials]:
+    """Yield the credentials of whoever ``--sign`` names, once they are known to be fit.
+
+    Raises:
+        ConfigError: for a key that cannot sign, or a role that no page shows.
+    """
+    try:
+        with advised("--sign"):
+            require_signing()
+            check_person("of the certificate", role)
+            with opened_credentials(key, _password) as credentials:
+                credentials.check()
+                yield credentials
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("--key:", "--sign:", 1)) from error
+
+
+def sign_pages(pages: Path, credentials: Credentials, role: str) -> Path:
     """Sign pages that are no report as their author, and return the signed copy beside them.
 
     Raises:
-        AuditError: for a mistake of the input, or when the file cannot be written.
+        OutputError: when the file cannot be written.
     """
     target = pages.with_name(f"{pages.stem}{_SIGNED}.pdf")
-    options = SignOptions(pages, key, None, role, "authorship")
-    with advised("--sign"), opened_credentials(key, _password) as credentials:
-        credentials.check_time()
-        sign_report(pages, target, credentials, _statement(options, credentials))
+    options = SignOptions(pages, "", None, role, "authorship")
+    sign_report(pages, target, credentials, _statement(options, credentials))
     return target
 
 
@@ -117,7 +134,9 @@ def _files(options: SignOptions) -> tuple[Path, Path]:
         signed = path / SIGNED_REPORT
         source = signed if signed.is_file() else path / REPORT_FILE
         if not source.is_file():
-            raise OutputError(f"{path}: holds no {REPORT_FILE}; render it with camaudit report RUN")
+            raise OutputError(
+                f"{path}: holds no {REPORT_FILE}; give the folder of a run (camaudit report renders it again)"
+            )
         return source, options.output or signed
     target = path if path.stem.endswith(_SIGNED) else path.with_name(f"{path.stem}{_SIGNED}.pdf")
     return (target if target.is_file() and options.output is None else path), options.output or target

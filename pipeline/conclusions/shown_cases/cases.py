@@ -4,16 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
 from pipeline.conclusions.shown_cases.display_window import DisplayWindow
 from pipeline.conclusions.shown_cases.page_pixels import with_page_pixels
-from pipeline.evidence.planes import PlaneCut, plane_at, projection, through_plane
+from pipeline.evidence.planes import PlaneCut, patient_axes, plane_at, projection, through_plane
 from pipeline.findings.pictures.panels import CasePanels, View, ViewRole
-from pipeline.studies.consensus import CONSENSUS
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap, Mask, Volume
+from pipeline.vocabulary import CONSENSUS
 
 __all__ = ["cut_panels", "withheld"]
 
@@ -114,7 +113,7 @@ def _position(geometry: Geometry, cut: PlaneCut) -> float | None:
         return None
     middle = [(size - 1) / 2 for size in geometry.shape]
     middle[cut.axis] = cut.index
-    across = int(io_orientation(geometry.affine)[cut.axis, 0])
+    across = int(patient_axes(geometry.affine)[cut.axis, 0])
     return float(geometry.world(np.array([middle]))[0][across])
 
 

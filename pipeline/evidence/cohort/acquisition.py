@@ -1,14 +1,16 @@
 """What a study's grid and masks tell of it: spacing, how many lesions a mask has and how large the largest is."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from pipeline.evidence.metrics.parts import Pieces
-from pipeline.studies.consensus import CONSENSUS
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Mask
+from pipeline.vocabulary import CONSENSUS
+
+if TYPE_CHECKING:
+    from pipeline.evidence.metrics.parts import Pieces
 
 __all__ = ["COARSEST", "FINEST", "LARGEST", "LESIONS", "derived_facts", "without_derived"]
 
@@ -19,7 +21,7 @@ LESIONS, LARGEST = "lesions: ", "largest lesion: "
 _DERIVED: Final = (FINEST, COARSEST, LESIONS, LARGEST)
 
 
-def derived_facts(geometry: Geometry, masks: Iterable[tuple[Mask, Pieces]]) -> dict[str, str]:
+def derived_facts(geometry: Geometry, masks: "Iterable[tuple[Mask, Pieces]]") -> dict[str, str]:
     """Return facts of a study by name, of masks with their pieces.
 
     Of several readers' masks of a label the consensus counts, or the first.

@@ -4,15 +4,22 @@ from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
+from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.population import Population
+from pipeline.evidence.metrics.region import dice, iou
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.scores import Score
 from pipeline.findings.study_audit import StudyAudit
 
-__all__ = ["PairScores", "ReaderPairs"]
+__all__ = ["AGREEMENT_METRICS", "AGREEMENT_SCALES", "PairScores", "ReaderPairs"]
+
+AGREEMENT_METRICS = (iou, dice)
+AGREEMENT_SCALES: Final = {metric.name: MetricScale.of(metric) for metric in AGREEMENT_METRICS}
+"""The metrics by which readers are compared with each other, and their scales."""
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,7 @@ from pipeline.evidence.metrics.registry import METRICS
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import MethodAtLayer, StudyAudit, map_name
-from pipeline.studies.consensus import CONSENSUS
-from pipeline.vocabulary import TargetRole
+from pipeline.vocabulary import CONSENSUS, TargetRole
 
 __all__ = ["UnitGatherer", "decisive_scores", "names_of_places", "units_of"]
 

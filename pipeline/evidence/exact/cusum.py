@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import binom
 
 from pipeline.findings.plotted.control import MOST_RUNS_TOLD
 
@@ -84,6 +83,8 @@ def average_run_length(rule: Cusum, mean: float, patients: int) -> float:
     """
     if not 0 <= mean <= 1 or patients < 1:
         raise ValueError(f"mean lies within 0 and 1, patients is 1 or more, not {mean} and {patients}")
+    from scipy.stats import binom  # takes a third of a second, which only open cohorts are to wait
+
     states = round(_STEPS * rule.limit)
     start = np.arange(states)
     step = np.zeros((states, states))

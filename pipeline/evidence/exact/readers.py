@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
-from scipy.stats import t
+from scipy.special import expit, logit, stdtr, stdtrit
 
 from pipeline.evidence.exact.claims import Claim, ExactResult, decide, missing_reason
 from pipeline.evidence.exact.means import judge_mean
@@ -111,7 +110,7 @@ def usual_interval(cohort: ReaderScores, confidence: float) -> tuple[float, floa
     if min(scores.shape) < 2:
         return None
     varying = reader_variance(scores)
-    half = float(t.ppf((1 + confidence) / 2, varying.degrees)) * math.sqrt(varying.variance)
+    half = float(stdtrit(varying.degrees, (1 + confidence) / 2)) * math.sqrt(varying.variance)
     return max(varying.mean - half, cohort.span[0]), min(varying.mean + half, cohort.span[1])
 
 
@@ -159,7 +158,7 @@ def _p_low(scores: Floats, bound: float) -> float:
         return 0.0 if mean > bound else 1.0
     with np.errstate(divide="ignore"):
         distance = float(logit(mean) - logit(bound))
-    return float(t.sf(distance / spread, len(scores) - 1))
+    return float(stdtr(len(scores) - 1, -distance / spread))
 
 
 def _lower_bound(scores: Floats, alpha: float) -> float:
@@ -169,7 +168,7 @@ def _lower_bound(scores: Floats, alpha: float) -> float:
     spread, mean = _spread(reader_variance(scores)), float(scores.mean())
     if spread == 0:
         return mean
-    return float(expit(logit(mean) - t.isf(alpha, len(scores) - 1) * spread))
+    return float(expit(logit(mean) + stdtrit(len(scores) - 1, alpha) * spread))
 
 
 def _spread(varying: ReaderVariance) -> float:

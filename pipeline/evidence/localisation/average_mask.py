@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
-from pipeline.studies.consensus import CONSENSUS
+from pipeline.evidence.planes import patient_axes
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Mask
+from pipeline.vocabulary import CONSENSUS
 
 __all__ = ["FEWEST_OTHERS", "TOO_FEW_OTHERS", "AverageMasks", "Kind", "filled_cells", "patients_mean", "study_cells"]
 
@@ -83,7 +83,7 @@ def _shares(size: int, cells: int) -> NDArray[np.float64]:
 def _axes(geometry: Geometry) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the order of a grid's axes by the patient's, and those that run against it."""
     axes = len(geometry.shape)
-    orientation = io_orientation(geometry.affine[:, [*range(axes), 3]])
+    orientation = patient_axes(geometry.affine[:, [*range(axes), 3]])
     order = tuple(int(axis) for axis in np.argsort(orientation[:, 0]))
     return order, tuple(axis for axis in range(axes) if orientation[axis, 1] < 0)
 

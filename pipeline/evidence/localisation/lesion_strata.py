@@ -9,7 +9,7 @@ from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
+from scipy.special import ndtri
 
 from pipeline.evidence.cohort.bootstrap import MINIMUM_PATIENTS
 from pipeline.evidence.cohort.estimating import Bootstrap
@@ -17,11 +17,11 @@ from pipeline.evidence.cohort.measures import MetricScale, of_map
 from pipeline.evidence.cohort.summary import mean_estimate
 from pipeline.evidence.columns.grouped import Groups, group_means
 from pipeline.evidence.columns.unit_table import UnitTable
+from pipeline.evidence.ranks import mean_ranks
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.localisation.lesions import LesionStrata, LesionTrend, MaskShape
 from pipeline.findings.study_audit import StudyAudit
-from pipeline.studies.consensus import CONSENSUS
-from pipeline.vocabulary import BASELINES, LESION_FEATURES, LESION_STRATA, LesionFeature, LesionStratum
+from pipeline.vocabulary import BASELINES, CONSENSUS, LESION_FEATURES, LESION_STRATA, LesionFeature, LesionStratum
 
 __all__ = ["LesionCohort", "LesionFeatures", "LesionRows", "lesion_cohort", "lesion_estimates", "lesion_trends"]
 
@@ -258,10 +258,9 @@ def _correlation(means: NDArray[np.float64], confidence: float) -> dict[str, obj
         return {**nothing, "reason": f"fewer than {MINIMUM_PATIENTS} patients"}
     if (means == means[0]).all(axis=0).any():
         return {**nothing, "reason": "the feature or the score is the same in every patient"}
-    ranks = rankdata(means, axis=0)
-    rho = float(np.clip(np.corrcoef(ranks.T)[0, 1], -1, 1))
+    rho = float(np.clip(np.corrcoef(*map(mean_ranks, means.T))[0, 1], -1, 1))
     if abs(rho) == 1:
         return {**nothing, "rho": rho}
-    reach = float(norm.ppf((1 + confidence) / 2)) * np.sqrt((1 + rho**2 / 2) / (len(means) - 3))
+    reach = float(ndtri((1 + confidence) / 2)) * np.sqrt((1 + rho**2 / 2) / (len(means) - 3))
     low, high = (float(np.tanh(np.arctanh(rho) + side * reach)) for side in (-1, 1))
     return {"rho": rho, "low": low, "high": high, "confidence": confidence, "interval": INTERVAL}

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.evidence.ranks import mean_ranks
 from pipeline.findings.experiments.map_pair import Outcome
 
 __all__ = ["compared", "in_cells", "spearman"]
@@ -24,9 +25,7 @@ def spearman(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
 
 
 def _centred_ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    _, inverse, counts = np.unique(values.ravel(), return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks = (last - (counts - 1) / 2)[inverse]
+    ranks = mean_ranks(values)
     centred: NDArray[np.float64] = ranks - ranks.mean()
     return centred
 

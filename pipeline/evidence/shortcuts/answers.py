@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
+from pipeline.evidence.ranks import mean_ranks
 from pipeline.evidence.shortcuts.lesion import BACKGROUND, BOTH, LESION, PASTED
 from pipeline.evidence.shortcuts.sign_flips import patient_means
 from pipeline.findings.experiments.shortcuts import LesionNumbers, ShortcutRow, TurnedAnswers
@@ -18,7 +18,7 @@ def area_under_curve(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -
     positives, negatives = int(positive.sum()), int((~positive).sum())
     if not positives or not negatives:
         return None
-    ranks = float(rankdata(scores)[positive].sum())
+    ranks = float(mean_ranks(scores)[positive].sum())
     return (ranks - positives * (positives + 1) / 2) / (positives * negatives)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from pipeline.evidence.exact.families import holm
 from pipeline.evidence.shortcuts.answers import area_under_curve, lesion_numbers, turned_answers
@@ -107,7 +107,7 @@ def _tests(rows: Sequence[ShortcutRow], gap: float | None, settings: BatterySett
     adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     tests = {name: _untested(name, own, gap) for name, own in own_rows.items()}
     for name, means in done.items():
-        reach = float(t.ppf(1 - settings.alpha / len(done), len(means) - 1) * means.std(ddof=1) / np.sqrt(len(means)))
+        reach = float(stdtrit(len(means) - 1, 1 - settings.alpha / len(done)) * means.std(ddof=1) / np.sqrt(len(means)))
         figures = {
             "effect": float(means.mean()),
             "p": p_values[name],

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from pipeline.errors import OutputError
+from pipeline.errors import ConfigError, OutputError
 from pipeline.findings.custody.state_folder import STATE_VARIABLE, private_folder, state_folder
 from pipeline.findings.custody.token_key import TOKEN_SCHEME, TokenKey, token_key
 
@@ -25,6 +25,7 @@ __all__ = [
     "SITE_KEY_FILE",
     "SITE_KEY_VARIABLE",
     "SiteKey",
+    "fingerprint_given",
     "fingerprint_of",
     "load_site_key",
     "site_fingerprint",
@@ -60,6 +61,18 @@ class SiteKey:
 def fingerprint_of(public: str) -> str:
     """Return what people compare: the first 128 bits of the public key's SHA-256, ``1A2B 3C4D ...``, eight groups."""
     digits = hashlib.sha256(bytes.fromhex(public)).hexdigest()[:32].upper()
+    return " ".join(digits[start : start + 4] for start in range(0, 32, 4))
+
+
+def fingerprint_given(text: str) -> str:
+    """Return a fingerprint as it is printed, from one that somebody typed: letters' case and blanks do not count.
+
+    Raises:
+        ConfigError: when it is none.
+    """
+    digits = "".join(text.split()).upper()
+    if len(digits) != 32 or not set(digits) <= set("0123456789ABCDEF"):
+        raise ConfigError(f"--key: a fingerprint has 32 hex digits, such as 21FE 31DF ..., not {text[:60]!r}")
     return " ".join(digits[start : start + 4] for start in range(0, 32, 4))
 
 
