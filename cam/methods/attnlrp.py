@@ -3,8 +3,8 @@
 from functools import partial
 
 from cam.procedures.attention_rules import attention_rules
+from cam.procedures.linear_rules import LinearRule, Rules
 from cam.procedures.relevance import Propagation, relevance
-from cam.procedures.relevance_rules import LinearRule, Rules
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps
 

@@ -3,8 +3,9 @@
 from functools import partial
 from typing import Literal
 
+from cam.procedures.linear_rules import LinearRule, Rules
 from cam.procedures.relevance import Propagation, relevance
-from cam.procedures.relevance_rules import LinearRule, Rules, relevance_rules
+from cam.procedures.relevance_rules import relevance_rules
 from cam.registry import procedure
 from cam.request import ExplanationRequest, RawMaps
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cam.procedures.relevance_rules import RelevanceAccount, RelevanceTable, Rules, named_rules
+from cam.procedures.linear_rules import Rules
+from cam.procedures.relevance_rules import RelevanceAccount, RelevanceTable, named_rules
 from cam.procedures.rewriting import Operation, Rule
 
 __all__ = ["attention_rules"]
@@ -22,11 +23,10 @@ _UNKNOWN = ("bias_k", "bias_v", "key_padding_mask", "attn_mask", "static_k", "st
 def attention_rules(rules: Rules, image: Tensor, account: Callable[[], RelevanceAccount]) -> dict[str, Rule]:
     """Return the rules by the operations' names for a forward on ``image``: those of ``relevance_rules``, and these."""
     table = _AttentionTable(rules, image, account)
-    named = named_rules(table)
-    named |= dict.fromkeys(_PRODUCTS.split(), table.multiplied)
+    named: dict[str, Rule] = dict.fromkeys(_PRODUCTS.split(), table.multiplied)
     named |= {"softmax": table.weighed, "layer_norm": table.normalised}
     named |= {"scaled_dot_product_attention": table.attended, "multi_head_attention_forward": table.attended_by_heads}
-    return named
+    return named_rules(table, named)
 
 
 class _AttentionTable(RelevanceTable):

@@ -25,7 +25,8 @@ narrow index_select cat concat concatenate stack roll flip view_as reshape_as T 
 add __add__ __radd__ sub subtract __sub__ __rsub__ rsub mean sum neg __neg__ avg_pool1d avg_pool2d avg_pool3d
 adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d interpolate upsample"""
 _WITH_CONSTANTS = """mul multiply __mul__ __rmul__ div true_divide __truediv__ matmul __matmul__ __rmatmul__ mm bmm
-einsum linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d"""
+einsum"""
+_WEIGHTED = "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d"
 _IN_PLACE = {
     **{"add_": "add", "__iadd__": "add", "sub_": "sub", "__isub__": "sub"},
     **{"mul_": "mul", "__imul__": "mul", "div_": "div", "__itruediv__": "div"},
@@ -40,6 +41,7 @@ def difference_rules() -> Mapping[str, Rule]:
     rules |= dict.fromkeys(_ROUTING.split(), _of_the_largest)
     rules |= dict.fromkeys(_LINEAR.split(), _as_it_is)
     rules |= dict.fromkeys([*_WITH_CONSTANTS.split(), *_IN_PLACE], _with_a_constant)
+    rules |= dict.fromkeys(_WEIGHTED.split(), _weighted)
     dropped = "dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout"
     return rules | dict.fromkeys(dropped.split(), _dropped) | {"batch_norm": _batch_normalised}
 
@@ -66,6 +68,16 @@ def _with_a_constant(operation: Operation) -> Any:  # noqa: ANN401 - whatever it
         )
     function = getattr(torch, name) if operation.name in _IN_PLACE else operation.function
     return function(*operation.args, **operation.kwargs)
+
+
+def _weighted(operation: Operation) -> Tensor:
+    """Run the references beside the graph: nothing comes back to them, and the backward costs half."""
+    if len(operation.given) != 1 or operation.given[0] is not operation.argument(0, "input"):
+        raise ValueError(f"no rule is known for {operation.name!r} with weights of the image's, in {operation.module}")
+    own, other = _halves(operation.given[0])
+    with torch.no_grad():
+        references = operation.on([other])
+    return torch.cat([operation.on([own]), references])
 
 
 def _batch_normalised(operation: Operation) -> Any:  # noqa: ANN401 - a tensor

@@ -145,7 +145,7 @@ def _forward(
     with torch.inference_mode(False), torch.enable_grad(), exact(request.x):
         x = request.x.detach()[some].requires_grad_()
         with rewritten(way.method, request.model, way.rules(x, lambda: books.account), x) as mode:
-            logits = request.model(x)
+            logits = request.model(x).clone()  # is read, as a value that another operation is given
         if not mode.is_made_of_the_image(logits):
             raise ValueError(f"method {way.method!r} does not see what the logits are made of")
         yield x, logits

@@ -8,22 +8,17 @@ the derivative's transpose, J'(s), whatever the operation.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
+from cam.procedures.linear_rules import Rules, Weighted, divided_by_rule, stabilised, weighted
 from cam.procedures.rewriting import Operation, Rule, carried_back
 
-__all__ = ["LinearRule", "RelevanceAccount", "RelevanceTable", "Rules", "named_rules", "relevance_rules", "stabilised"]
-
-LinearRule = Literal["epsilon", "zplus", "gamma", "flat", "box"]
-_Send = Callable[[Tensor], Tensor]
-
-
-def stabilised(z: Tensor, epsilon: float) -> Tensor:
-    """Return a denominator z whose magnitude is larger by epsilon; 0 counts as positive."""
-    return z + epsilon * torch.where(z < 0, -1, 1).to(z)
+__all__ = ["RelevanceAccount", "RelevanceTable", "named_rules", "relevance_rules"]
 
 
 @dataclass
@@ -39,46 +34,15 @@ class RelevanceAccount:
         self.most = torch.maximum(self.most, arrived.abs().sum())
 
 
-@dataclass(frozen=True)
-class Rules:
-    """Which rule linear operations follow: convolutions, all others, and those that see the image itself.
-
-    ``first`` is None where these follow the rule of their kind. ``epsilon`` is the stabiliser of every division,
-    ``gamma`` the weight of the positive parts in the rule of that name.
-    """
-
-    convolution: LinearRule
-    dense: LinearRule
-    first: LinearRule | None = None
-    epsilon: float = 1e-6
-    gamma: float = 0.25
-
-
-@dataclass(frozen=True)
-class _Weighted:
-    """An operation linear in x with weight and bias: convolution, its transpose, or a linear layer."""
-
-    x: Tensor
-    weight: Tensor
-    bias: Tensor | None
-    apply: Callable[[Tensor, Tensor, Tensor | None], Tensor]
-    is_dense: bool
-    sees_image: bool
-
-    def scaled(self, factor: Tensor, shift: Tensor) -> "_Weighted":
-        """Return the operation whose output's channels are multiplied by a factor and shifted, both (C,)."""
-        weight = self.weight * factor.view(-1, *[1] * (self.weight.ndim - 1))
-        bias = shift if self.bias is None else self.bias * factor + shift
-        return _Weighted(self.x, weight, bias, self.apply, self.is_dense, self.sees_image)
-
-
 class RelevanceTable:
     """The rules of one forward: which outputs a batch normalisation may be merged with, and what saw the image."""
 
     def __init__(self, rules: Rules, image: Tensor, account: Callable[[], RelevanceAccount]) -> None:
         self._rules, self._account = rules, account
-        self._weighted: dict[int, tuple[Tensor, _Weighted]] = {}  # the output is kept, as long as its id is
+        self._weighted: dict[int, tuple[Tensor, Weighted]] = {}  # the output is kept, as long as its id is
         self._raw = {id(image): image}
+        self._positive: dict[int, Tensor] = {}
+        self._read: set[int] = set()
 
     def passed(self, operation: Operation) -> Tensor:
         """Let an elementwise function that is 0 at 0 pass its relevance on as it is."""
@@ -155,10 +119,11 @@ class RelevanceTable:
             result: Tensor = operation.function(values, weight, bias, *rest, **named)
             return result
 
-        bias = None if bias is None else bias.detach()
-        made = _Weighted(x, weight.detach(), bias, apply, axes is None, id(x) in self._raw)
+        parameters = weight.detach(), None if bias is None else bias.detach()
+        known = {"is_dense": axes is None, "sees_image": id(x) in self._raw, "is_positive": id(x) in self._positive}
+        made = weighted(x, parameters, apply, **known)
         result = self._by_rule(made)
-        if "transpose" not in operation.name:  # whose weights have their output's channels elsewhere
+        if "transpose" not in operation.name and (axes is not None or x.ndim == 2):  # channels are the second axis
             self._weighted[id(result)] = (result, made)
         return result
 
@@ -180,18 +145,38 @@ class RelevanceTable:
             z = leaf * scale.view(channels) + shift.view(channels)
         return self.divided(z, (leaf,), (x,))
 
+    def noted(self, rule: Rule, operation: Operation) -> Any:  # noqa: ANN401 - whatever the rule returns
+        """Answer by a rule, and note who reads a value for what is below 0 of it, and which values have nothing there.
+
+        Behind a ReLU no relevance lies on a 0: every rule there multiplies by the value.
+        """
+        if operation.name not in (*_RECTIFYING, *_DROPPED.split()):  # a dropout returns the value itself
+            self._read |= {id(tensor) for tensor in operation.given}
+        result = rule(operation)
+        if isinstance(result, Tensor) and self._has_nothing_below_0(operation):
+            self._positive[id(result)] = result
+        return result
+
+    def _has_nothing_below_0(self, operation: Operation) -> bool:
+        if operation.name in _RECTIFYING:
+            return True
+        tensors = [leaf for leaf in tree_leaves((operation.args, operation.kwargs)) if isinstance(leaf, Tensor)]
+        is_kept = operation.name in _KEEPING_SIGNS and all(id(tensor) in self._positive for tensor in tensors)
+        numbers = [*operation.args, *operation.kwargs.values()] if operation.name in _OF_SEVERAL else []
+        return is_kept and not any(isinstance(number, int | float) and number < 0 for number in numbers)
+
     def _as_raw(self, operation: Operation, result: Any) -> Any:  # noqa: ANN401 - one value, or several
         """Remember that a linear operation on the result is the first on the image, where that is so."""
-        if any(id(tensor) in self._raw for tensor in operation.given) and isinstance(result, Tensor):
+        if all(id(tensor) in self._raw for tensor in operation.given) and isinstance(result, Tensor):
             self._raw[id(result)] = result
         return result
 
-    def _by_rule(self, made: _Weighted) -> Tensor:
-        rules = self._rules
-        kind = rules.dense if made.is_dense else rules.convolution
-        kind = rules.first or kind if made.sees_image else kind
-        z, send = _LINEAR[kind](made, rules)
-        return self.carried(z, lambda relevance: (send(relevance),), (made.x,))
+    def _by_rule(self, made: Weighted) -> Tensor:
+        key: list[int] = []
+        send = divided_by_rule(made, self._rules, is_read=lambda: key[0] in self._read)
+        result = self.carried(made.z, lambda relevance: (send(relevance),), (made.x,))
+        key.append(id(result))  # the result itself would hold on to all that it is made of
+        return result
 
     def divided(self, z: Tensor, leaves: Sequence[Tensor], given: Sequence[Tensor], factors: int = 1) -> Tensor:
         """Return z, linear in each of ``leaves``, as made of ``given``; each of so many factors has its equal part."""
@@ -233,111 +218,6 @@ def _out_of_place(operation: Operation) -> Operation:
     )
 
 
-def _by_epsilon(made: _Weighted, rules: Rules) -> tuple[Tensor, _Send]:
-    """R_i = sum_j x_i w_ij / (z_j + epsilon) R_j: Bach et al. 2015, the bias among the terms of z."""
-    leaf, z = _of(made, made.x, made.weight, made.bias)
-
-    def send(relevance: Tensor) -> Tensor:
-        return leaf.detach() * _transposed(z, leaf, relevance / stabilised(z.detach(), rules.epsilon))
-
-    return z.detach(), send
-
-
-@dataclass(frozen=True)
-class _Positive:
-    """The positive terms p = x+ w+ + x- w- + b+ of an output, and what a share s of them is worth to x."""
-
-    sums: Tensor
-    back: _Send
-
-
-def _positive(made: _Weighted) -> _Positive:
-    bias = None if made.bias is None else made.bias.clamp(min=0)
-    above, first = _of(made, made.x.clamp(min=0), made.weight.clamp(min=0), bias)
-    below, second = _of(made, made.x.clamp(max=0), made.weight.clamp(max=0), None)
-
-    def back(share: Tensor) -> Tensor:
-        return above.detach() * _transposed(first, above, share) + below.detach() * _transposed(second, below, share)
-
-    return _Positive(first.detach() + second.detach(), back)
-
-
-def _by_zplus(made: _Weighted, rules: Rules) -> tuple[Tensor, _Send]:
-    """R_i = sum_j (x_i w_ij)+ / (sum_i (x_i w_ij)+ + b_j+) R_j: alpha 1, beta 0."""
-    positive = _positive(made)
-    denominator = stabilised(positive.sums, rules.epsilon)
-    z = made.apply(made.x.detach(), made.weight, made.bias)
-    return z, lambda relevance: positive.back(relevance / denominator)
-
-
-def _by_gamma(made: _Weighted, rules: Rules) -> tuple[Tensor, _Send]:
-    """Weigh the terms of the output's own sign by 1 + gamma: Montavon et al. 2019, for inputs of both signs.
-
-    With p the positive terms and n = z - p the negative, the denominator is z + gamma p where z is above 0 and
-    z + gamma n where it is below.
-    """
-    leaf, z = _of(made, made.x, made.weight, made.bias)
-    positive, value, gamma = _positive(made), z.detach(), rules.gamma
-    sums = torch.where(value > 0, positive.sums, value - positive.sums)
-    denominator = stabilised(value + gamma * sums, rules.epsilon)
-
-    def send(relevance: Tensor) -> Tensor:
-        share = torch.where(value == 0, 0, relevance / denominator)
-        above, below = share * (value > 0), share * (value < 0)
-        whole = leaf.detach() * _transposed(z, leaf, above + (1 + gamma) * below)
-        return whole + gamma * positive.back(above - below)
-
-    return value, send
-
-
-def _by_flat(made: _Weighted, rules: Rules) -> tuple[Tensor, _Send]:
-    """R_i = sum_j R_j / (how many inputs j sees): each of them the same."""
-    leaf, count = _of(made, torch.ones_like(made.x), torch.ones_like(made.weight), None)
-    denominator = stabilised(count.detach(), rules.epsilon)
-    z = made.apply(made.x.detach(), made.weight, made.bias)
-    return z, lambda relevance: _transposed(count, leaf, relevance / denominator)
-
-
-def _by_box(made: _Weighted, rules: Rules) -> tuple[Tensor, _Send]:
-    """R_i = sum_j (x_i w_ij - l w_ij+ - h w_ij-) / (the sum of these) R_j, l and h the sample's least and largest."""
-    edges = (len(made.x), *[1] * (made.x.ndim - 1))
-    low, high = (edge.view(edges).expand_as(made.x) for edge in made.x.detach().flatten(1).aminmax(dim=1))
-    terms = [
-        (1, *_of(made, made.x, made.weight, None)),
-        (-1, *_of(made, low, made.weight.clamp(min=0), None)),
-        (-1, *_of(made, high, made.weight.clamp(max=0), None)),
-    ]
-    denominator = stabilised(terms[0][2].detach() - terms[1][2].detach() - terms[2][2].detach(), rules.epsilon)
-
-    def send(relevance: Tensor) -> Tensor:
-        share = relevance / denominator
-        parts = [sign * leaf.detach() * _transposed(z, leaf, share) for sign, leaf, z in terms]
-        return parts[0] + parts[1] + parts[2]
-
-    return made.apply(made.x.detach(), made.weight, made.bias), send
-
-
-_LINEAR: Mapping[LinearRule, Callable[[_Weighted, Rules], tuple[Tensor, _Send]]] = {
-    "epsilon": _by_epsilon,
-    "zplus": _by_zplus,
-    "gamma": _by_gamma,
-    "flat": _by_flat,
-    "box": _by_box,
-}
-
-
-def _of(made: _Weighted, x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return a copy of x that is free to be differentiated by, and the operation's output of it."""
-    leaf = x.detach().requires_grad_()
-    with torch.enable_grad():
-        return leaf, made.apply(leaf, weight, bias)
-
-
-def _transposed(z: Tensor, leaf: Tensor, share: Tensor) -> Tensor:
-    (gradient,) = torch.autograd.grad(z, leaf, share, retain_graph=True)
-    return gradient
-
-
 _PASSED = """relu relu_ relu6 leaky_relu leaky_relu_ prelu elu elu_ celu celu_ selu selu_ gelu silu tanh tanh_ hardtanh
 hardtanh_ hardswish mish softsign tanhshrink hardshrink softshrink"""
 _ROUTED = """view reshape flatten unflatten ravel permute transpose swapaxes swapdims movedim moveaxis squeeze unsqueeze
@@ -350,6 +230,14 @@ _SUMMED = """add add_ __add__ __radd__ __iadd__ sub sub_ subtract __sub__ __rsub
 avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d interpolate upsample neg __neg__"""
 _SCALED = """mul mul_ multiply __mul__ __rmul__ __imul__ div div_ true_divide __truediv__ __itruediv__ matmul
 __matmul__ __rmatmul__ mm bmm einsum"""
+_RECTIFYING = ("relu", "relu_", "relu6")
+_OF_SEVERAL = ("add", "add_", "__add__", "__radd__", "__iadd__", "pad")
+_KEEPING_SIGNS = frozenset(
+    (
+        *f"{_ROUTED} {_DROPPED} {_PLACED} mean sum avg_pool1d avg_pool2d avg_pool3d".split(),
+        *("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", *_OF_SEVERAL),
+    )
+)
 _CONVOLUTIONS = {f"conv{kind}{axes}d": axes for kind in ("", "_transpose") for axes in (1, 2, 3)}
 
 
@@ -358,8 +246,8 @@ def relevance_rules(rules: Rules, image: Tensor, account: Callable[[], Relevance
     return named_rules(RelevanceTable(rules, image, account))
 
 
-def named_rules(table: RelevanceTable) -> dict[str, Rule]:
-    """Return what a table answers, by the operations' names."""
+def named_rules(table: RelevanceTable, further: Mapping[str, Rule] = MappingProxyType({})) -> dict[str, Rule]:
+    """Return what a table answers, by the operations' names; ``further`` rules stand before its own."""
     named: dict[str, Rule] = dict.fromkeys(_PASSED.split(), table.passed)
     named |= dict.fromkeys(_ROUTED.split(), table.routed)
     named |= dict.fromkeys(_PLACED.split(), table.placed)
@@ -369,4 +257,4 @@ def named_rules(table: RelevanceTable) -> dict[str, Rule]:
     named |= {name: partial(table.weighted, axes=axes) for name, axes in _CONVOLUTIONS.items()}
     named |= {"linear": table.weighted, "batch_norm": table.batch_normalised}
     named |= dict.fromkeys(("clamp", "clamp_", "clip", "clamp_min", "clamp_min_"), table.clamped)
-    return named
+    return {name: partial(table.noted, rule) for name, rule in (named | dict(further)).items()}
