@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test stress test-slow test-kill test-pacs test-viewer test-tools mutants bench gpu zoo selftest fuzz conformance sbom
-.PHONY: check docs clean
+.PHONY: check docs dist release-notes publish clean
 
 demo: .venv/installed
 	$(BIN)/camaudit demo --folder demo
@@ -67,14 +67,25 @@ selftest: .venv/dev
 	$(BIN)/python -m flows selftest -o pipeline/findings/experiments/selftest_rates.json
 
 # the site, with its examples run and the demo's four reports as samples; nothing is fetched once the tools are there
-docs: .venv/dev
+docs: .venv/dev build/samples/made
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[docs]'
-	test -d build/samples || { $(BIN)/python -m flows demo --folder build/demo --quiet && \
-		for run in build/demo/runs/*/*; do \
-			mkdir -p build/samples/samples && cp $$run/report.pdf build/samples/samples/$$(basename $$(dirname $$run)).pdf || exit; \
-		done; }
 	OMP_NUM_THREADS=1 $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --builder html docs build/site
 	@echo build/site/index.html
+
+# PDF and page for a browser of each model of the demo; made anew after a change of what makes or draws them
+SAMPLED := $(shell find cam pipeline reports flows -type f ! -name '*.pyc')
+DEMO := CAMAUDIT_STATE=$(CURDIR)/build/demo-state
+
+build/samples/made: $(SAMPLED) | .venv/dev
+	rm -rf build/samples build/demo build/demo-state
+	$(DEMO) $(BIN)/python -m flows demo --folder build/demo --quiet
+	mkdir -p build/samples/samples
+	for run in build/demo/runs/*/*/; do \
+		name=build/samples/samples/$$(basename $$(dirname $$run)) && \
+		cp $$run/report.pdf $$name.pdf && \
+		$(DEMO) $(BIN)/python -m flows report $$run --html -o $$name.html || exit; \
+	done
+	touch $@
 
 fuzz: .venv/dev
 	$(BIN)/python -m tests.fuzz
@@ -93,6 +104,21 @@ SBOM ?= sbom.cdx.json
 
 sbom: .venv/installed
 	$(BIN)/python -m tests.release.sbom $(SBOM)
+
+# a release: its notes, its files, and where they go; VERSION is that of the tag, without or with its v
+VERSION ?=
+
+release-notes:
+	@$(PYTHON) -m tests.release.notes $(VERSION)
+
+dist: .venv/dev
+	rm -rf build/dist
+	$(BIN)/uv build --quiet --out-dir build/dist
+	$(BIN)/python -m tests.release.dist build/dist $(VERSION)
+
+# from the workflow alone: the index trusts it by its identity, and nobody keeps a password
+publish: .venv/dev
+	$(BIN)/uv publish --trusted-publishing always build/dist/*.whl build/dist/*.tar.gz
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

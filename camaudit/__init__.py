@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from camaudit.maps.placed_maps import PlacedMaps
     from camaudit.running import audit, measure
     from camaudit.verifying import verify
+    from camaudit.version import __version__
     from camaudit.views import EstimateTable, Overlay
     from pipeline.errors import AuditError
     from pipeline.evidence.metrics.declaration import Metric
@@ -54,6 +55,7 @@ __all__ = [
     "Verdict",
     "Verification",
     "View",
+    "__version__",
     "audit",
     "compare",
     "explain",
@@ -87,6 +89,7 @@ _HOMES = {
     "Verdict": "pipeline.findings.estimates",
     "Verification": "pipeline.verify.verify",
     "View": "pipeline.findings.pictures.panels",
+    "__version__": "camaudit.version",
     "audit": "camaudit.running",
     "compare": "camaudit.comparing",
     "explain": "camaudit.maps.explaining",
