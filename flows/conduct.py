@@ -77,7 +77,7 @@ def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard,
         InternalError: when camaudit's own code fails; the trace is in the folder.
     """
     with run, own_faults():
-        studies = sum(member.shard is not None for member in run.members)
+        studies = run.computed
         run.note("engine.chosen", engine=str(engine))
         maps_each = expected_maps(run.config, [layer.name for layer in run.spec.layers])
         watcher.started(len(run.members), studies, studies * maps_each)

@@ -8,14 +8,16 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from pipeline.errors import OutputError
 
-__all__ = ["json_array", "json_items", "written"]
+__all__ = ["ArrayItem", "json_array", "read_items", "written"]
 
 _BETWEEN = " \t\r\n"
+_PIECE = 2**20  # bytes of a long array that are read at a time
 
 
 @contextmanager
@@ -61,33 +63,87 @@ def json_array(items: Iterable[object]) -> Iterator[bytes]:
     yield b"\n]"
 
 
-def json_items(text: str, start: int = 0, closing: str = "") -> Iterator[Any]:
-    """Yield the items of the array that begins in a text at ``start``; ``closing`` is all that stands behind it.
+@dataclass(frozen=True)
+class ArrayItem:
+    """An item of a JSON array in a file: its value, and at which bytes it begins and ends."""
+
+    value: Any
+    start: int
+    end: int
+
+
+def read_items(file: IO[bytes], start: int = 0, closing: str = "") -> Iterator[ArrayItem]:
+    """Yield the items of the array that begins in a file at byte ``start``; ``closing`` is all that stands behind it.
+
+    No more of the file is in memory at a time than an item and a piece.
 
     Raises:
-        ValueError: when there is no such array, or it is cut off or otherwise no JSON.
+        ValueError: when there is no such array, or it is cut off or otherwise no JSON in UTF-8.
     """
-    decoder = json.JSONDecoder()
-    place = _skipped(text, _behind(text, start, "["))
-    is_open = not text.startswith("]", place)
+    text = _Pieces(file, start)
+    text.skip("[")
+    is_open = text.next_sign() != "]"
     while is_open:
-        item, place = decoder.raw_decode(text, place)
-        yield item
-        place = _skipped(text, place)
-        is_open = not text.startswith("]", place)
-        place = _skipped(text, _behind(text, place, ",")) if is_open else place
-    if text[place + 1 :].strip() != closing:
-        raise ValueError(f"something else stands behind character {place}")
+        yield text.item()
+        is_open = text.next_sign() != "]"
+        if is_open:
+            text.skip(",")
+    text.skip("]")
+    if text.rest().strip() != closing:
+        raise ValueError("something else stands behind the array")
 
 
-def _skipped(text: str, place: int) -> int:
-    while text[place : place + 1] and text[place] in _BETWEEN:
-        place += 1
-    return place
+class _Pieces:
+    """A file's bytes as characters, a piece at a time: the signs of JSON are the same in either reading."""
 
+    def __init__(self, file: IO[bytes], start: int) -> None:
+        self._file, self._first = file, start
+        self._text, self._place = "", 0
+        self._decoder = json.JSONDecoder()
+        file.seek(start)
 
-def _behind(text: str, place: int, sign: str) -> int:
-    place = _skipped(text, place)
-    if text[place : place + 1] != sign:
-        raise ValueError(f"{sign} is missing at character {place}")
-    return place + 1
+    def _more(self, size: int = _PIECE) -> bool:
+        piece = self._file.read(size).decode("latin-1")
+        self._text, self._first = self._text[self._place :] + piece, self._first + self._place
+        self._place = 0
+        return bool(piece)
+
+    def next_sign(self) -> str:
+        """Return the next character that is no blank, '' at the end, without taking it."""
+        while True:
+            while self._text[self._place : self._place + 1] and self._text[self._place] in _BETWEEN:
+                self._place += 1
+            if self._place < len(self._text) or not self._more():
+                return self._text[self._place : self._place + 1]
+
+    def skip(self, sign: str) -> None:
+        if self.next_sign() != sign:
+            raise ValueError(f"{sign} is missing at byte {self._first + self._place}")
+        self._place += 1
+
+    def item(self) -> ArrayItem:
+        """Take the next item; a piece that ends within it is made longer, twice as long each time."""
+        self.next_sign()
+        value, end = self._decoded()
+        start, self._place = self._place, end
+        letters = self._text[start:end]
+        if not letters.isascii():
+            value = json.loads(letters.encode("latin-1"))
+        return ArrayItem(value, self._first + start, self._first + end)
+
+    def _decoded(self) -> tuple[Any, int]:
+        size = _PIECE
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._text, self._place)
+                if end < len(self._text) or not self._more(size):
+                    return value, end
+            except ValueError:
+                if not self._more(size):
+                    raise
+            size *= 2
+
+    def rest(self) -> str:
+        while self._more():
+            pass
+        return self._text

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from pipeline.config_file import LoadedConfig
 from pipeline.errors import ArchiveError
 from pipeline.findings.custody.site_key import load_site_key
 from pipeline.findings.custody.time_stamp import open_authority
+from pipeline.packed.items import MappedItems
 from pipeline.runs import locking
 from pipeline.runs.locking import subject_of
 from pipeline.studies.untrusted.workers import WorkerPool
@@ -41,7 +43,7 @@ def check_audit(loaded: LoadedConfig, *, first_only: bool, allow_missing: bool, 
         with Console(stderr=True, quiet=as_json).status("loading the model, reading the first study"):
             auditor = open_auditor(loaded.config, loaded.folder, pool=pool)
             sources = find_sources(auditor.config, auditor.pseudonyms)
-        probe = check_model(auditor, [source.row for source in sources], partial(_print_costs, console))
+        probe = check_model(auditor, MappedItems(attrgetter("row"), sources), partial(_print_costs, console))
         patients = len({source.patient for source in sources})
         families = auditor.config.experiments.families
         tried = {family: min(given.studies, patients) for family, given in families.items()}
@@ -78,7 +80,7 @@ def lock_audit(
     with WorkerPool() as pool:
         auditor = open_auditor(loaded.config, loaded.folder, pool=pool)
         sources = find_sources(auditor.config, auditor.pseudonyms, deep=deep)
-        check_model(auditor, [source.row for source in sources])
+        check_model(auditor, MappedItems(attrgetter("row"), sources))
         survey = _surveyed(auditor, sources, quiet=quiet)
     _print_survey(Console(quiet=quiet), survey)
     if not allow_missing:

@@ -85,7 +85,7 @@ def compare_folders(folder_a: Path, folder_b: Path, options: CompareOptions) -> 
     run_a, run_b = finished_run_in(folder_a), finished_run_in(folder_b)
     a, b = read_records(run_a), read_records(run_b)
     plan = _plan(run_b, options)
-    if not {audit.study for audit in a.audits} & {audit.study for audit in b.audits}:
+    if {study.study for study in a.studies}.isdisjoint(study.study for study in b.studies):
         a, plan = _under_one_key((run_a, a), run_b, options), replace(plan, relinked=True)
     return compare_runs(a, b, plan)
 

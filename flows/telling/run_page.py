@@ -46,7 +46,7 @@ class PrefectPage:
     def begun(self, run: Run) -> None:
         """Say what is to be done."""
         self._key, self._shards = _key(run.spec.audit), run.spec.shards
-        new = sum(member.shard is not None for member in run.members)
+        new = run.computed
         self._say(f"run {run.spec.run}: {len(run.members)} studies, {new} of them new, in {self._shards} shards")
         self._try(self._begin_progress)
 

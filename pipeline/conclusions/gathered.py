@@ -19,7 +19,6 @@ from pipeline.evidence.answers import answered_wrongly
 from pipeline.evidence.cohort.map_rows import MapRows
 from pipeline.evidence.cohort.reader_pairs import ReaderPairs
 from pipeline.evidence.cohort.units import UnitGatherer
-from pipeline.evidence.columns.store import Keep, in_memory
 from pipeline.evidence.columns.unit_table import UnitTable
 from pipeline.evidence.localisation.curves import curve_rows
 from pipeline.evidence.localisation.lesion_strata import LesionRows
@@ -29,14 +28,13 @@ from pipeline.evidence.plotted.region_shares import share_rows
 from pipeline.findings.brief_study import BriefStudy
 from pipeline.findings.spec import Member, RunSpec
 from pipeline.findings.study_audit import MethodAtLayer, RefusedMask, StudyAudit
+from pipeline.packed.items import Keep, in_memory
 
 __all__ = ["GatheredCohort", "ListedAudits", "MapCounts", "Parts", "Records", "findings_of", "gather"]
 
 
-class Records(Protocol):
+class Records(Iterable[StudyAudit], Protocol):
     """The records of a run's studies, in the order of its members, which can be gone through again."""
-
-    def __iter__(self) -> Iterator[StudyAudit]: ...
 
     def of(self, studies: Collection[str]) -> Mapping[str, StudyAudit]:
         """Return the records of some studies."""

@@ -1,6 +1,6 @@
 """A run held against others: the previous one of its audit and a named predecessor, each read from its folder alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 
 from pipeline.errors import OutputError
@@ -10,9 +10,10 @@ from pipeline.findings.carried import REUSED
 from pipeline.findings.context.changes import ChangeKind, RunChange
 from pipeline.findings.custody.recorded_files import check_file, files_told_by
 from pipeline.findings.results import load_results
-from pipeline.findings.shards import read_shard
+from pipeline.findings.shards import study_names
 from pipeline.findings.spec import COHORT_FILE, LEDGER_FILE, SPEC_FILE, RunSpec, read_members, read_spec
-from pipeline.findings.study_audit import StudyAudit
+from pipeline.findings.stored_audits import StoredAudits
+from pipeline.packed.texts import Texts
 
 __all__ = ["change_against", "changes_of", "finished_run_in", "kinds_of", "place_beside", "plan_of", "read_records"]
 
@@ -34,18 +35,18 @@ def read_records(folder: Path) -> RunRecords:
     return RunRecords(results, spec.masks_recipe, _audits(folder, recorded), recorded[_RESULTS])
 
 
-def _audits(folder: Path, recorded: dict[str, str]) -> tuple[StudyAudit, ...]:
-    members = read_members(folder)
-    whole = {member.study for member in members if member.shard is None}
-    answers: dict[str, StudyAudit] = {}
+def _audits(folder: Path, recorded: Mapping[str, str]) -> StoredAudits:
+    """Return a run's records where they lie: every file of them held against the ledger, and every study there."""
+    members, studies = read_members(folder), Texts()
     for name in sorted(name for name in recorded if name.startswith("shards/")):
         check_file(folder, name, recorded)
-        audits = read_shard(folder / name)
-        answers |= {audit.study: audit for audit in audits if name != REUSED or audit.study in whole}
-    missing = [member.study for member in members if member.study not in answers]
+        for study in study_names(folder / name):
+            if name != REUSED or members.is_carried(study):
+                studies.append(study)
+    missing = [member.study for member in members if studies.find(member.study) is None]
     if missing:
         raise OutputError(f"{folder}: {len(missing)} of {len(members)} studies are in no shard, first {missing[0]}")
-    return tuple(answers[member.study] for member in members)
+    return StoredAudits(folder, members)
 
 
 def finished_run_in(folder: Path, but: str = "") -> Path:

@@ -4,9 +4,9 @@ import pickle
 from collections.abc import Callable, Iterator, Sequence
 from typing import overload
 
-from pipeline.evidence.columns.store import Keep, in_memory
 from pipeline.findings.brief_study import BriefStudy, RowMaker
 from pipeline.findings.study_audit import StudyAudit
+from pipeline.packed.items import Keep, in_memory
 
 __all__ = ["StudyRows"]
 

@@ -1,6 +1,6 @@
 """A run's experiments held against its archive and its model: the choice of studies, and all rows computed again."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ _CLOSE = 0.02
 places."""
 
 
-def chosen_otherwise(spec: RunSpec, sources: Sequence[StudySource]) -> Iterator[Failure]:
+def chosen_otherwise(spec: RunSpec, sources: Iterable[StudySource]) -> Iterator[Failure]:
     """Yield families whose studies are not those that the listing (all ``sources``) and the seed choose."""
     for family, studies in chosen_studies(spec.config, sources).items():
         if spec.experiments.get(family) != studies:

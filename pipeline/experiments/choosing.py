@@ -1,7 +1,8 @@
 """On which studies the model is tried: chosen before anything is scored, from the listing and the seed alone."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from pipeline.config import AuditConfig, digest_of
 from pipeline.config_experiments import FamilyConfig
@@ -11,30 +12,37 @@ from pipeline.walk.sources import StudySource
 __all__ = ["chosen_studies"]
 
 
-def chosen_studies(config: AuditConfig, sources: Sequence[StudySource]) -> dict[Family, tuple[str, ...]]:
+class _Study(NamedTuple):
+    name: str
+    patient: str
+
+
+def chosen_studies(config: AuditConfig, sources: Iterable[StudySource]) -> dict[Family, tuple[str, ...]]:
     """Return the studies (pseudonyms) of each family that the run is asked for, one a patient.
 
     Labels have their turn, one after the other, and within a label studies are in an order that the seed draws. That
     order does not depend on who else is in the cohort, so that one that grows keeps most of its choice.
     """
+    if not config.experiments.families:
+        return {}
     by_label = _by_label(config, sources)
     return {family: _chosen(given, by_label) for family, given in config.experiments.families.items()}
 
 
-def _by_label(config: AuditConfig, sources: Iterable[StudySource]) -> dict[str | None, list[StudySource]]:
+def _by_label(config: AuditConfig, sources: Iterable[StudySource]) -> dict[str | None, list[_Study]]:
     """Group studies by the finding that the listing names first, in the model's order; None: no finding."""
     findings = [label for label in config.model.labels if label != config.model.negative_label]
-    groups: dict[str | None, list[StudySource]] = {label: [] for label in (*findings, None)}
+    groups: dict[str | None, list[_Study]] = {label: [] for label in (*findings, None)}
     for source in sources:
         listed = source.row.reference
         named = listed if listed is not None else [mask.label for mask in source.row.masks]
-        groups[next((label for label in findings if label in named), None)].append(source)
+        groups[next((label for label in findings if label in named), None)].append(_Study(source.study, source.patient))
     for group in groups.values():
-        group.sort(key=lambda source: digest_of([config.run.seed, source.study]))
+        group.sort(key=lambda study: digest_of([config.run.seed, study.name]))
     return groups
 
 
-def _chosen(given: FamilyConfig, by_label: dict[str | None, list[StudySource]]) -> tuple[str, ...]:
+def _chosen(given: FamilyConfig, by_label: dict[str | None, list[_Study]]) -> tuple[str, ...]:
     chosen: dict[str, str] = {}
     with_finding = [group for label, group in by_label.items() if label is not None]
     without = by_label[None]
@@ -43,16 +51,16 @@ def _chosen(given: FamilyConfig, by_label: dict[str | None, list[StudySource]]) 
         queues = [deque(group) for group in groups]
         while any(queues) and len(chosen) < given.studies:
             for queue in queues:
-                source = _next_patient(queue, chosen)
-                if source is not None and len(chosen) < given.studies:
-                    chosen[source.patient] = source.study
+                study = _next_patient(queue, chosen)
+                if study is not None and len(chosen) < given.studies:
+                    chosen[study.patient] = study.name
     return tuple(chosen.values())
 
 
-def _next_patient(queue: deque[StudySource], chosen: dict[str, str]) -> StudySource | None:
+def _next_patient(queue: deque[_Study], chosen: dict[str, str]) -> _Study | None:
     """Take the next study of a patient who has none yet."""
     while queue:
-        source = queue.popleft()
-        if source.patient not in chosen:
-            return source
+        study = queue.popleft()
+        if study.patient not in chosen:
+            return study
     return None

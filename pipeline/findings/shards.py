@@ -10,14 +10,15 @@ import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -30,6 +31,7 @@ from pipeline.findings.study_audit import StudyAudit
 
 __all__ = [
     "Maps",
+    "iter_answers",
     "iter_shard",
     "load_map",
     "load_maps",
@@ -182,6 +184,8 @@ _SCHEMA = pa.schema([*_STUDY, *_FINDING, *_RECIPES])
 _SHARED = ("facts", "strata")
 _BATCH = 512
 """Rows that are objects at a time."""
+_GROUP = 512
+"""Studies of a file that are written, and passed over, together."""
 
 
 def write_shard(path: Path, studies: Iterable[StudyAudit | Carried], recipes: Recipes) -> None:
@@ -190,10 +194,11 @@ def write_shard(path: Path, studies: Iterable[StudyAudit | Carried], recipes: Re
     Raises:
         OutputError: when the file cannot be written.
     """
-    rows = [row for study in studies for row in _rows_of(study, recipes)]
-    table = pa.Table.from_pylist(rows, schema=_SCHEMA)
-    with written(path) as file:
-        pq.write_table(table, file, compression="zstd")
+    left = iter(studies)
+    with written(path) as file, pq.ParquetWriter(file, _SCHEMA, compression="zstd") as writer:
+        while some := list(islice(left, _GROUP)):
+            rows = [row for study in some for row in _rows_of(study, recipes)]
+            writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
 
 
 def _rows_of(study: StudyAudit | Carried, recipes: Recipes) -> list[dict[str, object]]:
@@ -219,13 +224,13 @@ def read_shard(path: Path) -> list[StudyAudit]:
     return list(iter_shard(path))
 
 
-def iter_shard(path: Path) -> Iterator[StudyAudit]:
-    """Yield a shard's studies, a few hundred rows in memory at a time.
+def iter_shard(path: Path, only: Collection[str] | None = None) -> Iterator[StudyAudit]:
+    """Yield a shard's studies, or those of a few names, a few hundred rows in memory at a time.
 
     Raises:
         OutputError: when the file is missing or not a shard.
     """
-    for _, group in groupby(_rows(path), key=lambda row: row["study"]):
+    for _, group in groupby(_rows(path, only), key=lambda row: row["study"]):
         yield _study(list(group))
 
 
@@ -253,13 +258,25 @@ def runs_named(path: Path) -> frozenset[str]:
 
 
 def read_answers(path: Path, recipes: Recipes) -> list[Carried]:
-    """Read the studies of a shard whose model answers are those of ``recipes``, each with the maps that are.
+    """Read what ``iter_answers`` yields of a whole shard.
 
     Raises:
         OutputError: when the file is missing or not a shard.
     """
-    rows = [row for row in _rows(path) if row["study_recipe"] == recipes.study]
-    return [_carried(group, recipes) for group in _by_study(rows)]
+    return list(iter_answers(path, recipes))
+
+
+def iter_answers(path: Path, recipes: Recipes, only: Collection[str] | None = None) -> Iterator[Carried]:
+    """Yield the studies of a shard, or those of a few names, whose model answers are those of ``recipes``.
+
+    Each has the maps that are theirs, too.
+
+    Raises:
+        OutputError: when the file is missing or not a shard.
+    """
+    rows = (row for row in _rows(path, only) if row["study_recipe"] == recipes.study)
+    for _, group in groupby(rows, key=lambda row: row["study"]):
+        yield _carried(list(group), recipes)
 
 
 def _carried(rows: Sequence[Mapping[str, Any]], recipes: Recipes) -> Carried:
@@ -274,13 +291,24 @@ def _carried(rows: Sequence[Mapping[str, Any]], recipes: Recipes) -> Carried:
     return Carried(_study(rows, chosen), frozenset(stale), rows[0]["masks_recipe"] == recipes.masks)
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def _rows(path: Path, only: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
     with _reading_shard(path), pq.ParquetFile(path) as file:
         if file.schema_arrow.names != _SCHEMA.names:  # of another version: a missing column would read as null
             raise OutputError(f"{path}: is a shard of another version; run the audit again with this one")
-        for batch in file.iter_batches(_BATCH):
-            rows = pa.Table.from_batches([batch]).cast(_SCHEMA).to_pylist(maps_as_pydicts="strict")
-            yield from map(_sharing_names, rows)
+        wanted = None if only is None else pa.array(sorted(only), pa.string())
+        for group in range(file.num_row_groups):
+            if wanted is not None and not _names_any(file, group, wanted):
+                continue
+            for batch in file.iter_batches(_BATCH, row_groups=[group]):
+                table = pa.Table.from_batches([batch])
+                if wanted is not None:
+                    table = table.filter(pc.is_in(table["study"], wanted))
+                yield from map(_sharing_names, table.cast(_SCHEMA).to_pylist(maps_as_pydicts="strict"))
+
+
+def _names_any(file: pq.ParquetFile, group: int, wanted: pa.Array) -> bool:
+    """Tell whether a part of a file has a row of any of some studies; only that column is read."""
+    return bool(pc.any(pc.is_in(file.read_row_group(group, columns=["study"])["study"], wanted)).as_py())
 
 
 @contextmanager
@@ -298,10 +326,6 @@ def _sharing_names(row: dict[str, Any]) -> dict[str, Any]:
         score["name"] = sys.intern(score["name"])
     facts = {name: {sys.intern(key): sys.intern(text) for key, text in row[name].items()} for name in _SHARED}
     return {**row, **named, **facts}
-
-
-def _by_study(rows: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    return [list(group) for _, group in groupby(rows, key=lambda row: row["study"])]
 
 
 def _study(rows: Sequence[Mapping[str, Any]], chosen: Sequence[Mapping[str, Any]] | None = None) -> StudyAudit:

@@ -9,10 +9,12 @@ from pydantic import ValidationError
 
 from pipeline.config import AuditConfig
 from pipeline.errors import OutputError
-from pipeline.files import json_array, json_items, written
+from pipeline.files import json_array, read_items, written
 from pipeline.findings.context.cohort import TrainingOverlap
 from pipeline.findings.facts import LayerFacts, Lock, MethodFacts, MetricFacts
 from pipeline.findings.frozen_model import FrozenModel
+from pipeline.findings.members.member import Member
+from pipeline.findings.members.table import MemberTable
 from pipeline.findings.recipes import Place, Recipes
 from pipeline.vocabulary import Family
 
@@ -60,21 +62,6 @@ PAGE_CASES_FOLDER = "report-cases"
 """What is too large for that page: whole volumes, a file a case."""
 
 SPEC_VERSION: Literal[5] = 5
-
-
-class Member(FrozenModel):
-    """A study of the cohort: pseudonyms, the hash of its files, and the shard that audits it (None: carried over).
-
-    ``first_seen`` is the first run under the same lock that had the study, this one or an earlier one. ``tuning``: its
-    patient's masks tune thresholds, and what these have a part in is not judged on him.
-    """
-
-    study: str
-    patient: str
-    source_sha256: str
-    shard: int | None
-    first_seen: str = ""
-    tuning: bool = False
 
 
 class ModelIdentity(FrozenModel):
@@ -206,7 +193,7 @@ def write_members(folder: Path, members: Iterable[Member]) -> None:
         file.writelines(json_array(member.model_dump() for member in members))
 
 
-def read_members(folder: Path) -> tuple[Member, ...]:
+def read_members(folder: Path) -> MemberTable:
     """Read the studies of a run, in the archive's order.
 
     Raises:
@@ -214,9 +201,7 @@ def read_members(folder: Path) -> tuple[Member, ...]:
     """
     path = folder / COHORT_FILE
     try:
-        members = tuple(map(Member.model_validate, json_items(path.read_text(encoding="utf-8"))))
+        with path.open("rb") as file:
+            return MemberTable(Member.model_validate(item.value) for item in read_items(file))
     except (OSError, ValueError, TypeError) as error:
         raise OutputError(f"{path}: is missing or damaged; the run's studies cannot be told") from error
-    for member in members:  # thousands say alike which fields they have: a set of its own each is a fifth of a member
-        object.__setattr__(member, "__pydantic_fields_set__", members[0].model_fields_set)
-    return members

@@ -1,17 +1,18 @@
 """The records of a run's studies where they lie: read from the shards whenever they are asked for, a few at a time."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import OutputError
 from pipeline.findings.carried import REUSED, records_file
+from pipeline.findings.members.member import Member
+from pipeline.findings.members.table import MemberTable
 from pipeline.findings.shards import iter_shard, study_names
-from pipeline.findings.spec import Member
 from pipeline.findings.study_audit import StudyAudit
 
-__all__ = ["StoredAudits"]
+__all__ = ["StoredAudits", "file_of"]
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,12 @@ class StoredAudits:
     """A run's records in the order of its ``members``; every iteration reads its shards anew.
 
     In memory are the records that lie in a file before the one that is asked for: none where shards are cut in the
-    order of the members, as runs do.
+    order of the members, as runs do. ``elsewhere`` names the file of a study that is not in its own shard's.
     """
 
     folder: Path
-    members: Sequence[Member]
+    members: MemberTable
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[StudyAudit]:
         """Yield every record.
@@ -31,11 +33,11 @@ class StoredAudits:
         Raises:
             OutputError: when a study was never audited, or a shard cannot be read.
         """
-        left = Counter(map(file_of, self.members))
+        left = Counter(map(self._file_of, self.members))
         readers: dict[str, Generator[StudyAudit, None, None]] = {}
         waiting: dict[str, StudyAudit] = {}
         for member in self.members:
-            name = file_of(member)
+            name = self._file_of(member)
             reader = readers.setdefault(name, self._read(name))
             while member.study not in waiting:
                 audit = next(reader, None)
@@ -47,19 +49,21 @@ class StoredAudits:
             if not left[name]:
                 readers.pop(name).close()
 
+    def _file_of(self, member: Member) -> str:
+        return self.elsewhere.get(member.study) or file_of(member)
+
     def _read(self, name: str) -> Generator[StudyAudit, None, None]:
         """Yield the records of one shard that count: of what was carried over, studies that are whole."""
         if not (self.folder / name).exists():
             return
-        whole = {member.study for member in self.members if member.shard is None} if name == REUSED else None
         for audit in iter_shard(self.folder / name):
-            if whole is None or audit.study in whole:
+            if name != REUSED or self.members.is_carried(audit.study):
                 yield audit
 
     def _never_audited(self) -> OutputError:
-        names = {file_of(member) for member in self.members}
+        names = {self._file_of(member) for member in self.members}
         there = {name: study_names(self.folder / name) for name in names if (self.folder / name).exists()}
-        missing = [member.study for member in self.members if member.study not in there.get(file_of(member), ())]
+        missing = [member.study for member in self.members if member.study not in there.get(self._file_of(member), ())]
         count = f"{len(missing)} of {len(self.members)} studies were never audited"
         return OutputError(f"{self.folder}: {count}, first {missing[0]}")
 
@@ -69,16 +73,15 @@ class StoredAudits:
         Raises:
             OutputError: when a shard cannot be read.
         """
+        places = sorted(place for study in studies if (place := self.members.find(study)) is not None)
         wanted: dict[str, set[str]] = defaultdict(set)
-        for member in self.members:
-            if member.study in studies:
-                wanted[file_of(member)].add(member.study)
+        for place in places:
+            wanted[self._file_of(self.members[place])].add(self.members[place].study)
         chosen: dict[str, StudyAudit] = {}
         for name, names in wanted.items():
-            for audit in iter_shard(self.folder / name):
-                if audit.study in names:
-                    chosen[audit.study] = audit
-                    names.discard(audit.study)
+            for audit in iter_shard(self.folder / name, frozenset(names)):
+                chosen[audit.study] = audit
+                names.discard(audit.study)
                 if not names:
                     break
         return chosen

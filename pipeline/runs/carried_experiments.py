@@ -8,6 +8,7 @@ from pipeline.config import digest_of
 from pipeline.errors import OutputError
 from pipeline.findings.experiments.bundle import FamilyRows, experiment_file, read_experiments
 from pipeline.findings.spec import COHORT_FILE, SPEC_FILE, RunSpec, read_members, read_spec
+from pipeline.packed.texts import TextMap
 from pipeline.runs.reuse import EarlierRuns
 from pipeline.studies.study import PASSING
 from pipeline.vocabulary import Family
@@ -57,7 +58,7 @@ def _held(
         return
     try:
         earlier = read_spec(run)
-        hashes = {member.study: member.source_sha256 for member in read_members(run)}
+        hashes = TextMap((member.study, member.source_sha256) for member in read_members(run))
     except OutputError:
         return  # of another version
     if earlier.study_recipe != spec.study_recipe:

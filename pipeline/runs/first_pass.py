@@ -5,7 +5,7 @@ folder makes the same averages of them.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,8 @@ from pipeline.evidence.localisation.average_mask import AverageMasks, Cells, Kin
 from pipeline.evidence.localisation.tuning import tuning_patients
 from pipeline.findings.carried import REUSED, Carried, records_file
 from pipeline.findings.custody.recorded_files import check_file, files_told_by
-from pipeline.findings.shards import read_shard
+from pipeline.findings.members.table import MemberTable
+from pipeline.findings.shards import iter_shard
 from pipeline.findings.spec import LEDGER_FILE, Member, RunSpec
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.vocabulary import BASELINES, COHORT_BASELINES
@@ -47,23 +48,17 @@ def masks_file(shard: int) -> str:
     return f"masks/{shard:04d}.npz"
 
 
-def dependent_on_cohort(
-    config: AuditConfig, answers: Mapping[str, Carried], tuning: Collection[str]
-) -> dict[str, Carried]:
-    """Return earlier answers with everything stale that another cohort, or one more mask, would make another.
+def dependent_on_cohort(config: AuditConfig, tuning: Collection[str], carried: Carried) -> Carried:
+    """Return an earlier answer with everything stale that another cohort, or one more mask, would make another.
 
     That is all baselines where one follows from the whole cohort's masks: a study is read again then even where none of
     its maps is, since its masks are part of the others' averages. And it is every score of a region whose threshold is
     tuned; ``tuning`` are the patients who tune, in whom nothing follows from it.
     """
-    changed = dict(answers)
-    if needs_survey(config):
-        changed = {study: _with_stale_baselines(carried) for study, carried in changed.items()}
-    if isinstance(config.overlap.threshold, TunedConfig):
-        for study, carried in changed.items():
-            if carried.audit.patient not in tuning:
-                places = {(entry.target, entry.method, entry.layer or "") for entry in carried.audit.map_scores}
-                changed[study] = replace(carried, stale=carried.stale | places)
+    changed = _with_stale_baselines(carried) if needs_survey(config) else carried
+    if isinstance(config.overlap.threshold, TunedConfig) and changed.audit.patient not in tuning:
+        places = {(entry.target, entry.method, entry.layer or "") for entry in changed.audit.map_scores}
+        changed = replace(changed, stale=changed.stale | places)
     return changed
 
 
@@ -77,23 +72,24 @@ def split_of(config: AuditConfig, sources: Iterable[StudySource]) -> frozenset[s
     return tuning_patients(config.overlap, config.run.seed, studies)
 
 
-def tuning_answers(folder: Path, members: Sequence[Member]) -> list[StudyAudit]:
+def tuning_answers(folder: Path, members: MemberTable) -> list[StudyAudit]:
     """Return the records of a run's tuning patients, each shard held against the ledger.
 
     Raises:
         OutputError: when one is not there yet: the shards of tuning patients come first.
     """
-    shards = sorted({member.shard for member in members if member.tuning and member.shard is not None})
+    tuning = members.tuning
+    shards = sorted({member.shard for member in tuning if member.shard is not None})
     recorded = files_told_by(folder / LEDGER_FILE)
     missing = [shard for shard in shards if records_file(shard) not in recorded]
     if missing:
         raise OutputError(f"{folder}: shard {missing[0]} has patients on whom thresholds are tuned; work it first")
-    audits: dict[str, StudyAudit] = {}
+    audits, wanted = dict[str, StudyAudit](), {member.study for member in tuning}
     names = [REUSED] if (folder / REUSED).exists() else []
     for name in (*names, *(records_file(shard) for shard in shards)):
         check_file(folder, name, recorded)
-        audits |= {audit.study: audit for audit in read_shard(folder / name)}
-    return [audits[member.study] for member in members if member.tuning]
+        audits |= {audit.study: audit for audit in iter_shard(folder / name) if audit.study in wanted}
+    return [audits[member.study] for member in tuning]
 
 
 def _with_stale_baselines(carried: Carried) -> Carried:

@@ -14,6 +14,7 @@ from pipeline.findings.custody.site_key import SiteKey
 from pipeline.findings.custody.time_stamp import Authority
 from pipeline.findings.facts import Amendment, Lock, RegisterMark
 from pipeline.findings.lock import Fixed, LockFile, cohort_digest, fixed_by, read_lock, save_lock
+from pipeline.packed.texts import TextMap, Texts
 from pipeline.program import camaudit_version, program_digest
 from pipeline.walk.sources import StudySource
 
@@ -53,7 +54,7 @@ class Subject:
     audit: str
     fixed: Fixed
     studies: Mapping[str, str]
-    images: tuple[str, ...]
+    images: Sequence[str]
     has_criteria: bool
 
 
@@ -62,8 +63,8 @@ def subject_of(config: AuditConfig, model: ModelHashes, sources: Sequence[StudyS
     return Subject(
         config.name,
         fixed_by(config, model.sha256, model.code_sha256, program_digest()),
-        {source.study: source.sha256 for source in sources},
-        tuple(sorted({source.image_sha256 or source.sha256 for source in sources})),
+        TextMap((source.study, source.sha256) for source in sources),
+        Texts(sorted({source.image_sha256 or source.sha256 for source in sources})),
         bool(config.criteria),
     )
 

@@ -11,6 +11,7 @@ from pipeline.checks.config_checks import check_content
 from pipeline.config import resolved
 from pipeline.config_file import Document, LoadedConfig, overridden
 from pipeline.errors import ConfigError, OutputError
+from pipeline.evidence.columns.store import ColumnStore
 from pipeline.findings.carried import Carried
 from pipeline.findings.custody.recorded_files import check_file, files_told_by
 from pipeline.findings.custody.site_key import load_site_key
@@ -18,6 +19,9 @@ from pipeline.findings.experiments.bundle import FamilyRows, experiment_file, re
 from pipeline.findings.lock import read_lock
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.spec import LEDGER_FILE, SPEC_FILE
+from pipeline.packed.by_name import MappedByName
+from pipeline.packed.items import Keep, PackedItems
+from pipeline.packed.texts import TextMap
 from pipeline.runs.first_pass import dependent_on_cohort, split_of
 from pipeline.runs.locking import compare, subject_of
 from pipeline.runs.reuse import EarlierRuns, earlier_answers, earlier_runs, first_seen
@@ -71,8 +75,9 @@ def measure_run(folder: Path, command: str, overrides: Sequence[str], *, watch: 
         stack.enter_context(alone_in(folder.resolve().parent, watch.say))
         pool = watch.pool or stack.enter_context(WorkerPool())
         scorer = with_layers(open_scorer(loaded.config, layers, pool), earlier.spec.layers)
-        start = _start(earlier, loaded, command, scorer)
-        created, spec, members = write_start(start)
+        with ColumnStore(folder.resolve().parent) as store:
+            start = _start(earlier, loaded, command, scorer, store.keep)
+            created, spec, members = write_start(start)
         return Run(created, spec, members, pool, stack.pop_all())
 
 
@@ -100,16 +105,17 @@ def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[
             yield (section,)
 
 
-def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor) -> Start:
+def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor, keep: Keep) -> Start:
     key, config, private = load_site_key(), loaded.config, earlier.sources
     program = this_program(auditor.device)
     made = earlier.spec.recipes
     scores = score_recipes(config, made.maps, scoring_of(auditor, program))
     recipes = Recipes(made.study, config.mask_reading(), made.maps, scores)
     trust = EarlierRuns(key.public)
-    tuning = split_of(config, private.studies.values())
-    carried = _carried(earlier, auditor, recipes, trust, tuning)
-    subject = subject_of(config, earlier.spec.model, list(private.studies.values()))
+    sources = PackedItems(private.studies[member.study] for member in earlier.members)
+    tuning = split_of(config, sources)
+    carried = _carried(earlier, auditor, recipes, trust, tuning, keep)
+    subject = subject_of(config, earlier.spec.model, sources)
     locked = read_lock(private.configuration)
     lock = compare(locked, subject, key)
     started = datetime.now(UTC)
@@ -129,10 +135,9 @@ def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor) -
             "measured": earlier.spec.run,
         }
     )
-    members = tuple(private.studies[member.study] for member in earlier.members)
     seen = first_seen(earlier_runs(config.run.output / config.name), trust, lock)
     rows = _experiments(earlier)
-    return Start(auditor, spec, subject, members, carried, private.configuration, key, locked, seen, tuning, rows)
+    return Start(auditor, spec, subject, sources, carried, private.configuration, key, locked, seen, tuning, rows)
 
 
 def _experiments(earlier: Run) -> tuple[FamilyRows, ...]:
@@ -146,25 +151,26 @@ def _experiments(earlier: Run) -> tuple[FamilyRows, ...]:
 
 
 def _carried(
-    earlier: Run, auditor: Auditor, recipes: Recipes, trust: EarlierRuns, tuning: Collection[str]
+    earlier: Run, auditor: Auditor, recipes: Recipes, trust: EarlierRuns, tuning: Collection[str], keep: Keep
 ) -> CarriedStudies:
     """Take every answer of the run: what was analysed with its maps, and what failed or was excluded as it is."""
-    audits = {audit.study: audit for audit in earlier.audits()}
-    hashes = {study: audit.source_sha256 for study, audit in audits.items()}
+    hashes = TextMap((member.study, member.source_sha256) for member in earlier.members)
 
     def is_whole(carried: Carried) -> bool:
         return carried.holds
 
-    answers = earlier_answers([earlier.folder], trust, recipes, hashes, is_whole)
+    def ready(carried: Carried) -> Carried:
+        if missing_maps(carried.audit, auditor.config, auditor.layers):
+            raise OutputError(f"{earlier.folder}: a map of {carried.audit.study} is not kept; use camaudit run")
+        answer = replace(carried, audit=in_order(carried.audit, auditor.config, auditor.layers))
+        return dependent_on_cohort(auditor.config, tuning, answer)
+
+    kept = earlier_answers([earlier.folder], trust, recipes, hashes, is_whole, keep)
     if trust.refused:
         raise OutputError(f"{earlier.folder}: cannot be scored again: {trust.refused[0]}")
-    for study, audit in audits.items():
-        if audit.status != "analysed" or study not in answers:
-            answers[study] = Carried(audit)
-    for study, carried in answers.items():
-        if missing_maps(carried.audit, auditor.config, auditor.layers):
-            raise OutputError(f"{earlier.folder}: a map of {study} is not kept; use camaudit run")
-        answers[study] = replace(carried, audit=in_order(carried.audit, auditor.config, auditor.layers))
-    answers = dependent_on_cohort(auditor.config, answers, tuning)
+    for audit in earlier.records():
+        if audit.status != "analysed" or audit.study not in kept:
+            kept.put(audit.study, Carried(audit))
+    answers = MappedByName(ready, kept)
     whole = frozenset(study for study, carried in answers.items() if carried.holds)
     return CarriedStudies(answers, whole)

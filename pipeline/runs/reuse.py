@@ -4,7 +4,7 @@ Nothing is taken from a run whose ledger, signatures or files do not hold. Rows 
 the new run, so that it can be read alone; a map stays where it was computed, and its row refers to it there.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,9 +15,12 @@ from pipeline.findings.custody.recorded_files import check_file, files_told_by
 from pipeline.findings.facts import Lock
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.scores import MapScores
-from pipeline.findings.shards import maps_path, read_answers, read_shard, write_shard
+from pipeline.findings.shards import iter_answers, maps_path, read_shard, write_shard
 from pipeline.findings.spec import COHORT_FILE, LEDGER_FILE, SPEC_FILE, Member, read_members, read_spec
 from pipeline.findings.study_audit import StudyAudit
+from pipeline.packed.by_name import PackedByName
+from pipeline.packed.items import Keep, in_memory
+from pipeline.packed.texts import TextMap
 from pipeline.studies.study import PASSING
 
 __all__ = [
@@ -38,14 +41,14 @@ def earlier_runs(audits: Path) -> list[Path]:
     return sorted((path.parent for path in audits.glob(f"*/{SPEC_FILE}")), reverse=True)
 
 
-def first_seen(runs: Iterable[Path], trust: "EarlierRuns", lock: Lock) -> dict[str, str]:
+def first_seen(runs: Iterable[Path], trust: "EarlierRuns", lock: Lock) -> Mapping[str, str]:
     """Return which run under the same lock had each study first; what a run under it says holds for all before it."""
     for run in runs:
         if lock.digest is None or not (trust.holds(run, SPEC_FILE) and trust.holds(run, COHORT_FILE)):
             continue
         with suppress(OutputError):  # a run of another version
             if read_spec(run).lock.digest == lock.digest:
-                return {member.study: member.first_seen for member in read_members(run)}
+                return TextMap((member.study, member.first_seen) for member in read_members(run))
     return {}
 
 
@@ -99,31 +102,29 @@ def earlier_answers(
     recipes: Recipes,
     sources: Mapping[str, str],
     complete: Callable[[Carried], bool],
-) -> dict[str, Carried]:
+    keep: Keep = in_memory,
+) -> PackedByName[Carried]:
     """Collect what runs, newest first, have answered of the studies of ``sources`` (pseudonym to hash of its files).
 
     The newest answer to a study and to each of its maps counts; older runs are asked until it is ``complete``. Failures
-    are to be tried again, and so are masks that failed for a passing reason, and what does not hold any more.
+    are to be tried again, and so are masks that failed for a passing reason, and what does not hold any more. What was
+    collected lies where ``keep`` has it: one record at a time is an object.
     """
-    answers: dict[str, Carried] = {}
-    wanted = set(sources)
+    answers, done = PackedByName[Carried](keep), set[str]()
     for run, shard in _shards(runs):
-        if not wanted:
+        if len(done) == len(sources):
             break
         if not trust.holds(run, shard):
             continue
-        try:
-            earlier = read_answers(run / shard, recipes)
-        except OutputError:
-            continue  # of another version: its studies are new
-        for carried in earlier:
-            audit = carried.audit
-            if audit.study not in wanted or audit.source_sha256 != sources[audit.study] or not _settled(carried):
-                continue
-            proved = _with_proved_maps(run, carried, trust)
-            answers[audit.study] = _joined(answers.get(audit.study), proved)
-            if complete(answers[audit.study]):
-                wanted.remove(audit.study)
+        with suppress(OutputError):  # of another version: its studies are new
+            for carried in iter_answers(run / shard, recipes):
+                study = carried.audit.study
+                if study in done or sources.get(study) != carried.audit.source_sha256 or not _settled(carried):
+                    continue
+                answer = _joined(answers.get(study), _with_proved_maps(run, carried, trust))
+                answers.put(study, answer)
+                if complete(answer):
+                    done.add(study)
     return answers
 
 
@@ -190,14 +191,15 @@ def carry_over(folder: Path, studies: Iterable[Carried], recipes: Recipes) -> No
     write_shard(folder / REUSED, studies, recipes)
 
 
-def carried_answers(folder: Path, recipes: Recipes) -> dict[str, Carried]:
-    """Return what a run carried over, whole or in part, by study.
+def carried_answers(folder: Path, recipes: Recipes, studies: Collection[str]) -> dict[str, Carried]:
+    """Return what a run carried over of some studies, whole or in part, by study.
 
     Raises:
         OutputError: when it cannot be read.
     """
     path = folder / REUSED
-    return {carried.audit.study: carried for carried in read_answers(path, recipes)} if path.exists() else {}
+    answers = iter_answers(path, recipes, studies) if path.exists() else ()
+    return {carried.audit.study: carried for carried in answers}
 
 
 def run_answers(folder: Path, members: Iterable[Member]) -> dict[str, StudyAudit]:

@@ -4,7 +4,7 @@
 that sees the folder. Model, worker processes and log belong to the run and end with its block.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -43,6 +43,8 @@ from pipeline.findings.experiments.bundle import (
 )
 from pipeline.findings.experiments.selftest import kept_rates
 from pipeline.findings.facts import Provenance
+from pipeline.findings.members.member import Member
+from pipeline.findings.members.table import MemberTable
 from pipeline.findings.results import Results
 from pipeline.findings.shards import write_maps, write_shard
 from pipeline.findings.spec import (
@@ -50,7 +52,6 @@ from pipeline.findings.spec import (
     LEDGER_FILE,
     SOURCES_FILE,
     SPEC_FILE,
-    Member,
     RunSpec,
     read_members,
     read_spec,
@@ -96,7 +97,7 @@ class Run:
         self,
         folder: Path,
         spec: RunSpec,
-        members: Sequence[Member],
+        members: MemberTable,
         pool: WorkerPool | None = None,
         owned: ExitStack | None = None,
     ) -> None:
@@ -104,7 +105,7 @@ class Run:
 
         ``pool`` is the caller's, without one the run has its own; ``owned`` is what ends with the run's block.
         """
-        self.folder, self.spec, self.members = folder, spec, tuple(members)
+        self.folder, self.spec, self.members = folder, spec, members
         self.claims = Claims.of(folder)
         self._given_pool = pool
         self._done: set[int] = set()
@@ -124,8 +125,9 @@ class Run:
         with ExitStack() as stack:
             stack.enter_context(alone_in(loaded.config.run.output / loaded.config.name, watch.say))
             pool = watch.pool or stack.enter_context(WorkerPool())
-            start = prepare_start(loaded, command, pool, deep=deep, watch=watch)
-            folder, spec, members = write_start(start)
+            with ColumnStore(loaded.config.run.output / loaded.config.name) as store:
+                start = prepare_start(loaded, command, pool, deep=deep, watch=watch, keep=store.keep)
+                folder, spec, members = write_start(start)
             run = cls(folder, spec, members, pool, stack.pop_all())
         run.__dict__["auditor"] = replace(start.auditor, pool=None)
         return run
@@ -186,22 +188,19 @@ class Run:
             for left in path.parent.glob(f".{path.name}.*"):
                 left.unlink(missing_ok=True)
 
-    def members_of(self, shard: int) -> tuple[Member, ...]:
+    def members_of(self, shard: int) -> list[Member]:
         """Return the studies that a shard audits, in the archive's order."""
-        return self._by_shard.get(shard, ())
+        return self.members.of_shard(shard)
 
-    @cached_property
-    def _by_shard(self) -> Mapping[int, tuple[Member, ...]]:
-        together: dict[int, list[Member]] = {}
-        for member in self.members:
-            if member.shard is not None:
-                together.setdefault(member.shard, []).append(member)
-        return {shard: tuple(members) for shard, members in together.items()}
+    @property
+    def computed(self) -> int:
+        """How many studies are not carried over."""
+        return len(self.members) - self.members.shards.get(None, 0)
 
     @cached_property
     def tuning_shards(self) -> frozenset[int]:
         """The shards of patients on whom thresholds are tuned."""
-        return frozenset(member.shard for member in self.members if member.tuning and member.shard is not None)
+        return frozenset(member.shard for member in self.members.tuning if member.shard is not None)
 
     @cached_property
     def config(self) -> AuditConfig:
@@ -285,10 +284,10 @@ class Run:
         Raises:
             AuditError: when the model is no longer the one that ``create`` saw, or the folder cannot be written.
         """
-        carried = carried_answers(self.folder, self.spec.recipes)
+        studies = [member.study for member in self.members_of(shard)]
+        carried = carried_answers(self.folder, self.spec.recipes, studies)
         sources = [
-            replace(self.sources.studies[member.study], carried=carried.get(member.study), kept_in=self.folder)
-            for member in self.members_of(shard)
+            replace(self.sources.studies[study], carried=carried.get(study), kept_in=self.folder) for study in studies
         ]
         audits, maps = audit_studies(self._equipped(shard), sources, on_maps)
         rows = [referring(audit, f"{shard:04d}") for audit in audits]
@@ -328,8 +327,8 @@ class Run:
         ledger = self._ledger()
         cut = (name for case in pictures.values() for name in (case.panels, case.volume))
         files = [name for name in (*cut, picture[0]) if name is not None]
-        computed = sum(member.shard is not None for member in self.members)
-        record_files(ledger, "inference.finished", self.folder, files, studies=len(cohort.studies), computed=computed)
+        studies = {"studies": len(cohort.studies), "computed": self.computed}
+        record_files(ledger, "inference.finished", self.folder, files, **studies)
         provenance = _provenance(self.spec, ledger, repeat, engine, flow_run)
         provenance = provenance.model_copy(update={"arithmetic": likeness})
         earlier = earlier_points(self.folder, self.spec.previous_run)
@@ -344,11 +343,11 @@ class Run:
         record_files(ledger, "results.written", self.folder, [CSV_FILE, "results.json"])
         return results
 
-    def _with_changes(self, results: Results, records: Iterable[StudyAudit]) -> Results:
-        """Hold the run against the one before it and its predecessor, where there is any: with all records at once."""
+    def _with_changes(self, results: Results, records: Records) -> Results:
+        """Hold the run against the one before it and its predecessor, where there is any."""
         if not kinds_of(self.spec):
             return results
-        own = RunRecords(results, self.spec.masks_recipe, tuple(records))
+        own = RunRecords(results, self.spec.masks_recipe, records)
         changes = changes_of(self.folder, self.spec, self.config.report.predecessor, own)
         return results.model_copy(update={"changes": changes})
 

@@ -4,10 +4,12 @@ import json
 import platform
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 
 import torch
@@ -28,6 +30,8 @@ from pipeline.findings.custody.site_key import SiteKey, load_site_key
 from pipeline.findings.experiments.bundle import FamilyRows, write_experiment
 from pipeline.findings.facts import Lock, MethodFacts
 from pipeline.findings.lock import LockFile, read_lock
+from pipeline.findings.members.member import Member
+from pipeline.findings.members.table import MemberTable
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.spec import (
     COHORT_FILE,
@@ -37,18 +41,19 @@ from pipeline.findings.spec import (
     SOURCES_FILE,
     SPEC_FILE,
     MapRecipe,
-    Member,
     ModelIdentity,
     Program,
     RunSpec,
     write_members,
 )
+from pipeline.packed.by_name import MappedByName
+from pipeline.packed.items import Keep, MappedItems, in_memory
 from pipeline.program import camaudit_version, library_versions, program_digest, program_revision
 from pipeline.runs.carried_experiments import carried_experiments
 from pipeline.runs.exclusive import exclusive
 from pipeline.runs.first_pass import dependent_on_cohort, split_of
 from pipeline.runs.locking import Subject, compare, enter_run, subject_of
-from pipeline.runs.private_sources import PrivateSources, write_sources
+from pipeline.runs.private_sources import write_sources
 from pipeline.runs.reuse import EarlierRuns, carry_over, earlier_answers, earlier_runs, first_seen
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.vocabulary import Family
@@ -102,7 +107,7 @@ SILENT = StartWatch()
 class CarriedStudies:
     """What earlier runs have answered, which of the studies lack nothing, and why something was not taken."""
 
-    answers: dict[str, Carried]
+    answers: Mapping[str, Carried]
     whole: frozenset[str]
     refused: tuple[str, ...] = ()
 
@@ -119,7 +124,7 @@ class Start:
     auditor: Auditor
     spec: RunSpec
     subject: Subject
-    sources: tuple[StudySource, ...]
+    sources: Sequence[StudySource]
     carried: CarriedStudies
     configuration: Path
     key: SiteKey
@@ -146,9 +151,17 @@ def alone_in(audits: Path, say: Callable[[str], None]) -> Iterator[None]:
 
 
 def prepare_start(
-    loaded: LoadedConfig, command: str, pool: WorkerPool, *, deep: bool = False, watch: StartWatch = SILENT
+    loaded: LoadedConfig,
+    command: str,
+    pool: WorkerPool,
+    *,
+    deep: bool = False,
+    watch: StartWatch = SILENT,
+    keep: Keep = in_memory,
 ) -> Start:
     """Load the model, list and hash the archive, try the model, and see what earlier runs proved. Nothing is written.
+
+    ``keep`` has what earlier runs answered: the start lives no longer than it.
 
     Raises:
         AuditError: one line that says what is wrong.
@@ -157,7 +170,7 @@ def prepare_start(
     opened = open_auditor(config, loaded.folder, pool=pool)
     sources = find_sources(config, opened.pseudonyms, deep=deep)
     tuning = split_of(config, sources)
-    probe = check_model(opened, [source.row for source in sources])
+    probe = check_model(opened, MappedItems(attrgetter("row"), sources))
     auditor = replace(with_layers(opened, probe.layers), one_by_one=probe.one_by_one)
     key = load_site_key()
     subject, lock = subject_of(config, auditor.loaded, sources), read_lock(loaded.path)
@@ -165,8 +178,8 @@ def prepare_start(
     chosen = chosen_studies(config, sources)
     spec = spec.model_copy(update={"training": training_overlap(config, sources), "experiments": chosen})
     trust, earlier = EarlierRuns(key.public), earlier_runs(config.run.output / config.name)
-    tried = carried_experiments(earlier, trust, spec, {source.study: source.sha256 for source in sources})
-    carried = _carried(auditor, spec.recipes, trust, sources, tuning)
+    tried = carried_experiments(earlier, trust, spec, subject.studies)
+    carried = _carried(auditor, spec.recipes, trust, subject.studies, tuning, keep)
     seen = first_seen(earlier, trust, spec.lock)
     new = sum(source.study not in carried.whole for source in sources)
     watch.on_estimate(
@@ -192,23 +205,23 @@ def _carried(
     auditor: Auditor,
     recipes: Recipes,
     trust: EarlierRuns,
-    sources: Sequence[StudySource],
+    hashes: Mapping[str, str],
     tuning: Collection[str],
+    keep: Keep,
 ) -> CarriedStudies:
     config, layers = auditor.config, auditor.layers
 
     def is_whole(carried: Carried) -> bool:
         return carried.holds and not missing_maps(carried.audit, config, layers)
 
-    hashes = {source.study: source.sha256 for source in sources}
-    answers = earlier_answers(earlier_runs(config.run.output / config.name), trust, recipes, hashes, is_whole)
-    answers = dependent_on_cohort(config, answers, tuning)
-    ordered = {
-        study: replace(answer, audit=in_order(answer.audit, config, layers)) if answer.masks_hold else answer
-        for study, answer in answers.items()
-    }
-    whole = frozenset(study for study, answer in ordered.items() if is_whole(answer))
-    return CarriedStudies(ordered, whole, tuple(trust.refused))
+    def ready(carried: Carried) -> Carried:
+        answer = dependent_on_cohort(config, tuning, carried)
+        return replace(answer, audit=in_order(answer.audit, config, layers)) if answer.masks_hold else answer
+
+    runs = earlier_runs(config.run.output / config.name)
+    answers = MappedByName(ready, earlier_answers(runs, trust, recipes, hashes, is_whole, keep))
+    whole = frozenset(study for study, answer in answers.items() if is_whole(answer))
+    return CarriedStudies(answers, whole, tuple(trust.refused))
 
 
 def _spec(loaded: LoadedConfig, command: str, auditor: Auditor, probe: Probe, lock: Lock) -> RunSpec:
@@ -292,7 +305,7 @@ def _device_name(device: torch.device) -> str:
     return f"{device.type} ({platform.machine()}, {torch.get_num_threads()} threads)"
 
 
-def write_start(start: Start) -> tuple[Path, RunSpec, tuple[Member, ...]]:
+def write_start(start: Start) -> tuple[Path, RunSpec, MemberTable]:
     """Enter the run in the register, cut the studies that are new into shards, and write the run's folder.
 
     Returns:
@@ -319,43 +332,42 @@ def write_start(start: Start) -> tuple[Path, RunSpec, tuple[Member, ...]]:
     return folder, spec, members
 
 
-def _cut(start: Start) -> tuple[tuple[Member, ...], int]:
-    new = [source for source in start.sources if source.study not in start.carried.whole]
-    size = start.auditor.config.run.shard_size or min(max(len(new) // 20, _SMALLEST_SHARD), _LARGEST_SHARD)
-    shard_of, shards = _shards_of(new, start.tuning, size)
-    members = tuple(
-        Member(
+def _cut(start: Start) -> tuple[MemberTable, int]:
+    """Return the run's list of studies, and how many shards there are: first those of patients who tune thresholds."""
+    whole, tuning = start.carried.whole, start.tuning
+    new = Counter(source.patient in tuning for source in start.sources if source.study not in whole)
+    size = start.auditor.config.run.shard_size or min(max(new.total() // 20, _SMALLEST_SHARD), _LARGEST_SHARD)
+    tuning_shards = -(-new[True] // size)
+    return MemberTable(_members(start, tuning_shards, size)), tuning_shards + -(-new[False] // size)
+
+
+def _members(start: Start, tuning_shards: int, size: int) -> Iterator[Member]:
+    counted, first_shard = Counter[bool](), {True: 0, False: tuning_shards}
+    for source in start.sources:
+        tunes, shard = source.patient in start.tuning, None
+        if source.study not in start.carried.whole:
+            shard = first_shard[tunes] + counted[tunes] // size
+            counted[tunes] += 1
+        yield Member(
             study=source.study,
             patient=source.patient,
             source_sha256=source.sha256,
-            shard=shard_of.get(source.study),
+            shard=shard,
             first_seen=start.first_seen.get(source.study, start.spec.run),
-            tuning=source.patient in start.tuning,
+            tuning=tunes,
         )
-        for source in start.sources
-    )
-    return members, shards
-
-
-def _shards_of(sources: Sequence[StudySource], tuning: Collection[str], size: int) -> tuple[dict[str, int], int]:
-    """Return each study's shard, and how many there are: first those of patients on whom thresholds are tuned."""
-    shard_of: dict[str, int] = {}
-    shards = 0
-    for tunes in (True, False):
-        own = [source.study for source in sources if (source.patient in tuning) == tunes]
-        shard_of |= {study: shards + number // size for number, study in enumerate(own)}
-        shards += -(-len(own) // size)
-    return shard_of, shards
 
 
 def _write(folder: Path, start: Start, spec: RunSpec, members: Sequence[Member]) -> None:
     names = [SPEC_FILE, COHORT_FILE, SOURCES_FILE, PLACE_FILE]
     spec.write(folder)
     write_members(folder, members)
-    write_sources(folder, PrivateSources(start.configuration, {source.study: source for source in start.sources}))
+    write_sources(folder, start.configuration, start.sources)
     write_place(folder)
     if start.carried.answers:
-        carry_over(folder, start.carried.answers.values(), spec.recipes)
+        answers = start.carried.answers
+        kept = (answers[source.study] for source in start.sources if source.study in answers)
+        carry_over(folder, kept, spec.recipes)
         names.append(REUSED)
     names += [write_experiment(folder, rows) for rows in start.experiments]
     names += _keep_fonts(folder, start.auditor.config.report.fonts)

@@ -53,7 +53,7 @@ def check_archive(folder: Path) -> Iterator[Failure]:
             rules=_rules(run),
         )
         with open_file_hashes(Path(scratch), deep=True) as hashes:
-            for member, audit in zip(run.members, run.audits(), strict=True):
+            for member, audit in zip(run.members, run.records(), strict=True):
                 source = run.sources.studies.get(member.study)
                 if source is None or not _is_unchanged(run, source, member, hashes):
                     sentence = f"the files of study {member.study} are missing, or not those that were audited"
@@ -62,18 +62,18 @@ def check_archive(folder: Path) -> Iterator[Failure]:
                     yield Failure(FailureKind.SCORES, f"study {member.study}: {why}")
         if averages is not None:
             yield from _other_masks(run, scorer)
-        yield from chosen_otherwise(run.spec, list(run.sources.studies.values()))
+        yield from chosen_otherwise(run.spec, run.sources.studies.values())
 
 
 def _rules(run: Run) -> RegionRules:
-    return rules_of(run.spec, run.members, tuned_of(run.spec, run.members, run.audits()))
+    return rules_of(run.spec, run.members, tuned_of(run.spec, run.members, run.records()))
 
 
 def _other_masks(run: Run, scorer: Auditor) -> Iterator[Failure]:
     """Yield studies whose masks in the common frame are not what the archive's masks give now."""
     for shard in range(run.spec.shards):
         kept = read_cells(run.folder / masks_file(shard))
-        members = [member.study for member in run.members if member.shard == shard]
+        members = [member.study for member in run.members_of(shard)]
         now = surveyed_masks(scorer, [run.sources.studies[study] for study in members])
         for key in sorted({*kept, *now}):
             if key not in kept or key not in now or not np.array_equal(kept[key], now[key]):
@@ -135,8 +135,9 @@ def audit_anew(folder: Path, count: int) -> Iterator[Failure]:
         if (auditor.loaded.sha256, auditor.loaded.code_sha256) != known:
             yield Failure(FailureKind.RECOMPUTED, "the model here is not the one that was audited")
             return
-        audits = [audit for audit in run.audits() if audit.status == "analysed"]
-        for audit in secrets.SystemRandom().sample(audits, min(count, len(audits))):
+        analysed = [audit.study for audit in run.records() if audit.status == "analysed"]
+        drawn = secrets.SystemRandom().sample(analysed, min(count, len(analysed)))
+        for audit in run.records().of(drawn).values():
             yield from _audited_anew(run, auditor, audit)
         yield from tried_anew(folder, run.spec, run.sources.studies, auditor)
 

@@ -9,14 +9,18 @@ import os
 import re
 import secrets
 import stat
+from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 
 from pipeline.errors import ArchiveError, ConfigError
+from pipeline.packed.texts import Texts
 
 __all__ = [
     "KEY_FILE",
@@ -69,17 +73,32 @@ class Pseudonyms:
         Raises:
             ArchiveError: with the pseudonym, and no name.
         """
-        bearers: dict[str, tuple[str, ...]] = {}
+        patients, studies, hashes = Texts(), Texts(), array("q")
         for patient, study in names:
-            for pseudonym, name in (
-                (self.patient(patient), (patient,)),
-                (self.study(patient, study), (patient, study)),
-            ):
-                if bearers.setdefault(pseudonym, name) != name:
+            patients.append(patient)
+            studies.append(study)
+            for pseudonym, name in self._borne(patient, study):
+                hashes.extend((hash(pseudonym), hash(name)))
+        suspects = _of_two_names(np.array(hashes, dtype=np.int64).reshape(-1, 2))
+        bearers: dict[str, tuple[str, ...]] = {}
+        for patient, study in zip(patients, studies, strict=True) if suspects else ():
+            for pseudonym, name in self._borne(patient, study):
+                if hash(pseudonym) in suspects and bearers.setdefault(pseudonym, name) != name:
                     raise ArchiveError(
                         f"the pseudonym {pseudonym} stands for two different names of the archive under this key; "
                         f"use another key (set {KEY_VARIABLE}), or rename one of them"
                     )
+
+    def _borne(self, patient: str, study: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return the pseudonyms of a patient and of a study, each with the name that bears it."""
+        return (self.patient(patient), (patient,)), (self.study(patient, study), (patient, study))
+
+
+def _of_two_names(hashes: NDArray[np.int64]) -> frozenset[int]:
+    """Return the hashes of pseudonyms (n, 2: a pseudonym's and a name's) that stand beside different names' hashes."""
+    ordered = hashes[np.lexsort(hashes.T[::-1])]
+    before, after = ordered[:-1], ordered[1:]
+    return frozenset(after[(before[:, 0] == after[:, 0]) & (before[:, 1] != after[:, 1]), 0].tolist())
 
 
 def has_key(folder: Path) -> bool:

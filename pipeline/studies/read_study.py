@@ -5,7 +5,7 @@ for; an archive that cannot be listed is an ``ArchiveError`` before anything is 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -74,7 +74,7 @@ def list_studies(
     label: str | None = None,
     readers: Readers = BUILT_IN,
     found_by: Discovery = BY_MARKS,
-) -> tuple[StudyRow, ...]:
+) -> Sequence[StudyRow]:
     """Return an archive's studies: the manifest's in its order, or those discovered, by name.
 
     Raises:

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
+from tempfile import gettempdir
 
-from pipeline.conclusions.conclude import conclude, shown_in
+from pipeline.conclusions.conclude import conclusions, shown_in
 from pipeline.conclusions.equivalent_maps import equivalent_maps, mapped_places
+from pipeline.conclusions.gathered import gather
 from pipeline.conclusions.other_runs import change_against, kinds_of, place_beside
 from pipeline.conclusions.per_study_csv import CSV_FILE, columns_of, per_study_csv
 from pipeline.conclusions.shown_cases.picture_facts import picture_facts
 from pipeline.errors import OutputError
+from pipeline.evidence.columns.store import ColumnStore
 from pipeline.evidence.comparison.pairing import RunRecords
 from pipeline.findings.context.changes import BESIDE, RunChange
 from pipeline.findings.custody.recorded_files import recorded_files
@@ -33,11 +36,14 @@ __all__ = [
 
 def check_results(run: RunFolder) -> Iterator[Failure]:
     """Yield the first field of the results that does not follow from rows and specification."""
-    audits = run.audits()
-    if run.spec is None or run.members is None or run.results is None or audits is None or run.experiments is None:
+    records = run.records
+    if run.spec is None or run.members is None or run.results is None or records is None or run.experiments is None:
         return
     try:
-        computed = conclude(run.spec, run.members, audits, shown_in(run.results), run.experiments)
+        with ColumnStore(Path(gettempdir())) as store:
+            cohort = gather(run.spec, run.members, records, store.keep)
+            shown = shown_in(run.results)
+            computed = conclusions(run.spec, run.members, cohort, records, shown, run.experiments)
     except ValueError:  # a score that its metric cannot have, an experiment of other studies than the chosen ones
         yield Failure(FailureKind.RESULTS, "nothing follows from the rows: they hold what no run writes", RESULTS_FILE)
         return
@@ -78,7 +84,7 @@ def _other_program(spec: RunSpec) -> str:
 
 def check_changes(run: RunFolder) -> Iterator[Failure]:
     """Yield what is said of other runs and does not follow from them, where they are at hand; or is not said at all."""
-    if run.spec is None or run.results is None or run.audits() is None:
+    if run.spec is None or run.results is None or run.records is None:
         return
     kinds = tuple(change.kind for change in run.results.changes)
     if kinds != kinds_of(run.spec):
@@ -92,11 +98,10 @@ def check_changes(run: RunFolder) -> Iterator[Failure]:
 
 
 def _change_failures(run: RunFolder, number: int, change: RunChange, place: Path) -> Iterator[Failure]:
-    audits = run.audits()
     assert run.spec is not None
     assert run.results is not None
-    assert audits is not None
-    own = RunRecords(run.results, run.spec.masks_recipe, audits)
+    assert run.records is not None
+    own = RunRecords(run.results, run.spec.masks_recipe, run.records)
     computed = change_against(place, run.spec, change.kind, own)
     where = first_difference(computed.model_dump(mode="json"), change.model_dump(mode="json"))
     if where is not None:
@@ -129,7 +134,7 @@ def changes_unchecked(run: RunFolder) -> Iterator[str]:
 
 def check_table(run: RunFolder) -> Iterator[Failure]:
     """Yield whether the table is that of the rows, byte for byte."""
-    audits, path = run.audits(), run.path / CSV_FILE
+    audits, path = run.records, run.path / CSV_FILE
     if run.spec is None or audits is None or not path.is_file():
         return
     if not _holds(path, per_study_csv(audits, run.spec.metrics, columns_of(audits))):
@@ -139,7 +144,7 @@ def check_table(run: RunFolder) -> Iterator[Failure]:
 
 def check_equivalent(run: RunFolder) -> Iterator[Failure]:
     """Yield whether the groups of equivalent maps follow from the maps; nothing where maps cannot be read."""
-    audits = run.audits()
+    audits = run.records
     if run.results is None or audits is None:
         return
     try:

@@ -60,7 +60,7 @@ def _contradictions(run: RunFolder, spec: RunSpec, bodies: Mapping[str, Mapping[
         _STARTED: {"shards": spec.shards, "not_carried": list(spec.not_carried)},
     }
     if members is not None:
-        reused = sum(member.shard is None for member in members)
+        reused = members.shards.get(None, 0)
         fixed["cohort.locked"] |= {"studies": len(members), "reused": reused}
     for event, expected in fixed.items():
         body = bodies[event]

@@ -1,6 +1,6 @@
 """What was fixed before the fact, against the configuration, the model and the cohort that the run states."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from cryptography import x509
@@ -10,7 +10,9 @@ from pipeline.findings.custody.site_key import fingerprint_of
 from pipeline.findings.custody.time_stamp import INSTALL, TimeStampError, can_check, check_answer
 from pipeline.findings.facts import Lock
 from pipeline.findings.lock import LockFile, cohort_digest, fixed_by, read_lock
+from pipeline.findings.members.member import Member
 from pipeline.findings.spec import LOCK_FILE, SPEC_FILE, RunSpec
+from pipeline.packed.texts import TextMap
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder
 
@@ -84,7 +86,7 @@ def _digests(run: RunFolder, spec: RunSpec) -> Iterator[Failure]:
     fixed = fixed_by(spec.config, spec.model.sha256, spec.model.code_sha256, spec.program.digest)
     stated = fixed.model_dump()
     if run.members is not None:
-        stated["cohort"] = cohort_digest({member.study: member.source_sha256 for member in run.members})
+        stated["cohort"] = cohort_digest(_hashes(run.members))
     for name, digest in stated.items():
         if getattr(spec.lock, name) != digest:
             yield _failure(f"lock.{name} is not the digest of what the run states")
@@ -116,14 +118,18 @@ def _unadmitted(run: RunFolder, spec: RunSpec, locked: LockFile) -> Iterator[Fai
     for name, digest in locked.fixed.model_dump().items():
         if getattr(spec.lock, name) != digest:
             yield _failure(f"{name} is not what was locked, {says_not}")
-    studies = {member.study: member.source_sha256 for member in run.members or ()}
-    kept = {study: studies.get(study) for study in locked.studies} == dict(locked.studies)
-    if run.members is not None and not (kept and (locked.open_cohort or studies.keys() == locked.studies.keys())):
+    studies = _hashes(run.members or ())
+    kept = all(studies.get(study) == sha256 for study, sha256 in locked.studies.items())
+    if run.members is not None and not (kept and (locked.open_cohort or len(studies) == len(locked.studies))):
         yield _failure(f"the cohort is not what was locked, {says_not}")
     if run.public is not None and locked.public != run.public:
         yield _failure(f"the lock was signed with another key than the ledger, {says_not}")
     if _is_late(spec.lock, spec.started_at):
         yield _failure("the lock is later than the run's start")
+
+
+def _hashes(members: Iterable[Member]) -> TextMap:
+    return TextMap((member.study, member.source_sha256) for member in members)
 
 
 def _is_late(lock: Lock, started_at: str) -> bool:

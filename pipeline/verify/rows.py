@@ -17,6 +17,7 @@ from pipeline.evidence.localisation.tuning import RegionRules, tuning_patients
 from pipeline.findings.carried import records_file
 from pipeline.findings.facts import Lock
 from pipeline.findings.localisation.curves import CURVE_SHARES
+from pipeline.findings.members.table import MemberTable
 from pipeline.findings.spec import COHORT_FILE, SPEC_FILE, read_members, read_spec
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.verify.failure import Failure, FailureKind
@@ -41,11 +42,10 @@ def check_specification(run: RunFolder) -> Iterator[Failure]:
         if said != expected:
             yield _contradiction(f"{SPEC_FILE}: {name} is not what its own configuration says", SPEC_FILE)
     if run.members is not None:
-        shards = {member.shard for member in run.members} - {None}
+        shards = set(run.members.shards) - {None}
         if shards != set(range(spec.shards)):
             yield _contradiction(f"{COHORT_FILE}: its shards are not the {spec.shards} of {SPEC_FILE}", COHORT_FILE)
-        names = Counter(member.study for member in run.members)
-        if twice := next((name for name, count in names.items() if count > 1), None):
+        if twice := run.members.listed_twice:
             yield _contradiction(f"{COHORT_FILE}: study {twice[:40]} stands there twice", COHORT_FILE)
 
 
@@ -57,18 +57,16 @@ def check_members(run: RunFolder) -> Iterator[Failure]:
     """Yield studies without a row, with two, in another shard, of other bytes, or of nobody's cohort."""
     if run.members is None or run.shards is None:
         return
-    members = {member.study: member for member in run.members}
-    rows = run.counting()
-    counts = Counter(audit.study for _, audit in rows)
-    for member in run.members:
-        if counts[member.study] != 1:
-            sentence = f"study {member.study} has {counts[member.study]} rows that count, not one"
+    for member, count in zip(run.members, run.rows_of_members, strict=True):
+        if count != 1:
+            sentence = f"study {member.study} has {count} rows that count, not one"
             yield Failure(FailureKind.MEMBERS, sentence, COHORT_FILE)
-    for name, audit in rows:
-        if audit.study not in members:
+    for name, audit in run.counting():
+        place = run.members.find(audit.study)
+        if place is None:
             yield Failure(FailureKind.MEMBERS, f"{name}: study {audit.study} is none of the cohort", name)
             continue
-        member = members[audit.study]
+        member = run.members[place]
         if member.shard is not None and name != records_file(member.shard):
             yield Failure(FailureKind.MEMBERS, f"{name}: study {audit.study} belongs to another shard", name)
         if (audit.source_sha256, audit.patient) != (member.source_sha256, member.patient):
@@ -105,12 +103,17 @@ def check_recipes(run: RunFolder) -> Iterator[Failure]:
 
 
 def _by_another_recipe(run: RunFolder, shard: Shard) -> str | None:
-    answers = {carried.audit.study: carried for carried in shard.answers}
-    counting = {audit.study for name, audit in run.counting() if name == shard.name}
-    for audit in shard.audits:
-        answer = answers.get(audit.study)
-        if audit.study in counting and (answer is None or not answer.holds or answer.audit != audit):
+    """Return the first study whose row counts and does not answer, whole, to the recipes: answers leave out others."""
+    answers = shard.answers()
+    answer = next(answers, None)
+    for audit in shard.audits():
+        is_its_own = answer is not None and answer.audit.study == audit.study
+        if run.counts(shard, audit.study) and (
+            answer is None or not is_its_own or not answer.holds or answer.audit != audit
+        ):
             return audit.study
+        if is_its_own:
+            answer = next(answers, None)
     return None
 
 
@@ -140,7 +143,7 @@ def check_arrival(run: RunFolder) -> Iterator[Failure]:
     name = run.spec.run
     beside = _studies_beside(run.path.resolve().parent, name, run.spec.lock)
     for member in run.members:
-        seen_by = [other for other, studies in beside.items() if member.study in studies]
+        seen_by = [other for other, studies in beside.items() if studies.find(member.study) is not None]
         earliest = min(seen_by, default=name)
         absent = member.first_seen not in beside and member.first_seen != name
         if not member.first_seen or member.first_seen > earliest or not (absent or member.first_seen == earliest):
@@ -148,25 +151,25 @@ def check_arrival(run: RunFolder) -> Iterator[Failure]:
             yield Failure(FailureKind.MEMBERS, f"{COHORT_FILE}: {said}", COHORT_FILE)
 
 
-def _studies_beside(audits: Path, name: str, lock: Lock) -> dict[str, frozenset[str]]:
+def _studies_beside(audits: Path, name: str, lock: Lock) -> dict[str, MemberTable]:
     """Return the studies of earlier runs under this lock, by the run."""
     beside = {}
     for path in sorted(audits.glob(f"*/{SPEC_FILE}")):
         with suppress(OutputError):  # of another version, or damaged: its own verification says so
             spec = read_spec(path.parent)
             if spec.lock.digest == lock.digest and spec.run < name:
-                beside[spec.run] = frozenset(member.study for member in read_members(path.parent))
+                beside[spec.run] = read_members(path.parent)
     return beside
 
 
 def check_tuning(run: RunFolder) -> Iterator[Failure]:
     """Yield where another patient tunes thresholds than the split says, and regions that were drawn by other ones."""
-    audits = run.audits()
+    audits = run.records
     if run.spec is None or run.members is None or audits is None:
         return
     config = run.spec.config
     try:
-        split = tuning_patients(config.overlap, config.run.seed, [(audit.patient, audit.strata) for audit in audits])
+        split = tuning_patients(config.overlap, config.run.seed, ((audit.patient, audit.strata) for audit in audits))
     except ConfigError as error:
         yield _contradiction(f"{SPEC_FILE}: {error}", SPEC_FILE)
         return

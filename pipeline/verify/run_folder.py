@@ -1,50 +1,77 @@
 """A run's folder, read as far as it can be: what is damaged is a failure, and what needs it is left out."""
 
-from collections.abc import Callable, Mapping
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
+from pipeline.conclusions.gathered import ListedAudits, Records
 from pipeline.errors import OutputError
 from pipeline.findings.carried import REUSED, Carried
 from pipeline.findings.custody.ledger import LedgerEntry, LedgerError, public_key, read_ledger
 from pipeline.findings.custody.recorded_files import recorded_files
 from pipeline.findings.experiments.bundle import ExperimentRows, read_experiments
+from pipeline.findings.members.table import MemberTable
+from pipeline.findings.recipes import Recipes
 from pipeline.findings.results import Results, load_results
-from pipeline.findings.shards import read_answers, read_shard
-from pipeline.findings.spec import COHORT_FILE, LEDGER_FILE, SPEC_FILE, Member, RunSpec, read_members, read_spec
+from pipeline.findings.shards import iter_answers, iter_shard
+from pipeline.findings.spec import COHORT_FILE, LEDGER_FILE, SPEC_FILE, RunSpec, read_members, read_spec
+from pipeline.findings.stored_audits import StoredAudits, file_of
 from pipeline.findings.study_audit import StudyAudit
+from pipeline.packed.texts import Texts
 from pipeline.verify.failure import Failure, FailureKind
 
 __all__ = ["RESULTS_FILE", "RunFolder", "Shard", "open_run_folder", "without_path"]
 
 RESULTS_FILE = "results.json"
+
+_ROWS_KEPT = 8192
+"""Rows of maps that stay in memory as objects; shards beyond are read again by each check."""
+
 Content = TypeVar("Content")
 
 
 @dataclass(frozen=True)
 class Shard:
-    """The studies of a shard as they were written, and as far as they answer to the run's recipes."""
+    """A shard that can be read, with the names in it; ``kept`` are its studies, None where memory is too short for all.
 
-    name: str
-    audits: tuple[StudyAudit, ...]
-    answers: tuple[Carried, ...]
+    ``recipes`` are those of the run, by which it is read.
+    """
+
+    path: Path
+    studies: Texts
+    kept: tuple[StudyAudit, ...] | None
+    recipes: Recipes
+
+    @property
+    def name(self) -> str:
+        """The file's name in the run's folder."""
+        return f"shards/{self.path.name}"
 
     @property
     def is_reused(self) -> bool:
         """Whether it holds what was carried over, whole or in part, from earlier runs."""
         return self.name == REUSED
 
+    def audits(self) -> Iterator[StudyAudit]:
+        """Go through the studies as they were written."""
+        return iter_shard(self.path) if self.kept is None else iter(self.kept)
 
-@dataclass(frozen=True)
+    def answers(self) -> Iterator[Carried]:
+        """Go through the studies as far as they answer to the run's recipes."""
+        return iter_answers(self.path, self.recipes)
+
+
+@dataclass(frozen=True, eq=False)
 class RunFolder:
     """What a folder holds. A part that cannot be read is None, or a shard less, and stands in ``failures``."""
 
     path: Path
     entries: tuple[LedgerEntry, ...] | None
     spec: RunSpec | None
-    members: tuple[Member, ...] | None
+    members: MemberTable | None
     shards: tuple[Shard, ...] | None
     results: Results | None
     experiments: ExperimentRows | None = None
@@ -60,23 +87,56 @@ class RunFolder:
         """The public key that signed the ledger."""
         return public_key(self.entries) if self.entries else None
 
-    def audits(self) -> tuple[StudyAudit, ...] | None:
+    @cached_property
+    def records(self) -> Records | None:
         """The rows that count, in the cohort's order; None unless there is exactly one for each study."""
-        if self.members is None or self.shards is None:
+        if self.members is None or self.shards is None or not self._is_complete:
             return None
-        counting = {audit.study: audit for _, audit in self.counting()}
-        complete = len(counting) == len(self.members) and all(member.study in counting for member in self.members)
-        return tuple(counting[member.study] for member in self.members) if complete else None
+        if any(shard.kept is None for shard in self.shards):
+            return StoredAudits(self.path, self.members, self._elsewhere)
+        by_name = {audit.study: audit for _, audit in self.counting()}
+        return ListedAudits([by_name[member.study] for member in self.members])
 
-    def counting(self) -> list[tuple[str, StudyAudit]]:
-        """Return the rows that count with their shard: of what was carried over only studies that are whole."""
-        whole = {member.study for member in self.members or () if member.shard is None}
-        return [
-            (shard.name, audit)
-            for shard in self.shards or ()
-            for audit in shard.audits
-            if not shard.is_reused or audit.study in whole
-        ]
+    def counts(self, shard: Shard, study: str) -> bool:
+        """Tell whether a study's row in a shard counts: of what was carried over it does if the study is whole."""
+        return not shard.is_reused or (self.members is not None and self.members.is_carried(study))
+
+    def counting(self) -> Iterator[tuple[str, StudyAudit]]:
+        """Go through the rows that count, each with its shard."""
+        for shard in self.shards or ():
+            for audit in shard.audits():
+                if self.counts(shard, audit.study):
+                    yield shard.name, audit
+
+    @cached_property
+    def rows_of_members(self) -> Sequence[int]:
+        """How many rows each study of the cohort has that count."""
+        counts = array("q", bytes(8 * len(self.members or ())))
+        for _, study in self._counting_names():
+            if self.members is not None and (place := self.members.find(study)) is not None:
+                counts[place] += 1
+        return counts
+
+    @property
+    def _is_complete(self) -> bool:
+        strangers = (self.members is None or self.members.find(study) is None for _, study in self._counting_names())
+        return all(self.rows_of_members) and not any(strangers)
+
+    @property
+    def _elsewhere(self) -> dict[str, str]:
+        """The shard of each study that is in another one's than its own."""
+        elsewhere = {}
+        for shard, study in self._counting_names():
+            place = None if self.members is None else self.members.find(study)
+            if self.members is not None and place is not None and file_of(self.members[place]) != shard.name:
+                elsewhere[study] = shard.name
+        return elsewhere
+
+    def _counting_names(self) -> Iterator[tuple[Shard, str]]:
+        for shard in self.shards or ():
+            for study in shard.studies:
+                if self.counts(shard, study):
+                    yield shard, study
 
 
 def open_run_folder(path: Path) -> RunFolder:
@@ -138,12 +198,26 @@ def _sentence(name: str, error: Exception) -> str:
 
 def _shards(path: Path, spec: RunSpec, failures: list[Failure]) -> tuple[Shard, ...]:
     files = sorted((path / "shards").glob("*.parquet"))
-    shards = [_read(f"shards/{file.name}", partial(_shard, file, spec), failures) for file in files]
-    return tuple(shard for shard in shards if shard is not None)
+    shards, room = list[Shard](), _ROWS_KEPT
+    for file in files:
+        shard = _read(f"shards/{file.name}", partial(_shard, file, spec.recipes, room), failures)
+        if shard is not None:
+            shards.append(shard)
+            room -= sum(1 + len(audit.map_scores) for audit in shard.kept or ())
+    return tuple(shards)
 
 
-def _shard(file: Path, spec: RunSpec) -> Shard:
-    return Shard(f"shards/{file.name}", tuple(read_shard(file)), tuple(read_answers(file, spec.recipes)))
+def _shard(file: Path, recipes: Recipes, room: int) -> Shard:
+    """Read a shard to its end; keep its studies where they have no more than so many rows."""
+    studies, kept, rows = Texts(), list[StudyAudit](), 0
+    for audit in iter_shard(file):
+        studies.append(audit.study)
+        rows += 1 + len(audit.map_scores)
+        if rows <= room:
+            kept.append(audit)
+        else:
+            kept.clear()
+    return Shard(file, studies, tuple(kept) if rows <= room else None, recipes)
 
 
 def _results(path: Path, failures: list[Failure]) -> Results | None:

@@ -140,7 +140,7 @@ def _unchecked(run: RunFolder, trusted: Sequence[x509.Certificate]) -> Iterator[
     ]
     if missing:
         yield f"what needs {', '.join(missing)} was not checked"
-    elif run.audits() is None:
+    elif run.records is None:
         yield "the conclusions were not computed again, because the rows are not those of the cohort"
     yield from changes_unchecked(run)
     for sentence in (register_unchecked(run), time_stamp_unchecked(run, trusted)):

@@ -10,6 +10,7 @@ from pipeline.config import ArchiveConfig, AuditConfig, digest_of
 from pipeline.errors import Reason, Stage, StudyError
 from pipeline.findings.carried import Carried
 from pipeline.findings.context.cohort import TrainingOverlap
+from pipeline.packed.items import PackedItems
 from pipeline.studies.dicomweb.cache import Cache, instance_names, make_folder, read_fetched, served_digest
 from pipeline.studies.dicomweb.client import open_server
 from pipeline.studies.file_hashes import FileHashes, open_file_hashes
@@ -68,8 +69,8 @@ class StudySource:
     in_training: bool | None = None
 
 
-def find_sources(config: AuditConfig, pseudonyms: Pseudonyms, *, deep: bool = False) -> tuple[StudySource, ...]:
-    """List the archive's studies with pseudonyms and the hashes of their files.
+def find_sources(config: AuditConfig, pseudonyms: Pseudonyms, *, deep: bool = False) -> Sequence[StudySource]:
+    """List the archive's studies with pseudonyms and the hashes of their files; few are objects at a time.
 
     Hashes of files that look unchanged are those that were kept in ``run.output``, unless ``deep``.
 
@@ -80,7 +81,7 @@ def find_sources(config: AuditConfig, pseudonyms: Pseudonyms, *, deep: bool = Fa
     archive, listed = config.archive, config.model.training_hashes
     trained_on = None if listed is None else read_training_hashes(listed).hashes
     with open_file_hashes(config.run.output, deep=deep) as hashes:
-        return tuple(
+        return PackedItems(
             StudySource(
                 row,
                 pseudonyms.study(row.patient, row.study),
@@ -95,7 +96,7 @@ def find_sources(config: AuditConfig, pseudonyms: Pseudonyms, *, deep: bool = Fa
 
 def archive_rows(
     archive: ArchiveConfig, pseudonyms: Pseudonyms | None = None, output: Path | None = None
-) -> tuple[StudyRow, ...]:
+) -> Sequence[StudyRow]:
     """Return the archive's studies as listed; of a server's, nothing is fetched.
 
     With ``pseudonyms``, no two of them may bear the same one. ``output`` is ``run.output``, where a scan of DICOM that
@@ -148,13 +149,13 @@ def training_overlap(config: AuditConfig, sources: Sequence[StudySource]) -> Tra
     if config.model.training_hashes is None:
         return None
     listed = read_training_hashes(config.model.training_hashes)
-    overlap = [source for source in sources if source.in_training]
+    overlap = [(source.study, source.patient) for source in sources if source.in_training]
     return TrainingOverlap(
         hashes=len(listed.hashes),
         list_sha256=listed.list_sha256,
         checked=sum(source.in_training is not None for source in sources),
-        studies=tuple(source.study for source in overlap),
-        patients=len({source.patient for source in overlap}),
+        studies=tuple(study for study, _ in overlap),
+        patients=len({patient for _, patient in overlap}),
     )
 
 

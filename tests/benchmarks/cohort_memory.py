@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from pipeline.conclusions.conclude import Shown, conclusions
 from pipeline.conclusions.gathered import gather
 from pipeline.conclusions.per_study_csv import columns_of, per_study_csv
-from pipeline.evidence.columns.store import ColumnStore, Keep
+from pipeline.evidence.columns.store import ColumnStore
 from pipeline.evidence.metrics.registry import METRICS as KNOWN
 from pipeline.findings.facts import Provenance
 from pipeline.findings.localisation.curves import CURVE_SHARES, RegionCounts
@@ -38,6 +38,7 @@ from pipeline.findings.shards import write_shard
 from pipeline.findings.spec import Member, RunSpec, read_members, write_members
 from pipeline.findings.stored_audits import StoredAudits
 from pipeline.findings.study_audit import InputFacts, StudyAudit
+from pipeline.packed.items import Keep
 from tests.benchmarks.measure import GIB
 from tests.benchmarks.resident import peak_resident, reset_peak, resident
 

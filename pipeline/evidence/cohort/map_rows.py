@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evidence.cohort.units import decisive_scores, names_of_places
-from pipeline.evidence.columns.store import Keep, in_memory
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import MethodAtLayer, StudyAudit
+from pipeline.packed.items import Keep, in_memory
 
 __all__ = ["MapRows", "RowsOfMap", "patients_of"]
 

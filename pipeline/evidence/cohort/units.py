@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evidence.columns.store import Columns, Keep, in_memory
+from pipeline.evidence.columns.store import Columns
 from pipeline.evidence.columns.unit import NOT_ANALYSED, NOT_EXPLAINED, Unit
 from pipeline.evidence.columns.unit_table import NO_ENTRY, RESERVED, Key, Scored, UnitColumns, UnitTable
 from pipeline.evidence.metrics.avoided import NO_REGION, is_avoided
@@ -23,6 +23,7 @@ from pipeline.evidence.metrics.registry import METRICS
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import MethodAtLayer, StudyAudit, map_name
+from pipeline.packed.items import Keep, in_memory
 from pipeline.vocabulary import CONSENSUS, TargetRole
 
 __all__ = ["UnitGatherer", "decisive_scores", "names_of_places", "units_of"]

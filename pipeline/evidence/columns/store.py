@@ -10,20 +10,12 @@ from typing import TypeVar
 
 from pipeline.errors import OutputError
 
-__all__ = ["ColumnStore", "Columns", "Keep", "in_memory"]
+__all__ = ["ColumnStore", "Columns"]
 
 Name = TypeVar("Name")
 Column = TypeVar("Column", covariant=True)
 
-Keep = Callable[[bytes], Callable[[], bytes]]
-"""Takes some bytes; what it returns gives them back, as often as it is called."""
-
 _IN_MEMORY = 64 * 2**20  # bytes of a cohort that stay in memory
-
-
-def in_memory(data: bytes) -> Callable[[], bytes]:
-    """Keep bytes where they are."""
-    return lambda: data
 
 
 class ColumnStore(AbstractContextManager["ColumnStore"]):

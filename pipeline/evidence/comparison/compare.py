@@ -9,7 +9,7 @@ from pipeline.evidence.cohort.classifier import classifier_population
 from pipeline.evidence.cohort.estimating import Bootstrap
 from pipeline.evidence.cohort.measures import MetricScale, of_map
 from pipeline.evidence.cohort.population import is_outside
-from pipeline.evidence.cohort.units import units_of
+from pipeline.evidence.cohort.units import UnitGatherer
 from pipeline.evidence.columns.unit import NOT_ANALYSED, NOT_EXPLAINED
 from pipeline.evidence.columns.unit_table import UnitTable
 from pipeline.evidence.comparison.answering import answered
@@ -18,10 +18,12 @@ from pipeline.evidence.comparison.figures import Asking, FigureName, PairedScore
 from pipeline.evidence.comparison.flips import flipped_calls, flipped_hits
 from pipeline.evidence.comparison.pairing import RunRecords, StudyPairs, paired_studies
 from pipeline.evidence.comparison.shifts import peak_shifts
+from pipeline.findings.brief_study import BriefStudy, StudyFacts
 from pipeline.findings.context.changes import ChangeKind, FigureChange, FlippedStudy, RunChange
 from pipeline.findings.facts import MetricFacts
 from pipeline.findings.results import Results
-from pipeline.findings.study_audit import StudyAudit
+from pipeline.packed.items import PackedItems
+from pipeline.packed.texts import TextMap
 from pipeline.vocabulary import BASELINES, CLASSIFIER
 
 __all__ = ["ComparisonPlan", "RunComparison", "compare_runs", "shared_metrics"]
@@ -64,7 +66,7 @@ def compare_runs(a: RunRecords, b: RunRecords, plan: ComparisonPlan | None = Non
     """
     plan = plan or ComparisonPlan()
     shared = _shared_labels(a.results, b.results)
-    pairs = paired_studies(a.audits, b.audits, [*shared, *_negatives(a.results, b.results)])
+    pairs = paired_studies(a.studies, b.studies, [*shared, *_negatives(a.results, b.results)])
     if not (pairs.asked or pairs.changed):
         raise OutputError(
             f"run_b: {b.name} shares no study with {a.name}; compare runs of one archive, under one pseudonym key or "
@@ -120,8 +122,8 @@ def _negatives(a: Results, b: Results) -> list[str]:
     return [a.model.negative_label] if same and a.model.negative_label is not None else []
 
 
-def _asked(audits: Sequence[StudyAudit], asked: frozenset[str]) -> list[StudyAudit]:
-    return [audit for audit in audits if audit.study in asked]
+def _asked(run: RunRecords, asked: frozenset[str]) -> Sequence[BriefStudy]:
+    return PackedItems(study for study in run.studies if study.study in asked)
 
 
 # The classifier.
@@ -136,15 +138,16 @@ def _of_the_classifier(a: RunRecords, b: RunRecords, pairs: StudyPairs, asking: 
         wanted.append(("accuracy", None))
     wanted += [(metric, label) for label in labels for metric in ("sensitivity", "specificity")]
     scale = MetricScale("", (0.0, 1.0), "higher")
+    runs = [_asked(run, pairs.asked) for run in (a, b)]
     for metric, label in wanted:
-        scores = _classifier_scores(metric, label, [_asked(run.audits, pairs.asked) for run in (a, b)])
+        scores = _classifier_scores(metric, label, runs)
         shown = label if len(labels) > 1 else None
         name = FigureName(metric, CLASSIFIER, CLASSIFIER, shown, "all", "higher")
         if scores:
             yield figure_change(name, scores, scale, asking)
 
 
-def _classifier_scores(metric: str, label: str | None, runs: Sequence[Sequence[StudyAudit]]) -> list[PairedScore]:
+def _classifier_scores(metric: str, label: str | None, runs: Sequence[Sequence[StudyFacts]]) -> list[PairedScore]:
     """Join the studies that either run counts; one that a run lost has no score there."""
     by_run = [_classifier_values(metric, label, audits) for audits in runs]
     patients = {audit.study: audit.patient for audit in runs[1]}
@@ -156,7 +159,7 @@ def _classifier_scores(metric: str, label: str | None, runs: Sequence[Sequence[S
     ]
 
 
-def _classifier_values(metric: str, label: str | None, audits: Sequence[StudyAudit]) -> dict[str, float]:
+def _classifier_values(metric: str, label: str | None, audits: Sequence[StudyFacts]) -> dict[str, float]:
     """Return what counts of each study; NaN where a study that counts has no value."""
     population = classifier_population(metric, audits, label)
     numbers, values = population.study.tolist(), population.value.tolist()
@@ -168,9 +171,8 @@ def _value(value: float | None) -> float | None:
 
 
 def _calls(a: RunRecords, b: RunRecords, pairs: StudyPairs) -> Iterator[FlippedStudy]:
-    by_run = [{audit.study: audit for audit in run.audits} for run in (a, b)]
     alike = frozenset(a.results.model.labels) == frozenset(b.results.model.labels)
-    return flipped_calls(pairs.paired, *by_run, alike=alike)
+    return flipped_calls(frozenset(pairs.paired), a.studies, b.studies, alike=alike)
 
 
 # The maps.
@@ -182,7 +184,7 @@ def _of_the_maps(
     """Yield each metric of each map, among the studies whose target the reference says is present."""
     metrics = shared_metrics(a.results, b.results)
     sides = [_units(run, pairs.asked) for run in (a, b)]
-    patients = {audit.study: audit.patient for audit in b.audits}
+    patients = TextMap((study.study, study.patient) for study in b.studies)
     keys = list(dict.fromkeys(key for side in reversed(sides) for key in side.rows))
     labels = list(dict.fromkeys(target for _, target in keys))
     for map_a, map_b in _map_pairs(sides, plan.maps):
@@ -229,9 +231,16 @@ def _units(run: RunRecords, asked: frozenset[str]) -> _Side:
     metrics = [facts.name for facts in run.results.metrics]
     negative = run.results.model.negative_label
     labels = [label for label in run.results.model.labels if label != negative]
-    units = units_of(_asked(run.audits, asked), metrics, labels)
+    gatherer = UnitGatherer(tuple(metrics), tuple(labels))
+    for audit in run.audits:
+        if audit.study in asked:
+            gatherer.add(audit)
+    units = gatherer.table(_asked(run, asked))
     positive = units.where(units.positive)
-    return _Side(positive, {(unit.study, unit.target): row for row, unit in enumerate(positive)})
+    names = [study.study for study in positive.columns.studies]
+    targets = (positive.columns.targets[number] for number in positive.columns.target[positive.rows].tolist())
+    keys = zip((names[number] for number in positive.study.tolist()), targets, strict=True)
+    return _Side(positive, {key: row for row, key in enumerate(keys)})
 
 
 def _map_pairs(sides: Sequence[_Side], wanted: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:

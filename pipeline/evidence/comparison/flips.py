@@ -1,10 +1,12 @@
 """Studies of which two runs say different things."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from pipeline.evidence.comparison.figures import PairedScore
+from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.context.changes import FlippedStudy
-from pipeline.findings.study_audit import StudyAudit
+from pipeline.packed.texts import TextMap
 
 __all__ = ["flipped_calls", "flipped_hits"]
 
@@ -13,25 +15,33 @@ _HIT = 0.5
 
 
 def flipped_calls(
-    studies: Sequence[str], a: Mapping[str, StudyAudit], b: Mapping[str, StudyAudit], *, alike: bool
+    paired: Collection[str], a: Iterable[StudyFacts], b: Iterable[StudyFacts], *, alike: bool
 ) -> Iterator[FlippedStudy]:
-    """Yield the studies of which the models call different things; ``alike``: they have the same labels."""
-    for study in studies:
-        before, after = a[study], b[study]
-        if set(before.predicted) != set(after.predicted):
-            gained = _gained(before, after) if alike and after.reference is not None else None
-            yield FlippedStudy(study=study, what="call", before=_called(before), after=_called(after), gained=gained)
+    """Yield the ``paired`` studies, in b's order, of which the models call different things.
+
+    ``alike``: both models have the same labels.
+    """
+    called_by_a = TextMap((study.study, json.dumps(study.predicted)) for study in a if study.study in paired)
+    for study in b:
+        if study.study not in paired:
+            continue
+        before, after = json.loads(called_by_a[study.study]), study.predicted
+        if set(before) != set(after):
+            gained = _gained(before, study) if alike and study.reference is not None else None
+            yield FlippedStudy(
+                study=study.study, what="call", before=_named(before), after=_named(after), gained=gained
+            )
 
 
-def _gained(before: StudyAudit, after: StudyAudit) -> bool | None:
+def _gained(before: Sequence[str], after: StudyFacts) -> bool | None:
     """Tell whether b alone is right, or a alone; None where both are wrong in different ways."""
     reference = set(after.reference or ())
-    was_right, is_right = set(before.predicted) == reference, set(after.predicted) == reference
+    was_right, is_right = set(before) == reference, set(after.predicted) == reference
     return None if was_right == is_right else is_right
 
 
-def _called(audit: StudyAudit) -> str:
-    return "; ".join(audit.predicted) or "nothing"
+def _named(labels: Sequence[str]) -> str:
+    return "; ".join(labels) or "nothing"
 
 
 def flipped_hits(scores: Sequence[PairedScore], name: str, labels: Sequence[str]) -> Iterator[FlippedStudy]:

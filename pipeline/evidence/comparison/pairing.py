@@ -1,11 +1,16 @@
 """Which studies of two runs are the same, and which are left out, each for one reason."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
 
+from pipeline.findings.brief_study import BriefStudy, RowMaker, StudyFacts
 from pipeline.findings.context.changes import MatchedStudies
 from pipeline.findings.results import Results
 from pipeline.findings.study_audit import StudyAudit
+from pipeline.packed.items import PackedItems
+from pipeline.packed.texts import TextMap, Texts
 
 __all__ = ["RunRecords", "StudyPairs", "paired_studies", "renamed"]
 
@@ -14,13 +19,19 @@ __all__ = ["RunRecords", "StudyPairs", "paired_studies", "renamed"]
 class RunRecords:
     """What of a run is compared: its results, the records of all its studies, and how their masks were read.
 
-    ``results_sha256`` is the hash of its ``results.json``, '' where that was not written yet.
+    ``audits`` are gone through more than once, one record at a time. ``results_sha256`` is the hash of its
+    ``results.json``, '' where that was not written yet.
     """
 
     results: Results
     masks_recipe: str
-    audits: tuple[StudyAudit, ...]
+    audits: Iterable[StudyAudit]
     results_sha256: str = ""
+
+    @cached_property
+    def studies(self) -> Sequence[BriefStudy]:
+        """The studies without their maps, in the records' order."""
+        return PackedItems(map(RowMaker().row_of, self.audits))
 
     @property
     def name(self) -> str:
@@ -58,38 +69,42 @@ def renamed(records: RunRecords, names: Mapping[str, tuple[str, str]]) -> RunRec
         study, patient = names[audit.study]
         return audit.model_copy(update={"study": study, "patient": patient})
 
-    return RunRecords(
-        records.results,
-        records.masks_recipe,
-        tuple(under_new_names(audit) for audit in records.audits),
-        records.results_sha256,
-    )
+    renamed_audits = _Changed(records.audits, under_new_names)
+    return RunRecords(records.results, records.masks_recipe, renamed_audits, records.results_sha256)
 
 
-def paired_studies(a: Sequence[StudyAudit], b: Sequence[StudyAudit], labels: Collection[str]) -> StudyPairs:
+@dataclass(frozen=True, eq=False)
+class _Changed(Iterable[StudyAudit]):
+    audits: Iterable[StudyAudit]
+    change: Callable[[StudyAudit], StudyAudit]
+
+    def __iter__(self) -> Iterator[StudyAudit]:
+        return map(self.change, self.audits)
+
+
+def paired_studies(a: Iterable[StudyFacts], b: Iterable[StudyFacts], labels: Collection[str]) -> StudyPairs:
     """Pair studies by pseudonym, files and what the reference says of ``labels``, those that both models have."""
-    in_a, in_b = ({audit.study: audit for audit in audits} for audits in (a, b))
-    common = [study for study in in_b if study in in_a]
-    same = [study for study in common if _is_same(in_a[study], in_b[study], labels)]
-    paired = [study for study in same if in_a[study].status == in_b[study].status == "analysed"]
-    kept, seen = frozenset(same), frozenset(paired)
-    return StudyPairs(
-        paired=tuple(paired),
-        not_analysed=tuple(study for study in same if study not in seen),
-        changed=tuple(study for study in common if study not in kept),
-        only_in_a=tuple(study for study in in_a if study not in in_b),
-        only_in_b=tuple(study for study in in_b if study not in in_a),
-    )
+    in_a = TextMap((study.study, json.dumps(_identity(study, labels))) for study in a)
+    in_b, columns = Texts(), {field.name: list[str]() for field in fields(StudyPairs)}
+    for study in b:
+        in_b.append(study.study)
+        before = in_a.get(study.study)
+        columns[_group(None if before is None else json.loads(before), _identity(study, labels))].append(study.study)
+    columns["only_in_a"] = [study for study in in_a if in_b.find(study) is None]
+    return StudyPairs(**{name: tuple(studies) for name, studies in columns.items()})
 
 
-def _is_same(a: StudyAudit, b: StudyAudit, labels: Collection[str]) -> bool:
-    """Tell whether both are of the same bytes and reference; who could not be read has no reference to differ by."""
-    if a.source_sha256 != b.source_sha256:
-        return False
-    if a.status != "analysed" or b.status != "analysed":
-        return True
-    return _said(a, labels) == _said(b, labels)
+def _identity(study: StudyFacts, labels: Collection[str]) -> list[object]:
+    """Return the hash of a study's files, whether it was analysed, and what the reference says of the labels."""
+    said = None if study.reference is None else sorted(frozenset(study.reference) & frozenset(labels))
+    return [study.source_sha256, study.status == "analysed", said]
 
 
-def _said(audit: StudyAudit, labels: Collection[str]) -> frozenset[str] | None:
-    return None if audit.reference is None else frozenset(audit.reference) & frozenset(labels)
+def _group(a: list[object] | None, b: list[object]) -> str:
+    """Return the group of a study of b; one that could not be read has no reference to differ by."""
+    if a is None:
+        return "only_in_b"
+    both_analysed = a[1] and b[1]
+    if a[0] != b[0] or (both_analysed and a[2] != b[2]):
+        return "changed"
+    return "paired" if both_analysed else "not_analysed"

@@ -6,17 +6,19 @@ other does not: do their maps, in this run, peak elsewhere than those of the pat
 describe: p-values are by permutation of patients, and are not adjusted for their number.
 """
 
+from array import array
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from pipeline.findings.context.changes import PeakShift
-from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layers
+from pipeline.findings.study_audit import MethodAtLayer, StudyAudit, map_name, methods_at_layers
+from pipeline.packed.texts import Texts
 from pipeline.vocabulary import SMALLEST_GROUP
 
 __all__ = ["energy_distance", "peak_shifts"]
@@ -29,28 +31,89 @@ _MOST_PATIENTS: Final = 300
 Floats = NDArray[np.float64]
 _Map = tuple[str, str, int]  # method, label, axes
 _Peaks = Mapping[str, list[tuple[float, ...]]]  # by patient
+_Place = tuple[str, str | None, str, int]  # method, layer, label, axes
 
 
-@dataclass(frozen=True)
-class _Peak:
+class _Peak(NamedTuple):
     study: str
     patient: str
     place: tuple[float, ...]
     groups: tuple[str | None, ...]
 
 
-def peak_shifts(a: Sequence[StudyAudit], b: Sequence[StudyAudit], paired: Collection[str]) -> tuple[PeakShift, ...]:
+class _MapPeaks:
+    """Where one map peaks in each study, first things first: the numbers of the studies, and the places."""
+
+    def __init__(self, axes: int) -> None:
+        self._axes, self._studies, self._places = axes, array("q"), array("d")
+
+    def add(self, study: int, place: tuple[float, ...]) -> None:
+        """Add a study's peak, unless there is one: each map counts once, whoever's mask it is held against."""
+        if not self._studies or self._studies[-1] != study:
+            self._studies.append(study)
+            self._places.extend(place)
+
+    def __iter__(self) -> Iterator[tuple[int, tuple[float, ...]]]:
+        for row, study in enumerate(self._studies):
+            yield study, tuple(self._places[row * self._axes : (row + 1) * self._axes])
+
+
+class _RunPeaks:
+    """Where the maps of the reference's labels peak in a run's studies, in columns: one map at a time is objects."""
+
+    def __init__(self, audits: Iterable[StudyAudit]) -> None:
+        self.studies, self.patients = Texts(), Texts()
+        self._groups: dict[tuple[str | None, ...], int] = {}
+        self._of_study, self._maps = array("q"), dict[_Place, _MapPeaks]()
+        places: dict[MethodAtLayer, None] = {}
+        for number, audit in enumerate(audits):
+            places.update(dict.fromkeys(audit.places))
+            self._add(number, audit)
+        self._at_layers = methods_at_layers([_Places(tuple(places))])
+
+    def _add(self, number: int, audit: StudyAudit) -> None:
+        self.studies.append(audit.study)
+        self.patients.append(audit.patient)
+        groups = (None, *(f"{name}={value}" for name, value in audit.strata.items() if value))
+        self._of_study.append(self._groups.setdefault(groups, len(self._groups)))
+        for entry in audit.map_scores:
+            if entry.peak is not None and entry.target_role == "reference" and audit.status == "analysed":
+                place = entry.peak.normalised
+                key = (entry.method, entry.layer, entry.target, len(place))
+                self._maps.setdefault(key, _MapPeaks(len(place))).add(number, place)
+
+    @property
+    def maps(self) -> dict[_Map, _MapPeaks]:
+        """The peaks of each map by its name, in the order in which maps come."""
+        return {
+            (map_name(MethodAtLayer(method, layer), self._at_layers), label, axes): peaks
+            for (method, layer, label, axes), peaks in self._maps.items()
+        }
+
+    def of(self, peaks: _MapPeaks) -> Iterator[_Peak]:
+        """Yield a map's peaks with what is known of their studies."""
+        groups = list(self._groups)
+        for study, place in peaks:
+            yield _Peak(self.studies[study], self.patients[study], place, groups[self._of_study[study]])
+
+
+@dataclass(frozen=True)
+class _Places:
+    places: tuple[MethodAtLayer, ...]
+
+
+def peak_shifts(a: Iterable[StudyAudit], b: Iterable[StudyAudit], paired: Collection[str]) -> tuple[PeakShift, ...]:
     """Return the distances between two runs' peaks; ``paired`` are the studies that both analysed.
 
     A group with fewer than five patients on a side, and one in which no peak moved, has none.
     """
-    before, now = _peaks(a), _peaks(b)
-    same, known = frozenset(paired), {audit.patient for audit in a}
+    before, now = _RunPeaks(a), _RunPeaks(b)
+    same, known, earlier = frozenset(paired), frozenset(before.patients), before.maps
     shifts: list[PeakShift] = []
-    for key, rows in now.items():
-        theirs = {peak.study: peak for peak in before.get(key, ()) if peak.study in same}
-        for group in dict.fromkeys(group for peak in rows for group in peak.groups):
-            inside = [peak for peak in rows if group in peak.groups]
+    for key, peaks in now.maps.items():
+        known_peaks = before.of(earlier[key]) if key in earlier else ()
+        theirs = {peak.study: peak for peak in known_peaks if peak.study in same}
+        for group, inside in _by_group(now.of(peaks)).items():
             ours = [peak for peak in inside if peak.study in theirs]
             then, today = _by_patient([theirs[peak.study] for peak in ours]), _by_patient(ours)
             shifts += _moved(key, group, then, today)
@@ -58,18 +121,12 @@ def peak_shifts(a: Sequence[StudyAudit], b: Sequence[StudyAudit], paired: Collec
     return tuple(shifts)
 
 
-def _peaks(audits: Sequence[StudyAudit]) -> dict[_Map, list[_Peak]]:
-    """Return where the maps of the reference's labels peak, each map once whoever's mask it is held against."""
-    at_layers = methods_at_layers(audits)
-    rows: dict[_Map, dict[str, _Peak]] = defaultdict(dict)
-    for audit in audits:
-        groups = (None, *(f"{name}={value}" for name, value in audit.strata.items() if value))
-        for entry in audit.map_scores:
-            if entry.peak is not None and entry.target_role == "reference" and audit.status == "analysed":
-                place = entry.peak.normalised
-                key = (map_name(entry, at_layers), entry.target, len(place))
-                rows[key].setdefault(audit.study, _Peak(audit.study, audit.patient, place, groups))
-    return {key: list(by_study.values()) for key, by_study in rows.items()}
+def _by_group(peaks: Iterable[_Peak]) -> dict[str | None, list[_Peak]]:
+    groups: dict[str | None, list[_Peak]] = defaultdict(list)
+    for peak in peaks:
+        for group in peak.groups:
+            groups[group].append(peak)
+    return groups
 
 
 def _by_patient(peaks: Sequence[_Peak]) -> _Peaks:

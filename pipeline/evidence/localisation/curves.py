@@ -11,13 +11,13 @@ from pipeline.evidence.cohort.estimating import Bootstrap
 from pipeline.evidence.cohort.map_rows import MapRows, RowsOfMap, patients_of
 from pipeline.evidence.cohort.units import decisive_scores
 from pipeline.evidence.columns.grouped import Groups, group_means
-from pipeline.evidence.columns.store import Keep, in_memory
 from pipeline.evidence.localisation.lesion_strata import LesionCohort
 from pipeline.evidence.localisation.region_counts import COUNTED, values_of_counts
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.localisation.curves import CURVE_SHARES, RegionCounts, ThresholdCurve
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit
+from pipeline.packed.items import Keep, in_memory
 from pipeline.vocabulary import BASELINES, SMALLEST_GROUP
 
 __all__ = ["StudyValues", "curve_rows", "size_curves_of", "study_values", "threshold_curves", "threshold_curves_of"]

@@ -9,12 +9,12 @@ from pipeline.evidence.cohort.bootstrap import BOOTSTRAP, MINIMUM_PATIENTS, NONE
 from pipeline.evidence.cohort.estimating import Bootstrap
 from pipeline.evidence.cohort.map_rows import MapRows, RowsOfMap, patients_of
 from pipeline.evidence.columns.grouped import Groups, group_means, group_sums
-from pipeline.evidence.columns.store import Keep, in_memory
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.localisation.curves import CURVE_SHARES
 from pipeline.findings.plotted.marks import FrocCurve
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit
+from pipeline.packed.items import Keep, in_memory
 
 __all__ = ["froc_curves", "froc_curves_of", "mark_rows"]
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from pipeline.evidence.cohort.map_rows import MapRows, RowsOfMap, patients_of
 from pipeline.evidence.columns.grouped import Groups, group_means
-from pipeline.evidence.columns.store import Keep, in_memory
 from pipeline.evidence.metrics.map_evidence import RegionOverlap
 from pipeline.evidence.shown_body import ShownBody
 from pipeline.evidence.whereabouts import border_band
@@ -23,6 +22,7 @@ from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.plotted.shares import CohortShares, RegionShares, ShareRegion
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit
+from pipeline.packed.items import Keep, in_memory
 from pipeline.studies.geometry import Geometry
 from pipeline.vocabulary import BASELINES, STRATA, BodyRegion, Stratum
 

@@ -57,9 +57,7 @@ def _kind(device: str) -> str:
 
 def _check_archive(run: Run) -> None:
     """Look for a study that is to be worked: where the archive is not mounted, every study would fail instead."""
-    for member in run.members:
-        if member.shard is None:
-            continue
+    for member in run.members_of(0):
         row = run.sources.studies[member.study].row
         roots = [row.root] if row.root is not None else [row.image.parent]
         if not any(root.exists() for root in roots):

@@ -14,13 +14,22 @@ manifest, as ``camaudit scan`` writes it. Errors name lines and columns, never v
 import csv
 import difflib
 import re
+from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import ArchiveError
+from pipeline.packed.items import PackedItems
 from pipeline.studies.listing.study_row import MaskSource, StudyRow, inside, is_list
 from pipeline.vocabulary import AVOID
+
+if TYPE_CHECKING:
+    import _csv
 
 __all__ = ["read_manifest"]
 
@@ -40,8 +49,8 @@ _IDENTIFYING = re.compile(
 )
 
 
-def read_manifest(root: Path, manifest: Path) -> tuple[StudyRow, ...]:
-    """Return the manifest's rows in its order; relative paths start at ``root``.
+def read_manifest(root: Path, manifest: Path) -> Sequence[StudyRow]:
+    """Return the manifest's rows in its order; relative paths start at ``root``. Few of them are objects at a time.
 
     Raises:
         ArchiveError: one line, when the manifest is missing, unreadable, lacks a column, or a row is wrong.
@@ -51,14 +60,22 @@ def read_manifest(root: Path, manifest: Path) -> tuple[StudyRow, ...]:
             table = csv.reader(file, strict=True)
             columns = [name.strip() for name in next(table, [])]
             _check_columns(manifest, columns)
-            lines = [(table.line_num, cells) for cells in table if cells]
+            lines = array("q")
+            rows = PackedItems(_rows(root.resolve(), root, manifest, columns, _cells_of(table, lines)))
     except OSError as error:
         raise ArchiveError(f"{manifest}: cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise ArchiveError(f"{manifest}: is not CSV in UTF-8") from error
-    rows = tuple(_rows(root.resolve(), root, manifest, columns, lines))
     _check_distinct(manifest, lines, rows)
     return rows
+
+
+def _cells_of(table: "_csv.Reader", lines: "array[int]") -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the cells of each line that has any, and note the number in ``lines``."""
+    for cells in table:
+        if cells:
+            lines.append(table.line_num)
+            yield table.line_num, cells
 
 
 def _check_columns(manifest: Path, columns: Sequence[str]) -> None:
@@ -131,10 +148,11 @@ def _rows(
     root: Path,
     manifest: Path,
     columns: Sequence[str],
-    lines: Sequence[tuple[int, list[str]]],
+    lines: Iterable[tuple[int, list[str]]],
 ) -> Iterator[StudyRow]:
-    keyed = _keyed() if any(_KEY in cell for _, cells in lines for cell in cells) else None
+    keyed = None
     for line, cells in lines:
+        keyed = keyed or (_keyed() if any(_KEY in cell for cell in cells) else None)
         if len(cells) != len(columns):
             message = f"{manifest}: line {line} has {len(cells)} cells for {len(columns)} columns"
             raise ArchiveError(message)
@@ -188,12 +206,19 @@ def _labels(cell: str) -> tuple[str, ...] | None:
     )
 
 
-def _check_distinct(manifest: Path, lines: Sequence[tuple[int, list[str]]], rows: Sequence[StudyRow]) -> None:
+def _check_distinct(manifest: Path, lines: Sequence[int], rows: Sequence[StudyRow]) -> None:
+    """Refuse a study that is listed twice; only names whose hashes stand twice are held against each other."""
+    hashes, counts = np.unique(_hashes_of_names(rows), return_counts=True)
+    suspects = frozenset(hashes[counts > 1].tolist())
     first: dict[tuple[str, str], int] = {}
-    for (line, _), row in zip(lines, rows, strict=True):
-        first_line = first.setdefault((row.patient, row.study), line)
-        if first_line != line:
+    for line, row in zip(lines, rows, strict=True) if suspects else ():
+        name = (row.patient, row.study)
+        if hash(name) in suspects and (first_line := first.setdefault(name, line)) != line:
             raise ArchiveError(f"{manifest}: lines {first_line} and {line} name the same study of the same patient")
+
+
+def _hashes_of_names(rows: Sequence[StudyRow]) -> NDArray[np.int64]:
+    return np.fromiter((hash((row.patient, row.study)) for row in rows), dtype=np.int64, count=len(rows))
 
 
 def _keyed() -> re.Pattern[str]:

@@ -27,11 +27,12 @@ from pipeline.conclusions.study_rows import StudyRows
 from pipeline.evidence.cohort.estimating import Bootstrap
 from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.summary import estimates
-from pipeline.evidence.columns.store import Columns, ColumnStore, Keep
+from pipeline.evidence.columns.store import Columns, ColumnStore
 from pipeline.evidence.columns.unit_table import Key, Scored, UnitColumns, UnitTable
 from pipeline.evidence.verdicts.criteria import Cohort, judge_all
 from pipeline.findings.spec import RunSpec
 from pipeline.findings.study_audit import StudyAudit
+from pipeline.packed.items import Keep
 from tests.benchmarks.cohort_memory import MAPS, members_of, shown_of_a_run, specification, study
 from tests.benchmarks.measure import GIB
 from tests.benchmarks.resident import peak_resident, reset_peak, resident

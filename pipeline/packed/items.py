@@ -1,0 +1,102 @@
+"""Items that lie as bytes, a block at a time: a long list of objects in a few hundred bytes each, or in a file."""
+
+import pickle
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, Generic, TypeVar, overload
+
+__all__ = ["QUICK", "Keep", "MappedItems", "PackedItems", "in_memory"]
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+Keep = Callable[[bytes], Callable[[], bytes]]
+"""Takes some bytes; what it returns gives them back, as often as it is called."""
+
+_BLOCK = 512
+QUICK: Final = 1
+"""zlib's level: what is kept for minutes is not worth more."""
+
+
+def in_memory(data: bytes) -> Callable[[], bytes]:
+    """Keep bytes where they are."""
+    return lambda: data
+
+
+class PackedItems(Sequence[Item], Generic[Item]):
+    """A list that can be added to. In memory as objects are the newest items and those of the block last looked into.
+
+    ``keep`` has the blocks. They are pickles of this process's own, and never leave it. Going through the items is
+    quick; of items asked for here and there, each takes the reading of its block.
+    """
+
+    def __init__(self, items: Iterable[Item] = (), keep: Keep = in_memory) -> None:
+        self._keep = keep
+        self._blocks: list[Callable[[], bytes]] = []
+        self._newest: list[Item] = []
+        self._open: tuple[int, list[Item]] = (-1, [])
+        for item in items:
+            self.append(item)
+
+    def append(self, item: Item) -> None:
+        """Add an item at the end."""
+        self._newest.append(item)
+        if len(self._newest) == _BLOCK:
+            packed = zlib.compress(pickle.dumps(self._newest, protocol=pickle.HIGHEST_PROTOCOL), QUICK)
+            self._blocks.append(self._keep(packed))
+            self._newest = []
+
+    def __len__(self) -> int:
+        return _BLOCK * len(self._blocks) + len(self._newest)
+
+    @overload
+    def __getitem__(self, place: int) -> Item: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Item]: ...
+
+    def __getitem__(self, place: int | slice) -> Item | list[Item]:
+        """Return one item, or some."""
+        if isinstance(place, slice):
+            return [self[number] for number in range(*place.indices(len(self)))]
+        block, number = divmod(range(len(self))[place], _BLOCK)
+        return self._newest[number] if block == len(self._blocks) else self._block(block)[number]
+
+    def __iter__(self) -> Iterator[Item]:
+        for block in range(len(self._blocks)):
+            yield from self._unpacked(block)
+        yield from self._newest
+
+    def _block(self, number: int) -> list[Item]:
+        if self._open[0] != number:
+            self._open = number, self._unpacked(number)
+        return self._open[1]
+
+    def _unpacked(self, number: int) -> list[Item]:
+        items: list[Item] = pickle.loads(zlib.decompress(self._blocks[number]()))
+        return items
+
+
+class MappedItems(Sequence[Answer], Generic[Item, Answer]):
+    """What a function makes of each item of a list, made whenever it is asked for."""
+
+    def __init__(self, function: Callable[[Item], Answer], items: Sequence[Item]) -> None:
+        self._function, self._items = function, items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, place: int) -> Answer: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Answer]: ...
+
+    def __getitem__(self, place: int | slice) -> Answer | list[Answer]:
+        """Return what is made of one item, or of some."""
+        if isinstance(place, slice):
+            return list(map(self._function, self._items[place]))
+        return self._function(self._items[place])
+
+    def __iter__(self) -> Iterator[Answer]:
+        return map(self._function, self._items)
