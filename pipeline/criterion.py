@@ -90,11 +90,7 @@ class Criterion(ConfigPart):
 
     def stated(self) -> dict[str, Any]:
         """Return what a lock holds of it; keys that later versions added are left out while they say nothing."""
-        added = {
-            name
-            for name, default in _ADDED_LATER
-            if getattr(self, name) == default
-        }
+        added = {name for name, default in _ADDED_LATER if getattr(self, name) == default}
         return self.model_dump(mode="json", exclude=added)
 
     @property
@@ -128,7 +124,9 @@ class Criterion(ConfigPart):
                 "readers: random goes with a map (method), by patient (unit), held against a bound or another map"
             )
         if self.studies_at_most is not None and self.unit == "patient":
-            raise ValueError("studies_at_most goes with unit: study; patients weigh alike however many studies they have")
+            raise ValueError(
+                "studies_at_most goes with unit: study; patients weigh alike however many studies they have"
+            )
         if len(self.label) > 1 and {"each", "pooled"} & set(self.label):
             raise ValueError("label is each, pooled, or labels by name")
         self._check_cell()

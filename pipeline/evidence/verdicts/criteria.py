@@ -399,5 +399,7 @@ def _rule_of(criterion: Criterion, better: Better) -> str:
     if criterion.not_worse_than is not None:
         return f"not worse than {names} by more than {criterion.margin:g}"
     if criterion.wins is not None:
-        return f"better than {names} in more than {100 * criterion.wins:g} % of a patient's studies, a tie counting half"
+        return (
+            f"better than {names} in more than {100 * criterion.wins:g} % of a patient's studies, a tie counting half"
+        )
     return f"better than {names}" + (f" by more than {criterion.by:g}" if criterion.by else "")
