@@ -35,15 +35,17 @@ class Criterion(ConfigPart):
 
     A metric of a method (``hit_rate`` of ``gradcam``) or of the classifier (``accuracy``, no method), among a stratum:
     at least or at most a number; or better than, not worse than, or as good as another map, paired by study. The
-    claim is about the mean over patients, or over studies (``unit``), whose scores are independent.
+    claim is about the mean over patients, or over studies (``unit``); patients are independent. Over studies it holds
+    where a patient's number of studies says nothing about his scores, or where ``studies_at_most`` locks how many
+    a patient of the population has at most, whatever that number says.
 
     ``among`` is a stratum, or a cell of the confusion matrix (``{reference: malignant, answered: benign}``). There the
     map of the reference's label is judged, or with ``target_role: answered`` that of the label that was called instead.
 
     ``label``: each of the model's findings has to hold (``each``), some of them by name, or all of them ``pooled``.
     ``better_than`` names baselines, maps, or ``baselines``, all that the run has: each has to be beaten, by more than
-    ``by``; with ``wins`` the share of a patient's studies that the map wins (a tie counts half) has to exceed that
-    share, on average over patients.
+    ``by``; with ``wins``, 0.5 or more, the share of a patient's studies that the map wins (a tie counts half) has to
+    exceed that share, on average over patients. Below one half a map that equals the other would be called better.
     ``not_worse_than`` is ``readers``, whose agreement with each other is the bar, or a map; it and ``equivalent_to``
     need a ``margin``.
 
@@ -68,13 +70,14 @@ class Criterion(ConfigPart):
     target_role: TargetRole = "reference"
     label: Names = ("each",)
     unit: SamplingUnit = "patient"
+    studies_at_most: Annotated[int, Field(ge=1)] | None = None
     at_least: float | None = None
     at_most: float | None = None
     within: Annotated[float, Field(gt=0)] | None = None
     statistic: Literal["mean", "median"] = "mean"
     better_than: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(listed)] | None = None
     by: Annotated[float, Field(ge=0)] = 0.0
-    wins: Annotated[float, Field(gt=0, lt=1)] | None = None
+    wins: Annotated[float, Field(ge=0.5, lt=1)] | None = None
     cap: Annotated[float, Field(gt=0)] | None = None
     readers: Literal["these", "random"] = "these"
     not_worse_than: str | None = None
@@ -87,11 +90,7 @@ class Criterion(ConfigPart):
 
     def stated(self) -> dict[str, Any]:
         """Return what a lock holds of it; keys that later versions added are left out while they say nothing."""
-        added = {
-            name
-            for name, default in (("cap", None), ("readers", "these"), ("target_role", "reference"))
-            if getattr(self, name) == default
-        }
+        added = {name for name, default in _ADDED_LATER if getattr(self, name) == default}
         return self.model_dump(mode="json", exclude=added)
 
     @property
@@ -123,6 +122,10 @@ class Criterion(ConfigPart):
         ):
             raise ValueError(
                 "readers: random goes with a map (method), by patient (unit), held against a bound or another map"
+            )
+        if self.studies_at_most is not None and self.unit == "patient":
+            raise ValueError(
+                "studies_at_most goes with unit: study; patients weigh alike however many studies they have"
             )
         if len(self.label) > 1 and {"each", "pooled"} & set(self.label):
             raise ValueError("label is each, pooled, or labels by name")
@@ -190,6 +193,8 @@ AnyCriterion = Annotated[
     Discriminator(_kind_of_criterion),
 ]
 """A criterion on a metric, or on a check."""
+
+_ADDED_LATER = (("cap", None), ("readers", "these"), ("target_role", "reference"), ("studies_at_most", None))
 
 _CLAIMS = ("at_least", "at_most", "better_than", "not_worse_than", "equivalent_to")
 

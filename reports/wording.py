@@ -62,6 +62,8 @@ STRUCK: Final = " (struck)"
 
 _LABEL: Final = "label="
 
+_OF_STUDIES: Final = " of a patient's studies"
+
 _KIND: Final[Mapping[str, str]] = {"MET": "good", "NOT MET": "bad", "INCONCLUSIVE": "open", "NOT EVALUATED": "none"}
 
 
@@ -193,9 +195,9 @@ def asked_for(results: Results, verdict: Verdict) -> str:
 
 
 def _of_difference(rule: str, *, lower: bool) -> str:
-    """Return what is asked of a difference, or of the share of patients with a better score."""
-    if rule.endswith(" of patients"):
-        return f"more than {rule.rpartition('more than ')[2].removesuffix(' of patients')}"
+    """Return what is asked of a difference, or of the share of a patient's studies with a better score."""
+    if rule.endswith(_OF_STUDIES):
+        return f"more than {rule.rpartition('more than ')[2].removesuffix(_OF_STUDIES)}"
     number_asked = rule.rpartition(" ")[2]
     if rule.startswith("equivalent"):
         return f"a difference within {number_asked}"

@@ -165,6 +165,23 @@ def by_study(generator, cohorts, patients):
     return tail(np.pad(sizes * (means - 0.7), ((0, 0), (0, 1)), constant_values=-60 * 0.7)) <= ALPHA
 
 
+def often_seen_fail(locked):
+    """Mean over studies, as many as the score says: every twelfth patient has ten studies, all of them misses.
+
+    The others have one study and hit. Such cohorts have no such patient often, and then only hits.
+    """
+    often, most = 1 / 12, 10
+    truth = (1 - often) / (1 - often + often * most)
+
+    def met(generator, cohorts, patients):
+        ill = generator.random((cohorts, patients)) < often
+        terms = np.where(ill, -most * truth, 1 - truth)
+        worst = -truth * (most if locked else np.where(ill.any(axis=1), most, 1)[:, None])
+        return tail(np.concatenate([terms, np.broadcast_to(worst, (cohorts, 1))], axis=1)) <= ALPHA
+
+    return met
+
+
 def other_readers(readers, spread, mean):
     """Hits by so many readers, whose skill and the patients' difficulty are normal on the probit scale."""
 
@@ -225,12 +242,16 @@ OTHERS = (
     OtherCell("median distance, lognormal", median_distance),
     OtherCell("patient's share of lesions, correlation 0.3", lesions_found),
     OtherCell("by study, one patient with 60", by_study),
+    OtherCell("by study, the often seen fail, their most studies locked", often_seen_fail(locked=True)),
     OtherCell("with other readers too: 3, alike, rate 0.7", other_readers(3, 0.0, 0.7)),
     OtherCell("with other readers too: 3, spread 0.3, rate 0.5", other_readers(3, 0.3, 0.5)),
     OtherCell("with other readers too: 3, spread 0.3, rate 0.9", other_readers(3, 0.3, 0.9)),
     OtherCell("with other readers too: 5, spread 0.3, rate 0.7", other_readers(5, 0.3, 0.7)),
     OtherCell("with other readers too: 10, spread 0.3, rate 0.7", other_readers(10, 0.3, 0.7)),
     OtherCell("assumption broken: 5 readers, one in ten of them poor", one_poor_reader_in_ten, wrong=True),
+    OtherCell(
+        "assumption broken: by study, the often seen fail, nothing locked", often_seen_fail(locked=False), wrong=True
+    ),
     OtherCell("wrong: the usual test of 5 readers, alike, rate 0.9", usual_readers, wrong=True),
     OtherCell("wrong: t-test of the differences of the first line", t_test_of_differences, wrong=True),
     OtherCell(

@@ -236,14 +236,19 @@ def test_an_interval_that_only_describes_is_marked():
     [
         ("better than centre_prior", "iou", "centre_prior", "a difference above 0"),
         ("better than centre_prior by more than 0.05", "iou", "centre_prior", "a difference above 0.05"),
-        ("better than centre_prior in more than 50 % of patients", "iou", "centre_prior", "more than 50 %"),
+        (
+            "better than centre_prior in more than 50 % of a patient's studies, a tie counting half",
+            "iou",
+            "centre_prior",
+            "more than 50 %, a tie counting half",
+        ),
         ("not worse than readers by more than 0.1", "iou", "readers", "a difference above \u22120.1"),
         ("equivalent to hirescam within 0.1", "iou", "hirescam", "a difference within 0.1"),
         ("better than centre_prior", "distance_mm", "centre_prior", "a difference below 0"),
         ("within 20 in at least 80 % of patients", "distance_mm", None, "within 20 mm in at least 80 % of patients"),
         ("median at most 20", "distance_mm", None, "median at most 20 mm"),
         (
-            "better than centre_prior in more than 50 % of patients, with other readers too",
+            "better than centre_prior in more than 50 % of a patient's studies, with other readers too",
             "iou",
             "centre_prior",
             "more than 50 %, with other readers too",

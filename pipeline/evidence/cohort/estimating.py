@@ -14,12 +14,19 @@ from pipeline.evidence.exact.means import mean_interval_of
 from pipeline.findings.estimates import DescriptiveInterval, Estimate
 from pipeline.vocabulary import SamplingUnit
 
-__all__ = ["EXACT", "OPEN", "Bootstrap", "StatedBounds", "descriptive", "mean_estimate_of"]
+__all__ = ["EXACT", "OPEN", "Bootstrap", "StatedBounds", "at_most_so_many", "descriptive", "mean_estimate_of"]
 
 EXACT: Final[Mapping[SamplingUnit, str]] = {
     "patient": "exact for any distribution, over patients",
-    "study": "exact for any distribution, over studies that come in patients",
+    "study": "exact for any distribution, over studies, where a patient's number of them says nothing about his scores",
 }
+
+
+def at_most_so_many(studies: int) -> str:
+    """Return how an interval of a mean over studies is made where a patient's number of them is locked."""
+    return f"exact for any distribution, over studies, of which a patient has {studies} at most (locked)"
+
+
 OPEN: Final = "none (the metric has no upper end, so no bound of its mean can hold)"
 
 

@@ -89,6 +89,11 @@ class Population:
         return Groups.of(self.patient)
 
     @property
+    def most_studies(self) -> int:
+        """The largest number of units of a patient, with a value or not."""
+        return int(np.bincount(self.groups.number).max(initial=0))
+
+    @property
     def missing_patients(self) -> int:
         """How many patients have no value at all."""
         return self.groups.count - len(self.patient_means())
@@ -126,9 +131,11 @@ class Population:
             chance=self.chance[rows] if len(self.chance) else self.chance,
         )
 
-    def scores(self, span: tuple[float, float], unit: SamplingUnit = "patient") -> PatientScores:
+    def scores(
+        self, span: tuple[float, float], unit: SamplingUnit = "patient", studies_at_most: int | None = None
+    ) -> PatientScores:
         """Return the scores by patient, as the exact rule takes them."""
-        return scores_by_patient(self.value, self.groups.number, unit=unit, span=span)
+        return scores_by_patient(self.value, self.groups.number, unit=unit, span=span, size_cap=studies_at_most)
 
 
 def _numbers(names: Iterable[str]) -> list[int]:

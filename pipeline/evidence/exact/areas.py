@@ -2,11 +2,13 @@
 
 Patients get independent exponential weights, which all their studies of both classes share, and one worst-case patient
 joins the smaller class: as a positive that scores below every negative, or as a negative above every positive. p_low is
-the share of draws whose weighted area lies below the bound. Each draw's area rises with a positive's score and falls
-with a negative's. Where one class is constant this is the exact test of a rate, or more cautious; otherwise its error
-rates are measured and not proved.
+the share of draws whose weighted area lies at or below the bound, the cohort itself counted as one such draw: so many
+draws can show no probability below 1 in as many and one. Each draw's area rises with a positive's score and falls with
+a negative's. Where one class is constant this is the exact test of a rate, or more cautious; otherwise its error rates
+are measured and not proved.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -73,16 +75,22 @@ class AreaDraws:
 
     def p_low(self, bound: float) -> float:
         """Return the p-value against "the area is at most ``bound``"."""
-        return float((self.low <= bound).mean(axis=1).max())
+        return self._share(self.low <= bound)
 
     def p_high(self, bound: float) -> float:
         """Return the p-value against "the area is at least ``bound``"."""
-        return float((self.high >= bound).mean(axis=1).max())
+        return self._share(self.high >= bound)
 
     def interval(self, alpha: float) -> tuple[float, float]:
-        """Return the bounds at which the p-values pass ``alpha``."""
-        spared = int(alpha * self.low.shape[1] + 1e-6)
+        """Return the bounds at which the p-values pass ``alpha``: 0 and 1 where so few draws can show nothing."""
+        spared = math.floor(alpha * (self.low.shape[1] + 1) + 1e-6) - 1
+        if spared < 0:
+            return 0.0, 1.0
         return float(self.low[:, spared].min()), float(self.high[:, -1 - spared].max())
+
+    def _share(self, refuting: Bools) -> float:
+        """Return the share of draws in which something is so, (classes, draws), that of the class in which it is larger."""
+        return (int(refuting.sum(axis=1).max()) + 1) / (refuting.shape[1] + 1)
 
 
 def area_cohort(scores: Sequence[float | None], positive: Sequence[bool], patients: Sequence[str]) -> AreaCohort:

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evidence.exact.claims import Claim, ExactResult, alpha_of, decide
+from pipeline.evidence.exact.claims import Claim, ExactResult, alpha_of, decide, missing_reason
 from pipeline.evidence.exact.means import judge_mean
 from pipeline.evidence.exact.scores import PatientScores
 from pipeline.vocabulary import SURE, Decision
@@ -90,7 +90,7 @@ def judge_family(results: Sequence[ExactResult], kind: FamilyKind) -> FamilyResu
     levels = {result.claim.confidence for result in results}
     if len(levels) != 1:
         raise ValueError(f"a family has members, all of one confidence, not {sorted(levels)}")
-    barred = [result.missing_share > result.claim.maximum_missing for result in results]
+    barred = [missing_reason(result.missing_share, result.claim) is not None for result in results]
     p_met = [1.0 if bar else result.p_met for bar, result in zip(barred, results, strict=True)]
     p_not_met = [1.0 if bar else result.p_not_met for bar, result in zip(barred, results, strict=True)]
     return judge_p_values(p_met, p_not_met, kind, levels.pop())

@@ -23,6 +23,7 @@ __all__ = ["OpenResult", "judge_open", "log_evidence", "look_alpha", "planned_lo
 
 _STAKES = 64
 _BISECTIONS = 34
+_CONTRADICTED = "; its bounds exclude each other: early and late patients differ, or chance has it"
 
 Floats = NDArray[np.float64]
 
@@ -37,7 +38,8 @@ class OpenResult:
         reason: why, in a sentence.
         decided_at: the number of patients at which it was reached; None while INCONCLUSIVE.
         value: the mean over patients with a score; None without any.
-        low, high: bounds that hold at all looks at once.
+        low, high: bounds that hold at all looks at once; low lies above high where patients of different times say
+            what no one mean can.
         p_low, p_high: 1 over the largest evidence so far, at most 1: valid at every look.
         n_patients, n_missing: patients counted, and those of them without any score.
         missing_share: share of the estimate's weight that no score fills.
@@ -101,7 +103,7 @@ def judge_open(cohort: PatientScores, claim: Claim) -> OpenResult:
     return OpenResult(
         claim=claim,
         decision="INCONCLUSIVE" if missing else decision,
-        reason=missing or _reason(decided_at, claim),
+        reason=missing or _reason(decided_at, claim) + ("" if low <= high else _CONTRADICTED),
         decided_at=None if missing else decided_at,
         value=cohort.value,
         low=bottom + low * (top - bottom),

@@ -9,7 +9,7 @@ from pipeline.config import CheckCriterion, Criterion, bound_fault
 from pipeline.errors import ConfigError, closest
 from pipeline.evidence.cohort.classifier import area_cohort_of, auroc_estimate, classifier_population, classifier_scale
 from pipeline.evidence.cohort.confusion import in_cell
-from pipeline.evidence.cohort.estimating import Bootstrap, mean_estimate_of
+from pipeline.evidence.cohort.estimating import Bootstrap, at_most_so_many, mean_estimate_of
 from pipeline.evidence.cohort.measures import (
     READERS,
     Measure,
@@ -29,7 +29,15 @@ from pipeline.evidence.exact.families import holm
 from pipeline.evidence.exact.measures import median_interval
 from pipeline.evidence.metrics.declaration import Metric
 from pipeline.evidence.metrics.registry import METRICS
-from pipeline.evidence.verdicts.judging import MeanClaim, bounds_of, fewest_patients, judge, judge_parts, part_of
+from pipeline.evidence.verdicts.judging import (
+    MeanClaim,
+    bounds_of,
+    fewest_patients,
+    judge,
+    judge_parts,
+    part_of,
+    refusal,
+)
 from pipeline.evidence.verdicts.open_cohort import OPEN_AREA, OPEN_INTERVAL, as_first_seen, judge_growing_area
 from pipeline.evidence.verdicts.random_readers import judged_over_readers
 from pipeline.evidence.verdicts.run_control import run_control
@@ -208,7 +216,15 @@ def _scale(criterion: Criterion, cohort: Cohort) -> MetricScale:
 def claim_of(criterion: Criterion, scale: MetricScale) -> MeanClaim:
     """Return what a criterion claims of the mean of its measure."""
     side, bound, span = _claimed(criterion, scale)
-    return MeanClaim(side, bound, span, criterion.unit, criterion.confidence, criterion.missing_at_most)
+    return MeanClaim(
+        side,
+        bound,
+        span,
+        criterion.unit,
+        criterion.confidence,
+        criterion.missing_at_most,
+        criterion.studies_at_most,
+    )
 
 
 def _claimed(criterion: Criterion, scale: MetricScale) -> tuple[Side, float, tuple[float, float]]:
@@ -320,10 +336,16 @@ def _judged(
         population = as_first_seen(population, cohort.audits, cohort.first_seen)
         control = run_control(claim, population, cohort.audits, cohort.first_seen)
     stated = bootstrap.stated.of(named, claim.unit, claim.confidence)
-    result = judge(claim, population, growing=growing, stated=stated) if len(population.scored) else None
+    refused = refusal(claim, population, growing=growing)
+    judged = len(population.scored) and refused is None
+    result = judge(claim, population, growing=growing, stated=stated) if judged else None
     estimate = mean_estimate_of(population, claim.span, bootstrap, named, claim.unit, bounds_of(result))
     if growing and result is not None:
         estimate = estimate.model_copy(update={"interval": OPEN_INTERVAL})
+    elif claim.studies_at_most is not None and result is not None:
+        estimate = estimate.model_copy(update={"interval": at_most_so_many(claim.studies_at_most)})
+    if refused is not None and len(population.scored):
+        estimate = estimate.model_copy(update={"low": None, "high": None, "interval": "none", "reason": refused})
     return part_of(*of, estimate, result).model_copy(update={"control": control})
 
 
@@ -377,5 +399,7 @@ def _rule_of(criterion: Criterion, better: Better) -> str:
     if criterion.not_worse_than is not None:
         return f"not worse than {names} by more than {criterion.margin:g}"
     if criterion.wins is not None:
-        return f"better than {names} in more than {100 * criterion.wins:g} % of patients"
+        return (
+            f"better than {names} in more than {100 * criterion.wins:g} % of a patient's studies, a tie counting half"
+        )
     return f"better than {names}" + (f" by more than {criterion.by:g}" if criterion.by else "")

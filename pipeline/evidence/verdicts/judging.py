@@ -17,12 +17,25 @@ from pipeline.evidence.exact.scores import PatientScores
 from pipeline.findings.estimates import Estimate, LabelVerdict
 from pipeline.vocabulary import Answer, SamplingUnit
 
-__all__ = ["MeanClaim", "Result", "WholeAnswer", "bounds_of", "fewest_patients", "judge", "judge_parts", "part_of"]
+__all__ = [
+    "MeanClaim",
+    "Result",
+    "WholeAnswer",
+    "bounds_of",
+    "fewest_patients",
+    "judge",
+    "judge_parts",
+    "part_of",
+    "refusal",
+]
 
 
 @dataclass(frozen=True)
 class MeanClaim:
-    """What is claimed of the mean of scores that lie within ``span``; ``within``: that it lies in -bound to bound."""
+    """What is claimed of the mean of scores that lie within ``span``; ``within``: that it lies in -bound to bound.
+
+    ``studies_at_most``: of a mean over studies, how many a patient of the population has at the most.
+    """
 
     side: Literal["at_least", "at_most", "within"]
     bound: float
@@ -30,6 +43,7 @@ class MeanClaim:
     unit: SamplingUnit
     confidence: float
     missing_at_most: float
+    studies_at_most: int | None = None
 
     @property
     def exact(self) -> Claim:
@@ -67,11 +81,23 @@ def judge(
     """
     if growing:
         return _judge_growing(claim, population.scores(claim.span))
-    cohort = population.scores(claim.span, claim.unit)
+    cohort = population.scores(claim.span, claim.unit, claim.studies_at_most)
     if claim.side == "within":
         margin = Claim("at_most", claim.bound, claim.confidence, claim.missing_at_most)
         return equivalence(cohort, margin, stated)
     return judge_mean(cohort, claim.exact, stated)
+
+
+def refusal(claim: MeanClaim, population: Population, *, growing: bool) -> str | None:
+    """Return why a claim about a mean over studies cannot be judged on a population, or None."""
+    if claim.unit == "patient":
+        return None
+    if growing:
+        return "unit: study is judged once, and this cohort was locked as one that grows: a patient's weight would too"
+    most, locked = population.most_studies, claim.studies_at_most
+    if locked is None or most <= locked:
+        return None
+    return f"a patient has {most} studies that count, and studies_at_most locked {locked}: the claim is about others"
 
 
 def _judge_growing(claim: MeanClaim, cohort: PatientScores) -> OpenResult:

@@ -179,3 +179,48 @@ def test_at_most_is_mirrored():
 def test_what_has_no_area_is_refused(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize(("positives", "negatives"), [(3, 3), (2, 3)])
+def test_no_better_score_worsens_an_answer_and_none_in_place_of_a_missing_one_loses_a_met(positives, negatives):
+    """Exhaustive: every patient scores 0, 1 or 2 or is missing; each is made better in every way there is."""
+    size = positives + negatives
+    cohorts = list(itertools.product((None, 0.0, 1.0, 2.0), repeat=size))[:: 7 if size > 5 else 1]
+    truth, draws = [True] * positives + [False] * negatives, 30
+    known = {}
+
+    def drawn(scores):
+        if scores not in known:
+            known[scores] = area_draws(area_cohort(scores, truth, names(size)), draws=draws)
+        return known[scores]
+
+    compared = 0
+    for scores in cohorts:
+        place = compared % size
+        for better in (None, 0.0, 1.0, 2.0):
+            old, sign = scores[place], 1 if truth[place] else -1
+            if better is None or (old is not None and sign * (better - old) <= 0):
+                continue
+            before, after = drawn(scores), drawn((*scores[:place], better, *scores[place + 1 :]))
+            assert (after.low >= before.low - 1e-12).all()
+            assert old is None or (after.high >= before.high - 1e-12).all()
+        compared += 1
+    assert compared > 500
+
+
+def test_a_perfect_patient_more_shows_no_less():
+    """Of either class, where that makes the other one the smaller too; beyond what the draws differ by chance."""
+    for positives, negatives in (([5] * 5, [0] * 5 + [9]), ([5] * 6, [0] * 4 + [9]), ([5, 5, 2], [0, 3, 3])):
+        before = area_draws(cohort_of(positives, negatives)).p_low(0.5)
+        assert area_draws(cohort_of([*positives, 99], negatives)).p_low(0.5) < before + 0.02
+        assert area_draws(cohort_of(positives, [*negatives, -99])).p_low(0.5) < before + 0.02
+
+
+def test_so_many_draws_show_no_smaller_probability():
+    """Fifty against fifty, apart: the true probability is 0.5 ** 50, and 10,000 draws say 1 in 10,001 at best."""
+    cohort = cohort_of([1.0] * 50, [0.0] * 50)
+    assert area_draws(cohort).p_low(0.5) == pytest.approx(1 / 10_001)
+    sure = judge_area(cohort, Claim("at_least", 0.5, confidence=0.9997))
+    assert (sure.decision, sure.low) == ("MET", pytest.approx(sure.claim.alpha ** (1 / 50), abs=0.06))
+    surer = judge_area(cohort, Claim("at_least", 0.5, confidence=0.9999))
+    assert (surer.decision, surer.low, surer.high) == ("INCONCLUSIVE", 0.0, 1.0)

@@ -6,7 +6,7 @@ import pytest
 from pipeline.evidence.exact.claims import Claim
 from pipeline.evidence.exact.families import equivalence, holm, judge_family, judge_p_values
 from pipeline.evidence.exact.means import judge_mean
-from pipeline.evidence.exact.scores import one_study_each
+from pipeline.evidence.exact.scores import one_study_each, patient_scores
 
 RANK = {"NOT MET": 0, "INCONCLUSIVE": 1, "MET": 2}
 
@@ -108,3 +108,11 @@ def test_equivalence_needs_both_sides():
 def test_a_margin_is_positive(margin):
     with pytest.raises(ValueError, match=f"margin is a positive number, not {margin}"):
         equivalence(difference_of([0.1]), Claim("at_most", margin))
+
+
+def test_a_tenth_missing_is_a_tenth_for_an_equivalence_too():
+    """Three patients with a tenth of their studies missing each: the shares sum to a little more than a tenth."""
+    studies = [(f"p{patient}", None if number == 0 else 0.0) for patient in range(30) for number in range(10)]
+    cohort = patient_scores([value for _, value in studies], [name for name, _ in studies], span=(-1.0, 1.0))
+    assert cohort.missing_share > 0.1
+    assert equivalence(cohort, Claim("at_most", 0.5)).family.decision == "MET"

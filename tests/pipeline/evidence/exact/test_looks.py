@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -133,3 +134,38 @@ def test_planned_looks_spend_alpha_and_no_more():
 def test_what_cannot_be_watched_is_refused(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("bound", [0.2, 0.3])
+def test_no_single_raise_worsens_an_answer_and_no_score_in_place_of_a_missing_one_loses_a_met(bound):
+    """Exhaustive: four patients who score 0, 0.5 or 1 or are missing, each raised to all that is higher."""
+    claim = Claim("at_least", bound, 0.9, maximum_missing=1)
+    order = (None, 0.0, 0.5, 1.0)
+    answers = {scores: judge_open(one_study_each(list(scores)), claim) for scores in itertools.product(order, repeat=4)}
+    assert {result.decision for result in answers.values()} >= {"MET", "INCONCLUSIVE"}
+    for scores, before in answers.items():
+        for place, score in itertools.product(range(4), order):
+            if order.index(score) > order.index(scores[place]):
+                after = answers[(*scores[:place], score, *scores[place + 1 :])]
+                assert after.p_low <= before.p_low * (1 + 1e-12)
+                assert after.low >= before.low
+                assert before.decision != "MET" or after.decision == "MET"
+                if scores[place] is not None:
+                    assert RANK[after.decision] >= RANK[before.decision]
+                    assert after.p_high >= before.p_high * (1 - 1e-12)
+
+
+def test_no_later_patient_loses_an_answer():
+    """Exhaustive: what was reached with four patients stands whatever the fifth scores."""
+    for scores in itertools.product((0.0, 0.5, 1.0), repeat=4):
+        before = judged(scores, 0.4, confidence=0.9)
+        for score in (0.0, 1.0) if before.decision != "INCONCLUSIVE" else ():
+            assert judged([*scores, score], 0.4, confidence=0.9).decision == before.decision
+
+
+def test_bounds_that_contradict_each_other_are_told():
+    """Misses first, then hits: each was shown in its time, and no mean is left."""
+    result = judged([0] * 60 + [1] * 400, 0.5)
+    assert result.low > result.high
+    assert result.reason.endswith("; its bounds exclude each other: early and late patients differ, or chance has it")
+    assert "exclude" not in judged([0, 1] * 60, 0.5).reason

@@ -168,7 +168,7 @@ def test_a_patients_wins_are_counted_by_his_studies():
     ]
     verdict = judged(rows, metric="iou", better_than="centre_prior", wins=0.5)
     assert verdict.estimate.value == pytest.approx(2.5 / 4)
-    assert verdict.rule == "better than centre_prior in more than 50 % of patients"
+    assert verdict.rule == "better than centre_prior in more than 50 % of a patient's studies, a tie counting half"
     lost = judged([*rows, not_analysed(1, patient="P")], metric="iou", better_than="centre_prior", wins=0.5)
     assert lost.estimate.missing_studies == 1
     both = [study(n, *(entry(m, "a", "constant_map") for m in ("gradcam", "centre_prior"))) for n in range(3)]
