@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,9 @@ __all__ = ["ADVICE", "Interrupted", "interruptible", "leave"]
 
 ADVICE = "interrupted; what was finished is kept: run the same command again to go on"
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PATIENCE = 10.0  # seconds that threads get to finish what they have in hand
+_MOMENT = 0.05  # seconds until what swallowed an interruption is over
 
 
 class Interrupted(SystemExit):
@@ -24,6 +27,7 @@ class Interrupted(SystemExit):
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
+        self.number = number
 
 
 @contextmanager
@@ -32,16 +36,39 @@ def interruptible() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
     try:
-        yield
+        with _raised_again_where_swallowed():
+            yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
+@contextmanager
+def _raised_again_where_swallowed() -> Iterator[None]:
+    """Send the signal again where Python let ``Interrupted`` vanish: what ``__del__`` raises reaches nobody."""
+    before = sys.unraisablehook
+
+    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(unraisable.exc_value, Interrupted):
+            before(unraisable)
+            return
+        for number in _SIGNALS:
+            signal.signal(number, _interrupt)
+        timer = threading.Timer(_MOMENT, os.kill, (os.getpid(), unraisable.exc_value.number))
+        timer.daemon = True
+        timer.start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
 def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
+    for signal_number in _SIGNALS:
         signal.signal(signal_number, signal.SIG_IGN)  # what is under way is put in order once, undisturbed
     raise Interrupted(number)
 

@@ -4,7 +4,6 @@ What was missed while nobody served is skipped, not made up for: an audit looks 
 """
 
 import asyncio
-import multiprocessing
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -106,7 +105,7 @@ async def _serve(schedule: AuditSchedule, on_serving: Callable[[datetime | None]
             if missed is not None and schedule.catch_up:
                 await client.create_flow_run_from_deployment(number)
             on_serving(missed)
-            await serve_until_asked(runner, partial(_wind_down, client, number, audits))
+            await serve_until_asked(runner, partial(_wind_down, client, number, runner, audits))
         finally:
             await client.pause_deployment(number)
             forget_stop(audits)
@@ -147,12 +146,15 @@ def _parameters(schedule: AuditSchedule) -> dict[str, object]:
     }
 
 
-async def _wind_down(client: PrefectClient, deployment: UUID, audits: Path) -> None:
-    """Let nothing new begin, ask the run under way to end after its shard, and wait until it has."""
+async def _wind_down(client: PrefectClient, deployment: UUID, runner: Runner, audits: Path) -> None:
+    """Let nothing new begin, ask the run under way to end after its shard, and wait until it has.
+
+    A stopping runner kills a process that it still holds, and writes over how its run said that it ended.
+    """
     await client.pause_deployment(deployment)
     request_stop(audits)
-    while is_held(audits) or await _under_way(client, deployment) or multiprocessing.active_children():
-        await asyncio.sleep(_LOOK_SECONDS)  # a process that has said how it ended is not to be killed on its way out
+    while is_held(audits) or await _under_way(client, deployment) or not runner.has_slots_available():
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _under_way(client: PrefectClient, deployment: UUID) -> bool:

@@ -107,3 +107,45 @@ def test_only_the_main_thread_has_handlers():
 
     with ThreadPoolExecutor(1) as thread:
         assert thread.submit(enter).result() is signal.getsignal(signal.SIGINT)
+
+
+class EndsInADestructor:
+    """What a garbage collector calls at any moment, a signal's handler inside it: Python drops what that raises."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __del__(self):
+        os.kill(os.getpid(), self.number)
+        for _ in range(100):  # the handler runs between two of these
+            pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_that_a_destructor_swallows_comes_again(number):
+    reached = []
+
+    def work():
+        with interruptible():
+            dying = EndsInADestructor(number)
+            del dying
+            reached.append("the exception vanished")
+            time.sleep(60)
+
+    with pytest.raises(Interrupted) as interruption:
+        work()
+    assert (reached, interruption.value.code) == (["the exception vanished"], 128 + number)
+
+
+def test_what_else_a_destructor_raises_is_told_as_before(monkeypatch):
+    told_to_hook = []
+    monkeypatch.setattr(sys, "unraisablehook", told_to_hook.append)
+    with interruptible():
+
+        class Faulty:
+            def __del__(self):
+                raise ValueError
+
+        Faulty()
+    assert [unraisable.exc_type for unraisable in told_to_hook] == [ValueError]
+    assert sys.unraisablehook == told_to_hook.append

@@ -116,8 +116,12 @@ def test_a_schedule_fires_twice_and_audits_only_the_new_study(tmp_path, server, 
 
     flow = wait_for(grown, stopping, "a scheduled run with the new study")[0]
     assert (flow["computed"], flow["reused"]) == (1, 4)
-    scheduled = [run for run in runs_of(address) if run["state_type"] == "COMPLETED"]
-    assert len(scheduled) >= 2
+
+    def completed():  # results are there a moment before the server hears of it
+        runs = [run for run in runs_of(address) if run["state_type"] == "COMPLETED"]
+        return runs if len(runs) >= 2 else []
+
+    scheduled = wait_for(completed, stopping, "two completed runs on the server")
     assert all(run["auto_scheduled"] for run in scheduled)
     assert {run["name"] for run in scheduled} == {"audit-planted"}
 
