@@ -1,8 +1,8 @@
 """What the page costs a reader: ``python -m tests.benchmarks.viewer.page``.
 
 A CT of 512 x 512 x 128 kept whole, served and picked beside a page on a disk, in Chromium without a graphics card:
-seconds to the first picture, slices a second, milliseconds a threshold. And the size of a page of 1,000 studies with 40 such cases cut to
-crops. Noise in every voxel, as a CT has it: what packs worst. Exits 1 where a limit is passed.
+seconds to the first picture, slices a second, milliseconds a threshold. And the size of a page of 1,000 studies with 40
+such cases cut to crops. Noise in every voxel, as a CT has it: what packs worst. Exits 1 where a limit is passed.
 """
 
 import shutil
