@@ -11,6 +11,20 @@ from pipeline.errors import ConfigError, OutputError
 __all__ = ["compare", "report", "verify", "view"]
 
 
+def _require_results(run: Path) -> None:
+    """Refuse what is no folder of a finished run, before anything heavy is imported.
+
+    Raises:
+        OutputError: when it holds no results, or cannot be looked into.
+    """
+    try:
+        holds = (run / "results.json").is_file()
+    except OSError as error:
+        raise OutputError(f"{str(run)[:200]}: cannot be looked into: {error.strerror}") from error
+    if not holds:
+        raise OutputError(f"{run}: holds no results.json; give the folder of a finished run")
+
+
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write it.")] = None,
@@ -26,8 +40,7 @@ def report(
     A run that does not verify is rendered with ALTERED on every page, beside its own report; the exit code is then that
     of camaudit verify.
     """
-    if not (run / "results.json").is_file():
-        raise OutputError(f"{run}: holds no results.json; give the folder of a finished run")
+    _require_results(run)
     if html and sheets:
         raise ConfigError("--html and --sheets ask for two documents; give one of them")
     from flows.commands.render import render_again, render_page
@@ -49,8 +62,7 @@ def view(
 
     The page is served on 127.0.0.1 to whoever has its address, until Ctrl-C. Nothing leaves this machine.
     """
-    if not (run / "results.json").is_file():
-        raise OutputError(f"{run}: holds no results.json; give the folder of a finished run")
+    _require_results(run)
     from flows.viewing.view import view_run
 
     view_run(run, port, reviews, opens=opens)

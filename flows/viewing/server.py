@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -34,6 +35,12 @@ class Viewing(ThreadingHTTPServer):
 
     daemon_threads = True
     allow_reuse_address = False
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - as the server calls it
+        """Say nothing of a browser that went away, and of all else in a line what it was, not what it was about."""
+        error = sys.exception()
+        if not isinstance(error, (ConnectionError, TimeoutError)):
+            print(f"camaudit: a request failed ({type(error).__name__})", file=sys.stderr)  # noqa: T201 - its console
 
     def __init__(self, desk: Desk, port: int) -> None:
         self.library = library()
@@ -87,9 +94,12 @@ class _Answer(BaseHTTPRequestHandler):
         elif place != "review":
             self._refuse(Refused(HTTPStatus.NOT_FOUND, "nothing is written here"))
         else:
-            self._take(self.rfile.read(length))
+            self._take(self.rfile.read(length), length)
 
-    def _take(self, content: bytes) -> None:
+    def _take(self, content: bytes, length: int) -> None:
+        if len(content) != length:
+            self._refuse(Refused(HTTPStatus.BAD_REQUEST, "the review is shorter than its Content-Length"))
+            return
         try:
             name = self.server.desk.take(content)
         except AuditError as error:

@@ -40,7 +40,8 @@ def open_context(run: Path, altered: Sequence[str] = ()) -> Context:
     try:
         files = {name: (run / name).read_bytes() for name in _NEEDED}
     except OSError as error:
-        raise OutputError(f"{run}: cannot be read ({error.strerror}); is this the folder of a finished run?") from error
+        name = Path(str(error.filename)).name
+        raise OutputError(f"{run}: {name} cannot be read ({error.strerror}); is it a finished run's folder?") from error
     return Context(results, run, hashlib.sha256(files["results.json"]).hexdigest(), files, tuple(altered))
 
 
@@ -63,8 +64,8 @@ def write_page(run: Path, target: Path, altered: Sequence[str] = ()) -> WrittenP
     """
     if not target.parent.is_dir():
         raise OutputError(f"{target}: cannot be written: {target.parent} is not a folder; make it first")
-    if target.is_dir():
-        raise OutputError(f"{target}: cannot be written: it is a folder; name a file, such as {target / 'report.html'}")
+    if target.is_dir() or target.suffix.lower() not in (".html", ".htm"):
+        raise OutputError(f"{target}: is no page's name; name a file that ends in .html")
     context = open_context(run, altered)
     beside = target.with_name(f"{target.stem}-cases")
     shown = [_page_case(context, case, beside) for case in context.results.cases]
@@ -156,13 +157,16 @@ def _sources(context: Context, case: CaseEntry) -> tuple[CasePanels, CaseVolume 
         return case.note or "The run's folder holds no pictures of this case."
     try:
         panels = context.panels(case.panels)
-        volume = None if case.volume is None else _volume(context, case)
+        volume = None if case.volume is None else _volume(context, case, panels)
     except OutputError:
         return f"The file of pictures {case.panels} is missing or cannot be read; the scores do not need it."
     return (panels, volume) if panels.views else "The file of panels holds no view."
 
 
-def _volume(context: Context, case: CaseEntry) -> CaseVolume:
+def _volume(context: Context, case: CaseEntry, panels: CasePanels) -> CaseVolume:
     if not _STUDY.fullmatch(case.study) or case.volume != volume_name(case.study):
         raise OutputError(f"{case.volume}: is none of this study's files")
-    return load_volume(context.run / case.volume)
+    volume = load_volume(context.run / case.volume)
+    if not set(panels.ranges) <= set(volume.maps):
+        raise OutputError(f"{case.volume}: lacks a map that the panels have")
+    return volume

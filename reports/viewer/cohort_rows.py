@@ -2,9 +2,11 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pipeline.errors import OutputError
 from pipeline.findings.results import Results
 from reports.claims import main_method, main_verdict
 from reports.numbers import number
@@ -19,7 +21,17 @@ def cohort_table(results: Results, content: bytes) -> dict[str, Any]:
     """Return the table's heads, its groups (columns of the manifest) and its rows, in the file's order of studies.
 
     The score is that of the first criterion about a map, by expert; a filter by score asks the lowest.
+
+    Raises:
+        OutputError: when the file is no such table.
     """
+    try:
+        return _table(results, content)
+    except (ValueError, KeyError, csv.Error) as error:
+        raise OutputError("per_study.csv: is no table that a run writes; verify the run, and audit again") from error
+
+
+def _table(results: Results, content: bytes) -> dict[str, Any]:
     lines = list(csv.DictReader(io.StringIO(content.decode("utf-8"))))
     by_study: dict[str, list[Mapping[str, str]]] = {}
     for line in lines:
@@ -71,7 +83,10 @@ def _scores(
         for line in lines
         if line["method"] == name and layer in ("", line["layer"]) and line["target_role"] == "reference"
     ]
-    return [float(line[column]) for line in own if line.get(column)]
+    scores = [float(line[column]) for line in own if line.get(column)]
+    if not all(map(math.isfinite, scores)):
+        raise ValueError("a score that is not finite")
+    return scores
 
 
 def _answer(line: Mapping[str, str]) -> str:

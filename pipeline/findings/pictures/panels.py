@@ -6,13 +6,15 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from pipeline.errors import OutputError
-from pipeline.findings.pictures.array_file import write_arrays
+from pipeline.findings.frozen_model import FrozenModel
+from pipeline.findings.pictures.array_file import require_arrays, write_arrays
 
 __all__ = ["CasePanels", "Plane", "View", "ViewRole", "load_panels", "save_panels"]
 
@@ -80,6 +82,43 @@ class CasePanels:
     window_rule: str = ""
 
 
+class _ViewFacts(FrozenModel):
+    """What a file says of a view, as JSON."""
+
+    pixel_mm: tuple[float, float]
+    letters: tuple[str, str, str, str]
+    caption: str
+    role: ViewRole = "main"
+    plane: str = "projection"
+    number: int | None = None
+    planes: int | None = None
+    position_mm: float | None = None
+    thickness_mm: float | None = None
+    peaks: dict[str, tuple[int, int]]
+    zoom: tuple[int, int, int, int] | None
+    close: "_ViewFacts | None" = None
+
+
+class _PanelFacts(FrozenModel):
+    """What a file says of a case, as JSON."""
+
+    study: str
+    target: str
+    unit: str
+    window: tuple[float, float]
+    ranges: dict[str, tuple[float, float]]
+    thresholds: dict[str, float | None]
+    views: tuple[_ViewFacts, ...]
+    length_unit: str = "mm"
+    window_rule: str = ""
+
+    @model_validator(mode="after")
+    def _each_map_has_both(self) -> Self:
+        if self.ranges.keys() != self.thresholds.keys():
+            raise ValueError("maps with a range and no threshold, or the reverse")
+        return self
+
+
 _VIEW_FACTS = (
     "pixel_mm", "letters", "caption", "role", "plane", "number", "planes", "position_mm", "thickness_mm", "peaks",
     "zoom",
@@ -124,29 +163,29 @@ def load_panels(path: Path) -> CasePanels:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
-        facts = json.loads(str(arrays.pop("facts")))
+        facts = _PanelFacts.model_validate_json(str(arrays.pop("facts")))
+        views = tuple(_view(view, arrays, f"{number}") for number, view in enumerate(facts.views))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise OutputError(f"{path}: the case's panels cannot be read; run the audit again") from error
-    views = tuple(_view(view, arrays, f"{number}") for number, view in enumerate(facts.pop("views")))
-    ranges = {method: tuple(pair) for method, pair in facts.pop("ranges").items()}
-    return CasePanels(**{**facts, "window": tuple(facts["window"]), "ranges": ranges, "views": views})
+    return CasePanels(**{**vars(facts), "views": views})
 
 
-def _view(facts: dict[str, Any], arrays: Mapping[str, NDArray[Any]], place: str) -> View:
-    """Return the view at a ``place`` of the file, such as ``0`` or ``0/close``."""
+def _view(facts: _ViewFacts, arrays: Mapping[str, NDArray[Any]], place: str) -> View:
+    """Return the view at a ``place`` of the file, such as ``0`` or ``0/close``.
+
+    Raises:
+        KeyError: when an array is missing.
+        ValueError: when one is of another type or size than the image, or holds what is no number.
+    """
 
     def part(kind: str) -> dict[str, NDArray[Any]]:
         start = f"{place}/{kind}/"
         return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
 
-    close = facts.get("close")
-    typed = {
-        **facts,
-        "pixel_mm": tuple(facts["pixel_mm"]),
-        "letters": tuple(facts["letters"]),
-        "peaks": {name: tuple(pixel) for name, pixel in facts["peaks"].items()},
-        "zoom": None if facts["zoom"] is None else tuple(facts["zoom"]),
-        "close": None if close is None else _view(close, arrays, f"{place}/close"),
-    }
-    image, seen = arrays[f"{place}/image"], arrays[f"{place}/seen"]
-    return View(**typed, image=image, seen=seen, masks=part("mask"), maps=part("map"))
+    image, seen, masks, maps = arrays[f"{place}/image"], arrays[f"{place}/seen"], part("mask"), part("map")
+    if image.ndim != 2 or image.size == 0:
+        raise ValueError("a view's image is no plane")
+    require_arrays([image, *maps.values()], np.float32, image.shape)
+    require_arrays([seen, *masks.values()], np.bool_, image.shape)
+    close = None if facts.close is None else _view(facts.close, arrays, f"{place}/close")
+    return View(**{**vars(facts), "close": close}, image=image, seen=seen, masks=masks, maps=maps)

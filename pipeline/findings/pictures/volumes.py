@@ -5,6 +5,7 @@ or says by an affine step where on it.
 """
 
 import json
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -16,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import OutputError
-from pipeline.findings.pictures.array_file import write_arrays
+from pipeline.findings.frozen_model import FrozenModel
+from pipeline.findings.pictures.array_file import require_arrays, write_arrays
 
 __all__ = [
     "CROP_VOXELS", "VOLUME_SHARES", "CaseVolume", "ExactValues", "KeptMap", "ReaderCounts", "SmallPicture",
@@ -171,6 +173,63 @@ def _map_facts(kept: KeptMap) -> dict[str, object]:
     return {**{name: getattr(kept, name) for name in names}, "readers": readers}
 
 
+class _PlaneFacts(FrozenModel):
+    name: str
+    axis: int | None
+    order: tuple[int, int]
+    flips: tuple[int, ...]
+    pixel_mm: tuple[float, float]
+    letters: tuple[str, str, str, str]
+
+
+class _ImageFacts(FrozenModel):
+    origin: tuple[int, ...]
+    scale: float
+    offset: float
+    error: float
+
+
+class _SmallFacts(FrozenModel):
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    columns: int
+    low: float
+    high: float
+
+
+class _CountFacts(FrozenModel):
+    common: tuple[int, ...]
+    drawn: int
+    mask: int
+    visible: int
+    total: float
+    at_maximum: int
+
+
+class _MapFacts(FrozenModel):
+    rectified: bool
+    maximum: float
+    region: tuple[int, ...]
+    thresholds: tuple[float, ...]
+    drawn: tuple[float, int] | None
+    total: float
+    tied: int
+    readers: dict[str, _CountFacts]
+
+
+class _VolumeFacts(FrozenModel):
+    """What a file says of a case, as JSON; the parts are those of the types above without their arrays."""
+
+    study: str
+    shape: tuple[int, ...]
+    unit: str
+    oriented: bool
+    planes: tuple[_PlaneFacts, ...]
+    image: _ImageFacts
+    small: _SmallFacts | None
+    maps: dict[str, _MapFacts]
+
+
 def load_volume(path: Path) -> CaseVolume:
     """Read what ``save_volume`` wrote.
 
@@ -180,50 +239,71 @@ def load_volume(path: Path) -> CaseVolume:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
-        return _volume(json.loads(str(arrays.pop("facts"))), arrays)
+        return _volume(_VolumeFacts.model_validate_json(str(arrays.pop("facts"))), arrays)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise OutputError(f"{path}: the case's volume cannot be read; run the audit again") from error
 
 
-def _volume(facts: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> CaseVolume:
-    shape = tuple(facts["shape"])
-    voxels = int(np.prod(shape))
-    readers = [name.removeprefix("mask/") for name in arrays if name.startswith("mask/")]
-    masks = {
-        reader: np.unpackbits(arrays[f"mask/{reader}"], count=voxels).astype(bool).reshape(shape) for reader in readers
-    }
-    stated = facts["image"]
-    image = ExactValues(
-        arrays["image"], tuple(stated["origin"]), stated["scale"], stated["offset"], stated["error"]
-    )  # fmt: skip
+def _volume(facts: _VolumeFacts, arrays: Mapping[str, NDArray[Any]]) -> CaseVolume:
+    """Return the volume that a file states.
+
+    Raises:
+        KeyError: when an array is missing.
+        ValueError: when one of them, or what is said of it, does not fit the others.
+    """
+    shape = facts.shape
+    image = ExactValues(arrays["image"], **vars(facts.image))
+    require_arrays([image.values], np.int16, None)
+    within = zip(shape, image.origin, image.values.shape, strict=True)
+    _require(len(shape) in (2, 3) and min(shape) > 0, "the grid is no picture and no volume")
+    _require(all(start >= 0 and size > 0 and start + size <= whole for whole, start, size in within), "a box outside")
+    require_arrays([arrays["affine"]], np.float64, (4, 4))
     return CaseVolume(
-        study=facts["study"],
+        study=facts.study,
         shape=shape,
         affine=arrays["affine"],
-        unit=facts["unit"],
-        oriented=facts["oriented"],
-        planes=tuple(
-            TurnedPlane(**{name: _tuples(value) for name, value in plane.items()}) for plane in facts["planes"]
-        ),
+        unit=facts.unit,
+        oriented=facts.oriented,
+        planes=tuple(_plane(plane, len(shape)) for plane in facts.planes),
         image=image,
-        small=None if facts["small"] is None else _small(facts["small"], arrays["small"]),
-        masks=masks,
-        maps={name: _kept_map(stated, name, arrays) for name, stated in facts["maps"].items()},
+        small=None if facts.small is None else _small(facts.small, shape, arrays["small"]),
+        masks={name.removeprefix("mask/"): _mask(arrays[name], shape) for name in arrays if name.startswith("mask/")},
+        maps={name: _kept_map(stated, name, arrays, len(shape)) for name, stated in facts.maps.items()},
     )
 
 
-def _small(facts: dict[str, Any], webp: NDArray[np.uint8]) -> SmallPicture:
-    return SmallPicture(webp=webp.tobytes(), **{name: _tuples(value) for name, value in facts.items()})
+def _require(holds: bool, what: str) -> None:
+    if not holds:
+        raise ValueError(what)
 
 
-def _kept_map(facts: dict[str, Any], name: str, arrays: Mapping[str, NDArray[Any]]) -> KeptMap:
-    readers = {
-        reader: ReaderCounts(**{key: _tuples(value) for key, value in counts.items()})
-        for reader, counts in facts.pop("readers").items()
-    }
-    stated = {key: _tuples(value) for key, value in facts.items()}
-    return KeptMap(arrays[f"map/{name}"], arrays[f"step/{name}"], arrays[f"seen/{name}"], readers=readers, **stated)
+def _mask(packed: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    voxels = math.prod(shape)
+    require_arrays([packed], np.uint8, (-(-voxels // 8),))
+    return np.unpackbits(packed, count=voxels).astype(bool).reshape(shape)
 
 
-def _tuples(value: Any) -> Any:  # noqa: ANN401 - a value of JSON
-    return tuple(value) if isinstance(value, list) else value
+def _plane(facts: _PlaneFacts, axes: int) -> TurnedPlane:
+    across = () if facts.axis is None else (facts.axis,)
+    _require(sorted((*across, *facts.order)) == list(range(axes)), "a plane along axes that the grid lacks")
+    _require(min(facts.pixel_mm) > 0, "a pixel without size")
+    return TurnedPlane(**vars(facts))
+
+
+def _small(facts: _SmallFacts, shape: tuple[int, ...], webp: NDArray[Any]) -> SmallPicture:
+    require_arrays([webp], np.uint8, None)
+    _require(min(facts.strides) > 0 and facts.columns > 0, "a reduced picture without size")
+    reduced = tuple(-(-size // stride) for size, stride in zip(shape, facts.strides, strict=True))
+    _require(facts.shape == reduced, "a reduced picture of another grid")
+    return SmallPicture(webp=webp.tobytes(), **vars(facts))
+
+
+def _kept_map(facts: _MapFacts, name: str, arrays: Mapping[str, NDArray[Any]], axes: int) -> KeptMap:
+    values = arrays[f"map/{name}"]
+    require_arrays([values], np.float32, None)
+    require_arrays([arrays[f"step/{name}"], arrays[f"seen/{name}"]], np.float64, (4, 4))
+    _require(values.ndim == axes and values.size > 0, "a map of other axes than the image's")
+    counted = [facts.region, *(counts.common for counts in facts.readers.values())]
+    _require(all(len(each) == len(facts.thresholds) for each in counted), "counts without their thresholds")
+    readers = {reader: ReaderCounts(**vars(counts)) for reader, counts in facts.readers.items()}
+    return KeptMap(values, arrays[f"step/{name}"], arrays[f"seen/{name}"], **{**vars(facts), "readers": readers})

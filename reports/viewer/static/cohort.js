@@ -27,13 +27,13 @@ function cohortView(data, open) {
  * @returns {HTMLElement}
  */
 function filtersOf(cohort, lines) {
-  /** @type {Object<string, (row: any) => boolean>} */
-  const wanted = {};
+  /** @type {Map<HTMLElement, (row: any) => boolean>} by the control that asks for it: names may be the same */
+  const wanted = new Map();
   const count = element("output", { class: "state" });
   const apply = () => {
     let left = 0;
     for (const { row, node } of lines) {
-      node.hidden = !Object.values(wanted).every((test) => test(row));
+      node.hidden = ![...wanted.values()].every((test) => test(row));
       left += node.hidden ? 0 : 1;
     }
     count.textContent = `${left} of ${lines.length} studies`;
@@ -42,8 +42,8 @@ function filtersOf(cohort, lines) {
     const values = [...new Set(lines.map(({ row }) => of(row)))].sort();
     const entries = values.map((value, place) => [String(place + 1), value === "" ? "\u2013" : value]);
     const list = choice([["", "all"], ...entries], (chosen) => {
-      if (chosen === "") delete wanted[name];
-      else wanted[name] = (row) => of(row) === values[Number(chosen) - 1];
+      if (chosen === "") wanted.delete(list);
+      else wanted.set(list, (row) => of(row) === values[Number(chosen) - 1]);
       apply();
     });
     list.dataset.filter = name;
@@ -53,8 +53,8 @@ function filtersOf(cohort, lines) {
     const attributes = { type: "number", step: "0.05", "data-filter": name };
     const input = /** @type {HTMLInputElement} */ (element("input", attributes));
     input.addEventListener("input", () => {
-      if (input.value === "") delete wanted[name];
-      else wanted[name] = (row) => row.score !== null && test(row.score, Number(input.value));
+      if (input.value === "") wanted.delete(input);
+      else wanted.set(input, (row) => row.score !== null && test(row.score, Number(input.value)));
       apply();
     });
     return labelled(name, input);

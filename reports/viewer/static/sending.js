@@ -37,7 +37,7 @@ function sendingBar(data, notes) {
   const done = (words) => { notes.unsaved = false; state.textContent = words; };
   const save = button("Save review file", () => {
     const content = text();
-    if (content !== null) { offer(content, `review-${data.run}.json`); done("The file is in your downloads."); }
+    if (content !== null) { offer(content, `review-${data.run}.json`); done("The browser was given the file to download."); }
   }, { id: "save-review" });
   const send = button("Send review", async () => {
     const content = text();

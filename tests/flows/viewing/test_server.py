@@ -3,7 +3,9 @@
 import hashlib
 import http.client
 import json
+import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -201,3 +203,58 @@ def test_nothing_is_written_elsewhere(server, run):
 
 def test_only_the_loopback_is_listened_on(server):
     assert server.server_address[0] == "127.0.0.1"
+
+
+def test_tabs_that_send_the_same_review_at_once_write_it_once(server, run):
+    body = review(run, written_at="2026-11-29T13:00:00Z")
+    others = [review(run, reviewer={"name": f"Dr. {number}", "role": ""}) for number in range(4)]
+    before = set((run / "reviews").glob("*"))
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(
+            pool.map(lambda content: sent(server, content), [body, others[0], body, *others[1:], body, body])
+        )
+    assert {status for status, _, _ in answers} == {201}
+    written = set((run / "reviews").glob("*")) - before
+    assert len(written) == 5
+    assert {path.name for path in written} == {json.loads(content)["file"] for _, _, content in answers}
+    assert all(parse_review(path.read_bytes()) for path in written)
+
+
+def half_sent(server, body):
+    """Send a review that breaks off in the middle, and return the answer's first line."""
+    token, host = server.admission.token, server.admission.host
+    heads = (
+        f"POST /{token}/review HTTP/1.1", f"Host: {host}", f"Origin: http://{host}", "Content-Type: application/json",
+        f"X-Camaudit-Token: {token}", f"Content-Length: {len(body) + 1}",
+    )  # fmt: skip
+    with socket.create_connection(("127.0.0.1", server.admission.port), timeout=20) as connection:
+        connection.sendall("\r\n".join(heads).encode() + b"\r\n\r\n" + body)
+        connection.shutdown(socket.SHUT_WR)
+        return connection.makefile("rb").readline()
+
+
+def test_a_review_that_breaks_off_is_not_written_even_if_it_reads_well(server, run):
+    before = set((run / "reviews").glob("*"))
+    assert b" 400 " in half_sent(server, review(run, written_at="2026-11-29T14:00:00Z"))
+    assert set((run / "reviews").glob("*")) == before
+
+
+def test_a_fault_is_a_line_that_tells_nothing_of_the_run_and_a_browser_that_leaves_none(server, monkeypatch, capfd):
+    raised = [ConnectionResetError("S-CT"), RuntimeError("S-CT")]
+
+    def fail(_self):
+        raise raised.pop(0)
+
+    monkeypatch.setattr(Desk, "page", fail)
+    for said in ("", "camaudit: a request failed (RuntimeError)\n"):
+        with pytest.raises((http.client.HTTPException, ConnectionError)):
+            ask(server, "GET", f"/{server.admission.token}/")
+        assert capfd.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize("content", [b"", b"[" * 50_000, b"null", b"{}", b"\xff\xfe", b"NaN", b'{"format": 1e999}'])
+def test_what_is_no_review_is_refused_in_a_line(server, run, content):
+    before = set((run / "reviews").glob("*"))
+    status, _, answer = sent(server, content)
+    assert (status, answer.count(b"\n")) == (422, 1)
+    assert set((run / "reviews").glob("*")) == before
