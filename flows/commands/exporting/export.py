@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 from flows.commands.exporting.account import ExportAccount
 from flows.commands.exporting.request import ExportRequest, checked_request
+from flows.commands.exporting.whole_folders import whole_folders
 from flows.sending.association import provider_of, store_below
 from flows.sending.sent import Sent
 from flows.sending.stow import stow_below
@@ -51,9 +52,9 @@ def export_run(request: ExportRequest) -> ExportAccount:
     results = load_results(request.run)
     report = _sound_report(request.run)
     context, account = ExportContext(results, camaudit_version()), ExportAccount()
-    with TemporaryDirectory(prefix="camaudit-") as name:  # mode 0700
+    with TemporaryDirectory(prefix="camaudit-") as name, whole_folders(request) as beside:  # mode 0700
         if request.of_studies:
-            objects = request.dicom or Path(name, "objects") if request.of_objects else None
+            objects = beside.dicom or Path(name, "objects") if request.of_objects else None
             sheets = Path(name, "sheets")
             if objects is not None:
                 render_sheets(request.run, sheets)
@@ -61,12 +62,12 @@ def export_run(request: ExportRequest) -> ExportAccount:
             folder = None if objects is None else DicomFolder(objects, papers, context)
             if folder is not None and not request.studies:
                 _count(account, request.run.name, folder.write_run())
-            bids = None if request.bids is None else BidsFolder(request.bids, results, camaudit_version())
-            _export_studies(request, _writers(request, results, folder, bids), account)
+            bids = None if beside.bids is None else BidsFolder(beside.bids, results, camaudit_version())
+            _export_studies(request, _writers(beside, results, folder, bids), account)
             account.files += 0 if bids is None else len(bids.finish())
             for receive in receivers:
                 _send(objects, receive, account)
-        _write_papers(request, results, account)
+        _write_papers(beside, results, account)
     account.places += [*request.folders, *request.papers]
     return account
 
