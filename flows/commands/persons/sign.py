@@ -62,7 +62,7 @@ def sign_document(options: SignOptions) -> int:
         statement = _statement(options, credentials)
         failures = verified(options.path, None).failures
         if not failures:
-            stamps = None if authority is None else stamper(authority.answer)
+            stamps = None if authority is None else stamper(authority)
             sign_report(source, target, credentials, statement, stamps)
             _tell(options.path, target, statement, credentials)
     for failure in failures:
