@@ -62,6 +62,8 @@ def provider_of(text: str) -> StorageProvider:
 def store_below(folder: Path, provider: StorageProvider) -> list[Sent]:
     """Send the objects of an export, one after the other; each is accounted for, whatever happens on the way."""
     objects = list(objects_below(folder))
+    if not objects:
+        return []  # an association without a kind of object is none
     with _quiet(), quiet_libraries():
         return _stored(objects, provider)
 

@@ -1,7 +1,7 @@
 """What became of each object: stored, or not, and why."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 __all__ = ["Sent", "objects_below"]
@@ -9,11 +9,15 @@ __all__ = ["Sent", "objects_below"]
 
 @dataclass(frozen=True)
 class Sent:
-    """An object by its file's name; ``reason`` is why it was not stored. ``remark``: stored, with a warning."""
+    """An object by its file's name; ``reason`` is why it was not stored. ``remark``: stored, with a warning.
+
+    ``is_final``: the server would answer the same of every other object, so none is sent to it any more.
+    """
 
     name: str
     reason: str | None = None
     remark: str | None = None
+    is_final: bool = field(default=False, compare=False)
 
 
 def objects_below(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -19,8 +19,14 @@ _LONGEST_ANSWER = 2**20
 
 def stow_below(folder: Path, server: DicomWebServer) -> list[Sent]:
     """Send the objects of an export; each is accounted for, whatever happens on the way."""
+    outcomes: list[Sent] = []
     with open_client(server) as client:
-        return [_posted(server, client, name, path) for name, path in objects_below(folder)]
+        for name, path in objects_below(folder):
+            outcomes.append(_posted(server, client, name, path))
+            if outcomes[-1].is_final:
+                break
+    tried = len(outcomes)
+    return outcomes + [Sent(name, outcomes[-1].reason) for name, _ in list(objects_below(folder))[tried:]]
 
 
 def _posted(server: DicomWebServer, client: "httpx.Client", name: str, path: Path) -> Sent:
@@ -37,6 +43,8 @@ def _posted(server: DicomWebServer, client: "httpx.Client", name: str, path: Pat
     )  # fmt: skip
     try:
         answer = client.post(f"{server.url}/studies", content=body, headers=headers)
+    except (httpx.ConnectError, httpx.ConnectTimeout):
+        return Sent(name, f"{server.host} cannot be reached", is_final=True)
     except httpx.HTTPError as error:
         return Sent(name, f"{server.host} cannot be reached, or broke off: {type(error).__name__}")
     return _answered(name, answer)
@@ -46,8 +54,9 @@ def _answered(name: str, answer: "httpx.Response") -> Sent:
     """Return what an answer says of its only object: one that does not say it was stored was not."""
     status = answer.status_code
     if status not in (_OK, _ACCEPTED, _CONFLICT):
-        advice = f"; is {AUTHORIZATION_VARIABLE} right?" if status in (401, 403) else ""
-        return Sent(name, f"the server answered {status}{advice}")
+        closed = status in (401, 403)
+        advice = f"; is {AUTHORIZATION_VARIABLE} right?" if closed else ""
+        return Sent(name, f"the server answered {status}{advice}", is_final=closed)
     content = _content(answer)
     failed = content.get(_FAILED, {}).get("Value")
     if failed or status == _CONFLICT:

@@ -8,7 +8,7 @@ from pipeline.extras import needs
 from pipeline.findings.results import Results
 from reports.exports.figures import figures_of, identity_of
 
-__all__ = ["log_to_mlflow", "log_to_wandb"]
+__all__ = ["log_to_mlflow", "log_to_wandb", "require_tracker"]
 
 
 def log_to_mlflow(results: Results, experiment: str) -> None:
@@ -46,6 +46,15 @@ def log_to_wandb(results: Results, project: str) -> None:
         run.finish()
     except Exception as error:
         raise OutputError(f"--wandb: the run was not logged: {type(error).__name__}") from error
+
+
+def require_tracker(option: str) -> None:
+    """Import what ``--mlflow`` or ``--wandb`` logs to, before there is anything to log.
+
+    Raises:
+        ConfigError: when it is not installed.
+    """
+    _module(option.removeprefix("--"), option)
 
 
 def _module(name: str, option: str) -> ModuleType:

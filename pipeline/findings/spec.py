@@ -37,6 +37,7 @@ __all__ = [
     "RunSpec",
     "read_members",
     "read_spec",
+    "require_outside_runs",
     "write_members",
 ]
 
@@ -181,6 +182,17 @@ def read_spec(folder: Path) -> RunSpec:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise OutputError(f"{path}: is not the specification of a run: {where}: {first['msg']}") from None
+
+
+def require_outside_runs(path: Path, option: str) -> None:
+    """Refuse a path in the folder of a run: a file more there, or another, and the run does not hold any longer.
+
+    Raises:
+        OutputError: in a line that names the ``option`` by which the path was given.
+    """
+    place = path.resolve()
+    if any((folder / LEDGER_FILE).is_file() for folder in (place, *place.parents)):
+        raise OutputError(f"{option}: {path} lies in the run's own folder, which nothing may be added to")
 
 
 def write_members(folder: Path, members: Iterable[Member]) -> None:

@@ -3,12 +3,14 @@
 What the file claims to be is what the preflight of its own pages allows.
 """
 
+import io
 import mimetypes
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pikepdf
 from PIL import ImageCms
@@ -74,12 +76,38 @@ def _opened(path: Path) -> pikepdf.Pdf:
 
 
 def _save(pdf: pikepdf.Pdf, target: Path) -> None:
-    pdf.save(
-        target,
-        deterministic_id=True,
-        min_version="1.7",
-        object_stream_mode=pikepdf.ObjectStreamMode.generate,
-    )
+    with target.open("wb") as file:
+        held = _HeldErrors(file)
+        pdf.save(
+            held,
+            deterministic_id=True,
+            min_version="1.7",
+            object_stream_mode=pikepdf.ObjectStreamMode.generate,
+        )
+        if held.error is not None:
+            raise held.error
+
+
+class _HeldErrors(io.RawIOBase):
+    """Writes to a file and holds the first error: qpdf, told of a full disk while it hashes, ends the process."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self.error: OSError | None = None
+        self._file = file
+
+    def writable(self) -> bool:
+        """Tell that it can be written to."""
+        return True
+
+    def write(self, content: Any, /) -> int:  # noqa: ANN401 - whatever is a buffer
+        """Write, or nothing more once a write has failed."""
+        if self.error is None:
+            try:
+                self._file.write(content)
+            except OSError as error:
+                self.error = error
+        return len(content)
 
 
 def _attach(pdf: pikepdf.Pdf, files: Mapping[str, bytes], made: datetime) -> None:

@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -196,19 +196,26 @@ def _on_token(uri: str, password: Password) -> Iterator[Credentials]:
     from pyhanko.config.pkcs11 import TokenCriteria
     from pyhanko.sign.pkcs11 import PKCS11Signer, open_pkcs11_session
 
-    try:
-        pin = password().decode()
-        with open_pkcs11_session(module, token_criteria=TokenCriteria(label=token), user_pin=pin) as session:
-            signer = PKCS11Signer(session, cert_label=label, key_label=label)
-            own = signer.signing_cert
-            if own is None:
-                raise ConfigError(f"--key: token {token!r} has no certificate {label!r}")
-            yield Credentials(signer, x509.load_der_x509_certificate(own.dump()))
-    except (pkcs11.PKCS11Error, RuntimeError, ValueError, OSError) as error:
-        raise ConfigError(
-            f"--key: token {token!r}, object {label!r} cannot be used ({type(error).__name__}); is the token there, "
-            f"and is {PASSWORD_VARIABLE} its PIN?"
-        ) from error
+    def refused(error: Exception) -> ConfigError:
+        what = f"token {token!r}, object {label!r}, module {module!r}"
+        return ConfigError(
+            f"--key: {what} cannot be used ({type(error).__name__}); is the token there, does it hold a key and a "
+            f"certificate of that label, and is {PASSWORD_VARIABLE} its PIN?"
+        )
+
+    with ExitStack() as stack:
+        try:
+            criteria, pin = TokenCriteria(label=token), password().decode()
+            session = stack.enter_context(open_pkcs11_session(module, token_criteria=criteria, user_pin=pin))
+            # what is signed is hashed here: many tokens sign hashes alone
+            signer = PKCS11Signer(session, cert_label=label, key_label=label, use_raw_mechanism=True)
+            own = x509.load_der_x509_certificate(signer.signing_cert.dump())
+        except (pkcs11.PKCS11Error, RuntimeError, ValueError, LookupError, AttributeError, OSError) as error:
+            raise refused(error) from error
+        try:
+            yield Credentials(signer, own)
+        except pkcs11.PKCS11Error as error:
+            raise refused(error) from error
 
 
 def _parts_of(uri: str) -> tuple[str, str, str]:

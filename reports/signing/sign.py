@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError, OutputError
 from pipeline.files import written
+from pipeline.findings.custody.time_stamp import Authority, TimeStampError, check_stamp
 from pipeline.findings.signed.signatures import Statement, reason_of
 from reports.signing.block import SignatureBlock, drawn_block
 from reports.signing.boxes import BOXES
@@ -20,10 +20,7 @@ from reports.signing.revisions import end_of_first_revision
 if TYPE_CHECKING:
     from pyhanko.sign.timestamps import TimeStamper
 
-__all__ = ["AskAuthority", "require_signing", "sign_report", "stamper"]
-
-AskAuthority = Callable[[bytes], bytes]
-"""Sends a request for a time stamp (RFC 3161, DER) to an authority and returns its answer."""
+__all__ = ["require_signing", "sign_report", "stamper"]
 
 
 @dataclass(frozen=True)
@@ -145,8 +142,8 @@ def _pdf_signer(
     return AtOneTime(metadata, signer=credentials.signer, timestamper=stamps, stamp_style=style)
 
 
-def stamper(ask: AskAuthority) -> "TimeStamper":
-    """Return what asks an authority for the time stamp of a signature."""
+def stamper(authority: Authority) -> "TimeStamper":
+    """Return what asks an authority for the time stamp of a signature, and takes one of that signature only."""
     from asn1crypto import tsp
     from pyhanko.sign.timestamps import TimeStamper
 
@@ -154,6 +151,11 @@ def stamper(ask: AskAuthority) -> "TimeStamper":
         """Sends each request the way that camaudit sends its own."""
 
         async def async_request_tsa_response(self, req: tsp.TimeStampReq) -> tsp.TimeStampResp:
-            return tsp.TimeStampResp.load(ask(req.dump()))
+            content = authority.answer(req.dump())
+            try:
+                check_stamp(content, req["message_imprint"]["hashed_message"].native, nonce=req["nonce"].native)
+            except TimeStampError as error:
+                raise authority.failure(f"answered with what {error}") from None
+            return tsp.TimeStampResp.load(content)
 
     return Asking()

@@ -33,9 +33,9 @@ _UNTRUSTED = {
     "OUT_OF_BOUNDS_NO_POE": "was not valid when it was checked: it has ended, or not begun",
     "OUT_OF_BOUNDS_NOT_REVOKED": "was not valid when it was checked: it has ended, or not begun",
     "REVOKED_NO_POE": "was withdrawn",
-    "CHAIN_CONSTRAINTS_FAILURE": "is not one for signing documents, or one above it is none for certifying",
     "CRYPTO_CONSTRAINTS_FAILURE": "has a key that is too short, or of a kind that is not safe",
 }
+_SIGNING = frozenset({"non_repudiation", "digital_signature"})
 _CONTENTS = re.compile(rb"<[0-9A-F]+>|<[0-9a-f]+>")
 
 
@@ -136,7 +136,7 @@ def _status(file: _File, embedded: Any, moment: datetime | None = None) -> Any: 
         return ValidationContext(trust_roots=roots, allow_fetching=False, revocation_mode="soft-fail", moment=moment)
 
     unlimited = embedded.signer_cert.key_usage_value is None  # what it does not limit, it allows (RFC 5280)
-    needed = set() if unlimited else {"non_repudiation", "digital_signature"}
+    needed = set() if unlimited else set(_SIGNING)
     usage = KeyUsageConstraints(key_usage=needed, match_all_key_usages=False)
     try:
         return validate_pdf_signature(embedded, context(), context(), key_usage_settings=usage)
@@ -154,6 +154,9 @@ def _trust(status: Any, trusted: Sequence[x509.Certificate]) -> Trust:  # noqa: 
         return Trust(None)
     if status.trusted:
         return Trust(True)
+    usage = status.signing_cert.key_usage_value
+    if usage is not None and not usage.native & _SIGNING:
+        return Trust(False, "is not one for signing (its key usage)")
     indication = getattr(getattr(status, "trust_problem_indic", None), "name", "")
     return Trust(False, _UNTRUSTED.get(indication, "is by none whom --trust names"))
 

@@ -1,7 +1,7 @@
 """The account of an export: every study is exported or left out with its reason, and every object sent or not."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def print_account(account: ExportAccount, *, as_json: bool) -> int:
     _print_lines("left out", account.parts)
     _print_lines("not analysed", account.not_analysed)
     _print_lines("NOT EXPORTED", account.refused, error=True)
-    _print_lines("NOT SENT", account.not_sent, error=True)
+    _print_lines("NOT SENT", _shortened(account.not_sent), error=True)
     if account.studies:
         others = f"{len(account.refused)} not exported + {len(account.not_analysed)} not analysed"
         typer.echo(f"  {account.studies} studies = {account.exported} exported + {others}; {account.files} files")
@@ -54,6 +54,13 @@ def print_account(account: ExportAccount, *, as_json: bool) -> int:
     for place in account.places:
         typer.echo(place)
     return account.code
+
+
+def _shortened(not_sent: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+    """Return a line for all objects where each has the same reason, as when nobody answers: ``--json`` names each."""
+    if len(not_sent) > 1 and len({reason for _, reason in not_sent}) == 1:
+        return [(f"{not_sent[0][0]} and {len(not_sent) - 1} more", not_sent[0][1])]
+    return not_sent
 
 
 def _print_lines(title: str, lines: Iterable[tuple[str, str]], *, error: bool = False) -> None:

@@ -7,18 +7,19 @@ from tempfile import TemporaryDirectory
 
 from flows.commands.exporting.account import ExportAccount
 from flows.commands.exporting.request import ExportRequest, checked_request
+from flows.commands.exporting.whole_folders import whole_folders
 from flows.sending.association import provider_of, store_below
 from flows.sending.sent import Sent
 from flows.sending.stow import stow_below
-from flows.sending.trackers import log_to_mlflow, log_to_wandb
+from flows.sending.trackers import log_to_mlflow, log_to_wandb, require_tracker
 from pipeline.conclusions.reporting_items import reporting_items
-from pipeline.errors import OutputError
+from pipeline.errors import ArchiveError, ConfigError, OutputError
 from pipeline.files import written
 from pipeline.findings.results import Results, load_results
 from pipeline.findings.spec import read_members
 from pipeline.findings.stored_audits import StoredAudits
 from pipeline.program import camaudit_version
-from pipeline.studies.dicomweb.client import open_server
+from pipeline.studies.dicomweb.client import DicomWebServer, open_server
 from pipeline.verify.document import REPORT_FILE
 from pipeline.verify.verify import verify_run
 from reports.exports.assess_ai import write_registry
@@ -47,26 +48,26 @@ def export_run(request: ExportRequest) -> ExportAccount:
         AuditError: when the run does not hold, its archive or key is not here, or a folder cannot be written.
     """
     checked_request(request)
+    receivers = _receivers(request)
     results = load_results(request.run)
     report = _sound_report(request.run)
     context, account = ExportContext(results, camaudit_version()), ExportAccount()
-    with TemporaryDirectory(prefix="camaudit-") as name:  # mode 0700
+    with TemporaryDirectory(prefix="camaudit-") as name, whole_folders(request) as beside:  # mode 0700
         if request.of_studies:
-            objects = request.dicom or Path(name, "objects") if request.of_objects else None
+            objects = beside.dicom or Path(name, "objects") if request.of_objects else None
             sheets = Path(name, "sheets")
             if objects is not None:
                 render_sheets(request.run, sheets)
             papers = RunPapers(request.run, report, sheets)
             folder = None if objects is None else DicomFolder(objects, papers, context)
-            receivers = _receivers(request)
             if folder is not None and not request.studies:
                 _count(account, request.run.name, folder.write_run())
-            bids = None if request.bids is None else BidsFolder(request.bids, results, camaudit_version())
-            _export_studies(request, _writers(request, results, folder, bids), account)
+            bids = None if beside.bids is None else BidsFolder(beside.bids, results, camaudit_version())
+            _export_studies(request, _writers(beside, results, folder, bids), account)
             account.files += 0 if bids is None else len(bids.finish())
             for receive in receivers:
                 _send(objects, receive, account)
-        _write_papers(request, results, account)
+        _write_papers(beside, results, account)
     account.places += [*request.folders, *request.papers]
     return account
 
@@ -132,17 +133,27 @@ def _write_papers(request: ExportRequest, results: Results, account: ExportAccou
 
 
 def _receivers(request: ExportRequest) -> list[Receiver]:
-    """Return who takes the objects; what is wrong with an address is said before anything is read.
+    """Return who takes the objects; what is wrong with an address or not installed is said before anything is read.
 
     Raises:
         AuditError: for an address that is none, or where what speaks the protocol is not installed.
     """
+    for option, name in (("--mlflow", request.mlflow), ("--wandb", request.wandb)):
+        if name is not None:
+            require_tracker(option)
     receivers: list[Receiver] = []
     if request.send is not None:
         receivers.append(partial(store_below, provider=provider_of(request.send)))
     if request.stow is not None:
-        receivers.append(partial(stow_below, server=open_server(request.stow)))
+        receivers.append(partial(stow_below, server=_server(request.stow)))
     return receivers
+
+
+def _server(url: str) -> DicomWebServer:
+    try:
+        return open_server(url)
+    except ArchiveError as error:
+        raise ConfigError(f"--stow: {error}") from error
 
 
 def _send(objects: Path | None, receive: Receiver, account: ExportAccount) -> None:

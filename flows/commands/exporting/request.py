@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import ConfigError, OutputError
+from pipeline.findings.spec import require_outside_runs
 
 __all__ = ["ExportRequest", "checked_request"]
 
@@ -37,6 +38,12 @@ class ExportRequest:
         object.__setattr__(self, "papers", tuple(path for path in papers if path is not None))
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are written beside those in folders: a model card's fields are one of their own."""
+        fields = () if self.model_card is None else (self.model_card.with_suffix(".json"),)
+        return (*self.papers, *fields)
+
+    @property
     def of_studies(self) -> bool:
         """Whether anything is asked for that reads the archive."""
         asked = (self.dicom, self.nifti, self.nrrd, self.bids, self.send, self.stow)
@@ -53,7 +60,7 @@ def checked_request(request: ExportRequest) -> ExportRequest:
 
     Raises:
         ConfigError: when nothing is asked for, or ``--identified`` or ``--study`` goes with nothing that they change.
-        OutputError: when a folder holds something, or lies in the run's own.
+        OutputError: when a folder holds something, or anything is to lie in a run's own.
     """
     doors = (*request.folders, *request.papers, request.mlflow, request.wandb)
     if not any(door is not None for door in (*doors, request.send, request.stow)):
@@ -67,6 +74,9 @@ def checked_request(request: ExportRequest) -> ExportRequest:
     for folder in request.folders:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise OutputError(f"{folder}: is not empty; an export is written into a new folder")
-        if request.run.resolve() in (folder.resolve(), *folder.resolve().parents):
-            raise OutputError(f"{folder}: lies in the run's own folder, which nothing may be added to")
+    for path in (*request.folders, *request.papers):
+        require_outside_runs(path, "export")
+    files = [path.resolve() for path in request.files]
+    if len(set(files)) < len(files):
+        raise ConfigError("export: each kind needs a file of its own (a model card has a .json beside it)")
     return request

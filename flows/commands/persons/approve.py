@@ -1,6 +1,7 @@
 """``camaudit approve``: a person's decision as an event of the run's ledger, and the report rendered anew with it."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from flows.commands.verify import verified
 from pipeline.errors import ConfigError, OutputError, closest
 from pipeline.files import written
 from pipeline.findings.custody.ledger import Ledger, read_ledger
-from pipeline.findings.custody.recorded_files import digest_of_file, record_files
+from pipeline.findings.custody.recorded_files import digest_of_file, record_files, recorded_files
 from pipeline.findings.custody.site_key import load_site_key
 from pipeline.findings.results import load_results
 from pipeline.findings.reviews import Review, require_review_of, review_bytes
@@ -93,7 +94,8 @@ def record_decision(run: Path, options: ApproveOptions) -> Path:
         raise ConfigError(f"{run}: its ledger is signed with another site's key; decide where that key is")
     results = load_results(run)
     review = _review(run, options.review)
-    name = None if review is None else _kept(run, review)
+    content = b"" if review is None else review_bytes(review)
+    name = f"{DECISIONS_FOLDER}/review-{hashlib.sha256(content).hexdigest()[:12]}.json"  # says nothing of who wrote it
     try:
         decision = RunDecision(
             decision=options.decision,  # type: ignore[arg-type]  # checked by pydantic
@@ -102,16 +104,19 @@ def record_decision(run: Path, options: ApproveOptions) -> Path:
             name=options.name,
             role=options.role,
             reason=options.reason,
-            review=name,
+            review=None if review is None else name,
         )
     except ValidationError as error:
         raise ConfigError(f"--decision: {error.errors()[0]['msg'][:120]}") from None
-    ledger = Ledger(run / LEDGER_FILE, load_site_key())
-    record_files(ledger, DECIDED, run, [] if name is None else [name], **decision.model_dump(mode="json"))
-    _supersede(run, ledger)
-    report = render(run)
-    record_files(ledger, "report.rendered", run, [report.name])
-    attest(run, load_site_key())
+    _tell(run, decision, {} if review is None else {name: content})
+    try:
+        report = render(run)
+        record_files(Ledger(run / LEDGER_FILE, load_site_key()), "report.rendered", run, [report.name])
+        attest(run, load_site_key())
+    except OutputError as error:
+        raise OutputError(
+            f"the decision is recorded, its page is not: {error}; then call camaudit report RUN"
+        ) from error
     return report
 
 
@@ -130,24 +135,26 @@ def _review(run: Path, path: Path | None) -> Review | None:
     return review
 
 
-def _kept(run: Path, review: Review) -> str:
-    """Write a review into the run's folder, under a name that says nothing of who wrote it; return the name."""
-    content = review_bytes(review)
-    name = f"{DECISIONS_FOLDER}/review-{hashlib.sha256(content).hexdigest()[:12]}.json"
-    with written(run / name) as file:
-        file.write(content)
-    return name
+def _tell(run: Path, decision: RunDecision, review: Mapping[str, bytes]) -> None:
+    """Tell the ledger of a decision, with its review; the report that it is about stays, with its signed copy.
 
-
-def _supersede(run: Path, ledger: Ledger) -> None:
-    """Keep the report as it was, and its signed copy, under names that say so."""
-    number = 1 + len(list((run / SUPERSEDED_FOLDER).glob("report-*.pdf")))
+    All files are written first, so a full disk is met before anything is told; they vanish where nothing was.
+    """
+    number = 1 + len(list((run / SUPERSEDED_FOLDER).glob("report-[0-9]*.pdf")))
     signed = [SIGNED_REPORT] if (run / SIGNED_REPORT).is_file() else []
-    names = []
-    for old in (REPORT_FILE, *signed):
-        names.append(f"{SUPERSEDED_FOLDER}/{old.removesuffix('.pdf')}-{number}.pdf")
-        with written(run / names[-1]) as file:
-            file.write((run / old).read_bytes())
-    record_files(ledger, SUPERSEDED, run, names, **({"removed": signed} if signed else {}))
+    superseded = {f"{SUPERSEDED_FOLDER}/{old.removesuffix('.pdf')}-{number}.pdf": old for old in (REPORT_FILE, *signed)}
+    files = {**review, **{name: (run / old).read_bytes() for name, old in superseded.items()}}
+    try:
+        for name, content in files.items():
+            with written(run / name) as file:
+                file.write(content)
+        ledger = Ledger(run / LEDGER_FILE, load_site_key())
+        record_files(ledger, DECIDED, run, list(review), **decision.model_dump(mode="json"))
+        record_files(ledger, SUPERSEDED, run, list(superseded), **({"removed": signed} if signed else {}))
+    except BaseException:
+        told = recorded_files(read_ledger(run / LEDGER_FILE))
+        for name in set(files) - set(told):
+            (run / name).unlink(missing_ok=True)
+        raise
     for old in signed:
         (run / old).unlink()

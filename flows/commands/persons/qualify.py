@@ -24,6 +24,7 @@ from pipeline.files import written
 from pipeline.findings.custody.site_key import load_site_key
 from pipeline.findings.signed.attestation import sealed_statement
 from pipeline.findings.signed.qualification import KnownCase, Qualification
+from pipeline.findings.spec import require_outside_runs
 from reports.qualification import render_qualification
 from reports.signing.credentials import Credentials
 
@@ -68,6 +69,7 @@ def qualify_installation(options: QualifyOptions) -> int:
 
 
 def _require_folder(folder: Path) -> None:
+    require_outside_runs(folder, "--folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder):

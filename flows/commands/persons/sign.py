@@ -18,7 +18,7 @@ from pipeline.findings.custody.recorded_files import digest_of_file, record_file
 from pipeline.findings.custody.site_key import fingerprint_of, load_site_key, site_fingerprint
 from pipeline.findings.custody.time_stamp import Authority, open_authority
 from pipeline.findings.signed.signatures import MEANINGS, SIGNED_REPORT, Statement
-from pipeline.findings.spec import LEDGER_FILE
+from pipeline.findings.spec import LEDGER_FILE, require_outside_runs
 from pipeline.verify.document import REPORT_FILE
 from pipeline.verify.failure import exit_code
 from reports.signing.credentials import PASSWORD_VARIABLE, Credentials, opened_credentials
@@ -55,13 +55,14 @@ def sign_document(options: SignOptions) -> int:
         require_signing()
     _check_words(options)
     authority = None if options.timestamp is None else _authority(options.timestamp)
+    options = _of_the_run(options)
     source, target = _files(options)
     with advised("--key"), opened_credentials(options.key, _password) as credentials:
         credentials.check()
         statement = _statement(options, credentials)
         failures = verified(options.path, None).failures
         if not failures:
-            stamps = None if authority is None else stamper(authority.answer)
+            stamps = None if authority is None else stamper(authority)
             sign_report(source, target, credentials, statement, stamps)
             _tell(options.path, target, statement, credentials)
     for failure in failures:
@@ -125,6 +126,20 @@ def _authority(url: str) -> Authority:
         open_authority(url, "--timestamp-url"),
         undone="nothing was signed; try again, name another, or sign without --timestamp-url",
     )
+
+
+def _of_the_run(options: SignOptions) -> SignOptions:
+    """Take the report in a run's folder as the run: its ledger is to be told.
+
+    Raises:
+        OutputError: when the signed report is to lie in a run's folder under a name that is not its own there.
+    """
+    path, output = options.path, options.output
+    if path.name in (REPORT_FILE, SIGNED_REPORT) and (path.parent / LEDGER_FILE).is_file():
+        path = path.parent
+    if output is not None and output.resolve() != (path / SIGNED_REPORT).resolve():
+        require_outside_runs(output, "--output")
+    return replace(options, path=path)
 
 
 def _files(options: SignOptions) -> tuple[Path, Path]:

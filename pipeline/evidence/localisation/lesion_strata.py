@@ -258,7 +258,7 @@ def _correlation(means: NDArray[np.float64], confidence: float) -> dict[str, obj
         return {**nothing, "reason": f"fewer than {MINIMUM_PATIENTS} patients"}
     if (means == means[0]).all(axis=0).any():
         return {**nothing, "reason": "the feature or the score is the same in every patient"}
-    rho = float(np.clip(np.corrcoef(*map(mean_ranks, means.T))[0, 1], -1, 1))
+    rho = float(np.clip(np.corrcoef(mean_ranks(means[:, 0]), mean_ranks(means[:, 1]))[0, 1], -1, 1))
     if abs(rho) == 1:
         return {**nothing, "rho": rho}
     reach = float(ndtri((1 + confidence) / 2)) * np.sqrt((1 + rho**2 / 2) / (len(means) - 3))

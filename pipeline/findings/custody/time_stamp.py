@@ -88,7 +88,7 @@ class Authority:
         try:
             return check_answer(answer, statement, nonce=request.nonce), answer
         except TimeStampError as error:
-            raise self._failure(f"answered with what {error}") from None
+            raise self.failure(f"answered with what {error}") from None
 
     def answer(self, request: bytes) -> bytes:
         """Send a request (DER) and return the authority's whole answer, whatever it is.
@@ -103,20 +103,21 @@ class Authority:
         try:
             with httpx.stream("POST", self.url, content=request, headers=headers, timeout=self.patience) as response:
                 if response.status_code != httpx.codes.OK:
-                    raise self._failure(f"answered with status {response.status_code}")
+                    raise self.failure(f"answered with status {response.status_code}")
                 for part in response.iter_raw():
                     content += part
                     if len(content) > _ANSWER_CAP:
-                        raise self._failure(f"answered with more than {_ANSWER_CAP} bytes")
+                        raise self.failure(f"answered with more than {_ANSWER_CAP} bytes")
                     if monotonic() > end:
-                        raise self._failure(f"did not finish its answer in {self.patience:g} s")
+                        raise self.failure(f"did not finish its answer in {self.patience:g} s")
         except httpx.TimeoutException:
-            raise self._failure(f"did not answer in {self.patience:g} s") from None
+            raise self.failure(f"did not answer in {self.patience:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:  # its words can quote the URL
-            raise self._failure(f"cannot be reached ({type(error).__name__})") from None
+            raise self.failure(f"cannot be reached ({type(error).__name__})") from None
         return bytes(content)
 
-    def _failure(self, what: str) -> OutputError:
+    def failure(self, what: str) -> OutputError:
+        """Return the sentence for an authority that did ``what``."""
         return OutputError(f"{self.option}: the authority {self.host} {what}, so {self.undone}")
 
 
@@ -167,17 +168,30 @@ def check_answer(
     Raises:
         TimeStampError: when it is no time stamp, of something else, not as it was signed, or by no trusted authority.
     """
+    try:
+        content = base64.b64decode(answer.encode("ascii"), validate=True)
+    except ValueError:
+        raise TimeStampError("is no time stamp that can be read") from None
+    return check_stamp(content, hashlib.sha256(statement).digest(), trusted, nonce=nonce)
+
+
+def check_stamp(
+    content: bytes, digest: bytes, trusted: Sequence[x509.Certificate] = (), *, nonce: int | None = None
+) -> TimeStamp:
+    """Hold an authority's answer (DER) against the SHA-256 that it is to stamp, as ``check_answer`` does.
+
+    Raises:
+        TimeStampError: as ``check_answer``.
+    """
     from rfc3161_client import decode_timestamp_response
 
     try:
-        content = base64.b64decode(answer.encode("ascii"), validate=True)
         response = decode_timestamp_response(content)
         stated = response.tst_info
         imprint = (stated.message_imprint.hash_algorithm.dotted_string, stated.message_imprint.message)
         signer = _signer(response)
     except (ValueError, TypeError, StopIteration):
         raise TimeStampError("is no time stamp that can be read") from None
-    digest = hashlib.sha256(statement).digest()
     if imprint != (_SHA256, digest) or (nonce is not None and stated.nonce != nonce):
         raise TimeStampError("is a time stamp of something else")
     _check_signature(response, signer)

@@ -202,7 +202,7 @@ def test_mistakes_are_a_line_each_and_nothing_is_written(copy, camaudit, people,
         "an ended certificate": (write_p12(people["expired"], tmp_path / "e.p12"), "review", "is valid from"),
         "no password": (write_p12(people["author"], tmp_path / "p.p12", b"x"), "review", "needs a password"),
         "no key": (tmp_path / "nowhere.p12", "review", "cannot be read"),
-        "no key inside": (certificates(tmp_path / "c.pem", people["author"]), "review", "must hold a private key"),
+        "no key inside": (certificates(tmp_path / "c.pem", people["author"]), "review", "holds no private key"),
     }
     for name, (key, meaning, words) in mistakes.items():
         code, out, err = sign(camaudit, copy.run, key, meaning)

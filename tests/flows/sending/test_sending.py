@@ -197,3 +197,8 @@ def test_what_a_server_does_not_say_it_stored_was_not_stored(folder):
     assert reasons[4].startswith(f"{host} cannot be reached, or broke off: ")
     uids = {str(dcmread(folder / name).SOPInstanceUID) for name in NAMES}
     assert not any(uid in reason for uid in uids for reason in reasons)
+
+
+def test_where_there_is_nothing_to_send_nobody_is_asked(tmp_path):
+    assert store_below(tmp_path, StorageProvider("127.0.0.1", 1, "NOBODY")) == []
+    assert stow_below(tmp_path, open_server("http://127.0.0.1:1/dicom-web")) == []

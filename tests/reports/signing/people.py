@@ -7,6 +7,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -26,14 +28,18 @@ _USAGES = (
 class Person:
     """A key, its certificate, and the certificate of whoever signed that."""
 
-    key: EllipticCurvePrivateKey | rsa.RSAPrivateKey
+    key: EllipticCurvePrivateKey | rsa.RSAPrivateKey | Ed25519PrivateKey | Ed448PrivateKey
     certificate: x509.Certificate
     issuer: x509.Certificate
 
 
-def person(name, issuer=None, *, days=(-1, 365), stamps=False):
-    """Return somebody with a new key, certified by ``issuer`` or himself; ``days`` from now bound that."""
-    key = rsa.generate_private_key(65537, 2048) if stamps else generate_private_key(SECP256R1())
+def person(name, issuer=None, *, days=(-1, 365), stamps=False, usage="digital_signature", key=None):
+    """Return somebody with a new key, certified by ``issuer`` or himself; ``days`` from now bound that.
+
+    ``usage`` is what the certificate says that the key is for; None: it does not say.
+    """
+    if key is None:
+        key = rsa.generate_private_key(65537, 2048) if stamps else generate_private_key(SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
     builder = (
@@ -51,11 +57,12 @@ def person(name, issuer=None, *, days=(-1, 365), stamps=False):
     builder = builder.add_extension(
         x509.AuthorityKeyIdentifier.from_issuer_public_key(above.public_key()), critical=False
     )
-    usage = dict.fromkeys(_USAGES, False) | {"digital_signature": True, "key_cert_sign": issuer is None}
-    builder = builder.add_extension(x509.KeyUsage(**usage), critical=True)
+    if usage is not None:
+        usages = dict.fromkeys(_USAGES, False) | {usage: True, "key_cert_sign": issuer is None}
+        builder = builder.add_extension(x509.KeyUsage(**usages), critical=True)
     if stamps:
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
-    own = builder.sign(above, hashes.SHA256())
+    own = builder.sign(above, None if isinstance(above, Ed25519PrivateKey | Ed448PrivateKey) else hashes.SHA256())
     return Person(key, own, issuer.certificate if issuer else own)
 
 

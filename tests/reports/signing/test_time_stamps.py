@@ -9,11 +9,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pyhanko.sign.timestamps import DummyTimeStamper
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
+from pipeline.errors import OutputError
+from pipeline.findings.custody.time_stamp import Authority, read_authorities
 from pipeline.findings.signed.signatures import Statement, Trust
 from reports.pdf import render
 from reports.signing.credentials import opened_credentials
-from reports.signing.sign import sign_report
+from reports.signing.sign import sign_report, stamper
 from reports.signing.signatures import read_signatures
+from tests.pipeline.findings.custody.authority import make_signer, serving
 from tests.reports import example
 from tests.reports.signing.people import person, write_pem
 
@@ -62,3 +65,75 @@ def test_a_self_signed_certificate_is_trusted_where_it_is_named_itself(report, t
     assert read_signatures(file, [own.certificate]).signatures[0].certificate_trust == Trust(True)
     trust = read_signatures(file, [other.certificate]).signatures[0].certificate_trust
     assert (trust.trusted, trust.reason) == (False, "is by none whom --trust names")
+
+
+@pytest.fixture(scope="module")
+def openssl(tmp_path_factory):
+    return make_signer(tmp_path_factory.mktemp("authority") / "first")
+
+
+def test_an_authority_is_asked_over_http_and_named(report, tmp_path, openssl, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    asked = []
+
+    def reply(request):
+        asked.append(request)
+        return openssl.reply(request)
+
+    with serving(reply) as url:
+        file = signed(report, person("Ada"), tmp_path / "a.pdf", stamper(Authority(url)))
+    assert len(asked) == 2, "pyHanko asks once to see how long an answer is"
+    assert report.read_bytes()[:300] not in b"".join(asked), "a hash is all that is sent"
+    assert max(map(len, asked)) < 100
+    (signature,) = read_signatures(file, read_authorities(openssl.root)).signatures
+    assert (signature.fault, signature.stamp_fault, signature.stamp_authority) == ("", "", "Example_Time")
+    assert signature.stamp_trust == Trust(True)
+    assert read_signatures(file, [person("Stamps CA").certificate]).signatures[0].stamp_trust.trusted is False
+
+
+def test_an_authority_that_misbehaves_is_one_line_and_nothing_is_written(report, tmp_path, openssl, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    of_something_else = []
+
+    def earlier(request):
+        """Answer with the stamp of the first request, whatever is asked."""
+        of_something_else.append(openssl.reply(request))
+        return of_something_else[0]
+
+    who, target = person("Ada"), tmp_path / "a.pdf"
+    for reply, status, words in (
+        (lambda _: b"<html>sign in</html>", 200, "answered with what is no time stamp that can be read"),
+        (
+            lambda _: bytes.fromhex("30053003020102"),
+            200,  # "rejection"
+            "answered with what is no time stamp that can be read",
+        ),
+        (earlier, 200, "answered with what is a time stamp of something else"),
+        (openssl.reply, 503, "answered with status 503"),
+    ):
+        with serving(reply, status=status) as url, pytest.raises(OutputError) as refused:
+            signed(report, who, target, stamper(Authority(url, option="--timestamp-url", undone="nothing was signed")))
+        said = str(refused.value)
+        assert (said.startswith("--timestamp-url: the authority 127.0.0.1:"), words in said) == (True, True), said
+        assert "\n" not in said
+        assert not target.exists()
+
+
+def test_a_signature_with_the_stamp_of_other_bytes_is_named(report, tmp_path):
+    """Whoever has a stamp of something older cannot make his signature older by it."""
+    from pyhanko.sign.timestamps import TimeStamper
+
+    authority = person("TSA", person("Stamps CA"), stamps=True)
+    ours = stamping(authority, datetime.now(UTC).replace(microsecond=0) - timedelta(days=300))
+
+    class OfSomethingElse(TimeStamper):
+        async def async_request_tsa_response(self, req):
+            return await ours.async_request_tsa_response(req)
+
+        async def async_timestamp(self, message_digest, md_algorithm):
+            return await super().async_timestamp(bytes(reversed(message_digest)), md_algorithm)
+
+    file = signed(report, person("Ada"), tmp_path / "a.pdf", OfSomethingElse())
+    (signature,) = read_signatures(file, [authority.issuer]).signatures
+    assert signature.stamp_fault == "is not one of this signature, or was altered"
+    assert signature.stamp_trust.trusted is None
