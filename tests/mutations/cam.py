@@ -711,7 +711,8 @@ MUTANTS: list[Mutant] = [
         "cam/methods/refinecam.py",
         (".prod(dim=0)", ".mean(dim=0)"),
         ("widened(G)).relu()", "widened(G))"),
-        ("raw / torch.where(peak > 0, peak, 1)", "raw"),
+        ("unit_range(raw.flatten(0, 1))", "raw"),
+        ("unit_range(raw.flatten(0, 1))", "(raw / raw.amax())"),
         tests=("tests/cam/test_methods.py", "-k", "refinecam- and 2d"),
     ),
     *of(
