@@ -23,6 +23,8 @@ _MOST = 1000
     at="input",
     cost="1 that keeps its graph, and a backward for each target",
     forwards=lambda work, _given: work.samples * (1 + 2 * work.targets),
+    differs="denominators get their epsilon added whatever their sign; for vision transformers nothing passes the "
+    "softmax (CP-LRP), and gamma is another for the patches' projection than for linear layers.",
 )
 def attnlrp(request: ExplanationRequest, *, epsilon: float = 1e-6, gamma: float = 0.0) -> RawMaps:
     """Return sum_c R_c, the relevance R of the image's values: maps (T, B, *S).

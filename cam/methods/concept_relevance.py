@@ -17,6 +17,7 @@ from cam.request import ExplanationRequest, RawMaps
     at="layer",
     cost="1 that keeps its graph, and a backward for each target",
     forwards=lambda work, _given: work.samples * (1 + 2 * work.targets),
+    differs="which channel is the caller's choice alone.",
 )
 def concept_relevance(
     request: ExplanationRequest,

@@ -24,6 +24,8 @@ from cam.request import ExplanationRequest, RawMaps, widened
     at="input",
     cost="1 that keeps its graph, a backward for each target, and 1 of a single sample",
     forwards=lambda work, _given: work.samples * (1 + 2 * work.targets) + 1,
+    differs="the last attention is run as one head, whatever it has, so another score than the network's is explained; "
+    "for CLIP queries and keys are compared behind the output's projection.",
 )
 def grad_eclip(request: ExplanationRequest) -> RawMaps:
     """Return lambda_j sum_c w_c v_jc, whose ReLU is the map, on the grid of the patches j: maps (T, B, *S).

@@ -25,12 +25,14 @@ from cam.request import ExplanationRequest, RawMaps, widened
     at="input",
     cost="1 for each of the last attentions (4) that keeps its graph, with a backward for each target, and 2 more",
     forwards=lambda work, given: work.samples * (1 + given["last"] * (1 + 2 * work.targets)) + 1,
+    differs="a block's score is read from the mean of its tokens, even where the network reads its class token; maps "
+    "are enlarged before they are averaged over layers, and scaled to 0..1 at last.",
 )
 def legrad(request: ExplanationRequest, *, last: int = 4) -> RawMaps:
     """Return mean_l mean_{h, i} ReLU(ds_l / dA_l[h, i, j]) over the ``last`` attentions l; maps on the tokens' grid.
 
     s_l is the explained score when the blocks behind attention l hand on their tokens as they are, so that the head
-    reads those of block l: the paper's score of a layer. All attentions are taken where there are fewer.
+    reads those of block l. (Where it reads a class token, the authors' code reads the mean of all instead.) All attentions are taken where there are fewer.
 
     Raises:
         ValueError: when ``last`` is less than 1, an attention or where the tokens lie is not known, or the attentions

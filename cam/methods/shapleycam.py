@@ -26,6 +26,7 @@ from cam.request import ExplanationRequest, RawMaps, widened
     at="layer",
     cost="none; two backwards of the tail for each target",
     backward=True,
+    differs="the score is what the caller states, by default the logit, whose Hessian is 0 behind ReLUs: Grad-CAM.",
 )
 def shapleycam(request: ExplanationRequest) -> RawMaps:
     """Return maps (T, B, *S), before their ReLU, of weights mean(G - H A / 2), H A the product of Hessian and A.

@@ -18,7 +18,7 @@ __all__ = ["difference_rules"]
 _ELEMENTWISE = """relu relu_ relu6 leaky_relu leaky_relu_ prelu elu elu_ celu celu_ selu selu_ gelu silu tanh tanh_
 sigmoid sigmoid_ softplus hardtanh hardtanh_ hardsigmoid hardswish mish softsign tanhshrink hardshrink softshrink
 logsigmoid clamp clamp_ clip clamp_min clamp_min_ exp square abs"""
-_ROUTING = """max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d"""
+_ROUTING = """max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d amax"""
 _LINEAR = """view reshape flatten unflatten ravel permute transpose swapaxes swapdims movedim moveaxis squeeze unsqueeze
 contiguous clone to type type_as float double expand expand_as repeat chunk split tensor_split unbind __getitem__ select
 narrow index_select cat concat concatenate stack roll flip view_as reshape_as T mT pixel_shuffle pixel_unshuffle pad

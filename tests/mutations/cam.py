@@ -657,7 +657,7 @@ MUTANTS: list[Mutant] = [
         ("key[0] in self._read", "False"),
         ("self._read |= {", "self._read &= {"),
         ('_RECTIFYING = ("relu", "relu_", "relu6")', "_RECTIFYING = ()"),
-        ("adaptive_avg_pool1d", "sub"),
+        ("mean sum avg_pool1d", "mean sum sub __sub__ avg_pool1d"),
         tests=("tests/cam/methods/test_relevance.py", "tests/cam/methods/test_relevance_costs.py"),
     ),
     *of(
@@ -711,7 +711,8 @@ MUTANTS: list[Mutant] = [
         "cam/methods/refinecam.py",
         (".prod(dim=0)", ".mean(dim=0)"),
         ("widened(G)).relu()", "widened(G))"),
-        ("raw / torch.where(peak > 0, peak, 1)", "raw"),
+        ("unit_range(raw.flatten(0, 1))", "raw"),
+        ("unit_range(raw.flatten(0, 1))", "(raw / raw.amax())"),
         tests=("tests/cam/test_methods.py", "-k", "refinecam- and 2d"),
     ),
     *of(

@@ -176,12 +176,13 @@ def randomcam(case):
 
 @oracle("refinecam", layers=("trunk", "layer"))
 def refinecam(case):
-    """arXiv:2605.14641: Grad-CAM++ of each layer over its largest value, enlarged, multiplied."""
+    """arXiv:2605.14641: Grad-CAM++ of each layer, from its least to its largest value, enlarged, multiplied."""
     maps = [gradcampp(replace(case, layers=(layer,))) for layer in case.layers]
     shape = max((one.shape for one in maps), key=np.prod)
     result = np.ones(shape)
     for one in maps:
-        result *= enlarged(one / one.max() if one.max() > 0 else one, shape)
+        span = one.max() - one.min()
+        result *= enlarged((one - one.min()) / (span if span > 0 else 1), shape)
     return result
 
 

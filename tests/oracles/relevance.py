@@ -14,7 +14,7 @@ from tests.cam.networks import ATTENTIVE
 from tests.oracles.base import oracle
 
 POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
-CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
+CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 WEIGHTS = (*CONVOLUTIONS, nn.Linear)
 RULES = {
     "epsilon": ("epsilon", "epsilon", None),

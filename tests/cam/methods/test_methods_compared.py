@@ -7,7 +7,8 @@ import inspect
 import pytest
 
 from cam import METHODS
-from tests.cam.methods.compared_page import PAGE, packages, page
+from tests.cam.methods.authors import names_in
+from tests.cam.methods.compared_page import PAGE, authors, offered, packages, page
 
 BY_NAME = {package["name"]: {row["name"]: row for row in package["rows"]} for package in packages()}
 
@@ -59,3 +60,20 @@ def test_the_packages_that_are_installed_have_the_version_that_is_stated(package
     except importlib.metadata.PackageNotFoundError:
         pytest.skip(f"{package} is not installed")
     assert version == next(entry["version"] for entry in packages() if entry["name"] == package)
+
+
+@pytest.mark.parametrize("package", [entry for entry in packages() if "repository" in entry], ids=lambda e: e["name"])
+def test_every_map_of_a_clone_has_a_row(package):
+    """Where ``CAMAUDIT_PEERS`` names clones; at another commit the list may be another."""
+    assert offered(package) == sorted(BY_NAME[package["name"]])
+
+
+def test_names_are_read_from_a_module_without_running_it():
+    assert names_in("__all__ = ['CAM', 'SSCAM']\nfrom a import B\nraise SystemExit") == ["CAM", "SSCAM"]
+    source = "from a.b import GradCAM, run_it\nfrom c import Layer as Other\nimport torch\nX = 3"
+    assert names_in(source) == ["GradCAM", "Other"]
+
+
+def test_what_is_said_of_the_authors_code_is_of_our_methods_and_names_a_commit():
+    assert {row["ours"] for row in authors()} <= set(METHODS)
+    assert all(len(row["commit"]) == 40 and int(row["commit"], 16) for row in authors())

@@ -112,11 +112,12 @@ class Joined(nn.Module):
     def __init__(self, join, *, channels):
         super().__init__()
         torch.manual_seed(5)
-        self.first, self.second = nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(channels, 3, 3)
+        self.first, self.middle = nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 2, 3, padding=1)
+        self.second = nn.Conv2d(channels, 3, 3)
         self.head, self.join = nn.Linear(3 * 16, 3), join
 
     def forward(self, x):
-        made = self.join(self.first(x).relu(), x)
+        made = self.join(self.middle(self.first(x).relu()).relu(), x)
         return self.head(self.second(made).relu().flatten(1))
 
 
