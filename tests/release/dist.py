@@ -1,6 +1,6 @@
 """``python -m tests.release.dist FOLDER [VERSION]``: whether what was built is what is to be released.
 
-One wheel and one source distribution of one version, that of the tag where one is named, and a changelog that speaks of it.
+One wheel and one source distribution of one version, that of the tag where one is named; a changelog that speaks of it.
 """
 
 import re
