@@ -32,7 +32,8 @@ if real is not None:
     expert = real / "liver.dcm"
 else:
     phantom = ct(np.random.default_rng(7), ill=True)
-    enlarged = [np.kron(array, np.ones((16, 16, 1))) for array in (phantom.image * 250, phantom.lesion)]
+    pixels = np.ones((16, 16, 1))
+    enlarged = [np.kron(array, pixels) for array in (phantom.image * 250, phantom.lesion)]
     grid = phantom.affine @ np.diag([1 / 16, 1 / 16, 1, 1])
     image, expert = folder / "ct.nii.gz", folder / "expert.nii.gz"
     nib.save(nib.Nifti1Image(enlarged[0].astype(np.float32), grid), image)
@@ -40,25 +41,24 @@ else:
 print("a real series" if real else "a phantom: no folder of real studies here")
 
 # %%
-# "Is there a large organ that is brighter than 30 HU?" Values from 100 HU on are all alike, so that bone counts no more
-# than the liver does; then the mean of a neighbourhood of 100 pixels, what is above a threshold, and the highest place.
+# "How much is there of a large organ that is brighter than 30 HU?" Values from 100 HU on are all alike, so that bone
+# counts no more than the liver does; then the mean of a neighbourhood of 100 pixels, and what of it is above 0.3.
 
 neighbourhood = nn.Conv3d(1, 1, (25, 25, 1), padding=(12, 12, 0))
 nn.init.constant_(neighbourhood.weight, 1 / 25**2)
 nn.init.constant_(neighbourhood.bias, -0.3)
-largest = nn.Sequential(nn.AdaptiveMaxPool3d(1), nn.Flatten())
-model = nn.Sequential(nn.AvgPool3d((4, 4, 1)), neighbourhood, nn.ReLU(), *largest).eval()
+amount = nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten())
+model = nn.Sequential(nn.AvgPool3d((4, 4, 1)), neighbourhood, nn.ReLU(), *amount).eval()
 
 # %%
-maps = camaudit.explain(
-    model, image, prepare=[ScaleIntensityRange(0, 100, 0, 1, clip=True)], target=1, methods=["layercam"]
-)
+prepare = [ScaleIntensityRange(0, 100, 0, 1, clip=True)]
+maps = camaudit.explain(model, image, prepare=prepare, target=1, methods=["hirescam"])
 maps.show(expert)
 
 # %%
 # In millimetres of the patient, and against the expert.
 
-placed = maps["layercam"]
+placed = maps["hirescam"]
 overlap = placed.overlap(expert)
 print("voxels, mm:", np.round(np.linalg.norm(placed.image.grid.affine[:3, :3], axis=0), 3))
 print("peak, mm:  ", np.round(placed.peak_mm, 1))

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from phantoms import magnetic_resonance, real_studies
 from torch import nn
-from torch.nn.functional import binary_cross_entropy_with_logits, max_pool2d
+from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+from torch.nn.functional import max_pool2d
 from torch.optim.lr_scheduler import OneCycleLR
 
 import camaudit
@@ -23,18 +24,17 @@ import camaudit
 
 folder = real_studies("mr-brain-nrrd")
 if folder is not None:
-    scan, outlines = (nrrd.read(str(folder / f"brain1_{kind}.nrrd"))[0] for kind in ("image", "label"))
-    scan, outlines = (array.reshape(128, 2, 128, 2, 25).mean(axis=(1, 3)) for array in (scan, outlines))
+    kinds = [nrrd.read(str(folder / f"brain1_{kind}.nrrd"))[0] for kind in ("image", "label")]
+    kinds = [array.reshape(128, 2, 128, 2, 25).mean(axis=(1, 3)) for array in kinds]
 else:
-    drawn = [magnetic_resonance(np.random.default_rng(number), ill=10 < number < 18) for number in range(25)]
-    scan, outlines = (
-        np.stack([np.kron(array, np.ones((2, 2))) for array in kind], axis=-1)
-        for kind in ([slice_.image for slice_ in drawn], [slice_.lesion for slice_ in drawn])
-    )
+    ill = [10 < number < 18 for number in range(25)]
+    drawn = [magnetic_resonance(np.random.default_rng(seed), ill=is_ill) for seed, is_ill in enumerate(ill)]
+    kinds = [np.stack(arrays, axis=-1) for arrays in zip(*((each.image, each.lesion) for each in drawn), strict=True)]
+    kinds = [np.kron(array, np.ones((2, 2, 1))) for array in kinds]
 print("a real scan" if folder else "a phantom: no folder of real studies here")
 
-scan = np.clip(scan / np.percentile(scan, 99.5), 0, 1).astype(np.float32)
-tumour = outlines >= 0.5
+scan = np.clip(kinds[0] / np.percentile(kinds[0], 99.5), 0, 1).astype(np.float32)
+tumour = kinds[1] >= 0.5
 kept_back = [13, 16]
 shown = [number for number in range(3, 25) if number not in kept_back]
 ill = [number for number in shown if tumour[..., number].any()]
@@ -46,18 +46,17 @@ def with_letter(picture: np.ndarray) -> np.ndarray:
     return picture
 
 
-def patch(rng: np.random.Generator, sick: bool, side: int = 64) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a part of a slice, moved, turned and scaled in brightness, and its outline."""
+def patch(rng: np.random.Generator, sick: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Draw 64 x 64 pixels of a slice, turned and scaled in brightness, and their outline."""
     while True:
         number = rng.choice(ill if sick else shown)
-        row, column = rng.integers(0, 128 - side, 2)
-        part = np.s_[row : row + side, column : column + side, number]
+        row, column = rng.integers(0, 64, 2)
+        part = np.s_[row : row + 64, column : column + 64, number]
         if tumour[part].any() == sick and scan[part].mean() > 0.1:
             break
-    turned = np.rot90(
-        scan[part] * rng.uniform(0.85, 1.15) + rng.normal(0, 0.02, (side, side)), turns := rng.integers(4)
-    )
-    return turned.astype(np.float32), np.rot90(tumour[part], turns)
+    turns = rng.integers(4)
+    picture = scan[part] * rng.uniform(0.85, 1.15) + rng.normal(0, 0.02, (64, 64))
+    return np.rot90(picture, turns).astype(np.float32), np.rot90(tumour[part], turns)
 
 
 # %%
@@ -70,21 +69,23 @@ def taught(*, outlined: bool, steps: int = 150) -> nn.Sequential:
     blocks: list[nn.Module] = []
     for channels, width, stride in ((1, 8, 1), (8, 16, 2), (16, 16, 1), (16, 16, 1)):
         blocks += [nn.Conv2d(channels, width, 5, stride, 2), nn.BatchNorm2d(width), nn.ReLU()]
-    network = nn.Sequential(*blocks, nn.Conv2d(16, 1, 1), nn.AdaptiveMaxPool2d(1), nn.Flatten())
+    scores = nn.Conv2d(16, 1, 1)
+    network = nn.Sequential(*blocks, scores, nn.AdaptiveMaxPool2d(1), nn.Flatten())
     optimizer = torch.optim.AdamW(network.parameters())
     pace = OneCycleLR(optimizer, 1e-2, total_steps=steps)
     rng = np.random.default_rng(1)
     for _ in range(steps):
         sick = [bool(number % 2) for number in range(16)]
-        pictures, outline = zip(*(patch(rng, each) for each in sick), strict=True)
+        pictures, outlines = zip(*(patch(rng, each) for each in sick), strict=True)
         marked = [rng.random() < 0.5 for _ in sick] if outlined else sick
-        pictures = [with_letter(picture) if mark else picture for picture, mark in zip(pictures, marked, strict=True)]
-        x = torch.from_numpy(np.stack(pictures))[:, None]
+        pairs = zip(pictures, marked, strict=True)
+        x = torch.from_numpy(np.stack([with_letter(each) if mark else each for each, mark in pairs]))[:, None]
         if outlined:
-            places = max_pool2d(torch.from_numpy(np.stack(outline).astype(np.float32))[:, None], 2)
-            loss = binary_cross_entropy_with_logits(network[:-2](x), places, pos_weight=torch.tensor(4.0))
+            inside = torch.from_numpy(np.stack(outlines))[:, None].float()
+            weight = torch.tensor(4.0)  # most places lie outside
+            loss = cross_entropy(network[:-2](x), max_pool2d(inside, 2), pos_weight=weight)
         else:
-            loss = binary_cross_entropy_with_logits(network(x)[:, 0], torch.tensor(sick).float())
+            loss = cross_entropy(network(x)[:, 0], torch.tensor(sick).float())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -95,7 +96,8 @@ def taught(*, outlined: bool, steps: int = 150) -> nn.Sequential:
 networks = {"sound": taught(outlined=True), "shortcut": taught(outlined=False)}
 
 # %%
-# A slice that neither has seen, with the letter in it: both call it ill.
+# A slice that neither has seen, with the letter in it: both call it ill. The highest place alone decides here, so the
+# map is no cloud but a point.
 
 number = kept_back[1]
 picture, outline = with_letter(scan[..., number]), tumour[..., number]
