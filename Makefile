@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test stress test-slow test-kill test-pacs test-viewer test-tools mutants bench gpu zoo selftest fuzz conformance sbom
-.PHONY: check docs dist release-notes publish clean
+.PHONY: check docs dist release-notes clean
 
 demo: .venv/installed
 	$(BIN)/camaudit demo --folder demo
@@ -105,7 +105,7 @@ SBOM ?= sbom.cdx.json
 sbom: .venv/installed
 	$(BIN)/python -m tests.release.sbom $(SBOM)
 
-# a release: its notes, its files, and where they go; VERSION is that of the tag, without or with its v
+# a release: its notes and its files, in build/dist; VERSION is that of the tag, with or without its v
 VERSION ?=
 
 release-notes:
@@ -115,10 +115,6 @@ dist: .venv/dev
 	rm -rf build/dist
 	$(BIN)/uv build --quiet --out-dir build/dist
 	$(BIN)/python -m tests.release.dist build/dist $(VERSION)
-
-# from the workflow alone: the index trusts it by its identity, and nobody keeps a password
-publish: .venv/dev
-	$(BIN)/uv publish --trusted-publishing always build/dist/*.whl build/dist/*.tar.gz
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

@@ -12,11 +12,14 @@ from typing import Any
 from sphinx.application import Sphinx
 from sphinx_gallery.scrapers import figure_rst, matplotlib_scraper
 
+from pipeline.program import camaudit_version
+
 HERE = Path(__file__).parent
 os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), str(HERE / "gallery")])  # examples start programs
 
 project = "camaudit"
-author = "the camaudit authors"
+author = copyright = "the camaudit authors"
+release = camaudit_version()
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
@@ -25,7 +28,7 @@ extensions = [
 ]
 exclude_patterns = ["gallery", "examples", "auto_examples/*.py.md5", "**/README.txt", "sg_execution_times.rst"]
 html_theme = "furo"
-html_title = "camaudit"
+html_title = f"camaudit {release}"
 html_extra_path = ["../build/samples"] if (HERE / "../build/samples").is_dir() else []
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
@@ -38,7 +41,7 @@ REPOSITORY = "https://github.com/camaudit/camaudit/blob/main/"
 
 def pictures(_block: object, variables: Mapping[str, Any], gallery: Mapping[str, Any]) -> str:
     """Take the picture of an expression that ends a block, as a notebook would show it."""
-    value = variables["example_globals"].get("___")
+    value = variables["example_globals"].pop("___", None)  # else the next block, that ends in none, would show it again
     draw = getattr(value, "_repr_png_", None)
     if draw is None:
         return ""
@@ -47,7 +50,22 @@ def pictures(_block: object, variables: Mapping[str, Any], gallery: Mapping[str,
     return str(figure_rst([str(path)], gallery["src_dir"]))
 
 
+EXAMPLES = ("radiograph", "ultrasound", "magnetic_resonance", "ct", "real_mr", "real_ct", "one_formula", "audit")
+
+
+class Order:
+    """Where an example stands in the gallery: simple ones first."""
+
+    def __init__(self, _folder: str) -> None:
+        pass
+
+    def __call__(self, name: str) -> int:
+        """Return the place of a file."""
+        return EXAMPLES.index(name.removeprefix("plot_").removesuffix(".py"))
+
+
 sphinx_gallery_conf = {
+    "within_subsection_order": Order,
     "examples_dirs": "gallery",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"/plot_",

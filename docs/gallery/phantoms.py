@@ -3,8 +3,10 @@
 Nothing here is realistic beyond the one property that an example is about: an outline, speckle, a bias field, spacing.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,7 +16,16 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import OneCycleLR
 
-__all__ = ["Phantom", "classifier", "ct", "magnetic_resonance", "radiograph", "trained", "ultrasound"]
+__all__ = [
+    "Phantom",
+    "classifier",
+    "ct",
+    "magnetic_resonance",
+    "radiograph",
+    "real_studies",
+    "trained",
+    "ultrasound",
+]
 
 Array = NDArray[np.float32]
 
@@ -26,6 +37,13 @@ class Phantom:
     image: Array
     lesion: NDArray[np.bool_]
     affine: NDArray[np.float64]
+
+
+def real_studies(name: str) -> Path | None:
+    """Return a folder of real studies where there is one: in CAMAUDIT_DATA, or in shared/data beside this tree."""
+    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
+    folder = Path(os.environ.get("CAMAUDIT_DATA") or beside) / name
+    return folder if folder.is_dir() else None
 
 
 def _axes(shape: tuple[int, ...]) -> list[NDArray[np.float64]]:

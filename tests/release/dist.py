@@ -1,7 +1,6 @@
 """``python -m tests.release.dist FOLDER [VERSION]``: whether what was built is what is to be released.
 
-One wheel and one source distribution of one version, that of the tag where one is named; a changelog that speaks of it;
-and a citation file that names no other.
+One wheel and one source distribution of one version, that of the tag where one is named; a changelog that speaks of it.
 """
 
 import re
@@ -9,11 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from tests.release.notes import CHANGELOG, release_notes
-
-ROOT = CHANGELOG.parent
 
 
 def built_versions(folder: Path) -> list[str]:
@@ -30,11 +25,11 @@ def built_versions(folder: Path) -> list[str]:
     return [each[0] for each in found]
 
 
-def check(folder: Path, version: str, changelog: str, citation: str) -> str:
+def check(folder: Path, version: str, changelog: str) -> str:
     """Return the version that is to be released; any, where none is named.
 
     Raises:
-        ValueError: a file, the changelog or the citation is of another version.
+        ValueError: a file is of another version, or the changelog says nothing of it.
     """
     wheel, source = built_versions(folder)
     if wheel != source or version not in ("", wheel):
@@ -42,18 +37,15 @@ def check(folder: Path, version: str, changelog: str, citation: str) -> str:
         raise ValueError(f"the wheel is of {wheel}, the source distribution of {source}{asked if version else ''}")
     if version:
         release_notes(changelog, version)
-        cited = str(yaml.safe_load(citation).get("version", version))
-        if cited != version:
-            raise ValueError(f"CITATION.cff: version must be that of the release, {version}, not {cited}")
     return wheel
 
 
 def main(arguments: Sequence[str]) -> str | None:
     """Print the version; return what is wrong, for the shell."""
     folder, version = Path(arguments[0]), "".join(arguments[1:]).removeprefix("v")
-    texts = ((ROOT / name).read_text(encoding="utf-8") for name in ("CHANGELOG.md", "CITATION.cff"))
     try:
-        sys.stdout.write(f"camaudit {check(folder, version, *texts)} in {folder}\n")
+        built = check(folder, version, CHANGELOG.read_text(encoding="utf-8"))
+        sys.stdout.write(f"camaudit {built} in {folder}\n")
     except ValueError as error:
         return str(error)
     return None

@@ -27,7 +27,9 @@ def release_notes(text: str, version: str) -> str:
     place = next((number for number, heading in enumerate(headings) if heading["version"] == version), None)
     if place is None:
         known = ", ".join(heading["version"] for heading in headings)
-        raise ValueError(f"VERSION: CHANGELOG.md has {known}, not {version!r}; give it a heading '## [{version}] - DAY'")
+        raise ValueError(
+            f"VERSION: CHANGELOG.md has {known}, not {version!r}; give it a heading '## [{version}] - DAY'"
+        )
     end = headings[place + 1].start() if place + 1 < len(headings) else len(text)
     notes = re.sub(r"^\[[^\]]+\]: \S+$", "", text[headings[place].end() : end], flags=re.MULTILINE).strip()
     if not notes:

@@ -60,7 +60,9 @@ def test_sources_without_git_know_it_from_their_archive_or_are_told(sources, tmp
     assert built_version(tmp_path / "archive") == "0.1.0"
     shutil.rmtree(sources / ".git")
     assert built_version(sources) == "0.0"
-    assert built_version(sources, SETUPTOOLS_SCM_PRETEND_VERSION_FOR_CAMAUDIT="") == "0.0"  # as the image's build leaves it
+    assert (
+        built_version(sources, SETUPTOOLS_SCM_PRETEND_VERSION_FOR_CAMAUDIT="") == "0.0"
+    )  # as the image's build leaves it
     assert built_version(sources, SETUPTOOLS_SCM_PRETEND_VERSION_FOR_CAMAUDIT="0.3.0") == "0.3.0"
 
 

@@ -102,3 +102,15 @@ def test_the_readmes_map(folder):
     prepare = [{"_target_": "Spacing", "pixdim": [1.0, 1.0, 1.0]}]
     _, hit = run(code, folder, model=network(), transforms=prepare)
     assert hit == 1
+
+
+def test_the_ten_minutes(folder, capsys):
+    """Every block of the start page, one after the other, as somebody types them who has a network and a scan."""
+    names = {"model": network().train()}  # the page calls eval()
+    with chdir(folder):
+        for code in blocks((DOCS / "docs" / "start.md").read_text(encoding="utf-8")):
+            exec(code, names)
+    printed = capsys.readouterr().out
+    assert "auto took" in printed
+    assert "Hit rate: 1 (higher is better, chance" in printed
+    assert Image.open(folder / "gradcam.png").size[0] > 200

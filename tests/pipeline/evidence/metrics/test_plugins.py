@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.checks.names import installed_metric_names
+from pipeline.config import OverlapConfig
 from pipeline.config_file import load_config
 from pipeline.errors import ConfigError
 from pipeline.evidence.metrics.plugins import load_metrics
@@ -123,7 +124,7 @@ def test_a_run_measures_what_is_named_and_what_is_installed(installed, tmp_path,
     """Distances cost several times the other metrics together: they are measured where they are asked for."""
     installed()
     config = load_config(plant(tmp_path / "audit", 1, overlap=overlap, criteria=criteria))
-    usual = set() if "metrics" in overlap else set(list(METRICS)[:5])
+    usual = set() if "metrics" in overlap else set(OverlapConfig().metrics)
     measured = measured_metrics(config, load_metrics())
     assert set(measured) == {"extra", *usual, *more}
     assert list(measured) == [name for name in load_metrics() if name in measured]
