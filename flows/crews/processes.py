@@ -29,7 +29,9 @@ def devices_of(device: str, count: int | None, gpus: int) -> tuple[str | None, .
 def processes(devices: Sequence[str | None]) -> Iterator[Crew]:
     """Yield a crew of processes, one for each of ``devices`` behind the first, which is the leading process's own.
 
-    They load what they need while the run is made ready, and are told its folder when there is one.
+    They load what they need while the run is made ready, and are told its folder when there is one. All of them, the
+    leading one within the block, compute with as many threads: more than there are cores would wait for each other, and
+    another number rounds in another way.
     """
     if len(devices) < 2:
         yield NO_CREW
@@ -45,7 +47,8 @@ def processes(devices: Sequence[str | None]) -> Iterator[Crew]:
 
     try:
         helpers.extend(_started(device, threads) for device in devices[1:])
-        yield Crew(f"{len(devices)} processes", at)
+        with _limited_to(threads):
+            yield Crew(f"{len(devices)} processes", at)
     finally:
         for helper in helpers:
             _ended(helper)
@@ -56,6 +59,22 @@ def threads_each(count: int, environment: Mapping[str, str]) -> int | None:
     if "OMP_NUM_THREADS" in environment:
         return None
     return max(1, len(os.sched_getaffinity(0)) // count)
+
+
+@contextmanager
+def _limited_to(threads: int | None) -> Iterator[None]:
+    """Let this process's network use so many threads within the block; None: as many as it does."""
+    if threads is None:
+        yield
+        return
+    import torch  # here: the helpers start first
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _started(device: str | None, threads: int | None) -> subprocess.Popen[bytes]:

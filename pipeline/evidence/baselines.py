@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_fill_holes
 
 from pipeline.evidence.metrics.map_evidence import MaskedEvidence
-from pipeline.evidence.metrics.parts import pieces_of
-from pipeline.evidence.thresholds import threshold_of
+from pipeline.evidence.shown_body import bright_piece, holes_filled
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap
 
@@ -47,18 +45,13 @@ def edge_map(x: NDArray[np.float32], spacing: tuple[float, ...]) -> NDArray[np.f
     return np.sqrt(squared).astype(np.float32)
 
 
-def body_mask(x: NDArray[np.float32]) -> NDArray[np.float32]:
+def body_mask(x: NDArray[np.float32], bright: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
     """Return 1 where a model's input (channels, *S) shows the body, 0 beside it.
 
-    The body is the largest piece of what is brighter than Otsu's threshold in the mean over the channels, with its
-    holes filled; nothing where the input is the same everywhere.
+    The body is the largest piece of what is brighter than Otsu's threshold in the mean over the channels (``bright``,
+    where that is known already), with its holes filled; nothing where the input is the same everywhere.
     """
-    image = x.mean(axis=0, dtype=np.float64).astype(np.float32)
-    ordered = np.sort(image, axis=None)
-    if ordered[0] == ordered[-1]:
-        return np.zeros(image.shape, np.float32)
-    pieces = pieces_of(image > threshold_of("otsu", ordered))
-    return np.asarray(binary_fill_holes(pieces.numbers == np.argmax(pieces.voxels)), dtype=np.float32)
+    return holes_filled(bright_piece(x) if bright is None else bright).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)

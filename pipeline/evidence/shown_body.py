@@ -3,7 +3,7 @@
 The work follows the body's size, not the picture's: what lies further off than the band at the surface is outside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,7 +17,7 @@ from pipeline.evidence.thresholds import threshold_of
 from pipeline.studies.geometry import Geometry, nearest_index, nearest_values
 from pipeline.vocabulary import BodyRegion
 
-__all__ = ["ON_THE_LINE", "SURFACE_MM", "ShownBody"]
+__all__ = ["ON_THE_LINE", "SURFACE_MM", "ShownBody", "bright_piece", "holes_filled"]
 
 SURFACE_MM = 10.0
 """How far from the body's surface, to either side, still counts as at it: the skin, and what is taped to it."""
@@ -58,13 +58,18 @@ class ShownBody:
         Lungs are dark and open to the outside where a volume ends, so holes are filled plane by plane. Nothing where
         the input is the same everywhere.
         """
-        cells = self.x[(slice(None), *(slice(None, None, step) for step in self._steps))]
-        image = cells[0] if len(cells) == 1 else cells.mean(axis=0, dtype=np.float64).astype(np.float32)
-        ordered = np.sort(image, axis=None)
-        if ordered[0] == ordered[-1]:
-            return np.zeros(image.shape, np.bool_)
-        pieces = pieces_of(image > threshold_of("otsu", ordered))
-        return _filled(pieces.numbers == np.argmax(pieces.voxels))
+        bright = self.bright
+        return _filled(bright, range(3) if bright.ndim == 3 else (None,)) if bright.any() else bright
+
+    @cached_property
+    def bright(self) -> NDArray[np.bool_]:
+        """Whether each cell is of the largest bright piece."""
+        return bright_piece(self.x[(slice(None), *(slice(None, None, step) for step in self._steps))])
+
+    @property
+    def in_full(self) -> bool:
+        """Whether every voxel of the input is a cell."""
+        return set(self._steps) == {1}
 
     def numbers_on(self, geometry: Geometry, steps: Sequence[int], names: Sequence[BodyRegion]) -> NDArray[np.uint8]:
         """Return where every ``steps``-th voxel of a geometry lies, by place in ``names``: as its nearest cell does."""
@@ -112,15 +117,33 @@ def _grown(box: Sequence[slice], by: NDArray[np.float64]) -> tuple[slice, ...]:
     )
 
 
-def _filled(part: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return a part (not empty) with what it encloses within a plane across any axis; a picture is one plane.
+def bright_piece(x: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return the largest piece of what is brighter than Otsu's threshold in the mean over the channels of (C, *S).
+
+    Nothing where that is the same everywhere.
+    """
+    image = x[0] if len(x) == 1 else x.mean(axis=0, dtype=np.float64).astype(np.float32)
+    ordered = np.sort(image, axis=None)
+    if ordered[0] == ordered[-1]:
+        return np.zeros(image.shape, np.bool_)
+    pieces = pieces_of(image > threshold_of("otsu", ordered))
+    return pieces.numbers == np.argmax(pieces.voxels)
+
+
+def holes_filled(part: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a part, which may be empty, with what it encloses on all sides."""
+    return _filled(part, (None,)) if part.any() else part
+
+
+def _filled(part: NDArray[np.bool_], planes: Iterable[int | None]) -> NDArray[np.bool_]:
+    """Return a part (not empty) with what it encloses within a plane across any of these axes; None: on all sides.
 
     Looked at is the box around the part: what reaches the box's border within a plane is open there, as beyond the box
     nothing is in its way.
     """
     box = bounding_box(part)
     cropped, filled = part[box], part.copy()
-    for across in range(part.ndim) if part.ndim == 3 else (None,):
+    for across in planes:
         numbers, count = label(~cropped, _neighbours(part.ndim, across))
         enclosed = np.ones(count + 1, np.bool_)
         enclosed[0] = False  # the part itself
@@ -128,7 +151,8 @@ def _filled(part: NDArray[np.bool_]) -> NDArray[np.bool_]:
             if axis != across:
                 for end in (0, -1):
                     enclosed[np.take(numbers, end, axis)] = False
-        filled[box] |= enclosed[numbers]
+        if enclosed.any():
+            filled[box] |= enclosed[numbers]
     return filled
 
 

@@ -38,6 +38,7 @@ CORNER_TOLERANCE_MM = 0.05
 
 _SAME_DIRECTION = 1e-6
 _AT_EDGE = 1e-6  # of a voxel: so far outside a field of view is still at its edge
+_SPARSE = 0.02  # of a mask's voxels: up to here placing those that are marked is quicker than turning them all
 _MIDWAY = 0.5 + 1e-6  # of a voxel: what lies midway between two belongs to the lower one, whatever rounding does
 
 
@@ -159,7 +160,7 @@ def place_on(mask: NDArray[np.bool_], source: Geometry, target: Geometry, *, par
     if not partial and sorted(source.shape) != sorted(target.shape):
         raise GeometryError(f"the mask's shape {source.shape} is not the image's {target.shape}")
     if (turn == np.eye(axes)).all() and not offset.any() and source.shape == target.shape:
-        return np.array(mask, dtype=bool, order="C")  # the grids are one: what follows would put each voxel where it is
+        return _in_rows(mask)  # the grids are one: what follows would put each voxel where it is
     marked = np.argwhere(mask) @ turn.T + offset
     outside = int(((marked < 0) | (marked >= target.shape)).any(axis=1).sum())
     if outside or (not partial and not _covers(source, turn, offset, target)):
@@ -167,6 +168,15 @@ def place_on(mask: NDArray[np.bool_], source: Geometry, target: Geometry, *, par
         raise GeometryError(f"the mask's grid {own} is shifted against the image's {others}")
     placed = np.zeros(target.shape, dtype=bool)
     placed[tuple(marked.T)] = True
+    return placed
+
+
+def _in_rows(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a copy of a mask with its last axis contiguous; of a sparse one only what is marked is carried over."""
+    if not mask.flags.f_contiguous or np.count_nonzero(mask) > mask.size * _SPARSE:
+        return np.array(mask, dtype=bool, order="C")
+    placed = np.zeros(mask.shape, dtype=bool)
+    placed[np.unravel_index(np.flatnonzero(mask.ravel(order="F")), mask.shape, order="F")] = True
     return placed
 
 

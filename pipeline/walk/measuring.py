@@ -172,7 +172,10 @@ class StudyMeasuring:
     def _made_of_the_image(self, name: Baseline) -> MaskedEvidence:
         shown = self.study.shown
         x = shown.x.numpy()
-        values = edge_map(x, shown.grid.spacing) if name == "edge_map" else body_mask(x)
+        if name == "edge_map":
+            values = edge_map(x, shown.grid.spacing)
+        else:
+            values = body_mask(x, self._body.bright if self._body.in_full else None)
         return self._evidence(self._carrier("", shown.grid), values, MapNames(name))
 
     def _average_mask(self, target: str, grid: Geometry) -> list[MapScores]:

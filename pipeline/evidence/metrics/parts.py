@@ -48,12 +48,11 @@ def pieces_of(part: NDArray[np.bool_]) -> Pieces:
 
 def bounding_box(part: NDArray[np.bool_]) -> tuple[slice, ...]:
     """Return the smallest box that holds a part, which must not be empty."""
-    lines = np.any(part, axis=-1, keepdims=True)[..., 0]  # along memory's rows, once for all axes but the last
-    marked = [
-        lines.any(axis=tuple(other for other in range(lines.ndim) if other != axis)) for axis in range(lines.ndim)
-    ]
-    marked.append(part.reshape(-1, part.shape[-1]).any(axis=0))
-    places = [np.flatnonzero(along) for along in marked]
+    places, rest = [], part
+    while rest.ndim > 1:  # an axis at a time, the rest folded along it: short rows are never looked at one by one
+        places.append(np.flatnonzero(rest.any(axis=tuple(range(1, rest.ndim)))))
+        rest = rest.any(axis=0)
+    places.append(np.flatnonzero(rest))
     return tuple(slice(int(place[0]), int(place[-1]) + 1) for place in places)
 
 

@@ -64,7 +64,8 @@ class RegionLabels:
     @cached_property
     def _counts(self) -> NDArray[np.intp]:
         """How many labelled voxels each region has; counted once for all masks."""
-        return np.bincount(self._places, minlength=len(self.names))
+        counts = [np.count_nonzero(self.numbers == number) for number in range(len(self.names))]
+        return np.array(counts, np.intp)
 
     def counted_beside(self, mask: NDArray[np.bool_], seen: NDArray[np.bool_] | None) -> dict[ShareRegion, float]:
         """Return how many voxels of each region lie beside a lesion and were seen (None: all were)."""

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 
 import pytest
+import torch
 
 from flows.crews.crew import NO_CREW
 from flows.crews.processes import devices_of, processes, threads_each
@@ -45,6 +46,24 @@ def test_threads_are_shared_unless_the_user_says():
     assert threads_each(10_000, {}) == 1
     assert threads_each(1, {}) == len(os.sched_getaffinity(0))
     assert threads_each(2, {"OMP_NUM_THREADS": "3"}) is None
+
+
+def test_the_leading_process_takes_no_more_threads_than_its_helpers(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    told = []
+
+    def helper(_device, threads):
+        told.append(threads)
+        return subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+    monkeypatch.setattr("flows.crews.processes._started", helper)
+    monkeypatch.setattr("flows.crews.processes.threads_each", lambda count, environment: 5 - count)
+    before = torch.get_num_threads()
+    with processes((None, None)):
+        assert (told, torch.get_num_threads()) == ([3], 3)
+    assert torch.get_num_threads() == before
+    with processes((None,)):
+        assert torch.get_num_threads() == before
 
 
 def test_a_process_that_ends_of_itself_does_not_wait_for_its_input(tmp_path):

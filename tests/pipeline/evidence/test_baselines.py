@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from scipy.ndimage import binary_fill_holes, gaussian_filter
+from scipy.ndimage import label as parts_of
 
 from pipeline.evidence.baselines import CentrePriors, body_mask, centre_prior, edge_map, random_map
 from pipeline.evidence.metrics.map_evidence import MaskedEvidence
+from pipeline.evidence.shown_body import ShownBody
 from pipeline.studies.geometry import Geometry
 
 
@@ -40,6 +43,27 @@ def test_the_body_is_the_largest_bright_piece_without_its_holes():
     assert np.array_equal(body_mask(np.minimum(x, 1)), expected)
     assert np.array_equal(body_mask(np.concatenate([np.minimum(x, 1)] * 2)), expected)
     assert not body_mask(np.ones((1, 3, 3), np.float32)).any()
+
+
+@pytest.mark.parametrize("shape", [(24, 20, 16), (40, 30)])
+def test_the_body_mask_fills_what_no_way_leads_out_of(shape):
+    smooth = gaussian_filter(np.random.default_rng(3).normal(size=shape), 0.7)
+    bright = smooth > np.quantile(smooth, 0.3)
+    numbers, _ = parts_of(bright, np.ones((3,) * len(shape)))
+    sizes = np.bincount(numbers.ravel())
+    largest = numbers == 1 + np.argmax(sizes[1:])
+    expected = binary_fill_holes(largest)
+    assert expected.sum() > largest.sum(), "something is enclosed"
+    np.testing.assert_array_equal(body_mask(bright.astype(np.float32)[None]), expected)
+
+
+@pytest.mark.parametrize(("longest", "in_full"), [(96, True), (100, False)])
+def test_the_outlined_body_knows_the_bright_piece_of_the_mask_where_no_voxel_is_left_out(longest, in_full):
+    x = np.random.default_rng(1).normal(size=(2, longest, 6, 5)).astype(np.float32)
+    body = ShownBody(x, Geometry(x.shape[1:], np.eye(4)))
+    assert body.in_full is in_full
+    if in_full:
+        np.testing.assert_array_equal(body_mask(x, body.bright), body_mask(x))
 
 
 def test_the_centre_prior_is_made_once_for_studies_of_one_grid():

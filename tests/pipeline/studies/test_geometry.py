@@ -471,3 +471,15 @@ def test_half_a_voxel_is_refused_for_small_voxels_too():
 
 def test_a_mask_without_a_frame_of_reference_is_placed_by_its_grid():
     assert np.array_equal(place_on(MASK, shifted((0, 0, 0), frame=None), IMAGE, partial=False), MASK)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5])  # none, few, many: few are carried over voxel by voxel
+def test_a_mask_of_a_file_that_counts_columns_first_keeps_its_voxels_and_is_copied(share):
+    stored = np.asfortranarray(np.random.default_rng(0).random((17, 9, 13)) < share)
+    before = stored.copy()
+    grid = Geometry(stored.shape, np.diag([1.0, 2.0, 3.0, 1.0]))
+    placed = place_on(stored, grid, grid, partial=False)
+    np.testing.assert_array_equal(placed, before)
+    assert placed.flags.c_contiguous
+    placed[:] = True
+    np.testing.assert_array_equal(stored, before)
