@@ -94,7 +94,7 @@ def begin(folder: Path, studies: int):
     with (folder / "archive" / "manifest.csv").open("w") as file:
         file.write("study,patient,image,label,site\n")
         file.writelines(
-            f"study{number:09},patient{number // 2:09},study00.nii.gz,{'lesion' if number % 5 < 3 else ''},{number % 7}\n"
+            f"study{number:09},patient{number // 2:09},study00.nii.gz,{'lesion' * (number % 5 < 3)},{number % 7}\n"
             for number in range(studies)
         )
     with WorkerPool() as pool, Run.create(checked_config(config), "benchmark", watch=StartWatch(pool)) as run:
