@@ -23,7 +23,8 @@ BOOTSTRAP = "patient-cluster bootstrap, percentile"
 SAME = "none (every score is the same: no spread to draw from)"
 NONE = f"none (fewer than {MINIMUM_PATIENTS} patients)"
 
-_CHUNK = 4_000_000
+_CHUNK = 4_000_000  # draws that are multiplied with scores together
+_AT_ONCE = 250_000  # draws that are made, or ranked, together
 _MANY = 5_000  # patients from which on values are drawn by bins
 _BINS = 256
 
@@ -113,8 +114,11 @@ def auroc_interval(
     clusters = int(index.max(initial=-1)) + 1
     if clusters < MINIMUM_PATIENTS:
         return Interval(None, None, NONE)
+    rows = max(1, _AT_ONCE // len(scores))
     areas = [
-        _weighted_auroc(scores, positive, weights[:, index]) for weights in patient_draws(clusters, replicates, seed)
+        _weighted_auroc(scores, positive, weights[start : start + rows, index])
+        for weights in patient_draws(clusters, replicates, seed)
+        for start in range(0, len(weights), rows)
     ]
     drawn_areas = np.concatenate(areas)
     drawn_areas = drawn_areas[~np.isnan(drawn_areas)]
@@ -156,9 +160,15 @@ def patient_draws(clusters: int, replicates: int, seed: int) -> Iterator[NDArray
     step = max(1, _CHUNK // clusters)
     for start in range(0, replicates, step):
         rows = min(step, replicates - start)
-        drawn = generator.integers(0, clusters, size=(rows, clusters)) + clusters * np.arange(rows)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=rows * clusters)
-        yield counts.reshape(rows, clusters).astype(np.float64)
+        counts, some = np.empty((rows, clusters)), max(1, _AT_ONCE // clusters)
+        for first in range(0, rows, some):
+            counts[first : first + some] = _counts(generator, min(some, rows - first), clusters)
+        yield counts
+
+
+def _counts(generator: np.random.Generator, rows: int, clusters: int) -> NDArray[np.intp]:
+    drawn = generator.integers(0, clusters, size=(rows, clusters)) + clusters * np.arange(rows)[:, None]
+    return np.bincount(drawn.ravel(), minlength=rows * clusters).reshape(rows, clusters)
 
 
 def _percentile(replicates: NDArray[np.float64], confidence: float) -> Interval:

@@ -1,9 +1,10 @@
 """What many studies cost beside the work on them: ``python -m tests.benchmarks.runs.orchestration [STUDIES ...]``.
 
-No image is read and no map computed: each study's record is made up, and all else is the product's own (register,
-cohort, shards, claims, ledger, records, conclusions, report). Each size runs in a process of its own, whose peak of
-memory and time are printed, with what a million would take by the growth between the two largest sizes. With
-``--server`` the run is also shown on a Prefect server, and its database's growth is printed.
+A manifest lists so many studies of one image. Each study's record is made up, and all else is the product's own:
+listing, hashes, pseudonyms, the model's check, register, cohort, shards, claims, ledger, records, conclusions. The
+start, the shards and the conclusions of each size have a process of their own, whose times and peaks of memory are
+printed, with what each had before its first study, and what a million would take by the growth between the two
+largest sizes. With ``--server`` the shards are also shown on a Prefect server, and its database's growth is printed.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 STUDIES = (10_000, 100_000)
@@ -26,79 +27,85 @@ ASKED = 1_000_000
 _MIB, _HOUR = 2**20, 3600
 
 
+PARTS = ("begin", "shards", "conclusions")
+
+
 @dataclass(frozen=True)
-class SimulatedCost:
-    """Seconds of processor time in the parts of a run, megabytes that its process held at most, and files' bytes."""
+class PartCost:
+    """Seconds of processor time of a part of a run, and megabytes: of its process before the first study, and at most.
+
+    ``folder_mib`` is the run's folder after it, ``database_mib`` by how much Prefect's database has grown.
+    """
 
     studies: int
+    part: str
     shards: int
-    begun: float
-    worked: float
-    finished: float
-    at_start_mib: float
+    seconds: float
+    bare_mib: float
     peak_mib: float
     folder_mib: float
     database_mib: float | None = None
 
 
-def simulate(studies: int, *, server: bool) -> SimulatedCost:
-    """Take a run of so many made-up studies through, in a folder that is removed again."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        os.environ |= {"CAMAUDIT_STATE": f"{name}/state", "PREFECT_HOME": f"{name}/prefect"}
-        os.environ |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOGGING_LEVEL": "WARNING"}
-        from pipeline.runs import run as runs
+def cost_of(part: str, studies: int, folder: Path, *, server: bool) -> PartCost:
+    """Do a part of a run of so many studies in this process; the runs before it left their files in ``folder``."""
+    os.environ |= {"CAMAUDIT_STATE": str(folder / "state"), "PREFECT_HOME": str(folder / "prefect")}
+    os.environ |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOGGING_LEVEL": "WARNING"}
+    from pipeline.runs import run as runs
 
-        runs.audit_studies = made_up  # type: ignore[assignment]  # the only part that is not the product's
-        start = time.process_time()
-        run = begin(folder, studies)
-        begun, at_start = time.process_time() - start, _peak()
-        start = time.process_time()
-        database = _worked(run, folder, server=server)
-        worked = time.process_time() - start
-        start = time.process_time()
+    runs.audit_studies = made_up  # type: ignore[assignment]  # the only part that is not the product's
+    bare = _loaded(folder / f"bare-{part}", part)
+    start, database = time.process_time(), None
+    if part == "begin":
+        run = begin(folder / "many", studies)
+    else:
+        (place,) = (folder / "many" / "runs" / "planted").glob("*/run.json")
+        run = runs.Run.open(place.parent)
+        if part == "shards":
+            database = _worked(run, folder, server=server)
+        else:
+            with run:
+                run.finish()
+    seconds = time.process_time() - start
+    size = sum(path.stat().st_size for path in run.folder.rglob("*") if path.is_file())
+    return PartCost(studies, part, run.spec.shards, seconds, bare, _peak(), size / _MIB, database)
+
+
+def _loaded(folder: Path, part: str) -> float:
+    """Do the part for a run of a few studies, which loads what it needs; return the megabytes that this takes."""
+    run = begin(folder, 8)
+    if part != "begin":
+        _worked(run, folder, server=False)
         with run:
             run.finish()
-        finished = time.process_time() - start
-        size = sum(path.stat().st_size for path in run.folder.rglob("*") if path.is_file())
-        return SimulatedCost(
-            studies, run.spec.shards, begun, worked, finished, at_start, _peak(), size / _MIB, database
-        )
+    return _peak()
 
 
 def begin(folder: Path, studies: int):
-    """Write the start of a run of made-up studies, as that of a real one is written."""
+    """Create a run of a manifest of so many studies, all of one image."""
     from pipeline.checks.config_checks import checked_config
     from pipeline.runs.run import Run
-    from pipeline.runs.start import prepare_start, write_start
+    from pipeline.runs.start import StartWatch
     from pipeline.studies.untrusted.workers import WorkerPool
     from tests.pipeline.planted import plant
 
-    run = {"device": "cpu", "replicates": 200, "workers": 0, "engine": "local"}
-    config = plant(folder, 1, run=run, criteria=[{"metric": "accuracy", "at_least": 0.7}])
-    with WorkerPool() as pool:
-        start = prepare_start(checked_config(config), "benchmark", pool)
-    (source,) = start.sources
-    sources = tuple(
-        replace(source, study=f"S-{number:012d}", patient=f"P-{number:012d}", sha256=digest, image_sha256=digest)
-        for number in range(studies)
-        for digest in [hashlib.sha256(str(number).encode()).hexdigest()]
-    )
-    subject = replace(
-        start.subject,
-        studies={source.study: source.sha256 for source in sources},
-        images=tuple(source.sha256 for source in sources),
-    )
-    path, _, _ = write_start(replace(start, sources=sources, subject=subject))
-    del start, sources, subject
-    return Run.open(path)
+    settings = {"device": "cpu", "replicates": 200, "workers": 0, "engine": "local"}
+    config = plant(folder, 1, run=settings, criteria=[{"metric": "accuracy", "at_least": 0.7}])
+    with (folder / "archive" / "manifest.csv").open("w") as file:
+        file.write("study,patient,image,label,site\n")
+        file.writelines(
+            f"study{number:09},patient{number // 2:09},study00.nii.gz,{'lesion' * (number % 5 < 3)},{number % 7}\n"
+            for number in range(studies)
+        )
+    with WorkerPool() as pool, Run.create(checked_config(config), "benchmark", watch=StartWatch(pool)) as run:
+        return run
 
 
 def made_up(_auditor: object, sources: Sequence, on_maps: object = None) -> tuple[list, dict]:
     """Return records as a classifier's audit without masks has them."""
     from pipeline.findings.study_audit import StudyAudit
 
-    shares = [int(source.sha256[:4], 16) / 65536 for source in sources]
+    shares = [int(hashlib.sha256(source.study.encode()).hexdigest()[:4], 16) / 65536 for source in sources]
     return [
         StudyAudit(
             study=source.study,
@@ -152,51 +159,61 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def costs(sizes: Sequence[int], *, server: bool) -> Iterator[SimulatedCost]:
-    """Yield the cost of each size, each from a process of its own."""
+def costs(sizes: Sequence[int], *, server: bool) -> Iterator[PartCost]:
+    """Yield the cost of each part of each size, each from a process of its own."""
     for studies in sizes:
-        command = [sys.executable, "-m", __spec__.name, "--alone", str(studies), *(["--server"] if server else [])]
-        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        yield SimulatedCost(**json.loads(said.splitlines()[-1]))
+        with tempfile.TemporaryDirectory() as folder:
+            for part in PARTS:
+                command = [sys.executable, "-m", __spec__.name, "--part", part, "--folder", f"{folder}", str(studies)]
+                given = [*command, *(["--server"] if server else [])]
+                said = subprocess.run(given, check=True, stdout=subprocess.PIPE, text=True).stdout
+                yield PartCost(**json.loads(said.splitlines()[-1]))
 
 
-def extrapolated(smaller: SimulatedCost, larger: SimulatedCost, name: str) -> float:
-    """Return what a million studies would take, by the power of the number of studies between two sizes."""
-    low, high = (max(float(getattr(cost, name)), 1e-6) for cost in (smaller, larger))
-    power = math.log(high / low) / math.log(larger.studies / smaller.studies)
-    return high * (ASKED / larger.studies) ** max(power, 1.0)
+def extrapolated(smaller: PartCost, larger: PartCost) -> tuple[float, float]:
+    """Return the seconds and megabytes of a part of a run of a million studies.
+
+    Seconds grow by the power of the number of studies between two sizes, at least by the first; megabytes by a line.
+    """
+    power = math.log(max(larger.seconds, 1e-6) / max(smaller.seconds, 1e-6)) / math.log(
+        larger.studies / smaller.studies
+    )
+    slope = (larger.peak_mib - smaller.peak_mib) / (larger.studies - smaller.studies)
+    seconds = larger.seconds * (ASKED / larger.studies) ** max(power, 1.0)
+    return seconds, larger.peak_mib + slope * (ASKED - larger.studies)
 
 
 def main(sizes: Sequence[int], *, server: bool) -> None:
-    """Print a line a size, and what a million would take."""
-    print("studies, shards: begin, shards, conclusions (CPU s); memory at the start, at most (MiB); folder (MiB)")
-    known = []
+    """Print a line for each part of each size, and what a million would take."""
+    known: dict[str, list[PartCost]] = {part: [] for part in PARTS}
     for cost in costs(sizes, server=server):
-        known.append(cost)
+        known[cost.part].append(cost)
         print(
-            f"{cost.studies:,}, {cost.shards}: {cost.begun:.1f}, {cost.worked:.1f}, {cost.finished:.1f}; "
-            f"{cost.at_start_mib:.0f}, {cost.peak_mib:.0f}; {cost.folder_mib:.1f}"
+            f"{cost.studies:,} studies, {cost.shards} shards, {cost.part}: {cost.seconds:.1f} CPU s; "
+            f"{cost.bare_mib:.0f} MiB before, {cost.peak_mib:.0f} MiB at most; folder {cost.folder_mib:.1f} MiB",
+            flush=True,
         )
         if cost.database_mib is not None:
             each = 1024 * cost.database_mib / cost.shards
             print(f"  Prefect's database: {cost.database_mib:.1f} MiB, {each:.0f} KiB a shard")
-    if len(known) > 1:
-        hours = sum(extrapolated(*known[-2:], name) for name in ("begun", "worked", "finished")) / _HOUR
-        peak = known[-1].peak_mib + (known[-1].peak_mib - known[-2].peak_mib) / (
-            known[-1].studies - known[-2].studies
-        ) * (ASKED - known[-1].studies)
-        print(f"{ASKED:,} studies by that growth: {hours:.1f} CPU hours beside the work, {peak:.0f} MiB")
+    for part, parts in known.items():
+        if len(parts) > 1:
+            seconds, peak = extrapolated(*parts[-2:])
+            each = 1024 * (parts[-1].peak_mib - parts[-2].peak_mib) / (parts[-1].studies - parts[-2].studies)
+            print(f"{ASKED:,} studies by that growth, {part}: {seconds / _HOUR:.2f} CPU hours, {peak:.0f} MiB ", end="")
+            print(f"({each:.2f} KiB a study)")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("studies", type=int, nargs="*", default=STUDIES)
     parser.add_argument("--server", action="store_true")
-    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.alone:
+    if given.part:
         with contextlib.redirect_stdout(sys.stderr):
-            cost = simulate(given.studies[0], server=given.server)
+            cost = cost_of(given.part, given.studies[0], given.folder, server=given.server)
         print(json.dumps(vars(cost)))
     else:
         main(given.studies, server=given.server)
