@@ -200,3 +200,12 @@ def test_the_version(camaudit):
     code, out, _ = camaudit("--version")
     assert code == 0
     assert out.startswith("camaudit ")
+
+
+@pytest.mark.parametrize("change", [{"unit": "study"}, {"readers": "random"}])
+def test_what_no_growing_cohort_can_be_judged_by_is_refused_before_the_lock(change, camaudit, tmp_path):
+    audit = plant(tmp_path, 2, criteria=[{"metric": "iou", "method": "gradcam", "at_least": 0.1, **change}])
+    code, _, err = camaudit("lock", audit, "--open-cohort")
+    assert code == 2
+    assert f"criteria.0.{next(iter(change))}: " in err
+    assert "without --open-cohort" in err
