@@ -55,7 +55,7 @@ REVIEWS_FOLDER = "reviews"
 PAGE_FILE = "report.html"
 """The run as a page for a browser, where it was asked for."""
 
-SPEC_VERSION: Literal[5] = 5
+SPEC_VERSION: Literal[6] = 6
 
 
 class Member(FrozenModel):
@@ -118,7 +118,7 @@ class RunSpec(FrozenModel):
     runs why nothing of theirs was used.
     """
 
-    schema_version: Literal[5] = SPEC_VERSION
+    schema_version: Literal[6] = SPEC_VERSION
     run: str
     audit: str
     command: str
