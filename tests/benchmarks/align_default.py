@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LayerOutcome:
     """Of one layer of one network: the measured shift, in pixels, and where its maps peak in both ways."""
 
     shift: tuple[float, ...]
@@ -108,7 +108,7 @@ def trained(build: Callable[[], nn.Module], generator: np.random.Generator, seed
     return model.eval()
 
 
-def outcome_of(model: nn.Module, layer: str, generator: np.random.Generator) -> Outcome:
+def outcome_of(model: nn.Module, layer: str, generator: np.random.Generator) -> LayerOutcome:
     x, label, places = pictures(generator, HELD_OUT)
     with torch.no_grad():
         accuracy = float((model(x).argmax(1) == label).float().mean())
@@ -123,7 +123,7 @@ def outcome_of(model: nn.Module, layer: str, generator: np.random.Generator) -> 
         ]
     )
     hits = (off <= 2 * WIDTH).mean(axis=0)
-    return Outcome(shift, accuracy, (hits[0], hits[1]), tuple(np.median(off, axis=0)))
+    return LayerOutcome(shift, accuracy, (hits[0], hits[1]), tuple(np.median(off, axis=0)))
 
 
 def away(values: Floats, place: Floats, shift: tuple[float, ...]) -> float:
@@ -135,7 +135,7 @@ def away(values: Floats, place: Floats, shift: tuple[float, ...]) -> float:
     return float(np.hypot(*(np.array(peak) - place)))
 
 
-def measured(seeds: int) -> Iterator[tuple[str, str, Outcome]]:
+def measured(seeds: int) -> Iterator[tuple[str, str, LayerOutcome]]:
     for name, (build, layers) in NETWORKS.items():
         for seed in range(seeds):
             generator = np.random.default_rng(seed)

@@ -90,7 +90,8 @@ class AreaDraws:
 
     def _share(self, refuting: Bools) -> float:
         """Return the share of (classes, draws) that refute, one draw more among them, in the worse of the classes."""
-        return (int(refuting.sum(axis=1).max()) + 1) / (refuting.shape[1] + 1)
+        most = int(refuting.sum(axis=1).max())
+        return (most + 1) / (int(refuting.shape[1]) + 1)
 
 
 def area_cohort(scores: Sequence[float | None], positive: Sequence[bool], patients: Sequence[str]) -> AreaCohort:
