@@ -49,6 +49,9 @@ def plan_audit(path: Path, overrides: Sequence[str], *, spread: float | None, as
         print(json.dumps({"cohort": cohort, "criteria": [asdict(plan) for plan in plans]}))  # noqa: T201
     else:
         _print_plans(Console(), plans, counts)
+        checks = len(config.criteria) - len(config.metric_criteria)
+        if checks:
+            print(f"{checks} more are checks: their rules are fixed, and nothing is planned for them")  # noqa: T201
 
 
 def _counts(config: AuditConfig) -> CohortCounts | None:

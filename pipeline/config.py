@@ -44,7 +44,7 @@ __all__ = [
     "resolved",
 ]
 
-CONFIG_VERSION = 5
+CONFIG_VERSION = 6
 """The version of what may stand in ``audit.yaml``; its published schema names it."""
 
 

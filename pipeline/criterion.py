@@ -127,6 +127,8 @@ class Criterion(ConfigPart):
             raise ValueError(
                 "studies_at_most goes with unit: study; patients weigh alike however many studies they have"
             )
+        if self.unit == "study" and self.method is None and self.metric == "auroc":
+            raise ValueError("the rule of an auroc is by patient: leave unit out")
         if len(self.label) > 1 and {"each", "pooled"} & set(self.label):
             raise ValueError("label is each, pooled, or labels by name")
         self._check_cell()

@@ -16,8 +16,9 @@ from cam import Cost
 from pipeline.checks.estimate import RunEstimate, estimate_run
 from pipeline.checks.model_check import Probe, check_model
 from pipeline.checks.survey import Losses, Survey, survey_studies
+from pipeline.config import AuditConfig, Criterion
 from pipeline.config_file import LoadedConfig
-from pipeline.errors import ArchiveError
+from pipeline.errors import ArchiveError, ConfigError
 from pipeline.findings.custody.site_key import load_site_key
 from pipeline.findings.custody.time_stamp import open_authority
 from pipeline.packed.items import MappedItems
@@ -76,6 +77,8 @@ def lock_audit(
     Raises:
         AuditError: one line, and nothing is locked; an archive with holes is one, unless ``allow_missing``.
     """
+    if open_cohort:
+        _refuse_growing_weights(loaded.config)
     authority = None if timestamp is None else open_authority(timestamp)
     with WorkerPool() as pool:
         auditor = open_auditor(loaded.config, loaded.folder, pool=pool)
@@ -88,6 +91,25 @@ def lock_audit(
     subject = subject_of(loaded.config, auditor.loaded, sources)
     key, path = load_site_key(), loaded.path
     return locking.lock_audit(path, subject, key, open_cohort=open_cohort, amend=amend, authority=authority)
+
+
+def _refuse_growing_weights(config: AuditConfig) -> None:
+    """Refuse a criterion that no growing cohort can be judged by.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    for number, criterion in enumerate(config.criteria):
+        if isinstance(criterion, Criterion) and criterion.unit == "study":
+            raise ConfigError(
+                f"criteria.{number}.unit: study weighs a patient by his studies, which grow with an open cohort; write "
+                "patient, or lock without --open-cohort"
+            )
+        if isinstance(criterion, Criterion) and criterion.readers == "random":
+            raise ConfigError(
+                f"criteria.{number}.readers: random is judged once, and an open cohort is looked at again; write "
+                "these, or lock without --open-cohort"
+            )
 
 
 def _surveyed(auditor: Auditor, sources: Sequence[StudySource], *, quiet: bool) -> Survey:

@@ -6,6 +6,7 @@ Files are read as the audit will read them, in processes with limits; the model 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 
@@ -19,6 +20,8 @@ __all__ = ["Losses", "ModalityCounts", "Survey", "survey_studies"]
 
 _HALF = 0.5  # of the picture: an expert's mark is smaller; an inverted mask, or one of the whole body, is not
 _SHOWN = 3
+_FEWEST_PAIRS = 3
+"""Masks of two readers from which on their being the same is no accident: two may mark one voxel each."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,8 @@ class _Counts:
     regions_usable: Counter[str] = field(default_factory=Counter)
     references: Counter[str] = field(default_factory=Counter)
     large: list[str] = field(default_factory=list)
+    drawn_twice: Counter[tuple[str, str]] = field(default_factory=Counter)
+    alike: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 def survey_studies(auditor: Auditor, sources: Sequence[StudySource], on_study: Callable[[], None]) -> Survey:
@@ -110,6 +115,7 @@ def survey_studies(auditor: Auditor, sources: Sequence[StudySource], on_study: C
         _count(counts, auditor, source, study)
         on_study()
     patients = {source.patient for source in sources}
+    owners_unknown = auditor.config.archive.manifest is None and 1 < len(sources) == len(patients)
     return Survey(
         found=len(sources),
         patients=len(patients),
@@ -119,7 +125,7 @@ def survey_studies(auditor: Auditor, sources: Sequence[StudySource], on_study: C
         masks_usable=counts.masks_usable,
         doubled=_doubled(sources),
         references=dict(sorted(counts.references.items())),
-        doubts=tuple(_doubts(counts, len(sources), len(patients))),
+        doubts=tuple(_doubts(counts, len(sources), len(patients), owners_unknown=owners_unknown)),
         regions=_losses(counts.regions),
         regions_usable=dict(sorted(counts.regions_usable.items())),
     )
@@ -146,6 +152,16 @@ def _count(counts: _Counts, auditor: Auditor, source: StudySource, study: Study 
     counts.regions += [(fault.reason, source.study) for fault in study.avoid_faults]
     if any(float(np.mean(mask.array)) > _HALF for mask in study.masks):
         counts.large.append(source.study)
+    _count_pairs(counts, study)
+
+
+def _count_pairs(counts: _Counts, study: Study) -> None:
+    """Count the masks that two readers drew of one label, and those of them that are the same to the voxel."""
+    drawn = [mask for mask in study.masks if mask.array.any()]
+    for first, second in combinations(drawn, 2):
+        if first.label == second.label and first.reader != second.reader:
+            counts.drawn_twice[first.reader, second.reader] += 1
+            counts.alike[first.reader, second.reader] += np.array_equal(first.array, second.array)
 
 
 def _modality(study: Study) -> str:
@@ -181,7 +197,7 @@ def _doubled(sources: Sequence[StudySource]) -> int:
     return sum(len(patients) > 1 for patients in owners.values())
 
 
-def _doubts(counts: _Counts, studies: int, patients: int) -> list[str]:
+def _doubts(counts: _Counts, studies: int, patients: int, *, owners_unknown: bool) -> list[str]:
     doubts = []
     if counts.large:
         shown = ", ".join(counts.large[:_SHOWN]) + (" ..." if len(counts.large) > _SHOWN else "")
@@ -193,4 +209,13 @@ def _doubts(counts: _Counts, studies: int, patients: int) -> list[str]:
     stated = {name for name in counts.references if name != "not stated"}
     if len(stated) == 1 and studies > 1:
         doubts.append(f"every study with a reference has the same one: {stated.pop()}")
+    if owners_unknown:
+        doubts.append("no manifest states patients: each study counts as another's, so list those who have several")
+    for (first, second), drawn in sorted(counts.drawn_twice.items()):
+        alike = counts.alike[first, second]
+        if drawn >= _FEWEST_PAIRS and 2 * alike > drawn:
+            doubts.append(
+                f"{alike} of {drawn} masks of the readers {first} and {second} are the same to the voxel: they do not "
+                "count as two experts"
+            )
     return doubts

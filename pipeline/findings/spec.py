@@ -62,7 +62,7 @@ PAGE_FILE = "report.html"
 PAGE_CASES_FOLDER = "report-cases"
 """What is too large for that page: whole volumes, a file a case."""
 
-SPEC_VERSION: Literal[5] = 5
+SPEC_VERSION: Literal[6] = 6
 
 
 class ModelIdentity(FrozenModel):
@@ -110,7 +110,7 @@ class RunSpec(FrozenModel):
     runs why nothing of theirs was used.
     """
 
-    schema_version: Literal[5] = SPEC_VERSION
+    schema_version: Literal[6] = SPEC_VERSION
     run: str
     audit: str
     command: str

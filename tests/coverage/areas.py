@@ -62,7 +62,7 @@ class AreaCell:
 
 
 def _share(refuting):
-    """Return the share of draws, the cohort itself counted as one that refutes; in the worse of the classes."""
+    """Return the share of draws that refute, one draw more among them, in the worse of the classes."""
     return (refuting.sum(axis=1).max() + 1) / (refuting.shape[1] + 1)
 
 

@@ -80,7 +80,7 @@ def answer(p_met: float, p_not_met: float, claim: Claimed, lost: Fraction = Frac
 
 
 def closed(p_values: Sequence[float]) -> list[float]:
-    """Return adjusted p-values by closed testing: a member falls when each group that it belongs to does (Bonferroni)."""
+    """Return adjusted p-values by closed testing (Bonferroni): a member falls when each of its groups does."""
     members = range(len(p_values))
     groups = [group for size in range(1, len(p_values) + 1) for group in combinations(members, size)]
     fallen = {group: min(1, len(group) * min(p_values[member] for member in group)) for group in groups}
@@ -96,7 +96,7 @@ def all_of(parts: Sequence[tuple[float, float]], alpha: Fraction) -> str:
 
 
 def is_last_shown(studies: Sequence[Study], claim: Claimed, low: float, high: float, step: float) -> bool:
-    """Tell whether an interval ends where the p-values pass alpha: it is shown there, and no longer a step further in."""
+    """Tell whether an interval ends where p-values pass alpha: it is shown there, and no longer a step further in."""
     other, mirror = turned(studies, claim)
     held = [(studies, claim, Fraction(low)), (other, mirror, Fraction(-high))]
     return all(

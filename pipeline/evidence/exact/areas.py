@@ -2,7 +2,7 @@
 
 Patients get independent exponential weights, which all their studies of both classes share, and one worst-case patient
 joins the smaller class: as a positive that scores below every negative, or as a negative above every positive. p_low is
-the share of draws whose weighted area lies at or below the bound, the cohort itself counted as one such draw: so many
+the share of draws whose weighted area lies at or below the bound, with one draw more counted as such a one: so many
 draws can show no probability below 1 in as many and one. Each draw's area rises with a positive's score and falls with
 a negative's. Where one class is constant this is the exact test of a rate, or more cautious; otherwise its error rates
 are measured and not proved.
@@ -89,8 +89,9 @@ class AreaDraws:
         return float(self.low[:, spared].min()), float(self.high[:, -1 - spared].max())
 
     def _share(self, refuting: Bools) -> float:
-        """Return the share of draws in which something is so, (classes, draws), that of the class in which it is larger."""
-        return (int(refuting.sum(axis=1).max()) + 1) / (refuting.shape[1] + 1)
+        """Return the share of (classes, draws) that refute, one draw more among them, in the worse of the classes."""
+        most = int(refuting.sum(axis=1).max())
+        return (most + 1) / (int(refuting.shape[1]) + 1)
 
 
 def area_cohort(scores: Sequence[float | None], positive: Sequence[bool], patients: Sequence[str]) -> AreaCohort:

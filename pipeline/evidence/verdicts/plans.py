@@ -1,7 +1,7 @@
 """What each criterion asks of a cohort, before a study is audited: criteria and counts of patients in, plans out."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from pipeline.config import Criterion
 from pipeline.evidence.cohort.classifier import classifier_scale
@@ -9,7 +9,7 @@ from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.exact.planning import ClaimPlan, plan_area, plan_mean
 from pipeline.evidence.verdicts.criteria import claim_of, labels_of, rule_of, whom
 from pipeline.evidence.verdicts.judging import MeanClaim
-from pipeline.vocabulary import CLASSIFIER, NOTHING, ConfusionCell, Stratum
+from pipeline.vocabulary import ALL_BASELINES, CLASSIFIER, NOTHING, ConfusionCell, Stratum
 
 __all__ = ["CohortCounts", "CriterionPlan", "cohort_counts", "plan_criteria"]
 
@@ -110,13 +110,35 @@ def plan_criteria(
     Raises:
         ValueError: the spread is not a positive number.
     """
-    return tuple(
-        _of_the_classifier(criterion, label or next(iter(findings), ""), counts)
-        if criterion.method is None
-        else _of_a_map(criterion, label, scales.get(criterion.metric), (counts and counts.of(criterion.metric), spread))
+    plans = [
+        (
+            criterion,
+            _of_the_classifier(criterion, label or next(iter(findings), ""), counts)
+            if criterion.method is None
+            else _of_a_map(
+                criterion, label, scales.get(criterion.metric), (counts and counts.of(criterion.metric), spread)
+            ),
+        )
         for criterion in criteria
         for label in labels_of(criterion, findings)
-    )
+    ]
+    families = [criterion.any_of for criterion in criteria]
+    return tuple(_with_more(plan, *_more(criterion, families.count(criterion.any_of))) for criterion, plan in plans)
+
+
+def _more(criterion: Criterion, members: int) -> Iterator[str]:
+    """Yield what makes a criterion need more patients than its plan says."""
+    if criterion.any_of is not None and members > 1:
+        yield f"as one of {members} of which one has to hold it needs more, up to a level of 1/{members} (Holm)"
+    if len(criterion.opponents) > 1 or ALL_BASELINES in criterion.opponents:
+        yield "each of the maps that it names has to be beaten, which all together needs more"
+    if criterion.readers == "random":
+        yield "readers like these, and not these alone, need more"
+
+
+def _with_more(plan: CriterionPlan, *more: str) -> CriterionPlan:
+    reasons = [reason for reason in (plan.reason, *more) if reason is not None]
+    return replace(plan, reason="; ".join(reasons) or None)
 
 
 def _of_the_classifier(criterion: Criterion, label: str, counts: CohortCounts | None) -> CriterionPlan:

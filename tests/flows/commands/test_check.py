@@ -128,7 +128,21 @@ def a_mask_of_everything(audit):
     fill(audit.parent / "archive" / "study03_anna.nii.gz")
 
 
+def one_expert_twice(audit):
+    rewritten(audit, lambda rows: [row.update({"mask:ben": row["mask:anna"]}) for row in rows])
+
+
+def nobody_says_whose(audit):
+    archive = audit.parent / "archive"
+    for path in archive.glob("study*_*.nii.gz"):
+        path.unlink()
+    (archive / "manifest.csv").unlink()
+    audit.write_text(audit.read_text().replace("  manifest: archive/manifest.csv\n", ""))
+
+
 ODD = [
+    (one_expert_twice, "4 of 4 masks of the readers anna and ben are the same to the voxel"),
+    (nobody_says_whose, "no manifest states patients: each study counts as another's"),
     (a_mask_of_everything, "covers more than half of the picture in 1 studies: S-"),
     (one_patient, "all 6 studies are one patient's"),
     (no_masks, "no study has a mask"),
@@ -200,3 +214,12 @@ def test_the_version(camaudit):
     code, out, _ = camaudit("--version")
     assert code == 0
     assert out.startswith("camaudit ")
+
+
+@pytest.mark.parametrize("change", [{"unit": "study"}, {"readers": "random"}])
+def test_what_no_growing_cohort_can_be_judged_by_is_refused_before_the_lock(change, camaudit, tmp_path):
+    audit = plant(tmp_path, 2, criteria=[{"metric": "iou", "method": "gradcam", "at_least": 0.1, **change}])
+    code, _, err = camaudit("lock", audit, "--open-cohort")
+    assert code == 2
+    assert f"criteria.0.{next(iter(change))}: " in err
+    assert "without --open-cohort" in err

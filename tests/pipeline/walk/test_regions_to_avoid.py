@@ -243,6 +243,9 @@ def test_a_region_that_nobody_saw_or_marked_and_a_constant_map_have_no_share():
     corner = np.zeros((4, 4), bool)
     corner[:2, :2] = True
     assert (share(corner).evidence, share(corner).area) == (0.25, 4 / 12)
+    column = np.zeros((4, 4), bool)
+    column[:, 0] = True  # the model did not see its last voxel
+    assert (share(column).evidence, share(column).area) == (0.25, 3 / 12)
     assert share(np.zeros((4, 4), bool)).reason == NO_REGION
     assert share(~seen).reason == "region_not_seen"
     assert share(corner, np.ones((4, 4), np.float32)).reason == "constant_map"

@@ -183,3 +183,17 @@ def test_the_classifier_and_the_cells_count_studies_whatever_their_masks(masks):
     assert classification(bare, LABELS[1:], BOOTSTRAP) == classification(ROWS, LABELS[1:], BOOTSTRAP)
     counted = [(cell.cell, cell.studies) for cell in matrix(bare).cells]
     assert counted == [(cell.cell, cell.studies) for cell in matrix().cells]
+
+
+def test_a_label_with_maps_of_both_roles_has_a_unit_for_each():
+    both = study(0, entry("gradcam", "a", 0.2), answered("gradcam", "a", 0.9), reference=("nodule",))
+    own, other = units_of([both])
+    assert (own.role, own.scores["gradcam", "iou"]) == ("reference", 0.2)
+    assert (other.role, other.scores["gradcam", "iou"]) == ("answered", 0.9)
+
+
+def test_maps_of_wrong_answers_alone_are_no_rows_of_the_estimates():
+    """Every study is normal and called: there is no finding whose map could be estimated."""
+    units = units_of([called(number, None, "malignant") for number in range(3)])
+    assert len(units) == 3
+    assert estimates(units, [IOU], BOOTSTRAP) == ()

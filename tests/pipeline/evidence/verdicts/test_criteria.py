@@ -427,6 +427,9 @@ def test_a_criterion_that_nothing_answers_is_refused(criterion, words):
         ({"equivalent_to": "gradcam", "margin": 0.1}, "gradcam is as good as itself"),
         ({"at_most": 5, "cap": 50, "statistic": "median"}, "cap goes with a mean"),
         ({"better_than": "edge_map", "wins": 0.5, "cap": 50}, "cap goes with a mean"),
+        ({"better_than": "edge_map", "wins": 0.49}, "greater than or equal to 0.5"),
+        ({"within": 5, "at_least": 0.5, "studies_at_most": 3}, "studies_at_most goes with unit: study"),
+        ({"metric": "auroc", "method": None, "at_least": 0.5, "unit": "study"}, "auroc is by patient"),
     ],
 )
 def test_a_claim_that_cannot_fail_is_no_criterion(criterion, words):
@@ -450,3 +453,34 @@ def test_single_patients_ties_and_everybody_missing():
     lost = [not_analysed(n) for n in range(200)]
     verdict = judged([*hits(*[1] * 50), *lost], metric="hit_rate", at_least=0.3, missing_at_most=1)
     assert (verdict.answer, verdict.p_met > 0.5) == ("INCONCLUSIVE", True)
+
+
+def test_a_map_that_equals_another_is_never_better():
+    rows = [study(n, entry("gradcam", "a", 0.5), entry("centre_prior", "a", 0.5)) for n in range(300)]
+    for rule in ({}, {"wins": 0.5}, {"by": 0.01}, {"cap": 0.1}):
+        assert judged(rows, metric="iou", better_than="centre_prior", **rule).answer != "MET"
+
+
+OFTEN_SEEN = [study(n, entry("gradcam", "a", 1.0, metric="hit_rate")) for n in range(20)] + [
+    study(50 + n, entry("gradcam", "a", 1.0, metric="hit_rate"), patient="often") for n in range(4)
+]
+
+
+def test_a_locked_number_of_studies_is_what_the_worst_patient_has():
+    claim = {"metric": "hit_rate", "at_least": 0.5, "unit": "study"}
+    free, four, forty = (judged(OFTEN_SEEN, **claim, **more) for more in ({}, *CAPS))
+    assert free.p_met == four.p_met < forty.p_met
+    assert (four.answer, forty.answer) == ("MET", "INCONCLUSIVE")
+    assert forty.estimate.low < four.estimate.low == free.estimate.low
+    assert "says nothing about his scores" in free.estimate.interval
+    assert forty.estimate.interval.endswith("of which a patient has 40 at most (locked)")
+
+
+CAPS = ({"studies_at_most": 4}, {"studies_at_most": 40})
+
+
+def test_a_patient_with_more_studies_than_were_locked_leaves_nothing_to_judge():
+    verdict = judged(OFTEN_SEEN, metric="hit_rate", at_least=0.5, unit="study", studies_at_most=3)
+    assert verdict.answer == "NOT EVALUATED"
+    assert verdict.reason.startswith("a patient has 4 studies that count, and studies_at_most locked 3")
+    assert (verdict.estimate.value, verdict.estimate.low, verdict.p_met) == (1.0, None, None)

@@ -141,3 +141,11 @@ def test_maps_are_as_good_at_every_look():
     assert judged(rows, nights(rows, 4), **claim).answer == "MET"
     apart = [study(n, entry("gradcam", "a", 0.9), entry("centre_prior", "a", 0.1)) for n in range(120)]
     assert judged(apart, nights(apart, 4), **claim).answer == "NOT MET"
+
+
+def test_a_growing_cohort_is_not_judged_by_study():
+    """A patient's weight would grow with him, and the bounds would be of another mean than the estimate."""
+    rows = [hit(n, 1, patient=f"P{n % 20}") for n in range(60)]
+    verdict = judged(rows, nights(rows, 2), at_least=0.5, unit="study")
+    assert (verdict.answer, verdict.estimate.low) == ("NOT EVALUATED", None)
+    assert verdict.reason.startswith("unit: study is judged once")

@@ -109,3 +109,19 @@ def test_who_tunes_counts_in_no_criterion_about_a_region():
     hits = plan_of(metric="hit_rate", method="gradcam", at_least=0.7, counts=counts)
     assert [plan.plan.n_patients for plan in hits] == [12, 9]
     assert [plan.plan.n_patients for plan in plan_of(metric="sensitivity", at_least=0.8, counts=counts)] == [12, 9]
+
+
+def test_what_a_plan_leaves_out_is_said():
+    claim = {"metric": "iou", "method": "gradcam", "at_least": 0.3, "label": "pooled"}
+    alone, *family = plan_criteria(
+        [Criterion(**claim), Criterion(**claim, any_of="one"), Criterion(**claim, any_of="one")], UNIT, ("nodule",)
+    )
+    assert "Holm" not in alone.reason
+    assert all(
+        plan.reason.endswith("as one of 2 of which one has to hold it needs more, up to a level of 1/2 (Holm)")
+        for plan in family
+    )
+    (random,) = plan_of(**claim, readers="random")
+    assert "readers like these, and not these alone, need more" in random.reason
+    (every, _) = plan_of(metric="iou", method="gradcam", better_than="baselines")
+    assert "has to be beaten" in every.reason

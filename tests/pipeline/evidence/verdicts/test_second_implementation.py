@@ -44,12 +44,14 @@ def records(seed, size=26):
             for name in MAPS
             for reader in "ab"
         ]
-        pairs = tuple(
-            PairAgreement(label=label, readers=("a", "b"), scores=(Score(name="iou", value=float(generator.choice(LEVELS["iou"]))),))
-            for label in reference
-        )  # fmt: skip
+        pairs = tuple(agreement(generator, label) for label in reference)
         rows.append(study(number, *entries, patient=patient, reference=reference, predicted=called, agreement=pairs))
     return rows
+
+
+def agreement(generator, label):
+    score = Score(name="iou", value=float(generator.choice(LEVELS["iou"])))
+    return PairAgreement(label=label, readers=("a", "b"), scores=(score,))
 
 
 def made_entry(generator, better, of):
@@ -89,74 +91,83 @@ def plain(row, label, name):
     return Fraction(0) if told == -inf else told
 
 
+def own(row, label, _other):
+    return plain(row, label, "gradcam")
+
+
 def gain(row, label, other):
     first, second = plain(row, label, "gradcam"), plain(row, label, other)
     return None if first is None or second is None else first - second
 
 
-def won(row, label, other, metric, sign):
-    first, second = (ranked(row, label, name, metric, sign) for name in ("gradcam", other))
-    if first is None or second is None:
-        return None
-    return HALF if first == second else ONE if first > second else Fraction(0)
+def won(metric, sign):
+    def measure(row, label, other):
+        first, second = (ranked(row, label, name, metric, sign) for name in ("gradcam", other))
+        if first is None or second is None:
+            return None
+        return HALF if first == second else ONE if first > second else Fraction(0)
+
+    return measure
 
 
-def holds(row, label, metric, limit):
-    told = ranked(row, label, "gradcam", metric, -1)
-    return None if told is None else Fraction(told >= -limit)
+def holds(metric, limit):
+    def measure(row, label, _other):
+        told = ranked(row, label, "gradcam", metric, -1)
+        return None if told is None else Fraction(told >= -limit)
+
+    return measure
 
 
-def capped(row, label, cap):
+def capped_at_20(row, label, _other):
     told = ranked(row, label, "gradcam", "hd95", -1)
-    return None if told is None else Fraction(min(-told, cap))
+    return None if told is None else Fraction(min(-told, 20))
 
 
-def beside_readers(row, label):
+def beside_readers(row, label, _other):
     first = plain(row, label, "gradcam")
     if first is None:
         return None
     return first - next(Fraction(pair.scores[0].value) for pair in row.agreement if pair.label == label)
 
 
-def quarter(bound, **rest):
+def above(bound, **rest):
     return Claimed(True, Fraction(bound), **rest)
 
 
+IOU, HD95 = {"metric": "iou"}, {"metric": "hd95"}
+BY_STUDY = {**IOU, "unit": "study"}
 CRITERIA = {
-    "mean": ({"metric": "iou", "at_least": 0.25}, lambda r, l, o: plain(r, l, "gradcam"), quarter(0.25)),
-    "at most": ({"metric": "iou", "at_most": 0.875, "reversed": True}, lambda r, l, o: plain(r, l, "gradcam"), Claimed(False, Fraction(7, 8))),
-    "by study": ({"metric": "iou", "at_least": 0.25, "unit": "study"}, lambda r, l, o: plain(r, l, "gradcam"), quarter(0.25, by_study=True)),
+    "mean": (IOU | {"at_least": 0.25}, own, above(0.25)),
+    "at most": (IOU | {"at_most": 0.875, "reversed": True}, own, Claimed(False, Fraction(7, 8))),
+    "by study": (BY_STUDY | {"at_least": 0.25}, own, above(0.25, by_study=True)),
     "by study, locked": (
-        {"metric": "iou", "at_least": 0.125, "unit": "study", "studies_at_most": 9},
-        lambda r, l, o: plain(r, l, "gradcam"), quarter(0.125, by_study=True, most_studies=9),
+        BY_STUDY | {"at_least": 0.125, "studies_at_most": 9},
+        own,
+        above(0.125, by_study=True, most_studies=9),
     ),
-    "confidence": ({"metric": "iou", "at_least": 0.375, "confidence": 0.9}, lambda r, l, o: plain(r, l, "gradcam"), quarter(0.375, alpha=Fraction(1, 20))),
-    "missing": ({"metric": "iou", "at_least": 0.25, "missing_at_most": 1}, lambda r, l, o: plain(r, l, "gradcam"), quarter(0.25, may_miss=ONE)),
-    "better": ({"metric": "iou", "better_than": "baselines", "by": 0.125}, gain, quarter(0.125, **DIFFERENCE)),
-    "wins": (
-        {"metric": "iou", "better_than": ["centre_prior"], "wins": 0.5},
-        lambda r, l, o: won(r, l, o, "iou", 1), quarter(0.5),
-    ),
-    "wins in mm": (
-        {"metric": "hd95", "better_than": ["centre_prior"], "wins": 0.5},
-        lambda r, l, o: won(r, l, o, "hd95", -1), quarter(0.5),
-    ),
-    "not worse": ({"metric": "iou", "not_worse_than": "centre_prior", "margin": 0.25}, gain, quarter(-0.25, **DIFFERENCE)),
+    "confidence": (IOU | {"at_least": 0.375, "confidence": 0.9}, own, above(0.375, alpha=Fraction(1, 20))),
+    "missing": (IOU | {"at_least": 0.25, "missing_at_most": 1}, own, above(0.25, may_miss=ONE)),
+    "better": (IOU | {"better_than": "baselines", "by": 0.125}, gain, above(0.125, **DIFFERENCE)),
+    "wins": (IOU | {"better_than": ["centre_prior"], "wins": 0.5}, won("iou", 1), above(0.5)),
+    "wins in mm": (HD95 | {"better_than": ["centre_prior"], "wins": 0.5}, won("hd95", -1), above(0.5)),
+    "not worse": (IOU | {"not_worse_than": "centre_prior", "margin": 0.25}, gain, above(-0.25, **DIFFERENCE)),
     "equivalent": (
-        {"metric": "iou", "equivalent_to": "centre_prior", "margin": 0.75},
-        gain, quarter(-0.75, **DIFFERENCE), Claimed(False, Fraction(3, 4), **DIFFERENCE),
+        IOU | {"equivalent_to": "centre_prior", "margin": 0.75},
+        gain,
+        above(-0.75, **DIFFERENCE),
+        Claimed(False, Fraction(3, 4), **DIFFERENCE),
     ),
-    "readers": ({"metric": "iou", "not_worse_than": "readers", "margin": 0.5}, lambda r, l, o: beside_readers(r, l), quarter(-0.5, **DIFFERENCE)),
-    "within": ({"metric": "hd95", "within": 9, "at_least": 0.5}, lambda r, l, o: holds(r, l, "hd95", 9), quarter(0.5)),
-    "median": ({"metric": "hd95", "statistic": "median", "at_most": 9}, lambda r, l, o: holds(r, l, "hd95", 9), quarter(0.5)),
-    "capped": (
-        {"metric": "hd95", "at_most": 16, "cap": 20},
-        lambda r, l, o: capped(r, l, 20), Claimed(False, Fraction(16), top=Fraction(20)),
+    "readers": (IOU | {"not_worse_than": "readers", "margin": 0.5}, beside_readers, above(-0.5, **DIFFERENCE)),
+    "within": (HD95 | {"within": 9, "at_least": 0.5}, holds("hd95", 9), above(0.5)),
+    "median": (HD95 | {"statistic": "median", "at_most": 9}, holds("hd95", 9), above(0.5)),
+    "capped": (HD95 | {"at_most": 16, "cap": 20}, capped_at_20, Claimed(False, Fraction(16), top=Fraction(20))),
+    "false marks": (
+        {"metric": "false_marks", "within": 2, "at_least": 0.5},
+        holds("false_marks", 2),
+        above(0.5),
     ),
-    "false marks": ({"metric": "false_marks", "within": 2, "at_least": 0.5}, lambda r, l, o: holds(r, l, "false_marks", 2), quarter(0.5)),
-}  # fmt: skip
+}
 """What is asked, what it measures of a study (its record, the label, the other map), and what it claims of the mean."""
-
 
 UNDECIDED = ("better", "wins in mm")
 """Of so few patients."""
