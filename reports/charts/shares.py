@@ -15,7 +15,7 @@ __all__ = ["share_bars"]
 
 Region = TypeVar("Region", bound=str)
 
-_LEFT, _ROW = 108.0, 17.0
+_LEFT, _ROW = 108.0, 14.5
 _LOOKS: Final = (
     ("#1f3a5f", 0), ("#6f88a6", 0), ("#c9d3de", 0), ("#ffffff", 0), ("#ffffff", 4), ("#ffffff", -4), ("#5b6570", 3),
     ("#e9edf2", 6), ("#8f9aa6", -6), ("#ffffff", 2),
