@@ -72,8 +72,8 @@ def _table(results: Results, figures: Sequence[StabilityFigure]) -> Flowable:
             ("Same answer", 16, True), ("Logit moves by", 17, True),
         )  # fmt: skip
         return table(shape, [_row(results, figure) for figure in figures], compact=True)
-    heads = [(f"{method(results, name)}, mean (lowest)", 17.0, True) for name in names]
-    shape = columns(("Change", 54), *heads, ("Same answer", 16, True), ("Logit moves by", 14, True))
+    heads = [(f"{method(results, name)}, mean (lowest)", 18.5, True) for name in names]
+    shape = columns(("Change", 57), *heads, ("Same answer", 16, True), ("Logit moves by", 14, True))
     by_place = {(figure.change, figure.method): figure for figure in figures}
     rows = [
         (PICTURE_CHANGES[change], *(_alike(by_place[change, name]) for name in names), f"{same} of {studies}",
