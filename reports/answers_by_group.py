@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.results import Results
 from reports.numbers import count, number, plural
-from reports.page.layout import Flowable, columns, note, paragraph, small, subheading, table
+from reports.page.layout import Flowable, columns, note, small, subheading, table
 from reports.page.text import DASH
 from reports.wording import metric, words
 
@@ -95,7 +95,7 @@ def _differing(results: Results, compared: Sequence[GroupDifference]) -> list[Fl
     if not differ:
         least = number(min(_p(part) for part in compared))
         said = f"None of {plural(len(compared), 'comparison')} differs (the least p after Holm's correction is {least})"
-        return [paragraph(f"{said}; all stand in results.json.")]
+        return [small(f"{said}; all stand in results.json.")]
     shown = sorted(differ, key=lambda part: (_p(part), part.p or 0.0))[:_MOST]
     left = len(compared) - len(shown)
     more = [small(f"{plural(left, 'further comparison')}: see results.json.")] if left else []

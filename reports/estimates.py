@@ -96,7 +96,7 @@ def _matrix(
         rows.append((coloured("Chance", GREY), *chances, ""))
     rows += [_agreement(pair, experts, names, like) for pair in dict.fromkeys(part.readers for part in experts)]
     heads = [(headed(results, name), 23, True) for name in names]
-    shape = columns(("Map", 29), *heads, ("Patients (studies)", 14, True))
+    shape = columns(("Map", 27), *heads, ("Patients (studies)", 21 if len(heads) < 5 else 14, True))
     remarks = list(dict.fromkeys(remark for member in members for remark in _remarks(results, member)))
     remarks += [
         f"{measured(results, pair.metric)} of {' and '.join(pair.readers)}: undefined {undefined(pair.estimate)}"

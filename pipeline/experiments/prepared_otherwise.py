@@ -64,4 +64,6 @@ def _with_interpolation(step: dict[str, Any]) -> dict[str, Any]:
     mode = step.get("mode", _MODES[_name(step)])
     if mode in ("nearest", "nearest-exact", 0):
         return {**step, "mode": _MODES[_name(step)]}
-    return {**step, "mode": 0 if isinstance(mode, int) else "nearest"}
+    # these shift the picture by half a cell where they take the nearest value, but not in its exact form
+    nearest = "nearest-exact" if _name(step) in ("Resize", "Zoom") else "nearest"
+    return {**step, "mode": 0 if isinstance(mode, int) else nearest}

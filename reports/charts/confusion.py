@@ -16,7 +16,7 @@ from reports.page.layout import ACCENT, GREY
 
 __all__ = ["IllustratedDrawing", "Thumbnail", "confusion_chart"]
 
-_SIDE, _HEAD, _CELL = 62.0, 13.0, 60.0
+_SIDE, _HEAD, _CELL = 62.0, 13.0, 52.0
 _KINDS: Mapping[tuple[bool, bool], str] = {
     (True, True): "found",
     (True, False): "missed",

@@ -9,7 +9,17 @@ from reportlab.lib.utils import simpleSplit
 from pipeline.findings.estimates import Verdict
 from pipeline.findings.results import Results
 from pipeline.vocabulary import CLASSIFIER, Better
-from reports.charts.forest import DIRECTION, MARKS, MOST_ROWS, ForestRow, Mark, draw_legend, draw_marks, draw_point
+from reports.charts.forest import (
+    DIRECTION,
+    MARKS,
+    MOST_ROWS,
+    ForestRow,
+    Mark,
+    draw_legend,
+    draw_marks,
+    draw_point,
+    legend_width,
+)
 from reports.charts.frame import SMALL_TEXT, TEXT, Span, across, dashed, scaled, text, with_words
 from reports.numbers import ends, number
 from reports.numbers import estimate as estimate_text
@@ -33,7 +43,7 @@ from reports.wording import (
 __all__ = ["criteria_forest"]
 
 _LEFT, _RIGHT = 0.40 * CONTENT, 0.78 * CONTENT
-_ROW = 24.0
+_ROW = 21.0
 
 Axis = tuple[str, Better | None, Span]
 """The axis' name, which end is the good one, and what its values lie within."""
@@ -75,7 +85,9 @@ def _forest(results: Results, key: Axis, verdicts: Sequence[Verdict]) -> Drawing
     name, better, span = key
     rows = [_row(results, verdict) for verdict in verdicts]
     names = [_lines(row.name) for row in rows]
-    bottom, tall = 26.0, _ROW + 9 * (max(len(lines) for lines in names) - 1)
+    kinds = {mark.kind for row in rows for mark in row.marks}
+    beside = legend_width(kinds) < _LEFT - 12  # then the legend has room beside the axis' labels
+    bottom, tall = 12.0 if beside else 24.0, _ROW + 9 * (max(len(lines) for lines in names) - 1)
     top = bottom + tall * len(rows)
     drawing = Drawing(CONTENT, top + 14)
     scale = scaled([edge for row in rows for edge in row.numbers()], span, _LEFT, _RIGHT - 12)
@@ -95,7 +107,7 @@ def _forest(results: Results, key: Axis, verdicts: Sequence[Verdict]) -> Drawing
         draw_point(drawing, row, scale, y)
         text(drawing, (_RIGHT, y + 2), estimate_text(verdict.estimate), bold=True, room=CONTENT - _RIGHT)
         text(drawing, (_RIGHT, y - 7), verdict.answer, size=SMALL_TEXT, room=CONTENT - _RIGHT)
-    draw_legend(drawing, {mark.kind for row in rows for mark in row.marks}, (0, 4), CONTENT)
+    draw_legend(drawing, kinds, (0, 3), CONTENT)
     said = "; ".join(_in_words(results, row, verdict) for row, verdict in zip(rows, verdicts, strict=True))
     return with_words(drawing, f"{name}: {said}.")
 

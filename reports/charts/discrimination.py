@@ -7,7 +7,7 @@ from reportlab.lib.colors import HexColor, white
 from reportlab.lib.utils import simpleSplit
 
 from pipeline.findings.plotted.classifier import OperatingPoint, PrecisionRecallCurve, RocCurve
-from reports.charts.frame import SMALL_TEXT, Square, dashed, path, square, text, with_words
+from reports.charts.frame import SMALL_TEXT, SQUARE, Square, dashed, path, square, text, with_words
 from reports.numbers import number
 from reports.page.fonts import REGULAR
 from reports.page.layout import ACCENT, GREY
@@ -66,7 +66,7 @@ def _frame(width: float, names: tuple[str, str], said: Sequence[str]) -> Square:
     room = width - 4
     lines = [part for line in said for part in simpleSplit(clean(line), REGULAR, SMALL_TEXT, room)]
     below = 4 + _LINE * max(2, len(lines))
-    frame = square(width, width + below + 3, names, below)
+    frame = square(width, SQUARE * width + below + 3, names, below)
     for place, line in enumerate(lines):
         text(frame.drawing, (2.0, below - 9 - place * _LINE), line, size=SMALL_TEXT, colour=GREY, room=room)
     return frame

@@ -1,12 +1,11 @@
 """Points with their intervals, a row each, on one axis: maps side by side, criteria, subgroups."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from reportlab.graphics.shapes import Circle, Drawing, Line, Polygon
 from reportlab.lib.colors import HexColor, white
-from reportlab.platypus import Table, TableStyle
 
 from pipeline.findings.estimates import Estimate
 from pipeline.findings.results import Results
@@ -14,12 +13,13 @@ from pipeline.vocabulary import BETTER, Better
 from reports.charts.frame import SMALL_TEXT, Scale, across, dashed, scaled, text, with_words
 from reports.numbers import ends, number
 from reports.numbers import estimate as estimate_text
-from reports.page.fonts import REGULAR, width_of
-from reports.page.layout import ACCENT, CONTENT, GREY, Flowable
+from reports.page.fonts import width_of
+from reports.page.layout import ACCENT, CONTENT, GREY
 from reports.wording import better_of, is_baseline, measured, method, methods_in_order, range_of
 
 __all__ = [
     "DIRECTION", "MARKS", "MOST_ROWS", "ForestRow", "Mark", "draw_legend", "draw_marks", "draw_point", "forest_plot",
+    "legend_width",
 ]  # fmt: skip
 
 MOST_ROWS: Final = 40
@@ -99,6 +99,11 @@ def _draw_mark(drawing: Drawing, kind: Kind, x: float, y: float, reach: float) -
         drawing.add(Polygon(diamond, fillColor=white, strokeColor=ink, strokeWidth=0.8))
 
 
+def legend_width(kinds: Iterable[Kind]) -> float:
+    """Return how many points the legend of some kinds of marks takes in one line."""
+    return sum(24 + width_of(MARKS[kind], SMALL_TEXT) for kind in set(kinds))
+
+
 def draw_legend(drawing: Drawing, kinds: Iterable[Kind], at: tuple[float, float], room: float) -> None:
     """Draw what the marks mean, in one line from the left; as many as have room."""
     from_left, used = at[0], set(kinds)
@@ -110,58 +115,88 @@ def draw_legend(drawing: Drawing, kinds: Iterable[Kind], at: tuple[float, float]
             from_left += width + 12
 
 
-def forest_plot(results: Results, estimates: Sequence[Estimate]) -> list[Flowable]:
-    """Return the estimates as points with their intervals, one small plot a metric, two side by side."""
-    metrics = dict.fromkeys(estimate.metric for estimate in estimates)
-    plots = [
-        _plot(results, name, rows)
-        for name in metrics
-        for rows in _parts(results, [estimate for estimate in estimates if estimate.metric == name])
-    ]
-    style = TableStyle(
-        [
-            ("FONT", (0, 0), (-1, -1), REGULAR, 7),
-            ("VALIGN", (0, 0), (-1, -1), "TOP"),
-            ("LEFTPADDING", (0, 0), (-1, -1), 0),
-            ("RIGHTPADDING", (0, 0), (-1, -1), 0),
-            ("BOTTOMPADDING", (0, 0), (-1, -1), 8),
-        ]
-    )
-    pairs = [plots[start : start + 2] for start in range(0, len(plots), 2)]
-    return [Table([[*pair, *[""] * (2 - len(pair))]], colWidths=[CONTENT / 2] * 2, style=style) for pair in pairs]
+def forest_plot(results: Results, estimates: Sequence[Estimate]) -> list[Drawing]:
+    """Return the estimates as points with their intervals: a row each map, a panel each metric, four beside each other.
+
+    All panels of a plot share their rows, so the names stand once.
+    """
+    metrics = list(dict.fromkeys(estimate.metric for estimate in estimates))
+    plots = []
+    for start in range(0, len(metrics), _BESIDE):
+        beside = metrics[start : start + _BESIDE]
+        members = [estimate for estimate in estimates if estimate.metric in beside]
+        names = methods_in_order(results, (estimate.method for estimate in members))
+        parts = [names[first : first + MOST_ROWS] for first in range(0, len(names), MOST_ROWS)]
+        plots += [_plot(results, beside, part, members) for part in parts]
+    return plots
 
 
-def _parts(results: Results, estimates: Sequence[Estimate]) -> list[list[Estimate]]:
-    """Return the estimates of one metric in order, no more together than fit on a page."""
-    order = methods_in_order(results, (estimate.method for estimate in estimates))
-    rows = sorted(estimates, key=lambda estimate: order.index(estimate.method))
-    return [rows[start : start + MOST_ROWS] for start in range(0, len(rows), MOST_ROWS)]
+_BESIDE = 4
+_NAMES, _APART, _WIDEST, _TALL = 92.0, 20.0, 190.0, 11.5
+"""Points for the names, between panels, of a panel at most, and of a row."""
 
 
-def _plot(results: Results, name: str, estimates: Sequence[Estimate]) -> Drawing:
-    agreed = [agreement.estimate.value for agreement in results.agreements if agreement.metric == name]
+def _plot(results: Results, metrics: Sequence[str], names: Sequence[str], estimates: Sequence[Estimate]) -> Drawing:
+    """Return one plot of ``metrics``, a row for each map in ``names``."""
+    bottom = 21.0
+    top = bottom + _TALL * len(names)
+    drawing = Drawing(CONTENT, top + 16)
+    for place, name in enumerate(names):
+        title = method(results, name).removesuffix(" (baseline)")  # which is hollow
+        text(drawing, (0, top - _TALL * place - _TALL / 2 - 2.4), title, room=_NAMES - 10)
+    width = min(_WIDEST, (CONTENT - _NAMES - 8 - _APART * (len(metrics) - 1)) / len(metrics))
+    said, kinds = [], set[Kind]()
+    for place, metric_name in enumerate(metrics):
+        rows = {part.method: part for part in estimates if part.metric == metric_name and part.method in names}
+        left = _NAMES + place * (width + _APART)
+        panel = _Panel(drawing, metric_name, names, rows, (left, left + width), (bottom, top))
+        said.append(_draw_panel(results, panel, kinds))
+    for line, kind in enumerate(sorted(kinds)):  # below the names, where the axes' labels leave room
+        draw_legend(drawing, [kind], (0, bottom - 8 - 9.5 * line), _NAMES + 4)
+    return with_words(drawing, " ".join(said))
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """One metric's panel: its estimates by method, and its ends across and upwards in points of the drawing."""
+
+    drawing: Drawing
+    metric: str
+    names: Sequence[str]
+    estimates: Mapping[str, Estimate]
+    across: tuple[float, float]
+    upwards: tuple[float, float]
+
+
+def _draw_panel(results: Results, panel: _Panel, kinds: set[Kind]) -> str:
+    """Draw a panel, add the kinds of marks that it has to ``kinds``, and return it in words."""
+    agreed = [agreement.estimate.value for agreement in results.agreements if agreement.metric == panel.metric]
     experts = tuple(Mark("readers", value) for value in agreed if value is not None)
-    rows = [_row(results, estimate) for estimate in estimates]
-    width, left, bottom = CONTENT / 2 - 12, 92.0, 24.0
-    numbers = [edge for row in rows for edge in row.numbers()] + [mark.value for mark in experts]
-    scale = scaled(numbers, range_of(results, name), left, width - 8)
-    top = bottom + 12 * len(rows)
-    drawing = Drawing(width, top + 16)
-    better = better_of(results, name)
-    text(drawing, (0, top + 6), measured(results, name), size=7.4, bold=True, room=width - 8 - 72)
-    text(drawing, (width - 8, top + 6), DIRECTION[better] if better else "", size=SMALL_TEXT, anchor="end", colour=GREY)
-    across(drawing, scale, bottom, top)
+    rows = {name: _row(results, estimate) for name, estimate in panel.estimates.items()}
+    (left, right), (bottom, top), drawing = panel.across, panel.upwards, panel.drawing
+    numbers = [edge for row in rows.values() for edge in row.numbers()] + [mark.value for mark in experts]
+    scale = scaled(numbers, range_of(results, panel.metric), left, right)
+    better = better_of(results, panel.metric)
+    text(drawing, (left, top + 6), measured(results, panel.metric), size=7.4, bold=True, room=right - left + _APART - 4)
+    across(drawing, scale, bottom, top, DIRECTION[better] if better else "")
     draw_marks(drawing, experts, scale, (bottom + top) / 2, (top - bottom) / 2)
-    for place, row in enumerate(rows):
-        y = top - 12 * place - 6
-        text(drawing, (0, y - 2.4), row.name, room=left - 10)
-        draw_marks(drawing, row.marks, scale, y, 6)
-        draw_point(drawing, row, scale, y)
-    kinds = {mark.kind for row in rows for mark in row.marks} | {mark.kind for mark in experts}
-    draw_legend(drawing, kinds, (left, 2), width - left)
-    said = [f"{row.name} {estimate_text(part)}{_against(row)}" for row, part in zip(rows, estimates, strict=True)]
+    for place, name in enumerate(panel.names):
+        if name in rows:
+            y = top - _TALL * place - _TALL / 2
+            draw_marks(drawing, rows[name].marks, scale, y, _TALL / 2)
+            draw_point(drawing, rows[name], scale, y)
+    kinds |= {mark.kind for row in rows.values() for mark in row.marks} | {mark.kind for mark in experts}
+    return _in_words(results, panel, rows, experts)
+
+
+def _in_words(results: Results, panel: _Panel, rows: Mapping[str, ForestRow], experts: Sequence[Mark]) -> str:
+    said = [
+        f"{rows[name].name} {estimate_text(panel.estimates[name])}{_against(rows[name])}"
+        for name in panel.names
+        if name in rows
+    ]
     ceiling = f" Experts with each other: {', '.join(number(mark.value) for mark in experts)}." if experts else ""
-    return with_words(drawing, f"{measured(results, name)}: {'; '.join(said)}.{ceiling}")
+    return f"{measured(results, panel.metric)}: {'; '.join(said)}.{ceiling}"
 
 
 def _row(results: Results, estimate: Estimate) -> ForestRow:

@@ -15,6 +15,7 @@ from reports.page.text import clean, fitted
 
 __all__ = [
     "SMALL_TEXT",
+    "SQUARE",
     "TEXT",
     "TINY",
     "Scale",
@@ -34,6 +35,9 @@ __all__ = [
 
 TEXT, SMALL_TEXT, TINY = 7.0, 6.2, 5.4
 """Sizes of text in points: what is read, what stands at axes, counts above bars."""
+
+SQUARE = 0.88
+"""Height of a square of curves with its labels, as a share of its width."""
 
 Span = tuple[float | None, float | None]
 Anchor = Literal["start", "middle", "end"]

@@ -30,7 +30,7 @@ def threshold_charts(results: Results) -> list[Flowable]:
             if curves:
                 series = [_series(results, curve) for curve in _in_order(results, curves)]
                 axes = CurveAxes(label or "", _SHARE, metric(results, name), (0.0, 1.0), (0.0, 1.0))
-                charts.append(curve_chart(series, axes, CONTENT / 3 - 4, 106.0, key=False))
+                charts.append(curve_chart(series, axes, CONTENT / 3 - 4, 96.0, key=False))
         if charts:
             rows.append(together([_side_by_side(charts), curve_key(series, CONTENT)]))
     return rows
@@ -52,7 +52,7 @@ def size_charts(results: Results) -> list[Flowable]:
             ]
             score = f"{metric(results, 'dice')} of {method(results, name)}"
             axes = CurveAxes(label or "", _SHARE, score, _UNIT, _UNIT, holds=(0.0, highest))
-            charts.append(curve_chart(series, axes, CONTENT / 3 - 4, 86.0, key=False))
+            charts.append(curve_chart(series, axes, CONTENT / 3 - 4, 80.0, key=False))
         rows.append(together([_side_by_side(charts), curve_key(series, CONTENT)]))
     return rows
 

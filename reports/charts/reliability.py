@@ -5,7 +5,7 @@ from reportlab.lib.colors import HexColor
 from reportlab.lib.utils import simpleSplit
 
 from pipeline.findings.plotted.classifier import Calibration, ReliabilityBin
-from reports.charts.frame import SMALL_TEXT, TINY, Square, dashed, path, square, text, with_words
+from reports.charts.frame import SMALL_TEXT, SQUARE, TINY, Square, dashed, path, square, text, with_words
 from reports.numbers import count, number
 from reports.numbers import estimate as estimate_text
 from reports.page.fonts import REGULAR
@@ -14,8 +14,8 @@ from reports.page.text import clean
 
 __all__ = ["compact", "reliability_chart"]
 
-_BARS = 22.0
-_BELOW = _BARS + 29.0
+_BARS = 16.0
+_BELOW = _BARS + 28.0
 _LINE = 8.5
 
 
@@ -29,7 +29,7 @@ def reliability_chart(label: str, calibration: Calibration, width: float) -> Dra
     ]
     parts = [part for line in lines for part in simpleSplit(clean(line), REGULAR, SMALL_TEXT, width - 4)]
     more = _LINE * (len(parts) - 2)
-    frame = square(width, width + _BELOW + more + 3, names, _BELOW + more)
+    frame = square(width, SQUARE * width + _BELOW + more + 3, names, _BELOW + more)
     drawing = frame.drawing
     drawing.add(dashed((frame.x.start, frame.y.start), (frame.x.end, frame.y.end), (0.8, 1.2)))
     places = [(frame.x.at(cell.predicted), frame.y.at(cell.observed)) for cell in calibration.bins]
@@ -39,7 +39,7 @@ def reliability_chart(label: str, calibration: Calibration, width: float) -> Dra
         low, high = frame.y.at(cell.observed_low), frame.y.at(cell.observed_high)
         drawing.add(Line(x, low, x, high, strokeColor=HexColor(ACCENT), strokeWidth=0.9))
         drawing.add(Circle(x, y, 2.1, fillColor=HexColor(ACCENT), strokeColor=None))
-    _bars(frame, calibration, 21.0 + more)
+    _bars(frame, calibration, 20.0 + more)
     for place, line in enumerate(parts):
         text(drawing, (2, 10.5 + more - _LINE * place), line, size=SMALL_TEXT, colour=GREY, room=width - 4)
     said = "; ".join(_in_words(cell) for cell in calibration.bins)
@@ -52,7 +52,7 @@ def _bars(frame: Square, calibration: Calibration, foot: float) -> None:
     frame.drawing.add(Line(frame.x.start, foot, frame.x.end, foot, strokeColor=HexColor(GREY), strokeWidth=0.4))
     for cell in calibration.bins:
         left, right = frame.x.at(cell.low), frame.x.at(cell.high)
-        tall = max(0.6, (_BARS - 8) * cell.studies / most)
+        tall = max(0.6, (_BARS - 7) * cell.studies / most)
         bar = Rect(left + 0.8, foot, right - left - 1.6, tall, fillColor=HexColor("#aab3bd"), strokeColor=None)
         frame.drawing.add(bar)
         text(frame.drawing, ((left + right) / 2, foot + tall + 1.2), compact(cell.studies), size=TINY, anchor="middle")

@@ -15,7 +15,7 @@ __all__ = ["share_bars"]
 
 Region = TypeVar("Region", bound=str)
 
-_LEFT, _ROW = 108.0, 17.0
+_LEFT, _ROW = 108.0, 14.5
 _LOOKS: Final = (
     ("#1f3a5f", 0), ("#6f88a6", 0), ("#c9d3de", 0), ("#ffffff", 0), ("#ffffff", 4), ("#ffffff", -4), ("#5b6570", 3),
     ("#e9edf2", 6), ("#8f9aa6", -6), ("#ffffff", 2),
@@ -44,7 +44,7 @@ def share_bars(rows: Sequence[tuple[str, Mapping[Region, float]]], regions: Mapp
     looks = {region: _LOOKS[list(regions).index(region) % len(_LOOKS)] for region in used}
     for place, (name, shares) in enumerate(rows):
         y = top - _ROW * (place + 1) + 3
-        text(drawing, (0, y + 3), name, room=_LEFT - 8)
+        text(drawing, (0, y + 2), name, room=_LEFT - 8)
         _bar(drawing, shares, looks, scale, y)
     for region, (x, y) in zip(used, key, strict=True):
         _piece(drawing, (x, bottom - 29 - y, 9, 7), looks[region])
@@ -72,9 +72,9 @@ def _bar(
             middle, wide = (left + right) / 2, width_of(words, SMALL_TEXT) + 3
             dark = look[0] in ("#1f3a5f", "#5b6570", "#6f88a6") and not look[1]
             if look[1]:  # on lines a number needs a ground of its own
-                ground = Rect(middle - wide / 2, y + 1.5, wide, 8, fillColor=HexColor("#ffffff"), strokeColor=None)
+                ground = Rect(middle - wide / 2, y + 0.7, wide, 7, fillColor=HexColor("#ffffff"), strokeColor=None)
                 drawing.add(ground)
-            text(drawing, (middle, y + 3.2), words, size=SMALL_TEXT, anchor="middle", colour="#ffffff" if dark else INK)
+            text(drawing, (middle, y + 2), words, size=SMALL_TEXT, anchor="middle", colour="#ffffff" if dark else INK)
         reached += share
 
 

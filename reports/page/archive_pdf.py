@@ -15,10 +15,10 @@ from typing import Any, BinaryIO
 import pikepdf
 from PIL import ImageCms
 
-from reports.page.document import ReportDocument
 from reports.page.paper import Paper
 from reports.page.pictures import place_pictures
-from reports.tagged.metadata import write_metadata
+from reports.tagged.elements import Structure
+from reports.tagged.metadata import claim_in_file, write_metadata
 from reports.tagged.preflight import Conformance, claim_of, preflight
 from reports.tagged.write import write_structure
 
@@ -38,14 +38,17 @@ _BLOCK = 100  # characters that one list of a font's characters may hold
 
 @dataclass(frozen=True)
 class DrawnPages:
-    """What drawing leaves: a file of ``pages`` that holds their pictures, and the document that drew them.
+    """What drawing leaves: a file of ``pages`` that holds their pictures, and what is on them.
 
-    ``pictures`` are the numbers of the pictures' objects in that file, by the names that pages call them.
+    ``pictures`` are the numbers of the pictures' objects in that file, by the names that pages call them; ``placed``
+    are the names that each page calls. ``structure`` and ``titles`` are the elements and the bookmarks' words.
     """
 
     pages: Path
     pictures: Mapping[str, int]
-    document: ReportDocument
+    placed: Mapping[int, set[str]]
+    structure: Structure
+    titles: Mapping[str, str]
 
 
 def archive(drawn: DrawnPages, target: Path, paper: Paper, files: Mapping[str, bytes], made: datetime) -> None:
@@ -55,19 +58,18 @@ def archive(drawn: DrawnPages, target: Path, paper: Paper, files: Mapping[str, b
     metadata, so a later signature cannot make the two disagree. It claims what the preflight of the file allows.
     """
     description = paper.described(made)
-    document, unclaimed = drawn.document, drawn.pages.with_suffix(".unclaimed")
     with _opened(drawn.pages) as pdf:
-        place_pictures(pdf, drawn.pictures, document.placed)
+        place_pictures(pdf, drawn.pictures, drawn.placed)
         _attach(pdf, files, made)
         _colour_space(pdf)
         _tidy(pdf)
         _form(pdf)
-        write_structure(pdf, document.structure, document.titles)
+        write_structure(pdf, drawn.structure, drawn.titles)
         write_metadata(pdf, description, Conformance(None, universal=False))
-        _save(pdf, unclaimed)
-    with _opened(unclaimed) as pdf:
-        write_metadata(pdf, description, claim_of(preflight(pdf)))
         _save(pdf, target)
+    with _opened(target) as pdf:
+        claim = claim_of(preflight(pdf))
+    claim_in_file(target, description, claim)
 
 
 def _opened(path: Path) -> pikepdf.Pdf:
@@ -83,6 +85,7 @@ def _save(pdf: pikepdf.Pdf, target: Path) -> None:
             deterministic_id=True,
             min_version="1.7",
             object_stream_mode=pikepdf.ObjectStreamMode.generate,
+            fix_metadata_version=False,  # the metadata stay as they were written, byte for byte
         )
         if held.error is not None:
             raise held.error

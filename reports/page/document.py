@@ -21,7 +21,7 @@ rl_config.useA85 = 0
 
 __all__ = ["IN_COLUMNS", "PAGE_HEIGHT", "ReportDocument"]
 
-_TOP, _BOTTOM = 17 * mm, 14 * mm
+_TOP, _BOTTOM = 16 * mm, 13 * mm
 PAGE_HEIGHT = A4[1] - _TOP - _BOTTOM
 IN_COLUMNS = "columns"
 """The name of the page that is set in two columns."""

@@ -332,9 +332,11 @@ def _wide_enough(shape: Sequence[Column], rows: Sequence[Sequence[object]]) -> S
 def _unbroken(
     rules: Sequence[int] | None, shape: Sequence[Column], rows: Sequence[Sequence[object]]
 ) -> list[tuple[Any, ...]]:
-    """Return the style that keeps a short table, the rows of a group, and a head with its first row on one page."""
+    """Return the style that keeps a short table, the rows of a group, and a head with its first rows on one page."""
     heights = [_rough_height(shape, row) for row in rows]
-    if rules is None or sum(heights) < _SHORT_ENOUGH:
+    if rules is None and len(rows) >= 2 * _AT_AN_END:  # it may break, but leaves no row or two behind
+        groups = [(0, _AT_AN_END), (len(rows) - _AT_AN_END, len(rows))]
+    elif rules is None or sum(heights) < _SHORT_ENOUGH:
         groups = [(0, len(rows) if sum(heights) < _SHORT_ENOUGH else 1)]
     else:
         groups = [(first, last + 1) for first, last in zip([0, *(row + 1 for row in rules)], rules, strict=False)]
@@ -344,6 +346,9 @@ def _unbroken(
         if sum(heights[first:end]) < _SHORT_ENOUGH
     ]
 
+
+_AT_AN_END = 3
+"""Rows that a table has on a page at least, where it breaks."""
 
 _SHORT_ENOUGH = 230.0
 """Points below which rows stay together; what is higher must break, or the build stops."""

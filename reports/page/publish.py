@@ -56,4 +56,4 @@ def _drawn(context: Paper, story: Sequence[Flowable], folder: Path) -> DrawnPage
             document.multiBuild(list(story))
         except LayoutError as error:
             raise OutputError(f"{context.run}: the report cannot be laid out: {str(error)[:200]}") from error
-        return DrawnPages(pages, file.append_to(pages), document)
+        return DrawnPages(pages, file.append_to(pages), document.placed, document.structure, document.titles)

@@ -74,7 +74,10 @@ def _peaks(results: Results) -> list[Flowable]:
         return []
     regions = [region for region in PEAK_REGIONS if any(region in part.regions for part in counted)]
     shape = columns(
-        ("Map", 20), ("Maps", 8, True), *((PEAK_REGIONS[region], 15, True) for region in regions), ("Most often", 22)
+        ("Peaks of", 20),
+        ("Maps", 8, True),
+        *((PEAK_REGIONS[region], 15, True) for region in regions),
+        ("Most often", 22),
     )
     rows = [
         (
@@ -90,7 +93,7 @@ def _peaks(results: Results) -> list[Flowable]:
         "Each map's highest point in studies whose finding an expert marked. At the body's surface: close to the skin, "
         f"to either side. Most often: the third of {whose}."
     )
-    return [together([*subheading("Peaks")[1:], table(shape, rows, compact=True), note(about)])]
+    return [together([table(shape, rows, compact=True), note(about)])]
 
 
 def _of_stratum(results: Results, among: Stratum) -> list[Flowable]:

@@ -35,6 +35,10 @@ _MISLEADING = (
 )
 
 
+_FEW = "fewer than"
+"""Stands in a reason that no row has."""
+
+
 @section(88, "Do the maps tell what moves the answer")
 def build(context: Context) -> list[Flowable]:
     """Return a row for each map, the answers in words, and what else was asked for; nothing where none was asked."""
@@ -42,11 +46,17 @@ def build(context: Context) -> list[Flowable]:
     if findings is None:
         return []
     shape = columns(
-        ("Map", 26), ("Beats random orders in", 22, True), ("a centre blob in", 20, True), ("its reverse in", 18, True),
-        ("Area", 14, True), ("Share of best", 16, True), ("No order", 12, True), ("Answer", 24),
+        ("Map", 24), ("Beats random orders in", 22, True), ("a centre blob in", 20, True), ("its reverse in", 18, True),
+        ("Area", 14, True), ("Share of best", 16, True), ("No order", 12, True), ("Answer", 26),
     )  # fmt: skip
     decisive = [figure for figure in findings.figures if figure.fill == "blur"]
-    answers = [f"{method(results, str(check.method))}: {check.reason}." for check in findings.checks]
+    # of a map that is not shown to beat chance the row says all that there is
+    said = {figure.method for figure in decisive if figure.answer == "not shown"}
+    answers = [
+        f"{method(results, str(c.method))}: {c.reason}."
+        for c in findings.checks
+        if c.method not in said or _FEW in c.reason
+    ]
     return [
         small(_WHAT),
         table(shape, [_row(results, figure) for figure in decisive], compact=True),

@@ -21,11 +21,12 @@ def build(context: Context) -> list[Flowable]:
     trends = _asked(results, list(results.lesion_trends))
     asked = list(dict.fromkeys((trend.metric, trend.method) for trend in trends if trend.rho is not None))
     beside = asked if len(asked) <= _BESIDE else []
-    content: list[Flowable] = [_strata(results, trends, beside)]
+    parted = any(_parts(part) > 1 for part in results.lesion_strata)
+    content: list[Flowable] = [_strata(results, trends, beside)] if parted else []
     for label in dict.fromkeys(trend.label for trend in trends) if asked and not beside else ():
         content += subheading("Rank correlation with the lesions" + ("" if label is None else f", {label}"))
         content.append(_trends(results, [trend for trend in trends if trend.label == label]))
-    return [small(_READING, " ", _note(results)), *content]
+    return [small(_READING, " ", _note(results), _alike(results)), *content]
 
 
 _BESIDE: Final = 3
@@ -49,12 +50,24 @@ def _strata(results: Results, trends: list[LesionTrend], beside: list[tuple[str,
     labels = (("Label", 18),) if several else ()
     heads = [(f"\u03c1, {in_sentence(headed(results, name))} of {method(results, of)}", 26.0, True)
              for name, of in beside]  # fmt: skip
-    shape = columns(*labels, ("Lesions by", 28), ("Studies in each part", 40), ("Parted at", 24, True), *heads)
+    shape = columns(*labels, ("Lesions by", 21), ("Studies in each part", 39), ("Parted at", 24, True), *heads)
     rows = [
         (*_part(part, several=several), *(_of(trends, part, name, of) for name, of in beside))
         for part in results.lesion_strata
+        if _parts(part) > 1
     ]
     return table(shape, rows, compact=True)
+
+
+def _parts(part: LesionStrata) -> int:
+    """Return in how many parts a feature has studies."""
+    return sum(many > 0 for many in part.studies.values())
+
+
+def _alike(results: Results) -> str:
+    """Return in words which features part no studies; nothing where all of them do."""
+    alike = dict.fromkeys(LESION_FEATURES[part.feature] for part in results.lesion_strata if _parts(part) < 2)
+    return f" All studies stand in one part by {' and by '.join(alike)}." if alike else ""
 
 
 def _of(trends: list[LesionTrend], part: LesionStrata, name: str, of: str) -> str:
@@ -69,7 +82,7 @@ def _part(part: LesionStrata, *, several: bool) -> tuple[object, ...]:
     unit = "" if part.unit == "1" else f", {part.unit}"
     studies = "; ".join(f"{LESION_STRATA[name].removesuffix(' third')} {many}" for name, many in part.studies.items())
     cuts = " and ".join(number(cut, like=part.cuts) for cut in part.cuts)
-    named = f"{LESION_FEATURES[part.feature]}{unit}"
+    named = f"{LESION_FEATURES[part.feature].removeprefix('lesion ')}{unit}"
     return (*((part.label or DASH,) if several else ()), named, studies, cuts)
 
 

@@ -8,7 +8,7 @@ from pipeline.vocabulary import STRATA, STRATA_MEANING, ConfusionCell
 from reports.charts.forest import forest_plot
 from reports.estimates import matrix
 from reports.numbers import plural
-from reports.page.layout import Flowable, note, paragraph, subheading, together
+from reports.page.layout import Flowable, note, paragraph, small, subheading, together
 from reports.registry import Context, section
 from reports.wording import arrow_note, in_sentence, intervals_again, is_baseline, stratum
 
@@ -39,14 +39,12 @@ def _stratum(results: Results, members: Sequence[Estimate], before: Sequence[Est
     assert not isinstance(among, ConfusionCell)  # cells have a section of their own
     title, meaning = stratum(among), STRATA_MEANING[among]
     if not any(estimate.studies for estimate in members):
-        return [paragraph(f"{title}: there are none, so nothing is estimated.")]
+        return [small(f"{title}: there are none, so nothing is estimated.")]
     if max(estimate.patients for estimate in members) == 1:
-        return [paragraph(f"{title}: of one patient, so nothing is estimated; its scores stand in per_study.csv.")]
+        return [small(f"{title}: of one patient, so nothing is estimated; its scores stand in per_study.csv.")]
     if before and _numbers(members) == _numbers(before):
         same = plural(max(estimate.studies for estimate in members), "study", "studies")
-        return [
-            paragraph(f"{title}: the same {same} as the {in_sentence(stratum(before[0].among))}, the same numbers.")
-        ]
+        return [small(f"{title}: the same {same} as the {in_sentence(stratum(before[0].among))}, the same numbers.")]
     asked = {verdict.metric for verdict in results.verdicts}
     shown = [estimate for estimate in members if not before or estimate.metric in asked] or members
     if before:
@@ -74,7 +72,7 @@ def _numbers(members: Sequence[Estimate]) -> list[tuple[object, ...]]:
 _READING = "Chance: to expect of a map placed at random."
 
 
-_CEILING = " No map need agree with an expert better than another expert does."
+_CEILING = " No map need agree better than experts do."
 _NO_CEILING = " How well experts agree with each other could not be estimated: no study was marked by two."
 
 
@@ -89,7 +87,7 @@ def _forest(results: Results, whole: list[Estimate]) -> list[Flowable]:
     rest = len({estimate.metric for estimate in primary}) - len(shown)
     more = f" {plural(rest, 'more metric')}: see the table." if rest else ""
     caption = f"{stratum(among)}: estimates (points) with their intervals (lines); baselines are hollow.{more}"
-    return [together([*subheading("At a glance")[1:], note(caption), plots[0]]), *plots[1:]]
+    return [together([note(caption), plots[0]]), *plots[1:]]
 
 
 _PLOTTED = 4

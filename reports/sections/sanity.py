@@ -1,6 +1,6 @@
 """Whether the maps are evidence of the model at all: repeated, of the shuffled picture, of a model without learning."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from pipeline.findings.experiments.check import CheckFinding
 from pipeline.findings.experiments.sanity import SanityFigure, SanityFindings
@@ -39,7 +39,7 @@ def build(context: Context) -> list[Flowable]:
     ]
     content = [
         small(_WHAT),
-        _table(context.results, findings.checks, figures),
+        _table(context.results, findings, figures),
         *(bullets(meanings, compact=True) if meanings else []),
     ]
     return [*content, note(_READING, " ", _counts(findings))]
@@ -50,8 +50,9 @@ _ACROSS = 3
 """Checks that fit beside each other."""
 
 
-def _table(results: Results, checks: Sequence[CheckFinding], figures: Figures) -> Flowable:
+def _table(results: Results, findings: SanityFindings, figures: Figures) -> Flowable:
     """Return the maps down and the checks across; a row for each check where they are not of the same studies."""
+    checks = findings.checks
     kinds = dict.fromkeys(check.check for check in checks)
     held = {(str(check.method), check.check): check for check in checks}
     names = list(dict.fromkeys(name for name, _ in held))
@@ -61,7 +62,7 @@ def _table(results: Results, checks: Sequence[CheckFinding], figures: Figures) -
         for kind in kinds
     )
     if alike and len(held) == len(checks) == len(names) * len(kinds) and len(kinds) <= _ACROSS:
-        return _matrix(results, held, figures)
+        return _matrix(results, held, figures, findings.asked)
     shape = columns(
         ("Map", 30), ("Check", 34), ("Similarity", 20, True), ("Bound", 24, True), ("Studies", 14, True),
         ("Draws", 30, True), ("Answer", 20),
@@ -70,14 +71,16 @@ def _table(results: Results, checks: Sequence[CheckFinding], figures: Figures) -
     return table(shape, rows, compact=True)
 
 
-def _matrix(results: Results, held: Mapping[tuple[str, Check], CheckFinding], figures: Figures) -> Flowable:
+def _matrix(
+    results: Results, held: Mapping[tuple[str, Check], CheckFinding], figures: Figures, chosen: int
+) -> Flowable:
     """Return a row for each map, of each check its similarity, with the lowest and highest draw, and its answer."""
     kinds = {check.check: check for check in held.values()}
     heads = [
         part
-        for kind, check in kinds.items()
-        for part in ((f"{CHECKS[kind].title}, {_bound(check)} ({plural(check.studies, 'study', 'studies')})", 33, True),
-                     ("", 20))
+        for check in kinds.values()
+        for part in ((_head(check, chosen), 33, True),
+                     ("", 16))
     ]  # fmt: skip
     rows = []
     for name in dict.fromkeys(name for name, _ in held):
@@ -86,7 +89,13 @@ def _matrix(results: Results, held: Mapping[tuple[str, Check], CheckFinding], fi
             check, figure = held[name, kind], figures.get((name, kind))
             cells += [_with_draws(check, figure), _chip(check, figure)]
         rows.append(cells)
-    return table(columns(("Map", 24), *heads), rows, compact=True)
+    return table(columns(("Map", 19), *heads), rows, compact=True)
+
+
+def _head(check: CheckFinding, chosen: int) -> str:
+    """Return a check with its bound, and its studies where they are not all that were chosen: those stand below."""
+    of = "" if check.studies == chosen else f" ({plural(check.studies, 'study', 'studies')})"
+    return f"{CHECKS[check.check].title}, {_bound(check)}{of}"
 
 
 def _with_draws(check: CheckFinding, figure: SanityFigure | None) -> str:

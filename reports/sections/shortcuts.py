@@ -9,7 +9,6 @@ from pipeline.findings.experiments.shortcuts import (
     NeedOverlap,
     ShortcutFindings,
     ShortcutTest,
-    TurnedAnswers,
     cause_words,
 )
 from pipeline.findings.results import Results
@@ -36,9 +35,9 @@ RATES: Final = (
     "How often the rule errs, where it was fixed (pictures of 64 x 64, one planted cause, small networks, 80 studies; "
     "another implementation): of 73 models that lean on the cause by half of the distance or more, 73 were named "
     "rightly (exact 95 % interval 95.1 to 100 %); of 11 that lean by 0.2 to 0.5, 7. Of 53 sound models 0 were accused "
-    "(0 to 6.7 %), of 36 on studies whose positives all bore a cause, 0. Not measured there: volumes. A cause outside "
-    "the list (anatomy, age, another disease) is not found."
+    "(0 to 6.7 %), of 36 on studies whose positives all bore a cause, 0. Not measured there: volumes."
 )
+_NOT_FOUND = "A cause outside the list (anatomy, age, another disease) is not found."
 
 
 @section(91, "What else the model leans on")
@@ -55,7 +54,7 @@ def build(context: Context) -> list[Flowable]:
     return [
         small(_WHAT),
         *parts,
-        note(_RULE, " ", RATES, own_rates(context.results.provenance.selftest)),
+        note(_RULE, " ", own_rates(context.results.provenance.selftest) or RATES, " ", _NOT_FOUND),
         note(_counts(findings)),
     ]
 
@@ -68,9 +67,9 @@ def own_rates(rates: SelftestRates | None) -> str:
     version = rates.program.partition(" ")[0]
     part = "" if rates.models == rates.planned else f", {count(rates.models)} of {count(rates.planned)} models"
     return (
-        f" Self-test of camaudit {version} (seed {rates.seed}{part}; trained phantom models in 2D and 3D): of "
-        f"those that lean by half of the distance or more, named rightly {_counted(named)}; sound models accused "
-        f"{_counted(accused)}."
+        f"How often the rule errs, by the self-test of camaudit {version} (seed {rates.seed}{part}; trained phantom "
+        f"models in 2D and 3D): of those that lean by half of the distance or more, named rightly {_counted(named)}; "
+        f"sound models accused {_counted(accused)}."
     )
 
 
@@ -111,26 +110,15 @@ def _row(test: ShortcutTest, named: tuple[str, ...]) -> tuple[object, ...]:
     )
 
 
-def _chip(test: ShortcutTest, named: tuple[str, ...]) -> Chip:
+def _chip(test: ShortcutTest, named: tuple[str, ...]) -> Chip | str:
     if test.test in named:
         return Chip("NAMED", "bad")
-    return Chip("NOT TESTED", "none") if test.effect is None else Chip("NOT NAMED", "none")
+    return "not tested" if test.effect is None else "not named"
 
 
 def _lesion(results: Results, own: LabelShortcuts) -> list[Flowable]:
-    """Return what became of answers without the lesion, its marks and both, and of negatives with one."""
-    numbers = own.finding.lesion or LesionNumbers()
-    experiments = (
-        ("Lesion painted over", "positives", numbers.filled),
-        ("Small bright marks in the body painted over", "positives", numbers.marks_filled),
-        ("Lesion and marks painted over", "positives", numbers.both_filled),
-        ("Lesion of another study added", "negatives", numbers.pasted),
-    )
-    shape = columns(
-        ("Lesion", 60), ("Of", 20), ("Answers turned", 30, True), ("by an equal region elsewhere", 36, True)
-    )
-    rows = [(title, of, *_turned(turned)) for title, of, turned in experiments]
-    return [table(shape, rows, compact=True), note(_about_the_lesion(own, numbers)), *_overlap(results, own)]
+    """Return what the sentences leave out of the lesion's experiments: they tell what became of the answers."""
+    return [note(_about_the_lesion(own, own.finding.lesion or LesionNumbers())), *_overlap(results, own)]
 
 
 def _overlap(results: Results, own: LabelShortcuts) -> list[Flowable]:
@@ -154,14 +142,11 @@ def _mean(value: float | None, studies: int, both: NeedOverlap) -> str:
     return DASH if value is None else f"{number(value, like=(both.needed, both.not_needed))} ({studies})"
 
 
-def _turned(turned: TurnedAnswers | None) -> tuple[str, str]:
-    if turned is None:
-        return DASH, DASH
-    return f"{turned.changed} of {turned.of}", DASH if turned.control is None else count(turned.control)
-
-
 def _about_the_lesion(own: LabelShortcuts, numbers: LesionNumbers) -> str:
     said = []
+    marks = numbers.marks_filled
+    if marks is not None and marks.control is not None:
+        said.append(f"An equal area elsewhere in place of the marks turned {count(marks.control)} of {marks.of}.")
     if numbers.effect is not None:
         said.append(f"Painting over the lesion moves the score by {number(numbers.effect)} of the distance.")
     masked = len(own.needed) + len(own.not_needed)

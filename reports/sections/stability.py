@@ -26,9 +26,11 @@ def build(context: Context) -> list[Flowable]:
     findings = context.results.experiments.stability
     if findings is None:
         return []
-    answers = [
-        f"{method(context.results, str(check.method))}: {check.reason} ({check.answer})." for check in findings.checks
-    ]
+    answers: dict[str, list[str]] = {}
+    for check in findings.checks:
+        said = f"{check.reason} ({check.answer})"
+        answers.setdefault(said, []).append(method(context.results, str(check.method)))
+    judged = " ".join(f"{', '.join(names)}: {said}." for said, names in answers.items())
     failed = ", ".join(f"{study}: {words(reason)}" for study, reason in findings.failures.items())
     lost = f" Not read: {failed}." if failed else ""
     tried = f" {plural(findings.asked, 'study', 'studies')}, one a patient, were chosen beforehand; "
@@ -36,7 +38,7 @@ def build(context: Context) -> list[Flowable]:
         small(_WHAT),
         _table(context.results, findings.figures),
         *_consistency(context.results, findings),
-        *([small(bold("Under noise: "), " ".join(answers))] if answers else []),
+        *([small(bold("Noise: "), judged)] if judged else []),
         note(_READING, tried, f"{plural(sum(findings.calls.values()), 'map')} were computed for it.", lost),
     ]
 
@@ -70,8 +72,8 @@ def _table(results: Results, figures: Sequence[StabilityFigure]) -> Flowable:
             ("Same answer", 16, True), ("Logit moves by", 17, True),
         )  # fmt: skip
         return table(shape, [_row(results, figure) for figure in figures], compact=True)
-    heads = [(f"{method(results, name)}, mean (lowest)", 22.0, True) for name in names]
-    shape = columns(("Change", 40), *heads, ("Same answer", 16, True), ("Logit moves by", 14, True))
+    heads = [(f"{method(results, name)}, mean (lowest)", 18.5, True) for name in names]
+    shape = columns(("Change", 57), *heads, ("Same answer", 16, True), ("Logit moves by", 14, True))
     by_place = {(figure.change, figure.method): figure for figure in figures}
     rows = [
         (PICTURE_CHANGES[change], *(_alike(by_place[change, name]) for name in names), f"{same} of {studies}",

@@ -130,7 +130,8 @@ def _limits(results: Results) -> list[Markup]:
     left_out = sum(flow.excluded.values()) + sum(flow.failed.values())
     limits = ["Overlap says where a map is high, not why the model decided: a bad value can be the map's fault."]
     if results.lock.exploratory:
-        limits.insert(0, f"The run is exploratory: {'; '.join(results.lock.exploratory)}.")
+        why = plural(len(results.lock.exploratory), "reason")
+        limits.insert(0, f"The run is exploratory, for {why} that the cover states: its verdicts prove nothing.")
     if flow.without_mask:
         reasons = ", ".join(f"{words(why)} {many}" for why, many in flow.mask_faults.items())
         limits.append(

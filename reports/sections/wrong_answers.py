@@ -116,7 +116,7 @@ def _tile(context: Context, case: CaseEntry) -> list[Flowable] | None:
     truth = ", ".join(audit.reference or ()) or nothing_called(results)
     words = f" reference {truth}, answered {called} ({odds}).{where}"
     load, width = partial(context.panels, case.panels), 0.58 * COLUMN
-    row = PanelRow(load, (Panel(title, place, name),), 30 * mm, width, f"{title}, study {case.study}.{where}")
+    row = PanelRow(load, (Panel(title, place, name),), 26 * mm, width, f"{title}, study {case.study}.{where}")
     study = fitted(case.study, COLUMN, 7)
     caption = small(bold(joined(link(study, case_key(case.study)), ":")), fitted(words, _LONGEST, 7))
     return [pair(row, [gap(4), caption], 0.62, width=COLUMN)]

@@ -4,16 +4,19 @@ Written as text here and not by a library: a claim of accessibility in an archiv
 schema, and what is signed later must find it as it stands.
 """
 
+import mmap
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from xml.sax.saxutils import escape
 
 import pikepdf
 
 from reports.tagged.preflight import Conformance
 
-__all__ = ["Description", "read_claim", "write_metadata"]
+__all__ = ["Description", "claim_in_file", "read_claim", "write_metadata"]
 
+_NOTHING = Conformance(None, universal=False)
 _ARCHIVE = "http://www.aiim.org/pdfa/ns/id/"
 _UNIVERSAL = "http://www.aiim.org/pdfua/ns/id/"
 _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -22,7 +25,7 @@ _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 {descriptions}
 </rdf:RDF>
 </x:xmpmeta>
-<?xpacket end="w"?>"""
+{room}<?xpacket end="w"?>"""
 # PDF/A knows the schemas of PDF/A only: any other has to be described where it is used
 _SCHEMA = f"""<rdf:Description rdf:about="" xmlns:pdfaExtension="http://www.aiim.org/pdfa/ns/extension/"
  xmlns:pdfaSchema="http://www.aiim.org/pdfa/ns/schema#" xmlns:pdfaProperty="http://www.aiim.org/pdfa/ns/property#">
@@ -55,9 +58,29 @@ def write_metadata(pdf: pikepdf.Pdf, description: Description, claim: Conformanc
     """Give a file its metadata; the only ones, so that no others can disagree with them."""
     if "/Info" in pdf.trailer:
         del pdf.trailer["/Info"]
-    packet = _PACKET.format(descriptions="\n".join(_descriptions(description, claim)))
-    stream = pikepdf.Stream(pdf, packet.encode(), Type=pikepdf.Name.Metadata, Subtype=pikepdf.Name.XML)
+    stream = pikepdf.Stream(pdf, _packet(description, claim), Type=pikepdf.Name.Metadata, Subtype=pikepdf.Name.XML)
     pdf.Root.Metadata = pdf.make_indirect(stream)
+
+
+def claim_in_file(path: Path, description: Description, claim: Conformance) -> None:
+    """Let a finished file that claims nothing claim this, where its metadata stand: nothing else of it moves.
+
+    Raises:
+        ValueError: where the file does not hold the metadata of ``description``, unclaimed and in clear, just once.
+    """
+    before, after = _packet(description, _NOTHING), _packet(description, claim)
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as content:
+        start = content.find(before)
+        if start < 0 or content.find(before, start + 1) >= 0:
+            raise ValueError("the file does not hold its unclaimed metadata in clear, just once")
+        content[start : start + len(before)] = after
+
+
+def _packet(description: Description, claim: Conformance) -> bytes:
+    """Return the metadata's bytes, as long whatever is claimed: a packet may end with white space."""
+    made, longest = ("\n".join(_descriptions(description, each)) for each in (claim, Conformance("A", universal=True)))
+    room = " " * (len(longest) - len(made))
+    return _PACKET.format(descriptions=made, room=room).encode()
 
 
 def read_claim(pdf: pikepdf.Pdf) -> Conformance:

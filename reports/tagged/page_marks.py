@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from sys import intern
 
 import pikepdf
 
@@ -17,9 +18,14 @@ _READ = " ".join((*_PAINT[:-1], "BI", "BDC", "BMC", "EMC", "BT", "ET", "cs", "CS
 
 @dataclass
 class PageMarks:
-    """``numbers`` are the marked sequences' MCIDs with their tags; the rest are faults, counted or told."""
+    """``numbers`` are the marked sequences' MCIDs with their tags; the rest are faults, counted or told.
+
+    ``owners`` are the elements (object and generation) that hold them, as the tree says, ``shared`` those of several.
+    """
 
     numbers: dict[int, str] = field(default_factory=dict)
+    owners: dict[int, tuple[int, int]] = field(default_factory=dict)
+    shared: list[int] = field(default_factory=list)
     unmarked: int = 0
     twice: list[int] = field(default_factory=list)
     nested: int = 0
@@ -60,7 +66,7 @@ class _Reader:
         self._path = operator in _PATH or (self._path and operator not in _ENDS)
 
     def _begin(self, operands: list[pikepdf.Object]) -> None:
-        tag = str(operands[0]).lstrip("/")
+        tag = intern(str(operands[0]).lstrip("/"))
         properties = operands[1] if len(operands) > 1 and isinstance(operands[1], pikepdf.Dictionary) else {}
         number = properties.get("/MCID")
         real = number is not None or tag == "Artifact"

@@ -62,35 +62,31 @@ def _content(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
 
 
 def _marks(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
-    held = Counter(mark for node in tree.nodes for mark in node.marks)
-    drawn = {(page, number) for page, marks in enumerate(tree.pages) for number in marks.numbers}
-    for page, number in sorted(drawn - held.keys()):
-        yield f"mark {number} of page {page + 1} belongs to no element"
-    for page, number in sorted(held.keys() - drawn):
-        yield f"mark {number} of page {page + 1} is in an element and not on the page"
-    for (page, number), times in sorted(held.items()):
-        if times > 1:
-            yield f"mark {number} of page {page + 1} belongs to {times} elements"
-    for page_number, marks in enumerate(tree.pages, 1):
+    for page, marks in enumerate(tree.pages, 1):
+        for number in sorted(marks.numbers.keys() - marks.owners.keys()):
+            yield f"mark {number} of page {page} belongs to no element"
+        for number in sorted(marks.owners.keys() - marks.numbers.keys()):
+            yield f"mark {number} of page {page} is in an element and not on the page"
+        for number in sorted(set(marks.shared)):
+            yield f"mark {number} of page {page} belongs to several elements"
         for number in marks.twice:
-            yield f"page {page_number} has mark {number} twice"
+            yield f"page {page} has mark {number} twice"
 
 
 def _parents(pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
-    owners = {mark: node for node in tree.nodes for mark in node.marks}
     for place, page in enumerate(pdf.pages):
-        numbers = tree.pages[place].numbers
+        marks = tree.pages[place]
         key = page.obj.get("/StructParents")
         listed = tree.parents.get(int(key)) if key is not None else None
-        if not numbers:
+        if not marks.numbers:
             continue
         if not isinstance(listed, pikepdf.Array):
             yield f"page {place + 1} is not in the tree of parents"
             continue
-        for number in sorted(numbers):
-            owner = owners.get((place, number))
+        for number in sorted(marks.numbers):
+            owner = marks.owners.get(number)
             entry = listed[number] if number < len(listed) else None
-            if owner is not None and (entry is None or entry.objgen != owner.object.objgen):
+            if owner is not None and (entry is None or entry.objgen != owner):
                 yield f"the tree of parents gives mark {number} of page {place + 1} to another element"
 
 
@@ -98,7 +94,7 @@ def _tags(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
     for node in tree.nodes:
         for page, number in node.marks:
             tag = tree.pages[page].numbers.get(number)
-            if tag is not None and tag != str(node.object.S).lstrip("/"):
+            if tag is not None and tag != node.name.lstrip("/"):
                 yield f"mark {number} of page {page + 1} is a {tag} on the page and a {node.tag} in the tree"
 
 
@@ -133,19 +129,19 @@ def _links(pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
 
 def _parent_of(annotation: pikepdf.Object, owner: Node, tree: Tree) -> bool:
     entry = tree.parents.get(int(annotation.get("/StructParent", -1)))
-    return entry is not None and entry.objgen == owner.object.objgen
+    return entry is not None and entry.objgen == owner.place
 
 
 def _figures(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
     for node in tree.nodes:
-        if node.tag in ("Figure", "Formula") and not str(node.object.get("/Alt", "")).strip():
+        if node.tag in ("Figure", "Formula") and not node.alt:
             page = next((f" on page {page + 1}" for page, _ in node.marks), "")
             yield f"a {node.tag.lower()}{page} has no alternative text"
 
 
 def _cells(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
     for node in tree.nodes:
-        if node.tag == "TH" and str(node.attribute("/Scope") or "") not in ("/Row", "/Column", "/Both"):
+        if node.tag == "TH" and node.attributes.get("/Scope") not in ("/Row", "/Column", "/Both"):
             yield "a header cell does not say whether it heads a row or a column"
 
 
@@ -174,7 +170,7 @@ def _widths(rows: list[Node]) -> list[int]:
     widths = [0] * len(rows)
     for place, row in enumerate(rows):
         for cell in row.kids:
-            columns, deep = (int(cell.attribute(name) or 1) for name in ("/ColSpan", "/RowSpan"))
+            columns, deep = (int(cell.attributes.get(name, 1)) for name in ("/ColSpan", "/RowSpan"))
             for reached in range(place, min(place + deep, len(rows))):
                 widths[reached] += columns
     return widths

@@ -1,6 +1,8 @@
 """A finished file's structure tree, read back as it stands there."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from sys import intern
 
 import pikepdf
 
@@ -11,22 +13,27 @@ __all__ = ["Node", "Tree", "read_tree"]
 _DEEPEST = 60
 
 
-@dataclass
+Place = tuple[int, int]
+"""An object's number and generation."""
+
+
+@dataclass(slots=True)
 class Node:
-    """An element: its type as the role map leaves it, its kids, its own marks as (page, MCID), and its annotations."""
+    """An element: its type as the role map leaves it, its kids, its own marks as (page, MCID), and its annotations.
+
+    ``name`` is the type as it is written, ``place`` where the element stands in the file; a report has a hundred of
+    them a page, so none keeps an object of the file alive. Cells with the same ``attributes`` share them.
+    """
 
     tag: str
-    object: pikepdf.Object
+    name: str
+    place: Place
+    alt: str
+    attributes: Mapping[str, str]
     parent: "Node | None"
     kids: list["Node"] = field(default_factory=list)
     marks: list[tuple[int, int]] = field(default_factory=list)
-    annotations: list[tuple[int, int]] = field(default_factory=list)
-
-    def attribute(self, name: str) -> pikepdf.Object | None:
-        """Return an attribute of the element, whichever of its attribute objects holds it."""
-        attributes = self.object.get("/A", [])
-        listed = [attributes] if isinstance(attributes, pikepdf.Dictionary) else list(attributes)
-        return next((each.get(name) for each in listed if isinstance(each, pikepdf.Dictionary) and name in each), None)
+    annotations: tuple[Place, ...] = ()
 
 
 @dataclass
@@ -75,7 +82,8 @@ class _Reader:
         self._tree = tree
         self._roles = {str(name): str(role) for name, role in root.get("/RoleMap", {}).items()}
         self._pages = {page.obj.objgen: place for place, page in enumerate(pdf.pages)}
-        self._seen: set[tuple[int, int]] = set()
+        self._seen: set[Place] = set()
+        self._attributes: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
 
     def element(self, item: pikepdf.Object, parent: Node | None, depth: int) -> None:
         if not isinstance(item, pikepdf.Dictionary) or "/S" not in item:
@@ -88,8 +96,9 @@ class _Reader:
             self._tree.faults.append(f"the structure tree is deeper than {_DEEPEST}")
             return
         self._seen.add(item.objgen)
-        name = str(item.S)
-        node = Node(self._roles.get(name, name).lstrip("/"), item, parent)
+        name = intern(str(item.S))
+        tag = intern(self._roles.get(name, name).lstrip("/"))
+        node = Node(tag, name, item.objgen, str(item.get("/Alt", "")).strip(), self._attributes_of(item), parent)
         self._tree.nodes.append(node)
         if parent is not None:
             parent.kids.append(node)
@@ -105,15 +114,24 @@ class _Reader:
         elif "/MCID" in kid:
             self._mark(node, self._page(kid.get("/Pg")) if "/Pg" in kid else page, int(kid.MCID))
         elif "/Obj" in kid:
-            node.annotations.append(kid.Obj.objgen)
+            node.annotations += (kid.Obj.objgen,)
         else:
             self.element(kid, node, depth + 1)
 
     def _mark(self, node: Node, page: int | None, number: int) -> None:
         if page is None:
             self._tree.faults.append(f"a {node.tag} holds mark {number} of no page of the file")
-        else:
-            node.marks.append((page, number))
+            return
+        node.marks.append((page, number))
+        on_page = self._tree.pages[page]
+        if on_page.owners.setdefault(number, node.place) != node.place:
+            on_page.shared.append(number)
+
+    def _attributes_of(self, item: pikepdf.Object) -> Mapping[str, str]:
+        """Return an element's attributes, whichever of its attribute objects holds them; the first one counts."""
+        listed = [each for each in _listed(item.get("/A")) if isinstance(each, pikepdf.Dictionary)]
+        pairs = {str(name): str(value) for each in reversed(listed) for name, value in each.items()}
+        return self._attributes.setdefault(tuple(sorted(pairs.items())), pairs)
 
     def _page(self, page: pikepdf.Object | None) -> int | None:
         return None if page is None else self._pages.get(page.objgen)

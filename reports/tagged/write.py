@@ -14,7 +14,7 @@ __all__ = ["write_structure"]
 def write_structure(pdf: pikepdf.Pdf, structure: Structure, titles: Mapping[str, str]) -> None:
     """Give a file the structure tree of its pages, and what readers need beside it.
 
-    ``titles`` are the words of each bookmark: a link says where it leads.
+    ``titles`` are the words of each bookmark: a link says where it leads. The structure is empty afterwards.
     """
     writer = _Writer(pdf, titles)
     root = pdf.make_indirect(Dictionary(Type=Name.StructTreeRoot))
@@ -56,7 +56,9 @@ class _Writer:
         home = next((kid.page for kid in element.kids if isinstance(kid, MarkedContent)), None)
         if home is not None:
             made.Pg = self._pages[home]
-        kids = [self._kid(kid, made, home) for kid in element.kids if not (isinstance(kid, Element) and kid.empty)]
+        # what is in the file is let go: a report of many cases would hold every element twice
+        held, element.kids = element.kids, []
+        kids = [self._kid(kid, made, home) for kid in held if not (isinstance(kid, Element) and kid.empty)]
         if kids:
             made.K = kids[0] if len(kids) == 1 else Array(kids)
         return made

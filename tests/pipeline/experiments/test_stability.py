@@ -38,7 +38,7 @@ def test_the_spacing_is_a_tenth_larger_and_nothing_else_changes():
         (SPACING, "nearest"),
         ({**SPACING, "mode": "nearest"}, "bilinear"),
         ({**SPACING, "mode": 3}, 0),
-        (RESIZE, "nearest"),
+        (RESIZE, "nearest-exact"),  # the other would shift the picture, and is refused
         ({**RESIZE, "mode": "nearest-exact"}, "area"),
     ],
 )

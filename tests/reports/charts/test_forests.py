@@ -29,15 +29,11 @@ def values_at(drawing, places, ticks):
     return [start + slope * place for place in places]
 
 
-def plots_of(flowables):
-    return [cell for table in flowables for row in table._cellvalues for cell in row if cell != ""]
-
-
 def test_maps_are_drawn_at_their_values_with_their_intervals():
     estimates = [
         estimate("iou", name, value, chance=0.05) for name, value in (("gradcam", 0.314), ("random_map", 0.04))
     ]
-    (drawing,) = plots_of(forest_plot(results(), estimates))
+    (drawing,) = forest_plot(results(), estimates)
     words = check(drawing)
     ticks = axis_of(drawing)
     assert values_at(drawing, [x for x, _ in points(drawing, 2.3)], ticks) == pytest.approx([0.314, 0.04], abs=1e-6)
@@ -49,9 +45,7 @@ def test_maps_are_drawn_at_their_values_with_their_intervals():
 
 def test_a_map_without_interval_or_value_is_drawn_without():
     bare = {"low": None, "high": None}
-    (drawing,) = plots_of(
-        forest_plot(results(), [estimate("iou", "gradcam", 0.3, **bare), estimate("iou", "layercam", None)])
-    )
+    (drawing,) = forest_plot(results(), [estimate("iou", "gradcam", 0.3, **bare), estimate("iou", "layercam", None)])
     check(drawing)
     assert len(points(drawing, 2.3)) == 1
     assert level(drawing, 1) == []
@@ -59,7 +53,7 @@ def test_a_map_without_interval_or_value_is_drawn_without():
 
 def test_many_maps_make_several_plots_that_fit_on_a_page():
     estimates = [estimate("iou", f"gradcam@layer{place}", 0.3) for place in range(1000)]
-    drawings = plots_of(forest_plot(results(), estimates))
+    drawings = forest_plot(results(), estimates)
     assert len(drawings) == 1000 / MOST_ROWS
     assert max(drawing.height for drawing in drawings) < 650
     check(drawings[0])
@@ -68,9 +62,7 @@ def test_many_maps_make_several_plots_that_fit_on_a_page():
 @pytest.mark.parametrize(("value", "more"), [(1e-9, {}), (123_456.0, {}), (-7.5, {}), (0.0, {}), (5e8, {})])
 def test_extreme_values_of_an_open_metric_stay_on_the_axis(value, more):
     ends = sorted((value * 0.5, value * 2))
-    (drawing,) = plots_of(
-        forest_plot(results(), [estimate("distance_mm", "gradcam", value, low=ends[0], high=ends[1])])
-    )
+    (drawing,) = forest_plot(results(), [estimate("distance_mm", "gradcam", value, low=ends[0], high=ends[1])])
     check(drawing)
     ((x, _),) = points(drawing, 2.3)
     assert 92 <= x <= drawing.width - 8

@@ -126,7 +126,7 @@ def test_bars_show_shares_that_add_up():
     ]
     drawing = share_bars(rows, REGIONS)
     words = check(drawing)
-    pieces = [shape for shape in shapes(drawing, Rect) if shape.height == 11]
+    pieces = [shape for shape in shapes(drawing, Rect) if shape.height == 8.5]
     widths = [shape.width for shape in pieces]
     whole = widths[-1]
     assert np.array(widths[:4]) / whole == pytest.approx([0.5, 0.25, 0.005, 0.245])

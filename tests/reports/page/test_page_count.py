@@ -230,8 +230,10 @@ def test_a_run_like_the_demos_takes_ten_pages_at_most(report):
 
 
 @needs_poppler
-def test_the_experiments_that_the_demo_does_not_ask_for_take_one_page_more_at_most(longer):
-    assert len(heights_of(longer)) <= MOST + 1
+def test_a_run_that_asks_for_every_experiment_takes_no_more(longer):
+    """It leaves air on the last page before the cases: a few lines more must not begin another."""
+    shares = heights_of(longer)
+    assert len(shares) <= MOST, shares
 
 
 @needs_poppler
@@ -261,7 +263,7 @@ def test_no_page_is_nearly_empty(report):
     shares = heights_of(report)
     short = [number for number, share in enumerate(shares, 1) if share < 0.5]
     assert len(short) <= 1, shares
-    assert all(share > 0.2 for share in shares), shares
+    assert all(share > 0.15 for share in shares), shares
 
 
 @needs_poppler
