@@ -1,8 +1,8 @@
 """``python -m tests.release.sbom FILE``: the parts list of this environment, CycloneDX 1.6 in JSON.
 
-What is listed is what is installed: every distribution that camaudit's extras lead to, with version, licence as the
-distribution states it, package URL, the hash of its record of files, and who depends on whom. The same environment
-gives the same bytes.
+What is listed is what is installed: NiiVue, which lies in the package, and every distribution that camaudit's extras
+lead to, with version, licence as the distribution states it, package URL, the hash of its record of files, and who
+depends on whom. The same environment gives the same bytes.
 """
 
 import hashlib
@@ -14,6 +14,8 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+
+from reports.viewer.assets import LIBRARY_FILE, LIBRARY_SHA256
 
 ROOT = "camaudit"
 EXTRA = "all"
@@ -89,6 +91,21 @@ def reference(name: str, found: Distribution) -> str:
     return f"pkg:pypi/{name}@{found.version}"
 
 
+def vendored() -> dict[str, object]:
+    """Return the one library that lies in the package itself: NiiVue, for the view in space."""
+    name, version = "@niivue/niivue", LIBRARY_FILE.removeprefix("niivue-").removesuffix(".umd.js")
+    purl = f"pkg:npm/%40niivue/niivue@{version}"
+    return {
+        "type": "library",
+        "bom-ref": purl,
+        "name": name,
+        "version": version,
+        "purl": purl,
+        "hashes": [{"alg": "SHA-256", "content": LIBRARY_SHA256}],
+        "licenses": [{"license": {"id": "BSD-2-Clause"}}],
+    }
+
+
 def bill_of_materials() -> dict[str, object]:
     """Return the parts list as CycloneDX has it."""
     parts, edges = collected()
@@ -103,7 +120,7 @@ def bill_of_materials() -> dict[str, object]:
             "component": root,
             "tools": {"components": [{"type": "application", "name": "tests.release.sbom"}]},
         },
-        "components": [component(name, parts[name]) for name in names if name != ROOT],
+        "components": [vendored(), *(component(name, parts[name]) for name in names if name != ROOT)],
         "dependencies": [
             {
                 "ref": reference(name, parts[name]),
