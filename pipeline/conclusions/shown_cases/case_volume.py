@@ -24,7 +24,7 @@ from pipeline.findings.pictures.volumes import (
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap, Mask, Volume
 
-__all__ = ["LaidMap", "cut_volume"]
+__all__ = ["LaidMap", "cut_volume", "kept_map"]
 
 _EXACT_VOXELS: Final = 2**19
 """How many voxels of a case are kept exactly where not all are: about half a megabyte of a CT, packed."""
@@ -72,7 +72,7 @@ def cut_volume(
         image=_exact(image.array, box),
         small=None if everything else _small(image.array),
         masks={mask.reader: mask.array for mask in masks},
-        maps={name: _kept(laid, masks) for name, laid in maps.items()},
+        maps={name: kept_map(laid, masks) for name, laid in maps.items()},
     )
 
 
@@ -174,7 +174,8 @@ def _sheet(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
     return sheet, columns
 
 
-def _kept(laid: LaidMap, masks: Sequence[Mask]) -> KeptMap:
+def kept_map(laid: LaidMap, masks: Sequence[Mask]) -> KeptMap:
+    """Return what is kept of a map: its cells, and how many of its voxels lie above each threshold and in each mask."""
     evidence = laid.evidence
     ordered, thresholds = evidence.ordered, np.zeros(0, np.float32)
     if not evidence.degenerate:
