@@ -59,8 +59,8 @@ def _difference(kept: KeptMap, again: KeptMap, voxels: int) -> str | None:
     for reader, counts in kept.readers.items():
         whole[f"counts of {reader}"] = _numbers(counts), _numbers(again.readers[reader])
         shares[f"total of {reader}"] = (counts.total,), (again.readers[reader].total,)
-    for what, (said, found) in whole.items():
-        if len(said) != len(found) or any(abs(a - b) > slack for a, b in zip(said, found, strict=True)):
+    for what, (said, counted) in whole.items():
+        if len(said) != len(counted) or any(abs(a - b) > slack for a, b in zip(said, counted, strict=True)):
             return what
     for what, (values, own) in shares.items():
         largest = abs(again.total if "total" in what else again.maximum)

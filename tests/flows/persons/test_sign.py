@@ -148,7 +148,7 @@ def box_drawn_over(content, _folder):
     facts["/BBox"] = box.get_object()["/Rect"]
     other = writer.add_object(generic.StreamObject(facts, stream_data=b"0 0 900 900 re f"))
     box.get_object()["/AP"] = generic.DictionaryObject({generic.NameObject("/N"): other})
-    writer.mark_update(box.get_object())
+    writer.update_container(box.get_object())
     target = io.BytesIO()
     writer.write(target)
     return target.getvalue()
