@@ -76,10 +76,13 @@ def verified_with_archive(
             verification, unchecked=(*verification.unchecked, "--deep and --recompute: the run does not hold")
         )
     from pipeline.runs.verify_archive import audit_anew, check_archive  # torch and MONAI
+    from pipeline.verify.maps import check_volumes
+    from pipeline.verify.run_folder import open_run_folder
     from pipeline.verify.verify import UNSEEN
 
     with own_faults():
-        failures = [*(check_archive(path) if deep else ()), *(audit_anew(path, recompute) if recompute else ())]
+        failures = [*check_volumes(open_run_folder(path))]
+        failures += [*(check_archive(path) if deep else ()), *(audit_anew(path, recompute) if recompute else ())]
     unchecked = tuple(sentence for sentence in verification.unchecked if not sentence.startswith(UNSEEN))
     unchecked += () if deep else ("images and masks were not looked at: see --deep",)
     unchecked += () if recompute else ("the model was not asked: see --recompute",)

@@ -95,7 +95,8 @@ def patient_axes(affine: NDArray[np.float64]) -> NDArray[np.intp]:
     left, _, right = np.linalg.svd(sides / np.linalg.norm(sides, axis=0), full_matrices=False)
     turned = left @ right  # the nearest axes at right angles
     axes = np.zeros((sides.shape[1], 2), dtype=np.intp)
-    for number, column in enumerate(turned.T):
+    for number in np.argsort(-np.square(turned).max(axis=0), kind="stable"):  # the surest first
+        column = turned[:, number]
         along = int(np.abs(column).argmax())
         axes[number] = along, 1 if column[along] >= 0 else -1
         turned[along] = 0  # taken: no other axis runs along it

@@ -9,14 +9,15 @@ from scipy.ndimage import map_coordinates
 
 from pipeline.errors import OutputError
 from pipeline.findings.custody.recorded_files import check_file, files_told_by
+from pipeline.findings.pictures.volumes import CaseVolume, load_volume
 from pipeline.findings.scores import MapScores
-from pipeline.findings.shards import load_maps, map_key, maps_path
+from pipeline.findings.shards import load_map, load_maps, map_key, maps_path
 from pipeline.findings.spec import LEDGER_FILE
-from pipeline.findings.study_audit import StudyAudit
+from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layers
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder, without_path
 
-__all__ = ["check_maps"]
+__all__ = ["check_maps", "check_volumes"]
 
 
 def check_maps(run: RunFolder) -> Iterator[Failure]:
@@ -98,6 +99,48 @@ def _peak_fits(run: RunFolder, entry: MapScores, values: NDArray[np.float32], af
 
 def _folder_of(error: OutputError, run: Path) -> Path:
     return run if str(error).startswith(str(run)) else run.parent
+
+
+def check_volumes(run: RunFolder) -> Iterator[Failure]:
+    """Yield volumes kept for scrolling whose maps are not the measured ones, or whose counts do not follow from them.
+
+    Counts at all thresholds are counted again from the kept cells and masks; those of the audit's own region are held
+    against the row's IoU. That the masks are the archive's only the archive can tell.
+    """
+    from pipeline.conclusions.shown_cases.recounted import counted_otherwise  # asked for, not part of every check
+
+    kept = {case.study: case.volume for case in run.results.cases if case.volume} if run.results else {}
+    for _, audit in run.counting():
+        name = kept.get(audit.study)
+        if name is None:
+            continue
+        try:
+            volume = load_volume(run.path / name)
+            wrong = [*_other_maps(run.path, volume, audit), *counted_otherwise(volume)]
+        except (OutputError, ValueError, LookupError):
+            yield Failure(FailureKind.PICTURES, f"the volume of study {audit.study} cannot be counted again", name)
+            continue
+        for method, what in wrong:
+            sentence = f"the volume of study {audit.study}: map {method}: {what} is not what follows from its values"
+            yield Failure(FailureKind.PICTURES, sentence, name)
+
+
+def _other_maps(folder: Path, volume: CaseVolume, audit: StudyAudit) -> Iterator[tuple[str, str]]:
+    """Yield maps of a volume that are not the kept ones, or whose region has another overlap than its row says."""
+    at_layers = methods_at_layers([audit])
+    roles = sorted(audit.map_scores, key=lambda entry: entry.target_role != "reference")  # stable: the first is shown
+    for entry in audit.map_scores:
+        own = volume.maps.get(map_name(entry, at_layers))
+        if own is None or entry.map is None or entry.target != roles[0].target:
+            continue
+        if not np.array_equal(load_map(folder, entry)[0], own.values):
+            yield map_name(entry, at_layers), "what is kept of it"
+        counts, scores = own.readers.get(entry.reader or ""), {score.name: score.value for score in entry.scores}
+        if counts is None or own.drawn is None or scores.get("iou") is None:
+            continue
+        union = own.drawn[1] + counts.mask - counts.drawn
+        if not union or not np.isclose(counts.drawn / union, float(scores["iou"] or 0), rtol=1e-9, atol=0):
+            yield map_name(entry, at_layers), f"the region that was drawn, in the mask of {entry.reader},"
 
 
 def _failure(shard: str, audit: StudyAudit, why: str) -> Failure:

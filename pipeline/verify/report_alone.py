@@ -51,7 +51,7 @@ def verify_report(
         return Verification(tuple(failures), _UNCHECKED, None)
     signed = read_signed_file(path, tools, signers)
     results, failures = _results(report.files)
-    failures += _signed(signed)
+    failures += _signed(signed, results)
     failures += _carried(report.files, tools)
     failures += _printed(report)
     if results is not None:
@@ -67,11 +67,11 @@ def verify_report(
     return Verification(ordered, (*_UNCHECKED, *signed.unchecked), key, head, length, persons)
 
 
-def _signed(signed: SignedCopy) -> Iterator[Failure]:
+def _signed(signed: SignedCopy, results: Results | None) -> Iterator[Failure]:
     if signed.fault is not None:
         yield signed.fault
     elif signed.report is not None:
-        yield from signature_failures(signed.report)
+        yield from signature_failures(signed.report, made=results.provenance.finished_at if results else None)
     if signed.trusts and (signed.report is None or not signed.report.signatures) and signed.fault is None:
         yield Failure(FailureKind.PDF_UNSIGNED, "the report is not signed, and --trust asks for it")
 

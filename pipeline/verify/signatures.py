@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -84,7 +85,8 @@ def check_signed_copy(run: RunFolder, signed: SignedCopy) -> Iterator[Failure]:
     if signed.report is not None:
         if not signed.report.signatures:
             yield Failure(FailureKind.PDF_UNSIGNED, f"{SIGNED_REPORT} carries no signature", SIGNED_REPORT)
-        yield from signature_failures(signed.report, SIGNED_REPORT)
+        made = run.results.provenance.finished_at if run.results else None
+        yield from signature_failures(signed.report, SIGNED_REPORT, made=made)
 
 
 def _of_this_report(report: bytes, signed: SignedCopy) -> Iterator[Failure]:
@@ -95,10 +97,14 @@ def _of_this_report(report: bytes, signed: SignedCopy) -> Iterator[Failure]:
         yield Failure(FailureKind.PDF_OTHER_REPORT, sentence, SIGNED_REPORT)
 
 
-def signature_failures(report: SignedReport, file: str | None = None) -> Iterator[Failure]:
-    """Yield what of a file's signatures does not hold."""
+def signature_failures(report: SignedReport, file: str | None = None, *, made: str | None = None) -> Iterator[Failure]:
+    """Yield what of a file's signatures does not hold; ``made`` is when the run ended whose report it is."""
     for number, signature in enumerate(report.signatures, start=1):
-        yield from _failures(signature, f"signature {number} ({signature.statement.meaning:.40})", file)
+        what = f"signature {number} ({signature.statement.meaning:.40})"
+        yield from _failures(signature, what, file)
+        if made is not None and _is_before(signature.statement.time, made):
+            sentence = f"{what} states a time before the run ended: nobody had this report then"
+            yield Failure(FailureKind.PDF_SIGNATURE, sentence, file)
     if not report.signatures:
         return
     if report.appended:
@@ -106,6 +112,14 @@ def signature_failures(report: SignedReport, file: str | None = None) -> Iterato
         yield Failure(FailureKind.PDF_ADDED, sentence, file)
     if report.altered:
         yield Failure(FailureKind.PDF_ADDED, f"the signed report is more than the report: {report.altered}", file)
+
+
+def _is_before(time: str, made: str) -> bool:
+    """Tell whether a signature's time is earlier than its report; a minute is left to clocks that differ."""
+    try:
+        return datetime.fromisoformat(time) < datetime.fromisoformat(made) - timedelta(minutes=1)
+    except (ValueError, TypeError):
+        return False
 
 
 def _failures(signature: ReportSignature, what: str, file: str | None) -> Iterator[Failure]:

@@ -152,8 +152,8 @@ def _tell(run: Path, decision: RunDecision, review: Mapping[str, bytes]) -> None
         record_files(ledger, DECIDED, run, list(review), **decision.model_dump(mode="json"))
         record_files(ledger, SUPERSEDED, run, list(superseded), **({"removed": signed} if signed else {}))
     except BaseException:
-        told = recorded_files(read_ledger(run / LEDGER_FILE))
-        for name in set(files) - set(told):
+        recorded = recorded_files(read_ledger(run / LEDGER_FILE))
+        for name in set(files) - set(recorded):
             (run / name).unlink(missing_ok=True)
         raise
     for old in signed:

@@ -25,7 +25,7 @@ from pipeline.findings.pictures.volumes import (
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap, Mask, Volume
 
-__all__ = ["LaidMap", "cut_volume"]
+__all__ = ["LaidMap", "cut_volume", "kept_map"]
 
 _MARGIN_MM: Final = 10.0
 _SMALL_SIDE, _SMALL_BYTES = 256, 350_000
@@ -70,7 +70,7 @@ def cut_volume(
         image=_exact(image.array, box),
         small=None if everything else _small(image.array),
         masks={mask.reader: mask.array for mask in masks},
-        maps={name: _kept(laid, masks) for name, laid in maps.items()},
+        maps={name: kept_map(laid, masks) for name, laid in maps.items()},
     )
 
 
@@ -172,7 +172,8 @@ def _sheet(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
     return sheet, columns
 
 
-def _kept(laid: LaidMap, masks: Sequence[Mask]) -> KeptMap:
+def kept_map(laid: LaidMap, masks: Sequence[Mask]) -> KeptMap:
+    """Return what is kept of a map: its cells, and how many of its voxels lie above each threshold and in each mask."""
     evidence = laid.evidence
     ordered, thresholds = evidence.ordered, np.zeros(0, np.float32)
     if not evidence.degenerate:

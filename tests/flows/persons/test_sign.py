@@ -118,7 +118,45 @@ def swapped_attachment(content, _folder):
     return target.getvalue()
 
 
+def annotated(content, _folder):
+    """Add a note to the first page, as readers of PDF offer it."""
+    from pyhanko.pdf_utils import generic
+    from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+
+    writer = IncrementalPdfFileWriter(io.BytesIO(content))
+    box = generic.ArrayObject(map(generic.NumberObject, (100, 100, 300, 200)))
+    note = {"/Type": "/Annot", "/Subtype": "/FreeText", "/F": generic.NumberObject(4), "/Rect": box}
+    names = {key: generic.NameObject(value) if isinstance(value, str) else value for key, value in note.items()}
+    names["/Contents"] = generic.pdf_string("NOT MET was a mistake: MET")
+    writer.register_annotation(
+        writer.find_page_for_modification(0)[0], writer.add_object(generic.DictionaryObject(names))
+    )
+    target = io.BytesIO()
+    writer.write(target)
+    return target.getvalue()
+
+
+def box_drawn_over(content, _folder):
+    """Give the signed box another picture in an update, as in a shadow attack: the signature stays what it was."""
+    from pyhanko.pdf_utils import generic
+    from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+
+    writer = IncrementalPdfFileWriter(io.BytesIO(content))
+    box = next(each for each in writer.root["/AcroForm"]["/Fields"] if "Authorship" in str(each.get_object()["/T"]))
+    drawn = {"/Type": "/XObject", "/Subtype": "/Form"}
+    facts = {key: generic.NameObject(value) for key, value in drawn.items()}
+    facts["/BBox"] = box.get_object()["/Rect"]
+    other = writer.add_object(generic.StreamObject(facts, stream_data=b"0 0 900 900 re f"))
+    box.get_object()["/AP"] = generic.DictionaryObject({generic.NameObject("/N"): other})
+    writer.update_container(box.get_object())
+    target = io.BytesIO()
+    writer.write(target)
+    return target.getvalue()
+
+
 ATTACKS = {
+    "note added": (annotated, 74, "something else than a further signature"),
+    "box drawn over": (box_drawn_over, 74, "something else than a further signature"),
     "junk appended": (appended_junk, 74, "bytes were appended"),
     "catalog edited": (appended_update, 74, "something else than a further signature"),
     "page painted over": (edited_page, 74, "something else than a further signature"),
@@ -151,6 +189,14 @@ def test_certificates_of_others_and_ended_ones_are_not_trusted(world, camaudit, 
         assert codes(camaudit, signed, "--trust", ca) == {FailureKind.PDF_SIGNER.code}
         assert words in camaudit("verify", signed, "--trust", ca)[1]
         assert codes(camaudit, signed) == set(), "whose it is was not asked"
+
+
+def test_a_signature_from_before_the_report_is_named(world, camaudit, tmp_path, people):
+    """Whoever sets his clock back signs a report that nobody had then."""
+    target = tmp_path / "early.pdf"
+    put_signature(world.run / "report.pdf", target, people["author"], tmp_path, time="2020-02-02T02:02:02+00:00")
+    assert codes(camaudit, target) == {FailureKind.PDF_SIGNATURE.code}
+    assert "states a time before the run ended" in camaudit("verify", target)[1]
 
 
 def test_a_signature_over_another_runs_report_is_not_this_runs(copy, camaudit, people, tmp_path):

@@ -182,21 +182,29 @@ def test_what_a_server_does_not_say_it_stored_was_not_stored(folder):
         NAMES[0]: (200, b"no json"),
         NAMES[1]: (202, refused),
         NAMES[2]: (409, b"[]"),
-        NAMES[3]: (401, {}),
-        NAMES[4]: (None, None),
+        NAMES[3]: (None, None),
+        NAMES[4]: (401, {}),
     }
     with Server(answers) as server:
         reasons = [sent.reason for sent in stow_below(folder, open_server(server.url))]
         host = server.url.split("/")[2]
-    assert reasons[:4] == [
+    assert reasons[:3] == [
         "the server answered 200, and does not say that it stored the object",
         "the server refused it: reason 0122",
         "the server refused it: reason not stated",
-        f"the server answered 401; is {AUTHORIZATION_VARIABLE} right?",
     ]
-    assert reasons[4].startswith(f"{host} cannot be reached, or broke off: ")
+    assert reasons[3].startswith(f"{host} cannot be reached, or broke off: ")
+    assert reasons[4] == f"the server answered 401; is {AUTHORIZATION_VARIABLE} right?"
     uids = {str(dcmread(folder / name).SOPInstanceUID) for name in NAMES}
     assert not any(uid in reason for uid in uids for reason in reasons)
+
+
+def test_who_is_not_let_in_does_not_knock_for_every_object(folder):
+    with Server({NAMES[0]: (401, {})}) as server:
+        outcome = stow_below(folder, open_server(server.url))
+        assert len(server.stored) <= 1
+    assert {sent.reason for sent in outcome} == {f"the server answered 401; is {AUTHORIZATION_VARIABLE} right?"}
+    assert [sent.name for sent in outcome] == list(NAMES)
 
 
 def test_where_there_is_nothing_to_send_nobody_is_asked(tmp_path):

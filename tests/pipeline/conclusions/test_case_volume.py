@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from pipeline.conclusions.shown_cases.case_volume import cut_volume
+from pipeline.conclusions.shown_cases.recounted import counted_otherwise
 from pipeline.config import OverlapConfig
 from pipeline.errors import OutputError
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels, RegionOverlap
@@ -147,3 +148,30 @@ def test_what_is_no_such_file_is_refused(tmp_path):
 def test_planes_are_turned_as_in_the_report(study):
     names = [plane.name for plane in cut(study).planes]
     assert names in (["axial", "coronal", "sagittal"], ["projection"])
+
+
+def test_what_is_kept_is_what_its_values_count(study):
+    assert list(counted_otherwise(cut(study))) == []
+
+
+FORGED = {
+    "region": lambda kept: replace(kept, region=(*kept.region[:9], kept.region[9] + 5, *kept.region[10:])),
+    "tied": lambda kept: replace(kept, tied=kept.tied + 5),
+    "maximum": lambda kept: replace(kept, maximum=kept.maximum * 1.001),
+    "thresholds": lambda kept: replace(kept, thresholds=tuple(each * 1.01 for each in kept.thresholds)),
+    "total": lambda kept: replace(kept, total=kept.total * 1.001),
+    "counts of A": lambda kept: of_a(kept, common=tuple(each + 5 for each in kept.readers["A"].common)),
+    "total of A": lambda kept: of_a(kept, total=kept.readers["A"].total * 2),
+    "readers": lambda kept: replace(kept, readers={}),
+}
+
+
+def of_a(kept, **changes):
+    return replace(kept, readers={**kept.readers, "A": replace(kept.readers["A"], **changes)})
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_a_forged_count_does_not_follow_from_the_values(study, what):
+    volume = cut(study)
+    forged = replace(volume, maps={"gradcam": FORGED[what](volume.maps["gradcam"])})
+    assert list(counted_otherwise(forged)) == [("gradcam", what)]
