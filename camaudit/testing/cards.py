@@ -36,8 +36,8 @@ class MethodCard:
         shown: images that the model was shown for one sample and one target in 2D, the first forward included, a
             backward through the whole model counted as two.
         declared: the most that the method's own estimate says for it.
-        multiply_adds: multiply-adds of convolutions and matrix products for that map, in multiples of a plain forward's,
-            the first forward included.
+        multiply_adds: those of convolutions and matrix products for that map, in multiples of a plain forward's, the
+            first forward included.
         memory: the most bytes that tensors held at once, in multiples of what a plain forward holds.
         exact: heads behind which the map's sum is the logit less the head's constant, up to one factor.
         same: by head, the methods that give the same map behind it.
