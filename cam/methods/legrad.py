@@ -32,7 +32,8 @@ def legrad(request: ExplanationRequest, *, last: int = 4) -> RawMaps:
     """Return mean_l mean_{h, i} ReLU(ds_l / dA_l[h, i, j]) over the ``last`` attentions l; maps on the tokens' grid.
 
     s_l is the explained score when the blocks behind attention l hand on their tokens as they are, so that the head
-    reads those of block l. (Where it reads a class token, the authors' code reads the mean of all instead.) All attentions are taken where there are fewer.
+    reads those of block l; where it reads a class token, the authors' code reads the mean of all instead. All
+    attentions are taken where there are fewer.
 
     Raises:
         ValueError: when ``last`` is less than 1, an attention or where the tokens lie is not known, or the attentions

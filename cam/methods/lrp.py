@@ -35,7 +35,8 @@ _MOST = 1000
     "normalisation, sums, pooling and activations that are 0 at 0 have one; a network with anything else is refused.",
     signed=True,
     at="input",
-    cost="1 that keeps its graph (up to 3 of every convolution), and a backward for each target",
+    cost="1 that keeps its graph, for z+ and gamma a second of each layer (a third where both signs enter it), and a "
+    "backward for each target",
     forwards=lambda work, _given: work.samples * (1 + 2 * work.targets),
 )
 def lrp(

@@ -13,6 +13,7 @@ from cam.registry import Workload
 from camaudit.testing.heads import head_trial
 from camaudit.testing.memory import peak_bytes
 from camaudit.testing.methods import Trial
+from camaudit.testing.multiply_adds import multiply_adds
 from camaudit.testing.one_formula import HeadGroups
 
 __all__ = ["MethodCard", "method_card"]
@@ -35,6 +36,8 @@ class MethodCard:
         shown: images that the model was shown for one sample and one target in 2D, the first forward included, a
             backward through the whole model counted as two.
         declared: the most that the method's own estimate says for it.
+        multiply_adds: those of convolutions and matrix products for that map, in multiples of a plain forward's, the
+            first forward included.
         memory: the most bytes that tensors held at once, in multiples of what a plain forward holds.
         exact: heads behind which the map's sum is the logit less the head's constant, up to one factor.
         same: by head, the methods that give the same map behind it.
@@ -47,6 +50,7 @@ class MethodCard:
     options: Mapping[str, float]
     shown: int
     declared: int
+    multiply_adds: float
     memory: float
     exact: tuple[str, ...]
     same: Mapping[str, tuple[str, ...]]
@@ -71,6 +75,7 @@ def method_card(name: str, behind: Mapping[str, HeadGroups]) -> MethodCard:
         _moved(method, flat),
         _shown(method, flat),
         _declared(method, flat),
+        _multiply_adds(method, flat),
         peak_bytes(lambda: _map(method, flat, rows=1)) / peak_bytes(lambda: _forward(flat)),
         tuple(key for key, seen in behind.items() if name in seen.exact),
         {key: tuple(other for other in group if other != name) for key, group in groups.items() if group},
@@ -185,6 +190,13 @@ def _shown(method: Method, trial: Trial) -> int:
     with _counted(trial.model) as images:
         _map(method, trial, rows=1, memory=memory)
     return sum(images)
+
+
+def _multiply_adds(method: Method, trial: Trial) -> float:
+    memory = Memory()
+    _map(method, trial, rows=1, memory=memory)
+    forward = multiply_adds(lambda: _forward(trial))
+    return multiply_adds(lambda: _map(method, trial, rows=1, memory=memory)) / forward
 
 
 def _declared(method: Method, trial: Trial) -> int:

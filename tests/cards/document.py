@@ -19,6 +19,8 @@ formula, limits, options) is in [methods](methods.md).
   whether a map of *your* model depends on its training is asked by [the sanity checks](experiments.md).
 - **images shown**: for one sample and one target of a picture of 6 x 6, its own first forward included; a backward
   through the whole network counts as two. A test holds it below what the method declares.
+- **multiply-adds**: of convolutions and matrix products for the same map, in multiples of a plain forward's, the first
+  forward included. The network is so small that its first layer, which sees values of both signs, weighs much.
 - **memory**: the most bytes that tensors hold at once, in multiples of a plain forward. Large for small pictures:
   masks are made in portions of a fixed number of rows.
 - **exact behind**: the map's sum is the logit less a constant of the head, up to one factor: nothing is left out or
@@ -42,18 +44,28 @@ change nothing in this; what mixes places *behind* it does.
 """
 
 
+_COSTS = """## What LRP and DeepLIFT cost
+
+Multiply-adds for one map on networks of MONAI, random weights, in multiples of a plain forward's; 1.0 of each is the
+forward that all methods of a call share. A layer is run once forward, for z+ and gamma once more (twice more where
+values of both signs enter it, as at the image), and once backward (twice under gamma where more than a ReLU reads what
+it returns). A batch normalisation behind it costs nothing. DeepLIFT runs image and reference, and back the image alone.
+"""
+
+
 def seen_behind() -> Mapping[str, HeadGroups]:
     """Try every method that lies at a layer behind every head."""
     methods = [name for name, method in METHODS.items() if method.at == "layer"]
     return {head: groups_behind(head, methods) for head in HEADS}
 
 
-def cards_document(behind: Mapping[str, HeadGroups]) -> str:
-    """Return the table of all cards, and then each card."""
+def cards_document(behind: Mapping[str, HeadGroups], costs: str) -> str:
+    """Return the table of all cards, the table of ``costs``, and then each card."""
     cards = [method_card(name, behind) for name in METHODS]
     rows = [f"| [`{card.name}`](#{card.name}) | {' | '.join(_figures(card))} |" for card in cards]
-    head = "| name | repeats | weights re-drawn | images shown | memory | exact behind |\n|---|---|---|---|---|---|"
-    return "\n".join([_CARDS, head, *rows, "", *map(_card, cards)])
+    head = "| name | repeats | weights re-drawn | images shown | multiply-adds | memory | exact behind |"
+    head += "\n|---|---|---|---|---|---|---|"
+    return "\n".join([_CARDS, head, *rows, "", _COSTS, costs, "", *map(_card, cards)])
 
 
 def heads_document(behind: Mapping[str, HeadGroups]) -> str:
@@ -74,7 +86,8 @@ def _figures(card: MethodCard) -> list[str]:
         "yes" if card.repeats else "no",
         randomised,
         str(card.shown),
-        f"{card.memory:.2g}" if card.memory < 100 else f"{card.memory:.0f}",
+        _times(card.multiply_adds),
+        _times(card.memory),
         "; ".join(card.exact) or "none",
     ]
 
@@ -96,6 +109,10 @@ def _card(card: MethodCard) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _times(number: float) -> str:
+    return f"{number:.2g}" if number < 100 else f"{number:.0f}"
 
 
 def _share(change: float) -> str:

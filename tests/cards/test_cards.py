@@ -30,6 +30,7 @@ def test_a_card_is_what_would_be_measured_now(name):
     kept = (DOCS / "cards.md").read_text(encoding="utf-8")
     (row,) = (line for line in kept.splitlines() if line.startswith(f"| [`{name}`]"))
     assert row.split(" | ")[3] == str(card.shown)
+    assert row.split(" | ")[4] == f"{card.multiply_adds:.2g}"
     assert row.split(" | ")[1] == ("yes" if card.repeats else "no")
 
 
@@ -85,6 +86,7 @@ def test_documents_hold_a_line_for_each(monkeypatch):
     behind = {head: groups_behind(head, ("gradcam", "hirescam")) for head in ("mean, linear",)}
     assert "| mean, linear | `gradcam` = `hirescam` | `gradcam`, `hirescam` | none |" in heads_document(behind)
     monkeypatch.setattr("tests.cards.document.METHODS", {"gradcam": METHODS["gradcam"]})
-    text = cards_document(behind)
+    text = cards_document(behind, "| costs |")
+    assert "| costs |" in text
     assert "| [`gradcam`](#gradcam) | yes |" in text
     assert "- The same map as: `hirescam` behind mean, linear" in text
