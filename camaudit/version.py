@@ -1,4 +1,4 @@
-"""The version of what is installed, as Python packages name it: that of the last tag, and no file of the sources says it."""
+"""The version of what is installed, as packages name it: that of the last tag, which no file of the sources says."""
 
 from pipeline.program import camaudit_version
 

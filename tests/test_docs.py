@@ -2,13 +2,16 @@
 
 import re
 import tomllib
+from ast import literal_eval
 from pathlib import Path
 
 import pytest
 import yaml
 
+import camaudit
 from cam import METHODS
 from cam.table import markdown
+from flows.demo.configs import KINDS, MODALITIES
 from pipeline.config import AuditConfig
 from pipeline.config_file import load_config
 from pipeline.errors import Reason
@@ -139,7 +142,60 @@ def test_every_command_and_option_that_is_named_exists(name):
             assert any(code in known for known in options.values()) or code in ALSO_OPTIONS, code
 
 
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_option_in_a_sentence_is_one(name):
+    """``--set overlap.threshold=0.5`` as well as ``--set``; what another program is asked belongs to that program."""
+    import typer.main
+
+    from flows.cli import app
+
+    commands = typer.main.get_command(app).commands.values()
+    known = ALSO_OPTIONS.union(*(parameter.opts for command in commands for parameter in command.params))
+    for code in re.findall(r"`(--[^`\n]+)`", read(name)):
+        assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", code)) <= known, code
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_variable_of_the_environment_that_is_named_is_read(name, sources):
+    named = set(re.findall(r"\bCAMAUDIT_[A-Z_]+", read(name)))
+    assert {variable for variable in named if not any(variable in text for text in sources)} == set()
+
+
+@pytest.fixture(scope="module")
+def sources():
+    """Return what is read of the environment by the program, its recipes and its tests."""
+    folders = (*PACKAGES, "deploy", "tests")
+    paths = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file())
+    texts = (
+        path.read_bytes().decode("utf-8", "ignore") for path in paths if path.suffix in {".py", ".yaml", ".service", ""}
+    )
+    return [text for text in texts if "CAMAUDIT_" in text]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_name_of_the_door_that_is_named_is_public(name):
+    rooms = {path.stem for path in (ROOT / "camaudit").iterdir()}
+    named = {word for code in code_in(name) for word in re.findall(r"\bcamaudit\.([A-Za-z_]\w*)", code)}
+    assert named <= {*camaudit.__all__, *rooms, "readers", "sections", "service", "timer"}
+
+
+def test_the_samples_are_those_of_the_demo():
+    shown = re.findall(r'href="samples/([\w-]+)\.(pdf|html)"', read("docs/samples.md"))
+    audits = {f"{modality.name}-{kind}" for modality in MODALITIES for kind in KINDS}
+    assert sorted(shown) == sorted((audit, ending) for audit in audits for ending in ("pdf", "html"))
+    recipe = read("Makefile").split("\nbuild/samples/made:")[1].split("\n\n")[0]
+    assert "build/samples/samples/" in recipe
+
+
+def test_every_example_has_its_place_in_the_gallery():
+    (order,) = re.findall(r"^EXAMPLES = (\([^)]+\))", read("docs/conf.py"), re.MULTILINE)
+    assert {f"plot_{name}.py" for name in literal_eval(order)} == {
+        path.name for path in (ROOT / "docs" / "gallery").glob("plot_*.py")
+    }
+
+
 ALSO_OPTIONS = {
+    "--disable-3d-apis",
     "--densenet",
     "--server",
     "--quick",

@@ -4,7 +4,9 @@ A map is drawn as if the layer's cells tiled the input edge to edge. Padded, str
 elsewhere (half a cell in a ResNet), and no resize can know: it has to be measured on the network.
 """
 
+from functools import reduce
 from itertools import product
+from operator import add
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +54,9 @@ def cell_shift(model: nn.Module, layer: str, x: Tensor) -> tuple[float, ...] | N
     known = [shift for shift in shifts if shift is not None]
     if not known:
         return None
-    return tuple(sum(shift[axis] for shift in known) / len(known) for axis in range(len(middles)))
+    # sum() rounds otherwise from Python 3.12 on
+    totals = [reduce(add, (shift[axis] for shift in known)) for axis in range(len(middles))]
+    return tuple(total / len(known) for total in totals)
 
 
 def _shift_of(activation: Tensor, cell: tuple[int, ...], probe: Tensor) -> list[float] | None:

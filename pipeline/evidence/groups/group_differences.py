@@ -1,6 +1,8 @@
 """Subgroups against the rest of the cohort: differences of means, over all corrected for their number."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from operator import add
 from typing import Final
 
 import numpy as np
@@ -104,7 +106,7 @@ def population_difference(
 
 def _mean(population: Population) -> float:
     means = population.patient_means()
-    total: float = sum(means.tolist())  # one after the other
+    total: float = reduce(add, means.tolist())  # one after the other; sum() rounds otherwise from Python 3.12 on
     return total / len(means)
 
 

@@ -7,7 +7,8 @@ no finer than the band at the body's surface, and a map no finer than its layer'
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from typing import Any, Final, get_args
 
 import numpy as np
@@ -118,7 +119,7 @@ def region_shares(overlap: RegionOverlap, labels: RegionLabels) -> RegionShares 
 def _divided(lesion: float, sums: Mapping[ShareRegion, float]) -> dict[ShareRegion, float] | None:
     """Return the lesion's share and how the rest divides by weight; None where there is a rest and no weight."""
     lesion = min(max(lesion, 0.0), 1.0)
-    total = sum(sums.values())
+    total = reduce(add, sums.values(), 0.0)  # sum() rounds otherwise from Python 3.12 on
     if not total:
         return {"lesion": 1.0} if lesion > 1 - 1e-6 else None
     shares: dict[ShareRegion, float] = {"lesion": lesion} if lesion else {}
