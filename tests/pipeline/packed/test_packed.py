@@ -55,6 +55,7 @@ def test_items_are_those_of_a_list(monkeypatch, tmp_path, count):
         items = PackedItems(({"number": number} for number in range(count)), store.keep)
         listed = [{"number": number} for number in range(count)]
         assert list(items) == list(items) == listed
+        assert items == listed != PackedItems([*listed, 1])
         assert [items[place] for place in range(-count, count)] == listed + listed
         assert items[3:20:2] == listed[3:20:2]
         numbers = MappedItems(lambda item: item["number"], items)
@@ -86,7 +87,7 @@ def test_a_table_of_members_is_their_list():
     assert [table.is_carried(f"S-{number}") for number in (3, 4, 60)] == [True, False, False]
     assert table.listed_twice is None
     assert MemberTable([*members, member(17), member(9)]).listed_twice == "S-17"
-    assert table == MemberTable(members) != MemberTable(members[:-1])
+    assert table == MemberTable(members) == members != MemberTable(members[:-1])
 
 
 def test_members_take_a_fifth_of_their_list_at_most():
