@@ -3,6 +3,7 @@
 import pickle
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import eq
 from typing import Final, Generic, TypeVar, overload
 
 __all__ = ["QUICK", "Keep", "MappedItems", "PackedItems", "in_memory"]
@@ -66,6 +67,12 @@ class PackedItems(Sequence[Item], Generic[Item]):
         for block in range(len(self._blocks)):
             yield from self._unpacked(block)
         yield from self._newest
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether another list, packed or not, has the same items."""
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(eq, self, other))
+
+    __hash__ = None  # type: ignore[assignment]
 
     def _block(self, number: int) -> list[Item]:
         if self._open[0] != number:

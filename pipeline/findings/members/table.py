@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from operator import eq
 from typing import overload
 
 import numpy as np
@@ -54,7 +55,8 @@ class MemberTable(Sequence[Member]):
         return (self._member(place, runs) for place in range(len(self)))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, MemberTable) and len(self) == len(other) and all(map(_equal, self, other))
+        """Tell whether another list, in columns or not, has the same studies."""
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(eq, self, other))
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -106,7 +108,3 @@ class MemberTable(Sequence[Member]):
             first_seen=runs[self._first_seen[place]],
             tuning=bool(self._tuning[place]),
         )
-
-
-def _equal(member: Member, other: Member) -> bool:
-    return member == other
