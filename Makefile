@@ -2,8 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test stress test-slow test-kill test-pacs test-viewer test-tools mutants bench gpu zoo selftest fuzz conformance sbom
-.PHONY: check docs dist release-notes clean
+.PHONY: demo test stress test-slow test-kill test-pacs test-viewer test-metrics test-tools mutants bench gpu zoo selftest fuzz
+.PHONY: conformance sbom check docs dist release-notes clean
 
 demo: .venv/installed
 	$(BIN)/camaudit demo --folder demo
@@ -44,6 +44,15 @@ test-pacs: .venv/dev
 test-viewer: .venv/dev
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[viewer]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m viewer tests/viewer
+
+# beside the environment: what these bring must not decide what camaudit itself runs with
+OTHERS := surface-distance opencv-python-headless scikit-learn joblib threadpoolctl narwhals connected-components-3d pandas \
+	python-dateutil six git+https://github.com/Project-MONAI/MetricsReloaded
+
+test-metrics: .venv/dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --target build/other-metrics $(OTHERS)
+	PYTHONPATH=build/other-metrics OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -rs tests/pipeline/evidence/metrics \
+		tests/pipeline/evidence/test_thresholds.py
 
 mutants: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutants

@@ -169,7 +169,10 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "cam/procedures/perturb.py",
-        ("        if chunk.stop - chunk.start == 1:\n            raise\n", "        raise\n"),
+        (
+            "        if chunk.stop - chunk.start == 1 or not is_out_of_memory(error):\n            raise\n",
+            "        raise\n",
+        ),
         tests=(
             "tests/cam/procedures/test_perturb.py",
             "-k",

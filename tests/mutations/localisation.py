@@ -22,7 +22,7 @@ MUTANTS: list[Mutant] = [
         "pipeline/evidence/localisation/curves.py",
         ("MapRows(labels, _counts, keep=keep)", "MapRows(labels, _counts, present=False, keep=keep)"),
         ("patients[np.unique(course.studies)]", "np.unique(course.studies)"),
-        ("label if several else None", "label"),
+        ("_curve(metric, name, label if several else None", "_curve(metric, name, label"),
         ("np.mean(defined, axis=0)", "np.max(defined, axis=0)"),
         tests=("tests/pipeline/evidence/localisation/test_curves.py",),
     ),

@@ -65,7 +65,7 @@ MUTANTS: list[Mutant] = [
         ("if length > len(entries) or entries[length - 1].hash != digest:", "if False:"),
         ("    if not sound:", "    if False:"),
         ("    if entries[0].event != _OPENED:", "    if False:"),
-        ("or (folder / _COHORTS).exists():", "or False:"),
+        ("    if (folder / _HEAD).exists() or (folder / _COHORTS).exists():", "    if (folder / _HEAD).exists():"),
         ("        _write_head(folder, key, entry)\n", ""),
         ("if bool(facts.amended_from) != bool(reason.strip()) or", "if False or"),
         tests=("tests/pipeline/findings/custody/test_register.py", "-k", "not processes"),
