@@ -34,7 +34,7 @@ def flow_chart(
     """
     sides = [_reasons("Excluded", flow.excluded), _reasons("Failed", flow.failed)]
     columns = _columns(answers, nothing)
-    upper = sum(_height(lines) for lines in sides) + 12 + 2 * 32
+    upper = sum(_height(lines) for lines in sides) + 12 + 2 * 32 + 8
     rows = _in_rows(columns, room)
     lower = sum(_tallest(row) + _GAP for row in rows)
     drawing = Drawing(room, upper + lower)
