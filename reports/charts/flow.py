@@ -9,14 +9,18 @@ from pipeline.findings.plotted.classifier import AnswerCount
 from pipeline.findings.results import Flow
 from reports.charts.frame import TEXT, text, with_words
 from reports.numbers import count, plural
+from reports.page.fonts import BOLD, REGULAR
 from reports.page.layout import ACCENT, CONTENT, PALE
+from reports.page.text import fitted_at_both_ends
 from reports.wording import words
 
 __all__ = ["flow_chart"]
 
 _LINE = 9.5
+_NARROWEST = 96.0
+"""Points that a box needs for its words."""
 _GAP = 14.0
-_MOST_COLUMNS, _MOST_LINES = 4, 5
+_MOST_COLUMNS, _MOST_LINES, _MOST_REASONS = 4, 5, 12
 
 
 def flow_chart(
@@ -25,14 +29,16 @@ def flow_chart(
     """Return n in = n analysed + n excluded + n failed as boxes and arrows, and below them reference by answer.
 
     ``room`` is the width in points, ``nothing`` what a reference or an answer without a label is called. References
-    beyond the most frequent four stand together, and so do answers beyond the most frequent five of each.
+    beyond the most frequent four stand together, and so do answers beyond the most frequent five of each, and reasons
+    beyond twelve.
     """
     sides = [_reasons("Excluded", flow.excluded), _reasons("Failed", flow.failed)]
     columns = _columns(answers, nothing)
-    upper = sum(_height(lines) for lines in sides) + 12 + 2 * 32
-    lower = max((_height(lines) for lines in columns), default=-_GAP) + _GAP
+    upper = sum(_height(lines) for lines in sides) + 12 + 2 * 32 + 8
+    rows = _in_rows(columns, room)
+    lower = sum(_tallest(row) + _GAP for row in rows)
     drawing = Drawing(room, upper + lower)
-    width, spine = 0.42 * room, 0.21 * room
+    width, spine, side = 0.42 * room, 0.12 * room, 0.26 * room
     total = upper + lower
     _box(drawing, (0, total - 26, width, 26), [f"Found: {count(flow.found)}"])
     _box(drawing, (0, lower, width, 26), [f"Analysed: {count(flow.analysed)}"])
@@ -40,18 +46,19 @@ def flow_chart(
     top = total - 38
     for lines in sides:
         height = _height(lines)
-        _box(drawing, (0.52 * room, top - height, 0.48 * room, height), lines)
-        _arrow(drawing, (spine, top - height / 2), (0.52 * room, top - height / 2))
+        _box(drawing, (side, top - height, room - side, height), lines)
+        _arrow(drawing, (spine, top - height / 2), (side, top - height / 2))
         top -= height + 12
-    _answers(drawing, columns, lower, spine)
+    for row in rows:
+        _answers(drawing, row, lower, spine)
+        lower -= _tallest(row) + _GAP
+        spine = room / 2  # of a further row the line comes down between the boxes of the one above
     parts = [*sides, [f"Found: {count(flow.found)}"], [f"Analysed: {count(flow.analysed)}"], *columns]
     return with_words(drawing, "Flow of studies. " + " ".join(f"{'; '.join(lines)}." for lines in parts))
 
 
 def _answers(drawing: Drawing, columns: Sequence[Sequence[str]], top: float, spine: float) -> None:
-    """Draw a box a reference, side by side, below the box of the analysed studies."""
-    if not columns:
-        return
+    """Draw a box a reference, side by side, below what stands above them."""
     width = (drawing.width - 8 * (len(columns) - 1)) / len(columns)
     middle = top - _GAP / 2
     centres = [place * (width + 8) + width / 2 for place in range(len(columns))]
@@ -63,6 +70,16 @@ def _answers(drawing: Drawing, columns: Sequence[Sequence[str]], top: float, spi
         height = _height(lines)
         _arrow(drawing, (centre, middle), (centre, top - _GAP))
         _box(drawing, (centre - width / 2, top - _GAP - height, width, height), lines)
+
+
+def _in_rows(columns: Sequence[list[str]], room: float) -> list[Sequence[list[str]]]:
+    """Return the references' boxes in rows: all side by side, or two and two where their words would have no room."""
+    across = len(columns) if room >= _NARROWEST * len(columns) else 2
+    return [columns[start : start + across] for start in range(0, len(columns), across or 1)]
+
+
+def _tallest(columns: Sequence[Sequence[str]]) -> float:
+    return max(_height(lines) for lines in columns)
 
 
 def _columns(answers: Sequence[AnswerCount], nothing: str) -> list[list[str]]:
@@ -94,10 +111,14 @@ def _column(title: str, answers: Sequence[AnswerCount], nothing: str) -> list[st
 
 
 def _reasons(title: str, reasons: Mapping[str, int]) -> list[str]:
+    """Return the lines of a box; reasons beyond the most frequent stand together, as a column holds no more."""
     ordered = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+    most = _MOST_REASONS if len(ordered) <= _MOST_REASONS else _MOST_REASONS - 1
+    rest = sum(many for _, many in ordered[most:])
     return [
         f"{title}: {count(sum(reasons.values()))}",
-        *(f"{words(why)}: {count(many)}" for why, many in ordered),
+        *(f"{words(why)}: {count(many)}" for why, many in ordered[:most]),
+        *([f"{plural(len(ordered) - most, 'other reason')}: {count(rest)}"] if rest else []),
     ]
 
 
@@ -115,9 +136,10 @@ def _box(drawing: Drawing, at: tuple[float, float, float, float], lines: Sequenc
         size = 7.4 if place == 0 else TEXT
         at_line = (x + width - 9, first - place * _LINE)
         text(drawing, at_line, number, size=size, bold=place == 0, anchor="end")
-        text(
-            drawing, (x + 9, at_line[1]), name + colon, size=size, bold=place == 0, room=width - 24 - 4.6 * len(number)
-        )
+        room = width - 24 - 4.6 * len(number)
+        # names that begin alike are told apart by their ends
+        shown = fitted_at_both_ends(name + colon, room, size, BOLD if place == 0 else REGULAR)
+        text(drawing, (x + 9, at_line[1]), shown, size=size, bold=place == 0)
 
 
 def _arrow(drawing: Drawing, start: tuple[float, float], end: tuple[float, float]) -> None:

@@ -160,7 +160,7 @@ def upwards(drawing: Drawing, scale: Scale, left: float, right: float, name: str
             text(drawing, (left - 3, y - 2.2), label, size=SMALL_TEXT, anchor="end", colour=GREY)
             taken = y
     drawing.add(Line(left, scale.start, left, scale.end, strokeColor=HexColor(GREY), strokeWidth=0.5))
-    text(drawing, (2, scale.end + 5), name, size=SMALL_TEXT, colour=GREY, room=right - 2)
+    text(drawing, (2, scale.end + 5), name, size=SMALL_TEXT, colour=GREY, room=max(right, drawing.width - 4) - 2)
 
 
 @dataclass(frozen=True)

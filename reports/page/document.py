@@ -95,7 +95,7 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
         canvas.saveState()
         canvas.setStrokeColor(HexColor(RULE))
         canvas.setLineWidth(0.4)
-        for y in (A4[1] - _TOP + 3 * mm, _BOTTOM - 3 * mm):
+        for y in (A4[1] - _TOP + 3 * mm, _BOTTOM - 2.4 * mm):
             canvas.line(MARGIN, y, A4[0] - MARGIN, y)
         canvas.setFont(REGULAR, 6.6)
         canvas.setFillColor(HexColor(GREY))
@@ -117,7 +117,7 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
         canvas.restoreState()
 
     def _footer(self, canvas: Any, page: int) -> None:  # noqa: ANN401
-        y = _BOTTOM - 6.6 * mm
+        y = _BOTTOM - 5.6 * mm
         canvas.drawString(MARGIN, y, self._paper.foot)
         canvas.setFillColor(HexColor(INK))
         canvas.drawRightString(A4[0] - MARGIN, y, f"Page {page} of {self._pages or page}")

@@ -6,11 +6,13 @@ from pipeline.findings.context.changes import BESIDE, CHANGE_ANSWERS, FigureChan
 from pipeline.findings.results import Results
 from reports.numbers import bounds, count, limits, number, plural, share
 from reports.page.layout import Flowable, bullets, columns, note, paragraph, subheading, table
-from reports.page.text import DASH, bold
+from reports.page.text import DASH, bold, cut
 from reports.registry import Context, section
 from reports.wording import chip, headed, method, words
 
-_MOST_FIGURES, _MOST_FLIPS, _MOST_SHIFTS = 24, 10, 12
+_MOST_FIGURES, _MOST_FLIPS, _MOST_SHIFTS, _MOST_TEXTS = 24, 10, 12, 8
+_LONGEST = 300
+"""Characters of a sentence about the runs: its names can be of any length."""
 
 
 @section(105, "Change")
@@ -25,14 +27,20 @@ def _of(results: Results, change: RunChange) -> list[Flowable]:
         return [*title, paragraph(f"The run {change.run_a} was not compared: {change.refused}.")]
     answer = f"{_capital(CHANGE_ANSWERS[change.answer])}: "
     lead = paragraph(bold(answer), f"{_reason(change)} Held against {change.run_a}. {_studies(change)}")
-    sentences = [f"{_capital(text)}." for text in change.differs]
-    sentences += [f"Not compared: {text}." for text in change.not_compared]
+    sentences = [f"{_capital(cut(text, _LONGEST))}." for text in _first(change.differs)]
+    sentences += [f"Not compared: {cut(text, _LONGEST)}." for text in _first(change.not_compared)]
     content = [*title, lead, *bullets(sentences)]
     if change.is_unchanged:
         compared = plural(len(change.figures), "figure")
         same = note(f"All of {compared} are the same for every patient, and no study flipped.")
         return [*content, same, *_shifts(results, change)]
     return [*content, *_figures(results, change), *_flips(results, change), *_shifts(results, change)]
+
+
+def _first(texts: Sequence[str]) -> list[str]:
+    """Return as many sentences as anybody reads, and how many more there are."""
+    more = len(texts) - _MOST_TEXTS
+    return [*texts[:_MOST_TEXTS], *([f"{count(more)} more, in results.json"] if more > 0 else [])]
 
 
 def _capital(text: str) -> str:
@@ -63,8 +71,8 @@ def _studies(change: RunChange) -> str:
 def _figures(results: Results, change: RunChange) -> list[Flowable]:
     shown = change.figures[:_MOST_FIGURES]
     shape = columns(
-        ("Figure", 25), ("Of", 22), ("Then", 10, True), ("Now", 10, True), ("Difference", 26, True),
-        ("Better / tied / worse", 17, True), ("p", 10, True), ("Margin", 22),
+        ("Figure", 20), ("Of", 32), ("Then", 10, True), ("Now", 10, True), ("Difference", 26, True),
+        ("Better / tied / worse", 17, True), ("p", 11, True), ("Margin", 19),
     )  # fmt: skip
     rows = [_row(results, figure) for figure in shown]
     more = len(change.figures) - len(shown)

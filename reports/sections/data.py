@@ -27,10 +27,10 @@ def build(context: Context) -> list[Flowable]:
         *subheading("Flow of studies"),
         flow_chart(flow, context.results.answer_counts, nothing_called(context.results), COLUMN),
         note(
-            f"{plural(flow.found, 'study', 'studies')} = {flow.analysed} analysed + "
-            f"{sum(flow.excluded.values())} excluded + {sum(flow.failed.values())} failed. "
-            f"{flow.computed} computed in this run, {flow.reused} reused from earlier ones with the same recipe; "
-            f"{flow.maps_reused} of {plural(flow.maps, 'map')} carried over."
+            f"{plural(flow.found, 'study', 'studies')} = {count(flow.analysed)} analysed + "
+            f"{count(sum(flow.excluded.values()))} excluded + {count(sum(flow.failed.values()))} failed. "
+            f"{count(flow.computed)} computed in this run, {count(flow.reused)} reused from earlier ones with the same "
+            f"recipe; {count(flow.maps_reused)} of {plural(flow.maps, 'map')} carried over."
         ),
         *_masks(flow),
         *subheading("Cohort"),

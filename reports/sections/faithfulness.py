@@ -47,7 +47,7 @@ def build(context: Context) -> list[Flowable]:
         return []
     shape = columns(
         ("Map", 24), ("Beats random orders in", 22, True), ("a centre blob in", 20, True), ("its reverse in", 18, True),
-        ("Area", 14, True), ("Share of best", 16, True), ("No order", 12, True), ("Answer", 26),
+        ("Area", 11, True), ("Share of best", 13, True), ("No order", 11, True), ("Answer", 32),
     )  # fmt: skip
     decisive = [figure for figure in findings.figures if figure.fill == "blur"]
     # of a map that is not shown to beat chance the row says all that there is

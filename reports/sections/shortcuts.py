@@ -148,7 +148,9 @@ def _about_the_lesion(own: LabelShortcuts, numbers: LesionNumbers) -> str:
     if marks is not None and marks.control is not None:
         said.append(f"An equal area elsewhere in place of the marks turned {count(marks.control)} of {marks.of}.")
     if numbers.effect is not None:
-        said.append(f"Painting over the lesion moves the score by {number(numbers.effect)} of the distance.")
+        tiny = number(numbers.effect).startswith("> ")  # less than nothing, by next to nothing
+        moved = number(abs(numbers.effect) if tiny else numbers.effect)
+        said.append(f"Painting over the lesion moves the score by {moved} of the distance.")
     masked = len(own.needed) + len(own.not_needed)
     if masked:
         said.append(f"In {len(own.not_needed)} of {masked} studies by less than 0.15: not needed by this model there.")

@@ -18,6 +18,7 @@ from reports import case_page
 from reports.cover import first_answers
 from reports.pdf import render
 from reports.sections import change, criteria_plot, how_to_read, overlap, summary, wrong_answers
+from reports.sheets import render_sheets
 from tests.reports import example
 from tests.reports.charts.test_other_charts import watched
 from tests.reports.printed_numbers import unexplained
@@ -121,6 +122,14 @@ def rendered(tmp_path):
 @needs_poppler
 def test_every_number_on_every_page_stands_in_the_results(tmp_path):
     assert unexplained(*rendered(tmp_path)) == []
+
+
+@needs_poppler
+def test_every_number_on_a_sheet_stands_in_the_results(tmp_path):
+    report, kept = rendered(tmp_path)
+    sheets = sorted(render_sheets(report.parent).glob("*.pdf"))
+    assert len(sheets) >= 3
+    assert [entry for sheet in sheets for entry in unexplained(sheet, kept)] == []
 
 
 FALSIFIED = [

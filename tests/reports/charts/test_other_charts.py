@@ -12,6 +12,7 @@ from reports.charts.control import control_chart, control_words, words_below
 from reports.charts.curves import CurveAxes, Series, curve_chart
 from reports.charts.flow import flow_chart
 from reports.charts.shares import share_bars
+from reports.page.layout import COLUMN
 from tests.reports.charts.reading import check, corners, points, shapes, texts, upright
 
 
@@ -206,3 +207,20 @@ def test_a_chart_says_what_it_can_see_and_where_it_stands():
     assert seen.endswith("one by 0.20 would be seen after 9.50 runs on average.")
     assert now.endswith("ALARM since run r1.")
     assert check(words_below(watched())).startswith("At 0.60, in control")
+
+
+def test_reasons_beyond_a_dozen_stand_together_and_sum_up():
+    reasons = {f"reason_{number}": 1000 + number for number in range(30)}
+    total = 100 + 2 * sum(reasons.values())
+    drawing = flow_chart(
+        flow(found=total, excluded=reasons, failed=reasons, computed=total),
+        answers(*(((f"a finding with a long name, number {n}",), (f"label {n}",), 25) for n in range(4))), room=COLUMN,
+    )  # fmt: skip
+    words = check(drawing)
+    assert drawing.height < 700, "it stands in a column of a page"
+    for side in ("Excluded", "Failed"):
+        head, *lines = words.split(f"{side}: ")[1].split(".")[0].split("; ")
+        numbers = [int(line.rpartition(": ")[2].replace(",", "")) for line in lines]
+        assert len(numbers) == 12
+        assert int(head.replace(",", "")) == sum(numbers) == sum(reasons.values())
+    assert any(string.endswith("er 3:") for string in texts(drawing)), "of a long name both ends are kept"
