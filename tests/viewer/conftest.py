@@ -3,6 +3,7 @@
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -44,15 +45,21 @@ def page_file(run, tmp_path_factory) -> Path:
     return write_page(run, tmp_path_factory.mktemp("page") / "report.html").page
 
 
-@pytest.fixture(scope="session")
-def served(run) -> Iterator[str]:
-    """The address of the run's page as ``camaudit view`` gives it."""
+@contextmanager
+def serving(run: Path) -> Iterator[str]:
+    """Yield the address of a run's page as ``camaudit view`` gives it."""
     with viewing(Desk(open_context(run), run / "reviews")) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server.admission.address
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="session")
+def served(run) -> Iterator[str]:
+    with serving(run) as address:
+        yield address
 
 
 @pytest.fixture

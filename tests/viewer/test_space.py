@@ -5,9 +5,13 @@ Chromium draws WebGL by software here, which the page refuses; tests that look a
 
 import numpy as np
 import pytest
+from scipy.ndimage import map_coordinates
 
-from tests.reports.viewer.example_run import BRIGHT, BRIGHTEST, CT, imaged
+from pipeline.conclusions.shown_cases import case_volume
+from reports.viewer import assets
+from tests.reports.viewer.example_run import BRIGHT, BRIGHTEST, CT, imaged, write_viewed_run
 from tests.viewer.canvas import cuts_of, pixel_of
+from tests.viewer.conftest import serving
 
 pytestmark = pytest.mark.viewer
 READY = ".case[data-ready]"
@@ -34,7 +38,10 @@ SEEN = """Object.defineProperty(window, 'niivue', { configurable: true, set(libr
 @pytest.fixture
 def drawn(opened, served):
     """The CT in space, with the cross on its bright voxel, in a small window: software draws each pixel."""
-    page = opened(f"{served}#case-0", READY, size=(800, 600), before=NAMED + SEEN)
+    return in_space(opened(f"{served}#case-0", READY, size=(800, 600), before=NAMED + SEEN))
+
+
+def in_space(page):
     point_at(page, BRIGHT[CT])
     page.click("button.in-space")
     page.wait_for_selector(f"{DRAWN}, .space p:has-text('No 3D view')")
@@ -147,6 +154,38 @@ def test_the_map_in_space_is_the_audit_s_and_keeps_its_sign(drawn):
         else:
             assert got is None or np.isnan(got)
     assert signs == {True, False}
+
+
+@pytest.mark.parametrize("reduced", [True, False])
+def test_blocks_lie_where_their_voxels_lie(opened, tmp_path, monkeypatch, reduced):
+    if reduced:
+        monkeypatch.setattr(case_volume, "CROP_VOXELS", 200)
+        monkeypatch.setattr(case_volume, "_SMALL_SIDE", 8)
+    else:
+        text = assets._text
+        monkeypatch.setattr(assets, "_text", lambda name: text(name).replace("IN_SPACE = 2 ** 23", "IN_SPACE = 2 ** 9"))
+    study, strides = imaged(CT), np.array((3, 3, 2) if reduced else (2, 3, 2))
+    with serving(write_viewed_run(tmp_path / "run")) as address:
+        page = in_space(opened(f"{address}#case-0", READY, size=(800, 600), before=NAMED + SEEN))
+        assert f"blocks of {' x '.join(map(str, strides))} voxels" in page.inner_text(".space")
+        laid, blocks = study.maps["gradcam"], np.argwhere(np.ones(-(-np.array(grid().shape) // strides), bool))
+        brightest = max(blocks, key=lambda block: value_at(page, 0, middle_of(block, strides)))
+        assert tuple(brightest) == tuple(np.array(BRIGHT[CT]) // strides)
+        marked = {tuple(voxel // strides) for mask in study.masks for voxel in np.argwhere(mask.array)}
+        for block in blocks[::7]:
+            place = laid.step @ np.append(
+                np.minimum(block * strides + (strides - 1) / 2, np.array(grid().shape) - 1), 1
+            )
+            expected = map_coordinates(laid.values, place[:3, None], order=1, mode="nearest")[0]
+            got = value_at(page, 1, middle_of(block, strides))
+            assert got is None or np.isnan(got) or got == pytest.approx(expected, abs=1e-4)
+            if value_at(page, 2, middle_of(block, strides)):
+                assert tuple(block) in marked
+
+
+def middle_of(block, strides):
+    """Return where the middle of a block lies, in millimetres."""
+    return grid().world((block * strides + (strides - 1) / 2)[None])[0]
 
 
 def test_colours_begin_at_the_threshold_warm_for_and_cold_against(drawn):
