@@ -1,5 +1,6 @@
 """Commands on finished runs."""
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -95,6 +96,7 @@ def verify(
     """
     from flows.commands.verify import print_verification, verified, verified_with_archive
 
+    gc.set_threshold(50_000)  # records by the hundred thousand stay: to look through them again and again costs a tenth
     if deep or recompute:
         verification = verified_with_archive(path, key, trust_authority, trust, deep=deep, recompute=recompute)
     else:

@@ -6,7 +6,13 @@ from collections.abc import Iterator, Mapping
 from pipeline.errors import OutputError
 from pipeline.findings.custody.envelope import EnvelopeError
 from pipeline.findings.custody.recorded_files import recorded_files
-from pipeline.findings.signed.attestation import ATTESTATION_FILE, ATTESTED_EVENT, read_statement, statement_of
+from pipeline.findings.signed.attestation import (
+    ATTESTATION_FILE,
+    ATTESTED_EVENT,
+    hashes_of,
+    read_statement,
+    statement_of,
+)
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder
 
@@ -32,7 +38,8 @@ def check_attestation(run: RunFolder) -> Iterator[Failure]:
         return  # the file is none of the run's, which its own check says
     try:
         # a file that is not as the ledger has it is named by its own check; here the ledger is what counts
-        stated = statement_of(run.path, before[-1].hash, len(before), recorded_files(before))
+        hashes = hashes_of(run.path, recorded_files(before))
+        stated = statement_of(run.spec, run.results, hashes, (before[-1].hash, len(before)))
         expected = json.loads(json.dumps(stated))
     except OutputError:
         return  # the file's own check names it

@@ -47,11 +47,13 @@ def check_results(run: RunFolder) -> Iterator[Failure]:
     except ValueError:  # a score that its metric cannot have, an experiment of other studies than the chosen ones
         yield Failure(FailureKind.RESULTS, "nothing follows from the rows: they hold what no run writes", RESULTS_FILE)
         return
+    if (run.path / RESULTS_FILE).read_bytes() == _as_written(computed):
+        return
     place = first_difference(computed.model_dump(mode="json"), run.results.model_dump(mode="json"))
     if place is not None:
         sentence = f"{RESULTS_FILE}: {place} is not what follows from the rows{_other_program(run.spec)}"
         yield Failure(FailureKind.RESULTS, sentence, RESULTS_FILE)
-    elif (run.path / RESULTS_FILE).read_bytes() != _as_written(computed):
+    else:
         yield Failure(FailureKind.RESULTS, f"{RESULTS_FILE} is not written as a run writes it", RESULTS_FILE)
 
 

@@ -40,7 +40,10 @@ class FailureKind(Enum):
     RESULTS = 50, "results.json is not what follows from rows and specification"
     TABLE = 51, "per_study.csv is not the table of the rows"
     EQUIVALENT = 52, "the equivalent maps are not what follows from the maps"
-    PICTURES = 53, "a picture that the report shows is none that the run wrote"
+    PICTURES = (
+        53,
+        "a picture that the report shows is none that the run wrote, or does not follow from its values",
+    )
     PROVENANCE = 54, "what results.json says of the run is not what ledger and specification say"
     DECISION = 55, "what the ledger tells of a person's decision is not of this run, or not as it is written"
     LOCK = 60, "the lock is not that of this configuration, model or cohort"

@@ -228,7 +228,7 @@ def sign_anew(
 
 def put_attestation(run: Path, head: str, length: int, key: SiteKey) -> None:
     """Attest what lies in a run's folder now, with its ledger up to here."""
-    statement = attestation.statement_of(run, head, length)
+    statement = attestation.statement_of(read_spec(run), load_results(run), attestation.hashes_of(run), (head, length))
     (run / attestation.ATTESTATION_FILE).write_bytes(attestation.sealed_run(statement, key))
 
 

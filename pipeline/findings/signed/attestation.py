@@ -12,13 +12,14 @@ from pipeline.findings.custody.envelope import EnvelopeError, sealed, unsealed
 from pipeline.findings.custody.ledger import Ledger
 from pipeline.findings.custody.recorded_files import digest_of_file, record_files
 from pipeline.findings.custody.site_key import SiteKey
-from pipeline.findings.results import load_results
-from pipeline.findings.spec import COHORT_FILE, LEDGER_FILE, LOCK_FILE, SPEC_FILE, read_spec
+from pipeline.findings.results import Results, load_results
+from pipeline.findings.spec import COHORT_FILE, LEDGER_FILE, LOCK_FILE, SPEC_FILE, RunSpec, read_spec
 
 __all__ = [
     "ATTESTATION_FILE",
     "ATTESTED_EVENT",
     "attest",
+    "hashes_of",
     "read_statement",
     "sealed_run",
     "sealed_statement",
@@ -40,7 +41,8 @@ def attest(run: Path, key: SiteKey) -> None:
     """
     ledger = Ledger(run / LEDGER_FILE, key)
     with written(run / ATTESTATION_FILE) as file:
-        file.write(sealed_run(statement_of(run, ledger.head, ledger.length), key))
+        content = statement_of(read_spec(run), load_results(run), hashes_of(run), (ledger.head, ledger.length))
+        file.write(sealed_run(content, key))
     record_files(ledger, ATTESTED_EVENT, run, [ATTESTATION_FILE])
 
 
@@ -59,17 +61,23 @@ def sealed_statement(
     return sealed_run(statement, key)
 
 
-def statement_of(run: Path, head: str, length: int, recorded: Mapping[str, str] | None = None) -> dict[str, object]:
-    """Return what is stated of a run whose ledger has this head and length.
-
-    The files' hashes are those that the ledger has ``recorded``, of the others and without it those of the files.
+def hashes_of(run: Path, recorded: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the hashes of what is attested: as the ledger has ``recorded`` them, else those of the files.
 
     Raises:
         OutputError: when a file of the run cannot be read.
     """
-    spec, results = read_spec(run), load_results(run)
     hashes = dict(recorded or {})
-    hashes |= {name: digest_of_file(run / name) for name in _SUBJECTS if name not in hashes and (run / name).is_file()}
+    return hashes | {
+        name: digest_of_file(run / name) for name in _SUBJECTS if name not in hashes and (run / name).is_file()
+    }
+
+
+def statement_of(
+    spec: RunSpec, results: Results, hashes: Mapping[str, str], ledger: tuple[str, int]
+) -> dict[str, object]:
+    """Return what is stated of a run with these ``hashes`` of files, whose ``ledger`` has this head and length."""
+    head, length = ledger
     subjects = [{"name": name, "digest": {"sha256": hashes[name]}} for name in _SUBJECTS if name in hashes]
     predicate = {
         "audit": spec.audit,
