@@ -6,15 +6,16 @@ no more of it than there is to divide: one more operation and one transposed for
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Literal
+from functools import cached_property
+from typing import Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
-__all__ = ["LinearRule", "Rules", "Weighted", "divided_by_rule", "stabilised", "weighted"]
+__all__ = ["LinearRule", "Rules", "Weighted", "divided_by_rule", "run_weighted", "stabilised"]
 
 LinearRule = Literal["epsilon", "zplus", "gamma", "flat", "box"]
+_Made = TypeVar("_Made")
 _Send = Callable[[Tensor], Tensor]
 """From the relevance of an operation's outputs to that of its inputs."""
 
@@ -37,6 +38,18 @@ class Rules:
     first: LinearRule | None = None
     epsilon: float = 1e-6
     gamma: float = 0.25
+
+
+class _Once(Generic[_Made]):
+    """What is made when it is first asked for, and kept for the targets that ask again."""
+
+    def __init__(self, make: Callable[[], _Made]) -> None:
+        self._make = make
+
+    @cached_property
+    def value(self) -> _Made:
+        """What was made."""
+        return self._make()
 
 
 @dataclass(frozen=True)
@@ -95,7 +108,7 @@ class Weighted:
         return values if self.is_dense else values.view(-1, *[1] * (self.weight.ndim - 2))
 
 
-def weighted(
+def run_weighted(
     x: Tensor,
     parameters: tuple[Tensor, Tensor | None],
     apply: Callable[[Tensor, Tensor, Tensor | None], Tensor],
@@ -154,10 +167,10 @@ def _positive(made: Weighted) -> tuple[Tensor, _Send]:
 
 def _by_zplus(made: Weighted, rules: Rules, _is_read: Callable[[], bool]) -> _Send:
     """R_i = sum_j (x_i w_ij)+ / (sum_i (x_i w_ij)+ + b_j+) R_j: alpha 1, beta 0."""
-    positive = cache(lambda: _positive(made))  # every target asks for the same
+    positive = _Once(lambda: _positive(made))
 
     def send(relevance: Tensor) -> Tensor:
-        sums, back = positive()
+        sums, back = positive.value
         return back(relevance / stabilised(sums, rules.epsilon))
 
     return send
@@ -169,10 +182,10 @@ def _by_gamma(made: Weighted, rules: Rules, is_read: Callable[[], bool]) -> _Sen
     With p the positive terms and n = z - p the negative, the denominator is z + gamma p where z is above 0 and
     z + gamma n where it is below.
     """
-    favoured = cache(lambda: _favouring_positive(made, rules.gamma))
+    favoured = _Once(lambda: _favouring_positive(made, rules.gamma))
 
     def send(relevance: Tensor) -> Tensor:
-        sums, back = favoured()
+        sums, back = favoured.value
         above = torch.where(made.z > 0, relevance / stabilised(sums, rules.epsilon), 0)
         if not is_read():
             return back(above)
@@ -196,18 +209,18 @@ def _favouring_positive(made: Weighted, gamma: float) -> tuple[Tensor, _Send]:
 
 def _by_flat(made: Weighted, rules: Rules, _is_read: Callable[[], bool]) -> _Send:
     """R_i = sum_j R_j / (how many inputs j sees): each of them the same."""
-    counted = cache(lambda: made.of(torch.ones_like(made.x), torch.ones_like(made.weight)))
-    return lambda relevance: counted().back(relevance / stabilised(counted().output.detach(), rules.epsilon))
+    counted = _Once(lambda: made.of(torch.ones_like(made.x), torch.ones_like(made.weight)))
+    return lambda relevance: counted.value.back(relevance / stabilised(counted.value.output.detach(), rules.epsilon))
 
 
 def _by_box(made: Weighted, rules: Rules, _is_read: Callable[[], bool]) -> _Send:
     """R_i = sum_j (x_i w_ij - l w_ij+ - h w_ij-) / (the sum of these) R_j, l and h the sample's least and largest."""
     edges = (len(made.x), *[1] * (made.x.ndim - 1))
     low, high = (edge.view(edges).expand_as(made.x) for edge in made.x.detach().flatten(1).aminmax(dim=1))
-    bounds = cache(lambda: (made.of(low, made.weight.clamp(min=0)), made.of(high, made.weight.clamp(max=0))))
+    bounds = _Once(lambda: (made.of(low, made.weight.clamp(min=0)), made.of(high, made.weight.clamp(max=0))))
 
     def send(relevance: Tensor) -> Tensor:
-        lowest, highest = bounds()
+        lowest, highest = bounds.value
         sums = made.without_bias() - lowest.output.detach() - highest.output.detach()
         share = relevance / stabilised(sums, rules.epsilon)
         # x w = x w+ + x w-: the transposed of w itself is the sum of theirs

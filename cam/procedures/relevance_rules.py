@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from cam.procedures.linear_rules import Rules, Weighted, divided_by_rule, stabilised, weighted
+from cam.procedures.linear_rules import Rules, Weighted, divided_by_rule, run_weighted, stabilised
 from cam.procedures.rewriting import Operation, Rule, carried_back
 
 __all__ = ["RelevanceAccount", "RelevanceTable", "named_rules", "relevance_rules"]
@@ -112,16 +112,16 @@ class RelevanceTable:
             raise ValueError(
                 f"no rule is known for {operation.name!r} with weights of the image's, in {operation.module}"
             )
-        rest = operation.args[3:]
+        function, rest = operation.function, operation.args[3:]
         named = {key: value for key, value in operation.kwargs.items() if key not in _WEIGHTS}
 
         def apply(values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-            result: Tensor = operation.function(values, weight, bias, *rest, **named)
+            result: Tensor = function(values, weight, bias, *rest, **named)
             return result
 
         parameters = weight.detach(), None if bias is None else bias.detach()
         known = {"is_dense": axes is None, "sees_image": id(x) in self._raw, "is_positive": id(x) in self._positive}
-        made = weighted(x, parameters, apply, **known)
+        made = run_weighted(x, parameters, apply, **known)
         result = self._by_rule(made)
         if "transpose" not in operation.name and (axes is not None or x.ndim == 2):  # channels are the second axis
             self._weighted[id(result)] = (result, made)
@@ -172,10 +172,10 @@ class RelevanceTable:
         return result
 
     def _by_rule(self, made: Weighted) -> Tensor:
-        key: list[int] = []
-        send = divided_by_rule(made, self._rules, is_read=lambda: key[0] in self._read)
+        key, read = [0], self._read
+        send = divided_by_rule(made, self._rules, is_read=lambda: key[0] in read)
         result = self.carried(made.z, lambda relevance: (send(relevance),), (made.x,))
-        key.append(id(result))  # the result itself would hold on to all that it is made of
+        key[0] = id(result)
         return result
 
     def divided(self, z: Tensor, leaves: Sequence[Tensor], given: Sequence[Tensor], factors: int = 1) -> Tensor:
@@ -191,11 +191,15 @@ class RelevanceTable:
         return self.carried(z, send, given)
 
     def carried(self, z: Tensor, send: Callable[[Tensor], tuple[Tensor, ...]], given: Sequence[Tensor]) -> Tensor:
-        """Return z as made of ``given``, with what ``send`` hands on to each; the difference is accounted for."""
+        """Return z as made of ``given``, with what ``send`` hands on to each; the difference is accounted for.
+
+        What sends belongs to z: it must hold neither z nor this table, or none of them would ever be given back.
+        """
+        account = self._account
 
         def kept(relevance: Tensor) -> tuple[Tensor, ...]:
             sent = send(relevance)
-            self._account().enter(relevance, sent)
+            account().enter(relevance, sent)
             return sent
 
         return carried_back(z, kept, *given)

@@ -645,7 +645,7 @@ MUTANTS: list[Mutant] = [
         ("self.bias * factor + shift", "self.bias + shift"),
         ("if not is_read():", "if False:"),
         ("made.x if made.is_positive else made.x.clamp(min=0)", "made.x"),
-        ("cache(lambda: _positive(made))", "lambda: _positive(made)"),
+        ("    @cached_property\n    def value", "    @property\n    def value"),
         tests=("tests/cam/methods/test_relevance.py", "tests/cam/methods/test_relevance_costs.py"),
     ),
     *of(
@@ -657,7 +657,7 @@ MUTANTS: list[Mutant] = [
         ("all(id(tensor) in self._positive", "any(id(tensor) in self._positive"),
         ("and (axes is not None or x.ndim == 2)", ""),
         ("number < 0 for number", "False for number"),
-        ("key[0] in self._read", "False"),
+        ("key[0] in read", "False"),
         ("self._read |= {", "self._read &= {"),
         ('_RECTIFYING = ("relu", "relu_", "relu6")', "_RECTIFYING = ()"),
         ("mean sum avg_pool1d", "mean sum sub __sub__ avg_pool1d"),

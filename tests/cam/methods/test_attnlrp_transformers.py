@@ -77,7 +77,7 @@ def test_a_projection_of_patches_as_a_perceptron_and_biases_of_the_queries_are_c
     assert max(missing) < 1e-12
 
 
-class Attending(nn.Module):
+class TokensMixedBy(nn.Module):
     """Tokens without biases, and an attention that ``mix`` forms of queries, keys and values."""
 
     def __init__(self, mix):
@@ -94,7 +94,7 @@ class Attending(nn.Module):
 
 def test_without_biases_and_with_weights_that_are_not_the_images_all_of_the_score_reaches_it():
     weights = torch.rand(16, 16, dtype=torch.float64).softmax(-1)
-    model, x = Attending(lambda _q, _k, value: weights @ value).double(), image(2)[:, :, :16, :16].double()
+    model, x = TokensMixedBy(lambda _q, _k, value: weights @ value).double(), image(2)[:, :, :16, :16].double()
     found = attnlrp(model, x, epsilon=1e-12)
     torch.testing.assert_close(found["attnlrp", "input"].flatten(1).sum(1), found.logits[:, 1])
 
@@ -116,5 +116,5 @@ REFUSED = {
 def test_an_attention_that_has_no_rule_is_refused_in_one_line(name):
     mix, message = REFUSED[name]
     with pytest.raises(ValueError, match=message) as refusal:
-        attnlrp(Attending(mix), image(2)[:, :, :16, :16])
+        attnlrp(TokensMixedBy(mix), image(2)[:, :, :16, :16])
     assert "\n" not in str(refusal.value)

@@ -37,7 +37,7 @@ def projected(block, tokens, heads):
     return values.reshape(*tokens.shape[:2], 3, heads, WIDTH // heads).permute(2, 0, 3, 1, 4)
 
 
-class Block(nn.Module):
+class PreNormBlock(nn.Module):
     def __init__(self, heads):
         super().__init__()
         self.attn = nn.MultiheadAttention(WIDTH, heads, batch_first=True)
@@ -58,13 +58,13 @@ class Block(nn.Module):
         return tokens + self.mlp(self.ln_2(tokens)), weights
 
 
-class Transformer(nn.Module):
+class ImageEncoder(nn.Module):
     """As CLIP's image encoder: a class token, pre-norm blocks, and a likeness to texts or a linear layer."""
 
     def __init__(self, heads, reads):
         super().__init__()
         self.patches, self.token = nn.Conv2d(1, WIDTH, 2, 2), nn.Parameter(torch.zeros(1, 1, WIDTH))
-        self.blocks, self.ln_post = nn.ModuleList(Block(heads) for _ in range(4)), nn.LayerNorm(WIDTH)
+        self.blocks, self.ln_post = nn.ModuleList(PreNormBlock(heads) for _ in range(4)), nn.LayerNorm(WIDTH)
         self.proj, self.reads = nn.Parameter(torch.zeros(WIDTH, 5)), reads
         self.register_buffer("texts", functional.normalize(torch.randn(LABELS, 5), dim=1))
 
@@ -84,7 +84,7 @@ class Transformer(nn.Module):
 
 def transformer(heads=2, reads="class token"):
     torch.manual_seed(3)
-    model = Transformer(heads, reads).double().eval()
+    model = ImageEncoder(heads, reads).double().eval()
     for parameter in model.parameters():
         nn.init.normal_(parameter, 0, 0.6)
     return model, torch.randn(1, 1, 8, 8, dtype=torch.float64)

@@ -1,5 +1,8 @@
 """How often LRP and DeepLIFT run each layer, and that what they leave out of it would have changed nothing."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -155,3 +158,31 @@ def test_a_batch_normalisation_over_another_axis_than_a_linear_layers_outputs_is
     x = images(2)
     found = mapped(model, x, composite="epsilon", epsilon=1e-12)
     torch.testing.assert_close(found.flatten(1).sum(1), model(x)[:, 1].detach())
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("lrp", {"composite": "gamma"}), ("lrp", {"composite": "zplus"}), ("attnlrp", {}), ("deeplift", {})],
+)
+def test_nothing_of_a_pass_is_kept_when_the_map_is_there(method, options, monkeypatch):
+    """Without a collection of cycles: graphs of a volume are gigabytes, and autograd's cycles are never collected."""
+    seen = []
+    convolve = torch.nn.functional.conv2d
+
+    class Watched(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.norm, self.head = nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Linear(32, 3)
+
+        def forward(self, x):
+            made = convolve(x, self.inner.weight, self.inner.bias)
+            seen.append(weakref.ref(made))
+            return self.head(self.norm(made).relu().flatten(1))
+
+    gc.disable()
+    try:
+        mapped(Watched().double().eval(), images(2), method, **options)
+    finally:
+        gc.enable()
+    assert len(seen) > 1
+    assert [made() for made in seen if made() is not None] == []
