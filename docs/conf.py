@@ -41,10 +41,11 @@ REPOSITORY = "https://github.com/camaudit/camaudit/blob/main/"
 
 def pictures(_block: object, variables: Mapping[str, Any], gallery: Mapping[str, Any]) -> str:
     """Take the picture of an expression that ends a block, as a notebook would show it."""
-    value = variables["example_globals"].pop("___", None)  # else the next block, that ends in none, would show it again
+    value = variables["example_globals"].get("___")
     draw = getattr(value, "_repr_png_", None)
     if draw is None:
         return ""
+    variables["example_globals"]["___"] = None  # else the next block, which ends in no expression, would show it again
     path = Path(next(variables["image_path_iterator"]))
     path.write_bytes(draw())
     return str(figure_rst([str(path)], gallery["src_dir"]))
