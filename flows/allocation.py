@@ -1,4 +1,4 @@
-"""What a run tells the C library and OpenMP about memory and threads, so that parts at work side by side do not wait."""
+"""What a run tells the C library of memory and OpenMP of threads: what works side by side is not to wait."""
 
 import ctypes
 import sys
