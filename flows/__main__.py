@@ -3,6 +3,7 @@
 Where only a part of the package was installed, one line says which extra lacks.
 """
 
+import os
 import sys
 
 __all__ = ["start"]
@@ -14,6 +15,9 @@ def start() -> None:
     Raises:
         SystemExit: as ``flows.cli.main``.
     """
+    from flows.allocation import let_waiting_threads_sleep  # here: see below
+
+    let_waiting_threads_sleep(os.environ)
     try:
         from flows.cli import main as run_command_line
     except ModuleNotFoundError as error:

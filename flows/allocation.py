@@ -1,10 +1,11 @@
-"""How the C library keeps memory that was freed: for the next study, which takes as much again."""
+"""What a run tells the C library of memory and OpenMP of threads: what works side by side is not to wait."""
 
 import ctypes
 import sys
+from collections.abc import MutableMapping
 from contextlib import suppress
 
-__all__ = ["keep_freed_memory"]
+__all__ = ["keep_freed_memory", "let_waiting_threads_sleep"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's <malloc.h>
 _KEPT, _OF_ITS_OWN = 128 * 1024**2, 32 * 1024**2
@@ -22,3 +23,12 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_TRIM_THRESHOLD, _KEPT)
         mallopt(_MMAP_THRESHOLD, _OF_ITS_OWN)
+
+
+def let_waiting_threads_sleep(environment: MutableMapping[str, str]) -> None:
+    """Let the network's threads sleep where one waits for another, unless the user has chosen; before torch is loaded.
+
+    OpenMP's own default is to ask again and again for a while. Files are read and maps scored beside the model, and
+    where these hold a core, the threads that ask take the other: a run then takes several times its processor time.
+    """
+    environment.setdefault("OMP_WAIT_POLICY", "passive")

@@ -127,7 +127,8 @@ def bright_piece(x: NDArray[np.float32]) -> NDArray[np.bool_]:
     if ordered[0] == ordered[-1]:
         return np.zeros(image.shape, np.bool_)
     pieces = pieces_of(image > threshold_of("otsu", ordered))
-    return pieces.numbers == np.argmax(pieces.voxels)
+    largest: NDArray[np.bool_] = pieces.numbers == np.argmax(pieces.voxels)
+    return largest
 
 
 def holes_filled(part: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -51,7 +51,7 @@ def bounding_box(part: NDArray[np.bool_]) -> tuple[slice, ...]:
     places, rest = [], part
     while rest.ndim > 1:  # an axis at a time, the rest folded along it: short rows are never looked at one by one
         places.append(np.flatnonzero(rest.any(axis=tuple(range(1, rest.ndim)))))
-        rest = rest.any(axis=0)
+        rest = np.asarray(rest.any(axis=0))
     places.append(np.flatnonzero(rest))
     return tuple(slice(int(place[0]), int(place[-1]) + 1) for place in places)
 

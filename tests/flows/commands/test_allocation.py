@@ -1,11 +1,13 @@
 """What is asked of the C library, and that other systems are left alone."""
 
 import ctypes
+import os
 import sys
 
 import pytest
 
-from flows.allocation import keep_freed_memory
+from flows.__main__ import start
+from flows.allocation import keep_freed_memory, let_waiting_threads_sleep
 
 
 @pytest.fixture
@@ -33,3 +35,15 @@ def test_another_system_or_c_library_is_left_as_it_is(asked, monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     keep_freed_memory()
     assert not asked
+
+
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(monkeypatch):
+    for chosen, expected in ((None, "passive"), ("active", "active")):
+        environment = {} if chosen is None else {"OMP_WAIT_POLICY": chosen}
+        let_waiting_threads_sleep(environment)
+        assert environment == {"OMP_WAIT_POLICY": expected}
+    monkeypatch.setenv("OMP_WAIT_POLICY", "before")
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    monkeypatch.setattr("flows.cli.main", lambda: None)
+    start()
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"
