@@ -31,6 +31,7 @@ from pipeline.evidence.columns.store import ColumnStore
 from pipeline.evidence.metrics.registry import METRICS as KNOWN
 from pipeline.findings.facts import Provenance
 from pipeline.findings.localisation.curves import CURVE_SHARES, RegionCounts
+from pipeline.findings.members.table import MemberTable
 from pipeline.findings.plotted.shares import RegionShares, ShareRegion
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.scores import MapPeak, MapScores, Score
@@ -156,7 +157,7 @@ def conclude_run(
     folder: Path, members: Sequence[Member], timed: dict[str, float], keep: Keep, *, with_curves: bool
 ) -> float:
     """Draw a run's conclusions from its shards and write them; return the memory that the gathered cohort holds."""
-    spec, records = specification(), StoredAudits(folder, members)
+    spec, records = specification(), StoredAudits(folder, MemberTable(members))
     start, before = time.process_time(), resident()
     cohort = gather(spec, members, records if with_curves else _without_counts(records), keep)
     gc.collect()

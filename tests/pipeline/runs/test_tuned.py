@@ -182,7 +182,7 @@ def test_a_region_that_was_drawn_by_another_threshold_is_told(finished):
     assert list(check_tuning(run)) == []
     for tunes in (True, False):
         tuning = {member.patient for member in run.members if member.tuning}
-        shards = tuple(replace(shard, audits=bent(shard.audits, tuning, tunes=tunes)) for shard in run.shards)
+        shards = tuple(replace(shard, kept=bent(shard.kept or (), tuning, tunes=tunes)) for shard in run.shards)
         sentences = [failure.sentence for failure in check_tuning(replace(run, shards=shards))]
         assert sentences
         assert all("is not that of the threshold that was tuned on others" in sentence for sentence in sentences)
