@@ -234,7 +234,7 @@ def _cap_fault(criterion: Criterion, span: tuple[float | None, float | None]) ->
 
 
 def _empty_claim(criterion: Criterion, span: tuple[float | None, float | None]) -> tuple[str, str] | None:
-    """Refuse what holds for any scores there can be: it would be MET by all."""
+    """Refuse what holds for any scores there can be, or nearly any: it would be MET by all, or nearly all."""
     low, high = span
     top = high if criterion.cap is None else criterion.cap
     width = criterion.cap if criterion.cap is not None else None if low is None or high is None else high - low
@@ -244,6 +244,9 @@ def _empty_claim(criterion: Criterion, span: tuple[float | None, float | None]) 
         return "at_most", f"no {criterion.metric} counts for more than {top:g}, so the bound always holds"
     if criterion.margin is not None and width is not None and criterion.margin >= width:
         return "margin", f"no difference is larger than {width:g}, so a margin of {criterion.margin:g} claims nothing"
+    if criterion.margin is not None and criterion.cap is not None and 2 * criterion.margin > criterion.cap:
+        wholly = f"{100 * criterion.margin / criterion.cap:.3g} % of the patients could be worse by any amount"
+        return "margin", f"of {criterion.margin:g} beside a cap of {criterion.cap:g}, {wholly}; cap at twice it or more"
     if criterion.by and width is not None and criterion.by >= width:
         return "by", f"no difference is larger than {width:g}, so nothing is better by more than {criterion.by:g}"
     return None

@@ -408,6 +408,10 @@ def test_nothing_to_judge_is_no_answer():
         ({"metric": "hd95", "method": "gradcam", "equivalent_to": "random_map", "margin": 9}, "add a cap"),
         ({"metric": "iou", "method": "gradcam", "not_worse_than": "random_map", "margin": 1}, "margin of 1 claims"),
         ({"metric": "iou", "method": "gradcam", "better_than": "random_map", "by": 1}, "nothing is better by more"),
+        (
+            {"metric": "iou", "method": "gradcam", "not_worse_than": "random_map", "margin": 0.09, "cap": 0.1},
+            "margin: of 0.09 beside a cap of 0.1, 90 % of the patients could be worse by any amount; cap at twice",
+        ),
         ({"metric": "iou", "method": "gradcam", "at_least": 0.5, "cap": 0.7}, "is for a metric without an upper end"),
         ({"metric": "iou", "method": "gradcam", "better_than": "random_map", "cap": 1}, "is below 1, the largest"),
         ({"metric": "iou", "method": "gradcam", "better_than": "random_map", "by": 0.3, "cap": 0.2}, "larger than 0.2"),

@@ -1,4 +1,4 @@
-"""Which default of ``overlap.align`` the evidence is for: ``python -m tests.benchmarks.align_default``.
+"""Which default of ``overlap.align`` the evidence is for: ``python -m tests.benchmarks.maps.align_default``.
 
 Small networks of the common kinds learn to tell pictures with a planted blob from pictures without. The blob is their
 only way to, so their Grad-CAM maps should peak on it: in which of both ways do they, drawn as if cells tiled the
