@@ -4,10 +4,10 @@ Written as text here and not by a library: a claim of accessibility in an archiv
 schema, and what is signed later must find it as it stands.
 """
 
-import mmap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 from xml.sax.saxutils import escape
 
 import pikepdf
@@ -16,6 +16,7 @@ from reports.tagged.preflight import Conformance
 
 __all__ = ["Description", "claim_in_file", "read_claim", "write_metadata"]
 
+_BLOCK = 2**20
 _NOTHING = Conformance(None, universal=False)
 _ARCHIVE = "http://www.aiim.org/pdfa/ns/id/"
 _UNIVERSAL = "http://www.aiim.org/pdfua/ns/id/"
@@ -69,11 +70,26 @@ def claim_in_file(path: Path, description: Description, claim: Conformance) -> N
         ValueError: where the file does not hold the metadata of ``description``, unclaimed and in clear, just once.
     """
     before, after = _packet(description, _NOTHING), _packet(description, claim)
-    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as content:
-        start = content.find(before)
-        if start < 0 or content.find(before, start + 1) >= 0:
+    with path.open("r+b") as file:
+        starts = list(_places(file, before))
+        if len(starts) != 1:
             raise ValueError("the file does not hold its unclaimed metadata in clear, just once")
-        content[start : start + len(before)] = after
+        file.seek(starts[0])
+        file.write(after)
+
+
+def _places(file: BinaryIO, wanted: bytes) -> Iterator[int]:
+    """Yield where bytes stand in a file, which is never in memory whole."""
+    start, held = 0, b""
+    while block := file.read(_BLOCK):
+        held += block
+        place = held.find(wanted)
+        while place >= 0:
+            yield start + place
+            place = held.find(wanted, place + 1)
+        kept = len(held) - len(wanted) + 1  # what may begin here and end in the next block
+        if kept > 0:
+            start, held = start + kept, held[kept:]
 
 
 def _packet(description: Description, claim: Conformance) -> bytes:

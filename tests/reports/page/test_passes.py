@@ -1,16 +1,22 @@
 """A document's passes: the first counts pages, on which a part may be its heading alone; the last is printed."""
 
 import re
+import tracemalloc
+from datetime import UTC, datetime
 from functools import partial
 
+import numpy as np
 import pikepdf
 import pytest
-from reportlab.platypus import PageBreak
+from PIL import Image
+from reportlab.lib.utils import ImageReader
+from reportlab.platypus import Flowable, PageBreak
 
 from reports.cover.short_contents import ShortContents
 from reports.page import layout
 from reports.page.document import PAGE_HEIGHT, ReportDocument
-from reports.page.layout import Deferred, gap, heading, paragraph
+from reports.page.layout import Deferred, columns, gap, heading, paragraph, table
+from reports.page.publish import publish
 from reports.pdf import render
 from reports.registry import Context
 from reports.sections import case_pages
@@ -64,3 +70,40 @@ def test_a_part_that_takes_more_than_its_page_is_counted_again(tmp_path, passes,
     assert set(re.findall(r"Page \d+ of (\d+)", words)) == {str(1 + parts * each)}
     listed = [int(page) for page in re.findall(r"\(p\. (\d+)\)", words)]
     assert listed == [2 + number * each for number in range(parts)]
+
+
+def test_memory_a_page_does_not_grow_with_what_is_drawn_on_it(tmp_path):
+    """What Python holds for one page more, once all are drawn and written: its elements, and no picture."""
+    taken = [_peak(tmp_path / f"{pages}", pages) for pages in (4, 12)]
+    assert (taken[1] - taken[0]) / 8 < 60_000, "bytes a page"
+
+
+def _peak(folder, pages):
+    """Return the peak of what Python holds while a report of pages with a picture of 120 kB and a table is written."""
+    folder.mkdir()
+    shape = columns(("a", 1), ("b", 1), ("c", 1))
+
+    def part(number):
+        noise = np.random.default_rng(number).integers(0, 256, (200, 200, 3)).astype(np.uint8)
+        rows = [(f"{number}.{row}", "words", "1.0") for row in range(8)]
+        return [*heading(f"Part {number}", 0, f"part-{number}"), _Noise(noise), table(shape, rows), PageBreak()]
+
+    story = [paragraph("x"), PageBreak(), *(Deferred(partial(part, number)) for number in range(pages))]
+    context = Context(example.results(), folder, "0" * 64, {})
+    tracemalloc.start()
+    try:
+        publish(context, story, folder / "report.pdf", {}, datetime(2026, 1, 1, tzinfo=UTC))
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+class _Noise(Flowable):
+    alternative_text = "noise"
+
+    def __init__(self, pixels):
+        super().__init__()
+        self.pixels, self.width, self.height = pixels, 200, 200
+
+    def draw(self):
+        self.canv.drawImage(ImageReader(Image.fromarray(self.pixels)), 0, 0, 200, 200)
