@@ -75,7 +75,7 @@ MUTANTS: list[Mutant] = [
         ("if sha256 != map_digest(values):", "if False:"),
         ('if row["map_recipe"] != columns["map_recipe"]:', "if False:"),
         ('if row["score_recipe"] != columns["score_recipe"] and', "if False and"),
-        ('if row["study_recipe"] == recipes.study]', "if True]"),
+        ('if row["study_recipe"] == recipes.study)', "if True)"),
         ('rows[0]["masks_recipe"] == recipes.masks', "True"),
         ('            columns["score_recipe"] = None', "            pass"),
         ("if file.schema_arrow.names != _SCHEMA.names:", "if False:"),
@@ -84,9 +84,9 @@ MUTANTS: list[Mutant] = [
     *of(
         "pipeline/findings/stored_audits.py",
         ("raise self._never_audited()", "break"),
-        ("if whole is None or audit.study in whole:", "if True:"),
+        ("if name != REUSED or self.members.is_carried(audit.study):", "if True:"),
         ("waiting.pop(member.study)", "waiting[member.study]"),
-        ("audit.study in names:\n                    chosen", "True:\n                    chosen"),
+        ("iter_shard(self.folder / name, frozenset(names))", "iter_shard(self.folder / name)"),
         tests=("tests/pipeline/findings/test_stored_audits.py",),
     ),
     *of(
@@ -145,7 +145,7 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "pipeline/runs/reuse.py",
-        ("audit.source_sha256 != sources[audit.study]", "False"),
+        ("sources.get(study) != carried.audit.source_sha256", "False"),
         tests=(f"{RUN}::test_a_changed_mask_or_label_is_a_new_study",),
     ),
     *of(
