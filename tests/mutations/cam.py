@@ -660,7 +660,7 @@ MUTANTS: list[Mutant] = [
         ("key[0] in read", "False"),
         ("self._read |= {", "self._read &= {"),
         ('_RECTIFYING = ("relu", "relu_", "relu6")', "_RECTIFYING = ()"),
-        ("mean sum avg_pool1d", "mean sum sub __sub__ avg_pool1d"),
+        ("{_PLACED} mean sum avg_pool1d", "{_PLACED} mean sum sub __sub__ avg_pool1d"),
         tests=("tests/cam/methods/test_relevance.py", "tests/cam/methods/test_relevance_costs.py"),
     ),
     *of(

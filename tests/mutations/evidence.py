@@ -196,7 +196,11 @@ MUTANTS: list[Mutant] = [
         ("np.gradient(x.astype(np.float64), step, axis=axis)", "np.gradient(x.astype(np.float64), axis=axis)"),
         (").sum(axis=0)\n    return np.sqrt", ")[0]\n    return np.sqrt"),
         ("        if x.shape[axis] > 1:\n", "        if True:\n"),
-        ("binary_fill_holes(pieces.numbers == np.argmax(pieces.voxels))", "pieces.numbers == np.argmax(pieces.voxels)"),
+        ("return holes_filled(bright_piece(x) if bright is None else bright)", "return bright_piece(x)"),
+        tests=("tests/pipeline/evidence/test_baselines.py",),
+    ),
+    *of(
+        "pipeline/evidence/shown_body.py",
         ("pieces.numbers == np.argmax(pieces.voxels)", "pieces.numbers > 0"),
         ("    if ordered[0] == ordered[-1]:\n", "    if False:\n"),
         tests=("tests/pipeline/evidence/test_baselines.py",),

@@ -119,7 +119,7 @@ MUTANTS: list[Mutant] = [
         ('"INCONCLUSIVE" if missing else decision', "decision"),
         ("low=min(these.low, ", "low=max(these.low, "),
         ("high=max(these.high, ", "high=min(these.high, "),
-        ("distance / spread, len(scores) - 1)", "distance / spread, len(scores))"),
+        ("stdtr(len(scores) - 1, -distance", "stdtr(len(scores), -distance"),
         ("return math.sqrt(varying.variance) / slope", "return math.sqrt(varying.variance)"),
         (
             "low, high = cohort.unit(cohort.low), 1 - cohort.unit(cohort.high)",

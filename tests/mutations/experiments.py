@@ -32,9 +32,13 @@ MUTANTS = [
     ),
     *of(
         "pipeline/evidence/sanity/similarity.py",
-        ("(last - (counts - 1) / 2)[inverse]", "last[inverse]"),
         ('return "empty_after", 0.0', 'return "empty_after", 1.0'),
         ("cells = np.abs(cells)", "pass"),
+        tests=(ALIKE,),
+    ),
+    *of(
+        "pipeline/evidence/ranks.py",
+        ("(np.cumsum(counts) - (counts - 1) / 2)[inverse]", "np.cumsum(counts)[inverse]"),
         tests=(ALIKE,),
     ),
     *of(

@@ -54,7 +54,7 @@ MUTANTS: list[Mutant] = [
         ("numbers += values > cut", "numbers += values >= cut"),
         ("if name not in BASELINES", ""),
         ("Groups.of(units.patient[both])", "Groups.of(units.study[both])"),
-        ("rankdata(means, axis=0)", "means"),
+        ("np.corrcoef(mean_ranks(means[:, 0]), mean_ranks(means[:, 1]))", "np.corrcoef(means[:, 0], means[:, 1])"),
         ("(1 + rho**2 / 2)", "1"),
         tests=("tests/pipeline/evidence/localisation/test_lesion_strata.py",),
     ),
@@ -127,7 +127,7 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "pipeline/runs/first_pass.py",
-        ("            if carried.audit.patient not in tuning:", "            if False:"),
+        (" and changed.audit.patient not in tuning:", " and False:"),
         ("    if missing:\n        raise OutputError", "    if False:\n        raise OutputError"),
         tests=("tests/pipeline/runs/test_tuned.py",),
     ),
