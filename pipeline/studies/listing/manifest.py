@@ -17,11 +17,9 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.errors import ArchiveError
 from pipeline.packed.items import PackedItems
@@ -208,17 +206,13 @@ def _labels(cell: str) -> tuple[str, ...] | None:
 
 def _check_distinct(manifest: Path, lines: Sequence[int], rows: Sequence[StudyRow]) -> None:
     """Refuse a study that is listed twice; only names whose hashes stand twice are held against each other."""
-    hashes, counts = np.unique(_hashes_of_names(rows), return_counts=True)
-    suspects = frozenset(hashes[counts > 1].tolist())
+    hashes = sorted(array("q", (hash((row.patient, row.study)) for row in rows)))
+    suspects = frozenset(earlier for earlier, later in pairwise(hashes) if earlier == later)
     first: dict[tuple[str, str], int] = {}
     for line, row in zip(lines, rows, strict=True) if suspects else ():
         name = (row.patient, row.study)
         if hash(name) in suspects and (first_line := first.setdefault(name, line)) != line:
             raise ArchiveError(f"{manifest}: lines {first_line} and {line} name the same study of the same patient")
-
-
-def _hashes_of_names(rows: Sequence[StudyRow]) -> NDArray[np.int64]:
-    return np.fromiter((hash((row.patient, row.study)) for row in rows), dtype=np.int64, count=len(rows))
 
 
 def _keyed() -> re.Pattern[str]:
