@@ -309,7 +309,7 @@ def test_the_model_at_hand_tells_rows_that_somebody_with_the_key_made_up(copy):
 
     edit_rows(copy, better)
     run = open_run_folder(copy)
-    results = conclude(run.spec, run.members, run.audits(), shown_in(run.results), run.experiments)
+    results = conclude(run.spec, run.members, run.records, shown_in(run.results), run.experiments)
     (copy / "results.json").write_text(results.model_dump_json(indent=1))
     sign_anew(copy)
     assert list(check_results(open_run_folder(copy))) == []

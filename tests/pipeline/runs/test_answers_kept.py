@@ -97,7 +97,7 @@ def test_verdicts_are_those_of_a_record_without_answered_maps(finished):
 
     folder, results = finished[1:]
     run = open_run_folder(folder)
-    audits = run.audits()
+    audits = run.records
     without = [
         audit.model_copy(
             update={"map_scores": tuple(entry for entry in audit.map_scores if entry.target_role == "reference")}
@@ -131,7 +131,7 @@ def test_a_criterion_names_a_cell_and_which_map(finished):
 def test_both_maps_are_in_the_cases_pictures(finished):
     folder, results = finished[1:]
     run = open_run_folder(folder)
-    confused = [audit for audit in run.audits() if audit.reference == ("benign",) and audit.predicted == ("malignant",)]
+    confused = [audit for audit in run.records if audit.reference == ("benign",) and audit.predicted == ("malignant",)]
     case = next(case for case in results.cases if case.study == confused[0].study)
     panels = load_panels(folder / case.panels)
     assert panels.target == "benign"
