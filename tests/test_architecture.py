@@ -1,7 +1,8 @@
 """What the import contracts in ``pyproject.toml`` cannot say; and that they can fail.
 
 Who may import whom of ours is written there and nowhere else (``lint-imports``). Here: where third parties may be
-imported, what importing a module really loads, circles, the size of folders, and names.
+imported, what importing a module really loads, circles, the size of folders, names, and whether the list of mutants
+follows the code.
 """
 
 import ast
@@ -14,6 +15,8 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
+
+from tests.mutations import GROUPS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("cam", "pipeline", "reports", "flows", "camaudit")
@@ -420,3 +423,24 @@ def test_importing_one_does_not_load_the_other(module, absent):
     code = f"import sys, {module}; print(*[name for name in {absent!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.stdout.split(), done.stderr[-500:]) == ([], "")
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_each_mutant_replaces_a_text_that_stands_once(group):
+    assert [
+        str(mutant)
+        for mutant in GROUPS[group]
+        if Path(ROOT, mutant.file).read_text(encoding="utf-8").count(mutant.old) != 1
+    ] == []
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_each_mutant_is_written_once_and_changes_something(group):
+    assert [mutant for mutant, times in Counter(map(str, GROUPS[group])).items() if times > 1] == []
+    assert [str(mutant) for mutant in GROUPS[group] if mutant.old == mutant.new] == []
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_tests_of_each_mutant_are_there(group):
+    files = {test.partition("::")[0] for mutant in GROUPS[group] for test in mutant.tests if test.endswith(".py")}
+    assert [file for file in files if not Path(ROOT, file).exists()] == []

@@ -16,7 +16,7 @@ from reports.tagged.preflight import Conformance
 
 __all__ = ["Description", "claim_in_file", "read_claim", "write_metadata"]
 
-_BLOCK = 2**20
+_BLOCK = 1 << 16  # bytes read at a time; the metadata are shorter
 _NOTHING = Conformance(None, universal=False)
 _ARCHIVE = "http://www.aiim.org/pdfa/ns/id/"
 _UNIVERSAL = "http://www.aiim.org/pdfua/ns/id/"
