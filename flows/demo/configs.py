@@ -147,7 +147,7 @@ def write_config(modality: DemoModality, kind: Kind, folder: Path, seed: int) ->
         },
         "prepare": [dict(step) for step in modality.prepare],
         "explain": {"methods": ["gradcam", "hirescam", "layercam"], "targets": ["reference"]},
-        "experiments": {"sanity": {}, "shortcuts": {"studies": 24}},
+        "experiments": {"sanity": {}, "shortcuts": {}},
         "criteria": [dict(criterion) for criterion in modality.criteria],
         "report": {
             **modality.report,
