@@ -82,7 +82,7 @@ class Nonsense(http.server.BaseHTTPRequestHandler):
 def test_a_server_that_is_not_prefects(tmp_path, works):
     config, said = plant(tmp_path, 3), []
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Nonsense) as other:
-        thread = threading.Thread(target=other.serve_forever)
+        thread = threading.Thread(target=other.serve_forever, daemon=True)
         thread.start()
         try:
             with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{other.server_port}/api"}):

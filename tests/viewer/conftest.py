@@ -49,11 +49,13 @@ def page_file(run, tmp_path_factory) -> Path:
 def serving(run: Path) -> Iterator[str]:
     """Yield the address of a run's page as ``camaudit view`` gives it."""
     with viewing(Desk(open_context(run), run / "reviews")) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
-        yield server.admission.address
-        server.shutdown()
-        thread.join()
+        try:
+            yield server.admission.address
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ def shoot(browser: Browser, run: Path, target: Path, keys: str) -> None:
 def shoot_in_space(browser: Browser, run: Path, target: Path) -> None:
     """Photograph the first case of a run in space, served as ``camaudit view`` does."""
     with tempfile.TemporaryDirectory() as folder, viewing(Desk(open_context(run), Path(folder))) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         page = browser.new_page(viewport={"width": 1360, "height": 700})
         page.add_init_script(NAMED)

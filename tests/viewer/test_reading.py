@@ -97,7 +97,7 @@ def test_a_review_needs_a_name_and_a_judgement(opened, page_file):
 def test_a_served_page_shows_its_cases_and_writes_back(opened, tmp_path):
     run = write_viewed_run(tmp_path / "run")
     with viewing(Desk(open_context(run), run / "reviews")) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
             page = opened(f"{server.admission.address}#case-0", READY)

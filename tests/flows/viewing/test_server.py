@@ -28,7 +28,7 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(run):
     with viewing(Desk(open_context(run), run / "reviews")) as listening:
-        thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
+        thread = threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield listening
         listening.shutdown()
