@@ -1,12 +1,12 @@
 """The rows of a cohort's studies: in memory while they are few, and a block at a time when they are many."""
 
 import pickle
-from collections.abc import Callable, Iterator, Sequence
-from typing import overload
+from collections.abc import Callable, Iterator
 
 from pipeline.findings.brief_study import BriefStudy, RowMaker
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.packed.items import Keep, in_memory
+from pipeline.packed.on_demand import OnDemand
 
 __all__ = ["StudyRows"]
 
@@ -15,7 +15,7 @@ _FEW = 49_152
 """Studies whose rows stay as they are; beyond, each block is handed over as bytes."""
 
 
-class StudyRows(Sequence[BriefStudy]):
+class StudyRows(OnDemand[BriefStudy]):
     """Rows in the order in which they were added; ``keep`` has the blocks of a large cohort, of which one is open.
 
     Rows of studies that stay in memory share what is equal.
@@ -40,19 +40,7 @@ class StudyRows(Sequence[BriefStudy]):
     def __len__(self) -> int:
         return len(self._rows) + _BLOCK * len(self._blocks)
 
-    @overload
-    def __getitem__(self, number: int) -> BriefStudy: ...
-
-    @overload
-    def __getitem__(self, number: slice) -> list[BriefStudy]: ...
-
-    def __getitem__(self, number: int | slice) -> BriefStudy | list[BriefStudy]:
-        """Return one row, or some."""
-        if isinstance(number, slice):
-            return [self[place] for place in range(*number.indices(len(self)))]
-        place = number + len(self) if number < 0 else number
-        if not 0 <= place < len(self):
-            raise IndexError(number)
+    def _item(self, place: int) -> BriefStudy:
         if place < self._few:
             return self._rows[place]
         block, row = divmod(place - self._few, _BLOCK)

@@ -1,11 +1,9 @@
 """Items by name that lie as bytes, each by itself: large records of which a few are asked for at a time."""
 
-import pickle
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
-from pipeline.packed.items import QUICK, Keep, in_memory
+from pipeline.packed.items import Keep, in_memory, pack, unpack
 
 __all__ = ["MappedByName", "PackedByName"]
 
@@ -16,7 +14,7 @@ Answer = TypeVar("Answer")
 class PackedByName(Mapping[str, Item], Generic[Item]):
     """A mapping that can be added to, in the order in which names first came; ``keep`` has the items.
 
-    They are pickles of this process's own, and never leave it. Of an item that is put anew the old bytes stay kept.
+    They never leave this process. Of an item that is put anew the old bytes stay kept.
     """
 
     def __init__(self, keep: Keep = in_memory) -> None:
@@ -25,11 +23,10 @@ class PackedByName(Mapping[str, Item], Generic[Item]):
 
     def put(self, name: str, item: Item) -> None:
         """Add an item, in place of what had its name."""
-        packed = zlib.compress(pickle.dumps(item, protocol=pickle.HIGHEST_PROTOCOL), QUICK)
-        self._kept[name] = self._keep(packed)
+        self._kept[name] = self._keep(pack(item))
 
     def __getitem__(self, name: str) -> Item:
-        item: Item = pickle.loads(zlib.decompress(self._kept[name]()))
+        item: Item = unpack(self._kept[name]())
         return item
 
     def __contains__(self, name: object) -> bool:

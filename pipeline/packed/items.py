@@ -4,9 +4,11 @@ import pickle
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import eq
-from typing import Final, Generic, TypeVar, overload
+from typing import Any, Final, Generic, TypeVar
 
-__all__ = ["QUICK", "Keep", "MappedItems", "PackedItems", "in_memory"]
+from pipeline.packed.on_demand import OnDemand
+
+__all__ = ["Keep", "MappedItems", "PackedItems", "in_memory", "pack", "unpack"]
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -15,7 +17,7 @@ Keep = Callable[[bytes], Callable[[], bytes]]
 """Takes some bytes; what it returns gives them back, as often as it is called."""
 
 _BLOCK = 512
-QUICK: Final = 1
+_QUICK: Final = 1
 """zlib's level: what is kept for minutes is not worth more."""
 
 
@@ -24,10 +26,20 @@ def in_memory(data: bytes) -> Callable[[], bytes]:
     return lambda: data
 
 
-class PackedItems(Sequence[Item], Generic[Item]):
+def pack(item: object) -> bytes:
+    """Return anything as bytes for this process alone: a pickle, which must never come from elsewhere."""
+    return zlib.compress(pickle.dumps(item, protocol=pickle.HIGHEST_PROTOCOL), _QUICK)
+
+
+def unpack(data: bytes) -> Any:  # noqa: ANN401 - whatever was packed
+    """Return what ``pack`` was given."""
+    return pickle.loads(zlib.decompress(data))
+
+
+class PackedItems(OnDemand[Item]):
     """A list that can be added to. In memory as objects are the newest items and those of the block last looked into.
 
-    ``keep`` has the blocks. They are pickles of this process's own, and never leave it. Going through the items is
+    ``keep`` has the blocks. They never leave this process. Going through the items is
     quick; of items asked for here and there, each takes the reading of its block.
     """
 
@@ -43,24 +55,14 @@ class PackedItems(Sequence[Item], Generic[Item]):
         """Add an item at the end."""
         self._newest.append(item)
         if len(self._newest) == _BLOCK:
-            packed = zlib.compress(pickle.dumps(self._newest, protocol=pickle.HIGHEST_PROTOCOL), QUICK)
-            self._blocks.append(self._keep(packed))
+            self._blocks.append(self._keep(pack(self._newest)))
             self._newest = []
 
     def __len__(self) -> int:
         return _BLOCK * len(self._blocks) + len(self._newest)
 
-    @overload
-    def __getitem__(self, place: int) -> Item: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[Item]: ...
-
-    def __getitem__(self, place: int | slice) -> Item | list[Item]:
-        """Return one item, or some."""
-        if isinstance(place, slice):
-            return [self[number] for number in range(*place.indices(len(self)))]
-        block, number = divmod(range(len(self))[place], _BLOCK)
+    def _item(self, place: int) -> Item:
+        block, number = divmod(place, _BLOCK)
         return self._newest[number] if block == len(self._blocks) else self._block(block)[number]
 
     def __iter__(self) -> Iterator[Item]:
@@ -80,11 +82,11 @@ class PackedItems(Sequence[Item], Generic[Item]):
         return self._open[1]
 
     def _unpacked(self, number: int) -> list[Item]:
-        items: list[Item] = pickle.loads(zlib.decompress(self._blocks[number]()))
+        items: list[Item] = unpack(self._blocks[number]())
         return items
 
 
-class MappedItems(Sequence[Answer], Generic[Item, Answer]):
+class MappedItems(OnDemand[Answer], Generic[Item, Answer]):
     """What a function makes of each item of a list, made whenever it is asked for."""
 
     def __init__(self, function: Callable[[Item], Answer], items: Sequence[Item]) -> None:
@@ -93,16 +95,7 @@ class MappedItems(Sequence[Answer], Generic[Item, Answer]):
     def __len__(self) -> int:
         return len(self._items)
 
-    @overload
-    def __getitem__(self, place: int) -> Answer: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[Answer]: ...
-
-    def __getitem__(self, place: int | slice) -> Answer | list[Answer]:
-        """Return what is made of one item, or of some."""
-        if isinstance(place, slice):
-            return list(map(self._function, self._items[place]))
+    def _item(self, place: int) -> Answer:
         return self._function(self._items[place])
 
     def __iter__(self) -> Iterator[Answer]:

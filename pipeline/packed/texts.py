@@ -2,10 +2,11 @@
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import overload
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
+
+from pipeline.packed.on_demand import OnDemand
 
 __all__ = ["TextMap", "Texts"]
 
@@ -13,7 +14,7 @@ _SURROGATES = "surrogatepass"
 """Names of files can hold bytes that are no letters."""
 
 
-class Texts(Sequence[str]):
+class Texts(OnDemand[str]):
     """Texts that can be added to and looked up. What is looked up first takes an index of sixteen bytes a text."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
@@ -31,19 +32,9 @@ class Texts(Sequence[str]):
     def __len__(self) -> int:
         return len(self._ends)
 
-    @overload
-    def __getitem__(self, place: int) -> str: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[str]: ...
-
-    def __getitem__(self, place: int | slice) -> str | list[str]:
-        """Return one text, or some."""
-        if isinstance(place, slice):
-            return [self[number] for number in range(*place.indices(len(self)))]
-        number = range(len(self._ends))[place]
-        start = self._ends[number - 1] if number else 0
-        return self._letters[start : self._ends[number]].decode("utf-8", _SURROGATES)
+    def _item(self, place: int) -> str:
+        start = self._ends[place - 1] if place else 0
+        return self._letters[start : self._ends[place]].decode("utf-8", _SURROGATES)
 
     def find(self, text: str) -> int | None:
         """Return the place at which a text stands first; None where it is none of them."""

@@ -20,7 +20,7 @@ WAYS: Mapping[str, tuple[str, Mapping[str, object]]] = {
 
 def costs(model: nn.Module, x: Tensor, ways: Mapping[str, tuple[str, Mapping[str, object]]] = WAYS) -> dict[str, float]:
     """Return what each way costs for one sample and one target, the forward that all methods share included."""
-    forward, found = multiply_adds(lambda: model(x)), {}
+    forward, multiples = multiply_adds(lambda: model(x)), {}
     for name, (method, options) in ways.items():
         memory = Memory()
 
@@ -28,8 +28,8 @@ def costs(model: nn.Module, x: Tensor, ways: Mapping[str, tuple[str, Mapping[str
             explain(model, x, target=1, methods=method, options={method: options}, memory=memory)
 
         run()  # what is measured of a network once is no cost of a map
-        found[name] = multiply_adds(run) / forward
-    return found
+        multiples[name] = multiply_adds(run) / forward
+    return multiples
 
 
 def convolutional() -> Iterator[tuple[str, nn.Module, Tensor]]:
@@ -59,7 +59,7 @@ def table() -> str:
     columns |= {name: costs(model, x, ways) for name, model, x in transformers()}
     head = f"| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}"
     rows = [
-        f"| {way} | {' | '.join(f'{found[way]:.1f}' if way in found else '' for found in columns.values())} |"
+        f"| {way} | {' | '.join(f'{costs[way]:.1f}' if way in costs else '' for costs in columns.values())} |"
         for way in [*WAYS, *ways]
     ]
     return "\n".join([head, *rows])

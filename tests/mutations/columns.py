@@ -18,9 +18,9 @@ MUTANTS = [
         ("len(self._rows) + _BLOCK * len(self._blocks)", "len(self._rows)"),
         ("divmod(place - self._few, _BLOCK)", "divmod(place, _BLOCK)"),
         ("if self._open[0] != number:", "if self._open[0] < 0:"),
-        ("if not 0 <= place < len(self):", "if not place < len(self):"),
         tests=(ROWS,),
     ),
+    *of("pipeline/packed/on_demand.py", ("self._item(range(len(self))[place])", "self._item(place)"), tests=(ROWS,)),
     *of(
         "pipeline/evidence/columns/store.py",
         ("            self._file.seek(start)\n            self._file.write", "            self._file.write"),

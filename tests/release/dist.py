@@ -19,10 +19,10 @@ def built_versions(folder: Path) -> list[str]:
     """
     names = sorted(path.name for path in folder.iterdir())
     kinds = (r"camaudit-([^-]+)-py3-none-any\.whl", r"camaudit-([^-]+)\.tar\.gz")
-    found = [[match[1] for name in names if (match := re.fullmatch(kind, name))] for kind in kinds]
-    if any(len(each) != 1 for each in found):
+    versions = [[match[1] for name in names if (match := re.fullmatch(kind, name))] for kind in kinds]
+    if any(len(each) != 1 for each in versions):
         raise ValueError(f"FOLDER must hold one wheel and one source distribution of camaudit, not {names}")
-    return [each[0] for each in found]
+    return [each[0] for each in versions]
 
 
 def check(folder: Path, version: str, changelog: str) -> str:

@@ -61,7 +61,7 @@ class SiteKey:
 def fingerprint_of(public: str) -> str:
     """Return what people compare: the first 128 bits of the public key's SHA-256, ``1A2B 3C4D ...``, eight groups."""
     digits = hashlib.sha256(bytes.fromhex(public)).hexdigest()[:32].upper()
-    return " ".join(digits[start : start + 4] for start in range(0, 32, 4))
+    return _in_fours(digits)
 
 
 def fingerprint_given(text: str) -> str:
@@ -73,6 +73,10 @@ def fingerprint_given(text: str) -> str:
     digits = "".join(text.split()).upper()
     if len(digits) != 32 or not set(digits) <= set("0123456789ABCDEF"):
         raise ConfigError(f"--key: a fingerprint has 32 hex digits, such as 21FE 31DF ..., not {text[:60]!r}")
+    return _in_fours(digits)
+
+
+def _in_fours(digits: str) -> str:
     return " ".join(digits[start : start + 4] for start in range(0, 32, 4))
 
 

@@ -3,12 +3,12 @@
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from operator import eq
-from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.findings.members.member import Member
+from pipeline.packed.on_demand import OnDemand
 from pipeline.packed.texts import Texts
 
 __all__ = ["MemberTable"]
@@ -17,7 +17,7 @@ _CARRIED = -1
 """Stands for the shard of a study that was carried over."""
 
 
-class MemberTable(Sequence[Member]):
+class MemberTable(OnDemand[Member]):
     """Studies in the archive's order."""
 
     def __init__(self, members: Iterable[Member] = ()) -> None:
@@ -38,17 +38,8 @@ class MemberTable(Sequence[Member]):
     def __len__(self) -> int:
         return len(self._studies)
 
-    @overload
-    def __getitem__(self, place: int) -> Member: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[Member]: ...
-
-    def __getitem__(self, place: int | slice) -> Member | list[Member]:
-        """Return one study, or some."""
-        if isinstance(place, slice):
-            return self._some(range(*place.indices(len(self))))
-        return self._some([range(len(self))[place]])[0]
+    def _item(self, place: int) -> Member:
+        return self._some([place])[0]
 
     def __iter__(self) -> Iterator[Member]:
         runs = list(self._runs)

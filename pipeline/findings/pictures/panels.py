@@ -106,23 +106,17 @@ class _PanelFacts(FrozenModel):
     target: str
     unit: str
     window: tuple[float, float]
+    window_rule: str = ""
     ranges: dict[str, tuple[float, float]]
     thresholds: dict[str, float | None]
-    views: tuple[_ViewFacts, ...]
     length_unit: str = "mm"
-    window_rule: str = ""
+    views: tuple[_ViewFacts, ...]
 
     @model_validator(mode="after")
     def _each_map_has_both(self) -> Self:
         if self.ranges.keys() != self.thresholds.keys():
             raise ValueError("maps with a range and no threshold, or the reverse")
         return self
-
-
-_VIEW_FACTS = (
-    "pixel_mm", "letters", "caption", "role", "plane", "number", "planes", "position_mm", "thickness_mm", "peaks",
-    "zoom",
-)  # fmt: skip
 
 
 def save_panels(panels: CasePanels, path: Path) -> None:
@@ -135,8 +129,7 @@ def save_panels(panels: CasePanels, path: Path) -> None:
         if view.close is not None:
             arrays |= _arrays_of(view.close, f"{number}/close")
             views[-1]["close"] = _facts_of(view.close)
-    names = ("study", "target", "unit", "window", "window_rule", "ranges", "thresholds", "length_unit")
-    facts = {name: getattr(panels, name) for name in names}
+    facts = {name: getattr(panels, name) for name in _PanelFacts.model_fields if name != "views"}
     arrays["facts"] = np.array(json.dumps({**facts, "views": views}))
     write_arrays(path, arrays)
 
@@ -151,7 +144,7 @@ def _arrays_of(view: View, place: str) -> dict[str, NDArray[np.generic]]:
 
 
 def _facts_of(view: View) -> dict[str, Any]:
-    return {name: getattr(view, name) for name in _VIEW_FACTS}
+    return {name: getattr(view, name) for name in _ViewFacts.model_fields if name != "close"}
 
 
 def load_panels(path: Path) -> CasePanels:

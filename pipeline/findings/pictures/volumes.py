@@ -159,8 +159,8 @@ def save_volume(volume: CaseVolume, path: Path) -> None:
         "unit": volume.unit,
         "oriented": volume.oriented,
         "planes": [vars(plane) for plane in volume.planes],
-        "image": {"origin": image.origin, "scale": image.scale, "offset": image.offset, "error": image.error},
-        "small": None if small is None else {name: value for name, value in vars(small).items() if name != "webp"},
+        "image": _facts_of(image, _ImageFacts),
+        "small": None if small is None else _facts_of(small, _SmallFacts),
         "maps": {name: _map_facts(kept) for name, kept in volume.maps.items()},
     }
     arrays["facts"] = np.array(json.dumps(facts))
@@ -168,18 +168,13 @@ def save_volume(volume: CaseVolume, path: Path) -> None:
 
 
 def _map_facts(kept: KeptMap) -> dict[str, object]:
-    names = ("rectified", "maximum", "region", "thresholds", "drawn", "total", "tied")
     readers = {reader: vars(counts) for reader, counts in kept.readers.items()}
-    return {**{name: getattr(kept, name) for name in names}, "readers": readers}
+    return {**_facts_of(kept, _MapFacts), "readers": readers}
 
 
-class _PlaneFacts(FrozenModel):
-    name: str
-    axis: int | None
-    order: tuple[int, int]
-    flips: tuple[int, ...]
-    pixel_mm: tuple[float, float]
-    letters: tuple[str, str, str, str]
+def _facts_of(part: object, stated: type[FrozenModel]) -> dict[str, object]:
+    """Return what a file says of a part beside its arrays."""
+    return {name: getattr(part, name) for name in stated.model_fields}
 
 
 class _ImageFacts(FrozenModel):
@@ -197,15 +192,6 @@ class _SmallFacts(FrozenModel):
     high: float
 
 
-class _CountFacts(FrozenModel):
-    common: tuple[int, ...]
-    drawn: int
-    mask: int
-    visible: int
-    total: float
-    at_maximum: int
-
-
 class _MapFacts(FrozenModel):
     rectified: bool
     maximum: float
@@ -214,17 +200,17 @@ class _MapFacts(FrozenModel):
     drawn: tuple[float, int] | None
     total: float
     tied: int
-    readers: dict[str, _CountFacts]
+    readers: dict[str, ReaderCounts]
 
 
 class _VolumeFacts(FrozenModel):
-    """What a file says of a case, as JSON; the parts are those of the types above without their arrays."""
+    """What a file says of a case, as JSON: parts without arrays are the types above, the others lack their arrays."""
 
     study: str
     shape: tuple[int, ...]
     unit: str
     oriented: bool
-    planes: tuple[_PlaneFacts, ...]
+    planes: tuple[TurnedPlane, ...]
     image: _ImageFacts
     small: _SmallFacts | None
     maps: dict[str, _MapFacts]
@@ -264,7 +250,7 @@ def _volume(facts: _VolumeFacts, arrays: Mapping[str, NDArray[Any]]) -> CaseVolu
         affine=arrays["affine"],
         unit=facts.unit,
         oriented=facts.oriented,
-        planes=tuple(_plane(plane, len(shape)) for plane in facts.planes),
+        planes=_fitting(facts.planes, len(shape)),
         image=image,
         small=None if facts.small is None else _small(facts.small, shape, arrays["small"]),
         masks={name.removeprefix("mask/"): _mask(arrays[name], shape) for name in arrays if name.startswith("mask/")},
@@ -283,11 +269,12 @@ def _mask(packed: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     return np.unpackbits(packed, count=voxels).astype(bool).reshape(shape)
 
 
-def _plane(facts: _PlaneFacts, axes: int) -> TurnedPlane:
-    across = () if facts.axis is None else (facts.axis,)
-    _require(sorted((*across, *facts.order)) == list(range(axes)), "a plane along axes that the grid lacks")
-    _require(min(facts.pixel_mm) > 0, "a pixel without size")
-    return TurnedPlane(**vars(facts))
+def _fitting(planes: tuple[TurnedPlane, ...], axes: int) -> tuple[TurnedPlane, ...]:
+    for plane in planes:
+        across = () if plane.axis is None else (plane.axis,)
+        _require(sorted((*across, *plane.order)) == list(range(axes)), "a plane along axes that the grid lacks")
+        _require(min(plane.pixel_mm) > 0, "a pixel without size")
+    return planes
 
 
 def _small(facts: _SmallFacts, shape: tuple[int, ...], webp: NDArray[Any]) -> SmallPicture:
@@ -305,5 +292,4 @@ def _kept_map(facts: _MapFacts, name: str, arrays: Mapping[str, NDArray[Any]], a
     _require(values.ndim == axes and values.size > 0, "a map of other axes than the image's")
     counted = [facts.region, *(counts.common for counts in facts.readers.values())]
     _require(all(len(each) == len(facts.thresholds) for each in counted), "counts without their thresholds")
-    readers = {reader: ReaderCounts(**vars(counts)) for reader, counts in facts.readers.items()}
-    return KeptMap(values, arrays[f"step/{name}"], arrays[f"seen/{name}"], **{**vars(facts), "readers": readers})
+    return KeptMap(values, arrays[f"step/{name}"], arrays[f"seen/{name}"], **vars(facts))

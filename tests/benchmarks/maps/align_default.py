@@ -114,12 +114,12 @@ def outcome_of(model: nn.Module, layer: str, generator: np.random.Generator) -> 
         accuracy = float((model(x).argmax(1) == label).float().mean())
     shift = cell_shift(model, layer, torch.randn(1, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0)))
     assert shift is not None
-    found = label.numpy() == 1
-    (values,) = explain(model, x[found], target=1, methods="gradcam", layers=layer, rectify=False).maps.values()
+    is_lesion = label.numpy() == 1
+    (values,) = explain(model, x[is_lesion], target=1, methods="gradcam", layers=layer, rectify=False).maps.values()
     off = np.array(
         [
-            [away(one, place, by) for by in ((0.0, 0.0), shift)]
-            for one, place in zip(values.numpy(), places[found], strict=True)
+            [away(heatmap, place, by) for by in ((0.0, 0.0), shift)]
+            for heatmap, place in zip(values.numpy(), places[is_lesion], strict=True)
         ]
     )
     hits = (off <= 2 * WIDTH).mean(axis=0)

@@ -60,12 +60,12 @@ def test_what_reaches_the_image_and_what_biases_and_softmaxes_keep_is_the_score(
     single = attnlrp(model, x)
     assert max(missing) < 5e-6
     missing.clear()
-    found = attnlrp(model.double(), x.double())
+    explanation = attnlrp(model.double(), x.double())
     assert missing
     assert max(missing) < 1e-13
-    maps = found["attnlrp", "input"]
-    shares = maps.flatten(1).sum(1) / found.logits[:, 1]
-    assert found.notes["attnlrp", "input"].startswith(f"{shares.min():.0%} to {shares.max():.0%} of the score")
+    maps = explanation["attnlrp", "input"]
+    shares = maps.flatten(1).sum(1) / explanation.logits[:, 1]
+    assert explanation.notes["attnlrp", "input"].startswith(f"{shares.min():.0%} to {shares.max():.0%} of the score")
     torch.testing.assert_close(
         single["attnlrp", "input"].double(), maps, rtol=1e-3, atol=1e-3 * float(maps.abs().max())
     )
@@ -95,8 +95,8 @@ class TokensMixedBy(nn.Module):
 def test_without_biases_and_with_weights_that_are_not_the_images_all_of_the_score_reaches_it():
     weights = torch.rand(16, 16, dtype=torch.float64).softmax(-1)
     model, x = TokensMixedBy(lambda _q, _k, value: weights @ value).double(), image(2)[:, :, :16, :16].double()
-    found = attnlrp(model, x, epsilon=1e-12)
-    torch.testing.assert_close(found["attnlrp", "input"].flatten(1).sum(1), found.logits[:, 1])
+    explanation = attnlrp(model, x, epsilon=1e-12)
+    torch.testing.assert_close(explanation["attnlrp", "input"].flatten(1).sum(1), explanation.logits[:, 1])
 
 
 fused = functional.scaled_dot_product_attention

@@ -164,11 +164,11 @@ def test_refinecam():
     exec("def min_max_normalize" + code, names)
     exec(text_of(clones() / "RefineCAM", "utils/mix_attributions.py"), names)
     model, x = small(2, rectified=False, affine=False), images(2)
-    found = explain(model, x, target=1, methods=["refinecam", "gradcampp"], layers=["trunk", "layer"])
-    maps = [names["min_max_normalize"](found["gradcampp", layer][:, None]) for layer in ("layer", "trunk")]
+    explanation = explain(model, x, target=1, methods=["refinecam", "gradcampp"], layers=["trunk", "layer"])
+    maps = [names["min_max_normalize"](explanation["gradcampp", layer][:, None]) for layer in ("layer", "trunk")]
     size = maps[1].shape[2:]
     expected = names["MultiplierMix"]()([functional.interpolate(each, size, mode="bilinear") for each in maps])[:, 0]
-    torch.testing.assert_close(found["refinecam", "trunk+layer"], expected, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(explanation["refinecam", "trunk+layer"], expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("axes", [2, 3])

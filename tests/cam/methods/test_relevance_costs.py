@@ -156,8 +156,8 @@ def test_a_batch_normalisation_over_another_axis_than_a_linear_layers_outputs_is
         model[4].running_var.uniform_(0.5, 2), model[4].weight.normal_(), model[4].bias.zero_(), model[3].bias.zero_()
         model[6].bias.zero_()
     x = images(2)
-    found = mapped(model, x, composite="epsilon", epsilon=1e-12)
-    torch.testing.assert_close(found.flatten(1).sum(1), model(x)[:, 1].detach())
+    maps = mapped(model, x, composite="epsilon", epsilon=1e-12)
+    torch.testing.assert_close(maps.flatten(1).sum(1), model(x)[:, 1].detach())
 
 
 @pytest.mark.parametrize(

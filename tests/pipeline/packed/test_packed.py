@@ -80,9 +80,9 @@ def test_a_table_of_members_is_their_list():
     assert list(table) == members
     assert (table[-1], table[5:9], len(table)) == (members[-1], members[5:9], 60)
     for shard in (None, 0, 3, 99):
-        assert table.of_shard(shard) == [one for one in members if one.shard == shard]
+        assert table.of_shard(shard) == [member for member in members if member.shard == shard]
     assert table.shards == {shard: len(table.of_shard(shard)) for shard in (None, *range(6))}
-    assert table.tuning == [one for one in members if one.tuning]
+    assert table.tuning == [member for member in members if member.tuning]
     assert (table.find("S-17"), table.find("S-60")) == (17, None)
     assert [table.is_carried(f"S-{number}") for number in (3, 4, 60)] == [True, False, False]
     assert table.listed_twice is None

@@ -27,9 +27,9 @@ def test_studies_are_read_again_in_any_order(tmp_path):
     sources = written(tmp_path)
     private = read_sources(tmp_path)
     assert private.configuration == tmp_path / 'a "studies": [.yaml'
-    assert [private.studies[one.study] for one in reversed(sources)] == sources[::-1]
+    assert [private.studies[source.study] for source in reversed(sources)] == sources[::-1]
     assert list(private.studies.values()) == sources
-    assert (len(private.studies), list(private.studies)) == (30, [one.study for one in sources])
+    assert (len(private.studies), list(private.studies)) == (30, [source.study for source in sources])
     assert "S-30" not in private.studies
     with pytest.raises(KeyError):
         private.studies["S-30"]

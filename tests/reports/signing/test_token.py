@@ -1,9 +1,5 @@
 """A person's key on a token (PKCS#11) signs like one in a file: tried on SoftHSM, where that is installed."""
 
-import shutil
-import subprocess
-from pathlib import Path
-
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -13,10 +9,10 @@ from reports.pdf import render
 from reports.signing.credentials import opened_credentials
 from reports.signing.sign import sign_report
 from reports.signing.signatures import read_signatures
+from tests.pipeline.findings.custody.tokens import MODULE, made_token
 from tests.reports import example
 from tests.reports.signing.people import person
 
-MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 URI = f"pkcs11:token=hospital;object=ada?module-path={MODULE}"
 
 
@@ -24,23 +20,12 @@ URI = f"pkcs11:token=hospital;object=ada?module-path={MODULE}"
 def ada(tmp_path, monkeypatch):
     """Somebody whose key and certificate are on a token, under one label; in no file of hers."""
     pkcs11 = pytest.importorskip("pkcs11")
-    if shutil.which("softhsm2-util") is None or not MODULE.exists():
-        pytest.skip("SoftHSM is not installed")
     from pkcs11.util.x509 import decode_x509_certificate
 
-    (tmp_path / "tokens").mkdir()
-    (tmp_path / "softhsm2.conf").write_text(f"directories.tokendir = {tmp_path / 'tokens'}\nlog.level = ERROR\n")
-    monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "softhsm2.conf"))
     owner, key = person("Ada Author"), tmp_path / "key.pem"
     key.write_bytes(owner.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    pins = ["--pin", "1234", "--so-pin", "1234"]
-    made = ["--init-token", "--free", "--label", "hospital", *pins]
-    put = ["--import", str(key), "--token", "hospital", "--label", "ada", "--id", "A1", "--pin", "1234"]
-    for each in (made, put):
-        subprocess.run(["softhsm2-util", *each], check=True, capture_output=True)
+    library = made_token("hospital", tmp_path, monkeypatch, key=(key, "ada"))
     key.unlink()
-    library = pkcs11.lib(str(MODULE))
-    library.reinitialize()
     with library.get_token(token_label="hospital").open(rw=True, user_pin="1234") as session:
         facts = decode_x509_certificate(owner.certificate.public_bytes(Encoding.DER))
         session.create_object({**facts, pkcs11.Attribute.LABEL: "ada", pkcs11.Attribute.TOKEN: True})

@@ -1,17 +1,13 @@
 """A key on a token signs like one in a file: tried on SoftHSM, where that is installed."""
 
-import shutil
-import subprocess
-from pathlib import Path
-
 import pytest
 
 from pipeline.errors import OutputError
 from pipeline.findings.custody.ledger import Ledger, public_key, read_ledger
 from pipeline.findings.custody.site_key import SITE_KEY_VARIABLE, load_site_key, verify_signature
 from pipeline.findings.custody.token_key import PIN_VARIABLE, token_key
+from tests.pipeline.findings.custody.tokens import MODULE, made_token
 
-MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 ED25519 = bytes.fromhex("130c656477617264733235353139")  # the curve's name, as tokens take it
 
 
@@ -19,15 +15,7 @@ ED25519 = bytes.fromhex("130c656477617264733235353139")  # the curve's name, as 
 def token(tmp_path, monkeypatch):
     """A token with a new key; its URI is the site's."""
     pkcs11 = pytest.importorskip("pkcs11")
-    if shutil.which("softhsm2-util") is None or not MODULE.exists():
-        pytest.skip("SoftHSM is not installed")
-    (tmp_path / "tokens").mkdir()
-    (tmp_path / "softhsm2.conf").write_text(f"directories.tokendir = {tmp_path / 'tokens'}\nlog.level = ERROR\n")
-    monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "softhsm2.conf"))
-    made = ["softhsm2-util", "--init-token", "--free", "--label", "site", "--pin", "1234", "--so-pin", "1234"]
-    subprocess.run(made, check=True, capture_output=True)
-    library = pkcs11.lib(str(MODULE))
-    library.reinitialize()
+    library = made_token("site", tmp_path, monkeypatch)
     with library.get_token(token_label="site").open(rw=True, user_pin="1234") as session:
         curve = {pkcs11.Attribute.EC_PARAMS: ED25519}
         parameters = session.create_domain_parameters(pkcs11.KeyType.EC_EDWARDS, curve, local=True)
