@@ -58,8 +58,9 @@ def table() -> str:
     ways = {"attnlrp": ("attnlrp", {})}
     columns |= {name: costs(model, x, ways) for name, model, x in transformers()}
     head = f"| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}"
+    measured = columns.values()
     rows = [
-        f"| {way} | {' | '.join(f'{costs[way]:.1f}' if way in costs else '' for costs in columns.values())} |"
+        f"| {way} | {' | '.join(f'{multiples[way]:.1f}' if way in multiples else '' for multiples in measured)} |"
         for way in [*WAYS, *ways]
     ]
     return "\n".join([head, *rows])
