@@ -90,10 +90,10 @@ class RunFolder:
     @cached_property
     def records(self) -> Records | None:
         """The rows that count, in the cohort's order; None unless there is exactly one for each study."""
-        if self.members is None or self.shards is None or not self._is_complete:
+        if self.members is None or self.shards is None or not self._is_complete(self.members):
             return None
         if any(shard.kept is None for shard in self.shards):
-            return StoredAudits(self.path, self.members, self._elsewhere)
+            return StoredAudits(self.path, self.members, self._elsewhere(self.members))
         by_name = {audit.study: audit for _, audit in self.counting()}
         return ListedAudits([by_name[member.study] for member in self.members])
 
@@ -117,20 +117,17 @@ class RunFolder:
                 counts[place] += 1
         return counts
 
-    @property
-    def _is_complete(self) -> bool:
-        strangers = (self.members is None or self.members.find(study) is None for _, study in self._counting_names())
+    def _is_complete(self, members: MemberTable) -> bool:
+        strangers = (members.find(study) is None for _, study in self._counting_names())
         return all(self.rows_of_members) and not any(strangers)
 
-    @property
-    def _elsewhere(self) -> dict[str, str]:
-        """The shard of each study that is in another one's than its own."""
-        elsewhere = {}
-        for shard, study in self._counting_names():
-            place = None if self.members is None else self.members.find(study)
-            if self.members is not None and place is not None and file_of(self.members[place]) != shard.name:
-                elsewhere[study] = shard.name
-        return elsewhere
+    def _elsewhere(self, members: MemberTable) -> dict[str, str]:
+        """Return the shard of each study that is in another one's than its own."""
+        return {
+            study: shard.name
+            for shard, study in self._counting_names()
+            if (place := members.find(study)) is not None and file_of(members[place]) != shard.name
+        }
 
     def _counting_names(self) -> Iterator[tuple[Shard, str]]:
         for shard in self.shards or ():

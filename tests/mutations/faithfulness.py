@@ -104,7 +104,7 @@ MUTANTS = [
         "pipeline/evidence/faithfulness/rule.py",
         ("int(self.own > against", "int(self.own >= against"),
         ("if self.own is None:\n            return 0", "if self.own is None:\n            return 1"),
-        ("reduce(add, self.random) / len(self.random)", "min(self.random)"),
+        ("sum_in_order(self.random) / len(self.random)", "min(self.random)"),
         ('"inverse": -self.own', '"inverse": -9.0'),
         ("range(wins, trials + 1)", "range(wins + 1, trials + 1)"),
         ("2 * own.count(1) > len(own)", "2 * own.count(1) >= len(own)"),

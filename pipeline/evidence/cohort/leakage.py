@@ -17,6 +17,7 @@ from pipeline.evidence.cohort.close_pairs import close_pairs
 from pipeline.evidence.sketch import read_sketch, sketch_shape
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.context.cohort import AlikePictures, Leakage, SamePicture
+from pipeline.packed.repeated import repeated
 
 __all__ = ["ALIKE", "FEWEST_PICTURES", "leakage"]
 
@@ -65,11 +66,10 @@ class _AlikeCounts:
 
 
 def _same(audits: Sequence[StudyFacts]) -> Iterator[SamePicture]:
-    hashes = np.fromiter((hash(_digest(audit)) for audit in audits), dtype=np.int64, count=len(audits))
-    numbers, counts = np.unique(hashes, return_counts=True)
-    suspects = frozenset(numbers[counts > 1].tolist())
+    hashes = array("q", (hash(_digest(audit)) for audit in audits))
+    suspects = repeated(hashes)
     by_digest: dict[str, list[StudyFacts]] = defaultdict(list)
-    for number, audit in zip(hashes.tolist(), audits, strict=True):
+    for number, audit in zip(hashes, audits, strict=True):
         if number in suspects and _digest(audit):
             by_digest[_digest(audit)].append(audit)
     for group in by_digest.values():

@@ -7,11 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import reduce
 from math import comb
-from operator import add
 from typing import Final
 
+from pipeline.evidence.sums import sum_in_order
 from pipeline.findings.experiments.faithfulness import OPPONENTS, FaithfulnessAnswer, Opponent, SignTest
 
 __all__ = [
@@ -49,7 +48,7 @@ class PictureAreas:
         """Return 1 where the map's area exceeds an opponent's, -1 where it falls short; 0 for a tie or no order."""
         if self.own is None:
             return 0
-        random = reduce(add, self.random) / len(self.random)  # sum() rounds otherwise from Python 3.12 on
+        random = sum_in_order(self.random) / len(self.random)
         against = {"random": random, "centre": self.centre, "inverse": -self.own}
         return int(self.own > against[opponent]) - int(self.own < against[opponent])
 

@@ -1,8 +1,6 @@
 """Subgroups against the rest of the cohort: differences of means, over all corrected for their number."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import reduce
-from operator import add
 from typing import Final
 
 import numpy as np
@@ -13,6 +11,7 @@ from pipeline.evidence.columns.unit_table import UnitTable
 from pipeline.evidence.exact.areas import DRAWS, AreaCohort, area_difference
 from pipeline.evidence.exact.families import holm
 from pipeline.evidence.exact.groups import group_difference
+from pipeline.evidence.sums import sum_in_order
 from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.vocabulary import SMALLEST_GROUP, Stratum
 
@@ -106,8 +105,7 @@ def population_difference(
 
 def _mean(population: Population) -> float:
     means = population.patient_means()
-    total: float = reduce(add, means.tolist())  # one after the other; sum() rounds otherwise from Python 3.12 on
-    return total / len(means)
+    return sum_in_order(means.tolist()) / len(means)
 
 
 def area_group_difference(

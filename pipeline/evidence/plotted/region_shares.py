@@ -7,8 +7,7 @@ no finer than the band at the body's surface, and a map no finer than its layer'
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
-from operator import add
+from functools import cached_property
 from typing import Any, Final, get_args
 
 import numpy as np
@@ -18,6 +17,7 @@ from pipeline.evidence.cohort.map_rows import MapRows, RowsOfMap, patients_of
 from pipeline.evidence.columns.grouped import Groups, group_means
 from pipeline.evidence.metrics.map_evidence import RegionOverlap
 from pipeline.evidence.shown_body import ShownBody
+from pipeline.evidence.sums import sum_in_order
 from pipeline.evidence.whereabouts import border_band
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.plotted.shares import CohortShares, RegionShares, ShareRegion
@@ -119,7 +119,7 @@ def region_shares(overlap: RegionOverlap, labels: RegionLabels) -> RegionShares 
 def _divided(lesion: float, sums: Mapping[ShareRegion, float]) -> dict[ShareRegion, float] | None:
     """Return the lesion's share and how the rest divides by weight; None where there is a rest and no weight."""
     lesion = min(max(lesion, 0.0), 1.0)
-    total = reduce(add, sums.values(), 0.0)  # sum() rounds otherwise from Python 3.12 on
+    total = sum_in_order(sums.values())
     if not total:
         return {"lesion": 1.0} if lesion > 1 - 1e-6 else None
     shares: dict[ShareRegion, float] = {"lesion": lesion} if lesion else {}

@@ -17,12 +17,12 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ArchiveError
 from pipeline.packed.items import PackedItems
+from pipeline.packed.repeated import repeated
 from pipeline.studies.listing.study_row import MaskSource, StudyRow, inside, is_list
 from pipeline.vocabulary import AVOID
 
@@ -206,8 +206,7 @@ def _labels(cell: str) -> tuple[str, ...] | None:
 
 def _check_distinct(manifest: Path, lines: Sequence[int], rows: Sequence[StudyRow]) -> None:
     """Refuse a study that is listed twice; only names whose hashes stand twice are held against each other."""
-    hashes = sorted(array("q", (hash((row.patient, row.study)) for row in rows)))
-    suspects = frozenset(earlier for earlier, later in pairwise(hashes) if earlier == later)
+    suspects = repeated(hash((row.patient, row.study)) for row in rows)
     first: dict[tuple[str, str], int] = {}
     for line, row in zip(lines, rows, strict=True) if suspects else ():
         name = (row.patient, row.study)
