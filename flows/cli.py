@@ -15,7 +15,7 @@ import typer
 from flows.command_line.audits import init, measure, run, work
 from flows.command_line.beforehand import check, link, lock, plan, scan
 from flows.command_line.exports import export
-from flows.command_line.nights import history, prune, schedule, status
+from flows.command_line.nights import history, prune, receive, schedule, status
 from flows.command_line.records import compare, report, verify, view
 from flows.command_line.signing import approve, sign
 from flows.command_line.tools import demo, doctor, qualify, schema, selftest
@@ -70,7 +70,7 @@ def _options(
 # by what a user is about to do; help lists them in these groups
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Prepare": (init, scan, check, plan, lock),
-    "Audit": (run, work, measure, schedule, status, history, prune),
+    "Audit": (run, work, measure, schedule, receive, status, history, prune),
     "Read and prove": (report, view, compare, verify, link),
     "Answer for and hand on": (sign, approve, export),
     "This installation": (doctor, demo, selftest, qualify, schema),

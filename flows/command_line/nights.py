@@ -10,7 +10,7 @@ from flows.command_line.options import AsJson, AuditFolder, ConfigPath, Notify, 
 from flows.command_line.starting import program_of
 from pipeline.errors import ConfigError
 
-__all__ = ["history", "prune", "schedule", "status"]
+__all__ = ["history", "prune", "receive", "schedule", "status"]
 
 
 def schedule(
@@ -59,6 +59,31 @@ def schedule(
             typer.echo(f"missed since {missed:%Y-%m-%d %H:%M} UTC; {then}")
 
     serve(AuditSchedule(config, loaded.config, overrides or (), firing, catch_up, program_of(notify)), on_serving)
+
+
+def receive(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where objects are filed: the archive of an audit.")],
+    port: Annotated[int, typer.Option("--port", metavar="PORT", min=1, max=65535, help="Listen on this port.")] = 11112,
+    title: Annotated[
+        str, typer.Option("--title", metavar="TITLE", help="What the sender calls this receiver.")
+    ] = "CAMAUDIT",
+    callers: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="TITLE", help="Take objects of this sender only. May be repeated."),
+    ] = None,
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="ADDRESS", help="The network's address; other machines need --from.")
+    ] = "127.0.0.1",
+) -> None:
+    """File what a PACS pushes (C-STORE) into an archive, until interrupted.
+
+    An object is acknowledged when it is on the disk, and none is ever replaced. Nothing is parsed: a schedule with
+    --on-arrival audits the studies once they are whole.
+    """
+    from flows.commands.nights.receive import receive_objects
+    from flows.scheduling.receiver import Receiver
+
+    receive_objects(Receiver(folder, title, listen, port, tuple(callers or ())))
 
 
 def status(

@@ -1,9 +1,7 @@
 """C-STORE (PS3.4 annex B): objects to a storage provider, over one association."""
 
-import logging
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,7 +62,7 @@ def store_below(folder: Path, provider: StorageProvider) -> list[Sent]:
     objects = list(objects_below(folder))
     if not objects:
         return []  # an association without a kind of object is none
-    with _quiet(), quiet_libraries():
+    with quiet_libraries():
         return _stored(objects, provider)
 
 
@@ -120,14 +118,3 @@ def _answered(name: str, status: int) -> Sent:
         return Sent(name, remark=f"stored with warning {status:04X}")
     words = _REFUSALS.get(status >> 8, "refused")
     return Sent(name, f"status {status:04X}: {words}")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the library's records, which hold UIDs and titles, out of every log."""
-    logger = logging.getLogger("pynetdicom")
-    before, logger.propagate = logger.propagate, False
-    try:
-        yield
-    finally:
-        logger.propagate = before

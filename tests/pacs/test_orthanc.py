@@ -5,6 +5,7 @@ only, where there is nothing but the loopback (``make test-pacs``).
 """
 
 import csv
+import io
 import json
 import sys
 
@@ -17,10 +18,13 @@ from pydicom.uid import RLELossless, generate_uid
 from flows import cli
 from flows.commands.exporting.export import export_run
 from flows.commands.exporting.request import ExportRequest
+from flows.scheduling.receiver import Receiver, receiving
 from pipeline.findings.results import load_results
 from pipeline.findings.shards import load_map, read_shard
-from pipeline.studies.dicomweb.client import AUTHORIZATION_VARIABLE
+from pipeline.studies.dicomweb.arrivals import server_listing
+from pipeline.studies.dicomweb.client import AUTHORIZATION_VARIABLE, open_server
 from pipeline.studies.read_study import CONTENT_FACT
+from pipeline.studies.untrusted.workers import WorkerPool
 from tests.pacs.orthanc import AUTHORIZATION, asked, running_orthanc
 from tests.pipeline.planted import plant
 from tests.pipeline.steps import begin, finish, read_run, work
@@ -179,3 +183,28 @@ def test_an_audit_over_orthanc_is_the_audit_over_its_files(orthanc, disk, tmp_pa
     assert 0 < len(cached) < 43, "not all of it fits into the cache"
     again = begin(remote, "camaudit run audit.yaml")
     assert read_run(again)[0].shards == 0, "what was answered is carried over, fetched or not"
+
+
+def test_a_schedule_sees_what_arrives_at_the_server_and_a_receiver_gets_what_it_pushes(
+    orthanc, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv(AUTHORIZATION_VARIABLE, AUTHORIZATION)
+    server, (images, *_) = open_server(f"{orthanc}/dicom-web"), patient(77)
+    with WorkerPool() as pool:
+        before = server_listing(server, pool)
+        for number, sliced in enumerate(images, 1):
+            content = io.BytesIO()
+            sliced.save_as(content, enforce_file_format=True)
+            instance = asked("POST", f"{orthanc}/instances", content=content.getvalue()).json()
+            assert server_listing(server, pool) == {**before, sliced.StudyInstanceUID: (number, 0, 0)}
+    archive, filed = tmp_path / "archive", []
+    with receiving(Receiver(archive, "CAMAUDIT", "127.0.0.1", 0, ("ORTHANC",)), filed.append) as port:
+        modality = {"AET": "CAMAUDIT", "Host": "127.0.0.1", "Port": port}
+        assert asked("PUT", f"{orthanc}/modalities/audit", json=modality).status_code == 200
+        pushed = asked("POST", f"{orthanc}/modalities/audit/store", json=[instance["ParentStudy"]])
+    assert (pushed.status_code, pushed.json()["FailedInstancesCount"]) == (200, 0)
+    assert [str(brought) for brought in filed] == [f"{len(images)} stored"]
+    kept = {read.SOPInstanceUID: read.pixel_array.tolist() for read in map(dcmread, archive.rglob("*.dcm"))}
+    assert kept == {sliced.SOPInstanceUID: sliced.pixel_array.tolist() for sliced in images}
+    told = camaudit(monkeypatch, capsys, "scan", archive, "--json")
+    assert (told["files"], told["usable"]) == (len(images), 1)

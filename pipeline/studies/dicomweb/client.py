@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AUTHORIZATION_VARIABLE",
+    "INSTANCE_CAP",
     "DicomWebServer",
     "Instance",
     "RetryPolicy",
@@ -48,6 +49,7 @@ __all__ = [
     "open_client",
     "open_server",
     "retrieve",
+    "study_counts",
     "study_entries",
     "study_page",
 ]
@@ -70,6 +72,7 @@ _LONGEST_UID = 64
 _TOO_MANY_REQUESTS = 429
 _CHUNK = 1024**2
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
+_INSTANCES_OF_STUDY = "00201208"
 _ONE_FILE = 'multipart/related; type="application/dicom"; transfer-syntax=*'  # as it is stored, nothing re-coded
 
 Item = TypeVar("Item")
@@ -294,6 +297,18 @@ def study_page(server: DicomWebServer, offset: int) -> list[str]:
     """
     items = _json(server, f"studies?limit={PAGE}&offset={offset}")
     return guarded("the server's answer", lambda: [_value(item, _STUDY) for item in items])
+
+
+def study_counts(server: DicomWebServer, offset: int) -> list[tuple[str, str]]:
+    """Return a page of studies, each with its number of instances as the server tells it, '' where it does not.
+
+    Raises:
+        StudyError: as ``study_page``.
+    """
+    items = _json(server, f"studies?limit={PAGE}&offset={offset}&includefield={_INSTANCES_OF_STUDY}")
+    return guarded(
+        "the server's answer", lambda: [(_value(item, _STUDY), _value(item, _INSTANCES_OF_STUDY)) for item in items]
+    )
 
 
 def study_entries(server: DicomWebServer, study: str) -> list[tuple[str, Facts]]:

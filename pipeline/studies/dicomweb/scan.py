@@ -5,9 +5,10 @@ study again: a server tells no time of change, and one instance may have taken a
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from pipeline.errors import ArchiveError, Reason, StudyError
 from pipeline.studies.dicomweb.client import DicomWebServer, is_uid, opaque, study_entries, study_page
@@ -17,10 +18,12 @@ from pipeline.studies.index.headers import Facts, Kind
 from pipeline.studies.listing.layouts.layout import DETECTED
 from pipeline.studies.untrusted.workers import Limits, WorkerPool, isolated_map
 
-__all__ = ["METADATA", "scan_server", "server_root"]
+__all__ = ["METADATA", "paged", "scan_server", "server_root"]
 
 METADATA = Limits(memory_bytes=4 * 1024**3, cpu_seconds=300, wall_seconds=1200.0)
 """For asking for the metadata of one study, trying again, and parsing it."""
+
+Item = TypeVar("Item", bound=Hashable)
 
 
 def server_root(server: DicomWebServer) -> Path:
@@ -39,7 +42,8 @@ def scan_server(server: DicomWebServer, catalogue: Catalogue, *, workers: int, o
     sent: deque[str] = deque()
     read_entries = partial(study_entries, server)
     with WorkerPool() as pool:
-        tasks = _tasks(_studies(server, workers, pool), catalogue, sent, on_files)
+        studies = paged(partial(study_page, server), pool, workers=min(workers, 1))
+        tasks = _tasks(studies, catalogue, sent, on_files)
         for answer in isolated_map(read_entries, tasks, workers=workers, limits=METADATA, pool=pool):
             study = sent.popleft()
             entries = [(study, _excluded(answer.reason))] if isinstance(answer, StudyError) else answer
@@ -63,16 +67,19 @@ def _tasks(
             on_files(1)
 
 
-def _studies(server: DicomWebServer, workers: int, pool: WorkerPool) -> Iterator[str]:
-    """Yield the server's studies until a page brings nothing new: some servers know no pages."""
-    read_page = partial(study_page, server)
-    seen: set[str] = set()
+def paged(read_page: Callable[[int], list[Item]], pool: WorkerPool, *, workers: int = 1) -> Iterator[Item]:
+    """Yield what a server lists, page by page, until a page brings nothing new: some servers know no pages.
+
+    Raises:
+        ArchiveError: when the server does not list its studies.
+    """
+    seen: set[Item] = set()
     offset = 0
     while True:
-        (page,) = isolated_map(read_page, [offset], workers=min(workers, 1), limits=METADATA, pool=pool)
+        (page,) = isolated_map(read_page, [offset], workers=workers, limits=METADATA, pool=pool)
         if isinstance(page, StudyError):
             raise ArchiveError(str(page))
-        new = [study for study in dict.fromkeys(page) if study not in seen]
+        new = [item for item in dict.fromkeys(page) if item not in seen]
         if not new:
             return
         seen.update(new)

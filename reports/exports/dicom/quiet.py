@@ -1,4 +1,4 @@
-"""The libraries' warnings and log records, which quote names and other values of a header, kept from everybody."""
+"""The libraries' warnings and log records, which quote names, UIDs and other values, kept from everybody."""
 
 import logging
 import warnings
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 __all__ = ["quiet_libraries"]
 
-_LIBRARIES = ("highdicom", "pydicom")
+_LIBRARIES = ("highdicom", "pydicom", "pynetdicom")
 
 
 @contextmanager

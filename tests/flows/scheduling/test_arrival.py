@@ -1,15 +1,21 @@
 """A schedule that waits for arrivals: what came before it counts, and a run under way is not started beside."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from pydicom.uid import CTImageStorage, generate_uid
 
 from flows.scheduling import arrival
 from flows.scheduling.arrival import Arrival, check_watched, watch_archive
 from pipeline.config_file import load_config
-from pipeline.errors import ConfigError
+from pipeline.errors import ArchiveError
+from pipeline.studies.dicomweb import client as dicomweb_client
+from pipeline.studies.dicomweb.client import RetryPolicy
 from tests.pipeline.planted import plant, write_study
+from tests.pipeline.studies.dicomweb.web import serving, status
+from tests.pipeline.studies.writers import dicom, dot
 
 
 @pytest.fixture
@@ -57,10 +63,51 @@ def test_how_often_it_looks(seconds, pause):
     assert Arrival(timedelta(seconds=seconds)).pause == pause
 
 
-def test_a_server_is_not_watched(config):
-    served = config.archive.model_copy(update={"dicomweb": "https://pacs.example/dicomweb"})
-    with pytest.raises(ConfigError, match="a DICOMweb server is no folder that can be watched; use --every"):
-        check_watched(config.model_copy(update={"archive": served}))
+def served(config, web):
+    archive = config.archive.model_copy(update={"dicomweb": web.url, "manifest": None})
+    return config.model_copy(update={"archive": archive})
+
+
+def image(study):
+    made = dicom(CTImageStorage, dot((4, 6), (1, 2)))
+    made.StudyInstanceUID, made.SeriesInstanceUID, made.SOPInstanceUID = study, generate_uid(), generate_uid()
+    return made
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """A client that gives up at once."""
+    patient = dicomweb_client.open_server
+    hurried = lambda url: replace(patient(url), patience=RetryPolicy(tries=1, pause=0.0, silence=600.0))  # noqa: E731
+    monkeypatch.setattr(arrival, "open_server", hurried)
+
+
+def test_a_study_of_a_server_that_grows_is_an_arrival_and_one_more_study_too(config):
+    study = generate_uid()
+    with serving(image(study)) as web:
+
+        def after(times):
+            web.store(image(study if times == 1 else generate_uid()))
+
+        assert watched(served(config, web), [True, True, True], after) == [True] * 3
+        assert set(web.asked) == {"studies"}  # no metadata, no pixel
+
+
+def test_a_server_that_counts_no_instances_is_refused_at_the_start(config, hasty):
+    with serving(image(generate_uid())) as web:
+        check_watched(served(config, web))
+        web.counts_instances = False
+        with pytest.raises(ArchiveError, match=r"does not tell how many instances a study has .* use --every"):
+            check_watched(served(config, web))
+
+
+def test_a_server_that_is_away_is_asked_again_and_said_to_be_away_once(config, hasty, caplog):
+    with serving(image(generate_uid())) as web:
+        web.faults["studies"].extend([status(503)] * 5)
+        assert watched(served(config, web), [True], lambda _times: None) == [True]
+    away = [record.getMessage() for record in caplog.records if "answered 503" in record.getMessage()]
+    assert len(away) == 1
+    assert away[0].startswith("--on-arrival: the DICOMweb server 127.0.0.1")
 
 
 @pytest.mark.parametrize(

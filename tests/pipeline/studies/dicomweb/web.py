@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,6 +29,7 @@ class Web(ThreadingHTTPServer):
         self.asked: list[str] = []
         self.headers: list[Any] = []
         self.knows_pages = True
+        self.counts_instances = True
         self.hold = threading.Event()
 
     @property
@@ -82,11 +83,18 @@ class Handler(BaseHTTPRequestHandler):
         return multipart(stored(objects[place])) if place in objects else b""
 
     def page(self, query: dict[str, list[str]]) -> list[Any]:
-        studies = list(dict.fromkeys(one.StudyInstanceUID for one in self.server.objects.values()))
+        counts = Counter(one.StudyInstanceUID for one in self.server.objects.values())
+        studies = list(counts)
         if self.server.knows_pages:
             start = int(query["offset"][0])
             studies = studies[start : start + int(query["limit"][0])]
-        return [{"0020000D": {"vr": "UI", "Value": [study]}} for study in studies]
+        return [self.study_entry(study, counts[study]) for study in studies]
+
+    def study_entry(self, study: str, instances: int) -> dict[str, Any]:
+        entry: dict[str, Any] = {"0020000D": {"vr": "UI", "Value": [study]}}
+        if self.server.counts_instances:
+            entry["00201208"] = {"vr": "IS", "Value": [instances]}
+        return entry
 
     def send(self, status: int, body: bytes = b"", kind: str = "text/plain", **headers: str) -> None:
         self.send_response(status)

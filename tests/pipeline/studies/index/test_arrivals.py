@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from functools import partial
 
 import nibabel
 import numpy as np
@@ -9,7 +10,7 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 
-from pipeline.studies.index.arrivals import ArrivalWatch, folder_listing
+from pipeline.studies.index.arrivals import ArrivalWatch, folder_listing, headers_readable
 from tests.pipeline.shared_pool import POOL
 
 
@@ -37,7 +38,7 @@ def clock():
 @pytest.fixture
 def watch(archive, clock):
     look = lambda: folder_listing(archive)  # noqa: E731
-    return ArrivalWatch(look(), 60.0, look, clock, POOL)
+    return ArrivalWatch(look(), 60.0, look, partial(headers_readable, pool=POOL), clock)
 
 
 def copied(archive, name="new.dcm"):
@@ -128,7 +129,7 @@ def test_links_are_not_followed(archive, tmp_path):
 def test_before_the_first_audit_no_header_is_read(archive, clock, monkeypatch):
     monkeypatch.setattr("pipeline.studies.index.arrivals.isolated_map", None)
     look = lambda: folder_listing(archive)  # noqa: E731
-    watch = ArrivalWatch({}, 60.0, look, clock, POOL)
+    watch = ArrivalWatch({}, 60.0, look, partial(headers_readable, pool=POOL), clock)
     assert not watch.has_arrived()
     clock.now = 60
     assert watch.has_arrived()
