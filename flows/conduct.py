@@ -13,11 +13,9 @@ from pipeline.errors import AuditError
 from pipeline.faults import own_faults
 from pipeline.findings.custody.site_key import load_site_key
 from pipeline.findings.signed.attestation import attest
-from pipeline.runs.nights import nothing_new
 from pipeline.runs.run import Run
-from pipeline.runs.start import StartWatch
+from pipeline.runs.start_watch import StartWatch
 from pipeline.studies.untrusted.workers import WorkerPool
-from pipeline.walk.map_plan import expected_maps
 from reports.pdf import render
 from reports.registry import sections
 
@@ -61,6 +59,8 @@ def run_without_news(request: AuditRequest) -> Path | None:
     """
     if not request.only_new:
         return None
+    from pipeline.runs.nights import nothing_new  # here: it holds the model against the run's, so it loads torch
+
     with own_faults():
         run = nothing_new.run_without_news(request.loaded, deep=request.deep)
         if run is not None:
@@ -79,11 +79,10 @@ def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard,
     with run, own_faults():
         studies = run.computed
         run.note("engine.chosen", engine=str(engine))
-        maps_each = expected_maps(run.config, [layer.name for layer in run.spec.layers])
-        watcher.started(len(run.members), studies, studies * maps_each)
+        watcher.started(len(run.members), studies, studies * run.maps_each)
         beside.page.begun(run)
         was_prefect = engine.is_prefect
-        work_all(ShardWork(run, engine, watcher, drive_shard, beside, maps_each), beside.crew)
+        work_all(ShardWork(run, engine, watcher, drive_shard, beside), beside.crew)
         for family in run.config.experiments.families:
             engine.check()
             run.experiment(family, watcher.on_maps)

@@ -22,14 +22,13 @@ DriveShard = Callable[[int, Callable[[], int]], int]
 
 @dataclass(frozen=True)
 class ShardWork:
-    """How the shards of a run are worked here, and who is told; ``maps_each`` is a study's expected number of maps."""
+    """How the shards of a run are worked here, and who is told."""
 
     run: Run
     engine: Engine
     watcher: Watcher
     drive: DriveShard
     beside: Beside
-    maps_each: int
 
     def work(self, shard: int) -> None:
         """Work a shard that is this process's own."""
@@ -42,7 +41,7 @@ class ShardWork:
     def tell(self, shard: int) -> None:
         """Tell of a shard that another process has done."""
         studies = len(self.run.members_of(shard))
-        self.watcher.on_maps(self.maps_each * studies)
+        self.watcher.on_maps(self.run.maps_each * studies)
         self.beside.page.shard_done(shard, studies, None)
 
     def stop_if_asked(self) -> None:

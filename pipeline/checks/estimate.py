@@ -9,9 +9,9 @@ from cam import METHODS
 from pipeline.checks.experiment_cost import ExperimentCost, experiment_cost
 from pipeline.checks.model_check import Probe
 from pipeline.config import AuditConfig
+from pipeline.evidence.answers import expected_targets
 from pipeline.vocabulary import Family
 from pipeline.walk.batch_size import usual_batch
-from pipeline.walk.map_plan import expected_targets
 
 __all__ = ["RunEstimate", "estimate_run", "in_words"]
 

@@ -52,8 +52,9 @@ def cost_of(part: str, studies: int, folder: Path, *, server: bool) -> PartCost:
     os.environ |= {"CAMAUDIT_STATE": str(folder / "state"), "PREFECT_HOME": str(folder / "prefect")}
     os.environ |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOGGING_LEVEL": "WARNING"}
     from pipeline.runs import run as runs
+    from pipeline.walk import study_walk
 
-    runs.audit_studies = made_up  # type: ignore[assignment]  # the only part that is not the product's
+    study_walk.audit_studies = made_up  # type: ignore[assignment]  # the only part that is not the product's
     bare = _loaded(folder / f"bare-{part}", part)
     start, database = time.process_time(), None
     if part == "begin":
@@ -85,7 +86,7 @@ def begin(folder: Path, studies: int):
     """Create a run of a manifest of so many studies, all of one image."""
     from pipeline.checks.config_checks import checked_config
     from pipeline.runs.run import Run
-    from pipeline.runs.start import StartWatch
+    from pipeline.runs.start_watch import StartWatch
     from pipeline.studies.untrusted.workers import WorkerPool
     from tests.pipeline.planted import plant
 
@@ -132,7 +133,7 @@ def _worked(run, folder: Path, *, server: bool) -> float | None:
 
     if not server:
         with run:
-            work_all(ShardWork(run, Engine(print, "local"), Watcher(), plainly, ALONE, 0), NO_CREW)
+            work_all(ShardWork(run, Engine(print, "local"), Watcher(), plainly, ALONE), NO_CREW)
         return None
     from prefect import flow
     from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -144,7 +145,7 @@ def _worked(run, folder: Path, *, server: bool) -> float | None:
     engine = Engine(print)
     with prefect_server() as own, temporary_settings({PREFECT_API_URL: own.wait()}):  # type: ignore[union-attr]
         before = _database(folder)
-        work = ShardWork(run, engine, Watcher(), _as_tasks(engine), Beside(PrefectPage(engine)), 0)
+        work = ShardWork(run, engine, Watcher(), _as_tasks(engine), Beside(PrefectPage(engine)))
         with run:
             flow(name="audit", persist_result=False)(lambda: work_all(work, NO_CREW))()
         time.sleep(30)  # task states go to the server as events, which it takes in afterwards
