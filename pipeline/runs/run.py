@@ -7,7 +7,7 @@ What needs the model, its transforms or a map's grid is imported by the methods 
 which a process that only watches others work, or draws conclusions, is not to hold.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -137,6 +137,18 @@ class Run:
             run = cls(created.folder, created.spec, created.members, pool, stack.pop_all())
         run.__dict__["auditor"] = replace(created.auditor, pool=None)
         return run
+
+    @classmethod
+    def made_by(cls, make: Callable[[], Path], audits: Path, say: Callable[[str], None]) -> Self:
+        """Have another process make a run's folder, while this one holds ``audits``, the folder of the audit's runs.
+
+        Raises:
+            AuditError: as ``create`` does.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(alone_in(audits, say))
+            run = cls.open(make())
+            return cls(run.folder, run.spec, run.members, owned=stack.pop_all())
 
     @classmethod
     def open(cls, folder: Path, *, pool: WorkerPool | None = None, device: str | None = None) -> Self:

@@ -4,14 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from pipeline.checks.run_estimate import RunEstimate
 from pipeline.faults import package_logger
 from pipeline.runs.exclusive import exclusive
 from pipeline.studies.untrusted.workers import WorkerPool
-
-if TYPE_CHECKING:
-    from pipeline.checks.estimate import RunEstimate
 
 __all__ = ["SILENT", "StartWatch", "alone_in"]
 
@@ -20,7 +17,7 @@ def _warn(sentence: str) -> None:
     package_logger().warning(sentence)
 
 
-def _tell_nobody(estimate: "RunEstimate") -> None:
+def _tell_nobody(estimate: RunEstimate) -> None:
     pass
 
 
@@ -32,7 +29,7 @@ class StartWatch:
     """
 
     pool: WorkerPool | None = None
-    on_estimate: Callable[["RunEstimate"], None] = _tell_nobody
+    on_estimate: Callable[[RunEstimate], None] = _tell_nobody
     say: Callable[[str], None] = _warn
 
 
