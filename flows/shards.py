@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 
+from flows.apart.with_model import first_pass_apart
 from flows.crews.crew import Crew
 from flows.engines import Engine
 from flows.telling.beside import Beside, StopRequestedError
 from flows.watch import Watcher
 from pipeline.errors import OutputError
+from pipeline.runs.first_pass import needs_survey
 from pipeline.runs.run import Run
 from pipeline.runs.shared.claims import TRIES
 from pipeline.runs.shared.turns import missing_shards, shards_in_turn
@@ -22,14 +24,13 @@ DriveShard = Callable[[int, Callable[[], int]], int]
 
 @dataclass(frozen=True)
 class ShardWork:
-    """How the shards of a run are worked here, and who is told; ``maps_each`` is a study's expected number of maps."""
+    """How the shards of a run are worked here, and who is told."""
 
     run: Run
     engine: Engine
     watcher: Watcher
     drive: DriveShard
     beside: Beside
-    maps_each: int
 
     def work(self, shard: int) -> None:
         """Work a shard that is this process's own."""
@@ -42,7 +43,7 @@ class ShardWork:
     def tell(self, shard: int) -> None:
         """Tell of a shard that another process has done."""
         studies = len(self.run.members_of(shard))
-        self.watcher.on_maps(self.maps_each * studies)
+        self.watcher.on_maps(self.run.maps_each * studies)
         self.beside.page.shard_done(shard, studies, None)
 
     def stop_if_asked(self) -> None:
@@ -66,20 +67,35 @@ def work_all(work: ShardWork, crew: Crew) -> None:
         AuditError: when a shard cannot be worked, or a crew leaves some undone.
         StopRequestedError: when somebody asked for an end between two shards.
     """
-    run = work.run
-    run.average_masks  # noqa: B018 - surveyed where it is first asked for: all shards depend on it
-    for shard in shards_in_turn(run, waits=True, among=sorted(run.tuning_shards)):
-        work.work(shard)
-    (_lead if crew.leads else _oversee)(work, crew)
+    if crew.leads:
+        _lead(work, crew)
+    else:
+        _first_pass(work)
+        _oversee(work, crew)
     work.stop_if_asked()
-    run.claims.remove()
+    work.run.claims.remove()
 
 
 def _lead(work: ShardWork, crew: Crew) -> None:
     """Work shards beside the crew, and what helpers who died leave behind."""
+    run = work.run
+    run.average_masks  # noqa: B018 - surveyed where it is first asked for: all shards depend on it
+    for shard in shards_in_turn(run, waits=True, among=sorted(run.tuning_shards)):
+        work.work(shard)
     with crew.at(work.run.folder):
-        for shard in shards_in_turn(work.run, waits=True, on_others=work.tell):
+        for shard in shards_in_turn(run, waits=True, on_others=work.tell):
             work.work(shard)
+
+
+def _first_pass(work: ShardWork) -> None:
+    """Have done beforehand what all other shards depend on, in a process that ends with it."""
+    run = work.run
+    tuning = [shard for shard in sorted(run.tuning_shards) if not run.is_done(shard)]
+    if tuning or needs_survey(run.config):
+        work.stop_if_asked()
+        first_pass_apart(run)
+        for shard in tuning:
+            work.tell(shard)
 
 
 def _oversee(work: ShardWork, crew: Crew) -> None:

