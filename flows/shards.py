@@ -1,8 +1,7 @@
 """A run's shards, one after the other: worked here, or by a crew, until all are done."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from functools import partial
 from time import monotonic
 
 from flows.crews.crew import Crew
@@ -13,6 +12,7 @@ from pipeline.errors import OutputError
 from pipeline.runs.run import Run
 from pipeline.runs.shared.claims import TRIES
 from pipeline.runs.shared.turns import missing_shards, shards_in_turn
+from pipeline.runs.shared.worker import ShardWorker
 
 __all__ = ["DriveShard", "ShardWork", "work_all"]
 
@@ -31,13 +31,18 @@ class ShardWork:
     beside: Beside
     maps_each: int
 
-    def work(self, shard: int) -> None:
-        """Work a shard that is this process's own."""
+    def work(self, shards: Generator[int | None, None, None]) -> None:
+        """Work the shards that are this process's own, in turn."""
+        with ShardWorker(self.run, shards, self.watcher.on_maps) as worker:
+            while (shard := self._next(worker)) is not None:
+                started = monotonic()
+                studies = self.drive(shard, worker.finish)
+                self.beside.page.shard_done(shard, studies, monotonic() - started)
+
+    def _next(self, worker: ShardWorker) -> int | None:
         self.stop_if_asked()
         self.engine.check()
-        started = monotonic()
-        studies = self.drive(shard, partial(self.run.work, shard, self.watcher.on_maps))
-        self.beside.page.shard_done(shard, studies, monotonic() - started)
+        return worker.begin()
 
     def tell(self, shard: int) -> None:
         """Tell of a shard that another process has done."""
@@ -68,8 +73,7 @@ def work_all(work: ShardWork, crew: Crew) -> None:
     """
     run = work.run
     run.average_masks  # noqa: B018 - surveyed where it is first asked for: all shards depend on it
-    for shard in shards_in_turn(run, waits=True, among=sorted(run.tuning_shards)):
-        work.work(shard)
+    work.work(shards_in_turn(run, waits=True, among=sorted(run.tuning_shards)))
     (_lead if crew.leads else _oversee)(work, crew)
     work.stop_if_asked()
     run.claims.remove()
@@ -78,8 +82,7 @@ def work_all(work: ShardWork, crew: Crew) -> None:
 def _lead(work: ShardWork, crew: Crew) -> None:
     """Work shards beside the crew, and what helpers who died leave behind."""
     with crew.at(work.run.folder):
-        for shard in shards_in_turn(work.run, waits=True, on_others=work.tell):
-            work.work(shard)
+        work.work(shards_in_turn(work.run, waits=True, on_others=work.tell))
 
 
 def _oversee(work: ShardWork, crew: Crew) -> None:

@@ -52,8 +52,9 @@ def cost_of(part: str, studies: int, folder: Path, *, server: bool) -> PartCost:
     os.environ |= {"CAMAUDIT_STATE": str(folder / "state"), "PREFECT_HOME": str(folder / "prefect")}
     os.environ |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOGGING_LEVEL": "WARNING"}
     from pipeline.runs import run as runs
+    from pipeline.runs.shared import worker
 
-    runs.audit_studies = made_up  # type: ignore[assignment]  # the only part that is not the product's
+    worker.audit_in_turn = made_up_in_turn  # the only part that is not the product's
     bare = _loaded(folder / f"bare-{part}", part)
     start, database = time.process_time(), None
     if part == "begin":
@@ -101,7 +102,15 @@ def begin(folder: Path, studies: int):
         return run
 
 
-def made_up(_auditor: object, sources: Sequence, on_maps: object = None) -> tuple[list, dict]:
+def made_up_in_turn(first, upcoming):
+    """Yield the records of a shard's studies, and have the next shard at hand by then, as the product does."""
+    while first is not None:
+        following = upcoming()
+        yield made_up(first.sources)
+        first = following
+
+
+def made_up(sources: Sequence) -> tuple[list, dict]:
     """Return records as a classifier's audit without masks has them."""
     from pipeline.findings.study_audit import StudyAudit
 
