@@ -15,9 +15,10 @@ def start() -> None:
     Raises:
         SystemExit: as ``flows.cli.main``.
     """
-    from flows.allocation import let_waiting_threads_sleep  # here: see below
+    from flows.allocation import let_numpy_use_one_thread, let_waiting_threads_sleep  # here: see below
 
     let_waiting_threads_sleep(os.environ)
+    let_numpy_use_one_thread(os.environ)
     try:
         from flows.cli import main as run_command_line
     except ModuleNotFoundError as error:

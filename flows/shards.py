@@ -1,9 +1,9 @@
 """A run's shards, one after the other: worked here, or by a crew, until all are done."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from functools import partial
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from flows.apart.with_model import first_pass_apart
 from flows.crews.crew import Crew
@@ -15,6 +15,9 @@ from pipeline.runs.first_pass import needs_survey
 from pipeline.runs.run import Run
 from pipeline.runs.shared.claims import TRIES
 from pipeline.runs.shared.turns import missing_shards, shards_in_turn
+
+if TYPE_CHECKING:
+    from pipeline.runs.shared.worker import ShardWorker
 
 __all__ = ["DriveShard", "ShardWork", "work_all"]
 
@@ -32,13 +35,20 @@ class ShardWork:
     drive: DriveShard
     beside: Beside
 
-    def work(self, shard: int) -> None:
-        """Work a shard that is this process's own."""
+    def work(self, shards: Generator[int | None, None, None]) -> None:
+        """Work the shards that are this process's own, in turn."""
+        from pipeline.runs.shared.worker import ShardWorker  # here: it loads torch, which one that watches does without
+
+        with ShardWorker(self.run, shards, self.watcher.on_maps) as worker:
+            while (shard := self._next(worker)) is not None:
+                started = monotonic()
+                studies = self.drive(shard, worker.finish)
+                self.beside.page.shard_done(shard, studies, monotonic() - started)
+
+    def _next(self, worker: "ShardWorker") -> int | None:
         self.stop_if_asked()
         self.engine.check()
-        started = monotonic()
-        studies = self.drive(shard, partial(self.run.work, shard, self.watcher.on_maps))
-        self.beside.page.shard_done(shard, studies, monotonic() - started)
+        return worker.begin()
 
     def tell(self, shard: int) -> None:
         """Tell of a shard that another process has done."""
@@ -80,11 +90,9 @@ def _lead(work: ShardWork, crew: Crew) -> None:
     """Work shards beside the crew, and what helpers who died leave behind."""
     run = work.run
     run.average_masks  # noqa: B018 - surveyed where it is first asked for: all shards depend on it
-    for shard in shards_in_turn(run, waits=True, among=sorted(run.tuning_shards)):
-        work.work(shard)
-    with crew.at(work.run.folder):
-        for shard in shards_in_turn(run, waits=True, on_others=work.tell):
-            work.work(shard)
+    work.work(shards_in_turn(run, waits=True, among=sorted(run.tuning_shards)))
+    with crew.at(run.folder):
+        work.work(shards_in_turn(run, waits=True, on_others=work.tell))
 
 
 def _first_pass(work: ShardWork) -> None:

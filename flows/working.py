@@ -8,6 +8,7 @@ from pipeline.progress import Progress, silent
 from pipeline.runs.run import Run
 from pipeline.runs.shared.joining import check_joinable
 from pipeline.runs.shared.turns import shards_in_turn
+from pipeline.runs.shared.worker import ShardWorker
 
 __all__ = ["work_shards"]
 
@@ -30,8 +31,9 @@ def work_shards(
     count = 0
     with Run.open(folder, device=device) as run, own_faults():
         check_joinable(run)
-        for shard in shards_in_turn(run, waits=False):
-            run.work(shard, on_maps)
-            on_shard(shard)
-            count += 1
+        with ShardWorker(run, shards_in_turn(run, waits=False), on_maps) as worker:
+            while (shard := worker.begin()) is not None:
+                worker.finish()
+                on_shard(shard)
+                count += 1
     return count

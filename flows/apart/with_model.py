@@ -75,11 +75,13 @@ def _created(request: AuditRequest, tell: Tell) -> Path:
 
 def _first_pass(folder: Path, _tell: Tell) -> None:
     from pipeline.runs.shared.turns import shards_in_turn
+    from pipeline.runs.shared.worker import ShardWorker
 
     with Run.open(folder) as run:
         run.average_masks  # noqa: B018 - surveyed where it is first asked for
-        for shard in shards_in_turn(run, waits=True, among=sorted(run.tuning_shards)):
-            run.work(shard)
+        with ShardWorker(run, shards_in_turn(run, waits=True, among=sorted(run.tuning_shards))) as worker:
+            while worker.begin() is not None:
+                worker.finish()
 
 
 def _experiment(folder: Path, family: Family, tell: Tell) -> None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from edt import edt as distance_transform
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
 from pipeline.evidence.metrics.parts import bounding_box, pieces_of
 from pipeline.evidence.thresholds import threshold_of
+from pipeline.evidence.within_reach import within_reach
 from pipeline.studies.geometry import Geometry, nearest_index, nearest_values
 from pipeline.vocabulary import BodyRegion
 
@@ -84,11 +84,12 @@ class ShownBody:
         numbers = np.full(self.inside.shape, names.index("outside"), np.uint8)
         box = _grown(bounding_box(self.inside), np.ceil(self._reach / self._spacing))
         inside = self.inside[box]
-        away = distance_transform(  # from each cell to the nearest of the other kind
-            inside.astype(np.uint8) + 1, anisotropy=tuple(self._spacing), black_border=False, parallel=1
-        )
         numbers[box][inside] = names.index("body")
-        numbers[box][away <= self._reach] = names.index("surface")
+        spacing = self._spacing.tolist()
+        surface = np.where(
+            inside, within_reach(~inside, spacing, self._reach), within_reach(inside, spacing, self._reach)
+        )
+        numbers[box][surface] = names.index("surface")
         return numbers
 
     def region(self, position: NDArray[np.float64]) -> BodyRegion:

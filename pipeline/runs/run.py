@@ -72,6 +72,7 @@ from pipeline.vocabulary import BASELINES, Family
 
 if TYPE_CHECKING:
     from pipeline.walk.auditor import Auditor
+    from pipeline.walk.stretches import Audited, Stretch
 
 __all__ = ["Run", "RunStatus"]
 
@@ -300,12 +301,31 @@ class Run:
         """
         from pipeline.walk.study_walk import audit_studies
 
+        stretch = self.stretch(shard, on_maps)
+        return self.keep(shard, audit_studies(stretch.auditor, stretch.sources, stretch.on_maps))
+
+    def stretch(self, shard: int, on_maps: Progress = silent) -> "Stretch":
+        """Return the studies of a shard, and what they are audited with.
+
+        Raises:
+            AuditError: when the model is no longer the one that ``create`` saw.
+        """
+        from pipeline.walk.stretches import Stretch
+
         studies = [member.study for member in self.members_of(shard)]
         carried = carried_answers(self.folder, self.spec.recipes, studies)
         sources = [
             replace(self.sources.studies[study], carried=carried.get(study), kept_in=self.folder) for study in studies
         ]
-        audits, maps = audit_studies(self._equipped(shard), sources, on_maps)
+        return Stretch(self._equipped(shard), sources, on_maps)
+
+    def keep(self, shard: int, audited: "Audited") -> int:
+        """Write the rows and maps that a shard came to; return how many studies it holds.
+
+        Raises:
+            OutputError: when the folder cannot be written.
+        """
+        audits, maps = audited
         rows = [referring(audit, f"{shard:04d}") for audit in audits]
         files = shard_files(shard)
         write_maps(self.folder / files[0], maps)

@@ -1,33 +1,55 @@
 """Let one thing be made in a thread while another is worked on: ahead of the model, or behind it."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-__all__ = ["Later", "WorkBehind", "prefetched"]
+__all__ = ["Later", "Prefetched", "WorkBehind"]
 
 Item = TypeVar("Item")
 
 _END: Any = object()
 
 
-def prefetched(items: Generator[Item, None, None], ahead: int) -> Iterator[Item]:
-    """Yield ``items`` in order, made in a thread of their own, at most ``ahead`` before they are asked for.
+class Prefetched(Generic[Item]):
+    """``items`` in order, made in a thread of their own from now on, at most ``ahead`` before they are asked for.
 
-    What making one raises is raised where it is asked for. Leaving early waits for the one that is being made.
+    What making one raises is raised where it is asked for. Closing waits for the one that is being made.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:
-        pending = deque(thread.submit(next, items, _END) for _ in range(ahead))
+
+    def __init__(self, items: Generator[Item, None, None], ahead: int) -> None:
+        self._items = items
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
+        self._pending = deque(self._thread.submit(next, items, _END) for _ in range(ahead))
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Item:
+        """Return the next one.
+
+        Raises:
+            StopIteration: when there is none, or the rest is not wanted any more.
+        """
         try:
-            while (item := pending.popleft().result()) is not _END:
-                pending.append(thread.submit(next, items, _END))
-                yield item
-        finally:
-            thread.shutdown(cancel_futures=True)
-            items.close()
+            item: Item = self._pending.popleft().result() if self._pending else _END
+        except BaseException:
+            self.close()
+            raise
+        if item is _END:
+            self.close()
+            raise StopIteration
+        self._pending.append(self._thread.submit(next, self._items, _END))
+        return item
+
+    def close(self) -> None:
+        """Let go of what is left."""
+        self._pending.clear()
+        self._thread.shutdown(cancel_futures=True)
+        self._items.close()
 
 
 class Later(Generic[Item]):

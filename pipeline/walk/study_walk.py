@@ -1,9 +1,7 @@
 """The walk of a study, on one screen: read, prepare, explain, carry to the mask's grid, measure, record."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
-from itertools import groupby
 
 import torch
 
@@ -18,83 +16,42 @@ from pipeline.findings.shards import Maps, map_digest
 from pipeline.findings.study_audit import InputFacts, StudyAudit
 from pipeline.models.outputs import StudyAnswer
 from pipeline.models.prepared_studies import PreparedStudy
-from pipeline.progress import BatchProgress, Progress, silent
+from pipeline.progress import Progress, silent
 from pipeline.studies.geometry import cells
 from pipeline.vocabulary import BASELINES
 from pipeline.walk.auditor import Auditor
-from pipeline.walk.batch_size import BatchSize, largest_batch, usual_batch
 from pipeline.walk.device_copies import on_device
 from pipeline.walk.explaining import Explained, RawMaps, explain_batch
 from pipeline.walk.fault_origin import origin_of
-from pipeline.walk.map_plan import expected_maps, in_order, places_of
+from pipeline.walk.map_plan import in_order, places_of
 from pipeline.walk.measuring import StudyMap, StudyMeasuring, kept_maps
-from pipeline.walk.read_ahead import Later, WorkBehind, prefetched
-from pipeline.walk.reading import ReadOutcome, read_and_prepare, read_facts
+from pipeline.walk.read_ahead import Later, WorkBehind
+from pipeline.walk.reading import ReadOutcome, read_facts
 from pipeline.walk.sources import StudySource
+from pipeline.walk.stretches import Audited, Rows, Stretch, in_turn
 
-__all__ = ["audit_studies"]
-
-Rows = list[tuple[StudyAudit, Maps]]
-"""Studies' records, each with its new maps."""
-
-_BEHIND = 1  # batches whose maps are scored while the next one is read and explained
-_READ_AHEAD = 16  # studies in memory besides those of the batch that is analysed, whatever the size of a batch
+__all__ = ["audit_in_turn", "audit_studies"]
 
 
-def audit_studies(
-    auditor: Auditor, sources: Sequence[StudySource], on_maps: Progress = silent
-) -> tuple[list[StudyAudit], Maps]:
+def audit_studies(auditor: Auditor, sources: Sequence[StudySource], on_maps: Progress = silent) -> Audited:
     """Audit studies in order; one that fails becomes a row with its stage and reason. Maps are kept by key.
 
     Raises:
         InternalError: when camaudit's own code fails, whatever the study.
     """
-    audits: list[StudyAudit] = []
-    maps: Maps = {}
-    run = auditor.config.run
-    most = 1 if auditor.one_by_one else largest_batch(run.batch_size, auditor.device)
-    size = BatchSize(min(usual_batch(run.batch_size), most), most, auditor.batch_limit)
-    expected = expected_maps(auditor.config, auditor.layers)
-    ready = read_and_prepare(auditor, sources)
-    ahead = prefetched(ready, min(most, _READ_AHEAD)) if run.workers else ready
-    pending: deque[tuple[BatchProgress, Callable[[], Rows]]] = deque()
-
-    def keep(progress: BatchProgress, rows: Callable[[], Rows]) -> None:
-        before = len(maps)
-        for audit, kept in rows():
-            audits.append(audit)
-            maps.update(kept)
-        progress.finish((len(maps) - before) // 2)  # a map and its affine
-
-    with WorkBehind(auditor.engine.at_work) as behind:
-        for batch in _batches(ahead, size):
-            progress = BatchProgress(on_maps, expected * len(batch))
-            pending.append((progress, _audit_batch(auditor, batch, progress.on_maps, behind)))
-            if len(pending) > _BEHIND:
-                keep(*pending.popleft())
-        while pending:
-            keep(*pending.popleft())
-    return audits, maps
+    if not sources:
+        return [], {}
+    (audited,) = audit_in_turn(Stretch(auditor, sources, on_maps), lambda: None)
+    return audited
 
 
-def _batches(ready: Iterable[ReadOutcome], size: BatchSize) -> Iterator[list[ReadOutcome]]:
-    """Group neighbours with inputs of one shape that lack the same maps; faults stay apart."""
+def audit_in_turn(first: Stretch, upcoming: Callable[[], Stretch | None]) -> Generator[Audited, None, None]:
+    """Audit stretches of studies; yield what ``audit_studies`` would return of each. ``upcoming``: see ``in_turn``.
 
-    def kind(outcome: ReadOutcome) -> object:
-        if outcome.study is None or not outcome.needs_model:
-            return outcome.study is None
-        return outcome.study.shown.x.shape, set((outcome.missing or {}).values())
-
-    for _, group in groupby(ready, key=kind):
-        batch: list[ReadOutcome] = []
-        for outcome in group:
-            batch.append(outcome)
-            if len(batch) >= size.now():
-                yield batch
-                size.filled()
-                batch = []
-        if batch:
-            yield batch
+    Raises:
+        InternalError: when camaudit's own code fails, whatever the study.
+    """
+    return in_turn(_audit_batch, first, upcoming)
 
 
 def _audit_batch(

@@ -17,7 +17,7 @@ from flows.running import run_audit
 from flows.watch import Watcher
 from pipeline.checks.config_checks import checked_config
 from pipeline.findings.results import load_results
-from pipeline.walk import study_walk
+from pipeline.runs.run import Run
 from tests.pipeline.planted import plant
 
 
@@ -37,13 +37,14 @@ def check(folder, studies):
 def works(monkeypatch):
     """Count how often each study is shown to the model."""
     seen = Counter()
-    sound = study_walk.audit_studies
+    sound = Run.stretch
 
-    def counted(auditor, sources, on_maps):
-        seen.update(source.study for source in sources)
-        return sound(auditor, sources, on_maps)
+    def counted(run, shard, on_maps):
+        stretch = sound(run, shard, on_maps)
+        seen.update(source.study for source in stretch.sources)
+        return stretch
 
-    monkeypatch.setattr(study_walk, "audit_studies", counted)
+    monkeypatch.setattr(Run, "stretch", counted)
     return seen
 
 

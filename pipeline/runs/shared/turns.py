@@ -1,7 +1,9 @@
 """One run, several processes: which shards this one works, and what it waits for."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import AbstractContextManager, ExitStack
+from types import TracebackType
 
 from pipeline.runs.run import Run
 
@@ -19,24 +21,27 @@ def shards_in_turn(
     among: Iterable[int] | None = None,
     on_others: Callable[[int], None] = lambda shard: None,  # noqa: ARG005 - the name is the documentation
     pause: Callable[[], None] = _pause,
-) -> Iterator[int]:
+) -> Generator[int | None, None, None]:
     """Yield each shard that nobody else has, while it is this process's alone, until none is missing.
 
     Shards of patients on whom thresholds are tuned come first, and the others when those are done. ``among`` limits
     the choice. Without ``waits`` the end is where the rest is in other processes' hands; with it, a shard whose process
-    has died is taken over.
-    ``on_others`` is told each shard that another process has finished.
+    has died is taken over. ``on_others`` is told each shard that another process has finished.
+
+    A shard stays this process's until it is done, so the next one may be asked for before: None says that there is none
+    to begin as long as those are not done. Whoever asks again without having done them gives them up.
 
     Raises:
         OutputError: when a shard was begun too often, or the folder cannot be written.
     """
     missing = [shard for shard in (range(run.spec.shards) if among is None else among) if not run.is_done(shard)]
-    while missing:
-        before = len(missing)
-        for shard in tuple(missing):
-            if not run.is_ready(shard):
-                continue
-            with run.claims.held(shard) as is_mine:
+    with _Hands(run) as hands:
+        while missing:
+            before = len(missing)
+            for shard in tuple(missing):
+                if not run.is_ready(shard):
+                    continue
+                is_mine = hands.take(shard)
                 if run.is_done(shard):
                     on_others(shard)
                 elif is_mine:
@@ -45,11 +50,52 @@ def shards_in_turn(
                     yield shard
                 else:
                     continue
-            missing.remove(shard)
-        if missing and len(missing) == before:
-            if not waits:
-                return
-            pause()
+                missing.remove(shard)
+                hands.let_go_of_done()
+            if missing and len(missing) == before:
+                if hands.hold_any:
+                    yield None
+                    hands.let_go_of_all()
+                elif waits:
+                    pause()
+                else:
+                    return
+
+
+class _Hands(AbstractContextManager["_Hands"]):
+    """The shards of a run that this process holds; none of them once the block is left."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._claims: dict[int, ExitStack] = {}
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.let_go_of_all()
+
+    @property
+    def hold_any(self) -> bool:
+        """Whether a shard is held."""
+        return bool(self._claims)
+
+    def take(self, shard: int) -> bool:
+        """Take a shard, and tell whether nobody else has it."""
+        with ExitStack() as claim:
+            is_mine = claim.enter_context(self._run.claims.held(shard))
+            if is_mine:
+                self._claims[shard] = claim.pop_all()
+        return is_mine
+
+    def let_go_of_done(self) -> None:
+        """Let go of the shards that are done."""
+        for shard in [shard for shard in self._claims if self._run.is_done(shard)]:
+            self._claims.pop(shard).close()
+
+    def let_go_of_all(self) -> None:
+        """Let go of every shard."""
+        while self._claims:
+            self._claims.popitem()[1].close()
 
 
 def missing_shards(

@@ -1,12 +1,13 @@
-"""Several processes beside one: ``python -m tests.benchmarks.runs.engines [STUDIES] [--densenet] [--threads N]``.
+"""What a second core brings: ``python -m tests.benchmarks.runs.engines [STUDIES] [--densenet] [--threads N]``.
 
-Small studies of 64 x 64 x 64 voxels are audited from nothing with ``run.processes`` 1 and 2, in turn: by a network that
-costs next to nothing, so that start, conclusions and report weigh most, or by DenseNet121. Wall time is what is asked;
-the seconds that processors worked stand beside it, since the second process loads the model once more.
+Small studies of 64 x 64 x 64 voxels are audited from nothing, in turn by one process that is confined to one core, by
+one process that may use all cores, and by as many processes as there are cores (``run.processes``): with a network that
+costs next to nothing, so that start, conclusions and report weigh most, or with DenseNet121. Wall time is what is
+asked; the seconds that processors worked stand beside it, since each further process loads the model once more.
 
 One process is not one core: files are read in another process, maps are scored in a thread behind the model, and torch
-takes all cores unless ``--threads`` says otherwise. So the cores that it kept busy are printed, and the most that two
-processes could gain: its wall time, over the processor time of both shared out on all cores.
+takes all cores unless ``--threads`` says otherwise. So all three ratios are printed, each the median of ``--rounds``
+paired runs, and what of the wall time no process shares: until the run's folder is written, and once its last shard is.
 """
 
 import argparse
@@ -18,12 +19,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from tests.benchmarks.audit_loop import write_archive
 
 ROOT = Path(__file__).resolve().parents[3]
 STUDIES, ROUNDS = 400, 3
+ON_CORES = """
+import os, sys
+os.sched_setaffinity(0, map(int, sys.argv[1].split(",")))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 DENSENET = """
 import torch
 from monai.networks.nets import DenseNet121
@@ -34,38 +43,63 @@ def build():
 """
 
 
-def seconds(config: Path, processes: int, threads: int | None) -> tuple[float, float]:
-    """Run an audit from nothing, torch with so many threads (None: its own choice); return wall and processor time."""
+@dataclass(frozen=True)
+class Seconds:
+    """What an audit took: by the clock, of processors, and by the clock before its first shard and after its last."""
+
+    wall: float
+    worked: float
+    before: float
+    after: float
+
+    def __str__(self) -> str:
+        shards = self.wall - self.before - self.after
+        return (
+            f"{self.wall:.1f} s ({self.before:.1f} before, {shards:.1f} with, {self.after:.1f} after the shards; "
+            f"{self.worked:.1f} s of processors)"
+        )
+
+
+def seconds(config: Path, processes: int, cores: Collection[int], threads: int | None) -> Seconds:
+    """Run an audit from nothing on some cores, torch with so many threads (None: its own choice)."""
     shutil.rmtree(config.parent / "runs", ignore_errors=True)
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     environment |= {"CAMAUDIT_STATE": str(config.parent / "state"), "PYTHONPATH": str(ROOT)}
     environment |= {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     chosen = ("run.engine=local", f"run.processes={processes}", "run.shard_size=10")
     settings = [part for setting in chosen for part in ("--set", setting)]
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    command = [sys.executable, "-m", "flows", "run", str(config), "--quiet", *settings]
+    command = [sys.executable, "-c", ON_CORES, ",".join(map(str, cores))]
+    command += [sys.executable, "-m", "flows", "run", str(config), "--quiet", *settings]
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.time()
     subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.monotonic() - start, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    after, end = resource.getrusage(resource.RUSAGE_CHILDREN), time.time()
+    worked = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    (spec,) = config.parent.glob("runs/*/*/run.json")
+    last = max(path.stat().st_mtime for path in (spec.parent / "shards").iterdir())
+    return Seconds(end - start, worked, spec.stat().st_mtime - start, end - last)
 
 
-def main(studies: int, *, densenet: bool, threads: int | None) -> None:
-    """Print wall and processor time by processes, the median of the paired ratios, and what there was to be gained."""
+def main(studies: int, rounds: int, *, densenet: bool, threads: int | None) -> None:
+    """Print what each way of working took, and the medians of the paired ratios."""
+    cores = sorted(os.sched_getaffinity(0))
+    ways = {
+        "one process on one core": (1, cores[:1]),
+        "one process": (1, cores),
+        f"{len(cores)} processes": (len(cores), cores),
+    }
     with tempfile.TemporaryDirectory() as folder:
         config = write_archive(Path(folder), studies)
         if densenet:
             (Path(folder) / "planted_network.py").write_text(DENSENET)
             config.write_text(config.read_text().replace("layers: '2'", "layers: auto"))
-        rounds = [(seconds(config, 1, threads), seconds(config, 2, threads)) for _ in range(ROUNDS)]
-    cores = len(os.sched_getaffinity(0))
-    for (wall, worked), (shared_wall, shared_worked) in rounds:
-        print(
-            f"wall {wall:.1f} and {shared_wall:.1f} s, processors {worked:.1f} and {shared_worked:.1f} s, "
-            f"cores busy {worked / wall:.2f} and {shared_worked / shared_wall:.2f}"
-        )
-    faster = statistics.median(alone[0] / shared[0] for alone, shared in rounds)
-    most = statistics.median(alone[0] * cores / shared[1] for alone, shared in rounds)
-    print(f"two processes: {faster:.2f} times faster, {most:.2f} at most ({studies} studies, {cores} cores)")
+        taken: dict[str, list[Seconds]] = {way: [] for way in ways}
+        for _ in range(rounds):
+            for way, (processes, on) in ways.items():
+                taken[way].append(seconds(config, processes, on, threads))
+                print(f"{way}: {taken[way][-1]}", flush=True)
+    for slow, fast in combinations(ways, 2):
+        faster = statistics.median(one.wall / other.wall for one, other in zip(taken[slow], taken[fast], strict=True))
+        print(f"{fast}: {faster:.2f} times as fast as {slow} ({studies} studies, {len(cores)} cores)")
 
 
 if __name__ == "__main__":
@@ -73,5 +107,6 @@ if __name__ == "__main__":
     parser.add_argument("studies", type=int, nargs="?", default=STUDIES)
     parser.add_argument("--densenet", action="store_true")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     given = parser.parse_args()
-    main(given.studies, densenet=given.densenet, threads=given.threads)
+    main(given.studies, given.rounds, densenet=given.densenet, threads=given.threads)

@@ -76,9 +76,9 @@ def _do(part: str, folder: Path, studies: int, *, server: bool):
     (place,) = (folder / "runs" / "planted").glob("*/run.json")
     run = Run.open(place.parent)
     if part == "shards":
-        from pipeline.walk import study_walk
+        from pipeline.runs.shared import worker
 
-        study_walk.audit_studies = made_up  # type: ignore[assignment]  # the only part that is not the product's
+        worker.audit_in_turn = made_up_in_turn  # the only part that is not the product's
         return run, _worked(run, folder.parent, server=server)
     from flows.apart.with_model import ask_again_apart
 
@@ -126,9 +126,9 @@ def _working(run: Path) -> Iterator[Callable[[], bool]]:
 def work(run: Path) -> None:
     """Join a run as ``camaudit work`` does, and make its records up."""
     from flows.working import work_shards
-    from pipeline.walk import study_walk
+    from pipeline.runs.shared import worker
 
-    study_walk.audit_studies = made_up  # type: ignore[assignment]
+    worker.audit_in_turn = made_up_in_turn
     work_shards(run)
 
 
@@ -148,7 +148,15 @@ def listed(folder: Path, studies: int, name: str) -> Path:
     return config
 
 
-def made_up(_auditor: object, sources: Sequence, on_maps: object = None) -> tuple[list, dict]:
+def made_up_in_turn(first, upcoming):
+    """Yield the records of a shard's studies, and have the next shard at hand by then, as the product does."""
+    while first is not None:
+        following = upcoming()
+        yield made_up(first.sources)
+        first = following
+
+
+def made_up(sources: Sequence) -> tuple[list, dict]:
     """Return records as a classifier's audit without masks has them."""
     from pipeline.findings.study_audit import StudyAudit
 

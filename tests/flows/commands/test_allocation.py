@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from flows.__main__ import start
-from flows.allocation import keep_freed_memory, let_waiting_threads_sleep
+from flows.allocation import keep_freed_memory, let_numpy_use_one_thread, let_waiting_threads_sleep
 
 
 @pytest.fixture
@@ -37,13 +37,20 @@ def test_another_system_or_c_library_is_left_as_it_is(asked, monkeypatch):
     assert not asked
 
 
-def test_waiting_threads_sleep_unless_the_user_says_otherwise(monkeypatch):
-    for chosen, expected in ((None, "passive"), ("active", "active")):
-        environment = {} if chosen is None else {"OMP_WAIT_POLICY": chosen}
-        let_waiting_threads_sleep(environment)
-        assert environment == {"OMP_WAIT_POLICY": expected}
-    monkeypatch.setenv("OMP_WAIT_POLICY", "before")
-    monkeypatch.delenv("OMP_WAIT_POLICY")
+@pytest.mark.parametrize(
+    ("tell", "name", "usual", "chosen"),
+    [
+        (let_waiting_threads_sleep, "OMP_WAIT_POLICY", "passive", "active"),
+        (let_numpy_use_one_thread, "OPENBLAS_NUM_THREADS", "1", "4"),
+    ],
+)
+def test_libraries_are_told_of_threads_unless_the_user_says_otherwise(monkeypatch, tell, name, usual, chosen):
+    for environment in ({}, {name: chosen}):
+        expected = environment.get(name, usual)
+        tell(environment)
+        assert environment == {name: expected}
+    monkeypatch.setenv(name, "before")
+    monkeypatch.delenv(name)
     monkeypatch.setattr("flows.cli.main", lambda: None)
     start()
-    assert os.environ["OMP_WAIT_POLICY"] == "passive"
+    assert os.environ[name] == usual

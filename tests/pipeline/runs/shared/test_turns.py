@@ -59,6 +59,29 @@ def test_those_that_others_did_are_told_once(begun):
     assert sorted(told) == [1, 2, 3, 4, 5]
 
 
+def test_the_next_shard_may_be_asked_for_before_the_last_is_done(begun):
+    mine, looks = shards_in_turn(begun, waits=True, pause=nobody_else), []
+    assert [next(mine), next(mine)] == [0, 1]
+    with Run.open(begun.folder) as other:
+        theirs = shards_in_turn(other, waits=False)
+        looks = [next(theirs) for _ in range(4)]
+        assert looks == [2, 3, 4, 5]
+        assert next(mine) is None  # neither waits for them nor ends: two shards are still to be done here
+        for shard in (0, 1):
+            begun.work(shard)
+        for shard in looks:
+            other.work(shard)
+        theirs.close()
+    assert list(mine) == []
+
+
+def test_shards_that_are_never_done_are_given_up(begun):
+    mine = shards_in_turn(begun, waits=False)
+    assert list(mine) == [0, 1, 2, 3, 4, 5]
+    with Run.open(begun.folder) as other:
+        assert next(shards_in_turn(other, waits=False)) == 0
+
+
 def test_a_dead_process_gives_its_shard_back(begun):
     program = (
         "import sys, os; from pathlib import Path; from pipeline.runs.shared.claims import Claims\n"
