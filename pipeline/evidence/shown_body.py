@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from cc3d import connected_components
 from numpy.typing import NDArray
-from scipy.ndimage import label
 
-from pipeline.evidence.metrics.parts import bounding_box, pieces_of
+from pipeline.evidence.metrics.parts import bounding_box
+from pipeline.evidence.thresholds import threshold_of
+from pipeline.evidence.within_reach import within_reach
+from numpy.typing import NDArray
+
+from pipeline.evidence.metrics.parts import bounding_box
 from pipeline.evidence.thresholds import threshold_of
 from pipeline.evidence.within_reach import within_reach
 from pipeline.studies.geometry import Geometry, nearest_index, nearest_values
@@ -71,12 +76,17 @@ class ShownBody:
         """Whether every voxel of the input is a cell."""
         return set(self._steps) == {1}
 
+    @cached_property
+    def _to_index(self) -> NDArray[np.float64]:
+        """The matrix (4, 4) that takes a position in mm to an index of the input's grid."""
+        return np.linalg.inv(self.grid.affine)
+
     def numbers_on(self, geometry: Geometry, steps: Sequence[int], names: Sequence[BodyRegion]) -> NDArray[np.uint8]:
         """Return where every ``steps``-th voxel of a geometry lies, by place in ``names``: as its nearest cell does."""
         shape = tuple(-(-size // step) for size, step in zip(geometry.shape, steps, strict=True))
         if not self.inside.any():
             return np.full(shape, names.index("outside"), np.uint8)
-        step = _scaled(1 / np.array(self._steps)) @ np.linalg.inv(self.grid.affine) @ geometry.affine @ _scaled(steps)
+        step = _scaled(1 / np.array(self._steps)) @ self._to_index @ geometry.affine @ _scaled(steps)
         return nearest_values(self._cell_numbers(names), step, shape)
 
     def _cell_numbers(self, names: Sequence[BodyRegion]) -> NDArray[np.uint8]:
@@ -97,7 +107,7 @@ class ShownBody:
         inside, reach, spacing = self.inside, self._reach, self._spacing
         if not inside.any():
             return "outside"
-        index = (np.linalg.inv(self.grid.affine) @ np.append(position, 1.0))[: inside.ndim] / self._steps
+        index = (self._to_index @ np.append(position, 1.0))[: inside.ndim] / self._steps
         at = tuple(int(nearest_index(along, size)) for along, size in zip(index, inside.shape, strict=True))
         box = _grown([slice(here, here + 1) for here in at], np.ceil(reach / spacing))
         others = np.argwhere(inside[box] != inside[at]) + [side.start for side in box]
@@ -127,9 +137,21 @@ def bright_piece(x: NDArray[np.float32]) -> NDArray[np.bool_]:
     ordered = np.sort(image, axis=None)
     if ordered[0] == ordered[-1]:
         return np.zeros(image.shape, np.bool_)
-    pieces = pieces_of(image > threshold_of("otsu", ordered))
-    largest: NDArray[np.bool_] = pieces.numbers == np.argmax(pieces.voxels)
+    bright = image > threshold_of("otsu", ordered)
+    box = bounding_box(bright)
+    largest = np.zeros(image.shape, np.bool_)
+    largest[box] = _largest_piece(bright[box])
     return largest
+
+
+def _largest_piece(part: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the largest piece of a part (not empty); of several that large the one that comes first."""
+    numbers = connected_components(np.ascontiguousarray(part), connectivity=3**part.ndim - 1)
+    voxels = np.bincount(numbers.ravel())
+    voxels[0] = 0
+    largest = np.flatnonzero(voxels == voxels.max())
+    first = np.isin(numbers, largest).argmax() if len(largest) > 1 else None  # in whatever order they are numbered
+    return np.asarray(numbers == (largest[0] if first is None else numbers.flat[first]))
 
 
 def holes_filled(part: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -146,24 +168,28 @@ def _filled(part: NDArray[np.bool_], planes: Iterable[int | None]) -> NDArray[np
     box = bounding_box(part)
     cropped, filled = part[box], part.copy()
     for across in planes:
-        numbers, count = label(~cropped, _neighbours(part.ndim, across))
-        enclosed = np.ones(count + 1, np.bool_)
-        enclosed[0] = False  # the part itself
-        for axis in range(part.ndim):
-            if axis != across:
-                for end in (0, -1):
-                    enclosed[np.take(numbers, end, axis)] = False
-        if enclosed.any():
-            filled[box] |= enclosed[numbers]
+        filled[box] |= _enclosing(cropped) if across is None else _enclosing_in_planes(cropped, across)
     return filled
 
 
-def _neighbours(axes: int, across: int | None) -> NDArray[np.bool_]:
-    """Return which cells (3,) * axes touch the middle one at a face within the plane across an axis."""
-    structure = np.zeros((3,) * axes, np.bool_)
-    structure[(1,) * axes] = True
-    for axis in range(axes):
-        if axis != across:
-            for side in (0, 2):
-                structure[tuple(side if other == axis else 1 for other in range(axes))] = True
-    return structure
+def _enclosing(part: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a part with what it encloses on all sides; cells touch at a face, in a picture at a side."""
+    free = np.pad(~part, 1, constant_values=True)
+    numbers = connected_components(free, connectivity=2 * part.ndim)
+    within = (slice(1, -1),) * part.ndim
+    return np.asarray(numbers[within] != numbers.flat[0])
+
+
+def _enclosing_in_planes(part: NDArray[np.bool_], across: int) -> NDArray[np.bool_]:
+    """Return a volume's part with what it encloses within any plane across an axis.
+
+    The planes are laid out as one picture, each in a frame that joins whatever is open in any of them.
+    """
+    planes = np.moveaxis(part, across, 0)
+    count, rows, columns = planes.shape
+    free = np.ones((1 + count * (rows + 1), columns + 2), np.bool_)
+    framed = count, rows + 1, columns + 2
+    free[1:].reshape(framed)[:, :-1, 1:-1] = ~planes
+    numbers = connected_components(free, connectivity=4)
+    closed = numbers[1:].reshape(framed)[:, :-1, 1:-1] != numbers[0, 0]
+    return np.moveaxis(closed, 0, across)

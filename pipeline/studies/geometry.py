@@ -85,7 +85,7 @@ class Geometry:
         """The unit of distances: ``mm``, or ``px`` where no physical size is known."""
         return "mm" if self.scaled else "px"
 
-    @property
+    @cached_property
     def spacing(self) -> tuple[float, ...]:
         """Distance in mm between neighbours along each axis."""
         return tuple(float(step) for step in np.linalg.norm(self.affine[:3, : len(self.shape)], axis=0))
@@ -273,8 +273,10 @@ class Resampling:
         order = np.argsort([axis for axis, _ in along])
         field = np.asarray(values, dtype=np.float32).transpose(order)  # the target's order, while it is small
         for axis, weights in along:
-            field = _along(weights, field, axis)
-        return np.ascontiguousarray(field)
+            if not _leaves_as_is(weights):
+                field = _along(weights, field, axis)
+        field = np.ascontiguousarray(field)
+        return field.copy() if np.may_share_memory(field, values) else field
 
     def _general(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
         field = np.empty(self.shape, dtype=np.float32)
@@ -294,8 +296,10 @@ def nearest_values(values: NDArray[np.uint8], step: NDArray[np.float64], shape: 
         return np.stack([values[tuple(map(nearest_index, position, values.shape))] for position in _slabs(step, shape)])
     for source, target in enumerate(axes):
         along = step[source, target] * np.arange(shape[target]) + step[source, 3]
-        values = values.take(nearest_index(along, values.shape[source]), axis=source)
-    return np.ascontiguousarray(values.transpose(np.argsort(axes)))
+        nearest = nearest_index(along, values.shape[source])
+        if not np.array_equal(nearest, np.arange(values.shape[source])):
+            values = values.take(nearest, axis=source)
+    return np.array(values.transpose(np.argsort(axes)), order="C")
 
 
 def nearest_index(position: NDArray[np.float64], size: int) -> NDArray[np.intp]:
@@ -377,6 +381,11 @@ def _along(weights: NDArray[np.float32], field: NDArray[np.float32], axis: int) 
         return carried
     last: NDArray[np.float32] = np.matmul(field, weights.T)
     return last
+
+
+def _leaves_as_is(weights: NDArray[np.float32]) -> bool:
+    """Tell whether every value along an axis is taken over: a product with such weights is the values themselves."""
+    return weights.shape[0] == weights.shape[1] and np.array_equal(weights, np.eye(len(weights)))
 
 
 def _linear_weights(position: NDArray[np.float64], size: int) -> NDArray[np.float32]:

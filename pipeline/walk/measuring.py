@@ -16,8 +16,14 @@ from pipeline.evidence.metrics.avoided import avoided_region
 from pipeline.evidence.metrics.lesions import LESION_METRICS, mark_counts
 from pipeline.evidence.metrics.map_evidence import MarkedVoxels, MaskedEvidence, RegionOverlap
 from pipeline.evidence.metrics.registry import score_all, undefined_scores
-from pipeline.evidence.placement import placement_of
-from pipeline.evidence.plotted.region_shares import RegionLabels, body_labels, region_shares, with_avoided
+from pipeline.evidence.placement import VoxelsInBody, placement_of, voxels_in_body
+from pipeline.evidence.plotted.region_shares import (
+    RegionLabels,
+    RegionsBeside,
+    body_labels,
+    region_shares,
+    with_avoided,
+)
 from pipeline.evidence.shown_body import ShownBody
 from pipeline.evidence.whereabouts import RegionAt, peak_of
 from pipeline.findings.carried import Carried, MapPlace
@@ -107,6 +113,7 @@ class StudyMeasuring:
     roles: Roles = field(default_factory=dict)
     _carriers: dict[tuple[object, ...], Carrier] = field(default_factory=dict)
     _marked: dict[tuple[int, ...], MarkedVoxels] = field(default_factory=dict)
+    _beside: dict[MarkedVoxels, RegionsBeside] = field(default_factory=dict)
     _of_image: dict[Baseline, MaskedEvidence] = field(default_factory=dict)
 
     def maps(self, maps: StudyMaps) -> list[MapScores]:
@@ -218,6 +225,10 @@ class StudyMeasuring:
         """The body in what the model was shown; a map's whereabouts are told from it."""
         return ShownBody(self.study.shown.x.numpy(), self.study.shown.grid)
 
+    @cached_property
+    def _in_body(self) -> VoxelsInBody:
+        return voxels_in_body(self._of_the_image("body_mask").heatmap)
+
     def _carrier(self, layer: str, grid: Geometry) -> Carrier:
         key = (self.auditor.shifts.get(layer), *_key(grid))
         if key not in self._carriers:
@@ -272,7 +283,7 @@ class StudyMeasuring:
             return self._against_label(evidence, target, region_at) or [_without_mask(evidence, region_at)]
         facts: Row = {"target_role": role}
         if evidence.heatmap.method not in BASELINES:
-            facts["placement"] = placement_of(evidence, self._of_the_image("body_mask").heatmap)
+            facts["placement"] = placement_of(evidence, self._in_body)
         rows = self._against_findings(evidence, region_at) or [_without_mask(evidence, region_at)]
         return [{**row, **facts} for row in rows]
 
@@ -321,7 +332,12 @@ class StudyMeasuring:
 
     def _shares(self, overlap: RegionOverlap) -> RegionShares | None:
         """Return how the evidence divides; None of a study that is not prepared for the model again."""
-        return None if self.study.prepared is None else region_shares(overlap, self._labels)
+        if self.study.prepared is None:
+            return None
+        marked = overlap.marked
+        if marked not in self._beside:
+            self._beside[marked] = RegionsBeside(self._labels, marked)
+        return region_shares(overlap, self._beside[marked])
 
     @cached_property
     def _labels(self) -> RegionLabels:

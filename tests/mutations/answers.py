@@ -46,7 +46,7 @@ MUTANTS = [
         "pipeline/evidence/placement.py",
         ("places.mean(axis=1)", "places.max(axis=1)"),
         ("(body.array > _INSIDE)", "(body.array >= _INSIDE)"),
-        (" & evidence.heatmap.seen", ""),
+        ("body if evidence.seen_everywhere else body.among(evidence.heatmap.seen)", "body"),
         ("np.array(shape) - 1, 1)", "np.array(shape), 1)"),
         ("if evidence.degenerate:", "if False:"),
         tests=(PLACEMENT,),

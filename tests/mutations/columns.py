@@ -56,8 +56,12 @@ MUTANTS = [
     ),
     *of(
         "pipeline/evidence/plotted/region_shares.py",
-        ("self._counts - marked", "self._counts"),
-        ("        beside[mask.ravel()] = 0\n", ""),
+        ("self.labels.counts[name] - marked", "self.labels.counts[name]"),
+        ("        beside[self._lesion] = 0\n", ""),
+        (
+            "np.append(0, np.flatnonzero(flat[1:] != flat[:-1]) + 1)",
+            "np.append(0, np.flatnonzero(flat[1:] != flat[:-1]))",
+        ),
         tests=(SHARES,),
     ),
     *of(

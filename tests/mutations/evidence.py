@@ -201,9 +201,11 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "pipeline/evidence/shown_body.py",
-        ("pieces.numbers == np.argmax(pieces.voxels)", "pieces.numbers > 0"),
+        ("numbers == (largest[0] if first is None else numbers.flat[first])", "numbers > 0"),
+        ("if len(largest) > 1 else None", "if False else None"),
+        ("connectivity=3**part.ndim - 1", "connectivity=2 * part.ndim"),
         ("    if ordered[0] == ordered[-1]:\n", "    if False:\n"),
-        tests=("tests/pipeline/evidence/test_baselines.py",),
+        tests=("tests/pipeline/evidence/test_baselines.py", "tests/pipeline/evidence/test_shown_body.py"),
     ),
     *of(
         "pipeline/evidence/metrics/checks.py",

@@ -82,21 +82,19 @@ def _outer_corners(part: NDArray[np.bool_]) -> Points:
     A corner that points up an axis can do so only where no other voxel lies further up that line: it would be between
     this voxel and that one.
     """
-    ends = [[_at_end(part, axis, high) for high in (False, True)] for axis in range(3)]
+    ends = [_line_ends(part, axis) for axis in range(3)]
+    rows, columns = np.nonzero(part.any(axis=2))
     corners = []
     for sides in product((0, 1), repeat=3):
-        outer = ends[0][sides[0]] & ends[1][sides[1]] & ends[2][sides[2]]
-        corners.append(np.argwhere(outer) + np.array(sides) - 0.5)
+        depths = ends[2][sides[2]][rows, columns]
+        outer = (ends[0][sides[0]][columns, depths] == rows) & (ends[1][sides[1]][rows, depths] == columns)
+        corners.append(np.stack([rows[outer], columns[outer], depths[outer]], axis=1) + np.array(sides) - 0.5)
     return np.concatenate(corners)
 
 
-def _at_end(part: NDArray[np.bool_], axis: int, high: bool) -> NDArray[np.bool_]:
-    """Return the voxels of a part with no other voxel of it before them along an axis; with ``high``, behind them."""
-    lines = np.moveaxis(part, axis, -1)
-    ends = np.zeros_like(part)
-    first = (lines[..., ::-1] if high else lines).argmax(axis=-1)
-    np.put_along_axis(ends, np.expand_dims(part.shape[axis] - 1 - first if high else first, axis), True, axis)
-    return ends & part
+def _line_ends(part: NDArray[np.bool_], axis: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the first and the last voxel of a part on each line along an axis; of a line with none any number."""
+    return part.argmax(axis=axis), part.shape[axis] - 1 - np.flip(part, axis).argmax(axis=axis)
 
 
 def _smallest_rectangle(outline: Points, geometry: Geometry) -> tuple[float, float]:

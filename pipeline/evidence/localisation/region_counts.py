@@ -27,7 +27,8 @@ def region_counts(overlap: RegionOverlap) -> RegionCounts:
     if evidence.degenerate:
         region = common = (0,) * len(CURVE_SHARES)
     else:
-        region, common = (_above(values, evidence.ordered) for values in (evidence.ordered, marked))
+        thresholds = np.array([threshold_of(share, evidence.ordered) for share in CURVE_SHARES], np.float32)
+        region, common = (_above(values, thresholds) for values in (evidence.ordered, marked))
     return RegionCounts(
         region=region,
         common=common,
@@ -37,9 +38,8 @@ def region_counts(overlap: RegionOverlap) -> RegionCounts:
     )
 
 
-def _above(values: NDArray[np.float32], ordered: NDArray[np.float32]) -> tuple[int, ...]:
-    """Return how many of the rising values exceed each threshold; ``ordered`` are those of the whole map, rising."""
-    thresholds = np.array([threshold_of(share, ordered) for share in CURVE_SHARES], np.float32)
+def _above(values: NDArray[np.float32], thresholds: NDArray[np.float32]) -> tuple[int, ...]:
+    """Return how many of the rising values exceed each threshold."""
     return tuple((len(values) - np.searchsorted(values, thresholds, side="right")).tolist())
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.config import OverlapConfig
 from pipeline.evidence.metrics.registry import evidence_of
-from pipeline.evidence.placement import placement_of
+from pipeline.evidence.placement import placement_of, voxels_in_body
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap
 
@@ -18,7 +18,7 @@ def heatmap(values, seen=None):
 
 
 def placed(values, body, seen=None):
-    return placement_of(evidence_of(heatmap(values, seen), OverlapConfig()), heatmap(body, seen))
+    return placement_of(evidence_of(heatmap(values, seen), OverlapConfig()), voxels_in_body(heatmap(body, seen)))
 
 
 BODY = [[0, 0, 0, 0, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 0]]
@@ -59,11 +59,11 @@ def test_what_the_model_never_saw_is_no_part_of_the_body():
     place = placed([[0, 0, 0, 0, 1], [0, 5, 1, 0, 0], [0, 0, 0, 0, 0]], BODY, seen)
     assert place.body_share == pytest.approx(2 / 14)
     values = [[0, 0, 0, 0, 1], [0, 5, 1, 0, 0], [0, 0, 0, 0, 0]]
-    assert placement_of(evidence_of(heatmap(values, seen), OverlapConfig()), heatmap(BODY)) == place
+    assert placement_of(evidence_of(heatmap(values, seen), OverlapConfig()), voxels_in_body(heatmap(BODY))) == place
     assert place.energy_in_body == pytest.approx(1 / 2)
 
 
 def test_an_axis_of_one_voxel_has_its_peak_at_its_start():
     grid = Geometry((1, 5), np.eye(4))
     line = Heatmap(np.array([[0, 0, 1, 0, 0]], np.float32), grid, np.ones((1, 5), bool), "gradcam", "l", "a")
-    assert placement_of(evidence_of(line, OverlapConfig()), line).peak == (0.0, 0.5)
+    assert placement_of(evidence_of(line, OverlapConfig()), voxels_in_body(line)).peak == (0.0, 0.5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_fill_holes, distance_transform_edt, label
 
-from pipeline.evidence.shown_body import SURFACE_MM, ShownBody
+from pipeline.evidence.shown_body import SURFACE_MM, ShownBody, bright_piece
 from pipeline.studies.geometry import Geometry
 
 NAMES = ("border", "body", "surface", "outside")
@@ -117,6 +117,17 @@ def test_what_the_largest_piece_encloses_in_a_plane_is_of_the_body(shape, seed):
             filled |= np.moveaxis(np.array(planes), 0, axis)
     np.testing.assert_array_equal(ShownBody(bright.astype(np.float32)[None], own).inside, filled)
     assert filled.sum() > largest.sum(), "something is enclosed"
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("shape", [(12, 14), (6, 7, 8)])
+def test_of_pieces_that_are_equally_large_the_first_is_the_body(shape, seed):
+    """By its first cell in the order of the axes, whatever a library numbers first."""
+    generator = np.random.default_rng(seed)
+    bright = generator.random(shape) < 0.15
+    pieces, count = label(bright, np.ones((3,) * len(shape)))
+    first = pieces == 1 + np.argmax(np.bincount(pieces.ravel(), minlength=count + 1)[1:])
+    np.testing.assert_array_equal(bright_piece(bright.astype(np.float32)[None]), first)
 
 
 def test_a_small_body_far_from_the_borders_is_outlined_as_in_its_box():

@@ -483,3 +483,19 @@ def test_a_mask_of_a_file_that_counts_columns_first_keeps_its_voxels_and_is_copi
     assert placed.flags.c_contiguous
     placed[:] = True
     np.testing.assert_array_equal(stored, before)
+
+
+@pytest.mark.parametrize("finer", [(1, 1, 1), (1, 2, 1)])
+def test_values_along_an_axis_that_both_grids_share_are_taken_over(finer):
+    shape = (5, 4, 6)
+    target = Geometry(shape, np.diag([1.0, 1.5, 2.0, 1.0]))
+    source = cells(target, tuple(size // by for size, by in zip(shape, finer, strict=True)))
+    values = np.random.default_rng(0).normal(size=source.shape).astype(np.float32)
+    carried = plan(source, target).apply(values)
+    expected = values
+    for axis, weights in plan(source, target).separable:
+        expected = np.moveaxis(np.tensordot(weights, expected, axes=(1, axis)), 0, axis)
+    np.testing.assert_array_equal(carried, expected)
+    before = values.copy()
+    carried[:] = 0
+    np.testing.assert_array_equal(values, before)

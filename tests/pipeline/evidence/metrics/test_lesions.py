@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from cc3d import connected_components
 
 from tests.pipeline.evidence.metrics.scenes_by_hand import answer, overlap_of
 
@@ -141,9 +142,7 @@ def test_marks_are_those_of_the_slow_definition(shape):
 
 
 def test_pieces_are_another_librarys():
-    """Where it is installed."""
-    cc3d = pytest.importorskip("cc3d")
     part = np.random.default_rng(1).random((20, 22, 18)) < 0.1
     overlap = overlap_of(part, part)
-    numbers = cc3d.connected_components(part, connectivity=26)
+    numbers = connected_components(part, connectivity=26)
     assert sorted(overlap.marked.pieces.voxels[1:]) == sorted(np.bincount(numbers.ravel())[1:])

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from pipeline.evidence.metrics.map_evidence import LesionLimits, MarkedVoxels, MaskedEvidence, RegionOverlap
-from pipeline.evidence.plotted.region_shares import RegionLabels, body_labels, cohort_shares, region_shares
+from pipeline.evidence.plotted.region_shares import (
+    RegionLabels,
+    RegionsBeside,
+    body_labels,
+    cohort_shares,
+    region_shares,
+)
 from pipeline.evidence.shown_body import ShownBody
 from pipeline.evidence.whereabouts import peak_of
 from pipeline.findings.plotted.shares import RegionShares
@@ -45,6 +51,30 @@ def test_regions_are_those_of_a_peak(shape):
         assert labels.names[labels.numbers[place]] == peak.body_region, place
 
 
+def shares_by(overlap, labels):
+    return region_shares(overlap, RegionsBeside(labels, overlap.marked))
+
+
+@pytest.mark.parametrize("steps", [(1, 1, 1), (2, 1, 3)])
+def test_regions_are_counted_and_weighed_voxel_by_voxel_whatever_their_form(steps):
+    """Whole numbers have exact sums, in whatever order."""
+    generator = np.random.default_rng(3)
+    shape = (9, 11, 13)
+    every = tuple(slice(None, None, step) for step in steps)
+    numbers = generator.integers(0, 3, np.zeros(shape)[every].shape).astype(np.uint8)
+    labels = RegionLabels(numbers, steps, ("outside", "surface", "body", "border"))
+    mask = generator.random(shape) < 0.3
+    weights = generator.integers(0, 99, shape).astype(np.float32)
+    beside = RegionsBeside(labels, MarkedVoxels(mask, geometry(shape)))
+    for number, name in enumerate(labels.names):
+        inside = (numbers == number) & ~mask[every]
+        assert beside.voxels[name] == inside.sum()
+        assert beside.weighed(weights)[name] == weights[every][inside].sum()
+        assert beside.weighed(mask)[name] == 0, "what is counted may be true and false"
+    assert labels.counts["border"] == 0
+    assert sum(labels.counts.values()) == numbers.size
+
+
 @pytest.mark.parametrize("unseen", [0.25, 0.0])
 @pytest.mark.parametrize("shape", [(40, 60), (18, 20, 22)])
 def test_shares_are_sums_over_voxels_and_add_up_to_1(shape, unseen):
@@ -55,7 +85,7 @@ def test_shares_are_sums_over_voxels_and_add_up_to_1(shape, unseen):
     mask = generator.random(shape) < 0.05
     seen = np.ones(shape, bool)
     seen[: int(shape[0] * unseen)] = False
-    shares = region_shares(overlap_of(values, mask, seen), labels)
+    shares = shares_by(overlap_of(values, mask, seen), labels)
     positive = np.where(seen, np.maximum(values.astype(np.float32), 0), 0).astype(np.float64)
     assert shares.evidence["lesion"] == pytest.approx(positive[mask].sum() / positive.sum())
     for number, name in enumerate(labels.names):
@@ -76,7 +106,7 @@ def test_a_large_picture_is_divided_by_some_of_its_voxels():
     values[500:600, 300:400] = 1
     mask = np.zeros(shape, bool)
     mask[500:600, 300:350] = True
-    shares = region_shares(overlap_of(values, mask), labels)
+    shares = shares_by(overlap_of(values, mask), labels)
     assert shares.evidence == pytest.approx({"lesion": 0.5, "body": 0.5})
 
 
@@ -91,14 +121,14 @@ def test_what_has_no_evidence_has_no_shares():
     shown = body((20, 20))
     labels = body_labels(shown, shown.grid)
     mask = np.zeros((20, 20), bool)
-    assert region_shares(overlap_of(np.zeros((20, 20)), mask), labels) is None
-    assert region_shares(overlap_of(-np.ones((20, 20)), mask), labels) is None
+    assert shares_by(overlap_of(np.zeros((20, 20)), mask), labels) is None
+    assert shares_by(overlap_of(-np.ones((20, 20)), mask), labels) is None
     alone = np.zeros((20, 20))
     alone[3, 4] = 1
     mask[3, 4] = True
-    assert region_shares(overlap_of(alone, mask), labels).evidence == {"lesion": 1.0}
+    assert shares_by(overlap_of(alone, mask), labels).evidence == {"lesion": 1.0}
     thin = RegionLabels(labels.numbers[::7, ::7], (7, 7), labels.names)
-    assert region_shares(overlap_of(alone, ~mask & False), thin) is None, "no labelled voxel holds any of it"
+    assert shares_by(overlap_of(alone, ~mask & False), thin) is None, "no labelled voxel holds any of it"
 
 
 def test_a_picture_without_a_body_lies_outside_of_one():
