@@ -15,9 +15,9 @@ from pipeline.errors import ConfigError
 from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.localisation.tuning import tuning_patients
 from pipeline.evidence.verdicts.plans import CohortCounts, CriterionPlan, cohort_counts, plan_criteria
+from pipeline.studies.list_studies import list_studies
 from pipeline.studies.listing.study_row import StudyRow
 from pipeline.studies.pseudonyms import Pseudonyms, has_key, load_key
-from pipeline.studies.read_study import list_studies
 from pipeline.studies.readers.third_parties import load_readers
 
 __all__ = ["plan_audit"]

@@ -411,6 +411,10 @@ LIGHT = [
     ("camaudit.metrics", ("torch", "monai", "cam", "prefect")),
     ("camaudit.testing.metrics", ("torch", "monai", "cam", "prefect")),
     ("pipeline.studies.geometry", ("torch", "monai")),
+    (  # what each process that reads loads, and nothing that lists archives
+        "pipeline.studies.read_study",
+        ("torch", "monai", "matplotlib", "scipy.ndimage", "pyarrow", "pydantic", "pipeline.studies.listing.by_scan"),
+    ),
     ("pipeline.studies.volume", ("torch", "monai")),
     ("cam", ("monai", "scipy", "pipeline", "captum", "skimage", "matplotlib")),
 ]

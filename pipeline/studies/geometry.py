@@ -8,11 +8,10 @@ turns it. A 2D grid has two axes and still a 4x4 affine: its third column is the
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 __all__ = [
     "CORNER_TOLERANCE_MM",
@@ -94,7 +93,7 @@ class Geometry:
     def corners(self) -> NDArray[np.float64]:
         """World positions (mm) of the outermost voxels' centres, shape (2**axes, 3)."""
         ends = [(0, size - 1) for size in self.shape]
-        return self.world(np.stack(np.meshgrid(*ends, indexing="ij"), -1).reshape(-1, len(self.shape)))
+        return self.world(np.array(list(product(*ends))))
 
     def world(self, index: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
         """Return positions (mm) of indices (N, axes), shape (N, 3)."""
@@ -279,6 +278,8 @@ class Resampling:
         return field.copy() if np.may_share_memory(field, values) else field
 
     def _general(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
+        from scipy.ndimage import map_coordinates  # few grids are oblique, and who only reads studies needs none
+
         field = np.empty(self.shape, dtype=np.float32)
         exact = values.astype(np.float64)
         for first, position in enumerate(self.places()):

@@ -1,24 +1,20 @@
-"""An archive as a list of studies, and each study's files as a ``Study``. Files end here.
+"""A study's files as a ``Study``. Files end here.
 
-A study that cannot be used is a ``StudyError`` when it is read, so that every study of the list is accounted
-for; an archive that cannot be listed is an ``ArchiveError`` before anything is read.
+A study that cannot be used is a ``StudyError`` when it is read, so that every study of the list is accounted for.
+Processes that read import this and no more: how archives are listed is told in ``list_studies``.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from typing import TypeVar
 
-from pipeline.errors import ArchiveError, Reason, StudyError
+from pipeline.errors import Reason, StudyError
 from pipeline.studies.consensus import with_consensus
 from pipeline.studies.content_digest import contents, entry_key, sha256_of, source_digest
 from pipeline.studies.files_read import FilesRead, InstanceNames
-from pipeline.studies.listing.by_file_name import discover
-from pipeline.studies.listing.by_scan import scanned_rows
-from pipeline.studies.listing.dataset_layouts import about_label, archives_below, conventional, found_layout
-from pipeline.studies.listing.layouts.layout import DETECTED, LayoutChoice
-from pipeline.studies.listing.manifest import read_manifest
+from pipeline.studies.geometry import Geometry
 from pipeline.studies.listing.study_row import MaskSource, StudyRow
 from pipeline.studies.pseudonyms import Pseudonyms
 from pipeline.studies.readers import (
@@ -34,16 +30,13 @@ from pipeline.studies.readers import (
 from pipeline.studies.readers.shared.base import guarded, refused
 from pipeline.studies.readers.shared.kept_files import KeptFiles
 from pipeline.studies.study import MaskFault, Study
-from pipeline.studies.volume import Mask
+from pipeline.studies.volume import Mask, Volume
 
 __all__ = [
-    "BY_MARKS",
     "CONTENT_FACT",
-    "Discovery",
     "MaskSource",
     "StudyRow",
     "contents",
-    "list_studies",
     "read_study",
     "sha256_of",
     "source_digest",
@@ -53,64 +46,7 @@ CONTENT_FACT = "files sha256"
 """The fact that tells what a server's files held: the digest that a study of the same files on a disk has."""
 
 
-@dataclass(frozen=True)
-class Discovery:
-    """How studies are found without a manifest.
-
-    ``private``: a folder of the owner's alone for what a scan of DICOM keeps; None where headers are not to be read.
-    """
-
-    choice: LayoutChoice = DETECTED
-    private: Path | None = None
-
-
-BY_MARKS = Discovery()
-"""Nothing is said: marks and names decide, and no header is read."""
-
-
-def list_studies(
-    path: Path,
-    manifest: Path | None = None,
-    label: str | None = None,
-    readers: Readers = BUILT_IN,
-    found_by: Discovery = BY_MARKS,
-) -> Sequence[StudyRow]:
-    """Return an archive's studies: the manifest's in its order, or those discovered, by name.
-
-    Raises:
-        ArchiveError: one line that says what is missing or wrong; it names lines and columns, no patient.
-    """
-    if not path.is_dir():
-        raise ArchiveError(f"{path}: the archive is not there or is no folder")
-    if manifest is not None and label is not None:
-        raise ArchiveError(f"{manifest}: archive.label goes without a manifest, which has its own column 'label'")
-    if manifest is not None and found_by.choice != DETECTED:
-        raise ArchiveError(
-            f"{manifest}: archive.layout and archive.modalities go without a manifest, which lists images"
-        )
-    rows = _found(path, label, readers, found_by) if manifest is None else read_manifest(path, manifest)
-    if not rows:
-        below = archives_below(path) if manifest is None else ()
-        which = f"; {len(below)} of its folders are archives ({', '.join(sorted(set(below)))}): give the path of one"
-        hint = "" if manifest else "; camaudit scan --write-manifest finds images and masks in other layouts"
-        raise ArchiveError(f"{manifest or path}: holds no studies{which if below else hint}")
-    return rows
-
-
-def _found(path: Path, label: str | None, readers: Readers, found_by: Discovery) -> tuple[StudyRow, ...]:
-    """Return the studies that a known convention lays out, or else those that the file names tell of."""
-    detected = found_layout(path, found_by.choice)
-    if detected is None:
-        return discover(path, label, readers)
-    if detected.layout.rows is not None:
-        return conventional(path, label, found_by.choice) or ()
-    if found_by.private is None:
-        message = (
-            f"{path}: is laid out as {detected.layout.title}, whose studies its headers tell; make a manifest with "
-        )
-        raise ArchiveError(f"{message}camaudit scan {path} --write-manifest FILE")
-    rows = scanned_rows(path, found_by.private, readers)
-    return rows if label is None else tuple(about_label(row, label) for row in rows)
+Placed = TypeVar("Placed", Volume, Mask)
 
 
 def read_study(
@@ -161,19 +97,26 @@ def _read(row: StudyRow, files: FilesRead, pseudonyms: Pseudonyms, how: tuple[Re
         replace(row, masks=row.avoid, avoid=row.masks), files, (image, _for_regions(options), readers)
     )
     frame = image.volume.geometry.frame_of_reference
-    geometry = replace(image.volume.geometry, frame_of_reference=frame and pseudonyms.frame(frame))
+    geometry = image.volume.geometry
+    if frame:
+        geometry = replace(geometry, frame_of_reference=pseudonyms.frame(frame))
     return Study(
         identity=pseudonyms.study(row.patient, row.study),
         patient=pseudonyms.patient(row.patient),
-        image=replace(image.volume, geometry=geometry),
-        masks=tuple(replace(mask, geometry=geometry) for mask in masks),
+        image=_placed(image.volume, geometry),
+        masks=tuple(_placed(mask, geometry) for mask in masks),
         reference=row.reference,
         strata=dict(row.strata),
         header={**image.header, **facts},
         mask_faults=tuple(faults),
-        avoid=tuple(replace(mask, geometry=geometry) for mask in avoid),
+        avoid=tuple(_placed(mask, geometry) for mask in avoid),
         avoid_faults=tuple(avoid_faults),
     )
+
+
+def _placed(item: Placed, geometry: Geometry) -> Placed:
+    """Return an image or a mask on a grid; on its own already it is not gone through once more."""
+    return item if item.geometry is geometry else replace(item, geometry=geometry)
 
 
 def _for_regions(options: ReadOptions) -> ReadOptions:

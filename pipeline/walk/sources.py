@@ -14,10 +14,11 @@ from pipeline.packed.items import PackedItems
 from pipeline.studies.dicomweb.cache import Cache, instance_names, make_folder, read_fetched, served_digest
 from pipeline.studies.dicomweb.client import open_server
 from pipeline.studies.file_hashes import FileHashes, open_file_hashes
+from pipeline.studies.list_studies import Discovery, list_studies
 from pipeline.studies.listing.layouts.layout import LayoutChoice
 from pipeline.studies.listing.training_hashes import read_training_hashes
 from pipeline.studies.pseudonyms import Pseudonyms
-from pipeline.studies.read_study import Discovery, StudyRow, list_studies, source_digest
+from pipeline.studies.read_study import StudyRow, source_digest
 from pipeline.studies.readers.third_parties import load_readers
 from pipeline.studies.study import Study
 

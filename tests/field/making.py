@@ -9,9 +9,10 @@ from pipeline.errors import ArchiveError, Reason, StudyError
 from pipeline.files import written
 from pipeline.studies.index.catalogue import open_catalogue
 from pipeline.studies.index.scan import scan, summary
+from pipeline.studies.list_studies import list_studies
 from pipeline.studies.listing.write_manifest import write_manifest
 from pipeline.studies.pseudonyms import Pseudonyms
-from pipeline.studies.read_study import list_studies, read_study
+from pipeline.studies.read_study import read_study
 from pipeline.studies.readers import MaskRequest, ReadOptions, read_image, read_mask
 from tests.pipeline.studies.writers import dicom, grid, nifti, save, slices
 

@@ -8,8 +8,9 @@ import pytest
 from flows.demo.archive import READERS, plan_visits, write_archive
 from flows.demo.configs import CT, DX
 from flows.demo.radiograph import SITES
+from pipeline.studies.list_studies import list_studies
 from pipeline.studies.pseudonyms import Pseudonyms
-from pipeline.studies.read_study import list_studies, read_study
+from pipeline.studies.read_study import read_study
 
 
 @pytest.fixture(scope="module")

@@ -75,6 +75,18 @@ MUTANTS: list[Mutant] = [
         tests=("tests/pipeline/evidence/exact/test_means.py",),
     ),
     *of(
+        "pipeline/evidence/exact/crossing.py",
+        (
+            "(place, high) if points[-1][1] <= 0 else (low, place)",
+            "(low, place) if points[-1][1] <= 0 else (place, high)",
+        ),
+        ("if not low < following < high:", "if False:"),
+        ("if slope > 0 else math.nan", ""),
+        ("start if low < start < high else 0.5", "start"),
+        ("place - skewness * (place**2 - 1) / 6", "place + skewness * (place**2 - 1) / 6"),
+        tests=("tests/pipeline/evidence/exact/test_crossing.py",),
+    ),
+    *of(
         "pipeline/evidence/exact/families.py",
         ("np.arange(len(values), 0, -1)", "np.full(len(values), len(values))"),
         ("np.arange(len(values), 0, -1)", "np.ones(len(values))"),

@@ -7,14 +7,15 @@ any score is raised, and when a patient at or above the bound is added.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 from scipy.special import ndtri
 
 from pipeline.evidence.exact.claims import Claim, ExactResult, alpha_of, decide, missing_reason, reaches
+from pipeline.evidence.exact.crossing import approximate_crossing, zeros_nearby
 from pipeline.evidence.exact.merging import merged_downwards
 from pipeline.evidence.exact.scores import PatientScores
 from pipeline.evidence.exact.tail import tail
@@ -34,7 +35,6 @@ __all__ = [
     "upper_bound",
 ]
 
-_CLOSE = 1e-12
 _DIGITS = 8
 """Of a bound: it is the outermost number of so many decimals that is shown. Far below any use, and above rounding."""
 _FEW_VALUES = 40
@@ -115,25 +115,36 @@ def lower_bound(
     ``stated`` are bounds that it may be, as some record says: one that is it takes two p-values to confirm instead of
     a dozen to search, and one that is not changes nothing.
     """
-
-    def p_at(bound: float) -> float:
-        return p_low(scores, bound, missing=missing, weights=weights, heaviest=heaviest)
-
-    def excess(bound: float) -> float:
-        return float(ndtri(min(max(p_at(bound), 1e-300), 1 - 1e-16)) - ndtri(alpha))
+    values, masses = _checked(scores, weights)
+    if not values.any():
+        return 0.0
+    p_at = cache(partial(p_low, scores, missing=missing, weights=weights, heaviest=heaviest))
 
     def is_last(bound: float) -> bool:
         return reaches(p_at(bound), alpha) and not reaches(p_at(_beside(bound, 1)), alpha)
 
-    values, _ = _checked(scores, weights)
-    if not values.any():
-        return 0.0
     for bound in dict.fromkeys(stated):
         if 0 <= bound < 1 and bound == round(bound, _DIGITS) and is_last(bound):
             return bound
-    root = float(brentq(excess, 0.0, 1.0, xtol=_CLOSE, rtol=_CLOSE))
-    near = math.floor(root * 10**_DIGITS) / 10**_DIGITS
-    return next((bound for bound in (near, _beside(near, -1), _beside(near, 1)) if is_last(bound)), near)
+    worst = (1 + missing) * (float(masses.max()) if heaviest is None else heaviest)
+    return _searched(p_at, is_last, alpha, approximate_crossing(values, masses, worst, float(ndtri(alpha))))
+
+
+def _searched(
+    p_at: Callable[[float], float], is_last: Callable[[float], bool], alpha: float, start: tuple[float, float]
+) -> float:
+    """Return the last bound of 8 decimals that is shown; the start decides how soon it is reached, and no more."""
+
+    def excess(bound: float) -> float:
+        return float(ndtri(min(max(p_at(bound), 1e-300), 1 - 1e-16)) - ndtri(alpha))
+
+    near = 0.0
+    for place in zeros_nearby(excess, *start):
+        near = math.floor(place * 10**_DIGITS) / 10**_DIGITS
+        for bound in (near, _beside(near, -1), _beside(near, 1)):
+            if is_last(bound):
+                return bound
+    return near
 
 
 def _beside(bound: float, steps: int) -> float:

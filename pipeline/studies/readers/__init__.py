@@ -10,6 +10,7 @@ This list may import every reader; no reader imports it.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path, PurePath
 from types import ModuleType
@@ -113,23 +114,23 @@ class Readers:
     images: tuple[ModuleType, ...] = IMAGE_READERS
     masks: tuple[ModuleType, ...] = MASK_READERS
 
-    @property
+    @cached_property
     def facts(self) -> tuple[ReaderFacts, ...]:
         """What the readers declare, each once."""
         return tuple(reader.FACTS for reader in dict.fromkeys((*self.images, *self.masks)))
 
-    @property
+    @cached_property
     def image_endings(self) -> tuple[str, ...]:
         """The endings of images' names."""
         return tuple(ending for facts in self.facts if facts.reads != "mask" for ending in facts.endings)
 
-    @property
+    @cached_property
     def study_endings(self) -> tuple[str, ...]:
         """The endings of files that belong to one study alone: its image, or a mask of it."""
         own = [facts for facts in self.facts if not facts.covers_many]
         return tuple(ending for facts in own for ending in (*facts.mask_endings, *facts.endings))
 
-    @property
+    @cached_property
     def told_by_name(self) -> tuple[str, ...]:
         """The kinds of files that are images or masks by their names."""
         return tuple(dict.fromkeys(facts.kind for facts in self.facts if facts.told_by_name))

@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from pipeline.errors import AuditError
+from pipeline.studies.list_studies import list_studies
 from pipeline.studies.pseudonyms import Pseudonyms
-from pipeline.studies.read_study import list_studies, read_study
+from pipeline.studies.read_study import read_study
 from tests.field.making import RAMP, film, label_map, series
 from tests.pipeline.studies.writers import save
 

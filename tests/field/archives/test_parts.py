@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.studies.read_study import list_studies, read_study
+from pipeline.studies.list_studies import list_studies
+from pipeline.studies.read_study import read_study
 from tests.field.making import NAMES, listed, scanned
 
 CORNERS = [(10, 10), (60, 80), (40, 20)]

@@ -11,7 +11,8 @@ from pydicom.uid import generate_uid
 from typer.testing import CliRunner
 
 from flows.cli import app
-from pipeline.studies.read_study import list_studies, read_study
+from pipeline.studies.list_studies import list_studies
+from pipeline.studies.read_study import read_study
 from tests.field.making import NAMES, RAMP, film, scanned, series
 from tests.pipeline.shared_pool import POOL
 from tests.pipeline.steps import begin, finish, lock, read_run, work

@@ -9,7 +9,8 @@ import pytest
 from pipeline.errors import StudyError
 from pipeline.studies import read_study as reading
 from pipeline.studies.content_digest import source_digest
-from pipeline.studies.read_study import list_studies, read_study
+from pipeline.studies.list_studies import list_studies
+from pipeline.studies.read_study import read_study
 from tests.field.layouts.copies import INDEX, mark, meta_image
 from tests.field.making import NAMES, RAMP, attempt, scanned
 

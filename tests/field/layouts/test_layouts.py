@@ -10,9 +10,10 @@ from pipeline.config import LayoutName
 from pipeline.errors import ArchiveError, Reason, StudyError
 from pipeline.studies.index.catalogue import open_catalogue
 from pipeline.studies.index.scan import scan, summary
+from pipeline.studies.list_studies import Discovery, list_studies
 from pipeline.studies.listing.dataset_layouts import LAYOUTS, found_layout
 from pipeline.studies.listing.layouts.layout import LayoutChoice
-from pipeline.studies.read_study import Discovery, list_studies, read_study
+from pipeline.studies.read_study import read_study
 from tests.field.layouts.copies import (
     INDEX,
     STRUCTURES,

@@ -7,7 +7,7 @@ import stat
 import numpy as np
 import pytest
 
-from pipeline.studies.read_study import list_studies
+from pipeline.studies.list_studies import list_studies
 from tests.pipeline.studies.writers import SECRET, dot, grid, nifti, save, segmentation, slices
 
 AFFINE = grid(np.diag([-1, -1, 1]), (0.7, 0.9, 2.5), (40.0, -12.5, 100.25))

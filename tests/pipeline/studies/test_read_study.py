@@ -11,8 +11,9 @@ from PIL import Image
 
 from pipeline.errors import ArchiveError, Reason, Stage, StudyError
 from pipeline.studies import readers
+from pipeline.studies.list_studies import list_studies
 from pipeline.studies.pseudonyms import Pseudonyms
-from pipeline.studies.read_study import MaskSource, StudyRow, list_studies, read_study, source_digest
+from pipeline.studies.read_study import MaskSource, StudyRow, read_study, source_digest
 from pipeline.studies.readers import AS_STORED, ReadOptions
 from pipeline.studies.study import MaskFault, faults_of
 from pipeline.studies.volume import Mask

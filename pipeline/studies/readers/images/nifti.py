@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import Reason
 from pipeline.studies.geometry import Geometry
-from pipeline.studies.readers.images.nifti_forms import affine_of
+from pipeline.studies.readers.images.nifti_forms import grid_of
 from pipeline.studies.readers.regions.plain_numbers import plain_number
 from pipeline.studies.readers.shared.base import (
     AS_STORED,
@@ -173,9 +173,9 @@ def parsed_header(start: bytes) -> NiftiFile:
     shape, volumes = _axes(header)
     dtype = _type(header)
     check_size(int(np.prod([*shape, volumes], dtype=object)) * dtype.itemsize)
-    affine, facts = affine_of(header, shape)
+    grid, facts = grid_of(header, shape)
     offset = _offset(header, 0 if is_pair else _LOWEST_OFFSET[length])
-    return NiftiFile(shape, volumes, dtype, offset, _scale(header), Geometry(shape, affine), facts, is_pair)
+    return NiftiFile(shape, volumes, dtype, offset, _scale(header), grid, facts, is_pair)
 
 
 def _axes(header: nibabel.Nifti1Header) -> tuple[tuple[int, int, int], int]:

@@ -13,7 +13,7 @@ from pipeline.errors import Reason
 from pipeline.studies.geometry import CORNER_TOLERANCE_MM, Geometry, GeometryError
 from pipeline.studies.readers.shared.base import refused
 
-__all__ = ["affine_of"]
+__all__ = ["grid_of"]
 
 _MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 _UNITS = {1: "meter", 2: "mm", 3: "micron"}
@@ -24,8 +24,8 @@ _SHORT = 1e-7  # as in nifticlib: a rotation of 180 degrees
 Affine = NDArray[np.float64]
 
 
-def affine_of(header: nibabel.Nifti1Header, shape: tuple[int, int, int]) -> tuple[Affine, dict[str, str]]:
-    """Return the affine (RAS+ mm) of voxels (i, j, k), and what was taken for granted.
+def grid_of(header: nibabel.Nifti1Header, shape: tuple[int, int, int]) -> tuple[Geometry, dict[str, str]]:
+    """Return the grid of voxels (i, j, k), RAS+ mm, and what was taken for granted.
 
     Raises:
         StudyError: NO_GEOMETRY without a form, or with forms that are impossible or disagree.
@@ -47,7 +47,7 @@ def affine_of(header: nibabel.Nifti1Header, shape: tuple[int, int, int]) -> tupl
     apart = float(np.linalg.norm(grids[0].corners - grids[-1].corners, axis=1).max())
     if apart > CORNER_TOLERANCE_MM:
         raise refused(Reason.NO_GEOMETRY, f"sform and qform disagree by {apart:.2f} mm: nothing tells which is right")
-    return grids[0].affine, facts
+    return grids[0], facts
 
 
 def _grid(name: str, shape: tuple[int, int, int], affine: Affine) -> Geometry:

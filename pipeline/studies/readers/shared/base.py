@@ -59,6 +59,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 """How a gzip stream begins."""
 
 _CHUNK = 1024**2
+_START = 8192  # bytes of a file that hold the beginning of nearly any
 _LIBRARIES = ("nibabel", "pydicom", "pylibjpeg")
 
 Item = TypeVar("Item")
@@ -193,8 +194,8 @@ def _silence() -> Iterator[None]:
 
 def _loggers() -> list[logging.Logger]:
     """Return the libraries' loggers; some are made late."""
-    names = [name for name in logging.root.manager.loggerDict if name.startswith(_LIBRARIES)]
-    return [logging.getLogger(name) for name in names]
+    made = list(logging.root.manager.loggerDict.items())  # another thread may add to them
+    return [logger for name, logger in made if name.startswith(_LIBRARIES) and isinstance(logger, logging.Logger)]
 
 
 def _reason(error: BaseException) -> tuple[Reason, str]:
@@ -226,12 +227,16 @@ def first_bytes(path: Path, count: int) -> bytes:
     """Return up to ``count`` bytes of a regular file's beginning, inflated when it is gzip; else none."""
     if not path.is_file():
         return b""
-    if not is_gzip(path):
-        with path.open("rb") as file:
-            return file.read(count)
-    try:
-        with gzip.open(path) as file:
-            return file.read(count)
+    with path.open("rb") as file:
+        start = file.read(max(count, _START))
+    if not start.startswith(GZIP_MAGIC):
+        return start[:count]
+    plain = inflated(start, max(count, _START))
+    if len(plain) >= count:
+        return plain[:count]
+    try:  # a beginning that says less than it has bytes, or is damaged: Python's own reader knows more kinds
+        with gzip.open(path) as packed:
+            return packed.read(count)
     except (OSError, EOFError, zlib.error):
         return b""
 
@@ -378,6 +383,8 @@ def check_frame(frame: str | None, image: Geometry) -> None:
 
 def thin(grid: Geometry) -> Geometry:
     """Return the grid with 1 mm steps along axes of one voxel: writers differ on them, and no voxel moves."""
+    if min(grid.shape) > 1:
+        return grid
     affine = grid.affine.copy()
     for axis, size in enumerate(grid.shape):
         if size == 1:

@@ -1,6 +1,7 @@
 """What a reader says of its format, once: its name, file endings, first bytes, and what it reads."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePath
 from typing import Literal
 
@@ -60,4 +61,8 @@ class ReaderFacts:
 
     def bears(self, path: PurePath) -> bool:
         """Tell whether a file's name has one of the format's endings."""
-        return path.name.lower().endswith((*self.endings, *self.mask_endings))
+        return path.name.lower().endswith(self._of_names)
+
+    @cached_property
+    def _of_names(self) -> tuple[str, ...]:
+        return (*self.endings, *self.mask_endings)

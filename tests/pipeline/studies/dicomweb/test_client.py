@@ -33,9 +33,10 @@ from pipeline.studies.dicomweb.scan import scan_server, server_root
 from pipeline.studies.index.catalogue import open_catalogue
 from pipeline.studies.index.headers import describe, describe_json
 from pipeline.studies.index.scan import scan, summary
+from pipeline.studies.list_studies import list_studies
 from pipeline.studies.listing.write_manifest import write_manifest
 from pipeline.studies.pseudonyms import Pseudonyms
-from pipeline.studies.read_study import CONTENT_FACT, list_studies, read_study, source_digest
+from pipeline.studies.read_study import CONTENT_FACT, read_study, source_digest
 from pipeline.studies.untrusted.workers import DECODING, WorkerPool, isolated_map
 from pipeline.walk.reading import read_studies
 from pipeline.walk.sources import find_sources

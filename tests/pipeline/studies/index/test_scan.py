@@ -26,9 +26,10 @@ from pipeline.studies.index import scan as scanning
 from pipeline.studies.index.catalogue import open_catalogue
 from pipeline.studies.index.headers import Kind
 from pipeline.studies.index.scan import scan, summary
+from pipeline.studies.list_studies import list_studies
 from pipeline.studies.listing.write_manifest import write_manifest
 from pipeline.studies.pseudonyms import Pseudonyms
-from pipeline.studies.read_study import list_studies, read_study, source_digest
+from pipeline.studies.read_study import read_study, source_digest
 from tests.pipeline.studies.writers import (
     FRAME,
     SECRET,

@@ -9,9 +9,10 @@ from pipeline.errors import ArchiveError, Reason, StudyError
 from pipeline.files import written
 from pipeline.studies.index.catalogue import open_catalogue
 from pipeline.studies.index.scan import scan, summary
+from pipeline.studies.list_studies import list_studies
 from pipeline.studies.listing.write_manifest import write_manifest
 from pipeline.studies.pseudonyms import Pseudonyms
-from pipeline.studies.read_study import list_studies, read_study
+from pipeline.studies.read_study import read_study
 from tests.pipeline.studies.writers import SECRET, dot, grid, nifti
 
 AFFINE = grid(np.diag([-1, -1, 1]), (0.7, 0.9, 2.5), (40.0, -12.5, 100.25))

@@ -11,9 +11,10 @@ from pipeline.files import written
 from pipeline.studies.index.catalogue import open_catalogue
 from pipeline.studies.index.headers import Kind
 from pipeline.studies.index.scan import scan, summary
+from pipeline.studies.list_studies import list_studies
 from pipeline.studies.listing.write_manifest import write_manifest
 from pipeline.studies.pseudonyms import Pseudonyms
-from pipeline.studies.read_study import list_studies, read_study
+from pipeline.studies.read_study import read_study
 from pipeline.studies.readers import BUILT_IN, IMAGE_READERS, MASK_READERS, Readers
 from pipeline.studies.untrusted.workers import DECODING, isolated_map
 from tests.pipeline.studies.readers import toy_reader

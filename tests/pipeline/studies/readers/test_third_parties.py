@@ -15,8 +15,9 @@ from PIL import Image
 
 from camaudit.testing.readers import check_reader
 from pipeline.errors import ConfigError
+from pipeline.studies.list_studies import list_studies
 from pipeline.studies.pseudonyms import Pseudonyms
-from pipeline.studies.read_study import list_studies, read_study
+from pipeline.studies.read_study import read_study
 from pipeline.studies.readers import BUILT_IN
 from pipeline.studies.readers.images import nifti, picture
 from pipeline.studies.readers.third_parties import GROUP, installed_readers, load_readers

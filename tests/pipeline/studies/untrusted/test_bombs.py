@@ -26,8 +26,9 @@ from pydicom.uid import (
 from pipeline.errors import ArchiveError, Reason, StudyError
 from pipeline.studies.index.catalogue import open_catalogue
 from pipeline.studies.index.scan import scan
+from pipeline.studies.list_studies import list_studies
 from pipeline.studies.pseudonyms import Pseudonyms
-from pipeline.studies.read_study import StudyRow, list_studies, read_study
+from pipeline.studies.read_study import StudyRow, read_study
 from pipeline.studies.study import Study
 from pipeline.studies.untrusted.workers import DECODING, Limits, WorkerPool, isolated_map
 from tests.pipeline.studies.writers import dot, grid, nifti, save, slices
