@@ -44,10 +44,14 @@ def cohort_table(audits: Sequence[StudyFacts]) -> tuple[CohortRow, ...]:
 
 
 def _by_patient(studies: Iterable[StudyFacts], fact: str) -> list[str | None]:
-    """Return each patient's first value: his age can pass a band between two studies."""
+    """Return one value of each patient, of several the first by its letters: his age can pass a band between studies.
+
+    Which of his studies is listed first decides nothing.
+    """
     values: dict[str, str | None] = {}
     for audit in studies:
-        values[audit.patient] = values.get(audit.patient) or audit.facts.get(fact)
+        known = [value for value in (values.get(audit.patient), audit.facts.get(fact)) if value]
+        values[audit.patient] = min(known, default=None)
     return list(values.values())
 
 
