@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from camaudit.finished_run import FinishedRun
-from pipeline.evidence.comparison.compare import ComparisonPlan, RunComparison, compare_runs
+from pipeline.conclusions.other_runs import compared
+from pipeline.evidence.comparison.compare import ComparisonPlan, RunComparison
 from pipeline.evidence.comparison.pairing import RunRecords
 from pipeline.findings.context.changes import CHANGE_ANSWERS, FigureChange, FlippedStudy
 from pipeline.findings.estimates import Estimate
@@ -93,8 +94,8 @@ def compare(
         maps=tuple(maps),
     )
     notes = () if plan.locked else ("EXPLORATORY: no margin of this comparison was locked beforehand",)
-    compared = compare_runs(_records(run_a), _records(run_b), plan)
-    return Comparison(**vars(compared), _notes=notes)
+    comparison = compared(_records(run_a), _records(run_b), plan)
+    return Comparison(**vars(comparison), _notes=notes)
 
 
 def _records(run: FinishedRun) -> RunRecords:

@@ -11,6 +11,7 @@ from typing import Final
 from pipeline.evidence.cohort.acquisition import COARSEST, FINEST, LARGEST, LESIONS
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.context.cohort import CohortRow
+from pipeline.packed.on_demand import Chosen
 from pipeline.vocabulary import SMALLEST_GROUP
 
 __all__ = ["cohort_table"]
@@ -33,7 +34,7 @@ _NUMBERS: Final[Mapping[str, tuple[str, str]]] = {
 
 def cohort_table(audits: Sequence[StudyFacts]) -> tuple[CohortRow, ...]:
     """Return the rows of which something is known, over the analysed studies."""
-    studies = [audit for audit in audits if audit.status == "analysed"]
+    studies = Chosen.where(audits, lambda audit: audit.status == "analysed")
     rows = [_grouped(name, "patients", _by_patient(studies, fact)) for name, fact in _OF_PATIENTS.items()]
     rows += [_grouped(name, "studies", [audit.facts.get(fact) for audit in studies]) for name, fact in _GROUPS.items()]
     rows += [_measured(name, unit, [_number(audit.facts.get(fact)) for audit in studies])
@@ -43,10 +44,14 @@ def cohort_table(audits: Sequence[StudyFacts]) -> tuple[CohortRow, ...]:
 
 
 def _by_patient(studies: Iterable[StudyFacts], fact: str) -> list[str | None]:
-    """Return each patient's first value: his age can pass a band between two studies."""
+    """Return one value of each patient, of several the first by its letters: his age can pass a band between studies.
+
+    Which of his studies is listed first decides nothing.
+    """
     values: dict[str, str | None] = {}
     for audit in studies:
-        values[audit.patient] = values.get(audit.patient) or audit.facts.get(fact)
+        known = [value for value in (values.get(audit.patient), audit.facts.get(fact)) if value]
+        values[audit.patient] = min(known, default=None)
     return list(values.values())
 
 
@@ -92,11 +97,13 @@ def _lesions(studies: Sequence[StudyFacts]) -> list[CohortRow]:
     labels = sorted(name.removeprefix(LESIONS) for name in names)
     rows = []
     for label in labels:
-        marked = [audit.facts for audit in studies if f"{LESIONS}{label}" in audit.facts]
-        counts = [_number(facts[f"{LESIONS}{label}"]) for facts in marked]
+        counts, sizes = list[float | None](), dict[str, list[float | None]]()
+        for facts in (audit.facts for audit in studies if f"{LESIONS}{label}" in audit.facts):
+            counts.append(_number(facts[f"{LESIONS}{label}"]))
+            if f"{LARGEST}{label}" in facts:
+                size = facts[f"{LARGEST}{label}"]
+                sizes.setdefault(size.split()[-1], []).append(_number(size))
         rows.append(_measured(f"Lesions in a study's mask: {label}", "", counts, "studies with a mask"))
-        sizes = [facts[f"{LARGEST}{label}"] for facts in marked if f"{LARGEST}{label}" in facts]
-        for unit in sorted({size.split()[-1] for size in sizes}):
-            values = [_number(size) for size in sizes if size.endswith(f" {unit}")]
+        for unit, values in sorted(sizes.items()):
             rows.append(_measured(f"Largest lesion of a study: {label}", unit, values, "studies with a lesion"))
     return rows

@@ -4,6 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.conclusions.cohort_table import cohort_table
 from pipeline.conclusions.experiments import experiment_findings, with_checks
 from pipeline.conclusions.gathered import GatheredCohort, ListedAudits, MapCounts, Records, findings_of, gather
@@ -12,7 +15,6 @@ from pipeline.conclusions.needed_masks import with_overlap
 from pipeline.conclusions.shown_cases.choose_cases import choose_cases
 from pipeline.conclusions.shown_cases.picture_facts import CasePicture
 from pipeline.conclusions.tuned import tuned_of
-from pipeline.conclusions.whereabouts import wrong_answers
 from pipeline.config import AuditConfig, TunedConfig
 from pipeline.evidence.answers import why_answers_are_not_judged
 from pipeline.evidence.cohort.classifier import classification
@@ -29,9 +31,10 @@ from pipeline.evidence.localisation.curves import size_curves_of, threshold_curv
 from pipeline.evidence.localisation.lesion_strata import LesionCohort, lesion_estimates, lesion_trends
 from pipeline.evidence.localisation.unaligned import unaligned_estimates
 from pipeline.evidence.metrics.avoided import is_avoided
+from pipeline.evidence.plotted.answer_kinds import AnswerKinds
 from pipeline.evidence.plotted.avoided_shares import avoided_shares
 from pipeline.evidence.plotted.froc import froc_curves_of
-from pipeline.evidence.plotted.label_plots import CellMap, answer_counts, label_plots
+from pipeline.evidence.plotted.label_plots import CellMap, label_plots
 from pipeline.evidence.plotted.region_shares import shares_of
 from pipeline.evidence.verdicts.criteria import Cohort, judge_all
 from pipeline.findings.brief_study import StudyFacts
@@ -142,7 +145,7 @@ def conclusions(
         "cases": entries,
         "case_rule": rule,
         "label_plots": plots,
-        "avoided": avoided_shares(list(records)) if gathered.parts.maps.any_avoided else (),
+        "avoided": avoided_shares(records) if gathered.parts.maps.any_avoided else (),
         "tuned": tuned_of(spec, members, gathered.tuning),
         "experiments": experiments,
     }
@@ -182,6 +185,7 @@ def _of_studies(spec: RunSpec, members: Sequence[Member], gathered: GatheredCoho
     studies, config, maps = gathered.studies, spec.config, gathered.parts.maps
     calls_labels = config.model.kind != "regression"
     computed = sum(member.shard is not None for member in members)
+    answers = AnswerKinds.of(studies)
     counts = {"maps": maps.maps, "maps_reused": maps.reused, **_tuning_counts(gathered.tuning)}
     return {
         "model": _model_facts(spec, config, maps),
@@ -191,9 +195,9 @@ def _of_studies(spec: RunSpec, members: Sequence[Member], gathered: GatheredCoho
         "cohort_facts": _cohort_facts(studies, config.model.negative_label),
         "cohort_table": cohort_table(studies),
         "leakage": leakage(studies),
-        "answer_counts": answer_counts(studies) if calls_labels else (),
+        "answer_counts": answers.counts(),
         "whereabouts": gathered.parts.peaks.whereabouts(calls_labels=calls_labels),
-        "wrong_answers": wrong_answers(studies),
+        "wrong_answers": answers.wrong(),
         "not_analysed": gathered.not_analysed,
         "mask_faults": gathered.mask_faults,
     }
@@ -442,12 +446,13 @@ def _primary(config: AuditConfig, measured: Sequence[str]) -> tuple[str, str]:
     return next(name for name in measured if not is_avoided(name)), config.explain.methods[0]
 
 
-def _scores(gathered: GatheredCohort, method: str, metric: str) -> dict[str, float]:
-    """Return each study's score, the mean over its targets."""
+def _scores(gathered: GatheredCohort, method: str, metric: str) -> NDArray[np.float64]:
+    """Return (studies,) each study's score, the mean over its targets; NaN where there is none."""
     units = gathered.units.among("all")
     scored = units.recorded(method, metric)
     known = scored.codes == 0
     groups = Groups.of(units.study[known])
-    means = group_means(groups.number, groups.count, scored.values[known]).tolist()
-    numbers = dict.fromkeys(units.study[known].tolist())
-    return {gathered.studies[number].study: mean for number, mean in zip(numbers, means, strict=True)}
+    scores = np.full(len(gathered.studies), np.nan)
+    numbers, first = np.unique(groups.number, return_index=True)
+    scores[units.study[known][first]] = group_means(groups.number, groups.count, scored.values[known])[numbers]
+    return scores

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
+from tempfile import gettempdir
 
 from pipeline.errors import OutputError
-from pipeline.evidence.comparison.compare import ComparisonPlan, compare_runs
+from pipeline.evidence.columns.store import ColumnStore
+from pipeline.evidence.comparison.compare import ComparisonPlan, RunComparison, compare_runs
 from pipeline.evidence.comparison.pairing import RunRecords
 from pipeline.findings.carried import REUSED
 from pipeline.findings.context.changes import ChangeKind, RunChange
@@ -15,7 +17,16 @@ from pipeline.findings.spec import COHORT_FILE, LEDGER_FILE, SPEC_FILE, RunSpec,
 from pipeline.findings.stored_audits import StoredAudits
 from pipeline.packed.texts import Texts
 
-__all__ = ["change_against", "changes_of", "finished_run_in", "kinds_of", "place_beside", "plan_of", "read_records"]
+__all__ = [
+    "change_against",
+    "changes_of",
+    "compared",
+    "finished_run_in",
+    "kinds_of",
+    "place_beside",
+    "plan_of",
+    "read_records",
+]
 
 _RESULTS = "results.json"
 
@@ -85,6 +96,16 @@ def plan_of(spec: RunSpec, kind: ChangeKind, *, relinked: bool = False) -> Compa
     )
 
 
+def compared(a: RunRecords, b: RunRecords, plan: ComparisonPlan) -> RunComparison:
+    """Compare two runs; of large ones the scores lie in a file without a name.
+
+    Raises:
+        OutputError: as ``compare_runs``, and when there is no room for that file.
+    """
+    with ColumnStore(Path(gettempdir())) as store:
+        return compare_runs(a, b, plan, store.keep)
+
+
 def changes_of(folder: Path, spec: RunSpec, predecessor: Path | None, own: RunRecords) -> tuple[RunChange, ...]:
     """Hold a run against the previous one of its audit and against its predecessor (an absolute path)."""
     return tuple(_changes(folder, spec, predecessor, own))
@@ -105,7 +126,7 @@ def _changes(folder: Path, spec: RunSpec, predecessor: Path | None, own: RunReco
 def change_against(other: Path, spec: RunSpec, kind: ChangeKind, own: RunRecords) -> RunChange:
     """Hold a run against the one of a folder; where that cannot be read or compared the change says why."""
     try:
-        return compare_runs(read_records(other), own, plan_of(spec, kind)).change
+        return compared(read_records(other), own, plan_of(spec, kind)).change
     except OutputError as error:
         return _refused(kind, other, own, error)
 

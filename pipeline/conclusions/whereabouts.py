@@ -1,17 +1,16 @@
-"""Where a cohort's maps have their peaks, and which wrong answers the model gave, counted from the studies' records."""
+"""Where a cohort's maps have their peaks, counted from the studies' records."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from pipeline.evidence.cohort.units import names_of_places
-from pipeline.findings.brief_study import StudyFacts
-from pipeline.findings.results import Whereabouts, WrongAnswer
+from pipeline.findings.results import Whereabouts
 from pipeline.findings.scores import MapPeak, MapScores
 from pipeline.findings.study_audit import MethodAtLayer, StudyAudit, map_name
 from pipeline.vocabulary import BASELINES, PEAK_REGIONS, STRATA, STRATA_BY_PREDICTION, PeakRegion, Stratum
 
-__all__ = ["PeakCounts", "whereabouts", "wrong_answers"]
+__all__ = ["PeakCounts", "whereabouts"]
 
 _REGIONS = tuple(PEAK_REGIONS)
 
@@ -109,22 +108,3 @@ def _strata(audit: StudyAudit, target: str, *, masked: bool) -> Iterator[Stratum
     if masked and target in (audit.reference or ()):
         yield "reference_positive"
         yield "true_positive" if target in audit.predicted else "false_negative"
-
-
-def wrong_answers(audits: Iterable[StudyFacts]) -> tuple[WrongAnswer, ...]:
-    """Return each kind of wrong answer with its studies, the most frequent first; of models that call labels."""
-    kinds: dict[tuple[tuple[str, ...], tuple[str, ...]], list[StudyFacts]] = defaultdict(list)
-    for audit in audits:
-        known = audit.status == "analysed" and audit.reference is not None and not audit.values
-        if known and set(audit.reference or ()) != set(audit.predicted):
-            kinds[tuple(sorted(audit.reference or ())), tuple(sorted(audit.predicted))].append(audit)
-    ordered = sorted(kinds.items(), key=lambda kind: (-len(kind[1]), kind[0]))
-    return tuple(
-        WrongAnswer(
-            reference=reference,
-            answered=answered,
-            patients=len({audit.patient for audit in members}),
-            studies=tuple(audit.study for audit in members),
-        )
-        for (reference, answered), members in ordered
-    )

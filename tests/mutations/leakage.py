@@ -21,7 +21,12 @@ MUTANTS = [
     ),
     *of(
         "pipeline/evidence/cohort/close_pairs.py",
-        ("least - 0.0005 - _ROUNDING", "least + 0.01"),
+        ("np.float32(lowest - _ROUNDING)", "np.float32(lowest + 0.01)"),
+        ("least - 0.0005\n", "least + 0.01\n"),
+        ("1 - math.acos(lowest) / math.pi", "1 - 0.2 * math.acos(lowest) / math.pi"),
+        ("np.setdiff1d(np.concatenate([known[:0], *pairs]), known)", "np.concatenate([known[:0], *pairs])"),
+        ("known = np.union1d(known, fresh)", "known = fresh"),
+        ("ahead += 1", "ahead += 2"),
         ("return np.append(along, left)", "return np.append(along, 0.0 * left)"),
         ("first[first < second], second[first < second]", "first, second"),
         ("np.flatnonzero(products >= least)", "np.flatnonzero(products > 0)"),

@@ -1,7 +1,7 @@
 """Intervals that describe and decide nothing, for studies that come in patients: arrays in, numbers out.
 
 Studies of one patient resemble each other, so patients are drawn, not studies (cluster bootstrap). The generator is
-PCG64 with a stated seed.
+PCG64 with a stated seed. Patients are drawn in the order of their values: how an archive is listed changes no interval.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "BOOTSTRAP", "MINIMUM_PATIENTS", "NONE", "Bands", "Interval", "auroc_interval", "interval_of_means",
+    "BOOTSTRAP", "MINIMUM_PATIENTS", "NONE", "Bands", "Interval", "auroc_interval", "in_order", "interval_of_means",
     "mean_bands", "mean_interval",
     "patient_draws",
 ]  # fmt: skip
@@ -71,6 +71,8 @@ def _interval_of(
         return Interval(None, None, SAME)
     if len(sums) > _MANY and (counts == 1).all():
         return _percentile(_means_of_bins(sums, replicates, seed), confidence)
+    order = np.lexsort((counts, sums))
+    sums, counts = sums[order], counts[order]
     means = [weights @ sums / (weights @ counts) for weights in patient_draws(len(sums), replicates, seed)]
     return _percentile(np.concatenate(means), confidence)
 
@@ -91,10 +93,16 @@ def mean_bands(means: NDArray[np.float64], *, confidence: float, replicates: int
     """
     if len(means) < MINIMUM_PATIENTS:
         return Bands(np.empty(0), np.empty(0), NONE)
+    means = in_order(means)
     drawn = np.concatenate([weights @ means / len(means) for weights in patient_draws(len(means), replicates, seed)])
     tail = 100 * (1 - confidence) / 2
     low, high = np.percentile(drawn, [tail, 100 - tail], axis=0)
     return Bands(low, high, BOOTSTRAP)
+
+
+def in_order(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return patients' rows (patients, columns) in the order of their values, the first column first."""
+    return rows[np.lexsort(rows.T[::-1])]
 
 
 def auroc_interval(

@@ -1,5 +1,6 @@
 """The classifier's own results, on every study with a reference, whatever its masks."""
 
+from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -8,12 +9,14 @@ import numpy as np
 from pipeline.evidence.cohort.bootstrap import auroc_interval
 from pipeline.evidence.cohort.estimating import Bootstrap, descriptive, mean_estimate_of
 from pipeline.evidence.cohort.measures import MetricScale
-from pipeline.evidence.cohort.population import Population
+from pipeline.evidence.cohort.population import Population, by_files
+from pipeline.evidence.columns.grouped import Groups
 from pipeline.evidence.columns.unit import NOT_ANALYSED
-from pipeline.evidence.exact.areas import AreaCohort, area_cohort, area_draws
+from pipeline.evidence.exact.areas import AreaCohort, area_cohort_from, area_draws
 from pipeline.evidence.exact.claims import alpha_of
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.estimates import DescriptiveInterval, Estimate
+from pipeline.packed.on_demand import Chosen
 from pipeline.vocabulary import CLASSIFIER
 
 __all__ = [
@@ -47,14 +50,15 @@ def classifier_population(metric: str, audits: Iterable[StudyFacts], label: str 
     that probabilities are too high. A study that failed is missing. Studies are numbered as ``audits`` has them.
     """
     counts, right, patients = _counts[metric], _right[metric], dict[str, int]()
-    studies, numbers, values = list[int](), list[int](), list[float]()
+    studies, numbers, values = array("q"), array("q"), array("d")
     for study, row in enumerate(audits):
         if row.reference is not None and counts(row, label):
             studies.append(study)
             numbers.append(patients.setdefault(row.patient, len(patients)))
             values.append(right(row, label) if row.status == "analysed" else np.nan)
-    missing = int(np.isnan(values).sum())
-    columns = np.array(studies, dtype=np.intp), np.array(numbers, dtype=np.intp), np.array(values, dtype=np.float64)
+    value = np.array(values, dtype=np.float64)
+    missing = int(np.isnan(value).sum())
+    columns = np.array(studies, dtype=np.intp), np.array(numbers, dtype=np.intp), value
     return Population(*columns, {NOT_ANALYSED: missing} if missing else {})
 
 
@@ -100,16 +104,21 @@ def share_estimate(
     return mean_estimate_of(classifier_population(metric, audits, label), _SPAN, bootstrap, named)
 
 
-def area_cohort_of(audits: Iterable[StudyFacts], label: str) -> AreaCohort:
-    """Return the studies with a reference as an AUROC sees them; one that was not analysed has no rating."""
-    numbers: dict[str, int] = {}  # in the order in which they come: nothing depends on what patients are called
-    ratings, present, patients = list[float | None](), list[bool](), list[str]()
-    for row in audits:
-        if row.reference is not None:
-            ratings.append(row.probabilities[label] if row.status == "analysed" else None)
-            present.append(label in row.reference)
-            patients.append(f"{numbers.setdefault(row.patient, len(numbers)):09d}")
-    return area_cohort(ratings, present, patients)
+def area_cohort_of(audits: Sequence[StudyFacts], label: str) -> AreaCohort:
+    """Return the studies with a reference as an AUROC sees them; one that was not analysed has no rating.
+
+    Studies, and patients by the first of theirs, are in the order of the hashes of their files: the weights that are
+    drawn for patients depend neither on how an archive is listed nor on what its patients are called.
+    """
+    referenced = Chosen.where(audits, lambda row: row.reference is not None)
+    order, numbers = by_files(referenced), dict[str, int]()
+    ratings, present = array("d"), array("b")
+    for row in referenced:
+        ratings.append(row.probabilities[label] if row.status == "analysed" else np.nan)
+        present.append(label in (row.reference or ()))
+    patients = np.fromiter((numbers.setdefault(row.patient, len(numbers)) for row in referenced), dtype=np.intp)
+    groups = Groups.of(patients[order])
+    return area_cohort_from(np.array(ratings)[order], np.array(present, dtype=bool)[order], groups.number)
 
 
 def auroc_estimate(

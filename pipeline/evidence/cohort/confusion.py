@@ -6,14 +6,18 @@ negative label. Where each label is called by itself, a label has three cells of
 called), and called where there is ``nothing``.
 """
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from math import nan
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.evidence.cohort.estimating import Bootstrap, mean_estimate_of
+from pipeline.evidence.cohort.map_rows import patients_of
 from pipeline.evidence.cohort.measures import MetricScale, of_map
 from pipeline.evidence.cohort.population import Population, population_of
 from pipeline.evidence.columns.unit import NOT_EXPLAINED, Unit
@@ -23,6 +27,7 @@ from pipeline.findings.estimates import Estimate
 from pipeline.findings.results import CellFindings, ConfusionMatrix
 from pipeline.findings.scores import AnsweredPlacement
 from pipeline.findings.study_audit import map_name, methods_at_layers
+from pipeline.packed.on_demand import Chosen
 from pipeline.vocabulary import NOTHING, ConfusionCell, TargetRole
 
 __all__ = ["cells_of", "confusion_matrix", "in_cell"]
@@ -70,17 +75,21 @@ def confusion_matrix(
     bootstrap: Bootstrap,
 ) -> ConfusionMatrix:
     """Return the cells that came, in the order of the ``labels``: of all studies with a reference, whatever masks."""
-    referenced = [audit for audit in audits if audit.reference is not None]
-    judged = [audit for audit in referenced if audit.status == "analysed"]
-    by_cell: dict[ConfusionCell, list[StudyFacts]] = {}
-    for audit in judged:
-        for cell in cells_of(audit.reference or (), audit.predicted, labels, negative):
-            by_cell.setdefault(cell, []).append(audit)
+    judged, unanswered, by_cell = Chosen(audits), 0, dict[ConfusionCell, Chosen[StudyFacts]]()
+    for place, audit in enumerate(audits):
+        if audit.reference is None:
+            continue
+        if audit.status != "analysed":
+            unanswered += 1
+            continue
+        judged.add(place)
+        for cell in cells_of(audit.reference, audit.predicted, labels, negative):
+            by_cell.setdefault(cell, Chosen(audits)).add(place)
     at_layers = methods_at_layers(judged)
     order = {label: number for number, label in enumerate((*labels, NOTHING))}
     return ConfusionMatrix(
         studies=len(judged),
-        unanswered=len(referenced) - len(judged),
+        unanswered=unanswered,
         cells=tuple(
             _findings(_Cell(cell, by_cell[cell], at_layers), units, scales, negative, bootstrap)
             for cell in sorted(by_cell, key=lambda cell: (order[cell.reference], order[cell.answered]))
@@ -133,21 +142,50 @@ _PLACED: Final[Mapping[str, Callable[[AnsweredPlacement], tuple[float | None, fl
 """What is estimated of where a map lies, with what a map that is placed at random would have."""
 
 
+@dataclass
+class _Shares:
+    """A figure of one map's placements, by row of the cell's studies; what is not put has no map."""
+
+    values: "array[float]" = field(default_factory=lambda: array("d"))
+    chances: "array[float]" = field(default_factory=lambda: array("d"))
+    undefined: Counter[str] = field(default_factory=Counter)
+
+    def put(self, row: int, value: float | None, chance: float | None, reason: str | None) -> None:
+        """Write a row after those that are there."""
+        self.fill(row)
+        self.values.append(nan if value is None else value)
+        self.chances.append(nan if chance is None else chance)
+        if value is None:
+            self.undefined[str(reason)] += 1
+
+    def fill(self, rows: int) -> None:
+        """Let there be so many rows."""
+        missing = rows - len(self.values)
+        if missing:
+            self.values.extend([nan] * missing)
+            self.chances.extend([nan] * missing)
+            self.undefined[NOT_EXPLAINED] += missing
+
+    def population(self, patient: NDArray[np.intp]) -> Population:
+        """Return whom the figure speaks of; ``patient`` numbers the patient of each row."""
+        self.fill(len(patient))
+        columns = np.arange(len(patient)), patient, np.array(self.values)
+        return Population(*columns, dict(sorted(self.undefined.items())), chance=np.array(self.chances))
+
+
 def _placements(part: _Cell, bootstrap: Bootstrap) -> Iterator[Estimate]:
     """Yield where the maps of the label that was called lie, whether there is a mask or not."""
-    placed = [_placed(audit, part) for audit in part.audits]
-    studies, patients = [audit.study for audit in part.audits], [audit.patient for audit in part.audits]
-    for name in dict.fromkeys(name for maps in placed for name in maps):
-        for metric, of in _PLACED.items():
-            shares_of = [of(maps[name]) if name in maps else (None, None) for maps in placed]
-            reasons = [maps[name].reason if name in maps else NOT_EXPLAINED for maps in placed]
-            undefined = Counter(str(why) for why, (value, _) in zip(reasons, shares_of, strict=True) if value is None)
+    shares: dict[str, dict[str, _Shares]] = {}
+    for row, audit in enumerate(part.audits):
+        for name, placement in _placed(audit, part).items():
+            own = shares.setdefault(name, {metric: _Shares() for metric in _PLACED})
+            for metric, of in _PLACED.items():
+                own[metric].put(row, *of(placement), placement.reason)
+    patient = patients_of(part.audits) if shares else np.empty(0, dtype=np.intp)
+    for name, by_metric in shares.items():
+        for metric, own_shares in by_metric.items():
             named = {"metric": metric, "method": name, "among": part.cell, "target_role": "answered"}
-            population = Population.of(
-                [value for value, _ in shares_of], studies, patients, dict(sorted(undefined.items()))
-            )
-            chances = np.array([np.nan if chance is None else chance for _, chance in shares_of])
-            yield mean_estimate_of(replace(population, chance=chances), (0.0, 1.0), bootstrap, named)
+            yield mean_estimate_of(own_shares.population(patient), (0.0, 1.0), bootstrap, named)
 
 
 def _placed(audit: StudyFacts, part: _Cell) -> dict[str, AnsweredPlacement]:

@@ -137,4 +137,4 @@ class MapRows:
 def patients_of(studies: Iterable[StudyFacts]) -> NDArray[np.intp]:
     """Return the number of each study's patient."""
     numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(study.patient, len(numbers)) for study in studies], dtype=np.intp)
+    return np.fromiter((numbers.setdefault(study.patient, len(numbers)) for study in studies), dtype=np.intp)

@@ -1,6 +1,6 @@
 """Whom a number speaks of: patients with what counts for them, and what is missing counted against every claim."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, Self
@@ -14,9 +14,10 @@ from pipeline.evidence.columns.unit import TUNING_PATIENT
 from pipeline.evidence.columns.unit_table import Codes, UnitTable
 from pipeline.evidence.exact.scores import PatientScores, scores_by_patient
 from pipeline.evidence.metrics.avoided import NO_REGION, REGION_NOT_SEEN
+from pipeline.findings.brief_study import StudyFacts
 from pipeline.vocabulary import NO_FINDING, SamplingUnit
 
-__all__ = ["Population", "is_outside", "population_of"]
+__all__ = ["Population", "by_files", "is_outside", "population_of"]
 
 _NOTHING_TO_COMPARE: Final = frozenset(
     {
@@ -136,6 +137,26 @@ class Population:
     ) -> PatientScores:
         """Return the scores by patient, as the exact rule takes them."""
         return scores_by_patient(self.value, self.groups.number, unit=unit, span=span, size_cap=studies_at_most)
+
+
+def by_files(audits: Sequence[StudyFacts]) -> Numbers:
+    """Return the places of studies in the order of the hashes of their files, of equal ones by name.
+
+    It depends neither on how an archive is listed nor, but for copies, on what studies are called.
+    """
+    hashes = np.fromiter((audit.source_sha256.encode() for audit in audits), dtype="S64", count=len(audits))
+    order = np.argsort(hashes, kind="stable")
+    same = hashes[order[1:]] == hashes[order[:-1]]
+    for start, end in _runs(same):
+        order[start:end] = sorted(order[start:end].tolist(), key=lambda place: audits[place].study)
+    return order
+
+
+def _runs(same: Bools) -> Iterator[tuple[int, int]]:
+    """Yield where runs of equal items begin and end; ``same``: each but the first is like the one before it."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], same, [False]]).astype(np.int8)))
+    for start, end in edges.reshape(-1, 2).tolist():
+        yield start, end + 1
 
 
 def _numbers(names: Iterable[str]) -> list[int]:

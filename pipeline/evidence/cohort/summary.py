@@ -102,22 +102,23 @@ def agreements(
 
 def flow_of(audits: Sequence[StudyFacts], computed: int) -> Flow:
     """Count the studies by what became of them, and the masks of those analysed that could not be used."""
-    analysed = [audit for audit in audits if audit.status == "analysed"]
-    mask_faults: Counter[str] = Counter()
-    for audit in analysed:
-        for fault in audit.mask_faults:
-            mask_faults[fault.reason] += fault.masks
-    outcomes = {
-        status: Counter(str(audit.reason) for audit in audits if audit.status == status) for status in get_args(Status)
-    }
+    outcomes: dict[Status, Counter[str]] = {status: Counter() for status in get_args(Status)}
+    mask_faults, patients, without_mask = Counter[str](), set[str](), 0
+    for audit in audits:
+        outcomes[audit.status][str(audit.reason)] += 1
+        patients.add(audit.patient)
+        if audit.status == "analysed":
+            without_mask += bool(audit.mask_faults) and not audit.masks
+            for fault in audit.mask_faults:
+                mask_faults[fault.reason] += fault.masks
     return Flow(
         found=len(audits),
-        analysed=len(analysed),
+        analysed=outcomes["analysed"].total(),
         excluded=dict(sorted(outcomes["excluded"].items())),
         failed=dict(sorted(outcomes["failed"].items())),
-        patients=len({audit.patient for audit in audits}),
+        patients=len(patients),
         computed=computed,
         reused=len(audits) - computed,
         mask_faults=dict(sorted(mask_faults.items())),
-        without_mask=sum(bool(audit.mask_faults) and not audit.masks for audit in analysed),
+        without_mask=without_mask,
     )

@@ -4,7 +4,7 @@ A unit is made from a study's record, written into the columns and dropped. Wher
 the reason. A selection is an array of row numbers; nothing is copied.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Final
@@ -100,24 +100,24 @@ class UnitColumns:
     @cached_property
     def strata(self) -> tuple[NDArray[np.int32], tuple[Mapping[str, str], ...]]:
         """(units,) the number of what the columns of the manifest say of a unit's study, and this by number."""
-        return self._of_studies([tuple(study.strata.items()) for study in self.studies], dict)
+        return self._of_studies((tuple(study.strata.items()) for study in self.studies), dict)
 
     @cached_property
     def answers(self) -> NDArray[np.int32]:
         """(units,) the number of what the reference of a unit's study names and the model calls, together."""
-        pairs = [(study.reference or (), _called(study)) for study in self.studies]
+        pairs = ((study.reference or (), _called(study)) for study in self.studies)
         return self._of_studies(pairs, lambda pair: pair)[0]
 
-    def _of_studies(self, of: Sequence, made: Callable) -> tuple[NDArray[np.int32], tuple]:  # type: ignore[type-arg]
+    def _of_studies(self, of: Iterable, made: Callable) -> tuple[NDArray[np.int32], tuple]:  # type: ignore[type-arg]
         numbers: dict = {}  # type: ignore[type-arg]
-        by_study = np.array([numbers.setdefault(value, len(numbers)) for value in of], dtype=np.int32)
+        by_study = np.fromiter((numbers.setdefault(value, len(numbers)) for value in of), dtype=np.int32)
         return by_study[self.study], tuple(map(made, numbers))
 
     @cached_property
     def tuned(self) -> NDArray[np.bool_]:
         """(units,) whether the patient is one on whom thresholds were tuned."""
         patients = self.tuning[0]
-        return np.array([study.patient in patients for study in self.studies], dtype=bool)[self.study]
+        return np.fromiter((study.patient in patients for study in self.studies), dtype=bool)[self.study]
 
     def unit(self, row: int) -> Unit:
         """Return a unit by itself."""
@@ -221,7 +221,7 @@ class UnitTable:
 
     def of_studies(self, names: Collection[str]) -> "UnitTable":
         """Return those of some studies."""
-        inside = np.array([study.study in names for study in self.columns.studies], dtype=bool)
+        inside = np.fromiter((study.study in names for study in self.columns.studies), dtype=bool)
         return self.where(inside[self.study])
 
     def of_kind(self, is_of_kind: Callable[[Unit], bool]) -> "UnitTable":

@@ -1,29 +1,29 @@
 """Two runs of one cohort, held against each other study by study: what changed, over the studies that both have."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from pipeline.errors import OutputError
 from pipeline.evidence.cohort.classifier import classifier_population
 from pipeline.evidence.cohort.estimating import Bootstrap
-from pipeline.evidence.cohort.measures import MetricScale, of_map
-from pipeline.evidence.cohort.population import is_outside
+from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.units import UnitGatherer
-from pipeline.evidence.columns.unit import NOT_ANALYSED, NOT_EXPLAINED
+from pipeline.evidence.columns.unit import NOT_ANALYSED
 from pipeline.evidence.columns.unit_table import UnitTable
 from pipeline.evidence.comparison.answering import answered
 from pipeline.evidence.comparison.differing import differing, not_compared, withheld_margin
-from pipeline.evidence.comparison.figures import Asking, FigureName, PairedScore, figure_change
+from pipeline.evidence.comparison.figures import Asking, FigureName, figure_change
 from pipeline.evidence.comparison.flips import flipped_calls, flipped_hits
+from pipeline.evidence.comparison.paired_scores import AskedStudies, JoinedUnits, PairedScores
 from pipeline.evidence.comparison.pairing import RunRecords, StudyPairs, paired_studies
 from pipeline.evidence.comparison.shifts import peak_shifts
-from pipeline.findings.brief_study import BriefStudy, StudyFacts
+from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.context.changes import ChangeKind, FigureChange, FlippedStudy, RunChange
 from pipeline.findings.facts import MetricFacts
 from pipeline.findings.results import Results
-from pipeline.packed.items import PackedItems
-from pipeline.packed.texts import TextMap
+from pipeline.packed.items import Keep, in_memory
 from pipeline.vocabulary import BASELINES, CLASSIFIER
 
 __all__ = ["ComparisonPlan", "RunComparison", "compare_runs", "shared_metrics"]
@@ -58,8 +58,10 @@ class RunComparison:
     metrics: tuple[MetricFacts, ...]
 
 
-def compare_runs(a: RunRecords, b: RunRecords, plan: ComparisonPlan | None = None) -> RunComparison:
-    """Compare two runs of one cohort: differences are b minus a.
+def compare_runs(
+    a: RunRecords, b: RunRecords, plan: ComparisonPlan | None = None, keep: Keep = in_memory
+) -> RunComparison:
+    """Compare two runs of one cohort: differences are b minus a. ``keep`` has what is too much for memory.
 
     Raises:
         OutputError: when they share no study, or a map or a margin that the plan names is of neither.
@@ -78,8 +80,9 @@ def compare_runs(a: RunRecords, b: RunRecords, plan: ComparisonPlan | None = Non
         plan.margins,
         withheld_margin(a, b),
     )
-    scored = list(_of_the_maps(a, b, plan, pairs, asking))
-    figures = [*_of_the_classifier(a, b, pairs, asking), *(figure for figure, _ in scored)]
+    studies = AskedStudies.of(a, b, pairs.asked)
+    scored = list(_of_the_maps(a, b, plan, studies, asking, keep))
+    figures = [*_of_the_classifier(a, b, studies, asking), *(figure for figure, _ in scored)]
     _check_margins(plan.margins, figures)
     answer, reason = answered(figures, pairs, plan)
     change = RunChange(
@@ -122,14 +125,10 @@ def _negatives(a: Results, b: Results) -> list[str]:
     return [a.model.negative_label] if same and a.model.negative_label is not None else []
 
 
-def _asked(run: RunRecords, asked: frozenset[str]) -> Sequence[BriefStudy]:
-    return PackedItems(study for study in run.studies if study.study in asked)
-
-
 # The classifier.
 
 
-def _of_the_classifier(a: RunRecords, b: RunRecords, pairs: StudyPairs, asking: Asking) -> Iterator[FigureChange]:
+def _of_the_classifier(a: RunRecords, b: RunRecords, studies: AskedStudies, asking: Asking) -> Iterator[FigureChange]:
     if "regression" in (a.results.model.output, b.results.model.output):
         return
     labels = _shared_labels(a.results, b.results)
@@ -138,36 +137,25 @@ def _of_the_classifier(a: RunRecords, b: RunRecords, pairs: StudyPairs, asking: 
         wanted.append(("accuracy", None))
     wanted += [(metric, label) for label in labels for metric in ("sensitivity", "specificity")]
     scale = MetricScale("", (0.0, 1.0), "higher")
-    runs = [_asked(run, pairs.asked) for run in (a, b)]
     for metric, label in wanted:
-        scores = _classifier_scores(metric, label, runs)
+        scores = _classifier_scores(metric, label, studies)
         shown = label if len(labels) > 1 else None
         name = FigureName(metric, CLASSIFIER, CLASSIFIER, shown, "all", "higher")
-        if scores:
+        if len(scores):
             yield figure_change(name, scores, scale, asking)
 
 
-def _classifier_scores(metric: str, label: str | None, runs: Sequence[Sequence[StudyFacts]]) -> list[PairedScore]:
-    """Join the studies that either run counts; one that a run lost has no score there."""
-    by_run = [_classifier_values(metric, label, audits) for audits in runs]
-    patients = {audit.study: audit.patient for audit in runs[1]}
-    sides = [(study, patient, [by_study.get(study) for by_study in by_run]) for study, patient in patients.items()]
-    return [
-        PairedScore(study, patient, _value(a), _value(b), NOT_ANALYSED)
-        for study, patient, (a, b) in sides
-        if a is not None or b is not None
-    ]
-
-
-def _classifier_values(metric: str, label: str | None, audits: Sequence[StudyFacts]) -> dict[str, float]:
-    """Return what counts of each study; NaN where a study that counts has no value."""
-    population = classifier_population(metric, audits, label)
-    numbers, values = population.study.tolist(), population.value.tolist()
-    return {audits[number].study: value for number, value in zip(numbers, values, strict=True)}
-
-
-def _value(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else value
+def _classifier_scores(metric: str, label: str | None, studies: AskedStudies) -> PairedScores:
+    """Join the studies that either run counts; one that a run lost, and one that counts without a value, has none."""
+    counted, values = np.zeros((2, len(studies.b)), dtype=bool), np.full((2, len(studies.b)), np.nan)
+    for run, audits in enumerate((studies.a, studies.b)):
+        population = classifier_population(metric, audits, label)
+        own = studies.numbers[run][population.study]
+        counted[run, own], values[run, own] = True, population.value
+    chosen = np.flatnonzero(counted.any(axis=0))
+    none = np.zeros(len(chosen), dtype=np.intp)
+    a, b = values[:, chosen]
+    return PairedScores(chosen, studies.patient[chosen], none, a, b, none, (NOT_ANALYSED,))
 
 
 def _calls(a: RunRecords, b: RunRecords, pairs: StudyPairs) -> Iterator[FlippedStudy]:
@@ -179,94 +167,58 @@ def _calls(a: RunRecords, b: RunRecords, pairs: StudyPairs) -> Iterator[FlippedS
 
 
 def _of_the_maps(
-    a: RunRecords, b: RunRecords, plan: ComparisonPlan, pairs: StudyPairs, asking: Asking
+    a: RunRecords, b: RunRecords, plan: ComparisonPlan, studies: AskedStudies, asking: Asking, keep: Keep
 ) -> Iterator[tuple[FigureChange, list[FlippedStudy]]]:
     """Yield each metric of each map, among the studies whose target the reference says is present."""
-    metrics = shared_metrics(a.results, b.results)
-    sides = [_units(run, pairs.asked) for run in (a, b)]
-    patients = TextMap((study.study, study.patient) for study in b.studies)
-    keys = list(dict.fromkeys(key for side in reversed(sides) for key in side.rows))
-    labels = list(dict.fromkeys(target for _, target in keys))
-    for map_a, map_b in _map_pairs(sides, plan.maps):
-        for facts in metrics:
-            scale = MetricScale(facts.name, facts.range, facts.better)
-            scores = [side.scores(name, scale) for side, name in zip(sides, (map_a, map_b), strict=True)]
-            pairs_of = {key: _pair(scores, key, patients) for key in keys}
-            every = {key: score for key, score in pairs_of.items() if score is not None}
-            judged = facts.name in plan.margins and len(labels) > 1
-            for label in (None, *labels) if judged else (None,):
-                chosen = {key: score for key, score in every.items() if label in (None, key[1])}
-                name = FigureName(facts.name, map_a, map_b, label, "reference_positive", facts.better)
-                # a margin of several labels has to hold for each: it is not asked of all of them together
-                asked = asking if label is not None or not judged else Asking(asking.bootstrap, 1.0, {})
-                figure = figure_change(name, list(chosen.values()), scale, asked, asking.withheld)
-                with_hits = facts.name == _HITS and label is None
-                targets = [target for _, target in chosen]
-                flips = list(flipped_hits(list(chosen.values()), map_b, targets)) if with_hits else []
-                yield figure, flips
+    units = _units(a, studies.a, keep), _units(b, studies.b, keep)
+    joined = JoinedUnits.of(units, studies)
+    for maps in _map_pairs(units, plan.maps):
+        for facts in shared_metrics(a.results, b.results):
+            yield from _of_a_map(joined, maps, facts, studies.b, asking)
 
 
-_Key = tuple[str, str]  # a study and a target
+def _of_a_map(
+    joined: JoinedUnits, maps: tuple[str, str], facts: MetricFacts, studies: Sequence[StudyFacts], asking: Asking
+) -> Iterator[tuple[FigureChange, list[FlippedStudy]]]:
+    """Yield a metric of a map of each run: over all labels, and by label where a margin has to hold for each."""
+    scale, labels = MetricScale(facts.name, facts.range, facts.better), joined.labels
+    every = joined.scores(maps, scale)
+    judged = facts.name in asking.margins and len(labels) > 1
+    for label in (None, *labels) if judged else (None,):
+        chosen = every if label is None else every.where(every.target == joined.targets.index(label))
+        name = FigureName(facts.name, *maps, label, "reference_positive", facts.better)
+        # a margin of several labels has to hold for each: it is not asked of all of them together
+        asked = asking if label is not None or not judged else Asking(asking.bootstrap, 1.0, {})
+        figure = figure_change(name, chosen, scale, asked, asking.withheld)
+        with_hits = facts.name == _HITS and label is None
+        yield figure, list(flipped_hits(chosen, maps[1], joined.targets, studies)) if with_hits else []
 
 
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """A run's units in which the target is present; ``rows`` are their numbers."""
-
-    units: UnitTable
-    rows: Mapping[_Key, int]
-
-    def scores(self, name: str, scale: MetricScale) -> dict[_Key, float | str | None]:
-        """Return a map's scores or the reasons why there are none; None where nobody said what to hold it against."""
-        scored = of_map(name, scale).score(self.units)
-        said: dict[_Key, float | str | None] = {}
-        for key, row in self.rows.items():
-            code = int(scored.codes[row])
-            reason = self.units.reasons[code]
-            said[key] = float(scored.values[row]) if not code else None if is_outside(reason, positive=True) else reason
-        return said
-
-
-def _units(run: RunRecords, asked: frozenset[str]) -> _Side:
+def _units(run: RunRecords, studies: Sequence[StudyFacts], keep: Keep) -> UnitTable:
+    """Return a run's units of ``studies`` in which the target is present."""
     metrics = [facts.name for facts in run.results.metrics]
-    negative = run.results.model.negative_label
+    negative, asked = run.results.model.negative_label, frozenset(study.study for study in studies)
     labels = [label for label in run.results.model.labels if label != negative]
-    gatherer = UnitGatherer(tuple(metrics), tuple(labels))
+    gatherer = UnitGatherer(tuple(metrics), tuple(labels), by_reader=False, keep=keep)
     for audit in run.audits:
         if audit.study in asked:
             gatherer.add(audit)
-    units = gatherer.table(_asked(run, asked))
-    positive = units.where(units.positive)
-    names = [study.study for study in positive.columns.studies]
-    targets = (positive.columns.targets[number] for number in positive.columns.target[positive.rows].tolist())
-    keys = zip((names[number] for number in positive.study.tolist()), targets, strict=True)
-    return _Side(positive, {key: row for row, key in enumerate(keys)})
+    units = gatherer.table(studies)
+    return units.where(units.positive)
 
 
-def _map_pairs(sides: Sequence[_Side], wanted: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+def _map_pairs(units: Sequence[UnitTable], wanted: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
     """Return the pairs of maps to compare; a baseline knows nothing of either model.
 
     Raises:
         OutputError: when a map that is wanted is in neither run.
     """
-    names = [side.units.map_names for side in sides]
+    names = [table.map_names for table in units]
     for pair in wanted:
         for side, name, known in zip(("a", "b"), pair, names, strict=True):
             if name not in known:
                 raise OutputError(f"maps: run_{side} has no map {name!r:.60}; it has {', '.join(known) or 'none'}")
     return wanted or [(name, name) for name in names[1] if name in names[0] and name not in BASELINES]
-
-
-def _pair(
-    scores: Sequence[Mapping[_Key, float | str | None]], key: _Key, patients: Mapping[str, str]
-) -> PairedScore | None:
-    """Return both runs' scores of a study and target; None where nobody said what they could be held against."""
-    said = [side.get(key, NOT_EXPLAINED) for side in scores]
-    if None in said:
-        return None
-    a, b = (None if isinstance(score, str) else score for score in said)
-    reason = next((score for score in said if isinstance(score, str)), None)
-    return PairedScore(key[0], patients[key[0]], a, b, reason)
 
 
 def _check_margins(margins: Mapping[str, float], figures: Sequence[FigureChange]) -> None:

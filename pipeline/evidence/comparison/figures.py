@@ -1,7 +1,6 @@
 """A figure of two runs, paired by patient: the mean difference with exact bounds, who won, whether a margin holds."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ from pipeline.evidence.cohort.estimating import Bootstrap, mean_estimate_of
 from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.population import Population
 from pipeline.evidence.columns.grouped import group_means
+from pipeline.evidence.comparison.paired_scores import PairedScores
 from pipeline.evidence.exact.claims import Claim, ExactResult
 from pipeline.evidence.exact.means import judge_mean
 from pipeline.evidence.exact.measures import won
@@ -18,7 +18,7 @@ from pipeline.findings.context.changes import FigureChange
 from pipeline.findings.estimates import Estimate
 from pipeline.vocabulary import Better, Stratum
 
-__all__ = ["Asking", "FigureName", "PairedScore", "figure_change"]
+__all__ = ["Asking", "FigureName", "figure_change"]
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,6 @@ class FigureName:
     label: str | None
     among: Stratum
     better: Better
-
-
-@dataclass(frozen=True)
-class PairedScore:
-    """What both runs say of one study (and target); None where a run has no score, for a reason."""
-
-    study: str
-    patient: str
-    a: float | None
-    b: float | None
-    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,10 +48,10 @@ class Asking:
 
 
 def figure_change(
-    name: FigureName, scores: Sequence[PairedScore], scale: MetricScale, asking: Asking, withheld: str | None = None
+    name: FigureName, scores: PairedScores, scale: MetricScale, asking: Asking, withheld: str | None = None
 ) -> FigureChange:
     """Return a figure of both runs; ``withheld`` is why its margin cannot be answered, None where it can."""
-    population, width = _differences(scores), scale.width
+    population, width = scores.differences(), scale.width
     method = name.map_b if name.map_a == name.map_b else f"{name.map_b} - {name.map_a}"
     group = None if name.label is None else f"label={name.label}"
     named = {"metric": name.metric, "method": method, "among": name.among, "group": group}
@@ -74,8 +63,8 @@ def figure_change(
         "map_b": name.map_b,
         "label": name.label,
         "better": name.better,
-        "value_a": _mean_of(scores, lambda score: score.a),
-        "value_b": _mean_of(scores, lambda score: score.b),
+        "value_a": scores.mean_of(scores.a),
+        "value_b": scores.mean_of(scores.b),
         "estimate": estimate,
     }
     signs = _signs(population, name.better)
@@ -86,32 +75,6 @@ def figure_change(
     return FigureChange.model_validate(
         {**common, **signs, **_judged(name, (population, estimate, width), asking, withheld)}
     )
-
-
-def _differences(scores: Sequence[PairedScore]) -> Population:
-    """Return b minus a by study; what either run lacks is missing."""
-    differences = [score.b - score.a if score.a is not None and score.b is not None else None for score in scores]
-    undefined = Counter(
-        score.reason or "not_scored"
-        for score, difference in zip(scores, differences, strict=True)
-        if difference is None
-    )
-    return Population.of(
-        differences,
-        [score.study for score in scores],
-        [score.patient for score in scores],
-        dict(sorted(undefined.items())),
-    )
-
-
-def _mean_of(scores: Sequence[PairedScore], side: Callable[[PairedScore], float | None]) -> float | None:
-    """Return a run's mean over patients of the studies that have both scores."""
-    by_patient: dict[str, list[float]] = {}
-    for score in scores:
-        value = side(score)
-        if value is not None and score.a is not None and score.b is not None:
-            by_patient.setdefault(score.patient, []).append(value)
-    return float(np.mean([np.mean(values) for values in by_patient.values()])) if by_patient else None
 
 
 def _signs(population: Population, better: Better) -> dict[str, float]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from pipeline.evidence.comparison.figures import PairedScore
+from pipeline.evidence.comparison.paired_scores import PairedScores
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.context.changes import FlippedStudy
 from pipeline.packed.texts import TextMap
@@ -44,13 +44,19 @@ def _named(labels: Sequence[str]) -> str:
     return "; ".join(labels) or "nothing"
 
 
-def flipped_hits(scores: Sequence[PairedScore], name: str, labels: Sequence[str]) -> Iterator[FlippedStudy]:
-    """Yield the studies in which a map's peak was a hit of its label in one run only; ``labels`` go with the scores."""
-    for score, label in zip(scores, labels, strict=True):
-        if score.a is None or score.b is None or (score.a >= _HIT) == (score.b >= _HIT):
-            continue
-        is_hit = score.b >= _HIT
+def flipped_hits(
+    scores: PairedScores, name: str, labels: Sequence[str], studies: Sequence[StudyFacts]
+) -> Iterator[FlippedStudy]:
+    """Yield the studies in which a map's peak was a hit of its label in one run only; both by their numbers."""
+    flipped = scores.where(scores.has_both & ((scores.a >= _HIT) != (scores.b >= _HIT)))
+    for study, label, is_hit in zip(flipped.study, flipped.target, (flipped.b >= _HIT).tolist(), strict=True):
         words = ("miss", "hit") if is_hit else ("hit", "miss")
         yield FlippedStudy(
-            study=score.study, what="hit", map=name, label=label, before=words[0], after=words[1], gained=is_hit
+            study=studies[study].study,
+            what="hit",
+            map=name,
+            label=labels[label],
+            before=words[0],
+            after=words[1],
+            gained=is_hit,
         )

@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 
 from pipeline.evidence.exact.claims import Claim, ExactResult, alpha_of, decide, missing_reason
 
-__all__ = ["DRAWS", "AreaCohort", "AreaDraws", "area_cohort", "area_difference", "area_draws", "judge_area"]
+__all__ = [
+    "DRAWS",
+    "AreaCohort",
+    "AreaDraws",
+    "area_cohort",
+    "area_cohort_from",
+    "area_difference",
+    "area_draws",
+    "judge_area",
+]
 
 DRAWS = 10_000
 _SEED = 20_261_129
@@ -111,19 +120,29 @@ def area_cohort(scores: Sequence[float | None], positive: Sequence[bool], patien
     values = np.array([0.0 if score is None else score for score in scores], dtype=np.float64)
     if np.isnan(values).any():
         raise ValueError("scores are numbers, or None where a study has none; one is not a number")
-    seen = np.array([score is not None for score in scores], dtype=bool)
-    truth = np.array(positive, dtype=bool)
-    names, patient = np.unique(np.array(patients, dtype=str), return_inverse=True)
-    sizes = np.bincount(patient, minlength=len(names))
+    values[[score is None for score in scores]] = np.nan
+    _, patient = np.unique(np.array(patients, dtype=str), return_inverse=True)
+    return area_cohort_from(values, np.array(positive, dtype=bool), patient)
+
+
+def area_cohort_from(scores: Floats, positive: Bools, patient: NDArray[np.intp]) -> AreaCohort:
+    """Gather studies by patient, as ``area_cohort``, from columns (studies,).
+
+    Args:
+        scores: the classifier's, NaN where a study has none.
+        positive: the reference.
+        patient: the number of each study's patient, from 0 on without a gap.
+    """
+    sizes, seen = np.bincount(patient), ~np.isnan(scores)
     return AreaCohort(
-        scores=values,
+        scores=np.where(seen, scores, 0.0),
         seen=seen,
-        positive=truth,
+        positive=positive,
         patient=patient,
         share=1 / sizes[patient],
-        n_patients=len(names),
-        class_patients=(len(np.unique(patient[truth])), len(np.unique(patient[~truth]))),
-        n_missing=len(names) - len(np.unique(patient[seen])),
+        n_patients=len(sizes),
+        class_patients=(len(np.unique(patient[positive])), len(np.unique(patient[~positive]))),
+        n_missing=len(sizes) - len(np.unique(patient[seen])),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evidence.cohort.bootstrap import MINIMUM_PATIENTS, NONE, patient_draws
+from pipeline.evidence.cohort.bootstrap import MINIMUM_PATIENTS, NONE, in_order, patient_draws
 from pipeline.evidence.cohort.estimating import Bootstrap
 from pipeline.evidence.exact.means import mean_interval_of
 from pipeline.evidence.exact.scores import patient_scores
@@ -110,9 +110,10 @@ def _reach(gaps: Floats, weight: Floats, patient: Numbers, place: Numbers, boots
         return None
     by_patient = np.bincount(patient * BINS + place, weights=gaps, minlength=patients * BINS).reshape(patients, BINS)
     weights = np.bincount(patient, weights=weight, minlength=patients)
-    centre = by_patient.sum(axis=0) / weights.sum()
+    rows = in_order(np.column_stack([weights, by_patient]))
+    centre = rows[:, 1:].sum(axis=0) / rows[:, 0].sum()
     distances = [
-        np.abs(draws @ by_patient / (draws @ weights)[:, None] - centre).sum(axis=1)
+        np.abs(draws @ rows[:, 1:] / (draws @ rows[:, 0])[:, None] - centre).sum(axis=1)
         for draws in patient_draws(patients, bootstrap.replicates, bootstrap.seed)
     ]
     return float(np.quantile(np.concatenate(distances), bootstrap.confidence))
@@ -121,11 +122,12 @@ def _reach(gaps: Floats, weight: Floats, patient: Numbers, place: Numbers, boots
 def _error_if_calibrated(rated: Rated, place: Numbers, seed: int) -> float:
     """Return the mean error of cohorts with the same probabilities in which each of them is the truth."""
     generator = np.random.Generator(np.random.PCG64(seed))
-    total = 0.0
+    order = np.lexsort((rated.weight, rated.probability))  # how the archive is listed changes nothing
+    probability, weight, place, total = rated.probability[order], rated.weight[order], place[order], 0.0
     for _ in range(_CALIBRATED_COHORTS):
-        positive = generator.random(len(place)) < rated.probability
-        gaps = np.bincount(place, weights=rated.weight * (positive - rated.probability), minlength=BINS)
-        total += _error_of(gaps, rated.weight.sum())
+        positive = generator.random(len(place)) < probability
+        gaps = np.bincount(place, weights=weight * (positive - probability), minlength=BINS)
+        total += _error_of(gaps, weight.sum())
     return total / _CALIBRATED_COHORTS
 
 

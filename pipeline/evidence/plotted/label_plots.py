@@ -1,10 +1,9 @@
 """What a report draws of each label: curves, reliability, and the confusion matrix with where the map peaks."""
 
 from array import array
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +16,9 @@ from pipeline.evidence.plotted.calibration import calibration_of
 from pipeline.evidence.plotted.curves import Rated, operating_point, precision_recall_curve, roc_curve
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.estimates import Estimate
-from pipeline.findings.plotted.classifier import AnswerCount, LabelCell, LabelPlots
+from pipeline.findings.plotted.classifier import LabelCell, LabelPlots
 
-__all__ = ["ONE_CLASS", "CellMap", "answer_counts", "label_plots"]
+__all__ = ["ONE_CLASS", "CellMap", "label_plots"]
 
 ONE_CLASS: Final = "needs studies with and without the label"
 
@@ -95,8 +94,8 @@ class _Answers:
     def about(cls, label: str, audits: Iterable[StudyFacts], shown: Collection[str]) -> "_Answers":
         """Gather the answers study by study: the rows of a large cohort are not in memory."""
         numbers: dict[str, int] = {}
-        rows: list[tuple[int, int, bool, bool, float]] = []
         missing, pictured = 0, list[tuple[int, str, str]]()
+        columns: dict[str, array[Any]] = {name: array(code) for name, code in _COLUMNS.items()}
         for number, audit in enumerate(audits):
             if audit.reference is None:
                 continue
@@ -104,25 +103,30 @@ class _Answers:
                 missing += 1
                 continue
             if audit.study in shown and label in audit.mapped:
-                pictured.append((len(rows), audit.source_sha256, audit.study))
-            patient = numbers.setdefault(audit.patient, len(numbers))
-            called = label in audit.predicted
-            rows.append((number, patient, audit.may_show(label), called, audit.probabilities[label]))
-        table = np.array(rows, dtype=_ANSWER)
+                pictured.append((len(columns["study"]), audit.source_sha256, audit.study))
+            columns["study"].append(number)
+            columns["patient"].append(numbers.setdefault(audit.patient, len(numbers)))
+            columns["present"].append(audit.may_show(label))
+            columns["called"].append(label in audit.predicted)
+            columns["probability"].append(audit.probabilities[label])
         return cls(
-            study=table["study"],
-            patient=table["patient"],
-            present=table["present"],
-            called=table["called"],
-            probability=table["probability"],
+            study=np.array(columns["study"], dtype=np.intp),
+            patient=np.array(columns["patient"], dtype=np.intp),
+            present=np.array(columns["present"], dtype=bool),
+            called=np.array(columns["called"], dtype=bool),
+            probability=np.array(columns["probability"], dtype=np.float64),
             missing=missing,
             shown=tuple(pictured),
         )
 
 
-_ANSWER: Final = np.dtype(
-    [("study", np.intp), ("patient", np.intp), ("present", "?"), ("called", "?"), ("probability", "f8")]
-)
+_COLUMNS: Final[Mapping[str, Literal["q", "b", "d"]]] = {
+    "study": "q",
+    "patient": "q",
+    "present": "b",
+    "called": "b",
+    "probability": "d",
+}
 
 
 def _curves(answers: _Answers, group: str | None, bootstrap: Bootstrap) -> Mapping[str, object]:
@@ -179,21 +183,3 @@ def _typical(answers: _Answers, inside: NDArray[np.bool_], median: float | None)
         if inside[place]
     )
     return ranked[0][2] if ranked else None
-
-
-def answer_counts(audits: Iterable[StudyFacts]) -> tuple[AnswerCount, ...]:
-    """Count the analysed studies by reference and answer, the most frequent first."""
-    numbers: dict[str, int] = {}
-    groups: dict[tuple[tuple[str, ...] | None, tuple[str, ...]], array[int]] = defaultdict(lambda: array("i"))
-    for audit in audits:
-        if audit.status == "analysed":
-            reference = None if audit.reference is None else tuple(sorted(set(audit.reference)))
-            patient = numbers.setdefault(audit.patient, len(numbers))
-            groups[reference, tuple(sorted(set(audit.predicted)))].append(patient)
-    ordered = sorted(
-        groups.items(), key=lambda group: (-len(group[1]), group[0][0] is None, group[0][0] or (), group[0][1])
-    )
-    return tuple(
-        AnswerCount(reference=reference, answered=answered, studies=len(patients), patients=len(set(patients)))
-        for (reference, answered), patients in ordered
-    )

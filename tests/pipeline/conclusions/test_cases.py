@@ -143,7 +143,7 @@ def audits(count):
 
 def test_where_lower_is_better_the_worst_are_the_highest():
     rows = audits(30)
-    scores = {row.study: number / 30 for number, row in enumerate(rows)}
+    scores = np.arange(len(rows)) / 30
     chosen, _ = choose_cases(rows, scores, CasesConfig(worst=2, best=1, random=0), 4, "lower")
     assert [study for study, why in chosen if why == "worst overlap, correct prediction"] == ["S-29", "S-28"]
     assert [study for study, why in chosen if why == "best overlap, wrong prediction"] == ["S-00"]
@@ -151,9 +151,9 @@ def test_where_lower_is_better_the_worst_are_the_highest():
 
 def test_cases_are_chosen_by_rule_alone():
     rows = audits(30)
-    scores = {row.study: number / 30 for number, row in enumerate(rows)}
+    scores = np.arange(len(rows)) / 30
     chosen, rule = choose_cases(rows, scores, CasesConfig(worst=2, best=1, random=1), 4, "higher")
-    assert chosen == choose_cases(rows[::-1], scores, CasesConfig(worst=2, best=1, random=1), 4, "higher")[0]
+    assert chosen == choose_cases(rows[::-1], scores[::-1], CasesConfig(worst=2, best=1, random=1), 4, "higher")[0]
     assert [study for study, why in chosen if why == "worst overlap, correct prediction"] == ["S-01", "S-02"]
     assert [study for study, why in chosen if why == "worst overlap, wrong prediction"] == ["S-00", "S-03"]
     assert [study for study, why in chosen if why == "best overlap, correct prediction"] == ["S-29"]
@@ -165,9 +165,9 @@ def test_cases_are_chosen_by_rule_alone():
                                                           (10, "lower", "S-05")])  # fmt: skip
 def test_the_typical_case_is_the_median_and_of_two_the_worse(count, better, typical):
     rows = audits(count)
-    scores = {row.study: number / 30 for number, row in enumerate(rows)}
+    scores = np.arange(len(rows)) / 30
     for cases in (CasesConfig(worst=1, best=1, random=0), "all"):
-        chosen, _ = choose_cases(rows[::-1], scores, cases, 4, better)
+        chosen, _ = choose_cases(rows[::-1], scores[::-1], cases, 4, better)
         assert chosen[0] == (typical, TYPICAL)
         assert [why for _, why in chosen].count(TYPICAL) == 1
     assert choose_cases(rows, scores, CasesConfig(worst=0, best=0, random=0), 4, better)[0] == []
@@ -248,7 +248,7 @@ def test_a_zoom_stays_within_the_picture():
 
 
 def test_all_cases():
-    chosen, _ = choose_cases(audits(7), {}, "all", 0, "higher")
+    chosen, _ = choose_cases(audits(7), np.full(7, np.nan), "all", 0, "higher")
     assert len(chosen) == 7
 
 
@@ -281,7 +281,7 @@ def test_a_map_that_a_plane_does_not_show_is_refused_by_name():
 
 def test_of_many_cases_the_typical_the_wrong_and_the_worst_come_first():
     rows = audits(30)
-    scores = {row.study: number / 30 for number, row in enumerate(rows)}
+    scores = np.arange(len(rows)) / 30
 
     def reasons(at_most):
         chosen, rule = choose_cases(rows, scores, CasesConfig(worst=2, best=1, random=1, at_most=at_most), 4, "higher")

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from pipeline.conclusions.whereabouts import whereabouts, wrong_answers
+from pipeline.conclusions.whereabouts import whereabouts
+from pipeline.evidence.plotted.answer_kinds import AnswerKinds
 from pipeline.findings.results import Whereabouts
 from pipeline.findings.scores import MapPeak, MapScores
 from pipeline.findings.study_audit import StudyAudit
@@ -79,7 +80,7 @@ def test_wrong_answers_are_told_by_kind_the_most_frequent_first():
         audit("unknown", reference=None),
         audit("number", predicted=(), values={"age": 3.0}),
     ]
-    found = wrong_answers(audits)
+    found = AnswerKinds.of(audits).wrong()
     assert [(kind.reference, kind.answered, kind.patients, kind.studies) for kind in found] == [
         (("nodule",), (), 1, ("m1", "m2")),
         ((), ("nodule",), 1, ("alarm",)),

@@ -33,13 +33,19 @@ def test_patients_are_drawn_not_studies():
 def test_bootstrap_equals_a_loop_over_drawn_patients():
     values, patients = patients_with_two_views(np.random.default_rng(2), 15)
     interval = mean_interval(values, patients, **SETTINGS)
-    names = list(dict.fromkeys(patients))  # in the order of the archive
-    by_patient = {name: [v for v, p in zip(values, patients, strict=True) if p == name] for name in names}
+    by_patient = {name: [v for v, p in zip(values, patients, strict=True) if p == name] for name in set(patients)}
+    names = sorted(by_patient, key=lambda name: sum(by_patient[name]))  # in the order of what they add
     generator = np.random.Generator(np.random.PCG64(SETTINGS["seed"]))
     drawn = generator.integers(0, len(names), size=(400, len(names)))
     means = [np.mean([v for i in row for v in by_patient[names[i]]]) for row in drawn]
     assert (interval.low, interval.high) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])))
     assert interval.how == BOOTSTRAP
+
+
+def test_how_patients_are_listed_changes_no_interval():
+    values, patients = patients_with_two_views(np.random.default_rng(2), 15)
+    intervals = {mean_interval(values[::turn], patients[::turn], **SETTINGS) for turn in (1, -1)}
+    assert len(intervals) == 1
 
 
 def test_patients_with_more_studies_weigh_more():

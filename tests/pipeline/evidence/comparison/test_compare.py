@@ -315,3 +315,24 @@ def test_a_margin_of_a_metric_of_which_less_is_better_holds_in_its_own_direction
     assert change.answer == expected
     (part,) = [each for each in change.figures if each.metric == "iou"]
     assert (part.worsened, part.improved) == ((60, 0) if after > 0.3 else (0, 60))
+
+
+def test_runs_may_list_their_studies_in_orders_of_their_own():
+    generator = np.random.default_rng(5)
+    hits, later = ((generator.random(30) < 0.5).astype(float) for _ in range(2))
+    patients = [f"P-{number // 2}" for number in range(30)]
+    before, after = scored(hits, "hit_rate", patients=patients), scored(later, "hit_rate", patients=patients)
+    plain = compare_runs(run_of(before), run_of(after))
+    turned = compare_runs(run_of(before[::-1]), run_of(after))
+    assert (turned.change.figures, turned.change.flips) == (plain.change.figures, plain.change.flips)
+    assert [flip.study for flip in plain.change.flips] == [
+        f"S-{number}" for number in range(30) if hits[number] != later[number]
+    ]
+
+
+def test_a_unit_that_one_run_alone_has_is_missing_there_whichever_it_is():
+    before, after = scored([0.2, 0.4, 0.6, 0.8] * 3), scored([0.3, 0.5, 0.7, 0.9] * 3)
+    before[1], after[2] = (run[place].model_copy(update={"map_scores": (), "masks": 0})
+                           for run, place in ((before, 1), (after, 2)))  # fmt: skip
+    part = figure(compare_runs(run_of(before), run_of(after)), "iou")
+    assert (part.estimate.studies, part.estimate.missing_studies, part.estimate.undefined) == (10, 2, {"no_map": 2})

@@ -5,7 +5,8 @@ import pytest
 
 from pipeline.evidence.cohort.classifier import classification
 from pipeline.evidence.cohort.units import units_of
-from pipeline.evidence.plotted.label_plots import ONE_CLASS, CellMap, answer_counts, label_plots
+from pipeline.evidence.plotted.answer_kinds import AnswerKinds
+from pipeline.evidence.plotted.label_plots import ONE_CLASS, CellMap, label_plots
 from pipeline.findings.study_audit import StudyAudit
 from tests.pipeline.evidence.records import BOOTSTRAP, SCALES, entry, not_analysed, study
 
@@ -70,7 +71,7 @@ def test_one_class_alone_has_no_curve_and_says_why():
 
 def test_answers_are_counted_once_each_and_add_up_to_the_analysed():
     rows = [*cohort(), not_analysed(1), study(90, reference=None, predicted=())]
-    counts = answer_counts(rows)
+    counts = AnswerKinds.of(rows).counts()
     assert [(count.reference, count.answered, count.studies) for count in counts] == [
         (("nodule",), ("nodule",), 9),
         ((), (), 4),
