@@ -48,6 +48,11 @@ MUTANTS: list[Mutant] = [
         tests=("tests/pipeline/evidence/exact/test_means.py",),
     ),
     *of(
+        "pipeline/evidence/exact/claims.py",
+        ("    if reaches(max(p_met, p_not_met), alpha):", "    if False:"),
+        tests=("tests/pipeline/evidence/verdicts/test_open_cohort.py",),
+    ),
+    *of(
         "pipeline/evidence/exact/means.py",
         ("-worst * bound)", "0.0)"),
         ("-worst * bound)", "-bound)"),
@@ -136,13 +141,16 @@ MUTANTS: list[Mutant] = [
         ("log_evidence(1 - cohort.unit_high(), 1 - bound)", "log_evidence(1 - cohort.unit_low(), 1 - bound)"),
         ("log_evidence(cohort.unit_low(), bound)", "log_evidence(cohort.unit_high(), bound)"),
         ("(upward, downward) if claim.side", "(downward, upward) if claim.side"),
-        ("met_at < missed_at", "met_at > missed_at"),
+        ("if met_at is not None and missed_at is not None:", "if False:"),
+        (
+            'f"for the claim with {met_at} patients and against it with {missed_at}"',
+            'f"for the claim with {missed_at}"',
+        ),
         ("int(reached[0]) + 1", "int(reached[-1]) + 1"),
         ("(look * (look + 1))", "look"),
         ("high = 1 - _lowest_kept(", "high = _lowest_kept("),
         ('"INCONCLUSIVE" if missing else decision', "decision"),
         ("if (cohort.weights != 1).any():", "if False:"),
-        ('("" if low <= high else _CONTRADICTED)', '""'),
         tests=("tests/pipeline/evidence/exact/test_looks.py",),
     ),
     *of(

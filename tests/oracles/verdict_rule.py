@@ -73,12 +73,6 @@ def missing_share(studies: Sequence[Study], claim: Claimed) -> Fraction:
     return sum((share * weight for share, weight in zip(lost, weights, strict=True)), Fraction(0)) / sum(weights)
 
 
-def answer(p_met: float, p_not_met: float, claim: Claimed, lost: Fraction = Fraction(0)) -> str:
-    if lost > claim.may_miss:
-        return "INCONCLUSIVE"
-    return "MET" if p_met <= claim.alpha else "NOT MET" if p_not_met <= claim.alpha else "INCONCLUSIVE"
-
-
 def closed(p_values: Sequence[float]) -> list[float]:
     """Return adjusted p-values by closed testing (Bonferroni): a member falls when each of its groups does."""
     members = range(len(p_values))

@@ -23,7 +23,6 @@ __all__ = ["OpenResult", "judge_open", "log_evidence", "look_alpha", "planned_lo
 
 _STAKES = 64
 _BISECTIONS = 34
-_CONTRADICTED = "; its bounds exclude each other: early and late patients differ, or chance has it"
 
 Floats = NDArray[np.float64]
 
@@ -34,7 +33,7 @@ class OpenResult:
 
     Attributes:
         claim: what was asked.
-        decision: the first of MET and NOT MET to be reached stands, whatever comes later.
+        decision: MET or NOT MET, whichever was reached; INCONCLUSIVE where neither was, or both.
         reason: why, in a sentence.
         decided_at: the number of patients at which it was reached; None while INCONCLUSIVE.
         value: the mean over patients with a score; None without any.
@@ -96,14 +95,14 @@ def judge_open(cohort: PatientScores, claim: Claim) -> OpenResult:
     upward = log_evidence(cohort.unit_low(), bound)
     downward = log_evidence(1 - cohort.unit_high(), 1 - bound)
     p_low, p_high = (min(1.0, math.exp(-evidence.max(initial=0.0))) for evidence in (upward, downward))
-    decision, decided_at = _first_reached(upward, downward, claim)
+    decision, reason, decided_at = _answer(upward, downward, claim)
     missing = missing_reason(cohort.missing_share, claim)
     low = _lowest_kept(cohort.unit_low(), claim.alpha)
     high = 1 - _lowest_kept(1 - cohort.unit_high(), claim.alpha)
     return OpenResult(
         claim=claim,
         decision="INCONCLUSIVE" if missing else decision,
-        reason=missing or _reason(decided_at, claim) + ("" if low <= high else _CONTRADICTED),
+        reason=missing or reason,
         decided_at=None if missing else decided_at,
         value=cohort.value,
         low=bottom + low * (top - bottom),
@@ -144,14 +143,23 @@ def planned_looks(first: int, growth: float, last: int) -> tuple[int, ...]:
     return tuple(looks)
 
 
-def _first_reached(upward: Floats, downward: Floats, claim: Claim) -> tuple[Decision, int | None]:
-    met, missed = (upward, downward) if claim.side == "at_least" else (downward, upward)
-    met_at, missed_at = _reached_at(met, claim.alpha), _reached_at(missed, claim.alpha)
-    if met_at is None and missed_at is None:
-        return "INCONCLUSIVE", None
-    if missed_at is None or (met_at is not None and met_at < missed_at):
-        return "MET", met_at
-    return "NOT MET", missed_at
+def _answer(upward: Floats, downward: Floats, claim: Claim) -> tuple[Decision, str, int | None]:
+    """Return the answer, the reason, and with how many patients it was reached.
+
+    What was reached stands until the contrary is reached as well. Who wants a MET could else collect the patients who
+    give it first, and whatever came later would count for nothing.
+    """
+    shown, refuted = (upward, downward) if claim.side == "at_least" else (downward, upward)
+    met_at, missed_at = _reached_at(shown, claim.alpha), _reached_at(refuted, claim.alpha)
+    enough = f"{1 / claim.alpha:.3g}"
+    if met_at is not None and missed_at is not None:
+        times = f"for the claim with {met_at} patients and against it with {missed_at}"
+        return "INCONCLUSIVE", f"the evidence reached {enough} {times}: what was shown was refuted", None
+    if met_at is not None:
+        return "MET", f"the evidence reached {enough} with {met_at} patients", met_at
+    if missed_at is not None:
+        return "NOT MET", f"the evidence reached {enough} with {missed_at} patients", missed_at
+    return "INCONCLUSIVE", f"the evidence has not reached {enough} on either side", None
 
 
 def _reached_at(evidence: Floats, alpha: float) -> int | None:
@@ -167,9 +175,3 @@ def _lowest_kept(scores: Floats, alpha: float) -> float:
         reached = _reached_at(log_evidence(scores, middle), alpha) is not None
         low, high = (middle, high) if reached else (low, middle)
     return low
-
-
-def _reason(decided_at: int | None, claim: Claim) -> str:
-    if decided_at is None:
-        return f"the evidence has not reached {1 / claim.alpha:.3g} on either side"
-    return f"the evidence reached {1 / claim.alpha:.3g} with {decided_at} patients"

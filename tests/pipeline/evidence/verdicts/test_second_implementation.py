@@ -189,7 +189,8 @@ def parts_of(rows, criterion, measure, claims, p_values=rule.p_values):
         p_not_met = min(rule.closed([p for _, p in of_each]))
         lost = rule.missing_share(studies, claims[0]) > claims[0].may_miss
         both_sides = len(claims) > 1 and p_values is rule.p_values  # a fixed equivalence is barred whatever it shows
-        barred = lost and (both_sides or min(p_met, p_not_met) <= claims[0].alpha)
+        refuted = max(p_met, p_not_met) <= claims[0].alpha  # each side at another time, of a cohort that grows
+        barred = refuted or (lost and (both_sides or min(p_met, p_not_met) <= claims[0].alpha))
         parts.append((1.0, 1.0) if barred else (p_met, p_not_met))
     return parts
 
