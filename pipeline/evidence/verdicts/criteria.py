@@ -43,6 +43,7 @@ from pipeline.evidence.verdicts.open_cohort import (
     OPEN_INTERVAL,
     as_first_seen,
     judge_growing_area,
+    looks_at,
     told_of_contradiction,
 )
 from pipeline.evidence.verdicts.random_readers import judged_over_readers
@@ -337,14 +338,15 @@ def _judged(
     of: tuple[str | None, str | None],
 ) -> LabelVerdict:
     """Answer a claim and estimate what it is about; ``of`` is the label and the map that it is held against."""
-    growing, control = cohort.first_seen is not None, None
+    growing, looks, control = cohort.first_seen is not None, None, None
     if cohort.first_seen is not None:
         population = as_first_seen(population, cohort.audits, cohort.first_seen)
+        looks = looks_at(population, cohort.audits, cohort.first_seen)
         control = run_control(claim, population, cohort.audits, cohort.first_seen)
     stated = bootstrap.stated.of(named, claim.unit, claim.confidence)
     refused = refusal(claim, population, growing=growing)
     judged = len(population.scored) and refused is None
-    result = judge(claim, population, growing=growing, stated=stated) if judged else None
+    result = judge(claim, population, looks=looks, stated=stated) if judged else None
     estimate = mean_estimate_of(population, claim.span, bootstrap, named, claim.unit, bounds_of(result))
     if growing and result is not None:
         estimate = estimate.model_copy(update={"interval": OPEN_INTERVAL})

@@ -4,9 +4,10 @@ A patient's score is that of the studies that were there when he was first seen;
 counted. Studies without a score keep their place: what replaces them later can only be better than the worst.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
@@ -15,7 +16,7 @@ from pipeline.evidence.cohort.classifier import AREA, area_cohort_of
 from pipeline.evidence.cohort.population import Population
 from pipeline.evidence.exact.areas import judge_area
 from pipeline.evidence.exact.claims import Claim, ExactResult, decide, missing_reason, reaches
-from pipeline.evidence.exact.looks import look_alpha, planned_looks
+from pipeline.evidence.exact.looks import look_alpha, spaced_looks
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.estimates import LabelVerdict
 
@@ -25,6 +26,7 @@ __all__ = [
     "OPEN_INTERVAL",
     "as_first_seen",
     "judge_growing_area",
+    "looks_at",
     "patients_first_seen",
     "told_of_contradiction",
 ]
@@ -34,7 +36,7 @@ OPEN_INTERVAL: Final = "valid at every look at a growing cohort (mixture of fixe
 OPEN_AREA: Final = "valid at every planned look at a growing cohort (level alpha/(k (k + 1)) at look k); " + AREA
 
 FIRST_LOOK: Final = 20
-"""Patients at the first look at an AUROC of a growing cohort; each next look has half as many again."""
+"""Patients at the first look at an AUROC of a growing cohort; each next look has half as many again, or more."""
 
 _GROWTH: Final = 1.5
 
@@ -55,8 +57,24 @@ def as_first_seen(population: Population, studies: Sequence[StudyFacts], first_s
     return population.where(np.array(counted, dtype=np.intp))
 
 
-def patients_first_seen(audits: Iterable[StudyFacts], first_seen: Mapping[str, str]) -> list[list[StudyFacts]]:
-    """Return each patient's studies that were there when he was first seen, patients in the order of arrival."""
+def looks_at(population: Population, studies: Sequence[StudyFacts], first_seen: Mapping[str, str]) -> list[int]:
+    """Return how many patients of a population as ``as_first_seen`` returns it there were at the end of each run."""
+    rows = [studies[number] for number in population.study.tolist()]
+    return _ends([first_seen[row.study] for row in {row.patient: row for row in rows}.values()])
+
+
+def _ends(runs: Sequence[str]) -> list[int]:
+    """Return how many patients had come at the end of each run; ``runs`` are those that saw each patient first."""
+    return list(accumulate(count for _, count in sorted(Counter(runs).items())))
+
+
+def patients_first_seen(
+    audits: Iterable[StudyFacts], first_seen: Mapping[str, str]
+) -> tuple[list[list[StudyFacts]], list[int]]:
+    """Return each patient's studies that were there when he was first seen, patients in the order of arrival.
+
+    And how many there were at the end of each run.
+    """
     by_patient: dict[str, list[StudyFacts]] = defaultdict(list)
     for audit in audits:
         by_patient[audit.patient].append(audit)
@@ -64,20 +82,20 @@ def patients_first_seen(audits: Iterable[StudyFacts], first_seen: Mapping[str, s
     for patient, own in by_patient.items():
         first = min(first_seen[audit.study] for audit in own)
         rows.append((first, patient, [audit for audit in own if first_seen[audit.study] == first]))
-    return [own for _, _, own in sorted(rows, key=lambda row: row[:2])]
+    return [own for _, _, own in sorted(rows, key=lambda row: row[:2])], _ends([first for first, _, _ in rows])
 
 
 def judge_growing_area(
     audits: Iterable[StudyFacts], label: str, first_seen: Mapping[str, str], claim: Claim
 ) -> ExactResult:
-    """Answer a claim about an AUROC at the looks that were planned, up to now.
+    """Answer a claim about an AUROC at the looks that were planned, up to now: at ends of runs, far enough apart.
 
     Look k may be wrong with a probability of alpha / (k (k + 1)), all of them together with alpha; probabilities are
     multiplied accordingly, and the smallest of each side counts. The interval is what the looks up to now leave
     together, all of it before the first: its ends lie the wrong way round where looks contradict each other.
     """
-    arrived = patients_first_seen([audit for audit in audits if audit.reference is not None], first_seen)
-    sizes = planned_looks(FIRST_LOOK, _GROWTH, len(arrived))
+    arrived, ends = patients_first_seen([audit for audit in audits if audit.reference is not None], first_seen)
+    sizes = spaced_looks(ends, FIRST_LOOK, _GROWTH)
     if not sizes:
         reason = f"the first look is planned at {FIRST_LOOK} patients, and there are {len(arrived)}"
         alone = replace(_at_look(arrived, label, claim, 1), low=0.0, high=1.0, p_low=1.0, p_high=1.0)

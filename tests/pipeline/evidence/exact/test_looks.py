@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from pipeline.evidence.exact.claims import Claim
-from pipeline.evidence.exact.looks import judge_open, log_evidence, look_alpha, planned_looks
+from pipeline.evidence.exact.looks import judge_open, log_evidence, look_alpha, spaced_looks
 from pipeline.evidence.exact.scores import one_study_each, patient_scores
 
 RANK = {"NOT MET": 0, "INCONCLUSIVE": 1, "MET": 2}
 
 
-def judged(scores, bound=0.7, side="at_least", **options):
-    return judge_open(one_study_each([float(score) for score in scores]), Claim(side, bound, **options))
+def judged(scores, bound=0.7, side="at_least", looks=None, **options):
+    return judge_open(one_study_each([float(score) for score in scores]), Claim(side, bound, **options), looks)
 
 
 def test_the_evidence_is_the_mean_of_sixty_four_gamblers():
@@ -55,6 +55,16 @@ def test_patients_who_give_a_met_first_do_not_save_it_from_all_who_come_later():
         )
         assert max(result.p_low, result.p_high) <= 0.025
         assert result.low > 0.5 > result.high
+
+
+def test_among_the_patients_of_one_run_no_order_gives_an_answer():
+    """Seven of ten hit: with the hits in front the evidence reaches anything, but nobody looked in between."""
+    hits_first, mixed = [1] * 70 + [0] * 30, ([1] * 7 + [0] * 3) * 10
+    assert judged(hits_first).decision == "MET"
+    for result in (judged(hits_first, looks=[100]), judged(mixed, looks=[100])):
+        assert (result.decision, result.p_low) == ("INCONCLUSIVE", pytest.approx(judged(mixed, looks=[100]).p_low))
+        assert (result.low, result.high) == pytest.approx((0.53, 0.83), abs=0.03)
+    assert judged(hits_first, looks=[30, 100]).decided_at == 30
 
 
 def test_at_most_is_mirrored():
@@ -125,18 +135,23 @@ def test_at_the_ends_of_the_scale():
 def test_planned_looks_spend_alpha_and_no_more():
     assert sum(look_alpha(0.95, look) for look in range(1, 100_000)) == pytest.approx(0.025, abs=1e-6)
     assert look_alpha(0.95, 1) == pytest.approx(0.0125)
-    assert planned_looks(30, 2, 500) == (30, 60, 120, 240, 480)
-    assert planned_looks(30, 1.5, 110) == (30, 45, 68, 102)
-    assert planned_looks(30, 2, 20) == ()
+    assert spaced_looks(range(1, 501), 30, 2) == (30, 60, 120, 240, 480)
+    assert spaced_looks(range(1, 111), 30, 1.5) == (30, 45, 68, 102)
+    assert spaced_looks(range(1, 21), 30, 2) == ()
+    assert spaced_looks([29, 400, 599, 600], 30, 1.5) == (400, 600)
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: look_alpha(0.95, 0), "look is a number from 1 on, not 0"),
-        (lambda: planned_looks(0, 2, 10), "looks start at 1 patient or more"),
-        (lambda: planned_looks(5, 1, 10), "grow by more than 1, not 5 and 1"),
+        (lambda: spaced_looks([10], 0, 2), "looks start at 1 patient or more"),
+        (lambda: spaced_looks([10], 5, 1), "grow by more than 1, not 5 and 1"),
         (lambda: judged([1], 1.5), "bound lies within 0 and 1"),
+        (lambda: judged([1, 1], looks=[1]), "looks rise, and the last is at all 2 patients"),
+        (lambda: judged([1, 1], looks=[0, 2]), "looks rise"),
+        (lambda: judged([1, 1], looks=[2, 2]), "looks rise"),
+        (lambda: judged([1, 1], looks=[]), "looks rise"),
         (
             lambda: judge_open(patient_scores([1, 1], ["a", "a"], unit="study"), Claim("at_least", 0.5)),
             "judged by patient, not by study",
