@@ -190,6 +190,22 @@ MUTANTS: list[Mutant] = [
         tests=("tests/pipeline/evidence/exact/test_areas.py",),
     ),
     *of(
+        "pipeline/evidence/exact/obuchowski.py",
+        ("(places[0] + places[1]) / (2 * below[-1])", "places[0] / below[-1]"),
+        ("else 1 - below", "else below"),
+        ("2 * float(gains[0] @ gains[1])", "0 * float(gains[0] @ gains[1])"),
+        ("float(gain @ gain) * patients / (patients - 1)", "float(gain @ gain)"),
+        (
+            "np.bincount(cohort.patient[mine], weights * (won - area), minlength=cohort.n_patients)",
+            "weights * (won - area)",
+        ),
+        ("for positive in _classes(cohort)) - 1", "for positive in _classes(cohort))"),
+        ("or not 0 < area < 1 or", "or"),
+        ("variance**0.5 / (area * (1 - area))", "variance**0.5"),
+        ("clusters[-1] < 2", "False"),
+        tests=("tests/pipeline/evidence/exact/test_obuchowski.py",),
+    ),
+    *of(
         "pipeline/evidence/exact/planning.py",
         ("binom.sf(most_that_fails, patients, truth)", "binom.sf(most_that_fails - 1, patients, truth)"),
         ("binom.isf(alpha, patients, claim.bound)", "binom.isf(2 * alpha, patients, claim.bound)"),

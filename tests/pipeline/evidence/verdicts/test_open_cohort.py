@@ -128,20 +128,16 @@ def test_an_equivalence_that_was_refuted_first_is_not_met_later():
     assert judged(rows, nights(rows, 10), **claim).answer == "INCONCLUSIVE"
 
 
-@pytest.mark.parametrize("claim", [{"at_least": 0.5}, {"metric": "auroc", "method": None, "at_least": 0.5}])
-def test_what_patients_are_called_decides_nothing(claim):
+def test_what_patients_are_called_decides_nothing():
     """Who can choose names, or draw pseudonyms anew, could else bring the hits of a night to its front."""
-    good = [hit(n, 1) for n in range(20)]
-    bad = [hit(100 + n, 0, reference=(), predicted=(), probability=0.95) for n in range(20)]
-    rows = [*good, *bad, *(hit(200 + n, n % 2, reference=(), probability=0.1) for n in range(20))]
-    rows = [row.model_copy(update={"reference": ("nodule",)}) if "method" not in claim else row for row in rows]
-    answers = set()
+    rows = [hit(n, n < 40) for n in range(60)]
+    p_values = []
     for seed in range(3):
-        names = np.random.default_rng(seed).permutation(len(rows))
+        names = np.random.default_rng(seed).permutation(60)
         called = [row.model_copy(update={"patient": f"P-{name:03d}"}) for row, name in zip(rows, names, strict=True)]
-        verdict = judged(called, dict.fromkeys((row.study for row in rows), "run-1"), **claim)
-        answers.add((verdict.answer, round(verdict.p_met, 9) if "method" not in claim else round(verdict.p_met, 2)))
-    assert len(answers) == 1
+        p_values.append(judged(called, dict.fromkeys((row.study for row in rows), "run-1"), at_least=0.5).p_met)
+    assert p_values == pytest.approx([p_values[0]] * 3)
+    assert p_values[0] < 0.9
 
 
 def test_a_patients_later_studies_are_not_counted():
@@ -178,7 +174,7 @@ def test_an_auroc_is_judged_at_planned_looks(count, answer):
     verdict = judged(rows, {row.study: "run-1" for row in rows}, metric="auroc", method=None, at_least=0.6)
     assert verdict.answer == answer
     if answer == "MET":
-        assert "at look" in verdict.reason
+        assert verdict.reason.endswith("at look 1, with 80 patients")  # all of one run, and none before
 
 
 def test_each_planned_look_at_an_auroc_pays_for_itself():
