@@ -14,11 +14,6 @@ from numpy.typing import NDArray
 from pipeline.evidence.metrics.parts import bounding_box
 from pipeline.evidence.thresholds import threshold_of
 from pipeline.evidence.within_reach import within_reach
-from numpy.typing import NDArray
-
-from pipeline.evidence.metrics.parts import bounding_box
-from pipeline.evidence.thresholds import threshold_of
-from pipeline.evidence.within_reach import within_reach
 from pipeline.studies.geometry import Geometry, nearest_index, nearest_values
 from pipeline.vocabulary import BodyRegion
 
@@ -79,7 +74,7 @@ class ShownBody:
     @cached_property
     def _to_index(self) -> NDArray[np.float64]:
         """The matrix (4, 4) that takes a position in mm to an index of the input's grid."""
-        return np.linalg.inv(self.grid.affine)
+        return np.asarray(np.linalg.inv(self.grid.affine), np.float64)
 
     def numbers_on(self, geometry: Geometry, steps: Sequence[int], names: Sequence[BodyRegion]) -> NDArray[np.uint8]:
         """Return where every ``steps``-th voxel of a geometry lies, by place in ``names``: as its nearest cell does."""

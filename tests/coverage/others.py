@@ -224,6 +224,94 @@ def _met_by_readers(hits, bound):
     return met
 
 
+def unequal_sizes(share, most):
+    """A share of the patients has so many studies and the others one; their own rates differ, 0.7 on average."""
+
+    def met(generator, cohorts, patients):
+        sizes = np.where(generator.random((cohorts, patients)) < share, most, 1)
+        own = generator.beta(0.7, 0.3, (cohorts, patients))
+        return exact(generator.binomial(sizes, own) / sizes, 0.7)[0]
+
+    return met
+
+
+def atoms_at_the_bound(generator, cohorts, patients):
+    return exact(generator.choice((0.7, 0.0, 1.0), size=(cohorts, patients), p=(0.9, 0.03, 0.07)), 0.7)[0]
+
+
+def the_worse_the_more_is_missing(generator, cohorts, patients):
+    """One to five studies a patient; a study goes missing with a probability that rises as its score falls."""
+    scores = generator.beta(3, 0.3, (cohorts, patients, MOST_STUDIES))
+    counted = np.arange(MOST_STUDIES) < generator.integers(1, MOST_STUDIES + 1, (cohorts, patients, 1))
+    seen = counted & (generator.random(scores.shape) < scores**0.5)
+    low = (scores * seen).sum(axis=-1) / counted.sum(axis=-1)
+    return exact(np.clip(low, 0, 1), 3 / 3.3)[0]
+
+
+def any_of_exclusive_claims(generator, cohorts, patients):
+    """Whoever hits for one claim misses for the other: the claims depend on each other as much as claims can."""
+    hits = generator.random((cohorts, patients)) < 0.5
+    both = [p_low_of_cohorts(scores.astype(float), 0.5) for scores in (hits, ~hits)]
+    return np.array([min(holm(list(row))) <= ALPHA for row in zip(*both, strict=True)])
+
+
+def stopped_at_any_of_three(generator, cohorts, patients):
+    """Three criteria of a growing cohort, correlated, of which one has to hold: who looks stops where it suits him."""
+    shared = generator.normal(size=(cohorts, 1, patients))
+    scores = (shared + generator.normal(size=(cohorts, 3, patients)) > 0).astype(float)
+    most = np.array([[log_evidence(each, 0.5).max() for each in cohort] for cohort in scores])
+    return np.array([min(holm(row.tolist())) <= ALPHA for row in np.exp(-np.maximum(most, 0))])
+
+
+def every_label_but_one_is_rare(generator, cohorts, patients):
+    """Each of four labels has to hold: one at its bound, in a third of the patients, and three that hit at 0.98."""
+    few = max(patients // 3, 3)
+    met = exact((generator.random((cohorts, few)) < 0.7).astype(float), 0.7)[0]
+    for _ in range(3):
+        met &= exact((generator.random((cohorts, patients)) < 0.98).astype(float), 0.7)[0]
+    return met
+
+
+def better_than_an_equal(generator, cohorts, patients):
+    """Held against a baseline that scores the same in nine of ten, and as much more as less in the rest."""
+    return halved(generator.choice((0.0, 0.4, -0.4), size=(cohorts, patients), p=(0.9, 0.05, 0.05)))
+
+
+def bound_of_a_baseline(generator, cohorts, patients):
+    """A bound that equals the baseline's true mean, and a map that is the baseline in half of the patients."""
+    baseline, other = generator.beta(4, 4, (2, cohorts, patients))
+    return exact(np.where(generator.random((cohorts, patients)) < 0.5, baseline, other), 0.5)[0]
+
+
+def versions_with_ties(generator, cohorts, patients):
+    """Two versions that agree wholly in half of the patients; in the others one is better by twice the margin."""
+    differences = (generator.choice((0.0, 0.2), size=(cohorts, patients)) + 1) / 2
+    return exact(differences, 0.45)[0] & (p_low_of_cohorts(1 - differences, 0.45) <= ALPHA)
+
+
+def normal_at_the_margin(generator, cohorts, patients):
+    return halved(generator.normal(-0.05, 0.15, (cohorts, patients)), -0.05)
+
+
+def readers_of_some(generator, cohorts, patients):
+    """Three readers, each of whom read half of the patients; a patient's score is the mean of those who read him."""
+    own = generator.beta(2.1, 0.9, (cohorts, patients, 1))
+    hits = generator.random((cohorts, patients, 3)) < own
+    read = generator.random((cohorts, patients, 3)) < 0.5
+    read[..., 0] |= ~read.any(axis=-1)
+    return exact((hits & read).sum(axis=-1) / read.sum(axis=-1), 0.7)[0]
+
+
+def often_seen_hit(generator, cohorts, patients):
+    """Mean over studies at most ten of a patient: the often seen are those who hit, one patient in twelve."""
+    often, most, rest = 1 / 12, 10, 0.4
+    truth = (often * most + (1 - often) * rest) / (often * most + 1 - often)
+    ill = generator.random((cohorts, patients)) < often
+    hits = generator.random((cohorts, patients)) < rest
+    terms = np.where(ill, most * (1 - truth), hits - truth)
+    return tail(np.pad(terms, ((0, 0), (0, 1)), constant_values=-most * truth)) <= ALPHA
+
+
 OTHERS = (
     OtherCell("mean difference 0: better by 0.05 in 95 %, worse by 0.95 in 5 %", rarely_fails),
     OtherCell("mean difference 0, normal, standard deviation 0.15", normal_differences),
@@ -243,6 +331,19 @@ OTHERS = (
     OtherCell("patient's share of lesions, correlation 0.3", lesions_found),
     OtherCell("by study, one patient with 60", by_study),
     OtherCell("by study, the often seen fail, their most studies locked", often_seen_fail(locked=True)),
+    OtherCell("by study, the often seen hit, their most studies locked", often_seen_hit),
+    OtherCell("by patient, one in ten with 60 studies, the others with one", unequal_sizes(0.1, 60)),
+    OtherCell("by patient, one in five with 20 studies, the others with one", unequal_sizes(0.2, 20)),
+    OtherCell("nine of ten score the bound itself", atoms_at_the_bound),
+    OtherCell("the worse a study the more often it is missing, beta(3, 0.3)", the_worse_the_more_is_missing),
+    OtherCell("any of two claims that exclude each other (Holm)", any_of_exclusive_claims),
+    OtherCell("look at every patient, stop at any of three correlated rates of 0.5 (Holm)", stopped_at_any_of_three),
+    OtherCell("every label, the one at its bound in a third of patients", every_label_but_one_is_rare),
+    OtherCell("better than a baseline that it equals in 90 %", better_than_an_equal),
+    OtherCell("a bound that equals the baseline's mean, beta(4, 4)", bound_of_a_baseline),
+    OtherCell("equivalence of versions that agree in half, the rest at twice the margin", versions_with_ties),
+    OtherCell("non-inferiority at the margin of 0.05, normal, standard deviation 0.15", normal_at_the_margin),
+    OtherCell("three readers, each of half of the patients", readers_of_some),
     OtherCell("with other readers too: 3, alike, rate 0.7", other_readers(3, 0.0, 0.7)),
     OtherCell("with other readers too: 3, spread 0.3, rate 0.5", other_readers(3, 0.3, 0.5)),
     OtherCell("with other readers too: 3, spread 0.3, rate 0.9", other_readers(3, 0.3, 0.9)),

@@ -220,7 +220,6 @@ MUTANTS: list[Mutant] = [
     *of(
         "pipeline/evidence/cohort/bootstrap.py",
         ("    if len(sums) < MINIMUM_PATIENTS:", "    if False:"),
-        ("    if clusters < MINIMUM_PATIENTS:", "    if False:"),
         ("    if same:\n", "    if False:\n"),
         ("weights @ sums / (weights @ counts)", "weights @ (sums / counts) / weights.sum(axis=1)"),
         ("PCG64(seed))\n    step", "PCG64())\n    step"),
@@ -231,9 +230,6 @@ MUTANTS: list[Mutant] = [
             "tail = 100 * (1 - confidence) / 2\n    low, high = np.percentile(replicates",
             "tail = 100 * (1 - confidence)\n    low, high = np.percentile(replicates",
         ),
-        ("(here * (below - tied / 2))", "(here * below)"),
-        ("(here * (below - tied / 2))", "(here * (below - tied))"),
-        ("if not len(drawn_areas) or drawn_areas.min() == drawn_areas.max():", "if not len(drawn_areas):"),
         (
             "return np.array([numbers.setdefault(patient, len(numbers)) for patient in patients], dtype=np.intp)",
             "return np.arange(len(patients))",

@@ -73,12 +73,6 @@ def missing_share(studies: Sequence[Study], claim: Claimed) -> Fraction:
     return sum((share * weight for share, weight in zip(lost, weights, strict=True)), Fraction(0)) / sum(weights)
 
 
-def answer(p_met: float, p_not_met: float, claim: Claimed, lost: Fraction = Fraction(0)) -> str:
-    if lost > claim.may_miss:
-        return "INCONCLUSIVE"
-    return "MET" if p_met <= claim.alpha else "NOT MET" if p_not_met <= claim.alpha else "INCONCLUSIVE"
-
-
 def closed(p_values: Sequence[float]) -> list[float]:
     """Return adjusted p-values by closed testing (Bonferroni): a member falls when each of its groups does."""
     members = range(len(p_values))
@@ -114,20 +108,20 @@ def money(scores: Sequence[float], bound: float) -> float:
     return sum(prod(1 + stake * (score - bound) / bound for score in scores) for stake in STAKES) / len(STAKES)
 
 
-def most_money(studies: Sequence[Study], claim: Claimed) -> float:
-    """Return the most that they ever had, patient by patient in the order of arrival; what is missing is the worst."""
+def most_money(studies: Sequence[Study], claim: Claimed, ends: Sequence[int]) -> float:
+    """Return the most that they ever had at the end of a night, when so many patients had come; missing is worst."""
     width = claim.top - claim.bottom
     means = [
         sum((Fraction(0) if score is None else (score - claim.bottom) / width) for score in scores) / len(scores)
         for scores in patients_of(studies)
     ]
     bound = float((claim.bound - claim.bottom) / width)
-    return max((money([float(mean) for mean in means[:seen]], bound) for seen in range(1, len(means) + 1)), default=0.0)
+    return max((money([float(mean) for mean in means[:seen]], bound) for seen in ends), default=0.0)
 
 
-def open_p_values(studies: Sequence[Study], claim: Claimed) -> tuple[float, float]:
+def open_p_values(studies: Sequence[Study], claim: Claimed, ends: Sequence[int]) -> tuple[float, float]:
     other, mirror = turned(studies, claim)
-    below, above = (min(1.0, 1 / (most_money(*held) or inf)) for held in ((studies, claim), (other, mirror)))
+    below, above = (min(1.0, 1 / (most_money(*held, ends) or inf)) for held in ((studies, claim), (other, mirror)))
     return (below, above) if claim.at_least else (above, below)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "BOOTSTRAP", "MINIMUM_PATIENTS", "NONE", "Bands", "Interval", "auroc_interval", "in_order", "interval_of_means",
+    "BOOTSTRAP", "MINIMUM_PATIENTS", "NONE", "Bands", "Interval", "in_order", "interval_of_means",
     "mean_bands", "mean_interval",
     "patient_draws",
 ]  # fmt: skip
@@ -105,36 +105,6 @@ def in_order(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return rows[np.lexsort(rows.T[::-1])]
 
 
-def auroc_interval(
-    scores: NDArray[np.float64],
-    positive: NDArray[np.bool_],
-    patients: Sequence[str],
-    *,
-    confidence: float,
-    replicates: int,
-    seed: int,
-) -> Interval:
-    """Return an interval for the AUROC by drawing patients; replicates without both classes are left out.
-
-    Perfect separation of all studies gives no spread to draw from: no interval then.
-    """
-    index = _numbered(patients)
-    clusters = int(index.max(initial=-1)) + 1
-    if clusters < MINIMUM_PATIENTS:
-        return Interval(None, None, NONE)
-    rows = max(1, _AT_ONCE // len(scores))
-    areas = [
-        _weighted_auroc(scores, positive, weights[start : start + rows, index])
-        for weights in patient_draws(clusters, replicates, seed)
-        for start in range(0, len(weights), rows)
-    ]
-    drawn_areas = np.concatenate(areas)
-    drawn_areas = drawn_areas[~np.isnan(drawn_areas)]
-    if not len(drawn_areas) or drawn_areas.min() == drawn_areas.max():
-        return Interval(None, None, "none (the classes are perfectly separated: no spread to draw from)")
-    return _percentile(drawn_areas, confidence)
-
-
 def _by_patient(values: Sequence[float], patients: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     index = _numbered(patients)
     return np.bincount(index, weights=values).astype(np.float64), np.bincount(index).astype(np.float64)
@@ -183,19 +153,3 @@ def _percentile(replicates: NDArray[np.float64], confidence: float) -> Interval:
     tail = 100 * (1 - confidence) / 2
     low, high = np.percentile(replicates, [tail, 100 - tail])
     return Interval(float(low), float(high), BOOTSTRAP)
-
-
-def _weighted_auroc(
-    scores: NDArray[np.float64], positive: NDArray[np.bool_], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the AUROC under each row of ``weights`` (replicates, studies); NaN where a class is missing."""
-    order = np.argsort(scores, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
-    weights, positive = weights[:, order], positive[order]
-    below = np.cumsum(weights * ~positive, axis=1)[:, ends]
-    here = np.diff(np.cumsum(weights * positive, axis=1)[:, ends], prepend=0)
-    tied = np.diff(below, prepend=0)
-    wins = (here * (below - tied / 2)).sum(axis=1)
-    pairs = (weights * positive).sum(axis=1) * (weights * ~positive).sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(pairs > 0, wins / pairs, np.nan)

@@ -6,14 +6,14 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.evidence.cohort.bootstrap import auroc_interval
-from pipeline.evidence.cohort.estimating import Bootstrap, descriptive, mean_estimate_of
+from pipeline.evidence.cohort.estimating import Bootstrap, mean_estimate_of
 from pipeline.evidence.cohort.measures import MetricScale
 from pipeline.evidence.cohort.population import Population, by_files
 from pipeline.evidence.columns.grouped import Groups
 from pipeline.evidence.columns.unit import NOT_ANALYSED
 from pipeline.evidence.exact.areas import AreaCohort, area_cohort_from, area_draws
 from pipeline.evidence.exact.claims import alpha_of
+from pipeline.evidence.exact.obuchowski import OBUCHOWSKI, obuchowski_interval
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.estimates import DescriptiveInterval, Estimate
 from pipeline.packed.on_demand import Chosen
@@ -143,18 +143,17 @@ def auroc_estimate(
         reason = "needs studies with and without the label"
         return Estimate.model_validate({**common, "value": None, "interval": "none", "reason": reason})
     low, high = known or area_draws(cohort).interval(alpha_of(bootstrap.confidence))
-    bounds = {"low": low, "high": high, "interval": AREA, "chance": 0.5, "described": _described(cohort, bootstrap)}
+    bounds = {
+        "low": low,
+        "high": high,
+        "interval": AREA,
+        "chance": 0.5,
+        "described": _described(cohort, bootstrap.confidence),
+    }
     means = {"value": value, "per_patient": value, "per_study": cohort.area(np.ones(studies))}
     return Estimate.model_validate({**common, **means, **bounds})
 
 
-def _described(cohort: AreaCohort, bootstrap: Bootstrap) -> DescriptiveInterval | None:
-    interval = auroc_interval(
-        cohort.scores[cohort.seen],
-        cohort.positive[cohort.seen],
-        [str(number) for number in cohort.patient[cohort.seen]],
-        confidence=bootstrap.confidence,
-        replicates=bootstrap.replicates,
-        seed=bootstrap.seed,
-    )
-    return descriptive(interval)
+def _described(cohort: AreaCohort, confidence: float) -> DescriptiveInterval | None:
+    interval = obuchowski_interval(cohort, confidence)
+    return None if interval is None else DescriptiveInterval(low=interval[0], high=interval[1], how=OBUCHOWSKI)

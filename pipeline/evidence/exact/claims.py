@@ -112,7 +112,15 @@ def reaches(p: float, alpha: float) -> bool:
 
 
 def decide(p_met: float, p_not_met: float, alpha: float) -> tuple[Decision, str]:
-    """Return the answer and the reason; by the rule's construction the two p-values are never both small."""
+    """Return the answer and the reason.
+
+    Both p-values are small only in a cohort that grows, whose early and late patients may say the contrary of each
+    other: then neither is shown. Better scores still never make an answer worse, for they lower the first p-value and
+    raise the second.
+    """
+    if reaches(max(p_met, p_not_met), alpha):
+        both = f"p = {p_met:.2g} against the contrary and {p_not_met:.2g} against the claim"
+        return "INCONCLUSIVE", f"{both}, both at most {alpha:.3g}: what was shown at one time was refuted at another"
     if reaches(p_met, alpha):
         return "MET", f"p = {p_met:.2g} against the contrary is at most {alpha:.3g}"
     if reaches(p_not_met, alpha):

@@ -6,9 +6,13 @@ shares, ever reaches 1/alpha with probability at most alpha (Ville), however oft
 shares are fixed beforehand: money then rises with every score, which it does not when the bets follow the scores.
 
 What has no such bet (areas, fixed-sample tests that are wanted at a few looks) spends alpha/(k (k + 1)) at look k.
+
+The money is counted when somebody looks, at the end of each run. Among the patients of one run there is an order only
+by name, and who may choose the names could put the hits first; at a run's end the order is of no matter.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,11 +23,10 @@ from pipeline.evidence.exact.claims import Claim, alpha_of, missing_reason
 from pipeline.evidence.exact.scores import PatientScores
 from pipeline.vocabulary import Decision
 
-__all__ = ["OpenResult", "judge_open", "log_evidence", "look_alpha", "planned_looks"]
+__all__ = ["OpenResult", "judge_open", "log_evidence", "look_alpha", "spaced_looks"]
 
 _STAKES = 64
 _BISECTIONS = 34
-_CONTRADICTED = "; its bounds exclude each other: early and late patients differ, or chance has it"
 
 Floats = NDArray[np.float64]
 
@@ -34,13 +37,13 @@ class OpenResult:
 
     Attributes:
         claim: what was asked.
-        decision: the first of MET and NOT MET to be reached stands, whatever comes later.
+        decision: MET or NOT MET, whichever was reached; INCONCLUSIVE where neither was, or both.
         reason: why, in a sentence.
         decided_at: the number of patients at which it was reached; None while INCONCLUSIVE.
         value: the mean over patients with a score; None without any.
         low, high: bounds that hold at all looks at once; low lies above high where patients of different times say
             what no one mean can.
-        p_low, p_high: 1 over the largest evidence so far, at most 1: valid at every look.
+        p_low, p_high: 1 over the largest evidence at any look, at most 1: valid at every look.
         n_patients, n_missing: patients counted, and those of them without any score.
         missing_share: share of the estimate's weight that no score fills.
     """
@@ -78,32 +81,37 @@ def log_evidence(scores: NDArray[np.float64], bound: float) -> Floats:
     return np.asarray(logsumexp(money, axis=0) - math.log(_STAKES), dtype=np.float64)
 
 
-def judge_open(cohort: PatientScores, claim: Claim) -> OpenResult:
+def judge_open(cohort: PatientScores, claim: Claim, looks: Sequence[int] | None = None) -> OpenResult:
     """Answer a claim about the mean of a cohort that grows.
 
     The cohort's patients are in the order of arrival, each with the score that he had when he was counted. Patients
-    weigh alike: a study's weight would change with the patient's later studies.
+    weigh alike: a study's weight would change with the patient's later studies. ``looks`` are the numbers of patients
+    that there were at the end of each run, rising up to all of them; None: a look at every patient.
 
     Raises:
-        ValueError: the claim's bound lies outside the span of the scores, or patients weigh by their studies.
+        ValueError: the claim's bound lies outside the span of the scores, patients weigh by their studies, or the looks
+            are no such numbers.
     """
     bottom, top = cohort.span
     if not bottom <= claim.bound <= top:
         raise ValueError(f"bound lies within {bottom:g} and {top:g}, as the scores do, not {claim.bound:g}")
     if (cohort.weights != 1).any():
         raise ValueError("an open cohort is judged by patient, not by study")
+    sizes = np.arange(1, cohort.n_patients + 1) if looks is None else np.array(looks, dtype=np.intp)
+    if (np.diff(sizes, prepend=0) < 1).any() or sizes.max(initial=0) != cohort.n_patients:
+        raise ValueError(f"looks rise, and the last is at all {cohort.n_patients} patients")
     bound = (claim.bound - bottom) / (top - bottom)
-    upward = log_evidence(cohort.unit_low(), bound)
-    downward = log_evidence(1 - cohort.unit_high(), 1 - bound)
+    upward = log_evidence(cohort.unit_low(), bound)[sizes - 1]
+    downward = log_evidence(1 - cohort.unit_high(), 1 - bound)[sizes - 1]
     p_low, p_high = (min(1.0, math.exp(-evidence.max(initial=0.0))) for evidence in (upward, downward))
-    decision, decided_at = _first_reached(upward, downward, claim)
+    decision, reason, decided_at = _answer(upward, downward, claim, sizes)
     missing = missing_reason(cohort.missing_share, claim)
-    low = _lowest_kept(cohort.unit_low(), claim.alpha)
-    high = 1 - _lowest_kept(1 - cohort.unit_high(), claim.alpha)
+    low = _lowest_kept(cohort.unit_low(), claim.alpha, sizes)
+    high = 1 - _lowest_kept(1 - cohort.unit_high(), claim.alpha, sizes)
     return OpenResult(
         claim=claim,
         decision="INCONCLUSIVE" if missing else decision,
-        reason=missing or _reason(decided_at, claim) + ("" if low <= high else _CONTRADICTED),
+        reason=missing or reason,
         decided_at=None if missing else decided_at,
         value=cohort.value,
         low=bottom + low * (top - bottom),
@@ -127,49 +135,57 @@ def look_alpha(confidence: float, look: int) -> float:
     return alpha_of(confidence) / (look * (look + 1))
 
 
-def planned_looks(first: int, growth: float, last: int) -> tuple[int, ...]:
-    """Return the numbers of patients at which to look: ``first``, then each ``growth`` times the one before.
+def spaced_looks(ends: Sequence[int], first: int, growth: float) -> tuple[int, ...]:
+    """Return at which of the numbers of patients to look: from ``first`` on, then ``growth`` times the one before.
 
-    >>> planned_looks(30, 1.5, 110)
-    (30, 45, 68, 102)
+    ``ends`` are how many there were at the end of each run.
+
+    >>> spaced_looks([12, 33, 40, 51, 160], 30, 1.5)
+    (33, 51, 160)
 
     Raises:
         ValueError: the first is below 1 or the growth not above 1.
     """
     if first < 1 or not 1 < growth < math.inf:
         raise ValueError(f"looks start at 1 patient or more and grow by more than 1, not {first} and {growth}")
-    looks = [first] if first <= last else []
-    while looks and math.ceil(looks[-1] * growth) <= last:
-        looks.append(math.ceil(looks[-1] * growth))
+    looks = list[int]()
+    for end in ends:
+        if end >= (math.ceil(looks[-1] * growth) if looks else first):
+            looks.append(end)
     return tuple(looks)
 
 
-def _first_reached(upward: Floats, downward: Floats, claim: Claim) -> tuple[Decision, int | None]:
-    met, missed = (upward, downward) if claim.side == "at_least" else (downward, upward)
-    met_at, missed_at = _reached_at(met, claim.alpha), _reached_at(missed, claim.alpha)
-    if met_at is None and missed_at is None:
-        return "INCONCLUSIVE", None
-    if missed_at is None or (met_at is not None and met_at < missed_at):
-        return "MET", met_at
-    return "NOT MET", missed_at
+def _answer(
+    upward: Floats, downward: Floats, claim: Claim, sizes: NDArray[np.intp]
+) -> tuple[Decision, str, int | None]:
+    """Return the answer, the reason, and with how many patients it was reached.
+
+    What was reached stands until the contrary is reached as well. Who wants a MET could else collect the patients who
+    give it first, and whatever came later would count for nothing.
+    """
+    shown, refuted = (upward, downward) if claim.side == "at_least" else (downward, upward)
+    met_at, missed_at = (_reached_at(evidence, claim.alpha, sizes) for evidence in (shown, refuted))
+    enough = f"{1 / claim.alpha:.3g}"
+    if met_at is not None and missed_at is not None:
+        times = f"for the claim with {met_at} patients and against it with {missed_at}"
+        return "INCONCLUSIVE", f"the evidence reached {enough} {times}: what was shown was refuted", None
+    if met_at is not None:
+        return "MET", f"the evidence reached {enough} with {met_at} patients", met_at
+    if missed_at is not None:
+        return "NOT MET", f"the evidence reached {enough} with {missed_at} patients", missed_at
+    return "INCONCLUSIVE", f"the evidence has not reached {enough} on either side", None
 
 
-def _reached_at(evidence: Floats, alpha: float) -> int | None:
-    reached = np.flatnonzero(evidence >= -math.log(alpha) - 1e-9)
-    return int(reached[0]) + 1 if len(reached) else None
+def _reached_at(evidence: Floats, alpha: float, sizes: NDArray[np.intp]) -> int | None:
+    reached = sizes[evidence >= -math.log(alpha) - 1e-9]
+    return int(reached[0]) if len(reached) else None
 
 
-def _lowest_kept(scores: Floats, alpha: float) -> float:
-    """Return the largest bound that the evidence has reached 1/alpha against at some time; 0 if none."""
+def _lowest_kept(scores: Floats, alpha: float, sizes: NDArray[np.intp]) -> float:
+    """Return the largest bound that the evidence has reached 1/alpha against at some look; 0 if none."""
     low, high = 0.0, 1.0
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        reached = _reached_at(log_evidence(scores, middle), alpha) is not None
+        reached = _reached_at(log_evidence(scores, middle)[sizes - 1], alpha, sizes) is not None
         low, high = (middle, high) if reached else (low, middle)
     return low
-
-
-def _reason(decided_at: int | None, claim: Claim) -> str:
-    if decided_at is None:
-        return f"the evidence has not reached {1 / claim.alpha:.3g} on either side"
-    return f"the evidence reached {1 / claim.alpha:.3g} with {decided_at} patients"

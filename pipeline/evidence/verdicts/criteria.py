@@ -38,7 +38,14 @@ from pipeline.evidence.verdicts.judging import (
     part_of,
     refusal,
 )
-from pipeline.evidence.verdicts.open_cohort import OPEN_AREA, OPEN_INTERVAL, as_first_seen, judge_growing_area
+from pipeline.evidence.verdicts.open_cohort import (
+    OPEN_AREA,
+    OPEN_INTERVAL,
+    as_first_seen,
+    judge_growing_area,
+    looks_at,
+    told_of_contradiction,
+)
 from pipeline.evidence.verdicts.random_readers import judged_over_readers
 from pipeline.evidence.verdicts.run_control import run_control
 from pipeline.findings.brief_study import StudyFacts
@@ -331,14 +338,15 @@ def _judged(
     of: tuple[str | None, str | None],
 ) -> LabelVerdict:
     """Answer a claim and estimate what it is about; ``of`` is the label and the map that it is held against."""
-    growing, control = cohort.first_seen is not None, None
+    growing, looks, control = cohort.first_seen is not None, None, None
     if cohort.first_seen is not None:
         population = as_first_seen(population, cohort.audits, cohort.first_seen)
+        looks = looks_at(population, cohort.audits, cohort.first_seen)
         control = run_control(claim, population, cohort.audits, cohort.first_seen)
     stated = bootstrap.stated.of(named, claim.unit, claim.confidence)
     refused = refusal(claim, population, growing=growing)
     judged = len(population.scored) and refused is None
-    result = judge(claim, population, growing=growing, stated=stated) if judged else None
+    result = judge(claim, population, looks=looks, stated=stated) if judged else None
     estimate = mean_estimate_of(population, claim.span, bootstrap, named, claim.unit, bounds_of(result))
     if growing and result is not None:
         estimate = estimate.model_copy(update={"interval": OPEN_INTERVAL})
@@ -346,7 +354,7 @@ def _judged(
         estimate = estimate.model_copy(update={"interval": at_most_so_many(claim.studies_at_most)})
     if refused is not None and len(population.scored):
         estimate = estimate.model_copy(update={"low": None, "high": None, "interval": "none", "reason": refused})
-    return part_of(*of, estimate, result).model_copy(update={"control": control})
+    return told_of_contradiction(part_of(*of, estimate, result)).model_copy(update={"control": control})
 
 
 def _of_the_classifier(
@@ -371,7 +379,7 @@ def _of_auroc(
     if cohort.first_seen is not None:
         result = judge_growing_area(cohort.audits, of[1], cohort.first_seen, claim)
         estimate = auroc_estimate(areas, group, bootstrap, (result.low, result.high))
-        return part_of(of[0], None, estimate.model_copy(update={"interval": OPEN_AREA}), result)
+        return told_of_contradiction(part_of(of[0], None, estimate.model_copy(update={"interval": OPEN_AREA}), result))
     result = judge_area(areas, claim)
     return part_of(of[0], None, auroc_estimate(areas, group, bootstrap, (result.low, result.high)), result)
 

@@ -71,16 +71,17 @@ def judge(
     claim: MeanClaim,
     population: Population,
     *,
-    growing: bool = False,
+    looks: Sequence[int] | None = None,
     stated: Sequence[tuple[float, float]] = (),
 ) -> Result:
     """Answer a claim about the mean over a population, of which one unit at least has a score.
 
-    The patients of a ``growing`` one are in the order of arrival; they weigh alike. ``stated`` are intervals that a
+    The patients of one that grows are in the order of arrival and weigh alike; ``looks`` are how many there were at the
+    end of each run, None for a population that was locked whole. ``stated`` are intervals that a
     record says: one that holds is not searched for.
     """
-    if growing:
-        return _judge_growing(claim, population.scores(claim.span))
+    if looks is not None:
+        return _judge_growing(claim, population.scores(claim.span), looks)
     cohort = population.scores(claim.span, claim.unit, claim.studies_at_most)
     if claim.side == "within":
         margin = Claim("at_most", claim.bound, claim.confidence, claim.missing_at_most)
@@ -100,12 +101,13 @@ def refusal(claim: MeanClaim, population: Population, *, growing: bool) -> str |
     return f"a patient has {most} studies that count, and studies_at_most locked {locked}: the claim is about others"
 
 
-def _judge_growing(claim: MeanClaim, cohort: PatientScores) -> OpenResult:
+def _judge_growing(claim: MeanClaim, cohort: PatientScores, looks: Sequence[int]) -> OpenResult:
     """Answer at whatever look this is; of two claims that both have to hold the less certain one answers."""
-    first = judge_open(cohort, claim.exact)
+    first = judge_open(cohort, claim.exact, looks)
     if claim.side != "within":
         return first
-    second = judge_open(cohort, Claim("at_most", claim.bound, claim.confidence, claim.missing_at_most))
+    upper = Claim("at_most", claim.bound, claim.confidence, claim.missing_at_most)
+    second = judge_open(cohort, upper, looks)
     # both have to hold: the p-value of either is that of the whole, and a refutation of either is corrected for two
     p_not_met = min(1.0, 2 * min(first.p_high, second.p_low))
     p_met = max(first.p_low, second.p_high)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.evidence.cohort.bootstrap import BOOTSTRAP, SAME, _weighted_auroc, auroc_interval, mean_interval
+from pipeline.evidence.cohort.bootstrap import BOOTSTRAP, SAME, mean_interval
 
 SETTINGS = {"confidence": 0.95, "replicates": 400, "seed": 3}
 
@@ -69,45 +69,9 @@ def test_few_patients_get_no_interval():
     interval = mean_interval([0.1 * n for n in range(9)], [str(n) for n in range(9)], **SETTINGS)
     assert interval.low is None
     assert "fewer than 10" in interval.how
-    scores, positive = np.array([0.1, 0.3, 0.2, 0.4, 0.6, 0.5, 0.8, 0.7, 0.9]), np.arange(9) % 2 == 0
-    interval = auroc_interval(scores, positive, [str(n) for n in range(9)], **SETTINGS)
-    assert interval.low is None
-    assert "fewer than 10" in interval.how
 
 
 @pytest.mark.parametrize("value", [1.0, 0.0, 0.25])
 def test_all_alike_is_not_certainty(value):
     interval = mean_interval([value] * 12, [str(n) for n in range(12)], **SETTINGS)
     assert (interval.low, interval.high, interval.how) == (None, None, SAME)
-
-
-def test_auroc_counts_pairs():
-    generator = np.random.default_rng(4)
-    scores, positive = generator.integers(0, 6, 40).astype(float), generator.random(40) < 0.4
-    wins = [
-        1.0 if mine > other else 0.5 if mine == other else 0.0
-        for mine in scores[positive]
-        for other in scores[~positive]
-    ]
-    drawn = _weighted_auroc(scores, positive, np.ones((1, 40)))
-    assert drawn[0] == pytest.approx(np.mean(wins))
-    assert np.isnan(_weighted_auroc(scores, np.zeros(40, bool), np.ones((1, 40)))[0])
-
-
-def test_auroc_interval_covers_the_truth():
-    generator = np.random.default_rng(5)
-    truth = 0.76025  # P(N(1,1) > N(0,1)) = Phi(1 / sqrt(2))
-    covered = 0
-    for _ in range(150):
-        positive = np.arange(80) % 2 == 0
-        scores = generator.normal(positive.astype(float), 1)
-        interval = auroc_interval(scores, positive, [str(n) for n in range(80)], **SETTINGS)
-        covered += interval.low <= truth <= interval.high
-    assert 0.88 <= covered / 150 <= 1.0
-
-
-def test_perfect_separation_gives_no_interval():
-    positive = np.arange(20) >= 10
-    interval = auroc_interval(np.arange(20.0), positive, [str(n) for n in range(20)], **SETTINGS)
-    assert interval.low is None
-    assert "separated" in interval.how

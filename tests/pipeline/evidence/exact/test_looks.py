@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from pipeline.evidence.exact.claims import Claim
-from pipeline.evidence.exact.looks import judge_open, log_evidence, look_alpha, planned_looks
+from pipeline.evidence.exact.looks import judge_open, log_evidence, look_alpha, spaced_looks
 from pipeline.evidence.exact.scores import one_study_each, patient_scores
 
 RANK = {"NOT MET": 0, "INCONCLUSIVE": 1, "MET": 2}
 
 
-def judged(scores, bound=0.7, side="at_least", **options):
-    return judge_open(one_study_each([float(score) for score in scores]), Claim(side, bound, **options))
+def judged(scores, bound=0.7, side="at_least", looks=None, **options):
+    return judge_open(one_study_each([float(score) for score in scores]), Claim(side, bound, **options), looks)
 
 
 def test_the_evidence_is_the_mean_of_sixty_four_gamblers():
@@ -35,14 +35,36 @@ def test_a_fair_game_never_gains():
         assert expected == pytest.approx(1)
 
 
-def test_what_was_reached_stands():
+def test_what_was_reached_stands_until_the_contrary_is():
     hits = [1] * 60
     early = judged(hits)
     assert (early.decision, early.decided_at) == ("MET", judged(hits[: early.decided_at]).decided_at)
     assert judged(hits[: early.decided_at - 1]).decision == "INCONCLUSIVE"
-    assert judged(hits + [0] * 300).decision == "MET"
-    assert judged([0] * 40 + [1] * 900).decision == "NOT MET"
     assert early.reason == f"the evidence reached 40 with {early.decided_at} patients"
+    assert judged(hits + [0] * 20).decision == "MET"
+    assert judged([0] * 40 + [1] * 20).decision == "NOT MET"
+
+
+def test_patients_who_give_a_met_first_do_not_save_it_from_all_who_come_later():
+    """A vendor's thirty chosen patients, then whoever comes; and the same claim of misses, whose answer is mirrored."""
+    chosen_first = [1] * 30 + [0] * 300
+    for result in (judged(chosen_first, 0.5), judged([1 - x for x in chosen_first], 0.5, "at_most")):
+        assert (result.decision, result.decided_at) == ("INCONCLUSIVE", None)
+        assert result.reason == (
+            "the evidence reached 40 for the claim with 8 patients and against it with 92: what was shown was refuted"
+        )
+        assert max(result.p_low, result.p_high) <= 0.025
+        assert result.low > 0.5 > result.high
+
+
+def test_among_the_patients_of_one_run_no_order_gives_an_answer():
+    """Seven of ten hit: with the hits in front the evidence reaches anything, but nobody looked in between."""
+    hits_first, mixed = [1] * 70 + [0] * 30, ([1] * 7 + [0] * 3) * 10
+    assert judged(hits_first).decision == "MET"
+    for result in (judged(hits_first, looks=[100]), judged(mixed, looks=[100])):
+        assert (result.decision, result.p_low) == ("INCONCLUSIVE", pytest.approx(judged(mixed, looks=[100]).p_low))
+        assert (result.low, result.high) == pytest.approx((0.53, 0.83), abs=0.03)
+    assert judged(hits_first, looks=[30, 100]).decided_at == 30
 
 
 def test_at_most_is_mirrored():
@@ -113,18 +135,23 @@ def test_at_the_ends_of_the_scale():
 def test_planned_looks_spend_alpha_and_no_more():
     assert sum(look_alpha(0.95, look) for look in range(1, 100_000)) == pytest.approx(0.025, abs=1e-6)
     assert look_alpha(0.95, 1) == pytest.approx(0.0125)
-    assert planned_looks(30, 2, 500) == (30, 60, 120, 240, 480)
-    assert planned_looks(30, 1.5, 110) == (30, 45, 68, 102)
-    assert planned_looks(30, 2, 20) == ()
+    assert spaced_looks(range(1, 501), 30, 2) == (30, 60, 120, 240, 480)
+    assert spaced_looks(range(1, 111), 30, 1.5) == (30, 45, 68, 102)
+    assert spaced_looks(range(1, 21), 30, 2) == ()
+    assert spaced_looks([29, 400, 599, 600], 30, 1.5) == (400, 600)
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: look_alpha(0.95, 0), "look is a number from 1 on, not 0"),
-        (lambda: planned_looks(0, 2, 10), "looks start at 1 patient or more"),
-        (lambda: planned_looks(5, 1, 10), "grow by more than 1, not 5 and 1"),
+        (lambda: spaced_looks([10], 0, 2), "looks start at 1 patient or more"),
+        (lambda: spaced_looks([10], 5, 1), "grow by more than 1, not 5 and 1"),
         (lambda: judged([1], 1.5), "bound lies within 0 and 1"),
+        (lambda: judged([1, 1], looks=[1]), "looks rise, and the last is at all 2 patients"),
+        (lambda: judged([1, 1], looks=[0, 2]), "looks rise"),
+        (lambda: judged([1, 1], looks=[2, 2]), "looks rise"),
+        (lambda: judged([1, 1], looks=[]), "looks rise"),
         (
             lambda: judge_open(patient_scores([1, 1], ["a", "a"], unit="study"), Claim("at_least", 0.5)),
             "judged by patient, not by study",
@@ -156,16 +183,8 @@ def test_no_single_raise_worsens_an_answer_and_no_score_in_place_of_a_missing_on
 
 
 def test_no_later_patient_loses_an_answer():
-    """Exhaustive: what was reached with four patients stands whatever the fifth scores."""
+    """Exhaustive: what was reached with four patients stands whatever the fifth scores: one is no evidence."""
     for scores in itertools.product((0.0, 0.5, 1.0), repeat=4):
         before = judged(scores, 0.4, confidence=0.9)
         for score in (0.0, 1.0) if before.decision != "INCONCLUSIVE" else ():
             assert judged([*scores, score], 0.4, confidence=0.9).decision == before.decision
-
-
-def test_bounds_that_contradict_each_other_are_told():
-    """Misses first, then hits: each was shown in its time, and no mean is left."""
-    result = judged([0] * 60 + [1] * 400, 0.5)
-    assert result.low > result.high
-    assert result.reason.endswith("; its bounds exclude each other: early and late patients differ, or chance has it")
-    assert "exclude" not in judged([0, 1] * 60, 0.5).reason

@@ -49,7 +49,7 @@ def test_every_hits_of_every_cohort_up_to_fifty_stand_on_the_beta_quantiles():
     lam = np.stack([1 - bounds, -bounds], axis=1)
     counts = np.array([[hits, patients - hits + 1] for hits, patients in cells], dtype=float)
     np.testing.assert_allclose(tail(lam, counts), 0.025, atol=1e-10)
-    for hits, patients in cells[:: len(cells) // 60]:
+    for hits, patients in cells[::5]:
         low, high = clopper_pearson(hits, patients)
         scores = [1] * hits + [0] * (patients - hits)
         assert p_low(scores, low) == pytest.approx(0.025, abs=1e-9)
@@ -181,6 +181,26 @@ def test_no_patient_at_or_above_the_bound_loses_a_met(values, patients):
         after = p_of(np.concatenate([cohorts, np.full((len(cohorts), 1), new)], axis=1), bounds)
         at_or_above = bounds <= new
         assert (after[:, at_or_above] <= before[:, at_or_above] + 1e-9).all()
+
+
+@pytest.mark.parametrize("side", ["at_least", "at_most"])
+def test_no_better_score_worsens_the_decision_on_a_cohort(side):
+    """Exhaustive, by the function that decides: five patients who score 0, 0.5 or 1 or are missing, each improved."""
+    order = [None, 0.0, 0.5, 1.0] if side == "at_least" else [None, 1.0, 0.5, 0.0]
+    seen = set()
+    for bound in (0.25, 0.5, 0.75):
+        claim = Claim(side, bound, 0.9, maximum_missing=1)
+        answers = {
+            cohort: decide_mean(one_study_each([order[place] for place in cohort]), claim)[0]
+            for cohort in itertools.combinations_with_replacement(range(4), 5)
+        }
+        seen |= set(answers.values())
+        for cohort, answer in answers.items():
+            for number, place in enumerate(cohort):
+                for better in range(place + 1, 4):
+                    after = answers[tuple(sorted([*cohort[:number], better, *cohort[number + 1 :]]))]
+                    assert RANK[after] >= RANK[answer] or (place == 0 and answer != "MET")
+    assert seen == set(RANK)
 
 
 def test_no_score_in_place_of_a_missing_one_loses_a_met():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from itertools import product
 from math import inf
 
@@ -179,17 +180,22 @@ def opponents_of(criterion):
     return MAPS[:0:-1] if names == "baselines" else names
 
 
-def parts_of(rows, criterion, measure, claims, p_values=rule.p_values):
-    """Return both p-values of each part, of ``rows`` by label; 1 where they would decide and too much is missing."""
+def parts_of(rows, criterion, measure, claims, ends=None):
+    """Return both p-values of each part, of ``rows`` by label; 1 where they would decide and too much is missing.
+
+    ``ends``: of a cohort that grows, how many patients with a label had come at the end of each night.
+    """
     parts = []
     for label, other in product(LABELS, opponents_of(criterion)):
         studies = [(row.patient, None if row.status == "failed" else measure(row, label, other)) for row in rows[label]]
-        of_each = [tuple(map(float, p_values(studies, claim))) for claim in claims]
+        at_looks = None if ends is None else partial(rule.open_p_values, ends=ends[label])
+        of_each = [tuple(map(float, (at_looks or rule.p_values)(studies, claim))) for claim in claims]
         p_met = max(p for p, _ in of_each)
         p_not_met = min(rule.closed([p for _, p in of_each]))
         lost = rule.missing_share(studies, claims[0]) > claims[0].may_miss
-        both_sides = len(claims) > 1 and p_values is rule.p_values  # a fixed equivalence is barred whatever it shows
-        barred = lost and (both_sides or min(p_met, p_not_met) <= claims[0].alpha)
+        both_sides = len(claims) > 1 and ends is None  # a fixed equivalence is barred whatever it shows
+        refuted = max(p_met, p_not_met) <= claims[0].alpha  # each side at another time, of a cohort that grows
+        barred = refuted or (lost and (both_sides or min(p_met, p_not_met) <= claims[0].alpha))
         parts.append((1.0, 1.0) if barred else (p_met, p_not_met))
     return parts
 
@@ -199,13 +205,17 @@ def by_label(rows):
 
 
 def in_order_of_arrival(rows, night):
-    """Return for each label whom it concerns, by the night on which each came, with the studies of that night."""
-    arrived = {}
+    """Return for each label whom it concerns, by the night on which each came, with the studies of that night.
+
+    And how many of them had come at the end of each night that brought one.
+    """
+    arrived, ends = {}, {}
     for label, own in by_label(rows).items():
         came = {row.patient: min(night[other.study] for other in own if other.patient == row.patient) for row in own}
         first = [row for row in own if night[row.study] == came[row.patient]]
-        arrived[label] = sorted(first, key=lambda row: (night[row.study], row.patient, row.study))
-    return arrived
+        arrived[label] = sorted(first, key=lambda row: night[row.study])  # among those of a night any order will do
+        ends[label] = [sum(of <= run for of in came.values()) for run in sorted(set(came.values()))]
+    return arrived, ends
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +249,8 @@ def test_a_criterion_of_a_growing_cohort_is_answered_as_the_rule_says(name, coho
     for rows, cohort in cohorts:
         night = {row.study: f"run-{number // 3:03d}" for number, row in enumerate(rows)}
         (verdict,) = judged(cohort, criterion, first_seen=night)
-        parts = parts_of(in_order_of_arrival(rows, night), criterion, measure, claims, rule.open_p_values)
+        arrived, ends = in_order_of_arrival(rows, night)
+        parts = parts_of(arrived, criterion, measure, claims, ends)
         assert verdict.answer == rule.all_of(parts, claims[0].alpha)
         assert verdict.p_met == pytest.approx(max(p for p, _ in parts), abs=1e-8)
 
