@@ -12,7 +12,7 @@ from reportlab.platypus.doctemplate import LayoutError
 
 from pipeline.errors import OutputError
 from pipeline.findings.spec import FONTS_FOLDER
-from reports.page.archive_pdf import DrawnPages, archive
+from reports.page.archive_pdf import Carried, claim_what_holds
 from reports.page.document import ReportDocument
 from reports.page.fonts import fallback_fonts
 from reports.page.paper import Paper
@@ -39,7 +39,9 @@ def publish(
         # beside the target: the same disk, and nobody sees it who does not see the run
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
             whole = Path(folder, target.name)
-            archive(_drawn(context, story, Path(folder)), whole, context, files, made)
+            carried = Carried(files, context.described(made), made)
+            _draw(context, story, whole, carried)
+            claim_what_holds(whole, carried.description)
             with whole.open("rb") as file:
                 os.fsync(file.fileno())
             whole.replace(target)
@@ -47,13 +49,11 @@ def publish(
         raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
 
 
-def _drawn(context: Paper, story: Sequence[Flowable], folder: Path) -> DrawnPages:
-    """Draw the pages into a file of a folder, with their pictures behind them."""
-    pages = folder / "pages"
-    with picture_file(folder / "pictures") as file:
-        document = ReportDocument(str(pages), context, file)
+def _draw(context: Paper, story: Sequence[Flowable], target: Path, carried: Carried) -> None:
+    """Draw the pages into a file, with the pictures that wait for its end beside it."""
+    with target.open("w+b") as file, picture_file(target.with_name("pictures")) as pictures:
+        document = ReportDocument(file, context, pictures, carried.write)
         try:
             document.multiBuild(list(story))
         except LayoutError as error:
             raise OutputError(f"{context.run}: the report cannot be laid out: {str(error)[:200]}") from error
-        return DrawnPages(pages, file.append_to(pages), document.placed, document.structure, document.titles)

@@ -6,6 +6,7 @@ They are not a validator: what they do not look at can be wrong.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import pikepdf
@@ -15,7 +16,7 @@ from reports.tagged.rules_reading import READING_RULES
 from reports.tagged.rules_structure import STRUCTURE_RULES
 from reports.tagged.tree import Tree, read_tree
 
-__all__ = ["RULES", "BrokenRule", "Conformance", "claim_of", "preflight"]
+__all__ = ["RULES", "BrokenRule", "Conformance", "claim_of", "preflight", "preflight_file"]
 
 Level = Literal["archive", "structure", "reading"]
 Rule = Callable[[pikepdf.Pdf, Tree], Iterator[str]]
@@ -51,6 +52,12 @@ def preflight(pdf: pikepdf.Pdf) -> tuple[BrokenRule, ...]:
     return tuple(
         BrokenRule(name, level, what) for name, (level, rule) in RULES.items() for what in _first(rule(pdf, tree))
     )
+
+
+def preflight_file(path: Path) -> tuple[BrokenRule, ...]:
+    """Return what is wrong with a finished file on a disk."""
+    with pikepdf.open(path, access_mode=pikepdf.AccessMode.stream) as pdf:
+        return preflight(pdf)
 
 
 def _first(faults: Iterable[str], most: int = 20) -> list[str]:
