@@ -12,10 +12,10 @@ from pathlib import Path
 
 from PIL import ImageCms
 
+from reports.pdf_objects.object_file import ObjectFile
+from reports.pdf_objects.values import array_of, reference, text_string
 from reports.tagged.metadata import Description, claim_in_file, metadata_of
 from reports.tagged.preflight import Conformance, claim_of, preflight_file
-from reports.written.object_file import ObjectFile
-from reports.written.values import array_of, reference, text_string
 
 __all__ = ["Carried", "claim_what_holds"]
 

@@ -15,8 +15,8 @@ from reports.page.layout import COLUMN, CONTENT, GREY, INK, MARGIN, RULE, Flowab
 from reports.page.paper import Paper
 from reports.page.pictures import PageCanvas, PictureFile
 from reports.page.text import fitted, inline
+from reports.pdf_objects.object_file import ObjectFile
 from reports.tagged.flowables import MarkedFrame
-from reports.written.object_file import ObjectFile
 
 # streams go in as bytes: the 7-bit form takes a quarter more room and most of the time
 rl_config.useA85 = 0

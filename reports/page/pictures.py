@@ -16,9 +16,9 @@ from PIL import Image
 from reportlab.pdfbase.pdfdoc import PDFDictionary
 
 from reports.page.scripts import shown_in_order
+from reports.pdf_objects.object_file import ObjectFile
+from reports.pdf_objects.values import reference
 from reports.tagged.canvas import MarkedCanvas
-from reports.written.object_file import ObjectFile
-from reports.written.values import reference
 
 __all__ = ["PageCanvas", "PictureFile", "at_print_resolution", "encoded", "picture_file"]
 
@@ -206,7 +206,7 @@ class PageCanvas(MarkedCanvas):
     ) -> Any:  # noqa: ANN401
         """Draw a picture; one that ReportLab would have to read from a file, or to mask, it draws itself."""
         pictures = self._picture_file
-        picture = getattr(image, "_image", None)
+        picture: Any = getattr(image, "_image", None)
         if (
             pictures is None
             or width is None

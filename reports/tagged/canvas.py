@@ -10,11 +10,11 @@ from reportlab.pdfbase.pdfdoc import PDFArray, PDFDictionary, PDFName, PDFObject
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.pdfgen.textobject import PDFTextObject
 
+from reports.pdf_objects.object_file import ObjectFile
+from reports.pdf_objects.page_document import PageDocument
+from reports.pdf_objects.values import array_of, reference, text_string
 from reports.tagged.elements import Annotation, Artifact, Element, MarkedContent, Step, Structure
 from reports.tagged.write import StructureWriter
-from reports.written.object_file import ObjectFile
-from reports.written.page_document import PageDocument
-from reports.written.values import array_of, reference, text_string
 
 __all__ = ["MarkedCanvas"]
 

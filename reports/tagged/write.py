@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from reports.pdf_objects.number_tree import NumberTree
+from reports.pdf_objects.object_file import ObjectFile
+from reports.pdf_objects.values import array_of, reference, text_string
 from reports.tagged.elements import Annotation, Element, MarkedContent, Structure
-from reports.written.number_tree import NumberTree
-from reports.written.object_file import ObjectFile
-from reports.written.values import array_of, reference, text_string
 
 __all__ = ["StructureWriter"]
 

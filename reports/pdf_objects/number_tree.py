@@ -1,7 +1,7 @@
 """A PDF's map from rising numbers to values, written leaf by leaf."""
 
-from reports.written.object_file import ObjectFile
-from reports.written.values import array_of, reference
+from reports.pdf_objects.object_file import ObjectFile
+from reports.pdf_objects.values import array_of, reference
 
 __all__ = ["NumberTree"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from reportlab.pdfbase.pdfdoc import PDFDictionary, PDFDocument, PDFName, PDFObjectReference, PDFString, format
 
-from reports.written.object_file import ObjectFile
-from reports.written.values import reference
+from reports.pdf_objects.object_file import ObjectFile
+from reports.pdf_objects.values import reference
 
 __all__ = ["PageDocument"]
 
@@ -52,7 +52,7 @@ class PageDocument(PDFDocument):  # type: ignore[misc]  # ReportLab has no types
         entries = {"Type": PDFName("Page"), "Contents": page.Contents, **page.entries}
         entries |= {key: getattr(page, key) for key in ("MediaBox", "Resources", "Parent", "Annots")}
         entries = {key: value for key, value in entries.items() if value is not None}
-        self.objects.write(self.number_of(name), format(PDFDictionary(entries), self))
+        self.objects.write(self.number_of(name), format(PDFDictionary(entries), self), "page")
         self.Pages.pages[-1] = PDFObjectReference(name)
         del self.numberToId[self.number_of(name)]
         self.idToObject[name] = None

@@ -37,7 +37,7 @@ class ObjectFile:
         self._digest = hashlib.md5(usedforsecurity=False)
         self._end = 0
         self._kinds, self._places, self._orders = array("B"), array("Q"), array("H")
-        self._waiting: list[tuple[int, bytes]] = []
+        self._waiting: dict[str, list[tuple[int, bytes]]] = {}
         file.seek(0)
         file.truncate()
         self._put(_HEAD)
@@ -47,11 +47,12 @@ class ObjectFile:
         self.last += 1
         return self.last
 
-    def write(self, number: int, content: bytes) -> None:
-        """Write an object that is no stream."""
-        self._waiting.append((number, content))
-        if len(self._waiting) == _PACKED:
-            self._pack()
+    def write(self, number: int, content: bytes, kind: str = "") -> None:
+        """Write an object that is no stream; those of a ``kind`` are packed together, for who reads only them."""
+        waiting = self._waiting.setdefault(kind, [])
+        waiting.append((number, content))
+        if len(waiting) == _PACKED:
+            self._pack(kind)
 
     def write_stream(self, number: int, entries: bytes, data: bytes) -> None:
         """Write a stream; ``entries`` are those of its dictionary, but for its length."""
@@ -70,7 +71,8 @@ class ObjectFile:
 
     def finish(self, root: int) -> None:
         """Write the table of objects; ``root`` is the catalog. An object that was reserved only is a free one."""
-        self._pack()
+        for kind in list(self._waiting):
+            self._pack(kind)
         number, start = self.reserve(), self._end
         self._note(number, _ALONE, start, 0)
         identity = self._digest.hexdigest().encode()
@@ -99,20 +101,17 @@ class ObjectFile:
             raise ValueError(f"object {number} is written twice")
         self._kinds[number], self._places[number], self._orders[number] = kind, place, order
 
-    def _pack(self) -> None:
-        """Write the waiting objects as one compressed stream."""
-        if not self._waiting:
-            return
+    def _pack(self, kind: str) -> None:
+        """Write the waiting objects of a kind as one compressed stream."""
+        objects = self._waiting.pop(kind)
         stream, places, start = self.reserve(), [], 0
-        for order, (number, content) in enumerate(self._waiting):
+        for order, (number, content) in enumerate(objects):
             self._note(number, _TOGETHER, stream, order)
             places.append(b"%d %d" % (number, start))
             start += len(content) + 1
         head = b" ".join(places) + b"\n"
-        body = b"\n".join(content for _, content in self._waiting)
-        entries = b"/Type/ObjStm/N %d/First %d" % (len(self._waiting), len(head))
-        self._waiting = []
-        self.write_packed(stream, entries, head + body)
+        entries = b"/Type/ObjStm/N %d/First %d" % (len(objects), len(head))
+        self.write_packed(stream, entries, head + b"\n".join(content for _, content in objects))
 
     def _table(self) -> NDArray[np.uint8]:
         """Return the rows of the table of objects as bytes (N, 8)."""
