@@ -4,10 +4,12 @@ What the file claims to be is what the preflight of its own pages allows.
 """
 
 import hashlib
+import io
 import mimetypes
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from PIL import ImageCms
@@ -26,14 +28,16 @@ _ABOUT = {
     "per_study.csv": "One row for each study, map and expert",
     "run.json": "What made the results, and the hashes of all files of the run",
 }
+_BLOCK = 1 << 18  # bytes of a file that are read at a time
+_checksum = partial(hashlib.md5, usedforsecurity=False)  # what the format asks for
 _MIME = {".json": "application/json", ".csv": "text/csv", ".yaml": "application/yaml"}
 
 
 @dataclass(frozen=True)
 class Carried:
-    """The ``files`` that a document embeds, by name, and what its metadata say of it; ``made`` is its date."""
+    """The ``files`` that a document embeds, open, by name, and what its metadata say of it; ``made`` is its date."""
 
-    files: Mapping[str, bytes]
+    files: Mapping[str, io.BufferedIOBase]
     description: Description
     made: datetime
 
@@ -57,14 +61,17 @@ class Carried:
     def _attached(self, objects: ObjectFile, name: str) -> int:
         """Embed a file; return the number of what names it and says what it is to the document."""
         content = self.files[name]
+        size = content.seek(0, io.SEEK_END)
+        content.seek(0)
         suffix = "." + name.rpartition(".")[2]
         kind = _MIME.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
-        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()  # what the format asks for
+        digest = hashlib.file_digest(content, _checksum).hexdigest()
+        content.seek(0)
         date = f"(D:{self.made:%Y%m%d%H%M%S}Z)"
-        facts = f"/Params<</CheckSum<{digest}>/CreationDate{date}/ModDate{date}/Size {len(content)}>>"
+        facts = f"/Params<</CheckSum<{digest}>/CreationDate{date}/ModDate{date}/Size {size}>>"
         file = objects.reserve()
         head = f"/Type/EmbeddedFile/Subtype/{kind.replace('/', '#2f')}{facts}"
-        objects.write_packed(file, head.encode(), content)
+        objects.write_packed(file, head.encode(), iter(partial(content.read, _BLOCK), b""))
         words = b"/F%b/UF%b/Desc%b" % (text_string(name), text_string(name), text_string(_ABOUT.get(name, name)))
         relation = _RELATION.get(name, "Supplement").encode()
         stream = reference(file)
@@ -84,7 +91,7 @@ def _colour_space(objects: ObjectFile) -> int:
     profile[24:36] = bytes(12)  # the profile's date and id change from call to call
     profile[84:100] = bytes(16)
     stream = objects.reserve()
-    objects.write_packed(stream, b"/N 3", bytes(profile))
+    objects.write_packed(stream, b"/N 3", [bytes(profile)])
     return objects.add(
         b"<</Type/OutputIntent/S/GTS_PDFA1/OutputConditionIdentifier(sRGB)/DestOutputProfile %b>>" % reference(stream)
     )

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from io import BufferedIOBase
 from pathlib import Path
 
 from reportlab.platypus import Flowable
@@ -28,9 +29,9 @@ def fonts_of(run: Path) -> AbstractContextManager[object]:
 
 
 def publish(
-    context: Paper, story: Sequence[Flowable], target: Path, files: Mapping[str, bytes], made: datetime
+    context: Paper, story: Sequence[Flowable], target: Path, files: Mapping[str, BufferedIOBase], made: datetime
 ) -> None:
-    """Write a document that embeds ``files``; it is complete or absent, and a reader never sees half of it.
+    """Write a document that embeds ``files``, open ones; it is complete or absent, and a reader never sees half of it.
 
     Raises:
         OutputError: when a page cannot be laid out, or the file not be written.

@@ -6,6 +6,7 @@ What stands where is kept in ten bytes an object. The same objects in the same o
 import hashlib
 import zlib
 from array import array
+from collections.abc import Iterable
 from typing import BinaryIO
 
 import numpy as np
@@ -59,9 +60,11 @@ class ObjectFile:
         self._note(number, _ALONE, self._end, 0)
         self._put_stream(number, entries, data)
 
-    def write_packed(self, number: int, entries: bytes, data: bytes) -> None:
-        """Write a stream whose data are compressed here."""
-        self.write_stream(number, entries + _FLATE, zlib.compress(data))
+    def write_packed(self, number: int, entries: bytes, parts: Iterable[bytes]) -> None:
+        """Write a stream whose data, part after part, are compressed here."""
+        packer = zlib.compressobj()
+        data = b"".join([*map(packer.compress, parts), packer.flush()])
+        self.write_stream(number, entries + _FLATE, data)
 
     def add(self, content: bytes) -> int:
         """Write an object that is no stream and return its number."""
@@ -111,7 +114,7 @@ class ObjectFile:
             start += len(content) + 1
         head = b" ".join(places) + b"\n"
         entries = b"/Type/ObjStm/N %d/First %d" % (len(objects), len(head))
-        self.write_packed(stream, entries, head + b"\n".join(content for _, content in objects))
+        self.write_packed(stream, entries, [head, b"\n".join(content for _, content in objects)])
 
     def _table(self) -> NDArray[np.uint8]:
         """Return the rows of the table of objects as bytes (N, 8)."""
