@@ -9,7 +9,7 @@ import pikepdf
 
 __all__ = ["FileReader", "Place", "reading", "references"]
 
-_MOST = 4000
+_MOST = 2000
 """Objects that are read of a file before it is opened anew: some megabytes."""
 
 Place = tuple[int, int]
@@ -43,6 +43,7 @@ class FileReader:
         """Return an object."""
         self._read += 1
         if self._read > _MOST and self._anew is not None:
+            del self._pdf  # before the next one is there: memory holds a file once
             self._pdf, self._read = self._anew(), 0
         return self._pdf.get_object(place)
 
@@ -65,7 +66,9 @@ class FileReader:
         if kids is None:
             yield place
         elif place not in above:  # a tree that holds itself has no end
-            for kid in references(kids):
+            below = references(kids)
+            del kids  # it would keep the file as it was opened first
+            for kid in below:
                 yield from self._below(kid, above | {place})
 
 

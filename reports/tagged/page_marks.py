@@ -29,7 +29,7 @@ class PageMarks:
     numbers: "array[int]" = field(default_factory=lambda: array("q"))
     tags: "array[int]" = field(default_factory=lambda: array("H"))
     names: list[str] = field(default_factory=list)
-    owners: "array[int]" = field(default_factory=lambda: array("L"))
+    owners: "array[int]" = field(default_factory=lambda: array("I"))
     strays: list[int] = field(default_factory=list)
     shared: list[int] = field(default_factory=list)
     unmarked: int = 0
@@ -119,6 +119,6 @@ class _Reader:
         marks, numbers = self._marks, self._numbers
         marks.crossed += len(self._open)
         marks.names = list(dict.fromkeys(numbers.values()))
-        marks.numbers, marks.owners = array("q", numbers), array("L", [0] * len(numbers))
+        marks.numbers, marks.owners = array("q", numbers), array("I", [0] * len(numbers))
         marks.tags = array("H", map(marks.names.index, numbers.values()))
         return marks

@@ -69,6 +69,7 @@ def _broken(file: FileReader) -> tuple[BrokenRule, ...]:
         for name, (_, rule) in RULES.items():
             if isinstance(rule, ObjectRule):
                 faults[name].add(rule.faults(item, file))
+        del item  # it would keep the file as it is open now
     for name, (_, rule) in RULES.items():
         if isinstance(rule, FileRule):
             faults[name].add(rule.faults(file, structure.tree))

@@ -23,6 +23,7 @@ _DIRECT = 2**32 - 1
 _DIVISIONS = frozenset({"Document", "Part", "Art", "Sect", "Div", "NonStruct"})
 """Elements that hold as much as a document does: each is a branch by itself, and does not keep its kids."""
 
+_PAIR = re.compile(rb"(\d+) (\d+) (\d+) R")
 _KID = re.compile(rb"(\d+) (\d+) R|(\d+)")
 
 
@@ -199,15 +200,18 @@ class TreeReader:
                 continue
             numbers, kids = node.get("/Nums"), node.get("/Kids")
             below = [] if kids is None else references(kids)
-            keys = [] if numbers is None else [int(numbers[at]) for at in range(0, len(numbers) - 1, 2)]
-            for at, key in enumerate(keys):
-                value = numbers[2 * at + 1]
-                if isinstance(value, pikepdf.Array):
-                    self.tree.parents[key] = array("L", [number for number, _ in references(value)])
-                else:
-                    self.tree.parents[key] = value.objgen[0] if isinstance(value, pikepdf.Object) else 0
-            del node, numbers, kids
+            values = {} if numbers is None else _numbered(numbers)
+            del node, numbers, kids  # they would keep the file as it is open now
+            for key, value in values.items():
+                self.tree.parents[key] = self._owners(value)
             self._parents(below, depth + 1)
+
+    def _owners(self, value: Any) -> "int | array[int]":  # noqa: ANN401 - a place, or whatever stands in its stead
+        """Return the object of an element, or those of the marks of a page; 0 for what is neither."""
+        item = self._file.object(value) if isinstance(value, tuple) else value
+        if isinstance(item, pikepdf.Array):
+            return array("I", [number for number, _ in references(item)])
+        return int(item.objgen[0]) if isinstance(item, pikepdf.Dictionary) else 0
 
 
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -225,3 +229,11 @@ def _listed(value: pikepdf.Object | int | None) -> list[Any]:
     if b"<" in text or b"/" in text or b"(" in text:
         return [each for part in value for each in _listed(part)]
     return [int(mark) if mark else (int(number), int(again)) for number, again, mark in _KID.findall(text)]
+
+
+def _numbered(pairs: pikepdf.Object) -> dict[int, Any]:
+    """Return the values of a number tree's leaf by their keys: places, or what has none as it stands."""
+    text = pairs.unparse(resolved=True)
+    if any(sign in text[1:] for sign in (b"[", b"<", b"(")):
+        return {int(pairs[at]): pairs[at + 1] for at in range(0, len(pairs) - 1, 2)}
+    return {int(key): (int(number), int(again)) for key, number, again in _PAIR.findall(text)}

@@ -31,8 +31,9 @@ class StructureWriter:
 
     def add_page(self, owners: Sequence[Element]) -> int:
         """Note whose each mark of the page is, in the order of their numbers; return its place in that tree."""
-        listed = array_of(reference(self._number(owner)) for owner in owners)
-        return self._parents.add(reference(self._objects.add(listed)))
+        number = self._objects.reserve()
+        self._objects.write(number, array_of(reference(self._number(owner)) for owner in owners), "owners")
+        return self._parents.add(reference(number))
 
     def turn_page(self, structure: Structure, page: int) -> None:
         """Write what is finished now that the page, an object of this number, is."""
