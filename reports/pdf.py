@@ -1,6 +1,5 @@
 """From a run's folder to its report."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,18 +7,14 @@ from reportlab.platypus import NextPageTemplate, PageBreak
 
 import reports.sections  # noqa: F401  # fills the registry
 from pipeline.errors import OutputError
-from pipeline.findings.results import load_results
 from reports.numbers import when
 from reports.page.document import IN_COLUMNS
 from reports.page.layout import COLUMN, CONTENT, Flowable, heading, note
 from reports.page.publish import fonts_of, publish
 from reports.registry import Context, Section, sections
+from reports.run_files import CARRIED, opened_run
 
 __all__ = ["CARRIED", "render"]
-
-_NEEDED = ("results.json", "per_study.csv")
-CARRIED = (*_NEEDED, "run.json")
-"""The files of a run that its report carries, those that are there."""
 
 
 def render(run: Path, target: Path | None = None, altered: Sequence[str] = ()) -> Path:
@@ -37,22 +32,12 @@ def render(run: Path, target: Path | None = None, altered: Sequence[str] = ()) -
         raise OutputError(f"{run}: there is no such folder; give the folder of a finished run")
     if not target.parent.is_dir():
         raise OutputError(f"{target}: cannot be written: {target.parent} is not a folder; make it first")
-    results = load_results(run)
-    files = {name: _read(run / name) for name in CARRIED if name in _NEEDED or (run / name).exists()}
-    made = when(results.provenance.finished_at)
-    context = Context(results, run, hashlib.sha256(files["results.json"]).hexdigest(), files, tuple(altered))
-    with fonts_of(run):
-        publish(context, _story(context), target, files, made)
+    with opened_run(run) as opened, fonts_of(run):
+        digest = opened.hashes["results.json"]
+        context = Context(opened.results, run, digest, {}, tuple(altered), opened.hashes)
+        made = when(opened.results.provenance.finished_at)
+        publish(context, _story(context), target, opened.files, made)
     return target
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be read ({error.strerror}); is this the folder of a finished run?"
-        ) from error
 
 
 def _story(context: Context) -> list[Flowable]:

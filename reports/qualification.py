@@ -1,6 +1,7 @@
 """The pages of a qualification: what agrees and what does not, case by case, and what is installed."""
 
 import hashlib
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -67,7 +68,8 @@ def render_qualification(outcome: Qualification, files: Mapping[str, bytes], tar
     """
     content = next(iter(files.values()))
     pages = _Pages(target.parent, outcome, hashlib.sha256(content).hexdigest())
-    publish(pages, _story(outcome), target, files, when(outcome.finished_at))
+    opened = {name: io.BytesIO(part) for name, part in files.items()}
+    publish(pages, _story(outcome), target, opened, when(outcome.finished_at))
     return target
 
 

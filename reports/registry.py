@@ -21,8 +21,8 @@ __all__ = ["Context", "Section", "section", "sections"]
 class Context:
     """What a section may read: the results, the run's folder and the hash of ``results.json`` (SHA-256, hex).
 
-    ``files`` are the run's files that the PDF carries, by name. ``altered`` says in a sentence each what of the run
-    does not hold; every page of its report says so.
+    ``files`` are those of the run that a page in a browser reads, by name. ``altered`` says in a sentence each what of
+    the run does not hold; every page of its report says so. ``hashes`` are those of the files that the PDF carries.
     """
 
     results: Results
@@ -30,6 +30,7 @@ class Context:
     digest: str
     files: Mapping[str, bytes]
     altered: tuple[str, ...] = ()
+    hashes: Mapping[str, str] = field(default_factory=dict)
     _last: dict[Path, CasePanels] = field(default_factory=dict)
 
     @property

@@ -1,11 +1,10 @@
 """One file a study: its case's page with room for a reviewer's judgement, for a reading room or a meeting."""
 
-import hashlib
 from functools import partial
 from pathlib import Path
 
 from pipeline.errors import OutputError
-from pipeline.findings.results import CaseEntry, load_results
+from pipeline.findings.results import CaseEntry
 from pipeline.findings.spec import SHEETS_FOLDER
 from reports.case_page import case_key, case_page, height_of
 from reports.cover.short_contents import LastPass
@@ -14,6 +13,7 @@ from reports.page.document import PAGE_HEIGHT
 from reports.page.layout import Deferred, Flowable, heading
 from reports.page.publish import fonts_of, publish
 from reports.registry import Context
+from reports.run_files import opened_run
 
 __all__ = ["render_sheets"]
 
@@ -28,18 +28,17 @@ def render_sheets(run: Path, target: Path | None = None, altered: tuple[str, ...
     Raises:
         OutputError: when the folder does not hold a finished run, or a sheet cannot be written.
     """
-    results = load_results(run)
     folder = run / SHEETS_FOLDER if target is None else target
-    digest = hashlib.sha256((run / "results.json").read_bytes()).hexdigest()
-    context = Context(results, run, digest, {}, altered)
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
-    made = when(results.provenance.finished_at)
-    for case in results.cases:
-        path = folder / f"{case.study}.pdf"
-        with fonts_of(run):
+    with opened_run(run) as opened, fonts_of(run):
+        results = opened.results
+        context = Context(results, run, opened.hashes["results.json"], {}, altered)
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
+        made = when(results.provenance.finished_at)
+        for case in results.cases:
+            path = folder / f"{case.study}.pdf"
             publish(context, [_sheet(context, case), LastPass()], path, {}, made)
     return folder
 

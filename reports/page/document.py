@@ -1,6 +1,8 @@
 """The page: header, footer, stamp, contents and bookmarks."""
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, BinaryIO
 
 from reportlab import rl_config
 from reportlab.lib.colors import HexColor
@@ -13,7 +15,7 @@ from reports.page.layout import COLUMN, CONTENT, GREY, INK, MARGIN, RULE, Flowab
 from reports.page.paper import Paper
 from reports.page.pictures import PageCanvas, PictureFile
 from reports.page.text import fitted, inline
-from reports.tagged.elements import Structure
+from reports.pdf_objects.object_file import ObjectFile
 from reports.tagged.flowables import MarkedFrame
 
 # streams go in as bytes: the 7-bit form takes a quarter more room and most of the time
@@ -31,12 +33,17 @@ _STAMP = "#9a1b1b"
 class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no types
     """The report's document template; build it with ``multiBuild``.
 
-    ``pictures`` is False while the first pass only counts pages. Pictures go to ``picture_file``, where there is one.
-    ``structure``, ``titles`` and ``placed`` are the last pass': what is on the pages, the bookmarks' words by their
-    key, and the pictures that each page names.
+    Each pass writes ``target``, an open file, anew. ``pictures`` is False while the first only counts pages.
+    ``picture_file`` and ``carried`` are the canvas's.
     """
 
-    def __init__(self, target: Any, paper: Paper, pictures: PictureFile | None = None) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        target: BinaryIO,
+        paper: Paper,
+        picture_file: PictureFile | None = None,
+        carried: Callable[[ObjectFile], Mapping[str, bytes]] | None = None,
+    ) -> None:
         super().__init__(
             target,
             pagesize=A4,
@@ -47,16 +54,13 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
             title=fitted(paper.title, 2000, 8),
             lang="en",
             invariant=1,
-            displayDocTitle=1,
             initialFontName=REGULAR,
             initialFontSize=8,
         )
         self._paper = paper
         self._pages, self._passes, self._settled = 0, 0, False
         self.pictures = False
-        self.picture_file = pictures
-        self.structure, self.titles = Structure(), dict[str, str]()
-        self.placed: dict[int, set[str]] = {}
+        self._canvas = partial(PageCanvas, picture_file=picture_file, carried=carried)
         whole = [_frame("body", MARGIN, CONTENT)]
         halves = [_frame("left", MARGIN, COLUMN), _frame("right", A4[0] - MARGIN - COLUMN, COLUMN)]
         self.addPageTemplates(
@@ -81,7 +85,6 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
     def _endBuild(self) -> None:  # noqa: N802
         # the number of pages is known for the next pass; it has to be the same, and contents make at least two of them
         self._settled, self._pages = self._pages == self.page, self.page
-        self.structure, self.titles, self.placed = self.canv.structure, self.canv.titles, self.canv.pictures
         super()._endBuild()
 
     def _allSatisfied(self) -> bool:  # noqa: N802
@@ -89,7 +92,7 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
 
     def multiBuild(self, story: list[Flowable], **options: Any) -> int:  # noqa: ANN401, N802
         """Draw the pages as often as it takes until all page numbers hold; return how often."""
-        return int(super().multiBuild(story, canvasmaker=PageCanvas, **options))
+        return int(super().multiBuild(story, canvasmaker=self._canvas, **options))
 
     def _decorate(self, canvas: Any, document: Any) -> None:  # noqa: ANN401
         canvas.saveState()

@@ -3,30 +3,30 @@
 import hashlib
 import io
 import math
-import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import pikepdf
 from numpy.typing import NDArray
 from PIL import Image
+from reportlab.pdfbase.pdfdoc import PDFDictionary
 
 from reports.page.scripts import shown_in_order
+from reports.pdf_objects.object_file import ObjectFile
+from reports.pdf_objects.values import reference
 from reports.tagged.canvas import MarkedCanvas
 
-__all__ = ["PageCanvas", "PictureFile", "at_print_resolution", "encoded", "picture_file", "place_pictures"]
+__all__ = ["PageCanvas", "PictureFile", "at_print_resolution", "encoded", "picture_file"]
 
 _DPI = 300
 _PER_CM2 = 4000  # bytes: a page of which two thirds are pictures then stays below a megabyte
 _LEAST = 24_000
 _QUALITIES = (95, 90, 85, 80)  # of JPEG, from the first whose loss nobody sees to the last
 _COMPRESSION = 4
-_TRAILER = 2048  # bytes at a file's end that hold its trailer
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _lossless(picture: Image.Image) -> Encoded:
     target = io.BytesIO()
     picture.save(target, "PNG", compress_level=_COMPRESSION)
     colours = len(picture.getbands())
-    parameters = f"<</Predictor 15 /Colors {colours} /BitsPerComponent 8 /Columns {picture.width}>>"
+    parameters = f"/DecodeParms<</Predictor 15/Colors {colours}/BitsPerComponent 8/Columns {picture.width}>>"
     space = "/DeviceGray" if colours == 1 else "/DeviceRGB"
     return Encoded(b"".join(_png_data(target.getvalue())), "/FlateDecode", parameters, space, picture.size)
 
@@ -119,73 +119,51 @@ def _png_data(png: bytes) -> Iterator[bytes]:
 def _lossy(picture: Image.Image, quality: int) -> Encoded:
     target = io.BytesIO()
     picture.save(target, "JPEG", quality=quality, subsampling=0)
-    return Encoded(target.getvalue(), "/DCTDecode", "null", "/DeviceRGB", picture.size)
+    return Encoded(target.getvalue(), "/DCTDecode", "", "/DeviceRGB", picture.size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Where a picture's data stand, and what a PDF says of them."""
+
+    start: int
+    length: int
+    entries: bytes
 
 
 class PictureFile:
-    """Pictures in a file of their own, each once: memory holds none while pages are drawn, and none when they join."""
+    """Pictures in a file of their own, each once, while pages are drawn as often as it takes to number them."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._names: dict[bytes, str] = {}
-        self._places: list[int] = []
+        self._places: dict[bytes, int] = {}
+        self._kept: list[_Kept] = []
 
-    def add(self, picture: Image.Image, width: float, height: float) -> str:
-        """Keep a picture that takes ``width`` x ``height`` points; return its name, the same for the same picture."""
+    def add(self, picture: Image.Image, width: float, height: float) -> int:
+        """Keep a picture that takes ``width`` x ``height`` points; return its place, the same for the same picture."""
         extent = f"{picture.mode}{picture.size}{width:.1f}x{height:.1f}".encode()
         key = hashlib.sha256(extent + picture.tobytes()).digest()
-        if key not in self._names:
-            self._names[key] = f"Picture{len(self._names) + 1}"
-            self._write(encoded(picture, width, height))
-        return self._names[key]
+        if key not in self._places:
+            self._places[key] = len(self._kept)
+            self._keep(encoded(picture, width, height))
+        return self._places[key]
 
-    def _write(self, picture: Encoded) -> None:
-        self._places.append(self._file.tell())
+    def _keep(self, picture: Encoded) -> None:
         columns, rows = picture.size
-        self._file.write(
-            f"<</Type /XObject /Subtype /Image /Width {columns} /Height {rows} "
-            f"/ColorSpace {picture.space} /BitsPerComponent 8 /Filter {picture.filter} "
-            f"/DecodeParms {picture.parameters} /Length {len(picture.data)}>>\nstream\n".encode()
+        entries = (
+            f"/Type/XObject/Subtype/Image/Width {columns}/Height {rows}/ColorSpace{picture.space}/BitsPerComponent 8"
+            f"/Filter{picture.filter}{picture.parameters}"
         )
-        self._file.write(picture.data + b"\nendstream\nendobj\n")
+        self._kept.append(_Kept(self._file.tell(), len(picture.data), entries.encode()))
+        self._file.write(picture.data)
 
-    def append_to(self, pages: Path) -> dict[str, int]:
-        """Add the pictures to the end of a PDF file with a plain table of objects; return their numbers by name.
-
-        A copy from one open file to another would go through memory, picture by picture, and stay there.
-        """
-        ends = [*self._places, self._file.tell()][1:]
-        with pages.open("r+b") as target:
-            size, root, before = _trailer_of(target)
-            target.seek(0, io.SEEK_END)
-            target.write(b"\n")
-            starts = []
-            for number, (start, end) in enumerate(zip(self._places, ends, strict=True), size):
-                starts.append(target.tell())
-                target.write(f"{number} 0 obj\n".encode())
-                self._file.seek(start)
-                target.write(self._file.read(end - start))
-            self._file.seek(0, io.SEEK_END)
-            table = target.tell()
-            lines = "".join(f"{start:010} 00000 n \n" for start in starts)
-            target.write(
-                f"xref\n{size} {len(starts)}\n{lines}trailer\n<</Size {size + len(starts)} /Root {root} "
-                f"/Prev {before}>>\nstartxref\n{table}\n%%EOF\n".encode()
-            )
-        return {name: number for number, name in enumerate(self._names.values(), size)}
-
-
-def _trailer_of(file: BinaryIO) -> tuple[int, str, int]:
-    """Return how many objects a PDF file has, the reference of its root, and where its table of objects begins."""
-    file.seek(0, io.SEEK_END)
-    file.seek(max(0, file.tell() - _TRAILER))
-    last = file.read().rpartition(b"trailer")[2]
-    size, root, table = (
-        re.search(pattern, last) for pattern in (rb"/Size (\d+)", rb"/Root (\d+ \d+ R)", rb"startxref\s+(\d+)")
-    )
-    if size is None or root is None or table is None:
-        raise ValueError("the file of pages has no trailer with /Size, /Root and startxref; it was not written whole")
-    return int(size[1]), root[1].decode(), int(table[1])
+    def copy_to(self, objects: ObjectFile, numbers: Mapping[int, int]) -> None:
+        """Write pictures to a PDF; ``numbers`` are those of their objects there, by their places here."""
+        for place, number in sorted(numbers.items()):
+            kept = self._kept[place]
+            self._file.seek(kept.start)
+            objects.write_stream(number, kept.entries, self._file.read(kept.length))
+        self._file.seek(0, io.SEEK_END)
 
 
 @contextmanager
@@ -196,13 +174,21 @@ def picture_file(path: Path) -> Iterator[PictureFile]:
 
 
 class PageCanvas(MarkedCanvas):
-    """A canvas that shows every script in its order, keeps pictures in the document's ``picture_file`` and names them.
+    """A canvas that shows every script in its order, and keeps pictures in a file until the last page is drawn.
 
-    ``pictures`` are the names that each page uses, by the page's index.
+    ``carried`` writes what the document holds beside its pages, and returns the catalog's entries for it.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
-        self.pictures: dict[int, set[str]] = {}
+    def __init__(
+        self,
+        *arguments: Any,  # noqa: ANN401
+        picture_file: PictureFile | None = None,
+        carried: Callable[[ObjectFile], Mapping[str, bytes]] | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> None:
+        self._picture_file, self._carried = picture_file, carried
+        self._pictures: dict[int, int] = {}
+        self._on_page: set[int] = set()
         super().__init__(*arguments, **options)
 
     def ordered(self, text: str) -> str:
@@ -219,8 +205,8 @@ class PageCanvas(MarkedCanvas):
         **options: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
         """Draw a picture; one that ReportLab would have to read from a file, or to mask, it draws itself."""
-        pictures = getattr(getattr(self, "_doctemplate", None), "picture_file", None)
-        picture = getattr(image, "_image", None)
+        pictures = self._picture_file
+        picture: Any = getattr(image, "_image", None)
         if (
             pictures is None
             or width is None
@@ -229,20 +215,31 @@ class PageCanvas(MarkedCanvas):
             or getattr(picture, "mode", "") not in ("L", "RGB")
         ):
             return super().drawImage(image, x, y, width, height, **options)
-        name = pictures.add(picture, width, height)
-        self.pictures.setdefault(self._pageNumber - 1, set()).add(name)
+        place = pictures.add(picture, width, height)
+        if place not in self._pictures:
+            self._pictures[place] = self._doc.objects.reserve()
+        self._on_page.add(place)
         self.saveState()
         self.transform(width, 0, 0, height, x, y)
-        self._code.append(f"/{name} Do")
+        self._code.append(f"/{_name(place)} Do")
         self.restoreState()
         return image.getSize()
 
+    def _setXObjects(self, thing: Any) -> None:  # noqa: ANN401, N802  # ReportLab's name
+        super()._setXObjects(thing)
+        if self._on_page:
+            own = {_name(place): reference(self._pictures[place]) for place in sorted(self._on_page)}
+            others = thing.XObjects.dict if thing.XObjects is not None else {}
+            thing.XObjects = PDFDictionary({**others, **own})
+            self._on_page = set()
 
-def place_pictures(pdf: pikepdf.Pdf, numbers: Mapping[str, int], used: Mapping[int, set[str]]) -> None:
-    """Give each page of a file the pictures that it names; ``numbers`` are those of their objects in it."""
-    for page, names in sorted(used.items()):
-        resources = pdf.pages[page].obj.Resources
-        if "/XObject" not in resources:
-            resources.XObject = pikepdf.Dictionary()
-        for name in sorted(names, key=lambda name: (len(name), name)):
-            resources.XObject[f"/{name}"] = pdf.get_object(numbers[name], 0)
+    def catalog_entries(self) -> Mapping[str, bytes]:
+        """Write the pictures, and what the document carries."""
+        objects = self._doc.objects
+        if self._picture_file is not None:
+            self._picture_file.copy_to(objects, self._pictures)
+        return self._carried(objects) if self._carried is not None else {}
+
+
+def _name(place: int) -> str:
+    return f"Picture{place + 1}"

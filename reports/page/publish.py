@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from io import BufferedIOBase
 from pathlib import Path
 
 from reportlab.platypus import Flowable
@@ -12,7 +13,7 @@ from reportlab.platypus.doctemplate import LayoutError
 
 from pipeline.errors import OutputError
 from pipeline.findings.spec import FONTS_FOLDER
-from reports.page.archive_pdf import DrawnPages, archive
+from reports.page.archive_pdf import Carried, claim_what_holds
 from reports.page.document import ReportDocument
 from reports.page.fonts import fallback_fonts
 from reports.page.paper import Paper
@@ -28,9 +29,9 @@ def fonts_of(run: Path) -> AbstractContextManager[object]:
 
 
 def publish(
-    context: Paper, story: Sequence[Flowable], target: Path, files: Mapping[str, bytes], made: datetime
+    context: Paper, story: Sequence[Flowable], target: Path, files: Mapping[str, BufferedIOBase], made: datetime
 ) -> None:
-    """Write a document that embeds ``files``; it is complete or absent, and a reader never sees half of it.
+    """Write a document that embeds ``files``, open ones; it is complete or absent, and a reader never sees half of it.
 
     Raises:
         OutputError: when a page cannot be laid out, or the file not be written.
@@ -39,7 +40,9 @@ def publish(
         # beside the target: the same disk, and nobody sees it who does not see the run
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
             whole = Path(folder, target.name)
-            archive(_drawn(context, story, Path(folder)), whole, context, files, made)
+            carried = Carried(files, context.described(made), made)
+            _draw(context, story, whole, carried)
+            claim_what_holds(whole, carried.description)
             with whole.open("rb") as file:
                 os.fsync(file.fileno())
             whole.replace(target)
@@ -47,13 +50,11 @@ def publish(
         raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
 
 
-def _drawn(context: Paper, story: Sequence[Flowable], folder: Path) -> DrawnPages:
-    """Draw the pages into a file of a folder, with their pictures behind them."""
-    pages = folder / "pages"
-    with picture_file(folder / "pictures") as file:
-        document = ReportDocument(str(pages), context, file)
+def _draw(context: Paper, story: Sequence[Flowable], target: Path, carried: Carried) -> None:
+    """Draw the pages into a file, with the pictures that wait for its end beside it."""
+    with target.open("w+b") as file, picture_file(target.with_name("pictures")) as pictures:
+        document = ReportDocument(file, context, pictures, carried.write)
         try:
             document.multiBuild(list(story))
         except LayoutError as error:
             raise OutputError(f"{context.run}: the report cannot be laid out: {str(error)[:200]}") from error
-        return DrawnPages(pages, file.append_to(pages), document.placed, document.structure, document.titles)

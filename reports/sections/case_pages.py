@@ -31,10 +31,16 @@ def build(context: Context) -> list[Flowable]:
     whole = height_of(case_page(context, cases[0], _title(1, cases[0]), first)) <= first  # as the others are likely to
     for place, case in enumerate(cases, 1):
         content += [PageBreak()] if place > 1 else []
-        pages = partial(case_page, context, case, _title(place, case), PAGE_HEIGHT if place > 1 else first)
+        pages = partial(_page, context, place, PAGE_HEIGHT if place > 1 else first)
         opening = partial(heading, _title(place, case), 1, case_key(case.study))
         content.append(Deferred(pages, opening if whole else None))
     return content
+
+
+def _page(context: Context, place: int, room: float) -> list[Flowable]:
+    """Return the page of a case, which is read when its turn comes."""
+    case = context.results.cases[place - 1]
+    return case_page(context, case, _title(place, case), room)
 
 
 def _title(place: int, case: CaseEntry) -> str:

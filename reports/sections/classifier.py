@@ -145,7 +145,8 @@ def _basis(part: Estimate) -> str:
 
 def _confusion(context: Context, plots: LabelPlots) -> Flowable:
     results = context.results
-    cases = {case.study: case for case in results.cases}
+    typical = {cell.typical for cell in plots.cells}
+    cases = {case.study: case for case in results.cases if case.study in typical}
     thumbnails = {}
     for cell in plots.cells:
         case = cases.get(cell.typical or "")

@@ -1,6 +1,5 @@
 """What it takes to make the run again and to check that this is its report."""
 
-import hashlib
 import math
 
 from pipeline.findings.arithmetic import ArithmeticCheck, MapLikeness
@@ -59,7 +58,7 @@ def _hashes(context: Context) -> list[Flowable]:
         ("Ledger head", _head(made.ledger_head, made.ledger_length)),
         *([("Register head", _register(lock.register_mark))] if lock.register_mark else ()),
         ("Site key", lock.site_key or DASH),
-        *((name, digest(hashlib.sha256(data).hexdigest())) for name, data in context.files.items()),
+        *((name, digest(sha256)) for name, sha256 in context.hashes.items()),
     ]
     words = (
         "These files are embedded in this PDF. Each number is read from results.json and rounded for print; whole "

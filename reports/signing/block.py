@@ -4,11 +4,9 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pikepdf
 from reportlab.lib.colors import HexColor
 
 from pipeline.findings.signed.signatures import Statement
-from reports.page.archive_pdf import list_used_characters
 from reports.page.fonts import REGULAR, width_of
 from reports.page.layout import GREY, INK, PALE
 from reports.page.pictures import PageCanvas
@@ -56,14 +54,6 @@ def drawn_block(block: SignatureBlock, width: float, height: float) -> bytes:
             canvas.drawString(x + _PADDING, top - number * (SIZE + 1), line)
     canvas.showPage()
     canvas.save()
-    return _tidied(target.getvalue())
-
-
-def _tidied(drawn: bytes) -> bytes:
-    target = io.BytesIO()
-    with pikepdf.open(io.BytesIO(drawn)) as pdf:
-        list_used_characters(pdf)
-        pdf.save(target, deterministic_id=True)
     return target.getvalue()
 
 

@@ -1,17 +1,20 @@
 """A canvas that keeps whose each mark on a page is, and writes it into the page as marked content."""
 
 import re
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
-from reportlab.pdfbase.pdfdoc import PDFArray, PDFDictionary, PDFName, PDFStream, PDFString
+from reportlab.pdfbase.pdfdoc import PDFArray, PDFDictionary, PDFName, PDFObject, PDFString
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.pdfgen.textobject import PDFTextObject
 
+from reports.pdf_objects.object_file import ObjectFile
+from reports.pdf_objects.page_document import PageDocument
+from reports.pdf_objects.values import array_of, reference, text_string
 from reports.tagged.elements import Annotation, Artifact, Element, MarkedContent, Step, Structure
+from reports.tagged.write import StructureWriter
 
 __all__ = ["MarkedCanvas"]
 
@@ -57,16 +60,21 @@ class _MarkedText(PDFTextObject):  # type: ignore[misc]  # ReportLab has no type
 class MarkedCanvas(Canvas):  # type: ignore[misc]
     """Draws like any canvas; what is drawn inside ``inside`` belongs to that element, all else to the page.
 
-    ``structure`` is what has been drawn so far; ``titles`` the bookmarks' words by their key.
+    Pages, and what of the structure is finished, are written to ``file`` at once: to an open file, or anything like it.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
-        self.structure = Structure()
-        self.titles: dict[str, str] = {}
+    def __init__(self, file: BinaryIO, *arguments: Any, lang: str | None = None, **options: Any) -> None:  # noqa: ANN401
+        self._structure = Structure()
+        self._titles: dict[str, str] = {}
         self._places = [_Place(None, _PAGE)]
         self._switches: list[tuple[int, Owner]] = []
         self._marked: list[Owner] = []
-        super().__init__(*arguments, **options)
+        super().__init__(file, *arguments, **options)
+        self._doc = PageDocument(ObjectFile(file), invariant=1, lang=lang)
+        self._make_preamble()  # names the fonts of the document that it replaces
+        self._writer = StructureWriter(self._doc.objects)
+        self._fields: list[int] = []
+        self._page_key = 0
 
     @property
     def owner(self) -> Owner:
@@ -82,7 +90,7 @@ class MarkedCanvas(Canvas):  # type: ignore[misc]
             return
         element = place.element
         for step in steps:
-            element = self.structure.open(element, step)
+            element = self._structure.open(element, step)
         with self._at(_Place(element, element or _PAGE)):
             yield
 
@@ -154,50 +162,98 @@ class MarkedCanvas(Canvas):  # type: ignore[misc]
         if isinstance(self.owner, Artifact):
             return self.owner
         step = Step("Link", ("link", destination.lstrip("#")), inline=True)
-        return self._link_around() or self.structure.open(self.owner, step)
+        return self._link_around() or self._structure.open(self.owner, step)
+
+    def _addAnnotation(self, annotation: Any, name: str | None = None, addtopage: int = 1) -> None:  # noqa: ANN401, N802
+        """Add an annotation, with the element that it is a part of."""
+        marked = _MarkedAnnotation(annotation, self._titles)
+        super()._addAnnotation(marked, name, addtopage)
 
     def linkRect(self, contents: str, destinationname: str, *arguments: Any, **options: Any) -> None:  # noqa: ANN401, N802
         """Draw a link to a bookmark, as a part of the present element."""
-        self._record_link(destinationname)
         super().linkRect(contents, destinationname, *arguments, **options)
+        self._place_link(destinationname.lstrip("#"))
 
     def linkURL(self, url: str, *arguments: Any, **options: Any) -> None:  # noqa: ANN401, N802
         """Draw a link to an address, as a part of the present element."""
-        self._record_link(url)
         super().linkURL(url, *arguments, **options)
+        self._place_link(url.lstrip("#"))
 
-    def _record_link(self, destination: str) -> None:
+    def _place_link(self, destination: str) -> None:
+        self._last_annotation.destination = destination
         link = self._link(destination)
         if isinstance(link, Element):
-            page, place = self._pageNumber - 1, len(self._annotationrefs)
-            link.kids.append(Annotation(page, place, destination.lstrip("#")))
+            self._place_annotation(link)
+
+    def _place_annotation(self, owner: Element) -> None:
+        """Make the annotation that was added last a part of an element."""
+        annotation = Annotation(self._pageNumber - 1, len(self._annotationrefs) - 1)
+        owner.kids.append(annotation)
+        number = self._doc.number_of(self._annotationrefs[-1].name)
+        self._last_annotation.key = self._writer.add_annotation(annotation, number, owner)
+
+    @property
+    def _last_annotation(self) -> "_MarkedAnnotation":
+        marked: _MarkedAnnotation = self._doc.idToObject[self._annotationrefs[-1].name]
+        return marked
 
     def signature_field(self, name: str, words: str, area: tuple[float, float, float, float]) -> None:
         """Add an empty form field for a signature, as a part of the present element.
 
         ``area`` is left, bottom, right and top in points of the page; ``words`` say what the field is for.
         """
-        if isinstance(self.owner, Element):
-            form = self.structure.open(self.owner, Step("Form", ("field", name)))
-            form.kids.append(Annotation(self._pageNumber - 1, len(self._annotationrefs), name))
         facts = {"Type": "Annot", "Subtype": "Widget", "FT": "Sig"}
         entries = {key: PDFName(value) for key, value in facts.items()}
-        texts = {"T": PDFString(name), "TU": PDFString(words)}
-        self._addAnnotation(PDFDictionary({**entries, **texts, "Rect": PDFArray(list(area))}))
+        entries |= {"T": PDFString(name), "TU": PDFString(words), "Rect": PDFArray(list(area))}
+        left, bottom, right, top = area
+        nothing = self._doc.objects.reserve()
+        box = f"/Type/XObject/Subtype/Form/BBox[0 0 {right - left:.4f} {top - bottom:.4f}]"
+        self._doc.objects.write_stream(nothing, box.encode(), b"")  # it shows nothing until somebody fills it
+        entries |= {"AP": PDFDictionary({"N": reference(nothing)}), "P": self._doc.thisPageRef()}
+        self._addAnnotation(PDFDictionary(entries))
+        self._fields.append(self._doc.number_of(self._annotationrefs[-1].name))
+        if isinstance(self.owner, Element):
+            self._place_annotation(self._structure.open(self.owner, Step("Form", ("field", name))))
 
     def addOutlineEntry(self, title: str, key: str, *arguments: Any, **options: Any) -> None:  # noqa: ANN401, N802
         """List a bookmark, and keep its words for the links that lead to it."""
-        self.titles[key] = title
+        self._titles[key] = title
         super().addOutlineEntry(title, key, *arguments, **options)
 
     def showPage(self) -> None:  # noqa: N802
-        """Close the page: its operators go out as marked content."""
-        self._code = _Marker(self.structure, self._pageNumber - 1, self._marked).marked(self._owned())
+        """Close the page: its operators go out as marked content, to the file with all that is finished."""
+        marker = _Marker(self._structure, self._pageNumber - 1, self._marked)
+        self._code = marker.marked(self._owned())
+        self._page_key = self._writer.add_page(marker.owners)
+        name = self._doc.thisPageName()
         super().showPage()
-        _packed(self._doc.Pages.pages[-1])
+        self._writer.turn_page(self._structure, self._doc.number_of(name))
         self._switches = [(0, self.owner)]
         self._marked = []
-        self.structure.turn_page()
+
+    def _setAnnotations(self, page: Any) -> None:  # noqa: ANN401, N802  # ReportLab's name
+        super()._setAnnotations(page)
+        page.entries = {"StructParents": self._page_key, "Tabs": PDFName("S")}
+
+    def save(self) -> None:
+        """Write what is left; nothing is drawn afterwards."""
+        if self._code:
+            self.showPage()
+        catalog = {
+            "StructTreeRoot": reference(self._writer.finish(self._structure)),
+            "MarkInfo": b"<</Marked true>>",
+            "PageLabels": b"<</Nums[0 <</S/D>>]>>",
+            "ViewerPreferences": b"<</DisplayDocTitle true>>",
+            **self.catalog_entries(),
+        }
+        if self._fields:
+            fields = array_of(map(reference, self._fields))
+            catalog["AcroForm"] = reference(self._doc.objects.add(b"<</Fields%b/SigFlags 1>>" % fields))
+        self._doc.finish(self, catalog)
+
+    def catalog_entries(self) -> Mapping[str, bytes]:
+        """Write what belongs to the document as a whole; return the catalog's entries that name it."""
+        return {}
 
     def _owned(self) -> Iterator[tuple[Owner, str]]:
         """Yield each piece of the page's code with its owner."""
@@ -209,21 +265,38 @@ class MarkedCanvas(Canvas):  # type: ignore[misc]
             owner, start = following, place
 
 
-def _packed(page: Any) -> None:  # noqa: ANN401
-    """Compress a page's operators now: ReportLab would keep them as they are until the last page is drawn."""
-    stream = PDFStream(PDFDictionary({"Filter": PDFName("FlateDecode")}), zlib.compress(page.stream.encode("latin-1")))
-    page.Contents, page.stream = stream, None
+class _MarkedAnnotation(PDFObject):  # type: ignore[misc]
+    """An annotation of ReportLab's, with its place in the tree of parents; a link says where it leads.
+
+    It is written when all bookmarks are known.
+    """
+
+    def __init__(self, annotation: Any, titles: Mapping[str, str]) -> None:  # noqa: ANN401
+        self._annotation, self._titles = annotation, titles
+        self.destination: str | None = None
+        self.key: int | None = None
+
+    def format(self, document: PageDocument) -> bytes:
+        """Return the annotation as it stands in the file."""
+        own = self._annotation
+        entries = dict((own if isinstance(own, PDFDictionary) else own.Dict()).dict)
+        entries["F"] = 4  # it prints too, as archives demand
+        if self.key is not None:
+            entries["StructParent"] = self.key
+        if self.destination is not None:
+            entries["Contents"] = text_string(self._titles.get(self.destination, self.destination))
+        return bytes(PDFDictionary(entries).format(document))
 
 
 class _Marker:
     """Writes one page's operators as marked content; every sequence that paints has exactly one owner.
 
-    ``switches`` are the owners that the marks inside a text name by their place.
+    ``switches`` are the owners that the marks inside a text name by their place, ``owners`` those of each mark.
     """
 
     def __init__(self, structure: Structure, page: int, switches: list[Owner]) -> None:
         self._structure, self._page, self._switches = structure, page, switches
-        self._numbers = 0
+        self.owners: list[Element] = []
         self._open: Owner | None = None
         self._code: list[str] = []
 
@@ -260,8 +333,8 @@ class _Marker:
             if not owner.kind:
                 return "/Artifact BMC"
             return f"/Artifact <</Type /Pagination /Subtype /{owner.kind}>> BDC"
-        number = self._numbers
-        self._numbers += 1
+        number = len(self.owners)
+        self.owners.append(owner)
         self._structure.mark(owner, MarkedContent(self._page, number))
         return f"/{owner.tag} <</MCID {number}>> BDC"
 

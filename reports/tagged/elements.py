@@ -1,5 +1,6 @@
 """The structure of a document: headings, paragraphs, lists, tables, figures, and which marks on which page they are."""
 
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Union
@@ -17,14 +18,10 @@ class MarkedContent:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """A link or form field on a page: the page's index and its place among the page's annotations, both from 0.
-
-    ``destination`` is the bookmark that a link leads to, or an address; of a form field, its name.
-    """
+    """A link or form field on a page: the page's index and its place among the page's annotations, both from 0."""
 
     page: int
     place: int
-    destination: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +52,11 @@ class Step:
 
 @dataclass(eq=False, slots=True)
 class Element:
-    """An element of the structure; ``kids`` are in reading order, ``parent`` is None below a section.
+    """An element of the structure; ``kids`` are in reading order, ``parent`` is None above all of them.
 
     ``words`` are its own, in the order of reading; where the page has them in another, it is ``reordered``.
+    ``number`` is the object's in the file, None as long as nothing needs it. ``written`` are the numbers of the first
+    kids, those that are in the file and no longer among ``kids``.
     """
 
     tag: str
@@ -68,11 +67,13 @@ class Element:
     words: list[str] = field(default_factory=list)
     reordered: bool = False
     kids: list[Union["Element", MarkedContent, Annotation]] = field(default_factory=list)
+    number: int | None = None
+    written: "array[int]" = field(default_factory=lambda: array("L"))
 
     @property
     def empty(self) -> bool:
         """Whether nothing of it was drawn and nothing asks to keep it."""
-        return not self.kept and all(isinstance(kid, Element) and kid.empty for kid in self.kids)
+        return not self.kept and not self.written and all(isinstance(kid, Element) and kid.empty for kid in self.kids)
 
 
 class Structure:
@@ -116,11 +117,17 @@ class Structure:
         for element in self._inline:
             self._place(element.parent, element)
         self._inline = []
-        drawn = {id(element) for element in self._known.values()}
-        for element in self._before.values():
-            if id(element) not in drawn and not element.reordered:
-                element.words = []  # they are on the page as they are read
         self._before, self._known = self._known, {}
+
+    def open_elements(self) -> set[Element]:
+        """Return what may go on, once the page is turned: what was drawn on the last page, and all that it is in."""
+        going_on = {self.root}
+        for element in (self._section, *self._before.values()):
+            above: Element | None = element
+            while above is not None and above not in going_on:
+                going_on.add(above)
+                above = above.parent
+        return going_on
 
     def _level(self, tag: str) -> str:
         if tag == "H+":
@@ -133,13 +140,14 @@ class Structure:
 
     def _place(self, parent: Element | None, element: Element) -> None:
         if parent is None and element.tag == "H2":
-            self._section = Element("Sect")
+            self._section = Element("Sect", parent=self.root)
             self.root.kids.append(self._section)
         place = self._section if parent is None else parent
         if element.tag == "LI" and place.tag != "L":
             last = place.kids[-1] if place.kids else None
             if not (isinstance(last, Element) and last.tag == "L"):
-                last = Element("L")
+                last = Element("L", parent=place)
                 place.kids.append(last)
             place = last
+        element.parent = place
         place.kids.append(element)

@@ -14,7 +14,7 @@ import pikepdf
 
 from reports.tagged.preflight import Conformance
 
-__all__ = ["Description", "claim_in_file", "read_claim", "write_metadata"]
+__all__ = ["Description", "claim_in_file", "metadata_of", "read_claim"]
 
 _BLOCK = 1 << 16  # bytes read at a time; the metadata are shorter
 _NOTHING = Conformance(None, universal=False)
@@ -55,21 +55,13 @@ class Description:
     language: str
 
 
-def write_metadata(pdf: pikepdf.Pdf, description: Description, claim: Conformance) -> None:
-    """Give a file its metadata; the only ones, so that no others can disagree with them."""
-    if "/Info" in pdf.trailer:
-        del pdf.trailer["/Info"]
-    stream = pikepdf.Stream(pdf, _packet(description, claim), Type=pikepdf.Name.Metadata, Subtype=pikepdf.Name.XML)
-    pdf.Root.Metadata = pdf.make_indirect(stream)
-
-
 def claim_in_file(path: Path, description: Description, claim: Conformance) -> None:
     """Let a finished file that claims nothing claim this, where its metadata stand: nothing else of it moves.
 
     Raises:
         ValueError: where the file does not hold the metadata of ``description``, unclaimed and in clear, just once.
     """
-    before, after = _packet(description, _NOTHING), _packet(description, claim)
+    before, after = metadata_of(description, _NOTHING), metadata_of(description, claim)
     with path.open("r+b") as file:
         starts = list(_places(file, before))
         if len(starts) != 1:
@@ -92,7 +84,7 @@ def _places(file: BinaryIO, wanted: bytes) -> Iterator[int]:
             start, held = start + kept, held[kept:]
 
 
-def _packet(description: Description, claim: Conformance) -> bytes:
+def metadata_of(description: Description, claim: Conformance) -> bytes:
     """Return the metadata's bytes, as long whatever is claimed: a packet may end with white space."""
     made, longest = ("\n".join(_descriptions(description, each)) for each in (claim, Conformance("A", universal=True)))
     room = " " * (len(longest) - len(made))

@@ -4,21 +4,23 @@ Each rule names what is wrong in one line. A claim in a file's metadata is writt
 They are not a validator: what they do not look at can be wrong.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import pikepdf
 
+from reports.pdf_objects.file_reader import FileReader, reading
+from reports.tagged.rule import BranchRule, FileRule, ObjectRule, Rule
 from reports.tagged.rules_archive import ARCHIVE_RULES
 from reports.tagged.rules_reading import READING_RULES
 from reports.tagged.rules_structure import STRUCTURE_RULES
-from reports.tagged.tree import Tree, read_tree
+from reports.tagged.tree import TreeReader
 
-__all__ = ["RULES", "BrokenRule", "Conformance", "claim_of", "preflight"]
+__all__ = ["RULES", "BrokenRule", "Conformance", "claim_of", "preflight", "preflight_file"]
 
 Level = Literal["archive", "structure", "reading"]
-Rule = Callable[[pikepdf.Pdf, Tree], Iterator[str]]
 
 RULES: Mapping[str, tuple[Level, Rule]] = {
     **{name: ("archive", rule) for name, rule in ARCHIVE_RULES.items()},
@@ -46,17 +48,49 @@ class Conformance:
 
 
 def preflight(pdf: pikepdf.Pdf) -> tuple[BrokenRule, ...]:
-    """Return what is wrong with a finished file, rule by rule; nothing where all rules hold."""
-    tree = read_tree(pdf)
-    return tuple(
-        BrokenRule(name, level, what) for name, (level, rule) in RULES.items() for what in _first(rule(pdf, tree))
-    )
+    """Return what is wrong with an open file, rule by rule; nothing where all rules hold."""
+    return _broken(FileReader(pdf))
 
 
-def _first(faults: Iterable[str], most: int = 20) -> list[str]:
-    """Return a rule's faults, but no more than anybody reads."""
-    listed = list(faults)
-    return [*listed[:most], *([f"and {len(listed) - most} more"] if len(listed) > most else [])]
+def preflight_file(path: Path) -> tuple[BrokenRule, ...]:
+    """Return what is wrong with a finished file on a disk, of which memory never holds more than a part."""
+    with reading(path) as file:
+        return _broken(file)
+
+
+def _broken(file: FileReader) -> tuple[BrokenRule, ...]:
+    faults = {name: _Faults() for name in RULES}
+    structure = TreeReader(file)
+    for branch in structure.branches():
+        for name, (_, rule) in RULES.items():
+            if isinstance(rule, BranchRule):
+                faults[name].add(rule.faults(branch, structure.tree))
+    for item in file.objects():
+        for name, (_, rule) in RULES.items():
+            if isinstance(rule, ObjectRule):
+                faults[name].add(rule.faults(item, file))
+        del item  # it would keep the file as it is open now
+    for name, (_, rule) in RULES.items():
+        if isinstance(rule, FileRule):
+            faults[name].add(rule.faults(file, structure.tree))
+    return tuple(BrokenRule(name, RULES[name][0], what) for name in RULES for what in faults[name].listed())
+
+
+class _Faults:
+    """The faults of a rule, but no more than anybody reads."""
+
+    def __init__(self, most: int = 20) -> None:
+        self._most, self._first, self._more = most, list[str](), 0
+
+    def add(self, faults: Iterable[str]) -> None:
+        for what in faults:
+            if len(self._first) < self._most:
+                self._first.append(what)
+            else:
+                self._more += 1
+
+    def listed(self) -> list[str]:
+        return [*self._first, *([f"and {self._more} more"] if self._more else [])]
 
 
 def claim_of(faults: Iterable[BrokenRule]) -> Conformance:

@@ -1,10 +1,12 @@
 """What a file needs to look the same in thirty years: it holds all that it takes, and does nothing (PDF/A-3)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from xml.etree import ElementTree
 
 import pikepdf
 
+from reports.pdf_objects.file_reader import FileReader
+from reports.tagged.rule import FileRule, ObjectRule, Rule
 from reports.tagged.tree import Tree
 
 __all__ = ["ARCHIVE_RULES"]
@@ -21,22 +23,22 @@ _ANNOTATIONS = frozenset({
 _PRINT, _NEVER = 4, 1 | 2 | 32 | 256  # bits of an annotation: prints; invisible, hidden, not viewed, toggled
 
 
-def _encryption(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
-    if pdf.is_encrypted or "/Encrypt" in pdf.trailer:
+def _encryption(file: FileReader, _tree: Tree) -> Iterator[str]:
+    if file.pdf.is_encrypted or "/Encrypt" in file.pdf.trailer:
         yield "the file is encrypted"
 
 
-def _identity(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
-    if len(pdf.trailer.get("/ID", [])) != 2:
+def _identity(file: FileReader, _tree: Tree) -> Iterator[str]:
+    if len(file.pdf.trailer.get("/ID", [])) != 2:
         yield "the trailer has no identity"
 
 
-def _information(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
+def _information(file: FileReader, _tree: Tree) -> Iterator[str]:
     """Without an information dictionary, or with one that says what the metadata say."""
-    information = pdf.trailer.get("/Info")
+    information = file.pdf.trailer.get("/Info")
     if information is None or not information.keys() - {"/ModDate"}:
         return
-    with pdf.open_metadata(set_pikepdf_as_editor=False, update_docinfo=False) as metadata:
+    with file.pdf.open_metadata(set_pikepdf_as_editor=False, update_docinfo=False) as metadata:
         said = {
             "/Title": metadata.get("dc:title"),
             "/Author": ", ".join(metadata.get("dc:creator", [])),
@@ -49,8 +51,8 @@ def _information(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
             yield f"the information dictionary and the metadata disagree on {name[1:]}"
 
 
-def _metadata(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
-    metadata = pdf.Root.get("/Metadata")
+def _metadata(file: FileReader, _tree: Tree) -> Iterator[str]:
+    metadata = file.pdf.Root.get("/Metadata")
     if not isinstance(metadata, pikepdf.Stream) or metadata.get("/Subtype") != "/XML":
         yield "the catalog has no metadata (XMP)"
         return
@@ -62,8 +64,8 @@ def _metadata(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
         yield "the metadata are no XML"
 
 
-def _colour(pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
-    intents = [each for each in pdf.Root.get("/OutputIntents", []) if each.get("/S") == "/GTS_PDFA1"]
+def _colour(file: FileReader, tree: Tree) -> Iterator[str]:
+    intents = [each for each in file.pdf.Root.get("/OutputIntents", []) if each.get("/S") == "/GTS_PDFA1"]
     if len(intents) != 1:
         yield f"there are {len(intents)} output intents for an archive, not one"
     for intent in intents:
@@ -76,47 +78,46 @@ def _colour(pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
             yield f"page {number} sets colours for four inks, for which the output intent says nothing"
 
 
-def _fonts(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
-    for font in pdf.objects:
-        if not isinstance(font, pikepdf.Dictionary) or font.get("/Type") != "/Font" or "/Subtype" not in font:
-            continue
-        if str(font.Subtype) in ("/Type0", "/Type3"):  # their glyphs are in a descendant, or drawn in place
-            continue
-        descriptor = font.get("/FontDescriptor", {})
-        if not any(name in descriptor for name in ("/FontFile", "/FontFile2", "/FontFile3")):
-            yield f"the font {str(font.get('/BaseFont', ''))[:60]} is not embedded"
+def _fonts(font: pikepdf.Object, _file: FileReader) -> Iterator[str]:
+    if not isinstance(font, pikepdf.Dictionary) or font.get("/Type") != "/Font" or "/Subtype" not in font:
+        return
+    if str(font.Subtype) in ("/Type0", "/Type3"):  # their glyphs are in a descendant, or drawn in place
+        return
+    descriptor = font.get("/FontDescriptor", {})
+    if not any(name in descriptor for name in ("/FontFile", "/FontFile2", "/FontFile3")):
+        yield f"the font {str(font.get('/BaseFont', ''))[:60]} is not embedded"
 
 
-def _actions(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
-    if "/JavaScript" in pdf.Root.get("/Names", {}):
+def _scripts(file: FileReader, _tree: Tree) -> Iterator[str]:
+    if "/JavaScript" in file.pdf.Root.get("/Names", {}):
         yield "the file holds JavaScript"
-    for item in pdf.objects:
-        if not isinstance(item, pikepdf.Dictionary):
-            continue
-        if "/AA" in item:
-            yield "something acts by itself (AA)"
-        actions = [item.get(name) for name in ("/A", "/OpenAction")] + [item]
-        for action in actions:
-            kind = str(action.get("/S", ""))[1:] if isinstance(action, pikepdf.Dictionary) else ""
-            if kind in _FORBIDDEN_ACTIONS and (action is not item or item.get("/Type") == "/Action"):
-                yield f"there is an action {kind}"
 
 
-def _streams(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
-    for item in pdf.objects:
-        if not isinstance(item, pikepdf.Stream):
-            continue
-        filters = item.get("/Filter", [])
-        names = {str(filters)} if isinstance(filters, pikepdf.Name) else {str(name) for name in filters}
-        if names & {"/LZWDecode", "/LZW", "/Crypt"}:
-            yield f"a stream is packed by {', '.join(sorted(names))}"
-        if "/F" in item:
-            yield "a stream lies outside of the file"
+def _actions(item: pikepdf.Object, _file: FileReader) -> Iterator[str]:
+    if not isinstance(item, pikepdf.Dictionary):
+        return
+    if "/AA" in item:
+        yield "something acts by itself (AA)"
+    for action in (item.get("/A"), item.get("/OpenAction"), item):
+        kind = str(action.get("/S", ""))[1:] if isinstance(action, pikepdf.Dictionary) else ""
+        if kind in _FORBIDDEN_ACTIONS and (action is not item or item.get("/Type") == "/Action"):
+            yield f"there is an action {kind}"
 
 
-def _annotations(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
-    for number, page in enumerate(pdf.pages, 1):
-        for annotation in page.get("/Annots", []):
+def _streams(item: pikepdf.Object, _file: FileReader) -> Iterator[str]:
+    if not isinstance(item, pikepdf.Stream):
+        return
+    filters = item.get("/Filter", [])
+    names = {str(filters)} if isinstance(filters, pikepdf.Name) else {str(name) for name in filters}
+    if names & {"/LZWDecode", "/LZW", "/Crypt"}:
+        yield f"a stream is packed by {', '.join(sorted(names))}"
+    if "/F" in item:
+        yield "a stream lies outside of the file"
+
+
+def _annotations(file: FileReader, _tree: Tree) -> Iterator[str]:
+    for number, page in enumerate(file.pages(), 1):
+        for annotation in file.object(page).get("/Annots", []):
             kind = str(annotation.get("/Subtype", ""))[1:]
             flags = int(annotation.get("/F", 0))
             if kind not in _ANNOTATIONS:
@@ -132,40 +133,40 @@ def _extent(annotation: pikepdf.Object) -> bool:
     return left != right and bottom != top
 
 
-def _attachments(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
-    associated = {each.objgen for each in pdf.Root.get("/AF", [])}
-    for item in pdf.objects:
-        if not isinstance(item, pikepdf.Dictionary) or "/EF" not in item:
-            continue
-        name = str(item.get("/UF", item.get("/F", "")))[:60]
-        if "/AFRelationship" not in item or item.objgen not in associated:
-            yield f"the attachment {name} does not say what it is to the document"
-        if "/F" not in item or "/UF" not in item:
-            yield f"the attachment {name} has not both of its names"
-        if any("/Subtype" not in stream for _, stream in item.EF.items()):
-            yield f"the attachment {name} does not say of what kind it is"
+def _attachments(item: pikepdf.Object, file: FileReader) -> Iterator[str]:
+    if not isinstance(item, pikepdf.Dictionary) or "/EF" not in item:
+        return
+    associated = {each.objgen for each in file.pdf.Root.get("/AF", [])}
+    name = str(item.get("/UF", item.get("/F", "")))[:60]
+    if "/AFRelationship" not in item or item.objgen not in associated:
+        yield f"the attachment {name} does not say what it is to the document"
+    if "/F" not in item or "/UF" not in item:
+        yield f"the attachment {name} has not both of its names"
+    if any("/Subtype" not in stream for _, stream in item.EF.items()):
+        yield f"the attachment {name} does not say of what kind it is"
 
 
-def _images(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
-    for item in pdf.objects:
-        if isinstance(item, pikepdf.Stream) and item.get("/Subtype") == "/Image":
-            if item.get("/Interpolate") is True:
-                yield "a picture is smoothed by whoever shows it"
-            if "/Alternates" in item or "/OPI" in item:
-                yield "a picture has another in its place"
-            if item.get("/ColorSpace") == "/DeviceCMYK":
-                yield "a picture is made for four inks"
+def _images(item: pikepdf.Object, _file: FileReader) -> Iterator[str]:
+    if isinstance(item, pikepdf.Stream) and item.get("/Subtype") == "/Image":
+        if item.get("/Interpolate") is True:
+            yield "a picture is smoothed by whoever shows it"
+        if "/Alternates" in item or "/OPI" in item:
+            yield "a picture has another in its place"
+        if item.get("/ColorSpace") == "/DeviceCMYK":
+            yield "a picture is made for four inks"
 
 
-def _forms(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
-    form = pdf.Root.get("/AcroForm", {})
+def _forms(file: FileReader, _tree: Tree) -> Iterator[str]:
+    form = file.pdf.Root.get("/AcroForm", {})
     if form.get("/NeedAppearances") is True or "/XFA" in form:
         yield "a form is drawn by whoever shows it"
 
 
-ARCHIVE_RULES = {
-    "encryption": _encryption, "identity": _identity, "information": _information, "metadata": _metadata,
-    "colour": _colour, "fonts": _fonts, "actions": _actions, "streams": _streams, "annotations": _annotations,
-    "attachments": _attachments, "images": _images, "forms": _forms,
+ARCHIVE_RULES: Mapping[str, Rule] = {
+    "encryption": FileRule(_encryption), "identity": FileRule(_identity), "information": FileRule(_information),
+    "metadata": FileRule(_metadata), "colour": FileRule(_colour), "fonts": ObjectRule(_fonts),
+    "scripts": FileRule(_scripts), "actions": ObjectRule(_actions), "streams": ObjectRule(_streams),
+    "annotations": FileRule(_annotations), "attachments": ObjectRule(_attachments), "images": ObjectRule(_images),
+    "forms": FileRule(_forms),
 }  # fmt: skip
 """The rules by name."""

@@ -1,11 +1,12 @@
 """What a file needs to be read aloud at all: every mark has its element, every element its marks (level A)."""
 
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import pikepdf
 
+from reports.pdf_objects.file_reader import FileReader
+from reports.tagged.rule import BranchRule, FileRule, ObjectRule, Rule
 from reports.tagged.tree import Node, Tree
 
 __all__ = ["STRUCTURE_RULES"]
@@ -32,26 +33,26 @@ _INSIDE = {
 }
 
 
-def _marked(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
-    if pdf.Root.get("/MarkInfo", {}).get("/Marked") is not True:
+def _marked(file: FileReader, _tree: Tree) -> Iterator[str]:
+    if file.pdf.Root.get("/MarkInfo", {}).get("/Marked") is not True:
         yield "the catalog does not say that the file is tagged (MarkInfo)"
 
 
-def _whole(pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
-    root = pdf.Root.get("/StructTreeRoot")
-    if root is None or not tree.nodes:
+def _whole(file: FileReader, tree: Tree) -> Iterator[str]:
+    root = file.pdf.Root.get("/StructTreeRoot")
+    if root is None or not tree.types:
         yield "there is no structure tree"
     elif "/ParentTree" not in root:
         yield "the structure tree has no tree of parents"
     yield from tree.faults
 
 
-def _language(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
-    if not str(pdf.Root.get("/Lang", "")).strip():
+def _language(file: FileReader, _tree: Tree) -> Iterator[str]:
+    if not str(file.pdf.Root.get("/Lang", "")).strip():
         yield "the catalog names no language"
 
 
-def _content(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
+def _content(_file: FileReader, tree: Tree) -> Iterator[str]:
     for number, page in enumerate(tree.pages, 1):
         if page.unmarked:
             yield f"page {number} paints {page.unmarked} times outside every mark"
@@ -61,11 +62,11 @@ def _content(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
             yield f"page {number} has marks that cross a text or a path, or do not end"
 
 
-def _marks(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
+def _marks(_file: FileReader, tree: Tree) -> Iterator[str]:
     for page, marks in enumerate(tree.pages, 1):
-        for number in sorted(marks.numbers.keys() - marks.owners.keys()):
+        for number in sorted(number for number, owner in zip(marks.numbers, marks.owners, strict=True) if not owner):
             yield f"mark {number} of page {page} belongs to no element"
-        for number in sorted(marks.owners.keys() - marks.numbers.keys()):
+        for number in sorted(set(marks.strays)):
             yield f"mark {number} of page {page} is in an element and not on the page"
         for number in sorted(set(marks.shared)):
             yield f"mark {number} of page {page} belongs to several elements"
@@ -73,38 +74,50 @@ def _marks(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
             yield f"page {page} has mark {number} twice"
 
 
-def _parents(pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
-    for place, page in enumerate(pdf.pages):
-        marks = tree.pages[place]
-        key = page.obj.get("/StructParents")
+def _parents(file: FileReader, tree: Tree) -> Iterator[str]:
+    for place, (page, marks) in enumerate(zip(file.pages(), tree.pages, strict=True), 1):
+        key = file.object(page).get("/StructParents")
         listed = tree.parents.get(int(key)) if key is not None else None
         if not marks.numbers:
             continue
-        if not isinstance(listed, pikepdf.Array):
-            yield f"page {place + 1} is not in the tree of parents"
+        if listed is None or isinstance(listed, int):
+            yield f"page {place} is not in the tree of parents"
             continue
-        for number in sorted(marks.numbers):
-            owner = marks.owners.get(number)
-            entry = listed[number] if number < len(listed) else None
-            if owner is not None and (entry is None or entry.objgen != owner):
-                yield f"the tree of parents gives mark {number} of page {place + 1} to another element"
+        for number, owner in sorted(zip(marks.numbers, marks.owners, strict=True)):
+            if owner and (number >= len(listed) or listed[number] != owner):
+                yield f"the tree of parents gives mark {number} of page {place} to another element"
 
 
-def _tags(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
-    for node in tree.nodes:
+def _roles(_file: FileReader, tree: Tree) -> Iterator[str]:
+    for name, many in tree.types.items():
+        if name not in _STANDARD:
+            yield f"{many} elements are of the type {name}, which is no standard type"
+
+
+def _links(file: FileReader, tree: Tree) -> Iterator[str]:
+    for number, page in enumerate(file.pages(), 1):
+        for annotation in file.object(page).get("/Annots", []):
+            tag, owner = tree.annotated.get(annotation.objgen, ("", 0))
+            if not tag:
+                yield f"an annotation of page {number} is in no element"
+            elif annotation.get("/Subtype") == "/Link" and tag != "Link":
+                yield f"a link of page {number} is in a {tag}"
+            elif annotation.get("/Subtype") == "/Widget" and tag != "Form":
+                yield f"a form field of page {number} is in a {tag}"
+            elif tree.parents.get(int(annotation.get("/StructParent", -1))) != owner:
+                yield f"the tree of parents gives an annotation of page {number} to another element"
+
+
+def _tags(branch: Sequence[Node], tree: Tree) -> Iterator[str]:
+    for node in branch:
         for page, number in node.marks:
-            tag = tree.pages[page].numbers.get(number)
+            tag = tree.pages[page].tag(number)
             if tag is not None and tag != node.name.lstrip("/"):
                 yield f"mark {number} of page {page + 1} is a {tag} on the page and a {node.tag} in the tree"
 
 
-def _roles(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
-    for name, many in Counter(node.tag for node in tree.nodes if node.tag not in _STANDARD).items():
-        yield f"{many} elements are of the type {name}, which is no standard type"
-
-
-def _nesting(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
-    for node in tree.nodes:
+def _nesting(branch: Sequence[Node], _tree: Tree) -> Iterator[str]:
+    for node in branch:
         above = node.parent.tag if node.parent is not None else "nothing"
         if node.tag in _INSIDE and above not in _INSIDE[node.tag]:
             yield f"a {node.tag} stands in {above}"
@@ -112,41 +125,22 @@ def _nesting(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
             yield f"a {node.tag} holds words or drawings of its own, which belong to nothing that is read"
 
 
-def _links(pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
-    owners = {place: node for node in tree.nodes for place in node.annotations}
-    for number, page in enumerate(pdf.pages, 1):
-        for annotation in page.get("/Annots", []):
-            owner = owners.get(annotation.objgen)
-            if owner is None:
-                yield f"an annotation of page {number} is in no element"
-            elif annotation.get("/Subtype") == "/Link" and owner.tag != "Link":
-                yield f"a link of page {number} is in a {owner.tag}"
-            elif annotation.get("/Subtype") == "/Widget" and owner.tag != "Form":
-                yield f"a form field of page {number} is in a {owner.tag}"
-            elif not _parent_of(annotation, owner, tree):
-                yield f"the tree of parents gives an annotation of page {number} to another element"
-
-
-def _parent_of(annotation: pikepdf.Object, owner: Node, tree: Tree) -> bool:
-    entry = tree.parents.get(int(annotation.get("/StructParent", -1)))
-    return entry is not None and entry.objgen == owner.place
-
-
-def _figures(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
-    for node in tree.nodes:
+def _figures(branch: Sequence[Node], _tree: Tree) -> Iterator[str]:
+    for node in branch:
         if node.tag in ("Figure", "Formula") and not node.alt:
             page = next((f" on page {page + 1}" for page, _ in node.marks), "")
             yield f"a {node.tag.lower()}{page} has no alternative text"
 
 
-def _cells(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
-    for node in tree.nodes:
+def _cells(branch: Sequence[Node], _tree: Tree) -> Iterator[str]:
+    for node in branch:
         if node.tag == "TH" and node.attributes.get("/Scope") not in ("/Row", "/Column", "/Both"):
             yield "a header cell does not say whether it heads a row or a column"
 
 
-def _tables(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
-    for number, table in enumerate((node for node in tree.nodes if node.tag == "Table"), 1):
+def _tables(branch: Sequence[Node], tree: Tree) -> Iterator[str]:
+    tables = [node for node in branch if node.tag == "Table"]
+    for number, table in enumerate(tables, tree.types["Table"] - len(tables) + 1):
         rows = [row for row in _rows(table) if row.kids]
         if not rows:
             yield f"table {number} has no row"
@@ -176,32 +170,31 @@ def _widths(rows: list[Node]) -> list[int]:
     return widths
 
 
-def _headings(_pdf: pikepdf.Pdf, tree: Tree) -> Iterator[str]:
+def _headings(_file: FileReader, tree: Tree) -> Iterator[str]:
     last = 0
-    for node in tree.nodes:
-        if len(node.tag) == 2 and node.tag[0] == "H" and node.tag[1].isdigit():
-            level = int(node.tag[1])
-            if level > last + 1:
-                yield f"a heading of level {level} follows one of level {last}" if last else f"the first is H{level}"
-            last = level
+    for level in tree.headings:
+        if level > last + 1:
+            yield f"a heading of level {level} follows one of level {last}" if last else f"the first is H{level}"
+        last = level
 
 
-def _unicode(pdf: pikepdf.Pdf, _tree: Tree) -> Iterator[str]:
-    for font in pdf.objects:
-        if isinstance(font, pikepdf.Dictionary) and font.get("/Type") == "/Font" and "/Subtype" in font:
-            descendant = str(font.Subtype) in ("/CIDFontType0", "/CIDFontType2")
-            if descendant:
-                continue
-            name = str(font.get("/BaseFont", ""))[:60]
-            if "/ToUnicode" not in font:
-                yield f"the font {name} does not say which characters it shows"
-            elif _NO_CHARACTER.search(font.ToUnicode.read_bytes()):
-                yield f"the font {name} says of a code that it shows no character"
+def _unicode(font: pikepdf.Object, _file: FileReader) -> Iterator[str]:
+    if not isinstance(font, pikepdf.Dictionary) or font.get("/Type") != "/Font" or "/Subtype" not in font:
+        return
+    if str(font.Subtype) in ("/CIDFontType0", "/CIDFontType2"):  # part of another
+        return
+    name = str(font.get("/BaseFont", ""))[:60]
+    if "/ToUnicode" not in font:
+        yield f"the font {name} does not say which characters it shows"
+    elif _NO_CHARACTER.search(font.ToUnicode.read_bytes()):
+        yield f"the font {name} says of a code that it shows no character"
 
 
-STRUCTURE_RULES = {
-    "marked": _marked, "tree": _whole, "language": _language, "content": _content, "marks": _marks,
-    "parents": _parents, "tags": _tags, "roles": _roles, "nesting": _nesting, "links": _links, "figures": _figures,
-    "header cells": _cells, "tables": _tables, "headings": _headings, "unicode": _unicode,
+STRUCTURE_RULES: Mapping[str, Rule] = {
+    "marked": FileRule(_marked), "tree": FileRule(_whole), "language": FileRule(_language),
+    "content": FileRule(_content), "marks": FileRule(_marks), "parents": FileRule(_parents), "tags": BranchRule(_tags),
+    "roles": FileRule(_roles), "nesting": BranchRule(_nesting), "links": FileRule(_links),
+    "figures": BranchRule(_figures), "header cells": BranchRule(_cells), "tables": BranchRule(_tables),
+    "headings": FileRule(_headings), "unicode": ObjectRule(_unicode),
 }  # fmt: skip
 """The rules by name."""

@@ -1,112 +1,124 @@
-"""The structure of the drawn pages, written into the finished file."""
+"""The structure of the drawn pages, written into the file while they are drawn: what is finished leaves memory."""
 
-from collections.abc import Iterator, Mapping
-from itertools import count
+from collections.abc import Iterator, Sequence
 
-import pikepdf
-from pikepdf import Array, Dictionary, Name
-
+from reports.pdf_objects.number_tree import NumberTree
+from reports.pdf_objects.object_file import ObjectFile
+from reports.pdf_objects.values import array_of, reference, text_string
 from reports.tagged.elements import Annotation, Element, MarkedContent, Structure
 
-__all__ = ["write_structure"]
+__all__ = ["StructureWriter"]
 
 
-def write_structure(pdf: pikepdf.Pdf, structure: Structure, titles: Mapping[str, str]) -> None:
-    """Give a file the structure tree of its pages, and what readers need beside it.
+class StructureWriter:
+    """Writes elements to a file from the bottom up, those that no later page can add to.
 
-    ``titles`` are the words of each bookmark: a link says where it leads. The structure is empty afterwards.
+    ``pages`` are the objects' numbers of the pages that are finished.
     """
-    writer = _Writer(pdf, titles)
-    root = pdf.make_indirect(Dictionary(Type=Name.StructTreeRoot))
-    root.K = Array([writer.element(structure.root, root)])
-    root.ParentTree = pdf.make_indirect(Dictionary(Nums=writer.parents()))
-    root.ParentTreeNextKey = writer.next_key
-    pdf.Root.StructTreeRoot = root
-    pdf.Root.MarkInfo = Dictionary(Marked=True)
-    pdf.Root.PageLabels = Dictionary(Nums=Array([0, Dictionary(S=Name.D)]))
-    if "/ViewerPreferences" not in pdf.Root:
-        pdf.Root.ViewerPreferences = Dictionary()
-    pdf.Root.ViewerPreferences.DisplayDocTitle = True
-    for page in pdf.pages:
-        page.Tabs = Name.S
 
+    def __init__(self, objects: ObjectFile) -> None:
+        self.pages: list[int] = []
+        self._objects = objects
+        self._parents = NumberTree(objects)
+        self._root = objects.reserve()
+        self._annotations: dict[tuple[int, int], int] = {}
+        self._attributes: dict[tuple[tuple[str, str | int], ...], int] = {}
 
-class _Writer:
-    """Makes elements from the top down; keeps which element each marked sequence and link belongs to."""
+    def add_annotation(self, annotation: Annotation, number: int, owner: Element) -> int:
+        """Note an annotation's object and its element; return its place in the tree of parents."""
+        self._annotations[annotation.page, annotation.place] = number
+        return self._parents.add(reference(self._number(owner)))
 
-    def __init__(self, pdf: pikepdf.Pdf, titles: Mapping[str, str]) -> None:
-        self._pdf, self._titles = pdf, titles
-        self._pages = [page.obj for page in pdf.pages]
-        self._marked: list[dict[int, pikepdf.Object]] = [{} for _ in self._pages]
-        self._links: list[pikepdf.Object] = []
-        self._attributes: dict[tuple[tuple[str, str | int], ...], pikepdf.Object] = {}
+    def add_page(self, owners: Sequence[Element]) -> int:
+        """Note whose each mark of the page is, in the order of their numbers; return its place in that tree."""
+        number = self._objects.reserve()
+        self._objects.write(number, array_of(reference(self._number(owner)) for owner in owners), "owners")
+        return self._parents.add(reference(number))
 
-    @property
-    def next_key(self) -> int:
-        return len(self._pages) + len(self._links)
+    def turn_page(self, structure: Structure, page: int) -> None:
+        """Write what is finished now that the page, an object of this number, is."""
+        self.pages.append(page)
+        structure.turn_page()
+        self._settle(structure.root, structure.open_elements())
 
-    def element(self, element: Element, parent: pikepdf.Object) -> pikepdf.Object:
-        made = self._pdf.make_indirect(Dictionary(S=Name(f"/{element.tag}"), P=parent))
-        if element.alt is not None:
-            made.Alt = element.alt
-        elif element.reordered:
-            made.ActualText = "".join(element.words).strip()
-        if element.attributes:
-            made.A = self._attributes_of(element)
+    def finish(self, structure: Structure) -> int:
+        """Write all that is left; return the number of the tree's root."""
+        document = self._write(structure.root)
+        tree = self._objects.add(self._parents.root())
+        entries = b"/Type/StructTreeRoot/K[%b]/ParentTree %b/ParentTreeNextKey %d" % (
+            reference(document), reference(tree), self._parents.next_key,
+        )  # fmt: skip
+        self._objects.write(self._root, b"<<%b>>" % entries)
+        return self._root
+
+    def _settle(self, element: Element, going_on: set[Element]) -> None:
+        """Write the first kids of an element that goes on, up to the first that goes on too."""
+        finished = 0
+        for kid in element.kids:
+            if not isinstance(kid, Element) or kid in going_on or _may_grow(kid, element):
+                break
+            finished += 1
+            if not kid.empty:
+                element.written.append(self._write(kid))
+        del element.kids[:finished]
+        for kid in element.kids:
+            if isinstance(kid, Element) and (kid in going_on or _may_grow(kid, element)):
+                self._settle(kid, going_on)
+
+    def _number(self, element: Element) -> int:
+        if element.number is None:
+            element.number = self._objects.reserve()
+        return element.number
+
+    def _write(self, element: Element) -> int:
+        number = self._number(element)
         home = next((kid.page for kid in element.kids if isinstance(kid, MarkedContent)), None)
+        kids = [*map(reference, element.written), *self._kids(element, home)]
+        entries = b"".join(self._entries(element))
         if home is not None:
-            made.Pg = self._pages[home]
-        # what is in the file is let go: a report of many cases would hold every element twice
-        held, element.kids = element.kids, []
-        kids = [self._kid(kid, made, home) for kid in held if not (isinstance(kid, Element) and kid.empty)]
+            entries += b"/Pg %b" % reference(self.pages[home])
         if kids:
-            made.K = kids[0] if len(kids) == 1 else Array(kids)
-        return made
+            entries += b"/K %b" % kids[0] if len(kids) == 1 else b"/K%b" % array_of(kids)
+        self._objects.write(number, b"<<%b>>" % entries)
+        element.kids = []
+        return number
 
-    def _attributes_of(self, element: Element) -> pikepdf.Object:
+    def _entries(self, element: Element) -> Iterator[bytes]:
+        above = self._root if element.parent is None else self._number(element.parent)
+        yield b"/S/%b/P %b" % (element.tag.encode(), reference(above))
+        if element.alt is not None:
+            yield b"/Alt%b" % text_string(element.alt)
+        elif element.reordered:
+            yield b"/ActualText%b" % text_string("".join(element.words).strip())
+        if element.attributes:
+            yield b"/A %b" % reference(self._attributes_of(element))
+
+    def _kids(self, element: Element, home: int | None) -> Iterator[bytes]:
+        for kid in element.kids:
+            if isinstance(kid, Element):
+                if not kid.empty:
+                    yield reference(self._write(kid))
+            elif isinstance(kid, Annotation):
+                number = self._annotations.pop((kid.page, kid.place))
+                yield b"<</Type/OBJR/Pg %b/Obj %b>>" % (reference(self.pages[kid.page]), reference(number))
+            elif kid.page == home:
+                yield b"%d" % kid.number
+            else:
+                yield b"<</Type/MCR/Pg %b/MCID %d>>" % (reference(self.pages[kid.page]), kid.number)
+
+    def _attributes_of(self, element: Element) -> int:
         """Return a cell's attributes: an object that all cells with the same ones share, as there are thousands."""
         key = tuple(element.attributes.items())
         if key not in self._attributes:
-            values = {f"/{name}": _value(value) for name, value in key}
-            self._attributes[key] = self._pdf.make_indirect(Dictionary({"/O": Name.Table, **values}))
+            values = b"".join(b"/%b %b" % (name.encode(), _value(value)) for name, value in key)
+            self._attributes[key] = self._objects.add(b"<</O/Table%b>>" % values)
         return self._attributes[key]
 
-    def _kid(self, kid: Element | MarkedContent | Annotation, owner: pikepdf.Object, home: int | None) -> object:
-        if isinstance(kid, Element):
-            return self.element(kid, owner)
-        if isinstance(kid, Annotation):
-            return self._link(kid, owner)
-        self._marked[kid.page][kid.number] = owner
-        if kid.page == home:
-            return kid.number
-        return Dictionary(Type=Name.MCR, Pg=self._pages[kid.page], MCID=kid.number)
 
-    def _link(self, link: Annotation, owner: pikepdf.Object) -> pikepdf.Object:
-        page = self._pages[link.page]
-        annotation = self._pdf.make_indirect(page.Annots[link.place])
-        page.Annots[link.place] = annotation
-        annotation.StructParent = self.next_key
-        if annotation.Subtype == Name.Link:
-            annotation.Contents = self._titles.get(link.destination, link.destination)
-        self._links.append(owner)
-        return Dictionary(Type=Name.OBJR, Pg=page, Obj=annotation)
-
-    def parents(self) -> Array:
-        """Return the number tree from each page and link to the elements that own what is on them."""
-        numbers = Array()
-        keys = count()
-        for page, owners in zip(self._pages, self._marked, strict=True):
-            key = next(keys)
-            page.StructParents = key
-            numbers.extend([key, self._pdf.make_indirect(Array(self._in_order(owners)))])
-        for owner in self._links:
-            numbers.extend([next(keys), owner])
-        return numbers
-
-    @staticmethod
-    def _in_order(owners: Mapping[int, pikepdf.Object]) -> Iterator[pikepdf.Object]:
-        return (owners[number] for number in range(len(owners)))
+def _may_grow(kid: Element, above: Element) -> bool:
+    """Tell whether a kid is a list that the next item joins."""
+    return kid.tag == "L" and kid is above.kids[-1]
 
 
-def _value(value: str | int) -> pikepdf.Object | int:
-    return value if isinstance(value, int) else Name(f"/{value}")
+def _value(value: str | int) -> bytes:
+    return b"%d" % value if isinstance(value, int) else b"/%b" % value.encode()

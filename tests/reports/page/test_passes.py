@@ -62,7 +62,8 @@ def test_a_part_that_takes_more_than_its_page_is_counted_again(tmp_path, passes,
         opening = partial(heading, f"Part {number}", 0, f"part-{number}")
         story += [PageBreak(), Deferred(partial(part, number), opening)]
     target = tmp_path / "parts.pdf"
-    ReportDocument(str(target), Context(example.results(), tmp_path, "0" * 64, {})).multiBuild(story)
+    with target.open("w+b") as file:
+        ReportDocument(file, Context(example.results(), tmp_path, "0" * 64, {})).multiBuild(story)
     each = 1 if filled < 1 else 2
     assert passes == [2 if each == 1 else 3]
     with pikepdf.open(target) as pdf:

@@ -7,20 +7,16 @@ from reportlab.platypus import BaseDocTemplate, PageTemplate
 
 from reports.page import fonts
 from reports.page.layout import Heading
+from reports.pdf_objects.file_reader import FileReader
 from reports.tagged.canvas import MarkedCanvas
 from reports.tagged.flowables import MarkedFrame
-from reports.tagged.tree import read_tree
-from reports.tagged.write import write_structure
+from reports.tagged.tree import TreeReader
 
 
 class Pages(BaseDocTemplate):
     def afterFlowable(self, flowable):
         if isinstance(flowable, Heading):
             self.canv.bookmarkPage(flowable.key)
-
-    def _endBuild(self):
-        self.structure, self.titles = self.canv.structure, self.canv.titles
-        super()._endBuild()
 
 
 def drawn(story, height=200):
@@ -29,16 +25,19 @@ def drawn(story, height=200):
     document = Pages(target, pagesize=(300, height), initialFontName=fonts.REGULAR, invariant=1)
     document.addPageTemplates(PageTemplate(frames=[MarkedFrame(10, 10, 280, height - 20, 0, 0, 0, 0)]))
     document.build(story, canvasmaker=MarkedCanvas)
-    pdf = pikepdf.open(target)
-    write_structure(pdf, document.structure, document.titles)
-    return pdf
+    return pikepdf.open(target)
+
+
+def elements_of(pdf):
+    """Return the elements of a file in the order of reading."""
+    return [node for branch in TreeReader(FileReader(pdf)).branches() for node in branch]
 
 
 def words_by_element(pdf):
     """Return the words of each mark, in the order of the structure: [(tags from the top, words), ...]."""
     words = [_words(page) for page in pdf.pages]
     listed = []
-    for node in read_tree(pdf).nodes:
+    for node in elements_of(pdf):
         if node.marks:
             path, above = [], node
             while above is not None:

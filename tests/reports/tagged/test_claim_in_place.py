@@ -2,9 +2,10 @@
 
 import pikepdf
 import pytest
+from pikepdf import Name
 
 from reports.tagged import metadata
-from reports.tagged.metadata import Description, claim_in_file, read_claim, write_metadata
+from reports.tagged.metadata import Description, claim_in_file, metadata_of, read_claim
 from reports.tagged.preflight import Conformance
 
 DESCRIPTION = Description("t & <t>", "c", "s", "t", "2026-01-01", "en")
@@ -17,7 +18,7 @@ def path(tmp_path):
     with pikepdf.new() as pdf:
         pdf.add_blank_page()
         pdf.attachments["x.bin"] = pikepdf.AttachedFileSpec(pdf, bytes(range(256)) * 40, filename="x.bin")
-        write_metadata(pdf, DESCRIPTION, NOTHING)
+        pdf.Root.Metadata = pdf.make_stream(metadata_of(DESCRIPTION, NOTHING), Type=Name.Metadata, Subtype=Name.XML)
         pdf.save(tmp_path / "file.pdf", fix_metadata_version=False)
     return tmp_path / "file.pdf"
 

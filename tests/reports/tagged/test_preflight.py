@@ -8,7 +8,7 @@ from pikepdf import Array, Dictionary, Name
 
 from reports.page import archive_pdf
 from reports.pdf import render
-from reports.tagged.metadata import Description, read_claim, write_metadata
+from reports.tagged.metadata import Description, metadata_of, read_claim
 from reports.tagged.page_marks import marks_of
 from reports.tagged.preflight import RULES, BrokenRule, Conformance, claim_of, preflight
 from tests.reports import example
@@ -63,8 +63,7 @@ def no_header_cells(pdf):
 
 
 def first_mark_in_another_element(pdf):
-    numbers = pdf.Root.StructTreeRoot.ParentTree.Nums
-    owners = numbers[1]
+    owners = next(value for value in pdf.Root.StructTreeRoot.ParentTree.Nums if isinstance(value, Array))
     owners[0] = owners[len(owners) - 1]
 
 
@@ -124,7 +123,8 @@ def no_xml(pdf):
 
 
 def no_title(pdf):
-    write_metadata(pdf, Description("", "c", "s", "t", "2026-01-01", "en"), Conformance(None, universal=False))
+    claim = Conformance(None, universal=False)
+    pdf.Root.Metadata.write(metadata_of(Description("", "c", "s", "t", "2026-01-01", "en"), claim))
 
 
 def second_owner(pdf):
@@ -141,7 +141,7 @@ BROKEN = [
     ("colour", four_inks),
     ("fonts", lambda pdf: removed(fonts(pdf)[0].FontDescriptor, "/FontFile2")),
     ("actions", lambda pdf: pdf.Root.__setattr__("OpenAction", Dictionary(S=Name.JavaScript, JS="1"))),
-    ("actions", lambda pdf: pdf.Root.Names.__setattr__("JavaScript", Dictionary())),
+    ("scripts", lambda pdf: pdf.Root.Names.__setattr__("JavaScript", Dictionary())),
     ("actions", lambda pdf: link(pdf).__setattr__("A", Dictionary(S=Name.Launch, F="x"))),
     ("actions", lambda pdf: pdf.pages[0].obj.__setattr__("AA", Dictionary())),
     ("streams", filtered_by_lzw),
@@ -262,7 +262,7 @@ def test_a_claim_is_no_larger_than_its_rules_allow(levels, claim):
 
 @pytest.mark.parametrize(("level", "claim"), [("structure", "B"), ("archive", None)])
 def test_a_report_that_breaks_a_rule_claims_less(tmp_path, monkeypatch, level, claim):
-    monkeypatch.setattr(archive_pdf, "preflight", lambda pdf: (BrokenRule("rule", level, "what"),))
+    monkeypatch.setattr(archive_pdf, "preflight_file", lambda path: (BrokenRule("rule", level, "what"),))
     with pikepdf.open(render(example.write_run(tmp_path))) as pdf:
         assert read_claim(pdf) == Conformance(claim, universal=False)
 
@@ -272,7 +272,8 @@ def test_marks_in_a_text_are_read():
         page = pdf.add_blank_page()
         page.Contents = pdf.make_stream(b"/P <</MCID 0>> BDC BT (a) Tj ET EMC BT /Link <</MCID 1>> BDC (b) Tj EMC ET")
         marks = marks_of(page)
-    assert (marks.numbers, marks.unmarked, marks.crossed, marks.nested) == ({0: "P", 1: "Link"}, 0, 0, 0)
+    tags = {number: marks.tag(number) for number in marks.numbers}
+    assert (tags, marks.unmarked, marks.crossed, marks.nested) == ({0: "P", 1: "Link"}, 0, 0, 0)
 
 
 @pytest.mark.parametrize("code", [b"/P <</MCID 0>> BDC BT (a) Tj EMC ET", b"/P <</MCID 0>> BDC", b"EMC"])

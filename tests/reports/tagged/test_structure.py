@@ -25,17 +25,15 @@ from reports.page.layout import (
     together,
 )
 from reports.page.text import bold, inline, joined, link
-from reports.tagged.preflight import RULES, preflight
+from reports.tagged.preflight import preflight
 from reports.tagged.roles import described
-from reports.tagged.tree import read_tree
-from tests.reports.tagged.pages import drawn, words_beside, words_by_element
+from tests.reports.tagged.pages import drawn, elements_of, words_beside, words_by_element
 
 TREE = ("tree", "content", "marks", "parents", "tags", "roles", "nesting", "links", "figures", "header cells", "tables")
 
 
 def faults(pdf, rules=TREE):
-    tree = read_tree(pdf)
-    return [what for rule in rules for what in RULES[rule][1](pdf, tree)]
+    return [fault.what for fault in preflight(pdf) if fault.rule in rules]
 
 
 def test_headings_paragraphs_and_lists_are_what_they_are():
@@ -56,7 +54,7 @@ def test_headings_paragraphs_and_lists_are_what_they_are():
         ("Sect H3", "Case"),
         ("Sect H4", "Deeper"),
     ]
-    assert [len(node.kids) for node in read_tree(pdf).nodes if node.tag == "L"] == [2, 1]
+    assert [len(node.kids) for node in elements_of(pdf) if node.tag == "L"] == [2, 1]
     assert faults(pdf, (*TREE, "headings")) == []
 
 
@@ -88,7 +86,7 @@ def test_a_table_over_pages_is_one_table_and_its_repeated_head_is_the_pages():
     expected += [pair for row in body for pair in rows("Table TR TD", row)]
     assert words_by_element(pdf) == expected
     assert [beside.split() for beside in words_beside(pdf)[1:]] == [["First", "Second"]] * (len(pdf.pages) - 1)
-    nodes = read_tree(pdf).nodes
+    nodes = elements_of(pdf)
     assert sum(node.tag == "TR" for node in nodes) == 31
     assert faults(pdf) == []
 
@@ -101,7 +99,7 @@ def test_a_row_over_pages_is_one_row():
     style = [("FONT", (0, 0), (-1, -1), fonts.REGULAR, 7)]
     pdf = drawn([Table(cells, colWidths=[200, 60], style=style, repeatRows=1, splitInRow=1)], 110)
     assert len(pdf.pages) > 2
-    nodes = read_tree(pdf).nodes
+    nodes = elements_of(pdf)
     assert sum(node.tag == "TR" for node in nodes) == 4
     assert sum(node.tag in ("TD", "TH") for node in nodes) == 8
     assert [words for _, words in words_by_element(pdf)][2:] == [
@@ -112,10 +110,10 @@ def test_a_row_over_pages_is_one_row():
 
 def test_facts_have_row_headers_and_empty_cells_are_cells():
     pdf = drawn([facts([("Name", "value"), ("Nothing", "")])])
-    tree = read_tree(pdf)
-    heads = [node for node in tree.nodes if node.tag == "TH"]
+    nodes = elements_of(pdf)
+    heads = [node for node in nodes if node.tag == "TH"]
     assert [head.attributes["/Scope"] for head in heads] == ["/Row", "/Row"]
-    assert sum(node.tag == "TD" for node in tree.nodes) == 2
+    assert sum(node.tag == "TD" for node in nodes) == 2
     assert faults(pdf) == []
 
 
@@ -123,7 +121,7 @@ def test_spans_are_told():
     made = Table([["a", "b"], ["group", ""], ["c", "d"]], repeatRows=1, colWidths=[60, 60])
     made.setStyle([("SPAN", (0, 1), (1, 1)), ("FONT", (0, 0), (-1, -1), fonts.REGULAR, 7)])
     pdf = drawn([made])
-    spans = [int(node.attributes["/ColSpan"]) for node in read_tree(pdf).nodes if "/ColSpan" in node.attributes]
+    spans = [int(node.attributes["/ColSpan"]) for node in elements_of(pdf) if "/ColSpan" in node.attributes]
     assert spans == [2]
     assert faults(pdf) == []
 
@@ -157,7 +155,7 @@ def picture():
 
 def test_figures_have_the_text_that_they_are_given(tmp_path):
     pdf = drawn([described(picture(), "a square"), Table([[described(picture(), "another"), ""]], colWidths=[90, 90])])
-    figures = [node for node in read_tree(pdf).nodes if node.tag == "Figure"]
+    figures = [node for node in elements_of(pdf) if node.tag == "Figure"]
     assert [figure.alt for figure in figures] == ["a square", "another"]
     assert [figure.parent.tag for figure in figures] == ["Document", "Div"]
     assert faults(pdf) == []
@@ -196,8 +194,8 @@ def test_a_link_inside_a_paragraph_stands_where_its_words_do():
         ("P Link", "case 7"),
         ("P Link", "all of it"),
     ]
-    first = next(node for node in read_tree(pdf).nodes if node.tag == "P")
-    assert [isinstance(kid, int) for kid in pdf.get_object(first.place).K] == [
+    first = next(node for node in elements_of(pdf) if node.tag == "P")
+    assert [isinstance(kid, int) for kid in pdf.get_object(first.number, 0).K] == [
         True,
         False,
         True,
@@ -231,4 +229,4 @@ def test_an_image_is_a_figure(tmp_path):
     path = tmp_path / "x.png"
     Picture.new("L", (4, 4)).save(path)
     pdf = drawn([described(Image(str(path), 20, 20), "four by four")])
-    assert [node.alt for node in read_tree(pdf).nodes if node.tag == "Figure"] == ["four by four"]
+    assert [node.alt for node in elements_of(pdf) if node.tag == "Figure"] == ["four by four"]
