@@ -18,10 +18,10 @@ _RATED = ("auroc", "calibration")
 _TITLES = {"calibration": "Probability minus reference"}
 
 _GROUPED = (
-    "Groups are what the archive states and headers tell, thirds of the lesions' size, and thirds of the model's own "
-    "confidence; each is compared with all others of the same column, of two groups only the first. p is adjusted "
-    "(Holm) for all comparisons, intervals (the exact rule for two groups) are not. Groups of few patients that only a "
-    "header tells apart go together. A difference that is not shown is not shown to be absent."
+    "Groups: what archive and image headers state, thirds of the lesions' size and of the model's confidence; each is "
+    "compared with all others of the same column, of two groups only the first. p is adjusted (Holm) for all "
+    "comparisons, intervals (the exact rule for two groups) are not. Small groups that only a header names are put "
+    "together. A difference that is not shown is not shown to be absent."
 )
 
 Key = tuple[str | None, str]
@@ -54,6 +54,8 @@ def _rated(results: Results) -> tuple[list[Flowable], str]:
     words_ = (
         [f"{plural(len(known) - len(shown), 'further group')}: see results.json. "] if len(known) > len(shown) else []
     )
+    bare = [part for pair in shown for part in pair.values() if part.value is not None and part.low is None]
+    words_ += [f"No interval: {_reasons(bare)}. "] if bare else []
     words_ += [f"AUROC is not compared in {plural(len(small_), 'group')}: {_reasons(small_)}. "] if small_ else []
     return ([_rated_table(results, shown)] if shown else []), "".join(words_)
 
@@ -65,8 +67,8 @@ def _reasons(parts: Sequence[GroupDifference]) -> str:
 def _rated_table(results: Results, pairs: Sequence[Pair]) -> Flowable:
     several = len(results.label_plots) > 1
     shape = columns(
-        ("Group", 36), *((("Label", 20),) if several else ()), ("Patients", 13, True), ("AUROC", 13, True),
-        ("minus the rest's", 36, True), (_TITLES["calibration"], 25, True), ("minus the rest's", 36, True),
+        ("Group", 32), *((("Label", 20),) if several else ()), ("Patients", 13, True), ("AUROC", 12, True),
+        ("minus the rest's", 32, True), (_TITLES["calibration"], 37, True), ("minus the rest's", 32, True),
     )  # fmt: skip
     rows = []
     for pair in pairs:
@@ -83,7 +85,11 @@ def _cells(part: GroupDifference | None) -> tuple[str, str]:
     own = number(part.own, like=(1.0,))
     if part.value is None:
         return own, DASH
-    ends = "" if part.low is None else f" [{number(part.low, like=(1.0,))}, {number(part.high, like=(1.0,))}]"
+    ends = (
+        " (no interval)"
+        if part.low is None
+        else (f" [{number(part.low, like=(1.0,))}, {number(part.high, like=(1.0,))}]")
+    )
     return own, f"{number(part.value, like=(1.0,))}{ends}"
 
 

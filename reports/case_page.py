@@ -8,7 +8,6 @@ from pipeline.errors import OutputError
 from pipeline.findings.pictures.panels import CasePanels
 from pipeline.findings.results import CaseEntry, Results
 from pipeline.findings.scores import MapScores
-from pipeline.vocabulary import PEAK_REGIONS
 from reports.numbers import number, raw
 from reports.page.layout import (
     CONTENT,
@@ -36,6 +35,7 @@ from reports.wording import (
     best_peak,
     headed,
     is_baseline,
+    lies,
     method,
     methods_in_order,
     nothing_called,
@@ -115,7 +115,7 @@ _ACROSS_PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
 def hidden_peak(case: CaseEntry, panels: CasePanels, name: str) -> str | None:
     """Return where a map's peak lies, where it is in no slice that the map is shown in; None where it is."""
     main = [view for view in panels.views if view.role == "main"]
-    known, target = name.partition("@")[0].partition(" (")[0], _target_of(name, panels)
+    known, target = _method_of(name), _target_of(name, panels)
     best = best_peak(
         entry
         for entry in case.audit.map_scores
@@ -129,6 +129,11 @@ def hidden_peak(case: CaseEntry, panels: CasePanels, name: str) -> str | None:
     return f"at {raw(round(best.position_mm[axis], 1))} {panels.length_unit}"
 
 
+def _method_of(name: str) -> str:
+    """Return a map's method, without its layer and the label that it explains."""
+    return name.partition("@")[0].partition(" (")[0]
+
+
 def _target_of(name: str, panels: CasePanels) -> str:
     """Return which label a map explains: that of the case, or the one that its name tells."""
     _, bracket, rest = name.partition(" (")
@@ -138,12 +143,13 @@ def _target_of(name: str, panels: CasePanels) -> str:
 def _told(case: CaseEntry, panels: CasePanels, panel: Panel) -> str:
     """Return a panel in words, from the data: what is seen, and where the map's peak lies."""
     where = f"{panel.title}, study {case.study}, {plane_words(panels.views[panel.view], panels.length_unit)}"
+    if panel.method is None:
+        return where
+    key = _method_of(panel.method), _target_of(panel.method, panels)
     best = best_peak(
-        entry
-        for entry in case.audit.map_scores
-        if panel.method is not None and entry.map is not None and panel.method.partition("@")[0] == entry.method
+        entry for entry in case.audit.map_scores if entry.map is not None and (entry.method, entry.target) == key
     )
-    return where if best is None else f"{where}: the peak lies {PEAK_REGIONS[best.region]}, {best.place}"
+    return where if best is None else f"{where}: the peak lies {lies(best)}"
 
 
 def case_facts(results: Results, case: CaseEntry) -> list[tuple[str, str]]:
@@ -187,8 +193,10 @@ def _peak(results: Results, case: CaseEntry) -> list[tuple[str, str]]:
     if first is None:
         return []
     best = best_peak(entry for entry in case.audit.map_scores if entry.map == first.map)
-    where = "none: the map is the same everywhere" if best is None else f"{PEAK_REGIONS[best.region]}, {best.place}"
-    return [(f"Peak of {method(results, first.method)}", where)]
+    where = "none: the map is the same everywhere" if best is None else lies(best)
+    several = len({entry.target for entry in case.audit.map_scores if entry.map is not None}) > 1
+    of_label = f" for {first.target}" if several else ""
+    return [(f"Peak of {method(results, first.method)}{of_label}", where)]
 
 
 def _loader(context: Context, case: CaseEntry) -> Callable[[], CasePanels] | str:

@@ -55,7 +55,7 @@ def _stratum(results: Results, members: Sequence[Estimate], before: Sequence[Est
         together(
             [
                 *subheading(title)[1:],
-                note(meaning, " Baselines and chance are grey." if not before else "", rest_of),
+                note(meaning, " Baselines and chance: grey." if not before else "", rest_of),
                 *first,
             ]
         ),
