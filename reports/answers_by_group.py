@@ -6,7 +6,7 @@ from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.results import Results
 from reports.numbers import count, number, plural
 from reports.page.layout import Flowable, columns, note, small, subheading, table
-from reports.page.text import DASH
+from reports.page.text import DASH, fitted_at_both_ends
 from reports.wording import metric, words
 
 __all__ = ["answers_by_group"]
@@ -23,6 +23,9 @@ _GROUPED = (
     "comparisons, intervals (the exact rule for two groups) are not. Small groups that only a header names are put "
     "together. A difference that is not shown is not shown to be absent."
 )
+
+_LONGEST = 200.0
+"""Points of a group's name, in two or three lines of its column."""
 
 Key = tuple[str | None, str]
 Pair = Mapping[str, GroupDifference]
@@ -130,7 +133,8 @@ def _differing_table(results: Results, shown: Sequence[GroupDifference]) -> Flow
 
 
 def _group(part: GroupDifference) -> str:
-    return words(part.group.replace("=", ": ", 1))
+    """Return a group in words; of a long one the ends, by which it is told from others."""
+    return fitted_at_both_ends(words(part.group.replace("=", ": ", 1)), _LONGEST, 7)
 
 
 def _p(part: GroupDifference) -> float:

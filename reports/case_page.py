@@ -8,7 +8,7 @@ from pipeline.errors import OutputError
 from pipeline.findings.pictures.panels import CasePanels
 from pipeline.findings.results import CaseEntry, Results
 from pipeline.findings.scores import MapScores
-from reports.numbers import number, raw
+from reports.numbers import count, number, raw
 from reports.page.layout import (
     CONTENT,
     Chip,
@@ -24,7 +24,7 @@ from reports.page.layout import (
     table,
     together,
 )
-from reports.page.text import DASH, bold, fitted, joined
+from reports.page.text import DASH, bold, fitted, fitted_at_both_ends, joined
 from reports.pictures.case_panels import BESIDE_EACH_OTHER, case_rows, plane_words, sizes_for, window_words
 from reports.pictures.legend import Legend
 from reports.pictures.panel_row import Panel
@@ -162,7 +162,9 @@ def case_facts(results: Results, case: CaseEntry) -> list[tuple[str, str]]:
     values = ", ".join(f"{label} {number(value)}" for label, value in audit.values.items())
     answer = [("Output", values)] if values else [("Prediction", f"{said} ({odds})" if odds else said)]
     rows = [("Shown as", case.rule), ("Reference", truth), *answer, *_peak(results, case)]
-    groups = ", ".join(f"{name} {value}" for name, value in sorted(audit.strata.items()))
+    groups = ", ".join(
+        f"{name} {fitted_at_both_ends(value, 0.5 * CONTENT, 7.0)}" for name, value in sorted(audit.strata.items())
+    )
     return [*rows, ("Groups", groups)] if groups else rows
 
 
@@ -258,13 +260,15 @@ def _score_table(results: Results, scored: list[MapScores], names: list[str], se
         groups.setdefault((entry.target, entry.method, entry.layer or ""), []).append(entry)
     readers = {tuple(entry.reader for entry in members) for members in groups.values()}
     together_ = len(readers) == 1 and len(next(iter(readers))) <= _SIDE_BY_SIDE
-    shown = list(groups.values()) if together_ else [[entry] for entry in scored]
+    many = max(len(members) for members in groups.values()) > _SIDE_BY_SIDE
+    shown = list(groups.values()) if together_ or many else [[entry] for entry in scored]
     rows = [_score_row(results, members, like, several) for members in shown]
-    return table(columns(("Map", 24), ("Experts" if together_ else "Expert", 17), *heads), rows, compact=True)
+    head = "Experts, lowest to highest" if many else "Experts" if together_ else "Expert"
+    return table(columns(("Map", 24), (head, 17), *heads), rows, compact=True)
 
 
 _SIDE_BY_SIDE = 3
-"""Experts whose scores stand in one cell; of more, each has a row."""
+"""Experts whose scores stand beside each other; of more, the lowest and the highest: all stand in per_study.csv."""
 
 Likes = Mapping[str, tuple[float | None, ...]]
 
@@ -284,8 +288,19 @@ def _score_row(
     cells = []
     for name in like:
         values = [score for entry in entries for score in entry.scores if score.name == name]
-        cells.append(" / ".join(number(score.value, like=like[name]) for score in values))
-    return title, " / ".join(entry.reader or DASH for entry in entries), *cells
+        cells.append(_of_experts([score.value for score in values], like[name]))
+    readers = [entry.reader or DASH for entry in entries]
+    return title, " / ".join(readers) if len(readers) <= _SIDE_BY_SIDE else count(len(readers)), *cells
+
+
+def _of_experts(values: Sequence[float | None], like: tuple[float | None, ...]) -> str:
+    """Return scores beside each other; of many experts the lowest and the highest, and how many are undefined."""
+    if len(values) <= _SIDE_BY_SIDE:
+        return " / ".join(number(value, like=like) for value in values)
+    known = sorted(value for value in values if value is not None)
+    ends = dict.fromkeys(number(value, like=like) for value in (*known[:1], *known[-1:]))
+    missing = len(values) - len(known)
+    return "; ".join([*([" to ".join(ends)] if ends else []), *([f"{count(missing)} undefined"] if missing else [])])
 
 
 def _reasons(results: Results, scored: list[MapScores]) -> list[Flowable]:

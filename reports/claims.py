@@ -74,7 +74,8 @@ def peak_sentences(results: Results, counted: Whereabouts) -> list[str]:
         rest = [f"{PEAK_REGIONS[name]} in {many}" for name, many in (regions if by_place else others)]
         rest += [] if "lesion" in counted.regions else [f"{PEAK_REGIONS['lesion']} in none"]
         sentences += [f"It lies {'; '.join(rest)}."] if rest else []
-        sentences += [] if by_place else [f"Most often it lies {at[0]}: in {there}."]
+        often_there = f"It lies {at[0]}." if counted.maps == 1 else f"Most often it lies {at[0]}: in {there}."
+        sentences += [] if by_place else [often_there]
     if counted.constant:
         sentences.append(f"{plural(counted.constant, 'map points', 'maps point')} nowhere: the same everywhere.")
     return sentences

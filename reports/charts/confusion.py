@@ -18,8 +18,9 @@ from reports.page.layout import ACCENT, GREY
 __all__ = ["IllustratedDrawing", "Thumbnail", "confusion_chart"]
 
 _SIDE, _HEAD = 62.0, 13.0
-_CELL, _LOW = 52.0, 38.0
-"""Heights of a row of cells: with a picture in it, and of words alone."""
+_CELL, _LINE = 50.0, 8.5
+_LOW = 21.0 + _LINE
+"""Heights of a row of cells: with a picture in it, and of words alone, of which one line stands below the number."""
 _KINDS: Mapping[tuple[bool, bool], str] = {
     (True, True): "found",
     (True, False): "missed",
@@ -59,7 +60,12 @@ def confusion_chart(
     ``thumbnails`` go by study; a cell whose typical case has none is drawn without.
     """
     rows = [[_cell_of(cells, present, called) for called in (True, False)] for present in (True, False)]
-    heights = [_CELL if any(cell.typical in thumbnails for cell in row) else _LOW for row in rows]
+    heights = [
+        _CELL
+        if any(cell.typical in thumbnails for cell in row)
+        else _LOW + _LINE * max(len(_of_the_map(cell, method)) - 1 for cell in row)
+        for row in rows
+    ]
     drawing = IllustratedDrawing(width, _HEAD + sum(heights) + 4)
     half = (width - _SIDE) / 2
     for column, called in enumerate((True, False)):
@@ -109,7 +115,7 @@ def _draw(
     text(drawing, (from_left + beside, first), f"{kind}, {plural(cell.patients, 'patient')}", room=room - beside)
     lines = _of_the_map(cell, method)
     for place, line in enumerate(lines):
-        text(drawing, (from_left, first - 10 - 8.5 * place), line, size=SMALL_TEXT, colour=GREY, room=room)
+        text(drawing, (from_left, first - 10 - _LINE * place), line, size=SMALL_TEXT, colour=GREY, room=room)
     shown = f" (shown: {thumbnail.study})" if thumbnail is not None else ""
     counts = f"{plural(cell.studies, 'study', 'studies')} of {plural(cell.patients, 'patient')}"
     return f"{kind} {counts}, {' '.join(lines)}{shown}"

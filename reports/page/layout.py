@@ -316,9 +316,11 @@ def _wide_enough(shape: Sequence[Column], rows: Sequence[Sequence[object]]) -> S
 
 
 def _widest_number(column: Column, cells: Sequence[object]) -> float:
-    """Return the width in points that a column's numbers need; nothing where it holds words."""
-    widths = (width_of(cell, 7) + 8.5 for cell in cells if isinstance(cell, str))
-    return max(widths, default=0.0) if column.numbers else 0.0
+    """Return the width in points that a column's numbers and badges need; nothing where it holds words alone."""
+    widths = [width_of(cell, 7) + 8.5 for cell in cells if isinstance(cell, str) and column.numbers]
+    parts = [part for cell in cells for part in (cell if isinstance(cell, list) else [cell])]
+    widths += [part.width + 7.5 for part in parts if isinstance(part, Chip)]
+    return max(widths, default=0.0)
 
 
 def _widest_word(column: Column) -> float:

@@ -9,7 +9,7 @@ from pipeline.vocabulary import SMALLEST_GROUP
 from reports.charts.flow import flow_chart
 from reports.numbers import count, number, plural
 from reports.page.layout import COLUMN, Flowable, bullets, facts, note, small, subheading
-from reports.page.text import bold, digest, joined
+from reports.page.text import bold, digest, fitted_at_both_ends, joined
 from reports.registry import Context, section
 from reports.statements import stated
 from reports.wording import nothing_called, unit_of, words
@@ -178,4 +178,5 @@ def _labels(names: Iterable[str]) -> list[str]:
 
 def _values(values: object) -> str:
     pairs = dict(values).items() if values else ()  # type: ignore[call-overload]
-    return " · ".join(f"{name}: {count(many)}" for name, many in pairs) or "none stated"
+    names = ((fitted_at_both_ends(str(name), COLUMN, 7), many) for name, many in pairs)
+    return " · ".join(f"{name}: {count(many)}" for name, many in names) or "none stated"

@@ -33,10 +33,14 @@ def build(context: Context) -> list[Flowable]:
     if findings is None:
         return []
     figures = {(figure.method, figure.check): figure for figure in findings.figures}
+    said: dict[tuple[Check, str], list[str]] = {}
+    for check in findings.checks:
+        meaning = _meaning(check, figures.get((str(check.method), check.check)))
+        said.setdefault((check.check, meaning), []).append(method(context.results, str(check.method)))
     meanings = [
-        joined(bold(f"{CHECKS[check.check].title} of {method(context.results, str(check.method))}: "), meaning)
-        for check in findings.checks
-        if (meaning := _meaning(check, figures.get((str(check.method), check.check))))
+        joined(bold(f"{CHECKS[check].title} of {', '.join(maps)}: "), meaning)
+        for (check, meaning), maps in said.items()
+        if meaning
     ]
     content = [
         small(_WHAT),
