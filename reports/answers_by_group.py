@@ -6,7 +6,7 @@ from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.results import Results
 from reports.numbers import count, number, plural
 from reports.page.layout import Flowable, columns, note, small, subheading, table
-from reports.page.text import DASH
+from reports.page.text import DASH, fitted_at_both_ends
 from reports.wording import metric, words
 
 __all__ = ["answers_by_group"]
@@ -18,11 +18,14 @@ _RATED = ("auroc", "calibration")
 _TITLES = {"calibration": "Probability minus reference"}
 
 _GROUPED = (
-    "Groups are what the archive states and headers tell, thirds of the lesions' size, and thirds of the model's own "
-    "confidence; each is compared with all others of the same column, of two groups only the first. p is adjusted "
-    "(Holm) for all comparisons, intervals (the exact rule for two groups) are not. Groups of few patients that only a "
-    "header tells apart go together. A difference that is not shown is not shown to be absent."
+    "Groups: what archive and image headers state, thirds of the lesions' size and of the model's confidence; each is "
+    "compared with all others of the same column, of two groups only the first. p is adjusted (Holm) for all "
+    "comparisons, intervals (the exact rule for two groups) are not. Small groups that only a header names are put "
+    "together. A difference that is not shown is not shown to be absent."
 )
+
+_LONGEST = 200.0
+"""Points of a group's name, in two or three lines of its column."""
 
 Key = tuple[str | None, str]
 Pair = Mapping[str, GroupDifference]
@@ -54,6 +57,8 @@ def _rated(results: Results) -> tuple[list[Flowable], str]:
     words_ = (
         [f"{plural(len(known) - len(shown), 'further group')}: see results.json. "] if len(known) > len(shown) else []
     )
+    bare = [part for pair in shown for part in pair.values() if part.value is not None and part.low is None]
+    words_ += [f"No interval: {_reasons(bare)}. "] if bare else []
     words_ += [f"AUROC is not compared in {plural(len(small_), 'group')}: {_reasons(small_)}. "] if small_ else []
     return ([_rated_table(results, shown)] if shown else []), "".join(words_)
 
@@ -65,8 +70,8 @@ def _reasons(parts: Sequence[GroupDifference]) -> str:
 def _rated_table(results: Results, pairs: Sequence[Pair]) -> Flowable:
     several = len(results.label_plots) > 1
     shape = columns(
-        ("Group", 36), *((("Label", 20),) if several else ()), ("Patients", 13, True), ("AUROC", 13, True),
-        ("minus the rest's", 36, True), (_TITLES["calibration"], 25, True), ("minus the rest's", 36, True),
+        ("Group", 32), *((("Label", 20),) if several else ()), ("Patients", 13, True), ("AUROC", 12, True),
+        ("minus the rest's", 32, True), (_TITLES["calibration"], 37, True), ("minus the rest's", 32, True),
     )  # fmt: skip
     rows = []
     for pair in pairs:
@@ -83,7 +88,11 @@ def _cells(part: GroupDifference | None) -> tuple[str, str]:
     own = number(part.own, like=(1.0,))
     if part.value is None:
         return own, DASH
-    ends = "" if part.low is None else f" [{number(part.low, like=(1.0,))}, {number(part.high, like=(1.0,))}]"
+    ends = (
+        " (no interval)"
+        if part.low is None
+        else (f" [{number(part.low, like=(1.0,))}, {number(part.high, like=(1.0,))}]")
+    )
     return own, f"{number(part.value, like=(1.0,))}{ends}"
 
 
@@ -124,7 +133,8 @@ def _differing_table(results: Results, shown: Sequence[GroupDifference]) -> Flow
 
 
 def _group(part: GroupDifference) -> str:
-    return words(part.group.replace("=", ": ", 1))
+    """Return a group in words; of a long one the ends, by which it is told from others."""
+    return fitted_at_both_ends(words(part.group.replace("=", ": ", 1)), _LONGEST, 7)
 
 
 def _p(part: GroupDifference) -> float:

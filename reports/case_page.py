@@ -8,8 +8,7 @@ from pipeline.errors import OutputError
 from pipeline.findings.pictures.panels import CasePanels
 from pipeline.findings.results import CaseEntry, Results
 from pipeline.findings.scores import MapScores
-from pipeline.vocabulary import PEAK_REGIONS
-from reports.numbers import number, raw
+from reports.numbers import count, number, raw
 from reports.page.layout import (
     CONTENT,
     Chip,
@@ -25,7 +24,7 @@ from reports.page.layout import (
     table,
     together,
 )
-from reports.page.text import DASH, bold, fitted, joined
+from reports.page.text import DASH, bold, fitted, fitted_at_both_ends, joined
 from reports.pictures.case_panels import BESIDE_EACH_OTHER, case_rows, plane_words, sizes_for, window_words
 from reports.pictures.legend import Legend
 from reports.pictures.panel_row import Panel
@@ -36,6 +35,7 @@ from reports.wording import (
     best_peak,
     headed,
     is_baseline,
+    lies,
     method,
     methods_in_order,
     nothing_called,
@@ -115,7 +115,7 @@ _ACROSS_PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
 def hidden_peak(case: CaseEntry, panels: CasePanels, name: str) -> str | None:
     """Return where a map's peak lies, where it is in no slice that the map is shown in; None where it is."""
     main = [view for view in panels.views if view.role == "main"]
-    known, target = name.partition("@")[0].partition(" (")[0], _target_of(name, panels)
+    known, target = _method_of(name), _target_of(name, panels)
     best = best_peak(
         entry
         for entry in case.audit.map_scores
@@ -129,6 +129,11 @@ def hidden_peak(case: CaseEntry, panels: CasePanels, name: str) -> str | None:
     return f"at {raw(round(best.position_mm[axis], 1))} {panels.length_unit}"
 
 
+def _method_of(name: str) -> str:
+    """Return a map's method, without its layer and the label that it explains."""
+    return name.partition("@")[0].partition(" (")[0]
+
+
 def _target_of(name: str, panels: CasePanels) -> str:
     """Return which label a map explains: that of the case, or the one that its name tells."""
     _, bracket, rest = name.partition(" (")
@@ -138,12 +143,13 @@ def _target_of(name: str, panels: CasePanels) -> str:
 def _told(case: CaseEntry, panels: CasePanels, panel: Panel) -> str:
     """Return a panel in words, from the data: what is seen, and where the map's peak lies."""
     where = f"{panel.title}, study {case.study}, {plane_words(panels.views[panel.view], panels.length_unit)}"
+    if panel.method is None:
+        return where
+    key = _method_of(panel.method), _target_of(panel.method, panels)
     best = best_peak(
-        entry
-        for entry in case.audit.map_scores
-        if panel.method is not None and entry.map is not None and panel.method.partition("@")[0] == entry.method
+        entry for entry in case.audit.map_scores if entry.map is not None and (entry.method, entry.target) == key
     )
-    return where if best is None else f"{where}: the peak lies {PEAK_REGIONS[best.region]}, {best.place}"
+    return where if best is None else f"{where}: the peak lies {lies(best)}"
 
 
 def case_facts(results: Results, case: CaseEntry) -> list[tuple[str, str]]:
@@ -156,7 +162,9 @@ def case_facts(results: Results, case: CaseEntry) -> list[tuple[str, str]]:
     values = ", ".join(f"{label} {number(value)}" for label, value in audit.values.items())
     answer = [("Output", values)] if values else [("Prediction", f"{said} ({odds})" if odds else said)]
     rows = [("Shown as", case.rule), ("Reference", truth), *answer, *_peak(results, case)]
-    groups = ", ".join(f"{name} {value}" for name, value in sorted(audit.strata.items()))
+    groups = ", ".join(
+        f"{name} {fitted_at_both_ends(value, 0.5 * CONTENT, 7.0)}" for name, value in sorted(audit.strata.items())
+    )
     return [*rows, ("Groups", groups)] if groups else rows
 
 
@@ -187,8 +195,10 @@ def _peak(results: Results, case: CaseEntry) -> list[tuple[str, str]]:
     if first is None:
         return []
     best = best_peak(entry for entry in case.audit.map_scores if entry.map == first.map)
-    where = "none: the map is the same everywhere" if best is None else f"{PEAK_REGIONS[best.region]}, {best.place}"
-    return [(f"Peak of {method(results, first.method)}", where)]
+    where = "none: the map is the same everywhere" if best is None else lies(best)
+    several = len({entry.target for entry in case.audit.map_scores if entry.map is not None}) > 1
+    of_label = f" for {first.target}" if several else ""
+    return [(f"Peak of {method(results, first.method)}{of_label}", where)]
 
 
 def _loader(context: Context, case: CaseEntry) -> Callable[[], CasePanels] | str:
@@ -250,13 +260,15 @@ def _score_table(results: Results, scored: list[MapScores], names: list[str], se
         groups.setdefault((entry.target, entry.method, entry.layer or ""), []).append(entry)
     readers = {tuple(entry.reader for entry in members) for members in groups.values()}
     together_ = len(readers) == 1 and len(next(iter(readers))) <= _SIDE_BY_SIDE
-    shown = list(groups.values()) if together_ else [[entry] for entry in scored]
+    many = max(len(members) for members in groups.values()) > _SIDE_BY_SIDE
+    shown = list(groups.values()) if together_ or many else [[entry] for entry in scored]
     rows = [_score_row(results, members, like, several) for members in shown]
-    return table(columns(("Map", 24), ("Experts" if together_ else "Expert", 17), *heads), rows, compact=True)
+    head = "Experts, lowest to highest" if many else "Experts" if together_ else "Expert"
+    return table(columns(("Map", 24), (head, 17), *heads), rows, compact=True)
 
 
 _SIDE_BY_SIDE = 3
-"""Experts whose scores stand in one cell; of more, each has a row."""
+"""Experts whose scores stand beside each other; of more, the lowest and the highest: all stand in per_study.csv."""
 
 Likes = Mapping[str, tuple[float | None, ...]]
 
@@ -276,8 +288,19 @@ def _score_row(
     cells = []
     for name in like:
         values = [score for entry in entries for score in entry.scores if score.name == name]
-        cells.append(" / ".join(number(score.value, like=like[name]) for score in values))
-    return title, " / ".join(entry.reader or DASH for entry in entries), *cells
+        cells.append(_of_experts([score.value for score in values], like[name]))
+    readers = [entry.reader or DASH for entry in entries]
+    return title, " / ".join(readers) if len(readers) <= _SIDE_BY_SIDE else count(len(readers)), *cells
+
+
+def _of_experts(values: Sequence[float | None], like: tuple[float | None, ...]) -> str:
+    """Return scores beside each other; of many experts the lowest and the highest, and how many are undefined."""
+    if len(values) <= _SIDE_BY_SIDE:
+        return " / ".join(number(value, like=like) for value in values)
+    known = sorted(value for value in values if value is not None)
+    ends = dict.fromkeys(number(value, like=like) for value in (*known[:1], *known[-1:]))
+    missing = len(values) - len(known)
+    return "; ".join([*([" to ".join(ends)] if ends else []), *([f"{count(missing)} undefined"] if missing else [])])
 
 
 def _reasons(results: Results, scored: list[MapScores]) -> list[Flowable]:

@@ -68,11 +68,14 @@ def peak_sentences(results: Results, counted: Whereabouts) -> list[str]:
         place, there = next(iter(counted.places.items()))
         first = f"{PEAK_REGIONS[region]}", often
         at = f"{_at(place)} of the {'picture' if counted.axes == 2 else 'patient'}", there
-        leading, second = (at, first) if region != "lesion" and there >= often else (first, at)
+        by_place = region != "lesion" and there >= often
+        leading = at if by_place else first
         sentences.append(f"In {leading[1]} of {whole} the peak of {method(results, counted.method)} lies {leading[0]}.")
-        rest = [f"{second[0]} in {second[1]}", *(f"{PEAK_REGIONS[name]} in {many}" for name, many in others)]
+        rest = [f"{PEAK_REGIONS[name]} in {many}" for name, many in (regions if by_place else others)]
         rest += [] if "lesion" in counted.regions else [f"{PEAK_REGIONS['lesion']} in none"]
-        sentences.append(f"It lies {'; '.join(rest)}.")
+        sentences += [f"It lies {'; '.join(rest)}."] if rest else []
+        often_there = f"It lies {at[0]}." if counted.maps == 1 else f"Most often it lies {at[0]}: in {there}."
+        sentences += [] if by_place else [often_there]
     if counted.constant:
         sentences.append(f"{plural(counted.constant, 'map points', 'maps point')} nowhere: the same everywhere.")
     return sentences
@@ -88,9 +91,9 @@ def why(verdict: Verdict) -> str:
     if met is None or not_met is None or verdict.struck or verdict.answer == "NOT EVALUATED":
         return verdict.reason
     if verdict.answer == "MET":
-        return f"{_p(met)} against the contrary, at most {alpha}"
+        return f"{_p(met)} against the contrary, not above {alpha}"
     if verdict.answer == "NOT MET":
-        return f"{_p(not_met)} against the claim, at most {alpha}"
+        return f"{_p(not_met)} against the claim, not above {alpha}"
     return f"{_p(met)} against the contrary and {_p(not_met)} against the claim, both above {alpha}"
 
 

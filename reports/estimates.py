@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.findings.estimates import Agreement, Estimate
 from pipeline.findings.results import Results
+from pipeline.vocabulary import CONSENSUS
 from reports.numbers import bounds, count, ends, limits, number, plural
 from reports.page.layout import GREY, Column, Flowable, columns, note, table
 from reports.page.text import bold, coloured, joined
@@ -94,16 +95,56 @@ def _matrix(
     chances = [_chance([member for member in members if member.metric == name], like[name]) for name in names]
     if any(member.chance is not None for member in members):
         rows.append((coloured("Chance", GREY), *chances, ""))
-    rows += [_agreement(pair, experts, names, like) for pair in dict.fromkeys(part.readers for part in experts)]
+    rows += _agreements(experts, names, like)
     heads = [(headed(results, name), 23, True) for name in names]
     shape = columns(("Map", 27), *heads, ("Patients (studies)", 21 if len(heads) < 5 else 14, True))
     remarks = list(dict.fromkeys(remark for member in members for remark in _remarks(results, member)))
     remarks += [
         f"{measured(results, pair.metric)} of {' and '.join(pair.readers)}: undefined {undefined(pair.estimate)}"
         for pair in experts
-        if pair.estimate.undefined
+        if pair.estimate.undefined and len({part.readers for part in experts}) <= _MOST_PAIRS
     ]
     return [table(shape, rows, compact=True), *([note("; ".join(remarks), ".")] if remarks else [])]
+
+
+_MOST_PAIRS = 6
+"""Pairs of experts that have a row each; of more the lowest and the highest stand in one."""
+
+
+def _agreements(
+    experts: Sequence[Agreement], names: Sequence[str], like: Mapping[str, tuple[float | None, ...]]
+) -> list[tuple[object, ...]]:
+    """Return a row for each pair of experts; of many pairs one for experts, and one for each kind of consensus."""
+    pairs = list(dict.fromkeys(part.readers for part in experts))
+    if len(pairs) <= _MOST_PAIRS:
+        return [_agreement(pair, experts, names, like) for pair in pairs]
+    kinds: dict[str, list[Agreement]] = {}
+    for part in experts:
+        kinds.setdefault(next((_expert(name) for name in part.readers if name.startswith(CONSENSUS)), ""), []).append(
+            part
+        )
+    return [_range_of_pairs(kind, members, names, like) for kind, members in kinds.items()]
+
+
+def _range_of_pairs(
+    kind: str, members: Sequence[Agreement], names: Sequence[str], like: Mapping[str, tuple[float | None, ...]]
+) -> tuple[object, ...]:
+    """Return the lowest and the highest estimate of many pairs, metric by metric."""
+    cells = []
+    for name in names:
+        values = sorted(
+            part.estimate.value for part in members if part.metric == name and part.estimate.value is not None
+        )
+        ends_ = dict.fromkeys(number(value, like=like[name]) for value in (*values[:1], *values[-1:]))
+        cells.append(" to ".join(ends_))
+    pairs = plural(len({part.readers for part in members}), "pair")
+    title = f"One expert and {kind} ({pairs})" if kind else f"Two experts ({pairs})"
+    return (coloured(title, GREY), *cells, _counts(part.estimate for part in members))
+
+
+def _expert(name: str) -> str:
+    """Return an expert's name, or in words which consensus it is."""
+    return f"the {name.removeprefix(CONSENSUS)}" if name.startswith(CONSENSUS) else name
 
 
 def _agreement(
@@ -116,7 +157,7 @@ def _agreement(
     own = {pair.metric: pair.estimate for pair in experts if pair.readers == readers}
     numbers = (_cell(own[name], like[name]) if name in own else "" for name in names)
     counts = _counts(own.values())
-    name = "Between experts" if len({pair.readers for pair in experts}) == 1 else " and ".join(readers)
+    name = "Between experts" if len({pair.readers for pair in experts}) == 1 else " and ".join(map(_expert, readers))
     return (coloured(name, GREY), *numbers, counts)
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "intervals_again",
     "is_baseline",
     "label_of",
+    "lies",
     "measured",
     "method",
     "methods_in_order",
@@ -51,6 +52,7 @@ __all__ = [
     "stratum",
     "subject",
     "undefined",
+    "unit_of",
     "words",
 ]
 
@@ -65,6 +67,21 @@ _LABEL: Final = "label="
 _OF_STUDIES: Final = " of a patient's studies"
 
 _KIND: Final[Mapping[str, str]] = {"MET": "good", "NOT MET": "bad", "INCONCLUSIVE": "open", "NOT EVALUATED": "none"}
+
+
+_POWERS: Final = str.maketrans("23", "\u00b2\u00b3")
+
+
+def unit_of(name: str) -> str:
+    """Return a unit as people write it: ``mm\u00b2`` of ``mm2``."""
+    return name.translate(_POWERS) if name in ("mm2", "mm3") else name
+
+
+def lies(peak: MapPeak) -> str:
+    """Return where a peak lies: in which region, and on whose side: a patient's left is a picture's right."""
+    whose = "picture's" if len(peak.normalised) == 2 else "patient's"
+    place = f"in the {whose} middle" if peak.place == "middle" else f"at the {whose} {peak.place}"
+    return f"{PEAK_REGIONS[peak.region]}, {place}"
 
 
 def words(name: str) -> str:
@@ -112,7 +129,7 @@ def arrow_note(results: Results) -> str:
 def _unit(results: Results, name: str) -> str:
     """Return a metric's unit, empty where it has none."""
     unit = next((facts.unit for facts in results.metrics if facts.name == name), "")
-    return "" if unit in ("", "1", "share", "none") else unit
+    return "" if unit in ("", "1", "share", "none") else unit_of(unit)
 
 
 def better_of(results: Results, name: str) -> Better | None:

@@ -12,11 +12,15 @@ from pipeline.findings.plotted.classifier import LabelCell
 from reports.charts.frame import SMALL_TEXT, text, with_words
 from reports.numbers import count, plural
 from reports.numbers import estimate as estimate_text
+from reports.page.fonts import BOLD, width_of
 from reports.page.layout import ACCENT, GREY
 
 __all__ = ["IllustratedDrawing", "Thumbnail", "confusion_chart"]
 
-_SIDE, _HEAD, _CELL = 62.0, 13.0, 52.0
+_SIDE, _HEAD = 62.0, 13.0
+_CELL, _LINE = 50.0, 8.5
+_LOW = 21.0 + _LINE
+"""Heights of a row of cells: with a picture in it, and of words alone, of which one line stands below the number."""
 _KINDS: Mapping[tuple[bool, bool], str] = {
     (True, True): "found",
     (True, False): "missed",
@@ -55,23 +59,35 @@ def confusion_chart(
 
     ``thumbnails`` go by study; a cell whose typical case has none is drawn without.
     """
-    drawing = IllustratedDrawing(width, _HEAD + 2 * _CELL + 4)
+    rows = [[_cell_of(cells, present, called) for called in (True, False)] for present in (True, False)]
+    heights = [
+        _CELL
+        if any(cell.typical in thumbnails for cell in row)
+        else _LOW + _LINE * max(len(_of_the_map(cell, method)) - 1 for cell in row)
+        for row in rows
+    ]
+    drawing = IllustratedDrawing(width, _HEAD + sum(heights) + 4)
     half = (width - _SIDE) / 2
     for column, called in enumerate((True, False)):
         words = f"{'called' if called else 'not called'}: {label}"
-        text(drawing, (_SIDE + half * (column + 0.5), 2 * _CELL + 8), words, bold=True, anchor="middle", room=half - 6)
+        text(
+            drawing, (_SIDE + half * (column + 0.5), sum(heights) + 8), words, bold=True, anchor="middle", room=half - 6
+        )
     said = []
     for row, present in enumerate((True, False)):
-        bottom = (1 - row) * _CELL + 2
-        text(drawing, (0, bottom + _CELL / 2 + 3), "reference:", size=SMALL_TEXT, colour=GREY)
+        bottom, height = sum(heights[row + 1 :]) + 2, heights[row]
+        text(drawing, (0, bottom + height / 2 + 3), "reference:", size=SMALL_TEXT, colour=GREY)
         name = label if present else f"no {label}"
-        text(drawing, (0, bottom + _CELL / 2 - 6), name, bold=True, room=_SIDE - 6)
-        for column, called in enumerate((True, False)):
-            cell = next(part for part in cells if (part.present, part.called) == (present, called))
-            at = (_SIDE + half * column, bottom, half, _CELL)
+        text(drawing, (0, bottom + height / 2 - 6), name, bold=True, room=_SIDE - 6)
+        for column, cell in enumerate(rows[row]):
+            at = (_SIDE + half * column, bottom, half, height)
             said.append(_draw(drawing, cell, at, method, thumbnails.get(cell.typical or "")))
     with_words(drawing, f"Confusion matrix of {label}: {'; '.join(said)}.")
     return drawing
+
+
+def _cell_of(cells: Sequence[LabelCell], present: bool, called: bool) -> LabelCell:
+    return next(cell for cell in cells if (cell.present, cell.called) == (present, called))
 
 
 def _draw(
@@ -94,10 +110,12 @@ def _draw(
     room = x + width - from_left - 3
     kind, n = _KINDS[cell.present, cell.called], count(cell.studies)
     text(drawing, (from_left, y + height - 15), n, size=12, bold=True, room=room)
-    text(drawing, (from_left, y + height - 25), f"{kind}, {plural(cell.patients, 'patient')}", room=room)
+    beside = width_of(n, 12, BOLD) + 5 if height < _CELL else 0.0  # a low row has them in one line
+    first = y + height - (15 if beside else 25)
+    text(drawing, (from_left + beside, first), f"{kind}, {plural(cell.patients, 'patient')}", room=room - beside)
     lines = _of_the_map(cell, method)
     for place, line in enumerate(lines):
-        text(drawing, (from_left, y + height - 35 - 8.5 * place), line, size=SMALL_TEXT, colour=GREY, room=room)
+        text(drawing, (from_left, first - 10 - _LINE * place), line, size=SMALL_TEXT, colour=GREY, room=room)
     shown = f" (shown: {thumbnail.study})" if thumbnail is not None else ""
     counts = f"{plural(cell.studies, 'study', 'studies')} of {plural(cell.patients, 'patient')}"
     return f"{kind} {counts}, {' '.join(lines)}{shown}"

@@ -21,7 +21,7 @@ from reports.charts.forest import (
     legend_width,
 )
 from reports.charts.frame import SMALL_TEXT, TEXT, Span, across, dashed, scaled, text, with_words
-from reports.numbers import ends, number
+from reports.numbers import ends, number, plural
 from reports.numbers import estimate as estimate_text
 from reports.page.fonts import BOLD
 from reports.page.layout import CONTENT, GREY, INK, RULE
@@ -134,7 +134,7 @@ def _row(results: Results, verdict: Verdict) -> ForestRow:
 
 
 def _about(results: Results, verdict: Verdict) -> str:
-    return f"{asked_for(results, verdict)}; {population(verdict)}, {verdict.estimate.patients} patients"
+    return f"{asked_for(results, verdict)}; {population(verdict)}, {plural(verdict.estimate.patients, 'patient')}"
 
 
 def _marks(results: Results, verdict: Verdict) -> Iterable[Mark]:

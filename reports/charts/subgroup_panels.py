@@ -13,7 +13,7 @@ from pipeline.findings.results import Results
 from reports.charts.forest import DIRECTION, MOST_ROWS, ForestRow, draw_point
 from reports.charts.frame import SMALL_TEXT, Scale, across, dashed, scaled, text, with_words
 from reports.charts.subgroups import difference_text
-from reports.numbers import count, ends
+from reports.numbers import count, ends, number
 from reports.numbers import estimate as estimate_text
 from reports.page.fonts import width_of
 from reports.page.layout import CONTENT, GREY, INK, RULE
@@ -116,10 +116,10 @@ def _fitting(name: str) -> str:
     return f"{fitted(column, _NAME - 4 - width_of(f': {value}', SMALL_TEXT), SMALL_TEXT)}: {value}"
 
 
-def _place(number: int, panels: int) -> tuple[float, float]:
+def _place(place: int, panels: int) -> tuple[float, float]:
     """Return where a panel begins, and how wide it is: two of them take the room of three."""
     width = (CONTENT - _NAME) / max(2, panels)
-    return _NAME + number * width, width
+    return _NAME + place * width, width
 
 
 def _panel(
@@ -138,12 +138,12 @@ def _panel(
     if panel.whole is not None and panel.whole.value is not None:
         x = scale.at(panel.whole.value)
         drawing.add(dashed((x, bottom), (x, top), (2.4, 1.6)))
-    for number, estimate in enumerate(estimates):
+    for place, estimate in enumerate(estimates):
         if estimate is not None:
-            _row(drawing, estimate, scale, (left, top - _ROW * number - _ROW / 2))
+            _row(drawing, estimate, scale, (left, top - _ROW * place - _ROW / 2))
     shifts = {shift.group: shift for shift in panel.differences}
-    for number, group in enumerate(rows[1]):
-        _difference(drawing, shifts.get(str(group)), (left, bottom - 14 - _ROW * (number + 2) + 3.2), width - _GAP)
+    for place, group in enumerate(rows[1]):
+        _difference(drawing, shifts.get(str(group)), (left, bottom - 14 - _ROW * (place + 2) + 3.2), width - _GAP)
     return _in_words(results, panel, estimates, shifts)
 
 
@@ -182,6 +182,8 @@ def _difference(drawing: Drawing, shift: GroupDifference | None, at: tuple[float
     if shift is not None:
         stays = shift.p_adjusted is not None and shift.p_adjusted <= 1 - shift.confidence
         words = difference_text(shift).replace("adjusted p", "p")  # what p it is stands above
+        if shift.value is not None and shift.p_adjusted is None:  # the reason is long: it stands below the plot
+            words = f"{number(shift.value, like=(1.0,))} (no interval)"
         text(drawing, at, words, size=SMALL_TEXT, bold=stays, room=room)
 
 

@@ -70,7 +70,8 @@ def first_answers(results: Results) -> tuple[FirstAnswer, ...]:
     answers += [FirstAnswer("The classifier", classifier)] if classifier else []
     verdict = main_verdict(results)
     if verdict is not None:
-        claim = f"{subject(results, verdict)} among {population(verdict)}: {allowed(results, verdict)}."
+        about = f"{subject(results, verdict)} among {population(verdict)}"
+        claim = f"None of {in_sentence(about)}." if _nothing(verdict) else f"{about}: {allowed(results, verdict)}."
         answers.append(FirstAnswer("The strongest claim", claim, refused(verdict)))
     return tuple(answers)
 
@@ -105,6 +106,11 @@ def _whom(verdict: Verdict) -> str:
     unscored = f"; {plural(lost, 'more has', 'more have')} no score" if lost else ""
     counted = f"{count(estimate.studies)} from {plural(estimate.patients, 'patient')}"
     return f"{population(verdict)}: {counted}{unscored}"
+
+
+def _nothing(verdict: Verdict) -> bool:
+    """Return whether there is no bound that a claim could be made of."""
+    return verdict.check is None and None in (verdict.estimate.low, verdict.estimate.high)
 
 
 def _leans_on(results: Results) -> str:

@@ -106,6 +106,7 @@ _TITLES = (
 _LONGEST_TITLE = 300  # characters
 _MOST_LINES = 24  # of a table's cell: a third of a page
 _MOST_LINES_OF_HEADS = 8  # they stand on every page of the table
+_LONG_WORD = 20  # characters: no word of ours, but a name of data's
 _ALWAYS_FITS = 120  # characters, in the narrowest column
 
 
@@ -305,26 +306,41 @@ def table(
 
 
 def _wide_enough(shape: Sequence[Column], rows: Sequence[Sequence[object]]) -> Sequence[Column]:
-    """Return columns in which no number wraps or overprints its neighbour, as far as the page's width goes.
+    """Return columns in which no number wraps, and no word of a head breaks, as far as the page's width goes.
 
-    The columns of words give the room; where they have none left, a number wraps between its parts.
+    The columns of words give the room; where they have none left, heads break, and then numbers between their parts.
     """
-    needed = [
-        max((width_of(str(row[place]), 7) + 8.5 for row in rows if isinstance(row[place], str)), default=0.0)
-        if column.numbers
-        else 0.0
-        for place, column in enumerate(shape)
-    ]
+    cells = [_widest_number(column, [row[place] for row in rows]) for place, column in enumerate(shape)]
+    heads = [max(need, _widest_word(column)) for need, column in zip(cells, shape, strict=True)]
+    return _widened(shape, heads) or _widened(shape, cells) or shape
+
+
+def _widest_number(column: Column, cells: Sequence[object]) -> float:
+    """Return the width in points that a column's numbers and badges need; nothing where it holds words alone."""
+    widths = [width_of(cell, 7) + 8.5 for cell in cells if isinstance(cell, str) and column.numbers]
+    parts = [part for cell in cells for part in (cell if isinstance(cell, list) else [cell])]
+    widths += [part.width + 7.5 for part in parts if isinstance(part, Chip)]
+    return max(widths, default=0.0)
+
+
+def _widest_word(column: Column) -> float:
+    """Return the width in points that the words of a column's head need, but for names that nobody can keep whole."""
+    return max((width_of(word, 7, BOLD) + 7.5 for word in column.head.split() if len(word) < _LONG_WORD), default=0.0)
+
+
+def _widened(shape: Sequence[Column], needed: Sequence[float]) -> Sequence[Column] | None:
+    """Return columns as wide as is needed, with the room taken from those that have some; None where none has."""
     missing = sum(max(0.0, need - column.width) for need, column in zip(needed, shape, strict=True))
     spare = [
-        column.width - need if column.numbers else 0.55 * column.width
+        max(0.0, min(column.width - need, column.width if column.numbers else 0.55 * column.width))
         for need, column in zip(needed, shape, strict=True)
     ]
-    giving = sum(max(0.0, room) for room in spare)
-    if not missing or missing > giving:
+    if not missing:
         return shape
+    if missing > sum(spare):
+        return None
     return [
-        replace(column, width=max(column.width, need) - missing / giving * max(0.0, room))
+        replace(column, width=max(column.width, need) - missing / sum(spare) * room)
         for column, need, room in zip(shape, needed, spare, strict=True)
     ]
 
@@ -443,11 +459,11 @@ def pair(left: Flowable, right: Sequence[Flowable], share: float = 0.86, *, widt
     return Table([[left, list(right)]], colWidths=[width * share, width * (1 - share)], style=style, spaceAfter=3)
 
 
-def side_by_side(left: Sequence[Flowable], right: Sequence[Flowable]) -> Flowable:
+def side_by_side(left: Sequence[Flowable], right: Sequence[Flowable], *, right_width: float = COLUMN) -> Flowable:
     """Return two columns of flowables beside each other; either may be empty, or longer than a page."""
     style = TableStyle([("FONT", (0, 0), (-1, -1), REGULAR, 7), ("VALIGN", (0, 0), (-1, -1), "TOP")]
                        + [(side, (0, 0), (-1, -1), 0) for side in _SIDES])  # fmt: skip
-    widths = [COLUMN + GUTTER, COLUMN]
+    widths = [CONTENT - right_width, right_width]
     padded = [("RIGHTPADDING", (0, 0), (0, 0), GUTTER)]
     cells = [[list(left), list(right)]]
     return Table(cells, colWidths=widths, style=TableStyle(padded, parent=style), splitInRow=1, spaceAfter=3)

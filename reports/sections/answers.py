@@ -12,9 +12,9 @@ from reports.registry import Context, section
 from reports.wording import headed, in_sentence, interval_head, intervals_again, method
 
 _WHY = (
-    "A finding that is called another one, a finding that is missed and a false alarm are different errors. In every "
-    "wrong case the map of the label that was called stands beside that of the reference's label, held against the "
-    "masks of the finding that is there; it counts for no criterion but one that names it."
+    "A finding called another one, a finding missed and a false alarm are different errors. Where the answer is wrong, "
+    "the map of the called label stands beside the reference's, held against the same masks; it counts only for "
+    "criteria that name it."
 )
 _PLACED = (
     "In the body: share of the called label's map that lies in the body, as the body mask has it; where the "
@@ -60,9 +60,9 @@ def _table(results: Results, cells: Sequence[CellFindings], shown: str) -> Flowa
         ("Answered", 15),
         ("Studies", 11, True),
         ("Patients", 12, True),
-        ("Map", 20),
-        *((head, 27, True) for head in heads),
-        (f"In the body ({confidence})", 22, True),
+        ("Map", 18),
+        *((head, 29, True) for head in heads),
+        (f"In the body ({confidence})", 26, True),
     )
     rows: list[tuple[object, ...]] = []
     rules: list[int] = []

@@ -25,7 +25,7 @@ def build(context: Context) -> list[Flowable]:
     if not cases:
         rule = [bold(" The rule was: "), results.case_rule] if results.case_rule else []
         return [paragraph("No case is shown.", *rule)]
-    lead = [small(bold("Chosen by rule: "), results.case_rule, ". ", _without_pictures(cases))]
+    lead = [small(bold("Chosen by rule: "), results.case_rule.rstrip("."), ". ", _without_pictures(cases))]
     content: list[Flowable] = list(lead)
     first = PAGE_HEIGHT - _HEADING - height_of(lead)
     whole = height_of(case_page(context, cases[0], _title(1, cases[0]), first)) <= first  # as the others are likely to

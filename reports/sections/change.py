@@ -26,7 +26,7 @@ def _of(results: Results, change: RunChange) -> list[Flowable]:
     if change.refused is not None:
         return [*title, paragraph(f"The run {change.run_a} was not compared: {change.refused}.")]
     answer = f"{_capital(CHANGE_ANSWERS[change.answer])}: "
-    lead = paragraph(bold(answer), f"{_reason(change)} Held against {change.run_a}. {_studies(change)}")
+    lead = paragraph(bold(answer), f"{_reason(results, change)} Held against {change.run_a}. {_studies(change)}")
     sentences = [f"{_capital(cut(text, _LONGEST))}." for text in _first(change.differs)]
     sentences += [f"Not compared: {cut(text, _LONGEST)}." for text in _first(change.not_compared)]
     content = [*title, lead, *bullets(sentences)]
@@ -47,11 +47,15 @@ def _capital(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
-def _reason(change: RunChange) -> str:
+def _reason(results: Results, change: RunChange) -> str:
     lock = ""
     if any(figure.margin is not None for figure in change.figures):
         lock = " The margins were locked beforehand." if change.locked else " The margins were not locked: exploratory."
-    return f"{change.reason}.{lock}"
+    reason = change.reason
+    for figure in change.figures:  # the record names metrics and maps as configurations do
+        named = f"{headed(results, figure.metric)} of {method(results, figure.map_b)}"
+        reason = reason.replace(f"{figure.metric} of {figure.map_b}", named)
+    return f"{reason}.{lock}"
 
 
 def _studies(change: RunChange) -> str:
@@ -121,24 +125,33 @@ def _flips(results: Results, change: RunChange) -> list[Flowable]:
     calls = [flip for flip in change.flips if flip.what == "call"]
     hits = [flip for flip in change.flips if flip.what == "hit"]
     lines = [
-        f"{_tally(part)} {what}: {_listed(results, part)}"
-        for part, what in ((calls, "called otherwise"), (hits, "with a peak that moved onto or off its finding"))
+        f"{_tally(part, unit)} {what}: {_listed(results, part)}"
+        for part, what, unit in (
+            (calls, "called otherwise", "call"),
+            (hits, "with a peak that moved onto or off its finding", "hit"),
+        )
         if part
     ]
     return [*subheading("Studies that flipped"), *bullets(lines)]
 
 
-def _tally(flips: Sequence[FlippedStudy]) -> str:
+def _tally(flips: Sequence[FlippedStudy], unit: str) -> str:
+    """Return how many studies flipped, and how many calls, or hits of any map, they gained and lost."""
     studies = plural(len({flip.study for flip in flips}), "study", "studies")
     gained, lost = (sum(flip.gained is kind for flip in flips) for kind in (True, False))
-    return f"{studies} ({count(gained)} gained, {count(lost)} lost)"
+    return f"{studies} ({plural(gained, unit)} gained, {count(lost)} lost)"
 
 
 def _listed(results: Results, flips: Sequence[FlippedStudy]) -> str:
     """Name the studies, those that were lost first; a case that is shown is marked."""
     cases = {case.study for case in results.cases}
     order = sorted(flips, key=lambda flip: (flip.gained is not False, flip.study not in cases))
-    names = [f"{flip.study} {_said(results, flip)}{' (case shown)' if flip.study in cases else ''}" for flip in order]
+    by_study: dict[str, list[str]] = {}
+    for flip in order:
+        by_study.setdefault(flip.study, []).append(_said(results, flip))
+    names = [
+        f"{study} {', '.join(said)}{' (case shown)' if study in cases else ''}" for study, said in by_study.items()
+    ]
     rest = f"; and {count(len(names) - _MOST_FLIPS)} more in results.json" if len(names) > _MOST_FLIPS else ""
     return "; ".join(names[:_MOST_FLIPS]) + rest
 
@@ -167,7 +180,7 @@ def _shift(results: Results, shift: PeakShift) -> Sequence[object]:
     return (
         method(results, shift.map),
         shift.label,
-        "all" if shift.group is None else shift.group,
+        "all" if shift.group is None else words(shift.group.replace("=", ": ", 1)),
         shift.of,
         f"{count(shift.patients_before)} / {count(shift.patients)}",
         number(shift.distance),
@@ -176,7 +189,7 @@ def _shift(results: Results, shift: PeakShift) -> Sequence[object]:
 
 
 _SHIFTS = (
-    "Descriptive: how far apart the places of the maps' peaks lie, as shares of the picture; none where no peak moved. "
-    "Same patients: between the runs. New patients: in this run, those whom the other did not have, against those whom "
-    "it had. p: by permutation of patients, each of its row alone."
+    "Descriptive. Energy distance: how far apart the places of the maps' peaks lie, as shares of the picture; none "
+    "where no peak moved. Same patients: between the runs. New patients: in this run, those whom the other did not "
+    "have, against those whom it had. p: by permutation of patients, each of its row alone."
 )

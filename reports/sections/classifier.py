@@ -59,7 +59,7 @@ def build(context: Context) -> list[Flowable]:
         small("Overlap means something else where the model is wrong. It is judged on the studies with a reference."),
         *([table(estimate_columns(estimates, by_method=False), rows, rules=rules, compact=True)] if whole else []),
         *_plots(context, beside=not whole),
-        note(intervals_again(results, estimates), _SEVERAL if several else ""),
+        note(*_notes(results, drawn), intervals_again(results, estimates), _SEVERAL if several else ""),
         *answers_by_group(results),
     ]
 
@@ -89,8 +89,7 @@ def _plots(context: Context, *, beside: bool) -> list[Flowable]:
         content += [_confusion(context, plots)] if len(results.label_plots) <= _WHOLE else []
     if len(results.label_plots) > _WHOLE:
         content += _confusions(results)
-    drawn = [plots for plots in results.label_plots if plots.roc is not None]
-    return [*content, note(*_notes(results, drawn))] if content else []
+    return content
 
 
 def _curves(results: Results, plots: LabelPlots, *, beside: bool) -> list[Flowable]:
@@ -190,10 +189,10 @@ def _notes(results: Results, drawn: Sequence[LabelPlots]) -> Iterable[str]:
         f"error over them, beside what a perfectly calibrated model shows by chance. {MARK}: describes, decides "
         "nothing: "
     )
-    yield "; ".join(sorted(_described(drawn))) + "."
+    yield "; ".join(sorted(_described(drawn))) + ". "
     coarse = max(curve.within for plots in drawn for curve in (plots.roc, plots.precision_recall) if curve is not None)
     if coarse:
-        yield f" Curves are thinned to within {coarse:g}."
+        yield f"Curves are thinned to within {coarse:g}. "
 
 
 def _described(drawn: Sequence[LabelPlots]) -> set[str]:

@@ -44,9 +44,8 @@ _READING = (
 
 _RULE = (
     "MET: the data rule out, at the stated level, that the claim is wrong; NOT MET: that it is right; INCONCLUSIVE: "
-    "neither. The test is exact for any distribution of scores (for rates that of Clopper and Pearson) and assumes "
-    "that patients are independent. A map that shows nothing counts as a miss; what has no score counts against either "
-    "answer."
+    "neither. The test is exact too (for rates Clopper and Pearson's) and assumes that patients are independent. A map "
+    "that shows nothing counts as a miss; what has no score counts against either answer."
 )
 
 _OF_CHECKS = "A check is held against a fixed bound; what was not done is INCONCLUSIVE."

@@ -9,10 +9,10 @@ from pipeline.vocabulary import SMALLEST_GROUP
 from reports.charts.flow import flow_chart
 from reports.numbers import count, number, plural
 from reports.page.layout import COLUMN, Flowable, bullets, facts, note, small, subheading
-from reports.page.text import bold, digest, joined
+from reports.page.text import bold, digest, fitted_at_both_ends, joined
 from reports.registry import Context, section
 from reports.statements import stated
-from reports.wording import nothing_called, words
+from reports.wording import nothing_called, unit_of, words
 
 _MOST_GROUPS = 10
 """Groups of studies that are printed; all are in results.json."""
@@ -136,7 +136,7 @@ def _distribution(row: CohortRow) -> str:
     if row.median is not None:
         like = (row.low, row.high)
         ends = f"({number(row.low, like=like)} to {number(row.high, like=like)})"
-        return f"{number(row.median, like=like)} {ends} {row.unit}".strip()
+        return f"{number(row.median, like=like)} {ends} {unit_of(row.unit)}".strip()
     groups = [f"{name}: {count(many)}" for name, many in row.counts.items()]
     if row.small is not None:
         many, together = row.small
@@ -178,4 +178,5 @@ def _labels(names: Iterable[str]) -> list[str]:
 
 def _values(values: object) -> str:
     pairs = dict(values).items() if values else ()  # type: ignore[call-overload]
-    return " · ".join(f"{name}: {count(many)}" for name, many in pairs) or "none stated"
+    names = ((fitted_at_both_ends(str(name), COLUMN, 7), many) for name, many in pairs)
+    return " · ".join(f"{name}: {count(many)}" for name, many in names) or "none stated"

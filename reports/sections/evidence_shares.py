@@ -63,7 +63,7 @@ def _avoided_row(results: Results, shares: AvoidedShares) -> tuple[str, ...]:
 _READING = (
     "Shares of a map's positive evidence, as means over patients. The last bar is the picture: a map that is the same "
     "everywhere has these shares, so evidence is held against it. The body is what stands out in the model's input, "
-    "its surface a band on both sides of its edge. Other strata are in results.json."
+    "its surface a band on both sides of its edge."
 )
 
 
@@ -72,12 +72,15 @@ def _peaks(results: Results) -> list[Flowable]:
     counted = [part for part in results.whereabouts if part.among == "reference_positive"]
     if not counted:
         return []
-    regions = [region for region in PEAK_REGIONS if any(region in part.regions for part in counted)]
+    regions = [
+        region for region in PEAK_REGIONS if region == "lesion" or any(region in part.regions for part in counted)
+    ]  # that no peak lies on a finding is what a reader came for
+    whose = "the picture" if counted[0].axes == 2 else "the patient"
     shape = columns(
         ("Peaks of", 20),
         ("Maps", 8, True),
-        *((PEAK_REGIONS[region], 15, True) for region in regions),
-        ("Most often", 22),
+        *((PEAK_REGIONS[region], 20, True) for region in regions),
+        (f"Most often, of {whose}", 24),
     )
     rows = [
         (
@@ -88,10 +91,9 @@ def _peaks(results: Results) -> list[Flowable]:
         )
         for part in counted
     ]
-    whose = "the picture" if counted[0].axes == 2 else "the patient"
     about = (
         "Each map's highest point in studies whose finding an expert marked. At the body's surface: close to the skin, "
-        f"to either side. Most often: the third of {whose}."
+        "to either side."
     )
     return [together([table(shape, rows, compact=True), note(about)])]
 

@@ -50,8 +50,8 @@ def build(context: Context) -> list[Flowable]:
         ("Area", 11, True), ("Share of best", 13, True), ("No order", 11, True), ("Answer", 32),
     )  # fmt: skip
     decisive = [figure for figure in findings.figures if figure.fill == "blur"]
-    # of a map that is not shown to beat chance the row says all that there is
-    said = {figure.method for figure in decisive if figure.answer == "not shown"}
+    # of a map that beats both, and of one that is not shown to beat chance, the row says all that there is
+    said = {figure.method for figure in decisive if figure.answer in ("not shown", "beats both")}
     answers = [
         f"{method(results, str(c.method))}: {c.reason}."
         for c in findings.checks
@@ -81,7 +81,8 @@ def _row(results: Results, figure: FaithfulnessFigure) -> tuple[object, ...]:
 
 
 def _won(test: SignTest) -> str:
-    return f"{test.wins} of {test.patients} (p {number(test.p)})" if test.patients else DASH
+    p = number(test.p)
+    return f"{test.wins} of {test.patients} (p {p if p.startswith('<') else f'= {p}'})" if test.patients else DASH
 
 
 def _chip(figure: FaithfulnessFigure) -> Chip:
@@ -115,7 +116,7 @@ def _counts(findings: FaithfulnessFindings) -> str:
     failed = ", ".join(f"{study}: {words(reason)}" for study, reason in findings.failures.items())
     lost = f" Not shown: {failed}." if failed else ""
     chosen = f"{plural(findings.asked, 'study', 'studies')}, one a patient, were chosen beforehand"
-    return f"{chosen}; the model was shown {plural(findings.forwards, 'changed picture')} for it.{lost}"
+    return f"{chosen}; the model was shown {plural(findings.forwards, 'changed picture')}.{lost}"
 
 
 def _asked(results: Results, findings: FaithfulnessFindings) -> list[Flowable]:

@@ -9,7 +9,7 @@ from reports.numbers import MARK, count, number, share
 from reports.page.layout import Flowable, columns, paragraph, small, subheading, table
 from reports.page.text import DASH
 from reports.registry import Context, section
-from reports.wording import headed, in_sentence, method, methods_in_order
+from reports.wording import headed, in_sentence, method, methods_in_order, unit_of
 
 
 @section(102, "Lesions")
@@ -79,7 +79,7 @@ def _of(trends: list[LesionTrend], part: LesionStrata, name: str, of: str) -> st
 
 
 def _part(part: LesionStrata, *, several: bool) -> tuple[object, ...]:
-    unit = "" if part.unit == "1" else f", {part.unit}"
+    unit = "" if part.unit == "1" else f", {unit_of(part.unit)}"
     studies = "; ".join(f"{LESION_STRATA[name].removesuffix(' third')} {many}" for name, many in part.studies.items())
     cuts = " and ".join(number(cut, like=part.cuts) for cut in part.cuts)
     named = f"{LESION_FEATURES[part.feature].removeprefix('lesion ')}{unit}"

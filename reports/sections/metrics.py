@@ -6,6 +6,7 @@ from pipeline.findings.facts import MetricFacts
 from reports.page.layout import GREY, Flowable, bullets, note, small
 from reports.page.text import Markup, bold, coloured, joined
 from reports.registry import Context, section
+from reports.wording import unit_of
 
 
 @section(147, "Metrics", in_columns=True)
@@ -32,10 +33,11 @@ def _first_with_chance(metrics: Sequence[MetricFacts], metric: MetricFacts) -> M
 
 def _told(metric: MetricFacts, shared: str, first: MetricFacts) -> Markup:
     """Return a metric's name, its definition and the value to expect by chance, unless ``first`` has it already."""
-    again = first is not metric and metric.chance is not None
+    again = first is not metric and bool(metric.chance)
     chance = f"Chance: as of {first.title}" if again else _chance(metric)
     kind = "" if shared else f" ({_kind(metric)})"
-    return joined(bold(f"{metric.title}. "), metric.definition, f"{kind}. ", coloured(f"{chance}.", GREY))
+    definition = metric.definition.rstrip(".")
+    return joined(bold(f"{metric.title}. "), definition, f"{kind}. ", coloured(f"{chance}.", GREY))
 
 
 def _kind(metric: MetricFacts) -> str:
@@ -44,7 +46,7 @@ def _kind(metric: MetricFacts) -> str:
 
 
 def _chance(metric: MetricFacts) -> str:
-    if metric.chance is None:
+    if not metric.chance:
         return "Chance: not stated"
     return f"Chance: {metric.chance[:1].lower()}{metric.chance[1:].rstrip('.')}"
 
@@ -57,7 +59,7 @@ def _origin(metric: MetricFacts) -> str:
 
 def _range(metric: MetricFacts) -> str:
     low, high = metric.range
-    unit = "" if metric.unit in ("", "1") else f" {metric.unit}"
+    unit = "" if metric.unit in ("", "1") else f" {unit_of(metric.unit)}"
     if low is None and high is None:
         return f"open{unit and ','}{unit}"
     if low is not None and high is not None:

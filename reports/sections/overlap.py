@@ -41,7 +41,7 @@ def _stratum(results: Results, members: Sequence[Estimate], before: Sequence[Est
     if not any(estimate.studies for estimate in members):
         return [small(f"{title}: there are none, so nothing is estimated.")]
     if max(estimate.patients for estimate in members) == 1:
-        return [small(f"{title}: of one patient, so nothing is estimated; its scores stand in per_study.csv.")]
+        return [small(f"{title}: of one patient, so no table is made; its scores stand in per_study.csv.")]
     if before and _numbers(members) == _numbers(before):
         same = plural(max(estimate.studies for estimate in members), "study", "studies")
         return [small(f"{title}: the same {same} as the {in_sentence(stratum(before[0].among))}, the same numbers.")]
@@ -55,7 +55,7 @@ def _stratum(results: Results, members: Sequence[Estimate], before: Sequence[Est
         together(
             [
                 *subheading(title)[1:],
-                note(meaning, " Baselines and chance are grey." if not before else "", rest_of),
+                note(meaning, " Baselines and chance: grey." if not before else "", rest_of),
                 *first,
             ]
         ),

@@ -20,9 +20,10 @@ _WHAT = (
 )
 _READING = (
     "PASS says that the map is no mere picture of the image, not that it is right or the model good: maps of models "
-    "that rely on a shortcut pass. Partly: from 0.6 on much of the map's order stays without what the model learnt. A "
-    "map that fails is struck: it is marked wherever it is named, and no criterion on it can be MET."
+    "that rely on a shortcut pass. A map that fails is struck: it is marked wherever it is named, and no criterion on "
+    "it can be MET. "
 )
+_PARTLY = "Partly: from 0.6 on much of the map's order stays without what the model learnt. "
 
 
 @section(87, "Do the maps depend on model and picture")
@@ -32,20 +33,27 @@ def build(context: Context) -> list[Flowable]:
     if findings is None:
         return []
     figures = {(figure.method, figure.check): figure for figure in findings.figures}
+    said: dict[tuple[Check, str], list[str]] = {}
+    for check in findings.checks:
+        meaning = _meaning(check, figures.get((str(check.method), check.check)))
+        said.setdefault((check.check, meaning), []).append(method(context.results, str(check.method)))
     meanings = [
-        joined(bold(f"{CHECKS[check.check].title} of {method(context.results, str(check.method))}: "), meaning)
-        for check in findings.checks
-        if (meaning := _meaning(check, figures.get((str(check.method), check.check))))
+        joined(bold(f"{CHECKS[check].title} of {', '.join(maps)}: "), meaning)
+        for (check, meaning), maps in said.items()
+        if meaning
     ]
     content = [
         small(_WHAT),
         _table(context.results, findings, figures),
         *(bullets(meanings, compact=True) if meanings else []),
     ]
-    return [*content, note(_READING, " ", _counts(findings))]
+    partly = any(figure.partly for figure in findings.figures)
+    return [*content, note(_READING, _PARTLY if partly else "", _counts(findings))]
 
 
 Figures = Mapping[tuple[str, Check], SanityFigure]
+_RANGE = (1.0,)
+"""What a rank correlation can reach: all of them are written as finely as that."""
 _ACROSS = 3
 """Checks that fit beside each other."""
 
@@ -100,7 +108,8 @@ def _head(check: CheckFinding, chosen: int) -> str:
 
 def _with_draws(check: CheckFinding, figure: SanityFigure | None) -> str:
     draws = _draws(figure)
-    return number(check.value) if draws == DASH else f"{number(check.value)}; {draws}"
+    value = number(check.value, like=_RANGE)
+    return value if draws == DASH else f"{value}; {draws}"
 
 
 def _bound(check: CheckFinding) -> str:
@@ -111,7 +120,7 @@ def _row(results: Results, check: CheckFinding, figure: SanityFigure | None) -> 
     return (
         method(results, str(check.method)),
         CHECKS[check.check].title,
-        number(check.value),
+        number(check.value, like=_RANGE),
         _bound(check),
         count(check.studies) if check.value is not None else DASH,
         _draws(figure),
@@ -131,7 +140,7 @@ def _draws(figure: SanityFigure | None) -> str:
     if figure is None or figure.check != "weight_randomisation" or not figure.by_draw:
         return DASH
     ends = (min(figure.by_draw), max(figure.by_draw))
-    return f"{len(figure.by_draw)} ({number(ends[0], like=ends)} to {number(ends[1], like=ends)})"
+    return f"{len(figure.by_draw)} ({number(ends[0], like=_RANGE)} to {number(ends[1], like=_RANGE)})"
 
 
 def _empty(figure: SanityFigure | None) -> str:
@@ -158,6 +167,6 @@ def _counts(findings: SanityFindings) -> str:
     lost = (
         f" Of {findings.asked} chosen studies {len(findings.failures)} could not be read ({failed})." if failed else ""
     )
-    calls = f" {plural(sum(findings.calls.values()), 'map')} were computed for it."
+    calls = f" {plural(sum(findings.calls.values()), 'map')} were computed."
     chosen = f"{plural(findings.asked, 'study', 'studies')}, one a patient, were chosen beforehand. "
     return f"{chosen}{share}{left}.{calls}{lost}"

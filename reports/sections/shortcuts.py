@@ -54,8 +54,7 @@ def build(context: Context) -> list[Flowable]:
     return [
         small(_WHAT),
         *parts,
-        note(_RULE, " ", own_rates(context.results.provenance.selftest) or RATES, " ", _NOT_FOUND),
-        note(_counts(findings)),
+        note(" ".join([_RULE, own_rates(context.results.provenance.selftest) or RATES, _NOT_FOUND, _counts(findings)])),
     ]
 
 
@@ -170,4 +169,4 @@ def _counts(findings: ShortcutFindings) -> str:
         f" {plural(findings.unlabelled, 'study has', 'studies have')} no reference." if findings.unlabelled else ""
     )
     tried = f"{plural(findings.asked, 'study', 'studies')}, one a patient, were chosen beforehand; "
-    return f"{tried}the model was shown {plural(findings.forwards, 'picture')} for it.{lost}{unknown}"
+    return f"{tried}the model was shown {plural(findings.forwards, 'picture')}.{lost}{unknown}"

@@ -64,6 +64,9 @@ def _forests(results: Results, of_maps: Sequence[Estimate]) -> list[Flowable]:
     if not panels:
         return []
     shown = [estimate for panel in panels for estimate in panel.groups]
+    if all(estimate.value is None for estimate in shown):
+        reasons = "; ".join(sorted({estimate.reason or "no reason is stated" for estimate in shown}))
+        return [paragraph(f"Nothing could be estimated in any subgroup: {reasons}.")]
     plots = subgroup_panels(results, panels)
     if len(panels) == 1:  # room for an axis of the differences
         plots = subgroup_forest(results, panels[0].whole, panels[0].groups, panels[0].differences)
@@ -105,6 +108,8 @@ def _reading(differences: Sequence[GroupDifference]) -> Iterable[str]:
     number_compared = plural(len(compared), "comparison")
     yield f"Their intervals: {rules}; not adjusted. p is adjusted (Holm) for all {number_compared} of this report: "
     yield f"{count(stay) if stay else 'none'} of them {'stays' if stay == 1 else 'stay'}. "
+    bare = sorted({shift.reason for shift in differences if shift.p_adjusted is None and shift.reason})
+    yield f"No interval: {'; '.join(bare)}. " if bare else ""
     yield "A difference that is not shown is not shown to be absent. "
 
 

@@ -1,9 +1,10 @@
 """The summary in plain words, made from the data."""
 
 from pipeline.findings.estimates import Estimate
+from pipeline.findings.experiments.shortcuts import cause_words
 from pipeline.findings.results import Results
 from reports.numbers import count, ends, estimate, plural
-from reports.page.layout import Flowable, bullets, paragraph, room, side_by_side, subheading
+from reports.page.layout import Flowable, bullets, gap, paragraph, room, side_by_side, subheading
 from reports.page.text import Markup, joined
 from reports.registry import Context, section
 from reports.wording import (
@@ -37,6 +38,7 @@ def build(context: Context) -> list[Flowable]:
         paragraph(_asked(results)),
         *bullets(_found(results), compact=True),
         room(30),
+        gap(1),
         side_by_side(
             [
                 *subheading("What limits it")[1:],
@@ -153,13 +155,23 @@ def _limits(results: Results) -> list[Markup]:
     return [joined(limit) for limit in limits[:5]]
 
 
+def _leans_on(results: Results) -> str:
+    """Return the causes that were named, in words; nothing where none was."""
+    tried = results.experiments.shortcuts
+    named = dict.fromkeys(cause for own in (tried.labels if tried else ()) for cause in own.finding.named)
+    return " and ".join(cause_words(cause) for cause in named)
+
+
 def _actions(results: Results) -> list[Markup]:
     answers = {verdict.answer for verdict in results.verdicts}
     actions = []
     if results.lock.exploratory:
         actions.append("Lock the criteria and the cohort, then run again, before relying on any verdict.")
     if "NOT MET" in answers:
-        actions.append("Find the cause of each criterion that is not met before release.")
+        actions.append("Before release, find the cause of each criterion that is not met.")
+    leans_on = _leans_on(results)
+    if leans_on:
+        actions.append(f"Have the reliance on {leans_on} removed, and audit the new version.")
     struck = [method(results, name) for name in results.experiments.struck()]
     if struck:
         actions.append(f"Do not read {', '.join(struck)} as evidence of what the model looks at; take another map.")

@@ -2,7 +2,7 @@
 
 from pipeline.findings.results import Results
 from reports.numbers import plural
-from reports.page.layout import Flowable, bullets, side_by_side, small
+from reports.page.layout import Flowable, bullets, side_by_side, small, together
 from reports.page.text import bold
 from reports.registry import Context, section
 from reports.statements import not_stated
@@ -44,7 +44,7 @@ def build(context: Context) -> list[Flowable]:
     gaps.append(_independence(results))
     half = -(-len(gaps) // 2)
     both = side_by_side(bullets(gaps[:half], compact=True), bullets(gaps[half:], compact=True))
-    return [small("Nothing in this report speaks to the following."), both, *_not_stated(results)]
+    return [together([small("Nothing in this report speaks to the following."), both, *_not_stated(results)])]
 
 
 def _without_weights(results: Results) -> list[str]:

@@ -6,18 +6,18 @@ from functools import partial
 from reportlab.lib.units import mm
 
 from pipeline.errors import OutputError
+from pipeline.findings.pictures.panels import CasePanels
 from pipeline.findings.results import CaseEntry, Results, WrongAnswer
-from pipeline.vocabulary import PEAK_REGIONS
 from reports.case_page import case_key
 from reports.claims import main_method
 from reports.numbers import count, number, plural
 from reports.page.layout import (
     COLUMN,
+    CONTENT,
     Flowable,
     bullets,
     gap,
     note,
-    pair,
     paragraph,
     side_by_side,
     small,
@@ -28,10 +28,12 @@ from reports.page.text import Markup, bold, fitted, joined, link
 from reports.pictures.case_panels import map_view
 from reports.pictures.panel_row import Panel, PanelRow
 from reports.registry import Context, section
-from reports.wording import best_peak, method, nothing_called
+from reports.wording import best_peak, lies, method, nothing_called
 
 _LONGEST = 5 * COLUMN
 """Points of one line of what is said beside a picture: it stays on the picture's page, however long labels are."""
+_BESIDE_WORDS = 0.62 * CONTENT
+"""Points across of the pictures of a study, where it is the only one."""
 _NAMED = 12
 """Studies that are named in a row; the results hold all."""
 
@@ -54,8 +56,8 @@ def build(context: Context) -> list[Flowable]:
 
 
 _READING = (
-    "A map of a wrong answer shows where one method places importance for the label that is named below it; it may be "
-    "the reference's label, not the one that the model called. A doubtful reference can be marked on the case's page."
+    "A map of a wrong answer shows where one method places importance for the label that is named above it, be it the "
+    "reference's or the one that the model called. A doubtful reference can be marked on the case's page."
 )
 
 
@@ -63,11 +65,13 @@ def _part(context: Context, title: str, meaning: str, kinds: Sequence[WrongAnswe
     if not kinds:
         return [small(bold(f"{title}: "), "none."), gap(1.5)]
     results = context.results
-    first, *more = _tiles(context, kinds) or [[]]
+    tiles = _tiles(context, kinds)
     lines = bullets((_told(results, kind) for kind in kinds), compact=True)
     content = [*subheading(title)[1:], note(meaning), *lines]
-    pairs = [side_by_side(more[place], (more[place + 1 :] or [[]])[0]) for place in range(0, len(more), 2)]
-    return [side_by_side(content, first) if first else together(content), *pairs]
+    if len(tiles) == 1:
+        return [side_by_side(content, tiles[0], right_width=_BESIDE_WORDS)]
+    pairs = [side_by_side(tiles[place], (tiles[place + 1 :] or [[]])[0]) for place in range(0, len(tiles), 2)]
+    return [together(content), *pairs]
 
 
 def _told(results: Results, kind: WrongAnswer) -> Markup:
@@ -87,14 +91,18 @@ def _told(results: Results, kind: WrongAnswer) -> Markup:
 
 
 def _tiles(context: Context, kinds: Sequence[WrongAnswer]) -> list[list[Flowable]]:
-    """Return pictures of those studies that the report shows, each with its words at its right."""
+    """Return pictures of those studies that the report shows, each with its words below.
+
+    One alone is larger: it stands beside the words.
+    """
     wrong = {study for kind in kinds for study in kind.studies}
     chosen = [case for case in context.results.cases if case.study in wrong]
-    return [tile for case in chosen if (tile := _tile(context, case)) is not None]
+    room = (_BESIDE_WORDS, 42 * mm) if len(chosen) == 1 else (COLUMN, 28 * mm)
+    return [tile for case in chosen if (tile := _tile(context, case, *room)) is not None]
 
 
-def _tile(context: Context, case: CaseEntry) -> list[Flowable] | None:
-    """Return a case's picture with its map and what was answered; None where there is no picture."""
+def _tile(context: Context, case: CaseEntry, width: float, tallest: float) -> list[Flowable] | None:
+    """Return a case's image and maps, above what was answered, in room given in points; None without a picture."""
     if case.panels is None:
         return None
     try:
@@ -105,18 +113,32 @@ def _tile(context: Context, case: CaseEntry) -> list[Flowable] | None:
     place = max(place for place, view in enumerate(panels.views) if view.role == "main")
     maps = list(panels.views[place].maps)
     name = next((name for name in maps if name == main_method(results)), maps[0] if maps else None)
-    place = place if name is None else map_view(panels, name)
-    title = "The image" if name is None else f"{method(results, name)} for {panels.target}"
     called = ", ".join(audit.predicted) or nothing_called(results)
     odds = "; ".join(
         f"{label} {number(value, like=(1.0,), more=1)}" for label, value in sorted(audit.probabilities.items())
     )
-    peak = best_peak(entry for entry in audit.map_scores if entry.method == name and entry.map is not None)
-    where = "" if peak is None else f" The peak lies {PEAK_REGIONS[peak.region]}, {peak.place}."
+    peak = best_peak(
+        entry
+        for entry in audit.map_scores
+        if (entry.method, entry.target) == (name, panels.target) and entry.map is not None
+    )
+    where = "" if peak is None else f" The peak for {panels.target} lies {lies(peak)}."
     truth = ", ".join(audit.reference or ()) or nothing_called(results)
-    words = f" reference {truth}, answered {called} ({odds}).{where}"
-    load, width = partial(context.panels, case.panels), 0.58 * COLUMN
-    row = PanelRow(load, (Panel(title, place, name),), 26 * mm, width, f"{title}, study {case.study}.{where}")
+    words = f"reference {truth}, answered {called} ({odds}).{where}"
+    shown = _pictures(results, panels, place if name is None else map_view(panels, name), name)
+    alt = f"{'; '.join(panel.title for panel in shown)}, study {case.study}.{where}"
+    row = PanelRow(partial(context.panels, case.panels), shown, tallest, width, alt)
     study = fitted(case.study, COLUMN, 7)
-    caption = small(bold(joined(link(study, case_key(case.study)), ":")), fitted(words, _LONGEST, 7))
-    return [pair(row, [gap(4), caption], 0.62, width=COLUMN)]
+    caption = small(bold(link(study, case_key(case.study))), ": ", fitted(words, _LONGEST, 7))
+    return [row, caption, gap(2)]
+
+
+def _pictures(results: Results, panels: CasePanels, place: int, name: str | None) -> tuple[Panel, ...]:
+    """Return the image with what experts marked, a method's map in the same plane, and those of answered labels."""
+    view = panels.views[place]
+    image = Panel("The experts' outlines" if any(mask.any() for mask in view.masks.values()) else "The image", place)
+    if name is None:
+        return (image,)
+    others = [other for other in view.maps if other.startswith(f"{name} (")]
+    first = Panel(f"{method(results, name)} for {panels.target}", place, name)
+    return (image, first, *(Panel(method(results, other), map_view(panels, other), other) for other in others[:1]))

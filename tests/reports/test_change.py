@@ -40,7 +40,7 @@ def text_of(*changes):
 
 def test_a_figure_is_printed_as_it_is_kept():
     text = text_of(change())
-    assert "Worse: iou of gradcam is worse by more than 0.1. Held against nodule-ct/20261120." in text
+    assert "Worse: IoU of Grad-CAM is worse by more than 0.1. Held against nodule-ct/20261120." in text
     assert "44 studies analysed in both, matched by pseudonyms; 2 not analysed in one or both, 1 with other" in text
     assert "7 only in this run" in text
     assert "only in the other run" not in text
@@ -64,10 +64,11 @@ def test_lost_studies_come_first_and_cases_that_are_shown_are_marked():
     text = text_of(
         change(flips=(*flips, flip("S0012"), flip("S0007", what="hit", map="gradcam", before="hit", after="miss")))
     )
-    assert "13 studies (12 gained, 1 lost) called otherwise: S0012 nodule → nothing (case shown); X0000" in text
+    assert "13 studies (12 calls gained, 1 lost) called otherwise: S0012 nodule → nothing (case shown); X0000" in text
     assert "and 3 more in results.json" in text
     assert (
-        "1 study (0 gained, 1 lost) with a peak that moved onto or off its finding: S0007 Grad-CAM hit → miss" in text
+        "1 study (0 hits gained, 1 lost) with a peak that moved onto or off its finding: S0007 Grad-CAM hit → miss"
+        in text
     )
 
 

@@ -45,7 +45,7 @@ def test_what_may_not_be_claimed_follows_from_the_answer(answer):
 
 def test_probabilities_are_told_with_the_digits_that_they_have():
     small = verdict(answer="NOT MET", p_met=1.0, p_not_met=1.1e-8)
-    assert why(small) == "p < 0.001 against the claim, at most 0.025"
+    assert why(small) == "p < 0.001 against the claim, not above 0.025"
     assert why(verdict(answer="INCONCLUSIVE", p_met=0.31, p_not_met=0.2)) == (
         "p = 0.31 against the contrary and p = 0.20 against the claim, both above 0.025"
     )
@@ -67,14 +67,14 @@ def where(regions, places, constant=0, axes=2, studies=None):
           "It lies outside the body in 14; at the body's surface in 10; inside an expert's outline in none."]),
         (where({"lesion": 22, "body": 2}, {"right": 24}),
          ["In 22 of 24 studies the peak of Grad-CAM lies inside an expert's outline.",
-          "It lies at the right of the picture in 24; elsewhere in the body in 2."]),
+          "It lies elsewhere in the body in 2.", "Most often it lies at the right of the picture: in 24."]),
         (where({"body": 3}, {"middle": 2, "front": 1}, constant=1, axes=3),
          ["In 3 of 4 studies the peak of Grad-CAM lies elsewhere in the body.",
-          "It lies in the middle of the patient in 2; inside an expert's outline in none.",
+          "It lies inside an expert's outline in none.", "Most often it lies in the middle of the patient: in 2.",
           "1 map points nowhere: the same everywhere."]),
         (where({"lesion": 3}, {"left": 3}, studies=2),
          ["In 3 of 3 maps the peak of Grad-CAM lies inside an expert's outline.",
-          "It lies at the left of the picture in 3."]),
+          "Most often it lies at the left of the picture: in 3."]),
         (where({}, {}, constant=2), ["2 maps point nowhere: the same everywhere."]),
     ],
 )  # fmt: skip

@@ -81,7 +81,7 @@ def test_lesions_are_shown_with_where_they_are_parted_and_what_goes_with_them():
     nothing = {"low": None, "high": None, "reason": "fewer than 10 patients"}
     trends = (trend(), trend("elongation", None, **nothing))
     words = said("Lesions", results(lesion_strata=(strata(),), lesion_trends=trends))
-    assert "| size, mm3 | lowest 14; middle 15; highest 13 | 120 and 480 | 0.42 [0.10, 0.66]\u2020" in words
+    assert "| size, mm\u00b3 | lowest 14; middle 15; highest 13 | 120 and 480 | 0.42 [0.10, 0.66]\u2020" in words
     assert "IoU of Grad-CAM" in words
     assert "over the means of 41 patients" in words
     assert "describes, and decides nothing (95 %, Fisher's z)" in words
@@ -104,7 +104,7 @@ def test_only_what_the_criteria_ask_of_maps_stands_in_the_report():
 def test_trends_of_few_patients_are_not_shown():
     trends = (trend(rho=None, low=None, high=None, reason="fewer than 10 patients", patients=4),)
     words = said("Lesions", results(lesion_strata=(strata("nodule"),), lesion_trends=trends))
-    assert "nodule | size, mm3" in words
+    assert "nodule | size, mm\u00b3" in words
     assert "Rank correlation with" not in words
     assert "need more patients than there are" in words
     assert "nothing is known of the lesions" in said("Lesions", results(lesion_strata=()))

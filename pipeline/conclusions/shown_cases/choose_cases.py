@@ -56,8 +56,10 @@ def choose_cases(
         for index in generator.permutation(len(rest))[: cases.random]:
             chosen[int(rest[index])] = f"drawn at random, {group}"
     among = "of the studies with a map" if mapped.calls_nothing else "of the correct and of the wrong predictions"
-    rule = f"the {cases.worst} worst, the {cases.best} best and {cases.random} at random (PCG64, seed {seed}) {among}"
-    rule = f"the typical one, {rule}" if typical and chosen else rule
+    parts = ["the typical one"] if typical and chosen else []
+    parts += [f"the {many} {which}" for many, which in ((cases.worst, "worst"), (cases.best, "best")) if many]
+    parts += [f"{cases.random} at random (PCG64, seed {seed})"] if cases.random else []
+    rule = f"{_listed(parts)} {among}" if parts else "none"
     first = _first(list(chosen.items()), cases.at_most)
     return [(audits[place].study, why) for place, why in first], rule + _limit(cases.at_most)
 
@@ -113,6 +115,10 @@ def _first(chosen: list[tuple[int, str]], at_most: int | None) -> list[tuple[int
 
 def _limit(at_most: int | None) -> str:
     return "" if at_most is None else f"; of these {at_most} at most, wrong predictions and the worst first"
+
+
+def _listed(parts: list[str]) -> str:
+    return " and ".join(part for part in (", ".join(parts[:-1]), parts[-1]) if part)
 
 
 TYPICAL = "typical: the median overlap of all studies with a score"

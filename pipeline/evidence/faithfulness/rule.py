@@ -114,7 +114,7 @@ def _sentence(answer: FaithfulnessAnswer, tests: Mapping[Opponent, SignTest]) ->
     patients = tests["random"].patients
     if patients < FEWEST_FOR_A_TEST:
         return f"not shown: {patients} patients, and fewer than {FEWEST_FOR_A_TEST} show nothing"
-    won = {opponent: f"in {test.wins} of {patients} patients (p = {test.p:.2g})" for opponent, test in tests.items()}
+    won = {opponent: f"in {test.wins} of {patients} patients ({_p(test.p)})" for opponent, test in tests.items()}
     beats = f"blocks that the map ranks high move the answer more than random blocks {won['random']}"
     if answer == "beats both":
         return f"{beats} and than a centre blob's {won['centre']}"
@@ -126,8 +126,13 @@ def _sentence(answer: FaithfulnessAnswer, tests: Mapping[Opponent, SignTest]) ->
     return f"not shown that the map orders blocks better than chance: it beats random orders {won['random']}"
 
 
+def _p(value: float) -> str:
+    """Return a probability as people read it: the digits of a smaller one would claim what no cohort gives."""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
+
+
 def _of_the_centre(test: SignTest, won: str) -> str:
     if test.p_lost < ALPHA:
-        return f"a centre blob beats it in {test.losses} of {test.patients} patients (p = {test.p_lost:.2g})"
+        return f"a centre blob beats it in {test.losses} of {test.patients} patients ({_p(test.p_lost)})"
     few = f"; fewer than {ENOUGH_PATIENTS} patients rarely show it" if test.patients < ENOUGH_PATIENTS else ""
     return f"not shown to beat a centre blob ({won}){few}"

@@ -140,7 +140,9 @@ def _why_not_done(rows: SanityRows, figure: SanityFigure, repeatability: SanityF
     """Return why a check says nothing of a map; None where it does."""
     broken_off = rows.not_done.get(figure.method)
     if figure.check != "repeatability" and repeatability.compared and not repeats(repeatability):
-        return "the map does not come out the same twice, so what a change does to it cannot be told"
+        differs = repeatability.value is not None and repeatability.value < REPEATS
+        seen = "the map does not come out" if differs else "too few maps show whether one comes out"
+        return f"{seen} the same twice, so what a change does to it cannot be told"
     if figure.check == "weight_randomisation" and rows.weights.redrawn < rows.weights.values:
         return _weights_kept(rows.weights)
     if figure.check == "weight_randomisation" and not rows.weights.values:

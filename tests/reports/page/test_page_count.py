@@ -263,7 +263,7 @@ def test_no_page_is_nearly_empty(report):
     shares = heights_of(report)
     short = [number for number, share in enumerate(shares, 1) if share < 0.5]
     assert len(short) <= 1, shares
-    assert all(share > 0.15 for share in shares), shares
+    assert all(share > 0.2 for share in shares), shares
 
 
 @needs_poppler

@@ -78,7 +78,7 @@ def test_each_check_is_a_row_with_its_answer():
     assert "2 (0.61 to 0.79)" in text
     assert "2 of 8 maps came out empty. 1 study had no map." in text
     assert "100 % of the model's 1,000 learnt numbers were drawn anew" in text
-    assert "64 maps were computed for it" in text
+    assert "64 maps were computed." in text
     assert "Of 8 chosen studies 1 could not be read (S-77: truncated)" in text
 
 

@@ -77,7 +77,7 @@ def test_the_cause_stands_in_a_sentence_with_its_test_and_the_rules_error_rates(
     assert "0.61 (38)" in text
     assert "0.07 (2)" in text
     assert "An equal area elsewhere in place of the marks turned 0 of 12." in text
-    assert "the model was shown 1,203 pictures for it. Not read: S-77: truncated. 2 studies have no reference." in text
+    assert "the model was shown 1,203 pictures. Not read: S-77: truncated. 2 studies have no reference." in text
     assert "Label:" not in text
 
 
