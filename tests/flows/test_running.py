@@ -151,7 +151,7 @@ def test_a_fault_of_the_run_is_not_the_servers(tmp_path, prefect, monkeypatch):
     def gone(*_, **__):
         raise ArchiveError("3 studies vanished")
 
-    monkeypatch.setattr("flows.conduct.Run.work", gone)
+    monkeypatch.setattr("flows.conduct.Run.stretch", gone)
     with pytest.raises(ArchiveError, match="3 studies vanished"):
         run_audit(AuditRequest(checked_config(config), "camaudit run"), Watcher(), said.append)
     assert said == []
