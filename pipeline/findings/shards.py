@@ -299,7 +299,8 @@ def _rows(path: Path, only: Collection[str] | None = None) -> Iterator[dict[str,
         for group in range(file.num_row_groups):
             if wanted is not None and not _names_any(file, group, wanted):
                 continue
-            for batch in file.iter_batches(_BATCH, row_groups=[group]):
+            # a hundred columns of a few hundred rows: handing each to another thread costs more than reading it
+            for batch in file.iter_batches(_BATCH, row_groups=[group], use_threads=False):
                 table = pa.Table.from_batches([batch])
                 if wanted is not None:
                     table = table.filter(pc.is_in(table["study"], wanted))
