@@ -74,7 +74,7 @@ class ShownBody:
     @cached_property
     def _to_index(self) -> NDArray[np.float64]:
         """The matrix (4, 4) that takes a position in mm to an index of the input's grid."""
-        return np.linalg.inv(self.grid.affine)
+        return np.asarray(np.linalg.inv(self.grid.affine), np.float64)
 
     def numbers_on(self, geometry: Geometry, steps: Sequence[int], names: Sequence[BodyRegion]) -> NDArray[np.uint8]:
         """Return where every ``steps``-th voxel of a geometry lies, by place in ``names``: as its nearest cell does."""
