@@ -5,7 +5,7 @@ The work follows the body's size, not the picture's: what lies further off than 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 from cc3d import connected_components
@@ -105,8 +105,13 @@ class ShownBody:
         index = (self._to_index @ np.append(position, 1.0))[: inside.ndim] / self._steps
         at = tuple(int(nearest_index(along, size)) for along, size in zip(index, inside.shape, strict=True))
         box = _grown([slice(here, here + 1) for here in at], np.ceil(reach / spacing))
-        others = np.argwhere(inside[box] != inside[at]) + [side.start for side in box]
-        if len(others) and np.linalg.norm((others - index) * spacing, axis=1).min() <= reach:
+        others = inside[box] != inside[at]
+        along = [
+            np.square((np.arange(side.start, side.start + size) - place) * step)
+            for side, size, place, step in zip(box, others.shape, index, spacing, strict=True)
+        ]
+        away = reduce(np.add.outer, along)  # squared, of each cell of the box
+        if others.any() and np.sqrt(away[others].min()) <= reach:
             return "surface"
         return "body" if inside[at] else "outside"
 

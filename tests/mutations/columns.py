@@ -56,8 +56,8 @@ MUTANTS = [
     ),
     *of(
         "pipeline/evidence/plotted/region_shares.py",
-        ("self.labels.counts[name] - marked", "self.labels.counts[name]"),
-        ("        beside[self._lesion] = 0\n", ""),
+        ("np.where(self.marked.mask[every], np.uint8(len(names)), self.labels.numbers)", "self.labels.numbers"),
+        ("weights[self.every].ravel()", "weights.ravel()[: self.numbers.size]"),
         (
             "np.append(0, np.flatnonzero(flat[1:] != flat[:-1]) + 1)",
             "np.append(0, np.flatnonzero(flat[1:] != flat[:-1]))",

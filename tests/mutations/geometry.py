@@ -50,7 +50,6 @@ MUTANTS: list[Mutant] = [
         ("if values.shape != self.source_shape:", "if False:"),
         ('order=1, mode="nearest"', 'order=1, mode="constant"'),
         ("return field.copy() if np.may_share_memory(field, values) else field", "return field"),
-        ("return weights.shape[0] == weights.shape[1] and", "return"),
         ("np.clip(position, 0, size - 1)", "np.clip(position, -0.5, size - 0.5)"),
         ("(rows, low), 1 - (clamped - low)", "(rows, low), clamped - low"),
         tests=("tests/pipeline/studies/test_geometry.py",),

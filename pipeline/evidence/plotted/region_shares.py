@@ -60,22 +60,21 @@ class RegionLabels:
 
     @cached_property
     def _starts(self) -> NDArray[np.intp]:
-        """Where the runs begin: neighbours of one region in the order of the flat array; found once for all masks."""
+        """Where the runs begin: neighbours of one region in the order of the flat array."""
         flat = self.numbers.ravel()
         return np.append(0, np.flatnonzero(flat[1:] != flat[:-1]) + 1)
 
-    @cached_property
-    def counts(self) -> dict[ShareRegion, float]:
-        """How many labelled voxels each region has; counted once for all masks."""
+    def counted(self) -> dict[ShareRegion, float]:
+        """Return how many labelled voxels each region has."""
         return self._by_region(np.diff(self._starts, append=self.numbers.size))
 
-    def summed(self, weights: NDArray[np.generic]) -> dict[ShareRegion, float]:
-        """Return the weights (flat) of the labelled voxels summed up by region, in double precision.
+    def weighed(self, weights: NDArray[np.generic]) -> dict[ShareRegion, float]:
+        """Return weights of all voxels, summed up by region over the labelled voxels, in double precision.
 
         Run by run, then the runs of a region in their order: fewer roundings than voxel by voxel, and no sum waits for
         the one before it.
         """
-        return self._by_region(np.add.reduceat(weights, self._starts, dtype=np.float64))
+        return self._by_region(np.add.reduceat(weights[self.every].ravel(), self._starts, dtype=np.float64))
 
     def _by_region(self, of_runs: NDArray[np.generic]) -> dict[ShareRegion, float]:
         regions = self.numbers.ravel()[self._starts]
@@ -91,23 +90,23 @@ class RegionsBeside:
     marked: MarkedVoxels
 
     @cached_property
-    def _lesion(self) -> NDArray[np.intp]:
-        """Where the lesion lies, as flat indices among the labelled voxels."""
-        every = self.labels.every
-        return np.flatnonzero(self.marked.mask[every]) if max(self.labels.steps) > 1 else self.marked.indices
+    def _with_lesion(self) -> RegionLabels:
+        every, names = self.labels.every, self.labels.names
+        numbers = np.where(self.marked.mask[every], np.uint8(len(names)), self.labels.numbers)
+        return RegionLabels(numbers, self.labels.steps, (*names, "lesion"))
 
     @cached_property
     def voxels(self) -> dict[ShareRegion, float]:
         """How many labelled voxels of each region lie beside the lesion."""
-        names = self.labels.names
-        lesion = np.bincount(self.labels.numbers.ravel()[self._lesion], minlength=len(names)).tolist()
-        return {name: self.labels.counts[name] - marked for name, marked in zip(names, lesion, strict=True)}
+        return _without_lesion(self._with_lesion.counted())
 
     def weighed(self, weights: NDArray[np.generic]) -> dict[ShareRegion, float]:
         """Return weights of all voxels, summed up by region over those labelled voxels that lie beside the lesion."""
-        beside = weights[self.labels.every].flatten()
-        beside[self._lesion] = 0
-        return self.labels.summed(beside)
+        return _without_lesion(self._with_lesion.weighed(weights))
+
+
+def _without_lesion(sums: Mapping[ShareRegion, float]) -> dict[ShareRegion, float]:
+    return {name: part for name, part in sums.items() if name != "lesion"}
 
 
 def body_labels(body: ShownBody, geometry: Geometry) -> RegionLabels:

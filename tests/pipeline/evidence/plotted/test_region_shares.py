@@ -71,8 +71,7 @@ def test_regions_are_counted_and_weighed_voxel_by_voxel_whatever_their_form(step
         assert beside.voxels[name] == inside.sum()
         assert beside.weighed(weights)[name] == weights[every][inside].sum()
         assert beside.weighed(mask)[name] == 0, "what is counted may be true and false"
-    assert labels.counts["border"] == 0
-    assert sum(labels.counts.values()) == numbers.size
+    assert set(beside.voxels) == set(labels.names), "a region that has no voxel here has a sum too"
 
 
 @pytest.mark.parametrize("unseen", [0.25, 0.0])
