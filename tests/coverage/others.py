@@ -121,6 +121,19 @@ def uncorrected_looks(generator, cohorts, patients):
     return (p <= ALPHA).any(axis=1)
 
 
+def best_of_orders(generator, cohorts, patients):
+    """All patients come in one run and each is a look, in the order of names that are drawn twenty times anew."""
+    hits = generator.random((cohorts, patients)) < 0.7
+    evidence = np.zeros((patients + 1, patients + 1))  # by hits, and patients
+    for number in range(patients + 1):
+        evidence[number, 1:] = log_evidence((np.arange(patients) < number).astype(float), 0.7)
+    met = np.zeros(cohorts, dtype=bool)
+    for _ in range(20):
+        so_far = generator.permuted(hits, axis=1).cumsum(axis=1)
+        met |= (evidence[so_far, np.arange(1, patients + 1)] >= -math.log(ALPHA)).any(axis=1)
+    return met
+
+
 def missing(share, *, counted):
     """Hits at a rate of 0.7; a miss goes missing with a probability, and is counted as the rule says, or left out."""
 
@@ -357,6 +370,12 @@ OTHERS = (
     OtherCell("wrong: t-test of the differences of the first line", t_test_of_differences, wrong=True),
     OtherCell(
         "wrong: the fixed-sample test at every second patient, rate 0.7", uncorrected_looks, (30, 100, 400), True
+    ),
+    OtherCell(
+        "wrong: a look at every patient of one run, the best of 20 orders, rate 0.7",
+        best_of_orders,
+        (30, 100, 400),
+        True,
     ),
     OtherCell("wrong: missing misses left out, six of ten", missing(0.6, counted=False), wrong=True),
 )

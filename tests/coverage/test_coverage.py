@@ -94,7 +94,7 @@ def test_the_matrices_draw_the_products_areas(positives, negatives):
 
 def test_wrong_ways_are_found_wrong():
     wrong = [cell for cell in OTHERS if cell.wrong]
-    assert len(wrong) == 6
+    assert len(wrong) == 7
     for cell in wrong:
         assert max(cell.simulated(300).false_met) > 8
 

@@ -212,9 +212,9 @@ MUTANTS: list[Mutant] = [
             "weights * (won - area)",
         ),
         ("for positive in _classes(cohort)) - 1", "for positive in _classes(cohort))"),
-        ("or not 0 < area < 1 or", "or"),
         ("variance**0.5 / (area * (1 - area))", "variance**0.5"),
         ("clusters[-1] < 2", "False"),
+        ("or variance < _ROUNDING:", "or not variance:"),
         tests=("tests/pipeline/evidence/exact/test_obuchowski.py",),
     ),
     *of(

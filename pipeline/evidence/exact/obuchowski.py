@@ -18,6 +18,9 @@ __all__ = ["OBUCHOWSKI", "obuchowski_interval", "obuchowski_variance"]
 
 OBUCHOWSKI: Final = "Obuchowski's variance of clustered areas, t on logits"
 
+_ROUNDING = 1e-18
+"""A variance so small is that of classes that are separated, or tied, but for the rounding of sums of weights."""
+
 Floats = NDArray[np.float64]
 
 
@@ -28,7 +31,7 @@ def obuchowski_interval(cohort: AreaCohort, confidence: float) -> tuple[float, f
     the area is 0 or 1, which has no logit, or where nothing varies.
     """
     area, variance = cohort.area(cohort.share), obuchowski_variance(cohort)
-    if area is None or not 0 < area < 1 or not variance:
+    if area is None or variance is None or variance < _ROUNDING:
         return None
     degrees = min(len(np.unique(cohort.patient[cohort.seen & positive])) for positive in _classes(cohort)) - 1
     half = float(stdtrit(degrees, 1 - alpha_of(confidence))) * variance**0.5 / (area * (1 - area))

@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Candidate:
+class NetworkKind:
     """A kind of network, the layer whose maps are looked at, and the size of the images that it learns from."""
 
     name: str
@@ -127,7 +127,7 @@ def dense() -> nn.Module:
     return DenseNet(2, 1, 2, init_features=16, growth_rate=8, block_config=(2, 2, 2))
 
 
-class UNetEncoder(nn.Module):
+class WayDownOfUNet(nn.Module):
     """The way down of a U-Net, with a head that classifies."""
 
     def __init__(self) -> None:
@@ -143,7 +143,7 @@ class UNetEncoder(nn.Module):
         return logits
 
 
-class Transformer(nn.Module):
+class PatchTransformer(nn.Module):
     """A vision transformer of 8 x 8 patches whose mean over patches is classified."""
 
     def __init__(self) -> None:
@@ -159,22 +159,22 @@ class Transformer(nn.Module):
 
 
 CANDIDATES = (
-    Candidate("ResNet, stride 16", residual, "layer3"),
-    Candidate("ResNet, stride 32", residual, "layer4"),
-    Candidate("strided and padded", strided, "0"),
-    Candidate("the same, odd size", strided, "0", (67, 67)),
-    Candidate("the same in 3D", lambda: strided(3), "0", (32, 32, 32)),
-    Candidate("strided, unpadded", lambda: strided(padding=0), "0"),
-    Candidate("pooled", pooled, "0"),
-    Candidate("the same, odd size", pooled, "0", (67, 67)),
-    Candidate("DenseNet", dense, "features.norm5"),
-    Candidate("U-Net's encoder", UNetEncoder, "down.2"),
-    Candidate("patches", patched, "0"),
-    Candidate("vision transformer", Transformer, "vit.blocks.1"),
+    NetworkKind("ResNet, stride 16", residual, "layer3"),
+    NetworkKind("ResNet, stride 32", residual, "layer4"),
+    NetworkKind("strided and padded", strided, "0"),
+    NetworkKind("the same, odd size", strided, "0", (67, 67)),
+    NetworkKind("the same in 3D", lambda: strided(3), "0", (32, 32, 32)),
+    NetworkKind("strided, unpadded", lambda: strided(padding=0), "0"),
+    NetworkKind("pooled", pooled, "0"),
+    NetworkKind("the same, odd size", pooled, "0", (67, 67)),
+    NetworkKind("DenseNet", dense, "features.norm5"),
+    NetworkKind("U-Net's encoder", WayDownOfUNet, "down.2"),
+    NetworkKind("patches", patched, "0"),
+    NetworkKind("vision transformer", PatchTransformer, "vit.blocks.1"),
 )
 
 
-def trained(candidate: Candidate, generator: np.random.Generator, seed: int) -> nn.Module:
+def trained(candidate: NetworkKind, generator: np.random.Generator, seed: int) -> nn.Module:
     torch.manual_seed(seed)
     model = candidate.build().train()
     learner = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=1e-2)
@@ -186,7 +186,7 @@ def trained(candidate: Candidate, generator: np.random.Generator, seed: int) -> 
     return model.eval()
 
 
-def outcome_of(model: nn.Module, candidate: Candidate, generator: np.random.Generator) -> LayerOutcome:
+def outcome_of(model: nn.Module, candidate: NetworkKind, generator: np.random.Generator) -> LayerOutcome:
     probe = torch.randn(1, 1, *candidate.shape, generator=torch.Generator().manual_seed(0))
     shift = cell_shift(model, candidate.layer, probe)
     assert shift is not None
@@ -215,13 +215,13 @@ def is_hit(values: Floats, place: Floats, shape: Sequence[int], shift: Sequence[
     return bool(np.linalg.norm(peak - place) <= 2 * WIDTH)
 
 
-def measured(candidate: Candidate, seeds: int) -> Iterator[LayerOutcome]:
+def measured(candidate: NetworkKind, seeds: int) -> Iterator[LayerOutcome]:
     for seed in range(seeds):
         generator = np.random.default_rng(seed)
         yield outcome_of(trained(candidate, generator, seed), candidate, generator)
 
 
-def row_of(candidate: Candidate, outcomes: Sequence[LayerOutcome]) -> str:
+def row_of(candidate: NetworkKind, outcomes: Sequence[LayerOutcome]) -> str:
     """Return a row of the table, of the networks that have learnt it; those that have not are counted."""
     learnt = [each for each in outcomes if each.accuracy >= LEARNT]
     size = " x ".join(map(str, candidate.shape))

@@ -79,6 +79,19 @@ def test_where_nothing_can_be_said_there_is_no_interval(scores, positive):
     assert obuchowski_interval(area_cohort(scores, positive, [str(n) for n in range(len(scores))]), 0.95) is None
 
 
+def test_sums_of_unequal_weights_are_no_spread():
+    """Separated classes, whose area is 1 but for what weights of a sixth, a fifth ... round to."""
+    generator, alone = np.random.default_rng(0), set()
+    for _ in range(20):
+        sizes = generator.integers(1, 8, 6)
+        patients = np.repeat([f"P{n}" for n in range(6)], sizes).tolist()
+        positive = np.repeat(np.arange(6) < 3, sizes)
+        cohort = area_cohort((10.0 * positive + generator.random(len(patients))).tolist(), positive.tolist(), patients)
+        alone.add(cohort.area(cohort.share) == 1)
+        assert obuchowski_interval(cohort, 0.95) is None
+    assert alone == {True, False}
+
+
 def test_it_covers_what_it_should_in_a_cohort_of_some_size():
     generator, truth, covered = np.random.default_rng(5), 0.76025, 0  # P(N(1,1) > N(0,1)) = Phi(1 / sqrt(2))
     positive = np.arange(80) % 2 == 0

@@ -188,6 +188,15 @@ def test_each_planned_look_at_an_auroc_pays_for_itself():
     assert (few.estimate.low, few.estimate.high) == (0.0, 1.0)
 
 
+def test_a_second_look_at_an_auroc_pays_six_times():
+    """Nothing to see at the first look, which has one class; at the second ten negatives lie below all the others."""
+    rows = [study(n, patient=f"{n:03d}") for n in range(20)]
+    rows += [study(500 + n, patient=f"{500 + n}", reference=(), predicted=(), probability=0.1) for n in range(10)]
+    verdict = judged(rows, nights(rows, 10), metric="auroc", method=None, at_least=0.6)
+    assert verdict.p_met == pytest.approx(6 * 0.6**10, abs=0.008)
+    assert verdict.answer == "INCONCLUSIVE"
+
+
 def test_the_interval_beside_an_auroc_holds_at_every_planned_look():
     """Its level is the first look's, alpha / 2; and what a look has ruled out stays so at the next, of lower level."""
     pairs = [
