@@ -16,7 +16,7 @@ from pipeline.evidence.exact.areas import AreaCohort, area_cohort_from, area_dra
 from pipeline.evidence.exact.claims import alpha_of
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.estimates import DescriptiveInterval, Estimate
-from pipeline.packed.on_demand import Chosen
+from pipeline.packed.on_demand import ChosenItems
 from pipeline.vocabulary import CLASSIFIER
 
 __all__ = [
@@ -110,7 +110,7 @@ def area_cohort_of(audits: Sequence[StudyFacts], label: str) -> AreaCohort:
     Studies, and patients by the first of theirs, are in the order of the hashes of their files: the weights that are
     drawn for patients depend neither on how an archive is listed nor on what its patients are called.
     """
-    referenced = Chosen.where(audits, lambda row: row.reference is not None)
+    referenced = ChosenItems.where(audits, lambda row: row.reference is not None)
     order, numbers = by_files(referenced), dict[str, int]()
     ratings, present = array("d"), array("b")
     for row in referenced:
