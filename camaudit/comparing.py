@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from camaudit.finished_run import FinishedRun
-from pipeline.conclusions.other_runs import compared
+from pipeline.conclusions.other_runs import compare_records
 from pipeline.evidence.comparison.compare import ComparisonPlan, RunComparison
 from pipeline.evidence.comparison.pairing import RunRecords
 from pipeline.findings.context.changes import CHANGE_ANSWERS, FigureChange, FlippedStudy
@@ -94,7 +94,7 @@ def compare(
         maps=tuple(maps),
     )
     notes = () if plan.locked else ("EXPLORATORY: no margin of this comparison was locked beforehand",)
-    comparison = compared(_records(run_a), _records(run_b), plan)
+    comparison = compare_records(_records(run_a), _records(run_b), plan)
     return Comparison(**vars(comparison), _notes=notes)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from pipeline.conclusions.other_runs import compared, finished_run_in, plan_of, read_records
+from pipeline.conclusions.other_runs import compare_records, finished_run_in, plan_of, read_records
 from pipeline.errors import ConfigError, OutputError
 from pipeline.evidence.comparison.compare import ComparisonPlan, RunComparison
 from pipeline.evidence.comparison.pairing import RunRecords, renamed
@@ -87,7 +87,7 @@ def compare_folders(folder_a: Path, folder_b: Path, options: CompareOptions) -> 
     plan = _plan(run_b, options)
     if {study.study for study in a.studies}.isdisjoint(study.study for study in b.studies):
         a, plan = _under_one_key((run_a, a), run_b, options), replace(plan, relinked=True)
-    return compared(a, b, plan)
+    return compare_records(a, b, plan)
 
 
 def _plan(run_b: Path, options: CompareOptions) -> ComparisonPlan:

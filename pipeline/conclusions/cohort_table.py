@@ -11,7 +11,7 @@ from typing import Final
 from pipeline.evidence.cohort.acquisition import COARSEST, FINEST, LARGEST, LESIONS
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.context.cohort import CohortRow
-from pipeline.packed.on_demand import Chosen
+from pipeline.packed.on_demand import ChosenItems
 from pipeline.vocabulary import SMALLEST_GROUP
 
 __all__ = ["cohort_table"]
@@ -34,7 +34,7 @@ _NUMBERS: Final[Mapping[str, tuple[str, str]]] = {
 
 def cohort_table(audits: Sequence[StudyFacts]) -> tuple[CohortRow, ...]:
     """Return the rows of which something is known, over the analysed studies."""
-    studies = Chosen.where(audits, lambda audit: audit.status == "analysed")
+    studies = ChosenItems.where(audits, lambda audit: audit.status == "analysed")
     rows = [_grouped(name, "patients", _by_patient(studies, fact)) for name, fact in _OF_PATIENTS.items()]
     rows += [_grouped(name, "studies", [audit.facts.get(fact) for audit in studies]) for name, fact in _GROUPS.items()]
     rows += [_measured(name, unit, [_number(audit.facts.get(fact)) for audit in studies])

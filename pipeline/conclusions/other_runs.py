@@ -20,7 +20,7 @@ from pipeline.packed.texts import Texts
 __all__ = [
     "change_against",
     "changes_of",
-    "compared",
+    "compare_records",
     "finished_run_in",
     "kinds_of",
     "place_beside",
@@ -96,7 +96,7 @@ def plan_of(spec: RunSpec, kind: ChangeKind, *, relinked: bool = False) -> Compa
     )
 
 
-def compared(a: RunRecords, b: RunRecords, plan: ComparisonPlan) -> RunComparison:
+def compare_records(a: RunRecords, b: RunRecords, plan: ComparisonPlan) -> RunComparison:
     """Compare two runs; of large ones the scores lie in a file without a name.
 
     Raises:
@@ -126,7 +126,7 @@ def _changes(folder: Path, spec: RunSpec, predecessor: Path | None, own: RunReco
 def change_against(other: Path, spec: RunSpec, kind: ChangeKind, own: RunRecords) -> RunChange:
     """Hold a run against the one of a folder; where that cannot be read or compared the change says why."""
     try:
-        return compared(read_records(other), own, plan_of(spec, kind)).change
+        return compare_records(read_records(other), own, plan_of(spec, kind)).change
     except OutputError as error:
         return _refused(kind, other, own, error)
 

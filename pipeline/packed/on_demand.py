@@ -5,7 +5,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, Self, TypeVar, overload
 
-__all__ = ["Chosen", "OnDemand"]
+__all__ = ["ChosenItems", "OnDemand"]
 
 Item = TypeVar("Item")
 
@@ -30,7 +30,7 @@ class OnDemand(Sequence[Item], Generic[Item]):
         return self._item(range(len(self))[place])
 
 
-class Chosen(OnDemand[Item]):
+class ChosenItems(OnDemand[Item]):
     """Some items of a list by their places, 8 bytes each: nothing is held of what they are."""
 
     def __init__(self, items: Sequence[Item], places: Iterable[int] = ()) -> None:

@@ -93,8 +93,8 @@ MUTANTS = [
             'right(row, label) if row.status == "analysed" else np.nan',
             'right(row, label) if row.status == "analysed" else 1.0',
         ),
-        ('row.probabilities[label] if row.status == "analysed" else None', "row.probabilities.get(label, 1.0)"),
-        ("present.append(label in row.reference)", "present.append(label not in row.reference)"),
+        ('row.probabilities[label] if row.status == "analysed" else np.nan', "row.probabilities.get(label, 1.0)"),
+        ("present.append(label in (row.reference or ()))", "present.append(label not in (row.reference or ()))"),
         tests=(COHORT,),
     ),
     *of(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.config import CasesConfig
 from pipeline.evidence.cohort.population import by_files
 from pipeline.findings.brief_study import StudyFacts
-from pipeline.packed.on_demand import Chosen
+from pipeline.packed.on_demand import ChosenItems
 from pipeline.vocabulary import Better
 
 __all__ = ["TYPICAL", "choose_cases"]
@@ -87,7 +87,7 @@ class _Mapped:
             if audit.places:
                 places.append(place)
         known = np.array(places, dtype=np.intp)
-        order = np.array(by_files(Chosen(audits, places)), dtype=np.intp)
+        order = np.array(by_files(ChosenItems(audits, places)), dtype=np.intp)
         return cls(known[order], scores, np.array(correct, dtype=np.int8), calls_nothing)
 
     def ranked(self, places: NDArray[np.intp]) -> list[int]:

@@ -11,10 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "BOOTSTRAP", "MINIMUM_PATIENTS", "NONE", "Bands", "Interval", "in_order", "interval_of_means",
-    "mean_bands", "mean_interval",
+    "BOOTSTRAP",
+    "MINIMUM_PATIENTS",
+    "NONE",
+    "Bands",
+    "Interval",
+    "interval_of_means",
+    "mean_bands",
+    "mean_interval",
     "patient_draws",
-]  # fmt: skip
+    "rows_by_value",
+]
 
 MINIMUM_PATIENTS = 10
 """Below this many patients no interval is given: its coverage would be too poor to decide on."""
@@ -93,14 +100,14 @@ def mean_bands(means: NDArray[np.float64], *, confidence: float, replicates: int
     """
     if len(means) < MINIMUM_PATIENTS:
         return Bands(np.empty(0), np.empty(0), NONE)
-    means = in_order(means)
+    means = rows_by_value(means)
     drawn = np.concatenate([weights @ means / len(means) for weights in patient_draws(len(means), replicates, seed)])
     tail = 100 * (1 - confidence) / 2
     low, high = np.percentile(drawn, [tail, 100 - tail], axis=0)
     return Bands(low, high, BOOTSTRAP)
 
 
-def in_order(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+def rows_by_value(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return patients' rows (patients, columns) in the order of their values, the first column first."""
     return rows[np.lexsort(rows.T[::-1])]
 

@@ -16,7 +16,7 @@ from pipeline.evidence.exact.claims import alpha_of
 from pipeline.evidence.exact.obuchowski import OBUCHOWSKI, obuchowski_interval
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.estimates import DescriptiveInterval, Estimate
-from pipeline.packed.on_demand import Chosen
+from pipeline.packed.on_demand import ChosenItems
 from pipeline.vocabulary import CLASSIFIER
 
 __all__ = [
@@ -107,11 +107,12 @@ def share_estimate(
 def area_cohort_of(audits: Sequence[StudyFacts], label: str) -> AreaCohort:
     """Return the studies with a reference as an AUROC sees them; one that was not analysed has no rating.
 
-    Studies, and patients by the first of theirs, are in the order of the hashes of their files: the weights that are
-    drawn for patients depend neither on how an archive is listed nor on what its patients are called.
+    Studies, and patients by the first of theirs, are in the order of the hashes of what the model was shown: the
+    weights that are drawn for patients depend neither on how an archive is listed, nor on what its patients are called,
+    nor on masks.
     """
-    referenced = Chosen.where(audits, lambda row: row.reference is not None)
-    order, numbers = by_files(referenced), dict[str, int]()
+    referenced = ChosenItems.where(audits, lambda row: row.reference is not None)
+    order, numbers = by_files(referenced, _shown), dict[str, int]()
     ratings, present = array("d"), array("b")
     for row in referenced:
         ratings.append(row.probabilities[label] if row.status == "analysed" else np.nan)
@@ -119,6 +120,11 @@ def area_cohort_of(audits: Sequence[StudyFacts], label: str) -> AreaCohort:
     patients = np.fromiter((numbers.setdefault(row.patient, len(numbers)) for row in referenced), dtype=np.intp)
     groups = Groups.of(patients[order])
     return area_cohort_from(np.array(ratings)[order], np.array(present, dtype=bool)[order], groups.number)
+
+
+def _shown(audit: StudyFacts) -> str:
+    """Return the hash of what the model was shown of a study; of its files where it was shown nothing."""
+    return audit.source_sha256 if audit.model_input is None else audit.model_input.sha256 or audit.source_sha256
 
 
 def auroc_estimate(

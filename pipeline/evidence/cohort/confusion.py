@@ -27,7 +27,7 @@ from pipeline.findings.estimates import Estimate
 from pipeline.findings.results import CellFindings, ConfusionMatrix
 from pipeline.findings.scores import AnsweredPlacement
 from pipeline.findings.study_audit import map_name, methods_at_layers
-from pipeline.packed.on_demand import Chosen
+from pipeline.packed.on_demand import ChosenItems
 from pipeline.vocabulary import NOTHING, ConfusionCell, TargetRole
 
 __all__ = ["cells_of", "confusion_matrix", "in_cell"]
@@ -75,7 +75,7 @@ def confusion_matrix(
     bootstrap: Bootstrap,
 ) -> ConfusionMatrix:
     """Return the cells that came, in the order of the ``labels``: of all studies with a reference, whatever masks."""
-    judged, unanswered, by_cell = Chosen(audits), 0, dict[ConfusionCell, Chosen[StudyFacts]]()
+    judged, unanswered, by_cell = ChosenItems(audits), 0, dict[ConfusionCell, ChosenItems[StudyFacts]]()
     for place, audit in enumerate(audits):
         if audit.reference is None:
             continue
@@ -84,7 +84,7 @@ def confusion_matrix(
             continue
         judged.add(place)
         for cell in cells_of(audit.reference, audit.predicted, labels, negative):
-            by_cell.setdefault(cell, Chosen(audits)).add(place)
+            by_cell.setdefault(cell, ChosenItems(audits)).add(place)
     at_layers = methods_at_layers(judged)
     order = {label: number for number, label in enumerate((*labels, NOTHING))}
     return ConfusionMatrix(

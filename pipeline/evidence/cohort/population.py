@@ -1,6 +1,6 @@
 """Whom a number speaks of: patients with what counts for them, and what is missing counted against every claim."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, Self
@@ -139,12 +139,16 @@ class Population:
         return scores_by_patient(self.value, self.groups.number, unit=unit, span=span, size_cap=studies_at_most)
 
 
-def by_files(audits: Sequence[StudyFacts]) -> Numbers:
-    """Return the places of studies in the order of the hashes of their files, of equal ones by name.
+def _of_files(audit: StudyFacts) -> str:
+    return audit.source_sha256
+
+
+def by_files(audits: Sequence[StudyFacts], hash_of: Callable[[StudyFacts], str] = _of_files) -> Numbers:
+    """Return the places of studies in the order of the hashes of their files, or of others; of equal ones by name.
 
     It depends neither on how an archive is listed nor, but for copies, on what studies are called.
     """
-    hashes = np.fromiter((audit.source_sha256.encode() for audit in audits), dtype="S64", count=len(audits))
+    hashes = np.fromiter((hash_of(audit).encode() for audit in audits), dtype="S64", count=len(audits))
     order = np.argsort(hashes, kind="stable")
     same = hashes[order[1:]] == hashes[order[:-1]]
     for start, end in _runs(same):

@@ -16,7 +16,7 @@ from pipeline.evidence.columns.unit import NOT_EXPLAINED
 from pipeline.evidence.columns.unit_table import RESERVED, UnitTable
 from pipeline.evidence.comparison.pairing import RunRecords
 from pipeline.findings.brief_study import BriefStudy
-from pipeline.packed.on_demand import Chosen
+from pipeline.packed.on_demand import ChosenItems
 from pipeline.packed.texts import Texts
 
 __all__ = ["AskedStudies", "JoinedUnits", "PairedScores"]
@@ -43,7 +43,7 @@ class AskedStudies:
     @classmethod
     def of(cls, a: RunRecords, b: RunRecords, asked: frozenset[str]) -> Self:
         """Return the studies of two runs that are ``asked`` about, all of which both have."""
-        of_a, of_b = (Chosen.where(run.studies, lambda study: study.study in asked) for run in (a, b))
+        of_a, of_b = (ChosenItems.where(run.studies, lambda study: study.study in asked) for run in (a, b))
         names = Texts(study.study for study in of_b)
         numbers = np.array([names.find(study.study) for study in of_a], dtype=np.intp)
         return cls(of_a, of_b, (numbers, np.arange(len(of_b))), patients_of(of_b))

@@ -19,7 +19,7 @@ from pipeline.evidence.groups.group_differences import (
 )
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.plotted.differences import GroupDifference
-from pipeline.packed.on_demand import Chosen
+from pipeline.packed.on_demand import ChosenItems
 from pipeline.vocabulary import CLASSIFIER, SMALLEST_GROUP
 
 __all__ = ["answer_differences"]
@@ -53,7 +53,7 @@ def _of_metric(
     metric: str, label: str | None, audits: Sequence[StudyFacts], confidence: float
 ) -> Iterator[GroupDifference]:
     whole = classifier_population(metric, audits, label)
-    counted = Chosen(audits, whole.study)
+    counted = ChosenItems(audits, whole.study)
     named = {"metric": metric, "method": CLASSIFIER, "among": "all", "label": label}
     for place, own, rest in _sides(counted, _columns(counted, metric, label)):
         compared = whole.where(own), whole.where(rest)
@@ -62,12 +62,12 @@ def _of_metric(
 
 def _of_areas(label: str, audits: Sequence[StudyFacts], confidence: float) -> Iterator[GroupDifference]:
     """Compare AUROCs; neither thirds of the lesions' size nor of the confidence have studies of both classes alike."""
-    counted = Chosen.where(audits, lambda audit: audit.reference is not None)
+    counted = ChosenItems.where(audits, lambda audit: audit.reference is not None)
     patients = patients_of(counted)
     named = {"metric": "auroc", "method": CLASSIFIER, "among": "all", "label": label}
     for place, own, rest in _sides(counted, _stated(counted)):
         shared = len(np.intersect1d(patients[own], patients[rest]))
-        cohorts = area_cohort_of(Chosen(counted, own), label), area_cohort_of(Chosen(counted, rest), label)
+        cohorts = area_cohort_of(ChosenItems(counted, own), label), area_cohort_of(ChosenItems(counted, rest), label)
         yield area_group_difference(cohorts, shared, confidence, {**named, **place})
 
 

@@ -8,7 +8,7 @@ from typing import Self
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.plotted.classifier import AnswerCount
 from pipeline.findings.results import WrongAnswer
-from pipeline.packed.on_demand import Chosen
+from pipeline.packed.on_demand import ChosenItems
 
 __all__ = ["AnswerKinds"]
 
@@ -20,7 +20,7 @@ _Kind = tuple[tuple[str, ...] | None, tuple[str, ...]]
 class _Members:
     """The studies of a kind by place, and the numbers of their patients."""
 
-    studies: Chosen[StudyFacts]
+    studies: ChosenItems[StudyFacts]
     patients: "array[int]" = field(default_factory=lambda: array("i"))
 
     @property
@@ -44,7 +44,7 @@ class AnswerKinds:
             if audit.status != "analysed" or audit.values:
                 continue
             reference = None if audit.reference is None else _sorted(audit.reference)
-            own = kinds.setdefault((reference, _sorted(audit.predicted)), _Members(Chosen(audits)))
+            own = kinds.setdefault((reference, _sorted(audit.predicted)), _Members(ChosenItems(audits)))
             own.studies.add(place)
             own.patients.append(numbers.setdefault(audit.patient, len(numbers)))
         return cls(dict(sorted(kinds.items(), key=_rank)))

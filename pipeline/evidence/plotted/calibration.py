@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evidence.cohort.bootstrap import MINIMUM_PATIENTS, NONE, in_order, patient_draws
+from pipeline.evidence.cohort.bootstrap import MINIMUM_PATIENTS, NONE, patient_draws, rows_by_value
 from pipeline.evidence.cohort.estimating import Bootstrap
 from pipeline.evidence.exact.means import mean_interval_of
 from pipeline.evidence.exact.scores import patient_scores
@@ -110,7 +110,7 @@ def _reach(gaps: Floats, weight: Floats, patient: Numbers, place: Numbers, boots
         return None
     by_patient = np.bincount(patient * BINS + place, weights=gaps, minlength=patients * BINS).reshape(patients, BINS)
     weights = np.bincount(patient, weights=weight, minlength=patients)
-    rows = in_order(np.column_stack([weights, by_patient]))
+    rows = rows_by_value(np.column_stack([weights, by_patient]))
     centre = rows[:, 1:].sum(axis=0) / rows[:, 0].sum()
     distances = [
         np.abs(draws @ rows[:, 1:] / (draws @ rows[:, 0])[:, None] - centre).sum(axis=1)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evidence.cohort.bootstrap import BOOTSTRAP, MINIMUM_PATIENTS, NONE, in_order, patient_draws
+from pipeline.evidence.cohort.bootstrap import BOOTSTRAP, MINIMUM_PATIENTS, NONE, patient_draws, rows_by_value
 from pipeline.evidence.cohort.estimating import Bootstrap
 from pipeline.evidence.cohort.map_rows import MapRows, RowsOfMap, patients_of
 from pipeline.evidence.columns.grouped import Groups, group_means, group_sums
@@ -91,7 +91,7 @@ def _bands(hits: Floats, lesions: Floats, bootstrap: Bootstrap) -> tuple[Floats,
     """Return pointwise ends of the sensitivity; cohorts that are drawn without a lesion are left out."""
     if len(lesions) < MINIMUM_PATIENTS:
         return np.empty(0), np.empty(0), NONE
-    rows = in_order(np.column_stack([lesions, hits]))
+    rows = rows_by_value(np.column_stack([lesions, hits]))
     lesions, hits, shares = rows[:, 0], rows[:, 1:], []
     for draws in patient_draws(len(lesions), bootstrap.replicates, bootstrap.seed):
         drawn = draws @ lesions

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.conclusions.other_runs import compared
+from pipeline.conclusions.other_runs import compare_records
 from pipeline.evidence.comparison.compare import ComparisonPlan
 from pipeline.evidence.comparison.pairing import RunRecords
 from pipeline.findings.results import Results, load_results
@@ -63,7 +63,7 @@ def measure(studies: int) -> None:
     reset_peak()
     start = time.process_time()
     runs = (RunRecords(of, "same masks", Copies(studies, first)) for first in (1, 8))
-    change = compared(*runs, ComparisonPlan()).change
+    change = compare_records(*runs, ComparisonPlan()).change
     peak, spent = peak_resident() - before, time.process_time() - start
     print(f"{studies:,} studies x {len(MAPS)} maps x {len(METRICS)} metrics, {len(change.figures)} figures: ", end="")
     print(f"{spent:.0f} CPU s, {peak / GIB:.2f} GiB, {peak / studies:,.0f} bytes a study", flush=True)
