@@ -46,8 +46,8 @@ def test_cases_that_are_named_twice_are_read_as_ever(run, twice):
 
 def test_a_case_that_is_wrong_is_told_as_ever(run):
     path = run / RESULTS
-    path.write_text(path.read_text().replace('"rule":', '"rules":', 1), encoding="utf-8")
-    with pytest.raises(OutputError, match=r"cases\.0\.rule"):
+    path.write_text(path.read_text().replace('"panels":', '"panel":', 1), encoding="utf-8")
+    with pytest.raises(OutputError, match=r"cases\.0\.panels?"):
         render(run)
 
 
