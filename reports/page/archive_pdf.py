@@ -19,7 +19,7 @@ from reports.pdf_objects.values import array_of, reference, text_string
 from reports.tagged.metadata import Description, claim_in_file, metadata_of
 from reports.tagged.preflight import Conformance, claim_of, preflight_file
 
-__all__ = ["Carried", "claim_what_holds"]
+__all__ = ["ArchiveParts", "claim_what_holds"]
 
 # what each file is to the report: its source, data beside it, or a supplement
 _RELATION = {"results.json": "Source", "per_study.csv": "Data"}
@@ -34,7 +34,7 @@ _MIME = {".json": "application/json", ".csv": "text/csv", ".yaml": "application/
 
 
 @dataclass(frozen=True)
-class Carried:
+class ArchiveParts:
     """The ``files`` that a document embeds, open, by name, and what its metadata say of it; ``made`` is its date."""
 
     files: Mapping[str, io.BufferedIOBase]

@@ -13,7 +13,7 @@ from reportlab.platypus.doctemplate import LayoutError
 
 from pipeline.errors import OutputError
 from pipeline.findings.spec import FONTS_FOLDER
-from reports.page.archive_pdf import Carried, claim_what_holds
+from reports.page.archive_pdf import ArchiveParts, claim_what_holds
 from reports.page.document import ReportDocument
 from reports.page.fonts import fallback_fonts
 from reports.page.paper import Paper
@@ -40,7 +40,7 @@ def publish(
         # beside the target: the same disk, and nobody sees it who does not see the run
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
             whole = Path(folder, target.name)
-            carried = Carried(files, context.described(made), made)
+            carried = ArchiveParts(files, context.described(made), made)
             _draw(context, story, whole, carried)
             claim_what_holds(whole, carried.description)
             with whole.open("rb") as file:
@@ -50,7 +50,7 @@ def publish(
         raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
 
 
-def _draw(context: Paper, story: Sequence[Flowable], target: Path, carried: Carried) -> None:
+def _draw(context: Paper, story: Sequence[Flowable], target: Path, carried: ArchiveParts) -> None:
     """Draw the pages into a file, with the pictures that wait for its end beside it."""
     with target.open("w+b") as file, picture_file(target.with_name("pictures")) as pictures:
         document = ReportDocument(file, context, pictures, carried.write)

@@ -47,6 +47,10 @@ class FileReader:
             self._pdf, self._read = self._anew(), 0
         return self._pdf.get_object(place)
 
+    def note_references(self, many: int) -> None:
+        """Note that an object with so many references was read: each takes memory too."""
+        self._read += many // 4
+
     def objects(self) -> Iterator[pikepdf.Object]:
         """Yield every object of the file."""
         if self._anew is None:

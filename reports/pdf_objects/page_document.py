@@ -49,8 +49,11 @@ class PageDocument(PDFDocument):  # type: ignore[misc]  # ReportLab has no types
         page.Contents = reference(content)
         self.objects.write_stream(content, b"/Filter/FlateDecode", zlib.compress(page.stream.encode("latin-1")))
         page.check_format(self)
-        entries = {"Type": PDFName("Page"), "Contents": page.Contents, **page.entries}
-        entries |= {key: getattr(page, key) for key in ("MediaBox", "Resources", "Parent", "Annots")}
+        # apart from the page: who opens a file reads every page, and few of them what it draws with
+        resources = self.objects.reserve()
+        self.objects.write(resources, format(page.Resources, self), "resources")
+        entries = {"Type": PDFName("Page"), "Contents": page.Contents, "Resources": reference(resources)}
+        entries |= {key: getattr(page, key) for key in ("MediaBox", "Parent", "Annots")} | page.entries
         entries = {key: value for key, value in entries.items() if value is not None}
         self.objects.write(self.number_of(name), format(PDFDictionary(entries), self), "page")
         self.Pages.pages[-1] = PDFObjectReference(name)

@@ -69,7 +69,7 @@ def _broken(file: FileReader) -> tuple[BrokenRule, ...]:
         for name, (_, rule) in RULES.items():
             if isinstance(rule, ObjectRule):
                 faults[name].add(rule.faults(item, file))
-        del item  # it would keep the file as it is open now
+        del item  # or the file stays open with all that was read, while the next piece is
     for name, (_, rule) in RULES.items():
         if isinstance(rule, FileRule):
             faults[name].add(rule.faults(file, structure.tree))

@@ -1,6 +1,9 @@
 """What a reader with a screen reader needs beside the structure (PDF/UA-1)."""
 
 from collections.abc import Iterator, Mapping
+from xml.etree import ElementTree
+
+import pikepdf
 
 from reports.pdf_objects.file_reader import FileReader
 from reports.tagged.rule import FileRule, Rule
@@ -8,13 +11,26 @@ from reports.tagged.tree import Tree
 
 __all__ = ["READING_RULES"]
 
+_TITLE = "{http://purl.org/dc/elements/1.1/}title"
+
 
 def _title(file: FileReader, _tree: Tree) -> Iterator[str]:
     if file.pdf.Root.get("/ViewerPreferences", {}).get("/DisplayDocTitle") is not True:
         yield "a window would be named by the file and not by the title"
-    with file.pdf.open_metadata(set_pikepdf_as_editor=False, update_docinfo=False) as metadata:
-        if not str(metadata.get("dc:title") or "").strip():
-            yield "the metadata hold no title"
+    if not _said_title(file):
+        yield "the metadata hold no title"
+
+
+def _said_title(file: FileReader) -> str:
+    """Return the title that the metadata say; pikepdf's own way to them reads the whole file."""
+    metadata = file.pdf.Root.get("/Metadata")
+    if not isinstance(metadata, pikepdf.Stream):
+        return ""
+    try:
+        root = ElementTree.fromstring(metadata.read_bytes().decode("utf-8-sig").strip())
+    except (ElementTree.ParseError, UnicodeDecodeError):
+        return ""
+    return next(("".join(title.itertext()).strip() for title in root.iter(_TITLE)), "")
 
 
 def _order(file: FileReader, _tree: Tree) -> Iterator[str]:

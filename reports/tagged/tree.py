@@ -210,7 +210,9 @@ class TreeReader:
         """Return the object of an element, or those of the marks of a page; 0 for what is neither."""
         item = self._file.object(value) if isinstance(value, tuple) else value
         if isinstance(item, pikepdf.Array):
-            return array("I", [number for number, _ in references(item)])
+            owners = array("I", [number for number, _ in references(item)])
+            self._file.note_references(len(owners))
+            return owners
         return int(item.objgen[0]) if isinstance(item, pikepdf.Dictionary) else 0
 
 
