@@ -67,7 +67,8 @@ def test_lost_studies_come_first_and_cases_that_are_shown_are_marked():
     assert "13 studies (12 calls gained, 1 lost) called otherwise: S0012 nodule → nothing (case shown); X0000" in text
     assert "and 3 more in results.json" in text
     assert (
-        "1 study (0 hits gained, 1 lost) with a peak that moved onto or off its finding: S0007 Grad-CAM hit → miss" in text
+        "1 study (0 hits gained, 1 lost) with a peak that moved onto or off its finding: S0007 Grad-CAM hit → miss"
+        in text
     )
 
 
