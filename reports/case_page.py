@@ -42,7 +42,16 @@ from reports.wording import (
     words,
 )
 
-__all__ = ["CASE_WARNING", "case_badge", "case_facts", "case_key", "case_page", "height_of", "hidden_peak"]
+__all__ = [
+    "CASE_WARNING",
+    "case_badge",
+    "case_facts",
+    "case_key",
+    "case_page",
+    "height_of",
+    "hidden_peak",
+    "panel_in_words",
+]
 
 CASE_WARNING = (
     "A map shows where one method places importance for one output of this model version: no outline of a lesion, no "
@@ -85,7 +94,7 @@ def case_page(
     hidden = any(hidden_peak(case, panels, name) for name in titles)
     shown = [_shown(panels, hidden=hidden), Legend(panels)]
     sizes = sizes_for(panels, titles, room - height_of([*head[1:], *shown, *foot]) - 12)
-    rows = case_rows(load, titles, sizes, partial(_told, case, panels))
+    rows = case_rows(load, titles, sizes, partial(panel_in_words, case, panels))
     return [*head, rows[0], shown[0], *rows[1:], shown[1], together(foot)]
 
 
@@ -140,7 +149,7 @@ def _target_of(name: str, panels: CasePanels) -> str:
     return rest.rpartition(", ")[0] if bracket else panels.target
 
 
-def _told(case: CaseEntry, panels: CasePanels, panel: Panel) -> str:
+def panel_in_words(case: CaseEntry, panels: CasePanels, panel: Panel) -> str:
     """Return a panel in words, from the data: what is seen, and where the map's peak lies."""
     where = f"{panel.title}, study {case.study}, {plane_words(panels.views[panel.view], panels.length_unit)}"
     if panel.method is None:

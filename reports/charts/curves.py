@@ -88,7 +88,10 @@ def curve_chart(series: Sequence[Series], axes: CurveAxes, width: float, height:
         if key:
             _key(drawing, part, (right + 8, height - 18 - 11 * place), dash, _KEY - 22)
     said = "; ".join(_in_words(part) for part in series)
-    return with_words(drawing, f"{axes.title}, {axes.upwards} over {axes.across}: {said}.")
+    return with_words(
+        drawing,
+        f"{axes.title}{axes.title and ', '}{axes.upwards} over {axes.across[:1].lower()}{axes.across[1:]}: {said}.",
+    )
 
 
 def _band(drawing: Drawing, part: Series, x: Scale, y: Scale) -> None:

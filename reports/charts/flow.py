@@ -53,7 +53,7 @@ def flow_chart(
         _answers(drawing, row, lower, spine)
         lower -= _tallest(row) + _GAP
         spine = room / 2  # of a further row the line comes down between the boxes of the one above
-    parts = [*sides, [f"Found: {count(flow.found)}"], [f"Analysed: {count(flow.analysed)}"], *columns]
+    parts = [[f"Found: {count(flow.found)}"], *sides, [f"Analysed: {count(flow.analysed)}"], *columns]
     return with_words(drawing, "Flow of studies. " + " ".join(f"{'; '.join(lines)}." for lines in parts))
 
 

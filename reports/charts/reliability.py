@@ -43,7 +43,10 @@ def reliability_chart(label: str, calibration: Calibration, width: float) -> Dra
     for place, line in enumerate(parts):
         text(drawing, (2, 10.5 + more - _LINE * place), line, size=SMALL_TEXT, colour=GREY, room=width - 4)
     said = "; ".join(_in_words(cell) for cell in calibration.bins)
-    return with_words(drawing, f"Calibration of {label}: {said}. {'; '.join(lines)}. The dotted diagonal holds true.")
+    return with_words(
+        drawing,
+        f"Calibration of {label}: {said}. {'; '.join(lines)}. On the dotted diagonal answers are perfectly calibrated.",
+    )
 
 
 def _bars(frame: Square, calibration: Calibration, foot: float) -> None:

@@ -310,16 +310,22 @@ def _wide_enough(shape: Sequence[Column], rows: Sequence[Sequence[object]]) -> S
 
     The columns of words give the room; where they have none left, heads break, and then numbers between their parts.
     """
-    cells = [_widest_number(column, [row[place] for row in rows]) for place, column in enumerate(shape)]
+    cells = [
+        _widest_number(column, [row[place] for row in rows], 7.5 if place + 1 < len(shape) else 0.5)
+        for place, column in enumerate(shape)
+    ]
     heads = [max(need, _widest_word(column)) for need, column in zip(cells, shape, strict=True)]
     return _widened(shape, heads) or _widened(shape, cells) or shape
 
 
-def _widest_number(column: Column, cells: Sequence[object]) -> float:
-    """Return the width in points that a column's numbers and badges need; nothing where it holds words alone."""
+def _widest_number(column: Column, cells: Sequence[object], beside: float) -> float:
+    """Return the width in points that a column's numbers and badges need; nothing where it holds words alone.
+
+    ``beside`` is the room at a badge's right, which the last column does not have.
+    """
     widths = [width_of(cell, 7) + 8.5 for cell in cells if isinstance(cell, str) and column.numbers]
     parts = [part for cell in cells for part in (cell if isinstance(cell, list) else [cell])]
-    widths += [part.width + 7.5 for part in parts if isinstance(part, Chip)]
+    widths += [part.width + beside for part in parts if isinstance(part, Chip)]
     return max(widths, default=0.0)
 
 

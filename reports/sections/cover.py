@@ -6,7 +6,7 @@ from reportlab.platypus import Table, TableStyle
 
 from pipeline.errors import OutputError
 from pipeline.findings.facts import Amendment, Lock
-from reports.case_page import hidden_peak
+from reports.case_page import hidden_peak, panel_in_words
 from reports.claims import main_method
 from reports.cover.first_answers import first_answers, identity, interval_of, lock_sentences, verdict_rows
 from reports.cover.short_contents import ShortContents
@@ -117,7 +117,7 @@ def _pictures(context: Context) -> list[Flowable] | None:
         return None
     titles = {name: method(results, name) for view in panels.views for name in view.maps}
     load = partial(context.panels, str(case.panels))
-    row = typical_row(load, titles, chosen, _PICTURES, lambda panel: f"{panel.title}, study {case.study}")
+    row = typical_row(load, titles, chosen, _PICTURES, partial(panel_in_words, case, panels))
     if row is None:
         return None
     first = next(place for place, view in enumerate(panels.views) if view.role == "main")

@@ -44,6 +44,8 @@ def build(context: Context) -> list[Flowable]:
     results = context.results
     if results.model.output == "regression":
         return [paragraph("The model returns numbers and calls no label: no answer of it is right or wrong.")]
+    if not results.flow.analysed:
+        return [paragraph("No study was analysed, so there is no answer that could be wrong.")]
     if not results.wrong_answers:
         return [paragraph("In no study with a reference did the model answer otherwise than the reference.")]
     alarms = [kind for kind in results.wrong_answers if not kind.reference]

@@ -64,7 +64,7 @@ def test_a_free_response_chart_holds_any_number_of_false_marks(most):
     (chart,) = drawings(froc_charts(results(froc_curves=tuple(froc_curve(name, most=most) for name in NAMES))))
     words = check(chart)
     assert len(points(chart, 1.6)) == 3 * (len(CURVE_SHARES) + 1), "each threshold, and the key"
-    assert "share of lesions found over False marks in an image" in words
+    assert "share of lesions found over false marks in an image" in words
     assert "0.83 at" in words
 
 

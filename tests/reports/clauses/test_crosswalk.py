@@ -39,7 +39,7 @@ def row(results, reference):
 
 def test_what_is_there_names_its_section_and_what_lacks_says_why():
     _, where, left = row(example.results(), "Art. 9(8)")
-    assert where == "Cover, Reproducibility"
+    assert where == "Cover"
     assert left == ""
     _, where, left = row(example.results(exploratory=("no lock",), verdicts=()), "Art. 9(8)")
     assert where == "nothing in this report"

@@ -7,6 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from pipeline.conclusions.shown_cases.picture_facts import picture_facts
 from pipeline.evidence.cohort.estimating import Bootstrap
 from pipeline.evidence.plotted.calibration import calibration_of
 from pipeline.evidence.plotted.curves import operating_point, precision_recall_curve, roc_curve
@@ -29,7 +30,13 @@ from pipeline.findings.plotted.differences import GroupDifference
 from pipeline.findings.plotted.shares import CohortShares
 from pipeline.findings.results import ConfusionMatrix, Whereabouts, WrongAnswer
 from pipeline.vocabulary import LESION_FEATURES
+from reports import answers_by_group as answers_by_group_
 from reports.pdf import render
+from reports.sections import classifier as classifier_section
+from reports.sections import lesions as lesions_section
+from reports.sections import sanity as sanity_section
+from reports.sections import shortcuts as shortcuts_section
+from reports.sections import stability as stability_section
 from tests.reports import example
 from tests.reports.charts.test_classifier_charts import cells, rated
 from tests.reports.printed_numbers import unexplained
@@ -206,7 +213,12 @@ def report(tmp_path_factory):
 @pytest.fixture(scope="module")
 def longer(tmp_path_factory):
     """The report of the same run, asked for every family of experiments."""
-    results = planted().model_copy(update={"experiments": experiments()})
+    facts = {entry.study: picture_facts(panels) for entry, panels in example.cases() if panels is not None}
+    cases = tuple(
+        case.model_copy(update={"picture": facts[case.study]}) if case.study in facts else case
+        for case in planted().cases
+    )
+    results = planted().model_copy(update={"experiments": experiments(), "cases": cases})
     return render(example.write_run(tmp_path_factory.mktemp("longer"), results))
 
 
@@ -245,16 +257,27 @@ def test_every_experiment_has_its_section(longer, title):
 
 
 @needs_poppler
-def test_every_number_of_the_experiments_stands_in_the_results(longer):
-    """On the pages where their sections begin, but those with pictures: this run's results hold no facts of them."""
-    pages = {
-        number
-        for number, page in enumerate(pages_of(longer), 1)
-        if re.search(rf"(?m)^\d+ ({'|'.join(EXPERIMENTS)})$", page)
-        and not re.search(r"map's peak|Wrong answers", page)  # pictures of maps, with their scales
-    }
-    assert len(pages) >= 2
-    assert [entry for entry in unexplained(longer, longer.parent / "results.json") if entry[0] in pages] == []
+def test_every_number_of_all_that_is_drawn_and_tried_stands_in_the_results(longer):
+    """The run has what the results of the other test of every number lack: curves, matrices, groups, experiments."""
+    assert unexplained(longer, longer.parent / "results.json") == []
+
+
+FALSIFIED = [
+    (sanity_section, "number"),
+    (stability_section, "_alike"),
+    (shortcuts_section, "number"),
+    (lesions_section, "number"),
+    (answers_by_group_, "number"),
+    (classifier_section, "estimate"),
+]
+
+
+@needs_poppler
+@pytest.mark.parametrize(("module", "name"), FALSIFIED, ids=[f"{part.__name__}.{name}" for part, name in FALSIFIED])
+def test_a_falsified_number_is_found(module, name, longer, tmp_path, monkeypatch):
+    """What writes a section's numbers writes others: the pages no longer hold what the results do."""
+    monkeypatch.setattr(module, name, lambda *_values, **_more: "0.8642")
+    assert unexplained(render(longer.parent, tmp_path / "report.pdf"), longer.parent / "results.json")
 
 
 @needs_poppler
