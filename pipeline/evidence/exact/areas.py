@@ -30,7 +30,8 @@ __all__ = [
 
 DRAWS = 10_000
 _SEED = 20_261_129
-_CHUNK = 2_000_000
+_CHUNK = 2_000_000  # weights of patients and studies that are drawn together
+_AT_ONCE = 250_000  # weights of studies that are worked together
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -157,10 +158,16 @@ def area_draws(cohort: AreaCohort, *, draws: int = DRAWS, seed: int = _SEED) -> 
     rows = max(1, _CHUNK // max(1, len(cohort.scores) + cohort.n_patients))
     for start in range(0, draws, rows):
         weights = generator.standard_exponential((min(rows, draws - start), cohort.n_patients + 1))
-        below, above = _extreme_areas(cohort, weights[:, 1:][:, cohort.patient] * cohort.share, weights[:, 0])
-        low.append(below)
-        high.append(above)
+        for some in np.array_split(weights, _parts(len(weights), len(cohort.scores))):
+            below, above = _extreme_areas(cohort, some[:, 1:][:, cohort.patient] * cohort.share, some[:, 0])
+            low.append(below)
+            high.append(above)
     return AreaDraws(np.sort(np.concatenate(low, axis=1), axis=1), np.sort(np.concatenate(high, axis=1), axis=1))
+
+
+def _parts(rows: int, studies: int) -> int:
+    """Return in how many parts (rows, studies) weights are worked: a row alone would be summed in another order."""
+    return max(1, min(rows // 2, rows * studies // _AT_ONCE))
 
 
 def area_difference(
